@@ -1,0 +1,177 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// Status of a message. Outgoing ones go queued → sending → sent → delivered →
+// read → played; failed and uncertain are ends that a later report may lift.
+type Status string
+
+// Statuses.
+const (
+	Received  Status = "received"
+	Queued    Status = "queued"
+	Sending   Status = "sending"
+	Sent      Status = "sent"
+	Delivered Status = "delivered"
+	Read      Status = "read"
+	Played    Status = "played"
+	Failed    Status = "failed"
+	Uncertain Status = "uncertain"
+)
+
+// Author of a message.
+type Author string
+
+// Authors.
+const (
+	AuthorContact Author = "contact"
+	AuthorRouter  Author = "router"
+	AuthorAgent   Author = "agent"
+	AuthorPhone   Author = "phone"
+	AuthorSystem  Author = "system"
+)
+
+// Contact is a person, whatever names they go by.
+type Contact struct {
+	ID       string           `json:"id"`
+	Phone    string           `json:"phone,omitempty"`
+	UserID   string           `json:"user_id,omitempty"`
+	Username string           `json:"username,omitempty"`
+	Name     string           `json:"name,omitempty"`
+	Address  outbound.Address `json:"-"`
+	Blocked  bool             `json:"blocked,omitempty"`
+	OptedOut bool             `json:"opted_out,omitempty"`
+}
+
+// Conversation is one contact on one line, for its whole life.
+type Conversation struct {
+	ID      string
+	Contact Contact
+	router.Conversation
+	Seq           int64 // of its last event
+	LastMessageAt time.Time
+	CreatedAt     time.Time
+	// Cursor orders conversations by their last message, for paging.
+	Cursor string
+}
+
+// Message is one message of a conversation.
+type Message struct {
+	ID           string
+	Conversation string
+	Line         string
+	Direction    string // inbound, outbound
+	Author       Author
+	Type         string
+	Text         string
+	Body         outbound.Body // outgoing
+	Media        *Media
+	ReplyID      string
+	QuotedID     string // provider id of the quoted message
+	Reactions    []Reaction
+	ProviderID   string
+	Status       Status
+	Reason       router.Reason
+	ErrorCode    int
+	ErrorDetail  string
+	Epoch        int64
+	Attempts     int
+	Raw          json.RawMessage
+	SentAt       time.Time
+	ReceivedAt   time.Time
+	CreatedAt    time.Time
+}
+
+// Media is a file of a message and where it is now.
+type Media struct {
+	inbound.Media
+	State string `json:"state"` // pending, ready, failed
+	Path  string `json:"path,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Reaction is somebody's emoji on a message.
+type Reaction struct {
+	Author Author `json:"author"`
+	Emoji  string `json:"emoji"`
+}
+
+// PostRow is what delivery needs of a row.
+type PostRow struct {
+	outbound.Post
+	Conversation string
+	Author       Author
+	CreatedAt    time.Time
+}
+
+// Event is one thing that happened to a conversation, as the CRM reads it.
+type Event struct {
+	ID           string
+	Conversation string
+	Type         string // message.received, conversation.handed_off, ...
+	Seq          int64  // grows by one within the conversation
+	Pos          int64  // global cursor, given by the pump after commit
+	Data         json.RawMessage
+	CreatedAt    time.Time
+}
+
+// Trace is everything that is known about one key.
+type Trace struct {
+	Conversations []Conversation
+	Messages      []Message // newest conversations' messages, oldest first
+	Handoffs      []HandoffRow
+	Audit         []AuditRow
+	Records       []Record
+}
+
+// HandoffRow is one hand-off that happened.
+type HandoffRow struct {
+	Conversation string
+	Ticket       string
+	FromArea     string
+	Area         string
+	Tag          string
+	Note         string
+	By           string
+	At           time.Time
+}
+
+// AuditRow is one command that was carried out.
+type AuditRow struct {
+	Conversation string
+	Actor        string
+	Action       string
+	Detail       string
+	At           time.Time
+}
+
+// Record is something that arrived and belongs to no conversation: an account
+// notice, a history chunk, an unknown line, a shape that we cannot read.
+type Record struct {
+	ID         string
+	Kind       inbound.Kind
+	Line       string
+	LineRef    string
+	Reason     router.Reason
+	Raw        json.RawMessage
+	ReceivedAt time.Time
+}
+
+// Gauges are figures for metrics and the status page.
+type Gauges struct {
+	// OldestUnanswered is the age of the oldest inbound message that deserves
+	// an automatic answer that has not left yet; zero when there is none.
+	OldestUnanswered time.Duration
+	PendingSends     int64
+	UncertainSends   int64
+	EventsUnnumbered int64
+	// Lines maps a line to the time of its last inbound message.
+	Lines map[string]time.Time
+}

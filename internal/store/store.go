@@ -1,0 +1,175 @@
+// Package store is the truth: contacts, conversations, messages, tickets,
+// events and everything that happened, with one transaction for every decision.
+// It owns the rows and the pure rules that turn a decision into rows; engines
+// (sqlitestore, pgstore) only load, lock and write. It must never send, wait or
+// know a queue.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+var (
+	// ErrNotFound means that the named row does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrUnavailable means that the engine could not be reached or could not
+	// write: the caller should hold and probe, not count an attempt.
+	ErrUnavailable = errors.New("store is unavailable")
+	// ErrConflict means that the command does not fit the state of its row.
+	ErrConflict = errors.New("conflict")
+	// ErrNewer means that the database was written by a newer version.
+	ErrNewer = errors.New("database is newer than this program")
+)
+
+// Store is everything that the program asks of an engine. Every method is safe
+// for concurrent use; every writer locks the contacts that it touches, and does
+// all or nothing. Any method may return ErrUnavailable.
+type Store interface {
+	// Turn handles arrivals in order: it loads (or makes) contact and
+	// conversation, stores the message, steps the router and writes what was
+	// decided, all in one transaction. An arrival whose Key was handled before
+	// changes nothing and reports Duplicate. results[i] belongs to batch[i]; a
+	// result with Busy was not handled because somebody holds its contact.
+	// An error means that nothing of the batch was written.
+	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) (results []Result, err error)
+
+	// Reject keeps an arrival that is about to go dead: its row is stored as
+	// invalid with the error, and nothing else happens. Idempotent.
+	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
+
+	// Statuses applies reports to outgoing messages. A status never goes down;
+	// one that comes before its message is parked for an hour. Idempotent.
+	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
+
+	// Command carries out one command. A repeat without effect is no error.
+	// ErrNotFound, ErrConflict.
+	Command(ctx context.Context, now time.Time, cmd Command) (Conversation, error)
+
+	// ClaimSends moves the oldest pending row of each conversation from queued
+	// to sending under the token, after checking epoch, expiry and window; rows
+	// that fail the check become failed with their reason and the next one is
+	// looked at. A row that is found sending under another token is marked
+	// uncertain and not returned. One Claim at most for each conversation;
+	// those without a row are absent.
+	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]SendClaim, error)
+
+	// RecordSends writes what became of claimed rows. Results whose row is no
+	// longer sending under the token are ignored, but an accepted provider id
+	// is always kept. more[i] says whether that conversation has another row
+	// to send.
+	RecordSends(ctx context.Context, now time.Time, results []SendResult) (more []bool, err error)
+
+	// SaveMedia records the fate of a download.
+	SaveMedia(ctx context.Context, messageID string, media Media) error
+
+	// Pump does one round of the housekeeping that one process at a time does:
+	// it numbers committed events, fires due timers, expires parked statuses,
+	// and returns the sends that have been pending for over a minute.
+	Pump(ctx context.Context, now time.Time) (Pumped, error)
+
+	// Conversations lists, newest first.
+	Conversations(ctx context.Context, filter Filter) ([]Conversation, error)
+	// Conversation returns one. ErrNotFound.
+	Conversation(ctx context.Context, id string) (Conversation, error)
+	// Messages lists a conversation's messages, oldest first, after the given
+	// message id ("" from the start).
+	Messages(ctx context.Context, conversation, after string, limit int) ([]Message, error)
+	// Events lists numbered events with Pos > after, in order.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	// Trace finds everything about a key: our message id, a provider id, a
+	// conversation id, a ticket, a user id or a phone. ErrNotFound.
+	Trace(ctx context.Context, key string) (Trace, error)
+	// Gauges returns the figures that metrics and the status page show, at a
+	// cost that does not grow with history.
+	Gauges(ctx context.Context, now time.Time) (Gauges, error)
+	// Ping writes nothing and returns nil when the store can work.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Result is what became of one arrival of a Turn.
+type Result struct {
+	MessageID    string // ours; "" for what is not a message
+	Conversation string // id; "" for what belongs to none
+	Reason       router.Reason
+	Duplicate    bool
+	Busy         bool
+	// Send is set when the conversation has rows to send, also for duplicates:
+	// the wake-up may have been lost.
+	Send *Wake
+	// Media is set when a file waits to be fetched.
+	Media *MediaRef
+	// Replies counts what the router said.
+	Replies int
+	// State after the decision, for logs.
+	State router.State
+}
+
+// Wake names a conversation with something to send, and the line it leaves by.
+type Wake struct {
+	Line         string
+	Conversation string
+}
+
+// MediaRef is a file to download, for the media queue.
+type MediaRef struct {
+	MessageID string        `json:"message_id"`
+	Line      string        `json:"line"`
+	Media     inbound.Media `json:"media"`
+}
+
+// Command asks for a change of one conversation.
+type Command struct {
+	Conversation string
+	router.Command
+	Actor string // who, for the audit: "cli", a key's name, "timer"
+}
+
+// SendClaim is a row to post.
+type SendClaim struct {
+	Post  PostRow
+	Token string
+	// ReadID is the provider id of the inbound message that this answers, to be
+	// marked as read; "" for none.
+	ReadID string
+	// Attempt is 1 for the first post.
+	Attempt int
+}
+
+// SendResult is what a post came to.
+type SendResult struct {
+	MessageID    string
+	Conversation string
+	Token        string
+	Status       Status // Sent, Queued (try again), Failed or Uncertain
+	ProviderID   string
+	Reason       router.Reason
+	Code         int
+	Detail       string
+}
+
+// Pumped is one round's work.
+type Pumped struct {
+	Numbered int
+	Timers   int
+	Wakes    []Wake
+	// More is set when the round stopped at its size limit: call again.
+	More bool
+}
+
+// Filter selects conversations. Empty fields select all.
+type Filter struct {
+	Phone  string
+	UserID string
+	Line   string
+	Area   string
+	State  router.State
+	// Before is the cursor of the last row of the previous page.
+	Before string
+	Limit  int
+}
