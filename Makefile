@@ -1,0 +1,41 @@
+# PSI Router. `make run` is the main job, `make test` is what CI runs.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## Start the router with the sandbox phone on http://127.0.0.1:3002/sandbox
+	$(GO) run ./cmd/psi-router serve
+
+.PHONY: test
+test: ## All tests with the race detector (under 10 minutes)
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+.PHONY: proof
+proof: ## The long proofs: 50 kills under load, each fuzz target for 60 s
+	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill' -v ./bench
+	./bench/fuzz.sh 60s
+
+.PHONY: bench
+bench: ## Print requests/s, messages/s, idle memory and start time
+	$(GO) run ./bench/figures
+
+.PHONY: check
+check: ## Formatting, vet and lint
+	@test -z "$$(gofumpt -l .)" || { gofumpt -d . | head -50; echo 'run: gofumpt -w .'; exit 1; }
+	$(GO) vet ./...
+	golangci-lint run
+
+.PHONY: dist
+dist: ## Static tarballs for linux amd64 and arm64, with checksums, in dist/
+	@mkdir -p dist
+	@for arch in amd64 arm64; do \
+	  name=psi-router_$(VERSION)_linux_$$arch; mkdir -p dist/$$name && \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$name/psi-router ./cmd/psi-router && \
+	  cp -r README.md LICENSE flows dist/$$name/ && tar -C dist -czf dist/$$name.tar.gz $$name && rm -r dist/$$name || exit 1; \
+	done
+	@cd dist && sha256sum *.tar.gz > SHA256SUMS && cat SHA256SUMS

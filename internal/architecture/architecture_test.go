@@ -1,0 +1,126 @@
+// Package architecture holds no code: its test keeps the import table of the
+// design true, and every package documented.
+package architecture
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/psivisionhub/psi-router/"
+
+type pkg struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	GoFiles    []string
+}
+
+// may lists what each package may import of ours, test files aside. A package
+// that is missing here fails: say what it is allowed to know.
+var may = map[string][]string{
+	"internal/inbound":           {},
+	"internal/flow":              {},
+	"internal/queue":             {},
+	"internal/phone":             {},
+	"internal/config":            {},
+	"internal/router":            {"internal/flow"},
+	"internal/transcript":        {"internal/flow", "internal/router"},
+	"internal/outbound":          {"internal/router"},
+	"internal/observe":           {"internal/phone", "internal/queue"},
+	"internal/store":             {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone"},
+	"internal/store/sqlitestore": {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/sqlite"},
+	"internal/store/storetest":   {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store"},
+	"internal/queue/sqlitequeue": {"internal/queue", "internal/sqlite"},
+	"internal/queue/queuetest":   {"internal/queue"},
+	"internal/sqlite":            {},
+	"internal/whatsapp":          {"internal/inbound", "internal/outbound", "internal/router", "internal/flow"},
+	"internal/evolution":         {"internal/inbound", "internal/outbound", "internal/router", "internal/flow"},
+	"internal/n8n":               {"internal/inbound", "internal/whatsapp", "internal/evolution"},
+	"internal/ingest":            {"internal/inbound", "internal/queue", "internal/phone"},
+	"internal/worker":            {"internal/inbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
+	"internal/delivery":          {"internal/inbound", "internal/outbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
+	"internal/api":               {"internal/store", "internal/queue", "internal/router", "internal/flow", "internal/phone", "internal/observe"},
+	"internal/dashboard":         {"internal/observe", "internal/queue", "internal/store"},
+	"internal/sandbox":           {"internal/whatsapp"},
+	"internal/loadgen":           {"internal/whatsapp"},
+	"internal/architecture":      {},
+}
+
+// free may import everything: it is the wiring.
+var free = []string{"internal/app", "cmd/psi-router", "bench", "bench/figures"}
+
+// pure packages may not reach the outside, nor read the clock.
+var pure = map[string][]string{
+	"internal/router":  {"net", "net/http", "os", "database/sql", "math/rand", "math/rand/v2"},
+	"internal/flow":    {"net", "net/http", "database/sql", "math/rand", "math/rand/v2"},
+	"internal/inbound": {"net", "net/http", "os", "database/sql"},
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports,GoFiles", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		all = append(all, p)
+	}
+}
+
+func TestImportTable(t *testing.T) {
+	for _, p := range list(t) {
+		if slices.Contains(free, p.ImportPath) {
+			continue
+		}
+		allowed, known := may[p.ImportPath]
+		if !known {
+			t.Errorf("%s is not in the import table: say what it may know", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if slices.Contains(pure[p.ImportPath], imp) {
+				t.Errorf("%s is pure and must not import %s", p.ImportPath, imp)
+			}
+			ours, found := strings.CutPrefix(imp, module)
+			if found && !slices.Contains(allowed, ours) {
+				t.Errorf("%s must not import %s", p.ImportPath, ours)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range list(t) {
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// TestRouterReadsNoClock: time reaches the router as an argument.
+func TestRouterReadsNoClock(t *testing.T) {
+	for _, call := range []string{"time.Now(", "time.Since(", "time.Sleep(", "time.After("} {
+		for _, dir := range []string{"../router", "../flow"} {
+			cmd := exec.CommandContext(t.Context(), "grep", "-rnF", "--include=*.go", "--exclude=*_test.go", call, dir)
+			if out, err := cmd.Output(); err == nil {
+				t.Errorf("%s must be pure:\n%s", dir, out)
+			}
+		}
+	}
+}
