@@ -50,6 +50,7 @@ var may = map[string][]string{
 	"internal/sandbox":           {"internal/whatsapp"},
 	"internal/loadgen":           {"internal/whatsapp"},
 	"internal/architecture":      {},
+	"flows":                      {},
 }
 
 // free may import everything: it is the wiring.

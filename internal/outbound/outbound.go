@@ -42,18 +42,20 @@ type Body struct {
 type Class string
 
 const (
-	// Permanent: this message will never go; the next one may.
+	// Permanent means that this message will never go; the next one may.
 	Permanent Class = "permanent"
-	// Retry: nothing was sent; try this message again. Counts an attempt.
+	// Retry means that nothing was sent: try again. Counts an attempt.
 	Retry Class = "retry"
-	// Pair: this person gets too much; wait 4^n seconds on this conversation.
+	// Pair means that this person gets too much: wait 4^n seconds on this
+	// conversation.
 	Pair Class = "pair"
-	// Throttle: the whole line is too fast or the service is down; hold the
-	// line and probe. Never counts.
+	// Throttle means that the whole line is too fast or the service is down:
+	// hold the line and probe. Never counts.
 	Throttle Class = "throttle"
-	// Auth: token, permission or account; hold the line until a human acts.
+	// Auth means token, permission or account: hold the line until a human
+	// acts.
 	Auth Class = "auth"
-	// Uncertain: it may have been sent. Never repeated blindly.
+	// Uncertain means that it may have been sent. Never repeated blindly.
 	Uncertain Class = "uncertain"
 )
 

@@ -96,8 +96,8 @@ type Limit struct {
 
 // Queue is what doors and workers use. Every method is safe for concurrent use.
 type Queue interface {
-	// Enqueue adds the jobs in order, all or none, and returns once they are as
-	// durable as the engine promises. added[i] is false for a duplicate (or a
+	// Enqueue adds the jobs in order, all or none of each queue, and returns once
+	// they are as durable as the engine promises. added[i] is false for a duplicate (or a
 	// coalesced wake-up), which is a success. Errors: ErrFull, ErrUnavailable.
 	// It may be repeated after any error.
 	Enqueue(ctx context.Context, jobs []Job) (added []bool, err error)
