@@ -1,0 +1,454 @@
+package queuetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Model is a queue engine in memory. Its fields may be changed before first use.
+type Model struct {
+	MaxDepth int           // most jobs in one queue; 0 is no limit
+	MaxDelay time.Duration // longest delay or lease
+	Window   time.Duration // how long an ID is remembered at least
+
+	now    func() time.Time
+	closed chan struct{}
+
+	mu     sync.Mutex
+	queues map[string]*modelQueue
+	wakers map[string]chan struct{} // closed and replaced when a queue changes
+	dead   []modelDead              // by ID
+	lastID int64
+	broken error
+}
+
+type modelQueue struct {
+	stats   queue.Stats
+	dropped int64
+	lanes   map[string]*modelLane
+	seen    map[int64]map[string]bool // by generation
+	seq     int64
+	fence   int64
+	tat     time.Time
+}
+
+type modelLane struct {
+	jobs    []modelJob
+	due     time.Time
+	token   string
+	counted int
+	suspect bool
+	err     string
+}
+
+type modelJob struct {
+	queue.Job
+	seq      int64
+	enqueued time.Time
+	redriven bool
+}
+
+type modelDead struct {
+	queue.DeadLetter
+}
+
+var _ queue.Engine = (*Model)(nil)
+
+// NewModel returns an empty engine; a nil now is time.Now.
+func NewModel(now func() time.Time) *Model {
+	if now == nil {
+		now = time.Now
+	}
+	return &Model{
+		MaxDelay: time.Hour, Window: 24 * time.Hour,
+		now: now, closed: make(chan struct{}),
+		queues: map[string]*modelQueue{}, wakers: map[string]chan struct{}{},
+	}
+}
+
+// Break makes every call fail with the error until it is called with nil: an
+// engine that cannot be reached.
+func (m *Model) Break(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.broken = err
+	for name := range m.wakers {
+		m.wake(name)
+	}
+}
+
+// lock also checks that the engine can be used; on error nothing is locked.
+func (m *Model) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	select {
+	case <-m.closed:
+		m.mu.Unlock()
+		return queue.ErrClosed
+	default:
+	}
+	if m.broken != nil {
+		err := m.broken
+		m.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (m *Model) make(name string) *modelQueue {
+	q := m.queues[name]
+	if q == nil {
+		q = &modelQueue{lanes: map[string]*modelLane{}, seen: map[int64]map[string]bool{}}
+		q.stats.Name = name
+		m.queues[name] = q
+	}
+	return q
+}
+
+func (m *Model) wake(name string) {
+	if ch := m.wakers[name]; ch != nil {
+		close(ch)
+		delete(m.wakers, name)
+	}
+}
+
+// Enqueue implements queue.Queue.
+func (m *Model) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+	room := map[string]int{}
+	for _, j := range jobs {
+		if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
+			return nil, fmt.Errorf("enqueue: a job needs a queue, and an ID when it has a body")
+		}
+		room[j.Queue]++
+	}
+	if err := m.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for name, n := range room {
+		if q := m.queues[name]; q != nil {
+			n += int(q.stats.Depth)
+		}
+		if m.MaxDepth > 0 && n > m.MaxDepth {
+			return nil, fmt.Errorf("enqueue in %s: %w", name, queue.ErrFull)
+		}
+	}
+	now := m.now()
+	added := make([]bool, len(jobs))
+	for i, j := range jobs {
+		q := m.make(j.Queue)
+		added[i] = q.admit(j, now, m.Window)
+		if !added[i] {
+			q.stats.Duplicates++
+			continue
+		}
+		q.stats.Enqueued++
+		q.push(j, now, false)
+		m.wake(j.Queue)
+	}
+	return added, nil
+}
+
+// admit says whether the job is new, and remembers it.
+func (q *modelQueue) admit(j queue.Job, now time.Time, window time.Duration) bool {
+	if j.ID == "" {
+		l := q.lanes[j.Lane]
+		return l == nil || l.token != "" && len(l.jobs) == 1
+	}
+	gen := now.UnixNano() / int64(window/2)
+	for g := gen - 2; g <= gen; g++ {
+		if q.seen[g][j.ID] {
+			return false
+		}
+	}
+	if q.seen[gen] == nil {
+		q.seen[gen] = map[string]bool{}
+		maps.DeleteFunc(q.seen, func(g int64, _ map[string]bool) bool { return g < gen-2 })
+	}
+	q.seen[gen][j.ID] = true
+	return true
+}
+
+func (q *modelQueue) push(j queue.Job, now time.Time, redriven bool) {
+	q.seq++
+	q.stats.Depth++
+	j.Body = bytes.Clone(j.Body)
+	l := q.lanes[j.Lane]
+	if l == nil {
+		l = &modelLane{due: now}
+		q.lanes[j.Lane] = l
+	}
+	l.jobs = append(l.jobs, modelJob{Job: j, seq: q.seq, enqueued: now, redriven: redriven})
+}
+
+// Exchange implements queue.Queue.
+func (m *Model) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+	if want > 0 && lease <= 0 {
+		return queue.Batch{}, errors.New("exchange: a claim needs a lease")
+	}
+	for _, o := range outcomes {
+		if o.Verdict < queue.Done || o.Verdict > queue.Dead {
+			return queue.Batch{}, fmt.Errorf("exchange: verdict %d", o.Verdict)
+		}
+	}
+	if err := m.lock(ctx); err != nil {
+		return queue.Batch{}, err
+	}
+	defer m.mu.Unlock()
+	now := m.now()
+	var b queue.Batch
+	q := m.queues[name]
+	if q == nil {
+		for _, o := range outcomes {
+			b.Refused = append(b.Refused, o.Lane)
+		}
+		b.Next = m.MaxDelay
+		return b, nil
+	}
+	for _, o := range outcomes {
+		if !m.settle(q, o, now) {
+			b.Refused = append(b.Refused, o.Lane)
+			q.stats.Refused++
+		}
+	}
+	if want > 0 {
+		b.Claims = q.claim(now, want, min(lease, m.MaxDelay), m.MaxDelay)
+	}
+	b.Next = max(0, min(m.MaxDelay, q.next(now).Sub(now)))
+	if len(outcomes) > 0 || len(b.Claims) > 0 {
+		m.wake(name)
+	}
+	return b, nil
+}
+
+func (m *Model) settle(q *modelQueue, o queue.Outcome, now time.Time) bool {
+	l := q.lanes[o.Lane]
+	if l == nil || l.token == "" || l.token != o.Token {
+		return false
+	}
+	l.token = ""
+	q.stats.InFlight--
+	l.due = now.Add(min(max(o.Delay, 0), m.MaxDelay))
+	switch o.Verdict {
+	case queue.Retry:
+		q.stats.Retried++
+		l.counted++
+		l.err = o.Err
+		return true
+	case queue.Postpone:
+		return true
+	case queue.Done:
+		q.stats.Done++
+	case queue.Dead:
+		q.stats.Dead++
+		m.lastID++
+		head := l.jobs[0]
+		m.dead = append(m.dead, modelDead{queue.DeadLetter{
+			ID: m.lastID, Job: head.Job, Attempts: l.counted + 1, Err: cmp.Or(o.Err, l.err),
+			Enqueued: head.enqueued, Died: now,
+		}})
+	}
+	q.stats.Depth--
+	if len(l.jobs) == 1 {
+		delete(q.lanes, o.Lane)
+		return true
+	}
+	*l = modelLane{jobs: l.jobs[1:], due: now}
+	return true
+}
+
+func (q *modelQueue) claim(now time.Time, want int, lease, maxDelay time.Duration) []queue.Claim {
+	for _, l := range q.lanes {
+		if l.due.After(now.Add(maxDelay)) {
+			l.due = now
+			if l.token != "" {
+				l.due = now.Add(lease)
+			}
+		}
+	}
+	if q.opens(now).After(now) {
+		return nil
+	}
+	gap, burst := spacing(q.stats.Limit)
+	if gap > 0 {
+		q.tat = later(q.tat, now)
+		want = min(want, int(now.Add(burst).Sub(q.tat)/gap))
+	}
+	var claims []queue.Claim
+	for _, key := range q.due(now) {
+		if len(claims) == want {
+			break
+		}
+		l := q.lanes[key]
+		if l.token != "" {
+			q.stats.Stalled++
+			q.stats.InFlight--
+			if l.suspect {
+				l.counted++
+			}
+			l.suspect = true
+		}
+		q.fence++
+		l.token = fmt.Sprintf("%d.model", q.fence)
+		l.due = now.Add(lease)
+		q.stats.InFlight++
+		q.tat = q.tat.Add(gap)
+		head := l.jobs[0]
+		c := queue.Claim{
+			Job: head.Job, Token: l.token, Attempt: l.counted + 1,
+			Suspect: l.suspect, Redriven: head.redriven, EnqueuedAt: head.enqueued,
+		}
+		c.Body = bytes.Clone(head.Body)
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+// due lists the lanes that may be served, in order.
+func (q *modelQueue) due(now time.Time) []string {
+	var keys []string
+	for key, l := range q.lanes {
+		if !l.due.After(now) {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		x, y := q.lanes[a], q.lanes[b]
+		return cmp.Or(x.due.Compare(y.due), cmp.Compare(x.jobs[0].seq, y.jobs[0].seq))
+	})
+	return keys
+}
+
+// opens is when the queue as a whole may hand out.
+func (q *modelQueue) opens(now time.Time) time.Time {
+	if q.stats.Paused {
+		return now.Add(1000 * time.Hour)
+	}
+	t := later(now, q.stats.HeldUntil)
+	if gap, burst := spacing(q.stats.Limit); gap > 0 {
+		if q.tat.After(now.Add(burst)) { // the clock or the limit has changed
+			q.tat = now.Add(burst)
+		}
+		t = later(t, q.tat.Add(gap-burst))
+	}
+	return t
+}
+
+// next is when something may be handed out.
+func (q *modelQueue) next(now time.Time) time.Time {
+	first := now.Add(1000 * time.Hour)
+	for _, l := range q.lanes {
+		if l.due.Before(first) {
+			first = l.due
+		}
+	}
+	return later(first, q.opens(now))
+}
+
+// spacing turns a limit into the time between two jobs and the depth of the
+// burst: with T = 1/(N-b+1), GCRA lets through at most b + ceil(1/T) - 1 = N
+// in any second.
+func spacing(l queue.Limit) (gap, burst time.Duration) {
+	if l.Rate <= 0 {
+		return 0, 0
+	}
+	b := max(1, min(float64(l.Burst), float64(int(l.Rate/2))))
+	gap = max(1, time.Duration(float64(time.Second)/(l.Rate-b+1)+0.999))
+	return gap, time.Duration(b) * gap
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Wait implements queue.Queue.
+func (m *Model) Wait(ctx context.Context, name string, limit time.Duration) error {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for {
+		if err := m.lock(ctx); err != nil {
+			return err
+		}
+		if m.wakers[name] == nil {
+			m.wakers[name] = make(chan struct{})
+		}
+		changed := m.wakers[name]
+		wait := m.MaxDelay
+		if q := m.queues[name]; q != nil {
+			now := m.now()
+			wait = q.next(now).Sub(now)
+		}
+		m.mu.Unlock()
+		if wait <= 0 {
+			return nil
+		}
+		due := time.NewTimer(wait)
+		select {
+		case <-changed:
+			due.Stop()
+		case <-due.C:
+			return nil
+		case <-timeout.C:
+			due.Stop()
+			return nil
+		case <-ctx.Done():
+			due.Stop()
+			return ctx.Err()
+		case <-m.closed:
+			due.Stop()
+			return queue.ErrClosed
+		}
+	}
+}
+
+// Hold implements queue.Queue.
+func (m *Model) Hold(ctx context.Context, name string, until time.Time, reason string) error {
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	q := m.make(name)
+	q.stats.HeldUntil, q.stats.HeldFor = until, reason
+	if until.IsZero() {
+		q.stats.HeldFor = ""
+	}
+	m.wake(name)
+	return nil
+}
+
+// SetLimit implements queue.Queue.
+func (m *Model) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	m.make(name).stats.Limit = limit
+	m.wake(name)
+	return nil
+}
+
+// Close implements queue.Queue.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.closed:
+	default:
+		close(m.closed)
+	}
+	return nil
+}
