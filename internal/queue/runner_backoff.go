@@ -1,0 +1,38 @@
+package queue
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff is how long to wait before the next attempt: after the n-th failure a
+// random part, at least half, of min(Cap, Base*2^(n-1)). The zero Backoff starts
+// at 2 s and ends at 10 min.
+type Backoff struct {
+	Base, Cap time.Duration
+	// Rand returns numbers in [0,1); nil takes math/rand.
+	Rand func() float64
+}
+
+func (b Backoff) withDefaults() Backoff {
+	if b.Base <= 0 {
+		b.Base = 2 * time.Second
+	}
+	if b.Cap <= 0 {
+		b.Cap = 10 * time.Minute
+	}
+	if b.Rand == nil {
+		b.Rand = rand.Float64
+	}
+	return b
+}
+
+// Delay returns the wait after the n-th failure; n below 1 counts as 1.
+func (b Backoff) Delay(n int) time.Duration {
+	b = b.withDefaults()
+	full := b.Base
+	for ; n > 1 && full < b.Cap; n-- {
+		full *= 2
+	}
+	return time.Duration((0.5 + b.Rand()/2) * float64(min(full, b.Cap)))
+}
