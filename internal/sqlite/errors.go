@@ -1,0 +1,49 @@
+package sqlite
+
+import (
+	"errors"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+var (
+	// ErrLocked means that another process owns the database.
+	ErrLocked = errors.New("database is in use")
+	// ErrNewer means that a newer version of the program wrote the database.
+	ErrNewer = errors.New("database is newer than this program")
+	// ErrClosed means that Close was called.
+	ErrClosed = errors.New("database is closed")
+	// ErrBusy means that more callers wait than the writer takes on; nothing of
+	// the caller was run.
+	ErrBusy = errors.New("too many writes are waiting")
+)
+
+// Code returns SQLite's primary result code, or 0.
+func Code(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// Unavailable says that the database could not serve just now: an outage of
+// ours, which must not be charged to what was asked.
+func Unavailable(err error) bool {
+	switch Code(err) {
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_READONLY,
+		lib.SQLITE_CANTOPEN, lib.SQLITE_NOMEM, lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB, lib.SQLITE_PROTOCOL,
+		lib.SQLITE_INTERRUPT:
+		return true
+	}
+	return errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed)
+}
+
+// Full says that there was no room: the disk, or max_page_count.
+func Full(err error) bool { return Code(err) == lib.SQLITE_FULL }
+
+// Constraint says that a row broke a UNIQUE, CHECK, NOT NULL or foreign key.
+func Constraint(err error) bool { return Code(err) == lib.SQLITE_CONSTRAINT }
+
+// lost says that the error may have taken the whole transaction with it.
+func lost(err error) bool { return Unavailable(err) }

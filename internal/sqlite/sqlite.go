@@ -1,0 +1,186 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// Options describe one database.
+type Options struct {
+	Path string
+	// Migrate brings the schema up to date before anything else may run.
+	Migrate func(ctx context.Context, db *sql.DB) error
+	// Pragmas are added to those of the writer, like "foreign_keys(1)".
+	Pragmas []string
+	// Relaxed does not sync each commit: the last ones may be lost when the
+	// power goes, never when the process dies.
+	Relaxed bool
+	// MaxPages bounds the file; 0 is no bound. A page has 4096 bytes.
+	MaxPages int
+	// Readers is how many may read at once, 4 if 0.
+	Readers int
+	// Waiting is how many writers may wait, 1024 if 0; Patience how long one
+	// waits to be let in among them before ErrBusy, 2 s if 0.
+	Waiting  int
+	Patience time.Duration
+	// Group is how many share one commit at most, 512 if 0.
+	Group int
+	// Idle is how long nothing must be written before the writer tidies up,
+	// 1 s if 0.
+	Idle   time.Duration
+	Logger *slog.Logger
+}
+
+// DB is one open database. Its methods are safe for concurrent use.
+type DB struct {
+	writer  *writer
+	readers chan *conn
+	pools   [2]*sql.DB // of the writer, of the readers
+	lock    *os.File
+	closing chan struct{}
+	close   func() error
+}
+
+// Open makes or opens the database, refuses one that another process owns, and
+// brings its schema up to date.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Path == "" {
+		return nil, errors.New("sqlite: a database needs a path")
+	}
+	o.Readers = cmp.Or(o.Readers, 4)
+	o.Waiting = cmp.Or(o.Waiting, 1024)
+	o.Patience = cmp.Or(o.Patience, 2*time.Second)
+	o.Group = cmp.Or(o.Group, 512)
+	o.Idle = cmp.Or(o.Idle, time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	lock, err := ownFile(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := &DB{lock: lock, closing: make(chan struct{}), readers: make(chan *conn, o.Readers)}
+	db.close = sync.OnceValue(db.shut)
+	if err := db.open(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", o.Path, err), db.release())
+	}
+	go db.writer.run()
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context, o Options) (err error) {
+	durable := "FULL"
+	if o.Relaxed {
+		durable = "NORMAL"
+	}
+	pragmas := append([]string{
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + durable + ")", "fullfsync(1)",
+		"cache_size(-32000)", "temp_store(MEMORY)", "wal_autocheckpoint(2000)", "journal_size_limit(67108864)",
+	}, o.Pragmas...)
+	if o.MaxPages > 0 {
+		pragmas = append(pragmas, "max_page_count("+strconv.Itoa(o.MaxPages)+")")
+	}
+	if db.pools[0], err = sql.Open("sqlite", dsn(o.Path, pragmas, "_auto_vacuum", "INCREMENTAL")); err != nil {
+		return err
+	}
+	if o.Migrate != nil {
+		if err := o.Migrate(ctx, db.pools[0]); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
+	c, err := pin(ctx, db.pools[0])
+	if err != nil {
+		return err
+	}
+	db.writer = newWriter(c, o, db.closing)
+	only := []string{"busy_timeout(5000)", "query_only(1)", "cache_size(-4000)", "temp_store(MEMORY)"}
+	if db.pools[1], err = sql.Open("sqlite", dsn(o.Path, only, "mode", "ro")); err != nil {
+		return err
+	}
+	for range o.Readers {
+		c, err := pin(ctx, db.pools[1])
+		if err != nil {
+			return err
+		}
+		db.readers <- c
+	}
+	return nil
+}
+
+func dsn(path string, pragmas []string, key, value string) string {
+	q := url.Values{"_pragma": pragmas, key: {value}}
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}
+	return u.String()
+}
+
+// Write runs the function in a transaction and returns when it is committed; see
+// the package comment for what the function may do. When ctx ends before the
+// function was started it never runs; afterwards its end is waited for.
+func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.writer.do(ctx, fn)
+}
+
+// Read runs the function over a snapshot of the database.
+func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	var c *conn
+	select {
+	case c = <-db.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-db.closing:
+		return ErrClosed
+	}
+	defer func() { db.readers <- c }()
+	select {
+	case <-db.closing:
+		return ErrClosed
+	default:
+	}
+	if err := c.exec("BEGIN"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer c.exec("ROLLBACK") //nolint:errcheck // nothing was written
+	return fn(&Tx{conn: c, ctx: ctx})
+}
+
+// Close answers everybody who is being served, and lets the database go.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) shut() error {
+	close(db.closing)
+	<-db.writer.finished
+	for range cap(db.readers) {
+		c := <-db.readers
+		c.Close()
+	}
+	return db.release()
+}
+
+// release undoes open, however far it came.
+func (db *DB) release() error {
+	var errs []error
+	if db.writer != nil {
+		errs = append(errs, db.writer.conn.Close())
+	}
+	for _, p := range db.pools {
+		if p != nil {
+			errs = append(errs, p.Close())
+		}
+	}
+	return errors.Join(append(errs, db.lock.Close())...)
+}

@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
+
+// Tx is the transaction that a function runs in. It must not outlive it.
+type Tx struct {
+	// Scratch is shared by the functions of one transaction, so that a row that
+	// all of them change can be loaded once and, by BeforeCommit, written once.
+	// It starts as nil. Nothing may be changed in it before the function is sure
+	// that it will not fail for a reason of its own.
+	Scratch any
+
+	conn   *conn
+	ctx    context.Context //nolint:containedctx // a Tx lives as long as one call
+	wrote  bool
+	before []func() error
+	after  []func()
+}
+
+// Exec runs a statement.
+func (tx *Tx) Exec(query string, args ...any) (sql.Result, error) {
+	s, err := tx.conn.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	tx.wrote = true
+	return s.ExecContext(tx.ctx, args...)
+}
+
+// Query runs a statement that returns rows.
+func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
+	s, err := tx.conn.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	tx.wrote = tx.wrote || !s.reads
+	return s.QueryContext(tx.ctx, args...)
+}
+
+// Row runs a statement that returns at most one row and scans it: found is false
+// when there was none.
+func (tx *Tx) Row(query string, args []any, dest ...any) (found bool, err error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return false, rows.Err()
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return false, err
+	}
+	return true, rows.Close()
+}
+
+// BeforeCommit runs the function once before the transaction ends, for what is
+// kept in Scratch.
+func (tx *Tx) BeforeCommit(fn func() error) { tx.before = append(tx.before, fn) }
+
+// OnCommit runs the function after the transaction is on the disk, in the order
+// of the commits, before any caller is answered.
+func (tx *Tx) OnCommit(fn func()) { tx.after = append(tx.after, fn) }
+
+// flush runs and forgets what waits for the commit.
+func (tx *Tx) flush() error {
+	for _, fn := range tx.before {
+		if err := fn(); err != nil {
+			return err
+		}
+	}
+	tx.before, tx.Scratch = nil, nil
+	return nil
+}
+
+// conn is one connection with its prepared statements.
+type conn struct {
+	*sql.Conn
+	stmts map[string]*stmt
+}
+
+type stmt struct {
+	*sql.Stmt
+	reads bool
+}
+
+func pin(ctx context.Context, pool *sql.DB) (*conn, error) {
+	c, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, stmts: map[string]*stmt{}}, nil
+}
+
+func (c *conn) prepare(query string) (*stmt, error) {
+	if s := c.stmts[query]; s != nil {
+		return s, nil
+	}
+	p, err := c.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	verb := strings.ToUpper(strings.TrimSpace(query))
+	s := &stmt{Stmt: p, reads: strings.HasPrefix(verb, "SELECT")}
+	c.stmts[query] = s
+	return s, nil
+}
+
+func (c *conn) exec(query string) error {
+	s, err := c.prepare(query)
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(context.Background())
+	return err
+}

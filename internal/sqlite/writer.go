@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// writer is the one goroutine that writes.
+type writer struct {
+	conn     *conn
+	requests chan *request
+	closing  <-chan struct{}
+	finished chan struct{}
+	patience time.Duration
+	idle     time.Duration
+	group    int
+	log      *slog.Logger
+}
+
+type request struct {
+	fn    func(*Tx) error
+	taken atomic.Bool // by the writer, or by a caller who gave up
+	done  chan struct{}
+	err   error
+	panic any
+}
+
+func newWriter(c *conn, o Options, closing <-chan struct{}) *writer {
+	return &writer{
+		conn: c, requests: make(chan *request, o.Waiting), closing: closing, finished: make(chan struct{}),
+		patience: o.Patience, idle: o.Idle, group: o.Group, log: o.Logger,
+	}
+}
+
+func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-w.closing:
+		return ErrClosed
+	default:
+	}
+	r := &request{fn: fn, done: make(chan struct{})}
+	select {
+	case w.requests <- r:
+	default:
+		if err := w.queueUp(ctx, r); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-r.done
+	case <-w.finished:
+		if r.taken.CompareAndSwap(false, true) {
+			return ErrClosed
+		}
+		<-r.done
+	}
+	if r.panic != nil {
+		panic(r.panic)
+	}
+	return r.err
+}
+
+func (w *writer) queueUp(ctx context.Context, r *request) error {
+	patience := time.NewTimer(w.patience)
+	defer patience.Stop()
+	select {
+	case w.requests <- r:
+		return nil
+	case <-patience.C:
+		return ErrBusy
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.closing:
+		return ErrClosed
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.finished)
+	idle := time.NewTimer(w.idle)
+	idle.Stop()
+	defer idle.Stop()
+	for {
+		select {
+		case r := <-w.requests:
+			w.serve(w.gather(r))
+			idle.Reset(w.idle)
+		case <-idle.C:
+			if w.tidy() {
+				idle.Reset(w.idle)
+			}
+		case <-w.closing:
+			for {
+				select {
+				case r := <-w.requests:
+					w.serve(w.gather(r))
+				default:
+					w.tidy()
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather takes what waits already. There is no artificial delay: the time that
+// a commit takes is what fills the next one.
+func (w *writer) gather(first *request) []*request {
+	members := make([]*request, 0, min(w.group, 1+len(w.requests)))
+	for r := first; ; {
+		if r.taken.CompareAndSwap(false, true) {
+			members = append(members, r)
+		}
+		if len(members) >= w.group {
+			return members
+		}
+		select {
+		case r = <-w.requests:
+		default:
+			return members
+		}
+	}
+}
+
+// serve answers every member. It tries the cheap way first, and only when that
+// fails pays for keeping the members apart.
+func (w *writer) serve(members []*request) {
+	if len(members) == 0 {
+		return
+	}
+	ok := w.together(members, false) || len(members) == 1
+	if !ok && !lost(members[0].err) {
+		ok = w.together(members, true)
+	}
+	if !ok && Full(members[0].err) {
+		// What makes room, or needs none, still gets through alone.
+		w.pragma("PRAGMA wal_checkpoint(PASSIVE)")
+		for i := range members {
+			w.together(members[i:i+1], false)
+		}
+	}
+	for _, r := range members {
+		close(r.done)
+	}
+}
+
+// together runs the members in one transaction. It returns false, with nothing
+// written and the error in every member, when they must be tried in another way.
+func (w *writer) together(members []*request, apart bool) bool {
+	fail := func(err error) bool {
+		if w.conn.exec("ROLLBACK") != nil {
+			w.log.Debug("rollback", "part", "sqlite", "cause", err)
+		}
+		for _, r := range members {
+			if r.err == nil || len(members) > 1 {
+				r.err = err
+			}
+		}
+		return false
+	}
+	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		return fail(fmt.Errorf("begin: %w", err))
+	}
+	tx := &Tx{conn: w.conn, ctx: context.Background()}
+	for _, r := range members {
+		if err := w.member(tx, r, apart); err != nil {
+			return fail(err)
+		}
+	}
+	if err := tx.flush(); err != nil {
+		return fail(err)
+	}
+	if err := w.conn.exec("COMMIT"); err != nil {
+		return fail(fmt.Errorf("commit: %w", err))
+	}
+	for _, fn := range tx.after {
+		fn()
+	}
+	return true
+}
+
+// member runs one function. An error that it returns has broken the transaction
+// for its neighbours; one that is only the member's own is kept in it.
+func (w *writer) member(tx *Tx, r *request, apart bool) error {
+	if apart {
+		if err := w.conn.exec("SAVEPOINT member"); err != nil {
+			return err
+		}
+	}
+	tx.wrote = false
+	after := len(tx.after)
+	r.err, r.panic = call(r.fn, tx)
+	if r.err == nil && apart {
+		r.err = tx.flush()
+	}
+	if r.err != nil {
+		tx.after = tx.after[:after]
+	}
+	switch {
+	case r.err != nil && lost(r.err):
+		return r.err
+	case !apart && r.err != nil && tx.wrote:
+		return r.err
+	case apart && r.err != nil:
+		tx.before, tx.Scratch = nil, nil
+		if err := w.conn.exec("ROLLBACK TO member"); err != nil {
+			return err
+		}
+	}
+	if apart {
+		return w.conn.exec("RELEASE member")
+	}
+	return nil
+}
+
+// call turns a panic into an error, so that it reaches the caller who caused it.
+func call(fn func(*Tx) error, tx *Tx) (err error, panicked any) { //nolint:revive // a panic is no error
+	defer func() {
+		if p := recover(); p != nil {
+			tx.wrote = true
+			err, panicked = fmt.Errorf("panic: %v", p), p
+		}
+	}()
+	return fn(tx), nil
+}
+
+// tidy writes the WAL back and gives free pages to the file system, a little at
+// a time. It returns whether there is more to do.
+func (w *writer) tidy() bool {
+	const keep, step = 2048, "PRAGMA incremental_vacuum(2048)"
+	// A reader must not make the writer wait here.
+	w.pragma("PRAGMA busy_timeout(0)")
+	defer w.pragma("PRAGMA busy_timeout(5000)")
+	free := w.pragma("PRAGMA freelist_count")
+	if free > 2*keep {
+		w.pragma(step)
+	}
+	w.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+	return free > 3*keep
+}
+
+// pragma runs one and returns its first number. What it cannot do now will be
+// done later, so its error is only worth a line.
+func (w *writer) pragma(query string) (first int64) {
+	rows, err := w.conn.QueryContext(context.Background(), query)
+	if err != nil {
+		w.log.Debug("tidy", "part", "sqlite", "do", query, "err", err)
+		return 0
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if cols, _ := rows.Columns(); first == 0 && len(cols) == 1 {
+			_ = rows.Scan(&first)
+		}
+	}
+	if rows.Err() != nil {
+		w.log.Debug("tidy", "part", "sqlite", "do", query, "err", rows.Err())
+	}
+	return first
+}
