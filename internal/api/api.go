@@ -1,0 +1,218 @@
+// Package api is the door for programs and people who operate the router: API
+// v1 over HTTP, with keys, roles and scopes, its errors and its description.
+// It reads and commands; it must never decide what a conversation does (the
+// store and the router do), and never send anything to WhatsApp itself.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Prefix is where API v1 lives.
+const Prefix = "/api/v1"
+
+// maxBody bounds every request body; commands and lists of ids are small.
+const maxBody = 256 << 10
+
+// Store is what the API asks of the store.
+type Store interface {
+	Conversations(ctx context.Context, filter store.Filter) ([]store.Conversation, error)
+	Conversation(ctx context.Context, id string) (store.Conversation, error)
+	Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error)
+	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
+	Trace(ctx context.Context, key string) (store.Trace, error)
+	Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error)
+}
+
+// Options of New. Store and Queue are required, and Keys unless Trusted.
+type Options struct {
+	Store Store
+	Queue queue.Operator
+	// Keys that open the API. Several may share a name (rotation).
+	Keys []Key
+	// Areas of the flow with their aliases; all are accepted where an area is
+	// asked for. Without any, areas are taken as they come.
+	Areas []flow.Area
+	// Window is the customer service window; 0 means 24 h, below 0 none.
+	Window time.Duration
+	// Wake is called after each command, since the router may have answered
+	// it: enqueue the wake-up of the conversation. Optional.
+	Wake func(ctx context.Context, line, conversation string)
+	// Trusted skips keys: everybody who reaches the handler is the operator
+	// (the admin socket). Actor names them in the audit; "" means "cli".
+	Trusted bool
+	Actor   string
+	Version string
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil discards
+}
+
+type server struct {
+	store   Store
+	queue   queue.Operator
+	keys    keyring
+	areas   areas
+	window  time.Duration
+	wake    func(ctx context.Context, line, conversation string)
+	trusted *caller
+	now     func() time.Time
+	log     *slog.Logger
+	huma    huma.API
+}
+
+// New returns the handler of Prefix and of /openapi.json.
+func New(o Options) (http.Handler, error) {
+	if o.Store == nil || o.Queue == nil {
+		return nil, errors.New("api: Store and Queue are required")
+	}
+	s := &server{
+		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
+		window: o.Window, wake: o.Wake, now: o.Now, log: o.Log,
+	}
+	if s.window == 0 {
+		s.window = 24 * time.Hour
+	}
+	if s.wake == nil {
+		s.wake = func(context.Context, string, string) {}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Trusted {
+		s.trusted = &caller{name: o.Actor, role: Admin}
+		if s.trusted.name == "" {
+			s.trusted.name = "cli"
+		}
+	}
+	var err error
+	if s.keys, err = newKeyring(o.Keys, s.areas); err != nil {
+		return nil, err
+	}
+
+	mux := http.NewServeMux()
+	s.huma = humago.NewWithPrefix(mux, Prefix, describe(o.Version))
+	s.conversations()
+	s.commands()
+	s.queues()
+	s.deadLetters()
+	s.events()
+	s.traces()
+	spec, err := finish(s.huma.OpenAPI())
+	if err != nil {
+		return nil, err
+	}
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		w.Write(spec)
+	})
+	mux.HandleFunc("/", fallback(mux))
+	return s.guard(mux), nil
+}
+
+// guard bounds bodies and turns a panic of one request into its 500.
+func (s *server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			s.log.Error("api request panicked", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(v))
+			write(w, problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays."))
+		}()
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody+1)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fallback answers what no operation does: 405 where another method exists.
+func fallback(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" && method != r.Method {
+				w.Header().Set("Allow", method)
+				write(w, problem(http.StatusMethodNotAllowed, codeMethod, "Use "+method+" here."))
+				return
+			}
+		}
+		write(w, problem(http.StatusNotFound, codeNotFound, "There is nothing at this path. /openapi.json lists what there is."))
+	}
+}
+
+// operation is what register needs beside the handler.
+type operation struct {
+	id, method, path, tag, summary, about string
+	role                                  Role
+	also                                  []int // statuses beyond the common ones
+}
+
+// register adds one operation that only callers with its role reach.
+func register[I, O any](s *server, op operation, handle func(context.Context, caller, *I) (*O, error)) {
+	h := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary,
+		Description: op.about + "\n\nRole: `" + string(op.role) + "` or above.",
+		Tags:        []string{op.tag}, MaxBodyBytes: maxBody,
+		Security:  []map[string][]string{{"key": {}}},
+		Responses: refusals(append([]int{401, 403, 422, 500, 503}, op.also...)),
+		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
+			who, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
+			if refusal != nil {
+				_, w := humago.Unwrap(ctx)
+				write(w, refusal)
+				return
+			}
+			next(huma.WithValue(ctx, callerKey{}, who))
+		}},
+	}
+	huma.Register(s.huma, h, func(ctx context.Context, in *I) (*O, error) {
+		who, _ := ctx.Value(callerKey{}).(caller)
+		out, err := handle(ctx, who, in)
+		if err != nil {
+			return nil, s.explain(ctx, op.id, err)
+		}
+		return out, nil
+	})
+}
+
+// explain turns an error into what the caller reads. What we do not know is
+// logged here, where it stops, and not told.
+func (s *server) explain(ctx context.Context, op string, err error) error {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, queue.ErrNotFound):
+		return notFound()
+	case errors.Is(err, store.ErrConflict):
+		return problem(http.StatusConflict, codeConflict, "The conversation is in a state that does not allow this. Read it again, see its state, and choose a command that fits.")
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return problem(499, codeUnavailable, "You closed the request.")
+	}
+	s.log.Error("api request failed", "operation", op, "err", err)
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
+		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Nothing was changed; try again in a few seconds, and look at /readyz if it stays.")
+	}
+	return problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays.")
+}

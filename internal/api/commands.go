@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// HandoffBody says to whom and why.
+type HandoffBody struct {
+	Area   string `json:"area" minLength:"1" maxLength:"100" example:"admin" doc:"The team, or an alias of it."`
+	Tag    string `json:"tag,omitempty" maxLength:"100" example:"pagos" doc:"What it is about."`
+	Reason string `json:"reason,omitempty" maxLength:"1000" example:"Pide factura" doc:"Why, in your words; the team reads it."`
+}
+
+// CommandBody may say why.
+type CommandBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"1000" example:"Resuelto por teléfono" doc:"Why, in your words; kept in the audit."`
+}
+
+type (
+	handoffIn struct {
+		ByID
+		Body HandoffBody
+	}
+	commandIn struct {
+		ByID
+		Body *CommandBody
+	}
+)
+
+func (s *server) commands() {
+	register(s, operation{
+		id: "handoffConversation", method: http.MethodPost, path: "/conversations/{id}/handoff", tag: tagConversations, role: Agent,
+		summary: "Hand a conversation to a team", also: []int{400, 404, 409, 413, 415},
+		about: "Makes a ticket and silences the menu. To another area it is a transfer and keeps the ticket. " +
+			"A key that is bound to areas may hand over to any area, and loses sight of the conversation when that is not one of its own.",
+	}, func(ctx context.Context, who caller, in *handoffIn) (*body[Conversation], error) {
+		area, err := s.areas.resolve(in.Body.Area, "body.area")
+		if err != nil {
+			return nil, err
+		}
+		return s.command(ctx, who, in.ID, router.Command{
+			Kind: router.CommandHandoff, Area: area, Tag: in.Body.Tag, Note: in.Body.Reason,
+		})
+	})
+	for _, c := range []struct {
+		kind           router.CommandKind
+		summary, about string
+	}{
+		{router.CommandClose, "Close a conversation", "Resolves its ticket and clears its area. The next message of the person gets the menu."},
+		{router.CommandReopen, "Reopen a closed conversation", "It is in the menu again; nothing is sent."},
+		{router.CommandDisconnect, "Silence the bot", "People answer from elsewhere; the bot says nothing until it is reconnected. The line never changes."},
+		{router.CommandReconnect, "Let the bot answer again", "The conversation is in the menu again; nothing is sent."},
+		{router.CommandReset, "Begin anew", "Back to the start of the flow, from any state."},
+	} {
+		register(s, operation{
+			id: string(c.kind) + "Conversation", method: http.MethodPost, path: "/conversations/{id}/" + string(c.kind),
+			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
+			about: c.about + " A repeat answers 200 and changes nothing. A key that is bound to areas " +
+				"sees conversations of those areas only, so not any more once this clears the area.",
+		}, func(ctx context.Context, who caller, in *commandIn) (*body[Conversation], error) {
+			cmd := router.Command{Kind: c.kind}
+			if in.Body != nil {
+				cmd.Note = in.Body.Reason
+			}
+			return s.command(ctx, who, in.ID, cmd)
+		})
+	}
+}
+
+func (s *server) command(ctx context.Context, who caller, id string, cmd router.Command) (*body[Conversation], error) {
+	if _, err := s.load(ctx, who, id); err != nil {
+		return nil, err
+	}
+	c, err := s.store.Command(ctx, s.now(), store.Command{Conversation: id, Command: cmd, Actor: who.name})
+	if err != nil {
+		return nil, err
+	}
+	s.wake(ctx, c.Line, c.ID)
+	return &body[Conversation]{s.conversation(c)}, nil
+}

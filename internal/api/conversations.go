@@ -1,0 +1,163 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// A list that a key may only see parts of is read in rounds, so that one
+// request cannot walk the whole store: after maxRounds it answers what it has
+// and a cursor to go on.
+const (
+	roundSize = 200
+	maxRounds = 20
+)
+
+// ConversationPage is a page of conversations.
+type ConversationPage struct {
+	_          struct{}       `additionalProperties:"true"`
+	Items      []Conversation `json:"items" nullable:"false" doc:"Conversations, the one with the newest message first."`
+	NextCursor *string        `json:"next_cursor" example:"0199f3e0c1" doc:"cursor of the next page; null after the last."`
+}
+
+// MessagePage is a page of messages.
+type MessagePage struct {
+	_          struct{}  `additionalProperties:"true"`
+	Items      []Message `json:"items" nullable:"false" doc:"Messages, oldest first."`
+	NextCursor *string   `json:"next_cursor" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a03" doc:"cursor of the next page; null after the last."`
+}
+
+type (
+	body[T any] struct{ Body T }
+	ByID        struct {
+		ID string `path:"id" maxLength:"300" doc:"Id of the conversation." example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02"`
+	}
+	conversationsIn struct {
+		Page
+		Phone  string `query:"phone" maxLength:"100" doc:"A phone, however it is written." example:"5491100000001"`
+		UserID string `query:"user_id" maxLength:"300" doc:"A business-scoped user id." example:"AR.10000000000000000001"`
+		Line   string `query:"line" maxLength:"100" doc:"A line." example:"wsp4"`
+		Area   string `query:"area" maxLength:"100" doc:"An area, or an alias of one." example:"admin"`
+		State  string `query:"state" enum:"menu,handed_off,closed,disconnected" doc:"A state." example:"handed_off"`
+	}
+	messagesIn struct {
+		ByID
+		Page
+	}
+)
+
+func (s *server) conversations() {
+	register(s, operation{
+		id: "listConversations", method: http.MethodGet, path: "/conversations", tag: tagConversations, role: Viewer,
+		summary: "List conversations, newest first",
+		about:   "Filters narrow together. Only conversations on the lines and in the areas of the key are listed.",
+	}, s.listConversations)
+	register(s, operation{
+		id: "getConversation", method: http.MethodGet, path: "/conversations/{id}", tag: tagConversations, role: Viewer,
+		summary: "Read a conversation", also: []int{404},
+		about: "Who it is with, who has it, and until when free messages may be sent.",
+	}, func(ctx context.Context, who caller, in *ByID) (*body[Conversation], error) {
+		c, err := s.load(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &body[Conversation]{s.conversation(c)}, nil
+	})
+	register(s, operation{
+		id: "listMessages", method: http.MethodGet, path: "/conversations/{id}/messages", tag: tagConversations, role: Viewer,
+		summary: "List the messages of a conversation, oldest first", also: []int{404},
+		about: "Everything that was written and answered, also what was not handled, each with its status and reason.",
+	}, s.listMessages)
+}
+
+// load returns a conversation that the caller may see.
+func (s *server) load(ctx context.Context, who caller, id string) (store.Conversation, error) {
+	if !printable(id) {
+		return store.Conversation{}, notFound()
+	}
+	c, err := s.store.Conversation(ctx, id)
+	if err != nil {
+		return store.Conversation{}, err
+	}
+	if !who.sees(c.Line, c.Area) {
+		return store.Conversation{}, notFound()
+	}
+	return c, nil
+}
+
+func (s *server) listConversations(ctx context.Context, who caller, in *conversationsIn) (*body[ConversationPage], error) {
+	area, err := s.areas.resolve(in.Area, "query.area")
+	if err != nil {
+		return nil, err
+	}
+	f := store.Filter{
+		Phone: in.Phone, UserID: in.UserID, Line: in.Line, Area: area,
+		State: router.State(in.State), Before: in.Cursor, Limit: in.Limit + 1,
+	}
+	out := &body[ConversationPage]{ConversationPage{Items: []Conversation{}}}
+	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {
+		if value != "" && !printable(value) {
+			return out, nil
+		}
+	}
+	if !who.everything() {
+		if f.Line == "" && len(who.lines) == 1 {
+			f.Line = who.lines[0]
+		}
+		if f.Area == "" && len(who.areas) == 1 {
+			f.Area = who.areas[0]
+		}
+		if (f.Line != "" && !who.seesLine(f.Line)) || (f.Area != "" && !who.seesArea(f.Area)) {
+			return out, nil
+		}
+		f.Limit = max(f.Limit, roundSize)
+	}
+	for range maxRounds {
+		rows, err := s.store.Conversations(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range rows {
+			if !who.sees(c.Line, c.Area) {
+				f.Before = c.Cursor
+				continue
+			}
+			if len(out.Body.Items) == in.Limit { // there is more
+				out.Body.NextCursor = &f.Before
+				return out, nil
+			}
+			out.Body.Items = append(out.Body.Items, s.conversation(c))
+			f.Before = c.Cursor
+		}
+		if len(rows) < f.Limit {
+			return out, nil
+		}
+	}
+	out.Body.NextCursor = &f.Before
+	return out, nil
+}
+
+func (s *server) listMessages(ctx context.Context, who caller, in *messagesIn) (*body[MessagePage], error) {
+	if _, err := s.load(ctx, who, in.ID); err != nil {
+		return nil, err
+	}
+	out := &body[MessagePage]{MessagePage{Items: []Message{}}}
+	if in.Cursor != "" && !printable(in.Cursor) {
+		return out, nil
+	}
+	rows, err := s.store.Messages(ctx, in.ID, in.Cursor, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) > in.Limit {
+		rows = rows[:in.Limit]
+		out.Body.NextCursor = &rows[in.Limit-1].ID
+	}
+	for _, m := range rows {
+		out.Body.Items = append(out.Body.Items, message(m))
+	}
+	return out, nil
+}

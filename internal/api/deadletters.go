@@ -1,0 +1,236 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// DeadLetter is a job that was given up.
+type DeadLetter struct {
+	_          struct{}   `additionalProperties:"true"`
+	ID         int64      `json:"id" example:"17" doc:"Its id."`
+	Queue      string     `json:"queue" example:"inbound" doc:"The queue that gave it up."`
+	Lane       string     `json:"lane" example:"wsp4:AR.10000000000000000001" doc:"What it had to be in order with."`
+	JobID      string     `json:"job_id" example:"message:200000000000002:wamid.HBgNNTQ5MTE=" doc:"What repeats were recognised by."`
+	Attempts   int        `json:"attempts" example:"10" doc:"How often it ran."`
+	Error      string     `json:"error" example:"decode: unexpected end" doc:"Why it was given up."`
+	EnqueuedAt *time.Time `json:"enqueued_at" example:"2026-11-24T10:00:00Z" doc:"When it came."`
+	DiedAt     *time.Time `json:"died_at" example:"2026-11-24T10:04:00Z" doc:"When it was given up."`
+	Body       any        `json:"body,omitempty" doc:"What it carries, as JSON where it is JSON; only when one is read."`
+}
+
+// DeadLetterPage is a page of dead letters.
+type DeadLetterPage struct {
+	_          struct{}     `additionalProperties:"true"`
+	Items      []DeadLetter `json:"items" nullable:"false" doc:"Dead letters, newest first, without bodies."`
+	NextCursor *string      `json:"next_cursor" example:"17" doc:"cursor of the next page; null after the last."`
+}
+
+// RedriveBody says which dead letters: ids alone, or queue, reason or both.
+type RedriveBody struct {
+	IDs    []int64 `json:"ids,omitempty" nullable:"false" maxItems:"1000" example:"[17,18]" doc:"These."`
+	Queue  string  `json:"queue,omitempty" maxLength:"200" example:"inbound" doc:"All of this queue."`
+	Reason string  `json:"reason,omitempty" maxLength:"500" example:"decode" doc:"All whose error contains this."`
+}
+
+// DropBody says which dead letters.
+type DropBody struct {
+	IDs []int64 `json:"ids" nullable:"false" minItems:"1" maxItems:"1000" example:"[17,18]" doc:"These."`
+}
+
+// Redriven counts.
+type Redriven struct {
+	_        struct{} `additionalProperties:"true"`
+	Redriven int      `json:"redriven" example:"2" doc:"How many went back to the tail of their lanes."`
+}
+
+// Dropped counts.
+type Dropped struct {
+	_       struct{} `additionalProperties:"true"`
+	Dropped int      `json:"dropped" example:"2" doc:"How many were deleted for good."`
+}
+
+type deadLettersIn struct {
+	Page
+	Queue string `query:"queue" maxLength:"200" doc:"Only of this queue." example:"inbound"`
+}
+
+type byNumber struct {
+	ID int64 `path:"id" doc:"Id of the dead letter." example:"17"`
+}
+
+func (s *server) deadLetters() {
+	register(s, operation{
+		id: "listDeadLetters", method: http.MethodGet, path: "/dead-letters", tag: tagQueues, role: Viewer,
+		summary: "List dead letters, newest first",
+		about:   "Jobs that were given up. They are kept until somebody redrives or drops them. A key that is bound to areas sees none.",
+	}, s.listDead)
+	register(s, operation{
+		id: "getDeadLetter", method: http.MethodGet, path: "/dead-letters/{id}", tag: tagQueues, role: Viewer,
+		summary: "Read a dead letter with its body", also: []int{404},
+		about: "Everything that is known about one job that was given up.",
+	}, func(ctx context.Context, who caller, in *byNumber) (*body[DeadLetter], error) {
+		d, err := s.queue.DeadLetter(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !who.seesLane(lineOf(d.Job)) {
+			return nil, notFound()
+		}
+		v := deadLetter(d)
+		v.Body = json.RawMessage(d.Job.Body)
+		if !json.Valid(d.Job.Body) {
+			v.Body = string(d.Job.Body)
+		}
+		return &body[DeadLetter]{v}, nil
+	})
+	register(s, operation{
+		id: "redriveDeadLetters", method: http.MethodPost, path: "/dead-letters/redrive", tag: tagQueues, role: Admin,
+		summary: "Put dead letters back", also: []int{400, 404, 413, 415},
+		about: "They go to the tail of their lanes with their attempts cleared, once each. A message that comes back this way is stored as late and changes nothing. " +
+			"Give ids, or a queue, or a reason, or a queue and a reason.",
+	}, s.redrive)
+	register(s, operation{
+		id: "dropDeadLetters", method: http.MethodPost, path: "/dead-letters/drop", tag: tagQueues, role: Admin,
+		summary: "Delete dead letters for good", also: []int{400, 404, 413, 415},
+		about: "There is no way back. What is not there is not counted.",
+	}, func(ctx context.Context, who caller, in *body[DropBody]) (*body[Dropped], error) {
+		if err := s.own(ctx, who, in.Body.IDs); err != nil {
+			return nil, err
+		}
+		n, err := s.queue.Drop(ctx, in.Body.IDs)
+		if err != nil {
+			return nil, err
+		}
+		s.log.Info("dead letters dropped", "count", n, "actor", who.name)
+		return &body[Dropped]{Dropped{Dropped: n}}, nil
+	})
+}
+
+// lineOf returns the line that a job belongs to, "" where it names none.
+func lineOf(j queue.Job) string {
+	if line, ok := strings.CutPrefix(j.Queue, "send:"); ok {
+		return line
+	}
+	if j.Queue == "inbound" || j.Queue == "status" {
+		line, _, _ := strings.Cut(j.Lane, ":")
+		return line
+	}
+	return ""
+}
+
+func deadLetter(d queue.DeadLetter) DeadLetter {
+	return DeadLetter{
+		ID: d.ID, Queue: d.Job.Queue, Lane: d.Job.Lane, JobID: d.Job.ID, Attempts: d.Attempts,
+		Error: d.Err, EnqueuedAt: when(d.Enqueued), DiedAt: when(d.Died),
+	}
+}
+
+func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*body[DeadLetterPage], error) {
+	out := &body[DeadLetterPage]{DeadLetterPage{Items: []DeadLetter{}}}
+	var before int64
+	if in.Cursor != "" {
+		n, err := strconv.ParseInt(in.Cursor, 10, 64)
+		if err != nil || n < 1 {
+			return nil, invalid("query.cursor", "not a cursor", "Give the next_cursor of the page before, as it is.")
+		}
+		before = n
+	}
+	for range maxRounds {
+		rows, err := s.queue.Dead(ctx, in.Queue, before, roundSize+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range rows {
+			if who.seesLane(lineOf(d.Job)) {
+				if len(out.Body.Items) == in.Limit {
+					return out, next(&out.Body.NextCursor, before)
+				}
+				out.Body.Items = append(out.Body.Items, deadLetter(d))
+			}
+			before = d.ID
+		}
+		if len(rows) <= roundSize {
+			return out, nil
+		}
+	}
+	return out, next(&out.Body.NextCursor, before)
+}
+
+func next(cursor **string, n int64) error {
+	text := strconv.FormatInt(n, 10)
+	*cursor = &text
+	return nil
+}
+
+func (s *server) redrive(ctx context.Context, who caller, in *body[RedriveBody]) (*body[Redriven], error) {
+	b := in.Body
+	byFilter := b.Queue != "" || b.Reason != ""
+	if byFilter == (len(b.IDs) > 0) {
+		return nil, invalid("body", "give ids, or queue or reason", "Say which: `ids` alone, or `queue`, `reason` or both.")
+	}
+	ids := b.IDs
+	if byFilter {
+		var err error
+		if ids, err = s.match(ctx, who, b.Queue, b.Reason); err != nil {
+			return nil, err
+		}
+	} else if err := s.own(ctx, who, ids); err != nil {
+		return nil, err
+	}
+	total := 0
+	for len(ids) > 0 {
+		chunk := ids[:min(len(ids), roundSize)]
+		n, err := s.queue.Redrive(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		total, ids = total+n, ids[len(chunk):]
+	}
+	s.log.Info("dead letters redriven", "count", total, "queue", b.Queue, "actor", who.name)
+	return &body[Redriven]{Redriven{Redriven: total}}, nil
+}
+
+// match collects first and moves later, so that what dies again meanwhile is
+// not moved twice.
+func (s *server) match(ctx context.Context, who caller, name, reason string) ([]int64, error) {
+	var ids []int64
+	for before := int64(0); ; {
+		rows, err := s.queue.Dead(ctx, name, before, roundSize)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range rows {
+			before = d.ID
+			if who.seesLane(lineOf(d.Job)) && strings.Contains(d.Err, reason) {
+				ids = append(ids, d.ID)
+			}
+		}
+		if len(rows) < roundSize {
+			return ids, nil
+		}
+	}
+}
+
+// own makes sure that a caller with a scope names nothing outside of it.
+func (s *server) own(ctx context.Context, who caller, ids []int64) error {
+	if who.everything() {
+		return nil
+	}
+	for _, id := range ids {
+		d, err := s.queue.DeadLetter(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !who.seesLane(lineOf(d.Job)) {
+			return notFound()
+		}
+	}
+	return nil
+}

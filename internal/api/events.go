@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Event is one thing that happened.
+type Event struct {
+	_         struct{}   `additionalProperties:"true"`
+	ID        string     `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a04" doc:"Its id: the same on every delivery."`
+	Type      string     `json:"type" example:"message.received" doc:"message.received|sent|status|failed or conversation.opened|updated|handed_off|closed."`
+	Timestamp *time.Time `json:"timestamp" example:"2026-11-24T10:00:01Z" doc:"When it happened."`
+	Pos       int64      `json:"pos" example:"4711" doc:"Its place among all events: what after takes."`
+	Seq       int64      `json:"seq" example:"3" doc:"Its place within the conversation; grows by one."`
+	Data      any        `json:"data" doc:"The conversation, and the message or hand-off, as they were then."`
+}
+
+// EventPage is a page of events.
+type EventPage struct {
+	_          struct{} `additionalProperties:"true"`
+	Items      []Event  `json:"items" nullable:"false" doc:"Events in order."`
+	NextCursor *string  `json:"next_cursor" example:"4711" doc:"after of the next page; null when you have read everything so far."`
+	Pos        int64    `json:"pos" example:"4711" doc:"How far this page read: give it as after when you come back, also when nothing was for you."`
+}
+
+type eventsIn struct {
+	After int64 `query:"after" minimum:"0" doc:"pos of the last event that you have; 0 from the beginning." example:"4711"`
+	Limit int   `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most." example:"50"`
+}
+
+func (s *server) events() {
+	register(s, operation{
+		id: "listEvents", method: http.MethodGet, path: "/events", tag: tagEvents, role: Viewer,
+		summary: "List events after a position",
+		about:   "Everything that happened, in order, for those who pull. An event appears once it has its number, so none is ever skipped by a reader.",
+	}, s.listEvents)
+}
+
+func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*body[EventPage], error) {
+	out := &body[EventPage]{EventPage{Items: []Event{}, Pos: in.After}}
+	for range maxRounds {
+		rows, err := s.store.Events(ctx, out.Body.Pos, roundSize+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range rows {
+			if len(out.Body.Items) == in.Limit {
+				return out, next(&out.Body.NextCursor, out.Body.Pos)
+			}
+			if who.seesEvent(e) {
+				out.Body.Items = append(out.Body.Items, event(e))
+			}
+			out.Body.Pos = e.Pos
+		}
+		if len(rows) <= roundSize {
+			return out, nil
+		}
+	}
+	return out, next(&out.Body.NextCursor, out.Body.Pos)
+}
+
+// seesEvent judges by the snapshot: who may see the conversation as it was then.
+func (c caller) seesEvent(e store.Event) bool {
+	if c.everything() {
+		return true
+	}
+	var data struct {
+		Conversation struct {
+			Line string `json:"line"`
+			Area string `json:"area"`
+		} `json:"conversation"`
+	}
+	return json.Unmarshal(e.Data, &data) == nil && c.sees(data.Conversation.Line, data.Conversation.Area)
+}
+
+func event(e store.Event) Event {
+	v := Event{ID: e.ID, Type: e.Type, Timestamp: when(e.CreatedAt), Pos: e.Pos, Seq: e.Seq, Data: e.Data}
+	if !json.Valid(e.Data) { // never break the page for one row
+		v.Data = string(e.Data)
+	}
+	return v
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Role says how much a key may do; each includes the ones before it.
+type Role string
+
+// Roles.
+const (
+	Viewer Role = "viewer" // reads
+	Agent  Role = "agent"  // and commands conversations
+	Admin  Role = "admin"  // and queues and dead letters
+)
+
+func (r Role) rank() int { return slices.Index([]Role{Viewer, Agent, Admin}, r) }
+
+// Key opens the API.
+type Key struct {
+	Name string
+	// Secrets are the key's values, plain or "sha256:<hex>"; any of them opens
+	// (rotation).
+	Secrets []string
+	Role    Role
+	// Lines and Areas are all that the key may see; empty means all.
+	Lines []string
+	Areas []string
+}
+
+// caller is who a request comes from.
+type caller struct {
+	name         string
+	role         Role
+	lines, areas []string
+}
+
+type callerKey struct{}
+
+// everything reports whether nothing is outside the caller's scope.
+func (c caller) everything() bool { return len(c.lines) == 0 && len(c.areas) == 0 }
+
+// sees reports whether a conversation on the line and in the area is inside.
+// One without an area belongs to no team yet, so to no key that is bound to
+// some.
+func (c caller) sees(line, area string) bool {
+	return c.seesLine(line) && c.seesArea(area)
+}
+
+func (c caller) seesArea(area string) bool {
+	return len(c.areas) == 0 || slices.Contains(c.areas, area)
+}
+
+func (c caller) seesLine(line string) bool {
+	return len(c.lines) == 0 || slices.Contains(c.lines, line)
+}
+
+// seesLane is for what has a line and never an area: queues, dead letters.
+func (c caller) seesLane(line string) bool {
+	return c.everything() || (len(c.areas) == 0 && line != "" && slices.Contains(c.lines, line))
+}
+
+type entry struct {
+	hash [sha256.Size]byte
+	caller
+}
+
+type keyring []entry
+
+func newKeyring(keys []Key, known areas) (keyring, error) {
+	var ring keyring
+	for _, k := range keys {
+		if k.Name == "" {
+			return nil, fmt.Errorf("an API key has no name: give it one, the audit shows it")
+		}
+		if k.Role.rank() < 0 {
+			return nil, fmt.Errorf("API key %q: role %q is unknown: use viewer, agent or admin", k.Name, k.Role)
+		}
+		if len(k.Secrets) == 0 {
+			return nil, fmt.Errorf("API key %q has no value: make one with `psi-router key new`", k.Name)
+		}
+		scope := make([]string, len(k.Areas))
+		for i, name := range k.Areas {
+			id, ok := known.find(name)
+			if !ok {
+				return nil, fmt.Errorf("API key %q: area %q is unknown: use one of %s", k.Name, name, known.names())
+			}
+			scope[i] = id
+		}
+		for _, secret := range k.Secrets {
+			hash, err := hashOf(secret)
+			if err != nil {
+				return nil, fmt.Errorf("API key %q: %w", k.Name, err)
+			}
+			ring = append(ring, entry{hash, caller{k.Name, k.Role, slices.Clone(k.Lines), scope}})
+		}
+	}
+	return ring, nil
+}
+
+func hashOf(secret string) (hash [sha256.Size]byte, err error) {
+	digits, hashed := strings.CutPrefix(secret, "sha256:")
+	switch {
+	case secret == "":
+		return hash, fmt.Errorf("an empty value would let everybody in")
+	case !hashed:
+		return sha256.Sum256([]byte(secret)), nil
+	}
+	raw, err := hex.DecodeString(digits)
+	if err != nil || len(raw) != len(hash) {
+		return hash, fmt.Errorf("a value that begins with sha256: needs 64 hex digits after it, as `psi-router key new` prints")
+	}
+	return [sha256.Size]byte(raw), nil
+}
+
+// find compares with every key, so that the time tells nothing.
+func (r keyring) find(token string) (who caller, ok bool) {
+	hash := sha256.Sum256([]byte(token))
+	for _, e := range r {
+		if subtle.ConstantTimeCompare(hash[:], e.hash[:]) == 1 {
+			who, ok = e.caller, true
+		}
+	}
+	return who, ok
+}
+
+func (s *server) authenticate(header string, need Role) (caller, *Problem) {
+	if s.trusted != nil {
+		return *s.trusted, nil
+	}
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return caller{}, unauthorized("Send the header `Authorization: Bearer <key>`. `psi-router key new` makes a key.")
+	}
+	who, ok := s.keys.find(strings.TrimSpace(token))
+	if !ok {
+		return caller{}, unauthorized("This key is not known here. Compare it with api_keys in the configuration, or make one with `psi-router key new`.")
+	}
+	if who.role.rank() < need.rank() {
+		return caller{}, problem(http.StatusForbidden, codeForbidden,
+			fmt.Sprintf("The key %q is a %s; this needs a key with the role %s.", who.name, who.role, need))
+	}
+	return who, nil
+}

@@ -1,0 +1,154 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Codes of problems. They are stable: clients branch on them.
+const (
+	codeBrokenJSON   = "broken_json"
+	codeConflict     = "conflict"
+	codeForbidden    = "forbidden"
+	codeInternal     = "internal"
+	codeInvalid      = "invalid_request"
+	codeMediaType    = "unsupported_media_type"
+	codeMethod       = "method_not_allowed"
+	codeNotFound     = "not_found"
+	codeTimeout      = "timeout"
+	codeTooLarge     = "too_large"
+	codeUnauthorized = "unauthorized"
+	codeUnavailable  = "unavailable"
+	codeUnknownArea  = "unknown_area"
+)
+
+// Problem is an error as RFC 9457 shapes it.
+type Problem struct {
+	_      struct{} `additionalProperties:"true"`
+	Type   string   `json:"type" example:"about:blank" doc:"Always about:blank: the code says which problem it is."`
+	Title  string   `json:"title" example:"Not Found" doc:"The HTTP status in words."`
+	Status int      `json:"status" example:"404" doc:"The HTTP status."`
+	Code   string   `json:"code" example:"not_found" enum:"broken_json,conflict,forbidden,internal,invalid_request,unsupported_media_type,method_not_allowed,not_found,timeout,too_large,unauthorized,unavailable,unknown_area" doc:"What went wrong, for programs; codes do not change."`
+	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
+	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
+}
+
+// Flaw is one thing that is wrong with a request.
+type Flaw struct {
+	_        struct{} `additionalProperties:"true"`
+	Location string   `json:"location" example:"body.area" doc:"Where it is."`
+	Message  string   `json:"message" example:"expected string" doc:"What is wrong there."`
+}
+
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	switch p.Status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="psi-router"`)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "5")
+	}
+	return h
+}
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func problem(status int, code, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+}
+
+func notFound() *Problem {
+	return problem(http.StatusNotFound, codeNotFound, "There is no such thing, or it is outside what this key may see. Check the id, and the lines and areas of the key.")
+}
+
+func unauthorized(detail string) *Problem {
+	return problem(http.StatusUnauthorized, codeUnauthorized, detail)
+}
+
+func invalid(location, message, cure string) *Problem {
+	p := problem(http.StatusUnprocessableEntity, codeInvalid, cure)
+	p.Errors = []Flaw{{Location: location, Message: message}}
+	return p
+}
+
+// write answers outside an operation.
+func write(w http.ResponseWriter, p *Problem) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(p) // the caller is gone when this fails
+}
+
+// problems turns the framework's own refusals (validation, broken JSON, size)
+// into a Problem with a code and a cure. It never echoes what was sent.
+func problems(_ huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	var flaws []Flaw
+	broken := false
+	for _, e := range m.Errors {
+		if e == nil {
+			continue
+		}
+		broken = broken || (e.Location == "body" && m.Status == http.StatusBadRequest)
+		flaws = append(flaws, Flaw{Location: e.Location, Message: e.Message})
+	}
+	var p *Problem
+	switch m.Status {
+	case http.StatusBadRequest:
+		p = problem(m.Status, codeBrokenJSON, "The body is missing or is not JSON. Send JSON as /openapi.json describes it.")
+		if !broken {
+			p.Detail = "The body is missing or cannot be read: " + m.Detail + ". Send JSON as /openapi.json describes it."
+		}
+	case http.StatusRequestEntityTooLarge:
+		p = problem(m.Status, codeTooLarge, "The body is over "+strconv.Itoa(maxBody>>10)+" KiB. Send less at once.")
+	case http.StatusRequestTimeout:
+		p = problem(m.Status, codeTimeout, "The body did not arrive in time. Send it again.")
+	case http.StatusUnsupportedMediaType:
+		p = problem(m.Status, codeMediaType, "Send `Content-Type: application/json`.")
+	case http.StatusUnprocessableEntity:
+		p = problem(m.Status, codeInvalid, "The request does not fit: correct what `errors` lists; /openapi.json describes every field.")
+	default:
+		p = problem(m.Status, codeInternal, "Something broke on our side. Try again, and report it if it stays.")
+	}
+	p.Errors = flaws
+	return p, nil
+}
+
+// refusals are the described error responses of an operation.
+func refusals(statuses []int) map[string]*huma.Response {
+	all := make(map[string]*huma.Response, len(statuses))
+	for _, status := range statuses {
+		all[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status),
+			Content: map[string]*huma.MediaType{"application/problem+json": {
+				Schema: &huma.Schema{Ref: "#/components/schemas/" + reflect.TypeFor[Problem]().Name()},
+			}},
+		}
+	}
+	return all
+}
+
+// printable reports whether an id may exist at all: engines differ in what they
+// do with NUL and broken UTF-8, so it never reaches them.
+func printable(id string) bool {
+	return id != "" && strings.IndexFunc(id, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) < 0
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Queue is one queue.
+type Queue struct {
+	_         struct{}   `additionalProperties:"true"`
+	Name      string     `json:"name" example:"send:wsp4" doc:"inbound, status, media, send:<line> or events:<endpoint>."`
+	Depth     int64      `json:"depth" example:"12" doc:"Jobs that wait or run."`
+	InFlight  int64      `json:"in_flight" example:"4" doc:"Jobs that run."`
+	Dead      int64      `json:"dead" example:"0" doc:"Dead letters: jobs that were given up, kept until somebody decides."`
+	OldestAge float64    `json:"oldest_age_seconds" example:"0.8" doc:"How long the oldest job has waited."`
+	Paused    bool       `json:"paused" example:"false" doc:"Somebody paused it."`
+	HeldUntil *time.Time `json:"held_until" example:"2026-11-24T10:00:30Z" doc:"Until when it is held back because what it needs does not answer; null when it is not."`
+	HeldFor   string     `json:"held_for" example:"WhatsApp answers 190: the token expired" doc:"Why it is held."`
+	Rate      *float64   `json:"rate" example:"80" doc:"Jobs a second at most; null without a limit."`
+	Totals    Totals     `json:"totals" doc:"Since the queue exists."`
+}
+
+// Totals are a queue's counters.
+type Totals struct {
+	_          struct{} `additionalProperties:"true"`
+	Enqueued   int64    `json:"enqueued" example:"10412" doc:"Jobs added."`
+	Duplicates int64    `json:"duplicates" example:"31" doc:"Jobs that had been added before."`
+	Done       int64    `json:"done" example:"10400" doc:"Jobs done."`
+	Retried    int64    `json:"retried" example:"7" doc:"Runs that failed and were tried again."`
+	Refused    int64    `json:"refused" example:"0" doc:"Outcomes of leases that had run out."`
+	Stalled    int64    `json:"stalled" example:"0" doc:"Leases that ran out."`
+}
+
+// QueueList is all queues.
+type QueueList struct {
+	_          struct{} `additionalProperties:"true"`
+	Items      []Queue  `json:"items" nullable:"false" doc:"Queues, by name."`
+	NextCursor *string  `json:"next_cursor" example:"" doc:"Always null: there is one page."`
+}
+
+type byName struct {
+	Name string `path:"name" maxLength:"200" doc:"Name of the queue." example:"send:wsp4"`
+}
+
+func (s *server) queues() {
+	register(s, operation{
+		id: "listQueues", method: http.MethodGet, path: "/queues", tag: tagQueues, role: Viewer,
+		summary: "List queues", about: "A key that is bound to lines sees the shared queues and those of its lines.",
+	}, func(ctx context.Context, who caller, _ *struct{}) (*body[QueueList], error) {
+		stats, err := s.queue.Stats(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &body[QueueList]{QueueList{Items: []Queue{}}}
+		for _, q := range stats {
+			if who.seesQueue(q.Name) {
+				out.Body.Items = append(out.Body.Items, s.queueView(q))
+			}
+		}
+		return out, nil
+	})
+	register(s, operation{
+		id: "pauseQueue", method: http.MethodPost, path: "/queues/{name}/pause", tag: tagQueues, role: Admin,
+		summary: "Pause a queue", also: []int{404},
+		about: "Nothing is handed out until it is resumed; what runs finishes, and what arrives waits. A repeat changes nothing.",
+	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
+		return s.turn(ctx, who, "pause", in.Name, s.queue.Pause)
+	})
+	register(s, operation{
+		id: "resumeQueue", method: http.MethodPost, path: "/queues/{name}/resume", tag: tagQueues, role: Admin,
+		summary: "Resume a queue", also: []int{404},
+		about: "Ends a pause. A repeat changes nothing.",
+	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
+		return s.turn(ctx, who, "resume", in.Name, s.queue.Resume)
+	})
+}
+
+// turn pauses or resumes a queue and returns it.
+func (s *server) turn(ctx context.Context, who caller, verb, name string, do func(context.Context, string) error) (*body[Queue], error) {
+	if _, err := s.findQueue(ctx, who, name); err != nil { // a misspelt name must not make a queue
+		return nil, err
+	}
+	if err := do(ctx, name); err != nil {
+		return nil, err
+	}
+	s.log.Info("queue "+verb+"d", "queue", name, "actor", who.name)
+	q, err := s.findQueue(ctx, who, name)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Queue]{s.queueView(q)}, nil
+}
+
+func (s *server) findQueue(ctx context.Context, who caller, name string) (queue.Stats, error) {
+	line, ofLine := strings.CutPrefix(name, "send:")
+	if !who.everything() && (!ofLine || !who.seesLane(line)) {
+		return queue.Stats{}, notFound()
+	}
+	stats, err := s.queue.Stats(ctx)
+	if err != nil {
+		return queue.Stats{}, err
+	}
+	for _, q := range stats {
+		if q.Name == name {
+			return q, nil
+		}
+	}
+	return queue.Stats{}, notFound()
+}
+
+// seesQueue reports whether the figures of a queue are inside the scope: the
+// shared queues name nobody, the others belong to a line or an endpoint.
+func (c caller) seesQueue(name string) bool {
+	kind, owner, owned := strings.Cut(name, ":")
+	return c.everything() || !owned || (kind == "send" && c.seesLane(owner))
+}
+
+func (s *server) queueView(q queue.Stats) Queue {
+	v := Queue{
+		Name: q.Name, Depth: q.Depth, InFlight: q.InFlight, Dead: q.Dead, OldestAge: q.OldestAge.Seconds(),
+		Paused: q.Paused, HeldFor: q.HeldFor,
+		Totals: Totals{Enqueued: q.Enqueued, Duplicates: q.Duplicates, Done: q.Done, Retried: q.Retried, Refused: q.Refused, Stalled: q.Stalled},
+	}
+	if q.HeldUntil.After(s.now()) {
+		v.HeldUntil = when(q.HeldUntil)
+	} else {
+		v.HeldFor = ""
+	}
+	if q.Limit.Rate > 0 {
+		v.Rate = &q.Limit.Rate
+	}
+	return v
+}

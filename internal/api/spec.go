@@ -1,0 +1,63 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Tags of operations.
+const (
+	tagConversations = "conversations"
+	tagQueues        = "queues"
+	tagEvents        = "events"
+	tagReasons       = "reasons"
+)
+
+func describe(version string) huma.Config {
+	if version == "" {
+		version = "dev"
+	}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "PSI Router", Version: version,
+				License: &huma.License{Name: "MIT", Identifier: "MIT"},
+				Description: "Reads and commands conversations, queues and events of the WhatsApp router. " +
+					"Lists answer `items` and `next_cursor`; give it back as `cursor` (`after` for events) until it is null. " +
+					"What is outside a key's lines or areas answers 404, like what does not exist. Times are UTC.",
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"key": {Type: "http", Scheme: "bearer", Description: "A key of `api_keys`, as `psi-router key new` prints it."},
+				},
+			},
+			Tags: []*huma.Tag{
+				{Name: tagConversations, Description: "People on a line: what they wrote, what was answered, who has them now."},
+				{Name: tagQueues, Description: "What waits, what is held, and what was given up."},
+				{Name: tagEvents, Description: "What happened, in order, by cursor."},
+				{Name: tagReasons, Description: "Why something was decided."},
+			},
+		},
+		Formats: huma.DefaultFormats, DefaultFormat: "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{problems},
+	}
+}
+
+// finish completes the description and returns it.
+func finish(doc *huma.OpenAPI) ([]byte, error) {
+	doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
+	// The framework registers its own error model, which is never sent.
+	delete(doc.Components.Schemas.Map(), "ErrorModel")
+	delete(doc.Components.Schemas.Map(), "ErrorDetail")
+	spec, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("describe the API: %w", err)
+	}
+	return spec, nil
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Trace is everything that is known about one key.
+type Trace struct {
+	_             struct{}       `additionalProperties:"true"`
+	Conversations []Conversation `json:"conversations" nullable:"false" doc:"The conversations that it leads to, newest first."`
+	Messages      []Message      `json:"messages" nullable:"false" doc:"Their messages, oldest first."`
+	Handoffs      []Handoff      `json:"handoffs" nullable:"false" doc:"Who was given the conversation, and when."`
+	Audit         []Audit        `json:"audit" nullable:"false" doc:"Which commands were carried out, and by whom."`
+	Records       []Record       `json:"records" nullable:"false" doc:"What arrived and belongs to no conversation."`
+}
+
+// Handoff is one hand-off that happened.
+type Handoff struct {
+	_            struct{}   `additionalProperties:"true"`
+	Conversation string     `json:"conversation_id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02" doc:"Its conversation."`
+	Ticket       string     `json:"ticket" example:"PSI-2026-000123" doc:"The ticket."`
+	FromArea     string     `json:"from_area" example:"" doc:"The team that had it before."`
+	Area         string     `json:"area" example:"admin" doc:"The team that got it."`
+	Tag          string     `json:"tag" example:"pagos" doc:"What it is about."`
+	Note         string     `json:"note" example:"Pide factura" doc:"Why, in somebody's words."`
+	By           string     `json:"by" example:"router" doc:"Who did it."`
+	At           *time.Time `json:"at" example:"2026-11-24T10:00:01Z" doc:"When."`
+}
+
+// Audit is one command that was carried out.
+type Audit struct {
+	_            struct{}   `additionalProperties:"true"`
+	Conversation string     `json:"conversation_id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02" doc:"Its conversation."`
+	Actor        string     `json:"actor" example:"crm" doc:"Who: a key's name, cli, timer."`
+	Action       string     `json:"action" example:"close" doc:"What."`
+	Detail       string     `json:"detail" example:"" doc:"More about it."`
+	At           *time.Time `json:"at" example:"2026-11-24T10:00:01Z" doc:"When."`
+}
+
+// Record is something that arrived and belongs to no conversation.
+type Record struct {
+	_          struct{}   `additionalProperties:"true"`
+	ID         string     `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a05" doc:"Our id."`
+	Kind       string     `json:"kind" example:"unknown" doc:"What it is: account, history, unknown…"`
+	Line       string     `json:"line" example:"" doc:"The line, when it is one of ours."`
+	LineRef    string     `json:"line_ref" example:"999999999999999" doc:"The line as WhatsApp names it."`
+	Reason     string     `json:"reason" example:"unknown_line" doc:"Why it was kept aside; see /reasons."`
+	Raw        any        `json:"raw,omitempty" doc:"As it came."`
+	ReceivedAt *time.Time `json:"received_at" example:"2026-11-24T10:00:01Z" doc:"When it reached us."`
+}
+
+type byKey struct {
+	Key string `path:"key" maxLength:"300" doc:"A message id (ours or WhatsApp's), a conversation id, a ticket, a user id or a phone; percent-encode a slash as %2F." example:"5491100000001"`
+}
+
+func (s *server) traces() {
+	register(s, operation{
+		id: "trace", method: http.MethodGet, path: "/trace/{key}", tag: tagConversations, role: Viewer,
+		summary: "Find everything about a key", also: []int{404},
+		about: "What happened to a message or a person, and why, in one answer.",
+	}, func(ctx context.Context, who caller, in *byKey) (*body[Trace], error) {
+		if !printable(in.Key) {
+			return nil, notFound()
+		}
+		found, err := s.store.Trace(ctx, in.Key)
+		if err != nil {
+			return nil, err
+		}
+		t := s.trace(who, found)
+		if len(t.Conversations)+len(t.Records) == 0 {
+			return nil, notFound()
+		}
+		return &body[Trace]{t}, nil
+	})
+}
+
+// trace shows the caller's part of what was found.
+func (s *server) trace(who caller, found store.Trace) Trace {
+	t := Trace{
+		Conversations: []Conversation{}, Messages: []Message{}, Handoffs: []Handoff{},
+		Audit: []Audit{}, Records: []Record{},
+	}
+	mine := make(map[string]bool)
+	for _, c := range found.Conversations {
+		if mine[c.ID] = who.sees(c.Line, c.Area); mine[c.ID] {
+			t.Conversations = append(t.Conversations, s.conversation(c))
+		}
+	}
+	for _, m := range found.Messages {
+		if mine[m.Conversation] {
+			t.Messages = append(t.Messages, message(m))
+		}
+	}
+	for _, h := range found.Handoffs {
+		if mine[h.Conversation] {
+			t.Handoffs = append(t.Handoffs, Handoff{
+				Conversation: h.Conversation, Ticket: h.Ticket, FromArea: h.FromArea, Area: h.Area,
+				Tag: h.Tag, Note: h.Note, By: h.By, At: when(h.At),
+			})
+		}
+	}
+	for _, a := range found.Audit {
+		if mine[a.Conversation] {
+			t.Audit = append(t.Audit, Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: when(a.At)})
+		}
+	}
+	for _, r := range found.Records {
+		if who.seesLane(r.Line) {
+			t.Records = append(t.Records, record(r))
+		}
+	}
+	return t
+}
+
+func record(r store.Record) Record {
+	v := Record{
+		ID: r.ID, Kind: string(r.Kind), Line: r.Line, LineRef: r.LineRef, Reason: string(r.Reason),
+		ReceivedAt: when(r.ReceivedAt),
+	}
+	switch {
+	case len(r.Raw) == 0:
+	case json.Valid(r.Raw):
+		v.Raw = r.Raw
+	default:
+		v.Raw = string(r.Raw)
+	}
+	return v
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Contact is the person of a conversation.
+type Contact struct {
+	_        struct{} `additionalProperties:"true"`
+	ID       string   `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01" doc:"Our id of the person."`
+	Phone    string   `json:"phone" example:"5491100000001" doc:"Digits as WhatsApp gives them; empty for a person who shows none."`
+	UserID   string   `json:"user_id" example:"AR.10000000000000000001" doc:"WhatsApp's business-scoped user id; may be empty."`
+	Username string   `json:"username" example:"persona.prueba" doc:"For display only."`
+	Name     string   `json:"name" example:"Persona Prueba" doc:"The name of the profile."`
+}
+
+// Conversation is one person on one line.
+type Conversation struct {
+	_               struct{}   `additionalProperties:"true"`
+	ID              string     `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02" doc:"Our id; one for each person and line, for ever."`
+	Line            string     `json:"line" example:"wsp4" doc:"The line that it came in on, and leaves by."`
+	State           string     `json:"state" example:"handed_off" enum:"menu,handed_off,closed,disconnected" doc:"Who has it: the menu, a team, nobody (closed), or people elsewhere with the bot silent (disconnected)."`
+	Area            string     `json:"area" example:"admin" doc:"The team that has it; empty while none does."`
+	Tag             string     `json:"tag" example:"pagos" doc:"What the person chose."`
+	Menu            string     `json:"menu" example:"principal" doc:"The menu that the person is in."`
+	Epoch           int64      `json:"epoch" example:"2" doc:"Grows whenever the conversation changes hands; automatic messages of an older epoch are not sent any more."`
+	Contact         Contact    `json:"contact" doc:"The person."`
+	Ticket          string     `json:"ticket" example:"PSI-2026-000123" doc:"The open ticket; empty without one."`
+	WindowExpiresAt *time.Time `json:"window_expires_at" example:"2026-11-25T10:00:00Z" doc:"Until when free messages may be sent; null when the person never wrote."`
+	LastMessageAt   *time.Time `json:"last_message_at" example:"2026-11-24T10:00:00Z" doc:"When the last message came or went."`
+	CreatedAt       *time.Time `json:"created_at" example:"2026-11-24T09:00:00Z" doc:"When the person first wrote on this line."`
+}
+
+// Media is the file of a message.
+type Media struct {
+	_     struct{} `additionalProperties:"true"`
+	State string   `json:"state" example:"ready" doc:"pending, ready or failed."`
+	MIME  string   `json:"mime" example:"image/jpeg" doc:"Its type."`
+	Size  int64    `json:"size" example:"48213" doc:"Bytes; 0 while unknown."`
+	Name  string   `json:"name" example:"comprobante.jpg" doc:"The sender's name for it."`
+	URL   string   `json:"url" example:"" doc:"Where it can be fetched; empty where it cannot yet."`
+}
+
+// Reaction is an emoji on a message.
+type Reaction struct {
+	_      struct{} `additionalProperties:"true"`
+	Author string   `json:"author" example:"contact" doc:"Who reacted."`
+	Emoji  string   `json:"emoji" example:"👍" doc:"The emoji."`
+}
+
+// MessageError is why a message failed.
+type MessageError struct {
+	_      struct{} `additionalProperties:"true"`
+	Code   int      `json:"code" example:"131047" doc:"WhatsApp's code; 0 for our own refusals."`
+	Detail string   `json:"detail" example:"Re-engagement message" doc:"In words."`
+}
+
+// Message is one message of a conversation.
+type Message struct {
+	_            struct{}      `additionalProperties:"true"`
+	ID           string        `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a03" doc:"Our id."`
+	Conversation string        `json:"conversation_id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02" doc:"Its conversation."`
+	Line         string        `json:"line" example:"wsp4" doc:"Its line."`
+	Direction    string        `json:"direction" example:"inbound" enum:"inbound,outbound" doc:"From the person, or to them."`
+	Author       string        `json:"author" example:"contact" enum:"contact,router,agent,phone,system" doc:"Who wrote it; phone is our side's WhatsApp app."`
+	Type         string        `json:"type" example:"text" doc:"WhatsApp's word: text, image, interactive…"`
+	Text         string        `json:"text" example:"hola" doc:"What a person reads: body, caption, or title of what was tapped."`
+	Media        *Media        `json:"media,omitempty" doc:"Its file, when it has one."`
+	ReplyID      string        `json:"reply_id" example:"" doc:"Id of the tapped button or row."`
+	QuotedID     string        `json:"quoted_id" example:"" doc:"WhatsApp's id of the message that it answers."`
+	Reactions    []Reaction    `json:"reactions" nullable:"false" doc:"Emojis on it."`
+	ProviderID   string        `json:"provider_id" example:"wamid.HBgNNTQ5MTE=" doc:"WhatsApp's id."`
+	Status       string        `json:"status" example:"received" enum:"received,queued,sending,sent,delivered,read,played,failed,uncertain" doc:"How far it got. uncertain: it may have been sent, and is not repeated."`
+	Reason       string        `json:"reason" example:"first_contact" doc:"Why it was answered, or not; see /reasons."`
+	Error        *MessageError `json:"error,omitempty" doc:"Why it failed, when it did."`
+	SentAt       *time.Time    `json:"sent_at" example:"2026-11-24T10:00:00Z" doc:"When it was sent, by WhatsApp's clock."`
+	ReceivedAt   *time.Time    `json:"received_at" example:"2026-11-24T10:00:01Z" doc:"When it reached us; null for what we sent."`
+	CreatedAt    *time.Time    `json:"created_at" example:"2026-11-24T10:00:01Z" doc:"When it was stored."`
+}
+
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (s *server) conversation(c store.Conversation) Conversation {
+	v := Conversation{
+		ID: c.ID, Line: c.Line, State: string(c.State), Area: c.Area, Tag: c.Tag, Menu: c.Menu,
+		Epoch: c.Epoch, Ticket: c.Ticket,
+		Contact: Contact{
+			ID: c.Contact.ID, Phone: c.Contact.Phone, UserID: c.Contact.UserID,
+			Username: c.Contact.Username, Name: c.Contact.Name,
+		},
+		LastMessageAt: when(c.LastMessageAt), CreatedAt: when(c.CreatedAt),
+	}
+	if !c.LastInbound.IsZero() && s.window > 0 {
+		v.WindowExpiresAt = when(c.LastInbound.Add(s.window))
+	}
+	return v
+}
+
+func message(m store.Message) Message {
+	v := Message{
+		ID: m.ID, Conversation: m.Conversation, Line: m.Line, Direction: m.Direction,
+		Author: string(m.Author), Type: m.Type, Text: m.Text, ReplyID: m.ReplyID, QuotedID: m.QuotedID,
+		Reactions: make([]Reaction, len(m.Reactions)), ProviderID: m.ProviderID,
+		Status: string(m.Status), Reason: string(m.Reason),
+		SentAt: when(m.SentAt), ReceivedAt: when(m.ReceivedAt), CreatedAt: when(m.CreatedAt),
+	}
+	for i, r := range m.Reactions {
+		v.Reactions[i] = Reaction{Author: string(r.Author), Emoji: r.Emoji}
+	}
+	if v.Text == "" && m.Body.Reply != nil {
+		v.Text = m.Body.Reply.Text
+	}
+	if m.Media != nil {
+		v.Media = &Media{State: m.Media.State, MIME: m.Media.MIME, Size: m.Media.Size, Name: m.Media.Name}
+		if m.Direction == "outbound" { // an inbound link needs the provider's token and dies in minutes
+			v.Media.URL = m.Media.URL
+		}
+	}
+	if m.ErrorCode != 0 || m.ErrorDetail != "" {
+		v.Error = &MessageError{Code: m.ErrorCode, Detail: m.ErrorDetail}
+	}
+	return v
+}
+
+// Page is a list's window. Embedded in inputs.
+type Page struct {
+	Cursor string `query:"cursor" maxLength:"500" doc:"next_cursor of the page before; without it, the first page." example:""`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most." example:"50"`
+}
