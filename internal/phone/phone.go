@@ -6,6 +6,7 @@ package phone
 import (
 	"log/slog"
 	"strings"
+	"unicode/utf8"
 )
 
 // Masked is a phone number or another personal id that logs print masked.
@@ -21,20 +22,14 @@ func (m Masked) String() string { return Mask(string(m)) }
 // number, not enough to have it.
 func Mask(id string) string {
 	const keep = 3
-	if len(id) <= keep {
-		return strings.Repeat("*", len(id))
+	n := utf8.RuneCountInString(id)
+	if n <= keep {
+		return strings.Repeat("*", n)
 	}
-	return "***" + id[len(id)-keep:]
-}
-
-// Key returns the form under which the ways to write one number meet: digits in
-// international form, with Argentina's mobile 9 added and Mexico's 1 dropped.
-// country (ISO 3166 alpha-2) is where a national number belongs.
-func Key(raw, country string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, raw)
+	tail := id
+	for range n - keep {
+		_, size := utf8.DecodeRuneInString(tail)
+		tail = tail[size:]
+	}
+	return "***" + tail
 }

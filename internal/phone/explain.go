@@ -1,0 +1,64 @@
+package phone
+
+import "strings"
+
+// Rule is one thing that was done to make a number canonical.
+type Rule string
+
+// Rules, in the order in which they may apply.
+const (
+	RuleNotPhone Rule = "not_a_phone"
+	RuleJID      Rule = "jid"
+	RuleExit     Rule = "exit_00"
+	RuleTrunk    Rule = "trunk_0"
+	RuleLocal15  Rule = "local_15"
+	RuleArea15   Rule = "area_15"
+	RuleMobile9  Rule = "mobile_9"
+	RuleMexico1  Rule = "mexico_1"
+	RuleCountry  Rule = "country_added"
+	RuleForeign  Rule = "as_it_came"
+)
+
+// sentences tell people each rule, in Spanish and English.
+var sentences = map[Rule][2]string{
+	RuleNotPhone: {
+		"No es un teléfono: es un id oculto, un grupo, un id de usuario o no tiene dígitos. De esto nunca se deduce un número.",
+		"This is no phone: it is a hidden id, a group, a user id, or has no digits. A number is never derived from it.",
+	},
+	RuleJID:     {"Se quitó el sufijo de WhatsApp (@…).", "WhatsApp's suffix (@…) was removed."},
+	RuleExit:    {"Se quitó el 00 de salida internacional.", "The international exit code 00 was removed."},
+	RuleTrunk:   {"Se quitó el prefijo con el que se marca dentro del país (0, o 01/044/045).", "The prefix that is dialled at home (0, or 01/044/045) was removed."},
+	RuleLocal15: {"15 y ocho dígitos sin característica: es de Buenos Aires, 11.", "15 and eight digits without an area code: Buenos Aires, 11."},
+	RuleArea15:  {"Se quitó el 15 que va después de la característica.", "The 15 after the area code was removed."},
+	RuleMobile9: {"Se agregó el 9 de los celulares argentinos.", "Argentina's mobile 9 was added."},
+	RuleMexico1: {"Se quitó el 1 de los celulares mexicanos.", "Mexico's mobile 1 was dropped."},
+	RuleCountry: {"No traía código de país: se tomó el de default_country.", "It had no country code: that of default_country was taken."},
+	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."},
+}
+
+// Text tells people the rule, in "es" or "en".
+func (r Rule) Text(lang string) string {
+	if lang == "en" {
+		return sentences[r][1]
+	}
+	return sentences[r][0]
+}
+
+// Explanation is a key and why it is so.
+type Explanation struct {
+	Raw     string `json:"raw"`
+	Key     string `json:"key"`
+	E164    string `json:"e164"`
+	Country string `json:"default_country"`
+	Rules   []Rule `json:"rules"`
+}
+
+// Explain returns what Key returns, with the rules that led to it.
+func Explain(raw, country string) Explanation {
+	e := Explanation{Raw: raw, Country: strings.ToUpper(country), Rules: []Rule{}}
+	e.Key = canonical(raw, country, &e.Rules)
+	if e.Key != "" {
+		e.E164 = "+" + e.Key
+	}
+	return e
+}
