@@ -1,0 +1,179 @@
+package loadgen
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// client posts over one kept connection. It writes HTTP/1.1 by hand: on a small
+// machine that it shares with the receiver, net/http's client would cost more
+// than what it measures.
+type client struct {
+	address, name string
+	secure        bool
+	timeout       time.Duration
+	head          []byte // request line and fixed headers
+	out           []byte
+	in            *bufio.Reader
+
+	mu      sync.Mutex // guards what hurry touches
+	conn    net.Conn
+	hurried bool
+}
+
+// last is how long a request may still take once the run was cancelled.
+const last = 2 * time.Second
+
+func newClient(target *url.URL, timeout time.Duration) *client {
+	c := &client{name: target.Hostname(), secure: target.Scheme == "https", timeout: timeout}
+	port := target.Port()
+	if port == "" {
+		port = map[bool]string{false: "80", true: "443"}[c.secure]
+	}
+	c.address = net.JoinHostPort(c.name, port)
+	c.head = append(c.head, "POST "+target.RequestURI()+" HTTP/1.1\r\nHost: "+target.Host+
+		"\r\nUser-Agent: psi-router-loadtest\r\nContent-Type: application/json\r\nX-Hub-Signature-256: sha256="...)
+	c.in = bufio.NewReaderSize(nil, 4<<10)
+	return c
+}
+
+func (c *client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// hurry makes the request in hand end soon.
+func (c *client) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hurried = true
+	if c.conn != nil {
+		_ = c.conn.SetDeadline(time.Now().Add(last)) // a dead connection ends by itself
+	}
+}
+
+func (c *client) connect(ctx context.Context) error {
+	c.mu.Lock()
+	connected := c.conn != nil
+	c.mu.Unlock()
+	if !connected {
+		ctx, cancel := context.WithTimeout(ctx, min(c.timeout, 5*time.Second))
+		defer cancel()
+		var conn net.Conn
+		var err error
+		if c.secure {
+			conn, err = (&tls.Dialer{Config: &tls.Config{ServerName: c.name, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", c.address)
+		} else {
+			conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
+		}
+		if err != nil {
+			return err
+		}
+		c.in.Reset(conn)
+		c.mu.Lock()
+		c.conn = conn
+		c.mu.Unlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := c.timeout
+	if c.hurried {
+		limit = last
+	}
+	return c.conn.SetDeadline(time.Now().Add(limit))
+}
+
+// post sends one body and reads the answer. After an error nobody knows whether
+// it arrived.
+func (c *client) post(ctx context.Context, signature, body []byte) (status int, retryAfter time.Duration, err error) {
+	if err = c.connect(ctx); err == nil {
+		c.out = append(c.out[:0], c.head...)
+		c.out = append(c.out, signature...)
+		c.out = append(c.out, "\r\nContent-Length: "...)
+		c.out = strconv.AppendInt(c.out, int64(len(body)), 10)
+		c.out = append(c.out, "\r\n\r\n"...)
+		c.out = append(c.out, body...)
+		if _, err = c.conn.Write(c.out); err == nil {
+			var keep bool
+			if status, retryAfter, keep, err = c.read(); err == nil && keep {
+				return status, retryAfter, nil
+			}
+		}
+	}
+	c.close()
+	return status, retryAfter, err
+}
+
+var errAnswer = errors.New("not an HTTP answer")
+
+// read takes one answer off the connection; keep says whether another may
+// follow.
+func (c *client) read() (status int, retryAfter time.Duration, keep bool, err error) {
+	for status < 200 { // 1xx are notices
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, false, err
+		}
+		if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) {
+			return 0, 0, false, errAnswer
+		}
+		if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+			return 0, 0, false, errAnswer
+		}
+		keep = line[7] == '1'
+		length, chunked := int64(-1), false
+		for {
+			if line, err = c.in.ReadSlice('\n'); err != nil {
+				return 0, 0, false, err
+			}
+			name, value, found := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(":"))
+			if !found {
+				break
+			}
+			value = bytes.TrimSpace(value)
+			switch {
+			case bytes.EqualFold(name, []byte("Content-Length")):
+				if length, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+					return 0, 0, false, errAnswer
+				}
+			case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+				chunked = true
+			case bytes.EqualFold(name, []byte("Connection")):
+				keep = keep && !bytes.EqualFold(value, []byte("close"))
+			case bytes.EqualFold(name, []byte("Retry-After")):
+				if seconds, err := strconv.Atoi(string(value)); err == nil {
+					retryAfter = time.Duration(seconds) * time.Second
+				}
+			}
+		}
+		switch {
+		case status < 200 || status == 204 || status == 304:
+		case chunked:
+			if _, err = io.Copy(io.Discard, httputil.NewChunkedReader(c.in)); err == nil {
+				_, err = c.in.ReadSlice('\n') // the empty line after the last chunk
+			}
+		case length >= 0:
+			_, err = c.in.Discard(int(length))
+		default:
+			keep = false
+		}
+		if err != nil {
+			return 0, 0, false, err
+		}
+	}
+	return status, retryAfter, keep, nil
+}

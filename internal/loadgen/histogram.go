@@ -1,0 +1,64 @@
+package loadgen
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// histogram counts durations in buckets that are 3 % wide, from a nanosecond to
+// for ever, and takes counts from everybody at once.
+type histogram struct {
+	buckets [59*32 + 64]atomic.Int64
+	max     atomic.Int64
+}
+
+func bucket(ns uint64) int {
+	if ns < 64 {
+		return int(ns)
+	}
+	shift := bits.Len64(ns) - 6
+	return shift*32 + int(ns>>shift)
+}
+
+// upper is the largest duration in a bucket.
+func upper(i int) time.Duration {
+	if i < 64 {
+		return time.Duration(i)
+	}
+	shift := i/32 - 1
+	return time.Duration(uint64(i-shift*32+1)<<shift - 1)
+}
+
+func (h *histogram) add(d time.Duration) {
+	d = max(d, 0)
+	h.buckets[bucket(uint64(d))].Add(1)
+	for {
+		most := h.max.Load()
+		if int64(d) <= most || h.max.CompareAndSwap(most, int64(d)) {
+			return
+		}
+	}
+}
+
+func (h *histogram) summary() Latency {
+	counts, total := make([]int64, len(h.buckets)), int64(0)
+	for i := range h.buckets {
+		counts[i] = h.buckets[i].Load()
+		total += counts[i]
+	}
+	l := Latency{Max: time.Duration(h.max.Load())}
+	for _, q := range []struct {
+		part float64
+		to   *time.Duration
+	}{{0.5, &l.P50}, {0.9, &l.P90}, {0.99, &l.P99}, {0.999, &l.P999}} {
+		rank, sum := int64(q.part*float64(total)), int64(0)
+		for i, n := range counts {
+			if sum += n; n > 0 && sum > rank || sum == total && n > 0 {
+				*q.to = min(upper(i), l.Max)
+				break
+			}
+		}
+	}
+	return l
+}

@@ -1,0 +1,157 @@
+package loadgen
+
+import (
+	"iter"
+	"strconv"
+	"unicode/utf16"
+)
+
+// plan knows who writes what under which id: everything follows from the seed,
+// the conversation and the number of the message in it.
+type plan struct {
+	seed   uint64
+	script []string
+	// escaped is the script as Meta writes JSON: \u for all but ASCII, \/.
+	escaped [][]byte
+	// fixed parts of bodies
+	value []byte
+}
+
+// Message is one message that the run wrote, or tried to.
+type Message struct {
+	ID           string // wamid
+	Person       string // phone
+	UserID       string
+	Conversation int
+	N            int // its place in the conversation, from 0
+	Text         string
+	// Accepted is set when it got a 200. Without, nobody can know.
+	Accepted bool
+}
+
+func newPlan(o Options) plan {
+	p := plan{seed: o.Seed, script: o.Script}
+	for _, line := range o.Script {
+		p.escaped = append(p.escaped, escape(nil, line))
+	}
+	p.value = append(p.value, `{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":"`...)
+	p.value = escape(p.value, o.PhoneNumberID)
+	p.value = append(p.value, `"},"contacts":[{"profile":{"name":"Persona de Pru\u00e9ba \ud83d\udc4b"},"wa_id":"`...)
+	return p
+}
+
+// escape appends s as Meta escapes it.
+func escape(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for _, u := range utf16.Encode([]rune(s)) {
+		switch {
+		case u == '"' || u == '\\' || u == '/':
+			b = append(b, '\\', byte(u))
+		case u == '\n':
+			b = append(b, '\\', 'n')
+		case u < ' ' || u > '~':
+			b = append(b, '\\', 'u', hex[u>>12], hex[u>>8&15], hex[u>>4&15], hex[u&15])
+		default:
+			b = append(b, byte(u))
+		}
+	}
+	return b
+}
+
+// person appends the digits that tell people apart, eight of them.
+func (p *plan) person(b []byte, conversation int) []byte {
+	n := (p.seed%1000)*100_000 + uint64(conversation)
+	var digits [8]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(b, digits[:]...)
+}
+
+func (p *plan) phone(b []byte, conversation int) []byte {
+	return p.person(append(b, "54911"...), conversation)
+}
+
+func (p *plan) user(b []byte, conversation int) []byte {
+	return p.person(append(b, "AR.100000000000"...), conversation)
+}
+
+// wamid appends an id; kind tells inbound (I) and outbound (O) apart.
+func (p *plan) wamid(b []byte, kind byte, conversation, n int) []byte {
+	b = append(b, "wamid.LG"...)
+	b = append(b, kind)
+	b = fixed(b, p.seed)
+	b = fixed(append(b, '.'), uint64(conversation)) //nolint:gosec // an index
+	return fixed(append(b, '.'), uint64(n))         //nolint:gosec // an index
+}
+
+// fixed appends at least eight hex digits.
+func fixed(b []byte, v uint64) []byte {
+	for shift := 28; shift > 0 && v>>shift == 0; shift -= 4 {
+		b = append(b, '0')
+	}
+	return strconv.AppendUint(b, v, 16)
+}
+
+// message appends the change that brings one message.
+func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
+	b = append(b, p.value...)
+	b = p.phone(b, conversation)
+	b = append(b, `","user_id":"`...)
+	b = p.user(b, conversation)
+	b = append(b, `"}],"messages":[{"from":"`...)
+	b = p.phone(b, conversation)
+	b = append(b, `","from_user_id":"`...)
+	b = p.user(b, conversation)
+	b = append(b, `","id":"`...)
+	b = p.wamid(b, 'I', conversation, n)
+	b = append(b, `","timestamp":"`...)
+	b = append(b, stamp...)
+	b = append(b, `","type":"text","text":{"body":"`...)
+	b = append(b, p.escaped[n%len(p.escaped)]...)
+	return append(b, `"}}]},"field":"messages"}`...)
+}
+
+// status appends the change that brings one report, of the message that a
+// router might have answered message n with.
+func (p *plan) status(b []byte, conversation, n int, word string, stamp []byte) []byte {
+	b = append(b, p.value...)
+	b = p.phone(b, conversation)
+	b = append(b, `","user_id":"`...)
+	b = p.user(b, conversation)
+	b = append(b, `"}],"statuses":[{"id":"`...)
+	b = p.wamid(b, 'O', conversation, n)
+	b = append(b, `","status":"`...)
+	b = append(b, word...)
+	b = append(b, `","timestamp":"`...)
+	b = append(b, stamp...)
+	b = append(b, `","recipient_id":"`...)
+	b = p.phone(b, conversation)
+	b = append(b, `","recipient_user_id":"`...)
+	b = p.user(b, conversation)
+	return append(b, `","pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}}]},"field":"messages"}`...)
+}
+
+const (
+	bodyHead = `{"object":"whatsapp_business_account","entry":[{"id":"100000000000001","changes":[`
+	bodyTail = `]}]}`
+)
+
+// Messages yields every message that was posted, conversation by conversation
+// and in order.
+func (r Report) Messages() iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for c, tried := range r.tried {
+			for n := range tried {
+				m := Message{
+					ID: string(r.plan.wamid(nil, 'I', c, n)), Person: string(r.plan.phone(nil, c)), UserID: string(r.plan.user(nil, c)),
+					Conversation: c, N: n, Text: r.plan.script[n%len(r.plan.script)], Accepted: n < r.accepted[c],
+				}
+				if !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
