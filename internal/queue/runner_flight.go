@@ -187,5 +187,8 @@ func (l *loop) bury(ctx context.Context, c Claim, why string) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	// The handler's time may be over: what is left of the lease must do.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(grace, l.Lease/10))
+	defer cancel()
 	return b.Bury(ctx, c, why)
 }

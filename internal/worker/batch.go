@@ -1,0 +1,92 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// pause is how long a lane waits when the store or the queue was away.
+	pause = time.Second
+	// several is from how many failures without one success the fault is taken
+	// to be ours and not the messages'.
+	several = 3
+)
+
+// arrivals carries batches through the store, and sorts out what failed.
+type arrivals struct {
+	*Worker
+	hold *queue.Holder
+}
+
+// run does a batch. do handles all its members and settles them, or settles
+// none and returns an error. When a batch fails for a reason of its own, its
+// members are tried one by one, so that only the culprit has an attempt
+// counted. When the store is away the whole queue waits and nobody has.
+func (h *arrivals) run(ctx context.Context, members []member, do func(context.Context, []member) error) {
+	if len(members) == 0 {
+		return
+	}
+	began := time.Now()
+	err := do(ctx, members)
+	if err == nil {
+		h.hold.Clear(began)
+		return
+	}
+	if h.outage(ctx, members, err) {
+		return
+	}
+	if len(members) == 1 {
+		h.blame(members[0], err)
+		return
+	}
+	h.Log.Warn("batch failed: trying its members one by one", "size", len(members), "error", err)
+	var culprits []member
+	var errs []error
+	for i := range members {
+		err := do(ctx, members[i:i+1])
+		if err == nil {
+			continue
+		}
+		if h.outage(ctx, members[i:], err) {
+			break
+		}
+		culprits, errs = append(culprits, members[i]), append(errs, err)
+	}
+	if len(culprits) == len(members) && len(members) >= several {
+		h.postpone(members, h.hold.Trip(ctx, "no message can be handled: "+errs[0].Error(), queue.Backoff{}, 0), errs[0])
+		return
+	}
+	for i, m := range culprits {
+		h.blame(m, errs[i])
+	}
+}
+
+// outage deals with failures that say nothing about the messages.
+func (h *arrivals) outage(ctx context.Context, members []member, err error) bool {
+	if ctx.Err() != nil {
+		return true // drained or out of time: the runner knows what to do
+	}
+	if !errors.Is(err, store.ErrUnavailable) {
+		return false
+	}
+	h.postpone(members, h.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0), err)
+	return true
+}
+
+// postpone gives members back for a little while; the queue's hold does the
+// waiting.
+func (h *arrivals) postpone(members []member, held time.Duration, err error) {
+	for _, m := range members {
+		m.settle(queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
+	}
+}
+
+func (h *arrivals) blame(m member, err error) {
+	h.Log.Warn("message failed", "id", m.arrival.ID, "kind", m.arrival.Kind, "error", err)
+	m.settle(queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
+}

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// busyDelay is how long a lane waits when somebody else holds its contact.
+const busyDelay = 50 * time.Millisecond
+
+type inboundHandler struct{ *arrivals }
+
+// Handle implements queue.Handler.
+func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+	h.run(ctx, decode(batch, settle), h.turn)
+}
+
+// turn decides a batch. Decisions are durable before the wake-ups are, and these
+// before the verdicts: if the process dies in between, the jobs come again, the
+// store answers that they are duplicates, and asks for the wake-ups once more.
+func (h *inboundHandler) turn(ctx context.Context, members []member) error {
+	began := time.Now()
+	results, err := h.Store.Turn(ctx, h.Now(), bodies(members))
+	if err != nil {
+		return fmt.Errorf("turn: %w", err)
+	}
+	if len(results) != len(members) {
+		return fmt.Errorf("turn: %d results for %d arrivals", len(results), len(members))
+	}
+	took := time.Since(began)
+	h.Meter.Turn(len(members), took)
+
+	next, err := h.follow(results)
+	if err == nil && len(next) > 0 {
+		_, err = h.Queue.Enqueue(ctx, next)
+	}
+	if err != nil {
+		h.Log.Warn("wake-ups wait: their messages come again", "size", len(next), "error", err)
+	}
+	for i, r := range results {
+		switch {
+		case r.Busy:
+			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: busyDelay})
+			continue
+		case err != nil && (r.Send != nil || r.Media != nil):
+			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()})
+		default:
+			members[i].settle(queue.Outcome{Verdict: queue.Done})
+		}
+		h.tell(members[i].arrival, r, took)
+	}
+	return nil
+}
+
+// follow lists the jobs that decisions ask for, each once.
+func (h *inboundHandler) follow(results []store.Result) ([]queue.Job, error) {
+	var next []queue.Job
+	woken := map[store.Wake]bool{}
+	for _, r := range results {
+		if r.Busy {
+			continue
+		}
+		if r.Send != nil && !woken[*r.Send] {
+			woken[*r.Send] = true
+			next = append(next, queue.Job{Queue: h.SendQueue(r.Send.Line), Lane: r.Send.Conversation})
+		}
+		if r.Media != nil {
+			body, err := json.Marshal(r.Media)
+			if err != nil {
+				return nil, fmt.Errorf("encode media job: %w", err)
+			}
+			next = append(next, queue.Job{Queue: inbound.QueueMedia, Lane: r.Media.MessageID, ID: r.Media.MessageID, Body: body})
+		}
+	}
+	return next, nil
+}
+
+// tell writes the one line that a message gets.
+func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Duration) {
+	why := reason(r)
+	h.Meter.Decision(a.Line, string(why), r.Replies)
+	id := r.MessageID
+	if id == "" {
+		id = a.ID
+	}
+	h.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
+		"conversation", r.Conversation, "state", r.State, "replies", r.Replies,
+		"ms", took.Milliseconds(), "age_ms", h.Now().Sub(a.ReceivedAt).Milliseconds(),
+		"phone", phone.Masked(a.Person.Ref()))
+}
+
+// Bury implements queue.Burier: the message is kept as invalid. One that even
+// that cannot take is tried without its content, which the dead letter has.
+func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
+	a, err := arrival(c)
+	if err != nil {
+		return nil //nolint:nilerr // nobody can read it: the dead letter is what there is
+	}
+	err = h.reject(ctx, a, why)
+	if err != nil && !errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
+		h.Log.Error("message could not be kept whole", "id", a.ID, "error", err)
+		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
+		err = h.reject(ctx, a, why)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrUnavailable):
+		h.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0)
+		return err
+	case ctx.Err() != nil:
+		return err
+	default:
+		h.Log.Error("message is kept by its dead letter alone", "id", a.ID, "error", err)
+	}
+	return nil
+}
+
+func (h *inboundHandler) reject(ctx context.Context, a inbound.Arrival, why string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reject: panic: %v", p)
+		}
+	}()
+	if err := h.Store.Reject(ctx, h.Now(), a, why); err != nil {
+		return fmt.Errorf("reject: %w", err)
+	}
+	h.Log.Warn("message given up", "id", a.ID, "line", a.Line, "kind", a.Kind, "why", why,
+		"phone", phone.Masked(a.Person.Ref()))
+	return nil
+}

@@ -1,0 +1,151 @@
+// Package worker turns what arrived into decisions: one store transaction for a
+// batch of the inbound or status queue, then the wake-ups of what is to be sent,
+// then the verdicts. It must never send, nor decide anything itself, nor let an
+// outage of ours cost a message an attempt.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// turns is what the worker needs of store.Store.
+type turns interface {
+	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error)
+	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
+	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
+}
+
+// jobs is what the worker needs of queue.Queue.
+type jobs interface {
+	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+	Hold(ctx context.Context, queue string, until time.Time, reason string) error
+}
+
+// Meter counts turns and decisions. observe.Metrics is one.
+type Meter interface {
+	Turn(size int, took time.Duration)
+	Decision(line, reason string, replies int)
+}
+
+// Options say what a Worker works with. Store and Queue are needed.
+type Options struct {
+	Store turns
+	Queue jobs
+	// SendQueue names the queue that a line's wake-ups go to; nil: "send:<line>".
+	SendQueue func(line string) string
+	// Now is the clock; nil: time.Now.
+	Now   func() time.Time
+	Meter Meter
+	Log   *slog.Logger
+}
+
+// Worker has the handlers of the inbound and the status queue.
+type Worker struct {
+	Options
+}
+
+// New returns a Worker. It panics when a needed option is missing.
+func New(o Options) *Worker {
+	if o.Store == nil || o.Queue == nil {
+		panic("worker: needs a store and a queue")
+	}
+	if o.SendQueue == nil {
+		o.SendQueue = func(line string) string { return "send:" + line }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "worker")
+	return &Worker{Options: o}
+}
+
+// Inbound handles the inbound queue. It is a queue.Burier: a message that is
+// given up is in the store as invalid before its job goes dead.
+func (w *Worker) Inbound() queue.Handler {
+	h := &arrivals{Worker: w, hold: w.holder(inbound.QueueInbound)}
+	return &inboundHandler{h}
+}
+
+// Status handles the status queue.
+func (w *Worker) Status() queue.Handler {
+	h := &arrivals{Worker: w, hold: w.holder(inbound.QueueStatus)}
+	return &statusHandler{h}
+}
+
+func (w *Worker) holder(name string) *queue.Holder {
+	return &queue.Holder{Queue: w.Queue, Name: name, Log: w.Log}
+}
+
+// member is one claim of a batch with what it carries.
+type member struct {
+	arrival inbound.Arrival
+	settle  func(queue.Outcome)
+}
+
+// decode reads the bodies and orders them as they arrived: different lanes may
+// lead to one contact. What cannot be read is dead at once.
+func decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
+	members := make([]member, 0, len(batch))
+	for i, c := range batch {
+		a, err := arrival(c)
+		if err != nil {
+			settle(i, queue.Outcome{Verdict: queue.Dead, Err: err.Error()})
+			continue
+		}
+		members = append(members, member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }})
+	}
+	slices.SortStableFunc(members, func(a, b member) int {
+		return a.arrival.ReceivedAt.Compare(b.arrival.ReceivedAt)
+	})
+	return members
+}
+
+// arrival reads one body. What comes from the dead letters comes late.
+func arrival(c queue.Claim) (inbound.Arrival, error) {
+	var a inbound.Arrival
+	if err := json.Unmarshal(c.Body, &a); err != nil {
+		return a, fmt.Errorf("decode arrival: %w", err)
+	}
+	if a.Kind == "" {
+		return a, fmt.Errorf("decode arrival: no kind")
+	}
+	a.Late = a.Late || c.Redriven
+	return a, nil
+}
+
+func bodies(members []member) []inbound.Arrival {
+	all := make([]inbound.Arrival, len(members))
+	for i, m := range members {
+		all[i] = m.arrival
+	}
+	return all
+}
+
+// reason is what logs and metrics say of a result.
+func reason(r store.Result) router.Reason {
+	if r.Duplicate {
+		return router.Duplicate
+	}
+	return r.Reason
+}
+
+type noMeter struct{}
+
+func (noMeter) Turn(int, time.Duration)      {}
+func (noMeter) Decision(string, string, int) {}
