@@ -35,8 +35,8 @@ type Area struct {
 	Aliases  []string // old names that are accepted at the edges
 }
 
-// Texts are the sentences of the router. {area}, {ticket}, {expected} and
-// {name} are replaced where they make sense.
+// Texts are the sentences of the router. In HandedOff and Transferred, {area}
+// and {expected} are replaced by the router and {ticket} by the store.
 type Texts struct {
 	HandedOff    string // confirmation of a hand-off
 	Transferred  string // confirmation of a transfer to another area
@@ -46,6 +46,8 @@ type Texts struct {
 	Unsupported  string // something that we cannot read
 	Courtesy     string // one line for a thank-you; "" answers nothing
 	MenuButton   string // label that opens a list, at most 20 characters
+	OfferYes     string // button that accepts the offer, at most 20 characters
+	OfferNo      string // button that declines it, at most 20 characters
 	WindowReopen string // before the menu when somebody comes back; "" for none
 	Closed       string // when a person closed it; "" for none
 }
@@ -57,6 +59,8 @@ type Commands struct {
 	Person   []string // asks for a human
 	Greeting []string
 	Courtesy []string
+	Yes      []string // accepts the offer of a person
+	No       []string // declines it
 }
 
 // Style says how a menu is shown.
@@ -110,10 +114,18 @@ type Choice struct {
 // Policies are the numbers and switches of the flow.
 type Policies struct {
 	MenuBreaksHandoff bool
-	InvalidLimit      int    // invalid inputs in a row before a person is offered
-	AutoPerHour       int    // automatic messages an hour and conversation
-	OfferArea         string // where an accepted offer goes
+	InvalidLimit      int // invalid inputs in a row before a person is offered
+	AutoPerHour       int // automatic messages an hour and conversation
+	// OfferArea is where somebody goes who asks for a person from a menu that
+	// does not belong to one area.
+	OfferArea string
 }
+
+// Defaults of the policies.
+const (
+	DefaultInvalidLimit = 3
+	DefaultAutoPerHour  = 20
+)
 
 // Start returns the first menu of a line; lines that the flow does not name
 // begin where its first line does.

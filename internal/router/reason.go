@@ -17,6 +17,7 @@ const (
 	Courtesy           Reason = "courtesy"
 	InvalidInput       Reason = "invalid_input"
 	OfferPerson        Reason = "offer_person"
+	OfferDeclined      Reason = "offer_declined"
 	HandedOff          Reason = "handed_off"
 	HandedOffSilent    Reason = "handed_off_silent"
 	DisconnectedSilent Reason = "disconnected_silent"

@@ -29,13 +29,13 @@ type Conversation struct {
 	Line  string
 	Area  string // set while handed off
 	Tag   string
-	Menu  string // the menu the person is in; "" before the first
+	Menu  string // the menu the person is in; "" when the next message shows the first
 	Epoch int64  // grows on hand-off, close, disconnect, reconnect, reopen, reset
 	// Ticket of the open hand-off, "" without.
 	Ticket string
 	// Invalid counts invalid inputs in a row.
 	Invalid int
-	// Offered is set after a person was offered and until they choose.
+	// Offered is set while the last automatic message is the offer of a person.
 	Offered bool
 	// Auto holds the times (Unix seconds) of the automatic messages of the last
 	// hour, oldest first; never longer than the budget + 1.
@@ -90,6 +90,8 @@ type Decision struct {
 	// Changed is set when state, area or epoch are not what they were.
 	Changed bool
 	// Closed is set when this closed the conversation: its ticket is resolved.
+	// So is, without it, a ticket that Next no longer carries (reset, reconnect,
+	// a menu that breaks the hand-off).
 	Closed bool
 }
 

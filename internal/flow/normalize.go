@@ -1,0 +1,50 @@
+package flow
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// longestWord bounds what Normalize looks at: no command, code or synonym is
+// this long, so a longer message is free text whatever it says.
+const longestWord = 200
+
+// Normalize returns the form under which whole messages are compared: lower
+// case, without accents, punctuation and emoji, single spaces. A message of
+// nothing but emoji keeps them, once each and without skin tones, so that a
+// thumbs-up can be a courtesy. Keycaps and wide digits become plain digits;
+// signs that change what a number means (currency, percent) stay, and other
+// punctuation separates: "1,5" is never "15". It is idempotent. Messages longer
+// than any command normalise to "".
+func Normalize(s string) string {
+	if len(s) > longestWord {
+		return ""
+	}
+	var words, emoji strings.Builder
+	gap := false
+	var last rune
+	for _, r := range norm.NFKD.String(s) {
+		switch {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Sk):
+			// accents, keycap frames, variation selectors, joiners, skin tones
+		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.Sc, r) || r == '%':
+			if gap && words.Len() > 0 {
+				words.WriteByte(' ')
+			}
+			gap = false
+			words.WriteRune(unicode.ToLower(r))
+		default:
+			gap = true
+			if unicode.Is(unicode.So, r) && r != last {
+				emoji.WriteRune(r)
+				last = r
+			}
+		}
+	}
+	if words.Len() > 0 {
+		return words.String()
+	}
+	return emoji.String()
+}

@@ -1,0 +1,129 @@
+package router
+
+import "time"
+
+// Apply carries out a command of an agent, a program or a timer. A command that
+// changes nothing, or does not fit the state, has the reason NoEffect.
+func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
+	t := r.turn(c, Message{Late: true}, now) // no message: nothing is touched
+	var d Decision
+	switch cmd.Kind {
+	case CommandHandoff:
+		d = t.applyHandoff(cmd)
+	case CommandAgentSent:
+		d = t.applyAgentSent()
+	case CommandClose:
+		d = t.applyClose()
+	case CommandTimeout:
+		d = t.applyTimeout()
+	case CommandReopen:
+		d = t.back(StateClosed, Reopened)
+	case CommandReconnect:
+		d = t.back(StateDisconnected, Reconnect)
+	case CommandReset:
+		d = t.applyReset()
+	case CommandDisconnect:
+		d = t.applyDisconnect()
+	default:
+		d = t.noEffect()
+	}
+	was, next := t.was, d.Next
+	d.Changed = was.State != next.State || was.Area != next.Area || was.Epoch != next.Epoch
+	return d
+}
+
+func (t *turn) noEffect() Decision { return Decision{Next: t.was, Reason: NoEffect} }
+
+// applyHandoff gives the conversation to a team, or from one team to another.
+// An area that the flow does not have is nobody: callers check it first.
+func (t *turn) applyHandoff(cmd Command) Decision {
+	area, ok := t.flow.Area(cmd.Area)
+	already := t.was.State == StateHandedOff && t.was.Area == area.ID
+	if !ok || already {
+		return t.noEffect()
+	}
+	transfer := t.was.Area != "" // a team has it, if only on paper while disconnected
+	sentence := t.flow.Texts.HandedOff
+	if transfer {
+		sentence = t.flow.Texts.Transferred
+	}
+	next := handedOff(t.was, area.ID, cmd.Tag)
+	if !transfer {
+		next.Ticket = ""
+	}
+	next.TimeoutAt = t.timeoutFrom(t.now)
+	return Decision{
+		Next: next, Reason: HandedOff, Replies: confirmation(t.flow, sentence, area.ID),
+		Handoff: &Handoff{FromArea: t.was.Area, Area: area.ID, Tag: cmd.Tag, Note: cmd.Note, Transfer: transfer},
+	}
+}
+
+// applyAgentSent notes that one of ours wrote. In the menu or closed, that takes
+// the conversation over; a disconnected one stays as it is.
+func (t *turn) applyAgentSent() Decision {
+	next := t.was
+	if next.State != StateHandedOff && next.State != StateDisconnected {
+		next = handedOff(next, "", "")
+	}
+	next.LastHuman = later(next.LastHuman, t.now)
+	if next.State == StateHandedOff {
+		next.TimeoutAt = later(next.TimeoutAt, t.timeoutFrom(t.now))
+	}
+	return Decision{Next: next, Reason: ByAgent}
+}
+
+func (t *turn) applyClose() Decision {
+	if t.was.State == StateClosed {
+		return t.noEffect()
+	}
+	d := Decision{Next: closed(t.was), Reason: Closed, Closed: true}
+	if t.was.State != StateDisconnected && t.flow.Texts.Closed != "" {
+		d.Replies = t.text(Closed, t.flow.Texts.Closed).Replies
+	}
+	return d
+}
+
+func (t *turn) applyTimeout() Decision {
+	at := t.was.TimeoutAt
+	if t.was.State != StateHandedOff || at.IsZero() || t.now.Before(at) {
+		return t.noEffect()
+	}
+	return Decision{Next: closed(t.was), Reason: HandoffTimeout, Closed: true}
+}
+
+// back returns a conversation from the given state to the menu. Nothing is said
+// until the person writes.
+func (t *turn) back(from State, why Reason) Decision {
+	if t.was.State != from {
+		return t.noEffect()
+	}
+	return Decision{Next: inMenu(t.was), Reason: why}
+}
+
+func (t *turn) applyReset() Decision {
+	if t.was.State == StateMenu && t.was.Menu == "" && t.was.Invalid == 0 && !t.was.Offered {
+		return t.noEffect()
+	}
+	return Decision{Next: inMenu(t.was), Reason: ResetByHand}
+}
+
+// applyDisconnect silences the bot. Who has the conversation keeps it, with its
+// ticket: only the talking stops.
+func (t *turn) applyDisconnect() Decision {
+	if t.was.State == StateDisconnected {
+		return t.noEffect()
+	}
+	next := t.was
+	next.State, next.TimeoutAt = StateDisconnected, time.Time{}
+	next.Menu, next.Invalid, next.Offered = "", 0, false
+	next.Epoch++
+	return Decision{Next: next, Reason: Disconnect}
+}
+
+// closed is the conversation with nobody: the next message of the person brings
+// the menu.
+func closed(c Conversation) Conversation {
+	c = inMenu(c)
+	c.State = StateClosed
+	return c
+}

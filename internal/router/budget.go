@@ -1,0 +1,37 @@
+package router
+
+import "github.com/psivisionhub/psi-router/internal/flow"
+
+// settle keeps a conversation within its budget of automatic messages an hour,
+// so that two robots can never talk for ever: when it is used up a person is
+// offered once, and then nothing is said and nothing changes until old messages
+// leave the hour. A hand-off always goes through: it ends the talking.
+func (t *turn) settle(d Decision) Decision {
+	if len(d.Replies) == 0 {
+		return d
+	}
+	limit := t.flow.Policies.AutoPerHour
+	if limit < 1 {
+		limit = flow.DefaultAutoPerHour
+	}
+	auto := recent(d.Next.Auto, t.now)
+	used := len(auto)
+	if d.Handoff == nil && used >= limit {
+		t.next = touched(t.was, t.next)
+		if used > limit || t.was.Offered || t.was.State != StateMenu {
+			return t.silent(Budget)
+		}
+		d = t.offer()
+	}
+	d.Next.Offered = d.Reason == OfferPerson
+	auto = append(auto, t.now.Unix())
+	d.Next.Auto = auto[max(0, len(auto)-(limit+1)):]
+	return d
+}
+
+// touched is the conversation as it was, but for the times that the arrival of
+// the message set.
+func touched(was, next Conversation) Conversation {
+	was.LastInbound, was.TimeoutAt = next.LastInbound, later(was.TimeoutAt, next.TimeoutAt)
+	return was
+}

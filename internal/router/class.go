@@ -1,0 +1,63 @@
+package router
+
+// class is what a message is to a menu.
+type class int
+
+const (
+	classText    class = iota // something to read
+	classTap                  // a tapped row or button
+	classMedia                // something that a person sent and we cannot read
+	classUnknown              // a type that nobody taught us
+	classNotice               // not something to answer: a reaction, an edit, a change
+)
+
+// classes says what each of the Cloud API's types may do in a menu; "interactive"
+// and "text" depend on their content. What is missing is classUnknown.
+var classes = map[string]class{
+	"text":     classText,
+	"button":   classText, // a template's quick reply: its payload is not ours
+	"image":    classMedia,
+	"audio":    classMedia,
+	"voice":    classMedia,
+	"video":    classMedia,
+	"document": classMedia,
+	"sticker":  classMedia,
+	"location": classMedia,
+	"contacts": classMedia,
+	"order":    classMedia,
+
+	"reaction":        classNotice,
+	"system":          classNotice,
+	"edit":            classNotice,
+	"revoke":          classNotice,
+	"request_welcome": classNotice,
+}
+
+func classify(m Message) class {
+	if m.Type == "interactive" {
+		switch {
+		case m.ReplyID != "":
+			return classTap
+		case m.Text != "":
+			return classText
+		}
+		return classUnknown
+	}
+	if c, known := classes[m.Type]; known {
+		return c
+	}
+	return classUnknown
+}
+
+func noticeReason(messageType string) Reason {
+	switch messageType {
+	case "reaction":
+		return Reaction
+	case "edit":
+		return Edited
+	case "revoke":
+		return Revoked
+	default:
+		return System
+	}
+}

@@ -1,0 +1,188 @@
+package router
+
+import (
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+)
+
+// Step decides about one inbound message.
+func (r Rules) Step(c Conversation, m Message, now time.Time) Decision {
+	t := r.turn(c, m, now)
+	return t.settle(t.decide())
+}
+
+// decide holds the order in which the rules apply: the first that fits decides.
+//
+// A first contact sees the menu whatever they write, except when the message
+// can only be meant for us: a code of two or more characters (people pass them
+// on: "mandales 11") or the wish for a person.
+func (t *turn) decide() Decision {
+	say, cmd := t.flow.Texts, t.flow.Commands
+	switch {
+	// Never for an answer, whatever the state.
+	case t.msg.Echo:
+		return t.silent(EchoSent)
+	case t.msg.Blocked:
+		return t.silent(Blocked)
+	case t.msg.OptedOut:
+		return t.silent(OptedOut)
+	case t.msg.Group:
+		return t.silent(Group)
+	case t.class == classNotice:
+		return t.silent(noticeReason(t.msg.Type))
+	case t.msg.Stale:
+		return t.silent(Stale)
+	case t.msg.Late:
+		return t.silent(Late)
+
+	// States in which people talk, or nobody does.
+	case t.was.State == StateDisconnected:
+		return t.silent(DisconnectedSilent)
+	case t.handoffIsOver():
+		return t.endHandoff(HandoffTimeout, say.WindowReopen)
+	case t.was.State == StateHandedOff && t.flow.Policies.MenuBreaksHandoff && t.says(cmd.Menu):
+		return t.endHandoff(CommandMenu, "")
+	case t.was.State == StateHandedOff:
+		return t.silent(HandedOffSilent)
+	case t.was.State == StateClosed && t.class == classUnknown:
+		return t.silent(UnknownType)
+	case t.was.State == StateClosed:
+		return t.reopen()
+
+	// In the menu.
+	case t.windowIsOver():
+		return t.start(WindowExpired, say.WindowReopen)
+	case t.class == classTap:
+		return t.tapped()
+	case t.was.Menu == "" && !t.knowsTheWay():
+		return t.start(FirstContact, "")
+	case t.class == classUnknown:
+		return t.show(t.menu, UnknownType, say.Unsupported)
+	case t.class == classMedia:
+		return t.invalid(say.Unsupported)
+	case t.says(cmd.Menu):
+		return t.start(CommandMenu, "")
+	case t.says(cmd.Back):
+		return t.show(t.parent(), CommandBack, "")
+	case t.says(cmd.Person):
+		return t.handoff(CommandPerson, t.personArea(), tagPerson)
+	case t.was.Offered && t.says(cmd.Yes):
+		return t.accept()
+	case t.was.Offered && t.says(cmd.No):
+		return t.show(t.menu, OfferDeclined, "")
+	case t.named:
+		return t.choose(t.choice, MenuChoice)
+	case t.says(cmd.Greeting):
+		return t.start(Greeting, "")
+	case t.says(cmd.Courtesy):
+		return t.text(Courtesy, say.Courtesy)
+	default:
+		return t.invalid(say.Invalid)
+	}
+}
+
+// turn is one message on its way to a decision.
+type turn struct {
+	Rules
+	flow  *flow.Flow
+	was   Conversation // as it was loaded
+	next  Conversation // was, touched by the message's arrival
+	msg   Message
+	now   time.Time
+	said  time.Time // when the person wrote it
+	class class
+	word  string     // the whole message, normalised; "" for what is not text
+	menu  *flow.Menu // where the person is; the start when nowhere yet
+	// choice is the option that word names, when named.
+	choice flow.Choice
+	named  bool
+}
+
+func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
+	if r.Flow == nil {
+		r.Flow = &flow.Flow{}
+	}
+	t := &turn{Rules: r, flow: r.Flow, was: c, next: c, msg: m, now: now, class: classify(m)}
+	t.menu = t.flow.Menus[c.Menu]
+	if t.menu == nil {
+		t.menu = t.flow.Start(c.Line)
+	}
+	if t.class == classText {
+		t.word = flow.Normalize(m.Text)
+		t.choice, t.named = t.flow.Match(t.menuOrEmpty().ID, t.word)
+	}
+	t.touch()
+	return t
+}
+
+// touch notes that the contact wrote: windows and the hand-off's timeout count
+// from here. What is late changes nothing, and a blocked contact holds nothing
+// open.
+func (t *turn) touch() {
+	arrived := t.msg.ReceivedAt
+	if arrived.IsZero() {
+		arrived = t.now
+	}
+	t.said = t.msg.SentAt
+	if t.said.IsZero() || t.said.After(arrived) {
+		t.said = arrived
+	}
+	if t.msg.Echo || t.msg.Late || t.msg.Group || t.msg.Blocked || t.class == classNotice {
+		return
+	}
+	t.next.LastInbound = later(t.was.LastInbound, t.said)
+	if t.was.State == StateHandedOff && !t.was.TimeoutAt.IsZero() {
+		t.next.TimeoutAt = later(t.was.TimeoutAt, t.timeoutFrom(t.said))
+	}
+}
+
+// says reports whether the whole message is one of the words.
+func (t *turn) says(words []string) bool {
+	return t.word != "" && slices.Contains(words, t.word)
+}
+
+// knowsTheWay reports whether a first message deserves better than the menu.
+func (t *turn) knowsTheWay() bool {
+	if t.says(t.flow.Commands.Person) {
+		return true
+	}
+	_, code := t.flow.Codes[t.word]
+	return code && len(t.word) > 1
+}
+
+// windowIsOver reports whether the person comes back after so long that where
+// they were means nothing to them any more.
+func (t *turn) windowIsOver() bool {
+	last := t.was.LastInbound
+	return t.Window > 0 && t.was.Menu != "" && !last.IsZero() && t.said.Sub(last) > t.Window
+}
+
+// handoffIsOver reports whether nobody said anything for so long that the
+// hand-off ended, though its timer has not fired yet.
+func (t *turn) handoffIsOver() bool {
+	at := t.was.TimeoutAt
+	return t.was.State == StateHandedOff && t.class != classUnknown && !at.IsZero() && !t.said.Before(at)
+}
+
+func (t *turn) parent() *flow.Menu {
+	if p := t.flow.Menus[t.menuOrEmpty().Parent]; p != nil {
+		return p
+	}
+	return t.flow.Start(t.was.Line)
+}
+
+func (t *turn) menuOrEmpty() *flow.Menu {
+	if t.menu == nil {
+		return &flow.Menu{}
+	}
+	return t.menu
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
