@@ -1,0 +1,211 @@
+package dashboard
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Level says how bad things are; it is a class of the page's style.
+type Level string
+
+// Levels.
+const (
+	Well    Level = "well"
+	Worried Level = "worried" // something waits for a person
+	Bad     Level = "bad"     // something does not work
+)
+
+// From these ages on, waiting is worth a sentence.
+const (
+	waitedLong = time.Minute
+	behindLong = 30 * time.Second
+)
+
+// view is what the template shows: words, no decisions.
+type view struct {
+	Words
+	CSS      template.CSS
+	JS       template.JS
+	Level    Level
+	Sentence string
+	Cure     string
+	Lines    []lineView
+	Queues   []queueView
+	Checks   []checkView
+	Figures  []figure
+	Number   string // version
+	Since    string
+	Clock    string
+	HasPhone bool
+}
+
+type lineView struct {
+	ID, Provider, Last, Problem string
+	Level                       Level
+}
+
+type queueView struct {
+	Name, Label, Depth, InFlight, Oldest, Dead, State, Why string
+	Level                                                  Level
+}
+
+type checkView struct {
+	Name, State, Detail string
+	Level               Level
+}
+
+type figure struct{ Label, Value string }
+
+func newView(s Status, lang string) view {
+	v := view{Words: wordsOf(lang), Number: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
+	v.Level, v.Sentence, v.Cure = v.headline(s)
+	if !s.Started.IsZero() {
+		v.Since = v.span(s.Now.Sub(s.Started))
+	}
+	for _, l := range s.Lines {
+		row := lineView{ID: l.ID, Provider: l.Provider, Problem: l.Problem, Level: Well, Last: v.Never}
+		if last := s.Gauges.Lines[l.ID]; !last.IsZero() {
+			row.Last = fmt.Sprintf(v.Ago, v.span(s.Now.Sub(last)))
+		}
+		if l.Problem != "" {
+			row.Level = Bad
+		}
+		v.Lines = append(v.Lines, row)
+	}
+	for _, q := range s.Queues {
+		v.Queues = append(v.Queues, v.queue(q, s.Now))
+	}
+	for _, c := range s.Checks {
+		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: Well}
+		if !c.OK {
+			row.State, row.Level = v.Broken, Bad
+		}
+		v.Checks = append(v.Checks, row)
+	}
+	v.Figures = []figure{
+		{v.Pending, fmt.Sprint(s.Gauges.PendingSends)},
+		{v.Unanswered, v.span(s.Gauges.OldestUnanswered)},
+		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
+	}
+	return v
+}
+
+// headline returns the first thing that is broken and what to do about it.
+func (w Words) headline(s Status) (level Level, sentence, cure string) {
+	for _, c := range s.Checks {
+		if c.OK {
+			continue
+		}
+		name := w.checkName(c.Name)
+		if c.Detail != "" {
+			name += " (" + c.Detail + ")"
+		}
+		cure, ok := w.CheckCures[c.Name]
+		if !ok {
+			cure = w.CheckCure
+		}
+		return Bad, fmt.Sprintf(w.CheckFails, name), cure
+	}
+	for _, l := range s.Lines {
+		if l.Problem != "" {
+			return Bad, fmt.Sprintf(w.LineFails, l.ID, strings.TrimSuffix(l.Problem, ".")), w.LineCure
+		}
+	}
+	for _, q := range s.Queues {
+		if !held(q, s.Now) {
+			continue
+		}
+		why := strings.TrimSuffix(q.HeldFor, ".")
+		if line, ok := strings.CutPrefix(q.Name, "send:"); ok {
+			return Bad, fmt.Sprintf(w.HeldSend, line, why), w.HeldCure
+		}
+		return Bad, fmt.Sprintf(w.HeldOther, q.Name, why), w.HeldCure
+	}
+	for _, q := range s.Queues {
+		if q.Paused {
+			return Worried, fmt.Sprintf(w.PausedQueue, q.Name), fmt.Sprintf(w.PausedCure, q.Name)
+		}
+	}
+	for _, q := range s.Queues {
+		switch {
+		case q.Dead == 1:
+			return Worried, fmt.Sprintf(w.DeadOne, q.Name), w.DeadCure
+		case q.Dead > 1:
+			return Worried, fmt.Sprintf(w.DeadMany, q.Dead, q.Name), w.DeadCure
+		}
+	}
+	if age := s.Gauges.OldestUnanswered; age >= waitedLong {
+		return Worried, fmt.Sprintf(w.Waited, w.span(age)), w.WaitedCure
+	}
+	for _, q := range s.Queues {
+		if q.OldestAge >= behindLong && q.Depth > 0 {
+			return Worried, fmt.Sprintf(w.Behind, q.Name, w.span(q.OldestAge)), w.BehindCure
+		}
+	}
+	switch n := s.Gauges.UncertainSends; {
+	case n == 1:
+		return Worried, w.UncertainOne, w.UncCur
+	case n > 1:
+		return Worried, fmt.Sprintf(w.UncertainMany, n), w.UncCur
+	}
+	return Well, w.AllWell, w.AllWellMore
+}
+
+func held(q queue.Stats, now time.Time) bool { return q.HeldUntil.After(now) }
+
+func (w Words) queue(q queue.Stats, now time.Time) queueView {
+	v := queueView{
+		Name: q.Name, Label: w.queueLabel(q.Name), Depth: fmt.Sprint(q.Depth), InFlight: fmt.Sprint(q.InFlight),
+		Dead: fmt.Sprint(q.Dead), Oldest: "–", State: w.Works, Level: Well,
+	}
+	if q.Depth > 0 {
+		v.Oldest = w.span(q.OldestAge)
+	}
+	switch {
+	case held(q, now):
+		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldFor, Bad
+	case q.Paused:
+		v.State, v.Level = w.Paused, Worried
+	case q.Dead > 0, q.Depth > 0 && q.OldestAge >= behindLong:
+		v.Level = Worried
+	}
+	return v
+}
+
+func (w Words) queueLabel(name string) string {
+	kind, owner, owned := strings.Cut(name, ":")
+	label, ok := w.QueueNames[kind]
+	switch {
+	case !ok:
+		return ""
+	case owned:
+		return fmt.Sprintf(label, owner)
+	default:
+		return label
+	}
+}
+
+func (w Words) checkName(name string) string {
+	if text, ok := w.CheckNames[name]; ok {
+		return text
+	}
+	return name
+}
+
+// span writes a duration as people say it.
+func (w Words) span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf(w.Seconds, int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf(w.Minutes, int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf(w.Hours, int(d.Hours()))
+	default:
+		return fmt.Sprintf(w.Days, int(d.Hours()/24))
+	}
+}
