@@ -1,0 +1,153 @@
+// Package evolution speaks Evolution API (unofficial WhatsApp over Baileys):
+// its webhook events into inbound.Arrivals, and a client that sends text and
+// fetches media. It must never take a hidden id (@lid) for a phone number, nor
+// what our own side wrote for a message of the contact.
+package evolution
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// Provider is what Arrivals of this package call it.
+const Provider = "evolution"
+
+// Shape is the payload shape of an event, as Arrival.Shape names it.
+const Shape = "evolution"
+
+// Decode reads one event, or one message as an event holds it. known is false
+// when the body is neither (or no JSON).
+func Decode(body []byte) (arrivals []inbound.Arrival, known bool) {
+	v, ok := rawjson.Parse(body)
+	if !ok {
+		return nil, false
+	}
+	return Append(nil, v)
+}
+
+// Detect reports whether a value is an event or a message of this package.
+func Detect(v rawjson.Value) bool {
+	if v.Get("event").IsString() && (v.Get("instance").Exists() || v.Get("data").Exists()) {
+		return true
+	}
+	return v.Get("key").Get("remoteJid").IsString()
+}
+
+// Append is Decode for a value that was parsed already.
+func Append(dst []inbound.Arrival, v rawjson.Value) (arrivals []inbound.Arrival, known bool) {
+	if !Detect(v) {
+		return dst, false
+	}
+	d := decoder{event: v, out: dst, name: "messages.upsert", data: v}
+	if v.Get("event").IsString() {
+		d.name, d.data = normalEvent(v.Get("event").Text()), v.Get("data")
+	}
+	d.instance = v.Get("instance").Text()
+	if d.instance == "" { // an object in some versions
+		d.instance = orElse(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
+	}
+	if !strings.HasSuffix(v.Get("sender").Text(), lidSuffix) {
+		d.own, _ = phoneOf(v.Get("sender").Text())
+	}
+	d.read()
+	return d.out, true
+}
+
+// normalEvent writes MESSAGES_UPSERT and messages-upsert as messages.upsert.
+func normalEvent(name string) string {
+	name = strings.ToLower(name)
+	for _, event := range []string{
+		"messages.upsert", "messages.edited", "messages.update", "messages.delete", "messages.set",
+		"messaging-history.set", "send.message", "connection.update",
+	} {
+		if strings.NewReplacer("_", ".", "-", ".").Replace(name) == strings.ReplaceAll(event, "-", ".") {
+			return event
+		}
+	}
+	return name
+}
+
+type decoder struct {
+	event    rawjson.Value
+	name     string
+	data     rawjson.Value
+	instance string
+	own      string // digits of the instance's own number
+	out      []inbound.Arrival
+}
+
+func (d *decoder) read() {
+	items := func(read func(rawjson.Value)) {
+		if !d.data.IsArray() {
+			read(d.data)
+			return
+		}
+		n := len(d.out)
+		for item := range d.data.Items() {
+			read(item)
+		}
+		if len(d.out) == n {
+			d.keep(inbound.Account, d.event, "")
+		}
+	}
+	switch d.name {
+	case "messages.upsert", "send.message":
+		items(d.message)
+	case "messages.edited":
+		items(d.edited)
+	case "messages.delete":
+		items(d.deleted)
+	case "messages.update":
+		items(d.update)
+	case "messages.set", "messaging-history.set":
+		d.keep(inbound.History, d.event, "")
+	default:
+		// connection.update, and everything about chats, contacts, groups and
+		// presence: nobody's message.
+		d.keep(inbound.Account, d.event, "")
+	}
+}
+
+// keep adds an arrival that is only kept, with a hash of its content as id: the
+// event's own date_time is in it, so repeated deliveries meet and repeated
+// events do not.
+func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
+	d.out = append(d.out, inbound.Arrival{
+		Kind:       kind,
+		ID:         contentID(raw),
+		LineRef:    d.instance,
+		Provider:   Provider,
+		Shape:      Shape,
+		Quarantine: quarantine,
+		Raw:        json.RawMessage(raw),
+	})
+	return &d.out[len(d.out)-1]
+}
+
+func (d *decoder) broken(raw rawjson.Value) {
+	if !raw.Exists() {
+		raw = d.event
+	}
+	d.keep(inbound.Unknown, raw, "invalid")
+}
+
+func contentID(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:16])
+}
+
+const maxID = 512
+
+func usable(id string) bool { return id != "" && len(id) <= maxID }
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,300 @@
+package evolution
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// message reads one message of messages.upsert or send.message.
+func (d *decoder) message(m rawjson.Value) {
+	key := m.Get("key")
+	person, group := readKey(key)
+	own := key.Get("fromMe").Bool() || d.name == "send.message"
+	a := inbound.Arrival{
+		Kind:     inbound.Message,
+		ID:       key.Get("id").Text(),
+		LineRef:  d.instance,
+		Provider: Provider,
+		Shape:    Shape,
+		Person:   person,
+		SentAt:   m.Get("messageTimestamp").Time(),
+	}
+	if own {
+		a.Kind = inbound.Echo
+	} else {
+		a.Person.Name = m.Get("pushName").Text()
+	}
+	content, raw := d.content(m, a.ID)
+	content.Group, a.Raw = group, raw
+	switch {
+	case !m.IsObject() || !usable(a.ID) || person.IsZero() && group == "":
+		d.broken(m)
+		return
+	case group != "":
+		a.Quarantine = "group"
+	case person.Phone != "" && person.Phone == d.own:
+		a.Quarantine = "invalid" // a note to oneself: nobody to answer
+	}
+	a.Content = &content
+	d.out = append(d.out, a)
+}
+
+// content reads what a message says, and returns the message's JSON. A file that
+// is sent along is not kept twice: it is taken out of a big raw message.
+func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.RawMessage) {
+	c := inbound.Content{QuotedID: m.Get("contextInfo", "stanzaId").Text()}
+	if ad := m.Get("contextInfo", "externalAdReply"); ad.IsObject() {
+		c.Referral = json.RawMessage(ad)
+	}
+	body := m.Get("message")
+	fill(&c, body)
+	raw := json.RawMessage(m)
+	if c.Media == nil {
+		return c, raw
+	}
+	c.Media.ID = id
+	c.Media.URL = body.Get("mediaUrl").Text()
+	file := body.Get("base64")
+	if !file.Exists() {
+		file = m.Get("base64")
+	}
+	c.Media.Inline = file.Text()
+	const big = 4 << 10
+	if len(file) > big {
+		start := bytes.Index(raw, file)
+		raw = append(append(append(json.RawMessage{}, raw[:start]...), `""`...), raw[start+len(file):]...)
+	}
+	return c, raw
+}
+
+// kinds maps the members of a Baileys message to the Cloud API's words.
+var kinds = map[string]string{
+	"conversation":               "text",
+	"extendedTextMessage":        "text",
+	"imageMessage":               "image",
+	"videoMessage":               "video",
+	"ptvMessage":                 "video",
+	"audioMessage":               "audio",
+	"documentMessage":            "document",
+	"documentWithCaptionMessage": "document",
+	"stickerMessage":             "sticker",
+	"locationMessage":            "location",
+	"liveLocationMessage":        "location",
+	"contactMessage":             "contacts",
+	"contactsArrayMessage":       "contacts",
+	"reactionMessage":            "reaction",
+	"buttonsResponseMessage":     "interactive",
+	"templateButtonReplyMessage": "button",
+	"listResponseMessage":        "interactive",
+	"interactiveResponseMessage": "interactive",
+	"orderMessage":               "order",
+	"protocolMessage":            "protocol",
+	"editedMessage":              "edit",
+}
+
+// wrappers hold a whole message inside.
+var wrappers = map[string]bool{
+	"ephemeralMessage": true, "viewOnceMessage": true, "viewOnceMessageV2": true,
+	"viewOnceMessageV2Extension": true, "documentWithCaptionMessage": true,
+}
+
+// fill adds what a message object says. The first member that we know decides;
+// one that we do not know names the type, so that it is not lost.
+func fill(c *inbound.Content, body rawjson.Value) {
+	other := ""
+	for name, part := range body.Members() {
+		kind, known := kinds[name]
+		switch {
+		case wrappers[name] && part.Get("message").IsObject():
+			fillWrapped(c, part.Get("message"))
+			return
+		case known && part.Exists():
+			c.Type = kind
+			fillKind(c, name, part)
+			return
+		case strings.HasSuffix(name, "Message") || strings.HasPrefix(name, "poll"):
+			other = orElse(other, name)
+		}
+	}
+	c.Type = orElse(other, "unknown")
+}
+
+// fillWrapped goes one level down only: a wrapper within a wrapper is not a
+// message that people send.
+func fillWrapped(c *inbound.Content, body rawjson.Value) {
+	for name, part := range body.Members() {
+		if kind, known := kinds[name]; known && part.Exists() {
+			c.Type = kind
+			fillKind(c, name, part)
+			return
+		}
+	}
+	c.Type = "unknown"
+}
+
+func fillKind(c *inbound.Content, name string, part rawjson.Value) {
+	if quoted := part.Get("contextInfo", "stanzaId").Text(); quoted != "" {
+		c.QuotedID = quoted
+	}
+	switch name {
+	case "conversation":
+		c.Text = part.Text()
+	case "extendedTextMessage":
+		c.Text = part.Get("text").Text()
+	case "imageMessage", "videoMessage", "ptvMessage", "audioMessage", "documentMessage", "stickerMessage":
+		c.Text = part.Get("caption").Text()
+		c.Media = readMedia(part)
+	case "locationMessage", "liveLocationMessage":
+		c.Text = readLocation(part)
+	case "contactMessage":
+		c.Text = part.Get("displayName").Text()
+	case "contactsArrayMessage":
+		var names []string
+		for card := range part.Get("contacts").Items() {
+			names = append(names, card.Get("displayName").Text())
+		}
+		c.Text = strings.Join(names, ", ")
+	case "reactionMessage":
+		c.TargetID, c.Emoji = part.Get("key", "id").Text(), part.Get("text").Text()
+	case "buttonsResponseMessage":
+		c.Text, c.ReplyID = part.Get("selectedDisplayText").Text(), part.Get("selectedButtonId").Text()
+	case "templateButtonReplyMessage":
+		c.Text, c.ReplyID = part.Get("selectedDisplayText").Text(), part.Get("selectedId").Text()
+	case "listResponseMessage":
+		c.Text, c.ReplyID = part.Get("title").Text(), part.Get("singleSelectReply", "selectedRowId").Text()
+	case "interactiveResponseMessage":
+		c.Text = part.Get("body", "text").Text()
+	case "orderMessage":
+		c.Text = part.Get("message").Text()
+	case "protocolMessage", "editedMessage":
+		readProtocol(c, part)
+	}
+}
+
+func readMedia(part rawjson.Value) *inbound.Media {
+	media := &inbound.Media{
+		MIME:  part.Get("mimetype").Text(),
+		Name:  part.Get("fileName").Text(),
+		Size:  max(0, part.Get("fileLength").Int()),
+		Voice: part.Get("ptt").Bool(),
+	}
+	if low := part.Get("fileLength", "low"); low.Exists() {
+		media.Size = max(0, low.Int())
+	}
+	if sum, err := base64.StdEncoding.DecodeString(part.Get("fileSha256").Text()); err == nil && len(sum) == 32 {
+		media.SHA256 = hex.EncodeToString(sum)
+	}
+	return media
+}
+
+func readLocation(part rawjson.Value) string {
+	var parts []string
+	for _, key := range []string{"name", "address"} {
+		if text := part.Get(key).Text(); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if lat, long := part.Get("degreesLatitude").Text(), part.Get("degreesLongitude").Text(); lat != "" && long != "" {
+		parts = append(parts, lat+","+long)
+	}
+	return strings.Join(parts, " · ")
+}
+
+// readProtocol reads an edit or a revoke: a message about another message.
+func readProtocol(c *inbound.Content, part rawjson.Value) {
+	if inner := part.Get("message", "protocolMessage"); inner.IsObject() {
+		part = inner
+	}
+	c.TargetID = part.Get("key", "id").Text()
+	kind := part.Get("type").Text()
+	edited := part.Get("editedMessage")
+	switch {
+	case edited.IsObject():
+		c.Type = "edit"
+		c.Text = orElse(edited.Get("conversation").Text(), edited.Get("extendedTextMessage", "text").Text())
+		for _, name := range []string{"imageMessage", "videoMessage", "documentMessage"} {
+			c.Text = orElse(c.Text, edited.Get(name, "caption").Text())
+		}
+	case kind == "REVOKE" || kind == "0":
+		c.Type = "revoke"
+	default:
+		c.Type = "protocol"
+	}
+}
+
+// edited reads messages.edited: the protocol message itself.
+func (d *decoder) edited(m rawjson.Value) {
+	d.aboutAnother(m, func(c *inbound.Content) { readProtocol(c, m) })
+}
+
+// deleted reads messages.delete: the key of what was deleted.
+func (d *decoder) deleted(m rawjson.Value) {
+	d.aboutAnother(m, func(c *inbound.Content) {
+		c.Type = "revoke"
+		c.TargetID = orElse(m.Get("key", "id").Text(), orElse(m.Get("id").Text(), m.Get("keyId").Text()))
+	})
+}
+
+// aboutAnother adds an edit or a delete. They have no id of their own.
+func (d *decoder) aboutAnother(m rawjson.Value, read func(*inbound.Content)) {
+	key := m.Get("key")
+	if !key.IsObject() {
+		key = m
+	}
+	var c inbound.Content
+	read(&c)
+	person, group := readKey(key)
+	if c.TargetID == "" || person.IsZero() && group == "" {
+		d.broken(m)
+		return
+	}
+	a := d.keep(inbound.Message, m, "")
+	if key.Get("fromMe").Bool() {
+		a.Kind = inbound.Echo
+	}
+	c.Group = group
+	a.Person, a.Content = person, &c
+	a.SentAt = m.Get("timestampMs").Time()
+	if group != "" {
+		a.Quarantine = "group"
+	}
+}
+
+// fates maps Baileys' words to the Cloud API's.
+var fates = map[string]string{
+	"ERROR": "failed", "PENDING": "accepted", "SERVER_ACK": "sent", "DELIVERY_ACK": "delivered",
+	"READ": "read", "PLAYED": "played",
+	"0": "failed", "1": "accepted", "2": "sent", "3": "delivered", "4": "read", "5": "played",
+}
+
+// update reads one fate of messages.update.
+func (d *decoder) update(m rawjson.Value) {
+	id := orElse(m.Get("keyId").Text(), m.Get("key", "id").Text())
+	word := orElse(m.Get("status").Text(), m.Get("update", "status").Text())
+	if !usable(id) || !usable(word) {
+		d.broken(m)
+		return
+	}
+	key := m.Get("key")
+	if !key.IsObject() {
+		key = m
+	}
+	person, group := readKey(key)
+	fate, ok := fates[strings.ToUpper(word)]
+	if !ok {
+		fate = strings.ToLower(word)
+	}
+	a := d.keep(inbound.Status, m, "")
+	a.ID, a.Person = id, person
+	a.Report = &inbound.Report{Status: fate}
+	if group != "" {
+		a.Person.ExternalID = orElse(a.Person.ExternalID, group)
+	}
+	// The event's date_time is local time with a false Z: no time is better.
+}

@@ -1,0 +1,140 @@
+// Package ingest is the door: it authenticates what is posted to /webhook, has
+// it decoded, puts one job for each thing that arrived into the queue and only
+// then answers 200. It must never look into a store, decide what a message
+// means, or drop something that was authentic.
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Enqueuer is the part of a queue that the door uses.
+type Enqueuer interface {
+	Enqueue(ctx context.Context, jobs []queue.Job) (added []bool, err error)
+}
+
+// Decoder turns a body into what arrived.
+type Decoder interface {
+	// Decode returns one Arrival for each thing in the body; their Raw may be
+	// slices of it. known is false when the body is of no known shape, or no
+	// JSON. It must take any bytes.
+	Decode(body []byte) (arrivals []inbound.Arrival, known bool)
+}
+
+// Signature checks bodies that one Meta app signed.
+type Signature interface {
+	Verify(header string, body []byte) bool
+}
+
+// Meta is what the door needs to know of Meta's protocol.
+type Meta struct {
+	// NewSignature returns the Signature of an app secret.
+	NewSignature func(secret string) Signature
+	// Challenge answers the handshake: what to send back, and whether one of
+	// the verify tokens was given.
+	Challenge func(query url.Values, tokens []string) (challenge string, ok bool)
+}
+
+// Meter counts what the door does. See observe.
+type Meter interface {
+	Webhook(outcome string, took time.Duration)
+	Arrived(line, kind string)
+}
+
+// Line is a configured line as the door knows it.
+type Line struct {
+	ID       string
+	Provider string // cloud, evolution or n8n
+	// Ref is how the provider names the line in its bodies: the
+	// phone_number_id or the instance.
+	Ref          string
+	AppSecrets   []string // of the Meta app; lines that share one are one app's
+	VerifyTokens []string // for Meta's handshake
+	Secrets      []string // shared secrets of forwarders and Evolution
+}
+
+// Options configure a Door. Queue and Decoder are required, Meta too where a
+// line has app secrets or verify tokens.
+type Options struct {
+	Queue   Enqueuer
+	Decoder Decoder
+	Meta    Meta
+	Lines   []Line
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// Insecure opens lines that have no secret at all to everybody.
+	Insecure bool
+	Now      func() time.Time // nil: time.Now
+	Meter    Meter            // nil: none
+	Log      *slog.Logger     // nil: discarded
+	// EnqueueTimeout is how long the queue may take before the answer is 503.
+	// 0 means 4 s: Meta gives up after about five.
+	EnqueueTimeout time.Duration
+}
+
+// Door is the http.Handler of /webhook. It is safe for concurrent use.
+type Door struct {
+	queue    Enqueuer
+	decoder  Decoder
+	auth     *authenticator
+	meta     Meta
+	lines    []Line
+	limiter  *limiter
+	proxies  []netip.Prefix
+	now      func() time.Time
+	meter    Meter
+	log      *slog.Logger
+	patience time.Duration
+	mux      http.ServeMux
+}
+
+// New returns the Door. Its paths are /webhook, /webhook/{line} and, for
+// Evolution's "webhook by events", /webhook/{line}/{event}.
+func New(o Options) *Door {
+	d := &Door{
+		queue:    o.Queue,
+		decoder:  o.Decoder,
+		auth:     newAuthenticator(o),
+		meta:     o.Meta,
+		lines:    o.Lines,
+		limiter:  newLimiter(),
+		proxies:  o.TrustedProxies,
+		now:      o.Now,
+		meter:    o.Meter,
+		log:      o.Log,
+		patience: o.EnqueueTimeout,
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.meter == nil {
+		d.meter = noMeter{}
+	}
+	if d.patience == 0 {
+		d.patience = 4 * time.Second
+	}
+	for _, path := range []string{"/webhook", "/webhook/{$}", "/webhook/{line}", "/webhook/{line}/{event...}"} {
+		d.mux.HandleFunc("GET "+path, d.handshake)
+		d.mux.HandleFunc("POST "+path, d.receive)
+	}
+	return d
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
+
+type noMeter struct{}
+
+func (noMeter) Webhook(string, time.Duration) {}
+func (noMeter) Arrived(string, string)        {}

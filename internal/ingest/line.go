@@ -1,0 +1,81 @@
+package ingest
+
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+)
+
+// unknownLine is the reason why something authentic is kept and not handled: it
+// is for a number that its sender does not speak for, or that nobody configured.
+const unknownLine = "unknown_line"
+
+// caller is who made an authenticated request.
+type caller struct {
+	lines  []int // that its secret speaks for
+	signed bool  // by a Meta app
+	fixed  int   // the line of the path, -1 without
+	stray  bool  // the path names a line that the caller does not speak for
+}
+
+// place gives an arrival its line. A body that names a line is believed within
+// what its secret speaks for; one that names none belongs to the line of the
+// path, else to the only one that the secret speaks for.
+func (d *Door) place(a *inbound.Arrival, c *caller) {
+	at := -1
+	switch {
+	case c.stray:
+	case a.LineRef != "":
+		at = d.named(a.LineRef, c.lines)
+		// A path fixes the line of what carries no number of Meta's: instance
+		// names and the lines that flows write are free text.
+		if at < 0 && c.fixed >= 0 && a.Provider != "cloud" && d.named(a.LineRef, nil) < 0 {
+			at = c.fixed
+		}
+	case c.fixed >= 0:
+		at = c.fixed
+	case len(c.lines) == 1:
+		at = c.lines[0]
+	}
+	if at >= 0 {
+		a.Line = d.lines[at].ID
+		if ref := d.lines[at].Ref; ref != "" {
+			a.LineRef = ref // one name for one line, so that copies of a message meet
+		}
+		return
+	}
+	// Notices about an account may name no number at all.
+	if a.LineRef == "" && !c.stray && a.Kind != inbound.Message && a.Kind != inbound.Echo && a.Kind != inbound.Status {
+		return
+	}
+	if a.Quarantine == "" {
+		a.Quarantine = unknownLine
+	}
+	// Whoever may not speak for a line must not be able to use up the id of a
+	// message that is still to come on it.
+	if a.LineRef != "" && d.named(a.LineRef, nil) >= 0 {
+		a.ID = "foreign:" + a.ID
+	}
+}
+
+// named returns the line that a body means, among those of the caller; nil means
+// among all.
+func (d *Door) named(ref string, among []int) int {
+	match := func(i int) bool {
+		return ref == d.lines[i].Ref || strings.EqualFold(ref, d.lines[i].ID)
+	}
+	if among == nil {
+		for i := range d.lines {
+			if match(i) {
+				return i
+			}
+		}
+		return -1
+	}
+	for _, i := range among {
+		if match(i) {
+			return i
+		}
+	}
+	return -1
+}

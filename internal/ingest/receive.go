@@ -1,0 +1,238 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Sizes that a body may have: Meta says 3 MB at most; Evolution and n8n may send
+// whole files along.
+const (
+	maxSigned = 4 << 20
+	maxShared = 16 << 20
+)
+
+// Outcomes of a request, as metrics count them.
+const (
+	outcomeQueued       = "queued"
+	outcomeUnauthorized = "unauthorized"
+	outcomeLimited      = "limited"
+	outcomeTooLarge     = "too_large"
+	outcomeInvalid      = "invalid"
+	outcomeUnavailable  = "unavailable"
+	outcomeAborted      = "aborted"
+	outcomeHandshake    = "handshake"
+	outcomeForbidden    = "handshake_refused"
+)
+
+const retryAfter = "5" // seconds
+
+// handshake answers Meta's verification. It needs nothing but the configuration.
+func (d *Door) handshake(w http.ResponseWriter, r *http.Request) {
+	start := d.now()
+	tokens := d.auth.tokens
+	if line := r.PathValue("line"); line != "" {
+		tokens = d.auth.perLine[line]
+	}
+	challenge, ok := "", false
+	if d.meta.Challenge != nil {
+		challenge, ok = d.meta.Challenge(r.URL.Query(), tokens)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !ok {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, "forbidden\n")
+		d.meter.Webhook(outcomeForbidden, d.now().Sub(start))
+		return
+	}
+	io.WriteString(w, challenge)
+	d.meter.Webhook(outcomeHandshake, d.now().Sub(start))
+}
+
+// receive handles one POST.
+func (d *Door) receive(w http.ResponseWriter, r *http.Request) {
+	start := d.now()
+	outcome := d.handle(w, r, start)
+	d.meter.Webhook(outcome, d.now().Sub(start))
+}
+
+func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
+	c := caller{lines: d.auth.bySecret(r), fixed: d.find(r.PathValue("line"))}
+	if !d.speaks(&c, r) {
+		c.lines = nil
+	}
+	header := r.Header.Get(signatureHeader)
+	if header == "" && c.lines == nil {
+		return d.refuse(w, r, now, "no credentials")
+	}
+	limit := int64(maxSigned)
+	if c.lines != nil {
+		limit = maxShared
+	}
+	body, err := readBody(w, r, limit)
+	if err != nil {
+		return d.unread(w, r, err)
+	}
+	if header != "" {
+		if lines := d.auth.bySignature(header, body); lines != nil {
+			c.lines, c.signed = lines, true
+			c.stray = !d.speaks(&c, r)
+		}
+	}
+	if c.lines == nil {
+		return d.refuse(w, r, now, "bad signature")
+	}
+	return d.accept(w, r, body, &c, now)
+}
+
+// find returns the index of the line that a path names, -1 for none.
+func (d *Door) find(id string) int {
+	if id == "" {
+		return -1
+	}
+	return slices.IndexFunc(d.lines, func(l Line) bool { return l.ID == id })
+}
+
+// speaks reports whether the caller's secret is good for the line of the path.
+func (d *Door) speaks(c *caller, r *http.Request) bool {
+	return r.PathValue("line") == "" || slices.Contains(c.lines, c.fixed)
+}
+
+// accept decodes an authentic body, queues what is in it and answers.
+func (d *Door) accept(w http.ResponseWriter, r *http.Request, body []byte, c *caller, now time.Time) (outcome string) {
+	arrivals, known := d.decoder.Decode(body)
+	valid := known || json.Valid(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	if !known && !c.signed {
+		d.log.Warn("webhook refused", "why", reasonOf(valid), "bytes", len(body), "lines", d.names(c.lines))
+		return answerInvalid(w)
+	}
+	if !known {
+		arrivals = append(arrivals[:0], unreadable(body, valid))
+	}
+	jobs, err := d.jobs(arrivals, c, now)
+	if err == nil {
+		err = d.enqueue(r.Context(), jobs)
+	}
+	if err != nil {
+		d.log.Error("webhook not stored", "err", err, "jobs", len(jobs), "lines", d.names(c.lines))
+		w.Header().Set("Retry-After", retryAfter)
+		writeJSON(w, http.StatusServiceUnavailable, `{"error":"Not stored, send it again"}`)
+		return outcomeUnavailable
+	}
+	d.count(arrivals)
+	if !valid { // stored, for whoever looks for it; but it is not what we take
+		return answerInvalid(w)
+	}
+	answer := strconv.AppendInt(append(make([]byte, 0, 48), `{"success":true,"queued":`...), int64(len(jobs)), 10)
+	writeJSON(w, http.StatusOK, string(append(answer, '}')))
+	return outcomeQueued
+}
+
+// count meters what arrived, and says once when something of it was kept aside.
+func (d *Door) count(arrivals []inbound.Arrival) {
+	aside, first := 0, 0
+	for i := range arrivals {
+		a := &arrivals[i]
+		d.meter.Arrived(a.Line, string(a.Kind))
+		if a.Quarantine != "" && a.Quarantine != "group" {
+			if aside == 0 {
+				first = i
+			}
+			aside++
+		}
+	}
+	if aside > 0 {
+		a := &arrivals[first]
+		d.log.Warn("arrivals kept aside", "count", aside, "why", a.Quarantine, "kind", a.Kind, "shape", a.Shape,
+			"line", a.Line, "line_ref", a.LineRef, "from", phone.Masked(a.Person.Ref()))
+	}
+}
+
+// enqueue stores the jobs. A caller that hangs up does not stop it half-way: what
+// was begun is finished, and when it comes again its ids are known.
+func (d *Door) enqueue(ctx context.Context, jobs []queue.Job) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.patience)
+	defer cancel()
+	_, err := d.queue.Enqueue(ctx, jobs)
+	return err
+}
+
+// refuse answers who is not known. It does not say what was wrong.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why string) (outcome string) {
+	addr := d.client(r)
+	if d.limiter.refused(addr, now) {
+		w.Header().Set("Retry-After", "60")
+		writeJSON(w, http.StatusTooManyRequests, `{"error":"Too many requests"}`)
+		return outcomeLimited
+	}
+	d.log.LogAttrs(r.Context(), slog.LevelWarn, "webhook unauthorized",
+		slog.String("why", why), slog.String("address", addr.String()), slog.String("path", r.URL.Path))
+	writeJSON(w, http.StatusUnauthorized, `{"error":"Unauthorized"}`)
+	return outcomeUnauthorized
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	reader := http.MaxBytesReader(w, r.Body, limit)
+	const trusted = 1 << 20 // a length that is only announced gets no more at once
+	if n := r.ContentLength; n >= 0 && n <= trusted {
+		body := make([]byte, n)
+		_, err := io.ReadFull(reader, body)
+		return body, err
+	}
+	return io.ReadAll(reader)
+}
+
+// unread answers when the body could not be read.
+func (d *Door) unread(w http.ResponseWriter, r *http.Request, err error) (outcome string) {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		d.log.Warn("webhook too large", "limit", tooLarge.Limit, "address", d.client(r).String())
+		w.Header().Set("Connection", "close")
+		writeJSON(w, http.StatusRequestEntityTooLarge, `{"error":"Payload too large"}`)
+		return outcomeTooLarge
+	}
+	writeJSON(w, http.StatusBadRequest, `{"error":"Incomplete body"}`)
+	return outcomeAborted
+}
+
+func answerInvalid(w http.ResponseWriter) (outcome string) {
+	writeJSON(w, http.StatusBadRequest, `{"error":"Invalid payload"}`)
+	return outcomeInvalid
+}
+
+func writeJSON(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	io.WriteString(w, body)
+}
+
+func reasonOf(valid bool) string {
+	if valid {
+		return "unknown shape"
+	}
+	return "not JSON"
+}
+
+func (d *Door) names(lines []int) []string {
+	names := make([]string, len(lines))
+	for i, at := range lines {
+		names[i] = d.lines[at].ID
+	}
+	return names
+}

@@ -1,0 +1,235 @@
+// Package rawjson reads other people's JSON leniently and without copying: a
+// value is a slice of the body it came in, so what is kept of it is kept byte
+// for byte, and a field of the wrong type is an empty field and never an error.
+// It must never change what it reads, nor know what the fields mean.
+package rawjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"strconv"
+	"strings"
+)
+
+// Value is the bytes of one JSON value within a valid document, without the
+// white space around it. The nil Value is an absent one.
+type Value []byte
+
+// Parse checks the whole document once; everything that is reached from the
+// value it returns may rely on that. ok is false for what is not JSON. A byte
+// order mark in front is skipped.
+func Parse(body []byte) (v Value, ok bool) {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	if !json.Valid(body) {
+		return nil, false
+	}
+	return Value(bytes.Trim(body, " \t\r\n")), true
+}
+
+// IsObject reports whether the value is an object.
+func (v Value) IsObject() bool { return len(v) > 0 && v[0] == '{' }
+
+// IsArray reports whether the value is an array.
+func (v Value) IsArray() bool { return len(v) > 0 && v[0] == '[' }
+
+// IsString reports whether the value is a string.
+func (v Value) IsString() bool { return len(v) > 0 && v[0] == '"' }
+
+// IsNumber reports whether the value is a number.
+func (v Value) IsNumber() bool {
+	return len(v) > 0 && (v[0] == '-' || v[0] >= '0' && v[0] <= '9')
+}
+
+// Exists reports whether the value is there and is not null.
+func (v Value) Exists() bool { return len(v) > 0 && v[0] != 'n' }
+
+// Members yields the members of an object in order; nothing for other values.
+func (v Value) Members() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		v.members(func(key []byte, member Value) bool { return yield(unquote(key), member) })
+	}
+}
+
+// members yields each key as it is written, quotes and all.
+func (v Value) members(yield func(key []byte, member Value) bool) {
+	if !v.IsObject() {
+		return
+	}
+	for i := skipSpace(v, 1); i < len(v) && v[i] == '"'; {
+		end := skipString(v, i)
+		key := v[i:end]
+		i = skipSpace(v, skipSpace(v, end)+1) // over the colon
+		end = skipValue(v, i)
+		if !yield(key, v[i:end:end]) {
+			return
+		}
+		if i = skipSpace(v, end); i >= len(v) || v[i] != ',' {
+			return
+		}
+		i = skipSpace(v, i+1)
+	}
+}
+
+// Items yields the elements of an array in order; nothing for other values.
+func (v Value) Items() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if !v.IsArray() {
+			return
+		}
+		for i := skipSpace(v, 1); i < len(v) && v[i] != ']'; {
+			end := skipValue(v, i)
+			if !yield(v[i:end:end]) {
+				return
+			}
+			if i = skipSpace(v, end); i >= len(v) || v[i] != ',' {
+				return
+			}
+			i = skipSpace(v, i+1)
+		}
+	}
+}
+
+// Get returns the member at the path, absent when any step of it is. Of equal
+// names the first one counts.
+func (v Value) Get(path ...string) Value {
+	for _, name := range path {
+		if v = v.member(name); !v.Exists() {
+			return nil
+		}
+	}
+	return v
+}
+
+func (v Value) member(name string) (found Value) {
+	v.members(func(key []byte, member Value) bool {
+		inner := key[1 : len(key)-1]
+		if string(inner) != name && (bytes.IndexByte(inner, '\\') < 0 || unquote(key) != name) {
+			return true
+		}
+		found = member
+		return false
+	})
+	return found
+}
+
+// First returns the first element of an array, absent without one.
+func (v Value) First() Value {
+	for item := range v.Items() {
+		return item
+	}
+	return nil
+}
+
+// Len counts the elements of an array.
+func (v Value) Len() int {
+	n := 0
+	for range v.Items() {
+		n++
+	}
+	return n
+}
+
+// Text returns a string's text, or a number as it is written; "" for anything
+// else. NUL characters are left out: no database takes them as text.
+func (v Value) Text() string {
+	switch {
+	case v.IsString():
+		s := unquote(v)
+		if strings.IndexByte(s, 0) >= 0 {
+			s = strings.ReplaceAll(s, "\x00", "")
+		}
+		return s
+	case v.IsNumber():
+		return string(v)
+	}
+	return ""
+}
+
+// Int returns a number, also one that is written as a string; 0 otherwise.
+func (v Value) Int() int64 {
+	text := v.Text()
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f > -1<<62 && f < 1<<62 {
+		return int64(f)
+	}
+	return 0
+}
+
+// Bool returns true for true and for the string "true".
+func (v Value) Bool() bool {
+	return string(v) == "true" || string(v) == `"true"`
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// skipString returns the index behind the string that begins at i.
+func skipString(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		quote := bytes.IndexByte(b[i:], '"')
+		if quote < 0 {
+			return len(b)
+		}
+		i += quote
+		slashes := 0
+		for j := i - 1; b[j] == '\\'; j-- {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// skipValue returns the index behind the value that begins at i.
+func skipValue(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+		for depth := 0; i < len(b); {
+			switch b[i] {
+			case '"':
+				i = skipString(b, i)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return len(b)
+	}
+	for i < len(b) && !strings.ContainsRune(",]} \n\t\r", rune(b[i])) {
+		i++
+	}
+	return i
+}
+
+// unquote decodes a JSON string. Lone surrogates and broken UTF-8 become the
+// replacement character, as everywhere in Go.
+func unquote(v []byte) string {
+	inner := v[1 : len(v)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return strings.ToValidUTF8(string(inner), "\uFFFD")
+	}
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		return ""
+	}
+	return s
+}

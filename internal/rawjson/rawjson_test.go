@@ -1,0 +1,156 @@
+package rawjson_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+func parse(t testing.TB, text string) rawjson.Value {
+	t.Helper()
+	v, ok := rawjson.Parse([]byte(text))
+	if !ok {
+		t.Fatalf("Parse(%q) refused it", text)
+	}
+	return v
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		`{}`: true, ` [1] `: true, "\xef\xbb\xbf{}": true, `"x"`: true, `null`: true,
+		``: false, `{`: false, `{}x`: false, `{'a':1}`: false, `hola`: false, "\x00": false,
+	} {
+		if _, ok := rawjson.Parse([]byte(text)); ok != want {
+			t.Errorf("Parse(%q): ok %v, want %v", text, ok, want)
+		}
+	}
+}
+
+func TestReadsLeniently(t *testing.T) {
+	t.Parallel()
+	v := parse(t, `{ "s" : "a\"b\\" , "n":-12.5e1,"t":true,"q":"true","z":null, "o":{"in":[ 1 ,"2",{ } ,[]]},
+		"e\u0073c":"\u00f1\ud83d\udc4b\ud800", "nul":"a\u0000b", "big":"9007199254740993" , "bad":"x12" }`)
+	type read struct {
+		Text string
+		Int  int64
+		Bool bool
+		Here bool
+	}
+	got := map[string]read{}
+	for _, key := range []string{"s", "n", "t", "q", "z", "o", "esc", "nul", "big", "bad", "none"} {
+		m := v.Get(key)
+		got[key] = read{m.Text(), m.Int(), m.Bool(), m.Exists()}
+	}
+	want := map[string]read{
+		"s": {`a"b\`, 0, false, true}, "n": {"-12.5e1", -125, false, true}, "t": {"", 0, true, true},
+		"q": {"true", 0, true, true}, "z": {}, "o": {"", 0, false, true}, "esc": {"ñ👋\uFFFD", 0, false, true},
+		"nul": {"ab", 0, false, true}, "big": {"9007199254740993", 9007199254740993, false, true},
+		"bad": {"x12", 0, false, true}, "none": {},
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("got(-) want(+):\n%s", diff)
+	}
+	var items []string
+	for item := range v.Get("o", "in").Items() {
+		items = append(items, string(item))
+	}
+	if diff := cmp.Diff(items, []string{"1", `"2"`, "{ }", "[]"}); diff != "" {
+		t.Errorf("items got(-) want(+):\n%s", diff)
+	}
+	if got := v.Get("o", "in", "deeper"); got != nil {
+		t.Errorf("Get through an array: got %s", got)
+	}
+}
+
+func TestTime(t *testing.T) {
+	t.Parallel()
+	second := time.Unix(1795000001, 0).UTC()
+	for text, want := range map[string]time.Time{
+		`"1795000001"`: second, `1795000001`: second, `1795000001000`: second, `"1795000001000"`: second,
+		`1795000001000000`: second, `"1795000001.250"`: second.Add(250 * time.Millisecond),
+		`1.795000001e9`:          second,
+		`"2026-11-18T09:06:41Z"`: time.Date(2026, 11, 18, 9, 6, 41, 0, time.UTC), `"2026-11-18T06:06:41.5-03:00"`: time.Date(2026, 11, 18, 9, 6, 41, 5e8, time.UTC),
+		`"2026-11-18T06:06:41-0300"`:           time.Date(2026, 11, 18, 9, 6, 41, 0, time.UTC),
+		`"2026-11-18 09:06:41"`:                time.Date(2026, 11, 18, 9, 6, 41, 0, time.UTC),
+		`{"low":1795000001,"high":0}`:          second,
+		`"1504902988"`:                         time.Unix(1504902988, 0).UTC(), // the dashboard's test
+		`""`:                                   {},
+		`"mañana"`:                             {},
+		`0`:                                    {},
+		`-5`:                                   {},
+		`12`:                                   {},
+		`null`:                                 {},
+		`[]`:                                   {},
+		`1e400`:                                {},
+		`"NaN"`:                                {},
+		`99999999999999999999999999`:           {},
+		`"9999-99-99"`:                         {},
+		`{"low":-2500000000,"high":"x"}`:       time.Unix(1794967296, 0).UTC(),
+		`{"low":-2499967296,"high":0}`:         second.Add(-time.Second),
+		`"0000000000000000000000001795000001"`: second,
+	} {
+		if got := parse(t, text).Time(); !got.Equal(want) {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}
+
+func FuzzAgainstEncodingJSON(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,"x",{"b":null}],"c":"\u00f1\\\""}`, `[[],{},""]`, `{"":{"":""}}`, `"\\"`, ` {"a" : -0.5e3 } `} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		v, ok := rawjson.Parse(body)
+		if !ok {
+			return
+		}
+		walk(t, v, 0)
+		v.Time()
+	})
+}
+
+// walk compares every value with what encoding/json makes of the same bytes.
+func walk(t *testing.T, v rawjson.Value, depth int) {
+	if !json.Valid(v) {
+		t.Fatalf("not a value: %q", v)
+	}
+	if depth > 50 {
+		return
+	}
+	switch {
+	case v.IsObject():
+		var want map[string]json.RawMessage
+		if json.Unmarshal(v, &want) != nil {
+			return
+		}
+		seen := map[string]bool{}
+		for key, member := range v.Members() {
+			seen[key] = true
+			walk(t, member, depth+1)
+		}
+		if len(seen) != len(want) {
+			t.Fatalf("%q: got %d members, want %d", v, len(seen), len(want))
+		}
+	case v.IsArray():
+		var want []json.RawMessage
+		if json.Unmarshal(v, &want) != nil {
+			return
+		}
+		if v.Len() != len(want) {
+			t.Fatalf("%q: got %d items, want %d", v, v.Len(), len(want))
+		}
+		i := 0
+		for item := range v.Items() {
+			if string(item) != string(want[i]) {
+				t.Fatalf("%q: item %d: got %q, want %q", v, i, item, want[i])
+			}
+			walk(t, item, depth+1)
+			i++
+		}
+	}
+}

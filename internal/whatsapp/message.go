@@ -1,0 +1,327 @@
+package whatsapp
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// message reads one element of messages or message_echoes.
+func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
+	if !m.IsObject() {
+		d.broken(m)
+		return
+	}
+	who := readSender
+	if kind == inbound.Echo {
+		who = readAddressee
+	}
+	a := inbound.Arrival{
+		Kind:     kind,
+		ID:       m.Get("id").Text(),
+		LineRef:  d.lineRef,
+		Provider: Provider,
+		Shape:    d.shape,
+		Person:   d.person(who(m)),
+		SentAt:   m.Get("timestamp").Time(),
+		Raw:      json.RawMessage(m),
+	}
+	if !usable(a.ID) {
+		a.ID = ""
+		if !a.SentAt.IsZero() {
+			a.ID = contentID(m)
+		}
+	}
+	content := readContent(m)
+	if kind == inbound.Message && content.Type == "system" {
+		if change, ok := readChange(m, a.Person); ok {
+			a.Kind, a.Change = inbound.Identity, &change
+			change.From.Name = orElse(change.From.Name, a.Person.Name)
+			a.Person = change.From // the lane that the old names wait in
+			d.out = append(d.out, a)
+			return
+		}
+	}
+	if content.Group != "" {
+		a.Quarantine = "group"
+	}
+	if a.Person.IsZero() && content.Group == "" {
+		d.broken(m)
+		return
+	}
+	a.Content = &content
+	d.out = append(d.out, a)
+}
+
+// readContent reads what a message says. It takes an unknown type as it is.
+func readContent(m rawjson.Value) inbound.Content {
+	var c inbound.Content
+	for key, member := range m.Members() {
+		switch key {
+		case "type":
+			c.Type = member.Text()
+		case "group_id":
+			c.Group = member.Text()
+		case "referral":
+			if member.IsObject() {
+				c.Referral = json.RawMessage(member)
+			}
+		case "context":
+			c.QuotedID = member.Get("id").Text()
+			if c.QuotedID == "" {
+				c.QuotedID = member.Get("message_id").Text()
+			}
+			if ad := member.Get("referral"); ad.IsObject() && c.Referral == nil {
+				c.Referral = json.RawMessage(ad)
+			}
+		case "errors":
+			c.Error = int(member.First().Get("code").Int())
+		}
+	}
+	if c.Type == "" {
+		c.Type = inferType(m)
+	}
+	if typed[c.Type] {
+		fill(&c, m.Get(c.Type))
+	}
+	if c.Type == "voice" { // what audio with voice:true was called before
+		c.Type = "audio"
+		if c.Media != nil {
+			c.Media.Voice = true
+		}
+	}
+	if c.Type == "" {
+		c.Type = "unknown"
+	}
+	return c
+}
+
+// inferType finds the type of a message that a forwarder cut it from.
+func inferType(m rawjson.Value) string {
+	for key := range m.Members() {
+		if typed[key] {
+			return key
+		}
+	}
+	return ""
+}
+
+// typed are the types whose object we read. Any other is kept as it came.
+var typed = map[string]bool{
+	"text": true, "image": true, "video": true, "audio": true, "voice": true, "document": true,
+	"sticker": true, "location": true, "contacts": true, "interactive": true, "button": true,
+	"reaction": true, "order": true, "edit": true, "revoke": true, "system": true,
+}
+
+// fill adds what the object of the content's type says.
+func fill(c *inbound.Content, body rawjson.Value) {
+	switch c.Type {
+	case "text":
+		c.Text = orElse(body.Get("body").Text(), body.Text())
+	case "image", "video", "audio", "voice", "document", "sticker":
+		readMedia(c, body)
+	case "location":
+		c.Text = readLocation(body)
+	case "contacts":
+		c.Text = readCards(body)
+	case "interactive":
+		for key, reply := range body.Members() {
+			switch key {
+			case "button_reply", "list_reply":
+				c.Text, c.ReplyID = reply.Get("title").Text(), reply.Get("id").Text()
+			case "nfm_reply":
+				c.Text = reply.Get("body").Text()
+			case "call_permission_reply":
+				c.Text = reply.Get("response").Text()
+			}
+		}
+	case "button":
+		c.Text, c.ReplyID = body.Get("text").Text(), body.Get("payload").Text()
+	case "reaction":
+		c.TargetID, c.Emoji = body.Get("message_id").Text(), body.Get("emoji").Text()
+	case "order":
+		c.Text = body.Get("text").Text()
+	case "edit":
+		c.TargetID = body.Get("original_message_id").Text()
+		if inner := body.Get("message"); inner.IsObject() && !inner.Get("edit").Exists() {
+			edited := readContent(inner)
+			c.Text, c.Media = edited.Text, edited.Media
+		}
+	case "revoke":
+		c.TargetID = body.Get("original_message_id").Text()
+	case "system":
+		c.Text = body.Get("body").Text()
+	}
+}
+
+func readLocation(body rawjson.Value) string {
+	var parts []string
+	for _, key := range []string{"name", "address"} {
+		if text := body.Get(key).Text(); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if lat, long := body.Get("latitude").Text(), body.Get("longitude").Text(); lat != "" && long != "" {
+		parts = append(parts, lat+","+long)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func readCards(body rawjson.Value) string {
+	var cards []string
+	for card := range body.Items() {
+		name, phone := card.Get("name", "formatted_name").Text(), card.Get("phones").First().Get("phone").Text()
+		if text := strings.TrimSpace(name + " " + phone); text != "" {
+			cards = append(cards, text)
+		}
+	}
+	return strings.Join(cards, ", ")
+}
+
+func readMedia(c *inbound.Content, body rawjson.Value) {
+	if !body.IsObject() {
+		return
+	}
+	media := &inbound.Media{}
+	for key, member := range body.Members() {
+		switch key {
+		case "id":
+			media.ID = member.Text()
+		case "url", "link":
+			media.URL = member.Text()
+		case "mime_type":
+			media.MIME = member.Text()
+		case "sha256":
+			media.SHA256 = hexDigest(member.Text())
+		case "filename":
+			media.Name = member.Text()
+		case "file_size":
+			media.Size = max(0, member.Int())
+		case "voice":
+			media.Voice = member.Bool()
+		case "caption":
+			c.Text = member.Text()
+		}
+	}
+	if media.ID != "" || media.URL != "" {
+		c.Media = media
+	}
+}
+
+// hexDigest writes a SHA-256 in hex: webhooks have it in base64, the media API
+// in hex. What is neither is no digest.
+func hexDigest(text string) string {
+	const size = 32
+	if len(text) == 2*size {
+		if _, err := hex.DecodeString(text); err == nil {
+			return strings.ToLower(text)
+		}
+	}
+	text = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(text), "=")
+	if sum, err := base64.RawStdEncoding.DecodeString(text); err == nil && len(sum) == size {
+		return hex.EncodeToString(sum)
+	}
+	return ""
+}
+
+// movedTypes are the system messages that link an old identity to a new one.
+// A changed security key (customer_identity_changed) does not: it is the same
+// person with the same names.
+var movedTypes = map[string]bool{
+	"user_changed_number": true, "customer_changed_number": true, "user_changed_user_id": true,
+}
+
+// readChange reads a move: the old names stand in from and previous_*, the new
+// ones in the system object (new_wa_id in older webhooks).
+func readChange(m rawjson.Value, sender inbound.Person) (inbound.Change, bool) {
+	body := m.Get("system")
+	if !movedTypes[body.Get("type").Text()] {
+		return inbound.Change{}, false
+	}
+	change := inbound.Change{From: sender}
+	for key, member := range body.Members() {
+		switch key {
+		case "previous_user_id":
+			setID(&change.From.UserID, member.Text())
+		case "previous_parent_user_id":
+			setID(&change.From.ParentUserID, member.Text())
+		case "customer": // the old number, in older webhooks
+			if change.From.Phone == "" {
+				Identify(&change.From, member.Text())
+			}
+		case "wa_id", "new_wa_id":
+			Identify(&change.To, member.Text())
+		case "user_id":
+			setID(&change.To.UserID, member.Text())
+		case "parent_user_id":
+			setID(&change.To.ParentUserID, member.Text())
+		}
+	}
+	// A newer webhook names the sender by the new user id already.
+	if change.To.UserID != "" && change.From.UserID == change.To.UserID && body.Get("previous_user_id").Exists() {
+		change.From.UserID = body.Get("previous_user_id").Text()
+	}
+	return change, !change.From.IsZero() && !change.To.IsZero()
+}
+
+// status reads one element of statuses.
+func (d *decoder) status(s rawjson.Value) {
+	a := inbound.Arrival{
+		Kind:     inbound.Status,
+		LineRef:  d.lineRef,
+		Provider: Provider,
+		Shape:    d.shape,
+		Person:   d.person(readRecipient(s)),
+		Raw:      json.RawMessage(s),
+		Report:   &inbound.Report{},
+	}
+	for key, member := range s.Members() {
+		switch key {
+		case "id":
+			a.ID = member.Text()
+		case "status":
+			a.Report.Status = member.Text()
+		case "timestamp":
+			a.SentAt = member.Time()
+		case "biz_opaque_callback_data":
+			a.Report.Ref = member.Text()
+		case "errors":
+			a.Report.Code, a.Report.Detail = readError(member.First())
+		}
+	}
+	if !usable(a.ID) || !usable(a.Report.Status) {
+		d.broken(s)
+		return
+	}
+	d.out = append(d.out, a)
+}
+
+// readError reads Meta's error object: titles are unstable, details are what a
+// person can use.
+func readError(e rawjson.Value) (code int, detail string) {
+	for _, path := range [][]string{{"error_data", "details"}, {"message"}, {"title"}} {
+		if detail = e.Get(path...).Text(); detail != "" {
+			break
+		}
+	}
+	return int(e.Get("code").Int()), detail
+}
+
+// preference reads one opt-out or return.
+func (d *decoder) preference(p rawjson.Value) {
+	person := d.person(readPerson(p, "wa_id", "user_id", "parent_user_id"))
+	value, category := p.Get("value").Text(), p.Get("category").Text()
+	if person.IsZero() || value == "" {
+		d.broken(p)
+		return
+	}
+	d.keep(inbound.Preference, p, "")
+	a := &d.out[len(d.out)-1]
+	a.Person = person
+	a.SentAt = p.Get("timestamp").Time()
+	a.Choice = &inbound.Choice{Category: category, Stop: value == "stop"}
+}

@@ -1,0 +1,83 @@
+// Package whatsapp speaks the WhatsApp Cloud API: signatures and handshake,
+// webhooks into inbound.Arrivals, and a client that sends, marks as read and
+// fetches media. It must never decide what a message means for a conversation,
+// nor refuse a webhook because of a field or type that it does not know.
+package whatsapp
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"hash"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// Provider is what Arrivals of this package call it.
+const Provider = "cloud"
+
+// SignatureHeader carries the signature of a webhook.
+const SignatureHeader = "X-Hub-Signature-256"
+
+const signaturePrefix = "sha256="
+
+// Signature checks and makes the signatures of one app secret. It is safe for
+// concurrent use.
+type Signature struct {
+	pool sync.Pool // of hash.Hash, keyed
+}
+
+// NewSignature returns the Signature of an app secret.
+func NewSignature(secret string) *Signature {
+	s := &Signature{}
+	s.pool.New = func() any { return hmac.New(sha256.New, []byte(secret)) }
+	return s
+}
+
+// Verify reports whether header signs exactly these bytes. Meta signs what it
+// sends, escapes and all: the body must not have been decoded and written anew.
+func (s *Signature) Verify(header string, body []byte) bool {
+	digits, ok := strings.CutPrefix(header, signaturePrefix)
+	if !ok || len(digits) != 2*sha256.Size {
+		return false
+	}
+	var given [sha256.Size]byte
+	if _, err := hex.Decode(given[:], []byte(digits)); err != nil {
+		return false
+	}
+	var sum [sha256.Size]byte
+	return hmac.Equal(given[:], s.sum(sum[:0], body))
+}
+
+// Sign returns the header value for a body.
+func (s *Signature) Sign(body []byte) string {
+	return signaturePrefix + hex.EncodeToString(s.sum(nil, body))
+}
+
+func (s *Signature) sum(dst, body []byte) []byte {
+	mac := s.pool.Get().(hash.Hash)
+	defer s.pool.Put(mac)
+	mac.Reset()
+	mac.Write(body)
+	return mac.Sum(dst)
+}
+
+// Sign returns the signature header's value of one body under one secret.
+func Sign(secret string, body []byte) string { return NewSignature(secret).Sign(body) }
+
+// Challenge answers Meta's handshake: the text to send back, and whether the
+// verify token is one of ours. An empty token never is.
+func Challenge(query url.Values, tokens []string) (challenge string, ok bool) {
+	given := []byte(query.Get("hub.verify_token"))
+	for _, token := range tokens {
+		if token != "" && subtle.ConstantTimeCompare(given, []byte(token)) == 1 {
+			ok = true
+		}
+	}
+	if !ok || query.Get("hub.mode") != "subscribe" {
+		return "", false
+	}
+	return query.Get("hub.challenge"), true
+}
