@@ -47,6 +47,8 @@ type Options struct {
 	Areas []flow.Area
 	// Window is the customer service window; 0 means 24 h, below 0 none.
 	Window time.Duration
+	// Windowless names the lines whose provider lets us write at any time.
+	Windowless []string
 	// Wake is called after each command, since the router may have answered
 	// it: enqueue the wake-up of the conversation. Optional.
 	Wake func(ctx context.Context, line, conversation string)
@@ -65,6 +67,7 @@ type server struct {
 	keys    keyring
 	areas   areas
 	window  time.Duration
+	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
 	trusted *caller
 	now     func() time.Time
@@ -79,7 +82,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		window: o.Window, wake: o.Wake, now: o.Now, log: o.Log,
+		window: o.Window, free: o.Windowless, wake: o.Wake, now: o.Now, log: o.Log,
 	}
 	if s.window == 0 {
 		s.window = 24 * time.Hour
@@ -112,6 +115,7 @@ func New(o Options) (http.Handler, error) {
 	s.deadLetters()
 	s.events()
 	s.traces()
+	s.reasons()
 	spec, err := finish(s.huma.OpenAPI())
 	if err != nil {
 		return nil, err

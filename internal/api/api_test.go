@@ -268,6 +268,7 @@ var endpoints = []struct {
 	{"GET /dead-letters/1", "", api.Viewer, "GET /dead-letters/99"},
 	{"GET /events", "", api.Viewer, ""},
 	{"GET /trace/wamid.a%2Fb==", "", api.Viewer, "GET /trace/zz"},
+	{"GET /reasons", "", api.Viewer, ""},
 	{"POST /conversations/c1/handoff", `{"area":"Administracion","tag":"pagos","reason":"pide"}`, api.Agent, "POST /conversations/zz/handoff"},
 	{"POST /conversations/c1/close", "", api.Agent, "POST /conversations/zz/close"},
 	{"POST /conversations/c1/reopen", `{"reason":"x"}`, api.Agent, "POST /conversations/zz/reopen"},
@@ -572,6 +573,36 @@ func TestRedriveByFilter(t *testing.T) {
 	for _, body := range []string{`{}`, `{"ids":[]}`, `{"ids":[1],"queue":"inbound"}`} {
 		if got := ask(t, serve(t, api.Options{}), "admin", "POST /dead-letters/redrive", body); got.status != 422 {
 			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+}
+
+func TestReasonsAreAllThere(t *testing.T) {
+	t.Parallel()
+	var list api.ReasonList
+	if err := json.Unmarshal([]byte(ask(t, serve(t, api.Options{}), "reader", "GET /reasons", "").body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) != len(router.Reasons()) {
+		t.Errorf("got %d reasons, want %d", len(list.Items), len(router.Reasons()))
+	}
+	for _, r := range list.Items {
+		if r.Reason == "" || r.ES == "" || r.EN == "" || r.ES == r.EN {
+			t.Errorf("incomplete: %+v", r)
+		}
+	}
+}
+
+func TestALineWithoutWindowNeverExpires(t *testing.T) {
+	t.Parallel()
+	h := serve(t, api.Options{Windowless: []string{"ventas"}})
+	for id, want := range map[string]bool{"c1": true, "c3": false} {
+		var c api.Conversation
+		if err := json.Unmarshal([]byte(ask(t, h, "reader", "GET /conversations/"+id, "").body), &c); err != nil {
+			t.Fatal(err)
+		}
+		if (c.WindowExpiresAt != nil) != want {
+			t.Errorf("%s: window %v", id, c.WindowExpiresAt)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -14,6 +15,8 @@ type Contact struct {
 	UserID   string   `json:"user_id" example:"AR.10000000000000000001" doc:"WhatsApp's business-scoped user id; may be empty."`
 	Username string   `json:"username" example:"persona.prueba" doc:"For display only."`
 	Name     string   `json:"name" example:"Persona Prueba" doc:"The name of the profile."`
+	Blocked  bool     `json:"blocked,omitempty" example:"false" doc:"Nothing that they write is answered."`
+	OptedOut bool     `json:"opted_out,omitempty" example:"false" doc:"They asked for silence."`
 }
 
 // Conversation is one person on one line.
@@ -28,7 +31,7 @@ type Conversation struct {
 	Epoch           int64      `json:"epoch" example:"2" doc:"Grows whenever the conversation changes hands; automatic messages of an older epoch are not sent any more."`
 	Contact         Contact    `json:"contact" doc:"The person."`
 	Ticket          string     `json:"ticket" example:"PSI-2026-000123" doc:"The open ticket; empty without one."`
-	WindowExpiresAt *time.Time `json:"window_expires_at" example:"2026-11-25T10:00:00Z" doc:"Until when free messages may be sent; null when the person never wrote."`
+	WindowExpiresAt *time.Time `json:"window_expires_at" example:"2026-11-25T10:00:00Z" doc:"Until when free messages may be sent; null when the person never wrote, and on lines without a window."`
 	LastMessageAt   *time.Time `json:"last_message_at" example:"2026-11-24T10:00:00Z" doc:"When the last message came or went."`
 	CreatedAt       *time.Time `json:"created_at" example:"2026-11-24T09:00:00Z" doc:"When the person first wrote on this line."`
 }
@@ -95,10 +98,11 @@ func (s *server) conversation(c store.Conversation) Conversation {
 		Contact: Contact{
 			ID: c.Contact.ID, Phone: c.Contact.Phone, UserID: c.Contact.UserID,
 			Username: c.Contact.Username, Name: c.Contact.Name,
+			Blocked: c.Contact.Blocked, OptedOut: c.Contact.OptedOut,
 		},
 		LastMessageAt: when(c.LastMessageAt), CreatedAt: when(c.CreatedAt),
 	}
-	if !c.LastInbound.IsZero() && s.window > 0 {
+	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.free, c.Line) {
 		v.WindowExpiresAt = when(c.LastInbound.Add(s.window))
 	}
 	return v

@@ -36,7 +36,7 @@ func spanish() Words {
 
 		AllWell: "Todo bien", AllWellMore: "Lo que llega se guarda y se responde.",
 		CheckFails: "No anda: %s.", CheckCure: "Mirá el registro del servicio; cuando vuelva, sigue solo y no se pierde nada.",
-		LineFails: "La línea %s no anda: %s.", LineCure: "Corregí la configuración de la línea y reiniciá. Lo que llega se guarda mientras tanto.",
+		LineFails: "La línea %s no anda. %s.", LineCure: "Arreglalo como dice. Las otras líneas siguen igual, y lo que llega no se pierde.",
 		HeldSend: "La línea %s no puede enviar: %s.", HeldOther: "La cola %s está frenada: %s.",
 		HeldCure:    "Las respuestas esperan y no se pierden; se prueba sola. Si habla del token o de permisos, cargá un token nuevo.",
 		PausedQueue: "La cola %s está en pausa.", PausedCure: "Lo que llega espera. Para seguir: psi-router queue resume %s",
@@ -74,7 +74,7 @@ func english() Words {
 
 		AllWell: "All well", AllWellMore: "What arrives is stored and answered.",
 		CheckFails: "Broken: %s.", CheckCure: "Look at the service's log; when it is back, work goes on by itself and nothing is lost.",
-		LineFails: "Line %s does not work: %s.", LineCure: "Correct the line's configuration and restart. What arrives is kept meanwhile.",
+		LineFails: "Line %s does not work. %s.", LineCure: "Mend it as it says. The other lines go on, and what arrives is not lost.",
 		HeldSend: "Line %s cannot send: %s.", HeldOther: "Queue %s is held: %s.",
 		HeldCure:    "Replies wait and are not lost; it tries by itself. If it speaks of the token or of permissions, set a new token.",
 		PausedQueue: "Queue %s is paused.", PausedCure: "What arrives waits. To go on: psi-router queue resume %s",
