@@ -28,6 +28,7 @@ type Model struct {
 	wakers map[string]chan struct{} // closed and replaced when a queue changes
 	dead   []modelDead              // by ID
 	lastID int64
+	fence  int64
 	broken error
 }
 
@@ -37,7 +38,7 @@ type modelQueue struct {
 	lanes   map[string]*modelLane
 	seen    map[int64]map[string]bool // by generation
 	seq     int64
-	fence   int64
+	fence   *int64 // of the engine: a token is good in one queue only
 	tat     time.Time
 }
 
@@ -86,6 +87,33 @@ func (m *Model) Break(err error) {
 	}
 }
 
+// Restart does what a process does that finds what another left: it voids every
+// lease.
+func (m *Model) Restart() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, q := range m.queues {
+		for _, l := range q.lanes {
+			if l.token != "" {
+				q.expire(l)
+				l.token, l.due = "", m.now()
+			}
+		}
+		m.wake(name)
+	}
+}
+
+// expire books a lease that ran out: the first makes a suspect, further ones
+// count.
+func (q *modelQueue) expire(l *modelLane) {
+	q.stats.Stalled++
+	q.stats.InFlight--
+	if l.suspect {
+		l.counted++
+	}
+	l.suspect = true
+}
+
 // lock also checks that the engine can be used; on error nothing is locked.
 func (m *Model) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -109,7 +137,7 @@ func (m *Model) lock(ctx context.Context) error {
 func (m *Model) make(name string) *modelQueue {
 	q := m.queues[name]
 	if q == nil {
-		q = &modelQueue{lanes: map[string]*modelLane{}, seen: map[int64]map[string]bool{}}
+		q = &modelQueue{lanes: map[string]*modelLane{}, seen: map[int64]map[string]bool{}, fence: &m.fence}
 		q.stats.Name = name
 		m.queues[name] = q
 	}
@@ -216,6 +244,7 @@ func (m *Model) Exchange(ctx context.Context, name string, outcomes []queue.Outc
 		b.Next = m.MaxDelay
 		return b, nil
 	}
+	q.tat = q.arrival(now)
 	for _, o := range outcomes {
 		if !m.settle(q, o, now) {
 			b.Refused = append(b.Refused, o.Lane)
@@ -280,7 +309,7 @@ func (q *modelQueue) claim(now time.Time, want int, lease, maxDelay time.Duratio
 	if q.opens(now).After(now) {
 		return nil
 	}
-	gap, burst := spacing(q.stats.Limit)
+	gap, burst := q.stats.Limit.Spacing()
 	if gap > 0 {
 		q.tat = later(q.tat, now)
 		want = min(want, int(now.Add(burst).Sub(q.tat)/gap))
@@ -292,15 +321,10 @@ func (q *modelQueue) claim(now time.Time, want int, lease, maxDelay time.Duratio
 		}
 		l := q.lanes[key]
 		if l.token != "" {
-			q.stats.Stalled++
-			q.stats.InFlight--
-			if l.suspect {
-				l.counted++
-			}
-			l.suspect = true
+			q.expire(l)
 		}
-		q.fence++
-		l.token = fmt.Sprintf("%d.model", q.fence)
+		*q.fence++
+		l.token = fmt.Sprintf("%d.model", *q.fence)
 		l.due = now.Add(lease)
 		q.stats.InFlight++
 		q.tat = q.tat.Add(gap)
@@ -330,17 +354,24 @@ func (q *modelQueue) due(now time.Time) []string {
 	return keys
 }
 
+// arrival is the limit's theoretical arrival time. A clock or a limit that has
+// changed must not put it further away than a burst.
+func (q *modelQueue) arrival(now time.Time) time.Time {
+	_, burst := q.stats.Limit.Spacing()
+	if q.tat.After(now.Add(burst)) {
+		return now.Add(burst)
+	}
+	return q.tat
+}
+
 // opens is when the queue as a whole may hand out.
 func (q *modelQueue) opens(now time.Time) time.Time {
 	if q.stats.Paused {
 		return now.Add(1000 * time.Hour)
 	}
 	t := later(now, q.stats.HeldUntil)
-	if gap, burst := spacing(q.stats.Limit); gap > 0 {
-		if q.tat.After(now.Add(burst)) { // the clock or the limit has changed
-			q.tat = now.Add(burst)
-		}
-		t = later(t, q.tat.Add(gap-burst))
+	if gap, burst := q.stats.Limit.Spacing(); gap > 0 {
+		t = later(t, q.arrival(now).Add(gap-burst))
 	}
 	return t
 }
@@ -354,18 +385,6 @@ func (q *modelQueue) next(now time.Time) time.Time {
 		}
 	}
 	return later(first, q.opens(now))
-}
-
-// spacing turns a limit into the time between two jobs and the depth of the
-// burst: with T = 1/(N-b+1), GCRA lets through at most b + ceil(1/T) - 1 = N
-// in any second.
-func spacing(l queue.Limit) (gap, burst time.Duration) {
-	if l.Rate <= 0 {
-		return 0, 0
-	}
-	b := max(1, min(float64(l.Burst), float64(int(l.Rate/2))))
-	gap = max(1, time.Duration(float64(time.Second)/(l.Rate-b+1)+0.999))
-	return gap, time.Duration(b) * gap
 }
 
 func later(a, b time.Time) time.Time {
@@ -436,7 +455,9 @@ func (m *Model) SetLimit(ctx context.Context, name string, limit queue.Limit) er
 		return err
 	}
 	defer m.mu.Unlock()
-	m.make(name).stats.Limit = limit
+	q := m.make(name)
+	q.stats.Limit = limit
+	q.tat = q.arrival(m.now())
 	m.wake(name)
 	return nil
 }

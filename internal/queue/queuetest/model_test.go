@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"cmp"
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,5 +42,16 @@ func TestModelWaitWakesOnEnqueueAndWhenDue(t *testing.T) {
 		if got, want := <-woke, 5*time.Second; got != want {
 			t.Errorf("woke after %v, want %v", got, want)
 		}
+	})
+}
+
+func TestModelConformance(t *testing.T) {
+	t.Parallel()
+	Run(t, func(_ *testing.T, o Options) Harness {
+		return Harness{Volatile: true, Open: func(context.Context) (queue.Engine, error) {
+			m := NewModel(o.Now)
+			m.MaxDepth, m.MaxDelay, m.Window = o.MaxDepth, cmp.Or(o.MaxDelay, m.MaxDelay), cmp.Or(o.Window, m.Window)
+			return m, nil
+		}}
 	})
 }

@@ -1,0 +1,61 @@
+package sqlitequeue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+)
+
+// checks are statements that return a line for each thing that is wrong.
+var checks = []string{
+	// Every lane has a first job, and every job a lane of its own queue.
+	`SELECT 'lane ' || id || ' has head ' || head || ', its first job is ' || ifnull((SELECT min(id) FROM job WHERE lane = lane.id), 'none')
+	 FROM lane WHERE head IS NOT (SELECT min(id) FROM job WHERE lane = lane.id)`,
+	`SELECT 'job ' || j.id || ' has no lane' FROM job j LEFT JOIN lane l ON l.id = j.lane WHERE l.id IS NULL OR l.queue <> j.id >> 40`,
+	`SELECT 'lane ' || id || ' is never due' FROM lane WHERE due <= 0`,
+	// Counters are what a count finds.
+	`SELECT name || ': depth is ' || depth || ', counted ' || n FROM
+	 (SELECT *, (SELECT count(*) FROM job WHERE job.id >> 40 = queue.id) AS n FROM queue) WHERE depth <> n`,
+	`SELECT name || ': in flight is ' || in_flight || ', counted ' || n FROM
+	 (SELECT *, (SELECT count(*) FROM lane WHERE lane.queue = queue.id AND lease <> 0) AS n FROM queue) WHERE in_flight <> n`,
+	`SELECT name || ': dead is ' || dead || ', counted ' || n FROM
+	 (SELECT *, (SELECT count(*) FROM dead WHERE dead.queue = queue.id) AS n FROM queue) WHERE dead <> n`,
+	// Nothing that was accepted is anywhere else.
+	`SELECT name || ': enqueued is ' || enqueued || ', accounted for ' || (done + depth + dead + dropped)
+	 FROM queue WHERE enqueued <> done + depth + dead + dropped`,
+	`SELECT name || ': last is behind its jobs' FROM queue WHERE last < (SELECT max(id) FROM job WHERE id >> 40 = queue.id) & 0xffffffffff`,
+	`SELECT 'file: ' || quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'`,
+}
+
+// Check implements queue.Operator.
+func (e *Engine) Check(ctx context.Context) ([]string, error) {
+	var wrong []string
+	err := e.read(ctx, "check", func(tx *sqlite.Tx) error {
+		wrong = nil
+		for _, query := range checks {
+			rows, err := tx.Query(query)
+			if err != nil {
+				return fmt.Errorf("%s: %w", query, err)
+			}
+			if wrong, err = lines(rows, wrong); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrong, err
+}
+
+func lines(rows *sql.Rows, to []string) ([]string, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		to = append(to, line)
+	}
+	return to, rows.Err()
+}

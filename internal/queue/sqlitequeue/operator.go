@@ -1,0 +1,214 @@
+package sqlitequeue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+)
+
+// Hold implements queue.Queue.
+func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason string) error {
+	if until.IsZero() {
+		reason = ""
+	}
+	return e.setting(ctx, "hold", name, true, func(r *row) { r.heldUntil, r.HeldFor = nanos(until), reason })
+}
+
+// SetLimit implements queue.Queue.
+func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
+	return e.setting(ctx, "set limit", name, true, func(r *row) {
+		r.Limit = limit
+		r.tat = r.arrival(e.now().UnixNano())
+	})
+}
+
+// Pause implements queue.Operator.
+func (e *Engine) Pause(ctx context.Context, name string) error {
+	return e.setting(ctx, "pause", name, false, func(r *row) { r.Paused = true })
+}
+
+// Resume implements queue.Operator.
+func (e *Engine) Resume(ctx context.Context, name string) error {
+	return e.setting(ctx, "resume", name, false, func(r *row) { r.Paused = false })
+}
+
+func (e *Engine) setting(ctx context.Context, what, name string, create bool, set func(*row)) error {
+	return e.write(ctx, what, func(tx *sqlite.Tx) error {
+		b := e.book(tx)
+		find := b.find
+		if create {
+			find = b.make
+		}
+		r, err := find(name)
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
+		}
+		set(r)
+		opens := r.opens(e.now().UnixNano())
+		tx.OnCommit(func() { e.wakers.opens(name, opens) })
+		return nil
+	})
+}
+
+// Stats implements queue.Operator.
+func (e *Engine) Stats(ctx context.Context) ([]queue.Stats, error) {
+	var all []queue.Stats
+	err := e.read(ctx, "stats", func(tx *sqlite.Tx) error {
+		now := e.now()
+		rows, err := tx.Query(`SELECT ` + rowColumns + `,
+			(SELECT enqueued FROM job WHERE job.id BETWEEN queue.id << 40 AND (queue.id + 1 << 40) - 1 ORDER BY job.id LIMIT 1)
+			FROM queue ORDER BY name`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r row
+			var oldest sql.Null[int64]
+			if err := rows.Scan(append(r.fields(), &oldest)...); err != nil {
+				return err
+			}
+			if oldest.Valid {
+				r.OldestAge = max(0, now.Sub(moment(oldest.V)))
+			}
+			if r.HeldUntil = moment(r.heldUntil); !r.HeldUntil.After(now) {
+				r.HeldUntil, r.HeldFor = time.Time{}, ""
+			}
+			all = append(all, r.Stats)
+		}
+		return rows.Err()
+	})
+	return all, err
+}
+
+const deadColumns = `dead.id, name, lane, key, attempts, err, dead.enqueued, died`
+
+func deadFields(d *queue.DeadLetter, enqueued, died *int64) []any {
+	return []any{&d.ID, &d.Job.Queue, text{&d.Job.Lane}, text{&d.Job.ID}, &d.Attempts, &d.Err, enqueued, died}
+}
+
+// text scans bytes into a string.
+type text struct{ s *string }
+
+// Scan implements sql.Scanner.
+func (t text) Scan(v any) error {
+	b, _ := v.([]byte)
+	*t.s = string(b)
+	return nil
+}
+
+// Dead implements queue.Operator.
+func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
+	if before <= 0 {
+		before = never
+	}
+	// One statement for each case: a condition that may be off keeps SQLite from
+	// using the index.
+	query, args := `SELECT `+deadColumns+` FROM dead JOIN queue ON queue.id = dead.queue WHERE dead.id < ? ORDER BY dead.id DESC LIMIT ?`,
+		[]any{before, limit}
+	if name != "" {
+		query = `SELECT ` + deadColumns + ` FROM queue JOIN dead ON dead.queue = queue.id
+			WHERE queue.name = ? AND dead.id < ? ORDER BY dead.id DESC LIMIT ?`
+		args = slices.Insert(args, 0, any(name))
+	}
+	var page []queue.DeadLetter
+	err := e.read(ctx, "list dead letters", func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var d queue.DeadLetter
+			var enqueued, died int64
+			if err := rows.Scan(deadFields(&d, &enqueued, &died)...); err != nil {
+				return err
+			}
+			d.Enqueued, d.Died = moment(enqueued), moment(died)
+			page = append(page, d)
+		}
+		return rows.Err()
+	})
+	return page, err
+}
+
+// DeadLetter implements queue.Operator.
+func (e *Engine) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
+	var d queue.DeadLetter
+	err := e.read(ctx, "dead letter", func(tx *sqlite.Tx) (err error) {
+		d, err = deadLetter(tx, id)
+		return err
+	})
+	return d, err
+}
+
+func deadLetter(tx *sqlite.Tx, id int64) (queue.DeadLetter, error) {
+	var d queue.DeadLetter
+	var enqueued, died int64
+	found, err := tx.Row(`SELECT `+deadColumns+`, body FROM dead JOIN queue ON queue.id = dead.queue WHERE dead.id = ?`,
+		[]any{id}, append(deadFields(&d, &enqueued, &died), &d.Job.Body)...)
+	if err == nil && !found {
+		err = fmt.Errorf("%d: %w", id, queue.ErrNotFound)
+	}
+	d.Enqueued, d.Died = moment(enqueued), moment(died)
+	return d, err
+}
+
+// Redrive implements queue.Operator.
+func (e *Engine) Redrive(ctx context.Context, ids []int64) (int, error) {
+	return e.exhume(ctx, "redrive", ids, func(tx *sqlite.Tx, q *row, d queue.DeadLetter) error {
+		return e.push(tx, q, d.Job, e.now().UnixNano(), true)
+	})
+}
+
+// Drop implements queue.Operator.
+func (e *Engine) Drop(ctx context.Context, ids []int64) (int, error) {
+	return e.exhume(ctx, "drop", ids, func(_ *sqlite.Tx, q *row, _ queue.DeadLetter) error {
+		q.dropped++
+		return nil
+	})
+}
+
+// exhume takes dead letters out and does something with each, in one transaction
+// for all; ids that are gone are passed over.
+func (e *Engine) exhume(ctx context.Context, what string, ids []int64, each func(*sqlite.Tx, *row, queue.DeadLetter) error) (int, error) {
+	n := 0
+	err := e.write(ctx, what, func(tx *sqlite.Tx) error {
+		n = 0
+		for _, id := range ids {
+			d, err := deadLetter(tx, id)
+			if errors.Is(err, queue.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(`DELETE FROM dead WHERE id = ?`, id); err != nil {
+				return err
+			}
+			q, err := e.book(tx).find(d.Job.Queue)
+			if err != nil {
+				return err
+			}
+			q.Stats.Dead--
+			if err := each(tx, q, d); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}

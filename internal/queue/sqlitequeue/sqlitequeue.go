@@ -1,0 +1,144 @@
+// Package sqlitequeue is the queue engine that needs no server: one SQLite file,
+// owned by one process. Whatever it answered is on the disk. It must never hand
+// out a job by what it remembers: the file is the truth, and what is kept in
+// memory (when to wake whom) can be rebuilt from it.
+package sqlitequeue
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+)
+
+// Options describe one engine.
+type Options struct {
+	Path string
+	// Relaxed does not sync each commit.
+	Relaxed bool
+	// MaxDepth is how many jobs one queue may hold; 0 is no limit.
+	MaxDepth int
+	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit.
+	MaxPages int
+	// Window is how long an ID is remembered at least, 24 h if 0.
+	Window time.Duration
+	// MaxDelay is the longest delay or lease, 1 h if 0.
+	MaxDelay time.Duration
+	// Now is the clock, time.Now if nil.
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Engine implements queue.Engine.
+type Engine struct {
+	db       *sqlite.DB
+	maxDepth int64
+	window   time.Duration
+	maxDelay time.Duration
+	now      func() time.Time
+	nonce    string // of this process's leases
+	closed   chan struct{}
+	close    func() error
+	wakers   wakers
+
+	// What follows belongs to the writer.
+	lease  int64 // the last one given
+	purged int64 // generations of seen below this are gone
+}
+
+var _ queue.Engine = (*Engine)(nil)
+
+//go:embed schema.sql
+var schema string
+
+const version = 1
+
+// Open makes or opens the file. Leases that an earlier process left behind are
+// void: their jobs are due at once, and suspect.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{
+		maxDepth: int64(o.MaxDepth),
+		window:   cmp.Or(o.Window, 24*time.Hour),
+		maxDelay: cmp.Or(o.MaxDelay, time.Hour),
+		now:      o.Now, nonce: rand.Text()[:8],
+		closed: make(chan struct{}),
+		wakers: wakers{queues: map[string]*waker{}},
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	db, err := sqlite.Open(ctx, sqlite.Options{
+		Path: o.Path, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger, Readers: 2, Migrate: e.migrate,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	e.db = db
+	e.close = sync.OnceValue(func() error { close(e.closed); return db.Close() })
+	if err := db.Read(ctx, e.loadWakers); err != nil {
+		return nil, errors.Join(fmt.Errorf("open queue: %w", err), e.Close())
+	}
+	return e, nil
+}
+
+// Close implements queue.Queue.
+func (e *Engine) Close() error { return e.close() }
+
+func (e *Engine) migrate(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	var have int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return err
+	}
+	switch {
+	case have > version:
+		return fmt.Errorf("%w: its queue has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, version)
+	case have == 0:
+		if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", version)); err != nil {
+			return fmt.Errorf("create tables: %w", err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE lane SET counted = counted + suspect, suspect = 1, lease = 0, due = ?
+		WHERE lease <> 0`, e.now().UnixNano()); err != nil {
+		return fmt.Errorf("void leases: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE queue SET stalled = stalled + in_flight, in_flight = 0`); err != nil {
+		return fmt.Errorf("void leases: %w", err)
+	}
+	return tx.Commit()
+}
+
+// write runs the function in the shared transaction and names its errors in the
+// words of package queue.
+func (e *Engine) write(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
+	return named(what, e.db.Write(ctx, fn))
+}
+
+func (e *Engine) read(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
+	return named(what, e.db.Read(ctx, fn))
+}
+
+func named(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sqlite.ErrClosed):
+		return fmt.Errorf("%s: %w", what, queue.ErrClosed)
+	case sqlite.Unavailable(err):
+		return fmt.Errorf("%s: %w: %w", what, queue.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,115 @@
+package sqlitequeue
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+)
+
+// wakers know, as of the last commit, when each queue will have something to
+// hand out. They are changed in the order of the commits.
+type wakers struct {
+	mu     sync.Mutex
+	queues map[string]*waker
+}
+
+type waker struct {
+	due     int64         // of the first lane
+	opens   int64         // of the queue as a whole
+	earlier chan struct{} // closed when it will be earlier than thought
+}
+
+func (w *waker) at() int64 { return max(w.due, w.opens) }
+
+func (ws *wakers) change(name string, fn func(*waker)) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.get(name)
+	before := w.at()
+	fn(w)
+	if w.at() < before {
+		close(w.earlier)
+		w.earlier = make(chan struct{})
+	}
+}
+
+func (ws *wakers) get(name string) *waker {
+	w := ws.queues[name]
+	if w == nil {
+		w = &waker{due: never, earlier: make(chan struct{})}
+		ws.queues[name] = w
+	}
+	return w
+}
+
+func (ws *wakers) due(name string, due int64) {
+	ws.change(name, func(w *waker) { w.due = min(w.due, due) })
+}
+
+func (ws *wakers) opens(name string, opens int64) {
+	ws.change(name, func(w *waker) { w.opens = opens })
+}
+
+func (ws *wakers) set(name string, due, opens int64) {
+	ws.change(name, func(w *waker) { w.due, w.opens = due, opens })
+}
+
+func (ws *wakers) look(name string) (at int64, earlier <-chan struct{}) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.get(name)
+	return w.at(), w.earlier
+}
+
+func (e *Engine) loadWakers(tx *sqlite.Tx) error {
+	rows, err := tx.Query(`SELECT ` + rowColumns + `, (SELECT min(due) FROM lane WHERE queue = queue.id) FROM queue`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, due := row{}, new(int64)
+		if err := rows.Scan(append(r.fields(), &due)...); err != nil {
+			return err
+		}
+		if due == nil {
+			due = new(int64(never))
+		}
+		e.wakers.set(r.Name, *due, r.opens(e.now().UnixNano()))
+	}
+	return rows.Err()
+}
+
+// Wait implements queue.Queue.
+func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) error {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.closed:
+			return queue.ErrClosed
+		default:
+		}
+		at, earlier := e.wakers.look(name)
+		wait := time.Duration(min(at-e.now().UnixNano(), int64(e.maxDelay)))
+		if wait <= 0 {
+			return nil
+		}
+		due := time.NewTimer(wait)
+		select {
+		case <-earlier:
+		case <-due.C: // looked at again: it may have become later meanwhile
+		case <-timeout.C:
+			due.Stop()
+			return nil
+		case <-ctx.Done():
+		case <-e.closed:
+		}
+		due.Stop()
+	}
+}
