@@ -1,0 +1,53 @@
+// Package delivery carries out what was decided: it claims rows of the store,
+// posts them, and records what became of them; it fetches the files that people
+// sent; and it runs the pump. It must never post a row that it has not claimed,
+// post one twice, decide what to say, or let an outage cost a message an
+// attempt.
+package delivery
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Sender posts one message and returns the provider's id for it. Its error is an
+// *outbound.Failure; any other error counts as uncertain. It must respect ctx.
+type Sender interface {
+	Send(ctx context.Context, p outbound.Post) (providerID string, err error)
+}
+
+// Marker shows a message as read, and that an answer is being typed.
+type Marker interface {
+	MarkRead(ctx context.Context, providerMessageID string) error
+}
+
+// Fetcher opens a file that somebody sent. The caller bounds its size and closes
+// it. mime is what the provider says it is, "" when it does not. An
+// *outbound.Failure says whether it is worth another try.
+type Fetcher interface {
+	Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser, mime string, err error)
+}
+
+// Meter counts posts and downloads. observe.Metrics is one.
+type Meter interface {
+	Sent(line, verdict string, took time.Duration)
+	Media(outcome string)
+}
+
+type noMeter struct{}
+
+func (noMeter) Sent(string, string, time.Duration) {}
+func (noMeter) Media(string)                       {}
+
+// SendQueue is the queue of a line's wake-ups.
+func SendQueue(line string) string { return "send:" + line }
+
+// Wake is the job that makes delivery look at a conversation.
+func Wake(line, conversation string) queue.Job {
+	return queue.Job{Queue: SendQueue(line), Lane: conversation}
+}

@@ -1,0 +1,254 @@
+package delivery
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// States of a file.
+const (
+	mediaPending = "pending"
+	mediaReady   = "ready"
+	mediaFailed  = "failed"
+)
+
+// files is what downloads need of store.Store.
+type files interface {
+	SaveMedia(ctx context.Context, messageID string, media store.Media) error
+}
+
+// MediaOptions say how files are fetched. Store, Queue and Dir are needed.
+type MediaOptions struct {
+	Store files
+	Queue queue.Queue
+	// Fetchers opens files, by line.
+	Fetchers map[string]Fetcher
+	// Dir is where files go: <dir>/<aa>/<sha256>.<ext>. It is made.
+	Dir string
+	// MaxBytes is how large a file may be (default 100 MiB).
+	MaxBytes int64
+	// Downloads is how many run at once (default 4).
+	Downloads int
+	// Lease is how long one may take (default 5 min).
+	Lease       time.Duration
+	MaxAttempts int // default 12
+	Backoff     queue.Backoff
+	Drain       time.Duration
+	Meter       Meter
+	Runs        queue.Meter
+	Log         *slog.Logger
+}
+
+// Media fetches the files that people sent, at once: WhatsApp keeps them for
+// seven days. A file's name is its content, so that no file can replace another.
+type Media struct {
+	MediaOptions
+	runner *queue.Runner
+}
+
+// NewMedia returns the downloads. It panics when a needed option is missing.
+func NewMedia(o MediaOptions) *Media {
+	if o.Store == nil || o.Queue == nil || o.Dir == "" {
+		panic("delivery: media needs a store, a queue and a directory")
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 100 << 20
+	}
+	if o.Downloads <= 0 {
+		o.Downloads = 4
+	}
+	if o.Lease <= 0 {
+		o.Lease = 5 * time.Minute
+	}
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 12
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "media")
+	m := &Media{MediaOptions: o}
+	m.runner = queue.NewRunner(queue.RunnerOptions{
+		Queue: o.Queue, Name: inbound.QueueMedia, Handler: mediaHandler{m},
+		Slots: o.Downloads, Lease: o.Lease, MaxAttempts: o.MaxAttempts, Backoff: o.Backoff,
+		Drain: o.Drain, Meter: o.Runs, Log: o.Log,
+	})
+	return m
+}
+
+// Run fetches until ctx ends.
+func (m *Media) Run(ctx context.Context) error {
+	if err := m.sweep(time.Now()); err != nil {
+		return err
+	}
+	if err := m.runner.Run(ctx); err != nil {
+		return fmt.Errorf("fetch media: %w", err)
+	}
+	return nil
+}
+
+type mediaHandler struct{ *Media }
+
+// Handle implements queue.Handler; its batches are of one.
+func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+	for i, c := range batch {
+		settle(i, m.one(ctx, c))
+	}
+}
+
+// Bury implements queue.Burier: who looks at the message sees why there is no
+// file. Its dead letter can be driven again.
+func (m mediaHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
+	var ref store.MediaRef
+	if json.Unmarshal(c.Body, &ref) != nil || ref.MessageID == "" {
+		return nil
+	}
+	return m.save(ctx, ref, mediaFailed, saved{}, why)
+}
+
+// one fetches one file and says what becomes of its job.
+func (m *Media) one(ctx context.Context, c queue.Claim) queue.Outcome {
+	var ref store.MediaRef
+	if err := json.Unmarshal(c.Body, &ref); err != nil || ref.MessageID == "" {
+		return queue.Outcome{Verdict: queue.Dead, Err: fmt.Sprintf("decode media job: %v", err)}
+	}
+	began := time.Now()
+	file, err := m.file(ctx, ref)
+	o, state, detail := queue.Outcome{Verdict: queue.Done}, mediaReady, ""
+	if err != nil {
+		o, state, detail = m.judge(ctx, c, err)
+	}
+	if ctx.Err() != nil && err != nil {
+		return o // the drain, or the lease: nothing is known about the file
+	}
+	m.Meter.Media(state)
+	m.Log.Info("media", "id", ref.MessageID, "line", ref.Line, "state", state, "error", detail,
+		"size", file.size, "mime", file.mime, "attempt", c.Attempt, "ms", time.Since(began).Milliseconds())
+	if err := m.save(ctx, ref, state, file, detail); err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return queue.Outcome{Verdict: queue.Dead, Err: err.Error()}
+		}
+		// The file is there: the next attempt finds it, or fetches it again.
+		return queue.Outcome{Verdict: queue.Postpone, Delay: m.Backoff.Delay(2), Err: err.Error()}
+	}
+	return o
+}
+
+// judge says what an error means for the job and for the message's file.
+func (m *Media) judge(ctx context.Context, c queue.Claim, err error) (o queue.Outcome, state, detail string) {
+	detail = explain(err)
+	f, classified := errors.AsType[*outbound.Failure](err)
+	switch {
+	case ctx.Err() != nil:
+		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
+	case errors.Is(err, errOurs): // disk full, a directory gone
+		m.Log.Error("media cannot be written", "error", err)
+		return queue.Outcome{Verdict: queue.Postpone, Delay: m.Backoff.Delay(6), Err: detail}, mediaPending, detail
+	case errors.Is(err, errFinal) || classified && f.Class == outbound.Permanent:
+		return queue.Outcome{Verdict: queue.Done}, mediaFailed, detail
+	case classified && (f.Class == outbound.Throttle || f.Class == outbound.Auth || f.Class == outbound.Pair):
+		wait := max(f.Wait, m.Backoff.Delay(5))
+		return queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: detail}, mediaPending, detail
+	case c.Attempt >= m.MaxAttempts: // a dead letter, so that it can be driven again
+		return queue.Outcome{Verdict: queue.Dead, Err: detail}, mediaFailed, detail
+	case classified:
+		return queue.Outcome{Verdict: queue.Retry, Delay: f.Wait, Err: detail}, mediaPending, detail
+	default:
+		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
+	}
+}
+
+// explain is an error in words that people may see: of what the network said
+// only its kind, as an address may hold a token.
+func explain(err error) string {
+	if f, ok := errors.AsType[*outbound.Failure](err); ok {
+		if f.Code != 0 {
+			return fmt.Sprintf("%s (code %d)", f.Detail, f.Code)
+		}
+		return f.Detail
+	}
+	if errors.Is(err, errFinal) || errors.Is(err, errOurs) || errors.Is(err, errWrong) {
+		return err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the download took too long"
+	}
+	return "the download broke off"
+}
+
+// save writes the state of a message's file. What was only good for fetching is
+// dropped once there is nothing to fetch.
+func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f saved, detail string) error {
+	media := store.Media{Media: ref.Media, State: state, Path: f.path, Error: detail}
+	media.Inline = ""
+	if state == mediaReady {
+		media.URL, media.SHA256, media.MIME, media.Size = "", f.sha256, f.mime, f.size
+	}
+	if err := m.Store.SaveMedia(ctx, ref.MessageID, media); err != nil {
+		return fmt.Errorf("save media: %w", err)
+	}
+	return nil
+}
+
+// file brings a file to the disk, from wherever it is.
+func (m *Media) file(ctx context.Context, ref store.MediaRef) (saved, error) {
+	want := strings.ToLower(ref.Media.SHA256)
+	if f, ok := m.have(want, ref.Media.MIME); ok {
+		return f, nil
+	}
+	if ref.Media.Size > m.MaxBytes {
+		return saved{}, m.tooLarge()
+	}
+	if ref.Media.Inline != "" {
+		return m.write(inline(ref.Media.Inline), ref.Media.MIME, want, true)
+	}
+	fetcher := m.Fetchers[ref.Line]
+	if fetcher == nil {
+		return saved{}, fmt.Errorf("%w: no line %q to fetch it from", errWrong, ref.Line)
+	}
+	body, mime, err := fetcher.Fetch(ctx, ref.Media)
+	if err != nil {
+		return saved{}, err
+	}
+	defer body.Close()
+	if mime == "" {
+		mime = ref.Media.MIME
+	}
+	return m.write(&bound{ctx: ctx, r: body}, mime, want, false)
+}
+
+// inline reads base64, with or without padding and data: prefix.
+func inline(s string) io.Reader {
+	if strings.HasPrefix(s, "data:") {
+		_, s, _ = strings.Cut(s, ",")
+	}
+	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(strings.TrimRight(s, "=\r\n ")))
+}
+
+// bound stops reading when the context ends, whatever the body does.
+type bound struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (b *bound) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return b.r.Read(p)
+}

@@ -1,0 +1,247 @@
+package delivery
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+var (
+	// errFinal means that another attempt cannot do better.
+	errFinal = errors.New("cannot be fetched")
+	// errWrong means that what came is not what was sent; it may be next time.
+	errWrong = errors.New("not as it should be")
+	// errOurs means that our own disk failed.
+	errOurs = errors.New("disk")
+
+	hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// temporary is how unfinished files begin.
+const temporary = ".part-"
+
+// saved is a file that is safely on the disk.
+type saved struct {
+	path   string // below Dir, with slashes
+	sha256 string
+	mime   string
+	size   int64
+}
+
+// sweep removes what a killed process left unfinished.
+func (m *Media) sweep(now time.Time) error {
+	if err := os.MkdirAll(m.Dir, 0o750); err != nil {
+		return fmt.Errorf("make media directory: %w", err)
+	}
+	parts, err := filepath.Glob(filepath.Join(m.Dir, temporary+"*"))
+	if err != nil {
+		return fmt.Errorf("list media directory: %w", err)
+	}
+	for _, part := range parts {
+		info, err := os.Stat(part)
+		if err == nil && now.Sub(info.ModTime()) > 2*m.Lease {
+			os.Remove(part)
+		}
+	}
+	return nil
+}
+
+// have finds a file that is there already: forwarded ones come again and again,
+// and a job may come again after its file was written.
+func (m *Media) have(digest, mime string) (saved, bool) {
+	if !hexDigest.MatchString(digest) {
+		return saved{}, false
+	}
+	found, err := filepath.Glob(filepath.Join(m.Dir, digest[:2], digest+".*"))
+	if err != nil || len(found) == 0 {
+		return saved{}, false
+	}
+	info, err := os.Stat(found[0])
+	if err != nil || !info.Mode().IsRegular() {
+		return saved{}, false
+	}
+	name := filepath.Base(found[0])
+	return saved{
+		path: digest[:2] + "/" + name, sha256: digest, size: info.Size(),
+		mime: typeOf(mime, nil, strings.TrimPrefix(filepath.Ext(name), ".")),
+	}, true
+}
+
+// write stores a stream under the name of its content: first aside, synced, then
+// renamed, so that a file that can be seen is whole. inline means that the
+// stream is ours, so that its errors are final.
+func (m *Media) write(r io.Reader, mime, want string, inline bool) (f saved, err error) {
+	part, err := os.CreateTemp(m.Dir, temporary)
+	if err != nil {
+		return saved{}, ours("create", err)
+	}
+	defer os.Remove(part.Name()) // gone already when all went well
+	defer part.Close()
+
+	hash, head := sha256.New(), &beginning{}
+	disk := &diskWriter{w: part}
+	size, err := io.Copy(io.MultiWriter(disk, hash, head), io.LimitReader(r, m.MaxBytes+1))
+	switch {
+	case disk.err != nil:
+		return saved{}, ours("write", disk.err)
+	case err != nil && inline:
+		return saved{}, fmt.Errorf("%w: its base64 is broken", errFinal)
+	case err != nil:
+		return saved{}, fmt.Errorf("read media: %w", err)
+	case size > m.MaxBytes:
+		return saved{}, m.tooLarge()
+	case size == 0:
+		return saved{}, fmt.Errorf("%w: it is empty", errWrong)
+	}
+	f = saved{sha256: hex.EncodeToString(hash.Sum(nil)), size: size}
+	if hexDigest.MatchString(want) && f.sha256 != want {
+		if inline {
+			return saved{}, fmt.Errorf("%w: its hash differs", errFinal)
+		}
+		return saved{}, fmt.Errorf("%w: its hash differs", errWrong)
+	}
+	f.mime = typeOf(mime, head.bytes, "")
+	f.path = f.sha256[:2] + "/" + f.sha256 + "." + extension(f.mime)
+	if err := m.publish(part, filepath.Join(m.Dir, filepath.FromSlash(f.path))); err != nil {
+		return saved{}, err
+	}
+	return f, nil
+}
+
+// publish makes the file visible, and that durable.
+func (m *Media) publish(part *os.File, path string) error {
+	if err := part.Chmod(0o640); err != nil {
+		return ours("chmod", err)
+	}
+	if err := part.Sync(); err != nil {
+		return ours("sync", err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return ours("make directory", err)
+	}
+	if err := os.Rename(part.Name(), path); err != nil {
+		return ours("rename", err)
+	}
+	for _, d := range []string{dir, m.Dir} {
+		if err := syncDir(d); err != nil {
+			return ours("sync directory", err)
+		}
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path) //nolint:gosec // a directory of ours
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (m *Media) tooLarge() error {
+	return fmt.Errorf("%w: larger than %d MB", errFinal, m.MaxBytes>>20)
+}
+
+// ours says that the disk failed, without the path.
+func ours(what string, err error) error {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
+		err = p.Err
+	} else if l, ok := errors.AsType[*os.LinkError](err); ok {
+		err = l.Err
+	}
+	return fmt.Errorf("%w: %s: %w", errOurs, what, err)
+}
+
+// diskWriter tells our errors from the stream's.
+type diskWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (d *diskWriter) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	if err != nil {
+		d.err = err
+	}
+	return n, err
+}
+
+// beginning keeps the first bytes, for sniffing.
+type beginning struct{ bytes []byte }
+
+func (b *beginning) Write(p []byte) (int, error) {
+	if room := 512 - len(b.bytes); room > 0 {
+		b.bytes = append(b.bytes, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
+}
+
+// typeOf settles a file's MIME type: what was said, when it is a type that we
+// know; else what the content looks like; else what was said.
+func typeOf(said string, head []byte, ext string) string {
+	said = strings.ToLower(strings.TrimSpace(said))
+	bare, _, _ := strings.Cut(said, ";")
+	bare = strings.TrimSpace(bare)
+	if _, known := extensions[bare]; known {
+		return bare
+	}
+	if ext != "" {
+		var first string
+		for mime, e := range extensions {
+			if e == ext && (first == "" || mime < first) {
+				first = mime
+			}
+		}
+		if first != "" {
+			return first
+		}
+	}
+	if head != nil {
+		sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
+		if _, known := extensions[sniffed]; known {
+			return sniffed
+		}
+		if sniffed == "application/ogg" {
+			return "audio/ogg"
+		}
+	}
+	if bare == "" {
+		return "application/octet-stream"
+	}
+	return bare
+}
+
+func extension(mime string) string {
+	if e, ok := extensions[mime]; ok {
+		return e
+	}
+	return "bin"
+}
+
+// extensions of the types that people send. What is missing becomes .bin: a
+// name must never make a browser run something.
+var extensions = map[string]string{
+	"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp",
+	"image/heic": "heic", "image/heif": "heif", "image/bmp": "bmp", "image/tiff": "tif",
+	"audio/aac": "aac", "audio/amr": "amr", "audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/ogg": "ogg",
+	"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/webm": "weba", "audio/flac": "flac", "audio/opus": "opus",
+	"video/mp4": "mp4", "video/3gpp": "3gp", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv", "video/avi": "avi",
+	"application/pdf": "pdf", "text/plain": "txt", "text/csv": "csv", "text/vcard": "vcf", "text/x-vcard": "vcf", "text/calendar": "ics",
+	"application/rtf": "rtf", "application/json": "json", "application/zip": "zip", "application/x-zip-compressed": "zip",
+	"application/vnd.rar": "rar", "application/x-rar-compressed": "rar", "application/x-7z-compressed": "7z", "application/gzip": "gz", "application/x-gzip": "gz",
+	"application/msword": "doc", "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+	"application/vnd.ms-excel": "xls", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+	"application/vnd.ms-powerpoint": "ppt", "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+	"application/vnd.oasis.opendocument.text": "odt", "application/vnd.oasis.opendocument.spreadsheet": "ods",
+	"application/epub+zip": "epub",
+}

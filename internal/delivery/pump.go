@@ -1,0 +1,115 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// house is what the pump needs of store.Store.
+type house interface {
+	Pump(ctx context.Context, now time.Time) (store.Pumped, error)
+}
+
+// PumpOptions say how the pump works. Store and Queue are needed.
+type PumpOptions struct {
+	Store house
+	Queue interface {
+		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+	}
+	// Every is the pause between rounds (default 1 s).
+	Every time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Pump does the housekeeping that nobody else does: events get their number,
+// timers fire, rows whose wake-up was lost are woken again. The store sees to it
+// that one process at a time does it.
+type Pump struct {
+	PumpOptions
+	failures int
+}
+
+// NewPump returns the pump. It panics when a needed option is missing.
+func NewPump(o PumpOptions) *Pump {
+	if o.Store == nil || o.Queue == nil {
+		panic("delivery: the pump needs a store and a queue")
+	}
+	if o.Every <= 0 {
+		o.Every = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "pump")
+	return &Pump{PumpOptions: o}
+}
+
+// Run pumps until ctx ends. Failures never end it; it says when they begin and
+// when they are over.
+func (p *Pump) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		more, err := p.round(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			if p.failures++; p.failures == 1 {
+				p.Log.Error("the pump fails: events, timers and lost wake-ups wait", "error", err)
+			}
+		case p.failures > 0:
+			p.Log.Info("the pump works again", "failures", p.failures)
+			p.failures = 0
+		}
+		switch {
+		case more:
+			timer.Reset(0)
+		case p.failures > 0:
+			b := queue.Backoff{Base: p.Every, Cap: 10 * p.Every}
+			timer.Reset(b.Delay(p.failures))
+		default:
+			timer.Reset(p.Every)
+		}
+	}
+}
+
+// round is one round. A panic in it is an error like any other.
+func (p *Pump) round(ctx context.Context) (more bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			more, err = false, fmt.Errorf("pump: panic: %v", r)
+		}
+	}()
+	done, err := p.Store.Pump(ctx, p.Now())
+	if err != nil {
+		return false, fmt.Errorf("pump: %w", err)
+	}
+	if done.Timers > 0 || len(done.Wakes) > 0 {
+		p.Log.Info("pumped", "timers", done.Timers, "wakes", len(done.Wakes))
+	}
+	if len(done.Wakes) > 0 {
+		jobs := make([]queue.Job, len(done.Wakes))
+		for i, w := range done.Wakes {
+			jobs[i] = Wake(w.Line, w.Conversation)
+		}
+		if _, err := p.Queue.Enqueue(ctx, jobs); err != nil {
+			return false, fmt.Errorf("wake pending sends: %w", err)
+		}
+	}
+	return done.More, nil
+}

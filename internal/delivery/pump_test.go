@@ -1,0 +1,84 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// well answers the pump's rounds from a script.
+type well struct {
+	mu     sync.Mutex
+	rounds []time.Duration
+	start  time.Time
+	answer func(n int) (store.Pumped, error)
+}
+
+func (w *well) Pump(context.Context, time.Time) (store.Pumped, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rounds = append(w.rounds, time.Since(w.start))
+	return w.answer(len(w.rounds))
+}
+
+func TestPump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model := queuetest.NewModel(time.Now)
+		w := &well{start: time.Now(), answer: func(n int) (store.Pumped, error) {
+			switch n {
+			case 1, 2: // a backlog
+				return store.Pumped{Numbered: 500, More: true}, nil
+			case 4:
+				return store.Pumped{Wakes: []store.Wake{{Line: "a", Conversation: "1"}, {Line: "b", Conversation: "2"}, {Line: "a", Conversation: "1"}}}, nil
+			case 6, 7:
+				return store.Pumped{}, errors.New("down")
+			case 8:
+				panic("a bug")
+			default:
+				return store.Pumped{}, nil
+			}
+		}}
+		var logs bytes.Buffer
+		p := delivery.NewPump(delivery.PumpOptions{Store: w, Queue: model, Log: slog.New(slog.NewTextHandler(&logs, nil))})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		pass(14 * time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		var depths []queue.Stats
+		all, _ := model.Stats(t.Context())
+		for _, s := range all {
+			depths = append(depths, queue.Stats{Name: s.Name, Depth: s.Depth})
+		}
+		if diff := cmp.Diff(depths, []queue.Stats{{Name: "send:a", Depth: 1}, {Name: "send:b", Depth: 1}}); diff != "" {
+			t.Error(diff)
+		}
+		// A backlog is pumped at once; otherwise a round a second.
+		s := time.Second
+		if diff := cmp.Diff(w.rounds[:6], []time.Duration{0, 0, 0, s, 2 * s, 3 * s}); diff != "" {
+			t.Error(diff)
+		}
+		if n := strings.Count(logs.String(), "the pump fails"); n != 1 {
+			t.Errorf("the trouble was told %d times", n)
+		}
+		if n := strings.Count(logs.String(), "the pump works again"); n != 1 {
+			t.Errorf("its end was told %d times:\n%s", n, &logs)
+		}
+	})
+}

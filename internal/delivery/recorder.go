@@ -1,0 +1,208 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// mostRecords is how many results one transaction takes.
+	mostRecords = 256
+	// recordTries is how often a result is tried that the store refuses for a
+	// reason of its own.
+	recordTries = 5
+	// recordTimeout is how long the store may take.
+	recordTimeout = 10 * time.Second
+)
+
+var errUnrecorded = errors.New("result is not recorded yet")
+
+// recorder writes results in natural groups: while one transaction commits, the
+// results of other posts gather for the next. It keeps what it was given until
+// the store takes it, longer than the lease if need be: a provider id that was
+// accepted is worth keeping late.
+type recorder struct {
+	s       *Sends
+	mu      sync.Mutex
+	waiting []*record
+	closed  bool
+	kick    chan struct{}
+}
+
+// record is one result on its way.
+type record struct {
+	result store.SendResult
+	over   bool // the row is over: when there are more, wake the lane again
+	done   chan error
+	tries  int
+}
+
+func newRecorder(s *Sends) *recorder {
+	return &recorder{s: s, kick: make(chan struct{}, 1)}
+}
+
+// record returns when the result is durable, and the wake-up for the next row of
+// its conversation too; or with an error when the lease is about to end.
+func (r *recorder) record(ctx context.Context, over bool, result store.SendResult) error {
+	rec := &record{result: result, over: over, done: make(chan error, 1)}
+	r.mu.Lock()
+	r.waiting = append(r.waiting, rec)
+	r.mu.Unlock()
+	r.poke()
+	select {
+	case err := <-rec.done:
+		return err
+	case <-ctx.Done():
+	}
+	// A post that outlasted its drain gets this much to be written.
+	last := time.NewTimer(pause)
+	defer last.Stop()
+	select {
+	case err := <-rec.done:
+		return err
+	case <-last.C:
+		return errUnrecorded
+	}
+}
+
+func (r *recorder) poke() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// close makes run end once everything is written.
+func (r *recorder) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// run writes until it is closed and empty, or ctx ends.
+func (r *recorder) run(ctx context.Context) {
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	failures := 0
+	for {
+		group, closed := r.take()
+		if len(group) == 0 {
+			if closed {
+				return
+			}
+			select {
+			case <-r.kick:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		left := r.write(ctx, group)
+		if len(left) == 0 {
+			failures = 0
+			continue
+		}
+		r.putBack(left)
+		failures++
+		select {
+		case <-time.After(b.Delay(failures)):
+		case <-ctx.Done():
+			r.lost()
+			return
+		}
+	}
+}
+
+func (r *recorder) take() (group []*record, closed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.waiting), mostRecords)
+	group = r.waiting[:n:n]
+	r.waiting = r.waiting[n:]
+	return group, r.closed
+}
+
+func (r *recorder) putBack(group []*record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = append(group, r.waiting...)
+}
+
+// write records a group and returns what must be tried again.
+func (r *recorder) write(ctx context.Context, group []*record) (left []*record) {
+	results := make([]store.SendResult, len(group))
+	for i, rec := range group {
+		results[i] = rec.result
+	}
+	call, cancel := context.WithTimeout(ctx, recordTimeout)
+	more, err := r.s.Store.RecordSends(call, r.s.Now(), results)
+	cancel()
+	if err == nil && len(more) != len(group) {
+		err = fmt.Errorf("%d answers for %d results", len(more), len(group))
+	}
+	switch {
+	case err == nil:
+		r.wake(ctx, group, more)
+		return nil
+	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+		r.s.hold.Trip(ctx, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
+		return group
+	case len(group) > 1:
+		for _, rec := range group {
+			left = append(left, r.write(ctx, []*record{rec})...)
+		}
+		return left
+	}
+	rec := group[0]
+	if rec.tries++; rec.tries < recordTries {
+		return group
+	}
+	r.giveUp(rec, err)
+	return nil
+}
+
+// wake makes the lanes go on that have more to send.
+func (r *recorder) wake(ctx context.Context, group []*record, more []bool) {
+	var jobs []queue.Job
+	for i, rec := range group {
+		if rec.over && more[i] {
+			jobs = append(jobs, Wake(r.s.Line, rec.result.Conversation))
+		}
+	}
+	var err error
+	if len(jobs) > 0 {
+		if _, err = r.s.Queue.Enqueue(ctx, jobs); err != nil {
+			r.s.Log.Warn("next rows wait", "size", len(jobs), "error", err)
+		}
+	}
+	for i, rec := range group {
+		if rec.over && more[i] {
+			rec.done <- err
+		} else {
+			rec.done <- nil
+		}
+	}
+}
+
+// giveUp leaves a row as it is: the next claim will mark it uncertain.
+func (r *recorder) giveUp(rec *record, err error) {
+	r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
+		"provider_id", rec.result.ProviderID, "status", rec.result.Status, "error", err)
+	rec.done <- fmt.Errorf("record send: %w", err)
+}
+
+// lost says what could not be recorded when the process ends.
+func (r *recorder) lost() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range r.waiting {
+		r.giveUp(rec, errUnrecorded)
+	}
+	r.waiting = nil
+}

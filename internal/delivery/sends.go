@@ -1,0 +1,249 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// markTimeout is how long a reply waits for its read receipt.
+	markTimeout = 2 * time.Second
+	// pause is how long a lane waits when something of ours was away.
+	pause = time.Second
+)
+
+// rows is what sending needs of store.Store.
+type rows interface {
+	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error)
+	RecordSends(ctx context.Context, now time.Time, results []store.SendResult) (more []bool, err error)
+}
+
+// SendOptions say how the messages of one line leave. Line, Store, Queue and
+// Sender are needed.
+type SendOptions struct {
+	Line   string
+	Store  rows
+	Queue  queue.Queue
+	Sender Sender
+	// Marker, when set, marks what a reply answers as read.
+	Marker Marker
+	// Rate is the line's, for all processes together; zero is none.
+	Rate queue.Limit
+	// Posts is how many run at once (default 32).
+	Posts int
+	// PostTimeout is how long one post may take (default 15 s).
+	PostTimeout time.Duration
+	// MaxAttempts is when a message that could not be sent is failed (default
+	// 12). Only failures of the message itself count.
+	MaxAttempts int
+	Backoff     queue.Backoff
+	Drain       time.Duration
+	Now         func() time.Time
+	Meter       Meter
+	// Runs counts the jobs of the queue.
+	Runs queue.Meter
+	Log  *slog.Logger
+}
+
+// Sends delivers the messages of one line.
+type Sends struct {
+	SendOptions
+	runner   *queue.Runner
+	recorder *recorder
+	hold     *queue.Holder
+	probe    sync.Mutex // held by the batch that probes a line in trouble
+	trouble  trouble
+}
+
+// NewSends returns the sends of a line. It panics when a needed option is
+// missing.
+func NewSends(o SendOptions) *Sends {
+	if o.Line == "" || o.Store == nil || o.Queue == nil || o.Sender == nil {
+		panic("delivery: sends need a line, a store, a queue and a sender")
+	}
+	if o.Posts <= 0 {
+		o.Posts = 32
+	}
+	if o.PostTimeout <= 0 {
+		o.PostTimeout = 15 * time.Second
+	}
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 12
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "delivery", "line", o.Line)
+	s := &Sends{SendOptions: o}
+	s.trouble.pairs = map[string]int{}
+	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Log: o.Log}
+	s.recorder = newRecorder(s)
+	s.runner = queue.NewRunner(queue.RunnerOptions{
+		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
+		Slots: o.Posts, Batch: o.Posts, InFlight: o.Posts,
+		// Time to claim, mark, post and record within 5/6 of it.
+		Lease: max(30*time.Second, (o.PostTimeout+markTimeout+8*time.Second)*6/5),
+		// A wake-up is never dead: the row says when it is over.
+		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
+	})
+	return s
+}
+
+// Run delivers until ctx ends; then posts that are running finish and are
+// recorded.
+func (s *Sends) Run(ctx context.Context) error {
+	if err := s.limit(ctx); err != nil {
+		return err
+	}
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.recorder.run(recording) })
+	err := s.runner.Run(ctx)
+	s.recorder.close()
+	last := time.AfterFunc(3*time.Second, stop)
+	wg.Wait()
+	last.Stop()
+	if err != nil {
+		return fmt.Errorf("deliver %s: %w", s.Line, err)
+	}
+	return nil
+}
+
+// limit tells the queue the line's rate, however long that takes.
+func (s *Sends) limit(ctx context.Context) error {
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	for n := 1; ; n++ {
+		err := s.Queue.SetLimit(ctx, SendQueue(s.Line), s.Rate)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, queue.ErrClosed) {
+			return fmt.Errorf("limit %s: %w", s.Line, err)
+		}
+		if n == 1 {
+			s.Log.Error("rate could not be set: trying again", "error", err)
+		}
+		select {
+		case <-time.After(b.Delay(n)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// handle delivers the next row of each lane. A line in trouble is probed with
+// one message at a time.
+func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+	from := 0
+	if s.hold.Tripped() {
+		if !s.probe.TryLock() {
+			postpone(batch, settle, 0, pause/2)
+			return
+		}
+		for ; from < len(batch) && s.hold.Tripped() && !s.hold.Held(); from++ {
+			s.deliver(ctx, batch, settle, []int{from}, rand.Text())
+		}
+		held := s.hold.Held()
+		s.probe.Unlock()
+		if held {
+			postpone(batch, settle, from, pause)
+			return
+		}
+	}
+	var rest []int
+	for i := from; i < len(batch); i++ {
+		rest = append(rest, i)
+	}
+	s.deliver(ctx, batch, settle, rest, rand.Text())
+}
+
+func postpone(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
+	for i := from; i < len(batch); i++ {
+		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
+	}
+}
+
+// deliver claims the rows of some lanes of the batch with one call, and posts
+// them side by side.
+func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, token string) {
+	if len(which) == 0 || ctx.Err() != nil {
+		return // the runner gives back what is left
+	}
+	conversations := make([]string, len(which))
+	for n, i := range which {
+		conversations[n] = batch[i].Lane
+	}
+	claims, err := s.claim(ctx, token, conversations)
+	if err != nil {
+		s.unclaimed(ctx, batch, settle, which, token, err)
+		return
+	}
+	mine := make(map[string]store.SendClaim, len(claims))
+	for _, c := range claims {
+		mine[c.Post.Conversation] = c
+	}
+	var posts sync.WaitGroup
+	for _, i := range which {
+		row, ok := mine[batch[i].Lane]
+		if !ok {
+			s.trouble.forget(batch[i].Lane)
+			settle(i, queue.Outcome{Verdict: queue.Done})
+			continue
+		}
+		posts.Go(func() { settle(i, s.one(ctx, batch[i], row)) })
+	}
+	posts.Wait()
+}
+
+// claim asks a second time, under the same token, when the store did not answer:
+// rows that it has given us already would else be taken for lost ones.
+func (s *Sends) claim(ctx context.Context, token string, conversations []string) ([]store.SendClaim, error) {
+	for again := false; ; again = true {
+		claims, err := s.Store.ClaimSends(ctx, s.Now(), token, conversations)
+		if err == nil {
+			return claims, nil
+		}
+		err = fmt.Errorf("claim sends: %w", err)
+		if again || !errors.Is(err, store.ErrUnavailable) {
+			return nil, err
+		}
+		select {
+		case <-time.After(pause / 5):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// unclaimed deals with a claim of rows that failed: nothing was posted.
+func (s *Sends) unclaimed(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, token string, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, store.ErrUnavailable):
+		held := s.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0)
+		for _, i := range which {
+			settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
+		}
+	case len(which) == 1:
+		s.Log.Warn("send failed", "conversation", batch[which[0]].Lane, "error", err)
+		settle(which[0], queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
+	default:
+		for _, i := range which {
+			s.deliver(ctx, batch, settle, []int{i}, token)
+		}
+	}
+}

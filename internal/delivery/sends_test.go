@@ -1,0 +1,713 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// row is a message of the table.
+type row struct {
+	id, conversation string
+	status           store.Status
+	token            string
+	attempts         int
+	result           store.SendResult
+}
+
+// table keeps rows as the store's contract says.
+type table struct {
+	mu     sync.Mutex
+	rows   []*row
+	claims int
+	groups []int
+
+	claimErr, recordErr error
+	claimLost           int // claims that are committed but not answered
+	recordLost          int
+	poison              string // message whose result cannot be written
+	slow                time.Duration
+}
+
+func (s *table) add(conversation string, ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		s.rows = append(s.rows, &row{id: id, conversation: conversation, status: store.Queued})
+	}
+}
+
+func (s *table) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// states lists the rows as "id status".
+func (s *table) states() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, r := range s.rows {
+		all = append(all, r.id+" "+string(r.status))
+	}
+	return all
+}
+
+func (s *table) find(id string) row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rows {
+		if r.id == id {
+			return *r
+		}
+	}
+	return row{}
+}
+
+func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, conversations []string) ([]store.SendClaim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimErr != nil {
+		return nil, s.claimErr
+	}
+	s.claims++
+	var all []store.SendClaim
+	for _, c := range conversations {
+		if r := s.oldest(c, token); r != nil {
+			all = append(all, store.SendClaim{
+				Post: store.PostRow{
+					Post:         outbound.Post{ID: r.id, Line: "wsp4", To: outbound.Address{Phone: "5491100000" + c}},
+					Conversation: c,
+				},
+				Token: token, ReadID: "in-" + r.id, Attempt: r.attempts,
+			})
+		}
+	}
+	if s.claimLost > 0 {
+		s.claimLost--
+		return nil, fmt.Errorf("answer lost: %w", store.ErrUnavailable)
+	}
+	return all, nil
+}
+
+func (s *table) oldest(conversation, token string) *row {
+	for _, r := range s.rows {
+		switch {
+		case r.conversation != conversation:
+		case r.status == store.Sending && r.token == token:
+			return r
+		case r.status == store.Sending:
+			r.status = store.Uncertain
+		case r.status == store.Queued:
+			r.status, r.token = store.Sending, token
+			r.attempts++
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.SendResult) ([]bool, error) {
+	if s.slow > 0 {
+		time.Sleep(s.slow)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.recordErr != nil {
+		return nil, s.recordErr
+	}
+	for _, res := range results {
+		if res.MessageID == s.poison {
+			return nil, errors.New("this one cannot be written")
+		}
+	}
+	s.groups = append(s.groups, len(results))
+	more := make([]bool, len(results))
+	for i, res := range results {
+		for _, r := range s.rows {
+			if r.id == res.MessageID {
+				if r.status == store.Sending && r.token == res.Token {
+					r.status, r.token, r.result = res.Status, "", res
+				} else if res.ProviderID != "" {
+					r.status, r.result = store.Sent, res
+				}
+			}
+			more[i] = more[i] || r.conversation == res.Conversation && r.status == store.Queued
+		}
+	}
+	if s.recordLost > 0 {
+		s.recordLost--
+		return nil, fmt.Errorf("answer lost: %w", store.ErrUnavailable)
+	}
+	return more, nil
+}
+
+// wire is a sender with a script: what a message gets on its n-th post.
+type wire struct {
+	mu     sync.Mutex
+	posts  []string
+	at     map[string][]time.Duration
+	start  time.Time
+	marked []string
+	script func(id string, n int) error
+	took   func(id string) time.Duration
+	now    int
+	most   int
+}
+
+func (w *wire) Send(ctx context.Context, p outbound.Post) (string, error) {
+	w.mu.Lock()
+	w.posts = append(w.posts, p.ID)
+	w.at[p.ID] = append(w.at[p.ID], time.Since(w.start))
+	n := len(w.at[p.ID])
+	w.now++
+	w.most = max(w.most, w.now)
+	w.mu.Unlock()
+	defer func() { w.mu.Lock(); w.now--; w.mu.Unlock() }()
+	if w.took != nil {
+		select {
+		case <-time.After(w.took(p.ID)):
+		case <-ctx.Done():
+			return "", &outbound.Failure{Class: outbound.Uncertain, Detail: "no answer in time", Err: ctx.Err()}
+		}
+	}
+	if w.script != nil {
+		if err := w.script(p.ID, n); err != nil {
+			return "", err
+		}
+	}
+	return "wamid." + p.ID, nil
+}
+
+func (w *wire) MarkRead(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marked = append(w.marked, id)
+	return errors.New("a receipt that fails changes nothing")
+}
+
+func (w *wire) count(id string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.at[id])
+}
+
+// total is how many posts there were.
+func (w *wire) total() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.posts)
+}
+
+func fail(class outbound.Class, code int) *outbound.Failure {
+	return &outbound.Failure{Class: class, Code: code, Detail: "as scripted"}
+}
+
+// rig is one line's delivery over the model and the table, in a bubble.
+type rig struct {
+	*testing.T
+	model *queuetest.Model
+	table *table
+	wire  *wire
+	logs  *bytes.Buffer
+	stop  func()
+}
+
+func newRig(t *testing.T, o delivery.SendOptions) *rig {
+	t.Helper()
+	r := &rig{
+		T: t, model: queuetest.NewModel(time.Now), table: &table{}, logs: &bytes.Buffer{},
+		wire: &wire{at: map[string][]time.Duration{}, start: time.Now()},
+	}
+	o.Line, o.Store, o.Queue, o.Sender, o.Marker = "wsp4", r.table, r.model, r.wire, r.wire
+	o.Log = slog.New(slog.NewTextHandler(r.logs, nil))
+	o.Backoff.Rand = func() float64 { return 1 }
+	r.run(delivery.NewSends(o))
+	return r
+}
+
+func (r *rig) run(s *delivery.Sends) {
+	ctx, cancel := context.WithCancel(r.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.Error(err)
+		}
+	}
+}
+
+// say adds rows and their wake-up.
+func (r *rig) say(conversation string, ids ...string) {
+	r.Helper()
+	r.table.add(conversation, ids...)
+	if _, err := r.model.Enqueue(r.Context(), []queue.Job{delivery.Wake("wsp4", conversation)}); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *rig) stats() queue.Stats {
+	r.Helper()
+	all, err := r.model.Stats(context.WithoutCancel(r.Context()))
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Name == "send:wsp4" {
+			return s
+		}
+	}
+	return queue.Stats{}
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+const second = time.Second
+
+func TestSendsRowsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.took = func(string) time.Duration { return 100 * time.Millisecond }
+		r.table.slow = 20 * time.Millisecond
+		var want []string
+		for c := range 10 {
+			ids := []string{fmt.Sprintf("%da", c), fmt.Sprintf("%db", c), fmt.Sprintf("%dc", c)}
+			r.say(fmt.Sprint(c), ids...)
+			for _, id := range ids {
+				want = append(want, id+" sent")
+			}
+		}
+		pass(10 * second)
+		r.stop()
+		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+			t.Error(diff)
+		}
+		// Within a conversation one after the other, conversations side by side.
+		for c := range 10 {
+			of := slices.DeleteFunc(slices.Clone(r.wire.posts), func(id string) bool { return id[0] != byte('0'+c) })
+			if !slices.IsSorted(of) {
+				t.Errorf("out of order: %v", of)
+			}
+		}
+		if r.wire.most != 10 || r.wire.total() != 30 {
+			t.Errorf("%d posts, at most %d at once", r.wire.total(), r.wire.most)
+		}
+		// Batches at every hop: rows are claimed and recorded together.
+		if r.table.claims > 8 || len(r.table.groups) > 10 {
+			t.Errorf("%d claims, groups %v", r.table.claims, r.table.groups)
+		}
+		if got := r.table.find("3b").result; got.ProviderID != "wamid.3b" || got.Token == "" {
+			t.Errorf("recorded: %+v", got)
+		}
+		if len(r.wire.marked) != 30 || r.stats().Depth != 0 || r.stats().Dead != 0 {
+			t.Errorf("%d marked, %+v", len(r.wire.marked), r.stats())
+		}
+		if strings.Contains(r.logs.String(), "54911") {
+			t.Error("a phone is in the log")
+		}
+	})
+}
+
+// TestVerdicts: what each class of failure means for the row, for the next one
+// of its conversation, and for the line.
+func TestVerdicts(t *testing.T) {
+	scripted := func(errs ...error) func(string, int) error {
+		return func(id string, n int) error {
+			if id != "a" || n > len(errs) {
+				return nil
+			}
+			return errs[n-1]
+		}
+	}
+	times := func(n int, err error) []error { return slices.Repeat([]error{err}, n) }
+	for name, tt := range map[string]struct {
+		script []error
+		states []string
+		at     []time.Duration // of the posts of a
+		held   bool            // the line was held meanwhile
+		next   time.Duration   // when b goes
+	}{
+		"accepted":  {nil, []string{"a sent", "b sent"}, []time.Duration{0}, false, 0},
+		"permanent": {times(1, fail(outbound.Permanent, 131026)), []string{"a failed", "b sent"}, []time.Duration{0}, false, 0},
+		"uncertain": {times(1, fail(outbound.Uncertain, 0)), []string{"a uncertain", "b sent"}, []time.Duration{0}, false, 0},
+		"unknown":   {times(1, errors.New("what?")), []string{"a uncertain", "b sent"}, []time.Duration{0}, false, 0},
+		"retry":     {times(2, fail(outbound.Retry, 131000)), []string{"a sent", "b sent"}, []time.Duration{0, 2 * second, 6 * second}, false, 6 * second},
+		"retry with a hint": {
+			times(1, &outbound.Failure{Class: outbound.Retry, Wait: time.Minute}),
+			[]string{"a sent", "b sent"},
+			[]time.Duration{0, time.Minute},
+			false, time.Minute,
+		},
+		"retry for ever": {times(99, fail(outbound.Retry, 131000)), []string{"a failed", "b sent"}, []time.Duration{0, 2 * second, 6 * second}, false, 6 * second},
+		"pair":           {times(5, fail(outbound.Pair, 131056)), []string{"a sent", "b sent"}, []time.Duration{0, second, 5 * second, 21 * second, 85 * second, 341 * second}, false, 341 * second},
+		"throttle":       {times(2, fail(outbound.Throttle, 130429)), []string{"a sent", "b sent"}, nil, true, 0},
+		"auth":           {times(2, fail(outbound.Auth, 190)), []string{"a sent", "b sent"}, nil, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{MaxAttempts: 3})
+				r.wire.script = scripted(tt.script...)
+				r.say("1", "a", "b")
+				pass(second / 2)
+				if held := r.stats().HeldUntil.After(time.Now()); held != tt.held {
+					t.Errorf("held: %v, want %v", held, tt.held)
+				}
+				pass(20 * time.Minute)
+				r.stop()
+				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+					t.Error(diff)
+				}
+				if tt.at != nil {
+					if diff := cmp.Diff(r.wire.at["a"], tt.at); diff != "" {
+						t.Error(diff)
+					}
+					if diff := cmp.Diff(r.wire.at["b"], []time.Duration{tt.next}); diff != "" {
+						t.Error(diff)
+					}
+				}
+				if got := r.stats(); got.Depth != 0 || got.Dead != 0 || got.Stalled != 0 {
+					t.Errorf("got %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestPairDelaysOnePerson: others on the line go on meanwhile.
+func TestPairDelaysOnePerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(id string, n int) error {
+			if id == "a" && n < 4 {
+				return fail(outbound.Pair, 131056)
+			}
+			return nil
+		}
+		r.say("1", "a")
+		for i := range 20 {
+			pass(second)
+			r.say(fmt.Sprint(2+i), fmt.Sprintf("x%d", i))
+		}
+		pass(10 * second)
+		r.stop()
+		for i := range 20 {
+			id := fmt.Sprintf("x%d", i)
+			if got, want := r.wire.at[id], []time.Duration{time.Duration(i+1) * second}; !slices.Equal(got, want) {
+				t.Errorf("%s went at %v, want %v", id, got, want)
+			}
+		}
+	})
+}
+
+// TestDeadToken: the line is held and says why, only one message at a time probes
+// it, nobody has an attempt counted, and once a person has acted all goes out.
+func TestDeadToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
+		valid := false
+		var mu sync.Mutex
+		r.wire.script = func(string, int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if !valid {
+				return fail(outbound.Auth, 190)
+			}
+			return nil
+		}
+		for c := range 40 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		pass(10 * second)
+		first := r.wire.total()
+		if got := r.stats(); !strings.Contains(got.HeldFor, "code 190") || !got.HeldUntil.After(time.Now()) {
+			t.Errorf("not held: %+v", got)
+		}
+		pass(6 * time.Hour)
+		probes := r.wire.total() - first
+		if first > 32 || probes < 10 || probes > 60 {
+			t.Errorf("%d posts at first, %d probes in 6 hours", first, probes)
+		}
+		if n := strings.Count(r.logs.String(), "queue is held"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		mu.Lock()
+		valid = true
+		mu.Unlock()
+		pass(11 * time.Minute)
+		r.stop()
+		for _, s := range r.table.states() {
+			if !strings.HasSuffix(s, " sent") {
+				t.Error(s)
+			}
+		}
+		if got := r.stats(); got.Retried != 0 || got.Depth != 0 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestLineThatDoesNotAnswer: when nothing comes back, few messages become
+// uncertain, not all.
+func TestLineThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{Posts: 4})
+		r.wire.took = func(string) time.Duration { return time.Hour }
+		for c := range 100 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		pass(5 * time.Minute)
+		hung := r.wire.total()
+		if hung > 15 {
+			t.Errorf("%d messages became uncertain", hung)
+		}
+		r.wire.mu.Lock()
+		r.wire.took = func(string) time.Duration { return 0 }
+		r.wire.mu.Unlock()
+		pass(5 * time.Minute)
+		r.stop()
+		count := map[string]int{}
+		for _, s := range r.table.states() {
+			count[strings.Fields(s)[1]]++
+		}
+		if count["uncertain"]+count["sent"] != 100 || count["sent"] < 80 || r.wire.total() != 100 {
+			t.Errorf("%v, %d posts", count, r.wire.total())
+		}
+	})
+}
+
+// TestOutageOfManyIsNotTheirFault: even if a sender calls it a Retry.
+func TestOutageOfManyIsNotTheirFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{MaxAttempts: 3})
+		r.wire.script = func(string, int) error {
+			if time.Since(r.wire.start) < time.Hour {
+				return fail(outbound.Retry, 2)
+			}
+			return nil
+		}
+		for c := range 10 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		pass(2 * time.Hour)
+		r.stop()
+		for _, s := range r.table.states() {
+			if !strings.HasSuffix(s, " sent") {
+				t.Error(s)
+			}
+		}
+	})
+}
+
+// TestHangingPost: one that gets no answer is uncertain after its time, holds up
+// nobody else, and is not posted again.
+func TestHangingPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{Posts: 2})
+		r.wire.took = func(id string) time.Duration {
+			if id == "hang" {
+				return time.Hour
+			}
+			return 0
+		}
+		r.say("1", "hang", "next")
+		for c := range 10 {
+			r.say(fmt.Sprint(10+c), fmt.Sprintf("m%d", c))
+		}
+		pass(second)
+		if got := r.wire.total(); got != 11 {
+			t.Errorf("%d posts beside the hanging one, want 10", got-1)
+		}
+		pass(time.Minute)
+		r.stop()
+		if got := r.table.states()[:2]; got[0] != "hang uncertain" || got[1] != "next sent" {
+			t.Errorf("got %v", got)
+		}
+		if got := r.wire.at["next"]; !slices.Equal(got, []time.Duration{15 * second}) {
+			t.Errorf("next went at %v", got)
+		}
+	})
+}
+
+func TestSenderThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(id string, _ int) error {
+			if id == "a" {
+				panic("a bug")
+			}
+			return nil
+		}
+		r.say("1", "a", "b")
+		pass(second)
+		r.stop()
+		if diff := cmp.Diff(r.table.states(), []string{"a uncertain", "b sent"}); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestStoreAwayAfterThePost: the provider has taken it and the store is down: the
+// id is kept until it is back, and nothing is posted twice.
+func TestStoreAwayAfterThePost(t *testing.T) {
+	for name, away := range map[string]time.Duration{"within the lease": 5 * second, "beyond the lease": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.took = func(string) time.Duration { return second }
+				r.say("1", "a", "b")
+				pass(second / 2)
+				r.table.set(func() { r.table.recordErr = fmt.Errorf("down: %w", store.ErrUnavailable) })
+				r.table.set(func() { r.table.claimErr = r.table.recordErr })
+				pass(away)
+				r.table.set(func() { r.table.claimErr, r.table.recordErr = nil, nil })
+				pass(2 * time.Minute)
+				r.stop()
+				if diff := cmp.Diff(r.table.states(), []string{"a sent", "b sent"}); diff != "" {
+					t.Error(diff)
+				}
+				if got := r.table.find("a").result.ProviderID; got != "wamid.a" {
+					t.Errorf("provider id %q", got)
+				}
+				if r.wire.count("a") != 1 || r.wire.count("b") != 1 {
+					t.Errorf("posts: %v", r.wire.posts)
+				}
+			})
+		})
+	}
+}
+
+// TestLostAnswersOfTheStore: what was committed without our hearing of it does no
+// harm when it is done again.
+func TestLostAnswersOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.table.claimLost, r.table.recordLost = 1, 1
+		r.say("1", "a", "b")
+		pass(time.Minute)
+		r.stop()
+		if diff := cmp.Diff(r.table.states(), []string{"a sent", "b sent"}); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(r.wire.posts, []string{"a", "b"}); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestResultThatCannotBeWritten: one row's trouble is not its group's.
+func TestResultThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.table.poison = "bad"
+		r.wire.took = func(string) time.Duration { return second }
+		for c := range 5 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		r.say("9", "bad", "next")
+		pass(time.Minute)
+		r.stop()
+		want := []string{"m0 sent", "m1 sent", "m2 sent", "m3 sent", "m4 sent", "bad uncertain", "next sent"}
+		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+			t.Error(diff)
+		}
+		if r.wire.count("bad") != 1 {
+			t.Errorf("posted %d times", r.wire.count("bad"))
+		}
+	})
+}
+
+// TestKilledWhilePosting: the row of a sender that died is uncertain and not
+// posted again; the next one goes.
+func TestKilledWhilePosting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model, rows := queuetest.NewModel(time.Now), &table{}
+		rows.add("1", "a", "b")
+		if _, err := model.Enqueue(t.Context(), []queue.Job{delivery.Wake("wsp4", "1")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := model.Exchange(t.Context(), "send:wsp4", nil, 1, 30*second); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rows.ClaimSends(t.Context(), time.Now(), "dead", []string{"1"}); err != nil {
+			t.Fatal(err)
+		}
+		w := &wire{at: map[string][]time.Duration{}, start: time.Now()}
+		r := &rig{T: t, model: model, table: rows, wire: w}
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: rows, Queue: model, Sender: w}))
+		pass(time.Minute)
+		r.stop()
+		if diff := cmp.Diff(rows.states(), []string{"a uncertain", "b sent"}); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(w.posts, []string{"b"}); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestDrainKeepsThePost: a post that runs when the process is told to stop
+// finishes and is recorded; nothing else begins.
+func TestDrainKeepsThePost(t *testing.T) {
+	for name, drain := range map[string]time.Duration{"in time": 25 * second, "cut": 5 * second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{Drain: drain})
+				r.wire.took = func(string) time.Duration { return 7 * second }
+				r.say("1", "a", "b")
+				pass(second)
+				r.stop()
+				if diff := cmp.Diff(r.table.states(), []string{"a sent", "b queued"}); diff != "" {
+					t.Error(diff)
+				}
+				if got := r.stats(); got.Depth != 1 || got.InFlight != 0 {
+					t.Errorf("got %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestRateOfTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{Rate: queue.Limit{Rate: 10, Burst: 1}})
+		for c := range 50 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		pass(2050 * time.Millisecond)
+		if got := r.wire.total(); got < 18 || got > 22 {
+			t.Errorf("%d posts in 2 s at 10/s", got)
+		}
+		pass(10 * second)
+		r.stop()
+		if got := r.wire.total(); got != 50 {
+			t.Errorf("%d posts, want 50", got)
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// longestPair bounds the wait for a person who gets too much (4^4 s).
+	longestPair = 256 * time.Second
+	// streak is how many conversations in a row must fail, without an answer
+	// that makes sense in between, for the fault to be the line's.
+	streak = 3
+)
+
+// authProbe is how a line is probed that a human must put right.
+var authProbe = queue.Backoff{Base: 30 * time.Second, Cap: 10 * time.Minute}
+
+// verdict is what a post came to: for its row, and for its lane.
+type verdict struct {
+	name   string // for logs and metrics
+	status store.Status
+	reason router.Reason
+	id     string
+	code   int
+	detail string
+	// lane is what the lane does while the row stays queued; the zero Outcome
+	// when the row is over and the next one may go.
+	lane queue.Outcome
+}
+
+// judge turns the answer of a sender into a verdict.
+func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id string, err error) verdict {
+	if err == nil {
+		s.trouble.answered(c.Lane)
+		s.hold.Clear(began)
+		return verdict{name: "sent", status: store.Sent, id: id}
+	}
+	f, ok := errors.AsType[*outbound.Failure](err)
+	if !ok {
+		// Its text may hold anything, so it is not shown.
+		f = &outbound.Failure{Class: outbound.Uncertain, Detail: fmt.Sprintf("unclassified error %T", err)}
+	}
+	v := verdict{name: string(f.Class), status: store.Queued, code: f.Code, detail: f.Detail}
+	switch f.Class {
+	case outbound.Permanent:
+		s.trouble.answered(c.Lane)
+		s.hold.Clear(began)
+		v.status, v.reason = store.Failed, router.Refused
+	case outbound.Pair:
+		s.hold.Clear(began)
+		v.lane = queue.Outcome{Verdict: queue.Postpone, Delay: max(f.Wait, s.trouble.pair(c.Lane)), Err: f.Error()}
+	case outbound.Throttle:
+		v.lane = s.stop(ctx, f, "sending is throttled or WhatsApp is down", queue.Backoff{})
+	case outbound.Auth:
+		v.lane = s.stop(ctx, f, "WhatsApp refuses our token, permission or account: a person must act", authProbe)
+	case outbound.Retry:
+		if s.trouble.failed(c.Lane) {
+			v.lane = s.stop(ctx, f, "nothing can be sent", queue.Backoff{})
+			break
+		}
+		if c.Attempt >= s.MaxAttempts {
+			v.status, v.reason = store.Failed, router.Refused
+			v.detail = fmt.Sprintf("gave up after %d attempts: %s", c.Attempt, f.Detail)
+			s.trouble.forget(c.Lane)
+			break
+		}
+		v.lane = queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, s.Backoff.Delay(c.Attempt)), Err: f.Error()}
+	default: // uncertain
+		v.name = string(outbound.Uncertain)
+		v.status, v.reason = store.Uncertain, router.UncertainFor
+		if s.trouble.failed(c.Lane) {
+			s.stop(ctx, f, "answers do not come: what is sent becomes uncertain", queue.Backoff{})
+		}
+	}
+	return v
+}
+
+// stop holds the whole line and gives the lane back uncounted.
+func (s *Sends) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
+	reason := fmt.Sprintf("%s (code %d): %s", why, f.Code, f.Detail)
+	held := s.hold.Trip(ctx, reason, b, f.Wait)
+	return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: f.Error()}
+}
+
+// trouble remembers, for this process, who gets too much and which
+// conversations have failed since the line last gave an answer.
+type trouble struct {
+	mu      sync.Mutex
+	pairs   map[string]int
+	failing map[string]bool
+}
+
+// pair returns how long a conversation waits after one more pair refusal.
+func (t *trouble) pair(conversation string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.failing)
+	wait := time.Second
+	for range t.pairs[conversation] {
+		wait = min(4*wait, longestPair)
+	}
+	t.pairs[conversation]++
+	return wait
+}
+
+// failed notes a failure that says nothing clear, and reports whether so many
+// conversations have them that the fault is the line's.
+func (t *trouble) failed(conversation string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failing == nil {
+		t.failing = map[string]bool{}
+	}
+	if len(t.failing) < streak {
+		t.failing[conversation] = true
+	}
+	return len(t.failing) >= streak
+}
+
+// answered notes that the line works.
+func (t *trouble) answered(conversation string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.failing)
+	delete(t.pairs, conversation)
+}
+
+// forget drops what is known of a conversation that has nothing more to send.
+func (t *trouble) forget(conversation string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.pairs, conversation)
+	delete(t.failing, conversation)
+}
