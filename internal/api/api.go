@@ -136,7 +136,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			s.log.Error("api request panicked", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(v))

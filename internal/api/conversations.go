@@ -30,11 +30,14 @@ type MessagePage struct {
 	NextCursor *string   `json:"next_cursor" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a03" doc:"cursor of the next page; null after the last."`
 }
 
+// ByID names a conversation. Embedded in inputs.
+type ByID struct {
+	ID string `path:"id" maxLength:"300" doc:"Id of the conversation." example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02"`
+}
+
 type (
 	body[T any] struct{ Body T }
-	ByID        struct {
-		ID string `path:"id" maxLength:"300" doc:"Id of the conversation." example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02"`
-	}
+
 	conversationsIn struct {
 		Page
 		Phone  string `query:"phone" maxLength:"100" doc:"A phone, however it is written." example:"5491100000001"`

@@ -150,7 +150,8 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 		for _, d := range rows {
 			if who.seesLane(lineOf(d.Job)) {
 				if len(out.Body.Items) == in.Limit {
-					return out, next(&out.Body.NextCursor, before)
+					out.Body.NextCursor = number(before)
+					return out, nil
 				}
 				out.Body.Items = append(out.Body.Items, deadLetter(d))
 			}
@@ -160,13 +161,13 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 			return out, nil
 		}
 	}
-	return out, next(&out.Body.NextCursor, before)
+	out.Body.NextCursor = number(before)
+	return out, nil
 }
 
-func next(cursor **string, n int64) error {
+func number(n int64) *string {
 	text := strconv.FormatInt(n, 10)
-	*cursor = &text
-	return nil
+	return &text
 }
 
 func (s *server) redrive(ctx context.Context, who caller, in *body[RedriveBody]) (*body[Redriven], error) {

@@ -27,7 +27,7 @@ func spanish() Words {
 		Lang: "es", Other: "en", OtherName: "English",
 		Title: "Estado del router", Lines: "Líneas", Line: "Línea", LastInbound: "último mensaje", Never: "todavía nada",
 		Queues: "Colas", Queue: "Cola", Waiting: "esperan", Running: "en curso", Oldest: "el más viejo", Dead: "apartados",
-		State: "estado", Checks: "Controles", Version: "versión", Up: "en marcha desde hace",
+		State: "estado", Checks: "Chequeos", Version: "versión", Up: "en marcha desde hace",
 		Works: "anda", Paused: "en pausa", Held: "frenada hasta las", Fine: "bien", Broken: "no anda",
 		Stale: "Sin respuesta del router: lo que ves puede ser viejo.", Sandbox: "Probar en el teléfono", API: "API", Metrics: "Métricas",
 		Pending: "respuestas por salir", Uncertain: "envíos dudosos", Unanswered: "espera más larga",

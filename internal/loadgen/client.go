@@ -42,7 +42,7 @@ func newClient(target *url.URL, timeout time.Duration) *client {
 	}
 	c.address = net.JoinHostPort(c.name, port)
 	c.head = append(c.head, "POST "+target.RequestURI()+" HTTP/1.1\r\nHost: "+target.Host+
-		"\r\nUser-Agent: psi-router-loadtest\r\nContent-Type: application/json\r\nX-Hub-Signature-256: sha256="...)
+		"\r\nUser-Agent: psi-router-loadtest\r\nContent-Type: application/json\r\nX-Hub-Signature-256: "...)
 	c.in = bufio.NewReaderSize(nil, 4<<10)
 	return c
 }
@@ -99,7 +99,7 @@ func (c *client) connect(ctx context.Context) error {
 
 // post sends one body and reads the answer. After an error nobody knows whether
 // it arrived.
-func (c *client) post(ctx context.Context, signature, body []byte) (status int, retryAfter time.Duration, err error) {
+func (c *client) post(ctx context.Context, signature string, body []byte) (status int, retryAfter time.Duration, err error) {
 	if err = c.connect(ctx); err == nil {
 		c.out = append(c.out[:0], c.head...)
 		c.out = append(c.out, signature...)

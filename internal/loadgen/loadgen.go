@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 // Options of New. URL, Secret and PhoneNumberID are required.
@@ -87,11 +89,12 @@ func (r Report) PerSecond() (requests, messages float64) {
 
 // Generator is a run that can be started once.
 type Generator struct {
-	o      Options
-	target *url.URL
-	plan   plan
-	start  time.Time
-	turn   atomic.Int64 // requests that were given their time
+	o         Options
+	target    *url.URL
+	plan      plan
+	signature *whatsapp.Signature
+	start     time.Time
+	turn      atomic.Int64 // requests that were given their time
 
 	requests, messages, statuses, duplicates, retried, gaveUp atomic.Int64
 
@@ -125,7 +128,7 @@ func New(o Options) (*Generator, error) {
 		o.Now = time.Now
 	}
 	return &Generator{
-		o: o, target: target, plan: newPlan(o),
+		o: o, target: target, plan: newPlan(o), signature: whatsapp.NewSignature(o.Secret),
 		accepted: make([]int, o.Conversations), tried: make([]int, o.Conversations), stuck: make([]bool, o.Conversations),
 	}, nil
 }

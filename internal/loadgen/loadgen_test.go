@@ -1,6 +1,7 @@
 package loadgen_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -239,6 +242,49 @@ func TestLateMessagesAreStoredOutOfOrderByRight(t *testing.T) {
 	})
 	if diff := cmp.Diff(v, loadgen.Verdict{Accepted: 2, Stored: 2, Late: 1}); diff != "" {
 		t.Errorf("verdict (-got +want):\n%s", diff)
+	}
+}
+
+// TestBodiesAreWhatTheDoorReads decodes what was posted with the real decoder.
+func TestBodiesAreWhatTheDoorReads(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	kinds := map[string]int{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || bytes.ContainsFunc(body, func(r rune) bool { return r > '~' }) {
+			t.Errorf("body is not plain ASCII: %s", body)
+		}
+		arrivals, known := whatsapp.Decode(body)
+		if !known {
+			t.Errorf("unknown shape: %s", body)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, a := range arrivals {
+			what := string(a.Kind) + " " + a.LineRef
+			switch {
+			case a.Content != nil:
+				what += " " + a.Content.Type + " " + a.Content.Text
+			case a.Report != nil:
+				what += " " + a.Report.Status
+			}
+			kinds[what]++
+			if len(a.Person.Phone) != 13 || !whatsapp.IsUserID(a.Person.UserID) || a.Person.Name == "" && a.Kind == "message" || a.SentAt.IsZero() || a.ID == "" {
+				t.Errorf("incomplete: %+v", a)
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	o := options(s.URL)
+	o.Messages, o.Statuses, o.Batch, o.Script = 4, 3, 2, []string{"¿señal? 👋 a/b"}
+	run(t, o)
+	line := " 200000000000002 "
+	want := map[string]int{
+		"message" + line + "text ¿señal? 👋 a/b": 4, "status" + line + "sent": 4, "status" + line + "delivered": 4, "status" + line + "read": 4,
+	}
+	if diff := cmp.Diff(kinds, want); diff != "" {
+		t.Errorf("arrivals (-got +want):\n%s", diff)
 	}
 }
 

@@ -29,7 +29,6 @@ type receiver struct {
 	mu       sync.Mutex
 	requests int
 	statuses int
-	bodies   int
 	seen     map[string]bool
 	rows     map[string][]loadgen.Row // by conversation
 	order    []string

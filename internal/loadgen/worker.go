@@ -2,11 +2,7 @@ package loadgen
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -18,13 +14,12 @@ import (
 type worker struct {
 	g      *Generator
 	client *client
-	mac    hash.Hash
 	random *rand.Rand
 
 	mine, round, at int    // conversations that are mine; whose turn it is
 	batch           []item // what the request in hand carries
 	reports         []item // statuses that are still to be posted
-	body, signature []byte
+	body            []byte
 	older           []byte // an accepted body, to be posted again later
 	stamp           []byte
 }
@@ -37,7 +32,6 @@ type item struct {
 func newWorker(g *Generator, id int) *worker {
 	return &worker{
 		g: g, client: newClient(g.target, g.o.Timeout),
-		mac:    hmac.New(sha256.New, []byte(g.o.Secret)),
 		random: rand.New(rand.NewPCG(g.o.Seed, uint64(id))), //nolint:gosec // not a secret
 		at:     id, mine: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
 	}
@@ -117,13 +111,10 @@ func (w *worker) fill() bool {
 // the run: the receiver says that it will never take this.
 func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	ok, err := w.insist(ctx, w.body)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !ok && ctx.Err() != nil {
-		return nil
-	}
-	if !ok {
+	case !ok && ctx.Err() == nil:
 		for _, it := range w.batch {
 			if it.word == "" {
 				w.g.stuck[it.conversation] = true
@@ -131,6 +122,8 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 			}
 		}
 		return nil
+	case !ok:
+		return nil // cut short
 	}
 	w.g.latency.add(time.Since(due))
 	for _, it := range w.batch {
@@ -159,13 +152,10 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 
 // insist returns false when nobody took the body in time.
 func (w *worker) insist(ctx context.Context, body []byte) (bool, error) {
-	w.mac.Reset()
-	w.mac.Write(body)
-	var sum [sha256.Size]byte
-	w.signature = hex.AppendEncode(w.signature[:0], w.mac.Sum(sum[:0]))
+	signature := w.g.signature.Sign(body)
 	pause := 10 * time.Millisecond
 	for begun := time.Now(); ; {
-		status, wait, err := w.client.post(ctx, w.signature, body)
+		status, wait, err := w.client.post(ctx, signature, body)
 		if err == nil && status == 200 {
 			w.g.requests.Add(1)
 			return true, nil
