@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// hub tells open pages what happens. A page that cannot keep up loses its
+// stream, connects again and reads the whole state.
+type hub struct {
+	mu    sync.Mutex
+	pages map[chan []byte]struct{}
+}
+
+const (
+	pageBuffer = 256
+	maxPages   = 32
+)
+
+func newHub() *hub { return &hub{pages: map[chan []byte]struct{}{}} }
+
+func (h *hub) idle() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.pages) == 0
+}
+
+func (h *hub) join() (events chan []byte, leave func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.pages) >= maxPages {
+		return nil, nil, false
+	}
+	events = make(chan []byte, pageBuffer)
+	h.pages[events] = struct{}{}
+	return events, func() { h.leave(events) }, true
+}
+
+func (h *hub) leave(events chan []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, here := h.pages[events]; here {
+		delete(h.pages, events)
+		close(events)
+	}
+}
+
+// tell sends an event to every open page. The Server's lock is held, so that
+// pages see events in the order in which they happened.
+func (s *Server) tell(name string, v any) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.pages) == 0 {
+		return
+	}
+	event := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, plain(v))
+	for page := range h.pages {
+		select {
+		case page <- event:
+		default:
+			delete(h.pages, page)
+			close(page)
+		}
+	}
+}
+
+// serveEvents is the stream: hello first, then what happens.
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	events, leave, ok := s.hub.join()
+	if !ok {
+		http.Error(w, "demasiadas páginas abiertas", http.StatusServiceUnavailable)
+		return
+	}
+	defer leave()
+	out := http.NewResponseController(w)
+	_ = out.SetWriteDeadline(time.Time{}) // a stream has no end; not every writer can, and then it is cut and comes back
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	if _, err := fmt.Fprint(w, "retry: 1000\nevent: hello\ndata: {}\n\n"); err != nil || out.Flush() != nil {
+		return
+	}
+	beat := time.NewTicker(15 * time.Second)
+	defer beat.Stop()
+	for {
+		var event []byte
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.done:
+			return
+		case <-beat.C:
+			event = []byte(": here\n\n")
+		case event, ok = <-events:
+			if !ok {
+				return
+			}
+		}
+		if _, err := w.Write(event); err != nil || out.Flush() != nil {
+			return
+		}
+	}
+}

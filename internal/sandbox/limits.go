@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"sync"
+	"time"
+)
+
+// Limits of a number, as Meta enforces them. Zero fields are none.
+type Limits struct {
+	PerSecond int           // messages and receipts of the number; over it 130429
+	PairEvery time.Duration // sustained pace to one person; over it 131056
+	PairBurst int           // that many at once first
+	// Window is how long after a person wrote free-form messages may go to
+	// them; over it 131047. Who never wrote here is let through: somebody else
+	// may have posted their webhook.
+	Window time.Duration
+}
+
+// MetaLimits returns the limits of an ordinary number.
+func MetaLimits() Limits {
+	return Limits{PerSecond: 80, PairEvery: 6 * time.Second, PairBurst: 45, Window: 24 * time.Hour}
+}
+
+// limiter is GCRA: for the number and for each person, the moment at which the
+// bucket will be full again.
+type limiter struct {
+	limits Limits
+	mu     sync.Mutex
+	number time.Time
+	pairs  map[string]time.Time
+}
+
+func newLimiter(l Limits) *limiter { return &limiter{limits: l, pairs: map[string]time.Time{}} }
+
+// number charges one request to the number and reports whether it may pass.
+func (l *limiter) allowNumber(now time.Time) bool {
+	if l.limits.PerSecond <= 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next, ok := gcra(l.number, now, time.Second/time.Duration(l.limits.PerSecond), l.limits.PerSecond)
+	l.number = next
+	return ok
+}
+
+// allowPair charges one message to one person.
+func (l *limiter) allowPair(to string, now time.Time) bool {
+	if l.limits.PairEvery <= 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const many = 10_000
+	if len(l.pairs) > many { // forget who is back at rest
+		for who, at := range l.pairs {
+			if at.Before(now) {
+				delete(l.pairs, who)
+			}
+		}
+	}
+	next, ok := gcra(l.pairs[to], now, l.limits.PairEvery, max(1, l.limits.PairBurst))
+	l.pairs[to] = next
+	return ok
+}
+
+func gcra(full, now time.Time, every time.Duration, burst int) (time.Time, bool) {
+	if full.Before(now) {
+		full = now
+	}
+	if full.Sub(now) > every*time.Duration(burst-1) {
+		return full, false
+	}
+	return full.Add(every), true
+}

@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Sent is one message that the Graph API accepted.
+type Sent struct {
+	ID   string    `json:"id"`            // the wamid that it was given
+	To   string    `json:"to"`            // digits or user id, as it was asked for
+	Ref  string    `json:"ref,omitempty"` // biz_opaque_callback_data
+	Type string    `json:"type"`
+	Text string    `json:"text,omitempty"` // body, caption or template name
+	At   time.Time `json:"at"`
+}
+
+// Counts are totals since the start; they never forget.
+type Counts struct {
+	Accepted int64 `json:"accepted"` // messages
+	Refused  int64 `json:"refused"`  // answered with an error, or not at all
+	Reads    int64 `json:"reads"`    // read receipts
+	Posted   int64 `json:"posted"`   // webhook posts answered 200
+	Failed   int64 `json:"failed"`   // webhook posts that were not
+	Dropped  int64 `json:"dropped"`  // events that found no room or grew too old
+}
+
+// record keeps the accepted messages: the newest limit of them, in the order of
+// their acceptance, in blocks so that forgetting costs nothing.
+type record struct {
+	mu     sync.Mutex
+	limit  int
+	ring   []Sent
+	next   int // where the next goes once the ring is full
+	counts Counts
+}
+
+func newRecord(limit int) *record { return &record{limit: limit} }
+
+func (r *record) accept(s Sent) (number int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ring) < r.limit {
+		r.ring = append(r.ring, s)
+	} else {
+		r.ring[r.next] = s
+		r.next = (r.next + 1) % r.limit
+	}
+	r.counts.Accepted++
+	return r.counts.Accepted
+}
+
+func (r *record) count(f func(*Counts)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.counts)
+}
+
+// Sent returns the accepted messages that are still kept, oldest first.
+func (s *Server) Sent() []Sent {
+	r := s.record
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Sent, 0, len(r.ring))
+	all = append(all, r.ring[r.next:]...)
+	return append(all, r.ring[:r.next]...)
+}
+
+// SentTo returns what was accepted for one recipient, oldest first.
+func (s *Server) SentTo(to string) []Sent {
+	var some []Sent
+	for _, m := range s.Sent() {
+		if m.To == to {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
+// Counts returns the totals.
+func (s *Server) Counts() Counts {
+	s.record.mu.Lock()
+	defer s.record.mu.Unlock()
+	return s.record.counts
+}
+
+// listSent answers with the totals, how many each recipient got, and the newest
+// messages (limit, 100 by default; to= for one recipient).
+func (s *Server) listSent(w http.ResponseWriter, r *http.Request) {
+	items := s.Sent()
+	per := make(map[string]int)
+	for _, m := range items {
+		per[m.To]++
+	}
+	if to := r.FormValue("to"); to != "" {
+		items = s.SentTo(to)
+	}
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil || limit < 0 {
+		limit = 100
+	}
+	items = items[max(0, len(items)-limit):]
+	writeJSON(w, http.StatusOK, map[string]any{"counts": s.Counts(), "recipients": per, "items": items})
+}

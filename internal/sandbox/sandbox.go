@@ -1,0 +1,207 @@
+// Package sandbox is a fake WhatsApp that a person can believe: a phone on a
+// web page, the Graph API that a router sends through, and the signed webhook
+// that everything a person does goes through. It knows the provider's side of
+// the wire and nothing of ours: what the router decided it learns, like anybody
+// else, from the API over HTTP. It must never reach the real WhatsApp, and all
+// its state is in memory and bounded.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The development identity, as the contract names it.
+const (
+	DevPhoneNumberID = "200000000000002"
+	DevAppSecret     = "test_app_secret_0123456789abcdef"
+	DevVerifyToken   = "sandbox"
+	DevToken         = "sandbox"
+	DevDisplayNumber = "5491100000099"
+)
+
+// Options say who the fake WhatsApp pretends to be and whom it talks to. Only
+// WebhookURL is required; the rest has the development identity as default.
+type Options struct {
+	PhoneNumberID string
+	DisplayNumber string // digits of the business number
+	BusinessName  string // what the phone shows above the chat
+	AppSecret     string // signs the webhook
+	VerifyToken   string // for Handshake
+	Token         string // bearer token that the Graph API asks for
+
+	// WebhookURL returns where to post what people do. It is called for each
+	// post, so that a listener may find its port late.
+	WebhookURL func() string
+	// BaseURL returns the root under which clients reach this server, for the
+	// URLs of media; nil or "" takes the host of the request that asks.
+	BaseURL func() string
+
+	// APIBase is the root of the router's API for the page, such as /api/v1 or
+	// a whole URL; "" means that there is none to ask, and the page says so.
+	APIBase string
+	APIKey  string
+	// Reasons gives the sentence of each reason code, for people.
+	Reasons map[string]string
+
+	// Cast are the people whose phones exist from the start; nil takes four.
+	Cast []Person
+	// Record is how many accepted messages Sent keeps; 0 means 10,000.
+	Record int
+	// NoStatuses accepts messages without ever reporting their fate.
+	NoStatuses bool
+	// NoFaults ignores magic numbers and words.
+	NoFaults bool
+	// NoPhones keeps no chats for numbers that are not in the cast, and tells
+	// no page: for load.
+	NoPhones bool
+	// Limits of the number; the zero Limits are none. See MetaLimits.
+	Limits Limits
+
+	MediaTTL time.Duration // how long a media URL works; 0: 5 min, as Meta's
+	Slow     time.Duration // how long "slow" takes; 0: 5 s
+	Hang     time.Duration // how long "hang" holds a request; 0: 60 s
+	Backoff  time.Duration // first wait before a webhook is posted again; 0: 1 s
+	// Pace stretches or shrinks the waits before statuses; 0: 1, as on a good
+	// connection.
+	Pace float64
+
+	Now        func() time.Time
+	Log        *slog.Logger
+	HTTPClient *http.Client
+}
+
+// Server is the fake WhatsApp.
+type Server struct {
+	opt     Options
+	handler http.Handler
+	page    *page
+	hub     *hub
+	out     *outbox
+	record  *record
+	media   *shelf
+	limits  *limiter
+	log     *slog.Logger
+
+	mu     sync.Mutex // guards the phones, everything in them, and webhooks
+	phones *phones
+	// webhooks are the newest posts, for the page.
+	webhooks  []webhookView
+	webhookNo int64
+
+	done chan struct{} // closed when Run ends: ends the event streams
+	once sync.Once
+}
+
+// New makes a Server. Serve its Handler and keep Run running: Handler accepts,
+// Run delivers.
+func New(o Options) (*Server, error) {
+	if o.WebhookURL == nil {
+		return nil, errors.New("sandbox: WebhookURL is missing")
+	}
+	setDefaults(&o)
+	page, err := newPage()
+	if err != nil {
+		return nil, fmt.Errorf("sandbox page: %w", err)
+	}
+	s := &Server{
+		opt:    o,
+		page:   page,
+		hub:    newHub(),
+		record: newRecord(o.Record),
+		media:  newShelf(o.MediaTTL, []byte(o.AppSecret)),
+		limits: newLimiter(o.Limits),
+		log:    o.Log,
+		phones: newPhones(o.Cast),
+		done:   make(chan struct{}),
+	}
+	s.out = newOutbox(o, s.envelope)
+	s.out.report = s.webhookDone
+	s.handler = s.routes()
+	return s, nil
+}
+
+func setDefaults(o *Options) {
+	def(&o.PhoneNumberID, DevPhoneNumberID)
+	def(&o.DisplayNumber, DevDisplayNumber)
+	def(&o.BusinessName, "PSI Visión")
+	def(&o.AppSecret, DevAppSecret)
+	def(&o.VerifyToken, DevVerifyToken)
+	def(&o.Token, DevToken)
+	def(&o.Record, 10_000)
+	def(&o.MediaTTL, 5*time.Minute)
+	def(&o.Slow, 5*time.Second)
+	def(&o.Hang, time.Minute)
+	def(&o.Backoff, time.Second)
+	def(&o.Pace, 1)
+	if o.Cast == nil {
+		o.Cast = DefaultCast()
+	}
+	if o.BaseURL == nil {
+		o.BaseURL = func() string { return "" }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{
+			Timeout:   10 * time.Second,
+			Transport: &http.Transport{MaxIdleConnsPerHost: posters, MaxConnsPerHost: 4 * posters, IdleConnTimeout: time.Minute},
+		}
+	}
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Handler serves /sandbox: the page, the Graph API below /sandbox/graph, and
+// what the page uses.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+func (s *Server) routes() http.Handler {
+	graph := http.NewServeMux()
+	graph.HandleFunc("POST /sandbox/graph/{version}/{node}/messages", s.graphMessages)
+	graph.HandleFunc("POST /sandbox/graph/{version}/{node}/media", s.graphUpload)
+	graph.HandleFunc("GET /sandbox/graph/{version}/{node}", s.graphNode)
+	graph.HandleFunc("DELETE /sandbox/graph/{version}/{node}", s.graphDelete)
+	graph.HandleFunc("/sandbox/graph/", s.graphUnknown)
+
+	faces := http.NewServeMux()
+	faces.HandleFunc("GET /sandbox", s.servePage)
+	faces.HandleFunc("GET /sandbox/{$}", s.servePage)
+	faces.HandleFunc("GET /sandbox/assets/{name}", s.serveAsset)
+	faces.HandleFunc("GET /sandbox/events", s.serveEvents)
+	faces.HandleFunc("GET /sandbox/phones", s.listPhones)
+	faces.HandleFunc("POST /sandbox/phones", s.addPhone)
+	faces.HandleFunc("GET /sandbox/phones/{id}", s.showPhone)
+	faces.HandleFunc("POST /sandbox/phones/{id}/messages", s.personWrites)
+	faces.HandleFunc("POST /sandbox/phones/{id}/files", s.personSendsFile)
+	faces.HandleFunc("POST /sandbox/phones/{id}/seen", s.personLooks)
+	faces.HandleFunc("DELETE /sandbox/phones/{id}/messages", s.clearPhone)
+	faces.HandleFunc("GET /sandbox/files/{id}", s.serveFile)
+	faces.HandleFunc("GET /sandbox/webhooks", s.listWebhooks)
+	faces.HandleFunc("GET /sandbox/sent", s.listSent)
+	faces.HandleFunc("POST /sandbox/handshake", s.tryHandshake)
+
+	// Pages of other origins may not press our buttons; programs with a bearer
+	// token may come from anywhere.
+	guarded := http.NewCrossOriginProtection().Handler(faces)
+
+	all := http.NewServeMux()
+	all.Handle("/sandbox/graph/", graph)
+	all.HandleFunc("GET /sandbox/lookaside/", s.lookaside)
+	all.Handle("/sandbox", guarded)
+	all.Handle("/sandbox/", guarded)
+	return all
+}

@@ -1,0 +1,210 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"time"
+)
+
+const (
+	statusSent      = "sent"
+	statusDelivered = "delivered"
+	statusRead      = "read"
+	statusFailed    = "failed"
+)
+
+// WhatsApp promises no order and no "exactly once", so now and then we break
+// both: counted, not random, so that a test sees each case. The numbers are
+// primes for the cases to meet.
+const (
+	repeatEvery = 5  // this message's delivered comes twice
+	swapEvery   = 7  // read comes before delivered
+	skipEvery   = 11 // delivered never comes: the chat was open
+)
+
+// delay is the wait from acceptance to a status.
+func (s *Server) delay(status string) time.Duration {
+	wait := map[string]time.Duration{
+		statusSent: 120 * time.Millisecond, statusDelivered: 450 * time.Millisecond,
+		statusRead: 1100 * time.Millisecond, statusFailed: 450 * time.Millisecond,
+	}[status]
+	return time.Duration(float64(wait) * s.opt.Pace)
+}
+
+// promise plans the statuses of an accepted message. It is read when a person
+// looks at the phone; nobody looks at a guest's, so it reads by itself.
+func (s *Server) promise(id string, req sendRequest, person Person, number int64, broken *fault) {
+	if s.opt.NoStatuses {
+		return
+	}
+	now := s.opt.Now()
+	start := time.Now()
+	plan := func(status string, wait time.Duration, problem *wireError) *parcel {
+		return s.statusParcel(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), problem)
+	}
+	list := []*parcel{plan(statusSent, s.delay(statusSent), nil)}
+	switch {
+	case broken != nil && broken.status != nil:
+		list = append(list, plan(statusFailed, s.delay(statusFailed), broken.status))
+	case req.Type == "reaction": // only ever sent
+	default:
+		delivered := plan(statusDelivered, s.delay(statusDelivered), nil)
+		delivered.repeat = number%repeatEvery == 0
+		reads := s.readsItself(person)
+		switch {
+		case reads && number%skipEvery == 0:
+			list = append(list, plan(statusRead, s.delay(statusDelivered), nil))
+		case reads && number%swapEvery == 0:
+			delivered.due = start.Add(s.delay(statusRead))
+			list = append(list, plan(statusRead, s.delay(statusDelivered), nil), delivered)
+		case reads:
+			list = append(list, delivered, plan(statusRead, s.delay(statusRead), nil))
+		default:
+			list = append(list, delivered)
+		}
+	}
+	s.post(list...)
+}
+
+func (s *Server) readsItself(person Person) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.phones.byID[person.ID]
+	return p == nil || p.guest
+}
+
+func (s *Server) statusParcel(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *parcel {
+	w := wireStatus{
+		ID: id, Status: status, Timestamp: seconds(at), RecipientID: person.Phone, RecipientUserID: person.UserID, Opaque: opaque,
+	}
+	p := &parcel{due: due, id: id, tick: status}
+	switch status {
+	case statusFailed: // Meta names neither the contact nor the user id here
+		w.RecipientUserID = ""
+		w.Errors = []wireError{*problem}
+	case statusRead:
+		p.contact = contactOf(person)
+	default:
+		p.contact = contactOf(person)
+		w.Pricing = &wirePricing{Model: "PMP", Type: "free_customer_service", Category: "service"}
+	}
+	if status != statusDelivered && status != statusRead && p.contact != nil {
+		p.contact.Profile.Username = "" // only these two carry it
+	}
+	p.status = plain(w)
+	return p
+}
+
+// look reports everything unread of a phone as read: its person looked at it.
+func (s *Server) look(p *phone) {
+	if p.unread = 0; s.opt.NoStatuses {
+		return
+	}
+	now, start := s.opt.Now(), time.Now()
+	var list []*parcel
+	for _, m := range p.messages {
+		if m.From != fromBusiness || p.guest || tickRank(m.Tick) >= tickRank(tickRead) || m.looked {
+			continue
+		}
+		m.looked = true
+		wait := s.delay(statusRead) - now.Sub(time.UnixMilli(m.At)) // after delivered
+		wait = max(wait, s.delay(statusSent))
+		list = append(list, s.statusParcel(m.ID, m.ref, statusRead, p.Person, now.Add(wait), start.Add(wait), nil))
+	}
+	s.post(list...)
+}
+
+func (s *Server) post(list ...*parcel) {
+	if err := s.out.add(list...); err != nil {
+		s.record.count(func(c *Counts) { c.Dropped += int64(len(list)) })
+		s.log.Warn("sandbox events dropped", "events", len(list), "err", err)
+	}
+}
+
+// webhookDone shows what became of a post: ticks on the phone, and a line in
+// the log of webhooks.
+func (s *Server) webhookDone(res result) {
+	s.record.count(func(c *Counts) {
+		if res.ok() {
+			c.Posted++
+		} else {
+			c.Failed++
+		}
+	})
+	if !res.ok() {
+		s.log.Debug("webhook was not taken", "code", res.code, "err", res.err, "events", len(res.parcels))
+	}
+	if s.opt.NoPhones && s.hub.idle() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logWebhook(res)
+	if !res.ok() {
+		return
+	}
+	for _, parcel := range res.parcels {
+		tick := parcel.tick
+		if parcel.message != nil {
+			tick = tickDelivered
+		}
+		s.tickUp(parcel.id, tick)
+	}
+}
+
+func (s *Server) tickUp(id, tick string) {
+	for _, p := range s.phones.order {
+		m := p.byID[id]
+		if m == nil {
+			continue
+		}
+		if tickRank(tick) > tickRank(m.Tick) {
+			m.Tick = tick
+			s.tell("tick", map[string]any{"phone": p.view(), "ids": []string{id}, "tick": tick})
+		}
+		return
+	}
+}
+
+// webhookView is one post, for the page.
+type webhookView struct {
+	At     int64           `json:"at"`
+	What   string          `json:"what"` // message or statuses
+	Count  int             `json:"count"`
+	Code   int             `json:"code,omitempty"`
+	Took   float64         `json:"took_ms"`
+	Error  string          `json:"error,omitempty"`
+	Try    int             `json:"try"`
+	Body   json.RawMessage `json:"body,omitempty"`
+	Ticks  []string        `json:"ticks,omitempty"`
+	Number int64           `json:"number"`
+}
+
+const (
+	maxWebhooks = 40
+	maxShown    = 8 << 10
+)
+
+func (s *Server) logWebhook(res result) {
+	s.webhookNo++
+	v := webhookView{
+		At: s.opt.Now().UnixMilli(), What: "message", Count: len(res.parcels), Code: res.code, Number: s.webhookNo,
+		Took: float64(res.took.Microseconds()) / 1000, Try: res.parcels[0].tries,
+	}
+	if res.err != nil {
+		v.Error = res.err.Error()
+	}
+	if res.parcels[0].status != nil {
+		v.What = "statuses"
+		for _, p := range res.parcels[:min(len(res.parcels), 5)] {
+			v.Ticks = append(v.Ticks, p.tick)
+		}
+	}
+	if len(res.body) <= maxShown {
+		v.Body = res.body
+	}
+	s.webhooks = append(s.webhooks, v)
+	if len(s.webhooks) > maxWebhooks {
+		s.webhooks = s.webhooks[len(s.webhooks)-maxWebhooks:]
+	}
+	s.tell("webhook", v)
+}

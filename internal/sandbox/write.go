@@ -1,0 +1,312 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Input is something that a person does with their phone.
+type Input struct {
+	// Type is text, reply, reaction, media, location, contact, poll (which
+	// WhatsApp delivers as unsupported) or number (the person changes theirs).
+	Type string `json:"type"`
+	Text string `json:"text,omitempty"` // or the caption of media
+	// Quoted is the message that is answered, tapped or reacted to.
+	Quoted string `json:"quoted,omitempty"`
+	// Reply is the id of the tapped row or button of Quoted.
+	Reply string `json:"reply,omitempty"`
+	Emoji string `json:"emoji,omitempty"`
+	// Sample names a file of ours to send: image, audio, document or sticker.
+	Sample string `json:"sample,omitempty"`
+	// AgeSeconds makes WhatsApp deliver it that late.
+	AgeSeconds int `json:"age_seconds,omitempty"`
+	// Repeat makes WhatsApp deliver it twice.
+	Repeat bool `json:"repeat,omitempty"`
+	// File is the person's own file.
+	File *Upload `json:"-"`
+	root string  // for the URL of media
+}
+
+// Upload is a file that a person sends.
+type Upload struct {
+	Name, MIME string
+	Data       []byte
+	Voice      bool
+}
+
+// ErrUnknown means that there is no such phone, message or option.
+var ErrUnknown = errors.New("not found")
+
+var (
+	errEmpty = errors.New("no hay nada para mandar")
+	errType  = errors.New("tipo de mensaje desconocido")
+)
+
+const maxTyped = 65_536 // what WhatsApp lets a person type
+
+// Write makes somebody of the cast (by id, phone or user id) do something. It
+// returns the message as it is on their phone; the webhook follows from Run.
+func (s *Server) Write(who string, in Input) (Message, error) {
+	now := s.opt.Now()
+	sentAt := now.Add(-time.Duration(max(0, in.AgeSeconds)) * time.Second)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.phoneOf(who)
+	if p == nil {
+		return Message{}, ErrUnknown
+	}
+	m := &Message{ID: wamid(digitsOr(p.Person, "0"), true), From: fromPerson, Quoted: in.Quoted, At: sentAt.UnixMilli(), Tick: tickSent}
+	extra, err := s.compose(p, in, m)
+	if err != nil {
+		return Message{}, err
+	}
+	sender := p.Person
+	wire := wireMessage{From: sender.Phone, FromUserID: sender.UserID, ID: m.ID, Timestamp: seconds(sentAt), Type: m.Type}
+	if in.Quoted != "" && m.Type != "reaction" {
+		wire.Context = &wireContext{From: s.opt.DisplayNumber, ID: in.Quoted}
+		if quoted := p.byID[in.Quoted]; quoted != nil && quoted.From == fromPerson {
+			wire.Context.From = sender.Phone
+		}
+	}
+	event := &parcel{due: time.Now(), lane: p.ID, contact: contactOf(sender), id: m.ID, repeat: in.Repeat}
+	if m.Type == "system" { // comes without contacts, from the old number
+		event.contact = nil
+		wire.FromUserID = ""
+	}
+	body := map[string]any{m.Type: m.Body}
+	maps.Copy(body, extra)
+	event.message = wire.withBody(body)
+	if err := s.out.add(event); err != nil {
+		return Message{}, err
+	}
+	if p.used = now; sentAt.After(p.lastWrote) {
+		p.lastWrote = sentAt
+	}
+	if broken, times := faultIn(in.Text); broken != nil && !s.opt.NoFaults {
+		p.armed, p.armedFor = broken, times
+	}
+	if m.Type == "reaction" {
+		s.react(p, fromPerson, in.Quoted, in.Emoji)
+		return *m, nil
+	}
+	if m.Type == "system" {
+		s.renumber(p)
+	}
+	p.add(m)
+	s.tell("message", map[string]any{"phone": p.view(), "message": m})
+	return *m, nil
+}
+
+// compose fills type and body; extra are fields of the message beside them.
+func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, err error) {
+	m.Type = in.Type
+	switch in.Type {
+	case "text":
+		if strings.TrimSpace(in.Text) == "" || utf8.RuneCountInString(in.Text) > maxTyped {
+			return nil, errEmpty
+		}
+		m.Body = map[string]string{"body": in.Text}
+	case "reply":
+		return nil, tapped(p.byID[in.Quoted], in.Reply, m)
+	case "reaction":
+		if p.byID[in.Quoted] == nil {
+			return nil, ErrUnknown
+		}
+		reaction := map[string]string{"message_id": in.Quoted}
+		if in.Emoji != "" {
+			reaction["emoji"] = in.Emoji
+		}
+		m.Body = reaction
+	case "media":
+		return nil, s.attach(in, m)
+	case "location":
+		m.Body = map[string]any{"latitude": -34.6037, "longitude": -58.3816, "name": "Obelisco", "address": "Av. 9 de Julio, CABA"}
+	case "contact":
+		m.Type = "contacts"
+		card := map[string]any{"phones": []any{map[string]string{"phone": "+" + digitsOr(p.Person, "5491155550003"), "wa_id": digitsOr(p.Person, "5491155550003"), "type": "CELL"}}}
+		if in.Quoted != "" { // the answer to a request for the number
+			card["origin"] = "contact_request"
+		} else {
+			card["name"] = map[string]string{"formatted_name": p.Name, "first_name": p.Name}
+		}
+		m.Body = []any{card}
+	case "poll":
+		m.Type = "unsupported"
+		m.Body = map[string]string{"type": "poll_creation"}
+		extra = map[string]any{"errors": []wireError{{
+			Code: 131051, Title: "Message type unknown", Message: "Message type unknown",
+			ErrorData: map[string]string{"details": "Message type is currently not supported."},
+		}}}
+	case "number":
+		if p.Phone == "" {
+			return nil, errType
+		}
+		m.Type = "system"
+		next := renumbered(p.Person)
+		m.Body = map[string]string{
+			"body": "User " + p.Name + " changed from " + p.Phone + " to " + next.Phone,
+			"type": "user_changed_number", "wa_id": next.Phone, "user_id": next.UserID, "previous_user_id": p.UserID,
+		}
+	default:
+		return nil, errType
+	}
+	return extra, nil
+}
+
+// tapped makes the answer to a tap on a row, a button or a template's button.
+func tapped(quoted *Message, reply string, m *Message) error {
+	if quoted == nil || quoted.From != fromBusiness {
+		return ErrUnknown
+	}
+	body, _ := quoted.Body.(json.RawMessage)
+	m.Type = "interactive"
+	switch quoted.Type {
+	case "interactive":
+		var i interactive
+		if json.Unmarshal(body, &i) != nil {
+			return ErrUnknown
+		}
+		for _, b := range i.Action.Buttons {
+			if b.Reply.ID == reply {
+				m.Body = map[string]any{"type": "button_reply", "button_reply": map[string]string{"id": reply, "title": b.Reply.Title}}
+				return nil
+			}
+		}
+		for _, section := range i.Action.Sections {
+			for _, row := range section.Rows {
+				if row.ID != reply {
+					continue
+				}
+				answer := map[string]string{"id": reply, "title": row.Title}
+				if row.Description != "" {
+					answer["description"] = row.Description
+				}
+				m.Body = map[string]any{"type": "list_reply", "list_reply": answer}
+				return nil
+			}
+		}
+	case "template":
+		var t struct {
+			Components []struct {
+				SubType    string `json:"sub_type"`
+				Parameters []struct{ Payload string }
+			}
+		}
+		if json.Unmarshal(body, &t) != nil {
+			return ErrUnknown
+		}
+		for _, c := range t.Components {
+			if c.SubType == "quick_reply" && len(c.Parameters) > 0 && c.Parameters[0].Payload == reply {
+				m.Type = "button"
+				m.Body = map[string]string{"payload": reply, "text": reply}
+				return nil
+			}
+		}
+	}
+	return ErrUnknown
+}
+
+func (s *Server) attach(in Input, m *Message) error {
+	up := in.File
+	if up == nil {
+		sample, err := s.page.sample(in.Sample)
+		if err != nil {
+			return err
+		}
+		up = &sample
+	}
+	f := s.media.put(up.Name, up.MIME, up.Data, s.opt.Now().Add(keepFromWA))
+	media := s.inboundMedia(f, in.root)
+	major, _, _ := strings.Cut(up.MIME, "/")
+	switch major {
+	case "image", "audio", "video":
+		m.Type = major
+	default:
+		m.Type = "document"
+	}
+	if in.Sample == "sticker" {
+		m.Type = "sticker"
+		media["animated"] = false
+	}
+	switch m.Type {
+	case "audio":
+		media["voice"] = up.Voice
+	case "document":
+		media["filename"] = up.Name
+	}
+	if in.Text != "" && m.Type != "audio" && m.Type != "sticker" {
+		media["caption"] = in.Text
+	}
+	m.Body = media
+	return nil
+}
+
+// react shows a reaction under its message. The lock is held.
+func (s *Server) react(p *phone, from, target, emoji string) {
+	m := p.byID[target]
+	if m == nil {
+		return
+	}
+	if m.Reactions == nil {
+		m.Reactions = map[string]string{}
+	}
+	if m.Reactions[from] = emoji; emoji == "" {
+		delete(m.Reactions, from)
+	}
+	s.tell("message", map[string]any{"phone": p.view(), "message": m})
+}
+
+// renumbered is the person after a change of number: WhatsApp gives a new user
+// id with it.
+func renumbered(p Person) Person {
+	next := []byte(p.Phone)
+	for i := len(next) - 1; i >= 0; i-- { // add one thousand, so that no neighbour is met
+		if i > len(next)-4 {
+			continue
+		}
+		if next[i]++; next[i] <= '9' {
+			break
+		}
+		next[i] = '0'
+	}
+	p.Phone = string(next)
+	if p.UserID != "" {
+		p.UserID += "7"
+	}
+	return p
+}
+
+func (s *Server) renumber(p *phone) {
+	delete(s.phones.byRef, canonical(p.Phone))
+	delete(s.phones.byRef, p.UserID)
+	p.Person = renumbered(p.Person)
+	s.phones.byRef[canonical(p.Phone)] = p
+	if p.UserID != "" {
+		s.phones.byRef[p.UserID] = p
+	}
+}
+
+// phoneOf finds a phone by id, number or user id. The lock is held.
+func (s *Server) phoneOf(who string) *phone {
+	if p := s.phones.byID[who]; p != nil {
+		return p
+	}
+	if p := s.phones.byRef[who]; p != nil {
+		return p
+	}
+	if digits := digitsOnly(who); digits != "" {
+		return s.phones.byRef[canonical(digits)]
+	}
+	return nil
+}
+
+func digitsOr(p Person, otherwise string) string {
+	if p.Phone != "" {
+		return p.Phone
+	}
+	return otherwise
+}
