@@ -16,6 +16,8 @@ type Flow struct {
 	Policies Policies
 	// MenuOrder lists the menu ids as they stand in the file.
 	MenuOrder []string
+	// LineOrder lists the line ids as they stand in the file.
+	LineOrder []string
 	// AreaOrder lists the area ids as they stand in the file.
 	AreaOrder []string
 	// Codes maps every option's code to the menu and option that own it.
@@ -78,7 +80,7 @@ const (
 // Menu is one question with its options.
 type Menu struct {
 	ID      string
-	Parent  string // the menu that "back" leads to; "" for a start menu
+	Parent  string // the menu that "back" leads to; "" for the first start menu
 	Style   Style  // never StyleAuto after parsing
 	Text    string
 	Footer  string
@@ -138,10 +140,11 @@ func (f *Flow) Start(line string) *Menu {
 
 // DefaultStart is the id of the menu for lines that the flow does not name.
 func (f *Flow) DefaultStart() string {
-	for _, id := range f.MenuOrder {
-		if f.Menus[id].Parent == "" {
-			return id
-		}
+	if len(f.LineOrder) > 0 {
+		return f.Lines[f.LineOrder[0]].Start
+	}
+	if len(f.MenuOrder) > 0 {
+		return f.MenuOrder[0]
 	}
 	return ""
 }

@@ -43,8 +43,12 @@ func Normalize(s string) string {
 			}
 		}
 	}
-	if words.Len() > 0 {
-		return words.String()
+	word := words.String()
+	if word == "" {
+		word = emoji.String()
 	}
-	return emoji.String()
+	if len(word) > longestWord { // decomposed text can grow
+		return ""
+	}
+	return word
 }

@@ -1,0 +1,192 @@
+package flow
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// What WhatsApp refuses, in UTF-16 units where it counts characters: emoji weigh
+// two, which is the safe reading of its limits.
+const (
+	mostRows        = 10
+	mostButtons     = 3
+	mostRowTitle    = 24
+	mostButtonTitle = 20
+	mostDescription = 72
+	mostFooter      = 60
+	mostBody        = 1024
+	mostText        = 4096
+)
+
+// linter checks a flow that was read. It also resolves what depends on the
+// whole: styles, parents and the table of codes.
+type linter struct {
+	*reader
+	f *Flow
+}
+
+func (l *linter) lint() {
+	l.lintLines()
+	l.lintAreas()
+	l.lintTexts()
+	if len(l.f.Menus) == 0 {
+		l.errorf("menus", `menus are missing; write menus: {principal: {text: "¡Hola!", options: [%s]}}`, exampleOption)
+	}
+	for _, id := range l.f.MenuOrder {
+		l.lintMenu(l.f.Menus[id])
+	}
+	l.lintPolicies()
+	l.lintWords()
+	l.lintGraph()
+}
+
+var idShape = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+
+func (l *linter) lintLines() {
+	if len(l.f.Lines) == 0 {
+		l.errorf("lines", "no line says where conversations start; write lines: {wsp4: {start: %s}}", l.aMenu())
+	}
+	for _, id := range l.f.LineOrder {
+		path := "lines." + id
+		if !idShape.MatchString(id) {
+			l.errorf(path, "line id %q may hold only a-z, 0-9, _ and -; write %q", id, slug(id))
+		}
+		switch start := l.f.Lines[id].Start; {
+		case start == "":
+			l.errorf(path, "line %s has no start; write start: %s", id, l.aMenu())
+		case l.f.Menus[start] == nil:
+			l.errorf(path+".start", "line %s starts in the menu %q, which does not exist%s", id, start, didYouMean(start, l.f.MenuOrder))
+		}
+	}
+}
+
+func (l *linter) aMenu() string {
+	if len(l.f.MenuOrder) > 0 {
+		return l.f.MenuOrder[0]
+	}
+	return "principal"
+}
+
+func (l *linter) lintAreas() {
+	if len(l.f.Areas) == 0 {
+		l.errorf("areas", "no area can take a conversation; write areas: {admin: {name: Administración}}")
+	}
+	owner := make(map[string]string)
+	for _, id := range l.f.AreaOrder {
+		a, path := l.f.Areas[id], "areas."+id
+		if !idShape.MatchString(id) {
+			l.errorf(path, "area id %q may hold only a-z, 0-9, _ and -; write %q", id, slug(id))
+		}
+		if a.Name == "" {
+			l.errorf(path, "area %s has no name; write name: what people read, for example %q", id, titleCase(id))
+		}
+		for i, known := range append([]string{id}, a.Aliases...) {
+			at := path
+			if i > 0 {
+				at = path + ".aliases." + strconv.Itoa(i-1)
+			}
+			word := Normalize(known)
+			if other, taken := owner[word]; taken && other != id {
+				l.errorf(at, "%q already names the area %s; keep it in one", known, other)
+			}
+			owner[word] = id
+		}
+		if a.Expected == "" && strings.Contains(l.f.Texts.HandedOff+l.f.Texts.Transferred, "{expected}") {
+			l.warnf(path, `area %s does not say when it answers; write expected: "1 a 2 h hábiles"`, id)
+		}
+	}
+}
+
+// lintPolicies checks where people go who ask for a person.
+func (l *linter) lintPolicies() {
+	area := l.f.Policies.OfferArea
+	if _, ok := l.f.Areas[area]; !ok && len(l.f.Areas) > 0 {
+		l.errorf("policies.offer_area", "policies.offer_area is %q, which is no area%s", area, didYouMean(area, l.f.AreaOrder))
+	}
+}
+
+var placeholder = regexp.MustCompile(`\{[\p{L}\p{N}_ .-]*\}`)
+
+func (l *linter) lintTexts() {
+	t := l.f.Texts
+	confirmation := []string{"{area}", "{ticket}", "{expected}"}
+	l.placeholders("texts.handed_off", t.HandedOff, confirmation)
+	l.placeholders("texts.transferred", t.Transferred, confirmation)
+	for _, s := range []struct {
+		key, text string
+		required  bool
+		most      int
+	}{
+		{"handed_off", t.HandedOff, true, mostText - 100}, // room for name, ticket and time
+		{"transferred", t.Transferred, false, mostText - 100},
+		{"invalid", t.Invalid, true, mostText},
+		{"offer_person", t.OfferPerson, true, mostBody},
+		{"offer_yes", t.OfferYes, true, mostButtonTitle},
+		{"offer_no", t.OfferNo, true, mostButtonTitle},
+		{"stale_reply", t.StaleReply, true, mostText},
+		{"unsupported", t.Unsupported, true, mostText},
+		{"courtesy", t.Courtesy, false, mostText},
+		{"menu_button", t.MenuButton, true, mostButtonTitle},
+		{"window_reopen", t.WindowReopen, false, mostText},
+		{"closed", t.Closed, false, mostText},
+	} {
+		path := "texts." + s.key
+		if s.required && s.text == "" {
+			l.errorf(path, "texts.%s is empty; write a sentence, or leave the key out for the usual one", s.key)
+		}
+		l.fits(path, s.text, s.most)
+		if s.key != "handed_off" && s.key != "transferred" {
+			l.placeholders(path, s.text, nil)
+		}
+	}
+	if t.OfferYes != "" && Normalize(t.OfferYes) == Normalize(t.OfferNo) {
+		l.errorf("texts.offer_no", "the two buttons of the offer say the same; write different words")
+	}
+	if t.HandedOff != "" && !strings.Contains(t.HandedOff, "{ticket}") {
+		l.warnf("texts.handed_off", "people do not learn their number; write {ticket} somewhere in it")
+	}
+}
+
+// placeholders refuses {words} that nobody replaces.
+func (l *linter) placeholders(path, text string, known []string) {
+	for _, p := range placeholder.FindAllString(text, -1) {
+		switch {
+		case slices.Contains(known, p):
+		case len(known) == 0:
+			l.errorf(path, "%s would be shown as it is: nothing is replaced in this text; write it out", p)
+		default:
+			l.errorf(path, "unknown placeholder %s%s", p, didYouMean(p, known))
+		}
+	}
+}
+
+// fits checks a limit of WhatsApp.
+func (l *linter) fits(path, text string, most int) {
+	if n := units(text); n > most {
+		l.errorf(path, "%s has %d characters and WhatsApp takes %d; write %d fewer (an emoji counts two)", path, n, most, n-most)
+	}
+}
+
+// units counts a text as WhatsApp may: in UTF-16.
+func units(s string) int { return len(utf16.Encode([]rune(s))) }
+
+func slug(s string) string {
+	s = strings.ReplaceAll(Normalize(s), " ", "_")
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+func titleCase(s string) string {
+	if s == "" {
+		return s
+	}
+	r := []rune(s)
+	return strings.ToUpper(string(r[0])) + string(r[1:])
+}

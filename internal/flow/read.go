@@ -1,0 +1,168 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader turns YAML nodes into values and remembers where each stood, so that
+// every later check can say where to look. Its methods never fail: they note a
+// problem and go on with the zero value.
+type reader struct {
+	file     string
+	at       map[string]position // by path: menus.admin.options.0.title
+	problems Problems
+}
+
+type position struct{ line, column int }
+
+// field is one entry of a mapping.
+type field struct {
+	key   string
+	path  string
+	value *yaml.Node
+}
+
+func (r *reader) note(severity Severity, at position, format string, args ...any) {
+	r.problems = append(r.problems, Problem{
+		File: r.file, Line: at.line, Column: at.column, Severity: severity, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// errorf notes an error at a path, or where the nearest part of it stands that
+// is in the file.
+func (r *reader) errorf(path, format string, args ...any) {
+	r.note(SeverityError, r.where(path), format, args...)
+}
+
+func (r *reader) warnf(path, format string, args ...any) {
+	r.note(SeverityWarning, r.where(path), format, args...)
+}
+
+func (r *reader) where(path string) position {
+	for {
+		if at, ok := r.at[path]; ok {
+			return at
+		}
+		dot := strings.LastIndexByte(path, '.')
+		if dot < 0 {
+			return position{1, 1}
+		}
+		path = path[:dot]
+	}
+}
+
+// open follows an alias and notes where the value stands.
+func (r *reader) open(path string, n *yaml.Node) *yaml.Node {
+	r.at[path] = position{n.Line, n.Column}
+	for range 8 { // an alias of an alias of …: nobody writes that by hand
+		if n.Kind != yaml.AliasNode || n.Alias == nil {
+			break
+		}
+		n = n.Alias
+	}
+	return n
+}
+
+// fields reads a mapping. With known keys, others are errors.
+func (r *reader) fields(path string, n *yaml.Node, example string, known ...string) []field {
+	n = r.open(path, n)
+	if empty(n) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		r.errorf(path, "%s must be a mapping; write %s", name(path), example)
+		return nil
+	}
+	var list []field
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		at := position{key.Line, key.Column}
+		switch line, twice := seen[key.Value]; {
+		case key.Kind != yaml.ScalarNode:
+			r.note(SeverityError, at, "a key of %s must be a plain word", name(path))
+		case twice:
+			r.note(SeverityError, at, "%q is here twice (first on line %d); keep one", key.Value, line)
+		case len(known) > 0 && !slices.Contains(known, key.Value):
+			r.note(SeverityError, at, "unknown key %q in %s%s", key.Value, name(path), didYouMean(key.Value, known))
+		default:
+			list = append(list, field{key: key.Value, path: join(path, key.Value), value: n.Content[i+1]})
+		}
+		seen[key.Value] = key.Line
+	}
+	return list
+}
+
+// text reads a string; numbers are taken as they are written.
+func (r *reader) text(path string, n *yaml.Node) string {
+	n = r.open(path, n)
+	if n.Kind != yaml.ScalarNode {
+		r.errorf(path, "%s must be a text; write it in quotes", name(path))
+		return ""
+	}
+	if empty(n) {
+		return ""
+	}
+	return strings.TrimSpace(n.Value)
+}
+
+// texts reads a list of strings; a single one may stand without brackets.
+func (r *reader) texts(path string, n *yaml.Node) []string {
+	n = r.open(path, n)
+	switch {
+	case empty(n):
+		return []string{}
+	case n.Kind == yaml.ScalarNode:
+		return []string{r.text(path, n)}
+	case n.Kind != yaml.SequenceNode:
+		r.errorf(path, "%s must be a list; write [one, two]", name(path))
+		return nil
+	}
+	list := make([]string, 0, len(n.Content))
+	for i, item := range n.Content {
+		list = append(list, r.text(join(path, strconv.Itoa(i)), item))
+	}
+	return list
+}
+
+func (r *reader) flag(path string, n *yaml.Node) bool {
+	n = r.open(path, n)
+	switch n.Value {
+	case "true", "false":
+		return n.Value == "true"
+	}
+	r.errorf(path, "%s must be true or false", name(path))
+	return false
+}
+
+func (r *reader) number(path string, n *yaml.Node, least, most int) int {
+	n = r.open(path, n)
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || v < least || v > most {
+		r.errorf(path, "%s must be a number from %d to %d", name(path), least, most)
+		return least
+	}
+	return v
+}
+
+func empty(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// name is how messages call a path.
+func name(path string) string {
+	if path == "" {
+		return "the flow"
+	}
+	return path
+}
