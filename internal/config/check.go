@@ -1,0 +1,287 @@
+package config
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones must exist on machines without a zone database
+)
+
+var (
+	lineID   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	digits   = regexp.MustCompile(`^[0-9]{1,32}$`)
+	alpha2   = regexp.MustCompile(`^[A-Z]{2}$`)
+	keyParts = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._-]{0,63}$`)
+)
+
+// check looks at the values together.
+func (d *decoder) check(c *Config) {
+	d.refused(c)
+	loopback := d.listen(c)
+	if c.Insecure && !loopback {
+		d.bad("insecure", "", "is on while listen is reachable from outside", "listen on 127.0.0.1, or give every line its secrets and take insecure out")
+	}
+	if c.Sandbox && !loopback {
+		d.bad("sandbox", "", "is on while listen is reachable from outside; its secrets are public", "listen on 127.0.0.1, or set sandbox: false")
+	}
+	if c.Durability == "replica" && c.RedisURL.Empty() {
+		d.bad("durability", "", "replica needs redis_url: the embedded queue has no replica", "write fsync")
+	}
+	d.link("graph_url", c.GraphURL)
+	c.GraphURL = strings.TrimRight(c.GraphURL, "/")
+	c.DefaultCountry = strings.ToUpper(c.DefaultCountry)
+	if !alpha2.MatchString(c.DefaultCountry) {
+		d.bad("default_country", "", "is no country code", "write two letters, such as AR or UY")
+	}
+	if _, err := time.LoadLocation(c.Timezone); err != nil || c.Timezone == "" {
+		d.bad("timezone", "", "does not exist", "write a name such as America/Argentina/Buenos_Aires or UTC")
+	}
+	if c.DataDir == "" {
+		d.bad("data_dir", "", "is empty", "write a directory, such as ./data or /var/lib/psi-router")
+	}
+	if c.DrainTimeout.D() > 10*time.Minute {
+		d.bad("drain_timeout", "", "is over ten minutes", "write less: service managers kill long before")
+	}
+	d.checkLines(c, c.Insecure && loopback)
+	d.checkKeys(c)
+	d.checkEndpoints(c)
+}
+
+// refused are the keys that need what this version does not have.
+func (d *decoder) refused(c *Config) {
+	v := reflect.ValueOf(c).Elem()
+	for _, f := range fields(v.Type()) {
+		what := f.Tag.Get("refuse")
+		if what == "" || isEmpty(v.FieldByIndex(f.Index)) {
+			continue
+		}
+		d.bad(f.Tag.Get("key"), "", what+" is not in this version", "take it out: the embedded engines need no service")
+	}
+	if !c.RedisURL.Empty() && c.DatabaseURL.Empty() {
+		d.bad("redis_url", "", "needs database_url: a queue for many processes over a store of one loses messages", "set database_url, or take redis_url out")
+	}
+}
+
+func isEmpty(v reflect.Value) bool {
+	if s, ok := v.Interface().(Secret); ok {
+		return s.Empty()
+	}
+	return v.IsZero()
+}
+
+func (d *decoder) listen(c *Config) (loopback bool) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	_, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || bad != nil {
+		d.bad("listen", "", strconv.Quote(printable(c.Listen))+" is no address with a port", "write host:port, such as 127.0.0.1:3002 or :3002")
+		return true // says the least about the rest
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+func (d *decoder) link(key, text string) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		d.bad(key, "", "is no http(s) address", "write one such as https://example.com, without user and password")
+	}
+}
+
+func (d *decoder) checkLines(c *Config, insecure bool) {
+	if len(c.Lines) == 0 {
+		d.bad("lines", "", "holds no line", "add one below lines:, or set sandbox: true to try without WhatsApp")
+	}
+	owner := map[string]string{}
+	for _, id := range sorted(c.Lines) {
+		l := c.Lines[id]
+		path := join("lines", id)
+		type need struct {
+			key    string
+			value  bool
+			secret bool
+		}
+		var needs []need
+		switch l.Provider {
+		case "evolution":
+			needs = []need{
+				{"url", l.URL != "", false},
+				{"instance", l.Instance != "", false},
+				{"api_key", !l.APIKey.Empty(), true},
+				{"secret", !l.Secret.Empty(), true},
+			}
+			if l.URL != "" {
+				d.link(path+".url", l.URL)
+			}
+			if l.Rate == 0 {
+				l.Rate = 1
+			}
+		default:
+			needs = []need{
+				{"phone_number_id", l.PhoneNumberID != "", false},
+				{"token", !l.Token.Empty(), true},
+				{"app_secret", !l.AppSecret.Empty(), true},
+				{"verify_token", !l.VerifyToken.Empty(), true},
+			}
+			if l.Rate == 0 {
+				l.Rate = 80
+			}
+		}
+		for _, n := range needs {
+			if n.value || n.secret && insecure {
+				continue
+			}
+			f, _ := lineField(n.key)
+			d.missing(path, n.key, f.Tag.Get("doc"))
+		}
+		d.unique(owner, l, path)
+	}
+}
+
+// unique refuses two lines that are one number: answers would leave by the
+// wrong one.
+func (d *decoder) unique(owner map[string]string, l *Line, path string) {
+	ref, key := "", "phone_number_id"
+	switch {
+	case l.Provider == "evolution" && l.Instance != "":
+		ref, key = strings.TrimRight(l.URL, "/")+" "+l.Instance, "instance"
+	case l.Provider != "evolution" && l.PhoneNumberID != "":
+		ref = l.PhoneNumberID
+		if !digits.MatchString(ref) {
+			d.bad(path+".phone_number_id", "", "has more than digits in it", "copy the phone number id of the number from Meta's WhatsApp manager; it is not the phone number")
+		}
+	default:
+		return
+	}
+	if other, taken := owner[ref]; taken {
+		d.bad(path+"."+key, "", "is the same as that of "+other, "give each line its own; with one number for two lines, answers leave by the wrong one")
+		return
+	}
+	owner[ref] = path
+}
+
+func lineField(key string) (reflect.StructField, bool) {
+	for _, f := range fields(reflect.TypeFor[Line]()) {
+		if f.Tag.Get("key") == key {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+func (d *decoder) checkKeys(c *Config) {
+	const least = 16
+	for i, k := range c.APIKeys {
+		path := join("api_keys", strconv.Itoa(i))
+		if k.Name != "" && !keyParts.MatchString(k.Name) {
+			d.bad(path+".name", "", "is no possible name", "use letters, digits, space, . _ and -, at most 64")
+		}
+		for _, v := range k.Key.Values() {
+			hash, hashed := strings.CutPrefix(v, "sha256:")
+			raw, err := hex.DecodeString(hash)
+			switch {
+			case hashed && (err != nil || len(raw) != 32):
+				d.bad(path+".key", "", "begins with sha256: and is no such hash", "copy the whole line that psi-router key new prints")
+			case !hashed && len(v) < least && !c.Sandbox && !c.Insecure:
+				d.bad(path+".key", "", "is short enough to be guessed", "make one with psi-router key new")
+			}
+		}
+		d.knownLines(c, path+".lines", k.Lines)
+	}
+}
+
+func (d *decoder) checkEndpoints(c *Config) {
+	names := map[string]bool{}
+	for i, e := range c.Endpoints {
+		path := join("endpoints", strconv.Itoa(i))
+		if e.Name != "" && !lineID.MatchString(e.Name) {
+			d.bad(path+".name", "", "is no possible name", "use lower-case letters, digits, _ and -, at most 32")
+		}
+		if names[e.Name] && e.Name != "" {
+			d.bad(path+".name", "", "is taken by another endpoint", "give each its own")
+		}
+		names[e.Name] = true
+		if e.URL != "" {
+			d.link(path+".url", e.URL)
+		}
+		for _, v := range e.Secret.Values() {
+			if e.Format != "standard" {
+				break
+			}
+			key, found := strings.CutPrefix(v, "whsec_")
+			if raw, err := base64.StdEncoding.DecodeString(key); !found || err != nil || len(raw) < 16 {
+				d.bad(path+".secret", "", "is no Standard Webhooks secret", "write whsec_ and at least 24 bytes in base64, as `echo whsec_$(openssl rand -base64 24)` prints")
+			}
+		}
+		for _, a := range e.Allow {
+			if _, _, err := net.SplitHostPort(a); err != nil {
+				d.bad(path+".allow", "", strconv.Quote(printable(a))+" is no host:port", "write such as 127.0.0.1:5678")
+			}
+		}
+		d.knownLines(c, path+".lines", e.Lines)
+	}
+}
+
+func (d *decoder) knownLines(c *Config, path string, lines []string) {
+	for _, id := range lines {
+		if c.Lines[id] == nil {
+			d.bad(path, "", "names the line "+strconv.Quote(printable(id))+", which does not exist", "use one of "+strings.Join(sorted(c.Lines), ", "))
+		}
+	}
+}
+
+func sorted(lines map[string]*Line) []string {
+	ids := make([]string, 0, len(lines))
+	for id := range lines {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// LineIDs lists the lines by id.
+func (c *Config) LineIDs() []string { return sorted(c.Lines) }
+
+// CheckAreas refuses areas that the flow does not have. find resolves an id or
+// an alias.
+func (c *Config) CheckAreas(known []string, find func(string) bool) error {
+	d := &decoder{}
+	check := func(path string, areas []string) {
+		for _, a := range areas {
+			if !find(a) {
+				d.bad(path, "", "names the area "+strconv.Quote(printable(a))+", which the flow does not have", "use one of "+strings.Join(known, ", "))
+			}
+		}
+	}
+	for i, k := range c.APIKeys {
+		check(join("api_keys", strconv.Itoa(i))+".areas", k.Areas)
+	}
+	for i, e := range c.Endpoints {
+		check(join("endpoints", strconv.Itoa(i))+".areas", e.Areas)
+	}
+	if len(d.problems) > 0 {
+		return d.problems
+	}
+	return nil
+}
+
+// CheckRole refuses to split a program whose queue lives inside it.
+func (c *Config) CheckRole(role string) error {
+	if role == "" || role == "all" || !c.Embedded() {
+		return nil
+	}
+	return Problems{{
+		Key: "--role " + printable(role), Reason: "needs a queue that several processes share, and the embedded one lives in this process",
+		Cure: "start without --role",
+	}}
+}

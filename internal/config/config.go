@@ -1,0 +1,133 @@
+// Package config is everything that an operator can set: one struct, filled
+// from defaults, a YAML file and the environment, and checked as a whole, so
+// that all that is wrong is said at once, with the place, the reason and the
+// cure. It must never start anything, nor print a secret.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration. The tags are its documentation:
+// docs/configuration.md is made from them, and a test keeps it true. The tag
+// later names what this version accepts without effect, refuse what it refuses.
+type Config struct {
+	Listen            string           `key:"listen" default:"127.0.0.1:3002" doc:"Address of the door, the API and the pages."`
+	DataDir           string           `key:"data_dir" default:"./data" doc:"Where the embedded queue and store, media and the admin socket live."`
+	RedisURL          Secret           `key:"redis_url" refuse:"the Redis queue" doc:"Queue on Redis, for many processes; needs database_url. Absent: embedded queue."`
+	Durability        string           `key:"durability" default:"fsync" oneof:"fsync replica relaxed" doc:"What a 200 promises: fsync survives power loss, relaxed only a crash of the process."`
+	DatabaseURL       Secret           `key:"database_url" refuse:"the PostgreSQL store" doc:"Store on PostgreSQL. Absent: embedded store."`
+	DatabaseDirectURL Secret           `key:"database_direct_url" refuse:"the PostgreSQL store" doc:"For migrations, when database_url is a pooler."`
+	Flow              string           `key:"flow" doc:"YAML file of the conversation. Absent: flows/psi.yaml as it ships inside the program." example:"flows/psi.yaml"`
+	GraphURL          string           `key:"graph_url" default:"https://graph.facebook.com/v26.0" doc:"WhatsApp's Graph API, with its version."`
+	Sandbox           bool             `key:"sandbox" default:"false" doc:"Fake WhatsApp with a phone at /sandbox and a line of that name. On when nothing at all is configured. Loopback only."`
+	Insecure          bool             `key:"insecure" default:"false" doc:"Start although lines lack secrets. Loopback only."`
+	Spool             bool             `key:"spool" default:"true" later:"it belongs to the Redis queue" doc:"Keep what Redis cannot take on disk; only where data_dir outlives the process."`
+	StaleAfter        Duration         `key:"stale_after" default:"10m" doc:"A message that was this old when it reached the door is stored and not answered. 0: never stale."`
+	HandoffTimeout    Duration         `key:"handoff_timeout" default:"24h" doc:"A hand-off without any message of a human or the contact for so long is closed. 0: never."`
+	DrainTimeout      Duration         `key:"drain_timeout" default:"25s" doc:"How long running work may take to finish after SIGTERM."`
+	DefaultCountry    string           `key:"default_country" default:"AR" doc:"Where phone numbers without country code belong (ISO 3166, two letters)."`
+	Timezone          string           `key:"timezone" default:"America/Argentina/Buenos_Aires" doc:"Zone of the dates that people read, and of a ticket's year."`
+	LogLevel          string           `key:"log_level" default:"info" oneof:"debug info warn error" doc:"Least level that is logged."`
+	LogFormat         string           `key:"log_format" default:"auto" oneof:"auto json text" doc:"auto writes text to a terminal and JSON elsewhere."`
+	MediaMax          Size             `key:"media_max" default:"100MB" doc:"Largest file that is downloaded."`
+	TrustedProxies    []netip.Prefix   `key:"trusted_proxies" default:"127.0.0.1/32" doc:"Whose X-Forwarded-For is believed."`
+	TLSDomain         string           `key:"tls_domain" refuse:"serving TLS itself" doc:"Domain to get a certificate for."`
+	AdminPassword     Secret           `key:"admin_password" later:"the pages need no password yet" doc:"Password of the pages. Absent: made and printed once."`
+	APIKeys           []APIKey         `key:"api_keys" doc:"Keys that open the API."`
+	Worker            Worker           `key:"worker" doc:"How much is done at once."`
+	Retention         Retention        `key:"retention" later:"everything is kept for ever" doc:"How long things are kept."`
+	Lines             map[string]*Line `key:"lines" doc:"WhatsApp numbers, by an id of your choice."`
+	Endpoints         []Endpoint       `key:"endpoints" later:"events are stored and can be pulled, but are not pushed" doc:"Who gets events pushed."`
+	Alerts            Alerts           `key:"alerts" later:"nothing is sent" doc:"Where the router cries for help."`
+
+	// File is the YAML file that was read, "" without one.
+	File string
+	// Dev is set when nothing at all was configured: the development identity.
+	Dev bool
+	// Notes tell the operator what was taken from old names or has no effect.
+	Notes []string
+}
+
+// APIKey opens the API to somebody.
+type APIKey struct {
+	Name  string   `key:"name" required:"true" doc:"Who it is for; the audit shows it."`
+	Key   Secret   `key:"key" required:"true" doc:"The key, or sha256:<hex> as psi-router key new prints it."`
+	Role  string   `key:"role" default:"viewer" oneof:"viewer agent admin" doc:"viewer reads, agent also commands conversations, admin also queues."`
+	Lines []string `key:"lines" doc:"Lines that it may see; empty: all."`
+	Areas []string `key:"areas" doc:"Areas that it may see; empty: all."`
+}
+
+// Worker bounds the turns of one process.
+type Worker struct {
+	Concurrency int  `key:"concurrency" default:"4" min:"1" max:"256" doc:"Batches of turns at once in this process."`
+	Batch       int  `key:"batch" default:"100" min:"1" max:"1000" doc:"Most messages in one transaction."`
+	Rate        Rate `key:"rate" doc:"Most messages handled, for all processes together." example:"100/s"`
+}
+
+// Retention is how long things are kept; 0 is for ever.
+type Retention struct {
+	Messages Duration `key:"messages" default:"0" doc:"Messages and their media. 0: for ever."`
+	Events   Duration `key:"events" default:"30d" doc:"Events. 0: for ever."`
+	Raw      Duration `key:"raw" default:"30d" doc:"What providers sent, as it came. 0: for ever."`
+}
+
+// Line is one WhatsApp number.
+type Line struct {
+	ID            string `key:"-"`
+	Provider      string `key:"provider" default:"cloud" oneof:"cloud evolution" doc:"Who carries its messages."`
+	PhoneNumberID string `key:"phone_number_id" doc:"cloud: the number's id at Meta (not the number itself)."`
+	Number        string `key:"number" doc:"The number as people dial it; for display only."`
+	Token         Secret `key:"token" doc:"cloud: access token of a system user."`
+	AppSecret     Secret `key:"app_secret" doc:"cloud: the app's secret, which signs webhooks."`
+	VerifyToken   Secret `key:"verify_token" doc:"cloud: word of your choice for the webhook handshake."`
+	Rate          Rate   `key:"rate" doc:"Most messages sent. Absent: 80/s on cloud, 1/s on evolution."`
+	URL           string `key:"url" doc:"evolution: address of the server."`
+	Instance      string `key:"instance" doc:"evolution: name of the instance."`
+	APIKey        Secret `key:"api_key" doc:"evolution: the instance's key."`
+	Secret        Secret `key:"secret" doc:"evolution, n8n: what callers send as X-Webhook-Secret or bearer."`
+}
+
+// Endpoint gets events pushed.
+type Endpoint struct {
+	Name   string   `key:"name" required:"true" doc:"Name of the endpoint, and of its queue."`
+	URL    string   `key:"url" required:"true" doc:"Where events are posted."`
+	Secret Secret   `key:"secret" required:"true" doc:"Signs the events: whsec_<base64> for standard, any word for n8n."`
+	Events []string `key:"events" default:"*" doc:"Event types; * is all, message.* a family."`
+	Lines  []string `key:"lines" doc:"Only these lines; empty: all."`
+	Areas  []string `key:"areas" doc:"Only these areas; empty: all."`
+	Format string   `key:"format" default:"standard" oneof:"standard n8n" doc:"Standard Webhooks, or the n8n inbox notice."`
+	Rate   Rate     `key:"rate" doc:"Most events pushed." example:"20/s"`
+	Allow  []string `key:"allow" doc:"Private host:port that this endpoint may be."`
+}
+
+// Alerts says where the router cries for help.
+type Alerts struct {
+	URL      string `key:"url" doc:"Webhook that gets alerts."`
+	WhatsApp string `key:"whatsapp" doc:"Number that gets alerts."`
+	Template string `key:"template" doc:"Template for alerts by WhatsApp."`
+}
+
+// The development identity, when nothing is configured. It is public.
+const (
+	DevLine          = "sandbox"
+	DevPhoneNumberID = "200000000000002"
+	DevNumber        = "5491100000099"
+	DevAppSecret     = "test_app_secret_0123456789abcdef"
+	DevVerifyToken   = "sandbox"
+	DevAPIKey        = "sandbox"
+	DevToken         = "sandbox-token"
+)
+
+// Location returns the zone of Timezone, which was checked.
+func (c *Config) Location() *time.Location {
+	loc, err := time.LoadLocation(c.Timezone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// Embedded reports whether queue and store live in this process.
+func (c *Config) Embedded() bool { return c.RedisURL.Empty() && c.DatabaseURL.Empty() }

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md")
+
+const docFile = "../../docs/configuration.md"
+
+// TestDocumentationIsTrue: docs/configuration.md is what the struct says.
+func TestDocumentationIsTrue(t *testing.T) {
+	want := document()
+	if *update {
+		if err := os.WriteFile(docFile, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(docFile)
+	if err != nil || string(got) != want {
+		t.Errorf("docs/configuration.md is not what the struct says (%v): go test ./internal/config -run Documentation -update", err)
+	}
+}
+
+// TestEveryKeyIsDocumented, and names a variable that leads back to it.
+func TestEveryKeyIsDocumented(t *testing.T) {
+	t.Parallel()
+	for _, s := range sections() {
+		for _, f := range fields(s.typ) {
+			key := f.Tag.Get("key")
+			if doc := f.Tag.Get("doc"); doc == "" || !strings.HasSuffix(doc, ".") {
+				t.Errorf("%s.%s: doc %q is no sentence", s.path, key, doc)
+			}
+			path := strings.NewReplacer("<id>", "wsp4", "<n>", "0").Replace(join2(s.path, key))
+			p, ok := locate(reflect.TypeFor[Config](), strings.TrimPrefix(EnvName(path), prefix))
+			if !ok || strings.Join(p.path, ".") != path {
+				t.Errorf("%s does not lead to %s but to %v", EnvName(path), path, p.path)
+			}
+		}
+	}
+}
+
+func join2(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+const docHead = `# Configuration
+
+<!-- Made from internal/config by its test (-update). Do not edit. -->
+
+` + "`psi-router serve --config psi.yaml`" + ` reads a YAML file, then the environment, which wins. With neither, the router starts with the sandbox and its public development identity, on 127.0.0.1:3002.
+
+- Every key has a variable: ` + "`PSI_<KEY>`, `PSI_LINES_<ID>_<KEY>`, `PSI_ENDPOINTS_<N>_<KEY>`" + ` (N from 0; - in an id is written _). An empty variable is as good as none.
+- Every secret takes one value or a list, ` + "`[new, old]`" + `, while it is being changed. ` + "`<key>_file`" + ` (in the environment ` + "`<NAME>_FILE`" + `) reads it from a file, one value a line. Secrets are never printed.
+- ` + "`${VAR}` and `${VAR:-default}`" + ` in the file are replaced from the environment; ` + "`$${`" + ` stands for the two characters. Between { and } quote it: ` + "`'${VAR}'`" + `.
+- Durations: ` + "`500ms`, `30s`, `10m`, `24h`, `30d`, `1w`" + `. Rates: ` + "`80/s`, `600/m`, `5000/h`" + `. Sizes: ` + "`500KB`, `100MB`, `1GiB`" + `.
+- Unknown keys are errors. All that is wrong is said in one message, with the place, the reason and the cure.
+
+`
+
+func document() string {
+	var b strings.Builder
+	b.WriteString(docHead)
+	for _, s := range sections() {
+		title := "At the top"
+		if s.path != "" {
+			title = "`" + s.path + "`"
+		}
+		fmt.Fprintf(&b, "## %s\n\n| key | variable | default | meaning |\n| --- | --- | --- | --- |\n", title)
+		for _, f := range fields(s.typ) {
+			key := f.Tag.Get("key")
+			path := join2(s.path, key)
+			variable := "`" + EnvName(path) + "`"
+			if deeper(f.Type) {
+				variable = "see below"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, variable, code(f.Tag.Get("default")), meaning(f))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## Old names\n\nThe variables of the earlier routers fill what is not set otherwise; the start says which were used. Where a line made by an old name lacks `token`, `app_secret` or `verify_token`, those of `wsp4` are taken. `EVOLUTION_INSTANCE_NAME`, `EVOLUTION_API_URL` and `EVOLUTION_API_KEY` fill `wsp4` when nothing else does or `WHATSAPP_PROVIDER=evolution`, otherwise a line named after the instance. `PORT` is the port of `listen`, on 127.0.0.1.\n\n| old name | now |\n| --- | --- |\n")
+	for _, o := range oldNames {
+		now := "`" + o.path + "`"
+		if o.path == "" {
+			now = "not needed: " + o.why
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", o.name, now)
+	}
+	for _, o := range oldPrefixes {
+		fmt.Fprintf(&b, "| `%s…` | not used: %s |\n", o.name, o.why)
+	}
+	return b.String()
+}
+
+func deeper(t reflect.Type) bool {
+	return t.Kind() == reflect.Map ||
+		t.Kind() == reflect.Struct && t != secretType ||
+		t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != prefixType
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+func meaning(f reflect.StructField) string {
+	out := strings.ReplaceAll(strings.ReplaceAll(f.Tag.Get("doc"), "|", "\\|"), "<", "&lt;")
+	if one := f.Tag.Get("oneof"); one != "" {
+		out += " One of `" + strings.Join(strings.Fields(one), "`, `") + "`."
+	}
+	if f.Type == secretType {
+		out += " *Secret.*"
+	}
+	if f.Tag.Get("required") == "true" {
+		out += " *Required.*"
+	}
+	if example := f.Tag.Get("example"); example != "" {
+		out += " For example `" + example + "`."
+	}
+	if later := f.Tag.Get("later"); later != "" {
+		out += " **No effect in this version:** " + later + "."
+	}
+	if what := f.Tag.Get("refuse"); what != "" {
+		out += " **Refused in this version:** " + what + " is not in it."
+	}
+	return out
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is wrong with the configuration. It never holds a
+// value that may be secret.
+type Problem struct {
+	Key    string `json:"key"`
+	From   string `json:"from,omitempty"` // file:line or the variable; "" for what is missing
+	Reason string `json:"reason"`
+	Cure   string `json:"cure"`
+}
+
+func (p Problem) String() string {
+	where := p.Key
+	if p.From != "" {
+		where += " (" + p.From + ")"
+	}
+	end := "."
+	if strings.HasSuffix(p.Cure, "?") {
+		end = ""
+	}
+	return where + ": " + p.Reason + ". " + capital(p.Cure) + end
+}
+
+func capital(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	for _, literal := range []string{"psi-router", "`"} {
+		if strings.HasPrefix(s, literal) {
+			return s
+		}
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// Problems is everything that is wrong, in one error.
+type Problems []Problem
+
+func (ps Problems) Error() string {
+	var b strings.Builder
+	if len(ps) == 1 {
+		b.WriteString("the configuration has a problem:")
+	} else {
+		fmt.Fprintf(&b, "the configuration has %d problems:", len(ps))
+	}
+	for _, p := range ps {
+		b.WriteString("\n  " + p.String())
+	}
+	return b.String()
+}
+
+// flaw is why a value cannot be read, and what to write instead.
+type flaw struct{ reason, cure string }
+
+func (f *flaw) Error() string { return f.reason }

@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a time.Duration that can also be written in days and weeks.
+type Duration time.Duration
+
+// D returns it as the standard type.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+func (d Duration) String() string {
+	if day := 24 * time.Hour; d > 0 && d.D()%day == 0 {
+		return strconv.FormatInt(int64(d.D()/day), 10) + "d"
+	}
+	return d.D().String()
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+var errDuration = &flaw{"is not a duration", "write a number and a unit: 500ms, 30s, 10m, 24h, 30d"}
+
+func (d *Duration) parse(s string) error {
+	if s == "0" {
+		*d = 0
+		return nil
+	}
+	total := time.Duration(0)
+	rest := s
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		count, after, found := strings.Cut(rest, unit.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(count, 10, 32)
+		if err != nil || time.Duration(n) > math.MaxInt64/unit.size/2 {
+			return errDuration
+		}
+		total += time.Duration(n) * unit.size
+		rest = after
+	}
+	if rest != "" || s == "" {
+		part, err := time.ParseDuration(rest)
+		if err != nil {
+			return errDuration
+		}
+		total += part
+	}
+	if total < 0 {
+		return &flaw{"is negative", "write 0 or more"}
+	}
+	*d = Duration(total)
+	return nil
+}
+
+// Rate is how often something may happen, per second; 0 is no limit.
+type Rate float64
+
+func (r Rate) String() string {
+	if r == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(r), 'g', -1, 64) + "/s"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+var errRate = &flaw{"is not a rate", "write a number and a time: 80/s, 600/m, 5000/h"}
+
+func (r *Rate) parse(s string) error {
+	if s == "" || s == "0" {
+		*r = 0
+		return nil
+	}
+	count, per, _ := strings.Cut(s, "/")
+	n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
+	if err != nil || n < 0 || math.IsNaN(n) || n > 1e6 {
+		return errRate
+	}
+	switch strings.TrimSpace(per) {
+	case "", "s", "sec", "second":
+	case "m", "min", "minute":
+		n /= 60
+	case "h", "hour":
+		n /= 3600
+	default:
+		return errRate
+	}
+	*r = Rate(n)
+	return nil
+}
+
+// Size is a number of bytes.
+type Size int64
+
+func (s Size) String() string {
+	for _, u := range sizes {
+		if s > 0 && int64(s)%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", int64(s)/u.bytes, u.name)
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// sizes are read by suffix, so the ones with more letters come first.
+var sizes = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1}}
+
+func (s *Size) parse(text string) error {
+	count, unit := text, int64(1)
+	for _, u := range sizes {
+		if n := len(text) - len(u.name); n > 0 && strings.EqualFold(text[n:], u.name) {
+			count, unit = strings.TrimSpace(text[:n]), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(count, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/unit {
+		return &flaw{"is not a size", "write a number and a unit: 500KB, 100MB, 1GiB"}
+	}
+	*s = Size(n * unit)
+	return nil
+}

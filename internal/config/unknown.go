@@ -1,0 +1,99 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// unknown reports a key that does not exist, with the one that was meant.
+func (d *decoder) unknown(t reflect.Type, path, key, from string) {
+	cure := "remove it, or see docs/configuration.md for the names"
+	if near := nearest(key, keysOf(t)); near != "" {
+		cure = "did you mean " + near + "?"
+	} else if home := elsewhere(key); home != "" {
+		cure = "it belongs to " + home
+	} else if keys := keysOf(t); len(keys) <= 12 {
+		cure = "remove it; known here are " + strings.Join(keys, ", ")
+	}
+	d.bad(join(path, key), from, "is unknown", cure)
+}
+
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for _, f := range fields(t) {
+		keys = append(keys, f.Tag.Get("key"))
+	}
+	return keys
+}
+
+// elsewhere finds a key that exists at another place.
+func elsewhere(key string) string {
+	for _, s := range sections() {
+		for _, k := range keysOf(s.typ) {
+			if k == key {
+				return s.where
+			}
+		}
+	}
+	return ""
+}
+
+type section struct {
+	path  string // with <id> and <n> for names and numbers
+	where string // for people
+	typ   reflect.Type
+}
+
+// sections lists every struct of the configuration.
+func sections() []section {
+	out := []section{{"", "the top of the file", reflect.TypeFor[Config]()}}
+	for _, f := range fields(reflect.TypeFor[Config]()) {
+		key := f.Tag.Get("key")
+		switch t := f.Type; {
+		case t.Kind() == reflect.Map:
+			out = append(out, section{key + ".<id>", "a line, below " + key + ".<id>", t.Elem().Elem()})
+		case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != prefixType:
+			out = append(out, section{key + ".<n>", "an element of " + key, t.Elem()})
+		case t.Kind() == reflect.Struct && t != secretType:
+			out = append(out, section{key, key, t})
+		}
+	}
+	return out
+}
+
+// nearest returns the candidate that looks most like key, "" if none does.
+func nearest(key string, candidates []string) string {
+	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
+	if len(key) > 64 {
+		return ""
+	}
+	best, least := "", len(key)/3+1
+	for _, c := range candidates {
+		switch n := distance(key, c); {
+		case n < least || n == least && best == "":
+			best, least = c, n
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
