@@ -115,10 +115,10 @@ func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle fu
 // file. Its dead letter can be driven again.
 func (m mediaHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
 	var ref store.MediaRef
-	if json.Unmarshal(c.Body, &ref) != nil || ref.MessageID == "" {
-		return nil
+	if err := json.Unmarshal(c.Body, &ref); err == nil && ref.MessageID != "" {
+		return m.save(ctx, ref, mediaFailed, saved{}, why)
 	}
-	return m.save(ctx, ref, mediaFailed, saved{}, why)
+	return nil // nobody can read it: the dead letter is what there is
 }
 
 // one fetches one file and says what becomes of its job.

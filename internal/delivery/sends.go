@@ -127,10 +127,10 @@ func (s *Sends) Run(ctx context.Context) error {
 // limit tells the queue the line's rate, however long that takes.
 func (s *Sends) limit(ctx context.Context) error {
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
-	for n := 1; ; n++ {
+	for n := 1; ctx.Err() == nil; n++ {
 		err := s.Queue.SetLimit(ctx, SendQueue(s.Line), s.Rate)
-		if err == nil || ctx.Err() != nil {
-			return nil
+		if err == nil {
+			break
 		}
 		if errors.Is(err, queue.ErrClosed) {
 			return fmt.Errorf("limit %s: %w", s.Line, err)
@@ -143,6 +143,7 @@ func (s *Sends) limit(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	return nil
 }
 
 // handle delivers the next row of each lane. A line in trouble is probed with

@@ -99,7 +99,7 @@ func NewRunner(o RunnerOptions) *Runner {
 // finish within Drain, gives back what was not handled, and returns. Failures of
 // the queue never end it; only a closed queue does.
 func (r *Runner) Run(ctx context.Context) error {
-	l := newLoop(r, ctx)
+	l := newLoop(ctx, r)
 	defer l.stop(errDrained)
 	for ctx.Err() == nil {
 		outs, want := l.take()

@@ -60,7 +60,7 @@ type loop struct {
 	fails   int
 }
 
-func newLoop(r *Runner, ctx context.Context) *loop {
+func newLoop(ctx context.Context, r *Runner) *loop {
 	l := &loop{Runner: r, signal: make(chan struct{}, 1)}
 	l.handlers, l.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return l
@@ -228,7 +228,7 @@ func (l *loop) sleep(ctx context.Context, want int) {
 		}
 	case <-l.signal:
 		cancel()
-		<-done
+		<-done //nolint:errcheck // it was told to end
 	}
 }
 
