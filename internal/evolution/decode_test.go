@@ -1,0 +1,289 @@
+package evolution_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/inbound"
+)
+
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func decode(t testing.TB, body string) []inbound.Arrival {
+	t.Helper()
+	arrivals, known := evolution.Decode([]byte(body))
+	if !known {
+		t.Fatalf("unknown shape: %s", body)
+	}
+	for _, a := range arrivals {
+		if a.Provider != "evolution" || a.Shape != "evolution" || !json.Valid(a.Raw) {
+			t.Errorf("provider %s, shape %s, raw %s", a.Provider, a.Shape, a.Raw)
+		}
+	}
+	return arrivals
+}
+
+func event(name, data string) string {
+	return `{"event":"` + name + `","instance":"linea-ventas","data":` + data +
+		`,"date_time":"2026-11-23T12:00:00.000Z","sender":"5491100000099@s.whatsapp.net","apikey":null}`
+}
+
+func TestFixtures(t *testing.T) {
+	t.Parallel()
+	ana := inbound.Person{Phone: "5491100000001", Name: "Persona Prueba"}
+	hidden := ana
+	hidden.ExternalID = "100000000000001@lid"
+	at := func(s int64) time.Time { return time.Unix(1795000000+s, 0).UTC() }
+	for name, want := range map[string]inbound.Arrival{
+		"evo_messages_upsert_text.json": {
+			Kind: inbound.Message, ID: "AC00000000000000000000000000AAA1", Person: ana, SentAt: at(0),
+			Content: &inbound.Content{Type: "text", Text: "Hola"},
+		},
+		"evo_messages_upsert_from_me.json": {
+			Kind: inbound.Echo, ID: "3EB0000000000000000004", Person: inbound.Person{Phone: "5491100000001"}, SentAt: at(3),
+			Content: &inbound.Content{Type: "text", Text: "respuesta manual"},
+		},
+		"evo_messages_upsert_image_base64.json": {
+			Kind: inbound.Message, ID: "3A000000000000000003", Person: hidden, SentAt: at(2),
+			Content: &inbound.Content{
+				Type: "image", Text: "comprobante",
+				Media: &inbound.Media{ID: "3A000000000000000003", MIME: "image/jpeg", Size: 12345, Inline: "/9j/4AAQSkZJRg=="},
+			},
+		},
+	} {
+		body := fixture(t, name)
+		got := decode(t, string(body))
+		if len(got) != 1 || !bytes.Contains(body, got[0].Raw) {
+			t.Fatalf("%s: got %+v", name, got)
+		}
+		got[0].Raw = nil
+		want.LineRef, want.Provider, want.Shape = "linea-ventas", "evolution", "evolution"
+		if diff := cmp.Diff(got[0], want); diff != "" {
+			t.Errorf("%s: got(-) want(+):\n%s", name, diff)
+		}
+	}
+	got := decode(t, string(fixture(t, "evo_connection_update_close.json")))
+	if len(got) != 1 || got[0].Kind != inbound.Account || got[0].LineRef != "linea-ventas" {
+		t.Errorf("connection: got %+v", got)
+	}
+}
+
+// TestContent: what every kind of message says.
+func TestContent(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		message string
+		want    inbound.Content
+	}{
+		"extended": {
+			`{"extendedTextMessage":{"text":"hola","contextInfo":{"stanzaId":"Q1"}}}`,
+			inbound.Content{Type: "text", Text: "hola", QuotedID: "Q1"},
+		},
+		"after keys": {
+			`{"senderKeyDistributionMessage":{"x":1},"messageContextInfo":{},"conversation":"hola"}`,
+			inbound.Content{Type: "text", Text: "hola"},
+		},
+		"voice": {
+			`{"audioMessage":{"mimetype":"audio/ogg","ptt":true,"fileLength":{"low":77,"high":0}}}`,
+			inbound.Content{Type: "audio", Media: &inbound.Media{ID: "M1", MIME: "audio/ogg", Voice: true, Size: 77}},
+		},
+		"document with caption": {
+			`{"documentWithCaptionMessage":{"message":{"documentMessage":{"caption":"recibo","fileName":"r.pdf","mimetype":"application/pdf"}}}}`,
+			inbound.Content{Type: "document", Text: "recibo", Media: &inbound.Media{ID: "M1", MIME: "application/pdf", Name: "r.pdf"}},
+		},
+		"file in storage": {
+			`{"videoMessage":{"mimetype":"video/mp4","fileSha256":"SfInY0gGKTsJlUWbwxC1k+FAD0FZHvzwfpvO0zX0GUI="},"mediaUrl":"https://s3.example/v"}`,
+			inbound.Content{Type: "video", Media: &inbound.Media{
+				ID: "M1", MIME: "video/mp4", URL: "https://s3.example/v",
+				SHA256: "49f227634806293b0995459bc310b593e1400f41591efcf07e9bced335f41942",
+			}},
+		},
+		"ephemeral":   {`{"ephemeralMessage":{"message":{"conversation":"hola"}}}`, inbound.Content{Type: "text", Text: "hola"}},
+		"sticker":     {`{"stickerMessage":{"mimetype":"image/webp"}}`, inbound.Content{Type: "sticker", Media: &inbound.Media{ID: "M1", MIME: "image/webp"}}},
+		"location":    {`{"locationMessage":{"degreesLatitude":-34.6,"degreesLongitude":-58.3,"name":"Obelisco"}}`, inbound.Content{Type: "location", Text: "Obelisco · -34.6,-58.3"}},
+		"contact":     {`{"contactMessage":{"displayName":"Ana"}}`, inbound.Content{Type: "contacts", Text: "Ana"}},
+		"contacts":    {`{"contactsArrayMessage":{"contacts":[{"displayName":"Ana"},{"displayName":"Eva"}]}}`, inbound.Content{Type: "contacts", Text: "Ana, Eva"}},
+		"reaction":    {`{"reactionMessage":{"key":{"id":"T1"},"text":"👍"}}`, inbound.Content{Type: "reaction", TargetID: "T1", Emoji: "👍"}},
+		"no reaction": {`{"reactionMessage":{"key":{"id":"T1"},"text":""}}`, inbound.Content{Type: "reaction", TargetID: "T1"}},
+		"button":      {`{"buttonsResponseMessage":{"selectedButtonId":"b1","selectedDisplayText":"Ventas"}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "b1"}},
+		"list":        {`{"listResponseMessage":{"title":"Ventas","singleSelectReply":{"selectedRowId":"r1"}}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "r1"}},
+		"template":    {`{"templateButtonReplyMessage":{"selectedId":"t1","selectedDisplayText":"Sí"}}`, inbound.Content{Type: "button", Text: "Sí", ReplyID: "t1"}},
+		"poll":        {`{"pollUpdateMessage":{"x":1}}`, inbound.Content{Type: "pollUpdateMessage"}},
+		"future":      {`{"holographicMessage":{"x":1}}`, inbound.Content{Type: "holographicMessage"}},
+		"empty":       {`{}`, inbound.Content{Type: "unknown"}},
+		"none":        {`null`, inbound.Content{Type: "unknown"}},
+		"revoke":      {`{"protocolMessage":{"key":{"id":"T1"},"type":"REVOKE"}}`, inbound.Content{Type: "revoke", TargetID: "T1"}},
+		"edit": {
+			`{"editedMessage":{"message":{"protocolMessage":{"key":{"id":"T1"},"type":"MESSAGE_EDIT","editedMessage":{"conversation":"mejor"}}}}}`,
+			inbound.Content{Type: "edit", TargetID: "T1", Text: "mejor"},
+		},
+		"settings": {`{"protocolMessage":{"type":"EPHEMERAL_SETTING"}}`, inbound.Content{Type: "protocol"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := decode(t, event("messages.upsert", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"},"message":`+test.message+`}`))
+			if got[0].Content == nil {
+				t.Fatalf("got %+v", got[0])
+			}
+			if diff := cmp.Diff(*got[0].Content, test.want); diff != "" {
+				t.Errorf("got(-) want(+):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWho: a hidden id is never a phone, and our own side is never the contact.
+func TestWho(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		key  string
+		want string
+	}{
+		"phone":             {`"remoteJid":"5491100000001@s.whatsapp.net"`, "message 5491100000001// "},
+		"device":            {`"remoteJid":"5491100000001:12@s.whatsapp.net"`, "message 5491100000001// "},
+		"old suffix":        {`"remoteJid":"5491100000001@c.us"`, "message 5491100000001// "},
+		"hidden with phone": {`"remoteJid":"77@lid","remoteJidAlt":"5491100000001@s.whatsapp.net"`, "message 5491100000001/77@lid/ "},
+		"hidden, older":     {`"remoteJid":"77@lid","senderPn":"5491100000001@s.whatsapp.net"`, "message 5491100000001/77@lid/ "},
+		"hidden alone":      {`"remoteJid":"77@lid"`, "message /77@lid/ "},
+		"alt is hidden too": {`"remoteJid":"5491100000001@s.whatsapp.net","remoteJidAlt":"77@lid"`, "message 5491100000001/77@lid/ "},
+		"group":             {`"remoteJid":"123-4@g.us","participant":"5491100000001@s.whatsapp.net"`, "message 5491100000001//123-4@g.us group"},
+		"group, hidden":     {`"remoteJid":"1@g.us","participant":"77@lid","participantAlt":"5491100000001@s.whatsapp.net"`, "message 5491100000001/77@lid/1@g.us group"},
+		"story":             {`"remoteJid":"status@broadcast","participant":"5491100000001@s.whatsapp.net"`, "message 5491100000001//status@broadcast group"},
+		"ours":              {`"remoteJid":"5491100000001@s.whatsapp.net","fromMe":true`, "echo 5491100000001// "},
+		"note to oneself":   {`"remoteJid":"5491100000099@s.whatsapp.net","fromMe":true`, "echo 5491100000099// invalid"},
+		"own number":        {`"remoteJid":"5491100000099@s.whatsapp.net"`, "message 5491100000099// invalid"},
+		"nobody":            {`"x":1`, "unknown //- invalid"},
+		"a bare number":     {`"remoteJid":7`, "message 7// "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := decode(t, event("messages.upsert", `{"key":{"id":"M1",`+test.key+`},"pushName":"Ana","message":{"conversation":"x"}}`))[0]
+			group := "-"
+			if a.Content != nil {
+				group = a.Content.Group
+			}
+			got := fmt.Sprintf("%s %s/%s/%s %s", a.Kind, a.Person.Phone, a.Person.ExternalID, group, a.Quarantine)
+			if got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	const message = `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","id":"M1"},"message":{"conversation":"x"}}`
+	tests := map[string]struct {
+		body string
+		want []string
+	}{
+		"by config name": {event("MESSAGES_UPSERT", message), []string{"message M1"}},
+		"in an array":    {event("messages.upsert", `[`+message+`,7,`+message+`]`), []string{"message M1", "unknown #", "message M1"}},
+		"nothing in it":  {event("messages.upsert", `[]`), []string{"account #"}},
+		"no data":        {event("messages.upsert", `null`), []string{"unknown #"}},
+		"sent by API":    {event("send.message", message), []string{"echo M1"}},
+		"delivered":      {event("messages.update", `{"keyId":"M9","remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"status":"DELIVERY_ACK"}`), []string{"status M9 delivered"}},
+		"older update":   {event("messages.update", `[{"key":{"id":"M9"},"update":{"status":4}}]`), []string{"status M9 read"}},
+		"failed":         {event("messages.update", `{"keyId":"M9","status":"ERROR"}`), []string{"status M9 failed"}},
+		"deleted status": {event("messages.update", `{"keyId":"M9","status":"DELETED"}`), []string{"status M9 deleted"}},
+		"no status":      {event("messages.update", `{"keyId":"M9"}`), []string{"unknown #"}},
+		"edited":         {event("messages.edited", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"},"type":"MESSAGE_EDIT","editedMessage":{"extendedTextMessage":{"text":"mejor"}},"timestampMs":"1795000001000"}`), []string{"message # edit M1 mejor"}},
+		"deleted":        {event("messages.delete", `{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"}`), []string{"message # revoke M1 "}},
+		"deleted by us":  {event("messages.delete", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"id":"M1"}}`), []string{"echo # revoke M1 "}},
+		"deleted, whose": {event("messages.delete", `{"id":"M1"}`), []string{"unknown #"}},
+		"history":        {event("messaging-history.set", `[1]`), []string{"history #"}},
+		"qr":             {event("qrcode.updated", `{}`), []string{"account #"}},
+		"presence":       {event("PRESENCE_UPDATE", `{}`), []string{"account #"}},
+		"bare message":   {message, []string{"message M1"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, a := range decode(t, test.body) {
+				id := a.ID
+				if strings.HasPrefix(id, "sha256:") {
+					id = "#"
+				}
+				line := string(a.Kind) + " " + id
+				if a.Report != nil {
+					line += " " + a.Report.Status
+				}
+				if a.Content != nil && a.Content.TargetID != "" {
+					line += " " + a.Content.Type + " " + a.Content.TargetID + " " + a.Content.Text
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(got, test.want); diff != "" {
+				t.Errorf("got(-) want(+):\n%s", diff)
+			}
+		})
+	}
+	for _, body := range []string{``, `{}`, `[]`, `{"event":7}`, `{"event":"x"}`, `{"key":{}}`, `{"from":"1","text":"x"}`} {
+		if got, known := evolution.Decode([]byte(body)); known {
+			t.Errorf("%s: got %+v", body, got)
+		}
+	}
+}
+
+// TestBigFileIsKeptOnce: an embedded file must not be in the queue twice.
+func TestBigFileIsKeptOnce(t *testing.T) {
+	t.Parallel()
+	file := strings.Repeat("QUJD", 5000)
+	body := event("messages.upsert", `{"key":{"remoteJid":"1@s.whatsapp.net","id":"M1"},"message":{"imageMessage":{"mimetype":"image/png"},"base64":"`+file+`"},"source":"ios"}`)
+	a := decode(t, body)[0]
+	if a.Content.Media.Inline != file {
+		t.Error("the file is not whole")
+	}
+	if want := strings.Replace(`{"key":{"remoteJid":"1@s.whatsapp.net","id":"M1"},"message":{"imageMessage":{"mimetype":"image/png"},"base64":"X"},"source":"ios"}`, "X", "", 1); string(a.Raw) != want {
+		t.Errorf("raw: got %s, want %s", a.Raw, want)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	paths, _ := filepath.Glob("testdata/*.json")
+	for _, path := range paths {
+		body, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Add([]byte(event("messages.update", `[{"key":{"id":"M9"},"update":{"status":4}}]`)))
+	f.Add([]byte(event("messages.edited", `{"key":{"id":"M1"},"editedMessage":{}}`)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		arrivals, known := evolution.Decode(body)
+		if known && len(arrivals) == 0 {
+			t.Fatal("known, and nothing in it")
+		}
+		for _, a := range arrivals {
+			if !json.Valid(a.Raw) {
+				t.Fatalf("raw is no JSON: %q", a.Raw)
+			}
+			if a.ID == "" || strings.Contains(a.Person.Phone, "@") {
+				t.Fatalf("got %+v", a)
+			}
+			if (a.Kind == inbound.Message || a.Kind == inbound.Echo) && (a.Content == nil || a.Content.Type == "") {
+				t.Fatalf("a message without content: %+v", a)
+			}
+		}
+	})
+}

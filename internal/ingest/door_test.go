@@ -1,0 +1,153 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/n8n"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+const (
+	appSecret  = "test_app_secret_0123456789abcdef"
+	oldSecret  = "the_secret_before_the_rotation"
+	pageSecret = "the_secret_of_another_app"
+	evoSecret  = "evolution-secret-of-ventas"
+	hopSecret  = "secret-of-the-n8n-hop"
+	lineRef    = "200000000000002"
+)
+
+// received is when every request of these tests comes in.
+var received = time.Date(2026, 11, 18, 11, 8, 0, 0, time.UTC)
+
+// memory is a queue that keeps what it is given, deduplicated by id, or fails.
+type memory struct {
+	mu    sync.Mutex
+	calls int
+	jobs  []queue.Job
+	seen  map[string]bool
+	fail  error
+	wait  func(ctx context.Context) // before anything else
+}
+
+func (m *memory) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+	if m.wait != nil {
+		m.wait(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.fail != nil {
+		return nil, m.fail
+	}
+	if m.seen == nil {
+		m.seen = map[string]bool{}
+	}
+	added := make([]bool, len(jobs))
+	for i, j := range jobs {
+		if added[i] = !m.seen[j.Queue+j.ID]; added[i] {
+			m.seen[j.Queue+j.ID] = true
+			m.jobs = append(m.jobs, j)
+		}
+	}
+	return added, nil
+}
+
+func (m *memory) arrivals(t testing.TB) []inbound.Arrival {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]inbound.Arrival, len(m.jobs))
+	for i, j := range m.jobs {
+		if err := json.Unmarshal(j.Body, &out[i]); err != nil {
+			t.Fatalf("%v: %s", err, j.Body)
+		}
+	}
+	return out
+}
+
+func lines() []ingest.Line {
+	return []ingest.Line{
+		{ID: "wsp4", Provider: "cloud", Ref: lineRef, AppSecrets: []string{appSecret, oldSecret}, VerifyTokens: []string{"sandbox"}, Secrets: []string{hopSecret}},
+		{ID: "ventas_api", Provider: "cloud", Ref: "200000000000003", AppSecrets: []string{appSecret}, VerifyTokens: []string{"other"}},
+		{ID: "page", Provider: "cloud", Ref: "300000000000001", AppSecrets: []string{pageSecret}},
+		{ID: "ventas", Provider: "evolution", Ref: "linea-ventas", Secrets: []string{evoSecret}},
+		{ID: "alumnos", Provider: "evolution", Ref: "linea-alumnos", Secrets: []string{"evolution-secret-of-alumnos", "shared"}},
+		{ID: "comunidad", Provider: "evolution", Ref: "linea-comunidad", Secrets: []string{"shared"}},
+	}
+}
+
+func options(q ingest.Enqueuer) ingest.Options {
+	return ingest.Options{
+		Queue:   q,
+		Decoder: n8n.Decoder{},
+		Meta: ingest.Meta{
+			NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
+			Challenge:    whatsapp.Challenge,
+		},
+		Lines:          lines(),
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
+		Now:            func() time.Time { return received },
+	}
+}
+
+// request is one POST; the zero value of a field leaves its part out.
+type request struct {
+	path   string // default /webhook
+	body   string
+	sign   string // app secret
+	secret string
+	bearer string
+	from   string // X-Forwarded-For
+	header http.Header
+}
+
+func (q request) build(t testing.TB) *http.Request {
+	t.Helper()
+	if q.path == "" {
+		q.path = "/webhook"
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, q.path, bytes.NewReader([]byte(q.body)))
+	r.RemoteAddr = "127.0.0.1:40000"
+	for name, values := range q.header {
+		r.Header[name] = values
+	}
+	if q.sign != "" {
+		r.Header.Set("X-Hub-Signature-256", whatsapp.Sign(q.sign, []byte(q.body)))
+	}
+	if q.secret != "" {
+		r.Header.Set("X-Webhook-Secret", q.secret)
+	}
+	if q.bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+q.bearer)
+	}
+	if q.from != "" {
+		r.Header.Set("X-Forwarded-For", q.from)
+	}
+	return r
+}
+
+func post(t testing.TB, h http.Handler, q request) (status int, body string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, q.build(t))
+	text, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(text)
+}

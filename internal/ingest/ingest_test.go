@@ -1,0 +1,516 @@
+package ingest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+func envelope(ref string, messages ...string) string {
+	return `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp",` +
+		`"metadata":{"phone_number_id":"` + ref + `"},"messages":[` + strings.Join(messages, ",") + `]}}]}]}`
+}
+
+func text(id, from, body string) string {
+	return fmt.Sprintf(`{"from":%q,"id":%q,"timestamp":"1795000001","type":"text","text":{"body":%q}}`, from, id, body)
+}
+
+func evolutionText(instance, id string) string {
+	return `{"event":"messages.upsert","instance":"` + instance + `","data":{"key":{"remoteJid":"5491100000001@s.whatsapp.net","id":"` + id + `"},"message":{"conversation":"hola"}}}`
+}
+
+const (
+	flat = `{"telefono":"5491100000001","mensaje":"hola","messageId":"wamid.F"}`
+	hola = "hola"
+)
+
+// TestCredentials: who may post, and which line what they post belongs to.
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	mine := envelope(lineRef, text("wamid.A", "549110", hola))
+	tests := map[string]struct {
+		request
+		status int
+		want   string // line, line_ref, quarantine of the first job
+	}{
+		"signed":                       {request{body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
+		"signed with the old secret":   {request{body: mine, sign: oldSecret}, 200, "wsp4 " + lineRef + " "},
+		"second number of the app":     {request{body: envelope("200000000000003", text("w", "1", hola)), sign: appSecret}, 200, "ventas_api 200000000000003 "},
+		"number of another app":        {request{body: mine, sign: pageSecret}, 200, " " + lineRef + " unknown_line"},
+		"number of nobody":             {request{body: envelope("123456123", text("ABGGFlA5Fpa", "16315551181", hola)), sign: appSecret}, 200, " 123456123 unknown_line"},
+		"no number, several lines":     {request{body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: appSecret}, 200, "  unknown_line"},
+		"no number, one line":          {request{body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: pageSecret}, 200, "page 300000000000001 "},
+		"no number, path":              {request{path: "/webhook/ventas_api", body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: appSecret}, 200, "ventas_api 200000000000003 "},
+		"other number than the path's": {request{path: "/webhook/ventas_api", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
+		"path of another app":          {request{path: "/webhook/page", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
+		"path of nobody":               {request{path: "/webhook/nadie", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
+		"slash at the end":             {request{path: "/webhook/", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
+
+		"secret":                    {request{body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
+		"bearer":                    {request{body: evolutionText("linea-ventas", "M"), bearer: evoSecret}, 200, "ventas linea-ventas "},
+		"secret, path":              {request{path: "/webhook/ventas", body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
+		"secret, path and event":    {request{path: "/webhook/ventas/messages-upsert", body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
+		"path fixes free text":      {request{path: "/webhook/ventas", body: evolutionText("otro-nombre", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
+		"instance of nobody":        {request{body: evolutionText("otro-nombre", "M"), secret: evoSecret}, 200, " otro-nombre unknown_line"},
+		"instance of another":       {request{body: evolutionText("linea-alumnos", "M"), secret: evoSecret}, 200, " linea-alumnos unknown_line"},
+		"another's, path":           {request{path: "/webhook/ventas", body: evolutionText("linea-alumnos", "M"), secret: evoSecret}, 200, " linea-alumnos unknown_line"},
+		"one secret, two lines":     {request{body: evolutionText("linea-comunidad", "M"), secret: "shared"}, 200, "comunidad linea-comunidad "},
+		"two lines, none named":     {request{body: flat, secret: "shared"}, 200, "  unknown_line"},
+		"two lines, path":           {request{path: "/webhook/alumnos", body: flat, secret: "shared"}, 200, "alumnos linea-alumnos "},
+		"line of the secret":        {request{body: flat, secret: hopSecret}, 200, "wsp4 " + lineRef + " "},
+		"line by its id":            {request{body: `{"linea":"Comunidad",` + flat[1:], secret: "shared"}, 200, "comunidad linea-comunidad "},
+		"hop for Meta's number":     {request{body: `[{"json":` + mine + `}]`, secret: hopSecret}, 200, "wsp4 " + lineRef + " "},
+		"hop for another number":    {request{body: envelope("200000000000003", text("w", "1", hola)), secret: hopSecret}, 200, " 200000000000003 unknown_line"},
+		"bad signature, good hop":   {request{body: mine, secret: hopSecret, header: http.Header{"X-Hub-Signature-256": {"sha256=00"}}}, 200, "wsp4 " + lineRef + " "},
+		"secret on another's path":  {request{path: "/webhook/wsp4", body: flat, secret: evoSecret}, 401, ""},
+		"secret on nobody's path":   {request{path: "/webhook/nadie", body: flat, secret: evoSecret}, 401, ""},
+		"unsigned":                  {request{body: mine}, 401, ""},
+		"signed by a stranger":      {request{body: mine, sign: "stranger"}, 401, ""},
+		"shared secret of nobody":   {request{body: mine, secret: "stranger"}, 401, ""},
+		"app secret as shared":      {request{body: mine, secret: appSecret}, 401, ""},
+		"signed with shared secret": {request{body: mine, sign: evoSecret}, 401, ""},
+		"empty secret":              {request{body: mine, header: http.Header{"X-Webhook-Secret": {""}, "Authorization": {"Bearer "}}}, 401, ""},
+		"sha1":                      {request{body: mine, header: http.Header{"X-Hub-Signature": {"sha1=00"}}}, 401, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := &memory{}
+			status, answer := post(t, ingest.New(options(q)), test.request)
+			if status != test.status {
+				t.Fatalf("got %d %s, want %d", status, answer, test.status)
+			}
+			if status != http.StatusOK {
+				if q.calls != 0 || answer != `{"error":"Unauthorized"}` {
+					t.Errorf("%d enqueues, %s", q.calls, answer)
+				}
+				return
+			}
+			a := q.arrivals(t)[0]
+			if got := a.Line + " " + a.LineRef + " " + a.Quarantine; got != test.want {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+			if !a.ReceivedAt.Equal(received) {
+				t.Errorf("received at %v", a.ReceivedAt)
+			}
+		})
+	}
+}
+
+// TestForeignIDs: an app that posts for another's number must not use up the id
+// of a message that is still to come.
+func TestForeignIDs(t *testing.T) {
+	t.Parallel()
+	q := &memory{}
+	door := ingest.New(options(q))
+	body := envelope(lineRef, text("wamid.A", "549110", hola))
+	for _, secret := range []string{pageSecret, appSecret} {
+		if status, answer := post(t, door, request{body: body, sign: secret}); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	got := q.arrivals(t)
+	if len(got) != 2 || got[0].Quarantine != "unknown_line" || got[1].Quarantine != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestInsecureOpensOnlyLinesWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	o := options(&memory{})
+	o.Lines = append(o.Lines, ingest.Line{ID: "abierta", Provider: "evolution", Ref: "x"})
+	if status, _ := post(t, ingest.New(o), request{path: "/webhook/abierta", body: flat}); status != http.StatusUnauthorized {
+		t.Errorf("not insecure: %d", status)
+	}
+	o.Insecure = true
+	if status, _ := post(t, ingest.New(o), request{path: "/webhook/abierta", body: flat}); status != http.StatusOK {
+		t.Errorf("open line: %d", status)
+	}
+	if status, _ := post(t, ingest.New(o), request{path: "/webhook/ventas", body: flat}); status != http.StatusUnauthorized {
+		t.Errorf("line with a secret: %d", status)
+	}
+}
+
+func TestHandshake(t *testing.T) {
+	t.Parallel()
+	const query = "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
+	door := ingest.New(options(&memory{}))
+	for path, want := range map[string]string{
+		"/webhook" + query + "sandbox":                    "200 1158201444",
+		"/webhook/" + query + "other":                     "200 1158201444",
+		"/webhook/wsp4" + query + "sandbox":               "200 1158201444",
+		"/webhook/wsp4" + query + "other":                 "403 forbidden\n",
+		"/webhook/page" + query:                           "403 forbidden\n",
+		"/webhook/nadie" + query + "sandbox":              "403 forbidden\n",
+		"/webhook" + query + "Sandbox":                    "403 forbidden\n",
+		"/webhook":                                        "403 forbidden\n",
+		"/webhook?hub.mode=x&hub.verify_token=sandbox":    "403 forbidden\n",
+		"/webhook?hub.mode=subscribe&hub.verify_token=no": "403 forbidden\n",
+	} {
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if got := fmt.Sprintf("%d %s", w.Code, w.Body); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+		if got := w.Header().Get("Content-Type"); got != "text/plain; charset=utf-8" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	door.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/webhook", nil))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("PUT: %d", w.Code)
+	}
+}
+
+// TestOddBodies: what is authentic and signed is stored, whatever it is.
+func TestOddBodies(t *testing.T) {
+	t.Parallel()
+	const invalid = `{"error":"Invalid payload"}`
+	tests := map[string]struct {
+		request
+		status int
+		answer string
+		kept   string // raw of the only job, "" for no job
+	}{
+		"signed, unknown shape":  {request{body: ` {"a" : 1} `, sign: appSecret}, 200, `{"success":true,"queued":1}`, `{"a" : 1}`},
+		"signed, empty list":     {request{body: `[]`, sign: appSecret}, 200, `{"success":true,"queued":1}`, `[]`},
+		"signed, empty envelope": {request{body: `{"object":"x","entry":[]}`, sign: appSecret}, 200, `{"success":true,"queued":1}`, `{"object":"x","entry":[]}`},
+		"signed, not JSON":       {request{body: "hola <b>\xff", sign: appSecret}, 400, invalid, `"hola \u003cb\u003e\ufffd"`},
+		"signed, nothing":        {request{body: "", sign: appSecret}, 400, invalid, `""`},
+		"secret, unknown shape":  {request{body: `{"a":1}`, secret: evoSecret}, 400, invalid, ""},
+		"secret, empty list":     {request{body: `[]`, secret: evoSecret}, 400, invalid, ""},
+		"secret, not JSON":       {request{body: `telefono=1&mensaje=hola`, secret: evoSecret}, 400, invalid, ""},
+		"secret, nothing":        {request{body: ``, secret: evoSecret}, 400, invalid, ""},
+		"unsigned, not JSON":     {request{body: `hola`}, 401, `{"error":"Unauthorized"}`, ""},
+		"any content type":       {request{body: flat, secret: evoSecret, header: http.Header{"Content-Type": {"text/plain"}}}, 200, `{"success":true,"queued":1}`, flat},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := &memory{}
+			status, answer := post(t, ingest.New(options(q)), test.request)
+			if status != test.status || answer != test.answer {
+				t.Fatalf("got %d %s, want %d %s", status, answer, test.status, test.answer)
+			}
+			var kept string
+			for _, a := range q.arrivals(t) {
+				kept += string(a.Raw)
+			}
+			if kept != test.kept {
+				t.Errorf("kept %s, want %s", kept, test.kept)
+			}
+		})
+	}
+}
+
+// TestBatches: one enqueue, one job for each element, in their order.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 50, 1000} {
+		var messages []string
+		for i := range n {
+			messages = append(messages, text(fmt.Sprintf("wamid.%d", i), fmt.Sprintf("54911%04d", i%7), "ñandú 👋"))
+		}
+		q := &memory{}
+		status, answer := post(t, ingest.New(options(q)), request{body: envelope(lineRef, messages...), sign: appSecret})
+		if want := fmt.Sprintf(`{"success":true,"queued":%d}`, n); status != http.StatusOK || answer != want {
+			t.Fatalf("%d: got %d %s", n, status, answer)
+		}
+		if q.calls != 1 || len(q.jobs) != n {
+			t.Fatalf("%d: %d calls, %d jobs", n, q.calls, len(q.jobs))
+		}
+		for i, a := range q.arrivals(t) {
+			if a.ID != fmt.Sprintf("wamid.%d", i) || string(a.Raw) != messages[i] {
+				t.Fatalf("%d: job %d is %s", n, i, a.ID)
+			}
+			if want := "wsp4:" + a.Person.Phone; q.jobs[i].Lane != want || q.jobs[i].Queue != "inbound" {
+				t.Fatalf("lane: got %s, want %s", q.jobs[i].Lane, want)
+			}
+		}
+	}
+}
+
+// TestTextsWithoutID: losing one of two equal texts is worse than storing a
+// repeated one twice.
+func TestTextsWithoutID(t *testing.T) {
+	t.Parallel()
+	o, q := options(nil), &memory{}
+	o.Queue = q
+	now := received
+	o.Now = func() time.Time { now = now.Add(time.Millisecond); return now }
+	door := ingest.New(o)
+	for range 2 {
+		post(t, door, request{body: `[{"from":"549110","message":"1"},{"from":"549110","message":"1"}]`, secret: evoSecret})
+	}
+	if len(q.jobs) != 4 {
+		t.Errorf("got %d jobs, want 4", len(q.jobs))
+	}
+}
+
+// TestFailuresOfTwoDays: an account's failure of tomorrow is not a duplicate.
+func TestFailuresOfTwoDays(t *testing.T) {
+	t.Parallel()
+	o, q := options(nil), &memory{}
+	o.Queue = q
+	now := received
+	o.Now = func() time.Time { return now }
+	door := ingest.New(o)
+	body := `{"metadata":{"phone_number_id":"` + lineRef + `"},"messaging_product":"whatsapp","errors":[{"code":130429}]}`
+	for range 2 {
+		post(t, door, request{body: body, sign: appSecret})
+		post(t, door, request{body: body, sign: appSecret})
+		now = now.Add(24 * time.Hour)
+	}
+	if len(q.jobs) != 2 {
+		t.Errorf("got %d jobs, want 2", len(q.jobs))
+	}
+}
+
+func TestQueueErrors(t *testing.T) {
+	t.Parallel()
+	for _, fail := range []error{queue.ErrFull, queue.ErrUnavailable, queue.ErrClosed, errors.New("disk full")} {
+		q := &memory{fail: fail}
+		w := httptest.NewRecorder()
+		ingest.New(options(q)).ServeHTTP(w, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%v: got %d, Retry-After %q", fail, w.Code, w.Header().Get("Retry-After"))
+		}
+		if strings.Contains(w.Body.String(), "success") || strings.Contains(w.Body.String(), fail.Error()) {
+			t.Errorf("%v: answer %s", fail, w.Body)
+		}
+	}
+	// Not even an unreadable body is answered before it is stored.
+	q := &memory{fail: queue.ErrUnavailable}
+	if status, answer := post(t, ingest.New(options(q)), request{body: "hola", sign: appSecret}); status != http.StatusServiceUnavailable {
+		t.Errorf("not JSON, not stored: %d %s", status, answer)
+	}
+}
+
+// TestQueueThatHangs is answered 503 before Meta gives up.
+func TestQueueThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &memory{wait: func(ctx context.Context) { <-ctx.Done() }}
+		start := time.Now()
+		status, _ := post(t, ingest.New(options(q)), request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret})
+		if took := time.Since(start); status != http.StatusServiceUnavailable || took != 4*time.Second {
+			t.Errorf("got %d after %v", status, took)
+		}
+	})
+}
+
+// TestHangUp: a caller that goes away does not stop what was begun.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	q := &memory{wait: func(context.Context) { cancel() }}
+	r := request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t).WithContext(ctx)
+	w := httptest.NewRecorder()
+	ingest.New(options(q)).ServeHTTP(w, r)
+	if w.Code != http.StatusOK || len(q.jobs) != 1 {
+		t.Errorf("got %d, %d jobs", w.Code, len(q.jobs))
+	}
+}
+
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	pad := func(body string, size int) string { return body + strings.Repeat(" ", size-len(body)) }
+	mine := envelope(lineRef, text("w", "1", hola))
+	tests := map[string]struct {
+		request
+		want int
+	}{
+		"signed, 4 MiB":  {request{body: pad(mine, 4<<20), sign: appSecret}, 200},
+		"signed, more":   {request{body: pad(mine, 4<<20+1), sign: appSecret}, 413},
+		"secret, 16 MiB": {request{body: pad(flat, 16<<20), secret: evoSecret}, 200},
+		"secret, more":   {request{body: pad(flat, 16<<20+1), secret: evoSecret}, 413},
+		"unsigned, more": {request{body: pad(flat, 16<<20+1)}, 401},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, announced := range []bool{true, false} {
+				q := &memory{}
+				r := test.build(t)
+				if !announced {
+					r.ContentLength = -1
+				}
+				w := httptest.NewRecorder()
+				ingest.New(options(q)).ServeHTTP(w, r)
+				if w.Code != test.want || (len(q.jobs) == 1) != (test.want == 200) {
+					t.Errorf("announced %v: got %d, %d jobs, want %d", announced, w.Code, len(q.jobs), test.want)
+				}
+			}
+		})
+	}
+	r := request{body: mine, sign: appSecret}.build(t)
+	r.ContentLength += 10 // cut off on the way
+	w := httptest.NewRecorder()
+	ingest.New(options(&memory{})).ServeHTTP(w, r)
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("cut off: got %d", w.Code)
+	}
+}
+
+// TestLimiter: many refusals from one address are answered 429, and what is
+// authentic never is, also from there.
+func TestLimiter(t *testing.T) {
+	t.Parallel()
+	o := options(&memory{})
+	now := received
+	o.Now = func() time.Time { return now }
+	door := ingest.New(o)
+	refused := func(from string) int {
+		status, _ := post(t, door, request{body: flat, sign: "guess", from: from})
+		return status
+	}
+	for i := range 200 {
+		if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
+			t.Fatalf("refusal %d: got %d", i, got)
+		}
+	}
+	for from, want := range map[string]int{
+		"203.0.113.9":                http.StatusTooManyRequests,
+		"1.2.3.4, 203.0.113.9":       http.StatusTooManyRequests, // invented by the caller
+		"203.0.113.9, 10.1.2.3":      http.StatusTooManyRequests, // through a second proxy of ours
+		"203.0.113.10":               http.StatusUnauthorized,
+		"203.0.113.9, 198.51.100.77": http.StatusUnauthorized, // that one is no proxy of ours
+	} {
+		if got := refused(from); got != want {
+			t.Errorf("%s: got %d, want %d", from, got, want)
+		}
+	}
+	if status, _ := post(t, door, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret, from: "203.0.113.9"}); status != http.StatusOK {
+		t.Errorf("authentic from the same address: %d", status)
+	}
+	if status, _ := post(t, door, request{body: flat, from: "203.0.113.9"}); status != http.StatusTooManyRequests {
+		t.Errorf("without credentials: %d", status)
+	}
+	now = now.Add(5 * time.Second)
+	if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
+		t.Errorf("after a while: %d", got)
+	}
+	for range 300 { // one household
+		refused("2001:db8:1:2::5")
+	}
+	if got := refused("2001:db8:1:2:ffff::1"); got != http.StatusTooManyRequests {
+		t.Errorf("same /64: %d", got)
+	}
+}
+
+func TestForwardedOnlyFromTrustedProxies(t *testing.T) {
+	t.Parallel()
+	door := ingest.New(options(&memory{}))
+	last := 0
+	for i := range 201 {
+		r := request{body: flat, from: fmt.Sprintf("198.51.100.%d", i)}.build(t)
+		r.RemoteAddr = "192.0.2.1:1234"
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		last = w.Code
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("got %d: the header of a stranger was believed", last)
+	}
+}
+
+// TestRawByteForByte: escapes, spaces and all.
+func TestRawByteForByte(t *testing.T) {
+	t.Parallel()
+	message := `{ "from":"549110", "id":"wamid.A","timestamp":"1795000001","type":"text",` + "\n" +
+		`"text":{"body":"ma\u00f1ana \ud83d\udc4b <b>50%<\/b> https:\/\/x \u2028 & \ud800"} }`
+	q := &memory{}
+	post(t, ingest.New(options(q)), request{body: envelope(lineRef, message), sign: appSecret})
+	a := q.arrivals(t)[0]
+	if string(a.Raw) != message {
+		t.Errorf("got  %s\nwant %s", a.Raw, message)
+	}
+	if want := "mañana 👋 <b>50%</b> https://x \u2028 & \uFFFD"; a.Content.Text != want {
+		t.Errorf("text: got %q, want %q", a.Content.Text, want)
+	}
+	want := a
+	want.Raw = nil
+	body, _ := json.Marshal(want)
+	var again inbound.Arrival
+	if err := json.Unmarshal(body, &again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(again, want); diff != "" {
+		t.Errorf("got(-) want(+):\n%s", diff)
+	}
+}
+
+func FuzzDoor(f *testing.F) {
+	f.Add([]byte(envelope(lineRef, text("w", "1", hola))), true, false)
+	f.Add([]byte(flat), false, true)
+	f.Add([]byte(`[{"json":`+flat+`}]`), false, false)
+	f.Add([]byte(`{`), true, true)
+	signature := whatsapp.NewSignature(appSecret)
+	f.Fuzz(func(t *testing.T, body []byte, signed, path bool) {
+		q := &memory{}
+		req := request{body: string(body), secret: evoSecret}
+		if path {
+			req.path = "/webhook/ventas"
+		}
+		r := req.build(t)
+		if signed { // on that path by an app that does not speak for it
+			r.Header.Set("X-Hub-Signature-256", signature.Sign(body))
+			r.Header.Del("X-Webhook-Secret")
+		}
+		w := httptest.NewRecorder()
+		ingest.New(options(q)).ServeHTTP(w, r)
+		if signed && len(q.jobs) == 0 {
+			t.Fatalf("signed and not stored: %d %s", w.Code, w.Body)
+		}
+		if w.Code == http.StatusOK && len(q.jobs) == 0 || w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
+			t.Fatalf("%d %s, %d jobs", w.Code, w.Body, len(q.jobs))
+		}
+		for _, a := range q.arrivals(t) {
+			if a.ID == "" || !a.ReceivedAt.Equal(received) || len(a.Raw) == 0 {
+				t.Fatalf("got %+v", a)
+			}
+			if a.Line == "" && a.Quarantine == "" && (a.Kind == inbound.Message || a.Kind == inbound.Status) {
+				t.Fatalf("no line and not kept aside: %+v", a)
+			}
+		}
+	})
+}
+
+func BenchmarkDoor(b *testing.B) {
+	body := envelope(lineRef, text("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBRUE1OTdDODZDQzYxN0FFNUIxAA==", "5491100000001", "Hola, quiero información 👋"))
+	signature := whatsapp.Sign(appSecret, []byte(body))
+	door := ingest.New(options(sink{}))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body))
+		r.Header.Set("X-Hub-Signature-256", signature)
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+}
+
+// sink is the queue of benchmarks.
+type sink struct{}
+
+func (sink) Enqueue(_ context.Context, jobs []queue.Job) ([]bool, error) {
+	return make([]bool, len(jobs)), nil
+}
