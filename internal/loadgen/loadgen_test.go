@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -124,6 +125,46 @@ func TestRefusedIsPostedAgain(t *testing.T) {
 				t.Errorf("%+v %v", report.Progress, report.Refusals)
 			}
 		})
+	}
+}
+
+// TestTheServerDiesAndComesBack: connections break and are refused for a while.
+func TestTheServerDiesAndComesBack(t *testing.T) {
+	t.Parallel()
+	r, s := newReceiver(t, "")
+	address := s.Listener.Addr().String()
+	died, back := make(chan struct{}), make(chan *http.Server, 1)
+	r.refuse = func(n int) int {
+		if n == 20 {
+			close(died)
+		}
+		return 0
+	}
+	go func() {
+		<-died
+		s.Listener.Close()
+		s.CloseClientConnections()
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		if err != nil {
+			t.Errorf("listen again: %v", err)
+			back <- nil
+			return
+		}
+		again := &http.Server{Handler: s.Config.Handler, ReadHeaderTimeout: time.Second}
+		back <- again
+		_ = again.Serve(listener)
+	}()
+	report := run(t, options(s.URL))
+	again := <-back
+	if again == nil {
+		return
+	}
+	defer again.Close()
+	if err := judge(t, r, s.URL, report).Err(); err != nil {
+		t.Error(err)
+	}
+	if report.Progress.Messages != 50 || report.GaveUp != 0 {
+		t.Errorf("%+v", report.Progress)
 	}
 }
 
