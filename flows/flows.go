@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds psi.yaml and its transcripts.
 //
-//go:embed *.yaml
+//go:embed *.yaml *.chat
 var FS embed.FS

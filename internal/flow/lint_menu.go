@@ -115,7 +115,9 @@ func (l *linter) lintOption(m *Menu, i int, titles map[string]int) {
 		}
 	case StyleList:
 		l.fits(path+".title", o.Title, mostRowTitle)
-		l.fits(path+".description", o.Description, mostDescription)
+		if o.Description != "" { // lists show the code before it
+			l.fits(path+".description", o.Code+" · "+o.Description, mostDescription)
+		}
 	}
 	l.lintTarget(o, path, label)
 }

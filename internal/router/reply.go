@@ -69,6 +69,15 @@ func offerReply(texts flow.Texts, epoch int64) Reply {
 	}
 }
 
+// Row is the description of an option in a list. Lists show no numbers, and
+// people who know them like to type them, so the number leads.
+func (o Option) Row() string {
+	if o.Description == "" {
+		return o.Code
+	}
+	return o.Code + " · " + o.Description
+}
+
 // join puts a sentence before a text.
 func join(lead, text string) string {
 	if lead == "" {

@@ -1,0 +1,113 @@
+// Package transcript plays conversations against a flow without any service:
+// a .chat file is a specification, a test and documentation at once, and the
+// chat command is the same player at a terminal. It must never send, store or
+// decide: the router does, and this shows and compares what it did.
+package transcript
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// player is one conversation with the rules, and what was said in it.
+type player struct {
+	rules   router.Rules
+	talk    router.Conversation
+	tickets int
+	shown   []router.Reply // menus and offers, oldest first
+}
+
+func newPlayer(rules router.Rules, line string) *player {
+	return &player{rules: rules, talk: router.Fresh(line)}
+}
+
+// turn is what one step of a transcript came to.
+type turn struct {
+	was router.Conversation
+	router.Decision
+}
+
+func (p *player) say(m router.Message, now time.Time) turn {
+	return p.take(p.rules.Step(p.talk, m, now), now)
+}
+
+func (p *player) command(c router.Command, now time.Time) turn {
+	return p.take(p.rules.Apply(p.talk, c, now), now)
+}
+
+// take does what the store does with a decision: it makes the ticket and writes
+// it where the texts say so.
+func (p *player) take(d router.Decision, now time.Time) turn {
+	ticket := p.talk.Ticket
+	if h := d.Handoff; h != nil && (!h.Transfer || ticket == "") {
+		p.tickets++
+		ticket = fmt.Sprintf("PSI-%d-%06d", now.Year(), p.tickets)
+	}
+	if d.Handoff != nil {
+		d.Next.Ticket = ticket
+	}
+	for i, r := range d.Replies {
+		d.Replies[i].Text = strings.ReplaceAll(r.Text, "{ticket}", ticket)
+		if len(r.Options) > 0 {
+			p.shown = append(p.shown, r)
+		}
+	}
+	t := turn{was: p.talk, Decision: d}
+	p.talk = d.Next
+	return t
+}
+
+// tap finds the newest row or button with the title and returns the message that
+// tapping it sends.
+func (p *player) tap(title string) (router.Message, bool) {
+	want := flow.Normalize(title)
+	for i := len(p.shown) - 1; i >= 0; i-- {
+		for _, o := range p.shown[i].Options {
+			if flow.Normalize(o.Title) == want {
+				return router.Message{Type: "interactive", Text: o.Title, ReplyID: o.ID}, true
+			}
+		}
+	}
+	return router.Message{}, false
+}
+
+// effects are the lines that "!" can name: what happened beside talking.
+func (t turn) effects() []string {
+	var list []string
+	if h := t.Handoff; h != nil {
+		verb := "handoff"
+		if h.Transfer {
+			verb = "transfer"
+		}
+		line := verb + " area=" + h.Area
+		if h.Tag != "" {
+			line += " tag=" + h.Tag
+		}
+		if h.FromArea != "" {
+			line += " from=" + h.FromArea
+		}
+		list = append(list, line)
+	}
+	if t.Closed {
+		list = append(list, "close")
+	}
+	if t.was.State == router.StateClosed && t.Next.State == router.StateMenu {
+		list = append(list, "reopen")
+	}
+	for _, r := range t.Replies {
+		if r.Menu != "" {
+			list = append(list, "menu "+r.Menu+" style="+string(r.Style))
+		}
+	}
+	if len(t.Replies) == 0 {
+		list = append(list, "silence")
+	}
+	if t.was.State != t.Next.State {
+		list = append(list, "state "+string(t.Next.State))
+	}
+	return list
+}
