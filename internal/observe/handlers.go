@@ -1,0 +1,153 @@
+package observe
+
+import (
+	"encoding/json"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Register adds /healthz, /readyz and /status, and /metrics when m is not nil.
+func (h *Health) Register(mux *http.ServeMux, m *Metrics) {
+	mux.HandleFunc("GET /healthz", h.healthz)
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.HandleFunc("GET /status", h.status)
+	if m != nil {
+		mux.Handle("GET /metrics", m.Handler())
+	}
+}
+
+// healthz says that the process answers, and nothing more: a restart would not
+// bring back what it needs.
+func (h *Health) healthz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+type ready struct {
+	Status string   `json:"status"` // ready, down, draining
+	Down   []string `json:"down"`
+	Checks []Result `json:"checks"`
+}
+
+func (h *Health) readiness(r *http.Request) (int, ready) {
+	ok, results := h.Ready(r.Context())
+	out := ready{Status: "ready", Down: []string{}, Checks: results}
+	for _, c := range results {
+		if !c.OK && !c.Info {
+			out.Down = append(out.Down, c.Name+": "+c.Error)
+		}
+	}
+	switch {
+	case ok:
+		return http.StatusOK, out
+	case len(out.Down) > 0:
+		out.Status = "down"
+	default:
+		out.Status = "draining"
+	}
+	return http.StatusServiceUnavailable, out
+}
+
+func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
+	code, out := h.readiness(r)
+	answer(w, code, out)
+}
+
+// Status is how the program is, for people and programs.
+type Status struct {
+	Version string        `json:"version"`
+	Go      string        `json:"go"`
+	Started time.Time     `json:"started_at"`
+	Uptime  float64       `json:"uptime_seconds"`
+	Status  string        `json:"status"`
+	Down    []string      `json:"down"`
+	Checks  []Result      `json:"checks"`
+	Queues  []QueueStatus `json:"queues"`
+	Lines   []LineStatus  `json:"lines"`
+	Sends   SendStatus    `json:"sends"`
+	// OldestUnanswered is the age of the oldest message whose automatic answer
+	// has not left.
+	OldestUnanswered float64 `json:"oldest_unanswered_seconds"`
+	// Unknown names what could not be asked: its figures are missing, not zero.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// QueueStatus is one queue.
+type QueueStatus struct {
+	Name      string     `json:"name"`
+	Depth     int64      `json:"depth"`
+	InFlight  int64      `json:"in_flight"`
+	Dead      int64      `json:"dead"`
+	OldestAge float64    `json:"oldest_age_seconds"`
+	Paused    bool       `json:"paused"`
+	HeldUntil *time.Time `json:"held_until"`
+	HeldFor   string     `json:"held_for,omitempty"`
+	Rate      float64    `json:"rate,omitempty"`
+}
+
+// LineStatus is one line.
+type LineStatus struct {
+	LineInfo
+	LastInbound *time.Time `json:"last_inbound_at"`
+}
+
+// SendStatus counts what waits.
+type SendStatus struct {
+	Pending   int64 `json:"pending"`
+	Uncertain int64 `json:"uncertain"`
+}
+
+func (h *Health) status(w http.ResponseWriter, r *http.Request) {
+	_, is := h.readiness(r)
+	now := h.now()
+	s := Status{
+		Version: h.version, Go: runtime.Version(), Started: h.started.UTC(), Uptime: now.Sub(h.started).Round(time.Millisecond).Seconds(),
+		Status: is.Status, Down: is.Down, Checks: is.Checks, Queues: []QueueStatus{}, Lines: []LineStatus{},
+	}
+	queues, err := h.sources.queues(r.Context())
+	if err != nil {
+		s.Unknown = append(s.Unknown, "queues")
+	}
+	for _, q := range queues {
+		s.Queues = append(s.Queues, queueStatus(q, now))
+	}
+	f, err := h.sources.figures(r.Context())
+	if err != nil {
+		s.Unknown = append(s.Unknown, "store")
+	}
+	s.OldestUnanswered = f.OldestUnanswered.Seconds()
+	s.Sends = SendStatus{f.PendingSends, f.UncertainSends}
+	for _, l := range h.lines {
+		line := LineStatus{LineInfo: l}
+		if at := f.LastInbound[l.ID]; !at.IsZero() {
+			at = at.UTC()
+			line.LastInbound = &at
+		}
+		s.Lines = append(s.Lines, line)
+	}
+	answer(w, http.StatusOK, s)
+}
+
+func queueStatus(q queue.Stats, now time.Time) QueueStatus {
+	s := QueueStatus{
+		Name: q.Name, Depth: q.Depth, InFlight: q.InFlight, Dead: q.Dead,
+		OldestAge: q.OldestAge.Seconds(), Paused: q.Paused, Rate: q.Limit.Rate,
+	}
+	if q.HeldUntil.After(now) {
+		until := q.HeldUntil.UTC()
+		s.HeldUntil, s.HeldFor = &until, q.HeldFor
+	}
+	return s
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the caller is gone when this fails
+}

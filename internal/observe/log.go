@@ -1,0 +1,42 @@
+// Package observe is how the program is looked at: logs, metrics, health and
+// status. It reads what others hand it in small functions; it must never
+// decide anything, nor show a message text, a secret or a whole phone number.
+package observe
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Log returns a logger that writes to w. level is debug, info, warn or error;
+// format is json, text, or auto, which writes text to a terminal.
+func Log(w io.Writer, level, format string) *slog.Logger {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		least = slog.LevelInfo
+	}
+	if format == "text" || format != "json" && Terminal(w) {
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: clock}))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least}))
+}
+
+// clock shortens the time for people: the date is on their wall.
+func clock(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		if t, ok := a.Value.Any().(time.Time); ok {
+			a.Value = slog.StringValue(t.Format("15:04:05.000"))
+		}
+	}
+	return a
+}
+
+// Terminal reports whether somebody watches what is written to w.
+func Terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,119 @@
+package observe
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics counts what every part does. It is the Meter of the door, the queue
+// runner, the worker and delivery, and safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	webhooks     *prometheus.CounterVec
+	webhookTime  prometheus.Histogram
+	arrivals     *prometheus.CounterVec
+	batchSize    *prometheus.HistogramVec
+	batchTime    *prometheus.HistogramVec
+	settled      *prometheus.CounterVec
+	turnMessages prometheus.Counter
+	turnTime     prometheus.Histogram
+	decisions    *prometheus.CounterVec
+	replies      *prometheus.CounterVec
+	sends        *prometheus.CounterVec
+	sendTime     *prometheus.HistogramVec
+	media        *prometheus.CounterVec
+}
+
+var (
+	// quick suits what should take milliseconds, slow what waits for others.
+	quick = []float64{.0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5}
+	slow  = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20}
+	sizes = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}
+)
+
+// NewMetrics returns metrics with a registry of their own.
+func NewMetrics(version string) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &Metrics{
+		registry:     prometheus.NewRegistry(),
+		webhooks:     counter("psi_webhook_requests_total", "Webhook requests by outcome.", "outcome"),
+		webhookTime:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_webhook_seconds", Help: "Time until a webhook was answered.", Buckets: quick}),
+		arrivals:     counter("psi_arrivals_total", "Messages, statuses and notices that arrived.", "line", "kind"),
+		batchSize:    histogram("psi_batch_jobs", "Jobs in one batch.", sizes, "queue"),
+		batchTime:    histogram("psi_batch_seconds", "Time that a batch took.", quick, "queue"),
+		settled:      counter("psi_jobs_settled_total", "Jobs by what became of them.", "queue", "verdict"),
+		turnMessages: prometheus.NewCounter(prometheus.CounterOpts{Name: "psi_turn_messages_total", Help: "Messages that went through a turn."}),
+		turnTime:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_turn_seconds", Help: "Time of one turn's transaction.", Buckets: quick}),
+		decisions:    counter("psi_decisions_total", "Decisions by reason.", "line", "reason"),
+		replies:      counter("psi_replies_total", "Automatic replies that were decided.", "line"),
+		sends:        counter("psi_sends_total", "Sends by verdict.", "line", "verdict"),
+		sendTime:     histogram("psi_send_seconds", "Time of one send.", slow, "line"),
+		media:        counter("psi_media_total", "Downloads by outcome.", "outcome"),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "psi_build_info", Help: "What runs.",
+		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
+	})
+	info.Set(1)
+	m.registry.MustRegister(
+		m.webhooks, m.webhookTime, m.arrivals, m.batchSize, m.batchTime, m.settled, m.turnMessages, m.turnTime,
+		m.decisions, m.replies, m.sends, m.sendTime, m.media, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// Handler serves /metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// Webhook implements the door's Meter.
+func (m *Metrics) Webhook(outcome string, took time.Duration) {
+	m.webhooks.WithLabelValues(outcome).Inc()
+	m.webhookTime.Observe(took.Seconds())
+}
+
+// Arrived implements the door's Meter.
+func (m *Metrics) Arrived(line, kind string) { m.arrivals.WithLabelValues(line, kind).Inc() }
+
+// Batch implements the queue's Meter.
+func (m *Metrics) Batch(queue string, size int, took time.Duration) {
+	m.batchSize.WithLabelValues(queue).Observe(float64(size))
+	m.batchTime.WithLabelValues(queue).Observe(took.Seconds())
+}
+
+// Settled implements the queue's Meter.
+func (m *Metrics) Settled(queue, verdict string) { m.settled.WithLabelValues(queue, verdict).Inc() }
+
+// Turn implements the worker's Meter.
+func (m *Metrics) Turn(size int, took time.Duration) {
+	m.turnMessages.Add(float64(size))
+	m.turnTime.Observe(took.Seconds())
+}
+
+// Decision implements the worker's Meter.
+func (m *Metrics) Decision(line, reason string, replies int) {
+	m.decisions.WithLabelValues(line, reason).Inc()
+	m.replies.WithLabelValues(line).Add(float64(replies))
+}
+
+// Sent implements delivery's Meter.
+func (m *Metrics) Sent(line, verdict string, took time.Duration) {
+	m.sends.WithLabelValues(line, verdict).Inc()
+	m.sendTime.WithLabelValues(line).Observe(took.Seconds())
+}
+
+// Media implements delivery's Meter.
+func (m *Metrics) Media(outcome string) { m.media.WithLabelValues(outcome).Inc() }

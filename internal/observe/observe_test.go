@@ -1,0 +1,222 @@
+package observe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+func get(t *testing.T, h http.Handler, path string, into any) int {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	if into != nil {
+		if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+			t.Fatalf("%s: %v in %s", path, err, w.Body)
+		}
+	}
+	return w.Code
+}
+
+func serve(h *Health, m *Metrics) http.Handler {
+	mux := http.NewServeMux()
+	h.Register(mux, m)
+	return mux
+}
+
+func TestReadyzIsHonest(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	h := NewHealth(HealthOptions{
+		Now: func() time.Time { now = now.Add(fresh); return now },
+		Checks: []Check{
+			{Name: "store", Run: func(context.Context) error {
+				if down.Load() {
+					return errors.New("disk is full")
+				}
+				return nil
+			}},
+			{Name: "disk", Info: true, Run: func(context.Context) error { return errors.New("91 % used") }},
+		},
+	})
+	srv := serve(h, nil)
+	var r ready
+	if code := get(t, srv, "/readyz", &r); code != 200 || r.Status != "ready" || len(r.Checks) != 2 {
+		t.Errorf("well: %d %+v", code, r)
+	}
+	down.Store(true)
+	if code := get(t, srv, "/readyz", &r); code != 503 || r.Status != "down" || cmp.Diff([]string{"store: disk is full"}, r.Down) != "" {
+		t.Errorf("down: %d %+v", code, r)
+	}
+	if code := get(t, srv, "/healthz", nil); code != 200 {
+		t.Errorf("healthz while down: %d", code)
+	}
+	down.Store(false)
+	h.Drain()
+	if code := get(t, srv, "/readyz", &r); code != 503 || r.Status != "draining" {
+		t.Errorf("draining: %d %+v", code, r)
+	}
+}
+
+func TestAHangingOrBrokenCheckIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		h := NewHealth(HealthOptions{Checks: []Check{
+			{Name: "hangs", Timeout: time.Second, Run: func(context.Context) error { <-free; return nil }},
+			{Name: "panics", Run: func(context.Context) error { panic("boo") }},
+		}})
+		_, got := h.Ready(t.Context())
+		close(free)
+		want := []Result{
+			{Name: "hangs", Error: "no answer within 1s", Took: 1000},
+			{Name: "panics", Error: "check broke: boo"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestManyWhoAskShareOneCheck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		h := NewHealth(HealthOptions{Checks: []Check{{Name: "store", Run: func(context.Context) error { runs.Add(1); return nil }}}})
+		for range 10 {
+			h.Results(t.Context())
+		}
+		time.Sleep(fresh)
+		h.Results(t.Context())
+		if got := runs.Load(); got != 2 {
+			t.Errorf("%d runs, want 2", got)
+		}
+	})
+}
+
+func sources() Sources {
+	return Sources{
+		Queues: func(context.Context) ([]queue.Stats, error) {
+			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "store", Done: 7}}, nil
+		},
+		Figures: func(context.Context) (Figures, error) {
+			return Figures{OldestUnanswered: 4 * time.Second, PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}}, nil
+		},
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	h := NewHealth(HealthOptions{
+		Version: "v1", Sources: sources(), Now: func() time.Time { return now },
+		Lines: []LineInfo{{ID: "wsp4", Provider: "cloud"}, {ID: "new", Provider: "evolution"}},
+	})
+	now = now.Add(90 * time.Second)
+	var got Status
+	if code := get(t, serve(h, nil), "/status", &got); code != 200 {
+		t.Fatal(code)
+	}
+	until, last := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1_800_000_000, 0).UTC()
+	want := Status{
+		Version: "v1", Go: got.Go, Started: now.Add(-90 * time.Second), Uptime: 90, Status: "ready", Down: []string{}, Checks: []Result{},
+		Queues: []QueueStatus{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1.5, Paused: true, HeldUntil: &until, HeldFor: "store"}},
+		Lines:  []LineStatus{{LineInfo{ID: "wsp4", Provider: "cloud"}, &last}, {LineInfo{ID: "new", Provider: "evolution"}, nil}},
+		Sends:  SendStatus{5, 1}, OldestUnanswered: 4,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestStatusSaysWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("down")
+	h := NewHealth(HealthOptions{Sources: Sources{
+		Queues:  func(context.Context) ([]queue.Stats, error) { return nil, broken },
+		Figures: func(context.Context) (Figures, error) { return Figures{}, broken },
+	}})
+	var got Status
+	get(t, serve(h, nil), "/status", &got)
+	if diff := cmp.Diff([]string{"queues", "store"}, got.Unknown); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics("v1")
+	h := NewHealth(HealthOptions{Sources: sources(), Checks: []Check{{Name: "store", Run: func(context.Context) error { return nil }}}})
+	m.Watch(h)
+	m.Webhook("ok", 3*time.Millisecond)
+	m.Arrived("wsp4", "message")
+	m.Batch("inbound", 12, time.Millisecond)
+	m.Settled("inbound", "done")
+	m.Turn(12, time.Millisecond)
+	m.Decision("wsp4", "first_contact", 1)
+	m.Sent("wsp4", "sent", 300*time.Millisecond)
+	m.Media("ready")
+	w := httptest.NewRecorder()
+	serve(h, m).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`psi_webhook_requests_total{outcome="ok"} 1`, `psi_arrivals_total{kind="message",line="wsp4"} 1`,
+		`psi_batch_jobs_sum{queue="inbound"} 12`, `psi_jobs_settled_total{queue="inbound",verdict="done"} 1`,
+		`psi_turn_messages_total 12`, `psi_decisions_total{line="wsp4",reason="first_contact"} 1`, `psi_replies_total{line="wsp4"} 1`,
+		`psi_sends_total{line="wsp4",verdict="sent"} 1`, `psi_media_total{outcome="ready"} 1`,
+		`psi_queue_depth{queue="inbound"} 3`, `psi_queue_dead{queue="inbound"} 2`, `psi_queue_oldest_seconds{queue="inbound"} 1.5`,
+		`psi_queue_paused{queue="inbound"} 1`, `psi_queue_held{queue="inbound"} 1`, `psi_oldest_unanswered_seconds 4`,
+		`psi_sends_pending 5`, `psi_line_last_inbound_timestamp_seconds{line="wsp4"} 1.8e+09`,
+		`psi_check_up{check="store"} 1`, `psi_source_up{source="queues"} 1`, `psi_build_info{go=`, `go_goroutines`, `process_`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if _, err := m.registry.Gather(); err != nil {
+		t.Errorf("gather: %v", err)
+	}
+}
+
+func TestLog(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	log := Log(&b, "warn", "auto")
+	log.Info("no")
+	log.Warn("yes", "contact", phone.Masked("5491155550001"))
+	var line map[string]any
+	if err := json.Unmarshal(b.Bytes(), &line); err != nil {
+		t.Fatalf("%v in %q", err, b.String())
+	}
+	if line["msg"] != "yes" || line["contact"] != "***001" {
+		t.Errorf("%v", line)
+	}
+	b.Reset()
+	Log(&b, "nonsense", "text").Info("x", slog.Int("n", 1))
+	if !strings.Contains(b.String(), "level=INFO msg=x n=1") || strings.Contains(b.String(), "T") && strings.Contains(b.String(), "Z") {
+		t.Errorf("%q", b.String())
+	}
+	f, err := os.CreateTemp(t.TempDir(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if Terminal(f) {
+		t.Error("a file is no terminal")
+	}
+}
