@@ -117,7 +117,7 @@ const (
 	DevAppSecret     = "test_app_secret_0123456789abcdef"
 	DevVerifyToken   = "sandbox"
 	DevAPIKey        = "sandbox"
-	DevToken         = "sandbox-token"
+	DevToken         = "sandbox"
 )
 
 // Location returns the zone of Timezone, which was checked.

@@ -65,6 +65,9 @@ func (d *Duration) parse(s string) error {
 // Rate is how often something may happen, per second; 0 is no limit.
 type Rate float64
 
+// PerSecond returns it as a number.
+func (r Rate) PerSecond() float64 { return float64(r) }
+
 func (r Rate) String() string {
 	if r == 0 {
 		return ""
