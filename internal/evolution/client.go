@@ -1,0 +1,270 @@
+package evolution
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// maxText is what WhatsApp shows of one text.
+const maxText = 4096
+
+// ClientOptions configure a Client. BaseURL, Instance and APIKey are required.
+type ClientOptions struct {
+	BaseURL  string // of the Evolution server
+	Instance string
+	APIKey   string // of the server or of the instance
+	// HTTP is the client to use, nil for one of our own. Its redirect policy is
+	// replaced: none is followed.
+	HTTP *http.Client
+	// Timeout of one call, 0 for 20 s. It must stay below the lease of a send.
+	Timeout time.Duration
+}
+
+// Client sends by one Evolution instance. It is safe for concurrent use.
+type Client struct {
+	base     string
+	instance string
+	key      string
+	http     *http.Client
+	timeout  time.Duration
+}
+
+// NewClient returns a Client.
+func NewClient(o ClientOptions) (*Client, error) {
+	base, err := url.Parse(strings.TrimRight(o.BaseURL, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("url %q: want the address of the Evolution server, like http://127.0.0.1:8080", o.BaseURL)
+	}
+	if o.Instance == "" || o.APIKey == "" {
+		return nil, errors.New("instance and api_key are needed to send")
+	}
+	if o.HTTP == nil {
+		o.HTTP = httpcall.NewClient()
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 20 * time.Second
+	}
+	calls := *o.HTTP
+	calls.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout}, nil
+}
+
+// Send posts one text and returns its key id. Menus go as text: lists and
+// buttons do not arrive reliably over Baileys. Every error is an
+// *outbound.Failure.
+func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, err error) {
+	body, err := compose(p)
+	if err != nil {
+		return "", &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	answer, err := c.post(ctx, "message/sendText", body)
+	if err != nil {
+		return "", unanswered(err)
+	}
+	v, _ := rawjson.Parse(answer.Body)
+	id := v.Get("key", "id").Text()
+	if answer.Status/100 != 2 || id == "" {
+		return "", failure(answer)
+	}
+	return id, nil
+}
+
+type sendText struct {
+	Number string  `json:"number"`
+	Text   string  `json:"text"`
+	Quoted *quoted `json:"quoted,omitempty"`
+}
+
+type quoted struct {
+	Key struct {
+		ID string `json:"id"`
+	} `json:"key"`
+}
+
+func compose(p outbound.Post) ([]byte, error) {
+	m := sendText{Number: orElse(p.To.Phone, p.To.ExternalID)}
+	if m.Number == "" {
+		return nil, errors.New("the person has neither a phone nor an Evolution id")
+	}
+	if p.Body.Reply != nil {
+		m.Text = p.Body.Reply.Plain()
+	} else {
+		v, _ := rawjson.Parse(p.Body.Cloud)
+		if kind := v.Get("type").Text(); kind != "text" {
+			return nil, fmt.Errorf("an Evolution line sends text, not %q", kind)
+		}
+		m.Text = v.Get("text", "body").Text()
+	}
+	if strings.TrimSpace(m.Text) == "" {
+		return nil, errors.New("the text is empty")
+	}
+	m.Text = clip(m.Text)
+	if p.QuotedID != "" {
+		m.Quoted = &quoted{}
+		m.Quoted.Key.ID = p.QuotedID
+	}
+	return json.Marshal(m)
+}
+
+func clip(s string) string {
+	if runes := []rune(s); len(runes) > maxText {
+		return string(runes[:maxText-1]) + "…"
+	}
+	return s
+}
+
+// post calls an endpoint of the instance.
+func (c *Client) post(ctx context.Context, path string, body []byte) (httpcall.Answer, error) {
+	req, err := c.request(ctx, path, body)
+	if err != nil {
+		return httpcall.Answer{}, err
+	}
+	return httpcall.Do(c.http, req)
+}
+
+func (c *Client) request(ctx context.Context, path string, body []byte) (*http.Request, error) {
+	target := c.base + "/" + path + "/" + url.PathEscape(c.instance)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("apikey", c.key)
+	req.Header.Set("User-Agent", httpcall.UserAgent)
+	return req, nil
+}
+
+// unanswered judges a call without a whole answer.
+func unanswered(err error) *outbound.Failure {
+	f := &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution cannot be reached, nothing was sent", Err: err}
+	if e, ok := errors.AsType[*httpcall.Error](err); ok && e.Sent {
+		f.Class, f.Detail = outbound.Uncertain, "the answer never came: it may have been sent"
+	}
+	return f
+}
+
+// downPhrases are what Evolution answers, with any status, while the phone is
+// not connected: nothing was sent, and nothing will be until it is again.
+var downPhrases = []string{"connection closed", "not connected", "disconnected", "session closed", "no session"}
+
+// failure judges an answer that is no acceptance. Evolution has no error codes.
+func failure(a httpcall.Answer) *outbound.Failure {
+	f := &outbound.Failure{Code: a.Status, Detail: "Evolution answered HTTP " + strconv.Itoa(a.Status)}
+	v, _ := rawjson.Parse(a.Body)
+	text := strings.ToLower(string(a.Body))
+	down := false
+	for _, phrase := range downPhrases {
+		down = down || strings.Contains(text, phrase)
+	}
+	switch {
+	case a.Status < 300:
+		f.Class, f.Detail = outbound.Uncertain, f.Detail+" without a message id"
+	case down:
+		f.Class, f.Detail = outbound.Throttle, "the phone of the instance is not connected"
+	case notOnWhatsApp(v):
+		f.Class, f.Detail = outbound.Permanent, "the number is not on WhatsApp"
+	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden:
+		f.Class, f.Detail = outbound.Auth, "api_key refused"
+	case a.Status == http.StatusNotFound, a.Status < 400:
+		f.Class, f.Detail = outbound.Auth, "no such instance, or not an Evolution server"
+	case a.Status == http.StatusTooManyRequests:
+		f.Class = outbound.Throttle
+	case a.Status >= 500, a.Status == http.StatusRequestTimeout:
+		f.Class = outbound.Uncertain
+	default:
+		f.Class = outbound.Permanent
+	}
+	if s, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && s > 0 {
+		f.Wait = time.Duration(min(s, 3600)) * time.Second
+	}
+	return f
+}
+
+func notOnWhatsApp(v rawjson.Value) bool {
+	for item := range v.Get("response", "message").Items() {
+		if string(item.Get("exists")) == "false" {
+			return true
+		}
+	}
+	return false
+}
+
+// maxFile bounds the answer that holds a file in base64: 100 MB and a third.
+const maxFile = 140 << 20
+
+// Fetch opens a file that somebody sent, as long as the instance still knows the
+// message. Errors are *outbound.Failure.
+func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser, mime string, err error) {
+	if m.Inline != "" {
+		return file(m.Inline), m.MIME, nil
+	}
+	if m.ID == "" {
+		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the message names no file"}
+	}
+	ask, err := json.Marshal(map[string]any{
+		"message":      map[string]any{"key": map[string]string{"id": m.ID}},
+		"convertToMp4": false,
+	})
+	if err != nil {
+		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file's id cannot be sent", Err: err}
+	}
+	req, err := c.request(ctx, "chat/getBase64FromMediaMessage", ask)
+	if err != nil {
+		return nil, "", &outbound.Failure{Class: outbound.Auth, Detail: "url cannot be used", Err: err}
+	}
+	answer, err := c.whole(req)
+	if err != nil {
+		return nil, "", &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution did not answer", Err: err}
+	}
+	if answer.Status/100 != 2 {
+		f := failure(answer)
+		if f.Class == outbound.Uncertain { // it only reads
+			f.Class = outbound.Retry
+		}
+		return nil, "", f
+	}
+	v, _ := rawjson.Parse(answer.Body)
+	text := v.Get("base64").Text()
+	if text == "" {
+		return nil, "", &outbound.Failure{Class: outbound.Retry, Detail: "the answer has no file"}
+	}
+	return file(text), orElse(v.Get("mimetype").Text(), m.MIME), nil
+}
+
+// whole reads an answer that may be as large as a file.
+func (c *Client) whole(req *http.Request) (httpcall.Answer, error) {
+	res, err := c.http.Do(req)
+	if err != nil {
+		return httpcall.Answer{}, fmt.Errorf("ask for file: %w", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxFile))
+	if err != nil {
+		return httpcall.Answer{}, fmt.Errorf("read file: %w", err)
+	}
+	return httpcall.Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+}
+
+func file(text string) io.ReadCloser {
+	if strings.HasPrefix(text, "data:") {
+		_, text, _ = strings.Cut(text, ",")
+	}
+	return io.NopCloser(base64.NewDecoder(base64.StdEncoding, strings.NewReader(text)))
+}

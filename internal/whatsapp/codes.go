@@ -1,0 +1,191 @@
+package whatsapp
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// code is what one of Meta's error codes means for what comes next.
+type code struct {
+	class outbound.Class
+	wait  time.Duration
+	says  string // for operators; Meta's own titles are unstable
+}
+
+// codes is Meta's list (support/error-codes) in our terms. Not here: 200 to 299,
+// which are all permissions. HTTP statuses do not decide: throttling comes as 400.
+var codes = map[int]code{
+	0:       {outbound.Auth, 0, "token could not be authenticated"},
+	1:       {outbound.Retry, 0, "unknown API error"},
+	2:       {outbound.Throttle, 0, "service temporarily down"},
+	3:       {outbound.Auth, 0, "capability or permission missing"},
+	4:       {outbound.Throttle, time.Minute, "app call limit reached"},
+	10:      {outbound.Auth, 0, "permission missing"},
+	17:      {outbound.Throttle, time.Minute, "user call limit reached"},
+	32:      {outbound.Throttle, time.Minute, "page call limit reached"},
+	33:      {outbound.Auth, 0, "phone number id invalid or deleted"},
+	100:     {outbound.Permanent, 0, "invalid parameter"},
+	190:     {outbound.Auth, 0, "token expired or invalid"},
+	368:     {outbound.Auth, 0, "account blocked for policy"},
+	613:     {outbound.Throttle, time.Minute, "call limit reached"},
+	80007:   {outbound.Throttle, time.Minute, "account rate limit reached"},
+	130429:  {outbound.Throttle, 2 * time.Second, "number throughput reached"},
+	130472:  {outbound.Permanent, 0, "person is part of an experiment"},
+	130497:  {outbound.Permanent, 0, "account may not write to this country"},
+	131000:  {outbound.Retry, 0, "something went wrong at WhatsApp"},
+	131005:  {outbound.Auth, 0, "access denied"},
+	131008:  {outbound.Permanent, 0, "parameter missing"},
+	131009:  {outbound.Permanent, 0, "parameter value invalid"},
+	131016:  {outbound.Throttle, 0, "service unavailable"},
+	131020:  {outbound.Permanent, 0, "group error"},
+	131021:  {outbound.Permanent, 0, "recipient is the sender"},
+	131026:  {outbound.Permanent, 0, "undeliverable: not on WhatsApp, or an old app"},
+	131030:  {outbound.Permanent, 0, "recipient is not in the test number's list (in Argentina and Mexico check the 9 and the 1)"},
+	131031:  {outbound.Auth, 0, "account locked"},
+	131037:  {outbound.Auth, 0, "display name not approved"},
+	131041:  {outbound.Permanent, 0, "group error"},
+	131042:  {outbound.Auth, 0, "payment problem of the account"},
+	131045:  {outbound.Auth, 0, "number registration problem"},
+	131047:  {outbound.Permanent, 0, "more than 24 h since the person wrote: only a template may go"},
+	131048:  {outbound.Throttle, 10 * time.Minute, "number restricted as spam"},
+	131049:  {outbound.Permanent, 0, "WhatsApp chose not to deliver"},
+	131050:  {outbound.Permanent, 0, "person stopped marketing messages"},
+	131051:  {outbound.Permanent, 0, "message type not supported"},
+	131052:  {outbound.Retry, 0, "media could not be downloaded"},
+	131053:  {outbound.Retry, 0, "media could not be uploaded"},
+	131055:  {outbound.Permanent, 0, "not a marketing template"},
+	131056:  {outbound.Pair, 0, "too many messages to this person"},
+	131057:  {outbound.Throttle, time.Minute, "account in maintenance"},
+	131059:  {outbound.Permanent, 0, "cursor invalid"},
+	131060:  {outbound.Permanent, 0, "message unavailable"},
+	131061:  {outbound.Permanent, 0, "template not for this API"},
+	131062:  {outbound.Permanent, 0, "needs a phone number, a user id is not enough"},
+	131063:  {outbound.Permanent, 0, "marketing templates disabled"},
+	131064:  {outbound.Retry, time.Hour, "messaging limit reached"},
+	131065:  {outbound.Permanent, 0, "price limit not available in this country"},
+	131070:  {outbound.Permanent, 0, "another app owns this conversation"},
+	132000:  {outbound.Permanent, 0, "template parameter count"},
+	132001:  {outbound.Permanent, 0, "template missing in this language, or not approved"},
+	132005:  {outbound.Permanent, 0, "template too long"},
+	132007:  {outbound.Permanent, 0, "template against policy"},
+	132008:  {outbound.Permanent, 0, "template parameter value"},
+	132012:  {outbound.Permanent, 0, "template parameter format"},
+	132015:  {outbound.Permanent, 0, "template paused"},
+	132016:  {outbound.Permanent, 0, "template disabled"},
+	132018:  {outbound.Permanent, 0, "template parameter problem"},
+	132068:  {outbound.Permanent, 0, "flow blocked"},
+	132069:  {outbound.Retry, time.Hour, "flow throttled"},
+	133000:  {outbound.Auth, 0, "deregistration incomplete"},
+	133004:  {outbound.Throttle, 0, "server temporarily unavailable"},
+	133005:  {outbound.Auth, 0, "two-step PIN wrong"},
+	133006:  {outbound.Auth, 0, "number needs verification"},
+	133008:  {outbound.Auth, 0, "too many PIN guesses"},
+	133009:  {outbound.Auth, 0, "PIN guessed too fast"},
+	133010:  {outbound.Auth, 0, "number not registered"},
+	133015:  {outbound.Auth, 0, "number was deleted a moment ago"},
+	133016:  {outbound.Auth, 0, "too many registrations"},
+	134011:  {outbound.Permanent, 0, "payment terms not accepted"},
+	135000:  {outbound.Permanent, 0, "generic parameter problem"},
+	137000:  {outbound.Permanent, 0, "identity key does not match"},
+	2494191: {outbound.Permanent, 0, "thread control not permitted"},
+}
+
+// Class says what an error code means, wherever it comes from: an answer or a
+// failed status. known is false for codes that Meta added since.
+func Class(number int) (class outbound.Class, known bool) {
+	c, known := lookUp(number)
+	return c.class, known
+}
+
+func lookUp(number int) (code, bool) {
+	if number >= 200 && number <= 299 {
+		return code{outbound.Auth, 0, "permission missing"}, true
+	}
+	c, known := codes[number]
+	return c, known
+}
+
+// failure turns an answer that is no acceptance into a Failure.
+func failure(a httpcall.Answer) *outbound.Failure {
+	v, _ := rawjson.Parse(a.Body)
+	e := v.Get("error")
+	if !e.Get("code").IsNumber() {
+		return failureWithoutCode(a)
+	}
+	number, detail := readError(e)
+	f := &outbound.Failure{Code: number, Wait: patience(a.Header)}
+	c, known := lookUp(number)
+	switch transient := e.Get("is_transient").Bool(); {
+	case known && !(transient && c.class == outbound.Permanent):
+		f.Class, f.Wait = c.class, max(c.wait, f.Wait)
+	case transient, a.Status >= http.StatusInternalServerError:
+		f.Class = outbound.Retry
+	case a.Status == http.StatusTooManyRequests:
+		f.Class = outbound.Throttle
+	case a.Status == http.StatusUnauthorized:
+		f.Class = outbound.Auth
+	default:
+		f.Class = outbound.Permanent
+	}
+	f.Detail = tidy(strings.TrimPrefix(c.says+": "+detail, ": "))
+	if trace := e.Get("fbtrace_id").Text(); trace != "" {
+		f.Detail += " [" + tidy(trace) + "]"
+	}
+	return f
+}
+
+// failureWithoutCode judges an answer that Meta's API did not write: a proxy, a
+// front end, a wrong address.
+func failureWithoutCode(a httpcall.Answer) *outbound.Failure {
+	f := &outbound.Failure{Wait: patience(a.Header), Detail: "HTTP " + strconv.Itoa(a.Status) + " without an error code"}
+	switch {
+	case a.Status == http.StatusTooManyRequests:
+		f.Class = outbound.Throttle
+	case a.Status < 300:
+		f.Class, f.Detail = outbound.Uncertain, "HTTP "+strconv.Itoa(a.Status)+" without a message id"
+	case a.Status >= 500, a.Status == http.StatusRequestTimeout:
+		f.Class = outbound.Uncertain
+	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden,
+		a.Status == http.StatusNotFound, a.Status < 400:
+		f.Class = outbound.Auth // the address or the token is wrong, for every message
+	default:
+		f.Class = outbound.Permanent
+	}
+	return f
+}
+
+// maxPatience bounds what a header may ask us to wait.
+const maxPatience = time.Hour
+
+// patience is how long Meta asks to wait: Retry-After, or the minutes until
+// access comes back in X-Business-Use-Case-Usage.
+func patience(h http.Header) time.Duration {
+	wait := time.Duration(0)
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
+		wait = time.Duration(min(s, int(maxPatience/time.Second))) * time.Second
+	}
+	usage, _ := rawjson.Parse([]byte(h.Get("X-Business-Use-Case-Usage")))
+	for _, account := range usage.Members() {
+		for item := range account.Items() {
+			minutes := min(max(0, item.Get("estimated_time_to_regain_access").Int()), int64(maxPatience/time.Minute))
+			wait = max(wait, time.Duration(minutes)*time.Minute)
+		}
+	}
+	return wait
+}
+
+var longNumber = regexp.MustCompile(`\d{7,}`)
+
+// tidy makes a provider's sentence safe to log: on one line, short, and without
+// phone numbers.
+func tidy(s string) string {
+	s = longNumber.ReplaceAllString(strings.Join(strings.Fields(s), " "), "***")
+	return clip(s, 300)
+}

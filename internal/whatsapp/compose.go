@@ -1,0 +1,250 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// Limits of the Cloud API, in UTF-16 units: Meta does not say what a character
+// is, and this is the strictest reading.
+const (
+	maxText        = 4096
+	maxBody        = 1024 // of interactive messages
+	maxFooter      = 60
+	maxListButton  = 20
+	maxRows        = 10
+	maxRowID       = 200
+	maxRowTitle    = 24
+	maxRowText     = 72
+	maxButtons     = 3
+	maxButtonID    = 256
+	maxButtonTitle = 20
+	maxOpaque      = 512
+)
+
+const defaultListButton = "Ver opciones"
+
+// message is the body of POST /{number}/messages.
+type message struct {
+	Product       string       `json:"messaging_product"`
+	RecipientType string       `json:"recipient_type"`
+	To            string       `json:"to,omitempty"`
+	Recipient     string       `json:"recipient,omitempty"`
+	Context       *quote       `json:"context,omitempty"`
+	Type          string       `json:"type"`
+	Text          *textBody    `json:"text,omitempty"`
+	Interactive   *interactive `json:"interactive,omitempty"`
+	Opaque        string       `json:"biz_opaque_callback_data,omitempty"`
+}
+
+type quote struct {
+	MessageID string `json:"message_id"`
+}
+
+type textBody struct {
+	PreviewURL bool   `json:"preview_url"`
+	Body       string `json:"body"`
+}
+
+type interactive struct {
+	Type   string  `json:"type"`
+	Body   phrase  `json:"body"`
+	Footer *phrase `json:"footer,omitempty"`
+	Action action  `json:"action"`
+}
+
+type phrase struct {
+	Text string `json:"text"`
+}
+
+type action struct {
+	Button   string    `json:"button,omitempty"`
+	Sections []section `json:"sections,omitempty"`
+	Buttons  []button  `json:"buttons,omitempty"`
+}
+
+type section struct {
+	Rows []row `json:"rows"`
+}
+
+type row struct {
+	ID          string `json:"id"`
+	Title       string `json:"title"`
+	Description string `json:"description,omitempty"`
+}
+
+type button struct {
+	Type  string `json:"type"`
+	Reply row    `json:"reply"`
+}
+
+// compose writes the request body of a Post.
+func compose(p outbound.Post) ([]byte, error) {
+	m := message{Product: "whatsapp", RecipientType: "individual"}
+	switch {
+	case p.To.Phone != "": // of both, WhatsApp takes the phone
+		m.To = "+" + strings.TrimPrefix(p.To.Phone, "+")
+	case p.To.UserID != "":
+		m.Recipient = p.To.UserID
+	default:
+		return nil, errors.New("the person has neither a phone nor a user id")
+	}
+	if p.QuotedID != "" {
+		m.Context = &quote{p.QuotedID}
+	}
+	if units(p.ID) <= maxOpaque {
+		m.Opaque = p.ID
+	}
+	if p.Body.Reply == nil {
+		return composeCloud(m, p.Body.Cloud)
+	}
+	r := *p.Body.Reply
+	if m.Interactive = menu(r); m.Interactive != nil {
+		m.Type = "interactive"
+	} else {
+		m.Type, m.Text = "text", &textBody{Body: clip(r.Plain(), maxText)}
+		if strings.TrimSpace(m.Text.Body) == "" {
+			return nil, errors.New("the text is empty")
+		}
+	}
+	return json.Marshal(m)
+}
+
+// composeCloud puts a body of the Cloud API's own shape into the envelope. Whom
+// it goes to, and what it quotes, is not the body's to say.
+func composeCloud(m message, body json.RawMessage) ([]byte, error) {
+	v, ok := rawjson.Parse(body)
+	kind := v.Get("type").Text()
+	if !ok || !v.IsObject() || kind == "" || !v.Get(kind).Exists() {
+		return nil, errors.New(`the body needs a type and an object of that name: {"type":"text","text":{"body":"…"}}`)
+	}
+	if m.Type = kind; kind == "reaction" {
+		m.Context = nil // WhatsApp refuses it
+	}
+	head, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("compose: %w", err)
+	}
+	out := head[:len(head)-1]
+	for key, member := range v.Members() {
+		switch key {
+		case "messaging_product", "recipient_type", "to", "recipient", "context", "type", "biz_opaque_callback_data",
+			"status", "message_id", "typing_indicator":
+			continue
+		}
+		name, err := json.Marshal(key)
+		if err != nil {
+			return nil, fmt.Errorf("compose: %w", err)
+		}
+		out = append(append(append(append(out, ','), name...), ':'), member...)
+	}
+	return append(out, '}'), nil
+}
+
+// menu shows a reply as list or buttons; nil where it does not fit one: the same
+// options as text reach the person, a refused list does not.
+func menu(r router.Reply) *interactive {
+	if len(r.Options) == 0 || r.Style == flow.StyleText || r.Style == "" || units(r.Text) > maxBody || strings.TrimSpace(r.Text) == "" {
+		return nil
+	}
+	i := &interactive{Body: phrase{r.Text}}
+	if r.Footer != "" {
+		i.Footer = &phrase{clip(line(r.Footer), maxFooter)}
+	}
+	if r.Style == flow.StyleButtons {
+		if buttons := buttonsOf(r.Options); buttons != nil {
+			i.Type, i.Action.Buttons = "button", buttons
+			return i
+		}
+	}
+	rows := rowsOf(r.Options)
+	if rows == nil {
+		return nil
+	}
+	label := line(r.Button)
+	if label == "" {
+		label = defaultListButton
+	}
+	i.Type = "list"
+	i.Action = action{Button: clip(label, maxListButton), Sections: []section{{rows}}}
+	return i
+}
+
+// buttonsOf returns nil where WhatsApp would refuse: more than three, an id or a
+// title twice.
+func buttonsOf(options []router.Option) []button {
+	var buttons []button
+	seen := map[string]bool{}
+	for _, o := range options {
+		title := clip(titleOf(o), maxButtonTitle)
+		if !fitsID(o.ID, maxButtonID) || title == "" || seen["id "+o.ID] || seen["title "+title] {
+			return nil
+		}
+		seen["id "+o.ID], seen["title "+title] = true, true
+		buttons = append(buttons, button{Type: "reply", Reply: row{ID: o.ID, Title: title}})
+	}
+	if len(buttons) > maxButtons {
+		return nil
+	}
+	return buttons
+}
+
+// rowsOf returns nil where WhatsApp would refuse: more than ten, an id twice.
+func rowsOf(options []router.Option) []row {
+	var rows []row
+	seen := map[string]bool{}
+	for _, o := range options {
+		title := clip(titleOf(o), maxRowTitle)
+		if !fitsID(o.ID, maxRowID) || title == "" || seen[o.ID] {
+			return nil
+		}
+		seen[o.ID] = true
+		rows = append(rows, row{ID: o.ID, Title: title, Description: clip(line(o.Description), maxRowText)})
+	}
+	if len(rows) > maxRows {
+		return nil
+	}
+	return rows
+}
+
+func titleOf(o router.Option) string {
+	return orElse(line(o.Title), line(o.Code))
+}
+
+func fitsID(id string, limit int) bool {
+	return id != "" && units(id) <= limit && strings.TrimSpace(id) == id
+}
+
+// line puts a text on one line.
+func line(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// units counts UTF-16 units.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
+}
+
+// clip shortens a text to a number of UTF-16 units, with an ellipsis.
+func clip(s string, limit int) string {
+	if units(s) <= limit {
+		return s
+	}
+	used := 1 // the ellipsis
+	for i, r := range s {
+		if used += max(1, utf16.RuneLen(r)); used > limit {
+			return strings.TrimRight(s[:i], " \n\u200d") + "…"
+		}
+	}
+	return s
+}
