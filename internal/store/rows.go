@@ -87,6 +87,8 @@ type Message struct {
 	SentAt       time.Time
 	ReceivedAt   time.Time
 	CreatedAt    time.Time
+	EditedAt     time.Time // when its author changed it; Text is the new one, Raw the first
+	RevokedAt    time.Time // when its author took it back; it is kept
 }
 
 // Media is a file of a message and where it is now.
@@ -159,7 +161,9 @@ type Record struct {
 	Kind       inbound.Kind
 	Line       string
 	LineRef    string
+	ProviderID string // or a hash of what came
 	Reason     router.Reason
+	Detail     string // of an invalid one
 	Raw        json.RawMessage
 	ReceivedAt time.Time
 }

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
+)
+
+// names are the aliases of a person: the keys that lead to a contact, whatever
+// the provider calls them today. "" stands for one that is not known.
+type names struct{ user, parent, phone, external string }
+
+// Prefixes of aliases. They are stored: a change needs a migration.
+const (
+	aliasUser     = "user:"
+	aliasParent   = "parent:"
+	aliasPhone    = "phone:"
+	aliasExternal = "external:"
+)
+
+func (s *Settings) names(p inbound.Person) names {
+	var n names
+	if p.UserID != "" {
+		n.user = aliasUser + p.UserID
+	}
+	if p.ParentUserID != "" {
+		n.parent = aliasParent + p.ParentUserID
+	}
+	if p.Phone != "" {
+		n.phone = aliasPhone + s.phoneKey(p.Phone)
+	}
+	if p.ExternalID != "" {
+		n.external = aliasExternal + p.ExternalID
+	}
+	return n
+}
+
+// phoneKey never returns "": what has no digits is its own key.
+func (s *Settings) phoneKey(raw string) string {
+	if key := phone.Key(raw, s.Country); key != "" {
+		return key
+	}
+	return raw
+}
+
+func (n names) all() []string {
+	out := make([]string, 0, 4)
+	for _, a := range [...]string{n.user, n.parent, n.phone, n.external} {
+		if a != "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Aliases returns every key under which a person may be known.
+func (s *Settings) Aliases(p inbound.Person) []string { return s.names(p).all() }
+
+// PhoneAliases are those of a phone in any writing.
+func (s *Settings) PhoneAliases(phone string) []string {
+	return []string{aliasPhone + s.phoneKey(phone)}
+}
+
+// UserAliases are those that a user id may be.
+func (s *Settings) UserAliases(id string) []string { return []string{aliasUser + id, aliasParent + id} }
+
+// AliasesOf returns the aliases that a key which somebody typed may stand for: a
+// user id, a phone in any writing, an external id.
+func (s *Settings) AliasesOf(key string) []string {
+	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
+	if strings.ContainsAny(key, "0123456789") {
+		out = append(out, aliasPhone+s.phoneKey(key))
+	}
+	return out
+}

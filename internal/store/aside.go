@@ -1,0 +1,194 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// aside handles what is no message of a conversation: it is kept as a record,
+// and what changes a contact does so.
+func (b *Book) aside(a *inbound.Arrival) Result {
+	why := asideReason(a)
+	if !b.record(a, why, "") {
+		return Result{Reason: router.Duplicate, Duplicate: true}
+	}
+	r := Result{Reason: why}
+	if why == router.Late || a.Quarantine != "" {
+		return r
+	}
+	var who *ContactRow
+	switch {
+	case a.Kind == inbound.Identity && a.Change != nil:
+		who = b.move(*a.Change)
+	case a.Kind == inbound.Preference && a.Choice != nil && !a.Person.IsZero():
+		who = b.identify(a.Person)
+		if who.OptedOut != a.Choice.Stop {
+			who.OptedOut, who.Changed = a.Choice.Stop, true
+			b.tellAll(who)
+		}
+	}
+	if who != nil {
+		if t := who.talks[a.Line]; t != nil {
+			r.Conversation, r.State, r.Send = t.ID, t.State, wake(t)
+		}
+	}
+	return r
+}
+
+// tellAll says on each of a contact's conversations that something changed.
+func (b *Book) tellAll(who *ContactRow) {
+	lines := make([]string, 0, len(who.talks))
+	for line := range who.talks {
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		b.event(who.talks[line], EventUpdated, about{})
+	}
+}
+
+// asideReason says why an arrival is kept aside.
+func asideReason(a *inbound.Arrival) router.Reason {
+	if a.Quarantine != "" {
+		return router.Reason(a.Quarantine)
+	}
+	switch a.Kind {
+	case inbound.Message, inbound.Echo:
+		switch {
+		case a.Content == nil:
+			return router.UnknownShape
+		case a.Content.Group != "":
+			return router.Group
+		case a.Line == "":
+			return router.UnknownLine
+		}
+		return router.Invalid // nobody wrote it
+	case inbound.Identity:
+		if a.Late {
+			return router.Late
+		}
+		return router.System
+	case inbound.Preference:
+		switch {
+		case a.Late:
+			return router.Late
+		case a.Choice != nil && a.Choice.Stop:
+			return router.OptedOut
+		}
+		return router.System
+	case inbound.Standby:
+		return router.StandbyCopy
+	case inbound.History:
+		return router.HistoryChunk
+	case inbound.Account:
+		return router.AccountNotice
+	case inbound.Failure:
+		return router.ProviderError
+	}
+	return router.UnknownShape
+}
+
+// record keeps an arrival; false says that it is there already.
+func (b *Book) record(a *inbound.Arrival, why router.Reason, detail string) bool {
+	key := recordKey(a)
+	if b.recorded[key] {
+		return false
+	}
+	b.recorded[key] = true
+	n := b.names(a.Person)
+	r := RecordRow{Key: key, Person: cmp.Or(n.phone, n.user, n.parent, n.external)}
+	r.Record = Record{
+		ID: b.NewID(), Kind: a.Kind, Line: a.Line, LineRef: a.LineRef, ProviderID: providerID(a), Reason: why,
+		Detail: detail, Raw: a.Raw, ReceivedAt: a.ReceivedAt,
+	}
+	b.Records = append(b.Records, r)
+	return true
+}
+
+// mark handles a reaction, an edit or a revoke: it changes its target and never
+// becomes a message. What came is kept as a record.
+func (b *Book) mark(a *inbound.Arrival) Result {
+	why := map[string]router.Reason{"reaction": router.Reaction, "edit": router.Edited, "revoke": router.Revoked}[a.Content.Type]
+	if a.Late {
+		why = router.Late
+	}
+	if !b.record(a, why, "") {
+		return Result{Reason: router.Duplicate, Duplicate: true}
+	}
+	r := Result{Reason: why}
+	m := b.aimed(a)
+	if m == nil {
+		return r
+	}
+	t := m.Talk.final()
+	r.MessageID, r.Conversation, r.State = m.ID, t.ID, t.State
+	if a.Late {
+		return r
+	}
+	at := earlier(b.Now, a.SentAt)
+	switch {
+	case a.Content.Type == "reaction":
+		react(m, author(a), a.Content.Emoji)
+	case m.Author != author(a):
+		return r // only its author can take a message back
+	case a.Content.Type == "edit":
+		m.Text, m.EditedAt, m.Changed = cmp.Or(a.Content.Text, m.Text), at, true
+	default:
+		m.RevokedAt, m.Changed = at, true
+	}
+	if m.Changed {
+		b.event(t, EventStatus, about{Message: m})
+	}
+	return r
+}
+
+func author(a *inbound.Arrival) Author {
+	if a.Kind == inbound.Echo {
+		return AuthorPhone
+	}
+	return AuthorContact
+}
+
+// aimed returns the message that the arrival is about: of the person's own
+// conversation first, for Evolution ids are unique within one only.
+func (b *Book) aimed(a *inbound.Arrival) *MessageRow {
+	who := b.known(a.Person)
+	var found *MessageRow
+	for _, m := range b.byProvider[a.Content.TargetID] {
+		t := m.Talk.final()
+		if t.Line != a.Line {
+			continue
+		}
+		if who != nil && t.Who == who {
+			return m
+		}
+		found = cmp.Or(found, m)
+	}
+	if found == nil {
+		found = b.alike(who, a)
+	}
+	return found
+}
+
+// react sets the author's reaction: the same again changes nothing, another one
+// replaces it, none removes it.
+func react(m *MessageRow, by Author, emoji string) {
+	emoji = strings.TrimSpace(emoji)
+	i := slices.IndexFunc(m.Reactions, func(r Reaction) bool { return r.Author == by })
+	switch {
+	case i < 0 && emoji == "", i >= 0 && m.Reactions[i].Emoji == emoji:
+		return
+	case i < 0:
+		m.Reactions = append(m.Reactions, Reaction{Author: by, Emoji: emoji})
+	case emoji == "":
+		m.Reactions = slices.Delete(slices.Clone(m.Reactions), i, i+1)
+	default:
+		m.Reactions = slices.Clone(m.Reactions)
+		m.Reactions[i].Emoji = emoji
+	}
+	m.Changed = true
+}

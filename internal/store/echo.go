@@ -1,0 +1,75 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// echo handles what our own side said from another device: a row of its own, and
+// a human who took over. What we sent ourselves comes back too on some lines;
+// that only confirms its row.
+func (b *Book) echo(a *inbound.Arrival) Result {
+	if m := b.ours(a); m != nil {
+		b.accepted(m, a.ID)
+		r := b.repeat(m, nil)
+		r.Reason = router.EchoSent
+		return r
+	}
+	t, m := b.store(a)
+	m.Reason = router.EchoSent
+	b.unpark(m)
+	d := router.Decision{Next: t.Conversation.Conversation, Reason: router.EchoSent}
+	switch {
+	case a.Late:
+		d.Reason = router.Late
+	case b.stale(a):
+		d.Reason = router.Stale
+	default:
+		r := b.rules(t.Line)
+		d = r.Apply(t.Conversation.Conversation, router.Command{Kind: router.CommandAgentSent}, b.Now)
+		d.Reason = router.EchoSent
+	}
+	m.Reason = d.Reason
+	out := b.decided(t, m, d, a, string(AuthorPhone))
+	if d.Changed {
+		b.audit(t, string(AuthorPhone), router.Command{Kind: router.CommandAgentSent})
+	}
+	return out
+}
+
+// ours returns the row of ours that an echo repeats: by its provider id, or, while
+// the answer to its post is still out, by what it says.
+func (b *Book) ours(a *inbound.Arrival) *MessageRow {
+	for _, m := range b.byProvider[a.ID] {
+		if m.Origin == "" && m.Talk.final().Line == a.Line {
+			return m
+		}
+	}
+	who := b.known(a.Person)
+	if who == nil {
+		return nil
+	}
+	t := who.talks[a.Line]
+	for _, m := range b.Messages {
+		if t == nil || m.Talk.final() != t || m.Origin != "" || m.ProviderID != "" {
+			continue
+		}
+		if (m.Status == Sending || m.Status == Uncertain) && says(m, a.Content.Text) {
+			return m
+		}
+	}
+	return nil
+}
+
+// says reports whether a text is what the row had to say. A menu that went as
+// text begins with its question and goes on with its options.
+func says(m *MessageRow, text string) bool {
+	want := m.Text
+	if m.Body.Reply != nil {
+		want = m.Body.Reply.Text
+	}
+	want = strings.TrimSpace(want)
+	return want != "" && strings.HasPrefix(strings.TrimSpace(text), want)
+}

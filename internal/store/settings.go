@@ -1,0 +1,69 @@
+package store
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// Settings are what decisions need beside the rows: the rules, and where and
+// how this installation lives. Engines take them at Open.
+type Settings struct {
+	Rules router.Rules
+	// Country is where national phone numbers belong, "AR" if "".
+	Country string
+	// Zone decides in which year a ticket was made, UTC if nil.
+	Zone *time.Location
+	// StaleAfter is how old a message may be when it reaches the door and still
+	// be answered; 0 means that none is too old.
+	StaleAfter time.Duration
+	// ReplyTTL is how long an automatic message may wait to be sent before it
+	// would surprise more than help: 1 h if 0, for ever below 0.
+	ReplyTTL time.Duration
+	// Windowless names the lines whose provider lets us write at any time.
+	Windowless []string
+	// NewID makes a row's id, a UUID of version 7 if nil.
+	NewID func() string
+}
+
+const (
+	defaultCountry  = "AR"
+	defaultReplyTTL = time.Hour
+)
+
+// WithDefaults returns the settings with every gap filled.
+func (s Settings) WithDefaults() Settings {
+	if s.Country == "" {
+		s.Country = defaultCountry
+	}
+	if s.Zone == nil {
+		s.Zone = time.UTC
+	}
+	if s.ReplyTTL == 0 {
+		s.ReplyTTL = defaultReplyTTL
+	}
+	if s.NewID == nil {
+		s.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	return s
+}
+
+// rules returns the rules as they hold for a line.
+func (s *Settings) rules(line string) router.Rules {
+	r := s.Rules
+	r.Window = s.window(line)
+	return r
+}
+
+// window is how long after a person's last message a line may write freely; 0
+// means always.
+func (s *Settings) window(line string) time.Duration {
+	for _, l := range s.Windowless {
+		if l == line {
+			return 0
+		}
+	}
+	return s.Rules.Window
+}

@@ -1,0 +1,148 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	pumpSize    = 500
+	pendingFor  = time.Minute // after which a row is woken again
+	sweepPause  = time.Minute // between two walks over what is pending
+	numberedRow = "numbered"
+)
+
+// sweep is the walk over pending rows: each is found once in a round, however
+// many there are, so that what is stuck cannot hide what was only forgotten.
+type sweep struct {
+	since int64 // position: the row after (since, n)
+	n     int64
+	rest  time.Time // no walk before this
+}
+
+// Pump implements store.Store.
+func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+	var out store.Pumped
+	err := s.write(ctx, "pump", now, func(p *page) error {
+		out = store.Pumped{}
+		if err := p.numberEvents(&out); err != nil {
+			return fmt.Errorf("number events: %w", err)
+		}
+		if err := p.exec(`DELETE FROM parked WHERE (provider_id, status) IN
+			(SELECT provider_id, status FROM parked WHERE expires_at <= ? LIMIT ?)`, micros(now), pumpSize); err != nil {
+			return fmt.Errorf("expire parked reports: %w", err)
+		}
+		return p.fireTimers(&out)
+	})
+	if err != nil {
+		return store.Pumped{}, err
+	}
+	if err := s.findForgotten(ctx, now, &out); err != nil {
+		return store.Pumped{}, err // what the timers said will be found by the next walk
+	}
+	return out, nil
+}
+
+// numberEvents gives out the positions of what was committed before.
+func (p *page) numberEvents(out *store.Pumped) error {
+	var last, numbered int64
+	if _, err := p.tx.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
+		return err
+	}
+	if _, err := p.tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedRow}, &numbered); err != nil {
+		return err
+	}
+	if last <= numbered {
+		return nil
+	}
+	out.Numbered = int(last - numbered)
+	return p.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		numberedRow, last)
+}
+
+func (p *page) fireTimers(out *store.Pumped) error {
+	now := p.book.Now
+	due := map[int64]bool{}
+	err := each(p.tx, `SELECT conversation FROM timers WHERE due <= ? ORDER BY due LIMIT ?`, []any{micros(now), pumpSize},
+		func(rows *sql.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			due[n] = true
+			return err
+		})
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	out.More = len(due) == pumpSize
+	list := numbers(due)
+	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, list); err != nil {
+		return err
+	}
+	if err := p.loadTicket(); err != nil {
+		return err
+	}
+	if err := p.exec(`DELETE FROM timers WHERE conversation IN (SELECT value FROM json_each(?))`, list); err != nil {
+		return fmt.Errorf("clear timers: %w", err)
+	}
+	for _, t := range p.book.Talks {
+		t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
+		fired, err := p.book.Timeout(t)
+		if err != nil {
+			return fmt.Errorf("fire timer of %s: %w", t.ID, err)
+		}
+		if fired {
+			out.Timers++
+		}
+		if t.Pending {
+			out.Wakes = append(out.Wakes, store.Wake{Line: t.Line, Conversation: t.ID})
+		}
+	}
+	return nil
+}
+
+// findForgotten adds the conversations whose rows have waited for long: their
+// wake-up may have been lost.
+func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pumped) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &s.sweep
+	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+		return nil
+	}
+	const query = `SELECT m.since, m.n, c.line, c.id
+		FROM messages m JOIN conversations c ON c.n = m.conversation
+		WHERE m.status IN ('queued', 'sending') AND (m.since, m.n) > (?, ?) AND m.since <= ?
+		ORDER BY m.since, m.n LIMIT ?`
+	at, found, seen := *w, 0, map[string]bool{}
+	for _, k := range out.Wakes {
+		seen[k.Conversation] = true
+	}
+	err := s.read(ctx, "find forgotten sends", func(tx *sqlite.Tx) error {
+		return each(tx, query, []any{at.since, at.n, micros(now.Add(-pendingFor)), pumpSize}, func(rows *sql.Rows) error {
+			var k store.Wake
+			if err := rows.Scan(&at.since, &at.n, &k.Line, &k.Conversation); err != nil {
+				return err
+			}
+			found++
+			if !seen[k.Conversation] {
+				seen[k.Conversation] = true
+				out.Wakes = append(out.Wakes, k)
+			}
+			return nil
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == pumpSize:
+		*w, out.More = at, true
+	case found > 0 || w.since != 0:
+		*w = sweep{rest: now.Add(sweepPause)}
+	}
+	return nil
+}

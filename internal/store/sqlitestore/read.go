@@ -1,0 +1,309 @@
+package sqlitestore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+func limit(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
+}
+
+// cursor is the place of a conversation in the list: its last message, then its
+// own number.
+func cursor(last, n int64) string {
+	return strconv.FormatInt(last, 10) + "." + strconv.FormatInt(n, 10)
+}
+
+// readCursor returns the place before which to go on; "" and what is no cursor
+// stand for the very end.
+func readCursor(s string) (last, n int64) {
+	const end = 1<<63 - 1
+	a, b, ok := strings.Cut(s, ".")
+	last, err := strconv.ParseInt(a, 10, 64)
+	if !ok || err != nil {
+		return end, end
+	}
+	if n, err = strconv.ParseInt(b, 10, 64); err != nil {
+		return end, end
+	}
+	return last, n
+}
+
+// Conversations implements store.Store.
+func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
+	var out []store.Conversation
+	err := s.read(ctx, "list conversations", func(tx *sqlite.Tx) error {
+		p := newPage(tx, s.set, time.Time{})
+		if err := p.list(f); err != nil {
+			return err
+		}
+		for _, t := range p.book.Talks {
+			out = append(out, t.View())
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(x, y store.Conversation) int {
+		xl, xn := readCursor(x.Cursor)
+		yl, yn := readCursor(y.Cursor)
+		return cmp.Or(cmp.Compare(yl, xl), cmp.Compare(yn, xn))
+	})
+	if n := limit(f.Limit); len(out) > n {
+		out = out[:n]
+	}
+	return out, err
+}
+
+// list loads the conversations that a page may show, at most its length for
+// each part of the list, every part in the order of an index.
+func (p *page) list(f store.Filter) error {
+	last, n := readCursor(f.Before)
+	where, args := "(last_message_at, n) < (?, ?)", []any{last, n}
+	and := func(condition, value string) {
+		where, args = where+" AND "+condition, append(args, value)
+	}
+	column, parts := "state", []string{string(f.State)}
+	if f.Line != "" {
+		and("line = ?", f.Line)
+	}
+	if f.Area != "" {
+		and("area = ?", f.Area)
+	}
+	switch {
+	case f.Phone != "" || f.UserID != "":
+		contacts, err := p.contactsOf(f)
+		if err != nil || contacts == "[]" {
+			return err
+		}
+		and("contact IN (SELECT value FROM json_each(?))", contacts)
+		if f.State == "" {
+			column, parts = "'all'", []string{"all"}
+		}
+	case f.Area != "" && f.State == "": // the states that have one
+		parts = []string{string(router.StateHandedOff), string(router.StateDisconnected)}
+	case f.State == "" || f.State == router.StateMenu:
+		if f.State == router.StateMenu {
+			and("state = ?", string(f.State))
+		}
+		column, parts = "line", []string{f.Line}
+		if f.Line == "" {
+			var err error
+			if parts, err = p.lines(); err != nil {
+				return err
+			}
+		}
+	}
+	if column == "state" && f.State != router.StateMenu {
+		where += " AND state <> 'menu'" // the index of the few
+	}
+	query := where + " AND " + column + " = ? ORDER BY last_message_at DESC, n DESC LIMIT ?"
+	for _, part := range parts {
+		if err := p.selectTalks(query, append(slices.Clone(args), part, limit(f.Limit))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *page) lines() (lines []string, err error) {
+	err = each(p.tx, `SELECT line FROM lines`, nil, func(rows *sql.Rows) error {
+		var line string
+		err := rows.Scan(&line)
+		lines = append(lines, line)
+		return err
+	})
+	return lines, err
+}
+
+// contactsOf returns the contacts that a filter names, as a list of numbers.
+func (p *page) contactsOf(f store.Filter) (string, error) {
+	var both []map[int64]bool
+	for _, aliases := range [...][]string{
+		when(f.Phone != "", p.book.PhoneAliases(f.Phone)), when(f.UserID != "", p.book.UserAliases(f.UserID)),
+	} {
+		if aliases == nil {
+			continue
+		}
+		set, err := p.owners(aliases)
+		if err != nil {
+			return "", fmt.Errorf("find contacts: %w", err)
+		}
+		both = append(both, set)
+	}
+	for n := range both[0] {
+		if !both[len(both)-1][n] {
+			delete(both[0], n)
+		}
+	}
+	return numbers(both[0]), nil
+}
+
+func when(yes bool, list []string) []string {
+	if !yes {
+		return nil
+	}
+	return list
+}
+
+func (p *page) owners(aliases []string) (map[int64]bool, error) {
+	set := map[int64]bool{}
+	const query = `SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?))`
+	err := each(p.tx, query, []any{texts(aliases)}, func(rows *sql.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		set[n] = true
+		return err
+	})
+	return set, err
+}
+
+// Conversation implements store.Store.
+func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
+	var out store.Conversation
+	err := s.read(ctx, "read conversation", func(tx *sqlite.Tx) error {
+		t, err := newPage(tx, s.set, time.Time{}).loadTalk(id)
+		if err == nil {
+			out = t.View()
+		}
+		return err
+	})
+	return out, err
+}
+
+// Messages implements store.Store.
+func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
+	var out []store.Message
+	err := s.read(ctx, "list messages", func(tx *sqlite.Tx) error {
+		p := newPage(tx, s.set, time.Time{})
+		t, err := p.loadTalk(conversation)
+		if err != nil {
+			return err
+		}
+		var from int64
+		if after != "" {
+			ok, err := tx.Row(`SELECT n FROM messages WHERE id = ? AND conversation = ?`, []any{after, t.Row}, &from)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
+			}
+		}
+		rows, err := p.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, t.Row, from, limit(n))
+		out = shown(rows)
+		return err
+	})
+	return out, err
+}
+
+// messages reads messages with their raw JSON, and their conversations.
+func (p *page) messages(where string, args ...any) ([]*store.MessageRow, error) {
+	var found []orphan
+	missing := map[int64]bool{}
+	err := each(p.tx, `SELECT `+messageColumns+`, m.raw FROM messages m WHERE `+where, args, func(rows *sql.Rows) error {
+		var raw []byte
+		m, talk, err := scanMessage(rows, &raw)
+		if err != nil {
+			return err
+		}
+		m.Raw = raw
+		found = append(found, orphan{m, talk})
+		if p.talks[talk] == nil {
+			missing[talk] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
+		return nil, err
+	}
+	out := make([]*store.MessageRow, len(found))
+	for i, m := range found {
+		m.Talk = p.talks[m.talk]
+		out[i] = m.MessageRow
+	}
+	return out, nil
+}
+
+func shown(rows []*store.MessageRow) []store.Message {
+	out := make([]store.Message, len(rows))
+	for i, m := range rows {
+		out[i] = m.Shown()
+	}
+	return out
+}
+
+// Events implements store.Store.
+func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
+	const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
+		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
+	var out []store.Event
+	err := s.read(ctx, "list events", func(tx *sqlite.Tx) error {
+		return each(tx, query, []any{after, numberedRow, limit(n)}, func(rows *sql.Rows) error {
+			var e store.Event
+			var at int64
+			var data []byte
+			if err := rows.Scan(&e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
+				return err
+			}
+			e.CreatedAt, e.Data = instant(at), data
+			out = append(out, e)
+			return nil
+		})
+	})
+	return out, err
+}
+
+// Gauges implements store.Store.
+func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
+	g := store.Gauges{Lines: map[string]time.Time{}}
+	err := s.read(ctx, "gauges", func(tx *sqlite.Tx) error {
+		var oldest, numbered int64
+		for _, q := range [...]struct {
+			query string
+			dest  any
+		}{
+			{`SELECT coalesce(min(since), 0) FROM messages WHERE status IN ('queued', 'sending')`, &oldest},
+			{`SELECT count(*) FROM messages WHERE status IN ('queued', 'sending')`, &g.PendingSends},
+			{`SELECT count(*) FROM messages WHERE status = 'uncertain'`, &g.UncertainSends},
+			{`SELECT coalesce(max(pos), 0) FROM events`, &g.EventsUnnumbered},
+			{`SELECT coalesce((SELECT value FROM meta WHERE name = 'numbered'), 0)`, &numbered},
+		} {
+			if _, err := tx.Row(q.query, nil, q.dest); err != nil {
+				return err
+			}
+		}
+		g.EventsUnnumbered -= numbered
+		if oldest != 0 {
+			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
+		}
+		return each(tx, `SELECT line, last_inbound FROM lines`, nil, func(rows *sql.Rows) error {
+			var line string
+			var at int64
+			err := rows.Scan(&line, &at)
+			g.Lines[line] = instant(at)
+			return err
+		})
+	})
+	return g, err
+}

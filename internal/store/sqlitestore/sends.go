@@ -1,0 +1,129 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// ClaimSends implements store.Store.
+func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error) {
+	if len(conversations) == 0 {
+		return nil, nil
+	}
+	var claims []store.SendClaim
+	err := s.write(ctx, "claim sends", now, func(p *page) error {
+		claims = claims[:0]
+		pending, err := p.loadPending(conversations)
+		if err != nil {
+			return fmt.Errorf("load pending messages: %w", err)
+		}
+		done := map[string]bool{}
+		for _, id := range conversations {
+			rows := pending[id]
+			if len(rows) == 0 || done[id] {
+				continue
+			}
+			done[id] = true
+			if c := p.book.Claim(rows[0].Talk, rows, token); c != nil {
+				claims = append(claims, *c)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// loadPending reads what waits in conversations, oldest first. An id that was
+// joined with another one has nothing: its rows leave by the lane of the other.
+func (p *page) loadPending(ids []string) (map[string][]*store.MessageRow, error) {
+	if err := p.loadTalks(`id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
+		return nil, err
+	}
+	pending := map[string][]*store.MessageRow{}
+	const query = `SELECT ` + messageColumns + ` FROM messages m
+		WHERE m.status IN ('queued', 'sending') AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.conversation, m.n`
+	err := each(p.tx, query, []any{numbers(p.talks)}, func(rows *sql.Rows) error {
+		m, talk, err := scanMessage(rows)
+		if err != nil {
+			return err
+		}
+		m.Talk = p.talks[talk]
+		p.book.AddMessage(m)
+		pending[m.Talk.ID] = append(pending[m.Talk.ID], m)
+		return nil
+	})
+	return pending, err
+}
+
+// RecordSends implements store.Store.
+func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]bool, error) {
+	if len(results) == 0 {
+		return nil, nil
+	}
+	var needs store.Needs
+	var providerIDs []string
+	for _, r := range results {
+		needs.MessageIDs = append(needs.MessageIDs, r.MessageID)
+		if r.ProviderID != "" {
+			providerIDs = append(providerIDs, r.ProviderID)
+		}
+	}
+	var more []bool
+	err := s.write(ctx, "record sends", now, func(p *page) error {
+		if err := p.load(needs); err != nil {
+			return err
+		}
+		if err := p.loadParked(providerIDs); err != nil {
+			return fmt.Errorf("load parked reports: %w", err)
+		}
+		for _, r := range results {
+			if m := p.book.MessageByID(r.MessageID); m != nil {
+				p.book.Sent(m, r)
+			}
+		}
+		// What was written decides what is left.
+		if err := p.writeMessages(); err != nil {
+			return fmt.Errorf("write messages: %w", err)
+		}
+		p.book.Messages = nil
+		var err error
+		more, err = p.left(results)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return more, nil
+}
+
+// left says which conversations of the results have something more to send.
+func (p *page) left(results []store.SendResult) ([]bool, error) {
+	ids := make([]string, len(results))
+	for i, r := range results {
+		ids[i] = r.Conversation
+	}
+	const query = `SELECT c.id FROM conversations c WHERE c.id IN (SELECT value FROM json_each(?))
+		AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.n AND m.status IN ('queued', 'sending'))`
+	waiting := map[string]bool{}
+	err := each(p.tx, query, []any{texts(ids)}, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		waiting[id] = true
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for more: %w", err)
+	}
+	more := make([]bool, len(ids))
+	for i, id := range ids {
+		more[i] = waiting[id]
+	}
+	return more, nil
+}

@@ -1,0 +1,79 @@
+package sqlitestore
+
+import "strings"
+
+// table is an INSERT of many rows at once: a few lengths of it are prepared, and
+// the longest that fits is used.
+type table struct {
+	width int
+	texts map[int]string // by number of rows
+}
+
+// lengths of prepared INSERTs, longest first.
+var lengths = [...]int{48, 12, 3, 1}
+
+func insertInto(head string, width int, row, tail string) table {
+	if row == "" {
+		row = "(?" + strings.Repeat(", ?", width-1) + ")"
+	}
+	t := table{width: width, texts: map[int]string{}}
+	for _, n := range lengths {
+		t.texts[n] = "INSERT INTO " + head + " VALUES " + row + strings.Repeat(", "+row, n-1) + " " + tail
+	}
+	return t
+}
+
+// rows are the values of an INSERT, one after the other.
+type rows struct{ values []any }
+
+func (r *rows) add(values ...any) { r.values = append(r.values, values...) }
+
+// insert writes the rows and forgets them.
+func (p *page) insert(t table, r *rows) error {
+	for len(r.values) > 0 {
+		for _, n := range lengths {
+			if size := n * t.width; size <= len(r.values) {
+				if _, err := p.tx.Exec(t.texts[n], r.values[:size]...); err != nil {
+					return err
+				}
+				r.values = r.values[size:]
+				break
+			}
+		}
+	}
+	r.values = nil
+	return nil
+}
+
+// The statements of every write.
+var (
+	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at)`, 9, "", "")
+	insertAliases  = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
+	insertTalks    = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
+		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at)`, 22, "", "")
+	insertInbound = insertInto(`messages (id, conversation, direction, author, type, text, media, reply_id, quoted_id, reactions,
+		provider_id, origin, status, reason, error_code, error_detail, sent_at, received_at, edited_at, revoked_at, created_at, raw)`, 22, "", "")
+	insertReplies = insertInto(`messages (id, conversation, author, type, text, body, status, reason, epoch, read_id, since,
+		expires_at, created_at, direction)`, 13, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'outbound')", "")
+	insertEvents   = insertInto(`events (id, conversation, type, seq, created_at, data)`, 6, "", "")
+	insertTickets  = insertInto(`tickets (ticket, conversation, area, tag, opened_at)`, 5, "", "")
+	insertHandoffs = insertInto(`handoffs (conversation, ticket, from_area, area, tag, note, by, at)`, 8, "", "")
+	insertAudit    = insertInto(`audit (conversation, actor, action, detail, at)`, 5, "", "")
+	insertTimers   = insertInto(`timers (conversation, kind, due)`, 3, "",
+		`ON CONFLICT (conversation, kind) DO UPDATE SET due = min(due, excluded.due)`)
+	insertRecords = insertInto(`records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)`, 11, "", "")
+	insertParked  = insertInto(`parked (provider_id, status, code, detail, at, expires_at)`, 6, "", `ON CONFLICT DO NOTHING`)
+	insertLines   = insertInto(`lines (line, last_inbound)`, 2, "",
+		`ON CONFLICT (line) DO UPDATE SET last_inbound = max(last_inbound, excluded.last_inbound)`)
+)
+
+const (
+	updateTalk = `UPDATE conversations SET contact = ?, state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
+		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
+		to_external = ?, seq = ?, last_message_at = ?, created_at = ? WHERE n = ?`
+	// supersede takes back what a conversation that is no more was about to say.
+	supersede = `UPDATE messages SET epoch = -1 WHERE status IN ('queued', 'sending') AND conversation = ? AND author = 'router'`
+
+	updateMessage = `UPDATE messages SET text = ?, reactions = ?, provider_id = ?, status = ?, fate = ?, error_code = ?,
+		error_detail = ?, epoch = ?, attempts = ?, token = ?, sent_at = ?, edited_at = ?, revoked_at = ? WHERE n = ?`
+)

@@ -1,0 +1,130 @@
+// Package sqlitestore is the store on one SQLite file: it loads what a decision
+// needs, lets the rules of package store decide, and writes what they say, in
+// one transaction of the single writer, which is the lock. It must never decide
+// anything itself.
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Options of Open. Path and Rules are required.
+type Options struct {
+	Path  string
+	Rules router.Rules
+	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID: see store.Settings.
+	Country    string
+	Zone       *time.Location
+	StaleAfter time.Duration
+	ReplyTTL   time.Duration
+	Windowless []string
+	NewID      func() string
+	// Relaxed does not sync every commit: the last ones may be lost when the
+	// power goes, never when the process dies.
+	Relaxed bool
+	// MaxPages bounds the file, in pages of 4 KiB; 0 is no bound.
+	MaxPages int
+	Logger   *slog.Logger
+}
+
+// Store implements store.Store.
+type Store struct {
+	db  *sqlite.DB
+	set store.Settings
+
+	mu    sync.Mutex // of sweep
+	sweep sweep
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open makes or opens the file, alone, and brings its schema up to date. A file
+// of a newer program is refused with store.ErrNewer.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	set := store.Settings{
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
+		Windowless: o.Windowless, NewID: o.NewID,
+	}
+	db, err := sqlite.Open(ctx, sqlite.Options{
+		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return &Store{db: db, set: set.WithDefaults()}, nil
+}
+
+// Close finishes what is being written and lets the file go.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Ping reads one row.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, "ping", func(tx *sqlite.Tx) error {
+		var n int
+		_, err := tx.Row(`SELECT count(*) FROM (SELECT 1 FROM meta LIMIT 1)`, nil, &n)
+		return err
+	})
+}
+
+// migrate runs while the file is locked by its owner, so nobody else can.
+func migrate(ctx context.Context, db *sql.DB) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("schema %d, this program knows %d: %w", current, target, store.ErrNewer)
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// write runs one transaction over a fresh book, which is written when fn is done.
+func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
+	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error {
+		p := newPage(tx, s.set, now)
+		if err := fn(p); err != nil {
+			return err
+		}
+		return p.flush()
+	}))
+}
+
+func (s *Store) read(ctx context.Context, what string, fn func(tx *sqlite.Tx) error) error {
+	return wrap(what, s.db.Read(ctx, fn))
+}
+
+func wrap(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case sqlite.Unavailable(err) && !errors.Is(err, store.ErrUnavailable):
+		return fmt.Errorf("%s: %w: %w", what, store.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

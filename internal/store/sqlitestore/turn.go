@@ -1,0 +1,132 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Turn implements store.Store.
+func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	needs := s.set.Needs(batch)
+	var results []store.Result
+	err := s.write(ctx, "turn", now, func(p *page) error {
+		if err := p.load(needs); err != nil {
+			return err
+		}
+		if needs.Echoes {
+			if err := p.loadParked(needs.ProviderIDs); err != nil {
+				return fmt.Errorf("load parked reports: %w", err)
+			}
+		}
+		for _, t := range p.book.Search(batch) {
+			if err := p.loadRecent(t); err != nil {
+				return fmt.Errorf("load recent messages: %w", err)
+			}
+		}
+		results = make([]store.Result, len(batch))
+		for i := range batch {
+			results[i] = p.book.Turn(&batch[i])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Reject implements store.Store.
+func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
+	needs := s.set.Needs([]inbound.Arrival{arrival})
+	return s.write(ctx, "reject", now, func(p *page) error {
+		if err := p.load(needs); err != nil {
+			return err
+		}
+		p.book.Reject(&arrival, why)
+		return nil
+	})
+}
+
+// Statuses implements store.Store.
+func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var needs store.Needs
+	for i := range batch {
+		if a := &batch[i]; a.Report != nil {
+			needs.ProviderIDs = append(needs.ProviderIDs, a.ID)
+			if a.Report.Ref != "" {
+				needs.MessageIDs = append(needs.MessageIDs, a.Report.Ref)
+			}
+		}
+	}
+	return s.write(ctx, "statuses", now, func(p *page) error {
+		if err := p.load(needs); err != nil {
+			return err
+		}
+		for i := range batch {
+			p.book.Report(&batch[i])
+		}
+		return nil
+	})
+}
+
+// Command implements store.Store.
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error) {
+	var out store.Conversation
+	err := s.write(ctx, "command "+string(cmd.Kind), now, func(p *page) error {
+		t, err := p.loadTalk(cmd.Conversation)
+		if err != nil {
+			return err
+		}
+		if err := p.loadTicket(); err != nil {
+			return err
+		}
+		if _, err := p.book.Command(t, cmd.Command, cmd.Actor); err != nil {
+			return err
+		}
+		out = t.View()
+		out.Cursor = cursor(micros(t.LastMessageAt), t.Row)
+		return nil
+	})
+	if err != nil {
+		return store.Conversation{}, err
+	}
+	return out, nil
+}
+
+// SaveMedia implements store.Store.
+func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
+	media.Inline = ""
+	text, err := mediaText(&media)
+	if err != nil {
+		return fmt.Errorf("save media: %w", err)
+	}
+	return s.write(ctx, "save media", time.Time{}, func(p *page) error {
+		res, err := p.tx.Exec(`UPDATE messages SET media = ? WHERE id = ?`, text, messageID)
+		if err != nil {
+			return err
+		}
+		return found(res)
+	})
+}
+
+// found turns a change of no row into ErrNotFound.
+func found(res sql.Result) error {
+	switch n, err := res.RowsAffected(); {
+	case err != nil:
+		return err
+	case n == 0:
+		return store.ErrNotFound
+	}
+	return nil
+}

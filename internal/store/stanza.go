@@ -1,0 +1,71 @@
+package store
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+)
+
+// stanza returns the part of a WhatsApp message id that is the same on both
+// sides of a chat, "" when the id has no such part. The rest of an id names the
+// other side's number, so that a reaction may name its message by another id
+// than the one that we were given.
+func stanza(id string) string {
+	encoded, ok := strings.CutPrefix(id, "wamid.")
+	if !ok {
+		return ""
+	}
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(encoded, "="))
+	if err != nil {
+		return ""
+	}
+	// 1c 18 <len> number … 18 <len> stanza 00
+	number, ok := bytes.CutPrefix(raw, []byte{0x1c, 0x18})
+	if !ok || len(number) == 0 || len(number) <= int(number[0]) {
+		return ""
+	}
+	rest := number[1+int(number[0]):]
+	i := bytes.IndexByte(rest, 0x18)
+	if i < 0 || len(rest) < i+2 {
+		return ""
+	}
+	size := int(rest[i+1])
+	if rest = rest[i+2:]; size == 0 || len(rest) < size {
+		return ""
+	}
+	return string(rest[:size])
+}
+
+// Search lists the conversations in which the targets of a batch have to be
+// looked for one by one, because no message has the id that they name.
+func (b *Book) Search(batch []inbound.Arrival) []*TalkRow {
+	var in []*TalkRow
+	for i := range batch {
+		a := &batch[i]
+		id := target(a)
+		if id == "" || len(b.byProvider[id]) > 0 || stanza(id) == "" {
+			continue
+		}
+		if who := b.known(a.Person); who != nil && who.talks[a.Line] != nil {
+			in = append(in, who.talks[a.Line])
+		}
+	}
+	return in
+}
+
+// alike returns the message of a conversation whose id has the same stanza.
+func (b *Book) alike(who *ContactRow, a *inbound.Arrival) *MessageRow {
+	want := stanza(a.Content.TargetID)
+	if want == "" || who == nil {
+		return nil
+	}
+	t := who.talks[a.Line]
+	for _, m := range b.Messages {
+		if t != nil && m.Talk.final() == t && stanza(m.ProviderID) == want {
+			return m
+		}
+	}
+	return nil
+}

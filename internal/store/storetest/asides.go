@@ -1,0 +1,115 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+// asides: what never reaches the menu, and is kept with its reason.
+func asides(t *testing.T, e Engine) {
+	bare := func(kind inbound.Kind, id string) inbound.Arrival {
+		return inbound.Arrival{Kind: kind, ID: id, Line: "wsp4", LineRef: lineRef, ReceivedAt: noon(), Raw: []byte(`{"id":"` + id + `"}`)}
+	}
+	group := says(person(1), "group", "hola a todos", noon())
+	group.Content.Group = "g1"
+	stranger := says(person(1), "stranger", "hola", noon())
+	stranger.Line, stranger.LineRef = "", "999"
+	nobody := says(inbound.Person{Name: "Nadie"}, "nobody", "hola", noon())
+	quarantined := says(person(1), "quarantined", "hola", noon())
+	quarantined.Quarantine = "unknown_shape"
+	lateChange := bare(inbound.Identity, "late")
+	lateChange.Late, lateChange.Change = true, &inbound.Change{From: person(1), To: person(2)}
+	copied := bare(inbound.Standby, "standby")
+	copied.Person = person(1)
+	for _, tc := range []struct {
+		arrival inbound.Arrival
+		want    router.Reason
+	}{
+		{group, router.Group},
+		{stranger, router.UnknownLine},
+		{nobody, router.Invalid},
+		{quarantined, router.UnknownShape},
+		{bare(inbound.Message, "empty"), router.UnknownShape},
+		{bare(inbound.History, "history"), router.HistoryChunk},
+		{bare(inbound.Account, "account"), router.AccountNotice},
+		{bare(inbound.Failure, "failure"), router.ProviderError},
+		{bare(inbound.Unknown, "unknown"), router.UnknownShape},
+		{bare(inbound.Identity, "identity"), router.System},
+		{copied, router.StandbyCopy},
+		{lateChange, router.Late},
+	} {
+		t.Run(tc.arrival.ID, func(t *testing.T) {
+			t.Parallel()
+			d := open(t, e)
+			r := d.in(tc.arrival)
+			if r.Reason != tc.want || r.MessageID != "" || r.Replies != 0 || r.Send != nil || r.Duplicate {
+				t.Fatalf("got %+v, want reason %s and nothing else", r, tc.want)
+			}
+			if again := d.in(tc.arrival); !again.Duplicate {
+				t.Errorf("again: got %+v", again)
+			}
+			tr := d.trace(tc.arrival.ID)
+			if len(tr.Records) != 1 {
+				t.Fatalf("got %d records", len(tr.Records))
+			}
+			got := tr.Records[0]
+			want := store.Record{
+				ID: got.ID, Kind: tc.arrival.Kind, Line: tc.arrival.Line, LineRef: tc.arrival.LineRef, ProviderID: tc.arrival.ID,
+				Reason: tc.want, Raw: tc.arrival.Raw, ReceivedAt: tc.arrival.ReceivedAt,
+			}
+			if diff := cmp.Diff(got, want); diff != "" {
+				t.Errorf("record (-got +want):\n%s", diff)
+			}
+			list, err := d.Conversations(t.Context(), store.Filter{})
+			if err != nil || len(list) != 0 {
+				t.Errorf("got conversations %v, %v", list, err)
+			}
+			if ref := tc.arrival.Person.Phone; ref != "" && len(d.trace(ref).Records) != 1 {
+				t.Errorf("not found by the person's phone")
+			}
+		})
+	}
+
+	t.Run("preferences", func(t *testing.T) {
+		d := open(t, e)
+		stop := bare(inbound.Preference, "stop")
+		stop.Person, stop.Choice = person(1), &inbound.Choice{Category: "marketing_messages", Stop: true}
+		resume := bare(inbound.Preference, "resume")
+		resume.Person, resume.Choice = person(1), &inbound.Choice{Category: "marketing_messages"}
+		if r := d.in(stop); r.Reason != router.OptedOut {
+			t.Errorf("got %+v", r)
+		}
+		r := d.say(person(1), "a", "hola")
+		if r.Reason != router.OptedOut || r.Replies != 0 {
+			t.Errorf("got %+v", r)
+		}
+		if !d.talk(r.Conversation).Contact.OptedOut {
+			t.Error("the contact is not opted out")
+		}
+		d.turn(resume, stop) // stop is an old one, told again
+		if r := d.say(person(1), "b", "hola"); r.Replies != 1 {
+			t.Errorf("got %+v", r)
+		}
+	})
+
+	t.Run("notices of a person", func(t *testing.T) {
+		d := open(t, e)
+		a := says(person(1), "sys", "", d.now)
+		a.Content.Type = "system"
+		r := d.in(a)
+		if r.Reason != router.System || r.Replies != 0 {
+			t.Fatalf("got %+v", r)
+		}
+		if m := d.message(r.Conversation, "sys"); m.Author != store.AuthorSystem {
+			t.Errorf("got author %s", m.Author)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// echoes: what our own side says from another device.
+func echoes(t *testing.T, e Engine) {
+	t.Run("a human takes over", func(t *testing.T) {
+		d := open(t, e)
+		p := person(1)
+		d.say(p, "a", "hola")
+		r := d.in(echoed(p, "e1", "Hola, soy Laura", d.now))
+		if r.Reason != router.EchoSent || r.State != router.StateHandedOff || r.Replies != 0 {
+			t.Fatalf("got %+v", r)
+		}
+		m := d.message(r.Conversation, "e1")
+		if m.Direction != "outbound" || m.Author != store.AuthorPhone || m.Status != store.Sent || m.Text != "Hola, soy Laura" {
+			t.Errorf("got %+v", m)
+		}
+		if got := d.say(p, "b", "1"); got.Reason != router.HandedOffSilent {
+			t.Errorf("got %+v", got)
+		}
+		if got := d.in(echoed(p, "e1", "Hola, soy Laura", d.now)); !got.Duplicate {
+			t.Errorf("got %+v", got)
+		}
+		// The menu that waited is not said any more.
+		if got := d.claim("t", r.Conversation); len(got) != 0 {
+			t.Errorf("claimed %+v", got)
+		}
+		if tr := d.trace(r.Conversation); len(tr.Audit) != 1 || tr.Audit[0].Actor != "phone" {
+			t.Errorf("got audit %+v", tr.Audit)
+		}
+	})
+
+	t.Run("to somebody new", func(t *testing.T) {
+		d := open(t, e)
+		r := d.in(echoed(person(1), "e1", "Hola", d.now))
+		if r.State != router.StateHandedOff || r.Conversation == "" {
+			t.Fatalf("got %+v", r)
+		}
+		want := []string{store.EventOpened, store.EventSent, store.EventHandedOff}
+		if diff := cmp.Diff(d.told(r.Conversation), want); diff != "" {
+			t.Errorf("events (-got +want):\n%s", diff)
+		}
+	})
+
+	t.Run("old ones change nothing", func(t *testing.T) {
+		d := open(t, e)
+		p := person(1)
+		d.say(p, "a", "hola")
+		late := echoed(p, "e1", "Hola", d.now)
+		late.Late = true
+		old := echoed(p, "e2", "Hola", d.now)
+		old.SentAt = d.now.Add(-time.Hour)
+		got := d.turn(late, old)
+		if got[0].Reason != router.Late || got[1].Reason != router.Stale || got[1].State != router.StateMenu {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("of what we sent ourselves", func(t *testing.T) {
+		d := open(t, e)
+		p := person(1)
+		r := d.say(p, "a", "hola")
+		c := d.claimOne("t1", r.Conversation)
+		// Before the answer to the post: known by what it says.
+		got := d.in(echoed(p, "out1", c.Post.Body.Reply.Text+"\n\n1. Administración", d.now))
+		if !got.Duplicate || got.State != router.StateMenu || got.MessageID != c.Post.ID {
+			t.Fatalf("got %+v", got)
+		}
+		if m := d.message(r.Conversation, c.Post.ID); m.Status != store.Sent || m.ProviderID != "out1" {
+			t.Errorf("got %s %s", m.Status, m.ProviderID)
+		}
+		d.record(c, store.Sent, "out1")
+		// After it: by its id.
+		if got := d.in(echoed(p, "out1", "lo que sea", d.now)); !got.Duplicate || got.State != router.StateMenu {
+			t.Errorf("got %+v", got)
+		}
+		if n := len(d.messages(r.Conversation)); n != 2 {
+			t.Errorf("got %d messages", n)
+		}
+	})
+
+	t.Run("reports before the echo", func(t *testing.T) {
+		d := open(t, e)
+		p := person(1)
+		d.statuses(reports("e1", "", "delivered", d.now))
+		r := d.in(echoed(p, "e1", "Hola", d.now))
+		if m := d.message(r.Conversation, "e1"); m.Status != store.Delivered {
+			t.Errorf("got %s", m.Status)
+		}
+	})
+}

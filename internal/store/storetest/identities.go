@@ -1,0 +1,227 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// identities: one person is one contact, and two are two.
+func identities(t *testing.T, e Engine) {
+	phone := inbound.Person{Phone: "5491100000001"}
+	user := inbound.Person{UserID: "AR.1"}
+	both := inbound.Person{Phone: "5491100000001", UserID: "AR.1"}
+	lid := inbound.Person{ExternalID: "77@lid"}
+	for _, tc := range []struct {
+		name    string
+		persons []inbound.Person
+		same    bool
+	}{
+		{"two ways to write a phone", []inbound.Person{{Phone: "541100000001"}, phone}, true},
+		{"phone, then with user id", []inbound.Person{phone, both}, true},
+		{"user id, then with phone", []inbound.Person{user, both}, true},
+		{"with both, then hidden", []inbound.Person{both, user}, true},
+		{"with both, then an old provider", []inbound.Person{both, phone}, true},
+		{"another number of the same user", []inbound.Person{both, {Phone: "5491100000002", UserID: "AR.1"}}, true},
+		{"parent id of another portfolio", []inbound.Person{{UserID: "AR.1", ParentUserID: "AR.ENT.1"}, {UserID: "AR.2", ParentUserID: "AR.ENT.1"}}, true},
+		{"hidden id, then with phone", []inbound.Person{lid, {Phone: "5491100000001", ExternalID: "77@lid"}}, true},
+		{"a recycled number", []inbound.Person{both, {Phone: "5491100000001", UserID: "AR.2"}}, false},
+		{"two people", []inbound.Person{both, {Phone: "5491100000002", UserID: "AR.2"}}, false},
+		{"case matters in user ids", []inbound.Person{{UserID: "AR.a"}, {UserID: "AR.A"}}, false},
+		{"a phone without digits", []inbound.Person{{Phone: "abc"}, {Phone: "abd"}}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			for _, together := range []bool{false, true} {
+				d := open(t, e)
+				var got []store.Result
+				if together {
+					got = d.turn(says(tc.persons[0], "a", "hola", d.now), says(tc.persons[1], "b", "hola", d.now))
+				} else {
+					got = []store.Result{d.say(tc.persons[0], "a", "hola"), d.say(tc.persons[1], "b", "hola")}
+				}
+				if same := got[0].Conversation == got[1].Conversation; same != tc.same {
+					t.Errorf("together %v: same contact: got %v, want %v", together, same, tc.same)
+				}
+			}
+		})
+	}
+
+	t.Run("two contacts turn out to be one", func(t *testing.T) {
+		d := open(t, e)
+		old := d.say(phone, "a", "hola")
+		hidden := d.say(user, "b", "11")
+		if old.Conversation == hidden.Conversation {
+			t.Fatal("nobody knows yet that they are the same")
+		}
+		got := d.say(both, "c", "hola")
+		if got.Conversation != hidden.Conversation || got.Reason != router.HandedOffSilent {
+			t.Fatalf("got %+v, want the stricter conversation %s", got, hidden.Conversation)
+		}
+		var order []string
+		for _, m := range d.messages(old.Conversation) { // the old id still leads there
+			if m.Direction == "inbound" {
+				order = append(order, m.ProviderID)
+			}
+		}
+		if diff := cmp.Diff(order, []string{"a", "b", "c"}); diff != "" {
+			t.Errorf("messages (-got +want):\n%s", diff)
+		}
+		// What the other one was about to say is taken back; the confirmation is not.
+		if said := d.deliver(hidden.Conversation); len(said) != 1 {
+			t.Errorf("said %q", said)
+		}
+		if got := d.claim("t", old.Conversation); len(got) != 0 {
+			t.Errorf("claimed by the old id: %+v", got)
+		}
+		list, err := d.Conversations(t.Context(), store.Filter{})
+		if err != nil || len(list) != 1 {
+			t.Errorf("got %d conversations, %v", len(list), err)
+		}
+	})
+
+	t.Run("the stricter state survives", func(t *testing.T) {
+		states := []router.State{router.StateMenu, router.StateClosed, router.StateHandedOff, router.StateDisconnected}
+		reach := func(d *desk, p inbound.Person, id string, s router.State) string {
+			c := d.say(p, id, "hola").Conversation
+			switch s {
+			case router.StateClosed:
+				d.command(c, router.CommandClose, "")
+			case router.StateHandedOff:
+				d.command(c, router.CommandHandoff, "ventas")
+			case router.StateDisconnected:
+				d.command(c, router.CommandDisconnect, "")
+			}
+			return c
+		}
+		for i, x := range states {
+			for j, y := range states {
+				d := open(t, e)
+				cx, cy := reach(d, person(1), "a", x), reach(d, person(2), "b", y)
+				change := inbound.Arrival{
+					Kind: inbound.Identity, ID: "change", Line: "wsp4", LineRef: lineRef, Person: person(1), ReceivedAt: d.now,
+					Change: &inbound.Change{From: person(1), To: person(2)},
+				}
+				d.in(change)
+				want, id := y, cy
+				if i > j {
+					want, id = x, cx
+				}
+				got := d.talk(cx)
+				if got.State != want || (i != j && got.ID != id) || d.talk(cy).ID != got.ID {
+					t.Errorf("%s and %s: got %s", x, y, got.State)
+				}
+				if got.Contact.Phone != person(2).Phone || got.Contact.UserID != person(2).UserID {
+					t.Errorf("got %+v, want the new names", got.Contact)
+				}
+			}
+		}
+	})
+
+	t.Run("a change of number", func(t *testing.T) {
+		d := open(t, e)
+		a, b := person(1), person(2)
+		r := d.say(a, "a", "11")
+		change := inbound.Arrival{
+			Kind: inbound.Identity, ID: "change", Line: "wsp4", LineRef: lineRef, Person: a, ReceivedAt: d.now,
+			Change: &inbound.Change{From: inbound.Person{Phone: a.Phone, UserID: a.UserID}, To: inbound.Person{Phone: b.Phone, UserID: b.UserID}},
+		}
+		if got := d.in(change); got.Reason != router.System || got.Conversation != r.Conversation {
+			t.Errorf("got %+v", got)
+		}
+		if got := d.in(change); !got.Duplicate {
+			t.Errorf("got %+v", got)
+		}
+		// What is said now goes to the new number.
+		if c := d.claimOne("t", r.Conversation); c.Post.To != (outbound.Address{Phone: b.Phone, UserID: b.UserID}) {
+			t.Errorf("got address %+v", c.Post.To)
+		}
+		if got := d.say(b, "b", "sigo acá"); got.Conversation != r.Conversation || got.Reason != router.HandedOffSilent {
+			t.Errorf("got %+v", got)
+		}
+		// A message from before the change, delivered after it, does not turn it back.
+		if got := d.say(a, "c", "viejo"); got.Conversation != r.Conversation {
+			t.Errorf("got %+v", got)
+		}
+		if c := d.talk(r.Conversation).Contact; c.Phone != b.Phone || c.UserID != b.UserID {
+			t.Errorf("got %+v", c)
+		}
+		// The old number is somebody else's one day.
+		if got := d.say(inbound.Person{Phone: a.Phone}, "d", "hola"); got.Conversation == r.Conversation {
+			t.Error("the old number still leads to the person who left it")
+		}
+	})
+
+	t.Run("a merge of contacts with several lines", func(t *testing.T) {
+		d := open(t, e)
+		on := func(p inbound.Person, line, id string) store.Result {
+			a := says(p, id, "hola", d.now)
+			a.Line, a.LineRef = line, line
+			return d.in(a)
+		}
+		a, b := person(1), person(2)
+		on(a, "wsp4", "1")
+		only := on(a, "ventas", "2")
+		on(b, "wsp4", "3")
+		other := on(b, "alumnos", "4")
+		d.in(inbound.Arrival{
+			Kind: inbound.Identity, ID: "x", Line: "wsp4", LineRef: lineRef, Person: a, ReceivedAt: d.now,
+			Change: &inbound.Change{From: a, To: b},
+		})
+		list, err := d.Conversations(t.Context(), store.Filter{Phone: b.Phone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := map[string]string{}
+		for _, c := range list {
+			lines[c.Line] = c.ID
+		}
+		if len(list) != 3 || lines["ventas"] != only.Conversation || lines["alumnos"] != other.Conversation {
+			t.Errorf("got %v", lines)
+		}
+	})
+
+	t.Run("chains of changes in one batch", func(t *testing.T) {
+		d := open(t, e)
+		const n = 6
+		for i := range n {
+			d.say(person(i), fmt.Sprint("m", i), "hola")
+		}
+		var batch []inbound.Arrival
+		for i := range n - 1 {
+			batch = append(batch, inbound.Arrival{
+				Kind: inbound.Identity, ID: fmt.Sprint("x", i), Line: "wsp4", LineRef: lineRef, Person: person(i), ReceivedAt: d.now,
+				Change: &inbound.Change{From: person(i), To: person(i + 1)},
+			}, says(person(i+1), fmt.Sprint("n", i), "hola", d.now))
+		}
+		d.turn(batch...)
+		list, err := d.Conversations(t.Context(), store.Filter{})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("got %d conversations, %v", len(list), err)
+		}
+		in := 0
+		for _, m := range d.messages(list[0].ID) {
+			if m.Direction == "inbound" {
+				in++
+			}
+		}
+		if in != 2*n-1 {
+			t.Errorf("got %d messages, want all %d", in, 2*n-1)
+		}
+	})
+
+	t.Run("the address is what came last on the line", func(t *testing.T) {
+		d := open(t, e)
+		r := d.say(inbound.Person{Phone: "541100000001"}, "a", "hola")
+		d.say(both, "b", "hola")
+		if c := d.claimOne("t", r.Conversation); c.Post.To != (outbound.Address{Phone: both.Phone, UserID: both.UserID}) {
+			t.Errorf("got %+v", c.Post.To)
+		}
+	})
+}

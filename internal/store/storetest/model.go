@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func model(t *testing.T, e Engine) {}

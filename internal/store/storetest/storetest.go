@@ -1,0 +1,270 @@
+// Package storetest is the conformance suite of package store: every engine must
+// pass it. It knows engines only through store.Store and must never look into
+// their tables.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Engine makes and opens databases for the suite.
+type Engine struct {
+	// New returns the name of a new, empty database.
+	New func(t testing.TB) string
+	// Open opens it; it is closed before it is opened again.
+	Open func(ctx context.Context, name string, set store.Settings) (store.Store, error)
+}
+
+// Run runs the suite.
+func Run(t *testing.T, e Engine) {
+	for _, group := range []struct {
+		name string
+		run  func(*testing.T, Engine)
+	}{
+		{"Turn", turns}, {"Aside", asides}, {"Marks", marks}, {"Echo", echoes}, {"Identity", identities},
+		{"Sends", sends}, {"Reports", reportsSuite}, {"Commands", commands}, {"Pump", pumps}, {"Reads", reads},
+		{"Model", model},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
+			group.run(t, e)
+		})
+	}
+}
+
+// desk is an open store with a clock that the test moves.
+type desk struct {
+	testing.TB
+	store.Store
+	engine Engine
+	name   string
+	set    store.Settings
+	now    time.Time
+}
+
+func open(t testing.TB, e Engine) *desk {
+	t.Helper()
+	d := &desk{TB: t, engine: e, name: e.New(t), set: Settings(t), now: noon()}
+	d.reopen()
+	t.Cleanup(func() { d.Store.Close() })
+	return d
+}
+
+// reopen closes the store, if it is open, and opens it again.
+func (d *desk) reopen() {
+	d.Helper()
+	if d.Store != nil {
+		if err := d.Store.Close(); err != nil {
+			d.Fatalf("close: %v", err)
+		}
+	}
+	s, err := d.engine.Open(d.Context(), d.name, d.set)
+	if err != nil {
+		d.Fatalf("open: %v", err)
+	}
+	d.Store = s
+}
+
+// tick lets time pass.
+func (d *desk) tick(by time.Duration) { d.now = d.now.Add(by) }
+
+// turn handles arrivals in one batch.
+func (d *desk) turn(batch ...inbound.Arrival) []store.Result {
+	d.Helper()
+	d.tick(time.Second)
+	results, err := d.Turn(d.Context(), d.now, batch)
+	if err != nil {
+		d.Fatalf("turn: %v", err)
+	}
+	if len(results) != len(batch) {
+		d.Fatalf("turn: %d results for %d arrivals", len(results), len(batch))
+	}
+	for i, r := range results {
+		if r.Busy {
+			d.Fatalf("turn: arrival %d is busy without anybody else", i)
+		}
+	}
+	return results
+}
+
+// say lets a person write, and returns what became of it.
+func (d *desk) say(p inbound.Person, id, text string) store.Result {
+	d.Helper()
+	return d.turn(says(p, id, text, d.now))[0]
+}
+
+// in hands the arrival in at its own time.
+func (d *desk) in(a inbound.Arrival) store.Result {
+	d.Helper()
+	return d.turn(a)[0]
+}
+
+func (d *desk) statuses(batch ...inbound.Arrival) {
+	d.Helper()
+	d.tick(time.Second)
+	if err := d.Statuses(d.Context(), d.now, batch); err != nil {
+		d.Fatalf("statuses: %v", err)
+	}
+}
+
+func (d *desk) command(id string, kind router.CommandKind, area string) store.Conversation {
+	d.Helper()
+	d.tick(time.Second)
+	c, err := d.Command(d.Context(), d.now, store.Command{
+		Conversation: id, Command: router.Command{Kind: kind, Area: area, Tag: "a mano"}, Actor: "crm",
+	})
+	if err != nil {
+		d.Fatalf("command %s: %v", kind, err)
+	}
+	return c
+}
+
+func (d *desk) claim(token string, ids ...string) []store.SendClaim {
+	d.Helper()
+	claims, err := d.ClaimSends(d.Context(), d.now, token, ids)
+	if err != nil {
+		d.Fatalf("claim sends: %v", err)
+	}
+	return claims
+}
+
+// claimOne claims for one conversation, and wants a row.
+func (d *desk) claimOne(token, id string) store.SendClaim {
+	d.Helper()
+	claims := d.claim(token, id)
+	if len(claims) != 1 {
+		d.Fatalf("claimed %d rows, want one", len(claims))
+	}
+	return claims[0]
+}
+
+func (d *desk) record(c store.SendClaim, status store.Status, providerID string) bool {
+	d.Helper()
+	more, err := d.RecordSends(d.Context(), d.now, []store.SendResult{{
+		MessageID: c.Post.ID, Conversation: c.Post.Conversation, Token: c.Token, Status: status, ProviderID: providerID,
+	}})
+	if err != nil {
+		d.Fatalf("record sends: %v", err)
+	}
+	if len(more) != 1 {
+		d.Fatalf("record sends: %d answers for one result", len(more))
+	}
+	return more[0]
+}
+
+// deliver sends everything that a conversation has to say and returns the texts.
+func (d *desk) deliver(id string) (said []string) {
+	d.Helper()
+	for n := 0; ; n++ {
+		claims := d.claim(fmt.Sprintf("t%d-%d", d.now.UnixNano(), n), id)
+		if len(claims) == 0 {
+			return said
+		}
+		c := claims[0]
+		if c.Post.Body.Reply != nil {
+			said = append(said, c.Post.Body.Reply.Text)
+		}
+		d.record(c, store.Sent, "wamid.out."+c.Post.ID)
+	}
+}
+
+func (d *desk) talk(id string) store.Conversation {
+	d.Helper()
+	c, err := d.Conversation(d.Context(), id)
+	if err != nil {
+		d.Fatalf("conversation: %v", err)
+	}
+	return c
+}
+
+// messages returns all messages of a conversation, page by page.
+func (d *desk) messages(id string) (all []store.Message) {
+	d.Helper()
+	after := ""
+	for {
+		list, err := d.Messages(d.Context(), id, after, 7)
+		if err != nil {
+			d.Fatalf("messages: %v", err)
+		}
+		if len(list) == 0 {
+			return all
+		}
+		all = append(all, list...)
+		after = list[len(list)-1].ID
+	}
+}
+
+// message returns the message of a conversation with an id, ours or theirs.
+func (d *desk) message(conversation, id string) store.Message {
+	d.Helper()
+	for _, m := range d.messages(conversation) {
+		if m.ID == id || m.ProviderID == id {
+			return m
+		}
+	}
+	d.Fatalf("message %s is not in %s", id, conversation)
+	return store.Message{}
+}
+
+// events numbers and returns all events.
+func (d *desk) events() (all []store.Event) {
+	d.Helper()
+	d.pump()
+	var after int64
+	for {
+		list, err := d.Events(d.Context(), after, 9)
+		if err != nil {
+			d.Fatalf("events: %v", err)
+		}
+		if len(list) == 0 {
+			return all
+		}
+		all = append(all, list...)
+		after = list[len(list)-1].Pos
+	}
+}
+
+// told returns the types of a conversation's events.
+func (d *desk) told(id string) (types []string) {
+	d.Helper()
+	for _, e := range d.events() {
+		if e.Conversation == id {
+			types = append(types, e.Type)
+		}
+	}
+	return types
+}
+
+// pump runs rounds until one is not full.
+func (d *desk) pump() (sum store.Pumped) {
+	d.Helper()
+	for {
+		p, err := d.Pump(d.Context(), d.now)
+		if err != nil {
+			d.Fatalf("pump: %v", err)
+		}
+		sum.Numbered += p.Numbered
+		sum.Timers += p.Timers
+		sum.Wakes = append(sum.Wakes, p.Wakes...)
+		if !p.More {
+			return sum
+		}
+	}
+}
+
+func (d *desk) trace(key string) store.Trace {
+	d.Helper()
+	tr, err := d.Trace(d.Context(), key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		d.Fatalf("trace: %v", err)
+	}
+	return tr
+}
