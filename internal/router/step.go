@@ -104,6 +104,11 @@ func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
 	if r.Flow == nil {
 		r.Flow = &flow.Flow{}
 	}
+	switch c.State {
+	case StateMenu, StateHandedOff, StateClosed, StateDisconnected:
+	default:
+		c.State = StateMenu // a state of another version: nobody has it, so we do
+	}
 	t := &turn{Rules: r, flow: r.Flow, was: c, next: c, msg: m, now: now, class: classify(m)}
 	t.menu = t.flow.Menus[c.Menu]
 	if t.menu == nil {
