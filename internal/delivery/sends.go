@@ -106,7 +106,7 @@ func NewSends(o SendOptions) *Sends {
 // Run delivers until ctx ends; then posts that are running finish and are
 // recorded.
 func (s *Sends) Run(ctx context.Context) error {
-	if err := s.limit(ctx); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return err
 	}
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -124,19 +124,25 @@ func (s *Sends) Run(ctx context.Context) error {
 	return nil
 }
 
-// limit tells the queue the line's rate, however long that takes.
-func (s *Sends) limit(ctx context.Context) error {
+// prepare tells the queue the line's rate, and lets go what an earlier process
+// held: a person may have put it right meanwhile, and if not, the first answer
+// holds it again. It takes as long as it takes.
+func (s *Sends) prepare(ctx context.Context) error {
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	name := SendQueue(s.Line)
 	for n := 1; ctx.Err() == nil; n++ {
-		err := s.Queue.SetLimit(ctx, SendQueue(s.Line), s.Rate)
+		err := s.Queue.SetLimit(ctx, name, s.Rate)
+		if err == nil {
+			err = s.Queue.Hold(ctx, name, time.Time{}, "")
+		}
 		if err == nil {
 			break
 		}
 		if errors.Is(err, queue.ErrClosed) {
-			return fmt.Errorf("limit %s: %w", s.Line, err)
+			return fmt.Errorf("prepare %s: %w", name, err)
 		}
 		if n == 1 {
-			s.Log.Error("rate could not be set: trying again", "error", err)
+			s.Log.Error("send queue cannot be prepared: trying again", "error", err)
 		}
 		select {
 		case <-time.After(b.Delay(n)):

@@ -711,3 +711,43 @@ func TestRateOfTheLine(t *testing.T) {
 		}
 	})
 }
+
+// TestNewTokenAfterRestart: who puts the token right and restarts does not wait
+// for the hold of the process before.
+func TestNewTokenAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(string, int) error { return fail(outbound.Auth, 190) }
+		r.say("1", "a")
+		pass(second)
+		r.stop()
+		if got := r.stats(); !got.HeldUntil.After(time.Now()) {
+			t.Fatalf("not held: %+v", got)
+		}
+		r.wire.script = nil
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: r.table, Queue: r.model, Sender: r.wire}))
+		pass(2 * second)
+		r.stop()
+		if diff := cmp.Diff(r.table.states(), []string{"a sent"}); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestQueueAwayAtStart: the sends wait for their queue.
+func TestQueueAwayAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model, rows, w := queuetest.NewModel(time.Now), &table{}, &wire{at: map[string][]time.Duration{}, start: time.Now()}
+		model.Break(queue.ErrUnavailable)
+		r := &rig{T: t, model: model, table: rows, wire: w}
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: rows, Queue: model, Sender: w}))
+		pass(time.Hour)
+		model.Break(nil)
+		r.say("1", "a")
+		pass(10 * second)
+		r.stop()
+		if diff := cmp.Diff(rows.states(), []string{"a sent"}); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -15,6 +15,8 @@ const (
 	linger = 2 * time.Millisecond
 	// longestWait bounds what a lost wake-up costs.
 	longestWait = 5 * time.Second
+	// longestCall is how long an exchange may take.
+	longestCall = 15 * time.Second
 	// patience is how long a suspect may keep everything else waiting.
 	patience = time.Second
 	// grace is how long handlers get to return once their context ended.
@@ -91,7 +93,7 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 	// The call must not be cut short when Run is told to stop: what it did
 	// would be unknown.
 	began := time.Now()
-	call, cancel := context.WithTimeout(l.handlers, l.Lease/2)
+	call, cancel := context.WithTimeout(l.handlers, min(l.Lease/2, longestCall))
 	batch, err := l.Queue.Exchange(call, l.Name, outcomes, want, l.Lease)
 	cancel()
 	if err != nil {
