@@ -16,6 +16,14 @@ const (
 	maxRounds = 20
 )
 
+// round is how many rows to read at once for a page of n.
+func (c caller) round(n int) int {
+	if c.everything() {
+		return n
+	}
+	return roundSize
+}
+
 // ConversationPage is a page of conversations.
 type ConversationPage struct {
 	_          struct{}       `additionalProperties:"true"`
@@ -98,7 +106,7 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 	}
 	f := store.Filter{
 		Phone: in.Phone, UserID: in.UserID, Line: in.Line, Area: area,
-		State: router.State(in.State), Before: in.Cursor, Limit: in.Limit + 1,
+		State: router.State(in.State), Before: in.Cursor, Limit: who.round(in.Limit) + 1,
 	}
 	out := &body[ConversationPage]{ConversationPage{Items: []Conversation{}}}
 	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {
@@ -116,7 +124,6 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 		if (f.Line != "" && !who.seesLine(f.Line)) || (f.Area != "" && !who.seesArea(f.Area)) {
 			return out, nil
 		}
-		f.Limit = max(f.Limit, roundSize)
 	}
 	for range maxRounds {
 		rows, err := s.store.Conversations(ctx, f)

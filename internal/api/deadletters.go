@@ -142,8 +142,9 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 		}
 		before = n
 	}
+	size := who.round(in.Limit)
 	for range maxRounds {
-		rows, err := s.queue.Dead(ctx, in.Queue, before, roundSize+1)
+		rows, err := s.queue.Dead(ctx, in.Queue, before, size+1)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +158,7 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 			}
 			before = d.ID
 		}
-		if len(rows) <= roundSize {
+		if len(rows) <= size {
 			return out, nil
 		}
 	}

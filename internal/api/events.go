@@ -43,8 +43,9 @@ func (s *server) events() {
 
 func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*body[EventPage], error) {
 	out := &body[EventPage]{EventPage{Items: []Event{}, Pos: in.After}}
+	size := who.round(in.Limit)
 	for range maxRounds {
-		rows, err := s.store.Events(ctx, out.Body.Pos, roundSize+1)
+		rows, err := s.store.Events(ctx, out.Body.Pos, size+1)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +59,7 @@ func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*bod
 			}
 			out.Body.Pos = e.Pos
 		}
-		if len(rows) <= roundSize {
+		if len(rows) <= size {
 			return out, nil
 		}
 	}

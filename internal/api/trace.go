@@ -49,7 +49,9 @@ type Record struct {
 	Kind       string     `json:"kind" example:"unknown" doc:"What it is: account, history, unknown…"`
 	Line       string     `json:"line" example:"" doc:"The line, when it is one of ours."`
 	LineRef    string     `json:"line_ref" example:"999999999999999" doc:"The line as WhatsApp names it."`
+	ProviderID string     `json:"provider_id" example:"wamid.HBgNNTQ5MTE=" doc:"WhatsApp's id of it, or a hash of what came."`
 	Reason     string     `json:"reason" example:"unknown_line" doc:"Why it was kept aside; see /reasons."`
+	Detail     string     `json:"detail" example:"" doc:"What was wrong with an invalid one."`
 	Raw        any        `json:"raw,omitempty" doc:"As it came."`
 	ReceivedAt *time.Time `json:"received_at" example:"2026-11-24T10:00:01Z" doc:"When it reached us."`
 }
@@ -120,7 +122,7 @@ func (s *server) trace(who caller, found store.Trace) Trace {
 func record(r store.Record) Record {
 	v := Record{
 		ID: r.ID, Kind: string(r.Kind), Line: r.Line, LineRef: r.LineRef, Reason: string(r.Reason),
-		ReceivedAt: when(r.ReceivedAt),
+		ProviderID: r.ProviderID, Detail: r.Detail, ReceivedAt: when(r.ReceivedAt),
 	}
 	switch {
 	case len(r.Raw) == 0:

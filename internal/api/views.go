@@ -81,6 +81,8 @@ type Message struct {
 	SentAt       *time.Time    `json:"sent_at" example:"2026-11-24T10:00:00Z" doc:"When it was sent, by WhatsApp's clock."`
 	ReceivedAt   *time.Time    `json:"received_at" example:"2026-11-24T10:00:01Z" doc:"When it reached us; null for what we sent."`
 	CreatedAt    *time.Time    `json:"created_at" example:"2026-11-24T10:00:01Z" doc:"When it was stored."`
+	EditedAt     *time.Time    `json:"edited_at,omitempty" example:"2026-11-24T10:02:00Z" doc:"When its author changed it: the text is the new one."`
+	RevokedAt    *time.Time    `json:"revoked_at,omitempty" example:"2026-11-24T10:03:00Z" doc:"When its author took it back; it is kept."`
 }
 
 func when(t time.Time) *time.Time {
@@ -115,6 +117,7 @@ func message(m store.Message) Message {
 		Reactions: make([]Reaction, len(m.Reactions)), ProviderID: m.ProviderID,
 		Status: string(m.Status), Reason: string(m.Reason),
 		SentAt: when(m.SentAt), ReceivedAt: when(m.ReceivedAt), CreatedAt: when(m.CreatedAt),
+		EditedAt: when(m.EditedAt), RevokedAt: when(m.RevokedAt),
 	}
 	for i, r := range m.Reactions {
 		v.Reactions[i] = Reaction{Author: string(r.Author), Emoji: r.Emoji}

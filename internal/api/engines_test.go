@@ -1,0 +1,262 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/flows"
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+)
+
+// real is the API on the engines that ship.
+type real struct {
+	http.Handler
+	store *sqlitestore.Store
+	queue *sqlitequeue.Engine
+}
+
+func open(t *testing.T) real {
+	t.Helper()
+	src, err := flows.FS.ReadFile("psi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := flow.Parse("psi.yaml", src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
+		Path: filepath.Join(dir, "store.db"), Relaxed: true,
+		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	var areas []flow.Area
+	for _, id := range f.AreaOrder {
+		areas = append(areas, f.Areas[id])
+	}
+	h, err := api.New(api.Options{Store: s, Queue: q, Keys: realKeys(), Areas: areas, Now: func() time.Time { return at(30) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return real{h, s, q}
+}
+
+// realKeys are keys with the area as the shipped flow names it.
+func realKeys() []api.Key {
+	all := keys()
+	for i := range all {
+		if len(all[i].Areas) > 0 {
+			all[i].Areas = []string{"ventas"}
+		}
+	}
+	return all
+}
+
+// say lets a person write, one message a minute.
+func (r real) say(t *testing.T, person int, line string, texts ...string) {
+	t.Helper()
+	for i, text := range texts {
+		when := at(person + i)
+		results, err := r.store.Turn(t.Context(), when, []inbound.Arrival{{
+			Kind: inbound.Message, ID: fmt.Sprintf("wamid.%d/%d==", person, i), Line: line, LineRef: "2000", Provider: "cloud",
+			Person: inbound.Person{Phone: fmt.Sprintf("549110000000%d", person), UserID: fmt.Sprintf("AR.%d", person), Name: "Persona"},
+			SentAt: when, ReceivedAt: when, Content: &inbound.Content{Type: "text", Text: text}, Raw: []byte(`{}`),
+		}})
+		if err != nil || len(results) != 1 {
+			t.Fatalf("turn: %v %v", results, err)
+		}
+	}
+}
+
+func read[T any](t *testing.T, h http.Handler, what, body string) T {
+	t.Helper()
+	got := ask(t, h, "admin", what, body)
+	var v T
+	if err := json.Unmarshal([]byte(got.body), &v); err != nil || got.status != 200 {
+		t.Fatalf("%s: %d %v %s", what, got.status, err, got.body)
+	}
+	return v
+}
+
+func TestAConversationOnTheRealEngines(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.say(t, 1, "wsp4", "hola", "1", "11", "gracias")
+	r.say(t, 2, "ventas", "hola")
+	for {
+		p, err := r.store.Pump(t.Context(), at(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.More {
+			break
+		}
+	}
+
+	list := read[api.ConversationPage](t, r, "GET /conversations?phone=%2B54+9+11+0000-0001", "")
+	if len(list.Items) != 1 {
+		t.Fatalf("by phone: %+v", list)
+	}
+	c := list.Items[0]
+	if c.State != "handed_off" || c.Area != "admin" || c.Ticket == "" || c.Line != "wsp4" || c.WindowExpiresAt == nil || !c.WindowExpiresAt.Equal(at(4).Add(24*time.Hour)) {
+		t.Errorf("conversation: %+v", c)
+	}
+	messages := read[api.MessagePage](t, r, "GET /conversations/"+c.ID+"/messages", "")
+	var said []string
+	for _, m := range messages.Items {
+		said = append(said, m.Direction+" "+m.Reason)
+		if m.Direction == "outbound" && (m.Text == "" || m.Status != "queued") {
+			t.Errorf("reply: %+v", m)
+		}
+	}
+	want := []string{"inbound first_contact", "outbound first_contact", "inbound menu_choice", "outbound menu_choice", "inbound handed_off", "outbound handed_off", "inbound handed_off_silent"}
+	if diff := gocmp.Diff(said, want); diff != "" {
+		t.Errorf("messages (-got +want):\n%s", diff)
+	}
+	var paged []string
+	for cursor := ""; ; {
+		page := read[api.MessagePage](t, r, "GET /conversations/"+c.ID+"/messages?limit=2&cursor="+url.QueryEscape(cursor), "")
+		for _, m := range page.Items {
+			paged = append(paged, m.Direction+" "+m.Reason)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if diff := gocmp.Diff(paged, want); diff != "" {
+		t.Errorf("messages page by page (-got +want):\n%s", diff)
+	}
+
+	for _, key := range []string{"5491100000001", "+54 9 11 0000-0001", "AR.1", "wamid.1/2==", c.Ticket, c.ID, messages.Items[2].ID} {
+		found := read[api.Trace](t, r, "GET /trace/"+url.PathEscape(key), "")
+		if len(found.Conversations) != 1 || found.Conversations[0].ID != c.ID || len(found.Messages) == 0 {
+			t.Errorf("trace %s: %+v", key, found)
+		}
+	}
+	for _, foreign := range []string{"nobody", "%00", "wamid.9", strings.Repeat("9", 300)} {
+		if got := ask(t, r, "admin", "GET /trace/"+foreign, ""); got.status != 404 {
+			t.Errorf("trace %s: %d %s", foreign, got.status, got.body)
+		}
+	}
+	for _, what := range []string{"GET /conversations?cursor=nonsense", "GET /conversations?phone=x&user_id=y", "GET /conversations?line=nowhere"} {
+		if got := ask(t, r, "admin", what, ""); got.status != 200 {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+
+	events := read[api.EventPage](t, r, "GET /events", "")
+	if len(events.Items) < 8 || events.NextCursor != nil || events.Pos != events.Items[len(events.Items)-1].Pos {
+		t.Fatalf("events: %+v", events)
+	}
+	// A program reads answers and events with one set of types.
+	data, err := json.Marshal(events.Items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snapshots []struct {
+		Seq  int64
+		Data struct{ Conversation, Message map[string]any }
+	}
+	if err := json.Unmarshal(data, &snapshots); err != nil {
+		t.Fatal(err)
+	}
+	talk := read[map[string]any](t, r, "GET /conversations/"+c.ID, "")
+	message := read[struct{ Items []map[string]any }](t, r, "GET /conversations/"+c.ID+"/messages", "").Items[0]
+	for _, s := range snapshots {
+		if diff := gocmp.Diff(names(s.Data.Conversation), names(talk)); diff != "" {
+			t.Fatalf("conversation in an event and in the API (-event +api):\n%s", diff)
+		}
+		if s.Data.Message != nil {
+			if diff := gocmp.Diff(names(s.Data.Message), names(message)); diff != "" {
+				t.Fatalf("message in an event and in the API (-event +api):\n%s", diff)
+			}
+		}
+	}
+	if got, _ := ids(t, ask(t, r, "shop", "GET /events", "")); len(got) == 0 || len(got) >= len(events.Items) {
+		t.Errorf("events of one line: %v", got)
+	}
+}
+
+func names(v map[string]any) []string { return slices.Sorted(maps.Keys(v)) }
+
+func TestCommandsOnTheRealEngines(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.say(t, 1, "wsp4", "hola")
+	c := read[api.ConversationPage](t, r, "GET /conversations", "").Items[0]
+	epoch := c.Epoch
+	for _, step := range []struct {
+		verb, body, state, area string
+		grows                   bool
+	}{
+		{"handoff", `{"area":"administracion","tag":"pagos","reason":"pide"}`, "handed_off", "admin", true},
+		{"handoff", `{"area":"ventas"}`, "handed_off", "ventas", true},
+		{"close", `{"reason":"listo"}`, "closed", "", true},
+		{"close", "", "closed", "", false},
+		{"reopen", "", "menu", "", true},
+		{"disconnect", "", "disconnected", "", true},
+		{"disconnect", "", "disconnected", "", false},
+		{"reconnect", "", "menu", "", true},
+		{"disconnect", "", "disconnected", "", true},
+		{"reset", "", "menu", "", true},
+		{"reset", "", "menu", "", false},
+	} {
+		c = read[api.Conversation](t, r, "POST /conversations/"+c.ID+"/"+step.verb, step.body)
+		if c.State != step.state || c.Area != step.area || (c.Epoch > epoch) != step.grows {
+			t.Errorf("%s: %+v (epoch was %d)", step.verb, c, epoch)
+		}
+		epoch = c.Epoch
+	}
+	got := ask(t, r, "admin", "POST /conversations/"+c.ID+"/reconnect", "")
+	if got.status != 200 && got.status != 409 {
+		t.Errorf("reconnect while in the menu: %d %s", got.status, got.body)
+	}
+	found := read[api.Trace](t, r, "GET /trace/"+c.ID, "")
+	if len(found.Handoffs) != 2 || found.Handoffs[0].Ticket == "" || found.Handoffs[0].Ticket != found.Handoffs[1].Ticket || found.Handoffs[0].By != "boss" {
+		t.Errorf("hand-offs: %+v", found.Handoffs)
+	}
+	if len(found.Audit) != 8 || found.Audit[0].Actor != "boss" {
+		t.Errorf("audit: %+v", found.Audit)
+	}
+}
+
+// TestADisconnectedConversationKeepsItsTeam: the people of an area still see
+// what only the bot has left.
+func TestADisconnectedConversationKeepsItsTeam(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.say(t, 1, "wsp4", "hola")
+	id := read[api.ConversationPage](t, r, "GET /conversations", "").Items[0].ID
+	read[api.Conversation](t, r, "POST /conversations/"+id+"/handoff", `{"area":"ventas"}`)
+	read[api.Conversation](t, r, "POST /conversations/"+id+"/disconnect", "")
+	for key, what := range map[string]string{"admin": "GET /conversations?area=ventas", "sales": "GET /conversations"} {
+		if got, _ := ids(t, ask(t, r, key, what, "")); !slices.Equal(got, []string{id}) {
+			t.Errorf("%s as %s: got %v", what, key, got)
+		}
+	}
+}
