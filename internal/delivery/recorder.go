@@ -15,8 +15,8 @@ const (
 	// mostRecords is how many results one transaction takes.
 	mostRecords = 256
 	// recordTries is how often a result is tried that the store refuses for a
-	// reason of its own.
-	recordTries = 5
+	// reason of its own: at once, as others wait behind it.
+	recordTries = 3
 	// recordTimeout is how long the store may take.
 	recordTimeout = 10 * time.Second
 )
@@ -151,7 +151,7 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 		r.wake(ctx, group, more)
 		return nil
 	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		r.s.hold.Trip(ctx, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
+		r.s.hold.Trip(ctx, storeAway, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
 		return group
 	case len(group) > 1:
 		for _, rec := range group {
@@ -161,7 +161,7 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	}
 	rec := group[0]
 	if rec.tries++; rec.tries < recordTries {
-		return group
+		return r.write(ctx, group)
 	}
 	r.giveUp(rec, err)
 	return nil

@@ -18,6 +18,8 @@ const (
 	markTimeout = 2 * time.Second
 	// pause is how long a lane waits when something of ours was away.
 	pause = time.Second
+	// storeAway is what people are told while it is.
+	storeAway = "the store cannot be reached or cannot write"
 )
 
 // rows is what sending needs of store.Store.
@@ -241,7 +243,7 @@ func (s *Sends) unclaimed(ctx context.Context, batch []queue.Claim, settle func(
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, store.ErrUnavailable):
-		held := s.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0)
+		held := s.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
 		for _, i := range which {
 			settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
 		}

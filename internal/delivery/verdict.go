@@ -86,8 +86,7 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id st
 
 // stop holds the whole line and gives the lane back uncounted.
 func (s *Sends) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
-	reason := fmt.Sprintf("%s (code %d): %s", why, f.Code, f.Detail)
-	held := s.hold.Trip(ctx, reason, b, f.Wait)
+	held := s.hold.Trip(ctx, why, fmt.Sprintf("%s (code %d)", f.Detail, f.Code), b, f.Wait)
 	return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: f.Error()}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -114,7 +115,7 @@ func (l *loop) settle(ctx context.Context, f *flight, i int, o Outcome) {
 	}
 	c := f.claims[i]
 	o = l.judge(ctx, c, o)
-	o.Lane, o.Token = c.Lane, c.Token
+	o.Lane, o.Token, o.Err = c.Lane, c.Token, short(o.Err)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,6 +131,15 @@ func (l *loop) settle(ctx context.Context, f *flight, i int, o Outcome) {
 		l.ripe = true
 		time.AfterFunc(linger, l.ripen)
 	}
+}
+
+// short keeps an error fit to be stored.
+func short(s string) string {
+	const most = 1000
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "?")
 }
 
 // ripen sends verdicts of an unfinished batch on their way, unless they have

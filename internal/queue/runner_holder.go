@@ -18,17 +18,17 @@ type Holder struct {
 	Name string
 	Log  *slog.Logger
 
-	mu     sync.Mutex
-	n      int
-	until  time.Time
-	reason string
+	mu    sync.Mutex
+	n     int
+	until time.Time
+	what  string
 }
 
-// Trip holds the queue because of reason, for as long as the back-off (zero: 1 s
+// Trip holds the queue because of what is wrong, for as long as the back-off (zero: 1 s
 // to 30 s) says after so many failures but at least for the given time, and
 // returns for how long. Failures of jobs that were under way together count
-// once.
-func (h *Holder) Trip(ctx context.Context, reason string, b Backoff, least time.Duration) time.Duration {
+// once. People are told once of what is wrong; detail may differ each time.
+func (h *Holder) Trip(ctx context.Context, what, detail string, b Backoff, least time.Duration) time.Duration {
 	if b.Base <= 0 {
 		b.Base, b.Cap = time.Second, 30*time.Second
 	}
@@ -39,17 +39,17 @@ func (h *Holder) Trip(ctx context.Context, reason string, b Backoff, least time.
 	if left := h.until.Sub(now); left > 0 && left >= least {
 		return left
 	}
-	if h.reason != reason {
-		h.log().Error("queue is held", "queue", h.Name, "reason", reason)
+	if h.what != what {
+		h.log().Error("queue is held", "queue", h.Name, "reason", what, "detail", detail)
 		h.n = 0
 	}
 	h.n++
 	wait := max(b.Delay(h.n), least)
-	h.until, h.reason = now.Add(wait), reason
+	h.until, h.what = now.Add(wait), what
 	// The drain must not keep a hold from being written: its successor needs it.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := h.Queue.Hold(call, h.Name, h.until, reason); err != nil {
+	if err := h.Queue.Hold(call, h.Name, h.until, what+": "+detail); err != nil {
 		h.log().Warn("queue could not be held", "queue", h.Name, "error", err)
 	}
 	return wait
@@ -63,8 +63,8 @@ func (h *Holder) Clear(began time.Time) {
 	if h.n == 0 || began.Add(slack).Before(h.until) {
 		return
 	}
-	h.log().Info("queue goes on", "queue", h.Name, "probes", h.n, "after", h.reason)
-	h.n, h.until, h.reason = 0, time.Time{}, ""
+	h.log().Info("queue goes on", "queue", h.Name, "probes", h.n, "after", h.what)
+	h.n, h.until, h.what = 0, time.Time{}, ""
 }
 
 // Tripped reports whether the trouble goes on: the next job is a probe.

@@ -24,14 +24,14 @@ func TestHolder(t *testing.T) {
 		var got []time.Duration
 		for range 6 {
 			began := time.Now()
-			got = append(got, h.Trip(t.Context(), "down", b, 0))
+			got = append(got, h.Trip(t.Context(), "down", "why", b, 0))
 			time.Sleep(500 * time.Millisecond)
 			// What was under way with it counts once, and its success ends nothing.
-			if left := h.Trip(t.Context(), "down", b, 0); left != got[len(got)-1]-500*time.Millisecond {
+			if left := h.Trip(t.Context(), "down", "why", b, 0); left != got[len(got)-1]-500*time.Millisecond {
 				t.Errorf("a second failure of the same moment holds for %v", left)
 			}
 			h.Clear(began)
-			if s := stats(t, m); !h.Held() || s.HeldFor != "down" || !s.HeldUntil.Equal(began.Add(got[len(got)-1])) {
+			if s := stats(t, m); !h.Held() || s.HeldFor != "down: why" || !s.HeldUntil.Equal(began.Add(got[len(got)-1])) {
 				t.Errorf("not held: %+v", s)
 			}
 			time.Sleep(got[len(got)-1] - 500*time.Millisecond)
@@ -48,10 +48,10 @@ func TestHolder(t *testing.T) {
 			t.Error("the probe's success did not end it")
 		}
 		// A hint of the provider lengthens the hold, within reason.
-		if d := h.Trip(t.Context(), "slow", b, time.Minute); d != time.Minute {
+		if d := h.Trip(t.Context(), "slow", "why", b, time.Minute); d != time.Minute {
 			t.Errorf("held for %v, want a minute", d)
 		}
-		if d := h.Trip(t.Context(), "slower", b, 1000*time.Hour); d != time.Hour {
+		if d := h.Trip(t.Context(), "slower", "why", b, 1000*time.Hour); d != time.Hour {
 			t.Errorf("held for %v, want an hour", d)
 		}
 	})
@@ -65,7 +65,7 @@ func TestHolderWithoutQueue(t *testing.T) {
 		h := &queue.Holder{Queue: m, Name: "q"}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if d := h.Trip(ctx, "down", queue.Backoff{}, 0); d < 500*time.Millisecond || d > time.Second {
+		if d := h.Trip(ctx, "down", "why", queue.Backoff{}, 0); d < 500*time.Millisecond || d > time.Second {
 			t.Errorf("held for %v", d)
 		}
 	})

@@ -15,6 +15,8 @@ const (
 	// several is from how many failures without one success the fault is taken
 	// to be ours and not the messages'.
 	several = 3
+	// storeAway is what people are told while it is.
+	storeAway = "the store cannot be reached or cannot write"
 )
 
 // arrivals carries batches through the store, and sorts out what failed.
@@ -58,7 +60,7 @@ func (h *arrivals) run(ctx context.Context, members []member, do func(context.Co
 		culprits, errs = append(culprits, members[i]), append(errs, err)
 	}
 	if len(culprits) == len(members) && len(members) >= several {
-		h.postpone(members, h.hold.Trip(ctx, "no message can be handled: "+errs[0].Error(), queue.Backoff{}, 0), errs[0])
+		h.postpone(members, h.hold.Trip(ctx, "no message can be handled", errs[0].Error(), queue.Backoff{}, 0), errs[0])
 		return
 	}
 	for i, m := range culprits {
@@ -74,7 +76,7 @@ func (h *arrivals) outage(ctx context.Context, members []member, err error) bool
 	if !errors.Is(err, store.ErrUnavailable) {
 		return false
 	}
-	h.postpone(members, h.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0), err)
+	h.postpone(members, h.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0), err)
 	return true
 }
 

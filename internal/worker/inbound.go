@@ -113,7 +113,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrUnavailable):
-		h.hold.Trip(ctx, err.Error(), queue.Backoff{}, 0)
+		h.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
 		return err
 	case ctx.Err() != nil:
 		return err
