@@ -289,9 +289,10 @@ func TestEveryEndpointGuardsItself(t *testing.T) {
 	for _, e := range endpoints {
 		t.Run(e.what, func(t *testing.T) {
 			t.Parallel()
+			h := serve(t, api.Options{})
 			check := func(key, what, body string, status int, code string) {
 				t.Helper()
-				got := ask(t, serve(t, api.Options{}), key, what, body)
+				got := ask(t, h, key, what, body)
 				if got.status != status {
 					t.Fatalf("%s as %q: got %d, want %d: %s", what, key, got.status, status, got.body)
 				}
@@ -310,8 +311,6 @@ func TestEveryEndpointGuardsItself(t *testing.T) {
 			if low, ok := below[e.role]; ok {
 				check(low, e.what, e.body, 403, "forbidden")
 			}
-			check(holders[e.role], e.what, e.body, 200, "")
-			check("admin", e.what, e.body, 200, "")
 			if e.foreign != "" {
 				check("admin", e.foreign, e.body, 404, "not_found")
 			}
@@ -323,6 +322,9 @@ func TestEveryEndpointGuardsItself(t *testing.T) {
 			if strings.HasPrefix(e.what, "GET") {
 				check("admin", e.what+"?nonsense=1", "", 422, "invalid_request")
 			}
+			check(holders[e.role], e.what, e.body, 200, "")
+			h = serve(t, api.Options{}) // dead letters move once
+			check("admin", e.what, e.body, 200, "")
 		})
 	}
 }

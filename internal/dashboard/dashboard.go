@@ -46,6 +46,7 @@ type Line struct {
 type Check struct {
 	Name   string // store, queue, disk, …
 	OK     bool
+	Info   bool   // the router works without it
 	Detail string // what is wrong, or how it is
 }
 

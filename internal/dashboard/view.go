@@ -83,6 +83,9 @@ func newView(s Status, lang string) view {
 		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: Well}
 		if !c.OK {
 			row.State, row.Level = v.Broken, Bad
+			if c.Info {
+				row.Level = Worried
+			}
 		}
 		v.Checks = append(v.Checks, row)
 	}
@@ -97,18 +100,10 @@ func newView(s Status, lang string) view {
 // headline returns the first thing that is broken and what to do about it.
 func (w Words) headline(s Status) (level Level, sentence, cure string) {
 	for _, c := range s.Checks {
-		if c.OK {
-			continue
+		if !c.OK && !c.Info {
+			sentence, cure = w.fails(c)
+			return Bad, sentence, cure
 		}
-		name := w.checkName(c.Name)
-		if c.Detail != "" {
-			name += " (" + c.Detail + ")"
-		}
-		cure, ok := w.CheckCures[c.Name]
-		if !ok {
-			cure = w.CheckCure
-		}
-		return Bad, fmt.Sprintf(w.CheckFails, name), cure
 	}
 	for _, l := range s.Lines {
 		if l.Problem != "" {
@@ -146,6 +141,12 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 			return Worried, fmt.Sprintf(w.Behind, q.Name, w.span(q.OldestAge)), w.BehindCure
 		}
 	}
+	for _, c := range s.Checks {
+		if !c.OK {
+			sentence, cure = w.fails(c)
+			return Worried, sentence, cure
+		}
+	}
 	switch n := s.Gauges.UncertainSends; {
 	case n == 1:
 		return Worried, w.UncertainOne, w.UncCur
@@ -153,6 +154,18 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 		return Worried, fmt.Sprintf(w.UncertainMany, n), w.UncCur
 	}
 	return Well, w.AllWell, w.AllWellMore
+}
+
+func (w Words) fails(c Check) (sentence, cure string) {
+	name := w.checkName(c.Name)
+	if c.Detail != "" {
+		name += " (" + c.Detail + ")"
+	}
+	cure, ok := w.CheckCures[c.Name]
+	if !ok {
+		cure = w.CheckCure
+	}
+	return fmt.Sprintf(w.CheckFails, name), cure
 }
 
 func held(q queue.Stats, now time.Time) bool { return q.HeldUntil.After(now) }
