@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 )
 
@@ -145,8 +146,23 @@ func (l *linter) lintTexts() {
 	if t.OfferYes != "" && Normalize(t.OfferYes) == Normalize(t.OfferNo) {
 		l.errorf("texts.offer_no", "the two buttons of the offer say the same; write different words")
 	}
+	if !l.f.Policies.MenuBreaksHandoff {
+		l.emptyPromise("texts.handed_off", t.HandedOff)
+		l.emptyPromise("texts.transferred", t.Transferred)
+	}
 	if t.HandedOff != "" && !strings.Contains(t.HandedOff, "{ticket}") {
 		l.warnf("texts.handed_off", "people do not learn their number; write {ticket} somewhere in it")
+	}
+}
+
+// emptyPromise finds a confirmation that offers the menu, which does nothing
+// while a team has the conversation.
+func (l *linter) emptyPromise(path, text string) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if slices.Contains(l.f.Commands.Menu, Normalize(word)) {
+			l.warnf(path, "it promises %q, which does nothing once a team has the conversation; take it out, or write policies: {menu_breaks_handoff: true}", word)
+			return
+		}
 	}
 }
 

@@ -1,0 +1,191 @@
+package router
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// situations are the states that a conversation can be found in.
+func situations(r Rules) []struct {
+	name string
+	talk Conversation
+} {
+	base := Conversation{State: StateMenu, Line: "wsp4", Epoch: 3, LastInbound: monday.Add(-time.Minute)}
+	with := func(change func(*Conversation)) Conversation {
+		c := base
+		change(&c)
+		return c
+	}
+	full := make([]int64, budget(r))
+	for i := range full {
+		full[i] = monday.Unix() - 60
+	}
+	team := func(c *Conversation) {
+		c.State, c.Area, c.Tag, c.Ticket, c.TimeoutAt = StateHandedOff, "admin", "pagos", "PSI-2026-000001", monday.Add(time.Hour)
+	}
+	return []struct {
+		name string
+		talk Conversation
+	}{
+		{"first contact", Fresh("wsp4")},
+		{"in the start menu", with(func(c *Conversation) { c.Menu = "principal" })},
+		{"in a submenu", with(func(c *Conversation) { c.Menu = "admin" })},
+		{"in a submenu, offered a person", with(func(c *Conversation) { c.Menu, c.Offered = "admin", true })},
+		{"in a submenu, three invalid inputs", with(func(c *Conversation) { c.Menu, c.Invalid = "admin", 3 })},
+		{"in a submenu, budget used up", with(func(c *Conversation) { c.Menu, c.Auto = "admin", full })},
+		{"in a submenu, budget used up and offered", with(func(c *Conversation) { c.Menu, c.Auto, c.Offered = "admin", append(full, monday.Unix()-1), true })},
+		{"in a submenu, the window is over", with(func(c *Conversation) { c.Menu, c.LastInbound = "admin", monday.Add(-25*time.Hour) })},
+		{"in a menu that the flow no longer has", with(func(c *Conversation) { c.Menu = "gone" })},
+		{"handed off", with(team)},
+		{"handed off, overdue", with(func(c *Conversation) { team(c); c.TimeoutAt = monday.Add(-time.Hour) })},
+		{"closed", with(func(c *Conversation) { c.State = StateClosed })},
+		{"closed, budget used up", with(func(c *Conversation) { c.State, c.Auto = StateClosed, full })},
+		{"disconnected", with(func(c *Conversation) { c.State = StateDisconnected })},
+	}
+}
+
+// inputs are the classes of what can come in. Taps are of the submenu admin.
+var inputs = []struct {
+	name string
+	msg  Message
+}{
+	{"a greeting", Message{Type: "text", Text: "¡Hola!"}},
+	{"a digit of the start menu", Message{Type: "text", Text: "2"}},
+	{"a two-digit code", Message{Type: "text", Text: "22"}},
+	{"a code that nothing has", Message{Type: "text", Text: "51"}},
+	{"a title", Message{Type: "text", Text: "facturas"}},
+	{"a synonym of the start menu", Message{Type: "text", Text: "soy alumna"}},
+	{"MENU", Message{Type: "text", Text: "MENÚ"}},
+	{"volver", Message{Type: "text", Text: "volver"}},
+	{"asks for a person", Message{Type: "text", Text: "hablar con alguien"}},
+	{"sí", Message{Type: "text", Text: "Sí"}},
+	{"no", Message{Type: "text", Text: "no"}},
+	{"thanks", Message{Type: "text", Text: "gracias 🙏"}},
+	{"thumbs up", Message{Type: "text", Text: "👍🏽"}},
+	{"free text", Message{Type: "text", Text: "tengo 2 hijos y quiero anotarlos"}},
+	{"an empty text", Message{Type: "text"}},
+	{"a tap", Message{Type: "interactive", Text: "Facturas", ReplyID: "admin/13/3"}},
+	{"a tap in another menu", Message{Type: "interactive", Text: "Alumnos", ReplyID: "principal/2/3"}},
+	{"a tap of an older epoch", Message{Type: "interactive", Text: "Facturas", ReplyID: "admin/13/2"}},
+	{"a tap that is not ours", Message{Type: "interactive", Text: "Pagos", ReplyID: "admin_pagos"}},
+	{"a tap on the offer", Message{Type: "interactive", Text: "Sí, por favor", ReplyID: "?/sí/3"}},
+	{"a template's button", Message{Type: "button", Text: "Alumnos", ReplyID: "payload"}},
+	{"an image with a code under it", Message{Type: "image", Text: "11"}},
+	{"an audio", Message{Type: "audio"}},
+	{"unsupported", Message{Type: "unsupported"}},
+	{"a type from the future", Message{Type: "hologram"}},
+	{"a reaction", Message{Type: "reaction"}},
+	{"an edit", Message{Type: "edit", Text: "11"}},
+	{"a deletion", Message{Type: "revoke"}},
+	{"a system notice", Message{Type: "system"}},
+	{"stale", Message{Type: "text", Text: "11", Stale: true}},
+	{"late", Message{Type: "text", Text: "11", Late: true}},
+	{"from a group", Message{Type: "text", Text: "11", Group: true}},
+	{"from a blocked contact", Message{Type: "text", Text: "11", Blocked: true}},
+	{"from one who opted out", Message{Type: "text", Text: "11", OptedOut: true}},
+	{"an echo of ours", Message{Type: "text", Text: "11", Echo: true}},
+}
+
+// TestEveryStateAndEveryInput writes down what happens in every situation with
+// every class of input. The golden file is meant to be read: a change of the
+// rules shows there as the lines that it changes.
+func TestEveryStateAndEveryInput(t *testing.T) {
+	t.Parallel()
+	rules := psiRules(t)
+	var b strings.Builder
+	for _, s := range situations(rules) {
+		fmt.Fprintf(&b, "%s\n", s.name)
+		for _, in := range inputs {
+			d := checkStep(t, rules, s.talk, in.msg, monday)
+			fmt.Fprintf(&b, "  %-30s %-20s %s\n", in.name, d.Reason, outcome(s.talk, d))
+		}
+		b.WriteString("\n")
+	}
+	golden(t, "testdata/decisions.golden", b.String())
+}
+
+// outcome says in a few words what a decision did.
+func outcome(was Conversation, d Decision) string {
+	var words []string
+	if h := d.Handoff; h != nil {
+		words = append(words, "to "+h.Area+"/"+h.Tag)
+	}
+	for _, r := range d.Replies {
+		switch {
+		case r.Menu != "":
+			words = append(words, "shows "+r.Menu)
+		case len(r.Options) > 0:
+			words = append(words, "offers a person")
+		case d.Handoff == nil:
+			words = append(words, "says a sentence")
+		}
+	}
+	if d.Next.State != was.State {
+		words = append(words, "now "+string(d.Next.State))
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, ", ")
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, string(want)); diff != "" {
+		t.Errorf("%s (-got +want), write it anew with -update:\n%s", file, diff)
+	}
+}
+
+// TestCommands is the contract's table of commands from every situation.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	rules := psiRules(t)
+	kinds := []CommandKind{
+		CommandHandoff, CommandAgentSent, CommandClose, CommandReopen, CommandDisconnect, CommandReconnect, CommandReset, CommandTimeout, "unheard_of",
+	}
+	var b strings.Builder
+	for _, s := range situations(rules) {
+		fmt.Fprintf(&b, "%s\n", s.name)
+		for _, kind := range kinds {
+			d := rules.Apply(s.talk, Command{Kind: kind, Area: "administracion", Tag: "otro"}, monday)
+			checkAny(t, rules, s.talk, d)
+			fmt.Fprintf(&b, "  %-12s %-16s %s\n", kind, d.Reason, commandOutcome(s.talk, d))
+			if again := rules.Apply(d.Next, Command{Kind: kind, Area: "admin", Tag: "otro"}, monday); again.Changed || again.Handoff != nil || again.Closed {
+				t.Errorf("%s: %s twice has another effect: %+v", s.name, kind, again)
+			}
+		}
+		b.WriteString("\n")
+	}
+	golden(t, "testdata/commands.golden", b.String())
+}
+
+func commandOutcome(was Conversation, d Decision) string {
+	out := outcome(was, d)
+	if d.Handoff != nil && d.Handoff.Transfer {
+		out += ", keeps the ticket"
+	}
+	if d.Next.Epoch != was.Epoch {
+		out += fmt.Sprintf(", epoch +%d", d.Next.Epoch-was.Epoch)
+	}
+	if was.Ticket != "" && d.Next.Ticket == "" {
+		out += ", ticket resolved"
+	}
+	return strings.TrimPrefix(out, "-, ")
+}
