@@ -117,7 +117,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	v := newView(p.status(ctx), r.URL.Query().Get("lang"))
-	v.CSS, v.JS = template.CSS(p.css), template.JS(p.js) //nolint:gosec // our own embedded files
+	v.CSS, v.JS = template.CSS(p.css), template.JS(p.js)
 	name := "page.html"
 	if r.URL.Query().Has("fragment") {
 		name = "main"

@@ -82,8 +82,8 @@ func (p *plan) wamid(b []byte, kind byte, conversation, n int) []byte {
 	b = append(b, "wamid.LG"...)
 	b = append(b, kind)
 	b = fixed(b, p.seed)
-	b = fixed(append(b, '.'), uint64(conversation)) //nolint:gosec // an index
-	return fixed(append(b, '.'), uint64(n))         //nolint:gosec // an index
+	b = fixed(append(b, '.'), uint64(conversation))
+	return fixed(append(b, '.'), uint64(n))
 }
 
 // fixed appends at least eight hex digits.

@@ -32,7 +32,7 @@ type item struct {
 func newWorker(g *Generator, id int) *worker {
 	return &worker{
 		g: g, client: newClient(g.target, g.o.Timeout),
-		random: rand.New(rand.NewPCG(g.o.Seed, uint64(id))), //nolint:gosec // not a secret
+		random: rand.New(rand.NewPCG(g.o.Seed, uint64(id))),
 		at:     id, mine: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
 	}
 }
