@@ -1,0 +1,275 @@
+package delivery_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/psivisionhub/psi-router/flows"
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/worker"
+)
+
+// life is how many more calls a process makes before it dies. The last one may
+// be done and not answered.
+type life struct {
+	mu   sync.Mutex
+	left int // below 0: for ever
+	dead chan struct{}
+}
+
+var errDead = errors.New("the process is dead")
+
+func (l *life) step() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.dead:
+		return errDead
+	default:
+	}
+	if l.left > 0 {
+		if l.left--; l.left == 0 {
+			close(l.dead)
+			return errDead
+		}
+	}
+	return nil
+}
+
+// live does a call of a process that may die before or after it.
+func live[T any](l *life, call func() (T, error)) (T, error) {
+	var none T
+	if l.step() != nil {
+		return none, errDead
+	}
+	v, err := call()
+	if l.step() != nil {
+		return none, errDead
+	}
+	return v, err
+}
+
+type mortalQueue struct {
+	queue.Engine
+	*life
+}
+
+func (q mortalQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+	return live(q.life, func() ([]bool, error) { return q.Engine.Enqueue(ctx, jobs) })
+}
+
+func (q mortalQueue) Exchange(ctx context.Context, name string, o []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+	return live(q.life, func() (queue.Batch, error) { return q.Engine.Exchange(ctx, name, o, want, lease) })
+}
+
+type mortalStore struct {
+	store.Store
+	*life
+}
+
+func (s mortalStore) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+	return live(s.life, func() ([]store.Result, error) { return s.Store.Turn(ctx, now, batch) })
+}
+
+func (s mortalStore) ClaimSends(ctx context.Context, now time.Time, token string, of []string) ([]store.SendClaim, error) {
+	return live(s.life, func() ([]store.SendClaim, error) { return s.Store.ClaimSends(ctx, now, token, of) })
+}
+
+func (s mortalStore) RecordSends(ctx context.Context, now time.Time, r []store.SendResult) ([]bool, error) {
+	return live(s.life, func() ([]bool, error) { return s.Store.RecordSends(ctx, now, r) })
+}
+
+type mortalSender struct {
+	delivery.Sender
+	*life
+}
+
+func (s mortalSender) Send(ctx context.Context, p outbound.Post) (string, error) {
+	return live(s.life, func() (string, error) { return s.Sender.Send(ctx, p) })
+}
+
+// process is everything between the inbound queue and WhatsApp on the files in
+// dir, until it dies or stop is closed. It is killed, not drained.
+func process(t *testing.T, dir string, l *life, w *wire, idle time.Duration) {
+	t.Helper()
+	f, err := flow.Parse("psi.yaml", flowSource(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
+		Path: filepath.Join(dir, "store.db"), Relaxed: true, ReplyTTL: -1,
+		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+
+	mq, ms := mortalQueue{q, l}, mortalStore{s, l}
+	work := queue.NewRunner(queue.RunnerOptions{
+		Queue: mq, Name: inbound.QueueInbound, Handler: worker.New(worker.Options{Store: ms, Queue: mq}).Inbound(),
+		Slots: 2, Batch: 20, Drain: time.Millisecond,
+	})
+	sends := delivery.NewSends(delivery.SendOptions{
+		Line: "wsp4", Store: ms, Queue: mq, Sender: mortalSender{w, l}, Posts: 8, Drain: time.Millisecond,
+	})
+	pump := delivery.NewPump(delivery.PumpOptions{Store: ms, Queue: mq})
+	ctx, kill := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, run := range []func(context.Context) error{work.Run, sends.Run, pump.Run} {
+		wg.Go(func() { _ = run(ctx) }) // what the dead say does not matter
+	}
+	select {
+	case <-l.dead:
+	case <-time.After(idle):
+	}
+	kill()
+	wg.Wait()
+}
+
+func flowSource(t *testing.T) []byte {
+	t.Helper()
+	f, err := flows.FS.Open("psi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+// TestDeaths runs conversations through a process that dies at random calls,
+// before or after they were done, again and again. Every message is stored once
+// and decided once and in order, every reply is posted at most once, and none is
+// forgotten: what was in the air when the process died is uncertain.
+func TestDeaths(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) { deaths(t, dir, rand.New(rand.NewPCG(seed, 1))) })
+		})
+	}
+}
+
+func deaths(t *testing.T, dir string, random *rand.Rand) {
+	const people, lives = 12, 12
+	said := []string{"hola", "1", "11", "gracias", "hola?"}
+	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, text := range said {
+		for p := range people {
+			time.Sleep(time.Millisecond)
+			a := inbound.Arrival{
+				Kind: inbound.Message, ID: fmt.Sprintf("wamid.%d.%d", p, n), Line: "wsp4", LineRef: "1", Provider: "cloud",
+				Person: inbound.Person{Phone: fmt.Sprintf("54911000000%02d", p)}, SentAt: time.Now(), ReceivedAt: time.Now(),
+				Content: &inbound.Content{Type: "text", Text: text},
+			}
+			body, err := json.Marshal(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, lane := a.Route()
+			if _, err := q.Enqueue(t.Context(), []queue.Job{{Queue: name, Lane: lane, ID: a.Key(), Body: body}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 100 * time.Millisecond }}
+	died := 0
+	for range lives {
+		l := &life{left: 1 + random.IntN(60), dead: make(chan struct{})}
+		process(t, dir, l, w, time.Minute)
+		select {
+		case <-l.dead:
+			died++
+		default:
+		}
+	}
+	process(t, dir, &life{left: -1, dead: make(chan struct{})}, w, 20*time.Minute)
+	if died < 5 {
+		t.Errorf("only %d deaths: nothing was shown", died)
+	}
+	verify(t, dir, w, people, said)
+}
+
+func verify(t *testing.T, dir string, w *wire, people int, said []string) {
+	t.Helper()
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(dir, "store.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	talks, err := s.Conversations(t.Context(), store.Filter{Limit: 200})
+	if err != nil || len(talks) != people {
+		t.Fatalf("%d conversations, want %d (%v)", len(talks), people, err)
+	}
+	fates := map[store.Status]int{}
+	for _, talk := range talks {
+		if talk.State != router.StateHandedOff || talk.Area != "admin" {
+			t.Errorf("conversation ended %s %s", talk.State, talk.Area)
+		}
+		all, err := s.Messages(t.Context(), talk.ID, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var heard []string
+		replies := 0
+		for _, m := range all {
+			if m.Direction == "inbound" {
+				heard = append(heard, m.Text)
+				continue
+			}
+			replies++
+			fates[m.Status]++
+			posts := w.count(m.ID)
+			switch {
+			case posts > 1:
+				t.Errorf("a reply was posted %d times", posts)
+			case m.Status == store.Sent && (posts != 1 || m.ProviderID != "wamid."+m.ID):
+				t.Errorf("sent with %d posts as %q", posts, m.ProviderID)
+			case m.Status == store.Failed && m.Reason == router.Superseded && posts == 0: // the hand-off was quicker
+			case m.Status != store.Sent && m.Status != store.Uncertain:
+				t.Errorf("a reply ended %s (%s, %s) after %d posts", m.Status, m.Reason, cmp.Or(m.ErrorDetail, "no detail"), posts)
+			}
+		}
+		if fmt.Sprint(heard) != fmt.Sprint(said) {
+			t.Errorf("heard %v, want %v", heard, said)
+		}
+		if replies != 3 { // menu, sub-menu, confirmation; then a person answers
+			t.Errorf("%d replies, want 3", replies)
+		}
+	}
+	t.Logf("fates: %v, %d posts", fates, len(w.posts))
+}
