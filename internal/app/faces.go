@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/dashboard"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// faces adds the API and the page.
+func (a *App) faces(mux *http.ServeMux, e *engines, health *observe.Health, all []line, free []string) error {
+	h, err := api.New(api.Options{
+		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.areas(), Window: window, Windowless: free,
+		Wake: e.wake(a.log), Version: a.version, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle(api.Prefix+"/", h)
+	mux.Handle("/openapi.json", h)
+	page, err := dashboard.New(dashboard.Options{Status: a.status(e, health, all), Log: a.log})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/", page)
+	return nil
+}
+
+// status collects what the page shows.
+func (a *App) status(e *engines, health *observe.Health, all []line) func(context.Context) dashboard.Status {
+	return func(ctx context.Context) dashboard.Status {
+		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: health.Started(), Sandbox: a.cfg.Sandbox}
+		for _, r := range health.Results(ctx) {
+			s.Checks = append(s.Checks, dashboard.Check{Name: r.Name, OK: r.OK, Info: r.Info, Detail: r.Error})
+		}
+		// What cannot be asked is down, and the checks say so.
+		s.Queues, _ = e.queue.Stats(ctx)
+		s.Gauges, _ = e.store.Gauges(ctx, s.Now)
+		held := map[string]string{}
+		for _, q := range s.Queues {
+			if q.HeldUntil.After(s.Now) {
+				held[q.Name] = q.HeldFor
+			}
+		}
+		for _, l := range all {
+			s.Lines = append(s.Lines, dashboard.Line{ID: l.ID, Provider: l.Provider, Problem: held["send:"+l.ID]})
+		}
+		return s
+	}
+}
+
+// checks are what the router cannot work without.
+func (e *engines) checks() []observe.Check {
+	return []observe.Check{
+		{Name: "queue", Run: func(ctx context.Context) error {
+			_, err := e.queue.Stats(ctx)
+			return err
+		}},
+		{Name: "store", Run: e.store.Ping},
+		{Name: "sends", Info: true, Run: func(ctx context.Context) error {
+			stats, err := e.queue.Stats(ctx)
+			if err != nil {
+				return err
+			}
+			return heldSends(stats, time.Now())
+		}},
+	}
+}
+
+// heldSends is an error that names the lines that cannot send now, and why.
+func heldSends(stats []queue.Stats, now time.Time) error {
+	var held []string
+	for _, q := range stats {
+		if strings.HasPrefix(q.Name, "send:") && q.HeldUntil.After(now) {
+			held = append(held, fmt.Sprintf("%s is held: %s", q.Name, q.HeldFor))
+		}
+	}
+	if held == nil {
+		return nil
+	}
+	return fmt.Errorf("%s", strings.Join(held, "; "))
+}
+
+// sources are what metrics and status look at.
+func (e *engines) sources() observe.Sources {
+	return observe.Sources{
+		Queues: e.queue.Stats,
+		Figures: func(ctx context.Context) (observe.Figures, error) {
+			g, err := e.store.Gauges(ctx, time.Now())
+			return figures(g), err
+		},
+	}
+}
+
+func figures(g store.Gauges) observe.Figures {
+	return observe.Figures{
+		OldestUnanswered: g.OldestUnanswered, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
+		EventsUnnumbered: g.EventsUnnumbered, LastInbound: g.Lines,
+	}
+}
+
+func describe(all []line) []observe.LineInfo {
+	infos := make([]observe.LineInfo, 0, len(all))
+	for _, l := range all {
+		infos = append(infos, observe.LineInfo{ID: l.ID, Provider: l.Provider, Number: l.Number})
+	}
+	return infos
+}
+
+// sandboxGraph is where the fake Graph API lives on our own server.
+const sandboxGraph = "/sandbox/graph/v26.0"
+
+// sandbox adds the fake WhatsApp with its phone.
+func (a *App) sandbox(mux *http.ServeMux) error {
+	l := a.cfg.Lines[config.DevLine]
+	key := ""
+	for _, k := range a.cfg.APIKeys {
+		if k.Name == config.DevAPIKey {
+			key = k.Key.First()
+		}
+	}
+	s, err := sandbox.New(sandbox.Options{
+		PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.Number, AppSecret: l.AppSecret.First(),
+		VerifyToken: l.VerifyToken.First(), Token: l.Token.First(),
+		WebhookURL: func() string { return a.URL() + "/webhook" },
+		APIBase:    api.Prefix, APIKey: key, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/sandbox", s.Handler())
+	mux.Handle("/sandbox/", s.Handler())
+	// The phone's event streams never end by themselves, and the server waits
+	// for them: they end when the door closes.
+	ctx, end := context.WithCancel(context.Background())
+	a.public.RegisterOnShutdown(end)
+	a.onClose("sandbox", func() error { end(); return nil })
+	a.runs("sandbox", func(work context.Context) error {
+		stop := context.AfterFunc(work, end)
+		defer stop()
+		if err := s.Run(ctx); err != nil {
+			return err
+		}
+		<-work.Done()
+		return nil
+	})
+	return nil
+}
+
+// banner says where to go, once everything is there.
+func (a *App) banner() {
+	if a.out == nil {
+		return
+	}
+	fmt.Fprintf(a.out, "PSI Router %s\n\n  status    %s/\n  webhook   %s/webhook\n  api       %s%s\n", a.version, a.URL(), a.URL(), a.URL(), api.Prefix)
+	if a.cfg.Sandbox {
+		l := a.cfg.Lines[config.DevLine]
+		fmt.Fprintf(a.out, "  phone     %s/sandbox   ← start here\n\n", a.URL())
+		fmt.Fprintf(a.out, "  line %s · phone_number_id %s\n", l.ID, l.PhoneNumberID)
+		if a.cfg.Dev {
+			fmt.Fprintf(a.out, "  app secret %s · verify token %s · API key %s\n", l.AppSecret.First(), l.VerifyToken.First(), config.DevAPIKey)
+		}
+	}
+	fmt.Fprintf(a.out, "\n  data in %s · Ctrl-C to stop\n\n", a.cfg.DataDir)
+}

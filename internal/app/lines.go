@@ -1,0 +1,121 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// Rates of lines that do not name theirs: what Meta allows a number
+// (throughput page), and what an unofficial client bears without being banned.
+const (
+	cloudRate     = 80
+	evolutionRate = 1
+)
+
+// line is a configured line with the client of its provider.
+type line struct {
+	*config.Line
+	sender  delivery.Sender
+	marker  delivery.Marker // nil where the provider has no receipts
+	fetcher delivery.Fetcher
+	window  bool // whether the customer service window holds
+}
+
+// lines makes the clients, in the order of their ids. graph is where cloud
+// lines send; the sandbox line sends to the fake one at fake.
+func lines(cfg *config.Config, calls *http.Client, graph, fake string) ([]line, error) {
+	var all []line
+	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
+		l := line{Line: cfg.Lines[id]}
+		switch l.Provider {
+		case whatsapp.Provider:
+			base := graph
+			if cfg.Sandbox && id == config.DevLine {
+				base = fake
+			}
+			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
+				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls,
+			})
+			if err != nil {
+				return nil, fmt.Errorf("line %s: %w", id, err)
+			}
+			l.sender, l.marker, l.fetcher, l.window = client, client, client, true
+		case evolution.Provider:
+			client, err := evolution.NewClient(evolution.ClientOptions{
+				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls,
+			})
+			if err != nil {
+				return nil, fmt.Errorf("line %s: %w", id, err)
+			}
+			l.sender, l.fetcher = client, client
+		default:
+			return nil, fmt.Errorf("line %s: no client for provider %q", id, l.Provider)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// rate is the line's limit for all processes together.
+func (l line) rate() queue.Limit {
+	r := float64(l.Rate)
+	if r == 0 {
+		r = cloudRate
+		if l.Provider == evolution.Provider {
+			r = evolutionRate
+		}
+	}
+	return limit(r)
+}
+
+// limit allows a tenth of a second's work at once.
+func limit(perSecond float64) queue.Limit {
+	if perSecond <= 0 {
+		return queue.Limit{}
+	}
+	return queue.Limit{Rate: perSecond, Burst: max(1, int(perSecond/10))}
+}
+
+// door is the line as ingest knows it.
+func (l line) door() ingest.Line {
+	d := ingest.Line{
+		ID: l.ID, Provider: l.Provider, Ref: l.PhoneNumberID,
+		AppSecrets: l.AppSecret.Values(), VerifyTokens: l.VerifyToken.Values(), Secrets: l.Secret.Values(),
+	}
+	if l.Provider == evolution.Provider {
+		d.Ref = l.Instance
+	}
+	return d
+}
+
+// meta is Meta's protocol, for a door that must not know it.
+func meta() ingest.Meta {
+	return ingest.Meta{
+		NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
+		Challenge:    func(q url.Values, tokens []string) (string, bool) { return whatsapp.Challenge(q, tokens) },
+	}
+}
+
+// windowless names the lines whose provider lets us write at any time.
+func windowless(all []line) []string {
+	var ids []string
+	for _, l := range all {
+		if !l.window {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids
+}
+
+const window = 24 * time.Hour

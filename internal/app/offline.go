@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Offline opens the files of a router that does not run, and returns its API
+// for the operator who owns them. A router that does run holds the files: then
+// this is an error, and the admin socket is the way. close releases the files.
+func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, close func() error, err error) {
+	log := slog.New(slog.DiscardHandler)
+	var free []string
+	for id, l := range cfg.Lines {
+		if l.Provider == evolution.Provider {
+			free = append(free, id)
+		}
+	}
+	e, err := openEngines(ctx, cfg, free, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := api.New(api.Options{
+		Store: e.store, Queue: e.queue, Areas: e.areas(), Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Log: log,
+	})
+	if err != nil {
+		e.close()
+		return nil, nil, err
+	}
+	return h, e.close, nil
+}
+
+// wake tells delivery that a command may have something to send. What is lost
+// here the pump finds within a minute.
+func (e *engines) wake(log *slog.Logger) func(ctx context.Context, line, conversation string) {
+	return func(ctx context.Context, line, conversation string) {
+		if _, err := e.queue.Enqueue(ctx, []queue.Job{delivery.Wake(line, conversation)}); err != nil {
+			log.Warn("wake-up lost until the pump finds it", "line", line, "conversation", conversation, "error", err)
+		}
+	}
+}

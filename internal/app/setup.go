@@ -1,0 +1,182 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/n8n"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/worker"
+)
+
+// New opens, wires and listens; nothing runs before Run. What it opened is
+// closed again when it fails.
+func New(ctx context.Context, o Options) (*App, error) {
+	a := &App{cfg: o.Config, version: o.Version, log: o.Log, out: o.Out, started: time.Now()}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Role != "" && o.Role != "all" {
+		return nil, fmt.Errorf("role %s needs engines that several processes can share, and this version has the embedded ones: use --role all", o.Role)
+	}
+	if err := a.setup(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// setup is one straight line on purpose: this is where to read what the program
+// is made of, in the order in which a message meets it.
+func (a *App) setup(ctx context.Context) error {
+	cfg, log := a.cfg, a.log
+	var err error
+	if a.listener, err = listen(ctx, cfg.Listen); err != nil {
+		return err
+	}
+	a.onClose("listener", func() error { a.listener.Close(); return nil })
+
+	calls := httpcall.NewClient()
+	all, err := lines(cfg, calls, cfg.GraphURL, a.URL()+sandboxGraph)
+	if err != nil {
+		return err
+	}
+	e, err := openEngines(ctx, cfg, windowless(all), log)
+	if err != nil {
+		return err
+	}
+	a.onClose("engines", e.close)
+
+	metrics := observe.NewMetrics(a.version)
+	health := observe.NewHealth(observe.HealthOptions{
+		Version: a.version, Checks: e.checks(), Sources: e.sources(), Lines: describe(all),
+	})
+	metrics.Watch(health)
+
+	// The door.
+	door := ingest.Options{
+		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: cfg.TrustedProxies,
+		Insecure: cfg.Insecure, Meter: metrics, Log: log,
+	}
+	for _, l := range all {
+		door.Lines = append(door.Lines, l.door())
+	}
+
+	// Turns.
+	if err := e.queue.SetLimit(ctx, inbound.QueueInbound, limit(float64(cfg.Worker.Rate))); err != nil {
+		return fmt.Errorf("limit turns: %w", err)
+	}
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, Meter: metrics, Log: log})
+	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
+	a.runner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
+
+	// Sends, files and housekeeping.
+	fetchers := map[string]delivery.Fetcher{}
+	for _, l := range all {
+		fetchers[l.ID] = l.fetcher
+		sends := delivery.NewSends(delivery.SendOptions{
+			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(),
+			Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
+		})
+		a.runs("send:"+l.ID, sends.Run)
+	}
+	media := delivery.NewMedia(delivery.MediaOptions{
+		Store: e.store, Queue: e.queue, Fetchers: fetchers, Dir: filepath.Join(cfg.DataDir, "media"),
+		MaxBytes: int64(cfg.MediaMax), Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
+	})
+	a.runs("media", media.Run)
+	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
+
+	// Faces.
+	mux := http.NewServeMux()
+	h := ingest.New(door)
+	mux.Handle("/webhook", h)
+	mux.Handle("/webhook/", h)
+	health.Register(mux, metrics)
+	if err := a.faces(mux, e, health, all, windowless(all)); err != nil {
+		return err
+	}
+	a.public = a.server(mux)
+	a.public.RegisterOnShutdown(health.Drain)
+	if cfg.Sandbox {
+		if err := a.sandbox(mux); err != nil {
+			return err
+		}
+	}
+	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
+		return err
+	}
+	a.inform(e, all)
+	return nil
+}
+
+// runner serves a queue that carries arrivals.
+func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
+	r := queue.NewRunner(queue.RunnerOptions{
+		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch,
+		Drain: a.cfg.DrainTimeout.D(), Meter: m, Log: a.log,
+	})
+	a.runs(name, r.Run)
+}
+
+// adminSocket gives the operator of this machine the API without a key.
+func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
+	trusted, err := api.New(api.Options{
+		Store: e.store, Queue: e.queue, Areas: e.areas(), Window: window, Windowless: free, Wake: e.wake(a.log),
+		Trusted: true, Version: a.version, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", trusted)
+	health.Register(mux, metrics)
+	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir); err != nil {
+		return err
+	}
+	a.onClose("admin socket", func() error { a.socket.Close(); return nil })
+	a.admin = a.server(mux)
+	return nil
+}
+
+// inform logs what an operator would want to have been told at the start.
+func (a *App) inform(e *engines, all []line) {
+	for _, note := range a.cfg.Notes {
+		a.log.Warn("configuration", "note", note)
+	}
+	configured := map[string]bool{}
+	for _, l := range all {
+		configured[l.ID] = true
+	}
+	var absent []string
+	for _, id := range slices.Sorted(maps.Keys(e.flow.Lines)) {
+		if !configured[id] {
+			absent = append(absent, id)
+		}
+	}
+	if len(absent) > 0 && !a.cfg.Dev {
+		a.log.Info("the flow names lines that are not configured", "lines", absent)
+	}
+}
+
+// keys are the API keys as the API takes them.
+func keys(cfg *config.Config) []api.Key {
+	all := make([]api.Key, 0, len(cfg.APIKeys))
+	for _, k := range cfg.APIKeys {
+		all = append(all, api.Key{Name: k.Name, Secrets: k.Key.Values(), Role: api.Role(k.Role), Lines: k.Lines, Areas: k.Areas})
+	}
+	return all
+}
