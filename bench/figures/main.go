@@ -1,0 +1,295 @@
+// Command figures prints what this machine gives: it starts the real program as
+// a process, with a fake WhatsApp beside it, and measures the door, the turns
+// and the sends one after the other. It asserts nothing: machines are noisy.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/sandbox"
+)
+
+const (
+	apiKey        = "bench-key-0123456789"
+	appSecret     = "bench_app_secret_0123456789abcdef"
+	phoneNumberID = "200000000000009"
+	line          = "wsp4"
+)
+
+func main() {
+	messages := flag.Int("messages", 60_000, "messages to post")
+	people := flag.Int("conversations", 10_000, "people who write them")
+	connections := flag.Int("connections", 32, "connections that post")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *messages, *people, *connections); err != nil {
+		fmt.Fprintln(os.Stderr, "figures:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, messages, people, connections int) error {
+	dir, err := os.MkdirTemp("", "psi-figures-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Printf("%s, %d cores, %s/%s; everything on this machine, the load too\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+
+	wa, err := sandbox.New(sandbox.Options{
+		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
+		WebhookURL: func() string { return "" }, Record: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
+	})
+	if err != nil {
+		return err
+	}
+	graph := httptest.NewServer(wa.Handler())
+	defer graph.Close()
+	p, err := prepare(ctx, dir, graph.URL+"/sandbox/graph/v26.0")
+	if err != nil {
+		return err
+	}
+
+	if err := p.starts(ctx, 7); err != nil {
+		return err
+	}
+	if err := p.start(ctx); err != nil {
+		return err
+	}
+	defer p.stop()
+	time.Sleep(2 * time.Second) // idle means that nothing happened for a while
+	rss, err := p.memory()
+	if err != nil {
+		return err
+	}
+	row("idle memory", fmt.Sprintf("%.1f MB resident", rss), "under 60 MB")
+
+	for _, q := range []string{"inbound", "send:" + line} {
+		if err := p.post(ctx, "/queues/"+q+"/pause"); err != nil {
+			return err
+		}
+	}
+	gen, err := loadgen.New(loadgen.Options{
+		URL: p.url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID,
+		Connections: connections, Conversations: people, Messages: messages, Seed: uint64(time.Now().UnixNano()),
+		Progress: func(g loadgen.Progress) { note("%d of %d posted", g.Messages, messages) },
+	})
+	if err != nil {
+		return err
+	}
+	r, err := gen.Run(ctx)
+	if err != nil {
+		return err
+	}
+	perSecond, _ := r.PerSecond()
+	row("webhook, one message each, synced", fmt.Sprintf("%.0f requests/s, p50 %s, p99 %s, max %s", perSecond, ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.Max)),
+		fmt.Sprintf("6,000/s, p99 under 20 ms with %d connections", connections))
+	if r.Retried > 0 {
+		row("  refused and posted again", fmt.Sprint(r.Retried), "0")
+	}
+
+	took, err := p.drain(ctx, "inbound")
+	if err != nil {
+		return err
+	}
+	row("turns from that backlog", fmt.Sprintf("%.0f messages/s", float64(messages)/took.Seconds()), "8,000/s")
+
+	sends, err := p.depth(ctx, "send:"+line)
+	if err != nil {
+		return err
+	}
+	before := wa.Counts().Accepted
+	if took, err = p.drain(ctx, "send:"+line); err != nil {
+		return err
+	}
+	row("sends to a WhatsApp that answers at once", fmt.Sprintf("%.0f messages/s to %d people", float64(wa.Counts().Accepted-before)/took.Seconds(), sends), "-")
+	if rss, err = p.memory(); err != nil {
+		return err
+	}
+	row("memory after all that", fmt.Sprintf("%.1f MB resident", rss), "-")
+	return nil
+}
+
+func row(what, got, aim string) { fmt.Printf("\r%-42s %-62s aim: %s\n", what, got, aim) }
+
+// note shows progress on a terminal's last line.
+func note(format string, args ...any) {
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		fmt.Fprintf(os.Stderr, "\r  "+format+"   ", args...)
+	}
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+
+type process struct {
+	bin, config, url string
+	cmd              *exec.Cmd
+	output           bytes.Buffer
+}
+
+func prepare(ctx context.Context, dir, graph string) (*process, error) {
+	p := &process{bin: filepath.Join(dir, "psi-router"), config: filepath.Join(dir, "psi-router.yaml")}
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", p.bin, "./cmd/psi-router").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	l.Close()
+	p.url = "http://" + addr
+	text := fmt.Sprintf(`listen: %s
+data_dir: %s
+graph_url: %s
+log_level: warn
+api_keys: [{name: bench, key: %s, role: admin}]
+lines:
+  %s: {provider: cloud, phone_number_id: "%s", token: bench-token, app_secret: %s, verify_token: bench, rate: 100000/s}
+`, addr, filepath.Join(dir, "data"), graph, apiKey, line, phoneNumberID, appSecret)
+	return p, os.WriteFile(p.config, []byte(text), 0o600)
+}
+
+func (p *process) start(ctx context.Context) error {
+	p.cmd = exec.Command(p.bin, "serve", "--config", p.config)
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		res, err := http.Get(p.url + "/readyz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			p.stop()
+			return fmt.Errorf("not ready after 20 s:\n%s", p.output.String())
+		}
+	}
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
+	_ = p.cmd.Wait()
+}
+
+// starts measures from exec to a ready answer.
+func (p *process) starts(ctx context.Context, times int) error {
+	var took []time.Duration
+	for range times {
+		begin := time.Now()
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+		took = append(took, time.Since(begin))
+		p.stop()
+	}
+	slices.Sort(took)
+	row("start to ready", fmt.Sprintf("%s, median of %d (%s to %s)", ms(took[times/2]), times, ms(took[0]), ms(took[times-1])), "under 300 ms")
+	return nil
+}
+
+// memory is the resident set in MB (10^6 bytes), as the kernel counts it.
+func (p *process) memory() (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range strings.Split(string(status), "\n") {
+		var kb float64
+		if _, err := fmt.Sscanf(l, "VmRSS: %f kB", &kb); err == nil {
+			return kb * 1024 / 1e6, nil
+		}
+	}
+	return 0, errors.New("no VmRSS in the process's status")
+}
+
+// drain resumes a queue and measures until it is empty.
+func (p *process) drain(ctx context.Context, queue string) (time.Duration, error) {
+	begin := time.Now()
+	if err := p.post(ctx, "/queues/"+queue+"/resume"); err != nil {
+		return 0, err
+	}
+	for {
+		n, err := p.depth(ctx, queue)
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			return time.Since(begin), nil
+		}
+		note("%s: %d left", queue, n)
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+func (p *process) depth(ctx context.Context, queue string) (int64, error) {
+	var page struct {
+		Items []struct {
+			Name  string
+			Depth int64
+		}
+	}
+	if err := p.call(ctx, http.MethodGet, "/queues", &page); err != nil {
+		return 0, err
+	}
+	for _, q := range page.Items {
+		if q.Name == queue {
+			return q.Depth, nil
+		}
+	}
+	return 0, fmt.Errorf("no queue %s", queue)
+}
+
+func (p *process) post(ctx context.Context, path string) error {
+	return p.call(ctx, http.MethodPost, path, nil)
+}
+
+func (p *process) call(ctx context.Context, method, path string, to any) error {
+	req, err := http.NewRequestWithContext(ctx, method, p.url+"/api/v1"+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+apiKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, 500)) // for the message only
+		return fmt.Errorf("%s %s: %s %s", method, path, res.Status, body)
+	}
+	if to == nil {
+		return nil
+	}
+	return json.NewDecoder(res.Body).Decode(to)
+}
