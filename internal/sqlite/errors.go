@@ -44,6 +44,3 @@ func Full(err error) bool { return Code(err) == lib.SQLITE_FULL }
 
 // Constraint says that a row broke a UNIQUE, CHECK, NOT NULL or foreign key.
 func Constraint(err error) bool { return Code(err) == lib.SQLITE_CONSTRAINT }
-
-// lost says that the error may have taken the whole transaction with it.
-func lost(err error) bool { return Unavailable(err) }

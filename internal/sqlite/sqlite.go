@@ -74,6 +74,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	// The file is made here so that only its owner can read it; SQLite gives the
+	// files beside it the same mode.
+	f, err := os.OpenFile(o.Path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), lock.Close())
+	}
+	f.Close()
 	db := &DB{lock: lock, closing: make(chan struct{}), readers: make(chan *conn, o.Readers)}
 	db.close = sync.OnceValue(db.shut)
 	if err := db.open(ctx, o); err != nil {
@@ -103,7 +110,7 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	}
-	c, err := pin(ctx, db.pools[0])
+	c, err := pin(ctx, db.pools[0], o.Logger)
 	if err != nil {
 		return err
 	}
@@ -113,7 +120,7 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	for range o.Readers {
-		c, err := pin(ctx, db.pools[1])
+		c, err := pin(ctx, db.pools[1], o.Logger)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"strings"
 )
 
@@ -66,21 +67,11 @@ func (tx *Tx) BeforeCommit(fn func() error) { tx.before = append(tx.before, fn) 
 // of the commits, before any caller is answered.
 func (tx *Tx) OnCommit(fn func()) { tx.after = append(tx.after, fn) }
 
-// flush runs and forgets what waits for the commit.
-func (tx *Tx) flush() error {
-	for _, fn := range tx.before {
-		if err := fn(); err != nil {
-			return err
-		}
-	}
-	tx.before, tx.Scratch = nil, nil
-	return nil
-}
-
 // conn is one connection with its prepared statements.
 type conn struct {
 	*sql.Conn
 	stmts map[string]*stmt
+	log   *slog.Logger
 }
 
 type stmt struct {
@@ -88,12 +79,12 @@ type stmt struct {
 	reads bool
 }
 
-func pin(ctx context.Context, pool *sql.DB) (*conn, error) {
+func pin(ctx context.Context, pool *sql.DB, log *slog.Logger) (*conn, error) {
 	c, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, stmts: map[string]*stmt{}}, nil
+	return &conn{Conn: c, stmts: map[string]*stmt{}, log: log}, nil
 }
 
 func (c *conn) prepare(query string) (*stmt, error) {
@@ -104,6 +95,7 @@ func (c *conn) prepare(query string) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.log.Debug("prepare", "part", "sqlite", "query", query)
 	verb := strings.ToUpper(strings.TrimSpace(query))
 	s := &stmt{Stmt: p, reads: strings.HasPrefix(verb, "SELECT")}
 	c.stmts[query] = s

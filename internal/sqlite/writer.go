@@ -133,21 +133,23 @@ func (w *writer) gather(first *request) []*request {
 	}
 }
 
-// serve answers every member. It tries the cheap way first, and only when that
-// fails pays for keeping the members apart.
+// serve answers every member. They share one transaction; when one of them
+// spoils it, which is rare, each gets one of its own.
 func (w *writer) serve(members []*request) {
-	if len(members) == 0 {
-		return
-	}
-	ok := w.together(members, false) || len(members) == 1
-	if !ok && !lost(members[0].err) {
-		ok = w.together(members, true)
-	}
-	if !ok && Full(members[0].err) {
-		// What makes room, or needs none, still gets through alone.
+	spoiled := !w.together(members)
+	full := spoiled && Full(members[0].err)
+	if full {
+		// What the WAL holds twice may be all that is missing.
 		w.pragma("PRAGMA wal_checkpoint(PASSIVE)")
+	}
+	if full || spoiled && len(members) > 1 {
 		for i := range members {
-			w.together(members[i:i+1], false)
+			if w.together(members[i : i+1]); outage(members[i].err) {
+				for _, r := range members[i:] {
+					r.err = members[i].err
+				}
+				break
+			}
 		}
 	}
 	for _, r := range members {
@@ -155,31 +157,44 @@ func (w *writer) serve(members []*request) {
 	}
 }
 
-// together runs the members in one transaction. It returns false, with nothing
-// written and the error in every member, when they must be tried in another way.
-func (w *writer) together(members []*request, apart bool) bool {
+// outage says that nobody else's writes would fare better. A database that is
+// full still takes what needs no room.
+func outage(err error) bool { return err != nil && Unavailable(err) && !Full(err) }
+
+// together runs the members in one transaction. When it returns false nothing
+// was written, and every member holds an error.
+func (w *writer) together(members []*request) bool {
 	fail := func(err error) bool {
-		if w.conn.exec("ROLLBACK") != nil {
-			w.log.Debug("rollback", "part", "sqlite", "cause", err)
+		if rollback := w.conn.exec("ROLLBACK"); rollback != nil {
+			w.log.Debug("roll back", "part", "sqlite", "cause", err, "err", rollback)
 		}
 		for _, r := range members {
-			if r.err == nil || len(members) > 1 {
-				r.err = err
-			}
+			r.err = err
 		}
 		return false
+	}
+	if len(members) == 0 {
+		return true
 	}
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return fail(fmt.Errorf("begin: %w", err))
 	}
 	tx := &Tx{conn: w.conn, ctx: context.Background()}
 	for _, r := range members {
-		if err := w.member(tx, r, apart); err != nil {
+		tx.wrote = false
+		after := len(tx.after)
+		if r.panic, r.err = call(r.fn, tx); r.err == nil {
+			continue
+		}
+		if tx.wrote || Unavailable(r.err) {
+			return fail(r.err)
+		}
+		tx.after = tx.after[:after]
+	}
+	for _, fn := range tx.before {
+		if err := fn(); err != nil {
 			return fail(err)
 		}
-	}
-	if err := tx.flush(); err != nil {
-		return fail(err)
 	}
 	if err := w.conn.exec("COMMIT"); err != nil {
 		return fail(fmt.Errorf("commit: %w", err))
@@ -190,49 +205,15 @@ func (w *writer) together(members []*request, apart bool) bool {
 	return true
 }
 
-// member runs one function. An error that it returns has broken the transaction
-// for its neighbours; one that is only the member's own is kept in it.
-func (w *writer) member(tx *Tx, r *request, apart bool) error {
-	if apart {
-		if err := w.conn.exec("SAVEPOINT member"); err != nil {
-			return err
-		}
-	}
-	tx.wrote = false
-	after := len(tx.after)
-	r.err, r.panic = call(r.fn, tx)
-	if r.err == nil && apart {
-		r.err = tx.flush()
-	}
-	if r.err != nil {
-		tx.after = tx.after[:after]
-	}
-	switch {
-	case r.err != nil && lost(r.err):
-		return r.err
-	case !apart && r.err != nil && tx.wrote:
-		return r.err
-	case apart && r.err != nil:
-		tx.before, tx.Scratch = nil, nil
-		if err := w.conn.exec("ROLLBACK TO member"); err != nil {
-			return err
-		}
-	}
-	if apart {
-		return w.conn.exec("RELEASE member")
-	}
-	return nil
-}
-
 // call turns a panic into an error, so that it reaches the caller who caused it.
-func call(fn func(*Tx) error, tx *Tx) (err error, panicked any) { //nolint:revive // a panic is no error
+func call(fn func(*Tx) error, tx *Tx) (panicked any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			tx.wrote = true
-			err, panicked = fmt.Errorf("panic: %v", p), p
+			panicked, err = p, fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return fn(tx), nil
+	return nil, fn(tx)
 }
 
 // tidy writes the WAL back and gives free pages to the file system, a little at

@@ -2,7 +2,9 @@ package queuetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -187,4 +189,15 @@ func (p *pair) same(t *rapid.T) {
 			t.Fatalf("check of %T: %q, %v", e, wrong, err)
 		}
 	}
+}
+
+// FewChecks is for the TestMain of an engine, after flag.Parse: it makes rapid
+// draw 25 sequences rather than 100, unless -rapid.checks or PSI_PROOF say
+// otherwise.
+func FewChecks() error {
+	f := flag.Lookup("rapid.checks")
+	if os.Getenv("PSI_PROOF") != "" || f.Value.String() != f.DefValue {
+		return nil
+	}
+	return f.Value.Set("25")
 }

@@ -173,6 +173,10 @@ func (m *Model) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 		}
 	}
 	now := m.now()
+	for _, q := range m.queues {
+		gen := now.UnixNano() / int64(m.Window/2)
+		maps.DeleteFunc(q.seen, func(g int64, _ map[string]bool) bool { return g < gen-2 })
+	}
 	added := make([]bool, len(jobs))
 	for i, j := range jobs {
 		q := m.make(j.Queue)
@@ -202,7 +206,6 @@ func (q *modelQueue) admit(j queue.Job, now time.Time, window time.Duration) boo
 	}
 	if q.seen[gen] == nil {
 		q.seen[gen] = map[string]bool{}
-		maps.DeleteFunc(q.seen, func(g int64, _ map[string]bool) bool { return g < gen-2 })
 	}
 	q.seen[gen][j.ID] = true
 	return true

@@ -24,8 +24,10 @@ type row struct {
 
 // book holds the rows that a transaction has loaded.
 type book struct {
-	tx   *sqlite.Tx
-	rows map[string]*row
+	tx    *sqlite.Tx
+	rows  map[string]*row
+	fresh map[hash]int64 // IDs that came, with their generation
+	pages int64          // in use, 0 until somebody asked
 }
 
 func (e *Engine) book(tx *sqlite.Tx) *book {
@@ -44,7 +46,7 @@ const rowColumns = `id, name, paused, held_until, held_for, rate, burst, tat, la
 func (r *row) fields() []any {
 	return []any{
 		&r.id, &r.Name, &r.Paused, &r.heldUntil, &r.HeldFor, &r.Limit.Rate, &r.Limit.Burst, &r.tat, &r.last,
-		&r.Depth, &r.InFlight, &r.Stats.Dead, &r.Enqueued, &r.Duplicates, &r.Done, &r.Retried, &r.Refused, &r.Stalled, &r.dropped,
+		&r.Depth, &r.InFlight, &r.Dead, &r.Enqueued, &r.Duplicates, &r.Done, &r.Retried, &r.Refused, &r.Stalled, &r.dropped,
 	}
 }
 
@@ -80,7 +82,7 @@ func (b *book) flush() error {
 			depth = ?, in_flight = ?, dead = ?, enqueued = ?, duplicates = ?, done = ?, retried = ?, refused = ?, stalled = ?,
 			dropped = ? WHERE id = ?`,
 			r.Paused, r.heldUntil, r.HeldFor, r.Limit.Rate, r.Limit.Burst, r.tat, r.last,
-			r.Depth, r.InFlight, r.Stats.Dead, r.Enqueued, r.Duplicates, r.Done, r.Retried, r.Refused, r.Stalled,
+			r.Depth, r.InFlight, r.Dead, r.Enqueued, r.Duplicates, r.Done, r.Retried, r.Refused, r.Stalled,
 			r.dropped, r.id)
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ var checks = []string{
 	`SELECT 'lane ' || id || ' is never due' FROM lane WHERE due <= 0`,
 	// Counters are what a count finds.
 	`SELECT name || ': depth is ' || depth || ', counted ' || n FROM
-	 (SELECT *, (SELECT count(*) FROM job WHERE job.id >> 40 = queue.id) AS n FROM queue) WHERE depth <> n`,
+	 (SELECT *, (SELECT count(*) FROM job WHERE job.id BETWEEN queue.id << 40 AND (queue.id + 1 << 40) - 1) AS n FROM queue) WHERE depth <> n`,
 	`SELECT name || ': in flight is ' || in_flight || ', counted ' || n FROM
 	 (SELECT *, (SELECT count(*) FROM lane WHERE lane.queue = queue.id AND lease <> 0) AS n FROM queue) WHERE in_flight <> n`,
 	`SELECT name || ': dead is ' || dead || ', counted ' || n FROM
@@ -25,7 +25,7 @@ var checks = []string{
 	// Nothing that was accepted is anywhere else.
 	`SELECT name || ': enqueued is ' || enqueued || ', accounted for ' || (done + depth + dead + dropped)
 	 FROM queue WHERE enqueued <> done + depth + dead + dropped`,
-	`SELECT name || ': last is behind its jobs' FROM queue WHERE last < (SELECT max(id) FROM job WHERE id >> 40 = queue.id) & 0xffffffffff`,
+	`SELECT name || ': last is behind its jobs' FROM queue WHERE last < (SELECT max(id) FROM job WHERE id < queue.id + 1 << 40 AND id >= queue.id << 40) & 0xffffffffff`,
 	`SELECT 'file: ' || quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'`,
 }
 

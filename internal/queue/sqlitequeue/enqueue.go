@@ -2,7 +2,6 @@ package sqlitequeue
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -12,13 +11,13 @@ import (
 
 // Enqueue implements queue.Queue.
 func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
-	hashes := make([][]byte, len(jobs))
+	hashes := make([]hash, len(jobs))
 	for i, j := range jobs {
 		if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
 			return nil, errors.New("enqueue: a job needs a queue, and an ID when it has a body")
 		}
 		if j.ID != "" {
-			hashes[i] = hash(j)
+			hashes[i] = hashOf(j)
 		}
 	}
 	if len(jobs) == 0 {
@@ -38,19 +37,13 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 	return added, nil
 }
 
-// hash is what is remembered of an ID: 16 bytes, whatever its length.
-func hash(j queue.Job) []byte {
-	sum := sha256.Sum256([]byte(j.Queue + "\x00" + j.ID))
-	return sum[:16]
-}
-
-func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes [][]byte, added []bool) error {
+func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added []bool) error {
 	b, now := e.book(tx), e.now().UnixNano()
 	if err := e.checkRoom(b, jobs); err != nil {
 		return err
 	}
 	gen := now / int64(e.window/2)
-	if err := e.purge(tx, gen); err != nil {
+	if err := e.seen.forget(tx, gen-2); err != nil {
 		return err
 	}
 	for i, j := range jobs {
@@ -58,12 +51,9 @@ func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes [][]byte, added
 		if err != nil {
 			return err
 		}
-		if hashes[i] != nil {
-			added[i], err = admit(tx, gen, hashes[i])
-		} else {
-			added[i], err = announces(tx, q, j.Lane)
-		}
-		if err != nil {
+		if j.ID != "" {
+			added[i] = b.admit(&e.seen, gen, hashes[i])
+		} else if added[i], err = announces(tx, q, j.Lane); err != nil {
 			return err
 		}
 		if !added[i] {
@@ -80,6 +70,15 @@ func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes [][]byte, added
 
 // checkRoom comes before anything is written.
 func (e *Engine) checkRoom(b *book, jobs []queue.Job) error {
+	if e.maxPages > 0 && b.pages == 0 {
+		_, err := b.tx.Row(`SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count`, nil, &b.pages)
+		if err != nil {
+			return fmt.Errorf("find room: %w", err)
+		}
+	}
+	if e.maxPages > 0 && b.pages > e.maxPages {
+		return fmt.Errorf("%w: its file has reached %d pages", queue.ErrUnavailable, e.maxPages)
+	}
 	if e.maxDepth == 0 {
 		return nil
 	}
@@ -100,35 +99,6 @@ func (e *Engine) checkRoom(b *book, jobs []queue.Job) error {
 			return fmt.Errorf("%s holds %d jobs at most: %w", j.Queue, e.maxDepth, queue.ErrFull)
 		}
 	}
-	return nil
-}
-
-// admit remembers the hash in the current generation, unless one that still
-// counts knows it.
-func admit(tx *sqlite.Tx, gen int64, hash []byte) (bool, error) {
-	r, err := tx.Exec(`INSERT INTO seen (gen, hash) SELECT ?1, ?2
-		WHERE NOT EXISTS (SELECT 1 FROM seen WHERE gen IN (?1, ?1 - 1, ?1 - 2) AND hash = ?2)`, gen, hash)
-	if err != nil {
-		return false, fmt.Errorf("remember id: %w", err)
-	}
-	n, err := r.RowsAffected()
-	return n == 1, err
-}
-
-// purge forgets old generations, a little with each commit.
-func (e *Engine) purge(tx *sqlite.Tx, gen int64) error {
-	const chunk = 1000
-	if e.purged >= gen-2 {
-		return nil
-	}
-	r, err := tx.Exec(`DELETE FROM seen WHERE (gen, hash) IN (SELECT gen, hash FROM seen WHERE gen < ? LIMIT ?)`, gen-2, chunk)
-	if err != nil {
-		return fmt.Errorf("forget old ids: %w", err)
-	}
-	if n, err := r.RowsAffected(); err != nil || n == chunk {
-		return err
-	}
-	tx.OnCommit(func() { e.purged = gen - 2 })
 	return nil
 }
 

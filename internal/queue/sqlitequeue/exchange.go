@@ -67,9 +67,10 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 	return out, nil
 }
 
-// head is a lane with what its settlement needs.
+// head is a leased lane with what its settlement needs.
 type head struct {
 	lane    int64
+	lease   int64
 	key     string
 	id      int64
 	counted int
@@ -79,18 +80,23 @@ type head struct {
 
 // settle applies the outcomes and returns the lanes that were refused.
 func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int64) (refused []string, err error) {
+	if len(outcomes) == 0 {
+		return nil, nil
+	}
+	heads, err := e.leased(tx, q, outcomes)
+	if err != nil {
+		return nil, fmt.Errorf("find leases: %w", err)
+	}
 	var jobs, lanes idList
-	gone := map[int64]bool{} // lanes that this call empties
 	for _, o := range outcomes {
-		h, err := e.leased(tx, q, o)
-		if err != nil {
-			return nil, err
-		}
-		if h == nil || gone[h.lane] {
+		lease, lane, _ := e.parse(o.Token)
+		h := heads[lane]
+		if h == nil || h.lease != lease || h.key != o.Lane {
 			refused = append(refused, o.Lane)
 			q.Refused++
 			continue
 		}
+		delete(heads, lane) // settled once
 		q.InFlight--
 		switch o.Verdict {
 		case queue.Retry:
@@ -108,7 +114,6 @@ func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int
 			q.Depth--
 			jobs.add(h.id)
 			if h.next == nil {
-				gone[h.lane] = true
 				lanes.add(h.lane)
 			} else {
 				_, err = tx.Exec(`UPDATE lane SET head = ?, due = ?, lease = 0, counted = 0, suspect = 0, err = '' WHERE id = ?`,
@@ -128,20 +133,34 @@ func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int
 	return refused, nil
 }
 
-// leased finds the lane whose lease the outcome holds; nil when it holds none.
-func (e *Engine) leased(tx *sqlite.Tx, q *row, o queue.Outcome) (*head, error) {
-	lease, lane, ok := e.parse(o.Token)
-	if !ok {
-		return nil, nil
+// leased finds the lanes that the tokens of the outcomes name, those of them
+// that are leased at all.
+func (e *Engine) leased(tx *sqlite.Tx, q *row, outcomes []queue.Outcome) (map[int64]*head, error) {
+	var named idList
+	for _, o := range outcomes {
+		if _, lane, ok := e.parse(o.Token); ok {
+			named.add(lane)
+		}
 	}
-	h := &head{lane: lane}
-	found, err := tx.Row(`SELECT l.key, l.head, l.counted, l.err, (SELECT min(id) FROM job WHERE lane = l.id AND id > l.head)
-		FROM lane l WHERE l.id = ? AND l.lease = ? AND l.queue = ?`, []any{lane, lease, q.id},
-		text{&h.key}, &h.id, &h.counted, &h.err, &h.next)
-	if err != nil || !found || h.key != o.Lane {
+	heads := make(map[int64]*head, len(outcomes))
+	if len(named) == 0 {
+		return heads, nil
+	}
+	rows, err := tx.Query(`SELECT l.id, l.lease, l.key, l.head, l.counted, l.err,
+			(SELECT min(id) FROM job WHERE lane = l.id AND id > l.head)
+		FROM json_each(?) AS named CROSS JOIN lane AS l ON l.id = named.value WHERE l.lease > 0 AND l.queue = ?`, string(named), q.id)
+	if err != nil {
 		return nil, err
 	}
-	return h, nil
+	defer rows.Close()
+	for rows.Next() {
+		h := &head{}
+		if err := rows.Scan(&h.lane, &h.lease, text{&h.key}, &h.id, &h.counted, &h.err, &h.next); err != nil {
+			return nil, err
+		}
+		heads[h.lane] = h
+	}
+	return heads, rows.Err()
 }
 
 func (e *Engine) postpone(tx *sqlite.Tx, h *head, now int64, delay time.Duration, why string) error {
@@ -151,7 +170,7 @@ func (e *Engine) postpone(tx *sqlite.Tx, h *head, now int64, delay time.Duration
 }
 
 func bury(tx *sqlite.Tx, q *row, h *head, why string, now int64) error {
-	q.Stats.Dead++
+	q.Dead++
 	_, err := tx.Exec(`INSERT INTO dead (queue, lane, key, body, attempts, err, enqueued, died)
 		SELECT ?, ?, key, body, ?, ?, enqueued, ? FROM job WHERE id = ?`, q.id, []byte(h.key), h.counted+1, why, now, h.id)
 	return err
@@ -221,7 +240,10 @@ func (e *Engine) parse(token string) (lease, lane int64, ok bool) {
 	b, nonce, _ := strings.Cut(rest, ".")
 	lease, err1 := strconv.ParseInt(a, 10, 64)
 	lane, err2 := strconv.ParseInt(b, 10, 64)
-	return lease, lane, err1 == nil && err2 == nil && lease > 0 && nonce == e.nonce
+	if err1 != nil || err2 != nil || nonce != e.nonce {
+		return 0, 0, false
+	}
+	return lease, lane, true
 }
 
 // idList is a JSON array of ids, so that one prepared statement takes any number.

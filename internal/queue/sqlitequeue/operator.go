@@ -199,7 +199,7 @@ func (e *Engine) exhume(ctx context.Context, what string, ids []int64, each func
 			if err != nil {
 				return err
 			}
-			q.Stats.Dead--
+			q.Dead--
 			if err := each(tx, q, d); err != nil {
 				return err
 			}

@@ -49,11 +49,14 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_lane ON job (lane);
 
+-- Hashes of IDs, 16 bytes each, in the order in which they came; the index over
+-- them is in memory.
 CREATE TABLE seen (
-	gen  INTEGER NOT NULL,
-	hash BLOB NOT NULL,
-	PRIMARY KEY (gen, hash)
-) STRICT, WITHOUT ROWID;
+	id     INTEGER PRIMARY KEY,
+	gen    INTEGER NOT NULL, -- half windows since 1970
+	hashes BLOB NOT NULL
+) STRICT;
+CREATE INDEX seen_gen ON seen (gen);
 
 CREATE TABLE dead (
 	id       INTEGER PRIMARY KEY AUTOINCREMENT,

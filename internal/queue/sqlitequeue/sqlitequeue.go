@@ -27,7 +27,9 @@ type Options struct {
 	Relaxed bool
 	// MaxDepth is how many jobs one queue may hold; 0 is no limit.
 	MaxDepth int
-	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit.
+	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit. Enqueue
+	// stops there. The rest of the engine may use an eighth more, so that a full
+	// queue can be emptied.
 	MaxPages int
 	// Window is how long an ID is remembered at least, 24 h if 0.
 	Window time.Duration
@@ -42,6 +44,7 @@ type Options struct {
 type Engine struct {
 	db       *sqlite.DB
 	maxDepth int64
+	maxPages int64
 	window   time.Duration
 	maxDelay time.Duration
 	now      func() time.Time
@@ -51,8 +54,8 @@ type Engine struct {
 	wakers   wakers
 
 	// What follows belongs to the writer.
-	lease  int64 // the last one given
-	purged int64 // generations of seen below this are gone
+	lease int64 // the last one given
+	seen  seen
 }
 
 var _ queue.Engine = (*Engine)(nil)
@@ -66,7 +69,7 @@ const version = 1
 // void: their jobs are due at once, and suspect.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
-		maxDepth: int64(o.MaxDepth),
+		maxDepth: int64(o.MaxDepth), maxPages: int64(o.MaxPages),
 		window:   cmp.Or(o.Window, 24*time.Hour),
 		maxDelay: cmp.Or(o.MaxDelay, time.Hour),
 		now:      o.Now, nonce: rand.Text()[:8],
@@ -76,15 +79,19 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if e.now == nil {
 		e.now = time.Now
 	}
+	most := 0
+	if o.MaxPages > 0 {
+		most = o.MaxPages + o.MaxPages/8 + 16
+	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
-		Path: o.Path, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger, Readers: 2, Migrate: e.migrate,
+		Path: o.Path, Relaxed: o.Relaxed, MaxPages: most, Logger: o.Logger, Readers: 2, Migrate: e.migrate,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
 	e.db = db
 	e.close = sync.OnceValue(func() error { close(e.closed); return db.Close() })
-	if err := db.Read(ctx, e.loadWakers); err != nil {
+	if err := errors.Join(db.Read(ctx, e.loadWakers), db.Read(ctx, e.seen.load)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open queue: %w", err), e.Close())
 	}
 	return e, nil

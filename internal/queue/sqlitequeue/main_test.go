@@ -1,0 +1,22 @@
+package sqlitequeue
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(crashEnv); path != "" {
+		crash(path)
+	}
+	flag.Parse()
+	if err := queuetest.FewChecks(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(os.Exit))
+}

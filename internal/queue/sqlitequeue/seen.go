@@ -1,0 +1,147 @@
+package sqlitequeue
+
+import (
+	"crypto/sha256"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+)
+
+// hash is what is remembered of an ID: 16 bytes, whatever its length.
+type hash [16]byte
+
+func hashOf(j queue.Job) hash {
+	sum := sha256.Sum256([]byte(j.Queue + "\x00" + j.ID))
+	return hash(sum[:16])
+}
+
+// seen knows the IDs of the window. Hashes are as random as keys can be: a table
+// of them would make every job write a page of its own, more than the job itself
+// does. So the file keeps them in the order in which they came, packed, and the
+// index is in memory: about 26 bytes for each ID of the last 24 to 36 hours.
+// It belongs to the writer.
+type seen struct {
+	gens map[int64]map[hash]struct{}
+	tail packed
+	left bool // forgotten rows are still in the file
+}
+
+// packed is one row of the file.
+type packed struct {
+	id, gen int64
+	hashes  []byte
+}
+
+// A row fits into a page.
+const packedMost = 3840 / 16
+
+func (s *seen) knows(gen int64, h hash) bool {
+	for g := gen - 2; g <= gen; g++ {
+		if _, found := s.gens[g][h]; found {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *seen) add(gen int64, h hash) {
+	if s.gens[gen] == nil {
+		s.gens[gen] = map[hash]struct{}{}
+	}
+	s.gens[gen][h] = struct{}{}
+}
+
+// forget drops the generations before the first that counts; their rows go a
+// few with each commit.
+func (s *seen) forget(tx *sqlite.Tx, first int64) error {
+	const chunk = 200
+	old := s.left
+	for g := range s.gens {
+		old = old || g < first
+	}
+	if !old {
+		return nil
+	}
+	r, err := tx.Exec(`DELETE FROM seen WHERE id IN (SELECT id FROM seen WHERE gen < ? LIMIT ?)`, first, chunk)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err != nil {
+		return err
+	}
+	tx.OnCommit(func() {
+		s.left = n == chunk
+		for g := range s.gens {
+			if g < first {
+				delete(s.gens, g)
+			}
+		}
+	})
+	return nil
+}
+
+// load reads the file.
+func (s *seen) load(tx *sqlite.Tx) error {
+	s.gens = map[int64]map[hash]struct{}{}
+	rows, err := tx.Query(`SELECT id, gen, hashes FROM seen ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&s.tail.id, &s.tail.gen, &s.tail.hashes); err != nil {
+			return err
+		}
+		for b := s.tail.hashes; len(b) >= 16; b = b[16:] {
+			s.add(s.tail.gen, hash(b))
+		}
+	}
+	return rows.Err()
+}
+
+// admit says whether the ID is new, and notes it for the end of the transaction.
+func (b *book) admit(s *seen, gen int64, h hash) bool {
+	if s.knows(gen, h) {
+		return false
+	}
+	if g, found := b.fresh[h]; found && g >= gen-2 && g <= gen {
+		return false
+	}
+	if b.fresh == nil {
+		b.fresh = map[hash]int64{}
+		b.tx.BeforeCommit(func() error { return s.save(b) })
+	}
+	b.fresh[h] = gen
+	return true
+}
+
+// save packs what the transaction has seen behind what is there.
+func (s *seen) save(b *book) error {
+	byGen := map[int64][]byte{}
+	for h, gen := range b.fresh {
+		byGen[gen] = append(byGen[gen], h[:]...)
+	}
+	tail := s.tail
+	for gen, hashes := range byGen {
+		for len(hashes) > 0 {
+			if tail.gen != gen || len(tail.hashes) >= packedMost*16 || tail.id == 0 {
+				tail = packed{id: tail.id + 1, gen: gen}
+			}
+			n := min(len(hashes), packedMost*16-len(tail.hashes))
+			tail.hashes = append(tail.hashes[:len(tail.hashes):len(tail.hashes)], hashes[:n]...)
+			hashes = hashes[n:]
+			if _, err := b.tx.Exec(`INSERT INTO seen (id, gen, hashes) VALUES (?, ?, ?)
+				ON CONFLICT (id) DO UPDATE SET hashes = excluded.hashes`, tail.id, tail.gen, tail.hashes); err != nil {
+				return err
+			}
+		}
+	}
+	b.tx.OnCommit(func() {
+		s.tail = tail
+		for h, gen := range b.fresh {
+			s.add(gen, h)
+		}
+	})
+	return nil
+}
