@@ -33,7 +33,7 @@ func (l *linter) lint() {
 	l.lintLines()
 	l.lintAreas()
 	l.lintTexts()
-	if len(l.f.Menus) == 0 {
+	if len(l.f.Menus) == 0 && l.missing("") {
 		l.errorf("menus", `menus are missing; write menus: {principal: {text: "¡Hola!", options: [%s]}}`, exampleOption)
 	}
 	for _, id := range l.f.MenuOrder {
@@ -47,7 +47,7 @@ func (l *linter) lint() {
 var idShape = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 
 func (l *linter) lintLines() {
-	if len(l.f.Lines) == 0 {
+	if len(l.f.Lines) == 0 && l.missing("") {
 		l.errorf("lines", "no line says where conversations start; write lines: {wsp4: {start: %s}}", l.aMenu())
 	}
 	for _, id := range l.f.LineOrder {
@@ -56,9 +56,9 @@ func (l *linter) lintLines() {
 			l.errorf(path, "line id %q may hold only a-z, 0-9, _ and -; write %q", id, slug(id))
 		}
 		switch start := l.f.Lines[id].Start; {
-		case start == "":
+		case start == "" && l.missing(path):
 			l.errorf(path, "line %s has no start; write start: %s", id, l.aMenu())
-		case l.f.Menus[start] == nil:
+		case start != "" && l.f.Menus[start] == nil && len(l.f.Menus) > 0:
 			l.errorf(path+".start", "line %s starts in the menu %q, which does not exist%s", id, start, didYouMean(start, l.f.MenuOrder))
 		}
 	}
@@ -72,7 +72,7 @@ func (l *linter) aMenu() string {
 }
 
 func (l *linter) lintAreas() {
-	if len(l.f.Areas) == 0 {
+	if len(l.f.Areas) == 0 && l.missing("") {
 		l.errorf("areas", "no area can take a conversation; write areas: {admin: {name: Administración}}")
 	}
 	owner := make(map[string]string)
@@ -81,7 +81,7 @@ func (l *linter) lintAreas() {
 		if !idShape.MatchString(id) {
 			l.errorf(path, "area id %q may hold only a-z, 0-9, _ and -; write %q", id, slug(id))
 		}
-		if a.Name == "" {
+		if a.Name == "" && l.missing(path) {
 			l.errorf(path, "area %s has no name; write name: what people read, for example %q", id, titleCase(id))
 		}
 		for i, known := range append([]string{id}, a.Aliases...) {
@@ -95,7 +95,7 @@ func (l *linter) lintAreas() {
 			}
 			owner[word] = id
 		}
-		if a.Expected == "" && strings.Contains(l.f.Texts.HandedOff+l.f.Texts.Transferred, "{expected}") {
+		if a.Expected == "" && l.missing(path) && strings.Contains(l.f.Texts.HandedOff+l.f.Texts.Transferred, "{expected}") {
 			l.warnf(path, `area %s does not say when it answers; write expected: "1 a 2 h hábiles"`, id)
 		}
 	}

@@ -3,6 +3,9 @@ package flow
 // lintGraph finds the parent of each menu and what people would fall into.
 func (l *linter) lintGraph() {
 	reached := l.walk()
+	if l.problems.Fatal() {
+		return // with targets that do not exist, the rest would be noise
+	}
 	for _, id := range l.f.MenuOrder {
 		path := "menus." + id
 		if !reached[id] {

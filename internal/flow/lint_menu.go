@@ -31,7 +31,7 @@ func (l *linter) lintMenu(m *Menu) {
 	if !idShape.MatchString(m.ID) {
 		l.errorf(path, "menu id %q may hold only a-z, 0-9, _ and -, and at most 40; write %q", m.ID, slug(m.ID))
 	}
-	if m.Text == "" {
+	if m.Text == "" && l.missing(path) {
 		l.errorf(path, "menu %s has no text; write text: \"¿Qué necesitás?\"", m.ID)
 	}
 	l.placeholders(path+".text", m.Text, nil)
@@ -42,7 +42,7 @@ func (l *linter) lintMenu(m *Menu) {
 		l.warnf(path+".button", "menu %s is shown as %s, which has no button to open it; remove button", m.ID, m.Style)
 	}
 	switch n := len(m.Options); {
-	case n == 0:
+	case n == 0 && l.missing(path):
 		l.errorf(path, "menu %s has no options; write options: [%s]", m.ID, exampleOption)
 	case m.Style == StyleList && n > mostRows:
 		l.errorf(path+".options", "a list takes %d rows and this has %d; move some to another menu, or write style: text", mostRows, n)
@@ -64,7 +64,7 @@ func (l *linter) lintBody(m *Menu) {
 		most = mostText
 		size += units(m.Footer)
 		for _, o := range m.Options {
-			size += units(o.Code) + units(o.Title) + units(o.Description) + len("\n** ·  — ")
+			size += units(o.Code) + units(o.Title) + units(o.Description) + units("\n** ·  — ")
 		}
 	}
 	if size > most {
@@ -88,15 +88,15 @@ func (l *linter) lintOption(m *Menu, i int, titles map[string]int) {
 	o, path := m.Options[i], "menus."+m.ID+".options."+strconv.Itoa(i)
 	label := "option " + strconv.Quote(o.Title)
 	switch {
-	case o.Code == "":
+	case o.Code == "" && l.missing(path):
 		l.errorf(path, "%s of menu %s has no code; write code: \"%d\"", label, m.ID, i+1)
-	case !codeShape.MatchString(o.Code) || Normalize(o.Code) != o.Code:
+	case o.Code != "" && (!codeShape.MatchString(o.Code) || Normalize(o.Code) != o.Code):
 		l.errorf(path+".code", "code %q can never be typed; write digits or lower-case letters without accents, for example \"%d\"", o.Code, i+1)
 	}
 	switch first, twice := titles[Normalize(o.Title)]; {
-	case o.Title == "":
+	case o.Title == "" && l.missing(path):
 		l.errorf(path, "option %q of menu %s has no title; write title: what people read", o.Code, m.ID)
-	case twice:
+	case twice && o.Title != "":
 		l.errorf(path+".title", "title %q is also option %d of this menu; write titles that differ", o.Title, first+1)
 	default:
 		titles[Normalize(o.Title)] = i
@@ -139,14 +139,14 @@ func (l *linter) lintTarget(o Option, path, label string) {
 	if h := o.Handoff; h != nil {
 		targets++
 		switch _, ok := l.f.Areas[h.Area]; {
-		case h.Area == "":
+		case h.Area == "" && l.missing(path+".handoff"):
 			l.errorf(path+".handoff", "%s hands off to nobody; write handoff: {area: %s}", label, l.anArea())
-		case !ok:
+		case h.Area != "" && !ok && len(l.f.Areas) > 0:
 			l.errorf(path+".handoff.area", "%s hands off to the area %q, which does not exist%s", label, h.Area, didYouMean(h.Area, l.f.AreaOrder))
 		}
 	}
 	switch {
-	case targets == 0:
+	case targets == 0 && l.missing(path):
 		l.errorf(path, "%s leads nowhere; write menu: …, handoff: {area: …} or reply: …", label)
 	case targets > 1:
 		l.errorf(path, "%s leads to %d places; keep one of menu, handoff and reply", label, targets)

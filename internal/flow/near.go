@@ -8,7 +8,7 @@ import (
 // nearest returns the candidate that somebody most likely meant, "" when none is
 // near enough to be worth saying.
 func nearest(word string, candidates []string) string {
-	best, bestDistance := "", 1+max(1, len([]rune(word))/3)
+	best, bestDistance := "", 1+min(3, max(1, len([]rune(word))/2))
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d

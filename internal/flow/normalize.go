@@ -16,8 +16,9 @@ const longestWord = 200
 // nothing but emoji keeps them, once each and without skin tones, so that a
 // thumbs-up can be a courtesy. Keycaps and wide digits become plain digits;
 // signs that change what a number means (currency, percent) stay, and other
-// punctuation separates: "1,5" is never "15". It is idempotent. Messages longer
-// than any command normalise to "".
+// punctuation separates: "1,5" is never "15". A letter that is stretched
+// ("holaaa") counts once. It is idempotent. Messages longer than any command
+// normalise to "".
 func Normalize(s string) string {
 	if len(s) > longestWord {
 		return ""
@@ -37,13 +38,13 @@ func Normalize(s string) string {
 			words.WriteRune(unicode.ToLower(r))
 		default:
 			gap = true
-			if unicode.Is(unicode.So, r) && r != last {
+			if unicode.Is(unicode.So, r) && r != last && r != unicode.ReplacementChar {
 				emoji.WriteRune(r)
 				last = r
 			}
 		}
 	}
-	word := words.String()
+	word := squeeze(words.String())
 	if word == "" {
 		word = emoji.String()
 	}
@@ -51,4 +52,49 @@ func Normalize(s string) string {
 		return ""
 	}
 	return word
+}
+
+// squeeze writes a letter once that stands three times or more in a row; digits
+// and pairs stay as they are.
+func squeeze(s string) string {
+	runes := []rune(s)
+	out := runes[:0:0]
+	for i := 0; i < len(runes); {
+		end := i
+		for end < len(runes) && runes[end] == runes[i] {
+			end++
+		}
+		if end-i >= 3 && unicode.IsLetter(runes[i]) {
+			out = append(out, runes[i])
+		} else {
+			out = append(out, runes[i:end]...)
+		}
+		i = end
+	}
+	return string(out)
+}
+
+// Covers reports whether a normalised message is made of the phrases and of
+// nothing else: "hola buenas tardes" of "hola" and "buenas tardes".
+func Covers(phrases []string, word string) bool {
+	if word == "" {
+		return false
+	}
+	starts := map[int]bool{0: true} // where a phrase may begin
+	for at := range len(word) {
+		if !starts[at] {
+			continue
+		}
+		for _, p := range phrases {
+			rest, found := strings.CutPrefix(word[at:], p)
+			switch {
+			case !found || p == "":
+			case rest == "":
+				return true
+			case rest[0] == ' ':
+				starts[at+len(p)+1] = true
+			}
+		}
+	}
+	return false
 }

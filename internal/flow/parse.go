@@ -26,7 +26,7 @@ func Parse(name string, src []byte) (*Flow, error) {
 // Check reads a flow and returns all problems, in the order of the file. With an
 // error among them the flow is nil.
 func Check(name string, src []byte) (*Flow, Problems) {
-	r := &reader{file: name, at: make(map[string]position)}
+	r := newReader(name)
 	f := r.flow(src)
 	if f != nil {
 		(&linter{reader: r, f: f}).lint()
@@ -41,7 +41,12 @@ func Check(name string, src []byte) (*Flow, Problems) {
 // largest bounds a flow file: far beyond what people write, far below what hurts.
 const largest = 1 << 20
 
-var yamlLine = regexp.MustCompile(`line (\d+):`)
+var (
+	yamlLine = regexp.MustCompile(`line (\d+):`)
+	// The library counts lines from 0 where its grammar fails, and from 1 where
+	// a word cannot be read.
+	yamlGrammar = regexp.MustCompile(`did not find expected (node content|key|'-' indicator|',' or)`)
+)
 
 func (r *reader) flow(src []byte) *Flow {
 	if len(src) > largest {
@@ -64,6 +69,7 @@ func (r *reader) flow(src []byte) *Flow {
 			return nil
 		}
 		r.note(SeverityError, position{more.Line, more.Column}, "the file must hold one flow; remove the second document (---)")
+		return nil
 	}
 	return r.root(doc.Content[0])
 }
@@ -75,6 +81,9 @@ func (r *reader) syntax(err error) {
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
 		text = strings.TrimSpace(strings.Replace(text, m[0], "", 1))
+		if yamlGrammar.MatchString(text) {
+			at.line++
+		}
 	}
 	r.note(SeverityError, at, "this is not YAML: %s; check indentation, colons and quotes", text)
 }
@@ -103,7 +112,7 @@ func (r *reader) root(n *yaml.Node) *Flow {
 			r.policies(f, fd)
 		}
 	}
-	if f.Version == 0 && r.at["version"] == (position{}) {
+	if f.Version == 0 && r.at["version"] == (position{}) && r.missing("") {
 		r.errorf("", "version is missing; begin with version: 1")
 	}
 	if f.Policies.OfferArea == "" {

@@ -46,7 +46,7 @@ func (r *reader) options(p field) []Option {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		r.errorf(p.path, "%s must be a list; write - %s", name(p.path), exampleOption)
+		r.misshapen(p.path, "%s must be a list; write - %s", name(p.path), exampleOption)
 		return nil
 	}
 	var list []Option

@@ -15,7 +15,12 @@ import (
 type reader struct {
 	file     string
 	at       map[string]position // by path: menus.admin.options.0.title
+	broken   map[string]bool     // paths of which a part could not be read
 	problems Problems
+}
+
+func newReader(file string) *reader {
+	return &reader{file: file, at: make(map[string]position), broken: make(map[string]bool)}
 }
 
 type position struct{ line, column int }
@@ -43,6 +48,21 @@ func (r *reader) warnf(path, format string, args ...any) {
 	r.note(SeverityWarning, r.where(path), format, args...)
 }
 
+// misshapen notes that a value is not what its key asks for.
+func (r *reader) misshapen(path, format string, args ...any) {
+	r.errorf(path, format, args...)
+	r.broken[path] = true
+	if dot := strings.LastIndexByte(path, '.'); dot >= 0 {
+		r.broken[path[:dot]] = true
+	} else {
+		r.broken[""] = true
+	}
+}
+
+// missing reports whether something that is not there was left out, rather than
+// misspelt or misshapen, which has been said.
+func (r *reader) missing(path string) bool { return !r.broken[path] }
+
 func (r *reader) where(path string) position {
 	for {
 		if at, ok := r.at[path]; ok {
@@ -56,9 +76,12 @@ func (r *reader) where(path string) position {
 	}
 }
 
-// open follows an alias and notes where the value stands.
+// open follows an alias and notes where the value stands: a mapping or a list
+// stands where its key does, which fields noted.
 func (r *reader) open(path string, n *yaml.Node) *yaml.Node {
-	r.at[path] = position{n.Line, n.Column}
+	if _, noted := r.at[path]; !noted {
+		r.at[path] = position{n.Line, n.Column}
+	}
 	for range 8 { // an alias of an alias of …: nobody writes that by hand
 		if n.Kind != yaml.AliasNode || n.Alias == nil {
 			break
@@ -75,7 +98,7 @@ func (r *reader) fields(path string, n *yaml.Node, example string, known ...stri
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		r.errorf(path, "%s must be a mapping; write %s", name(path), example)
+		r.misshapen(path, "%s must be a mapping; write %s", name(path), example)
 		return nil
 	}
 	var list []field
@@ -90,8 +113,13 @@ func (r *reader) fields(path string, n *yaml.Node, example string, known ...stri
 			r.note(SeverityError, at, "%q is here twice (first on line %d); keep one", key.Value, line)
 		case len(known) > 0 && !slices.Contains(known, key.Value):
 			r.note(SeverityError, at, "unknown key %q in %s%s", key.Value, name(path), didYouMean(key.Value, known))
+			r.broken[path] = true
 		default:
-			list = append(list, field{key: key.Value, path: join(path, key.Value), value: n.Content[i+1]})
+			f := field{key: key.Value, path: join(path, key.Value), value: n.Content[i+1]}
+			if f.value.Kind != yaml.ScalarNode {
+				r.at[f.path] = at
+			}
+			list = append(list, f)
 		}
 		seen[key.Value] = key.Line
 	}
@@ -102,7 +130,7 @@ func (r *reader) fields(path string, n *yaml.Node, example string, known ...stri
 func (r *reader) text(path string, n *yaml.Node) string {
 	n = r.open(path, n)
 	if n.Kind != yaml.ScalarNode {
-		r.errorf(path, "%s must be a text; write it in quotes", name(path))
+		r.misshapen(path, "%s must be a text; write it in quotes", name(path))
 		return ""
 	}
 	if empty(n) {
@@ -120,7 +148,7 @@ func (r *reader) texts(path string, n *yaml.Node) []string {
 	case n.Kind == yaml.ScalarNode:
 		return []string{r.text(path, n)}
 	case n.Kind != yaml.SequenceNode:
-		r.errorf(path, "%s must be a list; write [one, two]", name(path))
+		r.misshapen(path, "%s must be a list; write [one, two]", name(path))
 		return nil
 	}
 	list := make([]string, 0, len(n.Content))

@@ -74,9 +74,9 @@ func (t *turn) decide() Decision {
 		return t.show(t.menu, OfferDeclined, "")
 	case t.named:
 		return t.choose(t.choice, MenuChoice)
-	case t.says(cmd.Greeting):
+	case flow.Covers(cmd.Greeting, t.word):
 		return t.start(Greeting, "")
-	case t.says(cmd.Courtesy):
+	case flow.Covers(cmd.Courtesy, t.word):
 		return t.text(Courtesy, say.Courtesy)
 	default:
 		return t.invalid(say.Invalid)

@@ -1,0 +1,61 @@
+package flow
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mermaid draws the flow as a Mermaid flowchart, the same for the same flow.
+func Mermaid(f *Flow) string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for i, id := range f.LineOrder {
+		fmt.Fprintf(&b, "  line%d([%s]) --> %s\n", i, quoted("línea "+id), node(f.Lines[id].Start))
+	}
+	for _, id := range f.MenuOrder {
+		fmt.Fprintf(&b, "  %s[%s]\n", node(id), quoted(firstSentence(f.Menus[id].Text)))
+	}
+	for _, id := range f.AreaOrder {
+		fmt.Fprintf(&b, "  %s[[%s]]\n", areaNode(id), quoted(f.Areas[id].Name))
+	}
+	for _, id := range f.MenuOrder {
+		for i, o := range f.Menus[id].Options {
+			label := quoted(o.Code + " · " + o.Title)
+			switch {
+			case o.Menu != "":
+				fmt.Fprintf(&b, "  %s -->|%s| %s\n", node(id), label, node(o.Menu))
+			case o.Handoff != nil:
+				fmt.Fprintf(&b, "  %s -.->|%s| %s\n", node(id), label, areaNode(o.Handoff.Area))
+			default:
+				fmt.Fprintf(&b, "  %s -->|%s| %s_%d>%s]\n", node(id), label, node(id), i, quoted(firstSentence(o.Reply)))
+			}
+		}
+	}
+	return b.String()
+}
+
+// node names cannot be words of Mermaid's own ("end", "graph"), so they have a
+// prefix.
+func node(menu string) string     { return "menu_" + strings.ReplaceAll(menu, "-", "__") }
+func areaNode(area string) string { return "area_" + strings.ReplaceAll(area, "-", "__") }
+
+// quoted is a label that Mermaid takes as it is.
+func quoted(s string) string {
+	s = strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "*", "", "\n", " ", "\r", " ", "`", "'").Replace(s)
+	return `"` + s + `"`
+}
+
+// firstSentence is the beginning of a text, for where there is little room.
+func firstSentence(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return shorten(s, 60)
+}
+
+// shorten cuts a text to so many letters.
+func shorten(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return strings.TrimSpace(string(r[:most-1])) + "…"
+}
