@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -122,7 +121,7 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
-	err := s.read(ctx, "find forgotten sends", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "find forgotten sends", func(tx access) error {
 		return each(tx, query, []any{at.since, at.n, micros(now.Add(-pendingFor)), pumpSize}, func(rows *sql.Rows) error {
 			var k store.Wake
 			if err := rows.Scan(&at.since, &at.n, &k.Line, &k.Conversation); err != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/router"
-	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -51,7 +50,7 @@ func readCursor(s string) (last, n int64) {
 // Conversations implements store.Store.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
 	var out []store.Conversation
-	err := s.read(ctx, "list conversations", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "list conversations", func(tx access) error {
 		p := newPage(tx, s.set, time.Time{})
 		if err := p.list(f); err != nil {
 			return err
@@ -178,7 +177,7 @@ func (p *page) owners(aliases []string) (map[int64]bool, error) {
 // Conversation implements store.Store.
 func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
 	var out store.Conversation
-	err := s.read(ctx, "read conversation", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "read conversation", func(tx access) error {
 		t, err := newPage(tx, s.set, time.Time{}).loadTalk(id)
 		if err == nil {
 			out = t.View()
@@ -191,7 +190,7 @@ func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation
 // Messages implements store.Store.
 func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
 	var out []store.Message
-	err := s.read(ctx, "list messages", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "list messages", func(tx access) error {
 		p := newPage(tx, s.set, time.Time{})
 		t, err := p.loadTalk(conversation)
 		if err != nil {
@@ -258,7 +257,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
 		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
 	var out []store.Event
-	err := s.read(ctx, "list events", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "list events", func(tx access) error {
 		return each(tx, query, []any{after, numberedRow, limit(n)}, func(rows *sql.Rows) error {
 			var e store.Event
 			var at int64
@@ -277,7 +276,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 // Gauges implements store.Store.
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
 	g := store.Gauges{Lines: map[string]time.Time{}}
-	err := s.read(ctx, "gauges", func(tx *sqlite.Tx) error {
+	err := s.read(ctx, "gauges", func(tx access) error {
 		var oldest, numbered int64
 		for _, q := range [...]struct {
 			query string

@@ -51,6 +51,8 @@ type Store struct {
 
 	mu    sync.Mutex // of sweep
 	sweep sweep
+
+	spy func(access) access
 }
 
 var _ store.Store = (*Store)(nil)
@@ -64,6 +66,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
 		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
+		Pragmas: []string{"wal_autocheckpoint(8000)"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -76,9 +79,9 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Ping reads one row.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "ping", func(tx *sqlite.Tx) error {
+	return s.read(ctx, "ping", func(tx access) error {
 		var n int
-		_, err := tx.Row(`SELECT count(*) FROM (SELECT 1 FROM meta LIMIT 1)`, nil, &n)
+		_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedRow}, &n)
 		return err
 	})
 }
@@ -107,7 +110,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // write runs one transaction over a fresh book, which is written when fn is done.
 func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
 	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error {
-		p := newPage(tx, s.set, now)
+		p := newPage(s.look(tx), s.set, now)
 		if err := fn(p); err != nil {
 			return err
 		}
@@ -115,8 +118,23 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p
 	}))
 }
 
-func (s *Store) read(ctx context.Context, what string, fn func(tx *sqlite.Tx) error) error {
-	return wrap(what, s.db.Read(ctx, fn))
+func (s *Store) read(ctx context.Context, what string, fn func(tx access) error) error {
+	return wrap(what, s.db.Read(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
+}
+
+// access is what is asked of a transaction.
+type access interface {
+	Exec(query string, args ...any) (sql.Result, error)
+	Query(query string, args ...any) (*sql.Rows, error)
+	Row(query string, args []any, dest ...any) (found bool, err error)
+}
+
+// look lets a test see every statement.
+func (s *Store) look(tx access) access {
+	if s.spy != nil {
+		return s.spy(tx)
+	}
+	return tx
 }
 
 func wrap(what string, err error) error {

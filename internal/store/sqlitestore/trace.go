@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -21,7 +20,7 @@ const traceSize = 200
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
 	key = strings.TrimSpace(key)
-	err := s.read(ctx, "trace", func(tx *sqlite.Tx) (err error) {
+	err := s.read(ctx, "trace", func(tx access) (err error) {
 		p := newPage(tx, s.set, time.Time{})
 		out, err = p.trace(key)
 		return err

@@ -1,5 +1,265 @@
 package storetest
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+	"time"
 
-func model(t *testing.T, e Engine) {}
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// model lets chance use the store and checks the promises after every step. All
+// runs share one database; each has people of its own.
+func model(t *testing.T, e Engine) {
+	d := open(t, e)
+	run, last := 0, int64(0)
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		d.checker = rt
+		m := &world{desk: d, run: run, from: last, rank: map[string]int{}, order: map[string][]string{}}
+		d.tick(time.Hour)
+		for _, ev := range d.eventsAfter(last) {
+			last = ev.Pos
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"":          m.check,
+			"write":     m.write,
+			"redeliver": m.redeliver,
+			"command":   m.command,
+			"send":      m.send,
+			"lose":      m.lose,
+			"report":    m.report,
+			"mark":      m.mark,
+			"wait":      func(rt *rapid.T) { d.tick(time.Duration(rapid.IntRange(1, 40).Draw(rt, "minutes")) * time.Minute) },
+			"reopen": func(rt *rapid.T) {
+				if rapid.IntRange(0, 9).Draw(rt, "often") == 0 {
+					d.reopen()
+				}
+			},
+		})
+	})
+	d.checker = t
+}
+
+const crowd = 3
+
+type world struct {
+	*desk
+	run  int
+	from int64             // the last event before this run
+	sent []inbound.Arrival // every arrival so far
+	ids  [crowd]string     // conversations
+	rank map[string]int    // of outgoing messages
+	// order holds the provider ids of each conversation as they were first handled.
+	order map[string][]string
+	posts int
+}
+
+func (w *world) who(rt *rapid.T) int { return rapid.IntRange(0, crowd-1).Draw(rt, "who") }
+
+func (w *world) person(i int) inbound.Person { return person(w.run*1000 + i) }
+
+func (w *world) write(rt *rapid.T) {
+	n := rapid.IntRange(1, 4).Draw(rt, "batch")
+	batch := make([]inbound.Arrival, n)
+	before := make([]store.Conversation, n)
+	single := n == 1
+	for i := range batch {
+		who := w.who(rt)
+		text := rapid.SampledFrom([]string{"hola", "1", "2", "11", "menu", "volver", "nada", "🙈", ""}).Draw(rt, "text")
+		a := says(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)+i), text, w.now)
+		switch rapid.IntRange(0, 9).Draw(rt, "kind") {
+		case 0:
+			a.Late = true
+		case 1:
+			a.SentAt = a.ReceivedAt.Add(-time.Hour)
+		case 2:
+			a.Kind = inbound.Echo
+		}
+		if w.ids[who] != "" {
+			before[i] = w.talk(w.ids[who])
+		}
+		batch[i] = a
+	}
+	got := w.turn(batch...)
+	for i, r := range got {
+		if r.Duplicate || r.MessageID == "" || r.Conversation == "" || r.Reason == "" {
+			rt.Fatalf("got %+v", r)
+		}
+		for who := range crowd {
+			if w.person(who) == batch[i].Person {
+				w.ids[who] = r.Conversation
+			}
+		}
+		w.order[r.Conversation] = append(w.order[r.Conversation], batch[i].ID)
+		if single {
+			w.promised(before[i], batch[i], r)
+		}
+	}
+	w.sent = append(w.sent, batch...)
+}
+
+// promised checks a decision against the state that it was taken in.
+func (w *world) promised(before store.Conversation, a inbound.Arrival, r store.Result) {
+	w.Helper()
+	answerable := a.Kind == inbound.Message && !a.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
+	switch {
+	case !answerable && r.Replies > 0:
+		w.Fatalf("answered what deserves no answer: %+v", r)
+	case answerable && before.State == router.StateClosed && (r.Replies == 0 || r.State != router.StateMenu):
+		w.Fatalf("a closed conversation got no menu: %+v", r)
+	case before.State == router.StateDisconnected && r.Replies > 0:
+		w.Fatalf("spoke in a disconnected conversation: %+v", r)
+	case before.State == router.StateHandedOff && r.Replies > 0 && w.now.Before(before.TimeoutAt):
+		w.Fatalf("spoke in a handed off conversation: %+v", r)
+	}
+}
+
+// redeliver hands arrivals in again, in any batch, and nothing may change.
+func (w *world) redeliver(rt *rapid.T) {
+	if len(w.sent) == 0 {
+		rt.Skip("nothing yet")
+	}
+	batch := rapid.SliceOfN(rapid.SampledFrom(w.sent), 1, 5).Draw(rt, "again")
+	before := w.everything()
+	for i, r := range w.turn(batch...) {
+		if !r.Duplicate || r.Replies != 0 {
+			rt.Fatalf("%s again: got %+v", batch[i].ID, r)
+		}
+	}
+	if diff := cmp.Diff(w.everything(), before); diff != "" {
+		rt.Fatalf("a redelivery changed something (-got +want):\n%s", diff)
+	}
+}
+
+func (w *world) everything() (all []any) {
+	for _, id := range w.ids {
+		if id != "" {
+			all = append(all, w.talk(id), w.messages(id))
+		}
+	}
+	return all
+}
+
+func (w *world) some(rt *rapid.T) string {
+	id := w.ids[w.who(rt)]
+	if id == "" {
+		rt.Skip("nobody yet")
+	}
+	return id
+}
+
+func (w *world) command(rt *rapid.T) {
+	id := w.some(rt)
+	kind := rapid.SampledFrom([]router.CommandKind{
+		router.CommandHandoff, router.CommandAgentSent, router.CommandClose, router.CommandReopen,
+		router.CommandDisconnect, router.CommandReconnect, router.CommandReset,
+	}).Draw(rt, "command")
+	before := w.talk(id)
+	after := w.desk.command(id, kind, rapid.SampledFrom([]string{"admin", "ventas"}).Draw(rt, "area"))
+	if after.Epoch < before.Epoch || after.State != before.State && after.Epoch == before.Epoch {
+		rt.Fatalf("%s: epoch %d to %d, state %s to %s", kind, before.Epoch, after.Epoch, before.State, after.State)
+	}
+	if (after.State == router.StateHandedOff && after.Area != "") && after.Ticket == "" {
+		rt.Fatalf("handed off without a ticket: %+v", after)
+	}
+}
+
+func (w *world) send(rt *rapid.T) {
+	id := w.some(rt)
+	w.posts++
+	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
+		talk, m := w.talk(id), w.message(id, c.Post.ID)
+		if m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour {
+			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, talk.Epoch)
+		}
+		status := rapid.SampledFrom([]store.Status{store.Sent, store.Sent, store.Queued, store.Failed, store.Uncertain}).Draw(rt, "status")
+		provider := ""
+		if status == store.Sent {
+			provider = "out-" + c.Post.ID
+		}
+		w.record(c, status, provider)
+	}
+}
+
+// lose claims and never comes back.
+func (w *world) lose(rt *rapid.T) {
+	w.posts++
+	w.claim(fmt.Sprintf("lost %d.%d", w.run, w.posts), w.some(rt))
+}
+
+func (w *world) report(rt *rapid.T) {
+	id := w.some(rt)
+	var batch []inbound.Arrival
+	for _, m := range w.messages(id) {
+		if m.Author == store.AuthorRouter && m.Status != store.Queued && rapid.Bool().Draw(rt, "this") {
+			status := rapid.SampledFrom([]string{"sent", "delivered", "read", "failed", "nonsense"}).Draw(rt, "status")
+			batch = append(batch, reports("out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
+		}
+	}
+	if len(batch) > 0 {
+		w.statuses(batch...)
+	}
+}
+
+func (w *world) mark(rt *rapid.T) {
+	if len(w.sent) == 0 {
+		rt.Skip("nothing yet")
+	}
+	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
+	kind := rapid.SampledFrom([]string{"reaction", "edit", "revoke"}).Draw(rt, "kind")
+	a := about(of.Person, fmt.Sprintf("mark-%d-%d", w.run, len(w.sent)), kind, of.ID, "❤️", w.now)
+	if r := w.in(a); r.Replies != 0 || r.Send != nil {
+		rt.Fatalf("got %+v", r)
+	}
+	w.sent = append(w.sent, a)
+}
+
+// ranks of statuses; a failure may come from anywhere below delivered.
+var ranks = map[store.Status]int{
+	store.Queued: 0, store.Sending: 0, store.Uncertain: 1, store.Sent: 2, store.Failed: 3,
+	store.Delivered: 4, store.Read: 5, store.Played: 6,
+}
+
+func (w *world) check(rt *rapid.T) {
+	w.pump()
+	events := w.eventsAfter(w.from)
+	for _, id := range w.ids {
+		if id == "" {
+			continue
+		}
+		var order []string
+		for _, m := range w.messages(id) {
+			if m.ProviderID != "" && m.Author != store.AuthorRouter {
+				order = append(order, m.ProviderID)
+			}
+			if m.Author != store.AuthorRouter {
+				continue
+			}
+			now := ranks[m.Status]
+			if now < w.rank[m.ID] {
+				rt.Fatalf("message went down to %s", m.Status)
+			}
+			w.rank[m.ID] = now
+		}
+		if diff := cmp.Diff(order, w.order[id]); diff != "" {
+			rt.Fatalf("order (-got +want):\n%s", diff)
+		}
+		var pos int64
+		seq := int64(0)
+		for _, ev := range events {
+			if ev.Conversation != id {
+				continue
+			}
+			if seq++; ev.Seq != seq || ev.Pos <= pos {
+				rt.Fatalf("event %d has seq %d and pos %d after %d", seq, ev.Seq, ev.Pos, pos)
+			}
+			pos = ev.Pos
+		}
+	}
+}

@@ -29,8 +29,16 @@ func Run(t *testing.T, e Engine) {
 		name string
 		run  func(*testing.T, Engine)
 	}{
-		{"Turn", turns}, {"Aside", asides}, {"Marks", marks}, {"Echo", echoes}, {"Identity", identities},
-		{"Sends", sends}, {"Reports", reportsSuite}, {"Commands", commands}, {"Pump", pumps}, {"Reads", reads},
+		{"Turn", turns},
+		{"Aside", asides},
+		{"Marks", marks},
+		{"Echo", echoes},
+		{"Identity", identities},
+		{"Sends", sends},
+		{"Reports", reportsSuite},
+		{"Commands", commands},
+		{"Pump", pumps},
+		{"Reads", reads},
 		{"Model", model},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -40,9 +48,17 @@ func Run(t *testing.T, e Engine) {
 	}
 }
 
+// checker is what a test of Go and one of rapid have in common.
+type checker interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // desk is an open store with a clock that the test moves.
 type desk struct {
-	testing.TB
+	checker
 	store.Store
 	engine Engine
 	name   string
@@ -52,9 +68,9 @@ type desk struct {
 
 func open(t testing.TB, e Engine) *desk {
 	t.Helper()
-	d := &desk{TB: t, engine: e, name: e.New(t), set: Settings(t), now: noon()}
+	d := &desk{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon()}
 	d.reopen()
-	t.Cleanup(func() { d.Store.Close() })
+	t.Cleanup(func() { d.Close() })
 	return d
 }
 
@@ -62,7 +78,7 @@ func open(t testing.TB, e Engine) *desk {
 func (d *desk) reopen() {
 	d.Helper()
 	if d.Store != nil {
-		if err := d.Store.Close(); err != nil {
+		if err := d.Close(); err != nil {
 			d.Fatalf("close: %v", err)
 		}
 	}
@@ -218,7 +234,11 @@ func (d *desk) message(conversation, id string) store.Message {
 func (d *desk) events() (all []store.Event) {
 	d.Helper()
 	d.pump()
-	var after int64
+	return d.eventsAfter(0)
+}
+
+func (d *desk) eventsAfter(after int64) (all []store.Event) {
+	d.Helper()
 	for {
 		list, err := d.Events(d.Context(), after, 9)
 		if err != nil {

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+func settings() Settings {
+	n := 0
+	return Settings{
+		Rules: router.Rules{Window: 24 * time.Hour}, Windowless: []string{"ventas"},
+		NewID: func() string { n++; return "id" + string(rune('0'+n)) },
+	}.WithDefaults()
+}
+
+func TestStanza(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==": "3EB0ABCDEF0123456789",
+		"wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA":   "3EB0ABCDEF0123456789",
+		"wamid.HBgNNTQ5MTE=": "", // cut off
+		"wamid.":             "",
+		"wamid.!!!":          "",
+		"3EB0ABCDEF":         "",
+		"":                   "",
+	} {
+		if got := stanza(id); got != want {
+			t.Errorf("%s: got %q, want %q", id, got, want)
+		}
+	}
+}
+
+func FuzzStanza(f *testing.F) {
+	f.Add("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==")
+	f.Add("wamid.HBj/")
+	f.Fuzz(func(t *testing.T, id string) {
+		if got := stanza(id); len(got) > len(id) {
+			t.Errorf("%q has the stanza %q", id, got)
+		}
+	})
+}
+
+// TestRefuse: what may still be posted. Rows of agents obey the window, not the
+// epoch; a template goes at any time.
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name        string
+		line        string
+		author      Author
+		kind        string
+		epoch       int64
+		expires     time.Time
+		lastInbound time.Time
+		want        router.Reason
+	}{
+		{"fresh", "wsp4", AuthorRouter, "text", 3, now.Add(time.Minute), now, ""},
+		{"old epoch", "wsp4", AuthorRouter, "text", 2, time.Time{}, now, router.Superseded},
+		{"an agent's in an old epoch", "wsp4", AuthorAgent, "text", 2, time.Time{}, now, ""},
+		{"expired", "wsp4", AuthorRouter, "text", 3, now, now, router.Expired},
+		{"an agent's expired", "wsp4", AuthorAgent, "text", 3, now, now, router.Expired},
+		{"window closed", "wsp4", AuthorAgent, "text", 3, time.Time{}, now.Add(-24 * time.Hour), router.WindowClosed},
+		{"window about to close", "wsp4", AuthorAgent, "text", 3, time.Time{}, now.Add(time.Second - 24*time.Hour), ""},
+		{"never wrote", "wsp4", AuthorAgent, "text", 3, time.Time{}, time.Time{}, router.WindowClosed},
+		{"template", "wsp4", AuthorAgent, "template", 3, time.Time{}, time.Time{}, ""},
+		{"line without a window", "ventas", AuthorAgent, "text", 3, time.Time{}, time.Time{}, ""},
+	} {
+		b := NewBook(settings(), now)
+		talk := &TalkRow{}
+		talk.Line, talk.Epoch, talk.LastInbound = tc.line, 3, tc.lastInbound
+		m := &MessageRow{Talk: talk, Expires: tc.expires}
+		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, Queued
+		if got := b.refuse(talk, m); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	set := settings()
+	got := set.Aliases(inbound.Person{Phone: "541100000001", UserID: "AR.x", ParentUserID: "AR.ENT.y", ExternalID: "1@lid", Name: "n"})
+	want := []string{"user:AR.x", "parent:AR.ENT.y", "phone:5491100000001", "external:1@lid"}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("aliases (-got +want):\n%s", diff)
+	}
+	if got := set.Aliases(inbound.Person{Name: "n", Username: "u"}); len(got) != 0 {
+		t.Errorf("got %v: names identify nobody", got)
+	}
+}
+
+// TestSnapshotShape: events carry the field names of the API.
+func TestSnapshotShape(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	b := NewBook(settings(), now)
+	who := &ContactRow{}
+	b.AddContact(who)
+	talk, _ := b.talk(who, "wsp4")
+	talk.LastInbound = now
+	m := &MessageRow{Talk: talk}
+	m.Message = Message{
+		ID: "m", Direction: directionOut, Author: AuthorRouter, Type: "text", Body: outbound.Body{Reply: &router.Reply{Text: "hola"}},
+		Status: Failed, Reason: router.FirstContact, ErrorCode: 131026, CreatedAt: now,
+	}
+	m.Fate = router.Refused
+	b.event(talk, EventFailed, about{Message: m})
+	var got map[string]map[string]any
+	if err := json.Unmarshal(b.Events[0].Data, &got); err != nil {
+		t.Fatal(err)
+	}
+	for part, fields := range map[string]string{
+		"conversation": "id line area tag state menu epoch contact ticket window_expires_at last_message_at created_at",
+		"message":      "id conversation_id line direction author type text reply_id quoted_id reactions provider_id status reason error sent_at received_at created_at",
+	} {
+		for f := range strings.FieldsSeq(fields) {
+			if _, ok := got[part][f]; !ok {
+				t.Errorf("%s has no %s", part, f)
+			}
+		}
+		if n := len(strings.Fields(fields)); len(got[part]) != n {
+			t.Errorf("%s has %d fields, want %d: %v", part, len(got[part]), n, got[part])
+		}
+	}
+	if got["message"]["text"] != "hola" || got["message"]["reason"] != "refused" || got["conversation"]["window_expires_at"] != "2026-11-25T12:00:00Z" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestTicketIsWrittenIntoReplies: texts hold {ticket} until the turn gives one.
+func TestTicketIsWrittenIntoReplies(t *testing.T) {
+	t.Parallel()
+	b := NewBook(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+	b.Ticket = 122
+	who := &ContactRow{}
+	b.AddContact(who)
+	talk, _ := b.talk(who, "wsp4")
+	next := talk.Conversation.Conversation
+	next.State, next.Area, next.Line = router.StateHandedOff, "admin", "mutated"
+	d := router.Decision{
+		Next: next, Changed: true, Handoff: &router.Handoff{Area: "admin"},
+		Replies: []router.Reply{{Text: "Tu número es {ticket}", Footer: "{ticket}"}},
+	}
+	b.apply(talk, d, cause{By: "router"})
+	if talk.Ticket != "PSI-2026-000123" || talk.Line != "wsp4" {
+		t.Errorf("got ticket %s on line %s", talk.Ticket, talk.Line)
+	}
+	r := b.Messages[0].Body.Reply
+	if r.Text != "Tu número es PSI-2026-000123" || r.Footer != "PSI-2026-000123" {
+		t.Errorf("got %q, %q", r.Text, r.Footer)
+	}
+	// A decision is shared by nobody, but a flow's reply may be: it stays as it was.
+	if d.Replies[0].Text != "Tu número es {ticket}" {
+		t.Errorf("the decision was changed: %q", d.Replies[0].Text)
+	}
+}
