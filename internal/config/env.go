@@ -13,7 +13,7 @@ const prefix = "PSI_"
 // the command line, of the tests, and those that orchestrators make up for a
 // service called psi-router.
 func notOurs(name string) bool {
-	return slices.Contains([]string{"PSI_CONFIG", "PSI_URL", "PSI_KEY", "PSI_LANG", "PSI_PROOF"}, name) || strings.HasPrefix(name, "PSI_ROUTER_")
+	return slices.Contains([]string{"PSI_CONFIG", "PSI_URL", "PSI_KEY", "PSI_PROOF"}, name) || strings.HasPrefix(name, "PSI_ROUTER_")
 }
 
 // EnvName is the variable that sets a key.

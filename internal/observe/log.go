@@ -22,7 +22,15 @@ func Log(w io.Writer, level, format string) *slog.Logger {
 	if format == "text" || format != "json" && Terminal(w) {
 		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: clock}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: durations}))
+}
+
+// durations writes 68ms, not the number of nanoseconds.
+func durations(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // clock shortens the time for people: the date is on their wall.

@@ -198,12 +198,12 @@ func TestLog(t *testing.T) {
 	var b bytes.Buffer
 	log := Log(&b, "warn", "auto")
 	log.Info("no")
-	log.Warn("yes", "contact", phone.Masked("5491155550001"))
+	log.Warn("yes", "contact", phone.Masked("5491155550001"), "took", 68*time.Millisecond)
 	var line map[string]any
 	if err := json.Unmarshal(b.Bytes(), &line); err != nil {
 		t.Fatalf("%v in %q", err, b.String())
 	}
-	if line["msg"] != "yes" || line["contact"] != "***001" {
+	if line["msg"] != "yes" || line["contact"] != "***001" || line["took"] != "68ms" {
 		t.Errorf("%v", line)
 	}
 	b.Reset()

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+)
+
+const (
+	dialTimeout = 2 * time.Second
+	callTimeout = 60 * time.Second
+	maxAnswer   = 64 << 20
+	apiPrefix   = api.Prefix
+)
+
+// client calls the API: of the router at --url, of the one that holds data_dir,
+// or of its files when none runs.
+type client struct {
+	http  *http.Client
+	base  string
+	key   string
+	close func() error
+	// cfg is what was read of the configuration.
+	cfg *config.Config
+}
+
+// client connects. Close it.
+func (e *env) client() (*client, error) {
+	cfg, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	c := &client{cfg: cfg, key: e.Key, close: func() error { return nil }}
+	if e.URL != "" {
+		u, err := url.Parse(e.URL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
+		}
+		c.base = strings.TrimSuffix(strings.TrimRight(e.URL, "/"), apiPrefix)
+		c.http = &http.Client{Timeout: callTimeout}
+		return c, nil
+	}
+	socket := filepath.Join(cfg.DataDir, app.SocketName)
+	dial := func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
+	}
+	conn, err := dial(e.ctx)
+	if err == nil {
+		conn.Close()
+		c.base = "http://router"
+		c.http = &http.Client{Timeout: callTimeout, Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		}}
+		return c, nil
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, unreachable("%s belongs to another user: run this as the user that runs the router, or use --url and --key", socket)
+	}
+	return c, c.offline(e.ctx)
+}
+
+// offline opens the files, since no router runs.
+func (c *client) offline(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, "store.db")); err != nil {
+		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
+	}
+	handler, closeFiles, err := app.Offline(ctx, c.cfg)
+	if err != nil {
+		return unreachable("no router answers in data_dir %s, and its files cannot be opened: %w", c.cfg.DataDir, err)
+	}
+	c.base, c.close = "http://files", closeFiles
+	c.http = &http.Client{Transport: direct{handler}}
+	return nil
+}
+
+// direct calls a handler without a network.
+type direct struct{ handler http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &answer{header: http.Header{}, code: http.StatusOK}
+	d.handler.ServeHTTP(w, r)
+	return &http.Response{
+		Status: http.StatusText(w.code), StatusCode: w.code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+type answer struct {
+	header http.Header
+	body   bytes.Buffer
+	code   int
+	wrote  bool
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.wrote = true
+	return a.body.Write(p)
+}
+
+func (a *answer) WriteHeader(code int) {
+	if !a.wrote {
+		a.code, a.wrote = code, true
+	}
+}
+
+// refusal is an error of the API.
+type refusal struct {
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+	Title  string `json:"title"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+	} `json:"errors"`
+}
+
+func (r *refusal) Error() string {
+	text := r.Detail
+	if text == "" {
+		text = r.Title
+	}
+	for _, e := range r.Errors {
+		text += "\n  " + e.Location + ": " + e.Message
+	}
+	return text
+}
+
+// exitCode is how a refusal ends a command.
+func (r *refusal) exitCode() int {
+	switch r.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusBadRequest:
+		return exitUsage
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return exitReach
+	default:
+		return exitProblem
+	}
+}
+
+func notFound(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.Status == http.StatusNotFound
+}
+
+func (c *client) get(ctx context.Context, path string, into any) error {
+	return c.call(ctx, http.MethodGet, path, nil, into)
+}
+
+func (c *client) post(ctx context.Context, path string, body, into any) error {
+	return c.call(ctx, http.MethodPost, path, body, into)
+}
+
+// call does one request below /api/v1; into may be nil, or a *json.RawMessage
+// for the answer as it came.
+func (c *client) call(ctx context.Context, method, path string, body, into any) error {
+	var send io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		send = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+apiPrefix+path, send)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return unreachable("the router does not answer: %w. Is it running, and is the address right?", err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return unreachable("the router stopped in the middle of its answer: %w", err)
+	}
+	if res.StatusCode >= 400 {
+		r := &refusal{Status: res.StatusCode, Title: res.Status}
+		if json.Unmarshal(raw, r) != nil || r.Code == "" {
+			return unreachable("what answers at %s is no PSI Router (%s): check --url", c.base, res.Status)
+		}
+		r.Status = res.StatusCode
+		return &failure{r.exitCode(), r}
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return unreachable("what answers at %s is no PSI Router: check --url", c.base)
+	}
+	return nil
+}
+
+// with connects, does something and closes.
+func (e *env) with(do func(c *client) error) (err error) {
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := c.close(); closing != nil && err == nil {
+			err = fmt.Errorf("close: %w", closing)
+		}
+	}()
+	return do(c)
+}

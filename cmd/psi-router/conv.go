@@ -1,0 +1,142 @@
+package main
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+type convCmd struct {
+	Close      convClose      `cmd:"" help:"Close: the ticket is resolved, the next message gets the menu."`
+	Reset      convReset      `cmd:"" help:"Back to the start of the flow."`
+	Handoff    convHandoff    `cmd:"" help:"Hand over to a team."`
+	Reopen     convReopen     `cmd:"" help:"Reopen a closed conversation."`
+	Disconnect convDisconnect `cmd:"" help:"Silence the bot."`
+	Reconnect  convReconnect  `cmd:"" help:"Let the bot answer again."`
+}
+
+// Help implements kong's help.
+func (convCmd) Help() string {
+	return `ID is a conversation's id, its ticket, or the phone of a person with one conversation.
+
+Examples:
+  psi-router conv close PSI-2026-000123
+  psi-router conv reset 5491155550001
+  psi-router conv handoff 5491155550001 --area admin --tag pagos`
+}
+
+// convID names the conversation.
+type convID struct {
+	ID     string `arg:"" help:"Conversation id, ticket or phone."`
+	Line   string `help:"Line, when a person has conversations on several."`
+	Reason string `help:"Why; it stays in the audit."`
+}
+
+type (
+	convClose      struct{ convID }
+	convReset      struct{ convID }
+	convReopen     struct{ convID }
+	convDisconnect struct{ convID }
+	convReconnect  struct{ convID }
+	convHandoff    struct {
+		convID
+		Area string `required:"" help:"Team to hand over to."`
+		Tag  string `help:"What it is about."`
+	}
+)
+
+// Run closes.
+func (c *convClose) Run(e *env) error { return c.command(e, "close", nil) }
+
+// Run resets.
+func (c *convReset) Run(e *env) error { return c.command(e, "reset", nil) }
+
+// Run reopens.
+func (c *convReopen) Run(e *env) error { return c.command(e, "reopen", nil) }
+
+// Run disconnects.
+func (c *convDisconnect) Run(e *env) error { return c.command(e, "disconnect", nil) }
+
+// Run reconnects.
+func (c *convReconnect) Run(e *env) error { return c.command(e, "reconnect", nil) }
+
+// Run hands over.
+func (c *convHandoff) Run(e *env) error {
+	body := map[string]string{"area": c.Area}
+	if c.Tag != "" {
+		body["tag"] = c.Tag
+	}
+	return c.command(e, "handoff", body)
+}
+
+func (c *convID) command(e *env, verb string, body map[string]string) error {
+	return e.with(func(cl *client) error {
+		id, err := c.find(e, cl)
+		if err != nil {
+			return err
+		}
+		if body == nil {
+			body = map[string]string{}
+		}
+		if c.Reason != "" {
+			body["reason"] = c.Reason
+		}
+		var after conversation
+		if err := cl.post(e.ctx, "/conversations/"+url.PathEscape(id)+"/"+verb, body, &after); err != nil {
+			return err
+		}
+		if e.JSON {
+			return e.printJSON(after)
+		}
+		e.printf("%s\n", summary(after))
+		return nil
+	})
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
+
+// find leads a ticket or a phone to its conversation.
+func (c *convID) find(e *env, cl *client) (string, error) {
+	if uuid.MatchString(c.ID) {
+		return c.ID, nil
+	}
+	var t trace
+	if err := cl.get(e.ctx, "/trace/"+url.PathEscape(c.ID), &t); err != nil {
+		return "", err
+	}
+	var fits []conversation
+	for _, conv := range t.Conversations {
+		if c.Line == "" || conv.Line == c.Line {
+			fits = append(fits, conv)
+		}
+	}
+	switch len(fits) {
+	case 1:
+		return fits[0].ID, nil
+	case 0:
+		return "", problem("%s has no conversation%s", c.ID, onLine(c.Line))
+	}
+	lines := make([]string, len(fits))
+	for i, conv := range fits {
+		lines[i] = "  " + summary(conv)
+	}
+	return "", usage("%s has several conversations: name the line with --line, or give the id\n%s", c.ID, strings.Join(lines, "\n"))
+}
+
+func onLine(line string) string {
+	if line == "" {
+		return ""
+	}
+	return " on line " + line
+}
+
+// summary is a conversation in one line.
+func summary(c conversation) string {
+	parts := []string{c.ID, c.Line, c.State}
+	for _, p := range []struct{ name, value string }{{"area", c.Area}, {"tag", c.Tag}, {"ticket", c.Ticket}, {"menu", c.Menu}} {
+		if p.value != "" {
+			parts = append(parts, p.name+"="+p.value)
+		}
+	}
+	return oneLine(strings.Join(parts, " "), 300)
+}

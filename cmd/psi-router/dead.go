@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+type deadCmd struct {
+	List    deadList    `cmd:"" help:"List them, newest first."`
+	Show    deadShow    `cmd:"" help:"Show one with its body."`
+	Redrive deadRedrive `cmd:"" help:"Put them back at the tail of their lanes."`
+	Drop    deadDrop    `cmd:"" help:"Delete them for good."`
+}
+
+// Help implements kong's help.
+func (deadCmd) Help() string {
+	return `A message that comes back is stored as late and changes nothing; what has to be sent is sent.
+
+Examples:
+  psi-router dead list --queue inbound
+  psi-router dead show 17
+  psi-router dead redrive 17 18
+  psi-router dead redrive --reason "disk is full"
+  psi-router dead drop 17`
+}
+
+type deadList struct {
+	Queue string `help:"Only of this queue."`
+	Limit int    `default:"50" help:"How many at most; 0 for all."`
+}
+
+// pageSize is the API's largest page.
+const pageSize = 200
+
+// Run prints one line for each.
+func (c *deadList) Run(e *env) error {
+	if c.Limit < 0 {
+		return usage("--limit %d: write 0 for all, or how many", c.Limit)
+	}
+	return e.with(func(cl *client) error {
+		all := []deadLetter{}
+		query := url.Values{}
+		if c.Queue != "" {
+			query.Set("queue", c.Queue)
+		}
+		more := true
+		for more && (c.Limit == 0 || len(all) < c.Limit) {
+			size := pageSize
+			if c.Limit > 0 {
+				size = min(size, c.Limit-len(all))
+			}
+			query.Set("limit", strconv.Itoa(size))
+			var page deadPage
+			if err := cl.get(e.ctx, "/dead-letters?"+query.Encode(), &page); err != nil {
+				return err
+			}
+			all = append(all, page.Items...)
+			if more = page.NextCursor != nil && *page.NextCursor != ""; more {
+				query.Set("cursor", *page.NextCursor)
+			}
+		}
+		if e.JSON {
+			return e.printJSON(map[string]any{"items": all, "more": more})
+		}
+		if len(all) == 0 {
+			e.printf("No dead letters.\n")
+			return nil
+		}
+		rows := make([][]string, len(all))
+		for i, d := range all {
+			rows[i] = []string{
+				strconv.FormatInt(d.ID, 10), d.Queue, oneLine(d.Lane, 50), strconv.Itoa(d.Attempts),
+				stamp(d.DiedAt, cl.cfg.Location()), oneLine(d.Error, textWidth),
+			}
+		}
+		e.table([]string{"id", "queue", "lane", "attempts", "given up", "error"}, rows)
+		if more {
+			e.printf("There are more: --limit 0 shows all.\n")
+		}
+		return nil
+	})
+}
+
+type deadShow struct {
+	ID int64 `arg:"" help:"Its id."`
+}
+
+// Run prints everything; a body is data, so it is always JSON.
+func (c *deadShow) Run(e *env) error {
+	return e.with(func(cl *client) error {
+		var raw json.RawMessage
+		if err := cl.get(e.ctx, "/dead-letters/"+strconv.FormatInt(c.ID, 10), &raw); err != nil {
+			return missing(err, c.ID)
+		}
+		return e.printJSON(raw)
+	})
+}
+
+func missing(err error, id int64) error {
+	if notFound(err) {
+		return problem("there is no dead letter %d: `psi-router dead list` lists them", id)
+	}
+	return err
+}
+
+type deadRedrive struct {
+	IDs    []int64 `arg:"" optional:"" name:"id" help:"These."`
+	Queue  string  `help:"All of this queue."`
+	Reason string  `help:"All whose error contains this."`
+}
+
+// Run redrives.
+func (c *deadRedrive) Run(e *env) error {
+	body := map[string]any{}
+	if len(c.IDs) > 0 {
+		body["ids"] = c.IDs
+	}
+	if c.Queue != "" {
+		body["queue"] = c.Queue
+	}
+	if c.Reason != "" {
+		body["reason"] = c.Reason
+	}
+	if len(body) == 0 || len(c.IDs) > 0 && len(body) > 1 {
+		return usage("say which: ids alone, or --queue, --reason or both; `psi-router dead list` lists them")
+	}
+	return e.with(func(cl *client) error {
+		var done struct {
+			Redriven int `json:"redriven"`
+		}
+		if err := cl.post(e.ctx, "/dead-letters/redrive", body, &done); err != nil {
+			return err
+		}
+		return e.counted(done, "redriven", done.Redriven, len(c.IDs))
+	})
+}
+
+type deadDrop struct {
+	IDs []int64 `arg:"" name:"id" help:"These."`
+	Yes bool    `short:"y" help:"Do not ask."`
+}
+
+// Run drops, and asks first when somebody is there to answer.
+func (c *deadDrop) Run(e *env) error {
+	if !c.Yes && e.typed() {
+		e.printf("Delete %d for good? There is no way back. [y/N] ", len(c.IDs))
+		text, _ := bufio.NewReader(e.in).ReadString('\n')
+		if a := strings.ToLower(strings.TrimSpace(text)); a != "y" && a != "yes" && a != "s" && a != "si" && a != "sí" {
+			return problem("nothing was deleted")
+		}
+	}
+	return e.with(func(cl *client) error {
+		var done struct {
+			Dropped int `json:"dropped"`
+		}
+		if err := cl.post(e.ctx, "/dead-letters/drop", map[string]any{"ids": c.IDs}, &done); err != nil {
+			return err
+		}
+		return e.counted(done, "dropped", done.Dropped, len(c.IDs))
+	})
+}
+
+// counted prints how many, and fails when some of those named were not there.
+func (e *env) counted(v any, verb string, n, asked int) error {
+	if e.JSON {
+		if err := e.printJSON(v); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(e.out, "%d %s\n", n, verb)
+	}
+	if n < asked {
+		return problem("%d of %d were not there any more", asked-n, asked)
+	}
+	return nil
+}

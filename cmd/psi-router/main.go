@@ -1,0 +1,191 @@
+// Command psi-router is the router and the tools of those who operate it: one
+// file for each command. It parses, asks and prints; what a command does it
+// must leave to app, to the API and to the packages of internal.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitFine    = 0
+	exitProblem = 1 // something is wrong with what was asked about
+	exitUsage   = 2 // the command line is wrong
+	exitReach   = 3 // nobody answers
+)
+
+// failure ends the program with a code of its own.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func usage(format string, a ...any) error   { return &failure{exitUsage, fmt.Errorf(format, a...)} }
+func problem(format string, a ...any) error { return &failure{exitProblem, fmt.Errorf(format, a...)} }
+
+func unreachable(format string, a ...any) error {
+	return &failure{exitReach, fmt.Errorf(format, a...)}
+}
+
+// errSilent ends with exitProblem after everything was said.
+var errSilent = &failure{exitProblem, errors.New("problems found")}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// run is main with everything that it touches as an argument.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The second Ctrl-C ends at once.
+	context.AfterFunc(ctx, stop)
+
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("psi-router"),
+		kong.Description("A WhatsApp router: what arrives is stored durably, decided in order, and answered once.\n\nStart with `psi-router serve`: without a configuration it brings its own sandbox."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"version": version},
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "psi-router:", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	cmd, err := parser.Parse(args)
+	if exited >= 0 { // help was shown
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "psi-router: %v\nSee psi-router %s--help.\n", err, commandOf(args))
+		return exitUsage
+	}
+	c.fromEnvironment(environ)
+	e := &env{ctx: ctx, in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, globals: &c.globals}
+	return e.exit(cmd.Run(e))
+}
+
+// commandOf is the command of a line that could not be read, for the hint.
+func commandOf(args []string) string {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue dead sandbox key version") {
+			if args[0] == known {
+				return args[0] + " "
+			}
+		}
+	}
+	return ""
+}
+
+// exit says what went wrong, once, and how to leave.
+func (e *env) exit(err error) int {
+	if err == nil || errors.Is(err, context.Canceled) && e.ctx.Err() != nil {
+		return exitFine
+	}
+	code := exitProblem
+	if f, ok := errors.AsType[*failure](err); ok {
+		code = f.code
+	}
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintln(e.err, "psi-router:", err)
+	}
+	return code
+}
+
+// cli is the whole command line.
+type cli struct {
+	globals
+
+	Serve   serveCmd   `cmd:"" help:"Run the router."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this version and stop."`
+	Chat    chatCmd    `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
+	Flow    flowCmd    `cmd:"" help:"Check, draw and test flows."`
+	Conv    convCmd    `cmd:"" help:"Change a conversation."`
+	Trace   traceCmd   `cmd:"" help:"Everything that is known about a message, a person or a ticket."`
+	Why     whyCmd     `cmd:"" help:"Why somebody was, or was not, answered."`
+	Phone   phoneCmd   `cmd:"" help:"The canonical form of a phone number, and why."`
+	Queue   queueCmd   `cmd:"" help:"Look at queues, pause and resume them."`
+	Dead    deadCmd    `cmd:"" help:"Jobs that were given up."`
+	Sandbox sandboxCmd `cmd:"" help:"The fake WhatsApp, and payloads for the webhook."`
+	Key     keyCmd     `cmd:"" help:"Keys of the API."`
+	Version versionCmd `cmd:"" help:"What runs."`
+}
+
+// globals are the flags of all commands.
+type globals struct {
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file (PSI_CONFIG)."`
+	URL    string `placeholder:"URL" help:"Router to talk to, instead of the one in data_dir (PSI_URL)."`
+	Key    string `placeholder:"KEY" help:"API key for --url (PSI_KEY)."`
+	JSON   bool   `help:"Print JSON."`
+	Lang   string `enum:"es,en" default:"es" help:"Language of explanations: es or en."`
+}
+
+// fromEnvironment fills flags that were not given.
+func (g *globals) fromEnvironment(environ []string) {
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case name == "PSI_CONFIG" && g.Config == "":
+			g.Config = value
+		case name == "PSI_URL" && g.URL == "":
+			g.URL = value
+		case name == "PSI_KEY" && g.Key == "":
+			g.Key = value
+		}
+	}
+}
+
+// env is what a command may touch.
+type env struct {
+	*globals
+	ctx      context.Context //nolint:containedctx // lives as long as the command
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+	now      func() time.Time
+}
+
+// config reads the configuration; every problem counts.
+func (e *env) config() (*config.Config, error) {
+	return config.Load(config.Options{File: e.Config, Env: e.environ})
+}
+
+// settings reads the configuration for commands that need little of it: they
+// must work in a shell that lacks the secrets.
+func (e *env) settings() (*config.Config, error) {
+	c, err := e.config()
+	var ps config.Problems
+	if errors.As(err, &ps) {
+		for _, p := range ps {
+			if p.Key == "--config" {
+				return nil, usage("%w", config.Problems{p})
+			}
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/phone"
+)
+
+type phoneCmd struct {
+	Number  []string `arg:"" help:"Number, however it is written."`
+	Country string   `placeholder:"AR" help:"Where a number without country code belongs; otherwise default_country."`
+}
+
+// Help implements kong's help.
+func (phoneCmd) Help() string {
+	return `Examples:
+  psi-router phone 011 15 5555-0001
+  psi-router phone "+52 1 55 1234 5678" --lang en`
+}
+
+// Run explains.
+func (c *phoneCmd) Run(e *env) error {
+	country := strings.ToUpper(c.Country)
+	if country == "" {
+		cfg, err := e.settings()
+		if err != nil {
+			return err
+		}
+		country = cfg.DefaultCountry
+	}
+	x := phone.Explain(strings.Join(c.Number, " "), country)
+	if e.JSON {
+		type rule struct {
+			Rule phone.Rule `json:"rule"`
+			Text string     `json:"text"`
+		}
+		rules := make([]rule, len(x.Rules))
+		for i, r := range x.Rules {
+			rules[i] = rule{r, r.Text(e.Lang)}
+		}
+		if err := e.printJSON(struct {
+			phone.Explanation
+			Rules []rule `json:"rules"`
+		}{x, rules}); err != nil {
+			return err
+		}
+	} else {
+		e.printf("%s\n", e.style(bold, or(x.E164, "–")))
+		for _, r := range x.Rules {
+			e.printf("  %s\n", r.Text(e.Lang))
+		}
+		if len(x.Rules) == 0 {
+			e.printf("  %s\n", e.say("Ya estaba en su forma canónica.", "It was in its canonical form already."))
+		}
+	}
+	if x.Key == "" {
+		return errSilent
+	}
+	return nil
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// say chooses the language.
+func (e *env) say(es, en string) string {
+	if e.Lang == "en" {
+		return en
+	}
+	return es
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// printJSON prints for programs.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+func (e *env) printf(format string, a ...any) { fmt.Fprintf(e.out, format, a...) }
+
+// color reports whether somebody watches, and does not mind.
+func (e *env) color() bool {
+	for _, pair := range e.environ {
+		if name, value, _ := strings.Cut(pair, "="); name == "NO_COLOR" && value != "" || name == "TERM" && value == "dumb" {
+			return false
+		}
+	}
+	return observe.Terminal(e.out)
+}
+
+// typed reports whether a person types at the other end.
+func (e *env) typed() bool {
+	f, ok := e.in.(*os.File)
+	return ok && observe.Terminal(f) && observe.Terminal(e.out)
+}
+
+// Styles for terminals.
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+func (e *env) style(code, s string) string {
+	if s == "" || !e.color() {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// table prints aligned columns; the last one is not padded.
+func (e *env) table(head []string, rows [][]string) {
+	width := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	line := func(row []string, code string) {
+		for i, cell := range row {
+			text := cell
+			if code != "" {
+				text = e.style(code, cell)
+			}
+			if i == len(row)-1 {
+				e.printf("%s\n", text)
+				return
+			}
+			e.printf("%s%s  ", text, strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)))
+		}
+	}
+	line(head, dim)
+	for _, row := range rows {
+		line(row, "")
+	}
+}
+
+// oneLine makes a text fit a line: control characters could do things to the
+// terminal that it is shown in.
+func oneLine(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2066 || r == 0x2067 || r == 0x2068:
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+func stamp(t *time.Time, loc *time.Location) string {
+	if t == nil || t.IsZero() {
+		return "–"
+	}
+	return t.In(loc).Format("2006-01-02 15:04:05")
+}
+
+// age is a duration as people say it.
+func age(d time.Duration) string {
+	switch d = d.Abs(); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d d", int(d.Hours()/24))
+	}
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

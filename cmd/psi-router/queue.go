@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+type queueCmd struct {
+	Stats  queueStats  `cmd:"" help:"What waits, runs and was given up."`
+	Pause  queuePause  `cmd:"" help:"Hand out nothing until it is resumed."`
+	Resume queueResume `cmd:"" help:"End a pause."`
+}
+
+// Help implements kong's help.
+func (queueCmd) Help() string {
+	return `Examples:
+  psi-router queue stats
+  psi-router queue pause send:wsp4
+  psi-router queue resume send:wsp4`
+}
+
+type (
+	queueStats struct{}
+	queuePause struct {
+		Name string `arg:"" help:"Name of the queue."`
+	}
+	queueResume struct {
+		Name string `arg:"" help:"Name of the queue."`
+	}
+)
+
+// Run prints one line for each queue.
+func (queueStats) Run(e *env) error {
+	return e.with(func(cl *client) error {
+		if e.JSON {
+			var raw json.RawMessage
+			if err := cl.get(e.ctx, "/queues", &raw); err != nil {
+				return err
+			}
+			return e.printJSON(raw)
+		}
+		var list queueList
+		if err := cl.get(e.ctx, "/queues", &list); err != nil {
+			return err
+		}
+		rows := make([][]string, len(list.Items))
+		for i, q := range list.Items {
+			rows[i] = q.row(cl.cfg.Location())
+		}
+		e.table([]string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, rows)
+		return nil
+	})
+}
+
+func (q queueRow) row(loc *time.Location) []string {
+	oldest, rate, state := "–", "–", "open"
+	if q.Depth > 0 {
+		oldest = age(time.Duration(q.OldestAge * float64(time.Second)))
+	}
+	if q.Rate != nil {
+		rate = strconv.FormatFloat(*q.Rate, 'g', -1, 64) + "/s"
+	}
+	if q.HeldUntil != nil {
+		state = "held until " + q.HeldUntil.In(loc).Format("15:04:05") + ": " + oneLine(q.HeldFor, textWidth)
+	}
+	if q.Paused {
+		state = "paused"
+	}
+	return []string{
+		q.Name, strconv.FormatInt(q.Depth-q.InFlight, 10), strconv.FormatInt(q.InFlight, 10),
+		strconv.FormatInt(q.Dead, 10), oldest, rate, state,
+	}
+}
+
+// Run pauses.
+func (c *queuePause) Run(e *env) error { return turn(e, c.Name, "pause") }
+
+// Run resumes.
+func (c *queueResume) Run(e *env) error { return turn(e, c.Name, "resume") }
+
+func turn(e *env, name, verb string) error {
+	return e.with(func(cl *client) error {
+		var q queueRow
+		err := cl.post(e.ctx, "/queues/"+url.PathEscape(name)+"/"+verb, nil, &q)
+		if notFound(err) {
+			return problem("there is no queue %q: `psi-router queue stats` lists them", name)
+		}
+		if err != nil {
+			return err
+		}
+		if e.JSON {
+			return e.printJSON(q)
+		}
+		e.printf("%s %sd\n", q.Name, verb)
+		return nil
+	})
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+type serveCmd struct {
+	Role string `enum:"all,webhook,worker" default:"all" help:"What this process does: all, webhook or worker."`
+}
+
+// Help implements kong's help.
+func (serveCmd) Help() string {
+	return `Without --config and without variables it starts with the sandbox: open the printed address and write "hola".
+
+Examples:
+  psi-router serve
+  psi-router serve --config psi.yaml
+  PSI_LISTEN=127.0.0.1:4000 psi-router serve`
+}
+
+// Run serves until it is told to stop.
+func (c *serveCmd) Run(e *env) error {
+	cfg, err := e.config()
+	if err != nil {
+		return problem("%w\nNothing was started. docs/configuration.md explains every key.", err)
+	}
+	if err := cfg.CheckRole(c.Role); err != nil {
+		return problem("%w", err)
+	}
+	log := observe.Log(e.err, cfg.LogLevel, cfg.LogFormat)
+	for _, note := range cfg.Notes {
+		log.Warn("configuration", "note", strings.TrimSuffix(note, "."))
+	}
+	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Log: log, Out: e.out})
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+type traceCmd struct {
+	Key string `arg:"" help:"Message id (ours or WhatsApp's), conversation, ticket, user id or phone."`
+}
+
+// Help implements kong's help.
+func (traceCmd) Help() string {
+	return `Examples:
+  psi-router trace 5491155550001
+  psi-router trace PSI-2026-000123
+  psi-router trace wamid.HBgN…  --json`
+}
+
+// Run prints everything in the order in which it happened.
+func (c *traceCmd) Run(e *env) error {
+	return e.with(func(cl *client) error {
+		path := "/trace/" + url.PathEscape(c.Key)
+		if e.JSON {
+			var raw json.RawMessage
+			if err := cl.get(e.ctx, path, &raw); err != nil {
+				return err
+			}
+			return e.printJSON(raw)
+		}
+		var t trace
+		if err := cl.get(e.ctx, path, &t); err != nil {
+			return err
+		}
+		loc := cl.cfg.Location()
+		for _, conv := range t.Conversations {
+			e.printf("%s\n", e.style(bold, summary(conv)))
+			e.printf("  contact %s, window until %s\n", who(conv.Contact), stamp(conv.WindowExpiresAt, loc))
+		}
+		for _, l := range timeline(t) {
+			e.printf("%s  %s\n", e.style(dim, stamp(&l.at, loc)), l.text)
+		}
+		return nil
+	})
+}
+
+// who names a contact.
+func who(c contact) string {
+	parts := []string{}
+	for _, s := range []string{c.Name, c.Phone, c.UserID} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return oneLine(strings.Join(parts, " · "), 120)
+}
+
+type moment struct {
+	at   time.Time
+	text string
+}
+
+const textWidth = 90
+
+// timeline is everything of a trace, oldest first.
+func timeline(t trace) []moment {
+	var all []moment
+	add := func(at *time.Time, format string, a ...any) {
+		m := moment{text: strings.TrimRight(fmt.Sprintf(format, a...), " ")}
+		if at != nil {
+			m.at = *at
+		}
+		all = append(all, m)
+	}
+	for _, m := range t.Messages {
+		at := m.at()
+		arrow := "→"
+		if m.Direction == "inbound" {
+			arrow = "←"
+		}
+		text := oneLine(m.Text, textWidth)
+		if text == "" {
+			text = "(" + m.Type + ")"
+		}
+		add(&at, "%s %-8s %-9s %-20s %s%s", arrow, m.Author, m.Status, m.Reason, text, failed(m))
+	}
+	for _, h := range t.Handoffs {
+		from := ""
+		if h.FromArea != "" {
+			from = h.FromArea + " → "
+		}
+		add(h.At, "! handoff  %s%s %s %s by %s %s", from, h.Area, h.Tag, h.Ticket, h.By, oneLine(h.Note, textWidth))
+	}
+	for _, a := range t.Audit {
+		add(a.At, "! %s by %s %s", a.Action, a.Actor, oneLine(a.Detail, textWidth))
+	}
+	for _, r := range t.Records {
+		add(r.ReceivedAt, "? %s  line %s %s  %s", r.Kind, r.Line, r.LineRef, r.Reason)
+	}
+	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
+	return all
+}
+
+func failed(m message) string {
+	if m.Error == nil {
+		return ""
+	}
+	if m.Error.Code == 0 {
+		return "  [" + oneLine(m.Error.Detail, textWidth) + "]"
+	}
+	return fmt.Sprintf("  [%d %s]", m.Error.Code, oneLine(m.Error.Detail, textWidth))
+}
