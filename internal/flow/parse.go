@@ -39,7 +39,7 @@ func Check(name string, src []byte) (*Flow, Problems) {
 }
 
 // largest bounds a flow file: far beyond what people write, far below what hurts.
-const largest = 1 << 20
+const largest = 256 << 10
 
 var (
 	yamlLine = regexp.MustCompile(`line (\d+):`)
@@ -50,7 +50,7 @@ var (
 
 func (r *reader) flow(src []byte) *Flow {
 	if len(src) > largest {
-		r.errorf("", "the file is larger than 1 MiB")
+		r.errorf("", "the file is larger than 256 KiB")
 		return nil
 	}
 	var doc, more yaml.Node

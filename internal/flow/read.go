@@ -17,7 +17,11 @@ type reader struct {
 	at       map[string]position // by path: menus.admin.options.0.title
 	broken   map[string]bool     // paths of which a part could not be read
 	problems Problems
+	opened   int // nodes, counting one again for each alias of it
 }
+
+// mostNodes bounds what a file with aliases of aliases can unfold to.
+const mostNodes = 100_000
 
 func newReader(file string) *reader {
 	return &reader{file: file, at: make(map[string]position), broken: make(map[string]bool)}
@@ -81,6 +85,12 @@ func (r *reader) where(path string) position {
 func (r *reader) open(path string, n *yaml.Node) *yaml.Node {
 	if _, noted := r.at[path]; !noted {
 		r.at[path] = position{n.Line, n.Column}
+	}
+	if r.opened++; r.opened == mostNodes {
+		r.errorf(path, "the flow unfolds to more than %d values; write it without aliases (*name)", mostNodes)
+	}
+	if r.opened >= mostNodes {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
 	for range 8 { // an alias of an alias of …: nobody writes that by hand
 		if n.Kind != yaml.AliasNode || n.Alias == nil {

@@ -96,6 +96,10 @@ func (c *chat) turn(line string) error {
 	}
 	switch line[0] {
 	case '@':
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line[1:]), "line "); ok {
+			c.player = c.player.next(name)
+			return nil
+		}
 		now, err := moveClock(c.now(), strings.TrimSpace(line[1:]))
 		if err != nil {
 			return c.complain(line, err)
@@ -141,9 +145,7 @@ func (c *chat) show(line string, t turn) error {
 		})
 	}
 	var b strings.Builder
-	if !c.Prompt {
-		b.WriteString(c.paint(cyan, "> "+line) + "\n")
-	}
+	b.WriteString(c.echo(line))
 	for _, r := range t.Replies {
 		b.WriteString("\n" + c.bold(indent(r.Plain())) + "\n")
 	}
@@ -160,8 +162,16 @@ func (c *chat) complain(line string, problem error) error {
 	if c.JSON {
 		return c.json(turnJSON{Input: line, Error: problem.Error(), Epoch: c.player.talk.Epoch})
 	}
-	_, err := io.WriteString(c.out, c.paint(red, "  ! "+problem.Error())+"\n\n")
+	_, err := io.WriteString(c.out, c.echo(line)+c.paint(red, "  ! "+problem.Error())+"\n\n")
 	return err
+}
+
+// echo repeats what came in where nobody sees it typed.
+func (c *chat) echo(line string) string {
+	if c.Prompt {
+		return ""
+	}
+	return c.paint(cyan, "> "+line) + "\n"
 }
 
 func (c *chat) json(v turnJSON) error {
@@ -201,4 +211,7 @@ func (c *chat) bold(s string) string {
 	return starred.ReplaceAllString(s, "\x1b[1m$1\x1b[0m")
 }
 
-func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
+// indent moves a text in, without leaving blanks on empty lines.
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.ReplaceAll(s, "\n", "\n  "), "\n  \n", "\n\n")
+}

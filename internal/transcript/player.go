@@ -25,6 +25,13 @@ func newPlayer(rules router.Rules, line string) *player {
 	return &player{rules: rules, talk: router.Fresh(line)}
 }
 
+// next is a new person on a line, before the same rules; tickets go on.
+func (p *player) next(line string) *player {
+	other := newPlayer(p.rules, strings.TrimSpace(line))
+	other.tickets = p.tickets
+	return other
+}
+
 // turn is what one step of a transcript came to.
 type turn struct {
 	was router.Conversation

@@ -143,10 +143,7 @@ func (s *script) took(t turn) {
 
 func (s *script) clock(rest string) {
 	if line, ok := strings.CutPrefix(rest, "line "); ok {
-		tickets := s.player.tickets
-		s.player = newPlayer(s.rules, strings.TrimSpace(line))
-		s.player.tickets = tickets
-		s.last = nil
+		s.player, s.last = s.player.next(line), nil
 		return
 	}
 	now, err := moveClock(s.now, rest)

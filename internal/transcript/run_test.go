@@ -1,9 +1,13 @@
 package transcript
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestShippedTranscripts plays every conversation that documents PSI's flow.
@@ -25,5 +29,80 @@ func TestShippedTranscripts(t *testing.T) {
 				t.Error("\n" + err.Error())
 			}
 		})
+	}
+}
+
+func TestWindowsLineEnds(t *testing.T) {
+	t.Parallel()
+	if err := Run("a.chat", []byte("> hola\r\n? first_contact\r\n< Con quién querés hablar\r\n\r\n"), psi(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFailuresSayWhatCameInstead: each wrong line is shown with its place, what
+// was wanted and what came.
+func TestFailuresSayWhatCameInstead(t *testing.T) {
+	t.Parallel()
+	rules := psi(t)
+	for _, tc := range []struct {
+		name, chat string
+		want       string
+	}{
+		{"another reason", "> hola\n? greeting", `a.chat:2: another reason
+  want  greeting
+  got   first_contact (New or restarted conversation: the menu was shown.)`},
+		{"another effect", "> hola\n> 1\n> 11\n! handoff area=ventas", `a.chat:4: this did not happen
+  want  handoff area=ventas
+  got   handoff area=admin tag=pagos
+        state handed_off`},
+		{"another answer", "> hola\n> gracias\n< Chau", `a.chat:3: the answer does not have this
+  want  Chau
+  got   ¡Gracias a vos! 💛 Si necesitás algo más, escribí *menú*.`},
+		{"order", "> hola\n> gracias\n< más\n< vos", `a.chat:4: the answer has this, but before what was found already
+  want  vos
+  got   ¡Gracias a vos! 💛 Si necesitás algo más, escribí *menú*.`},
+		{"silence", "> [late] hola\n< hola", `a.chat:2: there was no answer
+  want  hola
+  got   (silence, because of late)`},
+		{"no silence", "> hola\n> gracias\n<", `a.chat:3: there was an answer
+  want  (silence)
+  got   ¡Gracias a vos! 💛 Si necesitás algo más, escribí *menú*.`},
+		{"nothing yet", "< hola\n> hola", `a.chat:1: nothing has happened yet; write a line like "> hola" first`},
+		{"nothing at all", "# hola\n\n", `a.chat:1: nobody says anything; write a line like "> hola"`},
+		{"a line without a sign", "> hola\nhola", `a.chat:2: a line must begin with one of > < ? ! * @ #
+  got   hola`},
+		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, reconnect, reopen, reset, timeout`},
+		{"a hand-off to nobody", "> hola\n* handoff tag=x", `a.chat:2: the area is missing; write handoff area=admin`},
+		{"an unknown word", "> hola\n* handoff aera=x", `a.chat:2: unknown word "aera=x"; write handoff area=admin tag=pagos`},
+		{"a clock", "> hola\n@ mañana\n@ -1h\n@ +x", `a.chat:2: "mañana" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
+a.chat:3: "-1h" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
+a.chat:4: "+x" is no time to wait; write +25h or +90s`},
+		{"brackets", "> [image hola\n> []", `a.chat:1: "]" is missing; write \[ for a text that begins with a bracket
+a.chat:2: the brackets are empty; write a message type, for example [image]`},
+		{"a title that was not shown", "> hola\n> [tap: Ventas]", `a.chat:2: no row or button "Ventas" was shown; the last ones were: Administración, Alumnos, Inscripciones, Comunidad y vivos, Otra consulta`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := Run("a.chat", []byte(tc.chat), rules)
+			var failures Failures
+			if !errors.As(err, &failures) {
+				t.Fatalf("got %v", err)
+			}
+			if diff := cmp.Diff(err.Error(), tc.want); diff != "" {
+				t.Errorf("(-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNewPersonKeepsCounting: tickets are of the store and not of the person.
+func TestNewPersonKeepsCounting(t *testing.T) {
+	t.Parallel()
+	chat := "> 11\n< PSI-2026-000001\n@ line wsp4\n@ 2027-03-01 09:30\n> \\[hola]\n? first_contact\n> 12\n< PSI-2027-000002"
+	if err := Run("a.chat", []byte(chat), psi(t)); err != nil {
+		t.Error(err)
+	}
+	if err := Run("a.chat", []byte(strings.Replace(chat, "000002", "000001", 1)), psi(t)); err == nil {
+		t.Error("any number will do")
 	}
 }
