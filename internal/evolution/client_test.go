@@ -93,7 +93,7 @@ func TestVerdicts(t *testing.T) {
 		"too many":          {answer(429, ``), outbound.Throttle},
 		"broken":            {answer(500, `{}`), outbound.Uncertain},
 		"201 without an id": {answer(201, `{}`), outbound.Uncertain},
-		"redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 307) }, outbound.Auth},
+		"redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusTemporaryRedirect) }, outbound.Auth},
 		"hang":              {hang, outbound.Uncertain},
 	}
 	for name, test := range tests {

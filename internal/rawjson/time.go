@@ -27,7 +27,7 @@ var layouts = []string{
 func (v Value) Time() time.Time {
 	if v.IsObject() {
 		low, high := v.Get("low").Int(), v.Get("high").Int()
-		return unix(float64(high)*(1<<32) + float64(uint32(low))) //nolint:gosec // the low half is unsigned by definition
+		return unix(float64(high)*(1<<32) + float64(uint32(low)))
 	}
 	text := strings.TrimSpace(v.Text())
 	if text == "" {

@@ -130,7 +130,7 @@ func (c *Client) post(ctx context.Context, body []byte) (httpcall.Answer, *outbo
 func (c *Client) withToken(call func(token string) (httpcall.Answer, *outbound.Failure)) (httpcall.Answer, *outbound.Failure) {
 	first := c.current.Load()
 	for tried := int32(1); ; tried++ {
-		at := (first + tried - 1) % int32(len(c.tokens)) //nolint:gosec // a handful
+		at := (first + tried - 1) % int32(len(c.tokens))
 		answer, refused := call(c.tokens[at])
 		if refused == nil {
 			if at != first {

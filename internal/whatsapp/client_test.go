@@ -103,12 +103,17 @@ func TestVerdicts(t *testing.T) {
 		"200 without JSON":      {meta(200, `ok`), outbound.Uncertain, 0, 0},
 		"500 as a page":         {meta(500, `<html>5491100000001</html>`), outbound.Uncertain, 0, 0},
 		"502 empty":             {meta(502, ``), outbound.Uncertain, 0, 0},
-		"429 empty":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "7"); w.WriteHeader(429) }, outbound.Throttle, 0, 7 * time.Second},
+		"429 empty": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, outbound.Throttle, 0, 7 * time.Second},
 		"404 of another server": {meta(404, `not found`), outbound.Auth, 0, 0},
-		"redirect":              {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }, outbound.Auth, 0, 0},
-		"413":                   {meta(413, ``), outbound.Permanent, 0, 0},
-		"reset after accept":    {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); reset(w) }, outbound.Uncertain, 0, 0},
-		"hang":                  {hang, outbound.Uncertain, 0, 0},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, outbound.Auth, 0, 0},
+		"413":                {meta(413, ``), outbound.Permanent, 0, 0},
+		"reset after accept": {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); reset(w) }, outbound.Uncertain, 0, 0},
+		"hang":               {hang, outbound.Uncertain, 0, 0},
 		"cut off in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			io.WriteString(w, `{"mes`)
@@ -170,7 +175,7 @@ func TestTokens(t *testing.T) {
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		seen = append(seen, token)
 		if token == "old" {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			w.Write(fixture(t, "snd_error_190_http401.json"))
 			return
 		}

@@ -123,7 +123,7 @@ func failure(a httpcall.Answer) *outbound.Failure {
 	f := &outbound.Failure{Code: number, Wait: patience(a.Header)}
 	c, known := lookUp(number)
 	switch transient := e.Get("is_transient").Bool(); {
-	case known && !(transient && c.class == outbound.Permanent):
+	case known && (!transient || c.class != outbound.Permanent):
 		f.Class, f.Wait = c.class, max(c.wait, f.Wait)
 	case transient, a.Status >= http.StatusInternalServerError:
 		f.Class = outbound.Retry

@@ -47,8 +47,7 @@ func Append(dst []inbound.Arrival, v rawjson.Value) (arrivals []inbound.Arrival,
 
 // Detect names the shape of a value, "" for one that is not of this package.
 func Detect(v rawjson.Value) string {
-	var product, field, value, metadata, sender, kind bool
-	var list bool
+	var product, field, value, metadata, sender, kind, list bool
 	for key, member := range v.Members() {
 		switch key {
 		case "entry":
@@ -96,7 +95,7 @@ func appendEnvelope(dst []inbound.Arrival, v rawjson.Value) []inbound.Arrival {
 		d := decoder{shape: ShapeEnvelope, entry: entry, out: dst, from: len(dst)}
 		for change := range entry.Get("changes").Items() {
 			d.from = len(d.out)
-			d.lineRef, d.display, d.contacts = "", "", nil
+			d.lineRef, d.contacts = "", nil
 			d.change(change.Get("field").Text(), change.Get("value"), change)
 		}
 		if len(d.out) == len(dst) { // no changes: Meta's own samples misplace them
@@ -117,7 +116,6 @@ type decoder struct {
 	shape    string
 	entry    rawjson.Value
 	lineRef  string
-	display  string // our own number, digits
 	contacts rawjson.Value
 	out      []inbound.Arrival
 	from     int // where the arrivals of this change begin
@@ -256,7 +254,6 @@ func (d *decoder) metadata(value rawjson.Value) {
 		meta = value.Get("recipient") // messaging_handovers
 	}
 	d.lineRef = meta.Get("phone_number_id").Text()
-	d.display = digits(meta.Get("display_phone_number").Text())
 }
 
 // keep adds an arrival that is only kept: its id is a hash of what it is and
