@@ -60,6 +60,10 @@ func TestCredentials(t *testing.T) {
 		"path of nobody":               {request{path: "/webhook/nadie", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
 		"slash at the end":             {request{path: "/webhook/", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
 
+		"callback of an earlier router": {request{path: "/webhook/whatsapp", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
+		"earlier, with its line":        {request{path: "/webhook/whatsapp/wsp4", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
+		"earlier, Evolution":            {request{path: "/webhook/evolution/ventas/messages-upsert", body: flat, secret: evoSecret}, 200, "ventas linea-ventas "},
+
 		"secret":                    {request{body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
 		"bearer":                    {request{body: evolutionText("linea-ventas", "M"), bearer: evoSecret}, 200, "ventas linea-ventas "},
 		"secret, path":              {request{path: "/webhook/ventas", body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
@@ -154,6 +158,8 @@ func TestHandshake(t *testing.T) {
 		"/webhook/" + query + "other":                     "200 1158201444",
 		"/webhook/wsp4" + query + "sandbox":               "200 1158201444",
 		"/webhook/wsp4" + query + "other":                 "403 forbidden\n",
+		"/webhook/whatsapp" + query + "other":             "200 1158201444",
+		"/webhook/whatsapp/wsp4" + query + "sandbox":      "200 1158201444",
 		"/webhook/page" + query:                           "403 forbidden\n",
 		"/webhook/nadie" + query + "sandbox":              "403 forbidden\n",
 		"/webhook" + query + "Sandbox":                    "403 forbidden\n",

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -16,6 +18,30 @@ type caller struct {
 	signed bool  // by a Meta app
 	fixed  int   // the line of the path, -1 without
 	stray  bool  // the path names a line that the caller does not speak for
+}
+
+// speaksFor reports whether the caller's secret is good for the line of its
+// path, which is c.fixed; "" is no path.
+func (c *caller) speaksFor(line string) bool {
+	return line == "" || slices.Contains(c.lines, c.fixed)
+}
+
+// pathLine returns the line that a path names. The callbacks of earlier routers,
+// /webhook/whatsapp/wsp4 and /webhook/evolution/ventas, go on working.
+func (d *Door) pathLine(r *http.Request) string {
+	line := r.PathValue("line")
+	if (line == "whatsapp" || line == "evolution") && d.find(line) < 0 {
+		line, _, _ = strings.Cut(r.PathValue("event"), "/")
+	}
+	return line
+}
+
+// find returns the index of the line with an id, -1 for none.
+func (d *Door) find(id string) int {
+	if id == "" {
+		return -1
+	}
+	return slices.IndexFunc(d.lines, func(l Line) bool { return l.ID == id })
 }
 
 // place gives an arrival its line. A body that names a line is believed within

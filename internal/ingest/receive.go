@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -43,7 +42,7 @@ const retryAfter = "5" // seconds
 func (d *Door) handshake(w http.ResponseWriter, r *http.Request) {
 	start := d.now()
 	tokens := d.auth.tokens
-	if line := r.PathValue("line"); line != "" {
+	if line := d.pathLine(r); line != "" {
 		tokens = d.auth.perLine[line]
 	}
 	challenge, ok := "", false
@@ -70,8 +69,9 @@ func (d *Door) receive(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
-	c := caller{lines: d.auth.bySecret(r), fixed: d.find(r.PathValue("line"))}
-	if !d.speaks(&c, r) {
+	line := d.pathLine(r)
+	c := caller{lines: d.auth.bySecret(r), fixed: d.find(line)}
+	if !c.speaksFor(line) {
 		c.lines = nil
 	}
 	header := r.Header.Get(signatureHeader)
@@ -89,26 +89,13 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (ou
 	if header != "" {
 		if lines := d.auth.bySignature(header, body); lines != nil {
 			c.lines, c.signed = lines, true
-			c.stray = !d.speaks(&c, r)
+			c.stray = !c.speaksFor(line)
 		}
 	}
 	if c.lines == nil {
 		return d.refuse(w, r, now, "bad signature")
 	}
 	return d.accept(w, r, body, &c, now)
-}
-
-// find returns the index of the line that a path names, -1 for none.
-func (d *Door) find(id string) int {
-	if id == "" {
-		return -1
-	}
-	return slices.IndexFunc(d.lines, func(l Line) bool { return l.ID == id })
-}
-
-// speaks reports whether the caller's secret is good for the line of the path.
-func (d *Door) speaks(c *caller, r *http.Request) bool {
-	return r.PathValue("line") == "" || slices.Contains(c.lines, c.fixed)
 }
 
 // accept decodes an authentic body, queues what is in it and answers.
