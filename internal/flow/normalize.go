@@ -58,7 +58,7 @@ func Normalize(s string) string {
 // and pairs stay as they are.
 func squeeze(s string) string {
 	runes := []rune(s)
-	out := runes[:0:0]
+	out := make([]rune, 0, len(runes))
 	for i := 0; i < len(runes); {
 		end := i
 		for end < len(runes) && runes[end] == runes[i] {

@@ -41,7 +41,7 @@ func TestShippedFlow(t *testing.T) {
 		"11": "admin/pagos", "12": "admin/cuota", "13": "admin/facturas", "14": "admin/certificados", "15": "admin/otro",
 		"21": "alumnos/campus", "22": "alumnos/clases", "23": "alumnos/recursos", "24": "alumnos/certificados", "25": "alumnos/duda", "26": "alumnos/otro",
 		"31": "ventas/vigentes", "32": "ventas/inscripcion", "33": "ventas/pagos", "34": "ventas/modalidades", "35": "ventas/promos", "36": "ventas/asesora",
-		"41": "comunidad/acceso", "42": "comunidad/calendario", "43": "comunidad/transmision", "44": "comunidad/grabaciones", "45": "comunidad/recursos",
+		"41": "comunidad/acceso", "42": "comunidad/calendario", "43": "comunidad/transmision", "44": "comunidad/grabaciones", "45": "comunidad/recursos", //nolint:misspell // Spanish
 		"46": "comunidad/tecnico", "47": "comunidad/otro",
 	}
 	if diff := cmp.Diff(got, want); diff != "" {

@@ -48,6 +48,7 @@ func menuReply(m *flow.Menu, epoch int64, lead, button string) Reply {
 	if m.Style == flow.StyleList {
 		r.Button = button
 	}
+	r.Options = make([]Option, 0, len(m.Options))
 	for _, o := range m.Options {
 		r.Options = append(r.Options, Option{
 			ID:          replyID{menu: m.ID, code: o.Code, epoch: epoch}.String(),

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,9 @@ func situations(r Rules) []struct {
 		{"in a submenu, offered a person", with(func(c *Conversation) { c.Menu, c.Offered = "admin", true })},
 		{"in a submenu, three invalid inputs", with(func(c *Conversation) { c.Menu, c.Invalid = "admin", 3 })},
 		{"in a submenu, budget used up", with(func(c *Conversation) { c.Menu, c.Auto = "admin", full })},
-		{"in a submenu, budget used up and offered", with(func(c *Conversation) { c.Menu, c.Auto, c.Offered = "admin", append(full, monday.Unix()-1), true })},
+		{"in a submenu, budget used up and offered", with(func(c *Conversation) {
+			c.Menu, c.Auto, c.Offered = "admin", append(slices.Clone(full), monday.Unix()-1), true
+		})},
 		{"in a submenu, the window is over", with(func(c *Conversation) { c.Menu, c.LastInbound = "admin", monday.Add(-25*time.Hour) })},
 		{"in a menu that the flow no longer has", with(func(c *Conversation) { c.Menu = "gone" })},
 		{"handed off", with(team)},
