@@ -30,9 +30,9 @@ func (c *serveCmd) Run(e *env) error {
 	if err := cfg.CheckRole(c.Role); err != nil {
 		return problem("%w", err)
 	}
-	log := observe.Log(e.err, cfg.LogLevel, cfg.LogFormat)
+	logger := observe.Log(e.err, cfg.LogLevel, cfg.LogFormat)
 	for _, note := range cfg.Notes {
-		log.Warn("configuration", "note", strings.TrimSuffix(note, "."))
+		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Log: log, Out: e.out})
+	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Log: logger, Out: e.out})
 }

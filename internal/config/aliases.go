@@ -53,7 +53,7 @@ var oldNames = []oldName{
 	{name: "ANTILOOP_MINUTES", why: "repeats are recognised by message id; the flow's auto_per_hour bounds automatic messages"},
 	{name: "ANTILOOP_MINUTOS", why: "repeats are recognised by message id; the flow's auto_per_hour bounds automatic messages"},
 	{name: "TIMEOUT_24H_MINUTOS", why: "windows are computed from the last message"},
-	{name: "MAX_DERIVACIONES_POR_CONVERSACION", why: "a hand-off ends by a command or by handoff_timeout"},
+	{name: "MAX_DERIVACIONES_POR_CONVERSACION", why: "a hand-off ends by a command or by handoff_timeout"}, //nolint:misspell // Spanish
 	{name: "MAX_MENSAJES_AUTOMATICOS_CONSECUTIVOS", why: "the flow's policy auto_per_hour takes its place"},
 	{name: "API_RATE_LIMIT_PER_MINUTE", why: "only addresses with failed signatures are slowed down"},
 	{name: "ROUTER_PSI_URL", why: "there is one router"},

@@ -151,12 +151,12 @@ func (d *decoder) checkLines(c *Config, insecure bool) {
 // unique refuses two lines that are one number: answers would leave by the
 // wrong one.
 func (d *decoder) unique(owner map[string]string, l *Line, path string) {
-	ref, key := "", "phone_number_id"
+	var ref, key string
 	switch {
 	case l.Provider == "evolution" && l.Instance != "":
 		ref, key = strings.TrimRight(l.URL, "/")+" "+l.Instance, "instance"
 	case l.Provider != "evolution" && l.PhoneNumberID != "":
-		ref = l.PhoneNumberID
+		ref, key = l.PhoneNumberID, "phone_number_id"
 		if !digits.MatchString(ref) {
 			d.bad(path+".phone_number_id", "", "has more than digits in it", "copy the phone number id of the number from Meta's WhatsApp manager; it is not the phone number")
 		}

@@ -79,9 +79,17 @@ func (d *decoder) identity(c *Config, root *node) {
 			Token: NewSecret(DevToken), AppSecret: NewSecret(DevAppSecret), VerifyToken: NewSecret(DevVerifyToken),
 		}
 	}
-	if len(c.APIKeys) == 0 {
-		c.APIKeys = []APIKey{{Name: "sandbox", Key: NewSecret(DevAPIKey), Role: "admin"}}
+	for _, k := range c.APIKeys {
+		if k.Name == DevAPIKey {
+			return
+		}
 	}
+	key := APIKey{Name: DevAPIKey, Key: NewSecret(DevAPIKey), Role: "admin"}
+	if !c.Dev { // everybody knows it: it must not open what is real
+		key.Role, key.Lines = "agent", []string{DevLine}
+		c.Notes = append(c.Notes, "sandbox is on: everybody who reaches this router can write to its line "+DevLine+" and read it")
+	}
+	c.APIKeys = append(c.APIKeys, key)
 }
 
 // withoutEffect notes the keys that were set and do nothing in this version.

@@ -122,6 +122,25 @@ alerts: {url: , whatsapp: , template: }
 	}
 }
 
+// TestTheSandboxBesideRealLines: its public key opens its own line only.
+func TestTheSandboxBesideRealLines(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, good+"sandbox: true\napi_keys: [{name: crm, key: 0123456789abcdef, role: admin}]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"sandbox", "wsp4"}, c.LineIDs()); diff != "" || c.Dev {
+		t.Error(diff)
+	}
+	k := c.APIKeys[len(c.APIKeys)-1]
+	if len(c.APIKeys) != 2 || k.Name != "sandbox" || k.Role != "agent" || cmp.Diff([]string{"sandbox"}, k.Lines) != "" {
+		t.Errorf("keys %+v", c.APIKeys)
+	}
+	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "sandbox is on") {
+		t.Errorf("notes %q", c.Notes)
+	}
+}
+
 func TestEnvironmentOverTheFile(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, good+"  otra-linea: {phone_number_id: 2, token_file: /run/empty, app_secret: a, verify_token: v}\nendpoints: [{name: a, url: https://a.example, secret: s, format: n8n}]\n",

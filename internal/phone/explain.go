@@ -26,14 +26,14 @@ var sentences = map[Rule][2]string{
 		"This is no phone: it is a hidden id, a group, a user id, or has no digits. A number is never derived from it.",
 	},
 	RuleJID:     {"Se quitó el sufijo de WhatsApp (@…).", "WhatsApp's suffix (@…) was removed."},
-	RuleExit:    {"Se quitó el 00 de salida internacional.", "The international exit code 00 was removed."},
+	RuleExit:    {"Se quitó el 00 de salida internacional.", "The international exit code 00 was removed."}, //nolint:misspell // Spanish
 	RuleTrunk:   {"Se quitó el prefijo con el que se marca dentro del país (0, o 01/044/045).", "The prefix that is dialled at home (0, or 01/044/045) was removed."},
 	RuleLocal15: {"15 y ocho dígitos sin característica: es de Buenos Aires, 11.", "15 and eight digits without an area code: Buenos Aires, 11."},
 	RuleArea15:  {"Se quitó el 15 que va después de la característica.", "The 15 after the area code was removed."},
 	RuleMobile9: {"Se agregó el 9 de los celulares argentinos.", "Argentina's mobile 9 was added."},
 	RuleMexico1: {"Se quitó el 1 de los celulares mexicanos.", "Mexico's mobile 1 was dropped."},
 	RuleCountry: {"No traía código de país: se tomó el de default_country.", "It had no country code: that of default_country was taken."},
-	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."},
+	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."}, //nolint:misspell // Spanish
 }
 
 // Text tells people the rule, in "es" or "en".
