@@ -1,23 +1,18 @@
 package ingest_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
-	"github.com/psivisionhub/psi-router/internal/queue"
-	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 func envelope(ref string, messages ...string) string {
@@ -287,154 +282,6 @@ func TestFailuresOfTwoDays(t *testing.T) {
 	}
 }
 
-func TestQueueErrors(t *testing.T) {
-	t.Parallel()
-	for _, fail := range []error{queue.ErrFull, queue.ErrUnavailable, queue.ErrClosed, errors.New("disk full")} {
-		q := &memory{fail: fail}
-		w := httptest.NewRecorder()
-		ingest.New(options(q)).ServeHTTP(w, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t))
-		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-			t.Errorf("%v: got %d, Retry-After %q", fail, w.Code, w.Header().Get("Retry-After"))
-		}
-		if strings.Contains(w.Body.String(), "success") || strings.Contains(w.Body.String(), fail.Error()) {
-			t.Errorf("%v: answer %s", fail, w.Body)
-		}
-	}
-	// Not even an unreadable body is answered before it is stored.
-	q := &memory{fail: queue.ErrUnavailable}
-	if status, answer := post(t, ingest.New(options(q)), request{body: "hola", sign: appSecret}); status != http.StatusServiceUnavailable {
-		t.Errorf("not JSON, not stored: %d %s", status, answer)
-	}
-}
-
-// TestQueueThatHangs is answered 503 before Meta gives up.
-func TestQueueThatHangs(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		q := &memory{wait: func(ctx context.Context) { <-ctx.Done() }}
-		start := time.Now()
-		status, _ := post(t, ingest.New(options(q)), request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret})
-		if took := time.Since(start); status != http.StatusServiceUnavailable || took != 4*time.Second {
-			t.Errorf("got %d after %v", status, took)
-		}
-	})
-}
-
-// TestHangUp: a caller that goes away does not stop what was begun.
-func TestHangUp(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	q := &memory{wait: func(context.Context) { cancel() }}
-	r := request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t).WithContext(ctx)
-	w := httptest.NewRecorder()
-	ingest.New(options(q)).ServeHTTP(w, r)
-	if w.Code != http.StatusOK || len(q.jobs) != 1 {
-		t.Errorf("got %d, %d jobs", w.Code, len(q.jobs))
-	}
-}
-
-func TestSizes(t *testing.T) {
-	t.Parallel()
-	pad := func(body string, size int) string { return body + strings.Repeat(" ", size-len(body)) }
-	mine := envelope(lineRef, text("w", "1", hola))
-	tests := map[string]struct {
-		request
-		want int
-	}{
-		"signed, 4 MiB":  {request{body: pad(mine, 4<<20), sign: appSecret}, 200},
-		"signed, more":   {request{body: pad(mine, 4<<20+1), sign: appSecret}, 413},
-		"secret, 16 MiB": {request{body: pad(flat, 16<<20), secret: evoSecret}, 200},
-		"secret, more":   {request{body: pad(flat, 16<<20+1), secret: evoSecret}, 413},
-		"unsigned, more": {request{body: pad(flat, 16<<20+1)}, 401},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for _, announced := range []bool{true, false} {
-				q := &memory{}
-				r := test.build(t)
-				if !announced {
-					r.ContentLength = -1
-				}
-				w := httptest.NewRecorder()
-				ingest.New(options(q)).ServeHTTP(w, r)
-				if w.Code != test.want || (len(q.jobs) == 1) != (test.want == 200) {
-					t.Errorf("announced %v: got %d, %d jobs, want %d", announced, w.Code, len(q.jobs), test.want)
-				}
-			}
-		})
-	}
-	r := request{body: mine, sign: appSecret}.build(t)
-	r.ContentLength += 10 // cut off on the way
-	w := httptest.NewRecorder()
-	ingest.New(options(&memory{})).ServeHTTP(w, r)
-	if w.Code != http.StatusBadRequest {
-		t.Errorf("cut off: got %d", w.Code)
-	}
-}
-
-// TestLimiter: many refusals from one address are answered 429, and what is
-// authentic never is, also from there.
-func TestLimiter(t *testing.T) {
-	t.Parallel()
-	o := options(&memory{})
-	now := received
-	o.Now = func() time.Time { return now }
-	door := ingest.New(o)
-	refused := func(from string) int {
-		status, _ := post(t, door, request{body: flat, sign: "guess", from: from})
-		return status
-	}
-	for i := range 200 {
-		if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
-			t.Fatalf("refusal %d: got %d", i, got)
-		}
-	}
-	for from, want := range map[string]int{
-		"203.0.113.9":                http.StatusTooManyRequests,
-		"1.2.3.4, 203.0.113.9":       http.StatusTooManyRequests, // invented by the caller
-		"203.0.113.9, 10.1.2.3":      http.StatusTooManyRequests, // through a second proxy of ours
-		"203.0.113.10":               http.StatusUnauthorized,
-		"203.0.113.9, 198.51.100.77": http.StatusUnauthorized, // that one is no proxy of ours
-	} {
-		if got := refused(from); got != want {
-			t.Errorf("%s: got %d, want %d", from, got, want)
-		}
-	}
-	if status, _ := post(t, door, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret, from: "203.0.113.9"}); status != http.StatusOK {
-		t.Errorf("authentic from the same address: %d", status)
-	}
-	if status, _ := post(t, door, request{body: flat, from: "203.0.113.9"}); status != http.StatusTooManyRequests {
-		t.Errorf("without credentials: %d", status)
-	}
-	now = now.Add(5 * time.Second)
-	if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
-		t.Errorf("after a while: %d", got)
-	}
-	for range 300 { // one household
-		refused("2001:db8:1:2::5")
-	}
-	if got := refused("2001:db8:1:2:ffff::1"); got != http.StatusTooManyRequests {
-		t.Errorf("same /64: %d", got)
-	}
-}
-
-func TestForwardedOnlyFromTrustedProxies(t *testing.T) {
-	t.Parallel()
-	door := ingest.New(options(&memory{}))
-	last := 0
-	for i := range 201 {
-		r := request{body: flat, from: fmt.Sprintf("198.51.100.%d", i)}.build(t)
-		r.RemoteAddr = "192.0.2.1:1234"
-		w := httptest.NewRecorder()
-		door.ServeHTTP(w, r)
-		last = w.Code
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("got %d: the header of a stranger was believed", last)
-	}
-}
-
 // TestRawByteForByte: escapes, spaces and all.
 func TestRawByteForByte(t *testing.T) {
 	t.Parallel()
@@ -459,64 +306,4 @@ func TestRawByteForByte(t *testing.T) {
 	if diff := cmp.Diff(again, want); diff != "" {
 		t.Errorf("got(-) want(+):\n%s", diff)
 	}
-}
-
-func FuzzDoor(f *testing.F) {
-	f.Add([]byte(envelope(lineRef, text("w", "1", hola))), true, false)
-	f.Add([]byte(flat), false, true)
-	f.Add([]byte(`[{"json":`+flat+`}]`), false, false)
-	f.Add([]byte(`{`), true, true)
-	signature := whatsapp.NewSignature(appSecret)
-	f.Fuzz(func(t *testing.T, body []byte, signed, path bool) {
-		q := &memory{}
-		req := request{body: string(body), secret: evoSecret}
-		if path {
-			req.path = "/webhook/ventas"
-		}
-		r := req.build(t)
-		if signed { // on that path by an app that does not speak for it
-			r.Header.Set("X-Hub-Signature-256", signature.Sign(body))
-			r.Header.Del("X-Webhook-Secret")
-		}
-		w := httptest.NewRecorder()
-		ingest.New(options(q)).ServeHTTP(w, r)
-		if signed && len(q.jobs) == 0 {
-			t.Fatalf("signed and not stored: %d %s", w.Code, w.Body)
-		}
-		if w.Code == http.StatusOK && len(q.jobs) == 0 || w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
-			t.Fatalf("%d %s, %d jobs", w.Code, w.Body, len(q.jobs))
-		}
-		for _, a := range q.arrivals(t) {
-			if a.ID == "" || !a.ReceivedAt.Equal(received) || len(a.Raw) == 0 {
-				t.Fatalf("got %+v", a)
-			}
-			if a.Line == "" && a.Quarantine == "" && (a.Kind == inbound.Message || a.Kind == inbound.Status) {
-				t.Fatalf("no line and not kept aside: %+v", a)
-			}
-		}
-	})
-}
-
-func BenchmarkDoor(b *testing.B) {
-	body := envelope(lineRef, text("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBRUE1OTdDODZDQzYxN0FFNUIxAA==", "5491100000001", "Hola, quiero información 👋"))
-	signature := whatsapp.Sign(appSecret, []byte(body))
-	door := ingest.New(options(sink{}))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body))
-		r.Header.Set("X-Hub-Signature-256", signature)
-		w := httptest.NewRecorder()
-		door.ServeHTTP(w, r)
-		if w.Code != http.StatusOK {
-			b.Fatal(w.Code)
-		}
-	}
-}
-
-// sink is the queue of benchmarks.
-type sink struct{}
-
-func (sink) Enqueue(_ context.Context, jobs []queue.Job) ([]bool, error) {
-	return make([]bool, len(jobs)), nil
 }
