@@ -86,7 +86,7 @@ func (s *Server) graphMessages(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, problem)
 		return
 	}
-	content, problem := s.validate(req)
+	content, problem := s.validate(&req)
 	if problem != nil {
 		s.refuse(w, problem)
 		return
@@ -161,17 +161,35 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 		cut(w)
 		return
 	}
-	contact := map[string]string{"input": req.To, "wa_id": person.Phone}
+	answer := sendAnswer{
+		Product:  "whatsapp",
+		Contacts: []answerContact{{Input: req.To, WaID: person.Phone}},
+		Messages: []answerMessage{{ID: id}},
+	}
 	if to.phone == "" {
-		contact = map[string]string{"input": req.Recipient, "user_id": req.Recipient}
+		answer.Contacts[0] = answerContact{Input: req.Recipient, UserID: req.Recipient}
 	}
-	message := map[string]string{"id": id}
 	if req.Type == "template" {
-		message["message_status"] = "accepted"
+		answer.Messages[0].Status = "accepted"
 	}
-	writeJSON(w, http.StatusOK, map[string]any{
-		"messaging_product": "whatsapp", "contacts": []any{contact}, "messages": []any{message},
-	})
+	writeJSON(w, http.StatusOK, answer)
+}
+
+type sendAnswer struct {
+	Product  string          `json:"messaging_product"`
+	Contacts []answerContact `json:"contacts"`
+	Messages []answerMessage `json:"messages"`
+}
+
+type answerContact struct {
+	Input  string `json:"input"`
+	WaID   string `json:"wa_id,omitempty"`
+	UserID string `json:"user_id,omitempty"`
+}
+
+type answerMessage struct {
+	ID     string `json:"id"`
+	Status string `json:"message_status,omitempty"`
 }
 
 // faultFor says what this send meets: the fault of the number, of its own text,

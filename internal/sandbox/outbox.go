@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 const (
@@ -33,7 +35,7 @@ type parcel struct {
 	lane    string
 	contact *wireContact
 	message json.RawMessage // one of message
-	status  json.RawMessage // and status
+	status  *wireStatus     // and status
 	id      string          // of the message that it is about
 	tick    string          // that the status reports
 	tries   int
@@ -228,7 +230,7 @@ func postSigned(ctx context.Context, client *http.Client, url, secret string, he
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "facebookexternalua")
 	if secret != "" {
-		req.Header.Set("X-Hub-Signature-256", sign(secret, body))
+		req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(secret, body))
 	}
 	for name, values := range header {
 		req.Header[name] = values

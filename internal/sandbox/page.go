@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strings"
@@ -73,9 +74,10 @@ func (p *page) sample(name string) (Upload, error) {
 }
 
 func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
+	api, key := s.apiForPage()
 	config := map[string]any{
-		"api": s.opt.APIBase, "key": s.opt.APIKey, "business": s.opt.BusinessName, "number": s.opt.DisplayNumber,
-		"reasons": s.opt.Reasons, "faults": faults, "webhook": s.opt.WebhookURL(),
+		"api": api, "key": key, "business": s.opt.BusinessName, "number": s.opt.DisplayNumber,
+		"faults": faults,
 	}
 	if s.opt.NoFaults {
 		config["faults"] = []fault{}
@@ -92,18 +94,39 @@ func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "+
-		"img-src 'self' data: blob: https: http:; media-src 'self' https: http:; connect-src 'self'"+s.apiOrigin()+"; "+
+		"img-src 'self' data: blob: https: http:; media-src 'self' https: http:; connect-src 'self'; "+
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 	_, _ = w.Write(b.Bytes())
 }
 
-// apiOrigin is the other origin that the page may ask, if the API is not ours.
-func (s *Server) apiOrigin() string {
-	u, err := url.Parse(s.opt.APIBase)
-	if err != nil || u.Host == "" {
-		return ""
+// apiForPage is where the page asks: an API elsewhere is asked through us, since
+// a browser would not let the page.
+func (s *Server) apiForPage() (base, key string) {
+	if s.elsewhere() != nil {
+		return "/sandbox/api", ""
 	}
-	return " " + u.Scheme + "://" + u.Host
+	return s.opt.APIBase, s.opt.APIKey
+}
+
+func (s *Server) elsewhere() *url.URL {
+	if u, err := url.Parse(s.opt.APIBase); err == nil && u.Host != "" {
+		return u
+	}
+	return nil
+}
+
+// passToAPI hands the page's questions to an API elsewhere, with our key.
+func (s *Server) passToAPI(to *url.URL) http.Handler {
+	return http.StripPrefix("/sandbox/api", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Header.Set("Authorization", "Bearer "+s.opt.APIKey)
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			s.log.Debug("router's API not reached", "err", err)
+			writeJSON(w, http.StatusBadGateway, map[string]string{"title": "El router no contesta."})
+		},
+	})
 }
 
 func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {

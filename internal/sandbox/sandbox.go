@@ -41,12 +41,11 @@ type Options struct {
 	// URLs of media; nil or "" takes the host of the request that asks.
 	BaseURL func() string
 
-	// APIBase is the root of the router's API for the page, such as /api/v1 or
-	// a whole URL; "" means that there is none to ask, and the page says so.
+	// APIBase is the root of the router's API for the page: /api/v1 beside this
+	// handler, or a whole URL, which is asked through us; "" means that there
+	// is none, and the page says so.
 	APIBase string
 	APIKey  string
-	// Reasons gives the sentence of each reason code, for people.
-	Reasons map[string]string
 
 	// Cast are the people whose phones exist from the start; nil takes four.
 	Cast []Person
@@ -193,6 +192,9 @@ func (s *Server) routes() http.Handler {
 	faces.HandleFunc("GET /sandbox/webhooks", s.listWebhooks)
 	faces.HandleFunc("GET /sandbox/sent", s.listSent)
 	faces.HandleFunc("POST /sandbox/handshake", s.tryHandshake)
+	if to := s.elsewhere(); to != nil {
+		faces.Handle("/sandbox/api/", s.passToAPI(to))
+	}
 
 	// Pages of other origins may not press our buttons; programs with a bearer
 	// token may come from anywhere.

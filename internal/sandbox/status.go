@@ -30,39 +30,42 @@ func (s *Server) delay(status string) time.Duration {
 	return time.Duration(float64(wait) * s.opt.Pace)
 }
 
-// promise plans the statuses of an accepted message. It is read when a person
-// looks at the phone; nobody looks at a guest's, so it reads by itself.
+// promise reports the fate of an accepted message, later. It is read when a
+// person looks at the phone; nobody looks at a guest's, so it reads by itself.
 func (s *Server) promise(id string, req sendRequest, person Person, number int64, broken *fault) {
 	if s.opt.NoStatuses {
 		return
 	}
-	now := s.opt.Now()
-	start := time.Now()
-	plan := func(status string, wait time.Duration, problem *wireError) *parcel {
-		return s.statusParcel(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), problem)
+	s.post(s.plan(id, req, person, number, s.readsItself(person), broken)...)
+}
+
+// plan lists the statuses of the number-th message.
+func (s *Server) plan(id string, req sendRequest, person Person, number int64, reads bool, broken *fault) []*parcel {
+	now, start := s.opt.Now(), time.Now()
+	at := func(status string, wait time.Duration) *parcel {
+		return s.statusParcel(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), nil)
 	}
-	list := []*parcel{plan(statusSent, s.delay(statusSent), nil)}
+	sent := at(statusSent, s.delay(statusSent))
+	if broken != nil && broken.status != nil {
+		wait := s.delay(statusFailed)
+		return []*parcel{sent, s.statusParcel(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), broken.status)}
+	}
+	if req.Type == "reaction" { // only ever sent
+		return []*parcel{sent}
+	}
+	delivered := at(statusDelivered, s.delay(statusDelivered))
+	delivered.repeat = number%repeatEvery == 0
 	switch {
-	case broken != nil && broken.status != nil:
-		list = append(list, plan(statusFailed, s.delay(statusFailed), broken.status))
-	case req.Type == "reaction": // only ever sent
+	case !reads:
+		return []*parcel{sent, delivered}
+	case number%skipEvery == 0:
+		return []*parcel{sent, at(statusRead, s.delay(statusDelivered))}
+	case number%swapEvery == 0:
+		delivered.due = start.Add(s.delay(statusRead))
+		return []*parcel{sent, at(statusRead, s.delay(statusDelivered)), delivered}
 	default:
-		delivered := plan(statusDelivered, s.delay(statusDelivered), nil)
-		delivered.repeat = number%repeatEvery == 0
-		reads := s.readsItself(person)
-		switch {
-		case reads && number%skipEvery == 0:
-			list = append(list, plan(statusRead, s.delay(statusDelivered), nil))
-		case reads && number%swapEvery == 0:
-			delivered.due = start.Add(s.delay(statusRead))
-			list = append(list, plan(statusRead, s.delay(statusDelivered), nil), delivered)
-		case reads:
-			list = append(list, delivered, plan(statusRead, s.delay(statusRead), nil))
-		default:
-			list = append(list, delivered)
-		}
+		return []*parcel{sent, delivered, at(statusRead, s.delay(statusRead))}
 	}
-	s.post(list...)
 }
 
 func (s *Server) readsItself(person Person) bool {
@@ -73,7 +76,7 @@ func (s *Server) readsItself(person Person) bool {
 }
 
 func (s *Server) statusParcel(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *parcel {
-	w := wireStatus{
+	w := &wireStatus{
 		ID: id, Status: status, Timestamp: seconds(at), RecipientID: person.Phone, RecipientUserID: person.UserID, Opaque: opaque,
 	}
 	p := &parcel{due: due, id: id, tick: status}
@@ -90,7 +93,7 @@ func (s *Server) statusParcel(id, opaque, status string, person Person, at, due 
 	if status != statusDelivered && status != statusRead && p.contact != nil {
 		p.contact.Profile.Username = "" // only these two carry it
 	}
-	p.status = plain(w)
+	p.status = w
 	return p
 }
 

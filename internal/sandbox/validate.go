@@ -36,16 +36,11 @@ const (
 )
 
 // validate refuses what Meta would refuse.
-func (s *Server) validate(req sendRequest) (content, *graphError) {
+func (s *Server) validate(req *sendRequest) (content, *graphError) {
 	if long(req.Opaque, maxOpaque) {
 		return content{}, errParam(fmt.Sprintf("Param biz_opaque_callback_data must be at most %d characters long.", maxOpaque))
 	}
-	bodies := map[string]json.RawMessage{
-		"text": req.Text, "image": req.Image, "audio": req.Audio, "video": req.Video, "document": req.Document,
-		"sticker": req.Sticker, "location": req.Location, "contacts": req.Contacts, "interactive": req.Interactive,
-		"template": req.Template, "reaction": req.Reaction,
-	}
-	body, known := bodies[req.Type]
+	body, known := req.body()
 	switch {
 	case !known:
 		return content{}, errParam("Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - got \"" + req.Type + "\".")
@@ -84,6 +79,36 @@ func (s *Server) validate(req sendRequest) (content, *graphError) {
 		}
 	}
 	return c, problem
+}
+
+// body is the object under the type's name; known is false for a type that the
+// API does not have.
+func (req *sendRequest) body() (body json.RawMessage, known bool) {
+	switch req.Type {
+	case "text":
+		return req.Text, true
+	case "interactive":
+		return req.Interactive, true
+	case "template":
+		return req.Template, true
+	case "reaction":
+		return req.Reaction, true
+	case "image":
+		return req.Image, true
+	case "audio":
+		return req.Audio, true
+	case "video":
+		return req.Video, true
+	case "document":
+		return req.Document, true
+	case "sticker":
+		return req.Sticker, true
+	case "location":
+		return req.Location, true
+	case "contacts":
+		return req.Contacts, true
+	}
+	return nil, false
 }
 
 func validText(body json.RawMessage) (string, *graphError) {

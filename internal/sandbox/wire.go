@@ -3,9 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -99,7 +97,7 @@ func (s *Server) envelope(some []*parcel) []byte {
 		Metadata metadata          `json:"metadata"`
 		Contacts []*wireContact    `json:"contacts,omitempty"`
 		Messages []json.RawMessage `json:"messages,omitempty"`
-		Statuses []json.RawMessage `json:"statuses,omitempty"`
+		Statuses []*wireStatus     `json:"statuses,omitempty"`
 	}
 	type change struct {
 		Value value  `json:"value"`
@@ -173,13 +171,6 @@ func asMeta(in []byte) []byte {
 func appendEscape(out []byte, r rune) []byte {
 	const digits = "0123456789abcdef"
 	return append(out, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
-}
-
-// sign returns the value of X-Hub-Signature-256.
-func sign(secret string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
 // wamid makes a message id as WhatsApp's look: base64 over the person's digits,

@@ -34,18 +34,17 @@ async function act(input) {
 // ---- people
 
 function drawPeople() {
-  const items = [...phones.values()].map((p) => h("li", null, h("button", {
-    type: "button", class: "person", "aria-pressed": String(p.id === current), title: p.note || (p.last ? summary(p.last) : null), onclick: () => choose(p.id), "data-id": p.id,
-  }, h("span", { class: "face f" + hue(p.id), "aria-hidden": "true" }, initials(p.name)), h("span", { class: "name" }, p.name, h("small", null, p.phone ? "+" + p.phone : "sin número")),
+  const items = [...phones.values()].map((p, i) => h("li", null, h("button", {
+    type: "button", class: "who-pick", "aria-pressed": String(p.id === current), title: p.note || (p.last ? summary(p.last) : null), onclick: () => choose(p.id), "data-id": p.id,
+  }, h("span", { class: "face f" + (i % 5), "aria-hidden": "true" }, initials(p.name)), h("span", { class: "name" }, p.name, h("small", null, p.name === "+" + p.phone ? "sin nombre" : p.phone ? "+" + p.phone : "sin número")),
   p.unread && p.id !== current ? h("b", { class: "badge", "aria-label": p.unread + " sin leer" }, String(p.unread)) : null)));
-  items.push(h("li", null, h("button", { type: "button", class: "person add", onclick: () => $("newPhone").showModal(), "aria-label": "Otro teléfono" }, icon("plus"), h("span", { class: "name" }, "Otro"))));
+  items.push(h("li", null, h("button", { type: "button", class: "who-pick add", onclick: () => $("newPhone").showModal(), "aria-label": "Otro teléfono" }, icon("plus"), h("span", { class: "name" }, "Otro"))));
   const focused = document.activeElement?.dataset?.id;
   $("people").replaceChildren(...items);
   if (focused) $("people").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
 const initials = (name) => (/^\+?\d|\./.test(name) ? "#" : name.split(/\s+/).slice(0, 2).map((w) => w[0]).join("").toUpperCase());
-const hue = (id) => [...id].reduce((n, c) => n + c.charCodeAt(0), 0) % 5;
 
 async function choose(id) {
   current = id;
@@ -140,13 +139,22 @@ function fit() {
   $("send").setAttribute("aria-label", empty ? "Mandar nota de voz de ejemplo" : "Enviar");
 }
 text.addEventListener("input", fit);
+// Enter sends, Shift+Enter breaks the line. Keyboards of phones may not tell
+// their Enter as a key, but as the line break that it would make.
+let shift = false;
 text.addEventListener("keydown", (e) => {
-  if (e.key === "Enter" && !e.shiftKey && !e.isComposing) {
-    e.preventDefault();
-    if (text.value.trim()) $("composer").requestSubmit();
-  }
+  shift = e.shiftKey;
   if (e.key === "Escape") chat.quote(null);
+  if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
+  e.preventDefault();
+  submit();
 });
+text.addEventListener("beforeinput", (e) => {
+  if (e.inputType !== "insertLineBreak" || shift || e.isComposing) return;
+  e.preventDefault();
+  submit();
+});
+const submit = () => text.value.trim() && $("composer").requestSubmit();
 $("composer").addEventListener("submit", async (e) => {
   e.preventDefault();
   const value = text.value.trim();

@@ -14,7 +14,15 @@ export class Chat {
     this.quoting = null;
     this.used = new Set(); // lists and buttons already answered
     this.log = $("log");
-    this.log.addEventListener("scroll", () => ($("down").hidden = this.atEnd()));
+    // The log stays at its end, also while pictures load, until the person
+    // scrolls up.
+    this.stick = true;
+    for (const e of ["wheel", "touchmove", "keydown"]) this.log.addEventListener(e, () => (this.byHand = true), { passive: true });
+    this.log.addEventListener("scroll", () => {
+      if (this.byHand) this.stick = this.atEnd();
+      $("down").hidden = this.stick || this.atEnd();
+    });
+    this.log.addEventListener("load", () => this.stick && this.toEnd(), true);
     $("down").addEventListener("click", () => this.toEnd(true));
     $("quoteOff").addEventListener("click", () => this.quote(null));
     $("sheetClose").addEventListener("click", () => this.closeSheet());
@@ -27,6 +35,9 @@ export class Chat {
   }
 
   toEnd(smooth) {
+    this.stick = true;
+    this.byHand = false;
+    $("down").hidden = true;
     this.log.scrollTo({ top: this.log.scrollHeight, behavior: smooth && !matchMedia("(prefers-reduced-motion: reduce)").matches ? "smooth" : "instant" });
   }
 
@@ -55,7 +66,6 @@ export class Chat {
   /** put adds a message, or draws it again. */
   put(m, quiet) {
     const known = this.nodes.get(m.id);
-    const end = this.atEnd();
     this.messages.set(m.id, m);
     if (m.from === "person" && m.quoted && (m.type === "interactive" || m.type === "button")) this.used.add(m.quoted);
     const node = m.type === "system" ? this.system(m) : this.bubble(m);
@@ -75,7 +85,7 @@ export class Chat {
     if (known?.classList.contains("first")) node.classList.add("first");
     this.nodes.set(m.id, node);
     if (this.typingNode && !known) this.log.append(this.typingNode);
-    if (!quiet && (end || m.from === "person")) this.toEnd(true);
+    if (!quiet && (this.stick || (!known && m.from === "person"))) this.toEnd(true);
     if (m.quoted && this.used.has(m.quoted)) this.nodes.get(m.quoted)?.classList.add("answered");
   }
 
@@ -101,10 +111,9 @@ export class Chat {
     $("presence").textContent = on ? "escribiendo…" : "en línea";
     $("presence").classList.toggle("typing", on);
     if (!on) return;
-    const end = this.atEnd();
     this.typingNode = h("div", { class: "b business first dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
     this.log.append(this.typingNode);
-    if (end) this.toEnd(true);
+    if (this.stick) this.toEnd(true);
     this.typingTimer = setTimeout(() => this.typing(0), Math.min(left, 25000));
   }
 
@@ -137,6 +146,7 @@ export class Chat {
     const foot = this.foot(m);
     if (foot) box.append(foot), box.classList.add("with-foot");
     if (this.used.has(m.id)) box.classList.add("answered");
+    box.addEventListener("click", (e) => e.target.closest("a, button") || box.classList.toggle("tapped")); // without a mouse
     box.addEventListener("mouseenter", () => this.hover(m.id, true));
     box.addEventListener("mouseleave", () => this.hover(m.id, false));
     return box;

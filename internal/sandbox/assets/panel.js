@@ -30,7 +30,7 @@ export class Panel {
     this.conversation = null;
     this.pages = [];
     this.key = "";
-    this.expanded = new Set();
+    this.drawn = "";
     $("why").replaceChildren();
     this.drawStatus();
     this.refresh(0);
@@ -47,19 +47,22 @@ export class Panel {
     if (document.hidden || this.loading) return void (this.again = true);
     this.loading = true;
     const person = this.phone();
+    if (!person.id) return void (this.loading = false);
     try {
       const who = person.phone ? "phone=" + encodeURIComponent(person.phone) : "user_id=" + encodeURIComponent(person.user_id);
       const found = await this.ask("/conversations?limit=1&" + who);
       const conversation = found.items?.[0] || null;
+      await this.sentences();
       const messages = conversation ? await this.messages(conversation.id) : [];
       if (person !== this.phone() && person.id !== this.phone().id) return;
       this.conversation = conversation;
       this.drawStatus();
-      this.drawWhy(messages);
+      if (conversation) this.drawWhy(messages);
       this.failed = 0;
     } catch (e) {
       this.failed = (this.failed || 0) + 1;
       this.drawStatus(e);
+      if (this.failed < 4) this.refresh(1000 * this.failed);
     } finally {
       this.loading = false;
       if (this.again) {
@@ -92,13 +95,21 @@ export class Panel {
     const c = this.conversation;
     const person = this.phone();
     const name = h("p", { class: "eyebrow" }, person.name, person.phone ? " · +" + person.phone : " · " + person.user_id);
+    const key = JSON.stringify([person.id, c?.state, c?.area, c?.tag, c?.ticket, c?.menu, left(c?.window_expires_at), error?.message]);
+    if (key === this.drawn) return; // whoever stands on a button stays there
+    this.drawn = key;
     if (error) {
       $("status").replaceChildren(name, h("p", { class: "empty bad" }, error.status === 401 || error.status === 403 ? "La API no acepta esta clave." : "El router no contesta. Sigo probando."));
-      if (this.failed < 8) this.refresh(1000 * this.failed);
       return;
     }
     if (!c) {
-      $("status").replaceChildren(name, h("h2", null, "Todavía no escribió"), h("p", { class: "empty" }, "Mandá un mensaje desde el teléfono y acá vas a ver qué decide el router, y por qué."));
+      $("status").replaceChildren(name, h("div", { class: "state s-closed" }, h("h2", null, h("i", { "aria-hidden": "true" }), "Todavía no escribió"), h("p", null, "Acá se ve, en vivo, qué decide el router y por qué.")));
+      this.key = "";
+      $("why").replaceChildren(...[
+        ["Escribí «hola» en el teléfono", "El router contesta con el menú."],
+        ["Elegí una opción de la lista", "O mandá su número: 1, y después 11. Pasás con una persona y te toca un ticket."],
+        ["Cerrá la conversación acá arriba y escribí otra vez", "Vuelve el menú: así se prueba de nuevo."],
+      ].map(([what, then]) => h("li", { class: "step" }, h("b", null, what), h("span", null, then))));
       return;
     }
     const [title, note] = states[c.state] || [c.state, ""];
@@ -122,17 +133,24 @@ export class Panel {
   async command(name, done) {
     const focus = document.activeElement?.id;
     try {
-      await this.ask(`/conversations/${encodeURIComponent(this.conversation.id)}/${name}`, { method: "POST", headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() || String(Math.random()).slice(2) }, body: "{}" });
+      await this.ask(`/conversations/${encodeURIComponent(this.conversation.id)}/${name}`, { method: "POST", headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() || String(Math.random()).slice(2) }, body: JSON.stringify({ reason: "teléfono de prueba" }) });
       toast(done);
     } catch (e) {
       toast("No se pudo: " + e.message);
     }
     await this.load();
-    if (focus) $(focus)?.focus();
+    if (focus) ($(focus)?.disabled ? $("text") : $(focus))?.focus();
+  }
+
+  // The sentences come from the API too: nothing here knows the list.
+  async sentences() {
+    if (this.reasons) return;
+    const list = await this.ask("/reasons").catch(() => ({ items: [] }));
+    this.reasons = new Map(list.items?.map((r) => [r.reason, r.es]));
   }
 
   reason(code) {
-    return this.config.reasons?.[code] || code;
+    return this.reasons?.get(code) || code;
   }
 
   drawWhy(messages) {
@@ -143,7 +161,7 @@ export class Panel {
     const pane = list.parentElement;
     const end = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 80;
     const seen = new Set([...list.children].map((n) => n.dataset.id));
-    const first = seen.size === 0;
+    const first = seen.size === 0 || seen.has(undefined);
     const steps = [];
     for (const m of messages) {
       if (m.direction === "inbound") steps.push({ in: m, out: [] });
@@ -155,6 +173,7 @@ export class Panel {
       if (!first && !seen.has(node.dataset.id)) node.classList.add("new");
       return node;
     }));
+    if (!first && messages.at(-1)?.direction === "inbound") $("spoken").textContent = this.reason(messages.at(-1).reason);
     if (end || first) pane.scrollTo({ top: pane.scrollHeight });
   }
 
@@ -180,7 +199,7 @@ export class Panel {
     const bad = o.status === "failed" || o.status === "uncertain";
     return h("div", { class: "reply" + (bad ? " bad" : ""), "data-status": o.status },
       ticks(o.status),
-      h("span", { class: "said" }, o.text || o.type),
+      h("span", { class: "said" }, (o.text || o.type).replace(/[*_~`]/g, "")),
       bad && h("small", null, [why, o.error?.code && "código " + o.error.code, o.error?.detail].filter(Boolean).join(" · ")));
   }
 

@@ -1,0 +1,136 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
+)
+
+// browser opens a headless Chromium with a profile of its own, and fails the
+// test for whatever the page complains about.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		t.Fatal("no Chromium or Chrome found: the page's test needs one (apt-get install chromium)")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.WindowSize(1280, 860), chromedp.Flag("lang", "es-AR"),
+	)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as this context
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })
+	watch, stop := context.WithCancel(ctx)
+	complaints := chromedp.Console(watch)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for m, err := range complaints {
+			if err != nil {
+				return
+			}
+			if text := fmt.Sprint(m); strings.Contains(strings.ToLower(text), "error") || strings.Contains(text, "Refused") {
+				t.Errorf("the page complains: %s", text)
+			}
+		}
+	}()
+	t.Cleanup(func() { stop(); <-watched })
+	ctx, cancel = context.WithTimeout(ctx, 40*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) { //nolint:revive // a test helper names t first
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func see(selector string) chromedp.Action[chromedp.Void] {
+	return chromedp.WaitVisible(chromedp.CSS(selector))
+}
+
+func TestPage(t *testing.T) {
+	b := newBrain(t, Options{Pace: 0.2})
+	ctx := browser(t)
+	do(t, ctx, chromedp.Navigate(b.url+"/sandbox"), see(".note .hint"))
+
+	// A person types, sees the ticks turn blue, and gets a list.
+	do(t, ctx,
+		chromedp.SendKeys(chromedp.CSS("#text"), "hola"+kb.Enter),
+		see(`.b.person .t-read`),
+		see(`.b.business .foot button`),
+	)
+	first := b.next()
+	if got := first.message["text"]; !cmp.Equal(got, map[string]any{"body": "hola"}) {
+		t.Errorf("the webhook got %v", first.message)
+	}
+	// The list opens by keyboard, and the focused row is tapped by keyboard.
+	do(t, ctx,
+		chromedp.Focus(chromedp.CSS(".b.business .foot button")),
+		chromedp.KeyEvent(kb.Enter),
+		see("#sheet .option"),
+		chromedp.KeyEvent(kb.ArrowDown),
+		chromedp.KeyEvent(kb.ArrowUp),
+		chromedp.KeyEvent(kb.Enter),
+		see(`.b.person.k-interactive`),
+	)
+	var tapped arrived
+	for tapped.message == nil || tapped.message["type"] != "interactive" {
+		tapped = b.next()
+	}
+	wantReply := map[string]any{"type": "list_reply", "list_reply": map[string]any{
+		"id": "m:principal:1", "title": "Administración", "description": "Pagos, facturas y constancias",
+	}}
+	if diff := cmp.Diff(wantReply, tapped.message["interactive"]); diff != "" {
+		t.Errorf("reply (-want +got):\n%s", diff)
+	}
+	list := b.SentTo("5491155550001")[0]
+	if diff := cmp.Diff(map[string]any{"from": DevDisplayNumber, "id": list.ID}, tapped.message["context"]); diff != "" {
+		t.Errorf("context (-want +got):\n%s", diff)
+	}
+
+	// Beside it: the reasons in words, the state, the ticket, the ticks.
+	do(t, ctx, see(".state.s-handed_off"), see("#why li.r-first_contact"), see("#why li.r-handed_off"), see(`#why .reply[data-status="read"]`))
+	why, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#why li.r-handed_off .reason")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(why, "Eligió una opción") {
+		t.Errorf("reason %q, want its sentence", why)
+	}
+	status, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#status")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(status, "PSI-2026-000123") {
+		t.Errorf("the state shows no ticket: %q", status)
+	}
+	// The first try does not end at the hand-off.
+	do(t, ctx, chromedp.Click(chromedp.CSS("#close")), see(".state.s-closed"), chromedp.Click(chromedp.CSS("#reset")), see(".state.s-menu"))
+	b.mu.Lock()
+	if diff := cmp.Diff([]string{"close", "reset"}, b.commands); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	b.mu.Unlock()
+}
