@@ -39,16 +39,17 @@ func main() {
 	messages := flag.Int("messages", 60_000, "messages to post")
 	people := flag.Int("conversations", 10_000, "people who write them")
 	connections := flag.Int("connections", 32, "connections that post")
+	profiles := flag.String("profile", "", "directory for a CPU profile of each phase")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *messages, *people, *connections); err != nil {
+	if err := run(ctx, *messages, *people, *connections, *profiles); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, messages, people, connections int) error {
+func run(ctx context.Context, messages, people, connections int, profiles string) error {
 	dir, err := os.MkdirTemp("", "psi-figures-")
 	if err != nil {
 		return err
@@ -69,6 +70,7 @@ func run(ctx context.Context, messages, people, connections int) error {
 	if err != nil {
 		return err
 	}
+	p.profiles = profiles
 
 	if err := p.starts(ctx, 7); err != nil {
 		return err
@@ -97,7 +99,9 @@ func run(ctx context.Context, messages, people, connections int) error {
 	if err != nil {
 		return err
 	}
+	profiled := p.profile("door")
 	r, err := gen.Run(ctx)
+	profiled()
 	if err != nil {
 		return err
 	}
@@ -142,13 +146,47 @@ func note(format string, args ...any) {
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
 type process struct {
-	bin, config, url string
-	cmd              *exec.Cmd
-	output           bytes.Buffer
+	bin, config, url, socket, profiles string
+	cmd                                *exec.Cmd
+	output                             bytes.Buffer
+}
+
+// profile writes a CPU profile of the next seconds, when asked for; the result
+// waits for its end.
+func (p *process) profile(phase string) (wait func()) {
+	if p.profiles == "" {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := p.fetchProfile(filepath.Join(p.profiles, strings.ReplaceAll(phase, ":", "-")+".pprof")); err != nil {
+			fmt.Fprintln(os.Stderr, "profile:", err)
+		}
+	}()
+	return func() { <-done }
+}
+
+func (p *process) fetchProfile(path string) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", p.socket)
+	}}}
+	res, err := client.Get("http://admin/debug/pprof/profile?seconds=4")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(f, res.Body)
+	return err
 }
 
 func prepare(ctx context.Context, dir, graph string) (*process, error) {
-	p := &process{bin: filepath.Join(dir, "psi-router"), config: filepath.Join(dir, "psi-router.yaml")}
+	p := &process{socket: filepath.Join(dir, "data", "admin.sock"), bin: filepath.Join(dir, "psi-router"), config: filepath.Join(dir, "psi-router.yaml")}
 	out, err := exec.CommandContext(ctx, "go", "build", "-o", p.bin, "./cmd/psi-router").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
@@ -230,6 +268,7 @@ func (p *process) memory() (float64, error) {
 
 // drain resumes a queue and measures until it is empty.
 func (p *process) drain(ctx context.Context, queue string) (time.Duration, error) {
+	defer p.profile(queue)()
 	begin := time.Now()
 	if err := p.post(ctx, "/queues/"+queue+"/resume"); err != nil {
 		return 0, err

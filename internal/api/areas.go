@@ -27,7 +27,7 @@ func newAreas(list []flow.Area) areas {
 	return a
 }
 
-func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+func fold(name string) string { return flow.Normalize(name) }
 
 // find returns the id of the area that the name means.
 func (a areas) find(name string) (id string, ok bool) {

@@ -263,7 +263,7 @@ func TestBodies(t *testing.T) {
 				{ID: "a", Code: "1", Title: "Una opción con un título larguísimo", Description: strings.Repeat("d", 80)}, {ID: "b", Code: "2"},
 			}}}},
 			`{` + head + `,"type":"interactive","interactive":{"type":"list","body":{"text":"¿Qué?"},"action":{"button":"Ver áreas","sections":[{"rows":[` +
-				`{"id":"a","title":"Una opción con un títul…","description":"` + strings.Repeat("d", 71) + `…"},{"id":"b","title":"2"}]}]}}}`,
+				`{"id":"a","title":"Una opción con un títul…","description":"1 · ` + strings.Repeat("d", 67) + `…"},{"id":"b","title":"2","description":"2"}]}]}}}`,
 		},
 		"too many buttons": {
 			outbound.Post{To: to, Body: outbound.Body{Reply: &router.Reply{Text: "¿Qué?", Style: flow.StyleButtons, Options: options(4)}}},

@@ -207,7 +207,7 @@ func rowsOf(options []router.Option) []row {
 			return nil
 		}
 		seen[o.ID] = true
-		rows = append(rows, row{ID: o.ID, Title: title, Description: clip(line(o.Description), maxRowText)})
+		rows = append(rows, row{ID: o.ID, Title: title, Description: clip(line(o.Row()), maxRowText)})
 	}
 	if len(rows) > maxRows {
 		return nil
