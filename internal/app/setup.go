@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/pprof"
 	"path/filepath"
 	"slices"
 	"time"
@@ -132,7 +133,8 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 	a.runs(name, r.Run)
 }
 
-// adminSocket gives the operator of this machine the API without a key.
+// adminSocket gives the operator of this machine the API without a key, and the
+// engineer the profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
 	trusted, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Areas: e.areas(), Window: window, Windowless: free, Wake: e.wake(a.log),
@@ -144,6 +146,9 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 	mux := http.NewServeMux()
 	mux.Handle("/", trusted)
 	health.Register(mux, metrics)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir); err != nil {
 		return err
 	}
