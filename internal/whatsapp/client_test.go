@@ -268,7 +268,7 @@ func TestBodies(t *testing.T) {
 		"too many buttons": {
 			outbound.Post{To: to, Body: outbound.Body{Reply: &router.Reply{Text: "¿Qué?", Style: flow.StyleButtons, Options: options(4)}}},
 			`{` + head + `,"type":"interactive","interactive":{"type":"list","body":{"text":"¿Qué?"},"action":{"button":"Ver opciones","sections":[{"rows":[` +
-				`{"id":"m/1/0","title":"Opción 1"},{"id":"m/2/0","title":"Opción 2"},{"id":"m/3/0","title":"Opción 3"},{"id":"m/4/0","title":"Opción 4"}]}]}}}`,
+				`{"id":"m/1/0","title":"Opción 1","description":"1"},{"id":"m/2/0","title":"Opción 2","description":"2"},{"id":"m/3/0","title":"Opción 3","description":"3"},{"id":"m/4/0","title":"Opción 4","description":"4"}]}]}}}`,
 		},
 		"ids twice": {
 			outbound.Post{To: to, Body: outbound.Body{Reply: &router.Reply{Text: "¿Qué?", Style: flow.StyleButtons, Options: []router.Option{{ID: "a", Code: "1", Title: "x"}, {ID: "a", Code: "2", Title: "y"}}}}},
