@@ -28,7 +28,7 @@ func (s *Settings) names(p inbound.Person) names {
 		n.parent = aliasParent + p.ParentUserID
 	}
 	if p.Phone != "" {
-		n.phone = aliasPhone + s.phoneKey(p.Phone)
+		n.phone = s.phoneAlias(p.Phone)
 	}
 	if p.ExternalID != "" {
 		n.external = aliasExternal + p.ExternalID
@@ -36,12 +36,12 @@ func (s *Settings) names(p inbound.Person) names {
 	return n
 }
 
-// phoneKey never returns "": what has no digits is its own key.
-func (s *Settings) phoneKey(raw string) string {
+// phoneAlias tells all phones apart: what has no digits is its own key.
+func (s *Settings) phoneAlias(raw string) string {
 	if key := phone.Key(raw, s.Country); key != "" {
-		return key
+		return aliasPhone + key
 	}
-	return raw
+	return aliasPhone + raw
 }
 
 func (n names) all() []string {
@@ -59,7 +59,7 @@ func (s *Settings) Aliases(p inbound.Person) []string { return s.names(p).all() 
 
 // PhoneAliases are those of a phone in any writing.
 func (s *Settings) PhoneAliases(phone string) []string {
-	return []string{aliasPhone + s.phoneKey(phone)}
+	return []string{s.phoneAlias(phone)}
 }
 
 // UserAliases are those that a user id may be.
@@ -70,7 +70,7 @@ func (s *Settings) UserAliases(id string) []string { return []string{aliasUser +
 func (s *Settings) AliasesOf(key string) []string {
 	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
 	if strings.ContainsAny(key, "0123456789") {
-		out = append(out, aliasPhone+s.phoneKey(key))
+		out = append(out, s.phoneAlias(key))
 	}
 	return out
 }

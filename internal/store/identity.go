@@ -66,7 +66,7 @@ func (b *Book) assign(c *ContactRow, p inbound.Person) {
 			set(c, &c.Phone, p.Phone)
 		default:
 			if o != nil {
-				set(o, &o.Phone, "")
+				b.leave(o, n.phone)
 			}
 			b.name(n.phone, c)
 			set(c, &c.Phone, p.Phone)
@@ -114,7 +114,8 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 	case to != nil && to != from:
 		b.merge(to, from)
 	}
-	old, now := b.names(change.From), b.names(change.To)
+	left := []string{b.names(change.From).phone, b.phoneAlias(c.Phone)}
+	now := b.names(change.To)
 	if now.user != "" {
 		b.name(now.user, c)
 		set(c, &c.UserID, change.To.UserID)
@@ -127,12 +128,14 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 	}
 	if now.phone != "" {
 		if o := b.who[now.phone]; o != nil && o != c {
-			set(o, &o.Phone, "")
+			b.leave(o, now.phone)
 		}
 		b.name(now.phone, c)
 		set(c, &c.Phone, change.To.Phone)
-		if old.phone != "" && old.phone != now.phone && b.who[old.phone] == c {
-			b.name(old.phone, nil)
+		for _, alias := range left {
+			if o := b.who[alias]; alias != now.phone && (o == nil || o == c) {
+				b.who[alias], b.Aliases[alias] = nil, nil // o is nil for one that was not loaded: it is the contact's
+			}
 		}
 	}
 	for _, t := range c.talks {
@@ -140,6 +143,20 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 		t.Changed = true
 	}
 	return c
+}
+
+// leave takes a phone from a contact, who is not written to by it any more: it is
+// somebody else's now.
+func (b *Book) leave(c *ContactRow, alias string) {
+	if b.phoneAlias(c.Phone) == alias {
+		set(c, &c.Phone, "")
+	}
+	for _, t := range c.talks {
+		if to := &t.Contact.Address; to.Phone != "" && b.phoneAlias(to.Phone) == alias {
+			to.Phone, t.Changed = "", true
+			to.UserID = cmp.Or(to.UserID, c.UserID)
+		}
+	}
 }
 
 // merge makes two contacts one. Of two conversations on one line one survives.

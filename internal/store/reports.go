@@ -40,7 +40,7 @@ func (b *Book) Report(a *inbound.Arrival) {
 	if m.ProviderID == "" && a.ID != "" {
 		m.ProviderID, m.Changed = a.ID, true
 		b.byProvider[a.ID] = append(b.byProvider[a.ID], m)
-	} else if m.ProviderID != a.ID && Status(a.Report.Status) == Failed {
+	} else if a.ID != "" && m.ProviderID != a.ID && Status(a.Report.Status) == Failed {
 		return // an earlier post of it failed; a later one went out
 	}
 	b.news(m, *a.Report, at)

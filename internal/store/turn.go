@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -179,8 +180,10 @@ func (b *Book) store(a *inbound.Arrival) (*TalkRow, *MessageRow) {
 	m := b.message(a, t)
 	b.addNew(m)
 	t.touch(a.ReceivedAt)
-	if at := b.Heard[a.Line]; a.Kind == inbound.Message && a.ReceivedAt.After(at) || opened && at.IsZero() {
+	if at, known := b.Heard[a.Line]; a.Kind == inbound.Message && a.ReceivedAt.After(at) {
 		b.Heard[a.Line] = a.ReceivedAt
+	} else if opened && !known {
+		b.Heard[a.Line] = time.Time{} // the line has a conversation, and nobody wrote yet
 	}
 	return t, m
 }
@@ -230,7 +233,4 @@ func (b *Book) Reject(a *inbound.Arrival, why string) {
 	}
 	_, m := b.store(a)
 	m.Reason, m.ErrorDetail = router.Invalid, why
-	if m.Direction == directionOut {
-		m.Status = Failed
-	}
 }

@@ -282,7 +282,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			query string
 			dest  any
 		}{
-			{`SELECT coalesce(min(since), 0) FROM messages WHERE status IN ('queued', 'sending')`, &oldest},
+			{`SELECT since FROM messages WHERE status IN ('queued', 'sending') AND author = 'router' ORDER BY since LIMIT 1`, &oldest},
 			{`SELECT count(*) FROM messages WHERE status IN ('queued', 'sending')`, &g.PendingSends},
 			{`SELECT count(*) FROM messages WHERE status = 'uncertain'`, &g.UncertainSends},
 			{`SELECT coalesce(max(pos), 0) FROM events`, &g.EventsUnnumbered},
@@ -296,7 +296,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 		if oldest != 0 {
 			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
 		}
-		return each(tx, `SELECT line, last_inbound FROM lines`, nil, func(rows *sql.Rows) error {
+		return each(tx, `SELECT line, last_inbound FROM lines WHERE last_inbound > 0`, nil, func(rows *sql.Rows) error {
 			var line string
 			var at int64
 			err := rows.Scan(&line, &at)

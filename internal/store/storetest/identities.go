@@ -100,15 +100,16 @@ func identities(t *testing.T, e Engine) {
 			}
 			return c
 		}
+		d := open(t, e)
 		for i, x := range states {
 			for j, y := range states {
-				d := open(t, e)
-				cx, cy := reach(d, person(1), "a", x), reach(d, person(2), "b", y)
-				change := inbound.Arrival{
-					Kind: inbound.Identity, ID: "change", Line: "wsp4", LineRef: lineRef, Person: person(1), ReceivedAt: d.now,
-					Change: &inbound.Change{From: person(1), To: person(2)},
-				}
-				d.in(change)
+				n := 100*i + 10*j
+				from, to := person(n), person(n+1)
+				cx, cy := reach(d, from, fmt.Sprint("a", n), x), reach(d, to, fmt.Sprint("b", n), y)
+				d.in(inbound.Arrival{
+					Kind: inbound.Identity, ID: fmt.Sprint("change", n), Line: "wsp4", LineRef: lineRef, Person: from, ReceivedAt: d.now,
+					Change: &inbound.Change{From: from, To: to},
+				})
 				want, id := y, cy
 				if i > j {
 					want, id = x, cx
@@ -117,7 +118,7 @@ func identities(t *testing.T, e Engine) {
 				if got.State != want || (i != j && got.ID != id) || d.talk(cy).ID != got.ID {
 					t.Errorf("%s and %s: got %s", x, y, got.State)
 				}
-				if got.Contact.Phone != person(2).Phone || got.Contact.UserID != person(2).UserID {
+				if got.Contact.Phone != to.Phone || got.Contact.UserID != to.UserID {
 					t.Errorf("got %+v, want the new names", got.Contact)
 				}
 			}
@@ -155,6 +156,38 @@ func identities(t *testing.T, e Engine) {
 		// The old number is somebody else's one day.
 		if got := d.say(inbound.Person{Phone: a.Phone}, "d", "hola"); got.Conversation == r.Conversation {
 			t.Error("the old number still leads to the person who left it")
+		}
+	})
+
+	t.Run("a recycled number is not written to for its old owner", func(t *testing.T) {
+		d := open(t, e)
+		old := d.say(both, "a", "hola")
+		d.say(inbound.Person{Phone: both.Phone, UserID: "AR.2"}, "b", "hola")
+		if c := d.claimOne("t", old.Conversation); c.Post.To != (outbound.Address{UserID: both.UserID}) {
+			t.Errorf("got %+v", c.Post.To)
+		}
+		if c := d.talk(old.Conversation).Contact; c.Phone != "" || c.UserID != both.UserID {
+			t.Errorf("got %+v", c)
+		}
+		if tr := d.trace(both.Phone); len(tr.Conversations) != 1 || tr.Conversations[0].ID == old.Conversation {
+			t.Errorf("the phone leads to %d conversations", len(tr.Conversations))
+		}
+	})
+
+	t.Run("a new user id without the old phone", func(t *testing.T) {
+		d := open(t, e)
+		r := d.say(both, "a", "hola")
+		d.in(inbound.Arrival{
+			Kind: inbound.Identity, ID: "x", Line: "wsp4", LineRef: lineRef, ReceivedAt: d.now,
+			Change: &inbound.Change{From: inbound.Person{UserID: both.UserID}, To: inbound.Person{UserID: "AR.9", Phone: "5491100000009"}},
+		})
+		for _, p := range []inbound.Person{{UserID: "AR.9"}, {Phone: "5491100000009"}, {UserID: both.UserID}} {
+			if got := d.say(p, p.Ref(), "hola"); got.Conversation != r.Conversation {
+				t.Errorf("%+v: got another conversation", p)
+			}
+		}
+		if got := d.say(inbound.Person{Phone: both.Phone}, "z", "hola"); got.Conversation == r.Conversation {
+			t.Error("the phone that was left still leads here")
 		}
 	})
 

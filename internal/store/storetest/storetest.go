@@ -64,11 +64,12 @@ type desk struct {
 	name   string
 	set    store.Settings
 	now    time.Time
+	page   int // how many rows it reads at once
 }
 
 func open(t testing.TB, e Engine) *desk {
 	t.Helper()
-	d := &desk{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon()}
+	d := &desk{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}
 	d.reopen()
 	t.Cleanup(func() { d.Close() })
 	return d
@@ -206,14 +207,14 @@ func (d *desk) messages(id string) (all []store.Message) {
 	d.Helper()
 	after := ""
 	for {
-		list, err := d.Messages(d.Context(), id, after, 7)
+		list, err := d.Messages(d.Context(), id, after, d.page)
 		if err != nil {
 			d.Fatalf("messages: %v", err)
 		}
-		if len(list) == 0 {
+		all = append(all, list...)
+		if len(list) < d.page {
 			return all
 		}
-		all = append(all, list...)
 		after = list[len(list)-1].ID
 	}
 }
@@ -240,14 +241,14 @@ func (d *desk) events() (all []store.Event) {
 func (d *desk) eventsAfter(after int64) (all []store.Event) {
 	d.Helper()
 	for {
-		list, err := d.Events(d.Context(), after, 9)
+		list, err := d.Events(d.Context(), after, d.page)
 		if err != nil {
 			d.Fatalf("events: %v", err)
 		}
-		if len(list) == 0 {
+		all = append(all, list...)
+		if len(list) < d.page {
 			return all
 		}
-		all = append(all, list...)
 		after = list[len(list)-1].Pos
 	}
 }
