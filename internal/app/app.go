@@ -21,7 +21,6 @@ import (
 // Options of New. Config is required and was checked.
 type Options struct {
 	Config  *config.Config
-	Role    string // all; "" means all
 	Version string
 	Log     *slog.Logger // nil discards
 	Out     io.Writer    // where the URLs are printed once it is ready; nil: nowhere

@@ -56,13 +56,12 @@ func openEngines(ctx context.Context, cfg *config.Config, windowless []string, l
 
 func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }
 
-// areas lists the flow's areas in its order.
-func (e *engines) areas() []flow.Area {
-	all := make([]flow.Area, 0, len(e.flow.AreaOrder))
-	for _, id := range e.flow.AreaOrder {
-		all = append(all, e.flow.Areas[id])
-	}
-	return all
+// checkAreas refuses a configuration that names areas which the flow lacks.
+func (e *engines) checkAreas(cfg *config.Config) error {
+	return cfg.CheckAreas(e.flow.AreaOrder, func(name string) bool {
+		_, ok := e.flow.Area(name)
+		return ok
+	})
 }
 
 // LoadFlow reads and checks a flow; "" is the one that ships with the program.

@@ -31,9 +31,6 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
-	if o.Role != "" && o.Role != "all" {
-		return nil, fmt.Errorf("role %s needs engines that several processes can share, and this version has the embedded ones: use --role all", o.Role)
-	}
 	if err := a.setup(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -60,6 +57,9 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	a.onClose("engines", e.close)
+	if err := e.checkAreas(cfg); err != nil {
+		return err
+	}
 
 	metrics := observe.NewMetrics(a.version)
 	health := observe.NewHealth(observe.HealthOptions{
@@ -137,7 +137,7 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 // engineer the profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
 	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.areas(), Window: window, Windowless: free, Wake: e.wake(a.log),
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Window: window, Windowless: free, Wake: e.wake(a.log),
 		Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {
@@ -159,9 +159,6 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 
 // inform logs what an operator would want to have been told at the start.
 func (a *App) inform(e *engines, all []line) {
-	for _, note := range a.cfg.Notes {
-		a.log.Warn("configuration", "note", note)
-	}
 	configured := map[string]bool{}
 	for _, l := range all {
 		configured[l.ID] = true
