@@ -1,0 +1,52 @@
+package redisqueue
+
+import (
+	"strconv"
+	"time"
+)
+
+// clock turns time into the ticks that scripts count in: a double holds them
+// exactly. The server's own clock ticks in microseconds since 1970. One that is
+// given ticks in nanoseconds, and is exact within 100 days of the epoch.
+type clock struct {
+	now   func() time.Time
+	tick  time.Duration
+	epoch time.Time
+}
+
+func newClock(now func() time.Time) clock {
+	if now == nil {
+		return clock{tick: time.Microsecond, epoch: time.Unix(0, 0)}
+	}
+	return clock{now: now, tick: time.Nanosecond, epoch: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+}
+
+// text is the time for a script, empty when the server's clock counts.
+func (c clock) text() string {
+	if c.now == nil {
+		return ""
+	}
+	return strconv.FormatInt(int64(c.now().Sub(c.epoch)), 10)
+}
+
+// ticks rounds up, so that nothing happens early.
+func (c clock) ticks(d time.Duration) int64 {
+	return int64((d + c.tick - 1) / c.tick)
+}
+
+func (c clock) span(ticks int64) time.Duration { return time.Duration(ticks) * c.tick }
+
+func (c clock) moment(ticks float64) time.Time {
+	if c.tick == time.Microsecond {
+		return time.UnixMicro(int64(ticks))
+	}
+	return c.epoch.Add(time.Duration(ticks))
+}
+
+// until is how far away a moment is.
+func (c clock) until(t time.Time) time.Duration {
+	if c.now == nil {
+		return time.Until(t)
+	}
+	return t.Sub(c.now())
+}

@@ -1,0 +1,145 @@
+package redisqueue
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Exchange implements queue.Queue.
+func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+	if want > 0 && lease <= 0 {
+		return queue.Batch{}, errors.New("exchange: a claim needs a lease")
+	}
+	dead := 0
+	for _, o := range outcomes {
+		if o.Verdict < queue.Done || o.Verdict > queue.Dead {
+			return queue.Batch{}, fmt.Errorf("exchange: verdict %d", o.Verdict)
+		}
+		if o.Verdict == queue.Dead {
+			dead++
+		}
+	}
+	b, err := e.exchange(ctx, e.part(name), outcomes, dead, want, lease)
+	return b, e.fail(ctx, "exchange", err)
+}
+
+func (e *Engine) exchange(ctx context.Context, p *part, outcomes []queue.Outcome, dead, want int, lease time.Duration) (queue.Batch, error) {
+	l, err := e.connect(ctx)
+	if err != nil {
+		return queue.Batch{}, err
+	}
+	ctx, cancel := e.bound(ctx)
+	defer cancel()
+	var last int64 // number taken for dead letters
+	if dead > 0 {
+		c := l.exchange
+		if last, err = c.Do(ctx, c.B().Incrby().Key(e.numbers()).Increment(int64(dead)).Build()).AsInt64(); err != nil {
+			return queue.Batch{}, err
+		}
+	}
+	nonce := rand.Text()[:10]
+	began := time.Now()
+	r := eval(ctx, l.exchange, e.scripts.exchange, p.keys, e.exchangeArgs(p, outcomes, want, lease, nonce, last-int64(dead)+1))
+	b, used, err := p.parse(r, nonce)
+	if err != nil {
+		return queue.Batch{}, err
+	}
+	if used < 0 { // no such queue
+		for _, o := range outcomes {
+			b.Refused = append(b.Refused, o.Lane)
+		}
+		b.Next, used = e.maxDelay, 0
+	} else if err := p.register(ctx, l.exchange); err != nil {
+		e.log.Warn("queue could not be registered: its figures are not shown yet", "queue", p.name, "error", err)
+	}
+	if used < dead {
+		// Only the numbering suffers if this fails.
+		keys := []string{e.numbers()}
+		_ = eval(ctx, l.exchange, e.scripts.giveback, keys, []string{number(last), number(last - int64(dead-used))}).Error()
+	}
+	b.Next = max(0, min(b.Next, e.maxDelay))
+	p.waker.learn(began, b.Next)
+	return b, nil
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+func (e *Engine) exchangeArgs(p *part, outcomes []queue.Outcome, want int, lease time.Duration, nonce string, letter int64) []string {
+	args := make([]string, 0, 9+5*len(outcomes))
+	args = append(args, p.head()...)
+	args = append(args,
+		strconv.Itoa(max(want, 0)), number(e.clock.ticks(min(lease, e.maxDelay))), number(e.clock.ticks(e.maxDelay)),
+		nonce, number(letter), strconv.Itoa(len(outcomes)))
+	for _, o := range outcomes {
+		args = append(args, o.Lane, o.Token, strconv.Itoa(int(o.Verdict)), number(e.clock.ticks(min(max(o.Delay, 0), e.maxDelay))), o.Err)
+	}
+	return args
+}
+
+var errReply = errors.New("an answer of an unexpected form")
+
+// parse reads the script's result. used is -1 when there is no such queue.
+func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used int, err error) {
+	m, err := r.ToArray()
+	if err != nil || len(m) == 0 {
+		return b, -1, err
+	}
+	if len(m) != 5 {
+		return b, 0, errReply
+	}
+	next, err1 := m[0].AsInt64()
+	n, err2 := m[1].AsInt64()
+	refused, err3 := m[2].AsStrSlice()
+	counter, err4 := m[3].AsInt64()
+	claims, err5 := m[4].ToArray()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return b, 0, err
+	}
+	if len(refused) > 0 {
+		b.Refused = refused
+	}
+	b.Next = p.e.clock.span(min(next, math.MaxInt64/1000))
+	for i := 0; i+2 < len(claims); i += 3 {
+		c := queue.Claim{Token: number(counter+int64(i/3)) + "." + nonce}
+		lane, err1 := claims[i].ToString()
+		tries, err2 := claims[i+1].AsInt64()
+		entry, err3 := claims[i+2].AsBytes()
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return b, 0, err
+		}
+		c.Attempt, c.Suspect = int(tries/2), tries%2 == 1
+		if c.Job, c.EnqueuedAt, c.Redriven, err = p.job(lane, entry); err != nil {
+			return b, 0, err
+		}
+		b.Claims = append(b.Claims, c)
+	}
+	return b, int(n), nil
+}
+
+// job reads an entry of a lane's list.
+func (p *part) job(lane string, entry []byte) (j queue.Job, enqueued time.Time, redriven bool, err error) {
+	const head = 17
+	if len(entry) < head {
+		return j, enqueued, false, errReply
+	}
+	length := head + int(binary.BigEndian.Uint16(entry[15:]))
+	if len(entry) < length {
+		return j, enqueued, false, errReply
+	}
+	j = queue.Job{Queue: p.name, Lane: lane, ID: string(entry[head:length])}
+	if len(entry) > length {
+		j.Body = entry[length:]
+	}
+	at := math.Float64frombits(binary.BigEndian.Uint64(entry[6:]))
+	return j, p.e.clock.moment(at), entry[14]&1 == 1, nil
+}

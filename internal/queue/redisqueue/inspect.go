@@ -1,0 +1,113 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
+
+// inspect looks at every primary: whether it may forget what it was given, and
+// whether it can keep the durability that is promised.
+func (e *Engine) inspect(ctx context.Context, l *links) error {
+	primaries := 0
+	var problems []error
+	for addr, node := range l.enqueue.Nodes() {
+		text, err := node.Do(ctx, node.B().Info().Build()).ToString()
+		if err != nil {
+			return fmt.Errorf("%s: %w", addr, err)
+		}
+		info := parseInfo(text)
+		if info["role"] != "master" {
+			continue
+		}
+		primaries++
+		if err := e.judge(ctx, l, addr, node, info); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if primaries == 0 {
+		return errors.New("no primary answers")
+	}
+	return errors.Join(problems...)
+}
+
+func (e *Engine) judge(ctx context.Context, l *links, addr string, node rueidis.Client, info map[string]string) error {
+	if !atLeast(info["redis_version"], 7, 0) {
+		return fmt.Errorf("%w: %s is Redis %s, this needs 7.0 or newer", ErrSetup, addr, info["redis_version"])
+	}
+	if policy := info["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+		return fmt.Errorf("%w: %s throws data away when its memory is full (maxmemory-policy %s). %s",
+			ErrSetup, addr, policy, cure(addr, "maxmemory-policy noeviction"))
+	}
+	switch e.durability {
+	case "replica":
+		if n := info["connected_slaves"]; n == "0" {
+			e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
+		}
+	case "fsync":
+		l.waitAOF = atLeast(info["redis_version"], 7, 2)
+		return judgeFsync(ctx, addr, node, info, l.waitAOF)
+	}
+	return nil
+}
+
+func judgeFsync(ctx context.Context, addr string, node rueidis.Client, info map[string]string, waitAOF bool) error {
+	const other = "Or set durability: replica, or relaxed, and accept what that loses."
+	if info["aof_enabled"] != "1" {
+		return fmt.Errorf("%w: %s keeps nothing on disk before it answers (appendonly no). %s. %s",
+			ErrSetup, addr, cure(addr, "appendonly yes", "appendfsync always"), other)
+	}
+	if waitAOF { // it is asked after each batch
+		return nil
+	}
+	got, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
+	if _, refused := rueidis.IsRedisErr(err); refused {
+		return fmt.Errorf("%w: %s does not say whether it syncs each write (CONFIG GET appendfsync: %w), and has no WAITAOF (Redis 7.2). %s",
+			ErrSetup, addr, err, other)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", addr, err)
+	}
+	if how := got["appendfsync"]; how != "always" {
+		return fmt.Errorf("%w: %s answers before the disk has it (appendfsync %s). %s. %s",
+			ErrSetup, addr, how, cure(addr, "appendfsync always"), other)
+	}
+	return nil
+}
+
+// cure says what to type.
+func cure(addr string, settings ...string) string {
+	host, port, found := strings.Cut(addr, ":")
+	at := ""
+	if found {
+		at = " -h " + host + " -p " + port
+	}
+	var commands []string
+	for _, s := range settings {
+		commands = append(commands, "redis-cli"+at+" CONFIG SET "+s)
+	}
+	commands = append(commands, "redis-cli"+at+" CONFIG REWRITE")
+	return fmt.Sprintf("Run: %s (or write in redis.conf: %s)", strings.Join(commands, " && "), strings.Join(settings, "; "))
+}
+
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[k] = v
+		}
+	}
+	return info
+}
+
+func atLeast(version string, major, minor int) bool {
+	a, rest, _ := strings.Cut(version, ".")
+	b, _, _ := strings.Cut(rest, ".")
+	x, err1 := strconv.Atoi(a)
+	y, err2 := strconv.Atoi(b)
+	return err1 == nil && err2 == nil && (x > major || x == major && y >= minor)
+}

@@ -1,0 +1,121 @@
+-- What all scripts begin with; it is put behind the first line of each.
+--
+-- KEYS    1 meta   hash: settings, counters, schema version. It exists if the queue does
+--         2 due    zset: a member for each lane that is not empty (6 bytes: sequence
+--                  of its head; then the lane), by the moment at which it may be served
+--         3 heads  zset: the same lanes by the sequence of their heads
+--         4 state  hash: lane -> record, for lanes that are leased or were tried
+--         5 mark   zset: one member when something is due, for who blocks on it
+--         6 dead   stream: dead letters, id <number>-0
+-- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
+--                  remembered ids (base:d:<generation>:<bucket>, hashes) begin with
+--         2 now    in ticks, or '' for the server's clock, in microseconds
+--         3 schema the highest version that the caller knows
+--
+-- An entry is 6 bytes of sequence, 8 of enqueue time (a double), 1 of flags (1:
+-- redriven), 2 of length of the id, the id, the body. Numbers are big-endian.
+-- A record is 6 bytes of sequence, 2 of counted attempts, 1 suspect, 1 of length of
+-- the token, the token ('' when nobody holds the lane), the last error.
+--
+-- A script that fails half way is not undone, so refusals come before writes.
+
+local meta, due, heads, state, mark, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local base, now, schema = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+if not now then
+  local t = redis.call('TIME')
+  now = t[1] * 1000000 + t[2]
+end
+
+local never = math.huge
+
+local function int(n) return string.format('%.0f', n) end
+
+-- Fields of meta by name; nil where the queue does not exist.
+local function fields(...)
+  local names = {'v', ...}
+  local got, f = redis.call('HMGET', meta, unpack(names)), {}
+  if not got[1] then return nil end
+  if tonumber(got[1]) > schema then
+    error({err = 'NEWER the queue has schema ' .. got[1] .. ', this program knows ' .. schema .. ': start the newer program again'})
+  end
+  for i, name in ipairs(names) do f[name] = got[i] or nil end
+  return f
+end
+
+-- Counters are collected, and written once.
+local counts = {}
+local function count(name, n) counts[name] = (counts[name] or 0) + n end
+local function flush()
+  for name, n in pairs(counts) do
+    if n ~= 0 then redis.call('HINCRBY', meta, name, int(n)) end
+  end
+end
+
+-- A command over any number of arguments, in calls of a size that Lua can unpack.
+local function many(command, key, args)
+  for i = 1, #args, 1000 do
+    redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
+  end
+end
+
+local function lanekey(lane) return base .. ':l:' .. lane end
+local function sequence(text) return (struct.unpack('>I6', text)) end
+local function member(seq, lane) return struct.pack('>I6', seq) .. lane end
+
+-- lanes that become due, and heads that change, as arguments for ZADD and ZREM
+local dueadd, duerem, headadd, headrem = {}, {}, {}, {}
+local function put(list, a, b)
+  local n = #list
+  list[n + 1] = a
+  list[n + 2] = b
+end
+local function move()
+  many('ZREM', due, duerem)
+  many('ZADD', due, dueadd)
+  many('ZREM', heads, headrem)
+  many('ZADD', heads, headadd)
+  dueadd, duerem, headadd, headrem = {}, {}, {}, {}
+end
+
+-- push puts an entry (without sequence and time) at the tail of its lane.
+local function push(lane, seq, payload)
+  if redis.call('RPUSH', lanekey(lane), struct.pack('>I6d', seq, now) .. payload) == 1 then
+    put(dueadd, int(now), member(seq, lane))
+    put(headadd, int(seq), lane)
+    return true
+  end
+end
+
+-- the limit's theoretical arrival time: a clock or a limit that has changed must
+-- not put it further away than a burst
+local function arrival(f)
+  local tat = tonumber(f.tat or '') or -never
+  return math.min(tat, now + tonumber(f.room or 0))
+end
+
+-- when the queue as a whole may hand out
+local function opens(f)
+  if f.paused == '1' then return never end
+  local t = tonumber(f.held or '') or -never
+  local gap = tonumber(f.gap or 0)
+  if gap > 0 then t = math.max(t, arrival(f) + gap - tonumber(f.room)) end
+  return t
+end
+
+-- For how long nothing will be due.
+local function wait(f)
+  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  local t = first[2] and tonumber(first[2]) or never
+  return math.max(0, math.max(t, opens(f)) - now)
+end
+
+-- announce leaves the mark exactly when something is due: one of those who block
+-- on it wakes, and passes it on if there is more than it can take.
+local function announce(f)
+  local left = wait(f)
+  if left <= 0 then redis.call('ZADD', mark, 0, '1') else redis.call('DEL', mark) end
+  return left
+end
+
+-- Integers that a reply can carry.
+local function capped(n) return math.min(n, 4e15) end

@@ -1,0 +1,7 @@
+#!lua flags=no-writes,allow-oom
+-- For how long nothing will be due, in ticks; nothing when the queue does not
+-- exist. It writes nothing.
+
+local f = fields('paused', 'held', 'gap', 'room', 'tat')
+if not f then return {} end
+return {capped(wait(f))}

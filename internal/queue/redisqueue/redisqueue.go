@@ -1,0 +1,236 @@
+// Package redisqueue is the queue engine on Redis 7, for any number of processes:
+// a single server, Sentinel, or Cluster (all of a queue lies in one slot). Every
+// operation is one Lua script, so it happens as a whole, by the server's clock.
+// It must never decide by what it remembers, never repeat a call whose outcome it
+// does not know, and never answer an Enqueue before it is as durable as promised.
+package redisqueue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// schema is the version of what is kept in Redis.
+const schema = 1
+
+// ErrSetup means that the server's settings do not allow what is asked of it;
+// the error says how to change them.
+var ErrSetup = errors.New("redis is not set up for this queue")
+
+// Options describe one engine.
+type Options struct {
+	// URL is where Redis is, as rueidis.ParseURL reads it: several addr for
+	// Cluster, master_set for Sentinel.
+	URL string
+	// Client is used instead of URL when it has an InitAddress.
+	Client rueidis.ClientOption
+	// Durability is what Enqueue waits for: "fsync" (default), until the disk
+	// has it; "replica", until a replica has it; "relaxed", for nothing.
+	Durability string
+	// Prefix begins every key, "psi" if empty.
+	Prefix string
+	// MaxDepth is how many jobs one queue may hold; 0 is no limit.
+	MaxDepth int
+	// Window is how long an ID is remembered at least, 24 h if 0.
+	Window time.Duration
+	// MaxDelay is the longest delay or lease, 1 h if 0.
+	MaxDelay time.Duration
+	// Timeout bounds one call to Redis, 5 s if 0.
+	Timeout time.Duration
+	// Lazy makes Open succeed when Redis cannot be reached: every method answers
+	// queue.ErrUnavailable until it can.
+	Lazy bool
+	// Now is a clock for tests; nil is the server's own.
+	Now func() time.Time
+	// Log is for what happens between calls; nil discards it.
+	Log *slog.Logger
+}
+
+// Engine implements queue.Engine.
+type Engine struct {
+	option     rueidis.ClientOption
+	durability string
+	prefix     string
+	maxDepth   int
+	window     time.Duration
+	maxDelay   time.Duration
+	timeout    time.Duration
+	clock      clock
+	log        *slog.Logger
+	scripts    scripts
+
+	links linker
+
+	mu     sync.Mutex
+	parts  map[string]*part
+	shut   atomic.Bool
+	live   context.Context // ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup // batches and listeners
+	close  func() error
+}
+
+var _ queue.Engine = (*Engine)(nil)
+
+// Open connects and looks at the server's settings. It refuses with ErrSetup and
+// the cure when they do not carry the durability that is asked for, and with
+// queue.ErrUnavailable when nothing answers.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e, err := build(o)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	if _, err = e.connect(ctx); err == nil {
+		return e, nil
+	}
+	if o.Lazy && !errors.Is(err, ErrSetup) {
+		e.log.Error("redis cannot be reached: going on without it", "error", err)
+		return e, nil
+	}
+	return nil, errors.Join(fmt.Errorf("open queue: %w", named("connect", err)), e.Close())
+}
+
+func build(o Options) (*Engine, error) {
+	e := &Engine{
+		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
+		maxDepth: o.MaxDepth, window: cmp.Or(o.Window, 24*time.Hour), maxDelay: cmp.Or(o.MaxDelay, time.Hour),
+		timeout: cmp.Or(o.Timeout, 5*time.Second), clock: newClock(o.Now), log: o.Log, parts: map[string]*part{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	e.log = e.log.With("part", "redisqueue")
+	var err error
+	if len(e.option.InitAddress) == 0 {
+		if e.option, err = rueidis.ParseURL(o.URL); err != nil {
+			return nil, fmt.Errorf("redis_url: %w", err)
+		}
+	}
+	switch e.durability {
+	case "fsync", "replica", "relaxed":
+	default:
+		return nil, fmt.Errorf("durability is %q: it must be fsync, replica or relaxed", e.durability)
+	}
+	if strings.ContainsAny(e.prefix, "{}") {
+		return nil, fmt.Errorf("prefix %q: braces have a meaning in the names of Redis Cluster", e.prefix)
+	}
+	if e.scripts, err = loadScripts(); err != nil {
+		return nil, err
+	}
+	e.live, e.cancel = context.WithCancel(context.Background())
+	e.close = sync.OnceValue(e.end)
+	return e, nil
+}
+
+// Close implements queue.Queue.
+func (e *Engine) Close() error { return e.close() }
+
+func (e *Engine) end() error {
+	e.mu.Lock()
+	e.shut.Store(true)
+	e.mu.Unlock()
+	e.cancel()
+	e.work.Wait()
+	e.links.close()
+	return nil
+}
+
+// begin registers work that Close waits for; false when it is too late.
+func (e *Engine) begin() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.shut.Load() {
+		return false
+	}
+	e.work.Add(1)
+	return true
+}
+
+// part is what a process keeps of one queue.
+type part struct {
+	e     *Engine
+	name  string
+	keys  []string
+	base  string
+	batch batch
+	waker waker
+
+	registered atomic.Bool
+	limit      atomic.Pointer[queue.Limit] // as this process set it last
+}
+
+// escape keeps a queue's name from ending its hash tag.
+var escape = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
+
+func (e *Engine) part(name string) *part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parts[name]
+	if p == nil {
+		p = &part{e: e, name: name, base: "{" + e.prefix + ":" + escape.Replace(name) + "}"}
+		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead"} {
+			p.keys = append(p.keys, p.base+k)
+		}
+		e.parts[name] = p
+	}
+	return p
+}
+
+// registry is the set of all queues' names, numbers the counter of dead letters.
+func (e *Engine) registry() string { return "{" + e.prefix + "}:queues" }
+func (e *Engine) numbers() string  { return "{" + e.prefix + "}:letters" }
+
+// register notes the queue where Stats finds it.
+func (p *part) register(ctx context.Context, c doer) error {
+	if p.registered.Load() {
+		return nil
+	}
+	if err := c.Do(ctx, c.B().Sadd().Key(p.e.registry()).Member(p.name).Build()).Error(); err != nil {
+		return err
+	}
+	p.registered.Store(true)
+	return nil
+}
+
+// bound gives a call its deadline.
+func (e *Engine) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.timeout)
+}
+
+// fail names an error in the words of package queue.
+func (e *Engine) fail(ctx context.Context, what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case e.shut.Load():
+		return fmt.Errorf("%s: %w", what, queue.ErrClosed)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	return named(what, err)
+}
+
+func named(what string, err error) error {
+	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "NEWER ") {
+		return fmt.Errorf("%s: %w: %s", what, ErrSetup, strings.TrimPrefix(r.Error(), "NEWER "))
+	}
+	if errors.Is(err, ErrSetup) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFull) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w: %w", what, queue.ErrUnavailable, err)
+}
+
+// jitter spreads a pause, so that processes do not come back all at once.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }

@@ -1,0 +1,169 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// MasterSet is the name that the Sentinels know their primary by.
+const MasterSet = "psi"
+
+// Sentinels is a primary with one replica, watched by three Sentinels.
+type Sentinels struct {
+	Primary, Replica *Server
+	Watchers         [3]*Server
+}
+
+// StartSentinels starts one that ends with the test.
+func StartSentinels(tb testing.TB) *Sentinels {
+	tb.Helper()
+	s, err := NewSentinels(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// NewSentinels starts one. A primary that is gone for a second is replaced.
+func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
+	s := &Sentinels{}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.Primary, err = New(ctx, "repl-diskless-sync-delay 0"); err != nil {
+		return nil, err
+	}
+	host, port, _ := net.SplitHostPort(s.Primary.Addr)
+	if s.Replica, err = New(ctx, "repl-diskless-sync-delay 0", "replicaof "+host+" "+port); err != nil {
+		return nil, err
+	}
+	for i := range s.Watchers {
+		s.Watchers[i], err = start(ctx, []string{
+			fmt.Sprintf("sentinel monitor %s %s %s 2", MasterSet, host, port),
+			"sentinel down-after-milliseconds " + MasterSet + " 1000",
+			"sentinel failover-timeout " + MasterSet + " 5000",
+		}, "--sentinel")
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := until(ctx, "the replica to be in step", func() bool {
+		info, err := s.Primary.Do(ctx, "INFO", "replication")
+		return err == nil && strings.Contains(info, "state=online")
+	}); err != nil {
+		return nil, err
+	}
+	return s, until(ctx, "the Sentinels to know each other", func() bool {
+		for _, w := range s.Watchers {
+			info, err := w.Do(ctx, "INFO", "sentinel")
+			if err != nil || !strings.Contains(info, "slaves=1,sentinels=3") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// URL is what redis_url wants.
+func (s *Sentinels) URL() string {
+	return fmt.Sprintf("redis://%s?addr=%s&addr=%s&master_set=%s", s.Watchers[0].Addr, s.Watchers[1].Addr, s.Watchers[2].Addr, MasterSet)
+}
+
+// Close ends all of it.
+func (s *Sentinels) Close() {
+	for _, one := range append(s.Watchers[:], s.Primary, s.Replica) {
+		if one != nil {
+			one.Close()
+		}
+	}
+}
+
+// Cluster is three primaries that share the slots.
+type Cluster struct{ Nodes [3]*Server }
+
+// StartCluster starts one that ends with the test.
+func StartCluster(tb testing.TB) *Cluster {
+	tb.Helper()
+	c, err := NewCluster(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(c.Close)
+	return c
+}
+
+// NewCluster starts one.
+func NewCluster(ctx context.Context) (_ *Cluster, err error) {
+	c := &Cluster{}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	slots := [3][2]string{{"0", "5460"}, {"5461", "10922"}, {"10923", "16383"}}
+	for i := range c.Nodes {
+		if c.Nodes[i], err = New(ctx, "cluster-enabled yes", "cluster-node-timeout 2000"); err != nil {
+			return nil, err
+		}
+		if _, err = c.Nodes[i].Do(ctx, "CLUSTER", "ADDSLOTSRANGE", slots[i][0], slots[i][1]); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range c.Nodes[1:] {
+		host, port, _ := net.SplitHostPort(n.Addr)
+		bus, err := n.Do(ctx, "CONFIG", "GET", "cluster-port")
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.Nodes[0].Do(ctx, "CLUSTER", "MEET", host, port, strings.TrimPrefix(bus, "cluster-port\n")); err != nil {
+			return nil, err
+		}
+	}
+	return c, until(ctx, "the Cluster to agree", func() bool {
+		for _, n := range c.Nodes {
+			info, err := n.Do(ctx, "CLUSTER", "INFO")
+			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// URL is what redis_url wants.
+func (c *Cluster) URL() string {
+	return fmt.Sprintf("redis://%s?addr=%s&addr=%s", c.Nodes[0].Addr, c.Nodes[1].Addr, c.Nodes[2].Addr)
+}
+
+// Close ends all of it.
+func (c *Cluster) Close() {
+	for _, n := range c.Nodes {
+		if n != nil {
+			n.Close()
+		}
+	}
+}
+
+// until asks again and again, for half a minute at most.
+func until(ctx context.Context, what string, ask func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("waited in vain for "+what))
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
