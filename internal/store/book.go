@@ -67,6 +67,7 @@ type TalkRow struct {
 	Who     *ContactRow
 	New     bool
 	Changed bool
+	Moved   bool     // to another contact
 	Gone    bool     // folded into another conversation of the line
 	Into    *TalkRow // which
 	// Arm is set when the timer of the hand-off has to exist.

@@ -179,7 +179,7 @@ func (b *Book) merge(from, into *ContactRow) {
 	into.Phone = cmp.Or(into.Phone, from.Phone)
 	into.Changed = true
 	for line, t := range from.talks {
-		t.Who, t.Changed = into, true
+		t.Who, t.Moved, t.Changed = into, true, true
 		if mine := into.talks[line]; mine != nil {
 			into.talks[line] = b.fold(mine, t)
 		} else {

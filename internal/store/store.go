@@ -22,6 +22,9 @@ var (
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrConflict means that the command does not fit the state of its row.
 	ErrConflict = errors.New("conflict")
+	// ErrBusy means that somebody else holds the row for longer than this caller
+	// can wait: try again later, nobody is to blame.
+	ErrBusy = errors.New("somebody else holds the row")
 	// ErrNewer means that the database was written by a newer version.
 	ErrNewer = errors.New("database is newer than this program")
 )

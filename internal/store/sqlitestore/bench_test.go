@@ -1,9 +1,9 @@
 package sqlitestore
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,54 +14,75 @@ import (
 
 // BenchmarkTurn is what the worker does all day: batches of 100 messages from
 // 10,000 people, each of whom sees the menu, chooses, is handed off and goes on.
+// Side by side is how a worker runs: four batches of different people at once.
 func BenchmarkTurn(b *testing.B) {
-	const people, size = 10_000, 100
-	set := storetest.Settings(b)
-	o := options(filepath.Join(b.TempDir(), "store.db"), set)
+	for name, workers := range map[string]int{"Alone": 1, "SideBySide": 4} {
+		b.Run(name, func(b *testing.B) { benchmarkTurn(b, workers) })
+	}
+}
+
+const (
+	benchPeople = 10_000
+	benchBatch  = 100
+)
+
+func benchmarkTurn(b *testing.B, workers int) {
+	o := options(filepath.Join(b.TempDir(), "store.db"), storetest.Settings(b))
 	o.Relaxed = false
 	s, err := Open(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	script := []string{"hola", "1", "qué?", "11", "gracias", "¿hay alguien?", "chau"}
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	n := 0
-	batch := make([]inbound.Arrival, size)
-	turn := func() {
-		now = now.Add(10 * time.Millisecond)
-		for i := range batch {
-			who := (n * 7919) % people
-			id := fmt.Sprintf("wamid.HBgNNTQ5MTE%08dFQIAEhgUM0VCMEFC%012d", who, n)
-			text := script[(n/people)%len(script)]
-			raw, _ := json.Marshal(map[string]any{
-				"from": fmt.Sprintf("54911%08d", who), "from_user_id": fmt.Sprintf("AR.1000000000%06d", who), "id": id,
-				"timestamp": fmt.Sprint(now.Unix()), "type": "text", "text": map[string]string{"body": text},
+	round := func(n int) { // every worker handles one batch of its own people
+		var wg sync.WaitGroup
+		for w := range workers {
+			wg.Go(func() {
+				at := now.Add(time.Duration(n) * 10 * time.Millisecond)
+				if _, err := s.Turn(b.Context(), at, benchArrivals(n, w, workers, at)); err != nil {
+					b.Error(err)
+				}
 			})
-			batch[i] = inbound.Arrival{
-				Kind: inbound.Message, ID: id, Line: "wsp4", LineRef: "200000000000002", Provider: "cloud", Shape: "envelope",
-				Person: inbound.Person{
-					Phone: fmt.Sprintf("54911%08d", who), UserID: fmt.Sprintf("AR.1000000000%06d", who), Name: "Persona Prueba",
-				},
-				SentAt: now.Truncate(time.Second), ReceivedAt: now, Raw: raw,
-				Content: &inbound.Content{Type: "text", Text: text},
-			}
-			n++
 		}
-		if _, err := s.Turn(b.Context(), now, batch); err != nil {
-			b.Fatal(err)
-		}
+		wg.Wait()
 	}
-	for n < people {
-		turn()
+	n := 0
+	for ; n*workers*benchBatch < benchPeople; n++ {
+		round(n)
 	}
 	first, cpu := n, cpuTime()
 	for b.Loop() {
-		turn()
+		round(n)
+		n++
 	}
-	b.ReportMetric(float64(n-first)/(cpuTime()-cpu).Seconds(), "messages/cpu-s")
-	n -= first
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "messages/s")
+	messages := float64((n - first) * workers * benchBatch)
+	b.ReportMetric(messages/(cpuTime()-cpu).Seconds(), "messages/cpu-s")
+	b.ReportMetric(messages/b.Elapsed().Seconds(), "messages/s")
+}
+
+// benchArrivals is the n-th batch of one of several workers.
+func benchArrivals(n, worker, workers int, at time.Time) []inbound.Arrival {
+	script := [...]string{"hola", "1", "qué?", "11", "gracias", "¿hay alguien?", "chau"}
+	batch := make([]inbound.Arrival, benchBatch)
+	for i := range batch {
+		k := n*benchBatch + i
+		per := benchPeople / workers
+		who := (k*7919)%per*workers + worker
+		id := fmt.Sprintf("wamid.HBgNNTQ5MTE%08dFQIAEhgUM0VCMEFC%012d", who, k)
+		p := inbound.Person{
+			Phone: fmt.Sprintf("54911%08d", who), UserID: fmt.Sprintf("AR.1000000000%06d", who), Name: "Persona Prueba",
+		}
+		text := script[k/per%len(script)]
+		raw := fmt.Sprintf(`{"from":%q,"from_user_id":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}`,
+			p.Phone, p.UserID, id, at.Unix(), text)
+		batch[i] = inbound.Arrival{
+			Kind: inbound.Message, ID: id, Line: "wsp4", LineRef: "200000000000002", Provider: "cloud", Shape: "envelope",
+			Person: p, SentAt: at.Truncate(time.Second), ReceivedAt: at, Raw: []byte(raw),
+			Content: &inbound.Content{Type: "text", Text: text},
+		}
+	}
+	return batch
 }
 
 // cpuTime is what the process has used: a figure that neighbours do not spoil.

@@ -165,7 +165,12 @@ func (p *page) writeTalks() error {
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
 				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt))
 		case t.Changed:
-			if err := p.exec(updateTalk, who, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
+			if t.Moved {
+				if err := p.exec(`UPDATE conversations SET contact = ? WHERE n = ?`, who, t.Row); err != nil {
+					return err
+				}
+			}
+			if err := p.exec(updateTalk, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
 				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), t.Row); err != nil {
 				return err
@@ -268,7 +273,7 @@ func (p *page) writeEvents() error {
 	var all rows
 	for i := range p.book.Events {
 		e := &p.book.Events[i]
-		all.add(e.ID, e.Conversation, e.Type, e.Seq, micros(e.CreatedAt), string(e.Data))
+		all.add(e.ID, e.Conversation, e.Type, e.Seq, micros(e.CreatedAt), []byte(e.Data))
 	}
 	return p.insert(insertEvents, &all)
 }

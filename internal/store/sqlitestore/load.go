@@ -49,9 +49,6 @@ func (p *page) load(n store.Needs) error {
 	if err != nil {
 		return fmt.Errorf("load messages: %w", err)
 	}
-	if err := p.loadTalks(`contact IN (SELECT value FROM json_each(?))`, numbers(p.contacts)); err != nil {
-		return err
-	}
 	if err := p.adopt(found); err != nil {
 		return err
 	}
@@ -66,6 +63,53 @@ func (p *page) load(n store.Needs) error {
 	return p.loadTicket()
 }
 
+// loadAliases reads the contacts of the aliases, with all their conversations.
+func (p *page) loadAliases(aliases []string) error {
+	if len(aliases) == 0 {
+		return nil
+	}
+	owner, missing := map[string]int64{}, map[int64]bool{}
+	const query = `SELECT alias, contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?))`
+	err := each(p.tx, query, []any{texts(aliases)}, func(rows *sql.Rows) error {
+		var alias string
+		var contact int64
+		err := rows.Scan(&alias, &contact)
+		owner[alias], missing[contact] = contact, true
+		return err
+	})
+	if err != nil || len(owner) == 0 {
+		return err
+	}
+	if err := p.loadTalks(`t.contact IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
+		return err
+	}
+	for n := range p.contacts {
+		delete(missing, n)
+	}
+	if len(missing) > 0 { // without a conversation
+		const query = `SELECT ` + contactColumns + ` FROM contacts c WHERE c.n IN (SELECT value FROM json_each(?))`
+		err := each(p.tx, query, []any{numbers(missing)}, func(rows *sql.Rows) error {
+			var c contactScan
+			if err := rows.Scan(c.dest()...); err != nil {
+				return err
+			}
+			p.addContact(c.row())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for alias, n := range owner {
+		c := p.contacts[n]
+		if c == nil {
+			return fmt.Errorf("alias of contact %d: %w", n, store.ErrNotFound)
+		}
+		p.book.AddAlias(alias, c)
+	}
+	return nil
+}
+
 func (p *page) addContact(c *store.ContactRow) *store.ContactRow {
 	if known := p.contacts[c.Row]; known != nil {
 		return known
@@ -73,23 +117,6 @@ func (p *page) addContact(c *store.ContactRow) *store.ContactRow {
 	p.contacts[c.Row] = c
 	p.book.AddContact(c)
 	return c
-}
-
-func (p *page) loadAliases(aliases []string) error {
-	if len(aliases) == 0 {
-		return nil
-	}
-	const query = `SELECT a.alias, ` + contactColumns + `
-		FROM aliases a JOIN contacts c ON c.n = a.contact WHERE a.alias IN (SELECT value FROM json_each(?))`
-	return each(p.tx, query, []any{texts(aliases)}, func(rows *sql.Rows) error {
-		var alias string
-		c, err := scanContact(rows, &alias)
-		if err != nil {
-			return err
-		}
-		p.book.AddAlias(alias, p.addContact(c))
-		return nil
-	})
 }
 
 // loadTalks reads the conversations of a list.
@@ -100,52 +127,24 @@ func (p *page) loadTalks(where, list string) error {
 	return p.selectTalks(where, []any{list})
 }
 
-// selectTalks reads conversations, and the contacts of those whose are missing.
+// selectTalks reads conversations with their contacts.
 func (p *page) selectTalks(where string, args []any) error {
-	type found struct {
-		talk    *store.TalkRow
-		contact int64
-	}
-	var all []found
-	missing := map[int64]bool{}
-	err := each(p.tx, `SELECT `+talkColumns+` FROM conversations WHERE `+where, args, func(rows *sql.Rows) error {
-		t, contact, err := scanTalk(rows)
-		if err != nil {
-			return err
+	query := `SELECT ` + talkColumns + `, ` + contactColumns + ` FROM conversations t JOIN contacts c ON c.n = t.contact WHERE ` + where
+	return each(p.tx, query, args, func(rows *sql.Rows) error {
+		var t talkScan
+		var c contactScan
+		if err := rows.Scan(append(t.dest(), c.dest()...)...); err != nil {
+			return fmt.Errorf("load conversations: %w", err)
 		}
-		if p.talks[t.Row] == nil {
-			all = append(all, found{t, contact})
-			if p.contacts[contact] == nil {
-				missing[contact] = true
-			}
+		row := t.row()
+		if p.talks[row.Row] != nil {
+			return nil
 		}
+		row.Who = p.addContact(c.row())
+		p.talks[row.Row] = row
+		p.book.AddTalk(row)
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("load conversations: %w", err)
-	}
-	if len(missing) > 0 {
-		const query = `SELECT ` + contactColumns + ` FROM contacts c WHERE c.n IN (SELECT value FROM json_each(?))`
-		err := each(p.tx, query, []any{numbers(missing)}, func(rows *sql.Rows) error {
-			c, err := scanContact(rows)
-			if err == nil {
-				p.addContact(c)
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("load contacts: %w", err)
-		}
-	}
-	for _, f := range all {
-		f.talk.Who = p.contacts[f.contact]
-		if f.talk.Who == nil {
-			return fmt.Errorf("conversation %s has no contact: %w", f.talk.ID, store.ErrNotFound)
-		}
-		p.talks[f.talk.Row] = f.talk
-		p.book.AddTalk(f.talk)
-	}
-	return nil
 }
 
 // orphan is a message whose conversation is not loaded yet.
@@ -189,7 +188,7 @@ func (p *page) adopt(found []orphan) error {
 		theirs[m.talk] = true
 	}
 	list := numbers(theirs)
-	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, list); err != nil {
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, list); err != nil {
 		return err
 	}
 	for _, m := range found {
@@ -294,7 +293,7 @@ func (p *page) loadTalk(id string) (*store.TalkRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, numbers(map[int64]bool{n: true})); err != nil {
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, numbers(map[int64]bool{n: true})); err != nil {
 		return nil, err
 	}
 	if p.talks[n] == nil {

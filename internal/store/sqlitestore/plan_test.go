@@ -101,7 +101,7 @@ func small(step string) bool {
 // long says that a query's list grows with history, so that its index has to give
 // the order.
 func long(q string) bool {
-	return strings.Contains(q, "(last_message_at, n) < ") && !strings.Contains(q, "contact IN") ||
+	return strings.Contains(q, "(t.last_message_at, t.n) < ") && !strings.Contains(q, "t.contact IN") ||
 		strings.Contains(q, "m.conversation = ? ") || strings.Contains(q, "FROM events") || strings.Contains(q, "FROM timers")
 }
 

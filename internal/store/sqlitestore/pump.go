@@ -79,7 +79,7 @@ func (p *page) fireTimers(out *store.Pumped) error {
 	}
 	out.More = len(due) == pumpSize
 	list := numbers(due)
-	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, list); err != nil {
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, list); err != nil {
 		return err
 	}
 	if err := p.loadTicket(); err != nil {

@@ -75,16 +75,16 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 // each part of the list, every part in the order of an index.
 func (p *page) list(f store.Filter) error {
 	last, n := readCursor(f.Before)
-	where, args := "(last_message_at, n) < (?, ?)", []any{last, n}
+	where, args := "(t.last_message_at, t.n) < (?, ?)", []any{last, n}
 	and := func(condition, value string) {
 		where, args = where+" AND "+condition, append(args, value)
 	}
-	column, parts := "state", []string{string(f.State)}
+	column, parts := "t.state", []string{string(f.State)}
 	if f.Line != "" {
-		and("line = ?", f.Line)
+		and("t.line = ?", f.Line)
 	}
 	if f.Area != "" {
-		and("area = ?", f.Area)
+		and("t.area = ?", f.Area)
 	}
 	switch {
 	case f.Phone != "" || f.UserID != "":
@@ -92,7 +92,7 @@ func (p *page) list(f store.Filter) error {
 		if err != nil || contacts == "[]" {
 			return err
 		}
-		and("contact IN (SELECT value FROM json_each(?))", contacts)
+		and("t.contact IN (SELECT value FROM json_each(?))", contacts)
 		if f.State == "" {
 			column, parts = "'all'", []string{"all"}
 		}
@@ -100,9 +100,9 @@ func (p *page) list(f store.Filter) error {
 		parts = []string{string(router.StateHandedOff), string(router.StateDisconnected)}
 	case f.State == "" || f.State == router.StateMenu:
 		if f.State == router.StateMenu {
-			and("state = ?", string(f.State))
+			and("t.state = ?", string(f.State))
 		}
-		column, parts = "line", []string{f.Line}
+		column, parts = "t.line", []string{f.Line}
 		if f.Line == "" {
 			var err error
 			if parts, err = p.lines(); err != nil {
@@ -110,10 +110,10 @@ func (p *page) list(f store.Filter) error {
 			}
 		}
 	}
-	if column == "state" && f.State != router.StateMenu {
-		where += " AND state <> 'menu'" // the index of the few
+	if column == "t.state" && f.State != router.StateMenu {
+		where += " AND t.state <> 'menu'" // the index of the few
 	}
-	query := where + " AND " + column + " = ? ORDER BY last_message_at DESC, n DESC LIMIT ?"
+	query := where + " AND " + column + " = ? ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?"
 	for _, part := range parts {
 		if err := p.selectTalks(query, append(slices.Clone(args), part, limit(f.Limit))); err != nil {
 			return err
@@ -233,7 +233,7 @@ func (p *page) messages(where string, args ...any) ([]*store.MessageRow, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := p.loadTalks(`n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
 		return nil, err
 	}
 	out := make([]*store.MessageRow, len(found))

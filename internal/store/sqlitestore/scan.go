@@ -49,32 +49,49 @@ func numbers[V any](set map[int64]V) string {
 
 const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at`
 
-func scanContact(rows *sql.Rows, more ...any) (*store.ContactRow, error) {
-	c := &store.ContactRow{}
-	var created int64
-	dest := append(more, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
-	if err := rows.Scan(dest...); err != nil {
-		return nil, err
-	}
-	c.CreatedAt = instant(created)
-	return c, nil
+// contactScan takes a contact from its columns.
+type contactScan struct {
+	store.ContactRow
+	created int64
 }
 
-const talkColumns = `n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
-	last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at`
+func (c *contactScan) dest() []any {
+	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created}
+}
 
-func scanTalk(rows *sql.Rows) (t *store.TalkRow, contact int64, err error) {
-	t = &store.TalkRow{}
+func (c *contactScan) row() *store.ContactRow {
+	c.CreatedAt = instant(c.created)
+	return &c.ContactRow
+}
+
+const talkColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered,
+	t.auto, t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at,
+	t.created_at`
+
+// talkScan takes a conversation from its columns.
+type talkScan struct {
+	store.TalkRow
+	auto                              string
+	in, human, timeout, last, created int64
+}
+
+func (t *talkScan) dest() []any {
 	r, to := &t.Conversation.Conversation, &t.Contact.Address
-	var auto string
-	var in, human, timeout, last, created int64
-	err = rows.Scan(&t.Row, &t.ID, &contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
-		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created)
-	r.Auto = readAuto(auto)
-	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
-	t.LastMessageAt, t.CreatedAt = instant(last), instant(created)
-	t.Cursor = cursor(last, t.Row)
-	return t, contact, err
+	return []any{
+		&t.Row, &t.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
+		&t.auto, &t.in, &t.human, &t.timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &t.last,
+		&t.created,
+	}
+}
+
+// row finishes the conversation; its Who is still missing.
+func (t *talkScan) row() *store.TalkRow {
+	r := &t.Conversation.Conversation
+	r.Auto = readAuto(t.auto)
+	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(t.in), instant(t.human), instant(t.timeout)
+	t.LastMessageAt, t.CreatedAt = instant(t.last), instant(t.created)
+	t.Cursor = cursor(t.last, t.Row)
+	return &t.TalkRow
 }
 
 func readAuto(s string) []int64 {

@@ -43,7 +43,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 // loadPending reads what waits in conversations, oldest first. An id that was
 // joined with another one has nothing: its rows leave by the lane of the other.
 func (p *page) loadPending(ids []string) (map[string][]*store.MessageRow, error) {
-	if err := p.loadTalks(`id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
+	if err := p.loadTalks(`t.id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
 		return nil, err
 	}
 	pending := map[string][]*store.MessageRow{}

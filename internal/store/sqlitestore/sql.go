@@ -26,22 +26,28 @@ func insertInto(head string, width int, row, tail string) table {
 // rows are the values of an INSERT, one after the other.
 type rows struct{ values []any }
 
-func (r *rows) add(values ...any) { r.values = append(r.values, values...) }
+func (r *rows) add(values ...any) {
+	if r.values == nil {
+		r.values = make([]any, 0, lengths[0]*len(values))
+	}
+	r.values = append(r.values, values...)
+}
 
 // insert writes the rows and forgets them.
 func (p *page) insert(t table, r *rows) error {
-	for len(r.values) > 0 {
+	left := r.values
+	for len(left) > 0 {
 		for _, n := range lengths {
-			if size := n * t.width; size <= len(r.values) {
-				if _, err := p.tx.Exec(t.texts[n], r.values[:size]...); err != nil {
+			if size := n * t.width; size <= len(left) {
+				if _, err := p.tx.Exec(t.texts[n], left[:size]...); err != nil {
 					return err
 				}
-				r.values = r.values[size:]
+				left = left[size:]
 				break
 			}
 		}
 	}
-	r.values = nil
+	r.values = r.values[:0]
 	return nil
 }
 
@@ -68,7 +74,8 @@ var (
 )
 
 const (
-	updateTalk = `UPDATE conversations SET contact = ?, state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
+	// updateTalk leaves the contact alone: naming it would rewrite its index.
+	updateTalk = `UPDATE conversations SET state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
 		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
 		to_external = ?, seq = ?, last_message_at = ?, created_at = ? WHERE n = ?`
 	// supersede takes back what a conversation that is no more was about to say.

@@ -97,16 +97,16 @@ func (p *page) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
 // traceTalks loads the conversations of anything that is not a message.
 func (p *page) traceTalks(key string, aliases []string) error {
 	for _, where := range [...]string{
-		`id = ?`,
-		`n = (SELECT conversation FROM moved WHERE id = ?)`,
-		`n = (SELECT conversation FROM tickets WHERE ticket = upper(?))`,
+		`t.id = ?`,
+		`t.n = (SELECT conversation FROM moved WHERE id = ?)`,
+		`t.n = (SELECT conversation FROM tickets WHERE ticket = upper(?))`,
 	} {
 		if err := p.selectTalks(where, []any{key}); err != nil {
 			return err
 		}
 	}
-	return p.selectTalks(`contact IN (SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?)))
-		ORDER BY last_message_at DESC LIMIT ?`, []any{texts(aliases), traceSize})
+	return p.selectTalks(`t.contact IN (SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?)))
+		ORDER BY t.last_message_at DESC LIMIT ?`, []any{texts(aliases), traceSize})
 }
 
 // latest returns the last messages of the loaded conversations, oldest first.

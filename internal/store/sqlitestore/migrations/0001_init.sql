@@ -156,7 +156,7 @@ CREATE TABLE events (
     type         TEXT    NOT NULL,
     seq          INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
-    data         TEXT    NOT NULL
+    data         BLOB    NOT NULL  -- JSON
 ) STRICT;
 
 CREATE TABLE timers (

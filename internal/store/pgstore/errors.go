@@ -1,0 +1,145 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Codes of PostgreSQL that mean something to us.
+const (
+	uniqueViolation   = "23505"
+	serialization     = "40001"
+	deadlock          = "40P01"
+	lockNotAvailable  = "55P03"
+	protocolViolation = "08P01"
+)
+
+// errTimeUp is the end of our own deadline, not of the caller's patience.
+var errTimeUp = errors.New("the database took too long")
+
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// again says that a transaction came to nothing because of a neighbour, and may
+// work when it is done anew.
+func again(err error) bool {
+	switch code(err) {
+	case serialization, deadlock, uniqueViolation:
+		return true
+	}
+	return false
+}
+
+// wrap names the call, and marks what no message is to blame for.
+func wrap(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrBusy):
+	case unavailable(err):
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, plain(err))
+	case code(err) == lockNotAvailable, again(err):
+		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// unavailable says that the server, or the way there, is to blame.
+func unavailable(err error) bool {
+	if c := code(err); c != "" {
+		switch c[:2] {
+		case "08", // connection
+			"28", // who we are
+			"3D", "3F", "42501"[:2], // no database, no schema, no right
+			"53", // disk, memory, connections
+			"57", // shut down, cancelled
+			"58", // files
+			"XX": // spoiled data
+			return c[:2] != "42" || c == "42501" || c == "42P01"
+		case "25":
+			return c == "25006" || c == "25P03" || c == "25P02" // read-only; idle for too long
+		case "0A":
+			return strings.Contains(message(err), "recovery")
+		}
+		return false
+	}
+	var netErr net.Error
+	var connErr *pgconn.ConnectError
+	switch {
+	case errors.As(err, &connErr), errors.As(err, &netErr), errors.Is(err, errTimeUp):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, puddle.ErrClosedPool), errors.Is(err, puddle.ErrNotAvailable):
+	default:
+		// pgconn has no name for a connection that broke earlier.
+		return strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "closed pool") ||
+			strings.Contains(err.Error(), "conn busy")
+	}
+	return !errors.Is(err, context.Canceled)
+}
+
+func message(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Message
+	}
+	return err.Error()
+}
+
+// cures are what operators have to do about refusals of a pooler, by a part of
+// what it says.
+var cures = []struct{ says, cure string }{
+	{"not allowed in statement pooling mode", "set pool_mode of the pooler to transaction"},
+	{"statement pooling", "set pool_mode of the pooler to transaction"},
+	{"unsupported startup parameter", "take the parameter out of database_url, or add it to ignore_startup_parameters of PgBouncer"},
+	{"no more connections allowed", "raise max_client_conn of PgBouncer"},
+	{"query_wait_timeout", "every server connection of the pooler is taken: raise default_pool_size, or lower worker.concurrency"},
+	{"no such database", "add the database to the pooler, or mend the name in database_url"},
+	{"server_login_retry", "the pooler cannot log in to PostgreSQL"},
+	{"server login has been failing", "the pooler cannot log in to PostgreSQL: see its log"},
+	{"prepared statement", "the pooler mixes up statements: set its pool_mode to transaction, and server_reset_query to nothing"},
+	{"remaining connection slots", "PostgreSQL has no connection left: raise max_connections, or put a pooler before it"},
+	{"too many clients", "PostgreSQL has no connection left: raise max_connections, or put a pooler before it"},
+	{"permission denied for schema", "grant the user of database_url USAGE and CREATE on the schema psi_router"},
+	{"permission denied for database", "let the user of database_url create the schema psi_router: GRANT CREATE ON DATABASE"},
+}
+
+// plain adds the cure to an error that has one.
+func plain(err error) error {
+	text := err.Error()
+	for _, c := range cures {
+		if strings.Contains(text, c.says) {
+			return fmt.Errorf("%w (%s)", err, c.cure)
+		}
+	}
+	return err
+}
+
+// pause waits a little, longer with every try; false when ctx ends first.
+func pause(ctx context.Context, try int) bool {
+	most := min(time.Millisecond<<min(try, 6), 50*time.Millisecond)
+	t := time.NewTimer(most/2 + rand.N(most)) //nolint:gosec // to part those who collided
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

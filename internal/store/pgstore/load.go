@@ -1,0 +1,279 @@
+package pgstore
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// wants says what a transaction locks and loads.
+type wants struct {
+	store.Needs
+	// Claims are names that must be nobody else's while the transaction lasts, and
+	// the keys of the contacts that they may lead to if they are new. Sorted.
+	Claims []claim
+	Talks  []string // conversations by their id
+	Joined bool     // the ids may be those of joined ones
+	Rows   []int64  // conversations by their key
+	Posted bool     // what is pending in the conversations
+	Parked []string // reports, by provider id
+}
+
+// claim is a name that a person has, who may be new.
+type claim struct {
+	alias string
+	key   int64
+}
+
+// found is what was loaded. Only contacts in it are locked.
+type found struct {
+	contacts map[int64]*store.ContactRow
+	aliases  map[string]int64
+	claimed  map[string]int64 // names that were nobody's
+	talks    []*talkRow
+	messages []*messageRow
+	recorded []string
+	parked   []store.ParkedReport
+	ticket   int64
+}
+
+// query is a statement and its arguments.
+type query struct {
+	text []string
+	args []any
+}
+
+func (q *query) add(text string, args ...any) {
+	for _, a := range args {
+		q.args = append(q.args, a)
+		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(q.args)), 1)
+	}
+	q.text = append(q.text, text)
+}
+
+func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery { return b.Queue(strings.Join(q.text, " "), q.args...) }
+
+// whose adds the keys of all contacts that are touched.
+func (w *wants) whose(q *query) {
+	var parts query
+	parts.args = q.args
+	if len(w.Aliases) > 0 {
+		parts.add(`SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[])`, w.Aliases)
+	}
+	if len(w.ProviderIDs) > 0 {
+		parts.add(`SELECT t.contact FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
+			WHERE m.provider_id = ANY (?::text[])`, w.ProviderIDs)
+	}
+	if len(w.MessageIDs) > 0 {
+		parts.add(`SELECT t.contact FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
+			WHERE m.id = ANY (?::text[])`, w.MessageIDs)
+	}
+	if len(w.Talks) > 0 {
+		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, w.Talks)
+	}
+	if len(w.Talks) > 0 && w.Joined {
+		parts.add(`SELECT t.contact FROM psi_router.moved v JOIN psi_router.conversations t ON t.n = v.conversation
+			WHERE v.id = ANY (?::text[])`, w.Talks)
+	}
+	if len(w.Rows) > 0 {
+		parts.add(`SELECT contact FROM psi_router.conversations WHERE n = ANY (?::bigint[])`, w.Rows)
+	}
+	if len(parts.text) == 0 {
+		parts.text = []string{`SELECT 0 WHERE false`}
+	}
+	q.text = append(q.text, "(", strings.Join(parts.text, " UNION "), ")")
+	q.args = parts.args
+}
+
+// queue adds the statements that lock and load. Each sees what was committed
+// before it began, so what comes after the lock is true for as long as that lasts.
+func (w *wants) queue(b *pgx.Batch) *found {
+	f := &found{
+		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimed: map[string]int64{},
+	}
+	if len(w.Claims) > 0 {
+		// In order, so that two who claim the same names wait for one another and
+		// not in a circle.
+		b.Queue(claimAliases, col(w.Claims, func(c claim) string { return c.alias }), col(w.Claims, func(c claim) int64 { return c.key })).
+			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
+	}
+	var lock, talks query
+	lock.add(`SELECT ` + contactColumns + ` FROM psi_router.contacts c WHERE c.n IN`)
+	w.whose(&lock)
+	lock.add(`ORDER BY c.n FOR UPDATE SKIP LOCKED`)
+	lock.queue(b).Query(each(func(rows pgx.Rows) error {
+		c, err := scanContact(rows)
+		if err == nil {
+			f.contacts[c.Row] = c
+		}
+		return err
+	}))
+	if len(w.Aliases) > 0 {
+		b.Queue(`SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, w.Aliases).
+			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
+	}
+	talks.add(`SELECT ` + talkColumns + ` FROM psi_router.conversations t WHERE t.contact IN`)
+	w.whose(&talks)
+	talks.queue(b).Query(each(func(rows pgx.Rows) error {
+		t, err := scanTalk(rows)
+		if err == nil {
+			f.talks = append(f.talks, t)
+		}
+		return err
+	}))
+	w.queueMessages(b, f)
+	if len(w.Records) > 0 {
+		b.Queue(`SELECT key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
+			Query(each(func(rows pgx.Rows) error {
+				var key string
+				err := rows.Scan(&key)
+				f.recorded = append(f.recorded, key)
+				return err
+			}))
+	}
+	if len(w.Parked) > 0 {
+		b.Queue(`SELECT provider_id, status, code, detail, at, expires_at FROM psi_router.parked
+			WHERE provider_id = ANY ($1::text[]) ORDER BY at, status`, w.Parked).Query(each(f.addParked))
+	}
+	return f
+}
+
+// messageFrom reads messages with the contact of their conversation, and whether
+// that has something to send.
+const messageFrom = `SELECT ` + messageColumns + `, t.contact,
+	EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
+	FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation `
+
+func (w *wants) queueMessages(b *pgx.Batch, f *found) {
+	if len(w.ProviderIDs) > 0 {
+		b.Queue(messageFrom+`WHERE m.provider_id = ANY ($1::text[]) ORDER BY m.n`, w.ProviderIDs).Query(each(f.addMessage))
+	}
+	if len(w.MessageIDs) > 0 {
+		b.Queue(messageFrom+`WHERE m.id = ANY ($1::text[]) ORDER BY m.n`, w.MessageIDs).Query(each(f.addMessage))
+	}
+	if w.Posted || w.Echoes {
+		var q query
+		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM psi_router.conversations t
+			JOIN psi_router.pending p ON p.conversation = t.n
+			JOIN psi_router.messages m ON m.conversation = p.conversation AND m.n = p.n WHERE t.contact IN`)
+		w.whose(&q)
+		q.add(`ORDER BY m.n`)
+		q.queue(b).Query(each(f.addMessage))
+	}
+}
+
+// each calls scan for every row of a result.
+func each(scan func(pgx.Rows) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+func pair(rows pgx.Rows, into map[string]int64) error {
+	var alias string
+	var contact int64
+	err := rows.Scan(&alias, &contact)
+	into[alias] = contact
+	return err
+}
+
+func (f *found) addMessage(rows pgx.Rows) error {
+	var contact int64
+	var pending bool
+	m, err := scanMessage(rows, &contact, &pending)
+	if err == nil {
+		m.contact, m.pending = contact, pending
+		f.messages = append(f.messages, m)
+	}
+	return err
+}
+
+func (f *found) addParked(rows pgx.Rows) error {
+	var r store.ParkedReport
+	var at, expires pgtype.Timestamptz
+	err := rows.Scan(&r.ProviderID, &r.Status, &r.Code, &r.Detail, &at, &expires)
+	r.At, r.Expires = instant(at), instant(expires)
+	f.parked = append(f.parked, r)
+	return err
+}
+
+// page is a book over what was loaded, and what only the engine knows of it.
+type page struct {
+	*found
+	book  *store.Book
+	talks map[int64]*store.TalkRow
+	byID  map[string]*store.TalkRow // conversations by their id
+	spare []int64                   // keys for new rows
+	after func(b *pgx.Batch)        // queued once everything is written
+}
+
+// open puts copies of what was loaded and is locked into a new book.
+func (f *found) open(set store.Settings, now time.Time) *page {
+	p := &page{found: f, book: store.NewBook(set, now), talks: map[int64]*store.TalkRow{}, byID: map[string]*store.TalkRow{}}
+	p.book.Ticket = f.ticket
+	contacts := make(map[int64]*store.ContactRow, len(f.contacts))
+	for n, c := range f.contacts {
+		mine := *c
+		contacts[n] = &mine
+		p.book.AddContact(&mine)
+	}
+	for alias, n := range f.aliases {
+		if c := contacts[n]; c != nil {
+			p.book.AddAlias(alias, c)
+		}
+	}
+	for _, t := range f.talks {
+		c := contacts[t.contact]
+		if c == nil || p.talks[t.Row] != nil {
+			continue
+		}
+		mine := t.TalkRow
+		mine.Auto = slices.Clip(mine.Auto)
+		mine.Who = c
+		p.talks[t.Row], p.byID[t.ID] = &mine, &mine
+		p.book.AddTalk(&mine)
+	}
+	for _, m := range f.messages {
+		p.adopt(m)
+	}
+	for _, key := range f.recorded {
+		p.book.AddRecorded(key)
+	}
+	for _, r := range f.parked {
+		p.book.AddParked(r)
+	}
+	return p
+}
+
+// adopt puts a message into the book whose conversation is in it.
+func (p *page) adopt(m *messageRow) {
+	t := p.talks[m.talk]
+	if t == nil {
+		return
+	}
+	mine := m.MessageRow
+	mine.Reactions = slices.Clip(mine.Reactions)
+	mine.Talk = t
+	t.Pending = t.Pending || m.pending
+	p.book.AddMessage(&mine)
+}
+
+// col is a column of rows.
+func col[T, V any](rows []T, get func(T) V) []V {
+	out := make([]V, len(rows))
+	for i, r := range rows {
+		out[i] = get(r)
+	}
+	return out
+}

@@ -1,0 +1,200 @@
+// Package pgstore is the store on PostgreSQL, for any number of processes. It
+// locks the contacts that a transaction touches, loads what a decision needs, lets
+// the rules of package store decide and writes what they say. It waits for nobody's
+// contact: what another process holds is left out and asked for again. It must
+// never decide anything itself, nor keep state in a session: it may stand behind a
+// pooler that gives every transaction another connection.
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// How long things may take. A turn that is not over after deadline has failed; a
+// job's lease is longer (30 s).
+const (
+	deadline       = 20 * time.Second
+	connectTimeout = 5 * time.Second
+	// patience is how long a caller who cannot be told "busy" waits for a contact.
+	patience = 2 * time.Second
+)
+
+// Options of Open. URL and Rules are required.
+type Options struct {
+	// URL of the database, perhaps through a pooler in transaction mode.
+	URL string
+	// DirectURL reaches the server itself, for migrations; URL if "".
+	DirectURL string
+	Rules     router.Rules
+	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID: see store.Settings.
+	Country    string
+	Zone       *time.Location
+	StaleAfter time.Duration
+	ReplyTTL   time.Duration
+	Windowless []string
+	NewID      func() string
+	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
+	// run at once, and a few for its faces.
+	MaxConns int
+	// Log is told of what is odd about the server; nil is nobody.
+	Log *slog.Logger
+}
+
+// Store implements store.Store.
+type Store struct {
+	pool *pgxpool.Pool
+	set  store.Settings
+	keys keys
+	log  *slog.Logger
+
+	mu    sync.Mutex // of sweep
+	sweep sweep
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects, checks that server and pooler can be relied on, and brings the
+// schema up to date. A database of a newer program is refused with store.ErrNewer.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", plain(err))
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	set := store.Settings{
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
+		Windowless: o.Windowless, NewID: o.NewID,
+	}
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database_url: %w", err)
+	}
+	tune(cfg.ConnConfig)
+	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
+	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a migration may take long
+	defer cancel()
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{pool: pool, set: set.WithDefaults(), log: o.Log}
+	if err = s.check(ctx); err == nil {
+		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
+	}
+	if err == nil {
+		err = s.enroll(ctx)
+	}
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// tune sets what holds for every connection. Behind a pooler in transaction mode
+// there is no statement to prepare and no setting to leave behind.
+func tune(cfg *pgx.ConnConfig) {
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "psi-router"
+	}
+}
+
+// Close waits for what is under way and lets the connections go.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// Pool returns the figures of the connection pool.
+func (s *Store) Pool() Pool {
+	st := s.pool.Stat()
+	return Pool{
+		Max: int(st.MaxConns()), Open: int(st.TotalConns()), Busy: int(st.AcquiredConns()),
+		Acquired: st.AcquireCount(), Waited: st.EmptyAcquireCount(), WaitTime: st.EmptyAcquireWaitTime(),
+	}
+}
+
+// Pool is the state of a connection pool.
+type Pool struct {
+	Max, Open, Busy  int
+	Acquired, Waited int64 // since the start; Waited found none free
+	WaitTime         time.Duration
+}
+
+// Ping asks whether the database can be written to.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	const query = `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+		EXISTS (SELECT FROM psi_router.installation)`
+	var closed, there bool
+	err := s.pool.QueryRow(ctx, query).Scan(&closed, &there)
+	switch {
+	case err != nil:
+	case closed:
+		err = errReadOnly
+	case !there:
+		err = fmt.Errorf("the schema psi_router is empty: %w", store.ErrUnavailable)
+	}
+	return wrap("ping", err)
+}
+
+var errReadOnly = fmt.Errorf("the server takes no writes: it is a standby, or set to read-only: %w", store.ErrUnavailable)
+
+// check asks the server, through the pooler if there is one, whether it can be
+// relied on.
+func (s *Store) check(ctx context.Context) error {
+	const query = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('server_encoding'),
+		pg_is_in_recovery(), current_setting('fsync')`
+	var pids [2]int32
+	var version int
+	var encoding, fsync string
+	var standby bool
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		for i := range pids {
+			if err := tx.QueryRow(ctx, query).Scan(&pids[i], &version, &encoding, &standby, &fsync); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case pids[0] != pids[1]:
+		return errors.New("the pooler gives one transaction several connections: set its pool_mode to transaction")
+	case version < 130000:
+		return fmt.Errorf("PostgreSQL %d is too old: 13 or newer is needed", version/10000)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database is encoded in %s: make one with ENCODING 'UTF8'", encoding)
+	case standby:
+		return errReadOnly
+	}
+	if fsync == "off" {
+		s.log.Warn("PostgreSQL runs with fsync = off: a power loss may lose and spoil data")
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package pgstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// stamp and instant are how times are kept: zero is NULL.
+func stamp(t time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()}
+}
+
+func instant(t pgtype.Timestamptz) time.Time {
+	if !t.Valid {
+		return time.Time{}
+	}
+	return t.Time.UTC()
+}
+
+// epoch is what a column has for never that can be ordered by.
+func epoch() time.Time { return time.Unix(0, 0).UTC() }
+
+func orEpoch(t time.Time) pgtype.Timestamptz {
+	if t.IsZero() {
+		t = epoch()
+	}
+	return stamp(t)
+}
+
+func fromEpoch(t pgtype.Timestamptz) time.Time {
+	if at := instant(t); !at.Equal(epoch()) {
+		return at
+	}
+	return time.Time{}
+}
+
+const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at`
+
+func scanContact(rows pgx.Rows) (*store.ContactRow, error) {
+	c := &store.ContactRow{}
+	var created pgtype.Timestamptz
+	err := rows.Scan(&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
+	c.CreatedAt = instant(created)
+	return c, err
+}
+
+const talkColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
+	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at`
+
+// talkRow is a conversation whose contact is known by its key.
+type talkRow struct {
+	store.TalkRow
+	contact int64
+}
+
+func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
+	t := &talkRow{}
+	r, to := &t.Conversation.Conversation, &t.Contact.Address
+	var auto string
+	var in, human, timeout, last, created pgtype.Timestamptz
+	dest := append([]any{
+		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
+		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
+	}, more...)
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	r.Auto = readAuto(auto)
+	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
+	t.LastMessageAt, t.CreatedAt = fromEpoch(last), instant(created)
+	t.Cursor = cursor(last.Time, t.Row)
+	return t, nil
+}
+
+func readAuto(s string) []int64 {
+	if s == "" {
+		return nil
+	}
+	out := make([]int64, 0, 1+strings.Count(s, ","))
+	for f := range strings.SplitSeq(s, ",") {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func writeAuto(list []int64) string {
+	var out []byte
+	for i, n := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendInt(out, n, 10)
+	}
+	return string(out)
+}
+
+const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type, m.text, m.body::text, m.media::text, m.reply_id,
+	m.quoted_id, m.reactions::text, coalesce(m.provider_id, ''), coalesce(m.origin, ''), m.status, m.reason, m.fate,
+	m.error_code, m.error_detail, m.epoch, m.attempts, m.token, m.read_id, m.since, m.expires_at, m.sent_at,
+	m.received_at, m.edited_at, m.revoked_at, m.created_at`
+
+// messageRow is a message whose conversation is known by its key.
+type messageRow struct {
+	store.MessageRow
+	talk    int64
+	contact int64 // 0 where nobody asked
+	pending bool  // its conversation has something to send
+}
+
+func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
+	m := &messageRow{}
+	var body, media, reactions []byte
+	var since, expires, sent, received, edited, revoked, created pgtype.Timestamptz
+	dest := append([]any{
+		&m.Row, &m.ID, &m.talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
+		&m.QuotedID, &reactions, &m.ProviderID, &m.Origin, &m.Status, &m.Reason, &m.Fate,
+		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
+		&received, &edited, &revoked, &created,
+	}, more...)
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	m.Since, m.Expires, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)
+	m.EditedAt, m.RevokedAt, m.CreatedAt = instant(edited), instant(revoked), instant(created)
+	for _, c := range [...]struct {
+		column []byte
+		dest   any
+	}{{body, &m.Body}, {media, &m.Media}, {reactions, &m.Reactions}} {
+		if len(c.column) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(c.column, c.dest); err != nil {
+			return nil, fmt.Errorf("message %s: %w", m.ID, err)
+		}
+	}
+	if m.Text == "" && m.Body.Reply != nil {
+		m.Text = m.Body.Reply.Text
+	}
+	return m, nil
+}

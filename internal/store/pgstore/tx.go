@@ -1,0 +1,222 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	beginRead  = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	// settings hold for one transaction, as a pooler gives the next one to somebody
+	// else. No wait outlasts the deadline, and a commit is on disk when it returns.
+	settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '10s', true),
+		set_config('idle_in_transaction_session_timeout', '10s', true), set_config('jit', 'off', true),
+		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+			ELSE current_setting('synchronous_commit') END, true)`
+	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
+
+	// tries is how often a transaction is done that neighbours brought down.
+	tries = 6
+)
+
+// send runs a batch in one round trip.
+func send(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error { return c.SendBatch(ctx, b).Close() }
+
+// bound gives a call its deadline, and makes the end of that an error of ours.
+func bound(ctx context.Context) (context.Context, func(*error)) {
+	call, cancel := context.WithTimeoutCause(ctx, deadline, errTimeUp)
+	return call, func(err *error) {
+		if *err != nil && ctx.Err() == nil && call.Err() != nil && !errors.Is(*err, errTimeUp) {
+			*err = fmt.Errorf("%w: %w", errTimeUp, *err)
+		}
+		cancel()
+	}
+}
+
+// rollback ends what did not come to its end. A connection that cannot even do
+// that is closed when it is released.
+func rollback(ctx context.Context, c *pgxpool.Conn) {
+	if c.Conn().IsClosed() || c.Conn().PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = c.Exec(ctx, "ROLLBACK") // see above
+}
+
+// write runs one transaction: it locks and loads what w says, and writes the book
+// once fn is done with it. fn may run again, over a new book.
+func (s *Store) write(ctx context.Context, w *wants, now time.Time, fn func(p *page) error) (err error) {
+	ctx, end := bound(ctx)
+	defer end(&err)
+	for try := 1; ; try++ {
+		err := s.attempt(ctx, w, now, fn)
+		if code(err) == uniqueViolation {
+			s.forget()
+		}
+		if err == nil || !again(err) && !fresh(err) || try == tries || !pause(ctx, try) {
+			return err
+		}
+	}
+}
+
+// fresh says that a connection broke before anything could be committed.
+func fresh(err error) bool {
+	var e *earlyError
+	return errors.As(err, &e)
+}
+
+// earlyError is one of a connection that had been left in the pool.
+type earlyError struct{ error }
+
+func (e *earlyError) Unwrap() error { return e.error }
+
+func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p *page) error) error {
+	if err := s.claim(ctx, w); err != nil {
+		return err
+	}
+	spare, err := s.reserve(ctx, w.rows())
+	if err != nil {
+		return err
+	}
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		s.giveBack(spare)
+		return err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	p, err := s.decide(ctx, c, w, now, spare, fn)
+	if err != nil {
+		s.giveBack(spare)
+		return err
+	}
+	b := &pgx.Batch{}
+	if err := p.flush(b); err != nil {
+		return err
+	}
+	if p.after != nil {
+		p.after(b)
+	} else if b.Len() == 0 {
+		s.giveBack(spare)
+		return nil
+	}
+	b.Queue(`COMMIT`)
+	if err := send(ctx, c, b); err != nil {
+		return err
+	}
+	s.giveBack(p.spare)
+	return nil
+}
+
+// decide locks, loads and lets fn decide. Tickets have numbers without gaps, so
+// their counter is locked until the commit: only by those who need one, once they
+// know how many.
+func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.Time, spare []int64, fn func(p *page) error) (*page, error) {
+	b := &pgx.Batch{}
+	b.Queue(beginWrite)
+	b.Queue(settings)
+	f := w.queue(b)
+	if err := send(ctx, c, b); err != nil {
+		return nil, err
+	}
+	if w.more != nil {
+		if err := w.more(ctx, c, f.open(s.set, now)); err != nil {
+			return nil, err
+		}
+	}
+	for counted := 0; ; {
+		p := f.open(s.set, now)
+		p.spare = spare
+		if err := fn(p); err != nil {
+			return nil, err
+		}
+		n := len(p.book.Opened)
+		if n == counted {
+			return p, nil
+		}
+		if counted > 0 {
+			return nil, fmt.Errorf("%d tickets became %d", counted, n) // fn is no function of the book
+		}
+		counted = n
+		name := "ticket:" + strconv.Itoa(p.book.Year())
+		if err := c.QueryRow(ctx, countTickets, name, n).Scan(&f.ticket); err != nil {
+			return nil, fmt.Errorf("count tickets: %w", err)
+		}
+		f.ticket -= int64(n)
+	}
+}
+
+// people returns the names of everybody in the batch, in order, and to each the
+// key of the contact that it may lead to.
+func people(names [][]string, keys []int64) []claim {
+	var out []claim
+	seen := map[string]bool{}
+	for i, list := range names {
+		for _, alias := range list {
+			if !seen[alias] {
+				seen[alias] = true
+				out = append(out, claim{alias, keys[i]})
+			}
+		}
+	}
+	slices.SortFunc(out, func(x, y claim) int { return cmp.Compare(x.alias, y.alias) })
+	return out
+}
+
+// read runs queries over one snapshot. fn may ask several times.
+func (s *Store) read(ctx context.Context, what string, fn func(r *reader) error) (err error) {
+	err = func() (err error) {
+		ctx, end := bound(ctx)
+		defer end(&err)
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Release()
+		defer rollback(ctx, c)
+		return fn(&reader{ctx: ctx, c: c})
+	}()
+	return wrap(what, err)
+}
+
+// reader is a transaction that only reads.
+type reader struct {
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
+	c     *pgxpool.Conn
+	began bool
+}
+
+// ask runs queries in one round trip.
+func (r *reader) ask(queue func(b *pgx.Batch)) error {
+	b := &pgx.Batch{}
+	if !r.began {
+		r.began = true
+		b.Queue(beginRead)
+		b.Queue(settings)
+	}
+	queue(b)
+	return send(r.ctx, r.c, b)
+}
+
+// last runs the last queries.
+func (r *reader) last(queue func(b *pgx.Batch)) error {
+	return r.ask(func(b *pgx.Batch) {
+		queue(b)
+		b.Queue(`COMMIT`)
+	})
+}
+
+var _ store.Store = (*Store)(nil)
