@@ -1,9 +1,6 @@
 package store
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Types of events.
 const (
@@ -24,152 +21,122 @@ type about struct {
 	Merged  string // id of the conversation that this one was joined with
 }
 
-// The snapshot is written with the field names of the API, so that a program
-// reads events and answers with one set of types.
-type snapshot struct {
-	Conversation talkJSON     `json:"conversation"`
-	Message      *messageJSON `json:"message,omitempty"`
-	Handoff      *handoffJSON `json:"handoff,omitempty"`
-	Merged       string       `json:"merged_with,omitempty"`
-}
-
-type talkJSON struct {
-	ID              string      `json:"id"`
-	Line            string      `json:"line"`
-	Area            string      `json:"area"`
-	Tag             string      `json:"tag"`
-	State           string      `json:"state"`
-	Menu            string      `json:"menu"`
-	Epoch           int64       `json:"epoch"`
-	Contact         contactJSON `json:"contact"`
-	Ticket          string      `json:"ticket"`
-	WindowExpiresAt *time.Time  `json:"window_expires_at"`
-	LastMessageAt   *time.Time  `json:"last_message_at"`
-	CreatedAt       *time.Time  `json:"created_at"`
-}
-
-type contactJSON struct {
-	ID       string `json:"id"`
-	Phone    string `json:"phone"`
-	UserID   string `json:"user_id"`
-	Username string `json:"username"`
-	Name     string `json:"name"`
-	Blocked  bool   `json:"blocked,omitempty"`
-	OptedOut bool   `json:"opted_out,omitempty"`
-}
-
-type mediaJSON struct {
-	State string `json:"state"`
-	MIME  string `json:"mime"`
-	Size  int64  `json:"size"`
-	Name  string `json:"name"`
-	URL   string `json:"url"`
-}
-
-type errorJSON struct {
-	Code   int    `json:"code"`
-	Detail string `json:"detail"`
-}
-
-type messageJSON struct {
-	ID           string     `json:"id"`
-	Conversation string     `json:"conversation_id"`
-	Line         string     `json:"line"`
-	Direction    string     `json:"direction"`
-	Author       Author     `json:"author"`
-	Type         string     `json:"type"`
-	Text         string     `json:"text"`
-	Media        *mediaJSON `json:"media,omitempty"`
-	ReplyID      string     `json:"reply_id"`
-	QuotedID     string     `json:"quoted_id"`
-	Reactions    []Reaction `json:"reactions"`
-	ProviderID   string     `json:"provider_id"`
-	Status       Status     `json:"status"`
-	Reason       string     `json:"reason"`
-	Error        *errorJSON `json:"error,omitempty"`
-	SentAt       *time.Time `json:"sent_at"`
-	ReceivedAt   *time.Time `json:"received_at"`
-	CreatedAt    *time.Time `json:"created_at"`
-	EditedAt     *time.Time `json:"edited_at,omitempty"`
-	RevokedAt    *time.Time `json:"revoked_at,omitempty"`
-}
-
-type handoffJSON struct {
-	Ticket   string `json:"ticket"`
-	FromArea string `json:"from_area"`
-	Area     string `json:"area"`
-	Tag      string `json:"tag"`
-	Note     string `json:"note"`
-	By       string `json:"by"`
-}
-
-func when(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
-}
-
-// event adds what happened to the conversation, as it is at this moment.
+// event adds what happened to the conversation, as it is at this moment. The
+// snapshot has the field names of the API, so that a program reads events and
+// answers with one set of types.
 func (b *Book) event(t *TalkRow, kind string, a about) {
 	t.Seq++
 	t.Changed = true
-	data, err := json.Marshal(b.snapshot(t, a))
-	if err != nil { // only strings and numbers: cannot happen
-		data = []byte("{}")
+	w := object{buf: make([]byte, 0, 1536)}
+	w.open("")
+	b.writeTalk(&w, t)
+	if a.Message != nil {
+		writeMessage(&w, a.Message)
 	}
+	if a.Handoff != nil {
+		writeHandoff(&w, a.Handoff)
+	}
+	if a.Merged != "" {
+		w.text("merged_with", a.Merged)
+	}
+	w.close()
 	b.Events = append(b.Events, Event{
-		ID: b.NewID(), Conversation: t.ID, Type: kind, Seq: t.Seq, Data: data, CreatedAt: b.Now,
+		ID: b.NewID(), Conversation: t.ID, Type: kind, Seq: t.Seq, Data: w.buf, CreatedAt: b.Now,
 	})
 }
 
-func (b *Book) snapshot(t *TalkRow, a about) snapshot {
-	s := snapshot{Conversation: b.talkJSON(t), Merged: a.Merged}
-	if a.Message != nil {
-		s.Message = b.messageJSON(a.Message)
+func (b *Book) writeTalk(w *object, t *TalkRow) {
+	w.open("conversation")
+	w.text("id", t.ID)
+	w.text("line", t.Line)
+	w.text("area", t.Area)
+	w.text("tag", t.Tag)
+	w.text("state", string(t.State))
+	w.text("menu", t.Menu)
+	w.number("epoch", t.Epoch)
+	writeContact(w, &t.Who.Contact)
+	w.text("ticket", t.Ticket)
+	var until time.Time
+	if window := b.window(t.Line); window > 0 && !t.LastInbound.IsZero() {
+		until = t.LastInbound.Add(window)
 	}
-	if h := a.Handoff; h != nil {
-		s.Handoff = &handoffJSON{Ticket: h.Ticket, FromArea: h.FromArea, Area: h.Area, Tag: h.Tag, Note: h.Note, By: h.By}
-	}
-	return s
+	w.instant("window_expires_at", until)
+	w.instant("last_message_at", t.LastMessageAt)
+	w.instant("created_at", t.CreatedAt)
+	w.close()
 }
 
-func (b *Book) talkJSON(t *TalkRow) talkJSON {
-	c := t.Who
-	v := talkJSON{
-		ID: t.ID, Line: t.Line, Area: t.Area, Tag: t.Tag, State: string(t.State), Menu: t.Menu, Epoch: t.Epoch,
-		Contact: contactJSON{
-			ID: c.ID, Phone: c.Phone, UserID: c.UserID, Username: c.Username, Name: c.Name,
-			Blocked: c.Blocked, OptedOut: c.OptedOut,
-		},
-		Ticket: t.Ticket, LastMessageAt: when(t.LastMessageAt), CreatedAt: when(t.CreatedAt),
-	}
-	if w := b.window(t.Line); w > 0 && !t.LastInbound.IsZero() {
-		v.WindowExpiresAt = when(t.LastInbound.Add(w))
-	}
-	return v
+func writeContact(w *object, c *Contact) {
+	w.open("contact")
+	w.text("id", c.ID)
+	w.text("phone", c.Phone)
+	w.text("user_id", c.UserID)
+	w.text("username", c.Username)
+	w.text("name", c.Name)
+	w.flag("blocked", c.Blocked)
+	w.flag("opted_out", c.OptedOut)
+	w.close()
 }
 
-func (b *Book) messageJSON(row *MessageRow) *messageJSON {
+func writeMessage(w *object, row *MessageRow) {
 	m := row.Shown()
-	v := &messageJSON{
-		ID: m.ID, Conversation: m.Conversation, Line: m.Line, Direction: m.Direction, Author: m.Author, Type: m.Type,
-		Text: m.Text, ReplyID: m.ReplyID, QuotedID: m.QuotedID, Reactions: m.Reactions, ProviderID: m.ProviderID,
-		Status: m.Status, Reason: string(m.Reason), SentAt: when(m.SentAt), ReceivedAt: when(m.ReceivedAt),
-		CreatedAt: when(m.CreatedAt), EditedAt: when(m.EditedAt), RevokedAt: when(m.RevokedAt),
+	if m.Text == "" && m.Body.Reply != nil {
+		m.Text = m.Body.Reply.Text
 	}
-	if v.Reactions == nil {
-		v.Reactions = []Reaction{}
-	}
-	if v.Text == "" && m.Body.Reply != nil {
-		v.Text = m.Body.Reply.Text
-	}
+	w.open("message")
+	w.text("id", m.ID)
+	w.text("conversation_id", m.Conversation)
+	w.text("line", m.Line)
+	w.text("direction", m.Direction)
+	w.text("author", string(m.Author))
+	w.text("type", m.Type)
+	w.text("text", m.Text)
 	if m.Media != nil {
-		v.Media = &mediaJSON{State: m.Media.State, MIME: m.Media.MIME, Size: m.Media.Size, Name: m.Media.Name}
+		w.open("media")
+		w.text("state", m.Media.State)
+		w.text("mime", m.Media.MIME)
+		w.number("size", m.Media.Size)
+		w.text("name", m.Media.Name)
+		w.close()
 	}
+	w.text("reply_id", m.ReplyID)
+	w.text("quoted_id", m.QuotedID)
+	w.list("reactions")
+	for _, r := range m.Reactions {
+		w.open("")
+		w.text("author", string(r.Author))
+		w.text("emoji", r.Emoji)
+		w.close()
+	}
+	w.end()
+	w.text("provider_id", m.ProviderID)
+	w.text("status", string(m.Status))
+	w.text("reason", string(m.Reason))
 	if m.ErrorCode != 0 || m.ErrorDetail != "" {
-		v.Error = &errorJSON{Code: m.ErrorCode, Detail: m.ErrorDetail}
+		w.open("error")
+		w.number("code", int64(m.ErrorCode))
+		w.text("detail", m.ErrorDetail)
+		w.close()
 	}
-	return v
+	w.instant("sent_at", m.SentAt)
+	w.instant("received_at", m.ReceivedAt)
+	w.instant("created_at", m.CreatedAt)
+	if !m.EditedAt.IsZero() {
+		w.instant("edited_at", m.EditedAt)
+	}
+	if !m.RevokedAt.IsZero() {
+		w.instant("revoked_at", m.RevokedAt)
+	}
+	w.close()
+}
+
+func writeHandoff(w *object, h *HandoffRow) {
+	w.open("handoff")
+	w.text("ticket", h.Ticket)
+	w.text("from_area", h.FromArea)
+	w.text("area", h.Area)
+	w.text("tag", h.Tag)
+	w.text("note", h.Note)
+	w.text("by", h.By)
+	w.close()
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,4 +163,33 @@ func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	if d.Replies[0].Text != "Tu número es {ticket}" {
 		t.Errorf("the decision was changed: %q", d.Replies[0].Text)
 	}
+}
+
+func FuzzObjectText(f *testing.F) {
+	for _, s := range []string{"", "hola", `comillas " y \`, "ñandú 🙈\u2028\x00\n", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var o object
+		o.open("")
+		o.text("a", s)
+		o.list("b")
+		o.text("", s)
+		o.text("", s)
+		o.end()
+		o.number("c", -1)
+		o.close()
+		var got struct {
+			A string
+			B []string
+			C int
+		}
+		if err := json.Unmarshal(o.buf, &got); err != nil {
+			t.Fatalf("%v: %s", err, o.buf)
+		}
+		want := strings.ToValidUTF8(s, "\uFFFD")
+		if utf8.ValidString(s) && (got.A != want || len(got.B) != 2 || got.B[1] != want || got.C != -1) {
+			t.Errorf("got %+v, want %q", got, want)
+		}
+	})
 }
