@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -99,34 +100,36 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	if err != nil {
 		return err
 	}
-	profiled := p.profile("door")
+	profiled, spent := p.profile("door"), p.cpu()
 	r, err := gen.Run(ctx)
+	cost := spent()
 	profiled()
 	if err != nil {
 		return err
 	}
 	perSecond, _ := r.PerSecond()
-	row("webhook, one message each, synced", fmt.Sprintf("%.0f requests/s, p50 %s, p99 %s, max %s", perSecond, ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.Max)),
+	row("webhook, one message each, synced", fmt.Sprintf("%.0f requests/s, p50 %s, p99 %s, max %s%s", perSecond, ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.Max), each(cost, r.Requests)),
 		fmt.Sprintf("6,000/s, p99 under 20 ms with %d connections", connections))
 	if r.Retried > 0 {
 		row("  refused and posted again", fmt.Sprint(r.Retried), "0")
 	}
 
-	took, err := p.drain(ctx, "inbound")
+	took, cost, err := p.drain(ctx, "inbound")
 	if err != nil {
 		return err
 	}
-	row("turns from that backlog", fmt.Sprintf("%.0f messages/s", float64(messages)/took.Seconds()), "8,000/s")
+	row("turns from that backlog", fmt.Sprintf("%.0f messages/s%s", float64(messages)/took.Seconds(), each(cost, int64(messages))), "8,000/s")
 
 	sends, err := p.depth(ctx, "send:"+line)
 	if err != nil {
 		return err
 	}
 	before := wa.Counts().Accepted
-	if took, err = p.drain(ctx, "send:"+line); err != nil {
+	if took, cost, err = p.drain(ctx, "send:"+line); err != nil {
 		return err
 	}
-	row("sends to a WhatsApp that answers at once", fmt.Sprintf("%.0f messages/s to %d people", float64(wa.Counts().Accepted-before)/took.Seconds(), sends), "-")
+	sent := wa.Counts().Accepted - before
+	row("sends to a WhatsApp that answers at once", fmt.Sprintf("%.0f messages/s to %d people%s", float64(sent)/took.Seconds(), sends, each(cost, sent)), "-")
 	if rss, err = p.memory(); err != nil {
 		return err
 	}
@@ -134,7 +137,16 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	return nil
 }
 
-func row(what, got, aim string) { fmt.Printf("\r%-42s %-62s aim: %s\n", what, got, aim) }
+// each says what one of n cost: unlike a rate it hardly depends on who else uses
+// the machine.
+func each(cost time.Duration, n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.0f µs CPU each", float64(cost.Microseconds())/float64(n))
+}
+
+func row(what, got, aim string) { fmt.Printf("\r%-41s %-76s aim: %s\n", what, got, aim) }
 
 // note shows progress on a terminal's last line.
 func note(format string, args ...any) {
@@ -266,26 +278,50 @@ func (p *process) memory() (float64, error) {
 	return 0, errors.New("no VmRSS in the process's status")
 }
 
+// cpu begins to count what the process computes; the result tells how much it
+// was since.
+func (p *process) cpu() (spent func() time.Duration) {
+	begin := p.ticks()
+	return func() time.Duration { return p.ticks() - begin }
+}
+
+// ticks is the process's time on the processors; the kernel counts in 1/100 s.
+func (p *process) ticks() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The name in parentheses may hold anything; after it user and system time
+	// are fields 12 and 13.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64) // numbers, as proc(5) says
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
 // drain resumes a queue and measures until it is empty.
-func (p *process) drain(ctx context.Context, queue string) (time.Duration, error) {
+func (p *process) drain(ctx context.Context, queue string) (took, cost time.Duration, err error) {
 	defer p.profile(queue)()
-	begin := time.Now()
+	begin, spent := time.Now(), p.cpu()
 	if err := p.post(ctx, "/queues/"+queue+"/resume"); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for {
 		n, err := p.depth(ctx, queue)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if n == 0 {
-			return time.Since(begin), nil
+			return time.Since(begin), spent(), nil
 		}
 		note("%s: %d left", queue, n)
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(25 * time.Millisecond):
+			return 0, 0, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
