@@ -40,7 +40,6 @@ type parcel struct {
 	tick    string          // that the status reports
 	tries   int
 	repeat  bool // post it once more afterwards, as WhatsApp does at times
-	index   int
 }
 
 // result is what became of one post, for the page.
@@ -252,14 +251,10 @@ type parcels []*parcel
 
 func (h parcels) Len() int           { return len(h) }
 func (h parcels) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h parcels) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+func (h parcels) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push implements heap.Interface.
-func (h *parcels) Push(x any) {
-	p := x.(*parcel)
-	p.index = len(*h)
-	*h = append(*h, p)
-}
+func (h *parcels) Push(x any) { *h = append(*h, x.(*parcel)) }
 
 // Pop implements heap.Interface.
 func (h *parcels) Pop() any {

@@ -9,6 +9,7 @@ const states = {
 };
 const kinds = { interactive: "tocó", image: "mandó una foto", audio: "mandó un audio", document: "mandó un archivo", sticker: "mandó un sticker", video: "mandó un video", location: "mandó su ubicación", contacts: "mandó un contacto", reaction: "reaccionó", unsupported: "mandó algo que la API no entrega", system: "cambió de número" };
 const refused = { superseded: "ya no venía al caso", expired: "se venció la espera", window_closed: "la ventana de 24 h está cerrada", refused: "WhatsApp lo rechazó", uncertain: "no se sabe si salió" };
+const fates = { sent: "enviado", delivered: "entregado", read: "leído", failed: "falló" };
 const page = 200;
 
 export class Panel {
@@ -221,7 +222,7 @@ function left(until) {
 export function drawWebhooks(pane, items, handshake) {
   const rows = items.slice().reverse().map((w) => {
     const good = w.code === 200;
-    const what = w.what === "message" ? "mensaje" : w.count === 1 ? "estado " + (w.ticks?.[0] || "") : `${w.count} estados`;
+    const what = w.what === "message" ? "mensaje" : w.count === 1 ? "estado: " + (fates[w.ticks?.[0]] || w.ticks?.[0] || "") : `${w.count} estados`;
     return h("details", { class: good ? "hook" : "hook bad" },
       h("summary", null, h("time", null, clock(w.at)), h("b", null, w.code || "sin respuesta"), h("span", null, what), h("small", null, `${w.took_ms.toFixed(1)} ms${w.try > 1 ? ` · intento ${w.try}` : ""}`)),
       w.error && h("p", { class: "problem" }, w.error),
