@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -31,18 +32,17 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Log: log,
 	})
 	if err != nil {
-		e.close()
-		return nil, nil, err
+		return nil, nil, errors.Join(err, e.close())
 	}
 	return h, e.close, nil
 }
 
 // wake tells delivery that a command may have something to send. What is lost
 // here the pump finds within a minute.
-func (e *engines) wake(log *slog.Logger) func(ctx context.Context, line, conversation string) {
+func (e *engines) wake(logger *slog.Logger) func(ctx context.Context, line, conversation string) {
 	return func(ctx context.Context, line, conversation string) {
 		if _, err := e.queue.Enqueue(ctx, []queue.Job{delivery.Wake(line, conversation)}); err != nil {
-			log.Warn("wake-up lost until the pump finds it", "line", line, "conversation", conversation, "error", err)
+			logger.Warn("wake-up lost until the pump finds it", "line", line, "conversation", conversation, "error", err)
 		}
 	}
 }
