@@ -85,7 +85,10 @@ type Arrival struct {
 // with a username may have no phone (business-scoped-user-ids page), a hidden
 // Evolution id (@lid) may have nothing else.
 type Person struct {
-	Phone        string `json:"phone,omitempty"`          // digits as they came, without plus
+	Phone string `json:"phone,omitempty"` // digits as they came, without plus
+	// National is set when the phone was written by hand, so that it may lack
+	// its country code. WhatsApp's own ids never do.
+	National     bool   `json:"national,omitempty"`
 	UserID       string `json:"user_id,omitempty"`        // business-scoped user id, opaque
 	ParentUserID string `json:"parent_user_id,omitempty"` // only for enrolled portfolios
 	ExternalID   string `json:"external_id,omitempty"`    // Evolution JID that is not a phone

@@ -136,6 +136,7 @@ func readPerson(v rawjson.Value) inbound.Person {
 			evolution.Identify(&p, id)
 		default:
 			whatsapp.Identify(&p, id)
+			p.National = p.Phone != ""
 		}
 	}
 	if strings.HasSuffix(pick(v, phoneNames), "@g.us") {

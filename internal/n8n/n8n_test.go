@@ -110,13 +110,13 @@ func TestFlat(t *testing.T) {
 			`{"phone":"+54 9 11 0000-0001","text":"hola","message_id":"wamid.A","nombre_contacto":"Ana","linea":"ventas","timestamp":1795000001000,"contextMessageId":"wamid.Q","utm_source":"x"}`,
 			inbound.Arrival{
 				Kind: inbound.Message, ID: "wamid.A", LineRef: "ventas", SentAt: time.Unix(1795000001, 0).UTC(),
-				Person:  inbound.Person{Phone: "5491100000001", Name: "Ana"},
+				Person:  inbound.Person{National: true, Phone: "5491100000001", Name: "Ana"},
 				Content: &inbound.Content{Type: "text", Text: "hola", QuotedID: "wamid.Q"},
 			},
 		},
 		"numbers": {
 			`{"telefono":5.491100000001E12,"mensaje":11,"id":7}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "7", Person: inbound.Person{Phone: "5491100000001"}, Content: &inbound.Content{Type: "text", Text: "11"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "7", Person: inbound.Person{National: true, Phone: "5491100000001"}, Content: &inbound.Content{Type: "text", Text: "11"}},
 		},
 		"user id": {
 			`{"from":"AR.77","text":"hola","id":"wamid.A"}`,
@@ -128,7 +128,7 @@ func TestFlat(t *testing.T) {
 		},
 		"ours": {
 			`{"telefono":"549110","mensaje":"hola","nombre":"PSI","messageId":"M1","fromMe":true}`,
-			inbound.Arrival{Kind: inbound.Echo, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
+			inbound.Arrival{Kind: inbound.Echo, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
 		},
 		"group": {
 			`{"remoteJid":"12@g.us","mensaje":"hola","messageId":"M1"}`,
@@ -136,37 +136,37 @@ func TestFlat(t *testing.T) {
 		},
 		"reaction": {
 			`{"telefono":"549110","tipo":"reaction","emoji":"👍","reactionToMessageId":"M0","messageId":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "reaction", Emoji: "👍", TargetID: "M0"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "reaction", Emoji: "👍", TargetID: "M0"}},
 		},
 		"image with its placeholder": {
 			`{"telefono":"549110","mensaje":"[Imagen]","mediaType":"image/jpeg","media_url":"https://x/y","messageId":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "image", Media: &inbound.Media{URL: "https://x/y", MIME: "image/jpeg"}}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "image", Media: &inbound.Media{URL: "https://x/y", MIME: "image/jpeg"}}},
 		},
 		"ingest": {
 			`{"telefono":"549110","contenido":"mirá","whatsapp_message_id":"wamid.A","multimedia":{"tipo":"documento","url":"https://x/y","metadata":{"filename":"r.pdf","mimetype":"application/pdf","size":12}}}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "wamid.A", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{
+			inbound.Arrival{Kind: inbound.Message, ID: "wamid.A", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{
 				Type: "document", Text: "mirá", Media: &inbound.Media{URL: "https://x/y", MIME: "application/pdf", Name: "r.pdf", Size: 12},
 			}},
 		},
 		"tapped": {
 			`{"from":"549110","text":"Ventas","replyId":"m:1","id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "m:1"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "m:1"}},
 		},
 		"half unwrapped": {
 			`{"from":"549110","message":{"text":{"body":"x"},"conversation":"hola"},"id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
 		},
 		"not for menus": {
 			`{"from":"549110","message":"changed","type":"system","id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "system", Text: "changed"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "system", Text: "changed"}},
 		},
 		"no id, no time": {
 			`{"from":"549110","message":"1"}`,
-			inbound.Arrival{Kind: inbound.Message, Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
+			inbound.Arrival{Kind: inbound.Message, Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
 		},
 		"bad date": {
 			`{"from":"549110","message":"1","id":"M1","timestamp":"mañana"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
 		},
 	}
 	for name, test := range tests {

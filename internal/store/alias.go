@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -28,7 +29,11 @@ func (s *Settings) names(p inbound.Person) names {
 		n.parent = aliasParent + p.ParentUserID
 	}
 	if p.Phone != "" {
-		n.phone = s.phoneAlias(p.Phone)
+		country := "" // a provider's id is international already
+		if p.National {
+			country = s.Country
+		}
+		n.phone = phoneAlias(p.Phone, country)
 	}
 	if p.ExternalID != "" {
 		n.external = aliasExternal + p.ExternalID
@@ -37,8 +42,8 @@ func (s *Settings) names(p inbound.Person) names {
 }
 
 // phoneAlias tells all phones apart: what has no digits is its own key.
-func (s *Settings) phoneAlias(raw string) string {
-	if key := phone.Key(raw, s.Country); key != "" {
+func phoneAlias(raw, country string) string {
+	if key := phone.Key(raw, country); key != "" {
 		return aliasPhone + key
 	}
 	return aliasPhone + raw
@@ -57,9 +62,11 @@ func (n names) all() []string {
 // Aliases returns every key under which a person may be known.
 func (s *Settings) Aliases(p inbound.Person) []string { return s.names(p).all() }
 
-// PhoneAliases are those of a phone in any writing.
-func (s *Settings) PhoneAliases(phone string) []string {
-	return []string{s.phoneAlias(phone)}
+// PhoneAliases are those of a phone in any writing: with its country code, or
+// without.
+func (s *Settings) PhoneAliases(raw string) []string {
+	out := []string{phoneAlias(raw, ""), phoneAlias(raw, s.Country)}
+	return slices.Compact(out)
 }
 
 // UserAliases are those that a user id may be.
@@ -70,7 +77,7 @@ func (s *Settings) UserAliases(id string) []string { return []string{aliasUser +
 func (s *Settings) AliasesOf(key string) []string {
 	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
 	if strings.ContainsAny(key, "0123456789") {
-		out = append(out, s.phoneAlias(key))
+		out = append(out, s.PhoneAliases(key)...)
 	}
 	return out
 }

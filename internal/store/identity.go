@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
@@ -114,7 +115,10 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 	case to != nil && to != from:
 		b.merge(to, from)
 	}
-	left := []string{b.names(change.From).phone, b.phoneAlias(c.Phone)}
+	left := []string{b.names(change.From).phone, phoneAlias(c.Phone, "")}
+	if national := phoneAlias(c.Phone, b.Country); b.who[national] == c {
+		left = append(left, national) // when it came without its country code
+	}
 	now := b.names(change.To)
 	if now.user != "" {
 		b.name(now.user, c)
@@ -148,11 +152,11 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 // leave takes a phone from a contact, who is not written to by it any more: it is
 // somebody else's now.
 func (b *Book) leave(c *ContactRow, alias string) {
-	if b.phoneAlias(c.Phone) == alias {
+	if slices.Contains(b.PhoneAliases(c.Phone), alias) {
 		set(c, &c.Phone, "")
 	}
 	for _, t := range c.talks {
-		if to := &t.Contact.Address; to.Phone != "" && b.phoneAlias(to.Phone) == alias {
+		if to := &t.Contact.Address; to.Phone != "" && slices.Contains(b.PhoneAliases(to.Phone), alias) {
 			to.Phone, t.Changed = "", true
 			to.UserID = cmp.Or(to.UserID, c.UserID)
 		}

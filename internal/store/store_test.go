@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,29 @@ func TestRefuse(t *testing.T) {
 		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, Queued
 		if got := b.refuse(talk, m); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// A number of ten digits may be national or foreign: who wrote it decides, and
+// whoever looks for it finds it in any writing.
+func TestPhonesWithAndWithoutCountryCode(t *testing.T) {
+	t.Parallel()
+	set := Settings{}.WithDefaults()
+	for _, c := range []struct {
+		name   string
+		person inbound.Person
+		typed  []string
+	}{
+		{"WhatsApp's own id, Iceland", inbound.Person{Phone: "3545551234"}, []string{"+354 555 1234", "3545551234"}},
+		{"WhatsApp's own id, Argentina", inbound.Person{Phone: "5491155550001"}, []string{"+54 9 11 5555-0001", "541155550001", "1155550001"}},
+		{"by hand, Argentina", inbound.Person{Phone: "1155550001", National: true}, []string{"+5491155550001", "11 5555 0001"}},
+	} {
+		alias := set.Aliases(c.person)
+		for _, typed := range c.typed {
+			if found := set.PhoneAliases(typed); len(alias) != 1 || !slices.Contains(found, alias[0]) {
+				t.Errorf("%s: %q leads to %v, want %v among them", c.name, typed, found, alias)
+			}
 		}
 	}
 }
