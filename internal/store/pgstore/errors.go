@@ -66,7 +66,7 @@ func unavailable(err error) bool {
 	if c := code(err); c != "" {
 		switch c[:2] {
 		case "08", // connection
-			"28", // who we are
+			"28",                    // who we are
 			"3D", "3F", "42501"[:2], // no database, no schema, no right
 			"53", // disk, memory, connections
 			"57", // shut down, cancelled

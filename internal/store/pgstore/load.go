@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -15,17 +17,20 @@ import (
 // wants says what a transaction locks and loads.
 type wants struct {
 	store.Needs
-	// Claims are names that must be nobody else's while the transaction lasts, and
-	// the keys of the contacts that they may lead to if they are new. Sorted.
-	Claims []claim
+	// Names are those that people have who may be new: they are nobody else's while
+	// the transaction lasts. Fresh bounds the new conversations.
+	Names  [][]string
+	Fresh  int
 	Talks  []string // conversations by their id
 	Joined bool     // the ids may be those of joined ones
 	Rows   []int64  // conversations by their key
 	Posted bool     // what is pending in the conversations
 	Parked []string // reports, by provider id
+	// more loads what only a book can ask for.
+	more func(ctx context.Context, c *pgxpool.Conn, p *page) error
 }
 
-// claim is a name that a person has, who may be new.
+// claim is a name that may be new, and the key of the contact it will lead to.
 type claim struct {
 	alias string
 	key   int64
@@ -40,6 +45,7 @@ type found struct {
 	messages []*messageRow
 	recorded []string
 	parked   []store.ParkedReport
+	joined   map[string]int64 // ids of conversations that were joined with one
 	ticket   int64
 }
 
@@ -57,7 +63,9 @@ func (q *query) add(text string, args ...any) {
 	q.text = append(q.text, text)
 }
 
-func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery { return b.Queue(strings.Join(q.text, " "), q.args...) }
+func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
+	return b.Queue(strings.Join(q.text, " "), q.args...)
+}
 
 // whose adds the keys of all contacts that are touched.
 func (w *wants) whose(q *query) {
@@ -93,14 +101,14 @@ func (w *wants) whose(q *query) {
 
 // queue adds the statements that lock and load. Each sees what was committed
 // before it began, so what comes after the lock is true for as long as that lasts.
-func (w *wants) queue(b *pgx.Batch) *found {
+func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	f := &found{
-		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimed: map[string]int64{},
+		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimed: map[string]int64{}, joined: map[string]int64{},
 	}
-	if len(w.Claims) > 0 {
+	if len(claims) > 0 {
 		// In order, so that two who claim the same names wait for one another and
 		// not in a circle.
-		b.Queue(claimAliases, col(w.Claims, func(c claim) string { return c.alias }), col(w.Claims, func(c claim) int64 { return c.key })).
+		b.Queue(claimAliases, col(claims, func(c claim) string { return c.alias }), col(claims, func(c claim) int64 { return c.key })).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
 	}
 	var lock, talks query
@@ -127,6 +135,10 @@ func (w *wants) queue(b *pgx.Batch) *found {
 		}
 		return err
 	}))
+	if w.Joined {
+		b.Queue(`SELECT id, conversation FROM psi_router.moved WHERE id = ANY ($1::text[])`, w.Talks).
+			Query(each(func(rows pgx.Rows) error { return pair(rows, f.joined) }))
+	}
 	w.queueMessages(b, f)
 	if len(w.Records) > 0 {
 		b.Queue(`SELECT key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
@@ -214,13 +226,19 @@ type page struct {
 	book  *store.Book
 	talks map[int64]*store.TalkRow
 	byID  map[string]*store.TalkRow // conversations by their id
-	spare []int64                   // keys for new rows
-	after func(b *pgx.Batch)        // queued once everything is written
+	list  []*store.TalkRow          // what was only read
+	keys  []int64                   // for new rows
+	used  map[int64]bool
+	// before and after are queued before anything is written, and behind it.
+	before, after func(b *pgx.Batch)
 }
 
 // open puts copies of what was loaded and is locked into a new book.
 func (f *found) open(set store.Settings, now time.Time) *page {
-	p := &page{found: f, book: store.NewBook(set, now), talks: map[int64]*store.TalkRow{}, byID: map[string]*store.TalkRow{}}
+	p := &page{
+		found: f, book: store.NewBook(set, now),
+		talks: map[int64]*store.TalkRow{}, byID: map[string]*store.TalkRow{}, used: map[int64]bool{},
+	}
 	p.book.Ticket = f.ticket
 	contacts := make(map[int64]*store.ContactRow, len(f.contacts))
 	for n, c := range f.contacts {

@@ -11,8 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 const (
@@ -32,7 +30,9 @@ const (
 )
 
 // send runs a batch in one round trip.
-func send(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error { return c.SendBatch(ctx, b).Close() }
+func send(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
+	return c.SendBatch(ctx, b).Close()
+}
 
 // bound gives a call its deadline, and makes the end of that an error of ours.
 func bound(ctx context.Context) (context.Context, func(*error)) {
@@ -84,10 +84,7 @@ type earlyError struct{ error }
 func (e *earlyError) Unwrap() error { return e.error }
 
 func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p *page) error) error {
-	if err := s.claim(ctx, w); err != nil {
-		return err
-	}
-	spare, err := s.reserve(ctx, w.rows())
+	spare, err := s.reserve(ctx, len(w.Names)+w.Fresh)
 	if err != nil {
 		return err
 	}
@@ -104,20 +101,25 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 		return err
 	}
 	b := &pgx.Batch{}
+	if p.before != nil {
+		p.before(b)
+	}
 	if err := p.flush(b); err != nil {
 		return err
 	}
 	if p.after != nil {
 		p.after(b)
-	} else if b.Len() == 0 {
+	}
+	if b.Len() == 0 { // and what was claimed is let go
 		s.giveBack(spare)
 		return nil
 	}
+	p.release(b)
 	b.Queue(`COMMIT`)
 	if err := send(ctx, c, b); err != nil {
 		return err
 	}
-	s.giveBack(p.spare)
+	s.giveBack(p.unused())
 	return nil
 }
 
@@ -128,8 +130,11 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 	b := &pgx.Batch{}
 	b.Queue(beginWrite)
 	b.Queue(settings)
-	f := w.queue(b)
+	f := w.queue(b, people(w.Names, spare))
 	if err := send(ctx, c, b); err != nil {
+		if code(err) == "" && unavailable(err) && ctx.Err() == nil {
+			err = &earlyError{err}
+		}
 		return nil, err
 	}
 	if w.more != nil {
@@ -139,7 +144,7 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 	}
 	for counted := 0; ; {
 		p := f.open(s.set, now)
-		p.spare = spare
+		p.keys = spare
 		if err := fn(p); err != nil {
 			return nil, err
 		}
@@ -218,5 +223,3 @@ func (r *reader) last(queue func(b *pgx.Batch)) error {
 		b.Queue(`COMMIT`)
 	})
 }
-
-var _ store.Store = (*Store)(nil)

@@ -1,0 +1,353 @@
+package pgstore
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// flush queues what writes the book. New rows get their keys first, so that
+// everything may refer to them; rows that go make room before others take their
+// place.
+func (p *page) flush(b *pgx.Batch) error {
+	if err := p.number(); err != nil {
+		return err
+	}
+	p.fold(b)
+	p.merge(b)
+	p.writeContacts(b)
+	p.writeTalks(b)
+	if err := p.writeMessages(b); err != nil {
+		return err
+	}
+	p.writeEvents(b)
+	p.writeTickets(b)
+	p.writeAsides(b)
+	return nil
+}
+
+// number gives keys to new contacts and conversations. A contact gets the key
+// that one of its names was claimed for, so that this name is written already.
+func (p *page) number() error {
+	for alias, c := range p.book.Aliases {
+		key := p.claimed[alias]
+		if c == nil || key == 0 {
+			continue
+		}
+		if c = c.Final(); c.New && c.Row == 0 && !p.used[key] {
+			c.Row = key
+			p.used[key] = true
+		}
+	}
+	for _, c := range p.book.Contacts {
+		if c.New && !c.Gone && c.Row == 0 {
+			if c.Row = p.take(); c.Row == 0 {
+				return errKeys
+			}
+		}
+	}
+	for _, t := range p.book.Talks {
+		if t.New && !t.Gone {
+			if t.Row = p.take(); t.Row == 0 {
+				return errKeys
+			}
+		}
+	}
+	return nil
+}
+
+var errKeys = fmt.Errorf("more new rows than arrivals")
+
+// take returns a key that nothing has, 0 when all are given. The last ones are
+// those that no name was claimed for.
+func (p *page) take() int64 {
+	for i := len(p.keys) - 1; i >= 0; i-- {
+		if key := p.keys[i]; !p.used[key] {
+			p.used[key] = true
+			return key
+		}
+	}
+	return 0
+}
+
+// unused returns the keys that were not given.
+func (p *page) unused() (rest []int64) {
+	for _, key := range p.keys {
+		if !p.used[key] {
+			rest = append(rest, key)
+		}
+	}
+	return rest
+}
+
+// release lets go the names that were claimed and that nobody has.
+func (p *page) release(b *pgx.Batch) {
+	var free []string
+	for alias := range p.claimed {
+		if c, given := p.book.Aliases[alias]; !given || c == nil {
+			free = append(free, alias)
+		}
+	}
+	if len(free) > 0 {
+		b.Queue(`DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, free)
+	}
+}
+
+// fold moves all that belongs to a conversation to the one that survives.
+func (p *page) fold(b *pgx.Batch) {
+	for _, t := range p.book.Folds {
+		into := t.Final()
+		b.Queue(`INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, t.ID, into.Row)
+		if t.New {
+			continue
+		}
+		b.Queue(supersede, t.Row)
+		for _, query := range [...]string{
+			`UPDATE psi_router.messages SET conversation = $1 WHERE conversation = $2`,
+			`UPDATE psi_router.pending SET conversation = $1 WHERE conversation = $2`,
+			`UPDATE psi_router.handoffs SET conversation = $1 WHERE conversation = $2`,
+			`UPDATE psi_router.audit SET conversation = $1 WHERE conversation = $2`,
+			`UPDATE psi_router.tickets SET conversation = $1 WHERE conversation = $2`,
+			`UPDATE psi_router.moved SET conversation = $1 WHERE conversation = $2`,
+			moveTimers,
+		} {
+			b.Queue(query, into.Row, t.Row)
+		}
+		b.Queue(`DELETE FROM psi_router.conversations WHERE n = $1`, t.Row)
+	}
+}
+
+func (p *page) merge(b *pgx.Batch) {
+	for _, c := range p.book.Merges {
+		if !c.New {
+			b.Queue(`UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Final().Row, c.Row)
+			b.Queue(`DELETE FROM psi_router.contacts WHERE n = $1`, c.Row)
+		}
+	}
+}
+
+// split returns the new and the changed ones.
+func split[T any](all []T, fresh, changed func(T) bool) (news, changes []T) {
+	for _, x := range all {
+		switch {
+		case fresh(x):
+			news = append(news, x)
+		case changed(x):
+			changes = append(changes, x)
+		}
+	}
+	return news, changes
+}
+
+func (p *page) writeContacts(b *pgx.Batch) {
+	type row = *store.ContactRow
+	news, changes := split(p.book.Contacts,
+		func(c row) bool { return c.New && !c.Gone }, func(c row) bool { return c.Changed && !c.New && !c.Gone })
+	columns := func(list []row) []any {
+		return []any{
+			col(list, func(c row) int64 { return c.Row }),
+			col(list, func(c row) string { return c.Phone }),
+			col(list, func(c row) string { return c.UserID }),
+			col(list, func(c row) string { return c.Username }),
+			col(list, func(c row) string { return c.Name }),
+			col(list, func(c row) bool { return c.Blocked }),
+			col(list, func(c row) bool { return c.OptedOut }),
+		}
+	}
+	if len(news) > 0 {
+		b.Queue(insertContacts, append(columns(news),
+			col(news, func(c row) string { return c.ID }),
+			col(news, func(c row) pgtype.Timestamptz { return stamp(c.CreatedAt) }))...)
+	}
+	if len(changes) > 0 {
+		b.Queue(updateContacts, columns(changes)...)
+	}
+	var aliases, gone []string
+	var owners []int64
+	for alias, c := range p.book.Aliases {
+		switch {
+		case c == nil:
+			gone = append(gone, alias)
+		case p.claimed[alias] != c.Final().Row:
+			aliases, owners = append(aliases, alias), append(owners, c.Final().Row)
+		}
+	}
+	if len(gone) > 0 {
+		b.Queue(`DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, gone)
+	}
+	if len(aliases) > 0 {
+		b.Queue(giveAliases, aliases, owners)
+	}
+}
+
+func (p *page) writeTalks(b *pgx.Batch) {
+	type row = *store.TalkRow
+	news, changes := split(p.book.Talks,
+		func(t row) bool { return t.New && !t.Gone }, func(t row) bool { return t.Changed && !t.New && !t.Gone })
+	columns := func(list []row) []any {
+		return []any{
+			col(list, func(t row) int64 { return t.Row }),
+			col(list, func(t row) int64 { return t.Who.Final().Row }),
+			col(list, func(t row) string { return string(t.State) }),
+			col(list, func(t row) string { return t.Area }),
+			col(list, func(t row) string { return t.Tag }),
+			col(list, func(t row) string { return t.Menu }),
+			col(list, func(t row) int64 { return t.Epoch }),
+			col(list, func(t row) string { return t.Ticket }),
+			col(list, func(t row) int64 { return int64(t.Invalid) }),
+			col(list, func(t row) bool { return t.Offered }),
+			col(list, func(t row) string { return writeAuto(t.Auto) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.LastInbound) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.LastHuman) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }),
+			col(list, func(t row) string { return t.Contact.Address.Phone }),
+			col(list, func(t row) string { return t.Contact.Address.UserID }),
+			col(list, func(t row) string { return t.Contact.Address.ExternalID }),
+			col(list, func(t row) int64 { return t.Seq }),
+			col(list, func(t row) pgtype.Timestamptz { return orEpoch(t.LastMessageAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.CreatedAt) }),
+		}
+	}
+	if len(news) > 0 {
+		b.Queue(insertTalks, append(columns(news),
+			col(news, func(t row) string { return t.ID }),
+			col(news, func(t row) string { return t.Line }))...)
+	}
+	if len(changes) > 0 {
+		b.Queue(updateTalks, columns(changes)...)
+	}
+}
+
+func (p *page) writeMessages(b *pgx.Batch) error {
+	type row = *store.MessageRow
+	news, changes := split(p.book.Messages, func(m row) bool { return m.New }, func(m row) bool { return m.Changed })
+	if len(news) > 0 {
+		if err := insertAll(b, news); err != nil {
+			return err
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	var doubt, over []row
+	for _, m := range changes {
+		switch {
+		case m.Direction == "inbound", m.Status == store.Queued, m.Status == store.Sending:
+		case m.Status == store.Uncertain:
+			doubt = append(doubt, m)
+		default:
+			over = append(over, m)
+		}
+	}
+	b.Queue(updateMessages,
+		col(changes, func(m row) string { return m.ID }),
+		col(changes, text),
+		col(changes, reactions),
+		col(changes, func(m row) string { return m.ProviderID }),
+		col(changes, func(m row) string { return string(m.Status) }),
+		col(changes, func(m row) string { return string(m.Fate) }),
+		col(changes, func(m row) int64 { return int64(m.ErrorCode) }),
+		col(changes, func(m row) string { return m.ErrorDetail }),
+		col(changes, func(m row) int64 { return m.Epoch }),
+		col(changes, func(m row) int64 { return int64(m.Attempts) }),
+		col(changes, func(m row) string { return m.Token }),
+		col(changes, func(m row) pgtype.Timestamptz { return stamp(m.SentAt) }),
+		col(changes, func(m row) pgtype.Timestamptz { return stamp(m.EditedAt) }),
+		col(changes, func(m row) pgtype.Timestamptz { return stamp(m.RevokedAt) }))
+	for _, x := range [...]struct {
+		rows  []row
+		query string
+	}{{doubt, doubtPending}, {over, deletePending}} {
+		if len(x.rows) > 0 {
+			b.Queue(x.query,
+				col(x.rows, func(m row) int64 { return m.Talk.Final().Row }),
+				col(x.rows, func(m row) int64 { return m.Row }))
+		}
+	}
+	return nil
+}
+
+// insertAll writes new messages, in their order: it is that of the conversation.
+func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
+	type row = *store.MessageRow
+	bodies, media := make([]string, len(news)), make([]string, len(news))
+	for i, m := range news {
+		var err error
+		if bodies[i], err = bodyText(m.Body); err == nil {
+			media[i], err = mediaText(m.Media)
+		}
+		if err != nil {
+			return fmt.Errorf("message %s: %w", m.ID, err)
+		}
+	}
+	b.Queue(insertMessages,
+		col(news, func(m row) int64 { return m.Talk.Final().Row }),
+		col(news, func(m row) string { return m.ID }),
+		col(news, func(m row) string { return m.Direction }),
+		col(news, func(m row) string { return string(m.Author) }),
+		col(news, func(m row) string { return m.Type }),
+		col(news, text),
+		bodies,
+		media,
+		col(news, func(m row) string { return m.ReplyID }),
+		col(news, func(m row) string { return m.QuotedID }),
+		col(news, reactions),
+		col(news, func(m row) string { return m.ProviderID }),
+		col(news, func(m row) string { return m.Origin }),
+		col(news, func(m row) string { return string(m.Status) }),
+		col(news, func(m row) string { return string(m.Reason) }),
+		col(news, func(m row) string { return string(m.Fate) }),
+		col(news, func(m row) int64 { return int64(m.ErrorCode) }),
+		col(news, func(m row) string { return m.ErrorDetail }),
+		col(news, func(m row) int64 { return m.Epoch }),
+		col(news, func(m row) string { return m.ReadID }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.Since) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.Expires) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.SentAt) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.ReceivedAt) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.EditedAt) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.RevokedAt) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.CreatedAt) }),
+		col(news, func(m row) []byte { return m.Raw }))
+	return nil
+}
+
+// text is the text of a message that its body does not hold already.
+func text(m *store.MessageRow) string {
+	if m.Body.Reply != nil {
+		return ""
+	}
+	return m.Text
+}
+
+func bodyText(b outbound.Body) (string, error) {
+	if b.Reply == nil && b.Cloud == nil {
+		return "", nil
+	}
+	out, err := json.Marshal(b)
+	return string(out), err
+}
+
+func mediaText(m *store.Media) (string, error) {
+	if m == nil {
+		return "", nil
+	}
+	out, err := json.Marshal(m)
+	return string(out), err
+}
+
+func reactions(m *store.MessageRow) string {
+	if len(m.Reactions) == 0 {
+		return ""
+	}
+	out, err := json.Marshal(m.Reactions)
+	if err != nil {
+		return "" // strings always marshal
+	}
+	return string(out)
+}

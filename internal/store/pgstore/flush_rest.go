@@ -1,0 +1,121 @@
+package pgstore
+
+import (
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+func (p *page) writeEvents(b *pgx.Batch) {
+	events := p.book.Events
+	if len(events) == 0 {
+		return
+	}
+	type row = store.Event
+	b.Queue(insertEvents, len(events),
+		col(events, func(e row) string { return e.ID }),
+		col(events, func(e row) string { return e.Conversation }),
+		col(events, func(e row) string { return e.Type }),
+		col(events, func(e row) int64 { return e.Seq }),
+		col(events, func(e row) pgtype.Timestamptz { return stamp(e.CreatedAt) }),
+		col(events, func(e row) string { return string(e.Data) }))
+}
+
+func (p *page) writeTickets(b *pgx.Batch) {
+	now := stamp(p.book.Now)
+	if list := p.book.Opened; len(list) > 0 {
+		type row = store.TicketRow
+		b.Queue(insertTickets, now,
+			col(list, func(t row) string { return t.Ticket }),
+			col(list, func(t row) int64 { return t.Talk.Final().Row }),
+			col(list, func(t row) string { return t.Area }),
+			col(list, func(t row) string { return t.Tag }))
+	}
+	if list := p.book.Resolved; len(list) > 0 {
+		b.Queue(`UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
+	}
+	if list := p.book.Handoffs; len(list) > 0 {
+		type row = store.Owned[store.HandoffRow]
+		b.Queue(insertHandoffs,
+			col(list, func(h row) int64 { return h.Talk.Final().Row }),
+			col(list, func(h row) string { return h.Row.Ticket }),
+			col(list, func(h row) string { return h.Row.FromArea }),
+			col(list, func(h row) string { return h.Row.Area }),
+			col(list, func(h row) string { return h.Row.Tag }),
+			col(list, func(h row) string { return h.Row.Note }),
+			col(list, func(h row) string { return h.Row.By }),
+			col(list, func(h row) pgtype.Timestamptz { return stamp(h.Row.At) }))
+	}
+	if list := p.book.Audit; len(list) > 0 {
+		type row = store.Owned[store.AuditRow]
+		b.Queue(insertAudit,
+			col(list, func(a row) int64 { return a.Talk.Final().Row }),
+			col(list, func(a row) string { return a.Row.Actor }),
+			col(list, func(a row) string { return a.Row.Action }),
+			col(list, func(a row) string { return a.Row.Detail }),
+			col(list, func(a row) pgtype.Timestamptz { return stamp(a.Row.At) }))
+	}
+	p.writeTimers(b)
+}
+
+// timerHandoff is the end of a hand-off that nobody answers. Its row is not
+// touched by every message: when it fires too early it is set anew.
+const timerHandoff = "handoff"
+
+func (p *page) writeTimers(b *pgx.Batch) {
+	type row = *store.TalkRow
+	armed, _ := split(p.book.Talks, func(t row) bool { return t.Arm && !t.Gone }, func(row) bool { return false })
+	if len(armed) > 0 {
+		b.Queue(insertTimers, timerHandoff,
+			col(armed, func(t row) int64 { return t.Row }),
+			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
+	}
+}
+
+// writeAsides writes records, parked reports and what is known of the lines.
+func (p *page) writeAsides(b *pgx.Batch) {
+	if list := p.book.Records; len(list) > 0 {
+		type row = store.RecordRow
+		b.Queue(insertRecords,
+			col(list, func(r row) string { return r.ID }),
+			col(list, func(r row) string { return r.Key }),
+			col(list, func(r row) string { return string(r.Kind) }),
+			col(list, func(r row) string { return r.Line }),
+			col(list, func(r row) string { return r.LineRef }),
+			col(list, func(r row) string { return r.ProviderID }),
+			col(list, func(r row) string { return r.Person }),
+			col(list, func(r row) string { return string(r.Reason) }),
+			col(list, func(r row) string { return r.Detail }),
+			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ReceivedAt) }),
+			col(list, func(r row) []byte { return r.Raw }))
+	}
+	if list := p.book.Park; len(list) > 0 {
+		type row = store.ParkedReport
+		b.Queue(insertParked,
+			col(list, func(r row) string { return r.ProviderID }),
+			col(list, func(r row) string { return r.Status }),
+			col(list, func(r row) int64 { return int64(r.Code) }),
+			col(list, func(r row) string { return r.Detail }),
+			col(list, func(r row) pgtype.Timestamptz { return orEpoch(r.At) }),
+			col(list, func(r row) pgtype.Timestamptz { return stamp(r.Expires) }))
+	}
+	if list := p.book.Unpark; len(list) > 0 {
+		b.Queue(`DELETE FROM psi_router.parked WHERE provider_id = ANY ($1::text[])`, list)
+	}
+	if len(p.book.Heard) > 0 {
+		var lines []string
+		var times []pgtype.Timestamptz
+		for line := range p.book.Heard {
+			lines = append(lines, line)
+		}
+		slices.Sort(lines)
+		for _, line := range lines {
+			times = append(times, orEpoch(p.book.Heard[line]))
+		}
+		b.Queue(updateLines, lines, times)
+		b.Queue(insertLines, lines, times)
+	}
+}

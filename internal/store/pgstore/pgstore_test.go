@@ -1,0 +1,52 @@
+package pgstore
+
+import (
+	"context"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func options(url string, set store.Settings) Options {
+	return Options{
+		URL: url, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
+		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, MaxConns: 4,
+	}
+}
+
+// process opens the store of a database as one more process would.
+func process(t testing.TB, url string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), options(url, storetest.Settings(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func conformance(t *testing.T, url func(database string) string) {
+	server := pgtest.Shared(t)
+	storetest.Run(t, storetest.Engine{
+		New: func(t testing.TB) string { return url(server.Borrow(t)) },
+		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
+			return Open(ctx, options(name, set))
+		},
+	})
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conformance(t, pgtest.Shared(t).URL)
+}
+
+// TestConformancePooled: behind a pooler that gives every transaction whatever
+// connection is free.
+func TestConformancePooled(t *testing.T) {
+	t.Parallel()
+	conformance(t, pgtest.Shared(t).Bouncer(t, "default_pool_size=3").URL)
+}

@@ -1,0 +1,234 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	pumpSize   = 500
+	pendingFor = time.Minute // after which a row is woken again
+	sweepPause = time.Minute // between two walks over what is pending
+	parkedFor  = time.Hour   // see store.Report
+
+	mostBatches = 5000
+	// numberEvents gives positions to what was committed before it began. Of one
+	// conversation, what came first has the lower n and was committed first.
+	numberEvents = `WITH fresh AS (
+			SELECT n, size FROM psi_router.batches WHERE first_pos IS NULL ORDER BY n LIMIT $1),
+		placed AS (
+			SELECT n, sum(size) OVER (ORDER BY n) - size AS before, sum(size) OVER () AS total FROM fresh),
+		counted AS (
+			INSERT INTO psi_router.counters (name, value) SELECT 'numbered', total FROM placed LIMIT 1
+			ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
+			RETURNING value),
+		done AS (
+			UPDATE psi_router.batches b SET first_pos = counted.value - placed.total + placed.before + 1
+			FROM placed, counted WHERE b.n = placed.n RETURNING size)
+		SELECT coalesce(sum(size), 0)::bigint, count(*) FROM done`
+	findStrays = `SELECT DISTINCT p.provider_id FROM psi_router.parked p WHERE p.expires_at > $1
+		AND EXISTS (SELECT FROM psi_router.messages m WHERE m.provider_id = p.provider_id AND m.direction = 'outbound') LIMIT $2`
+)
+
+// sweep is the walk over pending rows: each is found once in a round, however
+// many there are, so that what is stuck cannot hide what was only forgotten.
+type sweep struct {
+	since time.Time // position: the row after (since, n)
+	n     int64
+	rest  time.Time // no walk before this
+}
+
+// Pump implements store.Store. One process at a time numbers events; who finds it
+// being done leaves everything to that one.
+func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+	var out store.Pumped
+	h, err := s.housekeep(ctx, now)
+	if err == nil && h != nil {
+		out.Numbered, out.More = h.numbered, h.batches == mostBatches
+		err = s.fireTimers(ctx, now, h.due, &out)
+		if err == nil {
+			err = s.bring(ctx, now, h.strays)
+		}
+		if err == nil { // what the timers said will be found by the next walk
+			err = s.findForgotten(ctx, now, &out)
+		}
+	}
+	if err != nil {
+		return store.Pumped{}, wrap("pump", err)
+	}
+	return out, nil
+}
+
+// house is what housekeeping did and found.
+type house struct {
+	numbered, batches int
+	due               []int64  // conversations
+	strays            []string // provider ids
+}
+
+// housekeep numbers events and throws away what is over, under the lock of the
+// pump; nil when somebody else has that.
+func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err error) {
+	ctx, end := bound(ctx)
+	defer func() { end(&err) }()
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	var mine bool
+	b := &pgx.Batch{}
+	b.Queue(beginWrite)
+	b.Queue(settings)
+	b.Queue(`SELECT pg_try_advisory_xact_lock($1)`, int64(lockPump)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
+	if err := send(ctx, c, b); err != nil || !mine {
+		return nil, err
+	}
+	h = &house{}
+	b = &pgx.Batch{}
+	b.Queue(numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return row.Scan(&h.numbered, &h.batches) })
+	b.Queue(`DELETE FROM psi_router.parked WHERE (provider_id, status) IN
+		(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
+	b.Queue(`SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
+		Query(each(func(rows pgx.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			h.due = append(h.due, n)
+			return err
+		}))
+	// A report and the answer to its post may have missed each other.
+	b.Queue(findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
+		Query(each(func(rows pgx.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			h.strays = append(h.strays, id)
+			return err
+		}))
+	b.Queue(`COMMIT`)
+	return h, send(ctx, c, b)
+}
+
+// fireTimers fires those whose conversation is free; the others stay due.
+func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out *store.Pumped) error {
+	if len(due) == 0 {
+		return nil
+	}
+	var fired, over int
+	var wakes []store.Wake
+	err := s.write(ctx, &wants{Rows: due, Fresh: 0}, now, func(p *page) error {
+		fired, wakes = 0, nil
+		done := make([]int64, 0, len(due))
+		known := map[int64]bool{}
+		for _, t := range p.found.talks {
+			known[t.Row] = true
+		}
+		for _, n := range due {
+			t := p.talks[n]
+			if t == nil {
+				if !known[n] {
+					done = append(done, n) // nobody's
+				}
+				continue
+			}
+			done = append(done, n)
+			t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
+			ok, err := p.book.Timeout(t)
+			if err != nil {
+				return fmt.Errorf("fire timer of %s: %w", t.ID, err)
+			}
+			if ok {
+				fired++
+			}
+			if t.Pending {
+				wakes = append(wakes, store.Wake{Line: t.Line, Conversation: t.ID})
+			}
+		}
+		over = len(done)
+		p.before = func(b *pgx.Batch) {
+			if len(done) > 0 {
+				b.Queue(`DELETE FROM psi_router.timers WHERE conversation = ANY ($1::bigint[])`, done)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out.Timers += fired
+	out.Wakes = append(out.Wakes, wakes...)
+	out.More = out.More || over > 0 && len(due) == pumpSize
+	return nil
+}
+
+// bring gives parked reports to messages that had no provider id yet when they
+// came.
+func (s *Store) bring(ctx context.Context, now time.Time, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.write(ctx, &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: ids}, now, func(p *page) error {
+		for _, m := range p.book.Messages {
+			if m.Direction == "outbound" && slices.Contains(ids, m.ProviderID) {
+				p.book.Sent(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})
+			}
+		}
+		return nil
+	})
+}
+
+// nobody is the token of no claim.
+const nobody = "-"
+
+// findForgotten adds the conversations whose rows have waited for long: their
+// wake-up may have been lost.
+func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pumped) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &s.sweep
+	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+		return nil
+	}
+	const query = `SELECT p.since, p.n, t.line, t.id
+		FROM psi_router.pending p JOIN psi_router.conversations t ON t.n = p.conversation
+		WHERE NOT p.doubt AND (p.since, p.n) > ($1, $2) AND p.since <= $3
+		ORDER BY p.since, p.n LIMIT $4`
+	at, found, seen := *w, 0, map[string]bool{}
+	for _, k := range out.Wakes {
+		seen[k.Conversation] = true
+	}
+	err := s.read(ctx, "find forgotten sends", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			b.Queue(query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
+				var k store.Wake
+				var since pgtype.Timestamptz
+				if err := rows.Scan(&since, &at.n, &k.Line, &k.Conversation); err != nil {
+					return err
+				}
+				at.since = instant(since)
+				found++
+				if !seen[k.Conversation] {
+					seen[k.Conversation] = true
+					out.Wakes = append(out.Wakes, k)
+				}
+				return nil
+			}))
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == pumpSize:
+		*w, out.More = at, true
+	case found > 0 || !w.since.IsZero():
+		*w = sweep{rest: now.Add(sweepPause)}
+	}
+	return nil
+}

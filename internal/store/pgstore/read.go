@@ -1,0 +1,303 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+func limit(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
+}
+
+// cursor is the place of a conversation in the list: its last message, then its
+// own number.
+func cursor(last time.Time, n int64) string {
+	return strconv.FormatInt(last.UnixMicro(), 10) + "." + strconv.FormatInt(n, 10)
+}
+
+// end is after every conversation.
+var end = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+
+// readCursor returns the place before which to go on; "" and what is no cursor
+// stand for the very end.
+func readCursor(s string) (last pgtype.Timestamptz, n int64) {
+	const most = 1<<63 - 1
+	a, b, ok := strings.Cut(s, ".")
+	us, err := strconv.ParseInt(a, 10, 64)
+	if !ok || err != nil {
+		return end, most
+	}
+	if n, err = strconv.ParseInt(b, 10, 64); err != nil {
+		return end, most
+	}
+	return stamp(time.UnixMicro(us)), n
+}
+
+// talks loads conversations with their contacts, without a lock, into the page.
+func (p *page) collect(b *pgx.Batch, where string, args ...any) {
+	b.Queue(`SELECT `+talkColumns+`, `+contactColumns+` FROM psi_router.conversations t
+		JOIN psi_router.contacts c ON c.n = t.contact WHERE `+where, args...).Query(each(p.addTalk))
+}
+
+func (p *page) addTalk(rows pgx.Rows) error {
+	c := &store.ContactRow{}
+	var created pgtype.Timestamptz
+	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
+	if err != nil || p.talks[t.Row] != nil {
+		return err
+	}
+	c.CreatedAt = instant(created)
+	t.Who = c
+	p.talks[t.Row], p.byID[t.ID] = &t.TalkRow, &t.TalkRow
+	p.list = append(p.list, &t.TalkRow)
+	return nil
+}
+
+func (s *Store) blank() *page { return (&found{}).open(s.set, time.Time{}) }
+
+// Conversations implements store.Store. A page is gathered from parts, each in the
+// order of an index.
+func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
+	p := s.blank()
+	err := s.read(ctx, "list conversations", func(r *reader) error { return p.listTalks(r, f) })
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(p.list, func(x, y *store.TalkRow) int {
+		return cmp.Or(y.LastMessageAt.Compare(x.LastMessageAt), cmp.Compare(y.Row, x.Row))
+	})
+	var out []store.Conversation
+	for _, t := range p.list[:min(len(p.list), limit(f.Limit))] {
+		out = append(out, t.View())
+	}
+	return out, nil
+}
+
+func (p *page) listTalks(r *reader, f store.Filter) error {
+	last, n := readCursor(f.Before)
+	var q query
+	q.add(`(t.last_message_at, t.n) < (?, ?)`, last, n)
+	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
+		if c[1] != "" {
+			q.add(`AND t.`+c[0]+` = ?`, wash(c[1]))
+		}
+	}
+	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
+	if f.Phone != "" || f.UserID != "" {
+		for _, who := range [...]struct {
+			asked   string
+			aliases []string
+		}{{f.Phone, p.book.PhoneAliases(wash(f.Phone))}, {f.UserID, p.book.UserAliases(wash(f.UserID))}} {
+			if who.asked != "" {
+				q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, who.aliases)
+			}
+		}
+		q.add(tail, limit(f.Limit))
+		return r.last(func(b *pgx.Batch) { p.collect(b, strings.Join(q.text, " "), q.args...) })
+	}
+	var parts []query
+	part := func(text string, args ...any) {
+		one := query{text: slices.Clone(q.text), args: slices.Clone(q.args)}
+		one.add(text, args...)
+		one.add(tail, limit(f.Limit))
+		parts = append(parts, one)
+	}
+	switch {
+	case f.State != "" && f.State != router.StateMenu:
+		part(`AND t.state <> 'menu'`) // the index of the few
+	case f.Area != "" && f.State == "": // the states that have one
+		for _, state := range [...]router.State{router.StateHandedOff, router.StateDisconnected} {
+			part(`AND t.state = ? AND t.state <> 'menu'`, string(state))
+		}
+	case f.Line != "":
+		part(``)
+	default:
+		lines, err := r.lines()
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			part(`AND t.line = ?`, line)
+		}
+	}
+	return r.last(func(b *pgx.Batch) {
+		for _, one := range parts {
+			p.collect(b, strings.Join(one.text, " "), one.args...)
+		}
+	})
+}
+
+func (r *reader) lines() (lines []string, err error) {
+	err = r.ask(func(b *pgx.Batch) {
+		b.Queue(`SELECT line FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+			var line string
+			err := rows.Scan(&line)
+			lines = append(lines, line)
+			return err
+		}))
+	})
+	return lines, err
+}
+
+// Conversation implements store.Store.
+func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
+	p := s.blank()
+	err := s.read(ctx, "read conversation", func(r *reader) error {
+		if err := r.last(func(b *pgx.Batch) { p.collectOne(b, wash(id)) }); err != nil {
+			return err
+		}
+		if len(p.list) == 0 {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Conversation{}, err
+	}
+	return p.list[0].View(), nil
+}
+
+// collectOne finds a conversation by its id, also one that was joined.
+func (p *page) collectOne(b *pgx.Batch, id string) {
+	p.collect(b, `t.id = $1`, id)
+	p.collect(b, `t.n = (SELECT conversation FROM psi_router.moved WHERE id = $1)`, id)
+}
+
+// Messages implements store.Store.
+func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
+	conversation, after = wash(conversation), wash(after)
+	p := s.blank()
+	var out []*messageRow
+	err := s.read(ctx, "list messages", func(r *reader) error {
+		from := int64(0)
+		owner := int64(-1)
+		err := r.ask(func(b *pgx.Batch) {
+			p.collectOne(b, conversation)
+			if after != "" {
+				b.Queue(`SELECT n, conversation FROM psi_router.messages WHERE id = $1`, after).Query(each(func(rows pgx.Rows) error {
+					return rows.Scan(&from, &owner)
+				}))
+			}
+		})
+		switch {
+		case err != nil:
+			return err
+		case len(p.list) == 0:
+			return store.ErrNotFound
+		case after != "" && owner != p.list[0].Row:
+			return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
+		}
+		return r.last(func(b *pgx.Batch) {
+			queueRaw(b, &out, `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, p.list[0].Row, from, limit(n))
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.shown(out), nil
+}
+
+// queueRaw reads messages with their raw JSON.
+func queueRaw(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
+	b.Queue(`SELECT `+messageColumns+`, m.raw FROM psi_router.messages m WHERE `+where, args...).
+		Query(each(func(rows pgx.Rows) error {
+			var raw []byte
+			m, err := scanMessage(rows, &raw)
+			if err == nil {
+				m.Raw = raw
+				*out = append(*out, m)
+			}
+			return err
+		}))
+}
+
+// shown returns messages as people see them.
+func (p *page) shown(rows []*messageRow) []store.Message {
+	out := make([]store.Message, len(rows))
+	for i, m := range rows {
+		m.Talk = p.talks[m.talk]
+		out[i] = m.Shown()
+	}
+	return out
+}
+
+// Events implements store.Store.
+func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
+	// A batch holds its positions in a row, so the first one that matters is the
+	// last that begins at or before the next position.
+	const query = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, e.data::text
+		FROM psi_router.batches b JOIN psi_router.events e ON e.batch = b.n
+		WHERE b.first_pos IS NOT NULL AND b.first_pos >= coalesce((SELECT max(first_pos) FROM psi_router.batches
+				WHERE first_pos IS NOT NULL AND first_pos <= $1 + 1), 0)
+			AND b.first_pos + e.i > $1
+		ORDER BY b.first_pos, e.i LIMIT $2`
+	var out []store.Event
+	err := s.read(ctx, "list events", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			b.Queue(query, after, limit(n)).Query(each(func(rows pgx.Rows) error {
+				var e store.Event
+				var at pgtype.Timestamptz
+				var data []byte
+				if err := rows.Scan(&e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
+					return err
+				}
+				e.CreatedAt, e.Data = instant(at), data
+				out = append(out, e)
+				return nil
+			}))
+		})
+	})
+	return out, err
+}
+
+// Gauges implements store.Store.
+func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
+	g := store.Gauges{Lines: map[string]time.Time{}}
+	err := s.read(ctx, "gauges", func(r *reader) error {
+		var oldest pgtype.Timestamptz
+		err := r.last(func(b *pgx.Batch) {
+			for _, q := range [...]struct {
+				query string
+				dest  any
+			}{
+				{`SELECT min(since) FROM psi_router.pending WHERE NOT doubt`, &oldest},
+				{`SELECT count(*) FROM psi_router.pending WHERE NOT doubt`, &g.PendingSends},
+				{`SELECT count(*) FROM psi_router.pending WHERE doubt`, &g.UncertainSends},
+				{`SELECT coalesce(sum(size), 0)::bigint FROM psi_router.batches WHERE first_pos IS NULL`, &g.EventsUnnumbered},
+			} {
+				b.Queue(q.query).QueryRow(func(row pgx.Row) error { return row.Scan(q.dest) })
+			}
+			b.Queue(`SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+				var line string
+				var at pgtype.Timestamptz
+				err := rows.Scan(&line, &at)
+				g.Lines[line] = fromEpoch(at)
+				return err
+			}))
+		})
+		if oldest.Valid {
+			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
+		}
+		return err
+	})
+	return g, err
+}

@@ -1,0 +1,166 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// traceSize bounds each list of a trace.
+const traceSize = 200
+
+// Trace implements store.Store. What a key names is looked up in every way that
+// it can be read; a message brings what it led to, anything else the last
+// messages of its conversations.
+func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
+	key = wash(strings.TrimSpace(key))
+	var out store.Trace
+	err := s.read(ctx, "trace", func(r *reader) (err error) {
+		out, err = s.blank().trace(r, key)
+		return err
+	})
+	if err != nil {
+		return store.Trace{}, err
+	}
+	if len(out.Conversations)+len(out.Records) == 0 {
+		return store.Trace{}, fmt.Errorf("trace: %w", store.ErrNotFound)
+	}
+	return out, nil
+}
+
+func (p *page) trace(r *reader, key string) (out store.Trace, err error) {
+	aliases := p.book.AliasesOf(key)
+	var named []*messageRow
+	if err := r.ask(func(b *pgx.Batch) {
+		queueRaw(b, &named, `m.id = $1`, key)
+		queueRaw(b, &named, `m.provider_id = $1 ORDER BY m.n`, key)
+		p.queueRecords(b, &out.Records, key, aliases)
+	}); err != nil {
+		return out, err
+	}
+	messages, err := p.traceMessages(r, named)
+	if err == nil && len(named) == 0 {
+		messages, err = p.traceTalks(r, key, aliases)
+	}
+	if err != nil {
+		return out, err
+	}
+	out.Messages = p.shown(messages)
+	for _, t := range p.list {
+		out.Conversations = append(out.Conversations, t.View())
+	}
+	slices.SortFunc(out.Conversations, func(x, y store.Conversation) int { return y.LastMessageAt.Compare(x.LastMessageAt) })
+	slices.Reverse(out.Records)
+	return out, r.last(func(b *pgx.Batch) { p.queueHistory(b, &out) })
+}
+
+// traceMessages loads the conversations of messages, and the replies that they led
+// to: those were made in their turn, so they stand right behind them.
+func (p *page) traceMessages(r *reader, named []*messageRow) (out []*messageRow, err error) {
+	if len(named) == 0 {
+		return nil, nil
+	}
+	const most = 20
+	next := make([][]*messageRow, len(named))
+	err = r.ask(func(b *pgx.Batch) {
+		p.collect(b, `t.n = ANY ($1::bigint[])`, col(named, func(m *messageRow) int64 { return m.talk }))
+		for i, m := range named {
+			if m.Direction == "inbound" {
+				queueRaw(b, &next[i], `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, m.talk, m.Row, most)
+			}
+		}
+	})
+	for i, m := range named {
+		out = append(out, m)
+		for _, reply := range next[i] {
+			if reply.Author != store.AuthorRouter || !reply.CreatedAt.Equal(m.CreatedAt) {
+				break
+			}
+			out = append(out, reply)
+		}
+	}
+	return out, err
+}
+
+// traceTalks loads the conversations of anything that is not a message, and
+// returns their last messages, oldest first.
+func (p *page) traceTalks(r *reader, key string, aliases []string) (out []*messageRow, err error) {
+	err = r.ask(func(b *pgx.Batch) {
+		p.collectOne(b, key)
+		p.collect(b, `t.n = (SELECT conversation FROM psi_router.tickets WHERE ticket = upper($1))`, key)
+		p.collect(b, `t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY ($1::text[]))
+			ORDER BY t.last_message_at DESC LIMIT $2`, aliases, traceSize)
+	})
+	if err != nil || len(p.list) == 0 {
+		return nil, err
+	}
+	lists := make([][]*messageRow, len(p.list))
+	err = r.ask(func(b *pgx.Batch) {
+		for i, t := range p.list {
+			queueRaw(b, &lists[i], `m.conversation = $1 ORDER BY m.n DESC LIMIT $2`, t.Row, traceSize)
+		}
+	})
+	for _, list := range lists {
+		slices.Reverse(list)
+		out = append(out, list...)
+	}
+	slices.SortStableFunc(out, func(x, y *messageRow) int { return x.CreatedAt.Compare(y.CreatedAt) })
+	return out, err
+}
+
+// queueHistory reads the hand-offs and commands of the loaded conversations.
+func (p *page) queueHistory(b *pgx.Batch, out *store.Trace) {
+	list := col(p.list, func(t *store.TalkRow) int64 { return t.Row })
+	b.Queue(`SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
+		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
+		Query(each(func(rows pgx.Rows) error {
+			var h store.HandoffRow
+			var talk, n int64
+			var at pgtype.Timestamptz
+			if err := rows.Scan(&talk, &n, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
+				return err
+			}
+			h.Conversation, h.At = p.talks[talk].ID, instant(at)
+			out.Handoffs = append(out.Handoffs, h)
+			return nil
+		}))
+	b.Queue(`SELECT * FROM (SELECT conversation, n, actor, action, detail, at FROM psi_router.audit
+		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
+		Query(each(func(rows pgx.Rows) error {
+			var a store.AuditRow
+			var talk, n int64
+			var at pgtype.Timestamptz
+			if err := rows.Scan(&talk, &n, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
+				return err
+			}
+			a.Conversation, a.At = p.talks[talk].ID, instant(at)
+			out.Audit = append(out.Audit, a)
+			return nil
+		}))
+}
+
+func (p *page) queueRecords(b *pgx.Batch, out *[]store.Record, key string, aliases []string) {
+	const query = `SELECT id, kind, line, line_ref, provider_id, reason, detail, received_at, raw FROM psi_router.records WHERE n IN (
+			SELECT n FROM psi_router.records WHERE provider_id = $1
+			UNION SELECT n FROM psi_router.records WHERE person <> '' AND person = ANY ($2::text[])
+			UNION SELECT r.n FROM psi_router.aliases a JOIN psi_router.aliases o ON o.contact = a.contact
+				JOIN psi_router.records r ON r.person <> '' AND r.person = o.alias WHERE a.alias = ANY ($2::text[]))
+		ORDER BY n DESC LIMIT $3`
+	b.Queue(query, key, aliases, traceSize).Query(each(func(rows pgx.Rows) error {
+		var r store.Record
+		var at pgtype.Timestamptz
+		var raw []byte
+		if err := rows.Scan(&r.ID, &r.Kind, &r.Line, &r.LineRef, &r.ProviderID, &r.Reason, &r.Detail, &at, &raw); err != nil {
+			return err
+		}
+		r.ReceivedAt, r.Raw = instant(at), raw
+		*out = append(*out, r)
+		return nil
+	}))
+}
