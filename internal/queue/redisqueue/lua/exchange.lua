@@ -176,10 +176,10 @@ local function claim()
   if n > 0 then
     count('inflight', n)
     redis.call('HSET', meta, 'fence', int(fence))
-    if gap > 0 then
-      f.tat = int(tat + n * gap)
-      redis.call('HSET', meta, 'tat', f.tat)
-    end
+  end
+  if gap > 0 then
+    f.tat = int(tat + n * gap)
+    redis.call('HSET', meta, 'tat', f.tat)
   end
 end
 
