@@ -244,7 +244,7 @@ func (s *Server) Database(tb testing.TB) string {
 }
 
 // Borrow returns the name of a database without rows. Making one is slow, so an
-// earlier test may have left its tables and its counters in it.
+// earlier test may have left its tables in it, and sequences that went on.
 func (s *Server) Borrow(tb testing.TB) string {
 	tb.Helper()
 	s.mu.Lock()
@@ -267,13 +267,14 @@ func (s *Server) Borrow(tb testing.TB) string {
 	return name
 }
 
-// empty deletes every row but those that say which migrations were done.
+// empty deletes every row but those that say which migrations were done. There
+// are few, so this is faster than to truncate.
 const empty = `SET lock_timeout = '3s'; DO $$
-DECLARE list text;
+DECLARE t record;
 BEGIN
-	SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') INTO list FROM pg_tables
-		WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT LIKE 'goose%';
-	IF list IS NOT NULL THEN EXECUTE 'TRUNCATE ' || list || ' RESTART IDENTITY'; END IF;
+	FOR t IN SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+		WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT LIKE 'goose%'
+	LOOP EXECUTE 'DELETE FROM ' || t.name; END LOOP;
 END $$`
 
 // missing is what people are told who lack the servers.

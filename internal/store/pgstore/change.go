@@ -15,7 +15,7 @@ import (
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	var rest []inbound.Arrival
-	for _, a := range washAll(batch) {
+	for _, a := range batch {
 		if a.Report != nil {
 			rest = append(rest, a)
 		}
@@ -62,8 +62,6 @@ func reportNeeds(a *inbound.Arrival) (n store.Needs) {
 
 // Command implements store.Store.
 func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error) {
-	cmd.Conversation, cmd.Actor = wash(cmd.Conversation), wash(cmd.Actor)
-	cmd.Area, cmd.Tag, cmd.Note = wash(cmd.Area), wash(cmd.Tag), wash(cmd.Note)
 	w := &wants{Talks: []string{cmd.Conversation}, Joined: true}
 	var out store.Conversation
 	err := s.insist(ctx, func(bool) (left bool, err error) {
@@ -111,7 +109,7 @@ func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Med
 	if err != nil {
 		return fmt.Errorf("save media: %w", err)
 	}
-	return wrap("save media", s.save(ctx, messageID, wash(text)))
+	return wrap("save media", s.save(ctx, messageID, text))
 }
 
 func (s *Store) save(ctx context.Context, messageID, text string) (err error) {
@@ -124,14 +122,14 @@ func (s *Store) save(ctx context.Context, messageID, text string) (err error) {
 	defer c.Release()
 	defer rollback(ctx, c)
 	b := &pgx.Batch{}
-	b.Queue(beginWrite)
-	b.Queue(settings)
+	queue(b, beginWrite)
+	queue(b, settings)
 	var changed int64
-	b.Queue(`UPDATE psi_router.messages SET media = $2::text::json WHERE id = $1`, wash(messageID), text).Exec(func(tag pgconn.CommandTag) error {
+	queue(b, `UPDATE psi_router.messages SET media = $2::text::json WHERE id = $1`, messageID, text).Exec(func(tag pgconn.CommandTag) error {
 		changed = tag.RowsAffected()
 		return nil
 	})
-	b.Queue(`COMMIT`)
+	queue(b, `COMMIT`)
 	if err := send(ctx, c, b); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (p *page) release(b *pgx.Batch) {
 		}
 	}
 	if len(free) > 0 {
-		b.Queue(`DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, free)
+		queue(b, `DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, free)
 	}
 }
 
@@ -102,11 +102,11 @@ func (p *page) release(b *pgx.Batch) {
 func (p *page) fold(b *pgx.Batch) {
 	for _, t := range p.book.Folds {
 		into := t.Final()
-		b.Queue(`INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, t.ID, into.Row)
+		queue(b, `INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, t.ID, into.Row)
 		if t.New {
 			continue
 		}
-		b.Queue(supersede, t.Row)
+		queue(b, supersede, t.Row)
 		for _, query := range [...]string{
 			`UPDATE psi_router.messages SET conversation = $1 WHERE conversation = $2`,
 			`UPDATE psi_router.pending SET conversation = $1 WHERE conversation = $2`,
@@ -116,17 +116,17 @@ func (p *page) fold(b *pgx.Batch) {
 			`UPDATE psi_router.moved SET conversation = $1 WHERE conversation = $2`,
 			moveTimers,
 		} {
-			b.Queue(query, into.Row, t.Row)
+			queue(b, query, into.Row, t.Row)
 		}
-		b.Queue(`DELETE FROM psi_router.conversations WHERE n = $1`, t.Row)
+		queue(b, `DELETE FROM psi_router.conversations WHERE n = $1`, t.Row)
 	}
 }
 
 func (p *page) merge(b *pgx.Batch) {
 	for _, c := range p.book.Merges {
 		if !c.New {
-			b.Queue(`UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Final().Row, c.Row)
-			b.Queue(`DELETE FROM psi_router.contacts WHERE n = $1`, c.Row)
+			queue(b, `UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Final().Row, c.Row)
+			queue(b, `DELETE FROM psi_router.contacts WHERE n = $1`, c.Row)
 		}
 	}
 }
@@ -160,12 +160,12 @@ func (p *page) writeContacts(b *pgx.Batch) {
 		}
 	}
 	if len(news) > 0 {
-		b.Queue(insertContacts, append(columns(news),
+		queue(b, insertContacts, append(columns(news),
 			col(news, func(c row) string { return c.ID }),
 			col(news, func(c row) pgtype.Timestamptz { return stamp(c.CreatedAt) }))...)
 	}
 	if len(changes) > 0 {
-		b.Queue(updateContacts, columns(changes)...)
+		queue(b, updateContacts, columns(changes)...)
 	}
 	var aliases, gone []string
 	var owners []int64
@@ -178,10 +178,10 @@ func (p *page) writeContacts(b *pgx.Batch) {
 		}
 	}
 	if len(gone) > 0 {
-		b.Queue(`DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, gone)
+		queue(b, `DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, gone)
 	}
 	if len(aliases) > 0 {
-		b.Queue(giveAliases, aliases, owners)
+		queue(b, giveAliases, aliases, owners)
 	}
 }
 
@@ -214,12 +214,12 @@ func (p *page) writeTalks(b *pgx.Batch) {
 		}
 	}
 	if len(news) > 0 {
-		b.Queue(insertTalks, append(columns(news),
+		queue(b, insertTalks, append(columns(news),
 			col(news, func(t row) string { return t.ID }),
 			col(news, func(t row) string { return t.Line }))...)
 	}
 	if len(changes) > 0 {
-		b.Queue(updateTalks, columns(changes)...)
+		queue(b, updateTalks, columns(changes)...)
 	}
 }
 
@@ -244,7 +244,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 			over = append(over, m)
 		}
 	}
-	b.Queue(updateMessages,
+	queue(b, updateMessages,
 		col(changes, func(m row) string { return m.ID }),
 		col(changes, text),
 		col(changes, reactions),
@@ -264,7 +264,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 		query string
 	}{{doubt, doubtPending}, {over, deletePending}} {
 		if len(x.rows) > 0 {
-			b.Queue(x.query,
+			queue(b, x.query,
 				col(x.rows, func(m row) int64 { return m.Talk.Final().Row }),
 				col(x.rows, func(m row) int64 { return m.Row }))
 		}
@@ -285,7 +285,7 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 			return fmt.Errorf("message %s: %w", m.ID, err)
 		}
 	}
-	b.Queue(insertMessages,
+	queue(b, insertMessages,
 		col(news, func(m row) int64 { return m.Talk.Final().Row }),
 		col(news, func(m row) string { return m.ID }),
 		col(news, func(m row) string { return m.Direction }),

@@ -15,7 +15,7 @@ func (p *page) writeEvents(b *pgx.Batch) {
 		return
 	}
 	type row = store.Event
-	b.Queue(insertEvents, len(events),
+	queue(b, insertEvents, len(events),
 		col(events, func(e row) string { return e.ID }),
 		col(events, func(e row) string { return e.Conversation }),
 		col(events, func(e row) string { return e.Type }),
@@ -28,18 +28,18 @@ func (p *page) writeTickets(b *pgx.Batch) {
 	now := stamp(p.book.Now)
 	if list := p.book.Opened; len(list) > 0 {
 		type row = store.TicketRow
-		b.Queue(insertTickets, now,
+		queue(b, insertTickets, now,
 			col(list, func(t row) string { return t.Ticket }),
 			col(list, func(t row) int64 { return t.Talk.Final().Row }),
 			col(list, func(t row) string { return t.Area }),
 			col(list, func(t row) string { return t.Tag }))
 	}
 	if list := p.book.Resolved; len(list) > 0 {
-		b.Queue(`UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
+		queue(b, `UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
 	}
 	if list := p.book.Handoffs; len(list) > 0 {
 		type row = store.Owned[store.HandoffRow]
-		b.Queue(insertHandoffs,
+		queue(b, insertHandoffs,
 			col(list, func(h row) int64 { return h.Talk.Final().Row }),
 			col(list, func(h row) string { return h.Row.Ticket }),
 			col(list, func(h row) string { return h.Row.FromArea }),
@@ -51,7 +51,7 @@ func (p *page) writeTickets(b *pgx.Batch) {
 	}
 	if list := p.book.Audit; len(list) > 0 {
 		type row = store.Owned[store.AuditRow]
-		b.Queue(insertAudit,
+		queue(b, insertAudit,
 			col(list, func(a row) int64 { return a.Talk.Final().Row }),
 			col(list, func(a row) string { return a.Row.Actor }),
 			col(list, func(a row) string { return a.Row.Action }),
@@ -69,7 +69,7 @@ func (p *page) writeTimers(b *pgx.Batch) {
 	type row = *store.TalkRow
 	armed, _ := split(p.book.Talks, func(t row) bool { return t.Arm && !t.Gone }, func(row) bool { return false })
 	if len(armed) > 0 {
-		b.Queue(insertTimers, timerHandoff,
+		queue(b, insertTimers, timerHandoff,
 			col(armed, func(t row) int64 { return t.Row }),
 			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
 	}
@@ -79,7 +79,7 @@ func (p *page) writeTimers(b *pgx.Batch) {
 func (p *page) writeAsides(b *pgx.Batch) {
 	if list := p.book.Records; len(list) > 0 {
 		type row = store.RecordRow
-		b.Queue(insertRecords,
+		queue(b, insertRecords,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Key }),
 			col(list, func(r row) string { return string(r.Kind) }),
@@ -94,7 +94,7 @@ func (p *page) writeAsides(b *pgx.Batch) {
 	}
 	if list := p.book.Park; len(list) > 0 {
 		type row = store.ParkedReport
-		b.Queue(insertParked,
+		queue(b, insertParked,
 			col(list, func(r row) string { return r.ProviderID }),
 			col(list, func(r row) string { return r.Status }),
 			col(list, func(r row) int64 { return int64(r.Code) }),
@@ -103,7 +103,7 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.Expires) }))
 	}
 	if list := p.book.Unpark; len(list) > 0 {
-		b.Queue(`DELETE FROM psi_router.parked WHERE provider_id = ANY ($1::text[])`, list)
+		queue(b, `DELETE FROM psi_router.parked WHERE provider_id = ANY ($1::text[])`, list)
 	}
 	if len(p.book.Heard) > 0 {
 		var lines []string
@@ -115,7 +115,7 @@ func (p *page) writeAsides(b *pgx.Batch) {
 		for _, line := range lines {
 			times = append(times, orEpoch(p.book.Heard[line]))
 		}
-		b.Queue(updateLines, lines, times)
-		b.Queue(insertLines, lines, times)
+		queue(b, updateLines, lines, times)
+		queue(b, insertLines, lines, times)
 	}
 }

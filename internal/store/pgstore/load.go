@@ -64,7 +64,7 @@ func (q *query) add(text string, args ...any) {
 }
 
 func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
-	return b.Queue(strings.Join(q.text, " "), q.args...)
+	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
 // whose adds the keys of all contacts that are touched.
@@ -108,7 +108,7 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	if len(claims) > 0 {
 		// In order, so that two who claim the same names wait for one another and
 		// not in a circle.
-		b.Queue(claimAliases, col(claims, func(c claim) string { return c.alias }), col(claims, func(c claim) int64 { return c.key })).
+		queue(b, claimAliases, col(claims, func(c claim) string { return c.alias }), col(claims, func(c claim) int64 { return c.key })).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
 	}
 	var lock, talks query
@@ -123,7 +123,7 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 		return err
 	}))
 	if len(w.Aliases) > 0 {
-		b.Queue(`SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, w.Aliases).
+		queue(b, `SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, w.Aliases).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
 	}
 	talks.add(`SELECT ` + talkColumns + ` FROM psi_router.conversations t WHERE t.contact IN`)
@@ -136,21 +136,21 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 		return err
 	}))
 	if w.Joined {
-		b.Queue(`SELECT id, conversation FROM psi_router.moved WHERE id = ANY ($1::text[])`, w.Talks).
+		queue(b, `SELECT id, conversation FROM psi_router.moved WHERE id = ANY ($1::text[])`, w.Talks).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.joined) }))
 	}
 	w.queueMessages(b, f)
 	if len(w.Records) > 0 {
-		b.Queue(`SELECT key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
+		queue(b, `SELECT key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
 			Query(each(func(rows pgx.Rows) error {
 				var key string
-				err := rows.Scan(&key)
+				err := scan(rows, &key)
 				f.recorded = append(f.recorded, key)
 				return err
 			}))
 	}
 	if len(w.Parked) > 0 {
-		b.Queue(`SELECT provider_id, status, code, detail, at, expires_at FROM psi_router.parked
+		queue(b, `SELECT provider_id, status, code, detail, at, expires_at FROM psi_router.parked
 			WHERE provider_id = ANY ($1::text[]) ORDER BY at, status`, w.Parked).Query(each(f.addParked))
 	}
 	return f
@@ -164,10 +164,10 @@ const messageFrom = `SELECT ` + messageColumns + `, t.contact,
 
 func (w *wants) queueMessages(b *pgx.Batch, f *found) {
 	if len(w.ProviderIDs) > 0 {
-		b.Queue(messageFrom+`WHERE m.provider_id = ANY ($1::text[]) ORDER BY m.n`, w.ProviderIDs).Query(each(f.addMessage))
+		queue(b, messageFrom+`WHERE m.provider_id = ANY ($1::text[]) ORDER BY m.n`, w.ProviderIDs).Query(each(f.addMessage))
 	}
 	if len(w.MessageIDs) > 0 {
-		b.Queue(messageFrom+`WHERE m.id = ANY ($1::text[]) ORDER BY m.n`, w.MessageIDs).Query(each(f.addMessage))
+		queue(b, messageFrom+`WHERE m.id = ANY ($1::text[]) ORDER BY m.n`, w.MessageIDs).Query(each(f.addMessage))
 	}
 	if w.Posted || w.Echoes {
 		var q query
@@ -195,7 +195,7 @@ func each(scan func(pgx.Rows) error) func(pgx.Rows) error {
 func pair(rows pgx.Rows, into map[string]int64) error {
 	var alias string
 	var contact int64
-	err := rows.Scan(&alias, &contact)
+	err := scan(rows, &alias, &contact)
 	into[alias] = contact
 	return err
 }
@@ -214,7 +214,7 @@ func (f *found) addMessage(rows pgx.Rows) error {
 func (f *found) addParked(rows pgx.Rows) error {
 	var r store.ParkedReport
 	var at, expires pgtype.Timestamptz
-	err := rows.Scan(&r.ProviderID, &r.Status, &r.Code, &r.Detail, &at, &expires)
+	err := scan(rows, &r.ProviderID, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.Expires = instant(at), instant(expires)
 	f.parked = append(f.parked, r)
 	return err

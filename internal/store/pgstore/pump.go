@@ -86,33 +86,33 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 	defer rollback(ctx, c)
 	var mine bool
 	b := &pgx.Batch{}
-	b.Queue(beginWrite)
-	b.Queue(settings)
-	b.Queue(`SELECT pg_try_advisory_xact_lock($1)`, int64(lockPump)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
+	queue(b, beginWrite)
+	queue(b, settings)
+	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, int64(lockPump)).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
 	if err := send(ctx, c, b); err != nil || !mine {
 		return nil, err
 	}
 	h = &house{}
 	b = &pgx.Batch{}
-	b.Queue(numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return row.Scan(&h.numbered, &h.batches) })
-	b.Queue(`DELETE FROM psi_router.parked WHERE (provider_id, status) IN
+	queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
+	queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, status) IN
 		(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
-	b.Queue(`SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
+	queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
 		Query(each(func(rows pgx.Rows) error {
 			var n int64
-			err := rows.Scan(&n)
+			err := scan(rows, &n)
 			h.due = append(h.due, n)
 			return err
 		}))
 	// A report and the answer to its post may have missed each other.
-	b.Queue(findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
+	queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
 		Query(each(func(rows pgx.Rows) error {
 			var id string
-			err := rows.Scan(&id)
+			err := scan(rows, &id)
 			h.strays = append(h.strays, id)
 			return err
 		}))
-	b.Queue(`COMMIT`)
+	queue(b, `COMMIT`)
 	return h, send(ctx, c, b)
 }
 
@@ -154,7 +154,7 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 		over = len(done)
 		p.before = func(b *pgx.Batch) {
 			if len(done) > 0 {
-				b.Queue(`DELETE FROM psi_router.timers WHERE conversation = ANY ($1::bigint[])`, done)
+				queue(b, `DELETE FROM psi_router.timers WHERE conversation = ANY ($1::bigint[])`, done)
 			}
 		}
 		return nil
@@ -206,10 +206,10 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	}
 	err := s.read(ctx, "find forgotten sends", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
-			b.Queue(query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
+			queue(b, query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
 				var k store.Wake
 				var since pgtype.Timestamptz
-				if err := rows.Scan(&since, &at.n, &k.Line, &k.Conversation); err != nil {
+				if err := scan(rows, &since, &at.n, &k.Line, &k.Conversation); err != nil {
 					return err
 				}
 				at.since = instant(since)

@@ -54,7 +54,7 @@ func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 
 // talks loads conversations with their contacts, without a lock, into the page.
 func (p *page) collect(b *pgx.Batch, where string, args ...any) {
-	b.Queue(`SELECT `+talkColumns+`, `+contactColumns+` FROM psi_router.conversations t
+	queue(b, `SELECT `+talkColumns+`, `+contactColumns+` FROM psi_router.conversations t
 		JOIN psi_router.contacts c ON c.n = t.contact WHERE `+where, args...).Query(each(p.addTalk))
 }
 
@@ -98,7 +98,7 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 	q.add(`(t.last_message_at, t.n) < (?, ?)`, last, n)
 	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
 		if c[1] != "" {
-			q.add(`AND t.`+c[0]+` = ?`, wash(c[1]))
+			q.add(`AND t.`+c[0]+` = ?`, c[1])
 		}
 	}
 	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
@@ -106,7 +106,7 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 		for _, who := range [...]struct {
 			asked   string
 			aliases []string
-		}{{f.Phone, p.book.PhoneAliases(wash(f.Phone))}, {f.UserID, p.book.UserAliases(wash(f.UserID))}} {
+		}{{f.Phone, p.book.PhoneAliases(f.Phone)}, {f.UserID, p.book.UserAliases(f.UserID)}} {
 			if who.asked != "" {
 				q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, who.aliases)
 			}
@@ -148,9 +148,9 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 
 func (r *reader) lines() (lines []string, err error) {
 	err = r.ask(func(b *pgx.Batch) {
-		b.Queue(`SELECT line FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+		queue(b, `SELECT line FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
 			var line string
-			err := rows.Scan(&line)
+			err := scan(rows, &line)
 			lines = append(lines, line)
 			return err
 		}))
@@ -162,7 +162,7 @@ func (r *reader) lines() (lines []string, err error) {
 func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
 	p := s.blank()
 	err := s.read(ctx, "read conversation", func(r *reader) error {
-		if err := r.last(func(b *pgx.Batch) { p.collectOne(b, wash(id)) }); err != nil {
+		if err := r.last(func(b *pgx.Batch) { p.collectOne(b, id) }); err != nil {
 			return err
 		}
 		if len(p.list) == 0 {
@@ -184,7 +184,6 @@ func (p *page) collectOne(b *pgx.Batch, id string) {
 
 // Messages implements store.Store.
 func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
-	conversation, after = wash(conversation), wash(after)
 	p := s.blank()
 	var out []*messageRow
 	err := s.read(ctx, "list messages", func(r *reader) error {
@@ -193,8 +192,8 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 		err := r.ask(func(b *pgx.Batch) {
 			p.collectOne(b, conversation)
 			if after != "" {
-				b.Queue(`SELECT n, conversation FROM psi_router.messages WHERE id = $1`, after).Query(each(func(rows pgx.Rows) error {
-					return rows.Scan(&from, &owner)
+				queue(b, `SELECT n, conversation FROM psi_router.messages WHERE id = $1`, after).Query(each(func(rows pgx.Rows) error {
+					return scan(rows, &from, &owner)
 				}))
 			}
 		})
@@ -218,7 +217,7 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 
 // queueRaw reads messages with their raw JSON.
 func queueRaw(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
-	b.Queue(`SELECT `+messageColumns+`, m.raw FROM psi_router.messages m WHERE `+where, args...).
+	queue(b, `SELECT `+messageColumns+`, m.raw FROM psi_router.messages m WHERE `+where, args...).
 		Query(each(func(rows pgx.Rows) error {
 			var raw []byte
 			m, err := scanMessage(rows, &raw)
@@ -253,11 +252,11 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	var out []store.Event
 	err := s.read(ctx, "list events", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
-			b.Queue(query, after, limit(n)).Query(each(func(rows pgx.Rows) error {
+			queue(b, query, after, limit(n)).Query(each(func(rows pgx.Rows) error {
 				var e store.Event
 				var at pgtype.Timestamptz
 				var data []byte
-				if err := rows.Scan(&e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
+				if err := scan(rows, &e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
 					return err
 				}
 				e.CreatedAt, e.Data = instant(at), data
@@ -284,12 +283,12 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				{`SELECT count(*) FROM psi_router.pending WHERE doubt`, &g.UncertainSends},
 				{`SELECT coalesce(sum(size), 0)::bigint FROM psi_router.batches WHERE first_pos IS NULL`, &g.EventsUnnumbered},
 			} {
-				b.Queue(q.query).QueryRow(func(row pgx.Row) error { return row.Scan(q.dest) })
+				queue(b, q.query).QueryRow(func(row pgx.Row) error { return scan(row, q.dest) })
 			}
-			b.Queue(`SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+			queue(b, `SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
 				var line string
 				var at pgtype.Timestamptz
-				err := rows.Scan(&line, &at)
+				err := scan(rows, &line, &at)
 				g.Lines[line] = fromEpoch(at)
 				return err
 			}))

@@ -47,7 +47,7 @@ const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blo
 func scanContact(rows pgx.Rows) (*store.ContactRow, error) {
 	c := &store.ContactRow{}
 	var created pgtype.Timestamptz
-	err := rows.Scan(&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
+	err := scan(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
 	c.CreatedAt = instant(created)
 	return c, err
 }
@@ -70,7 +70,7 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
 		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
 	}, more...)
-	if err := rows.Scan(dest...); err != nil {
+	if err := scan(rows, dest...); err != nil {
 		return nil, err
 	}
 	r.Auto = readAuto(auto)
@@ -128,7 +128,7 @@ func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
 		&received, &edited, &revoked, &created,
 	}, more...)
-	if err := rows.Scan(dest...); err != nil {
+	if err := scan(rows, dest...); err != nil {
 		return nil, err
 	}
 	m.Since, m.Expires, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)

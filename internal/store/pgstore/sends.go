@@ -12,11 +12,10 @@ import (
 // ClaimSends implements store.Store. A conversation that somebody holds for long
 // is left to the pump, which wakes it again.
 func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error) {
-	token = wash(token)
 	var rest []string
 	asked := map[string]bool{}
 	for _, id := range conversations {
-		if id = wash(id); !asked[id] {
+		if !asked[id] {
 			asked[id] = true
 			rest = append(rest, id)
 		}
@@ -64,22 +63,17 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	if len(results) == 0 {
 		return nil, nil
 	}
-	var rest, all []int
-	clean := make([]store.SendResult, len(results))
-	for i, r := range results {
-		r.MessageID, r.Conversation, r.Token = wash(r.MessageID), wash(r.Conversation), wash(r.Token)
-		r.ProviderID, r.Detail = wash(r.ProviderID), wash(r.Detail)
-		clean[i] = r
-		all = append(all, i)
+	rest := make([]int, len(results))
+	for i := range results {
+		rest[i] = i
 	}
-	rest = all
 	more := make([]bool, len(results))
 	err := s.insist(ctx, func(bool) (bool, error) {
 		w := &wants{}
 		for _, i := range rest {
-			w.MessageIDs = append(w.MessageIDs, clean[i].MessageID)
-			if clean[i].ProviderID != "" {
-				w.Parked = append(w.Parked, clean[i].ProviderID)
+			w.MessageIDs = append(w.MessageIDs, results[i].MessageID)
+			if results[i].ProviderID != "" {
+				w.Parked = append(w.Parked, results[i].ProviderID)
 			}
 		}
 		var left []int
@@ -88,7 +82,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 			left = left[:0]
 			var ids []string
 			for _, i := range rest {
-				r := clean[i]
+				r := results[i]
 				if p.missing(store.Needs{MessageIDs: []string{r.MessageID}}) {
 					left = append(left, i)
 					continue
@@ -100,11 +94,11 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 			}
 			// What is written by then decides what is left.
 			p.after = func(b *pgx.Batch) {
-				b.Queue(`SELECT t.id FROM psi_router.conversations t WHERE t.id = ANY ($1::text[]) AND
+				queue(b, `SELECT t.id FROM psi_router.conversations t WHERE t.id = ANY ($1::text[]) AND
 					EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = t.n AND NOT p.doubt)`, ids).
 					Query(each(func(rows pgx.Rows) error {
 						var id string
-						err := rows.Scan(&id)
+						err := scan(rows, &id)
 						waiting[id] = true
 						return err
 					}))
@@ -115,7 +109,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 			return false, err
 		}
 		for _, i := range rest {
-			more[i] = waiting[clean[i].Conversation]
+			more[i] = waiting[results[i].Conversation]
 		}
 		rest = left
 		return len(rest) > 0, nil

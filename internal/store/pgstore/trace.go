@@ -19,7 +19,7 @@ const traceSize = 200
 // it can be read; a message brings what it led to, anything else the last
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
-	key = wash(strings.TrimSpace(key))
+	key = strings.TrimSpace(key)
 	var out store.Trace
 	err := s.read(ctx, "trace", func(r *reader) (err error) {
 		out, err = s.blank().trace(r, key)
@@ -117,26 +117,26 @@ func (p *page) traceTalks(r *reader, key string, aliases []string) (out []*messa
 // queueHistory reads the hand-offs and commands of the loaded conversations.
 func (p *page) queueHistory(b *pgx.Batch, out *store.Trace) {
 	list := col(p.list, func(t *store.TalkRow) int64 { return t.Row })
-	b.Queue(`SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
+	queue(b, `SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
 		Query(each(func(rows pgx.Rows) error {
 			var h store.HandoffRow
 			var talk, n int64
 			var at pgtype.Timestamptz
-			if err := rows.Scan(&talk, &n, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
+			if err := scan(rows, &talk, &n, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
 				return err
 			}
 			h.Conversation, h.At = p.talks[talk].ID, instant(at)
 			out.Handoffs = append(out.Handoffs, h)
 			return nil
 		}))
-	b.Queue(`SELECT * FROM (SELECT conversation, n, actor, action, detail, at FROM psi_router.audit
+	queue(b, `SELECT * FROM (SELECT conversation, n, actor, action, detail, at FROM psi_router.audit
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
 		Query(each(func(rows pgx.Rows) error {
 			var a store.AuditRow
 			var talk, n int64
 			var at pgtype.Timestamptz
-			if err := rows.Scan(&talk, &n, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
+			if err := scan(rows, &talk, &n, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
 				return err
 			}
 			a.Conversation, a.At = p.talks[talk].ID, instant(at)
@@ -152,11 +152,11 @@ func (p *page) queueRecords(b *pgx.Batch, out *[]store.Record, key string, alias
 			UNION SELECT r.n FROM psi_router.aliases a JOIN psi_router.aliases o ON o.contact = a.contact
 				JOIN psi_router.records r ON r.person <> '' AND r.person = o.alias WHERE a.alias = ANY ($2::text[]))
 		ORDER BY n DESC LIMIT $3`
-	b.Queue(query, key, aliases, traceSize).Query(each(func(rows pgx.Rows) error {
+	queue(b, query, key, aliases, traceSize).Query(each(func(rows pgx.Rows) error {
 		var r store.Record
 		var at pgtype.Timestamptz
 		var raw []byte
-		if err := rows.Scan(&r.ID, &r.Kind, &r.Line, &r.LineRef, &r.ProviderID, &r.Reason, &r.Detail, &at, &raw); err != nil {
+		if err := scan(rows, &r.ID, &r.Kind, &r.Line, &r.LineRef, &r.ProviderID, &r.Reason, &r.Detail, &at, &raw); err != nil {
 			return err
 		}
 		r.ReceivedAt, r.Raw = instant(at), raw

@@ -17,7 +17,6 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	batch = washAll(batch)
 	results, err := s.turn(ctx, now, batch)
 	if code(err) == lockNotAvailable {
 		// Somebody new is being made by a transaction that hangs: find out who.
@@ -195,7 +194,7 @@ func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.
 	}
 	b := &pgx.Batch{}
 	for _, t := range talks {
-		b.Queue(`SELECT `+messageColumns+` FROM psi_router.messages m
+		queue(b, `SELECT `+messageColumns+` FROM psi_router.messages m
 			WHERE m.conversation = $1 AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`, t.Row).
 			Query(each(func(rows pgx.Rows) error {
 				m, err := scanMessage(rows)
@@ -271,8 +270,7 @@ func (j *jam) add(n store.Needs, f *found) {
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
-	batch := washAll([]inbound.Arrival{arrival})
-	why = wash(why)
+	batch := []inbound.Arrival{arrival}
 	w, each := s.wants(batch)
 	w.Echoes, w.Parked = false, nil
 	err := s.insist(ctx, func(bool) (left bool, err error) {

@@ -115,7 +115,7 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 		return nil
 	}
 	p.release(b)
-	b.Queue(`COMMIT`)
+	queue(b, `COMMIT`)
 	if err := send(ctx, c, b); err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 // know how many.
 func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.Time, spare []int64, fn func(p *page) error) (*page, error) {
 	b := &pgx.Batch{}
-	b.Queue(beginWrite)
-	b.Queue(settings)
+	queue(b, beginWrite)
+	queue(b, settings)
 	f := w.queue(b, people(w.Names, spare))
 	if err := send(ctx, c, b); err != nil {
 		if code(err) == "" && unavailable(err) && ctx.Err() == nil {
@@ -205,21 +205,21 @@ type reader struct {
 }
 
 // ask runs queries in one round trip.
-func (r *reader) ask(queue func(b *pgx.Batch)) error {
+func (r *reader) ask(fill func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
 	if !r.began {
 		r.began = true
-		b.Queue(beginRead)
-		b.Queue(settings)
+		queue(b, beginRead)
+		queue(b, settings)
 	}
-	queue(b)
+	fill(b)
 	return send(r.ctx, r.c, b)
 }
 
 // last runs the last queries.
-func (r *reader) last(queue func(b *pgx.Batch)) error {
+func (r *reader) last(fill func(b *pgx.Batch)) error {
 	return r.ask(func(b *pgx.Batch) {
-		queue(b)
-		b.Queue(`COMMIT`)
+		fill(b)
+		queue(b, `COMMIT`)
 	})
 }

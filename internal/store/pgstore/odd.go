@@ -1,0 +1,107 @@
+package pgstore
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// People can write what PostgreSQL does not take as text: zero bytes, and what is
+// no UTF-8. Such bytes are kept as odd and two hex digits, odd itself as odd twice.
+// All texts pass here on their way in and out, so that names stay names.
+const odd = "\uE07F"
+
+func pack(s string) string {
+	if strings.IndexByte(s, 0) < 0 && !strings.Contains(s, odd) && utf8.ValidString(s) {
+		return s
+	}
+	const hex = "0123456789abcdef"
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		part := s[i : i+size]
+		switch {
+		case r == 0, r == utf8.RuneError && size == 1:
+			b.WriteString(odd)
+			b.WriteByte(hex[part[0]>>4])
+			b.WriteByte(hex[part[0]&15])
+		case part == odd:
+			b.WriteString(odd + odd)
+		default:
+			b.WriteString(part)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func unpack(s string) string {
+	if !strings.Contains(s, odd) {
+		return s
+	}
+	var b strings.Builder
+	for {
+		plain, rest, found := strings.Cut(s, odd)
+		b.WriteString(plain)
+		switch {
+		case !found:
+			return b.String()
+		case strings.HasPrefix(rest, odd):
+			b.WriteString(odd)
+			s = rest[len(odd):]
+		case len(rest) >= 2:
+			b.WriteByte(digit(rest[0])<<4 | digit(rest[1]))
+			s = rest[2:]
+		default: // not written by us
+			s = rest
+		}
+	}
+}
+
+func digit(c byte) byte {
+	if c >= 'a' {
+		return c - 'a' + 10
+	}
+	return c - '0'
+}
+
+// queue adds a statement to a batch; its texts are packed.
+func queue(b *pgx.Batch, sql string, args ...any) *pgx.QueuedQuery {
+	for i, a := range args {
+		switch v := a.(type) {
+		case string:
+			args[i] = pack(v)
+		case []string:
+			args[i] = packAll(v)
+		}
+	}
+	return b.Queue(sql, args...)
+}
+
+func packAll(list []string) []string {
+	var out []string
+	for i, s := range list {
+		if p := pack(s); p != s {
+			if out == nil {
+				out = append([]string(nil), list...)
+			}
+			out[i] = p
+		}
+	}
+	if out == nil {
+		return list
+	}
+	return out
+}
+
+// scan reads a row; its texts are unpacked.
+func scan(rows pgx.Row, dest ...any) error {
+	err := rows.Scan(dest...)
+	for _, d := range dest {
+		if s, ok := d.(*string); ok {
+			*s = unpack(*s)
+		}
+	}
+	return err
+}
