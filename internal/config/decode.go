@@ -17,7 +17,7 @@ type decoder struct {
 }
 
 func (d *decoder) bad(key, from, reason, cure string) {
-	d.problems = append(d.problems, Problem{key, from, reason, cure})
+	d.problems = append(d.problems, Problem{printable(key), printable(from), reason, cure})
 }
 
 // parser is a scalar that reads itself; its error is a *flaw.
