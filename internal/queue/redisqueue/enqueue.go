@@ -32,7 +32,7 @@ func itemOf(j queue.Job) (item, error) {
 	it := item{lane: j.Lane, payload: rueidis.BinaryString(b)}
 	if j.ID != "" {
 		sum := sha256.Sum256([]byte(j.ID))
-		it.hash = string(sum[:16])
+		it.hash = string(sum[:12])
 	}
 	return it, nil
 }

@@ -8,14 +8,15 @@
 --         5 mark   zset: one member when something is due, for who blocks on it
 --         6 dead   stream: dead letters, id <number>-0
 -- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
---                  remembered ids (base:d:<generation>:<bucket>, hashes) begin with
+--                  remembered ids (base:d:<generation>:<part>, sets) begin with
 --         2 now    in ticks, or '' for the server's clock, in microseconds
 --         3 schema the highest version that the caller knows
 --
 -- An entry is 6 bytes of sequence, 8 of enqueue time (a double), 1 of flags (1:
 -- redriven), 2 of length of the id, the id, the body. Numbers are big-endian.
 -- A record is 6 bytes of sequence, 2 of counted attempts, 1 suspect, 1 of length of
--- the token, the token ('' when nobody holds the lane), the last error.
+-- the token, the token ('' when nobody holds the lane), the last error. A lane
+-- without a record is held by nobody and was never tried.
 --
 -- A script that fails half way is not undone, so refusals come before writes.
 
@@ -60,7 +61,6 @@ end
 
 local function lanekey(lane) return base .. ':l:' .. lane end
 local function sequence(text) return (struct.unpack('>I6', text)) end
-local function member(seq, lane) return struct.pack('>I6', seq) .. lane end
 
 -- lanes that become due, and heads that change, as arguments for ZADD and ZREM
 local dueadd, duerem, headadd, headrem = {}, {}, {}, {}
@@ -78,10 +78,12 @@ local function move()
 end
 
 -- push puts an entry (without sequence and time) at the tail of its lane.
+local moment = struct.pack('>d', now)
 local function push(lane, seq, payload)
-  if redis.call('RPUSH', lanekey(lane), struct.pack('>I6d', seq, now) .. payload) == 1 then
-    put(dueadd, int(now), member(seq, lane))
-    put(headadd, int(seq), lane)
+  local place = struct.pack('>I6', seq)
+  if redis.call('RPUSH', base .. ':l:' .. lane, place .. moment .. payload) == 1 then
+    put(dueadd, now, place .. lane)
+    put(headadd, seq, lane)
     return true
   end
 end

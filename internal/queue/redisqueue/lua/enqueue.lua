@@ -3,9 +3,9 @@
 --
 -- ARGV    4 most jobs in the queue, 0 is no limit
 --         5 length of a generation of remembered ids, in ticks (half the window)
---         6 how long a bucket of ids lives, in milliseconds
+--         6 how long a generation lives, in milliseconds
 --         7 number of callers, then for each how many jobs it has
---         then for each job: lane, hash of its id (16 bytes, '' for a wake-up),
+--         then for each job: lane, hash of its id (12 bytes, '' for a wake-up),
 --         entry without sequence and time
 -- RESULT  1 whether the queue was made by this call (1 or 0)
 --         2 one character for each job: 1 added, 0 duplicate, F its caller was
@@ -23,35 +23,70 @@ end
 local depth, seq = tonumber(f.n or 0), tonumber(f.seq or 0)
 local first = seq
 
--- The generations that still count, those before this one as key prefixes.
+-- The generations that still count, as key prefixes: this one and those before.
 -- Each has a number of its own: one that was forgotten does not come back when
--- the clock does.
-local gen, gens, older, current = math.floor(now / span), {}, {}, nil
+-- the clock does. An id is 12 bytes in one of 16 sets, so that a call asks for
+-- many at once and no set takes long to be thrown away.
+local gen, gens, live, current = math.floor(now / span), {}, {}, nil
 for g, inc in string.gmatch(f.gens or '', '(%-?%d+):(%d+)') do
   local n = tonumber(g)
-  if n >= gen - 2 then
+  local prefix = base .. ':d:' .. inc .. ':'
+  if n < gen - 2 then
+    local keys = {}
+    for i = 0, 15 do keys[i + 1] = prefix .. i end
+    redis.call('UNLINK', unpack(keys))
+  else
     gens[#gens + 1] = g .. ':' .. inc
-    if n == gen then current = base .. ':d:' .. inc .. ':' end
-    if n < gen then older[#older + 1] = base .. ':d:' .. inc .. ':' end
+    if n <= gen then live[#live + 1] = prefix end
+    if n == gen then current = prefix end
   end
 end
 
-local function admit(hash)
-  local a, b = string.byte(hash, 1, 2)
-  local bucket, field = a * 64 + math.floor(b / 4), string.sub(hash, 3, 14)
-  for i = 1, #older do
-    if redis.call('HEXISTS', older[i] .. bucket, field) == 1 then return false end
+-- seen[id] is true for ids that are remembered, or come a second time.
+local seen, sets = {}, {}
+local function recall(jobs)
+  for i = 8 + callers, 7 + callers + 3 * jobs, 3 do
+    local hash = ARGV[i + 1]
+    if hash ~= '' then
+      local set = string.byte(hash) % 16
+      local ids = sets[set]
+      if ids then ids[#ids + 1] = hash else sets[set] = {hash} end
+    end
   end
-  if not current then
+  for set, ids in pairs(sets) do
+    for _, prefix in ipairs(live) do
+      for i = 1, #ids, 1000 do
+        local last = math.min(i + 999, #ids)
+        local got = redis.call('SMISMEMBER', prefix .. set, unpack(ids, i, last))
+        for k = i, last do
+          if got[k - i + 1] == 1 then seen[ids[k]] = true end
+        end
+      end
+    end
+  end
+end
+
+-- Ids that were admitted, by set.
+local fresh = {}
+local function admit(hash)
+  if seen[hash] then return false end
+  seen[hash] = true
+  local set = string.byte(hash) % 16
+  local ids = fresh[set]
+  if ids then ids[#ids + 1] = hash else fresh[set] = {hash} end
+  return true
+end
+local function remember()
+  if next(fresh) and not current then
     local inc = int(tonumber(f.inc or 0) + 1)
     gens[#gens + 1] = int(gen) .. ':' .. inc
     current = base .. ':d:' .. inc .. ':'
     redis.call('HSET', meta, 'inc', inc)
   end
-  local key = current .. bucket
-  if redis.call('HSETNX', key, field, '') == 0 then return false end
-  if redis.call('HLEN', key) == 1 then redis.call('PEXPIRE', key, ttl + bucket) end
-  return true
+  for set, ids in pairs(fresh) do
+    many('SADD', current .. set, ids)
+    redis.call('PEXPIRE', current .. set, ttl, 'NX')
+  end
 end
 
 -- A wake-up tells a lane nothing when a job waits there that nobody runs yet.
@@ -62,7 +97,9 @@ local function tells(lane)
   return record and string.byte(record, 10) > 0
 end
 
-local answer, fresh, dup = {}, false, 0
+local total, answer, woke, dup = 0, {}, false, 0
+for c = 1, callers do total = total + ARGV[7 + c] end
+recall(total)
 local at = 7 + callers
 for c = 1, callers do
   local jobs = tonumber(ARGV[7 + c])
@@ -76,7 +113,7 @@ for c = 1, callers do
       if hash == '' then new = tells(lane) else new = admit(hash) end
       if new then
         seq, depth = seq + 1, depth + 1
-        if push(lane, seq, ARGV[at + 3]) then fresh = true end
+        if push(lane, seq, ARGV[at + 3]) then woke = true end
         answer[#answer + 1] = '1'
       else
         dup = dup + 1
@@ -89,6 +126,7 @@ end
 if seq == first and dup == 0 then return {0, table.concat(answer)} end
 
 move()
+remember()
 local added = seq - first
 local remembered = table.concat(gens, ',')
 if made == 1 then redis.call('HSET', meta, 'v', int(schema)) end
@@ -97,5 +135,5 @@ if added > 0 then redis.call('HSET', meta, 'n', int(depth), 'seq', int(seq)) end
 count('enq', added)
 count('dup', dup)
 flush()
-if fresh and opens(f) <= now then redis.call('ZADD', mark, 0, '1') end
+if woke and opens(f) <= now then redis.call('ZADD', mark, 0, '1') end
 return {made, table.concat(answer)}

@@ -22,13 +22,12 @@ local f = fields('fence', 'paused', 'held', 'gap', 'room', 'tat', 'lastdead')
 if not f then return {} end
 local fence, gap, room = tonumber(f.fence or 0), tonumber(f.gap or 0), tonumber(f.room or 0)
 
--- Records are read once and written once, at the end.
+-- Records are read once and written once, at the end; false is none.
 local records, touched = {}, {}
-local blank = {counted = 0, suspect = 0, token = '', err = ''}
 local function load(lanes)
   local ask, n = {}, 0
   for i = 1, #lanes do
-    if not records[lanes[i]] then
+    if records[lanes[i]] == nil then
       n = n + 1
       ask[n] = lanes[i]
     end
@@ -36,49 +35,53 @@ local function load(lanes)
   for i = 1, n, 1000 do
     local last = math.min(i + 999, n)
     local got = redis.call('HMGET', state, unpack(ask, i, last))
-    for k = i, last do
-      local text = got[k - i + 1]
-      if text then
-        local seq, counted, suspect, length = struct.unpack('>I6I2BB', text)
-        records[ask[k]] = {
-          seq = seq, counted = counted, suspect = suspect,
-          token = string.sub(text, 11, 10 + length), err = string.sub(text, 11 + length),
-        }
-      else
-        records[ask[k]] = blank
-      end
-    end
+    for k = i, last do records[ask[k]] = got[k - i + 1] end
+  end
+end
+local function token(r) return string.sub(r, 11, 10 + string.byte(r, 10)) end
+local function lasterr(r) return string.sub(r, 11 + string.byte(r, 10)) end
+
+-- note changes a record. One that says nothing is none.
+local function note(lane, seq, counted, suspect, held, err)
+  touched[lane] = true
+  if held == '' and counted == 0 and suspect == 0 and err == '' then
+    records[lane] = false
+  else
+    records[lane] = struct.pack('>I6I2BB', seq, math.min(counted, 65535), suspect, #held) .. held .. err
   end
 end
 
 local function bury(lane, r, entry, err)
-  local last = tonumber(f.lastdead or 0)
-  local id = math.max(number, last + 1)
+  local _, counted = struct.unpack('>I6I2', r)
+  local id = math.max(number, tonumber(f.lastdead or 0) + 1)
   number = number + 1
   f.lastdead = int(id)
-  redis.call('XADD', dead, int(id) .. '-0', 'entry', entry, 'lane', lane, 'attempts', r.counted + 1,
-    'err', err ~= '' and err or r.err, 'died', int(now))
+  redis.call('XADD', dead, f.lastdead .. '-0', 'entry', entry, 'lane', lane, 'attempts', counted + 1,
+    'err', err ~= '' and err or lasterr(r), 'died', int(now))
   redis.call('HSET', meta, 'lastdead', f.lastdead)
   count('dead', 1)
 end
 
+-- finish takes the head off; what is behind it is due at once.
 local function finish(lane, r, verdict, err)
   local list = lanekey(lane)
-  local entry = redis.call('LPOP', list)
-  put(duerem, member(r.seq, lane))
-  if entry then
+  local entry = verdict == 4 and redis.call('LINDEX', list, 0)
+  local behind, had = redis.call('LINDEX', list, 1), 1
+  if behind then
+    redis.call('LTRIM', list, 1, -1)
+    local place = string.sub(behind, 1, 6)
+    put(dueadd, now, place .. lane)
+    put(headadd, sequence(place), lane)
+  else
+    had = redis.call('UNLINK', list)
+    headrem[#headrem + 1] = lane
+  end
+  duerem[#duerem + 1] = string.sub(r, 1, 6) .. lane
+  if had == 1 then
     count('n', -1)
     if verdict == 1 then count('done', 1) else bury(lane, r, entry, err) end
   end
-  local head = redis.call('LINDEX', list, 0)
-  if head then
-    local seq = sequence(head)
-    put(dueadd, int(now), member(seq, lane))
-    put(headadd, int(seq), lane)
-  else
-    put(headrem, lane)
-  end
-  records[lane] = blank
+  touched[lane], records[lane] = true, false
 end
 
 local refused, began = {}, number
@@ -88,22 +91,23 @@ if outcomes > 0 then
   load(lanes)
   for i = 1, outcomes do
     local at = 5 + 5 * i
-    local lane, token, verdict = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+    local lane, named, verdict = ARGV[at], ARGV[at + 1], ARGV[at + 2]
     local r = records[lane]
-    if r.token == '' or r.token ~= token then
+    if not r or named == '' or token(r) ~= named then
       refused[#refused + 1] = lane
     else
       count('inflight', -1)
-      touched[lane] = true
-      r.token = ''
-      if verdict == 1 or verdict == 4 then
-        finish(lane, r, verdict, ARGV[at + 4])
+      if verdict == '1' or verdict == '4' then
+        finish(lane, r, tonumber(verdict), ARGV[at + 4])
       else
-        if verdict == 2 then
+        local seq, counted, suspect = struct.unpack('>I6I2B', r)
+        local err = lasterr(r)
+        if verdict == '2' then
           count('retried', 1)
-          r.counted, r.err = math.min(r.counted + 1, 65535), ARGV[at + 4]
+          counted, err = counted + 1, ARGV[at + 4]
         end
-        put(dueadd, int(now + tonumber(ARGV[at + 3])), member(r.seq, lane))
+        note(lane, seq, counted, suspect, '', err)
+        put(dueadd, now + ARGV[at + 3], string.sub(r, 1, 6) .. lane)
       end
     end
   end
@@ -126,7 +130,8 @@ local function pull()
   for i, m in ipairs(far) do lanes[i] = string.sub(m, 7) end
   load(lanes)
   for i, m in ipairs(far) do
-    put(dueadd, int(records[lanes[i]].token == '' and now or now + lease), m)
+    local r = records[lanes[i]]
+    put(dueadd, r and token(r) ~= '' and now + lease or now, m)
   end
   move()
 end
@@ -143,31 +148,30 @@ local function claim()
   local lanes, n = {}, 0
   for i, m in ipairs(members) do lanes[i] = string.sub(m, 7) end
   load(lanes)
-  local till = int(now + lease)
+  local till = now + lease
   for i, lane in ipairs(lanes) do
-    local r = records[lane]
+    local r, m = records[lane], members[i]
     local entry = redis.call('LINDEX', lanekey(lane), 0)
-    touched[lane] = true
+    local counted, suspect, err, held = 0, 0, '', false
+    if r then
+      local _
+      _, counted, suspect = struct.unpack('>I6I2B', r)
+      err, held = lasterr(r), token(r) ~= ''
+    end
+    if held then count('inflight', -1) end
     if not entry then -- its list was lost: the lane must not stand in the way
-      put(duerem, members[i])
-      put(headrem, lane)
-      if r.token ~= '' then count('inflight', -1) end
+      duerem[#duerem + 1] = m
+      headrem[#headrem + 1] = lane
       count('healed', 1)
-      records[lane] = blank
+      touched[lane], records[lane] = true, false
     else
-      local counted, suspect = r.counted, r.suspect
-      if r.token ~= '' then -- its lease has run out
+      if held then -- its lease has run out
         count('stalled', 1)
-        count('inflight', -1)
-        if suspect == 1 then counted = math.min(counted + 1, 65535) end
-        suspect = 1
+        counted, suspect = counted + suspect, 1
       end
       fence, n = fence + 1, n + 1
-      records[lane] = {
-        seq = sequence(members[i]), counted = counted, suspect = suspect,
-        token = int(fence) .. '.' .. nonce, err = r.err,
-      }
-      put(dueadd, till, members[i])
+      note(lane, sequence(m), counted, suspect, int(fence) .. '.' .. nonce, err)
+      put(dueadd, till, m)
       local k = 3 * n
       claims[k - 2], claims[k - 1], claims[k] = lane, (counted + 1) * 2 + suspect, entry
     end
@@ -191,11 +195,7 @@ end
 local set, gone = {}, {}
 for lane in pairs(touched) do
   local r = records[lane]
-  if r.token == '' and r.counted == 0 and r.suspect == 0 and r.err == '' then
-    gone[#gone + 1] = lane
-  else
-    put(set, lane, struct.pack('>I6I2BB', r.seq, r.counted, r.suspect, #r.token) .. r.token .. r.err)
-  end
+  if r then put(set, lane, r) else gone[#gone + 1] = lane end
 end
 many('HDEL', state, gone)
 many('HSET', state, set)
