@@ -34,5 +34,5 @@ func (c *serveCmd) Run(e *env) error {
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	return app.Run(e.ctx, app.Options{Config: cfg, Version: version, Log: logger, Out: e.out})
+	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Log: logger, Out: e.out})
 }

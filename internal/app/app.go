@@ -20,7 +20,10 @@ import (
 
 // Options of New. Config is required and was checked.
 type Options struct {
-	Config  *config.Config
+	Config *config.Config
+	// Role is all, webhook (door, API and pages) or worker (turns, sends and
+	// housekeeping); "" means all. The configuration was asked (CheckRole).
+	Role    string
 	Version string
 	Log     *slog.Logger // nil discards
 	Out     io.Writer    // where the URLs are printed once it is ready; nil: nowhere
@@ -29,14 +32,15 @@ type Options struct {
 // App is a router that is wired and listens. Run it, or Close it.
 type App struct {
 	cfg     *config.Config
+	role    string
 	version string
 	log     *slog.Logger
 	out     io.Writer
 	started time.Time
 
-	listener net.Listener
+	listener net.Listener // nil for a worker, as public is
 	public   *http.Server
-	socket   net.Listener // nil where the system has no unix sockets
+	socket   net.Listener
 	admin    *http.Server
 	parts    []part
 	// closers run in reverse, once everything has stopped.
@@ -63,8 +67,13 @@ func Run(ctx context.Context, o Options) error {
 	return a.Run(ctx)
 }
 
-// Addr is where it listens.
-func (a *App) Addr() string { return a.listener.Addr().String() }
+// Addr is where it listens; for a worker, where its webhook does.
+func (a *App) Addr() string {
+	if a.listener == nil {
+		return a.cfg.Listen
+	}
+	return a.listener.Addr().String()
+}
 
 // URL is the root of its pages.
 func (a *App) URL() string { return "http://" + a.Addr() }
@@ -80,10 +89,10 @@ func (a *App) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 
-	g.Go(func() error { return serve(a.public, a.listener) })
-	if a.socket != nil {
-		g.Go(func() error { return serve(a.admin, a.socket) })
+	if a.listener != nil {
+		g.Go(func() error { return serve(a.public, a.listener) })
 	}
+	g.Go(func() error { return serve(a.admin, a.socket) })
 	for _, p := range a.parts {
 		g.Go(func() error {
 			if err := p.run(work); err != nil {
@@ -103,7 +112,7 @@ func (a *App) Run(ctx context.Context) error {
 		return nil
 	})
 	a.banner()
-	a.log.Info("ready", "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
+	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
 	err := g.Wait()
 	if closing := a.Close(); closing != nil {
 		err = errors.Join(err, closing)

@@ -32,12 +32,17 @@ type running struct {
 
 func start(t *testing.T, dir string) *running {
 	t.Helper()
-	cfg, err := config.Load(config.Options{Env: []string{"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + dir}})
+	return startAs(t, roleAll, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+dir)
+}
+
+func startAs(t *testing.T, role string, env ...string) *running {
+	t.Helper()
+	cfg, err := config.Load(config.Options{Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := &bytes.Buffer{}
-	a, err := New(t.Context(), Options{Config: cfg, Version: "test", Log: observe.Log(logs, "info", "json")})
+	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", Log: observe.Log(logs, "info", "json")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
@@ -26,8 +28,8 @@ type engines struct {
 	store store.Store
 }
 
-// openEngines opens the embedded ones. windowless are the lines without a
-// customer service window.
+// openEngines opens what the configuration names: Redis and PostgreSQL, or the
+// files in data_dir. windowless are the lines without a customer service window.
 func openEngines(ctx context.Context, cfg *config.Config, windowless []string, log *slog.Logger) (*engines, error) {
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
@@ -36,22 +38,40 @@ func openEngines(ctx context.Context, cfg *config.Config, windowless []string, l
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data_dir: %w", err)
 	}
-	relaxed := cfg.Durability == "relaxed"
-	q, err := sqlitequeue.Open(ctx, sqlitequeue.Options{
-		Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: relaxed, Logger: log,
-	})
+	q, err := openQueue(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
-		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: relaxed, Logger: log,
-		Rules:   router.Rules{Flow: tree, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window},
-		Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: windowless,
-	})
+	s, err := openStore(ctx, cfg, tree, windowless, log)
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
 	return &engines{flow: tree, queue: q, store: s}, nil
+}
+
+func openQueue(ctx context.Context, cfg *config.Config, log *slog.Logger) (queue.Engine, error) {
+	if !cfg.RedisURL.Empty() {
+		return redisqueue.Open(ctx, redisqueue.Options{URL: cfg.RedisURL.First(), Durability: cfg.Durability, Log: log})
+	}
+	return sqlitequeue.Open(ctx, sqlitequeue.Options{
+		Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: log,
+	})
+}
+
+func openStore(ctx context.Context, cfg *config.Config, tree *flow.Flow, windowless []string, log *slog.Logger) (store.Store, error) {
+	rules := router.Rules{Flow: tree, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
+	if !cfg.DatabaseURL.Empty() {
+		return pgstore.Open(ctx, pgstore.Options{
+			URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), Log: log,
+			// Turns and statuses, sends and the pump, and a few for the faces.
+			MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 4,
+			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: windowless,
+		})
+	}
+	return sqlitestore.Open(ctx, sqlitestore.Options{
+		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: log,
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: windowless,
+	})
 }
 
 func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }

@@ -161,6 +161,10 @@ func (a *App) banner() {
 	if a.out == nil {
 		return
 	}
+	if a.listener == nil {
+		fmt.Fprintf(a.out, "PSI Router %s, worker\n", a.version)
+		return
+	}
 	fmt.Fprintf(a.out, "PSI Router %s\n\n  status    %s/\n  webhook   %s/webhook\n  api       %s%s\n", a.version, a.URL(), a.URL(), a.URL(), api.Prefix)
 	if a.cfg.Sandbox {
 		l := a.cfg.Lines[config.DevLine]

@@ -38,12 +38,16 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // SocketName is the admin socket within data_dir.
 const SocketName = "admin.sock"
 
-// listenAdmin opens the operator's socket, for its owner only. The queue's lock
-// is ours by now, so a socket that is there belongs to nobody.
-func listenAdmin(ctx context.Context, dir string) (net.Listener, error) {
+// listenAdmin opens the operator's socket, for its owner only. Where another
+// process serves it already, as in an installation of several, this one gets a
+// socket of its own beside it, named for its role and process id.
+func listenAdmin(ctx context.Context, dir, role string) (net.Listener, error) {
 	path := filepath.Join(dir, SocketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove old admin socket: %w", err)
+	if answers(ctx, path) || role == roleWorker {
+		path = filepath.Join(dir, fmt.Sprintf("%s-%d.sock", role, os.Getpid()))
+	}
+	if err := sweepSockets(ctx, dir); err != nil {
+		return nil, err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
@@ -54,4 +58,31 @@ func listenAdmin(ctx context.Context, dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("protect admin socket: %w", err)
 	}
 	return l, nil
+}
+
+// sweepSockets removes sockets that processes left behind when they were killed.
+func sweepSockets(ctx context.Context, dir string) error {
+	all, err := filepath.Glob(filepath.Join(dir, "*.sock"))
+	if err != nil {
+		return fmt.Errorf("look for old admin sockets: %w", err)
+	}
+	for _, path := range all {
+		if answers(ctx, path) {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove old admin socket: %w", err)
+		}
+	}
+	return nil
+}
+
+// answers reports whether a process listens on the socket.
+func answers(ctx context.Context, path string) bool {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
+// Roles of a process.
+const (
+	roleAll     = "all"
+	roleWebhook = "webhook"
+	roleWorker  = "worker"
+)
+
 // New opens, wires and listens; nothing runs before Run. What it opened is
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, version: o.Version, log: o.Log, out: o.Out, started: time.Now()}
+	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, log: o.Log, out: o.Out, started: time.Now()}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -42,13 +50,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) setup(ctx context.Context) error {
 	cfg, log := a.cfg, a.log
 	var err error
-	if a.listener, err = listen(ctx, cfg.Listen); err != nil {
-		return err
+	if a.role != roleWorker {
+		if a.listener, err = listen(ctx, cfg.Listen); err != nil {
+			return err
+		}
+		a.onClose("listener", func() error { a.listener.Close(); return nil })
 	}
-	a.onClose("listener", func() error { a.listener.Close(); return nil })
-
-	calls := httpcall.NewClient()
-	all, err := lines(cfg, calls, cfg.GraphURL, a.URL()+sandboxGraph)
+	all, err := lines(cfg, httpcall.NewClient(), cfg.GraphURL, a.URL()+sandboxGraph)
 	if err != nil {
 		return err
 	}
@@ -60,23 +68,32 @@ func (a *App) setup(ctx context.Context) error {
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
-
 	metrics := observe.NewMetrics(a.version)
 	health := observe.NewHealth(observe.HealthOptions{
 		Version: a.version, Checks: e.checks(), Sources: e.sources(), Lines: describe(all),
 	})
 	metrics.Watch(health)
 
-	// The door.
-	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: cfg.TrustedProxies,
-		Insecure: cfg.Insecure, Meter: metrics, Log: log,
+	if a.role != roleWebhook {
+		if err := a.work(ctx, e, all, metrics); err != nil {
+			return err
+		}
 	}
-	for _, l := range all {
-		door.Lines = append(door.Lines, l.door())
+	if a.role != roleWorker {
+		if err := a.front(e, all, health, metrics); err != nil {
+			return err
+		}
 	}
+	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
+		return err
+	}
+	a.inform(e, all)
+	return nil
+}
 
-	// Turns.
+// work is what happens behind the queue: turns, sends, files, housekeeping.
+func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe.Metrics) error {
+	cfg, log := a.cfg, a.log
 	if err := e.queue.SetLimit(ctx, inbound.QueueInbound, limit(float64(cfg.Worker.Rate))); err != nil {
 		return fmt.Errorf("limit turns: %w", err)
 	}
@@ -84,7 +101,6 @@ func (a *App) setup(ctx context.Context) error {
 	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
 	a.runner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
 
-	// Sends, files and housekeeping.
 	fetchers := map[string]delivery.Fetcher{}
 	for _, l := range all {
 		fetchers[l.ID] = l.fetcher
@@ -100,10 +116,20 @@ func (a *App) setup(ctx context.Context) error {
 	})
 	a.runs("media", media.Run)
 	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
+	return nil
+}
 
-	// Faces.
-	mux := http.NewServeMux()
+// front is what others call: the door, the API and the pages.
+func (a *App) front(e *engines, all []line, health *observe.Health, metrics *observe.Metrics) error {
+	door := ingest.Options{
+		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: a.cfg.TrustedProxies,
+		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
+	}
+	for _, l := range all {
+		door.Lines = append(door.Lines, l.door())
+	}
 	h := ingest.New(door)
+	mux := http.NewServeMux()
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
 	health.Register(mux, metrics)
@@ -112,16 +138,10 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	a.public = a.server(mux)
 	a.public.RegisterOnShutdown(health.Drain)
-	if cfg.Sandbox {
-		if err := a.sandbox(mux); err != nil {
-			return err
-		}
+	if !a.cfg.Sandbox {
+		return nil
 	}
-	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
-		return err
-	}
-	a.inform(e, all)
-	return nil
+	return a.sandbox(mux)
 }
 
 // runner serves a queue that carries arrivals.
@@ -149,7 +169,7 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir); err != nil {
+	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir, a.role); err != nil {
 		return err
 	}
 	a.onClose("admin socket", func() error { a.socket.Close(); return nil })

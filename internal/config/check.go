@@ -65,6 +65,9 @@ func (d *decoder) refused(c *Config) {
 		}
 		d.bad(f.Tag.Get("key"), "", what+" is not in this version", "take it out: the embedded engines need no service")
 	}
+	if c.DatabaseURL.Empty() && !c.DatabaseDirectURL.Empty() {
+		d.bad("database_direct_url", "", "needs database_url: it is only another way to the same database", "set database_url, or take database_direct_url out")
+	}
 	if !c.RedisURL.Empty() && c.DatabaseURL.Empty() {
 		d.bad("redis_url", "", "needs database_url: a queue for many processes over a store of one loses messages", "set database_url, or take redis_url out")
 	}
@@ -277,11 +280,11 @@ func (c *Config) CheckAreas(known []string, find func(string) bool) error {
 
 // CheckRole refuses to split a program whose queue lives inside it.
 func (c *Config) CheckRole(role string) error {
-	if role == "" || role == "all" || !c.Embedded() {
+	if role == "" || role == "all" || !c.RedisURL.Empty() {
 		return nil
 	}
 	return Problems{{
 		Key: "--role " + printable(role), Reason: "needs a queue that several processes share, and the embedded one lives in this process",
-		Cure: "start without --role",
+		Cure: "start without --role, or set redis_url and database_url",
 	}}
 }

@@ -15,10 +15,10 @@ import (
 type Config struct {
 	Listen            string           `key:"listen" default:"127.0.0.1:3002" doc:"Address of the door, the API and the pages."`
 	DataDir           string           `key:"data_dir" default:"./data" doc:"Where the embedded queue and store, media and the admin socket live."`
-	RedisURL          Secret           `key:"redis_url" refuse:"the Redis queue" doc:"Queue on Redis, for many processes; needs database_url. Absent: embedded queue."`
+	RedisURL          Secret           `key:"redis_url" doc:"Queue on Redis, for many processes; needs database_url. Absent: embedded queue."`
 	Durability        string           `key:"durability" default:"fsync" oneof:"fsync replica relaxed" doc:"What a 200 promises: fsync survives power loss, relaxed only a crash of the process."`
-	DatabaseURL       Secret           `key:"database_url" refuse:"the PostgreSQL store" doc:"Store on PostgreSQL. Absent: embedded store."`
-	DatabaseDirectURL Secret           `key:"database_direct_url" refuse:"the PostgreSQL store" doc:"For migrations, when database_url is a pooler."`
+	DatabaseURL       Secret           `key:"database_url" doc:"Store on PostgreSQL, through a pooler in transaction mode too. Alone, without redis_url: one process only. Absent: embedded store."`
+	DatabaseDirectURL Secret           `key:"database_direct_url" doc:"For migrations, when database_url is a pooler."`
 	Flow              string           `key:"flow" doc:"YAML file of the conversation. Absent: flows/psi.yaml as it ships inside the program." example:"flows/psi.yaml"`
 	GraphURL          string           `key:"graph_url" default:"https://graph.facebook.com/v26.0" doc:"WhatsApp's Graph API, with its version."`
 	Sandbox           bool             `key:"sandbox" default:"false" doc:"Fake WhatsApp with a phone at /sandbox and a line of that name. On when nothing at all is configured. Loopback only."`
@@ -128,6 +128,3 @@ func (c *Config) Location() *time.Location {
 	}
 	return loc
 }
-
-// Embedded reports whether queue and store live in this process.
-func (c *Config) Embedded() bool { return c.RedisURL.Empty() && c.DatabaseURL.Empty() }

@@ -120,6 +120,13 @@ alerts: {url: , whatsapp: , template: }
 	if err := c.CheckRole("worker"); err == nil {
 		t.Error("a split of the embedded engine was not refused")
 	}
+	shared, err := load(t, good+"redis_url: redis://h\ndatabase_url: postgres://u:p@h/d\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.CheckRole("worker"); err != nil {
+		t.Errorf("a worker on engines that are shared: %v", err)
+	}
 }
 
 // TestTheSandboxBesideRealLines: its public key opens its own line only.

@@ -48,7 +48,8 @@ func TestProblems(t *testing.T) {
 		{"shape of a list", good + "endpoints: {a: b}\n", nil, []string{"endpoints", "must be a list"}},
 		{"shape of a secret", "lines: {wsp4: {phone_number_id: 1, token: {a: b}, app_secret: s, verify_token: v}}\ninsecure: true\n", nil, []string{"lines.wsp4.token", "one value or a list"}},
 		{"white space", "insecure: true\nlines: {wsp4: {phone_number_id: 1, token: 'a b'}}\n", nil, []string{"lines.wsp4.token", "has white space"}},
-		{"not available", good + "database_url: postgres://u:p@h/d\n", nil, []string{"database_url", "the PostgreSQL store is not in this version"}},
+		{"queue without store", good + "redis_url: redis://h\n", nil, []string{"redis_url", "needs database_url"}},
+		{"direct url alone", good + "database_direct_url: postgres://u:p@h/d\n", nil, []string{"database_direct_url", "needs database_url"}},
 		{"replica", good + "durability: replica\n", nil, []string{"durability", "has no replica"}},
 		{"tls", good + "tls_domain: x.example\n", nil, []string{"tls_domain", "not in this version"}},
 		{"insecure outside", good + "insecure: true\nlisten: 0.0.0.0:3002\n", nil, []string{"insecure", "reachable from outside"}},
@@ -94,10 +95,9 @@ func TestProblems(t *testing.T) {
 func TestAllProblemsComeAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, "listn: x\nstale_after: soon\nlines: {wsp4: {phone_number_id: 1, token: t0ken}}\n", "PSI_REDIS_URL=redis://:s3cret@h")
-	const want = `the configuration has 6 problems:
+	const want = `the configuration has 5 problems:
   stale_after (psi.yaml:2): "soon" is not a duration. Write a number and a unit: 500ms, 30s, 10m, 24h, 30d.
   listn (psi.yaml:1): is unknown. Did you mean listen?
-  redis_url: the Redis queue is not in this version. Take it out: the embedded engines need no service.
   redis_url: needs database_url: a queue for many processes over a store of one loses messages. Set database_url, or take redis_url out.
   lines.wsp4.app_secret: is missing. Set it: cloud: the app's secret, which signs webhooks; in the environment it is PSI_LINES_WSP4_APP_SECRET.
   lines.wsp4.verify_token: is missing. Set it: cloud: word of your choice for the webhook handshake; in the environment it is PSI_LINES_WSP4_VERIFY_TOKEN.`
