@@ -30,6 +30,9 @@ type Options struct {
 	// three for each message that we send: sent, delivered, read.
 	Statuses int
 	Batch    int // messages and statuses in one request; 1 unless told
+	// Bare posts each message as n8n forwards it, the value without its
+	// envelope, for receivers that know nothing else. It goes with Batch 1.
+	Bare bool
 	// Rate is requests a second; 0 posts the next one as soon as the last is
 	// answered. With a rate, latency counts from when a request was due.
 	Rate  float64
@@ -116,6 +119,9 @@ func New(o Options) (*Generator, error) {
 	}
 	if o.Messages < 0 || o.Rate < 0 || o.Statuses < 0 || o.Duplicates < 0 || o.Duplicates > 1 {
 		return nil, errors.New("load: messages, statuses and rate are not negative, duplicates is between 0 and 1")
+	}
+	if o.Bare && o.Batch > 1 {
+		return nil, errors.New("load: a bare value is one message: it goes with batch 1")
 	}
 	o.Conversations = or(o.Conversations, 1000)
 	o.Connections = min(or(o.Connections, 32), o.Conversations)

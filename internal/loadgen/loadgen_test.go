@@ -3,6 +3,7 @@ package loadgen_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -326,6 +327,31 @@ func TestBodiesAreWhatTheDoorReads(t *testing.T) {
 	}
 	if diff := cmp.Diff(kinds, want); diff != "" {
 		t.Errorf("arrivals (-got +want):\n%s", diff)
+	}
+}
+
+// TestBareBodies are the value alone, with the messages at its root.
+func TestBareBodies(t *testing.T) {
+	t.Parallel()
+	var posted atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Metadata struct {
+				ID string `json:"phone_number_id"`
+			} `json:"metadata"`
+			Messages []struct{ From, ID string } `json:"messages"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Messages) != 1 || body.Messages[0].ID == "" || body.Metadata.ID == "" {
+			t.Errorf("got %+v (%v), want one message and its number", body, err)
+		}
+		posted.Add(1)
+	}))
+	t.Cleanup(s.Close)
+	o := options(s.URL)
+	o.Bare = true
+	run(t, o)
+	if got := posted.Load(); got != int32(o.Messages) {
+		t.Errorf("posted %d, want %d", got, o.Messages)
 	}
 }
 

@@ -34,7 +34,7 @@ func newPlan(o Options) plan {
 	for _, line := range o.Script {
 		p.escaped = append(p.escaped, escape(nil, line))
 	}
-	p.value = append(p.value, `{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":"`...)
+	p.value = append(p.value, valueHead+`{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":"`...)
 	p.value = escape(p.value, o.PhoneNumberID)
 	p.value = append(p.value, `"},"contacts":[{"profile":{"name":"Persona de Pru\u00e9ba \ud83d\udc4b"},"wa_id":"`...)
 	return p
@@ -110,7 +110,7 @@ func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
 	b = append(b, stamp...)
 	b = append(b, `","type":"text","text":{"body":"`...)
 	b = append(b, p.escaped[n%len(p.escaped)]...)
-	return append(b, `"}}]},"field":"messages"}`...)
+	return append(b, `"}}]}`+valueTail...)
 }
 
 // status appends the change that brings one report, of the message that a
@@ -130,13 +130,19 @@ func (p *plan) status(b []byte, conversation, n int, word string, stamp []byte) 
 	b = p.phone(b, conversation)
 	b = append(b, `","recipient_user_id":"`...)
 	b = p.user(b, conversation)
-	return append(b, `","pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}}]},"field":"messages"}`...)
+	return append(b, `","pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}}]}`+valueTail...)
 }
 
 const (
 	bodyHead = `{"object":"whatsapp_business_account","entry":[{"id":"100000000000001","changes":[`
 	bodyTail = `]}]}`
+
+	valueHead = `{"value":`
+	valueTail = `,"field":"messages"}`
 )
+
+// bare strips what lies around a change's value.
+func bare(change []byte) []byte { return change[len(valueHead) : len(change)-len(valueTail)] }
 
 // Messages yields every message that was posted, conversation by conversation
 // and in order.

@@ -104,6 +104,9 @@ func (w *worker) fill() bool {
 		}
 	}
 	w.body = append(w.body, bodyTail...)
+	if w.g.o.Bare {
+		w.body = append(w.body[:0], bare(w.body[len(bodyHead):len(w.body)-len(bodyTail)])...)
+	}
 	return true
 }
 
