@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -122,17 +123,17 @@ func (e *Engine) room(ctx context.Context, shares []*share) error {
 			return err
 		}
 		if int(n)+len(s.items) > e.maxDepth {
-			return e.full(s.part.name)
+			return e.tooMany(s.part.name)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) full(name string) error {
+func (e *Engine) tooMany(name string) error {
 	return fmt.Errorf("%s holds %d jobs at most: %w", name, e.maxDepth, queue.ErrFull)
 }
 
-// add sends the calls of one batch to the script, and answers each.
+// send sends the calls of one batch to the script, and answers each.
 func (p *part) send(calls []*call) {
 	ctx, cancel := p.e.bound(context.WithoutCancel(p.e.live))
 	defer cancel()
@@ -144,7 +145,7 @@ func (p *part) send(calls []*call) {
 		case len(answer) < n:
 			c.err = fmt.Errorf("%w: it answered for too few jobs", queue.ErrUnavailable)
 		case answer[0] == 'F':
-			c.err, answer = p.e.full(p.name), answer[n:]
+			c.err, answer = p.e.tooMany(p.name), answer[n:]
 		default:
 			c.added, answer = answer[:n], answer[n:]
 		}
@@ -162,28 +163,23 @@ func (p *part) deliver(ctx context.Context, calls []*call) (string, error) {
 		return "", err
 	}
 	if err := p.register(ctx, l.enqueue); err != nil {
-		return "", p.doubt(err)
+		return "", full(err)
 	}
 	made, answer, err := p.durably(ctx, l, p.arguments(calls))
 	if err != nil {
-		return "", p.doubt(err)
+		return "", full(err)
 	}
 	if made {
 		if err := p.anew(ctx, l); err != nil {
-			return "", p.doubt(err)
+			return "", full(err)
 		}
 	}
-	return answer, nil
+	return answer, p.e.trusted(ctx, l) // the call itself may have made a connection
 }
 
-// doubt gives an error the right name.
-func (p *part) doubt(err error) error {
-	r, ok := rueidis.IsRedisErr(err)
-	if !ok {
-		p.e.links.doubt.Store(true)
-		return err
-	}
-	if len(r.Error()) > 3 && r.Error()[:3] == "OOM" {
+// full gives a server without memory its name.
+func full(err error) error {
+	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "OOM") {
 		return fmt.Errorf("redis has no memory left: %w", queue.ErrFull)
 	}
 	return err

@@ -35,6 +35,25 @@ func (e *Engine) inspect(ctx context.Context, l *links) error {
 	return errors.Join(problems...)
 }
 
+// versions refuses queues that a newer program has made.
+func (e *Engine) versions(ctx context.Context, l *links) error {
+	parts, err := e.queues(ctx, l)
+	if err != nil {
+		return err
+	}
+	c := l.exchange
+	for _, p := range parts {
+		v, err := c.Do(ctx, c.B().Hget().Key(p.keys[0]).Field("v").Build()).AsInt64()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		if v > schema {
+			return fmt.Errorf("%w: queue %s has schema %d, this program knows %d: start the newer program again", ErrSetup, p.name, v, schema)
+		}
+	}
+	return nil
+}
+
 func (e *Engine) judge(ctx context.Context, l *links, addr string, node rueidis.Client, info map[string]string) error {
 	if !atLeast(info["redis_version"], 7, 0) {
 		return fmt.Errorf("%w: %s is Redis %s, this needs 7.0 or newer", ErrSetup, addr, info["redis_version"])

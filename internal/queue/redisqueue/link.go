@@ -3,7 +3,10 @@ package redisqueue
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +35,9 @@ func (l *links) close() {
 type linker struct {
 	mu     sync.Mutex
 	now    atomic.Pointer[links]
-	doubt  atomic.Bool // a connection failed: it may be another server now
+	dials  atomic.Int64 // connections that doors have made
+	looked atomic.Int64 // how many there were when the settings were last looked at
+	look   sync.Mutex
 	failed time.Time
 	err    error
 	closed bool
@@ -103,31 +108,68 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	if o.Sentinel.MasterSet != "" {
 		o.Sentinel.TopologyRefreshInterval = cmp.Or(o.Sentinel.TopologyRefreshInterval, 2*time.Second)
 	}
-	if l.enqueue, err = rueidis.NewClient(o); err != nil {
+	// A reader at all times: it sees a connection end before the next call does,
+	// and lets go of a call whose context ends.
+	o.AlwaysPipelining = true
+	door := o
+	e.links.counted(&door)
+	if l.enqueue, err = rueidis.NewClient(door); err != nil {
 		return l, err
 	}
 	if l.exchange, err = rueidis.NewClient(o); err != nil {
 		return l, err
 	}
+	o.AlwaysPipelining = false
 	o.ReadBufferEachConn, o.WriteBufferEachConn, o.RingScaleEachConn = 1<<12, 1<<12, 8
 	if l.block, err = rueidis.NewClient(o); err != nil {
 		return l, err
 	}
-	return l, e.inspect(ctx, l)
+	n := e.links.dials.Load()
+	if err := e.inspect(ctx, l); err != nil {
+		return l, err
+	}
+	e.links.looked.Store(n)
+	return l, e.versions(ctx, l)
 }
 
-// trusted looks at the settings again after a connection has failed: what answers
-// now may be another server.
+// trusted looks at the settings again when there is a new connection: what
+// answers there may be another server.
 func (e *Engine) trusted(ctx context.Context, l *links) error {
-	if !e.links.doubt.Load() {
+	k := &e.links
+	if k.looked.Load() == k.dials.Load() {
+		return nil
+	}
+	k.look.Lock()
+	defer k.look.Unlock()
+	n := k.dials.Load()
+	if k.looked.Load() == n {
 		return nil
 	}
 	if err := e.inspect(ctx, l); err != nil {
 		if errors.Is(err, ErrSetup) {
 			e.log.Error("redis has changed: nothing is accepted until it is set right", "error", err)
+			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 		}
 		return err
 	}
-	e.links.doubt.Store(false)
+	k.looked.Store(n)
 	return nil
+}
+
+// counted makes a client count its connections.
+func (k *linker) counted(o *rueidis.ClientOption) {
+	if o.DialFn != nil {
+		return
+	}
+	dial := o.DialCtxFn
+	o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, t *tls.Config) (net.Conn, error) {
+		k.dials.Add(1)
+		switch {
+		case dial != nil:
+			return dial(ctx, addr, d, t)
+		case t != nil:
+			return (&tls.Dialer{NetDialer: d, Config: t}).DialContext(ctx, "tcp", addr)
+		}
+		return d.DialContext(ctx, "tcp", addr)
+	}
 }

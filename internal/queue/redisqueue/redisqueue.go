@@ -72,6 +72,10 @@ type Engine struct {
 	scripts    scripts
 
 	links linker
+	// longestBlock is how long one blocking read lasts, and what a wake-up costs
+	// that got lost with the process that had taken it; blockGrace is how much
+	// later its answer may be before the connection counts as dead.
+	longestBlock, blockGrace time.Duration
 
 	mu     sync.Mutex
 	parts  map[string]*part
@@ -107,6 +111,7 @@ func build(o Options) (*Engine, error) {
 		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
 		maxDepth: o.MaxDepth, window: cmp.Or(o.Window, 24*time.Hour), maxDelay: cmp.Or(o.MaxDelay, time.Hour),
 		timeout: cmp.Or(o.Timeout, 5*time.Second), clock: newClock(o.Now), log: o.Log, parts: map[string]*part{},
+		longestBlock: 5 * time.Second, blockGrace: 2 * time.Second,
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -224,7 +229,7 @@ func (e *Engine) fail(ctx context.Context, what string, err error) error {
 
 func named(what string, err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "NEWER ") {
-		return fmt.Errorf("%s: %w: %s", what, ErrSetup, strings.TrimPrefix(r.Error(), "NEWER "))
+		return fmt.Errorf("%s: %w: %w: %s", what, queue.ErrUnavailable, ErrSetup, strings.TrimPrefix(r.Error(), "NEWER "))
 	}
 	if errors.Is(err, ErrSetup) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFull) {
 		return fmt.Errorf("%s: %w", what, err)

@@ -10,15 +10,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-const (
-	// longestBlock is how long one blocking read lasts, and what a wake-up costs
-	// that got lost with the process that had taken it.
-	longestBlock = 5 * time.Second
-	// blockGrace is how much later its answer may be before the connection counts
-	// as dead.
-	blockGrace = 2 * time.Second
-)
-
 // waker wakes the process's waiters of one queue. While there are some, one
 // listener blocks on the queue's mark in Redis.
 type waker struct {
@@ -37,10 +28,10 @@ func (w *waker) learn(began time.Time, next time.Duration) {
 }
 
 // known is for how long nothing will be due; not known when that was long ago.
-func (w *waker) known() (time.Duration, bool) {
+func (w *waker) known(fresh time.Duration) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if left := time.Until(w.due); left > 0 && time.Since(w.asOf) < longestBlock {
+	if left := time.Until(w.due); left > 0 && time.Since(w.asOf) < fresh {
 		return left, true
 	}
 	return 0, false
@@ -64,7 +55,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 			p.leave(woken)
 			return e.fail(ctx, "wait", err)
 		}
-		again := time.NewTimer(min(left, longestBlock))
+		again := time.NewTimer(min(left, e.longestBlock))
 		select {
 		case <-woken:
 			again.Stop()
@@ -89,7 +80,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 
 // left is for how long nothing will be due.
 func (p *part) left(ctx context.Context) (time.Duration, error) {
-	if left, ok := p.waker.known(); ok {
+	if left, ok := p.waker.known(p.e.longestBlock); ok {
 		return left, nil
 	}
 	l, err := p.e.connect(ctx)
@@ -104,7 +95,7 @@ func (p *part) left(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(m) == 0 { // no such queue
-		return longestBlock, nil
+		return p.e.longestBlock, nil
 	}
 	left := p.e.clock.span(min(m[0], p.e.clock.ticks(p.e.maxDelay)))
 	p.waker.learn(began, left)
@@ -193,9 +184,9 @@ func (p *part) block() (took bool, err error) {
 	// Not a deadline: a call that has one cannot be cancelled while it reads.
 	ctx, cancel := context.WithCancel(p.e.live)
 	defer cancel()
-	late := time.AfterFunc(longestBlock+blockGrace, cancel)
+	late := time.AfterFunc(p.e.longestBlock+p.e.blockGrace, cancel)
 	defer late.Stop()
-	cmd := l.block.B().Bzpopmin().Key(p.keys[4]).Timeout(longestBlock.Seconds()).Build()
+	cmd := l.block.B().Bzpopmin().Key(p.keys[4]).Timeout(p.e.longestBlock.Seconds()).Build()
 	err = l.block.Do(ctx, cmd).Error()
 	if rueidis.IsRedisNil(err) {
 		return false, nil

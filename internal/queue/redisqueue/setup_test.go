@@ -1,0 +1,174 @@
+package redisqueue
+
+import (
+	"errors"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/redistest"
+)
+
+// TestRefusalsSayTheCure runs what the refusal says, and wants that to be enough.
+func TestRefusalsSayTheCure(t *testing.T) {
+	t.Parallel()
+	command := regexp.MustCompile(`redis-cli [^&(]+`)
+	for _, c := range []struct {
+		name, durability string
+		config           []string
+		say              string
+	}{
+		{"no file", "fsync", nil, "appendonly no"},
+		{"a file that is synced each second", "fsync", []string{"appendonly yes"}, "appendfsync everysec"},
+		{"eviction", "relaxed", []string{"maxmemory 100mb", "maxmemory-policy allkeys-lru"}, "maxmemory-policy allkeys-lru"},
+		{"both", "", []string{"maxmemory-policy volatile-lru"}, "maxmemory-policy volatile-lru"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, c.config...)
+			for range 3 {
+				e, err := Open(t.Context(), Options{URL: s.URL(), Durability: c.durability})
+				if err == nil {
+					if err := e.Close(); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if !errors.Is(err, ErrSetup) {
+					t.Fatalf("got %v, want ErrSetup", err)
+				}
+				if !strings.Contains(err.Error(), c.say) {
+					t.Errorf("%q does not say %q", err, c.say)
+				}
+				c.say = ""
+				for _, cmd := range command.FindAllString(err.Error(), -1) {
+					args := strings.Fields(cmd)
+					if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "OK") {
+						t.Fatalf("%s: %s, %v", cmd, out, err)
+					}
+				}
+			}
+			t.Error("the cures do not cure")
+		})
+	}
+}
+
+func TestBadOptionsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, o := range []Options{
+		{URL: "redis://127.0.0.1:1", Durability: "always"},
+		{URL: "http://127.0.0.1:1"},
+		{URL: "redis://127.0.0.1:1", Prefix: "a{b"},
+	} {
+		if _, err := Open(t.Context(), o); err == nil || errors.Is(err, queue.ErrUnavailable) {
+			t.Errorf("%+v: got %v", o, err)
+		}
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
+	s := must(shared.single())(t)
+	e := open(t, Options{URL: s.URL()})
+	enqueue(t, e, job("a", 0))
+	if _, err := s.Do(t.Context(), "HSET", e.part("q").keys[0], "v", "99"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 1)})
+	if !errors.Is(err, ErrSetup) || !strings.Contains(err.Error(), "99") {
+		t.Errorf("enqueue: %v", err)
+	}
+	if _, err := e.Exchange(t.Context(), "q", nil, 1, 1e9); !errors.Is(err, ErrSetup) {
+		t.Errorf("exchange: %v", err)
+	}
+	if _, err := Open(t.Context(), Options{URL: s.URL(), Durability: "relaxed", Prefix: e.prefix}); !errors.Is(err, ErrSetup) {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// TestServerThatChangedIsLookedAt: what answers after a lost connection may be a
+// server that keeps less than was promised.
+func TestServerThatChangedIsLookedAt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.AOF...)
+	e := open(t, Options{URL: s.URL(), Durability: "fsync"})
+	enqueue(t, e, job("a", 0))
+	for _, set := range []string{"everysec", "always"} {
+		if _, err := s.Do(t.Context(), "CONFIG", "SET", "appendfsync", set); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+			t.Fatal(err)
+		}
+		if set == "always" {
+			settles(t, "enqueue", func() error {
+				_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 1)})
+				if errors.Is(err, ErrSetup) {
+					return queue.ErrUnavailable
+				}
+				return err
+			})
+			return
+		}
+		for range 100 {
+			_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 2)})
+			if err == nil {
+				t.Fatal("accepted what the disk may not have")
+			}
+			if errors.Is(err, ErrSetup) {
+				break
+			}
+		}
+	}
+}
+
+func TestOpenWithoutServer(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Kill()
+	if _, err := Open(t.Context(), Options{URL: s.URL(), Durability: "relaxed"}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	e := open(t, Options{URL: s.URL(), Lazy: true})
+	woke := waiting(t, e)
+	if err := <-woke; !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("wait: %v", err)
+	}
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("enqueue: %v", err)
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settles(t, "enqueue", func() error {
+		_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)})
+		return err
+	})
+	check(t, e)
+}
+
+func TestReplicaThatIsGoneRefuses(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * 1e6})
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("without a replica: %v", err)
+	}
+	host, port, _ := strings.Cut(s.Addr, ":")
+	r := redistest.Start(t, "replicaof "+host+" "+port)
+	synced(t, s, r)
+	var added []bool
+	settles(t, "enqueue", func() (err error) {
+		added, err = e.Enqueue(t.Context(), []queue.Job{job("a", 0)})
+		return err
+	})
+	if added[0] {
+		t.Error("the repeat is a duplicate")
+	}
+	r.Kill()
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("a duplicate must pass the same wait: %v", err)
+	}
+}
