@@ -84,10 +84,12 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id st
 	return v
 }
 
-// stop holds the whole line and gives the lane back uncounted.
+// stop holds the whole line and gives the lane back uncounted. It comes back
+// after those that were postponed beside it, so that the next probe is another
+// conversation's: what one message alone is refused for must not stop them all.
 func (s *Sends) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
-	held := s.hold.Trip(ctx, why, fmt.Sprintf("%s (code %d)", f.Detail, f.Code), b, f.Wait)
-	return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: f.Error()}
+	s.hold.Trip(ctx, why, fmt.Sprintf("%s (code %d)", f.Detail, f.Code), b, f.Wait)
+	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * pause, Err: f.Error()}
 }
 
 // trouble remembers, for this process, who gets too much and which

@@ -1,0 +1,44 @@
+package delivery_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+)
+
+// TestProbesTakeTurns: an answer that says "the line" and means one message (a
+// permission that only its kind needs) holds the line, but each probe is another
+// conversation's, so that the others get through.
+func TestProbesTakeTurns(t *testing.T) {
+	for _, class := range []outbound.Class{outbound.Throttle, outbound.Auth} {
+		t.Run(string(class), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(id string, _ int) error {
+					if id == "bad" || time.Since(r.wire.start) < time.Minute {
+						return fail(class, 10)
+					}
+					return nil
+				}
+				r.say("1", "bad")
+				for c := range 20 {
+					r.say(fmt.Sprint(10+c), fmt.Sprintf("m%d", c))
+				}
+				pass(time.Hour)
+				r.stop()
+				states := r.table.states()
+				if got := states[0]; got != "bad queued" {
+					t.Errorf("got %s", got)
+				}
+				if waiting := slices.DeleteFunc(states[1:], func(s string) bool { return s[len(s)-5:] == " sent" }); len(waiting) > 0 {
+					t.Errorf("%d wait behind one message: %v", len(waiting), waiting)
+				}
+			})
+		})
+	}
+}
