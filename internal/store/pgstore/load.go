@@ -67,35 +67,41 @@ func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
 	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
-// whose adds the keys of all contacts that are touched.
+// messagesBy finds messages by a column, before anything is joined with them.
+func messagesBy(column string) string {
+	return `(SELECT * FROM psi_router.messages WHERE ` + column + ` = ANY (?::text[]) OFFSET 0) m`
+}
+
+// whose adds a table w of the keys of all contacts that are touched, each once. It
+// is to be joined: an IN would leave it to the planner where to begin.
 func (w *wants) whose(q *query) {
 	var parts query
 	parts.args = q.args
 	if len(w.Aliases) > 0 {
 		parts.add(`SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[])`, w.Aliases)
 	}
-	if len(w.ProviderIDs) > 0 {
-		parts.add(`SELECT t.contact FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
-			WHERE m.provider_id = ANY (?::text[])`, w.ProviderIDs)
-	}
-	if len(w.MessageIDs) > 0 {
-		parts.add(`SELECT t.contact FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
-			WHERE m.id = ANY (?::text[])`, w.MessageIDs)
+	for _, m := range [...]struct {
+		column string
+		ids    []string
+	}{{"provider_id", w.ProviderIDs}, {"id", w.MessageIDs}} {
+		if len(m.ids) > 0 {
+			parts.add(`SELECT t.contact FROM `+messagesBy(m.column)+` JOIN psi_router.conversations t ON t.n = m.conversation`, m.ids)
+		}
 	}
 	if len(w.Talks) > 0 {
 		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, w.Talks)
 	}
 	if len(w.Talks) > 0 && w.Joined {
-		parts.add(`SELECT t.contact FROM psi_router.moved v JOIN psi_router.conversations t ON t.n = v.conversation
-			WHERE v.id = ANY (?::text[])`, w.Talks)
+		parts.add(`SELECT t.contact FROM (SELECT conversation FROM psi_router.moved WHERE id = ANY (?::text[]) OFFSET 0) v
+			JOIN psi_router.conversations t ON t.n = v.conversation`, w.Talks)
 	}
 	if len(w.Rows) > 0 {
 		parts.add(`SELECT contact FROM psi_router.conversations WHERE n = ANY (?::bigint[])`, w.Rows)
 	}
 	if len(parts.text) == 0 {
-		parts.text = []string{`SELECT 0 WHERE false`}
+		parts.text = []string{`SELECT 0::bigint WHERE false`}
 	}
-	q.text = append(q.text, "(", strings.Join(parts.text, " UNION "), ")")
+	q.text = append(q.text, "(", strings.Join(parts.text, " UNION "), ") w (contact)")
 	q.args = parts.args
 }
 
@@ -112,9 +118,9 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
 	}
 	var lock, talks query
-	lock.add(`SELECT ` + contactColumns + ` FROM psi_router.contacts c WHERE c.n IN`)
+	lock.add(`SELECT ` + contactColumns + ` FROM`)
 	w.whose(&lock)
-	lock.add(`ORDER BY c.n FOR UPDATE SKIP LOCKED`)
+	lock.add(`JOIN psi_router.contacts c ON c.n = w.contact ORDER BY c.n FOR UPDATE OF c SKIP LOCKED`)
 	lock.queue(b).Query(each(func(rows pgx.Rows) error {
 		c, err := scanContact(rows)
 		if err == nil {
@@ -126,8 +132,9 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 		queue(b, `SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, w.Aliases).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
 	}
-	talks.add(`SELECT ` + talkColumns + ` FROM psi_router.conversations t WHERE t.contact IN`)
+	talks.add(`SELECT ` + talkColumns + ` FROM`)
 	w.whose(&talks)
+	talks.add(`JOIN psi_router.conversations t ON t.contact = w.contact`)
 	talks.queue(b).Query(each(func(rows pgx.Rows) error {
 		t, err := scanTalk(rows)
 		if err == nil {
@@ -156,26 +163,25 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	return f
 }
 
-// messageFrom reads messages with the contact of their conversation, and whether
-// that has something to send.
-const messageFrom = `SELECT ` + messageColumns + `, t.contact,
-	EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
-	FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation `
-
 func (w *wants) queueMessages(b *pgx.Batch, f *found) {
-	if len(w.ProviderIDs) > 0 {
-		queue(b, messageFrom+`WHERE m.provider_id = ANY ($1::text[]) ORDER BY m.n`, w.ProviderIDs).Query(each(f.addMessage))
-	}
-	if len(w.MessageIDs) > 0 {
-		queue(b, messageFrom+`WHERE m.id = ANY ($1::text[]) ORDER BY m.n`, w.MessageIDs).Query(each(f.addMessage))
+	for _, m := range [...]struct {
+		column string
+		ids    []string
+	}{{"provider_id", w.ProviderIDs}, {"id", w.MessageIDs}} {
+		if len(m.ids) > 0 {
+			var q query
+			q.add(`SELECT `+messageColumns+`, t.contact,
+				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
+				FROM `+messagesBy(m.column)+` JOIN psi_router.conversations t ON t.n = m.conversation ORDER BY m.n`, m.ids)
+			q.queue(b).Query(each(f.addMessage))
+		}
 	}
 	if w.Posted || w.Echoes {
 		var q query
-		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM psi_router.conversations t
-			JOIN psi_router.pending p ON p.conversation = t.n
-			JOIN psi_router.messages m ON m.conversation = p.conversation AND m.n = p.n WHERE t.contact IN`)
+		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM`)
 		w.whose(&q)
-		q.add(`ORDER BY m.n`)
+		q.add(`JOIN psi_router.conversations t ON t.contact = w.contact JOIN psi_router.pending p ON p.conversation = t.n
+			JOIN psi_router.messages m ON m.conversation = p.conversation AND m.n = p.n ORDER BY m.n`)
 		q.queue(b).Query(each(f.addMessage))
 	}
 }

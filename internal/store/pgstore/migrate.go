@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -38,6 +37,36 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	return nil
 }
 
+// current says whether the schema is the one that this program knows, as it is
+// most of the time.
+func (s *Store) current(ctx context.Context) (bool, error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return false, err
+	}
+	known, err := goose.NumericComponent(files[len(files)-1])
+	if err != nil {
+		return false, err
+	}
+	var there bool
+	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versions).Scan(&there); err != nil || !there {
+		return false, err
+	}
+	var now int64
+	const query = `SELECT coalesce(max(version_id), 0) FROM psi_router.goose_db_version WHERE is_applied`
+	if err := s.pool.QueryRow(ctx, query).Scan(&now); err != nil {
+		return false, err
+	}
+	return now == known, newer(now, known)
+}
+
+func newer(now, known int64) error {
+	if now > known {
+		return fmt.Errorf("schema %d, this program knows %d: %w", now, known, store.ErrNewer)
+	}
+	return nil
+}
+
 // migrate runs under a lock that one process at a time holds: for as long as a
 // transaction of its own lasts, since a pooler knows no longer locks.
 func migrate(ctx context.Context, url string, log *slog.Logger) error {
@@ -58,10 +87,6 @@ func migrate(ctx context.Context, url string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	// Most of the time there is nothing to do, perhaps without the right to.
-	if done, err := current(ctx, db, p); done || err != nil {
-		return err
-	}
 	lock, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -75,10 +100,14 @@ func migrate(ctx context.Context, url string, log *slog.Logger) error {
 			return fmt.Errorf("lock migrations: %w", err)
 		}
 	}
-	if done, err := current(ctx, db, p); done || err != nil {
+	if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS psi_router"); err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS psi_router"); err != nil {
+	now, known, err := p.GetVersions(ctx)
+	if err == nil {
+		err = newer(now, known)
+	}
+	if err != nil {
 		return err
 	}
 	results, err := p.Up(ctx)
@@ -86,22 +115,6 @@ func migrate(ctx context.Context, url string, log *slog.Logger) error {
 		log.Info("migrated", "version", r.Source.Version, "took", r.Duration)
 	}
 	return err
-}
-
-// current says whether the schema is the one that this program knows.
-func current(ctx context.Context, db *sql.DB, p *goose.Provider) (bool, error) {
-	var there bool
-	if err := db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", versions).Scan(&there); err != nil || !there {
-		return false, err
-	}
-	now, known, err := p.GetVersions(ctx)
-	switch {
-	case err != nil:
-		return false, err
-	case now > known:
-		return false, fmt.Errorf("schema %d, this program knows %d: %w", now, known, store.ErrNewer)
-	}
-	return now == known, nil
 }
 
 // enroll gives the store its name, once.

@@ -98,7 +98,10 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{pool: pool, set: set.WithDefaults(), log: o.Log}
 	if err = s.check(ctx); err == nil {
-		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
+		var done bool
+		if done, err = s.current(ctx); err == nil && !done {
+			err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
+		}
 	}
 	if err == nil {
 		err = s.enroll(ctx)

@@ -2,6 +2,8 @@ package pgstore
 
 import (
 	"context"
+	"flag"
+	"os"
 	"testing"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
@@ -9,7 +11,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	// A step costs a few round trips here, and the suite runs twice.
+	if os.Getenv("PSI_PROOF") == "" {
+		_ = flag.Set("rapid.checks", "20")
+	}
+	pgtest.Main(m)
+}
 
 func options(url string, set store.Settings) Options {
 	return Options{
