@@ -15,7 +15,7 @@ var rank = map[Status]int{Queued: 0, Sending: 1, Uncertain: 1, Sent: 2, Delivere
 
 // Report applies one status report, or parks it when its message is not known.
 // The order of reports does not matter: good news only grows; a failure yields to
-// news that the message arrived, and its code stays.
+// news that the message arrived, and the code of its report stays.
 func (b *Book) Report(a *inbound.Arrival) {
 	if a.Report == nil || a.ID == "" && a.Report.Ref == "" {
 		return
@@ -71,6 +71,9 @@ func (b *Book) news(m *MessageRow, r inbound.Report, at time.Time) {
 			m.Status, m.Fate = Failed, router.Refused
 		}
 	} else if rank[status] > rank[m.Status] && (m.Status != Failed || rank[status] >= rank[Delivered]) {
+		if m.Status != Failed {
+			m.ErrorCode, m.ErrorDetail = 0, "" // what kept it back, or made it uncertain, is over
+		}
 		m.Status = status
 	}
 	if m.Status == before {

@@ -58,11 +58,14 @@ func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
 	return ""
 }
 
-// end gives a row one of our own verdicts.
+// end gives a row one of our own verdicts. Without words for it, what kept the
+// row back so long stays.
 func (b *Book) end(m *MessageRow, status Status, why router.Reason, code int, detail string) {
 	before := m.Status
 	m.Status, m.Fate, m.Changed = status, why, true
-	m.ErrorCode, m.ErrorDetail = code, cmp.Or(detail, m.ErrorDetail)
+	if code != 0 || detail != "" {
+		m.ErrorCode, m.ErrorDetail = code, detail
+	}
 	b.tellStatus(m, before)
 }
 

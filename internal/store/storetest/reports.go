@@ -96,8 +96,9 @@ func reportsSuite(t *testing.T, e Engine) {
 		c := d.claimOne("t1", r.Conversation)
 		d.claim("t2", r.Conversation)
 		d.statuses(reports("out", c.Post.ID, "sent", d.now))
-		if m := d.message(r.Conversation, c.Post.ID); m.Status != store.Sent || m.ProviderID != "out" {
-			t.Errorf("got %s %s", m.Status, m.ProviderID)
+		m := d.message(r.Conversation, c.Post.ID)
+		if m.Status != store.Sent || m.ProviderID != "out" || m.ErrorDetail != "" {
+			t.Errorf("got %s %s, error %q", m.Status, m.ProviderID, m.ErrorDetail)
 		}
 	})
 

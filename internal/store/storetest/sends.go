@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,6 +71,40 @@ func sends(t *testing.T, e Engine) {
 		}
 		if c := d.claimOne("t2", r.Conversation); c.Attempt != 2 {
 			t.Errorf("got attempt %d", c.Attempt)
+		}
+	})
+
+	t.Run("what kept it back is over when it went", func(t *testing.T) {
+		d := open(t, e)
+		r := d.say(person(1), "a", "hola")
+		for n, how := range []store.Status{store.Queued, store.Sent} {
+			c := d.claimOne(fmt.Sprint("t", n), r.Conversation)
+			res := store.SendResult{MessageID: c.Post.ID, Conversation: r.Conversation, Token: c.Token, Status: how, ProviderID: "out"}
+			if how == store.Queued {
+				res.ProviderID, res.Code, res.Detail = "", 131056, "too many messages to this person"
+			}
+			if _, err := d.RecordSends(t.Context(), d.now, []store.SendResult{res}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m := d.message(r.Conversation, "out"); m.Status != store.Sent || m.ErrorCode != 0 || m.ErrorDetail != "" {
+			t.Errorf("got %s, error %d %q", m.Status, m.ErrorCode, m.ErrorDetail)
+		}
+	})
+
+	t.Run("what kept it back until it was too late", func(t *testing.T) {
+		d := open(t, e)
+		r := d.say(person(1), "a", "hola")
+		c := d.claimOne("t1", r.Conversation)
+		if _, err := d.RecordSends(t.Context(), d.now, []store.SendResult{{
+			MessageID: c.Post.ID, Conversation: r.Conversation, Token: c.Token, Status: store.Queued, Code: 190, Detail: "token expired",
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		d.tick(2 * time.Hour)
+		d.claim("t2", r.Conversation)
+		if m := d.messages(r.Conversation)[1]; m.Reason != router.Expired || m.ErrorCode != 190 || m.ErrorDetail != "token expired" {
+			t.Errorf("got %s, error %d %q", m.Reason, m.ErrorCode, m.ErrorDetail)
 		}
 	})
 
