@@ -40,6 +40,7 @@ var may = map[string][]string{
 	"internal/queue/sqlitequeue": {"internal/queue", "internal/sqlite"},
 	"internal/queue/redisqueue":  {"internal/queue"},
 	"internal/queue/queuetest":   {"internal/queue"},
+	"internal/spool":             {"internal/queue", "internal/sqlite"},
 	"internal/redistest":         {},
 	"internal/sqlite":            {},
 	"internal/pgtest":            {},
