@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ import (
 
 // program is the router as a process that can be killed and started again.
 type program struct {
-	t      *testing.T
+	t      testing.TB
 	bin    string
 	config string
 	url    string
@@ -30,7 +31,7 @@ type program struct {
 }
 
 // build compiles the router once for a test.
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "psi-router")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/psi-router")
@@ -40,8 +41,8 @@ func build(t *testing.T) string {
 	return bin
 }
 
-// freePort returns a loopback address that nobody used a moment ago.
-func freePort(t *testing.T) string {
+// freeAddr is a loopback address that nobody used a moment ago.
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,27 +129,48 @@ func (p *program) tail() string {
 
 // depth is how many jobs wait or run in all queues, and how many are dead.
 func (p *program) depth(ctx context.Context) (depth, dead int64, err error) {
+	all, err := p.queues(ctx)
+	for _, q := range all {
+		depth += q.Depth
+		dead += q.Dead
+	}
+	return depth, dead, err
+}
+
+// queue is how many jobs wait or run in one queue.
+func (p *program) queue(ctx context.Context, name string) (int64, error) {
+	all, err := p.queues(ctx)
+	for _, q := range all {
+		if q.Name == name {
+			return q.Depth, nil
+		}
+	}
+	return 0, err
+}
+
+type queueRow struct {
+	Name        string
+	Depth, Dead int64
+}
+
+func (p *program) queues(ctx context.Context) ([]queueRow, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/queues", nil)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+apiKey)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer res.Body.Close()
 	var page struct {
-		Items []struct{ Depth, Dead int64 } `json:"items"`
+		Items []queueRow `json:"items"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&page); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	for _, q := range page.Items {
-		depth += q.Depth
-		dead += q.Dead
-	}
-	return depth, dead, nil
+	return page.Items, nil
 }
 
 const (
@@ -157,11 +179,12 @@ const (
 	phoneNumberID = "200000000000009"
 )
 
-// configure writes a configuration with one cloud line that sends to graph.
-func configure(t *testing.T, graph string) (path, url string) {
+// configure writes a configuration with one cloud line that sends to graph,
+// and whatever more is given.
+func configure(t testing.TB, graph string, more ...string) (path, url string) {
 	t.Helper()
 	dir := t.TempDir()
-	listen := freePort(t)
+	listen := freeAddr(t)
 	text := fmt.Sprintf(`listen: %s
 data_dir: %s
 graph_url: %s
@@ -169,7 +192,7 @@ log_level: warn
 api_keys: [{name: bench, key: %s, role: admin}]
 lines:
   wsp4: {provider: cloud, phone_number_id: "%s", token: bench-token, app_secret: %s, verify_token: bench, rate: 5000/s}
-`, listen, filepath.Join(dir, "data"), graph, apiKey, phoneNumberID, appSecret)
+`, listen, filepath.Join(dir, "data"), graph, apiKey, phoneNumberID, appSecret) + strings.Join(append(more, ""), "\n")
 	path = filepath.Join(dir, "psi-router.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
