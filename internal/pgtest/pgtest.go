@@ -5,37 +5,27 @@
 package pgtest
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/psivisionhub/psi-router/internal/servers"
 )
-
-// user is the superuser of every server.
-const user = "postgres"
 
 // Server is one PostgreSQL.
 type Server struct {
-	dir  string // of the socket and the data
-	port int
-	opts Options
+	pg *servers.Postgres
 
 	mu    sync.Mutex
-	proc  *process
 	made  int
 	clean []string // databases to borrow
 }
+
+// Bouncer is a PgBouncer before a Server.
+type Bouncer = servers.Bouncer
 
 // Options of New.
 type Options struct {
@@ -57,7 +47,7 @@ func Main(m *testing.M) {
 	code := m.Run()
 	shared.Lock()
 	if shared.server != nil {
-		shared.server.destroy()
+		shared.server.pg.Close()
 	}
 	shared.Unlock()
 	os.Exit(code)
@@ -85,127 +75,47 @@ func New(tb testing.TB, o Options) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.destroy)
+	tb.Cleanup(s.pg.Close)
 	return s
 }
 
+// start is not bound to one test: others may share what it starts.
 func start(o Options) (*Server, error) {
-	bin, err := binary("initdb")
+	pg, err := servers.NewPostgres(context.Background(), servers.PostgresOptions{Durable: o.Durable, Settings: o.Settings})
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeDir("psi-pg-")
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{dir: dir, opts: o}
-	out, err := command(bin, "-D", s.data(), "-U", user, "-A", "trust", "--no-sync", "--no-instructions",
-		"--locale=C.UTF-8", "-E", "UTF8").CombinedOutput()
-	if err == nil {
-		err = s.Start()
-	}
-	if err != nil {
-		s.destroy()
-		return nil, fmt.Errorf("pgtest: %w\n%s", err, out)
-	}
-	return s, nil
+	return &Server{pg: pg}, nil
 }
-
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // Start starts a server that was stopped.
-func (s *Server) Start() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc != nil {
-		return nil
-	}
-	bin, err := binary("postgres")
-	if err != nil {
-		return err
-	}
-	if s.port == 0 {
-		if s.port, err = freePort(); err != nil {
-			return err
-		}
-	}
-	set := []string{
-		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.dir,
-		"max_connections=200", "shared_buffers=128MB", "max_wal_size=2GB", "timezone=UTC", "logging_collector=off",
-	}
-	if !s.opts.Durable {
-		set = append(set, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
-	}
-	args := []string{"-D", s.data()}
-	for _, kv := range append(set, s.opts.Settings...) {
-		args = append(args, "-c", kv)
-	}
-	if s.proc, err = run(filepath.Join(s.dir, "log"), command(bin, args...)); err != nil {
-		return err
-	}
-	if err := s.ready(); err != nil {
-		s.proc.kill()
-		s.proc = nil
-		return err
-	}
-	return nil
-}
-
-func (s *Server) ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return until(ctx, s.proc, func() error {
-		c, err := pgx.Connect(ctx, s.URL("postgres"))
-		if err != nil {
-			return err
-		}
-		return c.Close(ctx)
-	})
-}
+func (s *Server) Start() error { return s.pg.Start(context.Background()) }
 
 // Stop ends the server as an operator would who does not wait for clients.
-func (s *Server) Stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc != nil {
-		s.proc.interrupt()
-		s.proc = nil
-	}
-}
+func (s *Server) Stop() { s.pg.Stop() }
 
 // Kill ends the server at once, as a crash would.
-func (s *Server) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc != nil {
-		s.proc.quit()
-		s.proc = nil
-	}
-}
-
-func (s *Server) destroy() {
-	s.Stop()
-	os.RemoveAll(s.dir)
-}
+func (s *Server) Kill() { s.pg.Kill() }
 
 // Log returns what the server said.
-func (s *Server) Log() string {
-	out, err := os.ReadFile(filepath.Join(s.dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(out)
-}
+func (s *Server) Log() string { return s.pg.Log() }
 
 // URL returns the address of a database by its unix socket.
-func (s *Server) URL(database string) string {
-	q := url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}, "user": {user}}
-	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}).String()
-}
+func (s *Server) URL(database string) string { return s.pg.URL(database) }
 
 // TCP returns the address of a database by loopback, for a proxy to stand before.
-func (s *Server) TCP(database string) string {
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", user, s.port, database)
+func (s *Server) TCP(database string) string { return s.pg.TCP(database) }
+
+// Bouncer starts a PgBouncer in transaction mode, ended with the test. Settings,
+// like "pool_mode=session", override.
+func (s *Server) Bouncer(tb testing.TB, settings ...string) *Bouncer {
+	tb.Helper()
+	b, err := s.pg.NewBouncer(tb.Context(), settings...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(b.Close)
+	return b
 }
 
 // Exec runs statements in a database, as its owner.
@@ -216,20 +126,11 @@ func (s *Server) Exec(tb testing.TB, database string, statements ...string) {
 	}
 }
 
+// exec works in a test's cleanup too, when its context is over.
 func (s *Server) exec(database string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := pgx.Connect(ctx, s.URL(database))
-	if err != nil {
-		return err
-	}
-	defer c.Close(ctx)
-	for _, sql := range statements {
-		if _, err := c.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%s: %w", sql, err)
-		}
-	}
-	return nil
+	return s.pg.Exec(ctx, database, statements...)
 }
 
 // Database makes a new database and returns its name.
@@ -276,57 +177,3 @@ BEGIN
 		WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT LIKE 'goose%'
 	LOOP EXECUTE 'DELETE FROM ' || t.name; END LOOP;
 END $$`
-
-// missing is what people are told who lack the servers.
-func missing(program string) error {
-	return fmt.Errorf("pgtest: %s is not installed: apt-get install -y postgresql pgbouncer", program)
-}
-
-// binary finds a program of PostgreSQL, the newest.
-func binary(name string) (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if err != nil {
-		return "", err
-	}
-	best, major := "", 0
-	for _, path := range found {
-		v, err := strconv.Atoi(strings.Split(path, "/")[4])
-		if err == nil && v > major {
-			best, major = path, v
-		}
-	}
-	if best == "" {
-		return "", missing(name)
-	}
-	return best, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("no TCP address")
-	}
-	return addr.Port, nil
-}
-
-// until tries again until it works, the process is over or time is up.
-func until(ctx context.Context, p *process, try func() error) error {
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended: %w\n%s", p.name, cmp.Or(p.err, err), p.said())
-		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer: %w\n%s", p.name, err, p.said())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}

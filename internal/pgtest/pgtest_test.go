@@ -47,7 +47,7 @@ func TestBorrowedDatabasesAreEmpty(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			name := s.Borrow(t)
 			s.Exec(t, name, "CREATE TABLE IF NOT EXISTS t (n serial)", "INSERT INTO t DEFAULT VALUES")
-			if got, err := ask(t, s.URL(name), "SELECT string_agg(n::text, ',') FROM t"); err != nil || got != "1" {
+			if got, err := ask(t, s.URL(name), "SELECT count(*)::text FROM t"); err != nil || got != "1" {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
 // MasterSet is the name that the Sentinels know their primary by.
@@ -46,11 +48,11 @@ func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
 		return nil, err
 	}
 	for i := range s.Watchers {
-		s.Watchers[i], err = start(ctx, []string{
+		s.Watchers[i], err = servers.NewRedis(ctx, servers.RedisOptions{Sentinel: true, Config: []string{
 			fmt.Sprintf("sentinel monitor %s %s %s 2", MasterSet, host, port),
 			"sentinel down-after-milliseconds " + MasterSet + " 1000",
 			"sentinel failover-timeout " + MasterSet + " 5000",
-		}, "--sentinel")
+		}})
 		if err != nil {
 			return nil, err
 		}

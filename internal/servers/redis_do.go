@@ -1,4 +1,4 @@
-package redistest
+package servers
 
 import (
 	"bufio"
@@ -14,9 +14,9 @@ import (
 
 // Do sends one command over a connection of its own, and returns the answer as
 // text; the elements of an array are on lines of their own.
-func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
+func (r *Redis) Do(ctx context.Context, args ...string) (string, error) {
 	d := net.Dialer{Timeout: 2 * time.Second}
-	c, err := d.DialContext(ctx, "tcp", s.Addr)
+	c, err := d.DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
 		return "", err
 	}

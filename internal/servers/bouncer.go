@@ -1,0 +1,115 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNoBouncer means that PgBouncer is not installed.
+var ErrNoBouncer = errors.New("PgBouncer is not installed: apt-get install -y pgbouncer")
+
+// Bouncer is a PgBouncer before a Postgres.
+type Bouncer struct {
+	dir  string
+	port int
+	proc *Process
+}
+
+// NewBouncer starts a PgBouncer in transaction mode. Settings, like
+// "pool_mode=session", override. Close it in the end.
+func (s *Postgres) NewBouncer(ctx context.Context, settings ...string) (*Bouncer, error) {
+	bin, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		if bin, err = exec.LookPath("/usr/sbin/pgbouncer"); err != nil {
+			return nil, fmt.Errorf("%w (%w)", ErrNoBouncer, err)
+		}
+	}
+	dir, err := Dir(s.opts.Parent, "psi-pgb-", s.owner)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bouncer{dir: dir}
+	if b.port, err = FreePort(); err != nil {
+		return nil, err
+	}
+	if err := b.configure(s, settings); err != nil {
+		return nil, err
+	}
+	if b.proc, err = Start(s.command(ctx, bin, "-q", filepath.Join(dir, "pgbouncer.ini")), filepath.Join(dir, "log"), syscall.SIGQUIT); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := b.proc.Until(ctx, b.ping); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("start pgbouncer: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Bouncer) configure(s *Postgres, settings []string) error {
+	set := [][2]string{
+		{"listen_addr", "127.0.0.1"},
+		{"listen_port", strconv.Itoa(b.port)},
+		{"unix_socket_dir", b.dir},
+		{"auth_type", "trust"},
+		{"auth_file", filepath.Join(b.dir, "users")},
+		{"admin_users", PostgresUser},
+		{"pool_mode", "transaction"},
+		{"max_client_conn", "500"},
+		{"default_pool_size", "40"},
+	}
+	for _, kv := range settings {
+		k, v, _ := strings.Cut(kv, "=")
+		set = append(set, [2]string{k, v})
+	}
+	ini := fmt.Sprintf("[databases]\n* = host=%s port=%d\n[pgbouncer]\n", s.Dir, s.port)
+	for _, kv := range set {
+		ini += kv[0] + " = " + kv[1] + "\n"
+	}
+	for name, text := range map[string]string{"users": `"` + PostgresUser + `" ""` + "\n", "pgbouncer.ini": ini} {
+		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server is somebody else
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bouncer) ping(ctx context.Context) error {
+	cfg, err := pgx.ParseConfig(b.URL("pgbouncer"))
+	if err != nil {
+		return err
+	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return c.Close(ctx)
+}
+
+// URL returns the address of a database through the pooler.
+func (b *Bouncer) URL(database string) string { return postgresURL(b.dir, b.port, database) }
+
+// Stop ends the pooler at once.
+func (b *Bouncer) Stop() {
+	if b.proc != nil {
+		b.proc.End(syscall.SIGKILL)
+	}
+}
+
+// Close ends the pooler and removes its files.
+func (b *Bouncer) Close() {
+	b.Stop()
+	_ = os.RemoveAll(b.dir) // in the system's directory for temporary files
+}

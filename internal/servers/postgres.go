@@ -1,0 +1,219 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNoPostgres means that PostgreSQL is not installed.
+var ErrNoPostgres = errors.New("PostgreSQL is not installed: apt-get install -y postgresql pgbouncer")
+
+// PostgresUser is the superuser of every server.
+const PostgresUser = "postgres"
+
+// PostgresOptions of NewPostgres.
+type PostgresOptions struct {
+	// Parent is where its directory is made; "" is the system's for temporary
+	// files.
+	Parent string
+	// Durable makes it sync like a real one.
+	Durable bool
+	// Settings are added to the configuration: "max_connections=20".
+	Settings []string
+}
+
+// Postgres is one PostgreSQL.
+type Postgres struct {
+	// Dir holds its socket and its data.
+	Dir string
+
+	port  int
+	opts  PostgresOptions
+	owner *syscall.Credential
+
+	mu   sync.Mutex
+	proc *Process
+}
+
+// HavePostgres reports whether PostgreSQL is installed, as an error that says
+// how to get it.
+func HavePostgres() error {
+	_, err := postgresProgram("initdb")
+	return err
+}
+
+// NewPostgres starts one. Close it in the end.
+func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+	bin, err := postgresProgram("initdb")
+	if err != nil {
+		return nil, err
+	}
+	owner, err := Account("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrNoPostgres, err)
+	}
+	dir, err := Dir(o.Parent, "psi-pg-", owner)
+	if err != nil {
+		return nil, fmt.Errorf("start postgres: %w", err)
+	}
+	s := &Postgres{Dir: dir, opts: o, owner: owner}
+	out, err := s.command(ctx, bin, "-D", s.data(), "-U", PostgresUser, "-A", "trust", "--no-sync", "--no-instructions",
+		"--locale=C.UTF-8", "-E", "UTF8").CombinedOutput()
+	if err == nil {
+		err = s.Start(ctx)
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("start postgres: %w\n%s", err, out)
+	}
+	return s, nil
+}
+
+func (s *Postgres) data() string { return filepath.Join(s.Dir, "data") }
+
+// command runs a program of PostgreSQL as the user that owns the files.
+func (s *Postgres) command(ctx context.Context, bin string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), bin, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
+	return cmd
+}
+
+// Start starts a server that was stopped, and returns when it answers.
+func (s *Postgres) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil {
+		return nil
+	}
+	bin, err := postgresProgram("postgres")
+	if err != nil {
+		return err
+	}
+	if s.port == 0 {
+		if s.port, err = FreePort(); err != nil {
+			return err
+		}
+	}
+	set := []string{
+		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.Dir,
+		"max_connections=200", "shared_buffers=128MB", "max_wal_size=2GB", "timezone=UTC", "logging_collector=off",
+	}
+	if !s.opts.Durable {
+		set = append(set, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
+	}
+	args := []string{"-D", s.data()}
+	for _, kv := range append(set, s.opts.Settings...) {
+		args = append(args, "-c", kv)
+	}
+	// Orphaned, it must end at once, its children too.
+	if s.proc, err = Start(s.command(ctx, bin, args...), filepath.Join(s.Dir, "log"), syscall.SIGQUIT); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err = s.proc.Until(ctx, func(ctx context.Context) error {
+		c, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err != nil {
+			return err
+		}
+		return c.Close(ctx)
+	})
+	if err != nil {
+		s.proc.End(syscall.SIGKILL)
+		s.proc = nil
+	}
+	return err
+}
+
+// Stop ends the server as an operator would who does not wait for clients.
+func (s *Postgres) Stop() { s.end(syscall.SIGINT) }
+
+// Kill ends the server at once, as a crash would.
+func (s *Postgres) Kill() { s.end(syscall.SIGQUIT) }
+
+func (s *Postgres) end(sig syscall.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil {
+		s.proc.End(sig)
+		s.proc = nil
+	}
+}
+
+// Close stops the server and removes its files.
+func (s *Postgres) Close() {
+	s.Stop()
+	_ = os.RemoveAll(s.Dir) // in the system's directory for temporary files
+}
+
+// Log returns what the server said.
+func (s *Postgres) Log() string {
+	out, err := os.ReadFile(filepath.Join(s.Dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(out)
+}
+
+// URL returns the address of a database by its unix socket.
+func (s *Postgres) URL(database string) string { return postgresURL(s.Dir, s.port, database) }
+
+func postgresURL(dir string, port int, database string) string {
+	q := url.Values{"host": {dir}, "port": {strconv.Itoa(port)}, "user": {PostgresUser}}
+	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}).String()
+}
+
+// TCP returns the address of a database by loopback, for a proxy to stand before.
+func (s *Postgres) TCP(database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", PostgresUser, s.port, database)
+}
+
+// Exec runs statements in a database, as its owner.
+func (s *Postgres) Exec(ctx context.Context, database string, statements ...string) error {
+	c, err := pgx.Connect(ctx, s.URL(database))
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what counts was answered
+	for _, sql := range statements {
+		if _, err := c.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+// postgresProgram finds a program of PostgreSQL, the newest.
+func postgresProgram(name string) (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if err != nil {
+		return "", err
+	}
+	best, major := "", 0
+	for _, path := range found {
+		v, err := strconv.Atoi(strings.Split(path, "/")[4])
+		if err == nil && v > major {
+			best, major = path, v
+		}
+	}
+	if best == "" {
+		if best, err = exec.LookPath(name); err != nil {
+			return "", fmt.Errorf("%w (%w)", ErrNoPostgres, err)
+		}
+	}
+	return best, nil
+}

@@ -1,0 +1,183 @@
+// Package servers starts programs to be thrown away: a Redis, a PostgreSQL, or
+// any other. They listen on free loopback ports, keep their files in directories
+// of their own, and end by their own process ids: when they are told to, and
+// when the process that started them dies, however it dies. It is for tests and
+// drills, and must never touch a server that it did not start.
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Process is a program that runs.
+type Process struct {
+	// PID is its process id, and that of its process group.
+	PID int
+
+	name string
+	log  string
+	done chan struct{}
+	err  error // how it ended, once done
+}
+
+// Start starts a program that writes to the end of the file log. It gets a
+// process group of its own, so that a Ctrl-C at the terminal is not for it too;
+// should we die first, it gets the signal orphan.
+func Start(cmd *exec.Cmd, log string, orphan syscall.Signal) (*Process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, orphan
+	p := &Process{name: filepath.Base(cmd.Path), log: log, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The kernel takes the end of the thread that made the child for the end
+		// of its parent, so this one stays, and nobody else may end on it.
+		runtime.LockOSThread()
+		defer out.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.PID = cmd.Process.Pid
+	return p, nil
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err returns how the process ended, once it has; nil for exit code 0.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// Signal sends a signal, unless the process has ended.
+func (p *Process) Signal(sig syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+	}
+	if err := syscall.Kill(p.PID, sig); err != nil {
+		return fmt.Errorf("signal %s: %w", p.name, err)
+	}
+	return nil
+}
+
+// End sends a signal that ends the process, and waits until it has.
+func (p *Process) End(sig syscall.Signal) {
+	_ = p.Signal(sig) // it may just have ended
+	<-p.done
+}
+
+// Output is what the process has written so far.
+func (p *Process) Output() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Until tries again and again until it works, the process has ended, or ctx has.
+func (p *Process) Until(ctx context.Context, try func(context.Context) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended: %w\n%s", p.name, errors.Join(p.err, err), p.Output())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w: %w\n%s", p.name, context.Cause(ctx), err, p.Output())
+		case <-tick.C:
+		}
+	}
+}
+
+// FreePort returns a loopback port that nobody listens on.
+func FreePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	if err != nil {
+		return 0, fmt.Errorf("find a port: %w", err)
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.New("find a port: no TCP address")
+	}
+	return addr.Port, nil
+}
+
+// Account is the user of a server that refuses to work for root: the one that
+// apt made for it. Who is not root runs it himself: then it is nil.
+func Account(name string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("root needs the user of apt's server: %w", err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// Dir makes a directory below parent (the system's for temporary files if "")
+// that the account owns and everybody may enter.
+func Dir(parent, prefix string, owner *syscall.Credential) (string, error) {
+	dir, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the sockets are for everybody
+		return "", err
+	}
+	return dir, own(owner, dir)
+}
+
+func own(owner *syscall.Credential, paths ...string) error {
+	if owner == nil {
+		return nil
+	}
+	for _, path := range paths {
+		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

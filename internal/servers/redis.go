@@ -1,0 +1,183 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrNoRedis means that redis-server is not installed.
+var ErrNoRedis = errors.New("redis-server is not installed: apt-get install -y redis-server")
+
+// RedisAOF is the config of a Redis that has on disk what it answered.
+var RedisAOF = []string{"appendonly yes", "appendfsync always"}
+
+// RedisOptions of NewRedis.
+type RedisOptions struct {
+	// Parent is where its directory is made; "" is the system's for temporary
+	// files.
+	Parent string
+	// Config are lines of redis.conf, such as "appendonly yes". Without any,
+	// nothing is kept.
+	Config []string
+	// Sentinel makes it one.
+	Sentinel bool
+}
+
+// Redis is one redis-server.
+type Redis struct {
+	// Addr is its host:port; it stays the same over Restart.
+	Addr string
+	// Dir holds its files.
+	Dir string
+
+	args  []string
+	owner *syscall.Credential
+
+	mu   sync.Mutex
+	proc *Process
+}
+
+// HaveRedis reports whether redis-server is installed, as an error that says
+// how to get it.
+func HaveRedis() error {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return fmt.Errorf("%w (%w)", ErrNoRedis, err)
+	}
+	return nil
+}
+
+// NewRedis starts one. Close it in the end.
+func NewRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
+	if err := HaveRedis(); err != nil {
+		return nil, err
+	}
+	owner, err := Account("redis")
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrNoRedis, err)
+	}
+	dir, err := Dir(o.Parent, "psi-redis-", owner)
+	if err != nil {
+		return nil, fmt.Errorf("start redis: %w", err)
+	}
+	var last error
+	for range 5 { // somebody else may take the port first
+		r := &Redis{Dir: dir, owner: owner}
+		if last = r.configure(o); last != nil {
+			break
+		}
+		if last = r.Restart(ctx); last == nil {
+			return r, nil
+		}
+		r.Kill()
+	}
+	_ = os.RemoveAll(dir) // in the system's directory for temporary files
+	return nil, fmt.Errorf("start redis: %w", last)
+}
+
+// configure chooses a port and writes the config file.
+func (r *Redis) configure(o RedisOptions) error {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return err
+	}
+	bus, err := FreePort()
+	if err != nil {
+		return err
+	}
+	r.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	lines := []string{
+		"port " + strconv.Itoa(port), "bind 127.0.0.1", "dir " + r.Dir, "daemonize no", "logfile redis.log",
+	}
+	for _, l := range o.Config {
+		if l == "cluster-enabled yes" {
+			l += "\ncluster-port " + strconv.Itoa(bus)
+		}
+		lines = append(lines, l)
+	}
+	conf := filepath.Join(r.Dir, "redis.conf")
+	if err := os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	r.args = []string{path, conf, "--save", ""}
+	if o.Sentinel {
+		r.args = []string{path, conf, "--sentinel"}
+	}
+	return own(r.owner, conf)
+}
+
+// URL is what redis_url wants.
+func (r *Redis) URL() string { return "redis://" + r.Addr }
+
+// Restart starts the server on the files and the port that it had, and returns
+// when it answers.
+func (r *Redis) Restart(ctx context.Context) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.args[0], r.args[1:]...)
+	cmd.Dir = r.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: r.owner}
+	p, err := Start(cmd, filepath.Join(r.Dir, "output"), syscall.SIGKILL)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.proc = p
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	err = p.Until(ctx, func(ctx context.Context) error {
+		answer, err := r.Do(ctx, "PING")
+		if err == nil && answer != "PONG" {
+			err = fmt.Errorf("PING: %s", answer)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, r.Log())
+	}
+	return nil
+}
+
+// Log returns what the server wrote to its log.
+func (r *Redis) Log() string {
+	text, err := os.ReadFile(filepath.Join(r.Dir, "redis.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func (r *Redis) process() *Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.proc
+}
+
+// Signal sends a signal to the process: SIGSTOP and SIGCONT make it hang.
+func (r *Redis) Signal(sig syscall.Signal) error { return r.process().Signal(sig) }
+
+// Kill ends the process the hard way, as kill -9 and the OOM killer do, and
+// waits for its end.
+func (r *Redis) Kill() {
+	if p := r.process(); p != nil {
+		p.End(syscall.SIGKILL)
+	}
+}
+
+// Close kills the server and removes its files.
+func (r *Redis) Close() {
+	r.Kill()
+	_ = os.RemoveAll(r.Dir) // in the system's directory for temporary files
+}
