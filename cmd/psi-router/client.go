@@ -70,6 +70,9 @@ func (e *env) client() (*client, error) {
 	if errors.Is(err, os.ErrPermission) {
 		return nil, unreachable("%s belongs to another user: run this as the user that runs the router, or use --url and --key", socket)
 	}
+	if _, err := e.files(); err != nil {
+		return nil, err
+	}
 	return c, c.offline(e.ctx)
 }
 

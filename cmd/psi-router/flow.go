@@ -132,7 +132,7 @@ func (c *flowDiagram) Run(e *env) error {
 
 type flowTest struct {
 	Flow  string   `placeholder:"FILE" help:"Flow to test; otherwise the configured one, or the one inside the program."`
-	Files []string `arg:"" optional:"" name:"chat" help:"Transcripts; otherwise those beside the flow."`
+	Files []string `arg:"" optional:"" name:"chat" help:"Transcripts, or directories of them; otherwise those beside the flow."`
 }
 
 type chatResult struct {
@@ -192,7 +192,11 @@ type chatFile struct {
 
 // chats reads the transcripts that were named, or those beside the flow.
 func (c *flowTest) chats(e *env) ([]chatFile, error) {
-	files, system := c.Files, fs.FS(nil)
+	files, err := spread(c.Files)
+	if err != nil {
+		return nil, err
+	}
+	system := fs.FS(nil)
 	if len(files) == 0 {
 		cfg, err := e.settings()
 		if err != nil {
@@ -203,7 +207,7 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 			system = flows.FS
 			files, err = fs.Glob(system, "*.chat")
 		} else {
-			files, err = filepath.Glob(filepath.Join(filepath.Dir(file), "*.chat"))
+			files, err = transcripts(filepath.Dir(file))
 		}
 		if err != nil {
 			return nil, usage("%w", err)
@@ -214,7 +218,6 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 	}
 	chats := make([]chatFile, len(files))
 	for i, name := range files {
-		var err error
 		chats[i].name = name
 		if system != nil {
 			chats[i].src, err = fs.ReadFile(system, name)
@@ -226,4 +229,25 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 		}
 	}
 	return chats, nil
+}
+
+// transcripts lists those in a directory.
+func transcripts(dir string) ([]string, error) { return filepath.Glob(filepath.Join(dir, "*.chat")) }
+
+// spread puts the transcripts of a directory in its place.
+func spread(named []string) ([]string, error) {
+	var files []string
+	for _, name := range named {
+		info, err := os.Stat(name)
+		if err != nil || !info.IsDir() {
+			files = append(files, name) // who reads it says what is wrong
+			continue
+		}
+		inside, err := transcripts(name)
+		if err != nil || len(inside) == 0 {
+			return nil, usage("there are no transcripts in %s: they end in .chat", name)
+		}
+		files = append(files, inside...)
+	}
+	return files, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -175,17 +176,38 @@ func (e *env) config() (*config.Config, error) {
 	return config.Load(config.Options{File: e.Config, Env: e.environ})
 }
 
-// settings reads the configuration for commands that need little of it: they
-// must work in a shell that lacks the secrets.
-func (e *env) settings() (*config.Config, error) {
+// settings reads the configuration for commands that need only where things
+// are: they must work in a shell that lacks the secrets, but never on another
+// router's files because a line of the configuration could not be read.
+func (e *env) settings() (*config.Config, error) { return e.without(slices.Concat(serveOnly, engines)) }
+
+// files is settings for commands that open the queue and the store themselves.
+func (e *env) files() (*config.Config, error) { return e.without(serveOnly) }
+
+// serveOnly are the parts of the configuration that only a running router uses;
+// engines are those that say where the queue and the store are. Both hold
+// secrets.
+var (
+	serveOnly = []string{"lines", "api_keys", "endpoints", "alerts", "admin_password"}
+	engines   = []string{"redis_url", "database_url", "database_direct_url"}
+)
+
+// without reads the configuration; what is wrong with the given parts does not
+// matter.
+func (e *env) without(parts []string) (*config.Config, error) {
 	c, err := e.config()
 	var ps config.Problems
-	if errors.As(err, &ps) {
-		for _, p := range ps {
-			if p.Key == "--config" {
-				return nil, usage("%w", config.Problems{p})
-			}
+	if !errors.As(err, &ps) {
+		return c, err
+	}
+	var matter config.Problems
+	for _, p := range ps {
+		if part, _, _ := strings.Cut(p.Key, "."); !slices.Contains(parts, part) {
+			matter = append(matter, p)
 		}
+	}
+	if len(matter) > 0 {
+		return nil, usage("%w", matter)
 	}
 	return c, nil
 }

@@ -18,7 +18,7 @@ Examples:
 
 // Run opens the engines, which migrates them, and closes them.
 func (migrateCmd) Run(e *env) error {
-	cfg, err := e.settings()
+	cfg, err := e.files()
 	if err != nil {
 		return err
 	}
