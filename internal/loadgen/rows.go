@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // API is where a router tells what it stored.
@@ -84,12 +85,14 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 	for cursor := ""; ; {
 		var page struct {
 			Items []struct {
-				ID         string `json:"id"`
-				Direction  string `json:"direction"`
-				Author     string `json:"author"`
-				Status     string `json:"status"`
-				Reason     string `json:"reason"`
-				ProviderID string `json:"provider_id"`
+				ID         string    `json:"id"`
+				Direction  string    `json:"direction"`
+				Author     string    `json:"author"`
+				Status     string    `json:"status"`
+				Reason     string    `json:"reason"`
+				ProviderID string    `json:"provider_id"`
+				ReceivedAt time.Time `json:"received_at"`
+				CreatedAt  time.Time `json:"created_at"`
 			} `json:"items"`
 			Next string `json:"next_cursor"`
 		}
@@ -101,7 +104,7 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 			return nil, err
 		}
 		for _, m := range page.Items {
-			rows = append(rows, Row{m.ID, id, m.Direction, m.Author, m.Status, m.Reason, m.ProviderID})
+			rows = append(rows, Row{m.ID, id, m.Direction, m.Author, m.Status, m.Reason, m.ProviderID, m.ReceivedAt, m.CreatedAt})
 		}
 		if cursor = page.Next; cursor == "" {
 			return rows, nil

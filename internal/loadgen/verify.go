@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Row is a message as the router's API tells it.
@@ -18,6 +19,8 @@ type Row struct {
 	Status       string
 	Reason       string
 	ProviderID   string
+	// When it came, and when it was handled; zero where the API does not say.
+	ReceivedAt, CreatedAt time.Time
 }
 
 // Post is a message that WhatsApp accepted from the router.

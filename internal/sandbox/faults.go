@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -77,6 +78,21 @@ func faultOf(digits string) *fault {
 	}
 	return nil
 }
+
+// Break makes every send meet the fault of a word, such as "190", "cuelgue" or
+// "corte", whatever NoFaults says, until Mend. An unknown word is an error.
+func (s *Server) Break(word string) error {
+	for i := range faults {
+		if faults[i].Word == word {
+			s.outage.Store(&faults[i])
+			return nil
+		}
+	}
+	return fmt.Errorf("sandbox: there is no fault %q", word)
+}
+
+// Mend ends what Break began. Requests that hang go on hanging.
+func (s *Server) Mend() { s.outage.Store(nil) }
 
 // graphError is a refusal in Meta's shape.
 type graphError struct {

@@ -192,9 +192,12 @@ type answerMessage struct {
 	Status string `json:"message_status,omitempty"`
 }
 
-// faultFor says what this send meets: the fault of the number, of its own text,
-// or one that the person asked for.
+// faultFor says what this send meets: the fault of everybody, of the number, of
+// its own text, or one that the person asked for.
 func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
+	if everybody := s.outage.Load(); everybody != nil {
+		return everybody
+	}
 	if s.opt.NoFaults {
 		return nil
 	}

@@ -94,6 +94,13 @@ func (o *outbox) add(all ...*parcel) error {
 	return nil
 }
 
+// Waiting is how many events the webhook has not taken yet.
+func (s *Server) Waiting() int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.out.waiting
+}
+
 func (o *outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -84,6 +85,7 @@ type Server struct {
 	record  *record
 	media   *shelf
 	limits  *limiter
+	outage  atomic.Pointer[fault] // what every send meets
 	log     *slog.Logger
 
 	mu     sync.Mutex // guards the phones, everything in them, and webhooks

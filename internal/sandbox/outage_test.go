@@ -1,0 +1,33 @@
+package sandbox
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestBreakMeetsEverybody: an outage is the same for all numbers and texts, and
+// over at once.
+func TestBreakMeetsEverybody(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, Options{NoStatuses: true, NoFaults: true, NoPhones: true})
+	for word, want := range map[string]int{"190": 190, "130429": 130429, "131000": 131000} {
+		if err := s.Break(word); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []string{"5491155550001", "5491155550002"} {
+			if _, answer := s.send(text(to, "hola")); code(answer) != want {
+				t.Errorf("%s: got %v, want code %d", word, answer, want)
+			}
+		}
+	}
+	s.Mend()
+	if status, answer := s.send(text("5491155550001", "hola")); status != http.StatusOK {
+		t.Errorf("after Mend: got %d %v", status, answer)
+	}
+	if err := s.Break("nada"); err == nil {
+		t.Error("an unknown word breaks nothing, and says nothing")
+	}
+	if got := s.Waiting(); got != 0 {
+		t.Errorf("%d events wait, want none", got)
+	}
+}
