@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,12 +277,18 @@ func TestFullSharedQueue(t *testing.T) {
 // picky refuses some jobs for what they are.
 type picky struct {
 	*shared
-	bad string
+	bad atomic.Value
+}
+
+func newPicky(bad string) *picky {
+	p := &picky{shared: &shared{Model: queuetest.NewModel(time.Now)}}
+	p.bad.Store(bad)
+	return p
 }
 
 func (p *picky) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	for _, j := range jobs {
-		if p.bad == "*" || j.ID == p.bad {
+		if bad := p.bad.Load(); bad == "*" || bad == j.ID {
 			return nil, errors.New("what is this?")
 		}
 	}
@@ -292,7 +299,7 @@ func (p *picky) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 // and errors that nobody foresaw are an outage as long as they are all there is.
 func TestRefusedJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &picky{shared: &shared{Model: queuetest.NewModel(time.Now)}, bad: "*"}
+		q := newPicky("*")
 		path := file(t)
 		s := open(t, spool.Options{Queue: q, Path: path})
 		stop := start(t, s)
@@ -301,13 +308,13 @@ func TestRefusedJob(t *testing.T) {
 		if s.Depth() != 3 || s.Down() == nil {
 			t.Errorf("%d are kept, %v", s.Depth(), s.Down())
 		}
-		q.bad = "a1"
+		q.bad.Store("a1")
 		time.Sleep(time.Minute)
 		if diff := cmp.Diff(ids(jobs(t, q)), map[string][]string{"a": {"a2"}, "b": {"b1"}}); diff != "" || s.Depth() != 0 {
 			t.Errorf("%d are kept; (-got +want)\n%s", s.Depth(), diff)
 		}
 		stop()
-		q.bad = ""
+		q.bad.Store("")
 		s = open(t, spool.Options{Queue: q, Path: path})
 		if s.Depth() != 1 {
 			t.Errorf("%d are left, want the refused one", s.Depth())
