@@ -120,7 +120,7 @@ func TestLife(t *testing.T) {
 	if err := json.Unmarshal([]byte(sh.fine(nil, "why", "5491155550001", "--json")), &why); err != nil {
 		t.Fatal(err)
 	}
-	if len(why.Conversations) != 1 || len(why.Conversations[0].Decisions) != 4 || why.Conversations[0].Decisions[0].Reason != "first_contact" {
+	if len(why.Conversations) != 1 || len(why.Conversations[0].Decisions) != 4 || why.Conversations[0].Conversation.Contact.ID == "" || why.Conversations[0].Decisions[0].Reason != "first_contact" {
 		t.Fatalf("why --json: %+v", why)
 	}
 	ticket := why.Conversations[0].Conversation.Ticket
@@ -134,7 +134,7 @@ func TestLife(t *testing.T) {
 	sh.fine([]string{"menu"}, "conv", "reconnect", "5491155550001")
 	sh.want(exitUsage, []string{"no area of this name"}, "conv", "handoff", "5491155550001", "--area", "cocina")
 	sh.fine([]string{"handed_off", "area=admin", "tag=facturas"}, "conv", "handoff", "5491155550001", "--area", "administracion", "--tag", "facturas", "--reason", "pide factura")
-	sh.fine([]string{`"state": "closed"`}, "conv", "close", "5491155550001", "--json")
+	sh.fine([]string{`"state": "closed"`, `"username": ""`, `"id": "` + why.Conversations[0].Conversation.Contact.ID + `"`}, "conv", "close", "5491155550001", "--json")
 	sh.fine([]string{"menu"}, "conv", "reopen", "5491155550001")
 	sh.want(exitProblem, []string{"has no conversation on line x"}, "conv", "close", "5491155550001", "--line", "x")
 
@@ -142,6 +142,7 @@ func TestLife(t *testing.T) {
 	sh.fine([]string{"inbound paused"}, "queue", "pause", "inbound")
 	sh.fine([]string{"La cola inbound está en pausa"}, "why", "5491155550001")
 	sh.fine([]string{`"paused": true`}, "queue", "stats", "--json")
+	sh.fine([]string{`"enqueued": `}, "queue", "pause", "inbound", "--json")
 	sh.fine([]string{"inbound resumed"}, "queue", "resume", "inbound")
 	sh.want(exitProblem, []string{`no queue "nope"`}, "queue", "pause", "nope")
 	sh.fine([]string{"No dead letters"}, "dead", "list")

@@ -82,7 +82,7 @@ func (c *queueResume) Run(e *env) error { return turn(e, c.Name, "resume") }
 
 func turn(e *env, name, verb string) error {
 	return e.with(func(cl *client) error {
-		var q queueRow
+		var q json.RawMessage
 		err := cl.post(e.ctx, "/queues/"+url.PathEscape(name)+"/"+verb, nil, &q)
 		if notFound(err) {
 			return problem("there is no queue %q: `psi-router queue stats` lists them", name)
@@ -93,7 +93,7 @@ func turn(e *env, name, verb string) error {
 		if e.JSON {
 			return e.printJSON(q)
 		}
-		e.printf("%s %sd\n", q.Name, verb)
+		e.printf("%s %sd\n", name, verb)
 		return nil
 	})
 }

@@ -5,9 +5,13 @@ import "time"
 // What the API answers, as far as the commands print it.
 
 type contact struct {
-	Phone  string `json:"phone"`
-	UserID string `json:"user_id"`
-	Name   string `json:"name"`
+	ID       string `json:"id"`
+	Phone    string `json:"phone"`
+	UserID   string `json:"user_id"`
+	Username string `json:"username"`
+	Name     string `json:"name"`
+	Blocked  bool   `json:"blocked,omitempty"`
+	OptedOut bool   `json:"opted_out,omitempty"`
 }
 
 type conversation struct {
