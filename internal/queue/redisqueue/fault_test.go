@@ -146,7 +146,7 @@ func TestKilledConnectionsComeBack(t *testing.T) {
 func TestFlushedScriptsAreSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, durability := range []string{"relaxed", "replica"} {
-		s := redistest.Start(t)
+		s := redistest.Start(t, "repl-diskless-sync-delay 0")
 		if durability == "replica" {
 			host, port, _ := strings.Cut(s.Addr, ":")
 			r := redistest.Start(t, "replicaof "+host+" "+port)
@@ -228,7 +228,7 @@ func TestFullServerRefusesWholeBatchesAndDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := make([]byte, 10<<10)
-	accepted, n := 0, 0
+	n := 0
 	fill := func() (added int) {
 		t.Helper()
 		for range 1000 {
@@ -250,7 +250,7 @@ func TestFullServerRefusesWholeBatchesAndDrains(t *testing.T) {
 		t.Fatal("it never filled up")
 		return 0
 	}
-	accepted = fill()
+	accepted := fill()
 	if s := stats(t, e); s.Enqueued != int64(accepted)+1 || s.Depth != int64(accepted) {
 		t.Errorf("stats %+v, want %d", s, accepted)
 	}

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == "25" { // on each of four set-ups
-		if err := f.Value.Set("8"); err != nil {
+		if err := f.Value.Set("5"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
@@ -60,6 +60,6 @@ func TestMain(m *testing.M) {
 	}),
 		// It sleeps five seconds before it lets a node go.
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
-		goleak.IgnoreAnyFunction("github.com/psivisionhub/psi-router/internal/redistest.(*Server).Restart.func1"),
+		goleak.IgnoreAnyFunction("github.com/psivisionhub/psi-router/internal/servers.Start.func1"),
 	)
 }

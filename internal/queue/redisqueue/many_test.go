@@ -132,7 +132,7 @@ func TestWakesAcrossProcesses(t *testing.T) {
 		select {
 		case <-wokeA:
 		case <-wokeB:
-			e, wokeA, wokeB = b, wokeB, wokeA
+			e, wokeB = b, wokeA
 		}
 		// One was woken. What it leaves over wakes the other.
 		enqueue(t, door, job("y", i))

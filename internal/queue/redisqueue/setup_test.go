@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/redistest"
@@ -151,8 +152,8 @@ func TestOpenWithoutServer(t *testing.T) {
 
 func TestReplicaThatIsGoneRefuses(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t)
-	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * 1e6})
+	s := redistest.Start(t, "repl-diskless-sync-delay 0")
+	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * time.Millisecond})
 	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("without a replica: %v", err)
 	}
