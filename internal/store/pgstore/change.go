@@ -124,6 +124,7 @@ func (s *Store) save(ctx context.Context, messageID, text string) (err error) {
 	b := &pgx.Batch{}
 	queue(b, beginWrite)
 	queue(b, settings)
+	s.guard(b)
 	var changed int64
 	queue(b, `UPDATE psi_router.messages SET media = $2::text::json WHERE id = $1`, messageID, text).Exec(func(tag pgconn.CommandTag) error {
 		changed = tag.RowsAffected()

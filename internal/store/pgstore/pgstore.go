@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +28,7 @@ import (
 const (
 	deadline       = 20 * time.Second
 	connectTimeout = 5 * time.Second
-	// patience is how long a caller who cannot be told "busy" waits for a contact.
-	patience = 2 * time.Second
+	patience       = 2 * time.Second
 )
 
 // Options of Open. URL and Rules are required.
@@ -50,6 +50,8 @@ type Options struct {
 	MaxConns int
 	// Log is told of what is odd about the server; nil is nobody.
 	Log *slog.Logger
+
+	tracer pgx.QueryTracer // of tests
 }
 
 // Store implements store.Store.
@@ -58,6 +60,10 @@ type Store struct {
 	set  store.Settings
 	keys keys
 	log  *slog.Logger
+	// patience is how long a caller who cannot be told "busy" waits for a contact.
+	patience time.Duration
+
+	fence atomic.Int64 // of its Owner, 0 without one
 
 	mu    sync.Mutex // of sweep
 	sweep sweep
@@ -76,6 +82,31 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a migration may take long
+	defer cancel()
+	s, err := connect(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.current(ctx)
+	if err == nil && !done {
+		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
+	}
+	if err == nil {
+		err = s.complete(ctx)
+	}
+	if err == nil {
+		err = s.enroll(ctx)
+	}
+	if err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect changes nothing.
+func connect(ctx context.Context, o *Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -88,25 +119,15 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database_url: %w", err)
 	}
 	tune(cfg.ConnConfig)
+	cfg.ConnConfig.Tracer = o.tracer
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
 	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a migration may take long
-	defer cancel()
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, set: set.WithDefaults(), log: o.Log}
-	if err = s.check(ctx); err == nil {
-		var done bool
-		if done, err = s.current(ctx); err == nil && !done {
-			err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
-		}
-	}
-	if err == nil {
-		err = s.enroll(ctx)
-	}
-	if err != nil {
+	s := &Store{pool: pool, set: set.WithDefaults(), log: o.Log, patience: patience}
+	if err := s.check(ctx); err != nil {
 		pool.Close()
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 	b := &pgx.Batch{}
 	queue(b, beginWrite)
 	queue(b, settings)
+	s.guard(b)
 	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, int64(lockPump)).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
 	if err := send(ctx, c, b); err != nil || !mine {
 		return nil, err

@@ -134,6 +134,7 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 	b := &pgx.Batch{}
 	queue(b, beginWrite)
 	queue(b, settings)
+	s.guard(b)
 	f := w.queue(b, people(w.Names, spare))
 	if err := send(ctx, c, b); err != nil {
 		if code(err) == "" && unavailable(err) && ctx.Err() == nil {

@@ -58,8 +58,20 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open makes or opens the file, alone, and brings its schema up to date. A file
-// of a newer program is refused with store.ErrNewer.
+// of a newer program is refused with store.ErrNewer, one that was moved elsewhere
+// with store.ErrMoved or store.ErrMoving.
 func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.read(ctx, "open store", home); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, o Options) (*Store, error) {
 	set := store.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
 		Windowless: o.Windowless, NewID: o.NewID,

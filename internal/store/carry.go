@@ -1,0 +1,221 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrMoving means that the store is being moved and only one half of it may be
+	// here: nobody may work with it before the move is finished.
+	ErrMoving = errors.New("a move of this store is not finished")
+	// ErrMoved means that what is here was moved elsewhere.
+	ErrMoved = errors.New("this store was moved")
+)
+
+// ColumnKind is what the values of a column are when a store is carried from one
+// engine to another, and how engines keep them.
+type ColumnKind uint8
+
+// Kinds of columns; values are string, int64 or []byte.
+const (
+	ColumnText     ColumnKind = iota + 1 // string
+	ColumnOptional                       // string, "" for none, of which there may be many
+	ColumnJSON                           // string, "" for none
+	ColumnNumber                         // int64
+	ColumnFlag                           // int64, 0 or 1
+	ColumnTime                           // int64, microseconds since 1970, 0 for never
+	ColumnMoment                         // the same, where never is the beginning of 1970
+	ColumnBytes                          // []byte
+)
+
+// Column of a Table.
+type Column struct {
+	Name string
+	Kind ColumnKind
+}
+
+// Table is a table as it is carried from one engine to another. What engines only
+// keep to find rows faster is not in it.
+type Table struct {
+	Name string
+	// Key is how many of the first columns name a row; rows go in their order.
+	Key     int
+	Columns []Column
+}
+
+// Row has a value for each column.
+type Row []any
+
+// Tables lists all that a store holds. Counters come first: they say which events
+// are numbered.
+func Tables() []Table {
+	table := func(name string, key int, columns string) Table {
+		t := Table{Name: name, Key: key}
+		for _, c := range strings.Fields(columns) {
+			n, kind, _ := strings.Cut(c, ":")
+			t.Columns = append(t.Columns, Column{n, kindOf(kind)})
+		}
+		return t
+	}
+	return []Table{
+		table("counters", 1, `name value:n`),
+		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m`),
+		table("aliases", 1, `alias contact:n`),
+		table("conversations", 1, `n:n id contact:n line state area tag menu epoch:n ticket invalid:n offered:f auto
+			last_inbound:t last_human:t timeout_at:t to_phone to_user to_external seq:n last_message_at:m created_at:m`),
+		table("moved", 1, `id conversation:n`),
+		table("messages", 1, `n:n id conversation:n direction author type text body:j media:j reply_id quoted_id reactions:j
+			provider_id:o origin:o status reason fate error_code:n error_detail epoch:n attempts:n token read_id since:t
+			expires_at:t sent_at:t received_at:t edited_at:t revoked_at:t created_at:m raw:b`),
+		table("records", 1, `n:n id key kind line line_ref provider_id person reason detail received_at:t raw:b`),
+		table("tickets", 1, `ticket conversation:n area tag opened_at:m resolved_at:t`),
+		table("handoffs", 1, `n:n conversation:n ticket from_area area tag note by at:m`),
+		table("audit", 1, `n:n conversation:n actor action detail at:m`),
+		table("events", 1, `pos:n id conversation type seq:n created_at:m data:j`),
+		table("timers", 2, `conversation:n kind due:m`),
+		table("parked", 2, `provider_id status code:n detail at:m expires_at:m`),
+		table("lines", 1, `line last_inbound:m`),
+	}
+}
+
+func kindOf(letter string) ColumnKind {
+	switch letter {
+	case "o":
+		return ColumnOptional
+	case "j":
+		return ColumnJSON
+	case "n":
+		return ColumnNumber
+	case "f":
+		return ColumnFlag
+	case "t":
+		return ColumnTime
+	case "m":
+		return ColumnMoment
+	case "b":
+		return ColumnBytes
+	}
+	return ColumnText
+}
+
+// Size is about how many bytes the row takes.
+func (r Row) Size() int {
+	n := 0
+	for _, v := range r {
+		switch v := v.(type) {
+		case string:
+			n += len(v)
+		case []byte:
+			n += len(v)
+		}
+		n += 8
+	}
+	return n
+}
+
+// Mark is the place of a row in its table's order, as text; "" is before the first.
+func (t Table) Mark(r Row) string {
+	parts := make([]string, t.Key)
+	for i := range parts {
+		switch v := r[i].(type) {
+		case string:
+			parts[i] = strconv.QuoteToASCII(v)
+		default:
+			parts[i] = fmt.Sprint(v)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// ReadMark returns the key that a mark was made of, nil for "".
+func (t Table) ReadMark(mark string) ([]any, error) {
+	if mark == "" {
+		return nil, nil
+	}
+	var key []any
+	rest := mark
+	for range t.Key {
+		rest = strings.TrimPrefix(rest, " ")
+		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+			text, err := strconv.Unquote(quoted)
+			if err != nil {
+				return nil, fmt.Errorf("mark %q of %s: %w", mark, t.Name, err)
+			}
+			key, rest = append(key, text), rest[len(quoted):]
+			continue
+		}
+		number, after, _ := strings.Cut(rest, " ")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("mark %q of %s: %w", mark, t.Name, err)
+		}
+		key, rest = append(key, n), after
+	}
+	return key, nil
+}
+
+// Sum adds up rows, in any order: two tables with the same rows have the same sum.
+type Sum struct {
+	Rows int64
+	a, b uint64
+}
+
+// Add adds a row.
+func (s *Sum) Add(r Row) {
+	h := sha256.New()
+	var head [9]byte
+	for _, v := range r {
+		var text []byte
+		switch v := v.(type) {
+		case string:
+			head[0], text = 't', []byte(v)
+			binary.BigEndian.PutUint64(head[1:], uint64(len(v)))
+		case []byte:
+			head[0], text = 'b', v
+			binary.BigEndian.PutUint64(head[1:], uint64(len(v)))
+		case int64:
+			head[0], text = 'n', nil
+			binary.BigEndian.PutUint64(head[1:], uint64(v)) //nolint:gosec // its bits
+		default:
+			panic(fmt.Sprintf("store: a row with a %T", v))
+		}
+		h.Write(head[:])
+		h.Write(text)
+	}
+	sum := h.Sum(nil)
+	s.Rows++
+	s.a += binary.BigEndian.Uint64(sum)
+	s.b += binary.BigEndian.Uint64(sum[8:])
+}
+
+func (s Sum) String() string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.a), s.b))
+}
+
+// Departure is how far a store is gone.
+type Departure uint8
+
+// Departures.
+const (
+	Home   Departure = iota // it is where it was
+	Moving                  // a move was begun: nobody may change it
+	Moved                   // it lives elsewhere now
+)
+
+// MoveTarget is what is known of a store that others are moved into.
+type MoveTarget struct {
+	// Source is the installation that is, or was, moved here; "" for none.
+	Source   string
+	Finished time.Time // zero: not yet
+	// Holds names a table that has rows, "" when it is empty.
+	Holds string
+	// InUse names who works with it now, "" for nobody.
+	InUse string
+}

@@ -1,0 +1,398 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Target is a database that another store is moved into. Until that is finished
+// nobody can open it as a store.
+type Target struct {
+	s    *Store
+	opts Options
+}
+
+// OpenTarget connects and changes nothing.
+func OpenTarget(ctx context.Context, o Options) (*Target, error) {
+	s, err := connect(ctx, &o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", plain(err))
+	}
+	return &Target{s, o}, nil
+}
+
+// Close lets the connections go.
+func (t *Target) Close() error { return t.s.Close() }
+
+// complete refuses a database that a move has not finished with.
+func (s *Store) complete(ctx context.Context) error {
+	var half bool
+	const query = `SELECT EXISTS (SELECT FROM psi_router.move WHERE finished_at IS NULL)`
+	if err := s.pool.QueryRow(ctx, query).Scan(&half); err != nil || !half {
+		return err
+	}
+	return fmt.Errorf("%w: run psi-router store move again, on the machine and with the data_dir of the files", store.ErrMoving)
+}
+
+// State says what is here already.
+func (t *Target) State(ctx context.Context) (store.MoveTarget, error) {
+	var st store.MoveTarget
+	err := t.free(ctx, func(tx pgx.Tx) error {
+		var there, movable bool
+		const tables = `SELECT to_regclass('psi_router.installation') IS NOT NULL, to_regclass('psi_router.move') IS NOT NULL`
+		if err := tx.QueryRow(ctx, tables).Scan(&there, &movable); err != nil || !there {
+			return err
+		}
+		if movable {
+			var finished pgtype.Timestamptz
+			err := tx.QueryRow(ctx, `SELECT source, finished_at FROM psi_router.move`).Scan(&st.Source, &finished)
+			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+			st.Finished = instant(finished)
+			err = tx.QueryRow(ctx, `SELECT holder FROM psi_router.owner WHERE expires > clock_timestamp()`).Scan(&st.InUse)
+			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+		}
+		for _, table := range store.Tables() {
+			var has bool
+			if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM psi_router.`+table.Name+`)`).Scan(&has); err != nil {
+				return err
+			}
+			if has {
+				st.Holds = table.Name
+				return nil
+			}
+		}
+		return nil
+	})
+	return st, wrap("look at the target", err)
+}
+
+// Begin brings the schema up to date and notes that the installation is on its
+// way. anew throws away what an earlier move has brought. The caller has looked at
+// the State.
+func (t *Target) Begin(ctx context.Context, source string, anew bool) error {
+	if err := migrate(ctx, cmp.Or(t.opts.DirectURL, t.opts.URL), t.opts.Log); err != nil {
+		return fmt.Errorf("migrate: %w", plain(err))
+	}
+	if err := t.s.enroll(ctx); err != nil {
+		return wrap("begin move", err)
+	}
+	return wrap("begin move", t.alone(ctx, func(tx pgx.Tx) error {
+		var other string
+		err := tx.QueryRow(ctx, `SELECT source FROM psi_router.move WHERE source <> $1 OR finished_at IS NOT NULL`, source).Scan(&other)
+		if err == nil {
+			return fmt.Errorf("another move came first, of installation %s", other)
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if anew {
+			for _, table := range t.everything() {
+				if _, err := tx.Exec(ctx, `DELETE FROM psi_router.`+table); err != nil {
+					return err
+				}
+			}
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO psi_router.move (source) VALUES ($1) ON CONFLICT DO NOTHING`, source)
+		return err
+	}))
+}
+
+func (t *Target) everything() []string {
+	names := []string{"move_marks", "pending", "batches"}
+	for _, table := range store.Tables() {
+		names = append(names, table.Name)
+	}
+	return names
+}
+
+// Mark returns how far a table is.
+func (t *Target) Mark(ctx context.Context, table store.Table) (mark string, rows int64, err error) {
+	err = t.s.pool.QueryRow(ctx, `SELECT mark, rows FROM psi_router.move_marks WHERE name = $1`, table.Name).Scan(&mark, &rows)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return mark, rows, wrap("read mark", err)
+}
+
+// Load writes rows that follow the mark, and moves the mark behind them: all or
+// nothing, and never twice.
+func (t *Target) Load(ctx context.Context, table store.Table, after string, rows []store.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return wrap("load "+table.Name, t.alone(ctx, func(tx pgx.Tx) error {
+		const move = `INSERT INTO psi_router.move_marks (name, mark, rows) SELECT $1, $2, $3::bigint
+			WHERE EXISTS (SELECT FROM psi_router.move WHERE finished_at IS NULL) AND ($4 = '') = NOT EXISTS
+				(SELECT FROM psi_router.move_marks WHERE name = $1)
+			ON CONFLICT (name) DO UPDATE SET mark = excluded.mark, rows = move_marks.rows + excluded.rows
+			WHERE move_marks.mark = $4`
+		tag, err := tx.Exec(ctx, move, table.Name, table.Mark(rows[len(rows)-1]), len(rows), after)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return errors.New("somebody else moves a store here too")
+		}
+		if table.Name == "events" {
+			return loadEvents(ctx, tx, rows)
+		}
+		if err := insertRows(ctx, tx, "psi_router."+table.Name, table.Columns, rows); err != nil {
+			return err
+		}
+		if table.Name == "messages" {
+			return loadPending(ctx, tx, rows)
+		}
+		return nil
+	}))
+}
+
+// Read calls fn for every row of a table, in any order, as it came by Load.
+func (t *Target) Read(ctx context.Context, table store.Table, fn func(store.Row) error) error {
+	from, columns := "psi_router."+table.Name, make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		columns[i] = c.Name
+		switch c.Kind {
+		case store.ColumnOptional:
+			columns[i] = "coalesce(" + c.Name + ", '')"
+		case store.ColumnJSON:
+			columns[i] = "coalesce(" + c.Name + "::text, '')"
+		}
+	}
+	if table.Name == "events" {
+		columns[0] = "batch + i"
+	}
+	return wrap("read "+table.Name, t.free(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+from)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			r, err := readRow(table.Columns, rows)
+			if err != nil {
+				return err
+			}
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}))
+}
+
+// Finish opens the store to everybody: what gives out numbers goes on behind the
+// rows that came.
+func (t *Target) Finish(ctx context.Context) error {
+	err := wrap("finish move", t.alone(ctx, func(tx pgx.Tx) error {
+		queries := []string{`SELECT setval('psi_router.keys', greatest(m, (SELECT last_value FROM psi_router.keys))) FROM
+			(SELECT greatest((SELECT max(n) FROM psi_router.contacts), (SELECT max(n) FROM psi_router.conversations)) m) x WHERE m > 0`}
+		for _, table := range []string{"messages", "records", "handoffs", "audit", "batches"} {
+			name := "psi_router." + table
+			queries = append(queries, `SELECT setval(pg_get_serial_sequence('`+name+`', 'n'), m) FROM (SELECT max(n) m FROM `+name+`) x WHERE m > 0`)
+		}
+		queries = append(queries, `UPDATE psi_router.move SET finished_at = now() WHERE finished_at IS NULL`)
+		for _, q := range queries {
+			if _, err := tx.Exec(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if err != nil {
+		return err
+	}
+	// Plans are better with it and right without.
+	for _, table := range append(t.everything(), "move") {
+		if _, err := t.s.pool.Exec(ctx, "ANALYZE psi_router."+table); err != nil {
+			t.s.log.Warn("table not analyzed", "table", table, "error", err)
+			break
+		}
+	}
+	return nil
+}
+
+// alone runs a transaction that one mover at a time has.
+func (t *Target) alone(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return t.free(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(lockMove)); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// free runs a transaction that may take as long as it wants. It is on disk when
+// it is over.
+func (t *Target) free(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, t.s.pool, func(tx pgx.Tx) error {
+		const limits = `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true),
+			set_config('idle_in_transaction_session_timeout', '0', true),
+			set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+				ELSE current_setting('synchronous_commit') END, true)`
+		if _, err := tx.Exec(ctx, limits); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// lockMove is held by the transactions of a move; see lockMigrate.
+const lockMove = 0x7073692d726f7403
+
+// insertRows writes rows at once.
+func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []store.Column, rows []store.Row) error {
+	names, values, arrays, args := []string{}, []string{}, []string{}, []any{}
+	for i, c := range columns {
+		value, kind := "u."+c.Name, "text"
+		switch c.Kind {
+		case store.ColumnText, store.ColumnOptional:
+			args = append(args, packAll(col(rows, func(r store.Row) string { return asText(r[i]) })))
+			if c.Kind == store.ColumnOptional {
+				value = "nullif(" + value + ", '')"
+			}
+		case store.ColumnJSON:
+			args = append(args, col(rows, func(r store.Row) string { return asText(r[i]) }))
+			value = "nullif(" + value + ", '')::json"
+		case store.ColumnNumber:
+			kind = "bigint"
+			args = append(args, col(rows, func(r store.Row) int64 { return asNumber(r[i]) }))
+		case store.ColumnFlag:
+			kind = "boolean"
+			args = append(args, col(rows, func(r store.Row) bool { return asNumber(r[i]) != 0 }))
+		case store.ColumnTime, store.ColumnMoment:
+			kind = "timestamptz"
+			args = append(args, col(rows, func(r store.Row) pgtype.Timestamptz {
+				us := asNumber(r[i])
+				return pgtype.Timestamptz{Time: time.UnixMicro(us), Valid: us != 0 || c.Kind == store.ColumnMoment}
+			}))
+		case store.ColumnBytes:
+			kind = "bytea"
+			args = append(args, col(rows, func(r store.Row) []byte { return asBytes(r[i]) }))
+		}
+		names, values = append(names, c.Name), append(values, value)
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(args), kind))
+	}
+	list := strings.Join(names, ", ")
+	_, err := tx.Exec(ctx, "INSERT INTO "+into+" ("+list+") SELECT "+strings.Join(values, ", ")+
+		" FROM unnest("+strings.Join(arrays, ", ")+") u ("+list+")", args...)
+	return err
+}
+
+// Values of rows; see store.ColumnKind.
+func asText(v any) string  { s, _ := v.(string); return s }
+func asNumber(v any) int64 { n, _ := v.(int64); return n }
+func asBytes(v any) []byte { b, _ := v.([]byte); return b }
+
+// loadPending finds what is to be sent among messages, or in doubt.
+func loadPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
+	ids := col(rows, func(r store.Row) int64 { return asNumber(r[0]) })
+	talks := col(rows, func(r store.Row) int64 { return asNumber(r[2]) })
+	const query = `INSERT INTO psi_router.pending (conversation, n, since, doubt)
+		SELECT m.conversation, m.n, coalesce(m.since, m.created_at), m.status = 'uncertain'
+		FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
+		JOIN psi_router.messages m ON m.conversation = u.conversation AND m.n = u.n
+		WHERE m.direction = 'outbound' AND m.status IN ('queued', 'sending', 'uncertain')`
+	_, err := tx.Exec(ctx, query, talks, ids)
+	return err
+}
+
+// loadEvents gives every run of positions a batch, whose key is the first of them:
+// so those that were not numbered yet come after the others, in their order.
+func loadEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
+	var numbered int64
+	err := tx.QueryRow(ctx, `SELECT value FROM psi_router.counters WHERE name = 'numbered'`).Scan(&numbered)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	var batches, events []store.Row
+	for i, r := range rows {
+		pos := asNumber(r[0])
+		if i == 0 || pos != asNumber(rows[i-1][0])+1 || pos == numbered+1 {
+			first := pos
+			if pos > numbered {
+				first = 0
+			}
+			batches = append(batches, store.Row{pos, int64(0), first})
+		}
+		b := batches[len(batches)-1]
+		b[1] = asNumber(b[1]) + 1
+		events = append(events, append(store.Row{b[0], pos - asNumber(b[0])}, r[1:]...))
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO psi_router.batches (n, size, first_pos)
+		SELECT n, size, nullif(first, 0) FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u (n, size, first)`,
+		numbers(batches, 0), numbers(batches, 1), numbers(batches, 2))
+	if err != nil {
+		return err
+	}
+	for _, t := range store.Tables() {
+		if t.Name == "events" {
+			columns := append([]store.Column{{Name: "batch", Kind: store.ColumnNumber}, {Name: "i", Kind: store.ColumnNumber}}, t.Columns[1:]...)
+			return insertRows(ctx, tx, "psi_router.events", columns, events)
+		}
+	}
+	return nil
+}
+
+func numbers(rows []store.Row, i int) []int64 {
+	return col(rows, func(r store.Row) int64 { return asNumber(r[i]) })
+}
+
+func readRow(columns []store.Column, rows pgx.Rows) (store.Row, error) {
+	dest := make([]any, len(columns))
+	for i, c := range columns {
+		switch c.Kind {
+		case store.ColumnText, store.ColumnOptional, store.ColumnJSON:
+			dest[i] = new(string)
+		case store.ColumnNumber:
+			dest[i] = new(int64)
+		case store.ColumnFlag:
+			dest[i] = new(bool)
+		case store.ColumnTime, store.ColumnMoment:
+			dest[i] = new(pgtype.Timestamptz)
+		case store.ColumnBytes:
+			dest[i] = new([]byte)
+		}
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	r := make(store.Row, len(dest))
+	for i, d := range dest {
+		switch d := d.(type) {
+		case *string:
+			r[i] = *d
+			if columns[i].Kind != store.ColumnJSON {
+				r[i] = unpack(*d)
+			}
+		case *int64:
+			r[i] = *d
+		case *bool:
+			r[i] = int64(0)
+			if *d {
+				r[i] = int64(1)
+			}
+		case *pgtype.Timestamptz:
+			r[i] = int64(0)
+			if d.Valid {
+				r[i] = d.Time.UnixMicro()
+			}
+		case *[]byte:
+			r[i] = slices.Clip(*d)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,24 @@
+-- +goose Up
+-- Who has the store alone, where queue and pages are one process: a lease that it
+-- renews. fence grows with every owner.
+CREATE TABLE psi_router.owner (
+    one     boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one),
+    fence   bigint      NOT NULL,
+    holder  text        NOT NULL,
+    expires timestamptz NOT NULL -- by the server's clock
+);
+
+-- The installation that was, or is being, moved in here.
+CREATE TABLE psi_router.move (
+    one         boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one),
+    source      text        NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+
+-- How far each of its tables is: the last row that is here.
+CREATE TABLE psi_router.move_marks (
+    name text   NOT NULL PRIMARY KEY,
+    mark text   NOT NULL,
+    rows bigint NOT NULL
+);

@@ -1,0 +1,194 @@
+package sqlitestore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Rows of meta that say which installation this is, and whether it has gone.
+const (
+	installationRow = "installation"
+	departureRow    = "departure"
+)
+
+// home refuses a store that was moved, or is being moved: two of them would answer
+// everybody twice.
+func home(tx access) error {
+	switch d, err := departure(tx); {
+	case err != nil:
+		return err
+	case d == store.Moving:
+		return fmt.Errorf("%w: run psi-router store move again, or psi-router store move --undo to stay with the files", store.ErrMoving)
+	case d == store.Moved:
+		return fmt.Errorf("%w to PostgreSQL: set database_url. To go back to the files, without what happened since: psi-router store move --undo", store.ErrMoved)
+	}
+	return nil
+}
+
+func departure(tx access) (store.Departure, error) {
+	var d store.Departure
+	_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{departureRow}, &d)
+	return d, err
+}
+
+// Source is a store that is to be moved elsewhere. It is nobody else's while it
+// is open: the file is locked.
+type Source struct{ s *Store }
+
+// OpenSource opens a file that must exist, also one that was moved.
+func OpenSource(ctx context.Context, path string, log *slog.Logger) (*Source, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open store: %s does not exist: %w", path, store.ErrNotFound)
+	}
+	s, err := open(ctx, Options{Path: path, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &Source{s}, nil
+}
+
+// Close lets the file go.
+func (c *Source) Close() error { return c.s.Close() }
+
+// Departure says how far the store is gone, and which installation it is; the
+// latter is "" until it was first told to go.
+func (c *Source) Departure(ctx context.Context) (d store.Departure, installation string, err error) {
+	err = c.s.read(ctx, "read departure", func(tx access) error {
+		var n int64
+		found, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
+		if err != nil {
+			return err
+		}
+		if found {
+			var b [8]byte
+			binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // its bits
+			installation = hex.EncodeToString(b[:])
+		}
+		d, err = departure(tx)
+		return err
+	})
+	return d, installation, err
+}
+
+// Depart notes how far the store is gone, and gives the installation its name.
+func (c *Source) Depart(ctx context.Context, d store.Departure) error {
+	var name [8]byte
+	_, _ = rand.Read(name[:])                         // never fails
+	number := int64(binary.BigEndian.Uint64(name[:])) //nolint:gosec // its bits
+	return wrap("note departure", c.s.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, installationRow, number); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+			departureRow, int64(d))
+		return err
+	}))
+}
+
+// Count returns how many rows a table has.
+func (c *Source) Count(ctx context.Context, t store.Table) (n int64, err error) {
+	err = c.s.read(ctx, "count "+t.Name, func(tx access) error {
+		_, err := tx.Row(`SELECT count(*) FROM `+from(t), nil, &n)
+		return err
+	})
+	return n, err
+}
+
+// Read returns the rows after a mark, in order: at most limit, and about size
+// bytes.
+func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error) {
+	key, err := t.ReadMark(after)
+	if err != nil {
+		return nil, err
+	}
+	query, args := selectAfter(t, len(key) > 0), append(key, limit)
+	var out []store.Row
+	err = c.s.read(ctx, "read "+t.Name, func(tx access) error {
+		rows, err := tx.Query(query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for left := size; left > 0 && rows.Next(); {
+			r, err := scanRow(t, rows)
+			if err != nil {
+				return err
+			}
+			out = append(out, r)
+			left -= r.Size()
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// from is where the rows of a table are. What belongs to the file alone stays.
+func from(t store.Table) string {
+	if t.Name == "counters" {
+		return `(SELECT name, value FROM meta WHERE name NOT IN ('` + installationRow + `', '` + departureRow + `')) counters`
+	}
+	return t.Name
+}
+
+func selectAfter(t store.Table, after bool) string {
+	columns, keys := make([]string, len(t.Columns)), make([]string, t.Key)
+	for i, col := range t.Columns {
+		columns[i] = col.Name
+		if col.Kind == store.ColumnOptional {
+			columns[i] = "coalesce(" + col.Name + ", '')"
+		}
+		if i < t.Key {
+			keys[i] = col.Name
+		}
+	}
+	key := strings.Join(keys, ", ")
+	query := "SELECT " + strings.Join(columns, ", ") + " FROM " + from(t)
+	if after {
+		query += " WHERE (" + key + ") > (?" + strings.Repeat(", ?", t.Key-1) + ")"
+	}
+	return query + " ORDER BY " + key + " LIMIT ?"
+}
+
+func scanRow(t store.Table, rows *sql.Rows) (store.Row, error) {
+	dest := make([]any, len(t.Columns))
+	for i, col := range t.Columns {
+		switch col.Kind {
+		case store.ColumnText, store.ColumnOptional, store.ColumnJSON:
+			dest[i] = new(string)
+		case store.ColumnBytes:
+			dest[i] = new([]byte)
+		default:
+			dest[i] = new(int64)
+		}
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	r := make(store.Row, len(dest))
+	for i, d := range dest {
+		switch d := d.(type) {
+		case *string:
+			r[i] = *d
+			if t.Columns[i].Kind == store.ColumnJSON { // as everybody reads it
+				r[i] = strings.ToValidUTF8(*d, "\uFFFD")
+			}
+		case *[]byte:
+			r[i] = *d
+		case *int64:
+			r[i] = *d
+		}
+	}
+	return r, nil
+}
