@@ -58,7 +58,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}),
-		// It sleeps five seconds before it lets a node go.
+		// The client lets nodes go, and asks for them anew, after a sleep.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
 		goleak.IgnoreAnyFunction("github.com/psivisionhub/psi-router/internal/servers.Start.func1"),
 	)

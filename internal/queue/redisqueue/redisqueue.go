@@ -3,6 +3,11 @@
 // operation is one Lua script, so it happens as a whole, by the server's clock.
 // It must never decide by what it remembers, never repeat a call whose outcome it
 // does not know, and never answer an Enqueue before it is as durable as promised.
+//
+// What it leaves to others: settlements wait for no replica, so after a failover a
+// job that was done may come again; and a queue should be paused while the slot of
+// a Cluster that it lies in is moved, because a call that meets it half way is
+// refused with queue.ErrUnavailable.
 package redisqueue
 
 import (
