@@ -49,6 +49,20 @@ func phoneAlias(raw, country string) string {
 	return aliasPhone + raw
 }
 
+// reachable is the phone as it can be written to: as it came, but for one that
+// somebody typed without its country code. As it is it would be another
+// person's, abroad.
+func (s *Settings) reachable(p inbound.Person) string {
+	if !p.National {
+		return p.Phone
+	}
+	x := phone.Explain(p.Phone, s.Country)
+	if slices.Contains(x.Rules, phone.RuleCountry) {
+		return x.Key
+	}
+	return p.Phone
+}
+
 func (n names) all() []string {
 	out := make([]string, 0, 4)
 	for _, a := range [...]string{n.user, n.parent, n.phone, n.external} {

@@ -43,6 +43,7 @@ func (b *Book) known(p inbound.Person) *ContactRow {
 // moves.
 func (b *Book) assign(c *ContactRow, p inbound.Person) {
 	n := b.names(p)
+	p.Phone = b.reachable(p)
 	if n.user != "" {
 		switch {
 		case b.who[n.user] == nil:
@@ -143,7 +144,7 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 		}
 	}
 	for _, t := range c.talks {
-		t.Contact.Address = address(change.To, t.Contact.Address)
+		t.Contact.Address = b.address(change.To, t.Contact.Address)
 		t.Changed = true
 	}
 	return c
@@ -235,8 +236,8 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 }
 
 // address is where to write to a person: exactly the names that came last.
-func address(p inbound.Person, before outbound.Address) outbound.Address {
-	a := outbound.Address{Phone: p.Phone, UserID: p.UserID, ExternalID: p.ExternalID}
+func (s *Settings) address(p inbound.Person, before outbound.Address) outbound.Address {
+	a := outbound.Address{Phone: s.reachable(p), UserID: p.UserID, ExternalID: p.ExternalID}
 	if a == (outbound.Address{}) {
 		return before
 	}

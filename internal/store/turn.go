@@ -148,7 +148,7 @@ func (b *Book) hear(a *inbound.Arrival) Result {
 		SentAt: a.SentAt, ReceivedAt: a.ReceivedAt,
 	}
 	if !a.Late && !set.Stale {
-		t.Contact.Address = address(a.Person, t.Contact.Address)
+		t.Contact.Address = b.address(a.Person, t.Contact.Address)
 	}
 	r := b.rules(t.Line)
 	d := r.Step(t.Conversation.Conversation, set, b.Now)
@@ -175,7 +175,7 @@ func (b *Book) store(a *inbound.Arrival) (*TalkRow, *MessageRow) {
 	who := b.identify(a.Person)
 	t, opened := b.talk(who, a.Line)
 	if opened {
-		t.Contact.Address = address(a.Person, t.Contact.Address)
+		t.Contact.Address = b.address(a.Person, t.Contact.Address)
 	}
 	m := b.message(a, t)
 	b.addNew(m)

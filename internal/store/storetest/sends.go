@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -59,6 +60,28 @@ func sends(t *testing.T, e Engine) {
 		}
 		if got := d.claim("t3", r.Conversation); len(got) != 0 {
 			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("to whom", func(t *testing.T) {
+		for _, tc := range []struct {
+			name string
+			who  inbound.Person
+			want string
+		}{
+			{"as WhatsApp gives it", inbound.Person{Phone: "5215512345678"}, "5215512345678"},
+			{"by hand, without the 9", inbound.Person{Phone: "541155550001", National: true}, "541155550001"},
+			{"by hand, without its country: it would be somebody's abroad", inbound.Person{Phone: "1155550001", National: true}, "5491155550001"},
+		} {
+			d := open(t, e)
+			r := d.say(tc.who, "a", "hola")
+			c := d.claimOne("t1", r.Conversation)
+			if got := c.Post.To.Phone; got != tc.want {
+				t.Errorf("%s: posted to %q, want %q", tc.name, got, tc.want)
+			}
+			if got := d.talk(r.Conversation).Contact.Phone; got != tc.want {
+				t.Errorf("%s: the contact's phone is %q, want %q", tc.name, got, tc.want)
+			}
 		}
 	})
 
