@@ -73,7 +73,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB"}})
 	url := server.URL(server.Database(t))
 	s := process(t, url)
-	const writers, turns = 3, 30
+	const writers, turns = 3, 16
 	var wg sync.WaitGroup
 	half := make(chan struct{}, writers)
 	for w := range writers {

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) {
 	// A step costs a few round trips here, and the suite runs twice.
 	if os.Getenv("PSI_PROOF") == "" {
-		_ = flag.Set("rapid.checks", "20")
+		_ = flag.Set("rapid.checks", "10")
 	}
 	pgtest.Main(m)
 }

@@ -33,8 +33,8 @@ const (
 			UPDATE psi_router.batches b SET first_pos = counted.value - placed.total + placed.before + 1
 			FROM placed, counted WHERE b.n = placed.n RETURNING size)
 		SELECT coalesce(sum(size), 0)::bigint, count(*) FROM done`
-	findStrays = `SELECT DISTINCT p.provider_id FROM psi_router.parked p WHERE p.expires_at > $1
-		AND EXISTS (SELECT FROM psi_router.messages m WHERE m.provider_id = p.provider_id AND m.direction = 'outbound') LIMIT $2`
+	findStrays = `SELECT DISTINCT p.provider_id FROM (SELECT provider_id FROM psi_router.parked WHERE expires_at > $1 OFFSET 0) p,
+		LATERAL (SELECT FROM psi_router.messages WHERE provider_id = p.provider_id AND direction = 'outbound' LIMIT 1) m LIMIT $2`
 )
 
 // sweep is the walk over pending rows: each is found once in a round, however

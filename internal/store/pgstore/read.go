@@ -52,10 +52,11 @@ func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 	return stamp(time.UnixMicro(us)), n
 }
 
-// talks loads conversations with their contacts, without a lock, into the page.
+// collect loads conversations with their contacts, without a lock, into the page.
 func (p *page) collect(b *pgx.Batch, where string, args ...any) {
-	queue(b, `SELECT `+talkColumns+`, `+contactColumns+` FROM psi_router.conversations t
-		JOIN psi_router.contacts c ON c.n = t.contact WHERE `+where, args...).Query(each(p.addTalk))
+	queue(b, `SELECT `+talkColumns+`, `+contactColumns+`
+		FROM (SELECT * FROM psi_router.conversations t WHERE `+where+` OFFSET 0) t
+		JOIN psi_router.contacts c ON c.n = t.contact`, args...).Query(each(p.addTalk))
 }
 
 func (p *page) addTalk(rows pgx.Rows) error {
@@ -122,6 +123,8 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 		parts = append(parts, one)
 	}
 	switch {
+	case f.State == router.StateMenu && f.Area != "": // who is in a menu is with nobody
+		return nil
 	case f.State != "" && f.State != router.StateMenu:
 		part(`AND t.state <> 'menu'`) // the index of the few
 	case f.Area != "" && f.State == "": // the states that have one

@@ -71,6 +71,7 @@ func TestStrangerHoldsAContact(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
 	s := process(t, url)
+	s.patience = 100 * time.Millisecond
 	first := turn(t, s, says(somebody(1), "a1", "hola"), says(somebody(2), "b1", "hola"), says(somebody(1), "p", "1"))
 	held, free := first[0].Conversation, first[1].Conversation
 	claims, err := s.ClaimSends(t.Context(), noon(), "t1", []string{held, free})
@@ -184,7 +185,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 	server := pgtest.Shared(t)
 	name := server.Borrow(t)
 	bouncer := server.Bouncer(t, "default_pool_size=6")
-	const processes, writers, turns, people = 3, 2, 30, 9
+	const processes, writers, turns, people = 3, 2, 20, 9
 	var wg, chores sync.WaitGroup
 	stop := make(chan struct{})
 	var mu sync.Mutex

@@ -288,7 +288,7 @@ func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arriv
 // insist repeats what somebody else keeps from being done, for a while. The last
 // try is told so.
 func (s *Store) insist(ctx context.Context, do func(last bool) (left bool, err error)) error {
-	until := time.Now().Add(patience)
+	until := time.Now().Add(s.patience)
 	for try := 1; ; try++ {
 		last := time.Now().After(until)
 		left, err := do(last)

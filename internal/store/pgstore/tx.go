@@ -23,7 +23,7 @@ const (
 	settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '10s', true),
 		set_config('idle_in_transaction_session_timeout', '10s', true), set_config('jit', 'off', true),
 		set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-		set_config('enable_mergejoin', 'off', true),
+		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
 			ELSE current_setting('synchronous_commit') END, true)`
 	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
