@@ -6,6 +6,7 @@
 package inbound
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 )
@@ -64,9 +65,13 @@ type Arrival struct {
 	SentAt time.Time `json:"sent_at,omitzero"`
 	// ReceivedAt is when our door read the request.
 	ReceivedAt time.Time `json:"received_at"`
-	// Late is set by the worker for what reached us by a detour (spool,
-	// redrive): it is stored and changes nothing.
+	// Late is set by the worker for what comes back from the dead letters, and
+	// by the store for what was Spooled and has been overtaken: it is stored and
+	// changes nothing.
 	Late bool `json:"late,omitempty"`
+	// Spooled is set in what waited on a door's disk for the queue; see
+	// MarkSpooled.
+	Spooled bool `json:"spooled,omitempty"`
 	// Quarantine, when set, is the reason why this must be kept and not
 	// handled: "unknown_line", "unknown_shape", "group", "invalid".
 	Quarantine string `json:"quarantine,omitempty"`
@@ -185,6 +190,16 @@ func (a Arrival) Key() string {
 		key += ":" + a.Report.Status
 	}
 	return key
+}
+
+// MarkSpooled sets Spooled in an Arrival's JSON and leaves the rest of it, so the
+// provider's own JSON in it, as it is. Anything else comes back unchanged.
+func MarkSpooled(body []byte) []byte {
+	rest, ok := bytes.CutPrefix(body, []byte(`{"kind":`))
+	if !ok {
+		return body
+	}
+	return append([]byte(`{"spooled":true,"kind":`), rest...)
 }
 
 // Queue names of the jobs whose bodies are Arrivals.

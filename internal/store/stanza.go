@@ -38,23 +38,6 @@ func stanza(id string) string {
 	return string(rest[:size])
 }
 
-// Search lists the conversations in which the targets of a batch have to be
-// looked for one by one, because no message has the id that they name.
-func (b *Book) Search(batch []inbound.Arrival) []*TalkRow {
-	var in []*TalkRow
-	for i := range batch {
-		a := &batch[i]
-		id := target(a)
-		if id == "" || len(b.byProvider[id]) > 0 || stanza(id) == "" {
-			continue
-		}
-		if who := b.known(a.Person); who != nil && who.talks[a.Line] != nil {
-			in = append(in, who.talks[a.Line])
-		}
-	}
-	return in
-}
-
 // alike returns the message of a conversation whose id has the same stanza.
 func (b *Book) alike(who *ContactRow, a *inbound.Arrival) *MessageRow {
 	want := stanza(a.Content.TargetID)

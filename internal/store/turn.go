@@ -100,6 +100,11 @@ func (b *Book) Turn(a *inbound.Arrival) Result {
 	if m := b.handled(a); m != nil {
 		return b.repeat(m, a)
 	}
+	if b.overtaken(a) {
+		late := *a
+		late.Late = true
+		a = &late
+	}
 	if a.Kind == inbound.Echo {
 		return b.echo(a)
 	}

@@ -59,7 +59,9 @@ type world struct {
 	seq  map[string]int64  // of the last event of each conversation
 	sent []inbound.Arrival // every arrival so far
 	ids  [crowd]string     // conversations
-	rank map[string]int    // of outgoing messages
+	// heard is when the last one came that was not late.
+	heard [crowd]time.Time
+	rank  map[string]int // of outgoing messages
 	// order holds the provider ids of each conversation as they were first handled.
 	order map[string][]string
 	posts int
@@ -86,6 +88,9 @@ func (w *world) write(rt *rapid.T) {
 			a.SentAt = a.ReceivedAt.Add(-time.Hour)
 		case 2:
 			a.Kind = inbound.Echo
+		case 3: // it waited on a door's disk
+			a.ReceivedAt = w.now.Add(-time.Duration(rapid.IntRange(0, 5000).Draw(rt, "waited")) * time.Millisecond)
+			a.SentAt, a.Spooled = a.ReceivedAt.Truncate(time.Second), true
 		}
 		if w.ids[who] != "" {
 			before[i] = w.talk(w.ids[who])
@@ -97,9 +102,16 @@ func (w *world) write(rt *rapid.T) {
 		if r.Duplicate || r.MessageID == "" || r.Conversation == "" || r.Reason == "" {
 			rt.Fatalf("got %+v", r)
 		}
+		a := batch[i]
 		for who := range crowd {
-			if w.person(who) == batch[i].Person {
-				w.ids[who] = r.Conversation
+			if w.person(who) != a.Person {
+				continue
+			}
+			w.ids[who] = r.Conversation
+			if late := a.Late || a.Spooled && a.ReceivedAt.Before(w.heard[who]); late != (r.Reason == router.Late) {
+				rt.Fatalf("%s: got %s; it came at %v, the last one before at %v", a.ID, r.Reason, a.ReceivedAt, w.heard[who])
+			} else if !late && a.ReceivedAt.After(w.heard[who]) {
+				w.heard[who] = a.ReceivedAt
 			}
 		}
 		w.order[r.Conversation] = append(w.order[r.Conversation], batch[i].ID)
@@ -113,7 +125,7 @@ func (w *world) write(rt *rapid.T) {
 // promised checks a decision against the state that it was taken in.
 func (w *world) promised(before store.Conversation, a inbound.Arrival, r store.Result) {
 	w.Helper()
-	answerable := a.Kind == inbound.Message && !a.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
+	answerable := a.Kind == inbound.Message && r.Reason != router.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
 	switch {
 	case !answerable && r.Replies > 0:
 		w.Fatalf("answered what deserves no answer: %+v", r)

@@ -30,6 +30,7 @@ func Run(t *testing.T, e Engine) {
 		run  func(*testing.T, Engine)
 	}{
 		{"Turn", turns},
+		{"Spooled", spooled},
 		{"Aside", asides},
 		{"Marks", marks},
 		{"Echo", echoes},
