@@ -57,6 +57,7 @@ var may = map[string][]string{
 	"internal/dashboard":         {"internal/observe", "internal/queue", "internal/store"},
 	"internal/sandbox":           {"internal/whatsapp"},
 	"internal/loadgen":           {"internal/whatsapp"},
+	"internal/drill":             {"internal/loadgen", "internal/sandbox", "internal/servers"},
 	"internal/architecture":      {},
 	"flows":                      {},
 }

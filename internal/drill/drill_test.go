@@ -1,0 +1,87 @@
+package drill
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// TestMain makes this program the router as well: a drill starts it as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 6 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
+		os.Exit(serve(os.Args[3], os.Args[5]))
+	}
+	os.Exit(m.Run())
+}
+
+func serve(file, role string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	logger := observe.Log(os.Stderr, "info", "json")
+	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
+	if err == nil {
+		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Log: logger})
+	}
+	if err != nil {
+		logger.Error("serve", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// play does a drill and wants every promise kept.
+func play(t *testing.T, o Options) Report {
+	t.Helper()
+	var err error
+	if o.Program, err = os.Executable(); err != nil {
+		t.Fatal(err)
+	}
+	o.Tell = func(e Event) {
+		t.Logf("%6.1f s  %s%s %s %s over=%v", e.At.Seconds(), e.Phase, e.Fault, e.What, e.Note, e.Over)
+	}
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", r)
+	if err := r.Err(); err != nil {
+		t.Errorf("%v\nthe files are in %s", err, r.Files)
+		for _, w := range r.Wrong {
+			t.Log(w)
+		}
+	}
+	return r
+}
+
+// TestEmbedded: one process on SQLite is killed, restarted, and refused by
+// WhatsApp.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	r := play(t, Options{
+		Messages: 300, Conversations: 30, Faults: 3, Seed: 1, Embedded: true, Pace: 2 * time.Second,
+		Only: []string{"kill_router", "restart_all", "whatsapp_cuts"},
+	})
+	if r.Accepted != 300 || len(r.Faults) != 3 {
+		t.Errorf("got %d accepted and %d faults", r.Accepted, len(r.Faults))
+	}
+}
+
+// TestServers: two webhooks and two workers over Redis and PostgreSQL, and one
+// of each kind of trouble.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	r := play(t, Options{
+		Messages: 1000, Conversations: 60, Webhooks: 2, Workers: 2, Faults: 5, Seed: 1, Pace: 2 * time.Second,
+		Only: []string{"kill_worker", "kill_webhook", "kill_redis", "stop_postgres", "whatsapp_throttles"},
+	})
+	if r.Accepted != 1000 || len(r.Faults) != 5 {
+		t.Errorf("got %d accepted and %d faults", r.Accepted, len(r.Faults))
+	}
+}

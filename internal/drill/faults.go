@@ -1,0 +1,133 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// kind is a way in which things go wrong.
+type kind struct {
+	name              string
+	shortest, longest time.Duration
+	// least is how many faults a drill must have to afford it.
+	least int
+	where where
+	// strike begins it and says whom it meets; heal ends it.
+	strike func(ctx context.Context, s *stage, pick int) (what string, heal func(context.Context) error, err error)
+}
+
+// where says what a fault needs.
+type where uint8
+
+const (
+	anywhere where = iota
+	many           // processes, Redis, PostgreSQL
+	alone          // one process
+)
+
+func (k kind) fits(embedded bool) bool {
+	return k.where == anywhere || (k.where == alone) == embedded
+}
+
+// kinds is everything that can go wrong.
+var kinds = []kind{
+	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWorker)},
+	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWebhook)},
+	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(roleAll)},
+	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(roleWorker)},
+	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(roleAll)},
+	// Longer than a lease: somebody else has its work by then.
+	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(roleWorker)},
+	{name: "restart_all", where: anywhere, strike: rolling},
+	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, strike: killRedis},
+	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, strike: stopPostgres},
+	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, strike: killPostgres},
+	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, strike: answers("130429")},
+	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, strike: answers("190")},
+	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, strike: answers("cuelgue")},
+	{name: "whatsapp_cuts", shortest: 200 * time.Millisecond, longest: time.Second, strike: answers("corte")},
+	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, strike: answers("131000")},
+	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, strike: answers("500")},
+	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, strike: unplug},
+}
+
+func kill(role string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
+		m := s.pick(role, pick)
+		m.end(syscall.SIGKILL)
+		return m.name, func(ctx context.Context) error {
+			if err := m.start(ctx); err != nil {
+				return err
+			}
+			return m.ready(ctx)
+		}, nil
+	}
+}
+
+func freeze(role string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
+		m := s.pick(role, pick)
+		return m.name, func(ctx context.Context) error {
+			if err := m.signal(syscall.SIGCONT); err != nil {
+				return err
+			}
+			return m.ready(ctx)
+		}, m.signal(syscall.SIGSTOP)
+	}
+}
+
+// rolling restarts all processes, one after the other, as an upgrade does.
+func rolling(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
+	order := slices.Clone(s.members)
+	if pick%2 == 0 {
+		slices.Reverse(order)
+	}
+	return fmt.Sprintf("%d of %d", len(order), len(order)), func(ctx context.Context) error {
+		for _, m := range order {
+			if err := m.stop(); err != nil {
+				s.note(err.Error())
+			}
+			if err := m.start(ctx); err != nil {
+				return err
+			}
+			if err := m.ready(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func killRedis(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+	s.redis.Kill()
+	return "redis", s.redis.Restart, nil
+}
+
+func stopPostgres(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+	s.postgres.Stop()
+	return "postgres", s.postgres.Start, nil
+}
+
+func killPostgres(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+	s.postgres.Kill()
+	return "postgres", s.postgres.Start, nil
+}
+
+// answers makes WhatsApp meet every send with a fault of the sandbox.
+func answers(word string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+		return "whatsapp", func(context.Context) error {
+			s.whatsapp.Mend()
+			return nil
+		}, s.whatsapp.Break(word)
+	}
+}
+
+// unplug takes WhatsApp off the network.
+func unplug(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+	s.graph.close()
+	return "whatsapp", s.graph.open, nil
+}

@@ -1,0 +1,124 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// front stands before the webhook processes as a load balancer does: it gives
+// each connection to the next one that answers. It knows nothing of HTTP.
+type front struct {
+	listener net.Listener
+	behind   []string // addresses
+	turn     atomic.Uint64
+	ctx      context.Context //nolint:containedctx // lives as long as the front
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
+}
+
+func newFront(behind []string) (*front, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	if err != nil {
+		return nil, fmt.Errorf("open the front: %w", err)
+	}
+	f := &front{listener: l, behind: behind}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.work.Go(f.accept)
+	return f, nil
+}
+
+func (f *front) url() string { return "http://" + f.listener.Addr().String() }
+
+// close breaks every connection.
+func (f *front) close() {
+	f.cancel()
+	f.listener.Close()
+	f.work.Wait()
+}
+
+func (f *front) accept() {
+	for {
+		c, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		f.work.Go(func() { f.serve(c) })
+	}
+}
+
+func (f *front) serve(client net.Conn) {
+	defer client.Close()
+	server := f.dial()
+	if server == nil {
+		return
+	}
+	defer server.Close()
+	stop := context.AfterFunc(f.ctx, func() { client.Close(); server.Close() })
+	defer stop()
+	var up sync.WaitGroup
+	up.Go(func() {
+		_, _ = io.Copy(server, client)
+		server.Close()
+	})
+	_, _ = io.Copy(client, server)
+	client.Close()
+	up.Wait()
+}
+
+// dial connects to the next process that takes the connection.
+func (f *front) dial() net.Conn {
+	d := net.Dialer{Timeout: time.Second}
+	first := f.turn.Add(1)
+	for i := range uint64(len(f.behind)) {
+		c, err := d.DialContext(f.ctx, "tcp", f.behind[(first+i)%uint64(len(f.behind))])
+		if err == nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// outlet serves a handler on one address, which can go away and come back.
+type outlet struct {
+	handler http.Handler
+	addr    string
+	server  *http.Server
+	served  sync.WaitGroup
+}
+
+func newOutlet(ctx context.Context, h http.Handler) (*outlet, error) {
+	o := &outlet{handler: h, addr: "127.0.0.1:0"}
+	return o, o.open(ctx)
+}
+
+// open listens, on the address of the last time.
+func (o *outlet) open(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
+	if err != nil {
+		return fmt.Errorf("open the fake WhatsApp: %w", err)
+	}
+	o.addr = l.Addr().String()
+	server := &http.Server{Handler: o.handler, ReadHeaderTimeout: 5 * time.Second}
+	o.server = server
+	o.served.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			l.Close()
+		}
+	})
+	return nil
+}
+
+// close breaks every connection.
+func (o *outlet) close() {
+	if o.server != nil {
+		o.server.Close()
+		o.served.Wait()
+	}
+}
