@@ -23,11 +23,11 @@ import (
 // maxText is what WhatsApp shows of one text.
 const maxText = 4096
 
-// ClientOptions configure a Client. BaseURL, Instance and APIKey are required.
+// ClientOptions configure a Client. BaseURL and Instance are required.
 type ClientOptions struct {
 	BaseURL  string // of the Evolution server
 	Instance string
-	APIKey   string // of the server or of the instance
+	APIKey   string // of the server or of the instance; without it nothing is sent
 	// HTTP is the client to use, nil for one of our own. Its redirect policy is
 	// replaced: none is followed.
 	HTTP *http.Client
@@ -50,8 +50,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("url %q: want the address of the Evolution server, like http://127.0.0.1:8080", o.BaseURL)
 	}
-	if o.Instance == "" || o.APIKey == "" {
-		return nil, errors.New("instance and api_key are needed to send")
+	if o.Instance == "" {
+		return nil, errors.New("instance is needed to send")
 	}
 	if o.HTTP == nil {
 		o.HTTP = httpcall.NewClient()
@@ -71,6 +71,9 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 	body, err := compose(p)
 	if err != nil {
 		return "", &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
+	}
+	if c.key == "" {
+		return "", noKey()
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -151,6 +154,10 @@ func (c *Client) request(ctx context.Context, path string, body []byte) (*http.R
 	return req, nil
 }
 
+func noKey() *outbound.Failure {
+	return &outbound.Failure{Class: outbound.Auth, Detail: "the line has no api_key"}
+}
+
 // unanswered judges a call without a whole answer.
 func unanswered(err error) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution cannot be reached, nothing was sent", Err: err}
@@ -217,6 +224,9 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	}
 	if m.ID == "" {
 		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the message names no file"}
+	}
+	if c.key == "" {
+		return nil, "", noKey()
 	}
 	ask, err := json.Marshal(map[string]any{
 		"message":      map[string]any{"key": map[string]string{"id": m.ID}},

@@ -182,3 +182,20 @@ func TestFetch(t *testing.T) {
 		t.Errorf("unreachable: got %s", got)
 	}
 }
+
+// TestWithoutKey: a line may lack its key where insecure is set; its sends are
+// held until it gets one.
+func TestWithoutKey(t *testing.T) {
+	t.Parallel()
+	client, err := evolution.NewClient(evolution.ClientOptions{BaseURL: "http://127.0.0.1:1", Instance: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f *outbound.Failure
+	if _, err := client.Send(t.Context(), text("hola")); !errors.As(err, &f) || f.Class != outbound.Auth {
+		t.Errorf("send: got %v", err)
+	}
+	if _, _, err := client.Fetch(t.Context(), inbound.Media{ID: "M1"}); !errors.As(err, &f) || f.Class != outbound.Auth {
+		t.Errorf("fetch: got %v", err)
+	}
+}

@@ -17,13 +17,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// ClientOptions configure a Client. BaseURL, PhoneNumberID and one token are
-// required.
+// ClientOptions configure a Client. BaseURL and PhoneNumberID are required.
 type ClientOptions struct {
 	// BaseURL of the Graph API with its version: https://graph.facebook.com/v26.0
 	BaseURL       string
 	PhoneNumberID string
 	// Tokens are tried in turn: when one is refused the next one takes over.
+	// Without any nothing is posted, and every send is an Auth failure.
 	Tokens []string
 	// HTTP is the client to use, nil for one of our own. Its redirect policy is
 	// replaced.
@@ -55,8 +55,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 			c.tokens = append(c.tokens, token)
 		}
 	}
-	if c.number == "" || len(c.tokens) == 0 {
-		return nil, errors.New("phone_number_id and token are needed to send")
+	if c.number == "" {
+		return nil, errors.New("phone_number_id is needed to send")
 	}
 	if c.timeout <= 0 {
 		c.timeout = 20 * time.Second
@@ -128,6 +128,9 @@ func (c *Client) post(ctx context.Context, body []byte) (httpcall.Answer, *outbo
 // withToken makes a call with the current token, and with the others when that
 // one is no longer good.
 func (c *Client) withToken(call func(token string) (httpcall.Answer, *outbound.Failure)) (httpcall.Answer, *outbound.Failure) {
+	if len(c.tokens) == 0 {
+		return httpcall.Answer{}, noToken()
+	}
 	first := c.current.Load()
 	for tried := int32(1); ; tried++ {
 		at := (first + tried - 1) % int32(len(c.tokens))
@@ -142,6 +145,10 @@ func (c *Client) withToken(call func(token string) (httpcall.Answer, *outbound.F
 			return answer, refused
 		}
 	}
+}
+
+func noToken() *outbound.Failure {
+	return &outbound.Failure{Class: outbound.Auth, Detail: "the line has no token"}
 }
 
 // badToken reports whether another token might help.

@@ -415,10 +415,32 @@ func TestNewClientRefuses(t *testing.T) {
 		{BaseURL: "graph.facebook.com", PhoneNumberID: "1", Tokens: []string{"x"}},
 		{BaseURL: "ftp://x", PhoneNumberID: "1", Tokens: []string{"x"}},
 		{BaseURL: "https://x", Tokens: []string{"x"}},
-		{BaseURL: "https://x", PhoneNumberID: "1", Tokens: []string{""}},
 	} {
 		if _, err := whatsapp.NewClient(o); err == nil {
 			t.Errorf("%+v: accepted", o)
+		}
+	}
+}
+
+// TestWithoutToken: a line may lack its token where insecure is set; its sends are
+// held until it gets one, and nothing is asked of anybody.
+func TestWithoutToken(t *testing.T) {
+	t.Parallel()
+	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: "http://127.0.0.1:1/v26.0", PhoneNumberID: "200", Tokens: []string{""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Send(t.Context(), reply("hola"))
+	if f := classOf(t, err); f.Class != outbound.Auth || !strings.Contains(f.Detail, "no token") {
+		t.Errorf("send: got %v", f)
+	}
+	if err := client.MarkRead(t.Context(), "wamid.1"); err == nil {
+		t.Error("marked as read")
+	}
+	for _, m := range []inbound.Media{{ID: "77"}, {URL: "https://lookaside.fbsbx.com/x"}} {
+		_, _, err = client.Fetch(t.Context(), m)
+		if f := classOf(t, err); f.Class != outbound.Auth {
+			t.Errorf("%+v: got %v", m, f)
 		}
 	}
 }

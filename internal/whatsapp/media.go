@@ -34,6 +34,9 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		file := base64.NewDecoder(base64.StdEncoding, strings.NewReader(m.Inline))
 		return io.NopCloser(file), m.MIME, nil
 	}
+	if len(c.tokens) == 0 {
+		return nil, "", noToken()
+	}
 	address, mime := m.URL, m.MIME
 	if m.ID != "" {
 		v, refused := c.locate(ctx, m.ID)
