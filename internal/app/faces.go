@@ -13,6 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/spool"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -58,10 +59,11 @@ func (a *App) status(e *engines, health *observe.Health, all []line) func(contex
 	}
 }
 
-// checks are what the router cannot work without.
-func (e *engines) checks() []observe.Check {
-	return []observe.Check{
-		{Name: "queue", Run: func(ctx context.Context) error {
+// checks are what the router cannot work without. With a spool the door goes on
+// while the queue is away, so that is worth saying and stops nothing.
+func (e *engines) checks(kept *spool.Spool) []observe.Check {
+	all := []observe.Check{
+		{Name: "queue", Info: kept != nil, Run: func(ctx context.Context) error {
 			_, err := e.queue.Stats(ctx)
 			return err
 		}},
@@ -74,6 +76,15 @@ func (e *engines) checks() []observe.Check {
 			return heldSends(stats, time.Now())
 		}},
 	}
+	if kept != nil {
+		all = append(all, observe.Check{Name: "spool", Info: true, Run: func(context.Context) error {
+			if n := kept.Depth(); n > 0 {
+				return fmt.Errorf("%d messages wait on this disk for the queue, the oldest for %s", n, kept.Oldest().Round(time.Second))
+			}
+			return nil
+		}})
+	}
+	return all
 }
 
 // heldSends is an error that names the lines that cannot send now, and why.

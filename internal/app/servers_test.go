@@ -53,3 +53,24 @@ func TestRolesShareTheWork(t *testing.T) {
 		t.Error("the webhook process handled messages itself")
 	}
 }
+
+// TestSpoolCarriesOverAnOutageOfRedis kills Redis under an open door: what gets a
+// 200 meanwhile is answered once Redis is back.
+func TestSpoolCarriesOverAnOutageOfRedis(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{})
+	redis := redistest.Start(t, redistest.AOF...)
+	r := startAs(t, roleAll,
+		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(),
+		"PSI_REDIS_URL="+redis.URL(), "PSI_DATABASE_URL="+db.URL(db.Database(t)),
+	)
+	const ana = "5491155550301"
+	r.write(ana, "wamid.s1", "hola")
+	r.messages(ana, answered(1, "Con quién querés hablar"))
+	redis.Kill()
+	r.write(ana, "wamid.s2", "1")
+	r.write(ana, "wamid.s3", "11")
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.messages(ana, answered(3, "PSI-"))
+}

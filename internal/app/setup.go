@@ -22,6 +22,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/spool"
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
@@ -65,12 +66,19 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	a.onClose("engines", e.close)
+	if e.owner != nil {
+		a.runs("database lease", e.owner.Run)
+	}
 	if err := e.checkAreas(cfg); err != nil {
+		return err
+	}
+	kept, err := a.openSpool(ctx, e)
+	if err != nil {
 		return err
 	}
 	metrics := observe.NewMetrics(a.version)
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: e.checks(), Sources: e.sources(), Lines: describe(all),
+		Version: a.version, Checks: e.checks(kept), Sources: e.sources(), Lines: describe(all),
 	})
 	metrics.Watch(health)
 
@@ -80,7 +88,7 @@ func (a *App) setup(ctx context.Context) error {
 		}
 	}
 	if a.role != roleWorker {
-		if err := a.front(e, all, health, metrics); err != nil {
+		if err := a.front(e, kept, all, health, metrics); err != nil {
 			return err
 		}
 	}
@@ -120,10 +128,13 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe
 }
 
 // front is what others call: the door, the API and the pages.
-func (a *App) front(e *engines, all []line, health *observe.Health, metrics *observe.Metrics) error {
+func (a *App) front(e *engines, kept *spool.Spool, all []line, health *observe.Health, metrics *observe.Metrics) error {
 	door := ingest.Options{
 		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: a.cfg.TrustedProxies,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
+	}
+	if kept != nil {
+		door.Queue = kept
 	}
 	for _, l := range all {
 		door.Lines = append(door.Lines, l.door())

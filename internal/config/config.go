@@ -23,7 +23,7 @@ type Config struct {
 	GraphURL          string           `key:"graph_url" default:"https://graph.facebook.com/v26.0" doc:"WhatsApp's Graph API, with its version."`
 	Sandbox           bool             `key:"sandbox" default:"false" doc:"Fake WhatsApp with a phone at /sandbox and a line of that name. On when nothing at all is configured. Loopback only."`
 	Insecure          bool             `key:"insecure" default:"false" doc:"Start although lines lack secrets. Loopback only."`
-	Spool             bool             `key:"spool" default:"true" later:"it belongs to the Redis queue" doc:"Keep what Redis cannot take on disk; only where data_dir outlives the process."`
+	Spool             bool             `key:"spool" default:"true" doc:"With Redis: keep what it cannot take on disk until it can; only where data_dir outlives the process."`
 	StaleAfter        Duration         `key:"stale_after" default:"10m" doc:"A message that was this old when it reached the door is stored and not answered. 0: never stale."`
 	HandoffTimeout    Duration         `key:"handoff_timeout" default:"24h" doc:"A hand-off without any message of a human or the contact for so long is closed. 0: never."`
 	DrainTimeout      Duration         `key:"drain_timeout" default:"25s" doc:"How long running work may take to finish after SIGTERM."`
