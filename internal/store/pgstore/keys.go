@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -18,11 +19,13 @@ type keys struct {
 	free []int64
 }
 
-// reserve takes keys out, from the database when there are not enough.
+// reserve takes keys out, after fetching more when there are not enough. It holds
+// no lock while it waits for a connection: who has one may want to give keys back.
 func (s *Store) reserve(ctx context.Context, n int) ([]int64, error) {
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	if n > len(s.keys.free) {
+	for {
+		if out, ok := s.keys.take(n); ok {
+			return out, nil
+		}
 		const query = `SELECT nextval('psi_router.keys') FROM generate_series(1, $1::int)`
 		rows, err := s.pool.Query(ctx, query, n+block)
 		if err != nil {
@@ -32,12 +35,20 @@ func (s *Store) reserve(ctx context.Context, n int) ([]int64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("take keys: %w", err)
 		}
-		s.keys.free = append(s.keys.free, more...)
+		s.giveBack(more)
 	}
-	rest := len(s.keys.free) - n
-	out := append([]int64(nil), s.keys.free[rest:]...)
-	s.keys.free = s.keys.free[:rest]
-	return out, nil
+}
+
+func (k *keys) take(n int) ([]int64, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rest := len(k.free) - n
+	if rest < 0 {
+		return nil, false
+	}
+	out := slices.Clone(k.free[rest:])
+	k.free = k.free[:rest]
+	return out, true
 }
 
 // giveBack returns keys that no row has.

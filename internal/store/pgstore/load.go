@@ -26,6 +26,7 @@ type wants struct {
 	Rows   []int64  // conversations by their key
 	Posted bool     // what is pending in the conversations
 	Parked []string // reports, by provider id
+	Hurry  bool     // wait for nobody for long
 	// more loads what only a book can ask for.
 	more func(ctx context.Context, c *pgxpool.Conn, p *page) error
 }

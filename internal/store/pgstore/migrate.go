@@ -27,11 +27,11 @@ const (
 )
 
 // Migrate brings the schema up to date and nothing else; it says what it did.
-func Migrate(ctx context.Context, url string, log *slog.Logger) error {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
-	if err := migrate(ctx, url, log); err != nil {
+	if err := migrate(ctx, url, logger); err != nil {
 		return fmt.Errorf("migrate: %w", plain(err))
 	}
 	return nil
@@ -69,7 +69,7 @@ func newer(now, known int64) error {
 
 // migrate runs under a lock that one process at a time holds: for as long as a
 // transaction of its own lasts, since a pooler knows no longer locks.
-func migrate(ctx context.Context, url string, log *slog.Logger) error {
+func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return fmt.Errorf("database_direct_url: %w", err)
@@ -112,7 +112,7 @@ func migrate(ctx context.Context, url string, log *slog.Logger) error {
 	}
 	results, err := p.Up(ctx)
 	for _, r := range results {
-		log.Info("migrated", "version", r.Source.Version, "took", r.Duration)
+		logger.Info("migrated", "version", r.Source.Version, "took", r.Duration)
 	}
 	return err
 }

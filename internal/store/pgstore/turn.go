@@ -17,15 +17,22 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	results, err := s.turn(ctx, now, batch)
-	if code(err) == lockNotAvailable {
-		// Somebody new is being made by a transaction that hangs: find out who.
-		results, err = s.halves(ctx, now, batch)
-	}
+	results, err := s.turnOrHalves(ctx, now, batch)
 	if err != nil {
 		return nil, wrap("turn", err)
 	}
 	return results, nil
+}
+
+func (s *Store) turnOrHalves(ctx context.Context, now time.Time, batch []inbound.Arrival) (results []store.Result, err error) {
+	ctx, end := bound(ctx)
+	defer end(&err)
+	results, err = s.turn(ctx, now, batch, false)
+	if code(err) == lockNotAvailable {
+		// Somebody new is being made by a transaction that hangs: find out who.
+		results, err = s.halves(ctx, now, batch)
+	}
+	return results, err
 }
 
 // halves handles what can be handled of a batch that as a whole has to wait for
@@ -48,7 +55,7 @@ func (s *Store) halves(ctx context.Context, now time.Time, batch []inbound.Arriv
 		if len(free) == 0 {
 			return nil
 		}
-		results, err := s.turn(ctx, now, free)
+		results, err := s.turn(ctx, now, free, true)
 		switch {
 		case err == nil:
 			for k, i := range which {
@@ -118,8 +125,9 @@ func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.Needs) {
 	return w, each
 }
 
-func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival, hurry bool) ([]store.Result, error) {
 	w, each := s.wants(batch)
+	w.Hurry = hurry
 	var free []inbound.Arrival // those that are not busy
 	busy := make([]bool, len(batch))
 	w.more = func(ctx context.Context, c *pgxpool.Conn, p *page) error {
@@ -157,11 +165,9 @@ func (p *page) missing(n store.Needs) bool {
 			return true
 		}
 	}
-	for _, list := range [...][]*messageRow{p.named(n.ProviderIDs, n.MessageIDs)} {
-		for _, m := range list {
-			if p.contacts[m.contact] == nil {
-				return true
-			}
+	for _, m := range p.named(n.ProviderIDs, n.MessageIDs) {
+		if p.contacts[m.contact] == nil {
+			return true
 		}
 	}
 	return false

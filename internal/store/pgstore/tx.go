@@ -20,7 +20,7 @@ const (
 	// else. No wait outlasts the deadline, and a commit is on disk when it returns.
 	// All that we ask has an index, and it is used whatever the statistics say: a
 	// table that was empty when they were taken would be read from end to end.
-	settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '10s', true),
+	settings = `SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '10s', true),
 		set_config('idle_in_transaction_session_timeout', '10s', true), set_config('jit', 'off', true),
 		set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
@@ -28,6 +28,9 @@ const (
 			ELSE current_setting('synchronous_commit') END, true)`
 	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
 		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
+
+	// hurry is for those who have waited already.
+	hurry = `SELECT set_config('lock_timeout', '100ms', true)`
 
 	// tries is how often a transaction is done that neighbours brought down.
 	tries = 6
@@ -134,6 +137,9 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 	b := &pgx.Batch{}
 	queue(b, beginWrite)
 	queue(b, settings)
+	if w.Hurry {
+		queue(b, hurry)
+	}
 	s.guard(b)
 	f := w.queue(b, people(w.Names, spare))
 	if err := send(ctx, c, b); err != nil {
