@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -193,7 +194,7 @@ func (r *recorder) wake(ctx context.Context, group []*record, more []bool) {
 // giveUp leaves a row as it is: the next claim will mark it uncertain.
 func (r *recorder) giveUp(rec *record, err error) {
 	r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
-		"provider_id", rec.result.ProviderID, "status", rec.result.Status, "error", err)
+		"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
 	rec.done <- fmt.Errorf("record send: %w", err)
 }
 

@@ -33,3 +33,14 @@ func Mask(id string) string {
 	}
 	return "***" + tail
 }
+
+// MaskID hides the number that a WhatsApp message id carries in base64, and keeps
+// the end of it, which tells ids apart.
+func MaskID(id string) string {
+	const keep = 24
+	head, rest, found := strings.Cut(id, "wamid.")
+	if !found || len(rest) <= keep {
+		return id
+	}
+	return head + "wamid.***" + rest[len(rest)-keep:]
+}

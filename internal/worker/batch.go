@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -89,6 +90,6 @@ func (h *arrivals) postpone(members []member, held time.Duration, err error) {
 }
 
 func (h *arrivals) blame(m member, err error) {
-	h.Log.Warn("message failed", "id", m.arrival.ID, "kind", m.arrival.Kind, "error", err)
+	h.Log.Warn("message failed", "id", phone.MaskID(m.arrival.ID), "kind", m.arrival.Kind, "error", err)
 	m.settle(queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
 }

@@ -89,7 +89,7 @@ func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Durat
 	h.Meter.Decision(a.Line, string(why), r.Replies)
 	id := r.MessageID
 	if id == "" {
-		id = a.ID
+		id = phone.MaskID(a.ID)
 	}
 	h.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
 		"conversation", r.Conversation, "state", r.State, "replies", r.Replies,
@@ -106,7 +106,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	}
 	err = h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
-		h.Log.Error("message could not be kept whole", "id", a.ID, "error", err)
+		h.Log.Error("message could not be kept whole", "id", phone.MaskID(a.ID), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
 	}
@@ -118,7 +118,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case ctx.Err() != nil:
 		return err
 	default:
-		h.Log.Error("message is kept by its dead letter alone", "id", a.ID, "error", err)
+		h.Log.Error("message is kept by its dead letter alone", "id", phone.MaskID(a.ID), "error", err)
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (h *inboundHandler) reject(ctx context.Context, a inbound.Arrival, why stri
 	if err := h.Store.Reject(ctx, h.Now(), a, why); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
-	h.Log.Warn("message given up", "id", a.ID, "line", a.Line, "kind", a.Kind, "why", why,
+	h.Log.Warn("message given up", "id", phone.MaskID(a.ID), "line", a.Line, "kind", a.Kind, "why", why,
 		"phone", phone.Masked(a.Person.Ref()))
 	return nil
 }

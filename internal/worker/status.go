@@ -30,7 +30,7 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		if r.Code != 0 {
 			level = slog.LevelWarn
 		}
-		h.Log.Log(ctx, level, "status", "id", m.arrival.ID, "line", m.arrival.Line, "status", r.Status,
+		h.Log.Log(ctx, level, "status", "id", phone.MaskID(m.arrival.ID), "message", r.Ref, "line", m.arrival.Line, "status", r.Status,
 			"code", r.Code, "detail", r.Detail, "phone", phone.Masked(m.arrival.Person.Ref()))
 	}
 	return nil
