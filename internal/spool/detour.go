@@ -48,11 +48,11 @@ func (d *detour) passes(jobs []queue.Job, keep bool, now time.Time) bool {
 }
 
 // divert counts jobs that the shared queue has not taken; from now on it is not
-// asked. It returns whether that is new.
+// asked. It returns whether nothing was kept before.
 func (d *detour) divert(why error, jobs []queue.Job, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	first := d.down == nil
+	first := d.depth == 0
 	d.down = why
 	d.count(jobs, now)
 	return first

@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -342,4 +343,46 @@ func TestClosed(t *testing.T) {
 			t.Error("run does not say that the file is closed")
 		}
 	})
+}
+
+// TestWhatCannotBeRemoved: that a disk takes nothing more must not keep what is on
+// it from being handed on, nor its lanes from going straight again.
+func TestWhatCannotBeRemoved(t *testing.T) {
+	t.Parallel()
+	q := &shared{Model: queuetest.NewModel(time.Now)}
+	path := file(t)
+	s := open(t, spool.Options{Queue: q, Path: path})
+	q.Break(errDown)
+	put(t, s, job("a", "a1"), job("b", "b1"))
+	q.Break(nil)
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, s)
+	for s.Depth() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	put(t, s, job("a", "a2"))
+	if diff := cmp.Diff(ids(jobs(t, q)), map[string][]string{"a": {"a1", "a2"}, "b": {"b1"}}); diff != "" {
+		t.Errorf("(-got +want)\n%s", diff)
+	}
+	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	for left := 2; left > 0; time.Sleep(time.Millisecond) {
+		if err := lock.QueryRowContext(t.Context(), "SELECT count(*) FROM spooled").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock.Close()
+	stop()
 }
