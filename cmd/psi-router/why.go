@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
@@ -247,7 +248,8 @@ func (w words) todo(c conversation, decisions []decision, queues []queueRow) []s
 		case q.Paused:
 			add("La cola "+q.Name+" está en pausa: `psi-router queue resume "+q.Name+"`.", "The queue "+q.Name+" is paused: `psi-router queue resume "+q.Name+"`.")
 		case q.HeldUntil != nil:
-			add("La cola "+q.Name+" espera: "+oneLine(q.HeldFor, 200)+".", "The queue "+q.Name+" waits: "+oneLine(q.HeldFor, 200)+".")
+			why := oneLine(observe.Held(w.Lang, q.HeldFor), 200)
+			add("La cola "+q.Name+" espera: "+why+".", "The queue "+q.Name+" waits: "+why+".")
 		}
 		if q.Dead > 0 {
 			n := strconv.FormatInt(q.Dead, 10)

@@ -53,12 +53,19 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		level          string
 		es, en, inCure string
 	}{
-		"well":   {func(*dashboard.Status) {}, "well", "Todo bien", "All well", ""},
-		"empty":  {func(s *dashboard.Status) { *s = dashboard.Status{Now: now} }, "well", "Todo bien", "All well", ""},
-		"store":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "store", Detail: "disk I/O"} }, "bad", "No anda: la base de datos (disk I/O).", "Broken: the database (disk I/O).", ""},
-		"other":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj"} }, "bad", "No anda: reloj.", "Broken: reloj.", ""},
-		"info":   {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj", Info: true} }, "worried", "No anda: reloj.", "Broken: reloj.", ""},
-		"line":   {func(s *dashboard.Status) { s.Lines[1].Problem = "QR vencido." }, "bad", "La línea ventas no anda. QR vencido.", "Line ventas does not work. QR vencido.", ""},
+		"well":  {func(*dashboard.Status) {}, "well", "Todo bien", "All well", ""},
+		"empty": {func(s *dashboard.Status) { *s = dashboard.Status{Now: now} }, "well", "Todo bien", "All well", ""},
+		"store": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "store", Detail: "disk I/O"} }, "bad", "No anda: la base de datos (disk I/O).", "Broken: the database (disk I/O).", ""},
+		"other": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj"} }, "bad", "No anda: reloj.", "Broken: reloj.", ""},
+		"info":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj", Info: true} }, "worried", "No anda: reloj.", "Broken: reloj.", ""},
+		"line":  {func(s *dashboard.Status) { s.Lines[1].Problem = "QR vencido." }, "bad", "La línea ventas no anda: QR vencido.", "Line ventas does not work: QR vencido.", ""},
+		"refused": {
+			func(s *dashboard.Status) {
+				s.Lines[1].Problem = "WhatsApp refuses our token, permission or account: a person must act: token expired (code 190)"
+			},
+			"bad", "La línea ventas no anda: el proveedor rechaza el token, el permiso o la cuenta: tiene que actuar una persona: token expired (code 190).",
+			"Line ventas does not work: WhatsApp refuses our token, permission or account: a person must act: token expired (code 190).", "",
+		},
 		"held":   {func(s *dashboard.Status) { hold(&s.Queues[1]) }, "bad", "La línea wsp4 no puede enviar: token &lt;190&gt;.", "Line wsp4 cannot send: token &lt;190&gt;.", "token"},
 		"holds":  {func(s *dashboard.Status) { hold(&s.Queues[0]) }, "bad", "La cola inbound está frenada: token &lt;190&gt;.", "Queue inbound is held: token &lt;190&gt;.", ""},
 		"over":   {func(s *dashboard.Status) { s.Queues[0].HeldUntil, s.Queues[0].HeldFor = now, "x" }, "well", "Todo bien", "All well", ""},

@@ -3,9 +3,11 @@ package dashboard
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -61,6 +63,7 @@ type checkView struct {
 type figure struct{ Label, Value string }
 
 func newView(s Status, lang string) view {
+	s.translate(lang)
 	v := view{Words: wordsOf(lang), Number: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
 	v.Level, v.Sentence, v.Cure = v.headline(s)
 	if !s.Started.IsZero() {
@@ -95,6 +98,20 @@ func newView(s Status, lang string) view {
 		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
 	}
 	return v
+}
+
+// translate says in the language why queues, lines and checks are held.
+func (s *Status) translate(lang string) {
+	s.Lines, s.Queues, s.Checks = slices.Clone(s.Lines), slices.Clone(s.Queues), slices.Clone(s.Checks)
+	for i := range s.Lines {
+		s.Lines[i].Problem = observe.Held(lang, s.Lines[i].Problem)
+	}
+	for i := range s.Queues {
+		s.Queues[i].HeldFor = observe.Held(lang, s.Queues[i].HeldFor)
+	}
+	for i := range s.Checks {
+		s.Checks[i].Detail = observe.Held(lang, s.Checks[i].Detail)
+	}
 }
 
 // headline returns the first thing that is broken and what to do about it.

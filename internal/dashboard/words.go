@@ -36,7 +36,7 @@ func spanish() Words {
 
 		AllWell: "Todo bien", AllWellMore: "Lo que llega se guarda y se responde.",
 		CheckFails: "No anda: %s.", CheckCure: "Mirá el registro del servicio; cuando vuelva, sigue solo y no se pierde nada.",
-		LineFails: "La línea %s no anda. %s.", LineCure: "Arreglalo como dice. Las otras líneas siguen igual, y lo que llega no se pierde.",
+		LineFails: "La línea %s no anda: %s.", LineCure: "Arreglalo como dice. Las otras líneas siguen igual, y lo que llega no se pierde.",
 		HeldSend: "La línea %s no puede enviar: %s.", HeldOther: "La cola %s está frenada: %s.",
 		HeldCure:    "Las respuestas esperan y no se pierden; se prueba sola. Si habla del token o de permisos, cargá un token nuevo.",
 		PausedQueue: "La cola %s está en pausa.", PausedCure: "Lo que llega espera. Para seguir: psi-router queue resume %s",
@@ -48,7 +48,7 @@ func spanish() Words {
 		UncertainMany: "Hay %d envíos dudosos: pueden haber salido o no, y no se repiten.",
 		UncCur:        "Si WhatsApp informa su estado se aclaran solos; si no, mirá la conversación y escribí de nuevo si hace falta.",
 
-		CheckNames: map[string]string{"store": "la base de datos", "queue": "la cola", "disk": "el disco", "redis": "Redis", "database": "la base de datos", "media": "la carpeta de archivos"},
+		CheckNames: map[string]string{"store": "la base de datos", "queue": "la cola", "sends": "los envíos", "disk": "el disco", "redis": "Redis", "database": "la base de datos", "media": "la carpeta de archivos"},
 		CheckCures: map[string]string{
 			"store":    "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"database": "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
@@ -74,7 +74,7 @@ func english() Words {
 
 		AllWell: "All well", AllWellMore: "What arrives is stored and answered.",
 		CheckFails: "Broken: %s.", CheckCure: "Look at the service's log; when it is back, work goes on by itself and nothing is lost.",
-		LineFails: "Line %s does not work. %s.", LineCure: "Mend it as it says. The other lines go on, and what arrives is not lost.",
+		LineFails: "Line %s does not work: %s.", LineCure: "Mend it as it says. The other lines go on, and what arrives is not lost.",
 		HeldSend: "Line %s cannot send: %s.", HeldOther: "Queue %s is held: %s.",
 		HeldCure:    "Replies wait and are not lost; it tries by itself. If it speaks of the token or of permissions, set a new token.",
 		PausedQueue: "Queue %s is paused.", PausedCure: "What arrives waits. To go on: psi-router queue resume %s",
@@ -86,7 +86,7 @@ func english() Words {
 		UncertainMany: "%d sends are uncertain: they may have left or not, and are not repeated.",
 		UncCur:        "They clear up when WhatsApp reports on them; if not, look at the conversation and write again if needed.",
 
-		CheckNames: map[string]string{"store": "the database", "queue": "the queue", "disk": "the disk", "redis": "Redis", "database": "the database", "media": "the media folder"},
+		CheckNames: map[string]string{"store": "the database", "queue": "the queue", "sends": "sending", "disk": "the disk", "redis": "Redis", "database": "the database", "media": "the media folder"},
 		CheckCures: map[string]string{
 			"store":    "See that the database is up and has space. WhatsApp sends again what could not be stored.",
 			"database": "See that the database is up and has space. WhatsApp sends again what could not be stored.",

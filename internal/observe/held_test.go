@@ -1,0 +1,47 @@
+package observe
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	const why = "send:wsp4 is held: nothing can be sent: HTTP 500 (code 0)"
+	for lang, want := range map[string]string{
+		"en": why, "es": "send:wsp4 is held: no se puede mandar nada: HTTP 500 (code 0)",
+	} {
+		if got := Held(lang, why); got != want {
+			t.Errorf("%s: got %q, want %q", lang, got, want)
+		}
+	}
+	if got := Held("es", "something new"); got != "something new" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestHeldSentencesAreSaid: who changes a sentence changes its translation.
+func TestHeldSentencesAreSaid(t *testing.T) {
+	t.Parallel()
+	var code strings.Builder
+	for _, dir := range []string{"worker", "delivery"} {
+		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(dir, err)
+		}
+		for _, file := range files {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(src)
+		}
+	}
+	for sentence := range held {
+		if !strings.Contains(code.String(), `"`+sentence+`"`) {
+			t.Errorf("nobody says %q any more", sentence)
+		}
+	}
+}
