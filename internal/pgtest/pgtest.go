@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -21,7 +23,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	made  int
-	clean []string // databases to borrow
+	clean []*lent // databases to borrow
 }
 
 // Bouncer is a PgBouncer before a Server.
@@ -144,28 +146,47 @@ func (s *Server) Database(tb testing.TB) string {
 	return name
 }
 
+// lent is a database to borrow, and the connection that empties it: a new one is
+// what costs most.
+type lent struct {
+	name string
+	conn *pgx.Conn
+}
+
 // Borrow returns the name of a database without rows. Making one is slow, so an
 // earlier test may have left its tables in it, and sequences that went on.
 func (s *Server) Borrow(tb testing.TB) string {
 	tb.Helper()
 	s.mu.Lock()
-	var name string
+	var db *lent
 	if n := len(s.clean); n > 0 {
-		name, s.clean = s.clean[n-1], s.clean[:n-1]
+		db, s.clean = s.clean[n-1], s.clean[:n-1]
 	}
 	s.mu.Unlock()
-	if name == "" {
-		name = s.Database(tb)
+	if db == nil {
+		db = &lent{name: s.Database(tb)}
 	}
 	tb.Cleanup(func() {
-		if tb.Failed() || s.exec(name, empty) != nil {
+		if tb.Failed() || db.empty(s) != nil {
 			return // somebody may still be in it: it is not lent again
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.clean = append(s.clean, name)
+		s.clean = append(s.clean, db)
 	})
-	return name
+	return db.name
+}
+
+func (db *lent) empty(s *Server) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if db.conn == nil {
+		if db.conn, err = pgx.Connect(ctx, s.URL(db.name)); err != nil {
+			return err
+		}
+	}
+	_, err = db.conn.Exec(ctx, empty)
+	return err
 }
 
 // empty deletes every row but those that say which migrations were done. There
