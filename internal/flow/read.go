@@ -182,6 +182,10 @@ func (r *reader) number(path string, n *yaml.Node, least, most int) int {
 	n = r.open(path, n)
 	v, err := strconv.Atoi(n.Value)
 	if err != nil || v < least || v > most {
+		if least == most {
+			r.errorf(path, "%s %q is not known here; write %s: %d", name(path), n.Value, name(path), least)
+			return least
+		}
 		r.errorf(path, "%s must be a number from %d to %d", name(path), least, most)
 		return least
 	}
