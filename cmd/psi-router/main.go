@@ -94,7 +94,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 // commandOf is the command of a line that could not be read, for the hint.
 func commandOf(args []string) string {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue dead sandbox key version") {
+		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue dead sandbox drill key version") {
 			if args[0] == known {
 				return args[0] + " "
 			}
@@ -133,6 +133,7 @@ type cli struct {
 	Queue   queueCmd   `cmd:"" help:"Look at queues, pause and resume them."`
 	Dead    deadCmd    `cmd:"" help:"Jobs that were given up."`
 	Sandbox sandboxCmd `cmd:"" help:"The fake WhatsApp, and payloads for the webhook."`
+	Drill   drillCmd   `cmd:"" help:"Rehearse the bad days on an installation that is thrown away."`
 	Key     keyCmd     `cmd:"" help:"Keys of the API."`
 	Version versionCmd `cmd:"" help:"What runs."`
 }

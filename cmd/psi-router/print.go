@@ -25,13 +25,22 @@ func (e *env) printJSON(v any) error {
 func (e *env) printf(format string, a ...any) { fmt.Fprintf(e.out, format, a...) }
 
 // color reports whether somebody watches, and does not mind.
-func (e *env) color() bool {
+func (e *env) color() bool { return !e.plain() && !e.dumb() && observe.Terminal(e.out) }
+
+// plain reports whether somebody asked for no colours.
+func (e *env) plain() bool { return e.variable("NO_COLOR") != "" }
+
+// dumb reports whether the terminal, if it is one, can only print.
+func (e *env) dumb() bool { return e.variable("TERM") == "dumb" }
+
+func (e *env) variable(name string) string {
+	value := ""
 	for _, pair := range e.environ {
-		if name, value, _ := strings.Cut(pair, "="); name == "NO_COLOR" && value != "" || name == "TERM" && value == "dumb" {
-			return false
+		if n, v, _ := strings.Cut(pair, "="); n == name {
+			value = v
 		}
 	}
-	return observe.Terminal(e.out)
+	return value
 }
 
 // typed reports whether a person types at the other end.

@@ -101,6 +101,9 @@ const (
 	retryFor        = 5 * time.Minute
 )
 
+// ErrOptions means that the options make no drill.
+var ErrOptions = errors.New("this makes no drill")
+
 func (o *Options) check() error {
 	o.Messages, o.Conversations = or(o.Messages, 10_000), or(o.Conversations, 500)
 	o.Webhooks, o.Workers = or(o.Webhooks, 2), or(o.Workers, 3)
@@ -111,11 +114,11 @@ func (o *Options) check() error {
 	o.Conversations = min(o.Conversations, o.Messages)
 	switch {
 	case o.Program == "":
-		return errors.New("no program to start")
-	case o.Faults < 0 || o.Duration < 0:
-		return errors.New("faults and duration are not negative")
+		return fmt.Errorf("%w: there is no program to start", ErrOptions)
+	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Duration < 0:
+		return fmt.Errorf("%w: its numbers are not negative", ErrOptions)
 	case o.Messages/o.Conversations > perConversation:
-		return fmt.Errorf("%d messages are too many for %d conversations: nobody gets more than %d answers an hour", o.Messages, o.Conversations, perConversation)
+		return fmt.Errorf("%w: %d messages are too many for %d conversations, as nobody gets more than %d answers an hour", ErrOptions, o.Messages, o.Conversations, perConversation)
 	}
 	if o.Tell == nil {
 		o.Tell = func(Event) {}
@@ -351,7 +354,7 @@ func plan(random *rand.Rand, o Options) ([]fault, error) {
 	}
 	for _, name := range o.Only {
 		if fit := Kinds(o.Embedded); !slices.Contains(fit, name) {
-			return nil, fmt.Errorf("there is no fault %q here; there are %s", name, strings.Join(fit, ", "))
+			return nil, fmt.Errorf("%w: there is no fault %q here; there are %s", ErrOptions, name, strings.Join(fit, ", "))
 		}
 	}
 	moments := make([]float64, o.Faults)
