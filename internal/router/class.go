@@ -31,6 +31,9 @@ var classes = map[string]class{
 	"edit":            classNotice,
 	"revoke":          classNotice,
 	"request_welcome": classNotice,
+	"pin":             classNotice,
+	"keep_in_chat":    classNotice,
+	"poll_update":     classNotice,
 }
 
 func classify(m Message) class {

@@ -89,6 +89,7 @@ var inputs = []struct {
 	{"an edit", Message{Type: "edit", Text: "11"}},
 	{"a deletion", Message{Type: "revoke"}},
 	{"a system notice", Message{Type: "system"}},
+	{"a pin", Message{Type: "pin"}},
 	{"stale", Message{Type: "text", Text: "11", Stale: true}},
 	{"late", Message{Type: "text", Text: "11", Late: true}},
 	{"from a group", Message{Type: "text", Text: "11", Group: true}},

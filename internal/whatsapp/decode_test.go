@@ -121,11 +121,14 @@ func TestContent(t *testing.T) {
 			`"type":"edit","edit":{"original_message_id":"wamid.B","message":{"type":"image","image":{"id":"9","caption":"mejor"}}}`,
 			inbound.Content{Type: "edit", Text: "mejor", TargetID: "wamid.B", Media: &inbound.Media{ID: "9"}},
 		},
-		"referral in context": {`"type":"text","text":{"body":"x"},"context":{"id":"wamid.C","referral":{"source_id":"1"}}`, inbound.Content{Type: "text", Text: "x", QuotedID: "wamid.C", Referral: json.RawMessage(`{"source_id":"1"}`)}},
-		"unavailable":         {`"type":"unsupported","errors":[{"code":131060}]`, inbound.Content{Type: "unsupported", Error: 131060}},
-		"contact request":     {`"type":"contacts","contacts":[{"origin":"contact_request","phones":[{"phone":"+5491100000001"}]},{}]`, inbound.Content{Type: "contacts", Text: "+5491100000001"}},
-		"location alone":      {`"type":"location","location":{"latitude":-34.6,"longitude":-58.38}`, inbound.Content{Type: "location", Text: "-34.6,-58.38"}},
-		"ephemeral":           {`"type":"ephemeral"`, inbound.Content{Type: "ephemeral"}},
+		"referral in context":  {`"type":"text","text":{"body":"x"},"context":{"id":"wamid.C","referral":{"source_id":"1"}}`, inbound.Content{Type: "text", Text: "x", QuotedID: "wamid.C", Referral: json.RawMessage(`{"source_id":"1"}`)}},
+		"unavailable":          {`"type":"unsupported","errors":[{"code":131060}]`, inbound.Content{Type: "unsupported", Error: 131060}},
+		"edit without content": {`"type":"unsupported","unsupported":{"type":"edit"},"errors":[{"code":131051}]`, inbound.Content{Type: "edit", Error: 131051}},
+		"pin":                  {`"type":"unsupported","unsupported":{"type":"pin"},"errors":[{"code":131051}]`, inbound.Content{Type: "pin", Error: 131051}},
+		"poll":                 {`"type":"unsupported","unsupported":{"type":"poll_creation"},"errors":[{"code":131051}]`, inbound.Content{Type: "unsupported", Error: 131051}},
+		"contact request":      {`"type":"contacts","contacts":[{"origin":"contact_request","phones":[{"phone":"+5491100000001"}]},{}]`, inbound.Content{Type: "contacts", Text: "+5491100000001"}},
+		"location alone":       {`"type":"location","location":{"latitude":-34.6,"longitude":-58.38}`, inbound.Content{Type: "location", Text: "-34.6,-58.38"}},
+		"ephemeral":            {`"type":"ephemeral"`, inbound.Content{Type: "ephemeral"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -85,6 +85,9 @@ func readContent(m rawjson.Value) inbound.Content {
 	if c.Type == "" {
 		c.Type = inferType(m)
 	}
+	if inner := m.Get("unsupported", "type").Text(); c.Type == "unsupported" && gestures[inner] {
+		c.Type = inner
+	}
 	if typed[c.Type] {
 		fill(&c, m.Get(c.Type))
 	}
@@ -99,6 +102,10 @@ func readContent(m rawjson.Value) inbound.Content {
 	}
 	return c
 }
+
+// gestures are what people do to a message that is there already. WhatsApp
+// delivers them without content as unsupported; nobody said anything with them.
+var gestures = map[string]bool{"edit": true, "reaction": true, "pin": true, "keep_in_chat": true, "poll_update": true}
 
 // inferType finds the type of a message that a forwarder cut it from.
 func inferType(m rawjson.Value) string {
