@@ -41,6 +41,3 @@ func Unavailable(err error) bool {
 
 // Full says that there was no room: the disk, or max_page_count.
 func Full(err error) bool { return Code(err) == lib.SQLITE_FULL }
-
-// Constraint says that a row broke a UNIQUE, CHECK, NOT NULL or foreign key.
-func Constraint(err error) bool { return Code(err) == lib.SQLITE_CONSTRAINT }

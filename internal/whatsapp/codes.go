@@ -97,13 +97,8 @@ var codes = map[int]code{
 	2494191: {outbound.Permanent, 0, "thread control not permitted"},
 }
 
-// Class says what an error code means, wherever it comes from: an answer or a
-// failed status. known is false for codes that Meta added since.
-func Class(number int) (class outbound.Class, known bool) {
-	c, known := lookUp(number)
-	return c.class, known
-}
-
+// lookUp returns what a code means; known is false for those that Meta added
+// since.
 func lookUp(number int) (code, bool) {
 	if number >= 200 && number <= 299 {
 		return code{outbound.Auth, 0, "permission missing"}, true
