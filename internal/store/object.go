@@ -75,7 +75,7 @@ func (o *object) flag(name string, value bool) {
 	}
 }
 
-// instant writes a time, or null for none.
+// instant writes a time as engines keep it, in microseconds, or null for none.
 func (o *object) instant(name string, t time.Time) {
 	o.key(name)
 	if t.IsZero() {
@@ -83,6 +83,6 @@ func (o *object) instant(name string, t time.Time) {
 		return
 	}
 	o.buf = append(o.buf, '"')
-	o.buf = t.UTC().AppendFormat(o.buf, time.RFC3339Nano)
+	o.buf = t.UTC().Truncate(time.Microsecond).AppendFormat(o.buf, time.RFC3339Nano)
 	o.buf = append(o.buf, '"')
 }

@@ -123,6 +123,19 @@ func TestAliases(t *testing.T) {
 	}
 }
 
+// TestSnapshotTimes: an event and the API say the same time of the same thing;
+// engines keep microseconds.
+func TestSnapshotTimes(t *testing.T) {
+	t.Parallel()
+	var o object
+	o.open("")
+	o.instant("at", time.Date(2026, 11, 24, 12, 0, 0, 172_106_817, time.UTC))
+	o.close()
+	if got, want := string(o.buf), `{"at":"2026-11-24T12:00:00.172106Z"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestSnapshotShape: events carry the field names of the API.
 func TestSnapshotShape(t *testing.T) {
 	t.Parallel()
