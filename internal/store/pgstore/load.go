@@ -68,13 +68,15 @@ func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
 	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
-// messagesBy finds messages by a column, before anything is joined with them.
+// messagesBy finds messages by a column, and the conversation t of each.
 func messagesBy(column string) string {
-	return `(SELECT * FROM psi_router.messages WHERE ` + column + ` = ANY (?::text[]) OFFSET 0) m`
+	return `(SELECT * FROM psi_router.messages WHERE ` + column + ` = ANY (?::text[]) OFFSET 0) m,
+		LATERAL (SELECT contact FROM psi_router.conversations WHERE n = m.conversation OFFSET 0) t`
 }
 
-// whose adds a table w of the keys of all contacts that are touched, each once. It
-// is to be joined: an IN would leave it to the planner where to begin.
+// whose adds a table w of the keys of all contacts that are touched, each once.
+// What follows from it is LATERAL and OFFSET 0, which changes nothing but tells the
+// planner where to begin: it would guess, while a table has no statistics.
 func (w *wants) whose(q *query) {
 	var parts query
 	parts.args = q.args
@@ -86,15 +88,15 @@ func (w *wants) whose(q *query) {
 		ids    []string
 	}{{"provider_id", w.ProviderIDs}, {"id", w.MessageIDs}} {
 		if len(m.ids) > 0 {
-			parts.add(`SELECT t.contact FROM `+messagesBy(m.column)+` JOIN psi_router.conversations t ON t.n = m.conversation`, m.ids)
+			parts.add(`SELECT t.contact FROM `+messagesBy(m.column), m.ids)
 		}
 	}
 	if len(w.Talks) > 0 {
 		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, w.Talks)
 	}
 	if len(w.Talks) > 0 && w.Joined {
-		parts.add(`SELECT t.contact FROM (SELECT conversation FROM psi_router.moved WHERE id = ANY (?::text[]) OFFSET 0) v
-			JOIN psi_router.conversations t ON t.n = v.conversation`, w.Talks)
+		parts.add(`SELECT t.contact FROM (SELECT conversation FROM psi_router.moved WHERE id = ANY (?::text[]) OFFSET 0) v,
+			LATERAL (SELECT contact FROM psi_router.conversations WHERE n = v.conversation OFFSET 0) t`, w.Talks)
 	}
 	if len(w.Rows) > 0 {
 		parts.add(`SELECT contact FROM psi_router.conversations WHERE n = ANY (?::bigint[])`, w.Rows)
@@ -135,7 +137,7 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	}
 	talks.add(`SELECT ` + talkColumns + ` FROM`)
 	w.whose(&talks)
-	talks.add(`JOIN psi_router.conversations t ON t.contact = w.contact`)
+	talks.add(`, LATERAL (SELECT * FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t`)
 	talks.queue(b).Query(each(func(rows pgx.Rows) error {
 		t, err := scanTalk(rows)
 		if err == nil {
@@ -173,7 +175,7 @@ func (w *wants) queueMessages(b *pgx.Batch, f *found) {
 			var q query
 			q.add(`SELECT `+messageColumns+`, t.contact,
 				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
-				FROM `+messagesBy(m.column)+` JOIN psi_router.conversations t ON t.n = m.conversation ORDER BY m.n`, m.ids)
+				FROM `+messagesBy(m.column)+` ORDER BY m.n`, m.ids)
 			q.queue(b).Query(each(f.addMessage))
 		}
 	}
@@ -181,8 +183,9 @@ func (w *wants) queueMessages(b *pgx.Batch, f *found) {
 		var q query
 		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM`)
 		w.whose(&q)
-		q.add(`JOIN psi_router.conversations t ON t.contact = w.contact JOIN psi_router.pending p ON p.conversation = t.n
-			JOIN psi_router.messages m ON m.conversation = p.conversation AND m.n = p.n ORDER BY m.n`)
+		q.add(`, LATERAL (SELECT n, contact FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t,
+			LATERAL (SELECT * FROM psi_router.pending WHERE conversation = t.n OFFSET 0) p,
+			LATERAL (SELECT * FROM psi_router.messages WHERE conversation = p.conversation AND n = p.n OFFSET 0) m ORDER BY m.n`)
 		q.queue(b).Query(each(f.addMessage))
 	}
 }

@@ -146,12 +146,14 @@ func (p *page) queueHistory(b *pgx.Batch, out *store.Trace) {
 }
 
 func (p *page) queueRecords(b *pgx.Batch, out *[]store.Record, key string, aliases []string) {
-	const query = `SELECT id, kind, line, line_ref, provider_id, reason, detail, received_at, raw FROM psi_router.records WHERE n IN (
+	const query = `SELECT r.id, r.kind, r.line, r.line_ref, r.provider_id, r.reason, r.detail, r.received_at, r.raw FROM (
 			SELECT n FROM psi_router.records WHERE provider_id = $1
 			UNION SELECT n FROM psi_router.records WHERE person <> '' AND person = ANY ($2::text[])
-			UNION SELECT r.n FROM psi_router.aliases a JOIN psi_router.aliases o ON o.contact = a.contact
-				JOIN psi_router.records r ON r.person <> '' AND r.person = o.alias WHERE a.alias = ANY ($2::text[]))
-		ORDER BY n DESC LIMIT $3`
+			UNION SELECT r.n FROM (SELECT contact FROM psi_router.aliases WHERE alias = ANY ($2::text[]) OFFSET 0) a,
+				LATERAL (SELECT alias FROM psi_router.aliases WHERE contact = a.contact OFFSET 0) o,
+				LATERAL (SELECT n FROM psi_router.records WHERE person <> '' AND person = o.alias OFFSET 0) r) u,
+			LATERAL (SELECT * FROM psi_router.records WHERE n = u.n OFFSET 0) r
+		ORDER BY r.n DESC LIMIT $3`
 	queue(b, query, key, aliases, traceSize).Query(each(func(rows pgx.Rows) error {
 		var r store.Record
 		var at pgtype.Timestamptz
