@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -105,17 +106,11 @@ func (p *page) writeAsides(b *pgx.Batch) {
 	if list := p.book.Unpark; len(list) > 0 {
 		queue(b, `DELETE FROM psi_router.parked WHERE provider_id = ANY ($1::text[])`, list)
 	}
-	if len(p.book.Heard) > 0 {
-		var lines []string
-		var times []pgtype.Timestamptz
-		for line := range p.book.Heard {
-			lines = append(lines, line)
+	for _, line := range slices.Sorted(maps.Keys(p.book.Heard)) {
+		at := orEpoch(p.book.Heard[line])
+		if !p.known(line) {
+			queue(b, insertLine, line, at)
 		}
-		slices.Sort(lines)
-		for _, line := range lines {
-			times = append(times, orEpoch(p.book.Heard[line]))
-		}
-		queue(b, updateLines, lines, times)
-		queue(b, insertLines, lines, times)
+		queue(b, updateLine, line, at)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -63,4 +64,18 @@ func (s *Store) forget() {
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
 	s.keys.free = nil
+}
+
+// lines are those that are known to have their row: it is never deleted.
+type lines struct{ m sync.Map }
+
+func (l *lines) has(line string) bool {
+	_, ok := l.m.Load(line)
+	return ok
+}
+
+func (l *lines) add(heard map[string]time.Time) {
+	for line := range heard {
+		l.m.Store(line, true)
+	}
 }

@@ -108,6 +108,20 @@ func (w *wants) whose(q *query) {
 	q.args = parts.args
 }
 
+// held is a table w of the keys of the contacts that the lock got, which it leaves
+// in a setting of the transaction: nobody else needs to find them again.
+const held = `unnest(nullif(current_setting('psi_router.held', true), '')::bigint[]) w (contact)`
+
+// touched adds a table w of contacts whose rows are loaded: those that are held,
+// and the others too where it matters that they exist.
+func (w *wants) touched(q *query) {
+	if len(w.Talks)+len(w.Rows) > 0 {
+		w.whose(q)
+	} else {
+		q.add(held)
+	}
+}
+
 // queue adds the statements that lock and load. Each sees what was committed
 // before it began, so what comes after the lock is true for as long as that lasts.
 func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
@@ -121,11 +135,13 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
 	}
 	var lock, talks query
-	lock.add(`SELECT ` + contactColumns + ` FROM`)
+	lock.add(`WITH c AS (SELECT ` + contactColumns + ` FROM`)
 	w.whose(&lock)
-	lock.add(`JOIN psi_router.contacts c ON c.n = w.contact ORDER BY c.n FOR UPDATE OF c SKIP LOCKED`)
+	lock.add(`JOIN psi_router.contacts c ON c.n = w.contact ORDER BY c.n FOR UPDATE OF c SKIP LOCKED)
+		SELECT ` + contactColumns + `, (SELECT set_config('psi_router.held', array_agg(n)::text, true) FROM c) FROM c`)
 	lock.queue(b).Query(each(func(rows pgx.Rows) error {
-		c, err := scanContact(rows)
+		var all string
+		c, err := scanContact(rows, &all)
 		if err == nil {
 			f.contacts[c.Row] = c
 		}
@@ -136,7 +152,7 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
 	}
 	talks.add(`SELECT ` + talkColumns + ` FROM`)
-	w.whose(&talks)
+	w.touched(&talks)
 	talks.add(`, LATERAL (SELECT * FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t`)
 	talks.queue(b).Query(each(func(rows pgx.Rows) error {
 		t, err := scanTalk(rows)
@@ -182,7 +198,7 @@ func (w *wants) queueMessages(b *pgx.Batch, f *found) {
 	if w.Posted || w.Echoes {
 		var q query
 		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM`)
-		w.whose(&q)
+		w.touched(&q)
 		q.add(`, LATERAL (SELECT n, contact FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t,
 			LATERAL (SELECT * FROM psi_router.pending WHERE conversation = t.n OFFSET 0) p,
 			LATERAL (SELECT * FROM psi_router.messages WHERE conversation = p.conversation AND n = p.n OFFSET 0) m ORDER BY m.n`)
@@ -239,6 +255,7 @@ type page struct {
 	list  []*store.TalkRow          // what was only read
 	keys  []int64                   // for new rows
 	used  map[int64]bool
+	known func(line string) bool // that it has its row
 	// before and after are queued before anything is written, and behind it.
 	before, after func(b *pgx.Batch)
 }

@@ -60,6 +60,8 @@ type Store struct {
 	set  store.Settings
 	keys keys
 	log  *slog.Logger
+
+	lines lines
 	// patience is how long a caller who cannot be told "busy" waits for a contact.
 	patience time.Duration
 

@@ -44,10 +44,11 @@ func fromEpoch(t pgtype.Timestamptz) time.Time {
 
 const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at`
 
-func scanContact(rows pgx.Rows) (*store.ContactRow, error) {
+func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 	c := &store.ContactRow{}
 	var created pgtype.Timestamptz
-	err := scan(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
+	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created}, more...)
+	err := scan(rows, dest...)
 	c.CreatedAt = instant(created)
 	return c, err
 }

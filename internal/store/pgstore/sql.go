@@ -103,11 +103,7 @@ const (
 
 	// All turns of a line write here, so nobody waits: who finds the row taken
 	// leaves it to the one who has it, who heard somebody at that moment too.
-	updateLines = `UPDATE psi_router.lines l SET last_inbound = u.at FROM unnest($1::text[], $2::timestamptz[]) u (line, at)
-		WHERE l.line = u.line AND l.last_inbound < u.at
-			AND l.line IN (SELECT line FROM psi_router.lines WHERE line = ANY ($1::text[]) FOR UPDATE SKIP LOCKED)`
-	insertLines = `INSERT INTO psi_router.lines (line, last_inbound)
-		SELECT u.line, u.at FROM unnest($1::text[], $2::timestamptz[]) u (line, at)
-		WHERE NOT EXISTS (SELECT FROM psi_router.lines l WHERE l.line = u.line)
-		ORDER BY u.line ON CONFLICT DO NOTHING`
+	updateLine = `UPDATE psi_router.lines SET last_inbound = $2 WHERE line =
+		(SELECT line FROM psi_router.lines WHERE line = $1 AND last_inbound < $2 FOR UPDATE SKIP LOCKED)`
+	insertLine = `INSERT INTO psi_router.lines (line, last_inbound) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 )

@@ -127,6 +127,7 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 		return err
 	}
 	s.giveBack(p.unused())
+	s.lines.add(p.book.Heard)
 	return nil
 }
 
@@ -155,7 +156,7 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 	}
 	for counted := 0; ; {
 		p := f.open(s.set, now)
-		p.keys = spare
+		p.keys, p.known = spare, s.lines.has
 		if err := fn(p); err != nil {
 			return nil, err
 		}
