@@ -26,6 +26,7 @@ type engines struct {
 	flow  *flow.Flow
 	queue queue.Engine
 	store store.Store
+	owner *pgstore.Owner // where the store may be used by one process only
 }
 
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
@@ -46,12 +47,42 @@ func openEngines(ctx context.Context, cfg *config.Config, windowless []string, l
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	return &engines{flow: tree, queue: q, store: s}, nil
+	e := &engines{flow: tree, queue: q, store: s}
+	if err := e.own(ctx, cfg); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+// own takes a database for this process alone when the queue lives inside of it:
+// two of those would each answer a person in an order of their own.
+func (e *engines) own(ctx context.Context, cfg *config.Config) (err error) {
+	s, ok := e.store.(*pgstore.Store)
+	if !ok || !cfg.RedisURL.Empty() {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unknown host"
+	}
+	dir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		dir = cfg.DataDir
+	}
+	e.owner, err = s.Own(ctx, fmt.Sprintf("process %d on %s with data_dir %s", os.Getpid(), host, dir))
+	return err
 }
 
 func openQueue(ctx context.Context, cfg *config.Config, log *slog.Logger) (queue.Engine, error) {
 	if !cfg.RedisURL.Empty() {
-		return redisqueue.Open(ctx, redisqueue.Options{URL: cfg.RedisURL.First(), Durability: cfg.Durability, Log: log})
+		q, err := redisqueue.Open(ctx, redisqueue.Options{URL: cfg.RedisURL.First(), Durability: cfg.Durability, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		if err := q.Complete(ctx); err != nil {
+			return nil, errors.Join(err, q.Close())
+		}
+		return q, nil
 	}
 	return sqlitequeue.Open(ctx, sqlitequeue.Options{
 		Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: log,
@@ -74,7 +105,13 @@ func openStore(ctx context.Context, cfg *config.Config, tree *flow.Flow, windowl
 	})
 }
 
-func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }
+func (e *engines) close() error {
+	var err error
+	if e.owner != nil {
+		err = e.owner.Close()
+	}
+	return errors.Join(err, e.store.Close(), e.queue.Close())
+}
 
 // checkAreas refuses a configuration that names areas which the flow lacks.
 func (e *engines) checkAreas(cfg *config.Config) error {

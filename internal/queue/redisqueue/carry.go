@@ -140,7 +140,7 @@ func (p *part) bury(ctx context.Context, l *links, s script, args []string) (int
 	if err := p.register(ctx, l.exchange); err != nil {
 		return 0, err
 	}
-	m, err := p.run(ctx, l.exchange, s, args...).AsIntSlice()
+	m, err := p.surely(ctx, l, s, args)
 	if err != nil {
 		return 0, err
 	}
@@ -159,6 +159,23 @@ func (p *part) bury(ctx context.Context, l *links, s script, args []string) (int
 		err = nil
 	}
 	return int(m[0]), err
+}
+
+// surely runs a script that returns numbers, and waits as Enqueue does.
+func (p *part) surely(ctx context.Context, l *links, s script, args []string) (m []int64, err error) {
+	e := p.e
+	if e.durability == "relaxed" || e.durability == "fsync" && !l.waitAOF {
+		return p.run(ctx, l.exchange, s, args...).AsIntSlice()
+	}
+	args = append(p.head(), args...)
+	err = l.exchange.Dedicated(func(c rueidis.DedicatedClient) error {
+		r := c.DoMulti(ctx, byText(c, s, p.keys, args), e.confirm(c))
+		if m, err = r[0].AsIntSlice(); err != nil {
+			return err
+		}
+		return e.confirmed(r[1])
+	})
+	return m, err
 }
 
 // bury is a script that only a move needs.
