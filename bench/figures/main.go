@@ -55,7 +55,7 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary directory
 	fmt.Printf("%s, %d cores, %s/%s; everything on this machine, the load too\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 
 	wa, err := sandbox.New(sandbox.Options{

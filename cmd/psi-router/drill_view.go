@@ -50,7 +50,8 @@ func (v *drillView) style(code, s string) string {
 
 // tell prints what happened.
 func (v *drillView) tell(ev drill.Event) {
-	text, mark := "", " "
+	var text string
+	mark := " "
 	switch {
 	case ev.Phase != "":
 		text = v.w.phases[ev.Phase]
