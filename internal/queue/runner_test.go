@@ -546,8 +546,10 @@ func TestRunnerSuspects(t *testing.T) {
 			attempts[batch[0].ID] = max(attempts[batch[0].ID], batch[0].Attempt)
 			mu.Unlock()
 			d.add("%s", batch[0].ID)
-			defer func() { mu.Lock(); suspects--; mu.Unlock() }()
 			time.Sleep(time.Millisecond)
+			mu.Lock()
+			suspects-- // once it is settled the next one may run
+			mu.Unlock()
 			settle(0, queue.Outcome{Verdict: queue.Done})
 		})
 		// A process that dies is a runner over a queue that no longer answers it.
