@@ -41,6 +41,7 @@ var may = map[string][]string{
 	"internal/queue/redisqueue":  {"internal/queue"},
 	"internal/queue/queuetest":   {"internal/queue"},
 	"internal/spool":             {"internal/queue", "internal/sqlite"},
+	"internal/move":              {"internal/queue", "internal/store"},
 	"internal/redistest":         {"internal/servers"},
 	"internal/servers":           {},
 	"internal/sqlite":            {},

@@ -1,0 +1,222 @@
+package move
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// StoreSource is a store that leaves. It is nobody else's meanwhile.
+type StoreSource interface {
+	// Departure says how far it is gone, and which installation it is ("" before
+	// Depart was called for the first time).
+	Departure(ctx context.Context) (d store.Departure, installation string, err error)
+	// Depart notes how far it is gone. Unless it is at Home nobody can work with it.
+	Depart(ctx context.Context, d store.Departure) error
+	Count(ctx context.Context, t store.Table) (int64, error)
+	// Read returns the rows after a mark in the order of their keys.
+	Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error)
+}
+
+// StoreTarget is where it goes to. Between Begin and Finish nobody can work with it.
+type StoreTarget interface {
+	State(ctx context.Context) (store.MoveTarget, error)
+	// Begin makes the tables and notes who comes. anew empties them.
+	Begin(ctx context.Context, installation string, anew bool) error
+	// Mark is the last row that came, and how many did.
+	Mark(ctx context.Context, t store.Table) (mark string, rows int64, err error)
+	// Load writes rows and the new mark, all or nothing; it refuses when the mark
+	// is not at after.
+	Load(ctx context.Context, t store.Table, after string, rows []store.Row) error
+	// Read calls fn for every row, in any order, as it was loaded.
+	Read(ctx context.Context, t store.Table, fn func(store.Row) error) error
+	Finish(ctx context.Context) error
+}
+
+// StoreOptions of Store.
+type StoreOptions struct {
+	Source   StoreSource
+	Target   StoreTarget
+	DryRun   bool
+	Step     int // how many rows go at once, 1000 if 0
+	Progress Progress
+}
+
+// step is what there is to do.
+type step uint8
+
+const (
+	begin step = iota + 1
+	beginAnew
+	resume
+	finish // only the source has not been told
+	nothing
+)
+
+// Store moves a store, or the rest of it.
+func Store(ctx context.Context, o StoreOptions) (Report, error) {
+	r := Report{DryRun: o.DryRun}
+	d, name, err := o.Source.Departure(ctx)
+	if err != nil {
+		return r, err
+	}
+	there, err := o.Target.State(ctx)
+	if err != nil {
+		return r, err
+	}
+	todo, err := decide(d, name, there)
+	if err != nil {
+		return r, err
+	}
+	r.Already, r.Resumed = todo == nothing, todo == resume
+	for _, t := range store.Tables() {
+		p := Part{Name: t.Name}
+		if p.Total, err = o.Source.Count(ctx, t); err != nil {
+			return r, err
+		}
+		if todo >= resume {
+			if _, p.Moved, err = o.Target.Mark(ctx, t); err != nil {
+				return r, err
+			}
+		}
+		r.Parts = append(r.Parts, p)
+	}
+	if o.DryRun || todo == nothing {
+		return r, nil
+	}
+	if todo != finish {
+		if err := carry(ctx, o, d, todo == beginAnew, r.Parts); err != nil {
+			return r, err
+		}
+		if err := o.Target.Finish(ctx); err != nil {
+			return r, err
+		}
+	}
+	return r, o.Source.Depart(ctx, store.Moved)
+}
+
+// decide says what to do, or why nothing.
+func decide(d store.Departure, name string, there store.MoveTarget) (step, error) {
+	ours := there.Source != "" && there.Source == name
+	finished := !there.Finished.IsZero()
+	switch {
+	case ours && finished && d == store.Moved:
+		return nothing, nil
+	case ours && finished && d == store.Moving:
+		return finish, nil
+	case ours && finished:
+		return 0, refuse("the database holds a copy of this installation of %s, and the files were used since: name an empty database, "+
+			"or drop that copy with: DROP SCHEMA psi_router CASCADE", there.Finished.Format("2006-01-02 15:04"))
+	case there.Source != "" && !ours:
+		return 0, refuse("another installation was moved, or is being moved, into this database: name another one")
+	case there.Source == "" && there.Holds != "":
+		return 0, refuse("the database holds another installation's data (its table %s has rows): name another one", there.Holds)
+	case there.InUse != "":
+		return 0, refuse("the database is in use by %s: stop it first", there.InUse)
+	case d == store.Moved:
+		return 0, refuse("this installation was moved before, into another database. If it was used here again since, say so with --undo, and move it again")
+	case ours && d == store.Moving:
+		return resume, nil
+	case ours:
+		return beginAnew, nil
+	default:
+		return begin, nil
+	}
+}
+
+// carry moves the rows and compares what came. The files are closed to everybody
+// from before the first row is read.
+func carry(ctx context.Context, o StoreOptions, d store.Departure, anew bool, parts []Part) error {
+	if err := o.Source.Depart(ctx, d); err != nil { // it has a name now
+		return err
+	}
+	_, name, err := o.Source.Departure(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.Target.Begin(ctx, name, anew); err != nil {
+		return err
+	}
+	if err := o.Source.Depart(ctx, store.Moving); err != nil {
+		return err
+	}
+	for i, t := range store.Tables() {
+		if err := carryTable(ctx, o, t, &parts[i]); err != nil {
+			return err
+		}
+	}
+	for i, t := range store.Tables() {
+		if err := compare(ctx, o, t, &parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
+	mark, moved, err := o.Target.Mark(ctx, t)
+	if err != nil {
+		return err
+	}
+	for p.Moved = moved; ; {
+		o.Progress.tell(*p, false)
+		rows, err := o.Source.Read(ctx, t, mark, cmp.Or(o.Step, stepRows), stepBytes)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := o.Target.Load(ctx, t, mark, rows); err != nil {
+			return err
+		}
+		mark = t.Mark(rows[len(rows)-1])
+		p.Moved += int64(len(rows))
+	}
+}
+
+// compare reads both sides from end to end.
+func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
+	var here, there store.Sum
+	for mark := ""; ; {
+		rows, err := o.Source.Read(ctx, t, mark, cmp.Or(o.Step, stepRows), stepBytes)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			here.Add(r)
+		}
+		mark = t.Mark(rows[len(rows)-1])
+	}
+	seen := *p
+	seen.Moved = 0
+	err := o.Target.Read(ctx, t, func(r store.Row) error {
+		there.Add(r)
+		if seen.Moved++; seen.Moved%stepRows == 0 {
+			o.Progress.tell(seen, true)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	p.Sum = there.String()
+	o.Progress.tell(*p, true)
+	if here != there {
+		return fmt.Errorf("%s: %d rows with sum %s became %d with sum %s. The files are untouched: psi-router store move --undo, then move again",
+			t.Name, here.Rows, here, there.Rows, there)
+	}
+	return nil
+}
+
+// Undo lets the files be used again, as they were when they left. What was moved
+// stays where it is.
+func Undo(ctx context.Context, s StoreSource) (was store.Departure, err error) {
+	was, _, err = s.Departure(ctx)
+	if err != nil || was == store.Home {
+		return was, err
+	}
+	return was, s.Depart(ctx, store.Home)
+}
