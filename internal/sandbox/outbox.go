@@ -45,6 +45,7 @@ type parcel struct {
 // result is what became of one post, for the page.
 type result struct {
 	parcels []*parcel
+	try     int // of the first one; once settled, its own count may move on
 	body    []byte
 	code    int
 	took    time.Duration
@@ -179,7 +180,7 @@ func (o *outbox) take(now time.Time) ([]*parcel, time.Duration) {
 }
 
 func (o *outbox) post(ctx context.Context, some []*parcel) {
-	res := result{parcels: some, body: o.envelope(some)}
+	res := result{parcels: some, try: some[0].tries + 1, body: o.envelope(some)}
 	start := time.Now()
 	res.code, _, res.err = postSigned(ctx, o.opt.HTTPClient, o.opt.WebhookURL(), o.opt.AppSecret, nil, res.body)
 	res.took = time.Since(start)

@@ -191,7 +191,7 @@ func (s *Server) logWebhook(res result) {
 	s.webhookNo++
 	v := webhookView{
 		At: s.opt.Now().UnixMilli(), What: "message", Count: len(res.parcels), Code: res.code, Number: s.webhookNo,
-		Took: float64(res.took.Microseconds()) / 1000, Try: res.parcels[0].tries,
+		Took: float64(res.took.Microseconds()) / 1000, Try: res.try,
 	}
 	if res.err != nil {
 		v.Error = res.err.Error()

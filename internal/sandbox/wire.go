@@ -107,9 +107,17 @@ func (s *Server) envelope(some []*parcel) []byte {
 		ID      string   `json:"id"`
 		Changes []change `json:"changes"`
 	}
-	v := value{Product: "whatsapp", Metadata: metadata{s.opt.DisplayNumber, s.opt.PhoneNumberID}}
-	known := make(map[wireContact]bool, len(some))
-	for _, p := range some {
+	// What comes without contacts has a value of its own: in Meta's the contacts
+	// are those of everything in it.
+	var changes []change
+	var known map[wireContact]bool
+	for i, p := range some {
+		if i == 0 || (p.contact == nil) != (some[i-1].contact == nil) {
+			v := value{Product: "whatsapp", Metadata: metadata{s.opt.DisplayNumber, s.opt.PhoneNumberID}}
+			changes = append(changes, change{Value: v, Field: "messages"})
+			known = make(map[wireContact]bool, len(some))
+		}
+		v := &changes[len(changes)-1].Value
 		if p.contact != nil && !known[*p.contact] {
 			known[*p.contact] = true
 			v.Contacts = append(v.Contacts, p.contact)
@@ -124,7 +132,7 @@ func (s *Server) envelope(some []*parcel) []byte {
 	body := struct {
 		Object string  `json:"object"`
 		Entry  []entry `json:"entry"`
-	}{"whatsapp_business_account", []entry{{ID: "100000000000001", Changes: []change{{Value: v, Field: "messages"}}}}}
+	}{"whatsapp_business_account", []entry{{ID: "100000000000001", Changes: changes}}}
 	return asMeta(plain(body))
 }
 
