@@ -483,8 +483,10 @@ func TestLineThatDoesNotAnswer(t *testing.T) {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(5 * time.Minute)
+		// The four that hang first, as many that start in the instant in which
+		// those end, and the probes of five minutes, which hang too.
 		hung := r.wire.total()
-		if hung > 15 {
+		if hung > 20 {
 			t.Errorf("%d messages became uncertain", hung)
 		}
 		r.wire.mu.Lock()
