@@ -267,9 +267,7 @@ func (l *life) everything() all {
 		after = page[99].Pos
 	}
 	keys := []string{"PSI-2026-000001", "AR.7", "5491100000003"}
-	for _, id := range l.talks { // also of those that were joined with others
-		keys = append(keys, id)
-	}
+	keys = append(keys, l.talks...) // also of those that were joined with others
 	for _, s := range l.sent {
 		keys = append(keys, s.ID)
 	}

@@ -26,7 +26,7 @@ type Target struct {
 func OpenTarget(ctx context.Context, o Options) (*Target, error) {
 	s, err := connect(ctx, &o)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", plain(err))
+		return nil, notOpened(err)
 	}
 	return &Target{s, o}, nil
 }

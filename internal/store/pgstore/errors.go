@@ -131,6 +131,14 @@ func plain(err error) error {
 	return err
 }
 
+// notOpened says why there is no store, and whether another try may help.
+func notOpened(err error) error {
+	if unavailable(err) {
+		return fmt.Errorf("open store: %w: %w", store.ErrUnavailable, plain(err))
+	}
+	return fmt.Errorf("open store: %w", plain(err))
+}
+
 // pause waits a little, longer with every try; false when ctx ends first.
 func pause(ctx context.Context, try int) bool {
 	most := min(time.Millisecond<<min(try, 6), 50*time.Millisecond)

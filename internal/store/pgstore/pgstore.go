@@ -78,7 +78,7 @@ var _ store.Store = (*Store)(nil)
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := open(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", plain(err))
+		return nil, notOpened(err)
 	}
 	return s, nil
 }
