@@ -21,6 +21,7 @@ type drillCmd struct {
 	Embedded      bool          `help:"One process on SQLite, without Redis and PostgreSQL."`
 	Faults        int           `default:"10" help:"How many things go wrong, one after the other."`
 	Only          []string      `placeholder:"FAULT" help:"Only these faults; --only list names them."`
+	Hurry         float64       `default:"1" help:"Back-offs pass so many times faster: with 60, an outage of a second is as hard as one of a minute."`
 	Duration      time.Duration `help:"Stop writing after so long, for example 5m."`
 	Seed          uint64        `help:"Decides what goes wrong and when; otherwise a new one."`
 	Keep          bool          `help:"Keep all files: configuration, databases, logs."`
@@ -66,7 +67,7 @@ func (c *drillCmd) Run(e *env) error {
 	view := newDrillView(e, out, w, c)
 	r, err := drill.Run(e.ctx, drill.Options{
 		Program: program, Messages: c.Messages, Conversations: c.Conversations, Webhooks: c.Webhooks, Workers: c.Workers,
-		Embedded: c.Embedded, Faults: c.Faults, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
+		Embedded: c.Embedded, Faults: c.Faults, Hurry: c.Hurry, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
 		Tell: view.tell, Progress: view.progress,
 	})
 	view.clear()
@@ -121,6 +122,9 @@ func (c *drillCmd) print(out io.Writer, w drillWords, r drill.Report, style func
 		fmt.Fprintf(out, "  %-16s %s  %s\n", name, style(code, fmt.Sprintf("%8d", n)), style(dim, more))
 	}
 	fmt.Fprintln(out)
+	if r.Outage > 0 {
+		fmt.Fprintf(out, "  %-16s %8s  %s\n", w.outage, age(time.Duration(r.Outage*float64(time.Second))), style(dim, fmt.Sprintf(w.outageMore, c.Hurry)))
+	}
 	row(w.accepted, int64(r.Accepted), false, fmt.Sprintf(w.acceptedMore, r.Unsure, r.Repeated, r.Retried))
 	row(w.handled, int64(r.Handled), false, "")
 	row(w.late, int64(r.Late), false, w.lateMore)

@@ -12,7 +12,7 @@ type drillWords struct {
 	lost, unanswered, reordered, doubled string
 	dead, longest, longestMore           string
 	door, doorMore, kept, broken         string
-	fault, what                          string
+	fault, what, outage, outageMore      string
 	phases, faults                       map[string]string
 }
 
@@ -49,6 +49,7 @@ func drillSpanish() drillWords {
 		kept:   "Ni un mensaje perdido, desordenado ni duplicado, con %d fallas en %s.",
 		broken: "Algo no salió como debía. Con --seed %d pasan las mismas cosas.",
 		fault:  "falla", what: "qué pasa",
+		outage: "cortes", outageMore: "sin Redis, PostgreSQL o WhatsApp, como lo vivieron los reintentos (%.0f veces más rápido)",
 		phases: map[string]string{
 			drill.PhaseStart:  "levantando todo",
 			drill.PhaseLoad:   "la gente escribe",
@@ -102,7 +103,8 @@ func drillEnglish() drillWords {
 		door: "door, longest", doorMore: "p50 %.0f ms · p99 %.0f ms",
 		kept:   "Not one message was lost, reordered or doubled, with %d faults in %s.",
 		broken: "Something is not as it should be. With --seed %d the same things go wrong.",
-		fault:  "fault", what: "what happens",
+		outage: "outages", outageMore: "without Redis, PostgreSQL or WhatsApp, as the back-offs lived them (%.0f times faster)",
+		fault: "fault", what: "what happens",
 		phases: map[string]string{
 			drill.PhaseStart:  "everything comes up",
 			drill.PhaseLoad:   "people write",

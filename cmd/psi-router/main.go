@@ -94,7 +94,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 // commandOf is the command of a line that could not be read, for the hint.
 func commandOf(args []string) string {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue dead sandbox drill key version") {
+		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue store dead sandbox drill key version") {
 			if args[0] == known {
 				return args[0] + " "
 			}
@@ -131,6 +131,7 @@ type cli struct {
 	Why     whyCmd     `cmd:"" help:"Why somebody was, or was not, answered."`
 	Phone   phoneCmd   `cmd:"" help:"The canonical form of a phone number, and why."`
 	Queue   queueCmd   `cmd:"" help:"Look at queues, pause and resume them."`
+	Store   storeCmd   `cmd:"" help:"Take the store to PostgreSQL."`
 	Dead    deadCmd    `cmd:"" help:"Jobs that were given up."`
 	Sandbox sandboxCmd `cmd:"" help:"The fake WhatsApp, and payloads for the webhook."`
 	Drill   drillCmd   `cmd:"" help:"Rehearse the bad days on an installation that is thrown away."`

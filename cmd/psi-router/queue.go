@@ -11,6 +11,7 @@ type queueCmd struct {
 	Stats  queueStats  `cmd:"" help:"What waits, runs and was given up."`
 	Pause  queuePause  `cmd:"" help:"Hand out nothing until it is resumed."`
 	Resume queueResume `cmd:"" help:"End a pause."`
+	Move   queueMove   `cmd:"" help:"Take the queue in data_dir to Redis."`
 }
 
 // Help implements kong's help.

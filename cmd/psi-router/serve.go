@@ -8,7 +8,8 @@ import (
 )
 
 type serveCmd struct {
-	Role string `enum:"all,webhook,worker" default:"all" help:"What this process does: all, webhook or worker."`
+	Role  string  `enum:"all,webhook,worker" default:"all" help:"What this process does: all, webhook or worker."`
+	Hurry float64 `hidden:"" default:"1" help:"For drills: back-offs pass so many times faster."`
 }
 
 // Help implements kong's help.
@@ -34,5 +35,5 @@ func (c *serveCmd) Run(e *env) error {
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Log: logger, Out: e.out})
+	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Hurry: c.Hurry, Log: logger, Out: e.out})
 }

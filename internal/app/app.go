@@ -25,8 +25,10 @@ type Options struct {
 	// housekeeping); "" means all. The configuration was asked (CheckRole).
 	Role    string
 	Version string
-	Log     *slog.Logger // nil discards
-	Out     io.Writer    // where the URLs are printed once it is ready; nil: nowhere
+	// Hurry makes back-offs pass so many times faster, for drills; 0: once.
+	Hurry float64
+	Log   *slog.Logger // nil discards
+	Out   io.Writer    // where the URLs are printed once it is ready; nil: nowhere
 }
 
 // App is a router that is wired and listens. Run it, or Close it.
@@ -34,6 +36,7 @@ type App struct {
 	cfg     *config.Config
 	role    string
 	version string
+	hurry   float64
 	log     *slog.Logger
 	out     io.Writer
 	started time.Time

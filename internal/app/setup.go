@@ -36,7 +36,7 @@ const (
 // New opens, wires and listens; nothing runs before Run. What it opened is
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, log: o.Log, out: o.Out, started: time.Now()}
+	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, started: time.Now()}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,10 +102,15 @@ func (a *App) setup(ctx context.Context) error {
 // work is what happens behind the queue: turns, sends, files, housekeeping.
 func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe.Metrics) error {
 	cfg, log := a.cfg, a.log
-	if err := e.queue.SetLimit(ctx, inbound.QueueInbound, limit(float64(cfg.Worker.Rate))); err != nil {
-		return fmt.Errorf("limit turns: %w", err)
+	// This makes the queues too: an operator may pause one before its first job.
+	for name, rate := range map[string]queue.Limit{
+		inbound.QueueInbound: limit(float64(cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
+	} {
+		if err := e.queue.SetLimit(ctx, name, rate); err != nil {
+			return fmt.Errorf("limit queue %s: %w", name, err)
+		}
 	}
-	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, Meter: metrics, Log: log})
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, Hurry: a.hurry, Meter: metrics, Log: log})
 	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
 	a.runner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
 
@@ -114,7 +119,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
 			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(),
-			Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
+			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
 		})
 		a.runs("send:"+l.ID, sends.Run)
 	}
@@ -159,7 +164,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, health *observe.H
 func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch,
-		Drain: a.cfg.DrainTimeout.D(), Meter: m, Log: a.log,
+		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.cfg.DrainTimeout.D(), Meter: m, Log: a.log,
 	})
 	a.runs(name, r.Run)
 }

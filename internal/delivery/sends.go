@@ -47,9 +47,11 @@ type SendOptions struct {
 	// 12). Only failures of the message itself count.
 	MaxAttempts int
 	Backoff     queue.Backoff
-	Drain       time.Duration
-	Now         func() time.Time
-	Meter       Meter
+	// Hurry is how many times faster the holds of an outage pass; 0: once.
+	Hurry float64
+	Drain time.Duration
+	Now   func() time.Time
+	Meter Meter
 	// Runs counts the jobs of the queue.
 	Runs queue.Meter
 	Log  *slog.Logger
@@ -92,7 +94,7 @@ func NewSends(o SendOptions) *Sends {
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
 	s := &Sends{SendOptions: o}
 	s.trouble.pairs = map[string]int{}
-	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Log: o.Log}
+	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),

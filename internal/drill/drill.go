@@ -37,6 +37,9 @@ type Options struct {
 	// Pace is how much of the writing goes to each fault, in time; 4 s unless
 	// told. A slow machine takes longer.
 	Pace time.Duration
+	// Hurry makes the router's back-offs pass so many times faster: an outage of
+	// seconds is then as hard as one of minutes. 1 unless told.
+	Hurry float64
 	// Duration ends the writing early; 0 never does.
 	Duration time.Duration
 	// Settle is how long everything may take to be done afterwards; 6 min unless
@@ -111,12 +114,15 @@ func (o *Options) check() error {
 		o.Webhooks, o.Workers = 0, 0
 	}
 	o.Pace, o.Settle = or(o.Pace, 4*time.Second), or(o.Settle, 6*time.Minute)
+	if o.Hurry == 0 {
+		o.Hurry = 1
+	}
 	o.Conversations = min(o.Conversations, o.Messages)
 	switch {
 	case o.Program == "":
 		return fmt.Errorf("%w: there is no program to start", ErrOptions)
-	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Duration < 0:
-		return fmt.Errorf("%w: its numbers are not negative", ErrOptions)
+	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Duration < 0 || o.Hurry < 1:
+		return fmt.Errorf("%w: its numbers are too small", ErrOptions)
 	case o.Messages/o.Conversations > perConversation:
 		return fmt.Errorf("%w: %d messages are too many for %d conversations, as nobody gets more than %d answers an hour", ErrOptions, o.Messages, o.Conversations, perConversation)
 	}
@@ -143,6 +149,7 @@ type drill struct {
 	mu       sync.Mutex // guards the rest, and calls of Tell and Progress
 	at       Progress
 	struck   []Struck
+	outage   time.Duration
 	notes    []string
 	accepted atomic.Int64
 	written  chan struct{} // closed when nobody writes any more
@@ -310,8 +317,12 @@ func (d *drill) over(f fault, what string, began time.Duration) {
 	defer d.mu.Unlock()
 	d.at.Fault, d.at.What = "", ""
 	d.at.Faults++
+	lasted := time.Since(d.began) - began
+	if f.kind.outage {
+		d.outage += lasted
+	}
 	d.struck = append(d.struck, Struck{
-		Fault: f.kind.name, What: what, At: seconds(began), Lasted: seconds(time.Since(d.began) - began),
+		Fault: f.kind.name, What: what, At: seconds(began), Lasted: seconds(lasted),
 	})
 	d.tell(Event{Fault: f.kind.name, What: what, Over: true})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -15,19 +16,20 @@ import (
 
 // TestMain makes this program the router as well: a drill starts it as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 6 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
-		os.Exit(serve(os.Args[3], os.Args[5]))
+	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
+		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7]))
 	}
 	os.Exit(m.Run())
 }
 
-func serve(file, role string) int {
+func serve(file, role, hurry string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	logger := observe.Log(os.Stderr, "info", "json")
 	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
 	if err == nil {
-		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Log: logger})
+		times, _ := strconv.ParseFloat(hurry, 64)
+		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger})
 	}
 	if err != nil {
 		logger.Error("serve", "error", err)

@@ -15,6 +15,9 @@ type kind struct {
 	// least is how many faults a drill must have to afford it.
 	least int
 	where where
+	// outage says that it takes away what processes cannot do without: they wait
+	// and try again.
+	outage bool
 	// strike begins it and says whom it meets; heal ends it.
 	strike func(ctx context.Context, s *stage, pick int) (what string, heal func(context.Context) error, err error)
 }
@@ -42,16 +45,16 @@ var kinds = []kind{
 	// Longer than a lease: somebody else has its work by then.
 	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(roleWorker)},
 	{name: "restart_all", where: anywhere, strike: rolling},
-	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, strike: killRedis},
-	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, strike: stopPostgres},
-	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, strike: killPostgres},
-	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, strike: answers("130429")},
-	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, strike: answers("190")},
-	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, strike: answers("cuelgue")},
-	{name: "whatsapp_cuts", shortest: 200 * time.Millisecond, longest: time.Second, strike: answers("corte")},
-	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, strike: answers("131000")},
-	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, strike: answers("500")},
-	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, strike: unplug},
+	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, strike: killRedis},
+	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, strike: stopPostgres},
+	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, strike: killPostgres},
+	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: answers("130429")},
+	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, outage: true, strike: answers("190")},
+	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, outage: true, strike: answers("cuelgue")},
+	{name: "whatsapp_cuts", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, strike: answers("corte")},
+	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: answers("131000")},
+	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, strike: answers("500")},
+	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: unplug},
 }
 
 func kill(role string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,7 +52,8 @@ func (m *member) start(ctx context.Context) error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return fmt.Errorf("start %s: %w", m.name, err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.stage.program, "serve", "--config", m.stage.config(), "--role", m.role)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.stage.program, "serve", "--config", m.stage.config(), "--role", m.role,
+		"--hurry", strconv.FormatFloat(m.stage.hurry, 'f', -1, 64))
 	cmd.Args[0] = "psi-router"
 	cmd.Dir = m.dir
 	// Nothing of the operator's own configuration may reach it.

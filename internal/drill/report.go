@@ -20,6 +20,9 @@ type Report struct {
 	Workers       int     `json:"workers"`
 	Conversations int     `json:"conversations"`
 	Took          float64 `json:"took_seconds"`
+	// Outage is for how long Redis, PostgreSQL or WhatsApp were away, as the
+	// back-offs saw it.
+	Outage float64 `json:"outage_seconds"`
 	// Of messages.
 	Accepted int   `json:"accepted"` // got a 200
 	Unsure   int   `json:"unsure"`   // were posted and got none
@@ -140,6 +143,7 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r.Faults = append([]Struck{}, d.struck...)
+	r.Outage = math.Round(d.outage.Seconds() * d.Hurry)
 	r.Notes = append(r.Notes, d.notes...)
 	return r, nil
 }

@@ -29,6 +29,7 @@ const (
 // stage is everything that a drill has made.
 type stage struct {
 	program     string
+	hurry       float64
 	dir         string
 	secret, key string
 	redis       *servers.Redis
@@ -46,7 +47,7 @@ type stage struct {
 
 // raise sets the stage. What it made is gone again when it fails.
 func raise(ctx context.Context, o Options, note func(string)) (_ *stage, err error) {
-	s := &stage{program: o.Program, secret: rand.Text(), key: rand.Text(), note: note}
+	s := &stage{program: o.Program, hurry: o.Hurry, secret: rand.Text(), key: rand.Text(), note: note}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -27,6 +27,17 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
+// Faster returns a back-off that passes so many times faster; below 1 it is the
+// same one. Drills use it: a short outage is then as hard as a long one.
+func (b Backoff) Faster(times float64) Backoff {
+	b = b.withDefaults()
+	if times > 1 {
+		b.Base = max(1, time.Duration(float64(b.Base)/times))
+		b.Cap = max(1, time.Duration(float64(b.Cap)/times))
+	}
+	return b
+}
+
 // Delay returns the wait after the n-th failure; n below 1 counts as 1.
 func (b Backoff) Delay(n int) time.Duration {
 	b = b.withDefaults()

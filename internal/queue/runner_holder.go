@@ -16,7 +16,9 @@ type Holder struct {
 		Hold(ctx context.Context, queue string, until time.Time, reason string) error
 	}
 	Name string
-	Log  *slog.Logger
+	// Hurry is how many times faster back-offs pass; see Backoff.Faster.
+	Hurry float64
+	Log   *slog.Logger
 
 	mu    sync.Mutex
 	n     int
@@ -44,7 +46,7 @@ func (h *Holder) Trip(ctx context.Context, what, detail string, b Backoff, least
 		h.n = 0
 	}
 	h.n++
-	wait := max(b.Delay(h.n), least)
+	wait := max(b.Faster(h.Hurry).Delay(h.n), least)
 	h.until, h.what = now.Add(wait), what
 	// The drain must not keep a hold from being written: its successor needs it.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)

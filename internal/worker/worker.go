@@ -43,6 +43,8 @@ type Options struct {
 	Queue jobs
 	// SendQueue names the queue that a line's wake-ups go to; nil: "send:<line>".
 	SendQueue func(line string) string
+	// Hurry is how many times faster the holds of an outage pass; 0: once.
+	Hurry float64
 	// Now is the clock; nil: time.Now.
 	Now   func() time.Time
 	Meter Meter
@@ -89,7 +91,7 @@ func (w *Worker) Status() queue.Handler {
 }
 
 func (w *Worker) holder(name string) *queue.Holder {
-	return &queue.Holder{Queue: w.Queue, Name: name, Log: w.Log}
+	return &queue.Holder{Queue: w.Queue, Name: name, Hurry: w.Hurry, Log: w.Log}
 }
 
 // member is one claim of a batch with what it carries.

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/move"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+type storeCmd struct {
+	Move storeMove `cmd:"" help:"Take the store in data_dir to PostgreSQL."`
+}
+
+type storeMove struct {
+	To     string `placeholder:"URL" help:"PostgreSQL to move to; without it database_url of the configuration."`
+	DryRun bool   `help:"Only show what would be moved."`
+	Undo   bool   `help:"Go back to the files; what happened since the move stays in PostgreSQL."`
+}
+
+// Help implements kong's help.
+func (storeMove) Help() string {
+	return `Stop the router first. Everything is copied, counted and compared; the files stay as they are, but nothing can use them any more. Killed half way it goes on when it is started again. In the end it says what to write into the configuration.
+
+Examples:
+  psi-router store move --config psi.yaml --dry-run
+  psi-router store move --config psi.yaml --to postgres://psi@db.example.com/psi
+  psi-router store move --config psi.yaml --undo`
+}
+
+type queueMove struct {
+	To     string `placeholder:"URL" help:"Redis to move to; without it redis_url of the configuration."`
+	DryRun bool   `help:"Only show what would be moved."`
+}
+
+// Help implements kong's help.
+func (queueMove) Help() string {
+	return `Stop the router first, and move the store too (psi-router store move): Redis needs PostgreSQL. Waiting jobs keep their order, dead letters their numbers, pauses stay. Killed half way it goes on when it is started again; the file is emptied once everything is in Redis.
+
+Examples:
+  psi-router queue move --config psi.yaml --dry-run
+  psi-router queue move --config psi.yaml --to redis://127.0.0.1:6379/0`
+}
+
+// Run moves the store.
+func (c *storeMove) Run(e *env) error {
+	cfg, err := e.files()
+	if err != nil {
+		return err
+	}
+	if c.Undo {
+		return e.undo(cfg)
+	}
+	if c.To == "" && cfg.DatabaseURL.Empty() {
+		return usage("where to? Give --to postgres://user@host/db, or set database_url")
+	}
+	show := e.progress()
+	r, err := app.MoveStore(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
+	show.end()
+	if err != nil {
+		return e.notMoved("store", cfg, err)
+	}
+	return e.moved(r, "rows", "store", "in PostgreSQL, counted and compared", e.advice(cfg, "database_url", c.To, cfg.DatabaseURL)+
+		"Keep data_dir: media files stay there, and store.db is the way back (psi-router store move --undo).\n")
+}
+
+// Run moves the queue.
+func (c *queueMove) Run(e *env) error {
+	cfg, err := e.files()
+	if err != nil {
+		return err
+	}
+	if c.To == "" && cfg.RedisURL.Empty() {
+		return usage("where to? Give --to redis://host:6379/0, or set redis_url")
+	}
+	show := e.progress()
+	r, err := app.MoveQueue(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
+	show.end()
+	if err != nil {
+		return e.notMoved("queue", cfg, err)
+	}
+	advice := e.advice(cfg, "redis_url", c.To, cfg.RedisURL)
+	if cfg.DatabaseURL.Empty() {
+		advice += "redis_url needs database_url: run psi-router store move as well, before the router starts.\n"
+	}
+	return e.moved(r, "jobs", "queue", "in Redis", advice)
+}
+
+func (e *env) undo(cfg *config.Config) error {
+	was, err := app.UndoMoveStore(e.ctx, cfg)
+	if err != nil {
+		return e.notMoved("store", cfg, err)
+	}
+	if e.JSON {
+		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != store.Home})
+	}
+	if was == store.Home {
+		e.printf("%s was not moved: nothing to undo.\n", cfg.DataDir)
+		return nil
+	}
+	e.printf("%s can be used again, as it was when the move began. Take database_url out of the configuration, and start the router.\n", cfg.DataDir)
+	return nil
+}
+
+// notMoved says what a move ended with, and how to go on.
+func (e *env) notMoved(what string, cfg *config.Config, err error) error {
+	switch {
+	case e.ctx.Err() != nil:
+		return problem("interrupted: run psi-router %s move again and it goes on from here", what)
+	case errors.Is(err, store.ErrUnavailable):
+		return unreachable("%w. Run psi-router %s move again and it goes on from here", err, what)
+	}
+	if _, missing := os.Stat(filepath.Join(cfg.DataDir, what+".db")); errors.Is(missing, fs.ErrNotExist) {
+		return problem("there is no %s.db in data_dir %s: name the configuration of the installation with --config", what, cfg.DataDir)
+	}
+	return problem("%w", err)
+}
+
+// moved prints the report.
+func (e *env) moved(r move.Report, unit, what, where, advice string) error {
+	if e.JSON {
+		return e.printJSON(r)
+	}
+	rows := make([][]string, len(r.Parts))
+	for i, p := range r.Parts {
+		rows[i] = []string{p.Name, thousands(p.Total), thousands(p.Moved)}
+	}
+	e.table([]string{"part", "here", "there"}, rows)
+	total, there := r.Totals()
+	switch {
+	case r.Already:
+		e.printf("\nEverything was moved before; nothing is left to do.\n%s", advice)
+	case r.DryRun:
+		e.printf("\n%s %s would be moved. Nothing was changed.\n", thousands(total-min(there, total)), unit)
+	default:
+		e.printf("\nThe %s was moved: %s %s are %s.\n%s", what, thousands(there), unit, where, advice)
+	}
+	return nil
+}
+
+// advice is what to write into the configuration.
+func (e *env) advice(cfg *config.Config, key, to string, set config.Secret) string {
+	if to == "" || to == set.First() {
+		return "The configuration names it already (" + key + "): start the router.\n"
+	}
+	file := cfg.File
+	if file == "" {
+		file = "the configuration (or PSI_" + strings.ToUpper(key) + ")"
+	}
+	return "Now write in " + file + ":\n\n  " + key + ": " + redacted(to) + "\n\nand start the router.\n"
+}
+
+// redacted is an address without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the address of --to"
+	}
+	if _, secret := u.User.Password(); secret {
+		u.User = url.UserPassword(u.User.Username(), "PASSWORD")
+	}
+	return u.String()
+}
+
+// progress shows how far a move is: a bar that moves for who watches, else a line
+// for each part.
+type progress struct {
+	e     *env
+	bar   bool
+	last  move.Part
+	check bool
+	began time.Time
+	shown time.Time
+	open  bool // the line has no end yet
+}
+
+func (e *env) progress() *progress {
+	return &progress{e: e, bar: observe.Terminal(e.err) && e.color()}
+}
+
+const barWidth = 30
+
+func (p *progress) tell(part move.Part, checking bool) {
+	now := p.e.now()
+	if part.Name != p.last.Name || checking != p.check {
+		p.end()
+		p.began, p.shown = now, time.Time{}
+	}
+	p.last, p.check = part, checking
+	done := part.Moved >= part.Total
+	if !p.bar || now.Sub(p.shown) < 100*time.Millisecond && !done {
+		return
+	}
+	p.shown, p.open = now, true
+	full := barWidth
+	if part.Total > 0 {
+		full = int(min(part.Moved, part.Total) * barWidth / part.Total)
+	}
+	rate := ""
+	if took := now.Sub(p.began).Seconds(); took > 0.5 {
+		rate = thousands(int64(float64(part.Moved)/took)) + "/s"
+	}
+	fmt.Fprintf(p.e.err, "\r%-10s %-16s %s%s %10s of %s  %s\x1b[K", p.verb(), part.Name,
+		strings.Repeat("█", full), strings.Repeat("░", barWidth-full), thousands(part.Moved), thousands(part.Total), rate)
+}
+
+func (p *progress) verb() string {
+	if p.check {
+		return "comparing"
+	}
+	return "moving"
+}
+
+// end finishes the line of a part.
+func (p *progress) end() {
+	switch {
+	case p.open:
+		fmt.Fprintln(p.e.err)
+	case p.last.Name != "" && !p.bar && !p.e.JSON:
+		fmt.Fprintf(p.e.err, "%s %s: %s of %s\n", p.verb(), p.last.Name, thousands(p.last.Moved), thousands(p.last.Total))
+	}
+	p.open, p.last = false, move.Part{}
+}
+
+// thousands is a number as people read it.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,79 @@
+package drill
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestFrontFindsWhoAnswers: connections go round, past who is down.
+func TestFrontFindsWhoAnswers(t *testing.T) {
+	t.Parallel()
+	named := func(name string) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			_, _ = io.WriteString(w, name+string(body))
+		}))
+	}
+	one, two, gone := named("one"), named("two"), named("gone")
+	defer one.Close()
+	defer two.Close()
+	gone.Close()
+	f, err := newFront([]string{one.Listener.Addr().String(), gone.Listener.Addr().String(), two.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	got := map[string]int{}
+	for range 6 {
+		res, err := client.Post(f.url(), "text/plain", strings.NewReader("!"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[string(body)]++
+	}
+	if got["one!"] == 0 || got["two!"] == 0 || len(got) != 2 {
+		t.Errorf("got %v, want both that answer", got)
+	}
+	f.close()
+	if _, err := client.Post(f.url(), "text/plain", nil); err == nil {
+		t.Error("a front that was closed answers")
+	}
+}
+
+// TestOutletComesBack: WhatsApp goes off the network and returns to its address.
+func TestOutletComesBack(t *testing.T) {
+	t.Parallel()
+	o, err := newOutlet(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func() error {
+		res, err := client.Get("http://" + o.addr)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err
+	}
+	for range 2 {
+		if err := ask(); err != nil {
+			t.Errorf("open: %v", err)
+		}
+		o.close()
+		if err := ask(); err == nil {
+			t.Error("closed: it answers")
+		}
+		if err := o.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.close()
+}

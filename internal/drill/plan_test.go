@@ -1,0 +1,64 @@
+package drill
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// story is a plan as a line for each fault.
+func story(t *testing.T, seed uint64, o Options) (names []string, whole []fault) {
+	t.Helper()
+	all, err := plan(rand.New(rand.NewPCG(seed, 1)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		names = append(names, f.kind.name)
+	}
+	return names, all
+}
+
+func TestPlanFollowsFromItsSeed(t *testing.T) {
+	t.Parallel()
+	o := Options{Faults: 40}
+	one, whole := story(t, 7, o)
+	again, _ := story(t, 7, o)
+	if diff := cmp.Diff(one, again); diff != "" {
+		t.Errorf("the same seed, another plan:\n%s", diff)
+	}
+	if other, _ := story(t, 8, o); slices.Equal(one, other) {
+		t.Error("another seed, the same plan")
+	}
+	for i, f := range whole {
+		if f.lasts < f.kind.shortest || f.lasts > f.kind.longest {
+			t.Errorf("%s lasts %v", f.kind.name, f.lasts)
+		}
+		if f.moment < 0 || f.moment > 1 || i > 0 && f.moment < whole[i-1].moment {
+			t.Errorf("fault %d is at %v", i, f.moment)
+		}
+	}
+}
+
+// TestPlanGivesEachKindItsTurn: nothing comes twice before all came once.
+func TestPlanGivesEachKindItsTurn(t *testing.T) {
+	t.Parallel()
+	for _, embedded := range []bool{false, true} {
+		fit := Kinds(embedded)
+		names, _ := story(t, 3, Options{Embedded: embedded, Faults: max(20, len(fit))})
+		got := slices.Clone(names[:len(fit)])
+		slices.Sort(got)
+		slices.Sort(fit)
+		if diff := cmp.Diff(got, fit); diff != "" {
+			t.Errorf("embedded %v (-got +want):\n%s", embedded, diff)
+		}
+	}
+	if names, _ := story(t, 3, Options{Faults: 10}); slices.Contains(names, "stall_worker") {
+		t.Error("a short drill cannot afford to stall a worker")
+	}
+	if names, _ := story(t, 3, Options{Faults: 2, Only: []string{"stall_worker"}}); names[1] != "stall_worker" {
+		t.Errorf("got %v, want what was asked for", names)
+	}
+}
