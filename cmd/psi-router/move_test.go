@@ -59,7 +59,8 @@ func TestMove(t *testing.T) {
 		send(sh, a, "wamid."+string(rune('a'+i)), text)
 	}
 	sh.eventually("ticket PSI-", "why", "5491155550001")
-	sh.fine(nil, "queue", "pause", "media")
+	sh.fine(nil, "queue", "pause", "inbound")
+	send(sh, a, "wamid.d", "gracias") // waits
 	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "store", "move", "--to", postgres)
 	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "queue", "move", "--to", redis)
 	stop()
@@ -83,13 +84,13 @@ func TestMove(t *testing.T) {
 
 	there := shell{t, append(home[:len(home):len(home)], "PSI_DATABASE_URL="+postgres, "PSI_REDIS_URL="+redis)}
 	there.fine([]string{"moved before", "names it already"}, "queue", "move")
-	a, stop = routerIn(t, there.environ)
+	_, stop = routerIn(t, there.environ)
 	defer stop()
 	if after := there.fine(nil, "trace", "5491155550001", "--json"); after != before {
 		t.Errorf("moved: got\n%s\nwant\n%s", after, before)
 	}
-	there.fine([]string{"media", "paused"}, "queue", "stats")
-	send(there, a, "wamid.d", "gracias")
+	there.fine([]string{"inbound", "paused"}, "queue", "stats")
+	there.fine(nil, "queue", "resume", "inbound")
 	there.eventually("handed_off_silent", "why", "5491155550001")
 }
 
