@@ -72,6 +72,10 @@ func newLoop(ctx context.Context, r *Runner) *loop {
 func (l *loop) take() (outs []entry, want int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case <-l.signal: // what it tells of is taken here
+	default:
+	}
 	outs, l.outs, l.ripe = l.outs, nil, false
 	switch {
 	case l.stash != nil || l.busy >= l.Slots:

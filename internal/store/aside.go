@@ -41,12 +41,7 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 
 // tellAll says on each of a contact's conversations that something changed.
 func (b *Book) tellAll(who *ContactRow) {
-	lines := make([]string, 0, len(who.talks))
-	for line := range who.talks {
-		lines = append(lines, line)
-	}
-	slices.Sort(lines)
-	for _, line := range lines {
+	for _, line := range who.lines() {
 		b.event(who.talks[line], EventUpdated, about{})
 	}
 }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -58,6 +60,10 @@ type ContactRow struct {
 
 	talks map[string]*TalkRow // by line
 }
+
+// lines are those of the contact's conversations, in an order that does not hang
+// on chance: events are told in it.
+func (c *ContactRow) lines() []string { return slices.Sorted(maps.Keys(c.talks)) }
 
 // TalkRow is a conversation and what became of it. Its Contact is the one of Who,
 // but for the Address, which is this line's own.

@@ -183,7 +183,8 @@ func (b *Book) merge(from, into *ContactRow) {
 	into.UserID = cmp.Or(into.UserID, from.UserID)
 	into.Phone = cmp.Or(into.Phone, from.Phone)
 	into.Changed = true
-	for line, t := range from.talks {
+	for _, line := range from.lines() {
+		t := from.talks[line]
 		t.Who, t.Moved, t.Changed = into, true, true
 		if mine := into.talks[line]; mine != nil {
 			into.talks[line] = b.fold(mine, t)
