@@ -4,23 +4,32 @@ import (
 	"fmt"
 
 	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
 )
 
-type migrateCmd struct{}
+type migrateCmd struct {
+	AfterRestore bool `help:"The database was put back from a backup: skip what the lost time may have used."`
+}
 
 // Help implements kong's help.
 func (migrateCmd) Help() string {
 	return `serve does the same when it starts; this is for doing it beforehand. It goes forward only: keep a copy of data_dir.
 
+A PostgreSQL database that was put back from a backup is noticed at the start, and refused until --after-restore was given, with every router stopped: positions of events, tickets and sequence numbers then jump over those that may have been given out, and automatic messages that are not sent become uncertain, because they may have been.
+
 Examples:
-  psi-router migrate --config psi.yaml`
+  psi-router migrate --config psi.yaml
+  psi-router migrate --config psi.yaml --after-restore`
 }
 
 // Run opens the engines, which migrates them, and closes them.
-func (migrateCmd) Run(e *env) error {
+func (c *migrateCmd) Run(e *env) error {
 	cfg, err := e.files()
 	if err != nil {
 		return err
+	}
+	if c.AfterRestore {
+		return e.afterRestore(cfg)
 	}
 	_, closeFiles, err := app.Offline(e.ctx, cfg)
 	if err != nil {
@@ -33,5 +42,17 @@ func (migrateCmd) Run(e *env) error {
 		return e.printJSON(map[string]string{"data_dir": cfg.DataDir, "version": version})
 	}
 	fmt.Fprintf(e.out, "%s is up to date.\n", cfg.DataDir)
+	return nil
+}
+
+func (e *env) afterRestore(cfg *config.Config) error {
+	n, err := app.AfterRestore(e.ctx, cfg)
+	if err != nil {
+		return problem("%w", err)
+	}
+	if e.JSON {
+		return e.printJSON(map[string]int{"uncertain": n})
+	}
+	e.printf("The database can be used again; %s may or may not have been sent and will not be sent now. Start the router.\n", plural(n, "message"))
 	return nil
 }

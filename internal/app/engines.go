@@ -32,6 +32,20 @@ type engines struct {
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
 // files in data_dir. windowless are the lines without a customer service window.
 func openEngines(ctx context.Context, cfg *config.Config, windowless []string, log *slog.Logger) (*engines, error) {
+	e, err := openBoth(ctx, cfg, windowless, log)
+	if err != nil {
+		return nil, err
+	}
+	if m := e.memory(cfg, log); m != nil {
+		if err := m.check(ctx); err != nil {
+			return nil, errors.Join(err, e.close())
+		}
+	}
+	return e, nil
+}
+
+// openBoth is openEngines for a database that may have been put back.
+func openBoth(ctx context.Context, cfg *config.Config, windowless []string, log *slog.Logger) (*engines, error) {
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
 		return nil, err

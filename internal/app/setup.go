@@ -69,6 +69,9 @@ func (a *App) setup(ctx context.Context) error {
 	if e.owner != nil {
 		a.runs("database lease", e.owner.Run)
 	}
+	if m := e.memory(cfg, log); m != nil {
+		a.runs("database memory", m.Run)
+	}
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
