@@ -449,9 +449,11 @@ func TestFaultOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
 		r.store.down = errors.New("no such column: x")
+		var all []inbound.Arrival
 		for i := range 5 {
-			r.arrive(text(fmt.Sprint(i), fmt.Sprint(i), r.start))
+			all = append(all, text(fmt.Sprint(i), fmt.Sprint(i), r.start))
 		}
+		r.arrive(all...) // at once: of one or two alone nobody could tell
 		pass(time.Hour)
 		r.store.set(func() { r.store.down = nil })
 		pass(time.Minute)
