@@ -273,7 +273,7 @@ func (l *life) everything() all {
 	}
 	done := map[string]bool{}
 	for i, k := range keys {
-		if done[k] || i%20 > 0 && i > 20 {
+		if done[k] || i%30 > 0 && i > 20 {
 			continue
 		}
 		done[k] = true

@@ -59,7 +59,7 @@ func TestStore(t *testing.T) {
 	home := files(t, path, "a")
 	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	young := born(t, home, 7, noon)
-	young.day(400)
+	young.day(260)
 	before := young.everything()
 	if n := before.Gauges; n.PendingSends == 0 || n.UncertainSends == 0 || n.EventsUnnumbered == 0 {
 		t.Fatalf("a dull life: %+v", n)
@@ -74,7 +74,7 @@ func TestStore(t *testing.T) {
 	kills := 0
 	for {
 		ctx, kill := context.WithCancel(t.Context())
-		left := 1 + 2*kills + rnd.IntN(6+4*kills)
+		left := 1 + 3*kills + rnd.IntN(6+5*kills)
 		r, err := once(t, ctx, path, to, func(move.Part, bool) {
 			if left--; left == 0 {
 				kill()
@@ -129,7 +129,7 @@ func TestStore(t *testing.T) {
 		l.rnd = rand.New(rand.NewPCG(9, 9)) //nolint:gosec // the same every time
 		l.talks, l.sent = slices.Clone(l.talks), slices.Clone(l.sent)
 		l.pump()
-		l.day(120)
+		l.day(90)
 		l.pump()
 		later[i] = l.everything().anonymous(t)
 		l.now = l.now.Add(25 * time.Hour)
