@@ -34,8 +34,8 @@ type Options struct {
 	Faults int
 	// Only are the kinds of faults to choose from; nil is all that fit.
 	Only []string
-	// Pace is how much of the writing goes to each fault, in time; 4 s unless
-	// told. A slow machine takes longer.
+	// Pace is how much of the writing goes to each fault, in time, at least; 6 s
+	// unless told. A slow machine takes longer.
 	Pace time.Duration
 	// Hurry makes the router's back-offs pass so many times faster: an outage of
 	// seconds is then as hard as one of minutes. 1 unless told.
@@ -113,7 +113,7 @@ func (o *Options) check() error {
 	if o.Embedded {
 		o.Webhooks, o.Workers = 0, 0
 	}
-	o.Pace, o.Settle = or(o.Pace, 4*time.Second), or(o.Settle, 6*time.Minute)
+	o.Pace, o.Settle = or(o.Pace, 6*time.Second), or(o.Settle, 6*time.Minute)
 	if o.Hurry == 0 {
 		o.Hurry = 1
 	}
@@ -209,7 +209,7 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 	const batch, statuses = 3, 1
 	rate := 0.0
 	if d.Faults > 0 {
-		rate = float64(d.Messages) * (1 + statuses) / batch / (float64(d.Faults) * d.Pace.Seconds())
+		rate = float64(d.Messages) * (1 + statuses) / batch / d.span().Seconds()
 	}
 	gen, err := loadgen.New(loadgen.Options{
 		URL: d.front.url() + "/webhook", Secret: d.secret, PhoneNumberID: phoneNumberID,
@@ -238,6 +238,19 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 		return report, err
 	}
 	return report, struck
+}
+
+// span is how long people write, so that they still do when the last fault comes.
+func (d *drill) span() time.Duration {
+	const start = 1500 * time.Millisecond // of a process, or of a server
+	var faults time.Duration
+	for _, f := range d.plan {
+		faults += f.lasts + start
+		if f.kind.name == restartAll {
+			faults += start * time.Duration(len(d.members))
+		}
+	}
+	return max(time.Duration(d.Faults)*d.Pace, faults*5/4)
 }
 
 // strike makes things go wrong, each when its part of the messages has been

@@ -80,10 +80,30 @@ func TestEmbedded(t *testing.T) {
 func TestServers(t *testing.T) {
 	t.Parallel()
 	r := play(t, Options{
-		Messages: 1000, Conversations: 60, Webhooks: 2, Workers: 2, Faults: 5, Seed: 1, Pace: 2 * time.Second,
+		Messages: 1000, Conversations: 60, Webhooks: 2, Workers: 2, Faults: 5, Seed: 22, Pace: 2 * time.Second, Hurry: 10,
 		Only: []string{"kill_worker", "kill_webhook", "kill_redis", "stop_postgres", "whatsapp_throttles"},
 	})
 	if r.Accepted != 1000 || len(r.Faults) != 5 {
 		t.Errorf("got %d accepted and %d faults", r.Accepted, len(r.Faults))
+	}
+}
+
+// TestProof is the drill of an installation in earnest: a hundred thousand
+// messages, thirty faults, and outages that are two hours to the back-offs.
+func TestProof(t *testing.T) {
+	if os.Getenv("PSI_PROOF") == "" {
+		t.Log("for make proof: set PSI_PROOF=1")
+		return
+	}
+	seed := uint64(time.Now().UnixNano())
+	r := play(t, Options{
+		Messages: 100_000, Conversations: 2000, Webhooks: 2, Workers: 4, Faults: 36, Seed: seed, Hurry: 150,
+		Pace: 13 * time.Second, // about what two cores can do
+	})
+	if r.Accepted != 100_000 || len(r.Faults) != 36 {
+		t.Errorf("got %d accepted and %d faults", r.Accepted, len(r.Faults))
+	}
+	if r.Outage < 7200 {
+		t.Errorf("the outages were %.0f s to the back-offs, want two hours", r.Outage)
 	}
 }

@@ -35,16 +35,19 @@ func (k kind) fits(embedded bool) bool {
 	return k.where == anywhere || (k.where == alone) == embedded
 }
 
+const restartAll = "restart_all"
+
 // kinds is everything that can go wrong.
 var kinds = []kind{
 	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWorker)},
 	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWebhook)},
 	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(roleAll)},
 	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(roleWorker)},
+	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(roleWebhook)},
 	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(roleAll)},
 	// Longer than a lease: somebody else has its work by then.
 	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(roleWorker)},
-	{name: "restart_all", where: anywhere, strike: rolling},
+	{name: restartAll, where: anywhere, strike: rolling},
 	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, strike: killRedis},
 	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, strike: stopPostgres},
 	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, strike: killPostgres},

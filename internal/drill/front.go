@@ -21,6 +21,9 @@ type front struct {
 	ctx      context.Context //nolint:containedctx // lives as long as the front
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[string]int // connections, by address
 }
 
 func newFront(behind []string) (*front, error) {
@@ -28,7 +31,7 @@ func newFront(behind []string) (*front, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the front: %w", err)
 	}
-	f := &front{listener: l, behind: behind}
+	f := &front{listener: l, behind: behind, open: map[string]int{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.work.Go(f.accept)
 	return f, nil
@@ -55,11 +58,13 @@ func (f *front) accept() {
 
 func (f *front) serve(client net.Conn) {
 	defer client.Close()
-	server := f.dial()
+	server, addr := f.dial()
 	if server == nil {
 		return
 	}
 	defer server.Close()
+	f.count(addr, 1)
+	defer f.count(addr, -1)
 	stop := context.AfterFunc(f.ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	var up sync.WaitGroup
@@ -72,17 +77,30 @@ func (f *front) serve(client net.Conn) {
 	up.Wait()
 }
 
+func (f *front) count(addr string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open[addr] += n
+}
+
+// serves reports whether connections go to the address now.
+func (f *front) serves(addr string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open[addr] > 0
+}
+
 // dial connects to the next process that takes the connection.
-func (f *front) dial() net.Conn {
+func (f *front) dial() (net.Conn, string) {
 	d := net.Dialer{Timeout: time.Second}
 	first := f.turn.Add(1)
 	for i := range uint64(len(f.behind)) {
-		c, err := d.DialContext(f.ctx, "tcp", f.behind[(first+i)%uint64(len(f.behind))])
-		if err == nil {
-			return c
+		addr := f.behind[(first+i)%uint64(len(f.behind))]
+		if c, err := d.DialContext(f.ctx, "tcp", addr); err == nil {
+			return c, addr
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // outlet serves a handler on one address, which can go away and come back.

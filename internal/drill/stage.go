@@ -154,13 +154,21 @@ lines:
 
 func (s *stage) config() string { return filepath.Join(s.dir, "psi-router.yaml") }
 
-// pick chooses a process of a role.
+// pick chooses a process of a role, of webhooks one that is busy: after a
+// restart all connections are with its neighbours.
 func (s *stage) pick(role string, n int) *member {
-	var some []*member
+	var some, busy []*member
 	for _, m := range s.members {
-		if m.role == role {
-			some = append(some, m)
+		if m.role != role {
+			continue
 		}
+		some = append(some, m)
+		if s.front.serves(m.listen) {
+			busy = append(busy, m)
+		}
+	}
+	if busy != nil {
+		some = busy
 	}
 	return some[n%len(some)]
 }
