@@ -48,7 +48,7 @@ type DB struct {
 	writer  *writer
 	readers chan *conn
 	pools   [2]*sql.DB // of the writer, of the readers
-	lock    *os.File
+	lock    fileLock
 	closing chan struct{}
 	close   func() error
 }

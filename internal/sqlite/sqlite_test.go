@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,22 @@ func TestSecondOwnerIsRefusedWithTheCure(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "data_dir") {
 		t.Errorf("got %v, want ErrLocked with a cure", err)
 	}
+}
+
+// TestClosedDatabaseIsFreeWhileAChildStarts: a child shares every open file
+// with the process from its fork to its exec.
+func TestClosedDatabaseIsFreeWhileAChildStarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "q.db")
+	db := open(t, Options{Path: path})
+	shared, err := syscall.Dup(int(db.lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(shared)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Path: path})
 }
 
 func TestNeighboursOfAFailingMember(t *testing.T) {
