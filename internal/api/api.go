@@ -214,6 +214,10 @@ func (s *server) explain(ctx context.Context, op string, err error) error {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return problem(499, codeUnavailable, "You closed the request.")
 	}
+	if errors.Is(err, store.ErrBusy) {
+		s.log.Warn("somebody else holds a row for too long", "operation", op, "err", err)
+		return problem(http.StatusServiceUnavailable, codeBusy, "Somebody else is changing this conversation and takes long. Nothing was changed; try again in a few seconds.")
+	}
 	s.log.Error("api request failed", "operation", op, "err", err)
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
 		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Nothing was changed; try again in a few seconds, and look at /readyz if it stays.")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -526,6 +527,7 @@ func TestTroubleHasACodeAndACure(t *testing.T) {
 		code   string
 	}{
 		{store.ErrUnavailable, 503, "unavailable"},
+		{fmt.Errorf("command close: %w", store.ErrBusy), 503, "busy"},
 		{store.ErrConflict, 409, "conflict"},
 		{io.ErrUnexpectedEOF, 500, "internal"},
 	} {

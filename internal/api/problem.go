@@ -12,6 +12,7 @@ import (
 
 // Codes of problems. They are stable: clients branch on them.
 const (
+	codeBusy         = "busy"
 	codeBrokenJSON   = "broken_json"
 	codeConflict     = "conflict"
 	codeForbidden    = "forbidden"
@@ -33,7 +34,7 @@ type Problem struct {
 	Type   string   `json:"type" example:"about:blank" doc:"Always about:blank: the code says which problem it is."`
 	Title  string   `json:"title" example:"Not Found" doc:"The HTTP status in words."`
 	Status int      `json:"status" example:"404" doc:"The HTTP status."`
-	Code   string   `json:"code" example:"not_found" enum:"broken_json,conflict,forbidden,internal,invalid_request,unsupported_media_type,method_not_allowed,not_found,timeout,too_large,unauthorized,unavailable,unknown_area" doc:"What went wrong, for programs; codes do not change."`
+	Code   string   `json:"code" example:"not_found" enum:"broken_json,busy,conflict,forbidden,internal,invalid_request,unsupported_media_type,method_not_allowed,not_found,timeout,too_large,unauthorized,unavailable,unknown_area" doc:"What went wrong, for programs; codes do not change."`
 	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
 	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
 }

@@ -18,6 +18,8 @@ const (
 	// recordTries is how often a result is tried that the store refuses for a
 	// reason of its own: at once, as others wait behind it.
 	recordTries = 3
+	// asideSeats is how many results wait in the store for held contacts at once.
+	asideSeats = 4
 	// recordTimeout is how long the store may take.
 	recordTimeout = 10 * time.Second
 )
@@ -34,6 +36,10 @@ type recorder struct {
 	waiting []*record
 	closed  bool
 	kick    chan struct{}
+	// aside are results whose contact somebody else holds: each waits alone, and
+	// nobody behind it. seats bounds how many ask at once.
+	aside sync.WaitGroup
+	seats chan struct{}
 }
 
 // record is one result on its way.
@@ -45,7 +51,7 @@ type record struct {
 }
 
 func newRecorder(s *Sends) *recorder {
-	return &recorder{s: s, kick: make(chan struct{}, 1)}
+	return &recorder{s: s, kick: make(chan struct{}, 1), seats: make(chan struct{}, asideSeats)}
 }
 
 // record returns when the result is durable, and the wake-up for the next row of
@@ -95,12 +101,17 @@ func (r *recorder) run(ctx context.Context) {
 		group, closed := r.take()
 		if len(group) == 0 {
 			if closed {
-				return
+				if r.settled() {
+					return
+				}
+				continue
 			}
 			select {
 			case <-r.kick:
 				continue
 			case <-ctx.Done():
+				r.aside.Wait()
+				r.lost()
 				return
 			}
 		}
@@ -114,6 +125,7 @@ func (r *recorder) run(ctx context.Context) {
 		select {
 		case <-time.After(b.Delay(failures)):
 		case <-ctx.Done():
+			r.aside.Wait()
 			r.lost()
 			return
 		}
@@ -154,6 +166,11 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 		r.s.hold.Trip(ctx, storeAway, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
 		return group
+	case errors.Is(err, store.ErrBusy):
+		for _, rec := range group {
+			r.aside.Go(func() { r.insist(ctx, rec) })
+		}
+		return nil
 	case len(group) > 1:
 		for _, rec := range group {
 			left = append(left, r.write(ctx, []*record{rec})...)
@@ -166,6 +183,48 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	}
 	r.giveUp(rec, err)
 	return nil
+}
+
+// settled waits for those aside and reports whether nothing is left to write.
+func (r *recorder) settled() bool {
+	r.aside.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting) == 0
+}
+
+// insist writes one result whose contact may be held, as long as that takes. Any
+// other trouble is for the next group.
+func (r *recorder) insist(ctx context.Context, rec *record) {
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	group := []*record{rec}
+	for n := 1; ; n++ {
+		more, err := r.alone(ctx, rec)
+		switch {
+		case err == nil && len(more) == 1:
+			r.wake(ctx, group, more)
+			return
+		case !errors.Is(err, store.ErrBusy) || ctx.Err() != nil:
+			r.putBack(group)
+			r.poke()
+			return
+		case n == 1:
+			r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID, "error", err)
+		}
+		select {
+		case <-time.After(b.Delay(n)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// alone is one try of insist.
+func (r *recorder) alone(ctx context.Context, rec *record) ([]bool, error) {
+	r.seats <- struct{}{}
+	defer func() { <-r.seats }()
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	return r.s.Store.RecordSends(ctx, r.s.Now(), []store.SendResult{rec.result})
 }
 
 // wake makes the lanes go on that have more to send.

@@ -249,6 +249,8 @@ func (s *Sends) unclaimed(ctx context.Context, batch []queue.Claim, settle func(
 		for _, i := range which {
 			settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
 		}
+	case len(which) == 1 && errors.Is(err, store.ErrBusy):
+		settle(which[0], queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()})
 	case len(which) == 1:
 		s.Log.Warn("send failed", "conversation", batch[which[0]].Lane, "error", err)
 		settle(which[0], queue.Outcome{Verdict: queue.Retry, Err: err.Error()})

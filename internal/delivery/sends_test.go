@@ -45,6 +45,7 @@ type table struct {
 	claimLost           int // claims that are committed but not answered
 	recordLost          int
 	poison              string // message whose result cannot be written
+	held                string // conversation whose contact somebody else holds
 	slow                time.Duration
 }
 
@@ -140,6 +141,9 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 		return nil, s.recordErr
 	}
 	for _, res := range results {
+		if res.Conversation == s.held {
+			return nil, fmt.Errorf("record sends: %w", store.ErrBusy)
+		}
 		if res.MessageID == s.poison {
 			return nil, errors.New("this one cannot be written")
 		}
@@ -641,6 +645,63 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 		}
 		if r.wire.count("bad") != 1 {
 			t.Errorf("posted %d times", r.wire.count("bad"))
+		}
+	})
+}
+
+// TestHeldContact: who holds a contact for long keeps nobody else's results back,
+// and costs its own neither the provider id nor an attempt.
+func TestHeldContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
+		r.table.held = "9"
+		r.wire.took = func(string) time.Duration { return second }
+		r.say("9", "held")
+		for c := range 5 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+		}
+		pass(3 * time.Second)
+		want := []string{"held sending", "m0 sent", "m1 sent", "m2 sent", "m3 sent", "m4 sent"}
+		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+			t.Error(diff)
+		}
+		pass(15 * time.Second)
+		r.table.set(func() { r.table.held = "" })
+		pass(time.Minute)
+		if got := r.table.find("held"); got.status != store.Sent || got.result.ProviderID != "wamid.held" {
+			t.Errorf("got %+v", got)
+		}
+		if r.stats().Retried != 0 || r.wire.count("held") != 1 {
+			t.Errorf("got %+v, %d posts", r.stats(), r.wire.count("held"))
+		}
+
+		// Nor does a claim that has to wait count.
+		r.table.set(func() { r.table.claimErr = fmt.Errorf("claim: %w", store.ErrBusy) })
+		r.say("1", "later")
+		pass(time.Minute)
+		r.table.set(func() { r.table.claimErr = nil })
+		pass(5 * time.Second)
+		if got := r.table.find("later"); got.status != store.Sent || r.stats().Retried != 0 {
+			t.Errorf("got %+v, %+v", got, r.stats())
+		}
+		r.stop()
+	})
+}
+
+// TestHeldContactAtTheEnd: a process that stops does not wait for a stranger.
+func TestHeldContactAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{Drain: 5 * time.Second})
+		r.table.held = "9"
+		r.say("9", "held")
+		pass(3 * time.Second)
+		began := time.Now()
+		r.stop()
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if !strings.Contains(r.logs.String(), "could not be recorded") {
+			t.Errorf("nothing was said:\n%s", r.logs)
 		}
 	})
 }

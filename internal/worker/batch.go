@@ -43,6 +43,10 @@ func (h *arrivals) run(ctx context.Context, members []member, do func(context.Co
 	if h.outage(ctx, members, err) {
 		return
 	}
+	if len(members) == 1 && errors.Is(err, store.ErrBusy) {
+		busy(members, pause, err)
+		return
+	}
 	if len(members) == 1 {
 		h.blame(members[0], err)
 		return
@@ -50,9 +54,18 @@ func (h *arrivals) run(ctx context.Context, members []member, do func(context.Co
 	h.Log.Warn("batch failed: trying its members one by one", "size", len(members), "error", err)
 	var culprits []member
 	var errs []error
+	held := 0
 	for i := range members {
 		err := do(ctx, members[i:i+1])
 		if err == nil {
+			continue
+		}
+		if errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
+			busy(members[i:i+1], pause, err)
+			if held++; held == several { // each took its time: the rest comes again without them
+				busy(members[i+1:], 0, err)
+				break
+			}
 			continue
 		}
 		if h.outage(ctx, members[i:], err) {
@@ -86,6 +99,14 @@ func (h *arrivals) outage(ctx context.Context, members []member, err error) bool
 func (h *arrivals) postpone(members []member, held time.Duration, err error) {
 	for _, m := range members {
 		m.settle(queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
+	}
+}
+
+// busy gives back members whose rows somebody else holds, uncounted. The store
+// has waited for them already, so they come back later than those that it skips.
+func busy(members []member, delay time.Duration, err error) {
+	for _, m := range members {
+		m.settle(queue.Outcome{Verdict: queue.Postpone, Delay: delay, Err: err.Error()})
 	}
 }
 

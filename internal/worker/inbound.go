@@ -105,7 +105,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 		return nil //nolint:nilerr // nobody can read it: the dead letter is what there is
 	}
 	err = h.reject(ctx, a, why)
-	if err != nil && !errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
 		h.Log.Error("message could not be kept whole", "id", phone.MaskID(a.ID), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
@@ -115,7 +115,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case errors.Is(err, store.ErrUnavailable):
 		h.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
 		return err
-	case ctx.Err() != nil:
+	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err
 	default:
 		h.Log.Error("message is kept by its dead letter alone", "id", phone.MaskID(a.ID), "error", err)

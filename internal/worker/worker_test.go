@@ -344,6 +344,59 @@ func TestBusyComesBackSoon(t *testing.T) {
 	})
 }
 
+// TestHeldRowCountsNoAttempt: what waits for a row that somebody else holds is
+// nobody's fault, and keeps nobody else.
+func TestHeldRowCountsNoAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
+		held := fmt.Errorf("statuses: %w", store.ErrBusy)
+		report := func(id string) inbound.Arrival {
+			return inbound.Arrival{Kind: inbound.Status, ID: id, Line: "wsp4", Report: &inbound.Report{Status: "read"}}
+		}
+		for i := range 5 {
+			r.store.poison[fmt.Sprint("held", i)] = held
+			r.arrive(report(fmt.Sprint("held", i)), report(fmt.Sprint("free", i)))
+		}
+		r.store.poison["turn"] = held
+		r.arrive(text("turn", "1", r.start), text("free", "2", r.start))
+		pass(time.Minute)
+		r.store.set(func() {
+			if len(r.store.statuses) != 5 || len(r.store.order) != 1 {
+				t.Errorf("the others waited: %v, %v", r.store.statuses, r.store.order)
+			}
+			clear(r.store.poison)
+		})
+		pass(5 * time.Second)
+		r.stop()
+		if got := r.stats("status"); got.Done != 10 || got.Retried != 0 || got.Dead != 0 {
+			t.Errorf("status: %+v", got)
+		}
+		if got := r.stats("inbound"); got.Done != 2 || got.Retried != 0 || got.Dead != 0 {
+			t.Errorf("inbound: %+v", got)
+		}
+	})
+}
+
+// TestHeldRowIsNotBuried: what is to be kept as invalid waits for its contact.
+func TestHeldRowIsNotBuried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 1})
+		r.store.poison["bad"] = errors.New("column too small")
+		r.store.poison["reject bad"] = fmt.Errorf("reject: %w", store.ErrBusy)
+		r.arrive(text("bad", "1", r.start))
+		pass(10 * time.Minute)
+		if got := r.stats("inbound"); got.Dead != 0 || got.Depth != 1 {
+			t.Errorf("while it is held: %+v", got)
+		}
+		r.store.set(func() { delete(r.store.poison, "reject bad") })
+		pass(20 * time.Minute)
+		r.stop()
+		if got := r.stats("inbound"); got.Dead != 1 || len(r.store.rejected) != 1 {
+			t.Errorf("got %+v, rejected %v", got, r.store.rejected)
+		}
+	})
+}
+
 // TestOnlyTheCulpritCounts: a batch that fails is tried one by one, and what is
 // given up is in the store before it is dead.
 func TestOnlyTheCulpritCounts(t *testing.T) {

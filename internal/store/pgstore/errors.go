@@ -55,7 +55,8 @@ func wrap(what string, err error) error {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrBusy):
 	case unavailable(err):
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, plain(err))
-	case code(err) == lockNotAvailable, again(err):
+	case code(err) == lockNotAvailable, code(err) == serialization, code(err) == deadlock:
+		// A unique violation that stays is no neighbour's: it is to be counted.
 		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
