@@ -69,7 +69,8 @@ func Tables() []Table {
 		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m`),
 		table("aliases", 1, `alias contact:n`),
 		table("conversations", 1, `n:n id contact:n line state area tag menu epoch:n ticket invalid:n offered:f auto
-			last_inbound:t last_human:t timeout_at:t to_phone to_user to_external seq:n last_message_at:m created_at:m`),
+			last_inbound:t last_human:t timeout_at:t to_phone to_user to_external seq:n last_message_at:m created_at:m
+			waiting_since:t`),
 		table("moved", 1, `id conversation:n`),
 		table("messages", 1, `n:n id conversation:n direction author type text body:j media:j reply_id quoted_id reactions:j
 			provider_id:o origin:o status reason fate error_code:n error_detail epoch:n attempts:n token read_id since:t

@@ -46,6 +46,7 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	if before.Ticket != "" && next.Ticket != before.Ticket {
 		b.Resolved = append(b.Resolved, before.Ticket)
 	}
+	t.WaitingSince = b.waiting(t, next, d, c)
 	t.Conversation.Conversation = next
 	t.Changed = true
 	if !next.TimeoutAt.IsZero() && (before.TimeoutAt.IsZero() || next.TimeoutAt.Before(before.TimeoutAt)) {

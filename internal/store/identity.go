@@ -215,6 +215,10 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 	if drop.LastHuman.After(keep.LastHuman) {
 		keep.LastHuman = drop.LastHuman
 	}
+	if keep.State == router.StateHandedOff && !drop.WaitingSince.IsZero() &&
+		(keep.WaitingSince.IsZero() || drop.WaitingSince.Before(keep.WaitingSince)) {
+		keep.WaitingSince = drop.WaitingSince
+	}
 	if drop.CreatedAt.Before(keep.CreatedAt) {
 		keep.CreatedAt = drop.CreatedAt
 	}

@@ -55,7 +55,10 @@ type Conversation struct {
 	ID      string
 	Contact Contact
 	router.Conversation
-	Seq           int64 // of its last event
+	Seq int64 // of its last event
+	// WaitingSince is when the person began to wait for the team that has the
+	// conversation; zero while nobody of ours owes an answer.
+	WaitingSince  time.Time
 	LastMessageAt time.Time
 	CreatedAt     time.Time
 	// Cursor orders conversations by their last message, for paging.
@@ -173,6 +176,9 @@ type Gauges struct {
 	// OldestUnanswered is the age of the oldest inbound message that deserves
 	// an automatic answer that has not left yet; zero when there is none.
 	OldestUnanswered time.Duration
+	// OldestHandedOff is when the person who has waited longest for a team began
+	// to wait; zero when nobody waits. See waiting.
+	OldestHandedOff  time.Time
 	PendingSends     int64
 	UncertainSends   int64
 	EventsUnnumbered int64

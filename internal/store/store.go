@@ -90,6 +90,8 @@ type Store interface {
 	// Gauges returns the figures that metrics and the status page show, at a
 	// cost that does not grow with history.
 	Gauges(ctx context.Context, now time.Time) (Gauges, error)
+	// Serve is one process's round of a duty that one process at a time has.
+	Serve(ctx context.Context, now time.Time, r Round) (Served, error)
 	// Ping writes nothing and returns nil when the store can work.
 	Ping(ctx context.Context) error
 	Close() error

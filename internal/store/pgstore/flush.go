@@ -211,6 +211,7 @@ func (p *page) writeTalks(b *pgx.Batch) {
 			col(list, func(t row) int64 { return t.Seq }),
 			col(list, func(t row) pgtype.Timestamptz { return orEpoch(t.LastMessageAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.CreatedAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.WaitingSince) }),
 		}
 	}
 	if len(news) > 0 {

@@ -58,6 +58,7 @@ INSERT INTO psi_router.aliases SELECT 'user:AR.' || i, i FROM generate_series(10
 INSERT INTO psi_router.conversations (n, id, contact, line, state, area, seq, last_message_at, created_at)
 	SELECT i, 't' || i, i, CASE WHEN i % 5 = 0 THEN 'ventas' ELSE 'wsp4' END, CASE WHEN i % 3 = 0 THEN 'handed_off' ELSE 'menu' END,
 		CASE WHEN i % 3 = 0 THEN 'admin' ELSE '' END, 3, now() - i * interval '1 second', now() FROM generate_series(1000, 1000 + @people) i;
+UPDATE psi_router.conversations SET waiting_since = last_message_at WHERE state = 'handed_off' AND n % 2 = 0;
 INSERT INTO psi_router.lines VALUES ('wsp4', now()), ('ventas', now());
 INSERT INTO psi_router.messages (conversation, id, direction, author, type, text, provider_id, origin, status, created_at)
 	SELECT i, 'm' || i || '.' || k, CASE WHEN k % 2 = 0 THEN 'inbound' ELSE 'outbound' END, 'contact', 'text', 'hola', 'w' || i || '.' || k,
@@ -109,7 +110,7 @@ func TestPlans(t *testing.T) {
 	}
 	defer c.Close(t.Context())
 	used := map[string]bool{}
-	small := []string{"lines", "installation", "counters", "pending"} // they do not grow with history
+	small := []string{"lines", "installation", "counters", "pending", "duties", "duty_reports"} // they do not grow with history
 	for _, statistics := range []string{"SELECT 'none'", "ANALYZE"} {
 		if _, err := c.Exec(t.Context(), statistics); err != nil {
 			t.Fatal(err)
@@ -293,6 +294,10 @@ func exercise(t *testing.T, s *Store) {
 		if _, err = s.Trace(ctx, key); err != nil {
 			t.Fatal(fmt.Errorf("trace %s: %w", key, err))
 		}
+	}
+	for _, process := range []string{"a", "a", "b"} {
+		_, err = s.Serve(ctx, now, store.Round{Duty: "alerts", Process: process, Lease: time.Minute, Report: []byte("{}"), State: []byte("{}")})
+		check(err)
 	}
 	_, err = s.Gauges(ctx, now)
 	check(err)

@@ -275,13 +275,14 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
 	g := store.Gauges{Lines: map[string]time.Time{}}
 	err := s.read(ctx, "gauges", func(r *reader) error {
-		var oldest pgtype.Timestamptz
+		var oldest, waiting pgtype.Timestamptz
 		err := r.last(func(b *pgx.Batch) {
 			for _, q := range [...]struct {
 				query string
 				dest  any
 			}{
 				{`SELECT min(since) FROM psi_router.pending WHERE NOT doubt`, &oldest},
+				{`SELECT min(waiting_since) FROM psi_router.conversations WHERE waiting_since IS NOT NULL`, &waiting},
 				{`SELECT count(*) FROM psi_router.pending WHERE NOT doubt`, &g.PendingSends},
 				{`SELECT count(*) FROM psi_router.pending WHERE doubt`, &g.UncertainSends},
 				{`SELECT coalesce(sum(size), 0)::bigint FROM psi_router.batches WHERE first_pos IS NULL`, &g.EventsUnnumbered},
@@ -296,6 +297,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				return err
 			}))
 		})
+		g.OldestHandedOff = instant(waiting)
 		if oldest.Valid {
 			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
 		}

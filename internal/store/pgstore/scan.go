@@ -54,7 +54,8 @@ func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 }
 
 const talkColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
-	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at`
+	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at,
+	t.waiting_since`
 
 // talkRow is a conversation whose contact is known by its key.
 type talkRow struct {
@@ -66,17 +67,18 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 	t := &talkRow{}
 	r, to := &t.Conversation.Conversation, &t.Contact.Address
 	var auto string
-	var in, human, timeout, last, created pgtype.Timestamptz
+	var in, human, timeout, last, created, waiting pgtype.Timestamptz
 	dest := append([]any{
 		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
 		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
+		&waiting,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err
 	}
 	r.Auto = readAuto(auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
-	t.LastMessageAt, t.CreatedAt = fromEpoch(last), instant(created)
+	t.LastMessageAt, t.CreatedAt, t.WaitingSince = fromEpoch(last), instant(created), instant(waiting)
 	t.Cursor = cursor(last.Time, t.Row)
 	return t, nil
 }

@@ -21,17 +21,20 @@ const (
 
 	talkArrays = `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
 			$9::bigint[], $10::boolean[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
-			$15::text[], $16::text[], $17::text[], $18::bigint[], $19::timestamptz[], $20::timestamptz[]`
+			$15::text[], $16::text[], $17::text[], $18::bigint[], $19::timestamptz[], $20::timestamptz[],
+			$21::timestamptz[]`
 	insertTalks = `INSERT INTO psi_router.conversations (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
-			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at, id, line)
-		SELECT * FROM ` + talkArrays + `, $21::text[], $22::text[])`
+			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
+			waiting_since, id, line)
+		SELECT * FROM ` + talkArrays + `, $22::text[], $23::text[])`
 	updateTalks = `UPDATE psi_router.conversations t SET contact = u.contact, state = u.state, area = u.area, tag = u.tag,
 			menu = u.menu, epoch = u.epoch, ticket = u.ticket, invalid = u.invalid, offered = u.offered, auto = u.auto,
 			last_inbound = u.last_inbound, last_human = u.last_human, timeout_at = u.timeout_at, to_phone = u.to_phone,
 			to_user = u.to_user, to_external = u.to_external, seq = u.seq, last_message_at = u.last_message_at,
-			created_at = u.created_at
+			created_at = u.created_at, waiting_since = u.waiting_since
 		FROM ` + talkArrays + `) u (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
-			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at)
+			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
+			waiting_since)
 		WHERE t.n = u.n`
 
 	// A row's number is given when it is written, so the order of the rows is kept.

@@ -163,7 +163,7 @@ func (p *page) writeTalks() error {
 		case t.New:
 			fresh.add(t.Row, t.ID, who, r.Line, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt))
+				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince))
 		case t.Changed:
 			if t.Moved {
 				if err := p.exec(`UPDATE conversations SET contact = ? WHERE n = ?`, who, t.Row); err != nil {
@@ -172,7 +172,7 @@ func (p *page) writeTalks() error {
 			}
 			if err := p.exec(updateTalk, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), t.Row); err != nil {
+				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince), t.Row); err != nil {
 				return err
 			}
 		}

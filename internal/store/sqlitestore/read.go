@@ -277,12 +277,13 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
 	g := store.Gauges{Lines: map[string]time.Time{}}
 	err := s.read(ctx, "gauges", func(tx access) error {
-		var oldest, numbered int64
+		var oldest, waiting, numbered int64
 		for _, q := range [...]struct {
 			query string
 			dest  any
 		}{
 			{`SELECT since FROM messages WHERE status IN ('queued', 'sending') AND author = 'router' ORDER BY since LIMIT 1`, &oldest},
+			{`SELECT waiting_since FROM conversations WHERE waiting_since > 0 ORDER BY waiting_since LIMIT 1`, &waiting},
 			{`SELECT count(*) FROM messages WHERE status IN ('queued', 'sending')`, &g.PendingSends},
 			{`SELECT count(*) FROM messages WHERE status = 'uncertain'`, &g.UncertainSends},
 			{`SELECT coalesce(max(pos), 0) FROM events`, &g.EventsUnnumbered},
@@ -293,6 +294,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			}
 		}
 		g.EventsUnnumbered -= numbered
+		g.OldestHandedOff = instant(waiting)
 		if oldest != 0 {
 			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
 		}

@@ -66,13 +66,13 @@ func (c *contactScan) row() *store.ContactRow {
 
 const talkColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered,
 	t.auto, t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at,
-	t.created_at`
+	t.created_at, t.waiting_since`
 
 // talkScan takes a conversation from its columns.
 type talkScan struct {
 	store.TalkRow
-	auto                              string
-	in, human, timeout, last, created int64
+	auto                                       string
+	in, human, timeout, last, created, waiting int64
 }
 
 func (t *talkScan) dest() []any {
@@ -80,7 +80,7 @@ func (t *talkScan) dest() []any {
 	return []any{
 		&t.Row, &t.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
 		&t.auto, &t.in, &t.human, &t.timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &t.last,
-		&t.created,
+		&t.created, &t.waiting,
 	}
 }
 
@@ -89,7 +89,7 @@ func (t *talkScan) row() *store.TalkRow {
 	r := &t.Conversation.Conversation
 	r.Auto = readAuto(t.auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(t.in), instant(t.human), instant(t.timeout)
-	t.LastMessageAt, t.CreatedAt = instant(t.last), instant(t.created)
+	t.LastMessageAt, t.CreatedAt, t.WaitingSince = instant(t.last), instant(t.created), instant(t.waiting)
 	t.Cursor = cursor(t.last, t.Row)
 	return &t.TalkRow
 }

@@ -56,7 +56,8 @@ var (
 	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at)`, 9, "", "")
 	insertAliases  = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
 	insertTalks    = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
-		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at)`, 22, "", "")
+		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
+		waiting_since)`, 23, "", "")
 	insertInbound = insertInto(`messages (id, conversation, direction, author, type, text, media, reply_id, quoted_id, reactions,
 		provider_id, origin, status, reason, error_code, error_detail, sent_at, received_at, edited_at, revoked_at, created_at, raw)`, 22, "", "")
 	insertReplies = insertInto(`messages (id, conversation, author, type, text, body, status, reason, epoch, read_id, since,
@@ -77,7 +78,7 @@ const (
 	// updateTalk leaves the contact alone: naming it would rewrite its index.
 	updateTalk = `UPDATE conversations SET state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
 		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
-		to_external = ?, seq = ?, last_message_at = ?, created_at = ? WHERE n = ?`
+		to_external = ?, seq = ?, last_message_at = ?, created_at = ?, waiting_since = ? WHERE n = ?`
 	// supersede takes back what a conversation that is no more was about to say.
 	supersede = `UPDATE messages SET epoch = -1 WHERE status IN ('queued', 'sending') AND conversation = ? AND author = 'router'`
 

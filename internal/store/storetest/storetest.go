@@ -40,6 +40,8 @@ func Run(t *testing.T, e Engine) {
 		{"Commands", commands},
 		{"Pump", pumps},
 		{"Reads", reads},
+		{"Waits", waits},
+		{"Duties", duties},
 		{"Model", model},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -1,0 +1,30 @@
+package store
+
+import "time"
+
+// Round is what a process says when it comes for a duty: who it is, how it is,
+// and what the duty has to remember.
+type Round struct {
+	Duty    string
+	Process string
+	// Lease is how long the duty, and the report, are this process's unless it
+	// comes again.
+	Lease time.Duration
+	// Report is kept for the holder until the lease ends; nil leaves none.
+	Report []byte
+	// State replaces what is remembered if the process has held the duty and
+	// still does; nil leaves it.
+	State []byte
+}
+
+// Served is the answer.
+type Served struct {
+	// Mine says that the process has the duty now. New says that it did not
+	// before, so a State that it sent was not taken.
+	Mine, New bool
+	State     []byte
+	Reports   map[string][]byte // of all processes, by process
+}
+
+// Forgotten is how long after its end a report is kept.
+const Forgotten = time.Hour

@@ -1,0 +1,88 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	makeDuty  = `INSERT INTO psi_router.duties (name, holder, until) VALUES ($1, '', 'epoch') ON CONFLICT DO NOTHING`
+	lookDuty  = `SELECT holder, until, state FROM psi_router.duties WHERE name = $1`
+	takeDuty  = lookDuty + ` AND (holder = $2 OR until <= $3) FOR UPDATE`
+	keepDuty  = `UPDATE psi_router.duties SET holder = $2, until = $3, state = $4 WHERE name = $1`
+	oldReport = `DELETE FROM psi_router.duty_reports WHERE duty = $1 AND until <= $2`
+	addReport = `INSERT INTO psi_router.duty_reports (duty, process, until, report) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (duty, process) DO UPDATE SET until = excluded.until, report = excluded.report`
+	getReports = `SELECT process, report FROM psi_router.duty_reports WHERE duty = $1 AND until > $2`
+)
+
+// Serve implements store.Store. Who finds the duty taken only reads it, so that
+// many processes do not wait for each other.
+func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
+	var out store.Served
+	err := func() (err error) {
+		ctx, end := bound(ctx)
+		defer end(&err)
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Release()
+		defer rollback(ctx, c)
+		out = store.Served{Reports: map[string][]byte{}}
+		until := stamp(now.Add(r.Lease))
+		var was string
+		found := false
+		hold := func(row pgx.Row) error {
+			var ends pgtype.Timestamptz
+			err := scan(row, &was, &ends, &out.State)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			found = err == nil
+			return err
+		}
+		b := &pgx.Batch{}
+		queue(b, beginWrite)
+		queue(b, settings)
+		s.guard(b)
+		if r.Report != nil {
+			queue(b, addReport, r.Duty, r.Process, until, r.Report)
+		}
+		queue(b, makeDuty, r.Duty)
+		queue(b, takeDuty, r.Duty, r.Process, stamp(now)).QueryRow(hold)
+		if err := send(ctx, c, b); err != nil {
+			return err
+		}
+		b = &pgx.Batch{}
+		if out.Mine = found; out.Mine {
+			out.New = was != r.Process
+			if !out.New && r.State != nil {
+				out.State = r.State
+			}
+			queue(b, keepDuty, r.Duty, r.Process, until, out.State)
+			queue(b, oldReport, r.Duty, stamp(now.Add(-store.Forgotten)))
+		} else {
+			queue(b, lookDuty, r.Duty).QueryRow(hold)
+		}
+		queue(b, getReports, r.Duty, stamp(now)).Query(each(func(rows pgx.Rows) error {
+			var name string
+			var report []byte
+			err := scan(rows, &name, &report)
+			out.Reports[name] = report
+			return err
+		}))
+		queue(b, `COMMIT`)
+		return send(ctx, c, b)
+	}()
+	if err != nil {
+		return store.Served{}, wrap("serve a duty", err)
+	}
+	return out, nil
+}
