@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/alert"
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/dashboard"
@@ -18,7 +19,7 @@ import (
 )
 
 // faces adds the API and the page.
-func (a *App) faces(mux *http.ServeMux, e *engines, health *observe.Health, all []line, free []string) error {
+func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, free []string) error {
 	h, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Window: window, Windowless: free,
 		Wake: e.wake(a.log), Version: a.version, Log: a.log,
@@ -28,7 +29,7 @@ func (a *App) faces(mux *http.ServeMux, e *engines, health *observe.Health, all 
 	}
 	mux.Handle(api.Prefix+"/", h)
 	mux.Handle("/openapi.json", h)
-	page, err := dashboard.New(dashboard.Options{Status: a.status(e, health, all), Log: a.log})
+	page, err := dashboard.New(dashboard.Options{Status: a.status(e, watched, all), Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -37,10 +38,10 @@ func (a *App) faces(mux *http.ServeMux, e *engines, health *observe.Health, all 
 }
 
 // status collects what the page shows.
-func (a *App) status(e *engines, health *observe.Health, all []line) func(context.Context) dashboard.Status {
+func (a *App) status(e *engines, watched *watch, all []line) func(context.Context) dashboard.Status {
 	return func(ctx context.Context) dashboard.Status {
-		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: health.Started(), Sandbox: a.cfg.Sandbox}
-		for _, r := range health.Results(ctx) {
+		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: watched.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: watched.open()}
+		for _, r := range watched.health.Results(ctx) {
 			s.Checks = append(s.Checks, dashboard.Check{Name: r.Name, OK: r.OK, Info: r.Info, Detail: r.Error})
 		}
 		// What cannot be asked is down, and the checks say so.
@@ -61,7 +62,7 @@ func (a *App) status(e *engines, health *observe.Health, all []line) func(contex
 
 // checks are what the router cannot work without. With a spool the door goes on
 // while the queue is away, so that is worth saying and stops nothing.
-func (e *engines) checks(kept *spool.Spool) []observe.Check {
+func (e *engines) checks(dir string, kept *spool.Spool) []observe.Check {
 	all := []observe.Check{
 		{Name: "queue", Info: kept != nil, Run: func(ctx context.Context) error {
 			_, err := e.queue.Stats(ctx)
@@ -74,6 +75,13 @@ func (e *engines) checks(kept *spool.Spool) []observe.Check {
 				return err
 			}
 			return heldSends(stats, time.Now())
+		}},
+		{Name: "disk", Info: true, Run: func(context.Context) error {
+			d, err := observe.Room(dir)
+			if err == nil && d.Used() > alert.DiskFull {
+				return fmt.Errorf("%d %% of the disk of %s is used", int(100*d.Used()), dir)
+			}
+			return err
 		}},
 	}
 	if kept != nil {
@@ -102,19 +110,24 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 }
 
 // sources are what metrics and status look at.
-func (e *engines) sources() observe.Sources {
-	return observe.Sources{
+func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
+	s := observe.Sources{
+		Disk:   func() (observe.Disk, error) { return observe.Room(dir) },
 		Queues: e.queue.Stats,
 		Figures: func(ctx context.Context) (observe.Figures, error) {
 			g, err := e.store.Gauges(ctx, time.Now())
 			return figures(g), err
 		},
 	}
+	if kept != nil {
+		s.Spool = func() (int, time.Duration) { return kept.Depth(), kept.Oldest() }
+	}
+	return s
 }
 
 func figures(g store.Gauges) observe.Figures {
 	return observe.Figures{
-		OldestUnanswered: g.OldestUnanswered, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
+		OldestUnanswered: g.OldestUnanswered, OldestHandedOff: g.OldestHandedOff, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
 		EventsUnnumbered: g.EventsUnnumbered, LastInbound: g.Lines,
 	}
 }

@@ -80,18 +80,21 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	metrics := observe.NewMetrics(a.version)
+	sources := e.sources(cfg.DataDir, kept)
+	watched := a.watch(e, &sources, all)
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: e.checks(kept), Sources: e.sources(), Lines: describe(all),
+		Version: a.version, Checks: e.checks(cfg.DataDir, kept), Sources: sources, Lines: describe(all),
 	})
+	watched.health = health
 	metrics.Watch(health)
 
 	if a.role != roleWebhook {
-		if err := a.work(ctx, e, all, metrics); err != nil {
+		if err := a.work(ctx, e, all, &meter{metrics, &watched.tally}); err != nil {
 			return err
 		}
 	}
 	if a.role != roleWorker {
-		if err := a.front(e, kept, all, health, metrics); err != nil {
+		if err := a.front(e, kept, all, watched, metrics); err != nil {
 			return err
 		}
 	}
@@ -103,7 +106,7 @@ func (a *App) setup(ctx context.Context) error {
 }
 
 // work is what happens behind the queue: turns, sends, files, housekeeping.
-func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe.Metrics) error {
+func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) error {
 	cfg, log := a.cfg, a.log
 	// This makes the queues too: an operator may pause one before its first job.
 	for name, rate := range map[string]queue.Limit{
@@ -136,7 +139,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *observe
 }
 
 // front is what others call: the door, the API and the pages.
-func (a *App) front(e *engines, kept *spool.Spool, all []line, health *observe.Health, metrics *observe.Metrics) error {
+func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
 	door := ingest.Options{
 		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: a.cfg.TrustedProxies,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
@@ -151,12 +154,12 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, health *observe.H
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
-	health.Register(mux, metrics)
-	if err := a.faces(mux, e, health, all, windowless(all)); err != nil {
+	watched.health.Register(mux, metrics)
+	if err := a.faces(mux, e, watched, all, windowless(all)); err != nil {
 		return err
 	}
 	a.public = a.server(mux)
-	a.public.RegisterOnShutdown(health.Drain)
+	a.public.RegisterOnShutdown(watched.health.Drain)
 	if !a.cfg.Sandbox {
 		return nil
 	}

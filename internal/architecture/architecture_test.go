@@ -58,6 +58,7 @@ var may = map[string][]string{
 	"internal/dashboard":         {"internal/observe", "internal/queue", "internal/store"},
 	"internal/sandbox":           {"internal/whatsapp"},
 	"internal/loadgen":           {"internal/whatsapp"},
+	"internal/alert":             {"internal/observe", "internal/outbound", "internal/queue", "internal/store"},
 	"internal/drill":             {"internal/loadgen", "internal/sandbox", "internal/servers"},
 	"internal/architecture":      {},
 	"flows":                      {},

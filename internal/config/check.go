@@ -53,6 +53,7 @@ func (d *decoder) check(c *Config) {
 	d.checkLines(c, c.Insecure && loopback)
 	d.checkKeys(c)
 	d.checkEndpoints(c)
+	d.checkAlerts(c)
 }
 
 // refused are the keys that need what this version does not have.
@@ -200,6 +201,37 @@ func (d *decoder) checkKeys(c *Config) {
 			}
 		}
 		d.knownLines(c, path+".lines", k.Lines)
+	}
+}
+
+func (d *decoder) checkAlerts(c *Config) {
+	a := &c.Alerts
+	for _, u := range a.URL.Values() {
+		d.link("alerts.url", u)
+	}
+	a.WhatsApp = strings.TrimPrefix(strings.ReplaceAll(a.WhatsApp, " ", ""), "+")
+	switch {
+	case a.WhatsApp == "" && a.Template != "":
+		d.bad("alerts.template", "", "needs a number", "set alerts.whatsapp, or take the template out")
+	case a.WhatsApp == "":
+	case !digits.MatchString(a.WhatsApp):
+		d.bad("alerts.whatsapp", "", "is no phone number", "write digits with the country code, such as 5491155550000")
+	case a.Template == "":
+		d.bad("alerts.whatsapp", "", "needs a template: outside of the customer service window WhatsApp takes nothing else", "set alerts.template to an approved template whose body has {{1}}")
+	default:
+		if a.Line == "" {
+			for _, id := range sorted(c.Lines) {
+				if c.Lines[id].Provider == "cloud" && a.Line == "" {
+					a.Line = id
+				}
+			}
+		}
+		if l := c.Lines[a.Line]; l == nil || l.Provider != "cloud" {
+			d.bad("alerts.line", "", "is no cloud line", "write the id of a line with provider: cloud; only those have templates")
+		}
+	}
+	if a.Every.D() < 100*time.Millisecond || a.Every.D() > time.Minute {
+		d.bad("alerts.every", "", "is too short or too long", "write between 1s and 1m, such as 15s")
 	}
 }
 

@@ -40,7 +40,7 @@ type Config struct {
 	Retention         Retention        `key:"retention" later:"everything is kept for ever" doc:"How long things are kept."`
 	Lines             map[string]*Line `key:"lines" doc:"WhatsApp numbers, by an id of your choice."`
 	Endpoints         []Endpoint       `key:"endpoints" later:"events are stored and can be pulled, but are not pushed" doc:"Who gets events pushed."`
-	Alerts            Alerts           `key:"alerts" later:"nothing is sent" doc:"Where the router cries for help."`
+	Alerts            Alerts           `key:"alerts" doc:"Where the router cries for help."`
 
 	// File is the YAML file that was read, "" without one.
 	File string
@@ -104,9 +104,16 @@ type Endpoint struct {
 
 // Alerts says where the router cries for help.
 type Alerts struct {
-	URL      string `key:"url" doc:"Webhook that gets alerts."`
-	WhatsApp string `key:"whatsapp" doc:"Number that gets alerts."`
-	Template string `key:"template" doc:"Template for alerts by WhatsApp."`
+	URL              Secret   `key:"url" doc:"Webhook that gets alerts as JSON with text (Slack), content (Discord) and fields (n8n and others)."`
+	WhatsApp         string   `key:"whatsapp" doc:"Number that gets alerts by WhatsApp, with its country code." example:"5491155550000"`
+	Template         string   `key:"template" doc:"Approved template for alerts by WhatsApp; its body has one parameter, {{1}}."`
+	TemplateLanguage string   `key:"template_language" default:"es_AR" doc:"Language code of the template."`
+	Line             string   `key:"line" doc:"Cloud line that sends them. Absent: the first one."`
+	Language         string   `key:"language" default:"es" oneof:"es en" doc:"Language of the text."`
+	Every            Duration `key:"every" default:"15s" doc:"Pause between two looks."`
+	Hours            Hours    `key:"hours" default:"mon-fri 9-18" doc:"Working hours, in timezone: only then a line can be too silent and a team too slow. always is one too." example:"mon-fri 9-18, sat 9:30-13"`
+	SilentAfter      Duration `key:"silent_after" default:"3h" doc:"Working time without a message after which a line is too silent. 0: never."`
+	TeamAfter        Duration `key:"team_after" default:"2h" doc:"Working time that a person who was handed off may wait for the team. 0: for ever."`
 }
 
 // The development identity, when nothing is configured. It is public.

@@ -30,6 +30,7 @@ type Status struct {
 	Queues []queue.Stats
 	Gauges store.Gauges
 	Checks []Check
+	Alerts []Alert // those that are open
 	// Sandbox adds a link to the phone.
 	Sandbox bool
 }
@@ -41,6 +42,16 @@ type Line struct {
 	// Problem says what keeps it from working, "" when nothing does.
 	Problem string
 }
+
+// Alert is something that has been wrong for long enough to tell people.
+type Alert struct {
+	Critical         bool
+	Since            time.Time
+	Spanish, English Told
+}
+
+// Told is what is said of an alert.
+type Told struct{ Problem, Cure string }
 
 // Check is one thing that the router needs.
 type Check struct {

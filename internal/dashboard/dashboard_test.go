@@ -56,6 +56,13 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"well":  {func(*dashboard.Status) {}, "well", "Todo bien", "All well", ""},
 		"empty": {func(s *dashboard.Status) { *s = dashboard.Status{Now: now} }, "well", "Todo bien", "All well", ""},
 		"store": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "store", Detail: "disk I/O"} }, "bad", "No anda: la base de datos (disk I/O).", "Broken: the database (disk I/O).", ""},
+		"critical": {func(s *dashboard.Status) {
+			s.Queues[0].Dead = 1
+			s.Alerts = []dashboard.Alert{{}, {Critical: true, Spanish: dashboard.Told{"Nadie.", "x"}, English: dashboard.Told{"Nobody.", "x"}}}
+		}, "bad", "Nadie.", "Nobody.", ""},
+		"warning": {func(s *dashboard.Status) {
+			s.Alerts = []dashboard.Alert{{Spanish: dashboard.Told{"Poco.", "x"}, English: dashboard.Told{"Little.", "x"}}}
+		}, "worried", "Poco.", "Little.", ""},
 		"other": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj"} }, "bad", "No anda: reloj.", "Broken: reloj.", ""},
 		"info":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj", Info: true} }, "worried", "No anda: reloj.", "Broken: reloj.", ""},
 		"line":  {func(s *dashboard.Status) { s.Lines[1].Problem = "QR vencido." }, "bad", "La línea ventas no anda: QR vencido.", "Line ventas does not work: QR vencido.", ""},

@@ -38,6 +38,7 @@ type view struct {
 	Lines    []lineView
 	Queues   []queueView
 	Checks   []checkView
+	Open     []alertView
 	Figures  []figure
 	Number   string // version
 	Since    string
@@ -58,6 +59,11 @@ type queueView struct {
 type checkView struct {
 	Name, State, Detail string
 	Level               Level
+}
+
+type alertView struct {
+	Problem, Cure, Since string
+	Level                Level
 }
 
 type figure struct{ Label, Value string }
@@ -82,6 +88,9 @@ func newView(s Status, lang string) view {
 	for _, q := range s.Queues {
 		v.Queues = append(v.Queues, v.queue(q, s.Now))
 	}
+	for _, a := range s.Alerts {
+		v.Open = append(v.Open, alertView{a.told(lang).Problem, a.told(lang).Cure, fmt.Sprintf(v.Ago, v.span(s.Now.Sub(a.Since))), a.level()})
+	}
 	for _, c := range s.Checks {
 		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: Well}
 		if !c.OK {
@@ -97,7 +106,24 @@ func newView(s Status, lang string) view {
 		{v.Unanswered, v.span(s.Gauges.OldestUnanswered)},
 		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
 	}
+	if at := s.Gauges.OldestHandedOff; !at.IsZero() {
+		v.Figures = append(v.Figures, figure{v.HandedOff, v.span(s.Now.Sub(at))})
+	}
 	return v
+}
+
+func (a Alert) told(lang string) Told {
+	if lang == "en" {
+		return a.English
+	}
+	return a.Spanish
+}
+
+func (a Alert) level() Level {
+	if a.Critical {
+		return Bad
+	}
+	return Worried
 }
 
 // translate says in the language why queues, lines and checks are held.
@@ -137,6 +163,11 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 		}
 		return Bad, fmt.Sprintf(w.HeldOther, q.Name, why), w.HeldCure
 	}
+	for _, a := range s.Alerts {
+		if a.Critical {
+			return Bad, a.told(w.Lang).Problem, a.told(w.Lang).Cure
+		}
+	}
 	for _, q := range s.Queues {
 		if q.Paused {
 			return Worried, fmt.Sprintf(w.PausedQueue, q.Name), fmt.Sprintf(w.PausedCure, q.Name)
@@ -163,6 +194,10 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 			sentence, cure = w.fails(c)
 			return Worried, sentence, cure
 		}
+	}
+	if len(s.Alerts) > 0 {
+		told := s.Alerts[0].told(w.Lang)
+		return Worried, told.Problem, told.Cure
 	}
 	switch n := s.Gauges.UncertainSends; {
 	case n == 1:

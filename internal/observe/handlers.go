@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -68,8 +69,12 @@ type Status struct {
 	Lines   []LineStatus  `json:"lines"`
 	Sends   SendStatus    `json:"sends"`
 	// OldestUnanswered is the age of the oldest message whose automatic answer
-	// has not left.
+	// has not left, OldestHandedOff for how long somebody waits for a team.
 	OldestUnanswered float64 `json:"oldest_unanswered_seconds"`
+	OldestHandedOff  float64 `json:"oldest_handed_off_seconds"`
+	// Workers is how many processes do turns and sends; absent: not known.
+	Workers *int     `json:"workers,omitempty"`
+	Alerts  []string `json:"alerts"` // those that are open, rule:subject
 	// Unknown names what could not be asked: its figures are missing, not zero.
 	Unknown []string `json:"unknown,omitempty"`
 }
@@ -117,7 +122,18 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.Unknown = append(s.Unknown, "store")
 	}
-	s.OldestUnanswered = f.OldestUnanswered.Seconds()
+	s.OldestUnanswered, s.OldestHandedOff = h.sources.Owed(queues, f).Seconds(), since(f.OldestHandedOff, now)
+	if h.sources.Workers != nil {
+		if n, ok := h.sources.Workers(); ok {
+			s.Workers = &n
+		}
+	}
+	s.Alerts = []string{}
+	if h.sources.Alerts != nil {
+		for _, a := range h.sources.Alerts() {
+			s.Alerts = append(s.Alerts, strings.TrimSuffix(a.Rule+":"+a.Subject, ":"))
+		}
+	}
 	s.Sends = SendStatus{f.PendingSends, f.UncertainSends}
 	for _, l := range h.lines {
 		line := LineStatus{LineInfo: l}

@@ -115,8 +115,12 @@ func sources() Sources {
 		Queues: func(context.Context) ([]queue.Stats, error) {
 			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "store", Done: 7}}, nil
 		},
+		Disk:    func() (Disk, error) { return Disk{"/data", 25, 100}, nil },
+		Spool:   func() (int, time.Duration) { return 3, 2 * time.Second },
+		Workers: func() (int, bool) { return 2, true },
+		Alerts:  func() []OpenAlert { return []OpenAlert{{"no_workers", ""}, {"queue_held", "send:wsp4"}} },
 		Figures: func(context.Context) (Figures, error) {
-			return Figures{OldestUnanswered: 4 * time.Second, PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}}, nil
+			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}}, nil
 		},
 	}
 }
@@ -133,12 +137,13 @@ func TestStatus(t *testing.T) {
 	if code := get(t, serve(h, nil), "/status", &got); code != 200 {
 		t.Fatal(code)
 	}
+	two := 2
 	until, last := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1_800_000_000, 0).UTC()
 	want := Status{
 		Version: "v1", Go: got.Go, Started: now.Add(-90 * time.Second), Uptime: 90, Status: "ready", Down: []string{}, Checks: []Result{},
 		Queues: []QueueStatus{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1.5, Paused: true, HeldUntil: &until, HeldFor: "store"}},
 		Lines:  []LineStatus{{LineInfo{ID: "wsp4", Provider: "cloud"}, &last}, {LineInfo{ID: "new", Provider: "evolution"}, nil}},
-		Sends:  SendStatus{5, 1}, OldestUnanswered: 4,
+		Sends:  SendStatus{5, 1}, OldestUnanswered: 4, OldestHandedOff: 120, Workers: &two, Alerts: []string{"no_workers", "queue_held:send:wsp4"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -180,7 +185,9 @@ func TestMetrics(t *testing.T) {
 		`psi_turn_messages_total 12`, `psi_decisions_total{line="wsp4",reason="first_contact"} 1`, `psi_replies_total{line="wsp4"} 1`,
 		`psi_sends_total{line="wsp4",verdict="sent"} 1`, `psi_media_total{outcome="ready"} 1`,
 		`psi_queue_depth{queue="inbound"} 3`, `psi_queue_dead{queue="inbound"} 2`, `psi_queue_oldest_seconds{queue="inbound"} 1.5`,
-		`psi_queue_paused{queue="inbound"} 1`, `psi_queue_held{queue="inbound"} 1`, `psi_oldest_unanswered_seconds 4`,
+		`psi_queue_paused{queue="inbound"} 1`, `psi_queue_held{queue="inbound"} 1`, `psi_oldest_unanswered_seconds{waits_for="router"} 4`, `psi_oldest_unanswered_seconds{waits_for="team"} `, `psi_workers 2`,
+		`psi_alert_firing{rule="queue_held",subject="send:wsp4"} 1`, `psi_disk_free_bytes{dir="/data"} 25`, `psi_disk_size_bytes{dir="/data"} 100`,
+		`psi_spool_depth 3`, `psi_spool_oldest_seconds 2`,
 		`psi_sends_pending 5`, `psi_line_last_inbound_timestamp_seconds{line="wsp4"} 1.8e+09`,
 		`psi_check_up{check="store"} 1`, `psi_source_up{source="queues"} 1`, `psi_build_info{go=`, `go_goroutines`, `process_`,
 	} {

@@ -12,6 +12,7 @@ import (
 // Figures are the store's gauges.
 type Figures struct {
 	OldestUnanswered time.Duration
+	OldestHandedOff  time.Time // since when somebody waits for a team
 	PendingSends     int64
 	UncertainSends   int64
 	EventsUnnumbered int64
@@ -23,6 +24,32 @@ type Figures struct {
 type Sources struct {
 	Queues  func(ctx context.Context) ([]queue.Stats, error)
 	Figures func(ctx context.Context) (Figures, error)
+	Disk    func() (Disk, error)
+	// Spool is what waits on this disk for the queue.
+	Spool func() (depth int, oldest time.Duration)
+	// Workers counts the processes that do turns and sends; ok is false while
+	// that is not known. Alerts are those that are open.
+	Workers func() (n int, ok bool)
+	Alerts  func() []OpenAlert
+}
+
+// OpenAlert is something that is wrong.
+type OpenAlert struct{ Rule, Subject string }
+
+// Owed is for how long the oldest automatic answer is owed: to who is in the
+// store, and to who did not even get there.
+func (s Sources) Owed(queues []queue.Stats, f Figures) time.Duration {
+	owed := f.OldestUnanswered
+	for _, q := range queues {
+		if q.Name == "inbound" && q.Depth > 0 {
+			owed = max(owed, q.OldestAge)
+		}
+	}
+	if s.Spool != nil {
+		_, oldest := s.Spool()
+		owed = max(owed, oldest)
+	}
+	return owed
 }
 
 // patience bounds a source, so that a look never hangs on what is down.
@@ -65,7 +92,13 @@ var (
 	queueHeld     = desc("psi_queue_held", "1 while it waits for what it needs.", "queue")
 	queueDone     = desc("psi_queue_done_total", "Jobs done, by all processes.", "queue")
 	queueStalled  = desc("psi_queue_stalled_total", "Leases that ran out, by all processes.", "queue")
-	unanswered    = desc("psi_oldest_unanswered_seconds", "Age of the oldest message whose automatic answer has not left.")
+	unanswered    = desc("psi_oldest_unanswered_seconds", "How long the person who has waited longest waits: for the router's answer, or for the team that they were handed off to.", "waits_for")
+	workers       = desc("psi_workers", "Processes that do turns and sends.")
+	alerting      = desc("psi_alert_firing", "1 for each alert that is open.", "rule", "subject")
+	diskFree      = desc("psi_disk_free_bytes", "Room that is left for data_dir.", "dir")
+	diskSize      = desc("psi_disk_size_bytes", "Size of the disk of data_dir.", "dir")
+	spoolDepth    = desc("psi_spool_depth", "Messages that wait on this disk for the queue.")
+	spoolOldest   = desc("psi_spool_oldest_seconds", "Age of the oldest of them.")
 	pendingSends  = desc("psi_sends_pending", "Messages that wait to be sent.")
 	uncertain     = desc("psi_sends_uncertain", "Messages that may have been sent.")
 	unnumbered    = desc("psi_events_unnumbered", "Events that wait for their number.")
@@ -103,18 +136,54 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		total(queueDone, q.Done, q.Name)
 		total(queueStalled, q.Stalled, q.Name)
 	}
+	c.here(gauge)
 	f, err := c.health.sources.figures(ctx)
 	gauge(sourceUp, one(err == nil), "store")
 	if err != nil {
 		return
 	}
-	gauge(unanswered, f.OldestUnanswered.Seconds())
+	gauge(unanswered, c.health.sources.Owed(stats, f).Seconds(), "router")
+	gauge(unanswered, since(f.OldestHandedOff, now), "team")
 	gauge(pendingSends, float64(f.PendingSends))
 	gauge(uncertain, float64(f.UncertainSends))
 	gauge(unnumbered, float64(f.EventsUnnumbered))
 	for line, at := range f.LastInbound {
 		gauge(lastInbound, float64(at.Unix()), line)
 	}
+}
+
+// here are the gauges of this process.
+func (c *collector) here(gauge func(*prometheus.Desc, float64, ...string)) {
+	s := c.health.sources
+	if s.Disk != nil {
+		if d, err := s.Disk(); err == nil {
+			gauge(diskFree, float64(d.Free), d.Dir)
+			gauge(diskSize, float64(d.Size), d.Dir)
+		}
+	}
+	if s.Spool != nil {
+		depth, oldest := s.Spool()
+		gauge(spoolDepth, float64(depth))
+		gauge(spoolOldest, oldest.Seconds())
+	}
+	if s.Workers != nil {
+		if n, ok := s.Workers(); ok {
+			gauge(workers, float64(n))
+		}
+	}
+	if s.Alerts != nil {
+		for _, a := range s.Alerts() {
+			gauge(alerting, 1, a.Rule, a.Subject)
+		}
+	}
+}
+
+// since is how long ago it was, 0 for never.
+func since(at, now time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(at).Seconds())
 }
 
 func one(b bool) float64 {

@@ -1,0 +1,95 @@
+package alert
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// blind is how long nobody may have looked for what was seen before to count on:
+// what began before a longer gap begins anew.
+const blind = 2 * time.Minute
+
+// Evaluate looks at the samples and returns what is known now and what has to be
+// told. It changes nothing that it is given. Rules come in the order in which they
+// may explain each other.
+func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Notice) {
+	s := was.clone()
+	gap := !was.At.IsZero() && (now.Sub(was.At) > blind || now.Before(was.At))
+	s.At = now
+	var out []Notice
+	known := map[string]bool{}
+	for i := range rules {
+		r := &rules[i]
+		known[r.ID] = true
+		if in.Unknown[r.Measure] {
+			continue
+		}
+		bad := map[string]Sample{}
+		for _, v := range in.Values {
+			if v.Measure == r.Measure && v.Value > r.Above {
+				bad[v.Subject] = v
+			}
+		}
+		for _, subject := range slices.Sorted(maps.Keys(bad)) {
+			v, key := bad[subject], r.ID+"/"+subject
+			it := s.Incidents[key]
+			switch {
+			case it != nil && !it.Fired.IsZero():
+				it.Value, it.Detail, it.Well = v.Value, v.Detail, time.Time{}
+				continue
+			case s.explains(r, subject):
+				delete(s.Incidents, key)
+				continue
+			case it == nil || gap:
+				it = &Incident{Rule: r.ID, Subject: subject, Since: now}
+				s.Incidents[key] = it
+			}
+			it.Value, it.Detail = v.Value, v.Detail
+			if now.Sub(it.Since) >= r.For {
+				it.Fired = now
+				out = append(out, Notice{Incident: *it, At: now})
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.Incidents)) {
+			it := s.Incidents[key]
+			if it.Rule != r.ID {
+				continue
+			}
+			if _, still := bad[it.Subject]; still {
+				continue
+			}
+			if it.Fired.IsZero() {
+				delete(s.Incidents, key)
+				continue
+			}
+			if it.Well.IsZero() || gap {
+				it.Well = now
+			}
+			if now.Sub(it.Well) >= r.Clear {
+				delete(s.Incidents, key)
+				out = append(out, Notice{Incident: *it, Over: true, At: now})
+			}
+		}
+	}
+	// A rule that this version does not have any more says nothing.
+	maps.DeleteFunc(s.Incidents, func(_ string, i *Incident) bool { return !known[i.Rule] })
+	return s, out
+}
+
+// explains reports whether an incident of another rule says why this one is
+// broken.
+func (s State) explains(r *Rule, subject string) bool {
+	for _, i := range s.Incidents {
+		if !i.Fired.IsZero() && slices.Contains(r.Unless, i.Rule) && (!r.SameSubject || i.Subject == subject || i.Subject == "") {
+			return true
+		}
+	}
+	return false
+}
+
+func compare(x, y Incident) int {
+	return cmp.Or(strings.Compare(x.Rule, y.Rule), strings.Compare(x.Subject, y.Subject))
+}

@@ -1,0 +1,72 @@
+package alert
+
+import "time"
+
+// Hours are when somebody works.
+type Hours struct {
+	Zone  *time.Location // nil is UTC
+	Spans []Span
+}
+
+// Span is a part of one day of the week, from midnight.
+type Span struct {
+	Day      time.Weekday
+	From, To time.Duration
+}
+
+// longest is how far back working time is counted.
+const longest = 14 * 24 * time.Hour
+
+// Now reports whether somebody works at that moment.
+func (h Hours) Now(at time.Time) bool {
+	for _, s := range h.on(at) {
+		if !at.Before(s[0]) && at.Before(s[1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Between returns how much of the time between the two was working time.
+func (h Hours) Between(from, to time.Time) time.Duration {
+	if from.Before(to.Add(-longest)) {
+		from = to.Add(-longest)
+	}
+	var sum time.Duration
+	// A day more, since days have 23 to 25 hours.
+	for day := from; day.Before(to.Add(25 * time.Hour)); day = day.In(h.zone()).AddDate(0, 0, 1) {
+		for _, s := range h.on(day) {
+			begin, end := s[0], s[1]
+			if begin.Before(from) {
+				begin = from
+			}
+			if end.After(to) {
+				end = to
+			}
+			sum += max(0, end.Sub(begin))
+		}
+	}
+	return sum
+}
+
+func (h Hours) zone() *time.Location {
+	if h.Zone == nil {
+		return time.UTC
+	}
+	return h.Zone
+}
+
+// on returns the beginnings and ends of the day that at is in.
+func (h Hours) on(at time.Time) (out [][2]time.Time) {
+	y, m, d := at.In(h.zone()).Date()
+	day := time.Date(y, m, d, 0, 0, 0, 0, h.zone()).Weekday()
+	clock := func(from time.Duration) time.Time {
+		return time.Date(y, m, d, int(from/time.Hour), int(from%time.Hour/time.Minute), 0, 0, h.zone())
+	}
+	for _, s := range h.Spans {
+		if s.Day == day {
+			out = append(out, [2]time.Time{clock(s.From), clock(s.To)})
+		}
+	}
+	return out
+}

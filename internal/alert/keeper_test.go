@@ -1,0 +1,309 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/storetest"
+)
+
+// inbox is a receiver that can be away.
+type inbox struct {
+	name string
+	away bool
+	got  []string
+}
+
+func (i *inbox) Name() string { return i.name }
+
+func (i *inbox) Tell(_ context.Context, r *Rule, n Notice) error {
+	if i.away {
+		return errors.New("away")
+	}
+	sign := "+"
+	if n.Over {
+		sign = "-"
+	}
+	i.got = append(i.got, sign+r.ID+"/"+n.Subject)
+	return nil
+}
+
+// room is where some processes watch one store, by a clock of the test.
+type room struct {
+	t     *testing.T
+	store *sqlitestore.Store
+	cut   bool // the store cannot be reached
+	now   time.Time
+	facts Facts
+	logs  bytes.Buffer
+}
+
+func (r *room) Serve(ctx context.Context, now time.Time, round store.Round) (store.Served, error) {
+	if r.cut {
+		return store.Served{}, store.ErrUnavailable
+	}
+	return r.store.Serve(ctx, now, round)
+}
+
+func newRoom(t *testing.T) *room {
+	t.Helper()
+	set := storetest.Settings(t)
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Rules: set.Rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return &room{t: t, store: s, now: noon()}
+}
+
+func (r *room) keeper(process, role string, to ...Receiver) *Keeper {
+	return NewKeeper(Options{
+		Process: process, Board: r, Receivers: to, Hours: always(), Rules: Rules(Tuning{SilentAfter, TeamAfter}),
+		Look: func(context.Context) Facts { return r.facts }, Self: func() Report { return Report{Role: role, Host: process} },
+		Now: func() time.Time { return r.now }, Log: slog.New(slog.NewTextHandler(&r.logs, nil)),
+	})
+}
+
+// pass lets time pass, in which each keeper looks every 15 s.
+func (r *room) pass(d time.Duration, all ...*Keeper) {
+	r.t.Helper()
+	for end := r.now.Add(d); r.now.Before(end); r.now = r.now.Add(15 * time.Second) {
+		for _, k := range all {
+			k.Round(r.t.Context())
+		}
+	}
+}
+
+func (r *room) want(i *inbox, want ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, i.got); diff != "" {
+		r.t.Errorf("%s (-want +got):\n%s\n%s", i.name, diff, r.logs.String())
+	}
+}
+
+// TestStoppedWorkers: nobody reports as a worker any more, and then one does.
+func TestStoppedWorkers(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	to := &inbox{name: "webhook"}
+	web, worker := r.keeper("web", "webhook", to), r.keeper("worker", "worker", to)
+	r.pass(5*time.Minute, web, worker)
+	r.want(to)
+	r.facts.Queues = []queue.Stats{{Name: "inbound", Depth: 1, OldestAge: 10 * time.Minute}}
+	r.pass(4*time.Minute, web)
+	r.want(to, "+no_workers/") // which explains the age of the queue
+	if open := web.Open(); len(open) != 1 || open[0].Rule != "no_workers" {
+		t.Errorf("open: %+v", open)
+	}
+	r.facts.Queues = nil
+	r.pass(2*time.Minute, web, worker)
+	r.want(to, "+no_workers/", "-no_workers/")
+	if n, ok := web.Workers(); n != 1 || !ok || len(web.Open()) != 0 {
+		t.Errorf("%d workers, %v, open %v", n, ok, web.Open())
+	}
+}
+
+// TestOneSpeaksForAll: of three processes one tells, another goes on when it is
+// gone, and a restart repeats nothing.
+func TestOneSpeaksForAll(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	to := &inbox{name: "webhook"}
+	a, b, c := r.keeper("a", "all", to), r.keeper("b", "all", to), r.keeper("c", "all", to)
+	r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
+	r.pass(3*time.Minute, a, b, c)
+	r.want(to, "+dead_letters/media")
+	if diff := cmp.Diff(a.Open(), c.Open()); diff != "" {
+		t.Errorf("what c shows (-a +c):\n%s", diff)
+	}
+	r.pass(3*time.Minute, b, c) // a was killed
+	a = r.keeper("a2", "all", to)
+	r.pass(3*time.Minute, a, b, c)
+	r.pass(3*time.Minute, a) // all others were
+	r.want(to, "+dead_letters/media")
+	r.facts.Queues = nil
+	r.pass(time.Minute, a)
+	r.want(to, "+dead_letters/media", "-dead_letters/media")
+}
+
+// TestAReceiverThatIsAway gets what it missed, in order, and the other one nothing
+// twice; also when the process that tried was killed.
+func TestAReceiverThatIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	one, two := &inbox{name: "webhook", away: true}, &inbox{name: "whatsapp"}
+	k := r.keeper("a", "all", one, two)
+	r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
+	r.pass(3*time.Minute, k)
+	r.facts.Queues = nil
+	r.pass(time.Minute, k)
+	want := []string{"+dead_letters/media", "-dead_letters/media"}
+	r.want(two, want...)
+	r.want(one)
+	if n := strings.Count(r.logs.String(), "could not be delivered"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	one.away = false
+	r.pass(2*time.Minute, r.keeper("b", "all", one, two))
+	r.want(one, want...)
+	r.want(two, want...)
+}
+
+// TestTheStoreIsAway: who had the duty says so, and nobody else does.
+func TestTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	to := &inbox{name: "webhook"}
+	a, b := r.keeper("a", "webhook", to), r.keeper("b", "worker", to)
+	r.pass(2*time.Minute, a, b)
+	r.cut = true
+	r.facts = Facts{NoFigures: true, Down: map[string]string{"store": "connection refused"}}
+	r.pass(5*time.Minute, a, b)
+	r.want(to, "+check_down/store")
+	r.cut, r.facts = false, Facts{}
+	r.pass(3*time.Minute, a, b)
+	r.want(to, "+check_down/store", "-check_down/store")
+}
+
+func TestABrokenLookEndsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	k := r.keeper("a", "all")
+	k.Look = func(context.Context) Facts { panic("boo") }
+	r.pass(time.Minute, k)
+	if !strings.Contains(r.logs.String(), "a look broke") {
+		t.Error("nothing was said")
+	}
+}
+
+func notice(over bool) (*Rule, Notice) {
+	rules := Rules(Tuning{})
+	for i := range rules {
+		if rules[i].ID == "queue_held" {
+			n := Notice{Incident: Incident{Rule: "queue_held", Subject: "send:wsp4", Value: 1, Detail: "no token.", Since: noon()}, Over: over, At: noon().Add(time.Hour)}
+			return &rules[i], n
+		}
+	}
+	panic("no such rule")
+}
+
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	var got map[string]any
+	code := http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		got = nil
+		if err := json.NewDecoder(q.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(code)
+	}))
+	defer srv.Close()
+	hook := &Webhook{URL: srv.URL, Lang: "es", Client: srv.Client()}
+	for _, tc := range []struct {
+		over         bool
+		status, text string
+	}{
+		{false, "firing", "🔴 La cola send:wsp4 está frenada: no token.\n"},
+		{true, "over", "🟢 La cola send:wsp4 sale de nuevo. Duró 60 min."},
+	} {
+		r, n := notice(tc.over)
+		if err := hook.Tell(t.Context(), r, n); err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := got["text"].(string); got["status"] != tc.status || !strings.HasPrefix(text, tc.text) || got["content"] != text ||
+			got["rule"] != "queue_held" || got["subject"] != "send:wsp4" || got["command"] != "psi-router queue stats" {
+			t.Errorf("got %v", got)
+		}
+	}
+	code = http.StatusInternalServerError
+	r, n := notice(false)
+	if err := hook.Tell(t.Context(), r, n); err == nil {
+		t.Error("HTTP 500 was taken for delivered")
+	}
+	hook.URL = "http://127.0.0.1:1/secret"
+	if err := hook.Tell(t.Context(), r, n); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type line struct {
+	posts []outbound.Post
+	err   error
+}
+
+func (l *line) Send(_ context.Context, p outbound.Post) (string, error) {
+	l.posts = append(l.posts, p)
+	return "wamid.1", l.err
+}
+
+func TestWhatsApp(t *testing.T) {
+	t.Parallel()
+	l := &line{}
+	to := &WhatsApp{Number: "5491155550000", Template: "alerta", TemplateLang: "es_AR", Lang: "en", Line: "wsp4", Sender: l}
+	r, n := notice(false)
+	if err := to.Tell(t.Context(), r, n); err != nil {
+		t.Fatal(err)
+	}
+	p := l.posts[0]
+	body := string(p.Body.Cloud)
+	if p.To.Phone != to.Number || !strings.Contains(body, `"name":"alerta"`) || !strings.Contains(body, `The queue send:wsp4 is held`) || strings.Contains(body, `\n`) {
+		t.Errorf("got %+v %s", p.To, body)
+	}
+	for class, failed := range map[outbound.Class]bool{outbound.Auth: true, outbound.Retry: true, outbound.Uncertain: false} {
+		l.err = &outbound.Failure{Class: class}
+		if err := to.Tell(t.Context(), r, n); (err != nil) != failed {
+			t.Errorf("%s: got %v", class, err)
+		}
+	}
+}
+
+// TestRulesAreWhole: each has all its words, in both languages, and a command.
+func TestRulesAreWhole(t *testing.T) {
+	t.Parallel()
+	ids := map[string]bool{}
+	for _, r := range Rules(Tuning{SilentAfter, TeamAfter}) {
+		for _, unless := range r.Unless {
+			if !ids[unless] {
+				t.Errorf("%s: %s does not come before it", r.ID, unless)
+			}
+		}
+		if ids[r.ID] || r.Command == "" || r.Expr == "" {
+			t.Errorf("%s is taken or lacks something", r.ID)
+		}
+		ids[r.ID] = true
+		for lang, w := range map[string]Words{"es": r.Spanish, "en": r.English} {
+			n := Notice{Incident: Incident{Rule: r.ID, Subject: "SUBJECT", Value: 1, Since: noon()}, At: noon()}
+			for _, over := range []bool{false, true} {
+				n.Over = over
+				if text := Text(&r, n, lang); strings.ContainsAny(text, "{}") || text == "" {
+					t.Errorf("%s, %s: %q", r.ID, lang, text)
+				}
+			}
+			for _, text := range []string{w.Problem, w.Cure, w.Over} {
+				if !strings.HasSuffix(text, ".") {
+					t.Errorf("%s, %s: %q is no sentence", r.ID, lang, text)
+				}
+			}
+		}
+	}
+	if fmt.Sprint(len(Rules(Tuning{}))) != fmt.Sprint(len(ids)-2) {
+		t.Error("what is turned off is still there")
+	}
+}

@@ -1,0 +1,181 @@
+package alert
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// Measures.
+const (
+	Workers      Measure = "no_workers" // 1 when there is none
+	CheckDown    Measure = "check_down"
+	QueueHeld    Measure = "queue_held"
+	QueuePaused  Measure = "queue_paused"
+	InboundAge   Measure = "inbound_age"
+	QueueAge     Measure = "queue_age"
+	DeadLetters  Measure = "dead_letters"
+	FailedSends  Measure = "failed_sends"
+	SilentLine   Measure = "silent_line"
+	DiskUsed     Measure = "disk_used"
+	RouterAnswer Measure = "router_answer"
+	TeamAnswer   Measure = "team_answer"
+)
+
+const (
+	inbound = "inbound" // the queue of what people write
+	// heldFor bridges the probes of a queue that is held, when it is not.
+	heldFor = time.Minute
+	// fewSends are too few for a ratio to say anything.
+	fewSends = 10
+)
+
+// Facts are what the program knows of itself at one moment.
+type Facts struct {
+	Queues   []queue.Stats
+	NoQueues bool // they could not be asked
+	// OldestUnanswered is for how long the oldest automatic answer is owed, and
+	// OldestHandedOff since when somebody waits for a team.
+	OldestUnanswered time.Duration
+	OldestHandedOff  time.Time
+	LastInbound      map[string]time.Time
+	NoFigures        bool
+	// Down are the checks that fail, with what they say.
+	Down map[string]string
+	// Reports are those of all processes. NoReports: only the own one is known.
+	Reports   []Report
+	NoReports bool
+	// Lines that are configured.
+	Lines []string
+}
+
+// Report is what a process says of itself.
+type Report struct {
+	Role  string               `json:"role"` // all, webhook, worker
+	Host  string               `json:"host"`
+	Disk  Disk                 `json:"disk"`
+	Sends map[string]SendCount `json:"sends,omitempty"` // by line, of the last quarter of an hour
+	// Spooled is how long the oldest message waits on this disk for its queue.
+	Spooled time.Duration `json:"spooled,omitempty"`
+}
+
+// Disk is the room that data_dir has.
+type Disk struct {
+	Dir  string `json:"dir"`
+	Free uint64 `json:"free"`
+	Size uint64 `json:"size"` // 0 is unknown
+}
+
+// SendCount counts posts.
+type SendCount struct {
+	All    int64 `json:"all"`
+	Failed int64 `json:"failed"`
+}
+
+// CountWorkers counts those that do turns and sends.
+func CountWorkers(reports []Report) (n int) {
+	for _, r := range reports {
+		if r.Role != "webhook" {
+			n++
+		}
+	}
+	return n
+}
+
+// Take turns facts into samples. It notes in s when queues were held.
+func Take(f Facts, h Hours, s *State, now time.Time) Samples {
+	in := Samples{Unknown: map[Measure]bool{}}
+	add := func(m Measure, subject string, value float64, detail string) {
+		in.Values = append(in.Values, Sample{m, subject, value, detail})
+	}
+	unknown := func(yes bool, all ...Measure) {
+		for _, m := range all {
+			in.Unknown[m] = in.Unknown[m] || yes
+		}
+	}
+	unknown(f.NoQueues, QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer)
+	unknown(f.NoFigures, SilentLine, RouterAnswer, TeamAnswer)
+	unknown(f.NoReports, Workers, FailedSends)
+
+	for _, name := range slices.Sorted(maps.Keys(f.Down)) {
+		add(CheckDown, name, 1, f.Down[name])
+	}
+	owed := f.OldestUnanswered
+	if s.Held == nil {
+		s.Held = map[string]time.Time{}
+	}
+	for _, q := range f.Queues {
+		held := q.HeldUntil.After(now)
+		if held {
+			s.Held[q.Name] = now
+		}
+		if at, ok := s.Held[q.Name]; ok && now.Sub(at) <= heldFor {
+			add(QueueHeld, q.Name, 1, q.HeldFor)
+		} else {
+			delete(s.Held, q.Name)
+		}
+		if q.Paused && q.Depth > 0 {
+			add(QueuePaused, q.Name, 1, "")
+		}
+		age := Sample{QueueAge, q.Name, 0, ""}
+		if q.Depth > 0 {
+			age.Value = q.OldestAge.Seconds()
+		}
+		if q.Name == inbound {
+			age.Measure = InboundAge
+			if q.Depth > 0 {
+				owed = max(owed, q.OldestAge)
+			}
+		}
+		in.Values = append(in.Values, age)
+		add(DeadLetters, q.Name, float64(q.Dead), "")
+	}
+	none := 0.0
+	if CountWorkers(f.Reports) == 0 {
+		none = 1
+	}
+	add(Workers, "", none, "")
+	for _, r := range f.Reports {
+		owed = max(owed, r.Spooled)
+		if r.Disk.Size > 0 {
+			add(DiskUsed, r.Host+":"+r.Disk.Dir, 1-float64(r.Disk.Free)/float64(r.Disk.Size), "")
+		}
+	}
+	for line, c := range Sum(f.Reports) {
+		if c.All >= fewSends {
+			add(FailedSends, line, float64(c.Failed)/float64(c.All), "")
+		}
+	}
+	add(RouterAnswer, "", owed.Seconds(), "")
+	// What people do at night, or do not, wakes nobody.
+	working := h.Now(now)
+	unknown(!working, SilentLine, TeamAnswer)
+	if !f.OldestHandedOff.IsZero() {
+		add(TeamAnswer, "", h.Between(f.OldestHandedOff, now).Seconds(), "")
+	}
+	for _, line := range f.Lines {
+		if at := f.LastInbound[line]; !at.IsZero() {
+			add(SilentLine, line, h.Between(at, now).Seconds(), "")
+		}
+	}
+	slices.SortFunc(in.Values, func(x, y Sample) int {
+		return compare(Incident{Rule: string(x.Measure), Subject: x.Subject}, Incident{Rule: string(y.Measure), Subject: y.Subject})
+	})
+	return in
+}
+
+// Sum adds up the sends of all processes, by line.
+func Sum(reports []Report) map[string]SendCount {
+	out := map[string]SendCount{}
+	for _, r := range reports {
+		for line, c := range r.Sends {
+			sum := out[line]
+			sum.All += c.All
+			sum.Failed += c.Failed
+			out[line] = sum
+		}
+	}
+	return out
+}

@@ -1,0 +1,130 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+)
+
+// Webhook posts to a URL. Slack takes its text, Discord its content, and anything
+// else the fields.
+type Webhook struct {
+	URL    string
+	Lang   string // es or en: of text
+	Client *http.Client
+}
+
+// Name implements Receiver.
+func (w *Webhook) Name() string { return "webhook" }
+
+type webhookBody struct {
+	Text     string    `json:"text"`
+	Content  string    `json:"content"`
+	Status   string    `json:"status"` // firing, over
+	Rule     string    `json:"rule"`
+	Subject  string    `json:"subject"`
+	Severity Severity  `json:"severity"`
+	Value    float64   `json:"value"`
+	Detail   string    `json:"detail"`
+	Command  string    `json:"command"`
+	Since    time.Time `json:"since"`
+	At       time.Time `json:"at"`
+	TextES   string    `json:"text_es"`
+	TextEN   string    `json:"text_en"`
+}
+
+// Tell implements Receiver.
+func (w *Webhook) Tell(ctx context.Context, r *Rule, n Notice) error {
+	text := Text(r, n, w.Lang)
+	b := webhookBody{
+		Text: text, Content: text, Status: "firing", Rule: n.Rule, Subject: n.Subject, Severity: r.Severity, Value: n.Value,
+		Detail: n.Detail, Command: command(r, n.Incident), Since: n.Since, At: n.At, TextES: Text(r, n, "es"), TextEN: Text(r, n, "en"),
+	}
+	if n.Over {
+		b.Status = "over"
+	}
+	body, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("write alert: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("post alert: %w", bare(err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := w.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("post alert: %w", bare(err))
+	}
+	defer res.Body.Close()
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
+	if res.StatusCode >= 300 {
+		return fmt.Errorf("post alert: HTTP %d", res.StatusCode)
+	}
+	return nil
+}
+
+// bare is the error without the address: that may be a secret.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// sender is a line's.
+type sender interface {
+	Send(ctx context.Context, p outbound.Post) (providerID string, err error)
+}
+
+// WhatsApp writes to a number by a template with one parameter, {{1}}, in its body.
+type WhatsApp struct {
+	Number       string
+	Template     string
+	TemplateLang string // es_AR
+	Lang         string // es or en: of the text
+	Line         string
+	Sender       sender
+}
+
+// Name implements Receiver.
+func (w *WhatsApp) Name() string { return "whatsapp" }
+
+// longestParameter is what Meta takes with room to spare.
+const longestParameter = 900
+
+// Tell implements Receiver.
+func (w *WhatsApp) Tell(ctx context.Context, r *Rule, n Notice) error {
+	text := []rune(strings.Join(strings.Fields(Text(r, n, w.Lang)), " ")) // a parameter is one line
+	if len(text) > longestParameter {
+		text = append(text[:longestParameter], '…')
+	}
+	body, err := json.Marshal(map[string]any{"type": "template", "template": map[string]any{
+		"name": w.Template, "language": map[string]string{"code": w.TemplateLang},
+		"components": []any{map[string]any{
+			"type": "body", "parameters": []any{map[string]string{"type": "text", "text": string(text)}},
+		}},
+	}})
+	if err != nil {
+		return fmt.Errorf("write alert: %w", err)
+	}
+	_, err = w.Sender.Send(ctx, outbound.Post{Line: w.Line, To: outbound.Address{Phone: w.Number}, Body: outbound.Body{Cloud: body}})
+	var f *outbound.Failure
+	if errors.As(err, &f) && f.Class == outbound.Uncertain {
+		return nil // it may have arrived: twice would be worse
+	}
+	if err != nil {
+		return fmt.Errorf("send alert: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package alert
+
+import "time"
+
+// Tuning is what an operator may choose.
+type Tuning struct {
+	// SilentAfter is how much working time a line may hear nothing, TeamAfter how
+	// much of it a person may wait for a team. 0: for ever.
+	SilentAfter, TeamAfter time.Duration
+}
+
+// Defaults of Tuning.
+const (
+	SilentAfter = 3 * time.Hour
+	TeamAfter   = 2 * time.Hour
+)
+
+// DiskFull is how much of a disk may be used.
+const DiskFull = 0.9
+
+// stalls are the rules that say why people get no answer.
+func stalls() []string {
+	return []string{"no_workers", "check_down", "queue_held", "queue_paused", "inbound_age", "queue_age"}
+}
+
+// Rules returns the rules; deploy/prometheus/rules.yml is made of the same ones.
+func Rules(t Tuning) []Rule {
+	rules := []Rule{
+		{
+			ID: "no_workers", Severity: Critical, Measure: Workers, For: time.Minute, Clear: 30 * time.Second,
+			Expr: `max(psi_workers) < 1`, Command: "psi-router queue stats",
+			Spanish: Words{
+				"No hay ningún worker en marcha: lo que llega se guarda, y nadie lo responde.",
+				"Arrancalos (psi-router serve --role worker; pm2 start o systemctl start) y mirá cómo baja la cola.",
+				"Hay workers en marcha de nuevo; lo que esperaba se responde en orden.",
+			},
+			English: Words{
+				"No worker is running: what arrives is kept, and nobody answers it.",
+				"Start them (psi-router serve --role worker; pm2 start or systemctl start) and watch the queue go down.",
+				"Workers are running again; what waited is answered in order.",
+			},
+		},
+		{
+			ID: "check_down", Severity: Critical, Measure: CheckDown, For: time.Minute, Clear: time.Minute,
+			Expr: `min by (check) (psi_check_up{check=~"store|queue"}) < 1`, By: "check", Command: "systemctl status redis-server postgresql",
+			Spanish: Words{
+				"No anda {subject}: {detail}.",
+				"Revisá que el servicio esté en pie y que haya espacio en disco. No se pierde nada: WhatsApp vuelve a mandar lo que no se pudo guardar.",
+				"{subject} anda de nuevo.",
+			},
+			English: Words{
+				"{subject} does not work: {detail}.",
+				"See that the service is up and that its disk has room. Nothing is lost: WhatsApp sends again what could not be kept.",
+				"{subject} works again.",
+			},
+		},
+		{
+			ID: "queue_held", Severity: Critical, Measure: QueueHeld, For: 2 * time.Minute, Clear: 3 * time.Minute,
+			Expr: `max by (queue) (max_over_time(psi_queue_held[1m])) > 0`, By: "queue", Command: "psi-router queue stats",
+			Spanish: Words{
+				"La cola {subject} está frenada: {detail}.",
+				"Lo que espera no se pierde y se prueba solo. Si habla del token o de permisos, cargá un token nuevo; si es un destino de eventos, revisá ese sistema.",
+				"La cola {subject} sale de nuevo.",
+			},
+			English: Words{
+				"The queue {subject} is held: {detail}.",
+				"What waits is not lost, and is tried again by itself. If it speaks of the token or a permission, put in a new token; if it is an endpoint, look at that system.",
+				"The queue {subject} goes on again.",
+			},
+		},
+		{
+			ID: "queue_paused", Severity: Warning, Measure: QueuePaused, For: 30 * time.Minute, Clear: 0,
+			Expr: `max by (queue) (psi_queue_paused) * on (queue) max by (queue) (psi_queue_depth) > 0`, By: "queue",
+			Command: "psi-router queue resume {subject}",
+			Spanish: Words{
+				"La cola {subject} está en pausa hace más de media hora, y hay quien espera.",
+				"Si nadie la necesita en pausa, reanudala.", "La cola {subject} ya no está en pausa.",
+			},
+			English: Words{
+				"The queue {subject} has been paused for over half an hour, and somebody waits.",
+				"If nobody needs the pause any more, resume it.", "The queue {subject} is not paused any more.",
+			},
+		},
+		{
+			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
+			Unless: []string{"no_workers", "check_down", "queue_held", "queue_paused"}, Unit: Seconds,
+			Expr: `max(psi_queue_oldest_seconds{queue="inbound"}) > 60`, Command: "psi-router queue stats",
+			Spanish: Words{
+				"Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.",
+				"Si no baja sola en unos minutos, sumá workers o worker.concurrency, o mirá si la base de datos está lenta.",
+				"Lo que llega se procesa al momento de nuevo.",
+			},
+			English: Words{
+				"What arrives is handled late: the oldest message has waited for {value}.",
+				"If it does not go down by itself in some minutes, add workers or worker.concurrency, or see whether the database is slow.",
+				"What arrives is handled at once again.",
+			},
+		},
+		{
+			ID: "queue_age", Severity: Warning, Measure: QueueAge, Above: 600, For: 2 * time.Minute, Clear: 2 * time.Minute,
+			Unless: []string{"no_workers", "check_down", "queue_held", "queue_paused"}, SameSubject: true, Unit: Seconds,
+			Expr: `max by (queue) (psi_queue_oldest_seconds{queue!="inbound"}) > 600`, By: "queue", Command: "psi-router queue stats",
+			Spanish: Words{
+				"La cola {subject} viene atrasada: lo más viejo espera desde hace {value}.",
+				"Mirá el registro de los workers. Si es el destino de eventos, está lento; si son envíos, puede ser el límite de la línea (rate).",
+				"La cola {subject} está al día.",
+			},
+			English: Words{
+				"The queue {subject} is behind: the oldest job has waited for {value}.",
+				"Look at the log of the workers. An endpoint may be slow; sends may be at the limit (rate) of the line.",
+				"The queue {subject} is up to date.",
+			},
+		},
+		{
+			ID: "router_answer", Severity: Critical, Measure: RouterAnswer, Above: 180, For: 2 * time.Minute, Clear: time.Minute,
+			Unless: stalls(), Unit: Seconds,
+			Expr: `max(psi_oldest_unanswered_seconds{waits_for="router"}) > 180`, Command: "psi-router queue stats",
+			Spanish: Words{
+				"Hay alguien que espera la respuesta automática desde hace {value}.",
+				"Mirá qué cola está atrasada o frenada; psi-router why TELÉFONO dice por qué no salió una respuesta.",
+				"Nadie espera más una respuesta automática.",
+			},
+			English: Words{
+				"Somebody has waited for an automatic answer for {value}.",
+				"See which queue is behind or held; psi-router why PHONE says why an answer did not leave.",
+				"Nobody waits for an automatic answer any more.",
+			},
+		},
+		{
+			ID: "failed_sends", Severity: Critical, Measure: FailedSends, Above: 0.2, For: time.Minute, Clear: 5 * time.Minute,
+			Unless: []string{"queue_held"}, Unit: Ratio,
+			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair"}[15m])) / sum by (line) (increase(psi_sends_total[15m])) > 0.2` +
+				` and sum by (line) (increase(psi_sends_total[15m])) >= 10`,
+			By: "line", Command: "psi-router trace TELÉFONO",
+			Spanish: Words{
+				"Fallan los envíos de la línea {subject}: {value} del último cuarto de hora.",
+				"El registro de los workers dice qué contesta WhatsApp (code y detail); psi-router trace de alguien a quien le falló lo muestra.",
+				"Los envíos de la línea {subject} salen bien de nuevo.",
+			},
+			English: Words{
+				"Sends of the line {subject} fail: {value} of the last quarter of an hour.",
+				"The log of the workers says what WhatsApp answers (code and detail); psi-router trace of somebody whose send failed shows it.",
+				"Sends of the line {subject} work again.",
+			},
+		},
+		{
+			ID: "dead_letters", Severity: Warning, Measure: DeadLetters, For: time.Minute, Clear: 0,
+			Expr: `max by (queue) (psi_queue_dead) > 0`, By: "queue", Command: "psi-router dead redrive --queue {subject}",
+			Spanish: Words{
+				"Hay trabajos apartados en la cola {subject}: {value}.",
+				"Mirá por qué con psi-router dead list, y reintentá cuando la causa esté arreglada.",
+				"No quedan trabajos apartados en la cola {subject}.",
+			},
+			English: Words{
+				"Jobs of the queue {subject} were set aside: {value}.",
+				"See why with psi-router dead list, and redrive them once the cause is mended.",
+				"No jobs of the queue {subject} are set aside any more.",
+			},
+		},
+		{
+			ID: "disk_used", Severity: Critical, Measure: DiskUsed, Above: DiskFull, For: 5 * time.Minute, Clear: 5 * time.Minute, Unit: Ratio,
+			Expr: `max by (instance, dir) (1 - psi_disk_free_bytes / psi_disk_size_bytes) > 0.9`, By: "instance, dir", Command: "df -h; du -xh DIR | sort -h | tail",
+			Spanish: Words{
+				"Queda poco lugar en el disco de {subject}: está usado el {value}.",
+				"Liberá espacio o agrandalo: sin lugar no se puede guardar lo que llega.",
+				"Hay lugar de nuevo en el disco de {subject}.",
+			},
+			English: Words{
+				"The disk of {subject} is nearly full: {value} is used.",
+				"Make room or make it larger: without room nothing that arrives can be kept.",
+				"The disk of {subject} has room again.",
+			},
+		},
+	}
+	if t.SilentAfter > 0 {
+		rules = append(rules, Rule{
+			ID: "silent_line", Severity: Warning, Measure: SilentLine, Above: t.SilentAfter.Seconds(), For: 0, Clear: 0,
+			Unless: []string{"no_workers", "check_down"}, Unit: Seconds, WorkHours: true,
+			Expr: `time() - max by (line) (psi_line_last_inbound_timestamp_seconds) > ` + number(t.SilentAfter.Seconds()), By: "line",
+			Command: "curl -s URL/readyz",
+			Spanish: Words{
+				"La línea {subject} no recibe nada desde hace {value} de horario de trabajo.",
+				"Escribile desde un teléfono. Si no llega, revisá en Meta el webhook y su suscripción (o el QR, si es Evolution), y el certificado y el proxy de este servidor.",
+				"La línea {subject} recibe de nuevo.",
+			},
+			English: Words{
+				"The line {subject} has heard nothing for {value} of working time.",
+				"Write to it from a phone. If that does not arrive, look at the webhook and its subscription at Meta (or the QR code, with Evolution), and at the certificate and the proxy of this server.",
+				"The line {subject} hears people again.",
+			},
+		})
+	}
+	if t.TeamAfter > 0 {
+		rules = append(rules, Rule{
+			ID: "team_answer", Severity: Warning, Measure: TeamAnswer, Above: t.TeamAfter.Seconds(), For: 0, Clear: 0, Unit: Seconds, WorkHours: true,
+			Expr:    `max(psi_oldest_unanswered_seconds{waits_for="team"}) > ` + number(t.TeamAfter.Seconds()),
+			Command: "curl -s -H 'Authorization: Bearer KEY' 'URL/api/v1/conversations?state=handed_off'",
+			Spanish: Words{
+				"Hay alguien derivado que espera a una persona desde hace {value} de horario de trabajo.",
+				"Avisale al equipo: que conteste, o que cierre la conversación si ya está resuelta.",
+				"Nadie derivado espera más de la cuenta.",
+			},
+			English: Words{
+				"Somebody who was handed off has waited for a person for {value} of working time.",
+				"Tell the team: answer, or close the conversation if it is settled.",
+				"Nobody who was handed off waits too long.",
+			},
+		})
+	}
+	return rules
+}

@@ -1,0 +1,68 @@
+package alert
+
+import (
+	"sync"
+	"time"
+)
+
+// tallied is how far back sends are counted, in buckets of a minute.
+const (
+	tallied = 15
+	bucket  = time.Minute
+)
+
+// Tally counts the posts of this process of the last quarter of an hour. The zero
+// Tally is ready; it is safe for concurrent use.
+type Tally struct {
+	mu    sync.Mutex
+	lines map[string]*[tallied]minute
+}
+
+type minute struct {
+	at int64
+	SendCount
+}
+
+// Sent counts a post. What was asked to go slower is no failure.
+func (t *Tally) Sent(line, verdict string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lines == nil {
+		t.lines = map[string]*[tallied]minute{}
+	}
+	l := t.lines[line]
+	if l == nil {
+		l = &[tallied]minute{}
+		t.lines[line] = l
+	}
+	at := now.Unix() / int64(bucket/time.Second)
+	m := &l[at%tallied]
+	if m.at != at {
+		*m = minute{at: at}
+	}
+	m.All++
+	if verdict != "sent" && verdict != "pair" {
+		m.Failed++
+	}
+}
+
+// Counts returns what was counted, by line.
+func (t *Tally) Counts(now time.Time) map[string]SendCount {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := map[string]SendCount{}
+	at := now.Unix() / int64(bucket/time.Second)
+	for line, l := range t.lines {
+		var sum SendCount
+		for _, m := range l {
+			if m.at > at-tallied && m.at <= at {
+				sum.All += m.All
+				sum.Failed += m.Failed
+			}
+		}
+		if sum.All > 0 {
+			out[line] = sum
+		}
+	}
+	return out
+}

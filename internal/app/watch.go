@@ -1,0 +1,149 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/psivisionhub/psi-router/internal/alert"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/dashboard"
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// watch is what the alerts are made of, in every role.
+type watch struct {
+	e       *engines
+	cfg     *config.Config
+	role    string
+	host    string
+	lines   []string
+	sources observe.Sources
+	health  *observe.Health
+	tally   alert.Tally
+	keeper  *alert.Keeper
+}
+
+// meter counts what the parts do, and for the alerts what was sent.
+type meter struct {
+	*observe.Metrics
+	tally *alert.Tally
+}
+
+// Sent implements delivery's Meter.
+func (m *meter) Sent(line, verdict string, took time.Duration) {
+	m.Metrics.Sent(line, verdict, took)
+	m.tally.Sent(line, verdict, time.Now())
+}
+
+// watch makes the keeper of the alerts, and lets the sources know of it.
+func (a *App) watch(e *engines, sources *observe.Sources, all []line) *watch {
+	cfg := a.cfg
+	w := &watch{e: e, cfg: cfg, role: a.role, sources: *sources}
+	w.host, _ = os.Hostname() // "" then: who has one disk needs no name for it
+	hours := alert.Hours{Zone: cfg.Location()}
+	for _, s := range cfg.Alerts.Hours.Spans() {
+		hours.Spans = append(hours.Spans, alert.Span{Day: s.Day, From: s.From, To: s.To})
+	}
+	for _, l := range all {
+		w.lines = append(w.lines, l.ID)
+	}
+	w.keeper = alert.NewKeeper(alert.Options{
+		Process: fmt.Sprintf("%s %s %d %s", w.role, w.host, os.Getpid(), uuid.NewString()[:8]),
+		Board:   e.store, Look: w.look, Self: w.report, Hours: hours, Receivers: receivers(cfg, all), Every: cfg.Alerts.Every.D(), Log: a.log,
+		Rules: faster(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.hurry),
+	})
+	sources.Workers = w.keeper.Workers
+	sources.Alerts = func() (open []observe.OpenAlert) {
+		for _, i := range w.keeper.Open() {
+			open = append(open, observe.OpenAlert{Rule: i.Rule, Subject: i.Subject})
+		}
+		return open
+	}
+	a.runs("alerts", w.keeper.Run)
+	return w
+}
+
+// faster makes rules fire and clear sooner, for drills.
+func faster(rules []alert.Rule, times float64) []alert.Rule {
+	if times > 1 {
+		for i := range rules {
+			rules[i].For = time.Duration(float64(rules[i].For) / times)
+			rules[i].Clear = time.Duration(float64(rules[i].Clear) / times)
+		}
+	}
+	return rules
+}
+
+// receivers are those that are configured.
+func receivers(cfg *config.Config, all []line) []alert.Receiver {
+	var to []alert.Receiver
+	c := &cfg.Alerts
+	if url := c.URL.First(); url != "" {
+		to = append(to, &alert.Webhook{URL: url, Lang: c.Language, Client: httpcall.NewClient()})
+	}
+	for _, l := range all {
+		if c.WhatsApp != "" && l.ID == c.Line && l.Provider == whatsapp.Provider {
+			to = append(to, &alert.WhatsApp{
+				Number: c.WhatsApp, Template: c.Template, TemplateLang: c.TemplateLanguage, Lang: c.Language, Line: l.ID, Sender: l.sender,
+			})
+		}
+	}
+	return to
+}
+
+// lookFor bounds what one look waits for.
+const lookFor = 5 * time.Second
+
+// look gathers what the rules are about.
+func (w *watch) look(ctx context.Context) alert.Facts {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	f := alert.Facts{Lines: w.lines, Down: map[string]string{}}
+	for _, r := range w.health.Results(ctx) {
+		if (r.Name == "store" || r.Name == "queue") && !r.OK {
+			f.Down[r.Name] = r.Error
+		}
+	}
+	var err error
+	f.Queues, err = w.sources.Queues(ctx)
+	f.NoQueues = err != nil
+	g, err := w.sources.Figures(ctx)
+	f.NoFigures = err != nil
+	f.OldestUnanswered, f.OldestHandedOff, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.LastInbound
+	return f
+}
+
+// report is how this process is.
+func (w *watch) report() alert.Report {
+	r := alert.Report{Role: w.role, Host: cmp.Or(w.host, "here"), Sends: w.tally.Counts(time.Now())}
+	if d, err := w.sources.Disk(); err == nil {
+		r.Disk = alert.Disk{Dir: d.Dir, Free: d.Free, Size: d.Size}
+	}
+	if w.sources.Spool != nil {
+		_, r.Spooled = w.sources.Spool()
+	}
+	return r
+}
+
+// open are the alerts as the page shows them.
+func (w *watch) open() (out []dashboard.Alert) {
+	for _, i := range w.keeper.Open() {
+		r := w.keeper.Rule(i.Rule)
+		if r == nil {
+			continue
+		}
+		told := func(lang string) dashboard.Told {
+			problem, cure := alert.Said(r, i, lang)
+			return dashboard.Told{Problem: problem, Cure: cure}
+		}
+		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: told("es"), English: told("en")})
+	}
+	return out
+}

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/redistest"
+)
+
+// cries is a receiver of alerts.
+type cries struct {
+	mu  sync.Mutex
+	all []cry
+}
+
+type cry struct{ Text, Status, Rule, Command string }
+
+func (c *cries) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var one cry
+	if err := json.NewDecoder(r.Body).Decode(&one); err != nil {
+		one.Text = err.Error()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, one)
+}
+
+// wait returns the first one of the rule with the status.
+func (c *cries) wait(t *testing.T, rule, status string) cry {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		c.mu.Lock()
+		i := slices.IndexFunc(c.all, func(one cry) bool { return one.Rule == rule && one.Status == status })
+		all := slices.Clone(c.all)
+		c.mu.Unlock()
+		if i >= 0 {
+			return all[i]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no alert %s %s: %+v", rule, status, all)
+		}
+	}
+}
+
+// fast starts a router whose alerts do not take their time.
+func fast(t *testing.T, role string, env ...string) *running {
+	t.Helper()
+	cfg, err := config.Load(config.Options{Env: append(env, "PSI_ALERTS_EVERY=500ms")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := &bytes.Buffer{}
+	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", Hurry: 30, Log: observe.Log(logs, "info", "json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	r := &running{App: a, t: t, logs: logs}
+	r.stop = func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v\n%s", err, logs)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		r.stop = func() {}
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+func (r *running) get(path string) string {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+path, http.NoBody)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// TestTheAlertForStoppedWorkersFiresAndClears: a webhook without a worker cries,
+// and says when it is over.
+func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
+	got := &cries{}
+	hook := httptest.NewServer(got)
+	t.Cleanup(hook.Close)
+	db := pgtest.New(t, pgtest.Options{})
+	port, err := redistest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{
+		"PSI_SANDBOX=true", fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port), "PSI_ALERTS_URL=" + hook.URL,
+		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
+	}
+	web := fast(t, roleWebhook, append(env, "PSI_DATA_DIR="+t.TempDir())...)
+	const ana = "5491155550901"
+	web.write(ana, "wamid.1", "hola")
+	one := got.wait(t, "no_workers", "firing")
+	if !strings.Contains(one.Text, "No hay ningún worker en marcha") || !strings.Contains(one.Text, "Comando: psi-router queue stats") {
+		t.Errorf("got %+v", one)
+	}
+	for path, want := range map[string]string{
+		"/metrics": `psi_alert_firing{rule="no_workers",subject=""} 1`, "/status": `"no_workers"`, "/": "No hay ningún worker en marcha",
+	} {
+		if body := web.get(path); !strings.Contains(body, want) {
+			t.Errorf("%s does not have %q:\n%s", path, want, body)
+		}
+	}
+	fast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
+	over := got.wait(t, "no_workers", "over")
+	if !strings.Contains(over.Text, "Hay workers en marcha de nuevo") {
+		t.Errorf("got %+v", over)
+	}
+	web.messages(ana, answered(1, "Con quién querés hablar"))
+}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Hours are the working hours of a week, such as "mon-fri 9-18, sat 9:30-13".
+// Empty is always.
+type Hours string
+
+// HourSpan is a part of one day, in hours and minutes from midnight.
+type HourSpan struct {
+	Day      time.Weekday
+	From, To time.Duration
+}
+
+// Spans are the hours, which were checked.
+func (h Hours) Spans() []HourSpan {
+	spans, _ := spansOf(string(h))
+	return spans
+}
+
+var errHours = &flaw{"is no time of the week", "write days and hours, such as mon-fri 9-18, sat 9:30-13, or always"}
+
+// dayNames in English and Spanish, by their first three letters.
+var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mié"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sáb"}}
+
+func (h *Hours) parse(s string) error {
+	if _, ok := spansOf(s); !ok {
+		return errHours
+	}
+	*h = Hours(s)
+	return nil
+}
+
+func spansOf(s string) (spans []HourSpan, ok bool) {
+	if s == "" || s == "always" {
+		for day := range time.Weekday(7) {
+			spans = append(spans, HourSpan{day, 0, 24 * time.Hour})
+		}
+		return spans, true
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		words := strings.Fields(part)
+		if len(words) != 2 {
+			return nil, false
+		}
+		first, last, ranged := strings.Cut(words[0], "-")
+		from, to, both := strings.Cut(words[1], "-")
+		if !ranged {
+			last = first
+		}
+		begin, ok1 := weekday(first)
+		end, ok2 := weekday(last)
+		opens, ok3 := clock(from)
+		closes, ok4 := clock(to)
+		if !both || !ok1 || !ok2 || !ok3 || !ok4 || closes <= opens {
+			return nil, false
+		}
+		for day := begin; ; day = (day + 1) % 7 {
+			spans = append(spans, HourSpan{day, opens, closes})
+			if day == end {
+				break
+			}
+		}
+	}
+	return spans, true
+}
+
+func weekday(s string) (time.Weekday, bool) {
+	s = strings.NewReplacer("é", "e", "á", "a").Replace(strings.ToLower(s))
+	for day, names := range dayNames {
+		for _, name := range names {
+			if len(s) >= 3 && s[:3] == strings.NewReplacer("é", "e", "á", "a").Replace(name) {
+				return time.Weekday(day), true
+			}
+		}
+	}
+	return 0, false
+}
+
+func clock(s string) (time.Duration, bool) {
+	hour, minute, _ := strings.Cut(s, ":")
+	if minute == "" {
+		minute = "0"
+	}
+	h, err1 := strconv.ParseUint(hour, 10, 8)
+	m, err2 := strconv.ParseUint(minute, 10, 8)
+	d := time.Duration(h)*time.Hour + time.Duration(m)*time.Minute //nolint:gosec // below 256
+	return d, err1 == nil && err2 == nil && m < 60 && d <= 24*time.Hour
+}
