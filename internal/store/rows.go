@@ -157,6 +157,14 @@ type AuditRow struct {
 	At           time.Time
 }
 
+// AuditEntry is an audit row in the list of all, with where it happened; line and
+// area are "" where it was no conversation.
+type AuditEntry struct {
+	AuditRow
+	Line, Area string
+	Cursor     string
+}
+
 // Record is something that arrived and belongs to no conversation: an account
 // notice, a history chunk, an unknown line, a shape that we cannot read.
 type Record struct {

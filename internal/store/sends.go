@@ -47,12 +47,12 @@ func (b *Book) claim(t *TalkRow, m *MessageRow) *SendClaim {
 
 // refuse says why a row must not go any more, or "".
 func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
-	switch window := b.window(t.Line); {
+	switch {
 	case automatic(m) && m.Epoch < t.Epoch:
 		return router.Superseded
 	case !m.Expires.IsZero() && !b.Now.Before(m.Expires):
 		return router.Expired
-	case window > 0 && m.Type != "template" && (t.LastInbound.IsZero() || b.Now.Sub(t.LastInbound) >= window):
+	case m.Type != "template" && b.shut(t):
 		return router.WindowClosed
 	}
 	return ""

@@ -25,6 +25,16 @@ var (
 	// ErrBusy means that somebody else holds the row for longer than this caller
 	// can wait: try again later, nobody is to blame.
 	ErrBusy = errors.New("somebody else holds the row")
+	// ErrWindowClosed means that only a template may be sent now.
+	ErrWindowClosed = errors.New("the service window is closed")
+	// ErrClosed means that the conversation is closed, and that the caller wanted
+	// an open one.
+	ErrClosed = errors.New("the conversation is closed")
+	// ErrNoQuote means that the message to quote is not in the conversation, or
+	// that WhatsApp has no id for it yet.
+	ErrNoQuote = errors.New("the message cannot be quoted")
+	// ErrKeyReused means that the key of a Once was used for something else.
+	ErrKeyReused = errors.New("the idempotency key was used for something else")
 	// ErrNewer means that the database was written by a newer version.
 	ErrNewer = errors.New("database is newer than this program")
 )
@@ -49,9 +59,17 @@ type Store interface {
 	// one that comes before its message is parked for an hour. Idempotent.
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 
-	// Command carries out one command. A repeat without effect is no error.
-	// ErrNotFound, ErrConflict.
-	Command(ctx context.Context, now time.Time, cmd Command) (Conversation, error)
+	// Command carries out one command, with what it says, its audit row and the
+	// mark of its Once in one transaction. A repeat without effect is no error.
+	// ErrNotFound, ErrConflict, ErrWindowClosed, ErrClosed, ErrNoQuote,
+	// ErrKeyReused.
+	Command(ctx context.Context, now time.Time, cmd Command) (Done, error)
+
+	// Note adds an audit row about something that is no conversation.
+	Note(ctx context.Context, row AuditRow) error
+	// Audit lists what was done, newest first, before the given cursor ("" from
+	// the end).
+	Audit(ctx context.Context, before string, limit int) ([]AuditEntry, error)
 
 	// ClaimSends moves the oldest pending row of each conversation from queued
 	// to sending under the token, after checking epoch, expiry and window; rows
@@ -71,8 +89,8 @@ type Store interface {
 	SaveMedia(ctx context.Context, messageID string, media Media) error
 
 	// Pump does one round of the housekeeping that one process at a time does:
-	// it numbers committed events, fires due timers, expires parked statuses,
-	// and returns the sends that have been pending for over a minute.
+	// it numbers committed events, fires due timers, expires parked statuses
+	// and the marks of what was done once, and returns the sends that have been pending for over a minute.
 	Pump(ctx context.Context, now time.Time) (Pumped, error)
 
 	// Conversations lists, newest first.
@@ -130,9 +148,28 @@ type MediaRef struct {
 
 // Command asks for a change of one conversation.
 type Command struct {
+	// Conversation is its id. To names it by its person where there may be none
+	// yet: then Say is set.
 	Conversation string
+	To           *Recipient
 	router.Command
+	// Say is the message of a CommandAgentSent, nil when it was sent elsewhere.
+	Say   *Draft
 	Actor string // who, for the audit: "cli", a key's name, "timer"
+	// May decides in the transaction whether the actor may see the conversation;
+	// nil lets everybody. What nobody may see is ErrNotFound.
+	May func(Conversation) bool
+	// Once makes a repeat harmless; nil: it is carried out each time.
+	Once *Once
+}
+
+// Done is what a Command came to.
+type Done struct {
+	Conversation
+	Message *Message // that was said
+	// Kept is the answer of the first time, when it was done before: then nothing
+	// was done now, and all else is empty.
+	Kept []byte
 }
 
 // SendClaim is a row to post.

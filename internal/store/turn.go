@@ -72,13 +72,16 @@ func target(a *inbound.Arrival) string {
 	return ""
 }
 
+// hashed begins the provider ids that are none.
+const hashed = "sha256:"
+
 // providerID is the arrival's id, or a hash of what came when it has none.
 func providerID(a *inbound.Arrival) string {
 	if a.ID != "" {
 		return a.ID
 	}
 	sum := sha256.Sum256(a.Raw)
-	return "sha256:" + hex.EncodeToString(sum[:16])
+	return hashed + hex.EncodeToString(sum[:16])
 }
 
 func origin(a *inbound.Arrival) string { return string(a.Kind) + ":" + a.LineRef }

@@ -61,29 +61,69 @@ func reportNeeds(a *inbound.Arrival) (n store.Needs) {
 }
 
 // Command implements store.Store.
-func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error) {
-	w := &wants{Talks: []string{cmd.Conversation}, Joined: true}
-	var out store.Conversation
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+	w := s.wantsFor(now, cmd)
+	var done store.Done
 	err := s.insist(ctx, func(bool) (left bool, err error) {
 		err = s.write(ctx, w, now, func(p *page) error {
-			t, missing, err := p.talk(cmd.Conversation)
-			left = missing
-			if missing || err != nil {
+			done, left = store.Done{}, false
+			if k := p.kept; k != nil {
+				if k.hash != cmd.Once.Hash {
+					return store.ErrKeyReused
+				}
+				done.Kept = []byte(k.answer)
+				return nil
+			}
+			t, missing, err := p.talkOf(cmd)
+			if left = missing; missing || err != nil {
 				return err
 			}
-			if _, err := p.book.Command(t, cmd.Command, cmd.Actor); err != nil {
+			m, err := p.book.Do(t, cmd)
+			if err != nil {
 				return err
 			}
-			out = t.View()
-			out.Cursor = cursor(orEpoch(t.LastMessageAt).Time, t.Row)
+			if t.New { // its cursor has its number
+				if err := p.number(); err != nil {
+					return err
+				}
+			}
+			done = p.book.Finish(t, m, cursor(orEpoch(t.LastMessageAt).Time, t.Row))
+			p.remember(cmd, done)
 			return nil
 		})
 		return left, err
 	})
 	if err != nil {
-		return store.Conversation{}, wrap("command "+string(cmd.Kind), err)
+		return store.Done{}, wrap("command "+string(cmd.Kind), err)
 	}
-	return out, nil
+	return done, nil
+}
+
+// wantsFor lists what a command locks and loads.
+func (s *Store) wantsFor(now time.Time, cmd store.Command) *wants {
+	w := &wants{Once: cmd.Once, Actor: cmd.Actor, Now: now}
+	if cmd.Say != nil && cmd.Say.Quotes != "" {
+		w.MessageIDs = []string{cmd.Say.Quotes}
+	}
+	if cmd.To == nil {
+		w.Talks, w.Joined = []string{cmd.Conversation}, true
+		return w
+	}
+	w.Aliases = s.set.Reaches(*cmd.To)
+	w.Names, w.Fresh = [][]string{w.Aliases}, 1
+	return w
+}
+
+// talkOf returns the conversation of a command; missing is set when somebody else
+// has it.
+func (p *page) talkOf(cmd store.Command) (t *store.TalkRow, missing bool, err error) {
+	if cmd.To == nil {
+		return p.talk(cmd.Conversation)
+	}
+	if p.missing(store.Needs{Aliases: p.book.Reaches(*cmd.To)}) {
+		return nil, true, nil
+	}
+	return p.book.Reach(*cmd.To), false, nil
 }
 
 // talk returns the conversation of an id, which may be that of one that was

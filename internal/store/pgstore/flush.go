@@ -52,7 +52,7 @@ func (p *page) number() error {
 		}
 	}
 	for _, t := range p.book.Talks {
-		if t.New && !t.Gone {
+		if t.New && !t.Gone && t.Row == 0 {
 			if t.Row = p.take(); t.Row == 0 {
 				return errKeys
 			}

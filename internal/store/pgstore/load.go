@@ -27,6 +27,10 @@ type wants struct {
 	Posted bool     // what is pending in the conversations
 	Parked []string // reports, by provider id
 	Hurry  bool     // wait for nobody for long
+	// Once is the key under which Actor wants something done at Now, nil for none.
+	Once  *store.Once
+	Actor string
+	Now   time.Time
 	// more loads what only a book can ask for.
 	more func(ctx context.Context, c *pgxpool.Conn, p *page) error
 }
@@ -48,6 +52,7 @@ type found struct {
 	parked   []store.ParkedReport
 	joined   map[string]int64 // ids of conversations that were joined with one
 	ticket   int64
+	kept     *kept // what the first one left under the key
 }
 
 // query is a statement and its arguments.
@@ -128,6 +133,7 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	f := &found{
 		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimed: map[string]int64{}, joined: map[string]int64{},
 	}
+	w.queueOnce(b, f)
 	if len(claims) > 0 {
 		// In order, so that two who claim the same names wait for one another and
 		// not in a circle.

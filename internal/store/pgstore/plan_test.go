@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -68,6 +69,7 @@ INSERT INTO psi_router.records (id, key, kind, provider_id, person, reason) SELE
 INSERT INTO psi_router.tickets SELECT 'PSI-2025-' || lpad(i::text, 6, '0'), i, 'admin', '', now(), now() FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.handoffs (conversation, ticket, area, by, at) SELECT i, 'x', 'admin', 'router', now() FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.audit (conversation, actor, action, at) SELECT i, 'crm', 'close', now() FROM generate_series(1000, 1000 + @people) i;
+INSERT INTO psi_router.idempotency SELECT 'crm', i::text, '', '', now() FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.moved SELECT 'old' || i, i FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.timers SELECT i, 'handoff', now() + interval '1000 days' FROM generate_series(1000, 1000 + @people) i WHERE i % 3 = 0;
 INSERT INTO psi_router.parked SELECT 'x' || i, 'sent', 0, '', now(), now() + interval '30 minutes' FROM generate_series(1000, 1000 + @people) i;
@@ -265,6 +267,23 @@ func exercise(t *testing.T, s *Store) {
 	check(s.SaveMedia(ctx, results[0].MessageID, store.Media{State: store.MediaReady}))
 	for _, kind := range []router.CommandKind{router.CommandClose, router.CommandHandoff} {
 		_, err = s.Command(ctx, now, store.Command{Conversation: ids[0], Command: router.Command{Kind: kind, Area: "admin"}, Actor: "crm"})
+		check(err)
+	}
+	for range 2 {
+		for _, to := range []*store.Recipient{nil, {Line: "wsp4", Person: inbound.Person{Phone: "5491177777777"}}} {
+			_, err = s.Command(ctx, now, store.Command{
+				Conversation: ids[0], To: to, Command: router.Command{Kind: router.CommandAgentSent}, Actor: "crm",
+				Say:  &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
+				Once: &store.Once{Key: fmt.Sprint(to == nil), Answer: func(store.Conversation, *store.Message) []byte { return nil }},
+			})
+			if to != nil && !errors.Is(err, store.ErrNoQuote) || to == nil && err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check(s.Note(ctx, store.AuditRow{Actor: "boss", At: now}))
+	for _, before := range []string{"", "100"} {
+		_, err = s.Audit(ctx, before, 10)
 		check(err)
 	}
 	_, err = s.Pump(ctx, now)

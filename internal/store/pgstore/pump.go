@@ -98,6 +98,7 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 	queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
 	queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, status) IN
 		(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
+	forgetKeysAt(b, now)
 	queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
 		Query(each(func(rows pgx.Rows) error {
 			var n int64

@@ -50,7 +50,7 @@ func (p *page) number() error {
 			return err
 		}
 		for _, c := range p.book.Contacts {
-			if c.New && !c.Gone {
+			if c.New && !c.Gone && c.Row == 0 {
 				last++
 				c.Row = last
 			}
@@ -61,7 +61,7 @@ func (p *page) number() error {
 			return err
 		}
 		for _, t := range p.book.Talks {
-			if t.New && !t.Gone {
+			if t.New && !t.Gone && t.Row == 0 {
 				last++
 				t.Row = last
 			}
@@ -214,7 +214,11 @@ func (p *page) writeMessages() error {
 			if err != nil {
 				return err
 			}
-			out.add(m.ID, t.Row, string(m.Author), m.Type, text(m), body, string(m.Status), string(m.Reason), m.Epoch,
+			media, err := mediaText(m.Media)
+			if err != nil {
+				return err
+			}
+			out.add(m.ID, t.Row, string(m.Author), m.Type, text(m), body, media, m.QuotedID, string(m.Status), string(m.Reason), m.Epoch,
 				m.ReadID, micros(m.Since), micros(m.Expires), micros(m.CreatedAt))
 		case m.Changed:
 			if err := p.exec(updateMessage, text(m), reactions(m), null(m.ProviderID), string(m.Status),

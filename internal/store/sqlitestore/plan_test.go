@@ -102,7 +102,7 @@ func small(step string) bool {
 // the order.
 func long(q string) bool {
 	return strings.Contains(q, "(t.last_message_at, t.n) < ") && !strings.Contains(q, "t.contact IN") ||
-		strings.Contains(q, "m.conversation = ? ") || strings.Contains(q, "FROM events") || strings.Contains(q, "FROM timers")
+		strings.Contains(q, "m.conversation = ? ") || strings.Contains(q, "FROM events") || strings.Contains(q, "FROM timers") || strings.Contains(q, "FROM audit a")
 }
 
 func plan(t *testing.T, db *sql.DB, query string) (steps []string) {
@@ -165,6 +165,17 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	check(s.SaveMedia(ctx, results[0].MessageID, store.Media{State: store.MediaReady}))
 	_, err = s.Command(ctx, now, store.Command{Conversation: id, Command: router.Command{Kind: router.CommandClose}, Actor: "crm"})
+	check(err)
+	for range 2 {
+		_, err = s.Command(ctx, now, store.Command{
+			Conversation: id, Command: router.Command{Kind: router.CommandAgentSent}, Actor: "crm",
+			Say:  &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
+			Once: &store.Once{Answer: func(store.Conversation, *store.Message) []byte { return nil }},
+		})
+		check(err)
+	}
+	check(s.Note(ctx, store.AuditRow{Actor: "boss", At: now}))
+	_, err = s.Audit(ctx, "", 10)
 	check(err)
 	_, err = s.Pump(ctx, now.Add(25*time.Hour))
 	check(err)

@@ -36,6 +36,9 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 			(SELECT provider_id, status FROM parked WHERE expires_at <= ? LIMIT ?)`, micros(now), pumpSize); err != nil {
 			return fmt.Errorf("expire parked reports: %w", err)
 		}
+		if err := p.forgetKeys(); err != nil {
+			return fmt.Errorf("forget keys: %w", err)
+		}
 		return p.fireTimers(&out)
 	})
 	if err != nil {

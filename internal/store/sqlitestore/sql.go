@@ -60,8 +60,8 @@ var (
 		waiting_since)`, 23, "", "")
 	insertInbound = insertInto(`messages (id, conversation, direction, author, type, text, media, reply_id, quoted_id, reactions,
 		provider_id, origin, status, reason, error_code, error_detail, sent_at, received_at, edited_at, revoked_at, created_at, raw)`, 22, "", "")
-	insertReplies = insertInto(`messages (id, conversation, author, type, text, body, status, reason, epoch, read_id, since,
-		expires_at, created_at, direction)`, 13, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'outbound')", "")
+	insertReplies = insertInto(`messages (id, conversation, author, type, text, body, media, quoted_id, status, reason, epoch, read_id,
+		since, expires_at, created_at, direction)`, 15, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'outbound')", "")
 	insertEvents   = insertInto(`events (id, conversation, type, seq, created_at, data)`, 6, "", "")
 	insertTickets  = insertInto(`tickets (ticket, conversation, area, tag, opened_at)`, 5, "", "")
 	insertHandoffs = insertInto(`handoffs (conversation, ticket, from_area, area, tag, note, by, at)`, 8, "", "")

@@ -81,27 +81,54 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 }
 
 // Command implements store.Store.
-func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error) {
-	var out store.Conversation
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+	var done store.Done
 	err := s.write(ctx, "command "+string(cmd.Kind), now, func(p *page) error {
-		t, err := p.loadTalk(cmd.Conversation)
+		kept, err := p.doneBefore(cmd)
+		if err != nil || kept != nil {
+			done = store.Done{Kept: kept}
+			return err
+		}
+		t, err := p.loadFor(cmd)
 		if err != nil {
 			return err
 		}
-		if err := p.loadTicket(); err != nil {
+		m, err := p.book.Do(t, cmd)
+		if err != nil {
 			return err
 		}
-		if _, err := p.book.Command(t, cmd.Command, cmd.Actor); err != nil {
-			return err
+		if t.New { // its cursor has its number
+			if err := p.number(); err != nil {
+				return err
+			}
 		}
-		out = t.View()
-		out.Cursor = cursor(micros(t.LastMessageAt), t.Row)
-		return nil
+		done = p.book.Finish(t, m, cursor(micros(t.LastMessageAt), t.Row))
+		return p.remember(cmd, done)
 	})
 	if err != nil {
-		return store.Conversation{}, err
+		return store.Done{}, err
 	}
-	return out, nil
+	return done, nil
+}
+
+// loadFor loads what a command touches, and returns its conversation.
+func (p *page) loadFor(cmd store.Command) (*store.TalkRow, error) {
+	var needs store.Needs
+	if cmd.Say != nil && cmd.Say.Quotes != "" {
+		needs.MessageIDs = []string{cmd.Say.Quotes}
+	}
+	if cmd.To != nil {
+		needs.Aliases = p.book.Reaches(*cmd.To)
+		if err := p.load(needs); err != nil {
+			return nil, err
+		}
+		return p.book.Reach(*cmd.To), nil
+	}
+	t, err := p.loadTalk(cmd.Conversation)
+	if err != nil {
+		return nil, err
+	}
+	return t, p.load(needs)
 }
 
 // SaveMedia implements store.Store.

@@ -38,6 +38,7 @@ func Run(t *testing.T, e Engine) {
 		{"Sends", sends},
 		{"Reports", reportsSuite},
 		{"Commands", commands},
+		{"Says", sayings},
 		{"Pump", pumps},
 		{"Reads", reads},
 		{"Waits", waits},
@@ -138,13 +139,13 @@ func (d *desk) statuses(batch ...inbound.Arrival) {
 func (d *desk) command(id string, kind router.CommandKind, area string) store.Conversation {
 	d.Helper()
 	d.tick(time.Second)
-	c, err := d.Command(d.Context(), d.now, store.Command{
+	done, err := d.Command(d.Context(), d.now, store.Command{
 		Conversation: id, Command: router.Command{Kind: kind, Area: area, Tag: "a mano"}, Actor: "crm",
 	})
 	if err != nil {
 		d.Fatalf("command %s: %v", kind, err)
 	}
-	return c
+	return done.Conversation
 }
 
 func (d *desk) claim(token string, ids ...string) []store.SendClaim {

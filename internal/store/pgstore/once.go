@@ -1,0 +1,112 @@
+package pgstore
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// takeKey waits for whoever is doing the same. It returns nothing when the key
+	// was used already.
+	takeKey = `INSERT INTO psi_router.idempotency (actor, key, hash, at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = '', at = excluded.at
+		WHERE idempotency.at <= $5 RETURNING actor`
+	findKey    = `SELECT hash, answer FROM psi_router.idempotency WHERE actor = $1 AND key = $2`
+	keepAnswer = `UPDATE psi_router.idempotency SET answer = $3 WHERE actor = $1 AND key = $2`
+	forgetKeys = `DELETE FROM psi_router.idempotency WHERE (actor, key) IN
+		(SELECT actor, key FROM psi_router.idempotency WHERE at <= $1 LIMIT $2)`
+)
+
+// kept is what is known of a key.
+type kept struct{ hash, answer string }
+
+// queueOnce takes the key of a command, or finds what was kept of it.
+func (w *wants) queueOnce(b *pgx.Batch, f *found) {
+	if w.Once == nil {
+		return
+	}
+	mine := false
+	queue(b, takeKey, w.Actor, w.Once.Key, w.Once.Hash, stamp(w.Now), stamp(w.Now.Add(-store.OnceFor))).
+		Query(each(func(rows pgx.Rows) error {
+			mine = true
+			var actor string
+			return scan(rows, &actor)
+		}))
+	queue(b, findKey, w.Actor, w.Once.Key).Query(each(func(rows pgx.Rows) error {
+		var k kept
+		err := scan(rows, &k.hash, &k.answer)
+		if !mine {
+			f.kept = &k
+		}
+		return err
+	}))
+}
+
+// remember keeps the answer of a command.
+func (p *page) remember(cmd store.Command, done store.Done) {
+	if cmd.Once == nil {
+		return
+	}
+	answer := string(cmd.Once.Answer(done.Conversation, done.Message))
+	p.after = func(b *pgx.Batch) { queue(b, keepAnswer, cmd.Actor, cmd.Once.Key, answer) }
+}
+
+// Note implements store.Store.
+func (s *Store) Note(ctx context.Context, row store.AuditRow) error {
+	return wrap("note", s.note(ctx, row))
+}
+
+func (s *Store) note(ctx context.Context, row store.AuditRow) (err error) {
+	ctx, end := bound(ctx)
+	defer end(&err)
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	b := &pgx.Batch{}
+	queue(b, beginWrite)
+	queue(b, settings)
+	s.guard(b)
+	queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
+	queue(b, `COMMIT`)
+	return send(ctx, c, b)
+}
+
+// Audit implements store.Store.
+func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditEntry, error) {
+	const query = `SELECT a.n, coalesce(t.id, ''), coalesce(t.line, ''), coalesce(t.area, ''), a.actor, a.action, a.detail, a.at
+		FROM (SELECT * FROM psi_router.audit WHERE n < $1 ORDER BY n DESC LIMIT $2) a
+		LEFT JOIN psi_router.conversations t ON t.n = a.conversation ORDER BY a.n DESC`
+	from, err := strconv.ParseInt(before, 10, 64)
+	if err != nil {
+		from = 1<<63 - 1
+	}
+	var out []store.AuditEntry
+	err = s.read(ctx, "list audit", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			queue(b, query, from, limit(n)).Query(each(func(rows pgx.Rows) error {
+				var e store.AuditEntry
+				var number int64
+				var at pgtype.Timestamptz
+				err := scan(rows, &number, &e.Conversation, &e.Line, &e.Area, &e.Actor, &e.Action, &e.Detail, &at)
+				e.Cursor, e.At = strconv.FormatInt(number, 10), instant(at)
+				out = append(out, e)
+				return err
+			}))
+		})
+	})
+	return out, err
+}
+
+// forgetKeysAt drops what was kept for long enough.
+func forgetKeysAt(b *pgx.Batch, now time.Time) {
+	queue(b, forgetKeys, stamp(now.Add(-store.OnceFor)), 10*pumpSize)
+}

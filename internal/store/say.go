@@ -1,0 +1,149 @@
+package store
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// Draft is a message that a person or a program of ours wants to send.
+type Draft struct {
+	Type   string          // text, interactive, template, image, …
+	Text   string          // what a person reads of it
+	Body   json.RawMessage // the Cloud API's own shape
+	Media  *Media
+	Quotes string // our id of the message that it answers, "" for none
+	// OnlyOpen refuses a closed conversation instead of taking it up again.
+	OnlyOpen bool
+}
+
+// Recipient is a person on a line, by the names that somebody knows them by.
+type Recipient struct {
+	Line   string
+	Person inbound.Person
+}
+
+// Once makes a command happen once for each Key of its actor, within OnceFor.
+type Once struct {
+	Key  string
+	Hash string // of all that was asked: the same key with another one is refused
+	// Answer writes what a repeat is answered with. It is called in the
+	// transaction, with the message that was said or nil.
+	Answer func(Conversation, *Message) []byte
+}
+
+// OnceFor is how long a Once is remembered.
+const OnceFor = 24 * time.Hour
+
+// Reaches lists the aliases that a recipient may go by. A phone may be written in
+// any way, with its country code or without.
+func (s *Settings) Reaches(to Recipient) []string {
+	out := s.Aliases(to.Person)
+	if to.Person.Phone == "" {
+		return out
+	}
+	for _, alias := range s.PhoneAliases(to.Person.Phone) {
+		if !slices.Contains(out, alias) {
+			out = append(out, alias)
+		}
+	}
+	return out
+}
+
+// Reach returns the conversation with a recipient, which may be new. Who is known
+// is written to by the names that WhatsApp gave, not by those that were typed.
+func (b *Book) Reach(to Recipient) *TalkRow {
+	p := to.Person
+	who := b.known(p)
+	for _, alias := range b.Reaches(to) {
+		if c := b.who[alias]; who == nil && c != nil && (p.UserID == "" || c.UserID == "") {
+			who = c
+		}
+	}
+	if who == nil {
+		if key := phone.Key(p.Phone, b.Country); key != "" {
+			p.Phone = key
+		}
+		p.National = false
+		who = b.identify(p)
+	}
+	t, opened := b.talk(who, to.Line)
+	if opened {
+		t.Contact.Address = outbound.Address{Phone: who.Phone, UserID: who.UserID}
+		if _, heard := b.Heard[t.Line]; !heard {
+			b.Heard[t.Line] = time.Time{} // the line has a conversation, and nobody wrote yet
+		}
+	}
+	return t
+}
+
+// Do carries out a command and returns what it said.
+func (b *Book) Do(t *TalkRow, cmd Command) (*MessageRow, error) {
+	if cmd.May != nil && !cmd.May(t.View()) {
+		return nil, ErrNotFound
+	}
+	if cmd.Say != nil {
+		return b.say(t, *cmd.Say, cmd.Actor)
+	}
+	_, err := b.Command(t, cmd.Command, cmd.Actor)
+	return nil, err
+}
+
+// say makes the row of a message of ours. It belongs to no epoch: what a person
+// meant to say is said, whoever has the conversation by then. That it was sent is
+// told when it was.
+func (b *Book) say(t *TalkRow, d Draft, actor string) (*MessageRow, error) {
+	if d.OnlyOpen && t.State == router.StateClosed {
+		return nil, ErrClosed
+	}
+	if d.Type != "template" && b.shut(t) {
+		return nil, ErrWindowClosed
+	}
+	quoted := ""
+	if d.Quotes != "" {
+		q := b.byID[d.Quotes]
+		if q == nil || q.Talk.final() != t || q.ProviderID == "" || strings.HasPrefix(q.ProviderID, hashed) {
+			return nil, ErrNoQuote
+		}
+		quoted = q.ProviderID
+	}
+	cmd := router.Command{Kind: router.CommandAgentSent}
+	r := b.rules(t.Line)
+	b.apply(t, r.Apply(t.Conversation.Conversation, cmd, b.Now), cause{By: actor})
+	m := &MessageRow{Talk: t, New: true, Since: b.Now}
+	m.Message = Message{
+		ID: b.NewID(), Direction: directionOut, Author: AuthorAgent, Type: d.Type, Text: d.Text,
+		Body: outbound.Body{Cloud: d.Body}, Media: d.Media, QuotedID: quoted, Status: Queued, Reason: router.ByAgent,
+		Epoch: t.Epoch, CreatedAt: b.Now,
+	}
+	b.addNew(m)
+	t.touch(b.Now)
+	t.Pending = true
+	b.Audit = append(b.Audit, Owned[AuditRow]{t, AuditRow{
+		Conversation: t.ID, Actor: actor, Action: string(cmd.Kind), Detail: "type=" + d.Type + " message=" + m.ID, At: b.Now,
+	}})
+	return m, nil
+}
+
+// shut says that only templates may be sent to the person now.
+func (b *Book) shut(t *TalkRow) bool {
+	window := b.window(t.Line)
+	return window > 0 && (t.LastInbound.IsZero() || b.Now.Sub(t.LastInbound) >= window)
+}
+
+// Finish is the Done of a command that was carried out.
+func (b *Book) Finish(t *TalkRow, m *MessageRow, cursor string) Done {
+	out := Done{Conversation: t.View()}
+	out.Cursor = cursor
+	if m != nil {
+		shown := m.Shown()
+		out.Message = &shown
+	}
+	return out
+}

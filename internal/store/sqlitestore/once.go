@@ -1,0 +1,82 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// doneBefore returns the answer that was kept of a command, nil when it is new.
+func (p *page) doneBefore(cmd store.Command) ([]byte, error) {
+	if cmd.Once == nil {
+		return nil, nil
+	}
+	var hash, answer string
+	const query = `SELECT hash, answer FROM idempotency WHERE actor = ? AND key = ? AND at > ?`
+	found, err := p.tx.Row(query, []any{cmd.Actor, cmd.Once.Key, micros(p.book.Now.Add(-store.OnceFor))}, &hash, &answer)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look for the key: %w", err)
+	case !found:
+		return nil, nil
+	case hash != cmd.Once.Hash:
+		return nil, store.ErrKeyReused
+	}
+	return []byte(answer), nil
+}
+
+// remember keeps the answer of a command.
+func (p *page) remember(cmd store.Command, done store.Done) error {
+	if cmd.Once == nil {
+		return nil
+	}
+	const query = `INSERT INTO idempotency (actor, key, hash, answer, at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, at = excluded.at`
+	answer := cmd.Once.Answer(done.Conversation, done.Message)
+	if err := p.exec(query, cmd.Actor, cmd.Once.Key, cmd.Once.Hash, string(answer), micros(p.book.Now)); err != nil {
+		return fmt.Errorf("keep the key: %w", err)
+	}
+	return nil
+}
+
+// forgetKeys drops what was kept for long enough.
+func (p *page) forgetKeys() error {
+	return p.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
+		micros(p.book.Now.Add(-store.OnceFor)), pumpSize)
+}
+
+// Note implements store.Store.
+func (s *Store) Note(ctx context.Context, row store.AuditRow) error {
+	return s.write(ctx, "note", row.At, func(p *page) error {
+		var one rows
+		one.add(0, row.Actor, row.Action, row.Detail, micros(row.At))
+		return p.insert(insertAudit, &one)
+	})
+}
+
+// Audit implements store.Store.
+func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditEntry, error) {
+	const query = `SELECT a.n, coalesce(t.id, ''), coalesce(t.line, ''), coalesce(t.area, ''), a.actor, a.action, a.detail, a.at
+		FROM audit a LEFT JOIN conversations t ON t.n = a.conversation WHERE a.n < ? ORDER BY a.n DESC LIMIT ?`
+	from, err := strconv.ParseInt(before, 10, 64)
+	if err != nil {
+		from = 1<<63 - 1
+	}
+	var out []store.AuditEntry
+	err = s.read(ctx, "list audit", func(tx access) error {
+		return each(tx, query, []any{from, limit(n)}, func(rows *sql.Rows) error {
+			var e store.AuditEntry
+			var number, at int64
+			if err := rows.Scan(&number, &e.Conversation, &e.Line, &e.Area, &e.Actor, &e.Action, &e.Detail, &at); err != nil {
+				return err
+			}
+			e.Cursor, e.At = strconv.FormatInt(number, 10), instant(at)
+			out = append(out, e)
+			return nil
+		})
+	})
+	return out, err
+}
