@@ -33,7 +33,9 @@ type Store interface {
 	Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error)
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Trace(ctx context.Context, key string) (store.Trace, error)
-	Command(ctx context.Context, now time.Time, cmd store.Command) (store.Conversation, error)
+	Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error)
+	Note(ctx context.Context, row store.AuditRow) error
+	Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error)
 }
 
 // Options of New. Store and Queue are required, and Keys unless Trusted.
@@ -45,6 +47,8 @@ type Options struct {
 	// Areas of the flow with their aliases; all are accepted where an area is
 	// asked for. Without any, areas are taken as they come.
 	Areas []flow.Area
+	// Lines that messages may leave by. Nil takes any.
+	Lines []Line
 	// Window is the customer service window; 0 means 24 h, below 0 none.
 	Window time.Duration
 	// Windowless names the lines whose provider lets us write at any time.
@@ -65,7 +69,9 @@ type server struct {
 	store   Store
 	queue   queue.Operator
 	keys    keyring
+	limits  limits
 	areas   areas
+	lines   map[string][]string // and the types that each can send
 	window  time.Duration
 	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
@@ -102,6 +108,13 @@ func New(o Options) (http.Handler, error) {
 			s.trusted.name = "cli"
 		}
 	}
+	if o.Lines != nil {
+		s.lines = map[string][]string{}
+		for _, l := range o.Lines {
+			s.lines[l.ID] = l.Types
+		}
+	}
+	s.limits = newLimits(o.Keys)
 	var err error
 	if s.keys, err = newKeyring(o.Keys, s.areas); err != nil {
 		return nil, err
@@ -110,11 +123,14 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.huma = humago.NewWithPrefix(mux, Prefix, describe(o.Version))
 	s.conversations()
+	s.sends()
 	s.commands()
 	s.queues()
 	s.deadLetters()
 	s.events()
 	s.traces()
+	s.audits()
+	s.listAreas()
 	s.reasons()
 	spec, err := finish(s.huma.OpenAPI())
 	if err != nil {
@@ -169,6 +185,7 @@ func fallback(mux *http.ServeMux) http.HandlerFunc {
 type operation struct {
 	id, method, path, tag, summary, about string
 	role                                  Role
+	status                                int   // of success, 200 if 0
 	also                                  []int // statuses beyond the common ones
 }
 
@@ -177,11 +194,14 @@ func register[I, O any](s *server, op operation, handle func(context.Context, ca
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary,
 		Description: op.about + "\n\nRole: `" + string(op.role) + "` or above.",
-		Tags:        []string{op.tag}, MaxBodyBytes: maxBody,
+		Tags:        []string{op.tag}, MaxBodyBytes: maxBody, DefaultStatus: op.status,
 		Security:  []map[string][]string{{"key": {}}},
-		Responses: refusals(append([]int{401, 403, 422, 500, 503}, op.also...)),
+		Responses: refusals(append([]int{401, 403, 422, 429, 500, 503}, op.also...)),
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 			who, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
+			if refusal == nil && s.trusted == nil {
+				refusal = s.limits.take(who.name, s.now())
+			}
 			if refusal != nil {
 				_, w := humago.Unwrap(ctx)
 				write(w, refusal)
@@ -209,6 +229,16 @@ func (s *server) explain(ctx context.Context, op string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, queue.ErrNotFound):
 		return notFound()
+	case errors.Is(err, store.ErrWindowClosed):
+		return problem(http.StatusConflict, codeWindowClosed, "The person has not written for 24 h, so WhatsApp takes a template only. Send one (`type: template`); when they answer, anything goes again.")
+	case errors.Is(err, store.ErrClosed):
+		return problem(http.StatusConflict, codeClosed, "The conversation is closed. Reopen it, or send without `reopen: false` to take it up again.")
+	case errors.Is(err, store.ErrNoQuote):
+		p := problem(http.StatusUnprocessableEntity, codeUnknownMessage, "The message to quote is not in this conversation, or WhatsApp has not taken it yet. Give our id of a message that arrived or was sent, or leave `context` out.")
+		p.Errors = []Flaw{{Location: "body.context.message_id", Message: "cannot be quoted"}}
+		return p
+	case errors.Is(err, store.ErrKeyReused):
+		return problem(http.StatusConflict, codeKeyReused, "This Idempotency-Key was used for another request within 24 h. A repeat has to be the same; something new needs a new key.")
 	case errors.Is(err, store.ErrConflict):
 		return problem(http.StatusConflict, codeConflict, "The conversation is in a state that does not allow this. Read it again, see its state, and choose a command that fits.")
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
@@ -220,7 +250,7 @@ func (s *server) explain(ctx context.Context, op string, err error) error {
 	}
 	s.log.Error("api request failed", "operation", op, "err", err)
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
-		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Nothing was changed; try again in a few seconds, and look at /readyz if it stays.")
+		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Try again in a few seconds (a write with the same Idempotency-Key, in case it was done), and look at /readyz if it stays.")
 	}
 	return problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays.")
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ type rows struct {
 	trace         store.Trace
 	err           error
 	commands      []store.Command
+	notes         []store.AuditRow
 }
 
 func (r *rows) Conversations(_ context.Context, f store.Filter) ([]store.Conversation, error) {
@@ -96,18 +98,52 @@ func (r *rows) Trace(_ context.Context, key string) (store.Trace, error) {
 	return store.Trace{}, cmp.Or(r.err, store.ErrNotFound)
 }
 
-func (r *rows) Command(_ context.Context, now time.Time, cmd store.Command) (store.Conversation, error) {
+func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store.Done, error) {
 	for i := range r.conversations {
-		if c := &r.conversations[i]; c.ID == cmd.Conversation {
-			if r.err != nil {
-				return *c, r.err
+		c := &r.conversations[i]
+		if c.ID != cmd.Conversation && (cmd.To == nil || cmd.To.Line != c.Line) {
+			continue
+		}
+		if r.err != nil {
+			return store.Done{}, r.err
+		}
+		if !cmd.May(*c) {
+			return store.Done{}, store.ErrNotFound
+		}
+		cmd.May = nil
+		r.commands = append(r.commands, cmd)
+		c.Epoch++
+		done := store.Done{Conversation: *c}
+		if cmd.Say != nil {
+			done.Message = &store.Message{
+				ID: "m9", Conversation: c.ID, Line: c.Line, Direction: "outbound", Author: store.AuthorAgent, Type: cmd.Say.Type,
+				Text: cmd.Say.Text, Media: cmd.Say.Media, Status: store.Queued, Reason: router.ByAgent, CreatedAt: at(5),
 			}
-			r.commands = append(r.commands, cmd)
-			c.Epoch++
-			return *c, nil
+		}
+		return done, nil
+	}
+	return store.Done{}, store.ErrNotFound
+}
+
+func (r *rows) Note(_ context.Context, row store.AuditRow) error {
+	r.notes = append(r.notes, row)
+	return r.err
+}
+
+func (r *rows) Audit(_ context.Context, before string, limit int) ([]store.AuditEntry, error) {
+	var out []store.AuditEntry
+	for i, a := range slices.Backward(r.trace.Audit) {
+		e := store.AuditEntry{AuditRow: a, Cursor: strconv.Itoa(i + 1)}
+		for _, c := range r.conversations {
+			if c.ID == a.Conversation {
+				e.Line, e.Area = c.Line, c.Area
+			}
+		}
+		if (before == "" || e.Cursor < before) && len(out) < limit {
+			out = append(out, e)
 		}
 	}
-	return store.Conversation{}, store.ErrNotFound
+	return out, r.err
 }
 
 func talk(id, line, area string, minute int) store.Conversation {
@@ -270,6 +306,10 @@ var endpoints = []struct {
 	{"GET /events", "", api.Viewer, ""},
 	{"GET /trace/wamid.a%2Fb==", "", api.Viewer, "GET /trace/zz"},
 	{"GET /reasons", "", api.Viewer, ""},
+	{"GET /areas", "", api.Viewer, ""},
+	{"GET /audit", "", api.Admin, ""},
+	{"POST /conversations/c1/messages", `{"type":"text","text":{"body":"hola"}}`, api.Agent, "POST /conversations/zz/messages"},
+	{"POST /messages", `{"line":"wsp4","phone":"+54 9 11 0000-0001","type":"text","text":{"body":"hola"}}`, api.Agent, ""},
 	{"POST /conversations/c1/handoff", `{"area":"Administracion","tag":"pagos","reason":"pide"}`, api.Agent, "POST /conversations/zz/handoff"},
 	{"POST /conversations/c1/close", "", api.Agent, "POST /conversations/zz/close"},
 	{"POST /conversations/c1/reopen", `{"reason":"x"}`, api.Agent, "POST /conversations/zz/reopen"},
@@ -323,9 +363,13 @@ func TestEveryEndpointGuardsItself(t *testing.T) {
 			if strings.HasPrefix(e.what, "GET") {
 				check("admin", e.what+"?nonsense=1", "", 422, "invalid_request")
 			}
-			check(holders[e.role], e.what, e.body, 200, "")
+			want := 200
+			if strings.HasSuffix(e.what, "/messages") && strings.HasPrefix(e.what, "POST") {
+				want = 201
+			}
+			check(holders[e.role], e.what, e.body, want, "")
 			h = serve(t, api.Options{}) // dead letters move once
-			check("admin", e.what, e.body, 200, "")
+			check("admin", e.what, e.body, want, "")
 		})
 	}
 }

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/flow"
@@ -10,13 +13,15 @@ import (
 // areas knows every name that a team goes by at the edges.
 type areas struct {
 	ids     []string
+	names   map[string]string // id → what people call it
 	aliases map[string]string // folded name → id
 }
 
 func newAreas(list []flow.Area) areas {
-	a := areas{aliases: make(map[string]string)}
+	a := areas{names: make(map[string]string), aliases: make(map[string]string)}
 	for _, area := range list {
 		a.ids = append(a.ids, area.ID)
+		a.names[area.ID] = area.Name
 		for _, name := range append([]string{area.Name}, area.Aliases...) {
 			a.aliases[fold(name)] = area.ID
 		}
@@ -38,7 +43,7 @@ func (a areas) find(name string) (id string, ok bool) {
 	return id, ok
 }
 
-func (a areas) names() string { return strings.Join(a.ids, ", ") }
+func (a areas) all() string { return strings.Join(a.ids, ", ") }
 
 // resolve is find for a request; "" stays "".
 func (a areas) resolve(name, where string) (string, error) {
@@ -47,9 +52,39 @@ func (a areas) resolve(name, where string) (string, error) {
 	}
 	id, ok := a.find(name)
 	if !ok {
-		p := problem(http.StatusUnprocessableEntity, codeUnknownArea, "There is no area of this name. Use one of "+a.names()+", or an alias of one.")
+		p := problem(http.StatusUnprocessableEntity, codeUnknownArea, "There is no area of this name. Use one of "+a.all()+", or an alias of one.")
 		p.Errors = []Flaw{{Location: where, Message: "unknown area"}}
 		return "", p
 	}
 	return id, nil
 }
+
+// Area is a team.
+type Area struct {
+	_    struct{} `additionalProperties:"true"`
+	ID   string   `json:"id" example:"admin" doc:"As conversations name it."`
+	Name string   `json:"name" example:"Administración" doc:"As people call it."`
+}
+
+// AreaList is all areas.
+type AreaList struct {
+	_          struct{} `additionalProperties:"true"`
+	Items      []Area   `json:"items" nullable:"false" doc:"Areas, as the flow lists them."`
+	NextCursor *string  `json:"next_cursor" example:"" doc:"Always null: there is one page."`
+}
+
+func (s *server) listAreas() {
+	register(s, operation{
+		id: "listAreas", method: http.MethodGet, path: "/areas", tag: tagConversations, role: Viewer,
+		summary: "List the areas",
+		about:   "The teams that a conversation can be handed to. All are listed: a key may hand over to any.",
+	}, func(context.Context, caller, *struct{}) (*body[AreaList], error) {
+		out := &body[AreaList]{AreaList{Items: []Area{}}}
+		for _, id := range s.areas.ids {
+			out.Body.Items = append(out.Body.Items, Area{ID: id, Name: s.areas.names[id]})
+		}
+		return out, nil
+	})
+}
+
+func (s *server) lineNames() string { return strings.Join(slices.Sorted(maps.Keys(s.lines)), ", ") }

@@ -23,10 +23,12 @@ type CommandBody struct {
 type (
 	handoffIn struct {
 		ByID
+		Idempotent
 		Body HandoffBody
 	}
 	commandIn struct {
 		ByID
+		Idempotent
 		Body *CommandBody
 	}
 )
@@ -37,12 +39,12 @@ func (s *server) commands() {
 		summary: "Hand a conversation to a team", also: []int{400, 404, 409, 413, 415},
 		about: "Makes a ticket and silences the menu. To another area it is a transfer and keeps the ticket. " +
 			"A key that is bound to areas may hand over to any area, and loses sight of the conversation when that is not one of its own.",
-	}, func(ctx context.Context, who caller, in *handoffIn) (*body[Conversation], error) {
+	}, func(ctx context.Context, who caller, in *handoffIn) (*written[Conversation], error) {
 		area, err := s.areas.resolve(in.Body.Area, "body.area")
 		if err != nil {
 			return nil, err
 		}
-		return s.command(ctx, who, in.ID, router.Command{
+		return s.command(ctx, who, in.ID, in.Idempotent, router.Command{
 			Kind: router.CommandHandoff, Area: area, Tag: in.Body.Tag, Note: in.Body.Reason,
 		})
 	})
@@ -61,24 +63,20 @@ func (s *server) commands() {
 			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
 			about: c.about + " A repeat answers 200 and changes nothing. A key that is bound to areas " +
 				"sees conversations of those areas only, so not any more once this clears the area.",
-		}, func(ctx context.Context, who caller, in *commandIn) (*body[Conversation], error) {
+		}, func(ctx context.Context, who caller, in *commandIn) (*written[Conversation], error) {
 			cmd := router.Command{Kind: c.kind}
 			if in.Body != nil {
 				cmd.Note = in.Body.Reason
 			}
-			return s.command(ctx, who, in.ID, cmd)
+			return s.command(ctx, who, in.ID, in.Idempotent, cmd)
 		})
 	}
 }
 
-func (s *server) command(ctx context.Context, who caller, id string, cmd router.Command) (*body[Conversation], error) {
-	if _, err := s.load(ctx, who, id); err != nil {
-		return nil, err
+func (s *server) command(ctx context.Context, who caller, id string, in Idempotent, cmd router.Command) (*written[Conversation], error) {
+	if !printable(id) {
+		return nil, notFound()
 	}
-	c, err := s.store.Command(ctx, s.now(), store.Command{Conversation: id, Command: cmd, Actor: who.name})
-	if err != nil {
-		return nil, err
-	}
-	s.wake(ctx, c.Line, c.ID)
-	return &body[Conversation]{s.conversation(c)}, nil
+	return carry(ctx, s, who, in, []any{"command", id, cmd}, store.Command{Conversation: id, Command: cmd},
+		func(c store.Conversation, _ *store.Message) Conversation { return s.conversation(c) })
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -108,7 +109,7 @@ func (s *server) deadLetters() {
 		if err != nil {
 			return nil, err
 		}
-		s.log.Info("dead letters dropped", "count", n, "actor", who.name)
+		s.note(ctx, who, "dead_letters_drop", fmt.Sprintf("count=%d ids=%s", n, numbers(in.Body.IDs)))
 		return &body[Dropped]{Dropped{Dropped: n}}, nil
 	})
 }
@@ -195,7 +196,7 @@ func (s *server) redrive(ctx context.Context, who caller, in *body[RedriveBody])
 		}
 		total, ids = total+n, ids[len(chunk):]
 	}
-	s.log.Info("dead letters redriven", "count", total, "queue", b.Queue, "actor", who.name)
+	s.note(ctx, who, "dead_letters_redrive", strings.Join(strings.Fields(fmt.Sprintf("count=%d queue=%s ids=%s", total, b.Queue, numbers(b.IDs))), " "))
 	return &body[Redriven]{Redriven{Redriven: total}}, nil
 }
 
@@ -235,4 +236,17 @@ func (s *server) own(ctx context.Context, who caller, ids []int64) error {
 		}
 	}
 	return nil
+}
+
+// numbers writes the first of a list of ids, for the audit.
+func numbers(ids []int64) string {
+	const most = 20
+	var out []string
+	for _, id := range ids[:min(len(ids), most)] {
+		out = append(out, strconv.FormatInt(id, 10))
+	}
+	if len(ids) > most {
+		out = append(out, "…")
+	}
+	return strings.Join(out, ",")
 }

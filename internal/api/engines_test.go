@@ -30,7 +30,9 @@ type real struct {
 	queue *sqlitequeue.Engine
 }
 
-func open(t *testing.T) real {
+func open(t *testing.T) real { t.Helper(); return openWith(t, func(*api.Options) {}) }
+
+func openWith(t *testing.T, more func(*api.Options)) real {
 	t.Helper()
 	src, err := flows.FS.ReadFile("psi.yaml")
 	if err != nil {
@@ -58,7 +60,9 @@ func open(t *testing.T) real {
 	for _, id := range f.AreaOrder {
 		areas = append(areas, f.Areas[id])
 	}
-	h, err := api.New(api.Options{Store: s, Queue: q, Keys: realKeys(), Areas: areas, Now: func() time.Time { return at(30) }})
+	o := api.Options{Store: s, Queue: q, Keys: realKeys(), Areas: areas, Now: func() time.Time { return at(30) }}
+	more(&o)
+	h, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +204,33 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 	if got, _ := ids(t, ask(t, r, "shop", "GET /events", "")); len(got) == 0 || len(got) >= len(events.Items) {
 		t.Errorf("events of one line: %v", got)
 	}
+}
+
+// dump is all that a program can see.
+func (r real) dump(t *testing.T) (all []string) {
+	t.Helper()
+	if _, err := r.store.Pump(t.Context(), at(30)); err != nil {
+		t.Fatal(err)
+	}
+	look := func(what string) string {
+		got := ask(t, r, "admin", what, "")
+		if got.status != 200 {
+			t.Fatalf("%s: %d %s", what, got.status, got.body)
+		}
+		all = append(all, what+" "+got.body)
+		return got.body
+	}
+	var list api.ConversationPage
+	if err := json.Unmarshal([]byte(look("GET /conversations?limit=200")), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list.Items {
+		look("GET /conversations/" + c.ID + "/messages?limit=200")
+	}
+	for _, what := range []string{"GET /events?limit=200", "GET /audit?limit=200", "GET /queues", "GET /dead-letters?limit=200"} {
+		look(what)
+	}
+	return all
 }
 
 func names(v map[string]any) []string { return slices.Sorted(maps.Keys(v)) }

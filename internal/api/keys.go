@@ -16,8 +16,8 @@ type Role string
 // Roles.
 const (
 	Viewer Role = "viewer" // reads
-	Agent  Role = "agent"  // and commands conversations
-	Admin  Role = "admin"  // and queues and dead letters
+	Agent  Role = "agent"  // and writes and commands conversations
+	Admin  Role = "admin"  // and queues, dead letters and the audit
 )
 
 func (r Role) rank() int { return slices.Index([]Role{Viewer, Agent, Admin}, r) }
@@ -32,6 +32,9 @@ type Key struct {
 	// Lines and Areas are all that the key may see; empty means all.
 	Lines []string
 	Areas []string
+	// Rate is how many requests a second it may make, in bursts of twice that; 0
+	// means 100, below 0 any number.
+	Rate float64
 }
 
 // caller is who a request comes from.
@@ -89,7 +92,7 @@ func newKeyring(keys []Key, known areas) (keyring, error) {
 		for i, name := range k.Areas {
 			id, ok := known.find(name)
 			if !ok {
-				return nil, fmt.Errorf("API key %q: area %q is unknown: use one of %s", k.Name, name, known.names())
+				return nil, fmt.Errorf("API key %q: area %q is unknown: use one of %s", k.Name, name, known.all())
 			}
 			scope[i] = id
 		}

@@ -12,20 +12,27 @@ import (
 
 // Codes of problems. They are stable: clients branch on them.
 const (
-	codeBusy         = "busy"
-	codeBrokenJSON   = "broken_json"
-	codeConflict     = "conflict"
-	codeForbidden    = "forbidden"
-	codeInternal     = "internal"
-	codeInvalid      = "invalid_request"
-	codeMediaType    = "unsupported_media_type"
-	codeMethod       = "method_not_allowed"
-	codeNotFound     = "not_found"
-	codeTimeout      = "timeout"
-	codeTooLarge     = "too_large"
-	codeUnauthorized = "unauthorized"
-	codeUnavailable  = "unavailable"
-	codeUnknownArea  = "unknown_area"
+	codeBrokenJSON      = "broken_json"
+	codeBusy            = "busy"
+	codeClosed          = "conversation_closed"
+	codeConflict        = "conflict"
+	codeForbidden       = "forbidden"
+	codeInternal        = "internal"
+	codeKeyReused       = "idempotency_key_reused"
+	codeInvalid         = "invalid_request"
+	codeMediaType       = "unsupported_media_type"
+	codeMethod          = "method_not_allowed"
+	codeNotFound        = "not_found"
+	codeRateLimited     = "rate_limited"
+	codeTimeout         = "timeout"
+	codeTooLarge        = "too_large"
+	codeTypeUnsupported = "type_unsupported"
+	codeUnauthorized    = "unauthorized"
+	codeUnavailable     = "unavailable"
+	codeUnknownArea     = "unknown_area"
+	codeUnknownLine     = "line_unknown"
+	codeUnknownMessage  = "message_unknown"
+	codeWindowClosed    = "window_closed"
 )
 
 // Problem is an error as RFC 9457 shapes it.
@@ -34,9 +41,11 @@ type Problem struct {
 	Type   string   `json:"type" example:"about:blank" doc:"Always about:blank: the code says which problem it is."`
 	Title  string   `json:"title" example:"Not Found" doc:"The HTTP status in words."`
 	Status int      `json:"status" example:"404" doc:"The HTTP status."`
-	Code   string   `json:"code" example:"not_found" enum:"broken_json,busy,conflict,forbidden,internal,invalid_request,unsupported_media_type,method_not_allowed,not_found,timeout,too_large,unauthorized,unavailable,unknown_area" doc:"What went wrong, for programs; codes do not change."`
+	Code   string   `json:"code" example:"not_found" enum:"broken_json,busy,conflict,conversation_closed,forbidden,idempotency_key_reused,internal,invalid_request,line_unknown,message_unknown,method_not_allowed,not_found,rate_limited,timeout,too_large,type_unsupported,unauthorized,unavailable,unknown_area,unsupported_media_type,window_closed" doc:"What went wrong, for programs; codes do not change."`
 	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
 	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
+
+	after string // Retry-After
 }
 
 // Flaw is one thing that is wrong with a request.
@@ -59,6 +68,8 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("WWW-Authenticate", `Bearer realm="psi-router"`)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", p.after)
 	}
 	return h
 }

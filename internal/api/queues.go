@@ -87,7 +87,7 @@ func (s *server) turn(ctx context.Context, who caller, verb, name string, do fun
 	if err := do(ctx, name); err != nil {
 		return nil, err
 	}
-	s.log.Info("queue "+verb+"d", "queue", name, "actor", who.name)
+	s.note(ctx, who, "queue_"+verb, "queue="+name)
 	q, err := s.findQueue(ctx, who, name)
 	if err != nil {
 		return nil, err

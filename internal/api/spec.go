@@ -11,6 +11,8 @@ import (
 // Tags of operations.
 const (
 	tagConversations = "conversations"
+	tagMessages      = "messages"
+	tagAudit         = "audit"
 	tagQueues        = "queues"
 	tagEvents        = "events"
 	tagReasons       = "reasons"
@@ -26,9 +28,10 @@ func describe(version string) huma.Config {
 			Info: &huma.Info{
 				Title: "PSI Router", Version: version,
 				License: &huma.License{Name: "MIT", Identifier: "MIT"},
-				Description: "Reads and commands conversations, queues and events of the WhatsApp router. " +
+				Description: "Reads and commands conversations, sends messages, shows queues and events of the WhatsApp router. " +
 					"Lists answer `items` and `next_cursor`; give it back as `cursor` (`after` for events) until it is null. " +
-					"What is outside a key's lines or areas answers 404, like what does not exist. Times are UTC.",
+					"What is outside a key's lines or areas answers 404, like what does not exist. Times are UTC. " +
+					"Commands and messages take an `Idempotency-Key`; what is done to queues and dead letters can be repeated without one.",
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
@@ -38,8 +41,10 @@ func describe(version string) huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagConversations, Description: "People on a line: what they wrote, what was answered, who has them now."},
+				{Name: tagMessages, Description: "What people and programs of ours write."},
 				{Name: tagQueues, Description: "What waits, what is held, and what was given up."},
 				{Name: tagEvents, Description: "What happened, in order, by cursor."},
+				{Name: tagAudit, Description: "Who did what."},
 				{Name: tagReasons, Description: "Why something was decided."},
 			},
 		},

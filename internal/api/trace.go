@@ -108,7 +108,7 @@ func (s *server) trace(who caller, found store.Trace) Trace {
 	}
 	for _, a := range found.Audit {
 		if mine[a.Conversation] {
-			t.Audit = append(t.Audit, Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: when(a.At)})
+			t.Audit = append(t.Audit, audit(a))
 		}
 	}
 	for _, r := range found.Records {

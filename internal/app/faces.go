@@ -21,7 +21,7 @@ import (
 // faces adds the API and the page.
 func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, free []string) error {
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Window: window, Windowless: free,
+		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free,
 		Wake: e.wake(a.log), Version: a.version, Log: a.log,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
@@ -179,7 +180,7 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 // engineer the profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
 	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Window: window, Windowless: free, Wake: e.wake(a.log),
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free, Wake: e.wake(a.log),
 		Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {
@@ -216,11 +217,24 @@ func (a *App) inform(e *engines, all []line) {
 	}
 }
 
+// sendLines are the lines as the API knows them.
+func sendLines(cfg *config.Config) []api.Line {
+	all := []api.Line{}
+	for id, l := range cfg.Lines {
+		line := api.Line{ID: id}
+		if l.Provider == evolution.Provider {
+			line.Types = evolution.SendTypes()
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
 // keys are the API keys as the API takes them.
 func keys(cfg *config.Config) []api.Key {
 	all := make([]api.Key, 0, len(cfg.APIKeys))
 	for _, k := range cfg.APIKeys {
-		all = append(all, api.Key{Name: k.Name, Secrets: k.Key.Values(), Role: api.Role(k.Role), Lines: k.Lines, Areas: k.Areas})
+		all = append(all, api.Key{Name: k.Name, Secrets: k.Key.Values(), Role: api.Role(k.Role), Lines: k.Lines, Areas: k.Areas, Rate: float64(k.Rate)})
 	}
 	return all
 }

@@ -54,9 +54,10 @@ type Config struct {
 type APIKey struct {
 	Name  string   `key:"name" required:"true" doc:"Who it is for; the audit shows it."`
 	Key   Secret   `key:"key" required:"true" doc:"The key, or sha256:<hex> as psi-router key new prints it."`
-	Role  string   `key:"role" default:"viewer" oneof:"viewer agent admin" doc:"viewer reads, agent also commands conversations, admin also queues."`
+	Role  string   `key:"role" default:"viewer" oneof:"viewer agent admin" doc:"viewer reads, agent also writes and commands conversations, admin also queues and the audit."`
 	Lines []string `key:"lines" doc:"Lines that it may see; empty: all."`
 	Areas []string `key:"areas" doc:"Areas that it may see; empty: all."`
+	Rate  Rate     `key:"rate" doc:"Most requests, in each process; twice as many may come at once. Absent: 100/s."`
 }
 
 // Worker bounds the turns of one process.

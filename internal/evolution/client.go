@@ -64,11 +64,11 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout}, nil
 }
 
-// Send posts one text and returns its key id. Menus go as text: lists and
+// Send posts one message and returns its key id. Menus go as text: lists and
 // buttons do not arrive reliably over Baileys. Every error is an
 // *outbound.Failure.
 func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, err error) {
-	body, err := compose(p)
+	path, body, err := compose(p)
 	if err != nil {
 		return "", &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
 	}
@@ -77,7 +77,7 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	answer, err := c.post(ctx, "message/sendText", body)
+	answer, err := c.post(ctx, path, body)
 	if err != nil {
 		return "", unanswered(err)
 	}
@@ -87,43 +87,6 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 		return "", failure(answer)
 	}
 	return id, nil
-}
-
-type sendText struct {
-	Number string  `json:"number"`
-	Text   string  `json:"text"`
-	Quoted *quoted `json:"quoted,omitempty"`
-}
-
-type quoted struct {
-	Key struct {
-		ID string `json:"id"`
-	} `json:"key"`
-}
-
-func compose(p outbound.Post) ([]byte, error) {
-	m := sendText{Number: orElse(p.To.Phone, p.To.ExternalID)}
-	if m.Number == "" {
-		return nil, errors.New("the person has neither a phone nor an Evolution id")
-	}
-	if p.Body.Reply != nil {
-		m.Text = p.Body.Reply.Plain()
-	} else {
-		v, _ := rawjson.Parse(p.Body.Cloud)
-		if kind := v.Get("type").Text(); kind != "text" {
-			return nil, fmt.Errorf("an Evolution line sends text, not %q", kind)
-		}
-		m.Text = v.Get("text", "body").Text()
-	}
-	if strings.TrimSpace(m.Text) == "" {
-		return nil, errors.New("the text is empty")
-	}
-	m.Text = clip(m.Text)
-	if p.QuotedID != "" {
-		m.Quoted = &quoted{}
-		m.Quoted.Key.ID = p.QuotedID
-	}
-	return json.Marshal(m)
 }
 
 func clip(s string) string {

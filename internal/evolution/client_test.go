@@ -51,12 +51,35 @@ func TestSend(t *testing.T) {
 			map[string]any{"number": "1", "text": "hola"},
 		},
 	}
+	cloud := func(body string) outbound.Post {
+		return outbound.Post{To: outbound.Address{Phone: "1"}, QuotedID: "Q", Body: outbound.Body{Cloud: json.RawMessage(body)}}
+	}
+	quoted := map[string]any{"key": map[string]any{"id": "Q"}}
+	files := map[string]struct {
+		post outbound.Post
+		want map[string]any
+	}{
+		"sendMedia": {
+			cloud(`{"type":"document","document":{"link":"https://x/a.pdf","caption":"el programa","filename":"a.pdf"}}`),
+			map[string]any{"number": "1", "mediatype": "document", "media": "https://x/a.pdf", "caption": "el programa", "fileName": "a.pdf", "quoted": quoted},
+		},
+		"sendWhatsAppAudio": {
+			cloud(`{"type":"audio","audio":{"link":"https://x/a.ogg"}}`), map[string]any{"number": "1", "audio": "https://x/a.ogg", "quoted": quoted},
+		},
+	}
+	for path, file := range files {
+		tests[path] = file
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got map[string]any
 			client, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path != "/message/sendText/linea ventas" || r.Header.Get("apikey") != "key" {
+				path := "sendText"
+				if _, file := files[name]; file {
+					path = name
+				}
+				if r.URL.Path != "/message/"+path+"/linea ventas" || r.Header.Get("apikey") != "key" {
 					t.Errorf("%s %v", r.URL.Path, r.Header)
 				}
 				json.NewDecoder(r.Body).Decode(&got)

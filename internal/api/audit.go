@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// AuditPage is a page of the audit.
+type AuditPage struct {
+	_          struct{} `additionalProperties:"true"`
+	Items      []Audit  `json:"items" nullable:"false" doc:"What was done, newest first."`
+	NextCursor *string  `json:"next_cursor" example:"1042" doc:"cursor of the next page; null after the last."`
+}
+
+func (s *server) audits() {
+	register(s, operation{
+		id: "listAudit", method: http.MethodGet, path: "/audit", tag: tagAudit, role: Admin,
+		summary: "List what was done, newest first",
+		about: "Every write that had an effect: messages of people, commands, queues that were paused, dead letters that were moved. " +
+			"What is no conversation has an empty conversation_id, and is listed to keys without a scope only.",
+	}, func(ctx context.Context, who caller, in *Page) (*body[AuditPage], error) {
+		out := &body[AuditPage]{AuditPage{Items: []Audit{}}}
+		before := in.Cursor
+		size := who.round(in.Limit) + 1
+		for range maxRounds {
+			rows, err := s.store.Audit(ctx, before, size)
+			if err != nil {
+				return nil, err
+			}
+			for _, a := range rows {
+				if who.everything() || a.Conversation != "" && who.sees(a.Line, a.Area) {
+					if len(out.Body.Items) == in.Limit { // there is more
+						out.Body.NextCursor = &before
+						return out, nil
+					}
+					out.Body.Items = append(out.Body.Items, audit(a.AuditRow))
+				}
+				before = a.Cursor
+			}
+			if len(rows) < size {
+				return out, nil
+			}
+		}
+		out.Body.NextCursor = &before
+		return out, nil
+	})
+}
+
+func audit(a store.AuditRow) Audit {
+	return Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: when(a.At)}
+}
+
+// note keeps what was done to queues. The queue works when the store does not, and
+// that is when an operator needs it most: what cannot be noted is logged.
+func (s *server) note(ctx context.Context, who caller, action, detail string) {
+	s.log.Info(action, "detail", detail, "actor", who.name)
+	err := s.store.Note(context.WithoutCancel(ctx), store.AuditRow{Actor: who.name, Action: action, Detail: detail, At: s.now()})
+	if err != nil {
+		s.log.Error("not in the audit", "action", action, "detail", detail, "actor", who.name, "error", err)
+	}
+}

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// defaultRate is what a key may ask for in a second when it says nothing.
+const defaultRate = 100
+
+// limits are the rates of keys, by name.
+type limits map[string]*rate.Limiter
+
+func newLimits(keys []Key) limits {
+	all := limits{}
+	for _, k := range keys {
+		r := k.Rate
+		if r == 0 {
+			r = defaultRate
+		}
+		if r > 0 {
+			all[k.Name] = rate.NewLimiter(rate.Limit(r), max(1, int(2*r)))
+		}
+	}
+	return all
+}
+
+// take returns the refusal of a request that is one too many.
+func (l limits) take(name string, now time.Time) *Problem {
+	lim := l[name]
+	if lim == nil {
+		return nil
+	}
+	r := lim.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	r.CancelAt(now)
+	p := problem(429, codeRateLimited, "The key asks for more than its rate. Wait as long as Retry-After says, and send the same again with its Idempotency-Key.")
+	p.after = strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	return p
+}

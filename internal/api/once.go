@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Idempotent makes a repeat of a write harmless. Embedded in inputs.
+type Idempotent struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"A word of yours for this one write, kept for 24 h. Send it again with the same body when no answer came: it is done once, and you get the first answer." example:"0b6f2c1e-0d0a-4f63-9a86-6c2f0a3c5d11"`
+}
+
+// written is the answer of a write.
+type written[T any] struct {
+	Replayed string `header:"Idempotent-Replayed" doc:"true when the key was used before: this is the first answer."`
+	Body     T
+}
+
+// place is what an answer says about where it happened.
+type place interface {
+	where() (line, conversation string)
+}
+
+func (c Conversation) where() (line, conversation string) { return c.Line, c.ID }
+func (m Message) where() (line, conversation string)      { return m.Line, m.Conversation }
+
+// carry has a command carried out, once where the caller asks for it, and wakes
+// delivery, for repeats too: the wake-up may have been lost. what is the
+// operation and all that it was asked.
+func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, what any, cmd store.Command,
+	view func(store.Conversation, *store.Message) T,
+) (*written[T], error) {
+	cmd.Actor, cmd.May = who.name, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) }
+	if in.IdempotencyKey != "" {
+		if !printable(in.IdempotencyKey) {
+			return nil, invalid("header.Idempotency-Key", "not printable", "Use letters and digits, a UUID for example.")
+		}
+		hash, err := digest(what)
+		if err != nil {
+			return nil, err
+		}
+		cmd.Once = &store.Once{Key: in.IdempotencyKey, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
+			answer, err := json.Marshal(view(c, m))
+			if err != nil {
+				return nil // views always marshal
+			}
+			return answer
+		}}
+	}
+	done, err := s.store.Command(ctx, s.now(), cmd)
+	if err != nil {
+		return nil, err
+	}
+	out := &written[T]{}
+	if done.Kept == nil {
+		out.Body = view(done.Conversation, done.Message)
+	} else {
+		out.Replayed = "true"
+		if err := json.Unmarshal(done.Kept, &out.Body); err != nil {
+			return nil, fmt.Errorf("read the answer that was kept: %w", err)
+		}
+	}
+	line, conversation := out.Body.where()
+	s.wake(ctx, line, conversation)
+	return out, nil
+}
+
+// digest is the same for the same request, however its JSON was written.
+func digest(what any) (string, error) {
+	text, err := json.Marshal(what)
+	if err != nil {
+		return "", fmt.Errorf("hash the request: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}

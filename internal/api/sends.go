@@ -1,0 +1,185 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Line is a line that messages leave by.
+type Line struct {
+	ID string
+	// Types are those that it can send; empty means all.
+	Types []string
+}
+
+type (
+	sendIn struct {
+		ByID
+		Idempotent
+		Body SendBody
+	}
+	startIn struct {
+		Idempotent
+		Body StartBody
+	}
+)
+
+// sendsAbout is what both ways to send have in common.
+const sendsAbout = "From the menu or closed it takes the conversation over: the bot is silent then, and the answer comes to people. " +
+	"Outside the 24 h after the person's last message only a template goes out (`window_closed`). " +
+	"201 means that it is queued for good; events and the message's status tell what became of it."
+
+func (s *server) sends() {
+	register(s, operation{
+		id: "sendMessage", method: http.MethodPost, path: "/conversations/{id}/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
+		summary: "Write in a conversation", also: []int{400, 404, 409, 413, 415},
+		about: "By the line that it came in on. " + sendsAbout,
+	}, func(ctx context.Context, who caller, in *sendIn) (*written[Message], error) {
+		c, err := s.load(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		draft, err := s.draft(c.Line, in.Body)
+		if err != nil {
+			return nil, err
+		}
+		return s.send(ctx, who, in.Idempotent, []any{"send", in.ID, in.Body}, store.Command{Conversation: in.ID, Say: draft})
+	})
+	register(s, operation{
+		id: "startMessage", method: http.MethodPost, path: "/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
+		summary: "Write to a person", also: []int{400, 404, 409, 413, 415},
+		about: "Finds the conversation of the phone or user id on the line, or begins one; who never wrote can only get a template. " +
+			"A key that is bound to areas reaches conversations of those areas only. " + sendsAbout,
+	}, func(ctx context.Context, who caller, in *startIn) (*written[Message], error) {
+		b := in.Body
+		if !who.seesLine(b.Line) {
+			return nil, notFound()
+		}
+		person, err := recipient(b)
+		if err != nil {
+			return nil, err
+		}
+		draft, err := s.draft(b.Line, b.SendBody)
+		if err != nil {
+			return nil, err
+		}
+		return s.send(ctx, who, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Say: draft})
+	})
+}
+
+func (s *server) send(ctx context.Context, who caller, in Idempotent, what any, cmd store.Command) (*written[Message], error) {
+	cmd.Kind = router.CommandAgentSent
+	return carry(ctx, s, who, in, what, cmd, func(_ store.Conversation, m *store.Message) Message { return message(*m) })
+}
+
+// recipient is who the body names.
+func recipient(b StartBody) (inbound.Person, error) {
+	p := inbound.Person{Phone: strings.TrimSpace(b.Phone), UserID: strings.TrimSpace(b.UserID), National: true}
+	for _, name := range []string{p.Phone, p.UserID} {
+		if name != "" && !printable(name) {
+			return p, invalid("body", "not printable", "Give the phone or user id as WhatsApp or people write it.")
+		}
+	}
+	switch digits := phone.Key(p.Phone, ""); {
+	case p.Phone == "" && p.UserID == "":
+		return p, invalid("body.phone", "missing", "Say who it is for: give `phone`, or `user_id`.")
+	case p.Phone != "" && (len(digits) < 6 || len(digits) > 16):
+		return p, invalid("body.phone", "not a phone", "Give the phone with its country code, like +54 9 11 0000-0001.")
+	}
+	return p, nil
+}
+
+// draft checks a body and makes the message of it. What only WhatsApp can know
+// (does the template exist, is the link good) it will say itself.
+func (s *server) draft(line string, b SendBody) (*store.Draft, error) {
+	types, known := s.lines[line]
+	switch {
+	case s.lines != nil && !known:
+		return nil, problem(http.StatusUnprocessableEntity, codeUnknownLine, "There is no line of this name. Use one of "+s.lineNames()+".")
+	case len(types) > 0 && !slices.Contains(types, b.Type):
+		return nil, problem(http.StatusUnprocessableEntity, codeTypeUnsupported,
+			fmt.Sprintf("The line %s cannot send %s. It sends %s.", line, b.Type, strings.Join(types, ", ")))
+	}
+	d, raw, err := b.read()
+	if err != nil {
+		return nil, err
+	}
+	d.Type = b.Type
+	kind, err := json.Marshal(b.Type)
+	if err != nil {
+		return nil, fmt.Errorf("write type: %w", err)
+	}
+	d.Body = json.RawMessage(fmt.Sprintf(`{"type":%s,%s:%s}`, kind, kind, raw))
+	if b.Context != nil {
+		d.Quotes = b.Context.MessageID
+	}
+	d.OnlyOpen = b.Reopen != nil && !*b.Reopen
+	return d, nil
+}
+
+// read returns what the object of the type says, and the object.
+func (b SendBody) read() (*store.Draft, json.RawMessage, error) {
+	files := map[string]*shape[File]{"image": b.Image, "video": b.Video, "audio": b.Audio, "document": b.Document}
+	objects := map[string]bool{"text": b.Text != nil, "interactive": b.Interactive != nil, "template": b.Template != nil}
+	for kind, f := range files {
+		objects[kind] = f != nil
+	}
+	for kind, there := range objects {
+		switch {
+		case kind == b.Type && !there:
+			return nil, nil, invalid("body."+kind, "missing", "A message of type "+kind+" needs the object `"+kind+"`.")
+		case kind != b.Type && there:
+			return nil, nil, invalid("body."+kind, "not of this type", "Send one thing at a time: the object `"+kind+"` does not belong to a message of type "+b.Type+".")
+		}
+	}
+	switch b.Type {
+	case "text":
+		text := b.Text.v.Body
+		if strings.TrimSpace(text) == "" || units(text) > 4096 {
+			return nil, nil, invalid("body.text.body", "empty or too long", "WhatsApp takes 1 to 4096 characters.")
+		}
+		return &store.Draft{Text: text}, b.Text.raw, nil
+	case "interactive":
+		d := &store.Draft{}
+		if b.Interactive.v.Body != nil {
+			d.Text = b.Interactive.v.Body.Text
+		}
+		return d, b.Interactive.raw, nil
+	case "template":
+		return &store.Draft{Text: b.Template.v.Name}, b.Template.raw, nil
+	}
+	f := files[b.Type]
+	d, err := f.v.draft(b.Type)
+	return d, f.raw, err
+}
+
+func (f File) draft(kind string) (*store.Draft, error) {
+	at := "body." + kind
+	link, err := url.Parse(f.Link)
+	switch {
+	case err != nil || link.Host == "" || link.Scheme != "https" && link.Scheme != "http":
+		return nil, invalid(at+".link", "not a link", "Give the whole address where WhatsApp can fetch the file, like https://example.com/a.pdf.")
+	case f.Caption != "" && kind == "audio":
+		return nil, invalid(at+".caption", "not on audio", "WhatsApp shows no caption on audio: send a text beside it.")
+	case f.Filename != "" && kind != "document":
+		return nil, invalid(at+".filename", "only on documents", "Leave the filename out, or send it as document.")
+	case units(f.Caption) > 1024:
+		return nil, invalid(at+".caption", "too long", "WhatsApp takes 1024 characters.")
+	}
+	media := &store.Media{Media: inbound.Media{URL: f.Link, Name: f.Filename}, State: store.MediaReady}
+	return &store.Draft{Text: f.Caption, Media: media}, nil
+}
+
+// units counts as WhatsApp does.
+func units(s string) int { return len(utf16.Encode([]rune(s))) }

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// SendBody is a message in the Cloud API's own shapes: type, and the object of
+// that name.
+type SendBody struct {
+	Type        string              `json:"type" enum:"text,interactive,template,image,video,audio,document" example:"text" doc:"What it is; the object of this name has to be there too."`
+	Text        *shape[Text]        `json:"text,omitempty" doc:"A text."`
+	Interactive *shape[Interactive] `json:"interactive,omitempty" doc:"Buttons, a list, or another of the Cloud API's interactive messages."`
+	Template    *shape[Template]    `json:"template,omitempty" doc:"A template that WhatsApp has approved: all that may be sent once the window is closed."`
+	Image       *shape[File]        `json:"image,omitempty" doc:"A picture."`
+	Video       *shape[File]        `json:"video,omitempty" doc:"A video."`
+	Audio       *shape[File]        `json:"audio,omitempty" doc:"A sound."`
+	Document    *shape[File]        `json:"document,omitempty" doc:"A file."`
+	Context     *Context            `json:"context,omitempty" doc:"What it answers."`
+	Reopen      *bool               `json:"reopen,omitempty" example:"true" doc:"false refuses a closed conversation with conversation_closed, instead of taking it up again."`
+}
+
+// StartBody is a message to a person, with whom there may be no conversation yet.
+type StartBody struct {
+	Line   string `json:"line" minLength:"1" maxLength:"100" example:"wsp4" doc:"The line to send by."`
+	Phone  string `json:"phone,omitempty" maxLength:"100" example:"+54 9 11 0000-0001" doc:"The person's phone, however it is written. This or user_id."`
+	UserID string `json:"user_id,omitempty" maxLength:"300" example:"AR.10000000000000000001" doc:"The person's business-scoped user id."`
+	SendBody
+}
+
+// Context names the message that is answered.
+type Context struct {
+	MessageID string `json:"message_id" minLength:"1" maxLength:"100" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a03" doc:"Our id of a message of this conversation; it is shown as a quote."`
+}
+
+// Text is the text of a message.
+type Text struct {
+	_       struct{} `additionalProperties:"true"`
+	Body    string   `json:"body" minLength:"1" maxLength:"4096" example:"¡Hola! ¿En qué te ayudo?" doc:"What it says."`
+	Preview bool     `json:"preview_url,omitempty" example:"false" doc:"Show a preview of the first link."`
+}
+
+// Interactive is a message to tap on, as the Cloud API has it.
+type Interactive struct {
+	_      struct{}       `additionalProperties:"true"`
+	Type   string         `json:"type" minLength:"1" maxLength:"50" example:"button" doc:"button, list, cta_url…"`
+	Header map[string]any `json:"header,omitempty" example:"{\"type\":\"text\",\"text\":\"Turnos\"}" doc:"Above the text."`
+	Body   *Phrase        `json:"body,omitempty" doc:"The text."`
+	Footer *Phrase        `json:"footer,omitempty" doc:"Below the text."`
+	Action map[string]any `json:"action" example:"{\"buttons\":[{\"type\":\"reply\",\"reply\":{\"id\":\"si\",\"title\":\"Sí\"}}]}" doc:"Its buttons, sections or parameters."`
+}
+
+// Phrase is a text of an interactive message.
+type Phrase struct {
+	_    struct{} `additionalProperties:"true"`
+	Text string   `json:"text" minLength:"1" maxLength:"4096" example:"¿Te sirve el martes?" doc:"What it says."`
+}
+
+// Template is a template with its values, as the Cloud API has it.
+type Template struct {
+	_          struct{}         `additionalProperties:"true"`
+	Name       string           `json:"name" minLength:"1" maxLength:"512" example:"recordatorio_turno" doc:"Its name at WhatsApp."`
+	Language   Language         `json:"language" doc:"Which of its languages."`
+	Components []map[string]any `json:"components,omitempty" nullable:"false" doc:"Values for its places."`
+}
+
+// Language of a template.
+type Language struct {
+	_    struct{} `additionalProperties:"true"`
+	Code string   `json:"code" minLength:"1" maxLength:"20" example:"es_AR" doc:"Its code at WhatsApp."`
+}
+
+// File is a file by its link.
+type File struct {
+	_        struct{} `additionalProperties:"true"`
+	Link     string   `json:"link" minLength:"1" maxLength:"2000" example:"https://example.com/programa.pdf" doc:"Where WhatsApp fetches it: http or https, open to everybody."`
+	Caption  string   `json:"caption,omitempty" maxLength:"1024" example:"El programa" doc:"Below it; not on audio."`
+	Filename string   `json:"filename,omitempty" maxLength:"240" example:"programa.pdf" doc:"Its name; on documents only."`
+}
+
+// shape is an object of the Cloud API: what we look at, and all of it as it came.
+type shape[T any] struct {
+	v   T
+	raw json.RawMessage
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *shape[T]) UnmarshalJSON(b []byte) error {
+	s.raw = append(json.RawMessage(nil), b...)
+	return json.Unmarshal(b, &s.v)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s *shape[T]) MarshalJSON() ([]byte, error) { return s.raw, nil }
+
+// Schema implements huma.SchemaProvider.
+func (*shape[T]) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[T](), true, "")
+}
