@@ -51,9 +51,29 @@ func (d *decoder) check(c *Config) {
 		d.bad("drain_timeout", "", "is over ten minutes", "write less: service managers kill long before")
 	}
 	d.checkLines(c, c.Insecure && loopback)
+	c.warnInsecure()
 	d.checkKeys(c)
 	d.checkEndpoints(c)
 	d.checkAlerts(c)
+}
+
+// warnInsecure says once, at each start, what insecure opens.
+func (c *Config) warnInsecure() {
+	if !c.Insecure {
+		return
+	}
+	var open []string
+	for _, id := range sorted(c.Lines) {
+		if l := c.Lines[id]; l.AppSecret.Empty() && l.Secret.Empty() {
+			open = append(open, id)
+		}
+	}
+	if open == nil {
+		c.Notes = append(c.Notes, "insecure is on and no line needs it: take it out")
+		return
+	}
+	c.Notes = append(c.Notes, "insecure is on: whoever reaches this router can write as anybody on "+strings.Join(open, ", ")+
+		", which have no secret; give them their secrets and take insecure out")
 }
 
 // refused are the keys that need what this version does not have.

@@ -14,6 +14,9 @@ import (
 type decoder struct {
 	readFile func(string) ([]byte, error)
 	problems Problems
+	// unread is set when nothing of the file could be read: what it lacks is then
+	// not worth a word.
+	unread bool
 }
 
 func (d *decoder) bad(key, from, reason, cure string) {
@@ -81,6 +84,9 @@ func (d *decoder) object(v reflect.Value, n *node, path string) {
 }
 
 func (d *decoder) missing(path, key, doc string) {
+	if d.unread {
+		return
+	}
 	d.bad(join(path, key), "", "is missing", "set it: "+strings.TrimSuffix(doc, ".")+"; in the environment it is "+EnvName(join(path, key)))
 }
 

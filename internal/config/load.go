@@ -39,6 +39,9 @@ func Load(o Options) (*Config, error) {
 	c.Notes = d.oldNames(root, env)
 	d.object(reflect.ValueOf(c).Elem(), root, "")
 	d.identity(c, root)
+	if d.unread {
+		return c, d.problems
+	}
 	d.check(c)
 	c.Notes = append(c.Notes, withoutEffect(root)...)
 	if len(d.problems) > 0 {
@@ -51,6 +54,7 @@ func (d *decoder) file(path string, env map[string]string) *node {
 	src, err := d.readFile(path)
 	if err != nil {
 		d.bad("--config", printable(path), "cannot be read: "+reason(err), "correct the path, or leave --config out to start with the sandbox")
+		d.unread = true
 		return newMapping(path)
 	}
 	r := &reader{file: printable(path), lookup: func(name string) (string, bool) {
@@ -59,6 +63,7 @@ func (d *decoder) file(path string, env map[string]string) *node {
 	}}
 	root := r.read(src)
 	d.problems = append(d.problems, r.problems...)
+	d.unread = len(r.problems) > 0 && len(root.children) == 0
 	return root
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -19,8 +20,8 @@ func TestProblems(t *testing.T) {
 		{"wrong place", good + "phone_number_id: 1\n", nil, []string{"phone_number_id", "It belongs to a line, below lines.<id>"}},
 		{"nowhere near", good + "worker: {zzzzzzzzz: 1}\n", nil, []string{"worker.zzzzzzzzz", "known here are concurrency, batch, rate"}},
 		{"twice", good + "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", nil, []string{"listen (psi.yaml:4)", "stands here twice"}},
-		{"no yaml", "a: [\n", []string{"PSI_SANDBOX=true"}, []string{"psi.yaml", "is not YAML", "line"}},
-		{"only text", "hola\n", []string{"PSI_SANDBOX=true"}, []string{"is no list of keys and values"}},
+		{"no yaml", "a: [\n", []string{"PSI_LINES_WSP4_TOKEN=t"}, []string{"psi.yaml", "is not YAML", "line"}},
+		{"only text", "hola\n", nil, []string{"is no list of keys and values"}},
 		{"merge", "x: &x {provider: cloud}\n", []string{"PSI_SANDBOX=true"}, []string{"x (psi.yaml:1)", "is unknown"}},
 		{"lacks a secret", "lines: {wsp4: {phone_number_id: 1, token: t, verify_token: v}}\n", nil, []string{"lines.wsp4.app_secret", "is missing", "PSI_LINES_WSP4_APP_SECRET"}},
 		{"lacks an id", "lines: {wsp4: {token: t, app_secret: s, verify_token: v}}\n", nil, []string{"lines.wsp4.phone_number_id", "is missing"}},
@@ -89,6 +90,42 @@ func TestProblems(t *testing.T) {
 				t.Errorf("no cure or reason: %+v", ps[0])
 			}
 		})
+	}
+}
+
+// TestMissingFile: what an absent file lacks is not worth a word.
+func TestMissingFile(t *testing.T) {
+	t.Parallel()
+	for want, file := range map[string]string{"file does not exist": "nope.yaml", "is not YAML": "bad.yaml"} {
+		_, err := Load(Options{File: file, ReadFile: func(path string) ([]byte, error) {
+			if path == "bad.yaml" {
+				return []byte("\tlines: x\n"), nil
+			}
+			return nil, os.ErrNotExist
+		}})
+		ps, ok := err.(Problems) //nolint:errorlint // Load returns it bare
+		if !ok || len(ps) != 1 || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want one problem with %q", file, err, want)
+		}
+	}
+}
+
+// TestInsecureIsTold: once at each start, with the lines that it opens.
+func TestInsecureIsTold(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ yaml, want string }{
+		{"insecure: true\nlines: {b: {phone_number_id: 1}, a: {phone_number_id: 2}}\n", "can write as anybody on a, b,"},
+		{good + "insecure: true\n", "no line needs it"},
+		{good, ""},
+	} {
+		c, err := load(t, tt.yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(c.Notes, "\n")
+		if !strings.Contains(got, tt.want) || (tt.want == "") != (len(c.Notes) == 0) || len(c.Notes) > 1 {
+			t.Errorf("%s: got %q, want %q", tt.yaml, got, tt.want)
+		}
 	}
 }
 
