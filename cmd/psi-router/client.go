@@ -54,7 +54,11 @@ func (e *env) client() (*client, error) {
 		c.http = &http.Client{Timeout: callTimeout}
 		return c, nil
 	}
-	socket := filepath.Join(cfg.DataDir, app.SocketName)
+	socket, release, err := app.ShortPath(cfg.DataDir, app.SocketName)
+	if err != nil {
+		return nil, unreachable("%w", err)
+	}
+	c.close = func() error { release(); return nil }
 	dial := func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
 	}
@@ -67,8 +71,9 @@ func (e *env) client() (*client, error) {
 		}}
 		return c, nil
 	}
+	release()
 	if errors.Is(err, os.ErrPermission) {
-		return nil, unreachable("%s belongs to another user: run this as the user that runs the router, or use --url and --key", socket)
+		return nil, unreachable("%s belongs to another user: run this as the user that runs the router, or use --url and --key", filepath.Join(cfg.DataDir, app.SocketName))
 	}
 	if _, err := e.files(); err != nil {
 		return nil, err

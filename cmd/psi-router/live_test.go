@@ -165,6 +165,40 @@ func TestLife(t *testing.T) {
 	sh.fine([]string{"inbound"}, "queue", "stats")
 }
 
+// TestLongDataDir: a unix socket's path is short; a data_dir need not be.
+func TestLongDataDir(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30), "data")
+	sh := shell{t, []string{"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + dir, "PSI_LOG_LEVEL=error"}}
+	sh.want(exitReach, []string{"no router runs in data_dir"}, "queue", "stats")
+	cfg, err := config.Load(config.Options{Env: sh.environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again over what the first one left
+		a, err := app.New(t.Context(), app.Options{Config: cfg, Version: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		sh.fine([]string{"inbound"}, "queue", "stats")
+		info, err := os.Stat(filepath.Join(dir, app.SocketName))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("admin socket: got %v, %v", info, err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, app.SocketName)); !os.IsNotExist(err) {
+			t.Errorf("admin socket after stop: %v", err)
+		}
+	}
+	sh.fine([]string{"inbound"}, "queue", "stats")
+}
+
 // TestServeAndSandboxStop: Ctrl-C ends both, without an error.
 func TestSandboxAlone(t *testing.T) {
 	t.Parallel()

@@ -38,26 +38,72 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // SocketName is the admin socket within data_dir.
 const SocketName = "admin.sock"
 
+// longestSocket is how many bytes the path of a unix socket may have (Linux; the
+// others take a few less).
+const longestSocket = 103
+
+// ShortPath returns a path that leads to the socket of this name in dir, also
+// where its own is longer than a socket's may be: through the open directory, as
+// Linux shows it. Release it when nobody dials or listens there any more.
+func ShortPath(dir, name string) (path string, release func(), err error) {
+	path = filepath.Join(dir, name)
+	if len(path) <= longestSocket {
+		return path, func() {}, nil
+	}
+	d, err := os.Open(dir) //nolint:gosec // data_dir is the operator's to name
+	if errors.Is(err, os.ErrNotExist) {
+		return path, func() {}, nil // nobody is there
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("open data_dir: %w", err)
+	}
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name)
+	if _, err := os.Stat(filepath.Dir(short)); err != nil {
+		d.Close()
+		return "", nil, fmt.Errorf("data_dir %s: its path is too long for the admin socket, which has room for %d bytes: choose a shorter one", dir, longestSocket-len(name)-1)
+	}
+	return short, func() { d.Close() }, nil
+}
+
 // listenAdmin opens the operator's socket, for its owner only. Where another
 // process serves it already, as in an installation of several, this one gets a
 // socket of its own beside it, named for its role and process id.
 func listenAdmin(ctx context.Context, dir, role string) (net.Listener, error) {
-	path := filepath.Join(dir, SocketName)
-	if answers(ctx, path) || role == roleWorker {
-		path = filepath.Join(dir, fmt.Sprintf("%s-%d.sock", role, os.Getpid()))
+	name := SocketName
+	if answers(ctx, dir, name) || role == roleWorker {
+		name = fmt.Sprintf("%s-%d.sock", role, os.Getpid())
 	}
 	if err := sweepSockets(ctx, dir); err != nil {
 		return nil, err
 	}
+	path, release, err := ShortPath(dir, name)
+	if err != nil {
+		return nil, err
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
+		release()
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
 		l.Close()
+		release()
 		return nil, fmt.Errorf("protect admin socket: %w", err)
 	}
-	return l, nil
+	return adminListener{l, release}, nil
+}
+
+// adminListener gives up the directory after the socket, whose file is removed
+// by the path that it was opened with.
+type adminListener struct {
+	net.Listener
+	release func()
+}
+
+func (l adminListener) Close() error {
+	err := l.Listener.Close()
+	l.release()
+	return err
 }
 
 // sweepSockets removes sockets that processes left behind when they were killed.
@@ -67,7 +113,7 @@ func sweepSockets(ctx context.Context, dir string) error {
 		return fmt.Errorf("look for old admin sockets: %w", err)
 	}
 	for _, path := range all {
-		if answers(ctx, path) {
+		if answers(ctx, dir, filepath.Base(path)) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -78,7 +124,12 @@ func sweepSockets(ctx context.Context, dir string) error {
 }
 
 // answers reports whether a process listens on the socket.
-func answers(ctx context.Context, path string) bool {
+func answers(ctx context.Context, dir, name string) bool {
+	path, release, err := ShortPath(dir, name)
+	if err != nil {
+		return false
+	}
+	defer release()
 	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 	if err != nil {
 		return false
