@@ -9,8 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,14 +85,28 @@ func (a *App) Addr() string {
 // URL is the root of its pages.
 func (a *App) URL() string { return "http://" + a.Addr() }
 
-// shutdownTimeout is how long requests under way may take when the door closes.
-const shutdownTimeout = 5 * time.Second
+const (
+	// shutdownTimeout is how long requests under way may take when the door closes.
+	shutdownTimeout = 5 * time.Second
+	// tail is what of drain_timeout is kept for the time after the last handler was
+	// told to end: it returns, its verdict is written, the engines are closed.
+	tail = 7 * time.Second
+)
 
-// Run serves until ctx ends. Then the door closes, what is under way finishes
-// within drain_timeout, and the engines are closed. A part that dies takes all
-// others with it: half a router is worse than a restart.
+// drain is how long the work under way may go on, so that the whole stop fits
+// drain_timeout. A short one is shared half and half.
+func (a *App) drain() time.Duration {
+	all := a.cfg.DrainTimeout.D()
+	return max(all-tail, all/2)
+}
+
+// Run serves until ctx ends. Then the door closes while the work under way
+// finishes, and the engines are closed, all within drain_timeout: what does not
+// stop by then is left, as a kill would. A part that dies takes all others with
+// it: half a router is worse than a restart.
 func (a *App) Run(ctx context.Context) error {
 	g, alive := errgroup.WithContext(ctx)
+	var left leftovers
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 
@@ -97,7 +115,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return serve(a.admin, a.socket) })
 	for _, p := range a.parts {
+		left.add(p.name)
 		g.Go(func() error {
+			defer left.remove(p.name)
 			if err := p.run(work); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -110,18 +130,61 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-alive.Done()
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
-		closeDoor(alive, a.public, a.admin)
-		stopWork()
+		stopWork() // what the door still takes waits in the queue
+		closeDoor(alive, min(shutdownTimeout, a.drain()), a.public, a.admin)
 		return nil
 	})
 	a.banner()
 	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
-	err := g.Wait()
-	if closing := a.Close(); closing != nil {
-		err = errors.Join(err, closing)
+	stopped := make(chan error, 1)
+	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-overdue(alive, a.cfg.DrainTimeout.D()):
+		// Leases run out and rows tell what became of them: this is no more than a
+		// kill, and the service manager's comes next.
+		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), left.names())
 	}
 	a.log.Info("stopped", "error", err)
 	return err
+}
+
+// overdue is closed so long after ctx has ended.
+func overdue(ctx context.Context, after time.Duration) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(after, func() { close(over) }) })
+	return over
+}
+
+// leftovers are the parts that have not returned.
+type leftovers struct {
+	mu    sync.Mutex
+	parts map[string]bool
+}
+
+func (l *leftovers) add(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.parts == nil {
+		l.parts = map[string]bool{}
+	}
+	l.parts[name] = true
+}
+
+func (l *leftovers) remove(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.parts, name)
+}
+
+func (l *leftovers) names() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.parts) == 0 {
+		return "the engines, which do not close"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(l.parts)), ", ")
 }
 
 // Close releases what New opened, last first. Run does it by itself.
@@ -153,8 +216,8 @@ func serve(s *http.Server, l net.Listener) error {
 }
 
 // closeDoor takes no further request and lets those under way end.
-func closeDoor(ctx context.Context, servers ...*http.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+func closeDoor(ctx context.Context, within time.Duration, servers ...*http.Server) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	for _, s := range servers {
 		if s == nil {

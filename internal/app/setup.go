@@ -126,13 +126,13 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
 			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(),
-			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
+			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
 		a.runs("send:"+l.ID, sends.Run)
 	}
 	media := delivery.NewMedia(delivery.MediaOptions{
 		Store: e.store, Queue: e.queue, Fetchers: fetchers, Dir: filepath.Join(cfg.DataDir, "media"),
-		MaxBytes: int64(cfg.MediaMax), Drain: cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: log,
+		MaxBytes: int64(cfg.MediaMax), Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 	})
 	a.runs("media", media.Run)
 	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
@@ -171,7 +171,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch,
-		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.cfg.DrainTimeout.D(), Meter: m, Log: a.log,
+		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.drain(), Meter: m, Log: a.log,
 	})
 	a.runs(name, r.Run)
 }

@@ -26,7 +26,7 @@ type Config struct {
 	Spool             bool             `key:"spool" default:"true" doc:"With Redis: keep what it cannot take on disk until it can; only where data_dir outlives the process."`
 	StaleAfter        Duration         `key:"stale_after" default:"10m" doc:"A message that was this old when it reached the door is stored and not answered. 0: never stale."`
 	HandoffTimeout    Duration         `key:"handoff_timeout" default:"24h" doc:"A hand-off without any message of a human or the contact for so long is closed. 0: never."`
-	DrainTimeout      Duration         `key:"drain_timeout" default:"25s" doc:"How long running work may take to finish after SIGTERM."`
+	DrainTimeout      Duration         `key:"drain_timeout" default:"25s" doc:"How long the whole stop may take after SIGTERM; the service manager must wait longer."`
 	DefaultCountry    string           `key:"default_country" default:"AR" doc:"Where phone numbers without country code belong (ISO 3166, two letters)."`
 	Timezone          string           `key:"timezone" default:"America/Argentina/Buenos_Aires" doc:"Zone of the dates that people read, and of a ticket's year."`
 	LogLevel          string           `key:"log_level" default:"info" oneof:"debug info warn error" doc:"Least level that is logged."`
