@@ -59,7 +59,9 @@ var may = map[string][]string{
 	"internal/sandbox":           {"internal/whatsapp"},
 	"internal/loadgen":           {"internal/whatsapp"},
 	"internal/alert":             {"internal/observe", "internal/outbound", "internal/queue", "internal/store"},
-	"internal/drill":             {"internal/loadgen", "internal/sandbox", "internal/servers"},
+	"internal/stage":             {"internal/sandbox", "internal/servers"},
+	"internal/drill":             {"internal/loadgen", "internal/stage"},
+	"internal/loadtest":          {"internal/loadgen", "internal/sandbox", "internal/stage"},
 	"internal/architecture":      {},
 	"flows":                      {},
 }

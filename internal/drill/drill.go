@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // Options of Run. Program is required.
@@ -100,7 +101,7 @@ type Progress struct {
 
 // least are the bounds that make a drill mean something.
 const (
-	perConversation = 900 // the flow answers no more in an hour
+	perConversation = stage.AnswersPerHour * 9 / 10 // within an hour
 	retryFor        = 5 * time.Minute
 )
 
@@ -142,7 +143,7 @@ func or[T int | time.Duration](v, otherwise T) T {
 // drill is one that runs.
 type drill struct {
 	Options
-	*stage
+	*stage.Stage
 	began time.Time
 	plan  []fault
 
@@ -168,12 +169,15 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("drill: %w", err)
 	}
 	d.phase(PhaseStart)
-	d.stage, err = raise(ctx, o, d.note)
+	d.Stage, err = stage.Raise(ctx, stage.Options{
+		Program: o.Program, Webhooks: o.Webhooks, Workers: o.Workers, Embedded: o.Embedded, Hurry: o.Hurry,
+		Parent: o.Parent, Record: 2*o.Messages + 1000, Note: d.note,
+	})
 	if err != nil {
 		return Report{}, fmt.Errorf("drill: %w", err)
 	}
 	r, err := d.run(ctx)
-	r.Files = d.fall(o.Keep || err == nil && r.Err() != nil)
+	r.Files = d.Fall(o.Keep || err == nil && r.Err() != nil)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -212,7 +216,7 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 		rate = float64(d.Messages) * (1 + statuses) / batch / d.span().Seconds()
 	}
 	gen, err := loadgen.New(loadgen.Options{
-		URL: d.front.url() + "/webhook", Secret: d.secret, PhoneNumberID: phoneNumberID,
+		URL: d.Front.URL() + "/webhook", Secret: d.Secret, PhoneNumberID: stage.PhoneNumberID,
 		Connections: 32, Conversations: d.Conversations, Messages: d.Messages, Batch: batch, Statuses: statuses,
 		Duplicates: 0.1, Rate: rate, Script: []string{"menú", "1"}, Seed: d.Seed, GiveUp: retryFor,
 		Progress: func(p loadgen.Progress) { d.accepted.Store(p.Messages) },
@@ -247,7 +251,7 @@ func (d *drill) span() time.Duration {
 	for _, f := range d.plan {
 		faults += f.lasts + start
 		if f.kind.name == restartAll {
-			faults += start * time.Duration(len(d.members))
+			faults += start * time.Duration(len(d.Members))
 		}
 	}
 	return max(time.Duration(d.Faults)*d.Pace, faults*5/4)
@@ -261,7 +265,7 @@ func (d *drill) strike(ctx, writing context.Context) error {
 		if !d.reach(writing, int64(f.moment*float64(d.Messages))) {
 			return nil
 		}
-		what, heal, err := f.kind.strike(ctx, d.stage, f.pick)
+		what, heal, err := f.kind.strike(ctx, d.Stage, f.pick)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.kind.name, err)
 		}

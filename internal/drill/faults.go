@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // kind is a way in which things go wrong.
@@ -19,7 +21,7 @@ type kind struct {
 	// and try again.
 	outage bool
 	// strike begins it and says whom it meets; heal ends it.
-	strike func(ctx context.Context, s *stage, pick int) (what string, heal func(context.Context) error, err error)
+	strike func(ctx context.Context, s *stage.Stage, pick int) (what string, heal func(context.Context) error, err error)
 }
 
 // where says what a fault needs.
@@ -39,14 +41,14 @@ const restartAll = "restart_all"
 
 // kinds is everything that can go wrong.
 var kinds = []kind{
-	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWorker)},
-	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(roleWebhook)},
-	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(roleAll)},
-	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(roleWorker)},
-	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(roleWebhook)},
-	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(roleAll)},
+	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(stage.RoleWorker)},
+	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(stage.RoleWebhook)},
+	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(stage.RoleAll)},
+	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(stage.RoleWorker)},
+	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(stage.RoleWebhook)},
+	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(stage.RoleAll)},
 	// Longer than a lease: somebody else has its work by then.
-	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(roleWorker)},
+	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(stage.RoleWorker)},
 	{name: restartAll, where: anywhere, strike: rolling},
 	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, strike: killRedis},
 	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, strike: stopPostgres},
@@ -60,46 +62,46 @@ var kinds = []kind{
 	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: unplug},
 }
 
-func kill(role string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
-		m := s.pick(role, pick)
-		m.end(syscall.SIGKILL)
-		return m.name, func(ctx context.Context) error {
-			if err := m.start(ctx); err != nil {
+func kill(role string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
+		m := s.Pick(role, pick)
+		m.End(syscall.SIGKILL)
+		return m.Name, func(ctx context.Context) error {
+			if err := m.Start(ctx); err != nil {
 				return err
 			}
-			return m.ready(ctx)
+			return m.Ready(ctx)
 		}, nil
 	}
 }
 
-func freeze(role string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
-		m := s.pick(role, pick)
-		return m.name, func(ctx context.Context) error {
-			if err := m.signal(syscall.SIGCONT); err != nil {
+func freeze(role string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
+		m := s.Pick(role, pick)
+		return m.Name, func(ctx context.Context) error {
+			if err := m.Signal(syscall.SIGCONT); err != nil {
 				return err
 			}
-			return m.ready(ctx)
-		}, m.signal(syscall.SIGSTOP)
+			return m.Ready(ctx)
+		}, m.Signal(syscall.SIGSTOP)
 	}
 }
 
 // rolling restarts all processes, one after the other, as an upgrade does.
-func rolling(_ context.Context, s *stage, pick int) (string, func(context.Context) error, error) {
-	order := slices.Clone(s.members)
+func rolling(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
+	order := slices.Clone(s.Members)
 	if pick%2 == 0 {
 		slices.Reverse(order)
 	}
 	return fmt.Sprintf("%d of %d", len(order), len(order)), func(ctx context.Context) error {
 		for _, m := range order {
-			if err := m.stop(); err != nil {
-				s.note(err.Error())
+			if err := m.Stop(); err != nil {
+				s.Note(err.Error())
 			}
-			if err := m.start(ctx); err != nil {
+			if err := m.Start(ctx); err != nil {
 				return err
 			}
-			if err := m.ready(ctx); err != nil {
+			if err := m.Ready(ctx); err != nil {
 				return err
 			}
 		}
@@ -107,33 +109,33 @@ func rolling(_ context.Context, s *stage, pick int) (string, func(context.Contex
 	}, nil
 }
 
-func killRedis(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
-	s.redis.Kill()
-	return "redis", s.redis.Restart, nil
+func killRedis(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+	s.Redis.Kill()
+	return "redis", s.Redis.Restart, nil
 }
 
-func stopPostgres(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
-	s.postgres.Stop()
-	return "postgres", s.postgres.Start, nil
+func stopPostgres(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+	s.Postgres.Stop()
+	return "postgres", s.Postgres.Start, nil
 }
 
-func killPostgres(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
-	s.postgres.Kill()
-	return "postgres", s.postgres.Start, nil
+func killPostgres(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+	s.Postgres.Kill()
+	return "postgres", s.Postgres.Start, nil
 }
 
 // answers makes WhatsApp meet every send with a fault of the sandbox.
-func answers(word string) func(context.Context, *stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
+func answers(word string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
 		return "whatsapp", func(context.Context) error {
-			s.whatsapp.Mend()
+			s.WhatsApp.Mend()
 			return nil
-		}, s.whatsapp.Break(word)
+		}, s.WhatsApp.Break(word)
 	}
 }
 
 // unplug takes WhatsApp off the network.
-func unplug(_ context.Context, s *stage, _ int) (string, func(context.Context) error, error) {
-	s.graph.close()
-	return "whatsapp", s.graph.open, nil
+func unplug(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+	s.Graph.Close()
+	return "whatsapp", s.Graph.Open, nil
 }

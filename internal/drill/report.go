@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // Report is what became of everything.
@@ -105,7 +106,7 @@ func (r Report) Err() error {
 
 // report asks for every message and compares.
 func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Report, error) {
-	rows, err := loadgen.API{URL: d.front.url(), Key: d.key, Line: line}.Rows(ctx)
+	rows, err := loadgen.API{URL: d.Front.URL(), Key: d.Key, Line: stage.Line}.Rows(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -113,9 +114,9 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 	if err != nil {
 		return Report{}, err
 	}
-	d.rest()
+	d.Rest()
 
-	sent := d.whatsapp.Sent()
+	sent := d.WhatsApp.Sent()
 	posts := make([]loadgen.Post, len(sent))
 	at := make(map[string]time.Time, len(sent))
 	for i, s := range sent {

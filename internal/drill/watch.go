@@ -42,7 +42,7 @@ func (d *drill) watch(ctx context.Context) {
 			continue
 		case <-tick.C:
 		}
-		accepted, sent := d.accepted.Load(), d.whatsapp.Counts().Accepted
+		accepted, sent := d.accepted.Load(), d.WhatsApp.Counts().Accepted
 		d.mu.Lock()
 		p := &d.at
 		p.Elapsed, p.Messages, p.OfFaults = time.Since(d.began), int64(d.Messages), len(d.plan)
@@ -120,11 +120,11 @@ func (d *drill) figures(ctx context.Context) (figures, error) {
 func (d *drill) get(ctx context.Context, path string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.front.url()+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Front.URL()+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+d.key)
+	req.Header.Set("Authorization", "Bearer "+d.Key)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 	defer cancel()
 	for calm := 0; ; {
 		f, err := d.figures(waiting)
-		if err == nil && f.depth == 0 && f.pending == 0 && d.whatsapp.Waiting() == 0 {
+		if err == nil && f.depth == 0 && f.pending == 0 && d.WhatsApp.Waiting() == 0 {
 			calm++
 		} else {
 			calm = 0
@@ -155,7 +155,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 				return false, context.Cause(ctx)
 			}
 			d.note(fmt.Sprintf("not everything was done after %v: %d jobs, %d answers and %d reports wait (%v)",
-				d.Settle, f.depth, f.pending, d.whatsapp.Waiting(), err))
+				d.Settle, f.depth, f.pending, d.WhatsApp.Waiting(), err))
 			return false, nil
 		}
 	}

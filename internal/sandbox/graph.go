@@ -152,7 +152,11 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 	}
 
 	id := wamid(to.ref(), false)
-	number := s.record.accept(Sent{ID: id, To: to.ref(), Ref: req.Opaque, Type: req.Type, Text: content.text, At: now})
+	sent := Sent{ID: id, To: to.ref(), Ref: req.Opaque, Type: req.Type, Text: content.text, At: now}
+	number := s.record.accept(sent)
+	if s.opt.Accepted != nil {
+		s.opt.Accepted(sent)
+	}
 	person := s.arrive(to, id, req, content, now)
 	s.promise(id, req, person, number, broken)
 	if broken != nil && broken.reset {

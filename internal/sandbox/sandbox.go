@@ -52,6 +52,9 @@ type Options struct {
 	Cast []Person
 	// Record is how many accepted messages Sent keeps; 0 means 10,000.
 	Record int
+	// Accepted is called with each message that is accepted, before the caller
+	// gets its answer.
+	Accepted func(Sent)
 	// NoStatuses accepts messages without ever reporting their fate.
 	NoStatuses bool
 	// NoFaults ignores magic numbers and words.

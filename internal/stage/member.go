@@ -1,4 +1,4 @@
-package drill
+package stage
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 
 // Roles of processes, as serve knows them.
 const (
-	roleAll     = "all"
-	roleWebhook = "webhook"
-	roleWorker  = "worker"
+	RoleAll     = "all"
+	RoleWebhook = "webhook"
+	RoleWorker  = "worker"
 )
 
 const (
@@ -30,11 +30,11 @@ const (
 	stopTimeout  = 40 * time.Second
 )
 
-// member is one process of the router, with the supervisor that it would have.
-type member struct {
-	stage  *stage
-	name   string
-	role   string
+// Member is one process of the router, with the supervisor that it would have.
+type Member struct {
+	stage  *Stage
+	Name   string
+	Role   string
 	dir    string
 	listen string // "" for a worker
 
@@ -42,18 +42,18 @@ type member struct {
 	proc *servers.Process // nil while it is down on purpose
 }
 
-// start starts it, unless it runs.
-func (m *member) start(ctx context.Context) error {
+// Start starts it, unless it runs.
+func (m *Member) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc != nil || m.stage.ctx.Err() != nil {
 		return nil
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
-		return fmt.Errorf("start %s: %w", m.name, err)
+		return fmt.Errorf("start %s: %w", m.Name, err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.stage.program, "serve", "--config", m.stage.config(), "--role", m.role,
-		"--hurry", strconv.FormatFloat(m.stage.hurry, 'f', -1, 64))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.stage.o.Program, "serve", "--config", m.stage.config(), "--role", m.Role,
+		"--hurry", strconv.FormatFloat(m.stage.o.Hurry, 'f', -1, 64))
 	cmd.Args[0] = "psi-router"
 	cmd.Dir = m.dir
 	// Nothing of the operator's own configuration may reach it.
@@ -70,11 +70,11 @@ func (m *member) start(ctx context.Context) error {
 	return nil
 }
 
-func (m *member) log() string { return m.dir + ".log" }
+func (m *Member) log() string { return m.dir + ".log" }
 
 // attend waits for the end of a process. One that nobody wanted is noted, and
 // the process started again, as a supervisor does.
-func (m *member) attend(p *servers.Process) {
+func (m *Member) attend(p *servers.Process) {
 	<-p.Done()
 	m.mu.Lock()
 	unwanted := m.proc == p
@@ -85,32 +85,33 @@ func (m *member) attend(p *servers.Process) {
 	if !unwanted || m.stage.ctx.Err() != nil {
 		return
 	}
-	m.stage.note(fmt.Sprintf("%s ended by itself (%v): %s", m.name, p.Err(), m.last(p)))
+	m.stage.Note(fmt.Sprintf("%s ended by itself (%v): %s", m.Name, p.Err(), m.last(p)))
 	if !sleep(m.stage.ctx, time.Second) {
 		return
 	}
-	if err := m.start(m.stage.ctx); err != nil {
-		m.stage.note(err.Error())
+	if err := m.Start(m.stage.ctx); err != nil {
+		m.stage.Note(err.Error())
 	}
 }
 
 // last is the last line that a process wrote.
-func (m *member) last(p *servers.Process) string {
+func (m *Member) last(p *servers.Process) string {
 	text := strings.TrimSpace(p.Output())
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-func (m *member) signal(sig syscall.Signal) error {
+// Signal sends it a signal.
+func (m *Member) Signal(sig syscall.Signal) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc == nil {
-		return fmt.Errorf("%s does not run", m.name)
+		return fmt.Errorf("%s does not run", m.Name)
 	}
 	return m.proc.Signal(sig)
 }
 
-// end ends it with a signal that leaves it no choice.
-func (m *member) end(sig syscall.Signal) {
+// End ends it with a signal that leaves it no choice.
+func (m *Member) End(sig syscall.Signal) {
 	m.mu.Lock()
 	p := m.proc
 	m.proc = nil
@@ -120,8 +121,8 @@ func (m *member) end(sig syscall.Signal) {
 	}
 }
 
-// stop asks it to end. That it does so late or badly is an error.
-func (m *member) stop() error {
+// Stop asks it to end. That it does so late or badly is an error.
+func (m *Member) Stop() error {
 	m.mu.Lock()
 	p := m.proc
 	m.proc = nil
@@ -130,22 +131,22 @@ func (m *member) stop() error {
 		return nil
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("%s ended by itself: %w", m.name, err)
+		return fmt.Errorf("%s ended by itself: %w", m.Name, err)
 	}
 	select {
 	case <-p.Done():
 	case <-time.After(stopTimeout):
 		p.End(syscall.SIGKILL)
-		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.name, stopTimeout, m.last(p))
+		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.Name, stopTimeout, m.last(p))
 	}
 	if p.Err() != nil {
-		return fmt.Errorf("%s ended badly after SIGTERM (%w): %s", m.name, p.Err(), m.last(p))
+		return fmt.Errorf("%s ended badly after SIGTERM (%w): %s", m.Name, p.Err(), m.last(p))
 	}
 	return nil
 }
 
-// ready waits until it can work.
-func (m *member) ready(ctx context.Context) error {
+// Ready waits until it can work.
+func (m *Member) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("waited for a minute"))
 	defer cancel()
 	for {
@@ -154,13 +155,13 @@ func (m *member) ready(ctx context.Context) error {
 			return nil
 		}
 		if !sleep(ctx, 50*time.Millisecond) {
-			return fmt.Errorf("%s is not ready: %w: %w; its log is %s", m.name, context.Cause(ctx), err, m.log())
+			return fmt.Errorf("%s is not ready: %w: %w; its log is %s", m.Name, context.Cause(ctx), err, m.log())
 		}
 	}
 }
 
 // ask asks whether it is ready: on its address, or on its admin socket.
-func (m *member) ask(ctx context.Context) error {
+func (m *Member) ask(ctx context.Context) error {
 	m.mu.Lock()
 	p := m.proc
 	m.mu.Unlock()
@@ -173,7 +174,7 @@ func (m *member) ask(ctx context.Context) error {
 			if m.listen != "" {
 				return (&net.Dialer{}).DialContext(ctx, "tcp", m.listen)
 			}
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(m.dir, fmt.Sprintf("%s-%d.sock", m.role, p.PID)))
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(m.dir, fmt.Sprintf("%s-%d.sock", m.Role, p.PID)))
 		},
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://router/readyz", nil)
@@ -189,4 +190,15 @@ func (m *member) ask(ctx context.Context) error {
 		return fmt.Errorf("/readyz answers %s", res.Status)
 	}
 	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -1,4 +1,4 @@
-package drill
+package stage
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// front stands before the webhook processes as a load balancer does: it gives
+// Front stands before the webhook processes as a load balancer does: it gives
 // each connection to the next one that answers. It knows nothing of HTTP.
-type front struct {
+type Front struct {
 	listener net.Listener
 	behind   []string // addresses
 	turn     atomic.Uint64
@@ -26,27 +26,28 @@ type front struct {
 	open map[string]int // connections, by address
 }
 
-func newFront(behind []string) (*front, error) {
+func newFront(behind []string) (*Front, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
 		return nil, fmt.Errorf("open the front: %w", err)
 	}
-	f := &front{listener: l, behind: behind, open: map[string]int{}}
+	f := &Front{listener: l, behind: behind, open: map[string]int{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.work.Go(f.accept)
 	return f, nil
 }
 
-func (f *front) url() string { return "http://" + f.listener.Addr().String() }
+// URL is where it listens.
+func (f *Front) URL() string { return "http://" + f.listener.Addr().String() }
 
 // close breaks every connection.
-func (f *front) close() {
+func (f *Front) close() {
 	f.cancel()
 	f.listener.Close()
 	f.work.Wait()
 }
 
-func (f *front) accept() {
+func (f *Front) accept() {
 	for {
 		c, err := f.listener.Accept()
 		if err != nil {
@@ -56,7 +57,7 @@ func (f *front) accept() {
 	}
 }
 
-func (f *front) serve(client net.Conn) {
+func (f *Front) serve(client net.Conn) {
 	defer client.Close()
 	server, addr := f.dial()
 	if server == nil {
@@ -77,21 +78,21 @@ func (f *front) serve(client net.Conn) {
 	up.Wait()
 }
 
-func (f *front) count(addr string, n int) {
+func (f *Front) count(addr string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open[addr] += n
 }
 
 // serves reports whether connections go to the address now.
-func (f *front) serves(addr string) bool {
+func (f *Front) serves(addr string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.open[addr] > 0
 }
 
 // dial connects to the next process that takes the connection.
-func (f *front) dial() (net.Conn, string) {
+func (f *Front) dial() (net.Conn, string) {
 	d := net.Dialer{Timeout: time.Second}
 	first := f.turn.Add(1)
 	for i := range uint64(len(f.behind)) {
@@ -103,21 +104,21 @@ func (f *front) dial() (net.Conn, string) {
 	return nil, ""
 }
 
-// outlet serves a handler on one address, which can go away and come back.
-type outlet struct {
+// Outlet serves a handler on one address, which can go away and come back.
+type Outlet struct {
 	handler http.Handler
 	addr    string
 	server  *http.Server
 	served  sync.WaitGroup
 }
 
-func newOutlet(ctx context.Context, h http.Handler) (*outlet, error) {
-	o := &outlet{handler: h, addr: "127.0.0.1:0"}
-	return o, o.open(ctx)
+func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
+	o := &Outlet{handler: h, addr: "127.0.0.1:0"}
+	return o, o.Open(ctx)
 }
 
-// open listens, on the address of the last time.
-func (o *outlet) open(ctx context.Context) error {
+// Open listens, on the address of the last time.
+func (o *Outlet) Open(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("open the fake WhatsApp: %w", err)
@@ -133,8 +134,8 @@ func (o *outlet) open(ctx context.Context) error {
 	return nil
 }
 
-// close breaks every connection.
-func (o *outlet) close() {
+// Close breaks every connection.
+func (o *Outlet) Close() {
 	if o.server != nil {
 		o.server.Close()
 		o.served.Wait()

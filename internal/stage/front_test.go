@@ -1,4 +1,4 @@
-package drill
+package stage
 
 import (
 	"io"
@@ -28,7 +28,7 @@ func TestFrontFindsWhoAnswers(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	got := map[string]int{}
 	for range 6 {
-		res, err := client.Post(f.url(), "text/plain", strings.NewReader("!"))
+		res, err := client.Post(f.URL(), "text/plain", strings.NewReader("!"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestFrontFindsWhoAnswers(t *testing.T) {
 		t.Errorf("got %v, want both that answer", got)
 	}
 	f.close()
-	if _, err := client.Post(f.url(), "text/plain", nil); err == nil {
+	if _, err := client.Post(f.URL(), "text/plain", nil); err == nil {
 		t.Error("a front that was closed answers")
 	}
 }
@@ -67,13 +67,13 @@ func TestOutletComesBack(t *testing.T) {
 		if err := ask(); err != nil {
 			t.Errorf("open: %v", err)
 		}
-		o.close()
+		o.Close()
 		if err := ask(); err == nil {
 			t.Error("closed: it answers")
 		}
-		if err := o.open(t.Context()); err != nil {
+		if err := o.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o.close()
+	o.Close()
 }

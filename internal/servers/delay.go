@@ -1,0 +1,118 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Delay stands before a server as a long wire does: whatever a client sends
+// arrives later by always the same time, so a call takes that much longer, and
+// no less gets through.
+type Delay struct {
+	// Addr is where it listens.
+	Addr string
+
+	target string
+	delay  time.Duration
+	l      net.Listener
+	ctx    context.Context //nolint:containedctx // ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// NewDelay listens on a free loopback port. Close it in the end.
+func NewDelay(target string, delay time.Duration) (*Delay, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	if err != nil {
+		return nil, fmt.Errorf("open a slow wire: %w", err)
+	}
+	d := &Delay{Addr: l.Addr().String(), target: target, delay: delay, l: l}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.work.Go(d.accept)
+	return d, nil
+}
+
+// Close breaks every connection.
+func (d *Delay) Close() {
+	d.cancel()
+	d.l.Close()
+	d.work.Wait()
+}
+
+func (d *Delay) accept() {
+	for {
+		c, err := d.l.Accept()
+		if err != nil {
+			return
+		}
+		d.work.Go(func() { d.serve(c) })
+	}
+}
+
+func (d *Delay) serve(client net.Conn) {
+	defer client.Close()
+	server, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(d.ctx, "tcp", d.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	stop := context.AfterFunc(d.ctx, func() { client.Close(); server.Close() })
+	defer stop()
+	var up sync.WaitGroup
+	up.Go(func() { d.carry(client, server) })
+	_, _ = io.Copy(client, server)
+	client.Close()
+	server.Close()
+	up.Wait()
+}
+
+// piece is what was read at once, and when it has to arrive.
+type piece struct {
+	due  time.Time
+	data []byte
+}
+
+// carry takes what the client sends to the server, each piece in its time.
+func (d *Delay) carry(client, server net.Conn) {
+	pieces := make(chan piece, 256)
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		defer server.Close()
+		for p := range pieces {
+			if wait := time.Until(p.due); wait > 0 {
+				t := time.NewTimer(wait)
+				select {
+				case <-t.C:
+				case <-d.ctx.Done():
+					t.Stop()
+				}
+			}
+			if _, err := server.Write(p.data); err != nil {
+				client.Close() // ends the reader
+				for range pieces {
+				}
+				return
+			}
+		}
+	})
+	for {
+		data := make([]byte, 32<<10)
+		n, err := client.Read(data)
+		if n > 0 {
+			pieces <- piece{time.Now().Add(d.delay), data[:n]}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && d.ctx.Err() == nil {
+				server.Close()
+			}
+			break
+		}
+	}
+	close(pieces)
+	writer.Wait()
+}
