@@ -94,7 +94,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 // commandOf is the command of a line that could not be read, for the hint.
 func commandOf(args []string) string {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue store dead sandbox drill key version") {
+		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue store dead sandbox drill loadtest init doctor key version") {
 			if args[0] == known {
 				return args[0] + " "
 			}
@@ -122,21 +122,22 @@ func (e *env) exit(err error) int {
 type cli struct {
 	globals
 
-	Serve   serveCmd   `cmd:"" help:"Run the router."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to this version and stop."`
-	Chat    chatCmd    `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
-	Flow    flowCmd    `cmd:"" help:"Check, draw and test flows."`
-	Conv    convCmd    `cmd:"" help:"Change a conversation."`
-	Trace   traceCmd   `cmd:"" help:"Everything that is known about a message, a person or a ticket."`
-	Why     whyCmd     `cmd:"" help:"Why somebody was, or was not, answered."`
-	Phone   phoneCmd   `cmd:"" help:"The canonical form of a phone number, and why."`
-	Queue   queueCmd   `cmd:"" help:"Look at queues, pause and resume them."`
-	Store   storeCmd   `cmd:"" help:"Take the store to PostgreSQL."`
-	Dead    deadCmd    `cmd:"" help:"Jobs that were given up."`
-	Sandbox sandboxCmd `cmd:"" help:"The fake WhatsApp, and payloads for the webhook."`
-	Drill   drillCmd   `cmd:"" help:"Rehearse the bad days on an installation that is thrown away."`
-	Key     keyCmd     `cmd:"" help:"Keys of the API."`
-	Version versionCmd `cmd:"" help:"What runs."`
+	Serve   serveCmd    `cmd:"" help:"Run the router."`
+	Migrate migrateCmd  `cmd:"" help:"Bring the database to this version and stop."`
+	Chat    chatCmd     `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
+	Flow    flowCmd     `cmd:"" help:"Check, draw and test flows."`
+	Conv    convCmd     `cmd:"" help:"Change a conversation."`
+	Trace   traceCmd    `cmd:"" help:"Everything that is known about a message, a person or a ticket."`
+	Why     whyCmd      `cmd:"" help:"Why somebody was, or was not, answered."`
+	Phone   phoneCmd    `cmd:"" help:"The canonical form of a phone number, and why."`
+	Queue   queueCmd    `cmd:"" help:"Look at queues, pause and resume them."`
+	Store   storeCmd    `cmd:"" help:"Take the store to PostgreSQL."`
+	Dead    deadCmd     `cmd:"" help:"Jobs that were given up."`
+	Sandbox sandboxCmd  `cmd:"" help:"The fake WhatsApp, and payloads for the webhook."`
+	Drill   drillCmd    `cmd:"" help:"Rehearse the bad days on an installation that is thrown away."`
+	Load    loadtestCmd `cmd:"" name:"loadtest" help:"Write to a router as many people do, and ask for every message."`
+	Key     keyCmd      `cmd:"" help:"Keys of the API."`
+	Version versionCmd  `cmd:"" help:"What runs."`
 }
 
 // globals are the flags of all commands.
@@ -146,10 +147,13 @@ type globals struct {
 	Key    string `placeholder:"KEY" help:"API key for --url (PSI_KEY)."`
 	JSON   bool   `help:"Print JSON."`
 	Lang   string `enum:"es,en" default:"es" help:"Language of explanations: es or en."`
+
+	asked bool // --url was given
 }
 
 // fromEnvironment fills flags that were not given.
 func (g *globals) fromEnvironment(environ []string) {
+	g.asked = g.URL != ""
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {

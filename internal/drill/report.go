@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // Report is what became of everything.
@@ -106,7 +105,7 @@ func (r Report) Err() error {
 
 // report asks for every message and compares.
 func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Report, error) {
-	rows, err := loadgen.API{URL: d.Front.URL(), Key: d.Key, Line: stage.Line}.Rows(ctx)
+	rows, err := d.api().Rows(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -133,7 +132,7 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 		Accepted: v.Accepted, Unsure: v.Unsure, Handled: v.Stored, Late: v.Late, Lost: len(v.Lost),
 		Repeated: load.Duplicates, Retried: load.Retried,
 		Sent: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
-		Reordered: len(v.Reordered), Doubled: len(v.Doubled), Dead: f.dead, Quiet: quiet,
+		Reordered: len(v.Reordered), Doubled: len(v.Doubled), Dead: f.Dead, Quiet: quiet,
 		LongestHandled: seconds(longest(handled)), LongestWait: seconds(longest(answered)), P99Wait: seconds(quantile(answered, 0.99)),
 		Webhook: Door{milliseconds(load.Latency.P50), milliseconds(load.Latency.P99), milliseconds(load.Latency.Max)},
 		Wrong:   []string{}, Notes: []string{},

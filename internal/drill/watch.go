@@ -2,10 +2,11 @@ package drill
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // watch tells Progress, a few times a second, until ctx ends.
@@ -13,19 +14,22 @@ func (d *drill) watch(ctx context.Context) {
 	if d.Progress == nil {
 		return
 	}
-	asked := make(chan figures, 1)
+	type answer struct {
+		loadgen.Figures
+		known bool
+	}
+	asked := make(chan answer, 1)
 	asking := false
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	var speed speedometer
-	var last figures
+	var last answer
 	for {
 		if !asking { // it may take long when something is down
 			asking = true
 			go func() {
 				f, err := d.figures(ctx)
-				f.known = err == nil
-				asked <- f
+				asked <- answer{f, err == nil}
 			}()
 		}
 		select {
@@ -36,7 +40,7 @@ func (d *drill) watch(ctx context.Context) {
 			return
 		case f := <-asked:
 			if asking = false; !f.known {
-				f.handled = last.handled
+				f.Handled = last.Handled
 			}
 			last = f
 			continue
@@ -47,7 +51,7 @@ func (d *drill) watch(ctx context.Context) {
 		p := &d.at
 		p.Elapsed, p.Messages, p.OfFaults = time.Since(d.began), int64(d.Messages), len(d.plan)
 		p.Accepted, p.PerSecond, p.Sent = accepted, speed.of(p.Elapsed, accepted), sent
-		p.Known, p.Handled, p.Depth, p.Pending, p.Dead = last.known, last.handled, last.depth, last.pending, last.dead
+		p.Known, p.Handled, p.Depth, p.Pending, p.Dead = last.known, last.Handled, last.Depth, last.Pending, last.Dead
 		d.Progress(*p)
 		d.mu.Unlock()
 	}
@@ -74,66 +78,12 @@ func (s *speedometer) of(at time.Duration, value int64) float64 {
 }
 
 // figures is what the router tells of itself.
-type figures struct {
-	known                         bool
-	handled, depth, pending, dead int64
+func (d *drill) figures(ctx context.Context) (loadgen.Figures, error) {
+	return d.api().Figures(ctx)
 }
 
-func (d *drill) figures(ctx context.Context) (figures, error) {
-	var f figures
-	var queues struct {
-		Items []struct {
-			Name   string `json:"name"`
-			Depth  int64  `json:"depth"`
-			Dead   int64  `json:"dead"`
-			Totals struct {
-				Done int64 `json:"done"`
-			} `json:"totals"`
-		} `json:"items"`
-	}
-	if err := d.get(ctx, "/api/v1/queues", &queues); err != nil {
-		return f, err
-	}
-	for _, q := range queues.Items {
-		f.depth += q.Depth
-		f.dead += q.Dead
-		if q.Name == "inbound" {
-			f.handled = q.Totals.Done
-		}
-	}
-	var status struct {
-		Sends struct {
-			Pending int64 `json:"pending"`
-		} `json:"sends"`
-		Unknown []string `json:"unknown"`
-	}
-	if err := d.get(ctx, "/status", &status); err != nil {
-		return f, err
-	}
-	if len(status.Unknown) > 0 {
-		return f, fmt.Errorf("it does not know its %v", status.Unknown)
-	}
-	f.pending = status.Sends.Pending
-	return f, nil
-}
-
-func (d *drill) get(ctx context.Context, path string, to any) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Front.URL()+path, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+d.Key)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", path, res.Status)
-	}
-	return json.NewDecoder(res.Body).Decode(to)
+func (d *drill) api() loadgen.API {
+	return loadgen.API{URL: d.Front.URL(), Key: d.Key, Line: stage.Line}
 }
 
 // settle waits until nothing waits any more. It is false when that does not come.
@@ -142,7 +92,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 	defer cancel()
 	for calm := 0; ; {
 		f, err := d.figures(waiting)
-		if err == nil && f.depth == 0 && f.pending == 0 && d.WhatsApp.Waiting() == 0 {
+		if err == nil && f.Depth == 0 && f.Pending == 0 && d.WhatsApp.Waiting() == 0 {
 			calm++
 		} else {
 			calm = 0
@@ -155,7 +105,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 				return false, context.Cause(ctx)
 			}
 			d.note(fmt.Sprintf("not everything was done after %v: %d jobs, %d answers and %d reports wait (%v)",
-				d.Settle, f.depth, f.pending, d.WhatsApp.Waiting(), err))
+				d.Settle, f.Depth, f.Pending, d.WhatsApp.Waiting(), err))
 			return false, nil
 		}
 	}

@@ -41,13 +41,50 @@ func (h *histogram) add(d time.Duration) {
 	}
 }
 
-func (h *histogram) summary() Latency {
-	counts, total := make([]int64, len(h.buckets)), int64(0)
+func (h *histogram) counts() []int64 {
+	counts := make([]int64, len(h.buckets))
 	for i := range h.buckets {
 		counts[i] = h.buckets[i].Load()
-		total += counts[i]
 	}
-	l := Latency{Max: time.Duration(h.max.Load())}
+	return counts
+}
+
+func (h *histogram) summary() Latency { return summary(h.counts(), time.Duration(h.max.Load())) }
+
+// curve lists the buckets that hold something.
+func (h *histogram) curve() []Bucket {
+	var all []Bucket
+	for i, n := range h.counts() {
+		if n > 0 {
+			all = append(all, Bucket{Until: upper(i), Count: n})
+		}
+	}
+	return all
+}
+
+// since is what was added after the counts before, which become those of now.
+func (h *histogram) since(before *[]int64) Latency {
+	now := h.counts()
+	diff := make([]int64, len(now))
+	most := time.Duration(0)
+	for i, n := range now {
+		if diff[i] = n; *before != nil {
+			diff[i] -= (*before)[i]
+		}
+		if diff[i] > 0 {
+			most = upper(i)
+		}
+	}
+	*before = now
+	return summary(diff, min(most, time.Duration(h.max.Load())))
+}
+
+func summary(counts []int64, most time.Duration) Latency {
+	total := int64(0)
+	for _, n := range counts {
+		total += n
+	}
+	l := Latency{Count: total, Max: most}
 	for _, q := range []struct {
 		part float64
 		to   *time.Duration
@@ -62,3 +99,15 @@ func (h *histogram) summary() Latency {
 	}
 	return l
 }
+
+// Durations gathers durations of any origin as a run's are.
+type Durations struct{ h histogram }
+
+// Add counts one.
+func (d *Durations) Add(one time.Duration) { d.h.add(one) }
+
+// Latency sums up what was added.
+func (d *Durations) Latency() Latency { return d.h.summary() }
+
+// Curve lists what was added, in buckets of 3 %, shortest first.
+func (d *Durations) Curve() []Bucket { return d.h.curve() }

@@ -29,7 +29,13 @@ type Options struct {
 	// Statuses is how many delivery reports go with each message. Meta sends
 	// three for each message that we send: sent, delivered, read.
 	Statuses int
-	Batch    int // messages and statuses in one request; 1 unless told
+	// Answers makes the reports those of answers that Answered tells of; without
+	// it they are of answers that nobody gave.
+	Answers bool
+	// Mixed keeps so many reports to one message also while answers come late:
+	// with Answers, reports are made up when there are none.
+	Mixed bool
+	Batch int // messages and statuses in one request; 1 unless told
 	// Bare posts each message as n8n forwards it, the value without its
 	// envelope, for receivers that know nothing else. It goes with Batch 1.
 	Bare bool
@@ -66,20 +72,40 @@ type Progress struct {
 	Retried    int64 // posts that were refused or failed, and came again
 	GaveUp     int64 // messages that never got a 200
 	Latency    Latency
+	// Recent is the latency since the last Progress. Reply is, since then, how
+	// old somebody's newest message was when an answer came: nearly how long
+	// people wait.
+	Recent, Reply Latency
 }
 
 // Latency of requests that were answered 200.
-type Latency struct{ P50, P90, P99, P999, Max time.Duration }
+type Latency struct {
+	Count                    int64
+	P50, P90, P99, P999, Max time.Duration
+}
+
+// Bucket counts what took at most so long, and longer than the one before.
+type Bucket struct {
+	Until time.Duration
+	Count int64
+}
 
 // Report is how a run went.
 type Report struct {
 	Progress
 	// Refusals counts answers other than 200 by status; 0 is no answer.
 	Refusals map[int]int64
+	// Missed are requests whose time came before the end and that were never
+	// posted: with a Rate, nobody was free. Their latency is in no figure.
+	Missed int64
+	// Curve is the latency, in buckets of 3 %, shortest first.
+	Curve []Bucket
 
 	plan     plan
-	accepted []int // by conversation: its first n messages got a 200
-	tried    []int // by conversation: its first n messages were posted
+	start    time.Time
+	due      [][]time.Duration // by conversation, of each message
+	accepted []int             // by conversation: its first n messages got a 200
+	tried    []int             // by conversation: its first n messages were posted
 }
 
 // PerSecond returns accepted requests and messages a second.
@@ -102,8 +128,12 @@ type Generator struct {
 	requests, messages, statuses, duplicates, retried, gaveUp atomic.Int64
 
 	latency  histogram
+	reply    histogram
 	refusals sync.Map // status → *atomic.Int64
-	accepted []int    // each entry is written by the one worker that owns it
+	inboxes  []inbox  // of the workers
+	newest   []atomic.Int64
+	due      [][]time.Duration
+	accepted []int // each entry is written by the one worker that owns it
 	tried    []int
 	stuck    []bool
 }
@@ -136,6 +166,7 @@ func New(o Options) (*Generator, error) {
 	return &Generator{
 		o: o, target: target, plan: newPlan(o), signature: whatsapp.NewSignature(o.Secret),
 		accepted: make([]int, o.Conversations), tried: make([]int, o.Conversations), stuck: make([]bool, o.Conversations),
+		inboxes: make([]inbox, o.Connections), newest: make([]atomic.Int64, o.Conversations), due: make([][]time.Duration, o.Conversations),
 	}, nil
 }
 
@@ -164,11 +195,22 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 			}
 		})
 	}
+	var ended atomic.Int64 // when it was told to
+	stop := context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(g.start))) })
 	workers.Wait()
+	if stop() {
+		ended.Store(int64(time.Since(g.start)))
+	}
 	close(done)
 	watch.Wait()
 
-	r := Report{Progress: g.progress(), Refusals: map[int]int64{}, plan: g.plan, accepted: g.accepted, tried: g.tried}
+	r := Report{
+		Progress: g.progress(), Refusals: map[int]int64{}, Curve: g.latency.curve(),
+		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due,
+	}
+	if g.o.Rate > 0 && g.o.Messages == 0 {
+		r.Missed = max(0, int64(time.Duration(ended.Load()).Seconds()*g.o.Rate)-g.turn.Load())
+	}
 	g.refusals.Range(func(status, count any) bool {
 		r.Refusals[status.(int)] = count.(*atomic.Int64).Load()
 		return true
@@ -183,13 +225,19 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 func (g *Generator) watch(done <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var before, replies []int64
+	tell := func() {
+		p := g.progress()
+		p.Recent, p.Reply = g.latency.since(&before), g.reply.since(&replies)
+		g.o.Progress(p)
+	}
 	for {
 		select {
 		case <-done:
-			g.o.Progress(g.progress())
+			tell()
 			return
 		case <-tick.C:
-			g.o.Progress(g.progress())
+			tell()
 		}
 	}
 }
@@ -210,8 +258,8 @@ func (g *Generator) refused(status int) {
 	count.(*atomic.Int64).Add(1)
 }
 
-// due gives the next request its time.
-func (g *Generator) due() time.Time {
+// next gives the next request its time.
+func (g *Generator) next() time.Time {
 	if g.o.Rate == 0 {
 		return time.Now()
 	}

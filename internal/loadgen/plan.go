@@ -3,6 +3,7 @@ package loadgen
 import (
 	"iter"
 	"strconv"
+	"time"
 	"unicode/utf16"
 )
 
@@ -27,6 +28,8 @@ type Message struct {
 	Text         string
 	// Accepted is set when it got a 200. Without, nobody can know.
 	Accepted bool
+	// Due is when it was to be posted for the first time.
+	Due time.Time
 }
 
 func newPlan(o Options) plan {
@@ -58,9 +61,23 @@ func escape(b []byte, s string) []byte {
 	return b
 }
 
+// family is the number of a run's first person. They stay below 2000 0000: no
+// such number exists in Buenos Aires, whoever an answer may be sent to.
+func (p *plan) family() uint64 { return p.seed % 200 * 100_000 }
+
+// conversation finds who is meant by a phone or a user id.
+func (p *plan) conversation(person string, most int) (int, bool) {
+	if len(person) < 8 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(person[len(person)-8:], 10, 64)
+	c := int64(n) - int64(p.family()) //nolint:gosec // eight digits
+	return int(c), err == nil && c >= 0 && c < int64(most)
+}
+
 // person appends the digits that tell people apart, eight of them.
 func (p *plan) person(b []byte, conversation int) []byte {
-	n := (p.seed%1000)*100_000 + uint64(conversation)
+	n := p.family() + uint64(conversation)
 	var digits [8]byte
 	for i := len(digits) - 1; i >= 0; i-- {
 		digits[i] = byte('0' + n%10)
@@ -113,15 +130,19 @@ func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
 	return append(b, `"}}]}`+valueTail...)
 }
 
-// status appends the change that brings one report, of the message that a
-// router might have answered message n with.
-func (p *plan) status(b []byte, conversation, n int, word string, stamp []byte) []byte {
+// status appends the change that brings one report: of an answer, or without id
+// of the one that a router might have answered message n with.
+func (p *plan) status(b []byte, conversation, n int, id, word string, stamp []byte) []byte {
 	b = append(b, p.value...)
 	b = p.phone(b, conversation)
 	b = append(b, `","user_id":"`...)
 	b = p.user(b, conversation)
 	b = append(b, `"}],"statuses":[{"id":"`...)
-	b = p.wamid(b, 'O', conversation, n)
+	if id == "" {
+		b = p.wamid(b, 'O', conversation, n)
+	} else {
+		b = escape(b, id)
+	}
 	b = append(b, `","status":"`...)
 	b = append(b, word...)
 	b = append(b, `","timestamp":"`...)
@@ -153,6 +174,7 @@ func (r Report) Messages() iter.Seq[Message] {
 				m := Message{
 					ID: string(r.plan.wamid(nil, 'I', c, n)), Person: string(r.plan.phone(nil, c)), UserID: string(r.plan.user(nil, c)),
 					Conversation: c, N: n, Text: r.plan.script[n%len(r.plan.script)], Accepted: n < r.accepted[c],
+					Due: r.start.Add(r.due[c][n]),
 				}
 				if !yield(m) {
 					return

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 )
 
 // API is where a router tells what it stored.
 type API struct {
-	URL    string // of the server, without /api/v1
-	Key    string // "" on a trusted socket
-	Line   string // only conversations of this line; "" takes all
+	URL  string // of the server, without /api/v1
+	Key  string // "" on a trusted socket
+	Line string // only conversations of this line; "" takes all
+	// Since leaves out what is older: conversations without anything newer, and
+	// messages of others.
+	Since  time.Time
 	Client *http.Client
 }
 
@@ -51,10 +55,12 @@ func (a API) Rows(ctx context.Context) ([]Row, error) {
 func (a API) conversations(ctx context.Context, ids chan<- string) error {
 	// Newest first while nothing new comes: a page never shows what the one
 	// before it had.
+	seen := map[string]bool{}
 	for cursor := ""; ; {
 		var page struct {
 			Items []struct {
-				ID string `json:"id"`
+				ID   string    `json:"id"`
+				Last time.Time `json:"last_message_at"`
 			} `json:"items"`
 			Next string `json:"next_cursor"`
 		}
@@ -69,6 +75,13 @@ func (a API) conversations(ctx context.Context, ids chan<- string) error {
 			return err
 		}
 		for _, c := range page.Items {
+			if !c.Last.IsZero() && c.Last.Before(a.Since) {
+				return nil // and so are the rest
+			}
+			if seen[c.ID] { // something new came, and moved it down
+				continue
+			}
+			seen[c.ID] = true
 			select {
 			case ids <- c.ID:
 			case <-ctx.Done():
@@ -104,6 +117,9 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 			return nil, err
 		}
 		for _, m := range page.Items {
+			if m.CreatedAt.Before(a.Since) {
+				continue
+			}
 			rows = append(rows, Row{m.ID, id, m.Direction, m.Author, m.Status, m.Reason, m.ProviderID, m.ReceivedAt, m.CreatedAt})
 		}
 		if cursor = page.Next; cursor == "" {
@@ -112,10 +128,80 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 	}
 }
 
+// Figures is what a router tells of itself.
+type Figures struct {
+	Handled int64 // messages decided about
+	Depth   int64 // jobs of all queues
+	Pending int64 // answers that are still to be sent
+	Dead    int64
+}
+
+// Figures asks for them. They are an error when the router does not know one.
+func (a API) Figures(ctx context.Context) (f Figures, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var queues struct {
+		Items []struct {
+			Name   string `json:"name"`
+			Depth  int64  `json:"depth"`
+			Dead   int64  `json:"dead"`
+			Totals struct {
+				Done int64 `json:"done"`
+			} `json:"totals"`
+		} `json:"items"`
+	}
+	if err := a.get(ctx, "/queues", &queues); err != nil {
+		return f, err
+	}
+	for _, q := range queues.Items {
+		f.Depth += q.Depth
+		f.Dead += q.Dead
+		if q.Name == "inbound" {
+			f.Handled = q.Totals.Done
+		}
+	}
+	var status struct {
+		Sends struct {
+			Pending int64 `json:"pending"`
+		} `json:"sends"`
+		Unknown []string `json:"unknown"`
+	}
+	if err := a.ask(ctx, "/status", &status); err != nil {
+		return f, err
+	}
+	if len(status.Unknown) > 0 {
+		return f, fmt.Errorf("it does not know its %v", status.Unknown)
+	}
+	f.Pending = status.Sends.Pending
+	return f, nil
+}
+
 func (a API) get(ctx context.Context, path string, to any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+"/api/v1"+path, nil)
+	return a.ask(ctx, "/api/v1"+path, to)
+}
+
+// ask waits when it is told to slow down.
+func (a API) ask(ctx context.Context, path string, to any) error {
+	for {
+		again, err := a.try(ctx, path, to)
+		if again == 0 {
+			return err
+		}
+		t := time.NewTimer(again)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("read the API: %w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// try asks once. again is set when it may be worth to ask after a while.
+func (a API) try(ctx context.Context, path string, to any) (again time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path, nil)
 	if err != nil {
-		return fmt.Errorf("read the API: %w", err)
+		return 0, fmt.Errorf("read the API: %w", err)
 	}
 	if a.Key != "" {
 		req.Header.Set("Authorization", "Bearer "+a.Key)
@@ -126,14 +212,22 @@ func (a API) get(ctx context.Context, path string, to any) error {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("read the API: %w", err)
+		return 0, fmt.Errorf("read the API: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("read the API: %s answers %s", path, res.Status)
+		err := fmt.Errorf("read the API: %s answers %s", path, res.Status)
+		if res.StatusCode != http.StatusTooManyRequests {
+			return 0, err
+		}
+		after, bad := strconv.Atoi(res.Header.Get("Retry-After"))
+		if bad != nil {
+			after = 1
+		}
+		return time.Duration(min(max(after, 1), 30)) * time.Second, err
 	}
 	if err := json.NewDecoder(res.Body).Decode(to); err != nil {
-		return fmt.Errorf("read the API: %s: %w", path, err)
+		return 0, fmt.Errorf("read the API: %s: %w", path, err)
 	}
-	return nil
+	return 0, nil
 }

@@ -34,6 +34,8 @@ type Evidence struct {
 	Messages iter.Seq[Message] // what was written: Report.Messages
 	Rows     []Row             // what is stored; of one conversation oldest first
 	Posts    []Post            // what was sent, in order
+	// Blind says that nobody watched what was sent: rows alone are judged.
+	Blind bool
 	// Replies says how many answers a message deserves; nil does not count
 	// them. It is asked about every message that is stored.
 	Replies func(Message) int
@@ -125,7 +127,7 @@ func Verify(e Evidence) Verdict {
 		if !sent && r.ProviderID != "" {
 			place, sent = posted[r.ProviderID]
 		}
-		v.outbound(r, t, sent)
+		v.outbound(r, t, sent, e.Blind)
 		if !sent {
 			continue
 		}
@@ -185,7 +187,7 @@ func (v *Verdict) inbound(r Row, t *talk, written map[string]Message, stored map
 	}
 }
 
-func (v *Verdict) outbound(r Row, t *talk, sent bool) {
+func (v *Verdict) outbound(r Row, t *talk, sent, blind bool) {
 	if r.Author == "router" && (sent || r.Status == "uncertain") {
 		t.sent++
 	}
@@ -203,7 +205,7 @@ func (v *Verdict) outbound(r Row, t *talk, sent bool) {
 			t.want-- // it was decided, and given up with a reason
 		}
 	default:
-		if !sent {
+		if !sent && !blind {
 			v.Lost = append(v.Lost, "answer "+r.ID+" is "+r.Status+", and WhatsApp never had it")
 		}
 	}

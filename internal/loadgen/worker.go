@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,9 @@ type worker struct {
 
 	mine, round, at int    // conversations that are mine; whose turn it is
 	batch           []item // what the request in hand carries
-	reports         []item // statuses that are still to be posted
+	reports         *inbox // statuses that are still to be posted
+	owed            int    // reports that the messages so far should have had
+	said            item   // the newest message
 	body            []byte
 	older           []byte // an accepted body, to be posted again later
 	stamp           []byte
@@ -27,13 +30,58 @@ type worker struct {
 type item struct {
 	conversation, n int
 	word            string // of a status; "" for a message
+	id              string // of what it reports about; "" for something made up
+}
+
+// inbox holds the reports that a worker still has to post.
+type inbox struct {
+	mu    sync.Mutex
+	items []item
+}
+
+func (b *inbox) add(items ...item) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.items = append(b.items, items...)
+}
+
+func (b *inbox) take(most int, to []item) []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(most, len(b.items))
+	to = append(to, b.items[:n]...)
+	b.items = b.items[n:]
+	return to
+}
+
+var words = [...]string{"sent", "delivered", "read"}
+
+// Answered tells that WhatsApp took an answer to somebody. It may be called at any
+// time, by anybody.
+func (g *Generator) Answered(person, id string) {
+	c, ok := g.plan.conversation(person, g.o.Conversations)
+	if !ok {
+		return
+	}
+	if newest := g.newest[c].Load(); newest > 0 {
+		g.reply.add(time.Since(g.start) - time.Duration(newest))
+	}
+	if !g.o.Answers {
+		return
+	}
+	var reports []item
+	for i := range g.o.Statuses {
+		reports = append(reports, item{conversation: c, word: words[i%len(words)], id: id})
+	}
+	g.inboxes[c%g.o.Connections].add(reports...)
 }
 
 func newWorker(g *Generator, id int) *worker {
 	return &worker{
 		g: g, client: newClient(g.target, g.o.Timeout),
-		random: rand.New(rand.NewPCG(g.o.Seed, uint64(id))),
-		at:     id, mine: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
+		random:  rand.New(rand.NewPCG(g.o.Seed, uint64(id))),
+		reports: &g.inboxes[id],
+		at:      id, mine: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
 	}
 }
 
@@ -42,15 +90,28 @@ func (w *worker) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, w.client.hurry)
 	defer stop()
 	for ctx.Err() == nil && w.fill() {
-		due := w.g.due()
+		due := w.g.next()
 		if !sleep(ctx, time.Until(due)) {
 			return nil
 		}
+		w.begin(due)
 		if err := w.deliver(ctx, due); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begin notes that the messages of the request are about to be posted.
+func (w *worker) begin(due time.Time) {
+	for _, it := range w.batch {
+		if it.word == "" {
+			at := due.Sub(w.g.start)
+			w.g.tried[it.conversation] = it.n + 1
+			w.g.due[it.conversation] = append(w.g.due[it.conversation], at)
+			w.g.newest[it.conversation].Store(max(1, int64(at)))
+		}
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -70,9 +131,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // fill makes the next request; false when there is nothing left to say.
 func (w *worker) fill() bool {
 	w.batch = w.batch[:0]
-	for len(w.batch) < w.g.o.Batch && len(w.reports) > 0 {
-		w.batch = append(w.batch, w.reports[0])
-		w.reports = w.reports[1:]
+	// Reports come first, but of answers not always: else all would write together,
+	// and then all be told.
+	talk := w.g.o.Answers && w.random.IntN(w.g.o.Statuses+1) == 0
+	if !talk {
+		w.report()
 	}
 	for turns := 0; len(w.batch) < w.g.o.Batch && turns < w.mine; turns++ { // one of each person at most
 		c, n := w.at, w.round
@@ -87,6 +150,9 @@ func (w *worker) fill() bool {
 			w.batch = append(w.batch, item{conversation: c, n: n})
 		}
 	}
+	if talk {
+		w.report()
+	}
 	if len(w.batch) == 0 {
 		return false
 	}
@@ -97,10 +163,9 @@ func (w *worker) fill() bool {
 			w.body = append(w.body, ',')
 		}
 		if it.word == "" {
-			w.g.tried[it.conversation] = it.n + 1
 			w.body = w.g.plan.message(w.body, it.conversation, it.n, w.stamp)
 		} else {
-			w.body = w.g.plan.status(w.body, it.conversation, it.n, it.word, w.stamp)
+			w.body = w.g.plan.status(w.body, it.conversation, it.n, it.id, it.word, w.stamp)
 		}
 	}
 	w.body = append(w.body, bodyTail...)
@@ -108,6 +173,14 @@ func (w *worker) fill() bool {
 		w.body = append(w.body[:0], bare(w.body[len(bodyHead):len(w.body)-len(bodyTail)])...)
 	}
 	return true
+}
+
+// report fills the request with reports.
+func (w *worker) report() {
+	w.batch = w.reports.take(w.g.o.Batch-len(w.batch), w.batch)
+	for w.g.o.Mixed && len(w.batch) < w.g.o.Batch && w.owed > len(w.batch) {
+		w.batch = append(w.batch, item{conversation: w.said.conversation, n: w.said.n, word: words[w.owed%len(words)]})
+	}
 }
 
 // deliver posts the request until it gets its 200, as Meta does. An error ends
@@ -131,13 +204,15 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	w.g.latency.add(time.Since(due))
 	for _, it := range w.batch {
 		if it.word != "" {
+			w.owed--
 			w.g.statuses.Add(1)
 			continue
 		}
+		w.owed, w.said = w.owed+w.g.o.Statuses, it
 		w.g.messages.Add(1)
 		w.g.accepted[it.conversation] = it.n + 1
-		for i := range w.g.o.Statuses {
-			w.reports = append(w.reports, item{it.conversation, it.n, [...]string{"sent", "delivered", "read"}[i%3]})
+		for i := 0; i < w.g.o.Statuses && !w.g.o.Answers; i++ {
+			w.reports.add(item{conversation: it.conversation, n: it.n, word: words[i%len(words)]})
 		}
 	}
 	if w.g.o.Duplicates == 0 || w.random.Float64() >= w.g.o.Duplicates {

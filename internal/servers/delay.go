@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,24 +19,28 @@ type Delay struct {
 	Addr string
 
 	target string
-	delay  time.Duration
+	delay  atomic.Int64
 	l      net.Listener
 	ctx    context.Context //nolint:containedctx // ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 }
 
-// NewDelay listens on a free loopback port. Close it in the end.
-func NewDelay(target string, delay time.Duration) (*Delay, error) {
+// NewDelay listens on a free loopback port, and delays nothing yet. Close it in
+// the end.
+func NewDelay(target string) (*Delay, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
 		return nil, fmt.Errorf("open a slow wire: %w", err)
 	}
-	d := &Delay{Addr: l.Addr().String(), target: target, delay: delay, l: l}
+	d := &Delay{Addr: l.Addr().String(), target: target, l: l}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.work.Go(d.accept)
 	return d, nil
 }
+
+// Set changes how much later things arrive.
+func (d *Delay) Set(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 // Close breaks every connection.
 func (d *Delay) Close() {
@@ -104,7 +109,7 @@ func (d *Delay) carry(client, server net.Conn) {
 		data := make([]byte, 32<<10)
 		n, err := client.Read(data)
 		if n > 0 {
-			pieces <- piece{time.Now().Add(d.delay), data[:n]}
+			pieces <- piece{time.Now().Add(time.Duration(d.delay.Load())), data[:n]}
 		}
 		if err != nil {
 			if !errors.Is(err, io.EOF) && d.ctx.Err() == nil {

@@ -49,8 +49,8 @@ type Options struct {
 	Hurry float64
 	// Rate is how many messages the line may send, 1000/s unless told.
 	Rate int
-	// SlowPostgres is how much later the server gets what it is asked.
-	SlowPostgres time.Duration
+	// Wire puts a wire before PostgreSQL that Delay makes slow.
+	Wire bool
 	// Parent is where the files are made; "" is the system's directory for
 	// temporary ones.
 	Parent string
@@ -74,9 +74,9 @@ type Stage struct {
 	Secret, Key string // app secret; token of the line, and an admin's key
 	Note        func(string)
 
-	o        Options
-	dir      string
-	postgres *servers.Delay
+	o    Options
+	dir  string
+	wire *servers.Delay // to PostgreSQL; may be nil
 
 	ctx    context.Context //nolint:containedctx // ends with the stage
 	cancel context.CancelFunc
@@ -203,19 +203,19 @@ lines:
 	)
 }
 
-// database is its address, over a slow wire if it is to be slow.
+// database is its address, over the wire if there is one.
 func (s *Stage) database() (string, error) {
-	if s.o.SlowPostgres == 0 {
+	if !s.o.Wire {
 		return s.Postgres.URL(database), nil
 	}
 	u, err := url.Parse(s.Postgres.TCP(database))
 	if err != nil {
 		return "", err
 	}
-	if s.postgres, err = servers.NewDelay(u.Host, s.o.SlowPostgres); err != nil {
+	if s.wire, err = servers.NewDelay(u.Host); err != nil {
 		return "", err
 	}
-	u.Host = s.postgres.Addr
+	u.Host = s.wire.Addr
 	return u.String(), nil
 }
 
@@ -228,6 +228,13 @@ func (s *Stage) Door() string {
 		return "http://" + s.Front.behind[0]
 	}
 	return s.Front.URL()
+}
+
+// Delay makes each call to PostgreSQL take so much longer from now on.
+func (s *Stage) Delay(d time.Duration) {
+	if s.wire != nil {
+		s.wire.Set(d)
+	}
 }
 
 // Pick chooses a process of a role, of webhooks one that is busy: after a
@@ -279,8 +286,8 @@ func (s *Stage) Fall(keep bool) string {
 	if s.Redis != nil {
 		s.Redis.Kill()
 	}
-	if s.postgres != nil {
-		s.postgres.Close()
+	if s.wire != nil {
+		s.wire.Close()
 	}
 	if s.Postgres != nil {
 		s.Postgres.Stop()

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/psivisionhub/psi-router/internal/loadtest"
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// loadView shows a load test while it runs: what happens, line by line, and on a
+// terminal below it a block that is written anew. It is called by one at a time.
+type loadView struct {
+	out   io.Writer
+	w     loadWords
+	title string // until it was shown
+	live  bool
+	color bool
+	block int // lines of the block that are on the screen
+	last  loadtest.Progress
+	waits []float64 // p99 of the newest seconds, in milliseconds
+	said  time.Duration
+}
+
+func newLoadView(e *env, out io.Writer, w loadWords, c *loadtestCmd, o loadtest.Options) *loadView {
+	v := &loadView{out: out, w: w, live: observe.Terminal(out) && !e.dumb()}
+	v.color = v.live && !e.plain()
+	where := fmt.Sprintf(w.servers, c.Webhooks, c.Workers)
+	switch {
+	case o.Target != nil:
+		where = o.Target.URL
+	case c.Embedded:
+		where = w.embedded
+	}
+	pace := w.closed
+	if c.Rate > 0 {
+		pace = fmt.Sprintf(w.rate, c.Rate)
+	}
+	v.title = fmt.Sprintf(w.title, c.Seed, where, pace, c.Conversations)
+	if o.Target != nil && o.Target.Graph != "" {
+		v.title += fmt.Sprintf(w.graph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
+	}
+	return v
+}
+
+func (v *loadView) style(code, s string) string {
+	if !v.color || code == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// tell prints what happened.
+func (v *loadView) tell(ev loadtest.Event) {
+	text, mark := v.w.phases[ev.Phase], " "
+	switch {
+	case ev.Note != "":
+		text, mark = v.style(red, oneLine(ev.Note, 300)), v.style(red, "!")
+	case ev.Redis == "down":
+		text, mark = v.w.redisDown, v.style(yellow, "-")
+	case ev.Redis != "":
+		text, mark = v.w.redisUp, v.style(green, "+")
+	}
+	v.clear()
+	if v.title != "" {
+		fmt.Fprintf(v.out, "%s\n\n", v.title)
+		v.title = ""
+	}
+	fmt.Fprintf(v.out, "%s %s %s\n", v.style(dim, clock(ev.At)), mark, text)
+	v.draw()
+}
+
+// progress keeps the block fresh, or says now and then where the test stands.
+func (v *loadView) progress(p loadtest.Progress) {
+	v.last = p
+	if p.Phase == loadtest.PhaseLoad {
+		v.waits = append(v.waits, p.Recent.P99.Seconds()*1000)
+	}
+	if v.live {
+		v.clear()
+		v.draw()
+		return
+	}
+	if p.Elapsed-v.said < drillLine {
+		return
+	}
+	v.said = p.Elapsed
+	fmt.Fprintf(v.out, "%s   %s\n", clock(p.Elapsed), strings.Join(v.figures(p), " · "))
+}
+
+// figures says where the test stands.
+func (v *loadView) figures(p loadtest.Progress) []string {
+	router := v.w.silent
+	if p.Known {
+		router = fmt.Sprintf(v.w.router, thousands(p.Depth), thousands(p.Pending), p.Dead)
+	}
+	ms := func(d time.Duration) string { return span(d.Seconds() * 1000) }
+	return []string{
+		fmt.Sprintf(v.w.posted, thousands(p.Requests), p.PerSecond, thousands(p.Progress.Messages), thousands(p.Statuses)),
+		fmt.Sprintf(v.w.waited, ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
+		fmt.Sprintf(v.w.taken, thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
+		router,
+	}
+}
+
+// draw writes the block below everything else.
+func (v *loadView) draw() {
+	p := v.last
+	if !v.live || p.Phase == "" {
+		return
+	}
+	width := 80
+	if f, ok := v.out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
+			width = w
+		}
+	}
+	done, of := int64(p.Elapsed), int64(p.WantDuration)
+	if p.WantMessages > 0 {
+		done, of = p.Progress.Messages, int64(p.WantMessages)
+	}
+	lines := []string{"", bar(min(done, of), of, 40) + "  " + v.w.phases[p.Phase]}
+	lines = append(lines, v.figures(p)...)
+	lines = append(lines, v.w.curve+" "+sparks(v.waits, min(60, width-20)))
+	for i, l := range lines {
+		l = cut(l, width-1)
+		if i != 1 {
+			l = v.style(dim, l)
+		}
+		fmt.Fprintln(v.out, l)
+	}
+	v.block = len(lines)
+}
+
+// clear takes the block off the screen.
+func (v *loadView) clear() {
+	if v.block > 0 {
+		fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", v.block)
+		v.block = 0
+	}
+}
+
+// sparks draws the newest values as a row of bars.
+func sparks(values []float64, most int) string {
+	values = values[max(0, len(values)-max(most, 1)):]
+	top := 1.0
+	for _, v := range values {
+		top = max(top, v)
+	}
+	var b strings.Builder
+	for _, v := range values {
+		b.WriteRune([]rune("▁▂▃▄▅▆▇█")[min(7, int(v/top*8))])
+	}
+	if len(values) > 0 {
+		b.WriteString(" ≤ " + span(top))
+	}
+	return b.String()
+}

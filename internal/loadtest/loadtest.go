@@ -1,0 +1,352 @@
+// Package loadtest writes to a router as many people do, at a fixed rate or as
+// fast as it answers, takes its answers as WhatsApp would, and then asks for
+// every message: what was lost, doubled or reordered, and how long the webhook
+// and people had to wait. The router is one that it sets up and throws away, or
+// one that it is told of. It knows both only from outside. It must never leave
+// out a wait that somebody would have had: at a rate, time counts from when a
+// request was due.
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/stage"
+)
+
+// Options of Run. Program or Target is required.
+type Options struct {
+	// Program is the router's executable: it is started and thrown away. Webhooks
+	// and Workers are how many processes there are of each (default 1 and 2); with
+	// Embedded there is one for everything, on SQLite.
+	Program           string
+	Webhooks, Workers int
+	Embedded          bool
+	// SlowPostgres is how much longer each call to PostgreSQL takes, from the first
+	// message on until everything is done.
+	SlowPostgres time.Duration
+	// RestartRedis kills Redis in the middle and starts it again.
+	RestartRedis bool
+	// Parent is where files are made, "" for the system's temporary ones; Keep
+	// leaves them there.
+	Parent string
+	Keep   bool
+
+	// Target is a router that runs already, instead of all that.
+	Target *Target
+
+	// Rate is requests a second; 0 posts the next one when the last is answered.
+	Rate  float64
+	Burst int // requests that leave together
+	// Messages ends the writing after so many, Duration after so long; without
+	// both it goes on until the context ends.
+	Messages int
+	Duration time.Duration
+	// Conversations, Connections, Batch, Duplicates, Script, Seed: as in loadgen.
+	Conversations, Connections, Batch int
+	Duplicates                        float64
+	Script                            []string
+	Seed                              uint64
+	// Statuses is how many reports come of each answer.
+	Statuses int
+	// Settle is how long everything may take to be done afterwards; 2 min unless
+	// told.
+	Settle time.Duration
+	// Tell is called with what happens, Progress about once a second; one call
+	// after the other.
+	Tell     func(Event)
+	Progress func(Progress)
+}
+
+// Target is a router that runs already.
+type Target struct {
+	URL           string // without /webhook
+	Secret        string // app secret of the line
+	PhoneNumberID string
+	Token         string // that the router sends with
+	Line          string
+	// Graph is where the fake WhatsApp listens: the router's graph_url has to
+	// point there, or its answers are not seen. "" does not listen.
+	Graph string
+	// API is where it tells what it stored.
+	API loadgen.API
+}
+
+// Phases of a test.
+const (
+	PhaseStart  = "start"
+	PhaseLoad   = "load"
+	PhaseSettle = "settle"
+	PhaseCheck  = "check"
+)
+
+// Event is something that happened.
+type Event struct {
+	At    time.Duration
+	Phase string // set when a phase begins
+	Redis string // "down", "up"
+	Note  string // what nobody planned
+}
+
+// Progress is where a test stands.
+type Progress struct {
+	loadgen.Progress
+	Phase        string
+	WantMessages int           // to be written, 0 for no end
+	WantDuration time.Duration // to be written for, 0 for no end
+	Answers      int64         // that WhatsApp took
+	// Requests and answers a second, since the last Progress.
+	PerSecond, AnswersPerSecond float64
+	Known                       bool // whether the router tells the rest
+	Depth, Pending, Dead        int64
+}
+
+// ErrOptions means that the options make no test.
+var ErrOptions = errors.New("this makes no load test")
+
+func (o *Options) check() error {
+	o.Webhooks, o.Workers = or(o.Webhooks, 1), or(o.Workers, 2)
+	o.Conversations, o.Connections, o.Batch, o.Burst = or(o.Conversations, 1000), or(o.Connections, 64), or(o.Batch, 1), or(o.Burst, 1)
+	o.Settle = or(o.Settle, 2*time.Minute)
+	if o.Messages > 0 {
+		o.Conversations = min(o.Conversations, o.Messages)
+	}
+	if len(o.Script) == 0 {
+		o.Script = []string{"menú", "1"}
+	}
+	if o.Tell == nil {
+		o.Tell = func(Event) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	switch {
+	case o.Program == "" && o.Target == nil:
+		return fmt.Errorf("%w: there is no router", ErrOptions)
+	case (o.SlowPostgres != 0 || o.RestartRedis) && (o.Target != nil || o.Embedded):
+		return fmt.Errorf("%w: only servers of its own can be slowed down and restarted", ErrOptions)
+	case o.Messages < 0 || o.Duration < 0 || o.SlowPostgres < 0 || o.Rate < 0 || o.Webhooks < 0 || o.Workers < 0 || o.Statuses < 0 || o.Statuses > 3:
+		return fmt.Errorf("%w: a number is too small, or there are more than three statuses", ErrOptions)
+	case o.RestartRedis && o.Duration == 0:
+		return fmt.Errorf("%w: the middle, when Redis is restarted, needs a duration", ErrOptions)
+	}
+	return nil
+}
+
+func or[T int | time.Duration](v, otherwise T) T {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// test is one that runs.
+type test struct {
+	Options
+	began time.Time
+	stage *stage.Stage // nil with a Target
+	api   loadgen.API
+	door  string
+	blind bool // nobody sees the answers
+	load  atomic.Pointer[loadgen.Generator]
+	posts posts
+
+	mu      sync.Mutex // guards the rest, and calls of Tell and Progress
+	phase   string
+	notes   []string
+	series  []Second
+	wrote   loadgen.Progress // the latest
+	answers int64            // then
+	figures loadgen.Figures
+	known   bool
+}
+
+// Run does a test. When ctx ends, nothing further is written, and what was is
+// still accounted for. The report is good when there is no error; then its Err
+// says whether all is well.
+func Run(ctx context.Context, o Options) (Report, error) {
+	if err := o.check(); err != nil {
+		return Report{}, fmt.Errorf("load test: %w", err)
+	}
+	t := &test{Options: o, began: time.Now()}
+	t.enter(PhaseStart)
+	fall, err := t.raise(ctx)
+	if err != nil {
+		return Report{}, fmt.Errorf("load test: %w", err)
+	}
+	r, err := t.run(ctx)
+	r.Files = fall(o.Keep || err == nil && r.Err() != nil)
+	if err != nil {
+		return r, fmt.Errorf("load test: %w", err)
+	}
+	return r, nil
+}
+
+// raise makes what the test needs. fall ends it, and says where files are left.
+func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err error) {
+	o := loadgen.Options{
+		Connections: t.Connections, Conversations: t.Conversations, Messages: t.Messages, Statuses: t.Statuses,
+		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
+		GiveUp: time.Minute, Answers: true, Progress: t.progress,
+		Mixed: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
+	}
+	if t.Target != nil {
+		return t.meet(ctx, o)
+	}
+	t.stage, err = stage.Raise(ctx, stage.Options{
+		Program: t.Program, Webhooks: t.Webhooks, Workers: t.Workers, Embedded: t.Embedded, Wire: t.SlowPostgres > 0,
+		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note,
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.door = t.stage.Door()
+	t.api = loadgen.API{URL: t.door, Key: t.stage.Key, Line: stage.Line}
+	o.URL, o.Secret, o.PhoneNumberID = t.door+"/webhook", t.stage.Secret, stage.PhoneNumberID
+	load, err := loadgen.New(o)
+	if err != nil {
+		t.stage.Fall(false)
+		return nil, err
+	}
+	t.load.Store(load)
+	return t.stage.Fall, nil
+}
+
+// meet prepares for a router that runs already.
+func (t *test) meet(ctx context.Context, o loadgen.Options) (fall func(bool) string, err error) {
+	t.api, t.door, t.blind = t.Target.API, t.Target.URL, t.Target.Graph == ""
+	t.api.Line = t.Target.Line
+	if _, err := t.api.Figures(ctx); err != nil {
+		return nil, err
+	}
+	o.URL, o.Secret, o.PhoneNumberID, o.Answers = t.door+"/webhook", t.Target.Secret, t.Target.PhoneNumberID, !t.blind
+	load, err := loadgen.New(o)
+	if err != nil {
+		return nil, err
+	}
+	t.load.Store(load)
+	if t.blind {
+		return func(bool) string { return "" }, nil
+	}
+	whatsapp, err := sandbox.New(sandbox.Options{
+		PhoneNumberID: t.Target.PhoneNumberID, AppSecret: t.Target.Secret, Token: t.Target.Token,
+		WebhookURL: func() string { return t.door + "/webhook" },
+		Record:     1, NoFaults: true, NoPhones: true, NoStatuses: true, Accepted: t.accept,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", t.Target.Graph)
+	if err != nil {
+		return nil, fmt.Errorf("listen as WhatsApp: %w", err)
+	}
+	server := &http.Server{Handler: whatsapp.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(l) }) // it ends when it is closed
+	return func(bool) string {
+		server.Close()
+		served.Wait()
+		return ""
+	}, nil
+}
+
+func (t *test) run(ctx context.Context) (Report, error) {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var watcher sync.WaitGroup
+	watcher.Go(func() { t.watch(watching) })
+	defer watcher.Wait()
+	defer stop()
+
+	t.slow(t.SlowPostgres)
+	t.enter(PhaseLoad)
+	load, err := t.write(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	interrupted := ctx.Err() != nil
+	// Who interrupts wants the report of what was done.
+	after := context.WithoutCancel(ctx)
+	t.enter(PhaseSettle)
+	quiet := t.settle(after)
+	t.slow(0)
+	t.enter(PhaseCheck)
+	return t.report(after, load, quiet, interrupted)
+}
+
+// write lets people write.
+func (t *test) write(ctx context.Context) (loadgen.Report, error) {
+	writing, cancel := ctx, context.CancelFunc(func() {})
+	if t.Duration > 0 {
+		writing, cancel = context.WithTimeout(ctx, t.Duration)
+	}
+	defer cancel()
+	var restart sync.WaitGroup
+	var failed error
+	if t.RestartRedis {
+		restart.Go(func() { failed = t.restartRedis(writing, t.Duration/2) })
+	}
+	r, err := t.load.Load().Run(writing)
+	restart.Wait()
+	if err != nil && writing.Err() == nil {
+		return r, err
+	}
+	return r, failed
+}
+
+func (t *test) slow(d time.Duration) {
+	if t.stage != nil {
+		t.stage.Delay(d)
+	}
+}
+
+func (t *test) restartRedis(ctx context.Context, after time.Duration) error {
+	if !sleep(ctx, after) {
+		return nil
+	}
+	t.tell(Event{Redis: "down"})
+	t.stage.Redis.Kill()
+	err := t.stage.Redis.Restart(context.WithoutCancel(ctx))
+	t.tell(Event{Redis: "up"})
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (t *test) enter(phase string) {
+	t.mu.Lock()
+	t.phase = phase
+	t.mu.Unlock()
+	t.tell(Event{Phase: phase})
+}
+
+func (t *test) tell(e Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e.At = time.Since(t.began)
+	t.Tell(e)
+}
+
+// note keeps what nobody planned.
+func (t *test) note(text string) {
+	t.mu.Lock()
+	t.notes = append(t.notes, text)
+	t.mu.Unlock()
+	t.tell(Event{Note: text})
+}
