@@ -34,10 +34,4 @@ check: ## Formatting, vet and lint
 
 .PHONY: dist
 dist: ## Static tarballs for linux amd64 and arm64, with checksums, in dist/
-	@mkdir -p dist
-	@for arch in amd64 arm64; do \
-	  name=psi-router_$(VERSION)_linux_$$arch; mkdir -p dist/$$name && \
-	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$name/psi-router ./cmd/psi-router && \
-	  cp -r README.md LICENSE flows dist/$$name/ && tar -C dist -czf dist/$$name.tar.gz $$name && rm -r dist/$$name || exit 1; \
-	done
-	@cd dist && sha256sum *.tar.gz > SHA256SUMS && cat SHA256SUMS
+	GO='$(GO)' VERSION='$(VERSION)' LDFLAGS='$(LDFLAGS)' ./scripts/dist.sh dist

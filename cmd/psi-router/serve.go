@@ -5,6 +5,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/supervise"
 )
 
 type serveCmd struct {
@@ -26,14 +27,18 @@ Examples:
 func (c *serveCmd) Run(e *env) error {
 	cfg, err := e.config()
 	if err != nil {
-		return problem("%w\nNothing was started. docs/configuration.md explains every key.", err)
+		return usage("%w\nNothing was started. docs/configuration.md explains every key.", err)
 	}
 	if err := cfg.CheckRole(c.Role); err != nil {
-		return problem("%w", err)
+		return usage("%w", err)
 	}
 	logger := observe.Log(e.err, cfg.LogLevel, cfg.LogFormat)
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Hurry: c.Hurry, Log: logger, Out: e.out})
+	keeper, err := supervise.FromEnvironment()
+	if err != nil {
+		return problem("%w", err)
+	}
+	return app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Hurry: c.Hurry, Log: logger, Out: e.out, Supervisor: keeper})
 }

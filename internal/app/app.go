@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/supervise"
 )
 
 // Options of New. Config is required and was checked.
@@ -33,17 +34,21 @@ type Options struct {
 	Hurry float64
 	Log   *slog.Logger // nil discards
 	Out   io.Writer    // where the URLs are printed once it is ready; nil: nowhere
+	// Supervisor is who started the program; nil: nobody.
+	Supervisor *supervise.Supervisor
 }
 
 // App is a router that is wired and listens. Run it, or Close it.
 type App struct {
-	cfg     *config.Config
-	role    string
-	version string
-	hurry   float64
-	log     *slog.Logger
-	out     io.Writer
-	started time.Time
+	cfg        *config.Config
+	role       string
+	version    string
+	hurry      float64
+	log        *slog.Logger
+	out        io.Writer
+	started    time.Time
+	supervisor *supervise.Supervisor // nil without one
+	cert       *certificate          // nil unless we serve TLS ourselves
 
 	listener net.Listener // nil for a worker, as public is
 	public   *http.Server
@@ -83,7 +88,12 @@ func (a *App) Addr() string {
 }
 
 // URL is the root of its pages.
-func (a *App) URL() string { return "http://" + a.Addr() }
+func (a *App) URL() string {
+	if a.cert != nil {
+		return "https://" + a.cert.domain
+	}
+	return "http://" + a.Addr()
+}
 
 const (
 	// shutdownTimeout is how long requests under way may take when the door closes.
@@ -111,7 +121,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopWork()
 
 	if a.listener != nil {
-		g.Go(func() error { return serve(a.public, a.listener) })
+		g.Go(func() error { return a.open() })
 	}
 	g.Go(func() error { return serve(a.admin, a.socket) })
 	for _, p := range a.parts {
@@ -130,12 +140,14 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-alive.Done()
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
+		a.tell(a.supervisor.Stopping())
 		stopWork() // what the door still takes waits in the queue
 		closeDoor(alive, min(shutdownTimeout, a.drain()), a.public, a.admin)
 		return nil
 	})
 	a.banner()
 	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
+	a.tell(a.supervisor.Ready())
 	stopped := make(chan error, 1)
 	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
 	var err error
@@ -206,6 +218,18 @@ func (a *App) onClose(name string, fn func() error) {
 
 func (a *App) runs(name string, run func(context.Context) error) {
 	a.parts = append(a.parts, part{name, run})
+}
+
+// open serves the public.
+func (a *App) open() error {
+	if a.cert == nil {
+		return serve(a.public, a.listener)
+	}
+	a.public.TLSConfig = a.cert.config()
+	if err := a.public.ServeTLS(a.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", a.Addr(), err)
+	}
+	return nil
 }
 
 func serve(s *http.Server, l net.Listener) error {

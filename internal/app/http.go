@@ -25,7 +25,16 @@ func (a *App) server(h http.Handler) *http.Server {
 	}
 }
 
-// listen opens the address. A port that is taken is the commonest problem of a
+// listen opens the door's address, unless systemd has done so.
+func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	l, err := a.supervisor.Listener()
+	if l != nil || err != nil {
+		return l, err
+	}
+	return listen(ctx, a.cfg.Listen)
+}
+
+// listen opens an address. A port that is taken is the commonest problem of a
 // first start, so it is said in words.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)

@@ -37,7 +37,7 @@ const (
 // New opens, wires and listens; nothing runs before Run. What it opened is
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, started: time.Now()}
+	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, supervisor: o.Supervisor, started: time.Now()}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -53,10 +53,13 @@ func (a *App) setup(ctx context.Context) error {
 	cfg, log := a.cfg, a.log
 	var err error
 	if a.role != roleWorker {
-		if a.listener, err = listen(ctx, cfg.Listen); err != nil {
+		if a.listener, err = a.listen(ctx); err != nil {
 			return err
 		}
 		a.onClose("listener", func() error { a.listener.Close(); return nil })
+		if err := a.openCertificate(); err != nil {
+			return err
+		}
 	}
 	all, err := lines(cfg, httpcall.NewClient(), cfg.GraphURL, a.URL()+sandboxGraph)
 	if err != nil {
@@ -83,8 +86,12 @@ func (a *App) setup(ctx context.Context) error {
 	metrics := observe.NewMetrics(a.version)
 	sources := e.sources(cfg.DataDir, kept)
 	watched := a.watch(e, &sources, all)
+	checks := e.checks(cfg.DataDir, kept)
+	if a.cert != nil {
+		checks = append(checks, a.cert.check())
+	}
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: e.checks(cfg.DataDir, kept), Sources: sources, Lines: describe(all),
+		Version: a.version, Checks: checks, Sources: sources, Lines: describe(all),
 	})
 	watched.health = health
 	metrics.Watch(health)
@@ -102,6 +109,7 @@ func (a *App) setup(ctx context.Context) error {
 	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
 		return err
 	}
+	a.runs("watchdog", a.feedWatchdog)
 	a.inform(e, all)
 	return nil
 }

@@ -19,12 +19,13 @@ var (
 	lineID   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 	digits   = regexp.MustCompile(`^[0-9]{1,32}$`)
 	alpha2   = regexp.MustCompile(`^[A-Z]{2}$`)
+	domain   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$`)
 	keyParts = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._-]{0,63}$`)
 )
 
 // check looks at the values together.
 func (d *decoder) check(c *Config) {
-	d.refused(c)
+	d.checkEngines(c)
 	loopback := d.listen(c)
 	if c.Insecure && !loopback {
 		d.bad("insecure", "", "is on while listen is reachable from outside", "listen on 127.0.0.1, or give every line its secrets and take insecure out")
@@ -32,9 +33,7 @@ func (d *decoder) check(c *Config) {
 	if c.Sandbox && !loopback {
 		d.bad("sandbox", "", "is on while listen is reachable from outside; its secrets are public", "listen on 127.0.0.1, or set sandbox: false")
 	}
-	if c.Durability == "replica" && c.RedisURL.Empty() {
-		d.bad("durability", "", "replica needs redis_url: the embedded queue has no replica", "write fsync")
-	}
+	d.checkTLS(c)
 	d.link("graph_url", c.GraphURL)
 	c.GraphURL = strings.TrimRight(c.GraphURL, "/")
 	c.DefaultCountry = strings.ToUpper(c.DefaultCountry)
@@ -76,15 +75,10 @@ func (c *Config) warnInsecure() {
 		", which have no secret; give them their secrets and take insecure out")
 }
 
-// refused are the keys that need what this version does not have.
-func (d *decoder) refused(c *Config) {
-	v := reflect.ValueOf(c).Elem()
-	for _, f := range fields(v.Type()) {
-		what := f.Tag.Get("refuse")
-		if what == "" || isEmpty(v.FieldByIndex(f.Index)) {
-			continue
-		}
-		d.bad(f.Tag.Get("key"), "", what+" is not in this version", "take it out: the embedded engines need no service")
+// checkEngines looks at where the queue and the store are.
+func (d *decoder) checkEngines(c *Config) {
+	if c.Durability == "replica" && c.RedisURL.Empty() {
+		d.bad("durability", "", "replica needs redis_url: the embedded queue has no replica", "write fsync")
 	}
 	if c.DatabaseURL.Empty() && !c.DatabaseDirectURL.Empty() {
 		d.bad("database_direct_url", "", "needs database_url: it is only another way to the same database", "set database_url, or take database_direct_url out")
@@ -94,11 +88,18 @@ func (d *decoder) refused(c *Config) {
 	}
 }
 
-func isEmpty(v reflect.Value) bool {
-	if s, ok := v.Interface().(Secret); ok {
-		return s.Empty()
+// checkTLS looks at the certificate that is to be got.
+func (d *decoder) checkTLS(c *Config) {
+	d.link("tls_acme_url", c.TLSACMEURL)
+	if c.TLSDomain == "" {
+		return
 	}
-	return v.IsZero()
+	if !domain.MatchString(c.TLSDomain) {
+		d.bad("tls_domain", "", "is no name of the DNS", "write one such as router.example.com, without https:// and port")
+	}
+	if c.Sandbox {
+		d.bad("tls_domain", "", "is for the internet, and the sandbox is not: its secrets are public", "take one of them out")
+	}
 }
 
 func (d *decoder) listen(c *Config) (loopback bool) {

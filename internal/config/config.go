@@ -11,7 +11,7 @@ import (
 
 // Config is the whole configuration. The tags are its documentation:
 // docs/configuration.md is made from them, and a test keeps it true. The tag
-// later names what this version accepts without effect, refuse what it refuses.
+// later names what this version accepts without effect.
 type Config struct {
 	Listen            string           `key:"listen" default:"127.0.0.1:3002" doc:"Address of the door, the API and the pages."`
 	DataDir           string           `key:"data_dir" default:"./data" doc:"Where the embedded queue and store, media and the admin socket live."`
@@ -33,7 +33,9 @@ type Config struct {
 	LogFormat         string           `key:"log_format" default:"auto" oneof:"auto json text" doc:"auto writes text to a terminal and JSON elsewhere."`
 	MediaMax          Size             `key:"media_max" default:"100MB" doc:"Largest file that is downloaded."`
 	TrustedProxies    []netip.Prefix   `key:"trusted_proxies" default:"127.0.0.1/32" doc:"Whose X-Forwarded-For is believed."`
-	TLSDomain         string           `key:"tls_domain" refuse:"serving TLS itself" doc:"Domain to get a certificate for."`
+	TLSDomain         string           `key:"tls_domain" doc:"Serve TLS on listen, with a certificate of this domain that is got and renewed by itself; port 443 of the domain has to reach listen. For one process; behind nginx or Caddy leave it out." example:"router.example.com"`
+	TLSEmail          string           `key:"tls_email" doc:"Where the certificate authority writes when something is wrong with the certificate."`
+	TLSACMEURL        string           `key:"tls_acme_url" default:"https://acme-v02.api.letsencrypt.org/directory" doc:"Directory of the certificate authority (ACME)."`
 	AdminPassword     Secret           `key:"admin_password" later:"the pages need no password yet" doc:"Password of the pages. Absent: made and printed once."`
 	APIKeys           []APIKey         `key:"api_keys" doc:"Keys that open the API."`
 	Worker            Worker           `key:"worker" doc:"How much is done at once."`

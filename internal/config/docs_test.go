@@ -130,8 +130,5 @@ func meaning(f reflect.StructField) string {
 	if later := f.Tag.Get("later"); later != "" {
 		out += " **No effect in this version:** " + later + "."
 	}
-	if what := f.Tag.Get("refuse"); what != "" {
-		out += " **Refused in this version:** " + what + " is not in it."
-	}
 	return out
 }

@@ -1,0 +1,129 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// work is where the files of this run are, and ca whom its clients believe:
+// TestMain makes both.
+var (
+	work string
+	ca   *authority
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if work, err = os.MkdirTemp("", "psi-deploy-"); err == nil {
+		err = os.Chmod(work, 0o755) // nginx is another user
+	}
+	if err == nil {
+		ca, err = newAuthority(work)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(work)
+	// Also what is started from here believes our authority, and no other.
+	os.Setenv("SSL_CERT_FILE", ca.file)
+	return m.Run()
+}
+
+// version of the release that the tests make.
+const version = "v9.8.7"
+
+// release is the unpacked tarball of this machine, made once.
+var release = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(work, "dist")
+	tarball, err := makeDist(dir)
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("tar", "-C", dir, "-xzf", tarball).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("unpack: %w\n%s", err, out)
+	}
+	return strings.TrimSuffix(tarball, ".tar.gz"), nil
+})
+
+func makeDist(dir string) (tarball string, err error) {
+	cmd := exec.CommandContext(context.Background(), "../scripts/dist.sh", dir, runtime.GOARCH)
+	cmd.Env = append(os.Environ(), "VERSION="+version, "SOURCE_DATE_EPOCH=1790000000")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("dist.sh: %w\n%s", err, out)
+	}
+	return filepath.Join(dir, "psi-router_"+version+"_linux_"+runtime.GOARCH+".tar.gz"), nil
+}
+
+// program is the router as it is shipped.
+func program(t testing.TB) string {
+	t.Helper()
+	dir, err := release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "psi-router")
+}
+
+// command runs a program to its end and returns what it wrote.
+func command(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// need finds a program that apt installs.
+func need(t testing.TB, name, pack string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/" + name)
+	}
+	if err != nil {
+		t.Fatalf("this test needs %s: apt-get install %s", name, pack)
+	}
+	return path
+}
+
+// shipped reads a file beside us.
+func shipped(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// moved replaces what has a fixed place in a file; that each is there is part of
+// the test.
+func moved(t testing.TB, text string, places ...string) string {
+	t.Helper()
+	for i := 0; i < len(places); i += 2 {
+		if !strings.Contains(text, places[i]) {
+			t.Fatalf("there is no %q to replace", places[i])
+		}
+		text = strings.ReplaceAll(text, places[i], places[i+1])
+	}
+	return text
+}
+
+func write(t testing.TB, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // nginx is another user
+		t.Fatal(err)
+	}
+	return path
+}

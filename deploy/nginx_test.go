@@ -1,0 +1,304 @@
+package deploy
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/servers"
+)
+
+const domain = "router.example.com"
+
+// proxy is an nginx of our own, not root's.
+type proxy struct {
+	*servers.Process
+	t           testing.TB
+	dir         string
+	plain, safe string // its addresses
+}
+
+// nginxConf surrounds a file of deploy/nginx with what Debian's nginx.conf has,
+// in places of our own.
+func nginxConf(t testing.TB, dir, site string) string {
+	t.Helper()
+	write(t, filepath.Join(dir, "site.conf"), site)
+	return write(t, filepath.Join(dir, "nginx.conf"), strings.ReplaceAll(`daemon off;
+pid DIR/nginx.pid;
+error_log stderr notice;
+worker_processes 2;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path DIR/body;
+    proxy_temp_path DIR/proxy;
+    fastcgi_temp_path DIR/fastcgi;
+    uwsgi_temp_path DIR/uwsgi;
+    scgi_temp_path DIR/scgi;
+    include DIR/site.conf;
+}
+`, "DIR", dir))
+}
+
+// nginxDir is a directory that nginx's user owns.
+func nginxDir(t testing.TB) (string, *syscall.SysProcAttr) {
+	t.Helper()
+	account, err := servers.Account("www-data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := servers.Dir(work, "nginx-", account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, &syscall.SysProcAttr{Credential: account}
+}
+
+func nginxCmd(t testing.TB, who *syscall.SysProcAttr, args ...string) *exec.Cmd {
+	cmd := exec.Command(need(t, "nginx", "nginx"), append([]string{"-e", "stderr"}, args...)...)
+	cmd.SysProcAttr = who
+	return cmd
+}
+
+// secondStage is psi-router.conf with every place moved.
+func secondStage(t testing.TB, dir, plain, safe string, behind ...string) string {
+	t.Helper()
+	cert, key := ca.issue(t, dir, domain)
+	upstream := ""
+	for _, addr := range behind {
+		upstream += "server " + addr + " max_fails=0;\n"
+	}
+	return moved(t, shipped(t, "nginx/psi-router.conf"),
+		"listen 80;", "listen "+plain+";", "listen [::]:80;", "",
+		"listen 443 ssl http2;", "listen "+safe+" ssl http2;", "listen [::]:443 ssl http2;", "",
+		"server 127.0.0.1:3002 max_fails=0;", upstream,
+		"/etc/letsencrypt/live/router.example.com/fullchain.pem", cert, "/etc/letsencrypt/live/router.example.com/privkey.pem", key,
+		"/var/www/html", filepath.Join(dir, "www"))
+}
+
+func startNginx(t testing.TB, behind ...string) *proxy {
+	t.Helper()
+	dir, who := nginxDir(t)
+	p := &proxy{t: t, dir: dir, plain: freeAddr(t), safe: freeAddr(t)}
+	conf := nginxConf(t, dir, secondStage(t, dir, p.plain, p.safe, behind...))
+	var err error
+	if p.Process, err = servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.End(syscall.SIGQUIT) })
+	c := client(t, p.safe, false)
+	eventually(t, "nginx", func() error { return get(t.Context(), c, "https://"+domain+"/healthz", nil) })
+	return p
+}
+
+// reload reloads nginx, and returns when the processes before it are gone.
+func (p *proxy) reload(nth int) {
+	p.t.Helper()
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+	eventually(p.t, "the reload", func() error {
+		out := p.Output()
+		if strings.Count(out, "reconfiguring") < nth || strings.Count(out, "exited with code 0") < 2*nth {
+			return fmt.Errorf("so far:\n%s", out)
+		}
+		return nil
+	})
+}
+
+// TestNginxTakesBothStages asks nginx itself. The first stage must not need the
+// certificate that it is there to get; the plan's file is refused.
+func TestNginxTakesBothStages(t *testing.T) {
+	t.Parallel()
+	dir, who := nginxDir(t)
+	check := func(site string) (string, error) {
+		out, err := nginxCmd(t, who, "-t", "-c", nginxConf(t, dir, site)).CombinedOutput()
+		return string(out), err
+	}
+	plain := freeAddr(t)
+	first := moved(t, shipped(t, "nginx/psi-router-http.conf"), "listen 80;", "listen "+plain+";", "listen [::]:80;", "")
+	if strings.Contains(first, "\n    ssl_") {
+		t.Error("the first stage names a certificate")
+	}
+	if out, err := check(first); err != nil {
+		t.Errorf("first stage: %v\n%s", err, out)
+	}
+	second := secondStage(t, dir, plain, freeAddr(t), "127.0.0.1:1", "127.0.0.1:2")
+	if out, err := check(second); err != nil || strings.Contains(out, "[warn]") {
+		t.Errorf("second stage: %v\n%s", err, out)
+	}
+	planned := "server {\n listen " + plain + ";\n limit_req_zone $binary_remote_addr zone=webhook_limit:10m rate=100r/s;\n}\n"
+	if out, err := check(planned); err == nil || !strings.Contains(out, `"limit_req_zone" directive is not allowed here`) {
+		t.Errorf("the plan's file: got %v, want it refused\n%s", err, out)
+	}
+}
+
+// TestNginxFirstStage gives the authority its answer and lets nothing else in.
+func TestNginxFirstStage(t *testing.T) {
+	t.Parallel()
+	dir, who := nginxDir(t)
+	www := filepath.Join(dir, "www", ".well-known", "acme-challenge")
+	if err := os.MkdirAll(www, 0o755); err != nil { //nolint:gosec // nginx is another user
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(www, "token"), "proof")
+	addr := freeAddr(t)
+	conf := nginxConf(t, dir, moved(t, shipped(t, "nginx/psi-router-http.conf"),
+		"listen 80;", "listen "+addr+";", "listen [::]:80;", "", "/var/www/html", filepath.Join(dir, "www")))
+	p, err := servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.End(syscall.SIGQUIT) })
+	c := client(t, addr, false)
+	eventually(t, "the proof", func() error { return get(t.Context(), c, "http://"+domain+"/.well-known/acme-challenge/token", nil) })
+	got, err := signed(c, "http://"+domain+"/webhook", message(1, 1))
+	if err != nil || got.status != http.StatusServiceUnavailable {
+		t.Errorf("a webhook in the clear: got %d %v, want 503", got.status, err)
+	}
+}
+
+// TestNginx is the road from WhatsApp to two webhook processes.
+func TestNginx(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, shared(t))
+	one, two := s.start("webhook", freeAddr(t)), s.start("webhook", freeAddr(t))
+	nginx := startNginx(t, one.addr, two.addr)
+	base := "https://" + domain
+	kept, fresh := client(t, nginx.safe, true), client(t, nginx.safe, false)
+
+	t.Run("signed traffic over TLS", func(t *testing.T) {
+		got, err := signed(kept, base+"/webhook", message(1, 1))
+		if err != nil || got.status != http.StatusOK || got.body != `{"success":true,"queued":1}` {
+			t.Fatalf("got %d %s %v", got.status, got.body, err)
+		}
+		if got, err := signed(kept, base+"/webhook/wsp4", message(1, 2)); err != nil || got.status != http.StatusOK {
+			t.Errorf("to a line: got %d %s %v", got.status, got.body, err)
+		}
+	})
+	t.Run("plain HTTP", func(t *testing.T) {
+		plain := client(t, nginx.plain, false)
+		got, err := signed(plain, "http://"+domain+"/webhook?a=b", message(1, 3))
+		if err != nil || got.status != http.StatusMovedPermanently || got.header.Get("Location") != base+"/webhook?a=b" {
+			t.Errorf("got %d to %s %v, want a way to HTTPS", got.status, got.header.Get("Location"), err)
+		}
+	})
+	t.Run("what is not for everybody", func(t *testing.T) { closed(t, kept, base) })
+	t.Run("a reload of nginx", func(t *testing.T) {
+		stop := pour(t, fresh, base+"/webhook")
+		for n := range 3 {
+			nginx.reload(n + 1)
+		}
+		t.Logf("%d requests, none failed", stop())
+	})
+	t.Run("a restart of each webhook", func(t *testing.T) {
+		again, more := pour(t, kept, base+"/webhook"), pour(t, fresh, base+"/webhook")
+		one.stop()
+		one = s.start("webhook", one.addr)
+		two.stop()
+		two = s.start("webhook", two.addr)
+		t.Logf("%d requests, none failed", again()+more())
+	})
+	t.Run("sizes", func(t *testing.T) { sizes(t, kept, base) })
+	t.Run("bursts", func(t *testing.T) { bursts(t, kept, base) })
+}
+
+// closed asks for what nginx must not pass on.
+func closed(t *testing.T, c *http.Client, base string) {
+	for path, want := range map[string]int{
+		"/": 404, "/metrics": 404, "/status": 404, "/readyz": 404, "/sandbox": 404, "/debug/pprof/": 404, "/webhooks": 404,
+		"/healthz": 200, "/openapi.json": 200, "/api/v1/conversations": 401, "/webhook": 403, "/webhook/wsp4": 403,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := do(c, req); err != nil || got.status != want {
+			t.Errorf("%s: got %d %v, want %d", path, got.status, err, want)
+		}
+	}
+}
+
+// sizes are the router's: 4 MiB signed, 16 MiB with a line's secret.
+func sizes(t *testing.T, c *http.Client, base string) {
+	const mib = 1 << 20
+	patient := []string{"Expect", "100-continue"}
+	big := func(n int) []byte { return append(append([]byte(`{"a":"`), make([]byte, n)...), `"}`...) }
+	if got, err := signed(c, base+"/webhook", big(5*mib), patient...); err != nil || got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, "Payload too large") {
+		t.Errorf("5 MiB, signed: got %d %s %v, want the router's 413", got.status, got.body, err)
+	}
+	secret := []string{"X-Webhook-Secret", lineSecret}
+	for i := range 2 {
+		path := []string{"/webhook", "/webhook/ventas"}[i]
+		if got, err := post(c, base+path, big(15*mib), secret...); err != nil || got.status != http.StatusBadRequest {
+			t.Errorf("15 MiB with a secret to %s: got %d %s %v, want it read (400)", path, got.status, got.body, err)
+		}
+	}
+	if got, err := post(c, base+"/webhook", big(17*mib), append(patient, secret...)...); err != nil || got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("17 MiB: got %d %v, want 413", got.status, err)
+	}
+}
+
+// bursts from one address: what is unsigned is limited by nginx, what is signed
+// badly by the router, and what is signed well by nobody.
+func bursts(t *testing.T, c *http.Client, base string) {
+	flood := func(ask func(n int) (posted, error), until func(posted) bool) {
+		t.Helper()
+		found := make(chan struct{})
+		var once sync.Once
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				for n := range 500 {
+					select {
+					case <-found:
+						return
+					default:
+					}
+					got, err := ask(i*500 + n)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if until(got) {
+						once.Do(func() { close(found) })
+					}
+				}
+			})
+		}
+		all.Wait()
+		select {
+		case <-found:
+		default:
+			t.Error("the flood was never limited")
+		}
+		for n := range 60 {
+			if got, err := signed(c, base+"/webhook", message(2, int(people.Add(1))*1000+n)); err != nil || got.status != http.StatusOK {
+				t.Errorf("signed traffic meanwhile: got %d %s %v", got.status, got.body, err)
+			}
+		}
+	}
+	flood(func(int) (posted, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/healthz", nil)
+		if err != nil {
+			return posted{}, err
+		}
+		return do(c, req)
+	}, func(p posted) bool {
+		return p.status == http.StatusTooManyRequests && strings.Contains(p.body, "nginx")
+	})
+
+	// A forged signature passes nginx's limit, and another forged address does
+	// not pass the router's.
+	flood(func(n int) (posted, error) {
+		return post(c, base+"/webhook", []byte(`{}`), "X-Hub-Signature-256", "sha256=00", "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", n%250))
+	}, func(p posted) bool {
+		return p.status == http.StatusTooManyRequests && p.body == `{"error":"Too many requests"}` && p.header.Get("Retry-After") != ""
+	})
+}

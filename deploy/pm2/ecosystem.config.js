@@ -1,0 +1,48 @@
+// PSI Router under PM2: one webhook process and five workers, over Redis and
+// PostgreSQL. The program is one binary; PM2 only starts it and looks after it.
+//
+//   pm2 start /opt/psi-router/current/deploy/pm2/ecosystem.config.js
+//   pm2 save && pm2 startup          # and again after a reboot
+//   pm2 reload /opt/psi-router/current/deploy/pm2/ecosystem.config.js
+//
+// Configuration and secrets are in the file below and not here: PM2 writes what
+// is in env to its dump. ROUTER_BIN and ROUTER_CONFIG name other places.
+const script = process.env.ROUTER_BIN || '/usr/local/bin/psi-router';
+const config = process.env.ROUTER_CONFIG || '/etc/psi-router/psi-router.yaml';
+
+const common = {
+  script,
+  interpreter: 'none', // a program, not a script
+  exec_mode: 'fork', // cluster mode is for Node; workers need no shared port
+  wait_ready: true, // the router says when it is ready,
+  listen_timeout: 30000, // and a first start may migrate the database before
+  kill_timeout: 45000, // above drain_timeout (25 s): PM2 kills what takes longer
+  stop_exit_codes: [2], // wrong configuration: starting again would not mend it
+  exp_backoff_restart_delay: 200, // Redis or PostgreSQL are not there yet
+  max_restarts: 1000000,
+  autorestart: true,
+  merge_logs: true,
+  vizion: false, // there is no repository to look at
+  pmx: false,
+};
+
+// webhook is the door on a port of its own.
+const webhook = (name, port) => ({
+  ...common,
+  name,
+  args: ['serve', '--role', 'webhook', '--config', config],
+  env: { PSI_LISTEN: `127.0.0.1:${port}` },
+});
+
+const workers = (instances) => ({
+  ...common,
+  name: 'psi-router-worker',
+  args: ['serve', '--role', 'worker', '--config', config],
+  instances,
+});
+
+module.exports = {
+  apps: [webhook('psi-router', 3002), workers(5)],
+  webhook,
+  workers,
+};

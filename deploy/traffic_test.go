@@ -1,0 +1,123 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// stranger is where clients come from: 127.0.0.1 is the proxy, and believed.
+var stranger = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+
+// client believes our authority and goes to addr whatever the name is.
+func client(t testing.TB, addr string, keep bool) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: !keep, MaxIdleConnsPerHost: 64,
+		ExpectContinueTimeout: 10 * time.Second,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{LocalAddr: stranger}).DialContext(ctx, network, addr)
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// posted is a request and what came of it.
+type posted struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// post posts with headers, name and value in turn.
+func post(c *http.Client, url string, body []byte, headers ...string) (posted, error) {
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body)) //nolint:noctx // the client has a timeout
+	if err != nil {
+		return posted{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	return do(c, req)
+}
+
+func do(c *http.Client, req *http.Request) (posted, error) {
+	res, err := c.Do(req)
+	if err != nil {
+		return posted{}, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return posted{res.StatusCode, string(text), res.Header}, err
+}
+
+// message is a text of a person, as Meta posts it.
+func message(person, n int) []byte {
+	return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":%q},"contacts":[{"profile":{"name":"Ana"},"wa_id":"54911556%05d"}],"messages":[{"from":"54911556%05d","id":"wamid.deploy.%d.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
+		phoneNumberID, person, person, person, n, time.Now().Unix())
+}
+
+// signed posts a body as Meta does.
+func signed(c *http.Client, url string, body []byte, headers ...string) (posted, error) {
+	return post(c, url, body, append(headers, whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))...)
+}
+
+// pour posts messages over several connections until stop is called, which
+// returns how many there were, and wants each answered 200 at the first try.
+func pour(t testing.TB, c *http.Client, url string) (stop func() int) {
+	t.Helper()
+	var sent, failed atomic.Int64
+	var writers sync.WaitGroup
+	done := make(chan struct{})
+	first := int(people.Add(1)) * 100
+	for i := range 4 {
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				got, err := signed(c, url, message(first+i, n))
+				sent.Add(1)
+				if (err != nil || got.status != http.StatusOK) && failed.Add(1) < 5 {
+					t.Errorf("request %d: %v: %d %s", sent.Load(), err, got.status, got.body)
+				}
+			}
+		})
+	}
+	return func() int {
+		close(done)
+		writers.Wait()
+		if n := failed.Load(); n > 0 {
+			t.Errorf("%d of %d requests failed", n, sent.Load())
+		}
+		return int(sent.Load())
+	}
+}
+
+// people makes sure that nobody writes twice with the same ids.
+var people atomic.Int64

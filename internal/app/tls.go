@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// certificate gets the certificate of tls_domain and renews it. The authority
+// asks on the same address that we serve, inside of TLS itself (TLS-ALPN-01), so
+// no second port is needed.
+type certificate struct {
+	app    *App
+	magic  *certmagic.Config
+	domain string
+
+	mu  sync.Mutex
+	err error // why there is none, or why it could not be renewed
+}
+
+var errNoCertificate = errors.New("there is no certificate yet")
+
+// openCertificate prepares the door for TLS; nil without tls_domain.
+func (a *App) openCertificate() error {
+	if a.cfg.TLSDomain == "" {
+		return nil
+	}
+	host, portName, err := net.SplitHostPort(a.Addr())
+	if err != nil {
+		return fmt.Errorf("prepare TLS: %w", err)
+	}
+	port, err := strconv.Atoi(portName)
+	if err != nil {
+		return fmt.Errorf("prepare TLS: %w", err)
+	}
+	c := &certificate{app: a, domain: a.cfg.TLSDomain, err: errNoCertificate}
+	quiet := zap.NewNop() // what matters comes as events
+	cache := certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return c.magic, nil }, Logger: quiet,
+	})
+	a.onClose("certificates", func() error { cache.Stop(); return nil })
+	c.magic = certmagic.New(cache, certmagic.Config{
+		Storage: &certmagic.FileStorage{Path: filepath.Join(a.cfg.DataDir, "tls")}, OnEvent: c.event, Logger: quiet,
+		// Somebody who names no host, or an old one, gets our certificate too.
+		DefaultServerName: c.domain, FallbackServerName: c.domain,
+	})
+	c.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(c.magic, certmagic.ACMEIssuer{
+		CA: a.cfg.TLSACMEURL, Email: a.cfg.TLSEmail, Agreed: true,
+		DisableHTTPChallenge: true, ListenHost: host, AltTLSALPNPort: port, Logger: quiet,
+	})}
+	a.cert = c
+	a.runs("certificates", c.run)
+	return nil
+}
+
+// config is what the door's server needs.
+func (c *certificate) config() *tls.Config {
+	t := c.magic.TLSConfig()
+	t.MinVersion = tls.VersionTLS12
+	t.NextProtos = append([]string{"h2", "http/1.1"}, t.NextProtos...)
+	return t
+}
+
+// run asks for the certificate, again and again until there is one; from then on
+// the cache renews it.
+func (c *certificate) run(ctx context.Context) error {
+	if err := c.magic.ManageAsync(ctx, []string{c.domain}); err != nil {
+		return fmt.Errorf("manage %s: %w", c.domain, err)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// event notes what became of the certificate.
+func (c *certificate) event(_ context.Context, event string, data map[string]any) error {
+	log := c.app.log.With("domain", c.domain)
+	switch event {
+	case "cached_managed_cert":
+		c.set(nil)
+	case "cert_obtained":
+		log.Info("certificate obtained", "renewal", data["renewal"])
+		c.set(nil)
+	case "cert_failed":
+		err, _ := data["error"].(error)
+		log.Error("certificate not obtained; it is tried again", "err", err,
+			"cure", "the domain has to point here, and port 443 has to reach "+c.app.cfg.Listen)
+		c.set(fmt.Errorf("the certificate of %s could not be got: %w", c.domain, err))
+	}
+	return nil
+}
+
+func (c *certificate) set(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+// check tells the operator; it does not make us unready, as what is in the cache
+// serves on while a renewal fails.
+func (c *certificate) check() observe.Check {
+	return observe.Check{Name: "certificate", Info: true, Run: func(context.Context) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.err
+	}}
+}

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// feedWatchdog feeds systemd's watchdog while the admin socket answers that we are
+// alive: it goes the way of a request, through the listener, the server and the
+// scheduler. That Redis or PostgreSQL are away is no reason to be started again.
+func (a *App) feedWatchdog(ctx context.Context) error {
+	path := a.socket.Addr().String()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+	return a.supervisor.Watch(ctx, func(ctx context.Context) error { return alive(ctx, client) }, a.tell)
+}
+
+func alive(ctx context.Context, client *http.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://router/healthz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("/healthz answers %s", res.Status)
+	}
+	return nil
+}
+
+// tell logs what the supervisor could not be told: that is no reason to stop.
+func (a *App) tell(err error) {
+	if err != nil {
+		a.log.Warn("supervisor", "err", err)
+	}
+}
