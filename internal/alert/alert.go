@@ -30,10 +30,9 @@ type Rule struct {
 	Above   float64
 	For     time.Duration
 	Clear   time.Duration
-	// Unless names rules that explain this one: while one of them has an incident
-	// (of the same subject, where SameSubject is set) this one stays quiet.
-	Unless      []string
-	SameSubject bool
+	// Unless are what explains this one: while one of them has an incident, this
+	// one stays quiet.
+	Unless []Cause
 	// Expr is Measure in PromQL, by the labels in By. WorkHours limits it to those.
 	Expr      string
 	By        string
@@ -43,6 +42,14 @@ type Rule struct {
 	Command string
 	Spanish Words
 	English Words
+}
+
+// Cause is another rule that explains one: any incident of it, or one of the same
+// subject, or one whose subject begins as one of Of does.
+type Cause struct {
+	Rule string
+	Same bool
+	Of   []string
 }
 
 // Words are what is said of an incident. {subject}, {value} and {detail} stand for

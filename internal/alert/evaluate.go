@@ -83,11 +83,23 @@ func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Noti
 // broken.
 func (s State) explains(r *Rule, subject string) bool {
 	for _, i := range s.Incidents {
-		if !i.Fired.IsZero() && slices.Contains(r.Unless, i.Rule) && (!r.SameSubject || i.Subject == subject || i.Subject == "") {
+		if !i.Fired.IsZero() && slices.ContainsFunc(r.Unless, func(c Cause) bool { return c.fits(i, subject) }) {
 			return true
 		}
 	}
 	return false
+}
+
+func (c Cause) fits(i *Incident, subject string) bool {
+	switch {
+	case c.Rule != i.Rule:
+		return false
+	case c.Same:
+		return i.Subject == subject
+	case len(c.Of) > 0:
+		return slices.ContainsFunc(c.Of, func(p string) bool { return strings.HasPrefix(i.Subject, p) })
+	}
+	return true
 }
 
 func compare(x, y Incident) int {

@@ -14,7 +14,7 @@ func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 func testRules() []Rule {
 	return []Rule{
 		{ID: "cause", Measure: "cause", Above: 0, For: time.Minute, Clear: time.Minute},
-		{ID: "age", Measure: "age", Above: 60, For: 2 * time.Minute, Clear: time.Minute, Unless: []string{"cause"}, SameSubject: true},
+		{ID: "age", Measure: "age", Above: 60, For: 2 * time.Minute, Clear: time.Minute, Unless: []Cause{{Rule: "cause", Same: true}}},
 	}
 }
 
@@ -154,6 +154,27 @@ func TestHours(t *testing.T) {
 	} {
 		if got := h.Now(at); got != want {
 			t.Errorf("%v: got %v", at, got)
+		}
+	}
+}
+
+func TestCauses(t *testing.T) {
+	t.Parallel()
+	held := &Incident{Rule: "queue_held", Subject: "send:wsp4"}
+	for _, tc := range []struct {
+		c       Cause
+		subject string
+		want    bool
+	}{
+		{Cause{Rule: "queue_held"}, "", true},
+		{Cause{Rule: "other"}, "", false},
+		{Cause{Rule: "queue_held", Same: true}, "send:wsp4", true},
+		{Cause{Rule: "queue_held", Same: true}, "inbound", false},
+		{Cause{Rule: "queue_held", Of: []string{"inbound", "send:"}}, "", true},
+		{Cause{Rule: "queue_held", Of: []string{"events:"}}, "", false},
+	} {
+		if got := tc.c.fits(held, tc.subject); got != tc.want {
+			t.Errorf("%+v, %q: got %v", tc.c, tc.subject, got)
 		}
 	}
 }

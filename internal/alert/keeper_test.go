@@ -280,8 +280,8 @@ func TestRulesAreWhole(t *testing.T) {
 	ids := map[string]bool{}
 	for _, r := range Rules(Tuning{SilentAfter, TeamAfter}) {
 		for _, unless := range r.Unless {
-			if !ids[unless] {
-				t.Errorf("%s: %s does not come before it", r.ID, unless)
+			if !ids[unless.Rule] {
+				t.Errorf("%s: %s does not come before it", r.ID, unless.Rule)
 			}
 		}
 		if ids[r.ID] || r.Command == "" || r.Expr == "" {

@@ -18,9 +18,19 @@ const (
 // DiskFull is how much of a disk may be used.
 const DiskFull = 0.9
 
-// stalls are the rules that say why people get no answer.
-func stalls() []string {
-	return []string{"no_workers", "check_down", "queue_held", "queue_paused", "inbound_age", "queue_age"}
+// down are the rules that explain all that waits.
+func down() []Cause { return []Cause{{Rule: "no_workers"}, {Rule: "check_down"}} }
+
+// late are those that explain the age of a queue.
+func late() []Cause {
+	return append(down(), Cause{Rule: "queue_held", Same: true}, Cause{Rule: "queue_paused", Same: true})
+}
+
+// unanswered are those that explain why people get no answer.
+func unanswered() []Cause {
+	of := []string{inbound, "send:"}
+	return append(down(), Cause{Rule: "queue_held", Of: of}, Cause{Rule: "queue_paused", Of: of}, Cause{Rule: "inbound_age"},
+		Cause{Rule: "queue_age", Of: of})
 }
 
 // Rules returns the rules; deploy/prometheus/rules.yml is made of the same ones.
@@ -83,8 +93,8 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
-			Unless: []string{"no_workers", "check_down", "queue_held", "queue_paused"}, Unit: Seconds,
-			Expr: `max(psi_queue_oldest_seconds{queue="inbound"}) > 60`, Command: "psi-router queue stats",
+			Unless: late(), Unit: Seconds,
+			Expr: `max by (queue) (psi_queue_oldest_seconds{queue="inbound"}) > 60`, By: "queue", Command: "psi-router queue stats",
 			Spanish: Words{
 				"Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.",
 				"Si no baja sola en unos minutos, sumá workers o worker.concurrency, o mirá si la base de datos está lenta.",
@@ -98,7 +108,7 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "queue_age", Severity: Warning, Measure: QueueAge, Above: 600, For: 2 * time.Minute, Clear: 2 * time.Minute,
-			Unless: []string{"no_workers", "check_down", "queue_held", "queue_paused"}, SameSubject: true, Unit: Seconds,
+			Unless: late(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue!="inbound"}) > 600`, By: "queue", Command: "psi-router queue stats",
 			Spanish: Words{
 				"La cola {subject} viene atrasada: lo más viejo espera desde hace {value}.",
@@ -113,7 +123,7 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "router_answer", Severity: Critical, Measure: RouterAnswer, Above: 180, For: 2 * time.Minute, Clear: time.Minute,
-			Unless: stalls(), Unit: Seconds,
+			Unless: unanswered(), Unit: Seconds,
 			Expr: `max(psi_oldest_unanswered_seconds{waits_for="router"}) > 180`, Command: "psi-router queue stats",
 			Spanish: Words{
 				"Hay alguien que espera la respuesta automática desde hace {value}.",
@@ -128,10 +138,10 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "failed_sends", Severity: Critical, Measure: FailedSends, Above: 0.2, For: time.Minute, Clear: 5 * time.Minute,
-			Unless: []string{"queue_held"}, Unit: Ratio,
+			Unit: Ratio,
 			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair"}[15m])) / sum by (line) (increase(psi_sends_total[15m])) > 0.2` +
 				` and sum by (line) (increase(psi_sends_total[15m])) >= 10`,
-			By: "line", Command: "psi-router trace TELÉFONO",
+			By: "line", Command: "psi-router trace PHONE",
 			Spanish: Words{
 				"Fallan los envíos de la línea {subject}: {value} del último cuarto de hora.",
 				"El registro de los workers dice qué contesta WhatsApp (code y detail); psi-router trace de alguien a quien le falló lo muestra.",
@@ -175,7 +185,7 @@ func Rules(t Tuning) []Rule {
 	if t.SilentAfter > 0 {
 		rules = append(rules, Rule{
 			ID: "silent_line", Severity: Warning, Measure: SilentLine, Above: t.SilentAfter.Seconds(), For: 0, Clear: 0,
-			Unless: []string{"no_workers", "check_down"}, Unit: Seconds, WorkHours: true,
+			Unless: down(), Unit: Seconds, WorkHours: true,
 			Expr: `time() - max by (line) (psi_line_last_inbound_timestamp_seconds) > ` + number(t.SilentAfter.Seconds()), By: "line",
 			Command: "curl -s URL/readyz",
 			Spanish: Words{
