@@ -263,3 +263,17 @@ func panels(t *testing.T) []string {
 	}
 	return out
 }
+
+// TestEveryAlertIsExplained in docs/alerts.md.
+func TestEveryAlertIsExplained(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range Rules(Tuning{SilentAfter, TeamAfter}) {
+		if !bytes.Contains(doc, []byte("\n### "+r.ID+"\n")) {
+			t.Errorf("docs/alerts.md does not explain %s", r.ID)
+		}
+	}
+}

@@ -54,7 +54,9 @@ type App struct {
 	public   *http.Server
 	socket   net.Listener
 	admin    *http.Server
-	parts    []part
+	// metricsAddr is where a worker shows its figures, "" for nowhere.
+	metricsAddr string
+	parts       []part
 	// closers run in reverse, once everything has stopped.
 	closers []closer
 }

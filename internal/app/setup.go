@@ -109,6 +109,9 @@ func (a *App) setup(ctx context.Context) error {
 	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
 		return err
 	}
+	if err := a.figures(ctx, health, metrics); err != nil {
+		return err
+	}
 	a.runs("watchdog", a.feedWatchdog)
 	a.inform(e, all)
 	return nil

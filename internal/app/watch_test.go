@@ -84,20 +84,20 @@ func fast(t *testing.T, role string, env ...string) *running {
 	return r
 }
 
-func (r *running) get(path string) string {
-	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+path, http.NoBody)
+func ask(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return string(body)
 }
@@ -127,14 +127,23 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	for path, want := range map[string]string{
 		"/metrics": `psi_alert_firing{rule="no_workers",subject=""} 1`, "/status": `"no_workers"`, "/": "No hay ningún worker en marcha",
 	} {
-		if body := web.get(path); !strings.Contains(body, want) {
+		if body := ask(t, web.URL()+path); !strings.Contains(body, want) {
 			t.Errorf("%s does not have %q:\n%s", path, want, body)
 		}
 	}
-	fast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
+	figures, err := redistest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, fmt.Sprintf("PSI_METRICS_LISTEN=127.0.0.1:%d", figures))
+	worker := fast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
 	over := got.wait(t, "no_workers", "over")
 	if !strings.Contains(over.Text, "Hay workers en marcha de nuevo") {
 		t.Errorf("got %+v", over)
 	}
 	web.messages(ana, answered(1, "Con quién querés hablar"))
+
+	if body := ask(t, "http://"+worker.metricsAddr+"/metrics"); !strings.Contains(body, "psi_turn_messages_total") || !strings.Contains(body, `psi_sends_total{line="sandbox",verdict="sent"}`) {
+		t.Errorf("the worker's metrics lack turns or sends:\n%s", body)
+	}
 }

@@ -27,6 +27,11 @@ var (
 func (d *decoder) check(c *Config) {
 	d.checkEngines(c)
 	loopback := d.listen(c)
+	if _, port, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" {
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65000 {
+			d.bad("metrics_listen", "", strconv.Quote(printable(c.MetricsListen))+" is no address with a port", "write host:port, such as 127.0.0.1:9464")
+		}
+	}
 	if c.Insecure && !loopback {
 		d.bad("insecure", "", "is on while listen is reachable from outside", "listen on 127.0.0.1, or give every line its secrets and take insecure out")
 	}

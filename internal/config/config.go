@@ -32,6 +32,7 @@ type Config struct {
 	LogLevel          string           `key:"log_level" default:"info" oneof:"debug info warn error" doc:"Least level that is logged."`
 	LogFormat         string           `key:"log_format" default:"auto" oneof:"auto json text" doc:"auto writes text to a terminal and JSON elsewhere."`
 	MediaMax          Size             `key:"media_max" default:"100MB" doc:"Largest file that is downloaded."`
+	MetricsListen     string           `key:"metrics_listen" doc:"Where a worker answers /metrics, /healthz, /readyz and /status; of several each takes the next free port, of 16. Absent: only on its socket in data_dir. Who answers webhooks has them at listen." example:"127.0.0.1:9464"`
 	TrustedProxies    []netip.Prefix   `key:"trusted_proxies" default:"127.0.0.1/32" doc:"Whose X-Forwarded-For is believed."`
 	TLSDomain         string           `key:"tls_domain" doc:"Serve TLS on listen, with a certificate of this domain that is got and renewed by itself; port 443 of the domain has to reach listen. For one process; behind nginx or Caddy leave it out." example:"router.example.com"`
 	TLSEmail          string           `key:"tls_email" doc:"Where the certificate authority writes when something is wrong with the certificate."`

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// workerPorts is how many workers of one machine find a port of their own.
+const workerPorts = 16
+
+// figures lets a worker be asked for its metrics and health, where the
+// configuration says so: its figures are its own, and it has no other port.
+func (a *App) figures(ctx context.Context, health *observe.Health, metrics *observe.Metrics) error {
+	if a.role != roleWorker || a.cfg.MetricsListen == "" {
+		return nil
+	}
+	l, err := listenNear(ctx, a.cfg.MetricsListen)
+	if err != nil {
+		return err
+	}
+	a.onClose("metrics listener", func() error { l.Close(); return nil })
+	mux := http.NewServeMux()
+	health.Register(mux, metrics)
+	srv := a.server(mux)
+	a.metricsAddr = l.Addr().String()
+	a.log.Info("metrics", "addr", a.metricsAddr)
+	a.runs("metrics", func(ctx context.Context) error {
+		// It closes once the parts stop, so that what they did last can be read
+		// until then.
+		end := context.AfterFunc(ctx, func() { closeDoor(ctx, srv) })
+		defer end()
+		if err := serve(srv, l); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+	return nil
+}
+
+// listenNear opens the address, or that of one of the next ports.
+func listenNear(ctx context.Context, addr string) (net.Listener, error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("metrics_listen: %w", err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("metrics_listen: %w", err)
+	}
+	for i := range workerPorts {
+		next := net.JoinHostPort(host, strconv.Itoa(port+i))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", next)
+		if err == nil || port == 0 {
+			return l, err
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("metrics_listen: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("metrics_listen: %s and the %d ports after it are taken: name another one", addr, workerPorts-1)
+}
