@@ -78,10 +78,10 @@ func TestEvaluate(t *testing.T) {
 				in := Samples{Unknown: map[Measure]bool{}}
 				step := 30 * time.Second
 				for _, word := range strings.Fields(look) {
-					switch {
-					case word[0] == '@':
+					switch word[0] {
+					case '@':
 						step, _ = time.ParseDuration(word[1:])
-					case word[0] == '?':
+					case '?':
 						in.Unknown[Measure(word[1:])] = true
 					default:
 						var v Sample

@@ -56,7 +56,6 @@ type Keeper struct {
 
 	state State // that of the holder, as it was seen last
 	mine  bool
-	ever  bool // the store has answered
 	dirty bool // state has something that the store has not
 	cut   map[string]bool
 	blind bool

@@ -98,7 +98,7 @@ func Rules(t Tuning) []Rule {
 			Spanish: Words{
 				"Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.",
 				"Si no baja sola en unos minutos, sumá workers o worker.concurrency, o mirá si la base de datos está lenta.",
-				"Lo que llega se procesa al momento de nuevo.",
+				"Lo que llega se procesa enseguida de nuevo.",
 			},
 			English: Words{
 				"What arrives is handled late: the oldest message has waited for {value}.",

@@ -29,9 +29,9 @@ func Text(r *Rule, n Notice, lang string) string {
 
 // Said is what is wrong, and what to do, with the command that does or shows it.
 func Said(r *Rule, i Incident, lang string) (problem, cure string) {
-	w, run := r.Spanish, "\nComando: "
+	w, run := r.Spanish, "\nEjecutá: "
 	if lang == "en" {
-		w, run = r.English, "\nCommand: "
+		w, run = r.English, "\nRun: "
 	}
 	return say(r, i, w.Problem, lang), say(r, i, w.Cure, lang) + run + command(r, i)
 }

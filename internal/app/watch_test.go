@@ -121,7 +121,7 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	const ana = "5491155550901"
 	web.write(ana, "wamid.1", "hola")
 	one := got.wait(t, "no_workers", "firing")
-	if !strings.Contains(one.Text, "No hay ningún worker en marcha") || !strings.Contains(one.Text, "Comando: psi-router queue stats") {
+	if !strings.Contains(one.Text, "No hay ningún worker en marcha") || !strings.Contains(one.Text, "Ejecutá: psi-router queue stats") {
 		t.Errorf("got %+v", one)
 	}
 	for path, want := range map[string]string{
