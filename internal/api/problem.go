@@ -95,6 +95,10 @@ func invalid(location, message, cure string) *Problem {
 	return p
 }
 
+func tooLarge() *Problem {
+	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "The body is over "+strconv.Itoa(maxBody>>10)+" KiB. Send less at once.")
+}
+
 // write answers outside an operation.
 func write(w http.ResponseWriter, p *Problem) {
 	for name, values := range p.GetHeaders() {
@@ -131,7 +135,7 @@ func problems(_ huma.Context, _ string, v any) (any, error) {
 			p.Detail = "The body is missing or cannot be read: " + m.Detail + ". Send JSON as /openapi.json describes it."
 		}
 	case http.StatusRequestEntityTooLarge:
-		p = problem(m.Status, codeTooLarge, "The body is over "+strconv.Itoa(maxBody>>10)+" KiB. Send less at once.")
+		p = tooLarge()
 	case http.StatusRequestTimeout:
 		p = problem(m.Status, codeTimeout, "The body did not arrive in time. Send it again.")
 	case http.StatusUnsupportedMediaType:

@@ -1,0 +1,125 @@
+package api_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// bodies are good requests of the operations that need one.
+var bodies = map[string]string{
+	"handoffConversation": `{"area":"ventas"}`,
+	"sendMessage":         hola,
+	"startMessage":        `{"line":"wsp4","phone":"5491100000001","type":"text","text":{"body":"hola"}}`,
+	"redriveDeadLetters":  `{"ids":[1]}`,
+	"dropDeadLetters":     `{"ids":[1]}`,
+}
+
+// TestEveryOperationRefuses walks the description: whatever is wrong with a
+// request, it is refused in words, and nothing has changed.
+func TestEveryOperationRefuses(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, func(o *api.Options) {
+		o.Keys = append(o.Keys, api.Key{Name: "elsewhere", Secrets: []string{"elsewhere"}, Role: api.Admin, Lines: []string{"elsewhere"}, Rate: -1})
+		for i := range o.Keys {
+			o.Keys[i].Rate = -1
+		}
+	})
+	r.say(t, 1, "wsp4", "hola")
+	if err := r.queue.SetLimit(t.Context(), "send:wsp4", queue.Limit{}); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, r.queue, queue.Job{Queue: "inbound", Lane: "wsp4:AR.1", ID: "message:1", Body: []byte(`{}`)}, "decode: boom")
+	id := r.first(t)
+	var doc struct {
+		Paths map[string]map[string]struct {
+			OperationID string `json:"operationId"`
+			Description string
+			RequestBody *struct{} `json:"requestBody"`
+			Parameters  []struct {
+				In     string
+				Schema struct{ Type string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(ask(t, r, "", "GET /openapi.json", "").body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	good := strings.NewReplacer("/dead-letters/{id}", "/dead-letters/1", "{id}", id, "{name}", "send:wsp4", "{key}", id)
+	foreign := strings.NewReplacer("/dead-letters/{id}", "/dead-letters/99", "{id}", "01987f3e-0000-7000-8000-000000000000", "{name}", "send:zz", "{key}", "zz")
+	before := r.dump(t)
+	tried := 0
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+		for verb, op := range doc.Paths[path] {
+			verb = strings.ToUpper(verb)
+			body := bodies[op.OperationID]
+			named := strings.Contains(path, "{")
+			try := func(what, key, path, body string, status int, codes ...string) {
+				t.Helper()
+				tried++
+				got := ask(t, r, key, verb+" "+path, body)
+				if got.status != status {
+					t.Errorf("%s, %s: got %d, want %d: %.300s", op.OperationID, what, got.status, status, got.body)
+					return
+				}
+				if code := got.code(t); !slices.Contains(codes, code) {
+					t.Errorf("%s, %s: got %s, want %v", op.OperationID, what, code, codes)
+				}
+			}
+			url := good.Replace(path)
+			try("no key", "", url, body, 401, "unauthorized")
+			try("unknown key", "nobody", url, body, 401, "unauthorized")
+			switch {
+			case strings.Contains(op.Description, "Role: `agent`"):
+				try("a reader", "reader", url, body, 403, "forbidden")
+			case strings.Contains(op.Description, "Role: `admin`"):
+				try("a reader", "reader", url, body, 403, "forbidden")
+				try("an agent", "agent", url, body, 403, "forbidden")
+			}
+			switch {
+			case named || body != "":
+				try("out of scope", "elsewhere", url, body, 404, "not_found")
+			case op.OperationID == "listQueues": // the shared ones name nobody
+			default:
+				if got := ask(t, r, "elsewhere", verb+" "+url, ""); got.status != 200 || strings.Contains(got.body, id) {
+					t.Errorf("%s, out of scope: %d %.300s", op.OperationID, got.status, got.body)
+				}
+			}
+			if named {
+				try("a foreign id", "admin", foreign.Replace(path), body, 404, "not_found")
+			}
+			huge := `{"reason":"` + strings.Repeat("x", 10<<20) + `"}`
+			try("10 MB", "admin", url, huge, 413, "too_large")
+			if op.RequestBody == nil {
+				continue
+			}
+			try("broken JSON", "admin", url, `{"type":`, 400, "broken_json")
+			try("not JSON", "admin", url, "\xff\xfe", 400, "broken_json")
+			try("not an object", "admin", url, `[1,2]`, 422, "invalid_request")
+			try("what nobody asked", "admin", url, `{"nonsense":1}`, 422, "invalid_request")
+			req := httptest.NewRequestWithContext(t.Context(), verb, api.Prefix+url, strings.NewReader(body+" "))
+			req.Header.Set("Authorization", "Bearer admin")
+			req.Header.Set("Content-Type", "text/plain")
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, req)
+			if got := (answer{w.Code, w.Header(), w.Body.String()}); got.status != http.StatusUnsupportedMediaType || got.code(t) != "unsupported_media_type" {
+				t.Errorf("%s, text/plain: %d %s", op.OperationID, got.status, got.body)
+			}
+		}
+	}
+	if diff := gocmp.Diff(r.dump(t), before); diff != "" {
+		t.Errorf("a refusal changed something (-got +want):\n%s", diff)
+	}
+	if tried < 5*len(endpoints) {
+		t.Errorf("only %d refusals were tried", tried)
+	}
+}
