@@ -35,7 +35,9 @@ func newBrain(t *testing.T, o Options) *brain {
 	mux.HandleFunc("GET /api/v1/reasons", b.reasons)
 	mux.HandleFunc("GET /api/v1/conversations", b.conversations)
 	mux.HandleFunc("GET /api/v1/conversations/{id}/messages", b.list)
+	mux.HandleFunc("GET /api/v1/areas", b.areas)
 	mux.HandleFunc("POST /api/v1/conversations/{id}/{command}", b.command)
+	mux.HandleFunc("POST /api/v1/conversations/{id}/messages", b.answer)
 	front := httptest.NewServer(mux)
 	t.Cleanup(front.Close)
 	b.url = front.URL
@@ -177,6 +179,43 @@ func (b *brain) list(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"items": items, "next_cursor": nil})
 }
 
+func (b *brain) areas(w http.ResponseWriter, r *http.Request) {
+	if b.allowed(w, r) {
+		writeJSON(w, http.StatusOK, map[string]any{"items": []any{
+			map[string]string{"id": "admin", "name": "Administración"}, map[string]string{"id": "ventas", "name": "Ventas"},
+		}})
+	}
+}
+
+// answer is what a person of the team writes; "cerrada" is refused.
+func (b *brain) answer(w http.ResponseWriter, r *http.Request) {
+	if !b.allowed(w, r) {
+		return
+	}
+	var in struct {
+		Type string
+		Text struct{ Body string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Type != "text" || r.Header.Get("Idempotency-Key") == "" {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	if in.Text.Body == "cerrada" {
+		writeJSON(w, http.StatusConflict, map[string]string{"code": "window_closed", "detail": "Send a template."})
+		return
+	}
+	who := strings.TrimPrefix(r.PathValue("id"), "c-")
+	_, sent := b.send(map[string]any{"messaging_product": "whatsapp", "to": who, "type": "text", "text": map[string]string{"body": in.Text.Body}})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state = "handed_off"
+	b.messages = append(b.messages, map[string]any{
+		"id": fmt.Sprint("m", len(b.messages)), "direction": "outbound", "author": "agent", "type": "text", "text": in.Text.Body, "reason": "agent",
+		"provider_id": wamidOf(sent), "status": "sent", "created_at": time.Now().UTC().Format(time.RFC3339Nano), "who": who,
+	})
+	writeJSON(w, http.StatusCreated, map[string]any{"id": "m"})
+}
+
 func (b *brain) command(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
@@ -184,7 +223,12 @@ func (b *brain) command(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.commands = append(b.commands, r.PathValue("command"))
-	b.state = map[string]string{"close": "closed", "reset": "menu"}[r.PathValue("command")]
+	b.state = map[string]string{"close": "closed", "reset": "menu", "handoff": "handed_off"}[r.PathValue("command")]
 	b.area, b.ticket = "", ""
+	if b.state == "handed_off" {
+		var to struct{ Area string }
+		_ = json.NewDecoder(r.Body).Decode(&to) // an area of none shows in the test
+		b.area, b.ticket = to.Area, "PSI-2026-000124"
+	}
 	writeJSON(w, http.StatusOK, map[string]any{"state": b.state})
 }

@@ -1,4 +1,5 @@
 // What the router decided, as its API tells it.
+import { Desk, unique } from "./desk.js";
 import { $, clock, h, icon, ticks, toast } from "./dom.js";
 
 const states = {
@@ -18,6 +19,7 @@ export class Panel {
     this.hover = hover;
     this.phone = phone;
     this.key = "";
+    this.desk = new Desk({ ask: (path, options) => this.ask(path, options), changed: () => this.refresh(0) });
   }
 
   /** refresh asks the API, soon: many reasons to ask become one question. */
@@ -40,7 +42,7 @@ export class Panel {
   async ask(path, options = {}) {
     const answer = await fetch(this.config.api + path, { ...options, headers: { Authorization: "Bearer " + this.config.key, Accept: "application/json", ...options.headers } });
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw Object.assign(new Error(body.detail || body.title || "HTTP " + answer.status), { status: answer.status });
+    if (!answer.ok) throw Object.assign(new Error(body.detail || body.title || "HTTP " + answer.status), { status: answer.status, code: body.code });
     return body;
   }
 
@@ -97,6 +99,7 @@ export class Panel {
     const person = this.phone();
     const name = h("p", { class: "eyebrow" }, person.name, person.phone ? " · +" + person.phone : " · " + person.user_id);
     const key = JSON.stringify([person.id, c?.state, c?.area, c?.tag, c?.ticket, c?.menu, left(c?.window_expires_at), error?.message]);
+    this.desk.show(error ? null : c || null);
     if (key === this.drawn) return; // whoever stands on a button stays there
     this.drawn = key;
     if (error) {
@@ -134,7 +137,7 @@ export class Panel {
   async command(name, done) {
     const focus = document.activeElement?.id;
     try {
-      await this.ask(`/conversations/${encodeURIComponent(this.conversation.id)}/${name}`, { method: "POST", headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() || String(Math.random()).slice(2) }, body: JSON.stringify({ reason: "teléfono de prueba" }) });
+      await this.ask(`/conversations/${encodeURIComponent(this.conversation.id)}/${name}`, { method: "POST", headers: { "Content-Type": "application/json", "Idempotency-Key": unique() }, body: JSON.stringify({ reason: "teléfono de prueba" }) });
       toast(done);
     } catch (e) {
       toast("No se pudo: " + e.message);
