@@ -25,4 +25,20 @@ func TestReadmeCurl(t *testing.T) {
 		t.Fatalf("the README's curl: got %s (%v), want %s", got, err, want)
 	}
 	r.messages("5491155550001", answered(1, "Con quién querés hablar"))
+
+	// And the one that answers as a CRM would, twice.
+	script = regexp.MustCompile("(?s)```sh\n(curl [^\n]*/api/v1/messages.*?)```").FindSubmatch(readme)
+	if script == nil {
+		t.Fatal("README.md has no curl that sends")
+	}
+	text = strings.ReplaceAll(string(script[1]), "http://127.0.0.1:3002", r.URL())
+	for range 2 {
+		out, err := exec.CommandContext(t.Context(), "bash", "-euc", text).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), `"author":"agent"`) {
+			t.Fatalf("the README's curl: got %s (%v)", out, err)
+		}
+	}
+	r.messages("5491155550001", answered(2, "Hola, soy Ana"))
+	r.write("5491155550001", "wamid.after", "menu")
+	r.messages("5491155550001", func(all []message) bool { return all[len(all)-1].Reason == "handed_off_silent" })
 }
