@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
@@ -34,7 +35,7 @@ func (a *App) figures(ctx context.Context, health *observe.Health, metrics *obse
 	a.runs("metrics", func(ctx context.Context) error {
 		// It closes once the parts stop, so that what they did last can be read
 		// until then.
-		end := context.AfterFunc(ctx, func() { closeDoor(ctx, srv) })
+		end := context.AfterFunc(ctx, func() { closeDoor(ctx, time.Second, srv) })
 		defer end()
 		if err := serve(srv, l); err != nil {
 			return err
