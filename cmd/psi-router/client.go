@@ -81,14 +81,36 @@ func (e *env) client() (*client, error) {
 	return c, c.offline(e.ctx)
 }
 
-// offline opens the files, since no router runs.
+// offline opens the engines, since no router runs here.
 func (c *client) offline(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, "store.db")); err != nil {
+	if c.embedded() == "" {
+		return c.open(ctx, "redis_url and database_url")
+	}
+	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, c.embedded())); err != nil {
 		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
 	}
+	if !c.cfg.DatabaseURL.Empty() {
+		return c.open(ctx, "its queue, or database_url,")
+	}
+	return c.open(ctx, "its files")
+}
+
+// embedded is a file that has to be there, "" when both engines are elsewhere.
+func (c *client) embedded() string {
+	switch {
+	case c.cfg.DatabaseURL.Empty():
+		return "store.db"
+	case c.cfg.RedisURL.Empty():
+		return "queue.db"
+	default:
+		return ""
+	}
+}
+
+func (c *client) open(ctx context.Context, what string) error {
 	handler, closeFiles, err := app.Offline(ctx, c.cfg)
 	if err != nil {
-		return unreachable("no router answers in data_dir %s, and its files cannot be opened: %w", c.cfg.DataDir, err)
+		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, err)
 	}
 	c.base, c.close = "http://files", closeFiles
 	c.http = &http.Client{Transport: direct{handler}}

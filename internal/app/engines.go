@@ -26,17 +26,35 @@ type engines struct {
 	flow  *flow.Flow
 	queue queue.Engine
 	store store.Store
-	owner *pgstore.Owner // where the store may be used by one process only
+	owner *pgstore.Owner     // where the store may be used by one process only
+	redis *redisqueue.Engine // nil for the embedded queue
+	gate  *gate              // of a queue that was away at the start, else nil
+}
+
+// opening says how engines are opened.
+type opening struct {
+	cfg *config.Config
+	// windowless are the lines without a customer service window.
+	windowless []string
+	// patient goes on without Redis when it is away: there is a spool.
+	patient bool
+	// asIs leaves the database's schema to the routers.
+	asIs bool
+	log  *slog.Logger
 }
 
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
-// files in data_dir. windowless are the lines without a customer service window.
-func openEngines(ctx context.Context, cfg *config.Config, windowless []string, log *slog.Logger) (*engines, error) {
-	e, err := openBoth(ctx, cfg, windowless, log)
+// files in data_dir.
+func openEngines(ctx context.Context, o opening) (*engines, error) {
+	e, err := openBoth(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if m := e.memory(cfg, log); m != nil {
+	switch m := e.memory(o.cfg, o.log); {
+	case m == nil:
+	case e.gate != nil:
+		e.gate.first(m.check)
+	default:
 		if err := m.check(ctx); err != nil {
 			return nil, errors.Join(err, e.close())
 		}
@@ -45,7 +63,8 @@ func openEngines(ctx context.Context, cfg *config.Config, windowless []string, l
 }
 
 // openBoth is openEngines for a database that may have been put back.
-func openBoth(ctx context.Context, cfg *config.Config, windowless []string, log *slog.Logger) (*engines, error) {
+func openBoth(ctx context.Context, o opening) (*engines, error) {
+	cfg := o.cfg
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
 		return nil, err
@@ -53,15 +72,13 @@ func openBoth(ctx context.Context, cfg *config.Config, windowless []string, log 
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data_dir: %w", err)
 	}
-	q, err := openQueue(ctx, cfg, log)
-	if err != nil {
+	e := &engines{flow: tree}
+	if err := e.openQueue(ctx, o); err != nil {
 		return nil, err
 	}
-	s, err := openStore(ctx, cfg, tree, windowless, log)
-	if err != nil {
-		return nil, errors.Join(err, q.Close())
+	if e.store, err = openStore(ctx, o, tree); err != nil {
+		return nil, errors.Join(err, e.queue.Close())
 	}
-	e := &engines{flow: tree, queue: q, store: s}
 	if err := e.own(ctx, cfg); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -87,35 +104,49 @@ func (e *engines) own(ctx context.Context, cfg *config.Config) (err error) {
 	return err
 }
 
-func openQueue(ctx context.Context, cfg *config.Config, log *slog.Logger) (queue.Engine, error) {
-	if !cfg.RedisURL.Empty() {
-		q, err := redisqueue.Open(ctx, redisqueue.Options{URL: cfg.RedisURL.First(), Durability: cfg.Durability, Log: log})
-		if err != nil {
-			return nil, err
-		}
-		if err := q.Complete(ctx); err != nil {
-			return nil, errors.Join(err, q.Close())
-		}
-		return q, nil
+// openQueue opens the queue. One that is away is waited for behind a gate when
+// something else keeps what arrives.
+func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
+	cfg := o.cfg
+	if cfg.RedisURL.Empty() {
+		e.queue, err = sqlitequeue.Open(ctx, sqlitequeue.Options{
+			Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
+		})
+		return err
 	}
-	return sqlitequeue.Open(ctx, sqlitequeue.Options{
-		Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: log,
+	e.redis, err = redisqueue.Open(ctx, redisqueue.Options{
+		URL: cfg.RedisURL.First(), Durability: cfg.Durability, Lazy: o.patient, Log: o.log,
 	})
+	if err != nil {
+		return err
+	}
+	e.queue = e.redis
+	switch err := e.redis.Complete(ctx); {
+	case err == nil:
+	case o.patient && errors.Is(err, queue.ErrUnavailable):
+		e.gate = newGate(e.redis, err, o.log)
+		e.gate.first(e.redis.Complete)
+		e.queue = e.gate
+	default:
+		return errors.Join(err, e.redis.Close())
+	}
+	return nil
 }
 
-func openStore(ctx context.Context, cfg *config.Config, tree *flow.Flow, windowless []string, log *slog.Logger) (store.Store, error) {
+func openStore(ctx context.Context, o opening, tree *flow.Flow) (store.Store, error) {
+	cfg := o.cfg
 	rules := router.Rules{Flow: tree, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
 	if !cfg.DatabaseURL.Empty() {
 		return pgstore.Open(ctx, pgstore.Options{
-			URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), Log: log,
+			URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
 			// Turns and statuses, sends and the pump, and a few for the faces.
 			MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 4,
-			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: windowless,
+			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless,
 		})
 	}
 	return sqlitestore.Open(ctx, sqlitestore.Options{
-		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: windowless,
+		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless,
 	})
 }
 

@@ -62,7 +62,7 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 
 // checks are what the router cannot work without. With a spool the door goes on
 // while the queue is away, so that is worth saying and stops nothing.
-func (e *engines) checks(dir string, kept *spool.Spool) []observe.Check {
+func (e *engines) checks(dir string, kept, old *spool.Spool) []observe.Check {
 	all := []observe.Check{
 		{Name: "queue", Info: kept != nil, Run: func(ctx context.Context) error {
 			_, err := e.queue.Stats(ctx)
@@ -84,10 +84,13 @@ func (e *engines) checks(dir string, kept *spool.Spool) []observe.Check {
 			return err
 		}},
 	}
-	if kept != nil {
+	for _, s := range []*spool.Spool{kept, old} {
+		if s == nil {
+			continue
+		}
 		all = append(all, observe.Check{Name: "spool", Info: true, Run: func(context.Context) error {
-			if n := kept.Depth(); n > 0 {
-				return fmt.Errorf("%d messages wait on this disk for the queue, the oldest for %s", n, kept.Oldest().Round(time.Second))
+			if n := s.Depth(); n > 0 {
+				return fmt.Errorf("%d messages wait on this disk for the queue, the oldest for %s", n, s.Oldest().Round(time.Second))
 			}
 			return nil
 		}})

@@ -13,9 +13,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Offline opens the files of a router that does not run, and returns its API
-// for the operator who owns them. A router that does run holds the files: then
-// this is an error, and the admin socket is the way. close releases the files.
+// Offline opens the engines of a router that does not run here, and returns its
+// API for the operator who owns them. A router that does run holds its files: then
+// this is an error, and the admin socket is the way. Redis and PostgreSQL may be
+// used by others meanwhile. close releases what was opened.
 func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, close func() error, err error) {
 	log := slog.New(slog.DiscardHandler)
 	var free []string
@@ -24,7 +25,7 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 			free = append(free, id)
 		}
 	}
-	e, err := openEngines(ctx, cfg, free, log)
+	e, err := openEngines(ctx, opening{cfg: cfg, windowless: free, asIs: true, log: log})
 	if err != nil {
 		return nil, nil, err
 	}

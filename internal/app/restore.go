@@ -42,9 +42,7 @@ func (e *engines) memory(cfg *config.Config, log *slog.Logger) *memory {
 	if !ok {
 		return nil
 	}
-	m := &memory{store: s, file: filepath.Join(cfg.DataDir, fileName), log: log}
-	m.redis, _ = e.queue.(*redisqueue.Engine)
-	return m
+	return &memory{store: s, redis: e.redis, file: filepath.Join(cfg.DataDir, fileName), log: log}
 }
 
 func (m *memory) seen(ctx context.Context) (mark pgstore.Mark, known bool, err error) {
@@ -145,7 +143,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 		return 0, errors.New("this is for PostgreSQL: the files of data_dir are put back all together, with the queue, while the router is stopped")
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := openBoth(ctx, cfg, nil, log)
+	e, err := openBoth(ctx, opening{cfg: cfg, log: log})
 	if err != nil {
 		return 0, err
 	}

@@ -1,11 +1,16 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
@@ -73,4 +78,97 @@ func TestSpoolCarriesOverAnOutageOfRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.messages(ana, answered(3, "PSI-"))
+}
+
+// TestRedisAwayAtStart: the door opens without Redis and says so; what gets a 200
+// is answered once Redis is there.
+func TestRedisAwayAtStart(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{})
+	redis := redistest.Start(t, redistest.AOF...)
+	redis.Kill()
+	env := []string{
+		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + t.TempDir(),
+		"PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)), "PSI_WORKER_RATE=50/s",
+	}
+	r := startAs(t, roleAll, env...)
+	const ana = "5491155550401"
+	r.write(ana, "wamid.r1", "hola")
+	if status, body := r.ready(); status != http.StatusOK || !strings.Contains(body, "1 messages wait") || !strings.Contains(body, "unavailable") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.messages(ana, answered(1, "Con quién querés hablar"))
+	var queues struct {
+		Items []struct {
+			Name string
+			Rate float64
+		}
+	}
+	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/queues", &queues)
+	found := false
+	for _, q := range queues.Items {
+		found = found || q.Name == "inbound" && q.Rate == 50
+	}
+	if !found {
+		t.Errorf("inbound has not its rate: %+v", queues)
+	}
+}
+
+// TestRedisAwayWithoutSpool: who keeps nothing must not open the door.
+func TestRedisAwayWithoutSpool(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{})
+	redis := redistest.Start(t, redistest.AOF...)
+	redis.Kill()
+	cfg, err := config.Load(config.Options{Env: []string{
+		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + t.TempDir(), "PSI_SPOOL=false",
+		"PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(t.Context(), Options{Config: cfg}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSpoolThatIsNotUsedAnyMore: what a door kept is handed on also when spool has
+// been taken out of the configuration.
+func TestSpoolThatIsNotUsedAnyMore(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{})
+	redis := redistest.Start(t, redistest.AOF...)
+	env := []string{
+		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + t.TempDir(),
+		"PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
+	}
+	const ana = "5491155550501"
+	web := startAs(t, roleWebhook, env...)
+	redis.Kill()
+	web.write(ana, "wamid.o1", "hola")
+	web.stop()
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := startAs(t, roleAll, append(env, "PSI_SPOOL=false")...)
+	r.messages(ana, answered(1, "Con quién querés hablar"))
+}
+
+// ready asks /readyz.
+func (r *running) ready() (status int, body string) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/readyz", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res.StatusCode, string(raw)
 }

@@ -65,7 +65,9 @@ func (a *App) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := openEngines(ctx, cfg, windowless(all), log)
+	e, err := openEngines(ctx, opening{
+		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(),
+	})
 	if err != nil {
 		return err
 	}
@@ -74,19 +76,24 @@ func (a *App) setup(ctx context.Context) error {
 		a.runs("database lease", e.owner.Run)
 	}
 	if m := e.memory(cfg, log); m != nil {
-		a.runs("database memory", m.Run)
+		a.runs("database memory", func(work context.Context) error {
+			if e.gate != nil && !e.gate.wait(work) {
+				return nil
+			}
+			return m.Run(work)
+		})
 	}
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
-	kept, err := a.openSpool(ctx, e)
+	kept, old, err := a.openSpool(ctx, e)
 	if err != nil {
 		return err
 	}
 	metrics := observe.NewMetrics(a.version)
 	sources := e.sources(cfg.DataDir, kept)
 	watched := a.watch(e, &sources, all)
-	checks := e.checks(cfg.DataDir, kept)
+	checks := e.checks(cfg.DataDir, kept, old)
 	if a.cert != nil {
 		checks = append(checks, a.cert.check())
 	}
@@ -113,6 +120,9 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	a.runs("watchdog", a.feedWatchdog)
+	if e.gate != nil {
+		a.runs("queue that was away", e.gate.Run)
+	}
 	a.inform(e, all)
 	return nil
 }
@@ -120,13 +130,10 @@ func (a *App) setup(ctx context.Context) error {
 // work is what happens behind the queue: turns, sends, files, housekeeping.
 func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) error {
 	cfg, log := a.cfg, a.log
-	// This makes the queues too: an operator may pause one before its first job.
-	for name, rate := range map[string]queue.Limit{
-		inbound.QueueInbound: limit(float64(cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
-	} {
-		if err := e.queue.SetLimit(ctx, name, rate); err != nil {
-			return fmt.Errorf("limit queue %s: %w", name, err)
-		}
+	if e.gate != nil {
+		e.gate.first(func(ctx context.Context) error { return a.limit(ctx, e.gate.Engine) })
+	} else if err := a.limit(ctx, e.queue); err != nil {
+		return err
 	}
 	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, Hurry: a.hurry, Meter: metrics, Log: log})
 	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
@@ -147,6 +154,19 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 	})
 	a.runs("media", media.Run)
 	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
+	return nil
+}
+
+// limit sets the rates. It makes the queues too: an operator may pause one before
+// its first job.
+func (a *App) limit(ctx context.Context, q queue.Queue) error {
+	for name, rate := range map[string]queue.Limit{
+		inbound.QueueInbound: limit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
+	} {
+		if err := q.SetLimit(ctx, name, rate); err != nil {
+			return fmt.Errorf("limit queue %s: %w", name, err)
+		}
+	}
 	return nil
 }
 

@@ -48,6 +48,9 @@ type Options struct {
 	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
 	// run at once, and a few for its faces.
 	MaxConns int
+	// AsIs refuses a schema that is older than this program instead of bringing it
+	// up to date: other programs may be at work on it.
+	AsIs bool
 	// Log is told of what is odd about the server; nil is nobody.
 	Log *slog.Logger
 
@@ -91,7 +94,11 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	done, err := s.current(ctx)
-	if err == nil && !done {
+	switch {
+	case err != nil || done:
+	case o.AsIs:
+		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
+	default:
 		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
 	}
 	if err == nil {
