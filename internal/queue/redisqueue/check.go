@@ -131,6 +131,9 @@ func (p *part) checkLanes(ctx context.Context, l *links, s *sums) (wrong []strin
 	return wrong, err
 }
 
+// wide is the field of the records that belongs to no lane.
+const wide = "\x00wide"
+
 // count counts what is not in the lanes.
 func (p *part) count(ctx context.Context, l *links, s *sums) error {
 	c := l.exchange
@@ -138,7 +141,7 @@ func (p *part) count(ctx context.Context, l *links, s *sums) error {
 	err := p.scan(ctx, l, "HSCAN", p.keys[3], func(pairs []string) error {
 		for i := 0; i+1 < len(pairs); i += 2 {
 			lane, record := pairs[i], pairs[i+1]
-			if seen[lane] || len(record) < 10 {
+			if seen[lane] || lane == wide || len(record) < 10 {
 				continue
 			}
 			seen[lane] = true

@@ -4,7 +4,8 @@
 --         2 due    zset: a member for each lane that is not empty (6 bytes: sequence
 --                  of its head; then the lane), by the moment at which it may be served
 --         3 heads  zset: the same lanes by the sequence of their heads
---         4 state  hash: lane -> record, for lanes that are leased or were tried
+--         4 state  hash: lane -> record, for lanes that are leased or were tried, and
+--                  a field that keeps Redis from storing it as a list
 --         5 mark   zset: one member when something is due, for who blocks on it
 --         6 dead   stream: dead letters, id <number>-0
 -- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
@@ -29,7 +30,10 @@ end
 
 local never = math.huge
 
+-- Redis writes a number that it gets from Lua with 17 digits, which takes longer
+-- than many a command: what is used often is made text once.
 local function int(n) return string.format('%.0f', n) end
+local nowtext = int(now)
 
 -- Fields of meta by name; nil where the queue does not exist.
 local function fields(...)
@@ -82,7 +86,7 @@ local moment = struct.pack('>d', now)
 local function push(lane, seq, payload)
   local place = struct.pack('>I6', seq)
   if redis.call('RPUSH', base .. ':l:' .. lane, place .. moment .. payload) == 1 then
-    put(dueadd, now, place .. lane)
+    put(dueadd, nowtext, place .. lane)
     put(headadd, seq, lane)
     return true
   end

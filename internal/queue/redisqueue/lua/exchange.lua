@@ -22,10 +22,14 @@ local f = fields('fence', 'paused', 'held', 'gap', 'room', 'tat', 'lastdead')
 if not f then return {} end
 local fence, gap, room = tonumber(f.fence or 0), tonumber(f.gap or 0), tonumber(f.room or 0)
 
--- Records are read once and written once, at the end; false is none.
-local records, touched = {}, {}
+-- Records are read once and written once, at the end; false is none. Up to 512
+-- short fields would be a list, which is searched from its begin for each lane: one
+-- that is long prevents that. As a record it says nothing.
+local wide, zeros = '\0wide', string.rep('\0', 80)
+local records, touched, iswide = {}, {}, nil
 local function load(lanes)
   local ask, n = {}, 0
+  if iswide == nil then ask[1], n = wide, 1 end
   for i = 1, #lanes do
     if records[lanes[i]] == nil then
       n = n + 1
@@ -37,6 +41,7 @@ local function load(lanes)
     local got = redis.call('HMGET', state, unpack(ask, i, last))
     for k = i, last do records[ask[k]] = got[k - i + 1] end
   end
+  if iswide == nil then iswide = records[wide] end
 end
 local function token(r) return string.sub(r, 11, 10 + string.byte(r, 10)) end
 local function lasterr(r) return string.sub(r, 11 + string.byte(r, 10)) end
@@ -70,7 +75,7 @@ local function finish(lane, r, verdict, err)
   if behind then
     redis.call('LTRIM', list, 1, -1)
     local place = string.sub(behind, 1, 6)
-    put(dueadd, now, place .. lane)
+    put(dueadd, nowtext, place .. lane)
     put(headadd, sequence(place), lane)
   else
     had = redis.call('UNLINK', list)
@@ -148,7 +153,7 @@ local function claim()
   local lanes, n = {}, 0
   for i, m in ipairs(members) do lanes[i] = string.sub(m, 7) end
   load(lanes)
-  local till = now + lease
+  local till = int(now + lease)
   for i, lane in ipairs(lanes) do
     local r, m = records[lane], members[i]
     local entry = redis.call('LINDEX', lanekey(lane), 0)
@@ -197,6 +202,7 @@ for lane in pairs(touched) do
   local r = records[lane]
   if r then put(set, lane, r) else gone[#gone + 1] = lane end
 end
+if iswide == false and next(set) then put(set, wide, zeros) end
 many('HDEL', state, gone)
 many('HSET', state, set)
 flush()
