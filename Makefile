@@ -23,8 +23,8 @@ proof: ## The long proofs: 50 kills under load, the drill of 100,000 messages, 5
 	./bench/fuzz.sh 60s
 
 .PHONY: bench
-bench: ## Print requests/s, messages/s, idle memory and start time
-	$(GO) run ./bench/figures
+bench: ## Measure everything and write docs/benchmarks.md; ONLY=plan,noop measures these sections anew
+	$(GO) run ./bench/report -only "$(ONLY)"
 
 .PHONY: check
 check: ## Formatting, vet and lint

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,9 @@ import (
 func BenchmarkPlanStack(b *testing.B) {
 	stack := installPlan(b)
 	messages := 20_000
+	if n, err := strconv.Atoi(os.Getenv("BENCH_MESSAGES")); err == nil {
+		messages = n
+	}
 	relaxed := []string{"appendonly yes", "appendfsync everysec"}
 	b.Run("plan/everysec", func(b *testing.B) {
 		for b.Loop() {

@@ -64,6 +64,8 @@ var may = map[string][]string{
 	"internal/loadtest":          {"internal/loadgen", "internal/sandbox", "internal/stage"},
 	"internal/supervise":         {},
 	"internal/architecture":      {},
+	"bench/noop":                 {"internal/queue", "internal/queue/redisqueue"},
+	"bench/report":               {"internal/servers"},
 	"flows":                      {},
 }
 

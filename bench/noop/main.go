@@ -1,0 +1,161 @@
+// Command noop carries jobs that do nothing through the Redis engine and the
+// Runner, as the programs in bench/peers carry them through other queues. It is
+// for bench/report, which tells it when to begin and measures Redis meanwhile.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
+)
+
+const name = "inbound"
+
+type options struct {
+	redis, durability, profile        string
+	jobs, lanes, slots, size, runners int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.redis, "redis", "redis://127.0.0.1:6379", "where Redis is")
+	flag.StringVar(&o.durability, "durability", "relaxed", "what an enqueue waits for")
+	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the work")
+	flag.IntVar(&o.jobs, "jobs", 100_000, "jobs")
+	flag.IntVar(&o.lanes, "lanes", 5_000, "lanes that they are in")
+	flag.IntVar(&o.slots, "slots", 4, "batches at once")
+	flag.IntVar(&o.size, "batch", 100, "jobs in a batch")
+	flag.IntVar(&o.runners, "runners", 1, "runners of the queue in this process")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "noop:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	e, err := redisqueue.Open(ctx, redisqueue.Options{URL: o.redis, Durability: o.durability})
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(os.Stdin)
+	say(map[string]any{"phase": "ready"})
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := fill(ctx, e, o); err != nil {
+		return err
+	}
+	say(map[string]any{"phase": "filled", "seconds": time.Since(began).Seconds()})
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	began = time.Now()
+	if err := work(ctx, e, o); err != nil {
+		return err
+	}
+	say(map[string]any{"phase": "done", "seconds": time.Since(began).Seconds()})
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	return e.Close()
+}
+
+func say(line any) {
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		panic(err)
+	}
+}
+
+// fill adds the jobs as doors do, a hundred in a call from each of four.
+func fill(ctx context.Context, e *redisqueue.Engine, o options) error {
+	const callers, size = 4, 100
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for failed.Load() == nil {
+				last := int(next.Add(size))
+				var jobs []queue.Job
+				for i := last - size; i < min(last, o.jobs); i++ {
+					jobs = append(jobs, queue.Job{
+						Queue: name, Lane: fmt.Sprintf("wsp4:54911%08d", i%o.lanes),
+						ID: fmt.Sprintf("wamid.HBgNNTQ5MTE1NTU1MTIzNBUCABIYIDNBQjEyMzQ1Njc4OTAx%08d", i), Body: body(i),
+					})
+				}
+				if len(jobs) == 0 {
+					return
+				}
+				if _, err := e.Enqueue(ctx, jobs); err != nil {
+					failed.Store(&err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// body is a message as the door passes it on.
+func body(i int) []byte {
+	return fmt.Appendf(nil, `{"kind":"message","id":"wamid.HBgNNTQ5MTE1NTU1MTIzNBUCABIYIDNBQjEyMzQ1Njc4OTAx%08d","line":"wsp4","provider":"cloud",`+
+		`"person":{"phone":"54911%08d","user_id":"AR.1000000000%06d","name":"Persona de Prueba"},"sent_at":"2026-11-24T12:%02d:%02dZ",`+
+		`"received_at":"2026-11-24T12:%02d:%02d.%06dZ","content":{"type":"text","text":"hola, quería preguntar por el curso %d"},`+
+		`"raw":{"from":"54911%08d","id":"wamid.HBgNNTQ5MTE1NTU1MTIzNBUCABIYIDNBQjEyMzQ1Njc4OTAx%08d","timestamp":"%d",`+
+		`"type":"text","text":{"body":"hola, quería preguntar por el curso %d"}}}`,
+		i, i, i%1_000_000, i/60%60, i%60, i/60%60, i%60, i%1_000_000, i, i, i, 1_795_521_600+i, i)
+}
+
+// work runs until all jobs were handled and their verdicts are in Redis.
+func work(ctx context.Context, e *redisqueue.Engine, o options) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var left atomic.Int64
+	left.Store(int64(o.jobs))
+	handler := queue.HandlerFunc(func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+		for i := range batch {
+			settle(i, queue.Outcome{Verdict: queue.Done})
+		}
+		if left.Add(-int64(len(batch))) <= 0 {
+			stop()
+		}
+	})
+	errs := make(chan error, o.runners)
+	for range o.runners {
+		r := queue.NewRunner(queue.RunnerOptions{Queue: e, Name: name, Handler: handler, Slots: o.slots, Batch: o.size})
+		go func() { errs <- r.Run(ctx) }()
+	}
+	var err error
+	for range o.runners {
+		if e := <-errs; e != nil {
+			err = e
+		}
+	}
+	return err
+}
