@@ -115,6 +115,7 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	}
 	env := []string{
 		"PSI_SANDBOX=true", fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port), "PSI_ALERTS_URL=" + hook.URL,
+		"PSI_ALERTS_WHATSAPP=+54 9 11 5555-0999", "PSI_ALERTS_TEMPLATE=alerta_router",
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
 	web := fast(t, roleWebhook, append(env, "PSI_DATA_DIR="+t.TempDir())...)
@@ -123,6 +124,15 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	one := got.wait(t, "no_workers", "firing")
 	if !strings.Contains(one.Text, "No hay ningún worker en marcha") || !strings.Contains(one.Text, "Ejecutá: psi-router queue stats") {
 		t.Errorf("got %+v", one)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		sent := ask(t, web.URL()+"/sandbox/sent")
+		if strings.Contains(sent, "alerta_router") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing by WhatsApp: %s\n%s", sent, ask(t, web.URL()+"/status"))
+		}
 	}
 	for path, want := range map[string]string{
 		"/metrics": `psi_alert_firing{rule="no_workers",subject=""} 1`, "/status": `"no_workers"`, "/": "No hay ningún worker en marcha",

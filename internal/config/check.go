@@ -235,7 +235,7 @@ func (d *decoder) checkAlerts(c *Config) {
 	for _, u := range a.URL.Values() {
 		d.link("alerts.url", u)
 	}
-	a.WhatsApp = strings.TrimPrefix(strings.ReplaceAll(a.WhatsApp, " ", ""), "+")
+	a.WhatsApp = strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(a.WhatsApp), "+")
 	switch {
 	case a.WhatsApp == "" && a.Template != "":
 		d.bad("alerts.template", "", "needs a number", "set alerts.whatsapp, or take the template out")
