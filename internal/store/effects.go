@@ -52,7 +52,7 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	if !next.TimeoutAt.IsZero() && (before.TimeoutAt.IsZero() || next.TimeoutAt.Before(before.TimeoutAt)) {
 		t.Arm = true
 	}
-	b.tell(t, before.State, d, c)
+	b.tell(t, before, d, c)
 	for i, r := range d.Replies {
 		b.reply(t, r, d.Reason, ticket, c, i == 0)
 	}
@@ -74,7 +74,11 @@ func TicketNumber(year int, n int64) string { return fmt.Sprintf("PSI-%d-%06d", 
 func (b *Book) Year() int { return b.Now.In(b.Zone).Year() }
 
 // tell adds the events of a decision: what was said, and then what came of it.
-func (b *Book) tell(t *TalkRow, before router.State, d router.Decision, c cause) {
+func (b *Book) tell(t *TalkRow, was router.Conversation, d router.Decision, c cause) {
+	before, left := was.State, ""
+	if was.Area != t.Area {
+		left = was.Area
+	}
 	if t.New && t.Seq == 0 {
 		b.event(t, EventOpened, about{})
 	}
@@ -87,7 +91,7 @@ func (b *Book) tell(t *TalkRow, before router.State, d router.Decision, c cause)
 	}
 	ended := d.Closed && before != router.StateClosed
 	if ended {
-		b.event(t, EventClosed, about{})
+		b.event(t, EventClosed, about{From: left})
 	}
 	switch h := d.Handoff; {
 	case h != nil:
@@ -100,9 +104,9 @@ func (b *Book) tell(t *TalkRow, before router.State, d router.Decision, c cause)
 	case t.State == router.StateHandedOff && before != router.StateHandedOff:
 		b.event(t, EventHandedOff, about{}) // somebody of ours took over
 	case t.State == router.StateMenu && (ended || before == router.StateClosed):
-		b.event(t, EventOpened, about{})
+		b.event(t, EventOpened, about{From: left})
 	case d.Changed && !ended:
-		b.event(t, EventUpdated, about{})
+		b.event(t, EventUpdated, about{From: left})
 	}
 }
 

@@ -26,6 +26,9 @@ type Settings struct {
 	Windowless []string
 	// NewID makes a row's id, a UUID of version 7 if nil.
 	NewID func() string
+	// Told, if set, hears after each commit what was told in it: a hint for those
+	// who push events, who find what they did not hear. It must not block.
+	Told func([]Event)
 }
 
 const (

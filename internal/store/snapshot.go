@@ -19,6 +19,7 @@ type about struct {
 	Message *MessageRow
 	Handoff *HandoffRow
 	Merged  string // id of the conversation that this one was joined with
+	From    string // area that it just left
 }
 
 // event adds what happened to the conversation, as it is at this moment. The
@@ -38,6 +39,9 @@ func (b *Book) event(t *TalkRow, kind string, a about) {
 	}
 	if a.Merged != "" {
 		w.text("merged_with", a.Merged)
+	}
+	if a.From != "" {
+		w.text("from_area", a.From)
 	}
 	w.close()
 	b.Events = append(b.Events, Event{

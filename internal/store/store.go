@@ -43,6 +43,8 @@ var (
 // for concurrent use; every writer locks the contacts that it touches, and does
 // all or nothing. Any method may return ErrUnavailable.
 type Store interface {
+	Feeds
+
 	// Turn handles arrivals in order: it loads (or makes) contact and
 	// conversation, stores the message, steps the router and writes what was
 	// decided, all in one transaction. An arrival whose Key was handled before

@@ -38,13 +38,14 @@ type Options struct {
 	// DirectURL reaches the server itself, for migrations; URL if "".
 	DirectURL string
 	Rules     router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID, Told: see store.Settings.
 	Country    string
 	Zone       *time.Location
 	StaleAfter time.Duration
 	ReplyTTL   time.Duration
 	Windowless []string
 	NewID      func() string
+	Told       func([]store.Event)
 	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
 	// run at once, and a few for its faces.
 	MaxConns int
@@ -121,7 +122,7 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	}
 	set := store.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
-		Windowless: o.Windowless, NewID: o.NewID,
+		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
 	cfg, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {

@@ -75,8 +75,11 @@ INSERT INTO psi_router.timers SELECT i, 'handoff', now() + interval '1000 days' 
 INSERT INTO psi_router.parked SELECT 'x' || i, 'sent', 0, '', now(), now() + interval '30 minutes' FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.batches (n, size, first_pos) OVERRIDING SYSTEM VALUE SELECT i, 3, i * 3 - 2 FROM generate_series(1, @people) i;
 SELECT setval('psi_router.batches_n_seq', @people + 1), setval('psi_router.keys', 2000 + @people);
-INSERT INTO psi_router.events SELECT b.n, k, 'e' || b.n || '.' || k, 't', 'message.received', 1, now(), '{}' FROM psi_router.batches b, generate_series(0, 2) k;
+INSERT INTO psi_router.events SELECT b.n, k, 'e' || b.n || '.' || k, 't' || 1000 + b.n, 'message.received', k + 1, now(), '{}' FROM psi_router.batches b, generate_series(0, 2) k;
 INSERT INTO psi_router.counters VALUES ('numbered', @people * 3);
+INSERT INTO psi_router.endpoints VALUES ('crm0', 10, @people * 3 - 30, now());
+INSERT INTO psi_router.cursors SELECT e.name, 't' || i, 3, 3, CASE WHEN i % 2 = 0 THEN now() - interval '1 minute' END
+	FROM psi_router.endpoints e, generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.pending SELECT conversation, n, now() - interval '5 minutes', n % 2 = 0 FROM psi_router.messages ORDER BY n DESC LIMIT 200;
 UPDATE psi_router.messages m SET status = CASE WHEN p.doubt THEN 'uncertain' ELSE 'queued' END, direction = 'outbound', author = 'router', body = '{}'
 	FROM psi_router.pending p WHERE p.conversation = m.conversation AND p.n = m.n
@@ -309,6 +312,19 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 30_000, 10)
 	check(err)
+	for _, wants := range []store.Wants{{}, {Areas: []string{"admin"}}} {
+		name := fmt.Sprint("crm", len(wants.Areas))
+		check(s.Follow(ctx, now, name))
+		_, err = s.Unpushed(ctx, name, []string{ids[0], "t2000", "nobody"}, 10)
+		check(err)
+		_, err = s.Note(ctx, name, wants)
+		check(err)
+		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
+		check(err)
+		_, err = s.Backlogs(ctx, []string{name})
+		check(err)
+		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: ids[0], Seq: 1}}))
+	}
 	for _, key := range []string{ids[0], "old2500", list[0].ID, "w2600.2", "PSI-2026-000001", somebody(2700).Phone, "AR.2800", "p3000"} {
 		if _, err = s.Trace(ctx, key); err != nil {
 			t.Fatal(fmt.Errorf("trace %s: %w", key, err))

@@ -242,29 +242,38 @@ func (p *page) shown(rows []*messageRow) []store.Message {
 	return out
 }
 
-// Events implements store.Store.
-func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
+const (
 	// A batch holds its positions in a row, so the first one that matters is the
 	// last that begins at or before the next position.
-	const query = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, e.data::text
+	eventsAfter      = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, e.data::text` + fromEventsAfter
+	plainEventsAfter = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, ''` + fromEventsAfter
+	fromEventsAfter  = `
 		FROM psi_router.batches b JOIN psi_router.events e ON e.batch = b.n
 		WHERE b.first_pos IS NOT NULL AND b.first_pos >= coalesce((SELECT max(first_pos) FROM psi_router.batches
 				WHERE first_pos IS NOT NULL AND first_pos <= $1 + 1), 0)
 			AND b.first_pos + e.i > $1
 		ORDER BY b.first_pos, e.i LIMIT $2`
+)
+
+func scanEvent(rows pgx.Rows) (e store.Event, err error) {
+	var at pgtype.Timestamptz
+	var data []byte
+	err = scan(rows, &e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data)
+	e.CreatedAt, e.Data = instant(at), data
+	return e, err
+}
+
+// Events implements store.Store.
+func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
 	var out []store.Event
 	err := s.read(ctx, "list events", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
-			queue(b, query, after, limit(n)).Query(each(func(rows pgx.Rows) error {
-				var e store.Event
-				var at pgtype.Timestamptz
-				var data []byte
-				if err := scan(rows, &e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
-					return err
+			queue(b, eventsAfter, after, limit(n)).Query(each(func(rows pgx.Rows) error {
+				e, err := scanEvent(rows)
+				if err == nil {
+					out = append(out, e)
 				}
-				e.CreatedAt, e.Data = instant(at), data
-				out = append(out, e)
-				return nil
+				return err
 			}))
 		})
 	})

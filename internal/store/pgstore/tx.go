@@ -128,6 +128,7 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 	}
 	s.giveBack(p.unused())
 	s.lines.add(p.book.Heard)
+	p.book.Tell()
 	return nil
 }
 

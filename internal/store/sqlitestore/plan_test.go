@@ -195,6 +195,21 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 1, 10)
 	check(err)
+	for _, wants := range []store.Wants{{}, {Areas: []string{"admin"}}} {
+		name := fmt.Sprint("crm", len(wants.Areas))
+		check(s.Follow(ctx, now, name))
+		_, err = s.Turn(ctx, now, []inbound.Arrival{message(80+len(wants.Areas), "11", now)})
+		check(err)
+		_, err = s.Unpushed(ctx, name, []string{id, "nobody"}, 10)
+		check(err)
+		_, err = s.Note(ctx, name, wants)
+		check(err)
+		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
+		check(err)
+		_, err = s.Backlogs(ctx, []string{name})
+		check(err)
+		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: id, Seq: 1}}))
+	}
 	for _, key := range []string{id, list[0].ID, list[0].ProviderID, "PSI-2026-000001", "5491100000003", "AR.4", "m"} {
 		if _, err = s.Trace(ctx, key); err != nil {
 			t.Fatal(fmt.Errorf("trace %s: %w", key, err))

@@ -259,18 +259,22 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	var out []store.Event
 	err := s.read(ctx, "list events", func(tx access) error {
 		return each(tx, query, []any{after, numberedRow, limit(n)}, func(rows *sql.Rows) error {
-			var e store.Event
-			var at int64
-			var data []byte
-			if err := rows.Scan(&e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data); err != nil {
-				return err
+			e, err := scanEvent(rows)
+			if err == nil {
+				out = append(out, e)
 			}
-			e.CreatedAt, e.Data = instant(at), data
-			out = append(out, e)
-			return nil
+			return err
 		})
 	})
 	return out, err
+}
+
+func scanEvent(rows *sql.Rows) (e store.Event, err error) {
+	var at int64
+	var data []byte
+	err = rows.Scan(&e.Pos, &e.ID, &e.Conversation, &e.Type, &e.Seq, &at, &data)
+	e.CreatedAt, e.Data = instant(at), data
+	return e, err
 }
 
 // Gauges implements store.Store.

@@ -29,13 +29,14 @@ var migrations embed.FS
 type Options struct {
 	Path  string
 	Rules router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID, Told: see store.Settings.
 	Country    string
 	Zone       *time.Location
 	StaleAfter time.Duration
 	ReplyTTL   time.Duration
 	Windowless []string
 	NewID      func() string
+	Told       func([]store.Event)
 	// Relaxed does not sync every commit: the last ones may be lost when the
 	// power goes, never when the process dies.
 	Relaxed bool
@@ -74,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func open(ctx context.Context, o Options) (*Store, error) {
 	set := store.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
-		Windowless: o.Windowless, NewID: o.NewID,
+		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
 		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
@@ -123,13 +124,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // write runs one transaction over a fresh book, which is written when fn is done.
 func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
-	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error {
+	var book *store.Book
+	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		p := newPage(s.look(tx), s.set, now)
+		book = p.book
 		if err := fn(p); err != nil {
 			return err
 		}
 		return p.flush()
-	}))
+	})
+	if err == nil {
+		book.Tell()
+	}
+	return wrap(what, err)
 }
 
 func (s *Store) read(ctx context.Context, what string, fn func(tx access) error) error {

@@ -40,6 +40,7 @@ func Run(t *testing.T, e Engine) {
 		{"Commands", commands},
 		{"Says", sayings},
 		{"Pump", pumps},
+		{"Feeds", feeds},
 		{"Reads", reads},
 		{"Waits", waits},
 		{"Duties", duties},

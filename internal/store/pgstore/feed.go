@@ -1,0 +1,255 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// lockFeeds is held by who looks through events for endpoints; see lockMigrate.
+	lockFeeds = 0x7073692d726f7404
+	// feedPage is how many events one look takes.
+	feedPage = 1000
+
+	// unpushed begins, in a conversation without a cursor, behind its last event from
+	// before the endpoint; the new ones are the last, so that one is found at once.
+	unpushed = `SELECT e.conversation, e.seq, e.id, e.type, e.created_at, e.data::text, coalesce(b.first_pos + e.i, 0)
+		FROM psi_router.endpoints n CROSS JOIN unnest($2::text[]) WITH ORDINALITY u (conversation, i)
+		LEFT JOIN psi_router.cursors k ON k.endpoint = n.name AND k.conversation = u.conversation
+		CROSS JOIN LATERAL (SELECT coalesce(k.seq, (
+			SELECT x.seq FROM psi_router.events x JOIN psi_router.batches y ON y.n = x.batch
+			WHERE x.conversation = u.conversation AND y.first_pos + x.i <= n.start ORDER BY x.seq DESC LIMIT 1), 0)) f (seq)
+		CROSS JOIN LATERAL (SELECT * FROM psi_router.events e WHERE e.conversation = u.conversation AND e.seq > f.seq
+			ORDER BY e.seq LIMIT $3) e
+		JOIN psi_router.batches b ON b.n = e.batch
+		WHERE n.name = $1 ORDER BY u.i, e.seq`
+	// moveCursors touches no index as long as nothing was found by looking.
+	moveCursors = `INSERT INTO psi_router.cursors (endpoint, conversation, seq)
+		SELECT $1, u.conversation, u.seq FROM unnest($2::text[], $3::bigint[]) u (conversation, seq)
+		ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,
+			since = CASE WHEN cursors.want > excluded.seq THEN cursors.since END
+		WHERE cursors.seq < excluded.seq`
+	// noteLags makes rows that begin before the first event that is wanted.
+	noteLags = `INSERT INTO psi_router.cursors (endpoint, conversation, seq, want, since)
+		SELECT $1, u.conversation, u.first - 1, u.last, u.since
+		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[]) u (conversation, first, last, since)
+		ON CONFLICT (endpoint, conversation) DO UPDATE SET want = greatest(cursors.want, excluded.want),
+			since = coalesce(cursors.since, excluded.since)
+		WHERE cursors.seq < excluded.want`
+)
+
+// Follow implements store.Feeds.
+func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
+	return wrap("follow", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
+		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
+			FROM (SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) v) x
+			ON CONFLICT (name) DO NOTHING`, endpoint, stamp(now))
+	}))
+}
+
+// short runs a transaction of one batch.
+func (s *Store) short(ctx context.Context, fill func(*pgxpool.Conn, *pgx.Batch)) (err error) {
+	ctx, end := bound(ctx)
+	defer func() { end(&err) }()
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	b := &pgx.Batch{}
+	queue(b, beginWrite)
+	queue(b, settings)
+	s.guard(b)
+	fill(c, b)
+	queue(b, `COMMIT`)
+	return send(ctx, c, b)
+}
+
+// Unpushed implements store.Feeds. What was committed a moment ago gets its number
+// here, so that it need not wait for the pump.
+func (s *Store) Unpushed(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
+	if len(conversations) == 0 {
+		return nil, nil
+	}
+	out, bare, err := s.unpushed(ctx, endpoint, conversations, n)
+	if err != nil || !bare {
+		return out, err
+	}
+	if err := s.number(ctx); err != nil {
+		return nil, wrap("number events", err)
+	}
+	out, _, err = s.unpushed(ctx, endpoint, conversations, n)
+	return out, err
+}
+
+func (s *Store) unpushed(ctx context.Context, endpoint string, conversations []string, n int) (out []store.Event, bare bool, err error) {
+	err = s.read(ctx, "list unpushed events", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			queue(b, unpushed, endpoint, conversations, limit(n)).Query(each(func(rows pgx.Rows) error {
+				var e store.Event
+				var at pgtype.Timestamptz
+				var data []byte
+				if err := scan(rows, &e.Conversation, &e.Seq, &e.ID, &e.Type, &at, &data, &e.Pos); err != nil {
+					return err
+				}
+				e.CreatedAt, e.Data = instant(at), data
+				bare = bare || e.Pos == 0
+				out = append(out, e)
+				return nil
+			}))
+		})
+	})
+	return out, bare, err
+}
+
+// number gives positions to what is committed, unless somebody else is at it.
+func (s *Store) number(ctx context.Context) (err error) {
+	ctx, end := bound(ctx)
+	defer func() { end(&err) }()
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	mine, err := s.alone(ctx, c, lockPump)
+	if err != nil || !mine {
+		return err
+	}
+	b := &pgx.Batch{}
+	queue(b, numberEvents, mostBatches)
+	queue(b, `COMMIT`)
+	return send(ctx, c, b)
+}
+
+// alone begins a transaction that one process at a time has.
+func (s *Store) alone(ctx context.Context, c *pgxpool.Conn, lock int64) (mine bool, err error) {
+	b := &pgx.Batch{}
+	queue(b, beginWrite)
+	queue(b, settings)
+	s.guard(b)
+	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, lock).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
+	return mine, send(ctx, c, b)
+}
+
+// Pushed implements store.Feeds.
+func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+	if len(cursors) == 0 {
+		return nil
+	}
+	rows := store.LastCursors(cursors)
+	return wrap("move cursors", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
+		queue(b, moveCursors, endpoint,
+			col(rows, func(c store.Cursor) string { return c.Conversation }),
+			col(rows, func(c store.Cursor) int64 { return c.Seq }))
+	}))
+}
+
+// Note implements store.Feeds.
+func (s *Store) Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error) {
+	done, err := s.note(ctx, endpoint, wants)
+	return done, wrap("note events", err)
+}
+
+func (s *Store) note(ctx context.Context, endpoint string, wants store.Wants) (done store.Noted, err error) {
+	ctx, end := bound(ctx)
+	defer func() { end(&err) }()
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return done, err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	mine, err := s.alone(ctx, c, lockFeeds)
+	if err != nil || !mine {
+		return store.Noted{Elsewhere: true}, err
+	}
+	page, err := s.nextPage(ctx, c, endpoint, wants.Plain())
+	if err != nil || len(page) == 0 {
+		return done, err
+	}
+	b := &pgx.Batch{}
+	if lags := store.Lags(page, wants); len(lags) > 0 {
+		queue(b, noteLags, endpoint,
+			col(lags, func(l store.Lag) string { return l.Conversation }),
+			col(lags, func(l store.Lag) int64 { return l.First }),
+			col(lags, func(l store.Lag) int64 { return l.Last }),
+			col(lags, func(l store.Lag) pgtype.Timestamptz { return stamp(l.Since) }))
+	}
+	queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
+	queue(b, `COMMIT`)
+	return store.Noted{More: len(page) == feedPage}, send(ctx, c, b)
+}
+
+// nextPage reads the events that were not looked at yet; plain leaves out what is
+// in them.
+func (s *Store) nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
+	walked := int64(-1)
+	b := &pgx.Batch{}
+	queue(b, `SELECT walked FROM psi_router.endpoints WHERE name = $1`, endpoint).Query(each(func(rows pgx.Rows) error {
+		return scan(rows, &walked)
+	}))
+	if err := send(ctx, c, b); err != nil || walked < 0 {
+		return nil, err
+	}
+	b = &pgx.Batch{}
+	query := cmp.Or(map[bool]string{true: plainEventsAfter}[plain], eventsAfter)
+	queue(b, query, walked, feedPage).Query(each(func(rows pgx.Rows) error {
+		e, err := scanEvent(rows)
+		page = append(page, e)
+		return err
+	}))
+	return page, send(ctx, c, b)
+}
+
+// Behind implements store.Feeds.
+func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, n int) ([]store.Behind, error) {
+	const query = `SELECT conversation, since FROM psi_router.cursors
+		WHERE endpoint = $1 AND since IS NOT NULL AND (since, conversation) > ($2, $3) AND since <= $4
+		ORDER BY since, conversation LIMIT $5`
+	var out []store.Behind
+	err := s.read(ctx, "list who is behind", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			queue(b, query, endpoint, orEpoch(after.Since), after.Conversation, stamp(until), n).Query(each(func(rows pgx.Rows) error {
+				var row store.Behind
+				var since pgtype.Timestamptz
+				err := scan(rows, &row.Conversation, &since)
+				row.Since = instant(since)
+				out = append(out, row)
+				return err
+			}))
+		})
+	})
+	return out, err
+}
+
+// Backlogs implements store.Feeds.
+func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
+	const query = `SELECT n.name, (SELECT since FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL ORDER BY since LIMIT 1),
+			(SELECT count(*) FROM (SELECT FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL LIMIT $2) x)
+		FROM unnest($1::text[]) n (name)`
+	out := map[string]store.Backlog{}
+	err := s.read(ctx, "count backlogs", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			queue(b, query, endpoints, store.MostBacklog).Query(each(func(rows pgx.Rows) error {
+				var name string
+				var oldest pgtype.Timestamptz
+				var l store.Backlog
+				err := scan(rows, &name, &oldest, &l.Conversations)
+				if l.Oldest = instant(oldest); l.Conversations > 0 {
+					out[name] = l
+				}
+				return err
+			}))
+		})
+	})
+	return out, err
+}

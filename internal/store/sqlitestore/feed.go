@@ -1,0 +1,176 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/sqlite"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// feedPage is how many events one look takes.
+const feedPage = 500
+
+// change runs a transaction that has no book.
+func (s *Store) change(ctx context.Context, what string, fn func(tx access) error) error {
+	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
+}
+
+// Follow implements store.Feeds.
+func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
+	return s.change(ctx, "follow", func(tx access) error {
+		const last = `(SELECT coalesce(max(pos), 0) FROM events)`
+		_, err := tx.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
+			endpoint, micros(now))
+		return err
+	})
+}
+
+// Unpushed implements store.Feeds.
+func (s *Store) Unpushed(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
+	var out []store.Event
+	err := s.read(ctx, "list unpushed events", func(tx access) error {
+		var start int64
+		if known, err := tx.Row(`SELECT start FROM endpoints WHERE name = ?`, []any{endpoint}, &start); err != nil || !known {
+			return err
+		}
+		for _, id := range conversations {
+			seq, err := taken(tx, endpoint, id, start)
+			if err != nil {
+				return err
+			}
+			const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
+				WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?`
+			err = each(tx, query, []any{id, seq, limit(n)}, func(rows *sql.Rows) error {
+				e, err := scanEvent(rows)
+				out = append(out, e)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// taken is how far an endpoint is in a conversation. Without a cursor it is behind
+// the last event from before the endpoint; the new ones are the last, so that one
+// is found at once.
+func taken(tx access, endpoint, id string, start int64) (seq int64, err error) {
+	found, err := tx.Row(`SELECT seq FROM cursors WHERE endpoint = ? AND conversation = ?`, []any{endpoint, id}, &seq)
+	if err != nil || found {
+		return seq, err
+	}
+	_, err = tx.Row(`SELECT seq FROM events WHERE conversation = ? AND +pos <= ? ORDER BY seq DESC LIMIT 1`, []any{id, start}, &seq)
+	return seq, err
+}
+
+// Pushed implements store.Feeds.
+func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+	if len(cursors) == 0 {
+		return nil
+	}
+	return s.change(ctx, "move cursors", func(tx access) error {
+		var all rows
+		for _, c := range store.LastCursors(cursors) {
+			all.add(endpoint, c.Conversation, c.Seq)
+		}
+		return (&page{tx: tx}).insert(moveCursors, &all)
+	})
+}
+
+// Note implements store.Feeds.
+func (s *Store) Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error) {
+	idle := false
+	// Most rounds have nothing to do, and leave the writer alone.
+	err := s.read(ctx, "note events", func(tx access) error {
+		found, err := tx.Row(`SELECT 1 FROM endpoints WHERE name = ? AND walked < (SELECT coalesce(max(pos), 0) FROM events)`, []any{endpoint}, new(int))
+		idle = !found
+		return err
+	})
+	if err != nil || idle {
+		return store.Noted{}, err
+	}
+	var done store.Noted
+	err = s.change(ctx, "note events", func(tx access) error {
+		done = store.Noted{}
+		var walked int64
+		if known, err := tx.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
+			return err
+		}
+		query := `SELECT pos, id, conversation, type, seq, created_at, data FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
+		if wants.Plain() {
+			query = `SELECT pos, id, conversation, type, seq, created_at, '' FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
+		}
+		var list []store.Event
+		err := each(tx, query, []any{walked, feedPage}, func(rows *sql.Rows) error {
+			e, err := scanEvent(rows)
+			list = append(list, e)
+			return err
+		})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		var all rows
+		for _, l := range store.Lags(list, wants) {
+			all.add(endpoint, l.Conversation, l.First-1, l.Last, micros(l.Since))
+		}
+		if err := (&page{tx: tx}).insert(noteLags, &all); err != nil {
+			return err
+		}
+		done.More = len(list) == feedPage
+		_, err = tx.Exec(`UPDATE endpoints SET walked = ? WHERE name = ?`, list[len(list)-1].Pos, endpoint)
+		return err
+	})
+	return done, err
+}
+
+// Behind implements store.Feeds.
+func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, n int) ([]store.Behind, error) {
+	const query = `SELECT conversation, since FROM cursors
+		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
+	var out []store.Behind
+	err := s.read(ctx, "list who is behind", func(tx access) error {
+		return each(tx, query, []any{endpoint, micros(after.Since), after.Conversation, micros(until), n}, func(rows *sql.Rows) error {
+			var row store.Behind
+			var since int64
+			err := rows.Scan(&row.Conversation, &since)
+			row.Since = instant(since)
+			out = append(out, row)
+			return err
+		})
+	})
+	return out, err
+}
+
+// Backlogs implements store.Feeds.
+func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
+	out := map[string]store.Backlog{}
+	err := s.read(ctx, "count backlogs", func(tx access) error {
+		for _, name := range endpoints {
+			var oldest int64
+			var l store.Backlog
+			found, err := tx.Row(`SELECT since FROM cursors WHERE endpoint = ? AND since > 0 ORDER BY since LIMIT 1`, []any{name}, &oldest)
+			if err != nil {
+				return err
+			}
+			if !found {
+				continue
+			}
+			const count = `SELECT count(*) FROM (SELECT 1 FROM cursors WHERE endpoint = ? AND since > 0 LIMIT ?)`
+			if _, err := tx.Row(count, []any{name, store.MostBacklog}, &l.Conversations); err != nil {
+				return err
+			}
+			l.Oldest = instant(oldest)
+			out[name] = l
+		}
+		return nil
+	})
+	return out, err
+}

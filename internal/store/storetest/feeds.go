@@ -1,0 +1,264 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+func (d *desk) follow(endpoint string) {
+	d.Helper()
+	if err := d.Follow(d.Context(), d.now, endpoint); err != nil {
+		d.Fatalf("follow: %v", err)
+	}
+}
+
+// unpushed returns what an endpoint has to get, as "conversation seq".
+func (d *desk) unpushed(endpoint string, limit int, ids ...string) (all []store.Event) {
+	d.Helper()
+	all, err := d.Unpushed(d.Context(), endpoint, ids, limit)
+	if err != nil {
+		d.Fatalf("unpushed: %v", err)
+	}
+	for _, e := range all {
+		if e.Pos == 0 {
+			d.Errorf("event %d of %s has no number, and nobody else numbers", e.Seq, e.Conversation)
+		}
+	}
+	return all
+}
+
+func seqs(events []store.Event) (out []int64) {
+	for _, e := range events {
+		out = append(out, e.Seq)
+	}
+	return out
+}
+
+func (d *desk) pushed(endpoint string, cursors ...store.Cursor) {
+	d.Helper()
+	if err := d.Pushed(d.Context(), endpoint, cursors); err != nil {
+		d.Fatalf("pushed: %v", err)
+	}
+}
+
+// note looks at everything there is.
+func (d *desk) note(endpoint string, wants store.Wants) {
+	d.Helper()
+	d.pump()
+	for {
+		done, err := d.Note(d.Context(), endpoint, wants)
+		if err != nil {
+			d.Fatalf("note: %v", err)
+		}
+		if done.Elsewhere {
+			d.Fatalf("note: elsewhere, and nobody else is there")
+		}
+		if !done.More {
+			return
+		}
+	}
+}
+
+// behind returns the conversations that wait, page by page.
+func (d *desk) behind(endpoint string) (ids []string) {
+	d.Helper()
+	var at store.Behind
+	for {
+		page, err := d.Behind(d.Context(), endpoint, at, d.now.Add(time.Hour), 2)
+		if err != nil {
+			d.Fatalf("behind: %v", err)
+		}
+		for _, b := range page {
+			if b.Since.Before(at.Since) {
+				d.Errorf("behind: %v after %v", b, at)
+			}
+			at = b
+			ids = append(ids, b.Conversation)
+		}
+		if len(page) < 2 {
+			return ids
+		}
+	}
+}
+
+// feeds: what endpoints get, and how far they are.
+func feeds(t *testing.T, e Engine) {
+	t.Run("from now on", func(t *testing.T) {
+		d := open(t, e)
+		old := d.say(person(1), "a", "hola").Conversation
+		d.deliver(old)
+		d.pump()
+		d.follow("crm")
+		if got := d.unpushed("crm", 50, old); len(got) != 0 {
+			t.Errorf("got %v: a new endpoint gets what is told from now on", seqs(got))
+		}
+		before := d.talk(old).Seq
+		fresh := d.say(person(2), "b", "hola").Conversation
+		d.say(person(1), "c", "1")
+		got := d.unpushed("crm", 50, old, fresh, "nobody")
+		var want []store.Event
+		for _, ev := range d.events() {
+			if ev.Conversation == old && ev.Seq > before {
+				want = append(want, ev)
+			}
+		}
+		if len(want) == 0 {
+			t.Fatal("nothing was told")
+		}
+		for _, ev := range d.events() {
+			if ev.Conversation == fresh {
+				want = append(want, ev)
+			}
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Errorf("what is pushed is what is pulled (-got +want):\n%s", diff)
+		}
+		d.tick(time.Hour)
+		d.follow("crm") // who is known goes on
+		if diff := cmp.Diff(d.unpushed("crm", 50, old, fresh), want); diff != "" {
+			t.Errorf("after it was followed again (-got +want):\n%s", diff)
+		}
+		if got := d.unpushed("unknown", 50, old); len(got) != 0 {
+			t.Errorf("got %v for an endpoint that nobody knows", seqs(got))
+		}
+	})
+
+	t.Run("cursors", func(t *testing.T) {
+		d := open(t, e)
+		d.follow("crm")
+		d.follow("other")
+		id := d.say(person(1), "a", "hola").Conversation
+		d.deliver(id)
+		d.say(person(1), "b", "1")
+		all := seqs(d.unpushed("crm", 50, id))
+		if len(all) < 4 || all[0] != 1 || !slices.IsSorted(all) {
+			t.Fatalf("got %v", all)
+		}
+		if got := seqs(d.unpushed("crm", 2, id)); len(got) != 2 || got[0] != 1 {
+			t.Errorf("got %v, want the first two", got)
+		}
+		d.pushed("crm", store.Cursor{Conversation: id, Seq: 1}, store.Cursor{Conversation: id, Seq: 3}, store.Cursor{Conversation: id, Seq: 2})
+		d.pushed("crm", store.Cursor{Conversation: id, Seq: 1}) // who was slow
+		d.pushed("crm")
+		if got := seqs(d.unpushed("crm", 50, id)); !slices.Equal(got, all[3:]) {
+			t.Errorf("got %v, want %v", got, all[3:])
+		}
+		if got := seqs(d.unpushed("other", 50, id)); !slices.Equal(got, all) {
+			t.Errorf("the other endpoint: got %v, want %v", got, all)
+		}
+		d.reopen()
+		if got := seqs(d.unpushed("crm", 50, id)); !slices.Equal(got, all[3:]) {
+			t.Errorf("after a restart: got %v, want %v", got, all[3:])
+		}
+	})
+
+	t.Run("behind", func(t *testing.T) {
+		d := open(t, e)
+		d.say(person(9), "old", "hola")
+		d.pump()
+		d.follow("crm")
+		d.follow("ventas")
+		var ids []string
+		for i := range 5 {
+			ids = append(ids, d.say(person(i), fmt.Sprint("m", i), "hola").Conversation)
+		}
+		d.note("crm", store.Wants{})
+		if got := d.behind("crm"); !slices.Equal(got, ids) {
+			t.Errorf("got %v, want %v", got, ids)
+		}
+		lags, err := d.Backlogs(t.Context(), []string{"crm", "ventas"})
+		if err != nil || len(lags) != 1 || lags["crm"].Conversations != 5 || lags["crm"].Oldest.IsZero() || lags["crm"].Oldest.After(d.now) {
+			t.Errorf("got %+v, %v", lags, err)
+		}
+		// A part is not all.
+		d.pushed("crm", store.Cursor{Conversation: ids[0], Seq: d.talk(ids[0]).Seq}, store.Cursor{Conversation: ids[1], Seq: 1})
+		if got := d.behind("crm"); !slices.Equal(got, ids[1:]) {
+			t.Errorf("got %v, want %v", got, ids[1:])
+		}
+		for _, id := range ids {
+			d.pushed("crm", store.Cursor{Conversation: id, Seq: d.talk(id).Seq})
+		}
+		d.note("crm", store.Wants{})
+		if got := d.behind("crm"); len(got) != 0 {
+			t.Errorf("got %v, and all were taken", got)
+		}
+		// What was pushed before it was looked at is not noted.
+		d.say(person(0), "m5", "1")
+		d.pushed("crm", store.Cursor{Conversation: ids[0], Seq: d.talk(ids[0]).Seq})
+		d.say(person(3), "m6", "1")
+		d.note("crm", store.Wants{})
+		if got := d.behind("crm"); !slices.Equal(got, ids[3:4]) {
+			t.Errorf("got %v, want %v", got, ids[3:4])
+		}
+		if _, err := d.Behind(t.Context(), "crm", store.Behind{}, d.now.Add(-time.Hour), 10); err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("wants", func(t *testing.T) {
+		d := open(t, e)
+		d.follow("crm")
+		wants := store.Wants{Types: []string{"message.received", "conversation.*"}, Lines: []string{"wsp4"}, Areas: []string{"admin"}}
+		a := d.say(person(1), "a", "hola").Conversation // no area yet
+		b := d.say(person(2), "b", "hola").Conversation
+		d.note("crm", wants)
+		if got := d.behind("crm"); len(got) != 0 {
+			t.Errorf("got %v, want nothing", got)
+		}
+		before := d.talk(b).Seq
+		d.say(person(2), "c", "11")
+		d.note("crm", wants)
+		if got := d.behind("crm"); !slices.Equal(got, []string{b}) {
+			t.Errorf("got %v, want %v", got, b)
+		}
+		d.command(b, router.CommandClose, "")
+		var matched []string
+		for _, ev := range d.unpushed("crm", 50, a, b) {
+			if wants.Match(ev) {
+				matched = append(matched, ev.Type)
+			} else if ev.Seq > before && !strings.HasPrefix(ev.Type, "message.s") {
+				t.Errorf("%s of %s is not wanted", ev.Type, ev.Conversation)
+			}
+		}
+		if want := []string{store.EventReceived, store.EventHandedOff, store.EventClosed}; !slices.Equal(matched, want) {
+			t.Errorf("got %v, want %v: who has an area hears of its end", matched, want)
+		}
+	})
+
+	t.Run("told", func(t *testing.T) {
+		var mu sync.Mutex
+		var heard []string
+		d := open(t, e)
+		d.set.Told = func(list []store.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, ev := range list {
+				heard = append(heard, fmt.Sprint(ev.Conversation, ev.Seq))
+			}
+		}
+		d.reopen()
+		id := d.say(person(1), "a", "11").Conversation
+		d.say(person(1), "a", "11") // again
+		d.deliver(id)
+		d.command(id, router.CommandClose, "")
+		d.statuses(reports("s", d.messages(id)[1].ID, "delivered", d.now))
+		var want []string
+		for _, ev := range d.events() {
+			want = append(want, fmt.Sprint(ev.Conversation, ev.Seq))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff(heard, want); diff != "" {
+			t.Errorf("heard (-got +want):\n%s", diff)
+		}
+	})
+}
