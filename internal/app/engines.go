@@ -11,6 +11,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/flows"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
@@ -29,6 +30,9 @@ type engines struct {
 	owner *pgstore.Owner     // where the store may be used by one process only
 	redis *redisqueue.Engine // nil for the embedded queue
 	gate  *gate              // of a queue that was away at the start, else nil
+
+	endpoints []delivery.Endpoint
+	hints     *delivery.Hints // nil without endpoints
 }
 
 // opening says how engines are opened.
@@ -76,7 +80,10 @@ func openBoth(ctx context.Context, o opening) (*engines, error) {
 	if err := e.openQueue(ctx, o); err != nil {
 		return nil, err
 	}
-	if e.store, err = openStore(ctx, o, tree); err != nil {
+	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
+		e.hints = delivery.NewHints(delivery.HintOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
+	}
+	if e.store, err = e.openStore(ctx, o, tree); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
 	}
 	if err := e.own(ctx, cfg); err != nil {
@@ -133,20 +140,24 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-func openStore(ctx context.Context, o opening, tree *flow.Flow) (store.Store, error) {
+func (e *engines) openStore(ctx context.Context, o opening, tree *flow.Flow) (store.Store, error) {
+	var told func([]store.Event)
+	if e.hints != nil {
+		told = e.hints.Told
+	}
 	cfg := o.cfg
 	rules := router.Rules{Flow: tree, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
 	if !cfg.DatabaseURL.Empty() {
 		return pgstore.Open(ctx, pgstore.Options{
 			URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
 			// Turns and statuses, sends and the pump, and a few for the faces.
-			MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 4,
-			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless,
+			MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
+			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: told,
 		})
 	}
 	return sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless,
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: told,
 	})
 }
 

@@ -84,6 +84,7 @@ func (e *engines) checks(dir string, kept, old *spool.Spool) []observe.Check {
 			return err
 		}},
 	}
+	all = append(all, e.endpointCheck()...)
 	for _, s := range []*spool.Spool{kept, old} {
 		if s == nil {
 			continue
@@ -119,7 +120,11 @@ func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
 		Queues: e.queue.Stats,
 		Figures: func(ctx context.Context) (observe.Figures, error) {
 			g, err := e.store.Gauges(ctx, time.Now())
-			return figures(g), err
+			f := figures(g)
+			if err == nil {
+				f.Feeds, err = e.feedFigures(ctx)
+			}
+			return f, err
 		},
 	}
 	if kept != nil {

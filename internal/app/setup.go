@@ -90,6 +90,9 @@ func (a *App) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.hints != nil {
+		a.runs("hints", e.hints.Run)
+	}
 	metrics := observe.NewMetrics(a.version)
 	sources := e.sources(cfg.DataDir, kept)
 	watched := a.watch(e, &sources, all)
@@ -153,6 +156,9 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 		MaxBytes: int64(cfg.MediaMax), Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 	})
 	a.runs("media", media.Run)
+	if err := a.follow(e, metrics); err != nil {
+		return err
+	}
 	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
 	return nil
 }

@@ -54,6 +54,7 @@ var may = map[string][]string{
 	"internal/ingest":            {"internal/inbound", "internal/queue", "internal/phone"},
 	"internal/worker":            {"internal/inbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
 	"internal/delivery":          {"internal/inbound", "internal/outbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
+	"internal/push":              {"internal/outbound", "internal/store"},
 	"internal/api":               {"internal/inbound", "internal/store", "internal/queue", "internal/router", "internal/flow", "internal/phone", "internal/observe"},
 	"internal/dashboard":         {"internal/observe", "internal/queue", "internal/store"},
 	"internal/sandbox":           {"internal/whatsapp"},

@@ -42,7 +42,7 @@ type Config struct {
 	Worker            Worker           `key:"worker" doc:"How much is done at once."`
 	Retention         Retention        `key:"retention" later:"everything is kept for ever" doc:"How long things are kept."`
 	Lines             map[string]*Line `key:"lines" doc:"WhatsApp numbers, by an id of your choice."`
-	Endpoints         []Endpoint       `key:"endpoints" later:"events are stored and can be pulled, but are not pushed" doc:"Who gets events pushed."`
+	Endpoints         []Endpoint       `key:"endpoints" doc:"Who gets events pushed. A new name begins with what happens from then on; one that was known goes on where it was."`
 	Alerts            Alerts           `key:"alerts" doc:"Where the router cries for help."`
 
 	// File is the YAML file that was read, "" without one.
@@ -95,15 +95,16 @@ type Line struct {
 
 // Endpoint gets events pushed.
 type Endpoint struct {
-	Name   string   `key:"name" required:"true" doc:"Name of the endpoint, and of its queue."`
-	URL    string   `key:"url" required:"true" doc:"Where events are posted."`
-	Secret Secret   `key:"secret" required:"true" doc:"Signs the events: whsec_<base64> for standard, any word for n8n."`
-	Events []string `key:"events" default:"*" doc:"Event types; * is all, message.* a family."`
-	Lines  []string `key:"lines" doc:"Only these lines; empty: all."`
-	Areas  []string `key:"areas" doc:"Only these areas; empty: all."`
-	Format string   `key:"format" default:"standard" oneof:"standard n8n" doc:"Standard Webhooks, or the n8n inbox notice."`
-	Rate   Rate     `key:"rate" doc:"Most events pushed." example:"20/s"`
-	Allow  []string `key:"allow" doc:"Private host:port that this endpoint may be."`
+	Name        string   `key:"name" required:"true" doc:"Name of the endpoint, and of its queue."`
+	URL         string   `key:"url" required:"true" doc:"Where events are posted."`
+	Secret      Secret   `key:"secret" required:"true" doc:"Signs the events: whsec_<base64> for standard, any word for n8n."`
+	Events      []string `key:"events" default:"*" doc:"Event types; * is all, message.* a family."`
+	Lines       []string `key:"lines" doc:"Only these lines; empty: all."`
+	Areas       []string `key:"areas" doc:"Only these areas; empty: all."`
+	Format      string   `key:"format" default:"standard" oneof:"standard n8n" doc:"Standard Webhooks, or the n8n inbox notice."`
+	Rate        Rate     `key:"rate" doc:"Most events pushed, for all processes together." example:"20/s"`
+	Concurrency int      `key:"concurrency" default:"8" min:"1" max:"64" doc:"Posts at once in one process; one conversation has one at a time."`
+	Allow       []string `key:"allow" doc:"Private host:port that this endpoint may be; without it only public addresses are called." example:"127.0.0.1:5678"`
 }
 
 // Alerts says where the router cries for help.

@@ -2,8 +2,10 @@ package observe
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +70,8 @@ type Status struct {
 	Queues  []QueueStatus `json:"queues"`
 	Lines   []LineStatus  `json:"lines"`
 	Sends   SendStatus    `json:"sends"`
+	// Endpoints are those that events are pushed to.
+	Endpoints []EndpointStatus `json:"endpoints"`
 	// OldestUnanswered is the age of the oldest message whose automatic answer
 	// has not left, OldestHandedOff for how long somebody waits for a team.
 	OldestUnanswered float64 `json:"oldest_unanswered_seconds"`
@@ -98,6 +102,15 @@ type LineStatus struct {
 	LastInbound *time.Time `json:"last_inbound_at"`
 }
 
+// EndpointStatus is one endpoint: its queue says whether it is held.
+type EndpointStatus struct {
+	Name      string     `json:"name"`
+	Behind    int64      `json:"behind_conversations"`
+	Oldest    float64    `json:"oldest_event_seconds"`
+	HeldUntil *time.Time `json:"held_until"`
+	HeldFor   string     `json:"held_for,omitempty"`
+}
+
 // SendStatus counts what waits.
 type SendStatus struct {
 	Pending   int64 `json:"pending"`
@@ -109,7 +122,7 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 	now := h.now()
 	s := Status{
 		Version: h.version, Go: runtime.Version(), Started: h.started.UTC(), Uptime: now.Sub(h.started).Round(time.Millisecond).Seconds(),
-		Status: is.Status, Down: is.Down, Checks: is.Checks, Queues: []QueueStatus{}, Lines: []LineStatus{},
+		Status: is.Status, Down: is.Down, Checks: is.Checks, Queues: []QueueStatus{}, Lines: []LineStatus{}, Endpoints: []EndpointStatus{},
 	}
 	queues, err := h.sources.queues(r.Context())
 	if err != nil {
@@ -135,6 +148,15 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.Sends = SendStatus{f.PendingSends, f.UncertainSends}
+	for _, name := range slices.Sorted(maps.Keys(f.Feeds)) {
+		e := EndpointStatus{Name: name, Behind: f.Feeds[name].Conversations, Oldest: f.Feeds[name].Oldest.Seconds()}
+		for _, q := range s.Queues {
+			if q.Name == "events:"+name {
+				e.HeldUntil, e.HeldFor = q.HeldUntil, q.HeldFor
+			}
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	for _, l := range h.lines {
 		line := LineStatus{LineInfo: l}
 		if at := f.LastInbound[l.ID]; !at.IsZero() {

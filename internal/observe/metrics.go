@@ -28,6 +28,8 @@ type Metrics struct {
 	sends        *prometheus.CounterVec
 	sendTime     *prometheus.HistogramVec
 	media        *prometheus.CounterVec
+	pushes       *prometheus.CounterVec
+	pushTime     *prometheus.HistogramVec
 }
 
 var (
@@ -60,6 +62,8 @@ func NewMetrics(version string) *Metrics {
 		sends:        counter("psi_sends_total", "Sends by verdict.", "line", "verdict"),
 		sendTime:     histogram("psi_send_seconds", "Time of one send.", slow, "line"),
 		media:        counter("psi_media_total", "Downloads by outcome.", "outcome"),
+		pushes:       counter("psi_events_pushed_total", "Events posted to endpoints, by verdict.", "endpoint", "verdict"),
+		pushTime:     histogram("psi_event_push_seconds", "Time of one post to an endpoint.", slow, "endpoint"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "psi_build_info", Help: "What runs.",
@@ -68,7 +72,7 @@ func NewMetrics(version string) *Metrics {
 	info.Set(1)
 	m.registry.MustRegister(
 		m.webhooks, m.webhookTime, m.arrivals, m.batchSize, m.batchTime, m.settled, m.turnMessages, m.turnTime,
-		m.decisions, m.replies, m.sends, m.sendTime, m.media, info,
+		m.decisions, m.replies, m.sends, m.sendTime, m.media, m.pushes, m.pushTime, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -117,3 +121,9 @@ func (m *Metrics) Sent(line, verdict string, took time.Duration) {
 
 // Media implements delivery's Meter.
 func (m *Metrics) Media(outcome string) { m.media.WithLabelValues(outcome).Inc() }
+
+// Pushed implements delivery's EventMeter.
+func (m *Metrics) Pushed(endpoint, verdict string, took time.Duration) {
+	m.pushes.WithLabelValues(endpoint, verdict).Inc()
+	m.pushTime.WithLabelValues(endpoint).Observe(took.Seconds())
+}

@@ -17,6 +17,13 @@ type Figures struct {
 	UncertainSends   int64
 	EventsUnnumbered int64
 	LastInbound      map[string]time.Time // by line
+	Feeds            map[string]FeedFigures
+}
+
+// FeedFigures say how far behind an endpoint is.
+type FeedFigures struct {
+	Conversations int64
+	Oldest        time.Duration
 }
 
 // Sources are asked when somebody looks, at a cost that does not grow with
@@ -103,6 +110,8 @@ var (
 	uncertain     = desc("psi_sends_uncertain", "Messages that may have been sent.")
 	unnumbered    = desc("psi_events_unnumbered", "Events that wait for their number.")
 	lastInbound   = desc("psi_line_last_inbound_timestamp_seconds", "When the line last heard something.", "line")
+	feedBehind    = desc("psi_endpoint_behind_conversations", "Conversations with events that the endpoint has not taken, up to 1000.", "endpoint")
+	feedOldest    = desc("psi_endpoint_oldest_event_seconds", "Age of the oldest event that the endpoint has not taken.", "endpoint")
 	up            = desc("psi_check_up", "1 while the check is well.", "check")
 	sourceUp      = desc("psi_source_up", "1 while the source of gauges answers.", "source")
 )
@@ -147,6 +156,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(pendingSends, float64(f.PendingSends))
 	gauge(uncertain, float64(f.UncertainSends))
 	gauge(unnumbered, float64(f.EventsUnnumbered))
+	for name, l := range f.Feeds {
+		gauge(feedBehind, float64(l.Conversations), name)
+		gauge(feedOldest, l.Oldest.Seconds(), name)
+	}
 	for line, at := range f.LastInbound {
 		gauge(lastInbound, float64(at.Unix()), line)
 	}

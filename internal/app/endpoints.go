@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/push"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// late is when events that wait for an endpoint are worth saying.
+const late = 5 * time.Minute
+
+// endpoints are those of the configuration as delivery knows them.
+func endpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
+	all := make([]delivery.Endpoint, 0, len(cfg.Endpoints))
+	for _, c := range cfg.Endpoints {
+		e := delivery.Endpoint{Name: c.Name, Wants: store.Wants{Types: wanted(c), Lines: c.Lines}}
+		for _, name := range c.Areas {
+			id := name
+			if area, ok := tree.Area(name); ok {
+				id = area.ID
+			}
+			e.Wants.Areas = append(e.Wants.Areas, id)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// wanted are the event types of an endpoint; of those without a notice n8n gets
+// none.
+func wanted(c config.Endpoint) []string {
+	if c.Format != push.Notice {
+		return c.Events
+	}
+	asked, types := store.Wants{Types: c.Events}, []string{}
+	for _, t := range push.NoticeTypes() {
+		if asked.Match(store.Event{Type: t}) {
+			types = append(types, t)
+		}
+	}
+	if len(types) == 0 {
+		types = []string{"-"} // nothing: an empty list wants all
+	}
+	return types
+}
+
+// follow pushes events to the endpoints, where turns are made.
+func (a *App) follow(e *engines, metrics *observe.Metrics) error {
+	for i, c := range a.cfg.Endpoints {
+		client, err := push.New(push.Options{
+			Name: c.Name, URL: c.URL, Secrets: c.Secret.Values(), Format: c.Format, Allow: c.Allow,
+			Key: fmt.Sprintf("endpoints.%d.allow", i), Conns: c.Concurrency,
+		})
+		if err != nil {
+			return err
+		}
+		a.onClose("endpoint "+c.Name, func() error { client.Close(); return nil })
+		events := delivery.NewEvents(delivery.EventOptions{
+			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: limit(float64(c.Rate)), Posts: c.Concurrency,
+			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
+		})
+		a.runs(delivery.EventQueue(c.Name), events.Run)
+	}
+	if e.hints == nil {
+		return nil
+	}
+	a.runs("feeder", delivery.NewFeeder(delivery.FeederOptions{
+		Store: e.store, Queue: e.queue, Open: e.hints.Open, Endpoints: e.endpoints, Log: a.log,
+	}).Run)
+	return nil
+}
+
+// endpointCheck says which endpoints do not get their events. The router works
+// without them: nothing is lost.
+func (e *engines) endpointCheck() []observe.Check {
+	if len(e.endpoints) == 0 {
+		return nil
+	}
+	return []observe.Check{{Name: "endpoints", Info: true, Run: func(ctx context.Context) error {
+		stats, err := e.queue.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		backlogs, err := e.store.Backlogs(ctx, e.endpointNames())
+		if err != nil {
+			return err
+		}
+		return stuckEndpoints(e.endpointNames(), stats, backlogs, time.Now())
+	}}}
+}
+
+func (e *engines) endpointNames() []string {
+	names := make([]string, len(e.endpoints))
+	for i, x := range e.endpoints {
+		names[i] = x.Name
+	}
+	return names
+}
+
+// stuckEndpoints is an error that names the endpoints that are held or behind.
+func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]store.Backlog, now time.Time) error {
+	var stuck []string
+	for _, name := range names {
+		var why []string
+		i := slices.IndexFunc(stats, func(q queue.Stats) bool { return q.Name == delivery.EventQueue(name) })
+		switch {
+		case i < 0:
+		case stats[i].Paused:
+			why = append(why, "is paused")
+		case stats[i].HeldUntil.After(now):
+			why = append(why, "is held: "+stats[i].HeldFor)
+		}
+		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= late {
+			count := fmt.Sprint(l.Conversations)
+			if l.Conversations >= store.MostBacklog {
+				count += " or more"
+			}
+			why = append(why, fmt.Sprintf("events of %s conversations wait, the oldest for %s", count, now.Sub(l.Oldest).Round(time.Second)))
+		}
+		if len(why) > 0 {
+			stuck = append(stuck, delivery.EventQueue(name)+" "+strings.Join(why, "; "))
+		}
+	}
+	if stuck == nil {
+		return nil
+	}
+	return fmt.Errorf("%s", strings.Join(stuck, "; "))
+}
+
+// feedFigures are the backlogs as metrics show them: none is shown as zero.
+func (e *engines) feedFigures(ctx context.Context) (map[string]observe.FeedFigures, error) {
+	if len(e.endpoints) == 0 {
+		return nil, nil
+	}
+	backlogs, err := e.store.Backlogs(ctx, e.endpointNames())
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]observe.FeedFigures{}
+	for _, name := range e.endpointNames() {
+		l := backlogs[name]
+		f := observe.FeedFigures{Conversations: l.Conversations}
+		if l.Conversations > 0 {
+			f.Oldest = max(0, time.Since(l.Oldest))
+		}
+		out[name] = f
+	}
+	return out, nil
+}

@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// mostCursors is how many one transaction moves.
+	mostCursors = 500
+	// cursorTries is how often they are tried before the events come again.
+	cursorTries   = 3
+	cursorTimeout = 5 * time.Second
+)
+
+var errCursorsClosed = errors.New("no cursor is written any more")
+
+// cursorWriter moves cursors in natural groups: while one transaction commits, the
+// cursors of other lanes gather for the next.
+type cursorWriter struct {
+	move func(context.Context, []store.Cursor) error
+
+	mu      sync.Mutex
+	waiting []*cursorMove
+	closed  bool
+	kick    chan struct{}
+}
+
+type cursorMove struct {
+	cursor store.Cursor
+	done   chan error
+}
+
+func newCursorWriter(move func(context.Context, []store.Cursor) error) *cursorWriter {
+	return &cursorWriter{move: move, kick: make(chan struct{}, 1)}
+}
+
+// write returns once the cursor is durable, or cannot be moved.
+func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
+	m := &cursorMove{cursor: c, done: make(chan error, 1)}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return errCursorsClosed
+	}
+	w.waiting = append(w.waiting, m)
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-m.done:
+		return err
+	case <-ctx.Done():
+	}
+	// What was posted at the end of the drain gets this much.
+	last := time.NewTimer(pause)
+	defer last.Stop()
+	select {
+	case err := <-m.done:
+		return err
+	case <-last.C:
+		return ctx.Err()
+	}
+}
+
+// run writes until ctx ends.
+func (w *cursorWriter) run(ctx context.Context) {
+	for {
+		w.mu.Lock()
+		group := w.waiting
+		if len(group) > mostCursors {
+			group = group[:mostCursors:mostCursors]
+		}
+		w.waiting = w.waiting[len(group):]
+		if ctx.Err() != nil {
+			w.closed = true
+		}
+		w.mu.Unlock()
+		if len(group) > 0 {
+			w.group(ctx, group)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-w.kick:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// group moves the cursors of a group.
+func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
+	all := make([]store.Cursor, len(group))
+	for i, m := range group {
+		all[i] = m.cursor
+	}
+	var err error
+	for try := range cursorTries {
+		if try > 0 {
+			select {
+			case <-time.After(pause / 5):
+			case <-ctx.Done():
+			}
+		}
+		if err = w.once(ctx, all); err == nil {
+			break
+		}
+	}
+	for _, m := range group {
+		m.done <- err
+	}
+}
+
+func (w *cursorWriter) once(ctx context.Context, all []store.Cursor) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("move cursors: panic: %v", r)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cursorTimeout)
+	defer cancel()
+	return w.move(ctx, all)
+}

@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// eventDepth is how many events of a conversation are read at once.
+	eventDepth = 10
+	// eventTurn is how long one conversation may keep its slot before others get a
+	// turn.
+	eventTurn = 10 * time.Second
+	// unnumbered is how long an event waits whose number is being given.
+	unnumbered = 100 * time.Millisecond
+)
+
+// Pusher posts one event. Its error is an *outbound.Failure; any other error says
+// nothing clear. It must respect ctx.
+type Pusher interface {
+	Push(ctx context.Context, e store.Event) error
+}
+
+// EventMeter counts pushes. observe.Metrics is one.
+type EventMeter interface {
+	Pushed(endpoint, verdict string, took time.Duration)
+}
+
+type noEventMeter struct{}
+
+func (noEventMeter) Pushed(string, string, time.Duration) {}
+
+// feed is what pushing needs of store.Store.
+type feed interface {
+	Follow(ctx context.Context, now time.Time, endpoint string) error
+	Unpushed(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error)
+	Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error
+}
+
+// EventQueue is the queue of an endpoint's wake-ups.
+func EventQueue(endpoint string) string { return "events:" + endpoint }
+
+// Endpoint is somebody who gets events, and which.
+type Endpoint struct {
+	Name  string
+	Wants store.Wants
+}
+
+// EventOptions say how the events of one endpoint leave. Endpoint, Store, Queue and
+// Pusher are needed.
+type EventOptions struct {
+	Endpoint
+	Store  feed
+	Queue  queue.Queue
+	Pusher Pusher
+	// Rate is the endpoint's, for all processes together; zero is none.
+	Rate queue.Limit
+	// Posts is how many run at once in this process (default 8).
+	Posts int
+	// PostTimeout is how long one may take, answer included (default 15 s).
+	PostTimeout time.Duration
+	// Backoff is how long a conversation waits whose event is refused.
+	Backoff queue.Backoff
+	// Hurry is how many times faster the holds of an outage pass; 0: once.
+	Hurry float64
+	Drain time.Duration
+	Now   func() time.Time
+	Meter EventMeter
+	Runs  queue.Meter
+	Log   *slog.Logger
+}
+
+// Events pushes the events of one endpoint, each conversation's in order of seq.
+// Only the cursor in the store says what was taken: a wake-up carries nothing. An
+// event that is refused keeps its conversation waiting, for as long as it takes;
+// an endpoint that fails is held for all processes and probed.
+type Events struct {
+	EventOptions
+	runner  *queue.Runner
+	hold    *queue.Holder
+	probe   sync.Mutex // held by the batch that probes an endpoint in trouble
+	cursors *cursorWriter
+
+	mu      sync.Mutex
+	failing int // failures in a row that say nothing clear
+}
+
+// NewEvents returns the pushes of an endpoint. It panics when a needed option is
+// missing.
+func NewEvents(o EventOptions) *Events {
+	if o.Name == "" || o.Store == nil || o.Queue == nil || o.Pusher == nil {
+		panic("delivery: events need an endpoint, a store, a queue and a pusher")
+	}
+	if o.Posts <= 0 {
+		o.Posts = 8
+	}
+	if o.PostTimeout <= 0 {
+		o.PostTimeout = 15 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Meter == nil {
+		o.Meter = noEventMeter{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
+	e := &Events{EventOptions: o}
+	name := EventQueue(o.Name)
+	e.hold = &queue.Holder{Queue: o.Queue, Name: name, Hurry: o.Hurry, Log: o.Log}
+	e.cursors = newCursorWriter(func(ctx context.Context, all []store.Cursor) error { return o.Store.Pushed(ctx, o.Name, all) })
+	e.runner = queue.NewRunner(queue.RunnerOptions{
+		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Slots: o.Posts, Batch: o.Posts, InFlight: o.Posts,
+		// A last post may begin when the turn is almost over.
+		Lease:       max(30*time.Second, (eventTurn+o.PostTimeout+8*time.Second)*6/5),
+		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
+	})
+	return e
+}
+
+// Run pushes until ctx ends; then what is being posted finishes and is recorded.
+func (e *Events) Run(ctx context.Context) error {
+	if err := e.prepare(ctx); err != nil {
+		return err
+	}
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { e.cursors.run(writing) })
+	err := e.runner.Run(ctx)
+	stop()
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("push to %s: %w", e.Name, err)
+	}
+	return nil
+}
+
+// prepare makes the endpoint known and lets go what an earlier process held: a
+// person may have put it right meanwhile. It takes as long as it takes.
+func (e *Events) prepare(ctx context.Context) error {
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	name := EventQueue(e.Name)
+	for n := 1; ctx.Err() == nil; n++ {
+		err := e.Store.Follow(ctx, e.Now(), e.Name)
+		if err == nil {
+			err = e.Queue.SetLimit(ctx, name, e.Rate)
+		}
+		if err == nil {
+			err = e.Queue.Hold(ctx, name, time.Time{}, "")
+		}
+		if err == nil {
+			break
+		}
+		if errors.Is(err, queue.ErrClosed) {
+			return fmt.Errorf("prepare %s: %w", name, err)
+		}
+		if n == 1 {
+			e.Log.Error("endpoint cannot be prepared: trying again", "error", err)
+		}
+		select {
+		case <-time.After(b.Delay(n)):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// handle pushes what each lane's conversation has. An endpoint in trouble is probed
+// by one conversation at a time.
+func (e *Events) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+	from := 0
+	if e.hold.Tripped() {
+		if !e.probe.TryLock() {
+			postpone(batch, settle, 0, pause/2)
+			return
+		}
+		for ; from < len(batch) && e.hold.Tripped() && !e.hold.Held(); from++ {
+			e.push(ctx, batch, settle, []int{from})
+		}
+		held := e.hold.Held()
+		e.probe.Unlock()
+		if held {
+			postpone(batch, settle, from, pause)
+			return
+		}
+	}
+	var rest []int
+	for i := from; i < len(batch); i++ {
+		rest = append(rest, i)
+	}
+	e.push(ctx, batch, settle, rest)
+}
+
+// push reads what some lanes of the batch have with one call, and posts the lanes
+// side by side.
+func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int) {
+	if len(which) == 0 || ctx.Err() != nil {
+		return // the runner gives back what is left
+	}
+	ids := make([]string, len(which))
+	for n, i := range which {
+		ids[n] = batch[i].Lane
+	}
+	list, err := e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.unread(ctx, batch, settle, which, err)
+		}
+		return
+	}
+	of := map[string][]store.Event{}
+	for _, ev := range list {
+		of[ev.Conversation] = append(of[ev.Conversation], ev)
+	}
+	var lanes sync.WaitGroup
+	for _, i := range which {
+		lanes.Go(func() { settle(i, e.lane(ctx, batch[i], of[batch[i].Lane])) })
+	}
+	lanes.Wait()
+}
+
+// unread deals with a failed read: nothing was posted.
+func (e *Events) unread(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, err error) {
+	wait := e.Backoff.Delay(2)
+	if errors.Is(err, store.ErrUnavailable) {
+		wait = min(pause, e.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0))
+	} else {
+		e.Log.Warn("events cannot be read", "error", err)
+	}
+	for _, i := range which {
+		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: err.Error()})
+	}
+}

@@ -1,0 +1,155 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// eventStreak is how many failures in a row, of any conversations, make the fault
+// the endpoint's.
+const eventStreak = 3
+
+// refusedProbe is how an endpoint is probed that refuses us altogether: often it is
+// only being deployed.
+var refusedProbe = queue.Backoff{Base: 5 * time.Second, Cap: 2 * time.Minute}
+
+// lane posts the events of one conversation, moves its cursor, and says what its
+// lane does next.
+func (e *Events) lane(ctx context.Context, c queue.Claim, list []store.Event) queue.Outcome {
+	began, posted := time.Now(), 0
+	for {
+		out, n := e.posts(ctx, c, list, began, &posted)
+		if n > 0 {
+			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
+			if err := e.cursors.write(ctx, cursor); err != nil {
+				// They come again: at least once is what is promised.
+				e.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
+				if errors.Is(err, store.ErrUnavailable) {
+					e.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
+				}
+				return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+			}
+		}
+		switch {
+		case out.Verdict != 0:
+			return out
+		case n < len(list) || posted > 0 && len(list) == eventDepth:
+			return e.again(ctx, c)
+		case len(list) < eventDepth:
+			return queue.Outcome{Verdict: queue.Done}
+		}
+		// Nothing of all this was wanted: it costs no turn.
+		var err error
+		if list, err = e.Store.Unpushed(ctx, e.Name, []string{c.Lane}, eventDepth); err != nil {
+			return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+		}
+	}
+}
+
+// posts posts what is wanted of the list until its turn is over, and returns how
+// many of the list are dealt with. The zero Outcome is that nothing went wrong.
+func (e *Events) posts(ctx context.Context, c queue.Claim, list []store.Event, began time.Time, posted *int) (out queue.Outcome, n int) {
+	for _, ev := range list {
+		switch {
+		case ev.Pos == 0:
+			return queue.Outcome{Verdict: queue.Postpone, Delay: unnumbered}, n
+		case !e.Wants.Match(ev):
+			n++
+			continue
+		case *posted > 0 && (e.Rate.Rate > 0 || time.Since(began) > eventTurn || e.hold.Held()), ctx.Err() != nil:
+			return queue.Outcome{}, n // a rate counts jobs: one event each
+		}
+		if out := e.one(ctx, c, ev); out.Verdict != 0 {
+			return out, n
+		}
+		*posted++
+		n++
+	}
+	return queue.Outcome{}, n
+}
+
+// again lets the other lanes have a turn before this one goes on. A new job has no
+// failed attempts of the old one.
+func (e *Events) again(ctx context.Context, c queue.Claim) queue.Outcome {
+	if c.Attempt > 1 && ctx.Err() == nil {
+		if _, err := e.Queue.Enqueue(ctx, []queue.Job{{Queue: EventQueue(e.Name), Lane: c.Lane}}); err == nil {
+			return queue.Outcome{Verdict: queue.Done}
+		}
+	}
+	return queue.Outcome{Verdict: queue.Postpone}
+}
+
+// one posts an event. The zero Outcome is that it was taken.
+func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
+	began := time.Now()
+	err := e.post(ctx, ev)
+	took := time.Since(began)
+	if err == nil {
+		e.answered()
+		e.hold.Clear(began)
+		e.Meter.Pushed(e.Name, "taken", took)
+		e.Log.Debug("event taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq, "ms", took.Milliseconds())
+		return queue.Outcome{}
+	}
+	if ctx.Err() != nil { // the drain is over: nothing is known of it
+		return queue.Outcome{Verdict: queue.Postpone}
+	}
+	f, ok := errors.AsType[*outbound.Failure](err)
+	if !ok {
+		f = &outbound.Failure{Class: outbound.Retry, Detail: fmt.Sprintf("unclassified error %T", err)}
+	}
+	e.Meter.Pushed(e.Name, string(f.Class), took)
+	e.Log.Warn("event not taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq,
+		"class", f.Class, "code", f.Code, "detail", f.Detail, "attempt", c.Attempt, "ms", took.Milliseconds())
+	switch f.Class {
+	case outbound.Throttle:
+		return e.stop(ctx, f, "the endpoint cannot be reached, or asks for less", queue.Backoff{})
+	case outbound.Auth:
+		return e.stop(ctx, f, "the endpoint refuses us: a person must look at its address, secret and permission", refusedProbe)
+	}
+	if e.failed() {
+		return e.stop(ctx, f, "the endpoint takes no event", queue.Backoff{})
+	}
+	return queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, e.Backoff.Delay(c.Attempt)), Err: f.Detail}
+}
+
+// post calls the pusher, which may panic.
+func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.Log.Error("pusher panicked", "id", ev.ID, "panic", fmt.Sprint(r))
+			err = &outbound.Failure{Class: outbound.Retry, Detail: "the pusher panicked"}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, e.PostTimeout)
+	defer cancel()
+	return e.Pusher.Push(ctx, ev)
+}
+
+// stop holds the whole endpoint. The lane comes back after those that were
+// postponed beside it, so that the next probe is another conversation's.
+func (e *Events) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
+	e.hold.Trip(ctx, why, f.Detail, b, f.Wait)
+	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * pause, Err: f.Detail}
+}
+
+func (e *Events) answered() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failing = 0
+}
+
+// failed notes a failure and reports whether so many came in a row that the fault
+// is the endpoint's.
+func (e *Events) failed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failing++
+	return e.failing >= eventStreak
+}

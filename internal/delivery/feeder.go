@@ -1,0 +1,178 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// behindFor is how long an event waits for its hint before it is woken again.
+	behindFor = 5 * time.Second
+	// behindPage is how many are woken at once, and noteRounds how many pages of
+	// events one round looks at.
+	behindPage = 500
+	noteRounds = 20
+	// anew is how often all that are behind are woken, not only those who just came.
+	anew = time.Minute
+)
+
+// behinds is what the feeder needs of store.Store.
+type behinds interface {
+	Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error)
+	Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, limit int) ([]store.Behind, error)
+}
+
+// FeederOptions say how the feeder works. Store, Queue, Open and Endpoints are
+// needed.
+type FeederOptions struct {
+	Store behinds
+	Queue interface {
+		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+	}
+	// Open says whether wake-ups of an endpoint are of use now.
+	Open      func(endpoint string) bool
+	Endpoints []Endpoint
+	// Every is the pause between rounds (default 1 s).
+	Every time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Feeder is the truth behind the hints: it looks through all numbered events, once,
+// and wakes the conversations that an endpoint is behind with. The store sees to it
+// that one process at a time looks.
+type Feeder struct {
+	FeederOptions
+	walks    map[string]*walk
+	failures int
+}
+
+// walk is how far the waking of one endpoint is: what is newly behind comes at its
+// end.
+type walk struct {
+	at    store.Behind
+	began time.Time
+}
+
+// NewFeeder returns the feeder. It panics when a needed option is missing.
+func NewFeeder(o FeederOptions) *Feeder {
+	if o.Store == nil || o.Queue == nil || o.Open == nil || len(o.Endpoints) == 0 {
+		panic("delivery: the feeder needs a store, a queue, to know what is open, and endpoints")
+	}
+	if o.Every <= 0 {
+		o.Every = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "feeder")
+	f := &Feeder{FeederOptions: o, walks: map[string]*walk{}}
+	for _, e := range o.Endpoints {
+		f.walks[e.Name] = &walk{}
+	}
+	return f
+}
+
+// Run feeds until ctx ends. Failures never end it.
+func (f *Feeder) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		more, err := f.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			if f.failures++; f.failures == 1 {
+				f.Log.Error("nobody looks who is behind: endpoints live on hints", "error", err)
+			}
+			timer.Reset(queue.Backoff{Base: f.Every, Cap: 10 * f.Every}.Delay(f.failures))
+			continue
+		case f.failures > 0:
+			f.Log.Info("the feeder works again", "failures", f.failures)
+			f.failures = 0
+		}
+		if more {
+			timer.Reset(f.Every / 20)
+		} else {
+			timer.Reset(f.Every)
+		}
+	}
+}
+
+// round looks and wakes, for every endpoint. A panic in it is an error like any
+// other.
+func (f *Feeder) round(ctx context.Context) (more bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			more, err = false, fmt.Errorf("feed: panic: %v", r)
+		}
+	}()
+	for _, e := range f.Endpoints {
+		mine, full, err := f.note(ctx, e)
+		if err == nil && mine {
+			var woken bool
+			woken, err = f.wake(ctx, e)
+			full = full || woken
+		}
+		if err != nil {
+			return false, fmt.Errorf("feed %s: %w", e.Name, err)
+		}
+		more = more || full
+	}
+	return more, nil
+}
+
+// note looks through what was told since the last time.
+func (f *Feeder) note(ctx context.Context, e Endpoint) (mine, more bool, err error) {
+	for range noteRounds {
+		done, err := f.Store.Note(ctx, e.Name, e.Wants)
+		if err != nil || done.Elsewhere {
+			return false, false, err
+		}
+		if !done.More {
+			return true, false, nil
+		}
+	}
+	return true, true, nil
+}
+
+// wake goes one page on. While the endpoint takes no wake-ups it waits, and then
+// begins anew: those who wait longest come first.
+func (f *Feeder) wake(ctx context.Context, e Endpoint) (more bool, err error) {
+	w, now := f.walks[e.Name], f.Now()
+	if !f.Open(e.Name) {
+		*w = walk{began: now}
+		return false, nil
+	}
+	if now.Sub(w.began) >= anew || now.Before(w.began) {
+		*w = walk{began: now}
+	}
+	page, err := f.Store.Behind(ctx, e.Name, w.at, now.Add(-behindFor), behindPage)
+	if err != nil || len(page) == 0 {
+		return false, err
+	}
+	jobs := make([]queue.Job, len(page))
+	for i, b := range page {
+		jobs[i] = queue.Job{Queue: EventQueue(e.Name), Lane: b.Conversation}
+	}
+	if _, err := f.Queue.Enqueue(ctx, jobs); err != nil {
+		return false, fmt.Errorf("wake: %w", err)
+	}
+	w.at = page[len(page)-1]
+	f.Log.Debug("woken", "endpoint", e.Name, "conversations", len(page))
+	return len(page) == behindPage, nil
+}

@@ -1,0 +1,210 @@
+// Package push posts events to the endpoints of others: signed, to an address that
+// may be dialled, with bounds on what comes back. It says what an answer means and
+// never decides what comes next: it keeps no state, tries nothing twice and follows
+// no redirect.
+package push
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// mostAnswer is how much of an answer is read; nothing in it matters.
+	mostAnswer = 64 << 10
+	// answerTime is how long the rest of an answer may take once its status is here.
+	answerTime = 2 * time.Second
+	// longestWait bounds what an endpoint may ask for.
+	longestWait = 10 * time.Minute
+
+	userAgent = "psi-router (+https://github.com/psivisionhub/psi-router)"
+)
+
+// Formats of a post.
+const (
+	Standard = "standard" // Standard Webhooks
+	Notice   = "n8n"      // the inbox notice
+)
+
+// Options of New. Name, URL and Secrets are needed.
+type Options struct {
+	Name string
+	URL  string
+	// Secrets sign each post, every one of them: who verifies may have any.
+	Secrets []string
+	Format  string // Standard when ""
+	// Allow lists host:port of private addresses that the endpoint may be.
+	Allow []string
+	// Key is where Allow is configured, for people.
+	Key string
+	// Conns is how many posts run at once (default 8).
+	Conns int
+	Now   func() time.Time
+}
+
+// Client posts to one endpoint.
+type Client struct {
+	Options
+	host  string
+	http  *http.Client
+	signs []*standardwebhooks.Webhook
+}
+
+// New returns the client of an endpoint.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("endpoint %s: its url is no address", o.Name)
+	}
+	if len(o.Secrets) == 0 {
+		return nil, fmt.Errorf("endpoint %s: it has no secret", o.Name)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Conns <= 0 {
+		o.Conns = 8
+	}
+	if o.Key == "" {
+		o.Key = "allow"
+	}
+	c := &Client{Options: o, host: u.Host}
+	if o.Format != Notice {
+		for _, secret := range o.Secrets {
+			s, err := standardwebhooks.NewWebhook(secret)
+			if err != nil {
+				return nil, fmt.Errorf("endpoint %s: its secret is not whsec_ and base64", o.Name)
+			}
+			c.signs = append(c.signs, s)
+		}
+	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, ControlContext: newGuard(o, u).control}
+	c.http = &http.Client{
+		// A proxy would dial in our place, and where to nobody would check.
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true,
+			MaxIdleConns: o.Conns, MaxIdleConnsPerHost: o.Conns, IdleConnTimeout: 30 * time.Second,
+			MaxResponseHeaderBytes: mostAnswer, DisableCompression: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Close lets idle connections go.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Push posts one event. Nil means that the endpoint has taken it. Every error is an
+// *outbound.Failure: Permanent refuses this event, Retry says nothing clear,
+// Throttle and Auth speak for the whole endpoint.
+func (c *Client) Push(ctx context.Context, e store.Event) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := c.request(ctx, e)
+	if err != nil {
+		return &outbound.Failure{Class: outbound.Permanent, Detail: "the event cannot be written: " + err.Error()}
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return c.broken(err)
+	}
+	defer res.Body.Close()
+	defer time.AfterFunc(answerTime, cancel).Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, mostAnswer)) // the status is the answer
+	return c.judge(res)
+}
+
+func (c *Client) request(ctx context.Context, e store.Event) (*http.Request, error) {
+	body, err := c.body(e)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", userAgent)
+	if c.Format == Notice {
+		req.Header.Set("X-Webhook-Secret", c.Secrets[0])
+		return req, nil
+	}
+	return req, c.sign(req.Header, e.ID, body)
+}
+
+// judge says what a status means.
+func (c *Client) judge(res *http.Response) error {
+	f := &outbound.Failure{Code: res.StatusCode, Detail: "it answers " + res.Status}
+	switch code := res.StatusCode; {
+	case code >= 200 && code < 300:
+		return nil
+	case code >= 300 && code < 400:
+		f.Class = outbound.Auth
+		if to, err := res.Location(); err == nil {
+			f.Detail += " to " + to.Scheme + "://" + to.Host
+		}
+		f.Detail += ": no redirect is followed, write the address where it leads to in url"
+	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound ||
+		code == http.StatusGone || code == http.StatusMethodNotAllowed || code == http.StatusProxyAuthRequired:
+		f.Class = outbound.Auth
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		f.Class, f.Wait = outbound.Throttle, retryAfter(res.Header.Get("Retry-After"), c.Now())
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
+		f.Class, f.Wait = outbound.Retry, retryAfter(res.Header.Get("Retry-After"), c.Now())
+	default:
+		f.Class = outbound.Permanent
+	}
+	return f
+}
+
+// retryAfter reads seconds or a date, and believes it within reason.
+func retryAfter(text string, now time.Time) time.Duration {
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = at.Sub(now)
+	}
+	return max(0, min(wait, longestWait))
+}
+
+// broken says what a post without an answer means. Its words name no more than the
+// host: the path of an address may be a secret.
+func (c *Client) broken(err error) error {
+	f := &outbound.Failure{Class: outbound.Retry, Err: err}
+	var no *forbiddenError
+	var dns *net.DNSError
+	var op *net.OpError
+	var wrapped *url.Error
+	isURL := errors.As(err, &wrapped)
+	switch {
+	case errors.As(err, &no):
+		f.Class, f.Detail = outbound.Auth, no.Error()
+	case errors.As(err, &dns):
+		f.Class, f.Detail = outbound.Throttle, "cannot be reached: its name "+c.host+" is not found"
+	case errors.As(err, &op) && op.Op == "dial":
+		f.Class, f.Detail = outbound.Throttle, "cannot be reached: "+op.Err.Error()
+	case isURL && wrapped.Timeout():
+		f.Detail = "it does not answer in time"
+	case isCertificate(err):
+		f.Class, f.Detail = outbound.Throttle, "cannot be reached: "+wrapped.Err.Error()
+	case isURL:
+		f.Detail = "the connection breaks off: " + wrapped.Err.Error()
+	default:
+		f.Detail = fmt.Sprintf("error %T", err)
+	}
+	return f
+}
