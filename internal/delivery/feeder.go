@@ -23,7 +23,7 @@ const (
 
 // behinds is what the feeder needs of store.Store.
 type behinds interface {
-	Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error)
+	Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error)
 	Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, limit int) ([]store.Behind, error)
 }
 
@@ -139,7 +139,7 @@ func (f *Feeder) round(ctx context.Context) (more bool, err error) {
 // note looks through what was told since the last time.
 func (f *Feeder) note(ctx context.Context, e Endpoint) (mine, more bool, err error) {
 	for range noteRounds {
-		done, err := f.Store.Note(ctx, e.Name, e.Wants)
+		done, err := f.Store.Survey(ctx, e.Name, e.Wants)
 		if err != nil || done.Elsewhere {
 			return false, false, err
 		}

@@ -25,10 +25,10 @@ type Feeds interface {
 	// changes nothing.
 	Pushed(ctx context.Context, endpoint string, cursors []Cursor) error
 
-	// Note goes once through all numbered events, a page at a time, and notes which
+	// Survey goes once through all numbered events, a page at a time, and notes which
 	// conversations have something that the endpoint wants and has not taken. One
 	// process at a time does it; who finds it being done gets Elsewhere.
-	Note(ctx context.Context, endpoint string, wants Wants) (Noted, error)
+	Survey(ctx context.Context, endpoint string, wants Wants) (Surveyed, error)
 
 	// Behind lists, by Since, conversations for which that was noted and is still
 	// so, after the last row of the page before (the zero Behind: from the start),
@@ -46,8 +46,8 @@ type Cursor struct {
 	Seq          int64
 }
 
-// Noted is what a round of Note did.
-type Noted struct {
+// Surveyed is what a round of Survey did.
+type Surveyed struct {
 	Elsewhere bool
 	More      bool // the page was full: call again
 }

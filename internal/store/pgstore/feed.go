@@ -153,13 +153,13 @@ func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cur
 	}))
 }
 
-// Note implements store.Feeds.
-func (s *Store) Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error) {
-	done, err := s.note(ctx, endpoint, wants)
+// Survey implements store.Feeds.
+func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+	done, err := s.survey(ctx, endpoint, wants)
 	return done, wrap("note events", err)
 }
 
-func (s *Store) note(ctx context.Context, endpoint string, wants store.Wants) (done store.Noted, err error) {
+func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) (done store.Surveyed, err error) {
 	ctx, end := bound(ctx)
 	defer func() { end(&err) }()
 	c, err := s.pool.Acquire(ctx)
@@ -170,7 +170,7 @@ func (s *Store) note(ctx context.Context, endpoint string, wants store.Wants) (d
 	defer rollback(ctx, c)
 	mine, err := s.alone(ctx, c, lockFeeds)
 	if err != nil || !mine {
-		return store.Noted{Elsewhere: true}, err
+		return store.Surveyed{Elsewhere: true}, err
 	}
 	page, err := s.nextPage(ctx, c, endpoint, wants.Plain())
 	if err != nil || len(page) == 0 {
@@ -186,7 +186,7 @@ func (s *Store) note(ctx context.Context, endpoint string, wants store.Wants) (d
 	}
 	queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
 	queue(b, `COMMIT`)
-	return store.Noted{More: len(page) == feedPage}, send(ctx, c, b)
+	return store.Surveyed{More: len(page) == feedPage}, send(ctx, c, b)
 }
 
 // nextPage reads the events that were not looked at yet; plain leaves out what is

@@ -317,7 +317,7 @@ func exercise(t *testing.T, s *Store) {
 		check(s.Follow(ctx, now, name))
 		_, err = s.Unpushed(ctx, name, []string{ids[0], "t2000", "nobody"}, 10)
 		check(err)
-		_, err = s.Note(ctx, name, wants)
+		_, err = s.Survey(ctx, name, wants)
 		check(err)
 		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
 		check(err)

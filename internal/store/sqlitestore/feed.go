@@ -85,8 +85,8 @@ func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cur
 	})
 }
 
-// Note implements store.Feeds.
-func (s *Store) Note(ctx context.Context, endpoint string, wants store.Wants) (store.Noted, error) {
+// Survey implements store.Feeds.
+func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
 	idle := false
 	// Most rounds have nothing to do, and leave the writer alone.
 	err := s.read(ctx, "note events", func(tx access) error {
@@ -95,11 +95,11 @@ func (s *Store) Note(ctx context.Context, endpoint string, wants store.Wants) (s
 		return err
 	})
 	if err != nil || idle {
-		return store.Noted{}, err
+		return store.Surveyed{}, err
 	}
-	var done store.Noted
+	var done store.Surveyed
 	err = s.change(ctx, "note events", func(tx access) error {
-		done = store.Noted{}
+		done = store.Surveyed{}
 		var walked int64
 		if known, err := tx.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
 			return err

@@ -202,7 +202,7 @@ func exercise(t *testing.T, s *Store) {
 		check(err)
 		_, err = s.Unpushed(ctx, name, []string{id, "nobody"}, 10)
 		check(err)
-		_, err = s.Note(ctx, name, wants)
+		_, err = s.Survey(ctx, name, wants)
 		check(err)
 		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
 		check(err)

@@ -55,7 +55,7 @@ func (d *desk) note(endpoint string, wants store.Wants) {
 	d.Helper()
 	d.pump()
 	for {
-		done, err := d.Note(d.Context(), endpoint, wants)
+		done, err := d.Survey(d.Context(), endpoint, wants)
 		if err != nil {
 			d.Fatalf("note: %v", err)
 		}
