@@ -55,7 +55,7 @@ func wanted(c config.Endpoint) []string {
 }
 
 // follow pushes events to the endpoints, where turns are made.
-func (a *App) follow(e *engines, metrics *observe.Metrics) error {
+func (a *App) follow(e *engines, metrics *meter) error {
 	for i, c := range a.cfg.Endpoints {
 		client, err := push.New(push.Options{
 			Name: c.Name, URL: c.URL, Secrets: c.Secret.Values(), Format: c.Format, Allow: c.Allow,

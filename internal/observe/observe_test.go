@@ -113,14 +113,14 @@ func TestManyWhoAskShareOneCheck(t *testing.T) {
 func sources() Sources {
 	return Sources{
 		Queues: func(context.Context) ([]queue.Stats, error) {
-			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "store", Done: 7}}, nil
+			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "store", Done: 7}, {Name: "events:crm", HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "gone"}}, nil
 		},
 		Disk:    func() (Disk, error) { return Disk{"/data", 25, 100}, nil },
 		Spool:   func() (int, time.Duration) { return 3, 2 * time.Second },
 		Workers: func() (int, bool) { return 2, true },
 		Alerts:  func() []OpenAlert { return []OpenAlert{{"no_workers", ""}, {"queue_held", "send:wsp4"}} },
 		Figures: func(context.Context) (Figures, error) {
-			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}}, nil
+			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}, Feeds: map[string]FeedFigures{"crm": {12, 90 * time.Second}, "n8n": {}}}, nil
 		},
 	}
 }
@@ -141,9 +141,10 @@ func TestStatus(t *testing.T) {
 	until, last := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1_800_000_000, 0).UTC()
 	want := Status{
 		Version: "v1", Go: got.Go, Started: now.Add(-90 * time.Second), Uptime: 90, Status: "ready", Down: []string{}, Checks: []Result{},
-		Queues: []QueueStatus{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1.5, Paused: true, HeldUntil: &until, HeldFor: "store"}},
-		Lines:  []LineStatus{{LineInfo{ID: "wsp4", Provider: "cloud"}, &last}, {LineInfo{ID: "new", Provider: "evolution"}, nil}},
-		Sends:  SendStatus{5, 1}, OldestUnanswered: 4, OldestHandedOff: 120, Workers: &two, Alerts: []string{"no_workers", "queue_held:send:wsp4"},
+		Queues:    []QueueStatus{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1.5, Paused: true, HeldUntil: &until, HeldFor: "store"}, {Name: "events:crm", HeldUntil: &until, HeldFor: "gone"}},
+		Endpoints: []EndpointStatus{{Name: "crm", Behind: 12, Oldest: 90, HeldUntil: &until, HeldFor: "gone"}, {Name: "n8n"}},
+		Lines:     []LineStatus{{LineInfo{ID: "wsp4", Provider: "cloud"}, &last}, {LineInfo{ID: "new", Provider: "evolution"}, nil}},
+		Sends:     SendStatus{5, 1}, OldestUnanswered: 4, OldestHandedOff: 120, Workers: &two, Alerts: []string{"no_workers", "queue_held:send:wsp4"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
