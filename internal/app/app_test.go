@@ -37,12 +37,24 @@ func start(t *testing.T, dir string) *running {
 
 func startAs(t *testing.T, role string, env ...string) *running {
 	t.Helper()
+	return startWith(t, Options{Role: role}, env...)
+}
+
+// startHurried is a router whose back-offs pass so many times faster.
+func startHurried(t *testing.T, times float64, env ...string) *running {
+	t.Helper()
+	return startWith(t, Options{Hurry: times}, env...)
+}
+
+func startWith(t *testing.T, o Options, env ...string) *running {
+	t.Helper()
 	cfg, err := config.Load(config.Options{Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := &bytes.Buffer{}
-	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", Log: observe.Log(logs, "info", "json")})
+	o.Config, o.Version, o.Log = cfg, "test", observe.Log(logs, "info", "json")
+	a, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
