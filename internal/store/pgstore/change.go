@@ -15,7 +15,7 @@ import (
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	var rest []inbound.Arrival
-	for _, a := range batch {
+	for _, a := range store.FitAll(batch) {
 		if a.Report != nil {
 			rest = append(rest, a)
 		}
@@ -166,7 +166,7 @@ func (s *Store) save(ctx context.Context, messageID, text string) (err error) {
 	queue(b, settings)
 	s.guard(b)
 	var changed int64
-	queue(b, `UPDATE psi_router.messages SET media = $2::text::json WHERE id = $1`, messageID, text).Exec(func(tag pgconn.CommandTag) error {
+	queue(b, `UPDATE psi_router.messages SET media = ($2::text[])[1]::json WHERE id = $1`, messageID, verbatim{text}).Exec(func(tag pgconn.CommandTag) error {
 		changed = tag.RowsAffected()
 		return nil
 	})

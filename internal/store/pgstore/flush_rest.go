@@ -22,7 +22,7 @@ func (p *page) writeEvents(b *pgx.Batch) {
 		col(events, func(e row) string { return e.Type }),
 		col(events, func(e row) int64 { return e.Seq }),
 		col(events, func(e row) pgtype.Timestamptz { return stamp(e.CreatedAt) }),
-		col(events, func(e row) string { return string(e.Data) }))
+		verbatim(col(events, func(e row) string { return string(e.Data) })))
 }
 
 func (p *page) writeTickets(b *pgx.Batch) {

@@ -74,9 +74,22 @@ func queue(b *pgx.Batch, sql string, args ...any) *pgx.QueuedQuery {
 			args[i] = pack(v)
 		case []string:
 			args[i] = packAll(v)
+		case verbatim:
+			args[i] = v.list()
 		}
 	}
 	return b.Queue(sql, args...)
+}
+
+// verbatim are texts that are written as they are: JSON, which comes back so too,
+// and of which only bytes that are no UTF-8 have to be kept away.
+type verbatim []string
+
+func (v verbatim) list() []string {
+	for i, s := range v {
+		v[i] = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return v
 }
 
 func packAll(list []string) []string {

@@ -63,6 +63,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	if len(results) == 0 {
 		return nil, nil
 	}
+	results = store.FitResults(results)
 	rest := make([]int, len(results))
 	for i := range results {
 		rest[i] = i

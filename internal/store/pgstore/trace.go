@@ -19,7 +19,7 @@ const traceSize = 200
 // it can be read; a message brings what it led to, anything else the last
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
-	key = strings.TrimSpace(key)
+	key = store.Fit(strings.TrimSpace(key))
 	var out store.Trace
 	err := s.read(ctx, "trace", func(r *reader) (err error) {
 		out, err = s.blank().trace(r, key)

@@ -17,6 +17,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
+	batch = store.FitAll(batch)
 	results, err := s.turnOrHalves(ctx, now, batch)
 	if err != nil {
 		return nil, wrap("turn", err)
@@ -276,7 +277,7 @@ func (j *jam) add(n store.Needs, f *found) {
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
-	batch := []inbound.Arrival{arrival}
+	batch := store.FitAll([]inbound.Arrival{arrival})
 	w, each := s.wants(batch)
 	w.Echoes, w.Parked = false, nil
 	err := s.insist(ctx, func(bool) (left bool, err error) {

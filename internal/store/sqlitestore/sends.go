@@ -67,6 +67,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	if len(results) == 0 {
 		return nil, nil
 	}
+	results = store.FitResults(results)
 	var needs store.Needs
 	var providerIDs []string
 	for _, r := range results {

@@ -19,7 +19,7 @@ const traceSize = 200
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
-	key = strings.TrimSpace(key)
+	key = store.Fit(strings.TrimSpace(key))
 	err := s.read(ctx, "trace", func(tx access) (err error) {
 		p := newPage(tx, s.set, time.Time{})
 		out, err = p.trace(key)

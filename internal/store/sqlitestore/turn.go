@@ -15,6 +15,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
+	batch = store.FitAll(batch)
 	needs := s.set.Needs(batch)
 	var results []store.Result
 	err := s.write(ctx, "turn", now, func(p *page) error {
@@ -45,6 +46,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
+	arrival = store.FitAll([]inbound.Arrival{arrival})[0]
 	needs := s.set.Needs([]inbound.Arrival{arrival})
 	return s.write(ctx, "reject", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
@@ -60,6 +62,7 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 	if len(batch) == 0 {
 		return nil
 	}
+	batch = store.FitAll(batch)
 	var needs store.Needs
 	for i := range batch {
 		if a := &batch[i]; a.Report != nil {

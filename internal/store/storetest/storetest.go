@@ -42,6 +42,7 @@ func Run(t *testing.T, e Engine) {
 		{"Pump", pumps},
 		{"Feeds", feeds},
 		{"Reads", reads},
+		{"Names", names},
 		{"Waits", waits},
 		{"Duties", duties},
 		{"Model", model},

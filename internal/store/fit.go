@@ -1,0 +1,108 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+)
+
+// longestName is how many bytes a name may have that rows are found by: an index
+// has room for about 2,700, in which two of them must find place however they are
+// written. Those that exist have less than 130.
+const longestName = 250
+
+// Fit returns the name itself, or for one that is too long to be found by its
+// beginning and its hash. The same name always gives the same.
+func Fit(name string) string {
+	if len(name) <= longestName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strings.ToValidUTF8(name[:100], "") + "…" + hex.EncodeToString(sum[:])
+}
+
+// FitAll returns the arrivals with names that fit. Raw keeps what came.
+func FitAll(batch []inbound.Arrival) []inbound.Arrival {
+	own := false
+	for i := range batch {
+		a := batch[i]
+		if fits(&a) {
+			continue
+		}
+		if !own {
+			batch, own = slices.Clone(batch), true
+		}
+		batch[i] = fitted(a)
+	}
+	return batch
+}
+
+func fits(a *inbound.Arrival) bool {
+	for _, s := range indexed(a) {
+		if s != nil && len(*s) > longestName {
+			return false
+		}
+	}
+	return true
+}
+
+func fitted(a inbound.Arrival) inbound.Arrival {
+	if a.Content != nil {
+		c := *a.Content
+		a.Content = &c
+	}
+	if a.Report != nil {
+		r := *a.Report
+		a.Report = &r
+	}
+	if a.Change != nil {
+		c := *a.Change
+		a.Change = &c
+	}
+	for _, s := range indexed(&a) {
+		if s != nil {
+			*s = Fit(*s)
+		}
+	}
+	return a
+}
+
+// indexed are what rows of an arrival are found by; nil for none.
+func indexed(a *inbound.Arrival) (all [18]*string) {
+	n := 0
+	add := func(list ...*string) {
+		n += copy(all[n:], list)
+	}
+	person := func(p *inbound.Person) { add(&p.Phone, &p.UserID, &p.ParentUserID, &p.ExternalID) }
+	add(&a.ID, &a.LineRef)
+	person(&a.Person)
+	if a.Content != nil {
+		add(&a.Content.QuotedID, &a.Content.TargetID)
+	}
+	if a.Report != nil {
+		add(&a.Report.Ref, &a.Report.Status)
+	}
+	if a.Change != nil {
+		person(&a.Change.From)
+		person(&a.Change.To)
+	}
+	return all
+}
+
+// FitResults returns the results with provider ids that fit.
+func FitResults(results []SendResult) []SendResult {
+	own := false
+	for i := range results {
+		if len(results[i].ProviderID) <= longestName {
+			continue
+		}
+		if !own {
+			results, own = slices.Clone(results), true
+		}
+		results[i].ProviderID = Fit(results[i].ProviderID)
+	}
+	return results
+}
