@@ -177,8 +177,15 @@ func (l *life) command(ctx context.Context, id string) {
 		router.CommandHandoff, router.CommandAgentSent, router.CommandClose, router.CommandReopen, router.CommandDisconnect,
 		router.CommandReconnect, router.CommandReset,
 	}
-	cmd := router.Command{Kind: kinds[l.rnd.IntN(len(kinds))], Area: "admin", Tag: "a mano"}
-	_, err := l.s.Command(ctx, l.now, store.Command{Conversation: id, Command: cmd, Actor: "crm"})
+	cmd := store.Command{Conversation: id, Actor: "crm"}
+	cmd.Command = router.Command{Kind: kinds[l.rnd.IntN(len(kinds))], Area: "admin", Tag: "a mano"}
+	if cmd.Kind == router.CommandAgentSent && l.n%2 == 0 {
+		cmd.Say = &store.Draft{Type: "template", Text: "hola\x00", Body: []byte(`{"type":"template","template":{"name":"hola"}}`)}
+	}
+	if l.n%3 > 0 {
+		cmd.Once = &store.Once{Key: fmt.Sprint("key.", l.n), Hash: "h", Answer: func(c store.Conversation, _ *store.Message) []byte { return []byte(`"` + c.ID + `"`) }}
+	}
+	_, err := l.s.Command(ctx, l.now, cmd)
 	l.fail(err)
 }
 

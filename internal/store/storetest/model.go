@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -35,6 +36,7 @@ func model(t *testing.T, e Engine) {
 			"write":     m.write,
 			"redeliver": m.redeliver,
 			"command":   m.command,
+			"answer":    m.answer,
 			"send":      m.send,
 			"lose":      m.lose,
 			"report":    m.report,
@@ -64,8 +66,15 @@ type world struct {
 	rank  map[string]int // of outgoing messages
 	// order holds the provider ids of each conversation as they were first handled.
 	order map[string][]string
+	asked []asked
 	posts int
 	steps int
+}
+
+// asked is what a person of ours wrote, with its key.
+type asked struct {
+	store.Command
+	at time.Time
 }
 
 func (w *world) who(rt *rapid.T) int { return rapid.IntRange(0, crowd-1).Draw(rt, "who") }
@@ -188,12 +197,52 @@ func (w *world) command(rt *rapid.T) {
 	}
 }
 
+// answer lets a person of ours write, perhaps what they wrote already: then nothing
+// may change.
+func (w *world) answer(rt *rapid.T) {
+	if len(w.asked) > 0 && rapid.IntRange(0, 3).Draw(rt, "again") == 0 {
+		a := rapid.SampledFrom(w.asked).Draw(rt, "which")
+		if w.now.Sub(a.at) >= store.OnceFor {
+			rt.Skip("forgotten")
+		}
+		before := w.everything()
+		done, err := w.Command(w.Context(), w.now, a.Command)
+		if err != nil || done.Kept == nil {
+			rt.Fatalf("a repeat: got %+v, %v", done, err)
+		}
+		if diff := cmp.Diff(w.everything(), before); diff != "" {
+			rt.Fatalf("a repeat changed something (-got +want):\n%s", diff)
+		}
+		return
+	}
+	id := w.some(rt)
+	before := w.talk(id)
+	cmd := saying(id, text("acá estoy"))
+	cmd.Once = once(fmt.Sprint(w.run, ".", len(w.asked)), "h")
+	shut := before.LastInbound.IsZero() || w.now.Sub(before.LastInbound) >= 24*time.Hour
+	done, err := w.Command(w.Context(), w.now, cmd)
+	switch {
+	case shut && errors.Is(err, store.ErrWindowClosed):
+		return
+	case shut || err != nil:
+		rt.Fatalf("got %v, the last one wrote at %v", err, before.LastInbound)
+	case done.Message == nil || done.Message.Status != store.Queued || done.Message.Author != store.AuthorAgent:
+		rt.Fatalf("got %+v", done.Message)
+	}
+	taken := before.State == router.StateMenu || before.State == router.StateClosed
+	if taken && (done.State != router.StateHandedOff || done.Epoch == before.Epoch) || !taken && done.State != before.State {
+		rt.Fatalf("from %s to %s", before.State, done.State)
+	}
+	w.asked = append(w.asked, asked{cmd, w.now})
+}
+
 func (w *world) send(rt *rapid.T) {
 	id := w.some(rt)
 	w.posts++
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
 		talk, m := w.talk(id), w.message(id, c.Post.ID)
-		if m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour {
+		ours := m.Author == store.AuthorRouter
+		if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || w.now.Sub(talk.LastInbound) >= 24*time.Hour {
 			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, talk.Epoch)
 		}
 		status := rapid.SampledFrom([]store.Status{store.Sent, store.Sent, store.Queued, store.Failed, store.Uncertain}).Draw(rt, "status")
@@ -215,7 +264,7 @@ func (w *world) report(rt *rapid.T) {
 	id := w.some(rt)
 	var batch []inbound.Arrival
 	for _, m := range w.messages(id) {
-		if m.Author == store.AuthorRouter && m.Status != store.Queued && rapid.Bool().Draw(rt, "this") {
+		if sentByUs(m) && m.Status != store.Queued && rapid.Bool().Draw(rt, "this") {
 			status := rapid.SampledFrom([]string{"sent", "delivered", "read", "failed", "nonsense"}).Draw(rt, "status")
 			batch = append(batch, reports("out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
 		}
@@ -244,6 +293,12 @@ var ranks = map[store.Status]int{
 	store.Delivered: 4, store.Read: 5, store.Played: 6,
 }
 
+// sentByUs says that a message leaves by us: the router said it, or a person
+// through the API.
+func sentByUs(m store.Message) bool {
+	return m.Author == store.AuthorRouter || m.Author == store.AuthorAgent
+}
+
 func (w *world) check(rt *rapid.T) {
 	w.steps++
 	w.pump()
@@ -262,10 +317,10 @@ func (w *world) check(rt *rapid.T) {
 	if id := w.ids[w.steps%crowd]; id != "" {
 		var order []string
 		for _, m := range w.messages(id) {
-			if m.ProviderID != "" && m.Author != store.AuthorRouter {
+			if m.ProviderID != "" && !sentByUs(m) {
 				order = append(order, m.ProviderID)
 			}
-			if m.Author != store.AuthorRouter {
+			if !sentByUs(m) {
 				continue
 			}
 			now := ranks[m.Status]
