@@ -35,7 +35,7 @@ func TestAClientInTypeScript(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "openapi.json"), []byte(spec.body), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // a busy machine
 	defer cancel()
 	run := func(name string, args ...string) string {
 		t.Helper()
