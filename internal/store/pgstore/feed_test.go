@@ -1,0 +1,181 @@
+package pgstore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// TestEventsTogether: while three processes write, one reads events by position and
+// two push them, by hints and by looking who is behind. The reader meets every
+// position once, in order and without a gap, although commits overlap; the endpoint
+// gets the same events, of each conversation in order.
+func TestEventsTogether(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	name := server.Borrow(t)
+	url := server.URL(name)
+	first := process(t, url)
+	if err := first.Follow(t.Context(), noon(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	const writers, turns, people = 3, 30, 10
+	hints := make(chan string, 1000)
+	var writing, working sync.WaitGroup
+	done := make(chan struct{})
+	over := func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+	for w := range writers {
+		s := process(t, url)
+		s.set.Told = func(events []store.Event) {
+			for _, e := range events {
+				select {
+				case hints <- e.Conversation:
+				default:
+				}
+			}
+		}
+		writing.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 5))
+			for k := range turns {
+				batch := make([]inbound.Arrival, 1+r.IntN(8))
+				for i := range batch {
+					batch[i] = says(somebody(r.IntN(people)), fmt.Sprintf("%d.%d.%d", w, k, i), []string{"hola", "1", "11", "menu"}[r.IntN(4)])
+				}
+				if _, err := s.Turn(t.Context(), noon(), batch); err != nil { // who is busy is left out
+					t.Errorf("turn: %v", err)
+				}
+			}
+		})
+	}
+
+	var read []store.Event
+	working.Go(func() {
+		s := process(t, url)
+		for pos := int64(0); ; {
+			last := over()
+			list, err := s.Events(t.Context(), pos, 50)
+			if err != nil {
+				t.Errorf("events: %v", err)
+				return
+			}
+			for _, e := range list {
+				if pos++; e.Pos != pos {
+					t.Errorf("position %d comes after %d", e.Pos, pos-1)
+					return
+				}
+			}
+			read = append(read, list...)
+			if last && len(list) == 0 {
+				return
+			}
+		}
+	})
+	taken := map[string][]int64{}
+	var mu sync.Mutex
+	for range 2 {
+		s := process(t, url)
+		push := func(ids []string) bool {
+			list, err := s.Unpushed(t.Context(), "crm", ids, 5)
+			if err != nil {
+				t.Errorf("unpushed: %v", err)
+				return false
+			}
+			var cursors []store.Cursor
+			mu.Lock()
+			for _, e := range list {
+				if e.Pos == 0 {
+					break
+				}
+				if !slices.Contains(taken[e.Conversation], e.Seq) { // the other one may be at it too
+					taken[e.Conversation] = append(taken[e.Conversation], e.Seq)
+				}
+				cursors = append(cursors, store.Cursor{Conversation: e.Conversation, Seq: e.Seq})
+			}
+			mu.Unlock()
+			if err := s.Pushed(t.Context(), "crm", cursors); err != nil {
+				t.Errorf("pushed: %v", err)
+			}
+			return len(cursors) > 0
+		}
+		working.Go(func() {
+			for {
+				last := over()
+				var ids []string
+				for more := true; more && len(ids) < 20; {
+					select {
+					case id := <-hints:
+						ids = append(ids, id)
+					default:
+						more = false
+					}
+				}
+				busy := push(ids)
+				noted, err := s.Survey(t.Context(), "crm", store.Wants{})
+				if err != nil {
+					t.Errorf("survey: %v", err)
+					return
+				}
+				behind, err := s.Behind(t.Context(), "crm", store.Behind{}, time.Now().Add(time.Hour), 20)
+				if err != nil {
+					t.Errorf("behind: %v", err)
+					return
+				}
+				ids = nil
+				for _, b := range behind {
+					ids = append(ids, b.Conversation)
+				}
+				if busy = push(ids) || busy; last && !busy && !noted.More && !noted.Elsewhere && len(behind) == 0 {
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	for {
+		p, err := first.Pump(t.Context(), noon())
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := first.Gauges(t.Context(), noon())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Numbered == 0 && g.EventsUnnumbered == 0 {
+			break
+		}
+	}
+	close(done)
+	working.Wait()
+
+	want := map[string][]int64{}
+	for _, e := range read {
+		want[e.Conversation] = append(want[e.Conversation], e.Seq)
+	}
+	for id, list := range want {
+		if !slices.IsSorted(list) || list[0] != 1 || list[len(list)-1] != int64(len(list)) {
+			t.Errorf("%s was read as %v", id, list)
+		}
+	}
+	if diff := cmp.Diff(taken, want); diff != "" {
+		t.Errorf("taken (-got +want):\n%s", diff)
+	}
+	if len(read) < 200 {
+		t.Errorf("only %d events", len(read))
+	}
+}
