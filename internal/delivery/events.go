@@ -213,7 +213,7 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 	list, err := e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.unread(ctx, batch, settle, which, err)
+			e.unread(ctx, settle, which, err)
 		}
 		return
 	}
@@ -229,7 +229,7 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 }
 
 // unread deals with a failed read: nothing was posted.
-func (e *Events) unread(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, err error) {
+func (e *Events) unread(ctx context.Context, settle func(int, queue.Outcome), which []int, err error) {
 	wait := e.Backoff.Delay(2)
 	if errors.Is(err, store.ErrUnavailable) {
 		wait = min(pause, e.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0))
