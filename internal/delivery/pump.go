@@ -2,10 +2,12 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -28,7 +30,7 @@ type PumpOptions struct {
 }
 
 // Pump does the housekeeping that nobody else does: events get their number,
-// timers fire, rows whose wake-up was lost are woken again. The store sees to it
+// timers fire, rows and files whose wake-up was lost are woken again. The store sees to it
 // that one process at a time does it.
 type Pump struct {
 	PumpOptions
@@ -111,5 +113,38 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 			return false, fmt.Errorf("wake pending sends: %w", err)
 		}
 	}
+	if err := p.fetch(ctx, done.Media); err != nil {
+		return false, err
+	}
 	return done.More, nil
+}
+
+// fetch asks for files again that nobody has fetched. Those that the queue still
+// has or knows are duplicates there.
+func (p *Pump) fetch(ctx context.Context, files []store.MediaRef) error {
+	jobs := make([]queue.Job, len(files))
+	for i, f := range files {
+		body, err := json.Marshal(f)
+		if err != nil {
+			return fmt.Errorf("encode media job: %w", err)
+		}
+		jobs[i] = queue.Job{Queue: inbound.QueueMedia, Lane: f.MessageID, ID: f.MessageID, Body: body}
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	added, err := p.Queue.Enqueue(ctx, jobs)
+	if err != nil {
+		return fmt.Errorf("wake pending files: %w", err)
+	}
+	lost := 0
+	for _, is := range added {
+		if is {
+			lost++
+		}
+	}
+	if lost > 0 {
+		p.Log.Warn("files whose job was lost are fetched", "files", lost)
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -43,6 +44,9 @@ func TestPump(t *testing.T) {
 				return store.Pumped{Numbered: 500, More: true}, nil
 			case 4:
 				return store.Pumped{Wakes: []store.Wake{{Line: "a", Conversation: "1"}, {Line: "b", Conversation: "2"}, {Line: "a", Conversation: "1"}}}, nil
+			case 5: // and again, while the job waits
+				file := []store.MediaRef{{MessageID: "f", Line: "a", Media: inbound.Media{ID: "m"}}}
+				return store.Pumped{Media: append(file, file...)}, nil
 			case 6, 7:
 				return store.Pumped{}, errors.New("down")
 			case 8:
@@ -66,7 +70,7 @@ func TestPump(t *testing.T) {
 		for _, s := range all {
 			depths = append(depths, queue.Stats{Name: s.Name, Depth: s.Depth})
 		}
-		if diff := cmp.Diff(depths, []queue.Stats{{Name: "send:a", Depth: 1}, {Name: "send:b", Depth: 1}}); diff != "" {
+		if diff := cmp.Diff(depths, []queue.Stats{{Name: "media", Depth: 1}, {Name: "send:a", Depth: 1}, {Name: "send:b", Depth: 1}}); diff != "" {
 			t.Error(diff)
 		}
 		// A backlog is pumped at once; otherwise a round a second.

@@ -92,7 +92,8 @@ type Store interface {
 
 	// Pump does one round of the housekeeping that one process at a time does:
 	// it numbers committed events, fires due timers, expires parked statuses
-	// and the marks of what was done once, and returns the sends that have been pending for over a minute.
+	// and the marks of what was done once, and returns the sends and the files
+	// that have been pending for over a minute.
 	Pump(ctx context.Context, now time.Time) (Pumped, error)
 
 	// Conversations lists, newest first.
@@ -202,6 +203,8 @@ type Pumped struct {
 	Numbered int
 	Timers   int
 	Wakes    []Wake
+	// Media are files that wait to be fetched.
+	Media []MediaRef
 	// More is set when the round stopped at its size limit: call again.
 	More bool
 }

@@ -71,8 +71,9 @@ type Store struct {
 
 	fence atomic.Int64 // of its Owner, 0 without one
 
-	mu    sync.Mutex // of sweep
+	mu    sync.Mutex // of sweep and files
 	sweep sweep
+	files sweep // over files that wait to be fetched
 }
 
 var _ store.Store = (*Store)(nil)

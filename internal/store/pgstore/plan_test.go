@@ -291,7 +291,7 @@ func exercise(t *testing.T, s *Store) {
 	}
 	_, err = s.Pump(ctx, now)
 	check(err)
-	s.sweep.rest = time.Time{}
+	s.sweep.rest, s.files.rest = time.Time{}, time.Time{}
 	_, err = s.Pump(ctx, now.Add(25*time.Hour))
 	check(err)
 	for _, phone := range []string{"", somebody(2300).Phone} {

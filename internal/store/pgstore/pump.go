@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -58,6 +59,9 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		}
 		if err == nil { // what the timers said will be found by the next walk
 			err = s.findForgotten(ctx, now, &out)
+		}
+		if err == nil {
+			err = s.findFiles(ctx, now, &out)
 		}
 	}
 	if err != nil {
@@ -220,6 +224,50 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 					seen[k.Conversation] = true
 					out.Wakes = append(out.Wakes, k)
 				}
+				return nil
+			}))
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == pumpSize:
+		*w, out.More = at, true
+	case found > 0 || !w.since.IsZero():
+		*w = sweep{rest: now.Add(sweepPause)}
+	}
+	return nil
+}
+
+// findFiles adds the files that have waited for long: their job may have been
+// lost. The queue knows the jobs that it still has.
+func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.Pumped) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &s.files
+	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+		return nil
+	}
+	const query = `SELECT m.created_at, m.n, m.id, t.line, m.media::text
+		FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
+		WHERE m.media IS NOT NULL AND psi_router.fetching(m.media) AND (m.created_at, m.n) > ($1, $2) AND m.created_at <= $3
+		ORDER BY m.created_at, m.n LIMIT $4`
+	at, found := *w, 0
+	err := s.read(ctx, "find forgotten files", func(r *reader) error {
+		return r.last(func(b *pgx.Batch) {
+			queue(b, query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
+				var f store.MediaRef
+				var created pgtype.Timestamptz
+				var media []byte
+				if err := scan(rows, &created, &at.n, &f.MessageID, &f.Line, &media); err != nil {
+					return err
+				}
+				if err := json.Unmarshal(media, &f.Media); err != nil {
+					return fmt.Errorf("media of message %s: %w", f.MessageID, err)
+				}
+				at.since = instant(created)
+				found++
+				out.Media = append(out.Media, f)
 				return nil
 			}))
 		})

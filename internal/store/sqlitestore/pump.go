@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -46,6 +47,9 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 	}
 	if err := s.findForgotten(ctx, now, &out); err != nil {
 		return store.Pumped{}, err // what the timers said will be found by the next walk
+	}
+	if err := s.findFiles(ctx, now, &out); err != nil {
+		return store.Pumped{}, err
 	}
 	return out, nil
 }
@@ -135,6 +139,46 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 				seen[k.Conversation] = true
 				out.Wakes = append(out.Wakes, k)
 			}
+			return nil
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == pumpSize:
+		*w, out.More = at, true
+	case found > 0 || w.since != 0:
+		*w = sweep{rest: now.Add(sweepPause)}
+	}
+	return nil
+}
+
+// findFiles adds the files that have waited for long: their job may have been
+// lost. The queue knows the jobs that it still has.
+func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.Pumped) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &s.files
+	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+		return nil
+	}
+	const query = `SELECT m.created_at, m.n, m.id, c.line, m.media
+		FROM messages m JOIN conversations c ON c.n = m.conversation
+		WHERE instr(m.media, '"state":"pending"') > 0 AND (m.created_at, m.n) > (?, ?) AND m.created_at <= ?
+		ORDER BY m.created_at, m.n LIMIT ?`
+	at, found := *w, 0
+	err := s.read(ctx, "find forgotten files", func(tx access) error {
+		return each(tx, query, []any{at.since, at.n, micros(now.Add(-pendingFor)), pumpSize}, func(rows *sql.Rows) error {
+			var r store.MediaRef
+			var media string
+			if err := rows.Scan(&at.since, &at.n, &r.MessageID, &r.Line, &media); err != nil {
+				return err
+			}
+			if err := json.Unmarshal([]byte(media), &r.Media); err != nil {
+				return fmt.Errorf("media of message %s: %w", r.MessageID, err)
+			}
+			found++
+			out.Media = append(out.Media, r)
 			return nil
 		})
 	})

@@ -50,8 +50,9 @@ type Store struct {
 	db  *sqlite.DB
 	set store.Settings
 
-	mu    sync.Mutex // of sweep
+	mu    sync.Mutex // of sweep and files
 	sweep sweep
+	files sweep // over files that wait to be fetched
 
 	spy func(access) access
 }

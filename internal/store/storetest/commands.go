@@ -172,6 +172,36 @@ func pumps(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("forgotten files", func(t *testing.T) {
+		d := open(t, e)
+		var want []store.MediaRef
+		for i := range 3 {
+			photo := says(person(i), fmt.Sprint("p", i), `"state":"pending"`, d.now)
+			photo.Content.Type, photo.Content.Media = "image", &inbound.Media{ID: fmt.Sprint("m", i), MIME: "image/jpeg", Name: "a\x00\"state\":\"pending\""}
+			want = append(want, store.MediaRef{MessageID: d.turn(photo)[0].MessageID, Line: "wsp4", Media: *photo.Content.Media})
+		}
+		d.say(person(4), "none", "hola")
+		if got := d.pump(); len(got.Media) != 0 {
+			t.Errorf("too early: %+v", got.Media)
+		}
+		if err := d.SaveMedia(t.Context(), want[1].MessageID, store.Media{Media: want[1].Media, State: store.MediaReady, Path: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		d.tick(61 * time.Second)
+		if diff := cmp.Diff(d.pump().Media, []store.MediaRef{want[0], want[2]}); diff != "" {
+			t.Error(diff)
+		}
+		for _, i := range []int{0, 2} {
+			if err := d.SaveMedia(t.Context(), want[i].MessageID, store.Media{Media: want[i].Media, State: store.MediaFailed}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.tick(2 * time.Minute)
+		if got := d.pump(); len(got.Media) != 0 {
+			t.Errorf("got %+v", got.Media)
+		}
+	})
+
 	t.Run("many forgotten sends are found in one walk", func(t *testing.T) {
 		d := open(t, e)
 		const n, size = 1203, 401

@@ -281,6 +281,7 @@ func (d *desk) pump() (sum store.Pumped) {
 		sum.Numbered += p.Numbered
 		sum.Timers += p.Timers
 		sum.Wakes = append(sum.Wakes, p.Wakes...)
+		sum.Media = append(sum.Media, p.Media...)
 		if !p.More {
 			return sum
 		}
