@@ -100,6 +100,10 @@ func (a *App) URL() string {
 const (
 	// shutdownTimeout is how long requests under way may take when the door closes.
 	shutdownTimeout = 5 * time.Second
+	// lastRequests is how long what was let in just before the door closed may
+	// take to say what it wants: net/http drops a request that it reads once it
+	// shuts down.
+	lastRequests = 150 * time.Millisecond
 	// tail is what of drain_timeout is kept for the time after the last handler was
 	// told to end: it returns, its verdict is written, the engines are closed.
 	tail = 7 * time.Second
@@ -144,7 +148,8 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
 		a.tell(a.supervisor.Stopping())
 		stopWork() // what the door still takes waits in the queue
-		closeDoor(alive, min(shutdownTimeout, a.drain()), a.public, a.admin)
+		within := min(shutdownTimeout, a.drain())
+		closeDoor(alive, within-a.closeListener(), a.public, a.admin)
 		return nil
 	})
 	a.banner()
@@ -222,23 +227,40 @@ func (a *App) runs(name string, run func(context.Context) error) {
 	a.parts = append(a.parts, part{name, run})
 }
 
+// closeListener lets nobody in any more; who is in may still ask, for as long as
+// it took. Where systemd holds the socket, the others wait in its line.
+func (a *App) closeListener() (took time.Duration) {
+	if a.listener == nil {
+		return 0
+	}
+	a.listener.Close()
+	took = min(lastRequests, a.drain()/2)
+	time.Sleep(took)
+	return took
+}
+
 // open serves the public.
 func (a *App) open() error {
 	if a.cert == nil {
 		return serve(a.public, a.listener)
 	}
 	a.public.TLSConfig = a.cert.config()
-	if err := a.public.ServeTLS(a.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := a.public.ServeTLS(a.listener, "", ""); !closed(err) {
 		return fmt.Errorf("serve %s: %w", a.Addr(), err)
 	}
 	return nil
 }
 
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.Serve(l); !closed(err) {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// closed says that a server ended because we wanted it.
+func closed(err error) bool {
+	return errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed)
 }
 
 // closeDoor takes no further request and lets those under way end.

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -22,7 +25,21 @@ const (
 func (a *App) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: log.New(serverLog{a.log}, "", 0), //nolint:forbidigo // net/http knows no other; it ends in slog
 	}
+}
+
+// serverLog takes what net/http complains about. Whoever knocks without being able
+// to speak TLS is no news: a public port has hundreds of those a day.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, "http server", "err", string(bytes.TrimSpace(line)))
+	return len(line), nil
 }
 
 // listen opens the door's address, unless systemd has done so.

@@ -83,16 +83,16 @@ func (c *certificate) run(ctx context.Context) error {
 
 // event notes what became of the certificate.
 func (c *certificate) event(_ context.Context, event string, data map[string]any) error {
-	log := c.app.log.With("domain", c.domain)
+	logger := c.app.log.With("domain", c.domain)
 	switch event {
 	case "cached_managed_cert":
 		c.set(nil)
 	case "cert_obtained":
-		log.Info("certificate obtained", "renewal", data["renewal"])
+		logger.Info("certificate obtained", "renewal", data["renewal"])
 		c.set(nil)
 	case "cert_failed":
 		err, _ := data["error"].(error)
-		log.Error("certificate not obtained; it is tried again", "err", err,
+		logger.Error("certificate not obtained; it is tried again", "err", err,
 			"cure", "the domain has to point here, and port 443 has to reach "+c.app.cfg.Listen)
 		c.set(fmt.Errorf("the certificate of %s could not be got: %w", c.domain, err))
 	}
