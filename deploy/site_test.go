@@ -129,6 +129,9 @@ func (p *process) stop() {
 	}
 }
 
+// serve is the command of a whole router.
+func serve(bin, config string) *exec.Cmd { return exec.Command(bin, "serve", "--config", config) }
+
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	port, err := servers.FreePort()

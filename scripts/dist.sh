@@ -22,7 +22,7 @@ for arch in "${archs[@]}"; do
 		-ldflags "${LDFLAGS:--s -w -X main.version=$version}" -o "$stage/$name/psi-router" ./cmd/psi-router
 	printf '%s\n' "$version" >"$stage/$name/VERSION"
 	cp -R README.md README.es.md CHANGELOG.md LICENSE flows docs deploy "$stage/$name/"
-	find "$stage/$name" \( -name '*.go' -o -name node_modules -o -name 'package*.json' \) -prune -exec rm -rf {} +
+	find "$stage/$name" \( -name '*.go' -o -name testdata -o -name node_modules \) -prune -exec rm -rf {} +
 	install -m 755 scripts/install.sh "$stage/$name/install.sh"
 	chmod -R u=rwX,go=rX "$stage/$name"
 	tar --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner --format=gnu -C "$stage" -cf - "$name" |

@@ -6,8 +6,10 @@
 //   pm2 reload /opt/psi-router/current/deploy/pm2/ecosystem.config.js
 //
 // Configuration and secrets are in the file below and not here: PM2 writes what
-// is in env to its dump. ROUTER_BIN and ROUTER_CONFIG name other places.
+// is in env to its dump. ROUTER_BIN, ROUTER_CONFIG and ROUTER_PORT
+// name other places.
 const script = process.env.ROUTER_BIN || '/usr/local/bin/psi-router';
+const port = Number(process.env.ROUTER_PORT || 3002);
 const config = process.env.ROUTER_CONFIG || '/etc/psi-router/psi-router.yaml';
 
 const common = {
@@ -26,12 +28,12 @@ const common = {
   pmx: false,
 };
 
-// webhook is the door on a port of its own.
-const webhook = (name, port) => ({
+// webhook is the nth door, on a port of its own: 3002, 3003, …
+const webhook = (name, nth) => ({
   ...common,
   name,
   args: ['serve', '--role', 'webhook', '--config', config],
-  env: { PSI_LISTEN: `127.0.0.1:${port}` },
+  env: { PSI_LISTEN: `127.0.0.1:${port + nth}` },
 });
 
 const workers = (instances) => ({
@@ -42,7 +44,7 @@ const workers = (instances) => ({
 });
 
 module.exports = {
-  apps: [webhook('psi-router', 3002), workers(5)],
+  apps: [webhook('psi-router', 0), workers(5)],
   webhook,
   workers,
 };

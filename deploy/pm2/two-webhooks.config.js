@@ -1,9 +1,13 @@
-// The same with two webhook processes behind nginx or Caddy: pm2 reload takes one
-// after the other, and the proxy gives the requests to the one that is up. With a
-// single process, what is posted during its restart is refused, and comes again:
-// Meta repeats what got no 200.
+// The same with two webhook processes behind nginx or Caddy, which gives requests
+// to the one that is up. Reload them by name, one after the other: given the file,
+// PM2 reloads two applications at once.
+//
+//   pm2 reload psi-router && pm2 reload psi-router-2 && pm2 reload psi-router-worker
+//
+// With a single webhook, what is posted during its restart is refused, and comes
+// again: Meta repeats what got no 200.
 const { webhook, workers } = require('./ecosystem.config.js');
 
 module.exports = {
-  apps: [webhook('psi-router', 3002), webhook('psi-router-2', 3003), workers(5)],
+  apps: [webhook('psi-router', 0), webhook('psi-router-2', 1), workers(5)],
 };

@@ -1,0 +1,42 @@
+package deploy
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/servers"
+)
+
+// TestCaddy: the same doors are open and closed as with nginx.
+func TestCaddy(t *testing.T) {
+	t.Parallel()
+	s, addr := newSite(t), freeAddr(t)
+	router := s.start("all", freeAddr(t))
+	dir := t.TempDir()
+	cert, key := ca.issue(t, dir, domain)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, filepath.Join(dir, "Caddyfile"), "{\n\tadmin off\n\tauto_https off\n}\n"+moved(t, shipped(t, "caddy/Caddyfile"),
+		"\nrouter.example.com {", "\nhttps://router.example.com:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key, "127.0.0.1:3002", router.addr))
+	cmd := exec.Command(need(t, "caddy", "caddy"), "run", "--adapter", "caddyfile", "--config", file)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	p, err := servers.Start(cmd, filepath.Join(dir, "log"), syscall.SIGTERM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.End(syscall.SIGTERM) })
+	c := client(t, addr, true)
+	base := "https://" + domain + ":" + port
+	eventually(t, "Caddy", func() error { return get(t.Context(), c, base+"/healthz", nil) })
+	if got, err := signed(c, base+"/webhook", message(1, 1)); err != nil || got.status != http.StatusOK {
+		t.Errorf("got %d %s %v", got.status, got.body, err)
+	}
+	closed(t, c, base)
+}
