@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,6 +52,11 @@ func unreachable(format string, a ...any) error {
 var errSilent = &failure{exitProblem, errors.New("problems found")}
 
 func main() {
+	// Rows and pages are held outside the Go heap, which therefore is small and
+	// would be collected all the time, for a tenth of what a turn costs.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 

@@ -1,8 +1,10 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -155,7 +157,9 @@ func (p *page) writeContacts() error {
 
 func (p *page) writeTalks() error {
 	var fresh rows
-	for _, t := range p.book.Talks {
+	// In the order of the file: neighbours share a page.
+	byRow := slices.SortedFunc(slices.Values(p.book.Talks), func(a, b *store.TalkRow) int { return cmp.Compare(a.Row, b.Row) })
+	for _, t := range byRow {
 		r, to := &t.Conversation.Conversation, t.Contact.Address
 		who := t.Who.Final().Row
 		switch {
