@@ -129,6 +129,8 @@ type cli struct {
 	globals
 
 	Serve   serveCmd    `cmd:"" help:"Run the router."`
+	Init    initCmd     `cmd:"" help:"Make a configuration: asks, checks each answer, keeps secrets in files."`
+	Doctor  doctorCmd   `cmd:"" help:"What is fine, odd or broken about this installation, and what to do."`
 	Migrate migrateCmd  `cmd:"" help:"Bring the database to this version and stop."`
 	Chat    chatCmd     `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
 	Flow    flowCmd     `cmd:"" help:"Check, draw and test flows."`

@@ -170,11 +170,22 @@ func (e *engines) close() error {
 }
 
 // checkAreas refuses a configuration that names areas which the flow lacks.
-func (e *engines) checkAreas(cfg *config.Config) error {
-	return cfg.CheckAreas(e.flow.AreaOrder, func(name string) bool {
-		_, ok := e.flow.Area(name)
+func (e *engines) checkAreas(cfg *config.Config) error { return checkAreas(e.flow, cfg) }
+
+func checkAreas(f *flow.Flow, cfg *config.Config) error {
+	return cfg.CheckAreas(f.AreaOrder, func(name string) bool {
+		_, ok := f.Area(name)
 		return ok
 	})
+}
+
+// CheckFlow reads the flow that a configuration names, and compares the two.
+func CheckFlow(cfg *config.Config) error {
+	f, err := LoadFlow(cfg.Flow)
+	if err != nil {
+		return err
+	}
+	return checkAreas(f, cfg)
 }
 
 // LoadFlow reads and checks a flow; "" is the one that ships with the program.

@@ -60,6 +60,7 @@ var may = map[string][]string{
 	"internal/sandbox":           {"internal/whatsapp"},
 	"internal/loadgen":           {"internal/whatsapp"},
 	"internal/alert":             {"internal/observe", "internal/outbound", "internal/queue", "internal/store"},
+	"internal/doctor":            {"internal/config", "internal/httpcall", "internal/outbound", "internal/queue/redisqueue", "internal/store/pgstore", "internal/whatsapp"},
 	"internal/stage":             {"internal/sandbox", "internal/servers"},
 	"internal/drill":             {"internal/loadgen", "internal/stage"},
 	"internal/loadtest":          {"internal/loadgen", "internal/sandbox", "internal/stage"},

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/doctor"
+)
+
+type doctorCmd struct{}
+
+// Help implements kong's help.
+func (doctorCmd) Help() string {
+	return `It looks at the configuration and its secrets, Redis, PostgreSQL, disk, clock, port, the router that runs, each line at WhatsApp, and each endpoint; it changes nothing and sends nothing. Each finding is fine, odd or broken, and says what to do. It exits with 1 when something is broken.
+
+Run it as the user that runs the router, with its environment.
+
+Examples:
+  psi-router doctor --config psi-router.yaml
+  psi-router doctor --config psi-router.yaml --lang en
+  psi-router doctor --json | jq '.findings[] | select(.state != "ok")'`
+}
+
+// Run looks and reports.
+func (doctorCmd) Run(e *env) error {
+	r, err := e.examine()
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		err = e.printJSON(r)
+	} else {
+		e.printDoctor(r)
+	}
+	if err == nil && r.Broken > 0 {
+		err = errSilent
+	}
+	return err
+}
+
+// examine looks at the installation of the configuration.
+func (e *env) examine() (doctor.Report, error) {
+	var files []string
+	cfg, err := config.Load(config.Options{File: e.Config, Env: e.environ, ReadFile: func(name string) ([]byte, error) {
+		files = append(files, name)
+		return os.ReadFile(name)
+	}})
+	admin, release := e.admin(cfg.DataDir)
+	defer release()
+	r := doctor.Run(e.ctx, doctor.Options{
+		Config: cfg, Problem: err, Files: files, Lang: e.Lang, Flow: func() error { return app.CheckFlow(cfg) }, Admin: admin,
+	})
+	return r, e.ctx.Err()
+}
+
+// admin is a client of the router that runs in a data_dir, nil when none does.
+func (e *env) admin(dir string) (*http.Client, func()) {
+	nothing := func() {}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nothing
+	}
+	socket, release, err := app.ShortPath(dir, app.SocketName)
+	if err != nil {
+		return nil, nothing
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
+	}
+	conn, err := dial(e.ctx, "", "")
+	if err != nil {
+		release()
+		return nil, nothing
+	}
+	conn.Close()
+	transport := &http.Transport{DialContext: dial}
+	return &http.Client{Timeout: 15 * time.Second, Transport: transport}, func() { transport.CloseIdleConnections(); release() }
+}
+
+// printDoctor is the report for people.
+func (e *env) printDoctor(r doctor.Report) {
+	areas := map[string]string{
+		doctor.Configuration: "configuración", doctor.Flow: "flujo", doctor.Secrets: "secretos", doctor.Redis: "Redis", doctor.PostgreSQL: "PostgreSQL",
+		doctor.Store: "datos", doctor.Disk: "disco", doctor.Clock: "reloj", doctor.Port: "puerto", doctor.Router: "router", doctor.Lines: "líneas", doctor.Endpoints: "destinos",
+	}
+	last := ""
+	fine, odd, bad := "todo está bien", "funciona, con %s para mirar", "%s por arreglar"
+	one, many := "1 cosa", "%d cosas"
+	if e.Lang == "en" {
+		fine, odd, bad = "all is well", "it works, with %s to look at", "%s to mend"
+		one, many = "1 thing", "%d things"
+	}
+	for _, f := range r.Findings {
+		area := f.Area
+		if e.Lang != "en" {
+			area = areas[f.Area]
+		}
+		if area == last {
+			area = ""
+		} else {
+			last = area
+		}
+		mark := e.style(green, "✓")
+		switch f.State {
+		case doctor.Warning:
+			mark = e.style(yellow, "!")
+		case doctor.Broken:
+			mark = e.style(red, "✗")
+		}
+		e.printf("%s %s %s\n", mark, pad(e, area, 14), oneLine(f.Text, 600))
+		if f.Cure != "" {
+			e.printf("  %14s %s %s\n", "", e.style(dim, "→"), oneLine(f.Cure, 600))
+		}
+	}
+	e.printf("\n")
+	switch {
+	case r.Broken > 0:
+		e.printf("%s %s\n", e.style(red, "✗"), fmt.Sprintf(bad, counted(r.Broken, one, many)))
+	case r.Warnings > 0:
+		e.printf("%s %s\n", e.style(yellow, "!"), fmt.Sprintf(odd, counted(r.Warnings, one, many)))
+	default:
+		e.printf("%s %s\n", e.style(green, "✓"), fine)
+	}
+}
+
+// pad fills a word up, whatever its style.
+func pad(e *env, s string, width int) string {
+	return e.style(bold, s) + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf(many, n)
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/doctor"
+)
+
+type initCmd struct {
+	Dir     string `default:"." placeholder:"DIR" help:"Where psi-router.yaml and secrets/ are written."`
+	Listen  string `placeholder:"ADDR" help:"Address to listen on (127.0.0.1:3002)."`
+	DataDir string `placeholder:"DIR" help:"Where data live (data, in --dir)."`
+	Public  string `name:"public-url" placeholder:"URL" help:"How Meta reaches this router, such as https://wsp.example.com."`
+	Flow    string `placeholder:"FILE" help:"Flow; otherwise the one that comes with the program."`
+
+	Database     string `name:"database-url" placeholder:"URL" help:"PostgreSQL; without it everything is kept in --data-dir."`
+	DatabaseFile []byte `name:"database-url-file" type:"filecontent" placeholder:"FILE" help:"The same, from a file."`
+	Direct       string `name:"database-direct-url" placeholder:"URL" help:"PostgreSQL past the pooler, for migrations."`
+	Redis        string `name:"redis-url" placeholder:"URL" help:"Redis, for several processes; needs PostgreSQL."`
+	RedisFile    []byte `name:"redis-url-file" type:"filecontent" placeholder:"FILE" help:"The same, from a file."`
+	Durability   string `enum:"fsync,replica,relaxed" default:"fsync" help:"What a 200 promises with Redis: fsync, replica or relaxed."`
+
+	Line          string `placeholder:"ID" help:"Id of the first line (wsp4)."`
+	Phone         string `name:"phone-number-id" placeholder:"ID" help:"Its phone number id at Meta."`
+	Token         string `placeholder:"TOKEN" help:"Access token; a file is safer."`
+	TokenFile     []byte `type:"filecontent" placeholder:"FILE" help:"Access token, from a file; - is standard input."`
+	AppSecret     string `placeholder:"SECRET" help:"App secret; a file is safer."`
+	AppSecretFile []byte `type:"filecontent" placeholder:"FILE" help:"App secret, from a file; - is standard input."`
+	VerifyToken   string `placeholder:"WORD" help:"Word for the handshake; otherwise a new one."`
+	Graph         string `name:"graph-url" placeholder:"URL" help:"Another Graph API, such as that of psi-router sandbox."`
+	APIKey        string `name:"api-key" default:"crm" placeholder:"NAME" help:"Make an API key of this name; none makes none."`
+
+	Force   bool `help:"Overwrite what is there."`
+	NoCheck bool `help:"Do not ask Redis, PostgreSQL and WhatsApp."`
+	Yes     bool `help:"Ask nothing: take flags and defaults."`
+
+	talk bool // ask, although nobody types
+}
+
+// Help implements kong's help.
+func (initCmd) Help() string {
+	return `It asks what is not given, checks each answer (Redis, PostgreSQL, the port, the number, token and app secret at Meta), and writes psi-router.yaml (0640) and its secrets (0600, in files of their own). Nothing that exists is overwritten without --force. Then it says what to paste at Meta, and ends in doctor.
+
+In a script, or with --yes, nothing is asked: an answer that does not hold is an error, and nothing is written. Where WhatsApp cannot be reached, its answers are not checked.
+
+Examples:
+  psi-router init
+  psi-router init --dir /etc/psi-router --data-dir /var/lib/psi-router
+  psi-router init --yes --phone-number-id 106540352242922 --token-file token --app-secret-file secret --public-url https://wsp.example.com
+  psi-router init --yes --database-url-file db --redis-url redis://127.0.0.1:6379/0 --phone-number-id 106540352242922 --token-file token --app-secret-file secret`
+}
+
+// Run asks, checks, writes and looks.
+func (c *initCmd) Run(e *env) error {
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return usage("--dir: %w", err)
+	}
+	s := &setup{initCmd: c, e: e, dir: dir, in: bufio.NewReader(e.in), asks: c.talk || e.typed() && !c.Yes, secrets: map[string]string{}}
+	if there := s.existing(); len(there) > 0 && !c.Force {
+		return usage(e.tr("ya existe %s: elegí otra carpeta con --dir, o pisalo con --force", "%s exists: choose another directory with --dir, or overwrite it with --force"), strings.Join(there, ", "))
+	}
+	if err := s.ask(); err != nil {
+		if e.ctx.Err() != nil {
+			return e.ctx.Err()
+		}
+		return err
+	}
+	text := s.yaml()
+	if err := s.valid(text); err != nil {
+		return err
+	}
+	if err := s.write(text); err != nil {
+		return problem("%w", err)
+	}
+	e.Config = s.file()
+	r, err := e.examine()
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		err = e.printJSON(made{s.file(), s.callback(), s.VerifyToken, s.key, r})
+	} else {
+		s.tell()
+		e.printDoctor(r)
+	}
+	if err == nil && r.Broken > 0 {
+		err = errSilent
+	}
+	return err
+}
+
+// made is what init answers to programs.
+type made struct {
+	Config      string        `json:"config"`
+	Callback    string        `json:"callback_url,omitempty"`
+	VerifyToken string        `json:"verify_token"`
+	APIKey      string        `json:"api_key,omitempty"`
+	Doctor      doctor.Report `json:"doctor"`
+}
+
+// callback is what Meta posts to, "" when that is not known yet.
+func (s *setup) callback() string {
+	if s.Public == "" {
+		return ""
+	}
+	return strings.TrimRight(s.Public, "/") + "/webhook"
+}
+
+// tr is a text in the language of the command.
+func (e *env) tr(es, en string) string {
+	if e.Lang == "en" {
+		return en
+	}
+	return es
+}
+
+// setup is an installation that is being described.
+type setup struct {
+	*initCmd
+	e       *env
+	dir     string
+	in      *bufio.Reader
+	asks    bool
+	secrets map[string]string // by file name
+	key     string            // of the API, shown once
+}
+
+func (s *setup) file() string              { return filepath.Join(s.dir, "psi-router.yaml") }
+func (s *setup) secret(name string) string { return filepath.Join(s.dir, "secrets", name) }
+
+// existing lists what would be overwritten.
+func (s *setup) existing() []string {
+	var there []string
+	for _, path := range []string{s.file(), filepath.Join(s.dir, "secrets")} {
+		entries, err := os.ReadDir(path)
+		if _, missing := os.Stat(path); missing == nil && (err != nil || len(entries) > 0) {
+			there = append(there, path)
+		}
+	}
+	return there
+}
+
+// question is one answer that is needed.
+type question struct {
+	flag, text string
+	to         *string
+	otherwise  string // default
+	must       bool   // it may not be empty
+	hidden     bool   // a secret
+	check      func(string) (said string, err error)
+}
+
+// errNotChecked means that nobody could be asked: the answer is taken.
+var errNotChecked = errors.New("not checked")
+
+var lineName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+func (s *setup) ask() error {
+	c, t := s.initCmd, s.e.tr
+	for _, f := range []struct {
+		flag string
+		to   *string
+		from []byte
+	}{{"database-url", &c.Database, c.DatabaseFile}, {"redis-url", &c.Redis, c.RedisFile}, {"token", &c.Token, c.TokenFile}, {"app-secret", &c.AppSecret, c.AppSecretFile}} {
+		if len(f.from) == 0 {
+			continue
+		}
+		if *f.to != "" {
+			return usage("--%s and --%s-file: give one of them", f.flag, f.flag)
+		}
+		*f.to = strings.TrimSpace(string(f.from))
+	}
+	graph := cmp.Or(c.Graph, defaultGraph())
+	for _, q := range []question{
+		{flag: "listen", text: t("¿En qué dirección escucha?", "Which address does it listen on?"), to: &c.Listen, otherwise: "127.0.0.1:3002", must: true, check: s.checkListen},
+		{flag: "data-dir", text: t("¿Dónde guarda sus datos?", "Where does it keep its data?"), to: &c.DataDir, otherwise: filepath.Join(s.dir, "data"), must: true, check: s.checkDir},
+		{flag: "public-url", text: t("¿Con qué dirección llega Meta? (https://…, vacío si todavía no hay)", "By which address does Meta reach it? (https://…, empty if there is none yet)"), to: &c.Public, check: checkPublic},
+		{flag: "database-url", text: t("PostgreSQL (vacío: todo en la carpeta de datos)", "PostgreSQL (empty: everything in the data directory)"), to: &c.Database, hidden: true, check: s.checkDatabase},
+		{flag: "database-direct-url", text: t("PostgreSQL sin pooler (vacío: el mismo)", "PostgreSQL past the pooler (empty: the same)"), to: &c.Direct, hidden: true, check: s.checkDatabase},
+		{flag: "redis-url", text: t("Redis (vacío: un solo proceso)", "Redis (empty: one process only)"), to: &c.Redis, hidden: true, check: s.checkRedis},
+		{flag: "line", text: t("¿Cómo se llama la línea?", "What is the line called?"), to: &c.Line, otherwise: "wsp4", must: true, check: s.checkLine},
+		{flag: "phone-number-id", text: t("Identificador del número en Meta (phone_number_id)", "The number's id at Meta (phone_number_id)"), to: &c.Phone, must: true, check: s.checkPhone},
+		{flag: "app-secret", text: t("Clave secreta de la app (app secret)", "App secret"), to: &c.AppSecret, must: true, hidden: true, check: s.checkSecret},
+		{flag: "token", text: t("Token de acceso", "Access token"), to: &c.Token, must: true, hidden: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
+	} {
+		// Without a database there is nothing to go past, nor to share.
+		if c.Database == "" && s.asks && (q.flag == "database-direct-url" || q.flag == "redis-url") && *q.to == "" {
+			continue
+		}
+		if err := s.answer(q); err != nil {
+			return err
+		}
+	}
+	if c.Redis != "" && c.Database == "" {
+		return usage("%s", t("--redis-url necesita --database-url", "--redis-url needs --database-url"))
+	}
+	c.VerifyToken = cmp.Or(c.VerifyToken, strings.ToLower(rand.Text()))
+	return nil
+}
+
+// answer gets one answer that holds.
+func (s *setup) answer(q question) error {
+	e := s.e
+	for given := *q.to != ""; ; given = false {
+		if !given && s.asks {
+			value, err := s.prompt(q)
+			if err != nil {
+				return err
+			}
+			*q.to = value
+		}
+		*q.to = strings.TrimSpace(cmp.Or(*q.to, q.otherwise))
+		var said string
+		var err error
+		switch {
+		case *q.to == "" && q.must:
+			err = errors.New(e.tr("hace falta", "it is needed"))
+		case *q.to == "" || q.check == nil:
+			return nil
+		default:
+			said, err = q.check(*q.to)
+		}
+		switch {
+		case e.ctx.Err() != nil:
+			return e.ctx.Err()
+		case err == nil:
+			if said != "" {
+				s.note(green, "✓", said)
+			}
+			return nil
+		case errors.Is(err, errNotChecked):
+			s.note(yellow, "!", said)
+			return nil
+		case !s.asks && *q.to == "":
+			return usage("--%s: %w", q.flag, err)
+		case !s.asks:
+			return problem("--%s: %w", q.flag, err)
+		}
+		s.note(red, "✗", err.Error())
+	}
+}
+
+func (s *setup) note(code, mark, text string) {
+	fmt.Fprintf(s.e.err, "  %s %s\n", s.e.style(code, mark), oneLine(text, 600))
+}
+
+// prompt asks a person.
+func (s *setup) prompt(q question) (string, error) {
+	more := ""
+	if q.otherwise != "" {
+		more = " [" + q.otherwise + "]"
+	}
+	fmt.Fprintf(s.e.err, "%s%s: ", q.text, more)
+	if f, ok := s.e.in.(*os.File); ok && q.hidden && term.IsTerminal(int(f.Fd())) {
+		raw, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(s.e.err)
+		if err != nil {
+			return "", problem("read the answer: %w", err)
+		}
+		return string(raw), nil
+	}
+	line, err := s.in.ReadString('\n')
+	if err != nil && line == "" {
+		return "", problem("%s", s.e.tr("se terminaron las respuestas: no se escribió nada", "there are no more answers: nothing was written"))
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// valid reads the configuration as the router will, before it is written.
+func (s *setup) valid(text string) error {
+	cfg, err := config.Load(config.Options{File: s.file(), ReadFile: func(name string) ([]byte, error) {
+		if name == s.file() {
+			return []byte(text), nil
+		}
+		if value, ok := s.secrets[filepath.Base(name)]; ok {
+			return []byte(value), nil
+		}
+		return nil, fmt.Errorf("%s: %w", name, os.ErrNotExist)
+	}})
+	if err == nil {
+		err = app.CheckFlow(cfg)
+	}
+	if err != nil {
+		return problem("%s: %w", s.e.tr("no se escribió nada", "nothing was written"), err)
+	}
+	return nil
+}
+
+// tell says what to do at Meta.
+func (s *setup) tell() {
+	e, t := s.e, s.e.tr
+	e.printf("\n%s\n  %s\n  %s\n\n", t("Escrito:", "Written:"), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))
+	e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",
+		t("En Meta (App › WhatsApp › Configuración › Webhook) pegá:", "At Meta (App › WhatsApp › Configuration › Webhook) paste:"),
+		t("URL de devolución de llamada", "Callback URL"), cmp.Or(s.callback(), "https://…/webhook"), t("Token de verificación       ", "Verify token"), s.VerifyToken,
+		t("y suscribite al campo messages. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the field messages. The router has to run when you save it."))
+	if s.key != "" {
+		e.printf("%s\n  %s\n\n", fmt.Sprintf(t("Clave de la API para %s (no se vuelve a mostrar):", "API key for %s (it is not shown again):"), s.APIKey), s.key)
+	}
+	e.printf("%s\n  psi-router serve --config %s\n\n", t("Para arrancar:", "To start:"), s.file())
+}
+
+func checkPublic(v string) (string, error) {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return "", errors.New("https://host[:443], without a path")
+	}
+	return "", nil
+}
+
+func defaultGraph() string {
+	cfg, err := config.Load(config.Options{})
+	if err != nil {
+		return ""
+	}
+	return cfg.GraphURL
+}
+
+func splitAddress(v string) error {
+	_, _, err := net.SplitHostPort(v)
+	return err
+}

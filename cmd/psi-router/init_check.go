@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/doctor"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
+	"github.com/psivisionhub/psi-router/internal/store/pgstore"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// checkTime bounds one question to somebody else.
+const checkTime = 15 * time.Second
+
+func (s *setup) checkListen(v string) (string, error) {
+	if err := splitAddress(v); err != nil {
+		return "", fmt.Errorf("%s: %w", s.e.tr("escribí host:puerto, como 127.0.0.1:3002", "write host:port, such as 127.0.0.1:3002"), err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(s.e.ctx, "tcp", v)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", s.e.tr("no se puede usar", "it cannot be used"), err)
+	}
+	l.Close()
+	return fmt.Sprintf(s.e.tr("%s está libre", "%s is free"), v), nil
+}
+
+func (s *setup) checkDir(v string) (string, error) {
+	dir, err := filepath.Abs(v)
+	if err != nil {
+		return "", err
+	}
+	s.DataDir = dir
+	return "", doctor.Writable(dir)
+}
+
+func (s *setup) checkDatabase(v string) (string, error) {
+	if s.NoCheck {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
+	defer cancel()
+	a, err := pgstore.Examine(ctx, v)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(s.e.tr("PostgreSQL %d contesta", "PostgreSQL %d answers"), a.Version), nil
+}
+
+func (s *setup) checkRedis(v string) (string, error) {
+	if s.NoCheck {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
+	defer cancel()
+	q, err := redisqueue.Open(ctx, redisqueue.Options{URL: v, Durability: s.Durability})
+	if err != nil {
+		return "", err
+	}
+	defer q.Close()
+	a, err := q.About(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(s.e.tr("Redis %s contesta", "Redis %s answers"), a.Version), nil
+}
+
+func (s *setup) checkLine(v string) (string, error) {
+	if !lineName.MatchString(v) {
+		return "", errors.New(s.e.tr("usá minúsculas, números, _ y -, hasta 32", "use lower-case letters, digits, _ and -, at most 32"))
+	}
+	return "", nil
+}
+
+func (s *setup) checkPhone(v string) (string, error) {
+	for _, r := range v {
+		if r < '0' || r > '9' {
+			return "", errors.New(s.e.tr("son solo dígitos; no es el número de teléfono", "it has only digits; it is not the phone number"))
+		}
+	}
+	return "", nil
+}
+
+func (s *setup) checkSecret(v string) (string, error) {
+	if len(v) < 16 {
+		return "", errors.New(s.e.tr("es muy corta: copiala entera", "it is too short: copy the whole of it"))
+	}
+	return "", nil
+}
+
+// checkToken asks WhatsApp, when it can be reached.
+func (s *setup) checkToken(graph, token string) (string, error) {
+	if s.NoCheck {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
+	defer cancel()
+	n, err := doctor.Ask(ctx, graph, s.Phone, []string{token}, s.AppSecret)
+	f, refused := errors.AsType[*outbound.Failure](err)
+	switch {
+	case err == nil:
+		return fmt.Sprintf("WhatsApp: %s (%s)", n.Display, n.Name), nil
+	case errors.Is(err, whatsapp.ErrAppSecret):
+		return "", fmt.Errorf("%s: %w", s.e.tr("el app secret no es el de esta app", "the app secret is not this app's"), err)
+	case refused && (f.Class == outbound.Throttle || f.Class == outbound.Retry || f.Class == outbound.Uncertain):
+		return fmt.Sprintf(s.e.tr("%s no contesta: el token no se comprobó", "%s does not answer: the token was not checked"), graph), errNotChecked
+	default:
+		return "", fmt.Errorf("%s: %w", s.e.tr("WhatsApp rechaza este token para este número", "WhatsApp refuses this token for this number"), err)
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// yaml is the configuration; its secrets are set aside.
+func (s *setup) yaml() string {
+	var b strings.Builder
+	row := func(indent, key, value string) { fmt.Fprintf(&b, "%s%s: %s\n", indent, key, quoted(value)) }
+	hide := func(indent, key, name, value string) {
+		s.secrets[name] = value + "\n"
+		row(indent, key+"_file", s.secret(name))
+	}
+	b.WriteString("# PSI Router. docs/configuration.md explains every key.\n")
+	row("", "listen", s.Listen)
+	row("", "data_dir", s.DataDir)
+	if s.Flow != "" {
+		row("", "flow", s.Flow)
+	}
+	if s.Graph != "" {
+		row("", "graph_url", s.Graph)
+	}
+	address := func(key, value string) {
+		switch u, err := url.Parse(value); {
+		case value == "":
+		case err == nil && u.User == nil && u.RawQuery == "": // nothing to hide
+			row("", key, value)
+		default:
+			hide("", key, key, value)
+		}
+	}
+	address("database_url", s.Database)
+	address("database_direct_url", s.Direct)
+	address("redis_url", s.Redis)
+	if s.Redis != "" && s.Durability != "fsync" {
+		row("", "durability", s.Durability)
+	}
+	if s.APIKey != "none" {
+		s.key = "psi_" + strings.ToLower(rand.Text())
+		sum := sha256.Sum256([]byte(s.key))
+		fmt.Fprintf(&b, "api_keys:\n  - {name: %s, key: %q, role: agent}\n", quoted(s.APIKey), "sha256:"+hex.EncodeToString(sum[:]))
+	}
+	fmt.Fprintf(&b, "lines:\n  %s:\n", s.Line)
+	row("    ", "provider", "cloud")
+	row("    ", "phone_number_id", s.Phone)
+	hide("    ", "token", s.Line+".token", s.Token)
+	hide("    ", "app_secret", s.Line+".app_secret", s.AppSecret)
+	hide("    ", "verify_token", s.Line+".verify_token", s.VerifyToken)
+	return b.String()
+}
+
+// quoted is a value as YAML, in which ${ stands for itself.
+func quoted(v string) string { return strconv.Quote(strings.ReplaceAll(v, "${", "$${")) }
+
+// write makes the secrets first: a configuration that is there is whole. What it
+// made is removed again when it fails.
+func (s *setup) write(text string) (err error) {
+	var made []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, path := range made {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	for _, d := range []struct {
+		path string
+		mode fs.FileMode
+	}{{s.dir, 0o750}, {filepath.Join(s.dir, "secrets"), 0o700}, {s.DataDir, 0o700}} {
+		if err := os.MkdirAll(d.path, d.mode); err != nil {
+			return fmt.Errorf("make %s: %w", d.path, err)
+		}
+	}
+	put := func(path, text string, mode fs.FileMode) error {
+		fresh, err := s.put(path, text, mode)
+		if fresh {
+			made = append(made, path)
+		}
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.secrets)) {
+		if err := put(s.secret(name), s.secrets[name], 0o600); err != nil {
+			return err
+		}
+	}
+	return put(s.file(), text, 0o640)
+}
+
+// put writes a file as a whole or not at all. Only with Force it takes the place
+// of another; then it is not fresh.
+func (s *setup) put(path, text string, mode fs.FileMode) (fresh bool, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".psi-router-*")
+	if err != nil {
+		return false, fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // it has another name by then
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Link(f.Name(), path)
+		fresh = err == nil
+		if s.Force && errors.Is(err, fs.ErrExist) {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	if err != nil {
+		return fresh, fmt.Errorf("write %s: %w", path, err)
+	}
+	return fresh, nil
+}

@@ -1,0 +1,159 @@
+// Package doctor looks at an installation as somebody would who is called at
+// night: configuration, secrets, servers, disk, clock, ports, lines, endpoints.
+// It says of each whether it is fine, odd or broken, and what to do. It must
+// never change anything, send a message, or print a secret.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+)
+
+// States of a finding.
+const (
+	OK      = "ok"
+	Warning = "warning"
+	Broken  = "broken"
+)
+
+// Areas, in the order of the report.
+const (
+	Configuration = "configuration"
+	Flow          = "flow"
+	Secrets       = "secrets"
+	Redis         = "redis"
+	PostgreSQL    = "postgresql"
+	Store         = "store"
+	Disk          = "disk"
+	Clock         = "clock"
+	Port          = "port"
+	Router        = "router"
+	Lines         = "lines"
+	Endpoints     = "endpoints"
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Area  string `json:"area"`
+	State string `json:"state"`
+	Text  string `json:"text"`
+	Cure  string `json:"cure,omitempty"`
+}
+
+// Report is everything that was looked at.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	Warnings int       `json:"warnings"`
+	Broken   int       `json:"broken"`
+}
+
+// Options of Run. Config is required; it may be what could be read of a bad one.
+type Options struct {
+	Config *config.Config
+	// Problem is what Load said.
+	Problem error
+	// Files are those that it read: the configuration, and secrets.
+	Files []string
+	// Lang is es or en; what programs say stays in their language.
+	Lang string
+	// Flow reads the flow, and compares it with the configuration.
+	Flow func() error
+	// Admin is a client of the router that runs in data_dir; nil when none does.
+	Admin *http.Client
+	// Within bounds each question to somebody else; 10 s unless told.
+	Within time.Duration
+}
+
+// doctor gathers findings.
+type doctor struct {
+	Options
+	mu       sync.Mutex
+	findings map[string][]Finding
+	clocks   []clock
+}
+
+// clock is somebody's, compared with ours.
+type clock struct {
+	whose string
+	ahead time.Duration
+}
+
+// Run looks at everything, at once where it has to ask others.
+func Run(ctx context.Context, o Options) Report {
+	if o.Within == 0 {
+		o.Within = 10 * time.Second
+	}
+	d := &doctor{Options: o, findings: map[string][]Finding{}}
+	d.configuration()
+	d.flow()
+	d.secrets()
+	d.disk()
+	var asked sync.WaitGroup
+	for _, ask := range []func(context.Context){d.redis, d.postgres, d.port, d.router, d.lines, d.endpoints} {
+		asked.Go(func() { ask(ctx) })
+	}
+	asked.Wait()
+	d.clock()
+	return d.report()
+}
+
+func (d *doctor) report() Report {
+	r := Report{Findings: []Finding{}}
+	for _, area := range []string{Configuration, Flow, Secrets, Redis, PostgreSQL, Store, Disk, Clock, Port, Router, Lines, Endpoints} {
+		for _, f := range d.findings[area] {
+			r.Findings = append(r.Findings, f)
+			switch f.State {
+			case Warning:
+				r.Warnings++
+			case Broken:
+				r.Broken++
+			}
+		}
+	}
+	return r
+}
+
+// words are a sentence in both languages.
+type words struct{ es, en string }
+
+func (d *doctor) say(w words, a ...any) string {
+	if d.Lang == "en" {
+		return fmt.Sprintf(w.en, a...)
+	}
+	return fmt.Sprintf(w.es, a...)
+}
+
+func (d *doctor) add(area, state, text, cure string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: text, Cure: cure})
+}
+
+func (d *doctor) ok(area string, w words, a ...any) { d.add(area, OK, d.say(w, a...), "") }
+
+func (d *doctor) warn(area, text, cure string) { d.add(area, Warning, text, cure) }
+
+func (d *doctor) broken(area, text, cure string) { d.add(area, Broken, text, cure) }
+
+// within bounds one question.
+func (d *doctor) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d.Within)
+}
+
+// tell remembers what time it is elsewhere.
+func (d *doctor) tell(whose string, ahead time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clocks = append(d.clocks, clock{whose, ahead})
+}
+
+// reason is an error on one line.
+func reason(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}

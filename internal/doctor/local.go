@@ -1,0 +1,281 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+)
+
+func (d *doctor) configuration() {
+	var problems config.Problems
+	switch {
+	case errors.As(d.Problem, &problems):
+		for _, p := range problems {
+			text := p.Key
+			if p.From != "" {
+				text += " (" + p.From + ")"
+			}
+			d.broken(Configuration, text+" "+p.Reason, p.Cure)
+		}
+	case d.Problem != nil:
+		d.broken(Configuration, reason(d.Problem), "")
+	}
+	for _, note := range d.Config.Notes {
+		text, cure, _ := strings.Cut(note, ": ")
+		d.warn(Configuration, text, cure)
+	}
+	if d.Problem != nil {
+		return
+	}
+	file := d.Config.File
+	switch {
+	case d.Config.Dev:
+		d.warn(Configuration, d.say(words{"no hay ninguna: vale la de desarrollo, con secretos que conoce todo el mundo", "there is none: that of development holds, whose secrets everybody knows"}),
+			d.say(words{"corré psi-router init, o nombrala con --config", "run psi-router init, or name one with --config"}))
+		return
+	case file == "":
+		file = d.say(words{"las variables PSI_", "the PSI_ variables"})
+	}
+	d.ok(Configuration, words{"%s está bien: %s", "%s is fine: %s"}, file, strings.Join(d.Config.LineIDs(), ", "))
+	if d.Config.Insecure {
+		d.warn(Configuration, d.say(words{"insecure está puesto: nadie comprueba quién manda", "insecure is on: nobody checks who sends"}),
+			d.say(words{"dale a cada línea sus secretos y sacá insecure", "give each line its secrets and take insecure out"}))
+	}
+}
+
+func (d *doctor) flow() {
+	if d.Flow == nil {
+		return
+	}
+	name := d.Config.Flow
+	if name == "" {
+		name = d.say(words{"el que viene con el programa", "the one that comes with the program"})
+	}
+	if err := d.Options.Flow(); err != nil {
+		d.broken(Flow, reason(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
+		return
+	}
+	d.ok(Flow, words{"%s se puede usar", "%s can be used"}, name)
+}
+
+// public are secrets that anybody can read in the documentation.
+var public = []string{config.DevAppSecret, config.DevVerifyToken, "changeme", "change-me", "secret", "password", "xxx", "todo"}
+
+func (d *doctor) secrets() {
+	bad := false
+	weak := func(key string, s config.Secret, least int) {
+		for _, v := range s.Values() {
+			switch {
+			case slices.Contains(public, strings.ToLower(v)):
+				bad = true
+				d.broken(Secrets, d.say(words{"%s es uno que conoce todo el mundo", "%s is one that everybody knows"}, key),
+					d.say(words{"poné uno propio, como el de openssl rand -hex 16", "choose one of your own, as openssl rand -hex 16 prints"}))
+			case len(v) < least:
+				bad = true
+				d.warn(Secrets, d.say(words{"%s es corto (%d letras)", "%s is short (%d characters)"}, key, len(v)),
+					d.say(words{"fijate si se copió entero", "look whether the whole of it was copied"}))
+			}
+		}
+	}
+	for _, id := range d.Config.LineIDs() {
+		if d.Config.Sandbox && id == config.DevLine {
+			continue
+		}
+		l := d.Config.Lines[id]
+		for _, s := range []struct {
+			key   string
+			value config.Secret
+			least int
+		}{
+			{"app_secret", l.AppSecret, 32},
+			{"token", l.Token, 32},
+			{"verify_token", l.VerifyToken, 8},
+			{"secret", l.Secret, 16},
+			{"api_key", l.APIKey, 8},
+		} {
+			weak("lines."+id+"."+s.key, s.value, s.least)
+		}
+	}
+	for _, file := range d.Files {
+		info, err := os.Stat(file)
+		if err != nil {
+			continue // the configuration says so
+		}
+		// A file of secrets is for its owner; the configuration may be for a group.
+		most, mode := fs.FileMode(0o077), "600"
+		if file == d.Config.File {
+			most, mode = 0o007, "640"
+		}
+		if info.Mode().Perm()&most != 0 {
+			bad = true
+			d.warn(Secrets, d.say(words{"%s lo pueden leer otros (%04o)", "%s can be read by others (%04o)"}, file, info.Mode().Perm()), "chmod "+mode+" "+file)
+		}
+	}
+	if !bad && d.Problem == nil {
+		d.ok(Secrets, words{"no falta ninguno, y no los puede leer cualquiera", "none is missing, and not everybody can read them"})
+	}
+}
+
+const (
+	mega      = 1 << 20
+	leastFree = 200 * mega
+	fewFree   = 2048 * mega
+)
+
+func (d *doctor) disk() {
+	dir := d.Config.DataDir
+	info, err := os.Stat(dir)
+	place := dir
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if place, err = parent(dir); err != nil {
+			d.broken(Disk, reason(err), "")
+			return
+		}
+		if !writable(place) {
+			d.broken(Disk, d.say(words{"data_dir %s no existe, y en %s no se puede crear", "data_dir %s does not exist, and cannot be made in %s"}, dir, place),
+				d.say(words{"creala para el usuario que corre el router: ", "make it for the user that runs the router: "})+"install -d -m 0700 -o psi-router "+dir)
+			return
+		}
+		d.ok(Disk, words{"data_dir %s se crea al arrancar", "data_dir %s is made at the start"}, dir)
+	case err != nil:
+		d.broken(Disk, reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		return
+	case !info.IsDir():
+		d.broken(Disk, d.say(words{"data_dir %s no es una carpeta", "data_dir %s is no directory"}, dir), d.say(words{"elegí otra", "choose another"}))
+		return
+	case !writable(dir):
+		d.broken(Disk, d.say(words{"en data_dir %s no se puede escribir", "data_dir %s cannot be written to"}, dir),
+			d.say(words{"corré esto como el usuario del router, o dáselo: ", "run this as the router's user, or give it to that: "})+"chown psi-router "+dir)
+		return
+	case info.Mode().Perm()&0o007 != 0:
+		d.warn(Disk, d.say(words{"en data_dir %s puede mirar cualquiera (%04o)", "anybody can look into data_dir %s (%04o)"}, dir, info.Mode().Perm()), "chmod 700 "+dir)
+	default:
+		d.ok(Disk, words{"data_dir %s", "data_dir %s"}, dir)
+	}
+	d.space(place)
+	d.store()
+}
+
+// space looks at what is free.
+func (d *doctor) space(place string) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(place, &s); err != nil {
+		d.warn(Disk, reason(err), "")
+		return
+	}
+	free := s.Bavail * uint64(s.Bsize) //nolint:gosec // a block is not negative
+	text := d.say(words{"quedan %s libres en el disco", "%s are free on the disk"}, size(free))
+	cure := d.say(words{"hacé lugar: sin disco nada se puede aceptar", "make room: without disk nothing can be accepted"})
+	switch {
+	case free < leastFree:
+		d.broken(Disk, text, cure)
+	case free < fewFree || s.Files > 0 && s.Ffree*20 < s.Files:
+		d.warn(Disk, text, cure)
+	default:
+		d.add(Disk, OK, text, "")
+	}
+}
+
+// store looks at the embedded files; opening them is the router's.
+func (d *doctor) store() {
+	if !d.Config.DatabaseURL.Empty() {
+		return
+	}
+	info, err := os.Stat(filepath.Join(d.Config.DataDir, "store.db"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.ok(Store, words{"SQLite: todavía no hay nada guardado", "SQLite: nothing is stored yet"})
+	case err != nil:
+		d.broken(Store, reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+	default:
+		d.ok(Store, words{"SQLite: store.db tiene %s", "SQLite: store.db has %s"}, size(uint64(info.Size()))) //nolint:gosec // not negative
+	}
+}
+
+// parent is the nearest directory above that exists.
+func parent(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		dir = filepath.Dir(dir)
+		if _, err := os.Stat(dir); err == nil || dir == "/" {
+			return dir, nil
+		}
+	}
+	return "", err
+}
+
+// Writable says why a directory, which may not be there yet, cannot be used.
+func Writable(dir string) error {
+	place := dir
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if place, err = parent(dir); err == nil {
+			info, err = os.Stat(place)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s: %w", place, syscall.ENOTDIR)
+	case !writable(place):
+		return fmt.Errorf("%s: %w", place, fs.ErrPermission)
+	}
+	return nil
+}
+
+// writable asks the system, which changes nothing.
+func writable(dir string) bool {
+	const write, enter = 2, 1
+	return syscall.Access(dir, write|enter) == nil
+}
+
+func size(n uint64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= mega:
+		return fmt.Sprintf("%.0f MiB", float64(n)/mega)
+	default:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+}
+
+// Differences between clocks: small ones happen, large ones make messages stale.
+const (
+	oddClock = 2 * time.Second
+	badClock = time.Minute
+)
+
+func (d *doctor) clock() {
+	for _, c := range d.clocks {
+		off := c.ahead.Round(time.Millisecond)
+		text := d.say(words{"el reloj de %s difiere del de esta máquina en %s", "the clock of %s is %s off that of this machine"}, c.whose, off)
+		cure := d.say(words{"sincronizalos: timedatectl set-ntp true", "synchronise them: timedatectl set-ntp true"})
+		switch {
+		case off.Abs() > badClock:
+			d.broken(Clock, text, cure)
+		case off.Abs() > oddClock:
+			d.warn(Clock, text, cure)
+		default:
+			d.ok(Clock, words{"va igual que el de %s", "agrees with that of %s"}, c.whose)
+		}
+	}
+	if len(d.clocks) == 0 {
+		now := time.Now()
+		if built := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); now.Before(built) {
+			d.broken(Clock, d.say(words{"dice %s", "says %s"}, now.Format(time.RFC3339)), "timedatectl set-ntp true")
+			return
+		}
+		d.ok(Clock, words{"dice %s; no hay otro con qué compararlo", "says %s; there is no other to compare it with"}, now.In(d.Config.Location()).Format("2006-01-02 15:04:05 -0700"))
+	}
+}
