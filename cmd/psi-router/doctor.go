@@ -87,7 +87,7 @@ func (e *env) admin(dir string) (*http.Client, func()) {
 // printDoctor is the report for people.
 func (e *env) printDoctor(r doctor.Report) {
 	areas := map[string]string{
-		doctor.Configuration: "configuración", doctor.Flow: "flujo", doctor.Secrets: "secretos", doctor.Redis: "Redis", doctor.PostgreSQL: "PostgreSQL",
+		doctor.Configuration: "configuración", doctor.Flow: "flujo", doctor.Secrets: "secretos", doctor.Redis: "Redis", doctor.PostgreSQL: "PostgreSQL", //nolint:misspell // Spanish
 		doctor.Store: "datos", doctor.Disk: "disco", doctor.Clock: "reloj", doctor.Port: "puerto", doctor.Router: "router", doctor.Lines: "líneas", doctor.Endpoints: "destinos",
 	}
 	last := ""

@@ -276,7 +276,7 @@ func (s *setup) prompt(q question) (string, error) {
 	}
 	line, err := s.in.ReadString('\n')
 	if err != nil && line == "" {
-		return "", problem("%s", s.e.tr("se terminaron las respuestas: no se escribió nada", "there are no more answers: nothing was written"))
+		return "", problem("%s", s.e.tr("no hay más respuestas: no se escribió nada", "there are no more answers: nothing was written"))
 	}
 	return strings.TrimSpace(line), nil
 }

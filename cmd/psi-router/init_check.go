@@ -62,7 +62,7 @@ func (s *setup) checkRedis(v string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }() // it was only read
 	a, err := q.About(ctx)
 	if err != nil {
 		return "", err

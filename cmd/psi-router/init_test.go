@@ -170,13 +170,13 @@ endpoints:
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // that is what is wrong
 		t.Fatal(err)
 	}
-	sh := shell{t, []string{"MAX_DERIVACIONES_POR_CONVERSACION=3"}}
+	sh := shell{t, []string{"ANTILOOP_MINUTES=3"}}
 	var r doctor.Report
 	if err := json.Unmarshal([]byte(sh.want(exitProblem, nil, "doctor", "--config", file, "--json", "--lang", "en")), &r); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []doctor.Finding{
-		{Area: doctor.Configuration, State: doctor.Warning, Text: "MAX_DERIVACIONES_POR_CONVERSACION (an old name)"},
+		{Area: doctor.Configuration, State: doctor.Warning, Text: "ANTILOOP_MINUTES (an old name)"},
 		{Area: doctor.Secrets, State: doctor.Broken, Text: "lines.wsp4.app_secret is one that everybody knows"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "lines.wsp4.verify_token is short (3 characters)"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "can be read by others (0644)", Cure: "chmod 640 "},

@@ -101,7 +101,7 @@ func (v *loadView) figures(p loadtest.Progress) []string {
 	}
 	ms := func(d time.Duration) string { return span(d.Seconds() * 1000) }
 	return []string{
-		fmt.Sprintf(v.w.posted, thousands(p.Requests), p.PerSecond, thousands(p.Progress.Messages), thousands(p.Statuses)),
+		fmt.Sprintf(v.w.posted, thousands(p.Requests), p.PerSecond, thousands(p.Messages), thousands(p.Statuses)),
 		fmt.Sprintf(v.w.waited, ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
 		fmt.Sprintf(v.w.taken, thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
 		router,
@@ -122,7 +122,7 @@ func (v *loadView) draw() {
 	}
 	done, of := int64(p.Elapsed), int64(p.WantDuration)
 	if p.WantMessages > 0 {
-		done, of = p.Progress.Messages, int64(p.WantMessages)
+		done, of = p.Messages, int64(p.WantMessages)
 	}
 	lines := []string{"", bar(min(done, of), of, 40) + "  " + v.w.phases[p.Phase]}
 	lines = append(lines, v.figures(p)...)

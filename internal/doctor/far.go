@@ -122,8 +122,11 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		d.broken(Endpoints, e.Name+": "+reason(err), d.say(words{"corregí su url", "mend its url"}))
 		return
 	}
-	if !slices.Contains(e.Allow, at) {
-		for _, a := range addrs {
+	for _, a := range addrs {
+		// As when it is posted: a name is trusted to be a machine of ours, not to be
+		// what tells machines who they are.
+		literal := slices.Contains(e.Allow, net.JoinHostPort(a.Unmap().String(), port(u)))
+		if !literal && (!slices.Contains(e.Allow, at) || a.Unmap().IsLinkLocalUnicast()) {
 			if inside(a) {
 				d.broken(Endpoints, d.say(words{"%s: %s es una dirección interna (%s), y no se le manda nada", "%s: %s is an internal address (%s), and gets nothing"}, e.Name, at, a.Unmap()),
 					d.say(words{"si es a propósito, agregale allow: [%q]", "if that is meant, add allow: [%q] to it"}, at))
@@ -149,12 +152,13 @@ func inside(a netip.Addr) bool {
 	return !a.IsGlobalUnicast() || a.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(a)
 }
 
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), port(u)) }
+
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // dial connects, and lets go.

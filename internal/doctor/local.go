@@ -38,7 +38,7 @@ func (d *doctor) configuration() {
 	file := d.Config.File
 	switch {
 	case d.Config.Dev:
-		d.warn(Configuration, d.say(words{"no hay ninguna: vale la de desarrollo, con secretos que conoce todo el mundo", "there is none: that of development holds, whose secrets everybody knows"}),
+		d.warn(Configuration, d.say(words{"no hay ninguna: vale la de desarrollo, con claves que conoce todo el mundo", "there is none: that of development holds, whose secrets everybody knows"}),
 			d.say(words{"corré psi-router init, o nombrala con --config", "run psi-router init, or name one with --config"}))
 		return
 	case file == "":
@@ -47,7 +47,7 @@ func (d *doctor) configuration() {
 	d.ok(Configuration, words{"%s está bien: %s", "%s is fine: %s"}, file, strings.Join(d.Config.LineIDs(), ", "))
 	if d.Config.Insecure {
 		d.warn(Configuration, d.say(words{"insecure está puesto: nadie comprueba quién manda", "insecure is on: nobody checks who sends"}),
-			d.say(words{"dale a cada línea sus secretos y sacá insecure", "give each line its secrets and take insecure out"}))
+			d.say(words{"dale a cada línea sus claves y sacá insecure", "give each line its secrets and take insecure out"}))
 	}
 }
 
@@ -59,7 +59,7 @@ func (d *doctor) flow() {
 	if name == "" {
 		name = d.say(words{"el que viene con el programa", "the one that comes with the program"})
 	}
-	if err := d.Options.Flow(); err != nil {
+	if err := d.Flow(); err != nil {
 		d.broken(Flow, reason(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
 		return
 	}

@@ -26,7 +26,7 @@ func (d *doctor) redis(ctx context.Context) {
 		d.broken(Redis, reason(err), cure)
 		return
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }() // it was only read
 	a, err := e.About(ctx)
 	if err != nil {
 		d.broken(Redis, reason(err), "")

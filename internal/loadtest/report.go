@@ -214,9 +214,9 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 	}
 	var all loadgen.Durations
 	by := make([]loadgen.Durations, len(r.Series))
-	begun := t.began
+	var begun time.Time
 	for m := range load.Messages() {
-		if begun == t.began || m.Due.Before(begun) {
+		if begun.IsZero() || m.Due.Before(begun) {
 			begun = m.Due
 		}
 	}
