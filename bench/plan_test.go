@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -41,12 +40,15 @@ func BenchmarkPlanStack(b *testing.B) {
 	b.Run("plan/everysec", func(b *testing.B) {
 		for b.Loop() {
 			r := redistest.Start(b, relaxed...)
-			db := planDatabase(b)
+			db, pg := planDatabase(b)
 			env := []string{"REDIS_PORT=" + port(r.Addr), "DATABASE_URL=" + db, "PGSSLMODE=disable"}
 			web := node(b, stack, "webhook.js", append(env, "PORT="+port(freeAddr(b)))...)
 			web.door(b, messages)
 			web.end(b)
-			rate := planBacklog(b, stack, env, messages)
+			m := &meter{}
+			m.add("redis", redisProcess(b, r))
+			m.add("postgres", pg)
+			rate := planBacklog(b, stack, env, messages, m)
 			b.ReportMetric(rate, "handled/s")
 		}
 	})
@@ -58,8 +60,12 @@ func BenchmarkPlanStack(b *testing.B) {
 			for b.Loop() {
 				r := redistest.Start(b, "appendonly yes", "appendfsync "+mode.fsync, "maxmemory-policy noeviction")
 				ours := startOurs(b, r.URL(), mode.durability)
+				ours.pauseSends(b)
 				ours.web.door(b, messages)
-				b.ReportMetric(ours.backlog(b, messages), "handled/s")
+				m := &meter{}
+				m.add("redis", redisProcess(b, r))
+				m.add("postgres", ours.postgres)
+				b.ReportMetric(ours.backlog(b, messages, m), "handled/s")
 			}
 		})
 	}
@@ -86,7 +92,7 @@ func installPlan(b *testing.B) string {
 	return dir
 }
 
-func planDatabase(b *testing.B) string {
+func planDatabase(b *testing.B) (url string, process int) {
 	b.Helper()
 	s := pgtest.New(b, pgtest.Options{Durable: true})
 	name := s.Database(b)
@@ -95,7 +101,7 @@ func planDatabase(b *testing.B) string {
 		b.Fatal(err)
 	}
 	s.Exec(b, name, string(schema))
-	return s.TCP(name)
+	return s.TCP(name), postmaster(b, s)
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
@@ -162,13 +168,14 @@ func (s *server) door(b *testing.B, messages int) {
 }
 
 // planBacklog starts the plan's five workers on the backlog.
-func planBacklog(b *testing.B, dir string, env []string, messages int) float64 {
+func planBacklog(b *testing.B, dir string, env []string, messages int, m *meter) float64 {
 	b.Helper()
 	done := make([]int, 5)
 	type progress struct{ worker, done int }
 	news := make(chan progress)
 	for i := range done {
 		w := node(b, dir, "worker.js", env...)
+		m.add("workers", w.cmd.Process.Pid)
 		go func() {
 			lines := bufio.NewScanner(w.stdout)
 			for lines.Scan() {
@@ -196,8 +203,10 @@ func planBacklog(b *testing.B, dir string, env []string, messages int) float64 {
 		}
 		if first.IsZero() && total > 0 {
 			first, before = time.Now(), total // they have started and reported once
+			m.start()
 		}
 		if total >= messages {
+			m.report(b, total-before)
 			if elapsed := time.Since(first).Seconds(); elapsed > 0.5 {
 				return float64(total-before) / elapsed
 			}
@@ -210,6 +219,7 @@ func planBacklog(b *testing.B, dir string, env []string, messages int) float64 {
 type ours struct {
 	bin, config, url string
 	web              *server
+	postgres         int // its process
 }
 
 func startOurs(b *testing.B, redis, durability string) *ours {
@@ -224,7 +234,7 @@ func startOurs(b *testing.B, redis, durability string) *ours {
 	graph := httptest.NewServer(wa.Handler())
 	b.Cleanup(graph.Close)
 	db := pgtest.New(b, pgtest.Options{Durable: true})
-	o := &ours{bin: build(b)}
+	o := &ours{bin: build(b), postgres: postmaster(b, db)}
 	o.config, o.url = configure(b, graph.URL+"/sandbox/graph/v26.0",
 		"redis_url: "+redis, "database_url: "+db.URL(db.Database(b)), "durability: "+durability, "worker: {concurrency: 4, batch: 100}")
 	o.web = o.start(b, "webhook")
@@ -255,13 +265,13 @@ func (o *ours) start(b *testing.B, role string) *server {
 
 // backlog measures from the first message that is handled to the last, with two
 // worker processes, sends paused.
-func (o *ours) backlog(b *testing.B, messages int) float64 {
+func (o *ours) backlog(b *testing.B, messages int, m *meter) float64 {
 	b.Helper()
 	p := &program{t: b, url: o.url}
-	post(b, o.url+"/api/v1/queues/send:wsp4/pause")
 	for range 2 {
 		w := o.start(b, "worker")
 		defer w.end(b)
+		m.add("workers", w.cmd.Process.Pid)
 	}
 	var first time.Time
 	before := 0
@@ -273,8 +283,10 @@ func (o *ours) backlog(b *testing.B, messages int) float64 {
 		handled := messages - int(left)
 		if first.IsZero() && handled > 0 {
 			first, before = time.Now(), handled
+			m.start()
 		}
 		if left == 0 {
+			m.report(b, messages-before)
 			return float64(handled-before) / time.Since(first).Seconds()
 		}
 		if time.Now().After(deadline) {
@@ -283,9 +295,23 @@ func (o *ours) backlog(b *testing.B, messages int) float64 {
 	}
 }
 
-func post(b *testing.B, url string) {
+// pauseSends keeps what is decided from being sent, as the plan's workers send
+// nothing either. A queue can be paused once a worker has made it.
+func (o *ours) pauseSends(b *testing.B) {
 	b.Helper()
-	req, err := http.NewRequestWithContext(context.WithoutCancel(b.Context()), http.MethodPost, url, nil)
+	w := o.start(b, "worker")
+	defer w.end(b)
+	for deadline := time.Now().Add(30 * time.Second); !o.post(b, "/api/v1/queues/send:wsp4/pause"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatal("no worker after 30 s")
+		}
+	}
+}
+
+// post is false when there is no such thing.
+func (o *ours) post(b *testing.B, path string) bool {
+	b.Helper()
+	req, err := http.NewRequestWithContext(context.WithoutCancel(b.Context()), http.MethodPost, o.url+path, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -296,6 +322,7 @@ func post(b *testing.B, url string) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNotFound {
-		b.Fatal(fmt.Errorf("%s: %s", url, res.Status))
+		b.Fatalf("%s: %s", path, res.Status)
 	}
+	return res.StatusCode == http.StatusOK
 }
