@@ -59,11 +59,11 @@ func noop(ctx context.Context, r *run) (*section, error) {
 	}
 	own := func(durability string) func(string, int) *exec.Cmd {
 		return func(addr string, jobs int) *exec.Cmd {
-			return exec.CommandContext(ctx, ours, "-redis", "redis://"+addr, "-durability", durability, "-jobs", strconv.Itoa(jobs), "-batch", "250")
+			return exec.CommandContext(ctx, ours, "-redis", "redis://"+addr, "-durability", durability, "-jobs", strconv.Itoa(jobs), "-batch", "250", "-lanes", "20000")
 		}
 	}
 	all := []contender{
-		{"PSI Router, AOF everysec", ourGuarantees, "one process, one Runner, 4 slots, batches of 250, 5,000 lanes; 4 callers that enqueue 100 at a time", everysec, r.size(100_000, 5000), own("relaxed")},
+		{"PSI Router, AOF everysec", ourGuarantees, "one process, one Runner, 4 slots, batches of 250, 20,000 lanes; 4 callers that enqueue 100 at a time", everysec, r.size(100_000, 5000), own("relaxed")},
 		{"PSI Router, AOF always", ourGuarantees + "; on disk before the answer", "the same", []string{"appendonly yes", "appendfsync always", "maxmemory-policy noeviction"}, r.size(100_000, 5000), own("fsync")},
 		{"asynq " + versions["asynq"], asynqPromises, fmt.Sprintf("one process, concurrency %d; 64 callers (it has no call for many)", asynqWorkers), everysec, r.size(30_000, 2000), func(addr string, jobs int) *exec.Cmd {
 			return exec.CommandContext(ctx, asynq, "-redis", addr, "-jobs", strconv.Itoa(jobs), "-payload", strconv.Itoa(payload), "-concurrency", strconv.Itoa(asynqWorkers))
