@@ -57,13 +57,19 @@ func (s shell) want(code int, parts []string, args ...string) string {
 // phone by itself, in its own time.
 func (s shell) eventually(part string, args ...string) string {
 	s.t.Helper()
+	return s.eventuallyTimes(1, part, args...)
+}
+
+// eventuallyTimes is for what is printed so many times.
+func (s shell) eventuallyTimes(n int, part string, args ...string) string {
+	s.t.Helper()
 	var got output
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got = s.run("", args...); strings.Contains(got.out, part) {
+		if got = s.run("", args...); strings.Count(got.out, part) >= n {
 			return got.out
 		}
 	}
-	s.t.Fatalf("psi-router %q never printed %q:\n%s%s", args, part, got.out, got.err)
+	s.t.Fatalf("psi-router %q never printed %q %d times:\n%s%s", args, part, n, got.out, got.err)
 	return ""
 }
 
