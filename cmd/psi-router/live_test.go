@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -57,20 +58,27 @@ func (s shell) want(code int, parts []string, args ...string) string {
 // phone by itself, in its own time.
 func (s shell) eventually(part string, args ...string) string {
 	s.t.Helper()
-	return s.eventuallyTimes(1, part, args...)
-}
-
-// eventuallyTimes is for what is printed so many times.
-func (s shell) eventuallyTimes(n int, part string, args ...string) string {
-	s.t.Helper()
 	var got output
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got = s.run("", args...); strings.Count(got.out, part) >= n {
+		if got = s.run("", args...); strings.Contains(got.out, part) {
 			return got.out
 		}
 	}
-	s.t.Fatalf("psi-router %q never printed %q %d times:\n%s%s", args, part, n, got.out, got.err)
+	s.t.Fatalf("psi-router %q never printed %q:\n%s%s", args, part, got.out, got.err)
 	return ""
+}
+
+// settled waits until every answer to a person has its last report.
+func (s shell) settled(key string) {
+	s.t.Helper()
+	onItsWay := regexp.MustCompile(`"status": "(queued|sending|sent)"`)
+	var got output
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if got = s.run("", "trace", key, "--json"); got.code == 0 && !onItsWay.MatchString(got.out) {
+			return
+		}
+	}
+	s.t.Fatalf("answers are still on their way:\n%s%s", got.out, got.err)
 }
 
 const hello = `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":"200000000000002"},"contacts":[{"profile":{"name":"Ana"},"wa_id":"5491155550001"}],"messages":[{"from":"5491155550001","id":"wamid.first","timestamp":"1700000000","type":"text","text":{"body":"hola"}}]}}]}]}`

@@ -59,7 +59,7 @@ func TestMove(t *testing.T) {
 		send(sh, a, "wamid."+string(rune('a'+i)), text)
 	}
 	sh.eventually("ticket PSI-", "why", "5491155550001")
-	sh.eventuallyTimes(3, `"delivered"`, "trace", "5491155550001", "--json") // no report is on its way
+	sh.settled("5491155550001")
 	sh.fine(nil, "queue", "pause", "inbound")
 	send(sh, a, "wamid.d", "gracias") // waits
 	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "store", "move", "--to", postgres)
