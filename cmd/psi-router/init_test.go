@@ -195,7 +195,7 @@ endpoints:
 			t.Errorf("not found: %+v\nin %+v", want, r.Findings)
 		}
 	}
-	sh.want(exitProblem, []string{"secretos", "→ chmod 640", "por arreglar"}, "doctor", "--config", file)
+	sh.want(exitProblem, []string{"puerto", "→ chmod 640", "por arreglar"}, "doctor", "--config", file)
 	broken := filepath.Join(dir, "broken.yaml")
 	if err := os.WriteFile(broken, []byte("listne: x\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -67,6 +67,9 @@ func (v *loadView) tell(ev loadtest.Event) {
 		text, mark = v.w.redisUp, v.style(green, "+")
 	}
 	v.clear()
+	if ev.Phase != "" && v.last.Phase != "" {
+		v.last.Phase = ev.Phase
+	}
 	if v.title != "" {
 		fmt.Fprintf(v.out, "%s\n\n", v.title)
 		v.title = ""
@@ -99,7 +102,12 @@ func (v *loadView) figures(p loadtest.Progress) []string {
 	if p.Known {
 		router = fmt.Sprintf(v.w.router, thousands(p.Depth), thousands(p.Pending), p.Dead)
 	}
-	ms := func(d time.Duration) string { return span(d.Seconds() * 1000) }
+	ms := func(d time.Duration) string {
+		if d == 0 { // nothing happened lately
+			return "–"
+		}
+		return span(d.Seconds() * 1000)
+	}
 	return []string{
 		fmt.Sprintf(v.w.posted, thousands(p.Requests), p.PerSecond, thousands(p.Messages), thousands(p.Statuses)),
 		fmt.Sprintf(v.w.waited, ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
