@@ -353,11 +353,15 @@ func TestHeldRowCountsNoAttempt(t *testing.T) {
 		report := func(id string) inbound.Arrival {
 			return inbound.Arrival{Kind: inbound.Status, ID: id, Line: "wsp4", Report: &inbound.Report{Status: "read"}}
 		}
+		r.store.set(func() {
+			for i := range 5 {
+				r.store.poison[fmt.Sprint("held", i)] = held
+			}
+			r.store.poison["turn"] = held
+		})
 		for i := range 5 {
-			r.store.poison[fmt.Sprint("held", i)] = held
 			r.arrive(report(fmt.Sprint("held", i)), report(fmt.Sprint("free", i)))
 		}
-		r.store.poison["turn"] = held
 		r.arrive(text("turn", "1", r.start), text("free", "2", r.start))
 		pass(time.Minute)
 		r.store.set(func() {
