@@ -75,15 +75,24 @@ func see(selector string) chromedp.Action[chromedp.Void] {
 // says waits until an element's text has a part.
 func says(t *testing.T, ctx context.Context, selector, part string) { //nolint:revive // a test helper names t first
 	t.Helper()
-	for {
-		text, err := chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS(selector)))
-		if err != nil {
-			t.Fatalf("%s never said %q: %v", selector, part, err)
-		}
-		if strings.Contains(text, part) {
+	text := ""
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if text = said(t, ctx, selector); strings.Contains(text, part) {
 			return
 		}
 	}
+	t.Fatalf("%s never said %q, but %q", selector, part, text)
+}
+
+// said returns the text of an element. It asks in one step: the page draws its
+// parts anew, and a node that was found may be gone when its text is asked for.
+func said(t *testing.T, ctx context.Context, selector string) string { //nolint:revive // a test helper names t first
+	t.Helper()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q)?.textContent ?? ''", selector)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestPage(t *testing.T) {
@@ -128,18 +137,10 @@ func TestPage(t *testing.T) {
 
 	// Beside it: the reasons in words, the state, the ticket, the ticks.
 	do(t, ctx, see(".state.s-handed_off"), see("#why li.r-first_contact"), see("#why li.r-handed_off"), see(`#why .reply[data-status="read"]`))
-	why, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#why li.r-handed_off .reason")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(why, "Eligió una opción") {
+	if why := strings.TrimSpace(said(t, ctx, "#why li.r-handed_off .reason")); !strings.HasPrefix(why, "Eligió una opción") {
 		t.Errorf("reason %q, want its sentence", why)
 	}
-	status, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#status")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(status, "PSI-2026-000123") {
+	if status := said(t, ctx, "#status"); !strings.Contains(status, "PSI-2026-000123") {
 		t.Errorf("the state shows no ticket: %q", status)
 	}
 	// The first try does not end at the hand-off.
