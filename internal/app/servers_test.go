@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
@@ -93,8 +94,15 @@ func TestRedisAwayAtStart(t *testing.T) {
 	r := startAs(t, roleAll, env...)
 	const ana = "5491155550401"
 	r.write(ana, "wamid.r1", "hola")
-	if status, body := r.ready(); status != http.StatusOK || !strings.Contains(body, "1 messages wait") || !strings.Contains(body, "unavailable") {
-		t.Errorf("readyz: %d %s", status, body)
+	// What it says of the spool may be a moment old.
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		status, body := r.ready()
+		if status == http.StatusOK && strings.Contains(body, "1 messages wait") && strings.Contains(body, "unavailable") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("readyz: %d %s", status, body)
+		}
 	}
 	if err := redis.Restart(t.Context()); err != nil {
 		t.Fatal(err)

@@ -558,7 +558,7 @@ func TestStoreAwayAfterAPost(t *testing.T) {
 		if !strings.Contains(d.logs.String(), "the store cannot be reached") {
 			t.Errorf("nobody was told: %s", d.logs)
 		}
-		if n := d.crm.total(); n < 6 || n > 120 {
+		if n := d.crm.total(); n < 6 || n > 300 {
 			t.Errorf("%d posts while no cursor moves", n)
 		}
 		away.set(false)
