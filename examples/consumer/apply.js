@@ -107,11 +107,18 @@ async function saveContact(db, phone, name) {
 
 /** A message is whole in each of its events, so the newest one is right. */
 async function saveMessage(db, event, talk, m) {
+  if (m.provider_id) { // the old router may have it already
+    await db.query(
+      `update mensajes set psi_id = $1 where psi_id is null and whatsapp_message_id = $2 and not exists (select from mensajes where psi_id = $1)`,
+      [m.id, m.provider_id],
+    );
+  }
   await db.query(
     `insert into mensajes (psi_id, psi_pos, conversacion_id, mensaje, tipo, direccion, remitente_tipo, whatsapp_message_id,
        whatsapp_context_id, opcion_seleccionada, media_type, estado_envio, error_mensaje, eliminado, editado, created_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-     on conflict (psi_id) do update set psi_pos = excluded.psi_pos, conversacion_id = excluded.conversacion_id,
+     on conflict (psi_id) do update set psi_pos = excluded.psi_pos, conversacion_id = excluded.conversacion_id, tipo = excluded.tipo,
+       direccion = excluded.direccion, remitente_tipo = excluded.remitente_tipo,
        mensaje = excluded.mensaje, whatsapp_message_id = excluded.whatsapp_message_id, estado_envio = excluded.estado_envio,
        error_mensaje = excluded.error_mensaje, eliminado = excluded.eliminado, editado = excluded.editado
      where mensajes.psi_pos < excluded.psi_pos`,

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -178,6 +179,7 @@ func TestExampleConsumer(t *testing.T) {
 		t.Errorf("conversations (-got +want):\n%s", diff)
 	}
 
+	t.Run("seeded", func(t *testing.T) { c.seed(t, r, db) })
 	t.Run("caught up", func(t *testing.T) { c.catchUp(t, r, db) })
 	t.Run("twice", func(t *testing.T) { c.twice(t, r, db, address) })
 	r.stop()
@@ -213,6 +215,46 @@ func (c *consumer) takes(r *running, db string) {
 		waiting := c.rows(db, `select id from psi_eventos where aplicado_en is null`)
 		return diff == "" && len(waiting) == 0
 	})
+}
+
+// seed tells a router of those whom the old one knew: nobody is answered, the
+// window is WhatsApp's, and whom a team has hears no bot.
+func (c *consumer) seed(t *testing.T, r *running, db string) {
+	const carla, dora = "5491155550803", "5491155550804"
+	for i, who := range []string{carla, dora} {
+		estado := []string{"derivada", "en_menu"}[i]
+		c.db.Exec(t, db, `insert into conversaciones (telefono, estado) values ('`+who+`', '`+estado+`')`,
+			`insert into mensajes (conversacion_id, mensaje, direccion, whatsapp_message_id, created_at)
+			select id, 'tengo una duda', 'entrante', 'wamid.old.`+estado+`', date_trunc('second', now() - interval '3 hours') from conversaciones where telefono = '`+who+`'`)
+	}
+	for range 2 {
+		cmd := exec.CommandContext(t.Context(), "node", "seed.js")
+		cmd.Dir, cmd.Env = c.dir, c.env(db, "ROUTER_URL="+r.URL(), "API_KEY="+config.DevAPIKey, "LINE=sandbox",
+			"APP_SECRET="+config.DevAppSecret, "PHONE_NUMBER_ID="+config.DevPhoneNumberID)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "people told") {
+			t.Fatalf("seed.js: %v\n%s", err, out)
+		}
+		c.takes(r, db)
+	}
+	for who, want := range map[string]string{carla: "disconnected", dora: "menu"} {
+		var talks struct {
+			Items []struct {
+				State           string
+				WindowExpiresAt time.Time `json:"window_expires_at"`
+			}
+		}
+		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations?phone="+who, &talks)
+		if len(talks.Items) != 1 || talks.Items[0].State != want || time.Until(talks.Items[0].WindowExpiresAt).Round(time.Hour) != 21*time.Hour {
+			t.Errorf("%s: got %+v, want %s with a window of 21 h", who, talks.Items, want)
+		}
+		_, all := r.messages(who, func(all []message) bool { return len(all) > 0 })
+		if len(all) != 1 || all[0].Reason != "stale" {
+			t.Errorf("%s: got %+v, want the old message and no answer", who, all)
+		}
+	}
+	if got := c.rows(db, `select m.mensaje from mensajes m where whatsapp_message_id like 'wamid.old.%'`); len(got) != 2 {
+		t.Errorf("the old messages are %d rows, want 2", len(got))
+	}
 }
 
 // catchUp fills new tables by pulling: they become what pushing made.
