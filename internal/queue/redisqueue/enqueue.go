@@ -166,13 +166,17 @@ func (p *part) deliver(ctx context.Context, calls []*call) (string, error) {
 		return "", full(err)
 	}
 	made, answer, err := p.durably(ctx, l, p.arguments(calls))
+	if made || err != nil {
+		p.perhapsNew.Store(true)
+	}
 	if err != nil {
 		return "", full(err)
 	}
-	if made {
+	if p.perhapsNew.Load() {
 		if err := p.anew(ctx, l); err != nil {
 			return "", full(err)
 		}
+		p.perhapsNew.Store(false)
 	}
 	return answer, p.e.trusted(ctx, l) // the call itself may have made a connection
 }
@@ -210,13 +214,19 @@ func (p *part) arguments(calls []*call) []string {
 }
 
 // anew is for a queue that was not there: it may be new, or Redis has lost all.
+// It gets its limit, unless another process was faster.
 func (p *part) anew(ctx context.Context, l *links) error {
 	p.registered.Store(false)
 	if err := p.register(ctx, l.enqueue); err != nil {
 		return err
 	}
-	if limit := p.limit.Load(); limit != nil {
-		return p.setLimit(ctx, l, *limit)
+	limit := p.limit.Load()
+	if limit == nil {
+		return nil
 	}
-	return nil
+	has, err := l.enqueue.Do(ctx, l.enqueue.B().Hexists().Key(p.keys[0]).Field("gap").Build()).AsBool()
+	if err != nil || has {
+		return err
+	}
+	return p.setLimit(ctx, l, *limit)
 }

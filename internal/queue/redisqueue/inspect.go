@@ -64,12 +64,25 @@ func (e *Engine) judge(ctx context.Context, l *links, addr string, node rueidis.
 	}
 	switch e.durability {
 	case "replica":
-		if n := info["connected_slaves"]; n == "0" {
-			e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
-		}
+		return e.judgeReplica(addr, info)
 	case "fsync":
 		l.waitAOF = atLeast(info["redis_version"], 7, 2)
 		return judgeFsync(ctx, addr, node, info, l.waitAOF)
+	}
+	return nil
+}
+
+// judgeReplica wants a file behind the copy. A primary without one that is started
+// again before anybody has seen it fall comes back empty, and its replica copies
+// that; the same when it is promoted before it has caught up.
+// https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+func (e *Engine) judgeReplica(addr string, info map[string]string) error {
+	if info["aof_enabled"] != "1" {
+		return fmt.Errorf("%w: %s keeps nothing on disk: started again it is empty, and its replicas copy that (appendonly no). %s, and the same on its replicas. Or set durability: relaxed, and accept what that loses",
+			ErrSetup, addr, cure(addr, "appendonly yes"))
+	}
+	if info["connected_slaves"] == "0" {
+		e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
 	}
 	return nil
 }

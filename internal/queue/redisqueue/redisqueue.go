@@ -42,7 +42,9 @@ type Options struct {
 	// Client is used instead of URL when it has an InitAddress.
 	Client rueidis.ClientOption
 	// Durability is what Enqueue waits for: "fsync" (default), until the disk
-	// has it; "replica", until a replica has it; "relaxed", for nothing.
+	// has it; "replica", until a replica has it; "relaxed", for nothing. Servers
+	// need appendfsync always (or Redis 7.2) for the first, appendonly yes for
+	// the second.
 	Durability string
 	// Prefix begins every key, "psi" if empty.
 	Prefix string
@@ -178,6 +180,7 @@ type part struct {
 	waker waker
 
 	registered atomic.Bool
+	perhapsNew atomic.Bool                 // made by this process, or by a call whose answer was lost
 	limit      atomic.Pointer[queue.Limit] // as this process set it last
 }
 

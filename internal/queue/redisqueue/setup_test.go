@@ -23,6 +23,7 @@ func TestRefusalsSayTheCure(t *testing.T) {
 	}{
 		{"no file", "fsync", nil, "appendonly no"},
 		{"a file that is synced each second", "fsync", []string{"appendonly yes"}, "appendfsync everysec"},
+		{"no file beside the copy", "replica", nil, "appendonly no"},
 		{"eviction", "relaxed", []string{"maxmemory 100mb", "maxmemory-policy allkeys-lru"}, "maxmemory-policy allkeys-lru"},
 		{"both", "", []string{"maxmemory-policy volatile-lru"}, "maxmemory-policy volatile-lru"},
 	} {
@@ -152,7 +153,7 @@ func TestOpenWithoutServer(t *testing.T) {
 
 func TestReplicaThatIsGoneRefuses(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "repl-diskless-sync-delay 0")
+	s := redistest.Start(t, "appendonly yes", "repl-diskless-sync-delay 0")
 	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * time.Millisecond})
 	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("without a replica: %v", err)
@@ -171,5 +172,25 @@ func TestReplicaThatIsGoneRefuses(t *testing.T) {
 	r.Kill()
 	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("a duplicate must pass the same wait: %v", err)
+	}
+
+	// A queue that was made by a call that failed is known and limited like any.
+	want := queue.Limit{Rate: 1000, Burst: 10}
+	if err := e.SetLimit(t.Context(), "q", want); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Do(t.Context(), "FLUSHALL"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 1)}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("without a replica: %v", err)
+	}
+	synced(t, s, redistest.Start(t, "replicaof "+host+" "+port))
+	settles(t, "enqueue", func() error {
+		_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 1)})
+		return err
+	})
+	if st := stats(t, e); st.Enqueued != 1 || st.Limit != want {
+		t.Errorf("stats %+v", st)
 	}
 }
