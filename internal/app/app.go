@@ -154,7 +154,7 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	a.banner()
 	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
-	a.tell(a.supervisor.Ready())
+	a.tell(a.supervisor.Ready()) // also while something is waited for: its own doors are open
 	stopped := make(chan error, 1)
 	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
 	var err error

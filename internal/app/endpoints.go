@@ -69,12 +69,12 @@ func (a *App) follow(e *engines, metrics *meter) error {
 			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: limit(float64(c.Rate)), Posts: c.Concurrency,
 			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
 		})
-		a.runs(delivery.EventQueue(c.Name), events.Run)
+		a.works(e, delivery.EventQueue(c.Name), events.Run)
 	}
 	if e.hints == nil {
 		return nil
 	}
-	a.runs("feeder", delivery.NewFeeder(delivery.FeederOptions{
+	a.works(e, "feeder", delivery.NewFeeder(delivery.FeederOptions{
 		Store: e.store, Queue: e.queue, Open: e.hints.Open, Endpoints: e.endpoints, Log: a.log,
 	}).Run)
 	return nil

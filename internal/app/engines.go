@@ -18,7 +18,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
-	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
@@ -27,9 +26,11 @@ type engines struct {
 	flow  *flow.Flow
 	queue queue.Engine
 	store store.Store
-	owner *pgstore.Owner     // where the store may be used by one process only
 	redis *redisqueue.Engine // nil for the embedded queue
-	gate  *gate              // of a queue that was away at the start, else nil
+	db    *database          // nil for the embedded store, and until the awaited one is there
+	// What was away at the start, else nil.
+	gate    *gate
+	awaited *awaited
 
 	endpoints []delivery.Endpoint
 	hints     *delivery.Hints // nil without endpoints
@@ -42,6 +43,10 @@ type opening struct {
 	windowless []string
 	// patient goes on without Redis when it is away: there is a spool.
 	patient bool
+	// awaits says whether to go on without PostgreSQL after such an error; nil: never.
+	awaits func(error) bool
+	// restored takes a database that may have been put back.
+	restored bool
 	// asIs leaves the database's schema to the routers.
 	asIs bool
 	log  *slog.Logger
@@ -50,24 +55,6 @@ type opening struct {
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
 // files in data_dir.
 func openEngines(ctx context.Context, o opening) (*engines, error) {
-	e, err := openBoth(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	switch m := e.memory(o.cfg, o.log); {
-	case m == nil:
-	case e.gate != nil:
-		e.gate.first(m.check)
-	default:
-		if err := m.check(ctx); err != nil {
-			return nil, errors.Join(err, e.close())
-		}
-	}
-	return e, nil
-}
-
-// openBoth is openEngines for a database that may have been put back.
-func openBoth(ctx context.Context, o opening) (*engines, error) {
 	cfg := o.cfg
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
@@ -83,32 +70,10 @@ func openBoth(ctx context.Context, o opening) (*engines, error) {
 	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
 		e.hints = delivery.NewHints(delivery.HintOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
 	}
-	if e.store, err = e.openStore(ctx, o, tree); err != nil {
+	if err := e.openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
 	}
-	if err := e.own(ctx, cfg); err != nil {
-		return nil, errors.Join(err, e.close())
-	}
 	return e, nil
-}
-
-// own takes a database for this process alone when the queue lives inside of it:
-// two of those would each answer a person in an order of their own.
-func (e *engines) own(ctx context.Context, cfg *config.Config) (err error) {
-	s, ok := e.store.(*pgstore.Store)
-	if !ok || !cfg.RedisURL.Empty() {
-		return nil
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "an unknown host"
-	}
-	dir, err := filepath.Abs(cfg.DataDir)
-	if err != nil {
-		dir = cfg.DataDir
-	}
-	e.owner, err = s.Own(ctx, fmt.Sprintf("process %d on %s with data_dir %s", os.Getpid(), host, dir))
-	return err
 }
 
 // openQueue opens the queue. One that is away is waited for behind a gate when
@@ -140,33 +105,35 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-func (e *engines) openStore(ctx context.Context, o opening, tree *flow.Flow) (store.Store, error) {
-	var told func([]store.Event)
-	if e.hints != nil {
-		told = e.hints.Told
-	}
+func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
-	rules := router.Rules{Flow: tree, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
+	rules := router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
 	if !cfg.DatabaseURL.Empty() {
-		return pgstore.Open(ctx, pgstore.Options{
-			URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
-			// Turns and statuses, sends and the pump, and a few for the faces.
-			MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-			Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: told,
-		})
+		return e.openDatabase(ctx, o, rules)
 	}
-	return sqlitestore.Open(ctx, sqlitestore.Options{
+	e.store, err = sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: told,
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(),
 	})
+	return err
+}
+
+// told is who hears of events that were stored; nil is nobody.
+func (e *engines) told() func([]store.Event) {
+	if e.hints == nil {
+		return nil
+	}
+	return e.hints.Told
 }
 
 func (e *engines) close() error {
 	var err error
-	if e.owner != nil {
-		err = e.owner.Close()
+	if e.db != nil {
+		err = e.db.close()
+	} else {
+		err = e.store.Close()
 	}
-	return errors.Join(err, e.store.Close(), e.queue.Close())
+	return errors.Join(err, e.queue.Close())
 }
 
 // checkAreas refuses a configuration that names areas which the flow lacks.

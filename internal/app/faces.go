@@ -61,14 +61,15 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 }
 
 // checks are what the router cannot work without. With a spool the door goes on
-// while the queue is away, so that is worth saying and stops nothing.
-func (e *engines) checks(dir string, kept, old *spool.Spool) []observe.Check {
+// while the queue is away, and a webhook accepts without a store: that is worth
+// saying and stops nothing.
+func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Check {
 	all := []observe.Check{
 		{Name: "queue", Info: kept != nil, Run: func(ctx context.Context) error {
 			_, err := e.queue.Stats(ctx)
 			return err
 		}},
-		{Name: "store", Run: e.store.Ping},
+		{Name: "store", Info: role == roleWebhook, Run: e.store.Ping},
 		{Name: "sends", Info: true, Run: func(ctx context.Context) error {
 			stats, err := e.queue.Stats(ctx)
 			if err != nil {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
@@ -34,16 +33,6 @@ const (
 	fileName = "store.mark"
 	lookPace = 10 * time.Second
 )
-
-// memory returns nil where the store is a file: it lies beside the queue and is
-// put back together with it.
-func (e *engines) memory(cfg *config.Config, log *slog.Logger) *memory {
-	s, ok := e.store.(*pgstore.Store)
-	if !ok {
-		return nil
-	}
-	return &memory{store: s, redis: e.redis, file: filepath.Join(cfg.DataDir, fileName), log: log}
-}
 
 func (m *memory) seen(ctx context.Context) (mark pgstore.Mark, known bool, err error) {
 	var text string
@@ -143,12 +132,12 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 		return 0, errors.New("this is for PostgreSQL: the files of data_dir are put back all together, with the queue, while the router is stopped")
 	}
 	log := slog.New(slog.DiscardHandler)
-	e, err := openBoth(ctx, opening{cfg: cfg, log: log})
+	e, err := openEngines(ctx, opening{cfg: cfg, restored: true, log: log})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	m := e.memory(cfg, log)
+	m := e.db.memory
 	if doubtful, err = m.store.AfterRestore(ctx, time.Now()); err != nil {
 		return doubtful, err
 	}

@@ -162,6 +162,37 @@ func TestSpoolThatIsNotUsedAnyMore(t *testing.T) {
 	r.messages(ana, answered(1, "Con quién querés hablar"))
 }
 
+// TestSpoolUnderAnotherPort: what a door kept is handed on, in order and before what
+// is new, also when the door now listens elsewhere.
+func TestSpoolUnderAnotherPort(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{})
+	redis := redistest.Start(t, redistest.AOF...)
+	env := []string{
+		"PSI_SANDBOX=true", "PSI_DATA_DIR=" + t.TempDir(), "PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
+	}
+	const ana = "5491155550701"
+	on := func(role string) *running {
+		port, err := redistest.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return startAs(t, role, append(env[:len(env):len(env)], fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port))...)
+	}
+	redis.Kill()
+	first := on(roleWebhook)
+	first.write(ana, "wamid.p1", "hola")
+	first.stop()
+	second := on(roleWebhook)
+	second.write(ana, "wamid.p2", "1")
+	second.stop()
+	third := on(roleAll)
+	third.write(ana, "wamid.p3", "11")
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	third.messages(ana, answered(3, "PSI-"))
+}
+
 // ready asks /readyz.
 func (r *running) ready() (status int, body string) {
 	r.t.Helper()

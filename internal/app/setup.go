@@ -66,23 +66,13 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	e, err := openEngines(ctx, opening{
-		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(),
+		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits,
 	})
 	if err != nil {
 		return err
 	}
 	a.onClose("engines", e.close)
-	if e.owner != nil {
-		a.runs("database lease", e.owner.Run)
-	}
-	if m := e.memory(cfg, log); m != nil {
-		a.runs("database memory", func(work context.Context) error {
-			if e.gate != nil && !e.gate.wait(work) {
-				return nil
-			}
-			return m.Run(work)
-		})
-	}
+	a.watchDatabase(e)
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
@@ -96,7 +86,7 @@ func (a *App) setup(ctx context.Context) error {
 	metrics := observe.NewMetrics(a.version)
 	sources := e.sources(cfg.DataDir, kept)
 	watched := a.watch(e, &sources, all)
-	checks := e.checks(cfg.DataDir, kept, old)
+	checks := e.checks(a.role, cfg.DataDir, kept, old)
 	if a.cert != nil {
 		checks = append(checks, a.cert.check())
 	}
@@ -123,9 +113,7 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	a.runs("watchdog", a.feedWatchdog)
-	if e.gate != nil {
-		a.runs("queue that was away", e.gate.Run)
-	}
+	a.openLatches(e)
 	a.inform(e, all)
 	return nil
 }
@@ -149,17 +137,17 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(),
 			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
-		a.runs("send:"+l.ID, sends.Run)
+		a.works(e, "send:"+l.ID, sends.Run)
 	}
 	media := delivery.NewMedia(delivery.MediaOptions{
 		Store: e.store, Queue: e.queue, Fetchers: fetchers, Dir: filepath.Join(cfg.DataDir, "media"),
 		MaxBytes: int64(cfg.MediaMax), Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 	})
-	a.runs("media", media.Run)
+	a.works(e, "media", media.Run)
 	if err := a.follow(e, metrics); err != nil {
 		return err
 	}
-	a.runs("pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
+	a.works(e, "pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
 	return nil
 }
 
@@ -220,7 +208,7 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.batch(e),
 		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.drain(), Meter: m, Log: a.log,
 	})
-	a.runs(name, r.Run)
+	a.works(e, name, r.Run)
 }
 
 // adminSocket gives the operator of this machine the API without a key, and the

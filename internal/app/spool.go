@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/spool"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
 // spools reports whether the door keeps what Redis cannot take: not where there
@@ -20,10 +21,11 @@ func (a *App) spools() bool {
 	return a.role != roleWorker && !a.cfg.RedisURL.Empty() && a.cfg.Spool
 }
 
-// openSpool opens what the door keeps jobs in; nil where it keeps none. old is one
-// that an earlier process left jobs in and the door does not use any more: they
-// are handed on. The file is named for the port, so that each of several doors over
-// one data_dir finds its own again.
+// openSpool opens what the door keeps jobs in; nil where it keeps none. old is for
+// those that earlier processes left where the door keeps none any more: they are
+// handed on. The file is named for the port, so that each of several doors over one
+// data_dir finds its own again; what lies under other ports, and belongs to nobody
+// now, is taken over by who comes first.
 func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool, err error) {
 	if a.role == roleWorker {
 		return nil, nil, nil
@@ -32,12 +34,17 @@ func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool
 	if err != nil {
 		return nil, nil, fmt.Errorf("open spool: %w", err)
 	}
-	path := filepath.Join(a.cfg.DataDir, "spool-"+port+".db")
-	if _, err := os.Stat(path); !a.spools() && errors.Is(err, fs.ErrNotExist) {
+	files, err := filepath.Glob(filepath.Join(a.cfg.DataDir, "spool-*.db"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open spool: %w", err)
+	}
+	if !a.spools() && files == nil {
 		return nil, nil, nil
 	}
-	s, err := spool.Open(ctx, spool.Options{
+	path := filepath.Join(a.cfg.DataDir, "spool-"+port+".db")
+	s, err := openOwn(ctx, spool.Options{
 		Queue: e.queue, Path: path, Log: a.log,
+		Leftovers: slices.DeleteFunc(files, func(f string) bool { return f == path }),
 		Mark: func(j queue.Job) queue.Job {
 			j.Body = inbound.MarkSpooled(j.Body)
 			return j
@@ -57,4 +64,23 @@ func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool
 	a.onClose("spool", s.Close)
 	a.runs("spool", s.Run)
 	return kept, old, nil
+}
+
+// takenFor is how long another door may take for what it found in our file.
+const takenFor = 15 * time.Second
+
+// openOwn opens this door's file, which one that starts at the same time may just
+// be emptying.
+func openOwn(ctx context.Context, o spool.Options) (*spool.Spool, error) {
+	for end := time.Now().Add(takenFor); ; {
+		s, err := spool.Open(ctx, o)
+		if !errors.Is(err, sqlite.ErrLocked) || time.Now().After(end) {
+			return s, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }

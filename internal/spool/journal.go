@@ -67,16 +67,10 @@ func (j *journal) add(ctx context.Context, jobs []queue.Job, at time.Time) ([]bo
 			return err
 		}
 		for i, job := range jobs {
-			r, err := tx.Exec(`INSERT INTO spooled (queue, lane, id, at, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (queue, id) DO NOTHING`,
-				job.Queue, []byte(job.Lane), []byte(job.ID), at.UnixNano(), job.Body)
-			if err != nil {
+			var err error
+			if added[i], err = insert(tx, job, at); err != nil {
 				return err
 			}
-			n, err := r.RowsAffected()
-			if err != nil {
-				return err
-			}
-			added[i] = n == 1
 		}
 		return nil
 	})
@@ -84,6 +78,31 @@ func (j *journal) add(ctx context.Context, jobs []queue.Job, at time.Time) ([]bo
 		return nil, err
 	}
 	return added, nil
+}
+
+// take is add for what was kept elsewhere, since when it was.
+func (j *journal) take(ctx context.Context, entries []entry) error {
+	return j.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if err := j.checkRoom(tx); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if _, err := insert(tx, e.Job, e.at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insert(tx *sqlite.Tx, job queue.Job, at time.Time) (added bool, err error) {
+	r, err := tx.Exec(`INSERT INTO spooled (queue, lane, id, at, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (queue, id) DO NOTHING`,
+		job.Queue, []byte(job.Lane), []byte(job.ID), at.UnixNano(), job.Body)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
 }
 
 func (j *journal) checkRoom(tx *sqlite.Tx) error {

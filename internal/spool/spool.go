@@ -28,6 +28,9 @@ type Options struct {
 	Queue enqueuer
 	// Path is the spool's file, which belongs to this process alone.
 	Path string
+	// Leftovers are files that other processes may have left jobs in: what no living
+	// process uses is taken over before anything else is kept.
+	Leftovers []string
 	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit.
 	MaxPages int
 	// Patience is how long the shared queue may take before a job is kept
@@ -72,6 +75,7 @@ func Open(ctx context.Context, o Options) (*Spool, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.takeOver(ctx, o)
 	lanes, oldest, err := j.count(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), s.Close())

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -57,6 +58,15 @@ func (s *Supervisor) Ready() error {
 	}
 	_, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	return errors.Join(err, s.tellPM2("ready"))
+}
+
+// Status says to people how we are, where the supervisor shows it.
+func (s *Supervisor) Status(text string) error {
+	if s == nil {
+		return nil
+	}
+	_, err := daemon.SdNotify(false, "STATUS="+strings.ReplaceAll(text, "\n", "; "))
+	return err
 }
 
 // Stopping says that we end, and that this was wanted.
