@@ -38,6 +38,11 @@ type loadtestCmd struct {
 	Workers      int           `default:"2" help:"Worker processes."`
 	SlowPostgres time.Duration `placeholder:"TIME" help:"Each call to PostgreSQL takes so much longer."`
 	RestartRedis bool          `help:"Kill Redis in the middle, and start it again."`
+	CRM          []string      `name:"crm" placeholder:"WAY" help:"Put a CRM beside the router that gets every event and works, is slow, fails, hangs or is gone (works,slow,fails,hangs,gone; several share the duration). Then it works, and every event is asked for."`
+	Cuts         int           `placeholder:"N" help:"WhatsApp takes one answer in N, breaks the connection instead of saying so, and reports what became of it."`
+	CRMStays     bool          `name:"crm-stays" hidden:"" help:"Leave the CRM as it is in the end, and do not wait for events."`
+	Hurry        float64       `hidden:"" help:"Back-offs pass so many times faster."`
+	Warm         time.Duration `hidden:"" help:"Count no latency for so long at first."`
 	Keep         bool          `help:"Keep all files: configuration, databases, logs."`
 
 	Line   string `placeholder:"ID" help:"With --url: line of the configuration to write to."`
@@ -63,6 +68,7 @@ Examples:
   psi-router loadtest --rate 300 --duration 2m --html report.html
   psi-router loadtest --rate 0 --messages 20000 --embedded
   psi-router loadtest --rate 500 --duration 5m --workers 4 --slow-postgres 300ms --restart-redis
+  psi-router loadtest --rate 300 --crm slow,fails,hangs,gone --cuts 20
   psi-router loadtest --url http://127.0.0.1:3002 --config psi-router.yaml --line wsp4
   psi-router loadtest --json > loadtest.json`
 }
@@ -126,6 +132,7 @@ func (c *loadtestCmd) Run(e *env) error {
 func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Options, done func(), err error) {
 	o = loadtest.Options{
 		Embedded: c.Embedded, Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
+		CRM: c.CRM, CRMStays: c.CRMStays, Cuts: c.Cuts, Hurry: c.Hurry, Warm: c.Warm,
 		Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Duration: c.Duration, Conversations: c.Conversations,
 		Connections: c.Connections, Batch: c.Batch, Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Settle: c.Settle, Seed: c.Seed,
 	}
@@ -252,6 +259,17 @@ func (c *loadtestCmd) print(out io.Writer, w loadWords, r loadtest.Report, style
 	verdict(w.doubled, r.Doubled)
 	verdict(w.reordered, r.Reordered)
 	verdict(w.unanswered, r.Unanswered)
+	if c := r.CRM; c != nil {
+		count(w.events, c.Taken, fmt.Sprintf(w.eventsMore, thousands(int64(c.Waited)), c.Back, c.Repeated, c.Refused))
+		verdict(w.eventsLost, c.Lost+c.Doubled)
+		verdict(w.eventsReordered, c.Reordered)
+	}
+	if r.Cut > 0 {
+		count(w.cut, int(r.Cut), "")
+	}
+	if m := r.Memory; m.Router > 0 {
+		row(w.memory, fmt.Sprintf("%.0f MB", float64(m.Router)/1e6), "", fmt.Sprintf(w.memoryMore, float64(m.Redis)/1e6))
+	}
 	fmt.Fprintf(out, "\n  %-14s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p99", "p99.9", w.most)
 	for _, l := range []struct {
 		name string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/loadtest"
 	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // loadView shows a load test while it runs: what happens, line by line, and on a
@@ -61,6 +62,8 @@ func (v *loadView) tell(ev loadtest.Event) {
 	switch {
 	case ev.Note != "":
 		text, mark = v.style(red, oneLine(ev.Note, 300)), v.style(red, "!")
+	case ev.CRM != "":
+		text, mark = v.w.crm+": "+v.w.ways[ev.CRM], v.style(map[bool]string{true: green, false: yellow}[ev.CRM == stage.CRMWorks], "~")
 	case ev.Redis == "down":
 		text, mark = v.w.redisDown, v.style(yellow, "-")
 	case ev.Redis != "":

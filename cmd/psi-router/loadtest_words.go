@@ -1,6 +1,9 @@
 package main
 
-import "github.com/psivisionhub/psi-router/internal/loadtest"
+import (
+	"github.com/psivisionhub/psi-router/internal/loadtest"
+	"github.com/psivisionhub/psi-router/internal/stage"
+)
 
 // loadWords is what a load test says, in one language.
 type loadWords struct {
@@ -13,7 +16,9 @@ type loadWords struct {
 	lost, doubled, reordered, unanswered                    string
 	webhook, reply, most, honest, missed, refusal           string
 	kept, keptShort, broken                                 string
-	phases                                                  map[string]string
+	crm, events, eventsMore, eventsLost, eventsReordered    string
+	cut, memory, memoryMore                                 string
+	phases, ways                                            map[string]string
 }
 
 func loadWordsIn(lang string) loadWords {
@@ -58,6 +63,12 @@ func loadSpanish() loadWords {
 		refusal: "%s pedidos fueron contestados con %s y se mandaron otra vez",
 		kept:    "Ni un mensaje perdido, duplicado ni desordenado.", keptShort: "Se cortó antes de tiempo; de lo que se mandó, nada se perdió, duplicó ni desordenó.",
 		broken: "Algo no salió como debía.",
+		crm:    "el CRM", events: "eventos", eventsMore: "%s esperaban cuando volvió el CRM, y los tuvo en %.1f s · %d repetidos con su mismo id · %d rechazados",
+		eventsLost: "· perdidos", eventsReordered: "· desordenados",
+		cut: "sin avisar", memory: "memoria", memoryMore: "como mucho, entre todos los procesos · Redis %.0f MB",
+		ways: map[string]string{
+			stage.CRMWorks: "anda", stage.CRMSlow: "contesta a los 5 s", stage.CRMFails: "contesta 500", stage.CRMHangs: "no contesta", stage.CRMGone: "no está",
+		},
 		phases: map[string]string{
 			loadtest.PhaseStart: "levantando todo", loadtest.PhaseLoad: "la gente escribe",
 			loadtest.PhaseSettle: "esperando a que se termine lo pendiente", loadtest.PhaseCheck: "buscando cada mensaje",
@@ -100,6 +111,12 @@ func loadEnglish() loadWords {
 		refusal: "%s requests were answered %s and posted again",
 		kept:    "Not one message was lost, doubled or reordered.", keptShort: "It ended early; of what was sent, nothing was lost, doubled or reordered.",
 		broken: "Something is not as it should be.",
+		crm:    "the CRM", events: "events", eventsMore: "%s waited when the CRM came back, which had them in %.1f s · %d repeated with their id · %d refused",
+		eventsLost: "· lost", eventsReordered: "· reordered",
+		cut: "not told", memory: "memory", memoryMore: "at most, of all processes · Redis %.0f MB",
+		ways: map[string]string{
+			stage.CRMWorks: "works", stage.CRMSlow: "answers after 5 s", stage.CRMFails: "answers 500", stage.CRMHangs: "does not answer", stage.CRMGone: "is gone",
+		},
 		phases: map[string]string{
 			loadtest.PhaseStart: "everything comes up", loadtest.PhaseLoad: "people write",
 			loadtest.PhaseSettle: "waiting for what is not done", loadtest.PhaseCheck: "asking for every message",

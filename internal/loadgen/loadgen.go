@@ -43,6 +43,9 @@ type Options struct {
 	// answered. With a rate, latency counts from when a request was due.
 	Rate  float64
 	Burst int // with a Rate: requests that leave together; 1 unless told
+	// Warm is for how long latency does not count at first: who compares two runs
+	// may leave out what both took to get going.
+	Warm time.Duration
 	// Duplicates is the part (0 to 1) of requests that are posted once more
 	// after their 200: half of them at once, half of them later.
 	Duplicates float64

@@ -132,25 +132,29 @@ func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
 
 // status appends the change that brings one report: of an answer, or without id
 // of the one that a router might have answered message n with.
-func (p *plan) status(b []byte, conversation, n int, id, word string, stamp []byte) []byte {
+func (p *plan) status(b []byte, it item, stamp []byte) []byte {
 	b = append(b, p.value...)
-	b = p.phone(b, conversation)
+	b = p.phone(b, it.conversation)
 	b = append(b, `","user_id":"`...)
-	b = p.user(b, conversation)
+	b = p.user(b, it.conversation)
 	b = append(b, `"}],"statuses":[{"id":"`...)
-	if id == "" {
-		b = p.wamid(b, 'O', conversation, n)
+	if it.id == "" {
+		b = p.wamid(b, 'O', it.conversation, it.n)
 	} else {
-		b = escape(b, id)
+		b = escape(b, it.id)
 	}
 	b = append(b, `","status":"`...)
-	b = append(b, word...)
+	b = append(b, it.word...)
 	b = append(b, `","timestamp":"`...)
 	b = append(b, stamp...)
 	b = append(b, `","recipient_id":"`...)
-	b = p.phone(b, conversation)
+	b = p.phone(b, it.conversation)
 	b = append(b, `","recipient_user_id":"`...)
-	b = p.user(b, conversation)
+	b = p.user(b, it.conversation)
+	if it.ref != "" {
+		b = append(b, `","biz_opaque_callback_data":"`...)
+		b = escape(b, it.ref)
+	}
 	return append(b, `","pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}}]}`+valueTail...)
 }
 

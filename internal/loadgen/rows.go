@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -128,10 +129,50 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 	}
 }
 
+// Event is one as the API lists it.
+type Event struct {
+	ID           string
+	Conversation string
+	Seq, Pos     int64
+}
+
+// Events reads the events after a position, and returns those with the position
+// that it has come to.
+func (a API) Events(ctx context.Context, after int64) ([]Event, int64, error) {
+	var all []Event
+	for {
+		var page struct {
+			Items []struct {
+				ID   string `json:"id"`
+				Seq  int64  `json:"seq"`
+				Pos  int64  `json:"pos"`
+				Data struct {
+					Conversation struct {
+						ID string `json:"id"`
+					} `json:"conversation"`
+				} `json:"data"`
+			} `json:"items"`
+			Next *string `json:"next_cursor"`
+			Pos  int64   `json:"pos"`
+		}
+		if err := a.get(ctx, "/events?limit=200&after="+strconv.FormatInt(after, 10), &page); err != nil {
+			return all, after, err
+		}
+		for _, e := range page.Items {
+			all = append(all, Event{e.ID, e.Data.Conversation.ID, e.Seq, e.Pos})
+		}
+		after = page.Pos
+		if page.Next == nil {
+			return all, after, nil
+		}
+	}
+}
+
 // Figures is what a router tells of itself.
 type Figures struct {
 	Handled int64 // messages decided about
 	Depth   int64 // jobs of all queues
+	Events  int64 // of them, wake-ups for events
 	Pending int64 // answers that are still to be sent
 	Dead    int64
 }
@@ -156,6 +197,9 @@ func (a API) Figures(ctx context.Context) (f Figures, err error) {
 	for _, q := range queues.Items {
 		f.Depth += q.Depth
 		f.Dead += q.Dead
+		if strings.HasPrefix(q.Name, "events:") {
+			f.Events += q.Depth
+		}
 		if q.Name == "inbound" {
 			f.Handled = q.Totals.Done
 		}

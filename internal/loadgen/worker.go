@@ -31,6 +31,7 @@ type item struct {
 	conversation, n int
 	word            string // of a status; "" for a message
 	id              string // of what it reports about; "" for something made up
+	ref             string // of that, as the router named it when it was sent
 }
 
 // inbox holds the reports that a worker still has to post.
@@ -56,9 +57,10 @@ func (b *inbox) take(most int, to []item) []item {
 
 var words = [...]string{"sent", "delivered", "read"}
 
-// Answered tells that WhatsApp took an answer to somebody. It may be called at any
-// time, by anybody.
-func (g *Generator) Answered(person, id string) {
+// Answered tells that WhatsApp took an answer to somebody, its id, and the
+// biz_opaque_callback_data that it came with. It may be called at any time, by
+// anybody.
+func (g *Generator) Answered(person, id, ref string) {
 	c, ok := g.plan.conversation(person, g.o.Conversations)
 	if !ok {
 		return
@@ -71,7 +73,7 @@ func (g *Generator) Answered(person, id string) {
 	}
 	var reports []item
 	for i := range g.o.Statuses {
-		reports = append(reports, item{conversation: c, word: words[i%len(words)], id: id})
+		reports = append(reports, item{conversation: c, word: words[i%len(words)], id: id, ref: ref})
 	}
 	g.inboxes[c%g.o.Connections].add(reports...)
 }
@@ -165,7 +167,7 @@ func (w *worker) fill() bool {
 		if it.word == "" {
 			w.body = w.g.plan.message(w.body, it.conversation, it.n, w.stamp)
 		} else {
-			w.body = w.g.plan.status(w.body, it.conversation, it.n, it.id, it.word, w.stamp)
+			w.body = w.g.plan.status(w.body, it, w.stamp)
 		}
 	}
 	w.body = append(w.body, bodyTail...)
@@ -201,7 +203,9 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	case !ok:
 		return nil // cut short
 	}
-	w.g.latency.add(time.Since(due))
+	if due.Sub(w.g.start) >= w.g.o.Warm {
+		w.g.latency.add(time.Since(due))
+	}
 	for _, it := range w.batch {
 		if it.word != "" {
 			w.owed--

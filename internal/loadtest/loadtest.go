@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,18 @@ type Options struct {
 	SlowPostgres time.Duration
 	// RestartRedis kills Redis in the middle and starts it again.
 	RestartRedis bool
+	// CRM says how a CRM behaves that gets every event: in these ways (of
+	// stage.CRMModes), one after the other, for an equal part of the writing each.
+	// Afterwards it works, and every event is asked for, unless CRMStays as it is.
+	// nil is no CRM.
+	CRM      []string
+	CRMStays bool
+	// Cuts makes WhatsApp take one answer in so many and break the connection
+	// instead of saying so. Then it reports what becomes of all answers itself, and
+	// none may stay uncertain.
+	Cuts int
+	// Hurry makes the router's back-offs pass so many times faster; 1 unless told.
+	Hurry float64
 	// Parent is where files are made, "" for the system's temporary ones; Keep
 	// leaves them there.
 	Parent string
@@ -55,6 +69,9 @@ type Options struct {
 	Duplicates                        float64
 	Script                            []string
 	Seed                              uint64
+	// Warm is for how long no latency counts at first, of a run that is compared
+	// with another.
+	Warm time.Duration
 	// Statuses is how many reports come of each answer.
 	Statuses int
 	// Settle is how long everything may take to be done afterwards; 2 min unless
@@ -93,6 +110,7 @@ type Event struct {
 	At    time.Duration
 	Phase string // set when a phase begins
 	Redis string // "down", "up"
+	CRM   string // set when it changes its ways: how it behaves now
 	Note  string // what nobody planned
 }
 
@@ -128,6 +146,14 @@ func (o *Options) check() error {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
+	if o.Cuts > 0 {
+		o.Statuses = 0 // WhatsApp reports itself
+	}
+	for _, way := range o.CRM {
+		if !slices.Contains(stage.CRMModes(), way) {
+			return fmt.Errorf("%w: a CRM cannot be %q; there are %s", ErrOptions, way, strings.Join(stage.CRMModes(), ", "))
+		}
+	}
 	switch {
 	case o.Program == "" && o.Target == nil:
 		return fmt.Errorf("%w: there is no router", ErrOptions)
@@ -135,6 +161,12 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: only servers of its own can be slowed down and restarted", ErrOptions)
 	case o.Messages < 0 || o.Duration < 0 || o.SlowPostgres < 0 || o.Rate < 0 || o.Webhooks < 0 || o.Workers < 0 || o.Statuses < 0 || o.Statuses > 3:
 		return fmt.Errorf("%w: a number is too small, or there are more than three statuses", ErrOptions)
+	case o.Target != nil && (o.CRM != nil || o.Cuts > 0 || o.Hurry != 0):
+		return fmt.Errorf("%w: only around a router of its own can a CRM or WhatsApp misbehave", ErrOptions)
+	case o.Cuts < 0 || o.Hurry != 0 && o.Hurry < 1:
+		return fmt.Errorf("%w: a number is too small", ErrOptions)
+	case len(o.CRM) > 1 && o.Duration == 0:
+		return fmt.Errorf("%w: a CRM that changes its ways needs a duration", ErrOptions)
 	case o.RestartRedis && o.Duration == 0:
 		return fmt.Errorf("%w: the middle, when Redis is restarted, needs a duration", ErrOptions)
 	}
@@ -167,6 +199,9 @@ type test struct {
 	answers int64            // then
 	figures loadgen.Figures
 	known   bool
+	memory  stage.Memory // the most of each
+	cpu     stage.CPU    // while people wrote
+	wakeUps int64        // the most
 }
 
 // Run does a test. When ctx ends, nothing further is written, and what was is
@@ -194,7 +229,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err error) {
 	o := loadgen.Options{
 		Connections: t.Connections, Conversations: t.Conversations, Messages: t.Messages, Statuses: t.Statuses,
-		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
+		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Warm: t.Warm, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
 		GiveUp: time.Minute, Answers: true, Progress: t.progress,
 		Mixed: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
 	}
@@ -203,10 +238,16 @@ func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err erro
 	}
 	t.stage, err = stage.Raise(ctx, stage.Options{
 		Program: t.Program, Webhooks: t.Webhooks, Workers: t.Workers, Embedded: t.Embedded, Wire: t.SlowPostgres > 0,
-		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note,
+		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note, CRM: t.CRM != nil, Reports: t.Cuts > 0, Hurry: t.Hurry,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if t.Cuts > 0 {
+		if err := t.stage.WhatsApp.BreakSome("corte", t.Cuts); err != nil {
+			t.stage.Fall(false)
+			return nil, err
+		}
 	}
 	t.door = t.stage.Door()
 	t.api = loadgen.API{URL: t.door, Key: t.stage.Key, Line: stage.Line}
@@ -275,10 +316,14 @@ func (t *test) run(ctx context.Context) (Report, error) {
 	// Who interrupts wants the report of what was done.
 	after := context.WithoutCancel(ctx)
 	t.enter(PhaseSettle)
-	quiet := t.settle(after)
+	crm, err := t.mend(after)
+	if err != nil {
+		return Report{}, err
+	}
+	quiet := t.settle(after) && t.caughtUp(after, crm)
 	t.slow(0)
 	t.enter(PhaseCheck)
-	return t.report(after, load, quiet, interrupted)
+	return t.report(after, load, crm, quiet, interrupted)
 }
 
 // write lets people write.
@@ -288,17 +333,25 @@ func (t *test) write(ctx context.Context) (loadgen.Report, error) {
 		writing, cancel = context.WithTimeout(ctx, t.Duration)
 	}
 	defer cancel()
-	var restart sync.WaitGroup
-	var failed error
+	var trouble sync.WaitGroup
+	var restart, crm error
 	if t.RestartRedis {
-		restart.Go(func() { failed = t.restartRedis(writing, t.Duration/2) })
+		trouble.Go(func() { restart = t.restartRedis(writing, t.Duration/2) })
 	}
+	if t.CRM != nil {
+		if err := t.behave(ctx, t.CRM[0]); err != nil {
+			return loadgen.Report{}, err
+		}
+		trouble.Go(func() { crm = t.misbehave(writing) })
+	}
+	spent := t.spent()
 	r, err := t.load.Load().Run(writing)
-	restart.Wait()
+	trouble.Wait()
+	t.cpu = spent()
 	if err != nil && writing.Err() == nil {
 		return r, err
 	}
-	return r, failed
+	return r, errors.Join(restart, crm)
 }
 
 func (t *test) slow(d time.Duration) {

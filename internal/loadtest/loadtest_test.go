@@ -45,7 +45,7 @@ func play(ctx context.Context, t *testing.T, o Options) Report {
 	if o.Program, err = os.Executable(); err != nil {
 		t.Fatal(err)
 	}
-	o.Tell = func(e Event) { t.Logf("%6.1f s  %s%s %s", e.At.Seconds(), e.Phase, e.Redis, e.Note) }
+	o.Tell = func(e Event) { t.Logf("%6.1f s  %s%s%s %s", e.At.Seconds(), e.Phase, e.Redis, e.CRM, e.Note) }
 	r, err := Run(ctx, o)
 	if err != nil {
 		t.Fatal(err)

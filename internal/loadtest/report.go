@@ -21,6 +21,8 @@ type Report struct {
 	Workers      int     `json:"workers"`
 	SlowPostgres float64 `json:"slow_postgres_ms"`
 	RestartRedis bool    `json:"restart_redis"`
+	Hurry        float64 `json:"hurry"`                  // how many times faster back-offs passed
+	Warm         float64 `json:"warm_seconds,omitempty"` // at first, which no latency counts
 	// With what.
 	Rate          float64 `json:"rate"` // requests a second; 0 is as fast as they are answered
 	Burst         int     `json:"burst"`
@@ -56,11 +58,21 @@ type Report struct {
 	Uncertain  int  `json:"uncertain"`
 	Failed     int  `json:"failed"`
 	Unanswered int  `json:"unanswered"`
+	// Cut are those that WhatsApp took without saying so.
+	Cut int64 `json:"cut"`
 	// Of both.
 	Doubled   int   `json:"doubled"`
 	Reordered int   `json:"reordered"`
 	Dead      int64 `json:"dead"`
 	Quiet     bool  `json:"quiet"` // everything was done in the end
+	// CRM is what became of the events; nil without one.
+	CRM *CRM `json:"crm,omitempty"`
+	// Memory is the most that was used, in bytes: of Redis, and resident of all
+	// processes together; 0 where nobody knows.
+	Memory Memory `json:"memory"`
+	// CPU is what a message cost while people wrote, in µs: of all processes of the
+	// router together, of Redis and of PostgreSQL.
+	CPU CPU `json:"cpu_us_each"`
 	// Webhook is until the 200, Reply until WhatsApp had the first answer to a
 	// message; both in milliseconds, at a rate since the request was due.
 	Webhook Latency `json:"webhook_ms"`
@@ -73,6 +85,19 @@ type Report struct {
 	Wrong []string `json:"wrong"`
 	Notes []string `json:"notes"`
 	Files string   `json:"files,omitempty"`
+}
+
+// Memory is in bytes.
+type Memory struct {
+	Redis  int64 `json:"redis"`
+	Router int64 `json:"router"`
+}
+
+// CPU is in µs.
+type CPU struct {
+	Router   float64 `json:"router"`
+	Redis    float64 `json:"redis"`
+	Postgres float64 `json:"postgres"`
 }
 
 // Latency is in milliseconds.
@@ -97,6 +122,14 @@ var ErrBroken = errors.New("the router did not keep its promises")
 // Err is nil when nothing was lost, doubled, reordered or left unanswered.
 func (r Report) Err() error {
 	var wrong []string
+	crm := CRM{}
+	if r.CRM != nil {
+		crm = *r.CRM
+	}
+	unknown := 0
+	if r.Cut > 0 { // the statuses of all answers came
+		unknown = r.Uncertain
+	}
 	for _, part := range []struct {
 		name string
 		n    int
@@ -105,6 +138,10 @@ func (r Report) Err() error {
 		{"doubled", r.Doubled},
 		{"reordered", r.Reordered},
 		{"unanswered", r.Unanswered},
+		{"uncertain although their statuses came", unknown},
+		{"events lost", crm.Lost},
+		{"events doubled", crm.Doubled},
+		{"events reordered", crm.Reordered},
 	} {
 		if part.n > 0 {
 			wrong = append(wrong, fmt.Sprintf("%d %s", part.n, part.name))
@@ -117,7 +154,7 @@ func (r Report) Err() error {
 }
 
 // report asks for every message and compares.
-func (t *test) report(ctx context.Context, load loadgen.Report, quiet, interrupted bool) (Report, error) {
+func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, quiet, interrupted bool) (Report, error) {
 	api := t.api
 	if t.Target != nil {
 		api.Since = t.began.Add(-time.Second) // what is older is of others
@@ -143,7 +180,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, quiet, interrupt
 	per, _ := load.PerSecond()
 	r := Report{
 		Began: t.began, Embedded: t.Embedded, Webhooks: t.Webhooks, Workers: t.Workers,
-		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis,
+		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm),
 		Rate: t.Rate, Burst: t.Burst, Batch: t.Batch, StatusesEach: t.Statuses, Conversations: t.Conversations,
 		Connections: t.Connections, Seed: t.Seed,
 		Wrote: seconds(load.Elapsed), Interrupted: interrupted, Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
@@ -153,6 +190,10 @@ func (t *test) report(ctx context.Context, load loadgen.Report, quiet, interrupt
 		Blind: e.Blind, Answers: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
 		Doubled: len(v.Doubled), Reordered: len(v.Reordered), Dead: f.Dead, Quiet: quiet,
 		Webhook: latency(load.Latency), WebhookCurve: curve(load.Curve), Wrong: []string{}, Notes: []string{},
+	}
+	if n := load.Progress.Messages; n > 0 {
+		each := func(d time.Duration) float64 { return math.Round(float64(d.Microseconds()) / float64(n)) }
+		r.CPU = CPU{each(t.cpu.Router), each(t.cpu.Redis), each(t.cpu.Postgres)}
 	}
 	if t.Target != nil {
 		r.URL, r.Webhooks, r.Workers = t.Target.URL, 0, 0
@@ -167,13 +208,21 @@ func (t *test) report(ctx context.Context, load loadgen.Report, quiet, interrupt
 	t.mu.Lock()
 	r.Series = append([]Second{}, t.series...)
 	r.Notes = append(r.Notes, t.notes...)
+	r.Memory = Memory(t.memory)
+	if crm != nil {
+		events, wrong := t.result(crm)
+		r.CRM, r.Wrong = &events, append(r.Wrong, wrong...)
+	}
 	t.mu.Unlock()
 	t.replies(&r, load, rows)
 	for _, list := range [][]string{v.Lost, v.Doubled, v.Reordered, v.Unanswered} {
 		r.Wrong = append(r.Wrong, list[:min(len(list), 5)]...)
 	}
 	if t.stage != nil {
-		t.stage.Rest()
+		r.Cut = t.stage.WhatsApp.Counts().Cut
+		if !t.CRMStays { // posts that hang would keep it
+			t.stage.Rest()
+		}
 	}
 	r.Took = seconds(time.Since(t.began))
 	return r, nil
@@ -235,7 +284,9 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 			continue
 		}
 		asked[row.Conversation] = time.Time{}
-		all.Add(at.Sub(since))
+		if since.Sub(begun) >= t.Warm {
+			all.Add(at.Sub(since))
+		}
 		if i := second(r.Series, since.Sub(begun)); i >= 0 {
 			by[i].Add(at.Sub(since))
 		}

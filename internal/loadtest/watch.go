@@ -9,6 +9,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // posts are the answers that WhatsApp took.
@@ -35,7 +36,7 @@ func (p *posts) count() int64 {
 func (t *test) accept(s sandbox.Sent) {
 	t.posts.add(s)
 	if load := t.load.Load(); load != nil {
-		load.Answered(s.To, s.ID)
+		load.Answered(s.To, s.ID, s.Ref)
 	}
 }
 
@@ -56,14 +57,44 @@ type Second struct {
 func (t *test) watch(ctx context.Context) {
 	for sleep(ctx, time.Second) {
 		f, err := t.api.Figures(ctx)
+		m := t.remember(ctx)
 		t.mu.Lock()
 		t.figures, t.known = f, err == nil
+		t.wakeUps = max(t.wakeUps, f.Events)
+		t.memory = stage.Memory{Redis: max(t.memory.Redis, m.Redis), Router: max(t.memory.Router, m.Router)}
 		if t.phase == PhaseSettle {
 			t.Progress(t.now(0))
 		}
 		t.mu.Unlock()
 	}
 }
+
+// remember asks how much memory is used; zero where nobody knows.
+func (t *test) remember(ctx context.Context) stage.Memory {
+	if t.stage == nil {
+		return stage.Memory{}
+	}
+	m, err := t.stage.Memory(ctx)
+	if err != nil && ctx.Err() == nil && !t.RestartRedis {
+		t.note(err.Error())
+	}
+	return m
+}
+
+// spent begins to count what is computed.
+func (t *test) spent() func() stage.CPU {
+	if t.stage == nil {
+		return func() stage.CPU { return stage.CPU{} }
+	}
+	before := t.stage.CPU()
+	return func() stage.CPU {
+		now := t.stage.CPU()
+		return stage.CPU{Router: now.Router - before.Router, Redis: now.Redis - before.Redis, Postgres: now.Postgres - before.Postgres}
+	}
+}
+
+// reported says whether WhatsApp has nothing more to say.
+func (t *test) reported() bool { return t.stage == nil || t.stage.WhatsApp.Waiting() == 0 }
 
 // progress is told by the generator.
 func (t *test) progress(p loadgen.Progress) {
@@ -100,13 +131,21 @@ func (t *test) now(took time.Duration) Progress {
 	return p
 }
 
+// left are the jobs that will be done: those for a CRM that stays away will not.
+func (t *test) left(f loadgen.Figures) int64 {
+	if t.CRMStays {
+		return f.Depth - f.Events
+	}
+	return f.Depth
+}
+
 // settle waits until nothing waits any more. It is false when that does not come.
 func (t *test) settle(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, t.Settle)
 	defer cancel()
 	for calm := 0; ; {
 		f, err := t.api.Figures(ctx)
-		if err == nil && f.Depth == 0 && f.Pending == 0 {
+		if err == nil && t.left(f) == 0 && f.Pending == 0 && t.reported() {
 			calm++
 		} else {
 			calm = 0
@@ -115,7 +154,7 @@ func (t *test) settle(ctx context.Context) bool {
 			return true
 		}
 		if !sleep(ctx, 300*time.Millisecond) {
-			t.note(fmt.Sprintf("not everything was done %v after the last message: %d jobs and %d answers wait (%v)", t.Settle, f.Depth, f.Pending, err))
+			t.note(fmt.Sprintf("not everything was done %v after the last message: %d jobs and %d answers wait (%v)", t.Settle, t.left(f), f.Pending, err))
 			return false
 		}
 	}

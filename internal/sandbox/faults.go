@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // fault is a way to fail on demand.
@@ -81,14 +82,32 @@ func faultOf(digits string) *fault {
 
 // Break makes every send meet the fault of a word, such as "190", "cuelgue" or
 // "corte", whatever NoFaults says, until Mend. An unknown word is an error.
-func (s *Server) Break(word string) error {
+func (s *Server) Break(word string) error { return s.BreakSome(word, 1) }
+
+// BreakSome is Break for one send in so many.
+func (s *Server) BreakSome(word string, every int) error {
 	for i := range faults {
 		if faults[i].Word == word {
-			s.outage.Store(&faults[i])
+			s.outage.Store(&outage{fault: &faults[i], every: int64(max(1, every))})
 			return nil
 		}
 	}
 	return fmt.Errorf("sandbox: there is no fault %q", word)
+}
+
+// outage is a fault that sends meet, whoever they are to.
+type outage struct {
+	fault *fault
+	every int64 // one in so many
+	sends atomic.Int64
+}
+
+// next is the fault of the next send, nil for none.
+func (o *outage) next() *fault {
+	if o == nil || o.sends.Add(1)%o.every != 0 {
+		return nil
+	}
+	return o.fault
 }
 
 // Mend ends what Break began. Requests that hang go on hanging.

@@ -160,6 +160,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 	person := s.arrive(to, id, req, content, now)
 	s.promise(id, req, person, number, broken)
 	if broken != nil && broken.reset {
+		s.record.count(func(c *Counts) { c.Cut++ })
 		// The statuses leave first: they may arrive before anybody knows the id.
 		s.pause(r, s.delay(statusSent))
 		cut(w)
@@ -199,7 +200,7 @@ type answerMessage struct {
 // faultFor says what this send meets: the fault of everybody, of the number, of
 // its own text, or one that the person asked for.
 func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
-	if everybody := s.outage.Load(); everybody != nil {
+	if everybody := s.outage.Load().next(); everybody != nil {
 		return everybody
 	}
 	if s.opt.NoFaults {

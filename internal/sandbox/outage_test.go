@@ -31,3 +31,22 @@ func TestBreakMeetsEverybody(t *testing.T) {
 		t.Errorf("%d events wait, want none", got)
 	}
 }
+
+// TestBreakSomeCutsOneInSoMany: what is cut off was accepted, and the rest gets
+// its answer.
+func TestBreakSomeCutsOneInSoMany(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, Options{NoFaults: true, NoPhones: true, NoStatuses: true})
+	if err := s.BreakSome("corte", 3); err != nil {
+		t.Fatal(err)
+	}
+	answered := 0
+	for range 7 {
+		if status, _ := s.send(text("5491155550001", "hola")); status == http.StatusOK {
+			answered++
+		}
+	}
+	if c := s.Counts(); answered != 5 || c.Accepted != 7 || c.Cut != 2 {
+		t.Errorf("%d were answered, of %+v: want 5, of 7 accepted and 2 cut", answered, c)
+	}
+}

@@ -21,6 +21,7 @@ type Sent struct {
 type Counts struct {
 	Accepted int64 `json:"accepted"` // messages
 	Refused  int64 `json:"refused"`  // answered with an error, or not at all
+	Cut      int64 `json:"cut"`      // accepted, and never answered
 	Reads    int64 `json:"reads"`    // read receipts
 	Posted   int64 `json:"posted"`   // webhook posts answered 200
 	Failed   int64 `json:"failed"`   // webhook posts that were not

@@ -88,7 +88,7 @@ type Server struct {
 	record  *record
 	media   *shelf
 	limits  *limiter
-	outage  atomic.Pointer[fault] // what every send meets
+	outage  atomic.Pointer[outage] // what sends meet
 	log     *slog.Logger
 
 	mu     sync.Mutex // guards the phones, everything in them, and webhooks

@@ -154,6 +154,17 @@ func (s *Postgres) end(sig syscall.Signal) {
 	}
 }
 
+// PID is the process that all others of the server are children of, 0 while it is
+// stopped.
+func (s *Postgres) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return 0
+	}
+	return s.proc.PID
+}
+
 // Close stops the server and removes its files.
 func (s *Postgres) Close() {
 	s.Stop()

@@ -165,6 +165,9 @@ func (r *Redis) process() *Process {
 	return r.proc
 }
 
+// PID is its process id.
+func (r *Redis) PID() int { return r.process().PID }
+
 // Signal sends a signal to the process: SIGSTOP and SIGCONT make it hang.
 func (r *Redis) Signal(sig syscall.Signal) error { return r.process().Signal(sig) }
 

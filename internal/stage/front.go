@@ -121,7 +121,7 @@ func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
 func (o *Outlet) Open(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
 	if err != nil {
-		return fmt.Errorf("open the fake WhatsApp: %w", err)
+		return fmt.Errorf("listen as WhatsApp or the CRM: %w", err)
 	}
 	o.addr = l.Addr().String()
 	server := &http.Server{Handler: o.handler, ReadHeaderTimeout: 5 * time.Second}

@@ -57,8 +57,11 @@ type Options struct {
 	// Record is how many sends the fake WhatsApp keeps.
 	Record int
 	// Accepted is called with each message that WhatsApp takes. With it WhatsApp
-	// reports nothing itself: who is told does.
+	// reports nothing itself: who is told does, unless Reports is set.
 	Accepted func(sandbox.Sent)
+	Reports  bool
+	// CRM puts one beside the router, which gets every event.
+	CRM bool
 	// Note is called with what nobody planned.
 	Note func(string)
 }
@@ -69,6 +72,7 @@ type Stage struct {
 	Postgres    *servers.Postgres // nil when embedded
 	WhatsApp    *sandbox.Server
 	Graph       *Outlet // where it listens
+	CRM         *CRM    // nil unless asked for
 	Front       *Front
 	Members     []*Member
 	Secret, Key string // app secret; token of the line, and an admin's key
@@ -109,6 +113,11 @@ func Raise(ctx context.Context, o Options) (_ *Stage, err error) {
 	}
 	if err := s.raiseWhatsApp(ctx); err != nil {
 		return nil, err
+	}
+	if o.CRM {
+		if s.CRM, err = newCRM(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.configure(); err != nil {
 		return nil, err
@@ -171,7 +180,7 @@ func (s *Stage) raiseWhatsApp(ctx context.Context) (err error) {
 		PhoneNumberID: PhoneNumberID, AppSecret: s.Secret, Token: s.Key,
 		WebhookURL: func() string { return s.Front.URL() + "/webhook" },
 		Record:     s.o.Record, NoFaults: true, NoPhones: true, Hang: 2 * time.Second, Pace: 0.5,
-		Backoff: 100 * time.Millisecond, Accepted: s.o.Accepted, NoStatuses: s.o.Accepted != nil,
+		Backoff: 100 * time.Millisecond, Accepted: s.o.Accepted, NoStatuses: s.o.Accepted != nil && !s.o.Reports,
 	})
 	if err != nil {
 		return err
@@ -190,6 +199,9 @@ api_keys: [{name: drill, key: %q, role: admin}]
 lines:
   %s: {provider: cloud, phone_number_id: %q, token: %q, app_secret: %q, verify_token: drill, rate: %d/s}
 `, s.Graph.addr, filepath.Join(s.dir, "flow.yaml"), s.Key, Line, PhoneNumberID, s.Key, s.Secret, s.o.Rate)
+	if s.CRM != nil {
+		text += fmt.Sprintf("endpoints: [{name: crm, url: \"http://%s/events\", secret: %q, allow: [%q]}]\n", s.CRM.addr, s.CRM.secret, s.CRM.addr)
+	}
 	if s.Redis != nil {
 		database, err := s.database()
 		if err != nil {
@@ -281,6 +293,9 @@ func (s *Stage) Fall(keep bool) string {
 	}
 	if s.Graph != nil {
 		s.Graph.Close()
+	}
+	if s.CRM != nil {
+		s.CRM.close()
 	}
 	s.work.Wait()
 	if s.Redis != nil {

@@ -1,0 +1,133 @@
+package loadtest
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/stage"
+)
+
+// TestCRMMisbehaves is the proof in short: a CRM that is slow, fails, hangs and is
+// gone, one after the other, has every event in order once it is back.
+func TestCRMMisbehaves(t *testing.T) {
+	t.Parallel()
+	r := play(t.Context(), t, Options{
+		Workers: 1, Rate: 50, Duration: 6 * time.Second, Conversations: 60, Seed: 7, Hurry: 20,
+		CRM: []string{stage.CRMSlow, stage.CRMFails, stage.CRMHangs, stage.CRMGone},
+	})
+	if c := r.CRM; c.Events < r.Stored+r.Answers || c.Taken != c.Events || c.Waited == 0 || c.Refused == 0 {
+		t.Errorf("of the events: %+v; want all %d of the messages, and that some had to wait", *c, r.Stored+r.Answers)
+	}
+}
+
+// TestWhatsAppCutsOneInTwenty: it takes an answer and resets the connection, and
+// its statuses tell the rest. Nobody gets two, none is lost, none stays uncertain.
+func TestWhatsAppCutsOneInTwenty(t *testing.T) {
+	t.Parallel()
+	r := play(t.Context(), t, Options{Embedded: true, Messages: 400, Conversations: 80, Connections: 8, Seed: 8, Cuts: 20})
+	if r.Answers != 400 || r.Cut != 20 || r.Uncertain != 0 {
+		t.Errorf("%d answers, %d cut off, %d uncertain: want 400, 20 and none", r.Answers, r.Cut, r.Uncertain)
+	}
+}
+
+// TestEventsAreCompared: what counts as lost, doubled and out of order.
+func TestEventsAreCompared(t *testing.T) {
+	t.Parallel()
+	happened := []loadgen.Event{{"a1", "a", 1, 1}, {"b1", "b", 1, 2}, {"a2", "a", 2, 3}, {"a3", "a", 3, 4}}
+	type counts struct{ Lost, Doubled, Reordered, Repeated int }
+	for name, c := range map[string]struct {
+		taken []stage.Event
+		want  counts
+	}{
+		"all":       {[]stage.Event{{"a1", "a", 1}, {"a2", "a", 2}, {"b1", "b", 1}, {"a3", "a", 3}}, counts{}},
+		"again":     {[]stage.Event{{"a1", "a", 1}, {"b1", "b", 1}, {"a2", "a", 2}, {"a1", "a", 1}, {"a3", "a", 3}}, counts{Repeated: 1}},
+		"lost":      {[]stage.Event{{"a1", "a", 1}, {"b1", "b", 1}, {"a2", "a", 2}}, counts{Lost: 1}},
+		"skipped":   {[]stage.Event{{"a1", "a", 1}, {"b1", "b", 1}, {"a3", "a", 3}}, counts{Lost: 1, Reordered: 1}},
+		"reordered": {[]stage.Event{{"a1", "a", 1}, {"b1", "b", 1}, {"a3", "a", 3}, {"a2", "a", 2}}, counts{Reordered: 2}},
+		"other id":  {[]stage.Event{{"a1", "a", 1}, {"b1", "b", 1}, {"a2", "a", 2}, {"x2", "a", 2}, {"a3", "a", 3}}, counts{Doubled: 1}},
+	} {
+		v := compare(happened, c.taken)
+		if d := cmp.Diff(counts{len(v.lost), len(v.doubled), len(v.reordered), v.repeated}, c.want); d != "" {
+			t.Errorf("%s (-got +want):\n%s", name, d)
+		}
+	}
+}
+
+// proof is for how long a proof lasts; it is false when none is asked for.
+func proof(t *testing.T, lasts time.Duration) (time.Duration, bool) {
+	t.Helper()
+	asked := os.Getenv("PSI_PROOF")
+	if asked == "" {
+		t.Log("for make proof: set PSI_PROOF=1")
+		return 0, false
+	}
+	if d, err := time.ParseDuration(asked); err == nil {
+		lasts = d
+	}
+	return lasts, true
+}
+
+// TestProofCRM: 300 messages a second while the CRM answers after 5 s, answers 500,
+// hangs, or is gone; half a minute of it is ten to the back-offs. Every event is
+// there in order once it is back, and memory is that of a run with a CRM that
+// works: nearly every message is of another person, so that the queue would hold
+// more wake-ups than it may. How fast it is meanwhile is in docs/benchmarks.md.
+func TestProofCRM(t *testing.T) {
+	lasts, ok := proof(t, 30*time.Second)
+	if !ok {
+		return
+	}
+	run := func(way string) Report {
+		r := play(t.Context(), t, Options{
+			Rate: 300, Duration: lasts, Conversations: 20_000, Seed: uint64(time.Now().UnixNano()),
+			Hurry: 20, CRM: []string{way}, Settle: 4 * time.Minute,
+		})
+		c := r.CRM
+		t.Logf("CRM %s: %d events, %d waited, all there after %.1f s, %d repeated, %d refused; %d wake-ups at most; memory at most: router %.1f MB, Redis %.1f MB",
+			way, c.Events, c.Waited, c.Back, c.Repeated, c.Refused, c.WakeUps, mb(r.Memory.Router), mb(r.Memory.Redis))
+		if c.Events < r.Stored+r.Answers || c.Taken != c.Events {
+			t.Errorf("CRM %s: it took %d of %d events, of %d messages", way, c.Taken, c.Events, r.Stored+r.Answers)
+		}
+		return r
+	}
+	works := run(stage.CRMWorks)
+	for _, way := range []string{stage.CRMSlow, stage.CRMFails, stage.CRMHangs, stage.CRMGone} {
+		r := run(way)
+		if most := int64(mostWakeUps); r.CRM.WakeUps > most {
+			t.Errorf("CRM %s: %d wake-ups waited, want %d at most", way, r.CRM.WakeUps, most)
+		}
+		if most := works.Memory.Redis + 8e6; r.Memory.Redis > most {
+			t.Errorf("CRM %s: Redis used %.1f MB, want %.1f at most", way, mb(r.Memory.Redis), mb(most))
+		}
+		if most := works.Memory.Router*5/4 + 32e6; r.Memory.Router > most {
+			t.Errorf("CRM %s: the router used %.1f MB, want %.1f at most", way, mb(r.Memory.Router), mb(most))
+		}
+	}
+}
+
+// mostWakeUps is where delivery stops to wake conversations, and a few seconds of
+// messages until it has noticed.
+const mostWakeUps = 5_000 + 3*300*2
+
+func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
+
+// TestProofCuts: at 300 messages a second WhatsApp takes one answer in twenty and
+// resets the connection, and reports what became of all, late, twice and out of
+// order as it likes.
+func TestProofCuts(t *testing.T) {
+	lasts, ok := proof(t, time.Minute)
+	if !ok {
+		return
+	}
+	r := play(t.Context(), t, Options{
+		Rate: 300, Duration: lasts, Conversations: 5000, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano()), Cuts: 20,
+	})
+	t.Logf("%d answers, %d of them cut off, %d uncertain in the end", r.Answers, r.Cut, r.Uncertain)
+	if r.Answers != r.Stored || r.Cut < int64(r.Answers/20) || r.Uncertain != 0 {
+		t.Errorf("%d answers to %d messages, %d cut off, %d uncertain", r.Answers, r.Stored, r.Cut, r.Uncertain)
+	}
+}

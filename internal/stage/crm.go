@@ -1,0 +1,162 @@
+package stage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// How a CRM may behave.
+const (
+	CRMWorks = "works" // takes each event at once
+	CRMSlow  = "slow"  // takes it after 5 s
+	CRMFails = "fails" // answers 500
+	CRMHangs = "hangs" // never answers
+	CRMGone  = "gone"  // nobody listens
+)
+
+// CRMModes lists them.
+func CRMModes() []string { return []string{CRMWorks, CRMSlow, CRMFails, CRMHangs, CRMGone} }
+
+const crmSlow = 5 * time.Second
+
+// Event is one that the CRM took: it got a 200.
+type Event struct {
+	ID           string
+	Conversation string
+	Seq          int64
+}
+
+// CRM is one that gets the events, and behaves as it is told.
+type CRM struct {
+	*Outlet
+	secret string
+
+	mu      sync.Mutex
+	mode    string
+	over    chan struct{} // closed when the mode is
+	taken   []Event
+	known   map[string]bool // their ids
+	refused int
+}
+
+func newCRM(ctx context.Context) (*CRM, error) {
+	key := make([]byte, 24)
+	_, _ = rand.Read(key) // it never fails
+	c := &CRM{mode: CRMWorks, over: make(chan struct{}), known: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
+	var err error
+	c.Outlet, err = newOutlet(ctx, c)
+	return c, err
+}
+
+// Behave changes its ways. Whoever hangs is cut off, and who waits for a slow
+// answer gets it.
+func (c *CRM) Behave(ctx context.Context, mode string) error {
+	if !slices.Contains(CRMModes(), mode) {
+		return fmt.Errorf("a CRM does not know how to be %q", mode)
+	}
+	before := c.turn(mode)
+	switch {
+	case mode == before:
+		return nil
+	case mode == CRMGone:
+		c.Outlet.Close()
+	case before == CRMGone:
+		return c.Open(ctx)
+	}
+	return nil
+}
+
+// turn returns what it was before.
+func (c *CRM) turn(mode string) (before string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, c.mode = c.mode, mode
+	if mode != before {
+		close(c.over)
+		c.over = make(chan struct{})
+	}
+	return before
+}
+
+func (c *CRM) close() {
+	c.turn(CRMGone)
+	c.Outlet.Close()
+}
+
+// ServeHTTP takes one event, or does not.
+func (c *CRM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		ID   string `json:"id"`
+		Seq  int64  `json:"seq"`
+		Data struct {
+			Conversation struct {
+				ID string `json:"id"`
+			} `json:"conversation"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	mode, over := c.mode, c.over
+	c.mu.Unlock()
+	switch mode {
+	case CRMSlow:
+		t := time.NewTimer(crmSlow)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-over:
+		case <-r.Context().Done():
+			return
+		}
+	case CRMHangs:
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+		c.refuse()
+		panic(http.ErrAbortHandler) // breaks the connection
+	case CRMFails:
+		c.refuse()
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	c.take(Event{ID: body.ID, Conversation: body.Data.Conversation.ID, Seq: body.Seq})
+	w.WriteHeader(http.StatusOK)
+}
+
+func (c *CRM) take(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = append(c.taken, e)
+	c.known[e.ID] = true
+}
+
+func (c *CRM) refuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused++
+}
+
+// Taken returns the events that it took, in order, with those that came twice.
+func (c *CRM) Taken() []Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.taken)
+}
+
+// Counts are how many events it took, each once, and how many posts it did not take.
+func (c *CRM) Counts() (taken, refused int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.known), c.refused
+}

@@ -1,0 +1,123 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Memory is what the router and its Redis use now, in bytes; zero of what is not
+// there.
+type Memory struct {
+	Redis  int64 // used_memory
+	Router int64 // resident, of all its processes
+}
+
+// Memory looks at it.
+func (s *Stage) Memory(ctx context.Context) (m Memory, err error) {
+	for _, p := range s.Members {
+		m.Router += resident(p.pid())
+	}
+	if s.Redis == nil {
+		return m, nil
+	}
+	info, err := s.Redis.Do(ctx, "INFO", "memory")
+	if err != nil {
+		return m, fmt.Errorf("memory of redis: %w", err)
+	}
+	m.Redis, err = number(info, "used_memory:")
+	return m, err
+}
+
+// CPU is for how long something has computed.
+type CPU struct{ Router, Redis, Postgres time.Duration }
+
+// CPU looks at the processes that run; the kernel counts in 1/100 s.
+func (s *Stage) CPU() (c CPU) {
+	spent := trees()
+	for _, m := range s.Members {
+		c.Router += spent(m.pid())
+	}
+	if s.Redis != nil {
+		c.Redis, c.Postgres = spent(s.Redis.PID()), spent(s.Postgres.PID())
+	}
+	return c
+}
+
+// pid is 0 while it does not run.
+func (m *Member) pid() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.proc == nil {
+		return 0
+	}
+	return m.proc.PID
+}
+
+func resident(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	kb, err := number(string(text), "VmRSS:")
+	if err != nil {
+		return 0
+	}
+	return kb << 10
+}
+
+// trees looks at all processes, and tells how long one has computed with its
+// children and those that it has waited for.
+func trees() func(pid int) time.Duration {
+	children, ticks := map[int][]int{}, map[int]int64{}
+	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name in parentheses may hold anything; after it the parent and the
+		// times are fields 2 and 12 to 15.
+		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || len(f) < 15 {
+			continue
+		}
+		parent, _ := strconv.Atoi(f[1]) // numbers, as proc(5) says
+		children[parent] = append(children[parent], pid)
+		for _, v := range f[11:15] {
+			n, _ := strconv.ParseInt(v, 10, 64)
+			ticks[pid] += n
+		}
+	}
+	var sum func(int) int64
+	sum = func(pid int) int64 {
+		total := ticks[pid]
+		for _, c := range children[pid] {
+			total += sum(c)
+		}
+		return total
+	}
+	return func(pid int) time.Duration {
+		if pid == 0 {
+			return 0
+		}
+		return time.Duration(sum(pid)) * 10 * time.Millisecond
+	}
+}
+
+// number finds the one that follows a name at the begin of a line.
+func number(text, name string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if f := strings.Fields(rest); len(f) > 0 {
+				return strconv.ParseInt(f[0], 10, 64)
+			}
+		}
+	}
+	return 0, fmt.Errorf("no %s in what was said", name)
+}
