@@ -16,7 +16,7 @@ test: ## All tests with the race detector (under 10 minutes)
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: proof
-proof: ## The long proofs: 50 kills under load, the drill of 100,000 messages, 500 requests/s over a slow database, each fuzz target for 60 s
+proof: ## The long proofs: 50 kills under load, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill' -v ./bench
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'LosesNothing' -v ./internal/queue/redisqueue
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/drill

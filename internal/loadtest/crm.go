@@ -31,6 +31,7 @@ type CRM struct {
 type comeback struct {
 	at     time.Time
 	before int // what it had taken by then
+	least  int // events that there must be: one for each message and each answer
 	events []loadgen.Event
 	took   time.Duration
 }
@@ -54,11 +55,11 @@ func (t *test) misbehave(ctx context.Context) error {
 }
 
 // mend makes the CRM work; nil without one, and when it stays as it is.
-func (t *test) mend(ctx context.Context) (*comeback, error) {
+func (t *test) mend(ctx context.Context, load loadgen.Report) (*comeback, error) {
 	if t.CRM == nil || t.CRMStays {
 		return nil, nil
 	}
-	c := &comeback{at: time.Now()}
+	c := &comeback{at: time.Now(), least: int(load.Progress.Messages)}
 	c.before, _ = t.stage.CRM.Counts()
 	if t.CRM[len(t.CRM)-1] == stage.CRMWorks {
 		return c, nil
@@ -74,14 +75,15 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Settle)
 	defer cancel()
+	c.least += int(t.posts.count())
 	// The newest events get their numbers within a second or two.
-	const calmLooks, between = 6, 500 * time.Millisecond
+	const calmLooks, between = 5, 500 * time.Millisecond
 	for calm, pos := 0, int64(0); ; {
 		more, at, err := t.api.Events(ctx, pos)
 		c.events, pos = append(c.events, more...), at
 		taken, _ := t.stage.CRM.Counts()
 		switch {
-		case err != nil || len(more) > 0 || taken < len(c.events):
+		case err != nil || len(more) > 0 || len(c.events) < c.least || taken < len(c.events):
 			calm = 0
 		case calm == 0:
 			c.took = time.Since(c.at)
@@ -93,7 +95,7 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 			return true
 		}
 		if !sleep(ctx, between) {
-			t.note(fmt.Sprintf("the CRM has %d of %d events %v after it came back (%v)", taken, len(c.events), t.Settle, err))
+			t.note(fmt.Sprintf("the CRM has %d of %d events, which should be %d at least, %v after it came back (%v)", taken, len(c.events), c.least, t.Settle, err))
 			return false
 		}
 	}

@@ -316,7 +316,7 @@ func (t *test) run(ctx context.Context) (Report, error) {
 	// Who interrupts wants the report of what was done.
 	after := context.WithoutCancel(ctx)
 	t.enter(PhaseSettle)
-	crm, err := t.mend(after)
+	crm, err := t.mend(after, load)
 	if err != nil {
 		return Report{}, err
 	}

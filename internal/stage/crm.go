@@ -66,7 +66,7 @@ func (c *CRM) Behave(ctx context.Context, mode string) error {
 	case mode == before:
 		return nil
 	case mode == CRMGone:
-		c.Outlet.Close()
+		c.Close()
 	case before == CRMGone:
 		return c.Open(ctx)
 	}
@@ -85,9 +85,10 @@ func (c *CRM) turn(mode string) (before string) {
 	return before
 }
 
-func (c *CRM) close() {
+// end breaks every connection, for good.
+func (c *CRM) end() {
 	c.turn(CRMGone)
-	c.Outlet.Close()
+	c.Close()
 }
 
 // ServeHTTP takes one event, or does not.

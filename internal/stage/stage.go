@@ -295,7 +295,7 @@ func (s *Stage) Fall(keep bool) string {
 		s.Graph.Close()
 	}
 	if s.CRM != nil {
-		s.CRM.close()
+		s.CRM.end()
 	}
 	s.work.Wait()
 	if s.Redis != nil {
