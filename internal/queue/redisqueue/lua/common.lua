@@ -32,7 +32,8 @@ local never = math.huge
 
 -- Redis writes a number that it gets from Lua with 17 digits, which takes longer
 -- than many a command: what is used often is made text once.
-local function int(n) return string.format('%.0f', n) end
+local format = string.format
+local function int(n) return format('%d', n) end
 local nowtext = int(now)
 
 -- Fields of meta by name; nil where the queue does not exist.
@@ -87,7 +88,7 @@ local function push(lane, seq, payload)
   local place = struct.pack('>I6', seq)
   if redis.call('RPUSH', base .. ':l:' .. lane, place .. moment .. payload) == 1 then
     put(dueadd, nowtext, place .. lane)
-    put(headadd, seq, lane)
+    put(headadd, int(seq), lane)
     return true
   end
 end

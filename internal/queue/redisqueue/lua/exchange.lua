@@ -71,12 +71,12 @@ end
 local function finish(lane, r, verdict, err)
   local list = lanekey(lane)
   local entry = verdict == 4 and redis.call('LINDEX', list, 0)
-  local behind, had = redis.call('LINDEX', list, 1), 1
+  local behind, had = redis.call('LINDEX', list, '1'), 1
   if behind then
-    redis.call('LTRIM', list, 1, -1)
+    redis.call('LTRIM', list, '1', '-1')
     local place = string.sub(behind, 1, 6)
     put(dueadd, nowtext, place .. lane)
-    put(headadd, sequence(place), lane)
+    put(headadd, int(sequence(place)), lane)
   else
     had = redis.call('UNLINK', list)
     headrem[#headrem + 1] = lane
@@ -156,7 +156,7 @@ local function claim()
   local till = int(now + lease)
   for i, lane in ipairs(lanes) do
     local r, m = records[lane], members[i]
-    local entry = redis.call('LINDEX', lanekey(lane), 0)
+    local entry = redis.call('LINDEX', lanekey(lane), '0')
     local counted, suspect, err, held = 0, 0, '', false
     if r then
       local _
