@@ -28,7 +28,7 @@ func TestDist(t *testing.T) {
 		t.Errorf("two builds differ:\n%s%s", got, want)
 	}
 	for _, name := range []string{
-		"psi-router", "install.sh", "VERSION", "LICENSE", "README.md", "README.es.md", "flows/psi.yaml", "docs/configuration.md", "docs/operations.md",
+		"psi-router", "install.sh", "VERSION", "LICENSE", "README.md", "README.es.md", "flows/psi.yaml", "docs/configuration.md", "docs/operations.md", "examples/consumer/server.js",
 		"deploy/psi-router.yaml", "deploy/nginx/psi-router.conf", "deploy/caddy/Caddyfile", "deploy/pm2/ecosystem.config.js",
 		"deploy/systemd/psi-router.service", "deploy/docker/compose.yml",
 	} {

@@ -21,7 +21,7 @@ for arch in "${archs[@]}"; do
 	CGO_ENABLED=0 GOOS=linux GOARCH=$arch "${GO:-go}" build -trimpath -buildvcs=false \
 		-ldflags "${LDFLAGS:--s -w -X main.version=$version}" -o "$stage/$name/psi-router" ./cmd/psi-router
 	printf '%s\n' "$version" >"$stage/$name/VERSION"
-	cp -R README.md README.es.md CHANGELOG.md LICENSE flows docs deploy "$stage/$name/"
+	cp -R README.md README.es.md CHANGELOG.md LICENSE flows docs examples deploy "$stage/$name/"
 	find "$stage/$name" \( -name '*.go' -o -name testdata -o -name node_modules \) -prune -exec rm -rf {} +
 	install -m 755 scripts/install.sh "$stage/$name/install.sh"
 	chmod -R u=rwX,go=rX "$stage/$name"
