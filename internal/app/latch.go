@@ -26,9 +26,9 @@ type latch struct {
 	why error
 }
 
-func newLatch(what string, away, why error, log *slog.Logger) latch {
-	log.Warn(what+" cannot be used yet: what needs it waits", "error", why)
-	return latch{what: what, away: away, why: why, log: log, opened: make(chan struct{})}
+func newLatch(what string, away, why error, logger *slog.Logger) latch {
+	logger.Warn(what+" cannot be used yet: what needs it waits", "error", why)
+	return latch{what: what, away: away, why: why, log: logger, opened: make(chan struct{})}
 }
 
 // first adds a step. Not once Run runs.
