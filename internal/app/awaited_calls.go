@@ -194,3 +194,11 @@ func (w *awaited) Backlogs(ctx context.Context, endpoints []string) (map[string]
 	}
 	return s.Backlogs(ctx, endpoints)
 }
+
+func (w *awaited) Trim(ctx context.Context, endpoint, after string) (store.Trimmed, error) {
+	s, err := w.open()
+	if err != nil {
+		return store.Trimmed{}, err
+	}
+	return s.Trim(ctx, endpoint, after)
+}

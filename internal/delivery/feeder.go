@@ -19,12 +19,15 @@ const (
 	noteRounds = 20
 	// anew is how often all that are behind are woken, not only those who just came.
 	anew = time.Minute
+	// trimEvery is how often cursors are looked through for those that say nothing.
+	trimEvery = time.Hour
 )
 
 // behinds is what the feeder needs of store.Store.
 type behinds interface {
 	Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error)
 	Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, limit int) ([]store.Behind, error)
+	Trim(ctx context.Context, endpoint, after string) (store.Trimmed, error)
 }
 
 // FeederOptions say how the feeder works. Store, Queue, Open and Endpoints are
@@ -57,7 +60,13 @@ type Feeder struct {
 type walk struct {
 	at    store.Behind
 	began time.Time
+
+	trim    time.Time // the next walk through the cursors begins, or goes on
+	trimmed string    // how far that is; "" for the beginning
 }
+
+// again begins the waking anew.
+func (w *walk) again(now time.Time) { w.at, w.began = store.Behind{}, now }
 
 // NewFeeder returns the feeder. It panics when a needed option is missing.
 func NewFeeder(o FeederOptions) *Feeder {
@@ -76,7 +85,7 @@ func NewFeeder(o FeederOptions) *Feeder {
 	o.Log = o.Log.With("part", "feeder")
 	f := &Feeder{FeederOptions: o, walks: map[string]*walk{}}
 	for _, e := range o.Endpoints {
-		f.walks[e.Name] = &walk{}
+		f.walks[e.Name] = &walk{trim: o.Now().Add(trimEvery)}
 	}
 	return f
 }
@@ -128,6 +137,9 @@ func (f *Feeder) round(ctx context.Context) (more bool, err error) {
 			woken, err = f.wake(ctx, e)
 			full = full || woken
 		}
+		if err == nil && mine && !full {
+			err = f.trim(ctx, e)
+		}
 		if err != nil {
 			return false, fmt.Errorf("feed %s: %w", e.Name, err)
 		}
@@ -155,11 +167,11 @@ func (f *Feeder) note(ctx context.Context, e Endpoint) (mine, more bool, err err
 func (f *Feeder) wake(ctx context.Context, e Endpoint) (more bool, err error) {
 	w, now := f.walks[e.Name], f.Now()
 	if !f.Open(e.Name) {
-		*w = walk{began: now}
+		w.again(now)
 		return false, nil
 	}
 	if now.Sub(w.began) >= anew || now.Before(w.began) {
-		*w = walk{began: now}
+		w.again(now)
 	}
 	page, err := f.Store.Behind(ctx, e.Name, w.at, now.Add(-behindFor), behindPage)
 	if err != nil || len(page) == 0 {
@@ -175,4 +187,21 @@ func (f *Feeder) wake(ctx context.Context, e Endpoint) (more bool, err error) {
 	w.at = page[len(page)-1]
 	f.Log.Debug("woken", "endpoint", e.Name, "conversations", len(page))
 	return len(page) == behindPage, nil
+}
+
+// trim goes one page on through the cursors, when nothing else is to do: so they are
+// as many as there are conversations that speak, and not as there ever were.
+func (f *Feeder) trim(ctx context.Context, e Endpoint) error {
+	w, now := f.walks[e.Name], f.Now()
+	if now.Before(w.trim) {
+		return nil
+	}
+	done, err := f.Store.Trim(ctx, e.Name, w.trimmed)
+	if err != nil {
+		return fmt.Errorf("trim: %w", err)
+	}
+	if w.trimmed = done.Next; done.Next == "" {
+		w.trim = now.Add(trimEvery)
+	}
+	return nil
 }

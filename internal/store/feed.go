@@ -35,6 +35,12 @@ type Feeds interface {
 	// and only those whose Since is not after until.
 	Behind(ctx context.Context, endpoint string, after Behind, until time.Time, limit int) ([]Behind, error)
 
+	// Trim removes cursors that say nothing any more, one page at a time: those of
+	// conversations that the endpoint has all of, up to where Survey has come. A
+	// conversation without a cursor begins behind that from then on. after is Next of
+	// the page before, "" for the first.
+	Trim(ctx context.Context, endpoint, after string) (Trimmed, error)
+
 	// Backlogs says how far behind endpoints are, at a cost that does not grow with
 	// that. Those without backlog are absent.
 	Backlogs(ctx context.Context, endpoints []string) (map[string]Backlog, error)
@@ -50,6 +56,12 @@ type Cursor struct {
 type Surveyed struct {
 	Elsewhere bool
 	More      bool // the page was full: call again
+}
+
+// Trimmed is what one page of Trim did.
+type Trimmed struct {
+	Removed int
+	Next    string // where the next page begins, "" after the last
 }
 
 // Behind is a conversation with events that an endpoint has not taken.

@@ -17,6 +17,8 @@ const (
 	lockFeeds = 0x7073692d726f7404
 	// feedPage is how many events one look takes.
 	feedPage = 1000
+	// trimPage is how many cursors one look at them takes.
+	trimPage = 500
 
 	// unpushed begins, in a conversation without a cursor, behind its last event from
 	// before the endpoint; the new ones are the last, so that one is found at once.
@@ -43,6 +45,18 @@ const (
 		ON CONFLICT (endpoint, conversation) DO UPDATE SET want = greatest(cursors.want, excluded.want),
 			since = coalesce(cursors.since, excluded.since)
 		WHERE cursors.seq < excluded.want`
+	// trimCursors keeps what is behind, and what has events that were not looked at
+	// yet. A cursor that moves meanwhile is compared as it is then.
+	trimCursors = `WITH page AS (
+			SELECT conversation FROM psi_router.cursors WHERE endpoint = $1 AND conversation > $2 ORDER BY conversation LIMIT $3),
+		gone AS (
+			DELETE FROM psi_router.cursors k USING psi_router.endpoints n, page p LEFT JOIN LATERAL (
+				SELECT e.seq, y.first_pos + e.i FROM psi_router.events e JOIN psi_router.batches y ON y.n = e.batch
+				WHERE e.conversation = p.conversation ORDER BY e.seq DESC LIMIT 1) l (seq, pos) ON true
+			WHERE n.name = $1 AND k.endpoint = n.name AND k.conversation = p.conversation AND k.since IS NULL
+				AND (l.seq IS NULL OR k.seq <= l.seq AND l.pos <= n.start)
+			RETURNING k.conversation)
+		SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(conversation), '') FROM page`
 )
 
 // Follow implements store.Feeds.
@@ -229,6 +243,24 @@ func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind,
 		})
 	})
 	return out, err
+}
+
+// Trim implements store.Feeds.
+func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Trimmed, err error) {
+	err = s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
+		if after == "" {
+			queue(b, `UPDATE psi_router.endpoints SET start = walked WHERE name = $1 AND start < walked`, endpoint)
+		}
+		queue(b, trimCursors, endpoint, after, trimPage).QueryRow(func(row pgx.Row) error {
+			var n int
+			err := scan(row, &done.Removed, &n, &done.Next)
+			if n < trimPage {
+				done.Next = ""
+			}
+			return err
+		})
+	})
+	return done, wrap("trim cursors", err)
 }
 
 // Backlogs implements store.Feeds.

@@ -131,6 +131,10 @@ func TestEventsTogether(t *testing.T) {
 					t.Errorf("survey: %v", err)
 					return
 				}
+				if _, err := s.Trim(t.Context(), "crm", ""); err != nil {
+					t.Errorf("trim: %v", err)
+					return
+				}
 				behind, err := s.Behind(t.Context(), "crm", store.Behind{}, time.Now().Add(time.Hour), 20)
 				if err != nil {
 					t.Errorf("behind: %v", err)

@@ -324,6 +324,10 @@ func exercise(t *testing.T, s *Store) {
 		_, err = s.Backlogs(ctx, []string{name})
 		check(err)
 		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: ids[0], Seq: 1}}))
+		_, err = s.Trim(ctx, name, "")
+		check(err)
+		_, err = s.Trim(ctx, name, "m")
+		check(err)
 	}
 	for _, key := range []string{ids[0], "old2500", list[0].ID, "w2600.2", "PSI-2026-000001", somebody(2700).Phone, "AR.2800", "p3000"} {
 		if _, err = s.Trace(ctx, key); err != nil {

@@ -12,6 +12,9 @@ import (
 // feedPage is how many events one look takes.
 const feedPage = 500
 
+// trimPage is how many cursors one look at them takes.
+const trimPage = 500
+
 // change runs a transaction that has no book.
 func (s *Store) change(ctx context.Context, what string, fn func(tx access) error) error {
 	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
@@ -147,6 +150,39 @@ func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind,
 		})
 	})
 	return out, err
+}
+
+// Trim implements store.Feeds.
+func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Trimmed, err error) {
+	err = s.change(ctx, "trim cursors", func(tx access) error {
+		if after == "" {
+			if _, err := tx.Exec(`UPDATE endpoints SET start = walked WHERE name = ? AND start < walked`, endpoint); err != nil {
+				return err
+			}
+		}
+		const nth = `SELECT conversation FROM cursors WHERE endpoint = ? AND conversation > ? ORDER BY conversation LIMIT 1 OFFSET ?`
+		done = store.Trimmed{}
+		more, err := tx.Row(nth, []any{endpoint, after, trimPage - 1}, &done.Next)
+		if err != nil {
+			return err
+		}
+		// It keeps what is behind, and what has events that were not looked at yet.
+		query := `DELETE FROM cursors WHERE endpoint = ? AND conversation > ? AND since = 0
+			AND coalesce((SELECT pos FROM events e WHERE e.conversation = cursors.conversation ORDER BY e.seq DESC LIMIT 1), 0)
+				<= (SELECT start FROM endpoints WHERE name = cursors.endpoint)`
+		args := []any{endpoint, after}
+		if more {
+			query, args = query+` AND conversation <= ?`, append(args, done.Next)
+		}
+		r, err := tx.Exec(query, args...)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		done.Removed = int(n)
+		return err
+	})
+	return done, err
 }
 
 // Backlogs implements store.Feeds.

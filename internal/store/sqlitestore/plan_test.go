@@ -209,6 +209,10 @@ func exercise(t *testing.T, s *Store) {
 		_, err = s.Backlogs(ctx, []string{name})
 		check(err)
 		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: id, Seq: 1}}))
+		_, err = s.Trim(ctx, name, "")
+		check(err)
+		_, err = s.Trim(ctx, name, "m")
+		check(err)
 	}
 	for _, key := range []string{id, list[0].ID, list[0].ProviderID, "PSI-2026-000001", "5491100000003", "AR.4", "m"} {
 		if _, err = s.Trace(ctx, key); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -231,6 +232,86 @@ func feeds(t *testing.T, e Engine) {
 		}
 		if want := []string{store.EventReceived, store.EventHandedOff, store.EventClosed}; !slices.Equal(matched, want) {
 			t.Errorf("got %v, want %v: who has an area hears of its end", matched, want)
+		}
+	})
+
+	t.Run("trim", func(t *testing.T) {
+		d := open(t, e)
+		d.follow("crm")
+		d.follow("other")
+		trim := func(endpoint string) (removed int) {
+			t.Helper()
+			for after, pages := "", 0; ; pages++ {
+				done, err := d.Trim(t.Context(), endpoint, after)
+				if err != nil || pages > 10 {
+					t.Fatalf("page %d of trim: %v", pages, err)
+				}
+				removed += done.Removed
+				if after = done.Next; after == "" {
+					return removed
+				}
+			}
+		}
+		const all = 550 // more than a page
+		var batch []inbound.Arrival
+		for i := range all {
+			batch = append(batch, says(person(i), fmt.Sprint("m", i), "hola", d.now))
+		}
+		var ids []string
+		var taken []store.Cursor
+		for _, r := range d.turn(batch...) {
+			ids = append(ids, r.Conversation)
+		}
+		last := d.talk(ids[0]).Seq // as of all of them
+		for _, id := range ids {
+			taken = append(taken, store.Cursor{Conversation: id, Seq: last})
+		}
+		// Nobody has looked at them yet, so nothing may go.
+		d.pushed("crm", taken...)
+		if n := trim("crm"); n != 0 {
+			t.Errorf("%d cursors went before a survey", n)
+		}
+		d.note("crm", store.Wants{})
+		d.note("other", store.Wants{})
+		behind, ahead, idle := ids[0], ids[1], ids[2:]
+		d.say(person(0), "late", "1")
+		d.note("crm", store.Wants{})
+		d.say(person(1), "fresh", "1") // pushed before anybody looked
+		d.pushed("crm", store.Cursor{Conversation: ahead, Seq: d.talk(ahead).Seq})
+		if n := trim("crm"); n != len(idle) {
+			t.Errorf("%d cursors went, want those of %d idle conversations", n, len(idle))
+		}
+		if n := trim("crm") + trim("other"); n != 0 {
+			t.Errorf("%d cursors went, want none: all are behind or ahead", n)
+		}
+		if got := d.unpushed("crm", 50, idle...); len(got) != 0 {
+			t.Errorf("%d events come again", len(got))
+		}
+		if got := d.unpushed("crm", 50, ahead); len(got) != 0 {
+			t.Errorf("%v come again of what was ahead of the survey", seqs(got))
+		}
+		if got := d.unpushed("crm", 50, behind); len(got) == 0 || got[0].Seq != last+1 {
+			t.Errorf("got %v, want what came after %d", seqs(got), last)
+		}
+		if got := d.behind("crm"); !slices.Equal(got, []string{behind}) {
+			t.Errorf("behind: got %v, want %v", got, behind)
+		}
+		if got := d.unpushed("other", 50, idle[0]); len(got) == 0 || got[0].Seq != 1 {
+			t.Errorf("the other endpoint: got %v, want all from 1", seqs(got))
+		}
+		// Who has no cursor any more gets what is new, from its first on.
+		before := d.talk(idle[0]).Seq
+		d.say(person(2), "again", "1")
+		if got := d.unpushed("crm", 50, idle[0]); len(got) == 0 || got[0].Seq != before+1 {
+			t.Errorf("got %v, want what came after %d", seqs(got), before)
+		}
+		d.note("crm", store.Wants{})
+		if got := d.behind("crm"); !slices.Contains(got, idle[0]) {
+			t.Errorf("behind: got %v, want %v among them", got, idle[0])
+		}
+		d.reopen()
+		if got := d.unpushed("crm", 50, idle[1:]...); len(got) != 0 {
+			t.Errorf("%d events come again after a restart", len(got))
 		}
 	})
 
