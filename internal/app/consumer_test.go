@@ -272,7 +272,7 @@ func (c *consumer) catchUp(t *testing.T, r *running, db string) {
 	}
 }
 
-// twice delivers an event once more, one of another line, and one by a stranger.
+// twice delivers an event once more, odd ones, and one by a stranger.
 func (c *consumer) twice(t *testing.T, r *running, db, address string) {
 	before := c.rows(db, everything)
 	o := push.Options{Name: "crm", URL: address, Secrets: []string{crmSecret}, Allow: []string{"127.0.0.1:" + c.port}}
@@ -322,6 +322,41 @@ func (c *consumer) twice(t *testing.T, r *running, db, address string) {
 	if got := c.rows(db, everything); len(got) != len(before)+2 {
 		t.Errorf("another line of the same person: %d rows more, want a conversation and a message", len(got)-len(before))
 	}
+
+	// It turns out to be hers: what it had is moved.
+	joined := func(e *store.Event) {
+		other(e)
+		e.ID, e.Type, e.Pos = "joined", store.EventClosed, 1_000_001
+		e.Data = append(e.Data[:len(e.Data)-1], `,"merged_with":"`+r.pulled()[0].Data.Conversation.ID+`"}`...)
+	}
+	if err := again(joined, o); err != nil {
+		t.Errorf("joined: got %v, want it taken", err)
+	}
+	eventually(t, "nothing waits", applied)
+	if got := c.rows(db, `select v.psi_id from mensajes m join conversaciones v on v.id = m.conversacion_id where m.psi_id = 'message'`); !cmp.Equal(got, []string{r.pulled()[0].Data.Conversation.ID}) {
+		t.Errorf("a message of a joined conversation is in %q, want hers", got)
+	}
+
+	// What cannot be applied holds up its own conversation only.
+	for i, talk := range []string{"bad", "bad", "good"} {
+		change := func(e *store.Event) {
+			other(e)
+			e.ID, e.Pos = fmt.Sprint(talk, i), int64(1_000_002+i)
+			text := strings.NewReplacer(`"another"`, `"`+talk+`"`, `"id":"message"`, `"id":"message`+talk+`"`).Replace(string(e.Data))
+			if i == 0 {
+				text = strings.Replace(text, `"state":"`, `"state":"un`, 1)
+			}
+			e.Data = json.RawMessage(text)
+		}
+		if err := again(change, o); err != nil {
+			t.Errorf("%s: got %v, want it taken", talk, err)
+		}
+	}
+	eventually(t, "the good one is applied and the bad ones wait", func() bool {
+		got := c.rows(db, `select id || ' ' || (error is not null) from psi_eventos where aplicado_en is null order by pos`)
+		good := c.rows(db, `select id from conversaciones where psi_id = 'good'`)
+		return len(good) == 1 && cmp.Equal(got, []string{"bad0 true", "bad1 false"})
+	})
 
 	o.Secrets = []string{"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
 	var f *outbound.Failure
