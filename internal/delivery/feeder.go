@@ -51,8 +51,7 @@ type FeederOptions struct {
 // that one process at a time looks.
 type Feeder struct {
 	FeederOptions
-	walks    map[string]*walk
-	failures int
+	walks map[string]*walk
 }
 
 // walk is how far the waking of one endpoint is: what is newly behind comes at its
@@ -92,44 +91,14 @@ func NewFeeder(o FeederOptions) *Feeder {
 
 // Run feeds until ctx ends. Failures never end it.
 func (f *Feeder) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		more, err := f.round(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if f.failures++; f.failures == 1 {
-				f.Log.Error("nobody looks who is behind: endpoints live on hints", "error", err)
-			}
-			timer.Reset(queue.Backoff{Base: f.Every, Cap: 10 * f.Every}.Delay(f.failures))
-			continue
-		case f.failures > 0:
-			f.Log.Info("the feeder works again", "failures", f.failures)
-			f.failures = 0
-		}
-		if more {
-			timer.Reset(f.Every / 20)
-		} else {
-			timer.Reset(f.Every)
-		}
-	}
+	return rounds{
+		every: f.Every, soon: f.Every / 20, log: f.Log,
+		fails: "nobody looks who is behind: endpoints live on hints", works: "the feeder works again",
+	}.run(ctx, f.round)
 }
 
-// round looks and wakes, for every endpoint. A panic in it is an error like any
-// other.
+// round looks and wakes, for every endpoint.
 func (f *Feeder) round(ctx context.Context) (more bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			more, err = false, fmt.Errorf("feed: panic: %v", r)
-		}
-	}()
 	for _, e := range f.Endpoints {
 		mine, full, err := f.note(ctx, e)
 		if err == nil && mine {

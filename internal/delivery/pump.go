@@ -32,10 +32,7 @@ type PumpOptions struct {
 // Pump does the housekeeping that nobody else does: events get their number,
 // timers fire, rows and files whose wake-up was lost are woken again. The store sees to it
 // that one process at a time does it.
-type Pump struct {
-	PumpOptions
-	failures int
-}
+type Pump struct{ PumpOptions }
 
 // NewPump returns the pump. It panics when a needed option is missing.
 func NewPump(o PumpOptions) *Pump {
@@ -58,45 +55,13 @@ func NewPump(o PumpOptions) *Pump {
 // Run pumps until ctx ends. Failures never end it; it says when they begin and
 // when they are over.
 func (p *Pump) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		more, err := p.round(ctx)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if p.failures++; p.failures == 1 {
-				p.Log.Error("the pump fails: events, timers and lost wake-ups wait", "error", err)
-			}
-		case p.failures > 0:
-			p.Log.Info("the pump works again", "failures", p.failures)
-			p.failures = 0
-		}
-		switch {
-		case more:
-			timer.Reset(0)
-		case p.failures > 0:
-			b := queue.Backoff{Base: p.Every, Cap: 10 * p.Every}
-			timer.Reset(b.Delay(p.failures))
-		default:
-			timer.Reset(p.Every)
-		}
-	}
+	return rounds{
+		every: p.Every, log: p.Log,
+		fails: "the pump fails: events, timers and lost wake-ups wait", works: "the pump works again",
+	}.run(ctx, p.round)
 }
 
-// round is one round. A panic in it is an error like any other.
 func (p *Pump) round(ctx context.Context) (more bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			more, err = false, fmt.Errorf("pump: panic: %v", r)
-		}
-	}()
 	done, err := p.Store.Pump(ctx, p.Now())
 	if err != nil {
 		return false, fmt.Errorf("pump: %w", err)

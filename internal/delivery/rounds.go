@@ -1,0 +1,61 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// rounds is what looks again and again, and lives through whatever it meets.
+type rounds struct {
+	every time.Duration // between two rounds
+	soon  time.Duration // before the next, when there is more to do
+	// fails and works are what is said when a round fails after one that worked, and
+	// the other way round.
+	fails, works string
+	log          *slog.Logger
+}
+
+// run does rounds until ctx ends. Failures never end it, and a panic is one.
+func (r rounds) run(ctx context.Context, round func(context.Context) (more bool, err error)) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		more, err := safely(ctx, round)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			if failures++; failures == 1 {
+				r.log.Error(r.fails, "error", err)
+			}
+			timer.Reset(queue.Backoff{Base: r.every, Cap: 10 * r.every}.Delay(failures))
+			continue
+		case failures > 0:
+			r.log.Info(r.works, "failures", failures)
+			failures = 0
+		}
+		if more {
+			timer.Reset(r.soon)
+		} else {
+			timer.Reset(r.every)
+		}
+	}
+}
+
+func safely(ctx context.Context, round func(context.Context) (bool, error)) (more bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			more, err = false, fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return round(ctx)
+}
