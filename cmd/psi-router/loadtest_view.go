@@ -3,34 +3,22 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/psivisionhub/psi-router/internal/loadtest"
-	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
-// loadView shows a load test while it runs: what happens, line by line, and on a
-// terminal below it a block that is written anew. It is called by one at a time.
+// loadView shows a load test while it runs.
 type loadView struct {
-	out   io.Writer
+	liveBlock
 	w     loadWords
-	title string // until it was shown
-	live  bool
-	color bool
-	block int // lines of the block that are on the screen
 	last  loadtest.Progress
 	waits []float64 // p99 of the newest seconds, in milliseconds
-	said  time.Duration
 }
 
 func newLoadView(e *env, out io.Writer, w loadWords, c *loadtestCmd, o loadtest.Options) *loadView {
-	v := &loadView{out: out, w: w, live: observe.Terminal(out) && !e.dumb()}
-	v.color = v.live && !e.plain()
 	where := fmt.Sprintf(w.servers, c.Webhooks, c.Workers)
 	switch {
 	case o.Target != nil:
@@ -42,18 +30,11 @@ func newLoadView(e *env, out io.Writer, w loadWords, c *loadtestCmd, o loadtest.
 	if c.Rate > 0 {
 		pace = fmt.Sprintf(w.rate, c.Rate)
 	}
-	v.title = fmt.Sprintf(w.title, c.Seed, where, pace, c.Conversations)
+	title := fmt.Sprintf(w.title, c.Seed, where, pace, c.Conversations)
 	if o.Target != nil && o.Target.Graph != "" {
-		v.title += fmt.Sprintf(w.graph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
+		title += fmt.Sprintf(w.graph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
 	}
-	return v
-}
-
-func (v *loadView) style(code, s string) string {
-	if !v.color || code == "" || s == "" {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return &loadView{liveBlock: newLiveBlock(e, out, title), w: w}
 }
 
 // tell prints what happened.
@@ -69,16 +50,11 @@ func (v *loadView) tell(ev loadtest.Event) {
 	case ev.Redis != "":
 		text, mark = v.w.redisUp, v.style(green, "+")
 	}
-	v.clear()
 	if ev.Phase != "" && v.last.Phase != "" {
 		v.last.Phase = ev.Phase
 	}
-	if v.title != "" {
-		fmt.Fprintf(v.out, "%s\n\n", v.title)
-		v.title = ""
-	}
-	fmt.Fprintf(v.out, "%s %s %s\n", v.style(dim, clock(ev.At)), mark, text)
-	v.draw()
+	v.happened(ev.At, mark, text)
+	v.show()
 }
 
 // progress keeps the block fresh, or says now and then where the test stands.
@@ -88,15 +64,10 @@ func (v *loadView) progress(p loadtest.Progress) {
 		v.waits = append(v.waits, p.Recent.P99.Seconds()*1000)
 	}
 	if v.live {
-		v.clear()
-		v.draw()
-		return
+		v.show()
+	} else {
+		v.say(p.Elapsed, v.figures(p))
 	}
-	if p.Elapsed-v.said < drillLine {
-		return
-	}
-	v.said = p.Elapsed
-	fmt.Fprintf(v.out, "%s   %s\n", clock(p.Elapsed), strings.Join(v.figures(p), " · "))
 }
 
 // figures says where the test stands.
@@ -119,41 +90,17 @@ func (v *loadView) figures(p loadtest.Progress) []string {
 	}
 }
 
-// draw writes the block below everything else.
-func (v *loadView) draw() {
+func (v *loadView) show() {
 	p := v.last
 	if !v.live || p.Phase == "" {
 		return
-	}
-	width := 80
-	if f, ok := v.out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
-			width = w
-		}
 	}
 	done, of := int64(p.Elapsed), int64(p.WantDuration)
 	if p.WantMessages > 0 {
 		done, of = p.Messages, int64(p.WantMessages)
 	}
-	lines := []string{"", bar(min(done, of), of, 40) + "  " + v.w.phases[p.Phase]}
-	lines = append(lines, v.figures(p)...)
-	lines = append(lines, v.w.curve+" "+sparks(v.waits, min(60, width-20)))
-	for i, l := range lines {
-		l = cut(l, width-1)
-		if i != 1 {
-			l = v.style(dim, l)
-		}
-		fmt.Fprintln(v.out, l)
-	}
-	v.block = len(lines)
-}
-
-// clear takes the block off the screen.
-func (v *loadView) clear() {
-	if v.block > 0 {
-		fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", v.block)
-		v.block = 0
-	}
+	curve := v.w.curve + " " + sparks(v.waits, min(60, v.width()-20))
+	v.draw(bar(min(done, of), of, 40)+"  "+v.w.phases[p.Phase], append(v.figures(p), curve))
 }
 
 // sparks draws the newest values as a row of bars.
