@@ -62,6 +62,7 @@ var may = map[string][]string{
 	"internal/alert":             {"internal/observe", "internal/outbound", "internal/queue", "internal/store"},
 	"internal/doctor":            {"internal/config", "internal/httpcall", "internal/outbound", "internal/queue/redisqueue", "internal/store/pgstore", "internal/whatsapp"},
 	"internal/stage":             {"internal/sandbox", "internal/servers"},
+	"internal/stage/stagetest":   {"internal/app", "internal/config", "internal/observe"},
 	"internal/drill":             {"internal/loadgen", "internal/stage"},
 	"internal/loadtest":          {"internal/loadgen", "internal/sandbox", "internal/stage"},
 	"internal/supervise":         {},

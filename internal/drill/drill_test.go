@@ -1,42 +1,15 @@
 package drill
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/app"
-	"github.com/psivisionhub/psi-router/internal/config"
-	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
 )
 
 // TestMain makes this program the router as well: a drill starts it as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
-		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7]))
-	}
-	os.Exit(m.Run())
-}
-
-func serve(file, role, hurry string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	logger := observe.Log(os.Stderr, "info", "json")
-	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
-	if err == nil {
-		times, _ := strconv.ParseFloat(hurry, 64)
-		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger})
-	}
-	if err != nil {
-		logger.Error("serve", "error", err)
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { stagetest.Main(m) }
 
 // play does a drill and wants every promise kept.
 func play(t *testing.T, o Options) Report {

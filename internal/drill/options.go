@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -57,12 +58,12 @@ const (
 var ErrOptions = errors.New("this makes no drill")
 
 func (o *Options) check() error {
-	o.Messages, o.Conversations = or(o.Messages, 10_000), or(o.Conversations, 500)
-	o.Webhooks, o.Workers = or(o.Webhooks, 2), or(o.Workers, 3)
+	o.Messages, o.Conversations = cmp.Or(o.Messages, 10_000), cmp.Or(o.Conversations, 500)
+	o.Webhooks, o.Workers = cmp.Or(o.Webhooks, 2), cmp.Or(o.Workers, 3)
 	if o.Embedded {
 		o.Webhooks, o.Workers = 0, 0
 	}
-	o.Pace, o.Settle = or(o.Pace, 6*time.Second), or(o.Settle, 6*time.Minute)
+	o.Pace, o.Settle = cmp.Or(o.Pace, 6*time.Second), cmp.Or(o.Settle, 6*time.Minute)
 	if o.Hurry == 0 {
 		o.Hurry = 1
 	}
@@ -79,11 +80,4 @@ func (o *Options) check() error {
 		o.Tell = func(Event) {}
 	}
 	return nil
-}
-
-func or[T int | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }

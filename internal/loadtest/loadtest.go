@@ -8,6 +8,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,9 +132,9 @@ type Progress struct {
 var ErrOptions = errors.New("this makes no load test")
 
 func (o *Options) check() error {
-	o.Webhooks, o.Workers = or(o.Webhooks, 1), or(o.Workers, 2)
-	o.Conversations, o.Connections, o.Batch, o.Burst = or(o.Conversations, 1000), or(o.Connections, 64), or(o.Batch, 1), or(o.Burst, 1)
-	o.Settle = or(o.Settle, 2*time.Minute)
+	o.Webhooks, o.Workers = cmp.Or(o.Webhooks, 1), cmp.Or(o.Workers, 2)
+	o.Conversations, o.Connections, o.Batch, o.Burst = cmp.Or(o.Conversations, 1000), cmp.Or(o.Connections, 64), cmp.Or(o.Batch, 1), cmp.Or(o.Burst, 1)
+	o.Settle = cmp.Or(o.Settle, 2*time.Minute)
 	if o.Messages > 0 {
 		o.Conversations = min(o.Conversations, o.Messages)
 	}
@@ -171,13 +172,6 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: the middle, when Redis is restarted, needs a duration", ErrOptions)
 	}
 	return nil
-}
-
-func or[T int | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 // test is one that runs.

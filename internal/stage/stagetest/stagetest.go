@@ -1,0 +1,41 @@
+// Package stagetest makes a test binary the router as well, so that a stage can
+// start it as one. No program but a test may use it.
+package stagetest
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// Main runs the tests of a package or, started as "psi-router serve" by a stage, the
+// router: call it from TestMain.
+func Main(m *testing.M) {
+	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
+		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7]))
+	}
+	os.Exit(m.Run())
+}
+
+func serve(file, role, hurry string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	logger := observe.Log(os.Stderr, "info", "json")
+	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
+	if err == nil {
+		times, _ := strconv.ParseFloat(hurry, 64)
+		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger})
+	}
+	if err != nil {
+		logger.Error("serve", "error", err)
+		return 1
+	}
+	return 0
+}
