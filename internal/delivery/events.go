@@ -83,9 +83,8 @@ type EventOptions struct {
 // an endpoint that fails is held for all processes and probed.
 type Events struct {
 	EventOptions
+	receiver
 	runner  *queue.Runner
-	hold    *queue.Holder
-	probe   sync.Mutex // held by the batch that probes an endpoint in trouble
 	cursors *cursorWriter
 
 	mu      sync.Mutex
@@ -129,7 +128,8 @@ func NewEvents(o EventOptions) *Events {
 
 // Run pushes until ctx ends; then what is being posted finishes and is recorded.
 func (e *Events) Run(ctx context.Context) error {
-	if err := e.prepare(ctx); err != nil {
+	known := func() error { return e.Store.Follow(ctx, e.Now(), e.Name) }
+	if err := prepare(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
 		return err
 	}
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -144,60 +144,10 @@ func (e *Events) Run(ctx context.Context) error {
 	return nil
 }
 
-// prepare makes the endpoint known and lets go what an earlier process held: a
-// person may have put it right meanwhile. It takes as long as it takes.
-func (e *Events) prepare(ctx context.Context) error {
-	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
-	name := EventQueue(e.Name)
-	for n := 1; ctx.Err() == nil; n++ {
-		err := e.Store.Follow(ctx, e.Now(), e.Name)
-		if err == nil {
-			err = e.Queue.SetLimit(ctx, name, e.Rate)
-		}
-		if err == nil {
-			err = e.Queue.Hold(ctx, name, time.Time{}, "")
-		}
-		if err == nil {
-			break
-		}
-		if errors.Is(err, queue.ErrClosed) {
-			return fmt.Errorf("prepare %s: %w", name, err)
-		}
-		if n == 1 {
-			e.Log.Error("endpoint cannot be prepared: trying again", "error", err)
-		}
-		select {
-		case <-time.After(b.Delay(n)):
-		case <-ctx.Done():
-		}
-	}
-	return nil
-}
-
 // handle pushes what each lane's conversation has. An endpoint in trouble is probed
 // by one conversation at a time.
 func (e *Events) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	from := 0
-	if e.hold.Tripped() {
-		if !e.probe.TryLock() {
-			postpone(batch, settle, 0, pause/2)
-			return
-		}
-		for ; from < len(batch) && e.hold.Tripped() && !e.hold.Held(); from++ {
-			e.push(ctx, batch, settle, []int{from})
-		}
-		held := e.hold.Held()
-		e.probe.Unlock()
-		if held {
-			postpone(batch, settle, from, pause)
-			return
-		}
-	}
-	var rest []int
-	for i := from; i < len(batch); i++ {
-		rest = append(rest, i)
-	}
-	e.push(ctx, batch, settle, rest)
+	e.hand(batch, settle, func(which ...int) { e.push(ctx, batch, settle, which) })
 }
 
 // push reads what some lanes of the batch have with one call, and posts the lanes

@@ -60,10 +60,9 @@ type SendOptions struct {
 // Sends delivers the messages of one line.
 type Sends struct {
 	SendOptions
+	receiver
 	runner   *queue.Runner
 	recorder *recorder
-	hold     *queue.Holder
-	probe    sync.Mutex // held by the batch that probes a line in trouble
 	trouble  trouble
 }
 
@@ -110,7 +109,7 @@ func NewSends(o SendOptions) *Sends {
 // Run delivers until ctx ends; then posts that are running finish and are
 // recorded.
 func (s *Sends) Run(ctx context.Context) error {
-	if err := s.prepare(ctx); err != nil {
+	if err := prepare(ctx, s.Queue, SendQueue(s.Line), s.Rate, s.Log, func() error { return nil }); err != nil {
 		return err
 	}
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -128,64 +127,10 @@ func (s *Sends) Run(ctx context.Context) error {
 	return nil
 }
 
-// prepare tells the queue the line's rate, and lets go what an earlier process
-// held: a person may have put it right meanwhile, and if not, the first answer
-// holds it again. It takes as long as it takes.
-func (s *Sends) prepare(ctx context.Context) error {
-	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
-	name := SendQueue(s.Line)
-	for n := 1; ctx.Err() == nil; n++ {
-		err := s.Queue.SetLimit(ctx, name, s.Rate)
-		if err == nil {
-			err = s.Queue.Hold(ctx, name, time.Time{}, "")
-		}
-		if err == nil {
-			break
-		}
-		if errors.Is(err, queue.ErrClosed) {
-			return fmt.Errorf("prepare %s: %w", name, err)
-		}
-		if n == 1 {
-			s.Log.Error("send queue cannot be prepared: trying again", "error", err)
-		}
-		select {
-		case <-time.After(b.Delay(n)):
-		case <-ctx.Done():
-		}
-	}
-	return nil
-}
-
 // handle delivers the next row of each lane. A line in trouble is probed with
 // one message at a time.
 func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	from := 0
-	if s.hold.Tripped() {
-		if !s.probe.TryLock() {
-			postpone(batch, settle, 0, pause/2)
-			return
-		}
-		for ; from < len(batch) && s.hold.Tripped() && !s.hold.Held(); from++ {
-			s.deliver(ctx, batch, settle, []int{from}, rand.Text())
-		}
-		held := s.hold.Held()
-		s.probe.Unlock()
-		if held {
-			postpone(batch, settle, from, pause)
-			return
-		}
-	}
-	var rest []int
-	for i := from; i < len(batch); i++ {
-		rest = append(rest, i)
-	}
-	s.deliver(ctx, batch, settle, rest, rand.Text())
-}
-
-func postpone(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
-	for i := from; i < len(batch); i++ {
-		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
-	}
+	s.hand(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which, rand.Text()) })
 }
 
 // deliver claims the rows of some lanes of the batch with one call, and posts

@@ -1,0 +1,81 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// receiver is whoever is posted to, a line or an endpoint, as all that is posted to
+// it knows it.
+type receiver struct {
+	hold  *queue.Holder
+	probe sync.Mutex // held by the batch that probes a receiver in trouble
+}
+
+// hand delivers a batch: at once while all is well, and to a receiver in trouble one
+// lane at a time, by one batch. deliver gets the indices in the batch.
+func (r *receiver) hand(batch []queue.Claim, settle func(int, queue.Outcome), deliver func(which ...int)) {
+	from := 0
+	if r.hold.Tripped() {
+		if !r.probe.TryLock() {
+			postpone(batch, settle, 0, pause/2)
+			return
+		}
+		for ; from < len(batch) && r.hold.Tripped() && !r.hold.Held(); from++ {
+			deliver(from)
+		}
+		held := r.hold.Held()
+		r.probe.Unlock()
+		if held {
+			postpone(batch, settle, from, pause)
+			return
+		}
+	}
+	var rest []int
+	for i := from; i < len(batch); i++ {
+		rest = append(rest, i)
+	}
+	deliver(rest...)
+}
+
+func postpone(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
+	for i := from; i < len(batch); i++ {
+		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
+	}
+}
+
+// prepare tells the queue its rate, and lets go what an earlier process held: a
+// person may have put it right meanwhile, and if not, the first answer holds it
+// again. first comes before. It takes as long as it takes.
+func prepare(ctx context.Context, q queue.Queue, name string, rate queue.Limit, logger *slog.Logger, first func() error) error {
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+	for n := 1; ctx.Err() == nil; n++ {
+		err := first()
+		if err == nil {
+			err = q.SetLimit(ctx, name, rate)
+		}
+		if err == nil {
+			err = q.Hold(ctx, name, time.Time{}, "")
+		}
+		if err == nil {
+			break
+		}
+		if errors.Is(err, queue.ErrClosed) {
+			return fmt.Errorf("prepare %s: %w", name, err)
+		}
+		if n == 1 {
+			logger.Error("the queue cannot be prepared: trying again", "queue", name, "error", err)
+		}
+		select {
+		case <-time.After(b.Delay(n)):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
