@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +53,15 @@ func (m *meter) report(b *testing.B, messages int) {
 	for _, name := range m.names {
 		b.ReportMetric(float64((spent[name]-m.begin[name]).Microseconds())/float64(max(messages, 1)), name+"-us/msg")
 	}
+}
+
+// ownCPU is the time of this process alone, without what it started.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // treeCPU is the time on the processors of a process, its children and those that

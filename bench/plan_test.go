@@ -236,7 +236,7 @@ func startOurs(b *testing.B, redis, durability string) *ours {
 	db := pgtest.New(b, pgtest.Options{Durable: true})
 	o := &ours{bin: build(b), postgres: postmaster(b, db)}
 	o.config, o.url = configure(b, graph.URL+"/sandbox/graph/v26.0",
-		"redis_url: "+redis, "database_url: "+db.URL(db.Database(b)), "durability: "+durability, "worker: {concurrency: 4, batch: 100}")
+		"redis_url: "+redis, "database_url: "+db.URL(db.Database(b)), "durability: "+durability, "worker: {concurrency: 4}")
 	o.web = o.start(b, "webhook")
 	o.web.url = o.url
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {

@@ -192,20 +192,10 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	return a.sandbox(mux)
 }
 
-// batch is how much goes into one transaction. A commit of the embedded engines
-// writes every page that it touched, so many messages share that cost; servers
-// have other people waiting.
-func (a *App) batch(e *engines) int {
-	if e.redis != nil {
-		return cmp.Or(a.cfg.Worker.Batch, 100)
-	}
-	return cmp.Or(a.cfg.Worker.Batch, 400)
-}
-
 // runner serves a queue that carries arrivals.
 func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
-		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.batch(e),
+		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch,
 		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.drain(), Meter: m, Log: a.log,
 	})
 	a.works(e, name, r.Run)

@@ -66,7 +66,7 @@ type APIKey struct {
 // Worker bounds the turns of one process.
 type Worker struct {
 	Concurrency int  `key:"concurrency" default:"4" min:"1" max:"256" doc:"Batches of turns at once in this process."`
-	Batch       int  `key:"batch" min:"1" max:"1000" doc:"Most messages in one transaction. Absent: 100 with Redis, 400 embedded."`
+	Batch       int  `key:"batch" default:"400" min:"1" max:"1000" doc:"Most messages in one transaction. They share its commit and the planning of its statements."`
 	Rate        Rate `key:"rate" doc:"Most messages handled, for all processes together." example:"100/s"`
 }
 

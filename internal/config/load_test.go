@@ -50,7 +50,7 @@ func TestNothingConfiguredIsTheDevelopmentIdentity(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
-	if c.StaleAfter.D() != 10*time.Minute || c.Retention.Raw.D() != 30*24*time.Hour || c.Worker.Batch != 0 || c.MediaMax != 100e6 {
+	if c.StaleAfter.D() != 10*time.Minute || c.Retention.Raw.D() != 30*24*time.Hour || c.Worker.Batch != 400 || c.MediaMax != 100e6 {
 		t.Errorf("defaults: %+v", c)
 	}
 	if len(c.Notes) != 0 {

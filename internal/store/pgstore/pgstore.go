@@ -131,6 +131,7 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	}
 	tune(cfg.ConnConfig)
 	cfg.ConnConfig.Tracer = o.tracer
+	cfg.AfterConnect = teach
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
 	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
