@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -147,6 +149,24 @@ func (s *stand) next() arrived {
 		s.t.Fatal("nothing arrived at the webhook")
 		return arrived{}
 	}
+}
+
+// statuses waits for these, in any order: two posts may be under way at once, and
+// the later one may be first.
+func (s *stand) statuses(want ...string) map[string]arrived {
+	s.t.Helper()
+	got := map[string]arrived{}
+	for range want {
+		a := s.next()
+		name, _ := a.status["status"].(string)
+		got[name] = a
+	}
+	for _, name := range want {
+		if _, ok := got[name]; !ok {
+			s.t.Fatalf("got %v, want the statuses %v", slices.Collect(maps.Keys(got)), want)
+		}
+	}
+	return got
 }
 
 // send posts to the Graph API.
