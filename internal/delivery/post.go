@@ -12,23 +12,24 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// one posts a claimed row, records what became of it, and says what its lane
-// does next.
-func (s *Sends) one(ctx context.Context, c queue.Claim, row store.SendClaim) queue.Outcome {
-	v := verdict{status: store.Queued, lane: queue.Outcome{Verdict: queue.Postpone}, name: "late"}
-	began := time.Now()
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.PostTimeout+markTimeout {
-		s.mark(ctx, row)
-		began = time.Now()
-		id, err := s.post(ctx, row.Post.Post)
-		v = s.judge(ctx, c, began, id, err)
+// one posts the row that was asked for, records what became of it, and says what
+// its lane does next.
+func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
+	row, err := s.claimer.wait(ctx, a)
+	switch {
+	case err != nil:
+		return s.unclaimed(ctx, c, err)
+	case row == nil:
+		s.trouble.forget(c.Lane)
+		return queue.Outcome{Verdict: queue.Done}
 	}
+	v, began := s.try(ctx, c, row)
 	took := time.Since(began)
 	s.Meter.Sent(s.Line, v.name, took)
 	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
 		"code", v.code, "detail", v.detail, "attempt", c.Attempt, "ms", took.Milliseconds(),
 		"phone", phone.Masked(cmp.Or(row.Post.To.Phone, row.Post.To.UserID, row.Post.To.ExternalID)))
-	err := s.recorder.record(ctx, v.lane.Verdict == 0, store.SendResult{
+	err = s.recorder.record(ctx, v.lane.Verdict == 0, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail,
 	})
@@ -45,9 +46,41 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, row store.SendClaim) que
 	}
 }
 
+// try posts a row, or says that it is too late for that.
+func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
+	if !s.sit(ctx) {
+		return verdict{status: store.Queued, lane: queue.Outcome{Verdict: queue.Postpone}, name: "late"}, time.Now()
+	}
+	defer func() { <-s.seats }()
+	s.mark(ctx, row)
+	began = time.Now()
+	id, err := s.post(ctx, row.Post.Post)
+	return s.judge(ctx, c, began, id, err), began
+}
+
+// sit waits for a seat to post from, which the caller gives back. It returns false
+// when the lease would not last for the post, or the line is held meanwhile.
+func (s *Sends) sit(ctx context.Context) bool {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-s.PostTimeout-markTimeout))
+		defer cancel()
+	}
+	select {
+	case s.seats <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	if ctx.Err() != nil || s.hold.Held() {
+		<-s.seats
+		return false
+	}
+	return true
+}
+
 // mark shows what this row answers as read, with typing. It is a courtesy: its
 // failure changes nothing.
-func (s *Sends) mark(ctx context.Context, row store.SendClaim) {
+func (s *Sends) mark(ctx context.Context, row *store.SendClaim) {
 	if s.Marker == nil || row.ReadID == "" || row.Attempt > 1 {
 		return
 	}

@@ -163,7 +163,7 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	case err == nil:
 		r.wake(ctx, group, more)
 		return nil
-	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+	case away(err) || ctx.Err() != nil:
 		r.s.hold.Trip(ctx, storeAway, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
 		return group
 	case errors.Is(err, store.ErrBusy):

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,8 @@ import (
 const (
 	// markTimeout is how long a reply waits for its read receipt.
 	markTimeout = 2 * time.Second
+	// inHand is how many messages are in hand to each post at once.
+	inHand = 4
 	// pause is how long a lane waits when something of ours was away.
 	pause = time.Second
 	// storeAway is what people are told while it is.
@@ -39,7 +40,8 @@ type SendOptions struct {
 	Marker Marker
 	// Rate is the line's, for all processes together; zero is none.
 	Rate queue.Limit
-	// Posts is how many run at once (default 32).
+	// Posts is how many run at once (default 32). Up to four times as many messages
+	// are in hand, as most of the time of one may be the store's.
 	Posts int
 	// PostTimeout is how long one post may take (default 15 s).
 	PostTimeout time.Duration
@@ -62,8 +64,10 @@ type Sends struct {
 	SendOptions
 	receiver
 	runner   *queue.Runner
+	claimer  *claimer
 	recorder *recorder
 	trouble  trouble
+	seats    chan struct{} // one for each post under way
 }
 
 // NewSends returns the sends of a line. It panics when a needed option is
@@ -91,13 +95,14 @@ func NewSends(o SendOptions) *Sends {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
-	s := &Sends{SendOptions: o}
+	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
+	s.claimer = &claimer{s: s}
 	s.trouble.pairs = map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
-		Slots: o.Posts, Batch: o.Posts, InFlight: o.Posts,
+		Slots: inHand * o.Posts, Batch: inHand * o.Posts, InFlight: inHand * o.Posts,
 		// Time to claim, mark, post and record within 5/6 of it.
 		Lease: max(30*time.Second, (o.PostTimeout+markTimeout+8*time.Second)*6/5),
 		// A wake-up is never dead: the row says when it is over.
@@ -130,12 +135,12 @@ func (s *Sends) Run(ctx context.Context) error {
 // handle delivers the next row of each lane. A line in trouble is probed with
 // one message at a time.
 func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	s.hand(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which, rand.Text()) })
+	s.hand(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which) })
 }
 
-// deliver claims the rows of some lanes of the batch with one call, and posts
-// them side by side.
-func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, token string) {
+// deliver claims the rows of some lanes of the batch together, and posts them side
+// by side.
+func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int) {
 	if len(which) == 0 || ctx.Err() != nil {
 		return // the runner gives back what is left
 	}
@@ -143,65 +148,31 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 	for n, i := range which {
 		conversations[n] = batch[i].Lane
 	}
-	claims, err := s.claim(ctx, token, conversations)
-	if err != nil {
-		s.unclaimed(ctx, batch, settle, which, token, err)
-		return
+	var lanes sync.WaitGroup
+	for n, a := range s.claimer.ask(ctx, conversations) {
+		c := batch[which[n]]
+		lanes.Go(func() { settle(which[n], s.one(ctx, c, a)) })
 	}
-	mine := make(map[string]store.SendClaim, len(claims))
-	for _, c := range claims {
-		mine[c.Post.Conversation] = c
-	}
-	var posts sync.WaitGroup
-	for _, i := range which {
-		row, ok := mine[batch[i].Lane]
-		if !ok {
-			s.trouble.forget(batch[i].Lane)
-			settle(i, queue.Outcome{Verdict: queue.Done})
-			continue
-		}
-		posts.Go(func() { settle(i, s.one(ctx, batch[i], row)) })
-	}
-	posts.Wait()
+	lanes.Wait()
 }
 
-// claim asks a second time, under the same token, when the store did not answer:
-// rows that it has given us already would else be taken for lost ones.
-func (s *Sends) claim(ctx context.Context, token string, conversations []string) ([]store.SendClaim, error) {
-	for again := false; ; again = true {
-		claims, err := s.Store.ClaimSends(ctx, s.Now(), token, conversations)
-		if err == nil {
-			return claims, nil
-		}
-		err = fmt.Errorf("claim sends: %w", err)
-		if again || !errors.Is(err, store.ErrUnavailable) {
-			return nil, err
-		}
-		select {
-		case <-time.After(pause / 5):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
-}
-
-// unclaimed deals with a claim of rows that failed: nothing was posted.
-func (s *Sends) unclaimed(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int, token string, err error) {
+// unclaimed deals with a row that could not be claimed: nothing was posted.
+func (s *Sends) unclaimed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, store.ErrUnavailable):
+		return queue.Outcome{Verdict: queue.Postpone, Err: err.Error()}
+	case away(err):
 		held := s.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
-		for _, i := range which {
-			settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()})
-		}
-	case len(which) == 1 && errors.Is(err, store.ErrBusy):
-		settle(which[0], queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()})
-	case len(which) == 1:
-		s.Log.Warn("send failed", "conversation", batch[which[0]].Lane, "error", err)
-		settle(which[0], queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
+		return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()}
+	case errors.Is(err, store.ErrBusy):
+		return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
 	default:
-		for _, i := range which {
-			s.deliver(ctx, batch, settle, []int{i}, token)
-		}
+		s.Log.Warn("send failed", "conversation", c.Lane, "error", err)
+		return queue.Outcome{Verdict: queue.Retry, Err: err.Error()}
 	}
+}
+
+// away says that it is the store which does not answer, not the row that it refuses.
+func away(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -1,0 +1,160 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// mostClaims is how many conversations one claim asks about.
+	mostClaims = 256
+	// claimSeats is how many claims are under way at once: one that waits for a
+	// contact in somebody else's hands must not keep the others waiting.
+	claimSeats = 4
+	// claimTimeout is how long the store may take.
+	claimTimeout = 10 * time.Second
+)
+
+// claimer claims rows in natural groups: what comes while calls are under way
+// gathers for the next. A slow store so costs each message time, and the line
+// none of its rate. It is safe for concurrent use.
+type claimer struct {
+	s       *Sends
+	mu      sync.Mutex
+	waiting []*ask
+	running int
+}
+
+// ask is one conversation that wants its next row.
+type ask struct {
+	conversation string
+	done         chan struct{} // closed once these are set:
+	row          *store.SendClaim
+	err          error
+}
+
+// ask starts claiming the next row of each conversation.
+func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
+	asks := make([]*ask, len(conversations))
+	for i, id := range conversations {
+		asks[i] = &ask{conversation: id, done: make(chan struct{})}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, asks...)
+	if c.running < claimSeats {
+		c.running++
+		go c.run(context.WithoutCancel(ctx))
+	}
+	return asks
+}
+
+// wait returns the row that was asked for, or nil when there is none. When ctx ends
+// it gives up what was not begun; a claim that is under way is waited for, as a row
+// that nobody posts would be taken for a lost one.
+func (c *claimer) wait(ctx context.Context, a *ask) (*store.SendClaim, error) {
+	select {
+	case <-a.done:
+		return a.row, a.err
+	case <-ctx.Done():
+	}
+	if c.drop(a) {
+		return nil, fmt.Errorf("claim sends: %w", context.Cause(ctx))
+	}
+	<-a.done
+	return a.row, a.err
+}
+
+func (c *claimer) drop(a *ask) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, other := range c.waiting {
+		if other == a {
+			c.waiting = append(c.waiting[:i:i], c.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// run claims until nobody waits.
+func (c *claimer) run(ctx context.Context) {
+	for group := c.take(); len(group) > 0; group = c.take() {
+		c.claim(ctx, rand.Text(), group)
+	}
+}
+
+// take returns the next group: no conversation twice, as both would post its row.
+func (c *claimer) take() (group []*ask) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var rest []*ask
+	taken := map[string]bool{}
+	for _, a := range c.waiting {
+		if len(group) == mostClaims || taken[a.conversation] {
+			rest = append(rest, a)
+			continue
+		}
+		taken[a.conversation] = true
+		group = append(group, a)
+	}
+	c.waiting = rest
+	if len(group) == 0 {
+		c.running--
+	}
+	return group
+}
+
+// claim answers a group. What the store refuses for a reason of its own is asked in
+// halves, until the one that it is about stands alone.
+func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
+	rows, err := c.call(ctx, token, group)
+	if err != nil && len(group) > 1 && !away(err) {
+		half := len(group) / 2
+		c.claim(ctx, token, group[:half])
+		c.claim(ctx, token, group[half:])
+		return
+	}
+	for _, a := range group {
+		if row, ok := rows[a.conversation]; ok {
+			a.row = &row
+		}
+		a.err = err
+		close(a.done)
+	}
+}
+
+// call asks a second time, under the same token, when the store did not answer:
+// rows that it has given us already would else be taken for lost ones.
+func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[string]store.SendClaim, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	conversations := make([]string, len(group))
+	for i, a := range group {
+		conversations[i] = a.conversation
+	}
+	for again := false; ; again = true {
+		claims, err := c.s.Store.ClaimSends(ctx, c.s.Now(), token, conversations)
+		if err == nil {
+			rows := make(map[string]store.SendClaim, len(claims))
+			for _, row := range claims {
+				rows[row.Post.Conversation] = row
+			}
+			return rows, nil
+		}
+		err = fmt.Errorf("claim sends: %w", err)
+		if again || !away(err) {
+			return nil, err
+		}
+		select {
+		case <-time.After(pause / 5):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
