@@ -13,9 +13,11 @@ import (
 const (
 	// mostClaims is how many conversations one claim asks about.
 	mostClaims = 256
-	// claimSeats is how many claims are under way at once: one that waits for a
-	// contact in somebody else's hands must not keep the others waiting.
+	// claimSeats is how many claims are under way at most, and stuck is when one
+	// is taken to wait for a contact in somebody else's hands: only then does the
+	// next begin beside it, as many small claims cost a store more than a large one.
 	claimSeats = 4
+	stuck      = 1500 * time.Millisecond
 	// claimTimeout is how long the store may take.
 	claimTimeout = 10 * time.Second
 )
@@ -27,7 +29,8 @@ type claimer struct {
 	s       *Sends
 	mu      sync.Mutex
 	waiting []*ask
-	running int
+	running int // claims under way
+	stuck   int // those of them that have been so for long
 }
 
 // ask is one conversation that wants its next row.
@@ -47,11 +50,16 @@ func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, asks...)
-	if c.running < claimSeats {
-		c.running++
-		go c.run(context.WithoutCancel(ctx))
-	}
+	c.begin(context.WithoutCancel(ctx))
 	return asks
+}
+
+// begin starts claiming unless somebody does.
+func (c *claimer) begin(ctx context.Context) {
+	if len(c.waiting) > 0 && c.running == c.stuck && c.running < claimSeats {
+		c.running++
+		go c.run(ctx)
+	}
 }
 
 // wait returns the row that was asked for, or nil when there is none. When ctx ends
@@ -85,8 +93,20 @@ func (c *claimer) drop(a *ask) bool {
 // run claims until nobody waits.
 func (c *claimer) run(ctx context.Context) {
 	for group := c.take(); len(group) > 0; group = c.take() {
+		late := time.AfterFunc(stuck, func() { c.late(ctx, 1) })
 		c.claim(ctx, rand.Text(), group)
+		if !late.Stop() {
+			c.late(ctx, -1)
+		}
 	}
+}
+
+// late counts a claim that has lasted long, and no more once it is over.
+func (c *claimer) late(ctx context.Context, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stuck += n
+	c.begin(ctx)
 }
 
 // take returns the next group: no conversation twice, as both would post its row.

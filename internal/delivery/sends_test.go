@@ -47,6 +47,7 @@ type table struct {
 	poison              string // message whose result cannot be written
 	held                string // conversation whose contact somebody else holds
 	refused             string // conversation whose claims cannot be done
+	stuck               string // conversation whose claims take 5 s
 	slow                time.Duration
 }
 
@@ -89,6 +90,9 @@ func (s *table) find(id string) row {
 func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, conversations []string) ([]store.SendClaim, error) {
 	if s.slow > 0 {
 		time.Sleep(s.slow)
+	}
+	if slices.Contains(conversations, s.stuck) {
+		time.Sleep(5 * time.Second)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -392,6 +396,34 @@ func TestHeldLinePostsNothingMore(t *testing.T) {
 		r.stop()
 		if diff := cmp.Diff(r.table.states(), []string{"1a sent", "2a sent", "3a sent", "4a sent"}); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// TestStuckClaimKeepsNobodyWaiting: who comes while a claim waits for a contact that
+// somebody else holds is claimed beside it.
+func TestStuckClaimKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.table.stuck = "0"
+		r.say("0", "0a")
+		pass(second / 2)
+		for c := 1; c <= 20; c++ {
+			r.say(fmt.Sprint(c), fmt.Sprintf("%da", c))
+		}
+		pass(2 * second) // 1.5 s after it began it is known to be stuck
+		if r.wire.total() != 20 {
+			t.Errorf("%d of 20 posted beside a stuck claim", r.wire.total())
+		}
+		r.say("21", "21a")
+		pass(second / 10)
+		if r.wire.count("21a") != 1 {
+			t.Error("who came later waits for the stuck claim")
+		}
+		pass(10 * second)
+		r.stop()
+		if r.wire.total() != 22 || r.table.claims > 8 {
+			t.Errorf("%d posts of 22, %d claims", r.wire.total(), r.table.claims)
 		}
 	})
 }
