@@ -50,7 +50,7 @@ func plan(ctx context.Context, r *run) (*section, error) {
 		})
 	}
 	s.note("The plan's stack is bench/plan-stack: Express, BullMQ, five workers of ten jobs each, four of its queries a message. It neither authenticates nor deduplicates and its five workers reorder one person's messages.")
-	s.note("Where processing falls short of ten times: load and database share the cores, so a rate is at most cores × 1,000,000 µs over the sum of the CPU times; ten times the plan's rate needs a tenth of the plan's CPU for each message. In 20,000 messages of 5,000 people a quarter of the messages make a contact and a conversation, and a quarter open a ticket, whose counter has no gaps and is held until the commit: turns with a hand-off write one after the other.")
+	s.note("Where processing falls short of ten times: load and database share the cores, so a rate is at most cores × 1,000,000 µs over the sum of the CPU times; ten times the plan's rate needs a tenth of the plan's CPU for each message. In 20,000 messages of 5,000 people a quarter of the messages make a contact and a conversation, and a quarter open a ticket.")
 	s.note("Ours: one webhook and two worker processes, sends paused, the same Redis settings and PostgreSQL (durable), a signed body for each message.")
 	return s, nil
 }

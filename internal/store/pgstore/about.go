@@ -30,7 +30,7 @@ func Examine(ctx context.Context, url string) (a About, err error) {
 	if err != nil {
 		return a, notOpened(err)
 	}
-	defer s.pool.Close()
+	defer s.close()
 	began := time.Now()
 	var now time.Time
 	var version int

@@ -47,6 +47,16 @@ func again(err error) bool {
 	return false
 }
 
+// undone says that a transaction which ended with an error has left nothing: the
+// server said why. Who lost the connection, or an operator ended it, cannot know.
+func undone(err error) bool {
+	switch code(err)[:min(2, len(code(err)))] {
+	case "23", "40", "55": // a constraint, rolled back, somebody holds it
+		return true
+	}
+	return false
+}
+
 // wrap names the call, and marks what no message is to blame for.
 func wrap(what string, err error) error {
 	switch {

@@ -59,11 +59,12 @@ func (s *Store) giveBack(unused []int64) {
 	s.keys.free = append(s.keys.free, unused...)
 }
 
-// forget drops all keys: a database that was restored gives them out again.
+// forget drops all keys and numbers: a database that was restored gives them out again.
 func (s *Store) forget() {
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
 	s.keys.free = nil
+	s.tickets.forget()
 }
 
 // lines are those that are known to have their row: it is never deleted.

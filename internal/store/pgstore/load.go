@@ -262,6 +262,9 @@ type page struct {
 	keys  []int64                   // for new rows
 	used  map[int64]bool
 	known func(line string) bool // that it has its row
+	// numbers of the counter are those of the tickets in the book.
+	counter string
+	numbers span
 	// before and after are queued before anything is written, and behind it.
 	before, after func(b *pgx.Batch)
 }

@@ -29,6 +29,8 @@ const (
 	deadline       = 20 * time.Second
 	connectTimeout = 5 * time.Second
 	patience       = 2 * time.Second
+	// counters is how many connections number tickets, beside those of Options.
+	counters = 2
 )
 
 // Options of Open. URL and Rules are required.
@@ -61,9 +63,13 @@ type Options struct {
 // Store implements store.Store.
 type Store struct {
 	pool *pgxpool.Pool
-	set  store.Settings
-	keys keys
-	log  *slog.Logger
+	// counting is for those who have a connection of pool: two of them must not
+	// wait for one another's.
+	counting *pgxpool.Pool
+	set      store.Settings
+	keys     keys
+	tickets  tickets
+	log      *slog.Logger
 
 	lines lines
 	// patience is how long a caller who cannot be told "busy" waits for a contact.
@@ -110,7 +116,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		err = s.enroll(ctx)
 	}
 	if err != nil {
-		s.pool.Close()
+		s.close()
 		return nil, err
 	}
 	return s, nil
@@ -138,9 +144,16 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, set: set.WithDefaults(), log: o.Log, patience: patience}
-	if err := s.check(ctx); err != nil {
+	few := cfg.Copy()
+	few.MaxConns = counters
+	counting, err := pgxpool.NewWithConfig(ctx, few)
+	if err != nil {
 		pool.Close()
+		return nil, err
+	}
+	s := &Store{pool: pool, counting: counting, set: set.WithDefaults(), log: o.Log, patience: patience}
+	if err := s.check(ctx); err != nil {
+		s.close()
 		return nil, err
 	}
 	return s, nil
@@ -160,8 +173,13 @@ func tune(cfg *pgx.ConnConfig) {
 
 // Close waits for what is under way and lets the connections go.
 func (s *Store) Close() error {
-	s.pool.Close()
+	s.close()
 	return nil
+}
+
+func (s *Store) close() {
+	s.pool.Close()
+	s.counting.Close()
 }
 
 // Pool returns the figures of the connection pool.

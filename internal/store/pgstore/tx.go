@@ -26,9 +26,6 @@ const (
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
 			ELSE current_setting('synchronous_commit') END, true)`
-	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
-
 	// hurry is for those who have waited already.
 	hurry = `SELECT set_config('lock_timeout', '100ms', true)`
 
@@ -107,24 +104,16 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 		s.giveBack(spare)
 		return err
 	}
-	b := &pgx.Batch{}
-	if p.before != nil {
-		p.before(b)
+	written, err := s.commit(ctx, c, p)
+	if p.numbers.n > 0 && undone(err) {
+		s.tickets.giveBack(p.counter, p.numbers)
 	}
-	if err := p.flush(b); err != nil {
+	if err != nil {
 		return err
 	}
-	if p.after != nil {
-		p.after(b)
-	}
-	if b.Len() == 0 { // and what was claimed is let go
+	if !written { // and what was claimed is let go
 		s.giveBack(spare)
 		return nil
-	}
-	p.release(b)
-	queue(b, `COMMIT`)
-	if err := send(ctx, c, b); err != nil {
-		return err
 	}
 	s.giveBack(p.unused())
 	s.lines.add(p.book.Heard)
@@ -132,9 +121,28 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 	return nil
 }
 
-// decide locks, loads and lets fn decide. Tickets have numbers without gaps, so
-// their counter is locked until the commit: only by those who need one, once they
-// know how many.
+// commit writes the book, if there is something to write.
+func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, p *page) (written bool, err error) {
+	b := &pgx.Batch{}
+	if p.before != nil {
+		p.before(b)
+	}
+	if err := p.flush(b); err != nil {
+		return false, err
+	}
+	if p.after != nil {
+		p.after(b)
+	}
+	if b.Len() == 0 {
+		return false, nil
+	}
+	p.release(b)
+	queue(b, `COMMIT`)
+	return true, send(ctx, c, b)
+}
+
+// decide locks, loads and lets fn decide, again once the tickets that it opens have
+// their numbers.
 func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.Time, spare []int64, fn func(p *page) error) (*page, error) {
 	b := &pgx.Batch{}
 	queue(b, beginWrite)
@@ -155,25 +163,29 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 			return nil, err
 		}
 	}
-	for counted := 0; ; {
+	var counter string
+	var numbers span
+	for {
 		p := f.open(s.set, now)
-		p.keys, p.known = spare, s.lines.has
-		if err := fn(p); err != nil {
-			return nil, err
-		}
-		n := len(p.book.Opened)
-		if n == counted {
+		p.keys, p.known, p.counter, p.numbers = spare, s.lines.has, counter, numbers
+		err := fn(p)
+		n := int64(len(p.book.Opened))
+		switch {
+		case err == nil && n == numbers.n:
 			return p, nil
+		case err == nil && numbers.n > 0:
+			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is no function of the book
+		case err == nil:
+			counter = "ticket:" + strconv.Itoa(p.book.Year())
+			if numbers, err = s.takeTickets(ctx, counter, n); err == nil {
+				f.ticket = numbers.before
+				continue
+			}
 		}
-		if counted > 0 {
-			return nil, fmt.Errorf("%d tickets became %d", counted, n) // fn is no function of the book
+		if numbers.n > 0 {
+			s.tickets.giveBack(counter, numbers)
 		}
-		counted = n
-		name := "ticket:" + strconv.Itoa(p.book.Year())
-		if err := c.QueryRow(ctx, countTickets, name, n).Scan(&f.ticket); err != nil {
-			return nil, fmt.Errorf("count tickets: %w", err)
-		}
-		f.ticket -= int64(n)
+		return nil, err
 	}
 }
 

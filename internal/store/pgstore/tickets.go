@@ -1,0 +1,88 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// countTickets takes numbers in a transaction of its own, which is over before its
+// answer travels: were it a part of the turn's, all turns that hand somebody off
+// would wait for one another's way to the database and back. It need not be synced:
+// the commit of the tickets themselves comes behind it in the log, and syncs both.
+const (
+	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
+	laterSync = `SELECT set_config('synchronous_commit', 'off', true)`
+)
+
+// span is some numbers in a row: those behind before, n of them.
+type span struct{ before, n int64 }
+
+// tickets are numbers that were taken and came to nothing. A process that dies
+// takes them with it: then there is a gap.
+type tickets struct {
+	mu    sync.Mutex
+	spare map[string][]span // by counter
+}
+
+// take returns n numbers of a counter in a row.
+func (s *Store) takeTickets(ctx context.Context, counter string, n int64) (span, error) {
+	if old, ok := s.tickets.take(counter, n); ok {
+		return old, nil
+	}
+	b := &pgx.Batch{}
+	queue(b, beginWrite)
+	queue(b, settings)
+	queue(b, laterSync)
+	s.guard(b)
+	var last int64
+	queue(b, countTickets, counter, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+	queue(b, `COMMIT`)
+	c, err := s.counting.Acquire(ctx)
+	if err != nil {
+		return span{}, fmt.Errorf("count tickets: %w", err)
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	if err := send(ctx, c, b); err != nil {
+		return span{}, fmt.Errorf("count tickets: %w", err)
+	}
+	return span{last - n, n}, nil
+}
+
+func (t *tickets) take(counter string, n int64) (span, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, old := range t.spare[counter] {
+		switch {
+		case old.n < n:
+		case old.n == n:
+			t.spare[counter] = append(t.spare[counter][:i:i], t.spare[counter][i+1:]...)
+			return old, true
+		default:
+			t.spare[counter][i] = span{old.before + n, old.n - n}
+			return span{old.before, n}, true
+		}
+	}
+	return span{}, false
+}
+
+// giveBack returns numbers that no ticket has.
+func (t *tickets) giveBack(counter string, unused span) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spare == nil {
+		t.spare = map[string][]span{}
+	}
+	t.spare[counter] = append(t.spare[counter], unused)
+}
+
+// forget drops all: a database that was restored gives them out again.
+func (t *tickets) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spare = nil
+}
