@@ -67,7 +67,7 @@ func (w *awaited) ClaimSends(ctx context.Context, now time.Time, token string, c
 	return s.ClaimSends(ctx, now, token, conversations)
 }
 
-func (w *awaited) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]bool, error) {
+func (w *awaited) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	s, err := w.open()
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type claimer struct {
 	mu      sync.Mutex
 	waiting []*ask
 	running int // claims under way
+	ready   int // rows that are claimed and wait for a seat
 	stuck   int // those of them that have been so for long
 }
 
@@ -56,15 +57,33 @@ func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
 
 // begin starts claiming unless somebody does.
 func (c *claimer) begin(ctx context.Context) {
-	if len(c.waiting) > 0 && c.running == c.stuck && c.running < claimSeats {
+	if len(c.waiting) > 0 && c.room() > 0 && c.running == c.stuck && c.running < claimSeats {
 		c.running++
 		go c.run(ctx)
 	}
 }
 
-// wait returns the row that was asked for, or nil when there is none. When ctx ends
-// it gives up what was not begun; a claim that is under way is waited for, as a row
-// that nobody posts would be taken for a lost one.
+// room is how many rows may be claimed now. While enough of them wait for a seat it
+// is none: posting is slow then, and a row that must be given back in the end has cost
+// the store twice for nothing.
+func (c *claimer) room() int {
+	if seats := cap(c.s.seats); c.ready <= seats {
+		return min(mostClaims, 4*seats)
+	}
+	return 0
+}
+
+// seated says that a claimed row waits no longer.
+func (c *claimer) seated(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready--
+	c.begin(context.WithoutCancel(ctx))
+}
+
+// wait returns the row that was asked for, or nil when there is none; who gets one
+// tells when it is seated. When ctx ends it gives up what was not begun; a claim that
+// is under way is waited for, as a row that nobody posts would be taken for a lost one.
 func (c *claimer) wait(ctx context.Context, a *ask) (*store.SendClaim, error) {
 	select {
 	case <-a.done:
@@ -113,10 +132,11 @@ func (c *claimer) late(ctx context.Context, n int) {
 func (c *claimer) take() (group []*ask) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	room := c.room()
 	var rest []*ask
 	taken := map[string]bool{}
 	for _, a := range c.waiting {
-		if len(group) == mostClaims || taken[a.conversation] {
+		if len(group) >= room || taken[a.conversation] {
 			rest = append(rest, a)
 			continue
 		}
@@ -140,11 +160,16 @@ func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 		c.claim(ctx, token, group[half:])
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, a := range group {
-		if row, ok := rows[a.conversation]; ok {
-			a.row = &row
-		}
 		a.err = err
+		if row, ok := rows[a.conversation]; row.Busy {
+			a.err = fmt.Errorf("claim sends: %w", store.ErrBusy)
+		} else if ok {
+			a.row = &row
+			c.ready++
+		}
 		close(a.done)
 	}
 }

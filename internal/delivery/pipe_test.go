@@ -93,8 +93,8 @@ func (s mortalStore) ClaimSends(ctx context.Context, now time.Time, token string
 	return live(s.life, func() ([]store.SendClaim, error) { return s.Store.ClaimSends(ctx, now, token, of) })
 }
 
-func (s mortalStore) RecordSends(ctx context.Context, now time.Time, r []store.SendResult) ([]bool, error) {
-	return live(s.life, func() ([]bool, error) { return s.Store.RecordSends(ctx, now, r) })
+func (s mortalStore) RecordSends(ctx context.Context, now time.Time, r []store.SendResult) ([]store.Recorded, error) {
+	return live(s.life, func() ([]store.Recorded, error) { return s.Store.RecordSends(ctx, now, r) })
 }
 
 type mortalSender struct {

@@ -15,15 +15,18 @@ import (
 // one posts the row that was asked for, records what became of it, and says what
 // its lane does next.
 func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
-	row, err := s.claimer.wait(ctx, a)
-	switch {
-	case err != nil:
-		return s.unclaimed(ctx, c, err)
-	case row == nil:
+	early, cancel := s.early(ctx)
+	defer cancel()
+	row, err := s.claimer.wait(early, a)
+	if err != nil {
+		return s.unclaimed(early, c, err)
+	}
+	s.trouble.free(c.Lane)
+	if row == nil {
 		s.trouble.forget(c.Lane)
 		return queue.Outcome{Verdict: queue.Done}
 	}
-	v, began := s.try(ctx, c, row)
+	v, began := s.try(ctx, early, c, row)
 	took := time.Since(began)
 	s.Meter.Sent(s.Line, v.name, took)
 	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
@@ -46,9 +49,17 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	}
 }
 
+// early ends when it is too late for a post to begin: the lease would not last.
+func (s *Sends) early(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, end.Add(-s.PostTimeout-markTimeout))
+	}
+	return context.WithCancel(ctx)
+}
+
 // try posts a row, or says that it is too late for that.
-func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
-	if !s.sit(ctx) {
+func (s *Sends) try(ctx, early context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
+	if !s.sit(early) {
 		return verdict{status: store.Queued, lane: queue.Outcome{Verdict: queue.Postpone}, name: "late"}, time.Now()
 	}
 	defer func() { <-s.seats }()
@@ -59,13 +70,9 @@ func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v
 }
 
 // sit waits for a seat to post from, which the caller gives back. It returns false
-// when the lease would not last for the post, or the line is held meanwhile.
+// when ctx ends before, or the line is held meanwhile.
 func (s *Sends) sit(ctx context.Context) bool {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-s.PostTimeout-markTimeout))
-		defer cancel()
-	}
+	defer s.claimer.seated(ctx)
 	select {
 	case s.seats <- struct{}{}:
 	case <-ctx.Done():

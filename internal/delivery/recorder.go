@@ -18,8 +18,8 @@ const (
 	// recordTries is how often a result is tried that the store refuses for a
 	// reason of its own: at once, as others wait behind it.
 	recordTries = 3
-	// asideSeats is how many results wait in the store for held contacts at once.
-	asideSeats = 4
+	// patient is how often a result finds its contact held before that is said.
+	patient = 5
 	// recordTimeout is how long the store may take.
 	recordTimeout = 10 * time.Second
 )
@@ -36,10 +36,9 @@ type recorder struct {
 	waiting []*record
 	closed  bool
 	kick    chan struct{}
-	// aside are results whose contact somebody else holds: each waits alone, and
-	// nobody behind it. seats bounds how many ask at once.
+	// aside are results whose contact somebody else holds: they come again, and
+	// nobody waits behind them.
 	aside sync.WaitGroup
-	seats chan struct{}
 }
 
 // record is one result on its way.
@@ -48,10 +47,11 @@ type record struct {
 	over   bool // the row is over: when there are more, wake the lane again
 	done   chan error
 	tries  int
+	held   int // how often somebody else had its contact
 }
 
 func newRecorder(s *Sends) *recorder {
-	return &recorder{s: s, kick: make(chan struct{}, 1), seats: make(chan struct{}, asideSeats)}
+	return &recorder{s: s, kick: make(chan struct{}, 1)}
 }
 
 // record returns when the result is durable, and the wake-up for the next row of
@@ -154,22 +154,20 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 		results[i] = rec.result
 	}
 	call, cancel := context.WithTimeout(ctx, recordTimeout)
-	more, err := r.s.Store.RecordSends(call, r.s.Now(), results)
+	recorded, err := r.s.Store.RecordSends(call, r.s.Now(), results)
 	cancel()
-	if err == nil && len(more) != len(group) {
-		err = fmt.Errorf("%d answers for %d results", len(more), len(group))
+	if err == nil && len(recorded) != len(group) {
+		err = fmt.Errorf("%d answers for %d results", len(recorded), len(group))
 	}
 	switch {
 	case err == nil:
-		r.wake(ctx, group, more)
+		r.written(ctx, group, recorded)
 		return nil
 	case away(err) || ctx.Err() != nil:
 		r.s.hold.Trip(ctx, storeAway, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
 		return group
 	case errors.Is(err, store.ErrBusy):
-		for _, rec := range group {
-			r.aside.Go(func() { r.insist(ctx, rec) })
-		}
+		r.putAside(ctx, group)
 		return nil
 	case len(group) > 1:
 		for _, rec := range group {
@@ -193,56 +191,48 @@ func (r *recorder) settled() bool {
 	return len(r.waiting) == 0
 }
 
-// insist writes one result whose contact may be held, as long as that takes. Any
-// other trouble is for the next group.
-func (r *recorder) insist(ctx context.Context, rec *record) {
-	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
-	group := []*record{rec}
-	for n := 1; ; n++ {
-		more, err := r.alone(ctx, rec)
-		switch {
-		case err == nil && len(more) == 1:
-			r.wake(ctx, group, more)
-			return
-		case !errors.Is(err, store.ErrBusy) || ctx.Err() != nil:
-			r.putBack(group)
+// putAside lets results come again whose contact is held.
+func (r *recorder) putAside(ctx context.Context, held []*record) {
+	for _, rec := range held {
+		if rec.held++; rec.held == patient {
+			r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
+		}
+		r.aside.Go(func() {
+			select {
+			case <-time.After(busyWait.Delay(rec.held)):
+			case <-ctx.Done():
+			}
+			r.putBack([]*record{rec})
 			r.poke()
-			return
-		case n == 1:
-			r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID, "error", err)
-		}
-		select {
-		case <-time.After(b.Delay(n)):
-		case <-ctx.Done():
-		}
+		})
 	}
 }
 
-// alone is one try of insist.
-func (r *recorder) alone(ctx context.Context, rec *record) ([]bool, error) {
-	r.seats <- struct{}{}
-	defer func() { <-r.seats }()
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-	defer cancel()
-	return r.s.Store.RecordSends(ctx, r.s.Now(), []store.SendResult{rec.result})
-}
-
-// wake makes the lanes go on that have more to send.
-func (r *recorder) wake(ctx context.Context, group []*record, more []bool) {
+// written lets go who is recorded, and makes the lanes go on that have more to send.
+func (r *recorder) written(ctx context.Context, group []*record, recorded []store.Recorded) {
+	var done, held []*record
 	var jobs []queue.Job
+	wakes := map[*record]bool{}
 	for i, rec := range group {
-		if rec.over && more[i] {
+		if recorded[i].Busy {
+			held = append(held, rec)
+			continue
+		}
+		done = append(done, rec)
+		if rec.over && recorded[i].More {
+			wakes[rec] = true
 			jobs = append(jobs, Wake(r.s.Line, rec.result.Conversation))
 		}
 	}
+	r.putAside(ctx, held)
 	var err error
 	if len(jobs) > 0 {
 		if _, err = r.s.Queue.Enqueue(ctx, jobs); err != nil {
 			r.s.Log.Warn("next rows wait", "size", len(jobs), "error", err)
 		}
 	}
-	for i, rec := range group {
-		if rec.over && more[i] {
+	for _, rec := range done {
+		if wakes[rec] {
 			rec.done <- err
 		} else {
 			rec.done <- nil

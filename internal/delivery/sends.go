@@ -16,7 +16,7 @@ const (
 	// markTimeout is how long a reply waits for its read receipt.
 	markTimeout = 2 * time.Second
 	// inHand is how many messages are in hand to each post at once.
-	inHand = 4
+	inHand = 8
 	// pause is how long a lane waits when something of ours was away.
 	pause = time.Second
 	// storeAway is what people are told while it is.
@@ -26,7 +26,7 @@ const (
 // rows is what sending needs of store.Store.
 type rows interface {
 	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error)
-	RecordSends(ctx context.Context, now time.Time, results []store.SendResult) (more []bool, err error)
+	RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error)
 }
 
 // SendOptions say how the messages of one line leave. Line, Store, Queue and
@@ -40,7 +40,7 @@ type SendOptions struct {
 	Marker Marker
 	// Rate is the line's, for all processes together; zero is none.
 	Rate queue.Limit
-	// Posts is how many run at once (default 32). Up to four times as many messages
+	// Posts is how many run at once (default 32). Up to eight times as many messages
 	// are in hand, as most of the time of one may be the store's.
 	Posts int
 	// PostTimeout is how long one post may take (default 15 s).
@@ -97,7 +97,7 @@ func NewSends(o SendOptions) *Sends {
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
 	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
 	s.claimer = &claimer{s: s}
-	s.trouble.pairs = map[string]int{}
+	s.trouble.pairs, s.trouble.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
@@ -156,6 +156,9 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 	lanes.Wait()
 }
 
+// busyWait is how long who is in somebody else's hands is left alone, growing.
+var busyWait = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+
 // unclaimed deals with a row that could not be claimed: nothing was posted.
 func (s *Sends) unclaimed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
 	switch {
@@ -165,7 +168,7 @@ func (s *Sends) unclaimed(ctx context.Context, c queue.Claim, err error) queue.O
 		held := s.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
 		return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()}
 	case errors.Is(err, store.ErrBusy):
-		return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+		return queue.Outcome{Verdict: queue.Postpone, Delay: busyWait.Delay(s.trouble.held(c.Lane)), Err: err.Error()}
 	default:
 		s.Log.Warn("send failed", "conversation", c.Lane, "error", err)
 		return queue.Outcome{Verdict: queue.Retry, Err: err.Error()}

@@ -46,6 +46,7 @@ type table struct {
 	recordLost          int
 	poison              string // message whose result cannot be written
 	held                string // conversation whose contact somebody else holds
+	claimHeld           string // the same, while it is to be claimed
 	refused             string // conversation whose claims cannot be done
 	stuck               string // conversation whose claims take 5 s
 	slow                time.Duration
@@ -105,6 +106,10 @@ func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, convers
 	s.claims++
 	var all []store.SendClaim
 	for _, c := range conversations {
+		if c == s.claimHeld {
+			all = append(all, store.SendClaim{Post: store.PostRow{Conversation: c}, Busy: true})
+			continue
+		}
 		if r := s.oldest(c, token); r != nil {
 			all = append(all, store.SendClaim{
 				Post: store.PostRow{
@@ -139,7 +144,7 @@ func (s *table) oldest(conversation, token string) *row {
 	return nil
 }
 
-func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.SendResult) ([]bool, error) {
+func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	if s.slow > 0 {
 		time.Sleep(s.slow)
 	}
@@ -152,16 +157,17 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 		return nil, s.recordErr
 	}
 	for _, res := range results {
-		if res.Conversation == s.held {
-			return nil, fmt.Errorf("record sends: %w", store.ErrBusy)
-		}
 		if res.MessageID == s.poison {
 			return nil, errors.New("this one cannot be written")
 		}
 	}
 	s.groups = append(s.groups, len(results))
-	more := make([]bool, len(results))
+	recorded := make([]store.Recorded, len(results))
 	for i, res := range results {
+		if res.Conversation == s.held {
+			recorded[i].Busy = true
+			continue
+		}
 		for _, r := range s.rows {
 			if r.id == res.MessageID {
 				if r.status == store.Sending && r.token == res.Token {
@@ -170,14 +176,14 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 					r.status, r.result = store.Sent, res
 				}
 			}
-			more[i] = more[i] || r.conversation == res.Conversation && r.status == store.Queued
+			recorded[i].More = recorded[i].More || r.conversation == res.Conversation && r.status == store.Queued
 		}
 	}
 	if s.recordLost > 0 {
 		s.recordLost--
 		return nil, fmt.Errorf("answer lost: %w", store.ErrUnavailable)
 	}
-	return more, nil
+	return recorded, nil
 }
 
 // wire is a sender with a script: what a message gets on its n-th post.
@@ -798,6 +804,20 @@ func TestHeldContact(t *testing.T) {
 		r.table.set(func() { r.table.claimErr = nil })
 		pass(5 * time.Second)
 		if got := r.table.find("later"); got.status != store.Sent || r.stats().Retried != 0 {
+			t.Errorf("got %+v, %+v", got, r.stats())
+		}
+
+		// Who is claimed beside one that is held goes.
+		r.table.set(func() { r.table.claimHeld = "3" })
+		r.say("3", "waits")
+		r.say("4", "goes")
+		pass(10 * time.Second)
+		if r.wire.count("waits") != 0 || r.wire.count("goes") != 1 {
+			t.Errorf("posted %d times while held, its neighbour %d times", r.wire.count("waits"), r.wire.count("goes"))
+		}
+		r.table.set(func() { r.table.claimHeld = "" })
+		pass(10 * time.Second)
+		if got := r.table.find("waits"); got.status != store.Sent || r.stats().Retried != 0 {
 			t.Errorf("got %+v, %+v", got, r.stats())
 		}
 		r.stop()

@@ -98,6 +98,7 @@ type trouble struct {
 	mu      sync.Mutex
 	pairs   map[string]int
 	failing map[string]bool
+	busy    map[string]int // how often its contact was in somebody else's hands, in a row
 }
 
 // pair returns how long a conversation waits after one more pair refusal.
@@ -111,6 +112,21 @@ func (t *trouble) pair(conversation string) time.Duration {
 	}
 	t.pairs[conversation]++
 	return wait
+}
+
+// held returns how often in a row the contact of a conversation was held.
+func (t *trouble) held(conversation string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.busy[conversation]++
+	return t.busy[conversation]
+}
+
+// free says that it is no more.
+func (t *trouble) free(conversation string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.busy, conversation)
 }
 
 // failed notes a failure that says nothing clear, and reports whether so many

@@ -100,7 +100,7 @@ func TestProof(t *testing.T) {
 		lasts = 5 * time.Minute
 	}
 	r := play(t.Context(), t, Options{
-		Rate: 500, Duration: lasts, Statuses: 3, Conversations: 5000, Workers: 4, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano()),
+		Rate: 500, Duration: lasts, Statuses: 3, Conversations: 5000, Workers: 2, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano()),
 		SlowPostgres: 300 * time.Millisecond, RestartRedis: true, Settle: 5 * time.Minute,
 	})
 	if r.PerSecond < 495 || r.Missed > 0 {

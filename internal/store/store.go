@@ -78,14 +78,15 @@ type Store interface {
 	// that fail the check become failed with their reason and the next one is
 	// looked at. A row that is found sending under another token is marked
 	// uncertain and not returned. One Claim at most for each conversation;
-	// those without a row are absent.
+	// those without a row are absent. One whose contact somebody else holds is
+	// there as Busy: nothing was claimed.
 	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]SendClaim, error)
 
 	// RecordSends writes what became of claimed rows. Results whose row is no
 	// longer sending under the token are ignored, but an accepted provider id
-	// is always kept. more[i] says whether that conversation has another row
-	// to send.
-	RecordSends(ctx context.Context, now time.Time, results []SendResult) (more []bool, err error)
+	// is always kept. recorded[i] belongs to results[i]; one that is Busy was not
+	// written, because somebody else holds its contact.
+	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
 
 	// SaveMedia records the fate of a download.
 	SaveMedia(ctx context.Context, messageID string, media Media) error
@@ -184,6 +185,15 @@ type SendClaim struct {
 	ReadID string
 	// Attempt is 1 for the first post.
 	Attempt int
+	// Busy is set where nothing was claimed of Post.Conversation, as somebody else
+	// holds its contact.
+	Busy bool
+}
+
+// Recorded is what became of a SendResult.
+type Recorded struct {
+	More bool // its conversation has another row to send
+	Busy bool // it was not written: somebody else holds its contact
 }
 
 // SendResult is what a post came to.

@@ -63,7 +63,7 @@ func (p *page) loadPending(ids []string) (map[string][]*store.MessageRow, error)
 }
 
 // RecordSends implements store.Store.
-func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]bool, error) {
+func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	if len(results) == 0 {
 		return nil, nil
 	}
@@ -76,7 +76,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 			providerIDs = append(providerIDs, r.ProviderID)
 		}
 	}
-	var more []bool
+	var recorded []store.Recorded
 	err := s.write(ctx, "record sends", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
 			return err
@@ -95,17 +95,17 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		}
 		p.book.Messages = nil
 		var err error
-		more, err = p.left(results)
+		recorded, err = p.left(results)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return more, nil
+	return recorded, nil
 }
 
 // left says which conversations of the results have something more to send.
-func (p *page) left(results []store.SendResult) ([]bool, error) {
+func (p *page) left(results []store.SendResult) ([]store.Recorded, error) {
 	ids := make([]string, len(results))
 	for i, r := range results {
 		ids[i] = r.Conversation
@@ -122,9 +122,9 @@ func (p *page) left(results []store.SendResult) ([]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for more: %w", err)
 	}
-	more := make([]bool, len(ids))
+	recorded := make([]store.Recorded, len(ids))
 	for i, id := range ids {
-		more[i] = waiting[id]
+		recorded[i].More = waiting[id]
 	}
-	return more, nil
+	return recorded, nil
 }

@@ -138,7 +138,7 @@ func sends(t *testing.T, e Engine) {
 		more, err := d.RecordSends(t.Context(), d.now, []store.SendResult{{
 			MessageID: c.Post.ID, Conversation: r.Conversation, Token: "t1", Status: store.Failed, Reason: router.Refused, Code: 131026, Detail: "undeliverable",
 		}})
-		if err != nil || more[0] {
+		if err != nil || more[0].More {
 			t.Fatalf("got %v, %v", more, err)
 		}
 		m := d.message(r.Conversation, c.Post.ID)

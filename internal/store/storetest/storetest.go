@@ -180,7 +180,7 @@ func (d *desk) record(c store.SendClaim, status store.Status, providerID string)
 	if len(more) != 1 {
 		d.Fatalf("record sends: %d answers for one result", len(more))
 	}
-	return more[0]
+	return more[0].More
 }
 
 // deliver sends everything that a conversation has to say and returns the texts.
