@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -77,7 +78,7 @@ func (p *pair) enqueue(t *rapid.T) {
 		jobs[i] = queue.Job{Queue: drawQueue(t), Lane: rapid.SampledFrom([]string{"a", "b", "c", ""}).Draw(t, "lane")}
 		if rapid.Bool().Draw(t, "id") {
 			jobs[i].ID = fmt.Sprint(rapid.IntRange(0, 30).Draw(t, "n"))
-			jobs[i].Body = []byte(jobs[i].ID + jobs[i].Lane)
+			jobs[i].Body = bytes.Repeat([]byte(jobs[i].ID+jobs[i].Lane), rapid.SampledFrom([]int{1, 200}).Draw(t, "times"))
 		}
 	}
 	want, err1 := p.model.Enqueue(p.ctx, jobs)

@@ -151,9 +151,10 @@ func (f *fixture) check() {
 	}
 }
 
-// job makes one of the default queue.
+// job makes one of the default queue. Every second one is long: an engine may keep
+// it elsewhere.
 func job(lane string, n int) queue.Job {
-	return queue.Job{Queue: name, Lane: lane, ID: fmt.Sprintf("%s-%d", lane, n), Body: fmt.Appendf(nil, "body %s %d", lane, n)}
+	return queue.Job{Queue: name, Lane: lane, ID: fmt.Sprintf("%s-%d", lane, n), Body: fmt.Appendf(nil, "body %s %*d", lane, 1+n%2*300, n)}
 }
 
 func wakeup(lane string) queue.Job { return queue.Job{Queue: name, Lane: lane} }

@@ -66,6 +66,7 @@ func (p *part) check(ctx context.Context, l *links) (wrong []string, err error) 
 		{"dead", count(f["dead"]), sums.dead},
 		{"heads", sums.heads, sums.lanes},
 		{"records without a lane", sums.strays, 0},
+		{"bodies without a job", max(0, sums.bodies-sums.jobs), 0},
 		{"enqueued", count(f["enq"]), count(f["done"]) + sums.jobs + sums.dead + count(f["dropped"])},
 		{"lanes that had lost their jobs", count(f["healed"]), 0},
 	} {
@@ -77,7 +78,7 @@ func (p *part) check(ctx context.Context, l *links) (wrong []string, err error) 
 }
 
 // sums are what a count finds.
-type sums struct{ lanes, jobs, tokens, strays, heads, dead int64 }
+type sums struct{ lanes, jobs, tokens, strays, heads, dead, bodies int64 }
 
 // meta is the queue's own figures, in an order that stays the same while nothing
 // changes.
@@ -162,6 +163,9 @@ func (p *part) count(ctx context.Context, l *links, s *sums) error {
 		return err
 	}
 	if s.heads, err = c.Do(ctx, c.B().Zcard().Key(p.keys[2]).Build()).AsInt64(); err != nil {
+		return err
+	}
+	if s.bodies, err = c.Do(ctx, c.B().Hlen().Key(p.keys[6]).Build()).AsInt64(); err != nil {
 		return err
 	}
 	s.dead, err = c.Do(ctx, c.B().Xlen().Key(p.keys[5]).Build()).AsInt64()

@@ -126,13 +126,16 @@ func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used i
 	return b, int(n), nil
 }
 
-// job reads an entry of a lane's list.
+// sequence is how many bytes an entry begins with that say its place in the queue.
+const sequence = 6
+
+// job reads an entry of a lane, without its sequence.
 func (p *part) job(lane string, entry []byte) (j queue.Job, enqueued time.Time, redriven bool, err error) {
-	const head = 17
+	const head = 11
 	if len(entry) < head {
 		return j, enqueued, false, errReply
 	}
-	length := head + int(binary.BigEndian.Uint16(entry[15:]))
+	length := head + int(binary.BigEndian.Uint16(entry[9:]))
 	if len(entry) < length {
 		return j, enqueued, false, errReply
 	}
@@ -140,6 +143,6 @@ func (p *part) job(lane string, entry []byte) (j queue.Job, enqueued time.Time, 
 	if len(entry) > length {
 		j.Body = entry[length:]
 	}
-	at := math.Float64frombits(binary.BigEndian.Uint64(entry[6:]))
-	return j, p.e.clock.moment(at), entry[14]&1 == 1, nil
+	at := math.Float64frombits(binary.BigEndian.Uint64(entry))
+	return j, p.e.clock.moment(at), entry[8]&1 == 1, nil
 }

@@ -34,7 +34,7 @@ func open(t *testing.T, o Options) *Engine {
 }
 
 func job(lane string, n int) queue.Job {
-	return queue.Job{Queue: "q", Lane: lane, ID: fmt.Sprintf("%s/%d", lane, n), Body: []byte("body")}
+	return queue.Job{Queue: "q", Lane: lane, ID: fmt.Sprintf("%s/%d", lane, n), Body: []byte(strings.Repeat("body", 1+n%2*100))}
 }
 
 func enqueue(t *testing.T, e *Engine, jobs ...queue.Job) []bool {

@@ -224,7 +224,10 @@ func (p *part) letters(ctx context.Context, l *links, before string, limit int, 
 			}
 		}
 		d := queue.DeadLetter{ID: count(v[0]), Attempts: int(count(v[3])), Err: v[4], Died: p.e.clock.moment(float(v[5]))}
-		if d.Job, d.Enqueued, _, err = p.job(v[2], []byte(v[1])); err != nil {
+		if len(v[1]) < sequence {
+			return nil, errReply
+		}
+		if d.Job, d.Enqueued, _, err = p.job(v[2], []byte(v[1][sequence:])); err != nil {
 			return nil, err
 		}
 		rows = append(rows, d)

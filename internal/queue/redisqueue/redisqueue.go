@@ -27,8 +27,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// schema is the version of what is kept in Redis.
-const schema = 1
+// schema is the version of what is kept in Redis: since 2 long entries are in a hash
+// of their own. What 1 wrote is read as it is.
+const schema = 2
 
 // ErrSetup means that the server's settings do not allow what is asked of it;
 // the error says how to change them.
@@ -193,7 +194,7 @@ func (e *Engine) part(name string) *part {
 	p := e.parts[name]
 	if p == nil {
 		p = &part{e: e, name: name, base: "{" + e.prefix + ":" + escape.Replace(name) + "}"}
-		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead"} {
+		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead", ":bodies"} {
 			p.keys = append(p.keys, p.base+k)
 		}
 		e.parts[name] = p

@@ -20,6 +20,8 @@ for i = 4, #ARGV do
       say(lane, 'is due and has no job')
     elseif sequence(head) ~= seq then
       say(lane, 'its first job is ', int(sequence(head)), ', not ', int(seq))
+    elseif not rest(head) then
+      say(lane, 'its first job has no body')
     end
     local h = redis.call('ZSCORE', heads, lane)
     if tonumber(h or -1) ~= seq then say(lane, 'its head is noted as ', tostring(h), ', not ', int(seq)) end

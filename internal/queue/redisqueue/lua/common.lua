@@ -8,20 +8,23 @@
 --                  a field that keeps Redis from storing it as a list
 --         5 mark   zset: one member when something is due, for who blocks on it
 --         6 dead   stream: dead letters, id <number>-0
+--         7 bodies hash: sequence -> what follows it in an entry that is long
 -- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
 --                  remembered ids (base:d:<generation>:<part>, sets) begin with
 --         2 now    in ticks, or '' for the server's clock, in microseconds
 --         3 schema the highest version that the caller knows
 --
 -- An entry is 6 bytes of sequence, 8 of enqueue time (a double), 1 of flags (1:
--- redriven), 2 of length of the id, the id, the body. Numbers are big-endian.
+-- redriven), 2 of length of the id, the id, the body. Numbers are big-endian. A
+-- list holds the sequence alone where the rest is long: Redis moves what is in a list
+-- with each change at its ends, and asks for memory anew.
 -- A record is 6 bytes of sequence, 2 of counted attempts, 1 suspect, 1 of length of
 -- the token, the token ('' when nobody holds the lane), the last error. A lane
 -- without a record is held by nobody and was never tried.
 --
 -- A script that fails half way is not undone, so refusals come before writes.
 
-local meta, due, heads, state, mark, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local meta, due, heads, state, mark, dead, bodies = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local base, now, schema = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not now then
   local t = redis.call('TIME')
@@ -69,6 +72,8 @@ local function sequence(text) return (struct.unpack('>I6', text)) end
 
 -- lanes that become due, and heads that change, as arguments for ZADD and ZREM
 local dueadd, duerem, headadd, headrem = {}, {}, {}, {}
+-- bodies that come and go, as arguments for HSET and HDEL
+local bodyadd, bodyrem = {}, {}
 local function put(list, a, b)
   local n = #list
   list[n + 1] = a
@@ -79,18 +84,35 @@ local function move()
   many('ZADD', due, dueadd)
   many('ZREM', heads, headrem)
   many('ZADD', heads, headadd)
+  many('HDEL', bodies, bodyrem)
+  many('HSET', bodies, bodyadd)
   dueadd, duerem, headadd, headrem = {}, {}, {}, {}
+  bodyadd, bodyrem = {}, {}
 end
 
--- push puts an entry (without sequence and time) at the tail of its lane.
-local moment = struct.pack('>d', now)
+-- push puts an entry (without sequence and time) at the tail of its lane. What is
+-- short stays in the list: a hash of few short fields would be searched like one.
+local moment, short = struct.pack('>d', now), 64
 local function push(lane, seq, payload)
   local place = struct.pack('>I6', seq)
-  if redis.call('RPUSH', base .. ':l:' .. lane, place .. moment .. payload) == 1 then
+  local element = place
+  if #payload > short then
+    put(bodyadd, place, moment .. payload)
+  else
+    element = place .. moment .. payload
+  end
+  if redis.call('RPUSH', base .. ':l:' .. lane, element) == 1 then
     put(dueadd, nowtext, place .. lane)
     put(headadd, int(seq), lane)
     return true
   end
+end
+
+-- rest is what follows the sequence in an entry, given the element of the list; nil
+-- when it was lost.
+local function rest(element)
+  if #element > 6 then return string.sub(element, 7) end
+  return redis.call('HGET', bodies, element) or nil
 end
 
 -- the limit's theoretical arrival time: a clock or a limit that has changed must

@@ -129,7 +129,7 @@ move()
 remember()
 local added = seq - first
 local remembered = table.concat(gens, ',')
-if made == 1 then redis.call('HSET', meta, 'v', int(schema)) end
+if tonumber(f.v or 0) < schema then redis.call('HSET', meta, 'v', int(schema)) end
 if remembered ~= (f.gens or '') then redis.call('HSET', meta, 'gens', remembered) end
 if added > 0 then redis.call('HSET', meta, 'n', int(depth), 'seq', int(seq)) end
 count('enq', added)

@@ -13,7 +13,7 @@
 --         2 how many numbers for dead letters were used
 --         3 lanes whose outcome was refused
 --         4 the counter of the first token: the i-th claim's is <counter+i-1>.<nonce>
---         5 claims: lane, attempt * 2 + suspect, entry
+--         5 claims: lane, attempt * 2 + suspect, entry without sequence
 
 local want, lease, longest, nonce = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local number, outcomes = tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -56,6 +56,8 @@ local function note(lane, seq, counted, suspect, held, err)
   end
 end
 
+-- lostentry is what is left of an entry whose body was lost: no time, flags or id.
+local lostentry = string.rep('\0', 11)
 local function bury(lane, r, entry, err)
   local _, counted = struct.unpack('>I6I2', r)
   local id = math.max(number, tonumber(f.lastdead or 0) + 1)
@@ -67,10 +69,10 @@ local function bury(lane, r, entry, err)
   count('dead', 1)
 end
 
--- finish takes the head off; what is behind it is due at once.
-local function finish(lane, r, verdict, err)
+-- behead takes the first job of a lane off, whose member of due is given; what is
+-- behind it is due at once. It returns whether there was one.
+local function behead(lane, member)
   local list = lanekey(lane)
-  local entry = verdict == 4 and redis.call('LINDEX', list, 0)
   local behind, had = redis.call('LINDEX', list, '1'), 1
   if behind then
     redis.call('LTRIM', list, '1', '-1')
@@ -81,12 +83,24 @@ local function finish(lane, r, verdict, err)
     had = redis.call('UNLINK', list)
     headrem[#headrem + 1] = lane
   end
-  duerem[#duerem + 1] = string.sub(r, 1, 6) .. lane
-  if had == 1 then
-    count('n', -1)
-    if verdict == 1 then count('done', 1) else bury(lane, r, entry, err) end
-  end
+  duerem[#duerem + 1] = member
+  bodyrem[#bodyrem + 1] = string.sub(member, 1, 6)
   touched[lane], records[lane] = true, false
+  return had == 1
+end
+
+-- finish ends the job that a lane is leased for.
+local function finish(lane, r, verdict, err)
+  local head = verdict == 4 and redis.call('LINDEX', lanekey(lane), 0)
+  local after = head and rest(head)
+  if behead(lane, string.sub(r, 1, 6) .. lane) then
+    count('n', -1)
+    if verdict == 1 then
+      count('done', 1)
+    else
+      bury(lane, r, string.sub(head, 1, 6) .. (after or lostentry), err)
+    end
+  end
 end
 
 local refused, began = {}, number
@@ -153,10 +167,24 @@ local function claim()
   local lanes, n = {}, 0
   for i, m in ipairs(members) do lanes[i] = string.sub(m, 7) end
   load(lanes)
+  -- The heads, and what is long of them with one call.
+  local entries, ask, whose = {}, {}, {}
+  for i, lane in ipairs(lanes) do
+    local head = redis.call('LINDEX', lanekey(lane), '0')
+    if head and #head == 6 then
+      ask[#ask + 1] = head
+      whose[#ask] = i
+    elseif head then
+      entries[i] = string.sub(head, 7)
+    end
+  end
+  for k = 1, #ask, 1000 do
+    local got = redis.call('HMGET', bodies, unpack(ask, k, math.min(k + 999, #ask)))
+    for j = 1, #got do entries[whose[k + j - 1]] = got[j] end
+  end
   local till = int(now + lease)
   for i, lane in ipairs(lanes) do
-    local r, m = records[lane], members[i]
-    local entry = redis.call('LINDEX', lanekey(lane), '0')
+    local r, m, entry = records[lane], members[i], entries[i]
     local counted, suspect, err, held = 0, 0, '', false
     if r then
       local _
@@ -164,11 +192,9 @@ local function claim()
       err, held = lasterr(r), token(r) ~= ''
     end
     if held then count('inflight', -1) end
-    if not entry then -- its list was lost: the lane must not stand in the way
-      duerem[#duerem + 1] = m
-      headrem[#headrem + 1] = lane
+    if not entry then -- it was lost: the lane must not stand in the way
+      if behead(lane, m) then count('n', -1) end
       count('healed', 1)
-      touched[lane], records[lane] = true, false
     else
       if held then -- its lease has run out
         count('stalled', 1)

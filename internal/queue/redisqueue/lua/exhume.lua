@@ -28,7 +28,7 @@ for i = 5, #ARGV do
 end
 if taken == 0 then return 0 end
 move()
-redis.call('HSET', meta, 'seq', int(seq))
+redis.call('HSET', meta, 'v', int(schema), 'seq', int(seq))
 flush()
 announce(f)
 return taken

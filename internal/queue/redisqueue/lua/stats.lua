@@ -7,8 +7,9 @@ if not fields() then return {} end
 local oldest = ''
 local head = redis.call('ZRANGE', heads, 0, 0)[1]
 if head then
-  local entry = redis.call('LINDEX', lanekey(head), 0)
-  if entry then oldest = int(struct.unpack('>d', entry, 7)) end
+  local first = redis.call('LINDEX', lanekey(head), 0)
+  local entry = first and rest(first)
+  if entry then oldest = int(struct.unpack('>d', entry)) end
 end
 local result = redis.call('HGETALL', meta)
 table.insert(result, 1, oldest)
