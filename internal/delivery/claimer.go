@@ -30,8 +30,8 @@ type claimer struct {
 	mu      sync.Mutex
 	waiting []*ask
 	running int // claims under way
-	ready   int // rows that are claimed and wait for a seat
 	stuck   int // those of them that have been so for long
+	ready   int // rows that are claimed and wait for a seat
 }
 
 // ask is one conversation that wants its next row.
