@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,8 +27,6 @@ var crmWays = []struct{ key, name string }{
 
 // crmReport is what the section needs of the report of psi-router loadtest.
 type crmReport struct {
-	Quiet   bool `json:"quiet"`
-	Missed  int64
 	Webhook struct {
 		P50, P99 float64
 	} `json:"webhook_ms"`
@@ -61,8 +60,8 @@ func crm(ctx context.Context, r *run) (*section, error) {
 			if way.key != "" {
 				args = append(args, "--crm", way.key, "--crm-stays")
 			}
-			one, err := loadtest(ctx, bin, args)
-			if err != nil {
+			var one crmReport
+			if err := loadtest(ctx, bin, args, &one); err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
 			r.say("round %d of %d, %s: webhook p99 %.1f ms, reply p50 %.1f ms, p99 %.1f ms", round+1, rounds, way.name, one.Webhook.P99, one.Reply.P50, one.Reply.P99)
@@ -129,20 +128,25 @@ func median(runs []crmReport, of func(crmReport) float64) float64 {
 	return all[len(all)/2]
 }
 
-// loadtest runs one. That it exits with 1 means that a promise was broken.
-func loadtest(ctx context.Context, bin string, args []string) (r crmReport, err error) {
+// loadtest runs one and reads what it reports. That it exits with 1 means that a
+// promise was broken.
+func loadtest(ctx context.Context, bin string, args []string, report any) error {
 	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
-		return r, fmt.Errorf("%w\n%s%s", err, said.Bytes(), out.Bytes())
+		return fmt.Errorf("%w\n%s%s", err, said.Bytes(), out.Bytes())
 	}
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		return r, fmt.Errorf("read its report: %w", err)
+	var rate struct {
+		Quiet  bool
+		Missed int64
 	}
-	if !r.Quiet || r.Missed > 0 {
-		return r, fmt.Errorf("it could not keep the rate: %d requests never left\n%s", r.Missed, said.Bytes())
+	if err := errors.Join(json.Unmarshal(out.Bytes(), &rate), json.Unmarshal(out.Bytes(), report)); err != nil {
+		return fmt.Errorf("read its report: %w", err)
 	}
-	return r, nil
+	if !rate.Quiet || rate.Missed > 0 {
+		return fmt.Errorf("it could not keep the rate: %d requests never left\n%s", rate.Missed, said.Bytes())
+	}
+	return nil
 }

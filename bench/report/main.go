@@ -35,6 +35,7 @@ func parts() []part {
 		{"figures", "One process alone, everything embedded (SQLite)", embedded},
 		{"plan", "Against the stack of the original plan", plan},
 		{"noop", "Against other queues: jobs that do nothing", noop},
+		{"slow", "500 requests/s over a slow PostgreSQL, Redis killed in the middle", slow},
 		{"crm", "A CRM that misbehaves, at 300 messages/s", crm},
 		{"flat", "The cost of a backlog in Redis", flat},
 		{"turns", "Turns in PostgreSQL, without a queue", turns},

@@ -48,6 +48,10 @@ type RunnerOptions struct {
 	// claims one may hold (default 1), InFlight how many claims may be open at
 	// once (default Slots*Batch).
 	Slots, Batch, InFlight int
+	// Stagger is how long after the last batch the next one may begin beside it;
+	// what comes meanwhile goes into one. Where each batch costs something of its
+	// own, that is cheaper, and while nothing runs nobody waits. 0: at once.
+	Stagger time.Duration
 	// Lease is how long a claim is ours (default 30 s); handlers get 5/6 of it.
 	Lease time.Duration
 	// MaxAttempts is when a Retry becomes Dead (default 12; negative: never).

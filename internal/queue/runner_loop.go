@@ -44,10 +44,11 @@ type loop struct {
 	*Runner
 	mu     sync.Mutex
 	outs   []entry
-	open   int     // claims without a verdict
-	busy   int     // batches with open claims
-	alone  *flight // the suspect that is running
-	ripe   bool    // a timer for company is running
+	open   int       // claims without a verdict
+	busy   int       // batches with open claims
+	alone  *flight   // the suspect that is running
+	ripe   bool      // a timer for company is running
+	latest time.Time // when the last batch began
 	signal chan struct{}
 
 	handlers context.Context // ends when the drain is over
@@ -82,10 +83,19 @@ func (l *loop) take() (outs []entry, want int) {
 	case l.careful && l.alone != nil && time.Since(l.alone.began) < patience:
 	case l.careful:
 		want = 1
+	case l.gate() > 0:
 	default:
 		want = max(0, min(l.Batch, l.InFlight-l.open))
 	}
 	return outs, want
+}
+
+// gate is for how long no batch may begin beside those that run.
+func (l *loop) gate() time.Duration {
+	if l.busy == 0 {
+		return 0
+	}
+	return l.Stagger - time.Since(l.latest)
 }
 
 // exchange carries verdicts, and starts what it gets for them.
@@ -210,7 +220,13 @@ func (l *loop) sleep(ctx context.Context, want int) {
 		return
 	}
 	if want == 0 {
-		timer := time.NewTimer(patience)
+		l.mu.Lock()
+		wait := patience
+		if gate := l.gate(); gate > 0 && l.busy < l.Slots {
+			wait = min(wait, gate)
+		}
+		l.mu.Unlock()
+		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
 		case <-l.signal:

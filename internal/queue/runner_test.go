@@ -219,6 +219,39 @@ func TestRunnerClaimsOnlyForFreeSlots(t *testing.T) {
 	})
 }
 
+// TestRunnerStagger: what comes while a batch runs gathers; what comes to an idle
+// runner is handled at once, and a batch that takes long holds nobody up.
+func TestRunnerStagger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDiary()
+		b := start(t, queue.RunnerOptions{Slots: 4, Batch: 10, Stagger: 50 * time.Millisecond, Handler: queue.HandlerFunc(
+			func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+				d.add("%s", ids(batch))
+				time.Sleep(time.Second)
+				settleAll(batch, settle, queue.Done)
+			},
+		)})
+		for _, lane := range []string{"a", "b", "c", "d"} {
+			enqueue(t, b.model, jobs(lane, 1)...)
+			synctest.Wait()
+			time.Sleep(20 * time.Millisecond)
+		}
+		pass(5 * time.Second)
+		enqueue(t, b.model, jobs("e", 1)...)
+		pass(2 * time.Second)
+		ms := time.Millisecond
+		if diff := cmp.Diff(d.lines, []string{"a0", "b0 c0", "d0", "e0"}); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(d.at, []time.Duration{0, 50 * ms, 100 * ms, 5080 * ms}); diff != "" {
+			t.Error(diff)
+		}
+		if err := b.finish(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestRunnerInFlight: single verdicts make room for single claims, so that one
 // slow job holds nobody up.
 func TestRunnerInFlight(t *testing.T) {
