@@ -136,6 +136,9 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("database_url: %w", err)
 	}
 	tune(cfg.ConnConfig)
+	if err := direct(ctx, cfg.ConnConfig); err != nil {
+		return nil, err
+	}
 	cfg.ConnConfig.Tracer = o.tracer
 	cfg.AfterConnect = teach
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
@@ -169,6 +172,26 @@ func tune(cfg *pgx.ConnConfig) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "psi-router"
 	}
+}
+
+// direct lets the server keep its plans where nobody stands between: planning is half
+// of what a small transaction costs it. A pooler answers with a process of its own
+// when one connects, and gives each transaction another connection of the server,
+// which knows no statement that was prepared before.
+func direct(ctx context.Context, cfg *pgx.ConnConfig) error {
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	var pid uint32
+	if err := c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return err
+	}
+	if pid == c.PgConn().PID() {
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	}
+	return nil
 }
 
 // Close waits for what is under way and lets the connections go.

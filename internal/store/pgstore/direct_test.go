@@ -1,0 +1,53 @@
+package pgstore
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+)
+
+// TestPlansAreKeptWithoutAPooler: and with one they are not, as the next transaction
+// has another connection.
+func TestPlansAreKeptWithoutAPooler(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	name := server.Borrow(t)
+	for _, tt := range []struct {
+		what, url string
+		want      pgx.QueryExecMode
+	}{
+		{"socket", server.URL(name), pgx.QueryExecModeCacheStatement},
+		{"TCP", server.TCP(name), pgx.QueryExecModeCacheStatement},
+		{"PgBouncer", server.Bouncer(t).URL(name), pgx.QueryExecModeCacheDescribe},
+	} {
+		s := process(t, tt.url)
+		if got := s.pool.Config().ConnConfig.DefaultQueryExecMode; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+	}
+}
+
+// TestSchemaGrowsBesideUs: a newer program adds columns while this one has plans of
+// the tables as they were.
+func TestSchemaGrowsBesideUs(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	name := server.Database(t)
+	s := process(t, server.URL(name))
+	for n := range 8 { // more often than the server waits before it keeps a plan
+		turn(t, s, says(somebody(1), fmt.Sprint("a", n), "hola"))
+	}
+	for _, table := range []string{"contacts", "conversations", "messages", "pending", "events"} {
+		server.Exec(t, name, `ALTER TABLE psi_router.`+table+` ADD COLUMN grown text`)
+	}
+	for n := range 8 {
+		got := turn(t, s, says(somebody(1), fmt.Sprint("b", n), "hola"))
+		claims, err := s.ClaimSends(t.Context(), noon(), fmt.Sprint("t", n), []string{got[0].Conversation})
+		if err != nil {
+			t.Fatalf("claim: %v, %v", claims, err)
+		}
+	}
+}
