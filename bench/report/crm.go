@@ -42,8 +42,8 @@ type crmReport struct {
 // crm measures what a CRM costs that works or does not, against none: rounds of
 // one run each, every run on an installation of its own.
 func crm(ctx context.Context, r *run) (*section, error) {
-	bin := filepath.Join(r.dir, "psi-router")
-	if err := r.command(ctx, "", "go", "build", "-o", bin, "./cmd/psi-router"); err != nil {
+	bin, err := r.program(ctx)
+	if err != nil {
 		return nil, err
 	}
 	const warm = 2
@@ -126,6 +126,12 @@ func median(runs []crmReport, of func(crmReport) float64) float64 {
 		return (all[n/2-1] + all[n/2]) / 2
 	}
 	return all[len(all)/2]
+}
+
+// program builds psi-router.
+func (r *run) program(ctx context.Context) (path string, err error) {
+	path = filepath.Join(r.dir, "psi-router")
+	return path, r.command(ctx, "", "go", "build", "-o", path, "./cmd/psi-router")
 }
 
 // loadtest runs one and reads what it reports. That it exits with 1 means that a

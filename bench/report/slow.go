@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -11,18 +10,18 @@ import (
 
 // slowReport is what the section needs of the report of psi-router loadtest.
 type slowReport struct {
-	PerSecond                                        float64 `json:"requests_per_second"`
-	Accepted, Stored, Lost, Late                     int
-	Answers, Unanswered, Doubled, Reordered, Retried int
-	Webhook                                          struct{ P50, P99, Max float64 } `json:"webhook_ms"`
-	Reply                                            struct{ P50, P99, Max float64 } `json:"reply_ms"`
+	PerSecond                               float64 `json:"requests_per_second"`
+	Accepted, Stored, Lost                  int
+	Answers, Unanswered, Doubled, Reordered int
+	Webhook                                 struct{ P50, P99, Max float64 } `json:"webhook_ms"`
+	Reply                                   struct{ P50, P99, Max float64 } `json:"reply_ms"`
 }
 
 // slow writes for long over a PostgreSQL that is far away, and kills Redis in the
 // middle.
 func slow(ctx context.Context, r *run) (*section, error) {
-	bin := filepath.Join(r.dir, "psi-router")
-	if err := r.command(ctx, "", "go", "build", "-o", bin, "./cmd/psi-router"); err != nil {
+	bin, err := r.program(ctx)
+	if err != nil {
 		return nil, err
 	}
 	lasts := r.size(300, 10)

@@ -28,7 +28,7 @@ type tickets struct {
 	spare map[string][]span // by counter
 }
 
-// take returns n numbers of a counter in a row.
+// takeTickets returns n numbers of a counter in a row.
 func (s *Store) takeTickets(ctx context.Context, counter string, n int64) (span, error) {
 	if old, ok := s.tickets.take(counter, n); ok {
 		return old, nil
