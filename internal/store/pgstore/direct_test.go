@@ -27,6 +27,16 @@ func TestPlansAreKeptWithoutAPooler(t *testing.T) {
 		if got := s.pool.Config().ConnConfig.DefaultQueryExecMode; got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
 		}
+		var mode, want string
+		if err := s.pool.QueryRow(t.Context(), `SHOW plan_cache_mode`).Scan(&mode); err != nil {
+			t.Fatal(err)
+		}
+		if want = "auto"; tt.want == pgx.QueryExecModeCacheStatement {
+			want = "force_generic_plan"
+		}
+		if mode != want {
+			t.Errorf("%s: plan_cache_mode %s, want %s", tt.what, mode, want)
+		}
 	}
 }
 

@@ -106,6 +106,7 @@ func (s *Store) Unpushed(ctx context.Context, endpoint string, conversations []s
 
 func (s *Store) unpushed(ctx context.Context, endpoint string, conversations []string, n int) (out []store.Event, bare bool, err error) {
 	err = s.read(ctx, "list unpushed events", func(r *reader) error {
+		r.kept = true
 		return r.last(func(b *pgx.Batch) {
 			queue(b, unpushed, endpoint, conversations, limit(n)).Query(each(func(rows pgx.Rows) error {
 				var e store.Event

@@ -190,6 +190,9 @@ func direct(ctx context.Context, cfg *pgx.ConnConfig) error {
 	}
 	if pid == c.PgConn().PID() {
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+		// Else it plans anew for each array, as it takes ours to be shorter than it
+		// would guess; what the statements ask for has one good plan.
+		cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	}
 	return nil
 }

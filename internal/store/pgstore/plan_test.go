@@ -22,22 +22,38 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
+// asked is a statement as it was sent.
+type asked struct {
+	args []any
+	kept bool // the server may keep its plan
+}
+
 // spy notes every statement with its arguments.
 type spy struct {
 	mu    sync.Mutex
-	found map[string][]any
+	found map[string]asked
+	anew  map[*pgx.Conn]bool // the transaction has everything planned anew
 }
 
-func (s *spy) note(sql string, args []any) {
+func (s *spy) note(c *pgx.Conn, sql string, args []any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.found[sql]; !known {
-		s.found[sql] = args
+	switch sql {
+	case beginRead, beginWrite:
+		s.anew[c] = false
+	case anew:
+		s.anew[c] = true
 	}
+	a, known := s.found[sql]
+	if !known {
+		a.args = args
+	}
+	a.kept = a.kept || !s.anew[c]
+	s.found[sql] = a
 }
 
-func (s *spy) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
-	s.note(d.SQL, d.Args)
+func (s *spy) TraceQueryStart(ctx context.Context, c *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	s.note(c, d.SQL, d.Args)
 	return ctx
 }
 func (*spy) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
@@ -45,8 +61,8 @@ func (*spy) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchSt
 	return ctx
 }
 
-func (s *spy) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchQueryData) {
-	s.note(d.SQL, d.Args)
+func (s *spy) TraceBatchQuery(_ context.Context, c *pgx.Conn, d pgx.TraceBatchQueryData) {
+	s.note(c, d.SQL, d.Args)
 }
 func (*spy) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
@@ -95,7 +111,7 @@ func TestPlans(t *testing.T) {
 	}
 	server := pgtest.Shared(t)
 	name := server.Database(t)
-	seen := &spy{found: map[string][]any{}}
+	seen := &spy{found: map[string]asked{}, anew: map[*pgx.Conn]bool{}}
 	o := options(server.URL(name), storetest.Settings(t))
 	o.tracer = seen
 	s, err := Open(t.Context(), o)
@@ -120,11 +136,15 @@ func TestPlans(t *testing.T) {
 		if _, err := c.Exec(t.Context(), statistics); err != nil {
 			t.Fatal(err)
 		}
-		for sql, args := range seen.found {
+		for sql, a := range seen.found {
 			if !strings.Contains(sql, "psi_router") || strings.Contains(sql, "nextval") {
 				continue
 			}
-			for _, p := range explain(t, c, sql, args) {
+			steps := explain(t, c, sql, a.args)
+			if a.kept {
+				steps = append(steps, explainKept(t, c, sql, a.args)...)
+			}
+			for _, p := range steps {
 				used[p.Index] = true
 				if p.Node == "Seq Scan" && !slices.Contains(small, p.Relation) {
 					t.Errorf("%s: reads all of %s:\n%s", statistics, p.Relation, squeeze(sql))
@@ -175,8 +195,37 @@ func (s *step) rows() float64 {
 	return (s.Rows + s.Removed) * s.Loops
 }
 
-// explain runs a statement as the store does, and takes it back.
-func explain(t *testing.T, c *pgx.Conn, sql string, args []any) (steps []step) {
+// explain runs a statement as the store does through a pooler, and takes it back.
+func explain(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
+	t.Helper()
+	return takenBack(t, c, sql, func(tx pgx.Tx, how string) pgx.Row {
+		return tx.QueryRow(t.Context(), "EXPLAIN ("+how+", FORMAT JSON) "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	})
+}
+
+// explainKept does the same with a plan that was made without knowing the arguments.
+func explainKept(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
+	t.Helper()
+	marks := make([]string, len(args))
+	for i := range args {
+		marks[i] = fmt.Sprint("$", i+1)
+	}
+	what := "kept"
+	if len(marks) > 0 {
+		what += "(" + strings.Join(marks, ",") + ")"
+	}
+	return takenBack(t, c, sql, func(tx pgx.Tx, how string) pgx.Row {
+		for _, s := range []string{"SET LOCAL plan_cache_mode = force_generic_plan", "DEALLOCATE ALL", "PREPARE kept AS " + sql} {
+			if _, err := tx.Exec(t.Context(), s, pgx.QueryExecModeSimpleProtocol); err != nil {
+				t.Fatalf("%v:\n%s", err, s)
+			}
+		}
+		return tx.QueryRow(t.Context(), "EXPLAIN ("+how+", FORMAT JSON) EXECUTE "+what, append([]any{pgx.QueryExecModeSimpleProtocol}, args...)...)
+	})
+}
+
+// takenBack runs what explains a statement, and takes it back.
+func takenBack(t *testing.T, c *pgx.Conn, sql string, run func(tx pgx.Tx, how string) pgx.Row) (steps []step) {
 	t.Helper()
 	var out []byte
 	try := func(how string) error {
@@ -188,7 +237,7 @@ func explain(t *testing.T, c *pgx.Conn, sql string, args []any) (steps []step) {
 		if _, err := tx.Exec(t.Context(), settings); err != nil {
 			t.Fatal(err)
 		}
-		return tx.QueryRow(t.Context(), "EXPLAIN ("+how+", FORMAT JSON) "+sql, append([]any{pgx.QueryExecModeExec}, args...)...).Scan(&out)
+		return run(tx, how).Scan(&out)
 	}
 	// What is there already cannot be written again: then the plan alone must do.
 	if err := try("ANALYZE"); err != nil {

@@ -26,6 +26,9 @@ const (
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
 			ELSE current_setting('synchronous_commit') END, true)`
+	// anew has statements planned for what they ask: pages and filters are asked for in
+	// many ways, and no one plan is good for all.
+	anew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`
 	// hurry is for those who have waited already.
 	hurry = `SELECT set_config('lock_timeout', '100ms', true)`
 
@@ -227,6 +230,7 @@ type reader struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	c     *pgxpool.Conn
 	began bool
+	kept  bool // the server's plans will do
 }
 
 // ask runs queries in one round trip.
@@ -236,6 +240,9 @@ func (r *reader) ask(fill func(b *pgx.Batch)) error {
 		r.began = true
 		queue(b, beginRead)
 		queue(b, settings)
+		if !r.kept {
+			queue(b, anew)
+		}
 	}
 	fill(b)
 	return send(r.ctx, r.c, b)
