@@ -192,14 +192,14 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	return a.sandbox(mux)
 }
 
-// stagger lets turns gather a little while others run: a transaction costs as much as
-// several of its messages, and nobody who writes to a school feels it.
-const stagger = 25 * time.Millisecond
+// gather is how long turns wait for company where one has just begun: a transaction
+// costs as much as several of its messages, and nobody who writes to a school feels it.
+const gather = 75 * time.Millisecond
 
 // runner serves a queue that carries arrivals.
 func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
-		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch, Stagger: stagger,
+		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch, Gather: gather,
 		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.drain(), Meter: m, Log: a.log,
 	})
 	a.works(e, name, r.Run)

@@ -18,15 +18,18 @@ const (
 	// next begin beside it, as many small claims cost a store more than a large one.
 	claimSeats = 4
 	stuck      = 1500 * time.Millisecond
+	// claimEvery is how soon one claim follows another that few wait for.
+	claimEvery = 40 * time.Millisecond
 	// claimTimeout is how long the store may take.
 	claimTimeout = 10 * time.Second
 )
 
-// claimer claims rows in natural groups: what comes while calls are under way
+// claimer claims rows in groups: what comes while calls are under way, or soon after,
 // gathers for the next. A slow store so costs each message time, and the line
 // none of its rate. It is safe for concurrent use.
 type claimer struct {
 	s       *Sends
+	pace    *pace
 	mu      sync.Mutex
 	waiting []*ask
 	running int // claims under way
@@ -50,7 +53,9 @@ func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, asks...)
+	if c.waiting = append(c.waiting, asks...); len(c.waiting) >= cap(c.s.seats) {
+		c.pace.enough()
+	}
 	c.begin(context.WithoutCancel(ctx))
 	return asks
 }
@@ -111,7 +116,13 @@ func (c *claimer) drop(a *ask) bool {
 
 // run claims until nobody waits.
 func (c *claimer) run(ctx context.Context) {
-	for group := c.take(); len(group) > 0; group = c.take() {
+	for {
+		c.pace.rest(ctx)
+		group := c.take()
+		if len(group) == 0 {
+			return
+		}
+		c.pace.begin()
 		late := time.AfterFunc(stuck, func() { c.late(ctx, 1) })
 		c.claim(ctx, rand.Text(), group)
 		if !late.Stop() {

@@ -35,6 +35,28 @@ func TestSlowStoreCostsNoRate(t *testing.T) {
 	})
 }
 
+// TestSendsGather: what comes to an idle line leaves at once; where messages follow one
+// another, those that come within moments share their transactions.
+func TestSendsGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		synctest.Wait()
+		r.wire.took = func(string) time.Duration { return 5 * time.Millisecond }
+		for c := range 200 {
+			r.say(fmt.Sprint(c), fmt.Sprintf("%da", c))
+			time.Sleep(5 * time.Millisecond)
+		}
+		pass(second)
+		r.stop()
+		if at := r.wire.at["0a"]; len(at) != 1 || at[0] != 0 {
+			t.Errorf("the first was posted after %v", at)
+		}
+		if r.wire.total() != 200 || r.table.claims > 30 || len(r.table.groups) > 30 {
+			t.Errorf("%d posts, %d claims, groups %v", r.wire.total(), r.table.claims, r.table.groups)
+		}
+	})
+}
+
 // TestHeldLinePostsNothingMore: what waits for a seat while the line is held goes
 // back, and is sent once the line answers.
 func TestHeldLinePostsNothingMore(t *testing.T) {

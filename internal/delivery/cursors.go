@@ -13,6 +13,9 @@ import (
 const (
 	// mostCursors is how many one transaction moves.
 	mostCursors = 500
+	// cursorEvery is how soon one transaction follows another that few wait for. A
+	// process that dies meanwhile tells their events twice.
+	cursorEvery = 100 * time.Millisecond
 	// cursorTries is how often they are tried before the events come again.
 	cursorTries   = 3
 	cursorTimeout = 5 * time.Second
@@ -20,10 +23,12 @@ const (
 
 var errCursorsClosed = errors.New("no cursor is written any more")
 
-// cursorWriter moves cursors in natural groups: while one transaction commits, the
-// cursors of other lanes gather for the next.
+// cursorWriter moves cursors in groups: while one transaction commits, and soon after,
+// the cursors of other lanes gather for the next.
 type cursorWriter struct {
 	move func(context.Context, []store.Cursor) error
+	pace *pace
+	most int // as many lanes may wait at once
 
 	mu      sync.Mutex
 	waiting []*cursorMove
@@ -36,8 +41,8 @@ type cursorMove struct {
 	done   chan error
 }
 
-func newCursorWriter(move func(context.Context, []store.Cursor) error) *cursorWriter {
-	return &cursorWriter{move: move, kick: make(chan struct{}, 1)}
+func newCursorWriter(lanes int, move func(context.Context, []store.Cursor) error) *cursorWriter {
+	return &cursorWriter{move: move, pace: newPace(cursorEvery), most: lanes, kick: make(chan struct{}, 1)}
 }
 
 // write returns once the cursor is durable, or cannot be moved.
@@ -48,7 +53,9 @@ func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
 		w.mu.Unlock()
 		return errCursorsClosed
 	}
-	w.waiting = append(w.waiting, m)
+	if w.waiting = append(w.waiting, m); len(w.waiting) >= w.most {
+		w.pace.enough()
+	}
 	w.mu.Unlock()
 	select {
 	case w.kick <- struct{}{}:
@@ -73,6 +80,7 @@ func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
 // run writes until ctx ends.
 func (w *cursorWriter) run(ctx context.Context) {
 	for {
+		w.pace.rest(ctx)
 		w.mu.Lock()
 		group := w.waiting
 		if len(group) > mostCursors {
@@ -84,6 +92,7 @@ func (w *cursorWriter) run(ctx context.Context) {
 		}
 		w.mu.Unlock()
 		if len(group) > 0 {
+			w.pace.begin()
 			w.group(ctx, group)
 			continue
 		}

@@ -15,9 +15,15 @@ import (
 const (
 	// eventDepth is how many events of a conversation are read at once.
 	eventDepth = 10
-	// eventTurn is how long one conversation may keep its slot before others get a
-	// turn.
+	// eventTurn is how long one conversation may keep its seat before others get a
+	// turn, and seatWait how long it waits for one before it steps back.
 	eventTurn = 10 * time.Second
+	seatWait  = 5 * time.Second
+	// eventsInHand is how many conversations are in hand to each post at once, as most
+	// of the time of one may be the store's.
+	eventsInHand = 4
+	// eventsEvery is how soon the queue is asked again where there is no backlog.
+	eventsEvery = 100 * time.Millisecond
 	// unnumbered is how long an event waits whose number is being given.
 	unnumbered = 100 * time.Millisecond
 )
@@ -62,7 +68,8 @@ type EventOptions struct {
 	Pusher Pusher
 	// Rate is the endpoint's, for all processes together; zero is none.
 	Rate queue.Limit
-	// Posts is how many run at once in this process (default 8).
+	// Posts is how many run at once in this process (default 8). Up to four times as
+	// many conversations are in hand.
 	Posts int
 	// PostTimeout is how long one may take, answer included (default 15 s).
 	PostTimeout time.Duration
@@ -86,6 +93,7 @@ type Events struct {
 	receiver
 	runner  *queue.Runner
 	cursors *cursorWriter
+	seats   chan struct{} // one for each conversation that is posting
 
 	mu      sync.Mutex
 	failing int // failures in a row that say nothing clear
@@ -113,14 +121,15 @@ func NewEvents(o EventOptions) *Events {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
-	e := &Events{EventOptions: o}
+	e := &Events{EventOptions: o, seats: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, Hurry: o.Hurry, Log: o.Log}
-	e.cursors = newCursorWriter(func(ctx context.Context, all []store.Cursor) error { return o.Store.Pushed(ctx, o.Name, all) })
+	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.Pushed(ctx, o.Name, all) })
 	e.runner = queue.NewRunner(queue.RunnerOptions{
-		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Slots: o.Posts, Batch: o.Posts, InFlight: o.Posts,
+		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,
+		Slots: eventsInHand * o.Posts, Batch: eventsInHand * o.Posts, InFlight: eventsInHand * o.Posts,
 		// A last post may begin when the turn is almost over.
-		Lease:       max(30*time.Second, (eventTurn+o.PostTimeout+8*time.Second)*6/5),
+		Lease:       max(30*time.Second, (seatWait+eventTurn+o.PostTimeout+8*time.Second)*6/5),
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
 	return e

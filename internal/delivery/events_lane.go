@@ -22,9 +22,20 @@ var refusedProbe = queue.Backoff{Base: 5 * time.Second, Cap: 2 * time.Minute}
 // lane posts the events of one conversation, moves its cursor, and says what its
 // lane does next.
 func (e *Events) lane(ctx context.Context, c queue.Claim, list []store.Event) queue.Outcome {
-	began, posted := time.Now(), 0
+	var began time.Time
+	posted := 0
 	for {
+		if len(list) == 0 {
+			return queue.Outcome{Verdict: queue.Done}
+		}
+		if !e.sit(ctx) {
+			return queue.Outcome{Verdict: queue.Postpone, Delay: pause}
+		}
+		if began.IsZero() {
+			began = time.Now()
+		}
 		out, n := e.posts(ctx, c, list, began, &posted)
+		<-e.seats
 		if n > 0 {
 			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
 			if err := e.cursors.write(ctx, cursor); err != nil {
@@ -50,6 +61,24 @@ func (e *Events) lane(ctx context.Context, c queue.Claim, list []store.Event) qu
 			return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
 		}
 	}
+}
+
+// sit takes a seat, unless none gets free in time or the endpoint is held by then.
+func (e *Events) sit(ctx context.Context) bool {
+	timer := time.NewTimer(seatWait)
+	defer timer.Stop()
+	select {
+	case e.seats <- struct{}{}:
+	case <-timer.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	if e.hold.Held() {
+		<-e.seats
+		return false
+	}
+	return true
 }
 
 // posts posts what is wanted of the list until its turn is over, and returns how

@@ -262,6 +262,22 @@ func TestEventsInOrder(t *testing.T) {
 	})
 }
 
+// TestEventsWaitForSeats: more conversations are in hand than are posted at once, and
+// who waits too long for an endpoint that is slow steps back, so that no lease runs out.
+func TestEventsWaitForSeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, delivery.EventOptions{Posts: 1})
+		d.crm.took = 12 * time.Second
+		d.all()
+		d.say("hola", people(8)...)
+		pass(10 * time.Minute)
+		if got := d.stats(); d.crm.most != 1 || got.Depth != 0 || got.Stalled != 0 || got.Retried != 0 {
+			t.Errorf("%d posts at once, %+v", d.crm.most, got)
+		}
+		d.end()
+	})
+}
+
 // TestEventsWithoutHints: lost wake-ups are found, at no loss.
 func TestEventsWithoutHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

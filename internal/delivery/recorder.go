@@ -15,6 +15,9 @@ import (
 const (
 	// mostRecords is how many results one transaction takes.
 	mostRecords = 256
+	// recordEvery is how soon one transaction follows another that few wait for. A
+	// process that dies meanwhile leaves their rows uncertain.
+	recordEvery = 40 * time.Millisecond
 	// recordTries is how often a result is tried that the store refuses for a
 	// reason of its own: at once, as others wait behind it.
 	recordTries = 3
@@ -26,12 +29,13 @@ const (
 
 var errUnrecorded = errors.New("result is not recorded yet")
 
-// recorder writes results in natural groups: while one transaction commits, the
-// results of other posts gather for the next. It keeps what it was given until
+// recorder writes results in groups: while one transaction commits, and soon after,
+// the results of other posts gather for the next. It keeps what it was given until
 // the store takes it, longer than the lease if need be: a provider id that was
 // accepted is worth keeping late.
 type recorder struct {
 	s       *Sends
+	pace    *pace
 	mu      sync.Mutex
 	waiting []*record
 	closed  bool
@@ -51,7 +55,7 @@ type record struct {
 }
 
 func newRecorder(s *Sends) *recorder {
-	return &recorder{s: s, kick: make(chan struct{}, 1)}
+	return &recorder{s: s, pace: newPace(recordEvery), kick: make(chan struct{}, 1)}
 }
 
 // record returns when the result is durable, and the wake-up for the next row of
@@ -59,7 +63,9 @@ func newRecorder(s *Sends) *recorder {
 func (r *recorder) record(ctx context.Context, over bool, result store.SendResult) error {
 	rec := &record{result: result, over: over, done: make(chan error, 1)}
 	r.mu.Lock()
-	r.waiting = append(r.waiting, rec)
+	if r.waiting = append(r.waiting, rec); len(r.waiting) >= cap(r.s.seats) {
+		r.pace.enough()
+	}
 	r.mu.Unlock()
 	r.poke()
 	select {
@@ -90,6 +96,7 @@ func (r *recorder) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
+	r.pace.enough()
 	r.poke()
 }
 
@@ -98,6 +105,7 @@ func (r *recorder) run(ctx context.Context) {
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 	failures := 0
 	for {
+		r.pace.rest(ctx)
 		group, closed := r.take()
 		if len(group) == 0 {
 			if closed {
@@ -115,6 +123,7 @@ func (r *recorder) run(ctx context.Context) {
 				return
 			}
 		}
+		r.pace.begin()
 		left := r.write(ctx, group)
 		if len(left) == 0 {
 			failures = 0

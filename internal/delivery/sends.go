@@ -17,6 +17,8 @@ const (
 	markTimeout = 2 * time.Second
 	// inHand is how many messages are in hand to each post at once.
 	inHand = 8
+	// sendEvery is how soon the queue is asked again where there is no backlog.
+	sendEvery = 40 * time.Millisecond
 	// pause is how long a lane waits when something of ours was away.
 	pause = time.Second
 	// storeAway is what people are told while it is.
@@ -96,13 +98,13 @@ func NewSends(o SendOptions) *Sends {
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
 	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
-	s.claimer = &claimer{s: s}
+	s.claimer = &claimer{s: s, pace: newPace(claimEvery)}
 	s.trouble.pairs, s.trouble.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
-		Slots: inHand * o.Posts, Batch: inHand * o.Posts, InFlight: inHand * o.Posts,
+		Slots: inHand * o.Posts, Batch: inHand * o.Posts, InFlight: inHand * o.Posts, Gather: sendEvery,
 		// Time to claim, mark, post and record within 5/6 of it.
 		Lease: max(30*time.Second, (o.PostTimeout+markTimeout+8*time.Second)*6/5),
 		// A wake-up is never dead: the row says when it is over.

@@ -48,10 +48,11 @@ type RunnerOptions struct {
 	// claims one may hold (default 1), InFlight how many claims may be open at
 	// once (default Slots*Batch).
 	Slots, Batch, InFlight int
-	// Stagger is how long after the last batch the next one may begin beside it;
-	// what comes meanwhile goes into one. Where each batch costs something of its
-	// own, that is cheaper, and while nothing runs nobody waits. 0: at once.
-	Stagger time.Duration
+	// Gather is how long after one exchange with the queue the next may begin; what
+	// comes meanwhile goes together. Where each batch costs something of its own, that
+	// is cheaper. What comes to an idle runner is not kept waiting, nor is a backlog:
+	// a claim that got all it asked for is followed at once. 0: nobody waits.
+	Gather time.Duration
 	// Lease is how long a claim is ours (default 30 s); handlers get 5/6 of it.
 	Lease time.Duration
 	// MaxAttempts is when a Retry becomes Dead (default 12; negative: never).
@@ -106,6 +107,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	l := newLoop(ctx, r)
 	defer l.stop(errDrained)
 	for ctx.Err() == nil {
+		l.gather(ctx)
 		outs, want := l.take()
 		if len(outs) == 0 && (want == 0 || l.idle) {
 			l.sleep(ctx, want)

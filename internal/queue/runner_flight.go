@@ -25,7 +25,6 @@ func (l *loop) launch(f *flight) {
 	l.mu.Lock()
 	l.open += len(f.claims)
 	l.busy++
-	l.latest = time.Now()
 	if f.claims[0].Suspect {
 		l.alone = f
 	}

@@ -44,11 +44,10 @@ type loop struct {
 	*Runner
 	mu     sync.Mutex
 	outs   []entry
-	open   int       // claims without a verdict
-	busy   int       // batches with open claims
-	alone  *flight   // the suspect that is running
-	ripe   bool      // a timer for company is running
-	latest time.Time // when the last batch began
+	open   int     // claims without a verdict
+	busy   int     // batches with open claims
+	alone  *flight // the suspect that is running
+	ripe   bool    // a timer for company is running
 	signal chan struct{}
 
 	handlers context.Context // ends when the drain is over
@@ -58,8 +57,9 @@ type loop struct {
 	// The rest belongs to the loop's own goroutine.
 	idle    bool // the last claim got all there was, until wakeAt
 	wakeAt  time.Time
-	careful bool    // suspects are about: claim one at a time
-	stash   *flight // a suspect that starts once its fellows are given back
+	next    time.Time // no exchange begins before
+	careful bool      // suspects are about: claim one at a time
+	stash   *flight   // a suspect that starts once its fellows are given back
 	fails   int
 }
 
@@ -83,19 +83,24 @@ func (l *loop) take() (outs []entry, want int) {
 	case l.careful && l.alone != nil && time.Since(l.alone.began) < patience:
 	case l.careful:
 		want = 1
-	case l.gate() > 0:
 	default:
 		want = max(0, min(l.Batch, l.InFlight-l.open))
 	}
 	return outs, want
 }
 
-// gate is for how long no batch may begin beside those that run.
-func (l *loop) gate() time.Duration {
-	if l.busy == 0 {
-		return 0
+// gather waits until the next exchange may begin.
+func (l *loop) gather(ctx context.Context) {
+	wait := time.Until(l.next)
+	if wait <= 0 {
+		return
 	}
-	return l.Stagger - time.Since(l.latest)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // exchange carries verdicts, and starts what it gets for them.
@@ -124,6 +129,12 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 		l.launch(s)
 	}
 	l.idle = len(batch.Claims) < want
+	switch got := len(batch.Claims); {
+	case want > 0 && got == want:
+		l.next = time.Time{} // there is more
+	case len(outs)+got > 0:
+		l.next = began.Add(l.Gather)
+	}
 	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), longestWait))
 	l.dispatch(ctx, batch.Claims, want, began)
 	return nil
@@ -220,13 +231,7 @@ func (l *loop) sleep(ctx context.Context, want int) {
 		return
 	}
 	if want == 0 {
-		l.mu.Lock()
-		wait := patience
-		if gate := l.gate(); gate > 0 && l.busy < l.Slots {
-			wait = min(wait, gate)
-		}
-		l.mu.Unlock()
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
 		case <-l.signal:

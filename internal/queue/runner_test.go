@@ -219,12 +219,12 @@ func TestRunnerClaimsOnlyForFreeSlots(t *testing.T) {
 	})
 }
 
-// TestRunnerStagger: what comes while a batch runs gathers; what comes to an idle
+// TestRunnerGather: what comes soon after an exchange gathers; what comes to an idle
 // runner is handled at once, and a batch that takes long holds nobody up.
-func TestRunnerStagger(t *testing.T) {
+func TestRunnerGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
-		b := start(t, queue.RunnerOptions{Slots: 4, Batch: 10, Stagger: 50 * time.Millisecond, Handler: queue.HandlerFunc(
+		b := start(t, queue.RunnerOptions{Slots: 4, Batch: 10, Gather: 50 * time.Millisecond, Handler: queue.HandlerFunc(
 			func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
 				d.add("%s", ids(batch))
 				time.Sleep(time.Second)
@@ -250,6 +250,45 @@ func TestRunnerStagger(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestRunnerGatherBacklog: where a claim gets all it asks for, nothing gathers any
+// more; one long lane goes on as often as exchanges come.
+func TestRunnerGatherBacklog(t *testing.T) {
+	ms := time.Millisecond
+	for _, c := range []struct {
+		name  string
+		jobs  []queue.Job
+		lines []string
+		at    []time.Duration
+	}{
+		{"many lanes", slices.Concat(jobs("a", 2), jobs("b", 2), jobs("c", 2), jobs("d", 2)), []string{"a0 b0", "a1 b1", "c0 d0", "c1 d1"}, []time.Duration{0, 0, 0, 0}},
+		{"one lane", jobs("a", 3), []string{"a0", "a1", "a2"}, []time.Duration{0, 50 * ms, 100 * ms}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDiary()
+				model := queuetest.NewModel(time.Now)
+				enqueue(t, model, c.jobs...)
+				b := start(t, queue.RunnerOptions{Queue: model, Batch: 2, Gather: 50 * ms, Handler: queue.HandlerFunc(
+					func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+						d.add("%s", ids(batch))
+						settleAll(batch, settle, queue.Done)
+					},
+				)})
+				pass(time.Second)
+				if diff := cmp.Diff(d.lines, c.lines); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(d.at, c.at); diff != "" {
+					t.Error(diff)
+				}
+				if err := b.finish(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // TestRunnerInFlight: single verdicts make room for single claims, so that one
