@@ -707,7 +707,7 @@ func TestHeldContact(t *testing.T) {
 		r.say("1", "later")
 		pass(time.Minute)
 		r.table.set(func() { r.table.claimErr = nil })
-		pass(5 * time.Second)
+		pass(10 * time.Second) // the longest back-off, and a post
 		if got := r.table.find("later"); got.status != store.Sent || r.stats().Retried != 0 {
 			t.Errorf("got %+v, %+v", got, r.stats())
 		}
