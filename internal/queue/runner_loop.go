@@ -57,6 +57,7 @@ type loop struct {
 	// The rest belongs to the loop's own goroutine.
 	idle    bool // the last claim got all there was, until wakeAt
 	wakeAt  time.Time
+	more    bool      // the last claim got all that it asked for
 	next    time.Time // no exchange begins before
 	careful bool      // suspects are about: claim one at a time
 	stash   *flight   // a suspect that starts once its fellows are given back
@@ -129,10 +130,13 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 		l.launch(s)
 	}
 	l.idle = len(batch.Claims) < want
-	switch got := len(batch.Claims); {
-	case want > 0 && got == want:
-		l.next = time.Time{} // there is more
-	case len(outs)+got > 0:
+	if want > 0 {
+		l.more = len(batch.Claims) == want
+	}
+	switch {
+	case l.more:
+		l.next = time.Time{}
+	case len(outs)+len(batch.Claims) > 0:
 		l.next = began.Add(l.Gather)
 	}
 	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), longestWait))
