@@ -192,9 +192,10 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	return a.sandbox(mux)
 }
 
-// gather is how long turns wait for company where one has just begun: a transaction
-// costs as much as several of its messages, and nobody who writes to a school feels it.
-const gather = 75 * time.Millisecond
+// gather is how long turns wait at most for company where one has just begun: a
+// transaction costs as much as several of its messages, and nobody who writes to a
+// school feels it.
+const gather = 100 * time.Millisecond
 
 // runner serves a queue that carries arrivals.
 func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {

@@ -22,7 +22,8 @@ const (
 	// eventsInHand is how many conversations are in hand to each post at once, as most
 	// of the time of one may be the store's.
 	eventsInHand = 4
-	// eventsEvery is how soon the queue is asked again where there is no backlog.
+	// eventsEvery is how soon the queue is asked again, at the latest, where there is
+	// no backlog.
 	eventsEvery = 100 * time.Millisecond
 	// unnumbered is how long an event waits whose number is being given.
 	unnumbered = 100 * time.Millisecond

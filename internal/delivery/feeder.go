@@ -13,10 +13,9 @@ import (
 const (
 	// behindFor is how long an event waits for its hint before it is woken again.
 	behindFor = 5 * time.Second
-	// behindPage is how many are woken at once, and noteRounds how many pages of
-	// events one round looks at.
-	behindPage = 500
-	noteRounds = 20
+	// behindPage is how many are woken at once. It is small, like the pages of Survey:
+	// those who write share the processors with whoever is behind.
+	behindPage = 100
 	// anew is how often all that are behind are woken, not only those who just came.
 	anew = time.Minute
 	// trimEvery is how often cursors are looked through for those that say nothing.
@@ -92,23 +91,15 @@ func NewFeeder(o FeederOptions) *Feeder {
 // Run feeds until ctx ends. Failures never end it.
 func (f *Feeder) Run(ctx context.Context) error {
 	return rounds{
-		every: f.Every, soon: f.Every / 20, log: f.Log,
+		every: f.Every, soon: f.Every / 50, log: f.Log,
 		fails: "nobody looks who is behind: endpoints live on hints", works: "the feeder works again",
 	}.run(ctx, f.round)
 }
 
-// round looks and wakes, for every endpoint.
+// round goes one page on, for every endpoint.
 func (f *Feeder) round(ctx context.Context) (more bool, err error) {
 	for _, e := range f.Endpoints {
-		mine, full, err := f.note(ctx, e)
-		if err == nil && mine {
-			var woken bool
-			woken, err = f.wake(ctx, e)
-			full = full || woken
-		}
-		if err == nil && mine && !full {
-			err = f.trim(ctx, e)
-		}
+		full, err := f.page(ctx, e)
 		if err != nil {
 			return false, fmt.Errorf("feed %s: %w", e.Name, err)
 		}
@@ -117,18 +108,18 @@ func (f *Feeder) round(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// note looks through what was told since the last time.
-func (f *Feeder) note(ctx context.Context, e Endpoint) (mine, more bool, err error) {
-	for range noteRounds {
-		done, err := f.Store.Survey(ctx, e.Name, e.Wants)
-		if err != nil || done.Elsewhere {
-			return false, false, err
-		}
-		if !done.More {
-			return true, false, nil
-		}
+// page looks through a page of what was told since the last time, and wakes a page of
+// those that are behind.
+func (f *Feeder) page(ctx context.Context, e Endpoint) (more bool, err error) {
+	noted, err := f.Store.Survey(ctx, e.Name, e.Wants)
+	if err != nil || noted.Elsewhere {
+		return false, err
 	}
-	return true, true, nil
+	woken, err := f.wake(ctx, e)
+	if more = noted.More || woken; err != nil || more {
+		return more, err
+	}
+	return false, f.trim(ctx, e)
 }
 
 // wake goes one page on. While the endpoint takes no wake-ups it waits, and then

@@ -17,7 +17,9 @@ const (
 	// mostWaking bounds the wake-ups that wait for one endpoint: whoever is behind
 	// is in the store, not in the queue.
 	mostWaking = 5_000
-	hintTime   = 5 * time.Second
+	// hintEvery is how soon one call follows another.
+	hintEvery = 100 * time.Millisecond
+	hintTime  = 5 * time.Second
 )
 
 // HintOptions say whom to wake. Queue, Stats and Endpoints are needed.
@@ -36,6 +38,7 @@ type HintOptions struct {
 type Hints struct {
 	HintOptions
 	told chan []store.Event
+	pace *pace
 
 	mu     sync.Mutex
 	closed map[string]bool // endpoints that are held, or have enough wake-ups
@@ -50,7 +53,7 @@ func NewHints(o HintOptions) *Hints {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events")
-	return &Hints{HintOptions: o, told: make(chan []store.Event, mostHints), closed: map[string]bool{}}
+	return &Hints{HintOptions: o, told: make(chan []store.Event, mostHints), pace: newPace(hintEvery), closed: map[string]bool{}}
 }
 
 // Told hears what was committed. It never blocks.
@@ -80,10 +83,12 @@ func (h *Hints) Run(ctx context.Context) error {
 		case <-tick.C:
 			h.look(ctx)
 		case events := <-h.told:
+			h.pace.rest(ctx)
 			jobs := h.jobs(h.gather(events))
 			if len(jobs) == 0 {
 				continue
 			}
+			h.pace.begin()
 			call, cancel := context.WithTimeout(ctx, hintTime)
 			_, err := h.Queue.Enqueue(call, jobs)
 			cancel()

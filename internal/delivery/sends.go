@@ -17,8 +17,9 @@ const (
 	markTimeout = 2 * time.Second
 	// inHand is how many messages are in hand to each post at once.
 	inHand = 8
-	// sendEvery is how soon the queue is asked again where there is no backlog.
-	sendEvery = 40 * time.Millisecond
+	// sendEvery is how soon the queue is asked again, at the latest, where there is no
+	// backlog.
+	sendEvery = 50 * time.Millisecond
 	// pause is how long a lane waits when something of ours was away.
 	pause = time.Second
 	// storeAway is what people are told while it is.

@@ -48,10 +48,12 @@ type RunnerOptions struct {
 	// claims one may hold (default 1), InFlight how many claims may be open at
 	// once (default Slots*Batch).
 	Slots, Batch, InFlight int
-	// Gather is how long after one exchange with the queue the next may begin; what
-	// comes meanwhile goes together. Where each batch costs something of its own, that
-	// is cheaper. What comes to an idle runner is not kept waiting, nor is a backlog:
-	// a claim that got all it asked for is followed at once. 0: nobody waits.
+	// Gather is how long after one exchange with the queue the next begins at the
+	// latest, half of it at the earliest, by chance: runners that share a queue do not
+	// stay in step. What comes meanwhile goes together. Where each batch costs something
+	// of its own, that is cheaper. What comes to an idle runner is not kept waiting, nor
+	// is a backlog: a claim that got all it asked for is followed at once. 0: nobody
+	// waits.
 	Gather time.Duration
 	// Lease is how long a claim is ours (default 30 s); handlers get 5/6 of it.
 	Lease time.Duration

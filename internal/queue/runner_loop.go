@@ -136,8 +136,8 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 	switch {
 	case l.more:
 		l.next = time.Time{}
-	case len(outs)+len(batch.Claims) > 0:
-		l.next = began.Add(l.Gather)
+	case l.Gather > 0 && len(outs)+len(batch.Claims) > 0:
+		l.next = began.Add(Backoff{Base: l.Gather, Cap: l.Gather, Rand: l.Backoff.Rand}.Delay(1))
 	}
 	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), longestWait))
 	l.dispatch(ctx, batch.Claims, want, began)

@@ -222,34 +222,47 @@ func TestRunnerClaimsOnlyForFreeSlots(t *testing.T) {
 // TestRunnerGather: what comes soon after an exchange gathers; what comes to an idle
 // runner is handled at once, and a batch that takes long holds nobody up.
 func TestRunnerGather(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDiary()
-		b := start(t, queue.RunnerOptions{Slots: 4, Batch: 10, Gather: 50 * time.Millisecond, Handler: queue.HandlerFunc(
-			func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-				d.add("%s", ids(batch))
-				time.Sleep(time.Second)
-				settleAll(batch, settle, queue.Done)
-			},
-		)})
-		for _, lane := range []string{"a", "b", "c", "d"} {
-			enqueue(t, b.model, jobs(lane, 1)...)
-			synctest.Wait()
-			time.Sleep(20 * time.Millisecond)
-		}
-		pass(5 * time.Second)
-		enqueue(t, b.model, jobs("e", 1)...)
-		pass(2 * time.Second)
-		ms := time.Millisecond
-		if diff := cmp.Diff(d.lines, []string{"a0", "b0 c0", "d0", "e0"}); diff != "" {
-			t.Error(diff)
-		}
-		if diff := cmp.Diff(d.at, []time.Duration{0, 50 * ms, 100 * ms, 5080 * ms}); diff != "" {
-			t.Error(diff)
-		}
-		if err := b.finish(); err != nil {
-			t.Error(err)
-		}
-	})
+	ms := time.Millisecond
+	for _, c := range []struct {
+		name  string
+		rand  float64
+		lines []string
+		at    []time.Duration
+	}{
+		{"whole", 1, []string{"a0", "b0 c0", "d0", "e0"}, []time.Duration{0, 50 * ms, 100 * ms, 5080 * ms}},
+		{"half", 0, []string{"a0", "b0", "c0", "d0", "e0"}, []time.Duration{0, 25 * ms, 50 * ms, 75 * ms, 5080 * ms}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDiary()
+				b := start(t, queue.RunnerOptions{
+					Slots: 4, Batch: 10, Gather: 50 * ms, Backoff: queue.Backoff{Rand: func() float64 { return c.rand }},
+					Handler: queue.HandlerFunc(func(_ context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+						d.add("%s", ids(batch))
+						time.Sleep(time.Second)
+						settleAll(batch, settle, queue.Done)
+					}),
+				})
+				for _, lane := range []string{"a", "b", "c", "d"} {
+					enqueue(t, b.model, jobs(lane, 1)...)
+					synctest.Wait()
+					time.Sleep(20 * ms)
+				}
+				pass(5 * time.Second)
+				enqueue(t, b.model, jobs("e", 1)...)
+				pass(2 * time.Second)
+				if diff := cmp.Diff(d.lines, c.lines); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(d.at, c.at); diff != "" {
+					t.Error(diff)
+				}
+				if err := b.finish(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // TestRunnerGatherBacklog: where a claim gets all it asks for, nothing gathers any

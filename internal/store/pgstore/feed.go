@@ -15,8 +15,9 @@ import (
 const (
 	// lockFeeds is held by who looks through events for endpoints; see lockMigrate.
 	lockFeeds = 0x7073692d726f7404
-	// feedPage is how many events one look takes.
-	feedPage = 1000
+	// feedPage is how many events one look takes: few, because those who write wait
+	// for the processors meanwhile.
+	feedPage = 200
 	// trimPage is how many cursors one look at them takes.
 	trimPage = 500
 

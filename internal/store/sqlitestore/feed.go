@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// feedPage is how many events one look takes.
-const feedPage = 500
+// feedPage is how many events one look takes, and the one writer is busy with.
+const feedPage = 200
 
 // trimPage is how many cursors one look at them takes.
 const trimPage = 500

@@ -1,0 +1,73 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// calls notes the lanes of each call, and when it came.
+type calls struct {
+	began time.Time
+	sizes []int
+	at    []time.Duration
+	lanes map[string]bool
+}
+
+func (c *calls) Enqueue(_ context.Context, jobs []queue.Job) ([]bool, error) {
+	c.sizes, c.at = append(c.sizes, len(jobs)), append(c.at, time.Since(c.began))
+	for _, j := range jobs {
+		c.lanes[j.Lane] = true
+	}
+	return make([]bool, len(jobs)), nil
+}
+
+// TestHintsGather: who is first is hinted at at once, what is committed soon after
+// goes together, each conversation once, and nobody is forgotten.
+func TestHintsGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ms := time.Millisecond
+		c := &calls{began: time.Now(), lanes: map[string]bool{}}
+		h := delivery.NewHints(delivery.HintOptions{
+			Queue: c, Stats: func(context.Context) ([]queue.Stats, error) { return nil, nil },
+			Endpoints: []delivery.Endpoint{{Name: "crm", Wants: store.Wants{Types: []string{"message.*"}}}},
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.Run(ctx) }()
+		received := func(who string) store.Event {
+			return store.Event{Conversation: who, Type: store.EventReceived}
+		}
+		h.Told([]store.Event{received("first")})
+		synctest.Wait()
+		time.Sleep(5 * ms)
+		for i := range 30 { // six conversations, a commit every 10 ms
+			h.Told([]store.Event{received(fmt.Sprint(i % 6)), {Conversation: "other", Type: store.EventClosed}})
+			time.Sleep(10 * ms)
+		}
+		time.Sleep(time.Second)
+		h.Told([]store.Event{received("late")})
+		synctest.Wait()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(c.sizes, []int{1, 6, 6, 6, 1}); diff != "" {
+			t.Error("calls", diff)
+		}
+		if diff := cmp.Diff(c.at, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms, 1305 * ms}); diff != "" {
+			t.Error("at", diff)
+		}
+		if len(c.lanes) != 8 || c.lanes["other"] {
+			t.Errorf("hinted at %v", c.lanes)
+		}
+	})
+}
