@@ -18,15 +18,15 @@ import (
 )
 
 // BenchmarkTurns is the store's share of BenchmarkPlanStack: 20,000 messages of
-// 5,000 new people, who see the menu, choose, are handed off and go on, eight
+// 5,000 new people, who see the menu, choose, are handed off and go on, some
 // turns at once. It counts the processors' time of both sides, which depends far
 // less than a rate on what else the machine does:
 //
 //	go test -run '^$' -bench '^BenchmarkTurns$' -benchtime 1x -count 3 ./bench
 func BenchmarkTurns(b *testing.B) {
 	const people = 5_000
-	for _, size := range []int{100, 200, 400} {
-		b.Run("batch="+strconv.Itoa(size), func(b *testing.B) {
+	for _, c := range []struct{ writers, size int }{{4, 100}, {4, 400}, {8, 100}, {8, 400}} {
+		b.Run(fmt.Sprintf("at-once=%d/batch=%d", c.writers, c.size), func(b *testing.B) {
 			server := pgtest.New(b, pgtest.Options{Durable: true})
 			m := &meter{}
 			m.add("postgres", postmaster(b, server))
@@ -36,7 +36,7 @@ func BenchmarkTurns(b *testing.B) {
 				begin := time.Now()
 				m.start()
 				spent := ownCPU()
-				turnAll(b, s, backlog, people, size)
+				turnAll(b, s, backlog, people, c.writers, c.size)
 				m.report(b, len(backlog))
 				b.ReportMetric(float64((ownCPU()-spent).Microseconds())/float64(len(backlog)), "store-us/msg")
 				b.ReportMetric(float64(len(backlog))/time.Since(begin).Seconds(), "messages/s")
@@ -96,9 +96,8 @@ func arrivals(people, each int) []inbound.Arrival {
 
 // turnAll takes the backlog in batches, from writers who have people of their own,
 // as lanes see to.
-func turnAll(b *testing.B, s *pgstore.Store, backlog []inbound.Arrival, people, size int) {
+func turnAll(b *testing.B, s *pgstore.Store, backlog []inbound.Arrival, people, writers, size int) {
 	b.Helper()
-	const writers = 8
 	own := make([][]inbound.Arrival, writers)
 	for i := range backlog {
 		w := i % people % writers

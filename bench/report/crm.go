@@ -51,7 +51,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		return nil, err
 	}
 	const warm = 5
-	rounds, lasts := r.size(5, 1), r.size(17, 7)
+	rounds, lasts := r.size(8, 1), r.size(17, 7)
 	runs := map[string][]crmReport{}
 	for round := range rounds {
 		for i := range crmWays {
@@ -125,11 +125,7 @@ func median(runs []crmReport, of func(crmReport) float64) float64 {
 	for i, r := range runs {
 		all[i] = of(r)
 	}
-	slices.Sort(all)
-	if n := len(all); n%2 == 0 {
-		return (all[n/2-1] + all[n/2]) / 2
-	}
-	return all[len(all)/2]
+	return middle(all)
 }
 
 // program builds psi-router.

@@ -74,6 +74,15 @@ func (a aim) met(v float64) *bool {
 	return &ok
 }
 
+// middle is the median of at least one value.
+func middle(values []float64) float64 {
+	all := slices.Sorted(slices.Values(values))
+	if n := len(all); n%2 == 0 {
+		return (all[n/2-1] + all[n/2]) / 2
+	}
+	return all[len(all)/2]
+}
+
 func load(path string) (*page, error) {
 	p := &page{}
 	text, err := os.ReadFile(path)
