@@ -73,7 +73,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB"}})
 	url := server.URL(server.Database(t))
 	s := process(t, url)
-	const writers, turns = 3, 16
+	const writers, turns, people = 3, 16, 10
 	var wg sync.WaitGroup
 	half := make(chan struct{}, writers)
 	for w := range writers {
@@ -83,7 +83,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 					half <- struct{}{}
 				}
 				var batch []inbound.Arrival
-				for i := range 10 {
+				for i := range people {
 					batch = append(batch, says(somebody(w*100+i), fmt.Sprintf("%d.%d.%d", w, k, i), []string{"hola", "11"}[k%2]))
 				}
 				for tries := 0; ; tries++ {
@@ -116,7 +116,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	audit(t, s, url, writers*turns*10)
+	audit(t, s, url, writers*turns*people, writers*people)
 }
 
 // TestWordsForOperators: what is set up wrongly is named, with its cure.
@@ -377,5 +377,5 @@ func TestCommandsRaceATurn(t *testing.T) {
 			t.Errorf("got %+v", got.Conversation)
 		}
 	}
-	audit(t, a, url, countArrivals(t, url))
+	audit(t, a, url, countArrivals(t, url), 0)
 }
