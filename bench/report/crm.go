@@ -50,13 +50,17 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	if err != nil {
 		return nil, err
 	}
-	const warm = 5
-	rounds, lasts := r.size(8, 1), r.size(17, 7)
+	// A CRM that works has no aim: two runs say what it costs.
+	const warm, works = 5, 2
+	rounds, lasts := r.size(6, 1), r.size(17, 7)
 	runs := map[string][]crmReport{}
 	for round := range rounds {
 		for i := range crmWays {
 			// Nobody is always the first, or after the same one.
 			way := crmWays[(i*[]int{1, 5}[round%2]+round)%len(crmWays)]
+			if way.key == "works" && round >= works {
+				continue
+			}
 			args := []string{
 				"loadtest", "--json", "--rate", "300", "--duration", strconv.Itoa(lasts) + "s", "--warm", strconv.Itoa(warm) + "s",
 				"--statuses", "0", "--duplicates", "0", "--seed", strconv.FormatInt(time.Now().UnixNano()%1_000_000+1, 10),
@@ -100,7 +104,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 				each(func(c crmReport) float64 { return c.Memory.Router })/1e6, each(func(c crmReport) float64 { return c.Memory.Redis })/1e6),
 		})
 	}
-	s.note("300 messages/s of 1,000 people for %d s over Redis (every write synced) and PostgreSQL, one webhook and two worker processes; the first %d s are not counted. Median of %d alternating runs, each on an installation of its own; time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", lasts, warm, rounds)
+	s.note("300 messages/s of 1,000 people for %d s over Redis (every write synced) and PostgreSQL, one webhook and two worker processes; the first %d s are not counted. Median of %d alternating runs (of %d where the CRM works), each on an installation of its own; time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", lasts, warm, rounds, min(rounds, works))
 	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest.")
 	return s, nil
 }

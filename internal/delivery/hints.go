@@ -14,9 +14,10 @@ const (
 	// mostHints is how many commits may wait to be hinted at; what is told beyond is
 	// found by the Feeder.
 	mostHints = 512
-	// mostWaking bounds the wake-ups that wait for one endpoint: whoever is behind
-	// is in the store, not in the queue.
-	mostWaking = 5_000
+	// mostWaking is how many conversations may wait for one endpoint and more still be
+	// woken: who has so many does not need to be told of others, and those who are
+	// behind are in the store, not in the queue.
+	mostWaking = 500
 	// hintEvery is how soon one call follows another.
 	hintEvery = 100 * time.Millisecond
 	hintTime  = 5 * time.Second
