@@ -289,6 +289,18 @@ func TestEventsWithoutHints(t *testing.T) {
 	})
 }
 
+// TestManyWithoutHints: pages are small, but a full one is followed soon: whoever is on
+// the second does not wait for the next round.
+func TestManyWithoutHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, delivery.EventOptions{})
+		d.run(d.feeder.Run, d.events.Run)
+		d.say("hola", people(190)...)
+		pass(5900 * time.Millisecond) // five are for hints
+		d.end()
+	})
+}
+
 // TestEventsOfTroubledEndpoint: whatever it answers, for however long, everything
 // arrives in order once it is well, few posts are made meanwhile, the queue stays
 // small, and people are told once.

@@ -71,3 +71,42 @@ func TestHintsGather(t *testing.T) {
 		}
 	})
 }
+
+// TestHintsKnowWhenToStop: an endpoint that is held, or that enough conversations wait
+// for, is told of no more; the others are.
+func TestHintsKnowWhenToStop(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stats queue.Stats
+		open  bool
+	}{
+		{"nobody waits", queue.Stats{}, true},
+		{"500 wait", queue.Stats{Depth: 500}, true},
+		{"501 wait", queue.Stats{Depth: 501}, false},
+		{"held", queue.Stats{HeldUntil: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.stats.Name = delivery.EventQueue("crm")
+				q := &calls{began: time.Now(), lanes: map[string]bool{}}
+				h := delivery.NewHints(delivery.HintOptions{
+					Queue: q, Stats: func(context.Context) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },
+					Endpoints: []delivery.Endpoint{{Name: "crm"}, {Name: "other", Wants: store.Wants{Types: []string{"-"}}}},
+				})
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- h.Run(ctx) }()
+				time.Sleep(1500 * time.Millisecond) // it has looked
+				h.Told([]store.Event{{Conversation: "a", Type: store.EventReceived}})
+				synctest.Wait()
+				stop()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if h.Open("crm") != c.open || q.lanes["a"] != c.open || !h.Open("other") {
+					t.Errorf("open %v, hinted at %v", h.Open("crm"), q.lanes)
+				}
+			})
+		})
+	}
+}
