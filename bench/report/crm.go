@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // crmWays is how the CRM behaves, as loadtest knows it and as people read it; ""
@@ -21,12 +23,12 @@ var crmWays = []struct {
 	key, name  string
 	misbehaves bool
 }{
-	{"", "no CRM", false},
-	{"works", "a CRM that works", false},
 	{"slow", "a CRM that answers after 5 s", true},
 	{"fails", "a CRM that answers 500", true},
 	{"hangs", "a CRM that hangs", true},
 	{"gone", "a CRM that is gone", true},
+	{"", "none in both", false}, // how much two equal runs differ
+	{"works", "a CRM that works", false},
 }
 
 // crmReport is what the section needs of the report of psi-router loadtest.
@@ -43,37 +45,47 @@ type crmReport struct {
 	} `json:"cpu_us_each"`
 }
 
-// crm measures what a CRM costs that works or does not, against none: rounds of
-// one run each, every run on an installation of its own.
+// crmPair is two runs that had the machine in turn, one of them without a CRM.
+type crmPair struct{ with, without crmReport }
+
+// crm measures what a CRM costs that works or does not, against none, in rounds of
+// one pair for each way.
 func crm(ctx context.Context, r *run) (*section, error) {
 	bin, err := r.program(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// A CRM that works has no aim: one run says what it costs.
-	const warm, works = 5, 1
-	rounds, lasts := r.size(4, 1), r.size(47, 7)
-	runs := map[string][]crmReport{}
+	const turn, readying = 5, 15 // seconds
+	rounds, lasts := r.size(4, 1), r.size(60, 2*turn)
+	pairs := map[string][]crmPair{}
 	for round := range rounds {
 		for i := range crmWays {
-			// Nobody is always the first, or after the same one.
-			way := crmWays[(i*[]int{1, 5}[round%2]+round)%len(crmWays)]
-			if way.key == "works" && round >= works {
+			way := crmWays[(i+round)%len(crmWays)]
+			if way.key == "works" && round > 0 { // it has no aim: one pair says what it costs
 				continue
 			}
-			args := []string{
-				"loadtest", "--json", "--rate", "300", "--duration", strconv.Itoa(lasts) + "s", "--warm", strconv.Itoa(warm) + "s",
+			common := []string{
+				"loadtest", "--json", "--rate", "300", "--duration", strconv.Itoa(lasts) + "s",
+				"--begin", time.Now().Add(readying * time.Second).Format(time.RFC3339), "--turns", strconv.Itoa(turn) + "s", "--warm", strconv.Itoa(r.size(2*turn, 0)) + "s",
 				"--statuses", "0", "--duplicates", "0", "--seed", strconv.FormatInt(time.Now().UnixNano()%1_000_000+1, 10),
 			}
+			with, without := slices.Clone(common), slices.Clone(common)
 			if way.key != "" {
-				args = append(args, "--crm", way.key, "--crm-stays")
+				with = append(with, "--crm", way.key, "--crm-stays")
 			}
-			var one crmReport
-			if err := loadtest(ctx, bin, args, &one); err != nil {
+			// Each of the two begins as often as the other.
+			if round%2 == 0 {
+				with = append(with, "--second")
+			} else {
+				without = append(without, "--second")
+			}
+			pair, err := r.crmPair(ctx, bin, with, without)
+			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
-			r.say("round %d of %d, %s: webhook p99 %.1f ms, reply p50 %.1f ms, p99 %.1f ms", round+1, rounds, way.name, one.Webhook.P99, one.Reply.P50, one.Reply.P99)
-			runs[way.key] = append(runs[way.key], one)
+			r.say("round %d of %d, %s (and no CRM): webhook p99 %.1f ms (%.1f), reply p50 %.1f ms (%.1f), p99 %.1f ms (%.1f)", round+1, rounds, way.name,
+				pair.with.Webhook.P99, pair.without.Webhook.P99, pair.with.Reply.P50, pair.without.Reply.P50, pair.with.Reply.P99, pair.without.Reply.P99)
+			pairs[way.key] = append(pairs[way.key], pair)
 		}
 	}
 	s := &section{}
@@ -85,51 +97,62 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		{"reply p50", func(c crmReport) float64 { return c.Reply.P50 }},
 		{"reply p99", func(c crmReport) float64 { return c.Reply.P99 }},
 	} {
-		without := median(runs[""], f.of)
 		for _, way := range crmWays {
-			var a aim
-			if way.misbehaves {
-				a = atMost(without*1.1, "ms")
-				a.text = "within 10 % of none"
-			}
-			s.add(crmRow(f.name+", "+way.name, runs[way.key], f.of, without, a))
+			s.add(crmRow(f.name+", "+way.name, pairs[way.key], f.of, way.misbehaves))
 		}
 	}
 	for _, way := range crmWays {
-		each := func(of func(crmReport) float64) float64 { return median(runs[way.key], of) }
+		each := func(of func(crmReport) float64) float64 {
+			return middle(columnOf(pairs[way.key], func(p crmPair) float64 { return of(p.with) }))
+		}
 		s.add(row{
-			What: "CPU for a message, " + way.name, Unit: "µs", Value: each(func(c crmReport) float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }),
-			Detail: fmt.Sprintf("the router %.0f, Redis %.0f, PostgreSQL %.0f; memory at most: all processes of the router %.0f MB, Redis %.1f MB",
+			What: "CPU for a message, " + way.name, Unit: "µs", Value: each(crmReport.cpu),
+			Detail: fmt.Sprintf("%+.0f %%; the router %.0f, Redis %.0f, PostgreSQL %.0f; memory at most: all processes of the router %.0f MB, Redis %.1f MB",
+				(middle(columnOf(pairs[way.key], func(p crmPair) float64 { return p.with.cpu() / p.without.cpu() }))-1)*100,
 				each(func(c crmReport) float64 { return c.CPU.Router }), each(func(c crmReport) float64 { return c.CPU.Redis }), each(func(c crmReport) float64 { return c.CPU.Postgres }),
 				each(func(c crmReport) float64 { return c.Memory.Router })/1e6, each(func(c crmReport) float64 { return c.Memory.Redis })/1e6),
 		})
 	}
-	s.note("300 messages/s of 1,000 people for %d s over Redis (every write synced) and PostgreSQL, one webhook and two worker processes; the first %d s are not counted. Median of %d alternating runs (of %d where the CRM works), each on an installation of its own; time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", lasts, warm, rounds, min(rounds, works))
+	s.note("Pairs of runs, each run on an installation of its own: in one there is no CRM. 300 messages/s of 1,000 people over Redis (every write synced) and PostgreSQL, one webhook and two worker processes. The two have the machine in turn, %d s each, for %d s; the first %d s are not counted, nor the first fifth of each turn and its last tenth. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
+	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ.", rounds)
 	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest.")
 	return s, nil
 }
 
-func crmRow(what string, runs []crmReport, of func(crmReport) float64, without float64, a aim) row {
-	v := median(runs, of)
-	all := make([]float64, len(runs))
-	raw := map[string]float64{}
-	for i, r := range runs {
-		all[i] = of(r)
-		raw["run "+strconv.Itoa(i+1)] = all[i]
-	}
-	detail := fmt.Sprintf("%s to %s ms", human(slices.Min(all)), human(slices.Max(all)))
-	if v != without && without > 0 {
-		detail = fmt.Sprintf("%+.0f %%; ", (v/without-1)*100) + detail
-	}
-	return row{What: what, Value: v, Unit: "ms", Aim: a.text, Met: a.met(v), Detail: detail, Raw: raw}
+// crmPair does the two runs of a pair beside one another.
+func (r *run) crmPair(ctx context.Context, bin string, with, without []string) (pair crmPair, err error) {
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return loadtest(ctx, bin, with, &pair.with) })
+	both.Go(func() error { return loadtest(ctx, bin, without, &pair.without) })
+	return pair, both.Wait()
 }
 
-func median(runs []crmReport, of func(crmReport) float64) float64 {
-	all := make([]float64, len(runs))
-	for i, r := range runs {
-		all[i] = of(r)
+func (c crmReport) cpu() float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }
+
+func crmRow(what string, pairs []crmPair, of func(crmReport) float64, misbehaves bool) row {
+	with := columnOf(pairs, func(p crmPair) float64 { return of(p.with) })
+	without := columnOf(pairs, func(p crmPair) float64 { return of(p.without) })
+	ratios := columnOf(pairs, func(p crmPair) float64 { return of(p.with) / of(p.without) })
+	raw := map[string]float64{}
+	for i := range pairs {
+		raw[fmt.Sprintf("run %d", i+1)], raw[fmt.Sprintf("without, run %d", i+1)] = with[i], without[i]
 	}
-	return middle(all)
+	one := row{
+		What: what, Unit: "ms", Value: middle(with), Raw: raw,
+		Detail: fmt.Sprintf("%+.0f %% (%+.0f to %+.0f %%); none: %s ms", (middle(ratios)-1)*100, (slices.Min(ratios)-1)*100, (slices.Max(ratios)-1)*100, human(middle(without))),
+	}
+	if misbehaves {
+		one.Aim, one.Met = "within 10 % of none", atMost(1.1, "").met(middle(ratios))
+	}
+	return one
+}
+
+func columnOf(pairs []crmPair, of func(crmPair) float64) []float64 {
+	all := make([]float64, len(pairs))
+	for i, p := range pairs {
+		all[i] = of(p)
+	}
+	return all
 }
 
 // program builds psi-router.

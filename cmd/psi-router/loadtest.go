@@ -43,6 +43,9 @@ type loadtestCmd struct {
 	CRMStays     bool          `name:"crm-stays" hidden:"" help:"Leave the CRM as it is in the end, and do not wait for events."`
 	Hurry        float64       `hidden:"" help:"Back-offs pass so many times faster."`
 	Warm         time.Duration `hidden:"" help:"Count no latency for so long at first."`
+	Begin        time.Time     `hidden:"" help:"Write from then on."`
+	Turns        time.Duration `hidden:"" help:"Write and rest for so long in turn: another run has the machine meanwhile."`
+	Second       bool          `hidden:"" help:"With --turns: rest first."`
 	Keep         bool          `help:"Keep all files: configuration, databases, logs."`
 
 	Line   string `placeholder:"ID" help:"With --url: line of the configuration to write to."`
@@ -133,6 +136,7 @@ func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Op
 	o = loadtest.Options{
 		Embedded: c.Embedded, Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
 		CRM: c.CRM, CRMStays: c.CRMStays, Cuts: c.Cuts, Hurry: c.Hurry, Warm: c.Warm,
+		Begin: c.Begin, Turns: loadgen.Turns{Each: c.Turns, Second: c.Second},
 		Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Duration: c.Duration, Conversations: c.Conversations,
 		Connections: c.Connections, Batch: c.Batch, Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Settle: c.Settle, Seed: c.Seed,
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	// Warm is for how long latency does not count at first: who compares two runs
 	// may leave out what both took to get going.
 	Warm time.Duration
+	// Turns shares the machine with another run. It goes with a Rate.
+	Turns Turns
 	// Duplicates is the part (0 to 1) of requests that are posted once more
 	// after their 200: half of them at once, half of them later.
 	Duplicates float64
@@ -106,6 +108,7 @@ type Report struct {
 
 	plan     plan
 	start    time.Time
+	counts   func(due time.Duration) bool
 	due      [][]time.Duration // by conversation, of each message
 	accepted []int             // by conversation: its first n messages got a 200
 	tried    []int             // by conversation: its first n messages were posted
@@ -155,6 +158,9 @@ func New(o Options) (*Generator, error) {
 	}
 	if o.Bare && o.Batch > 1 {
 		return nil, errors.New("load: a bare value is one message: it goes with batch 1")
+	}
+	if o.Turns.Each < 0 || o.Turns.Each > 0 && o.Rate == 0 {
+		return nil, errors.New("load: turns are of a time that is not negative, and at a rate")
 	}
 	o.Conversations = or(o.Conversations, 1000)
 	o.Connections = min(or(o.Connections, 32), o.Conversations)
@@ -209,10 +215,10 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 
 	r := Report{
 		Progress: g.progress(), Refusals: map[int]int64{}, Curve: g.latency.curve(),
-		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due,
+		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due, counts: g.counts,
 	}
 	if g.o.Rate > 0 && g.o.Messages == 0 {
-		r.Missed = max(0, int64(time.Duration(ended.Load()).Seconds()*g.o.Rate)-g.turn.Load())
+		r.Missed = max(0, int64(g.o.Turns.writing(time.Duration(ended.Load())).Seconds()*g.o.Rate)-g.turn.Load())
 	}
 	g.refusals.Range(func(status, count any) bool {
 		r.Refusals[status.(int)] = count.(*atomic.Int64).Load()
@@ -268,5 +274,8 @@ func (g *Generator) next() time.Time {
 	}
 	turn := g.turn.Add(1) - 1
 	turn -= turn % int64(g.o.Burst)
-	return g.start.Add(time.Duration(float64(turn) / g.o.Rate * float64(time.Second)))
+	return g.start.Add(g.o.Turns.after(time.Duration(float64(turn) / g.o.Rate * float64(time.Second))))
 }
+
+// counts says whether the latency of what is due so long after the beginning counts.
+func (g *Generator) counts(due time.Duration) bool { return due >= g.o.Warm && g.o.Turns.steady(due) }

@@ -28,8 +28,10 @@ type Message struct {
 	Text         string
 	// Accepted is set when it got a 200. Without, nobody can know.
 	Accepted bool
-	// Due is when it was to be posted for the first time.
-	Due time.Time
+	// Due is when it was to be posted for the first time, Counts whether it is of those
+	// whose latency counts (Options.Warm, Options.Turns).
+	Due    time.Time
+	Counts bool
 }
 
 func newPlan(o Options) plan {
@@ -178,7 +180,7 @@ func (r Report) Messages() iter.Seq[Message] {
 				m := Message{
 					ID: string(r.plan.wamid(nil, 'I', c, n)), Person: string(r.plan.phone(nil, c)), UserID: string(r.plan.user(nil, c)),
 					Conversation: c, N: n, Text: r.plan.script[n%len(r.plan.script)], Accepted: n < r.accepted[c],
-					Due: r.start.Add(r.due[c][n]),
+					Due: r.start.Add(r.due[c][n]), Counts: r.counts(r.due[c][n]),
 				}
 				if !yield(m) {
 					return

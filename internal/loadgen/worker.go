@@ -203,7 +203,7 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	case !ok:
 		return nil // cut short
 	}
-	if due.Sub(w.g.start) >= w.g.o.Warm {
+	if w.g.counts(due.Sub(w.g.start)) {
 		w.g.latency.add(time.Since(due))
 	}
 	for _, it := range w.batch {

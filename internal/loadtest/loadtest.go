@@ -73,6 +73,10 @@ type Options struct {
 	// Warm is for how long no latency counts at first, of a run that is compared
 	// with another.
 	Warm time.Duration
+	// Begin is when people begin to write, the zero time as soon as everything is
+	// ready; Turns shares the machine with another run that begins then too.
+	Begin time.Time
+	Turns loadgen.Turns
 	// Statuses is how many reports come of each answer.
 	Statuses int
 	// Settle is how long everything may take to be done afterwards; 2 min unless
@@ -223,7 +227,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err error) {
 	o := loadgen.Options{
 		Connections: t.Connections, Conversations: t.Conversations, Messages: t.Messages, Statuses: t.Statuses,
-		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Warm: t.Warm, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
+		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Warm: t.Warm, Turns: t.Turns, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
 		GiveUp: time.Minute, Answers: true, Progress: t.progress,
 		Mixed: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
 	}
@@ -300,6 +304,9 @@ func (t *test) run(ctx context.Context) (Report, error) {
 	defer watcher.Wait()
 	defer stop()
 
+	if err := t.wait(ctx); err != nil {
+		return Report{}, err
+	}
 	t.slow(t.SlowPostgres)
 	t.enter(PhaseLoad)
 	load, err := t.write(ctx)
@@ -318,6 +325,19 @@ func (t *test) run(ctx context.Context) (Report, error) {
 	t.slow(0)
 	t.enter(PhaseCheck)
 	return t.report(after, load, crm, quiet, interrupted)
+}
+
+// wait waits until people are to begin.
+func (t *test) wait(ctx context.Context) error {
+	if t.Begin.IsZero() {
+		return nil
+	}
+	left := time.Until(t.Begin)
+	if left < 0 {
+		return fmt.Errorf("everything was ready %v after people were to begin", -left.Round(time.Millisecond))
+	}
+	sleep(ctx, left)
+	return nil
 }
 
 // write lets people write.

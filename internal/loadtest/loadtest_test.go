@@ -3,9 +3,11 @@ package loadtest
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
 )
 
@@ -70,6 +72,35 @@ func TestInterrupted(t *testing.T) {
 	}
 	if r := play(ctx, t, o); !r.Interrupted || r.Accepted == 0 || r.Stored < r.Accepted || r.Answers != r.Stored {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestInTurn: of a run that has the machine in turn with another, nothing is due
+// while it rests, and only what is due well within its turns counts.
+func TestInTurn(t *testing.T) {
+	t.Parallel()
+	r := play(t.Context(), t, Options{
+		Embedded: true, Rate: 100, Duration: 2 * time.Second, Turns: loadgen.Turns{Each: 500 * time.Millisecond, Second: true}, Conversations: 50, Seed: 4,
+	})
+	const most, counted = 100, 70 // two turns of 50, each from its 0.1 s to its 0.45 s
+	if r.Accepted > most || r.Missed > 0 {
+		t.Errorf("%d accepted, want at most %d; %d missed", r.Accepted, most, r.Missed)
+	}
+	if r.Accepted <= counted || r.Webhook.Count > counted || r.Reply.Count > counted || r.Webhook.Count == 0 || r.Reply.Count == 0 {
+		t.Errorf("of %d messages the latency of %d requests and %d replies counts, want at most %d", r.Accepted, r.Webhook.Count, r.Reply.Count, counted)
+	}
+}
+
+// TestReadyTooLate: who is to begin together with another, and cannot, says so.
+func TestReadyTooLate(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Run(t.Context(), Options{Program: program, Embedded: true, Messages: 1, Begin: time.Now()})
+	if err == nil || !strings.Contains(err.Error(), "after people were to begin") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -21,8 +21,9 @@ type Report struct {
 	Workers      int     `json:"workers"`
 	SlowPostgres float64 `json:"slow_postgres_ms"`
 	RestartRedis bool    `json:"restart_redis"`
-	Hurry        float64 `json:"hurry"`                  // how many times faster back-offs passed
-	Warm         float64 `json:"warm_seconds,omitempty"` // at first, which no latency counts
+	Hurry        float64 `json:"hurry"`                   // how many times faster back-offs passed
+	Warm         float64 `json:"warm_seconds,omitempty"`  // at first, which no latency counts
+	Turns        float64 `json:"turns_seconds,omitempty"` // each of them, while another run rests
 	// With what.
 	Rate          float64 `json:"rate"` // requests a second; 0 is as fast as they are answered
 	Burst         int     `json:"burst"`
@@ -180,7 +181,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 	per, _ := load.PerSecond()
 	r := Report{
 		Began: t.began, Embedded: t.Embedded, Webhooks: t.Webhooks, Workers: t.Workers,
-		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm),
+		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm), Turns: seconds(t.Turns.Each),
 		Rate: t.Rate, Burst: t.Burst, Batch: t.Batch, StatusesEach: t.Statuses, Conversations: t.Conversations,
 		Connections: t.Connections, Seed: t.Seed,
 		Wrote: seconds(load.Elapsed), Interrupted: interrupted, Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
@@ -253,9 +254,13 @@ func ours(rows []loadgen.Row, load loadgen.Report) []loadgen.Row {
 // replies measures from when a message was due until WhatsApp had the first
 // answer to it: in a conversation an answer follows its message.
 func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
-	due := map[string]time.Time{}
+	written := map[string]loadgen.Message{}
+	var begun time.Time
 	for m := range load.Messages() {
-		due[m.ID] = m.Due
+		written[m.ID] = m
+		if begun.IsZero() || m.Due.Before(begun) {
+			begun = m.Due
+		}
 	}
 	sent := make(map[string]time.Time, len(t.posts.all))
 	for i, p := range t.posts.all {
@@ -263,32 +268,26 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 	}
 	var all loadgen.Durations
 	by := make([]loadgen.Durations, len(r.Series))
-	var begun time.Time
-	for m := range load.Messages() {
-		if begun.IsZero() || m.Due.Before(begun) {
-			begun = m.Due
-		}
-	}
-	asked := map[string]time.Time{} // by conversation: the message without an answer yet
+	asked := map[string]loadgen.Message{} // by conversation: the one without an answer yet
 	for _, row := range rows {
 		if row.Direction == "inbound" {
-			asked[row.Conversation] = due[row.ProviderID]
+			asked[row.Conversation] = written[row.ProviderID]
 			continue
 		}
-		since := asked[row.Conversation]
+		m := asked[row.Conversation]
 		at, ok := sent[row.ID]
 		if !ok && row.ProviderID != "" {
 			at, ok = sent[row.ProviderID]
 		}
-		if since.IsZero() || !ok {
+		if m.Due.IsZero() || !ok {
 			continue
 		}
-		asked[row.Conversation] = time.Time{}
-		if since.Sub(begun) >= t.Warm {
-			all.Add(at.Sub(since))
+		delete(asked, row.Conversation)
+		if m.Counts {
+			all.Add(at.Sub(m.Due))
 		}
-		if i := second(r.Series, since.Sub(begun)); i >= 0 {
-			by[i].Add(at.Sub(since))
+		if i := second(r.Series, m.Due.Sub(begun)); i >= 0 {
+			by[i].Add(at.Sub(m.Due))
 		}
 	}
 	r.Reply, r.ReplyCurve = latency(all.Latency()), curve(all.Curve())
