@@ -16,7 +16,7 @@ const (
 // plan measures the original plan's own stack and ours, in rounds of one run of each:
 // the machine may be slower in one than in another, so they are compared within each.
 func plan(ctx context.Context, r *run) (*section, error) {
-	rounds, messages := r.size(3, 1), r.size(40_000, 1_000)
+	rounds, messages := r.size(6, 1), r.size(40_000, 1_000)
 	sides := map[string][]map[string]float64{}
 	for round := range rounds {
 		r.say("round %d of %d", round+1, rounds)
