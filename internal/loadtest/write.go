@@ -1,0 +1,80 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+)
+
+// wait waits until people are to begin.
+func (t *test) wait(ctx context.Context) error {
+	if t.Begin.IsZero() {
+		return nil
+	}
+	left := time.Until(t.Begin)
+	if left < 0 {
+		return fmt.Errorf("everything was ready %v after people were to begin", -left.Round(time.Millisecond))
+	}
+	sleep(ctx, left)
+	return nil
+}
+
+// write lets people write.
+func (t *test) write(ctx context.Context) (loadgen.Report, error) {
+	writing, cancel := ctx, context.CancelFunc(func() {})
+	if t.Duration > 0 {
+		writing, cancel = context.WithTimeout(ctx, t.Duration)
+	}
+	defer cancel()
+	var trouble sync.WaitGroup
+	var restart, crm error
+	if t.RestartRedis {
+		trouble.Go(func() { restart = t.restartRedis(writing, t.Duration/2) })
+	}
+	if t.CRM != nil {
+		if err := t.behave(ctx, t.CRM[0]); err != nil {
+			return loadgen.Report{}, err
+		}
+		trouble.Go(func() { crm = t.misbehave(writing) })
+	}
+	spent := t.spent()
+	r, err := t.load.Load().Run(writing)
+	trouble.Wait()
+	t.cpu = spent()
+	if err != nil && writing.Err() == nil {
+		return r, err
+	}
+	return r, errors.Join(restart, crm)
+}
+
+func (t *test) slow(d time.Duration) {
+	if t.stage != nil {
+		t.stage.Delay(d)
+	}
+}
+
+func (t *test) restartRedis(ctx context.Context, after time.Duration) error {
+	if !sleep(ctx, after) {
+		return nil
+	}
+	t.tell(Event{Redis: "down"})
+	t.stage.Redis.Kill()
+	err := t.stage.Redis.Restart(context.WithoutCancel(ctx))
+	t.tell(Event{Redis: "up"})
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
