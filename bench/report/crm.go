@@ -98,7 +98,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		{"reply p99", func(c crmReport) float64 { return c.Reply.P99 }},
 	} {
 		for _, way := range crmWays {
-			s.add(crmRow(f.name+", "+way.name, pairs[way.key], f.of, way.misbehaves))
+			s.add(crmRow(f.name+", "+way.name, "ms", pairs[way.key], f.of, way.misbehaves))
 		}
 	}
 	for _, way := range crmWays {
@@ -115,7 +115,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	}
 	s.note("Pairs of runs, each run on an installation of its own: in one there is no CRM. 300 messages/s of 1,000 people over Redis (every write synced) and PostgreSQL, one webhook and two worker processes. The two have the machine in turn, %d s each, for %d s; the first %d s are not counted, nor the first fifth of each turn and its last tenth. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
 	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ.", rounds)
-	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest.")
+	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest; for ten minutes of 500, the next section.")
 	return s, nil
 }
 
@@ -129,7 +129,7 @@ func (r *run) crmPair(ctx context.Context, bin string, with, without []string) (
 
 func (c crmReport) cpu() float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }
 
-func crmRow(what string, pairs []crmPair, of func(crmReport) float64, misbehaves bool) row {
+func crmRow(what, unit string, pairs []crmPair, of func(crmReport) float64, misbehaves bool) row {
 	with := columnOf(pairs, func(p crmPair) float64 { return of(p.with) })
 	without := columnOf(pairs, func(p crmPair) float64 { return of(p.without) })
 	ratios := columnOf(pairs, func(p crmPair) float64 { return of(p.with) / of(p.without) })
@@ -138,8 +138,8 @@ func crmRow(what string, pairs []crmPair, of func(crmReport) float64, misbehaves
 		raw[fmt.Sprintf("run %d", i+1)], raw[fmt.Sprintf("without, run %d", i+1)] = with[i], without[i]
 	}
 	one := row{
-		What: what, Unit: "ms", Value: middle(with), Raw: raw,
-		Detail: fmt.Sprintf("%+.0f %% (%+.0f to %+.0f %%); none: %s ms", (middle(ratios)-1)*100, (slices.Min(ratios)-1)*100, (slices.Max(ratios)-1)*100, human(middle(without))),
+		What: what, Unit: unit, Value: middle(with), Raw: raw,
+		Detail: fmt.Sprintf("%+.0f %% (%+.0f to %+.0f %%); none: %s %s", (middle(ratios)-1)*100, (slices.Min(ratios)-1)*100, (slices.Max(ratios)-1)*100, human(middle(without)), unit),
 	}
 	if misbehaves {
 		one.Aim, one.Met = "within 10 % of none", atMost(1.1, "").met(middle(ratios))

@@ -37,6 +37,7 @@ func parts() []part {
 		{"noop", "Against other queues: jobs that do nothing", noop},
 		{"slow", "500 requests/s over a slow PostgreSQL, Redis killed in the middle", slow},
 		{"crm", "A CRM that misbehaves, at 300 messages/s", crm},
+		{"fails", "A CRM that answers 500 for ten minutes, at 300 messages/s without a pause", fails},
 		{"flat", "The cost of a backlog in Redis", flat},
 		{"turns", "Turns in PostgreSQL, without a queue", turns},
 		{"queue", "The queue's engine on Redis by itself", engine},
