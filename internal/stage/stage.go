@@ -195,7 +195,7 @@ func (s *Stage) configure() error {
 	text := fmt.Sprintf(`graph_url: http://%s/sandbox/graph/v26.0
 flow: %q
 drain_timeout: 10s
-api_keys: [{name: drill, key: %q, role: admin}]
+api_keys: [{name: drill, key: %q, role: admin, rate: 5000/s}]
 lines:
   %s: {provider: cloud, phone_number_id: %q, token: %q, app_secret: %q, verify_token: drill, rate: %d/s}
 `, s.Graph.addr, filepath.Join(s.dir, "flow.yaml"), s.Key, Line, PhoneNumberID, s.Key, s.Secret, s.o.Rate)
