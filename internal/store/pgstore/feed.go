@@ -193,6 +193,7 @@ func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) 
 		return done, err
 	}
 	b := &pgx.Batch{}
+	queue(b, laterSync) // a page that is lost is looked through again
 	if lags := store.Lags(page, wants); len(lags) > 0 {
 		queue(b, noteLags, endpoint,
 			col(lags, func(l store.Lag) string { return l.Conversation }),

@@ -12,11 +12,8 @@ import (
 // answer travels: were it a part of the turn's, all turns that hand somebody off
 // would wait for one another's way to the database and back. It need not be synced:
 // the commit of the tickets themselves comes behind it in the log, and syncs both.
-const (
-	countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
-	laterSync = `SELECT set_config('synchronous_commit', 'off', true)`
-)
+const countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
+	ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
 
 // span is some numbers in a row: those behind before, n of them.
 type span struct{ before, n int64 }

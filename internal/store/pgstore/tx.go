@@ -29,6 +29,9 @@ const (
 	// anew has statements planned for what they ask: pages and filters are asked for in
 	// many ways, and no one plan is good for all.
 	anew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`
+	// laterSync is for what may be gone after a crash of the server: the next commit that
+	// is synced takes it along.
+	laterSync = `SELECT set_config('synchronous_commit', 'off', true)`
 	// hurry is for those who have waited already.
 	hurry = `SELECT set_config('lock_timeout', '100ms', true)`
 
