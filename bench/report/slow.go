@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // slowReport is what the section needs of the report of psi-router loadtest.
@@ -27,7 +26,7 @@ func slow(ctx context.Context, r *run) (*section, error) {
 	lasts := r.size(300, 10)
 	args := []string{
 		"loadtest", "--json", "--rate", "500", "--duration", strconv.Itoa(lasts) + "s", "--workers", "2", "--conversations", "5000",
-		"--slow-postgres", "300ms", "--restart-redis", "--settle", "5m", "--seed", strconv.FormatInt(time.Now().UnixNano()%1_000_000+1, 10),
+		"--slow-postgres", "300ms", "--restart-redis", "--settle", "5m", "--seed", newSeed(),
 	}
 	r.say("psi-router %s", strings.Join(args, " "))
 	var one slowReport
