@@ -26,7 +26,7 @@ func drillWordsIn(lang string) drillWords {
 func drillSpanish() drillWords {
 	return drillWords{
 		title:    "Simulacro · semilla %d · %s\n%d mensajes de %d personas, %d fallas. Es una instalación aparte: la tuya no se toca.",
-		servers:  "Redis y PostgreSQL propios, %d webhooks y %d workers",
+		servers:  "Redis y PostgreSQL propios; procesos: %d de webhook, %d de worker",
 		embedded: "un proceso sobre SQLite",
 		fallback: "Faltan servidores, así que se ensaya con un solo proceso sobre SQLite.",
 		progress: "aceptados %d de %d, %.0f/s",
@@ -82,7 +82,7 @@ func drillSpanish() drillWords {
 func drillEnglish() drillWords {
 	return drillWords{
 		title:    "Drill · seed %d · %s\n%d messages of %d people, %d faults. It is an installation of its own: yours is not touched.",
-		servers:  "its own Redis and PostgreSQL, %d webhooks and %d workers",
+		servers:  "its own Redis and PostgreSQL; processes: %d webhook, %d worker",
 		embedded: "one process on SQLite",
 		fallback: "Servers are missing, so this drills one process on SQLite.",
 		progress: "accepted %d of %d, %.0f/s",

@@ -31,7 +31,7 @@ func loadWordsIn(lang string) loadWords {
 func loadSpanish() loadWords {
 	return loadWords{
 		title:    "Prueba de carga · semilla %d · %s\n%s, de %d personas.",
-		servers:  "un router aparte, con Redis y PostgreSQL propios, %d webhooks y %d workers; el tuyo no se toca",
+		servers:  "un router aparte, con Redis y PostgreSQL propios; procesos: %d de webhook, %d de worker; el tuyo no se toca",
 		embedded: "un router aparte, de un proceso sobre SQLite; el tuyo no se toca",
 		closed:   "Cada pedido sale cuando se contestó el anterior", rate: "%.0f pedidos por segundo",
 		graph:    "\nLas respuestas se esperan en %s: el graph_url de ese router tiene que ser ese.",
@@ -79,7 +79,7 @@ func loadSpanish() loadWords {
 func loadEnglish() loadWords {
 	return loadWords{
 		title:    "Load test · seed %d · %s\n%s, of %d people.",
-		servers:  "a router of its own, with its Redis and PostgreSQL, %d webhooks and %d workers; yours is not touched",
+		servers:  "a router of its own, with its Redis and PostgreSQL; processes: %d webhook, %d worker; yours is not touched",
 		embedded: "a router of its own, one process on SQLite; yours is not touched",
 		closed:   "Each request leaves when the one before it was answered", rate: "%.0f requests a second",
 		graph:    "\nAnswers are awaited at %s: the graph_url of that router has to be this.",
