@@ -25,6 +25,16 @@ var crmWays = []struct {
 	{"works", "a CRM that works", false},
 }
 
+// felt is what people and WhatsApp would feel of a CRM.
+var felt = []struct {
+	name string
+	of   func(crmReport) float64 // ms
+}{
+	{"webhook p99", func(c crmReport) float64 { return c.Webhook.P99 }},
+	{"reply p50", func(c crmReport) float64 { return c.Reply.P50 }},
+	{"reply p99", func(c crmReport) float64 { return c.Reply.P99 }},
+}
+
 // readying is how long the two of a pair may take until people can write.
 const readying = 15 * time.Second
 
@@ -86,14 +96,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		}
 	}
 	s := &section{}
-	for _, f := range []struct {
-		name string
-		of   func(crmReport) float64
-	}{
-		{"webhook p99", func(c crmReport) float64 { return c.Webhook.P99 }},
-		{"reply p50", func(c crmReport) float64 { return c.Reply.P50 }},
-		{"reply p99", func(c crmReport) float64 { return c.Reply.P99 }},
-	} {
+	for _, f := range felt {
 		for _, way := range crmWays {
 			s.add(crmRow(f.name+", "+way.name, "ms", pairs[way.key], f.of, way.misbehaves))
 		}

@@ -63,6 +63,9 @@ func atMost(n float64, unit string) aim {
 	return aim{text: "at most " + human(n) + " " + unit, bound: n}
 }
 
+// noneAtAll is for what must not happen once.
+func noneAtAll() aim { return aim{text: "none"} }
+
 func (a aim) met(v float64) *bool {
 	if a.text == "" {
 		return nil

@@ -34,8 +34,7 @@ func slow(ctx context.Context, r *run) (*section, error) {
 		return nil, err
 	}
 	s := &section{}
-	none := atMost(0, "")
-	none.text = "none"
+	none := noneAtAll()
 	count := func(what string, n int, detail string) {
 		s.add(row{What: what, Value: float64(n), Unit: "messages", Aim: none.text, Met: none.met(float64(n)), Detail: detail})
 	}
