@@ -379,3 +379,53 @@ func TestCommandsRaceATurn(t *testing.T) {
 	}
 	audit(t, a, url, countArrivals(t, url), 0)
 }
+
+// TestServerDiesAfterSurvey: commits of Survey are not synced, and a server that dies
+// forgets those that its log had not flushed. Then they are looked through again: who
+// is behind is found all the same.
+func TestServerDiesAfterSurvey(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB", "wal_writer_delay=10s"}})
+	url := server.URL(server.Database(t))
+	survey := func(s *Store) {
+		t.Helper()
+		for more := true; more; {
+			done, err := s.Survey(t.Context(), "crm", store.Wants{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = done.More
+		}
+	}
+	behind := func(s *Store) []store.Behind {
+		t.Helper()
+		list, err := s.Behind(t.Context(), "crm", store.Behind{}, noon().Add(time.Hour), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	s := process(t, url)
+	if err := s.Follow(t.Context(), noon(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	turn(t, s, says(somebody(1), "a", "hola"), says(somebody(2), "b", "hola"), says(somebody(3), "c", "hola"))
+	if _, err := s.Pump(t.Context(), noon()); err != nil {
+		t.Fatal(err)
+	}
+	survey(s)
+	want := behind(s)
+	if len(want) != 3 {
+		t.Fatalf("%d are behind, want 3", len(want))
+	}
+	server.Kill()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s = process(t, url)
+	t.Logf("%d of %d were still noted", len(behind(s)), len(want))
+	survey(s)
+	if d := cmp.Diff(behind(s), want); d != "" {
+		t.Errorf("after the server died (-got +want):\n%s", d)
+	}
+}
