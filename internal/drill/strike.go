@@ -73,7 +73,7 @@ func (d *drill) strike(ctx, writing context.Context) error {
 		}
 		began := time.Since(d.began)
 		d.begins(f, what)
-		if !sleep(ctx, f.lasts) {
+		if !loadgen.Sleep(ctx, f.lasts) {
 			return nil
 		}
 		if err := heal(ctx); err != nil && ctx.Err() == nil {
@@ -99,15 +99,4 @@ func (d *drill) reach(ctx context.Context, messages int64) bool {
 		}
 	}
 	return ctx.Err() == nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -100,7 +100,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 		if calm == 3 {
 			return true, nil
 		}
-		if !sleep(waiting, 300*time.Millisecond) {
+		if !loadgen.Sleep(waiting, 300*time.Millisecond) {
 			if ctx.Err() != nil {
 				return false, context.Cause(ctx)
 			}

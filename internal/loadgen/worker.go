@@ -93,7 +93,7 @@ func (w *worker) run(ctx context.Context) error {
 	defer stop()
 	for ctx.Err() == nil && w.fill() {
 		due := w.g.next()
-		if !sleep(ctx, time.Until(due)) {
+		if !Sleep(ctx, time.Until(due)) {
 			return nil
 		}
 		w.begin(due)
@@ -116,7 +116,8 @@ func (w *worker) begin(due time.Time) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for so long; it is false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
@@ -253,7 +254,7 @@ func (w *worker) insist(ctx context.Context, body []byte) (bool, error) {
 		if wait = min(max(wait, 0), 2*time.Second); wait == 0 {
 			wait = pause
 		}
-		if time.Since(begun)+wait > w.g.o.GiveUp || !sleep(ctx, wait) {
+		if time.Since(begun)+wait > w.g.o.GiveUp || !Sleep(ctx, wait) {
 			return false, nil
 		}
 		w.g.retried.Add(1)

@@ -44,7 +44,7 @@ func (t *test) behave(ctx context.Context, way string) error {
 // misbehave lets the CRM behave in one way after the other.
 func (t *test) misbehave(ctx context.Context) error {
 	for _, way := range t.CRM[1:] {
-		if !sleep(ctx, t.Duration/time.Duration(len(t.CRM))) {
+		if !loadgen.Sleep(ctx, t.Duration/time.Duration(len(t.CRM))) {
 			return nil
 		}
 		if err := t.behave(ctx, way); err != nil {
@@ -94,7 +94,7 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 		if calm == calmLooks {
 			return true
 		}
-		if !sleep(ctx, between) {
+		if !loadgen.Sleep(ctx, between) {
 			t.note(fmt.Sprintf("the CRM has %d of %d events, which should be %d at least, %v after it came back (%v)", taken, len(c.events), c.least, t.Settle, err))
 			return false
 		}

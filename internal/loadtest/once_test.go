@@ -70,7 +70,7 @@ func quiet(t *testing.T, s *stage.Stage, api loadgen.API, sent int) {
 		if err == nil && f.Depth == 0 && f.Pending == 0 && len(s.WhatsApp.Sent()) >= sent {
 			return
 		}
-		if !sleep(ctx, 50*time.Millisecond) {
+		if !loadgen.Sleep(ctx, 50*time.Millisecond) {
 			t.Fatalf("%d messages sent, %+v wait (%v)", len(s.WhatsApp.Sent()), f, err)
 		}
 	}

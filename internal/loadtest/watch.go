@@ -55,7 +55,7 @@ type Second struct {
 
 // watch asks the router how it is, about once a second.
 func (t *test) watch(ctx context.Context) {
-	for sleep(ctx, time.Second) {
+	for loadgen.Sleep(ctx, time.Second) {
 		f, err := t.api.Figures(ctx)
 		m := t.remember(ctx)
 		t.mu.Lock()
@@ -153,7 +153,7 @@ func (t *test) settle(ctx context.Context) bool {
 		if calm == 3 {
 			return true
 		}
-		if !sleep(ctx, 300*time.Millisecond) {
+		if !loadgen.Sleep(ctx, 300*time.Millisecond) {
 			t.note(fmt.Sprintf("not everything was done %v after the last message: %d jobs and %d answers wait (%v)", t.Settle, t.left(f), f.Pending, err))
 			return false
 		}

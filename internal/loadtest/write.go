@@ -19,7 +19,7 @@ func (t *test) wait(ctx context.Context) error {
 	if left < 0 {
 		return fmt.Errorf("everything was ready %v after people were to begin", -left.Round(time.Millisecond))
 	}
-	sleep(ctx, left)
+	loadgen.Sleep(ctx, left)
 	return nil
 }
 
@@ -58,7 +58,7 @@ func (t *test) slow(d time.Duration) {
 }
 
 func (t *test) restartRedis(ctx context.Context, after time.Duration) error {
-	if !sleep(ctx, after) {
+	if !loadgen.Sleep(ctx, after) {
 		return nil
 	}
 	t.tell(Event{Redis: "down"})
@@ -66,15 +66,4 @@ func (t *test) restartRedis(ctx context.Context, after time.Duration) error {
 	err := t.stage.Redis.Restart(context.WithoutCancel(ctx))
 	t.tell(Event{Redis: "up"})
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
