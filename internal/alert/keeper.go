@@ -146,12 +146,19 @@ func (k *Keeper) Round(ctx context.Context) {
 		facts.Reports, facts.NoReports = reports, err != nil
 		k.look(ctx, facts, now)
 	}
+	k.show()
 	k.mu.Lock()
-	k.open = k.state.Open()
 	if k.seen = err == nil; k.seen {
 		k.workers = CountWorkers(reports)
 	}
 	k.mu.Unlock()
+}
+
+// show makes what is known what Open tells.
+func (k *Keeper) show() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.open = k.state.Open()
 }
 
 // look evaluates, keeps what came of it, and tells.
@@ -187,6 +194,7 @@ func (k *Keeper) look(ctx context.Context, facts Facts, now time.Time) {
 			return
 		}
 	}
+	k.show() // who is told looks at once
 	k.tell(ctx)
 	if _, err := k.serve(ctx, k.Now(), Report{}); err != nil && ctx.Err() == nil {
 		k.Log.Debug("what was told is not kept yet", "error", err)

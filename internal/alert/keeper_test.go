@@ -119,6 +119,34 @@ func TestStoppedWorkers(t *testing.T) {
 	}
 }
 
+// onlooker is a receiver who looks at once at what is open.
+type onlooker struct {
+	keeper *Keeper
+	saw    []string
+}
+
+func (*onlooker) Name() string { return "webhook" }
+
+func (o *onlooker) Tell(_ context.Context, r *Rule, n Notice) error {
+	o.saw = append(o.saw, fmt.Sprintf("%s over=%v open=%d", r.ID, n.Over, len(o.keeper.Open())))
+	return nil
+}
+
+// TestWhoIsToldSeesIt: the page does not say that all is well to whoever was just
+// told the contrary, nor the other way round.
+func TestWhoIsToldSeesIt(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	to := &onlooker{}
+	web, worker := r.keeper("web", "webhook", to), r.keeper("worker", "worker")
+	to.keeper = web
+	r.pass(4*time.Minute, web)
+	r.pass(2*time.Minute, web, worker)
+	if diff := cmp.Diff([]string{"no_workers over=false open=1", "no_workers over=true open=0"}, to.saw); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestOneSpeaksForAll: of three processes one tells, another goes on when it is
 // gone, and a restart repeats nothing.
 func TestOneSpeaksForAll(t *testing.T) {
