@@ -166,6 +166,9 @@ func TestExampleConsumer(t *testing.T) {
 	}
 	var talk struct{ State string }
 	r.ask(http.DefaultClient, r.URL(), http.MethodPost, "/api/v1/conversations/"+id+"/close", &talk)
+	eventually(t, "the tables say that it is closed", func() bool {
+		return len(c.rows(db, `select '' from conversaciones where estado = 'cerrada'`)) == 1
+	})
 	c.takes(r, db)
 
 	want := []string{
