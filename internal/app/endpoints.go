@@ -87,15 +87,20 @@ func (e *engines) endpointCheck() []observe.Check {
 		return nil
 	}
 	return []observe.Check{{Name: "endpoints", Info: true, Run: func(ctx context.Context) error {
-		stats, err := e.queue.Stats(ctx)
+		names := e.endpointNames()
+		queues := make([]string, len(names))
+		for i, name := range names {
+			queues[i] = delivery.EventQueue(name)
+		}
+		stats, err := e.queue.Stats(ctx, queues...)
 		if err != nil {
 			return err
 		}
-		backlogs, err := e.store.Backlogs(ctx, e.endpointNames())
+		backlogs, err := e.store.Backlogs(ctx, names)
 		if err != nil {
 			return err
 		}
-		return stuckEndpoints(e.endpointNames(), stats, backlogs, time.Now())
+		return stuckEndpoints(names, stats, backlogs, time.Now())
 	}}}
 }
 

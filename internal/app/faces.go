@@ -118,7 +118,7 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
 	s := observe.Sources{
 		Disk:   func() (observe.Disk, error) { return observe.Room(dir) },
-		Queues: e.queue.Stats,
+		Queues: func(ctx context.Context) ([]queue.Stats, error) { return e.queue.Stats(ctx) },
 		Figures: func(ctx context.Context) (observe.Figures, error) {
 			g, err := e.store.Gauges(ctx, time.Now())
 			f := figures(g)

@@ -53,11 +53,11 @@ func (g *gate) Hold(ctx context.Context, name string, until time.Time, reason st
 }
 
 // Stats implements queue.Operator.
-func (g *gate) Stats(ctx context.Context) ([]queue.Stats, error) {
+func (g *gate) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	if err := g.shut(); err != nil {
 		return nil, err
 	}
-	return g.Engine.Stats(ctx)
+	return g.Engine.Stats(ctx, queues...)
 }
 
 // Redrive implements queue.Operator.

@@ -28,8 +28,8 @@ type HintOptions struct {
 	Queue interface {
 		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 	}
-	// Stats tells how many wake-ups wait, and what is held.
-	Stats     func(ctx context.Context) ([]queue.Stats, error)
+	// Stats tells how many wake-ups wait in queues, and which are held.
+	Stats     func(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	Endpoints []Endpoint
 	Log       *slog.Logger
 }
@@ -138,7 +138,11 @@ func (h *Hints) jobs(all [][]store.Event) (jobs []queue.Job) {
 func (h *Hints) look(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, hintTime)
 	defer cancel()
-	stats, err := h.Stats(call)
+	names := make([]string, len(h.Endpoints))
+	for i, e := range h.Endpoints {
+		names[i] = EventQueue(e.Name)
+	}
+	stats, err := h.Stats(call, names...)
 	if err != nil {
 		return // who waits for an answer of the queue would not get one either
 	}

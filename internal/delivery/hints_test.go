@@ -37,7 +37,7 @@ func TestHintsGather(t *testing.T) {
 		ms := time.Millisecond
 		c := &calls{began: time.Now(), lanes: map[string]bool{}}
 		h := delivery.NewHints(delivery.HintOptions{
-			Queue: c, Stats: func(context.Context) ([]queue.Stats, error) { return nil, nil },
+			Queue: c, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return nil, nil },
 			Endpoints: []delivery.Endpoint{{Name: "crm", Wants: store.Wants{Types: []string{"message.*"}}}},
 		})
 		ctx, stop := context.WithCancel(t.Context())
@@ -90,7 +90,7 @@ func TestHintsKnowWhenToStop(t *testing.T) {
 				c.stats.Name = delivery.EventQueue("crm")
 				q := &calls{began: time.Now(), lanes: map[string]bool{}}
 				h := delivery.NewHints(delivery.HintOptions{
-					Queue: q, Stats: func(context.Context) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },
+					Queue: q, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },
 					Endpoints: []delivery.Endpoint{{Name: "crm"}, {Name: "other", Wants: store.Wants{Types: []string{"-"}}}},
 				})
 				ctx, stop := context.WithCancel(t.Context())

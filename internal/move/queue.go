@@ -13,7 +13,7 @@ import (
 // QueueSource is a queue that leaves. It is nobody else's meanwhile.
 type QueueSource interface {
 	Installation(ctx context.Context) (string, error)
-	Stats(ctx context.Context) ([]queue.Stats, error)
+	Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	// Waiting returns jobs of a queue after a place, in the order of their lanes.
 	Waiting(ctx context.Context, name string, after int64, limit, size int) ([]queue.Waiting, error)
 	// Letters returns dead letters after an ID, the oldest first.
@@ -34,7 +34,7 @@ type QueueTarget interface {
 	LoadDead(ctx context.Context, letters []queue.DeadLetter) (added int, err error)
 	Hold(ctx context.Context, name string, until time.Time, reason string) error
 	Pause(ctx context.Context, name string) error
-	Stats(ctx context.Context) ([]queue.Stats, error)
+	Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	Check(ctx context.Context) ([]string, error)
 }
 

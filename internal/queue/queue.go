@@ -128,9 +128,9 @@ type Operator interface {
 	// Pause hands out nothing until Resume; running jobs finish.
 	Pause(ctx context.Context, queue string) error
 	Resume(ctx context.Context, queue string) error
-	// Stats returns one row for each queue that ever existed, by name, at a
-	// cost that does not grow with the backlog.
-	Stats(ctx context.Context) ([]Stats, error)
+	// Stats returns one row for each queue that ever existed, or for those of them
+	// that are named, by name, at a cost that does not grow with the backlog.
+	Stats(ctx context.Context, queues ...string) ([]Stats, error)
 	// Dead lists dead letters, newest first. before is the ID of the last row
 	// of the previous page, 0 for the first.
 	Dead(ctx context.Context, queue string, before int64, limit int) ([]DeadLetter, error)

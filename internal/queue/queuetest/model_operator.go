@@ -31,7 +31,7 @@ func (m *Model) pause(ctx context.Context, name string, paused bool) error {
 }
 
 // Stats implements queue.Operator.
-func (m *Model) Stats(ctx context.Context) ([]queue.Stats, error) {
+func (m *Model) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -40,6 +40,9 @@ func (m *Model) Stats(ctx context.Context) ([]queue.Stats, error) {
 	var all []queue.Stats
 	for _, q := range m.queues {
 		s := q.stats
+		if len(queues) > 0 && !slices.Contains(queues, s.Name) {
+			continue
+		}
 		if !s.HeldUntil.After(now) {
 			s.HeldUntil, s.HeldFor = time.Time{}, ""
 		}

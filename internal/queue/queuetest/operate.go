@@ -185,6 +185,13 @@ var operatorCases = []testCase{
 		if diff := cmp.Diff(all, want); diff != "" {
 			f.Error(diff)
 		}
+		for i, names := range [][]string{{"aaa", "aaa"}, {"nobody", name}, {"nobody"}, {name, "aaa"}} {
+			all, err := f.Stats(f.ctx, names...)
+			want := [][]queue.Stats{want[:1], want[1:], nil, want}[i]
+			if diff := cmp.Diff(all, want); err != nil || diff != "" {
+				f.Errorf("of %v: %v\n%s", names, err, diff)
+			}
+		}
 		f.clock.Advance(time.Second)
 		if got := f.stats().OldestAge; got != time.Second {
 			f.Errorf("oldest is %v, want 1s", got)

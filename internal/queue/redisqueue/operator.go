@@ -84,27 +84,28 @@ func (e *Engine) setting(ctx context.Context, what, name string, args ...string)
 func (e *Engine) queues(ctx context.Context, l *links) ([]*part, error) {
 	c := l.exchange
 	names, err := c.Do(ctx, c.B().Smembers().Key(e.registry()).Build()).AsStrSlice()
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	parts := make([]*part, len(names))
-	for i, name := range names {
-		parts[i] = e.part(name)
-	}
-	return parts, nil
+	return e.named(names), err
 }
 
-// each runs a function on every queue, or on the one that is named.
-func (e *Engine) each(ctx context.Context, what, name string, fn func(ctx context.Context, l *links, p *part) error) error {
+// named returns the parts of some queues, by name.
+func (e *Engine) named(names []string) []*part {
+	parts := make([]*part, 0, len(names))
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		parts = append(parts, e.part(name))
+	}
+	return parts
+}
+
+// each runs a function on every queue, or on those that are named.
+func (e *Engine) each(ctx context.Context, what string, names []string, fn func(ctx context.Context, l *links, p *part) error) error {
 	l, err := e.connect(ctx)
 	if err != nil {
 		return e.fail(ctx, what, err)
 	}
 	call, cancel := context.WithTimeout(ctx, 2*e.timeout)
 	defer cancel()
-	parts := []*part{e.part(name)}
-	if name == "" {
+	parts := e.named(names)
+	if len(names) == 0 {
 		if parts, err = e.queues(call, l); err != nil {
 			return e.fail(ctx, what, err)
 		}
@@ -118,9 +119,9 @@ func (e *Engine) each(ctx context.Context, what, name string, fn func(ctx contex
 }
 
 // Stats implements queue.Operator.
-func (e *Engine) Stats(ctx context.Context) ([]queue.Stats, error) {
+func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	var all []queue.Stats
-	err := e.each(ctx, "stats", "", func(ctx context.Context, l *links, p *part) error {
+	err := e.each(ctx, "stats", queues, func(ctx context.Context, l *links, p *part) error {
 		s, err := p.stats(ctx, l)
 		if err == nil && s != nil {
 			all = append(all, *s)
@@ -172,6 +173,14 @@ func float(s string) float64 {
 	return n
 }
 
+// some are the queues that a name means: "" means all.
+func some(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
 // Dead implements queue.Operator.
 func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
 	from := ""
@@ -179,7 +188,7 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 		from = number(before)
 	}
 	var page []queue.DeadLetter
-	err := e.each(ctx, "list dead letters", name, func(ctx context.Context, l *links, p *part) error {
+	err := e.each(ctx, "list dead letters", some(name), func(ctx context.Context, l *links, p *part) error {
 		rows, err := p.letters(ctx, l, from, limit, "1")
 		page = append(page, rows...)
 		return err
@@ -194,7 +203,7 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 // DeadLetter implements queue.Operator.
 func (e *Engine) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
 	var found *queue.DeadLetter
-	err := e.each(ctx, "dead letter", "", func(ctx context.Context, l *links, p *part) error {
+	err := e.each(ctx, "dead letter", nil, func(ctx context.Context, l *links, p *part) error {
 		rows, err := p.letters(ctx, l, number(max(id, 0)+1), 1, "")
 		if err == nil && len(rows) == 1 && rows[0].ID == id {
 			found = &rows[0]
@@ -253,7 +262,7 @@ func (e *Engine) exhume(ctx context.Context, what string, ids []int64) (int, err
 			numbers = append(numbers, number(id))
 		}
 	}
-	err := e.each(ctx, what, "", func(ctx context.Context, l *links, p *part) error {
+	err := e.each(ctx, what, nil, func(ctx context.Context, l *links, p *part) error {
 		for some := range slices.Chunk(numbers, 500) {
 			n, err := p.run(ctx, l.exchange, e.scripts.exhume, append([]string{what}, some...)...).AsInt64()
 			if err != nil {

@@ -31,7 +31,7 @@ func extra(t *testing.T, text string) script {
 }
 
 func (e *Engine) onAll(ctx context.Context, s script, args ...string) error {
-	return e.each(ctx, "test", "", func(ctx context.Context, l *links, p *part) error {
+	return e.each(ctx, "test", nil, func(ctx context.Context, l *links, p *part) error {
 		return p.run(ctx, l.exchange, s, args...).Error()
 	})
 }

@@ -60,7 +60,7 @@ func (e *Engine) setting(ctx context.Context, what, name string, create bool, se
 }
 
 // Stats implements queue.Operator.
-func (e *Engine) Stats(ctx context.Context) ([]queue.Stats, error) {
+func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	var all []queue.Stats
 	err := e.read(ctx, "stats", func(tx *sqlite.Tx) error {
 		now := e.now()
@@ -83,7 +83,9 @@ func (e *Engine) Stats(ctx context.Context) ([]queue.Stats, error) {
 			if r.HeldUntil = moment(r.heldUntil); !r.HeldUntil.After(now) {
 				r.HeldUntil, r.HeldFor = time.Time{}, ""
 			}
-			all = append(all, r.Stats)
+			if len(queues) == 0 || slices.Contains(queues, r.Name) {
+				all = append(all, r.Stats)
+			}
 		}
 		return rows.Err()
 	})
