@@ -85,7 +85,7 @@ func Tables() []Table {
 		table("idempotency", 2, `actor key hash answer at:m`),
 		table("lines", 1, `line last_inbound:m`),
 		table("endpoints", 1, `name start:n walked:n created_at:m`),
-		table("cursors", 2, `endpoint conversation seq:n want:n since:t`),
+		table("cursors", 2, `endpoint conversation seq:n since:t`),
 	}
 }
 

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -15,6 +14,10 @@ import (
 const (
 	// lockFeeds is held by who looks through events for endpoints; see lockMigrate.
 	lockFeeds = 0x7073692d726f7404
+	// lockCursors is shared by who moves cursors, and held alone by who notes what is
+	// behind. So whichever comes second sees what the first one did: an event that is
+	// not noted, as its conversation is behind already, keeps it behind.
+	lockCursors = 0x7073692d726f7405
 	// feedPage is how many events one look takes: few, because those who write wait
 	// for the processors meanwhile.
 	feedPage = 200
@@ -33,19 +36,23 @@ const (
 			ORDER BY e.seq LIMIT $3) e
 		JOIN psi_router.batches b ON b.n = e.batch
 		WHERE n.name = $1 ORDER BY u.i, e.seq`
-	// moveCursors touches no index as long as nothing was found by looking.
+	// moveCursors touches no index as long as nothing was found by looking. What was
+	// stays behind while there is any event above the cursor.
 	moveCursors = `INSERT INTO psi_router.cursors (endpoint, conversation, seq)
 		SELECT $1, u.conversation, u.seq FROM unnest($2::text[], $3::bigint[]) u (conversation, seq)
 		ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,
-			since = CASE WHEN cursors.want > excluded.seq THEN cursors.since END
+			since = CASE WHEN cursors.since IS NOT NULL AND EXISTS (
+				SELECT FROM psi_router.events e WHERE e.conversation = cursors.conversation AND e.seq > excluded.seq) THEN cursors.since END
 		WHERE cursors.seq < excluded.seq`
-	// noteLags makes rows that begin before the first event that is wanted.
-	noteLags = `INSERT INTO psi_router.cursors (endpoint, conversation, seq, want, since)
-		SELECT $1, u.conversation, u.first - 1, u.last, u.since
+	// noteLags makes rows that begin before the first event that is wanted. It leaves
+	// alone what is behind already: an endpoint that is away for long costs no writes.
+	noteLags = `INSERT INTO psi_router.cursors (endpoint, conversation, seq, since)
+		SELECT $1, u.conversation, u.first - 1, u.since
 		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[]) u (conversation, first, last, since)
-		ON CONFLICT (endpoint, conversation) DO UPDATE SET want = greatest(cursors.want, excluded.want),
-			since = coalesce(cursors.since, excluded.since)
-		WHERE cursors.seq < excluded.want`
+		LEFT JOIN LATERAL (SELECT since IS NOT NULL OR seq >= u.last FROM psi_router.cursors
+			WHERE endpoint = $1 AND conversation = u.conversation LIMIT 1) k (noted) ON true
+		WHERE k.noted IS NOT true
+		ON CONFLICT (endpoint, conversation) DO UPDATE SET since = excluded.since`
 	// trimCursors keeps what is behind, and what has events that were not looked at
 	// yet. A cursor that moves meanwhile is compared as it is then.
 	trimCursors = `WITH page AS (
@@ -161,12 +168,15 @@ func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cur
 	if len(cursors) == 0 {
 		return nil
 	}
+	return wrap("move cursors", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) { move(b, endpoint, cursors) }))
+}
+
+func move(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
 	rows := store.LastCursors(cursors)
-	return wrap("move cursors", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
-		queue(b, moveCursors, endpoint,
-			col(rows, func(c store.Cursor) string { return c.Conversation }),
-			col(rows, func(c store.Cursor) int64 { return c.Seq }))
-	}))
+	queue(b, `SELECT pg_advisory_xact_lock_shared($1)`, int64(lockCursors))
+	queue(b, moveCursors, endpoint,
+		col(rows, func(c store.Cursor) string { return c.Conversation }),
+		col(rows, func(c store.Cursor) int64 { return c.Seq }))
 }
 
 // Survey implements store.Feeds.
@@ -188,13 +198,14 @@ func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) 
 	if err != nil || !mine {
 		return store.Surveyed{Elsewhere: true}, err
 	}
-	page, err := s.nextPage(ctx, c, endpoint, wants.Plain())
+	page, err := nextPage(ctx, c, endpoint, wants.Plain())
 	if err != nil || len(page) == 0 {
 		return done, err
 	}
 	b := &pgx.Batch{}
 	queue(b, laterSync) // a page that is lost is looked through again
 	if lags := store.Lags(page, wants); len(lags) > 0 {
+		queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
 		queue(b, noteLags, endpoint,
 			col(lags, func(l store.Lag) string { return l.Conversation }),
 			col(lags, func(l store.Lag) int64 { return l.First }),
@@ -207,19 +218,14 @@ func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) 
 }
 
 // nextPage reads the events that were not looked at yet; plain leaves out what is
-// in them.
-func (s *Store) nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
-	walked := int64(-1)
-	b := &pgx.Batch{}
-	queue(b, `SELECT walked FROM psi_router.endpoints WHERE name = $1`, endpoint).Query(each(func(rows pgx.Rows) error {
-		return scan(rows, &walked)
-	}))
-	if err := send(ctx, c, b); err != nil || walked < 0 {
-		return nil, err
+// in them. Nobody gets a page of an endpoint that nobody knows.
+func nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
+	data := `e.data::text`
+	if plain {
+		data = `''`
 	}
-	b = &pgx.Batch{}
-	query := cmp.Or(map[bool]string{true: plainEventsAfter}[plain], eventsAfter)
-	queue(b, query, walked, feedPage).Query(each(func(rows pgx.Rows) error {
+	b := &pgx.Batch{}
+	queue(b, eventsAfter(`(SELECT walked FROM psi_router.endpoints WHERE name = $1)`, data), endpoint, feedPage).Query(each(func(rows pgx.Rows) error {
 		e, err := scanEvent(rows)
 		page = append(page, e)
 		return err

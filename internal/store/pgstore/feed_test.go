@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
@@ -181,5 +183,75 @@ func TestEventsTogether(t *testing.T) {
 	}
 	if len(read) < 200 {
 		t.Errorf("only %d events", len(read))
+	}
+}
+
+// TestSurveyMeetsCursor: an event of a conversation that is behind is not noted of
+// its own. So one that is looked at while the cursor moves up to the event before it
+// waits for that, and then finds that nobody is behind any more.
+func TestSurveyMeetsCursor(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	s := process(t, server.URL(server.Borrow(t)))
+	ctx := t.Context()
+	if err := s.Follow(ctx, noon(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	survey := func() error {
+		if _, err := s.Pump(ctx, noon()); err != nil {
+			return err
+		}
+		_, err := s.Survey(ctx, "crm", store.Wants{})
+		return err
+	}
+	turn(t, s, says(somebody(1), "a", "hola"))
+	if err := survey(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Behind(ctx, "crm", store.Behind{}, noon().Add(time.Hour), 10)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("got %v, %v; want one that is behind", list, err)
+	}
+	id := list[0].Conversation
+	events, err := s.Unpushed(ctx, "crm", []string{id}, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := events[len(events)-1].Seq
+
+	moving, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer moving.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it is committed by then
+	b := &pgx.Batch{}
+	move(b, "crm", []store.Cursor{{Conversation: id, Seq: last}})
+	if err := moving.SendBatch(ctx, b).Close(); err != nil {
+		t.Fatal(err)
+	}
+	turn(t, s, says(somebody(1), "b", "1"))
+	done := make(chan error, 1)
+	go func() { done <- survey() }()
+	for waits := 0; waits == 0; {
+		const query = `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted`
+		if err := s.pool.QueryRow(ctx, query).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("the survey did not wait for the cursor: %v", err)
+		default:
+		}
+	}
+	if err := moving.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	list, err = s.Behind(ctx, "crm", store.Behind{}, noon().Add(time.Hour), 10)
+	if err != nil || len(list) != 1 {
+		t.Errorf("got %v, %v; want the conversation, for its new events", list, err)
 	}
 }

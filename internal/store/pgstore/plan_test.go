@@ -94,7 +94,7 @@ SELECT setval('psi_router.batches_n_seq', @people + 1), setval('psi_router.keys'
 INSERT INTO psi_router.events SELECT b.n, k, 'e' || b.n || '.' || k, 't' || 1000 + b.n, 'message.received', k + 1, now(), '{}' FROM psi_router.batches b, generate_series(0, 2) k;
 INSERT INTO psi_router.counters VALUES ('numbered', @people * 3);
 INSERT INTO psi_router.endpoints VALUES ('crm0', 10, @people * 3 - 30, now());
-INSERT INTO psi_router.cursors SELECT e.name, 't' || i, 3, 3, CASE WHEN i % 2 = 0 THEN now() - interval '1 minute' END
+INSERT INTO psi_router.cursors SELECT e.name, 't' || i, 3, CASE WHEN i % 2 = 0 THEN now() - interval '1 minute' END
 	FROM psi_router.endpoints e, generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.pending SELECT conversation, n, now() - interval '5 minutes', n % 2 = 0 FROM psi_router.messages ORDER BY n DESC LIMIT 200;
 UPDATE psi_router.messages m SET status = CASE WHEN p.doubt THEN 'uncertain' ELSE 'queued' END, direction = 'outbound', author = 'router', body = '{}'

@@ -242,18 +242,17 @@ func (p *page) shown(rows []*messageRow) []store.Message {
 	return out
 }
 
-const (
-	// A batch holds its positions in a row, so the first one that matters is the
-	// last that begins at or before the next position.
-	eventsAfter      = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, e.data::text` + fromEventsAfter
-	plainEventsAfter = `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, ''` + fromEventsAfter
-	fromEventsAfter  = `
+// eventsAfter asks for at most $2 events after a position, pos, and for what is in
+// them, data. A batch holds its positions in a row, so the first one that matters is
+// the last that begins at or before the next position.
+func eventsAfter(pos, data string) string {
+	return `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, ` + data + `
 		FROM psi_router.batches b JOIN psi_router.events e ON e.batch = b.n
 		WHERE b.first_pos IS NOT NULL AND b.first_pos >= coalesce((SELECT max(first_pos) FROM psi_router.batches
-				WHERE first_pos IS NOT NULL AND first_pos <= $1 + 1), 0)
-			AND b.first_pos + e.i > $1
+				WHERE first_pos IS NOT NULL AND first_pos <= ` + pos + ` + 1), 0)
+			AND b.first_pos + e.i > ` + pos + `
 		ORDER BY b.first_pos, e.i LIMIT $2`
-)
+}
 
 func scanEvent(rows pgx.Rows) (e store.Event, err error) {
 	var at pgtype.Timestamptz
@@ -268,7 +267,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	var out []store.Event
 	err := s.read(ctx, "list events", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
-			queue(b, eventsAfter, after, limit(n)).Query(each(func(rows pgx.Rows) error {
+			queue(b, eventsAfter(`$1`, `e.data::text`), after, limit(n)).Query(each(func(rows pgx.Rows) error {
 				e, err := scanEvent(rows)
 				if err == nil {
 					out = append(out, e)

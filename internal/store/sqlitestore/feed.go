@@ -122,7 +122,14 @@ func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) 
 		}
 		var all rows
 		for _, l := range store.Lags(list, wants) {
-			all.add(endpoint, l.Conversation, l.First-1, l.Last, micros(l.Since))
+			var noted bool
+			const query = `SELECT since > 0 OR seq >= ? FROM cursors WHERE endpoint = ? AND conversation = ?`
+			if _, err := tx.Row(query, []any{l.Last, endpoint, l.Conversation}, &noted); err != nil {
+				return err
+			}
+			if !noted {
+				all.add(endpoint, l.Conversation, l.First-1, micros(l.Since))
+			}
 		}
 		if err := (&page{tx: tx}).insert(noteLags, &all); err != nil {
 			return err

@@ -70,13 +70,14 @@ var (
 		`ON CONFLICT (conversation, kind) DO UPDATE SET due = min(due, excluded.due)`)
 	insertRecords = insertInto(`records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)`, 11, "", "")
 	insertParked  = insertInto(`parked (provider_id, status, code, detail, at, expires_at)`, 6, "", `ON CONFLICT DO NOTHING`)
-	moveCursors   = insertInto(`cursors (endpoint, conversation, seq)`, 3, "",
+	// moveCursors leaves those behind that have any event above.
+	moveCursors = insertInto(`cursors (endpoint, conversation, seq)`, 3, "",
 		`ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,
-			since = CASE WHEN want > excluded.seq THEN since ELSE 0 END WHERE seq < excluded.seq`)
+			since = CASE WHEN EXISTS (SELECT 1 FROM events e WHERE e.conversation = excluded.conversation AND e.seq > excluded.seq)
+				THEN since ELSE 0 END WHERE seq < excluded.seq`)
 	// noteLags makes rows that begin before the first event that is wanted.
-	noteLags = insertInto(`cursors (endpoint, conversation, seq, want, since)`, 5, "",
-		`ON CONFLICT (endpoint, conversation) DO UPDATE SET want = max(want, excluded.want),
-			since = CASE WHEN since = 0 THEN excluded.since ELSE since END WHERE seq < excluded.want`)
+	noteLags = insertInto(`cursors (endpoint, conversation, seq, since)`, 4, "",
+		`ON CONFLICT (endpoint, conversation) DO UPDATE SET since = excluded.since`)
 	insertLines = insertInto(`lines (line, last_inbound)`, 2, "",
 		`ON CONFLICT (line) DO UPDATE SET last_inbound = max(last_inbound, excluded.last_inbound)`)
 )

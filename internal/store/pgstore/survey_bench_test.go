@@ -1,0 +1,52 @@
+package pgstore
+
+import (
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/storetest"
+)
+
+// BenchmarkSurvey is what an endpoint costs that takes nothing for long: the events
+// of 20,000 conversations, all of which it is behind with already.
+func BenchmarkSurvey(b *testing.B) {
+	const events, people = 100_000, 20_000
+	server := pgtest.New(b, pgtest.Options{Durable: true})
+	url := server.URL(server.Database(b))
+	s, err := Open(b.Context(), options(url, storetest.Settings(b)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	do := func(query string, args ...any) {
+		b.Helper()
+		if _, err := s.pool.Exec(b.Context(), query, args...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Follow(b.Context(), noon(), "crm"); err != nil {
+		b.Fatal(err)
+	}
+	do(`INSERT INTO psi_router.batches (n, size, first_pos) SELECT n, 40, n * 40 + 1 FROM generate_series(0, $1::bigint / 40 - 1) n`, events)
+	do(`INSERT INTO psi_router.events (batch, i, id, conversation, type, seq, created_at, data)
+		SELECT k / 40, k % 40, 'evt_' || k, 'cnv_' || lpad((k * 7919 % $2)::text, 24, '0'), 'message.received', 1 + k / $2, now(), '{"conversation":{"line":"wsp4"}}'
+		FROM generate_series(0, $1::bigint - 1) k`, events, people)
+	do(`VACUUM ANALYZE`)
+	survey := func() {
+		done, err := s.Survey(b.Context(), "crm", store.Wants{})
+		if err != nil || done.Elsewhere {
+			b.Fatalf("got %+v, %v", done, err)
+		}
+		if !done.More {
+			do(`UPDATE psi_router.endpoints SET walked = 0`)
+		}
+	}
+	for range events/feedPage + 1 {
+		survey()
+	}
+	for b.Loop() {
+		survey()
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*feedPage), "µs/event")
+}
