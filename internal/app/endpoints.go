@@ -87,15 +87,11 @@ func (e *engines) endpointCheck() []observe.Check {
 		return nil
 	}
 	return []observe.Check{{Name: "endpoints", Info: true, Run: func(ctx context.Context) error {
-		names := e.endpointNames()
-		queues := make([]string, len(names))
-		for i, name := range names {
-			queues[i] = delivery.EventQueue(name)
-		}
-		stats, err := e.queue.Stats(ctx, queues...)
+		stats, err := e.queue.Stats(ctx, delivery.EventQueues(e.endpoints)...)
 		if err != nil {
 			return err
 		}
+		names := e.endpointNames()
 		backlogs, err := e.store.Backlogs(ctx, names)
 		if err != nil {
 			return err

@@ -60,6 +60,15 @@ type Endpoint struct {
 	Wants store.Wants
 }
 
+// EventQueues are the queues of some endpoints' wake-ups.
+func EventQueues(endpoints []Endpoint) []string {
+	queues := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		queues[i] = EventQueue(e.Name)
+	}
+	return queues
+}
+
 // EventOptions say how the events of one endpoint leave. Endpoint, Store, Queue and
 // Pusher are needed.
 type EventOptions struct {

@@ -138,11 +138,7 @@ func (h *Hints) jobs(all [][]store.Event) (jobs []queue.Job) {
 func (h *Hints) look(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, hintTime)
 	defer cancel()
-	names := make([]string, len(h.Endpoints))
-	for i, e := range h.Endpoints {
-		names[i] = EventQueue(e.Name)
-	}
-	stats, err := h.Stats(call, names...)
+	stats, err := h.Stats(call, EventQueues(h.Endpoints)...)
 	if err != nil {
 		return // who waits for an answer of the queue would not get one either
 	}
