@@ -122,11 +122,8 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 			why = append(why, "is held: "+stats[i].HeldFor)
 		}
 		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= late {
-			count := fmt.Sprint(l.Conversations)
-			if l.Conversations >= store.MostBacklog {
-				count += " or more"
-			}
-			why = append(why, fmt.Sprintf("events of %s conversations wait, the oldest for %s", count, now.Sub(l.Oldest).Round(time.Second)))
+			// Nobody hurries to count them while it takes none.
+			why = append(why, fmt.Sprintf("events of %d conversations or more wait, the oldest for %s", l.Conversations, now.Sub(l.Oldest).Round(time.Second)))
 		}
 		if len(why) > 0 {
 			stuck = append(stuck, delivery.EventQueue(name)+" "+strings.Join(why, "; "))

@@ -291,7 +291,7 @@ func TestStuckEndpoints(t *testing.T) {
 		"slow": {Conversations: store.MostBacklog, Oldest: now.Add(-time.Hour)}, "well": {Conversations: 3, Oldest: now.Add(-time.Minute)},
 	}
 	err := stuckEndpoints([]string{"held", "paused", "slow", "well", "new"}, stats, backlogs, now)
-	want := "events:held is held: gone; events:paused is paused; events:slow events of 1000 or more conversations wait, the oldest for 1h0m0s"
+	want := "events:held is held: gone; events:paused is paused; events:slow events of 1000 conversations or more wait, the oldest for 1h0m0s"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

@@ -447,6 +447,7 @@ func TestHeldEndpointFillsNothing(t *testing.T) {
 			d.say("hola", list...)
 			pass(time.Second)
 		}
+		pass(time.Minute) // they are looked through at leisure
 		if got := d.stats(); got.Depth > 300 {
 			t.Errorf("%d wake-ups wait for 1,101 conversations", got.Depth)
 		}

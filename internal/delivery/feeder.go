@@ -16,6 +16,10 @@ const (
 	// behindPage is how many are woken at once. It is small, like the pages of Survey:
 	// those who write share the processors with whoever is behind.
 	behindPage = 100
+	// leisure is how often a process looks through a page for an endpoint that takes no
+	// wake-ups: an outage costs those who write nothing that they would feel, however
+	// many they are, and who waits longest is known first.
+	leisure = 5 * time.Second
 	// anew is how often all that are behind are woken, not only those who just came.
 	anew = time.Minute
 	// trimEvery is how often cursors are looked through for those that say nothing.
@@ -56,8 +60,9 @@ type Feeder struct {
 // walk is how far the waking of one endpoint is: what is newly behind comes at its
 // end.
 type walk struct {
-	at    store.Behind
-	began time.Time
+	looked time.Time
+	at     store.Behind
+	began  time.Time
 
 	trim    time.Time // the next walk through the cursors begins, or goes on
 	trimmed string    // how far that is; "" for the beginning
@@ -109,11 +114,21 @@ func (f *Feeder) round(ctx context.Context) (more bool, err error) {
 }
 
 // page looks through a page of what was told since the last time, and wakes a page of
-// those that are behind.
+// those that are behind. While the endpoint takes no wake-ups there is no hurry; then
+// the waking begins anew: those who wait longest come first.
 func (f *Feeder) page(ctx context.Context, e Endpoint) (more bool, err error) {
+	w, now, open := f.walks[e.Name], f.Now(), f.Open(e.Name)
+	if since := now.Sub(w.looked); !open && since >= 0 && since < leisure {
+		return false, nil
+	}
+	w.looked = now
 	noted, err := f.Store.Survey(ctx, e.Name, e.Wants)
 	if err != nil || noted.Elsewhere {
 		return false, err
+	}
+	if !open {
+		w.again(now)
+		return false, nil
 	}
 	woken, err := f.wake(ctx, e)
 	if more = noted.More || woken; err != nil || more {
@@ -122,14 +137,9 @@ func (f *Feeder) page(ctx context.Context, e Endpoint) (more bool, err error) {
 	return false, f.trim(ctx, e)
 }
 
-// wake goes one page on. While the endpoint takes no wake-ups it waits, and then
-// begins anew: those who wait longest come first.
+// wake goes one page on.
 func (f *Feeder) wake(ctx context.Context, e Endpoint) (more bool, err error) {
 	w, now := f.walks[e.Name], f.Now()
-	if !f.Open(e.Name) {
-		w.again(now)
-		return false, nil
-	}
 	if now.Sub(w.began) >= anew || now.Before(w.began) {
 		w.again(now)
 	}

@@ -110,7 +110,7 @@ var (
 	uncertain     = desc("psi_sends_uncertain", "Messages that may have been sent.")
 	unnumbered    = desc("psi_events_unnumbered", "Events that wait for their number.")
 	lastInbound   = desc("psi_line_last_inbound_timestamp_seconds", "When the line last heard something.", "line")
-	feedBehind    = desc("psi_endpoint_behind_conversations", "Conversations with events that the endpoint has not taken, up to 1000.", "endpoint")
+	feedBehind    = desc("psi_endpoint_behind_conversations", "Conversations known to have events that the endpoint has not taken, up to 1000; while it takes none, more become known little by little.", "endpoint")
 	feedOldest    = desc("psi_endpoint_oldest_event_seconds", "Age of the oldest event that the endpoint has not taken.", "endpoint")
 	up            = desc("psi_check_up", "1 while the check is well.", "check")
 	sourceUp      = desc("psi_source_up", "1 while the source of gauges answers.", "source")

@@ -41,8 +41,8 @@ type Feeds interface {
 	// the page before, "" for the first.
 	Trim(ctx context.Context, endpoint, after string) (Trimmed, error)
 
-	// Backlogs says how far behind endpoints are, at a cost that does not grow with
-	// that. Those without backlog are absent.
+	// Backlogs says how far behind endpoints are, by what Survey noted, at a cost that
+	// does not grow with that. Those without backlog are absent.
 	Backlogs(ctx context.Context, endpoints []string) (map[string]Backlog, error)
 }
 

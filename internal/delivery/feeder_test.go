@@ -1,0 +1,81 @@
+package delivery_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+)
+
+// surveyed counts how often events are looked through.
+type surveyed struct {
+	*sqlitestore.Store
+	n atomic.Int64
+}
+
+func (s *surveyed) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+	s.n.Add(1)
+	return s.Store.Survey(ctx, endpoint, wants)
+}
+
+// TestFeederAtLeisure: what an endpoint costs that takes no wake-ups does not grow
+// with what happens; all of it is found once it takes some.
+func TestFeederAtLeisure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, delivery.EventOptions{})
+		s := &surveyed{Store: d.store}
+		var open atomic.Bool
+		feeder := delivery.NewFeeder(delivery.FeederOptions{
+			Store: s, Queue: d.model, Open: func(string) bool { return open.Load() }, Endpoints: []delivery.Endpoint{{Name: "crm"}},
+		})
+		if err := d.store.Follow(t.Context(), time.Now(), "crm"); err != nil {
+			t.Fatal(err)
+		}
+		d.run(feeder.Run)
+		const written = 1100
+		began := time.Now()
+		for range 6 {
+			d.say("hola", people(written)...)
+			pass(10 * time.Second)
+		}
+		if n := s.n.Load(); n < 10 || n > 13 {
+			t.Errorf("events were looked through %d times in a minute", n)
+		}
+		backlogs, err := d.store.Backlogs(t.Context(), []string{"crm"})
+		if err != nil || !backlogs["crm"].Oldest.Equal(began) {
+			t.Errorf("got %+v, %v; want what waits since %v", backlogs, err, began)
+		}
+		if n := d.stats().Depth; n != 0 {
+			t.Errorf("%d wake-ups of no use", n)
+		}
+
+		open.Store(true)
+		pass(10 * time.Second)
+		d.stop()
+		if n := d.stats().Depth; n != written {
+			t.Errorf("%d of %d conversations are woken", n, written)
+		}
+		s.n.Store(0)
+		for {
+			done, err := s.Survey(t.Context(), "crm", store.Wants{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !done.More {
+				break
+			}
+		}
+		if n := s.n.Load(); n != 1 {
+			t.Errorf("%d pages were left", n)
+		}
+		if err := d.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
