@@ -28,11 +28,24 @@ var crmWays = []struct {
 // felt is what people and WhatsApp would feel of a CRM.
 var felt = []struct {
 	name string
-	of   func(crmReport) float64 // ms
+	of   func(waits) float64 // ms
 }{
-	{"webhook p99", func(c crmReport) float64 { return c.Webhook.P99 }},
-	{"reply p50", func(c crmReport) float64 { return c.Reply.P50 }},
-	{"reply p99", func(c crmReport) float64 { return c.Reply.P99 }},
+	{"webhook p99", func(w waits) float64 { return w.Webhook.P99 }},
+	{"reply p50", func(w waits) float64 { return w.Reply.P50 }},
+	{"reply p99", func(w waits) float64 { return w.Reply.P99 }},
+}
+
+// calmest is the fewest calm seconds of any run.
+func calmest(pairs []crmPair) float64 {
+	return slices.Min(columnOf(pairs, func(p crmPair) float64 { return min(p.with.Calm.Seconds, p.without.Calm.Seconds) }))
+}
+
+func always(of func(waits) float64) func(crmReport) float64 {
+	return func(c crmReport) float64 { return of(c.waits) }
+}
+
+func whileCalm(of func(waits) float64) func(crmReport) float64 {
+	return func(c crmReport) float64 { return of(c.Calm.waits) }
 }
 
 // readying is how long the two of a pair may take until people can write.
@@ -40,16 +53,26 @@ const readying = 15 * time.Second
 
 // crmReport is what the section needs of the report of psi-router loadtest.
 type crmReport struct {
+	waits
+	Calm struct { // while nobody else had the processors
+		Seconds float64
+		waits
+	}
+	Stolen float64 // part of the processors that others had
+	Memory struct{ Redis, Router float64 }
+	CPU    struct {
+		Router, Redis, Postgres float64
+	} `json:"cpu_us_each"`
+}
+
+// waits are how long WhatsApp and people waited.
+type waits struct {
 	Webhook struct {
 		P50, P99 float64
 	} `json:"webhook_ms"`
 	Reply struct {
 		P50, P99 float64
 	} `json:"reply_ms"`
-	Memory struct{ Redis, Router float64 }
-	CPU    struct {
-		Router, Redis, Postgres float64
-	} `json:"cpu_us_each"`
 }
 
 // crmPair is two runs that had the machine in turn, one of them without a CRM.
@@ -98,7 +121,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	s := &section{}
 	for _, f := range felt {
 		for _, way := range crmWays {
-			s.add(crmRow(f.name+", "+way.name, "ms", pairs[way.key], f.of, way.misbehaves))
+			s.add(crmRow(f.name+", "+way.name, "ms", pairs[way.key], always(f.of), way.misbehaves))
 		}
 	}
 	for _, way := range crmWays {

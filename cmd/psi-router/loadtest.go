@@ -287,6 +287,9 @@ func (c *loadtestCmd) print(out io.Writer, w loadWords, r loadtest.Report, style
 		fmt.Fprintf(out, "  %s\n", style(dim, w.honest))
 	}
 	fmt.Fprintln(out)
+	if r.Stolen >= 0.01 {
+		fmt.Fprintf(out, "  %s %s\n", style(yellow, "!"), stolen(w, r))
+	}
 	if r.Missed > 0 {
 		fmt.Fprintf(out, "  %s %s\n", style(yellow, "!"), fmt.Sprintf(w.missed, thousands(r.Missed)))
 	}
@@ -310,6 +313,16 @@ func (c *loadtestCmd) print(out io.Writer, w loadWords, r loadtest.Report, style
 	if r.Files != "" {
 		fmt.Fprintf(out, "%s %s\n", w.files, r.Files)
 	}
+}
+
+// stolen tells of a machine that shares its processors, and what was measured while
+// it had them for itself.
+func stolen(w loadWords, r loadtest.Report) string {
+	text := fmt.Sprintf(w.stolen, r.Stolen*100)
+	if c := r.Calm; c != nil {
+		text += fmt.Sprintf(w.calm, c.Seconds, span(c.Webhook.P99), span(c.Reply.P50), span(c.Reply.P99))
+	}
+	return text
 }
 
 // span is milliseconds as people read them.

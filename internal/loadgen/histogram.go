@@ -30,9 +30,11 @@ func upper(i int) time.Duration {
 	return time.Duration(uint64(i-shift*32+1)<<shift - 1)
 }
 
-func (h *histogram) add(d time.Duration) {
+func (h *histogram) add(d time.Duration) { h.addMany(d, 1) }
+
+func (h *histogram) addMany(d time.Duration, n int64) {
 	d = max(d, 0)
-	h.buckets[bucket(uint64(d))].Add(1)
+	h.buckets[bucket(uint64(d))].Add(n)
 	for {
 		most := h.max.Load()
 		if int64(d) <= most || h.max.CompareAndSwap(most, int64(d)) {
@@ -51,10 +53,11 @@ func (h *histogram) counts() []int64 {
 
 func (h *histogram) summary() Latency { return summary(h.counts(), time.Duration(h.max.Load())) }
 
+func (h *histogram) curve() []Bucket { return curve(h.counts()) }
+
 // curve lists the buckets that hold something.
-func (h *histogram) curve() []Bucket {
-	var all []Bucket
-	for i, n := range h.counts() {
+func curve(counts []int64) (all []Bucket) {
+	for i, n := range counts {
 		if n > 0 {
 			all = append(all, Bucket{Until: upper(i), Count: n})
 		}
@@ -63,7 +66,7 @@ func (h *histogram) curve() []Bucket {
 }
 
 // since is what was added after the counts before, which become those of now.
-func (h *histogram) since(before *[]int64) Latency {
+func (h *histogram) since(before *[]int64) (Latency, []Bucket) {
 	now := h.counts()
 	diff := make([]int64, len(now))
 	most := time.Duration(0)
@@ -76,7 +79,7 @@ func (h *histogram) since(before *[]int64) Latency {
 		}
 	}
 	*before = now
-	return summary(diff, min(most, time.Duration(h.max.Load())))
+	return summary(diff, min(most, time.Duration(h.max.Load()))), curve(diff)
 }
 
 func summary(counts []int64, most time.Duration) Latency {
@@ -105,6 +108,13 @@ type Durations struct{ h histogram }
 
 // Add counts one.
 func (d *Durations) Add(one time.Duration) { d.h.add(one) }
+
+// AddCurve counts what a curve lists.
+func (d *Durations) AddCurve(curve []Bucket) {
+	for _, b := range curve {
+		d.h.addMany(b.Until, b.Count)
+	}
+}
 
 // Latency sums up what was added.
 func (d *Durations) Latency() Latency { return d.h.summary() }

@@ -81,6 +81,7 @@ type Progress struct {
 	// old somebody's newest message was when an answer came: nearly how long
 	// people wait.
 	Recent, Reply Latency
+	RecentCurve   []Bucket // Recent, shortest first
 }
 
 // Latency of requests that were answered 200.
@@ -237,7 +238,8 @@ func (g *Generator) watch(done <-chan struct{}) {
 	var before, replies []int64
 	tell := func() {
 		p := g.progress()
-		p.Recent, p.Reply = g.latency.since(&before), g.reply.since(&replies)
+		p.Recent, p.RecentCurve = g.latency.since(&before)
+		p.Reply, _ = g.reply.since(&replies)
 		g.o.Progress(p)
 	}
 	for {

@@ -199,7 +199,10 @@ type test struct {
 	known   bool
 	memory  stage.Memory // the most of each
 	cpu     stage.CPU    // while people wrote
-	wakeUps int64        // the most
+	machine ticks        // at the last second's end
+	calm    loadgen.Durations
+	stolen  float64 // while people wrote
+	wakeUps int64   // the most
 }
 
 // Run does a test. When ctx ends, nothing further is written, and what was is

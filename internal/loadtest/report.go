@@ -78,6 +78,11 @@ type Report struct {
 	// message; both in milliseconds, at a rate since the request was due.
 	Webhook Latency `json:"webhook_ms"`
 	Reply   Latency `json:"reply_ms"`
+	// Calm are both where nobody disturbed the machine; nil when somebody always did.
+	// Stolen is the part of its processors that it was without while people wrote, as
+	// in Second.
+	Calm   *Calm   `json:"calm,omitempty"`
+	Stolen float64 `json:"stolen"`
 	// The same as curves, and second by second.
 	WebhookCurve []Bucket `json:"webhook_curve"`
 	ReplyCurve   []Bucket `json:"reply_curve"`
@@ -190,6 +195,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 		Accepted: v.Accepted, Unsure: v.Unsure, GaveUp: int(load.GaveUp), Stored: v.Stored, Late: v.Late, Lost: len(v.Lost),
 		Blind: e.Blind, Answers: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
 		Doubled: len(v.Doubled), Reordered: len(v.Reordered), Dead: f.Dead, Quiet: quiet,
+		Stolen:  t.stolen,
 		Webhook: latency(load.Latency), WebhookCurve: curve(load.Curve), Wrong: []string{}, Notes: []string{},
 	}
 	if n := load.Progress.Messages; n > 0 {
@@ -266,7 +272,7 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 	for i, p := range t.posts.all {
 		sent[p.Ref], sent[p.ProviderID] = t.posts.at[i], t.posts.at[i]
 	}
-	var all loadgen.Durations
+	var all, calm loadgen.Durations
 	by := make([]loadgen.Durations, len(r.Series))
 	asked := map[string]loadgen.Message{} // by conversation: the one without an answer yet
 	for _, row := range rows {
@@ -283,14 +289,19 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 			continue
 		}
 		delete(asked, row.Conversation)
+		i := second(r.Series, m.Due.Sub(begun))
+		if i >= 0 {
+			by[i].Add(at.Sub(m.Due))
+		}
 		if m.Counts {
 			all.Add(at.Sub(m.Due))
-		}
-		if i := second(r.Series, m.Due.Sub(begun)); i >= 0 {
-			by[i].Add(at.Sub(m.Due))
+			if i >= 0 && r.Series[i].calm() {
+				calm.Add(at.Sub(m.Due))
+			}
 		}
 	}
 	r.Reply, r.ReplyCurve = latency(all.Latency()), curve(all.Curve())
+	r.Calm = calmly(r.Series, &t.calm, &calm)
 	for i := range r.Series {
 		r.Series[i].Reply = latency(by[i].Latency())
 	}

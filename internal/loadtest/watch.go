@@ -49,8 +49,11 @@ type Second struct {
 	Webhook Latency `json:"webhook_ms"`
 	// Reply is that of the messages that were due in it.
 	Reply Latency `json:"reply_ms"`
-	Depth int64   `json:"depth"`
-	Known bool    `json:"known"` // whether the router told its depth
+	// Stolen is the part of its processors that the machine was without, as its host
+	// gave them to others: 0 to 1, and 0 where nobody knows.
+	Stolen float64 `json:"stolen"`
+	Depth  int64   `json:"depth"`
+	Known  bool    `json:"known"` // whether the router told its depth
 }
 
 // watch asks the router how it is, about once a second.
@@ -111,9 +114,16 @@ func (t *test) progress(p loadgen.Progress) {
 		t.Progress(now)
 		return
 	}
-	t.series = append(t.series, Second{
-		At: seconds(p.Elapsed), Requests: math.Round(now.PerSecond), Webhook: latency(p.Recent), Depth: now.Depth, Known: now.Known,
-	})
+	machine := machineTicks()
+	s := Second{
+		At: seconds(p.Elapsed), Requests: math.Round(now.PerSecond), Webhook: latency(p.Recent),
+		Stolen: machine.stolenSince(t.machine), Depth: now.Depth, Known: now.Known,
+	}
+	t.machine = machine
+	if s.calm() {
+		t.calm.AddCurve(p.RecentCurve)
+	}
+	t.series = append(t.series, s)
 	t.Progress(now)
 }
 

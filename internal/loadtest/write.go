@@ -41,10 +41,13 @@ func (t *test) write(ctx context.Context) (loadgen.Report, error) {
 		}
 		trouble.Go(func() { crm = t.misbehave(writing) })
 	}
-	spent := t.spent()
+	spent, before := t.spent(), machineTicks()
+	t.mu.Lock()
+	t.machine = before
+	t.mu.Unlock()
 	r, err := t.load.Load().Run(writing)
 	trouble.Wait()
-	t.cpu = spent()
+	t.cpu, t.stolen = spent(), machineTicks().stolenSince(before)
 	if err != nil && writing.Err() == nil {
 		return r, err
 	}
