@@ -320,7 +320,10 @@ func (c *loadtestCmd) print(out io.Writer, w loadWords, r loadtest.Report, style
 func stolen(w loadWords, r loadtest.Report) string {
 	text := fmt.Sprintf(w.stolen, r.Stolen*100)
 	if c := r.Calm; c != nil {
-		text += fmt.Sprintf(w.calm, c.Seconds, span(c.Webhook.P99), span(c.Reply.P50), span(c.Reply.P99))
+		text += fmt.Sprintf(w.calm, c.Seconds, span(c.Webhook.P99))
+		if c.Reply.Count > 0 {
+			text += fmt.Sprintf(w.calmReply, span(c.Reply.P50), span(c.Reply.P99))
+		}
 	}
 	return text
 }

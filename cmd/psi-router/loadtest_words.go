@@ -15,7 +15,7 @@ type loadWords struct {
 	stored, storedMore, answers, answersMore, blind         string
 	lost, doubled, reordered, unanswered                    string
 	webhook, reply, most, honest, missed, refusal           string
-	stolen, calm                                            string
+	stolen, calm, calmReply                                 string
 	kept, keptShort, broken                                 string
 	crm, events, eventsMore, eventsLost, eventsReordered    string
 	cut, memory, memoryMore                                 string
@@ -63,8 +63,8 @@ func loadSpanish() loadWords {
 		missed:  "%s pedidos no llegaron a salir: nadie quedó libre a tiempo, y ninguna espera los cuenta. Probá con más --connections o menos --rate.",
 		refusal: "%s pedidos fueron contestados con %s y se mandaron otra vez",
 		stolen:  "Esta máquina comparte procesadores con otras: le faltó el %.1f %% de ellos",
-		calm:    "; en los %d s en que casi no le faltó, webhook p99 %s, respuesta p50 %s y p99 %s",
-		kept:    "Ni un mensaje perdido, duplicado ni desordenado.", keptShort: "Se cortó antes de tiempo; de lo que se mandó, nada se perdió, duplicó ni desordenó.",
+		calm:    "; en los %d s en que casi no le faltó, webhook p99 %s", calmReply: ", respuesta p50 %s y p99 %s",
+		kept: "Ni un mensaje perdido, duplicado ni desordenado.", keptShort: "Se cortó antes de tiempo; de lo que se mandó, nada se perdió, duplicó ni desordenó.",
 		broken: "Algo no salió como debía.",
 		crm:    "el CRM", events: "eventos", eventsMore: "%s esperaban cuando volvió el CRM, y los tuvo en %.1f s · %d repetidos con su mismo id · %d rechazados",
 		eventsLost: "· perdidos", eventsReordered: "· desordenados",
@@ -109,10 +109,10 @@ func loadEnglish() loadWords {
 		blind: "none came here: the graph_url of that router points elsewhere",
 		lost:  "lost", doubled: "doubled", reordered: "reordered", unanswered: "unanswered",
 		webhook: "webhook", reply: "reply", most: "longest",
-		honest:  "counted from when a request was due, not from when somebody was free to post it",
-		missed:  "%s requests never left: nobody was free in time, and no wait counts them. Try more --connections or less --rate.",
-		stolen:  "This machine shares processors with others: it was without %.1f %% of them",
-		calm:    "; in the %d s when it was hardly without, webhook p99 %s, reply p50 %s and p99 %s",
+		honest: "counted from when a request was due, not from when somebody was free to post it",
+		missed: "%s requests never left: nobody was free in time, and no wait counts them. Try more --connections or less --rate.",
+		stolen: "This machine shares processors with others: it was without %.1f %% of them",
+		calm:   "; in the %d s when it was hardly without, webhook p99 %s", calmReply: ", reply p50 %s and p99 %s",
 		refusal: "%s requests were answered %s and posted again",
 		kept:    "Not one message was lost, doubled or reordered.", keptShort: "It ended early; of what was sent, nothing was lost, doubled or reordered.",
 		broken: "Something is not as it should be.",

@@ -26,8 +26,8 @@ func TestStolenTicks(t *testing.T) {
 	}
 }
 
-// TestCalmSeconds: what happened while the machine was elsewhere is in the figures of
-// the whole, not in those of the calm.
+// TestCalmSeconds: a second is calm up to 2 %, and only one in which something was
+// measured; without any there is nothing to tell.
 func TestCalmSeconds(t *testing.T) {
 	t.Parallel()
 	var webhook, reply loadgen.Durations
