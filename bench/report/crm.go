@@ -48,8 +48,13 @@ func whileCalm(of func(waits) float64) func(crmReport) float64 {
 	return func(c crmReport) float64 { return of(c.Calm.waits) }
 }
 
-// readying is how long the two of a pair may take until people can write.
-const readying = 15 * time.Second
+const (
+	// readying is how long the two of a pair may take until people can write.
+	readying = 15 * time.Second
+	// turn is for how many seconds one of them has the machine while the other rests;
+	// what happens each minute is in the turns of both.
+	turn = 7
+)
 
 // crmReport is what the section needs of the report of psi-router loadtest.
 type crmReport struct {
@@ -85,8 +90,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	if err != nil {
 		return nil, err
 	}
-	const turn = 5 // seconds
-	rounds, lasts := r.size(4, 1), r.size(60, 2*turn)
+	rounds, lasts := r.size(2, 1), r.size(180, 2*turn)
 	pairs := map[string][]crmPair{}
 	for round := range rounds {
 		for i := range crmWays {
@@ -119,10 +123,8 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		}
 	}
 	s := &section{}
-	for _, f := range felt {
-		for _, way := range crmWays {
-			s.add(crmRow(f.name+", "+way.name, "ms", pairs[way.key], always(f.of), way.misbehaves))
-		}
+	for _, way := range crmWays {
+		addFelt(s, r, way.name, pairs[way.key], way.misbehaves)
 	}
 	for _, way := range crmWays {
 		each := func(of func(crmReport) float64) float64 {
@@ -137,6 +139,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		})
 	}
 	s.note("Pairs of runs, each run on an installation of its own: in one there is no CRM. 300 messages/s of 1,000 people over Redis (every write synced) and PostgreSQL, one webhook and two worker processes. The two have the machine in turn, %d s each, for %d s; the first %d s are not counted, nor the first fifth of each turn and its last tenth. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
+	s.note("%s", whatIsCalm)
 	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ.", rounds)
 	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest; for ten minutes of 500 it is in the next section.")
 	return s, nil
@@ -151,6 +154,23 @@ func (r *run) crmPair(ctx context.Context, bin string, with, without []string) (
 }
 
 func (c crmReport) cpu() float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }
+
+// whatIsCalm explains the rows that addFelt adds.
+const whatIsCalm = "A second is calm in which the machine was without 2 % of its processors at most: its host may give them to other machines while it has work for them (steal in /proc/stat)."
+
+// addFelt adds what was felt in all seconds and, if there were enough, in calm ones.
+func addFelt(s *section, r *run, name string, pairs []crmPair, judged bool) {
+	for _, f := range felt {
+		s.add(crmRow(f.name+", "+name, "ms", pairs, always(f.of), judged))
+	}
+	if n := calmest(pairs); n < float64(r.size(30, 1)) {
+		s.note("Too few calm seconds to compare, %.0f: %s.", n, name)
+		return
+	}
+	for _, f := range felt {
+		s.add(crmRow(f.name+" in calm seconds, "+name, "ms", pairs, whileCalm(f.of), judged))
+	}
+}
 
 func crmRow(what, unit string, pairs []crmPair, of func(crmReport) float64, misbehaves bool) row {
 	with := columnOf(pairs, func(p crmPair) float64 { return of(p.with) })

@@ -1,6 +1,8 @@
 package loadtest
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -41,5 +43,50 @@ func TestCalmSeconds(t *testing.T) {
 	}
 	if c := calmly(series[2:], &webhook, &reply); c != nil {
 		t.Errorf("got %+v of no second", c)
+	}
+}
+
+// TestOnlyCalmSecondsCount: what the webhook took in a second that was not calm is in
+// no calm figure, and neither is the answer to a message that was due in one.
+func TestOnlyCalmSecondsCount(t *testing.T) {
+	t.Parallel()
+	one := &test{Options: Options{Progress: func(Progress) {}}}
+	for i, stolen := range []int64{0, 1 << 39} {
+		now := machineTicks()
+		one.machine = ticks{all: now.all - 1<<40, stolen: now.stolen - stolen} // of so many, what was really stolen is nothing
+		one.progress(loadgen.Progress{Elapsed: time.Duration(i+1) * time.Second, RecentCurve: []loadgen.Bucket{{Until: time.Duration(i+1) * time.Millisecond, Count: 10}}})
+	}
+	if len(one.series) != 2 || one.series[0].Stolen > 0.001 || one.series[1].Stolen < 0.4 {
+		t.Fatalf("got %+v", one.series)
+	}
+	if l := one.calm.Latency(); l.Count != 10 || l.Max > 1100*time.Microsecond {
+		t.Errorf("webhook: got %+v", l)
+	}
+
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	gen, err := loadgen.New(loadgen.Options{URL: hook.URL, Secret: "secret", PhoneNumberID: "1", Connections: 1, Conversations: 4, Messages: 4, Rate: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, err := gen.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []loadgen.Row
+	for m := range load.Messages() { // due at 0, 1, 2 and 3 ms
+		took := 50 * time.Millisecond
+		if m.Conversation > 1 {
+			took = 900 * time.Millisecond
+		}
+		one.posts.all = append(one.posts.all, loadgen.Post{Ref: m.Person, ProviderID: "wamid." + m.Person})
+		one.posts.at = append(one.posts.at, m.Due.Add(took))
+		rows = append(rows, loadgen.Row{Direction: "inbound", Conversation: m.Person, ProviderID: m.ID}, loadgen.Row{Direction: "outbound", Conversation: m.Person, ID: m.Person})
+	}
+	some := Latency{Count: 2}
+	r := Report{Series: []Second{{At: 0.0015, Webhook: some}, {At: 5, Webhook: some, Stolen: 0.3}}}
+	one.replies(&r, load, rows)
+	if r.Reply.Count != 4 || r.Calm == nil || r.Calm.Seconds != 1 || r.Calm.Reply.Count != 2 || r.Calm.Reply.Max > 60 {
+		t.Errorf("replies: got %+v of all, calm %+v", r.Reply, r.Calm)
 	}
 }
