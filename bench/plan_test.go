@@ -18,6 +18,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
@@ -42,7 +43,7 @@ func BenchmarkPlanStack(b *testing.B) {
 			r := redistest.Start(b, relaxed...)
 			db, pg := planDatabase(b)
 			env := []string{"REDIS_PORT=" + port(r.Addr), "DATABASE_URL=" + db, "PGSSLMODE=disable"}
-			web := node(b, stack, "webhook.js", append(env, "PORT="+port(freeAddr(b)))...)
+			web := node(b, stack, "webhook.js", append(env, "PORT="+port(porttest.Addr(b)))...)
 			web.door(b, messages, redisProcess(b, r))
 			web.end(b)
 			m := &meter{}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
 // program is the router as a process that can be killed and started again.
@@ -39,17 +40,6 @@ func build(t testing.TB) string {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin
-}
-
-// freeAddr is a loopback address that nobody used a moment ago.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start runs the program and returns once it is ready.
@@ -184,7 +174,7 @@ const (
 func configure(t testing.TB, graph string, more ...string) (path, url string) {
 	t.Helper()
 	dir := t.TempDir()
-	listen := freeAddr(t)
+	listen := porttest.Addr(t)
 	text := fmt.Sprintf(`listen: %s
 data_dir: %s
 graph_url: %s

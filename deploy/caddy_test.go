@@ -9,14 +9,15 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
 // TestCaddy: the same doors are open and closed as with nginx.
 func TestCaddy(t *testing.T) {
 	t.Parallel()
-	s, addr := newSite(t), freeAddr(t)
-	router := s.start("all", freeAddr(t))
+	s, addr := newSite(t), porttest.Addr(t)
+	router := s.start("all", porttest.Addr(t))
 	dir := t.TempDir()
 	cert, key := ca.issue(t, dir, domain)
 	_, port, err := net.SplitHostPort(addr)

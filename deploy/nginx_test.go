@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -85,7 +86,7 @@ func secondStage(t testing.TB, dir, plain, safe string, behind ...string) string
 func startNginx(t testing.TB, behind ...string) *proxy {
 	t.Helper()
 	dir, who := nginxDir(t)
-	p := &proxy{t: t, dir: dir, plain: freeAddr(t), safe: freeAddr(t)}
+	p := &proxy{t: t, dir: dir, plain: porttest.Addr(t), safe: porttest.Addr(t)}
 	conf := nginxConf(t, dir, secondStage(t, dir, p.plain, p.safe, behind...))
 	var err error
 	if p.Process, err = servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM); err != nil {
@@ -121,7 +122,7 @@ func TestNginxTakesBothStages(t *testing.T) {
 		out, err := nginxCmd(t, who, "-t", "-c", nginxConf(t, dir, site)).CombinedOutput()
 		return string(out), err
 	}
-	plain := freeAddr(t)
+	plain := porttest.Addr(t)
 	first := moved(t, shipped(t, "nginx/psi-router-http.conf"), "listen 80;", "listen "+plain+";", "listen [::]:80;", "")
 	if strings.Contains(first, "\n    ssl_") {
 		t.Error("the first stage names a certificate")
@@ -129,7 +130,7 @@ func TestNginxTakesBothStages(t *testing.T) {
 	if out, err := check(first); err != nil {
 		t.Errorf("first stage: %v\n%s", err, out)
 	}
-	second := secondStage(t, dir, plain, freeAddr(t), "127.0.0.1:1", "127.0.0.1:2")
+	second := secondStage(t, dir, plain, porttest.Addr(t), "127.0.0.1:1", "127.0.0.1:2")
 	if out, err := check(second); err != nil || strings.Contains(out, "[warn]") {
 		t.Errorf("second stage: %v\n%s", err, out)
 	}
@@ -148,7 +149,7 @@ func TestNginxFirstStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(www, "token"), "proof")
-	addr := freeAddr(t)
+	addr := porttest.Addr(t)
 	conf := nginxConf(t, dir, moved(t, shipped(t, "nginx/psi-router-http.conf"),
 		"listen 80;", "listen "+addr+";", "listen [::]:80;", "", "/var/www/html", filepath.Join(dir, "www")))
 	p, err := servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM)
@@ -168,7 +169,7 @@ func TestNginxFirstStage(t *testing.T) {
 func TestNginx(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, shared(t))
-	one, two := s.start("webhook", freeAddr(t)), s.start("webhook", freeAddr(t))
+	one, two := s.start("webhook", porttest.Addr(t)), s.start("webhook", porttest.Addr(t))
 	nginx := startNginx(t, one.addr, two.addr)
 	base := "https://" + domain
 	kept, fresh := client(t, nginx.safe, true), client(t, nginx.safe, false)

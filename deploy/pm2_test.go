@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -132,10 +133,7 @@ func (p *pm2) online(want int) map[string][]int {
 func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		port, err := servers.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := porttest.Keep(t).Number
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) //nolint:noctx // it does not block
 		if err == nil {
 			l.Close()

@@ -132,15 +132,6 @@ func (p *process) stop() {
 // serve is the command of a whole router.
 func serve(bin, config string) *exec.Cmd { return exec.Command(bin, "serve", "--config", config) }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	port, err := servers.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", port)
-}
-
 // eventually waits until something is so.
 func eventually(t testing.TB, what string, ok func() error) {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
 // TestUnits asks systemd itself about the units.
@@ -105,7 +106,7 @@ func TestNotify(t *testing.T) {
 			}
 		}
 	}
-	p := s.spawn(exec.Command(program(t), "serve", "--config", s.config), freeAddr(t), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000")
+	p := s.spawn(exec.Command(program(t), "serve", "--config", s.config), porttest.Addr(t), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000")
 	hear("READY=1")
 	if err := get(t.Context(), http.DefaultClient, "http://"+p.addr+"/readyz", nil); err != nil {
 		t.Errorf("it said that it was ready: %v", err)
@@ -127,9 +128,9 @@ func TestNotify(t *testing.T) {
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	activate := need(t, "systemd-socket-activate", "systemd")
-	s, addr := newSite(t), freeAddr(t)
+	s, addr := newSite(t), porttest.Addr(t)
 	// The configuration names another address: the socket is what counts.
-	p := s.spawn(exec.Command(activate, "--listen="+addr, "--setenv=HOME", "--setenv=PSI_LISTEN", program(t), "serve", "--config", s.config), freeAddr(t))
+	p := s.spawn(exec.Command(activate, "--listen="+addr, "--setenv=HOME", "--setenv=PSI_LISTEN", program(t), "serve", "--config", s.config), porttest.Addr(t))
 	c := client(t, addr, false)
 	eventually(t, "the answer", func() error {
 		_, err := signed(c, "http://"+addr+"/webhook", message(1, 1))

@@ -22,6 +22,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
+
+	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
 // letsEncrypt is an ACME authority of our own; it looks for domains at port.
@@ -78,7 +80,7 @@ func names(t *testing.T) string {
 // and find it again after a restart, when the authority is away.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
+	addr := porttest.Addr(t)
 	_, portName, _ := net.SplitHostPort(addr)
 	port, err := strconv.Atoi(portName)
 	if err != nil {

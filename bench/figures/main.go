@@ -27,6 +27,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
 const (
@@ -159,6 +160,7 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Micros
 
 type process struct {
 	bin, config, url, socket, profiles string
+	port                               *servers.Port
 	cmd                                *exec.Cmd
 	output                             bytes.Buffer
 }
@@ -203,13 +205,10 @@ func prepare(ctx context.Context, dir, graph string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if p.port, err = servers.KeepPort(); err != nil {
 		return nil, err
 	}
-	addr := l.Addr().String()
-	l.Close()
-	p.url = "http://" + addr
+	p.url = "http://" + p.port.Addr()
 	text := fmt.Sprintf(`listen: %s
 data_dir: %s
 graph_url: %s
@@ -217,7 +216,7 @@ log_level: warn
 api_keys: [{name: bench, key: %s, role: admin}]
 lines:
   %s: {provider: cloud, phone_number_id: "%s", token: bench-token, app_secret: %s, verify_token: bench, rate: 100000/s}
-`, addr, filepath.Join(dir, "data"), graph, apiKey, line, phoneNumberID, appSecret)
+`, p.port.Addr(), filepath.Join(dir, "data"), graph, apiKey, line, phoneNumberID, appSecret)
 	return p, os.WriteFile(p.config, []byte(text), 0o600)
 }
 

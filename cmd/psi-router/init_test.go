@@ -13,6 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/doctor"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
@@ -33,13 +34,6 @@ func meta(t *testing.T) string {
 	return server.URL + "/sandbox/graph/v26.0"
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l := httptest.NewServer(nil)
-	defer l.Close()
-	return l.Listener.Addr().String()
-}
-
 // TestInitInAScript writes an installation over servers, all of it from flags,
 // and doctor agrees with it before and after a router ran.
 func TestInitInAScript(t *testing.T) {
@@ -54,7 +48,7 @@ func TestInitInAScript(t *testing.T) {
 	}
 	sh := shell{t: t}
 	args := []string{
-		"init", "--dir", dir, "--listen", freeAddr(t), "--graph-url", meta(t), "--phone-number-id", "1234567890", "--app-secret", goodSecret,
+		"init", "--dir", dir, "--listen", porttest.Addr(t), "--graph-url", meta(t), "--phone-number-id", "1234567890", "--app-secret", goodSecret,
 		"--database-url", postgres, "--redis-url", redis.URL(), "--public-url", "https://wsp.example.com",
 	}
 	sh.want(exitUsage, []string{"--token", "hace falta"}, args...)
@@ -113,7 +107,7 @@ func TestInitAsks(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs strings.Builder
 	answers := strings.Join([]string{
-		"nonsense", freeAddr(t), "", "http://plain", "https://wsp.example.com", "", "Line!", "", "+54 11", "1234567890", "short", goodSecret,
+		"nonsense", porttest.Addr(t), "", "http://plain", "https://wsp.example.com", "", "Line!", "", "+54 11", "1234567890", "short", goodSecret,
 		"wrong-token-0123456789-0123456789xx", "a-good-token-0123456789-0123456789",
 	}, "\n") + "\n"
 	e := &env{ctx: t.Context(), in: strings.NewReader(answers), out: &out, err: &errs, globals: &globals{Lang: "en"}, now: time.Now}

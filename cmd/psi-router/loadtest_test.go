@@ -4,17 +4,15 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/psivisionhub/psi-router/internal/loadtest"
-	"github.com/psivisionhub/psi-router/internal/redistest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
 // TestLoadtest does a small one: this test binary is the router that it starts.
@@ -50,11 +48,7 @@ func TestLoadtest(t *testing.T) {
 // test, and to one that sends elsewhere.
 func TestLoadtestOfARouter(t *testing.T) {
 	t.Parallel()
-	port, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	graph := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	graph := porttest.Addr(t)
 	home := []string{
 		"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + filepath.Join(t.TempDir(), "d"), "PSI_LOG_LEVEL=error",
 		"PSI_GRAPH_URL=http://" + graph + "/sandbox/graph/v26.0", "PSI_LINES_WSP4_PHONE_NUMBER_ID=1234567890",

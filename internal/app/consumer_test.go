@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +22,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/push"
 	"github.com/psivisionhub/psi-router/internal/servers"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -62,12 +63,7 @@ func newConsumer(t *testing.T) *consumer {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, c.port, _ = net.SplitHostPort(l.Addr().String())
-	l.Close()
+	c.port = strconv.Itoa(porttest.Keep(t).Number)
 	return c
 }
 

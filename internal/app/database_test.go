@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/supervise"
@@ -47,12 +47,8 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 	for name, roles := range map[string][]string{"alone": {roleAll}, "roles": {roleWebhook, roleWorker}} {
 		t.Run(name, func(t *testing.T) {
 			db := pgtest.New(t, pgtest.Options{})
-			port, err := redistest.FreePort()
-			if err != nil {
-				t.Fatal(err)
-			}
 			env := []string{
-				"PSI_SANDBOX=true", fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port), "PSI_DATA_DIR=" + t.TempDir(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
+				"PSI_SANDBOX=true", "PSI_LISTEN=" + porttest.Addr(t), "PSI_DATA_DIR=" + t.TempDir(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 				"PSI_ENDPOINTS_0_NAME=crm", "PSI_ENDPOINTS_0_URL=http://127.0.0.1:1/", "PSI_ENDPOINTS_0_SECRET=whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "PSI_ENDPOINTS_0_ALLOW=127.0.0.1:1",
 			}
 			ready := http.StatusServiceUnavailable

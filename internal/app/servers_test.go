@@ -11,6 +11,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
@@ -19,13 +20,9 @@ import (
 // PostgreSQL, and takes one worker away.
 func TestRolesShareTheWork(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
-	port, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	env := []string{
 		"PSI_SANDBOX=true",
-		fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port),
+		"PSI_LISTEN=" + porttest.Addr(t),
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(),
 		"PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
@@ -172,11 +169,7 @@ func TestSpoolUnderAnotherPort(t *testing.T) {
 	}
 	const ana = "5491155550701"
 	on := func(role string) *running {
-		port, err := redistest.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return startAs(t, role, append(env[:len(env):len(env)], fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port))...)
+		return startAs(t, role, append(env[:len(env):len(env)], "PSI_LISTEN="+porttest.Addr(t))...)
 	}
 	redis.Kill()
 	first := on(roleWebhook)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
@@ -109,12 +109,8 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	hook := httptest.NewServer(got)
 	t.Cleanup(hook.Close)
 	db := pgtest.New(t, pgtest.Options{})
-	port, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	env := []string{
-		"PSI_SANDBOX=true", fmt.Sprintf("PSI_LISTEN=127.0.0.1:%d", port), "PSI_ALERTS_URL=" + hook.URL,
+		"PSI_SANDBOX=true", "PSI_LISTEN=" + porttest.Addr(t), "PSI_ALERTS_URL=" + hook.URL,
 		"PSI_ALERTS_WHATSAPP=+54 9 11 5555-0999", "PSI_ALERTS_TEMPLATE=alerta_router",
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
@@ -141,11 +137,7 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 			t.Errorf("%s does not have %q:\n%s", path, want, body)
 		}
 	}
-	figures, err := redistest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	env = append(env, fmt.Sprintf("PSI_METRICS_LISTEN=127.0.0.1:%d", figures))
+	env = append(env, "PSI_METRICS_LISTEN="+porttest.Addr(t))
 	worker := fast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
 	over := got.wait(t, "no_workers", "over")
 	if !strings.Contains(over.Text, "Hay workers en marcha de nuevo") {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
 // verifier is a CRM in JavaScript: it reads deliveries, a line each, and prints what
@@ -143,14 +144,9 @@ func readmeConsumer(t *testing.T, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, "crm.mjs"), code[1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
+	port := porttest.Keep(t)
 	run := exec.CommandContext(t.Context(), "node", "crm.mjs")
-	run.Dir, run.Env, run.Stderr = dir, append(os.Environ(), "SECRET="+newSecret, fmt.Sprint("PORT=", addr.Port)), os.Stderr
+	run.Dir, run.Env, run.Stderr = dir, append(os.Environ(), "SECRET="+newSecret, fmt.Sprint("PORT=", port.Number)), os.Stderr
 	out, err := run.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +158,7 @@ func readmeConsumer(t *testing.T, dir string) {
 		_ = run.Process.Kill()
 		_ = run.Wait()
 	}()
-	push := client(t, "http://"+addr.String())
+	push := client(t, "http://"+port.Addr())
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if err = push.Push(t.Context(), received()); err == nil {
 			break
@@ -175,7 +171,7 @@ func readmeConsumer(t *testing.T, dir string) {
 	if want := received().ID + " message.received 3 c1\n"; err != nil || line != want {
 		t.Errorf("it says %q (%v), want %q", line, err, want)
 	}
-	stranger := client(t, "http://"+addr.String(), func(o *Options) { o.Secrets = []string{oldSecret} })
+	stranger := client(t, "http://"+port.Addr(), func(o *Options) { o.Secrets = []string{oldSecret} })
 	if f := failure(t, stranger.Push(t.Context(), received())); f.Code != http.StatusUnauthorized {
 		t.Errorf("a wrong signature: got %+v", f)
 	}

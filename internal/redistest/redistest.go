@@ -37,6 +37,3 @@ func Start(tb testing.TB, config ...string) *Server {
 func New(ctx context.Context, config ...string) (*Server, error) {
 	return servers.NewRedis(ctx, servers.RedisOptions{Config: config})
 }
-
-// FreePort returns a loopback port that nobody listens on.
-func FreePort() (int, error) { return servers.FreePort() }

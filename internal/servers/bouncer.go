@@ -21,7 +21,7 @@ var ErrNoBouncer = errors.New("PgBouncer is not installed: apt-get install -y pg
 // Bouncer is a PgBouncer before a Postgres.
 type Bouncer struct {
 	dir  string
-	port int
+	port *Port
 	proc *Process
 }
 
@@ -39,28 +39,32 @@ func (s *Postgres) NewBouncer(ctx context.Context, settings ...string) (*Bouncer
 		return nil, err
 	}
 	b := &Bouncer{dir: dir}
-	if b.port, err = FreePort(); err != nil {
-		return nil, err
-	}
-	if err := b.configure(s, settings); err != nil {
-		return nil, err
-	}
-	if b.proc, err = Start(s.command(ctx, bin, "-q", filepath.Join(dir, "pgbouncer.ini")), filepath.Join(dir, "log"), syscall.SIGQUIT); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if err := b.proc.Until(ctx, b.ping); err != nil {
+	if err := b.start(ctx, s, bin, settings); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("start pgbouncer: %w", err)
 	}
 	return b, nil
 }
 
+func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string, settings []string) (err error) {
+	if b.port, err = KeepPort(); err != nil {
+		return err
+	}
+	if err := b.configure(s, settings); err != nil {
+		return err
+	}
+	if b.proc, err = Start(s.command(ctx, bin, "-q", filepath.Join(b.dir, "pgbouncer.ini")), filepath.Join(b.dir, "log"), syscall.SIGQUIT); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return b.proc.Until(ctx, b.ping)
+}
+
 func (b *Bouncer) configure(s *Postgres, settings []string) error {
 	set := [][2]string{
 		{"listen_addr", "127.0.0.1"},
-		{"listen_port", strconv.Itoa(b.port)},
+		{"listen_port", strconv.Itoa(b.port.Number)},
 		{"unix_socket_dir", b.dir},
 		{"auth_type", "trust"},
 		{"auth_file", filepath.Join(b.dir, "users")},
@@ -73,7 +77,7 @@ func (b *Bouncer) configure(s *Postgres, settings []string) error {
 		k, v, _ := strings.Cut(kv, "=")
 		set = append(set, [2]string{k, v})
 	}
-	ini := fmt.Sprintf("[databases]\n* = host=%s port=%d\n[pgbouncer]\n", s.Dir, s.port)
+	ini := fmt.Sprintf("[databases]\n* = host=%s port=%d\n[pgbouncer]\n", s.Dir, s.port.Number)
 	for _, kv := range set {
 		ini += kv[0] + " = " + kv[1] + "\n"
 	}
@@ -99,7 +103,7 @@ func (b *Bouncer) ping(ctx context.Context) error {
 }
 
 // URL returns the address of a database through the pooler.
-func (b *Bouncer) URL(database string) string { return postgresURL(b.dir, b.port, database) }
+func (b *Bouncer) URL(database string) string { return postgresURL(b.dir, b.port.Number, database) }
 
 // Stop ends the pooler at once.
 func (b *Bouncer) Stop() {
@@ -108,8 +112,11 @@ func (b *Bouncer) Stop() {
 	}
 }
 
-// Close ends the pooler and removes its files.
+// Close ends the pooler, removes its files and lets go of its port.
 func (b *Bouncer) Close() {
 	b.Stop()
+	if b.port != nil {
+		b.port.Close()
+	}
 	_ = os.RemoveAll(b.dir) // in the system's directory for temporary files
 }

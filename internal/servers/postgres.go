@@ -39,7 +39,7 @@ type Postgres struct {
 	// Dir holds its socket and its data.
 	Dir string
 
-	port  int
+	port  *Port
 	opts  PostgresOptions
 	owner *syscall.Credential
 
@@ -72,6 +72,9 @@ func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	out, err := s.command(ctx, bin, "-D", s.data(), "-U", PostgresUser, "-A", "trust", "--no-sync", "--no-instructions",
 		"--locale=C.UTF-8", "-E", "UTF8").CombinedOutput()
 	if err == nil {
+		s.port, err = KeepPort()
+	}
+	if err == nil {
 		err = s.Start(ctx)
 	}
 	if err != nil {
@@ -103,13 +106,8 @@ func (s *Postgres) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.port == 0 {
-		if s.port, err = FreePort(); err != nil {
-			return err
-		}
-	}
 	set := []string{
-		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.Dir,
+		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port.Number), "unix_socket_directories=" + s.Dir,
 		"max_connections=200", "shared_buffers=128MB", "max_wal_size=2GB", "timezone=UTC", "logging_collector=off",
 	}
 	if !s.opts.Durable {
@@ -165,9 +163,12 @@ func (s *Postgres) PID() int {
 	return s.proc.PID
 }
 
-// Close stops the server and removes its files.
+// Close stops the server, removes its files and lets go of its port.
 func (s *Postgres) Close() {
 	s.Stop()
+	if s.port != nil {
+		s.port.Close()
+	}
 	_ = os.RemoveAll(s.Dir) // in the system's directory for temporary files
 }
 
@@ -181,7 +182,7 @@ func (s *Postgres) Log() string {
 }
 
 // URL returns the address of a database by its unix socket.
-func (s *Postgres) URL(database string) string { return postgresURL(s.Dir, s.port, database) }
+func (s *Postgres) URL(database string) string { return postgresURL(s.Dir, s.port.Number, database) }
 
 func postgresURL(dir string, port int, database string) string {
 	q := url.Values{"host": {dir}, "port": {strconv.Itoa(port)}, "user": {PostgresUser}}
@@ -190,7 +191,7 @@ func postgresURL(dir string, port int, database string) string {
 
 // TCP returns the address of a database by loopback, for a proxy to stand before.
 func (s *Postgres) TCP(database string) string {
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", PostgresUser, s.port, database)
+	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", PostgresUser, s.port.Addr(), database)
 }
 
 // Exec runs statements in a database, as its owner.

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -123,20 +122,6 @@ func (p *Process) Until(ctx context.Context, try func(context.Context) error) er
 		case <-tick.C:
 		}
 	}
-}
-
-// FreePort returns a loopback port that nobody listens on.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
-	if err != nil {
-		return 0, fmt.Errorf("find a port: %w", err)
-	}
-	defer l.Close()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("find a port: no TCP address")
-	}
-	return addr.Port, nil
 }
 
 // Account is the user of a server that refuses to work for root: the one that

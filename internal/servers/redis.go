@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,8 +39,9 @@ type Redis struct {
 	// Dir holds its files.
 	Dir string
 
-	args  []string
-	owner *syscall.Credential
+	args      []string
+	owner     *syscall.Credential
+	port, bus *Port
 
 	mu   sync.Mutex
 	proc *Process
@@ -69,42 +69,36 @@ func NewRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start redis: %w", err)
 	}
-	var last error
-	for range 5 { // somebody else may take the port first
-		r := &Redis{Dir: dir, owner: owner}
-		if last = r.configure(o); last != nil {
-			break
-		}
-		if last = r.Restart(ctx); last == nil {
-			return r, nil
-		}
-		r.Kill()
+	r := &Redis{Dir: dir, owner: owner}
+	if err = r.configure(o); err == nil {
+		err = r.Restart(ctx)
 	}
-	_ = os.RemoveAll(dir) // in the system's directory for temporary files
-	return nil, fmt.Errorf("start redis: %w", last)
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("start redis: %w", err)
+	}
+	return r, nil
 }
 
-// configure chooses a port and writes the config file.
+// configure keeps its ports and writes the config file.
 func (r *Redis) configure(o RedisOptions) error {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return err
 	}
-	port, err := FreePort()
-	if err != nil {
+	if r.port, err = KeepPort(); err != nil {
 		return err
 	}
-	bus, err := FreePort()
-	if err != nil {
+	if r.bus, err = KeepPort(); err != nil {
 		return err
 	}
-	r.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	r.Addr = r.port.Addr()
 	lines := []string{
-		"port " + strconv.Itoa(port), "bind 127.0.0.1", "dir " + r.Dir, "daemonize no", "logfile redis.log",
+		"port " + strconv.Itoa(r.port.Number), "bind 127.0.0.1", "dir " + r.Dir, "daemonize no", "logfile redis.log",
 	}
 	for _, l := range o.Config {
 		if l == "cluster-enabled yes" {
-			l += "\ncluster-port " + strconv.Itoa(bus)
+			l += "\ncluster-port " + strconv.Itoa(r.bus.Number)
 		}
 		lines = append(lines, l)
 	}
@@ -179,8 +173,13 @@ func (r *Redis) Kill() {
 	}
 }
 
-// Close kills the server and removes its files.
+// Close kills the server, removes its files and lets go of its port.
 func (r *Redis) Close() {
 	r.Kill()
+	for _, p := range []*Port{r.port, r.bus} {
+		if p != nil {
+			p.Close()
+		}
+	}
 	_ = os.RemoveAll(r.Dir) // in the system's directory for temporary files
 }

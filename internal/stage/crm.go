@@ -51,8 +51,10 @@ func newCRM(ctx context.Context) (*CRM, error) {
 	_, _ = rand.Read(key) // it never fails
 	c := &CRM{mode: CRMWorks, over: make(chan struct{}), known: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
 	var err error
-	c.Outlet, err = newOutlet(ctx, c)
-	return c, err
+	if c.Outlet, err = newOutlet(ctx, c); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Behave changes its ways. Whoever hangs is cut off, and who waits for a slow
@@ -88,7 +90,7 @@ func (c *CRM) turn(mode string) (before string) {
 // end breaks every connection, for good.
 func (c *CRM) end() {
 	c.turn(CRMGone)
-	c.Close()
+	c.Outlet.end()
 }
 
 // ServeHTTP takes one event, or does not.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
 // Front stands before the webhook processes as a load balancer does: it gives
@@ -107,23 +109,30 @@ func (f *Front) dial() (net.Conn, string) {
 // Outlet serves a handler on one address, which can go away and come back.
 type Outlet struct {
 	handler http.Handler
-	addr    string
+	port    *servers.Port
 	server  *http.Server
 	served  sync.WaitGroup
 }
 
 func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
-	o := &Outlet{handler: h, addr: "127.0.0.1:0"}
-	return o, o.Open(ctx)
+	port, err := servers.KeepPort()
+	if err != nil {
+		return nil, err
+	}
+	o := &Outlet{handler: h, port: port}
+	if err := o.Open(ctx); err != nil {
+		port.Close()
+		return nil, err
+	}
+	return o, nil
 }
 
-// Open listens, on the address of the last time.
+// Open listens, always on the same address.
 func (o *Outlet) Open(ctx context.Context) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.port.Addr())
 	if err != nil {
 		return fmt.Errorf("listen as WhatsApp or the CRM: %w", err)
 	}
-	o.addr = l.Addr().String()
 	server := &http.Server{Handler: o.handler, ReadHeaderTimeout: 5 * time.Second}
 	o.server = server
 	o.served.Go(func() {
@@ -140,4 +149,10 @@ func (o *Outlet) Close() {
 		o.server.Close()
 		o.served.Wait()
 	}
+}
+
+// end closes it for good.
+func (o *Outlet) end() {
+	o.Close()
+	o.port.Close()
 }

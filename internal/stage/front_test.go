@@ -57,7 +57,7 @@ func TestOutletComesBack(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	ask := func() error {
-		res, err := client.Get("http://" + o.addr)
+		res, err := client.Get("http://" + o.port.Addr())
 		if err == nil {
 			res.Body.Close()
 		}
@@ -75,5 +75,5 @@ func TestOutletComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o.Close()
+	o.end()
 }

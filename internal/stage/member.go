@@ -32,11 +32,11 @@ const (
 
 // Member is one process of the router, with the supervisor that it would have.
 type Member struct {
-	stage  *Stage
-	Name   string
-	Role   string
-	dir    string
-	listen string // "" for a worker
+	stage *Stage
+	Name  string
+	Role  string
+	dir   string
+	port  *servers.Port // nil for a worker
 
 	mu   sync.Mutex
 	proc *servers.Process // nil while it is down on purpose
@@ -58,8 +58,8 @@ func (m *Member) Start(ctx context.Context) error {
 	cmd.Dir = m.dir
 	// Nothing of the operator's own configuration may reach it.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "TMPDIR=" + os.TempDir(), "PSI_DATA_DIR=" + m.dir}
-	if m.listen != "" {
-		cmd.Env = append(cmd.Env, "PSI_LISTEN="+m.listen)
+	if m.port != nil {
+		cmd.Env = append(cmd.Env, "PSI_LISTEN="+m.port.Addr())
 	}
 	p, err := servers.Start(cmd, m.log(), syscall.SIGKILL)
 	if err != nil {
@@ -171,8 +171,8 @@ func (m *Member) ask(ctx context.Context) error {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if m.listen != "" {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", m.listen)
+			if m.port != nil {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", m.port.Addr())
 			}
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(m.dir, fmt.Sprintf("%s-%d.sock", m.Role, p.PID)))
 		},

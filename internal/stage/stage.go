@@ -11,7 +11,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -139,12 +138,12 @@ func (s *Stage) raiseServers(ctx context.Context) (err error) {
 		for i := range n {
 			m := &Member{stage: s, Name: role + "-" + strconv.Itoa(i+1), Role: role}
 			if role != RoleWorker {
-				port, err := servers.FreePort()
+				port, err := servers.KeepPort()
 				if err != nil {
 					return err
 				}
-				m.listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-				fronted = append(fronted, m.listen)
+				m.port = port
+				fronted = append(fronted, port.Addr())
 			}
 			m.dir = filepath.Join(s.dir, m.Name)
 			s.Members = append(s.Members, m)
@@ -198,9 +197,9 @@ drain_timeout: 10s
 api_keys: [{name: drill, key: %q, role: admin, rate: 5000/s}]
 lines:
   %s: {provider: cloud, phone_number_id: %q, token: %q, app_secret: %q, verify_token: drill, rate: %d/s}
-`, s.Graph.addr, filepath.Join(s.dir, "flow.yaml"), s.Key, Line, PhoneNumberID, s.Key, s.Secret, s.o.Rate)
+`, s.Graph.port.Addr(), filepath.Join(s.dir, "flow.yaml"), s.Key, Line, PhoneNumberID, s.Key, s.Secret, s.o.Rate)
 	if s.CRM != nil {
-		text += fmt.Sprintf("endpoints: [{name: crm, url: \"http://%s/events\", secret: %q, allow: [%q]}]\n", s.CRM.addr, s.CRM.secret, s.CRM.addr)
+		text += fmt.Sprintf("endpoints: [{name: crm, url: \"http://%s/events\", secret: %q, allow: [%q]}]\n", s.CRM.port.Addr(), s.CRM.secret, s.CRM.port.Addr())
 	}
 	if s.Redis != nil {
 		database, err := s.database()
@@ -258,7 +257,7 @@ func (s *Stage) Pick(role string, n int) *Member {
 			continue
 		}
 		some = append(some, m)
-		if s.Front.serves(m.listen) {
+		if m.port != nil && s.Front.serves(m.port.Addr()) {
 			busy = append(busy, m)
 		}
 	}
@@ -287,12 +286,15 @@ func (s *Stage) Fall(keep bool) string {
 	s.cancel()
 	for _, m := range s.Members {
 		m.End(syscall.SIGKILL)
+		if m.port != nil {
+			m.port.Close()
+		}
 	}
 	if s.Front != nil {
 		s.Front.close()
 	}
 	if s.Graph != nil {
-		s.Graph.Close()
+		s.Graph.end()
 	}
 	if s.CRM != nil {
 		s.CRM.end()
@@ -309,6 +311,12 @@ func (s *Stage) Fall(keep bool) string {
 	}
 	if keep || s.dir == "" {
 		return s.dir
+	}
+	if s.Redis != nil {
+		s.Redis.Close()
+	}
+	if s.Postgres != nil {
+		s.Postgres.Close()
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		s.Note(fmt.Sprintf("the files could not be removed: %v", err))
