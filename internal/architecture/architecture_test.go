@@ -43,6 +43,7 @@ var may = map[string][]string{
 	"internal/spool":             {"internal/queue", "internal/sqlite"},
 	"internal/move":              {"internal/queue", "internal/store"},
 	"internal/redistest":         {"internal/servers"},
+	"internal/porttest":          {"internal/servers"},
 	"internal/servers":           {},
 	"internal/sqlite":            {},
 	"internal/pgtest":            {"internal/servers"},
