@@ -132,6 +132,7 @@ func TestNewerGoBehind(t *testing.T) {
 		}
 		go put(t, s, job("a", "a2"))
 		go put(t, s, job("c", "c1"))
+		synctest.Wait() // both went straight, before c has anything here
 		put(t, s, job("b", "b2"))
 		put(t, s, job("c", "c2"), job("b", "b3"))
 		synctest.Wait()
