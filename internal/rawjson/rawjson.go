@@ -10,6 +10,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Value is the bytes of one JSON value within a valid document, without the
@@ -220,12 +221,15 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// unquote decodes a JSON string. Lone surrogates and broken UTF-8 become the
-// replacement character, as everywhere in Go.
+// unquote decodes a JSON string. Lone surrogates and each byte of broken UTF-8
+// become the replacement character, as in encoding/json.
 func unquote(v []byte) string {
 	inner := v[1 : len(v)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
-		return strings.ToValidUTF8(string(inner), "\uFFFD")
+		if !utf8.Valid(inner) {
+			return string([]rune(string(inner)))
+		}
+		return string(inner)
 	}
 	var s string
 	if err := json.Unmarshal(v, &s); err != nil {

@@ -67,6 +67,18 @@ func TestReadsLeniently(t *testing.T) {
 	}
 }
 
+// Each broken byte counts, so that keys that differ stay different.
+func TestBrokenUTF8(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	for key, member := range parse(t, "{\"\xce\xd9\":\"a\xffb\",\"\xe8\":\"ñ\"}").Members() {
+		keys = append(keys, key, member.Text())
+	}
+	if diff := cmp.Diff(keys, []string{"\uFFFD\uFFFD", "a\uFFFDb", "\uFFFD", "ñ"}); diff != "" {
+		t.Errorf("got(-) want(+):\n%s", diff)
+	}
+}
+
 func TestTime(t *testing.T) {
 	t.Parallel()
 	second := time.Unix(1795000001, 0).UTC()
@@ -101,7 +113,7 @@ func TestTime(t *testing.T) {
 }
 
 func FuzzAgainstEncodingJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":[1,"x",{"b":null}],"c":"\u00f1\\\""}`, `[[],{},""]`, `{"":{"":""}}`, `"\\"`, ` {"a" : -0.5e3 } `} {
+	for _, seed := range []string{`{"a":[1,"x",{"b":null}],"c":"\u00f1\\\""}`, `[[],{},""]`, `{"":{"":""}}`, `"\\"`, ` {"a" : -0.5e3 } `, "{\"\xce\xd9\":1,\"\xe8\":2}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
