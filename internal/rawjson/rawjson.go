@@ -225,10 +225,7 @@ func skipValue(b []byte, i int) int {
 // become the replacement character, as in encoding/json.
 func unquote(v []byte) string {
 	inner := v[1 : len(v)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		if !utf8.Valid(inner) {
-			return string([]rune(string(inner)))
-		}
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return string(inner)
 	}
 	var s string

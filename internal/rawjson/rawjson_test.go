@@ -67,7 +67,7 @@ func TestReadsLeniently(t *testing.T) {
 	}
 }
 
-// Each broken byte counts, so that keys that differ stay different.
+// Each broken byte becomes one replacement character, as in encoding/json.
 func TestBrokenUTF8(t *testing.T) {
 	t.Parallel()
 	var keys []string
