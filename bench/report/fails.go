@@ -20,7 +20,8 @@ type failsReport struct {
 }
 
 // fails has a CRM answer 500 for ten minutes under a load that never pauses, and then
-// come back: that shows every event and the memory. What people feel of such a CRM is in crm-fails.
+// come back: that shows every event and the memory. What people feel of such a CRM is
+// in crm-fails.
 func fails(ctx context.Context, r *run) (*section, error) {
 	bin, err := r.program(ctx)
 	if err != nil {

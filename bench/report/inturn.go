@@ -31,17 +31,15 @@ func inTurn(way string) func(context.Context, *run) (*section, error) {
 		both := append(r.enduring(), "--duration", strconv.Itoa(lasts)+"s", "--turns", strconv.Itoa(turn)+"s",
 			"--begin", time.Now().Add(readying).Format(time.RFC3339), "--seed", newSeed())
 		with, without := slices.Clone(both), append(slices.Clone(both), "--second")
+		what := " without a CRM"
 		if way != "" {
+			what = ", with a CRM that is so all that time and without"
 			with = append(with, "--crm", way, "--crm-stays")
 		}
 		r.say("psi-router %s", strings.Join(with, " "))
 		pair, err := r.crmPair(ctx, bin, with, without)
 		if err != nil {
 			return nil, err
-		}
-		what := ", with a CRM that is so all that time and without"
-		if way == "" {
-			what = " without a CRM"
 		}
 		pairs := []crmPair{pair}
 		s := &section{}
