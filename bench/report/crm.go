@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // crmWays is how the CRM behaves, as loadtest knows it and as people read it; ""
@@ -47,14 +44,6 @@ func always(of func(waits) float64) func(crmReport) float64 {
 func whileCalm(of func(waits) float64) func(crmReport) float64 {
 	return func(c crmReport) float64 { return of(c.Calm.waits) }
 }
-
-const (
-	// readying is how long the two of a pair may take until people can write.
-	readying = 15 * time.Second
-	// turn is for how many seconds one of them has the machine while the other rests;
-	// what happens each minute is in the turns of both.
-	turn = 7
-)
 
 // crmReport is what the section needs of the report of psi-router loadtest.
 type crmReport struct {
@@ -98,22 +87,8 @@ func crm(ctx context.Context, r *run) (*section, error) {
 			if way.key == "works" && round > 0 { // it has no aim: one pair says what it costs
 				continue
 			}
-			common := []string{
-				"loadtest", "--json", "--rate", "300", "--duration", strconv.Itoa(lasts) + "s",
-				"--begin", time.Now().Add(readying).Format(time.RFC3339), "--turns", strconv.Itoa(turn) + "s", "--warm", strconv.Itoa(r.size(2*turn, 0)) + "s",
-				"--statuses", "0", "--duplicates", "0", "--seed", newSeed(),
-			}
-			with, without := slices.Clone(common), slices.Clone(common)
-			if way.key != "" {
-				with = append(with, "--crm", way.key, "--crm-stays")
-			}
-			// Each of the two begins as often as the other.
-			if round%2 == 0 {
-				with = append(with, "--second")
-			} else {
-				without = append(without, "--second")
-			}
-			pair, err := r.crmPair(ctx, bin, with, without)
+			pair, err := r.inTurn(ctx, bin, way.key, round, lasts,
+				"loadtest", "--json", "--rate", "300", "--warm", strconv.Itoa(r.size(2*turn, 0))+"s", "--statuses", "0", "--duplicates", "0")
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
@@ -140,17 +115,9 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	}
 	s.note("Pairs of runs, each run on an installation of its own: in one there is no CRM. 300 messages/s of 1,000 people over Redis (every write synced) and PostgreSQL, one webhook and two worker processes. The two have the machine in turn, %d s each, for %d s; the first %d s are not counted, nor the first fifth of each turn and its last tenth. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
 	s.note("%s", whatIsCalm)
-	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ by chance; pairs of twenty minutes, which differ less, are in the next sections.", rounds)
+	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ by chance; longer pairs, which differ less, are in the next sections.", rounds)
 	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/loadtest; for ten minutes of 500 it is in the next section.")
 	return s, nil
-}
-
-// crmPair does the two runs of a pair beside one another.
-func (r *run) crmPair(ctx context.Context, bin string, with, without []string) (pair crmPair, err error) {
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return loadtest(ctx, bin, with, &pair.with) })
-	both.Go(func() error { return loadtest(ctx, bin, without, &pair.without) })
-	return pair, both.Wait()
 }
 
 func (c crmReport) cpu() float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }

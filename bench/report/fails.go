@@ -28,7 +28,7 @@ func fails(ctx context.Context, r *run) (*section, error) {
 		return nil, err
 	}
 	lasts := r.size(600, 10)
-	broken := append(r.enduring(), "--duration", strconv.Itoa(lasts)+"s", "--settle", "10m", "--crm", "fails")
+	broken := append(r.enduring(10), "--duration", strconv.Itoa(lasts)+"s", "--settle", "10m", "--crm", "fails")
 	r.say("psi-router %s", strings.Join(broken, " "))
 	var one failsReport
 	if err := loadtest(ctx, bin, broken, &one); err != nil {
