@@ -70,7 +70,7 @@ func TestProof(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	r := play(t, Options{
-		Messages: 100_000, Conversations: 2000, Webhooks: 2, Workers: 4, Faults: 36, Seed: seed, Hurry: 150,
+		Messages: 100_000, Conversations: 2000, Webhooks: 2, Workers: 4, Faults: 36, Seed: seed, Hurry: 150, Outage: 2 * time.Hour,
 		Pace: 13 * time.Second, // about what two cores can do
 	})
 	if r.Accepted != 100_000 || len(r.Faults) != 36 {

@@ -29,6 +29,9 @@ type Options struct {
 	// Hurry makes the router's back-offs pass so many times faster: an outage of
 	// seconds is then as hard as one of minutes. 1 unless told.
 	Hurry float64
+	// Outage is how long Redis, PostgreSQL and WhatsApp are away together at least, as
+	// the back-offs see it: it draws faults out, each as far as its kind goes.
+	Outage time.Duration
 	// Duration ends the writing early; 0 never does.
 	Duration time.Duration
 	// Settle is how long everything may take to be done afterwards; 6 min unless
@@ -71,7 +74,7 @@ func (o *Options) check() error {
 	switch {
 	case o.Program == "":
 		return fmt.Errorf("%w: there is no program to start", ErrOptions)
-	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Duration < 0 || o.Hurry < 1:
+	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Outage < 0 || o.Duration < 0 || o.Hurry < 1:
 		return fmt.Errorf("%w: its numbers are too small", ErrOptions)
 	case o.Messages/o.Conversations > perConversation:
 		return fmt.Errorf("%w: %d messages are too many for %d conversations, as nobody gets more than %d answers an hour", ErrOptions, o.Messages, o.Conversations, perConversation)

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -59,5 +60,26 @@ func plan(random *rand.Rand, o Options) ([]fault, error) {
 			lasts: k.shortest + time.Duration(random.Int64N(int64(k.longest-k.shortest)+1)),
 		}
 	}
+	drawOut(all, time.Duration(float64(o.Outage)/o.Hurry))
 	return all, nil
+}
+
+// drawOut makes outages last for at least so long together, each by the same part of
+// what its kind allows; when that does not suffice they are as long as they may be.
+func drawOut(all []fault, least time.Duration) {
+	var have, most time.Duration
+	for _, f := range all {
+		if f.kind.outage {
+			have, most = have+f.lasts, most+f.kind.longest
+		}
+	}
+	if have >= least || have == most {
+		return
+	}
+	part := min(1, float64(least-have)/float64(most-have))
+	for i := range all {
+		if f := &all[i]; f.kind.outage {
+			f.lasts += time.Duration(math.Ceil(part * float64(f.kind.longest-f.lasts)))
+		}
+	}
 }

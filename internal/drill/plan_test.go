@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -23,7 +24,7 @@ func story(t *testing.T, seed uint64, o Options) (names []string, whole []fault)
 
 func TestPlanFollowsFromItsSeed(t *testing.T) {
 	t.Parallel()
-	o := Options{Faults: 40}
+	o := Options{Faults: 40, Hurry: 1}
 	one, whole := story(t, 7, o)
 	again, _ := story(t, 7, o)
 	if diff := cmp.Diff(one, again); diff != "" {
@@ -47,7 +48,7 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 	t.Parallel()
 	for _, embedded := range []bool{false, true} {
 		fit := Kinds(embedded)
-		names, _ := story(t, 3, Options{Embedded: embedded, Faults: max(20, len(fit))})
+		names, _ := story(t, 3, Options{Embedded: embedded, Faults: max(20, len(fit)), Hurry: 1})
 		got := slices.Clone(names[:len(fit)])
 		slices.Sort(got)
 		slices.Sort(fit)
@@ -55,10 +56,44 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 			t.Errorf("embedded %v (-got +want):\n%s", embedded, diff)
 		}
 	}
-	if names, _ := story(t, 3, Options{Faults: 10}); slices.Contains(names, "stall_worker") {
+	if names, _ := story(t, 3, Options{Faults: 10, Hurry: 1}); slices.Contains(names, "stall_worker") {
 		t.Error("a short drill cannot afford to stall a worker")
 	}
-	if names, _ := story(t, 3, Options{Faults: 2, Only: []string{"stall_worker"}}); names[1] != "stall_worker" {
+	if names, _ := story(t, 3, Options{Faults: 2, Hurry: 1, Only: []string{"stall_worker"}}); names[1] != "stall_worker" {
 		t.Errorf("got %v, want what was asked for", names)
 	}
+}
+
+// TestPlanHasOutagesEnough: whatever the seed and however soon a machine is well again,
+// outages are as long together as was asked for, and none is longer than its kind.
+func TestPlanHasOutagesEnough(t *testing.T) {
+	t.Parallel()
+	away := func(seed uint64, least time.Duration) (sum time.Duration) {
+		_, all := story(t, seed, Options{Faults: 36, Hurry: 150, Outage: least})
+		for _, f := range all {
+			if f.lasts < f.kind.shortest || f.lasts > f.kind.longest {
+				t.Errorf("seed %d: %s lasts %v", seed, f.kind.name, f.lasts)
+			}
+			if f.kind.outage {
+				sum += f.lasts
+			}
+		}
+		return sum * 150
+	}
+	short := 0
+	for seed := range uint64(200) {
+		if away(seed, 0) < 2*time.Hour {
+			short++
+		}
+		if got := away(seed, 2*time.Hour); got < 2*time.Hour || got > max(away(seed, 0), 2*time.Hour+time.Second) {
+			t.Errorf("seed %d: outages are %v together, want two hours", seed, got)
+		}
+		if got := away(seed, 100*time.Hour); got <= 2*time.Hour {
+			t.Errorf("seed %d: outages are %v together, want as much as there can be", seed, got)
+		}
+	}
+	if short == 0 {
+		t.Error("no seed needed to be drawn out")
+	}
+	t.Logf("%d of 200 seeds are too short by themselves", short)
 }
