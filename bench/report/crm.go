@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // crmWays is how the CRM behaves, as loadtest knows it and as people read it; ""
@@ -72,6 +73,15 @@ type waits struct {
 // crmPair is two runs that had the machine in turn, one of them without a CRM.
 type crmPair struct{ with, without crmReport }
 
+// String is what was felt with a CRM and, in brackets, without.
+func (p crmPair) String() string {
+	text := make([]string, len(felt))
+	for i, f := range felt {
+		text[i] = fmt.Sprintf("%s %.1f ms (%.1f)", f.name, f.of(p.with.waits), f.of(p.without.waits))
+	}
+	return strings.Join(text, ", ")
+}
+
 // crm measures what a CRM costs that works or does not, against none, in rounds of
 // one pair for each way.
 func crm(ctx context.Context, r *run) (*section, error) {
@@ -92,8 +102,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
-			r.say("round %d of %d, %s (and no CRM): webhook p99 %.1f ms (%.1f), reply p50 %.1f ms (%.1f), p99 %.1f ms (%.1f)", round+1, rounds, way.name,
-				pair.with.Webhook.P99, pair.without.Webhook.P99, pair.with.Reply.P50, pair.without.Reply.P50, pair.with.Reply.P99, pair.without.Reply.P99)
+			r.say("round %d of %d, %s: %s", round+1, rounds, way.name, pair)
 			pairs[way.key] = append(pairs[way.key], pair)
 		}
 	}

@@ -29,8 +29,8 @@ func (r *run) enduring(warm int) []string {
 
 // inTurn does two runs that have the machine in turn for so many seconds, one of them
 // without a CRM: two that follow each other differ by more wherever its host shares
-// processors. Without a way there is no CRM in either. In the rounds to come each of
-// them begins as often as the other.
+// processors. Without a way there is no CRM in either. They change places every round,
+// so that over two of them each begins as often as the other.
 func (r *run) inTurn(ctx context.Context, bin, way string, round, lasts int, command ...string) (pair crmPair, err error) {
 	command = append(command, "--duration", strconv.Itoa(lasts)+"s", "--turns", strconv.Itoa(turn)+"s",
 		"--begin", time.Now().Add(readying).Format(time.RFC3339), "--seed", newSeed())
@@ -71,8 +71,7 @@ func crmFor(way string) func(context.Context, *run) (*section, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.say("pair %d of %d: webhook p99 %.2f ms (%.2f), reply p50 %.1f ms (%.1f), p99 %.0f ms (%.0f)", round+1, rounds,
-				pair.with.Webhook.P99, pair.without.Webhook.P99, pair.with.Reply.P50, pair.without.Reply.P50, pair.with.Reply.P99, pair.without.Reply.P99)
+			r.say("pair %d of %d: %s", round+1, rounds, pair)
 			pairs = append(pairs, pair)
 			calm = append(calm, fmt.Sprintf("%.0f and %.0f", pair.with.Calm.Seconds, pair.without.Calm.Seconds))
 			stolen = append(stolen, fmt.Sprintf("%.1f and %.1f %%", pair.with.Stolen*100, pair.without.Stolen*100))

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -63,7 +64,7 @@ func main() {
 	small := flag.Bool("small", false, "small sizes, to see that it works; the figures mean nothing")
 	render := flag.Bool("render", false, "measure nothing: write the page from the JSON file again")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := do(ctx, *only, *out, *small, *render); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)

@@ -62,7 +62,7 @@ func TestServers(t *testing.T) {
 }
 
 // TestProof is the drill of an installation in earnest: a hundred thousand
-// messages, thirty faults, and outages that are two hours to the back-offs.
+// messages, thirty-six faults, and outages that are two hours to the back-offs.
 func TestProof(t *testing.T) {
 	if os.Getenv("PSI_PROOF") == "" {
 		t.Log("for make proof: set PSI_PROOF=1")
