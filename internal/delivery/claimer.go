@@ -30,6 +30,7 @@ const (
 type claimer struct {
 	s       *Sends
 	pace    *pace
+	runs    sync.WaitGroup
 	mu      sync.Mutex
 	waiting []*ask
 	running int // claims under way
@@ -64,7 +65,7 @@ func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
 func (c *claimer) begin(ctx context.Context) {
 	if len(c.waiting) > 0 && c.room() > 0 && c.running == c.stuck && c.running < claimSeats {
 		c.running++
-		go c.run(ctx)
+		c.runs.Go(func() { c.run(ctx) })
 	}
 }
 

@@ -57,6 +57,20 @@ func TestSendsGather(t *testing.T) {
 	})
 }
 
+// TestNothingOutlivesRun: a claimer that rests for others to join ends with the rest,
+// though nobody comes.
+func TestNothingOutlivesRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.say("1", "a")
+		synctest.Wait()
+		r.stop() // what is left in the bubble now is a deadlock to it
+		if got := r.table.find("a").status; got != store.Sent {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // TestHeldLinePostsNothingMore: what waits for a seat while the line is held goes
 // back, and is sent once the line answers.
 func TestHeldLinePostsNothingMore(t *testing.T) {

@@ -132,6 +132,7 @@ func (s *Sends) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", s.Line, err)
 	}
+	s.claimer.runs.Wait() // nobody asks any more: at most it rests
 	return nil
 }
 
