@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -23,7 +24,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bubbletest.OneProcessor()
+	goleak.VerifyTestMain(m)
+}
 
 // row is a message of the table.
 type row struct {

@@ -14,11 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bubbletest.OneProcessor()
+	goleak.VerifyTestMain(m)
+}
 
 // bench is a runner over the model, in a synctest bubble.
 type bench struct {

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 )
 
@@ -14,6 +15,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashEnv); dir != "" {
 		crash(dir)
 	}
+	bubbletest.OneProcessor()
 	flag.Parse()
 	if err := queuetest.FewChecks(); err != nil {
 		panic(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
@@ -25,7 +26,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bubbletest.OneProcessor()
+	goleak.VerifyTestMain(m)
+}
 
 // ledger is a store that keeps what it is told: an arrival once, a row to send
 // for each message until it is taken, and what was rejected.

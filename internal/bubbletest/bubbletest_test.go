@@ -1,0 +1,33 @@
+package bubbletest_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/bubbletest"
+)
+
+func TestMain(m *testing.M) {
+	bubbletest.OneProcessor()
+	m.Run()
+}
+
+// TestTimersDueAtOnce ends the process, or never ends, under the race detector when
+// its goroutines run side by side.
+func TestTimersDueAtOnce(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(*testing.T) {
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					for range 2000 {
+						<-time.NewTimer(0).C
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
