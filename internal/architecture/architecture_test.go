@@ -44,6 +44,7 @@ var may = map[string][]string{
 	"internal/move":              {"internal/queue", "internal/store"},
 	"internal/redistest":         {"internal/servers"},
 	"internal/porttest":          {"internal/servers"},
+	"internal/bubbletest":        {},
 	"internal/servers":           {},
 	"internal/sqlite":            {},
 	"internal/pgtest":            {"internal/servers"},
