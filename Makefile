@@ -3,20 +3,32 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# The linters, compiled once by Go itself.
+GOFUMPT       := $(GO) run mvdan.cc/gofumpt@v0.12.0
+GOLANGCI_LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: ## Start the router with the sandbox phone on http://127.0.0.1:3002/sandbox
-	$(GO) run ./cmd/psi-router serve
+run: need-go ## Start the router with the sandbox phone on http://127.0.0.1:3002/sandbox
+	@echo 'Compiling: the first time takes minutes. / Compilando: la primera vez tarda unos minutos.'
+	@$(GO) run -ldflags '$(LDFLAGS)' ./cmd/psi-router serve
+
+.PHONY: need-go
+need-go:
+	@./scripts/need-go.sh '$(GO)'
 
 .PHONY: test
-test: ## All tests with the race detector (under 10 minutes)
+test: need-go ## Install what the tests start (see scripts/setup.sh), and run them all with the race detector (under 10 minutes)
+	@./scripts/setup.sh
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: proof
-proof: ## The long proofs: 50 kills under load, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
+proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
+	@./scripts/setup.sh
+	./scripts/fresh.sh
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill' -v ./bench
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'LosesNothing' -v ./internal/queue/redisqueue
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/drill
@@ -29,9 +41,9 @@ bench: ## Measure everything and write docs/benchmarks.md; ONLY=plan,noop measur
 
 .PHONY: check
 check: ## Formatting, vet and lint
-	@test -z "$$(gofumpt -l .)" || { gofumpt -d . | head -50; echo 'run: gofumpt -w .'; exit 1; }
+	@out=$$($(GOFUMPT) -d .) && test -z "$$out" || { printf '%s\n' "$$out" | head -50; echo 'run: $(GOFUMPT) -w .'; exit 1; }
 	$(GO) vet ./...
-	golangci-lint run
+	$(GOLANGCI_LINT) run
 
 .PHONY: dist
 dist: ## Static tarballs for linux amd64 and arm64, with checksums, in dist/

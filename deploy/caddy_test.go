@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -26,7 +27,7 @@ func TestCaddy(t *testing.T) {
 	}
 	file := write(t, filepath.Join(dir, "Caddyfile"), "{\n\tadmin off\n\tauto_https off\n}\n"+moved(t, shipped(t, "caddy/Caddyfile"),
 		"\nrouter.example.com {", "\nhttps://router.example.com:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key, "127.0.0.1:3002", router.addr))
-	cmd := exec.Command(need(t, "caddy", "caddy"), "run", "--adapter", "caddyfile", "--config", file)
+	cmd := exec.Command(programtest.Find(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	p, err := servers.Start(cmd, filepath.Join(dir, "log"), syscall.SIGTERM)
 	if err != nil {

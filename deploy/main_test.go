@@ -84,19 +84,6 @@ func command(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// need finds a program that apt installs.
-func need(t testing.TB, name, pack string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name)
-	}
-	if err != nil {
-		t.Fatalf("this test needs %s: apt-get install %s", name, pack)
-	}
-	return path
-}
-
 // shipped reads a file beside us.
 func shipped(t testing.TB, name string) string {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -62,7 +63,7 @@ func nginxDir(t testing.TB) (string, *syscall.SysProcAttr) {
 }
 
 func nginxCmd(t testing.TB, who *syscall.SysProcAttr, args ...string) *exec.Cmd {
-	cmd := exec.Command(need(t, "nginx", "nginx"), append([]string{"-e", "stderr"}, args...)...)
+	cmd := exec.Command(programtest.Find(t, "nginx"), append([]string{"-e", "stderr"}, args...)...)
 	cmd.SysProcAttr = who
 	return cmd
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -36,7 +37,7 @@ func startPM2(s *site, port int, file string) *pm2 {
 		s.t.Fatal(err)
 	}
 	if _, err := os.Stat(bin); err != nil {
-		command(s.t, need(s.t, "npm", "npm"), "ci", "--prefix", "testdata", "--ignore-scripts", "--no-audit", "--no-fund")
+		s.t.Fatalf("PM2 is not installed: run scripts/setup.sh (%v)", err)
 	}
 	p := &pm2{t: s.t, bin: bin, env: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "PM2_HOME=" + filepath.Join(s.dir, "pm2"), "PM2_DISCRETE_MODE=true",
@@ -51,7 +52,7 @@ func startPM2(s *site, port int, file string) *pm2 {
 	write(s.t, filepath.Join(home, "module_conf.json"), "{}")
 	// Its daemon, as pm2 itself would start it, but as a child of ours: should we
 	// die, it ends, and what it started with it.
-	cmd := exec.Command(need(s.t, "node", "nodejs"), filepath.Join(filepath.Dir(bin), "../pm2/lib/Daemon.js"))
+	cmd := exec.Command(programtest.Find(s.t, "node"), filepath.Join(filepath.Dir(bin), "../pm2/lib/Daemon.js"))
 	cmd.Env = p.env
 	daemon, err := servers.Start(cmd, filepath.Join(s.dir, "pm2.log"), syscall.SIGTERM)
 	if err != nil {

@@ -16,12 +16,13 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
 // TestUnits asks systemd itself about the units.
 func TestUnits(t *testing.T) {
 	t.Parallel()
-	need(t, "systemd-analyze", "systemd")
+	analyze := programtest.Find(t, "systemd-analyze")
 	dir := t.TempDir()
 	files, err := filepath.Glob("systemd/*.*")
 	if err != nil || len(files) != 6 {
@@ -36,13 +37,13 @@ func TestUnits(t *testing.T) {
 		name := strings.Replace(filepath.Base(file), "@.", "@3002.", 1)
 		units = append(units, write(t, filepath.Join(dir, name), text))
 	}
-	out := command(t, "systemd-analyze", append([]string{"verify", "--man=no", "--recursive-errors=no"}, units...)...)
+	out := command(t, analyze, append([]string{"verify", "--man=no", "--recursive-errors=no"}, units...)...)
 	if strings.Contains(out, dir) {
 		t.Errorf("systemd-analyze verify:\n%s", out)
 	}
 	for _, unit := range units {
 		if strings.HasSuffix(unit, ".service") {
-			command(t, "systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit) // of 100
+			command(t, analyze, "security", "--no-pager", "--offline=true", "--threshold=20", unit) // of 100
 		}
 	}
 }
@@ -127,7 +128,7 @@ func TestNotify(t *testing.T) {
 // request that comes.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
-	activate := need(t, "systemd-socket-activate", "systemd")
+	activate := programtest.Find(t, "systemd-socket-activate")
 	s, addr := newSite(t), porttest.Addr(t)
 	// The configuration names another address: the socket is what counts.
 	p := s.spawn(exec.Command(activate, "--listen="+addr, "--setenv=HOME", "--setenv=PSI_LISTEN", program(t), "serve", "--config", s.config), porttest.Addr(t))

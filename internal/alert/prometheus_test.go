@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
 var update = flag.Bool("update", false, "write deploy/prometheus/rules.yml")
@@ -133,13 +135,11 @@ func promSubject(r *Rule) string {
 	return strings.Join(out, ":")
 }
 
-// promtool runs it, or skips the test where it is not installed (CI has it).
+// promtool runs it.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Skip("promtool is not installed: apt-get install -y prometheus")
-	}
-	if out, err := exec.CommandContext(t.Context(), "promtool", args...).CombinedOutput(); err != nil { //nolint:gosec // our own files
+	path := programtest.Find(t, "promtool")
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // our own files
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

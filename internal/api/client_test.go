@@ -11,18 +11,14 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
 // TestAClientInTypeScript is what a CRM would do: the description passes the
 // linter, its types compile, and a client made of them works.
 func TestAClientInTypeScript(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs npm and its registry")
-	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Fatal("npm is needed: apt-get install nodejs npm")
-	}
+	programtest.Find(t, "npm")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/client")); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 	"github.com/psivisionhub/psi-router/internal/push"
 	"github.com/psivisionhub/psi-router/internal/servers"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -39,11 +40,8 @@ type consumer struct {
 
 func newConsumer(t *testing.T) *consumer {
 	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is missing: apt-get install nodejs npm", tool)
-		}
-	}
+	programtest.Find(t, "node")
+	programtest.Find(t, "npm")
 	c := &consumer{t: t, dir: t.TempDir(), db: pgtest.New(t, pgtest.Options{})}
 	files, err := filepath.Glob("../../examples/consumer/*.*")
 	if err != nil || len(files) < 6 {

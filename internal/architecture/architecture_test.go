@@ -45,6 +45,7 @@ var may = map[string][]string{
 	"internal/redistest":         {"internal/servers"},
 	"internal/porttest":          {"internal/servers"},
 	"internal/bubbletest":        {},
+	"internal/programtest":       {},
 	"internal/servers":           {},
 	"internal/sqlite":            {},
 	"internal/pgtest":            {"internal/servers"},

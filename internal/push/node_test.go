@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
 // verifier is a CRM in JavaScript: it reads deliveries, a line each, and prints what
@@ -41,11 +42,8 @@ for (const line of lines) {
 // installed is a directory with the npm packages that CRMs verify with.
 func installed(t *testing.T) string {
 	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is missing: apt-get install nodejs npm", tool)
-		}
-	}
+	programtest.Find(t, "node")
+	programtest.Find(t, "npm")
 	dir := t.TempDir()
 	install := exec.CommandContext(t.Context(), "npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error",
 		"standardwebhooks@1.0.0", "svix@1.99.1")

@@ -12,9 +12,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// ErrMissing means that redis-server is not installed.
-var ErrMissing = servers.ErrNoRedis
-
 // Server is one redis-server process.
 type Server = servers.Redis
 
