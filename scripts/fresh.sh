@@ -57,7 +57,7 @@ debian() {
 clone() {
 	mkdir "$root/origin"
 	git bundle create -q "$root/origin/router.bundle" HEAD
-	in_root 'git clone -q /origin/router.bundle /root/router && cd /root/router && git log --oneline -1'
+	in_root 'git -c advice.detachedHead=false clone -q /origin/router.bundle /root/router && cd /root/router && git log --oneline -1'
 }
 
 # The phone writes "hola" and has its answer; then Ctrl-C.
@@ -71,7 +71,7 @@ answered() {
 		kill -0 "$pid" 2>/dev/null || { cat "$log"; return 1; }
 		sleep 0.2
 	done
-	curl -sfS -o /dev/null -H 'Content-Type: application/json' -d '{"text":"hola"}' $phone/messages || return 1
+	curl -sfS -o /dev/null -H 'Content-Type: application/json' -d '{"type":"text","text":"hola"}' $phone/messages || return 1
 	until curl -sf $phone | grep -q '"from":"business"'; do
 		kill -0 "$pid" 2>/dev/null || { cat "$log"; return 1; }
 		sleep 0.2
