@@ -25,9 +25,14 @@ if [ -z "${PSI_FRESH_ROOT:-}" ]; then
 	command -v debootstrap >/dev/null || step "apt-get install debootstrap" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap
 	! curl -s -o /dev/null http://127.0.0.1:3002/healthz || die "port 3002 is taken, which make run needs: stop what listens there"
 	PSI_FRESH_ROOT=$(mktemp -d -t psi-fresh.XXXXXX)
+	chmod 755 "$PSI_FRESH_ROOT" # servers run as users of their own
 	export PSI_FRESH_ROOT
-	trap 'rm -rf --one-file-system "$PSI_FRESH_ROOT"' EXIT
-	unshare --mount --mount-proc --pid --fork --kill-child "$0"
+	unshare --mount --mount-proc --pid --fork --kill-child "$0" &
+	walk=$!
+	# Who waits in unshare hears no other signal; its child ends with it.
+	trap 'kill -KILL $walk 2>/dev/null; wait $walk || true; rm -rf --one-file-system "$PSI_FRESH_ROOT"' EXIT
+	trap 'exit 130' INT TERM
+	wait $walk
 	exit
 fi
 
