@@ -49,8 +49,8 @@ for name in http_proxy https_proxy no_proxy GOPROXY GONOSUMDB GOSUMDB GOFLAGS SS
 done
 
 debian() {
-	debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$root" >"$root.log" 2>&1 || { tail -n 20 "$root.log"; return 1; }
-	rm -f "$root.log"
+	debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$root" >"$root/debootstrap.log" 2>&1 || { tail -n 20 "$root/debootstrap.log"; return 1; }
+	rm -f "$root/debootstrap.log"
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
 	cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 	cp -R "$(go env GOROOT)" "$root/usr/local/go"
