@@ -15,7 +15,7 @@ type migrateCmd struct {
 func (migrateCmd) Help() string {
 	return `serve does the same when it starts; this is for doing it beforehand. It goes forward only: keep a copy of data_dir.
 
-A PostgreSQL database that was put back from a backup is noticed at the start, and refused until --after-restore was given, with every router stopped: positions of events, tickets and sequence numbers then jump over those that may have been given out, and automatic messages that are not sent become uncertain, because they may have been.
+A PostgreSQL database that went back in time (a backup was put back, a standby was promoted that lagged) is noticed, also under running routers: their doors stay open, and nothing is written until --after-restore was given. It runs beside the routers that wait: positions of events, tickets and sequence numbers jump over those that may have been given out, messages that are not sent become uncertain, because they may have been, and the routers go on by themselves.
 
 Examples:
   psi-router migrate --config psi.yaml
@@ -53,6 +53,6 @@ func (e *env) afterRestore(cfg *config.Config) error {
 	if e.JSON {
 		return e.printJSON(map[string]int{"uncertain": n})
 	}
-	e.printf("The database can be used again; %s may or may not have been sent and will not be sent now. Start the router.\n", plural(n, "message"))
+	e.printf("The database can be used again; %s may or may not have been sent and will not be sent now. Routers that wait go on by themselves.\n", plural(n, "message"))
 	return nil
 }

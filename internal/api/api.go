@@ -56,6 +56,8 @@ type Options struct {
 	// Wake is called after each command, since the router may have answered
 	// it: enqueue the wake-up of the conversation. Optional.
 	Wake func(ctx context.Context, line, conversation string)
+	// Stale says that the store went back in time: answers are marked. Optional.
+	Stale func() bool
 	// Trusted skips keys: everybody who reaches the handler is the operator
 	// (the admin socket). Actor names them in the audit; "" means "cli".
 	Trusted bool
@@ -75,6 +77,7 @@ type server struct {
 	window  time.Duration
 	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
+	stale   func() bool
 	trusted *caller
 	now     func() time.Time
 	log     *slog.Logger
@@ -88,7 +91,10 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		window: o.Window, free: o.Windowless, wake: o.Wake, now: o.Now, log: o.Log,
+		window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, now: o.Now, log: o.Log,
+	}
+	if s.stale == nil {
+		s.stale = func() bool { return false }
 	}
 	if s.window == 0 {
 		s.window = 24 * time.Hour
@@ -160,6 +166,9 @@ func (s *server) guard(next http.Handler) http.Handler {
 		}()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if s.stale() {
+			w.Header().Set("X-Stale-Store", "true")
+		}
 		if r.ContentLength > maxBody { // also where nobody would read it
 			write(w, tooLarge())
 			return

@@ -65,22 +65,52 @@ func TestBackInTime(t *testing.T) {
 			say(2, "1", "Administración")
 			db.Exec(t, "postgres", "DROP DATABASE "+home+" WITH (FORCE)", "ALTER DATABASE backup RENAME TO "+home)
 
+			// The door is open and takes what is written, and nobody is answered.
 			cfg, err := config.Load(config.Options{Env: env})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := New(t.Context(), Options{Config: cfg}); !errors.Is(err, ErrBackInTime) || !strings.Contains(err.Error(), "--after-restore") {
-				t.Fatalf("got %v, want ErrBackInTime with the cure", err)
+			waiting := startAs(t, roleAll, env...)
+			waiting.write("5491155550401", "wamid.3", "1")
+			if status, body := waiting.ready(); status != http.StatusServiceUnavailable || !strings.Contains(body, "--after-restore") {
+				t.Errorf("readyz: got %d %s, want the cure", status, body)
 			}
-			if _, err := AfterRestore(t.Context(), cfg); err != nil {
+			if !waiting.stale() {
+				t.Error("what is read from an old database is not marked")
+			}
+			if _, err := AfterRestore(t.Context(), cfg); err != nil { // beside the router
 				t.Fatal(err)
 			}
-			say(3, "1", "Administración") // what came in the lost time does not come again
-			if last < 1_000_000 {
-				t.Errorf("the last event is %d: a program that reads them has seen later ones", last)
+			// What came in the lost time does not come again.
+			waiting.messages("5491155550401", answered(2, "Administración"))
+			for before := last; last <= before; last = waiting.pos() {
+				time.Sleep(10 * time.Millisecond)
 			}
+			if waiting.stale() {
+				t.Error("what is read is still marked as of an old database")
+			}
+			waiting.stop()
 		})
 	}
+}
+
+// stale says that answers of the API are marked as of an old database.
+func (r *running) stale() bool {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/api/v1/conversations", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+config.DevAPIKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		r.t.Errorf("got %d: an old database can be read", res.StatusCode)
+	}
+	return res.Header.Get("X-Stale-Store") == "true"
 }
 
 // pos is that of the newest event.

@@ -15,9 +15,8 @@ import (
 
 // database is PostgreSQL with what watches over its use.
 type database struct {
-	store  *pgstore.Store
-	owner  *pgstore.Owner // where it may be used by one process only, else nil
-	memory *memory
+	store *pgstore.Store
+	owner *pgstore.Owner // where it may be used by one process only, else nil
 }
 
 func (d *database) close() error {
@@ -31,13 +30,13 @@ func (d *database) close() error {
 // openDatabase opens PostgreSQL. One that cannot be worked on is waited for where
 // the caller can do without.
 func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rules) error {
-	later := e.gate != nil || o.restored
+	later := e.gate != nil
 	err := e.useDatabase(ctx, o, rules, !later)
 	switch {
 	case err == nil:
 		e.store = e.db.store
 		if e.gate != nil {
-			e.gate.first(e.db.memory.check)
+			e.gate.first(e.db.store.Compare)
 		}
 		return nil
 	case o.awaits == nil || !o.awaits(err):
@@ -58,21 +57,28 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 // useDatabase opens PostgreSQL for use, or leaves nothing behind.
 func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules, check bool) (err error) {
 	cfg := o.cfg
+	notes, err := notes(e.redis, cfg.DataDir)
+	if err != nil {
+		return err
+	}
 	s, err := pgstore.Open(ctx, pgstore.Options{
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(),
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(), Notes: notes,
 	})
 	if err != nil {
 		return err
 	}
-	db := &database{store: s, memory: &memory{store: s, redis: e.redis, file: filepath.Join(cfg.DataDir, fileName), log: o.log}}
-	if cfg.RedisURL.Empty() {
+	db := &database{store: s}
+	if cfg.RedisURL.Empty() && !o.restored { // the one who has it waits
 		db.owner, err = own(ctx, s, cfg)
 	}
 	if err == nil && check {
-		err = db.memory.check(ctx)
+		err = s.Compare(ctx)
+		if o.awaits != nil && errors.Is(err, pgstore.ErrBackInTime) {
+			err = nil // it is open for reading, and waited for
+		}
 	}
 	if err != nil {
 		return errors.Join(err, db.close())
@@ -96,15 +102,20 @@ func own(ctx context.Context, s *pgstore.Store, cfg *config.Config) (*pgstore.Ow
 }
 
 // awaits says whether this process opens although the database cannot be used. One
-// that is away comes back, so that is waited for. One that is there and wrong is
-// told by not starting, but for a webhook: accepting needs no database.
+// that is away comes back, so that is waited for. One that is there and wrong is told
+// by not starting, but for a webhook: accepting needs no database.
 func (a *App) awaits(err error) bool {
-	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable)
+	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, pgstore.ErrAnotherStore)
 }
 
 // usable waits until queue and store may be worked with; false when ctx ends first.
 func (e *engines) usable(ctx context.Context) bool {
 	return (e.gate == nil || e.gate.wait(ctx)) && (e.awaited == nil || e.awaited.wait(ctx))
+}
+
+// stale says that the database went back in time, so that what is read is of the past.
+func (e *engines) stale() bool {
+	return (e.awaited == nil || e.awaited.shut() == nil) && e.db != nil && e.db.store.Stale()
 }
 
 // missing is what cannot be used yet, and why; "" is nothing.
@@ -122,7 +133,7 @@ func (e *engines) missing() string {
 	return ""
 }
 
-// watchDatabase keeps the right to the database, and remembers how far it is.
+// watchDatabase keeps the right to the database, and sees when it went back in time.
 func (a *App) watchDatabase(e *engines) {
 	if a.cfg.DatabaseURL.Empty() {
 		return
@@ -130,7 +141,7 @@ func (a *App) watchDatabase(e *engines) {
 	if a.cfg.RedisURL.Empty() {
 		a.works(e, "database lease", func(ctx context.Context) error { return e.db.owner.Run(ctx) })
 	}
-	a.works(e, "database memory", func(ctx context.Context) error { return e.db.memory.Run(ctx) })
+	a.works(e, "database comparison", func(ctx context.Context) error { return e.db.store.Run(ctx) })
 }
 
 // works is runs for what must not begin before queue and store may be used.

@@ -17,6 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/supervise"
 )
 
@@ -125,7 +126,7 @@ func TestWebhookOnAWrongDatabase(t *testing.T) {
 		"another store": {
 			spoil: "UPDATE psi_router.installation SET id = 'x' || id",
 			mend:  "UPDATE psi_router.installation SET id = substr(id, 2)",
-			words: "older than what the router has seen", err: ErrBackInTime,
+			words: "another one than the router has worked with", err: pgstore.ErrAnotherStore,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,7 @@ type opening struct {
 	patient bool
 	// awaits says whether to go on without PostgreSQL after such an error; nil: never.
 	awaits func(error) bool
-	// restored takes a database that may have been put back.
+	// restored takes a database that went back in time, beside the routers that wait.
 	restored bool
 	// asIs leaves the database's schema to the routers.
 	asIs bool
@@ -105,9 +105,13 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
+func (e *engines) rules(cfg *config.Config) router.Rules {
+	return router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
+}
+
 func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
-	rules := router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
+	rules := e.rules(cfg)
 	if !cfg.DatabaseURL.Empty() {
 		return e.openDatabase(ctx, o, rules)
 	}

@@ -22,7 +22,7 @@ import (
 func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, free []string) error {
 	h, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free,
-		Wake: e.wake(a.log), Version: a.version, Log: a.log,
+		Wake: e.wake(a.log), Stale: e.stale, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -90,6 +90,20 @@ func start(o Options) (*Server, error) {
 	return &Server{pg: pg}, nil
 }
 
+// Postgres is the server itself.
+func (s *Server) Postgres() *servers.Postgres { return s.pg }
+
+// Standby starts a standby of the server, ended with the test.
+func (s *Server) Standby(tb testing.TB) *Server {
+	tb.Helper()
+	pg, err := s.pg.Standby(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(pg.Close)
+	return &Server{pg: pg}
+}
+
 // Start starts a server that was stopped.
 func (s *Server) Start() error { return s.pg.Start(context.Background()) }
 

@@ -20,9 +20,10 @@ var ErrNoBouncer = errors.New("PgBouncer is not installed: apt-get install -y pg
 
 // Bouncer is a PgBouncer before a Postgres.
 type Bouncer struct {
-	dir  string
-	port *Port
-	proc *Process
+	dir      string
+	settings []string
+	port     *Port
+	proc     *Process
 }
 
 // NewBouncer starts a PgBouncer in transaction mode. Settings, like
@@ -38,19 +39,19 @@ func (s *Postgres) NewBouncer(ctx context.Context, settings ...string) (*Bouncer
 	if err != nil {
 		return nil, err
 	}
-	b := &Bouncer{dir: dir}
-	if err := b.start(ctx, s, bin, settings); err != nil {
+	b := &Bouncer{dir: dir, settings: settings}
+	if err := b.start(ctx, s, bin); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("start pgbouncer: %w", err)
 	}
 	return b, nil
 }
 
-func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string, settings []string) (err error) {
+func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string) (err error) {
 	if b.port, err = KeepPort(); err != nil {
 		return err
 	}
-	if err := b.configure(s, settings); err != nil {
+	if err := b.configure(s); err != nil {
 		return err
 	}
 	if b.proc, err = Start(s.command(ctx, bin, "-q", filepath.Join(b.dir, "pgbouncer.ini")), filepath.Join(b.dir, "log"), syscall.SIGQUIT); err != nil {
@@ -61,7 +62,7 @@ func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string, settings [
 	return b.proc.Until(ctx, b.ping)
 }
 
-func (b *Bouncer) configure(s *Postgres, settings []string) error {
+func (b *Bouncer) configure(s *Postgres) error {
 	set := [][2]string{
 		{"listen_addr", "127.0.0.1"},
 		{"listen_port", strconv.Itoa(b.port.Number)},
@@ -73,7 +74,7 @@ func (b *Bouncer) configure(s *Postgres, settings []string) error {
 		{"max_client_conn", "500"},
 		{"default_pool_size", "40"},
 	}
-	for _, kv := range settings {
+	for _, kv := range b.settings {
 		k, v, _ := strings.Cut(kv, "=")
 		set = append(set, [2]string{k, v})
 	}
@@ -89,7 +90,10 @@ func (b *Bouncer) configure(s *Postgres, settings []string) error {
 	return nil
 }
 
-func (b *Bouncer) ping(ctx context.Context) error {
+func (b *Bouncer) ping(ctx context.Context) error { return b.admin(ctx, "SHOW VERSION") }
+
+// admin gives the pooler a command.
+func (b *Bouncer) admin(ctx context.Context, command string) error {
 	cfg, err := pgx.ParseConfig(b.URL("pgbouncer"))
 	if err != nil {
 		return err
@@ -99,7 +103,9 @@ func (b *Bouncer) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Close(ctx)
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what counts was answered
+	_, err = c.Exec(ctx, command)
+	return err
 }
 
 // URL returns the address of a database through the pooler.

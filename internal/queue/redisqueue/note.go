@@ -8,31 +8,50 @@ import (
 
 func (e *Engine) noteKey() string { return "{" + e.prefix + "}:notes" }
 
-// Note keeps a short text for all processes.
-func (e *Engine) Note(ctx context.Context, name, text string) error {
+// Note keeps a short text for all processes, and returns the text of another name as it
+// was after that, "" for none.
+func (e *Engine) Note(ctx context.Context, name, text, other string) (string, error) {
 	l, err := e.connect(ctx)
 	if err != nil {
-		return e.fail(ctx, "note "+name, err)
+		return "", e.fail(ctx, "note "+name, err)
 	}
 	call, cancel := e.bound(ctx)
 	defer cancel()
 	c := l.exchange
-	err = c.Do(call, c.B().Hset().Key(e.noteKey()).FieldValue().FieldValue(name, text).Build()).Error()
-	return e.fail(ctx, "note "+name, err)
-}
-
-// Noted returns what was noted last, "" for nothing.
-func (e *Engine) Noted(ctx context.Context, name string) (string, error) {
-	l, err := e.connect(ctx)
-	if err != nil {
-		return "", e.fail(ctx, "read note "+name, err)
+	done := c.DoMulti(call,
+		c.B().Hset().Key(e.noteKey()).FieldValue().FieldValue(name, text).Build(),
+		c.B().Hget().Key(e.noteKey()).Field(other).Build())
+	if err := done[0].Error(); err != nil {
+		return "", e.fail(ctx, "note "+name, err)
 	}
-	call, cancel := e.bound(ctx)
-	defer cancel()
-	c := l.exchange
-	text, err := c.Do(call, c.B().Hget().Key(e.noteKey()).Field(name).Build()).ToString()
+	found, err := done[1].ToString()
 	if rueidis.IsRedisNil(err) {
 		return "", nil
 	}
-	return text, e.fail(ctx, "read note "+name, err)
+	return found, e.fail(ctx, "read note "+other, err)
+}
+
+// Notes returns all texts by name.
+func (e *Engine) Notes(ctx context.Context) (map[string]string, error) {
+	l, err := e.connect(ctx)
+	if err != nil {
+		return nil, e.fail(ctx, "read notes", err)
+	}
+	call, cancel := e.bound(ctx)
+	defer cancel()
+	c := l.exchange
+	texts, err := c.Do(call, c.B().Hgetall().Key(e.noteKey()).Build()).AsStrMap()
+	return texts, e.fail(ctx, "read notes", err)
+}
+
+// DropNotes forgets some.
+func (e *Engine) DropNotes(ctx context.Context, names ...string) error {
+	l, err := e.connect(ctx)
+	if err != nil {
+		return e.fail(ctx, "drop notes", err)
+	}
+	call, cancel := e.bound(ctx)
+	defer cancel()
+	c := l.exchange
+	return e.fail(ctx, "drop notes", c.Do(call, c.B().Hdel().Key(e.noteKey()).Field(names...).Build()).Error())
 }

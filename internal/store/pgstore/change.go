@@ -149,33 +149,16 @@ func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Med
 	if err != nil {
 		return fmt.Errorf("save media: %w", err)
 	}
-	return wrap("save media", s.save(ctx, messageID, text))
-}
-
-func (s *Store) save(ctx context.Context, messageID, text string) (err error) {
-	ctx, end := bound(ctx)
-	defer end(&err)
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	s.guard(b)
-	var changed int64
-	queue(b, `UPDATE psi_router.messages SET media = ($2::text[])[1]::json WHERE id = $1`, messageID, verbatim{text}).Exec(func(tag pgconn.CommandTag) error {
-		changed = tag.RowsAffected()
-		return nil
+	changed := int64(0)
+	err = s.short(ctx, func(b *pgx.Batch) {
+		const query = `UPDATE psi_router.messages SET media = ($2::text[])[1]::json WHERE id = $1`
+		queue(b, query, messageID, verbatim{text}).Exec(func(tag pgconn.CommandTag) error {
+			changed = tag.RowsAffected()
+			return nil
+		})
 	})
-	queue(b, `COMMIT`)
-	if err := send(ctx, c, b); err != nil {
-		return err
+	if err == nil && changed == 0 {
+		err = store.ErrNotFound
 	}
-	if changed == 0 {
-		return store.ErrNotFound
-	}
-	return nil
+	return wrap("save media", err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -29,60 +30,55 @@ func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.
 	err := func() (err error) {
 		ctx, end := bound(ctx)
 		defer end(&err)
-		c, err := s.pool.Acquire(ctx)
-		if err != nil {
-			return err
-		}
-		defer c.Release()
-		defer rollback(ctx, c)
-		out = store.Served{Reports: map[string][]byte{}}
-		until := stamp(now.Add(r.Lease))
-		var was string
-		found := false
-		hold := func(row pgx.Row) error {
-			var ends pgtype.Timestamptz
-			err := scan(row, &was, &ends, &out.State)
-			if errors.Is(err, pgx.ErrNoRows) {
-				return nil
-			}
-			found = err == nil
-			return err
-		}
-		b := &pgx.Batch{}
-		queue(b, beginWrite)
-		queue(b, settings)
-		s.guard(b)
-		if r.Report != nil {
-			queue(b, addReport, r.Duty, r.Process, until, r.Report)
-		}
-		queue(b, makeDuty, r.Duty)
-		queue(b, takeDuty, r.Duty, r.Process, stamp(now)).QueryRow(hold)
-		if err := send(ctx, c, b); err != nil {
-			return err
-		}
-		b = &pgx.Batch{}
-		if out.Mine = found; out.Mine {
-			out.New = was != r.Process
-			if !out.New && r.State != nil {
-				out.State = r.State
-			}
-			queue(b, keepDuty, r.Duty, r.Process, until, out.State)
-			queue(b, oldReport, r.Duty, stamp(now.Add(-store.Forgotten)))
-		} else {
-			queue(b, lookDuty, r.Duty).QueryRow(hold)
-		}
-		queue(b, getReports, r.Duty, stamp(now)).Query(each(func(rows pgx.Rows) error {
-			var name string
-			var report []byte
-			err := scan(rows, &name, &report)
-			out.Reports[name] = report
-			return err
-		}))
-		queue(b, `COMMIT`)
-		return send(ctx, c, b)
+		return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.serve(ctx, c, now, r, &out) })
 	}()
 	if err != nil {
 		return store.Served{}, wrap("serve a duty", err)
 	}
 	return out, nil
+}
+
+func (s *Store) serve(ctx context.Context, c *pgxpool.Conn, now time.Time, r store.Round, out *store.Served) error {
+	*out = store.Served{Reports: map[string][]byte{}}
+	until := stamp(now.Add(r.Lease))
+	var was string
+	found := false
+	hold := func(row pgx.Row) error {
+		var ends pgtype.Timestamptz
+		err := scan(row, &was, &ends, &out.State)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		found = err == nil
+		return err
+	}
+	b := &pgx.Batch{}
+	s.begin(b)
+	if r.Report != nil {
+		queue(b, addReport, r.Duty, r.Process, until, r.Report)
+	}
+	queue(b, makeDuty, r.Duty)
+	queue(b, takeDuty, r.Duty, r.Process, stamp(now)).QueryRow(hold)
+	if err := send(ctx, c, b); err != nil {
+		return err
+	}
+	b = &pgx.Batch{}
+	if out.Mine = found; out.Mine {
+		out.New = was != r.Process
+		if !out.New && r.State != nil {
+			out.State = r.State
+		}
+		queue(b, keepDuty, r.Duty, r.Process, until, out.State)
+		queue(b, oldReport, r.Duty, stamp(now.Add(-store.Forgotten)))
+	} else {
+		queue(b, lookDuty, r.Duty).QueryRow(hold)
+	}
+	queue(b, getReports, r.Duty, stamp(now)).Query(each(func(rows pgx.Rows) error {
+		var name string
+		var report []byte
+		err := scan(rows, &name, &report)
+		out.Reports[name] = report
+		return err
+	}))
+	return s.commit(ctx, c, b, true)
 }

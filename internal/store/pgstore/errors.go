@@ -86,7 +86,7 @@ func unavailable(err error) bool {
 			return c[:2] != "42" || c == "42501" || c == "42P01"
 		case "25":
 			return c == "25006" || c == "25P03" || c == "25P02" // read-only; idle for too long
-		case "0A":
+		case "0A", "55":
 			return strings.Contains(message(err), "recovery")
 		}
 		return false

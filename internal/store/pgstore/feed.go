@@ -69,30 +69,11 @@ const (
 
 // Follow implements store.Feeds.
 func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
-	return wrap("follow", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
+	return wrap("follow", s.short(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
 			FROM (SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) v) x
 			ON CONFLICT (name) DO NOTHING`, endpoint, stamp(now))
 	}))
-}
-
-// short runs a transaction of one batch.
-func (s *Store) short(ctx context.Context, fill func(*pgxpool.Conn, *pgx.Batch)) (err error) {
-	ctx, end := bound(ctx)
-	defer func() { end(&err) }()
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	s.guard(b)
-	fill(c, b)
-	queue(b, `COMMIT`)
-	return send(ctx, c, b)
 }
 
 // Unpushed implements store.Feeds. What was committed a moment ago gets its number
@@ -136,29 +117,23 @@ func (s *Store) unpushed(ctx context.Context, endpoint string, conversations []s
 // number gives positions to what is committed, unless somebody else is at it.
 func (s *Store) number(ctx context.Context) (err error) {
 	ctx, end := bound(ctx)
-	defer func() { end(&err) }()
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	mine, err := s.alone(ctx, c, lockPump)
-	if err != nil || !mine {
-		return err
-	}
-	b := &pgx.Batch{}
-	queue(b, numberEvents, mostBatches)
-	queue(b, `COMMIT`)
-	return send(ctx, c, b)
+	defer end(&err)
+	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+		mine, err := s.alone(ctx, c, lockPump)
+		if err != nil || !mine {
+			return err
+		}
+		b := &pgx.Batch{}
+		queue(b, numberEvents, mostBatches)
+		s.within(b, numbered)
+		return s.commit(ctx, c, b, true)
+	})
 }
 
 // alone begins a transaction that one process at a time has.
 func (s *Store) alone(ctx context.Context, c *pgxpool.Conn, lock int64) (mine bool, err error) {
 	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	s.guard(b)
+	s.begin(b)
 	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, lock).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
 	return mine, send(ctx, c, b)
 }
@@ -168,7 +143,7 @@ func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cur
 	if len(cursors) == 0 {
 		return nil
 	}
-	return wrap("move cursors", s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) { move(b, endpoint, cursors) }))
+	return wrap("move cursors", s.short(ctx, func(b *pgx.Batch) { move(b, endpoint, cursors) }))
 }
 
 func move(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
@@ -187,34 +162,33 @@ func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) 
 
 func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) (done store.Surveyed, err error) {
 	ctx, end := bound(ctx)
-	defer func() { end(&err) }()
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return done, err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	mine, err := s.alone(ctx, c, lockFeeds)
-	if err != nil || !mine {
-		return store.Surveyed{Elsewhere: true}, err
-	}
-	page, err := nextPage(ctx, c, endpoint, wants.Plain())
-	if err != nil || len(page) == 0 {
-		return done, err
-	}
-	b := &pgx.Batch{}
-	queue(b, laterSync) // a page that is lost is looked through again
-	if lags := store.Lags(page, wants); len(lags) > 0 {
-		queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
-		queue(b, noteLags, endpoint,
-			col(lags, func(l store.Lag) string { return l.Conversation }),
-			col(lags, func(l store.Lag) int64 { return l.First }),
-			col(lags, func(l store.Lag) int64 { return l.Last }),
-			col(lags, func(l store.Lag) pgtype.Timestamptz { return stamp(l.Since) }))
-	}
-	queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
-	queue(b, `COMMIT`)
-	return store.Surveyed{More: len(page) == feedPage}, send(ctx, c, b)
+	defer end(&err)
+	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+		done = store.Surveyed{}
+		mine, err := s.alone(ctx, c, lockFeeds)
+		if err != nil || !mine {
+			done.Elsewhere = true
+			return err
+		}
+		page, err := nextPage(ctx, c, endpoint, wants.Plain())
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		b := &pgx.Batch{}
+		queue(b, laterSync) // a page that is lost is looked through again
+		if lags := store.Lags(page, wants); len(lags) > 0 {
+			queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
+			queue(b, noteLags, endpoint,
+				col(lags, func(l store.Lag) string { return l.Conversation }),
+				col(lags, func(l store.Lag) int64 { return l.First }),
+				col(lags, func(l store.Lag) int64 { return l.Last }),
+				col(lags, func(l store.Lag) pgtype.Timestamptz { return stamp(l.Since) }))
+		}
+		queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
+		done.More = len(page) == feedPage
+		return s.commit(ctx, c, b, false)
+	})
+	return done, err
 }
 
 // nextPage reads the events that were not looked at yet; plain leaves out what is
@@ -256,7 +230,7 @@ func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind,
 
 // Trim implements store.Feeds.
 func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Trimmed, err error) {
-	err = s.short(ctx, func(_ *pgxpool.Conn, b *pgx.Batch) {
+	err = s.short(ctx, func(b *pgx.Batch) {
 		if after == "" {
 			queue(b, `UPDATE psi_router.endpoints SET start = walked WHERE name = $1 AND start < walked`, endpoint)
 		}

@@ -75,6 +75,9 @@ func (l *lines) has(line string) bool {
 	return ok
 }
 
+// forget drops all: a database that was restored may lack them.
+func (l *lines) forget() { l.m.Clear() }
+
 func (l *lines) add(heard map[string]time.Time) {
 	for line := range heard {
 		l.m.Store(line, true)

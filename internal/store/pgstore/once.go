@@ -59,25 +59,9 @@ func (p *page) remember(cmd store.Command, done store.Done) {
 
 // Note implements store.Store.
 func (s *Store) Note(ctx context.Context, row store.AuditRow) error {
-	return wrap("note", s.note(ctx, row))
-}
-
-func (s *Store) note(ctx context.Context, row store.AuditRow) (err error) {
-	ctx, end := bound(ctx)
-	defer end(&err)
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	s.guard(b)
-	queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
-	queue(b, `COMMIT`)
-	return send(ctx, c, b)
+	return wrap("note", s.short(ctx, func(b *pgx.Batch) {
+		queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
+	}))
 }
 
 // Audit implements store.Store.

@@ -57,6 +57,10 @@ type Options struct {
 	// Log is told of what is odd about the server; nil is nobody.
 	Log *slog.Logger
 
+	// Notes are kept outside of the database, so that one which went back in time is
+	// noticed; nil is in memory, which tells it of this process only.
+	Notes Notes
+
 	tracer pgx.QueryTracer // of tests
 }
 
@@ -72,6 +76,11 @@ type Store struct {
 	log      *slog.Logger
 
 	lines lines
+
+	witnesses *witnesses
+	memory    memory
+	comparing sync.Mutex
+	shut      atomic.Pointer[error] // why nothing may be written; see closed
 	// patience is how long a caller who cannot be told "busy" waits for a contact.
 	patience time.Duration
 
@@ -140,21 +149,29 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 		return nil, err
 	}
 	cfg.ConnConfig.Tracer = o.tracer
-	cfg.AfterConnect = teach
+	s := &Store{set: set.WithDefaults(), log: o.Log, patience: patience, memory: memory{notes: o.Notes, highest: map[string]int64{}}}
+	if s.memory.notes == nil {
+		s.memory.notes = NewNotes()
+	}
+	if s.witnesses, err = newWitnesses(); err != nil {
+		return nil, err
+	}
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		s.witnesses.join(c)
+		return teach(ctx, c)
+	}
+	cfg.BeforeClose = s.witnesses.leave
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
 	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
 	few := cfg.Copy()
 	few.MaxConns = counters
-	counting, err := pgxpool.NewWithConfig(ctx, few)
-	if err != nil {
-		pool.Close()
+	if s.counting, err = pgxpool.NewWithConfig(ctx, few); err != nil {
+		s.pool.Close()
 		return nil, err
 	}
-	s := &Store{pool: pool, counting: counting, set: set.WithDefaults(), log: o.Log, patience: patience}
 	if err := s.check(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -226,6 +243,9 @@ type Pool struct {
 
 // Ping asks whether the database can be written to.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.closed(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	const query = `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,

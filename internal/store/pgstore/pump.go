@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -27,7 +28,7 @@ const (
 		placed AS (
 			SELECT n, sum(size) OVER (ORDER BY n) - size AS before, sum(size) OVER () AS total FROM fresh),
 		counted AS (
-			INSERT INTO psi_router.counters (name, value) SELECT 'numbered', total FROM placed LIMIT 1
+			INSERT INTO psi_router.counters (name, value) SELECT '` + numbered + `', total FROM placed LIMIT 1
 			ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
 			RETURNING value),
 		done AS (
@@ -81,45 +82,38 @@ type house struct {
 // pump; nil when somebody else has that.
 func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err error) {
 	ctx, end := bound(ctx)
-	defer func() { end(&err) }()
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	var mine bool
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	s.guard(b)
-	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, int64(lockPump)).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
-	if err := send(ctx, c, b); err != nil || !mine {
-		return nil, err
-	}
-	h = &house{}
-	b = &pgx.Batch{}
-	queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
-	queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, status) IN
-		(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
-	forgetKeysAt(b, now)
-	queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
-		Query(each(func(rows pgx.Rows) error {
-			var n int64
-			err := scan(rows, &n)
-			h.due = append(h.due, n)
+	defer end(&err)
+	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+		h = nil
+		mine, err := s.alone(ctx, c, lockPump)
+		if err != nil || !mine {
 			return err
-		}))
-	// A report and the answer to its post may have missed each other.
-	queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
-		Query(each(func(rows pgx.Rows) error {
-			var id string
-			err := scan(rows, &id)
-			h.strays = append(h.strays, id)
-			return err
-		}))
-	queue(b, `COMMIT`)
-	return h, send(ctx, c, b)
+		}
+		h = &house{}
+		b := &pgx.Batch{}
+		queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
+		s.within(b, numbered)
+		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, status) IN
+			(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
+		forgetKeysAt(b, now)
+		queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
+			Query(each(func(rows pgx.Rows) error {
+				var n int64
+				err := scan(rows, &n)
+				h.due = append(h.due, n)
+				return err
+			}))
+		// A report and the answer to its post may have missed each other.
+		queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
+			Query(each(func(rows pgx.Rows) error {
+				var id string
+				err := scan(rows, &id)
+				h.strays = append(h.strays, id)
+				return err
+			}))
+		return s.commit(ctx, c, b, true)
+	})
+	return h, err
 }
 
 // fireTimers fires those whose conversation is free; the others stay due.

@@ -2,57 +2,39 @@ package pgstore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Mark says which store this is and how far it has come. Whoever keeps the last
-// one outside of the database sees that an older copy was put back: another id, or
-// a generation or position that is lower.
-type Mark struct {
-	ID         string `json:"id"`
-	Generation int64  `json:"generation"`
-	Pos        int64  `json:"pos"`
-}
-
-// Behind says that m is of an older state of the store than seen, or of another
-// store.
-func (m Mark) Behind(seen Mark) bool {
-	return m.ID != seen.ID || m.Generation < seen.Generation || m.Generation == seen.Generation && m.Pos < seen.Pos
-}
-
-// Mark returns the present one.
-func (s *Store) Mark(ctx context.Context) (Mark, error) {
-	var m Mark
-	err := s.read(ctx, "read mark", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			const query = `SELECT id, coalesce((SELECT value FROM psi_router.counters WHERE name = 'generation'), 0),
-				coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) FROM psi_router.installation`
-			queue(b, query).QueryRow(func(row pgx.Row) error { return scan(row, &m.ID, &m.Generation, &m.Pos) })
-		})
-	})
-	return m, err
-}
-
-// What a restored store skips, for the lost time may have used it: positions and
-// sequence numbers that programs have read, tickets that people were told.
+// What a restored store skips where no notes say what the lost time may have used:
+// positions and sequence numbers that programs have read, tickets that people were told.
 const (
 	skipPositions = 1_000_000
-	skipSeq       = 100_000
 	skipTickets   = 1_000
 )
 
-// AfterRestore makes a store usable that was put back from a backup, while no
-// other process has it open. Counters jump over what the lost time may have given
-// out, and automatic messages that are not sent become uncertain, as they may
-// have been.
+// AfterRestore makes a database usable that went back in time. Routers that wait for
+// it go on by themselves. Counters jump over what the lost time may have given out,
+// and messages that are not sent become uncertain, as they may have been.
 func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, err error) {
-	if doubtful, err = s.doubtAll(ctx, now); err == nil {
+	st, err := readState(ctx, s.pool, nil)
+	if err == nil {
+		// The server is accepted, whatever it lacks: that is what this is for.
+		s.memory.take(&st)
+		s.shut.Store(nil)
+		doubtful, err = s.doubtAll(ctx, now)
+	}
+	if err == nil {
 		err = s.jump(ctx)
+	}
+	if err == nil {
+		err = s.noteRestored(ctx)
 	}
 	return doubtful, wrap("after restore", err)
 }
@@ -82,10 +64,10 @@ func (s *Store) doubtAll(ctx context.Context, now time.Time) (sum int, err error
 		err = s.write(ctx, &wants{Rows: talks, Posted: true}, now, func(p *page) error {
 			n = 0
 			if len(p.talks) < len(talks) {
-				return fmt.Errorf("somebody works on the store: stop every other process: %w", store.ErrBusy)
+				return fmt.Errorf("somebody works on the database, who should wait: %w", store.ErrBusy)
 			}
 			for _, m := range p.book.Messages {
-				if m.Author == store.AuthorRouter && p.book.Doubt(m, "the store was restored from a backup") {
+				if p.book.Doubt(m, "the store was restored from a backup") {
 					n++
 				}
 			}
@@ -98,24 +80,60 @@ func (s *Store) doubtAll(ctx context.Context, now time.Time) (sum int, err error
 	}
 }
 
+// jump moves the counters past all that the notes say may have been given out. Every
+// event that somebody has seen has a position, so no conversation has lost more
+// sequence numbers than there are lost positions.
 func (s *Store) jump(ctx context.Context) (err error) {
-	c, err := s.pool.Acquire(ctx)
+	_, _, notes, err := s.memory.readNotes(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockPump))
-	const bump = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value`
-	queue(b, bump, "numbered", skipPositions)
-	queue(b, bump, "generation", 1)
-	queue(b, `UPDATE psi_router.counters SET value = value + $1 WHERE name LIKE 'ticket:%'`, skipTickets)
-	queue(b, `UPDATE psi_router.conversations SET seq = seq + $1`, skipSeq)
-	// Keys that processes took and never gave back are behind the sequence already.
-	queue(b, `SELECT setval('psi_router.keys', nextval('psi_router.keys') + 1000000)`)
-	queue(b, `COMMIT`)
-	return send(ctx, c, b)
+	high := highNotes(notes)
+	ctx, end := bound(ctx)
+	defer end(&err)
+	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+		b := &pgx.Batch{}
+		s.begin(b)
+		queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockPump))
+		var was int64
+		queue(b, `SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = $1), 0)`, numbered).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&was) })
+		if err := send(ctx, c, b); err != nil {
+			return err
+		}
+		past := high[numbered]
+		if past == 0 {
+			past = was + skipPositions
+		}
+		b = &pgx.Batch{}
+		const raise = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = greatest(counters.value, excluded.value)`
+		queue(b, raise, numbered, past)
+		if len(high) == 0 {
+			queue(b, `UPDATE psi_router.counters SET value = value + $1 WHERE name LIKE 'ticket:%'`, skipTickets)
+		}
+		for counter, value := range high {
+			queue(b, raise, counter, value)
+		}
+		queue(b, `UPDATE psi_router.conversations SET seq = seq + $1`, max(past-was, 0))
+		queue(b, `INSERT INTO psi_router.counters (name, value) VALUES ('generation', 1)
+			ON CONFLICT (name) DO UPDATE SET value = counters.value + 1`)
+		// Keys that processes took and never gave back are behind the sequence already.
+		queue(b, `SELECT setval('psi_router.keys', nextval('psi_router.keys') + 1000000)`)
+		return s.commit(ctx, c, b, true)
+	})
+}
+
+// noteRestored has the notes be about the database as it is now.
+func (s *Store) noteRestored(ctx context.Context) error {
+	st, err := readState(ctx, s.pool, nil)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(Mark{ID: st.mark.ID, Generation: st.mark.Generation})
+	if err != nil {
+		return err
+	}
+	_, err = s.memory.notes.Note(ctx, storeNote, string(text), serverNote)
+	return err
 }

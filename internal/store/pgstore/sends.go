@@ -43,6 +43,9 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		}
 		return nil
 	})
+	if err == nil && len(claims) > 0 {
+		err = s.witness(ctx) // before any of them is posted
+	}
 	if err != nil {
 		return nil, wrap("claim sends", err)
 	}

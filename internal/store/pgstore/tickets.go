@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // countTickets takes numbers in a transaction of its own, which is over before its
@@ -30,21 +31,15 @@ func (s *Store) takeTickets(ctx context.Context, counter string, n int64) (span,
 	if old, ok := s.tickets.take(counter, n); ok {
 		return old, nil
 	}
-	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
-	queue(b, laterSync)
-	s.guard(b)
 	var last int64
-	queue(b, countTickets, counter, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
-	queue(b, `COMMIT`)
-	c, err := s.counting.Acquire(ctx)
+	err := s.transact(ctx, s.counting, func(c *pgxpool.Conn) error {
+		b := &pgx.Batch{}
+		s.begin(b, laterSync)
+		queue(b, countTickets, counter, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+		s.within(b, counter)
+		return s.commit(ctx, c, b, false)
+	})
 	if err != nil {
-		return span{}, fmt.Errorf("count tickets: %w", err)
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
-	if err := send(ctx, c, b); err != nil {
 		return span{}, fmt.Errorf("count tickets: %w", err)
 	}
 	return span{last - n, n}, nil

@@ -94,23 +94,21 @@ type earlyError struct{ error }
 func (e *earlyError) Unwrap() error { return e.error }
 
 func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p *page) error) error {
+	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.writeOnce(ctx, c, w, now, fn) })
+}
+
+// writeOnce is one try of write on a connection.
+func (s *Store) writeOnce(ctx context.Context, c *pgxpool.Conn, w *wants, now time.Time, fn func(p *page) error) error {
 	spare, err := s.reserve(ctx, len(w.Names)+w.Fresh)
 	if err != nil {
 		return err
 	}
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		s.giveBack(spare)
-		return err
-	}
-	defer c.Release()
-	defer rollback(ctx, c)
 	p, err := s.decide(ctx, c, w, now, spare, fn)
 	if err != nil {
 		s.giveBack(spare)
 		return err
 	}
-	written, err := s.commit(ctx, c, p)
+	written, err := s.finish(ctx, c, p)
 	if p.numbers.n > 0 && undone(err) {
 		s.tickets.giveBack(p.counter, p.numbers)
 	}
@@ -127,8 +125,8 @@ func (s *Store) attempt(ctx context.Context, w *wants, now time.Time, fn func(p 
 	return nil
 }
 
-// commit writes the book, if there is something to write.
-func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, p *page) (written bool, err error) {
+// finish writes the book, if there is something to write.
+func (s *Store) finish(ctx context.Context, c *pgxpool.Conn, p *page) (written bool, err error) {
 	b := &pgx.Batch{}
 	if p.before != nil {
 		p.before(b)
@@ -143,20 +141,17 @@ func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, p *page) (written b
 		return false, nil
 	}
 	p.release(b)
-	queue(b, `COMMIT`)
-	return true, send(ctx, c, b)
+	return true, s.commit(ctx, c, b, true)
 }
 
 // decide locks, loads and lets fn decide, again once the tickets that it opens have
 // their numbers.
 func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.Time, spare []int64, fn func(p *page) error) (*page, error) {
 	b := &pgx.Batch{}
-	queue(b, beginWrite)
-	queue(b, settings)
+	s.begin(b)
 	if w.Hurry {
 		queue(b, hurry)
 	}
-	s.guard(b)
 	f := w.queue(b, people(w.Names, spare))
 	if err := send(ctx, c, b); err != nil {
 		if code(err) == "" && unavailable(err) && ctx.Err() == nil {

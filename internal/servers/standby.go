@@ -1,0 +1,69 @@
+package servers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Standby starts a standby of the server, which follows it until it is promoted. Close
+// it in the end.
+func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
+	bin, err := postgresProgram("pg_basebackup")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := Dir(s.opts.Parent, "psi-pg-", s.owner)
+	if err != nil {
+		return nil, fmt.Errorf("start standby: %w", err)
+	}
+	b := &Postgres{Dir: dir, opts: s.opts, owner: s.owner}
+	out, err := b.command(ctx, bin, "-D", b.data(), "-d", s.URL("postgres"), "-R", "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
+	if err == nil {
+		b.port, err = KeepPort()
+	}
+	if err == nil {
+		err = b.Start(ctx)
+	}
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("start standby: %w\n%s", err, out)
+	}
+	return b, nil
+}
+
+// Either returns the address of a database on whichever of two servers takes writes.
+func (s *Postgres) Either(other *Postgres, database string) string {
+	return fmt.Sprintf("postgres:///%s?user=%s&host=%s,%s&port=%d,%d&target_session_attrs=read-write",
+		database, PostgresUser, s.Dir, other.Dir, s.port.Number, other.port.Number)
+}
+
+// Dump writes a database to a file of the server's directory, for Restore.
+func (s *Postgres) Dump(ctx context.Context, database string) (string, error) {
+	file := s.Dir + "/" + database + ".dump"
+	return file, s.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", s.URL(database))
+}
+
+// Restore puts a dump back over a database that others may be using.
+func (s *Postgres) Restore(ctx context.Context, database, file string) error {
+	return s.run(ctx, "pg_restore", "--clean", "--if-exists", "--single-transaction", "-d", s.URL(database), file)
+}
+
+func (s *Postgres) run(ctx context.Context, name string, args ...string) error {
+	bin, err := postgresProgram(name)
+	if err != nil {
+		return err
+	}
+	if out, err := s.command(ctx, bin, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(append([]string{name}, args...), " "), err, out)
+	}
+	return nil
+}
+
+// Follow has the pooler use another server from now on, while its clients stay.
+func (b *Bouncer) Follow(ctx context.Context, s *Postgres) error {
+	if err := b.configure(s); err != nil {
+		return err
+	}
+	return b.admin(ctx, "RELOAD")
+}

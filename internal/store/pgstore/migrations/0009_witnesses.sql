@@ -1,0 +1,32 @@
+-- +goose Up
+-- A row for each connection of each process, which every transaction that writes moves:
+-- one that is not where its process left it says that the database is an older one.
+CREATE TABLE psi_router.witnesses (
+    process text NOT NULL,
+    slot bigint NOT NULL,
+    n bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (process, slot)
+) WITH (fillfactor = 50);
+
+-- Which server this is, and which of its lives: the time line of its log, the moment of
+-- its start, the database, and the file of witnesses. Another answer proves nothing but that it is to
+-- be found out whether something was lost. A promoted standby knows its time line by the
+-- name of the log's file at once, and by its control file minutes later.
+-- +goose StatementBegin
+CREATE FUNCTION psi_router.server() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '.' ||
+        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint || '.' ||
+        (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' ||
+        coalesce(pg_relation_filenode('psi_router.witnesses'), 0)
+$$;
+-- +goose StatementEnd
+
+-- refuse ends a transaction with an error of ours; what it is about is its message.
+-- +goose StatementBegin
+CREATE FUNCTION psi_router.refuse(state text, what text) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = what;
+END
+$$;
+-- +goose StatementEnd

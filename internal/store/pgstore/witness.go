@@ -1,0 +1,228 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// sameServer ends the transaction on a server that was not compared yet. A pooler
+	// changes the server under a connection that stays, so each transaction asks.
+	sameServer = `SELECT CASE WHEN psi_router.server() <> $1 THEN psi_router.refuse('` + anotherServer + `', '') END`
+	// beginWitness and moveWitness end the transaction when the row is not where this
+	// process left it: what it committed is lost. The last commit may have come to
+	// something without an answer, or be lost with a crash where it was not synced.
+	beginWitness = `WITH moved AS (INSERT INTO psi_router.witnesses (process, slot, n) VALUES ($1, $2, 1)
+			ON CONFLICT (process, slot) DO UPDATE SET n = witnesses.n + 1, at = excluded.at WHERE witnesses.n <= $3 RETURNING n)
+		SELECT coalesce((SELECT n FROM moved), psi_router.refuse('` + lostCommit + `', ''))`
+	moveWitness = `WITH moved AS (UPDATE psi_router.witnesses SET n = n + 1, at = clock_timestamp()
+			WHERE process = $1 AND slot = $2 AND n BETWEEN $3 AND $4 RETURNING n)
+		SELECT coalesce((SELECT n FROM moved), psi_router.refuse('` + lostCommit + `', ''))`
+
+	// Codes of psi_router.refuse.
+	lostCommit    = "PSI01"
+	pastNoted     = "PSI02"
+	anotherServer = "PSI03"
+)
+
+// witnesses are the rows of this process, one for each connection that it has at once.
+type witnesses struct {
+	process string
+
+	mu    sync.Mutex
+	slots []*witness
+}
+
+// witness is the row of one connection. Whoever has the connection has the witness.
+type witness struct {
+	slot   int64
+	taken  bool
+	synced int64 // the last commit that is on disk, as far as we know
+	last   int64 // the last one that may be there
+}
+
+func newWitnesses() (*witnesses, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, errors.New("no randomness")
+	}
+	return &witnesses{process: id.String()}, nil
+}
+
+// slotKey is where a connection has its slot.
+const slotKey = "psi-router witness"
+
+// join gives a new connection a slot.
+func (w *witnesses) join(c *pgx.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.slots {
+		if !k.taken {
+			k.taken = true
+			c.PgConn().CustomData()[slotKey] = k
+			return
+		}
+	}
+	k := &witness{slot: int64(len(w.slots)), taken: true}
+	w.slots = append(w.slots, k)
+	c.PgConn().CustomData()[slotKey] = k
+}
+
+// leave takes the slot back.
+func (w *witnesses) leave(c *pgx.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k, ok := c.PgConn().CustomData()[slotKey].(*witness); ok {
+		k.taken = false
+	}
+}
+
+func (w *witnesses) name() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.process
+}
+
+// onDisk returns by slot the last commit that is on disk for certain.
+func (w *witnesses) onDisk() []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]int64, len(w.slots))
+	for i, k := range w.slots {
+		out[i] = k.synced
+	}
+	return out
+}
+
+// renew has the process begin anew under another name: what it had committed belongs
+// to a database that is no more.
+func (w *witnesses) renew() error {
+	fresh, err := newWitnesses()
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.process = fresh.process
+	for _, k := range w.slots {
+		k.synced, k.last = 0, 0
+	}
+	return nil
+}
+
+// seen is told where the rows stand: what may have been committed without an answer was.
+func (w *witnesses) seen(rows map[int64]int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.slots {
+		k.last = max(k.last, rows[k.slot])
+	}
+}
+
+// queue moves the witness of a connection; moved is where it stands when that worked.
+func (w *witnesses) queue(b *pgx.Batch, c *pgx.Conn) (moved *int64, k *witness) {
+	k, _ = c.PgConn().CustomData()[slotKey].(*witness)
+	moved = new(int64)
+	to := func(row pgx.Row) error { return row.Scan(moved) }
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k.synced == 0 {
+		queue(b, beginWitness, w.process, k.slot, k.last).QueryRow(to)
+	} else {
+		queue(b, moveWitness, w.process, k.slot, k.synced, k.last).QueryRow(to)
+	}
+	return moved, k
+}
+
+// ended notes how the commit of a witness ended.
+func (w *witnesses) ended(k *witness, moved int64, synced bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err != nil:
+		k.last = max(k.last+1, moved) // it may have come to something
+	case synced:
+		k.synced, k.last = moved, moved
+	default:
+		k.last = moved
+	}
+}
+
+// transact gives fn a connection with nothing begun on it, and ends what it leaves
+// open. It runs fn again once another server was compared, or a number was noted
+// outside: then nothing has been written. A store that is closed is not written to.
+func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
+	for try := 1; ; try++ {
+		if err := s.closed(); err != nil {
+			return err
+		}
+		err := on(ctx, pool, fn)
+		switch {
+		case try == tries:
+		case code(err) == lostCommit, code(err) == anotherServer:
+			if err = s.compare(ctx, pool); err == nil {
+				continue
+			}
+		case code(err) == pastNoted:
+			if err = s.raise(ctx, pool, message(err)); err == nil {
+				continue
+			}
+		}
+		return err
+	}
+}
+
+// on runs fn on a connection.
+func on(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
+	c, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	defer rollback(ctx, c)
+	return fn(c)
+}
+
+// begin begins a transaction that writes, in a batch; more are further settings.
+func (s *Store) begin(b *pgx.Batch, more ...string) {
+	queue(b, beginWrite)
+	for _, query := range append([]string{settings}, more...) {
+		queue(b, query)
+	}
+	s.guard(b)
+	queue(b, sameServer, s.memory.server())
+}
+
+// commit ends a transaction with what is in b. One that is not synced may be gone
+// after a crash of the server.
+func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, synced bool) error {
+	moved, k := s.witnesses.queue(b, c.Conn())
+	queue(b, `COMMIT`)
+	err := send(ctx, c, b)
+	s.witnesses.ended(k, *moved, synced, err)
+	return err
+}
+
+// short runs a transaction of one batch.
+func (s *Store) short(ctx context.Context, fill func(b *pgx.Batch)) (err error) {
+	ctx, end := bound(ctx)
+	defer end(&err)
+	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+		b := &pgx.Batch{}
+		s.begin(b)
+		fill(b)
+		return s.commit(ctx, c, b, true)
+	})
+}
+
+// within ends the transaction when a counter is past what is noted outside: nobody
+// may see a number that could be given out again. See raise.
+func (s *Store) within(b *pgx.Batch, counter string) {
+	const query = `SELECT CASE WHEN value > $2 THEN psi_router.refuse('` + pastNoted + `', name) END FROM psi_router.counters WHERE name = $1`
+	queue(b, query, counter, s.memory.high(counter))
+}
