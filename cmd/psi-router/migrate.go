@@ -1,21 +1,24 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
 type migrateCmd struct {
-	AfterRestore bool `help:"The database was put back from a backup: skip what the lost time may have used."`
+	AfterRestore bool `help:"The store went back in time: skip what the lost time may have used."`
 }
 
 // Help implements kong's help.
 func (migrateCmd) Help() string {
 	return `serve does the same when it starts; this is for doing it beforehand. It goes forward only: keep a copy of data_dir.
 
-A PostgreSQL database that went back in time (a backup was put back, a standby was promoted that lagged) is noticed, also under running routers: their doors stay open, and nothing is written until --after-restore was given. It runs beside the routers that wait: positions of events, tickets and sequence numbers jump over those that may have been given out, messages that are not sent become uncertain, because they may have been, and the routers go on by themselves.
+A store that went back in time (a backup was put back, a standby was promoted that lagged, store.db is older than queue.db) is noticed, in PostgreSQL also under running routers: their doors stay open, and nothing is written to it until --after-restore was given. It runs beside the routers that wait: positions of events, tickets and sequence numbers jump over those that may have been given out, messages that are not sent become uncertain, because they may have been, and the routers go on by themselves.
 
 Examples:
   psi-router migrate --config psi.yaml
@@ -47,6 +50,13 @@ func (c *migrateCmd) Run(e *env) error {
 
 func (e *env) afterRestore(cfg *config.Config) error {
 	n, err := app.AfterRestore(e.ctx, cfg)
+	if errors.Is(err, sqlite.ErrLocked) { // the router that has the files does it itself
+		var done struct{ Uncertain int }
+		err = e.with(func(c *client) error {
+			return c.post(e.ctx, strings.TrimPrefix(app.AfterRestorePath, apiPrefix), nil, &done)
+		})
+		n = done.Uncertain
+	}
 	if err != nil {
 		return problem("%w", err)
 	}

@@ -76,7 +76,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 	}
 	if err == nil && check {
 		err = s.Compare(ctx)
-		if o.awaits != nil && errors.Is(err, pgstore.ErrBackInTime) {
+		if o.awaits != nil && errors.Is(err, store.ErrBackInTime) {
 			err = nil // it is open for reading, and waited for
 		}
 	}
@@ -105,7 +105,7 @@ func own(ctx context.Context, s *pgstore.Store, cfg *config.Config) (*pgstore.Ow
 // that is away comes back, so that is waited for. One that is there and wrong is told
 // by not starting, but for a webhook: accepting needs no database.
 func (a *App) awaits(err error) bool {
-	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, pgstore.ErrAnotherStore)
+	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrAnotherStore)
 }
 
 // usable waits until queue and store may be worked with; false when ctx ends first.
@@ -115,7 +115,13 @@ func (e *engines) usable(ctx context.Context) bool {
 
 // stale says that the database went back in time, so that what is read is of the past.
 func (e *engines) stale() bool {
-	return (e.awaited == nil || e.awaited.shut() == nil) && e.db != nil && e.db.store.Stale()
+	switch {
+	case e.files != nil:
+		return e.files.Stale()
+	case e.awaited != nil && e.awaited.shut() != nil:
+		return false
+	}
+	return e.db.store.Stale()
 }
 
 // missing is what cannot be used yet, and why; "" is nothing.

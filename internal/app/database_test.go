@@ -17,7 +17,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/store"
-	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/supervise"
 )
 
@@ -126,7 +125,7 @@ func TestWebhookOnAWrongDatabase(t *testing.T) {
 		"another store": {
 			spoil: "UPDATE psi_router.installation SET id = 'x' || id",
 			mend:  "UPDATE psi_router.installation SET id = substr(id, 2)",
-			words: "another one than the router has worked with", err: pgstore.ErrAnotherStore,
+			words: "another one than the router has worked with", err: store.ErrAnotherStore,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

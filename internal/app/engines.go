@@ -28,6 +28,7 @@ type engines struct {
 	store store.Store
 	redis *redisqueue.Engine // nil for the embedded queue
 	db    *database          // nil for the embedded store, and until the awaited one is there
+	files *sqlitestore.Store // the embedded store, else nil
 	// What was away at the start, else nil.
 	gate    *gate
 	awaited *awaited
@@ -115,11 +116,27 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	if !cfg.DatabaseURL.Empty() {
 		return e.openDatabase(ctx, o, rules)
 	}
-	e.store, err = sqlitestore.Open(ctx, sqlitestore.Options{
+	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
 		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	e.store, e.files = s, s
+	if q, ok := e.queue.(*sqlitequeue.Engine); ok && cfg.Durability != "relaxed" {
+		behind, err := s.GoWith(ctx, q.File())
+		if err != nil {
+			return errors.Join(err, s.Close())
+		}
+		if behind != "" {
+			o.log.Error("the queue is older than the store: messages that were accepted may be gone", "why", behind)
+		}
+		if s.Stale() {
+			o.log.Error("nothing is written to the store until this is mended", "error", s.Ping(ctx))
+		}
+	}
+	return nil
 }
 
 // told is who hears of events that were stored; nil is nobody.

@@ -2,10 +2,16 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
@@ -20,13 +26,23 @@ func notes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 	return pgstore.FileNotes(dir)
 }
 
-// AfterRestore makes a database usable that went back in time, while the routers wait.
-// It returns how many messages may or may not have been sent.
+// AfterRestore makes a store usable that went back in time. It returns how many messages
+// may or may not have been sent. Routers over PostgreSQL wait meanwhile, and go on by
+// themselves; the router that has the files of data_dir does it itself, see
+// AfterRestorePath: then this is sqlite.ErrLocked.
 func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err error) {
-	if cfg.DatabaseURL.Empty() {
-		return 0, errors.New("this is for PostgreSQL: the files of data_dir are put back all together, with the queue, while the router is stopped")
-	}
 	o := opening{cfg: cfg, restored: true, log: slog.New(slog.DiscardHandler)}
+	if cfg.DatabaseURL.Empty() {
+		if _, err := os.Stat(filepath.Join(cfg.DataDir, "store.db")); err != nil {
+			return 0, fmt.Errorf("there is no store.db in data_dir %s", cfg.DataDir)
+		}
+		e, err := openEngines(ctx, o)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { err = errors.Join(err, e.close()) }()
+		return e.files.AfterRestore(ctx, time.Now())
+	}
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
 		return 0, err
@@ -43,4 +59,22 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 	}
 	defer func() { err = errors.Join(err, e.db.close()) }()
 	return e.db.store.AfterRestore(ctx, time.Now())
+}
+
+// AfterRestorePath is where the admin socket takes the order to make the files usable
+// that went back in time, by POST. It answers {"uncertain": messages}.
+const AfterRestorePath = api.Prefix + "/after-restore"
+
+func (e *engines) serveAfterRestore(w http.ResponseWriter, r *http.Request) {
+	status, answer := http.StatusOK, map[string]any{}
+	if e.files == nil {
+		status, answer = http.StatusConflict, map[string]any{"status": http.StatusConflict, "code": "not_here", "detail": "This router has no files of its own: psi-router migrate --after-restore mends PostgreSQL by itself."}
+	} else if n, err := e.files.AfterRestore(r.Context(), time.Now()); err != nil {
+		status, answer = http.StatusServiceUnavailable, map[string]any{"status": http.StatusServiceUnavailable, "code": "unavailable", "detail": err.Error()}
+	} else {
+		answer["uncertain"] = n
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer) // who hung up has the answer in the log of the store
 }

@@ -219,6 +219,7 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 	mux := http.NewServeMux()
 	mux.Handle("/", trusted)
 	health.Register(mux, metrics)
+	mux.HandleFunc("POST "+AfterRestorePath, e.serveAfterRestore)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -14,6 +14,9 @@ var (
 	ErrNewer = errors.New("database is newer than this program")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("database is closed")
+	// ErrReplaced means that another file took the place of the open one: what is
+	// written would be lost with the end of the process.
+	ErrReplaced = errors.New("the file was replaced while it was in use")
 	// ErrBusy means that more callers wait than the writer takes on; nothing of
 	// the caller was run.
 	ErrBusy = errors.New("too many writes are waiting")
@@ -36,7 +39,7 @@ func Unavailable(err error) bool {
 		lib.SQLITE_INTERRUPT:
 		return true
 	}
-	return errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed)
+	return errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) || errors.Is(err, ErrReplaced)
 }
 
 // Full says that there was no room: the disk, or max_page_count.

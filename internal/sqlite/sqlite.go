@@ -27,6 +27,9 @@ type Options struct {
 	// Relaxed does not sync each commit: the last ones may be lost when the
 	// power goes, never when the process dies.
 	Relaxed bool
+	// Pair has the file know of another one that it goes with; see DB.Follow. It is for
+	// files whose commits are synced.
+	Pair bool
 	// MaxPages bounds the file; 0 is no bound. A page has 4096 bytes.
 	MaxPages int
 	// Readers is how many may read at once, 4 if 0.
@@ -110,11 +113,22 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	}
+	var pair Pair
+	if o.Pair {
+		if pair, err = pairUp(ctx, db.pools[0]); err != nil {
+			return err
+		}
+	}
 	c, err := pin(ctx, db.pools[0], o.Logger)
 	if err != nil {
 		return err
 	}
 	db.writer = newWriter(c, o, db.closing)
+	db.writer.pair.id = pair.ID
+	db.writer.pair.commits.Store(pair.Commits)
+	if db.writer.place, err = newPlace(o.Path); err != nil {
+		return err
+	}
 	only := []string{"busy_timeout(5000)", "query_only(1)", "cache_size(-4000)", "temp_store(MEMORY)"}
 	if db.pools[1], err = sql.Open("sqlite", dsn(o.Path, only, "mode", "ro")); err != nil {
 		return err

@@ -17,6 +17,8 @@ type writer struct {
 	patience time.Duration
 	idle     time.Duration
 	group    int
+	pair     pairing
+	place    *place
 	log      *slog.Logger
 }
 
@@ -176,14 +178,19 @@ func (w *writer) together(members []*request) bool {
 	if len(members) == 0 {
 		return true
 	}
+	if err := w.place.check(); err != nil {
+		return fail(err)
+	}
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return fail(fmt.Errorf("begin: %w", err))
 	}
 	tx := &Tx{conn: w.conn, ctx: context.Background()}
+	wrote := false
 	for _, r := range members {
 		tx.wrote = false
 		after := len(tx.after)
 		if r.panic, r.err = call(r.fn, tx); r.err == nil {
+			wrote = wrote || tx.wrote
 			continue
 		}
 		if tx.wrote || Unavailable(r.err) {
@@ -196,8 +203,16 @@ func (w *writer) together(members []*request) bool {
 			return fail(err)
 		}
 	}
+	if wrote {
+		if err := w.pair.mark(tx); err != nil {
+			return fail(fmt.Errorf("mark commit: %w", err))
+		}
+	}
 	if err := w.conn.exec("COMMIT"); err != nil {
 		return fail(fmt.Errorf("commit: %w", err))
+	}
+	if wrote {
+		w.pair.commits.Add(1)
 	}
 	for _, fn := range tx.after {
 		fn()

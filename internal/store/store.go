@@ -35,6 +35,11 @@ var (
 	ErrNoQuote = errors.New("the message cannot be quoted")
 	// ErrKeyReused means that the key of a Once was used for something else.
 	ErrKeyReused = errors.New("the idempotency key was used for something else")
+	// ErrBackInTime means that the database lacks what the router has written: a backup
+	// was put back, or a standby was promoted that had not got everything.
+	ErrBackInTime = errors.New("the database is older than what the router has seen")
+	// ErrAnotherStore means that it is not the database that the router has worked with.
+	ErrAnotherStore = errors.New("the database is another one than the router has worked with")
 	// ErrNewer means that the database was written by a newer version.
 	ErrNewer = errors.New("database is newer than this program")
 )

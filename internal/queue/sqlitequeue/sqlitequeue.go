@@ -84,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		most = o.MaxPages + o.MaxPages/8 + 16
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
-		Path: o.Path, Relaxed: o.Relaxed, MaxPages: most, Logger: o.Logger, Readers: 2, Migrate: e.migrate,
+		Path: o.Path, Relaxed: o.Relaxed, Pair: !o.Relaxed, MaxPages: most, Logger: o.Logger, Readers: 2, Migrate: e.migrate,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
@@ -96,6 +96,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// File is what the queue is kept in, for a store that goes with it.
+func (e *Engine) File() *sqlite.DB { return e.db }
 
 // Close implements queue.Queue.
 func (e *Engine) Close() error { return e.close() }

@@ -176,8 +176,8 @@ func TestBackInTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer operator.Close()
-			if err := operator.Compare(t.Context()); !errors.Is(err, ErrBackInTime) || !strings.Contains(err.Error(), "--after-restore") {
-				t.Errorf("who starts now: got %v, want ErrBackInTime with the cure", err)
+			if err := operator.Compare(t.Context()); !errors.Is(err, store.ErrBackInTime) || !strings.Contains(err.Error(), "--after-restore") {
+				t.Errorf("who starts now: got %v, want store.ErrBackInTime with the cure", err)
 			}
 			if _, err := operator.AfterRestore(t.Context(), noon()); err != nil {
 				t.Fatal(err)
@@ -256,11 +256,11 @@ func refusesAll(t *testing.T, who string, s *Store, conversation string) {
 	}
 	for name, write := range writes {
 		_, err := retry(t, func() (struct{}, error) { return struct{}{}, write() })
-		if !errors.Is(err, ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("%s, %s: got %v, want ErrBackInTime, as unavailable", who, name, err)
+		if !errors.Is(err, store.ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s, %s: got %v, want store.ErrBackInTime, as unavailable", who, name, err)
 		}
 	}
-	if err := s.Ping(t.Context()); !errors.Is(err, ErrBackInTime) {
+	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrBackInTime) {
 		t.Errorf("%s, ping: got %v", who, err)
 	}
 	if _, err := s.Conversations(t.Context(), store.Filter{Limit: 10}); err != nil {
@@ -272,7 +272,7 @@ func refusesAll(t *testing.T, who string, s *Store, conversation string) {
 func retry[T any](t *testing.T, do func() (T, error)) (out T, err error) {
 	t.Helper()
 	for range 100 {
-		if out, err = do(); err == nil || errors.Is(err, ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
+		if out, err = do(); err == nil || errors.Is(err, store.ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
 			return out, err
 		}
 		time.Sleep(50 * time.Millisecond) // the server's own start

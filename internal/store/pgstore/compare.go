@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,15 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-var (
-	// ErrBackInTime means that the database lacks what the router has written: a backup
-	// was put back, or a standby was promoted that had not got everything.
-	ErrBackInTime = errors.New("the database is older than what the router has seen")
-	// ErrAnotherStore means that it is not the database that the router has worked with.
-	ErrAnotherStore = errors.New("the database is another one than the router has worked with")
-)
-
-const afterRestore = "run psi-router migrate --after-restore, while the routers wait: it skips the numbers that may have been given out, and marks messages as uncertain that may have been sent"
+const afterRestore = "run psi-router migrate --after-restore, beside the routers that wait"
 
 // Mark says which store this is, and how often it was restored.
 type Mark struct {
@@ -50,7 +41,7 @@ func (s *Store) Stale() bool { return s.shut.Load() != nil }
 
 // Compare finds out whether the database is the one that the routers have worked with,
 // and lacks nothing that they have written. The store is closed to writes while it is
-// not; ErrBackInTime or ErrAnotherStore says so.
+// not; store.ErrBackInTime or store.ErrAnotherStore says so.
 func (s *Store) Compare(ctx context.Context) (err error) {
 	ctx, end := bound(ctx)
 	defer end(&err)
@@ -98,14 +89,14 @@ func (s *Store) judge(now *state, kept Mark, known bool, notes map[string]proces
 	}
 	switch {
 	case seen.ID != "" && now.mark.ID != seen.ID:
-		return fmt.Errorf("%w (it is store %s, and that was store %s): mend database_url. If the change is meant, %s", ErrAnotherStore, now.mark.ID, seen.ID, afterRestore)
+		return fmt.Errorf("%w: mend database_url, or if the change is meant %s (it is store %s, and that was store %s)", store.ErrAnotherStore, afterRestore, now.mark.ID, seen.ID)
 	case now.mark.Generation < max(seen.Generation, kept.Generation):
-		return fmt.Errorf("%w (it was restored %d times, and that had been %d): %s", ErrBackInTime, now.mark.Generation, max(seen.Generation, kept.Generation), afterRestore)
+		return fmt.Errorf("%w: %s (it was restored %d times, and that had been %d)", store.ErrBackInTime, afterRestore, now.mark.Generation, max(seen.Generation, kept.Generation))
 	case known && now.mark.Generation == kept.Generation && now.mark.Pos < kept.Pos:
-		return fmt.Errorf("%w (its last event is %d, and there was %d): %s", ErrBackInTime, now.mark.Pos, kept.Pos, afterRestore)
+		return fmt.Errorf("%w: %s (its last event is %d, and there was %d)", store.ErrBackInTime, afterRestore, now.mark.Pos, kept.Pos)
 	}
 	if process := now.lost(notes); process != "" {
-		return fmt.Errorf("%w (commits of process %s are missing): %s", ErrBackInTime, process, afterRestore)
+		return fmt.Errorf("%w: %s (commits of process %s are missing)", store.ErrBackInTime, afterRestore, process)
 	}
 	return nil
 }

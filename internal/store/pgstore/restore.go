@@ -28,10 +28,13 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 		// The server is accepted, whatever it lacks: that is what this is for.
 		s.memory.take(&st)
 		s.shut.Store(nil)
+		err = s.jump(ctx) // before events are written
+	}
+	if err == nil {
 		doubtful, err = s.doubtAll(ctx, now)
 	}
 	if err == nil {
-		err = s.jump(ctx)
+		err = s.nextGeneration(ctx)
 	}
 	if err == nil {
 		err = s.noteRestored(ctx)
@@ -39,8 +42,7 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 	return doubtful, wrap("after restore", err)
 }
 
-// doubtAll is done before the jump, so that it is found again when it was not
-// finished.
+// doubtAll marks what is to be sent.
 func (s *Store) doubtAll(ctx context.Context, now time.Time) (sum int, err error) {
 	for after := int64(-1); ; {
 		var talks []int64
@@ -116,11 +118,17 @@ func (s *Store) jump(ctx context.Context) (err error) {
 			queue(b, raise, counter, value)
 		}
 		queue(b, `UPDATE psi_router.conversations SET seq = seq + $1`, max(past-was, 0))
-		queue(b, `INSERT INTO psi_router.counters (name, value) VALUES ('generation', 1)
-			ON CONFLICT (name) DO UPDATE SET value = counters.value + 1`)
 		// Keys that processes took and never gave back are behind the sequence already.
 		queue(b, `SELECT setval('psi_router.keys', nextval('psi_router.keys') + 1000000)`)
 		return s.commit(ctx, c, b, true)
+	})
+}
+
+// nextGeneration is the last step: with it the routers go on.
+func (s *Store) nextGeneration(ctx context.Context) error {
+	return s.short(ctx, func(b *pgx.Batch) {
+		queue(b, `INSERT INTO psi_router.counters (name, value) VALUES ('generation', 1)
+			ON CONFLICT (name) DO UPDATE SET value = counters.value + 1`)
 	})
 }
 

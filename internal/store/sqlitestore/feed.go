@@ -17,6 +17,9 @@ const trimPage = 500
 
 // change runs a transaction that has no book.
 func (s *Store) change(ctx context.Context, what string, fn func(tx access) error) error {
+	if err := s.closed(); err != nil {
+		return wrap(what, err)
+	}
 	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
 }
 

@@ -294,6 +294,7 @@ func (p *page) writeTickets() error {
 	}
 	if len(p.book.Opened) > 0 {
 		const query = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+		p.given[p.ticketCounter()] = p.book.Ticket
 		if err := p.exec(query, p.ticketCounter(), p.book.Ticket); err != nil {
 			return err
 		}

@@ -16,12 +16,13 @@ type page struct {
 
 	contacts map[int64]*store.ContactRow
 	talks    map[int64]*store.TalkRow
+	given    map[string]int64 // counters that were moved
 }
 
 func newPage(tx access, set store.Settings, now time.Time) *page {
 	return &page{
 		tx: tx, book: store.NewBook(set, now),
-		contacts: map[int64]*store.ContactRow{}, talks: map[int64]*store.TalkRow{},
+		contacts: map[int64]*store.ContactRow{}, talks: map[int64]*store.TalkRow{}, given: map[string]int64{},
 	}
 }
 

@@ -67,6 +67,7 @@ func (p *page) numberEvents(out *store.Pumped) error {
 		return nil
 	}
 	out.Numbered = int(last - numbered)
+	p.given[numberedRow] = last
 	return p.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 		numberedRow, last)
 }

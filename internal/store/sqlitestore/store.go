@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -54,6 +55,10 @@ type Store struct {
 	sweep sweep
 	files sweep // over files that wait to be fetched
 
+	queue    *sqlite.DB            // that it goes with; see GoWith
+	shut     atomic.Pointer[error] // why nothing may be written; see closed
+	counters counters
+
 	spy func(access) access
 }
 
@@ -79,7 +84,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
-		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
+		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, Pair: !o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
 		// A page that is written again and again is copied once for all that:
 		// the messages of ten thousand people touch the same ones all day.
 		Pragmas: []string{"wal_autocheckpoint(8000)"},
@@ -87,14 +92,17 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, set: set.WithDefaults()}, nil
+	return &Store{db: db, set: set.WithDefaults(), counters: counters{high: map[string]int64{}}}, nil
 }
 
 // Close finishes what is being written and lets the file go.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Ping reads one row.
+// Ping reads one row, and says why nothing can be written.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := errors.Join(s.closed(), s.db.Replaced()); err != nil {
+		return wrap("ping", err)
+	}
 	return s.read(ctx, "ping", func(tx access) error {
 		var n int
 		_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedRow}, &n)
@@ -125,16 +133,21 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // write runs one transaction over a fresh book, which is written when fn is done.
 func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
+	if err := s.closed(); err != nil {
+		return wrap(what, err)
+	}
 	var book *store.Book
+	var given map[string]int64
 	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		p := newPage(s.look(tx), s.set, now)
-		book = p.book
+		book, given = p.book, p.given
 		if err := fn(p); err != nil {
 			return err
 		}
 		return p.flush()
 	})
 	if err == nil {
+		s.counters.raise(given)
 		book.Tell()
 	}
 	return wrap(what, err)

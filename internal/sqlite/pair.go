@@ -1,0 +1,105 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+)
+
+// A file that goes with another one knows how far that was, so that one of them that
+// was put back from a copy is found out. Both write it along with commits that happen
+// anyway, and only of what is on disk.
+const (
+	makePair = `CREATE TABLE IF NOT EXISTS pair (
+		one           INTEGER PRIMARY KEY CHECK (one = 1),
+		id            INTEGER NOT NULL,           -- of this file
+		commits       INTEGER NOT NULL DEFAULT 0, -- of this file
+		other         INTEGER NOT NULL DEFAULT 0, -- id of the other file, 0: it has none yet
+		other_commits INTEGER NOT NULL DEFAULT 0, -- of the other file, as it was then
+		note          TEXT    NOT NULL DEFAULT '' -- what the other file's owner wants to be remembered
+	) STRICT`
+	nameFile    = `INSERT INTO pair (one, id) VALUES (1, ?) ON CONFLICT DO NOTHING`
+	readPair    = `SELECT id, commits, other, other_commits, note FROM pair`
+	countCommit = `UPDATE pair SET commits = commits + 1 WHERE one = 1`
+	markOther   = `UPDATE pair SET commits = commits + 1, other = ?, other_commits = ?, note = ? WHERE one = 1`
+	skipCommits = `UPDATE pair SET commits = max(commits, ?) WHERE one = 1`
+)
+
+// Pair is what a file knows of itself, and of the file that it goes with.
+type Pair struct {
+	ID, Commits         int64
+	Other, OtherCommits int64
+	Note                string
+}
+
+// Behind says that p is an older copy of the file that other has gone with.
+func (p Pair) Behind(other Pair) bool { return other.Other == p.ID && p.Commits < other.OtherCommits }
+
+// Strange says that other has gone with another file than p.
+func (p Pair) Strange(other Pair) bool { return other.Other != 0 && other.Other != p.ID }
+
+// pairing is the writer's part of it.
+type pairing struct {
+	id      int64        // of the file, 0 where it keeps no pair
+	commits atomic.Int64 // those that are on disk
+	other   atomic.Pointer[other]
+}
+
+type other struct {
+	*DB
+	note func() string
+}
+
+// pairUp makes the row, and returns what is in it.
+func pairUp(ctx context.Context, db *sql.DB) (p Pair, err error) {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	if _, err := db.ExecContext(ctx, makePair); err != nil {
+		return p, fmt.Errorf("make pair: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, nameFile, int64(binary.BigEndian.Uint64(id[:])>>1|1)); err != nil { //nolint:gosec // fits
+		return p, fmt.Errorf("name the file: %w", err)
+	}
+	err = db.QueryRowContext(ctx, readPair).Scan(&p.ID, &p.Commits, &p.Other, &p.OtherCommits, &p.Note)
+	return p, err
+}
+
+// Pair reads what a file that was opened with Options.Pair knows.
+func (db *DB) Pair(ctx context.Context) (p Pair, err error) {
+	err = db.Read(ctx, func(tx *Tx) error {
+		_, err := tx.Row(readPair, nil, &p.ID, &p.Commits, &p.Other, &p.OtherCommits, &p.Note)
+		return err
+	})
+	return p, err
+}
+
+// Follow has each commit from now on carry how far the other file is, and a note of its
+// owner, who gives it quickly.
+func (db *DB) Follow(file *DB, note func() string) {
+	db.writer.pair.other.Store(&other{file, note})
+}
+
+// SkipCommits has a file that was put back from a copy be as far as the one that was
+// lost, in the transaction of who has dealt with that.
+func SkipCommits(tx *Tx, commits int64) error {
+	_, err := tx.Exec(skipCommits, commits)
+	return err
+}
+
+// mark writes the pair's row, as the last thing of a transaction.
+func (p *pairing) mark(tx *Tx) error {
+	if p.id == 0 {
+		return nil
+	}
+	o := p.other.Load()
+	if o == nil {
+		_, err := tx.Exec(countCommit)
+		return err
+	}
+	of := &o.writer.pair
+	_, err := tx.Exec(markOther, of.id, of.commits.Load(), o.note())
+	return err
+}
