@@ -113,7 +113,9 @@ type Queue interface {
 	Wait(ctx context.Context, queue string, max time.Duration) error
 
 	// Hold hands out nothing from the queue until the given time, in all
-	// processes; a zero time releases it. reason is for people.
+	// processes; a zero time releases it. No hold is longer than the longest
+	// delay: one that a clock which was set back makes longer is over. reason is
+	// for people.
 	Hold(ctx context.Context, queue string, until time.Time, reason string) error
 
 	// SetLimit sets the queue's rate. It takes effect with the next claim.

@@ -164,6 +164,20 @@ var leaseCases = []testCase{
 		}
 		f.settle(done(claims[1])...)
 	}},
+	{"a hold ends though the clock was set back", Options{MaxDelay: time.Hour}, func(f *fixture) {
+		f.enqueue(job("a", 0))
+		f.mustHold(f.clock.Now().Add(10*time.Minute), "the token expired")
+		f.clock.Advance(-365 * 24 * time.Hour)
+		f.one()
+		f.mustHold(f.clock.Now().Add(1000*time.Hour), "too long")
+		f.enqueue(job("b", 0))
+		f.clock.Advance(time.Hour - time.Second)
+		if got := f.exchange(1); len(got.Claims) > 0 {
+			f.Error("a hold that is cut is none")
+		}
+		f.clock.Advance(time.Second)
+		f.one()
+	}},
 	{"no delay is longer than the longest", Options{MaxDelay: time.Minute}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		f.settle(retry(f.one(), 1000*time.Hour))

@@ -248,6 +248,9 @@ func (m *Model) Exchange(ctx context.Context, name string, outcomes []queue.Outc
 		return b, nil
 	}
 	q.tat = q.arrival(now)
+	if q.stats.HeldUntil.After(now.Add(m.MaxDelay)) {
+		q.stats.HeldUntil, q.stats.HeldFor = time.Time{}, ""
+	}
 	for _, o := range outcomes {
 		if !m.settle(q, o, now) {
 			b.Refused = append(b.Refused, o.Lane)

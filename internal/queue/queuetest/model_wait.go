@@ -94,6 +94,9 @@ func (m *Model) Hold(ctx context.Context, name string, until time.Time, reason s
 	}
 	defer m.mu.Unlock()
 	q := m.make(name)
+	if most := m.now().Add(m.MaxDelay); until.After(most) {
+		until = most
+	}
 	q.stats.HeldUntil, q.stats.HeldFor = until, reason
 	if until.IsZero() {
 		q.stats.HeldFor = ""

@@ -19,8 +19,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 		reason = ""
 	} else {
 		// Told as a length, so that the clocks of two machines may differ.
-		const most = 30 * 365 * 24 * time.Hour
-		length = number(e.clock.ticks(min(max(e.clock.until(until), -most), most)))
+		length = number(e.clock.ticks(min(max(e.clock.until(until), -e.maxDelay), e.maxDelay)))
 	}
 	return e.setting(ctx, "hold", name, length, reason)
 }

@@ -49,6 +49,9 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 		return out, nil
 	}
 	q.tat = q.arrival(now)
+	if q.heldUntil > now+int64(e.maxDelay) {
+		q.heldUntil, q.HeldFor = 0, "" // the clock was set back
+	}
 	if out.Refused, err = e.settle(tx, q, outcomes, now); err != nil {
 		return out, err
 	}

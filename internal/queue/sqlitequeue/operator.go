@@ -17,7 +17,9 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 	if until.IsZero() {
 		reason = ""
 	}
-	return e.setting(ctx, "hold", name, true, func(r *row) { r.heldUntil, r.HeldFor = nanos(until), reason })
+	return e.setting(ctx, "hold", name, true, func(r *row) {
+		r.heldUntil, r.HeldFor = min(nanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
+	})
 }
 
 // SetLimit implements queue.Queue.

@@ -140,6 +140,12 @@ if f.tat and tonumber(f.tat) > tat then
   redis.call('HSET', meta, 'tat', f.tat)
 end
 
+-- Nor is a hold longer.
+if (tonumber(f.held or '') or 0) > now + longest then
+  f.held = ''
+  redis.call('HSET', meta, 'held', '')
+end
+
 -- No due time lies further away than the longest delay, but after the clock was
 -- set back.
 local function pull()
