@@ -51,6 +51,10 @@ func (queueStats) Run(e *env) error {
 			rows[i] = q.row(cl.cfg.Location())
 		}
 		e.table([]string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, rows)
+		if at := list.EmptiedAt; at != nil {
+			e.printf("\nRedis came back empty on %s: what had arrived and was not handled by then is lost, and so are dead letters.\n",
+				at.In(cl.cfg.Location()).Format("02/01/2006 15:04"))
+		}
 		return nil
 	})
 }

@@ -107,7 +107,8 @@ type queueRow struct {
 }
 
 type queueList struct {
-	Items []queueRow `json:"items"`
+	Items     []queueRow `json:"items"`
+	EmptiedAt *time.Time `json:"emptied_at"`
 }
 
 type deadLetter struct {

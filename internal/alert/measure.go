@@ -14,6 +14,7 @@ const (
 	CheckDown    Measure = "check_down"
 	QueueHeld    Measure = "queue_held"
 	QueuePaused  Measure = "queue_paused"
+	QueueEmptied Measure = "queue_emptied" // 1 for a day after it was
 	InboundAge   Measure = "inbound_age"
 	QueueAge     Measure = "queue_age"
 	DeadLetters  Measure = "dead_letters"
@@ -28,6 +29,8 @@ const (
 	inbound = "inbound" // the queue of what people write
 	// heldFor bridges the probes of a queue that is held, when it is not.
 	heldFor = time.Minute
+	// emptiedFor is how long somebody is told that a queue lost all it had.
+	emptiedFor = 24 * time.Hour
 	// fewSends are too few for a ratio to say anything.
 	fewSends = 10
 )
@@ -36,6 +39,10 @@ const (
 type Facts struct {
 	Queues   []queue.Stats
 	NoQueues bool // they could not be asked
+	// Emptied is when the queue's server was found to have lost all it had, zero for
+	// never. NoEmptied: it could not be asked.
+	Emptied   time.Time
+	NoEmptied bool
 	// OldestUnanswered is for how long the oldest automatic answer is owed, and
 	// OldestHandedOff since when somebody waits for a team.
 	OldestUnanswered time.Duration
@@ -96,11 +103,15 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 		}
 	}
 	unknown(f.NoQueues, QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer)
+	unknown(f.NoEmptied, QueueEmptied)
 	unknown(f.NoFigures, SilentLine, RouterAnswer, TeamAnswer)
 	unknown(f.NoReports, Workers, FailedSends)
 
 	for _, name := range slices.Sorted(maps.Keys(f.Down)) {
 		add(CheckDown, name, 1, f.Down[name])
+	}
+	if !f.Emptied.IsZero() && now.Sub(f.Emptied) < emptiedFor {
+		add(QueueEmptied, "", 1, f.Emptied.In(h.Zone).Format("02/01 15:04"))
 	}
 	owed := f.OldestUnanswered
 	if s.Held == nil {

@@ -92,6 +92,20 @@ func Rules(t Tuning) []Rule {
 			},
 		},
 		{
+			ID: "queue_emptied", Severity: Critical, Measure: QueueEmptied, For: 0, Clear: 0,
+			Expr: `max(psi_queue_emptied) > 0`, Command: "psi-router queue stats",
+			Spanish: Words{
+				"Redis volvió vacío: se perdió lo que esperaba en la cola ({detail}).",
+				"Lo que ya se decidió está en la base y sale solo; lo que llegó y todavía no se había leído, no. Mirá que Redis guarde en disco (appendfsync always) y quién lo borró.",
+				"Pasó un día desde que Redis volvió vacío.",
+			},
+			English: Words{
+				"Redis came back empty: what waited in the queue is lost ({detail}).",
+				"What was decided is in the database and leaves by itself; what had arrived and was not read yet is gone. See that Redis keeps its data (appendfsync always), and who emptied it.",
+				"A day has passed since Redis came back empty.",
+			},
+		},
+		{
 			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
 			Unless: late(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue="inbound"}) > 60`, By: "queue", Command: "psi-router queue stats",

@@ -35,6 +35,7 @@ type Store interface {
 	Trace(ctx context.Context, key string) (store.Trace, error)
 	Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error)
 	Note(ctx context.Context, row store.AuditRow) error
+	SetPaused(ctx context.Context, queue string, paused bool) error
 	Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error)
 }
 
@@ -58,6 +59,9 @@ type Options struct {
 	Wake func(ctx context.Context, line, conversation string)
 	// Stale says that the store went back in time: answers are marked. Optional.
 	Stale func() bool
+	// Emptied is when the queue was found to have lost all it had, zero for never.
+	// Optional.
+	Emptied func(ctx context.Context) (time.Time, error)
 	// Trusted skips keys: everybody who reaches the handler is the operator
 	// (the admin socket). Actor names them in the audit; "" means "cli".
 	Trusted bool
@@ -78,6 +82,7 @@ type server struct {
 	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
 	stale   func() bool
+	emptied func(ctx context.Context) (time.Time, error)
 	trusted *caller
 	now     func() time.Time
 	log     *slog.Logger
@@ -91,7 +96,10 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, now: o.Now, log: o.Log,
+		window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
+	}
+	if s.emptied == nil {
+		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
 	}
 	if s.stale == nil {
 		s.stale = func() bool { return false }

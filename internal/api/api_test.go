@@ -48,6 +48,7 @@ type rows struct {
 	err           error
 	commands      []store.Command
 	notes         []store.AuditRow
+	paused        []string // queues
 }
 
 func (r *rows) Conversations(_ context.Context, f store.Filter) ([]store.Conversation, error) {
@@ -127,6 +128,14 @@ func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store
 
 func (r *rows) Note(_ context.Context, row store.AuditRow) error {
 	r.notes = append(r.notes, row)
+	return r.err
+}
+
+func (r *rows) SetPaused(_ context.Context, queue string, paused bool) error {
+	r.paused = slices.DeleteFunc(r.paused, func(name string) bool { return name == queue })
+	if paused {
+		r.paused = append(r.paused, queue)
+	}
 	return r.err
 }
 

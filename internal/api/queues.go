@@ -37,9 +37,10 @@ type Totals struct {
 
 // QueueList is all queues.
 type QueueList struct {
-	_          struct{} `additionalProperties:"true"`
-	Items      []Queue  `json:"items" nullable:"false" doc:"Queues, by name."`
-	NextCursor *string  `json:"next_cursor" example:"" doc:"Always null: there is one page."`
+	_          struct{}   `additionalProperties:"true"`
+	Items      []Queue    `json:"items" nullable:"false" doc:"Queues, by name."`
+	EmptiedAt  *time.Time `json:"emptied_at" example:"2026-11-24T10:00:30Z" doc:"When the queue server was found to have come back without what it had; null for never."`
+	NextCursor *string    `json:"next_cursor" example:"" doc:"Always null: there is one page."`
 }
 
 type byName struct {
@@ -55,7 +56,14 @@ func (s *server) queues() {
 		if err != nil {
 			return nil, err
 		}
+		emptied, err := s.emptied(ctx)
+		if err != nil {
+			return nil, err
+		}
 		out := &body[QueueList]{QueueList{Items: []Queue{}}}
+		if !emptied.IsZero() {
+			out.Body.EmptiedAt = when(emptied)
+		}
 		for _, q := range stats {
 			if who.seesQueue(q.Name) {
 				out.Body.Items = append(out.Body.Items, s.queueView(q))
@@ -68,21 +76,29 @@ func (s *server) queues() {
 		summary: "Pause a queue", also: []int{404},
 		about: "Nothing is handed out until it is resumed; what runs finishes, and what arrives waits. A repeat changes nothing.",
 	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
-		return s.turn(ctx, who, "pause", in.Name, s.queue.Pause)
+		return s.turn(ctx, who, "pause", in.Name, true)
 	})
 	register(s, operation{
 		id: "resumeQueue", method: http.MethodPost, path: "/queues/{name}/resume", tag: tagQueues, role: Admin,
 		summary: "Resume a queue", also: []int{404},
 		about: "Ends a pause. A repeat changes nothing.",
 	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
-		return s.turn(ctx, who, "resume", in.Name, s.queue.Resume)
+		return s.turn(ctx, who, "resume", in.Name, false)
 	})
 }
 
-// turn pauses or resumes a queue and returns it.
-func (s *server) turn(ctx context.Context, who caller, verb, name string, do func(context.Context, string) error) (*body[Queue], error) {
+// turn pauses or resumes a queue and returns it. The store remembers it first, so that
+// a queue which comes back empty is paused again.
+func (s *server) turn(ctx context.Context, who caller, verb, name string, pause bool) (*body[Queue], error) {
 	if _, err := s.findQueue(ctx, who, name); err != nil { // a misspelt name must not make a queue
 		return nil, err
+	}
+	if err := s.store.SetPaused(ctx, name, pause); err != nil {
+		return nil, err
+	}
+	do := s.queue.Resume
+	if pause {
+		do = s.queue.Pause
 	}
 	if err := do(ctx, name); err != nil {
 		return nil, err

@@ -202,3 +202,21 @@ func (w *awaited) Trim(ctx context.Context, endpoint, after string) (store.Trimm
 	}
 	return s.Trim(ctx, endpoint, after)
 }
+
+// SetPaused implements store.Store.
+func (w *awaited) SetPaused(ctx context.Context, queue string, paused bool) error {
+	s, err := w.open()
+	if err != nil {
+		return err
+	}
+	return s.SetPaused(ctx, queue, paused)
+}
+
+// Paused implements store.Store.
+func (w *awaited) Paused(ctx context.Context) ([]string, error) {
+	s, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	return s.Paused(ctx)
+}

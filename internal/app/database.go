@@ -65,7 +65,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(), Notes: notes,
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
 	})
 	if err != nil {
 		return err
@@ -115,13 +115,19 @@ func (e *engines) usable(ctx context.Context) bool {
 
 // stale says that the database went back in time, so that what is read is of the past.
 func (e *engines) stale() bool {
-	switch {
-	case e.files != nil:
+	if e.files != nil {
 		return e.files.Stale()
-	case e.awaited != nil && e.awaited.shut() != nil:
-		return false
 	}
-	return e.db.store.Stale()
+	s := e.database()
+	return s != nil && s.Stale()
+}
+
+// database is PostgreSQL, nil while it is away or where there is none.
+func (e *engines) database() *pgstore.Store {
+	if e.awaited != nil && e.awaited.shut() != nil || e.db == nil {
+		return nil
+	}
+	return e.db.store
 }
 
 // missing is what cannot be used yet, and why; "" is nothing.

@@ -22,7 +22,7 @@ import (
 func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, free []string) error {
 	h, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free,
-		Wake: e.wake(a.log), Stale: e.stale, Version: a.version, Log: a.log,
+		Wake: e.wake(a.log), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -127,6 +127,12 @@ func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
 			}
 			return f, err
 		},
+	}
+	if e.redis != nil {
+		s.Emptied = func(ctx context.Context) (bool, error) {
+			at, err := e.emptied(ctx)
+			return time.Since(at) < 24*time.Hour, err
+		}
 	}
 	if kept != nil {
 		s.Spool = func() (int, time.Duration) { return kept.Depth(), kept.Oldest() }

@@ -211,7 +211,7 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
 	trusted, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free, Wake: e.wake(a.log),
-		Stale: e.stale, Trusted: true, Version: a.version, Log: a.log,
+		Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -114,6 +114,8 @@ func (w *watch) look(ctx context.Context) alert.Facts {
 	var err error
 	f.Queues, err = w.sources.Queues(ctx)
 	f.NoQueues = err != nil
+	f.Emptied, err = w.e.emptied(ctx)
+	f.NoEmptied = err != nil
 	g, err := w.sources.Figures(ctx)
 	f.NoFigures = err != nil
 	f.OldestUnanswered, f.OldestHandedOff, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.LastInbound

@@ -31,6 +31,8 @@ type FeedFigures struct {
 type Sources struct {
 	Queues  func(ctx context.Context) ([]queue.Stats, error)
 	Figures func(ctx context.Context) (Figures, error)
+	// Emptied says whether the queue's server lost all it had within a day.
+	Emptied func(ctx context.Context) (bool, error)
 	Disk    func() (Disk, error)
 	// Spool is what waits on this disk for the queue.
 	Spool func() (depth int, oldest time.Duration)
@@ -96,6 +98,7 @@ var (
 	queueDead     = desc("psi_queue_dead", "Dead letters.", "queue")
 	queueOldest   = desc("psi_queue_oldest_seconds", "Age of the oldest job.", "queue")
 	queuePaused   = desc("psi_queue_paused", "1 while somebody paused it.", "queue")
+	queueEmptied  = desc("psi_queue_emptied", "1 for a day after the queue's server was found to have lost all it had.")
 	queueHeld     = desc("psi_queue_held", "1 while it waits for what it needs.", "queue")
 	queueDone     = desc("psi_queue_done_total", "Jobs done, by all processes.", "queue")
 	queueStalled  = desc("psi_queue_stalled_total", "Leases that ran out, by all processes.", "queue")
@@ -144,6 +147,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(queueHeld, one(q.HeldUntil.After(now)), q.Name)
 		total(queueDone, q.Done, q.Name)
 		total(queueStalled, q.Stalled, q.Name)
+	}
+	if ask := c.health.sources.Emptied; ask != nil {
+		call, cancel := context.WithTimeout(ctx, patience)
+		if lost, err := ask(call); err == nil {
+			gauge(queueEmptied, one(lost))
+		}
+		cancel()
 	}
 	c.here(gauge)
 	f, err := c.health.sources.figures(ctx)

@@ -84,6 +84,7 @@ func Tables() []Table {
 		table("parked", 2, `provider_id status code:n detail at:m expires_at:m`),
 		table("idempotency", 2, `actor key hash answer at:m`),
 		table("lines", 1, `line last_inbound:m`),
+		table("pauses", 1, `queue`),
 		table("endpoints", 1, `name start:n walked:n created_at:m`),
 		table("cursors", 2, `endpoint conversation seq:n since:t`),
 	}

@@ -119,6 +119,10 @@ type Store interface {
 	Gauges(ctx context.Context, now time.Time) (Gauges, error)
 	// Serve is one process's round of a duty that one process at a time has.
 	Serve(ctx context.Context, now time.Time, r Round) (Served, error)
+	// SetPaused remembers whether an operator paused a queue, so that a queue which
+	// came back empty is paused again; Paused lists those that are.
+	SetPaused(ctx context.Context, queue string, paused bool) error
+	Paused(ctx context.Context) ([]string, error)
 	// Ping writes nothing and returns nil when the store can work.
 	Ping(ctx context.Context) error
 	Close() error

@@ -58,6 +58,7 @@ func (e *Engine) exchange(ctx context.Context, p *part, outcomes []queue.Outcome
 		for _, o := range outcomes {
 			b.Refused = append(b.Refused, o.Lane)
 		}
+		p.registered.Store(false) // a server that lost its queues lost their names too
 		b.Next, used = e.maxDelay, 0
 	} else if err := p.register(ctx, l.exchange); err != nil {
 		e.log.Warn("queue could not be registered: its figures are not shown yet", "queue", p.name, "error", err)

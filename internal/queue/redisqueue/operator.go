@@ -68,6 +68,7 @@ func (e *Engine) setting(ctx context.Context, what, name string, args ...string)
 	call, cancel := e.bound(ctx)
 	defer cancel()
 	if what == "hold" {
+		p.registered.Store(false) // the server may have lost it since
 		if err := p.register(call, l.exchange); err != nil {
 			return e.fail(ctx, what, err)
 		}

@@ -78,7 +78,17 @@ func (s *Store) compare(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := s.judge(&now, kept, known, notes); err != nil {
 		return s.closeFor(err)
 	}
-	return s.accept(ctx, &now, known)
+	lost := !known && (now.used || s.memory.server() != "")
+	if lost {
+		if err := s.notesLost(ctx, s); err != nil {
+			return fmt.Errorf("the notes about the database are gone: %w: %w", store.ErrUnavailable, err)
+		}
+	}
+	if err := s.accept(ctx, &now, known); err != nil || !lost {
+		return err
+	}
+	_, err = s.note(ctx)
+	return err
 }
 
 // judge is the verdict about a database; nil is that it lacks nothing.

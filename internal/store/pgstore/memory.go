@@ -19,6 +19,8 @@ import (
 const (
 	storeNote  = "store"  // a Mark: which store this is
 	serverNote = "server" // the server that somebody compared last, or is about to
+	// emptiedNote is when all other notes were found to be gone, as time.RFC3339Nano.
+	emptiedNote = "emptied"
 	// processNotes is before the names of processes.
 	processNotes = "process:"
 
@@ -92,10 +94,14 @@ func (m *memory) raiseTo(high map[string]int64) {
 // claimed may be posted then.
 func (s *Store) witness(ctx context.Context) error {
 	server, err := s.note(ctx)
-	if err == nil && server != s.memory.server() {
-		err = s.compare(ctx, s.pool) // somebody found another server: ours may be no more
+	if err != nil || server == s.memory.server() {
+		return err
 	}
-	return err
+	// Somebody found another server, and ours may be no more; or the notes are gone.
+	if err := s.compare(ctx, s.pool); err != nil || server != "" {
+		return err
+	}
+	return fmt.Errorf("the notes about the database were gone: %w", store.ErrUnavailable)
 }
 
 // note writes this process's note, and returns the server that was announced last.
@@ -172,6 +178,7 @@ func (m *memory) readNotes(ctx context.Context) (kept Mark, known bool, all map[
 type state struct {
 	server    string
 	mark      Mark
+	used      bool                       // some router has written to it
 	witnesses map[string]map[int64]int64 // by process and slot
 }
 
@@ -183,6 +190,7 @@ func readState(ctx context.Context, pool *pgxpool.Pool, processes []string) (st 
 		queue(b, settings)
 		queue(b, `SELECT psi_router.server()`).QueryRow(func(row pgx.Row) error { return scan(row, &st.server) })
 		queue(b, selectMark).QueryRow(func(row pgx.Row) error { return scan(row, &st.mark.ID, &st.mark.Generation, &st.mark.Pos) })
+		queue(b, `SELECT EXISTS (SELECT FROM psi_router.witnesses)`).QueryRow(func(row pgx.Row) error { return scan(row, &st.used) })
 		st.witnesses = map[string]map[int64]int64{}
 		queue(b, `SELECT process, slot, n FROM psi_router.witnesses WHERE process = ANY ($1::text[])`, processes).Query(each(func(rows pgx.Rows) error {
 			var process string
@@ -257,4 +265,20 @@ func (s *Store) prune(ctx context.Context) error {
 		return err
 	}
 	return s.memory.notes.DropNotes(ctx, names...)
+}
+
+// NoteEmptied remembers when the notes were found to be gone; Emptied returns it, zero
+// for never.
+func (s *Store) NoteEmptied(ctx context.Context, at time.Time) error {
+	_, err := s.memory.notes.Note(ctx, emptiedNote, at.UTC().Format(time.RFC3339Nano), emptiedNote)
+	return err
+}
+
+// Emptied is when the notes were found to be gone last.
+func (s *Store) Emptied(ctx context.Context) (at time.Time, err error) {
+	texts, err := s.memory.notes.Notes(ctx)
+	if err != nil || texts[emptiedNote] == "" {
+		return at, err
+	}
+	return time.Parse(time.RFC3339Nano, texts[emptiedNote])
 }

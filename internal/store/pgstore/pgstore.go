@@ -61,6 +61,10 @@ type Options struct {
 	// noticed; nil is in memory, which tells it of this process only.
 	Notes Notes
 
+	// NotesLost is called when the notes that were there are gone, before they are
+	// written anew: whatever keeps them lost all it had. An error has it be called again.
+	NotesLost func(ctx context.Context, s *Store) error
+
 	tracer pgx.QueryTracer // of tests
 }
 
@@ -79,6 +83,7 @@ type Store struct {
 
 	witnesses *witnesses
 	memory    memory
+	notesLost func(ctx context.Context, s *Store) error
 	comparing sync.Mutex
 	shut      atomic.Pointer[error] // why nothing may be written; see closed
 	// patience is how long a caller who cannot be told "busy" waits for a contact.
@@ -150,6 +155,9 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	}
 	cfg.ConnConfig.Tracer = o.tracer
 	s := &Store{set: set.WithDefaults(), log: o.Log, patience: patience, memory: memory{notes: o.Notes, highest: map[string]int64{}}}
+	if s.notesLost = o.NotesLost; s.notesLost == nil {
+		s.notesLost = func(context.Context, *Store) error { return nil }
+	}
 	if s.memory.notes == nil {
 		s.memory.notes = NewNotes()
 	}

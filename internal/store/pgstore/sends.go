@@ -44,12 +44,28 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		return nil
 	})
 	if err == nil && len(claims) > 0 {
-		err = s.witness(ctx) // before any of them is posted
+		if err = s.witness(ctx); err != nil { // before any of them is posted
+			s.giveUp(ctx, now, claims)
+		}
 	}
 	if err != nil {
 		return nil, wrap("claim sends", err)
 	}
 	return claims, nil
+}
+
+// giveUp lets go of what was claimed and will not be posted. What stays claimed is found
+// to be uncertain.
+func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendClaim) {
+	var results []store.SendResult
+	for _, c := range claims {
+		if !c.Busy {
+			results = append(results, store.SendResult{Conversation: c.Post.Conversation, MessageID: c.Post.ID, Token: c.Token, Status: store.Queued})
+		}
+	}
+	if _, err := s.RecordSends(ctx, now, results); err != nil {
+		s.log.Warn("messages that were claimed and not posted are uncertain", "messages", len(results), "error", err)
+	}
 }
 
 // RecordSends implements store.Store.

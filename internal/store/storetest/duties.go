@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -58,6 +59,26 @@ func waits(t *testing.T, e Engine) {
 			t.Errorf("%d, %s: the oldest waits since %v, want %v", i, step.what, got, want)
 		}
 		d.tick(time.Minute)
+	}
+}
+
+// pauses: what an operator paused is remembered, once, until it is resumed.
+func pauses(t *testing.T, e Engine) {
+	d := open(t, e)
+	set := func(queue string, paused bool) {
+		t.Helper()
+		if err := d.SetPaused(t.Context(), queue, paused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("send:wsp4", true)
+	set("inbound", true)
+	set("send:wsp4", true)
+	set("media", false)
+	set("inbound", false)
+	got, err := d.Paused(t.Context())
+	if err != nil || !slices.Equal(got, []string{"send:wsp4"}) {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -45,6 +45,7 @@ func Run(t *testing.T, e Engine) {
 		{"Names", names},
 		{"Waits", waits},
 		{"Duties", duties},
+		{"Pauses", pauses},
 		{"Model", model},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -1,0 +1,5 @@
+-- +goose Up
+-- The queues that an operator paused; the queue's own file knows it too.
+CREATE TABLE pauses (
+    queue TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;

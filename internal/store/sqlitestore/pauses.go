@@ -1,0 +1,32 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+)
+
+// SetPaused implements store.Store.
+func (s *Store) SetPaused(ctx context.Context, queue string, paused bool) error {
+	query := `DELETE FROM pauses WHERE queue = ?`
+	if paused {
+		query = `INSERT INTO pauses (queue) VALUES (?) ON CONFLICT DO NOTHING`
+	}
+	return s.change(ctx, "note a pause", func(tx access) error {
+		_, err := tx.Exec(query, queue)
+		return err
+	})
+}
+
+// Paused implements store.Store.
+func (s *Store) Paused(ctx context.Context) (names []string, err error) {
+	err = s.read(ctx, "list pauses", func(tx access) error {
+		names = nil
+		return each(tx, `SELECT queue FROM pauses ORDER BY queue`, nil, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		})
+	})
+	return names, err
+}
