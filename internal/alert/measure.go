@@ -21,6 +21,7 @@ const (
 	FailedSends  Measure = "failed_sends"
 	SilentLine   Measure = "silent_line"
 	DiskUsed     Measure = "disk_used"
+	ClockWrong   Measure = "clock_wrong" // seconds apart from WhatsApp's
 	RouterAnswer Measure = "router_answer"
 	TeamAnswer   Measure = "team_answer"
 )
@@ -66,6 +67,9 @@ type Report struct {
 	Sends map[string]SendCount `json:"sends,omitempty"` // by line, of the last quarter of an hour
 	// Spooled is how long the oldest message waits on this disk for its queue.
 	Spooled time.Duration `json:"spooled,omitempty"`
+	// ClockAhead is how far its clock is ahead of WhatsApp's, negative behind, where
+	// they are minutes apart; else 0.
+	ClockAhead time.Duration `json:"clock_ahead,omitempty"`
 }
 
 // Disk is the room that data_dir has.
@@ -150,6 +154,9 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	add(Workers, "", none, "")
 	for _, r := range f.Reports {
 		owed = max(owed, r.Spooled)
+		if r.ClockAhead != 0 {
+			add(ClockWrong, r.Host, r.ClockAhead.Abs().Seconds(), r.ClockAhead.String())
+		}
 		if r.Disk.Size > 0 {
 			add(DiskUsed, r.Host+":"+r.Disk.Dir, 1-float64(r.Disk.Free)/float64(r.Disk.Size), "")
 		}

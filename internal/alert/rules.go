@@ -106,6 +106,20 @@ func Rules(t Tuning) []Rule {
 			},
 		},
 		{
+			ID: "clock_wrong", Severity: Critical, Measure: ClockWrong, For: time.Minute, Clear: time.Minute, Unit: Seconds,
+			Expr: `max by (instance) (abs(psi_clock_ahead_seconds)) > 120`, By: "instance", Command: "timedatectl",
+			Spanish: Words{
+				"El reloj de {subject} está a {value} del de WhatsApp.",
+				"Ponelo en hora (NTP: systemctl enable --now systemd-timesyncd). Los mensajes se siguen respondiendo, contados con la hora de WhatsApp; las horas que ve el equipo están mal.",
+				"El reloj de {subject} está bien de nuevo.",
+			},
+			English: Words{
+				"The clock of {subject} is {value} apart from WhatsApp's.",
+				"Set it (NTP: systemctl enable --now systemd-timesyncd). Messages are answered all the same, by WhatsApp's time; the times that the team sees are wrong.",
+				"The clock of {subject} is right again.",
+			},
+		},
+		{
 			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
 			Unless: late(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue="inbound"}) > 60`, By: "queue", Command: "psi-router queue stats",

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/supervise"
 )
 
@@ -49,6 +50,7 @@ type App struct {
 	started    time.Time
 	supervisor *supervise.Supervisor // nil without one
 	cert       *certificate          // nil unless we serve TLS ourselves
+	clock      *skew.Meter           // against Graph's
 
 	listener net.Listener // nil for a worker, as public is
 	public   *http.Server

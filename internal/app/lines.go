@@ -30,22 +30,30 @@ type line struct {
 	marker  delivery.Marker // nil where the provider has no receipts
 	fetcher delivery.Fetcher
 	window  bool // whether the customer service window holds
+	fake    bool // it is the phone of the sandbox
 }
 
-// lines makes the clients, in the order of their ids. graph is where cloud
-// lines send; the sandbox line sends to the fake one at fake.
-func lines(cfg *config.Config, calls *http.Client, graph, fake string) ([]line, error) {
+// atMeta says that the line is a number at Meta itself.
+func (l line) atMeta() bool { return l.Provider == whatsapp.Provider && !l.fake }
+
+// calls are the clients for Meta's Graph and for everybody else.
+type calls struct{ graph, others *http.Client }
+
+// lines makes the clients, in the order of their ids. The sandbox line sends to the
+// fake Graph at fake.
+func lines(cfg *config.Config, calls calls, fake string) ([]line, error) {
 	var all []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
 		switch l.Provider {
 		case whatsapp.Provider:
-			base := graph
-			if cfg.Sandbox && id == config.DevLine {
+			l.fake = cfg.Sandbox && id == config.DevLine
+			base := cfg.GraphURL
+			if l.fake {
 				base = fake
 			}
 			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
-				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls,
+				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls.graph,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -53,7 +61,7 @@ func lines(cfg *config.Config, calls *http.Client, graph, fake string) ([]line, 
 			l.sender, l.marker, l.fetcher, l.window = client, client, client, true
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
-				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls,
+				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls.others,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/spool"
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
@@ -37,7 +38,7 @@ const (
 // New opens, wires and listens; nothing runs before Run. What it opened is
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, supervisor: o.Supervisor, started: time.Now()}
+	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now()}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -61,9 +62,14 @@ func (a *App) setup(ctx context.Context) error {
 			return err
 		}
 	}
-	all, err := lines(cfg, httpcall.NewClient(), cfg.GraphURL, a.URL()+sandboxGraph)
+	graph := httpcall.NewClient()
+	graph.Transport = a.clock.Transport(graph.Transport)
+	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(all, line.atMeta) {
+		a.runs("clock", func(ctx context.Context) error { return a.clock.Run(ctx, graph, cfg.GraphURL, log) })
 	}
 	e, err := openEngines(ctx, opening{
 		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits,
@@ -87,6 +93,12 @@ func (a *App) setup(ctx context.Context) error {
 	sources := e.sources(cfg.DataDir, kept)
 	watched := a.watch(e, &sources, all)
 	checks := e.checks(a.role, cfg.DataDir, kept, old)
+	checks = append(checks, observe.Check{Name: "clock", Info: true, Run: func(context.Context) error {
+		if d := a.clock.Wrong(); d != 0 {
+			return fmt.Errorf("the clock of this machine is %s ahead of WhatsApp's: set it", d)
+		}
+		return nil
+	}})
 	if a.cert != nil {
 		checks = append(checks, a.cert.check())
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/dashboard"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
@@ -27,6 +28,7 @@ type watch struct {
 	sources observe.Sources
 	health  *observe.Health
 	tally   alert.Tally
+	clock   *skew.Meter
 	keeper  *alert.Keeper
 }
 
@@ -45,7 +47,8 @@ func (m *meter) Sent(line, verdict string, took time.Duration) {
 // watch makes the keeper of the alerts, and lets the sources know of it.
 func (a *App) watch(e *engines, sources *observe.Sources, all []line) *watch {
 	cfg := a.cfg
-	w := &watch{e: e, cfg: cfg, role: a.role, sources: *sources}
+	sources.Clock = a.clock.Ahead
+	w := &watch{e: e, cfg: cfg, role: a.role, clock: a.clock, sources: *sources}
 	w.host, _ = os.Hostname() // "" then: who has one disk needs no name for it
 	hours := alert.Hours{Zone: cfg.Location()}
 	for _, s := range cfg.Alerts.Hours.Spans() {
@@ -128,6 +131,7 @@ func (w *watch) report() alert.Report {
 	if d, err := w.sources.Disk(); err == nil {
 		r.Disk = alert.Disk{Dir: d.Dir, Free: d.Free, Size: d.Size}
 	}
+	r.ClockAhead = w.clock.Wrong()
 	if w.sources.Spool != nil {
 		_, r.Spooled = w.sources.Spool()
 	}

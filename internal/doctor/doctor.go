@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,7 +151,9 @@ func (d *doctor) within(ctx context.Context) (context.Context, context.CancelFun
 func (d *doctor) tell(whose string, ahead time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.clocks = append(d.clocks, clock{whose, ahead})
+	if !slices.ContainsFunc(d.clocks, func(c clock) bool { return c.whose == whose }) {
+		d.clocks = append(d.clocks, clock{whose, ahead})
+	}
 }
 
 // reason is an error on one line.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
@@ -43,7 +45,12 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	case l.Token.Empty() || l.PhoneNumberID == "":
 		return func() {} // the configuration says so
 	}
-	n, err := Ask(ctx, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.First())
+	meter, calls := skew.New(), httpcall.NewClient()
+	calls.Transport = meter.Transport(calls.Transport)
+	n, err := ask(ctx, calls, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.First())
+	if ahead, known := meter.Ahead(); known {
+		d.tell("WhatsApp", -ahead)
+	}
 	f, refused := errors.AsType[*outbound.Failure](err)
 	switch {
 	case err == nil:
@@ -77,7 +84,11 @@ func cause(f *outbound.Failure) string {
 
 // Ask asks Meta for a number, with its token; see whatsapp.Client.Number.
 func Ask(ctx context.Context, graph, phoneNumberID string, tokens []string, appSecret string) (whatsapp.Number, error) {
-	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, HTTP: httpcall.NewClient()})
+	return ask(ctx, httpcall.NewClient(), graph, phoneNumberID, tokens, appSecret)
+}
+
+func ask(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens []string, appSecret string) (whatsapp.Number, error) {
+	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, HTTP: calls})
 	if err != nil {
 		return whatsapp.Number{}, err
 	}

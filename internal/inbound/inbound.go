@@ -65,6 +65,9 @@ type Arrival struct {
 	SentAt time.Time `json:"sent_at,omitzero"`
 	// ReceivedAt is when our door read the request.
 	ReceivedAt time.Time `json:"received_at"`
+	// Ahead is how far the door's clock was ahead of WhatsApp's, negative behind,
+	// where they were minutes apart; else 0.
+	Ahead time.Duration `json:"ahead,omitempty"`
 	// Late is set by the worker for what comes back from the dead letters, and
 	// by the store for what was Spooled and has been overtaken: it is stored and
 	// changes nothing.

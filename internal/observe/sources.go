@@ -34,6 +34,9 @@ type Sources struct {
 	// Emptied says whether the queue's server lost all it had within a day.
 	Emptied func(ctx context.Context) (bool, error)
 	Disk    func() (Disk, error)
+	// Clock is how far the machine's clock is ahead of WhatsApp's; ok is false while
+	// that is not known.
+	Clock func() (ahead time.Duration, ok bool)
 	// Spool is what waits on this disk for the queue.
 	Spool func() (depth int, oldest time.Duration)
 	// Workers counts the processes that do turns and sends; ok is false while
@@ -107,6 +110,7 @@ var (
 	alerting      = desc("psi_alert_firing", "1 for each alert that is open.", "rule", "subject")
 	diskFree      = desc("psi_disk_free_bytes", "Room that is left for data_dir.", "dir")
 	diskSize      = desc("psi_disk_size_bytes", "Size of the disk of data_dir.", "dir")
+	clockAhead    = desc("psi_clock_ahead_seconds", "How far the clock of this machine is ahead of WhatsApp's, negative behind.")
 	spoolDepth    = desc("psi_spool_depth", "Messages that wait on this disk for the queue.")
 	spoolOldest   = desc("psi_spool_oldest_seconds", "Age of the oldest of them.")
 	pendingSends  = desc("psi_sends_pending", "Messages that wait to be sent.")
@@ -182,6 +186,11 @@ func (c *collector) here(gauge func(*prometheus.Desc, float64, ...string)) {
 		if d, err := s.Disk(); err == nil {
 			gauge(diskFree, float64(d.Free), d.Dir)
 			gauge(diskSize, float64(d.Size), d.Dir)
+		}
+	}
+	if s.Clock != nil {
+		if ahead, ok := s.Clock(); ok {
+			gauge(clockAhead, ahead.Seconds())
 		}
 	}
 	if s.Spool != nil {

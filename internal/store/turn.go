@@ -227,7 +227,7 @@ func (b *Book) message(a *inbound.Arrival, t *TalkRow) *MessageRow {
 }
 
 func (b *Book) stale(a *inbound.Arrival) bool {
-	return b.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Sub(a.SentAt) > b.StaleAfter
+	return b.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Add(-a.Ahead).Sub(a.SentAt) > b.StaleAfter
 }
 
 // Reject keeps an arrival that will not be handled.

@@ -1,0 +1,178 @@
+// Package skew says how far the machine's clock is from that of a server whose answers
+// carry a Date. It never guesses: without answers it knows nothing, and it sets no clock.
+package skew
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// Far is how far apart the clocks may be before anybody has to know: seconds come
+	// from the network, minutes do not.
+	Far = 2 * time.Minute
+	// kept is how many answers are remembered: their median forgives a few odd ones.
+	kept = 20
+	// freshFor is how long an answer says something about the clock.
+	freshFor = time.Hour
+	// slow is an answer whose Date may be about any moment of a long wait.
+	slow = 10 * time.Second
+	// jump is how far the wall clock may part from the monotonic one between two looks.
+	jump = 2 * time.Second
+)
+
+// Meter compares the machine's clock with one server's. It is safe for concurrent use.
+type Meter struct {
+	clock func() reading
+
+	mu      sync.Mutex
+	last    reading // the last look
+	samples []sample
+}
+
+// reading is a moment by both clocks of a machine.
+type reading struct {
+	wall   time.Time     // that can be set
+	steady time.Duration // that cannot, and stands still while the machine sleeps
+}
+
+type sample struct {
+	at    time.Duration // steady
+	ahead time.Duration
+}
+
+// New returns a meter that knows nothing yet.
+func New() *Meter {
+	began := time.Now()
+	return &Meter{clock: func() reading {
+		now := time.Now()
+		return reading{now.Round(0), now.Sub(began)}
+	}}
+}
+
+// look returns the moment, and drops what a step of the clock, or a sleep of the
+// machine, has made worthless.
+func (m *Meter) look() reading {
+	now := m.clock()
+	if wall, steady := now.wall.Sub(m.last.wall), now.steady-m.last.steady; (wall - steady).Abs() > jump {
+		m.samples = nil
+	}
+	m.last = now
+	m.samples = slices.DeleteFunc(m.samples, func(s sample) bool { return now.steady-s.at > freshFor })
+	return now
+}
+
+// note learns from an answer to a request that was sent at began.
+func (m *Meter) note(began reading, date string) {
+	there, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.look()
+	took := now.steady - began.steady
+	if took > slow {
+		return
+	}
+	// A Date is cut to the second, and of a moment between request and answer.
+	middle := now.wall.Add(-took / 2)
+	m.samples = append(m.samples, sample{now.steady, middle.Sub(there.Add(500 * time.Millisecond))})
+	if over := len(m.samples) - kept; over > 0 {
+		m.samples = m.samples[over:]
+	}
+}
+
+// Ahead is how far the machine's clock is ahead of the server's, negative behind; known
+// is false without a fresh answer.
+func (m *Meter) Ahead() (d time.Duration, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.look()
+	if len(m.samples) == 0 {
+		return 0, false
+	}
+	all := make([]time.Duration, len(m.samples))
+	for i, s := range m.samples {
+		all[i] = s.ahead
+	}
+	slices.Sort(all)
+	return all[len(all)/2], true
+}
+
+// Wrong is Ahead where the clocks are Far apart, else 0.
+func (m *Meter) Wrong() time.Duration {
+	if d, known := m.Ahead(); known && d.Abs() > Far {
+		return d.Round(time.Second)
+	}
+	return 0
+}
+
+// Transport has the meter learn from every answer that passes.
+func (m *Meter) Transport(next http.RoundTripper) http.RoundTripper { return listener{m, next} }
+
+type listener struct {
+	meter *Meter
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := l.meter.clock()
+	res, err := l.next.RoundTrip(r)
+	if err == nil {
+		l.meter.note(began, res.Header.Get("Date"))
+	}
+	return res, err
+}
+
+// CloseIdleConnections is for http.Client.
+func (l listener) CloseIdleConnections() {
+	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// Run asks the server at least once an hour until ctx ends, by client, whose Transport
+// is one of ours; and says when the clock is found to be wrong, and when it is right
+// again.
+func (m *Meter) Run(ctx context.Context, client *http.Client, url string, log *slog.Logger) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	wrong := time.Duration(0)
+	for {
+		if _, known := m.Ahead(); !known {
+			ask(ctx, client, url)
+		}
+		switch now := m.Wrong(); {
+		case now != 0 && wrong == 0:
+			log.Error("this machine's clock is wrong: set it, for example by NTP", "ahead_of_whatsapp", now.String())
+			wrong = now
+		case now == 0 && wrong != 0:
+			log.Info("this machine's clock is right again")
+			wrong = 0
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ask is for the Date of the answer, whatever it says. Without one nothing is known.
+func ask(ctx context.Context, client *http.Client, url string) {
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, http.NoBody)
+	if err != nil {
+		return
+	}
+	if res, err := client.Do(req); err == nil {
+		res.Body.Close()
+	}
+}
