@@ -30,7 +30,7 @@ if [ -z "${PSI_FRESH_ROOT:-}" ]; then
 	unshare --mount --mount-proc --pid --fork --kill-child "$0" &
 	walk=$!
 	# Who waits in unshare hears no other signal; its child ends with it.
-	trap 'kill -KILL $walk 2>/dev/null; wait $walk || true; rm -rf --one-file-system "$PSI_FRESH_ROOT"' EXIT
+	trap 'kill -KILL $walk 2>/dev/null || true; wait $walk || true; rm -rf --one-file-system "$PSI_FRESH_ROOT"' EXIT
 	trap 'exit 130' INT TERM
 	wait $walk
 	exit
