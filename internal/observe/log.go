@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
 // Log returns a logger that writes to w. level is debug, info, warn or error;
@@ -20,9 +22,29 @@ func Log(w io.Writer, level, format string) *slog.Logger {
 		least = slog.LevelInfo
 	}
 	if format == "text" || format != "json" && Terminal(w) {
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: clock}))
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: both(clean, clock)}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: durations}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: both(clean, durations)}))
+}
+
+type replace = func(groups []string, a slog.Attr) slog.Attr
+
+func both(first, then replace) replace {
+	return func(groups []string, a slog.Attr) slog.Attr { return then(groups, first(groups, a)) }
+}
+
+// clean is the last net: whatever is logged can be printed, and has an end. Who
+// logs a value of the outside has cut it shorter before.
+func clean(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(sanitize.Text(a.Value.String()))
+	case slog.KindAny:
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(sanitize.Text(err.Error()))
+		}
+	}
+	return a
 }
 
 // durations writes 68ms, not the number of nanoseconds.

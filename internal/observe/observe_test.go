@@ -228,3 +228,22 @@ func TestLog(t *testing.T) {
 		t.Error("a file is no terminal")
 	}
 }
+
+// TestLogLinesHaveAnEnd: whatever somebody hands it, a line can be printed and is no
+// megabyte; of a stack, the lines stay.
+func TestLogLinesHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"json", "text"} {
+		var b bytes.Buffer
+		long := strings.Repeat("x", 1<<20) + "\x1b[2J"
+		log := Log(&b, "info", format)
+		log.With("with", long).Warn("m", "text", "\u202ecod.exe\x1b[2J", "err", errors.New(long), slog.Group("g", "in", long), "stack", "one\ntwo")
+		got := b.String()
+		if n := strings.Count(got, "\n"); len(got) > 20_000 || n != 1 || strings.ContainsAny(got, "\x1b\u202e") || strings.Contains(got, `\u001b`) {
+			t.Errorf("%s: %d bytes, %d lines: %.300q", format, len(got), n, got)
+		}
+		if !strings.Contains(got, `one\ntwo`) {
+			t.Errorf("%s: the stack is one line", format)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -111,6 +112,6 @@ func busy(members []member, delay time.Duration, err error) {
 }
 
 func (h *arrivals) blame(m member, err error) {
-	h.Log.Warn("message failed", "id", phone.MaskID(m.arrival.ID), "kind", m.arrival.Kind, "error", err)
+	h.Log.Warn("message failed", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "kind", m.arrival.Kind, "error", err)
 	m.settle(queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -89,7 +90,7 @@ func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Durat
 	h.Meter.Decision(a.Line, string(why), r.Replies)
 	id := r.MessageID
 	if id == "" {
-		id = phone.MaskID(a.ID)
+		id = sanitize.Value(phone.MaskID(a.ID))
 	}
 	h.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
 		"conversation", r.Conversation, "state", r.State, "replies", r.Replies,
@@ -106,7 +107,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	}
 	err = h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
-		h.Log.Error("message could not be kept whole", "id", phone.MaskID(a.ID), "error", err)
+		h.Log.Error("message could not be kept whole", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
 	}
@@ -118,7 +119,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err
 	default:
-		h.Log.Error("message is kept by its dead letter alone", "id", phone.MaskID(a.ID), "error", err)
+		h.Log.Error("message is kept by its dead letter alone", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 	}
 	return nil
 }
@@ -132,7 +133,7 @@ func (h *inboundHandler) reject(ctx context.Context, a inbound.Arrival, why stri
 	if err := h.Store.Reject(ctx, h.Now(), a, why); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
-	h.Log.Warn("message given up", "id", phone.MaskID(a.ID), "line", a.Line, "kind", a.Kind, "why", why,
+	h.Log.Warn("message given up", "id", sanitize.Value(phone.MaskID(a.ID)), "line", a.Line, "kind", a.Kind, "why", sanitize.Value(why),
 		"phone", phone.Masked(a.Person.Ref()))
 	return nil
 }

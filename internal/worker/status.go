@@ -7,6 +7,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
 type statusHandler struct{ *arrivals }
@@ -30,8 +31,8 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		if r.Code != 0 {
 			level = slog.LevelWarn
 		}
-		h.Log.Log(ctx, level, "status", "id", phone.MaskID(m.arrival.ID), "message", r.Ref, "line", m.arrival.Line, "status", r.Status,
-			"code", r.Code, "detail", r.Detail, "phone", phone.Masked(m.arrival.Person.Ref()))
+		h.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(string(r.Status)),
+			"code", r.Code, "detail", sanitize.Value(r.Detail), "phone", phone.Masked(m.arrival.Person.Ref()))
 	}
 	return nil
 }
