@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
@@ -56,7 +57,8 @@ func (c *sandboxRun) Run(e *env) error {
 		listener.Close()
 		return err
 	}
-	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	h := admission.Pace(admission.New(admission.Options{}).Charge(s.Handler()))
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	if e.JSON {
 		if err := e.printJSON(map[string]string{"url": base + "/sandbox", "graph_url": base + "/sandbox/graph/v26.0", "webhook": c.Webhook}); err != nil {
 			listener.Close()

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/supervise"
@@ -51,6 +52,7 @@ type App struct {
 	supervisor *supervise.Supervisor // nil without one
 	cert       *certificate          // nil unless we serve TLS ourselves
 	clock      *skew.Meter           // against Graph's
+	admission  *admission.Control    // what strangers may take of the process
 
 	listener net.Listener // nil for a worker, as public is
 	public   *http.Server

@@ -29,7 +29,7 @@ func (a *App) figures(ctx context.Context, health *observe.Health, metrics *obse
 	a.onClose("metrics listener", func() error { l.Close(); return nil })
 	mux := http.NewServeMux()
 	health.Register(mux, metrics)
-	srv := a.server(mux)
+	srv, l := a.openServer(mux, l)
 	a.metricsAddr = l.Addr().String()
 	a.log.Info("metrics", "addr", a.metricsAddr)
 	a.runs("metrics", func(ctx context.Context) error {

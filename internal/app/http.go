@@ -12,21 +12,39 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/admission"
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-// Time limits of a client's side of a request. Meta posts up to 3 MB and takes
-// a second or two; event streams have no end, so writing has no limit.
+// Limits of a request before its body. What is slower or larger is no client of
+// ours: nginx waits for no longer, and nobody of ours sends that many headers.
 const (
 	headerTimeout = 5 * time.Second
-	readTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
+	headerBytes   = 16 << 10
 )
 
+// server serves those who are trusted: the operator, by the admin socket.
 func (a *App) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: log.New(serverLog{a.log}, "", 0), //nolint:forbidigo // net/http knows no other; it ends in slog
 	}
+}
+
+// openServer serves everybody who reaches the listener, within bounds: it lets go of
+// who stands still, and has so many connections and no more. What HTTP/2 keeps for a
+// connection that nobody reads from is bounded too.
+func (a *App) openServer(h http.Handler, l net.Listener) (*http.Server, net.Listener) {
+	connections := a.admission.Connections(admission.ProcessLimits())
+	s := a.server(connections.Handler(admission.Pace(h)))
+	s.ConnContext = connections.Context
+	s.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: 64, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10,
+		SendPingTimeout: idleTimeout / 2, WriteByteTimeout: 4 * headerTimeout,
+	}
+	return s, connections.Listener(l)
 }
 
 // serverLog takes what net/http complains about. Whoever knocks without being able
@@ -38,7 +56,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 	if bytes.Contains(line, []byte("TLS handshake error")) {
 		level = slog.LevelDebug
 	}
-	l.log.Log(context.Background(), level, "http server", "err", string(bytes.TrimSpace(line)))
+	l.log.Log(context.Background(), level, "http server", "err", sanitize.Text(string(bytes.TrimSpace(line))))
 	return len(line), nil
 }
 

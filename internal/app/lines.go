@@ -111,6 +111,7 @@ func (l line) door() ingest.Line {
 func meta() ingest.Meta {
 	return ingest.Meta{
 		NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
+		WellFormed:   whatsapp.WellFormed,
 		Challenge:    func(q url.Values, tokens []string) (string, bool) { return whatsapp.Challenge(q, tokens) },
 	}
 }

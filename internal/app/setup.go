@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/delivery"
@@ -52,6 +53,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 // is made of, in the order in which a message meets it.
 func (a *App) setup(ctx context.Context) error {
 	cfg, log := a.cfg, a.log
+	a.admission = admission.New(admission.Options{Proxies: cfg.TrustedProxies, Log: log})
 	var err error
 	if a.role != roleWorker {
 		if a.listener, err = a.listen(ctx); err != nil {
@@ -179,7 +181,7 @@ func (a *App) limit(ctx context.Context, q queue.Queue) error {
 // front is what others call: the door, the API and the pages.
 func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), TrustedProxies: a.cfg.TrustedProxies,
+		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), Admission: a.admission,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if kept != nil {
@@ -196,7 +198,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	if err := a.faces(mux, e, watched, all, windowless(all)); err != nil {
 		return err
 	}
-	a.public = a.server(mux)
+	a.public, a.listener = a.openServer(mux, a.listener)
 	a.public.RegisterOnShutdown(watched.health.Drain)
 	if !a.cfg.Sandbox {
 		return nil

@@ -79,8 +79,9 @@ func appendOnce(list []int, i int) []int {
 	return append(list, i)
 }
 
-// bySecret returns the lines that the request's shared secret speaks for.
-func (a *authenticator) bySecret(r *http.Request) []int {
+// bySecret returns the lines that the request's shared secret speaks for, and
+// whether it had one: open lines are anybody's.
+func (a *authenticator) bySecret(r *http.Request) (lines []int, proven bool) {
 	var found []int
 	for _, given := range [...]string{r.Header.Get(secretHeader), bearer(r)} {
 		if given == "" {
@@ -94,16 +95,16 @@ func (a *authenticator) bySecret(r *http.Request) []int {
 		}
 	}
 	if found == nil {
-		return a.open
+		return a.open, false
 	}
-	return found
+	return found, true
 }
 
 // bySignature returns the lines of the app that signed the body. Apps that share
 // nothing cannot both match.
-func (a *authenticator) bySignature(header string, body []byte) []int {
+func (a *authenticator) bySignature(header string, body ...[]byte) []int {
 	for i := range a.apps {
-		if a.apps[i].signature.Verify(header, body) {
+		if a.apps[i].signature.Verify(header, body...) {
 			return a.apps[i].lines
 		}
 	}

@@ -129,15 +129,32 @@ func TestLimiter(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", from, got, want)
 		}
 	}
+	if status, _ := post(t, door, request{body: flat, from: "203.0.113.9"}); status != http.StatusTooManyRequests {
+		t.Errorf("without credentials: %d", status)
+	}
 	if status, _ := post(t, door, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret, from: "203.0.113.9"}); status != http.StatusOK {
 		t.Errorf("authentic from the same address: %d", status)
 	}
-	if status, _ := post(t, door, request{body: flat, from: "203.0.113.9"}); status != http.StatusTooManyRequests {
-		t.Errorf("without credentials: %d", status)
+	if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
+		t.Errorf("from an address that something authentic came from: %d", got)
+	}
+	now = now.Add(25 * time.Hour)
+	for range 200 {
+		refused("203.0.113.9")
+	}
+	if got := refused("203.0.113.9"); got != http.StatusTooManyRequests {
+		t.Errorf("a day later: %d", got)
 	}
 	now = now.Add(5 * time.Second)
 	if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
 		t.Errorf("after a while: %d", got)
+	}
+	for _, ours := range []string{"", "10.1.2.3", "127.0.0.2", "::1"} { // all the world may be behind it
+		for range 300 {
+			if got := refused(ours); got != http.StatusUnauthorized {
+				t.Fatalf("%q: got %d", ours, got)
+			}
+		}
 	}
 	for range 300 { // one household
 		refused("2001:db8:1:2::5")

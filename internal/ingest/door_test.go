@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
 	"github.com/psivisionhub/psi-router/internal/n8n"
@@ -27,6 +28,9 @@ const (
 	hopSecret  = "secret-of-the-n8n-hop"
 	lineRef    = "200000000000002"
 )
+
+// proxies are those that the doors of these tests believe.
+var proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 
 // received is when every request of these tests comes in.
 var received = time.Date(2026, 11, 18, 11, 8, 0, 0, time.UTC)
@@ -97,11 +101,12 @@ func options(q ingest.Enqueuer) ingest.Options {
 		Decoder: n8n.Decoder{},
 		Meta: ingest.Meta{
 			NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
+			WellFormed:   whatsapp.WellFormed,
 			Challenge:    whatsapp.Challenge,
 		},
-		Lines:          lines(),
-		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
-		Now:            func() time.Time { return received },
+		Lines:     lines(),
+		Admission: admission.New(admission.Options{Proxies: proxies}),
+		Now:       func() time.Time { return received },
 	}
 }
 

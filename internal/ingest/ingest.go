@@ -8,10 +8,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
@@ -29,15 +29,18 @@ type Decoder interface {
 	Decode(body []byte) (arrivals []inbound.Arrival, known bool)
 }
 
-// Signature checks bodies that one Meta app signed.
+// Signature checks bodies, whole or in pieces, that one Meta app signed.
 type Signature interface {
-	Verify(header string, body []byte) bool
+	Verify(header string, body ...[]byte) bool
 }
 
 // Meta is what the door needs to know of Meta's protocol.
 type Meta struct {
 	// NewSignature returns the Signature of an app secret.
 	NewSignature func(secret string) Signature
+	// WellFormed reports whether a header may be a signature; no body is read for
+	// one that cannot.
+	WellFormed func(header string) bool
 	// Challenge answers the handshake: what to send back, and whether one of
 	// the verify tokens was given.
 	Challenge func(query url.Values, tokens []string) (challenge string, ok bool)
@@ -68,8 +71,9 @@ type Options struct {
 	Decoder Decoder
 	Meta    Meta
 	Lines   []Line
-	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
-	TrustedProxies []netip.Prefix
+	// Admission bounds what is held for who is not authenticated. Nil: bounds of
+	// its own, which believe no proxy.
+	Admission *admission.Control
 	// Insecure opens lines that have no secret at all to everybody.
 	Insecure bool
 	Now      func() time.Time // nil: time.Now
@@ -82,35 +86,33 @@ type Options struct {
 
 // Door is the http.Handler of /webhook. It is safe for concurrent use.
 type Door struct {
-	queue    Enqueuer
-	decoder  Decoder
-	auth     *authenticator
-	meta     Meta
-	lines    []Line
-	limiter  *limiter
-	proxies  []netip.Prefix
-	now      func() time.Time
-	meter    Meter
-	log      *slog.Logger
-	patience time.Duration
-	mux      http.ServeMux
+	queue     Enqueuer
+	decoder   Decoder
+	auth      *authenticator
+	meta      Meta
+	lines     []Line
+	admission *admission.Control
+	now       func() time.Time
+	meter     Meter
+	log       *slog.Logger
+	patience  time.Duration
+	mux       http.ServeMux
 }
 
 // New returns the Door. Its paths are /webhook, /webhook/{line} and, for
 // Evolution's "webhook by events", /webhook/{line}/{event}.
 func New(o Options) *Door {
 	d := &Door{
-		queue:    o.Queue,
-		decoder:  o.Decoder,
-		auth:     newAuthenticator(o),
-		meta:     o.Meta,
-		lines:    o.Lines,
-		limiter:  newLimiter(),
-		proxies:  o.TrustedProxies,
-		now:      o.Now,
-		meter:    o.Meter,
-		log:      o.Log,
-		patience: o.EnqueueTimeout,
+		queue:     o.Queue,
+		decoder:   o.Decoder,
+		auth:      newAuthenticator(o),
+		meta:      o.Meta,
+		lines:     o.Lines,
+		admission: o.Admission,
+		now:       o.Now,
+		meter:     o.Meter,
+		log:       o.Log,
+		patience:  o.EnqueueTimeout,
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -120,6 +122,9 @@ func New(o Options) *Door {
 	}
 	if d.meter == nil {
 		d.meter = noMeter{}
+	}
+	if d.admission == nil {
+		d.admission = admission.New(admission.Options{Log: d.log})
 	}
 	if d.patience == 0 {
 		d.patience = 4 * time.Second

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,13 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
-)
-
-// Sizes that a body may have: Meta says 3 MB at most; Evolution and n8n may send
-// whole files along.
-const (
-	maxSigned = 4 << 20
-	maxShared = 16 << 20
+	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
 // Outcomes of a request, as metrics count them.
@@ -31,6 +23,7 @@ const (
 	outcomeTooLarge     = "too_large"
 	outcomeInvalid      = "invalid"
 	outcomeUnavailable  = "unavailable"
+	outcomeNoRoom       = "no_room"
 	outcomeAborted      = "aborted"
 	outcomeHandshake    = "handshake"
 	outcomeForbidden    = "handshake_refused"
@@ -49,16 +42,15 @@ func (d *Door) handshake(w http.ResponseWriter, r *http.Request) {
 	if d.meta.Challenge != nil {
 		challenge, ok = d.meta.Challenge(r.URL.Query(), tokens)
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if !ok {
-		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, "forbidden\n")
-		d.meter.Webhook(outcomeForbidden, d.now().Sub(start))
-		return
+	outcome := outcomeHandshake
+	if ok {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		io.WriteString(w, challenge)
+	} else {
+		outcome = d.refuseHandshake(w, r, start)
 	}
-	io.WriteString(w, challenge)
-	d.meter.Webhook(outcomeHandshake, d.now().Sub(start))
+	d.meter.Webhook(outcome, d.now().Sub(start))
 }
 
 // receive handles one POST.
@@ -70,24 +62,28 @@ func (d *Door) receive(w http.ResponseWriter, r *http.Request) {
 
 func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
 	line := d.pathLine(r)
-	c := caller{lines: d.auth.bySecret(r), fixed: d.find(line)}
+	c := caller{fixed: d.find(line)}
+	var proven bool
+	c.lines, proven = d.auth.bySecret(r)
 	if !c.speaksFor(line) {
 		c.lines = nil
 	}
 	header := r.Header.Get(signatureHeader)
-	if header == "" && c.lines == nil {
-		return d.refuse(w, r, now, "no credentials")
+	if c.lines == nil {
+		switch {
+		case header == "":
+			return d.refuse(w, r, now, "no credentials")
+		case d.meta.WellFormed == nil || !d.meta.WellFormed(header):
+			return d.refuse(w, r, now, "no signature")
+		}
 	}
-	limit := int64(maxSigned)
-	if c.lines != nil {
-		limit = maxShared
-	}
-	body, err := readBody(w, r, limit)
+	body, err := d.read(w, r, now, c.lines != nil, proven && c.lines != nil)
 	if err != nil {
-		return d.unread(w, r, err)
+		return d.unread(w, r, now, err)
 	}
+	defer body.release()
 	if header != "" {
-		if lines := d.auth.bySignature(header, body); lines != nil {
+		if lines := d.auth.bySignature(header, body.pieces()...); lines != nil {
 			c.lines, c.signed = lines, true
 			c.stray = !c.speaksFor(line)
 		}
@@ -95,7 +91,10 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (ou
 	if c.lines == nil {
 		return d.refuse(w, r, now, "bad signature")
 	}
-	return d.accept(w, r, body, &c, now)
+	if c.signed || proven {
+		d.admission.Known.Mark(d.admission.Proxies.Client(r), now)
+	}
+	return d.accept(w, r, body.take(), &c, now)
 }
 
 // accept decodes an authentic body, queues what is in it and answers.
@@ -144,7 +143,7 @@ func (d *Door) count(arrivals []inbound.Arrival) {
 	if aside > 0 {
 		a := &arrivals[first]
 		d.log.Warn("arrivals kept aside", "count", aside, "why", a.Quarantine, "kind", a.Kind, "shape", a.Shape,
-			"line", a.Line, "line_ref", a.LineRef, "from", phone.Masked(a.Person.Ref()))
+			"line", a.Line, "line_ref", sanitize.Value(a.LineRef), "from", phone.Masked(a.Person.Ref()))
 	}
 }
 
@@ -155,47 +154,6 @@ func (d *Door) enqueue(ctx context.Context, jobs []queue.Job) error {
 	defer cancel()
 	_, err := d.queue.Enqueue(ctx, jobs)
 	return err
-}
-
-// refuse answers who is not known. It does not say what was wrong.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why string) (outcome string) {
-	addr := d.client(r)
-	if d.limiter.refused(addr, now) {
-		w.Header().Set("Retry-After", "60")
-		writeJSON(w, http.StatusTooManyRequests, `{"error":"Too many requests"}`)
-		return outcomeLimited
-	}
-	d.log.LogAttrs(r.Context(), slog.LevelWarn, "webhook unauthorized",
-		slog.String("why", why), slog.String("address", addr.String()), slog.String("path", r.URL.Path))
-	writeJSON(w, http.StatusUnauthorized, `{"error":"Unauthorized"}`)
-	return outcomeUnauthorized
-}
-
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, &http.MaxBytesError{Limit: limit}
-	}
-	reader := http.MaxBytesReader(w, r.Body, limit)
-	const trusted = 1 << 20 // a length that is only announced gets no more at once
-	if n := r.ContentLength; n >= 0 && n <= trusted {
-		body := make([]byte, n)
-		_, err := io.ReadFull(reader, body)
-		return body, err
-	}
-	return io.ReadAll(reader)
-}
-
-// unread answers when the body could not be read.
-func (d *Door) unread(w http.ResponseWriter, r *http.Request, err error) (outcome string) {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		d.log.Warn("webhook too large", "limit", tooLarge.Limit, "address", d.client(r).String())
-		w.Header().Set("Connection", "close")
-		writeJSON(w, http.StatusRequestEntityTooLarge, `{"error":"Payload too large"}`)
-		return outcomeTooLarge
-	}
-	writeJSON(w, http.StatusBadRequest, `{"error":"Incomplete body"}`)
-	return outcomeAborted
 }
 
 func answerInvalid(w http.ResponseWriter) (outcome string) {

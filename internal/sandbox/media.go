@@ -23,6 +23,7 @@ import (
 const (
 	maxShelf   = 64 << 20 // bytes of files that are kept; the oldest goes
 	maxUpload  = 16 << 20
+	inMemory   = 1 << 20 // of an upload that is still arriving; the rest is in a file
 	keepUpload = 30 * 24 * time.Hour
 	keepFromWA = 7 * 24 * time.Hour
 )
@@ -172,13 +173,17 @@ func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
 
 func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data []byte, err error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload+1<<20)
+	if err := r.ParseMultipartForm(inMemory); err != nil {
+		return "", "", nil, fmt.Errorf("read upload: %w", err)
+	}
+	defer r.MultipartForm.RemoveAll()
 	part, header, err := r.FormFile("file")
 	if err != nil {
 		return "", "", nil, fmt.Errorf("read upload: %w", err)
 	}
 	defer part.Close()
-	data, err = io.ReadAll(part)
-	if err != nil {
+	data = make([]byte, header.Size)
+	if _, err := io.ReadFull(part, data); err != nil {
 		return "", "", nil, fmt.Errorf("read upload: %w", err)
 	}
 	kind = header.Header.Get("Content-Type")

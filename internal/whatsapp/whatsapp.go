@@ -36,19 +36,32 @@ func NewSignature(secret string) *Signature {
 	return s
 }
 
-// Verify reports whether header signs exactly these bytes. Meta signs what it
-// sends, escapes and all: the body must not have been decoded and written anew.
-func (s *Signature) Verify(header string, body []byte) bool {
-	digits, ok := strings.CutPrefix(header, signaturePrefix)
-	if !ok || len(digits) != 2*sha256.Size {
-		return false
-	}
-	var given [sha256.Size]byte
-	if _, err := hex.Decode(given[:], []byte(digits)); err != nil {
+// Verify reports whether header signs exactly these bytes, which may come in
+// pieces. Meta signs what it sends, escapes and all: the body must not have been
+// decoded and written anew.
+func (s *Signature) Verify(header string, body ...[]byte) bool {
+	given, ok := digest(header)
+	if !ok {
 		return false
 	}
 	var sum [sha256.Size]byte
-	return hmac.Equal(given[:], s.sum(sum[:0], body))
+	return hmac.Equal(given[:], s.sum(sum[:0], body...))
+}
+
+// WellFormed reports whether a header may be a signature at all, which is to be
+// known before its body.
+func WellFormed(header string) bool {
+	_, ok := digest(header)
+	return ok
+}
+
+func digest(header string) (sum [sha256.Size]byte, ok bool) {
+	digits, ok := strings.CutPrefix(header, signaturePrefix)
+	if !ok || len(digits) != 2*sha256.Size {
+		return sum, false
+	}
+	_, err := hex.Decode(sum[:], []byte(digits))
+	return sum, err == nil
 }
 
 // Sign returns the header value for a body.
@@ -56,11 +69,13 @@ func (s *Signature) Sign(body []byte) string {
 	return signaturePrefix + hex.EncodeToString(s.sum(nil, body))
 }
 
-func (s *Signature) sum(dst, body []byte) []byte {
+func (s *Signature) sum(dst []byte, body ...[]byte) []byte {
 	mac := s.pool.Get().(hash.Hash)
 	defer s.pool.Put(mac)
 	mac.Reset()
-	mac.Write(body)
+	for _, piece := range body {
+		mac.Write(piece)
+	}
 	return mac.Sum(dst)
 }
 

@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// The flood of TestForgedBodies, and what it may cost.
+const (
+	forgers     = 500
+	forgedBytes = 4 << 20
+	mostMemory  = 200 << 20
+	answeredIn  = 2 * time.Second
+)
+
+// TestForgedBodies starts the program as it is built for use, has 500 connections
+// leave 4 MiB of forged body each, over and over, and wants it to stay small and to
+// answer Meta meanwhile. The forgers come from this machine, so nothing that bounds
+// an address holds them: a proxy in front of the program looks like that.
+func TestForgedBodies(t *testing.T) {
+	bin := build(t)
+	for name, f := range map[string]forger{
+		"unfinished":        {head: fmt.Sprintf("Content-Length: %d\r\n", forgedBytes), size: forgedBytes - 1},
+		"whole":             {head: fmt.Sprintf("Content-Length: %d\r\n", forgedBytes), size: forgedBytes},
+		"of unknown length": {head: "Transfer-Encoding: chunked\r\n", size: forgedBytes, chunked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, url := configure(t, "http://127.0.0.1:1")
+			p := &program{t: t, bin: bin, config: config, url: url}
+			p.start()
+			defer p.stop()
+			flood(t, f, strings.TrimPrefix(url, "http://"), func() {
+				var slowest time.Duration
+				pace := time.NewTicker(100 * time.Millisecond)
+				defer pace.Stop()
+				for n := range 40 {
+					slowest = max(slowest, p.signed(n))
+					<-pace.C
+				}
+				t.Logf("slowest answer %v, %d MiB at most", slowest.Round(time.Millisecond), p.peak()>>20)
+				if slowest > answeredIn {
+					t.Errorf("Meta was answered after %v, want %v at most", slowest, answeredIn)
+				}
+			})
+			if got := p.peak(); got > mostMemory {
+				t.Errorf("the program took %d MiB, want %d at most", got>>20, mostMemory>>20)
+			}
+		})
+	}
+}
+
+// forger is how a body is left.
+type forger struct {
+	head    string
+	size    int
+	chunked bool
+}
+
+// flood has all forgers at work while do runs: each leaves its body, waits for what
+// comes of it, and begins anew.
+func flood(t *testing.T, f forger, addr string, do func()) {
+	t.Helper()
+	head := "POST /webhook HTTP/1.1\r\nHost: " + addr + "\r\n" +
+		whatsapp.SignatureHeader + ": " + whatsapp.Sign("nobody's", nil) + "\r\n" + f.head + "\r\n"
+	if f.chunked {
+		head += strconv.FormatInt(int64(f.size+1), 16) + "\r\n"
+	}
+	junk := make([]byte, f.size)
+	done := make(chan struct{})
+	var working, begun sync.WaitGroup
+	for range forgers {
+		begun.Add(1)
+		working.Go(func() {
+			told := sync.OnceFunc(begun.Done)
+			defer told()
+			for {
+				c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				let := make(chan struct{})
+				go func() {
+					defer close(let)
+					if _, err := io.WriteString(c, head); err == nil {
+						told()
+						_, _ = c.Write(junk) // it is let go in the middle
+						_, _ = io.Copy(io.Discard, c)
+					}
+				}()
+				select {
+				case <-let:
+					c.Close()
+				case <-done:
+					c.Close()
+					<-let
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	begun.Wait()
+	do()
+	close(done)
+	working.Wait()
+}
+
+// signed posts a message as Meta does, and returns how long the answer took.
+func (p *program) signed(n int) time.Duration {
+	p.t.Helper()
+	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"messages":[{"from":"549115550000","id":"wamid.flood.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
+		phoneNumberID, n, time.Now().Unix())
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.url+"/webhook", bytes.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))
+	began := time.Now()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatalf("message %d: %v", n, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		p.t.Errorf("message %d: got %d %s %v", n, res.StatusCode, answer, err)
+	}
+	return time.Since(began)
+}
+
+// peak is the most memory that the program ever had, as the kernel counts it.
+func (p *program) peak() int64 {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kib, err := strconv.ParseInt(strings.Fields(rest + " ?")[0], 10, 64)
+	if err != nil {
+		p.t.Fatalf("no VmHWM: %v", err)
+	}
+	return kib << 10
+}

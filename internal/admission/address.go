@@ -1,0 +1,107 @@
+package admission
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Proxies are the networks whose X-Forwarded-For is believed.
+type Proxies []netip.Prefix
+
+// Client returns the address that a request comes from. X-Forwarded-For is read
+// from the right, and only as far as each hop is a proxy that is trusted.
+func (p Proxies) Client(r *http.Request) netip.Addr {
+	addr := addrOf(r.RemoteAddr)
+	hops := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	for p.trust(addr) && hops != "" {
+		at := strings.LastIndexByte(hops, ',')
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[at+1:]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap().WithZone("")
+		hops = hops[:max(at, 0)]
+	}
+	return addr
+}
+
+// Ours reports whether the address is a proxy's: a trusted one, or one of this
+// machine. Whoever is behind it is not told apart.
+func (p Proxies) Ours(addr netip.Addr) bool { return addr.IsLoopback() || p.trust(addr) }
+
+func (p Proxies) trust(addr netip.Addr) bool {
+	for _, network := range p {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// addrOf is the address of a peer; what is none has the unspecified one.
+func addrOf(peer string) netip.Addr {
+	addr, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return netip.IPv6Unspecified()
+	}
+	return addr.Addr().Unmap().WithZone("")
+}
+
+func peerOf(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
+
+// household is what counts as one address: of IPv6 everybody has 2^64.
+func household(addr netip.Addr) netip.Addr {
+	if addr = addr.Unmap(); addr.Is6() {
+		if p, err := addr.WithZone("").Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return addr
+}
+
+// Who proved to be one of ours is known for a day; of so many addresses, which
+// are Meta's and those who have a line's secret.
+const (
+	knownFor  = 24 * time.Hour
+	mostKnown = 4096
+)
+
+// Known are the addresses that something authentic came from. Its zero value is
+// ready.
+type Known struct {
+	mu   sync.Mutex
+	last map[netip.Addr]time.Time
+}
+
+// Mark notes that something authentic came from the address.
+func (k *Known) Mark(addr netip.Addr, now time.Time) {
+	addr = household(addr)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.last == nil {
+		k.last = map[netip.Addr]time.Time{}
+	}
+	k.last[addr] = now
+	if len(k.last) <= mostKnown {
+		return
+	}
+	oldest := addr
+	for a, at := range k.last {
+		if at.Before(k.last[oldest]) {
+			oldest = a
+		}
+	}
+	delete(k.last, oldest)
+}
+
+// Is reports whether something authentic came from the address in the last day.
+func (k *Known) Is(addr netip.Addr, now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, here := k.last[household(addr)]
+	return here && now.Sub(at) < knownFor
+}

@@ -1,0 +1,178 @@
+package admission
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// smallest and largest are the sizes of pieces.
+	smallest = 1 << 10
+	largest  = 32 << 10
+	// whole is when all of a stranger's body has to be there.
+	whole = 20 * time.Second
+)
+
+// Body is a body of whom it is not known yet who sent it, in the pieces that it
+// arrived in. It holds room until it is released.
+type Body struct {
+	claim  *claim
+	pieces [][]byte
+	size   int64
+}
+
+// Read reads the body of a request. A piece is charged before it is read, and is
+// never larger than what has arrived before it, the first aside. An error is
+// ErrNoRoom, an *http.MaxBytesError, or the connection's.
+func (r *Room) Read(req *http.Request, from Sender, limit int64) (*Body, error) {
+	if req.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	if paced, ok := req.Body.(*pacedBody); ok {
+		paced.end = time.Now().Add(whole)
+	}
+	c, err := r.enter(req.Context(), from, req.ContentLength)
+	if err != nil {
+		return nil, err
+	}
+	b := &Body{claim: c}
+	if err := b.fill(req, limit); err != nil {
+		b.Release()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Body) fill(req *http.Request, limit int64) error {
+	for announced := req.ContentLength; announced < 0 || b.size < announced; {
+		next := min(max(b.size, smallest), largest)
+		if announced >= 0 {
+			next = min(next, announced-b.size)
+		}
+		if err := b.claim.take(req.Context(), next); err != nil {
+			return err
+		}
+		piece := b.claim.room.piece(next)
+		n, err := io.ReadFull(req.Body, piece)
+		b.pieces = append(b.pieces, piece[:n])
+		b.size += int64(n)
+		switch {
+		case b.size > limit:
+			return &http.MaxBytesError{Limit: limit}
+		case announced < 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+			return nil
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// Pieces are the bytes, for who only looks at them.
+func (b *Body) Pieces() [][]byte { return b.pieces }
+
+// Take returns the bytes in one piece, for who may keep them: they are charged to
+// nobody any more.
+func (b *Body) Take() []byte {
+	defer b.Release()
+	if len(b.pieces) == 1 && cap(b.pieces[0]) < largest { // never one that is used again
+		return b.pieces[0]
+	}
+	all := make([]byte, 0, b.size)
+	for _, p := range b.pieces {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// Release gives the room back. It may be called again, and on no Body.
+func (b *Body) Release() {
+	if b == nil {
+		return
+	}
+	for _, p := range b.pieces {
+		b.claim.room.reuse(p)
+	}
+	b.pieces = nil
+	b.claim.leave()
+}
+
+// piece returns n bytes. Those of the largest size are used again: else as many
+// bytes as the room has would wait for the collector beside it.
+func (r *Room) piece(n int64) []byte {
+	if n < largest {
+		return make([]byte, n)
+	}
+	return r.pieces.Get().(*[largest]byte)[:]
+}
+
+func (r *Room) reuse(piece []byte) {
+	if cap(piece) == largest {
+		r.pieces.Put((*[largest]byte)(piece[:largest]))
+	}
+}
+
+// Charge charges the bodies that a handler reads, for as long as it runs: for
+// handlers that ask nobody who they are. Whatever they make of a body for which
+// there was no room, what leaves is a 503.
+func (c *Control) Charge(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(w, r)
+			return
+		}
+		claim, err := c.Room.enter(r.Context(), c.Sender(c.Proxies.Client(r), time.Now()), r.ContentLength)
+		if err != nil {
+			full(w)
+			return
+		}
+		defer claim.leave()
+		body := &chargedBody{ReadCloser: r.Body, request: r, claim: claim}
+		r.Body = body
+		next.ServeHTTP(&chargedWriter{w, body}, r)
+	})
+}
+
+type chargedBody struct {
+	io.ReadCloser
+	request *http.Request
+	claim   *claim
+	full    bool
+}
+
+func (b *chargedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(len(p), largest)])
+	if n > 0 && b.claim.take(b.request.Context(), int64(n)) != nil {
+		b.full = true
+		return 0, ErrNoRoom
+	}
+	return n, err
+}
+
+// chargedWriter answers 503 where the handler took a full house for a bad body.
+type chargedWriter struct {
+	http.ResponseWriter
+	body *chargedBody
+}
+
+func (w *chargedWriter) WriteHeader(status int) {
+	if w.body.full {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *chargedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+const retryAfter = "5" // seconds
+
+func full(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", retryAfter)
+	w.Header().Set("Connection", "close")
+	http.Error(w, "Too much at once, send it again", http.StatusServiceUnavailable)
+}

@@ -1,0 +1,151 @@
+package admission
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// spare is how many connections beyond the limits are told so; what comes while so
+// many are being told is closed at once.
+const spare = 32
+
+// Limits of connections.
+type Limits struct {
+	All  int // of everybody
+	Each int // of one address that is not exempt
+}
+
+// Connections limits how many connections are open, in all and for an address.
+type Connections struct {
+	control *Control
+	limits  Limits
+	now     func() time.Time
+
+	mu    sync.Mutex
+	all   int
+	over  int // that are told
+	peers map[netip.Addr]int
+}
+
+// Connections returns a limit that nobody uses yet.
+func (c *Control) Connections(limits Limits) *Connections {
+	return &Connections{control: c, limits: limits, now: time.Now, peers: map[netip.Addr]int{}}
+}
+
+// Listener returns l with the limit. Sockets of this machine's files are not
+// limited: their rights are those of the file.
+func (c *Connections) Listener(l net.Listener) net.Listener { return limitedListener{l, c} }
+
+type limitedListener struct {
+	net.Listener
+	limit *Connections
+}
+
+// Accept implements net.Listener.
+func (l limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		tcp, ok := conn.(*net.TCPConn)
+		if !ok {
+			return conn, nil
+		}
+		if place := l.limit.enter(peerOf(tcp)); place != nil {
+			return &limitedConn{TCPConn: tcp, place: place}, nil
+		}
+		tcp.Close()
+	}
+}
+
+// limitedConn has its place until it is closed. It is a *net.TCPConn for all who ask.
+type limitedConn struct {
+	*net.TCPConn
+	*place
+}
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	c.leave()
+	return c.TCPConn.Close()
+}
+
+// place is what one connection has of the limits.
+type place struct {
+	over  bool // only to be told that there is none
+	leave func()
+}
+
+// enter returns the place of a connection; nil when there is not even one to be
+// told so.
+func (c *Connections) enter(addr netip.Addr) *place {
+	now := c.now()
+	exempt := c.control.Exempt(addr, now)
+	peer := household(addr)
+	c.mu.Lock()
+	over := c.all >= c.limits.All || !exempt && c.peers[peer] >= c.limits.Each
+	told := over && c.over < spare
+	switch {
+	case told:
+		c.over++
+	case !over:
+		c.all++
+		c.peers[peer]++
+	}
+	c.mu.Unlock()
+	if over {
+		c.control.Refusals.Note(addr, now, "too many connections")
+	}
+	switch {
+	case told:
+		return &place{over: true, leave: sync.OnceFunc(c.told)}
+	case over:
+		return nil
+	}
+	return &place{leave: sync.OnceFunc(func() { c.left(peer) })}
+}
+
+func (c *Connections) told() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over--
+}
+
+func (c *Connections) left(peer netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.peers[peer]--; c.peers[peer] == 0 {
+		delete(c.peers, peer)
+	}
+}
+
+type overKey struct{}
+
+// Context is a server's ConnContext: it tells Handler who came over the limit.
+func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Context {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	if l, ok := conn.(*limitedConn); ok && l.over {
+		return context.WithValue(ctx, overKey{}, true)
+	}
+	return ctx
+}
+
+// Handler answers 503 on connections that came over the limit, and closes them.
+func (c *Connections) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(overKey{}) != nil {
+			full(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,114 @@
+package admission
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"testing"
+)
+
+func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
+	c := New(Options{}).Connections(Limits{All: 6, Each: 2})
+	c.control.Known.Mark(another, c.now())
+	open := func(addr string) *place { return c.enter(addrOf(addr + ":1")) }
+	first := open("203.0.113.9")
+	for _, tt := range []struct {
+		addr string
+		over bool
+	}{
+		{"203.0.113.9", false},
+		{"203.0.113.9", true}, // one too many for a stranger
+		{"203.0.113.10", false},
+		{"203.0.113.10", false},
+		{"203.0.113.10", false}, // whom we know
+		{"127.0.0.1", false},    // a proxy
+		{"127.0.0.1", true},     // one too many for all of us
+	} {
+		if got := open(tt.addr); got.over != tt.over {
+			t.Errorf("%s: over %v, want %v", tt.addr, got.over, tt.over)
+		}
+	}
+	first.leave()
+	first.leave() // closed twice
+	if got := open("203.0.113.9"); got.over {
+		t.Error("a place that was left is not free")
+	}
+	for range spare - 2 {
+		open("203.0.113.9")
+	}
+	if open("203.0.113.9") != nil {
+		t.Error("whoever comes over the limit is told, without end")
+	}
+}
+
+// TestWhoComesOverTheLimitIsTold, and is no burden: its connection is closed.
+func TestWhoComesOverTheLimitIsTold(t *testing.T) {
+	t.Parallel()
+	limit := New(Options{}).Connections(Limits{All: 2, Each: 2})
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{ //nolint:gosec // the clients are ours
+		Handler:     limit.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})),
+		ConnContext: limit.Context,
+	}
+	done := make(chan error)
+	go func() { done <- s.Serve(limit.Listener(l)) }()
+	ask := func(c net.Conn) *http.Response {
+		t.Helper()
+		if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res
+	}
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	one, two := dial(), dial()
+	for _, c := range []net.Conn{one, two} {
+		if got := ask(c); got.StatusCode != http.StatusOK {
+			t.Errorf("got %d", got.StatusCode)
+		}
+	}
+	three := dial()
+	if got := ask(three); got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || !got.Close {
+		t.Errorf("the third: got %d, %v", got.StatusCode, got.Header)
+	}
+	if got := ask(two); got.StatusCode != http.StatusOK {
+		t.Errorf("who was there before: got %d", got.StatusCode)
+	}
+	s.Close()
+	<-done
+	if limit.all != 0 || limit.over != 0 || len(limit.peers) != 0 {
+		t.Errorf("%d and %d are still counted once all are closed", limit.all, limit.over)
+	}
+}
+
+// TestLimitsLeaveFilesForTheDoor: half of what the process may open, at least.
+func TestLimitsLeaveFilesForTheDoor(t *testing.T) {
+	t.Parallel()
+	for files, want := range map[uint64]Limits{
+		64: {32, 4}, 256: {128, 16}, 1024: {512, 64}, 65536: {4096, 128}, 1<<64 - 1: {4096, 128},
+	} {
+		if got := limitsFor(files); got != want {
+			t.Errorf("%d files: got %v, want %v", files, got, want)
+		}
+	}
+	if got := ProcessLimits(); got.All < 1 || got.Each < 1 {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,110 @@
+package admission
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// The pace that a client has to keep. Its kernel and ours hold some hundred KiB
+// beside that, so a client that is alive is far from it.
+const (
+	// stillRead is how long a body may stand still.
+	stillRead = 5 * time.Second
+	// grace and leastRate: so long, and a second more for so many bytes, may a body
+	// take in all.
+	grace     = 20 * time.Second
+	leastRate = 4 << 10
+	// stillWrite is how long it may take until so many bytes of an answer have left.
+	stillWrite = 20 * time.Second
+	together   = 64 << 10
+)
+
+// Pace lets go of clients that stand still, or dribble: each read and write of a
+// handler moves the deadline of the next, so that big files and streams take as
+// long as they need.
+func Pace(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := http.NewResponseController(w)
+		out := &pacedWriter{ResponseWriter: w, conn: conn}
+		out.roll()
+		var in *pacedBody
+		if r.Body != nil && r.Body != http.NoBody {
+			now := time.Now()
+			in = &pacedBody{ReadCloser: r.Body, conn: conn, start: now}
+			r.Body = in
+			deadline(conn.SetReadDeadline, now.Add(grace)) // for who never reads it
+		}
+		next.ServeHTTP(out, r)
+		out.roll() // what is still buffered leaves now
+		if in != nil && !in.done {
+			deadline(conn.SetReadDeadline, time.Now().Add(stillRead)) // what nobody wanted is read and dropped
+		}
+	})
+}
+
+// deadline sets one. Where that fails the connection is gone, which its next use
+// says, or it is a test's and has none.
+func deadline(set func(time.Time) error, at time.Time) { _ = set(at) }
+
+type pacedBody struct {
+	io.ReadCloser
+	conn  *http.ResponseController
+	start time.Time
+	end   time.Time // of the whole body; zero: as long as it keeps the pace
+	size  int64
+	done  bool
+}
+
+// Read implements io.Reader.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	end := b.end
+	if end.IsZero() {
+		end = b.start.Add(grace + time.Duration(b.size)*time.Second/leastRate)
+	}
+	if still := time.Now().Add(stillRead); still.Before(end) {
+		end = still
+	}
+	deadline(b.conn.SetReadDeadline, end)
+	n, err := b.ReadCloser.Read(p)
+	b.size += int64(n)
+	if errors.Is(err, io.EOF) {
+		b.done = true
+		// From here on a read waits for the client to hang up, which ends the
+		// request's context: a deadline would end it too.
+		deadline(b.conn.SetReadDeadline, time.Time{})
+	}
+	return n, err
+}
+
+type pacedWriter struct {
+	http.ResponseWriter
+	conn *http.ResponseController
+}
+
+func (w *pacedWriter) roll() { deadline(w.conn.SetWriteDeadline, time.Now().Add(stillWrite)) }
+
+// Write implements io.Writer, in pieces that each have their time.
+func (w *pacedWriter) Write(p []byte) (written int, err error) {
+	for {
+		w.roll()
+		n, err := w.ResponseWriter.Write(p[:min(len(p), together)])
+		written += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *pacedWriter) FlushError() error {
+	w.roll()
+	return w.conn.Flush()
+}
+
+// Flush implements http.Flusher.
+func (w *pacedWriter) Flush() { _ = w.FlushError() }
+
+// Unwrap is for http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,158 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Bytes that the bodies of strangers may take, in all the process. Nearly all of
+// what Meta posts is short, so it has room of its own, which long bodies cannot
+// use up.
+const (
+	short     = 64 << 10 // announced, at most
+	shortRoom = 16 << 20
+	longRoom  = 32 << 20
+	// each is what one address may take of both.
+	each = 2 << 20
+	// patience is how long one waits for room.
+	patience = 2 * time.Second
+)
+
+// ErrNoRoom is that of a body for which there was no room in time.
+var ErrNoRoom = errors.New("there is no room for the body")
+
+// Room is the memory for bodies of whom it is not known who sent them.
+type Room struct {
+	short, long *semaphore.Weighted
+	pieces      sync.Pool // of *[largest]byte
+
+	mu     sync.Mutex
+	shares map[netip.Addr]*share // of those who hold something now
+}
+
+// share is what one address may take.
+type share struct {
+	users int
+	bytes *semaphore.Weighted
+	turn  *semaphore.Weighted // of one body, for who has to come alone
+}
+
+// NewRoom returns an empty Room.
+func NewRoom() *Room {
+	r := &Room{
+		short: semaphore.NewWeighted(shortRoom), long: semaphore.NewWeighted(longRoom),
+		shares: map[netip.Addr]*share{},
+	}
+	r.pieces.New = func() any { return new([largest]byte) }
+	return r
+}
+
+// claim is what one body holds of the room.
+type claim struct {
+	room   *Room
+	budget *semaphore.Weighted
+	addr   netip.Addr
+	share  *share // nil: not bound by address
+	turn   bool
+	bytes  int64
+}
+
+// enter returns the claim of a body that is announced with this length, below 0
+// for none. It holds nothing yet: what is only announced takes no room.
+func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, error) {
+	c := &claim{room: r, budget: r.short}
+	if length < 0 || length > short {
+		c.budget = r.long
+	}
+	if from.Exempt {
+		return c, nil
+	}
+	if length > each {
+		return nil, ErrNoRoom
+	}
+	c.addr = household(from.Addr)
+	c.share = r.join(c.addr)
+	if from.Alone {
+		if err := wait(ctx, c.share.turn, 1); err != nil {
+			c.leave()
+			return nil, err
+		}
+		c.turn = true
+	}
+	return c, nil
+}
+
+// take charges bytes before they are read into memory.
+func (c *claim) take(ctx context.Context, n int64) error {
+	if c.share == nil {
+		if err := wait(ctx, c.budget, n); err != nil {
+			return err
+		}
+		c.bytes += n
+		return nil
+	}
+	if c.bytes+n > each {
+		return ErrNoRoom
+	}
+	if err := wait(ctx, c.share.bytes, n); err != nil {
+		return err
+	}
+	if err := wait(ctx, c.budget, n); err != nil {
+		c.share.bytes.Release(n)
+		return err
+	}
+	c.bytes += n
+	return nil
+}
+
+// leave gives everything back. It may be called again.
+func (c *claim) leave() {
+	c.budget.Release(c.bytes)
+	if c.share != nil {
+		c.share.bytes.Release(c.bytes)
+		if c.turn {
+			c.share.turn.Release(1)
+		}
+		c.room.part(c.addr)
+	}
+	c.share, c.turn, c.bytes = nil, false, 0
+}
+
+func (r *Room) join(addr netip.Addr) *share {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.shares[addr]
+	if s == nil {
+		s = &share{bytes: semaphore.NewWeighted(each), turn: semaphore.NewWeighted(1)}
+		r.shares[addr] = s
+	}
+	s.users++
+	return s
+}
+
+func (r *Room) part(addr netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.shares[addr]
+	if s.users--; s.users == 0 {
+		delete(r.shares, addr)
+	}
+}
+
+// wait waits for its turn, but not for ever.
+func wait(ctx context.Context, s *semaphore.Weighted, n int64) error {
+	if s.TryAcquire(n) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if s.Acquire(ctx, n) != nil {
+		return ErrNoRoom
+	}
+	return nil
+}

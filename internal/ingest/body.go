@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/admission"
+)
+
+// Sizes that a body may have: Meta says 3 MB at most; Evolution and n8n may send
+// whole files along.
+const (
+	maxSigned = 4 << 20
+	maxShared = 16 << 20
+)
+
+// body is what was posted: of a stranger, in the bounds of the process, or of
+// somebody whose secret was good before anything was read.
+type body struct {
+	stranger *admission.Body
+	known    []byte
+}
+
+// read reads the body. open says that the lines of the request are known already,
+// and proven that its sender showed their secret.
+func (d *Door) read(w http.ResponseWriter, r *http.Request, now time.Time, open, proven bool) (b body, err error) {
+	limit := int64(maxSigned)
+	if open {
+		limit = maxShared
+	}
+	if proven {
+		b.known, err = readAll(w, r, limit)
+		return b, err
+	}
+	from := d.admission.Sender(d.admission.Proxies.Client(r), now)
+	b.stranger, err = d.admission.Room.Read(r, from, limit)
+	return b, err
+}
+
+func (b *body) pieces() [][]byte {
+	if b.stranger == nil {
+		return [][]byte{b.known}
+	}
+	return b.stranger.Pieces()
+}
+
+// take returns the whole body, which is authentic by now: it takes no room of
+// strangers any more.
+func (b *body) take() []byte {
+	if b.stranger == nil {
+		return b.known
+	}
+	return b.stranger.Take()
+}
+
+func (b *body) release() { b.stranger.Release() }
+
+func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	reader := http.MaxBytesReader(w, r.Body, limit)
+	const trusted = 1 << 20 // a length that is only announced gets no more at once
+	if n := r.ContentLength; n >= 0 && n <= trusted {
+		all := make([]byte, n)
+		_, err := io.ReadFull(reader, all)
+		return all, err
+	}
+	return io.ReadAll(reader)
+}
+
+// unread answers when the body could not be read.
+func (d *Door) unread(w http.ResponseWriter, r *http.Request, now time.Time, err error) (outcome string) {
+	w.Header().Set("Connection", "close") // the rest of it is not wanted
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		d.note(r, now, "too large")
+		writeJSON(w, http.StatusRequestEntityTooLarge, `{"error":"Payload too large"}`)
+		return outcomeTooLarge
+	case errors.Is(err, admission.ErrNoRoom):
+		d.note(r, now, "no room for the body")
+		w.Header().Set("Retry-After", retryAfter)
+		writeJSON(w, http.StatusServiceUnavailable, `{"error":"Too much at once, send it again"}`)
+		return outcomeNoRoom
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.note(r, now, "body did not arrive in time")
+		writeJSON(w, http.StatusRequestTimeout, `{"error":"The body did not arrive in time"}`)
+		return outcomeAborted
+	}
+	d.note(r, now, "incomplete body")
+	writeJSON(w, http.StatusBadRequest, `{"error":"Incomplete body"}`)
+	return outcomeAborted
+}
