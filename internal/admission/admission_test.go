@@ -86,6 +86,25 @@ func TestKnownIsBounded(t *testing.T) {
 	}
 }
 
+// TestWatch: who comes with a wrong key is refused like anybody else.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // in which no time passes
+		c := New(Options{})
+		for status, addr := range map[int]netip.Addr{http.StatusUnauthorized: stranger, http.StatusForbidden: another} {
+			h := c.Watch(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+			for range failBurst {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+				r.RemoteAddr = netip.AddrPortFrom(addr, 1).String()
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			if got, want := c.Refusals.Over(addr, time.Now()), status == http.StatusUnauthorized; got != want {
+				t.Errorf("%d: over %v, want %v", status, got, want)
+			}
+		}
+	})
+}
+
 // TestCharge: a handler that asks nobody who they are is bounded too, and answers
 // 503 whatever it makes of a body that found no room.
 func TestCharge(t *testing.T) {

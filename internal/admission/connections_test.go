@@ -2,9 +2,12 @@ package admission
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 )
 
@@ -111,4 +114,40 @@ func TestLimitsLeaveFilesForTheDoor(t *testing.T) {
 	if got := ProcessLimits(); got.All < 1 || got.Each < 1 {
 		t.Errorf("got %v", got)
 	}
+}
+
+// TestOverTLS: HTTP/2 over TLS has the same limits, and keeps the pace.
+func TestOverTLS(t *testing.T) {
+	t.Parallel()
+	limit := New(Options{}).Connections(Limits{All: 1, Each: 1})
+	s := httptest.NewUnstartedServer(limit.Handler(Pace(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); err != nil || r.ProtoMajor != 2 || n > 0 && !r.Body.(*pacedBody).done {
+			t.Errorf("%s: %d bytes, %v", r.Proto, n, err)
+		}
+		w.Write(zeros)
+	}))))
+	s.Listener = limit.Listener(s.Listener)
+	s.Config.ConnContext = limit.Context
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	post := func(c *http.Client, want int) {
+		t.Helper()
+		res, err := c.Post(s.URL, "text/plain", bytes.NewReader(zeros[:mib])) //nolint:noctx // the server is ours
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		n, err := io.Copy(io.Discard, res.Body)
+		if err != nil || res.StatusCode != want || want == http.StatusOK && n != int64(len(zeros)) {
+			t.Errorf("got %d, %d bytes, %v; want %d", res.StatusCode, n, err, want)
+		}
+	}
+	first := s.Client()
+	post(first, http.StatusOK)
+	second := &http.Client{Transport: first.Transport.(*http.Transport).Clone()}
+	post(second, http.StatusServiceUnavailable)
+	post(first, http.StatusOK)
+	first.CloseIdleConnections()
+	second.CloseIdleConnections()
 }

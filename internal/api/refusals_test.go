@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -121,5 +122,50 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 	if tried < 5*len(endpoints) {
 		t.Errorf("only %d refusals were tried", tried)
+	}
+}
+
+// unread is a body that nobody may read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// TestStrangersBodiesAreNotRead: who may not do something is told so before a byte
+// of the body is read, at every operation and beside them.
+func TestStrangersBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, func(*api.Options) {})
+	var doc struct {
+		Paths map[string]map[string]struct{}
+	}
+	if err := json.Unmarshal([]byte(ask(t, r, "", "GET /openapi.json", "").body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Paths["/api/v1/nowhere"] = map[string]struct{}{"post": {}}
+	doc.Paths["/openapi.json"] = map[string]struct{}{"post": {}}
+	tried := 0
+	for path, verbs := range doc.Paths {
+		for verb := range verbs {
+			for _, key := range []string{"", "wrong"} {
+				tried++
+				req := httptest.NewRequestWithContext(t.Context(), strings.ToUpper(verb), path, unread{t})
+				req.ContentLength = 200 << 10
+				req.Header.Set("Content-Type", "application/json")
+				if key != "" {
+					req.Header.Set("Authorization", "Bearer "+key)
+				}
+				w := httptest.NewRecorder()
+				r.ServeHTTP(w, req)
+				if w.Code < 400 {
+					t.Errorf("%s %s: got %d", verb, path, w.Code)
+				}
+			}
+		}
+	}
+	if tried < 20 {
+		t.Errorf("only %d requests were tried", tried)
 	}
 }

@@ -27,6 +27,7 @@ func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, 
 	if err != nil {
 		return err
 	}
+	h = a.admission.Watch(h)
 	mux.Handle(api.Prefix+"/", h)
 	mux.Handle("/openapi.json", h)
 	page, err := dashboard.New(dashboard.Options{Status: a.status(e, watched, all), Log: a.log})

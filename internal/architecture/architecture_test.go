@@ -33,7 +33,7 @@ var may = map[string][]string{
 	"internal/transcript":        {"internal/flow", "internal/router"},
 	"internal/outbound":          {"internal/router"},
 	"internal/sanitize":          {},
-	"internal/admission":         {},
+	"internal/admission":         {"internal/sanitize"},
 	"internal/observe":           {"internal/phone", "internal/queue", "internal/sanitize"},
 	"internal/store":             {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone"},
 	"internal/store/sqlitestore": {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/sqlite"},
