@@ -132,8 +132,7 @@ func (c *Control) Charge(next http.Handler) http.Handler {
 		}
 		defer claim.leave()
 		body := &chargedBody{ReadCloser: r.Body, request: r, claim: claim}
-		r.Body = body
-		next.ServeHTTP(&chargedWriter{w, body}, r)
+		next.ServeHTTP(&chargedWriter{w, body}, with(r, body))
 	})
 }
 

@@ -33,7 +33,7 @@ func Pace(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			now := time.Now()
 			in = &pacedBody{ReadCloser: r.Body, conn: conn, start: now}
-			r.Body = in
+			r = with(r, in)
 			deadline(conn.SetReadDeadline, now.Add(grace)) // for who never reads it
 		}
 		next.ServeHTTP(out, r)
@@ -42,6 +42,15 @@ func Pace(next http.Handler) http.Handler {
 			deadline(conn.SetReadDeadline, time.Now().Add(stillRead)) // what nobody wanted is read and dropped
 		}
 	})
+}
+
+// with returns the request with another body. It is a copy: net/http looks at the
+// body of its own, to wait a moment for the answer to be read before it closes a
+// connection that still brings some.
+func with(r *http.Request, body io.ReadCloser) *http.Request {
+	r = r.WithContext(r.Context())
+	r.Body = body
+	return r
 }
 
 // deadline sets one. Where that fails the connection is gone, which its next use

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -130,6 +131,25 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 			t.Errorf("let go after %v, %v", took, err)
 		}
 	})
+}
+
+// TestTheServerKeepsItsBody: net/http looks at the body of the request that it made,
+// and only then lets who is refused in the middle of one read the answer before it
+// closes. Behind nginx it would be a 502.
+func TestTheServerKeepsItsBody(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(http.Handler) http.Handler{"paced": Pace, "charged": New(Options{}).Charge} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("hello"))
+		before := r.Body
+		wrap(http.HandlerFunc(func(_ http.ResponseWriter, inner *http.Request) {
+			if inner.Body == before {
+				t.Errorf("%s: the handler reads past it", name)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		if r.Body != before {
+			t.Errorf("%s: the server's request has another body", name)
+		}
+	}
 }
 
 // TestClientsThatDoNotRead are let go; who reads slowly gets everything.
