@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -25,8 +26,8 @@ func TestCaddy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := write(t, filepath.Join(dir, "Caddyfile"), "{\n\tadmin off\n\tauto_https off\n}\n"+moved(t, shipped(t, "caddy/Caddyfile"),
-		"\nrouter.example.com {", "\nhttps://router.example.com:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key, "127.0.0.1:3002", router.addr))
+	file := write(t, filepath.Join(dir, "Caddyfile"), moved(t, shipped(t, "caddy/Caddyfile"),
+		"\n{\n", "\n{\n\tadmin off\n\tauto_https off\n", "\nrouter.example.com {", "\nhttps://router.example.com:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key, "127.0.0.1:3002", router.addr))
 	cmd := exec.Command(programtest.Find(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	p, err := servers.Start(cmd, filepath.Join(dir, "log"), syscall.SIGTERM)
@@ -41,4 +42,18 @@ func TestCaddy(t *testing.T) {
 		t.Errorf("got %d %s %v", got.status, got.body, err)
 	}
 	closed(t, c, base)
+	bounds(t, addr)
+}
+
+// bounds are Caddy's own: of headers, and of bodies that are announced.
+func bounds(t *testing.T, addr string) {
+	t.Helper()
+	c := client(t, addr, false)
+	url := "https://" + domain + "/webhook"
+	if got, err := post(c, url, nil, "X-Long", strings.Repeat("x", 64<<10)); err == nil && got.status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("64 KiB of headers: got %d", got.status)
+	}
+	if got, err := post(c, url, make([]byte, 17<<20), "X-Webhook-Secret", lineSecret); err == nil && got.status < 400 {
+		t.Errorf("17 MiB: got %d", got.status)
+	}
 }

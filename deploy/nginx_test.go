@@ -14,6 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/programtest"
 	"github.com/psivisionhub/psi-router/internal/servers"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 const domain = "router.example.com"
@@ -86,9 +87,15 @@ func secondStage(t testing.TB, dir, plain, safe string, behind ...string) string
 
 func startNginx(t testing.TB, behind ...string) *proxy {
 	t.Helper()
+	return startNginxWith(t, nil, behind...)
+}
+
+// startNginxWith replaces more in the file than its places.
+func startNginxWith(t testing.TB, more []string, behind ...string) *proxy {
+	t.Helper()
 	dir, who := nginxDir(t)
 	p := &proxy{t: t, dir: dir, plain: porttest.Addr(t), safe: porttest.Addr(t)}
-	conf := nginxConf(t, dir, secondStage(t, dir, p.plain, p.safe, behind...))
+	conf := nginxConf(t, dir, moved(t, secondStage(t, dir, p.plain, p.safe, behind...), more...))
 	var err error
 	if p.Process, err = servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -247,60 +254,78 @@ func sizes(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// bursts from one address: what is unsigned is limited by nginx, what is signed
-// badly by the router, and what is signed well by nobody.
+// bursts from one address: what has no signature, or none that could be one, or one
+// where none belongs, is limited by nginx, and what is signed well is not.
 func bursts(t *testing.T, c *http.Client, base string) {
-	flood := func(ask func(n int) (posted, error), until func(posted) bool) {
-		t.Helper()
-		found := make(chan struct{})
-		var once sync.Once
-		var all sync.WaitGroup
-		for i := range 16 {
-			all.Go(func() {
-				for n := range 500 {
-					select {
-					case <-found:
-						return
-					default:
-					}
-					got, err := ask(i*500 + n)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if until(got) {
-						once.Do(func() { close(found) })
-					}
-				}
-			})
-		}
-		all.Wait()
-		select {
-		case <-found:
-		default:
-			t.Error("the flood was never limited")
+	signature := whatsapp.Sign("nobody's", nil)
+	for name, tt := range map[string]struct{ method, path, signature string }{
+		"no signature":                   {http.MethodGet, "/healthz", ""},
+		"what is no signature":           {http.MethodPost, "/webhook", signature[:len(signature)-1]},
+		"a signature where none belongs": {http.MethodGet, "/healthz", signature},
+	} {
+		if !flood(t, c, tt.method, base+tt.path, tt.signature) {
+			t.Errorf("%s: the flood was never limited", name)
 		}
 		for n := range 60 {
 			if got, err := signed(c, base+"/webhook", message(2, int(people.Add(1))*1000+n)); err != nil || got.status != http.StatusOK {
-				t.Errorf("signed traffic meanwhile: got %d %s %v", got.status, got.body, err)
+				t.Errorf("%s: signed traffic meanwhile: got %d %s %v", name, got.status, got.body, err)
 			}
 		}
 	}
-	flood(func(int) (posted, error) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/healthz", nil)
-		if err != nil {
-			return posted{}, err
-		}
-		return do(c, req)
-	}, func(p posted) bool {
-		return p.status == http.StatusTooManyRequests && strings.Contains(p.body, "nginx")
-	})
+}
 
-	// A forged signature passes nginx's limit, and another forged address does
-	// not pass the router's.
-	flood(func(n int) (posted, error) {
-		return post(c, base+"/webhook", []byte(`{}`), "X-Hub-Signature-256", "sha256=00", "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", n%250))
-	}, func(p posted) bool {
-		return p.status == http.StatusTooManyRequests && p.body == `{"error":"Too many requests"}` && p.header.Get("Retry-After") != ""
-	})
+// flood asks again and again, from 16 clients, and reports whether nginx had enough.
+func flood(t *testing.T, c *http.Client, method, url, signature string) (limited bool) {
+	t.Helper()
+	found := make(chan struct{})
+	var once sync.Once
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 500 {
+				select {
+				case <-found:
+					return
+				default:
+				}
+				req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader("{}"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set(whatsapp.SignatureHeader, signature)
+				got, err := do(c, req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got.status == http.StatusTooManyRequests && strings.Contains(got.body, "nginx") {
+					once.Do(func() { close(found) })
+				}
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case <-found:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestNginxLimitsForgedSignatures: a signature frees from one limit and has another,
+// here a small one, which leaves what has none alone.
+func TestNginxLimitsForgedSignatures(t *testing.T) {
+	t.Parallel()
+	router := newSite(t).start("all", porttest.Addr(t))
+	nginx := startNginxWith(t, []string{"rate=1000r/s", "rate=5r/s", "burst=1000", "burst=3"}, router.addr)
+	c := client(t, nginx.safe, true)
+	base := "https://" + domain
+	if !flood(t, c, http.MethodPost, base+"/webhook", whatsapp.Sign("nobody's", []byte("{}"))) {
+		t.Error("the flood was never limited")
+	}
+	if err := get(t.Context(), c, base+"/healthz", nil); err != nil {
+		t.Errorf("without a signature, meanwhile: %v", err)
+	}
 }
