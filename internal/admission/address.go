@@ -30,8 +30,11 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 }
 
 // Ours reports whether the address is a proxy's: a trusted one, or one of this
-// machine. Whoever is behind it is not told apart.
-func (p Proxies) Ours(addr netip.Addr) bool { return addr.IsLoopback() || p.trust(addr) }
+// machine, which may come by a socket that has no addresses. Whoever is behind it is
+// not told apart.
+func (p Proxies) Ours(addr netip.Addr) bool {
+	return addr.IsLoopback() || addr.IsUnspecified() || p.trust(addr)
+}
 
 func (p Proxies) trust(addr netip.Addr) bool {
 	for _, network := range p {
@@ -42,7 +45,7 @@ func (p Proxies) trust(addr netip.Addr) bool {
 	return false
 }
 
-// addrOf is the address of a peer; what is none has the unspecified one.
+// addrOf is the address of a peer; that of a unix socket is unspecified.
 func addrOf(peer string) netip.Addr {
 	addr, err := netip.ParseAddrPort(peer)
 	if err != nil {

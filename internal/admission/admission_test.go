@@ -57,7 +57,7 @@ func TestWhoIsExempt(t *testing.T) {
 	c.Known.Mark(netip.MustParseAddr("2001:db8:1:2::1"), now)
 	c.Known.Mark(another, now.Add(-24*time.Hour))
 	for addr, want := range map[string]bool{
-		"127.0.0.1": true, "127.9.9.9": true, "::1": true, "10.1.2.3": true, "192.168.1.1": false,
+		"127.0.0.1": true, "127.9.9.9": true, "::1": true, addrOf("@").String(): true, "10.1.2.3": true, "192.168.1.1": false,
 		"2001:db8:1:2:ffff::1": true, "2001:db8:1:3::1": false, stranger.String(): false, another.String(): false,
 	} {
 		a := netip.MustParseAddr(addr)

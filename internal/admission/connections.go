@@ -60,7 +60,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 		if place := l.limit.enter(peerOf(tcp)); place != nil {
 			return &limitedConn{TCPConn: tcp, place: place}, nil
 		}
-		tcp.Close()
+		_ = tcp.Close()
 	}
 }
 

@@ -176,7 +176,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 	if err := r.ParseMultipartForm(inMemory); err != nil {
 		return "", "", nil, fmt.Errorf("read upload: %w", err)
 	}
-	defer r.MultipartForm.RemoveAll()
+	defer func() { _ = r.MultipartForm.RemoveAll() }()
 	part, header, err := r.FormFile("file")
 	if err != nil {
 		return "", "", nil, fmt.Errorf("read upload: %w", err)

@@ -31,7 +31,7 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		if r.Code != 0 {
 			level = slog.LevelWarn
 		}
-		h.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(string(r.Status)),
+		h.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(r.Status),
 			"code", r.Code, "detail", sanitize.Value(r.Detail), "phone", phone.Masked(m.arrival.Person.Ref()))
 	}
 	return nil
