@@ -57,7 +57,7 @@ var may = map[string][]string{
 	"internal/whatsapp":          {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/rawjson", "internal/httpcall"},
 	"internal/evolution":         {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/rawjson", "internal/httpcall"},
 	"internal/n8n":               {"internal/inbound", "internal/whatsapp", "internal/evolution", "internal/rawjson"},
-	"internal/ingest":            {"internal/admission", "internal/inbound", "internal/queue", "internal/phone", "internal/sanitize"},
+	"internal/ingest":            {"internal/admission", "internal/inbound", "internal/queue", "internal/phone", "internal/rawjson", "internal/sanitize"},
 	"internal/worker":            {"internal/inbound", "internal/queue", "internal/store", "internal/router", "internal/phone", "internal/sanitize"},
 	"internal/delivery":          {"internal/inbound", "internal/outbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
 	"internal/push":              {"internal/outbound", "internal/store"},

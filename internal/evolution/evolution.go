@@ -20,14 +20,16 @@ const Provider = "evolution"
 // Shape is the payload shape of an event, as Arrival.Shape names it.
 const Shape = "evolution"
 
-// Decode reads one event, or one message as an event holds it. known is false
-// when the body is neither (or no JSON).
-func Decode(body []byte) (arrivals []inbound.Arrival, known bool) {
-	v, ok := rawjson.Parse(body)
-	if !ok {
-		return nil, false
+// Decode reads one event, or one message as an event holds it. An error says why
+// the body is neither: no JSON, another shape, or beyond the bounds.
+func Decode(body []byte) ([]inbound.Arrival, error) {
+	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
+	if err != nil {
+		return nil, err
 	}
-	return Append(nil, v)
+	var b inbound.Batch
+	Add(&b, v)
+	return b.Arrivals()
 }
 
 // Detect reports whether a value is an event or a message of this package.
@@ -38,12 +40,13 @@ func Detect(v rawjson.Value) bool {
 	return v.Get("key").Get("remoteJid").IsString()
 }
 
-// Append is Decode for a value that was parsed already.
-func Append(dst []inbound.Arrival, v rawjson.Value) (arrivals []inbound.Arrival, known bool) {
+// Add is Decode for a value that was parsed already. known is false when it is
+// neither.
+func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	if !Detect(v) {
-		return dst, false
+		return false
 	}
-	d := decoder{event: v, out: dst, name: "messages.upsert", data: v}
+	d := decoder{event: v, batch: b, name: "messages.upsert", data: v}
 	if v.Get("event").IsString() {
 		d.name, d.data = normalEvent(v.Get("event").Text()), v.Get("data")
 	}
@@ -54,8 +57,9 @@ func Append(dst []inbound.Arrival, v rawjson.Value) (arrivals []inbound.Arrival,
 	if !strings.HasSuffix(v.Get("sender").Text(), lidSuffix) {
 		d.own, _ = phoneOf(v.Get("sender").Text())
 	}
+	d.instance, _ = inbound.Cut(d.instance, inbound.MaxID) // longer it is nobody's
 	d.read()
-	return d.out, true
+	return true
 }
 
 // normalEvent writes MESSAGES_UPSERT and messages-upsert as messages.upsert.
@@ -78,7 +82,7 @@ type decoder struct {
 	data     rawjson.Value
 	instance string
 	own      string // digits of the instance's own number
-	out      []inbound.Arrival
+	batch    *inbound.Batch
 }
 
 func (d *decoder) read() {
@@ -87,11 +91,18 @@ func (d *decoder) read() {
 			read(d.data)
 			return
 		}
-		n := len(d.out)
-		for item := range d.data.Items() {
+		n, empty := d.batch.Len(), false
+		for item := range inbound.Within(d.batch, d.data.Items()) {
+			if !item.Exists() {
+				empty = true
+				continue
+			}
 			read(item)
 		}
-		if len(d.out) == n {
+		switch {
+		case empty: // the event is kept for it, and once
+			d.broken(nil)
+		case d.batch.Len() == n:
 			d.keep(inbound.Account, d.event, "")
 		}
 	}
@@ -117,7 +128,7 @@ func (d *decoder) read() {
 // event's own date_time is in it, so repeated deliveries meet and repeated
 // events do not.
 func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
-	d.out = append(d.out, inbound.Arrival{
+	return d.batch.Add(inbound.Arrival{
 		Kind:       kind,
 		ID:         contentID(raw),
 		LineRef:    d.instance,
@@ -126,7 +137,6 @@ func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) 
 		Quarantine: quarantine,
 		Raw:        json.RawMessage(raw),
 	})
-	return &d.out[len(d.out)-1]
 }
 
 func (d *decoder) broken(raw rawjson.Value) {
@@ -141,9 +151,7 @@ func contentID(raw []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:16])
 }
 
-const maxID = 512
-
-func usable(id string) bool { return id != "" && len(id) <= maxID }
+func usable(id string) bool { return id != "" && len(id) <= inbound.MaxID }
 
 func orElse(a, b string) string {
 	if a != "" {

@@ -28,7 +28,7 @@ func (d *decoder) message(m rawjson.Value) {
 	if own {
 		a.Kind = inbound.Echo
 	} else {
-		a.Person.Name = m.Get("pushName").Text()
+		a.Person.Name = inbound.Name(m.Get("pushName").Text())
 	}
 	content, raw := d.content(m, a.ID)
 	content.Group, a.Raw = group, raw
@@ -42,7 +42,7 @@ func (d *decoder) message(m rawjson.Value) {
 		a.Quarantine = "invalid" // a note to oneself: nobody to answer
 	}
 	a.Content = &content
-	d.out = append(d.out, a)
+	d.batch.Add(a)
 }
 
 // content reads what a message says, and returns the message's JSON. A file that
@@ -55,17 +55,20 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	body := m.Get("message")
 	fill(&c, body)
 	raw := json.RawMessage(m)
+	file := body.Get("base64")
+	if !file.Exists() {
+		file = m.Get("base64")
+	}
+	const big = 4 << 10
+	if c.Media == nil && file.IsString() && len(file) > big {
+		c.Media = &inbound.Media{} // of a type that we do not know
+	}
 	if c.Media == nil {
 		return c, raw
 	}
 	c.Media.ID = id
 	c.Media.URL = body.Get("mediaUrl").Text()
-	file := body.Get("base64")
-	if !file.Exists() {
-		file = m.Get("base64")
-	}
 	c.Media.Inline = file.Text()
-	const big = 4 << 10
 	if len(file) > big {
 		start := bytes.Index(raw, file)
 		raw = append(append(append(json.RawMessage{}, raw[:start]...), `""`...), raw[start+len(file):]...)

@@ -35,7 +35,7 @@ func phoneOf(jid string) (phone string, ok bool) {
 // personal one are the phone; a hidden one is an external id and never a phone.
 func Identify(p *inbound.Person, jids ...string) {
 	for _, jid := range jids {
-		if len(jid) > maxID {
+		if len(jid) > inbound.MaxID {
 			continue
 		}
 		if phone, ok := phoneOf(jid); ok {

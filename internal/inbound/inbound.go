@@ -78,6 +78,8 @@ type Arrival struct {
 	// Quarantine, when set, is the reason why this must be kept and not
 	// handled: "unknown_line", "unknown_shape", "group", "invalid".
 	Quarantine string `json:"quarantine,omitempty"`
+	// Detail says what is wrong with what could not be read.
+	Detail string `json:"detail,omitempty"`
 
 	Content *Content `json:"content,omitempty"`
 	Report  *Report  `json:"report,omitempty"`

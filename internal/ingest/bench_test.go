@@ -19,6 +19,9 @@ func FuzzDoor(f *testing.F) {
 	f.Add([]byte(flat), false, true)
 	f.Add([]byte(`[{"json":`+flat+`}]`), false, false)
 	f.Add([]byte(`{`), true, true)
+	f.Add([]byte(strings.Repeat("[", 9_999)+strings.Repeat("]", 9_999)), true, false)
+	f.Add([]byte(strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)), true, false)
+	f.Add([]byte(envelope(lineRef, strings.Repeat("{},", inbound.MaxElements)+"{}")), true, false)
 	signature := whatsapp.NewSignature(appSecret)
 	f.Fuzz(func(t *testing.T, body []byte, signed, path bool) {
 		q := &memory{}
@@ -39,7 +42,11 @@ func FuzzDoor(f *testing.F) {
 		if w.Code == http.StatusOK && len(q.jobs) == 0 || w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
 			t.Fatalf("%d %s, %d jobs", w.Code, w.Body, len(q.jobs))
 		}
-		for _, a := range q.arrivals(t) {
+		for i, a := range q.arrivals(t) {
+			again, err := inbound.Read(q.jobs[i].Body)
+			if err != nil || a.Key() != again.Key() {
+				t.Fatalf("the worker reads %q of %q: %v", again.Key(), a.Key(), err)
+			}
 			if a.ID == "" || !a.ReceivedAt.Equal(received) || len(a.Raw) == 0 {
 				t.Fatalf("got %+v", a)
 			}

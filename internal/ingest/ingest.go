@@ -24,9 +24,10 @@ type Enqueuer interface {
 // Decoder turns a body into what arrived.
 type Decoder interface {
 	// Decode returns one Arrival for each thing in the body; their Raw may be
-	// slices of it. known is false when the body is of no known shape, or no
-	// JSON. It must take any bytes.
-	Decode(body []byte) (arrivals []inbound.Arrival, known bool)
+	// slices of it. An error says why nothing of it is read: rawjson.ErrSyntax and
+	// ErrDepth, and those of inbound. It must take any bytes, and time and memory
+	// in proportion to them.
+	Decode(body []byte) ([]inbound.Arrival, error)
 }
 
 // Signature checks bodies, whole or in pieces, that one Meta app signed.

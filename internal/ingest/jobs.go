@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
 // jobs completes the arrivals and makes one job of each.
@@ -21,9 +22,9 @@ func (d *Door) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]que
 		d.place(a, c)
 		a.ReceivedAt = now
 		identify(a, i)
-		body, err := encode(*a)
+		body, err := inbound.Encode(*a)
 		if err != nil {
-			return nil, fmt.Errorf("encode arrival: %w", err)
+			return nil, fmt.Errorf("make jobs: %w", err)
 		}
 		name, lane := a.Route()
 		jobs[i] = queue.Job{Queue: name, Lane: lane, ID: a.Key(), Body: body}
@@ -44,21 +45,15 @@ func identify(a *inbound.Arrival, index int) {
 	}
 }
 
-// unreadable is what becomes of a signed body that nobody can read. What is not
-// even JSON is kept as a JSON string.
-func unreadable(body []byte, valid bool) inbound.Arrival {
-	raw := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if !valid {
-		raw, _ = json.Marshal(string(body)) // a string always marshals
+// unreadable is what becomes of a signed body that nobody can read: it is kept as
+// it came where that can stand in another document, and else as a text.
+func unreadable(body []byte, why error) inbound.Arrival {
+	a := inbound.Unread(body, why)
+	a.Provider = "cloud"
+	if !errors.Is(why, rawjson.ErrSyntax) && !errors.Is(why, rawjson.ErrDepth) {
+		a.Raw = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	}
-	return inbound.Arrival{
-		Kind:       inbound.Unknown,
-		ID:         digest(body),
-		Provider:   "cloud",
-		Shape:      "unknown",
-		Quarantine: "unknown_shape",
-		Raw:        raw,
-	}
+	return a
 }
 
 func digest(raw []byte, more ...int64) string {
@@ -68,25 +63,4 @@ func digest(raw []byte, more ...int64) string {
 		h.Write(strconv.AppendInt([]byte{' '}, n, 10))
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// encode writes an arrival as encoding/json would, but for its raw JSON: that is
-// put in byte for byte, neither compacted nor escaped.
-func encode(a inbound.Arrival) ([]byte, error) {
-	raw := a.Raw
-	a.Raw = nil
-	var buf bytes.Buffer
-	buf.Grow(512 + len(raw))
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&a); err != nil {
-		return nil, err
-	}
-	body := bytes.TrimRight(buf.Bytes(), "\n")
-	if len(raw) == 0 {
-		return body, nil
-	}
-	body = append(body[:len(body)-1], `,"raw":`...) // over the closing brace
-	body = append(body, raw...)
-	return append(body, '}'), nil
 }

@@ -1,9 +1,8 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
@@ -99,14 +99,13 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request, now time.Time) (ou
 
 // accept decodes an authentic body, queues what is in it and answers.
 func (d *Door) accept(w http.ResponseWriter, r *http.Request, body []byte, c *caller, now time.Time) (outcome string) {
-	arrivals, known := d.decoder.Decode(body)
-	valid := known || json.Valid(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if !known && !c.signed {
-		d.log.Warn("webhook refused", "why", reasonOf(valid), "bytes", len(body), "lines", d.names(c.lines))
+	arrivals, unread := d.decoder.Decode(body)
+	if unread != nil && !c.signed {
+		d.log.Warn("webhook refused", "why", unread, "bytes", len(body), "lines", d.names(c.lines))
 		return answerInvalid(w)
 	}
-	if !known {
-		arrivals = append(arrivals[:0], unreadable(body, valid))
+	if unread != nil {
+		arrivals = []inbound.Arrival{unreadable(body, unread)}
 	}
 	jobs, err := d.jobs(arrivals, c, now)
 	if err == nil {
@@ -119,7 +118,7 @@ func (d *Door) accept(w http.ResponseWriter, r *http.Request, body []byte, c *ca
 		return outcomeUnavailable
 	}
 	d.count(arrivals)
-	if !valid { // stored, for whoever looks for it; but it is not what we take
+	if errors.Is(unread, rawjson.ErrSyntax) { // stored, for whoever looks for it; but it is not what we take
 		return answerInvalid(w)
 	}
 	answer := strconv.AppendInt(append(make([]byte, 0, 48), `{"success":true,"queued":`...), int64(len(jobs)), 10)
@@ -142,7 +141,7 @@ func (d *Door) count(arrivals []inbound.Arrival) {
 	}
 	if aside > 0 {
 		a := &arrivals[first]
-		d.log.Warn("arrivals kept aside", "count", aside, "why", a.Quarantine, "kind", a.Kind, "shape", a.Shape,
+		d.log.Warn("arrivals kept aside", "count", aside, "why", a.Quarantine, "detail", a.Detail, "kind", a.Kind, "shape", a.Shape,
 			"line", a.Line, "line_ref", sanitize.Value(a.LineRef), "from", phone.Masked(a.Person.Ref()))
 	}
 }
@@ -165,13 +164,6 @@ func writeJSON(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	io.WriteString(w, body)
-}
-
-func reasonOf(valid bool) string {
-	if valid {
-		return "unknown shape"
-	}
-	return "not JSON"
 }
 
 func (d *Door) names(lines []int) []string {

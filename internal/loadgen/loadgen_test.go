@@ -297,9 +297,9 @@ func TestBodiesAreWhatTheDoorReads(t *testing.T) {
 		if err != nil || bytes.ContainsFunc(body, func(r rune) bool { return r > '~' }) {
 			t.Errorf("body is not plain ASCII: %s", body)
 		}
-		arrivals, known := whatsapp.Decode(body)
-		if !known {
-			t.Errorf("unknown shape: %s", body)
+		arrivals, err := whatsapp.Decode(body)
+		if err != nil {
+			t.Errorf("%v: %s", err, body)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -77,7 +77,8 @@ func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if id := v.Get("metadata", "phone_number_id").Text(); id != "" {
 		a.LineRef = id
 	}
-	if len(a.ID) > maxID || a.ID == "" {
+	a.LineRef, _ = inbound.Cut(a.LineRef, inbound.MaxID) // longer it is nobody's
+	if len(a.ID) > inbound.MaxID || a.ID == "" {
 		// Without an id or a time, equal objects are as many messages: the door
 		// gives each its own id.
 		if a.ID = ""; !a.SentAt.IsZero() {
@@ -94,8 +95,6 @@ func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	a.Content = &content
 	return a, true
 }
-
-const maxID = 512
 
 func says(c inbound.Content) bool {
 	return c.Text != "" || c.Media != nil || c.TargetID != "" || c.ReplyID != "" || c.Type != "text"
@@ -124,7 +123,7 @@ func shapeOf(v rawjson.Value) string {
 }
 
 func readPerson(v rawjson.Value) inbound.Person {
-	p := inbound.Person{Name: pick(v, personNames)}
+	p := inbound.Person{Name: inbound.Name(pick(v, personNames))}
 	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "remoteJid", "to"} {
 		if name == "to" && !v.Get("fromMe").Bool() {
 			continue

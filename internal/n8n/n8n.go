@@ -39,25 +39,27 @@ const maxWraps = 4
 type Decoder struct{}
 
 // Decode implements the door's decoder.
-func (Decoder) Decode(body []byte) (arrivals []inbound.Arrival, known bool) { return Decode(body) }
+func (Decoder) Decode(body []byte) ([]inbound.Arrival, error) { return Decode(body) }
 
-// Decode reads a body of any shape that we know. known is false when no part of
-// it is one (or it is no JSON); beside known parts, unknown ones are kept.
-func Decode(body []byte) (arrivals []inbound.Arrival, known bool) {
-	v, ok := rawjson.Parse(body)
-	if !ok {
-		return nil, false
+// Decode reads a body of any shape that we know. An error says why no part of it
+// is one: no JSON, another shape, or beyond the bounds. Beside known parts,
+// unknown ones are kept.
+func Decode(body []byte) ([]inbound.Arrival, error) {
+	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
+	if err != nil {
+		return nil, err
 	}
 	var d decoder
 	d.read(v, "", maxWraps)
-	if !d.known {
-		return nil, false
+	arrivals, err := d.batch.Arrivals()
+	if err == nil && !d.known {
+		return nil, inbound.ErrShape
 	}
-	return d.out, true
+	return arrivals, err
 }
 
 type decoder struct {
-	out   []inbound.Arrival
+	batch inbound.Batch
 	known bool
 }
 
@@ -67,16 +69,16 @@ func (d *decoder) read(v rawjson.Value, wrap string, left int) {
 		return
 	}
 	if v.IsArray() && left > 0 && v.Len() > 0 {
-		for item := range v.Items() {
+		for item := range inbound.Within(&d.batch, v.Items()) {
 			d.read(item, wrap+wrapItems, left-1)
 		}
 		return
 	}
-	before := len(d.out)
+	before := d.batch.Len()
 	if d.one(v) {
 		d.known = true
 	} else {
-		d.out = append(d.out, inbound.Arrival{
+		d.batch.Add(inbound.Arrival{
 			Kind:       inbound.Unknown,
 			ID:         contentID(v),
 			Provider:   Provider,
@@ -85,23 +87,20 @@ func (d *decoder) read(v rawjson.Value, wrap string, left int) {
 			Raw:        json.RawMessage(v),
 		})
 	}
-	for i := range d.out[before:] {
-		d.out[before+i].Shape = wrap + d.out[before+i].Shape
+	fresh := d.batch.From(before)
+	for i := range fresh {
+		fresh[i].Shape = wrap + fresh[i].Shape
 	}
 }
 
 // one reads a value without wrappings.
 func (d *decoder) one(v rawjson.Value) (known bool) {
-	if evolution.Detect(v) {
-		d.out, known = evolution.Append(d.out, v)
-		return known
-	}
-	if d.out, known = whatsapp.Append(d.out, v); known {
+	if evolution.Add(&d.batch, v) || whatsapp.Add(&d.batch, v) {
 		return true
 	}
 	a, known := readFlat(v)
 	if known {
-		d.out = append(d.out, a)
+		d.batch.Add(a)
 	}
 	return known
 }
@@ -110,7 +109,7 @@ func (d *decoder) one(v rawjson.Value) (known bool) {
 // Webhook node, and JSON that was sent as text.
 func unwrap(v rawjson.Value) (inner rawjson.Value, name string) {
 	if v.IsString() {
-		if text, ok := rawjson.Parse([]byte(v.Text())); ok && (text.IsObject() || text.IsArray()) {
+		if text, err := rawjson.ParseWithin([]byte(v.Text()), inbound.MaxDepth); err == nil && (text.IsObject() || text.IsArray()) {
 			return text, wrapText
 		}
 		return nil, ""

@@ -17,9 +17,9 @@ import (
 
 func decode(t testing.TB, body string) []inbound.Arrival {
 	t.Helper()
-	arrivals, known := n8n.Decode([]byte(body))
-	if !known {
-		t.Fatalf("unknown shape: %s", body)
+	arrivals, err := n8n.Decode([]byte(body))
+	if err != nil {
+		t.Fatalf("%v: %s", err, body)
 	}
 	return arrivals
 }
@@ -90,7 +90,7 @@ func TestUnknown(t *testing.T) {
 		``, `hola`, `{}`, `[]`, `null`, `7`, `"hola"`, `{"a":1}`, `{"telefono":"549"}`, `{"mensaje":"hola"}`, `[{"json":{}}]`,
 		`{"from":"","message":"x"}`, `{"headers":{},"body":"hola"}`, `[[[[[[` + flat + `]]]]]]`, `{"telefono":{"a":1},"mensaje":"x"}`,
 	} {
-		if got, known := n8n.Decode([]byte(body)); known {
+		if got, err := n8n.Decode([]byte(body)); err == nil {
 			t.Errorf("%s: got %+v", body, got)
 		}
 	}
@@ -216,9 +216,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		arrivals, known := n8n.Decode(body)
-		if known != (len(arrivals) > 0) {
-			t.Fatalf("known %v, %d arrivals", known, len(arrivals))
+		arrivals, err := n8n.Decode(body)
+		if (err == nil) != (len(arrivals) > 0) {
+			t.Fatalf("%v, %d arrivals", err, len(arrivals))
 		}
 		for _, a := range arrivals {
 			if !json.Valid(a.Raw) || a.Shape == "" || a.Provider == "" {

@@ -7,6 +7,7 @@ package rawjson
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -16,6 +17,53 @@ import (
 // Value is the bytes of one JSON value within a valid document, without the
 // white space around it. The nil Value is an absent one.
 type Value []byte
+
+// Why ParseWithin refuses a document.
+var (
+	ErrSyntax = errors.New("not JSON")
+	ErrDepth  = errors.New("nested too deep")
+)
+
+// deepest is what encoding/json reads: it takes what is nested deeper for no JSON.
+const deepest = 10_000
+
+// ParseWithin is Parse for documents whose arrays and objects lie at most depth
+// deep within each other: programs that read by recursion end somewhere.
+func ParseWithin(body []byte, depth int) (Value, error) {
+	found, closed := 0, true
+	if bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > depth { // else it cannot be so deep
+		found, closed = nesting(body)
+	}
+	if found > deepest && closed {
+		return nil, ErrDepth
+	}
+	v, ok := Parse(body)
+	switch {
+	case !ok:
+		return nil, ErrSyntax
+	case found > depth:
+		return nil, ErrDepth
+	}
+	return v, nil
+}
+
+// nesting says how deep arrays and objects lie within each other, and whether as
+// many end as begin. It takes any bytes.
+func nesting(b []byte) (found int, closed bool) {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i) - 1
+		case '{', '[':
+			depth++
+			found = max(found, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	return found, depth == 0
+}
 
 // Parse checks the whole document once; everything that is reached from the
 // value it returns may rely on that. ok is false for what is not JSON. A byte

@@ -2,6 +2,8 @@ package rawjson_test
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,26 @@ func TestParse(t *testing.T) {
 	} {
 		if _, ok := rawjson.Parse([]byte(text)); ok != want {
 			t.Errorf("Parse(%q): ok %v, want %v", text, ok, want)
+		}
+	}
+}
+
+// TestParseWithin: brackets in strings are no depth, and what encoding/json is too
+// shallow for is still told apart from what is no JSON.
+func TestParseWithin(t *testing.T) {
+	t.Parallel()
+	arrays := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
+	for text, want := range map[string]error{
+		`1`: nil, `[[{}]]`: nil, `[{"a":[]}]`: nil, `["[[[[", "\"[[[["]`: nil, `[[],[],[],[[]]]`: nil,
+		`[[[[]]]]`: rawjson.ErrDepth, `{"a":{"b":{"c":[]}}}`: rawjson.ErrDepth, "\xef\xbb\xbf[[[[]]]]": rawjson.ErrDepth,
+		`[[[[`: rawjson.ErrSyntax, `[[[[]]]`: rawjson.ErrSyntax, `"[[[[`: rawjson.ErrSyntax, `hola [[[[]]]]`: rawjson.ErrSyntax,
+		arrays(10_000): rawjson.ErrDepth, arrays(10_001): rawjson.ErrDepth, objects(1 << 20): rawjson.ErrDepth,
+		strings.Repeat("[", 1<<20): rawjson.ErrSyntax,
+	} {
+		v, err := rawjson.ParseWithin([]byte(text), 3)
+		if !errors.Is(err, want) || (err == nil) != (v != nil) {
+			t.Errorf("%.40s: got %v, want %v", text, err, want)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"iter"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
@@ -18,36 +20,39 @@ const (
 )
 
 // Decode reads a body that Meta posted, or one of the pieces of it that others
-// pass on. known is false when it is none of them (or no JSON).
-func Decode(body []byte) (arrivals []inbound.Arrival, known bool) {
-	v, ok := rawjson.Parse(body)
-	if !ok {
-		return nil, false
+// pass on. An error says why it is none of them: no JSON, another shape, or beyond
+// the bounds.
+func Decode(body []byte) ([]inbound.Arrival, error) {
+	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
+	if err != nil {
+		return nil, err
 	}
-	return Append(nil, v)
+	var b inbound.Batch
+	Add(&b, v)
+	return b.Arrivals()
 }
 
-// Append is Decode for a value that was parsed already.
-func Append(dst []inbound.Arrival, v rawjson.Value) (arrivals []inbound.Arrival, known bool) {
-	switch shape := Detect(v); shape {
+// Add is Decode for a value that was parsed already. known is false when it is of
+// no shape of this package.
+func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
+	d := decoder{batch: b}
+	d.shape = Detect(v)
+	switch d.shape {
 	case ShapeEnvelope:
-		return appendEnvelope(dst, v), true
+		d.envelope(v)
 	case ShapeValue, ShapeMessages:
-		d := decoder{shape: shape, out: dst, from: len(dst)}
 		d.change(v.Get("field").Text(), v, v)
-		return d.out, true
 	case ShapeMessage:
-		d := decoder{shape: shape, out: dst, from: len(dst)}
 		d.metadata(v)
 		d.message(v, inbound.Message)
-		return d.out, true
 	}
-	return dst, false
+	return d.shape != ""
 }
 
 // Detect names the shape of a value, "" for one that is not of this package.
 func Detect(v rawjson.Value) string {
 	var product, field, value, metadata, sender, kind, list bool
+	var named rawjson.Value
 	for key, member := range v.Members() {
 		switch key {
 		case "entry":
@@ -71,7 +76,7 @@ func Detect(v rawjson.Value) string {
 		case "from", "from_user_id":
 			sender = sender || member.Text() != ""
 		case "type":
-			kind = member.IsString() && v.Get(member.Text()).Exists()
+			named = member
 		case "text":
 			kind = kind || member.Get("body").IsString()
 		}
@@ -83,42 +88,58 @@ func Detect(v rawjson.Value) string {
 		return ShapeValue
 	case list && (metadata || v.Get("messages").IsArray() || v.Get("statuses").IsArray()):
 		return ShapeMessages
-	case sender && kind:
+	case sender && (kind || named.IsString() && v.Get(named.Text()).Exists()):
 		return ShapeMessage
 	}
 	return ""
 }
 
-func appendEnvelope(dst []inbound.Arrival, v rawjson.Value) []inbound.Arrival {
-	before := len(dst)
-	for entry := range v.Get("entry").Items() {
-		d := decoder{shape: ShapeEnvelope, entry: entry, out: dst, from: len(dst)}
-		for change := range entry.Get("changes").Items() {
-			d.from = len(d.out)
-			d.lineRef, d.contacts = "", nil
-			d.change(change.Get("field").Text(), change.Get("value"), change)
-		}
-		if len(d.out) == len(dst) { // no changes: Meta's own samples misplace them
-			d.keep(inbound.Unknown, entry, "unknown_shape")
-		}
-		dst = d.out
-	}
-	if len(dst) == before {
-		d := decoder{shape: ShapeEnvelope, out: dst}
-		d.keep(inbound.Unknown, v, "unknown_shape")
-		dst = d.out
-	}
-	return dst
+// decoder reads one value into a batch.
+type decoder struct {
+	batch   *inbound.Batch
+	shape   string
+	entry   entry
+	lineRef string
+	people  people
 }
 
-// decoder collects the arrivals of one entry.
-type decoder struct {
-	shape    string
-	entry    rawjson.Value
-	lineRef  string
-	contacts rawjson.Value
-	out      []inbound.Arrival
-	from     int // where the arrivals of this change begin
+// entry is what an entry says of all that is in it.
+type entry struct {
+	id, time rawjson.Value
+	at       time.Time
+}
+
+func (d *decoder) envelope(v rawjson.Value) {
+	before := d.batch.Len()
+	for item := range d.items(v.Get("entry")) {
+		from := d.batch.Len()
+		d.entry = entry{id: short(item.Get("id")), time: short(item.Get("time"))}
+		d.entry.at = d.entry.time.Time()
+		for change := range d.items(item.Get("changes")) {
+			d.change(change.Get("field").Text(), change.Get("value"), change)
+		}
+		if d.batch.Len() == from { // no changes: Meta's own samples misplace them
+			d.lineRef = ""
+			d.keep(inbound.Unknown, item, "unknown_shape")
+		}
+	}
+	if d.batch.Len() == before {
+		d.keep(inbound.Unknown, v, "unknown_shape")
+	}
+}
+
+// short is a value that is told with each of many others, absent when it is longer
+// than it may be.
+func short(v rawjson.Value) rawjson.Value {
+	if len(v) > inbound.MaxID {
+		return nil
+	}
+	return v
+}
+
+// items yields the elements of a list for as long as the batch takes them.
+func (d *decoder) items(list rawjson.Value) iter.Seq[rawjson.Value] {
+	return inbound.Within(d.batch, list.Items())
 }
 
 // accountFields are notices about the number, the account, its templates and
@@ -141,15 +162,16 @@ func (d *decoder) change(field string, value, raw rawjson.Value) {
 	if inner := value.Get("value"); inner.IsObject() && !value.Get("messaging_product").Exists() {
 		value = inner // a change alone, {field, value}
 	}
+	before := d.batch.Len()
 	d.metadata(value)
-	d.contacts = value.Get("contacts")
+	d.people = people{list: value.Get("contacts")}
 	switch {
 	case field == "standby":
 		d.standby(value)
 	case field == "history":
 		d.history(value)
 	case field == "user_preferences":
-		for item := range value.Get("user_preferences").Items() {
+		for item := range d.items(value.Get("user_preferences")) {
 			d.preference(item)
 		}
 	case accountFields[field]:
@@ -158,7 +180,7 @@ func (d *decoder) change(field string, value, raw rawjson.Value) {
 	default:
 		d.messages(field, value)
 	}
-	if len(d.out) == d.from {
+	if d.batch.Len() == before {
 		d.keep(inbound.Unknown, raw, "unknown_shape")
 	}
 }
@@ -173,29 +195,29 @@ func (d *decoder) messages(field string, value rawjson.Value) {
 			if field == "smb_message_echoes" || field == "message_echoes" {
 				kind = inbound.Echo
 			}
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.message(item, kind)
 			}
 		case "message_echoes":
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.message(item, inbound.Echo)
 			}
 		case "statuses":
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.status(item)
 			}
 		case "errors":
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.keep(inbound.Failure, item, "")
 			}
 		case "standby": // a forwarder may have lost the field's name
-			d.standby(value)
+			d.copies(list)
 		case "user_preferences":
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.preference(item)
 			}
 		case "history":
-			for item := range list.Items() {
+			for item := range d.items(list) {
 				d.keep(inbound.History, item, "")
 			}
 		}
@@ -206,11 +228,11 @@ func (d *decoder) messages(field string, value rawjson.Value) {
 // live messages.
 func (d *decoder) history(value rawjson.Value) {
 	for _, key := range []string{"history", "messages", "message_echoes"} {
-		for item := range value.Get(key).Items() {
+		for item := range d.items(value.Get(key)) {
 			d.keep(inbound.History, item, "")
 		}
 	}
-	for item := range value.Get("errors").Items() {
+	for item := range d.items(value.Get("errors")) {
 		d.keep(inbound.Failure, item, "")
 	}
 }
@@ -222,10 +244,13 @@ func (d *decoder) standby(value rawjson.Value) {
 	if !inner.IsObject() {
 		inner = value
 	}
+	d.copies(inner)
+}
+
+func (d *decoder) copies(inner rawjson.Value) {
 	for _, key := range []string{"messages", "message_echoes", "statuses"} {
-		for item := range inner.Get(key).Items() {
-			d.keep(inbound.Standby, item, "")
-			a := &d.out[len(d.out)-1]
+		for item := range d.items(inner.Get(key)) {
+			a := d.keep(inbound.Standby, item, "")
 			a.SentAt = item.Get("timestamp").Time()
 			id, fate := item.Get("id").Text(), item.Get("status").Text()
 			if usable(id) && usable(fate) {
@@ -253,20 +278,20 @@ func (d *decoder) metadata(value rawjson.Value) {
 	if !meta.IsObject() {
 		meta = value.Get("recipient") // messaging_handovers
 	}
-	d.lineRef = meta.Get("phone_number_id").Text()
+	d.lineRef, _ = inbound.Cut(meta.Get("phone_number_id").Text(), inbound.MaxID) // longer it is nobody's
 }
 
 // keep adds an arrival that is only kept: its id is a hash of what it is and
 // when the entry says that it happened, so that a repeated delivery is
 // recognised and a repeated event is not.
-func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) {
-	d.out = append(d.out, inbound.Arrival{
+func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
+	return d.batch.Add(inbound.Arrival{
 		Kind:       kind,
-		ID:         contentID(d.entry.Get("id"), d.entry.Get("time"), raw),
+		ID:         contentID(d.entry.id, d.entry.time, raw),
 		LineRef:    d.lineRef,
 		Provider:   Provider,
 		Shape:      d.shape,
-		SentAt:     d.entry.Get("time").Time(),
+		SentAt:     d.entry.at,
 		Quarantine: quarantine,
 		Raw:        json.RawMessage(raw),
 	})
@@ -284,7 +309,5 @@ func contentID(parts ...rawjson.Value) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// maxID is far above what providers use; a longer id is no id.
-const maxID = 512
-
-func usable(id string) bool { return id != "" && len(id) <= maxID }
+// usable says that a text may be an id: a longer one is none.
+func usable(id string) bool { return id != "" && len(id) <= inbound.MaxID }

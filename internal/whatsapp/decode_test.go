@@ -30,9 +30,9 @@ func fixture(t testing.TB, name string) []byte {
 
 func decode(t testing.TB, body string) []inbound.Arrival {
 	t.Helper()
-	arrivals, known := whatsapp.Decode([]byte(body))
-	if !known {
-		t.Fatalf("unknown shape: %s", body)
+	arrivals, err := whatsapp.Decode([]byte(body))
+	if err != nil {
+		t.Fatalf("%v: %s", err, body)
 	}
 	return arrivals
 }
@@ -62,9 +62,9 @@ func TestFixtures(t *testing.T) {
 		t.Run(strings.TrimSuffix(name, ".json"), func(t *testing.T) {
 			t.Parallel()
 			body := fixture(t, name)
-			arrivals, known := whatsapp.Decode(body)
-			if !known || len(arrivals) == 0 {
-				t.Fatalf("known %v, %d arrivals", known, len(arrivals))
+			arrivals, err := whatsapp.Decode(body)
+			if err != nil || len(arrivals) == 0 {
+				t.Fatalf("%v, %d arrivals", err, len(arrivals))
 			}
 			for i := range arrivals {
 				if !bytes.Contains(body, arrivals[i].Raw) || !json.Valid(arrivals[i].Raw) {
@@ -313,16 +313,16 @@ func TestBareShapes(t *testing.T) {
 		`{"metadata":{"phone_number_id":"200"},` + message[1:]: "message",
 		message: "message",
 	} {
-		got, known := whatsapp.Decode([]byte(body))
-		if !known || len(got) != 1 || got[0].Shape != want || got[0].Kind == inbound.Unknown {
-			t.Errorf("%s: known %v, got %+v, want shape %s", body, known, got, want)
+		got, err := whatsapp.Decode([]byte(body))
+		if err != nil || len(got) != 1 || got[0].Shape != want || got[0].Kind == inbound.Unknown {
+			t.Errorf("%s: %v, got %+v, want shape %s", body, err, got, want)
 		}
 		if strings.Contains(body, "200") && got[0].LineRef != "200" {
 			t.Errorf("%s: line ref %q", body, got[0].LineRef)
 		}
 	}
 	for _, body := range []string{``, `x`, `{}`, `[]`, `7`, `{"from":"1"}`, `{"from":"1","message":"x"}`, `{"event":"x"}`, `{"field":"x"}`} {
-		if got, known := whatsapp.Decode([]byte(body)); known {
+		if got, err := whatsapp.Decode([]byte(body)); err == nil {
 			t.Errorf("%s: got %+v", body, got)
 		}
 	}
@@ -362,9 +362,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		arrivals, known := whatsapp.Decode(body)
-		if known && len(arrivals) == 0 {
-			t.Fatal("known, and nothing in it")
+		arrivals, err := whatsapp.Decode(body)
+		if (err == nil) != (len(arrivals) > 0) {
+			t.Fatalf("%v, %d arrivals", err, len(arrivals))
 		}
 		for _, a := range arrivals {
 			if !json.Valid(a.Raw) || !bytes.Contains(body, a.Raw) {

@@ -42,7 +42,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 			a.Kind, a.Change = inbound.Identity, &change
 			change.From.Name = orElse(change.From.Name, a.Person.Name)
 			a.Person = change.From // the lane that the old names wait in
-			d.out = append(d.out, a)
+			d.batch.Add(a)
 			return
 		}
 	}
@@ -54,7 +54,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 		return
 	}
 	a.Content = &content
-	d.out = append(d.out, a)
+	d.batch.Add(a)
 }
 
 // readContent reads what a message says. It takes an unknown type as it is.
@@ -304,7 +304,7 @@ func (d *decoder) status(s rawjson.Value) {
 		d.broken(s)
 		return
 	}
-	d.out = append(d.out, a)
+	d.batch.Add(a)
 }
 
 // readError reads Meta's error object: titles are unstable, details are what a
@@ -326,8 +326,7 @@ func (d *decoder) preference(p rawjson.Value) {
 		d.broken(p)
 		return
 	}
-	d.keep(inbound.Preference, p, "")
-	a := &d.out[len(d.out)-1]
+	a := d.keep(inbound.Preference, p, "")
 	a.Person = person
 	a.SentAt = p.Get("timestamp").Time()
 	a.Choice = &inbound.Choice{Category: category, Stop: value == "stop"}

@@ -21,7 +21,7 @@ func IsUserID(text string) bool { return len(text) > 3 && text[2] == '.' && user
 func Identify(p *inbound.Person, name string) {
 	name = strings.TrimSpace(name)
 	switch phone := digits(name); {
-	case name == "" || len(name) > maxID:
+	case name == "" || len(name) > inbound.MaxID:
 	case IsUserID(name) && strings.HasPrefix(name[3:], "ENT."):
 		p.ParentUserID = orElse(p.ParentUserID, name)
 	case IsUserID(name):
@@ -61,25 +61,94 @@ func readPerson(v rawjson.Value, phone, user, parent string) inbound.Person {
 	return p
 }
 
+// people are value.contacts, found by any of their ids: so a batch of a thousand
+// messages with a thousand contacts is read in one go.
+type people struct {
+	list rawjson.Value
+	read bool
+	all  []inbound.Person
+	at   map[name]int // where in all; nil for a few
+}
+
+// few people are found faster by looking at each.
+const few = 8
+
+// name is one id of a person.
+type name struct {
+	kind byte
+	id   string
+}
+
+const nameKinds = 4
+
+// nameOf returns one of the person's ids, the strongest kind first.
+func nameOf(p *inbound.Person, kind byte) name {
+	return name{kind, [nameKinds]string{p.UserID, p.Phone, p.ParentUserID, p.ExternalID}[kind]}
+}
+
+// find returns who has the id, nil for nobody.
+func (p *people) find(n name) *inbound.Person {
+	if n.id == "" {
+		return nil
+	}
+	if p.at != nil {
+		if i, ok := p.at[n]; ok {
+			return &p.all[i]
+		}
+		return nil
+	}
+	for i := range p.all {
+		if nameOf(&p.all[i], n.kind) == n {
+			return &p.all[i]
+		}
+	}
+	return nil
+}
+
+// add takes one more. The first with an id has it; later ones of the same person
+// tell what it did not.
+func (p *people) add(c inbound.Person) {
+	if len(p.all) == few {
+		p.at = map[name]int{}
+		for i := range p.all {
+			p.index(i)
+		}
+	}
+	for kind := range byte(nameKinds) {
+		if first := p.find(nameOf(&c, kind)); first != nil && same(*first, c) {
+			first.Name = orElse(first.Name, c.Name)
+			first.Username = orElse(first.Username, c.Username)
+		}
+	}
+	p.all = append(p.all, c)
+	if p.at != nil {
+		p.index(len(p.all) - 1)
+	}
+}
+
+func (p *people) index(i int) {
+	for kind := range byte(nameKinds) {
+		n := nameOf(&p.all[i], kind)
+		if _, taken := p.at[n]; !taken {
+			p.at[n] = i
+		}
+	}
+}
+
 // person adds what value.contacts says about somebody. Contacts are matched by
 // id, never by position: batches mix people.
 func (d *decoder) person(p inbound.Person) inbound.Person {
-	for contact := range d.contacts.Items() {
-		var c inbound.Person
-		for key, member := range contact.Members() {
-			switch key {
-			case "wa_id":
-				Identify(&c, member.Text())
-			case "user_id":
-				setID(&c.UserID, member.Text())
-			case "parent_user_id":
-				setID(&c.ParentUserID, member.Text())
-			case "profile":
-				c.Name = member.Get("name").Text()
-				c.Username = member.Get("username").Text()
-			}
+	if !d.people.read {
+		d.people.read = true
+		for contact := range d.items(d.people.list) {
+			d.batch.Count()
+			d.people.add(readContact(contact))
 		}
-		if !same(p, c) {
+	}
+	// What one contact adds may be the name that the next one goes by.
+	for kind := range byte(nameKinds) {
+		c := d.people.find(nameOf(&p, kind))
+		if c == nil || !same(p, *c) {
 			continue
 		}
 		p.Phone = orElse(p.Phone, c.Phone)
@@ -89,6 +158,23 @@ func (d *decoder) person(p inbound.Person) inbound.Person {
 		p.Username = orElse(p.Username, c.Username)
 	}
 	return p
+}
+
+func readContact(contact rawjson.Value) (c inbound.Person) {
+	for key, member := range contact.Members() {
+		switch key {
+		case "wa_id":
+			Identify(&c, member.Text())
+		case "user_id":
+			setID(&c.UserID, member.Text())
+		case "parent_user_id":
+			setID(&c.ParentUserID, member.Text())
+		case "profile":
+			c.Name = inbound.Name(member.Get("name").Text())
+			c.Username = inbound.Name(member.Get("username").Text())
+		}
+	}
+	return c
 }
 
 // same reports whether two views are of one person: the strongest id that both

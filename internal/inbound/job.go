@@ -1,0 +1,62 @@
+package inbound
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Encode writes an arrival as the body of its job: as encoding/json would, but for
+// its raw JSON, which is put in byte for byte, neither compacted nor escaped.
+func Encode(a Arrival) ([]byte, error) {
+	raw := a.Raw
+	a.Raw = nil
+	var buf bytes.Buffer
+	buf.Grow(512 + len(raw))
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(&a); err != nil {
+		return nil, fmt.Errorf("encode arrival: %w", err)
+	}
+	body := bytes.TrimRight(buf.Bytes(), "\n")
+	if len(raw) == 0 {
+		return body, nil
+	}
+	body = append(body[:len(body)-1], `,"raw":`...) // over the closing brace
+	body = append(body, raw...)
+	return append(body, '}'), nil
+}
+
+// Read reads the body of a job.
+func Read(body []byte) (Arrival, error) {
+	var a Arrival
+	if err := json.Unmarshal(body, &a); err != nil {
+		return Arrival{}, fmt.Errorf("decode arrival: %w", err)
+	}
+	if a.Kind == "" {
+		return Arrival{}, errors.New("decode arrival: no kind")
+	}
+	return a, nil
+}
+
+// Unread is the arrival of bytes that nobody can read, and why. Its raw is a JSON
+// string of them, as they may be no JSON, or nested too deep to stand in another
+// document; what is no text stands as {"base64": …}. Nothing of them is lost.
+func Unread(body []byte, why error) Arrival {
+	var raw []byte
+	if utf8.Valid(body) {
+		raw, _ = json.Marshal(string(body)) // a string always marshals
+	} else {
+		raw = fmt.Appendf(nil, `{"base64":%q}`, base64.StdEncoding.EncodeToString(body))
+	}
+	sum := sha256.Sum256(body)
+	return Arrival{
+		Kind: Unknown, ID: "sha256:" + hex.EncodeToString(sum[:16]), Shape: "unknown",
+		Quarantine: "unknown_shape", Detail: why.Error(), Raw: raw,
+	}
+}
