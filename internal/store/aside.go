@@ -13,7 +13,7 @@ import (
 // and what changes a contact does so.
 func (b *Book) aside(a *inbound.Arrival) Result {
 	why := asideReason(a)
-	if !b.record(a, why, "") {
+	if !b.record(a, why, a.Detail) {
 		return Result{Reason: router.Duplicate, Duplicate: true}
 	}
 	r := Result{Reason: why}

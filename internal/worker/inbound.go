@@ -21,7 +21,7 @@ type inboundHandler struct{ *arrivals }
 
 // Handle implements queue.Handler.
 func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	h.run(ctx, decode(batch, settle), h.turn)
+	h.run(ctx, h.decode(batch, settle), h.turn)
 }
 
 // turn decides a batch. Decisions are durable before the wake-ups are, and these
@@ -101,11 +101,8 @@ func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Durat
 // Bury implements queue.Burier: the message is kept as invalid. One that even
 // that cannot take is tried without its content, which the dead letter has.
 func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
-	a, err := arrival(c)
-	if err != nil {
-		return nil //nolint:nilerr // nobody can read it: the dead letter is what there is
-	}
-	err = h.reject(ctx, a, why)
+	a := arrival(c)
+	err := h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
 		h.Log.Error("message could not be kept whole", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil

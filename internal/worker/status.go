@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
@@ -14,12 +15,27 @@ type statusHandler struct{ *arrivals }
 
 // Handle implements queue.Handler.
 func (h *statusHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	h.run(ctx, decode(batch, settle), h.apply)
+	h.run(ctx, h.decode(batch, settle), h.apply)
 }
 
 func (h *statusHandler) apply(ctx context.Context, members []member) error {
-	if err := h.Store.Statuses(ctx, h.Now(), bodies(members)); err != nil {
-		return fmt.Errorf("apply statuses: %w", err)
+	var reports, unread []inbound.Arrival
+	for _, a := range bodies(members) {
+		if a.Kind == inbound.Unknown {
+			unread = append(unread, a)
+		} else {
+			reports = append(reports, a)
+		}
+	}
+	if len(unread) > 0 { // nobody's report: a turn keeps it aside, and does nothing else
+		if _, err := h.Store.Turn(ctx, h.Now(), unread); err != nil {
+			return fmt.Errorf("keep aside: %w", err)
+		}
+	}
+	if len(reports) > 0 {
+		if err := h.Store.Statuses(ctx, h.Now(), reports); err != nil {
+			return fmt.Errorf("apply statuses: %w", err)
+		}
 	}
 	for _, m := range members {
 		m.settle(queue.Outcome{Verdict: queue.Done})

@@ -6,13 +6,13 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -101,16 +101,15 @@ type member struct {
 }
 
 // decode reads the bodies and orders them as they arrived: different lanes may
-// lead to one contact. What cannot be read is dead at once.
-func decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
-	members := make([]member, 0, len(batch))
+// lead to one contact.
+func (h *arrivals) decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
+	members := make([]member, len(batch))
 	for i, c := range batch {
-		a, err := arrival(c)
-		if err != nil {
-			settle(i, queue.Outcome{Verdict: queue.Dead, Err: err.Error()})
-			continue
+		a := arrival(c)
+		if a.Detail != "" {
+			h.Log.Warn("arrival kept unread", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
 		}
-		members = append(members, member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }})
+		members[i] = member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }}
 	}
 	slices.SortStableFunc(members, func(a, b member) int {
 		return a.arrival.ReceivedAt.Compare(b.arrival.ReceivedAt)
@@ -118,17 +117,20 @@ func decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
 	return members
 }
 
-// arrival reads one body. What comes from the dead letters comes late.
-func arrival(c queue.Claim) (inbound.Arrival, error) {
-	var a inbound.Arrival
-	if err := json.Unmarshal(c.Body, &a); err != nil {
-		return a, fmt.Errorf("decode arrival: %w", err)
-	}
-	if a.Kind == "" {
-		return a, fmt.Errorf("decode arrival: no kind")
+// arrival reads one body. What comes from the dead letters comes late. What cannot
+// be read, perhaps as an older program wrote it, is kept as a record of its line:
+// as a dead letter it would die again with each redrive.
+func arrival(c queue.Claim) inbound.Arrival {
+	a, err := inbound.Read(c.Body)
+	if err != nil {
+		a = inbound.Unread(c.Body, err)
+		a.ReceivedAt = c.EnqueuedAt
+		if line, _, _ := strings.Cut(c.Lane, ":"); !strings.HasPrefix(line, "?") { // no line of ours
+			a.Line = line
+		}
 	}
 	a.Late = a.Late || c.Redriven
-	return a, nil
+	return a
 }
 
 func bodies(members []member) []inbound.Arrival {

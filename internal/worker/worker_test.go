@@ -41,6 +41,7 @@ type ledger struct {
 	rejected []string
 	statuses []string
 	late     []string
+	aside    []inbound.Arrival
 	busy     map[string]int // id → how often its contact is held by somebody
 	turns    []int
 
@@ -72,6 +73,11 @@ func (l *ledger) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival)
 	l.turns = append(l.turns, len(batch))
 	results := make([]store.Result, len(batch))
 	for i, a := range batch {
+		if a.Quarantine != "" {
+			l.aside = append(l.aside, a)
+			results[i].Reason = router.Reason(a.Quarantine)
+			continue
+		}
 		if l.busy[a.ID] > 0 {
 			l.busy[a.ID]--
 			results[i].Busy = true
@@ -448,26 +454,92 @@ func TestRejectedWithoutContentIfNeedBe(t *testing.T) {
 	})
 }
 
-func TestUnreadableIsDeadAtOnce(t *testing.T) {
+// TestUnreadableIsKept: a job that cannot be read costs no attempt and keeps nobody
+// waiting, and is in the store with its bytes and the reason. As a dead letter it
+// would die again with each redrive.
+func TestUnreadableIsKept(t *testing.T) {
+	deep := `{"kind":"unknown","raw":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`
+	bodies := map[string]string{"wsp4:1": "{", "wsp4:2": "{}", "?999:3": "null", "wsp4:4": deep, "wsp4:5": "\xff"}
+	for _, name := range []string{inbound.QueueInbound, inbound.QueueStatus} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, worker.Options{}, queue.RunnerOptions{})
+				for lane, body := range bodies {
+					if _, err := r.model.Enqueue(t.Context(), []queue.Job{{Queue: name, Lane: lane, ID: lane, Body: []byte(body)}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.arrive(text("1", "1", r.start), inbound.Arrival{Kind: inbound.Status, ID: "w", Line: "wsp4", Report: &inbound.Report{Status: "read"}})
+				pass(time.Second)
+				r.stop()
+				if got := r.stats(name); got.Dead != 0 || got.Done != int64(len(bodies))+1 || got.Retried != 0 {
+					t.Errorf("got %+v", got)
+				}
+				if len(r.store.order) != 1 || len(r.store.statuses) != 1 || len(r.store.aside) != len(bodies) {
+					t.Errorf("got %v, %v and %d aside", r.store.order, r.store.statuses, len(r.store.aside))
+				}
+				kept := map[string]string{}
+				for _, a := range r.store.aside {
+					if a.Kind != inbound.Unknown || a.Quarantine != "unknown_shape" || !a.ReceivedAt.Equal(r.start) ||
+						!strings.HasPrefix(a.Detail, "decode arrival: ") {
+						t.Errorf("got %+v", a)
+					}
+					kept[string(a.Raw)] = a.Line
+				}
+				want := map[string]string{`"{"`: "wsp4", `"{}"`: "wsp4", `"null"`: "", mustJSON(t, deep): "wsp4", `{"base64":"/w=="}`: "wsp4"}
+				if diff := cmp.Diff(want, kept); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestOldDeadLettersAreCured: what an earlier version put aside, as it could not be
+// read, is stored once it is driven again.
+func TestOldDeadLettersAreCured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, worker.Options{}, queue.RunnerOptions{})
-		for lane, body := range map[string]string{"a": "{", "b": "{}", "c": "null"} {
-			if _, err := r.model.Enqueue(t.Context(), []queue.Job{{Queue: "inbound", Lane: lane, ID: lane, Body: []byte(body)}}); err != nil {
-				t.Fatal(err)
-			}
+		m := queuetest.NewModel(time.Now)
+		if _, err := m.Enqueue(t.Context(), []queue.Job{{Queue: "inbound", Lane: "wsp4:1", ID: "1", Body: []byte("{")}}); err != nil {
+			t.Fatal(err)
 		}
-		r.arrive(text("1", "1", r.start))
+		b, err := m.Exchange(t.Context(), "inbound", nil, 1, time.Minute)
+		if err != nil || len(b.Claims) != 1 {
+			t.Fatal(b, err)
+		}
+		outcome := queue.Outcome{Lane: "wsp4:1", Token: b.Claims[0].Token, Verdict: queue.Dead, Err: "decode arrival: unexpected end of JSON input"}
+		if _, err := m.Exchange(t.Context(), "inbound", []queue.Outcome{outcome}, 0, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		dead, err := m.Dead(t.Context(), "inbound", 0, 10)
+		if err != nil || len(dead) != 1 {
+			t.Fatal(dead, err)
+		}
+		if n, err := m.Redrive(t.Context(), []int64{dead[0].ID}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		s := newLedger()
+		runner := queue.NewRunner(queue.RunnerOptions{Queue: m, Name: "inbound", Handler: worker.New(worker.Options{Store: s, Queue: m}).Inbound(), Batch: 100})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- runner.Run(ctx) }()
 		pass(time.Second)
-		r.stop()
-		got := r.stats("inbound")
-		if got.Dead != 3 || got.Done != 1 || got.Retried != 0 {
-			t.Errorf("got %+v", got)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
-		dead, _ := r.model.Dead(t.Context(), "inbound", 0, 10)
-		for _, d := range dead {
-			if !strings.HasPrefix(d.Err, "decode arrival: ") {
-				t.Errorf("dead without a reason: %+v", d)
-			}
+		dead, err = m.Dead(t.Context(), "inbound", 0, 10)
+		if err != nil || len(dead) != 0 || len(s.aside) != 1 {
+			t.Errorf("dead %v, %v; aside %v", dead, err, s.aside)
 		}
 	})
 }

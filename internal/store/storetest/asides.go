@@ -27,6 +27,8 @@ func asides(t *testing.T, e Engine) {
 	quarantined.Quarantine = "unknown_shape"
 	lateChange := bare(inbound.Identity, "late")
 	lateChange.Late, lateChange.Change = true, &inbound.Change{From: person(1), To: person(2)}
+	unread := inbound.Unread([]byte("[[["), errors.New("nested too deep"))
+	unread.Line, unread.LineRef, unread.ReceivedAt = "wsp4", lineRef, noon()
 	copied := bare(inbound.Standby, "standby")
 	copied.Person = person(1)
 	for _, tc := range []struct {
@@ -42,6 +44,7 @@ func asides(t *testing.T, e Engine) {
 		{bare(inbound.Account, "account"), router.AccountNotice},
 		{bare(inbound.Failure, "failure"), router.ProviderError},
 		{bare(inbound.Unknown, "unknown"), router.UnknownShape},
+		{unread, router.UnknownShape},
 		{bare(inbound.Identity, "identity"), router.System},
 		{copied, router.StandbyCopy},
 		{lateChange, router.Late},
@@ -63,7 +66,7 @@ func asides(t *testing.T, e Engine) {
 			got := tr.Records[0]
 			want := store.Record{
 				ID: got.ID, Kind: tc.arrival.Kind, Line: tc.arrival.Line, LineRef: tc.arrival.LineRef, ProviderID: tc.arrival.ID,
-				Reason: tc.want, Raw: tc.arrival.Raw, ReceivedAt: tc.arrival.ReceivedAt,
+				Reason: tc.want, Detail: tc.arrival.Detail, Raw: tc.arrival.Raw, ReceivedAt: tc.arrival.ReceivedAt,
 			}
 			if diff := cmp.Diff(got, want); diff != "" {
 				t.Errorf("record (-got +want):\n%s", diff)
