@@ -26,6 +26,45 @@ var (
 	timeNames   = []string{"timestamp", "messageTimestamp", "fecha"}
 )
 
+// flatNames are all names that are looked up in a flat object.
+var flatNames = namesOf(phoneNames, userNames, textNames, idNames, personNames, mediaNames, typeNames, quoteNames, replyNames,
+	lineNames, timeNames, []string{
+		"remoteJidAlt", "to", "participant", "fromMe", "from_me", "metadata", "referral", "context", "multimedia", "mime_type",
+		"mimetype", "reactionToMessageId", "emoji", "mediaId", "media_id", "filename", "fileName",
+	})
+
+func namesOf(lists ...[]string) map[string]bool {
+	all := map[string]bool{}
+	for _, list := range lists {
+		for _, name := range list {
+			all[name] = true
+		}
+	}
+	return all
+}
+
+// fields are the members of a flat object that have a name of ours, found in one
+// go: there are many names, and there may be many members.
+type fields map[string]rawjson.Value
+
+func fieldsOf(v rawjson.Value) fields {
+	f := fields{}
+	for name, member := range v.Members() {
+		if _, taken := f[name]; !taken && flatNames[name] {
+			f[name] = member
+		}
+	}
+	return f
+}
+
+// get returns a member, or what is at the path within it.
+func (f fields) get(name string, path ...string) rawjson.Value {
+	if v := f[name]; v.Exists() {
+		return v.Get(path...)
+	}
+	return nil
+}
+
 // kinds maps what flat objects call a type to the Cloud API's word.
 var kinds = map[string]string{
 	"text": "text", "texto": "text", "conversation": "text", "chat": "text",
@@ -56,25 +95,26 @@ func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if !v.IsObject() {
 		return a, false
 	}
+	f := fieldsOf(v)
 	a = inbound.Arrival{
 		Kind:     inbound.Message,
-		ID:       pick(v, idNames),
-		LineRef:  pick(v, lineNames),
+		ID:       pick(f, idNames),
+		LineRef:  pick(f, lineNames),
 		Provider: Provider,
 		Shape:    shapeOf(v),
-		Person:   readPerson(v),
+		Person:   readPerson(f),
 		Raw:      json.RawMessage(v),
 	}
 	for _, name := range timeNames {
-		if a.SentAt = v.Get(name).Time(); !a.SentAt.IsZero() {
+		if a.SentAt = f.get(name).Time(); !a.SentAt.IsZero() {
 			break
 		}
 	}
-	content := readContent(v)
+	content := readContent(f)
 	if a.Person.IsZero() || !says(content) && a.ID == "" {
 		return a, false
 	}
-	if id := v.Get("metadata", "phone_number_id").Text(); id != "" {
+	if id := f.get("metadata", "phone_number_id").Text(); id != "" {
 		a.LineRef = id
 	}
 	a.LineRef, _ = inbound.Cut(a.LineRef, inbound.MaxID) // longer it is nobody's
@@ -85,11 +125,11 @@ func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 			a.ID = contentID(v)
 		}
 	}
-	if v.Get("fromMe").Bool() || v.Get("from_me").Bool() {
+	if f.get("fromMe").Bool() || f.get("from_me").Bool() {
 		a.Kind = inbound.Echo
 		a.Person.Name = "" // it is our own side's
 	}
-	if jid := pick(v, phoneNames); strings.HasSuffix(jid, "@g.us") || strings.HasSuffix(jid, "@broadcast") {
+	if jid := pick(f, phoneNames); strings.HasSuffix(jid, "@g.us") || strings.HasSuffix(jid, "@broadcast") {
 		content.Group, a.Quarantine = jid, "group"
 	}
 	a.Content = &content
@@ -122,13 +162,13 @@ func shapeOf(v rawjson.Value) string {
 	return ShapeFlat
 }
 
-func readPerson(v rawjson.Value) inbound.Person {
-	p := inbound.Person{Name: inbound.Name(pick(v, personNames))}
+func readPerson(f fields) inbound.Person {
+	p := inbound.Person{Name: inbound.Name(pick(f, personNames))}
 	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "remoteJid", "to"} {
-		if name == "to" && !v.Get("fromMe").Bool() {
+		if name == "to" && !f.get("fromMe").Bool() {
 			continue
 		}
-		id := whole(v.Get(name))
+		id := whole(f.get(name))
 		switch {
 		case strings.HasSuffix(id, "@g.us"), strings.HasSuffix(id, "@broadcast"), id == "":
 		case strings.Contains(id, "@"):
@@ -138,14 +178,14 @@ func readPerson(v rawjson.Value) inbound.Person {
 			p.National = p.Phone != ""
 		}
 	}
-	if strings.HasSuffix(pick(v, phoneNames), "@g.us") {
-		evolution.Identify(&p, v.Get("participant").Text())
+	if strings.HasSuffix(pick(f, phoneNames), "@g.us") {
+		evolution.Identify(&p, f.get("participant").Text())
 		if p.IsZero() {
-			p.ExternalID = pick(v, phoneNames)
+			p.ExternalID = pick(f, phoneNames)
 		}
 	}
 	for _, name := range userNames {
-		if id := v.Get(name).Text(); whatsapp.IsUserID(id) {
+		if id := f.get(name).Text(); whatsapp.IsUserID(id) {
 			whatsapp.Identify(&p, id)
 		}
 	}
@@ -163,23 +203,23 @@ func whole(v rawjson.Value) string {
 	return text
 }
 
-func readContent(v rawjson.Value) inbound.Content {
+func readContent(f fields) inbound.Content {
 	c := inbound.Content{
 		Type:     "text",
-		Text:     pickText(v),
-		QuotedID: pick(v, quoteNames),
-		ReplyID:  pick(v, replyNames),
+		Text:     pickText(f),
+		QuotedID: pick(f, quoteNames),
+		ReplyID:  pick(f, replyNames),
 	}
-	if ad := v.Get("referral"); ad.IsObject() {
+	if ad := f.get("referral"); ad.IsObject() {
 		c.Referral = json.RawMessage(ad)
 	}
 	if c.QuotedID == "" {
-		c.QuotedID = v.Get("context", "id").Text()
+		c.QuotedID = f.get("context", "id").Text()
 	}
-	file := v.Get("multimedia")
-	kind := orElse(pick(v, typeNames), file.Get("tipo").Text())
-	url := orElse(pick(v, mediaNames), file.Get("url").Text())
-	mime := orElse(v.Get("mime_type").Text(), orElse(v.Get("mimetype").Text(), file.Get("metadata", "mimetype").Text()))
+	file := f.get("multimedia")
+	kind := orElse(pick(f, typeNames), file.Get("tipo").Text())
+	url := orElse(pick(f, mediaNames), file.Get("url").Text())
+	mime := orElse(f.get("mime_type").Text(), orElse(f.get("mimetype").Text(), file.Get("metadata", "mimetype").Text()))
 	if strings.Contains(kind, "/") { // a MIME type where a type should be
 		mime = orElse(mime, kind)
 		kind, _, _ = strings.Cut(kind, "/")
@@ -194,14 +234,14 @@ func readContent(v rawjson.Value) inbound.Content {
 		c.Type = kind // flows call many things a tipo: with a text it is a text
 	}
 	if c.Type == "reaction" {
-		c.TargetID, c.Emoji = orElse(v.Get("reactionToMessageId").Text(), c.QuotedID), v.Get("emoji").Text()
+		c.TargetID, c.Emoji = orElse(f.get("reactionToMessageId").Text(), c.QuotedID), f.get("emoji").Text()
 		c.Text, c.QuotedID = "", ""
 		return c
 	}
 	if c.ReplyID != "" && c.Type == "text" {
 		c.Type = "interactive"
 	}
-	mediaID := orElse(v.Get("mediaId").Text(), v.Get("media_id").Text())
+	mediaID := orElse(f.get("mediaId").Text(), f.get("media_id").Text())
 	if url == "" && mediaID == "" {
 		return c
 	}
@@ -209,7 +249,7 @@ func readContent(v rawjson.Value) inbound.Content {
 		ID:   mediaID,
 		URL:  url,
 		MIME: mime,
-		Name: orElse(v.Get("filename").Text(), orElse(v.Get("fileName").Text(), file.Get("metadata", "filename").Text())),
+		Name: orElse(f.get("filename").Text(), orElse(f.get("fileName").Text(), file.Get("metadata", "filename").Text())),
 		Size: max(0, file.Get("metadata", "size").Int()),
 	}
 	if c.Type == "text" {
@@ -223,9 +263,9 @@ func readContent(v rawjson.Value) inbound.Content {
 
 // pickText finds the text, also one level down: {text: {body}} and
 // {message: {conversation}} are what half-unwrapped flows send.
-func pickText(v rawjson.Value) string {
+func pickText(f fields) string {
 	for _, name := range textNames {
-		member := v.Get(name)
+		member := f.get(name)
 		if text := member.Text(); text != "" {
 			return text
 		}
@@ -239,9 +279,9 @@ func pickText(v rawjson.Value) string {
 }
 
 // pick returns the first of the names that holds a text or number.
-func pick(v rawjson.Value, names []string) string {
+func pick(f fields, names []string) string {
 	for _, name := range names {
-		if text := strings.TrimSpace(v.Get(name).Text()); text != "" {
+		if text := strings.TrimSpace(f.get(name).Text()); text != "" {
 			return text
 		}
 	}

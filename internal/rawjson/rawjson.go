@@ -263,10 +263,13 @@ func skipValue(b []byte, i int) int {
 		}
 		return len(b)
 	}
-	for i < len(b) && !strings.ContainsRune(",]} \n\t\r", rune(b[i])) {
-		i++
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case ',', ']', '}', ' ', '\n', '\t', '\r':
+			return i
+		}
 	}
-	return i
+	return len(b)
 }
 
 // unquote decodes a JSON string. Lone surrogates and each byte of broken UTF-8
