@@ -83,13 +83,13 @@ func (r *rows) Messages(_ context.Context, id, after string, limit int) ([]store
 }
 
 func (r *rows) Events(_ context.Context, after int64, limit int) ([]store.Event, error) {
-	var out []store.Event
+	var page store.EventPage
 	for _, e := range r.events {
-		if e.Pos > after && len(out) < limit {
-			out = append(out, e)
+		if e.Pos > after && len(page.Events) < limit && !page.Full() {
+			page.Add(e)
 		}
 	}
-	return out, r.err
+	return page.Events, r.err
 }
 
 func (r *rows) Trace(_ context.Context, key string) (store.Trace, error) {

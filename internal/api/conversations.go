@@ -139,7 +139,7 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 				out.Body.NextCursor = &f.Before
 				return out, nil
 			}
-			out.Body.Items = append(out.Body.Items, s.conversation(c))
+			out.Body.Items = append(out.Body.Items, s.conversation(c).listed())
 			f.Before = c.Cursor
 		}
 		if len(rows) < f.Limit {
@@ -167,7 +167,7 @@ func (s *server) listMessages(ctx context.Context, who caller, in *messagesIn) (
 		out.Body.NextCursor = &rows[in.Limit-1].ID
 	}
 	for _, m := range rows {
-		out.Body.Items = append(out.Body.Items, message(m))
+		out.Body.Items = append(out.Body.Items, message(m).listed())
 	}
 	return out, nil
 }

@@ -37,29 +37,34 @@ func (s *server) events() {
 	register(s, operation{
 		id: "listEvents", method: http.MethodGet, path: "/events", tag: tagEvents, role: Viewer,
 		summary: "List events after a position",
-		about:   "Everything that happened, in order, for those who pull. An event appears once it has its number, so none is ever skipped by a reader.",
+		about: "Everything that happened, in order, for those who pull. An event appears once it has its number, so none is ever skipped by a reader. " +
+			"A page ends before its limit once it holds 4 MiB: go by next_cursor.",
 	}, s.listEvents)
 }
 
 func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*body[EventPage], error) {
 	out := &body[EventPage]{EventPage{Items: []Event{}, Pos: in.After}}
 	size := who.round(in.Limit)
+	var shown store.EventPage
 	for range maxRounds {
 		rows, err := s.store.Events(ctx, out.Body.Pos, size+1)
 		if err != nil {
 			return nil, err
 		}
+		var read store.EventPage
 		for _, e := range rows {
-			if len(out.Body.Items) == in.Limit {
+			if len(out.Body.Items) == in.Limit || shown.Full() {
 				out.Body.NextCursor = number(out.Body.Pos)
 				return out, nil
 			}
 			if who.seesEvent(e) {
+				shown.Add(e)
 				out.Body.Items = append(out.Body.Items, event(e))
 			}
+			read.Add(e)
 			out.Body.Pos = e.Pos
 		}
-		if len(rows) <= size {
+		if len(rows) <= size && !read.Full() {
 			return out, nil
 		}
 	}

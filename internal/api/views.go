@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -17,6 +18,8 @@ type Contact struct {
 	Name     string   `json:"name" example:"Persona Prueba" doc:"The name of the profile."`
 	Blocked  bool     `json:"blocked,omitempty" example:"false" doc:"Nothing that they write is answered."`
 	OptedOut bool     `json:"opted_out,omitempty" example:"false" doc:"They asked for silence."`
+
+	Truncated bool `json:"truncated,omitempty" example:"false" doc:"In lists and events: a name is longer than it is shown; the conversation itself has it whole."`
 }
 
 // Conversation is one person on one line.
@@ -83,6 +86,43 @@ type Message struct {
 	CreatedAt    *time.Time    `json:"created_at" example:"2026-11-24T10:00:01Z" doc:"When it was stored."`
 	EditedAt     *time.Time    `json:"edited_at,omitempty" example:"2026-11-24T10:02:00Z" doc:"When its author changed it: the text is the new one."`
 	RevokedAt    *time.Time    `json:"revoked_at,omitempty" example:"2026-11-24T10:03:00Z" doc:"When its author took it back; it is kept."`
+	Truncated    bool          `json:"truncated,omitempty" example:"false" doc:"In lists and events: a text or name is longer than it is shown; GET /trace/{id} of the message has it whole."`
+}
+
+// listed is a message as one of many: long texts end early.
+func (m Message) listed() Message {
+	cut := func(text *string, most int) {
+		short, more := inbound.Cut(*text, most)
+		*text, m.Truncated = short, m.Truncated || more
+	}
+	cut(&m.Text, store.CopiedText)
+	cut(&m.Type, store.CopiedName)
+	cut(&m.ReplyID, store.CopiedName)
+	if m.Media != nil {
+		media := *m.Media
+		cut(&media.MIME, store.CopiedName)
+		cut(&media.Name, store.CopiedName)
+		m.Media = &media
+	}
+	m.Reactions = slices.Clone(m.Reactions)
+	for i := range m.Reactions {
+		cut(&m.Reactions[i].Emoji, store.CopiedName)
+	}
+	if m.Error != nil {
+		failure := *m.Error
+		cut(&failure.Detail, store.CopiedText)
+		m.Error = &failure
+	}
+	return m
+}
+
+// listed is a conversation as one of many.
+func (c Conversation) listed() Conversation {
+	for _, name := range []*string{&c.Contact.Name, &c.Contact.Username} {
+		short, more := inbound.Cut(*name, store.CopiedName)
+		*name, c.Contact.Truncated = short, c.Contact.Truncated || more
+	}
+	return c
 }
 
 func when(t time.Time) *time.Time {

@@ -15,14 +15,12 @@ const (
 	// beside them.
 	MaxElements = 10_000
 	// MaxElement is how many bytes one of them may have, without a file that is
-	// sent along. The longest text has room also when each letter is escaped.
+	// sent along. The longest text that WhatsApp takes, 65,536 letters, has room also
+	// when each of them is escaped.
 	MaxElement = 1 << 20
 	// MaxNotice is that of a chunk of history, and of notices that list contacts,
 	// chats or templates: those come whole, however many there are.
 	MaxNotice = 16 << 20
-	// MaxText is how many letters of a text are stored as a text; raw has them all.
-	// WhatsApp takes no more.
-	MaxText = 64 << 10
 	// MaxName is how many letters of a name are read. It is copied to each message
 	// of its person, so that a long one could make a short body a long one.
 	MaxName = 1 << 10

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
 // object writes one JSON document, field by field. Snapshots are made while
@@ -50,6 +52,13 @@ func (o *object) text(name, value string) {
 	o.buf = append(o.buf, '"')
 	o.buf = append(o.buf, value...)
 	o.buf = append(o.buf, '"')
+}
+
+// copy writes the first most letters of a text, and says whether there were more.
+func (o *object) copy(name, value string, most int) (cut bool) {
+	value, cut = inbound.Cut(value, most)
+	o.text(name, value)
+	return cut
 }
 
 // plain says that a text needs no escapes.

@@ -75,10 +75,11 @@ func writeContact(w *object, c *Contact) {
 	w.text("id", c.ID)
 	w.text("phone", c.Phone)
 	w.text("user_id", c.UserID)
-	w.text("username", c.Username)
-	w.text("name", c.Name)
+	cut := w.copy("username", c.Username, CopiedName)
+	cut = w.copy("name", c.Name, CopiedName) || cut
 	w.flag("blocked", c.Blocked)
 	w.flag("opted_out", c.OptedOut)
+	w.flag("truncated", cut)
 	w.close()
 }
 
@@ -93,23 +94,23 @@ func writeMessage(w *object, row *MessageRow) {
 	w.text("line", m.Line)
 	w.text("direction", m.Direction)
 	w.text("author", string(m.Author))
-	w.text("type", m.Type)
-	w.text("text", m.Text)
+	cut := w.copy("type", m.Type, CopiedName)
+	cut = w.copy("text", m.Text, CopiedText) || cut
 	if m.Media != nil {
 		w.open("media")
 		w.text("state", m.Media.State)
-		w.text("mime", m.Media.MIME)
+		cut = w.copy("mime", m.Media.MIME, CopiedName) || cut
 		w.number("size", m.Media.Size)
-		w.text("name", m.Media.Name)
+		cut = w.copy("name", m.Media.Name, CopiedName) || cut
 		w.close()
 	}
-	w.text("reply_id", m.ReplyID)
+	cut = w.copy("reply_id", m.ReplyID, CopiedName) || cut
 	w.text("quoted_id", m.QuotedID)
 	w.list("reactions")
 	for _, r := range m.Reactions {
 		w.open("")
 		w.text("author", string(r.Author))
-		w.text("emoji", r.Emoji)
+		cut = w.copy("emoji", r.Emoji, CopiedName) || cut
 		w.close()
 	}
 	w.end()
@@ -119,7 +120,7 @@ func writeMessage(w *object, row *MessageRow) {
 	if m.ErrorCode != 0 || m.ErrorDetail != "" {
 		w.open("error")
 		w.number("code", int64(m.ErrorCode))
-		w.text("detail", m.ErrorDetail)
+		cut = w.copy("detail", m.ErrorDetail, CopiedText) || cut
 		w.close()
 	}
 	w.instant("sent_at", m.SentAt)
@@ -131,6 +132,7 @@ func writeMessage(w *object, row *MessageRow) {
 	if !m.RevokedAt.IsZero() {
 		w.instant("revoked_at", m.RevokedAt)
 	}
+	w.flag("truncated", cut)
 	w.close()
 }
 
@@ -140,7 +142,8 @@ func writeHandoff(w *object, h *HandoffRow) {
 	w.text("from_area", h.FromArea)
 	w.text("area", h.Area)
 	w.text("tag", h.Tag)
-	w.text("note", h.Note)
+	cut := w.copy("note", h.Note, CopiedText)
 	w.text("by", h.By)
+	w.flag("truncated", cut)
 	w.close()
 }

@@ -109,7 +109,8 @@ type Store interface {
 	// Messages lists a conversation's messages, oldest first, after the given
 	// message id ("" from the start).
 	Messages(ctx context.Context, conversation, after string, limit int) ([]Message, error)
-	// Events lists numbered events with Pos > after, in order.
+	// Events lists numbered events with Pos > after, in order. A page ends early, and
+	// with one event at least, once it holds EventsBytes: see EventPage.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 	// Trace finds everything about a key: our message id, a provider id, a
 	// conversation id, a ticket, a user id or a phone. ErrNotFound.

@@ -264,19 +264,22 @@ func scanEvent(rows pgx.Rows) (e store.Event, err error) {
 
 // Events implements store.Store.
 func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
-	var out []store.Event
+	var page store.EventPage
 	err := s.read(ctx, "list events", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
 			queue(b, eventsAfter(`$1`, `e.data::text`), after, limit(n)).Query(each(func(rows pgx.Rows) error {
+				if page.Full() {
+					return nil
+				}
 				e, err := scanEvent(rows)
 				if err == nil {
-					out = append(out, e)
+					page.Add(e)
 				}
 				return err
 			}))
 		})
 	})
-	return out, err
+	return page.Events, err
 }
 
 // Gauges implements store.Store.

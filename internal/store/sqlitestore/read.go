@@ -256,17 +256,20 @@ func shown(rows []*store.MessageRow) []store.Message {
 func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
 	const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
 		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
-	var out []store.Event
+	var page store.EventPage
 	err := s.read(ctx, "list events", func(tx access) error {
 		return each(tx, query, []any{after, numberedRow, limit(n)}, func(rows *sql.Rows) error {
+			if page.Full() {
+				return nil
+			}
 			e, err := scanEvent(rows)
 			if err == nil {
-				out = append(out, e)
+				page.Add(e)
 			}
 			return err
 		})
 	})
-	return out, err
+	return page.Events, err
 }
 
 func scanEvent(rows *sql.Rows) (e store.Event, err error) {

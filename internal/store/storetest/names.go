@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,85 @@ func names(t *testing.T, e Engine) {
 		tr, err := d.Trace(t.Context(), out)
 		if err != nil || len(tr.Messages) == 0 {
 			t.Fatalf("got %+v, %v", tr, err)
+		}
+	})
+
+	t.Run("copies end somewhere", func(t *testing.T) {
+		d := open(t, e)
+		ana := inbound.Person{Phone: "5491100000001", Name: strings.Repeat("ñ", store.CopiedName+1)}
+		whole := strings.Repeat("👋", 64<<10) // as much as WhatsApp takes
+		r := d.turn(says(ana, "a", whole, d.now))[0]
+		d.turn(says(ana, "b", whole[:4*store.CopiedText], d.now))
+		if got := d.message(r.Conversation, "a").Text; got != whole {
+			t.Errorf("the message has %d bytes of %d", len(got), len(whole))
+		}
+		if got := d.talk(r.Conversation).Contact.Name; got != ana.Name {
+			t.Errorf("the person's name: got %q", got)
+		}
+		cut := map[string]bool{}
+		for _, ev := range d.events() {
+			var data struct {
+				Conversation struct {
+					Contact struct {
+						Name      string
+						Truncated bool
+					}
+				}
+				Message struct {
+					ProviderID string `json:"provider_id"`
+					Text       string
+					Truncated  bool
+				}
+			}
+			if err := json.Unmarshal(ev.Data, &data); err != nil {
+				t.Fatal(err)
+			}
+			if c := data.Conversation.Contact; c.Name != strings.Repeat("ñ", store.CopiedName) || !c.Truncated {
+				t.Errorf("%s: got the name %q, %v", ev.Type, c.Name, c.Truncated)
+			}
+			if m := data.Message; m.ProviderID != "" {
+				cut[m.ProviderID] = m.Truncated
+				if m.Text != whole[:4*store.CopiedText] {
+					t.Errorf("%s has %d bytes", ev.Type, len(m.Text))
+				}
+			}
+		}
+		if diff := cmp.Diff(map[string]bool{"a": true, "b": false}, cut); diff != "" {
+			t.Errorf("truncated (-want +got)\n%s", diff)
+		}
+	})
+
+	t.Run("a page of events is bounded in bytes", func(t *testing.T) {
+		d := open(t, e)
+		long := strings.Repeat("\x01", store.CopiedText) // six bytes each in JSON
+		var batch []inbound.Arrival
+		for i := range 50 {
+			batch = append(batch, says(person(1), fmt.Sprint("m", i), long, d.now))
+		}
+		d.turn(batch...)
+		d.pump()
+		seen, pages, most := int64(0), 0, 0
+		for {
+			list, err := d.Events(t.Context(), seen, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list) == 0 {
+				break
+			}
+			size := 0
+			for _, ev := range list {
+				if ev.Pos != seen+1 {
+					t.Fatalf("%d follows %d", ev.Pos, seen)
+				}
+				seen, size, most = ev.Pos, size+len(ev.Data), max(most, len(ev.Data))
+			}
+			if pages++; size >= store.EventsBytes+most {
+				t.Errorf("a page of %d bytes", size)
+			}
+		}
+		if pages < 2 || seen < 50 {
+			t.Errorf("%d events in %d pages", seen, pages)
 		}
 	})
 

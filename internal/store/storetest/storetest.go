@@ -219,7 +219,7 @@ func (d *desk) messages(id string) (all []store.Message) {
 			d.Fatalf("messages: %v", err)
 		}
 		all = append(all, list...)
-		if len(list) < d.page {
+		if len(list) == 0 {
 			return all
 		}
 		after = list[len(list)-1].ID
@@ -253,7 +253,7 @@ func (d *desk) eventsAfter(after int64) (all []store.Event) {
 			d.Fatalf("events: %v", err)
 		}
 		all = append(all, list...)
-		if len(list) < d.page {
+		if len(list) == 0 {
 			return all
 		}
 		after = list[len(list)-1].Pos
