@@ -96,7 +96,7 @@ func TestTimeIsLinear(t *testing.T) {
 	within := func(head string, make func(int) []byte, tail string) func(n int) []byte {
 		return func(n int) []byte { return []byte(head + string(make(n)) + tail) }
 	}
-	const few, many = 600, 10_000 // elements, of which eight times as many are within the bounds, and anything else
+	const few, many = 200, 3_000 // elements, of which eight times as many are within the bounds, and anything else
 	tests := map[string]struct {
 		n    int
 		body func(n int) []byte

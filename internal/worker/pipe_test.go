@@ -3,8 +3,13 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,11 +17,14 @@ import (
 	"github.com/psivisionhub/psi-router/flows"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
@@ -120,6 +128,73 @@ func TestTurnsOverRealEngines(t *testing.T) {
 			t.Errorf("ended %s with ticket %q", talk.State, talk.Ticket)
 		}
 		tickets[talk.Ticket] = true
+	}
+}
+
+// TestWhatTheDoorTookIsStored: the door and the worker read alike. Whatever Meta
+// signs, however odd, becomes rows of the store, and no dead letter.
+func TestWhatTheDoorTookIsStored(t *testing.T) {
+	t.Parallel()
+	const secret, head = "secret", `{"object":"x","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"1"},`
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	text := func(body string) string {
+		return head + `"messages":[{"from":"5491100000001","id":"wamid.1","type":"text","text":{"body":"` + body + `"}}]}}]}]}`
+	}
+	bodies := []string{
+		"hola", "\xff", "[", "{}", "null", deep(65), deep(9_998), deep(10_000), deep(10_001), deep(1 << 20),
+		`{"a":` + deep(9_999) + `}`, "[\"\xff\"," + deep(100) + "]",
+		head + `"messages":[` + strings.Repeat("0,", 20_000) + `0]}}]}]}`,
+		text(strings.Repeat("a", 1<<20)), text(strings.Repeat("a", 64<<10)), text(strings.Repeat(`\u0000`, 64<<10)), text("\xff"), text(`\ud800`),
+		strings.Replace(text("hola"), `"id":"wamid.1"`, `"timestamp":"1e18","id":"`+strings.Repeat("w", 600)+`"`, 1),
+		head + `"statuses":[{"id":"w","status":"failed","timestamp":1e300,"errors":[{"code":1e30}]}]}}]}]}`,
+	}
+	q, s := engines(t)
+	door := ingest.New(ingest.Options{
+		Queue: q, Decoder: n8n.Decoder{}, Lines: []ingest.Line{{ID: "wsp4", Provider: "cloud", Ref: "1", AppSecrets: []string{secret}}},
+		Meta: ingest.Meta{NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) }},
+	})
+	for i, body := range bodies {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook", strings.NewReader(body))
+		r.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(secret, []byte(body)))
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		if w.Code != http.StatusOK && (w.Code != http.StatusBadRequest || json.Valid([]byte(body))) {
+			t.Errorf("body %d: %d %s", i, w.Code, w.Body)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	w := worker.New(worker.Options{Store: s, Queue: q})
+	var runs sync.WaitGroup
+	for name, h := range map[string]queue.Handler{inbound.QueueInbound: w.Inbound(), inbound.QueueStatus: w.Status()} {
+		runs.Go(func() {
+			if err := queue.NewRunner(queue.RunnerOptions{Queue: q, Name: name, Handler: h, Batch: 100}).Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for left := int64(1); left > 0 && t.Context().Err() == nil; {
+		all, err := q.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = 0
+		for _, st := range all {
+			if st.Name == inbound.QueueInbound || st.Name == inbound.QueueStatus {
+				left += st.Depth
+			}
+			if st.Dead > 0 || st.Retried > 0 {
+				t.Fatalf("%s: %+v", st.Name, st)
+			}
+		}
+	}
+	stop()
+	runs.Wait()
+	for _, body := range []string{"hola", "\xff", deep(65), deep(10_001), deep(1 << 20)} {
+		found, err := s.Trace(t.Context(), inbound.Unread([]byte(body), errors.ErrUnsupported).ID)
+		if err != nil || len(found.Records) != 1 || found.Records[0].Reason != router.UnknownShape || found.Records[0].Detail == "" {
+			t.Errorf("%.20q: %+v, %v", body, found.Records, err)
+		}
 	}
 }
 

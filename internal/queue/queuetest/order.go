@@ -68,6 +68,22 @@ var orderCases = []testCase{
 		}
 		f.settle(out...)
 	}},
+	{"the largest webhook is taken at once", Options{}, func(f *fixture) {
+		const most = 10_000 // inbound.MaxElements
+		jobs := make([]queue.Job, most)
+		for i := range jobs {
+			jobs[i] = job(fmt.Sprint("lane", i%3), i)
+		}
+		if slices.Contains(f.enqueue(jobs...), false) {
+			f.Error("a new job was taken for a duplicate")
+		}
+		if s := f.stats(); s.Depth != most {
+			f.Errorf("%d jobs wait", s.Depth)
+		}
+		if slices.Contains(f.enqueue(jobs...), true) {
+			f.Error("a repeated job was added")
+		}
+	}},
 	{"a failing lane delays nobody", Options{}, func(f *fixture) {
 		for i := range 20 {
 			f.enqueue(job("failing", i))
