@@ -18,7 +18,7 @@ type DeadLetter struct {
 	ID         int64      `json:"id" example:"17" doc:"Its id."`
 	Queue      string     `json:"queue" example:"inbound" doc:"The queue that gave it up."`
 	Lane       string     `json:"lane" example:"wsp4:AR.10000000000000000001" doc:"What it had to be in order with."`
-	JobID      string     `json:"job_id" example:"message:200000000000002:wamid.HBgNNTQ5MTE=" doc:"What repeats were recognised by."`
+	JobID      string     `json:"job_id" example:"message:wsp4/9f86d081884c7d65:wamid.HBgNNTQ5MTE=" doc:"What repeats were recognised by."`
 	Attempts   int        `json:"attempts" example:"10" doc:"How often it ran."`
 	Error      string     `json:"error" example:"decode: unexpected end" doc:"Why it was given up."`
 	EnqueuedAt *time.Time `json:"enqueued_at" example:"2026-11-24T10:00:00Z" doc:"When it came."`

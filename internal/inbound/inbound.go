@@ -7,6 +7,8 @@ package inbound
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 )
@@ -46,8 +48,8 @@ const (
 type Arrival struct {
 	Kind Kind `json:"kind"`
 	// ID is the provider's id of the thing (a wamid, an Evolution key id). For
-	// things without one it is a hash of their content. Together with Kind and
-	// LineRef it is what a repeated delivery is recognised by; see Key.
+	// things without one it is a hash of their content. It means something only
+	// in its Scope; see Key.
 	ID string `json:"id"`
 	// Line is the configured line that it arrived on; "" when none matches.
 	Line string `json:"line,omitempty"`
@@ -187,10 +189,30 @@ type Choice struct {
 	Stop     bool   `json:"stop"`
 }
 
+// Scope is where the id means something: the line, and on it the person, since
+// those who write may choose the id. What is in quarantine has a scope of its own,
+// so that it never uses up the id of what is still to come. The person is hashed:
+// a scope is shown and logged.
+func (a Arrival) Scope() string {
+	line := a.Line
+	switch {
+	case line == "":
+		line = "?" + a.LineRef
+	case a.Quarantine != "":
+		line = "?" + line
+	}
+	ref := a.Person.Ref()
+	if ref == "" {
+		return line
+	}
+	sum := sha256.Sum256([]byte(ref))
+	return line + "/" + hex.EncodeToString(sum[:8])
+}
+
 // Key identifies the thing across repeated deliveries. Statuses of one message
 // differ by their status; a standby copy never collides with the original.
 func (a Arrival) Key() string {
-	key := string(a.Kind) + ":" + a.LineRef + ":" + a.ID
+	key := string(a.Kind) + ":" + a.Scope() + ":" + a.ID
 	if a.Report != nil {
 		key += ":" + a.Report.Status
 	}

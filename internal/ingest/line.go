@@ -71,17 +71,21 @@ func (d *Door) place(a *inbound.Arrival, c *caller) {
 		return
 	}
 	// Notices about an account may name no number at all.
-	if a.LineRef == "" && !c.stray && a.Kind != inbound.Message && a.Kind != inbound.Echo && a.Kind != inbound.Status {
+	if a.LineRef == "" && !c.stray && !somebodys(a.Kind) {
 		return
 	}
 	if a.Quarantine == "" {
 		a.Quarantine = unknownLine
 	}
-	// Whoever may not speak for a line must not be able to use up the id of a
-	// message that is still to come on it.
-	if a.LineRef != "" && d.named(a.LineRef, nil) >= 0 {
-		a.ID = "foreign:" + a.ID
+}
+
+// somebodys says that what is of the kind concerns a person, and so a line.
+func somebodys(kind inbound.Kind) bool {
+	switch kind {
+	case inbound.Message, inbound.Echo, inbound.Status, inbound.Identity, inbound.Preference:
+		return true
 	}
+	return false
 }
 
 // named returns the line that a body means, among those of the caller; nil means

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -62,6 +63,9 @@ func (s *Settings) reachable(p inbound.Person) string {
 	}
 	return p.Phone
 }
+
+// first is the strongest of the names; see known.
+func (n names) first() string { return cmp.Or(n.user, n.parent, n.phone, n.external) }
 
 func (n names) all() []string {
 	out := make([]string, 0, 4)

@@ -17,14 +17,14 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 		return Result{Reason: router.Duplicate, Duplicate: true}
 	}
 	r := Result{Reason: why}
-	if why == router.Late || a.Quarantine != "" {
+	if why == router.Late {
 		return r
 	}
 	var who *ContactRow
 	switch {
-	case a.Kind == inbound.Identity && a.Change != nil:
-		who = b.move(*a.Change)
-	case a.Kind == inbound.Preference && a.Choice != nil && !a.Person.IsZero():
+	case isMove(a):
+		who = b.move(a.Line, *a.Change)
+	case isWish(a):
 		who = b.identify(a.Person)
 		if who.OptedOut != a.Choice.Stop {
 			who.OptedOut, who.Changed = a.Choice.Stop, true
@@ -62,15 +62,12 @@ func asideReason(a *inbound.Arrival) router.Reason {
 			return router.UnknownLine
 		}
 		return router.Invalid // nobody wrote it
-	case inbound.Identity:
-		if a.Late {
-			return router.Late
-		}
-		return router.System
-	case inbound.Preference:
+	case inbound.Identity, inbound.Preference:
 		switch {
 		case a.Late:
 			return router.Late
+		case a.Line == "":
+			return router.UnknownLine
 		case a.Choice != nil && a.Choice.Stop:
 			return router.OptedOut
 		}
@@ -90,10 +87,10 @@ func asideReason(a *inbound.Arrival) router.Reason {
 // record keeps an arrival; false says that it is there already.
 func (b *Book) record(a *inbound.Arrival, why router.Reason, detail string) bool {
 	key := recordKey(a)
-	if b.recorded[key] {
+	if b.recorded[record{a.Line, key}] || b.recorded[record{a.Line, formerKey(a)}] {
 		return false
 	}
-	b.recorded[key] = true
+	b.AddRecorded(a.Line, key)
 	n := b.names(a.Person)
 	r := RecordRow{Key: key, Person: cmp.Or(n.phone, n.user, n.parent, n.external)}
 	r.Record = Record{
@@ -148,25 +145,14 @@ func author(a *inbound.Arrival) Author {
 	return AuthorContact
 }
 
-// aimed returns the message that the arrival is about: of the person's own
-// conversation first, for Evolution ids are unique within one only.
+// aimed returns the message that the arrival is about, which is always one of the
+// person's own conversation.
 func (b *Book) aimed(a *inbound.Arrival) *MessageRow {
 	who := b.known(a.Person)
-	var found *MessageRow
-	for _, m := range b.byProvider[a.Content.TargetID] {
-		t := m.Talk.final()
-		if t.Line != a.Line {
-			continue
-		}
-		if who != nil && t.Who == who {
-			return m
-		}
-		found = cmp.Or(found, m)
+	if m := b.own(who, a.Line, a.Content.TargetID); m != nil {
+		return m
 	}
-	if found == nil {
-		found = b.alike(who, a)
-	}
-	return found
+	return b.alike(who, a)
 }
 
 // react sets the author's reaction: the same again changes nothing, another one

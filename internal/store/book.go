@@ -37,16 +37,19 @@ type Book struct {
 	Resolved []string // tickets
 	Records  []RecordRow
 	Park     []ParkedReport
-	Unpark   []string // provider ids
+	Unpark   []ParkedReport
 	// Heard holds the lines that somebody wrote on, and when.
 	Heard map[string]time.Time
 
 	who        map[string]*ContactRow
 	byProvider map[string][]*MessageRow
 	byID       map[string]*MessageRow
-	recorded   map[string]bool
-	parked     map[string][]ParkedReport
+	recorded   map[record]bool
+	parked     map[ProviderID][]ParkedReport
 }
+
+// record is the name of a record: what an arrival is called, on its line.
+type record struct{ line, key string }
 
 // ContactRow is a contact and what became of it.
 type ContactRow struct {
@@ -88,8 +91,8 @@ type MessageRow struct {
 	Message
 	Row  int64
 	Talk *TalkRow
-	// Origin tells messages of one provider id apart: kind and line as it named
-	// them. "" for what we wrote ourselves. Together with ProviderID it is unique.
+	// Origin tells messages of one provider id apart: kind, line and person of an
+	// arrival. "" for what we wrote ourselves. Together with ProviderID it is unique.
 	Origin string
 	// Fate is the reason of an end; Message.Reason is that of the decision. See
 	// Shown.
@@ -141,7 +144,11 @@ type RecordRow struct {
 
 // ParkedReport is a report that came before its message.
 type ParkedReport struct {
-	ProviderID string
+	ProviderID
+	// Person is the recipient's alias, "" where the report named none, and Owner
+	// the engine's key of the contact that it leads to, 0 for nobody.
+	Person string
+	Owner  int64
 	inbound.Report
 	At      time.Time
 	Expires time.Time
@@ -156,8 +163,8 @@ func NewBook(set Settings, now time.Time) *Book {
 		who:        map[string]*ContactRow{},
 		byProvider: map[string][]*MessageRow{},
 		byID:       map[string]*MessageRow{},
-		recorded:   map[string]bool{},
-		parked:     map[string][]ParkedReport{},
+		recorded:   map[record]bool{},
+		parked:     map[ProviderID][]ParkedReport{},
 	}
 }
 
@@ -192,8 +199,8 @@ func (b *Book) index(m *MessageRow) {
 	}
 }
 
-// AddRecorded puts in the key of an arrival that is in the records.
-func (b *Book) AddRecorded(key string) { b.recorded[key] = true }
+// AddRecorded puts in the line and the key of an arrival that is in the records.
+func (b *Book) AddRecorded(line, key string) { b.recorded[record{line, key}] = true }
 
 // AddParked puts in a parked report.
 func (b *Book) AddParked(p ParkedReport) {

@@ -81,7 +81,7 @@ func Tables() []Table {
 		table("audit", 1, `n:n conversation:n actor action detail at:m`),
 		table("events", 1, `pos:n id conversation type seq:n created_at:m data:j`),
 		table("timers", 2, `conversation:n kind due:m`),
-		table("parked", 2, `provider_id status code:n detail at:m expires_at:m`),
+		table("parked", 4, `provider_id line person status code:n detail at:m expires_at:m`),
 		table("idempotency", 2, `actor key hash answer at:m`),
 		table("lines", 1, `line last_inbound:m`),
 		table("pauses", 1, `queue`),

@@ -42,18 +42,17 @@ func (b *Book) echo(a *inbound.Arrival) Result {
 // ours returns the row of ours that an echo repeats: by its provider id, or, while
 // the answer to its post is still out, by what it says.
 func (b *Book) ours(a *inbound.Arrival) *MessageRow {
-	for _, m := range b.byProvider[a.ID] {
-		if m.Origin == "" && m.Talk.final().Line == a.Line {
-			return m
-		}
-	}
 	who := b.known(a.Person)
-	if who == nil {
-		return nil
+	m := b.ofOurs(who, a.Line, a.ID, func(m *MessageRow) bool { return m.Origin == "" })
+	if m != nil || who == nil {
+		return m
 	}
 	t := who.talks[a.Line]
+	if t == nil {
+		return nil
+	}
 	for _, m := range b.Messages {
-		if t == nil || m.Talk.final() != t || m.Origin != "" || m.ProviderID != "" {
+		if m.Talk.final() != t || m.Origin != "" || m.ProviderID != "" {
 			continue
 		}
 		if (m.Status == Sending || m.Status == Uncertain) && says(m, a.Content.Text) {

@@ -104,8 +104,9 @@ func (b *Book) name(alias string, c *ContactRow) {
 
 // move carries out a person's change of number or user id: their names and
 // conversations are one contact's afterwards. The old phone is given up, for it
-// may become somebody else's; an old user id never does, and is kept.
-func (b *Book) move(change inbound.Change) *ContactRow {
+// may become somebody else's; an old user id never does, and is kept. A line
+// speaks only for those who have a conversation on it.
+func (b *Book) move(line string, change inbound.Change) *ContactRow {
 	from, to := b.known(change.From), b.known(change.To)
 	c := from
 	switch {
@@ -113,8 +114,12 @@ func (b *Book) move(change inbound.Change) *ContactRow {
 		return nil
 	case from == nil:
 		c = to
-	case to != nil && to != from:
-		b.merge(to, from)
+	}
+	if c.talks[line] == nil {
+		return nil
+	}
+	if to != nil && to != c {
+		b.merge(to, c)
 	}
 	left := []string{b.names(change.From).phone, phoneAlias(c.Phone, "")}
 	if national := phoneAlias(c.Phone, b.Country); b.who[national] == c {

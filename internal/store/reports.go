@@ -17,7 +17,7 @@ var rank = map[Status]int{Queued: 0, Sending: 1, Uncertain: 1, Sent: 2, Delivere
 // The order of reports does not matter: good news only grows; a failure yields to
 // news that the message arrived, and the code of its report stays.
 func (b *Book) Report(a *inbound.Arrival) {
-	if a.Report == nil || a.ID == "" && a.Report.Ref == "" {
+	if !isReport(a) {
 		return
 	}
 	switch status := Status(a.Report.Status); status {
@@ -32,8 +32,7 @@ func (b *Book) Report(a *inbound.Arrival) {
 	m := b.reported(a)
 	if m == nil {
 		if a.ID != "" {
-			b.Park = append(b.Park, ParkedReport{ProviderID: a.ID, Report: *a.Report, At: at, Expires: b.Now.Add(parkedFor)})
-			b.AddParked(b.Park[len(b.Park)-1])
+			b.park(a, at)
 		}
 		return
 	}
@@ -46,17 +45,15 @@ func (b *Book) Report(a *inbound.Arrival) {
 	b.news(m, *a.Report, at)
 }
 
-// reported returns the outgoing row that a report is about.
-func (b *Book) reported(a *inbound.Arrival) *MessageRow {
-	if m := b.byID[a.Report.Ref]; m != nil && m.Direction == directionOut {
-		return m
+func (b *Book) park(a *inbound.Arrival, at time.Time) {
+	p := ParkedReport{
+		ProviderID: ProviderID{a.Line, a.ID}, Person: b.names(a.Person).first(), Report: *a.Report, At: at, Expires: b.Now.Add(parkedFor),
 	}
-	for _, m := range b.byProvider[a.ID] {
-		if m.Direction == directionOut && (a.Line == "" || m.Talk.final().Line == a.Line) {
-			return m
-		}
+	if who := b.known(a.Person); who != nil {
+		p.Owner = who.Row
 	}
-	return nil
+	b.Park = append(b.Park, p)
+	b.AddParked(p)
 }
 
 // news takes one piece of news about an outgoing message.
@@ -118,13 +115,9 @@ func (b *Book) accepted(m *MessageRow, providerID string) {
 
 // unpark applies the reports that came before their message.
 func (b *Book) unpark(m *MessageRow) {
-	waiting := b.parked[m.ProviderID]
-	if len(waiting) == 0 || m.ProviderID == "" {
-		return
-	}
+	waiting := b.takeParked(m)
 	for _, p := range waiting {
 		b.news(m, p.Report, p.At)
 	}
-	delete(b.parked, m.ProviderID)
-	b.Unpark = append(b.Unpark, m.ProviderID)
+	b.Unpark = append(b.Unpark, waiting...)
 }

@@ -19,7 +19,7 @@ func (b *Book) Search(batch []inbound.Arrival) []*TalkRow {
 			continue
 		}
 		t, id := who.talks[a.Line], target(a)
-		unnamed := id != "" && len(b.byProvider[id]) == 0 && stanza(id) != ""
+		unnamed := id != "" && b.own(who, a.Line, id) == nil && stanza(id) != ""
 		doubtful := a.Spooled && isMessage(a) && id == "" && t.LastMessageAt.After(a.ReceivedAt) && !t.LastInbound.After(a.ReceivedAt)
 		if (unnamed || doubtful) && !slices.Contains(in, t) {
 			in = append(in, t)

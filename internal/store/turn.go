@@ -11,10 +11,15 @@ import (
 
 // Needs is what an engine loads before it lets a Book handle a batch.
 type Needs struct {
-	Aliases     []string // their contacts, and all conversations of those
-	ProviderIDs []string // messages, with their conversations and contacts
-	MessageIDs  []string // the same
-	Records     []string // keys that may be recorded
+	// Names are those of everybody who may be new, each person's together.
+	Names   [][]string
+	Aliases []string // of Names: their contacts, and all conversations of those
+	// Known are aliases of people who are only compared: their contacts are loaded
+	// where there are any, and nobody is made.
+	Known       []string
+	ProviderIDs []ProviderID // messages, with their conversations and contacts
+	MessageIDs  []string     // the same
+	Records     []string     // keys that may be recorded
 	// Echoes is set when rows that are sending or uncertain in the loaded
 	// conversations are needed too.
 	Echoes bool
@@ -25,28 +30,35 @@ func (s *Settings) Needs(batch []inbound.Arrival) Needs {
 	var n Needs
 	for i := range batch {
 		a := &batch[i]
-		n.Aliases = append(n.Aliases, s.Aliases(a.Person)...)
-		if a.Change != nil {
-			n.Aliases = append(n.Aliases, s.Aliases(a.Change.From)...)
-			n.Aliases = append(n.Aliases, s.Aliases(a.Change.To)...)
-		}
 		switch {
-		case a.Kind == inbound.Status:
-			n.ProviderIDs = append(n.ProviderIDs, a.ID)
-			if a.Report != nil && a.Report.Ref != "" {
-				n.MessageIDs = append(n.MessageIDs, a.Report.Ref)
-			}
 		case isMessage(a) && target(a) == "":
-			n.ProviderIDs = append(n.ProviderIDs, providerID(a))
+			s.people(&n, a.Person)
+			n.named(a.Line, providerID(a))
 			n.Echoes = n.Echoes || a.Kind == inbound.Echo
-		default:
-			n.Records = append(n.Records, recordKey(a))
-			if t := target(a); t != "" {
-				n.ProviderIDs = append(n.ProviderIDs, t)
-			}
+			continue
+		case isMessage(a):
+			s.people(&n, a.Person)
+			n.named(a.Line, target(a))
+		case isMove(a):
+			s.people(&n, a.Change.From, a.Change.To)
+		case isWish(a):
+			s.people(&n, a.Person)
 		}
+		n.Records = append(n.Records, recordKey(a), formerKey(a))
 	}
 	return n
+}
+
+func (s *Settings) people(n *Needs, all ...inbound.Person) {
+	for _, p := range all {
+		if names := s.Aliases(p); len(names) > 0 {
+			n.Names, n.Aliases = append(n.Names, names), append(n.Aliases, names...)
+		}
+	}
+}
+
+func (n *Needs) named(line, id string) {
+	n.ProviderIDs = append(n.ProviderIDs, ProviderID{line, id})
 }
 
 // isMessage says that an arrival belongs into a conversation: a message, or one
@@ -54,6 +66,17 @@ func (s *Settings) Needs(batch []inbound.Arrival) Needs {
 func isMessage(a *inbound.Arrival) bool {
 	return (a.Kind == inbound.Message || a.Kind == inbound.Echo) && a.Quarantine == "" && a.Content != nil &&
 		a.Line != "" && a.Content.Group == "" && !a.Person.IsZero()
+}
+
+// isMove says that an arrival moves a person of a line of ours to other names.
+func isMove(a *inbound.Arrival) bool {
+	return a.Kind == inbound.Identity && a.Change != nil && a.Quarantine == "" && a.Line != ""
+}
+
+// isWish says that somebody on a line of ours wants to have, or not to have,
+// something.
+func isWish(a *inbound.Arrival) bool {
+	return a.Kind == inbound.Preference && a.Choice != nil && a.Quarantine == "" && a.Line != "" && !a.Person.IsZero()
 }
 
 // target is the provider id of the message that a reaction, edit or revoke is
@@ -84,8 +107,6 @@ func providerID(a *inbound.Arrival) string {
 	return hashed + hex.EncodeToString(sum[:16])
 }
 
-func origin(a *inbound.Arrival) string { return string(a.Kind) + ":" + a.LineRef }
-
 func recordKey(a *inbound.Arrival) string {
 	b := *a
 	b.ID = providerID(a)
@@ -112,17 +133,6 @@ func (b *Book) Turn(a *inbound.Arrival) Result {
 		return b.echo(a)
 	}
 	return b.hear(a)
-}
-
-// handled returns the row that an earlier delivery of the arrival became.
-func (b *Book) handled(a *inbound.Arrival) *MessageRow {
-	o := origin(a)
-	for _, m := range b.byProvider[providerID(a)] {
-		if m.Origin == o {
-			return m
-		}
-	}
-	return nil
 }
 
 // repeat is the result of what was handled before: the wake-ups that it led to

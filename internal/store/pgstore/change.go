@@ -14,27 +14,16 @@ import (
 
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
-	var rest []inbound.Arrival
-	for _, a := range store.FitAll(batch) {
-		if a.Report != nil {
-			rest = append(rest, a)
-		}
-	}
+	rest := store.FitAll(batch)
 	if len(rest) == 0 {
 		return nil
 	}
 	err := s.insist(ctx, func(bool) (bool, error) {
-		w := &wants{}
-		for i := range rest {
-			n := reportNeeds(&rest[i])
-			w.ProviderIDs = append(w.ProviderIDs, n.ProviderIDs...)
-			w.MessageIDs = append(w.MessageIDs, n.MessageIDs...)
-		}
 		var left []inbound.Arrival
-		err := s.write(ctx, w, now, func(p *page) error {
+		err := s.write(ctx, &wants{Needs: s.set.Reports(rest)}, now, func(p *page) error {
 			left = left[:0]
 			for i := range rest {
-				if p.missing(reportNeeds(&rest[i])) {
+				if p.missing(s.set.Reports(rest[i : i+1])) {
 					left = append(left, rest[i])
 					continue
 				}
@@ -48,16 +37,6 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 		return len(rest) > 0, err
 	})
 	return wrap("statuses", err)
-}
-
-func reportNeeds(a *inbound.Arrival) (n store.Needs) {
-	if a.ID != "" {
-		n.ProviderIDs = []string{a.ID}
-	}
-	if a.Report.Ref != "" {
-		n.MessageIDs = []string{a.Report.Ref}
-	}
-	return n
 }
 
 // Command implements store.Store.

@@ -96,7 +96,9 @@ func (p *page) writeAsides(b *pgx.Batch) {
 	if list := p.book.Park; len(list) > 0 {
 		type row = store.ParkedReport
 		queue(b, insertParked,
-			col(list, func(r row) string { return r.ProviderID }),
+			col(list, func(r row) string { return r.ID }),
+			col(list, func(r row) string { return r.Line }),
+			col(list, func(r row) string { return r.Person }),
 			col(list, func(r row) string { return r.Status }),
 			col(list, func(r row) int64 { return int64(r.Code) }),
 			col(list, func(r row) string { return r.Detail }),
@@ -104,7 +106,11 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.Expires) }))
 	}
 	if list := p.book.Unpark; len(list) > 0 {
-		queue(b, `DELETE FROM psi_router.parked WHERE provider_id = ANY ($1::text[])`, list)
+		type row = store.ParkedReport
+		queue(b, deleteParked,
+			col(list, func(r row) string { return r.ID }),
+			col(list, func(r row) string { return r.Line }),
+			col(list, func(r row) string { return r.Person }))
 	}
 	for _, line := range slices.Sorted(maps.Keys(p.book.Heard)) {
 		at := orEpoch(p.book.Heard[line])

@@ -25,7 +25,7 @@ type wants struct {
 	Joined bool     // the ids may be those of joined ones
 	Rows   []int64  // conversations by their key
 	Posted bool     // what is pending in the conversations
-	Parked []string // reports, by provider id
+	Parked []string // reports, by provider id on whatever line
 	Hurry  bool     // wait for nobody for long
 	// Once is the key under which Actor wants something done at Now, nil for none.
 	Once  *store.Once
@@ -48,12 +48,15 @@ type found struct {
 	claimed  map[string]int64 // names that were nobody's
 	talks    []*talkRow
 	messages []*messageRow
-	recorded []string
+	recorded []recorded
 	parked   []store.ParkedReport
 	joined   map[string]int64 // ids of conversations that were joined with one
 	ticket   int64
 	kept     *kept // what the first one left under the key
 }
+
+// recorded is a record's name.
+type recorded struct{ line, key string }
 
 // query is a statement and its arguments.
 type query struct {
@@ -73,10 +76,43 @@ func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
 	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
-// messagesBy finds messages by a column, and the conversation t of each.
-func messagesBy(column string) string {
-	return `(SELECT * FROM psi_router.messages WHERE ` + column + ` = ANY (?::text[]) OFFSET 0) m,
-		LATERAL (SELECT contact FROM psi_router.conversations WHERE n = m.conversation OFFSET 0) t`
+// Messages m by an id, and the conversation t of each. One of a provider's is good
+// on its line k only.
+const (
+	byProviderID = `unnest(?::text[], ?::text[]) k (line, id),
+		LATERAL (SELECT * FROM psi_router.messages WHERE provider_id = k.id OFFSET 0) m,
+		LATERAL (SELECT contact, line FROM psi_router.conversations WHERE n = m.conversation AND line = k.line OFFSET 0) t`
+	byMessageID = `(SELECT * FROM psi_router.messages WHERE id = ANY (?::text[]) OFFSET 0) m,
+		LATERAL (SELECT contact, line FROM psi_router.conversations WHERE n = m.conversation OFFSET 0) t`
+)
+
+// messages are what follows FROM where messages are looked for, and its arguments.
+type messages struct {
+	from string
+	args []any
+}
+
+func (w *wants) messages() (out []messages) {
+	if len(w.ProviderIDs) > 0 {
+		lines, ids := columns(w.ProviderIDs)
+		out = append(out, messages{byProviderID, []any{lines, ids}})
+	}
+	if len(w.MessageIDs) > 0 {
+		out = append(out, messages{byMessageID, []any{w.MessageIDs}})
+	}
+	return out
+}
+
+// columns are the lines and the ids, each pair once.
+func columns(list []store.ProviderID) (lines, ids []string) {
+	seen := make(map[store.ProviderID]bool, len(list))
+	for _, p := range list {
+		if !seen[p] {
+			seen[p] = true
+			lines, ids = append(lines, p.Line), append(ids, p.ID)
+		}
+	}
+	return lines, ids
 }
 
 // whose adds a table w of the keys of all contacts that are touched, each once.
@@ -85,16 +121,11 @@ func messagesBy(column string) string {
 func (w *wants) whose(q *query) {
 	var parts query
 	parts.args = q.args
-	if len(w.Aliases) > 0 {
-		parts.add(`SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[])`, w.Aliases)
+	if aliases := w.aliases(); len(aliases) > 0 {
+		parts.add(`SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[])`, aliases)
 	}
-	for _, m := range [...]struct {
-		column string
-		ids    []string
-	}{{"provider_id", w.ProviderIDs}, {"id", w.MessageIDs}} {
-		if len(m.ids) > 0 {
-			parts.add(`SELECT t.contact FROM `+messagesBy(m.column), m.ids)
-		}
+	for _, m := range w.messages() {
+		parts.add(`SELECT t.contact FROM `+m.from, m.args...)
 	}
 	if len(w.Talks) > 0 {
 		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, w.Talks)
@@ -112,6 +143,9 @@ func (w *wants) whose(q *query) {
 	q.text = append(q.text, "(", strings.Join(parts.text, " UNION "), ") w (contact)")
 	q.args = parts.args
 }
+
+// aliases are all that lead to contacts, whether they may be new or not.
+func (w *wants) aliases() []string { return slices.Concat(w.Aliases, w.Known) }
 
 // held is a table w of the keys of the contacts that the lock got, which it leaves
 // in a setting of the transaction: nobody else needs to find them again.
@@ -153,8 +187,8 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 		}
 		return err
 	}))
-	if len(w.Aliases) > 0 {
-		queue(b, `SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, w.Aliases).
+	if aliases := w.aliases(); len(aliases) > 0 {
+		queue(b, `SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, aliases).
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
 	}
 	talks.add(`SELECT ` + talkColumns + ` FROM`)
@@ -173,39 +207,33 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 	}
 	w.queueMessages(b, f)
 	if len(w.Records) > 0 {
-		queue(b, `SELECT key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
+		queue(b, `SELECT line, key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
 			Query(each(func(rows pgx.Rows) error {
-				var key string
-				err := scan(rows, &key)
-				f.recorded = append(f.recorded, key)
+				var r recorded
+				err := scan(rows, &r.line, &r.key)
+				f.recorded = append(f.recorded, r)
 				return err
 			}))
 	}
 	if len(w.Parked) > 0 {
-		queue(b, `SELECT provider_id, status, code, detail, at, expires_at FROM psi_router.parked
-			WHERE provider_id = ANY ($1::text[]) ORDER BY at, status`, w.Parked).Query(each(f.addParked))
+		queue(b, loadParked, w.Parked).Query(each(f.addParked))
 	}
 	return f
 }
 
 func (w *wants) queueMessages(b *pgx.Batch, f *found) {
-	for _, m := range [...]struct {
-		column string
-		ids    []string
-	}{{"provider_id", w.ProviderIDs}, {"id", w.MessageIDs}} {
-		if len(m.ids) > 0 {
-			var q query
-			q.add(`SELECT `+messageColumns+`, t.contact,
-				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
-				FROM `+messagesBy(m.column)+` ORDER BY m.n`, m.ids)
-			q.queue(b).Query(each(f.addMessage))
-		}
+	for _, m := range w.messages() {
+		var q query
+		q.add(`SELECT `+messageColumns+`, t.contact, t.line,
+			EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
+			FROM `+m.from+` ORDER BY m.n`, m.args...)
+		q.queue(b).Query(each(f.addMessage))
 	}
 	if w.Posted || w.Echoes {
 		var q query
-		q.add(`SELECT ` + messageColumns + `, t.contact, NOT p.doubt FROM`)
+		q.add(`SELECT ` + messageColumns + `, t.contact, t.line, NOT p.doubt FROM`)
 		w.touched(&q)
-		q.add(`, LATERAL (SELECT n, contact FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t,
+		q.add(`, LATERAL (SELECT n, contact, line FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t,
 			LATERAL (SELECT * FROM psi_router.pending WHERE conversation = t.n OFFSET 0) p,
 			LATERAL (SELECT * FROM psi_router.messages WHERE conversation = p.conversation AND n = p.n OFFSET 0) m ORDER BY m.n`)
 		q.queue(b).Query(each(f.addMessage))
@@ -234,10 +262,11 @@ func pair(rows pgx.Rows, into map[string]int64) error {
 
 func (f *found) addMessage(rows pgx.Rows) error {
 	var contact int64
+	var line string
 	var pending bool
-	m, err := scanMessage(rows, &contact, &pending)
+	m, err := scanMessage(rows, &contact, &line, &pending)
 	if err == nil {
-		m.contact, m.pending = contact, pending
+		m.contact, m.line, m.pending = contact, line, pending
 		f.messages = append(f.messages, m)
 	}
 	return err
@@ -246,8 +275,11 @@ func (f *found) addMessage(rows pgx.Rows) error {
 func (f *found) addParked(rows pgx.Rows) error {
 	var r store.ParkedReport
 	var at, expires pgtype.Timestamptz
-	err := scan(rows, &r.ProviderID, &r.Status, &r.Code, &r.Detail, &at, &expires)
+	err := scan(rows, &r.ProviderID.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.Expires = instant(at), instant(expires)
+	if _, fresh := f.claimed[r.Person]; fresh {
+		r.Owner = 0 // nobody has the name yet
+	}
 	f.parked = append(f.parked, r)
 	return err
 }
@@ -301,8 +333,8 @@ func (f *found) open(set store.Settings, now time.Time) *page {
 	for _, m := range f.messages {
 		p.adopt(m)
 	}
-	for _, key := range f.recorded {
-		p.book.AddRecorded(key)
+	for _, r := range f.recorded {
+		p.book.AddRecorded(r.line, r.key)
 	}
 	for _, r := range f.parked {
 		p.book.AddParked(r)

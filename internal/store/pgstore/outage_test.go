@@ -33,7 +33,7 @@ func TestServerStops(t *testing.T) {
 			},
 			"reject": func() error { return s.Reject(t.Context(), noon(), says(somebody(1), "c", "1"), "why") },
 			"statuses": func() error {
-				return s.Statuses(t.Context(), noon(), []inbound.Arrival{{Kind: inbound.Status, ID: "x", Report: &inbound.Report{Status: "sent"}}})
+				return s.Statuses(t.Context(), noon(), []inbound.Arrival{{Kind: inbound.Status, ID: "x", Line: "wsp4", Report: &inbound.Report{Status: "sent"}}})
 			},
 			"command": func() error {
 				_, err := s.Command(t.Context(), noon(), store.Command{Conversation: first[0].Conversation})
@@ -274,7 +274,8 @@ func TestReportAndAnswerMissEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Exec(t, name, `INSERT INTO psi_router.parked VALUES ('out', 'read', 0, '', '2026-11-24 12:00Z', '2026-11-24 13:00Z')`)
+	server.Exec(t, name, `INSERT INTO psi_router.parked (provider_id, line, status, at, expires_at)
+		VALUES ('out', 'wsp4', 'read', '2026-11-24 12:00Z', '2026-11-24 13:00Z')`)
 	if _, err := s.Pump(t.Context(), noon()); err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,8 @@ INSERT INTO psi_router.audit (conversation, actor, action, at) SELECT i, 'crm', 
 INSERT INTO psi_router.idempotency SELECT 'crm', i::text, '', '', now() FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.moved SELECT 'old' || i, i FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.timers SELECT i, 'handoff', now() + interval '1000 days' FROM generate_series(1000, 1000 + @people) i WHERE i % 3 = 0;
-INSERT INTO psi_router.parked SELECT 'x' || i, 'sent', 0, '', now(), now() + interval '30 minutes' FROM generate_series(1000, 1000 + @people) i;
+INSERT INTO psi_router.parked (provider_id, line, person, status, at, expires_at)
+	SELECT 'x' || i, 'wsp4', 'user:AR.' || i, 'sent', now(), now() + interval '30 minutes' FROM generate_series(1000, 1000 + @people) i;
 INSERT INTO psi_router.batches (n, size, first_pos) OVERRIDING SYSTEM VALUE SELECT i, 3, i * 3 - 2 FROM generate_series(1, @people) i;
 SELECT setval('psi_router.batches_n_seq', @people + 1), setval('psi_router.keys', 2000 + @people);
 INSERT INTO psi_router.events SELECT b.n, k, 'e' || b.n || '.' || k, 't' || 1000 + b.n, 'message.received', k + 1, now(), '{}' FROM psi_router.batches b, generate_series(0, 2) k;
@@ -298,9 +299,9 @@ func exercise(t *testing.T, s *Store) {
 	claims, err := s.ClaimSends(ctx, now, "t", ids)
 	check(err)
 	check(s.Statuses(ctx, now, []inbound.Arrival{
-		{Kind: inbound.Status, ID: "x", Report: &inbound.Report{Status: "sent", Ref: claims[0].Post.ID}},
-		{Kind: inbound.Status, ID: "p", Report: &inbound.Report{Status: "sent"}},
-		{Kind: inbound.Status, ID: "q", SentAt: now, Report: &inbound.Report{Status: "sent"}},
+		{Kind: inbound.Status, ID: "x", Line: "wsp4", Person: recipient(claims[0]), Report: &inbound.Report{Status: "sent", Ref: claims[0].Post.ID}},
+		{Kind: inbound.Status, ID: "p", Line: "wsp4", Report: &inbound.Report{Status: "sent"}},
+		{Kind: inbound.Status, ID: "q", Line: "wsp4", SentAt: now, Report: &inbound.Report{Status: "sent"}},
 	}))
 	var done []store.SendResult
 	for i, c := range claims[1:] {
@@ -315,7 +316,7 @@ func exercise(t *testing.T, s *Store) {
 	}
 	_, err = s.RecordSends(ctx, now, done)
 	check(err)
-	check(s.Statuses(ctx, now, []inbound.Arrival{{Kind: inbound.Status, ID: "out3", SentAt: now, Report: &inbound.Report{Status: "read"}}}))
+	check(s.Statuses(ctx, now, []inbound.Arrival{{Kind: inbound.Status, ID: "out3", Line: "wsp4", SentAt: now, Report: &inbound.Report{Status: "read"}}}))
 	check(s.SaveMedia(ctx, results[0].MessageID, store.Media{State: store.MediaReady}))
 	for _, kind := range []router.CommandKind{router.CommandClose, router.CommandHandoff} {
 		_, err = s.Command(ctx, now, store.Command{Conversation: ids[0], Command: router.Command{Kind: kind, Area: "admin"}, Actor: "crm"})

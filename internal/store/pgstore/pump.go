@@ -35,8 +35,10 @@ const (
 			UPDATE psi_router.batches b SET first_pos = counted.value - placed.total + placed.before + 1
 			FROM placed, counted WHERE b.n = placed.n RETURNING size)
 		SELECT coalesce(sum(size), 0)::bigint, count(*) FROM done`
-	findStrays = `SELECT DISTINCT p.provider_id FROM (SELECT provider_id FROM psi_router.parked WHERE expires_at > $1 OFFSET 0) p,
-		LATERAL (SELECT FROM psi_router.messages WHERE provider_id = p.provider_id AND direction = 'outbound' LIMIT 1) m LIMIT $2`
+	findStrays = `SELECT DISTINCT p.line, p.provider_id FROM (SELECT * FROM psi_router.parked WHERE expires_at > $1 OFFSET 0) p,
+		LATERAL (SELECT conversation FROM psi_router.messages WHERE provider_id = p.provider_id AND direction = 'outbound' OFFSET 0) m,
+		LATERAL (SELECT contact FROM psi_router.conversations WHERE n = m.conversation AND line = p.line OFFSET 0) t
+		WHERE t.contact = coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), t.contact) LIMIT $2`
 )
 
 // sweep is the walk over pending rows: each is found once in a round, however
@@ -74,8 +76,8 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 // house is what housekeeping did and found.
 type house struct {
 	numbered, batches int
-	due               []int64  // conversations
-	strays            []string // provider ids
+	due               []int64 // conversations
+	strays            []store.ProviderID
 }
 
 // housekeep numbers events and throws away what is over, under the lock of the
@@ -93,8 +95,8 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 		b := &pgx.Batch{}
 		queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
 		s.within(b, numbered)
-		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, status) IN
-			(SELECT provider_id, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
+		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, line, person, status) IN
+			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
 		forgetKeysAt(b, now)
 		queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
 			Query(each(func(rows pgx.Rows) error {
@@ -106,8 +108,8 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 		// A report and the answer to its post may have missed each other.
 		queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
 			Query(each(func(rows pgx.Rows) error {
-				var id string
-				err := scan(rows, &id)
+				var id store.ProviderID
+				err := scan(rows, &id.Line, &id.ID)
 				h.strays = append(h.strays, id)
 				return err
 			}))
@@ -170,13 +172,14 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 
 // bring gives parked reports to messages that had no provider id yet when they
 // came.
-func (s *Store) bring(ctx context.Context, now time.Time, ids []string) error {
+func (s *Store) bring(ctx context.Context, now time.Time, ids []store.ProviderID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.write(ctx, &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: ids}, now, func(p *page) error {
+	_, parked := columns(ids)
+	return s.write(ctx, &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: parked}, now, func(p *page) error {
 		for _, m := range p.book.Messages {
-			if m.Direction == "outbound" && slices.Contains(ids, m.ProviderID) {
+			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.Talk.Line, ID: m.ProviderID}) {
 				p.book.Sent(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})
 			}
 		}

@@ -118,7 +118,8 @@ type messageRow struct {
 	store.MessageRow
 	talk    int64
 	contact int64 // 0 where nobody asked
-	pending bool  // its conversation has something to send
+	line    string
+	pending bool // its conversation has something to send
 }
 
 func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {

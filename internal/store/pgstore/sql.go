@@ -100,9 +100,17 @@ const (
 			$9::text[], $10::timestamptz[], $11::bytea[])
 			WITH ORDINALITY u (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw, i)
 		ORDER BY u.i ON CONFLICT (key) DO NOTHING`
-	insertParked = `INSERT INTO psi_router.parked (provider_id, status, code, detail, at, expires_at)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+	insertParked = `INSERT INTO psi_router.parked (provider_id, line, person, status, code, detail, at, expires_at)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],
+			$8::timestamptz[])
 		ON CONFLICT DO NOTHING`
+	deleteParked = `DELETE FROM psi_router.parked p USING unnest($1::text[], $2::text[], $3::text[]) u (provider_id, line, person)
+		WHERE p.provider_id = u.provider_id AND p.line = u.line AND p.person = u.person`
+	// Whose a report is, is looked up now: the recipient may have become somebody.
+	loadParked = `SELECT p.provider_id, p.line, p.person,
+			coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), 0),
+			p.status, p.code, p.detail, p.at, p.expires_at
+		FROM psi_router.parked p WHERE p.provider_id = ANY ($1::text[]) ORDER BY p.at, p.status`
 
 	// All turns of a line write here, so nobody waits: who finds the row taken
 	// leaves it to the one who has it, who heard somebody at that moment too.

@@ -115,7 +115,7 @@ func TestStrangerHoldsAContact(t *testing.T) {
 			MessageID: c.Post.ID, Conversation: c.Post.Conversation, Token: "t1", Status: store.Sent, ProviderID: id,
 		})
 		reports = append(reports, inbound.Arrival{
-			Kind: inbound.Status, ID: id, Line: "wsp4", SentAt: noon(), Report: &inbound.Report{Status: "delivered", Ref: c.Post.ID},
+			Kind: inbound.Status, ID: id, Line: "wsp4", Person: recipient(c), SentAt: noon(), Report: &inbound.Report{Status: "delivered", Ref: c.Post.ID},
 		})
 	}
 	if got, err := s.RecordSends(t.Context(), noon(), sent); err != nil || !cmp.Equal(got, []store.Recorded{{Busy: true}, {More: true}}) {
@@ -330,7 +330,7 @@ func chore(ctx context.Context, s *Store, r *rand.Rand, id, x, y string) error {
 			MessageID: c.Post.ID, Conversation: c.Post.Conversation, Token: c.Token, Status: store.Sent, ProviderID: provider,
 		})
 		reports = append(reports, inbound.Arrival{
-			Kind: inbound.Status, ID: provider, Line: c.Post.Line, SentAt: noon(), Report: &inbound.Report{Status: "delivered"},
+			Kind: inbound.Status, ID: provider, Line: c.Post.Line, Person: recipient(c), SentAt: noon(), Report: &inbound.Report{Status: "delivered"},
 		})
 	}
 	var wg sync.WaitGroup
@@ -420,4 +420,9 @@ func countArrivals(t *testing.T, url string) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// recipient is whom a claimed row goes to.
+func recipient(c store.SendClaim) inbound.Person {
+	return inbound.Person{Phone: c.Post.To.Phone, UserID: c.Post.To.UserID}
 }

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -102,26 +103,15 @@ func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.Needs) {
 	for i := range batch {
 		n := s.needs(&batch[i])
 		each[i] = n
+		w.Names = append(w.Names, n.Names...)
 		w.Aliases = append(w.Aliases, n.Aliases...)
 		w.ProviderIDs = append(w.ProviderIDs, n.ProviderIDs...)
 		w.MessageIDs = append(w.MessageIDs, n.MessageIDs...)
 		w.Records = append(w.Records, n.Records...)
 		w.Echoes = w.Echoes || n.Echoes
-		people := [...]*inbound.Person{&batch[i].Person, nil, nil}
-		if c := batch[i].Change; c != nil {
-			people[1], people[2] = &c.From, &c.To
-		}
-		for _, p := range people {
-			if p == nil {
-				continue
-			}
-			if names := s.set.Aliases(*p); len(names) > 0 {
-				w.Names = append(w.Names, names)
-			}
-		}
 	}
 	if w.Echoes {
-		w.Parked = w.ProviderIDs
+		_, w.Parked = columns(w.ProviderIDs)
 	}
 	return w, each
 }
@@ -166,6 +156,11 @@ func (p *page) missing(n store.Needs) bool {
 			return true
 		}
 	}
+	for _, alias := range n.Known {
+		if owner, there := p.aliases[alias]; there && p.contacts[owner] == nil {
+			return true
+		}
+	}
 	for _, m := range p.named(n.ProviderIDs, n.MessageIDs) {
 		if p.contacts[m.contact] == nil {
 			return true
@@ -175,13 +170,13 @@ func (p *page) missing(n store.Needs) bool {
 }
 
 // named returns the loaded messages with one of the ids.
-func (f *found) named(providerIDs, ids []string) (out []*messageRow) {
+func (f *found) named(providerIDs []store.ProviderID, ids []string) (out []*messageRow) {
 	if len(f.messages) == 0 {
 		return nil
 	}
 	for _, m := range f.messages {
-		for _, id := range providerIDs {
-			if m.ProviderID == id {
+		for _, p := range providerIDs {
+			if m.ProviderID == p.ID && m.line == p.Line {
 				out = append(out, m)
 			}
 		}
@@ -221,11 +216,11 @@ func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.
 type jam struct {
 	names    map[string]bool
 	contacts map[int64]bool
-	ids      map[string]bool
+	ids      map[store.ProviderID]bool // ours have no line
 }
 
 func newJam() *jam {
-	return &jam{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[string]bool{}}
+	return &jam{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[store.ProviderID]bool{}}
 }
 
 func (j *jam) holds(n store.Needs, f *found) bool {
@@ -237,11 +232,9 @@ func (j *jam) holds(n store.Needs, f *found) bool {
 			return true
 		}
 	}
-	for _, list := range [...][]string{n.ProviderIDs, n.MessageIDs} {
-		for _, id := range list {
-			if j.ids[id] {
-				return true
-			}
+	for _, id := range ids(n) {
+		if j.ids[id] {
+			return true
 		}
 	}
 	if f != nil {
@@ -254,6 +247,15 @@ func (j *jam) holds(n store.Needs, f *found) bool {
 	return false
 }
 
+// ids are all that an arrival names messages by.
+func ids(n store.Needs) []store.ProviderID {
+	all := slices.Clone(n.ProviderIDs)
+	for _, id := range n.MessageIDs {
+		all = append(all, store.ProviderID{ID: id})
+	}
+	return all
+}
+
 func (j *jam) add(n store.Needs, f *found) {
 	for _, alias := range n.Aliases {
 		j.names[alias] = true
@@ -263,10 +265,8 @@ func (j *jam) add(n store.Needs, f *found) {
 			}
 		}
 	}
-	for _, list := range [...][]string{n.ProviderIDs, n.MessageIDs} {
-		for _, id := range list {
-			j.ids[id] = true
-		}
+	for _, id := range ids(n) {
+		j.ids[id] = true
 	}
 	if f != nil {
 		for _, m := range f.named(n.ProviderIDs, n.MessageIDs) {

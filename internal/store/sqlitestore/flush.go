@@ -345,15 +345,18 @@ func (p *page) writeRecords() error {
 func (p *page) writeParked() error {
 	var all rows
 	for _, r := range p.book.Park {
-		all.add(r.ProviderID, r.Status, r.Code, r.Detail, micros(r.At), micros(r.Expires))
+		all.add(r.ID, r.Line, r.Person, r.Status, r.Code, r.Detail, micros(r.At), micros(r.Expires))
 	}
 	if err := p.insert(insertParked, &all); err != nil {
 		return err
 	}
-	if len(p.book.Unpark) == 0 {
-		return nil
+	for _, r := range p.book.Unpark {
+		const query = `DELETE FROM parked WHERE provider_id = ? AND line = ? AND person = ? AND status = ?`
+		if err := p.exec(query, r.ID, r.Line, r.Person, r.Status); err != nil {
+			return err
+		}
 	}
-	return p.exec(`DELETE FROM parked WHERE provider_id IN (SELECT value FROM json_each(?))`, texts(p.book.Unpark))
+	return nil
 }
 
 func (p *page) writeLines() error {

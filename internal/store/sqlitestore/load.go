@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,7 +44,7 @@ func each(tx access, query string, args []any, scan func(*sql.Rows) error) error
 
 // load reads all that a batch may touch.
 func (p *page) load(n store.Needs) error {
-	if err := p.loadAliases(n.Aliases); err != nil {
+	if err := p.loadAliases(slices.Concat(n.Aliases, n.Known)); err != nil {
 		return fmt.Errorf("load contacts: %w", err)
 	}
 	found, err := p.findMessages(n)
@@ -164,8 +165,10 @@ func (p *page) findMessages(n store.Needs) ([]orphan, error) {
 		return err
 	}
 	if len(n.ProviderIDs) > 0 {
-		const query = `SELECT ` + messageColumns + ` FROM messages m WHERE m.provider_id IN (SELECT value FROM json_each(?)) ORDER BY m.n`
-		if err := each(p.tx, query, []any{texts(n.ProviderIDs)}, take); err != nil {
+		const query = `SELECT ` + messageColumns + ` FROM json_each(?)
+			CROSS JOIN messages m ON m.provider_id = json_each.value ->> 1
+			CROSS JOIN conversations t ON t.n = m.conversation AND t.line = json_each.value ->> 0 ORDER BY m.n`
+		if err := each(p.tx, query, []any{pairs(n.ProviderIDs)}, take); err != nil {
 			return nil, err
 		}
 	}
@@ -249,13 +252,13 @@ func (p *page) loadRecorded(keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	const query = `SELECT key FROM records WHERE key IN (SELECT value FROM json_each(?))`
+	const query = `SELECT line, key FROM records WHERE key IN (SELECT value FROM json_each(?))`
 	return each(p.tx, query, []any{texts(keys)}, func(rows *sql.Rows) error {
-		var key string
-		if err := rows.Scan(&key); err != nil {
+		var line, key string
+		if err := rows.Scan(&line, &key); err != nil {
 			return err
 		}
-		p.book.AddRecorded(key)
+		p.book.AddRecorded(line, key)
 		return nil
 	})
 }
@@ -264,12 +267,13 @@ func (p *page) loadParked(providerIDs []string) error {
 	if len(providerIDs) == 0 {
 		return nil
 	}
-	const query = `SELECT provider_id, status, code, detail, at, expires_at FROM parked
+	const query = `SELECT provider_id, line, person, coalesce((SELECT contact FROM aliases WHERE alias = person), 0),
+		status, code, detail, at, expires_at FROM parked
 		WHERE provider_id IN (SELECT value FROM json_each(?)) ORDER BY at, status`
 	return each(p.tx, query, []any{texts(providerIDs)}, func(rows *sql.Rows) error {
 		var r store.ParkedReport
 		var at, expires int64
-		if err := rows.Scan(&r.ProviderID, &r.Status, &r.Code, &r.Detail, &at, &expires); err != nil {
+		if err := rows.Scan(&r.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires); err != nil {
 			return err
 		}
 		r.At, r.Expires = instant(at), instant(expires)

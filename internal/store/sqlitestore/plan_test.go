@@ -156,8 +156,8 @@ func exercise(t *testing.T, s *Store) {
 	claims, err := s.ClaimSends(ctx, now, "t", []string{id, results[5].Conversation})
 	check(err)
 	check(s.Statuses(ctx, now, []inbound.Arrival{
-		{Kind: inbound.Status, ID: "x", Report: &inbound.Report{Status: "sent", Ref: claims[0].Post.ID}},
-		{Kind: inbound.Status, ID: "p", Report: &inbound.Report{Status: "sent"}},
+		{Kind: inbound.Status, ID: "x", Line: "wsp4", Person: batch[0].Person, Report: &inbound.Report{Status: "sent", Ref: claims[0].Post.ID}},
+		{Kind: inbound.Status, ID: "p", Line: "wsp4", Report: &inbound.Report{Status: "sent"}},
 	}))
 	_, err = s.RecordSends(ctx, now, []store.SendResult{{
 		MessageID: claims[1].Post.ID, Conversation: claims[1].Post.Conversation, Token: "t", Status: store.Sent, ProviderID: "p",

@@ -33,8 +33,8 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		if err := p.numberEvents(&out); err != nil {
 			return fmt.Errorf("number events: %w", err)
 		}
-		if err := p.exec(`DELETE FROM parked WHERE (provider_id, status) IN
-			(SELECT provider_id, status FROM parked WHERE expires_at <= ? LIMIT ?)`, micros(now), pumpSize); err != nil {
+		if err := p.exec(`DELETE FROM parked WHERE (provider_id, line, person, status) IN
+			(SELECT provider_id, line, person, status FROM parked WHERE expires_at <= ? LIMIT ?)`, micros(now), pumpSize); err != nil {
 			return fmt.Errorf("expire parked reports: %w", err)
 		}
 		if err := p.forgetKeys(); err != nil {

@@ -26,9 +26,26 @@ func instant(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// texts and numbers are lists as json_each reads them.
+// texts, pairs and numbers are lists as json_each reads them.
 func texts(list []string) string {
 	out, err := json.Marshal(list)
+	if err != nil {
+		return "[]" // strings always marshal
+	}
+	return string(out)
+}
+
+// pairs are lines and ids, each pair once.
+func pairs(list []store.ProviderID) string {
+	seen := make(map[store.ProviderID]bool, len(list))
+	rest := make([][2]string, 0, len(list))
+	for _, p := range list {
+		if !seen[p] {
+			seen[p] = true
+			rest = append(rest, [2]string{p.Line, p.ID})
+		}
+	}
+	out, err := json.Marshal(rest)
 	if err != nil {
 		return "[]" // strings always marshal
 	}

@@ -69,7 +69,7 @@ var (
 	insertTimers   = insertInto(`timers (conversation, kind, due)`, 3, "",
 		`ON CONFLICT (conversation, kind) DO UPDATE SET due = min(due, excluded.due)`)
 	insertRecords = insertInto(`records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)`, 11, "", "")
-	insertParked  = insertInto(`parked (provider_id, status, code, detail, at, expires_at)`, 6, "", `ON CONFLICT DO NOTHING`)
+	insertParked  = insertInto(`parked (provider_id, line, person, status, code, detail, at, expires_at)`, 8, "", `ON CONFLICT DO NOTHING`)
 	// moveCursors leaves those behind that have any event above.
 	moveCursors = insertInto(`cursors (endpoint, conversation, seq)`, 3, "",
 		`ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,

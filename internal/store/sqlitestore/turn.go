@@ -23,7 +23,11 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 			return err
 		}
 		if needs.Echoes {
-			if err := p.loadParked(needs.ProviderIDs); err != nil {
+			ids := make([]string, len(needs.ProviderIDs))
+			for i, id := range needs.ProviderIDs {
+				ids[i] = id.ID
+			}
+			if err := p.loadParked(ids); err != nil {
 				return fmt.Errorf("load parked reports: %w", err)
 			}
 		}
@@ -63,15 +67,7 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 		return nil
 	}
 	batch = store.FitAll(batch)
-	var needs store.Needs
-	for i := range batch {
-		if a := &batch[i]; a.Report != nil {
-			needs.ProviderIDs = append(needs.ProviderIDs, a.ID)
-			if a.Report.Ref != "" {
-				needs.MessageIDs = append(needs.MessageIDs, a.Report.Ref)
-			}
-		}
-	}
+	needs := s.set.Reports(batch)
 	return s.write(ctx, "statuses", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
 			return err

@@ -91,7 +91,7 @@ func echoes(t *testing.T, e Engine) {
 	t.Run("reports before the echo", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
-		d.statuses(reports("e1", "", "delivered", d.now))
+		d.statuses(reports(person(1), "e1", "", "delivered", d.now))
 		r := d.in(echoed(p, "e1", "Hola", d.now))
 		if m := d.message(r.Conversation, "e1"); m.Status != store.Delivered {
 			t.Errorf("got %s", m.Status)

@@ -331,7 +331,7 @@ func feeds(t *testing.T, e Engine) {
 		d.say(person(1), "a", "11") // again
 		d.deliver(id)
 		d.command(id, router.CommandClose, "")
-		d.statuses(reports("s", d.messages(id)[1].ID, "delivered", d.now))
+		d.statuses(reports(person(1), "s", d.messages(id)[1].ID, "delivered", d.now))
 		var want []string
 		for _, ev := range d.events() {
 			want = append(want, fmt.Sprint(ev.Conversation, ev.Seq))

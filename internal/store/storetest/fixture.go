@@ -101,10 +101,10 @@ func echoed(p inbound.Person, id, text string, at time.Time) inbound.Arrival {
 	return a
 }
 
-// reports is a status.
-func reports(id, ref, status string, at time.Time) inbound.Arrival {
+// reports is a status of what was sent to a person.
+func reports(p inbound.Person, id, ref, status string, at time.Time) inbound.Arrival {
 	a := inbound.Arrival{
-		Kind: inbound.Status, ID: id, Line: "wsp4", LineRef: lineRef, Provider: "cloud", SentAt: at, ReceivedAt: at,
+		Kind: inbound.Status, ID: id, Line: "wsp4", LineRef: lineRef, Provider: "cloud", Person: p, SentAt: at, ReceivedAt: at,
 		Report: &inbound.Report{Status: status, Ref: ref},
 	}
 	if status == "failed" {

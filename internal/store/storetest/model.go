@@ -262,11 +262,12 @@ func (w *world) lose(rt *rapid.T) {
 
 func (w *world) report(rt *rapid.T) {
 	id := w.some(rt)
+	p := w.person(slices.Index(w.ids[:], id))
 	var batch []inbound.Arrival
 	for _, m := range w.messages(id) {
 		if sentByUs(m) && m.Status != store.Queued && rapid.Bool().Draw(rt, "this") {
 			status := rapid.SampledFrom([]string{"sent", "delivered", "read", "failed", "nonsense"}).Draw(rt, "status")
-			batch = append(batch, reports("out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
+			batch = append(batch, reports(p, "out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
 		}
 	}
 	if len(batch) > 0 {

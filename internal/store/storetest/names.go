@@ -43,8 +43,8 @@ func names(t *testing.T, e Engine) {
 
 		c := d.claimOne("t", first.Conversation)
 		out := long("wamid.out")
-		status := reports(out, "", "delivered", d.now)
-		parked := reports(long("nobody"), "", long("odd"), d.now)
+		status := reports(ana, out, "", "delivered", d.now)
+		parked := reports(ana, long("nobody"), "", long("odd"), d.now)
 		if err := d.Statuses(t.Context(), d.now, []inbound.Arrival{status, parked}); err != nil {
 			t.Fatal(err)
 		}

@@ -115,7 +115,7 @@ func sayings(t *testing.T, e Engine) {
 			t.Errorf("got %+v", c)
 		}
 		d.record(c, store.Sent, "wamid.agent")
-		d.statuses(reports("wamid.agent", "", "delivered", d.now))
+		d.statuses(reports(person(1), "wamid.agent", "", "delivered", d.now))
 		if m := d.message(id, m.ID); m.Status != store.Delivered {
 			t.Errorf("got %s", m.Status)
 		}

@@ -34,6 +34,7 @@ func Run(t *testing.T, e Engine) {
 		{"Aside", asides},
 		{"Marks", marks},
 		{"Echo", echoes},
+		{"Ids", ids},
 		{"Identity", identities},
 		{"Sends", sends},
 		{"Reports", reportsSuite},

@@ -1,0 +1,394 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// scene is a conversation that others aim at.
+type scene struct {
+	*desk
+	n    int            // its own number: people and ids are of this scene only
+	ana  inbound.Person // whose it is
+	id   string         // of the conversation
+	hola string         // what she wrote, by WhatsApp's id
+	menu store.Message  // what she was answered
+	c    store.SendClaim
+}
+
+func (s *scene) wamid(name string) string { return fmt.Sprintf("%s-%d", name, s.n) }
+
+// person number i of the scene.
+func (s *scene) person(i int) inbound.Person { return person(1000 + 10*s.n + i) }
+
+// answer is the menu as it is now.
+func (s *scene) answer() store.Message { return s.message(s.id, s.menu.ID) }
+
+func (s *scene) is(m store.Message, status store.Status, code int) string {
+	if m.Status != status || m.ErrorCode != code {
+		return fmt.Sprintf("%s, code %d", m.Status, m.ErrorCode)
+	}
+	return ""
+}
+
+// stranger is how an arrival comes from somewhere else with the same ids.
+type stranger struct {
+	name string
+	from func(*scene, inbound.Arrival) inbound.Arrival
+}
+
+func strangers() []stranger {
+	somebody := func(i int) func(*scene, inbound.Arrival) inbound.Arrival {
+		return func(s *scene, a inbound.Arrival) inbound.Arrival {
+			a.Person = s.person(i)
+			if a.Change != nil {
+				a.Change = &inbound.Change{From: a.Person, To: s.person(7)}
+			}
+			return a
+		}
+	}
+	on := func(line, ref, quarantine string) func(*scene, inbound.Arrival) inbound.Arrival {
+		return func(_ *scene, a inbound.Arrival) inbound.Arrival {
+			a.Line, a.LineRef, a.Quarantine = line, ref, quarantine
+			return a
+		}
+	}
+	return []stranger{
+		{"another line of the app", on("ventas", "200000000000003", "")},
+		{"a line that its provider calls the same", on("alumnos", lineRef, "")},
+		{"another app", on("", lineRef, "unknown_line")},
+		{"no line", on("", "", "")},
+		{"quarantine on the line", on("wsp4", lineRef, "group")},
+		{"another person", somebody(2)},
+		{"a person nobody knows", somebody(3)},
+	}
+}
+
+// arrival is a kind of thing that names something by an id.
+type arrival struct {
+	name string
+	// sent is how far the menu is by then: queued, sending or sent.
+	sent store.Status
+	make func(*scene) inbound.Arrival
+	// bad is what strangers send, where it is worse than make.
+	bad func(*scene) inbound.Arrival
+	// done does what follows, and says what is wrong afterwards.
+	done func(*scene) string
+	// fine are strangers who may.
+	fine []string
+}
+
+func arrivals() []arrival {
+	const out = "out"
+	// What WhatsApp calls a message of ours is enough for a name that nobody has.
+	unknown := []string{"a person nobody knows"}
+	status := func(id, word string, ours bool) func(*scene) inbound.Arrival {
+		return func(s *scene) inbound.Arrival {
+			ref := ""
+			if ours {
+				ref = s.menu.ID
+			}
+			return reports(s.ana, s.wamid(id), ref, word, s.now)
+		}
+	}
+	says := func(change func(*scene, *inbound.Arrival)) func(*scene) inbound.Arrival {
+		return func(s *scene) inbound.Arrival {
+			a := says(s.ana, s.wamid("in"), "1", s.now)
+			change(s, &a)
+			return a
+		}
+	}
+	about := func(kind, what string) func(*scene) inbound.Arrival {
+		return func(s *scene) inbound.Arrival {
+			return about(s.ana, s.wamid("mark"), kind, s.hola, what, s.now)
+		}
+	}
+	tapped := func(kind string) func(*scene) inbound.Arrival {
+		return says(func(s *scene, a *inbound.Arrival) {
+			a.Content = &inbound.Content{Type: kind, Text: "Administración", ReplyID: "principal/1/0", QuotedID: s.menu.ProviderID}
+		})
+	}
+	inMenu := func(s *scene) string {
+		if m := s.message(s.id, s.wamid("in")); m.Status != store.Received || s.talk(s.id).Menu != "admin" {
+			return fmt.Sprintf("in the menu %q by %+v", s.talk(s.id).Menu, m)
+		}
+		return ""
+	}
+	delivered := func(s *scene) string { return s.is(s.answer(), store.Delivered, 0) }
+	spoken := func(s *scene) inbound.Arrival { return echoed(s.ana, s.wamid("phone"), "Soy Laura", s.now) }
+	return []arrival{
+		{name: "status by WhatsApp's id", sent: store.Sent, make: status(out, "delivered", false), done: delivered, fine: unknown},
+		{
+			name: "failure by WhatsApp's id", sent: store.Sent, make: status(out, "failed", false), fine: unknown,
+			done: func(s *scene) string { return s.is(s.answer(), store.Failed, 131049) },
+		},
+		{name: "status by our id", sent: store.Sending, make: status("news", "delivered", true), done: delivered},
+		{name: "failure by our id", sent: store.Sending, make: status("news", "failed", true), done: func(s *scene) string {
+			return s.is(s.answer(), store.Failed, 131049)
+		}},
+		{
+			name: "failure before the result", sent: store.Sending, make: status(out, "delivered", false), bad: status(out, "failed", false), fine: unknown,
+			done: func(s *scene) string { s.record(s.c, store.Sent, s.wamid(out)); return delivered(s) },
+		},
+		{
+			name: "the same status before the result", sent: store.Sending, make: status(out, "delivered", false), fine: unknown,
+			done: func(s *scene) string { s.record(s.c, store.Sent, s.wamid(out)); return delivered(s) },
+		},
+		{name: "echo", sent: store.Sent, make: spoken, done: func(s *scene) string {
+			if m := s.message(s.id, s.wamid("phone")); m.Author != store.AuthorPhone || s.talk(s.id).State != router.StateHandedOff {
+				return fmt.Sprintf("in state %s by %+v", s.talk(s.id).State, m)
+			}
+			return ""
+		}},
+		{name: "echo of ours", sent: store.Sending, make: func(s *scene) inbound.Arrival {
+			return echoed(s.ana, s.wamid(out), s.menu.Text, s.now)
+		}, done: func(s *scene) string { return s.is(s.answer(), store.Sent, 0) }},
+		{name: "echo of ours by its id", sent: store.Sent, fine: unknown, make: func(s *scene) inbound.Arrival {
+			return echoed(s.ana, s.wamid(out), "whatever", s.now)
+		}, done: func(s *scene) string {
+			if got := s.talk(s.id).State; got != router.StateMenu {
+				return "taken over: " + string(got)
+			}
+			return s.is(s.answer(), store.Sent, 0)
+		}},
+		{name: "message", sent: store.Sent, make: says(func(*scene, *inbound.Arrival) {}), done: inMenu},
+		{name: "quote", sent: store.Sent, make: says(func(s *scene, a *inbound.Arrival) { a.Content.QuotedID = s.menu.ProviderID }), done: inMenu},
+		{name: "list reply", sent: store.Sent, make: tapped("interactive"), done: inMenu},
+		{name: "button reply", sent: store.Sent, make: tapped("button"), done: inMenu},
+		{name: "reaction", sent: store.Sent, make: about("reaction", "👍"), done: func(s *scene) string {
+			if got := s.message(s.id, s.hola).Reactions; len(got) != 1 || got[0].Emoji != "👍" {
+				return fmt.Sprintf("reactions %v", got)
+			}
+			return ""
+		}},
+		{name: "reaction to ours", sent: store.Sent, make: func(s *scene) inbound.Arrival {
+			a := about("reaction", "👍")(s)
+			a.Content.TargetID = s.menu.ProviderID
+			return a
+		}, done: func(s *scene) string {
+			if got := s.answer().Reactions; len(got) != 1 {
+				return fmt.Sprintf("reactions %v", got)
+			}
+			return ""
+		}},
+		{name: "edit", sent: store.Sent, make: about("edit", "hola!"), bad: about("edit", "te odio"), done: func(s *scene) string {
+			if got := s.message(s.id, s.hola); got.Text != "hola!" {
+				return "text " + got.Text
+			}
+			return ""
+		}},
+		{name: "revoke", sent: store.Sent, make: about("revoke", ""), done: func(s *scene) string {
+			if got := s.message(s.id, s.hola); got.RevokedAt.IsZero() {
+				return "it is still there"
+			}
+			return ""
+		}},
+		{name: "revoke by our phone", sent: store.Sent, make: func(s *scene) inbound.Arrival {
+			s.in(spoken(s))
+			a := about("revoke", "")(s)
+			a.Kind, a.Content.TargetID = inbound.Echo, s.wamid("phone")
+			return a
+		}, done: func(s *scene) string {
+			if got := s.message(s.id, s.wamid("phone")); got.RevokedAt.IsZero() {
+				return "it is still there"
+			}
+			return ""
+		}},
+		{name: "identity change", sent: store.Sent, make: func(s *scene) inbound.Arrival {
+			a := reports(s.ana, s.wamid("change"), "", "", s.now)
+			a.Kind, a.Report, a.Change = inbound.Identity, nil, &inbound.Change{From: s.ana, To: s.person(8)}
+			return a
+		}, done: func(s *scene) string {
+			if got := s.talk(s.id).Contact; got.Phone != s.person(8).Phone {
+				return "reached at " + got.Phone
+			}
+			return ""
+		}},
+	}
+}
+
+// pasts are what may have become of the person since the messages were written.
+var pasts = [...]struct {
+	name string
+	then func(*scene)
+}{
+	{"as ever", func(*scene) {}},
+	{"after a merge", func(s *scene) {
+		// Somebody hidden turns out to be her, and has the newer conversation.
+		both := s.person(5)
+		s.say(inbound.Person{UserID: both.UserID}, s.wamid("hidden"), "hola")
+		both.Phone = s.ana.Phone
+		s.ana = both
+		s.say(s.ana, s.wamid("both"), "0")
+	}},
+	{"after a change of number", func(s *scene) {
+		now := s.person(4)
+		a := reports(s.ana, s.wamid("moved"), "", "", s.now)
+		a.Kind, a.Report, a.Change = inbound.Identity, nil, &inbound.Change{From: s.ana, To: now}
+		s.in(a)
+		s.ana = now
+	}},
+}
+
+// ids: an id from outside means something only on its line and in its
+// conversation. Whoever else uses it changes nothing, and takes nothing away from
+// who may.
+func ids(t *testing.T, e Engine) {
+	for _, kind := range arrivals() {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			d := open(t, e)
+			n := 0
+			for _, past := range pasts {
+				for _, who := range strangers() {
+					if slices.Contains(kind.fine, who.name) {
+						continue
+					}
+					n++
+					s := &scene{desk: d, n: n}
+					what := who.name + ", " + past.name
+					s.begin(kind.sent)
+					past.then(s)
+					right := kind.make(s)
+					wrong := right
+					if kind.bad != nil {
+						wrong = kind.bad(s)
+					}
+					before := s.everything()
+					s.hand(who.from(s, wrong), what)
+					if diff := cmp.Diff(s.everything(), before); diff != "" {
+						t.Errorf("from %s: it changed something (-got +want):\n%s", what, diff)
+						continue
+					}
+					s.hand(right, what)
+					if wrong := kind.done(s); wrong != "" {
+						t.Errorf("from %s: then the right one: %s", what, wrong)
+					}
+					after := s.everything()
+					s.hand(right, what)
+					if diff := cmp.Diff(s.everything(), after); diff != "" {
+						t.Errorf("from %s: the right one again changed something (-got +want):\n%s", what, diff)
+					}
+				}
+			}
+		})
+	}
+	t.Run("never claimed", neverClaimed(e))
+	t.Run("by its former name", formerName(e))
+	t.Run("without a line", noLine(e))
+}
+
+// begin lets Ana write, beside somebody else, and carries her answer as far.
+func (s *scene) begin(sent store.Status) {
+	s.tick(time.Hour)
+	s.say(s.person(2), s.wamid("other"), "hola")
+	s.ana, s.hola = s.person(1), s.wamid("hola")
+	s.ana.UserID = ""
+	s.id = s.say(s.ana, s.hola, "hola").Conversation
+	if sent != store.Queued {
+		s.c = s.claimOne(s.wamid("t"), s.id)
+	}
+	if sent == store.Sent {
+		s.record(s.c, store.Sent, s.wamid("out"))
+	}
+	s.menu = s.messages(s.id)[1]
+}
+
+// hand gives an arrival to whom it belongs. It leaves the desk's clock alone.
+func (s *scene) hand(a inbound.Arrival, what string) {
+	s.Helper()
+	if a.Kind == inbound.Status {
+		if err := s.Statuses(s.Context(), s.now, []inbound.Arrival{a}); err != nil {
+			s.Fatalf("from %s: %v", what, err)
+		}
+		return
+	}
+	if _, err := s.Turn(s.Context(), s.now, []inbound.Arrival{a}); err != nil {
+		s.Fatalf("from %s: %v", what, err)
+	}
+}
+
+func (s *scene) everything() []any { return []any{s.talk(s.id), s.messages(s.id)} }
+
+// neverClaimed: no report, true or not, keeps a row that nobody posted from being
+// posted.
+func neverClaimed(e Engine) func(*testing.T) {
+	return func(t *testing.T) {
+		d := open(t, e)
+		for i, word := range []string{"sent", "delivered", "read", "failed"} {
+			s := &scene{desk: d, n: i}
+			s.begin(store.Queued)
+			before := s.everything()
+			s.statuses(reports(s.ana, s.wamid("out"), s.menu.ID, word, s.now))
+			if diff := cmp.Diff(s.everything(), before); diff != "" {
+				t.Errorf("%s changed something (-got +want):\n%s", word, diff)
+			}
+			c := s.claimOne("t", s.id)
+			if c.Post.ID != s.menu.ID {
+				t.Errorf("%s: claimed %+v", word, c)
+			}
+			// Nor is one that ended before it was ever posted brought back.
+			s.record(c, store.Failed, "")
+			late := s.say(s.ana, s.wamid("again"), "nada")
+			s.tick(2 * time.Hour)
+			if got := s.claim("t2", s.id); len(got) != 0 {
+				t.Fatalf("got %+v", got)
+			}
+			expired := s.messages(s.id)[3]
+			s.statuses(reports(s.ana, s.wamid("out2"), expired.ID, word, s.now))
+			if got := s.message(late.Conversation, expired.ID); got.Status != store.Failed || got.Reason != router.Expired {
+				t.Errorf("%s: got %s, %s", word, got.Status, got.Reason)
+			}
+		}
+	}
+}
+
+// formerName: what was handled under a name that somebody gave up stays handled,
+// also where the name is somebody else's now.
+func formerName(e Engine) func(*testing.T) {
+	return func(t *testing.T) {
+		d := open(t, e)
+		old := says(person(1), "a", "hola", d.now)
+		first := d.in(old)
+		moved := reports(person(1), "moved", "", "", d.now)
+		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
+		d.in(moved)
+		copied := old // by a forwarder, which knows the number only
+		copied.Person = inbound.Person{Phone: person(2).Phone}
+		for _, a := range []inbound.Arrival{old, copied} {
+			if got := d.in(a); !got.Duplicate || got.MessageID != first.MessageID {
+				t.Errorf("got %+v", got)
+			}
+		}
+		d.say(inbound.Person{Phone: person(1).Phone}, "b", "soy otro")
+		if got := d.in(old); !got.Duplicate || got.MessageID != first.MessageID {
+			t.Errorf("got %+v", got)
+		}
+	}
+}
+
+// noLine: what names no line moves nobody and opts nobody out.
+func noLine(e Engine) func(*testing.T) {
+	return func(t *testing.T) {
+		d := open(t, e)
+		id := d.say(person(1), "a", "hola").Conversation
+		before := d.talk(id)
+		stop := reports(person(1), "stop", "", "", d.now)
+		stop.Kind, stop.Report, stop.Choice = inbound.Preference, nil, &inbound.Choice{Category: "marketing_messages", Stop: true}
+		stop.Line, stop.LineRef = "", ""
+		if got := d.in(stop); got.Reason != router.UnknownLine || got.Conversation != "" {
+			t.Errorf("got %+v", got)
+		}
+		if diff := cmp.Diff(d.talk(id), before); diff != "" {
+			t.Errorf("it changed something (-got +want):\n%s", diff)
+		}
+	}
+}
