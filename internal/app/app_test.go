@@ -196,6 +196,15 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 }
 
+// overSocket is a client of the router whose files are in a directory.
+func overSocket(t *testing.T, dir string) *http.Client {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, SocketName))
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
 func TestAdminSocketNeedsNoKey(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, dir)
@@ -203,16 +212,12 @@ func TestAdminSocketNeedsNoKey(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("admin socket: got %v %v, want mode 0600", info, err)
 	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", path)
-	}}
-	defer transport.CloseIdleConnections()
 	var page struct{ Items []struct{ Name string } }
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://admin/api/v1/queues", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := (&http.Client{Transport: transport}).Do(req)
+	res, err := overSocket(t, dir).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,7 +199,7 @@ func (a Arrival) Scope() string {
 	case line == "":
 		line = "?" + a.LineRef
 	case a.Quarantine != "":
-		line = "?" + line
+		line += "?"
 	}
 	ref := a.Person.Ref()
 	if ref == "" {

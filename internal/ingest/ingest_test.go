@@ -110,21 +110,81 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// TestForeignIDs: an app that posts for another's number must not use up the id
-// of a message that is still to come.
+// TestForeignIDs: whoever uses an id somewhere else does not use it up for the one
+// that is still to come.
 func TestForeignIDs(t *testing.T) {
 	t.Parallel()
-	q := &memory{}
-	door := ingest.New(options(q))
-	body := envelope(lineRef, text("wamid.A", "549110", hola))
-	for _, secret := range []string{pageSecret, appSecret} {
-		if status, answer := post(t, door, request{body: body, sign: secret}); status != http.StatusOK {
-			t.Fatalf("%d %s", status, answer)
+	mine := envelope(lineRef, text("wamid.A", "549110", hola))
+	read := envelope(lineRef, `{"id":"wamid.A","status":"read","recipient_id":"549110","timestamp":"1795000001"}`)
+	read = strings.Replace(read, `"messages":[`, `"statuses":[`, 1)
+	evo := evolutionText("linea-ventas", "wamid.A")
+	group := strings.Replace(evo, "5491100000001@s.whatsapp.net", `1@g.us","participant":"5491100000001@s.whatsapp.net`, 1)
+	tests := map[string]struct{ first, then request }{
+		"another app":            {request{body: mine, sign: pageSecret}, request{body: mine, sign: appSecret}},
+		"another app's own line": {request{body: envelope("300000000000001", text("wamid.A", "549110", hola)), sign: pageSecret}, request{body: mine, sign: appSecret}},
+		"another line":           {request{body: envelope("200000000000003", text("wamid.A", "549110", hola)), sign: appSecret}, request{body: mine, sign: appSecret}},
+		"another person":         {request{body: envelope(lineRef, text("wamid.A", "549111", hola)), sign: appSecret}, request{body: mine, sign: appSecret}},
+		"a status of another's":  {request{body: read, sign: pageSecret}, request{body: read, sign: appSecret}},
+		"another secret":         {request{body: evolutionText("linea-ventas", "wamid.A"), secret: "shared"}, request{body: evo, secret: evoSecret}},
+		"a group":                {request{body: group, secret: evoSecret}, request{body: evo, secret: evoSecret}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := &memory{}
+			door := ingest.New(options(q))
+			for _, r := range []request{test.first, test.then, test.then} {
+				if status, answer := post(t, door, r); status != http.StatusOK {
+					t.Fatalf("%d %s", status, answer)
+				}
+			}
+			if got := q.arrivals(t); len(got) != 2 || got[1].Quarantine != "" || got[1].ID != "wamid.A" {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// TestLinesThatShareAName: two servers of Evolution may call their instances the
+// same, and flows call lines what they like.
+func TestLinesThatShareAName(t *testing.T) {
+	t.Parallel()
+	for _, ref := range []string{"linea", ""} {
+		q := &memory{}
+		o := options(q)
+		o.Lines = []ingest.Line{
+			{ID: "norte", Provider: "evolution", Ref: ref, Secrets: []string{"norte"}},
+			{ID: "sur", Provider: "evolution", Ref: ref, Secrets: []string{"sur"}},
+		}
+		door := ingest.New(o)
+		for _, line := range []string{"norte", "sur", "sur"} {
+			if status, answer := post(t, door, request{path: "/webhook/" + line, body: evolutionText("linea", "A"), secret: line}); status != http.StatusOK {
+				t.Fatalf("%d %s", status, answer)
+			}
+		}
+		if got := q.arrivals(t); len(got) != 2 || got[0].Line != "norte" || got[1].Line != "sur" {
+			t.Errorf("named %q: got %+v", ref, got)
 		}
 	}
-	got := q.arrivals(t)
-	if len(got) != 2 || got[0].Quarantine != "unknown_line" || got[1].Quarantine != "" {
-		t.Errorf("got %+v", got)
+}
+
+// TestMovesNeedALine: who moves, or wants no more messages, does so on a line.
+func TestMovesNeedALine(t *testing.T) {
+	t.Parallel()
+	moved := `{"from":"549110","id":"wamid.M","timestamp":"1795000001","type":"system","system":{"type":"user_changed_number","wa_id":"549111"}}`
+	for _, body := range []string{
+		`{"messages":[` + moved + `]}`,
+		`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"user_preferences","value":{"messaging_product":"whatsapp",` +
+			`"user_preferences":[{"wa_id":"549110","category":"marketing_messages","value":"stop","timestamp":1795000001}]}}]}]}`,
+	} {
+		q := &memory{}
+		if status, answer := post(t, ingest.New(options(q)), request{body: body, sign: appSecret}); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+		a := q.arrivals(t)[0]
+		if a.Kind != inbound.Identity && a.Kind != inbound.Preference || a.Quarantine != "unknown_line" {
+			t.Errorf("got %+v", a)
+		}
 	}
 }
 

@@ -274,14 +274,20 @@ func TestReportAndAnswerMissEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Exec(t, name, `INSERT INTO psi_router.parked (provider_id, line, status, at, expires_at)
-		VALUES ('out', 'wsp4', 'read', '2026-11-24 12:00Z', '2026-11-24 13:00Z')`)
+	turn(t, s, says(somebody(2), "b", "hola"))
+	server.Exec(t, name, `INSERT INTO psi_router.parked (provider_id, line, person, status, at, expires_at)
+		SELECT 'out', line, person, status, '2026-11-24 12:00Z', '2026-11-24 13:00Z' FROM (VALUES
+			('wsp4', '', 'read'), ('ventas', '', 'played'), ('', '', 'played'), ('wsp4', 'user:`+somebody(2).UserID+`', 'failed')) v (line, person, status)`)
 	if _, err := s.Pump(t.Context(), noon()); err != nil {
 		t.Fatal(err)
 	}
 	tr, err := s.Trace(t.Context(), "out")
-	if err != nil || tr.Messages[0].Status != store.Read {
+	if err != nil || tr.Messages[0].Status != store.Read || tr.Messages[0].ErrorDetail != "" {
 		t.Errorf("got %+v, %v", tr.Messages, err)
+	}
+	var left int
+	if err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM psi_router.parked`).Scan(&left); err != nil || left != 3 {
+		t.Errorf("%d reports of others are left, want 3 (%v)", left, err)
 	}
 }
 

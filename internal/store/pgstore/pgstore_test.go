@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
@@ -44,6 +46,7 @@ func conformance(t *testing.T, url func(database string) string) {
 		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
+		Age: age,
 	})
 }
 
@@ -57,4 +60,26 @@ func TestConformance(t *testing.T) {
 func TestConformancePooled(t *testing.T) {
 	t.Parallel()
 	conformance(t, pgtest.Shared(t).Bouncer(t, "default_pool_size=3").URL)
+}
+
+func age(t testing.TB, url string) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	for _, query := range []string{
+		`UPDATE psi_router.messages SET origin = split_part(origin, '@', 1) || ':200000000000002' WHERE origin IS NOT NULL`,
+		`UPDATE psi_router.records SET key = kind || ':' || line_ref || ':' || provider_id`,
+	} {
+		if _, err := c.Exec(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -22,5 +23,23 @@ func TestConformance(t *testing.T) {
 		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
+		Age: age,
 	})
+}
+
+func age(t testing.TB, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, query := range []string{
+		`UPDATE messages SET origin = substr(origin, 1, instr(origin, '@') - 1) || ':200000000000002' WHERE origin IS NOT NULL`,
+		`UPDATE records SET key = kind || ':' || line_ref || ':' || provider_id`,
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -283,6 +283,7 @@ func ids(t *testing.T, e Engine) {
 	}
 	t.Run("never claimed", neverClaimed(e))
 	t.Run("by its former name", formerName(e))
+	t.Run("rows of earlier versions", formerRows(e))
 	t.Run("without a line", noLine(e))
 }
 
@@ -347,30 +348,6 @@ func neverClaimed(e Engine) func(*testing.T) {
 			if got := s.message(late.Conversation, expired.ID); got.Status != store.Failed || got.Reason != router.Expired {
 				t.Errorf("%s: got %s, %s", word, got.Status, got.Reason)
 			}
-		}
-	}
-}
-
-// formerName: what was handled under a name that somebody gave up stays handled,
-// also where the name is somebody else's now.
-func formerName(e Engine) func(*testing.T) {
-	return func(t *testing.T) {
-		d := open(t, e)
-		old := says(person(1), "a", "hola", d.now)
-		first := d.in(old)
-		moved := reports(person(1), "moved", "", "", d.now)
-		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
-		d.in(moved)
-		copied := old // by a forwarder, which knows the number only
-		copied.Person = inbound.Person{Phone: person(2).Phone}
-		for _, a := range []inbound.Arrival{old, copied} {
-			if got := d.in(a); !got.Duplicate || got.MessageID != first.MessageID {
-				t.Errorf("got %+v", got)
-			}
-		}
-		d.say(inbound.Person{Phone: person(1).Phone}, "b", "soy otro")
-		if got := d.in(old); !got.Duplicate || got.MessageID != first.MessageID {
-			t.Errorf("got %+v", got)
 		}
 	}
 }

@@ -21,6 +21,10 @@ type Engine struct {
 	New func(t testing.TB) string
 	// Open opens it; it is closed before it is opened again.
 	Open func(ctx context.Context, name string, set store.Settings) (store.Store, error)
+	// Age makes one that is closed look as if an earlier version had written what
+	// arrived: an origin of kind and line, as the provider names it, and the key of
+	// a record of these and its id.
+	Age func(t testing.TB, name string)
 }
 
 // Run runs the suite.
