@@ -62,8 +62,9 @@ type Store interface {
 	// invalid with the error, and nothing else happens. Idempotent.
 	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
 
-	// Statuses applies reports to outgoing messages. A status never goes down;
-	// one that comes before its message is parked for an hour. Idempotent.
+	// Statuses applies reports to outgoing messages of their line and recipient
+	// that somebody claimed. A status never goes down; one that comes before its
+	// message is parked for an hour. Idempotent.
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 
 	// Command carries out one command, with what it says, its audit row and the

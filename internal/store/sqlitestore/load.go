@@ -187,12 +187,14 @@ func (p *page) adopt(found []orphan) error {
 	if len(found) == 0 {
 		return nil
 	}
-	theirs := map[int64]bool{}
+	theirs, missing := map[int64]bool{}, map[int64]bool{}
 	for _, m := range found {
 		theirs[m.talk] = true
+		if p.talks[m.talk] == nil {
+			missing[m.talk] = true
+		}
 	}
-	list := numbers(theirs)
-	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, list); err != nil {
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
 		return err
 	}
 	for _, m := range found {
@@ -203,7 +205,7 @@ func (p *page) adopt(found []orphan) error {
 	}
 	const query = `SELECT DISTINCT conversation FROM messages
 		WHERE status IN ('queued', 'sending') AND conversation IN (SELECT value FROM json_each(?))`
-	return each(p.tx, query, []any{list}, func(rows *sql.Rows) error {
+	return each(p.tx, query, []any{numbers(theirs)}, func(rows *sql.Rows) error {
 		var n int64
 		if err := rows.Scan(&n); err != nil {
 			return err

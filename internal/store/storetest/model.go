@@ -41,6 +41,7 @@ func model(t *testing.T, e Engine) {
 			"lose":      m.lose,
 			"report":    m.report,
 			"mark":      m.mark,
+			"stranger":  m.stranger,
 			"wait":      func(rt *rapid.T) { d.tick(time.Duration(rapid.IntRange(1, 40).Draw(rt, "minutes")) * time.Minute) },
 			"reopen": func(rt *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(rt, "often") == 0 {
@@ -69,6 +70,8 @@ type world struct {
 	asked []asked
 	posts int
 	steps int
+	// strange counts what strangers did.
+	strange int
 }
 
 // asked is what a person of ours wrote, with its key.
@@ -286,6 +289,37 @@ func (w *world) mark(rt *rapid.T) {
 		rt.Fatalf("got %+v", r)
 	}
 	w.sent = append(w.sent, a)
+}
+
+// stranger lets what came come from elsewhere, anew or about what is here: nothing
+// of it changes these conversations.
+func (w *world) stranger(rt *rapid.T) {
+	if len(w.sent) == 0 {
+		rt.Skip("nothing yet")
+	}
+	w.strange++
+	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
+	from := rapid.SampledFrom(strangers()[:5]).Draw(rt, "from") // those who are on no line of theirs
+	batch := []inbound.Arrival{of, about(of.Person, fmt.Sprintf("strange-%d-%d", w.run, w.strange), "revoke", of.ID, "", w.now)}
+	var news []inbound.Arrival
+	for _, id := range w.ids {
+		if id == "" {
+			continue
+		}
+		for _, m := range w.messages(id) {
+			status := rapid.SampledFrom([]string{"sent", "read", "failed"}).Draw(rt, "status")
+			news = append(news, from.from(nil, reports(of.Person, "out-"+m.ID, m.ID, status, w.now)))
+		}
+	}
+	for i := range batch {
+		batch[i] = from.from(nil, batch[i])
+	}
+	before := w.everything()
+	w.turn(batch...)
+	w.statuses(news...)
+	if diff := cmp.Diff(w.everything(), before); diff != "" {
+		rt.Fatalf("from %s: it changed something (-got +want):\n%s", from.name, diff)
+	}
 }
 
 // ranks of statuses; a failure may come from anywhere below delivered.
