@@ -62,13 +62,13 @@ func strangers() []stranger {
 		}
 	}
 	return []stranger{
+		{"another person", somebody(2)},
+		{"a person nobody knows", somebody(3)},
 		{"another line of the app", on("ventas", "200000000000003", "")},
 		{"a line that its provider calls the same", on("alumnos", lineRef, "")},
 		{"another app", on("", lineRef, "unknown_line")},
 		{"no line", on("", "", "")},
 		{"quarantine on the line", on("wsp4", lineRef, "group")},
-		{"another person", somebody(2)},
-		{"a person nobody knows", somebody(3)},
 	}
 }
 
@@ -246,37 +246,35 @@ func ids(t *testing.T, e Engine) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			d := open(t, e)
-			n := 0
-			for _, past := range pasts {
+			for n, past := range pasts {
+				s := &scene{desk: d, n: n}
+				s.begin(kind.sent)
+				past.then(s)
+				right := kind.make(s)
+				wrong := right
+				if kind.bad != nil {
+					wrong = kind.bad(s)
+				}
+				before := s.everything()
 				for _, who := range strangers() {
 					if slices.Contains(kind.fine, who.name) {
 						continue
 					}
-					n++
-					s := &scene{desk: d, n: n}
-					what := who.name + ", " + past.name
-					s.begin(kind.sent)
-					past.then(s)
-					right := kind.make(s)
-					wrong := right
-					if kind.bad != nil {
-						wrong = kind.bad(s)
+					s.hand(who.from(s, wrong))
+					now := s.everything()
+					if diff := cmp.Diff(now, before); diff != "" {
+						t.Errorf("%s, from %s: it changed something (-got +want):\n%s", past.name, who.name, diff)
 					}
-					before := s.everything()
-					s.hand(who.from(s, wrong), what)
-					if diff := cmp.Diff(s.everything(), before); diff != "" {
-						t.Errorf("from %s: it changed something (-got +want):\n%s", what, diff)
-						continue
-					}
-					s.hand(right, what)
-					if wrong := kind.done(s); wrong != "" {
-						t.Errorf("from %s: then the right one: %s", what, wrong)
-					}
-					after := s.everything()
-					s.hand(right, what)
-					if diff := cmp.Diff(s.everything(), after); diff != "" {
-						t.Errorf("from %s: the right one again changed something (-got +want):\n%s", what, diff)
-					}
+					before = now
+				}
+				s.hand(right)
+				if wrong := kind.done(s); wrong != "" {
+					t.Errorf("%s: the right one, after all strangers: %s", past.name, wrong)
+				}
+				after := s.everything()
+				s.hand(right)
+				if diff := cmp.Diff(s.everything(), after); diff != "" {
+					t.Errorf("%s: the right one again changed something (-got +want):\n%s", past.name, diff)
 				}
 			}
 		})
@@ -304,16 +302,16 @@ func (s *scene) begin(sent store.Status) {
 }
 
 // hand gives an arrival to whom it belongs. It leaves the desk's clock alone.
-func (s *scene) hand(a inbound.Arrival, what string) {
+func (s *scene) hand(a inbound.Arrival) {
 	s.Helper()
 	if a.Kind == inbound.Status {
 		if err := s.Statuses(s.Context(), s.now, []inbound.Arrival{a}); err != nil {
-			s.Fatalf("from %s: %v", what, err)
+			s.Fatalf("statuses: %v", err)
 		}
 		return
 	}
 	if _, err := s.Turn(s.Context(), s.now, []inbound.Arrival{a}); err != nil {
-		s.Fatalf("from %s: %v", what, err)
+		s.Fatalf("turn: %v", err)
 	}
 }
 
