@@ -181,7 +181,7 @@ func (a *App) limit(ctx context.Context, q queue.Queue) error {
 // front is what others call: the door, the API and the pages.
 func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), Admission: a.admission,
+		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Wrong,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if kept != nil {

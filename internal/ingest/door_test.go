@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -155,4 +156,22 @@ func post(t testing.TB, h http.Handler, q request) (status int, body string) {
 		t.Fatal(err)
 	}
 	return w.Code, string(text)
+}
+
+// TestAWrongClockIsNoted with what arrives, so that its age can be told.
+func TestAWrongClockIsNoted(t *testing.T) {
+	t.Parallel()
+	q := &memory{}
+	o := options(q)
+	o.Ahead = func() time.Duration { return 15 * time.Minute }
+	text, err := os.ReadFile("testdata/payloads/in_text.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := post(t, ingest.New(o), request{body: string(text), sign: appSecret}); status != http.StatusOK {
+		t.Fatalf("got %d %s", status, body)
+	}
+	if got := q.arrivals(t); len(got) != 1 || got[0].Ahead != 15*time.Minute || !got[0].ReceivedAt.Equal(received) {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -78,8 +78,11 @@ type Options struct {
 	// Insecure opens lines that have no secret at all to everybody.
 	Insecure bool
 	Now      func() time.Time // nil: time.Now
-	Meter    Meter            // nil: none
-	Log      *slog.Logger     // nil: discarded
+	// Ahead is how far our clock is ahead of WhatsApp's where they are minutes apart,
+	// else 0; nil is 0.
+	Ahead func() time.Duration
+	Meter Meter        // nil: none
+	Log   *slog.Logger // nil: discarded
 	// EnqueueTimeout is how long the queue may take before the answer is 503.
 	// 0 means 4 s: Meta gives up after about five.
 	EnqueueTimeout time.Duration
@@ -94,6 +97,7 @@ type Door struct {
 	lines     []Line
 	admission *admission.Control
 	now       func() time.Time
+	ahead     func() time.Duration
 	meter     Meter
 	log       *slog.Logger
 	patience  time.Duration
@@ -111,12 +115,16 @@ func New(o Options) *Door {
 		lines:     o.Lines,
 		admission: o.Admission,
 		now:       o.Now,
+		ahead:     o.Ahead,
 		meter:     o.Meter,
 		log:       o.Log,
 		patience:  o.EnqueueTimeout,
 	}
 	if d.now == nil {
 		d.now = time.Now
+	}
+	if d.ahead == nil {
+		d.ahead = func() time.Duration { return 0 }
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

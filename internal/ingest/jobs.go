@@ -17,10 +17,11 @@ import (
 // jobs completes the arrivals and makes one job of each.
 func (d *Door) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]queue.Job, error) {
 	jobs := make([]queue.Job, len(arrivals))
+	ahead := d.ahead()
 	for i := range arrivals {
 		a := &arrivals[i]
 		d.place(a, c)
-		a.ReceivedAt = now
+		a.ReceivedAt, a.Ahead = now, ahead
 		identify(a, i)
 		body, err := inbound.Encode(*a)
 		if err != nil {

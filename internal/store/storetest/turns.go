@@ -200,6 +200,29 @@ func turns(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("the age of a message is counted by WhatsApp's clock", func(t *testing.T) {
+		for name, tc := range map[string]struct {
+			old, ahead time.Duration
+			want       router.Reason
+		}{
+			"new, and the clocks agree":   {0, 0, router.FirstContact},
+			"old, and the clocks agree":   {11 * time.Minute, 0, router.Stale},
+			"new, and our clock is ahead": {15 * time.Minute, 15 * time.Minute, router.FirstContact},
+			"old, and our clock is behind": {
+				-45 * time.Minute, -time.Hour, router.Stale,
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				d := open(t, e)
+				a := says(person(1), "a", "hola", d.now)
+				a.SentAt, a.Ahead = d.now.Add(-tc.old), tc.ahead
+				if got := d.in(a); got.Reason != tc.want {
+					t.Errorf("got %s, want %s", got.Reason, tc.want)
+				}
+			})
+		}
+	})
+
 	t.Run("lines without a window", func(t *testing.T) {
 		d := open(t, e)
 		for _, line := range []string{"wsp4", "ventas"} {
