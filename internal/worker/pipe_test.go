@@ -151,7 +151,7 @@ func TestWhatTheDoorTookIsStored(t *testing.T) {
 	q, s := engines(t)
 	door := ingest.New(ingest.Options{
 		Queue: q, Decoder: n8n.Decoder{}, Lines: []ingest.Line{{ID: "wsp4", Provider: "cloud", Ref: "1", AppSecrets: []string{secret}}},
-		Meta: ingest.Meta{NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) }},
+		Meta: ingest.Meta{NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) }, WellFormed: whatsapp.WellFormed},
 	})
 	for i, body := range bodies {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook", strings.NewReader(body))
