@@ -28,6 +28,7 @@ var may = map[string][]string{
 	"internal/flow":              {},
 	"internal/queue":             {},
 	"internal/phone":             {},
+	"internal/redact":            {"internal/phone"},
 	"internal/config":            {},
 	"internal/router":            {"internal/flow"},
 	"internal/transcript":        {"internal/flow", "internal/router"},

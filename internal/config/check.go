@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"net"
 	"net/netip"
 	"net/url"
@@ -39,6 +38,7 @@ func (d *decoder) check(c *Config) {
 		d.bad("sandbox", "", "is on while listen is reachable from outside; its secrets are public", "listen on 127.0.0.1, or set sandbox: false")
 	}
 	d.checkTLS(c)
+	d.checkNames(c)
 	d.link("graph_url", c.GraphURL)
 	c.GraphURL = strings.TrimRight(c.GraphURL, "/")
 	c.DefaultCountry = strings.ToUpper(c.DefaultCountry)
@@ -207,27 +207,6 @@ func lineField(key string) (reflect.StructField, bool) {
 		}
 	}
 	return reflect.StructField{}, false
-}
-
-func (d *decoder) checkKeys(c *Config) {
-	const least = 16
-	for i, k := range c.APIKeys {
-		path := join("api_keys", strconv.Itoa(i))
-		if k.Name != "" && !keyParts.MatchString(k.Name) {
-			d.bad(path+".name", "", "is no possible name", "use letters, digits, space, . _ and -, at most 64")
-		}
-		for _, v := range k.Key.Values() {
-			hash, hashed := strings.CutPrefix(v, "sha256:")
-			raw, err := hex.DecodeString(hash)
-			switch {
-			case hashed && (err != nil || len(raw) != 32):
-				d.bad(path+".key", "", "begins with sha256: and is no such hash", "copy the whole line that psi-router key new prints")
-			case !hashed && len(v) < least && !c.Sandbox && !c.Insecure:
-				d.bad(path+".key", "", "is short enough to be guessed", "make one with psi-router key new")
-			}
-		}
-		d.knownLines(c, path+".lines", k.Lines)
-	}
 }
 
 func (d *decoder) checkAlerts(c *Config) {

@@ -37,6 +37,8 @@ type Config struct {
 	TLSDomain         string           `key:"tls_domain" doc:"Serve TLS on listen, with a certificate of this domain that is got and renewed by itself; port 443 of the domain has to reach listen. For one process; behind nginx or Caddy leave it out." example:"router.example.com"`
 	TLSEmail          string           `key:"tls_email" doc:"Where the certificate authority writes when something is wrong with the certificate."`
 	TLSACMEURL        string           `key:"tls_acme_url" default:"https://acme-v02.api.letsencrypt.org/directory" doc:"Directory of the certificate authority (ACME)."`
+	PublicURL         string           `key:"public_url" doc:"How browsers and the CRM reach the router, where a proxy stands before it. Absent: https:// and tls_domain. Its host is a name under which pages may be opened." example:"https://router.example.com"`
+	Hosts             []string         `key:"hosts" doc:"More names and addresses under which pages may be opened, without port; others are answered 421. Those of loopback, listen, tls_domain and public_url may be used anyway." example:"router.lan, 192.168.1.20"`
 	AdminPassword     Secret           `key:"admin_password" later:"the pages need no password yet" doc:"Password of the pages. Absent: made and printed once."`
 	APIKeys           []APIKey         `key:"api_keys" doc:"Keys that open the API."`
 	Worker            Worker           `key:"worker" doc:"How much is done at once."`
@@ -55,7 +57,7 @@ type Config struct {
 
 // APIKey opens the API to somebody.
 type APIKey struct {
-	Name  string   `key:"name" required:"true" doc:"Who it is for; the audit shows it."`
+	Name  string   `key:"name" required:"true" doc:"Who it is for; the audit shows it. Several keys may share one, with the same role, lines and areas, while one is changed."`
 	Key   Secret   `key:"key" required:"true" doc:"The key, or sha256:<hex> as psi-router key new prints it."`
 	Role  string   `key:"role" default:"viewer" oneof:"viewer agent admin" doc:"viewer reads, agent also writes and commands conversations, admin also queues and the audit."`
 	Lines []string `key:"lines" doc:"Lines that it may see; empty: all."`

@@ -17,6 +17,8 @@ type decoder struct {
 	// unread is set when nothing of the file could be read: what it lacks is then
 	// not worth a word.
 	unread bool
+	// ours is how many keys at the end of api_keys are of the development identity.
+	ours int
 }
 
 func (d *decoder) bad(key, from, reason, cure string) {

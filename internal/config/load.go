@@ -84,17 +84,13 @@ func (d *decoder) identity(c *Config, root *node) {
 			Token: NewSecret(DevToken), AppSecret: NewSecret(DevAppSecret), VerifyToken: NewSecret(DevVerifyToken),
 		}
 	}
-	for _, k := range c.APIKeys {
-		if k.Name == DevAPIKey {
-			return
-		}
-	}
 	key := APIKey{Name: DevAPIKey, Key: NewSecret(DevAPIKey), Role: "admin"}
 	if !c.Dev { // everybody knows it: it must not open what is real
 		key.Role, key.Lines = "agent", []string{DevLine}
 		c.Notes = append(c.Notes, "sandbox is on: everybody who reaches this router can write to its line "+DevLine+" and read it")
 	}
 	c.APIKeys = append(c.APIKeys, key)
+	d.ours = 1
 }
 
 // withoutEffect notes the keys that were set and do nothing in this version.

@@ -1,0 +1,66 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// hostName is one as a browser sends it: also of a machine in the local network.
+var hostName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
+
+// checkNames looks at the names under which pages may be opened.
+func (d *decoder) checkNames(c *Config) {
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if c.PublicURL == "" && c.TLSDomain != "" {
+		c.PublicURL = "https://" + c.TLSDomain
+	} else if c.PublicURL != "" {
+		d.link("public_url", c.PublicURL)
+		if u, err := url.Parse(c.PublicURL); err == nil && (u.RawQuery != "" || u.Fragment != "") {
+			d.bad("public_url", "", "has a query or a fragment", "write only where the router is, such as https://router.example.com")
+		}
+	}
+	for i, name := range c.Hosts {
+		if plain, why := host(name); why != "" {
+			d.bad("hosts", "", strconv.Quote(printable(name))+" "+why, "write a name or an address alone, such as router.lan or 192.168.1.20")
+		} else {
+			c.Hosts[i] = plain
+		}
+	}
+}
+
+// host is the plain form of a name or an address; why it is none.
+func host(name string) (plain, why string) {
+	plain = strings.ToLower(strings.TrimSuffix(name, "."))
+	bare := strings.TrimSuffix(strings.TrimPrefix(plain, "["), "]")
+	if addr, err := netip.ParseAddr(bare); err == nil && addr.Zone() == "" {
+		if addr.IsUnspecified() {
+			return "", "is every address, and so none"
+		}
+		return addr.Unmap().String(), ""
+	}
+	switch {
+	case strings.Contains(name, "://"):
+		return "", "is a whole address"
+	case strings.Contains(name, "*"):
+		return "", "has a *: each name has to be written out"
+	case strings.Contains(name, ":"):
+		return "", "has a port"
+	case !ascii(name):
+		return "", "has letters that browsers send as xn--…"
+	case len(plain) > 253, !hostName.MatchString(plain):
+		return "", "is no name"
+	}
+	return plain, ""
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

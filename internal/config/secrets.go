@@ -1,0 +1,105 @@
+package config
+
+import (
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Secrets returns what must never be repeated, whoever says it: every value of a
+// Secret, and of addresses the parts that open something. The development identity
+// is public, and its words are used for other things too.
+func (c *Config) Secrets() []string {
+	var all []string
+	for _, e := range c.Endpoints {
+		all = append(all, pathSecrets(e.URL)...)
+	}
+	walkSecrets(reflect.ValueOf(c).Elem(), "", func(key, value string) {
+		switch key {
+		case "redis_url", "database_url", "database_direct_url":
+			all = append(all, passwords(value)...)
+		case "alerts.url":
+			all = append(all, pathSecrets(value)...)
+		default:
+			all = append(all, value)
+			if raw, found := strings.CutPrefix(value, "whsec_"); found {
+				all = append(all, raw)
+			}
+		}
+	})
+	public := []string{DevToken, DevAppSecret, DevVerifyToken, DevAPIKey}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" || c.Sandbox && slices.Contains(public, s) })
+}
+
+// walkSecrets visits every value of every Secret below v, with its key.
+func walkSecrets(v reflect.Value, path string, visit func(key, value string)) {
+	switch {
+	case v.Type() == secretType:
+		for _, value := range v.Interface().(Secret).Values() {
+			visit(path, value)
+		}
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		walkSecrets(v.Elem(), path, visit)
+	case v.Kind() == reflect.Struct:
+		for _, f := range fields(v.Type()) {
+			walkSecrets(v.FieldByIndex(f.Index), strings.TrimPrefix(path+"."+f.Tag.Get("key"), "."), visit)
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			walkSecrets(v.Index(i), path, visit)
+		}
+	case v.Kind() == reflect.Map:
+		for _, key := range v.MapKeys() {
+			walkSecrets(v.MapIndex(key), path, visit)
+		}
+	}
+}
+
+// passwords are those of the address of a server; all of it when it cannot be
+// read.
+func passwords(address string) (all []string) {
+	_, rest, _ := strings.Cut(address, "://")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // also where it is written wrong
+		_, word, _ := strings.Cut(rest[:at], ":")
+		all = append(all, word)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return append(all, address)
+	}
+	if word, set := u.User.Password(); set {
+		all = append(all, word)
+	}
+	for key, values := range u.Query() {
+		if strings.Contains(strings.ToLower(key), "pass") {
+			all = append(all, values...)
+		}
+	}
+	return all
+}
+
+// fewestInPath is from when on a part of a path may be what opens it.
+const fewestInPath = 16
+
+// pathSecrets are the parts of an address that are long enough to open it: of
+// Slack's, Discord's and n8n's webhooks nothing else is a secret.
+func pathSecrets(address string) (all []string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return []string{address}
+	}
+	parts := strings.Split(u.Path, "/")
+	for _, values := range u.Query() {
+		parts = append(parts, values...)
+	}
+	for _, p := range parts {
+		if len(p) >= fewestInPath {
+			all = append(all, p)
+		}
+	}
+	if word, set := u.User.Password(); set {
+		all = append(all, word)
+	}
+	return all
+}

@@ -1,0 +1,116 @@
+package redact
+
+import (
+	"html"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// layers is how many escapes within each other are undone: JSON in JSON in a URL.
+const layers = 3
+
+// view is a text with some layers of escapes undone, and where its bytes were.
+type view struct {
+	text string
+	// from has the place of each byte in the text as it came, and its end; nil is
+	// the text as it came.
+	from  []int
+	depth int
+}
+
+func plain(s string) view { return view{text: s} }
+
+// at is the place in the text as it came.
+func (v view) at(i int) int {
+	if v.from == nil {
+		return i
+	}
+	return v.from[i]
+}
+
+// peeled undoes one more layer; false when there is none.
+func (v view) peeled() (view, bool) {
+	if v.depth == layers || !strings.ContainsAny(v.text, `%\&`) {
+		return v, false
+	}
+	var out []byte
+	from := make([]int, 0, len(v.text)+1)
+	changed := false
+	for i := 0; i < len(v.text); {
+		piece, took := unescape(v.text[i:])
+		if took == 0 {
+			piece, took = v.text[i:i+1], 1
+		} else {
+			changed = true
+		}
+		for range len(piece) {
+			from = append(from, v.at(i))
+		}
+		out = append(out, piece...)
+		i += took
+	}
+	from = append(from, v.at(len(v.text)))
+	return view{text: string(out), from: from, depth: v.depth + 1}, changed
+}
+
+// unescape undoes the escape that a text begins with: of URLs, of JSON and Go, of
+// HTML. took is 0 when it begins with none.
+func unescape(s string) (piece string, took int) {
+	switch s[0] {
+	case '%':
+		if c, ok := hexadecimal(s, 1, 2); ok {
+			return string([]byte{byte(c)}), 3
+		}
+	case '\\':
+		return backslash(s)
+	case '&':
+		if end := strings.IndexByte(s[:min(len(s), 12)], ';'); end > 0 {
+			if piece = html.UnescapeString(s[:end+1]); piece != s[:end+1] {
+				return piece, end + 1
+			}
+		}
+	}
+	return "", 0
+}
+
+func backslash(s string) (piece string, took int) {
+	if len(s) < 2 {
+		return "", 0
+	}
+	switch s[1] {
+	case '"', '\'', '\\', '/':
+		return s[1:2], 2
+	case 'n', 't', 'r', 'b', 'f':
+		return map[byte]string{'n': "\n", 't': "\t", 'r': "\r", 'b': "\b", 'f': "\f"}[s[1]], 2
+	case 'x':
+		if c, ok := hexadecimal(s, 2, 2); ok {
+			return string([]byte{byte(c)}), 4
+		}
+	case 'u':
+		c, ok := hexadecimal(s, 2, 4)
+		if !ok {
+			return "", 0
+		}
+		if utf16.IsSurrogate(c) && strings.HasPrefix(s[6:], `\u`) {
+			if low, ok := hexadecimal(s, 8, 4); ok {
+				return string(utf16.DecodeRune(c, low)), 12
+			}
+		}
+		if !utf8.ValidRune(c) {
+			return "", 0
+		}
+		return string(c), 6
+	}
+	return "", 0
+}
+
+// hexadecimal reads so many digits.
+func hexadecimal(s string, from, digits int) (rune, bool) {
+	if len(s) < from+digits {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[from:from+digits], 16, 32)
+	return rune(n), err == nil
+}

@@ -1,0 +1,108 @@
+package redact
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/phone"
+)
+
+var (
+	// dates hold many digits and are nobody's number; Go adds what its own clock says.
+	dates = regexp.MustCompile(`\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[+-]\d{2}(?::?\d{2})?)?)?|\d{8}T\d{6}|m=\+\d+\.\d+`)
+	// together is a number in one piece.
+	together = regexp.MustCompile(`\+?\d+`)
+	// written is one as people write it: with its plus, or ending in two groups.
+	written = regexp.MustCompile(`\+[ (]{0,2}\d{1,4}(?:[ .()-]{0,3}\d{1,8}){1,7}|\(?\d{1,5}\)?(?:[ -]{1,2}\(?\d{1,5}\)?)*[ -]\d{3,4}[ -]\d{4}`)
+	// moments are dates without anything between: days, and seconds or milliseconds
+	// since 1970, which are not confused with numbers in Argentina or the USA.
+	moments = regexp.MustCompile(`^(?:20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|1[6-9]\d{8}|1[6-9]\d{11})$`)
+)
+
+// Phone numbers have 8 digits or more. 13 are the most that people have in
+// practice; with 14 and more begin the ids of Meta, and only a plus tells.
+const (
+	fewest   = 8
+	most     = 13
+	mostPlus = 15
+)
+
+// phones returns where phone numbers are, also in a text with escapes.
+func phones(s string) (found []span) {
+	if len(s) < fewest {
+		return nil
+	}
+	for v, ok := plain(s), true; ok; v, ok = v.peeled() {
+		for _, at := range numbers(v.text) {
+			found = append(found, span{v.at(at.from), v.at(at.to)})
+		}
+	}
+	return found
+}
+
+func numbers(s string) (found []span) {
+	known := slices.Concat(spans(dates, s), spans(uuid, s), spans(ids, s))
+	for _, at := range spans(together, s) {
+		if isNumber(s, at) && !within(at, known) {
+			found = append(found, at)
+		}
+	}
+	for _, at := range spans(written, s) {
+		if isWritten(s, at) && !within(at, known) {
+			found = append(found, at)
+		}
+	}
+	return found
+}
+
+// isNumber judges digits in one piece by how many they are and what they touch.
+func isNumber(s string, at span) bool {
+	digits, plus := strings.CutPrefix(s[at.from:at.to], "+")
+	least := fewest
+	if at.from > 0 && !plus {
+		switch before := s[at.from-1]; {
+		case letter(before), before == '.' && at.from > 1 && digit(s[at.from-2]):
+			return false // a part of a word, or of a fraction
+		case before == '-', before == '_':
+			least = 10 // a part of a name, mostly
+		}
+	}
+	if at.to < len(s) {
+		switch after := s[at.to]; {
+		case letter(after):
+			return false
+		case after == '-', after == '_':
+			least = 10
+		}
+	}
+	if plus {
+		return len(digits) >= fewest && len(digits) <= mostPlus
+	}
+	return len(digits) >= least && len(digits) <= most && !moments.MatchString(digits)
+}
+
+// isWritten judges digits in several groups.
+func isWritten(s string, at span) bool {
+	part := func(c byte) bool { return letter(c) || digit(c) || c == '-' || c == '_' || c == '.' }
+	if at.from > 0 && part(s[at.from-1]) || at.to < len(s) && (letter(s[at.to]) || digit(s[at.to])) {
+		return false
+	}
+	n := len(digitsOf(s[at.from:at.to]))
+	if s[at.from] == '+' {
+		return n >= fewest && n <= mostPlus
+	}
+	return n >= 10 && n <= most
+}
+
+func digitsOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// mask leaves what a person knows the number again by.
+func mask(s string) string { return phone.Mask(digitsOf(s)) }

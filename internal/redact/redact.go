@@ -1,0 +1,57 @@
+// Package redact blanks, in sentences that somebody else said, what must not be
+// repeated: the secrets of the configuration in whatever encoding, words so long
+// that they may be a secret which nobody told us of, and phone numbers. Whoever
+// shows, stores or logs such a sentence passes it through here first. It must
+// never decide what is a secret, keep what it saw, or change what people write to
+// each other: messages are no sentences about us.
+package redact
+
+// Marks stand where something was.
+const (
+	// Secret stands for a secret of the configuration.
+	Secret = "<secret>"
+	// Word stands for a word that may be one.
+	Word = "<long word>"
+)
+
+// Redactor knows the secrets of one installation. A nil one knows none, and does
+// all else. It is safe for concurrent use.
+type Redactor struct{ needles []needle }
+
+// New returns a Redactor that knows the secrets.
+func New(secrets ...string) *Redactor {
+	r := &Redactor{}
+	known := map[needle]bool{}
+	for _, s := range secrets {
+		for _, n := range needles(s) {
+			if !known[n] {
+				known[n] = true
+				r.needles = append(r.needles, n)
+			}
+		}
+	}
+	return r
+}
+
+// Secrets blanks the secrets that were configured and nothing else: for what
+// people wrote themselves.
+func (r *Redactor) Secrets(s string) string {
+	if r == nil || len(s) < shortest {
+		return s
+	}
+	return replace(s, r.find(s), func(string) string { return Secret })
+}
+
+// Words blanks secrets, and words that are long enough to be one: for sentences
+// in which the reader's own phone numbers are to be seen.
+func (r *Redactor) Words(s string) string {
+	s = r.Secrets(s)
+	return replace(s, longWords(s), func(string) string { return Word })
+}
+
+// Text blanks secrets and long words, and masks phone numbers. What it returns it
+// leaves as it is.
+func (r *Redactor) Text(s string) string {
+	s = r.Words(s)
+	return replace(s, phones(s), mask)
+}

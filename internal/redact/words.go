@@ -1,0 +1,89 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+// longest is how many letters and digits a word may have. App secrets of Meta have
+// 32, all of its tokens more than 100, and nothing that people name has as many.
+const longest = 39
+
+var (
+	uuid = regexp.MustCompile(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
+	// ids are of WhatsApp or of ours, however long: of messages, of people, hashes.
+	ids = regexp.MustCompile(`wamid\.[A-Za-z0-9+/=_-]+|\b[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}\b|\bsha256:[0-9a-f]{64}\b`)
+)
+
+// longWords returns the words that are long enough to be a secret and are no id.
+func longWords(s string) (found []span) {
+	if len(s) <= longest {
+		return nil
+	}
+	known := spans(ids, s)
+	for i := 0; i < len(s); {
+		if !wordPart(s[i]) {
+			i++
+			continue
+		}
+		w := span{i, i}
+		for w.to < len(s) && wordPart(s[w.to]) {
+			w.to++
+		}
+		i = w.to
+		if !within(w, known) && long(s[w.from:w.to]) {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+func wordPart(c byte) bool { return letter(c) || digit(c) || c == '-' || c == '_' }
+
+// long counts letters and digits; those of our own ids do not count, and what is
+// put together of plain words and numbers is a name.
+func long(word string) bool {
+	if len(word) <= longest {
+		return false
+	}
+	word = uuid.ReplaceAllString(word, "")
+	n := 0
+	for i := range len(word) {
+		if letter(word[i]) || digit(word[i]) {
+			n++
+		}
+	}
+	return n > longest && !name(word)
+}
+
+// longestPart is of a name; its parts are words or numbers, not both.
+const longestPart = 20
+
+var namePart = regexp.MustCompile(`^(?:[a-z]*|[A-Z]*|[A-Z][a-z]*|[0-9]{1,6})$`)
+
+func name(word string) bool {
+	parts := strings.FieldsFunc(word, func(r rune) bool { return r == '-' || r == '_' })
+	for _, p := range parts {
+		if len(p) > longestPart || !namePart.MatchString(p) {
+			return false
+		}
+	}
+	return true
+}
+
+func spans(re *regexp.Regexp, s string) (all []span) {
+	for _, m := range re.FindAllStringIndex(s, -1) {
+		all = append(all, span{m[0], m[1]})
+	}
+	return all
+}
+
+// within says that it touches one of the others.
+func within(a span, others []span) bool {
+	for _, b := range others {
+		if a.from < b.to && b.from < a.to {
+			return true
+		}
+	}
+	return false
+}
