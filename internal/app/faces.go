@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/dashboard"
+	"github.com/psivisionhub/psi-router/internal/hosts"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
@@ -18,23 +20,37 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// faces adds the API and the page.
-func (a *App) faces(mux *http.ServeMux, e *engines, watched *watch, all []line, free []string) error {
+// hosts are the names under which pages may be opened that are served at an address.
+func (a *App) hosts(listen string) *hosts.Hosts {
+	names := a.cfg.Hosts
+	if a.cfg.TLSDomain != "" {
+		names = append(slices.Clone(names), a.cfg.TLSDomain)
+	}
+	return hosts.New(hosts.Options{Listen: listen, PublicURL: a.cfg.PublicURL, Names: names})
+}
+
+// faces adds the API and the page. Where its key is public, the API too answers to
+// our own names only: elsewhere the key is what a website in somebody's browser
+// lacks.
+func (a *App) faces(mux, pages *http.ServeMux, own *hosts.Hosts, e *engines, watched *watch, all []line) error {
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free,
+		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: windowless(all),
 		Wake: e.wake(a.log), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
 	h = a.admission.Watch(h)
+	if a.cfg.Sandbox { // the development identity has one
+		h = own.Guard(h)
+	}
 	mux.Handle(api.Prefix+"/", h)
 	mux.Handle("/openapi.json", h)
 	page, err := dashboard.New(dashboard.Options{Status: a.status(e, watched, all), Log: a.log})
 	if err != nil {
 		return err
 	}
-	mux.Handle("/", page)
+	pages.Handle("/", page)
 	return nil
 }
 

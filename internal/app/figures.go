@@ -27,8 +27,11 @@ func (a *App) figures(ctx context.Context, health *observe.Health, metrics *obse
 		return err
 	}
 	a.onClose("metrics listener", func() error { l.Close(); return nil })
-	mux := http.NewServeMux()
-	health.Register(mux, metrics)
+	own := a.hosts(a.cfg.MetricsListen)
+	mux, pages := http.NewServeMux(), http.NewServeMux()
+	health.Probes(mux, own.Own)
+	health.Pages(pages, metrics)
+	mux.Handle("/", own.Guard(pages))
 	srv, l := a.openServer(mux, l)
 	a.metricsAddr = l.Addr().String()
 	a.log.Info("metrics", "addr", a.metricsAddr)

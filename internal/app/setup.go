@@ -194,8 +194,12 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
-	watched.health.Register(mux, metrics)
-	if err := a.faces(mux, e, watched, all, windowless(all)); err != nil {
+	own := a.hosts(a.cfg.Listen)
+	watched.health.Probes(mux, own.Own)
+	pages := http.NewServeMux()
+	watched.health.Pages(pages, metrics)
+	mux.Handle("/", own.Guard(pages))
+	if err := a.faces(mux, pages, own, e, watched, all); err != nil {
 		return err
 	}
 	a.public, a.listener = a.openServer(mux, a.listener)
@@ -203,7 +207,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	if !a.cfg.Sandbox {
 		return nil
 	}
-	return a.sandbox(mux)
+	return a.sandbox(pages)
 }
 
 // gather is how long turns wait at most for company where one has just begun: a

@@ -28,6 +28,7 @@ var may = map[string][]string{
 	"internal/flow":              {},
 	"internal/queue":             {},
 	"internal/phone":             {},
+	"internal/hosts":             {},
 	"internal/redact":            {"internal/phone"},
 	"internal/config":            {},
 	"internal/router":            {"internal/flow"},

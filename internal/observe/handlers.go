@@ -12,10 +12,28 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Register adds /healthz, /readyz and /status, and /metrics when m is not nil.
+// Register adds all that can be asked, for who may see everything; /metrics when m
+// is not nil.
 func (h *Health) Register(mux *http.ServeMux, m *Metrics) {
+	h.Probes(mux, func(*http.Request) bool { return true })
+	h.Pages(mux, m)
+}
+
+// Probes adds /healthz and /readyz, which whoever watches over machines asks under
+// any name. What is down /readyz says only to who may see it.
+func (h *Health) Probes(mux *http.ServeMux, may func(*http.Request) bool) {
 	mux.HandleFunc("GET /healthz", h.healthz)
-	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		code, out := h.readiness(r)
+		if !may(r) {
+			out = ready{Status: out.Status, Down: []string{}, Checks: []Result{}}
+		}
+		answer(w, code, out)
+	})
+}
+
+// Pages adds /status, and /metrics when m is not nil.
+func (h *Health) Pages(mux *http.ServeMux, m *Metrics) {
 	mux.HandleFunc("GET /status", h.status)
 	if m != nil {
 		mux.Handle("GET /metrics", m.Handler())
@@ -51,11 +69,6 @@ func (h *Health) readiness(r *http.Request) (int, ready) {
 		out.Status = "draining"
 	}
 	return http.StatusServiceUnavailable, out
-}
-
-func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
-	code, out := h.readiness(r)
-	answer(w, code, out)
 }
 
 // Status is how the program is, for people and programs.

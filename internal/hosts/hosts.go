@@ -1,0 +1,135 @@
+// Package hosts knows under which names the router's pages may be opened. A
+// website can give itself a name that leads to this machine (DNS rebinding), and
+// its scripts in an operator's browser then read what the browser reaches here;
+// only the name in the request tells. It must never believe a header that a proxy
+// or a script writes in its place, nor ask a name server.
+package hosts
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Options of New.
+type Options struct {
+	// Listen is the address that is listened on: a concrete one is a name of ours.
+	// Where it is every address of the machine, each of those is.
+	Listen string
+	// PublicURL is how browsers reach us, "" for none.
+	PublicURL string
+	// Names are further names and addresses, in lower case, without port.
+	Names []string
+	// Interfaces lists the addresses of the machine; nil asks the system.
+	Interfaces func() ([]net.Addr, error)
+}
+
+// Hosts are the names of one listener.
+type Hosts struct {
+	names      []string
+	every      bool // each address of the machine is a name
+	interfaces func() ([]net.Addr, error)
+}
+
+// New returns the names of a listener, loopback among them.
+func New(o Options) *Hosts {
+	h := &Hosts{names: []string{"localhost"}, interfaces: o.Interfaces}
+	if h.interfaces == nil {
+		h.interfaces = net.InterfaceAddrs
+	}
+	for _, name := range o.Names {
+		h.add(name)
+	}
+	if u, err := url.Parse(o.PublicURL); err == nil {
+		h.add(u.Hostname())
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return h
+	}
+	addr, err := netip.ParseAddr(host)
+	if h.every = host == "" || err == nil && addr.IsUnspecified(); !h.every {
+		h.add(host)
+	}
+	return h
+}
+
+func (h *Hosts) add(name string) {
+	if name != "" {
+		h.names = append(h.names, plain(name))
+	}
+}
+
+// plain is how a name or an address is compared.
+func plain(name string) string {
+	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Unmap().WithZone("").String()
+	}
+	return name
+}
+
+// Own reports whether a request was made to one of the names.
+func (h *Hosts) Own(r *http.Request) bool {
+	name, ok := hostname(r.Host)
+	if !ok {
+		return false
+	}
+	if slices.Contains(h.names, name) {
+		return true
+	}
+	addr, err := netip.ParseAddr(name)
+	return err == nil && (addr.IsLoopback() || h.every && h.here(addr))
+}
+
+// hostname takes a name out of what a request says, whatever its port: that may be
+// a tunnel's.
+func hostname(host string) (string, bool) {
+	name, port := host, ""
+	if rest, bracket := strings.CutPrefix(host, "["); bracket {
+		inside, after, closed := strings.Cut(rest, "]")
+		if addr, err := netip.ParseAddr(inside); err != nil || !addr.Is6() || !closed {
+			return "", false
+		}
+		name, port = inside, after
+	} else if i := strings.IndexByte(host, ':'); i >= 0 {
+		name, port = host[:i], host[i:]
+	}
+	if port != "" && (port[0] != ':' || strings.Trim(port[1:], "0123456789") != "") {
+		return "", false
+	}
+	return plain(name), name != ""
+}
+
+// here asks the machine for its addresses each time: they change.
+func (h *Hosts) here(addr netip.Addr) bool {
+	all, err := h.interfaces()
+	return err == nil && slices.ContainsFunc(all, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap().WithZone("") == addr
+	})
+}
+
+const misdirected = `Este router no contesta por ese nombre. Si es suyo, ponelo en hosts (PSI_HOSTS), o en public_url, y reiniciá.
+
+This router does not answer to that name. If it is its own, put it into hosts (PSI_HOSTS), or into public_url, and restart.
+`
+
+// Guard lets through requests to our own names; others are answered 421.
+func (h *Hosts) Guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.Own(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusMisdirectedRequest)
+		_, _ = io.WriteString(w, misdirected) // the caller is gone when this fails
+	})
+}
