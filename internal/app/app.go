@@ -21,6 +21,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/supervise"
 )
@@ -46,7 +47,8 @@ type App struct {
 	role       string
 	version    string
 	hurry      float64
-	log        *slog.Logger
+	redact     *redact.Redactor
+	log        *slog.Logger // blanks what it is given
 	out        io.Writer
 	started    time.Time
 	supervisor *supervise.Supervisor // nil without one

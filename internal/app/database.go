@@ -168,7 +168,7 @@ func (a *App) works(e *engines, name string, run func(context.Context) error) {
 
 // openLatches makes what was away at the start usable once it can be.
 func (a *App) openLatches(e *engines) {
-	say := func() { a.tell(a.supervisor.Status(e.missing())) }
+	say := func() { a.tell(a.supervisor.Status(a.redact.Text(e.missing()))) }
 	if e.gate != nil {
 		a.runs("queue that was away", func(ctx context.Context) error { return e.gate.Run(ctx, say) })
 	}

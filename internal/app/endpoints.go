@@ -59,7 +59,7 @@ func (a *App) follow(e *engines, metrics *meter) error {
 	for i, c := range a.cfg.Endpoints {
 		client, err := push.New(push.Options{
 			Name: c.Name, URL: c.URL, Secrets: c.Secret.Values(), Format: c.Format, Allow: c.Allow,
-			Key: fmt.Sprintf("endpoints.%d.allow", i), Conns: c.Concurrency,
+			Key: fmt.Sprintf("endpoints.%d.allow", i), Conns: c.Concurrency, Redact: a.redact,
 		})
 		if err != nil {
 			return err

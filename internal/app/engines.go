@@ -16,6 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
@@ -68,12 +69,15 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	if err := e.openQueue(ctx, o); err != nil {
 		return nil, err
 	}
+	said := redact.New(cfg.Secrets()...)
+	e.queue = discreetQueue{e.queue, said}
 	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
 		e.hints = delivery.NewHints(delivery.HintOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
 	}
 	if err := e.openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
 	}
+	e.store = discreetStore{e.store, said}
 	return e, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/ingest"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
@@ -41,7 +42,7 @@ type calls struct{ graph, others *http.Client }
 
 // lines makes the clients, in the order of their ids. The sandbox line sends to the
 // fake Graph at fake.
-func lines(cfg *config.Config, calls calls, fake string) ([]line, error) {
+func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]line, error) {
 	var all []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
@@ -53,7 +54,7 @@ func lines(cfg *config.Config, calls calls, fake string) ([]line, error) {
 				base = fake
 			}
 			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
-				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls.graph,
+				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls.graph, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)

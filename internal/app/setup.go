@@ -24,6 +24,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/spool"
 	"github.com/psivisionhub/psi-router/internal/worker"
@@ -43,6 +44,8 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.redact = redact.New(a.cfg.Secrets()...)
+	a.log = slog.New(a.redact.Handler(a.log.Handler()))
 	if err := a.setup(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -66,7 +69,7 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	graph := httpcall.NewClient()
 	graph.Transport = a.clock.Transport(graph.Transport)
-	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph)
+	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact)
 	if err != nil {
 		return err
 	}
@@ -105,7 +108,7 @@ func (a *App) setup(ctx context.Context) error {
 		checks = append(checks, a.cert.check())
 	}
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: checks, Sources: sources, Lines: describe(all),
+		Version: a.version, Checks: checks, Sources: sources, Lines: describe(all), Redact: a.redact,
 	})
 	watched.health = health
 	metrics.Watch(health)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // States of a finding.
@@ -74,6 +75,7 @@ type Options struct {
 // doctor gathers findings.
 type doctor struct {
 	Options
+	redact   *redact.Redactor
 	mu       sync.Mutex
 	findings map[string][]Finding
 	clocks   []clock
@@ -90,7 +92,7 @@ func Run(ctx context.Context, o Options) Report {
 	if o.Within == 0 {
 		o.Within = 10 * time.Second
 	}
-	d := &doctor{Options: o, findings: map[string][]Finding{}}
+	d := &doctor{Options: o, redact: redact.New(o.Config.Secrets()...), findings: map[string][]Finding{}}
 	d.configuration()
 	d.flow()
 	d.secrets()
@@ -133,7 +135,7 @@ func (d *doctor) say(w words, a ...any) string {
 func (d *doctor) add(area, state, text, cure string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: text, Cure: cure})
+	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: d.redact.Words(text), Cure: d.redact.Words(cure)})
 }
 
 func (d *doctor) ok(area string, w words, a ...any) { d.add(area, OK, d.say(w, a...), "") }
@@ -156,7 +158,7 @@ func (d *doctor) tell(whose string, ahead time.Duration) {
 	}
 }
 
-// reason is an error on one line.
-func reason(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+// reason is an error on one line, without what nobody may repeat.
+func (d *doctor) reason(err error) string {
+	return d.redact.Text(strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " "))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/skew"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
@@ -64,22 +65,22 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 		}
 	case refused && (f.Class == outbound.Throttle || f.Class == outbound.Retry || f.Class == outbound.Uncertain):
 		return func() {
-			d.warn(Lines, d.say(words{"%s no se pudo comprobar: %s", "%s could not be checked: %s"}, l.ID, cause(f)),
+			d.warn(Lines, d.say(words{"%s no se pudo comprobar: %s", "%s could not be checked: %s"}, l.ID, d.cause(f)),
 				d.say(words{"mirá si esta máquina llega a %s", "look whether this machine reaches %s"}, d.Config.GraphURL))
 		}
 	default:
 		return func() {
-			d.broken(Lines, d.say(words{"%s: WhatsApp la rechaza: %s", "%s: WhatsApp refuses it: %s"}, l.ID, reason(err)),
+			d.broken(Lines, d.say(words{"%s: WhatsApp la rechaza: %s", "%s: WhatsApp refuses it: %s"}, l.ID, d.reason(err)),
 				d.say(words{"revisá phone_number_id y token en Meta (usuario del sistema, permisos whatsapp_business_messaging y _management)", "check phone_number_id and token at Meta (system user, permissions whatsapp_business_messaging and _management)"}))
 		}
 	}
 }
 
-func cause(f *outbound.Failure) string {
+func (d *doctor) cause(f *outbound.Failure) string {
 	if f.Err != nil {
-		return reason(f.Err)
+		return d.reason(f.Err)
 	}
-	return f.Detail
+	return d.redact.Text(f.Detail)
 }
 
 // Ask asks Meta for a number, with its token; see whatsapp.Client.Number.
@@ -88,7 +89,7 @@ func Ask(ctx context.Context, graph, phoneNumberID string, tokens []string, appS
 }
 
 func ask(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens []string, appSecret string) (whatsapp.Number, error) {
-	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, HTTP: calls})
+	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, HTTP: calls, Redact: redact.New(append(slices.Clone(tokens), appSecret)...)})
 	if err != nil {
 		return whatsapp.Number{}, err
 	}
@@ -104,7 +105,7 @@ func (d *doctor) evolution(ctx context.Context, l *config.Line) func() {
 	}
 	if err := dial(ctx, u); err != nil {
 		return func() {
-			d.broken(Lines, d.say(words{"%s: el servidor de Evolution no contesta: %s", "%s: the Evolution server does not answer: %s"}, l.ID, reason(err)),
+			d.broken(Lines, d.say(words{"%s: el servidor de Evolution no contesta: %s", "%s: the Evolution server does not answer: %s"}, l.ID, d.reason(err)),
 				d.say(words{"mirá si corre, y si url es la suya", "look whether it runs, and whether url is its"}))
 		}
 	}
@@ -130,7 +131,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 	at := hostPort(u)
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil {
-		d.broken(Endpoints, e.Name+": "+reason(err), d.say(words{"corregí su url", "mend its url"}))
+		d.broken(Endpoints, e.Name+": "+d.reason(err), d.say(words{"corregí su url", "mend its url"}))
 		return
 	}
 	for _, a := range addrs {
@@ -146,7 +147,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		}
 	}
 	if err := dial(ctx, u); err != nil {
-		d.warn(Endpoints, d.say(words{"%s no contesta en %s: %s", "%s does not answer at %s: %s"}, e.Name, at, reason(err)),
+		d.warn(Endpoints, d.say(words{"%s no contesta en %s: %s", "%s does not answer at %s: %s"}, e.Name, at, d.reason(err)),
 			d.say(words{"mirá si corre; lo que no se le pudo mandar espera", "look whether it runs; what could not be sent waits"}))
 		return
 	}

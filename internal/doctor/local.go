@@ -26,7 +26,7 @@ func (d *doctor) configuration() {
 			d.broken(Configuration, text+" "+p.Reason, p.Cure)
 		}
 	case d.Problem != nil:
-		d.broken(Configuration, reason(d.Problem), "")
+		d.broken(Configuration, d.reason(d.Problem), "")
 	}
 	for _, note := range d.Config.Notes {
 		text, cure, _ := strings.Cut(note, ": ")
@@ -60,7 +60,7 @@ func (d *doctor) flow() {
 		name = d.say(words{"el que viene con el programa", "the one that comes with the program"})
 	}
 	if err := d.Flow(); err != nil {
-		d.broken(Flow, reason(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
+		d.broken(Flow, d.reason(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
 		return
 	}
 	d.ok(Flow, words{"%s se puede usar", "%s can be used"}, name)
@@ -137,7 +137,7 @@ func (d *doctor) disk() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if place, err = parent(dir); err != nil {
-			d.broken(Disk, reason(err), "")
+			d.broken(Disk, d.reason(err), "")
 			return
 		}
 		if !writable(place) {
@@ -147,7 +147,7 @@ func (d *doctor) disk() {
 		}
 		d.ok(Disk, words{"data_dir %s se crea al arrancar", "data_dir %s is made at the start"}, dir)
 	case err != nil:
-		d.broken(Disk, reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Disk, d.reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
 		return
 	case !info.IsDir():
 		d.broken(Disk, d.say(words{"data_dir %s no es una carpeta", "data_dir %s is no directory"}, dir), d.say(words{"elegí otra", "choose another"}))
@@ -169,7 +169,7 @@ func (d *doctor) disk() {
 func (d *doctor) space(place string) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(place, &s); err != nil {
-		d.warn(Disk, reason(err), "")
+		d.warn(Disk, d.reason(err), "")
 		return
 	}
 	free := s.Bavail * uint64(s.Bsize) //nolint:gosec // a block is not negative
@@ -195,7 +195,7 @@ func (d *doctor) store() {
 	case errors.Is(err, fs.ErrNotExist):
 		d.ok(Store, words{"SQLite: todavía no hay nada guardado", "SQLite: nothing is stored yet"})
 	case err != nil:
-		d.broken(Store, reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Store, d.reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
 	default:
 		d.ok(Store, words{"SQLite: store.db tiene %s", "SQLite: store.db has %s"}, size(uint64(info.Size()))) //nolint:gosec // not negative
 	}

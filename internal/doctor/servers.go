@@ -23,13 +23,13 @@ func (d *doctor) redis(ctx context.Context) {
 		if errors.Is(err, redisqueue.ErrSetup) {
 			cure = "" // the error says what to type
 		}
-		d.broken(Redis, reason(err), cure)
+		d.broken(Redis, d.reason(err), cure)
 		return
 	}
 	defer func() { _ = e.Close() }() // it was only read
 	a, err := e.About(ctx)
 	if err != nil {
-		d.broken(Redis, reason(err), "")
+		d.broken(Redis, d.reason(err), "")
 		return
 	}
 	d.tell("Redis", a.Ahead)
@@ -63,7 +63,7 @@ func (d *doctor) postgres(ctx context.Context) {
 	defer cancel()
 	a, err := pgstore.Examine(ctx, c.DatabaseURL.First())
 	if err != nil {
-		d.broken(PostgreSQL, reason(err), d.say(words{"fijate si PostgreSQL corre, y si database_url es el suyo", "look whether PostgreSQL runs, and whether database_url is its"}))
+		d.broken(PostgreSQL, d.reason(err), d.say(words{"fijate si PostgreSQL corre, y si database_url es el suyo", "look whether PostgreSQL runs, and whether database_url is its"}))
 		return
 	}
 	d.tell("PostgreSQL", a.Ahead)
@@ -100,7 +100,7 @@ func (d *doctor) pool(ctx context.Context, a pgstore.About) {
 	}
 	if !c.DatabaseDirectURL.Empty() {
 		if _, err := pgstore.Examine(ctx, c.DatabaseDirectURL.First()); err != nil {
-			d.broken(PostgreSQL, "database_direct_url: "+reason(err), d.say(words{"corregila: las migraciones van por ahí", "mend it: migrations go that way"}))
+			d.broken(PostgreSQL, "database_direct_url: "+d.reason(err), d.say(words{"corregila: las migraciones van por ahí", "mend it: migrations go that way"}))
 		} else {
 			d.ok(PostgreSQL, words{"database_direct_url contesta", "database_direct_url answers"})
 		}
@@ -120,7 +120,7 @@ func (d *doctor) port(ctx context.Context) {
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		d.broken(Port, d.say(words{"%s no se puede usar: %s", "%s cannot be used: %s"}, addr, reason(err)),
+		d.broken(Port, d.say(words{"%s no se puede usar: %s", "%s cannot be used: %s"}, addr, d.reason(err)),
 			d.say(words{"mirá quién lo tiene (ss -ltnp), o cambiá listen", "see who has it (ss -ltnp), or change listen"}))
 		return
 	}
@@ -141,7 +141,7 @@ func (d *doctor) router(ctx context.Context) {
 	}
 	res, err := d.Admin.Do(req)
 	if err != nil {
-		d.broken(Router, d.say(words{"corre, y no contesta: %s", "it runs, and does not answer: %s"}, reason(err)),
+		d.broken(Router, d.say(words{"corre, y no contesta: %s", "it runs, and does not answer: %s"}, d.reason(err)),
 			d.say(words{"mirá su registro; si sigue así, reinicialo", "look into its log; if it stays so, restart it"}))
 		return
 	}
@@ -155,7 +155,7 @@ func (d *doctor) router(ctx context.Context) {
 		} `json:"checks"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
-		d.broken(Router, reason(err), "")
+		d.broken(Router, d.reason(err), "")
 		return
 	}
 	bad := false

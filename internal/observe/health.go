@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // Check is one thing that the program needs.
@@ -42,7 +44,9 @@ type HealthOptions struct {
 	Checks  []Check
 	Sources Sources
 	Lines   []LineInfo
-	Now     func() time.Time // nil means time.Now
+	// Redact blanks what the checks heard from others; nil knows no secret.
+	Redact *redact.Redactor
+	Now    func() time.Time // nil means time.Now
 }
 
 // Health answers whether the program lives, can work, and how it is.
@@ -51,6 +55,7 @@ type Health struct {
 	checks   []Check
 	sources  Sources
 	lines    []LineInfo
+	redact   *redact.Redactor
 	now      func() time.Time
 	started  time.Time
 	draining atomic.Bool
@@ -69,7 +74,7 @@ func NewHealth(o HealthOptions) *Health {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Health{version: o.Version, checks: o.Checks, sources: o.Sources, lines: o.Lines, now: o.Now, started: o.Now()}
+	return &Health{version: o.Version, checks: o.Checks, sources: o.Sources, lines: o.Lines, redact: o.Redact, now: o.Now, started: o.Now()}
 }
 
 // Drain makes the program unready: it finishes what it has and takes nothing
@@ -135,7 +140,7 @@ func (h *Health) run(ctx context.Context, c Check) Result {
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Error = "no answer within " + c.Timeout.String()
 	case err != nil:
-		r.Error = short(err.Error())
+		r.Error = short(h.redact.Text(err.Error()))
 	}
 	return r
 }

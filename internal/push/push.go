@@ -19,6 +19,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -52,7 +53,9 @@ type Options struct {
 	Key string
 	// Conns is how many posts run at once (default 8).
 	Conns int
-	Now   func() time.Time
+	// Redact blanks what the endpoint says; nil knows no secret.
+	Redact *redact.Redactor
+	Now    func() time.Time
 }
 
 // Client posts to one endpoint.
@@ -167,6 +170,7 @@ func (c *Client) judge(res *http.Response) error {
 	default:
 		f.Class = outbound.Permanent
 	}
+	f.Detail = c.Redact.Text(f.Detail)
 	return f
 }
 
@@ -206,5 +210,6 @@ func (c *Client) broken(err error) error {
 	default:
 		f.Detail = fmt.Sprintf("error %T", err)
 	}
+	f.Detail = c.Redact.Text(f.Detail)
 	return f
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // ClientOptions configure a Client. BaseURL and PhoneNumberID are required.
@@ -30,6 +31,8 @@ type ClientOptions struct {
 	HTTP *http.Client
 	// Timeout of one call, 0 for 20 s. It must stay below the lease of a send.
 	Timeout time.Duration
+	// Redact blanks what Meta says; nil knows no secret.
+	Redact *redact.Redactor
 }
 
 // Client sends by one number of the Cloud API. It is safe for concurrent use.
@@ -41,6 +44,7 @@ type Client struct {
 	http    *http.Client
 	media   *http.Client // follows redirects between allowed hosts
 	timeout time.Duration
+	redact  *redact.Redactor
 }
 
 // NewClient returns a Client.
@@ -49,7 +53,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("graph_url %q: want something like https://graph.facebook.com/v26.0", o.BaseURL)
 	}
-	c := &Client{base: base, number: o.PhoneNumberID, timeout: o.Timeout}
+	c := &Client{base: base, number: o.PhoneNumberID, timeout: o.Timeout, redact: o.Redact}
 	for _, token := range o.Tokens {
 		if token != "" {
 			c.tokens = append(c.tokens, token)
@@ -86,7 +90,7 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 	v, _ := rawjson.Parse(answer.Body)
 	id := v.Get("messages").First().Get("id").Text()
 	if id == "" || v.Get("error").Exists() {
-		return "", failure(answer)
+		return "", failure(answer, c.redact)
 	}
 	return id, nil
 }
@@ -164,7 +168,7 @@ func (c *Client) call(req *http.Request, token string) (httpcall.Answer, *outbou
 		return answer, unanswered(err)
 	}
 	if answer.Status != http.StatusOK {
-		return answer, failure(answer)
+		return answer, failure(answer, c.redact)
 	}
 	return answer, nil
 }

@@ -2,7 +2,6 @@ package whatsapp
 
 import (
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // code is what one of Meta's error codes means for what comes next.
@@ -108,7 +108,7 @@ func lookUp(number int) (code, bool) {
 }
 
 // failure turns an answer that is no acceptance into a Failure.
-func failure(a httpcall.Answer) *outbound.Failure {
+func failure(a httpcall.Answer, r *redact.Redactor) *outbound.Failure {
 	v, _ := rawjson.Parse(a.Body)
 	e := v.Get("error")
 	if !e.Get("code").IsNumber() {
@@ -129,9 +129,9 @@ func failure(a httpcall.Answer) *outbound.Failure {
 	default:
 		f.Class = outbound.Permanent
 	}
-	f.Detail = tidy(strings.TrimPrefix(c.says+": "+detail, ": "))
+	f.Detail = tidy(r, strings.TrimPrefix(c.says+": "+detail, ": "))
 	if trace := e.Get("fbtrace_id").Text(); trace != "" {
-		f.Detail += " [" + tidy(trace) + "]"
+		f.Detail += " [" + tidy(r, trace) + "]"
 	}
 	return f
 }
@@ -176,11 +176,7 @@ func patience(h http.Header) time.Duration {
 	return wait
 }
 
-var longNumber = regexp.MustCompile(`\d{7,}`)
-
-// tidy makes a provider's sentence safe to log: on one line, short, and without
-// phone numbers.
-func tidy(s string) string {
-	s = longNumber.ReplaceAllString(strings.Join(strings.Fields(s), " "), "***")
-	return clip(s, 300)
+// tidy makes a provider's sentence safe to log: blanked, on one line, and short.
+func tidy(r *redact.Redactor, s string) string {
+	return clip(r.Text(strings.Join(strings.Fields(s), " ")), 300)
 }

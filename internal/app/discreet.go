@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/redact"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// What others said of a failure is kept in the queue and in the store, and shown
+// from there by every face. It is blanked on its way in, and once more on its way
+// out: rows of an earlier version are there too.
+
+// discreetQueue blanks why jobs failed and queues are held.
+type discreetQueue struct {
+	queue.Engine
+	redact *redact.Redactor
+}
+
+// Exchange implements queue.Queue.
+func (q discreetQueue) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+	if slices.ContainsFunc(outcomes, func(o queue.Outcome) bool { return o.Err != "" }) {
+		outcomes = slices.Clone(outcomes)
+		for i := range outcomes {
+			outcomes[i].Err = q.redact.Text(outcomes[i].Err)
+		}
+	}
+	return q.Engine.Exchange(ctx, name, outcomes, want, lease)
+}
+
+// Hold implements queue.Queue.
+func (q discreetQueue) Hold(ctx context.Context, name string, until time.Time, reason string) error {
+	return q.Engine.Hold(ctx, name, until, q.redact.Text(reason))
+}
+
+// Stats implements queue.Operator.
+func (q discreetQueue) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
+	all, err := q.Engine.Stats(ctx, queues...)
+	for i := range all {
+		all[i].HeldFor = q.redact.Text(all[i].HeldFor)
+	}
+	return all, err
+}
+
+// Dead implements queue.Operator.
+func (q discreetQueue) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
+	all, err := q.Engine.Dead(ctx, name, before, limit)
+	for i := range all {
+		all[i] = q.letter(all[i])
+	}
+	return all, err
+}
+
+// DeadLetter implements queue.Operator.
+func (q discreetQueue) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
+	d, err := q.Engine.DeadLetter(ctx, id)
+	return q.letter(d), err
+}
+
+// letter blanks a dead letter. Its body is what somebody wrote, but for secrets;
+// what is redriven is the engine's own.
+func (q discreetQueue) letter(d queue.DeadLetter) queue.DeadLetter {
+	d.Err = q.redact.Text(d.Err)
+	if body := q.redact.Secrets(string(d.Job.Body)); body != string(d.Job.Body) {
+		d.Job.Body = []byte(body)
+	}
+	return d
+}
+
+// discreetStore blanks why messages and files failed.
+type discreetStore struct {
+	store.Store
+	redact *redact.Redactor
+}
+
+// Statuses implements store.Store.
+func (s discreetStore) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+	batch = slices.Clone(batch)
+	for i, a := range batch {
+		if a.Report != nil && a.Report.Detail != "" {
+			r := *a.Report
+			r.Detail = s.redact.Text(r.Detail)
+			batch[i].Report = &r
+		}
+	}
+	return s.Store.Statuses(ctx, now, batch)
+}
+
+// Reject implements store.Store.
+func (s discreetStore) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
+	return s.Store.Reject(ctx, now, arrival, s.redact.Text(why))
+}
+
+// RecordSends implements store.Store.
+func (s discreetStore) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
+	results = slices.Clone(results)
+	for i := range results {
+		results[i].Detail = s.redact.Text(results[i].Detail)
+	}
+	return s.Store.RecordSends(ctx, now, results)
+}
+
+// SaveMedia implements store.Store.
+func (s discreetStore) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
+	media.Error = s.redact.Text(media.Error)
+	return s.Store.SaveMedia(ctx, messageID, media)
+}
+
+// Messages implements store.Store.
+func (s discreetStore) Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error) {
+	all, err := s.Store.Messages(ctx, conversation, after, limit)
+	s.messages(all)
+	return all, err
+}
+
+// Trace implements store.Store.
+func (s discreetStore) Trace(ctx context.Context, key string) (store.Trace, error) {
+	t, err := s.Store.Trace(ctx, key)
+	s.messages(t.Messages)
+	for i := range t.Audit {
+		t.Audit[i].Detail = s.redact.Secrets(t.Audit[i].Detail)
+	}
+	for i := range t.Records {
+		t.Records[i].Detail = s.redact.Text(t.Records[i].Detail)
+	}
+	return t, err
+}
+
+func (s discreetStore) messages(all []store.Message) {
+	for i := range all {
+		all[i].ErrorDetail = s.redact.Text(all[i].ErrorDetail)
+		if m := all[i].Media; m != nil && m.Error != "" {
+			blanked := *m
+			blanked.Error = s.redact.Text(m.Error)
+			all[i].Media = &blanked
+		}
+	}
+}
+
+// Audit implements store.Store. Its details are what operators gave as a reason.
+func (s discreetStore) Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error) {
+	all, err := s.Store.Audit(ctx, before, limit)
+	for i := range all {
+		all[i].Detail = s.redact.Secrets(all[i].Detail)
+	}
+	return all, err
+}
