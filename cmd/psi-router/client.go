@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -36,6 +37,8 @@ type client struct {
 	close func() error
 	// cfg is what was read of the configuration.
 	cfg *config.Config
+	// eyes says that answers are for people, on a screen.
+	eyes bool
 }
 
 // client connects. Close it.
@@ -44,7 +47,7 @@ func (e *env) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{cfg: cfg, key: e.Key, close: func() error { return nil }}
+	c := &client{cfg: cfg, key: e.Key, eyes: !e.JSON, close: func() error { return nil }}
 	if e.URL != "" {
 		u, err := url.Parse(e.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -236,6 +239,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 			return unreachable("what answers at %s is no PSI Router (%s): check --url", c.base, res.Status)
 		}
 		r.Status = res.StatusCode
+		flatten(reflect.ValueOf(r))
 		return &failure{r.exitCode(), r}
 	}
 	if into == nil {
@@ -243,6 +247,9 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return unreachable("what answers at %s is no PSI Router: check --url", c.base)
+	}
+	if c.eyes {
+		flatten(reflect.ValueOf(into))
 	}
 	return nil
 }

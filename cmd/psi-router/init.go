@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -18,6 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/doctor"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 type initCmd struct {
@@ -225,6 +227,7 @@ func (s *setup) answer(q question) error {
 			*q.to = value
 		}
 		*q.to = strings.TrimSpace(cmp.Or(*q.to, q.otherwise))
+		e.redact = s.known() // who is asked about an answer may repeat it
 		var said string
 		var err error
 		switch {
@@ -255,8 +258,18 @@ func (s *setup) answer(q question) error {
 	}
 }
 
+// known are the secrets that were answered so far; what is shorter is none, and is
+// part of what we say ourselves.
+func (s *setup) known() *redact.Redactor {
+	c := config.Config{
+		DatabaseURL: config.NewSecret(s.Database), DatabaseDirectURL: config.NewSecret(s.Direct), RedisURL: config.NewSecret(s.Redis),
+		Lines: map[string]*config.Line{s.Line: {Token: config.NewSecret(s.Token), AppSecret: config.NewSecret(s.AppSecret)}},
+	}
+	return redact.New(slices.DeleteFunc(c.Secrets(), func(v string) bool { return len(v) < 8 })...)
+}
+
 func (s *setup) note(code, mark, text string) {
-	fmt.Fprintf(s.e.err, "  %s %s\n", s.e.style(code, mark), oneLine(text, 600))
+	fmt.Fprintf(s.e.err, "  %s %s\n", s.e.style(code, mark), oneLine(s.e.redact.Words(text), 600))
 }
 
 // prompt asks a person.

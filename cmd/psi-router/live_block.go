@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -79,7 +78,7 @@ func (b *liveBlock) clear() {
 }
 
 func (b *liveBlock) width() int {
-	if f, ok := b.out.(*os.File); ok {
+	if f, ok := b.out.(interface{ Fd() uintptr }); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
 			return w
 		}

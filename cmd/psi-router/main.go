@@ -19,6 +19,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // version is set by the linker.
@@ -67,6 +69,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 	// The second Ctrl-C ends at once.
 	context.AfterFunc(ctx, stop)
 
+	out := &screen{w: stdout, ours: observe.Terminal(stdout)}
+	stdout, stderr = out, &screen{w: stderr, ours: observe.Terminal(stderr)}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -92,6 +96,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 		fmt.Fprintf(stderr, "psi-router: %v\nSee psi-router %s--help.\n", err, commandOf(args))
 		return exitUsage
 	}
+	out.data = c.JSON
 	c.fromEnvironment(environ)
 	e := &env{ctx: ctx, in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, globals: &c.globals}
 	return e.exit(cmd.Run(e))
@@ -119,7 +124,7 @@ func (e *env) exit(err error) int {
 		code = f.code
 	}
 	if !errors.Is(err, errSilent) {
-		fmt.Fprintln(e.err, "psi-router:", err)
+		fmt.Fprintln(e.err, "psi-router:", e.redact.Words(err.Error()))
 	}
 	return code
 }
@@ -183,11 +188,15 @@ type env struct {
 	out, err io.Writer
 	environ  []string
 	now      func() time.Time
+	// redact knows the secrets of the configuration once it was read.
+	redact *redact.Redactor
 }
 
 // config reads the configuration; every problem counts.
 func (e *env) config() (*config.Config, error) {
-	return config.Load(config.Options{File: e.Config, Env: e.environ})
+	c, err := config.Load(config.Options{File: e.Config, Env: e.environ})
+	e.redact = redact.New(append(c.Secrets(), e.Key)...)
+	return c, err
 }
 
 // settings reads the configuration for commands that need only where things

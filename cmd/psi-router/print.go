@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,12 +14,14 @@ import (
 
 // printJSON prints for programs.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.out)
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
+	e.printf("%s", escaped(out.String()))
 	return nil
 }
 
@@ -92,19 +95,9 @@ func (e *env) table(head []string, rows [][]string) {
 	}
 }
 
-// oneLine makes a text fit a line: control characters could do things to the
-// terminal that it is shown in.
+// oneLine makes a text fit a line.
 func oneLine(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2066 || r == 0x2067 || r == 0x2068:
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.Fields(flat(s)), " ")
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

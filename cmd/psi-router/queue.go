@@ -98,7 +98,7 @@ func turn(e *env, name, verb string) error {
 		if e.JSON {
 			return e.printJSON(q)
 		}
-		e.printf("%s %sd\n", name, verb)
+		e.printf("%s %sd\n", flat(name), verb)
 		return nil
 	})
 }

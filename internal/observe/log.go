@@ -6,7 +6,6 @@ package observe
 import (
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"golang.org/x/term"
@@ -67,6 +66,6 @@ func clock(groups []string, a slog.Attr) slog.Attr {
 
 // Terminal reports whether somebody watches what is written to w.
 func Terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
