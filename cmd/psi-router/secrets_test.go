@@ -1,0 +1,473 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/observe"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/redact"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+// spoken are the ways in which a secret is repeated here; those of internal/redact
+// are more.
+var spoken = []func(string) string{
+	func(s string) string { return s },
+	url.QueryEscape,
+	func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(":" + s + ":")) },
+	func(s string) string { return hex.EncodeToString([]byte(s)) },
+}
+
+// parrot repeats the secrets of a configuration, one at a time, and a number.
+type parrot struct {
+	secrets []string
+	turn    atomic.Int64
+}
+
+const strangersNumber = "5491155559876"
+
+func (p *parrot) say() string { return p.sayAs(int(p.turn.Add(1))) }
+
+func (p *parrot) sayAs(n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no +%s", strangersNumber)
+	for _, way := range spoken {
+		b.WriteString(" " + way(p.secrets[n%len(p.secrets)]))
+	}
+	return b.String()
+}
+
+// leaks finds a secret in what somebody can see.
+func (p *parrot) leaks(t *testing.T, face, text string) {
+	t.Helper()
+	for _, s := range p.secrets {
+		for _, way := range spoken {
+			// What a cut has left of one is as good as the whole.
+			if said := way(s); strings.Contains(text, said[:min(len(said), 12)]) {
+				t.Errorf("%s repeats %q:\n%.3000s", face, s, text)
+				return
+			}
+		}
+	}
+	if strings.Contains(text, strangersNumber) {
+		t.Errorf("%s shows a number:\n%.3000s", face, text)
+	}
+}
+
+// journal is what was logged, while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// begin runs a whole router of the environment.
+func begin(t *testing.T, role string, environ []string) (*app.App, *journal) {
+	t.Helper()
+	cfg, err := config.Load(config.Options{Env: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := &journal{}
+	a, err := app.New(t.Context(), app.Options{Config: cfg, Role: role, Version: "test", Hurry: 20, Log: observe.Log(logs, "info", "json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	return a, logs
+}
+
+func fetched(t *testing.T, base, path, key string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+const (
+	deniedID, refusedID, reportedID = "100000000000001", "100000000000002", "100000000000003"
+	appSecret, apiKey               = "0a1b2c3d4e5f60718293a4b5c6d7e8f9", "psi_key_Zm9vYmFyYmF6cXV4"
+)
+
+// servers are Graph, Evolution, an endpoint and a receiver of alerts that repeat
+// what they were told, or were never told.
+func (p *parrot) servers(t *testing.T) (graph, evolution, endpoint, alerts string, told func() string) {
+	var mu sync.Mutex
+	var heard strings.Builder
+	serve := func(h http.HandlerFunc) string {
+		s := httptest.NewServer(h)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	complain := func(w http.ResponseWriter, status, code int) {
+		said, err := json.Marshal(p.say())
+		if err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error":{"message":%s,"code":%d,"fbtrace_id":"AZc1B2c3D4e5F6g7H8i9J0k"}}`, said, code)
+	}
+	var sent atomic.Int64
+	graph = serve(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(r.URL.Path, deniedID):
+			complain(w, http.StatusBadRequest, 131026)
+		case strings.Contains(r.URL.Path, refusedID):
+			complain(w, http.StatusUnauthorized, 190)
+		case strings.Contains(r.URL.Path, reportedID) && r.Method == http.MethodPost:
+			if body, err := io.ReadAll(r.Body); err == nil && bytes.Contains(body, []byte(`"status":"read"`)) {
+				fmt.Fprint(w, `{"success":true}`)
+				return
+			}
+			fmt.Fprintf(w, `{"messages":[{"id":"wamid.ours%d"}]}`, sent.Add(1))
+		default:
+			complain(w, http.StatusBadRequest, 100)
+		}
+	})
+	evolution = serve(func(w http.ResponseWriter, _ *http.Request) { complain(w, http.StatusBadRequest, 1) })
+	alerts = serve(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if heard.Len() == 0 {
+			complain(w, http.StatusBadGateway, 1)
+		}
+		heard.Write(body)
+	})
+	endpoint = "http://" + spoke(t, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			fmt.Fprintf(c, "HTTP/1.1 403 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", p.say())
+		}
+	})
+	return graph, evolution, endpoint, alerts, func() string { mu.Lock(); defer mu.Unlock(); return heard.String() }
+}
+
+// spoke answers each connection by hand.
+func spoke(t *testing.T, answer func(net.Conn)) (addr string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); answer(c) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// arrive posts a webhook of Meta's.
+func arrive(t *testing.T, base, id, value string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},%s}}]}]}`, id, value)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/webhook", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(appSecret, []byte(body)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("webhook: got %s", res.Status)
+	}
+}
+
+// written is a message of somebody, with a text or a file.
+func written(person int, content string) string {
+	from := fmt.Sprintf("54911555500%02d", person)
+	return fmt.Sprintf(`"contacts":[{"wa_id":%q,"profile":{"name":"Ana"}}],"messages":[{"from":%q,"id":"wamid.theirs%d","timestamp":"%d",%s}]`, from, from, person, time.Now().Unix(), content)
+}
+
+// bury leaves dead letters and a held queue behind, as an earlier version did.
+func (p *parrot) bury(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.secrets {
+		body, err := json.Marshal(map[string]string{"said": p.sayAs(i)[len("no +"+strangersNumber):]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Enqueue(t.Context(), []queue.Job{{Queue: "inbound", Lane: "old:1", ID: strconv.Itoa(i), Body: body}}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := q.Exchange(t.Context(), "inbound", nil, 1, time.Minute)
+		if err != nil || len(b.Claims) != 1 {
+			t.Fatalf("claim: %+v %v", b, err)
+		}
+		dead := queue.Outcome{Lane: b.Claims[0].Lane, Token: b.Claims[0].Token, Verdict: queue.Dead, Err: p.sayAs(i)}
+		if _, err := q.Exchange(t.Context(), "inbound", []queue.Outcome{dead}, 0, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(q.Hold(t.Context(), "old", time.Now().Add(time.Hour), p.sayAs(0)), q.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNoFaceRepeatsASecret: Graph, Evolution, an endpoint and a receiver of alerts
+// say every secret of the configuration, in several ways; whoever looks at the
+// router finds it nowhere.
+func TestNoFaceRepeatsASecret(t *testing.T) {
+	t.Parallel()
+	p := &parrot{}
+	graph, evolution, endpoint, alerts, told := p.servers(t)
+	host := strings.TrimPrefix(endpoint, "http://")
+	line := func(id, key, value string) string { return "PSI_LINES_" + id + "_" + key + "=" + value }
+	environ := []string{
+		"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + filepath.Join(t.TempDir(), "d"), "PSI_GRAPH_URL=" + graph,
+		"PSI_ADMIN_PASSWORD=admin-password-of-the-school", "PSI_ALERTS_URL=" + alerts + "/services/T00000000/XyZzYpLuGh1234567890", "PSI_ALERTS_EVERY=200ms",
+		"PSI_API_KEYS_0_NAME=crm", "PSI_API_KEYS_0_KEY=" + apiKey, "PSI_API_KEYS_0_ROLE=admin",
+		line("DENIED", "PHONE_NUMBER_ID", deniedID), line("DENIED", "TOKEN", "EAAGm0PX4ZCpsBO7Qw9khN3xQ2vTzY8LrUoP1aSdFgHjKl"), line("DENIED", "APP_SECRET", appSecret), line("DENIED", "VERIFY_TOKEN", "verify+this/word"),
+		line("REFUSED", "PHONE_NUMBER_ID", refusedID), line("REFUSED", "TOKEN", "[short-token-new,short-token-old]"), line("REFUSED", "APP_SECRET", appSecret), line("REFUSED", "VERIFY_TOKEN", "verify+this/word"),
+		line("REPORTED", "PHONE_NUMBER_ID", reportedID), line("REPORTED", "TOKEN", "1234567890|abcdefghijkl"), line("REPORTED", "APP_SECRET", appSecret), line("REPORTED", "VERIFY_TOKEN", "verify+this/word"),
+		line("VENTAS", "PROVIDER", "evolution"), line("VENTAS", "URL", evolution), line("VENTAS", "INSTANCE", "ventas"), line("VENTAS", "API_KEY", "evolution-api-key-0001"), line("VENTAS", "SECRET", "evolution-secret-0002"),
+		"PSI_ENDPOINTS_0_NAME=n8n", "PSI_ENDPOINTS_0_URL=" + endpoint + "/webhook/0190a1b2-1234-7567-8901-1234567890ab", "PSI_ENDPOINTS_0_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "PSI_ENDPOINTS_0_ALLOW=" + host,
+	}
+	cfg, err := config.Load(config.Options{Env: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.secrets = cfg.Secrets(); len(p.secrets) < 12 {
+		t.Fatalf("too few secrets: %q", p.secrets)
+	}
+	p.bury(t, cfg.DataDir)
+	a, logs := begin(t, "all", environ)
+	for i := range len(p.secrets) {
+		arrive(t, a.URL(), deniedID, written(i, `"type":"text","text":{"body":"hola"}`))
+		arrive(t, a.URL(), reportedID, written(20+i, `"type":"text","text":{"body":"hola"}`))
+		arrive(t, a.URL(), deniedID, written(40+i, fmt.Sprintf(`"type":"image","image":{"id":"90000000000000%02d","mime_type":"image/jpeg"}`, i)))
+		arrive(t, a.URL(), refusedID, written(60+i, `"type":"text","text":{"body":"hola"}`))
+	}
+	sh := shell{t, environ}
+	want := len(p.secrets)
+	eventually := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("never happened: %s\n%.4000s", what, logs)
+			}
+		}
+	}
+	messages := func(line string) string {
+		var b strings.Builder
+		var page struct{ Items []struct{ ID string } }
+		if err := json.Unmarshal([]byte(fetched(t, a.URL(), "/api/v1/conversations?limit=200&line="+line, apiKey)), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page.Items {
+			b.WriteString(fetched(t, a.URL(), "/api/v1/conversations/"+c.ID+"/messages", apiKey))
+		}
+		return b.String()
+	}
+	eventually("every answer by one line is refused", func() bool { return strings.Count(messages("denied"), `"code":131026`) >= want })
+	eventually("every answer by another leaves", func() bool { return strings.Count(messages("reported"), `wamid.ours`) >= want })
+	for i := range want {
+		said, err := json.Marshal(p.sayAs(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrive(t, a.URL(), reportedID, fmt.Sprintf(`"statuses":[{"id":"wamid.ours%d","recipient_id":"5491155550020","status":"failed","timestamp":"%d","errors":[{"code":131047,"title":"x","error_data":{"details":%s}}]}]`, i+1, time.Now().Unix(), said))
+	}
+	eventually("every report is read", func() bool { return strings.Count(messages("reported"), `"code":131047`) >= want })
+	eventually("files are given up", func() bool { return strings.Count(messages("denied"), `"state":"failed"`) >= want })
+	eventually("lines and endpoint are held", func() bool {
+		s := fetched(t, a.URL(), "/status", "")
+		return strings.Contains(s, "WhatsApp refuses our token") && strings.Contains(s, "the endpoint refuses us")
+	})
+	eventually("the alert of a held queue is told", func() bool { return strings.Contains(told(), "queue_held") })
+	eventually("events tell of failures", func() bool {
+		return strings.Count(fetched(t, a.URL(), "/api/v1/events?after=0&limit=200", apiKey), "message.failed") > 0
+	})
+
+	seen := 0
+	look := func(face, text string) {
+		p.leaks(t, face, text)
+		if strings.Contains(text, redact.Secret) || strings.Contains(text, `\u003csecret\u003e`) || strings.Contains(text, "&lt;secret&gt;") {
+			seen++
+		}
+	}
+	for _, path := range []string{"/", "/?lang=en", "/status", "/readyz", "/metrics"} {
+		look(path, fetched(t, a.URL(), path, ""))
+	}
+	for _, path := range []string{"/api/v1/queues", "/api/v1/dead-letters?limit=200", "/api/v1/audit", "/api/v1/trace/wamid.ours1", "/api/v1/trace/5491155550001"} {
+		look(path, fetched(t, a.URL(), path, apiKey))
+	}
+	for after := 0; ; {
+		text := fetched(t, a.URL(), "/api/v1/events?limit=200&after="+strconv.Itoa(after), apiKey)
+		var page struct {
+			Items []json.RawMessage
+			Pos   int
+		}
+		if err := json.Unmarshal([]byte(text), &page); err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Items) == 0 {
+			break
+		}
+		look("events", text)
+		after = page.Pos
+	}
+	for _, line := range []string{"denied", "reported", "refused"} {
+		look("messages of "+line, messages(line))
+	}
+	for _, args := range [][]string{
+		{"trace", "5491155550000"},
+		{"trace", "5491155550021"},
+		{"trace", "5491155550041", "--json"},
+		{"why", "5491155550000"},
+		{"why", "5491155550020", "--lang", "en"},
+		{"why", "5491155550061", "--json"},
+		{"queue", "stats"},
+		{"queue", "stats", "--json"},
+		{"dead", "list"},
+		{"dead", "list", "--json"},
+		{"dead", "show", "1"},
+		{"dead", "show", "2"},
+		{"doctor"},
+		{"doctor", "--json", "--lang", "en"},
+		{"conv", "close", strings.Join(p.secrets[:3], " ")},
+		{"serve"},
+	} {
+		got := sh.run("", args...)
+		look("psi-router "+strings.Join(args, " "), got.out+got.err)
+	}
+	look("log", logs.String())
+	look("alerts", told())
+	if seen < 18 {
+		t.Errorf("only %d faces have anything to hide: does everybody still talk?", seen)
+	}
+}
+
+// TestNoFaceRepeatsASecretOfAServer: Redis and PostgreSQL say every secret, at the
+// start and to who asks.
+func TestNoFaceRepeatsASecretOfAServer(t *testing.T) {
+	t.Parallel()
+	p := &parrot{}
+	redis := spoke(t, func(c net.Conn) {
+		for buf := make([]byte, 4096); ; {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			fmt.Fprintf(c, "-LOADING %s\r\n", p.say())
+		}
+	})
+	postgres := spoke(t, func(c net.Conn) {
+		for buf := make([]byte, 4096); ; {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			if n == 8 { // it asks for TLS
+				_, _ = c.Write([]byte("N"))
+				continue
+			}
+			fields := "SFATAL\x00VFATAL\x00C57P03\x00M" + p.say() + "\x00\x00"
+			_, _ = c.Write(append(binary.BigEndian.AppendUint32([]byte("E"), uint32(len(fields)+4)), fields...))
+			return
+		}
+	})
+	environ := []string{
+		"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + filepath.Join(t.TempDir(), "d"), "PSI_SANDBOX=true",
+		"PSI_REDIS_URL=redis://router:redis%2Fpass+word@" + redis, "PSI_DATABASE_URL=postgres://psi:postgres-pass!word@" + postgres + "/psi?sslmode=disable",
+		"PSI_DATABASE_DIRECT_URL=postgres://psi:direct-pass=word@" + postgres + "/psi?sslmode=disable",
+	}
+	cfg, err := config.Load(config.Options{Env: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.secrets = cfg.Secrets(); len(p.secrets) < 3 {
+		t.Fatalf("too few secrets: %q", p.secrets)
+	}
+	sh, seen := shell{t, environ}, 0
+	look := func(face, text string) {
+		p.leaks(t, face, text)
+		if strings.Contains(text, redact.Secret) || strings.Contains(text, "&lt;secret&gt;") {
+			seen++
+		}
+	}
+	for _, args := range [][]string{{"doctor"}, {"doctor", "--json"}, {"queue", "stats"}, {"trace", "5491155550001"}, {"migrate"}, {"serve", "--role", "worker"}} {
+		for range p.secrets {
+			got := sh.run("", args...)
+			look("psi-router "+strings.Join(args, " "), got.out+got.err)
+		}
+	}
+	a, logs := begin(t, "webhook", environ)
+	for _, path := range []string{"/", "/status", "/readyz", "/metrics", "/api/v1/queues", "/api/v1/conversations"} {
+		for range p.secrets {
+			look(path, fetched(t, a.URL(), path, config.DevAPIKey))
+		}
+	}
+	look("log", logs.String())
+	if seen < 20 {
+		t.Errorf("only %d faces have anything to hide: does everybody still talk?\n%s", seen, logs)
+	}
+}
