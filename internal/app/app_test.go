@@ -78,6 +78,14 @@ func startWith(t *testing.T, o Options, env ...string) *running {
 // write posts a text as Meta would, and wants it accepted.
 func (r *running) write(from, id, text string) {
 	r.t.Helper()
+	if err := r.post(from, id, text, http.StatusOK); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// post posts a text as Meta would; another status than the wanted is an error.
+func (r *running) post(from, id, text string, want int) error {
+	r.t.Helper()
 	now := time.Now().Unix()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"contacts":[{"wa_id":%q,"profile":{"name":"Ana"}}],"messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}]}}]}]}`,
 		config.DevPhoneNumberID, from, from, id, now, text)
@@ -91,9 +99,10 @@ func (r *running) write(from, id, text string) {
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		r.t.Fatalf("webhook: got %s, want 200", res.Status)
+	if res.StatusCode != want {
+		return fmt.Errorf("webhook: got %s, want %d", res.Status, want)
 	}
+	return nil
 }
 
 // ask calls the API and decodes its answer.

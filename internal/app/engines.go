@@ -34,6 +34,12 @@ type engines struct {
 	gate    *gate
 	awaited *awaited
 
+	// The two as they are used, to be asked how writes to them go.
+	written notedQueue
+	kept    notedStore
+	// arrivals are what the door writes, where that is not the queue alone.
+	arrivals *writes
+
 	endpoints []delivery.Endpoint
 	hints     *delivery.Hints // nil without endpoints
 }
@@ -65,19 +71,21 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data_dir: %w", err)
 	}
-	e := &engines{flow: tree}
+	e := &engines{flow: tree, arrivals: newWrites()}
 	if err := e.openQueue(ctx, o); err != nil {
 		return nil, err
 	}
 	said := redact.New(cfg.Secrets()...)
-	e.queue = discreetQueue{e.queue, said}
+	e.written = notedQueue{discreetQueue{e.queue, said}, newWrites()}
+	e.queue = e.written
 	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
 		e.hints = delivery.NewHints(delivery.HintOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
 	}
 	if err := e.openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
 	}
-	e.store = discreetStore{e.store, said}
+	e.kept = newNotedStore(discreetStore{e.store, said})
+	e.store = e.kept
 	return e, nil
 }
 

@@ -77,16 +77,14 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 	}
 }
 
-// checks are what the router cannot work without. With a spool the door goes on
+// checks are what the router cannot work without: what can be read and not written
+// is down. With a spool the door goes on
 // while the queue is away, and a webhook accepts without a store: that is worth
 // saying and stops nothing.
 func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Check {
 	all := []observe.Check{
-		{Name: "queue", Info: kept != nil, Run: func(ctx context.Context) error {
-			_, err := e.queue.Stats(ctx)
-			return err
-		}},
-		{Name: "store", Info: role == roleWebhook, Run: e.store.Ping},
+		{Name: "queue", Info: kept != nil, Run: e.written.check},
+		{Name: "store", Info: role == roleWebhook, Run: e.kept.check},
 		{Name: "sends", Info: true, Run: func(ctx context.Context) error {
 			stats, err := e.queue.Stats(ctx)
 			if err != nil {
@@ -103,6 +101,12 @@ func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Che
 		}},
 	}
 	all = append(all, e.endpointCheck()...)
+	if kept != nil {
+		// What neither Redis nor this disk takes is lost on us: somebody else has to.
+		all = append(all, observe.Check{Name: "door", Run: func(context.Context) error {
+			return e.arrivals.check(func() error { return nil })
+		}})
+	}
 	for _, s := range []*spool.Spool{kept, old} {
 		if s == nil {
 			continue

@@ -188,7 +188,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if kept != nil {
-		door.Queue = kept
+		door.Queue = notedDoor{kept, e.arrivals}
 	}
 	for _, l := range all {
 		door.Lines = append(door.Lines, l.door())
