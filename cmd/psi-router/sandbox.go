@@ -15,6 +15,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/hosts"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
@@ -57,7 +58,12 @@ func (c *sandboxRun) Run(e *env) error {
 		listener.Close()
 		return err
 	}
-	h := admission.Pace(admission.New(admission.Options{}).Charge(s.Handler()))
+	// Its page calls the router with our key.
+	own := hosts.Options{Listen: c.Listen}
+	if cfg, err := e.settings(); err == nil {
+		own.Names = cfg.Hosts
+	}
+	h := admission.Pace(admission.New(admission.Options{}).Charge(hosts.New(own).Guard(s.Handler())))
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	if e.JSON {
 		if err := e.printJSON(map[string]string{"url": base + "/sandbox", "graph_url": base + "/sandbox/graph/v26.0", "webhook": c.Webhook}); err != nil {
