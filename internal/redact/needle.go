@@ -3,6 +3,7 @@ package redact
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -58,64 +59,82 @@ func aligned(secret string, before int) string {
 	return text[first:last]
 }
 
+// index finds needles by their first bytes, so that what a text costs does not grow
+// with the number of secrets.
+type index struct {
+	short map[string][]needle // by shortest bytes: those that are found alone
+	long  map[string][]needle // by sure bytes
+}
+
+func newIndex(secrets []string) index {
+	x := index{map[string][]needle{}, map[string][]needle{}}
+	for _, secret := range secrets {
+		for _, n := range needles(secret) {
+			by, key := x.long, n.text[:min(sure, len(n.text))]
+			if n.alone {
+				by, key = x.short, n.text[:shortest]
+			}
+			if !slices.Contains(by[key], n) {
+				by[key] = append(by[key], n)
+			}
+		}
+	}
+	return x
+}
+
 // find returns where the secrets are, in any of the ways to write the text.
-func (r *Redactor) find(s string) []span {
-	var found []span
-	for v, ok := plain(s), true; ok; v, ok = v.peeled() {
+func (x index) find(s string) (found []span) {
+	if len(x.short)+len(x.long) == 0 {
+		return nil
+	}
+	for _, v := range views(s) {
 		text := lower(v.text)
-		ends := cuts(text)
-		for _, n := range r.needles {
-			for _, at := range n.in(text, ends) {
-				if n.wide {
-					at = widened(text, at)
-				}
-				found = append(found, span{v.at(at.from), v.at(at.to)})
+		for _, at := range x.in(text) {
+			found = append(found, span{v.at(at.from), v.at(at.to)})
+		}
+	}
+	return found
+}
+
+// in looks at each place of a text.
+func (x index) in(text string) (found []span) {
+	for i := 0; i+shortest <= len(text); i++ {
+		for _, n := range x.short[text[i:i+shortest]] {
+			at := span{i, i + len(n.text)}
+			if strings.HasPrefix(text[i:], n.text) && apart(text, at) {
+				found = append(found, at)
+			}
+		}
+		if i+sure > len(text) {
+			continue
+		}
+		for _, n := range x.long[text[i:i+sure]] {
+			if at, ok := n.at(text, i); ok {
+				found = append(found, at)
 			}
 		}
 	}
 	return found
 }
 
-// in returns where the needle is in a text, and where its beginning is before one
-// of the places at which the text was cut.
-func (n needle) in(text string, ends []int) (found []span) {
-	for from := 0; ; {
-		i := strings.Index(text[from:], n.text)
-		if i < 0 {
-			break
+// at says whether the needle begins at a place of a text, or its beginning does where
+// the text was cut.
+func (n needle) at(text string, i int) (span, bool) {
+	at := span{i, i + len(n.text)}
+	if !strings.HasPrefix(text[i:], n.text) {
+		at.to = i + sure
+		for at.to < len(text) && at.to-i < len(n.text) && text[at.to] == n.text[at.to-i] {
+			at.to++
 		}
-		at := span{from + i, from + i + len(n.text)}
-		if !n.alone || apart(text, at) {
-			found = append(found, at)
-		}
-		from = at.to
-	}
-	if n.alone {
-		return found
-	}
-	for _, end := range ends {
-		i := strings.LastIndex(text[:end], n.text[:sure])
-		if i >= 0 && strings.HasPrefix(n.text, text[i:end]) {
-			found = append(found, span{i, end})
+		rest := text[at.to:]
+		if rest != "" && !strings.HasPrefix(rest, "…") && !strings.HasPrefix(rest, "...") {
+			return span{}, false
 		}
 	}
-	return found
-}
-
-// cuts are the places where a text may have been cut by who had too little room.
-func cuts(text string) []int {
-	ends := []int{len(text)}
-	for _, mark := range []string{"…", "..."} {
-		for from := 0; ; {
-			i := strings.Index(text[from:], mark)
-			if i < 0 {
-				break
-			}
-			ends = append(ends, from+i)
-			from += i + len(mark)
-		}
+	if n.wide {
+		at = widened(text, at)
 	}
-	return ends
+	return at, true
 }
 
 // apart says that no letter or digit touches it.

@@ -20,7 +20,24 @@ type view struct {
 	depth int
 }
 
-func plain(s string) view { return view{text: s} }
+// views are a text as it came, and with escapes undone: one kind at a time, as what
+// was escaped in one way may hold what looks like another.
+func views(s string) []view {
+	all := []view{{text: s}}
+	if !strings.ContainsAny(s, `%\&`) {
+		return all
+	}
+	known := map[string]bool{s: true}
+	for i := 0; i < len(all); i++ {
+		for _, kind := range []byte(`%\&`) {
+			if v, ok := all[i].peeled(kind); ok && !known[v.text] {
+				known[v.text] = true
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
 
 // at is the place in the text as it came.
 func (v view) at(i int) int {
@@ -30,20 +47,21 @@ func (v view) at(i int) int {
 	return v.from[i]
 }
 
-// peeled undoes one more layer; false when there is none.
-func (v view) peeled() (view, bool) {
-	if v.depth == layers || !strings.ContainsAny(v.text, `%\&`) {
+// peeled undoes one more layer of escapes that begin with a character; false when
+// there is none.
+func (v view) peeled(kind byte) (view, bool) {
+	if v.depth == layers || strings.IndexByte(v.text, kind) < 0 {
 		return v, false
 	}
 	var out []byte
 	from := make([]int, 0, len(v.text)+1)
 	changed := false
 	for i := 0; i < len(v.text); {
-		piece, took := unescape(v.text[i:])
-		if took == 0 {
-			piece, took = v.text[i:i+1], 1
-		} else {
-			changed = true
+		piece, took := v.text[i:i+1], 1
+		if v.text[i] == kind {
+			if p, n := unescape(v.text[i:]); n > 0 {
+				piece, took, changed = p, n, true
+			}
 		}
 		for range len(piece) {
 			from = append(from, v.at(i))

@@ -11,8 +11,6 @@ import (
 var (
 	// dates hold many digits and are nobody's number; Go adds what its own clock says.
 	dates = regexp.MustCompile(`\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[+-]\d{2}(?::?\d{2})?)?)?|\d{8}T\d{6}|m=\+\d+\.\d+`)
-	// together is a number in one piece.
-	together = regexp.MustCompile(`\+?\d+`)
 	// written is one as people write it: with its plus, or ending in two groups.
 	written = regexp.MustCompile(`\+[ (]{0,2}\d{1,4}(?:[ .()-]{0,3}\d{1,8}){1,7}|\(?\d{1,5}\)?(?:[ -]{1,2}\(?\d{1,5}\)?)*[ -]\d{3,4}[ -]\d{4}`)
 	// moments are dates without anything between: days, and seconds or milliseconds
@@ -23,9 +21,10 @@ var (
 // Phone numbers have 8 digits or more. 13 are the most that people have in
 // practice; with 14 and more begin the ids of Meta, and only a plus tells.
 const (
-	fewest   = 8
-	most     = 13
-	mostPlus = 15
+	fewest      = 8
+	fewestApart = 10 // in groups, without a plus
+	most        = 13
+	mostPlus    = 15
 )
 
 // phones returns where phone numbers are, also in a text with escapes.
@@ -33,7 +32,7 @@ func phones(s string) (found []span) {
 	if len(s) < fewest {
 		return nil
 	}
-	for v, ok := plain(s), true; ok; v, ok = v.peeled() {
+	for _, v := range views(s) {
 		for _, at := range numbers(v.text) {
 			found = append(found, span{v.at(at.from), v.at(at.to)})
 		}
@@ -42,18 +41,58 @@ func phones(s string) (found []span) {
 }
 
 func numbers(s string) (found []span) {
+	for i := 0; i < len(s); {
+		chain, groups := next(s, i)
+		i = chain.to
+		for _, at := range groups {
+			if isNumber(s, at) {
+				found = append(found, at)
+			}
+		}
+		text := s[chain.from:chain.to]
+		if n := len(digitsOf(text)); len(groups) < 2 || n < fewest || n < fewestApart && !strings.Contains(text, "+") {
+			continue
+		}
+		for _, at := range spans(written, text) {
+			at = span{chain.from + at.from, chain.from + at.to}
+			if isWritten(s, at) {
+				found = append(found, at)
+			}
+		}
+	}
+	if found == nil {
+		return nil
+	}
 	known := slices.Concat(spans(dates, s), spans(uuid, s), spans(ids, s))
-	for _, at := range spans(together, s) {
-		if isNumber(s, at) && !within(at, known) {
-			found = append(found, at)
+	return slices.DeleteFunc(found, func(at span) bool { return within(at, known) })
+}
+
+// next finds the next digits from a place on, and those which follow with no more
+// between than people write within a number. The chain begins with a plus or a
+// bracket if there is one.
+func next(s string, i int) (chain span, groups []span) {
+	for i < len(s) && !digit(s[i]) {
+		i++
+	}
+	chain = span{i, i}
+	for chain.from > 0 && strings.IndexByte("+( ", s[chain.from-1]) >= 0 {
+		chain.from--
+	}
+	for i < len(s) && digit(s[i]) {
+		at := span{i, i}
+		for at.to < len(s) && digit(s[at.to]) {
+			at.to++
+		}
+		chain.to = at.to
+		if at.from > 0 && s[at.from-1] == '+' {
+			at.from--
+		}
+		groups = append(groups, at)
+		for i = chain.to; i < len(s) && i < chain.to+3 && strings.IndexByte(" .()-", s[i]) >= 0; {
+			i++
 		}
 	}
-	for _, at := range spans(written, s) {
-		if isWritten(s, at) && !within(at, known) {
-			found = append(found, at)
-		}
-	}
-	return found
+	return chain, groups
 }
 
 // isNumber judges digits in one piece by how many they are and what they touch.
@@ -65,7 +104,7 @@ func isNumber(s string, at span) bool {
 		case letter(before), before == '.' && at.from > 1 && digit(s[at.from-2]):
 			return false // a part of a word, or of a fraction
 		case before == '-', before == '_':
-			least = 10 // a part of a name, mostly
+			least = fewestApart // a part of a name, mostly
 		}
 	}
 	if at.to < len(s) {
@@ -73,7 +112,7 @@ func isNumber(s string, at span) bool {
 		case letter(after):
 			return false
 		case after == '-', after == '_':
-			least = 10
+			least = fewestApart
 		}
 	}
 	if plus {
@@ -92,7 +131,7 @@ func isWritten(s string, at span) bool {
 	if s[at.from] == '+' {
 		return n >= fewest && n <= mostPlus
 	}
-	return n >= 10 && n <= most
+	return n >= fewestApart && n <= most
 }
 
 func digitsOf(s string) string {

@@ -16,21 +16,11 @@ const (
 
 // Redactor knows the secrets of one installation. A nil one knows none, and does
 // all else. It is safe for concurrent use.
-type Redactor struct{ needles []needle }
+type Redactor struct{ secrets index }
 
 // New returns a Redactor that knows the secrets.
 func New(secrets ...string) *Redactor {
-	r := &Redactor{}
-	known := map[needle]bool{}
-	for _, s := range secrets {
-		for _, n := range needles(s) {
-			if !known[n] {
-				known[n] = true
-				r.needles = append(r.needles, n)
-			}
-		}
-	}
-	return r
+	return &Redactor{newIndex(secrets)}
 }
 
 // Secrets blanks the secrets that were configured and nothing else: for what
@@ -39,7 +29,7 @@ func (r *Redactor) Secrets(s string) string {
 	if r == nil || len(s) < shortest {
 		return s
 	}
-	return replace(s, r.find(s), func(string) string { return Secret })
+	return replace(s, r.secrets.find(s), func(string) string { return Secret })
 }
 
 // Words blanks secrets, and words that are long enough to be one: for sentences

@@ -62,7 +62,7 @@ func inJSON(s string) string {
 	if err != nil {
 		panic(err)
 	}
-	return strings.Trim(string(raw), `"`)
+	return string(raw[1 : len(raw)-1])
 }
 
 // TestASecretInAnyEncoding: whoever says it, and however.

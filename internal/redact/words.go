@@ -20,7 +20,7 @@ func longWords(s string) (found []span) {
 	if len(s) <= longest {
 		return nil
 	}
-	known := spans(ids, s)
+	var known []span
 	for i := 0; i < len(s); {
 		if !wordPart(s[i]) {
 			i++
@@ -31,7 +31,13 @@ func longWords(s string) (found []span) {
 			w.to++
 		}
 		i = w.to
-		if !within(w, known) && long(s[w.from:w.to]) {
+		if !long(s[w.from:w.to]) {
+			continue
+		}
+		if known == nil {
+			known = append(spans(ids, s), span{-1, -1}) // looked for once
+		}
+		if !within(w, known) {
 			found = append(found, w)
 		}
 	}
