@@ -27,6 +27,9 @@ func (s *setup) yaml() string {
 	b.WriteString("# PSI Router. docs/configuration.md explains every key.\n")
 	row("", "listen", s.Listen)
 	row("", "data_dir", s.DataDir)
+	if s.Public != "" {
+		row("", "public_url", s.Public)
+	}
 	if s.Flow != "" {
 		row("", "flow", s.Flow)
 	}

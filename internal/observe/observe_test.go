@@ -19,6 +19,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 func get(t *testing.T, h http.Handler, path string, into any) int {
@@ -71,6 +72,24 @@ func TestReadyzIsHonest(t *testing.T) {
 	h.Drain()
 	if code := get(t, srv, "/readyz", &r); code != 503 || r.Status != "draining" {
 		t.Errorf("draining: %d %+v", code, r)
+	}
+}
+
+// TestChecksRepeatNoSecret: not even the part of one that a cut would leave.
+func TestChecksRepeatNoSecret(t *testing.T) {
+	t.Parallel()
+	const secret = "sesame-open-sesame-open"
+	h := NewHealth(HealthOptions{Redact: redact.New(secret), Checks: []Check{
+		{Name: "certificate", Run: func(context.Context) error { return errors.New("the authority said " + secret + " to +5491155559876") }},
+		{Name: "store", Run: func(context.Context) error { return errors.New(strings.Repeat("x ", 95) + secret) }},
+	}})
+	srv := serve(h, nil)
+	for _, path := range []string{"/readyz", "/status"} {
+		var body json.RawMessage
+		get(t, srv, path, &body)
+		if text := string(body); strings.Contains(text, "sesame") || strings.Contains(text, "1155559876") || !strings.Contains(text, "the authority said <secret> to ***876") {
+			t.Errorf("%s: got %s", path, text)
+		}
 	}
 }
 
