@@ -81,21 +81,21 @@ func (e *env) client() (*client, error) {
 	if _, err := e.files(); err != nil {
 		return nil, err
 	}
-	return c, c.offline(e.ctx)
+	return c, c.offline(e)
 }
 
 // offline opens the engines, since no router runs here.
-func (c *client) offline(ctx context.Context) error {
+func (c *client) offline(e *env) error {
 	if c.embedded() == "" {
-		return c.open(ctx, "redis_url and database_url")
+		return c.open(e, "redis_url and database_url")
 	}
 	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, c.embedded())); err != nil {
 		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
 	}
 	if !c.cfg.DatabaseURL.Empty() {
-		return c.open(ctx, "its queue, or database_url,")
+		return c.open(e, "its queue, or database_url,")
 	}
-	return c.open(ctx, "its files")
+	return c.open(e, "its files")
 }
 
 // embedded is a file that has to be there, "" when both engines are elsewhere.
@@ -110,10 +110,10 @@ func (c *client) embedded() string {
 	}
 }
 
-func (c *client) open(ctx context.Context, what string) error {
-	handler, closeFiles, err := app.Offline(ctx, c.cfg)
+func (c *client) open(e *env, what string) error {
+	handler, closeFiles, err := app.Offline(e.ctx, c.cfg)
 	if err != nil {
-		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, err)
+		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, e.heard(err))
 	}
 	c.base, c.close = "http://files", closeFiles
 	c.http = &http.Client{Transport: direct{handler}}

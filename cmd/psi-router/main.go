@@ -129,6 +129,28 @@ func (e *env) exit(err error) int {
 	return code
 }
 
+// heard is an error in which servers speak: numbers in it are nobody's who asked.
+type heard struct {
+	text string
+	err  error
+}
+
+func (h *heard) Error() string { return h.text }
+func (h *heard) Unwrap() error { return h.err }
+
+func (e *env) heard(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &heard{e.redact.Text(err.Error()), err}
+}
+
+// hides adds the secrets of an address that was given on the command line.
+func (e *env) hides(cfg *config.Config, address string) {
+	given := config.Config{DatabaseURL: config.NewSecret(address)}
+	e.redact = redact.New(slices.Concat(cfg.Secrets(), given.Secrets(), []string{e.Key})...)
+}
+
 // cli is the whole command line.
 type cli struct {
 	globals

@@ -36,7 +36,7 @@ func (c *migrateCmd) Run(e *env) error {
 	}
 	_, closeFiles, err := app.Offline(e.ctx, cfg)
 	if err != nil {
-		return problem("migrate %s: %w", cfg.DataDir, err)
+		return problem("migrate %s: %w", cfg.DataDir, e.heard(err))
 	}
 	if err := closeFiles(); err != nil {
 		return problem("close %s: %w", cfg.DataDir, err)
@@ -58,7 +58,7 @@ func (e *env) afterRestore(cfg *config.Config) error {
 		n = done.Uncertain
 	}
 	if err != nil {
-		return problem("%w", err)
+		return problem("%w", e.heard(err))
 	}
 	if e.JSON {
 		return e.printJSON(map[string]int{"uncertain": n})

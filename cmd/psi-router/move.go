@@ -64,6 +64,7 @@ func (c *storeMove) Run(e *env) error {
 	if c.To == "" && cfg.DatabaseURL.Empty() {
 		return usage("where to? Give --to postgres://user@host/db, or set database_url")
 	}
+	e.hides(cfg, c.To)
 	show := e.progress()
 	r, err := app.MoveStore(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
 	show.end()
@@ -83,6 +84,7 @@ func (c *queueMove) Run(e *env) error {
 	if c.To == "" && cfg.RedisURL.Empty() {
 		return usage("where to? Give --to redis://host:6379/0, or set redis_url")
 	}
+	e.hides(cfg, c.To)
 	show := e.progress()
 	r, err := app.MoveQueue(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
 	show.end()
@@ -118,12 +120,12 @@ func (e *env) notMoved(what string, cfg *config.Config, err error) error {
 	case e.ctx.Err() != nil:
 		return problem("interrupted: run psi-router %s move again and it goes on from here", what)
 	case errors.Is(err, store.ErrUnavailable):
-		return unreachable("%w. Run psi-router %s move again and it goes on from here", err, what)
+		return unreachable("%w. Run psi-router %s move again and it goes on from here", e.heard(err), what)
 	}
 	if _, missing := os.Stat(filepath.Join(cfg.DataDir, what+".db")); errors.Is(missing, fs.ErrNotExist) {
 		return problem("there is no %s.db in data_dir %s: name the configuration of the installation with --config", what, cfg.DataDir)
 	}
-	return problem("%w", err)
+	return problem("%w", e.heard(err))
 }
 
 // moved prints the report.
