@@ -13,9 +13,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// post hands in the value of one change, signed by an app, and waits until nothing
+// change hands in the value of one change, signed by an app, and waits until nothing
 // of it is left to do.
-func (r *running) post(secret, number, value string) {
+func (r *running) change(secret, number, value string) {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},%s}}]}]}`,
 		number, value)
@@ -79,7 +79,7 @@ func TestOneAppsSecretIsGoodForItsLines(t *testing.T) {
 		{other, number}, {other, config.DevPhoneNumberID}, {config.DevAppSecret, config.DevPhoneNumberID},
 	} {
 		for _, status := range []string{"failed", "delivered"} {
-			r.post(app.secret, app.number, fmt.Sprintf(`"statuses":[{"id":"wamid.out","status":%q,"recipient_id":%q,"timestamp":"%d","biz_opaque_callback_data":%q}]`,
+			r.change(app.secret, app.number, fmt.Sprintf(`"statuses":[{"id":"wamid.out","status":%q,"recipient_id":%q,"timestamp":"%d","biz_opaque_callback_data":%q}]`,
 				status, ana, time.Now().Unix(), before.Items[1].ID))
 		}
 	}
@@ -87,9 +87,9 @@ func TestOneAppsSecretIsGoodForItsLines(t *testing.T) {
 		return fmt.Sprintf(`"messages":[{"from":%q,"id":"wamid.e.%s","timestamp":"%d","type":"edit","edit":{"original_message_id":"wamid.1","message":{"type":"text","text":{"body":"te odio"}}}}]`,
 			from, from, time.Now().Unix())
 	}
-	r.post(config.DevAppSecret, config.DevPhoneNumberID, edit(eva)) // another person
-	r.post(other, number, edit(ana))
-	r.post(other, config.DevPhoneNumberID, edit(ana))
+	r.change(config.DevAppSecret, config.DevPhoneNumberID, edit(eva)) // another person
+	r.change(other, number, edit(ana))
+	r.change(other, config.DevPhoneNumberID, edit(ana))
 	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+id+"/messages", &page)
 	if diff := cmp.Diff(page, before); diff != "" {
 		t.Fatalf("strangers changed something (-got +want):\n%s", diff)
