@@ -13,7 +13,8 @@ type Handler interface {
 	// Handle works on claims of different lanes, and calls settle exactly once
 	// for each of them, in any order and from any goroutine, before it returns.
 	// Of an Outcome it gives the verdict, the delay and the error; Retry without
-	// a delay gets the runner's back-off. ctx ends before the lease does. What
+	// a delay gets the runner's back-off. ctx ends before the lease does, and carries
+	// it (LeaseOf): who was stopped looks there before it acts on the outside. What
 	// was left open when Handle returns, or panics, is settled by the runner.
 	// It must be idempotent: a job may come again after any failure.
 	Handle(ctx context.Context, batch []Claim, settle func(i int, o Outcome))

@@ -14,10 +14,11 @@ type flight struct {
 	settled []bool
 	left    int
 	began   time.Time // when its claim was asked for
+	lease   Lease     // the same, by all clocks
 }
 
-func (l *loop) flight(claims []Claim, began time.Time) *flight {
-	return &flight{claims: claims, settled: make([]bool, len(claims)), left: len(claims), began: began}
+func (l *loop) flight(claims []Claim, began time.Time, lease Lease) *flight {
+	return &flight{claims: claims, settled: make([]bool, len(claims)), left: len(claims), began: began, lease: lease}
 }
 
 // launch hands a batch to the handler.
@@ -33,7 +34,7 @@ func (l *loop) launch(f *flight) {
 }
 
 func (l *loop) fly(f *flight) {
-	ctx, cancel := context.WithDeadlineCause(l.handlers, f.began.Add(l.Lease*5/6), errDeadline)
+	ctx, cancel := context.WithDeadlineCause(WithLease(l.handlers, f.lease), f.began.Add(l.Lease*5/6), errDeadline)
 	defer cancel()
 	began := time.Now()
 	var work []int
@@ -114,7 +115,7 @@ func (l *loop) settle(ctx context.Context, f *flight, i int, o Outcome) {
 		return
 	}
 	c := f.claims[i]
-	o = l.judge(ctx, c, o)
+	o = l.judge(ctx, f, c, o)
 	o.Lane, o.Token, o.Err = c.Lane, c.Token, short(o.Err)
 
 	l.mu.Lock()
@@ -160,14 +161,14 @@ func (l *loop) poke() {
 }
 
 // judge gives a Retry its back-off, or ends it when its attempts are used up.
-func (l *loop) judge(ctx context.Context, c Claim, o Outcome) Outcome {
+func (l *loop) judge(ctx context.Context, f *flight, c Claim, o Outcome) Outcome {
 	if o.Verdict < Done || o.Verdict > Dead {
 		o.Verdict, o.Err = Retry, "handler gave no verdict"
 	}
 	if o.Verdict != Retry {
 		return o
 	}
-	if l.handlers.Err() != nil { // cut short by the drain: its successor's turn
+	if l.handlers.Err() != nil || f.lease.Left() <= 0 { // cut short by the drain, or by a standstill: its successor's turn
 		o.Verdict, o.Delay = Postpone, 0
 		return o
 	}

@@ -29,10 +29,15 @@ type Holder struct {
 // Trip holds the queue because of what is wrong, for as long as the back-off (zero: 1 s
 // to 30 s) says after so many failures but at least for the given time, and
 // returns for how long. Failures of jobs that were under way together count
-// once. People are told once of what is wrong; detail may differ each time.
+// once. People are told once of what is wrong; detail may differ each time. Who works
+// under a lease that is over holds nothing: what fails after this process stood still
+// says nothing about the others, who have the work by now.
 func (h *Holder) Trip(ctx context.Context, what, detail string, b Backoff, least time.Duration) time.Duration {
 	if b.Base <= 0 {
 		b.Base, b.Cap = time.Second, 30*time.Second
+	}
+	if lost(ctx) {
+		return 0
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -112,7 +112,7 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 	}
 	// The call must not be cut short when Run is told to stop: what it did
 	// would be unknown.
-	began := time.Now()
+	began, lease := time.Now(), NewLease(l.Lease)
 	call, cancel := context.WithTimeout(l.handlers, min(l.Lease/2, longestCall))
 	batch, err := l.Queue.Exchange(call, l.Name, outcomes, want, l.Lease)
 	cancel()
@@ -140,7 +140,7 @@ func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
 		l.next = began.Add(Backoff{Base: l.Gather, Cap: l.Gather, Rand: l.Backoff.Rand}.Delay(1))
 	}
 	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), longestWait))
-	l.dispatch(ctx, batch.Claims, want, began)
+	l.dispatch(ctx, batch.Claims, want, began, lease)
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (l *loop) count(outs []entry, refused []string) {
 // dispatch starts claims. A suspect may be what killed its worker, so it gets a
 // batch of its own, and no second suspect is held while one runs: were the
 // process to die again, only the culprit may have an attempt counted.
-func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began time.Time) {
+func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began time.Time, lease Lease) {
 	if ctx.Err() != nil {
 		l.release(claims, began, 0)
 		return
@@ -189,7 +189,7 @@ func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began tim
 		l.careful = false
 	}
 	if len(plain) > 0 {
-		l.launch(l.flight(plain, began))
+		l.launch(l.flight(plain, began, lease))
 	}
 	if len(suspects) == 0 {
 		return
@@ -206,10 +206,10 @@ func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began tim
 		}
 		l.release(suspects, began, delay)
 	case len(suspects) == 1:
-		l.launch(l.flight(suspects, began))
+		l.launch(l.flight(suspects, began, lease))
 	default:
 		l.careful = true
-		l.stash = l.flight(suspects[:1], began)
+		l.stash = l.flight(suspects[:1], began, lease)
 		l.release(suspects[1:], began, 0)
 	}
 }
