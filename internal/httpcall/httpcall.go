@@ -1,7 +1,7 @@
 // Package httpcall makes one HTTP request to a provider and tells, when it
 // fails, whether the request may have reached the other side: that decides
-// whether a message may be posted again. It never retries, and follows no
-// redirect on its own.
+// whether a message may be posted again. Before the bytes leave it asks whoever
+// posts whether he still may. It never retries, and follows no redirect on its own.
 package httpcall
 
 import (
@@ -26,16 +26,16 @@ const UserAgent = "psi-router (+https://github.com/psivisionhub/psi-router)"
 // Whole calls are limited by their context. It follows no redirects.
 func NewClient() *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
+		Transport: Gated(&http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			DialContext:           Dial(&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}),
 			TLSHandshakeTimeout:   5 * time.Second,
 			ForceAttemptHTTP2:     true,
 			MaxIdleConns:          100,
 			MaxIdleConnsPerHost:   64, // sends of one line go side by side
 			IdleConnTimeout:       45 * time.Second,
 			ResponseHeaderTimeout: 25 * time.Second,
-		},
+		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -69,7 +69,7 @@ func Do(client *http.Client, req *http.Request) (Answer, error) {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return Answer{}, &Error{Sent: t.sent(), Err: fmt.Errorf("call %s: %w", req.URL.Host, cause(err))}
+		return Answer{}, &Error{Sent: t.sent() && !errors.Is(err, ErrNotBegun), Err: fmt.Errorf("call %s: %w", req.URL.Host, cause(err))}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
