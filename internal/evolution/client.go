@@ -124,7 +124,9 @@ func noKey() *outbound.Failure {
 // unanswered judges a call without a whole answer.
 func unanswered(err error) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution cannot be reached, nothing was sent", Err: err}
-	if e, ok := errors.AsType[*httpcall.Error](err); ok && e.Sent {
+	if errors.Is(err, httpcall.ErrNotBegun) {
+		f.Class, f.Detail = outbound.NotBegun, "it was too late to begin, nothing was sent"
+	} else if e, ok := errors.AsType[*httpcall.Error](err); ok && e.Sent {
 		f.Class, f.Detail = outbound.Uncertain, "the answer never came: it may have been sent"
 	}
 	return f
@@ -203,6 +205,9 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		return nil, "", &outbound.Failure{Class: outbound.Auth, Detail: "url cannot be used", Err: err}
 	}
 	answer, err := c.whole(req)
+	if errors.Is(err, httpcall.ErrNotBegun) {
+		return nil, "", unanswered(err)
+	}
 	if err != nil {
 		return nil, "", &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution did not answer", Err: err}
 	}

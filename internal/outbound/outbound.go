@@ -57,6 +57,10 @@ const (
 	Auth Class = "auth"
 	// Uncertain means that it may have been sent. Never repeated blindly.
 	Uncertain Class = "uncertain"
+	// NotBegun means that the right to send was over when the bytes were to leave:
+	// nothing was sent, and it says nothing about the message, the line or the
+	// service. Never counts, never holds.
+	NotBegun Class = "not_begun"
 )
 
 // Failure is why a Post did not, or may not, go out.

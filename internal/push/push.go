@@ -18,6 +18,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -97,11 +98,11 @@ func New(o Options) (*Client, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, ControlContext: newGuard(o, u).control}
 	c.http = &http.Client{
 		// A proxy would dial in our place, and where to nobody would check.
-		Transport: &http.Transport{
-			DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true,
+		Transport: httpcall.Gated(&http.Transport{
+			DialContext: httpcall.Dial(dialer), TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true,
 			MaxIdleConns: o.Conns, MaxIdleConnsPerHost: o.Conns, IdleConnTimeout: 30 * time.Second,
 			MaxResponseHeaderBytes: mostAnswer, DisableCompression: true,
-		},
+		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
@@ -112,7 +113,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Push posts one event. Nil means that the endpoint has taken it. Every error is an
 // *outbound.Failure: Permanent refuses this event, Retry says nothing clear,
-// Throttle and Auth speak for the whole endpoint.
+// Throttle and Auth speak for the whole endpoint, NotBegun for neither.
 func (c *Client) Push(ctx context.Context, e store.Event) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -195,6 +196,8 @@ func (c *Client) broken(err error) error {
 	var wrapped *url.Error
 	isURL := errors.As(err, &wrapped)
 	switch {
+	case errors.Is(err, httpcall.ErrNotBegun):
+		f.Class, f.Detail = outbound.NotBegun, "it was too late to begin"
 	case errors.As(err, &no):
 		f.Class, f.Detail = outbound.Auth, no.Error()
 	case errors.As(err, &dns):

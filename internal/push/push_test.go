@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -278,6 +280,29 @@ func TestNoAnswer(t *testing.T) {
 	c := client(t, tls, func(o *Options) { o.Allow = []string{strings.TrimPrefix(plain.URL, "http://")} })
 	if f := failure(t, c.Push(t.Context(), received())); f.Class == outbound.Permanent {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// TestTooLate: when the right to push is over, no event arrives whole, and the failure
+// is not the endpoint's.
+func TestTooLate(t *testing.T) {
+	t.Parallel()
+	var arrived, asked atomic.Int32
+	s := endpoint(t, func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			arrived.Add(1)
+		}
+	})
+	c := client(t, s.URL)
+	err := c.Push(httpcall.WithGate(t.Context(), func() error {
+		if asked.Add(1) > 1 { // it connects, and then it is too late
+			return errors.New("the lease is over")
+		}
+		return nil
+	}), received())
+	s.Close()
+	if f := failure(t, err); f.Class != outbound.NotBegun || arrived.Load() > 0 {
+		t.Errorf("got %+v, %d arrived", f, arrived.Load())
 	}
 }
 

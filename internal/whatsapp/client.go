@@ -176,7 +176,9 @@ func (c *Client) call(req *http.Request, token string) (httpcall.Answer, *outbou
 // unanswered judges a call without a whole answer.
 func unanswered(err error) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Throttle, Detail: "WhatsApp cannot be reached, nothing was sent", Err: err}
-	if e, ok := errors.AsType[*httpcall.Error](err); ok && e.Sent {
+	if errors.Is(err, httpcall.ErrNotBegun) {
+		f.Class, f.Detail = outbound.NotBegun, "it was too late to begin, nothing was sent"
+	} else if e, ok := errors.AsType[*httpcall.Error](err); ok && e.Sent {
 		f.Class, f.Detail = outbound.Uncertain, "the answer never came: it may have been sent"
 	}
 	return f

@@ -59,6 +59,9 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	if errors.Is(err, errHost) {
 		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file leads to a host that is " + errHost.Error(), Err: err}
 	}
+	if errors.Is(err, httpcall.ErrNotBegun) {
+		return nil, "", unanswered(errors.Unwrap(err))
+	}
 	if err != nil {
 		return nil, "", &outbound.Failure{Class: outbound.Throttle, Detail: "the file's host cannot be reached", Err: errors.Unwrap(err)}
 	}
