@@ -3,12 +3,15 @@ package alert
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -56,7 +59,8 @@ type Keeper struct {
 
 	state State // that of the holder, as it was seen last
 	mine  bool
-	dirty bool // state has something that the store has not
+	lease queue.Lease // of the duty; while the store is away, of this look
+	dirty bool        // state has something that the store has not
 	cut   map[string]bool
 	blind bool
 
@@ -132,6 +136,7 @@ func (k *Keeper) Round(ctx context.Context) {
 	}()
 	now := k.Now()
 	own := k.Self()
+	k.lease = queue.NewLease(k.term())
 	reports, err := k.serve(ctx, now, own)
 	if ctx.Err() != nil {
 		return
@@ -204,7 +209,7 @@ func (k *Keeper) look(ctx context.Context, facts Facts, now time.Time) {
 // serve comes for the duty, and brings what changed. The zero Report leaves the
 // last one as it is.
 func (k *Keeper) serve(ctx context.Context, now time.Time, own Report) ([]Report, error) {
-	r := store.Round{Duty: duty, Process: k.Process, Lease: leases * k.Every}
+	r := store.Round{Duty: duty, Process: k.Process, Lease: k.term()}
 	var err error
 	if own.Role != "" {
 		if r.Report, err = json.Marshal(own); err != nil {
@@ -216,10 +221,12 @@ func (k *Keeper) serve(ctx context.Context, now time.Time, own Report) ([]Report
 			return []Report{own}, fmt.Errorf("write state: %w", err)
 		}
 	}
+	lease := queue.NewLease(r.Lease)
 	got, err := k.Board.Serve(ctx, now, r)
 	if err != nil {
 		return []Report{own}, err
 	}
+	k.lease = lease
 	// What another process knows replaces what this one does.
 	if !got.Mine || got.New {
 		k.state = State{}
@@ -256,11 +263,11 @@ func (k *Keeper) tell(ctx context.Context) {
 			if failed[name] {
 				return false
 			}
-			call, cancel := context.WithTimeout(ctx, tellFor)
+			call, cancel := context.WithTimeout(httpcall.WithGate(ctx, k.onDuty), tellFor)
 			defer cancel()
 			err := k.Receivers[i].Tell(call, r, n)
 			failed[name] = err != nil
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, httpcall.ErrNotBegun) {
 				k.note(name, err)
 			}
 			return err == nil
@@ -270,6 +277,18 @@ func (k *Keeper) tell(ctx context.Context) {
 		}
 	}
 	k.state.Outbox, k.dirty = left, true
+}
+
+// term is how long the duty is a process's.
+func (k *Keeper) term() time.Duration { return leases * k.Every }
+
+// onDuty is the gate of what is told: who stood still may find that another process
+// has the duty, and tells the same.
+func (k *Keeper) onDuty() error {
+	if k.lease.Left() < min(tellFor, k.term()/2) {
+		return errors.New("somebody else may have the duty by now")
+	}
+	return nil
 }
 
 // note logs when a receiver begins to fail, and when it works again.

@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -207,6 +209,51 @@ func TestTheStoreIsAway(t *testing.T) {
 	r.cut, r.facts = false, Facts{}
 	r.pass(3*time.Minute, a, b)
 	r.want(to, "+check_down/store", "-check_down/store")
+}
+
+// stopped is a receiver in whose call the process stands still.
+type stopped struct{ meanwhile func() }
+
+func (s *stopped) Name() string { return "stopped" }
+
+func (s *stopped) Tell(context.Context, *Rule, Notice) error {
+	s.meanwhile()
+	return nil
+}
+
+// gated is an inbox that asks the gate before anything leaves, as all clients do.
+type gated struct{ inbox }
+
+func (g *gated) Tell(ctx context.Context, r *Rule, n Notice) error {
+	if err := httpcall.Pass(ctx); err != nil {
+		return fmt.Errorf("post alert: %w", err)
+	}
+	return g.inbox.Tell(ctx, r, n)
+}
+
+// TestWhoStoodStillTellsNothing: the duty is another process's by now, which has told
+// the same; and no receiver is said to fail.
+func TestWhoStoodStillTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t)
+		to, stop := &gated{inbox{name: "webhook"}}, &stopped{}
+		b := r.keeper("b", "all", to)
+		a := r.keeper("a", "all", stop, to)
+		r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
+		stop.meanwhile = func() {
+			time.Sleep(2 * time.Minute)
+			r.now = r.now.Add(2 * time.Minute)
+			r.pass(time.Minute, b)
+		}
+		r.pass(3*time.Minute, a)
+		r.want(&to.inbox, "+dead_letters/media")
+		stop.meanwhile = func() {}
+		r.pass(time.Minute, b, a)
+		r.want(&to.inbox, "+dead_letters/media")
+		if strings.Contains(r.logs.String(), "could not be delivered") {
+			t.Errorf("a receiver is said to fail:\n%s", r.logs.String())
+		}
+	})
 }
 
 func TestABrokenLookEndsNothing(t *testing.T) {

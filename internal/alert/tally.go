@@ -23,8 +23,12 @@ type minute struct {
 	SendCount
 }
 
-// Sent counts a post. What was asked to go slower is no failure.
+// Sent counts a post. What was asked to go slower is no failure, and what was not
+// begun is no post.
 func (t *Tally) Sent(line, verdict string, now time.Time) {
+	if verdict == "not_begun" {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lines == nil {

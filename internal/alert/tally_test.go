@@ -20,6 +20,7 @@ func TestTally(t *testing.T) {
 	want(now, map[string]SendCount{})
 	c.Sent("a", "sent", now)
 	c.Sent("a", "permanent", now)
+	c.Sent("a", "not_begun", now)
 	c.Sent("a", "pair", now.Add(10*time.Minute))
 	c.Sent("b", "uncertain", now.Add(10*time.Minute))
 	want(now.Add(14*time.Minute), map[string]SendCount{"a": {3, 1}, "b": {1, 1}})
