@@ -85,6 +85,10 @@ func (b *Book) Sent(m *MessageRow, r SendResult) {
 		b.accepted(m, r.ProviderID)
 	case Queued:
 		m.Status, m.Token, m.Changed = Queued, "", true
+		if r.Unbegun {
+			m.Attempts--
+			break
+		}
 		m.ErrorCode, m.ErrorDetail = r.Code, r.Detail
 	case Uncertain:
 		b.end(m, Uncertain, cmp.Or(r.Reason, router.UncertainFor), r.Code, r.Detail)

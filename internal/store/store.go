@@ -217,6 +217,9 @@ type SendResult struct {
 	Reason       router.Reason
 	Code         int
 	Detail       string
+	// Unbegun goes with Queued: nothing left, so it was no attempt, and what kept the
+	// row back before it stays.
+	Unbegun bool
 }
 
 // Pumped is one round's work.

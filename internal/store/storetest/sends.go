@@ -97,6 +97,49 @@ func sends(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("not begun", func(t *testing.T) {
+		d := open(t, e)
+		r := d.say(person(1), "a", "hola")
+		back := func(c store.SendClaim) {
+			t.Helper()
+			if _, err := d.RecordSends(t.Context(), d.now, []store.SendResult{{
+				MessageID: c.Post.ID, Conversation: r.Conversation, Token: c.Token, Status: store.Queued, Unbegun: true, Detail: "too late",
+			}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		back(d.claimOne("t1", r.Conversation))
+		if m := d.messages(r.Conversation)[1]; m.Status != store.Queued || m.ErrorDetail != "" {
+			t.Errorf("got %s, %q", m.Status, m.ErrorDetail)
+		}
+		c := d.claimOne("t2", r.Conversation)
+		if c.Attempt != 1 {
+			t.Errorf("it was attempt %d", c.Attempt)
+		}
+		// Who has lost it gives nothing back.
+		stale := c
+		stale.Token = "t1"
+		back(stale)
+		if again := d.claim("t2", r.Conversation); !cmp.Equal(again, []store.SendClaim{c}) {
+			t.Errorf("got %+v", again)
+		}
+		// Nor what a successor has decided about, who may have posted what comes after.
+		d.claim("t3", r.Conversation)
+		back(c)
+		if m := d.messages(r.Conversation)[1]; m.Status != store.Uncertain {
+			t.Errorf("got %s", m.Status)
+		}
+		// What was given back goes only if it still may.
+		d.say(person(1), "b", "1")
+		c = d.claimOne("t4", r.Conversation)
+		back(c)
+		d.command(r.Conversation, router.CommandHandoff, "admin")
+		d.claim("t5", r.Conversation) // what people are told of the hand-off
+		if m := d.message(r.Conversation, c.Post.ID); m.Status != store.Failed || m.Reason != router.Superseded {
+			t.Errorf("got %s %s after the hand-off", m.Status, m.Reason)
+		}
+	})
+
 	t.Run("what kept it back is over when it went", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
