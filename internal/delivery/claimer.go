@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -22,35 +23,43 @@ const (
 	claimEvery = 40 * time.Millisecond
 	// claimTimeout is how long the store may take.
 	claimTimeout = 10 * time.Second
+	// ahead is how soon a seat must be expected for a row that is claimed: with some
+	// room in the time that it may wait.
+	ahead = longestSeat * 3 / 4
 )
 
 // claimer claims rows in groups: what comes while calls are under way, or soon after,
 // gathers for the next. A slow store so costs each message time, and the line
-// none of its rate. It is safe for concurrent use.
+// none of its rate. It claims no row that would wait for its seat, and none of a
+// conversation that has one in hand. It is safe for concurrent use.
 type claimer struct {
-	s       *Sends
-	pace    *pace
-	runs    sync.WaitGroup
-	mu      sync.Mutex
-	waiting []*ask
-	running int // claims under way
-	stuck   int // those of them that have been so for long
-	ready   int // rows that are claimed and wait for a seat
+	s        *Sends
+	pace     *pace
+	runs     sync.WaitGroup
+	mu       sync.Mutex
+	waiting  []*ask
+	running  int             // claims under way
+	stuck    int             // those of them that have been so for long
+	claiming int             // conversations in them
+	ready    int             // rows that are claimed and wait for a seat
+	inHand   map[string]bool // conversations whose row is claimed and not recorded
+	kept     time.Duration   // how long a seat is kept, lately; 0: nobody knows
 }
 
 // ask is one conversation that wants its next row.
 type ask struct {
 	conversation string
+	gate         httpcall.Gate
 	done         chan struct{} // closed once these are set:
 	row          *store.SendClaim
 	err          error
 }
 
 // ask starts claiming the next row of each conversation.
-func (c *claimer) ask(ctx context.Context, conversations []string) []*ask {
+func (c *claimer) ask(ctx context.Context, gate httpcall.Gate, conversations []string) []*ask {
 	asks := make([]*ask, len(conversations))
 	for i, id := range conversations {
-		asks[i] = &ask{conversation: id, done: make(chan struct{})}
+		asks[i] = &ask{conversation: id, gate: gate, done: make(chan struct{})}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,14 +78,17 @@ func (c *claimer) begin(ctx context.Context) {
 	}
 }
 
-// room is how many rows may be claimed now. While enough of them wait for a seat it
-// is none: posting is slow then, and a row that must be given back in the end has cost
-// the store twice for nothing.
+// room is how many rows may be claimed now: as many as there are free seats, and as
+// get free in time even if all of them were taken just now, as they are kept lately.
+// Where posts take long that is none: who waits with a claimed row is overtaken by
+// what its conversation becomes meanwhile.
 func (c *claimer) room() int {
-	if seats := cap(c.s.seats); c.ready <= seats {
-		return min(mostClaims, 4*seats)
+	seats := cap(c.s.seats)
+	room := seats - len(c.s.seats)
+	if c.kept > 0 {
+		room += seats * int(ahead/c.kept)
 	}
-	return 0
+	return min(mostClaims, room) - c.ready - c.claiming
 }
 
 // seated says that a claimed row waits no longer.
@@ -87,8 +99,38 @@ func (c *claimer) seated(ctx context.Context) {
 	c.begin(context.WithoutCancel(ctx))
 }
 
+// slower says that a claimed row waited in vain: seats are kept for longer than was
+// thought.
+func (c *claimer) slower(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready--
+	c.kept = max(2*c.kept, longestSeat)
+	c.begin(context.WithoutCancel(ctx))
+}
+
+// free says that a seat is, which was kept for so long.
+func (c *claimer) free(ctx context.Context, kept time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch kept = max(kept, time.Millisecond); c.kept {
+	case 0:
+		c.kept = kept
+	default:
+		c.kept += (kept - c.kept) / 4
+	}
+	c.begin(context.WithoutCancel(ctx))
+}
+
+// over says that the row of a conversation is in our hands no longer.
+func (c *claimer) over(conversation string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.inHand, conversation)
+}
+
 // wait returns the row that was asked for, or nil when there is none; who gets one
-// tells when it is seated. When ctx ends it gives up what was not begun; a claim that
+// tells when it is seated, and when it is over. When ctx ends it gives up what was not begun; a claim that
 // is under way is waited for, as a row that nobody posts would be taken for a lost one.
 func (c *claimer) wait(ctx context.Context, a *ask) (*store.SendClaim, error) {
 	select {
@@ -123,13 +165,33 @@ func (c *claimer) run(ctx context.Context) {
 		if len(group) == 0 {
 			return
 		}
-		c.pace.begin()
-		late := time.AfterFunc(stuck, func() { c.late(ctx, 1) })
-		c.claim(ctx, rand.Text(), group)
-		if !late.Stop() {
-			c.late(ctx, -1)
+		taken := len(group)
+		if group = pass(group); len(group) > 0 {
+			c.pace.begin()
+			late := time.AfterFunc(stuck, func() { c.late(ctx, 1) })
+			c.claim(ctx, rand.Text(), group)
+			if !late.Stop() {
+				c.late(ctx, -1)
+			}
 		}
+		c.mu.Lock()
+		c.claiming -= taken
+		c.mu.Unlock()
 	}
+}
+
+// pass lets go who lost his lease while he waited, or whose line is held by now: a
+// claim of his would make a successor's post uncertain.
+func pass(group []*ask) (left []*ask) {
+	for _, a := range group {
+		if err := a.gate(); err != nil {
+			a.err = fmt.Errorf("claim sends: %w: %w", httpcall.ErrNotBegun, err)
+			close(a.done)
+			continue
+		}
+		left = append(left, a)
+	}
+	return left
 }
 
 // late counts a claim that has lasted long, and no more once it is over.
@@ -140,7 +202,8 @@ func (c *claimer) late(ctx context.Context, n int) {
 	c.begin(ctx)
 }
 
-// take returns the next group: no conversation twice, as both would post its row.
+// take returns the next group: no conversation twice, as both would post its row, and
+// none that has a row in hand, which would be taken for one of a lost sender.
 func (c *claimer) take() (group []*ask) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,6 +211,11 @@ func (c *claimer) take() (group []*ask) {
 	var rest []*ask
 	taken := map[string]bool{}
 	for _, a := range c.waiting {
+		if c.inHand[a.conversation] {
+			a.err = fmt.Errorf("claim sends: its row is in hand: %w", store.ErrBusy)
+			close(a.done)
+			continue
+		}
 		if len(group) >= room || taken[a.conversation] {
 			rest = append(rest, a)
 			continue
@@ -156,6 +224,7 @@ func (c *claimer) take() (group []*ask) {
 		group = append(group, a)
 	}
 	c.waiting = rest
+	c.claiming += len(group)
 	if len(group) == 0 {
 		c.running--
 	}
@@ -181,6 +250,7 @@ func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 		} else if ok {
 			a.row = &row
 			c.ready++
+			c.inHand[a.conversation] = true
 		}
 		close(a.done)
 	}
@@ -189,6 +259,7 @@ func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 // call asks a second time, under the same token, when the store did not answer:
 // rows that it has given us already would else be taken for lost ones.
 func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[string]store.SendClaim, error) {
+	call := watch(claimTimeout)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	conversations := make([]string, len(group))
@@ -205,6 +276,9 @@ func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[str
 			return rows, nil
 		}
 		err = fmt.Errorf("claim sends: %w", err)
+		if call.Left() <= 0 { // not the store's fault
+			err = fmt.Errorf("%w: this process stood still: %w", httpcall.ErrNotBegun, err)
+		}
 		if again || !away(err) {
 			return nil, err
 		}

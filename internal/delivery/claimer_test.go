@@ -72,7 +72,7 @@ func TestNothingOutlivesRun(t *testing.T) {
 }
 
 // TestHeldLinePostsNothingMore: what waits for a seat while the line is held goes
-// back, and is sent once the line answers.
+// back without being claimed, and is sent once the line answers.
 func TestHeldLinePostsNothingMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 1})
@@ -90,6 +90,11 @@ func TestHeldLinePostsNothingMore(t *testing.T) {
 		if r.wire.total() != 1 {
 			t.Errorf("%d posts over a held line", r.wire.total()-1)
 		}
+		r.table.set(func() {
+			if r.table.claims != 1 {
+				t.Errorf("%d claims over a held line", r.table.claims-1)
+			}
+		})
 		pass(30 * second)
 		r.stop()
 		if diff := cmp.Diff(r.table.states(), []string{"1a sent", "2a sent", "3a sent", "4a sent"}); diff != "" {

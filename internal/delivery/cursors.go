@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -38,6 +39,7 @@ type cursorWriter struct {
 
 type cursorMove struct {
 	cursor store.Cursor
+	lease  queue.Lease // of who moves it
 	done   chan error
 }
 
@@ -45,9 +47,10 @@ func newCursorWriter(lanes int, move func(context.Context, []store.Cursor) error
 	return &cursorWriter{move: move, pace: newPace(cursorEvery), most: lanes, kick: make(chan struct{}, 1)}
 }
 
-// write returns once the cursor is durable, or cannot be moved.
+// write returns once the cursor is durable, or cannot be moved: who has lost the lease
+// of its conversation moves none.
 func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
-	m := &cursorMove{cursor: c, done: make(chan error, 1)}
+	m := &cursorMove{cursor: c, lease: queue.LeaseOf(ctx), done: make(chan error, 1)}
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -108,10 +111,6 @@ func (w *cursorWriter) run(ctx context.Context) {
 
 // group moves the cursors of a group.
 func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
-	all := make([]store.Cursor, len(group))
-	for i, m := range group {
-		all[i] = m.cursor
-	}
 	var err error
 	for try := range cursorTries {
 		if try > 0 {
@@ -120,6 +119,10 @@ func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
 			case <-ctx.Done():
 			}
 		}
+		var all []store.Cursor
+		if group, all = stillOurs(group); len(all) == 0 {
+			return
+		}
 		if err = w.once(ctx, all); err == nil {
 			break
 		}
@@ -127,6 +130,18 @@ func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
 	for _, m := range group {
 		m.done <- err
 	}
+}
+
+// stillOurs lets those go who have lost their lease, and returns the others' cursors.
+func stillOurs(group []*cursorMove) (left []*cursorMove, all []store.Cursor) {
+	for _, m := range group {
+		if m.lease.Left() <= 0 {
+			m.done <- errLeaseOver
+			continue
+		}
+		left, all = append(left, m), append(all, m.cursor)
+	}
+	return left, all
 }
 
 func (w *cursorWriter) once(ctx context.Context, all []store.Cursor) (err error) {

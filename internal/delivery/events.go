@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -81,7 +82,8 @@ type EventOptions struct {
 	// Posts is how many run at once in this process (default 8). Up to four times as
 	// many conversations are in hand.
 	Posts int
-	// PostTimeout is how long one may take, answer included (default 15 s).
+	// PostTimeout is how long one may take, answer included (default 15 s, as long as
+	// the system goes on delivering it). None begins that could not end within the lease.
 	PostTimeout time.Duration
 	// Backoff is how long a conversation waits whose event is refused.
 	Backoff queue.Backoff
@@ -119,7 +121,7 @@ func NewEvents(o EventOptions) *Events {
 		o.Posts = 8
 	}
 	if o.PostTimeout <= 0 {
-		o.PostTimeout = 15 * time.Second
+		o.PostTimeout = httpcall.Unacknowledged
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -116,7 +117,7 @@ func (e *Events) again(ctx context.Context, c queue.Claim) queue.Outcome {
 
 // one posts an event. The zero Outcome is that it was taken.
 func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
-	began := time.Now()
+	began, call := time.Now(), watch(e.PostTimeout)
 	err := e.post(ctx, ev)
 	took := time.Since(began)
 	if err == nil {
@@ -126,7 +127,8 @@ func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.O
 		e.Log.Debug("event taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq, "ms", took.Milliseconds())
 		return queue.Outcome{}
 	}
-	if ctx.Err() != nil { // the drain is over: nothing is known of it
+	if ctx.Err() != nil || stood(ctx, call) || errors.Is(err, httpcall.ErrNotBegun) {
+		// The drain is over, or it was too late: that says nothing of the endpoint.
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
 	f, ok := errors.AsType[*outbound.Failure](err)
@@ -156,7 +158,7 @@ func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
 			err = &outbound.Failure{Class: outbound.Retry, Detail: "the pusher panicked"}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, e.PostTimeout)
+	ctx, cancel := context.WithTimeout(httpcall.WithGate(ctx, e.gate(ctx, e.PostTimeout)), e.PostTimeout)
 	defer cancel()
 	return e.Pusher.Push(ctx, ev)
 }

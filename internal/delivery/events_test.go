@@ -37,9 +37,15 @@ type crm struct {
 	types  map[string]int
 	script func(store.Event) error
 	took   time.Duration
+	conn   *connection // what it takes to get there; nil: nothing
 }
 
 func (c *crm) Push(ctx context.Context, e store.Event) error {
+	if c.conn != nil {
+		if _, err := c.conn.Send(ctx, outbound.Post{ID: fmt.Sprint(e.Seq)}); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
 	c.posts++
 	c.now++

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -128,7 +129,10 @@ func (m *Media) one(ctx context.Context, c queue.Claim) queue.Outcome {
 		return queue.Outcome{Verdict: queue.Dead, Err: fmt.Sprintf("decode media job: %v", err)}
 	}
 	began := time.Now()
-	file, err := m.file(ctx, ref)
+	file, err := m.file(httpcall.WithGate(ctx, leaseGate(ctx, 0)), ref)
+	if queue.LeaseOf(ctx).Left() <= 0 { // somebody else has the job, and may have its file
+		return queue.Outcome{Verdict: queue.Postpone}
+	}
 	o, state, detail := queue.Outcome{Verdict: queue.Done}, mediaReady, ""
 	if err != nil {
 		o, state, detail = m.judge(ctx, c, err)

@@ -92,7 +92,9 @@ func newCabinet(t *testing.T, dir string, o delivery.MediaOptions) *cabinet {
 		album: &album{media: map[string]store.Media{}}, shelf: &shelf{files: map[string]string{}},
 	}
 	o.Store, o.Queue, o.Dir = c.album, c.model, dir
-	o.Fetchers = map[string]delivery.Fetcher{"wsp4": c.shelf}
+	if o.Fetchers == nil {
+		o.Fetchers = map[string]delivery.Fetcher{"wsp4": c.shelf}
+	}
 	o.Backoff.Rand = func() float64 { return 1 }
 	m := delivery.NewMedia(o)
 	ctx, cancel := context.WithCancel(t.Context())

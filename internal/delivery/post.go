@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -26,7 +27,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 		s.trouble.forget(c.Lane)
 		return queue.Outcome{Verdict: queue.Done}
 	}
-	v, began := s.try(ctx, early, c, row)
+	v, began := s.try(ctx, c, row)
 	took := time.Since(began)
 	s.Meter.Sent(s.Line, v.name, took)
 	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
@@ -34,7 +35,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 		"phone", phone.Masked(cmp.Or(row.Post.To.Phone, row.Post.To.UserID, row.Post.To.ExternalID)))
 	err = s.recorder.record(ctx, v.lane.Verdict == 0, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
-		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail,
+		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, Unbegun: v.unbegun,
 	})
 	switch {
 	case err != nil:
@@ -49,40 +50,58 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	}
 }
 
-// early ends when it is too late for a post to begin: the lease would not last.
+// early ends when it is too late to claim a row: the lease would not last.
 func (s *Sends) early(ctx context.Context) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, end.Add(-s.PostTimeout-markTimeout))
+		return context.WithDeadline(ctx, end.Add(-s.claimed()))
 	}
 	return context.WithCancel(ctx)
 }
 
 // try posts a row, or says that it is too late for that.
-func (s *Sends) try(ctx, early context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
-	if !s.sit(early) {
-		return verdict{status: store.Queued, lane: queue.Outcome{Verdict: queue.Postpone}, name: "late"}, time.Now()
+func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
+	began = time.Now()
+	if !s.sit(ctx) {
+		return s.notBegun("no seat was free in time"), began
 	}
-	defer func() { <-s.seats }()
+	sat := time.Now()
+	defer func() { s.rise(ctx, time.Since(sat)) }()
+	ctx = httpcall.WithGate(ctx, s.gate(ctx, s.PostTimeout))
 	s.mark(ctx, row)
 	began = time.Now()
+	call := watch(s.PostTimeout)
 	id, err := s.post(ctx, row.Post.Post)
-	return s.judge(ctx, c, began, id, err), began
+	return s.judge(ctx, c, call, began, id, err), began
 }
 
-// sit waits for a seat to post from, which the caller gives back. It returns false
-// when ctx ends before, or the line is held meanwhile.
+// sit waits for a seat to post from. The claimer takes only so many rows that one gets
+// free soon; when it does not, the row goes back, and what its conversation has become
+// by then is seen by the next claim.
 func (s *Sends) sit(ctx context.Context) bool {
-	defer s.claimer.seated(ctx)
+	timer := time.NewTimer(longestSeat)
+	defer timer.Stop()
 	select {
 	case s.seats <- struct{}{}:
+	case <-timer.C:
+		s.claimer.slower(ctx)
+		return false
 	case <-ctx.Done():
+		s.claimer.seated(ctx)
 		return false
 	}
 	if ctx.Err() != nil || s.hold.Held() {
 		<-s.seats
+		s.claimer.seated(ctx)
 		return false
 	}
+	s.claimer.seated(ctx)
 	return true
+}
+
+// rise gives the seat back, which was kept for so long.
+func (s *Sends) rise(ctx context.Context, kept time.Duration) {
+	<-s.seats
+	s.claimer.free(ctx, kept)
 }
 
 // mark shows what this row answers as read, with typing. It is a courtesy: its

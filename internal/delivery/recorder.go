@@ -162,6 +162,7 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	for i, rec := range group {
 		results[i] = rec.result
 	}
+	ctx = queue.WithLease(ctx, watch(recordTimeout)) // a standstill holds nobody
 	call, cancel := context.WithTimeout(ctx, recordTimeout)
 	recorded, err := r.s.Store.RecordSends(call, r.s.Now(), results)
 	cancel()
@@ -242,18 +243,24 @@ func (r *recorder) written(ctx context.Context, group []*record, recorded []stor
 	}
 	for _, rec := range done {
 		if wakes[rec] {
-			rec.done <- err
+			r.finish(rec, err)
 		} else {
-			rec.done <- nil
+			r.finish(rec, nil)
 		}
 	}
+}
+
+// finish lets go who waits, and the row: its conversation may be claimed again.
+func (r *recorder) finish(rec *record, err error) {
+	r.s.claimer.over(rec.result.Conversation)
+	rec.done <- err
 }
 
 // giveUp leaves a row as it is: the next claim will mark it uncertain.
 func (r *recorder) giveUp(rec *record, err error) {
 	r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
 		"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
-	rec.done <- fmt.Errorf("record send: %w", err)
+	r.finish(rec, fmt.Errorf("record send: %w", err))
 }
 
 // lost says what could not be recorded when the process ends.

@@ -8,13 +8,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 const (
-	// markTimeout is how long a reply waits for its read receipt.
-	markTimeout = 2 * time.Second
+	// longestSeat is how long a claimed row waits for a seat, and markTimeout how long
+	// it then waits for its read receipt. Between the claim and the post lies no more
+	// than both: a hand-off in that time is not seen.
+	longestSeat = time.Second
+	markTimeout = time.Second
 	// inHand is how many messages are in hand to each post at once.
 	inHand = 8
 	// sendEvery is how soon the queue is asked again, at the latest, where there is no
@@ -46,8 +50,12 @@ type SendOptions struct {
 	// Posts is how many run at once (default 32). Up to eight times as many messages
 	// are in hand, as most of the time of one may be the store's.
 	Posts int
-	// PostTimeout is how long one post may take (default 15 s).
+	// PostTimeout is how long one post may take (default 15 s, as long as the system
+	// goes on delivering it). None begins that could not end within the lease.
 	PostTimeout time.Duration
+	// Lease is how long a conversation is ours (default 30 s, or what PostTimeout
+	// needs).
+	Lease time.Duration
 	// MaxAttempts is when a message that could not be sent is failed (default
 	// 12). Only failures of the message itself count.
 	MaxAttempts int
@@ -83,7 +91,11 @@ func NewSends(o SendOptions) *Sends {
 		o.Posts = 32
 	}
 	if o.PostTimeout <= 0 {
-		o.PostTimeout = 15 * time.Second
+		o.PostTimeout = httpcall.Unacknowledged
+	}
+	if o.Lease <= 0 {
+		// Time to claim, sit, mark, post and record within 5/6 of it.
+		o.Lease = max(30*time.Second, (o.PostTimeout+longestSeat+markTimeout+8*time.Second)*6/5)
 	}
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 12
@@ -99,15 +111,14 @@ func NewSends(o SendOptions) *Sends {
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
 	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
-	s.claimer = &claimer{s: s, pace: newPace(claimEvery)}
+	s.claimer = &claimer{s: s, pace: newPace(claimEvery), inHand: map[string]bool{}}
 	s.trouble.pairs, s.trouble.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
 		Slots: inHand * o.Posts, Batch: inHand * o.Posts, InFlight: inHand * o.Posts, Gather: sendEvery,
-		// Time to claim, mark, post and record within 5/6 of it.
-		Lease: max(30*time.Second, (o.PostTimeout+markTimeout+8*time.Second)*6/5),
+		Lease: o.Lease,
 		// A wake-up is never dead: the row says when it is over.
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
@@ -153,7 +164,7 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 		conversations[n] = batch[i].Lane
 	}
 	var lanes sync.WaitGroup
-	for n, a := range s.claimer.ask(ctx, conversations) {
+	for n, a := range s.claimer.ask(ctx, s.gate(ctx, s.claimed()), conversations) {
 		c := batch[which[n]]
 		lanes.Go(func() { settle(which[n], s.one(ctx, c, a)) })
 	}
@@ -163,10 +174,13 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 // busyWait is how long who is in somebody else's hands is left alone, growing.
 var busyWait = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 
+// claimed is how long a row that is claimed may be in our hands until its post is over.
+func (s *Sends) claimed() time.Duration { return longestSeat + markTimeout + s.PostTimeout }
+
 // unclaimed deals with a row that could not be claimed: nothing was posted.
 func (s *Sends) unclaimed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, httpcall.ErrNotBegun):
 		return queue.Outcome{Verdict: queue.Postpone, Err: err.Error()}
 	case away(err):
 		held := s.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)

@@ -36,6 +36,8 @@ type row struct {
 	token            string
 	attempts         int
 	result           store.SendResult
+	claimed          time.Time
+	claims           int
 }
 
 // table keeps rows as the store's contract says.
@@ -140,7 +142,8 @@ func (s *table) oldest(conversation, token string) *row {
 		case r.status == store.Sending:
 			r.status = store.Uncertain
 		case r.status == store.Queued:
-			r.status, r.token = store.Sending, token
+			r.status, r.token, r.claimed = store.Sending, token, time.Now()
+			r.claims++
 			r.attempts++
 			return r
 		}
@@ -176,6 +179,9 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 			if r.id == res.MessageID {
 				if r.status == store.Sending && r.token == res.Token {
 					r.status, r.token, r.result = res.Status, "", res
+					if res.Unbegun {
+						r.attempts--
+					}
 				} else if res.ProviderID != "" {
 					r.status, r.result = store.Sent, res
 				}
@@ -198,6 +204,7 @@ type wire struct {
 	start  time.Time
 	marked []string
 	script func(id string, n int) error
+	began  func(id string)
 	took   func(id string) time.Duration
 	now    int
 	most   int
@@ -212,6 +219,9 @@ func (w *wire) Send(ctx context.Context, p outbound.Post) (string, error) {
 	w.most = max(w.most, w.now)
 	w.mu.Unlock()
 	defer func() { w.mu.Lock(); w.now--; w.mu.Unlock() }()
+	if w.began != nil {
+		w.began(p.ID)
+	}
 	if w.took != nil {
 		select {
 		case <-time.After(w.took(p.ID)):

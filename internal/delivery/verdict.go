@@ -32,13 +32,24 @@ type verdict struct {
 	id     string
 	code   int
 	detail string
+	// unbegun is set when nothing left: the row stays queued, and it was no attempt.
+	unbegun bool
 	// lane is what the lane does while the row stays queued; the zero Outcome
 	// when the row is over and the next one may go.
 	lane queue.Outcome
 }
 
-// judge turns the answer of a sender into a verdict.
-func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id string, err error) verdict {
+// notBegun is the verdict on a row that is given back as it was. It is nobody's fault.
+func (s *Sends) notBegun(detail string) verdict {
+	return verdict{
+		name: string(outbound.NotBegun), status: store.Queued, detail: detail, unbegun: true,
+		lane: queue.Outcome{Verdict: queue.Postpone, Err: detail},
+	}
+}
+
+// judge turns the answer of a sender into a verdict. What a call says in which this
+// process stood still is true of its message, and says nothing about the line.
+func (s *Sends) judge(ctx context.Context, c queue.Claim, call queue.Lease, began time.Time, id string, err error) verdict {
 	if err == nil {
 		s.trouble.answered(c.Lane)
 		s.hold.Clear(began)
@@ -48,6 +59,10 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id st
 	if !ok {
 		// Its text may hold anything, so it is not shown.
 		f = &outbound.Failure{Class: outbound.Uncertain, Detail: fmt.Sprintf("unclassified error %T", err)}
+	}
+	still := stood(ctx, call)
+	if f.Class == outbound.NotBegun || still && f.Class != outbound.Permanent && f.Class != outbound.Uncertain {
+		return s.notBegun(f.Detail)
 	}
 	v := verdict{name: string(f.Class), status: store.Queued, code: f.Code, detail: f.Detail}
 	switch f.Class {
@@ -77,7 +92,7 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, began time.Time, id st
 	default: // uncertain
 		v.name = string(outbound.Uncertain)
 		v.status, v.reason = store.Uncertain, router.UncertainFor
-		if s.trouble.failed(c.Lane) {
+		if !still && s.trouble.failed(c.Lane) {
 			s.stop(ctx, f, "answers do not come: what is sent becomes uncertain", queue.Backoff{})
 		}
 	}
