@@ -167,8 +167,8 @@ func Rules(t Tuning) []Rule {
 		{
 			ID: "failed_sends", Severity: Critical, Measure: FailedSends, Above: 0.2, For: time.Minute, Clear: 5 * time.Minute,
 			Unit: Ratio,
-			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair"}[15m])) / sum by (line) (increase(psi_sends_total[15m])) > 0.2` +
-				` and sum by (line) (increase(psi_sends_total[15m])) >= 10`,
+			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair|not_begun"}[15m])) / sum by (line) (increase(psi_sends_total{verdict!="not_begun"}[15m])) > 0.2` +
+				` and sum by (line) (increase(psi_sends_total{verdict!="not_begun"}[15m])) >= 10`,
 			By: "line", Command: "psi-router trace PHONE",
 			Spanish: Words{
 				"Fallan los envíos de la línea {subject}: {value} del último cuarto de hora.",

@@ -116,6 +116,9 @@ func (m *Metrics) Decision(line, reason string, replies int) {
 // Sent implements delivery's Meter.
 func (m *Metrics) Sent(line, verdict string, took time.Duration) {
 	m.sends.WithLabelValues(line, verdict).Inc()
+	if verdict == "not_begun" {
+		return // it took no time of the provider's
+	}
 	m.sendTime.WithLabelValues(line).Observe(took.Seconds())
 }
 
