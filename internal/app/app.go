@@ -35,8 +35,11 @@ type Options struct {
 	Version string
 	// Hurry makes back-offs pass so many times faster, for drills; 0: once.
 	Hurry float64
-	Log   *slog.Logger // nil discards
-	Out   io.Writer    // where the URLs are printed once it is ready; nil: nowhere
+	// Lease and PostTimeout are those of sends, for proofs that cannot wait so long; 0:
+	// delivery's own.
+	Lease, PostTimeout time.Duration
+	Log                *slog.Logger // nil discards
+	Out                io.Writer    // where the URLs are printed once it is ready; nil: nowhere
 	// Supervisor is who started the program; nil: nobody.
 	Supervisor *supervise.Supervisor
 }
@@ -47,6 +50,8 @@ type App struct {
 	role       string
 	version    string
 	hurry      float64
+	lease      time.Duration
+	timeout    time.Duration // of a post
 	redact     *redact.Redactor
 	log        *slog.Logger // blanks what it is given
 	out        io.Writer

@@ -40,7 +40,10 @@ const (
 // New opens, wires and listens; nothing runs before Run. What it opened is
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, log: o.Log, out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now()}
+	a := &App{
+		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, lease: o.Lease, timeout: o.PostTimeout,
+		log: o.Log, out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now(),
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -151,7 +154,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 	for _, l := range all {
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
-			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(),
+			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.timeout,
 			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
 		a.works(e, "send:"+l.ID, sends.Run)

@@ -11,6 +11,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -59,6 +60,8 @@ type Options struct {
 	// reports nothing itself: who is told does, unless Reports is set.
 	Accepted func(sandbox.Sent)
 	Reports  bool
+	// Before, when set, stands before the fake WhatsApp and sees each request.
+	Before func(http.Handler) http.Handler
 	// CRM puts one beside the router, which gets every event.
 	CRM bool
 	// Note is called with what nobody planned.
@@ -185,7 +188,11 @@ func (s *Stage) raiseWhatsApp(ctx context.Context) (err error) {
 		return err
 	}
 	s.work.Go(func() { _ = s.WhatsApp.Run(s.ctx) }) // it returns nil
-	s.Graph, err = newOutlet(ctx, s.WhatsApp.Handler())
+	handler := s.WhatsApp.Handler()
+	if s.o.Before != nil {
+		handler = s.o.Before(handler)
+	}
+	s.Graph, err = newOutlet(ctx, handler)
 	return err
 }
 

@@ -16,22 +16,26 @@ import (
 )
 
 // Main runs the tests of a package or, started as "psi-router serve" by a stage, the
-// router: call it from TestMain.
-func Main(m *testing.M) {
+// router, with what is changed: call it from TestMain.
+func Main(m *testing.M, change ...func(*app.Options)) {
 	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
-		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7]))
+		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7], change))
 	}
 	os.Exit(m.Run())
 }
 
-func serve(file, role, hurry string) int {
+func serve(file, role, hurry string, change []func(*app.Options)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	logger := observe.Log(os.Stderr, "info", "json")
 	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
 	if err == nil {
 		times, _ := strconv.ParseFloat(hurry, 64)
-		err = app.Run(ctx, app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger})
+		o := app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger}
+		for _, f := range change {
+			f(&o)
+		}
+		err = app.Run(ctx, o)
 	}
 	if err != nil {
 		logger.Error("serve", "error", err)

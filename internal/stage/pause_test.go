@@ -1,0 +1,264 @@
+package stage_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/stage"
+	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
+)
+
+const (
+	// hurried is what makes a router's leases short, in this test program only.
+	hurried    = 2
+	shortLease = 9 * time.Second
+	trueLease  = 30 * time.Second
+)
+
+// TestMain makes this program the router as well: a stage starts it as one.
+func TestMain(m *testing.M) {
+	stagetest.Main(m, func(o *app.Options) {
+		if o.Hurry == hurried {
+			o.Lease, o.PostTimeout = shortLease, 3*time.Second
+		}
+	})
+}
+
+// wire stands before WhatsApp and notes when each message was there as a whole.
+// Receipts take a while, so that a worker that is stopped at any moment has rows in
+// hand which it has claimed and not posted.
+type wire struct {
+	mu      sync.Mutex
+	arrived map[string][]time.Time // by our id
+}
+
+func (w *wire) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		at := time.Now()
+		var m struct {
+			Status string `json:"status"`
+			Ref    string `json:"biz_opaque_callback_data"`
+		}
+		if json.Unmarshal(body, &m) == nil && m.Status == "read" {
+			time.Sleep(700 * time.Millisecond)
+		} else if m.Ref != "" {
+			w.mu.Lock()
+			w.arrived[m.Ref] = append(w.arrived[m.Ref], at)
+			w.mu.Unlock()
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// after counts those of some messages that arrived after a moment.
+func (w *wire) after(ids []string, moment time.Time) (late []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		for _, at := range w.arrived[id] {
+			if at.After(moment) {
+				late = append(late, id)
+			}
+		}
+	}
+	return late
+}
+
+// TestPauses is the short form of TestProofPauses, with short leases.
+func TestPauses(t *testing.T) { pauses(t, 2, hurried, shortLease) }
+
+// TestProofPauses stops workers at moments that nobody chose, two of three at a time,
+// for longer than their leases. What they had claimed is decided by others meanwhile;
+// when they go on, nothing of it arrives, nothing arrives twice, and no line is held
+// for it.
+func TestProofPauses(t *testing.T) {
+	if os.Getenv("PSI_PROOF") == "" {
+		t.Log("for make proof: set PSI_PROOF=1")
+		return
+	}
+	pauses(t, 20, 1, trueLease)
+}
+
+func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{arrived: map[string][]time.Time{}}
+	s, err := stage.Raise(t.Context(), stage.Options{
+		Program: program, Webhooks: 1, Workers: 3, Hurry: hurry, Record: 1 << 20, Before: w.before,
+		Note: func(what string) { t.Error(what) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Fall(false)
+	api := loadgen.API{URL: s.Door(), Key: s.Key, Line: stage.Line}
+	gen, err := loadgen.New(loadgen.Options{
+		URL: s.Door() + "/webhook", Secret: s.Secret, PhoneNumberID: stage.PhoneNumberID,
+		Connections: 8, Conversations: 150, Rate: 30, Script: []string{"menú", "1"}, Seed: seed, GiveUp: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, stop := context.WithCancel(t.Context())
+	defer stop()
+	reports := make(chan loadgen.Report, 1)
+	go func() {
+		r, err := gen.Run(load)
+		if err != nil {
+			t.Errorf("load: %v", err)
+		}
+		reports <- r
+	}()
+	held := make(chan []string, 1)
+	watching, over := context.WithCancel(t.Context())
+	defer over()
+	go func() { held <- holds(watching, s) }()
+
+	workers := s.Members[1:]
+	decided := 0
+	for done := 0; done < n; done += 2 {
+		// Not to wait for anything: these are the moments of the fault.
+		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
+		first := random.IntN(len(workers))
+		two := []*stage.Member{workers[first], workers[(first+1)%len(workers)]}
+		for _, m := range two {
+			if err := m.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(lease + time.Duration(random.Int64N(int64(lease/4))))
+		lost := uncertain(t, api)
+		for end := time.Now().Add(lease); len(lost) == 0 && time.Now().Before(end); lost = uncertain(t, api) {
+			time.Sleep(100 * time.Millisecond) // others take up one after the other what may have stopped them
+		}
+		moment := time.Now()
+		for _, m := range two {
+			if err := m.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, m := range two {
+			if err := m.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		decided += len(lost)
+		defer func() {
+			if late := w.after(lost, moment); len(late) > 0 {
+				t.Errorf("%d messages arrived after their claim was over", len(late))
+			}
+		}()
+	}
+	stop()
+	report := <-reports
+	settle(t, api)
+	over()
+	if list := <-held; len(list) > 0 {
+		t.Errorf("held: %q", list)
+	}
+	rows, err := api.Rows(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Rest()
+	var posts []loadgen.Post
+	for _, p := range s.WhatsApp.Sent() {
+		posts = append(posts, loadgen.Post{Ref: p.Ref, ProviderID: p.ID})
+	}
+	v := loadgen.Verify(loadgen.Evidence{Messages: report.Messages(), Rows: rows, Posts: posts, Replies: func(loadgen.Message) int { return 1 }})
+	t.Logf("%d pauses: %d accepted, %d stored, %d sent, %d uncertain, %d failed; %d times a row was found that others had decided",
+		n, v.Accepted, v.Stored, v.Sent, v.Uncertain, v.Failed, decided)
+	if err := v.Err(); err != nil {
+		t.Error(err)
+	}
+	if decided == 0 || v.Sent < 100 {
+		t.Error("nobody had a row in hand when he was stopped, or little was sent: this proved nothing")
+	}
+}
+
+// uncertain lists what somebody else has found in the hands of a stopped worker.
+func uncertain(t *testing.T, api loadgen.API) (ids []string) {
+	t.Helper()
+	rows, err := api.Rows(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.Status == "uncertain" {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// settle waits until nothing waits any more.
+func settle(t *testing.T, api loadgen.API) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	for calm := 0; calm < 3; {
+		f, err := api.Figures(ctx)
+		if calm++; err != nil || f.Depth > 0 || f.Pending > 0 {
+			calm = 0
+		}
+		if !loadgen.Sleep(ctx, 200*time.Millisecond) {
+			t.Fatalf("not everything was done: %+v, %v", f, err)
+		}
+	}
+}
+
+// holds collects why queues were held, until ctx ends.
+func holds(ctx context.Context, s *stage.Stage) (all []string) {
+	seen := map[string]bool{}
+	for loadgen.Sleep(ctx, 100*time.Millisecond) {
+		var page struct {
+			Items []struct {
+				Name    string
+				HeldFor string `json:"held_for"`
+			} `json:"items"`
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Door()+"/api/v1/queues", nil)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		req.Header.Set("Authorization", "Bearer "+s.Key)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue // it is asked again
+		}
+		err = json.NewDecoder(res.Body).Decode(&page)
+		res.Body.Close()
+		if err != nil {
+			continue
+		}
+		for _, q := range page.Items {
+			if why := q.Name + ": " + q.HeldFor; q.HeldFor != "" && !seen[why] {
+				seen[why] = true
+				all = append(all, why)
+			}
+		}
+	}
+	return all
+}
