@@ -181,7 +181,11 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 	for n, i := range which {
 		ids[n] = batch[i].Lane
 	}
+	call := queue.NewLease(secondLook)
 	list, err := e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
+	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
+		list, err = e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			e.unread(ctx, settle, which, err)

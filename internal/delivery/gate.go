@@ -42,6 +42,11 @@ func leaseGate(ctx context.Context, need time.Duration) httpcall.Gate {
 // stood still in it: else it would have been cut.
 const standstill = 500 * time.Millisecond
 
+// secondLook is after how long a call of the store that breaks off is tried once more
+// before anything is held: this process may have stood still in it, and the server
+// have ended its connection.
+const secondLook = 2 * time.Second
+
 // watch sees whether this process stands still in a call that is cut after so long.
 // What such a call says, or does not say, speaks for nobody else.
 func watch(timeout time.Duration) queue.Lease { return queue.NewLease(timeout + standstill) }

@@ -162,8 +162,8 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	for i, rec := range group {
 		results[i] = rec.result
 	}
-	ctx = queue.WithLease(ctx, watch(recordTimeout)) // a standstill holds nobody
-	call, cancel := context.WithTimeout(ctx, recordTimeout)
+	ctx = queue.WithLease(ctx, queue.NewLease(secondLook))
+	call, cancel := context.WithTimeout(ctx, recordTimeout) // who claims holds the line when it is the store
 	recorded, err := r.s.Store.RecordSends(call, r.s.Now(), results)
 	cancel()
 	if err == nil && len(recorded) != len(group) {

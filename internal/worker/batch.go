@@ -17,6 +17,9 @@ const (
 	// several is from how many failures without one success the fault is taken
 	// to be ours and not the messages'.
 	several = 3
+	// standstill is how long a call lasts at least in which this process may have stood
+	// still, and its connection been ended by the server meanwhile.
+	standstill = 2 * time.Second
 	// storeAway is what people are told while it is.
 	storeAway = "the store cannot be reached or cannot write"
 )
@@ -35,8 +38,11 @@ func (h *arrivals) run(ctx context.Context, members []member, do func(context.Co
 	if len(members) == 0 {
 		return
 	}
-	began := time.Now()
+	began, call := time.Now(), queue.NewLease(standstill)
 	err := do(ctx, members)
+	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
+		err = do(ctx, members) // a store that is away is away at the second look too
+	}
 	if err == nil {
 		h.hold.Clear(began)
 		return

@@ -46,6 +46,7 @@ type ledger struct {
 	turns    []int
 
 	down   error
+	broken int // calls in which the process stands still, and which then break off
 	poison map[string]error
 }
 
@@ -53,7 +54,19 @@ func newLedger() *ledger {
 	return &ledger{seen: map[string]bool{}, pending: map[string]int{}, busy: map[string]int{}, poison: map[string]error{}}
 }
 
+// breaks reports whether this call does.
+func (l *ledger) breaks() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken--
+	return l.broken >= 0
+}
+
 func (l *ledger) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+	if l.breaks() {
+		time.Sleep(11 * time.Second)
+		return nil, fmt.Errorf("broken pipe: %w", store.ErrUnavailable)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -574,6 +587,30 @@ func TestStoreOutage(t *testing.T) {
 			t.Errorf("the outage was told %d times", n)
 		}
 	})
+}
+
+// TestStandstillIsNoOutage: a process that stood still in a call finds its connection
+// ended by the server. That holds nobody, unless it is so at the second look too.
+func TestStandstillIsNoOutage(t *testing.T) {
+	for name, c := range map[string]struct {
+		broken, holds int
+	}{"once": {1, 0}, "again": {2, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 1})
+				r.store.set(func() { r.store.broken = c.broken })
+				r.arrive(text("1", "1", r.start))
+				pass(time.Minute)
+				r.stop()
+				if got := r.stats("inbound"); got.Done != 1 || got.Retried != 0 || got.Dead != 0 {
+					t.Errorf("got %+v", got)
+				}
+				if n := strings.Count(r.logs.String(), "queue is held"); n != c.holds {
+					t.Errorf("held %d times, want %d", n, c.holds)
+				}
+			})
+		})
+	}
 }
 
 // TestFaultOfAll: when no message of a batch can be handled it is our fault, even
