@@ -11,13 +11,13 @@ import (
 
 // notesLost is what happens when Redis came back without what it had: it is said, and
 // what an operator paused is paused again. Limits come back with those who need them.
-func (e *engines) notesLost(log *slog.Logger) func(context.Context, *pgstore.Store) error {
+func (e *engines) notesLost(logger *slog.Logger) func(context.Context, *pgstore.Store) error {
 	return func(ctx context.Context, s *pgstore.Store) error {
 		if e.redis == nil {
-			log.Warn("the file in data_dir that says how far the database was is gone: a database that went back in time meanwhile was not noticed")
+			logger.Warn("the file in data_dir that says how far the database was is gone: a database that went back in time meanwhile was not noticed")
 			return nil
 		}
-		log.Error("Redis came back empty: messages that waited in it are lost unless WhatsApp sends them again; answers and events are woken from the database")
+		logger.Error("Redis came back empty: messages that waited in it are lost unless WhatsApp sends them again; answers and events are woken from the database")
 		if err := s.NoteEmptied(ctx, time.Now()); err != nil {
 			return err
 		}
@@ -27,7 +27,7 @@ func (e *engines) notesLost(log *slog.Logger) func(context.Context, *pgstore.Sto
 			err = errors.Join(err, e.redis.Hold(ctx, name, time.Time{}, ""), e.redis.Pause(ctx, name))
 		}
 		if err == nil && len(paused) > 0 {
-			log.Info("queues are paused again", "queues", paused)
+			logger.Info("queues are paused again", "queues", paused)
 		}
 		return err
 	}

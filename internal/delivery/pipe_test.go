@@ -33,6 +33,7 @@ type life struct {
 	mu   sync.Mutex
 	left int // below 0: for ever
 	dead chan struct{}
+	now  func() time.Time // its machine's clock; nil is time.Now
 }
 
 var errDead = errors.New("the process is dead")
@@ -114,7 +115,7 @@ func process(t *testing.T, dir string, l *life, w *wire, idle time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true})
+	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true, Now: l.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +131,13 @@ func process(t *testing.T, dir string, l *life, w *wire, idle time.Duration) {
 
 	mq, ms := mortalQueue{q, l}, mortalStore{s, l}
 	work := queue.NewRunner(queue.RunnerOptions{
-		Queue: mq, Name: inbound.QueueInbound, Handler: worker.New(worker.Options{Store: ms, Queue: mq}).Inbound(),
+		Queue: mq, Name: inbound.QueueInbound, Handler: worker.New(worker.Options{Store: ms, Queue: mq, Now: l.now}).Inbound(),
 		Slots: 2, Batch: 20, Drain: time.Millisecond,
 	})
 	sends := delivery.NewSends(delivery.SendOptions{
-		Line: "wsp4", Store: ms, Queue: mq, Sender: mortalSender{w, l}, Posts: 8, Drain: time.Millisecond,
+		Line: "wsp4", Store: ms, Queue: mq, Sender: mortalSender{w, l}, Posts: 8, Drain: time.Millisecond, Now: l.now,
 	})
-	pump := delivery.NewPump(delivery.PumpOptions{Store: ms, Queue: mq})
+	pump := delivery.NewPump(delivery.PumpOptions{Store: ms, Queue: mq, Now: l.now})
 	ctx, kill := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{work.Run, sends.Run, pump.Run} {
@@ -181,6 +182,28 @@ func TestDeaths(t *testing.T) {
 func deaths(t *testing.T, dir string, random *rand.Rand) {
 	const people, lives = 12, 12
 	said := []string{"hola", "1", "11", "gracias", "hola?"}
+	write(t, dir, people, said)
+	w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 100 * time.Millisecond }}
+	died := 0
+	for range lives {
+		l := &life{left: 1 + random.IntN(60), dead: make(chan struct{})}
+		process(t, dir, l, w, time.Minute)
+		select {
+		case <-l.dead:
+			died++
+		default:
+		}
+	}
+	process(t, dir, &life{left: -1, dead: make(chan struct{})}, w, 20*time.Minute)
+	if died < 5 {
+		t.Errorf("only %d deaths: nothing was shown", died)
+	}
+	verify(t, dir, w, people, said)
+}
+
+// write has people say things, which nobody has handled yet.
+func write(t *testing.T, dir string, people int, said []string) {
+	t.Helper()
 	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true})
 	if err != nil {
 		t.Fatal(err)
@@ -206,22 +229,6 @@ func deaths(t *testing.T, dir string, random *rand.Rand) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 100 * time.Millisecond }}
-	died := 0
-	for range lives {
-		l := &life{left: 1 + random.IntN(60), dead: make(chan struct{})}
-		process(t, dir, l, w, time.Minute)
-		select {
-		case <-l.dead:
-			died++
-		default:
-		}
-	}
-	process(t, dir, &life{left: -1, dead: make(chan struct{})}, w, 20*time.Minute)
-	if died < 5 {
-		t.Errorf("only %d deaths: nothing was shown", died)
-	}
-	verify(t, dir, w, people, said)
 }
 
 func verify(t *testing.T, dir string, w *wire, people int, said []string) {

@@ -140,7 +140,7 @@ func (l listener) CloseIdleConnections() {
 // Run asks the server at least once an hour until ctx ends, by client, whose Transport
 // is one of ours; and says when the clock is found to be wrong, and when it is right
 // again.
-func (m *Meter) Run(ctx context.Context, client *http.Client, url string, log *slog.Logger) error {
+func (m *Meter) Run(ctx context.Context, client *http.Client, url string, logger *slog.Logger) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	wrong := time.Duration(0)
@@ -150,10 +150,10 @@ func (m *Meter) Run(ctx context.Context, client *http.Client, url string, log *s
 		}
 		switch now := m.Wrong(); {
 		case now != 0 && wrong == 0:
-			log.Error("this machine's clock is wrong: set it, for example by NTP", "ahead_of_whatsapp", now.String())
+			logger.Error("this machine's clock is wrong: set it, for example by NTP", "ahead_of_whatsapp", now.String())
 			wrong = now
 		case now == 0 && wrong != 0:
-			log.Info("this machine's clock is right again")
+			logger.Info("this machine's clock is right again")
 			wrong = 0
 		}
 		select {

@@ -1,8 +1,10 @@
 package pgstore
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -346,5 +348,35 @@ func TestWitnessesOfProcessesThatAreGone(t *testing.T) {
 	_, _, left, err := here.memory.readNotes(t.Context())
 	if err != nil || len(left) != 1 || highNotes(left)["ticket:2026"] != gone.memory.high("ticket:2026") {
 		t.Errorf("got %+v, %v; want the note of who is here, with %d tickets", left, err, gone.memory.high("ticket:2026"))
+	}
+}
+
+// forgetful are notes that cannot be written at times.
+type forgetful struct {
+	*memoryNotes
+	fail atomic.Bool
+}
+
+func (f *forgetful) Note(ctx context.Context, name, text, other string) (string, error) {
+	if f.fail.Load() {
+		return "", errors.New("no place to write")
+	}
+	return f.memoryNotes.Note(ctx, name, text, other)
+}
+
+// TestAClaimWithoutANote is let go: nobody posts it, and it was no attempt.
+func TestAClaimWithoutANote(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	notes := &forgetful{memoryNotes: &memoryNotes{texts: map[string]string{}}}
+	s := shared(t, server.URL(server.Borrow(t)), notes)
+	id := turn(t, s, says(somebody(1), "a", "hola"))[0].Conversation
+	notes.fail.Store(true)
+	if got, err := s.ClaimSends(t.Context(), noon(), "t", []string{id}); !errors.Is(err, store.ErrUnavailable) || len(got) > 0 {
+		t.Errorf("got %+v, %v; want ErrUnavailable", got, err)
+	}
+	notes.fail.Store(false)
+	if got, err := s.ClaimSends(t.Context(), noon(), "u", []string{id}); err != nil || len(got) != 1 || got[0].Attempt != 1 {
+		t.Errorf("got %+v, %v; want its first attempt", got, err)
 	}
 }

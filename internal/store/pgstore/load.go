@@ -275,7 +275,7 @@ func (f *found) addMessage(rows pgx.Rows) error {
 func (f *found) addParked(rows pgx.Rows) error {
 	var r store.ParkedReport
 	var at, expires pgtype.Timestamptz
-	err := scan(rows, &r.ProviderID.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires)
+	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.Expires = instant(at), instant(expires)
 	if _, fresh := f.claimed[r.Person]; fresh {
 		r.Owner = 0 // nobody has the name yet

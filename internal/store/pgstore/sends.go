@@ -60,7 +60,7 @@ func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendCl
 	var results []store.SendResult
 	for _, c := range claims {
 		if !c.Busy {
-			results = append(results, store.SendResult{Conversation: c.Post.Conversation, MessageID: c.Post.ID, Token: c.Token, Status: store.Queued})
+			results = append(results, store.SendResult{Conversation: c.Post.Conversation, MessageID: c.Post.ID, Token: c.Token, Status: store.Queued, Unbegun: true})
 		}
 	}
 	if _, err := s.RecordSends(ctx, now, results); err != nil {
