@@ -14,6 +14,7 @@ import (
 
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+	now = s.clock(now)
 	rest := store.FitAll(batch)
 	if len(rest) == 0 {
 		return nil
@@ -41,6 +42,7 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 
 // Command implements store.Store.
 func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+	now = s.clock(now)
 	w := s.wantsFor(now, cmd)
 	var done store.Done
 	err := s.insist(ctx, func(bool) (left bool, err error) {

@@ -54,7 +54,7 @@ func (s *Store) Compare(ctx context.Context) (err error) {
 func (s *Store) compare(ctx context.Context, pool *pgxpool.Pool) error {
 	s.comparing.Lock()
 	defer s.comparing.Unlock()
-	first, err := readState(ctx, pool, nil)
+	first, err := s.readState(ctx, pool, nil)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Store) compare(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	notes[s.witnesses.name()] = mine
 	// What was noted by now must be there by now.
-	now, err := readState(ctx, pool, slices.Collect(maps.Keys(notes)))
+	now, err := s.readState(ctx, pool, slices.Collect(maps.Keys(notes)))
 	switch {
 	case err != nil:
 		return err

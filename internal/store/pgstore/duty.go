@@ -26,6 +26,7 @@ const (
 // Serve implements store.Store. Who finds the duty taken only reads it, so that
 // many processes do not wait for each other.
 func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
+	now = s.clock(now)
 	var out store.Served
 	err := func() (err error) {
 		ctx, end := bound(ctx)

@@ -69,6 +69,7 @@ const (
 
 // Follow implements store.Feeds.
 func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
+	now = s.clock(now)
 	return wrap("follow", s.short(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
 			FROM (SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) v) x
@@ -209,6 +210,7 @@ func nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool)
 
 // Behind implements store.Feeds.
 func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, n int) ([]store.Behind, error) {
+	until = s.clock(until)
 	const query = `SELECT conversation, since FROM psi_router.cursors
 		WHERE endpoint = $1 AND since IS NOT NULL AND (since, conversation) > ($2, $3) AND since <= $4
 		ORDER BY since, conversation LIMIT $5`

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -43,7 +44,8 @@ type memory struct {
 	notes Notes
 
 	mu      sync.Mutex
-	at      string // the server that was compared
+	at      string        // the server that was compared
+	ahead   time.Duration // by how many whole seconds its clock is ahead of ours
 	mark    Mark
 	highest map[string]int64 // by counter: nothing above is given out
 }
@@ -71,8 +73,16 @@ func (m *memory) take(now *state) (news bool) {
 	if news {
 		m.highest = map[string]int64{}
 	}
-	m.at, m.mark = now.server, now.mark
+	m.at, m.mark, m.ahead = now.server, now.mark, now.ahead
 	return news
+}
+
+// clock is the server's time at a moment of ours. Rows that several processes compare
+// with the time are written and read by it.
+func (s *Store) clock(now time.Time) time.Time {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	return now.Add(s.memory.ahead)
 }
 
 func (m *memory) high(counter string) int64 {
@@ -177,18 +187,26 @@ func (m *memory) readNotes(ctx context.Context) (kept Mark, known bool, all map[
 // state is what the database itself says.
 type state struct {
 	server    string
+	ahead     time.Duration // its clock, of ours
 	mark      Mark
 	used      bool                       // some router has written to it
 	witnesses map[string]map[int64]int64 // by process and slot
 }
 
 // readState reads the witnesses of some processes, and which server has them.
-func readState(ctx context.Context, pool *pgxpool.Pool, processes []string) (st state, err error) {
+func (s *Store) readState(ctx context.Context, pool *pgxpool.Pool, processes []string) (st state, err error) {
 	err = on(ctx, pool, func(c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
 		queue(b, beginRead)
 		queue(b, settings)
-		queue(b, `SELECT psi_router.server()`).QueryRow(func(row pgx.Row) error { return scan(row, &st.server) })
+		began := s.now()
+		queue(b, `SELECT psi_router.server(), clock_timestamp()`).QueryRow(func(row pgx.Row) error {
+			var there pgtype.Timestamptz
+			err := scan(row, &st.server, &there)
+			here := s.now()
+			st.ahead = instant(there).Sub(here.Add(-here.Sub(began) / 2)).Round(time.Second)
+			return err
+		})
 		queue(b, selectMark).QueryRow(func(row pgx.Row) error { return scan(row, &st.mark.ID, &st.mark.Generation, &st.mark.Pos) })
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.witnesses)`).QueryRow(func(row pgx.Row) error { return scan(row, &st.used) })
 		st.witnesses = map[string]map[int64]int64{}

@@ -65,7 +65,9 @@ type Options struct {
 	// written anew: whatever keeps them lost all it had. An error has it be called again.
 	NotesLost func(ctx context.Context, s *Store) error
 
-	tracer pgx.QueryTracer // of tests
+	// Of tests.
+	tracer pgx.QueryTracer
+	now    func() time.Time // the clock of this machine
 }
 
 // Store implements store.Store.
@@ -81,6 +83,7 @@ type Store struct {
 
 	lines lines
 
+	now       func() time.Time
 	witnesses *witnesses
 	memory    memory
 	notesLost func(ctx context.Context, s *Store) error
@@ -155,6 +158,9 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	}
 	cfg.ConnConfig.Tracer = o.tracer
 	s := &Store{set: set.WithDefaults(), log: o.Log, patience: patience, memory: memory{notes: o.Notes, highest: map[string]int64{}}}
+	if s.now = o.now; s.now == nil {
+		s.now = time.Now
+	}
 	if s.notesLost = o.NotesLost; s.notesLost == nil {
 		s.notesLost = func(context.Context, *Store) error { return nil }
 	}

@@ -52,6 +52,7 @@ type sweep struct {
 // Pump implements store.Store. One process at a time numbers events; who finds it
 // being done leaves everything to that one.
 func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+	now = s.clock(now)
 	var out store.Pumped
 	h, err := s.housekeep(ctx, now)
 	if err == nil && h != nil {

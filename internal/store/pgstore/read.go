@@ -284,6 +284,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 
 // Gauges implements store.Store.
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
+	now = s.clock(now)
 	g := store.Gauges{Lines: map[string]time.Time{}}
 	err := s.read(ctx, "gauges", func(r *reader) error {
 		var oldest, waiting pgtype.Timestamptz

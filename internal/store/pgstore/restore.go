@@ -23,7 +23,8 @@ const (
 // it go on by themselves. Counters jump over what the lost time may have given out,
 // and messages that are not sent become uncertain, as they may have been.
 func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, err error) {
-	st, err := readState(ctx, s.pool, nil)
+	now = s.clock(now)
+	st, err := s.readState(ctx, s.pool, nil)
 	if err == nil {
 		// The server is accepted, whatever it lacks: that is what this is for.
 		s.memory.take(&st)
@@ -134,7 +135,7 @@ func (s *Store) nextGeneration(ctx context.Context) error {
 
 // noteRestored has the notes be about the database as it is now.
 func (s *Store) noteRestored(ctx context.Context) error {
-	st, err := readState(ctx, s.pool, nil)
+	st, err := s.readState(ctx, s.pool, nil)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		return nil, nil
 	}
 	var claims []store.SendClaim
-	err := s.write(ctx, &wants{Talks: ids, Posted: true}, now, func(p *page) error {
+	err := s.write(ctx, &wants{Talks: ids, Posted: true}, s.clock(now), func(p *page) error {
 		claims = claims[:0]
 		pending := map[*store.TalkRow][]*store.MessageRow{}
 		for _, m := range p.book.Messages {
@@ -70,6 +70,7 @@ func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendCl
 
 // RecordSends implements store.Store.
 func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
+	now = s.clock(now)
 	if len(results) == 0 {
 		return nil, nil
 	}

@@ -15,6 +15,7 @@ import (
 
 // Turn implements store.Store.
 func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+	now = s.clock(now)
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -277,6 +278,7 @@ func (j *jam) add(n store.Needs, f *found) {
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
+	now = s.clock(now)
 	batch := store.FitAll([]inbound.Arrival{arrival})
 	w, each := s.wants(batch)
 	w.Echoes, w.Parked = false, nil
