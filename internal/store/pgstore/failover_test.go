@@ -57,10 +57,10 @@ func (w *world) told(ticket, conversation string) {
 
 // serve is a worker and a program that reads events, until ctx ends. What the store
 // refuses is tried again.
-func (w *world) serve(ctx context.Context, s *Store, name string) {
+func (w *world) serve(ctx context.Context, s *Store, worker int) {
 	var after int64
 	for n := 0; ctx.Err() == nil; n++ {
-		p := somebody(n % 50)
+		p, name := somebody(1_000_000*(worker+1)+n), fmt.Sprint("w", worker, "-") // somebody new
 		results, err := s.Turn(ctx, noon(), []inbound.Arrival{
 			says(p, fmt.Sprint(name, n, "a"), "menu"), says(p, fmt.Sprint(name, n, "b"), "11"),
 		})
@@ -113,7 +113,7 @@ func TestProofFailover(t *testing.T) {
 		var working sync.WaitGroup
 		stores := []*Store{shared(t, url, notes), shared(t, url, notes)}
 		for i, s := range stores {
-			working.Go(func() { w.serve(ctx, s, fmt.Sprint("w", round, i, "-")) })
+			working.Go(func() { w.serve(ctx, s, i) })
 		}
 		pass(load)
 		standby.Exec(t, name, `ALTER SYSTEM SET primary_conninfo = ''`, `SELECT pg_reload_conf()`)
