@@ -26,13 +26,14 @@ func TestClientsAreLetGo(t *testing.T) {
 	const each = 10
 	opened := 0
 	for what, write := range map[string]string{
-		"half a header":           "GET / HTTP/1.1\r\nHost: a\r\nX-",
-		"half a body, forged":     "POST /webhook HTTP/1.1\r\nHost: a\r\nX-Hub-Signature-256: sha256=" + strings.Repeat("0", 64) + "\r\nContent-Length: 1000\r\n\r\n{",
-		"half a body, no key":     "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
-		"half a body, with key":   "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + apiKey + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
-		"answers that wait":       strings.Repeat("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 2000),
-		"a body for a page":       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
-		"a chunk that never ends": "POST /webhook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFF\r\n{",
+		"half a header":             "GET / HTTP/1.1\r\nHost: a\r\nX-",
+		"half a body, forged":       "POST /webhook HTTP/1.1\r\nHost: a\r\nX-Hub-Signature-256: sha256=" + strings.Repeat("0", 64) + "\r\nContent-Length: 1000\r\n\r\n{",
+		"half a body, no key":       "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
+		"half a body, with key":     "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + apiKey + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+		"answers that wait":         strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 2000),
+		"a body for a foreign page": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
+		"a body for a page":         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
+		"a chunk that never ends":   "POST /webhook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFF\r\n{",
 	} {
 		for range each {
 			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))

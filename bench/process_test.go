@@ -28,7 +28,7 @@ type program struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan error
-	output bytes.Buffer
+	output output
 }
 
 // build compiles the router once for a test.
@@ -110,10 +110,25 @@ func (p *program) waitFor(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-func (p *program) tail() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b := p.output.Bytes()
+func (p *program) tail() string { return p.output.tail() }
+
+// output is what a process writes while others look at it.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.text.Bytes()
 	return string(b[max(0, len(b)-4000):])
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +124,37 @@ func (r *running) pos() int64 {
 		return page.Items[n-1].Pos
 	}
 	return 0
+}
+
+// TestAnOldStoreFile: a store.db that was put back beside the newer queue.db is not
+// written to, while the door stays open; the router mends it when it is told to.
+func TestAnOldStoreFile(t *testing.T) {
+	const ana = "5491155550501"
+	dir := t.TempDir()
+	r := start(t, dir)
+	r.write(ana, "wamid.1", "hola")
+	r.messages(ana, answered(1, "Con quién querés hablar"))
+	r.stop()
+	old, err := os.ReadFile(filepath.Join(dir, "store.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, dir)
+	r.write(ana, "wamid.2", "1")
+	r.messages(ana, answered(2, "Administración"))
+	r.stop()
+	if err := os.WriteFile(filepath.Join(dir, "store.db"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	r = start(t, dir)
+	r.write(ana, "wamid.3", "1")
+	if status, body := r.ready(); status != http.StatusServiceUnavailable || !strings.Contains(body, "--after-restore") || !r.stale() {
+		t.Errorf("readyz: got %d %s, want the cure", status, body)
+	}
+	r.order(dir, AfterRestorePath)
+	r.messages(ana, answered(2, "Administración"))
+	if r.stale() {
+		t.Error("what is read is still marked as of an old store")
+	}
 }

@@ -25,10 +25,16 @@ func TestRedisComesBackEmpty(t *testing.T) {
 		"PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
 	r := startAs(t, roleAll, env...)
+	stop := func() {
+		r.stop()
+		if !strings.Contains(r.logs.String(), "Redis came back empty") {
+			t.Error("it is not in the log")
+		}
+	}
 	for n, flush := range []func(){
 		func() { empty(t, redis.Addr) },
 		func() {
-			r.stop()
+			stop()
 			empty(t, redis.Addr)
 			r = startAs(t, roleAll, env...)
 		},
@@ -56,9 +62,6 @@ func TestRedisComesBackEmpty(t *testing.T) {
 			}
 			return list.EmptiedAt.After(since) && paused == 1
 		})
-		if !strings.Contains(r.logs.String(), "Redis came back empty") {
-			t.Error("it is not in the log")
-		}
 		r.write(ana, fmt.Sprint("wamid.f", n), "1")
 		r.messages(ana, answered(2, "Administración"))
 		r.order(dir, "/api/v1/queues/media/resume")
@@ -79,6 +82,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 		}
 		return list.EmptiedAt.After(since)
 	})
+	stop()
 }
 
 // order posts to the admin socket in a data_dir.

@@ -27,9 +27,10 @@ type engines struct {
 	flow  *flow.Flow
 	queue queue.Engine
 	store store.Store
-	redis *redisqueue.Engine // nil for the embedded queue
-	db    *database          // nil for the embedded store, and until the awaited one is there
-	files *sqlitestore.Store // the embedded store, else nil
+	redis *redisqueue.Engine  // nil for the embedded queue
+	db    *database           // nil for the embedded store, and until the awaited one is there
+	files *sqlitestore.Store  // the embedded store, else nil
+	jobs  *sqlitequeue.Engine // the embedded queue, else nil
 	// What was away at the start, else nil.
 	gate    *gate
 	awaited *awaited
@@ -94,9 +95,10 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
 	if cfg.RedisURL.Empty() {
-		e.queue, err = sqlitequeue.Open(ctx, sqlitequeue.Options{
+		e.jobs, err = sqlitequeue.Open(ctx, sqlitequeue.Options{
 			Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
 		})
+		e.queue = e.jobs
 		return err
 	}
 	e.redis, err = redisqueue.Open(ctx, redisqueue.Options{
@@ -136,8 +138,8 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 		return err
 	}
 	e.store, e.files = s, s
-	if q, ok := e.queue.(*sqlitequeue.Engine); ok && cfg.Durability != "relaxed" {
-		behind, err := s.GoWith(ctx, q.File())
+	if e.jobs != nil && cfg.Durability != "relaxed" {
+		behind, err := s.GoWith(ctx, e.jobs.File())
 		if err != nil {
 			return errors.Join(err, s.Close())
 		}

@@ -84,7 +84,7 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Check {
 	all := []observe.Check{
 		{Name: "queue", Info: kept != nil, Run: e.written.check},
-		{Name: "store", Info: role == roleWebhook, Run: e.kept.check},
+		{Name: "store", Info: role == roleWebhook, Run: e.storeCheck},
 		{Name: "sends", Info: true, Run: func(ctx context.Context) error {
 			stats, err := e.queue.Stats(ctx)
 			if err != nil {
@@ -119,6 +119,15 @@ func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Che
 		}})
 	}
 	return all
+}
+
+// storeCheck says whether the store can be read and written. While Redis has not been
+// there yet nobody writes: how far the database was is noted there.
+func (e *engines) storeCheck(ctx context.Context) error {
+	if e.gate != nil && e.gate.shut() != nil {
+		return e.store.Ping(ctx)
+	}
+	return e.kept.check(ctx)
 }
 
 // heldSends is an error that names the lines that cannot send now, and why.

@@ -27,7 +27,7 @@ func TestStrangersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		fmt.Fprintf(c, "POST /sandbox/phones/%s/files HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n%s", phones.Items[0].ID, size, form)
+		fmt.Fprintf(c, "POST /sandbox/phones/%s/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n%s", phones.Items[0].ID, size, form)
 		go func() {
 			go io.Copy(c, strings.NewReader(strings.Repeat("x", size-len(form)-1)))
 			code := 0
