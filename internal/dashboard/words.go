@@ -48,7 +48,7 @@ func spanish() Words {
 		UncertainMany: "Hay %d envíos dudosos: pueden haber salido o no, y no se repiten.",
 		UncCur:        "Si WhatsApp informa su estado se aclaran solos; si no, mirá la conversación y escribí de nuevo si hace falta.",
 
-		CheckNames: map[string]string{"store": "la base de datos", "queue": "la cola", "door": "la entrada", "sends": "los envíos", "disk": "el disco", "redis": "Redis", "database": "la base de datos", "media": "la carpeta de archivos"},
+		CheckNames: map[string]string{"store": "la base de datos", "queue": "la cola", "door": "la entrada", "sends": "los envíos", "disk": "el disco", "redis": "Redis", "database": "la base de datos", "media": "la carpeta de archivos", "clock": "el reloj"},
 		CheckCures: map[string]string{
 			"store":    "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"database": "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
@@ -56,6 +56,7 @@ func spanish() Words {
 			"door":     "Revisá que Redis esté en pie y que haya espacio en el disco de data_dir. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"redis":    "Revisá que Redis esté en pie. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"disk":     "Liberá espacio en el disco de data_dir: sin lugar no se puede guardar lo que llega.",
+			"clock":    "Poné en hora esta máquina, por ejemplo con timedatectl set-ntp true.",
 		},
 		QueueNames: map[string]string{"inbound": "lo que llega", "status": "estados de envío", "media": "archivos", "send": "envíos de %s", "events": "avisos a %s"},
 	}
@@ -87,7 +88,7 @@ func english() Words {
 		UncertainMany: "%d sends are uncertain: they may have left or not, and are not repeated.",
 		UncCur:        "They clear up when WhatsApp reports on them; if not, look at the conversation and write again if needed.",
 
-		CheckNames: map[string]string{"store": "the database", "queue": "the queue", "door": "the door", "sends": "sending", "disk": "the disk", "redis": "Redis", "database": "the database", "media": "the media folder"},
+		CheckNames: map[string]string{"store": "the database", "queue": "the queue", "door": "the door", "sends": "sending", "disk": "the disk", "redis": "Redis", "database": "the database", "media": "the media folder", "clock": "the clock"},
 		CheckCures: map[string]string{
 			"store":    "See that the database is up and has space. WhatsApp sends again what could not be stored.",
 			"database": "See that the database is up and has space. WhatsApp sends again what could not be stored.",
@@ -95,6 +96,7 @@ func english() Words {
 			"door":     "See that Redis is up, and that the disk of data_dir has space. WhatsApp sends again what could not be stored.",
 			"redis":    "See that Redis is up. WhatsApp sends again what could not be stored.",
 			"disk":     "Free space on the disk of data_dir: without it nothing that arrives can be stored.",
+			"clock":    "Set the clock of this machine, for example by timedatectl set-ntp true.",
 		},
 		QueueNames: map[string]string{"inbound": "what arrives", "status": "delivery reports", "media": "files", "send": "sends of %s", "events": "notices to %s"},
 	}
