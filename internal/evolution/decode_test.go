@@ -114,23 +114,51 @@ func TestContent(t *testing.T) {
 				SHA256: "49f227634806293b0995459bc310b593e1400f41591efcf07e9bced335f41942",
 			}},
 		},
-		"ephemeral":   {`{"ephemeralMessage":{"message":{"conversation":"hola"}}}`, inbound.Content{Type: "text", Text: "hola"}},
-		"sticker":     {`{"stickerMessage":{"mimetype":"image/webp"}}`, inbound.Content{Type: "sticker", Media: &inbound.Media{ID: "M1", MIME: "image/webp"}}},
-		"location":    {`{"locationMessage":{"degreesLatitude":-34.6,"degreesLongitude":-58.3,"name":"Obelisco"}}`, inbound.Content{Type: "location", Text: "Obelisco · -34.6,-58.3"}},
-		"contact":     {`{"contactMessage":{"displayName":"Ana"}}`, inbound.Content{Type: "contacts", Text: "Ana"}},
-		"contacts":    {`{"contactsArrayMessage":{"contacts":[{"displayName":"Ana"},{"displayName":"Eva"}]}}`, inbound.Content{Type: "contacts", Text: "Ana, Eva"}},
-		"reaction":    {`{"reactionMessage":{"key":{"id":"T1"},"text":"👍"}}`, inbound.Content{Type: "reaction", TargetID: "T1", Emoji: "👍"}},
-		"no reaction": {`{"reactionMessage":{"key":{"id":"T1"},"text":""}}`, inbound.Content{Type: "reaction", TargetID: "T1"}},
-		"button":      {`{"buttonsResponseMessage":{"selectedButtonId":"b1","selectedDisplayText":"Ventas"}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "b1"}},
-		"list":        {`{"listResponseMessage":{"title":"Ventas","singleSelectReply":{"selectedRowId":"r1"}}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "r1"}},
-		"template":    {`{"templateButtonReplyMessage":{"selectedId":"t1","selectedDisplayText":"Sí"}}`, inbound.Content{Type: "button", Text: "Sí", ReplyID: "t1"}},
-		"poll":        {`{"pollUpdateMessage":{"x":1}}`, inbound.Content{Type: "pollUpdateMessage"}},
-		"future":      {`{"holographicMessage":{"x":1}}`, inbound.Content{Type: "holographicMessage"}},
-		"empty":       {`{}`, inbound.Content{Type: "unknown"}},
-		"none":        {`null`, inbound.Content{Type: "unknown"}},
-		"revoke":      {`{"protocolMessage":{"key":{"id":"T1"},"type":"REVOKE"}}`, inbound.Content{Type: "revoke", TargetID: "T1"}},
+		"ephemeral":           {`{"ephemeralMessage":{"message":{"conversation":"hola"}}}`, inbound.Content{Type: "text", Text: "hola"}},
+		"sticker":             {`{"stickerMessage":{"mimetype":"image/webp"}}`, inbound.Content{Type: "sticker", Media: &inbound.Media{ID: "M1", MIME: "image/webp"}}},
+		"location":            {`{"locationMessage":{"degreesLatitude":-34.6,"degreesLongitude":-58.3,"name":"Obelisco"}}`, inbound.Content{Type: "location", Text: "Obelisco · -34.6,-58.3"}},
+		"contact":             {`{"contactMessage":{"displayName":"Ana"}}`, inbound.Content{Type: "contacts", Text: "Ana"}},
+		"contacts":            {`{"contactsArrayMessage":{"contacts":[{"displayName":"Ana"},{"displayName":"Eva"}]}}`, inbound.Content{Type: "contacts", Text: "Ana, Eva"}},
+		"reaction":            {`{"reactionMessage":{"key":{"id":"T1"},"text":"👍"}}`, inbound.Content{Type: "reaction", TargetID: "T1", Emoji: "👍"}},
+		"no reaction":         {`{"reactionMessage":{"key":{"id":"T1"},"text":""}}`, inbound.Content{Type: "reaction", TargetID: "T1"}},
+		"button":              {`{"buttonsResponseMessage":{"selectedButtonId":"b1","selectedDisplayText":"Ventas"}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "b1"}},
+		"list":                {`{"listResponseMessage":{"title":"Ventas","singleSelectReply":{"selectedRowId":"r1"}}}`, inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "r1"}},
+		"template":            {`{"templateButtonReplyMessage":{"selectedId":"t1","selectedDisplayText":"Sí"}}`, inbound.Content{Type: "button", Text: "Sí", ReplyID: "t1"}},
+		"vote":                {`{"pollUpdateMessage":{"x":1}}`, inbound.Content{Type: "poll_update"}},
+		"pin":                 {`{"pinInChatMessage":{"key":{"id":"A1"},"type":1}}`, inbound.Content{Type: "pin"}},
+		"keep":                {`{"keepInChatMessage":{"key":{"id":"A1"}}}`, inbound.Content{Type: "keep_in_chat"}},
+		"album":               {`{"albumMessage":{"expectedImageCount":2}}`, inbound.Content{Type: "notice"}},
+		"hidden reaction":     {`{"encReactionMessage":{"targetMessageKey":{"id":"A1"}}}`, inbound.Content{Type: "notice"}},
+		"mention in a status": {`{"statusMentionMessage":{"message":{"protocolMessage":{"type":25}}}}`, inbound.Content{Type: "notice"}},
+		"keys alone":          {`{"senderKeyDistributionMessage":{"x":1},"messageContextInfo":{}}`, inbound.Content{Type: "notice"}},
+		"poll":                {`{"pollCreationMessage":{"name":"¿Cuándo?"}}`, inbound.Content{Type: "pollCreationMessage"}},
+		"future":              {`{"holographicMessage":{"x":1}}`, inbound.Content{Type: "holographicMessage"}},
+		"empty":               {`{}`, inbound.Content{Type: "unknown"}},
+		"none":                {`null`, inbound.Content{Type: "unknown"}},
+		"revoke":              {`{"protocolMessage":{"key":{"id":"T1"},"type":"REVOKE"}}`, inbound.Content{Type: "revoke", TargetID: "T1"}},
 		"edit": {
 			`{"editedMessage":{"message":{"protocolMessage":{"key":{"id":"T1"},"type":"MESSAGE_EDIT","editedMessage":{"conversation":"mejor"}}}}}`,
+			inbound.Content{Type: "edit", TargetID: "T1", Text: "mejor"},
+		},
+		"picture of an album in a disappearing chat": {
+			`{"ephemeralMessage":{"message":{"associatedChildMessage":{"message":{"imageMessage":{"caption":"recibo","mimetype":"image/jpeg","contextInfo":{"stanzaId":"Q1"}},"messageContextInfo":{"x":1}}}}}}`,
+			inbound.Content{Type: "image", Text: "recibo", QuotedID: "Q1", Media: &inbound.Media{ID: "M1", MIME: "image/jpeg"}},
+		},
+		"document with caption in a disappearing chat": {
+			`{"ephemeralMessage":{"message":{"documentWithCaptionMessage":{"message":{"documentMessage":{"caption":"pago","mimetype":"application/pdf"}}}}}}`,
+			inbound.Content{Type: "document", Text: "pago", Media: &inbound.Media{ID: "M1", MIME: "application/pdf"}},
+		},
+		"from another device, view once": {
+			`{"deviceSentMessage":{"destinationJid":"x","message":{"viewOnceMessageV2":{"message":{"videoMessage":{"caption":"mirá"}}}}}}`,
+			inbound.Content{Type: "video", Text: "mirá", Media: &inbound.Media{ID: "M1"}},
+		},
+		"a wrapper of tomorrow": {
+			`{"messageContextInfo":{},"hologramWrapper":{"message":{"botInvokeMessage":{"message":{"extendedTextMessage":{"text":"hola"}}}}}}`,
+			inbound.Content{Type: "text", Text: "hola"},
+		},
+		"wrapped setting": {`{"ephemeralMessage":{"message":{"protocolMessage":{"type":3}}}}`, inbound.Content{Type: "protocol"}},
+		"edit of a caption, wrapped": {
+			`{"editedMessage":{"message":{"ephemeralMessage":{"message":{"protocolMessage":{"key":{"id":"T1"},"type":14,"editedMessage":{"documentWithCaptionMessage":{"message":{"documentMessage":{"caption":"mejor"}}}}}}}}}}`,
 			inbound.Content{Type: "edit", TargetID: "T1", Text: "mejor"},
 		},
 		"settings": {`{"protocolMessage":{"type":"EPHEMERAL_SETTING"}}`, inbound.Content{Type: "protocol"}},
@@ -195,24 +223,28 @@ func TestEvents(t *testing.T) {
 		body string
 		want []string
 	}{
-		"by config name": {event("MESSAGES_UPSERT", message), []string{"message M1"}},
-		"in an array":    {event("messages.upsert", `[`+message+`,7,`+message+`]`), []string{"message M1", "unknown #", "message M1"}},
-		"nothing in it":  {event("messages.upsert", `[]`), []string{"account #"}},
-		"no data":        {event("messages.upsert", `null`), []string{"unknown #"}},
-		"sent by API":    {event("send.message", message), []string{"echo M1"}},
-		"delivered":      {event("messages.update", `{"keyId":"M9","remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"status":"DELIVERY_ACK"}`), []string{"status M9 delivered"}},
-		"older update":   {event("messages.update", `[{"key":{"id":"M9"},"update":{"status":4}}]`), []string{"status M9 read"}},
-		"failed":         {event("messages.update", `{"keyId":"M9","status":"ERROR"}`), []string{"status M9 failed"}},
-		"deleted status": {event("messages.update", `{"keyId":"M9","status":"DELETED"}`), []string{"status M9 deleted"}},
-		"no status":      {event("messages.update", `{"keyId":"M9"}`), []string{"unknown #"}},
-		"edited":         {event("messages.edited", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"},"type":"MESSAGE_EDIT","editedMessage":{"extendedTextMessage":{"text":"mejor"}},"timestampMs":"1795000001000"}`), []string{"message # edit M1 mejor"}},
-		"deleted":        {event("messages.delete", `{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"}`), []string{"message # revoke M1 "}},
-		"deleted by us":  {event("messages.delete", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"id":"M1"}}`), []string{"echo # revoke M1 "}},
-		"deleted, whose": {event("messages.delete", `{"id":"M1"}`), []string{"unknown #"}},
-		"history":        {event("messaging-history.set", `[1]`), []string{"history #"}},
-		"qr":             {event("qrcode.updated", `{}`), []string{"account #"}},
-		"presence":       {event("PRESENCE_UPDATE", `{}`), []string{"account #"}},
-		"bare message":   {message, []string{"message M1"}},
+		"by config name":           {event("MESSAGES_UPSERT", message), []string{"message M1"}},
+		"in an array":              {event("messages.upsert", `[`+message+`,7,`+message+`]`), []string{"message M1", "unknown #", "message M1"}},
+		"nothing in it":            {event("messages.upsert", `[]`), []string{"account #"}},
+		"no data":                  {event("messages.upsert", `null`), []string{"unknown #"}},
+		"sent by API":              {event("send.message", message), []string{"echo M1"}},
+		"delivered":                {event("messages.update", `{"keyId":"M9","remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"status":"DELIVERY_ACK"}`), []string{"status M9 delivered"}},
+		"older update":             {event("messages.update", `[{"key":{"id":"M9"},"update":{"status":4}}]`), []string{"status M9 read"}},
+		"failed":                   {event("messages.update", `{"keyId":"M9","status":"ERROR"}`), []string{"status M9 failed"}},
+		"deleted status":           {event("messages.update", `{"keyId":"M9","status":"DELETED"}`), []string{"status M9 deleted"}},
+		"no status":                {event("messages.update", `{"keyId":"M9"}`), []string{"unknown #"}},
+		"edited":                   {event("messages.edited", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"},"type":"MESSAGE_EDIT","editedMessage":{"extendedTextMessage":{"text":"mejor"}},"timestampMs":"1795000001000"}`), []string{"message # edit M1 mejor"}},
+		"deleted":                  {event("messages.delete", `{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":false,"id":"M1"}`), []string{"message # revoke M1 "}},
+		"deleted by us":            {event("messages.delete", `{"key":{"remoteJid":"5491100000001@s.whatsapp.net","fromMe":true,"id":"M1"}}`), []string{"echo # revoke M1 "}},
+		"deleted, whose":           {event("messages.delete", `{"id":"M1"}`), []string{"unknown #"}},
+		"history":                  {event("messaging-history.set", `[1]`), []string{"history #"}},
+		"qr":                       {event("qrcode.updated", `{}`), []string{"account #"}},
+		"presence":                 {event("PRESENCE_UPDATE", `{}`), []string{"account #"}},
+		"bare message":             {message, []string{"message M1"}},
+		"of another name":          {event("messages.something", message), []string{"unknown #"}},
+		"of Evolution Go":          {event("Message", `{"Info":{"Chat":"5491100000001@s.whatsapp.net","Sender":"5491100000001@s.whatsapp.net","ID":"G1","PushName":"Eva"},"Message":{"conversation":"hola"}}`), []string{"message G1"}},
+		"of Evolution Go, by us":   {event("Message", `{"Info":{"Chat":"5491100000001@s.whatsapp.net","IsFromMe":true,"ID":"G1"},"Message":{"conversation":"hola"}}`), []string{"echo G1"}},
+		"of Evolution Go, unknown": {event("Message", `{"x":1}`), []string{"unknown #"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +292,8 @@ func TestBigFileIsKeptOnce(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/*.json")
-	for _, path := range paths {
+	found, _ := filepath.Glob("testdata/found/*.json")
+	for _, path := range append(paths, found...) {
 		body, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -286,4 +319,76 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWhoMayBeAnswered is a list of what is a person, not of what is not.
+func TestWhoMayBeAnswered(t *testing.T) {
+	t.Parallel()
+	const ana = "5491100000001"
+	for name, tc := range map[string]struct {
+		key       string
+		phone     string
+		external  string
+		elsewhere bool
+	}{
+		"a person":                   {`"remoteJid":"5491100000001@s.whatsapp.net"`, ana, "", false},
+		"on a device":                {`"remoteJid":"5491100000001:12@s.whatsapp.net"`, ana, "", false},
+		"of an old server":           {`"remoteJid":"5491100000001@c.us"`, ana, "", false},
+		"of a hosted business":       {`"remoteJid":"5491100000001@hosted"`, ana, "", false},
+		"hidden":                     {`"remoteJid":"77@lid"`, "", "77@lid", false},
+		"a group":                    {`"remoteJid":"1203@g.us","participant":"5491100000001@s.whatsapp.net"`, ana, "", true},
+		"sender to a broadcast list": {`"remoteJid":"1577000001@broadcast","participant":"5491100000001@s.whatsapp.net"`, ana, "", false},
+		"our own broadcast list":     {`"remoteJid":"1577000001@broadcast","fromMe":true,"participant":"5491100000009@s.whatsapp.net"`, "5491100000009", "", true},
+		"a status":                   {`"remoteJid":"status@broadcast","participant":"5491100000001@s.whatsapp.net"`, ana, "", true},
+		"a channel":                  {`"remoteJid":"120363000000000001@newsletter"`, "", "", true},
+		"a bot":                      {`"remoteJid":"8675309@bot"`, "", "", true},
+		"a call":                     {`"remoteJid":"123@call"`, "", "", true},
+		"a server of tomorrow":       {`"remoteJid":"123@hologram"`, "", "", true},
+		"WhatsApp itself":            {`"remoteJid":"0@s.whatsapp.net"`, "", "", true},
+		"WhatsApp's support":         {`"remoteJid":"16505361212@c.us"`, "", "", true},
+		"WhatsApp's own assistant":   {`"remoteJid":"13135550002@s.whatsapp.net"`, "", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := decode(t, event("messages.upsert", `{"key":{"id":"M1",`+tc.key+`},"message":{"conversation":"hola"}}`))
+			if len(got) != 1 {
+				t.Fatalf("got %+v", got)
+			}
+			a := got[0]
+			if a.Person.Phone != tc.phone || a.Person.ExternalID != tc.external || (a.Quarantine != "") != tc.elsewhere {
+				t.Errorf("got %+v, quarantine %q; want phone %q, external %q, elsewhere %v", a.Person, a.Quarantine, tc.phone, tc.external, tc.elsewhere)
+			}
+		})
+	}
+}
+
+// TestFound: bodies that were read wrongly once.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"album_item.json":                      "message image «comprobante de la cuota» 5491155550001",
+		"album_marker.json":                    "message notice «» 5491155550001",
+		"broadcast_list.json":                  "message text «hola, quiero un turno» 5491155550001",
+		"ephemeral_document_with_caption.json": "message document «pago de noviembre» 5491155550001",
+		"ephemeral_setting.json":               "message protocol «» 5491155550001",
+		"go_message.json":                      "message text «hola» 5491155550001",
+		"newsletter.json":                      "message text «Novedades de diciembre»  group",
+		"pin.json":                             "message pin «» 5491155550001",
+		"pin_from_me.json":                     "echo pin «» 5491155550001",
+	}
+	for name := range want {
+		body, err := os.ReadFile(filepath.Join("testdata/found", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := decode(t, string(body))
+		if len(all) != 1 || all[0].Content == nil {
+			t.Fatalf("%s: got %+v", name, all)
+		}
+		a := all[0]
+		got := strings.TrimSpace(fmt.Sprintf("%s %s «%s» %s %s", a.Kind, a.Content.Type, a.Content.Text, a.Person.Phone, a.Quarantine))
+		if got != want[name] {
+			t.Errorf("%s: got %s, want %s", name, got, want[name])
+		}
+	}
 }

@@ -54,9 +54,7 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	if d.instance == "" { // an object in some versions
 		d.instance = orElse(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
 	}
-	if !strings.HasSuffix(v.Get("sender").Text(), lidSuffix) {
-		d.own, _ = phoneOf(v.Get("sender").Text())
-	}
+	d.own, _ = phoneOf(v.Get("sender").Text())
 	d.instance, _ = inbound.Cut(d.instance, inbound.MaxID) // longer it is nobody's
 	d.read()
 	return true
@@ -118,9 +116,7 @@ func (d *decoder) read() {
 	case "messages.set", "messaging-history.set":
 		d.keep(inbound.History, d.event, "")
 	default:
-		// connection.update, and everything about chats, contacts, groups and
-		// presence: nobody's message.
-		d.keep(inbound.Account, d.event, "")
+		d.other()
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // message reads one message of messages.upsert or send.message.
 func (d *decoder) message(m rawjson.Value) {
 	key := m.Get("key")
-	person, group := readKey(key)
+	person, elsewhere := readKey(key)
 	own := key.Get("fromMe").Bool() || d.name == "send.message"
 	a := inbound.Arrival{
 		Kind:     inbound.Message,
@@ -31,17 +31,24 @@ func (d *decoder) message(m rawjson.Value) {
 		a.Person.Name = inbound.Name(m.Get("pushName").Text())
 	}
 	content, raw := d.content(m, a.ID)
-	content.Group, a.Raw = group, raw
+	a.Raw = raw
+	d.add(a, a.Person, elsewhere, content, m)
+}
+
+// add adds a message of somebody, or of ours to somebody. What was said elsewhere, in a
+// group, a channel or a status, is kept and answered to nobody.
+func (d *decoder) add(a inbound.Arrival, person inbound.Person, elsewhere string, c inbound.Content, m rawjson.Value) {
+	c.Group = elsewhere
 	switch {
-	case !m.IsObject() || !usable(a.ID) || person.IsZero() && group == "":
+	case !m.IsObject() || !usable(a.ID) || person.IsZero() && elsewhere == "":
 		d.broken(m)
 		return
-	case group != "":
+	case elsewhere != "":
 		a.Quarantine = "group"
 	case person.Phone != "" && person.Phone == d.own:
 		a.Quarantine = "invalid" // a note to oneself: nobody to answer
 	}
-	a.Content = &content
+	a.Person, a.Content = person, &c
 	d.batch.Add(a)
 }
 
@@ -85,7 +92,6 @@ var kinds = map[string]string{
 	"ptvMessage":                 "video",
 	"audioMessage":               "audio",
 	"documentMessage":            "document",
-	"documentWithCaptionMessage": "document",
 	"stickerMessage":             "sticker",
 	"locationMessage":            "location",
 	"liveLocationMessage":        "location",
@@ -99,46 +105,77 @@ var kinds = map[string]string{
 	"orderMessage":               "order",
 	"protocolMessage":            "protocol",
 	"editedMessage":              "edit",
+	"pinInChatMessage":           "pin",
+	"keepInChatMessage":          "keep_in_chat",
+	"pollUpdateMessage":          "poll_update",
 }
 
-// wrappers hold a whole message inside.
-var wrappers = map[string]bool{
-	"ephemeralMessage": true, "viewOnceMessage": true, "viewOnceMessageV2": true,
-	"viewOnceMessageV2Extension": true, "documentWithCaptionMessage": true,
+// gestures are the members by which somebody does something without saying anything, or
+// the phones tell each other something: kept, and never answered.
+var gestures = map[string]bool{
+	"albumMessage": true, // says how many pictures follow
+	"bcallMessage": true, "call": true, "callLogMesssage": true, "scheduledCallEditMessage": true,
+	"chat": true, "encCommentMessage": true, "encEventResponseMessage": true, "encReactionMessage": true,
+	"groupStatusMentionMessage": true, "limitSharingMessage": true, "messageHistoryBundle": true, "messageHistoryNotice": true,
+	"newsletterAdminInviteMessage": true, "newsletterFollowerInviteMessageV2": true, "placeholderMessage": true,
+	"pollResultSnapshotMessage": true, "pollResultSnapshotMessageV3": true, "secretEncryptedMessage": true,
+	"statusAddYours": true, "statusMentionMessage": true, "statusNotificationMessage": true, "statusQuestionAnswerMessage": true,
+	"statusStickerInteractionMessage": true, "stickerSyncRmrMessage": true,
 }
 
-// fill adds what a message object says. The first member that we know decides;
-// one that we do not know names the type, so that it is not lost.
+// beside are members that stand beside what is said, and say nothing themselves.
+var beside = map[string]bool{
+	"messageContextInfo": true, "senderKeyDistributionMessage": true, "fastRatchetKeySenderKeyDistributionMessage": true,
+}
+
+// fill adds what a message object says. The first member that we know decides; one that
+// we do not know names the type, so that it is not lost.
 func fill(c *inbound.Content, body rawjson.Value) {
-	other := ""
+	body = innermost(body)
+	other, bare := "", false // bare: nothing but what stands beside
 	for name, part := range body.Members() {
 		kind, known := kinds[name]
 		switch {
-		case wrappers[name] && part.Get("message").IsObject():
-			fillWrapped(c, part.Get("message"))
-			return
-		case known && part.Exists():
+		case !part.Exists():
+		case beside[name]:
+			bare = true
+		case known:
 			c.Type = kind
 			fillKind(c, name, part)
+			return
+		case gestures[name]:
+			c.Type = "notice"
 			return
 		case strings.HasSuffix(name, "Message") || strings.HasPrefix(name, "poll"):
 			other = orElse(other, name)
 		}
 	}
-	c.Type = orElse(other, "unknown")
+	if c.Type = orElse(other, "unknown"); other == "" && bare {
+		c.Type = "notice"
+	}
 }
 
-// fillWrapped goes one level down only: a wrapper within a wrapper is not a
-// message that people send.
-func fillWrapped(c *inbound.Content, body rawjson.Value) {
-	for name, part := range body.Members() {
-		if kind, known := kinds[name]; known && part.Exists() {
-			c.Type = kind
-			fillKind(c, name, part)
-			return
+// innermost goes down to the message that somebody wrote. Baileys packs it into others,
+// several deep: disappearing chats, view-once, albums, documents with a caption, what
+// was sent from another device, mentions, bots, and whatever comes next; each wrapper
+// has a message of its own. An edit is read where it is: what it holds is about another
+// message.
+func innermost(body rawjson.Value) rawjson.Value {
+	for {
+		inner := rawjson.Value(nil)
+		for name, part := range body.Members() {
+			if _, known := kinds[name]; known || gestures[name] {
+				return body
+			}
+			if message := part.Get("message"); message.IsObject() && inner == nil {
+				inner = message
+			}
 		}
+		if inner == nil {
+			return body
+		}
+		body = inner
 	}
-	c.Type = "unknown"
 }
 
 func fillKind(c *inbound.Content, name string, part rawjson.Value) {
@@ -211,7 +248,7 @@ func readLocation(part rawjson.Value) string {
 
 // readProtocol reads an edit or a revoke: a message about another message.
 func readProtocol(c *inbound.Content, part rawjson.Value) {
-	if inner := part.Get("message", "protocolMessage"); inner.IsObject() {
+	if inner := innermost(part.Get("message")).Get("protocolMessage"); inner.IsObject() {
 		part = inner
 	}
 	c.TargetID = part.Get("key", "id").Text()
@@ -220,10 +257,9 @@ func readProtocol(c *inbound.Content, part rawjson.Value) {
 	switch {
 	case edited.IsObject():
 		c.Type = "edit"
-		c.Text = orElse(edited.Get("conversation").Text(), edited.Get("extendedTextMessage", "text").Text())
-		for _, name := range []string{"imageMessage", "videoMessage", "documentMessage"} {
-			c.Text = orElse(c.Text, edited.Get(name, "caption").Text())
-		}
+		var now inbound.Content
+		fill(&now, edited)
+		c.Text = now.Text
 	case kind == "REVOKE" || kind == "0":
 		c.Type = "revoke"
 	default:

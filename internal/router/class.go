@@ -26,6 +26,8 @@ var classes = map[string]class{
 	"contacts": classMedia,
 	"order":    classMedia,
 
+	"notice":          classNotice, // a gesture of a kind that we know, or of phones among themselves
+	"protocol":        classNotice,
 	"reaction":        classNotice,
 	"system":          classNotice,
 	"edit":            classNotice,
@@ -50,6 +52,16 @@ func classify(m Message) class {
 		return c
 	}
 	return classUnknown
+}
+
+// Says reports whether a message of a type says something to whom it is written: what
+// our own side says from the phone takes the conversation over, a gesture does not.
+func Says(messageType string) bool {
+	switch messageType {
+	case "unsupported", "unknown", "errors":
+		return false
+	}
+	return classes[messageType] != classNotice
 }
 
 func noticeReason(messageType string) Reason {

@@ -26,6 +26,8 @@ func (b *Book) echo(a *inbound.Arrival) Result {
 		d.Reason = router.Late
 	case b.stale(a):
 		d.Reason = router.Stale
+	case !router.Says(a.Content.Type):
+		d.Reason = router.System
 	default:
 		r := b.rules(t.Line)
 		d = r.Apply(t.Conversation.Conversation, router.Command{Kind: router.CommandAgentSent}, b.Now)

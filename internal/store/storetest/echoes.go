@@ -51,6 +51,26 @@ func echoes(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("a gesture takes nobody over", func(t *testing.T) {
+		for _, kind := range []string{"pin", "keep_in_chat", "poll_update", "protocol", "notice", "system", "unsupported", "unknown"} {
+			d := open(t, e)
+			p := person(1)
+			id := d.say(p, "a", "hola").Conversation
+			gesture := echoed(p, "e1", "", d.now)
+			gesture.Content.Type = kind
+			r := d.in(gesture)
+			if r.Reason != router.System || r.State != router.StateMenu {
+				t.Errorf("%s: got %+v", kind, r)
+			}
+			if m := d.message(id, "e1"); m.Type != kind || m.Author != store.AuthorPhone {
+				t.Errorf("%s is not kept: %+v", kind, m)
+			}
+			if got := d.say(p, "b", "1"); got.Reason != router.MenuChoice {
+				t.Errorf("%s: then the bot says %+v", kind, got)
+			}
+		}
+	})
+
 	t.Run("old ones change nothing", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
