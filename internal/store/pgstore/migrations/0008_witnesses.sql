@@ -12,13 +12,16 @@ CREATE TABLE psi_router.witnesses (
 -- Which server this is, and which of its lives: the time line of its log, the moment of
 -- its start, the database, and the file of witnesses. Another answer proves nothing but that it is to
 -- be found out whether something was lost. A promoted standby knows its time line by the
--- name of the log's file at once, and by its control file minutes later.
+-- name of the log's file at once, and by its control file minutes later. In plpgsql, whose
+-- plans are kept: in SQL each transaction would plan it anew.
 -- +goose StatementBegin
-CREATE FUNCTION psi_router.server() RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '.' ||
+CREATE FUNCTION psi_router.server() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '.' ||
         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint || '.' ||
         (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' ||
-        coalesce(pg_relation_filenode('psi_router.witnesses'), 0)
+        coalesce(pg_relation_filenode('psi_router.witnesses'), 0);
+END
 $$;
 -- +goose StatementEnd
 
