@@ -50,6 +50,9 @@ type Options struct {
 	Areas []flow.Area
 	// Lines that messages may leave by. Nil takes any.
 	Lines []Line
+	// Country (ISO 3166 alpha-2) is where phones without a country code belong; "" is
+	// none.
+	Country string
 	// Window is the customer service window; 0 means 24 h, below 0 none.
 	Window time.Duration
 	// Windowless names the lines whose provider lets us write at any time.
@@ -78,6 +81,7 @@ type server struct {
 	limits  limits
 	areas   areas
 	lines   map[string][]string // and the types that each can send
+	country string
 	window  time.Duration
 	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
@@ -96,7 +100,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
+		country: o.Country, window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
 	}
 	if s.emptied == nil {
 		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }

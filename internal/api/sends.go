@@ -66,7 +66,7 @@ func (s *server) sends() {
 		if !who.seesLine(b.Line) {
 			return nil, notFound()
 		}
-		person, err := recipient(b)
+		person, err := s.recipient(b)
 		if err != nil {
 			return nil, err
 		}
@@ -84,18 +84,20 @@ func (s *server) send(ctx context.Context, who caller, in Idempotent, what any, 
 }
 
 // recipient is who the body names.
-func recipient(b StartBody) (inbound.Person, error) {
-	p := inbound.Person{Phone: strings.TrimSpace(b.Phone), UserID: strings.TrimSpace(b.UserID), National: true}
-	for _, name := range []string{p.Phone, p.UserID} {
-		if name != "" && !printable(name) {
-			return p, invalid("body", "not printable", "Give the phone or user id as WhatsApp or people write it.")
-		}
+func (s *server) recipient(b StartBody) (inbound.Person, error) {
+	p := inbound.Person{UserID: strings.TrimSpace(b.UserID)}
+	if p.UserID != "" && !printable(p.UserID) {
+		return p, invalid("body.user_id", "not printable", "Give the user id as WhatsApp writes it.")
 	}
-	switch digits := phone.Key(p.Phone, ""); {
-	case p.Phone == "" && p.UserID == "":
-		return p, invalid("body.phone", "missing", "Say who it is for: give `phone`, or `user_id`.")
-	case p.Phone != "" && (len(digits) < 6 || len(digits) > 16):
-		return p, invalid("body.phone", "not a phone", "Give the phone with its country code, like +54 9 11 0000-0001.")
+	if strings.TrimSpace(b.Phone) == "" {
+		if p.UserID == "" {
+			return p, invalid("body.phone", "missing", "Say who it is for: give `phone`, or `user_id`.")
+		}
+		return p, nil
+	}
+	var err error
+	if p.Phone, err = phone.Typed(b.Phone, s.country); err != nil {
+		return p, invalid("body.phone", "not a phone", "Give one phone with its country code, like +54 9 11 0000-0001.")
 	}
 	return p, nil
 }

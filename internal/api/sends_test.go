@@ -138,6 +138,10 @@ func TestWhatCannotBeSent(t *testing.T) {
 		{"POST /messages", `{"line":"nowhere","phone":"5491100000001","type":"text","text":{"body":"a"}}`, 422, "line_unknown"},
 		{"POST /messages", `{"line":"wsp4","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
 		{"POST /messages", `{"line":"wsp4","phone":"ana","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
+		{"POST /messages", `{"line":"wsp4","phone":"5.49116E+12","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
+		{"POST /messages", `{"line":"wsp4","phone":"11 0000 0001 / 11 0000 0002","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
+		{"POST /messages", `{"line":"wsp4","phone":"54911000000012","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
+		{"POST /messages", `{"line":"wsp4","phone":"0 11 0000","type":"text","text":{"body":"a"}}`, 422, "invalid_request"},
 		{"POST /messages", `{"line":"wsp4","phone":"5491155556666","type":"text","text":{"body":"a"}}`, 409, "window_closed"},
 	} {
 		got := ask(t, r, "agent", c.what, c.body)

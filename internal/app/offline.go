@@ -30,7 +30,7 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 		return nil, nil, err
 	}
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(cfg), Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Log: log,
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(cfg), Country: cfg.DefaultCountry, Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Log: log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())

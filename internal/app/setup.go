@@ -187,7 +187,7 @@ func (a *App) limit(ctx context.Context, q queue.Queue) error {
 // front is what others call: the door, the API and the pages.
 func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Wrong,
+		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Wrong,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if kept != nil {
@@ -234,7 +234,7 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 // engineer the profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
 	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Window: window, Windowless: free, Wake: e.wake(a.log),
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: free, Wake: e.wake(a.log),
 		Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {

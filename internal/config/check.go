@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // zones must exist on machines without a zone database
+
+	"github.com/psivisionhub/psi-router/internal/phone"
 )
 
 var (
@@ -214,16 +216,17 @@ func (d *decoder) checkAlerts(c *Config) {
 	for _, u := range a.URL.Values() {
 		d.link("alerts.url", u)
 	}
-	a.WhatsApp = strings.TrimPrefix(strings.NewReplacer(" ", "", "-", "").Replace(a.WhatsApp), "+")
+	number, notPhone := phone.Typed(a.WhatsApp, c.DefaultCountry)
 	switch {
 	case a.WhatsApp == "" && a.Template != "":
 		d.bad("alerts.template", "", "needs a number", "set alerts.whatsapp, or take the template out")
 	case a.WhatsApp == "":
-	case !digits.MatchString(a.WhatsApp):
+	case notPhone != nil:
 		d.bad("alerts.whatsapp", "", "is no phone number", "write digits with the country code, such as 5491155550000")
 	case a.Template == "":
 		d.bad("alerts.whatsapp", "", "needs a template: outside of the customer service window WhatsApp takes nothing else", "set alerts.template to an approved template whose body has {{1}}")
 	default:
+		a.WhatsApp = number
 		if a.Line == "" {
 			for _, id := range sorted(c.Lines) {
 				if c.Lines[id].Provider == "cloud" && a.Line == "" {

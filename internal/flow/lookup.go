@@ -1,6 +1,9 @@
 package flow
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Area finds a team by its id, its name or one of its old names, whatever the
 // case or the accents.
@@ -41,13 +44,14 @@ func (f *Flow) Option(c Choice) (Option, bool) {
 }
 
 // Match finds the option that a normalised message names, for somebody who is
-// in the given menu: by any code of the flow, else by a title or synonym of this
+// in the given menu: by any code of the flow, also as people say it ("opción 11",
+// "1º") or copy it from the menu ("11 · Pagos"), else by a title or synonym of this
 // menu, else by a synonym that only one option of the whole flow has.
 func (f *Flow) Match(menu, word string) (Choice, bool) {
 	if word == "" {
 		return Choice{}, false
 	}
-	if c, ok := f.Codes[word]; ok {
+	if c, ok := f.code(word); ok {
 		return c, true
 	}
 	if m := f.Menus[menu]; m != nil {
@@ -58,6 +62,50 @@ func (f *Flow) Match(menu, word string) (Choice, bool) {
 		}
 	}
 	return f.onlySynonym(word)
+}
+
+// before are words that people put before a code.
+var before = []string{"opcion", "opc", "op", "numero", "nro", "num", "la", "el"}
+
+// ordinals are what makes a number an ordinal, as Normalize leaves it: 1º, 1ª, 3ro, 2da.
+var ordinals = []string{"o", "a", "er", "ero", "era", "ro", "ra", "do", "da", "to", "ta", "mo", "ma", "vo", "va", "no", "na"}
+
+// code finds the option that a code stands for, bare, as people say it, or with the rest
+// of its line of the menu.
+func (f *Flow) code(word string) (Choice, bool) {
+	if c, ok := f.Codes[word]; ok {
+		return c, true
+	}
+	first, rest, more := strings.Cut(word, " ")
+	if more && slices.Contains(before, first) {
+		if c, ok := f.Codes[ordinal(rest)]; ok {
+			return c, true
+		}
+		return Choice{}, false
+	}
+	if !more {
+		c, ok := f.Codes[ordinal(word)]
+		return c, ok
+	}
+	c, ok := f.Codes[first]
+	if !ok {
+		return Choice{}, false
+	}
+	o := f.Menus[c.Menu].Options[c.Index]
+	title := Normalize(o.Title)
+	if title == "" || rest != title && rest != title+" "+Normalize(o.Description) {
+		return Choice{}, false
+	}
+	return c, true
+}
+
+// ordinal returns the number of an ordinal, and any other word as it is.
+func ordinal(word string) string {
+	digits := strings.TrimRight(word, "abcdefghijklmnopqrstuvwxyz")
+	if suffix := word[len(digits):]; slices.Contains(ordinals, suffix) && digits != "" && strings.Trim(digits, "0123456789") == "" {
+		return digits
+	}
+	return word
 }
 
 // onlySynonym finds the one option of the flow that has the synonym; two would

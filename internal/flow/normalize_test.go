@@ -106,6 +106,22 @@ func TestMatch(t *testing.T) {
 			t.Errorf("%q in %q chose %q, want %q", tc.word, tc.menu, o.Code, tc.want)
 		}
 	}
+	// As people write it.
+	for said, want := range map[string]string{
+		"1 · Administración": "1", "*11* · Pagos y medios": "11", "11. Pagos y medios": "11", "11 Pagos y medios — Cómo y dónde pagar": "11",
+		"11 pagos y algo más": "", "opción 1": "1", "Opcion 11": "11", "la 5": "5", "el 2": "2", "nro. 22": "22", "número 22": "22",
+		"1º": "1", "1°": "1", "1ª": "1", "1ro": "1", "2da": "2", "11mo": "11", "1x": "", "opción": "", "opción 99": "", "la otra": "",
+		"1 kilo": "", "2 o 3": "",
+	} {
+		c, ok := f.Match("principal", Normalize(said))
+		o, _ := f.Option(c)
+		if !ok {
+			o = Option{}
+		}
+		if o.Code != want {
+			t.Errorf("%q (%q) chose %q, want %q", said, Normalize(said), o.Code, want)
+		}
+	}
 	if _, ok := f.Option(Choice{Menu: "admin", Index: 99}); ok {
 		t.Error("an option that is not there")
 	}

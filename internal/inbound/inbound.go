@@ -98,8 +98,9 @@ type Arrival struct {
 // Evolution id (@lid) may have nothing else.
 type Person struct {
 	Phone string `json:"phone,omitempty"` // digits as they came, without plus
-	// National is set when the phone was written by hand, so that it may lack
-	// its country code. WhatsApp's own ids never do.
+	// National says that the phone may lack its country code. Decoders read phones
+	// with the country's plan (phone.Typed) and no longer set it; jobs that were
+	// queued before they did have it.
 	National     bool   `json:"national,omitempty"`
 	UserID       string `json:"user_id,omitempty"`        // business-scoped user id, opaque
 	ParentUserID string `json:"parent_user_id,omitempty"` // only for enrolled portfolios

@@ -110,7 +110,7 @@ func (t *test) progress(p loadgen.Progress) {
 	if took > 0 {
 		now.PerSecond = float64(requests) / took.Seconds()
 	}
-	if took < time.Second/2 { // the end: a rate of so little says nothing
+	if took < time.Second/2 && len(t.series) > 0 { // the end: a rate of so little says nothing
 		t.Progress(now)
 		return
 	}

@@ -2,11 +2,11 @@ package n8n
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
@@ -91,7 +91,7 @@ var placeholders = map[string]bool{
 
 // readFlat reads one flat object. known is false when it names no sender, or
 // nothing that the sender said.
-func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
+func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if !v.IsObject() {
 		return a, false
 	}
@@ -102,11 +102,11 @@ func readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 		LineRef:  pick(f, lineNames),
 		Provider: Provider,
 		Shape:    shapeOf(v),
-		Person:   readPerson(f),
+		Person:   o.readPerson(f),
 		Raw:      json.RawMessage(v),
 	}
 	for _, name := range timeNames {
-		if a.SentAt = f.get(name).Time(); !a.SentAt.IsZero() {
+		if a.SentAt = f.get(name).TimeIn(o.Zone); !a.SentAt.IsZero() {
 			break
 		}
 	}
@@ -162,20 +162,23 @@ func shapeOf(v rawjson.Value) string {
 	return ShapeFlat
 }
 
-func readPerson(f fields) inbound.Person {
+func (o Decoder) readPerson(f fields) inbound.Person {
 	p := inbound.Person{Name: inbound.Name(pick(f, personNames))}
 	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "remoteJid", "to"} {
 		if name == "to" && !f.get("fromMe").Bool() {
 			continue
 		}
-		id := whole(f.get(name))
+		id := f.get(name).Text()
 		switch {
 		case strings.HasSuffix(id, "@g.us"), strings.HasSuffix(id, "@broadcast"), id == "":
 		case strings.Contains(id, "@"):
 			evolution.Identify(&p, id)
-		default:
+		case whatsapp.IsUserID(id):
 			whatsapp.Identify(&p, id)
-			p.National = p.Phone != ""
+		default:
+			if number, err := phone.Typed(id, o.Country); err == nil && p.Phone == "" {
+				p.Phone = number
+			}
 		}
 	}
 	if strings.HasSuffix(pick(f, phoneNames), "@g.us") {
@@ -190,17 +193,6 @@ func readPerson(f fields) inbound.Person {
 		}
 	}
 	return p
-}
-
-// whole returns a phone also where a spreadsheet made it 5.491100000001E+12.
-func whole(v rawjson.Value) string {
-	text := v.Text()
-	if v.IsNumber() && strings.ContainsAny(text, ".eE") {
-		if f, err := strconv.ParseFloat(text, 64); err == nil && f > 0 && f < 1e18 {
-			return strconv.FormatFloat(f, 'f', 0, 64)
-		}
-	}
-	return text
 }
 
 func readContent(f fields) inbound.Content {

@@ -5,9 +5,11 @@
 package n8n
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -36,20 +38,27 @@ const (
 const maxWraps = 4
 
 // Decoder decodes every shape. The zero Decoder is ready.
-type Decoder struct{}
+type Decoder struct {
+	// Zone is that of times in flat objects which name none; nil is UTC.
+	Zone *time.Location
+	// Country (ISO 3166 alpha-2) is that of phones in flat objects which have no
+	// country code; "" is none.
+	Country string
+}
 
-// Decode implements the door's decoder.
-func (Decoder) Decode(body []byte) ([]inbound.Arrival, error) { return Decode(body) }
+// Decode is that of the zero Decoder.
+func Decode(body []byte) ([]inbound.Arrival, error) { return Decoder{}.Decode(body) }
 
 // Decode reads a body of any shape that we know. An error says why no part of it
 // is one: no JSON, another shape, or beyond the bounds. Beside known parts,
 // unknown ones are kept.
-func Decode(body []byte) ([]inbound.Arrival, error) {
+func (o Decoder) Decode(body []byte) ([]inbound.Arrival, error) {
 	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
 	if err != nil {
 		return nil, err
 	}
-	var d decoder
+	o.Zone = cmp.Or(o.Zone, time.UTC)
+	d := decoder{Decoder: o}
 	d.read(v, "", maxWraps)
 	arrivals, err := d.batch.Arrivals()
 	if err == nil && !d.known {
@@ -59,6 +68,7 @@ func Decode(body []byte) ([]inbound.Arrival, error) {
 }
 
 type decoder struct {
+	Decoder
 	batch inbound.Batch
 	known bool
 }
@@ -98,7 +108,7 @@ func (d *decoder) one(v rawjson.Value) (known bool) {
 	if evolution.Add(&d.batch, v) || whatsapp.Add(&d.batch, v) {
 		return true
 	}
-	a, known := readFlat(v)
+	a, known := d.readFlat(v)
 	if known {
 		d.batch.Add(a)
 	}

@@ -110,13 +110,13 @@ func TestFlat(t *testing.T) {
 			`{"phone":"+54 9 11 0000-0001","text":"hola","message_id":"wamid.A","nombre_contacto":"Ana","linea":"ventas","timestamp":1795000001000,"contextMessageId":"wamid.Q","utm_source":"x"}`,
 			inbound.Arrival{
 				Kind: inbound.Message, ID: "wamid.A", LineRef: "ventas", SentAt: time.Unix(1795000001, 0).UTC(),
-				Person:  inbound.Person{National: true, Phone: "5491100000001", Name: "Ana"},
+				Person:  inbound.Person{Phone: "5491100000001", Name: "Ana"},
 				Content: &inbound.Content{Type: "text", Text: "hola", QuotedID: "wamid.Q"},
 			},
 		},
 		"numbers": {
-			`{"telefono":5.491100000001E12,"mensaje":11,"id":7}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "7", Person: inbound.Person{National: true, Phone: "5491100000001"}, Content: &inbound.Content{Type: "text", Text: "11"}},
+			`{"telefono":5491100000001,"mensaje":11,"id":7}`,
+			inbound.Arrival{Kind: inbound.Message, ID: "7", Person: inbound.Person{Phone: "5491100000001"}, Content: &inbound.Content{Type: "text", Text: "11"}},
 		},
 		"user id": {
 			`{"from":"AR.77","text":"hola","id":"wamid.A"}`,
@@ -128,7 +128,7 @@ func TestFlat(t *testing.T) {
 		},
 		"ours": {
 			`{"telefono":"549110","mensaje":"hola","nombre":"PSI","messageId":"M1","fromMe":true}`,
-			inbound.Arrival{Kind: inbound.Echo, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
+			inbound.Arrival{Kind: inbound.Echo, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
 		},
 		"group": {
 			`{"remoteJid":"12@g.us","mensaje":"hola","messageId":"M1"}`,
@@ -136,37 +136,37 @@ func TestFlat(t *testing.T) {
 		},
 		"reaction": {
 			`{"telefono":"549110","tipo":"reaction","emoji":"👍","reactionToMessageId":"M0","messageId":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "reaction", Emoji: "👍", TargetID: "M0"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "reaction", Emoji: "👍", TargetID: "M0"}},
 		},
 		"image with its placeholder": {
 			`{"telefono":"549110","mensaje":"[Imagen]","mediaType":"image/jpeg","media_url":"https://x/y","messageId":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "image", Media: &inbound.Media{URL: "https://x/y", MIME: "image/jpeg"}}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "image", Media: &inbound.Media{URL: "https://x/y", MIME: "image/jpeg"}}},
 		},
 		"ingest": {
 			`{"telefono":"549110","contenido":"mirá","whatsapp_message_id":"wamid.A","multimedia":{"tipo":"documento","url":"https://x/y","metadata":{"filename":"r.pdf","mimetype":"application/pdf","size":12}}}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "wamid.A", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{
+			inbound.Arrival{Kind: inbound.Message, ID: "wamid.A", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{
 				Type: "document", Text: "mirá", Media: &inbound.Media{URL: "https://x/y", MIME: "application/pdf", Name: "r.pdf", Size: 12},
 			}},
 		},
 		"tapped": {
 			`{"from":"549110","text":"Ventas","replyId":"m:1","id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "m:1"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "interactive", Text: "Ventas", ReplyID: "m:1"}},
 		},
 		"half unwrapped": {
 			`{"from":"549110","message":{"text":{"body":"x"},"conversation":"hola"},"id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "hola"}},
 		},
 		"not for menus": {
 			`{"from":"549110","message":"changed","type":"system","id":"M1"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "system", Text: "changed"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "system", Text: "changed"}},
 		},
 		"no id, no time": {
 			`{"from":"549110","message":"1"}`,
-			inbound.Arrival{Kind: inbound.Message, Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
+			inbound.Arrival{Kind: inbound.Message, Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
 		},
 		"bad date": {
 			`{"from":"549110","message":"1","id":"M1","timestamp":"mañana"}`,
-			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{National: true, Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
+			inbound.Arrival{Kind: inbound.Message, ID: "M1", Person: inbound.Person{Phone: "549110"}, Content: &inbound.Content{Type: "text", Text: "1"}},
 		},
 	}
 	for name, test := range tests {
@@ -232,4 +232,83 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPhonesThatPeopleWrote: one phone in any writing, or nobody. The files are what
+// installations sent.
+func TestPhonesThatPeopleWrote(t *testing.T) {
+	t.Parallel()
+	file := func(name string) string {
+		body, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(body), "@PHONE@", "5491100000001")
+	}
+	here := n8n.Decoder{Country: "AR"}
+	for body, want := range map[string]string{
+		file("n8n_bidi_mark.json"):                                                            "5491155570301",
+		file("n8n_whatsapp_prefix.json"):                                                      "5491100000001",
+		file("n8n_scientific_text.json"):                                                      "",
+		`{"telefono":"011 15 5555-0001","mensaje":"hola"}`:                                    "5491155550001",
+		`{"telefono":"tel:+54-9-11-5555-0001","mensaje":"hola"}`:                              "5491155550001",
+		`{"telefono":"5491155550001.0","mensaje":"hola"}`:                                     "5491155550001",
+		`{"telefono":5.49116E+12,"mensaje":"hola"}`:                                           "",
+		`{"telefono":"5.49116E+12","remoteJid":"5491155550001@s.whatsapp.net","body":"hola"}`: "5491155550001",
+		`{"telefono":"549115555000123","mensaje":"hola"}`:                                     "",
+		`{"telefono":"11 5555 0001 / 11 5555 0002","mensaje":"hola"}`:                         "",
+		`{"telefono":"Ana","mensaje":"hola"}`:                                                 "",
+	} {
+		arrivals, err := here.Decode([]byte(body))
+		got := ""
+		if err == nil && arrivals[0].Kind == inbound.Message {
+			got = arrivals[0].Person.Phone
+		}
+		if got != want || err != nil && want != "" {
+			t.Errorf("%s: from %q, %v; want %q", body, got, err, want)
+		}
+	}
+}
+
+// TestTimesWithoutZone: those of flat objects are the installation's.
+func TestTimesWithoutZone(t *testing.T) {
+	t.Parallel()
+	zone := time.FixedZone("", -3*60*60)
+	for at, want := range map[string]string{
+		"2026-11-18 09:06:41":       "2026-11-18T12:06:41Z",
+		"2026-11-18T09:06:41":       "2026-11-18T12:06:41Z",
+		"2026-11-18T09:06:41Z":      "2026-11-18T09:06:41Z",
+		"2026-11-18T09:06:41-05:00": "2026-11-18T14:06:41Z",
+		"1795000001":                "2026-11-18T11:06:41Z",
+	} {
+		arrivals, err := n8n.Decoder{Zone: zone}.Decode([]byte(`{"from":"5491155550001","message":"1","timestamp":"` + at + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := arrivals[0].SentAt.UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%s is %s, want %s", at, got, want)
+		}
+	}
+}
+
+// TestSplitOut: n8n's node that splits lists up leaves one object where a list was.
+func TestSplitOut(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"message":         `{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}`,
+		"message, person": `{"messaging_product":"whatsapp","messages":` + message + `,"contacts":{"wa_id":"5491100000001","profile":{"name":"Ana"}},"metadata":{"phone_number_id":"200"}}`,
+		"in items":        `[{"json":{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}}]`,
+	} {
+		a := decode(t, body)[0]
+		if a.Kind != inbound.Message || a.LineRef != "200" || a.Person.Phone != "5491100000001" || a.Content.Text != "hola" {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if strings.Contains(name, "person") && a.Person.Name != "Ana" {
+			t.Errorf("%s: nobody's name in %+v", name, a.Person)
+		}
+	}
+	a := decode(t, `{"statuses":{"id":"wamid.S","status":"read","recipient_id":"5491100000001"},"metadata":{"phone_number_id":"200"}}`)[0]
+	if a.Kind != inbound.Status || a.Person.Phone != "5491100000001" {
+		t.Errorf("a status: %+v", a)
+	}
 }

@@ -1,6 +1,7 @@
 // Package phone knows telephone numbers as WhatsApp writes them: the key under
-// which the ways to write one number meet, and the mask under which a number
-// may be logged. It must never refuse a number: validity is not its business.
+// which the ways to write one number meet, what of the things that people type is
+// a number, and the mask under which a number may be logged. It must never refuse
+// a number that WhatsApp sent.
 package phone
 
 import (

@@ -24,7 +24,10 @@ var layouts = []string{
 // Time reads what providers call a timestamp: seconds, milliseconds or finer as
 // number or string, ISO 8601 (UTC where it names no zone), or the {low, high}
 // of a 64-bit number. What is missing or makes no sense is the zero time.
-func (v Value) Time() time.Time {
+func (v Value) Time() time.Time { return v.TimeIn(time.UTC) }
+
+// TimeIn is Time for who means another zone where none is named.
+func (v Value) TimeIn(zone *time.Location) time.Time {
 	if v.IsObject() {
 		low, high := v.Get("low").Int(), v.Get("high").Int()
 		return unix(float64(high)*(1<<32) + float64(uint32(low)))
@@ -37,7 +40,7 @@ func (v Value) Time() time.Time {
 		return unix(n)
 	}
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return sane(t)
 		}
 	}

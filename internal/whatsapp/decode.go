@@ -67,7 +67,9 @@ func Detect(v rawjson.Value) string {
 			value = value || member.IsObject()
 		case "metadata":
 			metadata = member.Get("phone_number_id").Exists()
-		case "messages", "statuses", "message_echoes", "errors":
+		case "messages", "statuses": // an object where a workflow has split the list up
+			list = list || member.IsArray() || isSplit(member)
+		case "message_echoes", "errors":
 			list = list || member.IsArray()
 		case "standby":
 			list = list || member.IsObject()
@@ -139,7 +141,23 @@ func short(v rawjson.Value) rawjson.Value {
 
 // items yields the elements of a list for as long as the batch takes them.
 func (d *decoder) items(list rawjson.Value) iter.Seq[rawjson.Value] {
-	return inbound.Within(d.batch, list.Items())
+	return inbound.Within(d.batch, elements(list))
+}
+
+// elements yields those of a list, whole or split up.
+func elements(list rawjson.Value) iter.Seq[rawjson.Value] {
+	if isSplit(list) {
+		return func(yield func(rawjson.Value) bool) { yield(list) }
+	}
+	return list.Items()
+}
+
+// isSplit reports whether a list is down to one of its elements: workflows split lists up.
+func isSplit(list rawjson.Value) bool {
+	for range list.Members() {
+		return true
+	}
+	return false
 }
 
 // accountFields are notices about the number, the account, its templates and
