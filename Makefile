@@ -26,13 +26,14 @@ test: need-go ## Install what the tests start (see scripts/setup.sh), and run th
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: proof
-proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, 500 forgers at the door, 20 pauses past the lease, 10 failovers to a standby that lags, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
+proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, 500 forgers at the door, 20 pauses past the lease, a clock that steps by hours, 10 failovers to a standby that lags, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
 	@./scripts/setup.sh
 	./scripts/fresh.sh
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill|TestForgedBodies' -v ./bench
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'LosesNothing' -v ./internal/queue/redisqueue
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/store/pgstore
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/stage
+	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestClockSteps' -v ./internal/delivery
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/drill
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/loadtest
 	./bench/fuzz.sh 60s
