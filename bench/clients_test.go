@@ -21,7 +21,7 @@ func TestClientsAreLetGo(t *testing.T) {
 	p := &program{t: t, bin: build(t), config: config, url: url}
 	p.start()
 	defer p.stop()
-	http.DefaultClient.CloseIdleConnections()
+	p.asks.CloseIdleConnections()
 	p.waitFor(time.Minute, "without clients", func() bool { return p.clients() == 0 })
 	const each = 10
 	opened := 0

@@ -134,7 +134,7 @@ func (p *program) signed(n int) time.Duration {
 	}
 	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))
 	began := time.Now()
-	res, err := http.DefaultClient.Do(req)
+	res, err := p.client().Do(req)
 	if err != nil {
 		p.t.Fatalf("message %d: %v", n, err)
 	}

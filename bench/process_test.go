@@ -24,6 +24,7 @@ type program struct {
 	bin    string
 	config string
 	url    string
+	asks   http.Transport // its own: a server of httptest that ends closes the default's
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -42,6 +43,9 @@ func build(t testing.TB) string {
 	return bin
 }
 
+// client asks the program, also where another test closes idle connections.
+func (p *program) client() *http.Client { return &http.Client{Transport: &p.asks} }
+
 // start runs the program and returns once it is ready.
 func (p *program) start() {
 	p.t.Helper()
@@ -57,7 +61,7 @@ func (p *program) start() {
 	p.cmd, p.exited = cmd, exited
 	p.mu.Unlock()
 	p.waitFor(30*time.Second, "ready", func() bool {
-		res, err := http.Get(p.url + "/readyz")
+		res, err := p.client().Get(p.url + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -164,7 +168,7 @@ func (p *program) queues(ctx context.Context) ([]queueRow, error) {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+apiKey)
-	res, err := http.DefaultClient.Do(req)
+	res, err := p.client().Do(req)
 	if err != nil {
 		return nil, err
 	}
