@@ -65,8 +65,10 @@ func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, w
 			return nil, fmt.Errorf("read the answer that was kept: %w", err)
 		}
 	}
-	line, conversation := out.Body.where()
-	s.wake(ctx, line, conversation)
+	if cmd.Say == nil || !cmd.Say.Notice { // whose wake-up is the feeder's
+		line, conversation := out.Body.where()
+		s.wake(ctx, line, conversation)
+	}
 	return out, nil
 }
 

@@ -83,6 +83,14 @@ func (w *awaited) SaveMedia(ctx context.Context, messageID string, media store.M
 	return s.SaveMedia(ctx, messageID, media)
 }
 
+func (w *awaited) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
+	s, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	return s.Notices(ctx, limit)
+}
+
 func (w *awaited) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 	s, err := w.open()
 	if err != nil {

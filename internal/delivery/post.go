@@ -28,6 +28,9 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 		return queue.Outcome{Verdict: queue.Done}
 	}
 	v, began := s.try(ctx, c, row)
+	if row.Post.Notice {
+		v = v.notice()
+	}
 	took := time.Since(began)
 	s.Meter.Sent(s.Line, v.name, took)
 	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
@@ -61,6 +64,9 @@ func (s *Sends) early(ctx context.Context) (context.Context, context.CancelFunc)
 // try posts a row, or says that it is too late for that.
 func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
 	began = time.Now()
+	if row.Post.Notice {
+		c.Attempt = row.Attempt // its lane was let go after each
+	}
 	if !s.sit(ctx) {
 		return s.notBegun("no seat was free in time"), began
 	}

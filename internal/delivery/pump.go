@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -15,6 +16,7 @@ import (
 // house is what the pump needs of store.Store.
 type house interface {
 	Pump(ctx context.Context, now time.Time) (store.Pumped, error)
+	Notices(ctx context.Context, limit int) ([]store.Wake, error)
 }
 
 // PumpOptions say how the pump works. Store and Queue are needed.
@@ -22,6 +24,7 @@ type PumpOptions struct {
 	Store house
 	Queue interface {
 		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	}
 	// Every is the pause between rounds (default 1 s).
 	Every time.Duration
@@ -30,9 +33,12 @@ type PumpOptions struct {
 }
 
 // Pump does the housekeeping that nobody else does: events get their number,
-// timers fire, rows and files whose wake-up was lost are woken again. The store sees to it
-// that one process at a time does it.
-type Pump struct{ PumpOptions }
+// timers fire, rows and files whose wake-up was lost are woken again, and notices get
+// theirs. The store sees to it that one process at a time does it.
+type Pump struct {
+	PumpOptions
+	notices chan struct{} // there are some
+}
 
 // NewPump returns the pump. It panics when a needed option is missing.
 func NewPump(o PumpOptions) *Pump {
@@ -49,12 +55,15 @@ func NewPump(o PumpOptions) *Pump {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "pump")
-	return &Pump{PumpOptions: o}
+	return &Pump{PumpOptions: o, notices: make(chan struct{}, 1)}
 }
 
 // Run pumps until ctx ends. Failures never end it; it says when they begin and
 // when they are over.
 func (p *Pump) Run(ctx context.Context) error {
+	var feeding sync.WaitGroup
+	feeding.Go(func() { p.runNotices(ctx) })
+	defer feeding.Wait()
 	return rounds{
 		every: p.Every, log: p.Log,
 		fails: "the pump fails: events, timers and lost wake-ups wait", works: "the pump works again",
@@ -80,6 +89,12 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 	}
 	if err := p.fetch(ctx, done.Media); err != nil {
 		return false, err
+	}
+	if done.Notices {
+		select {
+		case p.notices <- struct{}{}:
+		default:
+		}
 	}
 	return done.More, nil
 }

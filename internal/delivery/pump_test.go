@@ -35,6 +35,8 @@ func (w *well) Pump(context.Context, time.Time) (store.Pumped, error) {
 	return w.answer(len(w.rounds))
 }
 
+func (w *well) Notices(context.Context, int) ([]store.Wake, error) { return nil, nil }
+
 func TestPump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model := queuetest.NewModel(time.Now)

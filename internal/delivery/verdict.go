@@ -37,6 +37,8 @@ type verdict struct {
 	// lane is what the lane does while the row stays queued; the zero Outcome
 	// when the row is over and the next one may go.
 	lane queue.Outcome
+	// alone is set when it is this message, or its person, that has to wait.
+	alone bool
 }
 
 // notBegun is the verdict on a row that is given back as it was. It is nobody's fault.
@@ -45,6 +47,16 @@ func (s *Sends) notBegun(detail string) verdict {
 		name: string(outbound.NotBegun), status: store.Queued, detail: detail, unbegun: true,
 		lane: queue.Outcome{Verdict: queue.Postpone, Err: detail},
 	}
+}
+
+// notice is the verdict on a notice. What it alone must wait for keeps nobody's
+// answer back: it lets its lane go, and the pump's walk over what is pending wakes it
+// again within two minutes. See store.Book.Claim.
+func (v verdict) notice() verdict {
+	if v.alone {
+		v.lane = queue.Outcome{Verdict: queue.Done}
+	}
+	return v
 }
 
 // judge turns the answer of a sender into a verdict. What a call says in which this
@@ -72,7 +84,7 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, call queue.Lease, bega
 		v.status, v.reason = store.Failed, router.Refused
 	case outbound.Pair:
 		s.hold.Clear(began)
-		v.lane = queue.Outcome{Verdict: queue.Postpone, Delay: max(f.Wait, s.trouble.pair(c.Lane)), Err: f.Error()}
+		v.lane, v.alone = queue.Outcome{Verdict: queue.Postpone, Delay: max(f.Wait, s.trouble.pair(c.Lane)), Err: f.Error()}, true
 	case outbound.Throttle:
 		v.lane = s.stop(ctx, f, "sending is throttled or WhatsApp is down", queue.Backoff{})
 	case outbound.Auth:
@@ -88,7 +100,7 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, call queue.Lease, bega
 			s.trouble.forget(c.Lane)
 			break
 		}
-		v.lane = queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, s.Backoff.Delay(c.Attempt)), Err: f.Error()}
+		v.lane, v.alone = queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, s.Backoff.Delay(c.Attempt)), Err: f.Error()}, true
 	default: // uncertain
 		v.name = string(outbound.Uncertain)
 		v.status, v.reason = store.Uncertain, router.UncertainFor

@@ -11,7 +11,7 @@ func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
 	case CommandHandoff:
 		d = t.applyHandoff(cmd)
 	case CommandAgentSent:
-		d = t.applyAgentSent()
+		d = t.applyAgentSent(cmd.Area)
 	case CommandClose:
 		d = t.applyClose()
 	case CommandTimeout:
@@ -59,11 +59,20 @@ func (t *turn) applyHandoff(cmd Command) Decision {
 }
 
 // applyAgentSent notes that one of ours wrote. In the menu or closed, that takes
-// the conversation over; a disconnected one stays as it is.
-func (t *turn) applyAgentSent() Decision {
+// the conversation over, for the area or, where there is none of that name, for who
+// takes care of what is nobody's; a disconnected one stays as it is.
+func (t *turn) applyAgentSent(area string) Decision {
 	next := t.was
-	if next.State != StateHandedOff && next.State != StateDisconnected {
-		next = handedOff(next, "", "")
+	team, ok := t.flow.Area(area)
+	if !ok {
+		team.ID = t.flow.Policies.OfferArea
+	}
+	switch {
+	case next.State == StateDisconnected:
+	case next.State != StateHandedOff:
+		next = handedOff(next, team.ID, "")
+	case next.Area == "":
+		next.Area = team.ID
 	}
 	next.LastHuman = later(next.LastHuman, t.now)
 	if next.State == StateHandedOff {

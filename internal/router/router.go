@@ -45,6 +45,8 @@ type Conversation struct {
 	LastInbound time.Time
 	// LastHuman is when an agent, or our side from a phone, last wrote.
 	LastHuman time.Time
+	// FileAt is when a file that the router cannot read was answered last.
+	FileAt time.Time
 	// TimeoutAt is when a hand-off without any human or contact message ends;
 	// zero while not handed off.
 	TimeoutAt time.Time
@@ -141,7 +143,8 @@ const (
 	CommandTimeout    CommandKind = "timeout"
 )
 
-// Command is one wish. Area, Tag and Note are for a hand-off.
+// Command is one wish. Area, Tag and Note are for a hand-off; a CommandAgentSent may
+// say which area takes the conversation over.
 type Command struct {
 	Kind CommandKind
 	Area string

@@ -79,6 +79,14 @@ type TalkRow struct {
 	Moved   bool     // to another contact
 	Gone    bool     // folded into another conversation of the line
 	Into    *TalkRow // which
+	// Opened says that its first event was told: one that a notice began opens when
+	// the person writes.
+	Opened bool
+	// AskedAt is the person's last word that deserves an answer, SaidAt our last
+	// answer that the provider accepted, ApologizedFor the word that got an apology.
+	AskedAt, SaidAt, ApologizedFor time.Time
+	// Owed counts the messages that wait to be sent, notices aside, when it was loaded.
+	Owed int
 	// Arm is set when the timer of the hand-off has to exist.
 	Arm bool
 	// Pending is set when rows wait to be sent; engines need to find that out
@@ -99,6 +107,9 @@ type MessageRow struct {
 	Fate router.Reason
 	// ReadID is the provider id of the message that this is the first answer to.
 	ReadID string
+	// Notice says that the message takes no conversation and keeps nobody waiting,
+	// Marketing that WhatsApp counts its template as such.
+	Notice, Marketing bool
 	// Token is the claim under which it is, or was, sending.
 	Token string
 	// Since is when somebody began to wait for it.
@@ -251,7 +262,7 @@ func (b *Book) talk(who *ContactRow, line string) (*TalkRow, bool) {
 	if t := who.talks[line]; t != nil {
 		return t, false
 	}
-	t := &TalkRow{Who: who, New: true}
+	t := &TalkRow{Who: who, New: true, Opened: true}
 	t.ID = b.NewID()
 	t.Conversation.Conversation = router.Fresh(line)
 	t.CreatedAt = b.Now

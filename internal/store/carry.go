@@ -66,15 +66,15 @@ func Tables() []Table {
 	}
 	return []Table{
 		table("counters", 1, `name value:n`),
-		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m`),
+		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m blocked_here:f`),
 		table("aliases", 1, `alias contact:n`),
 		table("conversations", 1, `n:n id contact:n line state area tag menu epoch:n ticket invalid:n offered:f auto
 			last_inbound:t last_human:t timeout_at:t to_phone to_user to_external seq:n last_message_at:m created_at:m
-			waiting_since:t`),
+			waiting_since:t opened:f last_area file_at:t asked_at:t said_at:t left_at:t left_reason apologized_for:t`),
 		table("moved", 1, `id conversation:n`),
 		table("messages", 1, `n:n id conversation:n direction author type text body:j media:j reply_id quoted_id reactions:j
 			provider_id:o origin:o status reason fate error_code:n error_detail epoch:n attempts:n token read_id since:t
-			expires_at:t sent_at:t received_at:t edited_at:t revoked_at:t created_at:m raw:b`),
+			expires_at:t sent_at:t received_at:t edited_at:t revoked_at:t created_at:m raw:b notice marketing:f`),
 		table("records", 1, `n:n id key kind line line_ref provider_id person reason detail received_at:t raw:b`),
 		table("tickets", 1, `ticket conversation:n area tag opened_at:m resolved_at:t`),
 		table("handoffs", 1, `n:n conversation:n ticket from_area area tag note by at:m`),

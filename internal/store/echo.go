@@ -30,7 +30,7 @@ func (b *Book) echo(a *inbound.Arrival) Result {
 		d.Reason = router.System
 	default:
 		r := b.rules(t.Line)
-		d = r.Apply(t.Conversation.Conversation, router.Command{Kind: router.CommandAgentSent}, b.Now)
+		d = r.Apply(t.Conversation.Conversation, router.Command{Kind: router.CommandAgentSent, Area: t.LastArea}, b.Now)
 		d.Reason = router.EchoSent
 	}
 	m.Reason = d.Reason

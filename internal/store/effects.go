@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -48,6 +49,7 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	}
 	t.WaitingSince = b.waiting(t, next, d, c)
 	t.Conversation.Conversation = next
+	t.LastArea = cmp.Or(next.Area, t.LastArea)
 	t.Changed = true
 	if !next.TimeoutAt.IsZero() && (before.TimeoutAt.IsZero() || next.TimeoutAt.Before(before.TimeoutAt)) {
 		t.Arm = true
@@ -79,7 +81,8 @@ func (b *Book) tell(t *TalkRow, was router.Conversation, d router.Decision, c ca
 	if was.Area != t.Area {
 		left = was.Area
 	}
-	if t.New && t.Seq == 0 {
+	if t.New && t.Seq == 0 && t.Opened || !t.Opened && c.Message != nil && c.Message.Direction == directionIn {
+		t.Opened = true
 		b.event(t, EventOpened, about{})
 	}
 	switch {

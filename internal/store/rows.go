@@ -34,6 +34,7 @@ const (
 	AuthorContact Author = "contact"
 	AuthorRouter  Author = "router"
 	AuthorAgent   Author = "agent"
+	AuthorProgram Author = "program" // a notice: see Draft
 	AuthorPhone   Author = "phone"
 	AuthorSystem  Author = "system"
 )
@@ -47,7 +48,10 @@ type Contact struct {
 	Name     string           `json:"name,omitempty"`
 	Address  outbound.Address `json:"-"`
 	Blocked  bool             `json:"blocked,omitempty"`
-	OptedOut bool             `json:"opted_out,omitempty"`
+	// BlockedHere says that WhatsApp did not, or not yet, block the contact too.
+	BlockedHere bool `json:"blocked_here_only,omitempty"`
+	// OptedOut says that the person wants no marketing.
+	OptedOut bool `json:"opted_out,omitempty"`
 }
 
 // Conversation is one contact on one line, for its whole life.
@@ -58,11 +62,25 @@ type Conversation struct {
 	Seq int64 // of its last event
 	// WaitingSince is when the person began to wait for the team that has the
 	// conversation; zero while nobody of ours owes an answer.
-	WaitingSince  time.Time
+	WaitingSince time.Time
+	// LastArea is the team that has the conversation, or had it last.
+	LastArea string
+	// Left says why, and since when, the person's last word has no answer of ours.
+	Left Left
 	LastMessageAt time.Time
 	CreatedAt     time.Time
 	// Cursor orders conversations by their last message, for paging.
 	Cursor string
+}
+
+// LeftFor is how long a conversation counts as left: later nobody expects an answer.
+const LeftFor = 7 * 24 * time.Hour
+
+// Left is a person's last word that nobody answered and that nobody will: no team
+// has the conversation and nothing waits to be sent. The zero Left is nobody.
+type Left struct {
+	Reason router.Reason
+	Since  time.Time
 }
 
 // Message is one message of a conversation.
@@ -113,6 +131,7 @@ type PostRow struct {
 	outbound.Post
 	Conversation string
 	Author       Author
+	Notice       bool // see Draft
 	CreatedAt    time.Time
 }
 
@@ -187,6 +206,8 @@ type Gauges struct {
 	// OldestHandedOff is when the person who has waited longest for a team began
 	// to wait; zero when nobody waits. See waiting.
 	OldestHandedOff  time.Time
+	// Left counts the conversations that were left within LeftFor: see Left.
+	Left             int64
 	PendingSends     int64
 	UncertainSends   int64
 	EventsUnnumbered int64

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -21,6 +22,16 @@ type Draft struct {
 	Quotes string // our id of the message that it answers, "" for none
 	// OnlyOpen refuses a closed conversation instead of taking it up again.
 	OnlyOpen bool
+	// Notice leaves the conversation to who has it: nothing of it changes, no clock
+	// begins, and nobody's answer waits behind the message.
+	Notice bool
+	// Marketing says that WhatsApp counts the template as such.
+	Marketing bool
+	// Area is the team that takes the conversation over; "" for the one that had it
+	// last, or else the flow's offer_area.
+	Area string
+	// TTL is for how long the message may wait to be sent, 0 for ever.
+	TTL time.Duration
 }
 
 // Recipient is a person on a line, by the names that somebody knows them by.
@@ -99,10 +110,14 @@ func (b *Book) Do(t *TalkRow, cmd Command) (*MessageRow, error) {
 // meant to say is said, whoever has the conversation by then. That it was sent is
 // told when it was.
 func (b *Book) say(t *TalkRow, d Draft, actor string) (*MessageRow, error) {
-	if d.OnlyOpen && t.State == router.StateClosed {
+	switch {
+	case d.OnlyOpen && t.State == router.StateClosed:
 		return nil, ErrClosed
-	}
-	if d.Type != "template" && b.shut(t) {
+	case t.Who.Blocked:
+		return nil, ErrBlocked
+	case d.Marketing && t.Who.OptedOut:
+		return nil, ErrOptedOut
+	case d.Type != "template" && b.shut(t):
 		return nil, ErrWindowClosed
 	}
 	quoted := ""
@@ -113,22 +128,39 @@ func (b *Book) say(t *TalkRow, d Draft, actor string) (*MessageRow, error) {
 		}
 		quoted = q.ProviderID
 	}
-	cmd := router.Command{Kind: router.CommandAgentSent}
-	r := b.rules(t.Line)
-	b.apply(t, r.Apply(t.Conversation.Conversation, cmd, b.Now), cause{By: actor})
-	m := &MessageRow{Talk: t, New: true, Since: b.Now}
+	action, author, reason := string(router.CommandAgentSent), AuthorAgent, router.ByAgent
+	if d.Notice {
+		action, author, reason = "notice", AuthorProgram, router.ByAPI
+		t.Opened = t.Opened && !t.New // that is told when the person writes
+	} else {
+		b.takeOver(t, d.Area, actor)
+	}
+	m := &MessageRow{Talk: t, New: true, Since: b.Now, Notice: d.Notice, Marketing: d.Marketing}
 	m.Message = Message{
-		ID: b.NewID(), Direction: directionOut, Author: AuthorAgent, Type: d.Type, Text: d.Text,
-		Body: outbound.Body{Cloud: d.Body}, Media: d.Media, QuotedID: quoted, Status: Queued, Reason: router.ByAgent,
+		ID: b.NewID(), Direction: directionOut, Author: author, Type: d.Type, Text: d.Text,
+		Body: outbound.Body{Cloud: d.Body}, Media: d.Media, QuotedID: quoted, Status: Queued, Reason: reason,
 		Epoch: t.Epoch, CreatedAt: b.Now,
 	}
+	if d.TTL > 0 {
+		m.Expires = b.Now.Add(d.TTL)
+	}
 	b.addNew(m)
-	t.touch(b.Now)
-	t.Pending = true
+	if !d.Notice {
+		t.touch(b.Now)
+		t.Pending = true
+	}
 	b.Audit = append(b.Audit, Owned[AuditRow]{t, AuditRow{
-		Conversation: t.ID, Actor: actor, Action: string(cmd.Kind), Detail: "type=" + d.Type + " message=" + m.ID, At: b.Now,
+		Conversation: t.ID, Actor: actor, Action: action, Detail: "type=" + d.Type + " message=" + m.ID, At: b.Now,
 	}})
 	return m, nil
+}
+
+// takeOver gives the conversation to a team of ours: the one that is named, or the
+// one that had it last.
+func (b *Book) takeOver(t *TalkRow, area, actor string) {
+	cmd := router.Command{Kind: router.CommandAgentSent, Area: cmp.Or(area, t.LastArea)}
+	r := b.rules(t.Line)
+	b.apply(t, r.Apply(t.Conversation.Conversation, cmd, b.Now), cause{By: actor})
 }
 
 // shut says that only templates may be sent to the person now.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -12,7 +13,7 @@ import (
 // this very token is this claim, asked for again; the token must be new for
 // every round.
 func (b *Book) Claim(t *TalkRow, rows []*MessageRow, token string) *SendClaim {
-	for _, m := range rows {
+	for _, m := range answersFirst(rows) {
 		switch {
 		case m.Status == Sending && m.Token == token:
 			return b.claim(t, m)
@@ -33,13 +34,30 @@ func (b *Book) Claim(t *TalkRow, rows []*MessageRow, token string) *SendClaim {
 	return nil
 }
 
+// answersFirst lets the others pass the notices whose first attempt failed.
+func answersFirst(rows []*MessageRow) []*MessageRow {
+	waits := func(m *MessageRow) bool { return m.Notice && m.Status == Queued && m.Attempts > 0 }
+	if !slices.ContainsFunc(rows, waits) {
+		return rows
+	}
+	var first, last []*MessageRow
+	for _, m := range rows {
+		if waits(m) {
+			last = append(last, m)
+		} else {
+			first = append(first, m)
+		}
+	}
+	return append(first, last...)
+}
+
 func (b *Book) claim(t *TalkRow, m *MessageRow) *SendClaim {
 	return &SendClaim{
 		Post: PostRow{
 			Post: outbound.Post{
 				ID: m.ID, Line: t.Line, To: t.Contact.Address, QuotedID: m.QuotedID, Body: m.Body,
 			},
-			Conversation: t.ID, Author: m.Author, CreatedAt: m.CreatedAt,
+			Conversation: t.ID, Author: m.Author, Notice: m.Notice, CreatedAt: m.CreatedAt,
 		},
 		Token: m.Token, ReadID: m.ReadID, Attempt: m.Attempts,
 	}
@@ -48,6 +66,10 @@ func (b *Book) claim(t *TalkRow, m *MessageRow) *SendClaim {
 // refuse says why a row must not go any more, or "".
 func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
 	switch {
+	case t.Who.Blocked:
+		return router.Blocked
+	case m.Marketing && t.Who.OptedOut:
+		return router.OptedOut
 	case automatic(m) && m.Epoch < t.Epoch:
 		return router.Superseded
 	case !m.Expires.IsZero() && !b.Now.Before(m.Expires):

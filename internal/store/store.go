@@ -30,6 +30,10 @@ var (
 	// ErrClosed means that the conversation is closed, and that the caller wanted
 	// an open one.
 	ErrClosed = errors.New("the conversation is closed")
+	// ErrBlocked means that the contact is blocked.
+	ErrBlocked = errors.New("the contact is blocked")
+	// ErrOptedOut means that the person wants no marketing, and that this is some.
+	ErrOptedOut = errors.New("the person wants no marketing")
 	// ErrNoQuote means that the message to quote is not in the conversation, or
 	// that WhatsApp has no id for it yet.
 	ErrNoQuote = errors.New("the message cannot be quoted")
@@ -69,8 +73,8 @@ type Store interface {
 
 	// Command carries out one command, with what it says, its audit row and the
 	// mark of its Once in one transaction. A repeat without effect is no error.
-	// ErrNotFound, ErrConflict, ErrWindowClosed, ErrClosed, ErrNoQuote,
-	// ErrKeyReused.
+	// ErrNotFound, ErrConflict, ErrWindowClosed, ErrClosed, ErrBlocked, ErrOptedOut,
+	// ErrNoQuote, ErrKeyReused.
 	Command(ctx context.Context, now time.Time, cmd Command) (Done, error)
 
 	// Note adds an audit row about something that is no conversation.
@@ -93,6 +97,11 @@ type Store interface {
 	// is always kept. recorded[i] belongs to results[i]; one that is Busy was not
 	// written, because somebody else holds its contact.
 	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
+
+	// Notices returns the conversations of the oldest notices that were not tried yet,
+	// of each line at most limit, oldest first. They have no wake-up but the one that
+	// the caller gives them.
+	Notices(ctx context.Context, limit int) ([]Wake, error)
 
 	// SaveMedia records the fate of a download.
 	SaveMedia(ctx context.Context, messageID string, media Media) error
@@ -203,7 +212,7 @@ type SendClaim struct {
 
 // Recorded is what became of a SendResult.
 type Recorded struct {
-	More bool // its conversation has another row to send
+	More bool // its conversation has another row to send that is no notice
 	Busy bool // it was not written: somebody else holds its contact
 }
 
@@ -229,6 +238,8 @@ type Pumped struct {
 	Wakes    []Wake
 	// Media are files that wait to be fetched.
 	Media []MediaRef
+	// Notices says that some were not tried yet: see Store.Notices.
+	Notices bool
 	// More is set when the round stopped at its size limit: call again.
 	More bool
 }

@@ -77,7 +77,7 @@ func TestRefuse(t *testing.T) {
 		{"line without a window", "ventas", AuthorAgent, "text", 3, time.Time{}, time.Time{}, ""},
 	} {
 		b := NewBook(settings(), now)
-		talk := &TalkRow{}
+		talk := &TalkRow{Who: &ContactRow{}}
 		talk.Line, talk.Epoch, talk.LastInbound = tc.line, 3, tc.lastInbound
 		m := &MessageRow{Talk: talk, Expires: tc.expires}
 		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, Queued

@@ -301,8 +301,8 @@ func asBytes(v any) []byte { b, _ := v.([]byte); return b }
 func loadPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 	ids := col(rows, func(r store.Row) int64 { return asNumber(r[0]) })
 	talks := col(rows, func(r store.Row) int64 { return asNumber(r[2]) })
-	const query = `INSERT INTO psi_router.pending (conversation, n, since, doubt)
-		SELECT m.conversation, m.n, coalesce(m.since, m.created_at), m.status = 'uncertain'
+	const query = `INSERT INTO psi_router.pending (conversation, n, since, doubt, notice, tried)
+		SELECT m.conversation, m.n, coalesce(m.since, m.created_at), m.status = 'uncertain', m.notice, m.attempts > 0
 		FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		JOIN psi_router.messages m ON m.conversation = u.conversation AND m.n = u.n
 		WHERE m.direction = 'outbound' AND m.status IN ('queued', 'sending', 'uncertain')`

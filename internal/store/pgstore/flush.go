@@ -157,6 +157,7 @@ func (p *page) writeContacts(b *pgx.Batch) {
 			col(list, func(c row) string { return c.Name }),
 			col(list, func(c row) bool { return c.Blocked }),
 			col(list, func(c row) bool { return c.OptedOut }),
+			col(list, func(c row) bool { return c.BlockedHere }),
 		}
 	}
 	if len(news) > 0 {
@@ -212,6 +213,14 @@ func (p *page) writeTalks(b *pgx.Batch) {
 			col(list, func(t row) pgtype.Timestamptz { return orEpoch(t.LastMessageAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.CreatedAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.WaitingSince) }),
+			col(list, func(t row) bool { return t.Opened }),
+			col(list, func(t row) string { return t.LastArea }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.FileAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.AskedAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.SaidAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.Left.Since) }),
+			col(list, func(t row) string { return string(t.Left.Reason) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.ApologizedFor) }),
 		}
 	}
 	if len(news) > 0 {
@@ -235,10 +244,14 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	var doubt, over []row
+	var doubt, over, tried []row
 	for _, m := range changes {
 		switch {
-		case m.Direction == "inbound", m.Status == store.Queued, m.Status == store.Sending:
+		case m.Direction == "inbound":
+		case m.Status == store.Queued, m.Status == store.Sending:
+			if m.Notice {
+				tried = append(tried, m)
+			}
 		case m.Status == store.Uncertain:
 			doubt = append(doubt, m)
 		default:
@@ -263,7 +276,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 	for _, x := range [...]struct {
 		rows  []row
 		query string
-	}{{doubt, doubtPending}, {over, deletePending}} {
+	}{{tried, tryPending}, {doubt, doubtPending}, {over, deletePending}} {
 		if len(x.rows) > 0 {
 			queue(b, x.query,
 				col(x.rows, func(m row) int64 { return m.Talk.Final().Row }),
@@ -314,8 +327,18 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.EditedAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.RevokedAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.CreatedAt) }),
-		col(news, func(m row) []byte { return m.Raw }))
+		col(news, func(m row) []byte { return m.Raw }),
+		col(news, notice),
+		col(news, func(m row) bool { return m.Marketing }))
 	return nil
+}
+
+// notice is the line of a notice, by which the feeder finds it.
+func notice(m *store.MessageRow) string {
+	if !m.Notice {
+		return ""
+	}
+	return m.Talk.Final().Line
 }
 
 // text is the text of a message that its body does not hold already.

@@ -56,7 +56,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 	var out store.Pumped
 	h, err := s.housekeep(ctx, now)
 	if err == nil && h != nil {
-		out.Numbered, out.More = h.numbered, h.batches == mostBatches
+		out.Numbered, out.More, out.Notices = h.numbered, h.batches == mostBatches, h.notices
 		err = s.fireTimers(ctx, now, h.due, &out)
 		if err == nil {
 			err = s.bring(ctx, now, h.strays)
@@ -79,6 +79,7 @@ type house struct {
 	numbered, batches int
 	due               []int64 // conversations
 	strays            []store.ProviderID
+	notices           bool
 }
 
 // housekeep numbers events and throws away what is over, under the lock of the
@@ -106,6 +107,8 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 				h.due = append(h.due, n)
 				return err
 			}))
+		queue(b, `SELECT EXISTS (SELECT FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried)`).
+			QueryRow(func(row pgx.Row) error { return scan(row, &h.notices) })
 		// A report and the answer to its post may have missed each other.
 		queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
 			Query(each(func(rows pgx.Rows) error {
@@ -202,7 +205,7 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	}
 	const query = `SELECT p.since, p.n, t.line, t.id
 		FROM psi_router.pending p JOIN psi_router.conversations t ON t.n = p.conversation
-		WHERE NOT p.doubt AND (p.since, p.n) > ($1, $2) AND p.since <= $3
+		WHERE NOT p.doubt AND (p.notice = '' OR p.tried) AND (p.since, p.n) > ($1, $2) AND p.since <= $3
 		ORDER BY p.since, p.n LIMIT $4`
 	at, found, seen := *w, 0, map[string]bool{}
 	for _, k := range out.Wakes {
@@ -235,6 +238,33 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 		*w = sweep{rest: now.Add(sweepPause)}
 	}
 	return nil
+}
+
+// Notices implements store.Store.
+func (s *Store) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
+	const query = `WITH RECURSIVE lines (line) AS (
+			SELECT min(notice) FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried
+			UNION ALL
+			SELECT (SELECT min(notice) FROM psi_router.pending WHERE notice > line AND NOT doubt AND notice <> '' AND NOT tried)
+			FROM lines WHERE line IS NOT NULL)
+		SELECT l.line, t.id FROM lines l,
+			LATERAL (SELECT conversation, since, n FROM psi_router.pending
+				WHERE notice = l.line AND NOT doubt AND notice <> '' AND NOT tried ORDER BY since, n LIMIT $1) p,
+			LATERAL (SELECT id FROM psi_router.conversations WHERE n = p.conversation OFFSET 0) t
+		ORDER BY l.line, p.since, p.n`
+	var out []store.Wake
+	err := s.read(ctx, "find notices", func(r *reader) error {
+		out = nil
+		return r.last(func(b *pgx.Batch) {
+			queue(b, query, limit).Query(each(func(rows pgx.Rows) error {
+				var w store.Wake
+				err := scan(rows, &w.Line, &w.Conversation)
+				out = append(out, w)
+				return err
+			}))
+		})
+	})
+	return out, err
 }
 
 // findFiles adds the files that have waited for long: their job may have been

@@ -62,7 +62,7 @@ func (p *page) collect(b *pgx.Batch, where string, args ...any) {
 func (p *page) addTalk(rows pgx.Rows) error {
 	c := &store.ContactRow{}
 	var created pgtype.Timestamptz
-	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created)
+	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere)
 	if err != nil || p.talks[t.Row] != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				query string
 				dest  any
 			}{
-				{`SELECT min(since) FROM psi_router.pending WHERE NOT doubt`, &oldest},
+				{`SELECT min(since) FROM psi_router.pending WHERE NOT doubt AND notice = ''`, &oldest},
 				{`SELECT min(waiting_since) FROM psi_router.conversations WHERE waiting_since IS NOT NULL`, &waiting},
 				{`SELECT count(*) FROM psi_router.pending WHERE NOT doubt`, &g.PendingSends},
 				{`SELECT count(*) FROM psi_router.pending WHERE doubt`, &g.UncertainSends},
@@ -301,6 +301,8 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			} {
 				queue(b, q.query).QueryRow(func(row pgx.Row) error { return scan(row, q.dest) })
 			}
+			queue(b, `SELECT count(*) FROM psi_router.conversations WHERE left_at > $1`, stamp(now.Add(-store.LeftFor))).
+				QueryRow(func(row pgx.Row) error { return scan(row, &g.Left) })
 			queue(b, `SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
 				var line string
 				var at pgtype.Timestamptz

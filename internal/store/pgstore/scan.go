@@ -42,12 +42,12 @@ func fromEpoch(t pgtype.Timestamptz) time.Time {
 	return time.Time{}
 }
 
-const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at`
+const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here`
 
 func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 	c := &store.ContactRow{}
 	var created pgtype.Timestamptz
-	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created}, more...)
+	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere}, more...)
 	err := scan(rows, dest...)
 	c.CreatedAt = instant(created)
 	return c, err
@@ -55,7 +55,8 @@ func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 
 const talkColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
 	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at,
-	t.waiting_since`
+	t.waiting_since, t.opened, t.last_area, t.file_at, t.asked_at, t.said_at, t.left_at, t.left_reason, t.apologized_for,
+	(SELECT count(*) FROM (SELECT doubt, notice FROM psi_router.pending WHERE conversation = t.n OFFSET 0) o WHERE NOT o.doubt AND o.notice = '')`
 
 // talkRow is a conversation whose contact is known by its key.
 type talkRow struct {
@@ -67,11 +68,11 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 	t := &talkRow{}
 	r, to := &t.Conversation.Conversation, &t.Contact.Address
 	var auto string
-	var in, human, timeout, last, created, waiting pgtype.Timestamptz
+	var in, human, timeout, last, created, waiting, file, asked, said, left, apologized pgtype.Timestamptz
 	dest := append([]any{
 		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
 		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
-		&waiting,
+		&waiting, &t.Opened, &t.LastArea, &file, &asked, &said, &left, &t.Left.Reason, &apologized, &t.Owed,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err
@@ -79,6 +80,8 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 	r.Auto = readAuto(auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
 	t.LastMessageAt, t.CreatedAt, t.WaitingSince = fromEpoch(last), instant(created), instant(waiting)
+	r.FileAt, t.AskedAt, t.SaidAt = instant(file), instant(asked), instant(said)
+	t.Left.Since, t.ApologizedFor = instant(left), instant(apologized)
 	t.Cursor = cursor(last.Time, t.Row)
 	return t, nil
 }
@@ -111,7 +114,7 @@ func writeAuto(list []int64) string {
 const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type, m.text, m.body::text, m.media::text, m.reply_id,
 	m.quoted_id, m.reactions::text, coalesce(m.provider_id, ''), coalesce(m.origin, ''), m.status, m.reason, m.fate,
 	m.error_code, m.error_detail, m.epoch, m.attempts, m.token, m.read_id, m.since, m.expires_at, m.sent_at,
-	m.received_at, m.edited_at, m.revoked_at, m.created_at`
+	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
 // messageRow is a message whose conversation is known by its key.
 type messageRow struct {
@@ -130,7 +133,7 @@ func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 		&m.Row, &m.ID, &m.talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
 		&m.QuotedID, &reactions, &m.ProviderID, &m.Origin, &m.Status, &m.Reason, &m.Fate,
 		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
-		&received, &edited, &revoked, &created,
+		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err

@@ -99,7 +99,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		p.after = func(b *pgx.Batch) {
 			clear(waiting)
 			queue(b, `SELECT t.id FROM psi_router.conversations t WHERE t.id = ANY ($1::text[]) AND
-				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = t.n AND NOT p.doubt)`, ids).
+				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = t.n AND NOT p.doubt AND p.notice = '')`, ids).
 				Query(each(func(rows pgx.Rows) error {
 					var id string
 					err := scan(rows, &id)

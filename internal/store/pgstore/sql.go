@@ -10,52 +10,57 @@ const (
 		SELECT u.alias, u.contact FROM unnest($1::text[], $2::bigint[]) u (alias, contact)
 		ORDER BY u.alias ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`
 
-	insertContacts = `INSERT INTO psi_router.contacts (n, phone, user_id, username, name, blocked, opted_out, id, created_at)
+	insertContacts = `INSERT INTO psi_router.contacts (n, phone, user_id, username, name, blocked, opted_out, blocked_here, id, created_at)
 		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[],
-			$8::text[], $9::timestamptz[])`
+			$8::boolean[], $9::text[], $10::timestamptz[])`
 	updateContacts = `UPDATE psi_router.contacts c SET phone = u.phone, user_id = u.user_id, username = u.username, name = u.name,
-			blocked = u.blocked, opted_out = u.opted_out
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[])
-			u (n, phone, user_id, username, name, blocked, opted_out)
+			blocked = u.blocked, opted_out = u.opted_out, blocked_here = u.blocked_here
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::boolean[])
+			u (n, phone, user_id, username, name, blocked, opted_out, blocked_here)
 		WHERE c.n = u.n`
 
 	talkArrays = `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
 			$9::bigint[], $10::boolean[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
 			$15::text[], $16::text[], $17::text[], $18::bigint[], $19::timestamptz[], $20::timestamptz[],
-			$21::timestamptz[]`
+			$21::timestamptz[], $22::boolean[], $23::text[], $24::timestamptz[], $25::timestamptz[], $26::timestamptz[],
+			$27::timestamptz[], $28::text[], $29::timestamptz[]`
 	insertTalks = `INSERT INTO psi_router.conversations (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
-			waiting_since, id, line)
-		SELECT * FROM ` + talkArrays + `, $22::text[], $23::text[])`
+			waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for, id, line)
+		SELECT * FROM ` + talkArrays + `, $30::text[], $31::text[])`
 	updateTalks = `UPDATE psi_router.conversations t SET contact = u.contact, state = u.state, area = u.area, tag = u.tag,
 			menu = u.menu, epoch = u.epoch, ticket = u.ticket, invalid = u.invalid, offered = u.offered, auto = u.auto,
 			last_inbound = u.last_inbound, last_human = u.last_human, timeout_at = u.timeout_at, to_phone = u.to_phone,
 			to_user = u.to_user, to_external = u.to_external, seq = u.seq, last_message_at = u.last_message_at,
-			created_at = u.created_at, waiting_since = u.waiting_since
+			created_at = u.created_at, waiting_since = u.waiting_since, opened = u.opened, last_area = u.last_area,
+			file_at = u.file_at, asked_at = u.asked_at, said_at = u.said_at, left_at = u.left_at, left_reason = u.left_reason,
+			apologized_for = u.apologized_for
 		FROM ` + talkArrays + `) u (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
-			waiting_since)
+			waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for)
 		WHERE t.n = u.n`
 
 	// A row's number is given when it is written, so the order of the rows is kept.
 	insertMessages = `WITH written AS (
 		INSERT INTO psi_router.messages (conversation, id, direction, author, type, text, body, media, reply_id, quoted_id,
 			reactions, provider_id, origin, status, reason, fate, error_code, error_detail, epoch, read_id, since, expires_at,
-			sent_at, received_at, edited_at, revoked_at, created_at, raw)
+			sent_at, received_at, edited_at, revoked_at, created_at, raw, notice, marketing)
 		SELECT u.conversation, u.id, u.direction, u.author, u.type, u.text, nullif(u.body, '')::json, nullif(u.media, '')::json,
 			u.reply_id, u.quoted_id, nullif(u.reactions, '')::json, nullif(u.provider_id, ''), nullif(u.origin, ''), u.status,
 			u.reason, u.fate, u.error_code, u.error_detail, u.epoch, u.read_id, u.since, u.expires_at, u.sent_at,
-			u.received_at, u.edited_at, u.revoked_at, u.created_at, u.raw
+			u.received_at, u.edited_at, u.revoked_at, u.created_at, u.raw, u.notice, u.marketing
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
 			$17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::timestamptz[], $22::timestamptz[],
-			$23::timestamptz[], $24::timestamptz[], $25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::bytea[])
+			$23::timestamptz[], $24::timestamptz[], $25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::bytea[],
+			$29::text[], $30::boolean[])
 			WITH ORDINALITY u (conversation, id, direction, author, type, text, body, media, reply_id, quoted_id, reactions,
 			provider_id, origin, status, reason, fate, error_code, error_detail, epoch, read_id, since, expires_at,
-			sent_at, received_at, edited_at, revoked_at, created_at, raw, i)
+			sent_at, received_at, edited_at, revoked_at, created_at, raw, notice, marketing, i)
 		ORDER BY u.i
-		RETURNING conversation, n, status, coalesce(since, created_at) AS since)
-		INSERT INTO psi_router.pending (conversation, n, since) SELECT conversation, n, since FROM written WHERE status = 'queued'`
+		RETURNING conversation, n, status, coalesce(since, created_at) AS since, notice)
+		INSERT INTO psi_router.pending (conversation, n, since, notice)
+		SELECT conversation, n, since, notice FROM written WHERE status = 'queued'`
 	updateMessages = `UPDATE psi_router.messages m SET text = u.text, reactions = nullif(u.reactions, '')::json,
 			provider_id = nullif(u.provider_id, ''), status = u.status, fate = u.fate, error_code = u.error_code,
 			error_detail = u.error_detail, epoch = u.epoch, attempts = u.attempts, token = u.token, sent_at = u.sent_at,
@@ -65,6 +70,8 @@ const (
 			u (id, text, reactions, provider_id, status, fate, error_code, error_detail, epoch, attempts, token, sent_at,
 			edited_at, revoked_at)
 		WHERE m.id = u.id`
+	tryPending = `UPDATE psi_router.pending p SET tried = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
+		WHERE p.conversation = u.conversation AND p.n = u.n AND NOT p.tried`
 	doubtPending = `UPDATE psi_router.pending p SET doubt = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		WHERE p.conversation = u.conversation AND p.n = u.n AND NOT p.doubt`
 	deletePending = `DELETE FROM psi_router.pending p USING unnest($1::bigint[], $2::bigint[]) u (conversation, n)

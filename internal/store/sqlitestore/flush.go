@@ -131,10 +131,10 @@ func (p *page) writeContacts() error {
 		switch {
 		case c.Gone:
 		case c.New:
-			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt))
+			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt), c.BlockedHere)
 		case c.Changed:
-			const query = `UPDATE contacts SET phone = ?, user_id = ?, username = ?, name = ?, blocked = ?, opted_out = ? WHERE n = ?`
-			if err := p.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.Row); err != nil {
+			const query = `UPDATE contacts SET phone = ?, user_id = ?, username = ?, name = ?, blocked = ?, opted_out = ?, blocked_here = ? WHERE n = ?`
+			if err := p.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.BlockedHere, c.Row); err != nil {
 				return err
 			}
 		}
@@ -167,7 +167,8 @@ func (p *page) writeTalks() error {
 		case t.New:
 			fresh.add(t.Row, t.ID, who, r.Line, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince))
+				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince),
+				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.SaidAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor))
 		case t.Changed:
 			if t.Moved {
 				if err := p.exec(`UPDATE conversations SET contact = ? WHERE n = ?`, who, t.Row); err != nil {
@@ -176,7 +177,8 @@ func (p *page) writeTalks() error {
 			}
 			if err := p.exec(updateTalk, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince), t.Row); err != nil {
+				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince),
+				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.SaidAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor), t.Row); err != nil {
 				return err
 			}
 		}
@@ -223,7 +225,7 @@ func (p *page) writeMessages() error {
 				return err
 			}
 			out.add(m.ID, t.Row, string(m.Author), m.Type, text(m), body, media, m.QuotedID, string(m.Status), string(m.Reason), m.Epoch,
-				m.ReadID, micros(m.Since), micros(m.Expires), micros(m.CreatedAt))
+				m.ReadID, micros(m.Since), micros(m.Expires), micros(m.CreatedAt), notice(m), m.Marketing)
 		case m.Changed:
 			if err := p.exec(updateMessage, text(m), reactions(m), null(m.ProviderID), string(m.Status),
 				string(m.Fate), m.ErrorCode, m.ErrorDetail, m.Epoch, m.Attempts, m.Token, micros(m.SentAt),
@@ -240,6 +242,14 @@ func null(s string) any {
 		return nil
 	}
 	return s
+}
+
+// notice is the line of a notice, by which the feeder finds it.
+func notice(m *store.MessageRow) string {
+	if !m.Notice {
+		return ""
+	}
+	return m.Talk.Final().Line
 }
 
 // text is the text of a message that its body does not hold already.

@@ -40,6 +40,9 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		if err := p.forgetKeys(); err != nil {
 			return fmt.Errorf("forget keys: %w", err)
 		}
+		if _, err := p.tx.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.Notices); err != nil {
+			return fmt.Errorf("look for notices: %w", err)
+		}
 		return p.fireTimers(&out)
 	})
 	if err != nil {
@@ -123,7 +126,7 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	}
 	const query = `SELECT m.since, m.n, c.line, c.id
 		FROM messages m JOIN conversations c ON c.n = m.conversation
-		WHERE m.status IN ('queued', 'sending') AND (m.since, m.n) > (?, ?) AND m.since <= ?
+		WHERE m.status IN ('queued', 'sending') AND (m.notice = '' OR m.attempts > 0) AND (m.since, m.n) > (?, ?) AND m.since <= ?
 		ORDER BY m.since, m.n LIMIT ?`
 	at, found, seen := *w, 0, map[string]bool{}
 	for _, k := range out.Wakes {
@@ -152,6 +155,32 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 		*w = sweep{rest: now.Add(sweepPause)}
 	}
 	return nil
+}
+
+// Notices implements store.Store.
+func (s *Store) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
+	var out []store.Wake
+	err := s.read(ctx, "find notices", func(tx access) error {
+		out = out[:0]
+		for line := ""; ; {
+			const next = `SELECT notice FROM messages WHERE notice > ? AND notice <> '' AND status = 'queued' AND attempts = 0 ORDER BY notice LIMIT 1`
+			if found, err := tx.Row(next, []any{line}, &line); err != nil || !found {
+				return err
+			}
+			const oldest = `SELECT c.id FROM messages m JOIN conversations c ON c.n = m.conversation
+				WHERE m.notice = ? AND m.notice <> '' AND m.status = 'queued' AND m.attempts = 0 ORDER BY m.since, m.n LIMIT ?`
+			err := each(tx, oldest, []any{line, limit}, func(rows *sql.Rows) error {
+				w := store.Wake{Line: line}
+				err := rows.Scan(&w.Conversation)
+				out = append(out, w)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	})
+	return out, err
 }
 
 // findFiles adds the files that have waited for long: their job may have been

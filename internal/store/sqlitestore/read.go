@@ -300,6 +300,10 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				return err
 			}
 		}
+		const left = `SELECT count(*) FROM conversations WHERE left_at > 0 AND left_at > ?`
+		if _, err := tx.Row(left, []any{micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
+			return err
+		}
 		g.EventsUnnumbered -= numbered
 		g.OldestHandedOff = instant(waiting)
 		if oldest != 0 {

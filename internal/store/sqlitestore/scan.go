@@ -64,7 +64,7 @@ func numbers[V any](set map[int64]V) string {
 	return string(append(out, ']'))
 }
 
-const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at`
+const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here`
 
 // contactScan takes a contact from its columns.
 type contactScan struct {
@@ -73,7 +73,7 @@ type contactScan struct {
 }
 
 func (c *contactScan) dest() []any {
-	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created}
+	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created, &c.BlockedHere}
 }
 
 func (c *contactScan) row() *store.ContactRow {
@@ -83,13 +83,15 @@ func (c *contactScan) row() *store.ContactRow {
 
 const talkColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered,
 	t.auto, t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at,
-	t.created_at, t.waiting_since`
+	t.created_at, t.waiting_since, t.opened, t.last_area, t.file_at, t.asked_at, t.said_at, t.left_at, t.left_reason, t.apologized_for,
+	(SELECT count(*) FROM messages o WHERE o.conversation = t.n AND o.status IN ('queued', 'sending') AND o.notice = '')`
 
 // talkScan takes a conversation from its columns.
 type talkScan struct {
 	store.TalkRow
 	auto                                       string
 	in, human, timeout, last, created, waiting int64
+	file, asked, said, left, apologized        int64
 }
 
 func (t *talkScan) dest() []any {
@@ -97,7 +99,7 @@ func (t *talkScan) dest() []any {
 	return []any{
 		&t.Row, &t.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
 		&t.auto, &t.in, &t.human, &t.timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &t.last,
-		&t.created, &t.waiting,
+		&t.created, &t.waiting, &t.Opened, &t.LastArea, &t.file, &t.asked, &t.said, &t.left, &t.Left.Reason, &t.apologized, &t.Owed,
 	}
 }
 
@@ -107,6 +109,8 @@ func (t *talkScan) row() *store.TalkRow {
 	r.Auto = readAuto(t.auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(t.in), instant(t.human), instant(t.timeout)
 	t.LastMessageAt, t.CreatedAt, t.WaitingSince = instant(t.last), instant(t.created), instant(t.waiting)
+	r.FileAt, t.AskedAt, t.SaidAt = instant(t.file), instant(t.asked), instant(t.said)
+	t.Left.Since, t.ApologizedFor = instant(t.left), instant(t.apologized)
 	t.Cursor = cursor(t.last, t.Row)
 	return &t.TalkRow
 }
@@ -139,7 +143,7 @@ func writeAuto(list []int64) string {
 const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type, m.text, m.body, m.media, m.reply_id,
 	m.quoted_id, m.reactions, coalesce(m.provider_id, ''), coalesce(m.origin, ''), m.status, m.reason, m.fate,
 	m.error_code, m.error_detail, m.epoch, m.attempts, m.token, m.read_id, m.since, m.expires_at, m.sent_at,
-	m.received_at, m.edited_at, m.revoked_at, m.created_at`
+	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
 // scanMessage reads a row; its Talk is still missing.
 func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, talk int64, err error) {
@@ -150,7 +154,7 @@ func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, talk int64, 
 		&m.Row, &m.ID, &talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
 		&m.QuotedID, &reactions, &m.ProviderID, &m.Origin, &m.Status, &m.Reason, &m.Fate,
 		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
-		&received, &edited, &revoked, &created,
+		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,
 	}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, 0, err

@@ -111,7 +111,7 @@ func (p *page) left(results []store.SendResult) ([]store.Recorded, error) {
 		ids[i] = r.Conversation
 	}
 	const query = `SELECT c.id FROM conversations c WHERE c.id IN (SELECT value FROM json_each(?))
-		AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.n AND m.status IN ('queued', 'sending'))`
+		AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.n AND m.status IN ('queued', 'sending') AND m.notice = '')`
 	waiting := map[string]bool{}
 	err := each(p.tx, query, []any{texts(ids)}, func(rows *sql.Rows) error {
 		var id string

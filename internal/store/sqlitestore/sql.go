@@ -53,15 +53,15 @@ func (p *page) insert(t table, r *rows) error {
 
 // The statements of every write.
 var (
-	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at)`, 9, "", "")
+	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at, blocked_here)`, 10, "", "")
 	insertAliases  = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
 	insertTalks    = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
-		waiting_since)`, 23, "", "")
+		waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for)`, 31, "", "")
 	insertInbound = insertInto(`messages (id, conversation, direction, author, type, text, media, reply_id, quoted_id, reactions,
 		provider_id, origin, status, reason, error_code, error_detail, sent_at, received_at, edited_at, revoked_at, created_at, raw)`, 22, "", "")
 	insertReplies = insertInto(`messages (id, conversation, author, type, text, body, media, quoted_id, status, reason, epoch, read_id,
-		since, expires_at, created_at, direction)`, 15, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'outbound')", "")
+		since, expires_at, created_at, notice, marketing, direction)`, 17, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'outbound')", "")
 	insertEvents   = insertInto(`events (id, conversation, type, seq, created_at, data)`, 6, "", "")
 	insertTickets  = insertInto(`tickets (ticket, conversation, area, tag, opened_at)`, 5, "", "")
 	insertHandoffs = insertInto(`handoffs (conversation, ticket, from_area, area, tag, note, by, at)`, 8, "", "")
@@ -86,7 +86,8 @@ const (
 	// updateTalk leaves the contact alone: naming it would rewrite its index.
 	updateTalk = `UPDATE conversations SET state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
 		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
-		to_external = ?, seq = ?, last_message_at = ?, created_at = ?, waiting_since = ? WHERE n = ?`
+		to_external = ?, seq = ?, last_message_at = ?, created_at = ?, waiting_since = ?, opened = ?, last_area = ?,
+		file_at = ?, asked_at = ?, said_at = ?, left_at = ?, left_reason = ?, apologized_for = ? WHERE n = ?`
 	// supersede takes back what a conversation that is no more was about to say.
 	supersede = `UPDATE messages SET epoch = -1 WHERE status IN ('queued', 'sending') AND conversation = ? AND author = 'router'`
 

@@ -195,7 +195,7 @@ func (w *world) command(rt *rapid.T) {
 	if after.Epoch < before.Epoch || after.State != before.State && after.Epoch == before.Epoch {
 		rt.Fatalf("%s: epoch %d to %d, state %s to %s", kind, before.Epoch, after.Epoch, before.State, after.State)
 	}
-	if (after.State == router.StateHandedOff && after.Area != "") && after.Ticket == "" {
+	if kind == router.CommandHandoff && after.Area != before.Area && after.Ticket == "" {
 		rt.Fatalf("handed off without a ticket: %+v", after)
 	}
 }

@@ -1,0 +1,91 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// standing is how many notices stand in a line's queue at most, beside those whose
+	// first attempt failed. Answers come behind them: at 80 messages a second that is a
+	// quarter of one.
+	standing = 20
+	// feedEvery is how soon more follow.
+	feedEvery = 250 * time.Millisecond
+)
+
+// runNotices feeds notices, whenever a round of the pump has found some, until ctx
+// ends. What fails is tried again with the pump's next round.
+func (p *Pump) runNotices(ctx context.Context) {
+	for {
+		select {
+		case <-p.notices:
+		case <-ctx.Done():
+			return
+		}
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = safely(ctx, p.feedNotices); err != nil && ctx.Err() == nil {
+				p.Log.Error("notices wait", "error", err)
+			}
+			select {
+			case <-time.After(feedEvery):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// feedNotices wakes the oldest notices of each line as long as there are any: they
+// have no wake-up of their own, so that thousands of them never stand before an answer.
+// A line that is held or paused gets none.
+func (p *Pump) feedNotices(ctx context.Context) (more bool, err error) {
+	wakes, err := p.Store.Notices(ctx, standing)
+	if err != nil {
+		return false, fmt.Errorf("find notices: %w", err)
+	}
+	open, err := p.open(ctx, wakes)
+	if err != nil {
+		return false, err
+	}
+	var jobs []queue.Job
+	for _, w := range wakes {
+		if open[SendQueue(w.Line)] {
+			jobs = append(jobs, Wake(w.Line, w.Conversation))
+		}
+	}
+	if len(jobs) == 0 {
+		return false, nil
+	}
+	if _, err := p.Queue.Enqueue(ctx, jobs); err != nil {
+		return false, fmt.Errorf("wake notices: %w", err)
+	}
+	return true, nil
+}
+
+// open says which of the queues that are named hand out their jobs now.
+func (p *Pump) open(ctx context.Context, wakes []store.Wake) (map[string]bool, error) {
+	open := map[string]bool{}
+	var names []string
+	for _, w := range wakes {
+		if name := SendQueue(w.Line); !open[name] {
+			open[name] = true
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return open, nil
+	}
+	stats, err := p.Queue.Stats(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("look for holds: %w", err)
+	}
+	for _, s := range stats {
+		open[s.Name] = !s.Paused && !s.HeldUntil.After(p.Now())
+	}
+	return open, nil
+}
