@@ -66,7 +66,7 @@ type Conversation struct {
 	// LastArea is the team that has the conversation, or had it last.
 	LastArea string
 	// Left says why, and since when, the person's last word has no answer of ours.
-	Left Left
+	Left          Left
 	LastMessageAt time.Time
 	CreatedAt     time.Time
 	// Cursor orders conversations by their last message, for paging.
@@ -205,7 +205,7 @@ type Gauges struct {
 	OldestUnanswered time.Duration
 	// OldestHandedOff is when the person who has waited longest for a team began
 	// to wait; zero when nobody waits. See waiting.
-	OldestHandedOff  time.Time
+	OldestHandedOff time.Time
 	// Left counts the conversations that were left within LeftFor: see Left.
 	Left             int64
 	PendingSends     int64
