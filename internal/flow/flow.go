@@ -14,6 +14,8 @@ type Flow struct {
 	Commands Commands
 	Menus    map[string]*Menu
 	Policies Policies
+	// Buttons are those of templates, by payload: see Button.
+	Buttons map[string]Button
 	// MenuOrder lists the menu ids as they stand in the file.
 	MenuOrder []string
 	// LineOrder lists the line ids as they stand in the file.

@@ -41,6 +41,7 @@ func (l *linter) lint() {
 	}
 	l.lintPolicies()
 	l.lintWords()
+	l.lintButtons()
 	l.lintGraph()
 }
 

@@ -124,19 +124,25 @@ func (l *linter) lintOption(m *Menu, i int, titles map[string]int) {
 
 // lintTarget checks that an option leads to exactly one thing that exists.
 func (l *linter) lintTarget(o Option, path, label string) {
+	if o.Menu != "" && l.f.Menus[o.Menu] == nil {
+		l.errorf(path+".menu", "%s leads to the menu %q, which does not exist%s", label, o.Menu, didYouMean(o.Menu, l.f.MenuOrder))
+	}
+	l.lintOneTarget(path, label, "menu", o.Menu, o.Handoff, o.Reply)
+}
+
+// lintOneTarget checks that there is one of a target that key names, a hand-off and a
+// reply, and what the latter two say.
+func (l *linter) lintOneTarget(path, label, key, target string, h *Handoff, reply string) {
 	targets := 0
-	if o.Menu != "" {
+	if target != "" {
 		targets++
-		if l.f.Menus[o.Menu] == nil {
-			l.errorf(path+".menu", "%s leads to the menu %q, which does not exist%s", label, o.Menu, didYouMean(o.Menu, l.f.MenuOrder))
-		}
 	}
-	if o.Reply != "" {
+	if reply != "" {
 		targets++
-		l.placeholders(path+".reply", o.Reply, nil)
-		l.fits(path+".reply", o.Reply, mostText)
+		l.placeholders(path+".reply", reply, nil)
+		l.fits(path+".reply", reply, mostText)
 	}
-	if h := o.Handoff; h != nil {
+	if h != nil {
 		targets++
 		switch _, ok := l.f.Areas[h.Area]; {
 		case h.Area == "" && l.missing(path+".handoff"):
@@ -147,9 +153,9 @@ func (l *linter) lintTarget(o Option, path, label string) {
 	}
 	switch {
 	case targets == 0 && l.missing(path):
-		l.errorf(path, "%s leads nowhere; write menu: …, handoff: {area: …} or reply: …", label)
+		l.errorf(path, "%s leads nowhere; write %s: …, handoff: {area: …} or reply: …", label, key)
 	case targets > 1:
-		l.errorf(path, "%s leads to %d places; keep one of menu, handoff and reply", label, targets)
+		l.errorf(path, "%s leads to %d places; keep one of %s, handoff and reply", label, targets, key)
 	}
 }
 

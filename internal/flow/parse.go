@@ -94,7 +94,7 @@ func (r *reader) root(n *yaml.Node) *Flow {
 		Codes: make(map[string]Choice), Texts: defaultTexts(), Commands: defaultCommands(),
 		Policies: Policies{InvalidLimit: DefaultInvalidLimit, AutoPerHour: DefaultAutoPerHour},
 	}
-	for _, fd := range r.fields("", n, "version: 1", "version", "lines", "areas", "texts", "commands", "menus", "policies") {
+	for _, fd := range r.fields("", n, "version: 1", "version", "lines", "areas", "texts", "commands", "menus", "buttons", "policies") {
 		switch fd.key {
 		case "version":
 			f.Version = r.number(fd.path, fd.value, 1, 1)
@@ -108,6 +108,8 @@ func (r *reader) root(n *yaml.Node) *Flow {
 			r.commands(f, fd)
 		case "menus":
 			r.menus(f, fd)
+		case "buttons":
+			r.buttons(f, fd)
 		case "policies":
 			r.policies(f, fd)
 		}

@@ -18,12 +18,16 @@ func (t *turn) settle(d Decision) Decision {
 	used := len(auto)
 	if d.Handoff == nil && used >= limit {
 		t.next = touched(t.was, t.next)
-		if used > limit || t.was.Offered || t.was.State != StateMenu {
-			return t.silent(Budget)
+		if used > limit || t.was.Offered || t.was.State != StateMenu || d.Reason == TemplateButton {
+			quiet := t.silent(Budget)
+			quiet.Label = d.Label
+			return quiet
 		}
 		d = t.offer()
 	}
-	d.Next.Offered = d.Reason == OfferPerson
+	if d.Reason != TemplateButton { // which changes nothing
+		d.Next.Offered = d.Reason == OfferPerson
+	}
 	auto = append(auto, t.now.Unix())
 	d.Next.Auto = auto[max(0, len(auto)-(limit+1)):]
 	return d

@@ -15,7 +15,7 @@ const (
 // and "text" depend on their content. What is missing is classUnknown.
 var classes = map[string]class{
 	"text":     classText,
-	"button":   classText, // a template's quick reply: its payload is not ours
+	"button":   classText, // a template's quick reply
 	"image":    classMedia,
 	"audio":    classMedia,
 	"voice":    classMedia,

@@ -21,8 +21,19 @@ func psiRules(t testing.TB) Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rulesOf(t, src)
+	return rulesOf(t, append(src, buttons...))
 }
+
+// buttons are those of the templates of our stories.
+const buttons = `
+buttons:
+  turnos/confirmar: {reply: "¡Gracias! Te esperamos 💛", tag: confirmado}
+  turnos/cambiar: {handoff: {area: alumnos, tag: turnos}}
+  promo/precios: {option: inscripciones/33}
+  promo/ver: {option: principal/3, tag: promo}
+`
+
+var payloads = []string{"turnos/confirmar", "turnos/cambiar", "promo/precios", "promo/ver", "admin/13", "principal/2", "payload", ""}
 
 func rulesOf(t testing.TB, src []byte) Rules {
 	t.Helper()
@@ -154,12 +165,22 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 			t.Errorf("disconnected, and the bot spoke (%s)", d.Reason)
 		}
 	case StateHandedOff:
-		if !overdue && !broken && (len(d.Replies) > 0 || d.Changed) {
+		if !overdue && !broken && (len(d.Replies) > 0 && d.Reason != TemplateButton || d.Changed) {
 			t.Errorf("handed off, and the bot spoke (%s)", d.Reason)
 		}
 	case StateClosed:
+		if _, pressed := r.Flow.Button(m.ReplyID); pressed && m.Type == "button" {
+			break
+		}
 		if answerable(m) && classify(m) != classUnknown && (len(d.Replies) != 1 || d.Replies[0].Menu == "" || d.Next.State != StateMenu) {
 			t.Errorf("closed, and there was no menu (%s, %s)", d.Reason, d.Next.State)
+		}
+	}
+	if d.Reason == TemplateButton {
+		next, before := d.Next, was
+		next.Auto, next.LastInbound, next.TimeoutAt = before.Auto, before.LastInbound, before.TimeoutAt
+		if diff := cmp.Diff(next, before); diff != "" || len(d.Replies) != 1 {
+			t.Errorf("a button that only answers did more (%d replies):\n%s", len(d.Replies), diff)
 		}
 	}
 	if limit := budget(r); len(was.Auto) <= limit+1 && len(d.Next.Auto) > limit+1 {

@@ -34,6 +34,9 @@ func (s *story) message(t *rapid.T) Message {
 		ids := append([]string{"principal/1/0", "admin_pagos", "?/sí/0", "admin/11/1"}, s.shown...)
 		m.ReplyID = rapid.SampledFrom(ids).Draw(t, "reply")
 	}
+	if m.Type == "button" {
+		m.ReplyID = rapid.SampledFrom(payloads).Draw(t, "payload")
+	}
 	switch rapid.IntRange(0, 24).Draw(t, "flag") {
 	case 0:
 		m.Stale, m.SentAt = true, s.now.Add(-time.Hour)

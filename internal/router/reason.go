@@ -13,6 +13,7 @@ const (
 	MenuChoice         Reason = "menu_choice"
 	ReplyChoice        Reason = "reply_choice"
 	StaleReply         Reason = "stale_reply"
+	TemplateButton     Reason = "template_button"
 	Greeting           Reason = "greeting"
 	Courtesy           Reason = "courtesy"
 	InvalidInput       Reason = "invalid_input"

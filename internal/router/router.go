@@ -60,7 +60,7 @@ type Message struct {
 	// Type is the Cloud API's word: text, interactive, button, image, ...
 	Type string
 	Text string
-	// ReplyID is the id of the tapped row or button.
+	// ReplyID is the id of the tapped row or button, or the payload of a template's.
 	ReplyID string
 	// From says who wrote: the contact, or our own side from another device.
 	Echo bool
@@ -91,6 +91,10 @@ type Decision struct {
 	Handoff *Handoff
 	// Changed is set when state, area or epoch are not what they were.
 	Changed bool
+	// Note is what a team should know of the message beside its words.
+	Note string
+	// Label is a tag for the conversation, "" for none.
+	Label string
 	// Closed is set when this closed the conversation: its ticket is resolved.
 	// So is, without it, a ticket that Next no longer carries (reset, reconnect,
 	// a menu that breaks the hand-off).

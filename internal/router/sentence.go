@@ -13,6 +13,7 @@ var sentences = []struct {
 	{MenuChoice, "Escribió una opción del menú.", "Typed an option of the menu."},
 	{ReplyChoice, "Tocó una opción del menú.", "Tapped an option of the menu."},
 	{StaleReply, "Tocó una opción de un mensaje viejo: se le avisó y se le mostró el menú actual.", "Tapped an option of an old message: was told so and shown the current menu."},
+	{TemplateButton, "Tocó un botón de una plantilla y se le contestó: no cambia nada más.", "Tapped a button of a template and was answered: nothing else changes."},
 	{Greeting, "Saludó y se le mostró el menú.", "Said hello and was shown the menu."},
 	{Courtesy, "Fue una cortesía (gracias, ok…): no es una opción.", "A courtesy (thanks, ok…): not a choice."},
 	{InvalidInput, "No era una opción: se le mostró otra vez el menú.", "Not an option: the menu was shown again."},

@@ -40,12 +40,16 @@ func (t *turn) decide() Decision {
 	// States in which people talk, or nobody does.
 	case t.was.State == StateDisconnected:
 		return t.silent(DisconnectedSilent)
+	case t.pressed && t.button.Reply != "":
+		return t.answerButton()
 	case t.handoffIsOver():
 		return t.endHandoff(HandoffTimeout, say.WindowReopen)
 	case t.was.State == StateHandedOff && t.flow.Policies.MenuBreaksHandoff && t.says(cmd.Menu):
 		return t.endHandoff(CommandMenu, "")
 	case t.was.State == StateHandedOff:
-		return t.silent(HandedOffSilent)
+		return t.leaveToTeam()
+	case t.pressed:
+		return t.press()
 	case t.was.State == StateClosed && t.class == classUnknown:
 		return t.silent(UnknownType)
 	case t.was.State == StateClosed:
@@ -95,6 +99,9 @@ type turn struct {
 	class class
 	word  string     // the whole message, normalised; "" for what is not text
 	menu  *flow.Menu // where the person is; the start when nowhere yet
+	// button is the template's that was pressed, when the flow knows its payload.
+	button  flow.Button
+	pressed bool
 	// choice is the option that word names, when named.
 	choice flow.Choice
 	named  bool
@@ -113,6 +120,9 @@ func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
 	t.menu = t.flow.Menus[c.Menu]
 	if t.menu == nil {
 		t.menu = t.flow.Start(c.Line)
+	}
+	if m.Type == "button" && m.ReplyID != "" {
+		t.button, t.pressed = t.flow.Button(m.ReplyID)
 	}
 	if t.class == classText {
 		t.word = flow.Normalize(m.Text)

@@ -81,6 +81,11 @@ var inputs = []struct {
 	{"a tap that is not ours", Message{Type: "interactive", Text: "Pagos", ReplyID: "admin_pagos"}},
 	{"a tap on the offer", Message{Type: "interactive", Text: "Sí, por favor", ReplyID: "?/sí/3"}},
 	{"a template's button", Message{Type: "button", Text: "Alumnos", ReplyID: "payload"}},
+	{"a button that only answers", Message{Type: "button", Text: "Confirmo", ReplyID: "turnos/confirmar"}},
+	{"a button that hands off", Message{Type: "button", Text: "Cambiar", ReplyID: "turnos/cambiar"}},
+	{"a button for an option", Message{Type: "button", Text: "Precios", ReplyID: "promo/precios"}},
+	{"a button for a menu", Message{Type: "button", Text: "Ver cursos", ReplyID: "promo/ver"}},
+	{"a button named as an option", Message{Type: "button", Text: "Facturas", ReplyID: "admin/13"}},
 	{"an image with a code under it", Message{Type: "image", Text: "11"}},
 	{"an audio", Message{Type: "audio"}},
 	{"unsupported", Message{Type: "unsupported"}},
@@ -134,6 +139,12 @@ func outcome(was Conversation, d Decision) string {
 	}
 	if d.Next.State != was.State {
 		words = append(words, "now "+string(d.Next.State))
+	}
+	if d.Label != "" {
+		words = append(words, "tagged "+d.Label)
+	}
+	if d.Note != "" {
+		words = append(words, "noted")
 	}
 	if len(words) == 0 {
 		return "-"

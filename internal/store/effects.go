@@ -55,6 +55,7 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 		t.Arm = true
 	}
 	b.tell(t, before, d, c)
+	b.label(t, d, c)
 	for i, r := range d.Replies {
 		b.reply(t, r, d.Reason, ticket, c, i == 0)
 	}
@@ -110,6 +111,20 @@ func (b *Book) tell(t *TalkRow, was router.Conversation, d router.Decision, c ca
 		b.event(t, EventOpened, about{From: left})
 	case d.Changed && !ended:
 		b.event(t, EventUpdated, about{From: left})
+	}
+}
+
+// label notes the tag that a decision puts on the conversation, and what it says to the
+// team.
+func (b *Book) label(t *TalkRow, d router.Decision, c cause) {
+	for _, x := range [...]struct{ action, detail string }{{"note", d.Note}, {"tag", d.Label}} {
+		if x.detail == "" {
+			continue
+		}
+		b.Audit = append(b.Audit, Owned[AuditRow]{t, AuditRow{Conversation: t.ID, Actor: c.By, Action: x.action, Detail: x.detail, At: b.Now}})
+	}
+	if d.Label != "" {
+		b.event(t, EventTagged, about{Label: d.Label, Message: c.Message})
 	}
 }
 

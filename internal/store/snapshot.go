@@ -12,6 +12,7 @@ const (
 	EventUpdated   = "conversation.updated"
 	EventHandedOff = "conversation.handed_off"
 	EventClosed    = "conversation.closed"
+	EventTagged    = "conversation.tagged"
 )
 
 // about is what an event says beside its conversation.
@@ -20,6 +21,7 @@ type about struct {
 	Handoff *HandoffRow
 	Merged  string // id of the conversation that this one was joined with
 	From    string // area that it just left
+	Label   string // tag that was put on it
 }
 
 // event adds what happened to the conversation, as it is at this moment. The
@@ -42,6 +44,11 @@ func (b *Book) event(t *TalkRow, kind string, a about) {
 	}
 	if a.From != "" {
 		w.text("from_area", a.From)
+	}
+	if a.Label != "" {
+		w.list("tags_added")
+		w.text("", a.Label)
+		w.end()
 	}
 	w.close()
 	b.Events = append(b.Events, Event{

@@ -108,11 +108,11 @@ func (c *chat) turn(line string) error {
 		t := c.player.command(router.Command{Kind: router.CommandTimeout}, now)
 		return c.show(line, t)
 	case '*':
-		cmd, err := parseCommand(line[1:])
+		t, err := c.player.act(line[1:], c.now())
 		if err != nil {
 			return c.complain(line, err)
 		}
-		return c.show(line, c.player.command(cmd, c.now()))
+		return c.show(line, t)
 	default:
 		m, err := c.player.message(line)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 //	[image] mirá esto        a message of another type
 //	[tap: Administración]    taps the newest row or button with that title
 //	[reply: principal/1/0]   taps whatever has this id
+//	[button: turnos/si] Sí   taps the button of a template with this payload
 //	[stale] hola             also late, group, blocked, opted_out, echo
 //	\[hola]                  a text that begins with a bracket
 func (p *player) message(s string) (router.Message, error) {
@@ -39,6 +40,11 @@ func (p *player) message(s string) (router.Message, error) {
 			m.OptedOut = true
 		case "echo":
 			m.Echo = true
+		case "button":
+			if value != "" {
+				m.ReplyID = value
+			}
+			m.Type = "button"
 		case "reply":
 			m.Type, m.ReplyID = "interactive", value
 		case "tap":
@@ -85,13 +91,14 @@ var kinds = map[string]router.CommandKind{
 // parseCommand reads what one of ours does, as "*" lines write it:
 //
 //	close
+//	notice Mañana a las 10   sends a notice, which changes nothing
 //	handoff area=ventas tag=precios
 //	agent Hola, soy Vale
 func parseCommand(s string) (router.Command, error) {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	kind, known := kinds[verb]
 	if !known {
-		return router.Command{}, fmt.Errorf("unknown command %q; write one of: agent, close, disconnect, handoff, reconnect, reopen, reset, timeout", verb)
+		return router.Command{}, fmt.Errorf("unknown command %q; write one of: agent, close, disconnect, handoff, notice, reconnect, reopen, reset, timeout", verb)
 	}
 	cmd := router.Command{Kind: kind}
 	if kind != router.CommandHandoff {

@@ -46,6 +46,18 @@ func (p *player) command(c router.Command, now time.Time) turn {
 	return p.take(p.rules.Apply(p.talk, c, now), now)
 }
 
+// act is what one of ours does, as "*" lines write it.
+func (p *player) act(s string, now time.Time) (turn, error) {
+	if verb, _, _ := strings.Cut(strings.TrimSpace(s), " "); verb == "notice" { // nothing of the conversation changes
+		return p.take(router.Decision{Next: p.talk, Reason: router.ByAPI}, now), nil
+	}
+	cmd, err := parseCommand(s)
+	if err != nil {
+		return turn{}, err
+	}
+	return p.command(cmd, now), nil
+}
+
 // take does what the store does with a decision: it makes the ticket and writes
 // it where the texts say so.
 func (p *player) take(d router.Decision, now time.Time) turn {
@@ -104,6 +116,9 @@ func (t turn) effects() []string {
 	}
 	if t.was.State == router.StateClosed && t.Next.State == router.StateMenu {
 		list = append(list, "reopen")
+	}
+	if t.Label != "" {
+		list = append(list, "tag "+t.Label)
 	}
 	for _, r := range t.Replies {
 		if r.Menu != "" {

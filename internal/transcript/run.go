@@ -59,7 +59,7 @@ var firstDay = time.Date(2026, time.January, 5, 10, 0, 0, 0, time.FixedZone("ART
 //	?  the reason of the decision
 //	!  something happened: handoff area=… tag=…, transfer …, close, reopen,
 //	   menu ID, state STATE, silence
-//	*  one of ours does something: close, agent …, handoff area=…
+//	*  one of ours does something: close, agent …, handoff area=…, notice …
 //	@  the clock: +25h, 2026-03-01 09:30; or a new person: line wsp4
 //	#  a comment
 //
@@ -117,12 +117,12 @@ func (s *script) play(line string) {
 		}
 		s.took(s.player.say(m, s.now))
 	case '*':
-		cmd, err := parseCommand(rest)
+		t, err := s.player.act(rest, s.now)
 		if err != nil {
 			s.fail(err.Error(), "")
 			return
 		}
-		s.took(s.player.command(cmd, s.now))
+		s.took(t)
 	case '@':
 		s.clock(rest)
 	case '<', '?', '!':

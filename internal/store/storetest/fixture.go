@@ -39,6 +39,8 @@ menus:
     options:
       - {code: "11", title: Pagos, handoff: {area: admin, tag: pagos}}
       - {code: "15", title: Hablar con alguien, handoff: {area: admin, tag: otro}}
+buttons:
+  turnos/confirmar: {reply: "¡Gracias!", tag: confirmado}
 policies: {offer_area: admin}
 `
 

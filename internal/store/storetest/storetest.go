@@ -44,6 +44,7 @@ func Run(t *testing.T, e Engine) {
 		{"Reports", reportsSuite},
 		{"Commands", commands},
 		{"Says", sayings},
+		{"Notices", notices},
 		{"Pump", pumps},
 		{"Feeds", feeds},
 		{"Reads", reads},

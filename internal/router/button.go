@@ -1,0 +1,42 @@
+package router
+
+import (
+	"cmp"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+)
+
+// answerButton answers a tap on a template's button and changes nothing, whoever has
+// the conversation.
+func (t *turn) answerButton() Decision {
+	d := t.silent(TemplateButton)
+	d.Label = t.button.Tag
+	d.Replies = []Reply{{Text: t.button.Reply, Style: flow.StyleText}}
+	return d
+}
+
+// press does what a template's button stands for. Nobody of ours has the conversation.
+func (t *turn) press() Decision {
+	reopened := t.was.State == StateClosed
+	if reopened {
+		t.next = inMenu(t.next)
+	}
+	var d Decision
+	if h := t.button.Handoff; h != nil {
+		d = t.handoff(HandedOff, h.Area, cmp.Or(h.Tag, t.button.Tag))
+	} else {
+		choice, _ := t.flow.OptionNamed(t.button.Option)
+		d = t.choose(choice, ReplyChoice)
+	}
+	d.Label, d.Changed = t.button.Tag, d.Changed || reopened
+	return d
+}
+
+// leaveToTeam leaves the message to the team that has the conversation.
+func (t *turn) leaveToTeam() Decision {
+	d := t.silent(HandedOffSilent)
+	if t.pressed {
+		d.Note, d.Label = "button="+t.msg.ReplyID, t.button.Tag
+	}
+	return d
+}
