@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -37,6 +38,7 @@ type (
 
 // sendsAbout is what both ways to send have in common.
 const sendsAbout = "From the menu or closed it takes the conversation over: the bot is silent then, and the answer comes to people. " +
+	"With `takeover: false` it is a notice, and nothing of the conversation changes. " +
 	"Outside the 24 h after the person's last message only a template goes out (`window_closed`). " +
 	"201 means that it is queued for good; events and the message's status tell what became of it."
 
@@ -50,7 +52,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(c.Line, in.Body)
+		draft, err := s.draft(who, c.Line, in.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +72,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(b.Line, b.SendBody)
+		draft, err := s.draft(who, b.Line, b.SendBody)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +106,7 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 
 // draft checks a body and makes the message of it. What only WhatsApp can know
 // (does the template exist, is the link good) it will say itself.
-func (s *server) draft(line string, b SendBody) (*store.Draft, error) {
+func (s *server) draft(who caller, line string, b SendBody) (*store.Draft, error) {
 	types, known := s.lines[line]
 	switch {
 	case s.lines != nil && !known:
@@ -127,6 +129,36 @@ func (s *server) draft(line string, b SendBody) (*store.Draft, error) {
 		d.Quotes = b.Context.MessageID
 	}
 	d.OnlyOpen = b.Reopen != nil && !*b.Reopen
+	d.Notice = b.Takeover != nil && !*b.Takeover
+	if d.Area, err = s.team(who, b.Area); err != nil {
+		return nil, err
+	}
+	d.TTL, err = expiry(b.ExpiresIn)
+	return d, err
+}
+
+// team is who takes a conversation over: the area that the body names, or the only one
+// of the key.
+func (s *server) team(who caller, named string) (string, error) {
+	if named == "" && len(who.areas) == 1 {
+		return who.areas[0], nil
+	}
+	return s.areas.resolve(named, "body.area")
+}
+
+// longestTTL is how long a message may wait at most: WhatsApp itself keeps one for
+// somebody whose phone is off for 30 days.
+const longestTTL = 30 * 24 * time.Hour
+
+// expiry reads how long a message may wait, 0 for ever.
+func expiry(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Second || d > longestTTL {
+		return 0, invalid("body.expires_in", "not a time from 1s to 720h", "Write it like 90s, 45m or 24h.")
+	}
 	return d, nil
 }
 

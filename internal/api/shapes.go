@@ -20,6 +20,9 @@ type SendBody struct {
 	Document    *shape[File]        `json:"document,omitempty" doc:"A file."`
 	Context     *Context            `json:"context,omitempty" doc:"What it answers."`
 	Reopen      *bool               `json:"reopen,omitempty" example:"true" doc:"false refuses a closed conversation with conversation_closed, instead of taking it up again."`
+	Takeover    *bool               `json:"takeover,omitempty" example:"false" doc:"false sends a notice (a reminder, a receipt, a grade): nothing of the conversation changes, the bot goes on, and nobody's answer waits behind it. true, the default, takes the conversation over."`
+	Area        string              `json:"area,omitempty" maxLength:"100" example:"admin" doc:"The team that takes the conversation over. Without it the key's only area, else the one that had the conversation last, else the flow's offer_area."`
+	ExpiresIn   string              `json:"expires_in,omitempty" maxLength:"20" example:"2h" doc:"For how long it may wait to be sent, like 90s, 45m or 24h; afterwards it fails with the reason expired. Without it, for ever."`
 }
 
 // StartBody is a message to a person, with whom there may be no conversation yet.

@@ -70,7 +70,7 @@ type Message struct {
 	Conversation string        `json:"conversation_id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a02" doc:"Its conversation."`
 	Line         string        `json:"line" example:"wsp4" doc:"Its line."`
 	Direction    string        `json:"direction" example:"inbound" enum:"inbound,outbound" doc:"From the person, or to them."`
-	Author       string        `json:"author" example:"contact" enum:"contact,router,agent,phone,system" doc:"Who wrote it; phone is our side's WhatsApp app."`
+	Author       string        `json:"author" example:"contact" enum:"contact,router,agent,program,phone,system" doc:"Who wrote it; program is a notice (takeover: false), phone is our side's WhatsApp app."`
 	Type         string        `json:"type" example:"text" doc:"WhatsApp's word: text, image, interactive…"`
 	Text         string        `json:"text" example:"hola" doc:"What a person reads: body, caption, or title of what was tapped."`
 	Media        *Media        `json:"media,omitempty" doc:"Its file, when it has one."`

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -16,11 +17,16 @@ const (
 	standing = 20
 	// feedEvery is how soon more follow.
 	feedEvery = 250 * time.Millisecond
+	// wakeAgain is after how long one that still was not tried is woken again: its
+	// wake-up may have been lost. Each is charged to the line's rate.
+	wakeAgain = 5 * time.Second
 )
 
 // runNotices feeds notices, whenever a round of the pump has found some, until ctx
 // ends. What fails is tried again with the pump's next round.
 func (p *Pump) runNotices(ctx context.Context) {
+	woken := map[string]time.Time{} // of those that were not tried yet
+	feed := func(ctx context.Context) (bool, error) { return p.feedNotices(ctx, woken) }
 	for {
 		select {
 		case <-p.notices:
@@ -29,7 +35,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error
-			if more, err = safely(ctx, p.feedNotices); err != nil && ctx.Err() == nil {
+			if more, err = safely(ctx, feed); err != nil && ctx.Err() == nil {
 				p.Log.Error("notices wait", "error", err)
 			}
 			select {
@@ -43,7 +49,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 // feedNotices wakes the oldest notices of each line as long as there are any: they
 // have no wake-up of their own, so that thousands of them never stand before an answer.
 // A line that is held or paused gets none.
-func (p *Pump) feedNotices(ctx context.Context) (more bool, err error) {
+func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
 	wakes, err := p.Store.Notices(ctx, standing)
 	if err != nil {
 		return false, fmt.Errorf("find notices: %w", err)
@@ -53,18 +59,27 @@ func (p *Pump) feedNotices(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	var jobs []queue.Job
+	now, before := p.Now(), maps.Clone(woken)
+	clear(woken)
 	for _, w := range wakes {
-		if open[SendQueue(w.Line)] {
-			jobs = append(jobs, Wake(w.Line, w.Conversation))
+		if !open[SendQueue(w.Line)] {
+			continue
 		}
+		more = true
+		at, known := before[w.Conversation]
+		if age := now.Sub(at); !known || age < 0 || age >= wakeAgain {
+			jobs, at = append(jobs, Wake(w.Line, w.Conversation)), now
+		}
+		woken[w.Conversation] = at
 	}
 	if len(jobs) == 0 {
-		return false, nil
+		return more, nil
 	}
 	if _, err := p.Queue.Enqueue(ctx, jobs); err != nil {
+		clear(woken)
 		return false, fmt.Errorf("wake notices: %w", err)
 	}
-	return true, nil
+	return more, nil
 }
 
 // open says which of the queues that are named hand out their jobs now.
