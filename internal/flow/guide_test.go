@@ -65,7 +65,7 @@ func TestGuide(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(seen, map[string]int{"yaml": 3, "yaml bad": 1, "text": 1, "chat": 1}); diff != "" {
+	if diff := cmp.Diff(seen, map[string]int{"yaml": 4, "yaml bad": 1, "text": 1, "chat": 1}); diff != "" {
 		t.Errorf("the page's examples (-got +want):\n%s", diff)
 	}
 }
