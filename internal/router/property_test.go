@@ -22,7 +22,7 @@ var (
 		"👍", "", "tengo 2 hijos", "Administración", "becas", "buen día", "1️⃣", "x", "¿?",
 	})
 	anyType = rapid.SampledFrom([]string{
-		"text", "text", "text", "text", "text", "interactive", "button", "image", "audio", "sticker", "location", "order", "contacts",
+		"text", "text", "text", "text", "text", "interactive", "button", "button", "image", "audio", "sticker", "location", "order", "contacts",
 		"reaction", "system", "edit", "revoke", "request_welcome", "unsupported", "from_the_future", "",
 	})
 	anyStep = rapid.SampledFrom([]time.Duration{0, 0, 0, time.Second, time.Second, time.Minute, 20 * time.Minute, 2 * time.Hour, 25 * time.Hour})
@@ -60,7 +60,7 @@ func (s *story) write(t *rapid.T) {
 	m := s.message(t)
 	was := s.talk
 	d := checkStep(t, s.rules, was, m, s.now)
-	if d.Reason == ClosedReopened || d.Reason == HandoffTimeout {
+	if d.Reason == HandoffTimeout || was.State == StateClosed && d.Next.State != StateClosed {
 		s.said = nil
 	}
 	if len(d.Replies) > 0 && d.Handoff == nil {
@@ -70,7 +70,7 @@ func (s *story) write(t *rapid.T) {
 	if d.Next.Invalid > s.rules.Flow.Policies.InvalidLimit {
 		t.Errorf("%d invalid inputs and no offer", d.Next.Invalid)
 	}
-	if d.Next.Offered && d.Reason != OfferPerson && len(d.Replies) > 0 {
+	if d.Next.Offered && d.Reason != OfferPerson && d.Reason != TemplateButton && len(d.Replies) > 0 {
 		t.Errorf("an offer stands that was not the last word (%s)", d.Reason)
 	}
 	s.keep(d)

@@ -37,6 +37,8 @@ func model(t *testing.T, e Engine) {
 			"redeliver": m.redeliver,
 			"command":   m.command,
 			"answer":    m.answer,
+			"remind":    m.remind,
+			"press":     m.press,
 			"send":      m.send,
 			"lose":      m.lose,
 			"report":    m.report,
@@ -239,13 +241,62 @@ func (w *world) answer(rt *rapid.T) {
 	w.asked = append(w.asked, asked{cmd, w.now})
 }
 
+// remind sends a notice, which changes nothing but what there is to send.
+func (w *world) remind(rt *rapid.T) {
+	id := w.some(rt)
+	what := notice("recordatorio")
+	what.Marketing = rapid.Bool().Draw(rt, "marketing")
+	what.TTL = rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(rt, "ttl")
+	before, told := w.talk(id), w.told(id)
+	done, err := w.Command(w.Context(), w.now, saying(id, what))
+	if what.Marketing && before.Contact.OptedOut {
+		if !errors.Is(err, store.ErrOptedOut) {
+			rt.Fatalf("marketing for who wants none: got %v", err)
+		}
+		return
+	}
+	if err != nil || done.Message.Author != store.AuthorProgram {
+		rt.Fatalf("got %+v, %v", done.Message, err)
+	}
+	if diff := cmp.Diff(w.talk(id), before); diff != "" {
+		rt.Fatalf("a notice changed the conversation (-got +want):\n%s", diff)
+	}
+	if diff := cmp.Diff(w.told(id), told); diff != "" {
+		rt.Fatalf("a notice was told before it left (-got +want):\n%s", diff)
+	}
+}
+
+// press presses a template's button that only answers.
+func (w *world) press(rt *rapid.T) {
+	who := w.who(rt)
+	id := w.ids[who]
+	if id == "" {
+		rt.Skip("nobody yet")
+	}
+	before := w.talk(id)
+	a := tapped(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)), "turnos/confirmar", w.now)
+	r := w.in(a)
+	if said := r.Reason == router.TemplateButton || r.Reason == router.Budget || before.Contact.OptedOut; before.State != router.StateDisconnected && !said || r.Replies > 1 {
+		rt.Fatalf("in %s: got %+v", before.State, r)
+	}
+	after := w.talk(id)
+	if after.State != before.State || after.Epoch != before.Epoch || after.Area != before.Area || !after.WaitingSince.Equal(before.WaitingSince) || after.Ticket != before.Ticket {
+		rt.Fatalf("from %+v to %+v", before, after)
+	}
+	if a.ReceivedAt.After(w.heard[who]) {
+		w.heard[who] = a.ReceivedAt
+	}
+	w.order[id] = append(w.order[id], a.ID)
+	w.sent = append(w.sent, a)
+}
+
 func (w *world) send(rt *rapid.T) {
 	id := w.some(rt)
 	w.posts++
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
 		talk, m := w.talk(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
-		if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || w.now.Sub(talk.LastInbound) >= 24*time.Hour {
+		if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(talk.LastInbound) >= 24*time.Hour {
 			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, talk.Epoch)
 		}
 		status := rapid.SampledFrom([]store.Status{store.Sent, store.Sent, store.Queued, store.Failed, store.Uncertain}).Draw(rt, "status")
@@ -331,7 +382,7 @@ var ranks = map[store.Status]int{
 // sentByUs says that a message leaves by us: the router said it, or a person
 // through the API.
 func sentByUs(m store.Message) bool {
-	return m.Author == store.AuthorRouter || m.Author == store.AuthorAgent
+	return m.Author == store.AuthorRouter || m.Author == store.AuthorAgent || m.Author == store.AuthorProgram
 }
 
 func (w *world) check(rt *rapid.T) {
