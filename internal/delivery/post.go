@@ -25,6 +25,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	s.trouble.free(c.Lane)
 	if row == nil {
 		s.trouble.forget(c.Lane)
+		s.suspects.drop(c.Lane)
 		return queue.Outcome{Verdict: queue.Done}
 	}
 	v, began := s.try(ctx, c, row)
@@ -36,7 +37,11 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
 		"code", v.code, "detail", v.detail, "attempt", c.Attempt, "ms", took.Milliseconds(),
 		"phone", phone.Masked(cmp.Or(row.Post.To.Phone, row.Post.To.UserID, row.Post.To.ExternalID)))
-	err = s.recorder.record(ctx, v.lane.Verdict == 0, store.SendResult{
+	over := v.lane.Verdict == 0
+	if over {
+		s.suspects.drop(c.Lane)
+	}
+	err = s.recorder.record(ctx, over, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, Unbegun: v.unbegun,
 	})
@@ -46,7 +51,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 		// lane comes again: a row that is still sending is then marked
 		// uncertain, never posted.
 		return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
-	case v.lane.Verdict != 0:
+	case !over:
 		return v.lane
 	default:
 		return queue.Outcome{Verdict: queue.Done}
@@ -77,7 +82,7 @@ func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v
 	began = time.Now()
 	call := watch(s.PostTimeout)
 	id, err := s.post(ctx, row.Post.Post)
-	return s.judge(ctx, c, call, began, id, err), began
+	return s.judge(ctx, c, row.Post.ID, call, began, id, err), began
 }
 
 // sit waits for a seat to post from. The claimer takes only so many rows that one gets

@@ -78,6 +78,7 @@ type Sends struct {
 	claimer  *claimer
 	recorder *recorder
 	trouble  trouble
+	suspects suspects
 	seats    chan struct{} // one for each post under way
 }
 
@@ -148,8 +149,9 @@ func (s *Sends) Run(ctx context.Context) error {
 }
 
 // handle delivers the next row of each lane. A line in trouble is probed with
-// one message at a time.
+// one message at a time, of somebody who is not suspected of it where there is one.
 func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
+	batch, settle = s.suspects.last(batch, settle)
 	s.hand(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which) })
 }
 

@@ -59,11 +59,12 @@ func (v verdict) notice() verdict {
 	return v
 }
 
-// judge turns the answer of a sender into a verdict. What a call says in which this
+// judge turns what a sender said of a row into a verdict. What a call says in which this
 // process stood still is true of its message, and says nothing about the line.
-func (s *Sends) judge(ctx context.Context, c queue.Claim, call queue.Lease, began time.Time, id string, err error) verdict {
+func (s *Sends) judge(ctx context.Context, c queue.Claim, row string, call queue.Lease, began time.Time, id string, err error) verdict {
 	if err == nil {
 		s.trouble.answered(c.Lane)
+		s.suspects.accepted(began)
 		s.hold.Clear(began)
 		return verdict{name: "sent", status: store.Sent, id: id}
 	}
@@ -89,6 +90,8 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, call queue.Lease, bega
 		v.lane = s.stop(ctx, f, "sending is throttled or WhatsApp is down", queue.Backoff{})
 	case outbound.Auth:
 		v.lane = s.stop(ctx, f, "WhatsApp refuses our token, permission or account: a person must act", authProbe)
+	case outbound.Unknown:
+		return s.suspected(ctx, c.Lane, row, f, v)
 	case outbound.Retry:
 		if s.trouble.failed(c.Lane) {
 			v.lane = s.stop(ctx, f, "nothing can be sent", queue.Backoff{})

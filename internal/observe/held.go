@@ -11,9 +11,10 @@ var held = map[string]string{
 	"the endpoint cannot be reached, or asks for less":                                  "no se llega al receptor de eventos, o pide ir más despacio",
 	"the endpoint refuses us: a person must look at its address, secret and permission": "el receptor de eventos nos rechaza: alguien tiene que revisar la dirección, el secreto y los permisos",
 	"the endpoint takes no event":                                                       "el receptor de eventos no acepta ninguno",
-	"nothing can be sent":                                                               "no se puede mandar nada",
-	"no message can be handled":                                                         "no se puede procesar ningún mensaje",
-	"the store cannot be reached or cannot write":                                       "no se llega a la base de datos, o no se puede escribir en ella",
+	"a message was refused, and the next one shows whether it is the line":              "se rechazó un mensaje, y el próximo muestra si es por la línea",
+	"nothing can be sent":                         "no se puede mandar nada",
+	"no message can be handled":                   "no se puede procesar ningún mensaje",
+	"the store cannot be reached or cannot write": "no se llega a la base de datos, o no se puede escribir en ella",
 }
 
 // Held says in the language why a queue is held. What it does not know stays as

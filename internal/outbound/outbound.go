@@ -57,6 +57,10 @@ const (
 	Auth Class = "auth"
 	// Uncertain means that it may have been sent. Never repeated blindly.
 	Uncertain Class = "uncertain"
+	// Unknown means that it was refused, in words that do not tell whether this
+	// message or the whole line is at fault: hold the line, and see whether others
+	// go. Never counts against it while that is not known.
+	Unknown Class = "unknown"
 	// NotBegun means that the right to send was over when the bytes were to leave:
 	// nothing was sent, and it says nothing about the message, the line or the
 	// service. Never counts, never holds.

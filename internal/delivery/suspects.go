@@ -1,0 +1,118 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// firstProbe is how soon a line is probed after somebody was refused for the first
+// time: by somebody who was not, where there is one.
+var firstProbe = queue.Backoff{Base: pause, Cap: pause}
+
+// suspectFor is how long a refusal is remembered, and how long a message waits for
+// another one to show whose fault it is: as long as an automatic one lives.
+const suspectFor = time.Hour
+
+// suspects are the conversations of a line whose oldest row was refused without
+// anybody knowing whose fault that is. This process alone knows them: forgetting
+// them costs a probe each.
+type suspects struct {
+	mu     sync.Mutex
+	known  map[string]suspect
+	newest time.Time // when the newest post began that was accepted
+}
+
+// suspect is one such row.
+type suspect struct {
+	row         string
+	first, last time.Time // of its refusals
+	refusals    int
+}
+
+// suspected judges a refusal that may be the row's or the line's. Who is refused
+// again after the line took somebody else's message is refused for its own sake, and so
+// is who is refused for an hour while nobody else is; until then the line is held, and
+// nobody fails. It is held for longer once everybody who waits has been refused.
+func (s *Sends) suspected(ctx context.Context, lane, row string, f *outbound.Failure, v verdict) verdict {
+	sus, others, cleared := s.suspects.refused(lane, row, time.Now())
+	if cleared || others == 0 && sus.last.Sub(sus.first) >= suspectFor {
+		v.status, v.reason = store.Failed, router.Refused
+		return v
+	}
+	probe := queue.Backoff{}
+	if sus.refusals == 1 {
+		probe = firstProbe
+	}
+	v.lane = s.stop(ctx, f, "a message was refused, and the next one shows whether it is the line", probe)
+	return v
+}
+
+// refused notes a refusal of a row at the given time. It returns what is known of it,
+// how many other conversations are suspected, and whether the line has accepted a post
+// that began after its first refusal.
+func (s *suspects) refused(lane, row string, now time.Time) (sus suspect, others int, cleared bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[string]suspect{}
+	}
+	for other, o := range s.known {
+		if now.Sub(o.last) > suspectFor { // its end was another process's
+			delete(s.known, other)
+		}
+	}
+	sus = s.known[lane]
+	if sus.row != row {
+		sus = suspect{row: row, first: now}
+	}
+	sus.last = now
+	sus.refusals++
+	s.known[lane] = sus
+	return sus, len(s.known) - 1, s.newest.After(sus.first)
+}
+
+// accepted notes that the line took a message, whose post began at the given time.
+func (s *suspects) accepted(began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if began.After(s.newest) {
+		s.newest = began
+	}
+}
+
+// drop forgets a conversation whose row is over.
+func (s *suspects) drop(lane string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, lane)
+}
+
+// last puts the suspected lanes of a batch behind the others.
+func (s *suspects) last(batch []queue.Claim, settle func(int, queue.Outcome)) ([]queue.Claim, func(int, queue.Outcome)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) == 0 {
+		return batch, settle
+	}
+	var order, behind []int
+	for i, c := range batch {
+		if _, known := s.known[c.Lane]; known {
+			behind = append(behind, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	order = slices.Concat(order, behind)
+	sorted := make([]queue.Claim, len(batch))
+	for to, from := range order {
+		sorted[to] = batch[from]
+	}
+	return sorted, func(i int, o queue.Outcome) { settle(order[i], o) }
+}

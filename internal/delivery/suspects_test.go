@@ -1,0 +1,296 @@
+package delivery_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+)
+
+// strange is a refusal whose owner nobody knows.
+func strange() error { return fail(outbound.Unknown, 999999) }
+
+// TestUnknownRefusal: it proves nothing until another conversation's message is
+// accepted after it; until then the line is held and nobody fails.
+func TestUnknownRefusal(t *testing.T) {
+	type script = func(id string, n int, since time.Duration) error
+	poisoned := func(ids ...string) script {
+		return func(id string, _ int, _ time.Duration) error {
+			for _, bad := range ids {
+				if id == bad {
+					return strange()
+				}
+			}
+			return nil
+		}
+	}
+	until := func(d time.Duration) script {
+		return func(_ string, _ int, since time.Duration) error {
+			if since < d {
+				return strange()
+			}
+			return nil
+		}
+	}
+	for name, tt := range map[string]struct {
+		script script
+		say    []string // "conversation: messages", all at once
+		then   []string // the same, a minute later
+		after  time.Duration
+		states []string
+		posts  map[string]int // most of each, where that matters
+	}{
+		"one message among others is its own": {
+			poisoned("bad"),
+			[]string{"1: bad next", "2: a", "3: b"},
+			nil, time.Minute,
+			[]string{"bad failed", "next sent", "a sent", "b sent"},
+			map[string]int{"bad": 2, "a": 1, "b": 1},
+		},
+		"one message after another of one conversation": {
+			poisoned("bad", "worse"),
+			[]string{"1: bad worse next", "2: a b c d e f g h"},
+			[]string{"3: i"},
+			5 * time.Minute,
+			[]string{"bad failed", "worse failed", "next sent", "a sent", "b sent", "c sent", "d sent", "e sent", "f sent", "g sent", "h sent", "i sent"},
+			nil,
+		},
+		"who was accepted before says nothing": {
+			poisoned("bad"),
+			[]string{"2: a"},
+			[]string{"1: bad"},
+			10 * time.Minute,
+			[]string{"a sent", "bad queued"},
+			map[string]int{"bad": 60},
+		},
+		"a later conversation shows it": {
+			poisoned("bad"),
+			[]string{"1: bad"},
+			[]string{"2: a"},
+			10 * time.Minute,
+			[]string{"bad failed", "a sent"},
+			nil,
+		},
+		"all of the line": {
+			until(7 * time.Hour),
+			[]string{"1: a", "2: b", "3: c"},
+			[]string{"4: d"},
+			8 * time.Hour,
+			[]string{"a sent", "b sent", "c sent", "d sent"},
+			map[string]int{"a": 500, "b": 500, "c": 500, "d": 500}, // in seven hours
+		},
+		"alone, for a while": {
+			until(20 * time.Minute),
+			[]string{"1: a b"},
+			nil, time.Hour,
+			[]string{"a sent", "b sent"},
+			map[string]int{"a": 100},
+		},
+		"alone, for nearly an hour": {
+			poisoned("bad"),
+			[]string{"1: bad"},
+			nil, 58 * time.Minute,
+			[]string{"bad queued"},
+			nil,
+		},
+		"alone, for ever": {
+			poisoned("bad"),
+			[]string{"1: bad"},
+			nil, 2 * time.Hour,
+			[]string{"bad failed"},
+			map[string]int{"bad": 200},
+		},
+		"a known trouble of the line meanwhile": {
+			func(id string, n int, since time.Duration) error {
+				switch {
+				case since < time.Minute && (id != "bad" || n > 1):
+					return fail(outbound.Throttle, 2)
+				case id == "bad":
+					return strange()
+				}
+				return nil
+			},
+			[]string{"1: bad", "2: a", "3: b"},
+			nil, 10 * time.Minute,
+			[]string{"bad failed", "a sent", "b sent"},
+			nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(id string, n int) error { return tt.script(id, n, time.Since(r.wire.start)) }
+				say := func(list []string) {
+					for _, s := range list {
+						conversation, ids, _ := strings.Cut(s, ": ")
+						r.say(conversation, strings.Fields(ids)...)
+					}
+				}
+				say(tt.say)
+				pass(time.Minute)
+				say(tt.then)
+				pass(tt.after)
+				r.stop()
+				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+					t.Errorf("got(-) want(+):\n%s", diff)
+				}
+				for id, most := range tt.posts {
+					if got := r.wire.count(id); got > most {
+						t.Errorf("%s was posted %d times, want %d at most", id, got, most)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestUnknownRefusalHoldsTheLine: people are told what was said, and a message that
+// fails for it says so too.
+func TestUnknownRefusalHoldsTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(id string, _ int) error {
+			if id == "bad" {
+				return &outbound.Failure{Class: outbound.Unknown, Code: 400, Detail: "words of theirs"}
+			}
+			return nil
+		}
+		r.say("1", "bad")
+		pass(second / 2)
+		if got := r.stats(); !got.HeldUntil.After(time.Now()) || !strings.Contains(got.HeldFor, "words of theirs (code 400)") {
+			t.Errorf("not held: %+v", got)
+		}
+		if got := r.table.find("bad"); got.status != "queued" || got.result.Detail != "words of theirs" {
+			t.Errorf("got %+v", got)
+		}
+		r.say("2", "a")
+		pass(time.Minute)
+		r.stop()
+		if got := r.table.find("bad").result; got.Code != 400 || got.Detail != "words of theirs" || got.Reason != "refused" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestManyPoisonedMessages: a line goes on among a hundred of them, those that come
+// together and those that come one by one, and whoever is healthy waits for one probe.
+func TestManyPoisonedMessages(t *testing.T) {
+	const bad, good = 100, 100
+	for name, c := range map[string]struct{ pause, wait time.Duration }{
+		"together":   {0, bad * second}, // one probe each
+		"one by one": {2 * second, 6 * second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(id string, _ int) error {
+					if strings.HasPrefix(id, "bad") {
+						return strange()
+					}
+					return nil
+				}
+				said := map[string]time.Duration{}
+				for i := range bad {
+					id := fmt.Sprintf("good%d", i)
+					said[id] = time.Since(r.wire.start)
+					r.say(fmt.Sprintf("b%d", i), fmt.Sprintf("bad%d", i))
+					r.say(fmt.Sprintf("g%d", i), id)
+					pass(c.pause)
+				}
+				pass(2 * time.Minute)
+				r.say("1", "goodbye") // the newest of the others had nobody after it
+				pass(time.Minute)
+				r.stop()
+				for _, s := range r.table.states() {
+					id, status, _ := strings.Cut(s, " ")
+					if want := map[bool]string{true: "failed", false: "sent"}[strings.HasPrefix(id, "bad")]; status != want {
+						t.Errorf("%s, want %s", s, want)
+					}
+				}
+				for id, at := range said {
+					if waited := r.wire.at[id][0] - at; waited > c.wait {
+						t.Errorf("%s waited %s", id, waited)
+					}
+				}
+				if total := r.wire.total(); total > good+3*bad {
+					t.Errorf("%d posts", total)
+				}
+			})
+		})
+	}
+}
+
+// TestProbeIsNoSuspect: who comes to a line that is held for a hundred suspects is the
+// next probe, and shows that they are at fault.
+func TestProbeIsNoSuspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(id string, _ int) error {
+			if strings.HasPrefix(id, "bad") {
+				return strange()
+			}
+			return nil
+		}
+		for i := range 100 {
+			r.say(fmt.Sprintf("b%d", i), fmt.Sprintf("bad%d", i))
+		}
+		pass(30 * time.Minute)
+		if got := r.stats(); !got.HeldUntil.After(time.Now()) {
+			t.Errorf("not held: %+v", got)
+		}
+		r.say("g", "good")
+		pass(time.Minute)
+		r.stop()
+		if waited := r.wire.at["good"][0] - 30*time.Minute; waited > 32*second {
+			t.Errorf("good waited %s", waited)
+		}
+		for _, s := range r.table.states()[:100] {
+			if !strings.HasSuffix(s, " failed") {
+				t.Error(s)
+			}
+		}
+	})
+}
+
+// TestSuspectsOfSeveralProcesses: each knows its own suspects, and one that starts
+// anew knows none; what is poisoned fails all the same, and nothing else does.
+func TestSuspectsOfSeveralProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, delivery.SendOptions{})
+		r.wire.script = func(id string, _ int) error {
+			if strings.HasPrefix(id, "bad") {
+				return strange()
+			}
+			return nil
+		}
+		options := delivery.SendOptions{Line: "wsp4", Store: r.table, Queue: r.model, Sender: r.wire}
+		first := r.stop
+		r.run(delivery.NewSends(options))
+		second := r.stop
+		for c := range 10 {
+			r.say(fmt.Sprintf("b%d", c), fmt.Sprintf("bad%d", c))
+		}
+		pass(time.Minute)
+		first() // and what it knew is gone
+		r.run(delivery.NewSends(options))
+		for c := range 60 {
+			r.say(fmt.Sprintf("g%d", c), fmt.Sprintf("good%d", c))
+			pass(10 * time.Second)
+		}
+		pass(10 * time.Minute)
+		second()
+		r.stop()
+		for _, s := range r.table.states() {
+			id, status, _ := strings.Cut(s, " ")
+			if want := map[bool]string{true: "failed", false: "sent"}[strings.HasPrefix(id, "bad")]; status != want {
+				t.Errorf("%s, want %s", s, want)
+			}
+		}
+	})
+}
