@@ -57,7 +57,7 @@ var may = map[string][]string{
 	"internal/rawjson":           {},
 	"internal/httpcall":          {},
 	"internal/whatsapp":          {"internal/redact", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/rawjson", "internal/httpcall"},
-	"internal/evolution":         {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/rawjson", "internal/httpcall"},
+	"internal/evolution":         {"internal/redact", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/rawjson", "internal/httpcall"},
 	"internal/n8n":               {"internal/inbound", "internal/phone", "internal/whatsapp", "internal/evolution", "internal/rawjson"},
 	"internal/ingest":            {"internal/admission", "internal/inbound", "internal/queue", "internal/phone", "internal/rawjson", "internal/sanitize"},
 	"internal/worker":            {"internal/inbound", "internal/queue", "internal/store", "internal/router", "internal/phone", "internal/sanitize"},

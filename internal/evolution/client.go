@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
+	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // maxText is what WhatsApp shows of one text.
@@ -33,6 +33,8 @@ type ClientOptions struct {
 	HTTP *http.Client
 	// Timeout of one call, 0 for 20 s. It must stay below the lease of a send.
 	Timeout time.Duration
+	// Redact blanks what Evolution says; nil knows no secret.
+	Redact *redact.Redactor
 }
 
 // Client sends by one Evolution instance. It is safe for concurrent use.
@@ -42,6 +44,7 @@ type Client struct {
 	key      string
 	http     *http.Client
 	timeout  time.Duration
+	redact   *redact.Redactor
 }
 
 // NewClient returns a Client.
@@ -61,7 +64,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	calls := *o.HTTP
 	calls.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout}, nil
+	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout, redact: o.Redact}, nil
 }
 
 // Send posts one message and returns its key id. Menus go as text: lists and
@@ -84,7 +87,8 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 	v, _ := rawjson.Parse(answer.Body)
 	id := v.Get("key", "id").Text()
 	if answer.Status/100 != 2 || id == "" {
-		return "", failure(answer)
+		m, _ := rawjson.Parse(body)
+		return "", failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), c.redact)
 	}
 	return id, nil
 }
@@ -132,52 +136,6 @@ func unanswered(err error) *outbound.Failure {
 	return f
 }
 
-// downPhrases are what Evolution answers, with any status, while the phone is
-// not connected: nothing was sent, and nothing will be until it is again.
-var downPhrases = []string{"connection closed", "not connected", "disconnected", "session closed", "no session"}
-
-// failure judges an answer that is no acceptance. Evolution has no error codes.
-func failure(a httpcall.Answer) *outbound.Failure {
-	f := &outbound.Failure{Code: a.Status, Detail: "Evolution answered HTTP " + strconv.Itoa(a.Status)}
-	v, _ := rawjson.Parse(a.Body)
-	text := strings.ToLower(string(a.Body))
-	down := false
-	for _, phrase := range downPhrases {
-		down = down || strings.Contains(text, phrase)
-	}
-	switch {
-	case a.Status < 300:
-		f.Class, f.Detail = outbound.Uncertain, f.Detail+" without a message id"
-	case down:
-		f.Class, f.Detail = outbound.Throttle, "the phone of the instance is not connected"
-	case notOnWhatsApp(v):
-		f.Class, f.Detail = outbound.Permanent, "the number is not on WhatsApp"
-	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden:
-		f.Class, f.Detail = outbound.Auth, "api_key refused"
-	case a.Status == http.StatusNotFound, a.Status < 400:
-		f.Class, f.Detail = outbound.Auth, "no such instance, or not an Evolution server"
-	case a.Status == http.StatusTooManyRequests:
-		f.Class = outbound.Throttle
-	case a.Status >= 500, a.Status == http.StatusRequestTimeout:
-		f.Class = outbound.Uncertain
-	default:
-		f.Class = outbound.Permanent
-	}
-	if s, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && s > 0 {
-		f.Wait = time.Duration(min(s, 3600)) * time.Second
-	}
-	return f
-}
-
-func notOnWhatsApp(v rawjson.Value) bool {
-	for item := range v.Get("response", "message").Items() {
-		if string(item.Get("exists")) == "false" {
-			return true
-		}
-	}
-	return false
-}
-
 // maxFile bounds the answer that holds a file in base64: 100 MB and a third.
 const maxFile = 140 << 20
 
@@ -212,8 +170,8 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		return nil, "", &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution did not answer", Err: err}
 	}
 	if answer.Status/100 != 2 {
-		f := failure(answer)
-		if f.Class == outbound.Uncertain { // it only reads
+		f := failure(answer, "", c.redact)
+		if f.Class == outbound.Uncertain || f.Class == outbound.Unknown { // it only reads
 			f.Class = outbound.Retry
 		}
 		return nil, "", f

@@ -6,6 +6,8 @@
 // each other: messages are no sentences about us.
 package redact
 
+import "strings"
+
 // Marks stand where something was.
 const (
 	// Secret stands for a secret of the configuration.
@@ -44,4 +46,16 @@ func (r *Redactor) Words(s string) string {
 func (r *Redactor) Text(s string) string {
 	s = r.Words(s)
 	return replace(s, phones(s), mask)
+}
+
+// longestLine is how much of a sentence Line keeps, in letters.
+const longestLine = 300
+
+// Line is Text on one line, and short: what a provider said, for a log or an operator.
+func (r *Redactor) Line(s string) string {
+	line := []rune(r.Text(strings.Join(strings.Fields(s), " ")))
+	if len(line) > longestLine {
+		line = append(line[:longestLine-1], '…')
+	}
+	return string(line)
 }

@@ -220,3 +220,25 @@ func TestHandler(t *testing.T) {
 type lazy string
 
 func (l lazy) LogValue() slog.Value { return slog.StringValue(string(l)) }
+
+// TestLine: a sentence of somebody else's is one line, blanked before it is cut, and
+// letters are cut, not bytes.
+func TestLine(t *testing.T) {
+	t.Parallel()
+	r := redact.New("sesame-open-sesame")
+	for said, want := range map[string]string{
+		"":              "",
+		" a\r\n\tb  c ": "a b c",
+		"sesame-open-sesame\nof +54 9 11 5555-9876":      redact.Secret + " of ***876",
+		strings.Repeat("ñ", 30) + " ok":                  strings.Repeat("ñ", 30) + " ok",
+		strings.Repeat("ñ ", 200):                        strings.Repeat("ñ ", 149) + "ñ…",
+		strings.Repeat("ñ ", 148) + "sesame-open-sesame": strings.Repeat("ñ ", 148) + redact.Secret[:3] + "…",
+	} {
+		if got := r.Line(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+	if got := (*redact.Redactor)(nil).Line("a\nb"); got != "a b" {
+		t.Errorf("without secrets: got %q", got)
+	}
+}

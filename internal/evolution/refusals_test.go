@@ -1,0 +1,168 @@
+package evolution_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/redact"
+)
+
+// refused is the Failure of a text that a server answers like this.
+func refused(t *testing.T, said string, status int, body string) *outbound.Failure {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	client, err := evolution.NewClient(evolution.ClientOptions{
+		BaseURL: s.URL, Instance: "ventas", APIKey: "key", Redact: redact.New("sesame-open-sesame"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Send(t.Context(), text(said))
+	f, ok := errors.AsType[*outbound.Failure](err)
+	if !ok {
+		t.Fatalf("got %v, want a Failure", err)
+	}
+	return f
+}
+
+// says is a refusal as servers of version 2 and the later ones of version 1 write it.
+func says(status int, message string) string {
+	return `{"status":` + strconv.Itoa(status) + `,"error":"` + http.StatusText(status) + `","response":{"message":` + message + `}}`
+}
+
+// TestWhoseFault: what is said of one message is that one's, what is said of the
+// instance or the server is the line's, and what nobody knows is nobody's yet.
+func TestWhoseFault(t *testing.T) {
+	t.Parallel()
+	const message, line, human, unknown, uncertain = outbound.Permanent, outbound.Throttle, outbound.Auth, outbound.Unknown, outbound.Uncertain
+	for name, c := range map[string]struct {
+		status int
+		said   string // response.message
+		want   outbound.Class
+	}{
+		"no session with this recipient":  {400, `["SessionError: No sessions"]`, message},
+		"an old session":                  {400, `["SessionError: No open session"]`, message},
+		"another phone of the recipient":  {400, `["UntrustedIdentityKeyError"]`, message},
+		"keys of the recipient":           {500, `["PreKeyError: Invalid PreKey ID"]`, message},
+		"not on WhatsApp":                 {400, `[{"jid":"5491100000001@s.whatsapp.net","exists":false,"number":"5491100000001"}]`, message},
+		"not on WhatsApp, list in a list": {400, `[[{"exists":false}]]`, message},
+		"link that leads nowhere":         {400, `["AxiosError: Request failed with status code 404"]`, message},
+		"sound":                           {500, `["Failed to convert audio"]`, message},
+		"no link":                         {400, `["Owned media must be a url or base64"]`, message},
+		"phone is off":                    {500, `["Error: Connection Closed"]`, line},
+		"phone is off, a sentence alone":  {500, `"Connection Closed"`, line},
+		"phone is off, as a bad request":  {400, `["Error: Connection Closed"]`, line},
+		"phone was off":                   {500, `"Connection was lost"`, line},
+		"logged out":                      {400, `["Error: Intentional Logout"]`, line},
+		"instance not connected":          {400, `["The \"ventas\" instance is not connected"]`, line},
+		"instance not running":            {500, `"Cannot read properties of undefined (reading 'textMessage')"`, line},
+		"too much":                        {400, `["Error: rate-overlimit"]`, line},
+		"too much, by status":             {429, `"wait"`, line},
+		"no such instance":                {404, `["The \"ventas\" instance does not exist"]`, human},
+		"no such path":                    {404, `["Cannot POST /api/message/sendText/ventas"]`, human},
+		"key":                             {401, `"Unauthorized"`, human},
+		"key, without words":              {403, `null`, human},
+		"version 1":                       {400, `[["instance requires property \"textMessage\""]]`, human},
+		"version 1, a file":               {400, `["instance requires property \"mediaMessage\""]`, human},
+		"never heard of":                  {400, `["Error: account_reachout_restricted"]`, unknown},
+		"a bug of theirs":                 {400, `["TypeError: Cannot read properties of undefined (reading 'message')"]`, unknown},
+		"an object where words were":      {400, `["[object Object]"]`, unknown},
+		"nothing said":                    {422, `null`, unknown},
+		"says no, and means nobody":       {400, `[{"exists":true}]`, unknown},
+		"words that quote a closed phone": {400, `["text \"connection closed\" is not allowed"]`, unknown},
+		"words that quote a session":      {400, `["instance.text contains SessionError: No sessions"]`, unknown},
+		"database":                        {400, `["PrismaClientKnownRequestError: \nInvalid invocation: hola"]`, uncertain},
+		"no answer of WhatsApp":           {400, `["Error: Timed Out"]`, uncertain},
+		"broken":                          {500, `["Error: something"]`, uncertain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := refused(t, "hola", c.status, says(c.status, c.said))
+			if f.Class != c.want || f.Code != c.status || f.Detail == "" {
+				t.Errorf("got %s %d %q, want %s", f.Class, f.Code, f.Detail, c.want)
+			}
+		})
+	}
+}
+
+// TestQuotedElsewhere: only the field that is for words decides.
+func TestQuotedElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body string
+		want outbound.Class
+	}{
+		"the text comes back":      {`{"status":400,"text":"connection closed","response":{"message":["hm"]}}`, outbound.Unknown},
+		"a path of theirs":         {`{"path":"/no sessions","response":{"message":["hm"]}}`, outbound.Unknown},
+		"exists, of somebody else": {`{"exists":false,"response":{"message":["hm"]}}`, outbound.Unknown},
+		"a proxy's message":        {`{"message":"Unauthorized"}`, outbound.Auth},
+		"an error alone":           {`{"error":"client disconnected"}`, outbound.Throttle},
+		"a page":                   {`<html>connection closed</html>`, outbound.Unknown},
+	} {
+		if f := refused(t, "hola", 400, c.body); f.Class != c.want {
+			t.Errorf("%s: got %s %q, want %s", name, f.Class, f.Detail, c.want)
+		}
+	}
+}
+
+// TestTheirWords: an operator reads what Evolution said, on one short line, without
+// secrets, numbers, or what we said ourselves.
+func TestTheirWords(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, said, want string }{
+		"known":           {"hola", `["SessionError: No sessions"]`, "WhatsApp has no session with this recipient: SessionError: No sessions"},
+		"unknown":         {"hola", `["hm", "tja"]`, "Evolution answered HTTP 400: hm; tja"},
+		"without words":   {"hola", `[]`, "Evolution answered HTTP 400"},
+		"lines":           {"hola", `["a\n  b\tc"]`, "Evolution answered HTTP 400: a b c"},
+		"a secret":        {"hola", `["key sesame-open-sesame"]`, "Evolution answered HTTP 400: key <secret>"},
+		"a number":        {"hola", `["5491155559876 is odd"]`, "Evolution answered HTTP 400: ***876 is odd"},
+		"our own text":    {"mi turno es a las 9", `["bad text: mi turno es a las 9!"]`, "Evolution answered HTTP 400: bad text: …!"},
+		"of the database": {"hola", `["PrismaClientKnownRequestError: data: {text: 'Hola María'}"]`, "its database failed, the message may have been sent"},
+	} {
+		if f := refused(t, c.text, 400, says(400, c.said)); f.Detail != c.want {
+			t.Errorf("%s: got %q, want %q", name, f.Detail, c.want)
+		}
+	}
+	if f := refused(t, "hola", 400, says(400, `["`+strings.Repeat("é ", 5000)+`"]`)); len([]rune(f.Detail)) > 300 {
+		t.Errorf("%d letters", len([]rune(f.Detail)))
+	}
+}
+
+// TestRefusedFound: answers of real servers that were judged wrongly.
+func TestRefusedFound(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]outbound.Class{
+		"evolution_no_sessions": outbound.Permanent,
+		"evolution_v1_server":   outbound.Auth,
+	} {
+		raw, err := os.ReadFile(filepath.Join("testdata", "refused", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			HTTP int
+			Body json.RawMessage
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			t.Fatal(err)
+		}
+		if f := refused(t, "hola", answer.HTTP, string(answer.Body)); f.Class != want {
+			t.Errorf("%s: got %s %q, want %s", name, f.Class, f.Detail, want)
+		}
+	}
+}
