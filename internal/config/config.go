@@ -86,7 +86,7 @@ type Line struct {
 	PhoneNumberID string `key:"phone_number_id" doc:"cloud: the number's id at Meta (not the number itself)."`
 	Number        string `key:"number" doc:"The number as people dial it; for display only."`
 	Token         Secret `key:"token" doc:"cloud: access token of a system user."`
-	AppSecret     Secret `key:"app_secret" doc:"cloud: the app's secret, which signs webhooks."`
+	AppSecret     Secret `key:"app_secret" doc:"cloud: the app's secret, which signs webhooks and proves our calls to graph_url."`
 	VerifyToken   Secret `key:"verify_token" doc:"cloud: word of your choice for the webhook handshake."`
 	Rate          Rate   `key:"rate" doc:"Most messages sent. Absent: 80/s on cloud, 1/s on evolution."`
 	URL           string `key:"url" doc:"evolution: address of the server."`

@@ -106,6 +106,8 @@ alerts: {url: https://hooks.slack.com/services/T000/B000/XXXXXXXXXXXXXXXXXXXXXXX
 		"redis-pass/word", "redis-pass%2Fword", "database-password", "key-password", "direct-password", "admin-password", "admin-password-old", "api-key-0123456789",
 		"line-token", "line-token-old", "line-app-secret", "verify", "evolution-key", "evolution-secret", "0190a1b2-1234-7567-8901-123456789abc",
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "XXXXXXXXXXXXXXXXXXXXXXXX",
+		// Proofs: printf line-token | openssl dgst -sha256 -hmac line-app-secret
+		"2a6ee3234af2dd57c10529d345398d8ed58099fef9d30d5dd4cf31683b2f362c", "bda506c2c266629779a5bb418f551fd0aa48296901c55d33ac640ca21d5558d3",
 	}
 	got := c.Secrets()
 	for _, s := range want {

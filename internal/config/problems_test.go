@@ -139,7 +139,7 @@ func TestAllProblemsComeAtOnce(t *testing.T) {
   stale_after (psi.yaml:2): "soon" is not a duration. Write a number and a unit: 500ms, 30s, 10m, 24h, 30d.
   listn (psi.yaml:1): is unknown. Did you mean listen?
   redis_url: needs database_url: a queue for many processes over a store of one loses messages. Set database_url, or take redis_url out.
-  lines.wsp4.app_secret: is missing. Set it: cloud: the app's secret, which signs webhooks; in the environment it is PSI_LINES_WSP4_APP_SECRET.
+  lines.wsp4.app_secret: is missing. Set it: cloud: the app's secret, which signs webhooks and proves our calls to graph_url; in the environment it is PSI_LINES_WSP4_APP_SECRET.
   lines.wsp4.verify_token: is missing. Set it: cloud: word of your choice for the webhook handshake; in the environment it is PSI_LINES_WSP4_VERIFY_TOKEN.`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

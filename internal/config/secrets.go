@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"reflect"
 	"slices"
@@ -8,7 +11,8 @@ import (
 )
 
 // Secrets returns what must never be repeated, whoever says it: every value of a
-// Secret, and of addresses the parts that open something. The development identity
+// Secret, of addresses the parts that open something, and the proofs that Graph gets
+// beside a token. The development identity
 // is public, and its words are used for other things too.
 func (c *Config) Secrets() []string {
 	var all []string
@@ -28,8 +32,31 @@ func (c *Config) Secrets() []string {
 			}
 		}
 	})
-	public := []string{DevToken, DevAppSecret, DevVerifyToken, DevAPIKey}
+	for _, l := range c.Lines {
+		all = append(all, proofs(l)...)
+	}
+	public := []string{DevToken, DevAppSecret, DevVerifyToken, DevAPIKey, proof(DevToken, DevAppSecret)}
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" || c.Sandbox && slices.Contains(public, s) })
+}
+
+// proofs are the appsecret_proof of each of a line's tokens by each of its app secrets.
+func proofs(l *Line) (all []string) {
+	if l == nil {
+		return nil
+	}
+	for _, token := range l.Token.Values() {
+		for _, secret := range l.AppSecret.Values() {
+			all = append(all, proof(token, secret))
+		}
+	}
+	return all
+}
+
+// proof is HMAC-SHA256 of the token by the app secret, in hexadecimal.
+func proof(token, secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(token))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // walkSecrets visits every value of every Secret below v, with its key.
