@@ -54,7 +54,8 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]
 				base = fake
 			}
 			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
-				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), HTTP: calls.graph, Redact: r,
+				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), AppSecrets: l.AppSecret.Values(),
+				HTTP: calls.graph, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -62,7 +63,7 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]
 			l.sender, l.marker, l.fetcher, l.window = client, client, client, true
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
-				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls.others,
+				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls.others, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)

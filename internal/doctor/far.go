@@ -48,7 +48,7 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	}
 	meter, calls := skew.New(), httpcall.NewClient()
 	calls.Transport = meter.Transport(calls.Transport)
-	n, err := ask(ctx, calls, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.First())
+	n, err := ask(ctx, calls, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.Values())
 	if ahead, known := meter.Ahead(); known {
 		d.tell("WhatsApp", -ahead)
 	}
@@ -60,7 +60,7 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 		}
 	case errors.Is(err, whatsapp.ErrAppSecret):
 		return func() {
-			d.broken(Lines, d.say(words{"%s: el app_secret no es el de la app de su token: sus webhooks se rechazarían", "%s: app_secret is not that of its token's app: its webhooks would be refused"}, l.ID),
+			d.broken(Lines, d.say(words{"%s: ningún app_secret es el de la app de su token: sus webhooks se rechazarían, y WhatsApp no acepta su appsecret_proof (donde se puede, se omite)", "%s: no app_secret is that of its token's app: its webhooks would be refused, and WhatsApp does not take its appsecret_proof (it is left out where it may be)"}, l.ID),
 				d.say(words{"copialo de Meta: App › Configuración › Básica", "copy it from Meta: App › Settings › Basic"}))
 		}
 	case refused && (f.Class == outbound.Throttle || f.Class == outbound.Retry || f.Class == outbound.Uncertain):
@@ -83,17 +83,20 @@ func (d *doctor) cause(f *outbound.Failure) string {
 	return d.redact.Text(f.Detail)
 }
 
-// Ask asks Meta for a number, with its token; see whatsapp.Client.Number.
-func Ask(ctx context.Context, graph, phoneNumberID string, tokens []string, appSecret string) (whatsapp.Number, error) {
-	return ask(ctx, httpcall.NewClient(), graph, phoneNumberID, tokens, appSecret)
+// Ask asks Meta for a number, with its token and app secret; see whatsapp.Client.Number.
+func Ask(ctx context.Context, graph, phoneNumberID, token, appSecret string) (whatsapp.Number, error) {
+	return ask(ctx, httpcall.NewClient(), graph, phoneNumberID, []string{token}, []string{appSecret})
 }
 
-func ask(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens []string, appSecret string) (whatsapp.Number, error) {
-	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, HTTP: calls, Redact: redact.New(append(slices.Clone(tokens), appSecret)...)})
+func ask(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens, appSecrets []string) (whatsapp.Number, error) {
+	client, err := whatsapp.NewClient(whatsapp.ClientOptions{
+		BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, AppSecrets: appSecrets, HTTP: calls,
+		Redact: redact.New(slices.Concat(tokens, appSecrets)...),
+	})
 	if err != nil {
 		return whatsapp.Number{}, err
 	}
-	return client.Number(ctx, appSecret)
+	return client.Number(ctx)
 }
 
 // evolution asks whether the server is there; the state of an instance it tells

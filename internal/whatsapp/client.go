@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,6 +28,10 @@ type ClientOptions struct {
 	// Tokens are tried in turn: when one is refused the next one takes over.
 	// Without any nothing is posted, and every send is an Auth failure.
 	Tokens []string
+	// AppSecrets prove to Graph that a call is the app's own (appsecret_proof). They
+	// are tried in turn; where Graph takes none of them and the call without, the proof
+	// is left out.
+	AppSecrets []string
 	// HTTP is the client to use, nil for one of our own. Its redirect policy is
 	// replaced.
 	HTTP *http.Client
@@ -41,6 +47,8 @@ type Client struct {
 	number  string
 	tokens  []string
 	current atomic.Int32 // of tokens
+	secrets []string
+	proof   atomic.Int32 // of secrets; past the last one: none
 	http    *http.Client
 	media   *http.Client // follows redirects between allowed hosts
 	timeout time.Duration
@@ -54,11 +62,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("graph_url %q: want something like https://graph.facebook.com/v26.0", o.BaseURL)
 	}
 	c := &Client{base: base, number: o.PhoneNumberID, timeout: o.Timeout, redact: o.Redact}
-	for _, token := range o.Tokens {
-		if token != "" {
-			c.tokens = append(c.tokens, token)
-		}
-	}
+	c.tokens, c.secrets = given(o.Tokens), given(o.AppSecrets)
 	if c.number == "" {
 		return nil, errors.New("phone_number_id is needed to send")
 	}
@@ -73,6 +77,11 @@ func NewClient(o ClientOptions) (*Client, error) {
 	media.CheckRedirect = c.redirect
 	c.http, c.media = &calls, &media
 	return c, nil
+}
+
+// given are the values that are not empty.
+func given(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
 // Send posts one message and returns its wamid. Every error is an
@@ -90,7 +99,7 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, 
 	v, _ := rawjson.Parse(answer.Body)
 	id := v.Get("messages").First().Get("id").Text()
 	if id == "" || v.Get("error").Exists() {
-		return "", failure(answer, c.redact)
+		return "", c.failure(answer, c.number)
 	}
 	return id, nil
 }
@@ -113,19 +122,27 @@ func (c *Client) MarkRead(ctx context.Context, providerMessageID string) error {
 	return nil
 }
 
-// post posts to the number's messages with each token until one is taken: a
-// refused token has sent nothing.
+// post posts to the number's messages.
 func (c *Client) post(ctx context.Context, body []byte) (httpcall.Answer, *outbound.Failure) {
+	return c.ask(ctx, question{node: c.number, edge: "/messages", body: body})
+}
+
+// question is one call of the Graph API: about a node, the number's or a file's.
+type question struct {
+	node, edge string
+	query      url.Values
+	body       []byte // posted; nil gets
+}
+
+// ask makes a call with each token until one is taken: a refused token has sent
+// nothing, nor has a refused proof.
+func (c *Client) ask(ctx context.Context, q question) (httpcall.Answer, *outbound.Failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	target := c.base.String() + "/" + url.PathEscape(c.number) + "/messages"
 	return c.withToken(func(token string) (httpcall.Answer, *outbound.Failure) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-		if err != nil {
-			return httpcall.Answer{}, &outbound.Failure{Class: outbound.Auth, Detail: "graph_url cannot be used", Err: err}
-		}
-		req.Header.Set("Content-Type", "application/json")
-		return c.call(req, token)
+		return c.withProof(token, func(proof string) (httpcall.Answer, *outbound.Failure) {
+			return c.call(ctx, q, token, proof)
+		})
 	})
 }
 
@@ -157,20 +174,46 @@ func noToken() *outbound.Failure {
 
 // badToken reports whether another token might help.
 func badToken(f *outbound.Failure) bool {
-	return f.Class == outbound.Auth && (f.Code == 190 || f.Code == 0)
+	return f.Class == outbound.Auth && (f.Code == 0 || errors.Is(f, errSession) || errors.Is(f, errProof))
 }
 
 // call makes one request; the Failure is nil for an HTTP 200.
-func (c *Client) call(req *http.Request, token string) (httpcall.Answer, *outbound.Failure) {
+func (c *Client) call(ctx context.Context, q question, token, proof string) (httpcall.Answer, *outbound.Failure) {
+	req, err := q.request(ctx, c.base, proof)
+	if err != nil {
+		return httpcall.Answer{}, &outbound.Failure{Class: outbound.Auth, Detail: "graph_url cannot be used", Err: err}
+	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	answer, err := httpcall.Do(c.http, req)
 	if err != nil {
 		return answer, unanswered(err)
 	}
 	if answer.Status != http.StatusOK {
-		return answer, failure(answer, c.redact)
+		return answer, c.failure(answer, q.node)
 	}
 	return answer, nil
+}
+
+func (q question) request(ctx context.Context, base *url.URL, proof string) (*http.Request, error) {
+	query := maps.Clone(q.query)
+	if proof != "" {
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("appsecret_proof", proof)
+	}
+	target := base.String() + "/" + url.PathEscape(q.node) + q.edge
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	if q.body == nil {
+		return http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(q.body))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
 }
 
 // unanswered judges a call without a whole answer.

@@ -93,7 +93,7 @@ func TestVerdicts(t *testing.T) {
 		"undeliverable":         {code(400, 131026, ""), outbound.Permanent, 131026, 0},
 		"undeliverable for now": {code(400, 131026, `,"is_transient":true`), outbound.Retry, 131026, 0},
 		"not the owner":         {code(400, 131070, ""), outbound.Permanent, 131070, 0},
-		"unknown code":          {code(400, 999999, ""), outbound.Permanent, 999999, 0},
+		"unknown code":          {code(400, 999999, ""), outbound.Unknown, 999999, 0},
 		"unknown code, 500":     {code(500, 999999, ""), outbound.Retry, 999999, 0},
 		"unknown code, 429":     {code(429, 999999, ""), outbound.Throttle, 999999, 0},
 		"unknown code, for now": {code(400, 999999, `,"is_transient":true`), outbound.Retry, 999999, 0},

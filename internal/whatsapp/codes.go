@@ -1,7 +1,9 @@
 package whatsapp
 
 import (
+	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -9,7 +11,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
-	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
 // code is what one of Meta's error codes means for what comes next.
@@ -19,23 +20,32 @@ type code struct {
 	says  string // for operators; Meta's own titles are unstable
 }
 
-// codes is Meta's list (support/error-codes) in our terms. Not here: 200 to 299,
-// which are all permissions. HTTP statuses do not decide: throttling comes as 400.
+// codes is Meta's list (support/error-codes, and Graph's own) in our terms. Not here:
+// 200 to 299, which are all permissions, 80000 to 80014, which are all limits of an
+// account, and 100 and 803 of a node (see node). HTTP statuses do not decide:
+// throttling comes as 400.
 var codes = map[int]code{
 	0:       {outbound.Auth, 0, "token could not be authenticated"},
 	1:       {outbound.Retry, 0, "unknown API error"},
 	2:       {outbound.Throttle, 0, "service temporarily down"},
 	3:       {outbound.Auth, 0, "capability or permission missing"},
 	4:       {outbound.Throttle, time.Minute, "app call limit reached"},
+	5:       {outbound.Auth, 0, "the app does not allow this machine's address"},
 	10:      {outbound.Auth, 0, "permission missing"},
+	12:      {outbound.Auth, 0, "the version of the API in graph_url is served no longer"},
 	17:      {outbound.Throttle, time.Minute, "user call limit reached"},
 	32:      {outbound.Throttle, time.Minute, "page call limit reached"},
 	33:      {outbound.Auth, 0, "phone number id invalid or deleted"},
 	100:     {outbound.Permanent, 0, "invalid parameter"},
+	101:     {outbound.Auth, 0, "app unknown or deleted"},
+	102:     sessionOver,
+	104:     {outbound.Auth, 0, "signature of the call wrong"},
 	190:     {outbound.Auth, 0, "token expired or invalid"},
+	341:     {outbound.Throttle, time.Minute, "app limit reached"},
 	368:     {outbound.Auth, 0, "account blocked for policy"},
 	613:     {outbound.Throttle, time.Minute, "call limit reached"},
-	80007:   {outbound.Throttle, time.Minute, "account rate limit reached"},
+	2500:    {outbound.Auth, 0, "graph_url or phone_number_id lead nowhere"},
+	2635:    {outbound.Auth, 0, "the version of the API in graph_url is served no longer"},
 	130429:  {outbound.Throttle, 2 * time.Second, "number throughput reached"},
 	130472:  {outbound.Permanent, 0, "person is part of an experiment"},
 	130497:  {outbound.Permanent, 0, "account may not write to this country"},
@@ -52,6 +62,7 @@ var codes = map[int]code{
 	131037:  {outbound.Auth, 0, "display name not approved"},
 	131041:  {outbound.Permanent, 0, "group error"},
 	131042:  {outbound.Auth, 0, "payment problem of the account"},
+	131044:  {outbound.Auth, 0, "payment problem of the account"},
 	131045:  {outbound.Auth, 0, "number registration problem"},
 	131047:  {outbound.Permanent, 0, "more than 24 h since the person wrote: only a template may go"},
 	131048:  {outbound.Throttle, 10 * time.Minute, "number restricted as spam"},
@@ -100,26 +111,95 @@ var codes = map[int]code{
 // lookUp returns what a code means; known is false for those that Meta added
 // since.
 func lookUp(number int) (code, bool) {
-	if number >= 200 && number <= 299 {
+	switch {
+	case number >= 200 && number <= 299:
 		return code{outbound.Auth, 0, "permission missing"}, true
+	case number >= 80000 && number <= 80014:
+		return code{outbound.Throttle, time.Minute, "account rate limit reached"}, true
 	}
 	c, known := codes[number]
 	return c, known
 }
 
-// failure turns an answer that is no acceptance into a Failure.
-func failure(a httpcall.Answer, r *redact.Redactor) *outbound.Failure {
+// errSession marks a refusal of the token, in whatever code it comes.
+var errSession = errors.New("token refused")
+
+// sessionOver is what Graph means by a code or subcode of a session.
+var sessionOver = code{outbound.Auth, 0, "session of the token is over"}
+
+// session reports whether a code or subcode is of the token's session: expired,
+// revoked, logged out, its app removed.
+func session(number int) bool {
+	switch number {
+	case 102, 190, 452, 490, 492, 493:
+		return true
+	}
+	return number >= 456 && number <= 468
+}
+
+// The types of a refusal: methodError is Graph's own about the node that was called,
+// tokenError without any code is about the token. WhatsApp's API gives most of its
+// codes the latter, so with a code it says nothing.
+const (
+	methodError = "GraphMethodException"
+	tokenError  = "OAuthException"
+)
+
+// named is how Graph names what it does not have, or does not show to this token.
+var named = regexp.MustCompile(`Object with ID '([^']*)'`)
+
+// node judges what is said of a node that Graph does not have, or does not show to
+// this token; ok is false when nothing is. It is the line's own number, and nothing can
+// be sent, or a file, a message or a template, and one message fails: that which is
+// named, else that which was asked for, unless the number's own API looked at the
+// message and says so in details.
+func (c *Client) node(e rawjson.Value, asked string) (m code, ok bool) {
+	message, details := e.Get("message").Text(), e.Get("error_data", "details").Text()
+	name := named.FindStringSubmatch(message + "\n" + details)
+	missing := name != nil || e.Get("error_subcode").Int() == 33 || e.Get("type").Text() == methodError ||
+		strings.Contains(message, "nonexisting field")
+	switch number := e.Get("code").Int(); {
+	case number != 803 && (number != 100 || !missing):
+		return code{}, false
+	case name != nil && name[1] != c.number, name == nil && (details != "" || asked != c.number):
+		return code{outbound.Permanent, 0, "something in it is not there, or not for this token"}, true
+	}
+	return code{outbound.Auth, 0, "phone_number_id is not there, or the token may not use it"}, true
+}
+
+// meaning is what an error means, by the narrowest of its fields that says something:
+// the proof, the subcode, the node, the code. cause is errProof, errSession or nil.
+func (c *Client) meaning(e rawjson.Value, asked string) (m code, cause error, known bool) {
+	number := int(e.Get("code").Int())
+	if number == 100 && strings.Contains(e.Get("message").Text(), "appsecret_proof") {
+		return code{outbound.Auth, 0, "appsecret_proof wrong or missing: app_secret has to be that of the token's app"}, errProof, true
+	}
+	if session(int(e.Get("error_subcode").Int())) {
+		return sessionOver, errSession, true
+	}
+	if m, known = c.node(e, asked); known {
+		return m, nil, true
+	}
+	if m, known = lookUp(number); session(number) {
+		cause = errSession
+	}
+	return m, cause, known
+}
+
+// failure turns an answer that is no acceptance into a Failure. asked is the node that
+// the call was about.
+func (c *Client) failure(a httpcall.Answer, asked string) *outbound.Failure {
 	v, _ := rawjson.Parse(a.Body)
 	e := v.Get("error")
 	if !e.Get("code").IsNumber() {
-		return failureWithoutCode(a)
+		return c.failureWithoutCode(a, e)
 	}
 	number, detail := readError(e)
-	f := &outbound.Failure{Code: number, Wait: patience(a.Header)}
-	c, known := lookUp(number)
+	m, cause, known := c.meaning(e, asked)
+	f := &outbound.Failure{Code: number, Wait: patience(a.Header), Err: cause}
 	switch transient := e.Get("is_transient").Bool(); {
-	case known && (!transient || c.class != outbound.Permanent):
-		f.Class, f.Wait = c.class, max(c.wait, f.Wait)
+	case known && (!transient || m.class != outbound.Permanent):
+		f.Class, f.Wait = m.class, max(m.wait, f.Wait)
 	case transient, a.Status >= http.StatusInternalServerError:
 		f.Class = outbound.Retry
 	case a.Status == http.StatusTooManyRequests:
@@ -127,20 +207,22 @@ func failure(a httpcall.Answer, r *redact.Redactor) *outbound.Failure {
 	case a.Status == http.StatusUnauthorized:
 		f.Class = outbound.Auth
 	default:
-		f.Class = outbound.Permanent
+		f.Class = outbound.Unknown
 	}
-	f.Detail = tidy(r, strings.TrimPrefix(c.says+": "+detail, ": "))
+	f.Detail = c.redact.Line(strings.TrimPrefix(m.says+": "+detail, ": "))
 	if trace := e.Get("fbtrace_id").Text(); trace != "" {
-		f.Detail += " [" + tidy(r, trace) + "]"
+		f.Detail += " [" + c.redact.Line(trace) + "]"
 	}
 	return f
 }
 
-// failureWithoutCode judges an answer that Meta's API did not write: a proxy, a
-// front end, a wrong address.
-func failureWithoutCode(a httpcall.Answer) *outbound.Failure {
+// failureWithoutCode judges an answer without Meta's code: of a proxy, a front end, a
+// wrong address; or of Graph about the token.
+func (c *Client) failureWithoutCode(a httpcall.Answer, e rawjson.Value) *outbound.Failure {
 	f := &outbound.Failure{Wait: patience(a.Header), Detail: "HTTP " + strconv.Itoa(a.Status) + " without an error code"}
 	switch {
+	case e.Get("type").Text() == tokenError:
+		f.Class, f.Err, f.Detail = outbound.Auth, errSession, c.redact.Line(sessionOver.says+": "+e.Get("message").Text())
 	case a.Status == http.StatusTooManyRequests:
 		f.Class = outbound.Throttle
 	case a.Status < 300:
@@ -150,8 +232,10 @@ func failureWithoutCode(a httpcall.Answer) *outbound.Failure {
 	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden,
 		a.Status == http.StatusNotFound, a.Status < 400:
 		f.Class = outbound.Auth // the address or the token is wrong, for every message
-	default:
+	case a.Status == http.StatusRequestEntityTooLarge:
 		f.Class = outbound.Permanent
+	default:
+		f.Class = outbound.Unknown
 	}
 	return f
 }
@@ -174,9 +258,4 @@ func patience(h http.Header) time.Duration {
 		}
 	}
 	return wait
-}
-
-// tidy makes a provider's sentence safe to log: blanked, on one line, and short.
-func tidy(r *redact.Redactor, s string) string {
-	return clip(r.Text(strings.Join(strings.Fields(s), " ")), 300)
 }

@@ -77,16 +77,7 @@ func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outboun
 	if !mediaID.MatchString(id) {
 		return nil, &outbound.Failure{Class: outbound.Permanent, Detail: "not a media id"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	target := c.base.String() + "/" + id + "?phone_number_id=" + url.QueryEscape(c.number)
-	answer, refused := c.withToken(func(token string) (httpcall.Answer, *outbound.Failure) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-		if err != nil {
-			return httpcall.Answer{}, &outbound.Failure{Class: outbound.Auth, Detail: "graph_url cannot be used", Err: err}
-		}
-		return c.call(req, token)
-	})
+	answer, refused := c.ask(ctx, question{node: id, query: url.Values{"phone_number_id": {c.number}}})
 	if refused != nil {
 		return nil, harmless(refused)
 	}
@@ -98,10 +89,13 @@ func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outboun
 }
 
 // harmless corrects the verdict of a call that may be repeated as often as one
-// likes: reading leaves nothing uncertain.
+// likes: reading leaves nothing uncertain, and holds no line.
 func harmless(f *outbound.Failure) *outbound.Failure {
-	if f.Class == outbound.Uncertain {
+	switch f.Class {
+	case outbound.Uncertain:
 		f.Class, f.Detail = outbound.Throttle, "WhatsApp did not answer"
+	case outbound.Unknown:
+		f.Class = outbound.Retry
 	}
 	return f
 }
