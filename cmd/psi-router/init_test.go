@@ -20,11 +20,11 @@ import (
 
 const goodSecret = "0123456789abcdef0123456789abcdef"
 
-// meta is a Graph API that knows one number by one token.
+// meta is a Graph API that knows one number by one token of one app.
 func meta(t *testing.T) string {
 	t.Helper()
 	s, err := sandbox.New(sandbox.Options{
-		PhoneNumberID: "1234567890", Token: "a-good-token-0123456789-0123456789", WebhookURL: func() string { return "" },
+		PhoneNumberID: "1234567890", Token: "a-good-token-0123456789-0123456789", AppSecret: goodSecret, WebhookURL: func() string { return "" },
 	})
 	if err != nil {
 		t.Fatal(err)

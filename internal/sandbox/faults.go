@@ -133,6 +133,8 @@ var (
 	errUnknown    = &graphError{HTTP: http.StatusInternalServerError, Code: 131000, Title: "(#131000) Something went wrong", Details: "Message failed to send due to an unknown error."}
 	errExpired    = &graphError{HTTP: http.StatusUnauthorized, Code: 190, Subcode: 463, Title: "Error validating access token: Session has expired"}
 	errToken      = &graphError{HTTP: http.StatusUnauthorized, Code: 190, Title: "Invalid OAuth access token - Cannot parse access token"}
+	errProof      = &graphError{HTTP: http.StatusBadRequest, Code: 100, Type: "GraphMethodException", Title: "Invalid appsecret_proof provided in the API argument"}
+	errNoProof    = &graphError{HTTP: http.StatusBadRequest, Code: 100, Type: "GraphMethodException", Title: "API calls from the server require an appsecret_proof argument"}
 	errSelf       = &graphError{HTTP: http.StatusBadRequest, Code: 131021, Title: "(#131021) Recipient cannot be sender", Details: "Recipient and sender phone number is the same"}
 	undeliverable = &wireError{Code: 131026, Title: "Message undeliverable", Message: "Message undeliverable", ErrorData: map[string]string{"details": "Message Undeliverable."}, Href: "/documentation/business-messaging/whatsapp/support/error-codes"}
 )

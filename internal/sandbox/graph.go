@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/hmac"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 // sendRequest is the body of POST /{phone-number-id}/messages.
@@ -53,7 +56,7 @@ const maxSend = 1 << 20
 
 // graphMessages takes what the business sends.
 func (s *Server) graphMessages(w http.ResponseWriter, r *http.Request) {
-	if !s.authorised(w, r) || !s.ours(w, r) {
+	if !s.admitted(w, r) || !s.ours(w, r) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
@@ -301,6 +304,24 @@ func (s *Server) authorised(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
+// admitted checks the token, and the proof that its owner has the app's secret, where
+// a call brings one or has to. Who gives out files asks for none.
+func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
+	if !s.authorised(w, r) {
+		return false
+	}
+	proof := r.URL.Query().Get("appsecret_proof")
+	switch {
+	case proof == "" && s.opt.RequireProof:
+		s.refuse(w, errNoProof)
+		return false
+	case proof != "" && !hmac.Equal([]byte(proof), []byte(whatsapp.Proof(s.opt.Token, s.opt.AppSecret))):
+		s.refuse(w, errProof)
+		return false
+	}
+	return true
+}
+
 func (s *Server) ours(w http.ResponseWriter, r *http.Request) bool {
 	if node := r.PathValue("node"); node != s.opt.PhoneNumberID {
 		s.refuse(w, errNode(node))
@@ -310,7 +331,7 @@ func (s *Server) ours(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (s *Server) graphUnknown(w http.ResponseWriter, r *http.Request) {
-	if s.authorised(w, r) {
+	if s.admitted(w, r) {
 		s.refuse(w, errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/")))
 	}
 }

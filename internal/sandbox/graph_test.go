@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 // shape replaces what differs between two answers of the same kind.
@@ -332,5 +335,45 @@ func TestRecordForgetsTheOldest(t *testing.T) {
 	}
 	if got := s.Counts().Accepted; got != 5 {
 		t.Errorf("accepted %d, want 5", got)
+	}
+}
+
+// TestGraphLooksAtProofs: a proof that is brought has to be the app's, and where one is
+// required none is refused too. Who gives out a file asks for none.
+func TestGraphLooksAtProofs(t *testing.T) {
+	t.Parallel()
+	client := func(s *stand, secrets ...string) *whatsapp.Client {
+		c, err := whatsapp.NewClient(whatsapp.ClientOptions{
+			BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: secrets,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for name, tt := range map[string]struct {
+		required bool
+		secrets  []string
+		refused  int64 // calls
+		fine     bool
+	}{
+		"none":                    {false, nil, 0, true},
+		"the app's":               {true, []string{DevAppSecret}, 0, true},
+		"the app's old one":       {true, []string{"new", DevAppSecret}, 1, true},
+		"another app's":           {false, []string{"other"}, 1, true},
+		"another app's, required": {true, []string{"other"}, 4, false}, // and without, by both calls
+		"none, required":          {true, nil, 2, false},
+	} {
+		s := newStand(t, Options{NoStatuses: true, RequireProof: tt.required})
+		c := client(s, tt.secrets...)
+		file := s.media.put("a.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
+		_, asked := c.Number(t.Context())
+		body, _, err := c.Fetch(t.Context(), inbound.Media{ID: file.id})
+		if err == nil {
+			body.Close()
+		}
+		if (err == nil) != tt.fine || s.Counts().Refused != tt.refused {
+			t.Errorf("%s: got %v, %d calls refused, want %d (%v)", name, err, s.Counts().Refused, tt.refused, asked)
+		}
 	}
 }

@@ -143,7 +143,7 @@ func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
 
 // graphUpload takes a file of the business.
 func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
-	if !s.authorised(w, r) || !s.ours(w, r) {
+	if !s.admitted(w, r) || !s.ours(w, r) {
 		return
 	}
 	name, kind, data, err := readUpload(w, r)
@@ -195,7 +195,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 
 // graphNode answers for a media id, or for the phone number itself.
 func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
-	if !s.authorised(w, r) {
+	if !s.admitted(w, r) {
 		return
 	}
 	node := r.PathValue("node")
@@ -223,7 +223,7 @@ func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) graphDelete(w http.ResponseWriter, r *http.Request) {
-	if !s.authorised(w, r) {
+	if !s.admitted(w, r) {
 		return
 	}
 	if !s.media.remove(r.PathValue("node")) {

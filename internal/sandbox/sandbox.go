@@ -31,9 +31,10 @@ type Options struct {
 	PhoneNumberID string
 	DisplayNumber string // digits of the business number
 	BusinessName  string // what the phone shows above the chat
-	AppSecret     string // signs the webhook
+	AppSecret     string // signs the webhook, and proves calls of the Graph API
 	VerifyToken   string // for Handshake
 	Token         string // bearer token that the Graph API asks for
+	RequireProof  bool   // the Graph API wants appsecret_proof with every call
 
 	// WebhookURL returns where to post what people do. It is called for each
 	// post, so that a listener may find its port late.
