@@ -42,3 +42,27 @@ func TestProbesTakeTurns(t *testing.T) {
 		})
 	}
 }
+
+// TestEveryConversationProbes: in a long trouble each has its turn, whatever the
+// conversations are called.
+func TestEveryConversationProbes(t *testing.T) {
+	for _, class := range []outbound.Class{outbound.Throttle, outbound.Auth, outbound.Unknown} {
+		t.Run(string(class), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(string, int) error { return fail(class, 1) }
+				for c := range 10 {
+					r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
+				}
+				pass(12 * time.Hour)
+				r.stop()
+				share := r.wire.total() / 10
+				for c := range 10 {
+					if got := r.wire.count(fmt.Sprintf("m%d", c)); got < share-2 || got > share+2 {
+						t.Errorf("m%d was %d of %d probes", c, got, r.wire.total())
+					}
+				}
+			})
+		})
+	}
+}

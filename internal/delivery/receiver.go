@@ -44,9 +44,12 @@ func (r *receiver) hand(batch []queue.Claim, settle func(int, queue.Outcome), de
 	deliver(rest...)
 }
 
+// postpone gives back the rest of a batch, in its order: those that come back at one
+// moment would come by their names, and the first of them be every probe.
 func postpone(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
 	for i := from; i < len(batch); i++ {
 		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
+		delay += time.Millisecond
 	}
 }
 
