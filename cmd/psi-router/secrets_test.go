@@ -189,7 +189,14 @@ func (p *parrot) servers(t *testing.T) (graph, evolution, endpoint, alerts strin
 			complain(w, http.StatusBadRequest, 100)
 		}
 	})
-	evolution = serve(func(w http.ResponseWriter, _ *http.Request) { complain(w, http.StatusBadRequest, 1) })
+	evolution = serve(func(w http.ResponseWriter, _ *http.Request) {
+		said, err := json.Marshal(p.say())
+		if err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"status":400,"error":"Bad Request","response":{"message":[%s]}}`, said)
+	})
 	alerts = serve(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -239,6 +246,25 @@ func arrive(t *testing.T, base, id, value string) {
 		t.Fatal(err)
 	}
 	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(appSecret, []byte(body)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("webhook: got %s", res.Status)
+	}
+}
+
+// arriveByEvolution posts a message of somebody, as an instance does.
+func arriveByEvolution(t *testing.T, base, secret string, person int) {
+	t.Helper()
+	body := fmt.Sprintf(`{"event":"messages.upsert","instance":"ventas","data":{"key":{"remoteJid":"54911555500%02d@s.whatsapp.net","fromMe":false,"id":"3EB0%d"},"pushName":"Ana","message":{"conversation":"hola"},"messageType":"conversation","messageTimestamp":%d}}`, person, person, time.Now().Unix())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/webhook", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Webhook-Secret", secret)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -320,6 +346,7 @@ func TestNoFaceRepeatsASecret(t *testing.T) {
 		arrive(t, a.URL(), reportedID, written(20+i, `"type":"text","text":{"body":"hola"}`))
 		arrive(t, a.URL(), deniedID, written(40+i, fmt.Sprintf(`"type":"image","image":{"id":"90000000000000%02d","mime_type":"image/jpeg"}`, i)))
 		arrive(t, a.URL(), refusedID, written(60+i, `"type":"text","text":{"body":"hola"}`))
+		arriveByEvolution(t, a.URL(), "evolution-secret-0002", 80+i)
 	}
 	sh := shell{t, environ}
 	want := len(p.secrets)
@@ -359,6 +386,9 @@ func TestNoFaceRepeatsASecret(t *testing.T) {
 		return strings.Contains(s, "WhatsApp refuses our token") && strings.Contains(s, "the endpoint refuses us")
 	})
 	eventually("the alert of a held queue is told", func() bool { return strings.Contains(told(), "queue_held") })
+	eventually("a line is held for what nobody knows", func() bool {
+		return strings.Contains(messages("ventas"), "Evolution answered HTTP 400: ") && strings.Contains(fetched(t, a.URL(), "/status", ""), "a message was refused")
+	})
 	eventually("events tell of failures", func() bool {
 		return strings.Count(fetched(t, a.URL(), "/api/v1/events?after=0&limit=200", apiKey), "message.failed") > 0
 	})
@@ -391,7 +421,7 @@ func TestNoFaceRepeatsASecret(t *testing.T) {
 		look("events", text)
 		after = page.Pos
 	}
-	for _, line := range []string{"denied", "reported", "refused"} {
+	for _, line := range []string{"denied", "reported", "refused", "ventas"} {
 		look("messages of "+line, messages(line))
 	}
 	for _, args := range [][]string{
