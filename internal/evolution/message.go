@@ -210,6 +210,9 @@ func fillKind(c *inbound.Content, name string, part rawjson.Value) {
 		c.Text, c.ReplyID = part.Get("title").Text(), part.Get("singleSelectReply", "selectedRowId").Text()
 	case "interactiveResponseMessage":
 		c.Text = part.Get("body", "text").Text()
+		if answers := part.Get("nativeFlowResponseMessage", "paramsJson"); answers.Exists() {
+			c.Text, c.Form = inbound.FormText(c.Text, answers), true
+		}
 	case "orderMessage":
 		c.Text = part.Get("message").Text()
 	case "protocolMessage", "editedMessage":

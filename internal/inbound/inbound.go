@@ -151,6 +151,8 @@ type Content struct {
 	Group string `json:"group,omitempty"`
 	// Referral is the Click-to-WhatsApp object as it came.
 	Referral json.RawMessage `json:"referral,omitempty"`
+	// Form says that Text is what somebody filled in: see FormText.
+	Form bool `json:"form,omitempty"`
 	// Error is the code of an "unsupported" message, 0 without.
 	Error int `json:"error,omitempty"`
 }

@@ -8,6 +8,8 @@ const (
 	classTap                  // a tapped row or button
 	classMedia                // something that a person sent and we cannot read
 	classUnknown              // a type that nobody taught us
+	classUnseen               // something that a person wrote and WhatsApp did not let us have
+	classForm                 // a form that a person filled in
 	classNotice               // not something to answer: a reaction, an edit, a change
 )
 
@@ -39,6 +41,12 @@ var classes = map[string]class{
 }
 
 func classify(m Message) class {
+	switch {
+	case m.Form:
+		return classForm
+	case m.Unseen:
+		return classUnseen
+	}
 	if m.Type == "interactive" {
 		switch {
 		case m.ReplyID != "":

@@ -50,6 +50,10 @@ func (s *story) message(t *rapid.T) Message {
 		m.OptedOut = true
 	case 5:
 		m.Echo = true
+	case 6:
+		m.Form, m.Type = true, "interactive"
+	case 7:
+		m.Unseen, m.Type = true, "unsupported"
 	}
 	return m
 }

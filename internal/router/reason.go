@@ -16,6 +16,7 @@ const (
 	TemplateButton     Reason = "template_button"
 	Greeting           Reason = "greeting"
 	Courtesy           Reason = "courtesy"
+	FormAnswer         Reason = "form_answer"
 	InvalidInput       Reason = "invalid_input"
 	OfferPerson        Reason = "offer_person"
 	OfferDeclined      Reason = "offer_declined"

@@ -62,6 +62,9 @@ type Message struct {
 	Text string
 	// ReplyID is the id of the tapped row or button, or the payload of a template's.
 	ReplyID string
+	// Form says that Text is what the person filled in, and Unseen that WhatsApp did not
+	// let us have what they wrote.
+	Form, Unseen bool
 	// From says who wrote: the contact, or our own side from another device.
 	Echo bool
 

@@ -62,8 +62,10 @@ func (t *turn) decide() Decision {
 		return t.tapped()
 	case t.was.Menu == "" && !t.knowsTheWay():
 		return t.start(FirstContact, "")
-	case t.class == classUnknown:
+	case t.class == classUnknown, t.class == classUnseen:
 		return t.show(t.menu, UnknownType, say.Unsupported)
+	case t.class == classForm:
+		return t.text(FormAnswer, say.Courtesy)
 	case t.class == classMedia:
 		return t.invalid(say.Unsupported)
 	case t.says(cmd.Menu):

@@ -89,6 +89,8 @@ var inputs = []struct {
 	{"an image with a code under it", Message{Type: "image", Text: "11"}},
 	{"an audio", Message{Type: "audio"}},
 	{"unsupported", Message{Type: "unsupported"}},
+	{"what WhatsApp keeps from us", Message{Type: "unsupported", Unseen: true}},
+	{"a form", Message{Type: "interactive", Text: "Sent\nnombre: Ana", Form: true}},
 	{"a type from the future", Message{Type: "hologram"}},
 	{"a reaction", Message{Type: "reaction"}},
 	{"an edit", Message{Type: "edit", Text: "11"}},

@@ -162,7 +162,7 @@ func (b *Book) hear(a *inbound.Arrival) Result {
 	t, m := b.store(a)
 	set := router.Message{
 		Type: a.Content.Type, Text: a.Content.Text, ReplyID: a.Content.ReplyID,
-		Stale: b.stale(a), Late: a.Late, Blocked: t.Who.Blocked, OptedOut: t.Who.OptedOut,
+		Form: a.Content.Form, Unseen: unseen(a.Content.Error), Stale: b.stale(a), Late: a.Late, Blocked: t.Who.Blocked, OptedOut: t.Who.OptedOut,
 		SentAt: a.SentAt, ReceivedAt: a.ReceivedAt,
 	}
 	if !a.Late && !set.Stale {
@@ -173,6 +173,11 @@ func (b *Book) hear(a *inbound.Arrival) Result {
 	m.Reason = d.Reason
 	return b.decided(t, m, d, a, "router")
 }
+
+// unseen says that a code of WhatsApp means that a person wrote something that we do
+// not get: a first message that is not available, typical of ads, or a file that is too
+// large. Source: the error reference, 131060 and 131052.
+func unseen(code int) bool { return code == 131060 || code == 131052 }
 
 // decided turns a decision upon a message into rows and the arrival's result.
 func (b *Book) decided(t *TalkRow, m *MessageRow, d router.Decision, a *inbound.Arrival, by string) Result {

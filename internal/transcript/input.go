@@ -15,6 +15,8 @@ import (
 //	[tap: Administración]    taps the newest row or button with that title
 //	[reply: principal/1/0]   taps whatever has this id
 //	[button: turnos/si] Sí   taps the button of a template with this payload
+//	[form] nombre: Ana       fills in a form
+//	[unseen]                 writes what WhatsApp does not let us have
 //	[stale] hola             also late, group, blocked, opted_out, echo
 //	\[hola]                  a text that begins with a bracket
 func (p *player) message(s string) (router.Message, error) {
@@ -30,6 +32,10 @@ func (p *player) message(s string) (router.Message, error) {
 		switch strings.TrimSpace(verb) {
 		case "stale":
 			m.Stale = true
+		case "form":
+			m.Type, m.Form = "interactive", true
+		case "unseen":
+			m.Type, m.Unseen = "unsupported", true
 		case "late":
 			m.Late = true
 		case "group":

@@ -71,7 +71,7 @@ func TestFailuresSayWhatCameInstead(t *testing.T) {
 		{"nothing at all", "# hola\n\n", `a.chat:1: nobody says anything; write a line like "> hola"`},
 		{"a line without a sign", "> hola\nhola", `a.chat:2: a line must begin with one of > < ? ! * @ #
   got   hola`},
-		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, reconnect, reopen, reset, timeout`},
+		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, notice, reconnect, reopen, reset, timeout`},
 		{"a hand-off to nobody", "> hola\n* handoff tag=x", `a.chat:2: the area is missing; write handoff area=admin`},
 		{"an unknown word", "> hola\n* handoff aera=x", `a.chat:2: unknown word "aera=x"; write handoff area=admin tag=pagos`},
 		{"a clock", "> hola\n@ mañana\n@ -1h\n@ +x", `a.chat:2: "mañana" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person

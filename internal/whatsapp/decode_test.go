@@ -115,7 +115,8 @@ func TestContent(t *testing.T) {
 		"voice of old":   {`"type":"voice","voice":{"id":"9","mime_type":"audio/ogg"}`, inbound.Content{Type: "audio", Media: &inbound.Media{ID: "9", MIME: "audio/ogg", Voice: true}}},
 		"hex digest":     {`"type":"image","image":{"id":"9","sha256":"49F227634806293B099545 "}`, inbound.Content{Type: "image", Media: &inbound.Media{ID: "9"}}},
 		"no media id":    {`"type":"image","image":{"caption":"x"}`, inbound.Content{Type: "image", Text: "x"}},
-		"flow reply":     {`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":"[]"}}`, inbound.Content{Type: "interactive", Text: "Sent"}},
+		"flow reply":     {`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":"[]"}}`, inbound.Content{Type: "interactive", Text: "Sent", Form: true}},
+		"flow answers":   {`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":"{\"flow_token\":\"x\",\"nombre\":\"Ana\"}"}}`, inbound.Content{Type: "interactive", Text: "Sent\nnombre: Ana", Form: true}},
 		"call reply":     {`"type":"interactive","interactive":{"type":"call_permission_reply","call_permission_reply":{"response":"accept"}}`, inbound.Content{Type: "interactive", Text: "accept"}},
 		"edit": {
 			`"type":"edit","edit":{"original_message_id":"wamid.B","message":{"type":"image","image":{"id":"9","caption":"mejor"}}}`,

@@ -141,7 +141,7 @@ func fill(c *inbound.Content, body rawjson.Value) {
 			case "button_reply", "list_reply":
 				c.Text, c.ReplyID = reply.Get("title").Text(), reply.Get("id").Text()
 			case "nfm_reply":
-				c.Text = reply.Get("body").Text()
+				c.Text, c.Form = inbound.FormText(reply.Get("body").Text(), reply.Get("response_json")), true
 			case "call_permission_reply":
 				c.Text = reply.Get("response").Text()
 			}
