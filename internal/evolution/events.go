@@ -8,18 +8,24 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// quiet are the events that carry nobody's message, as squeeze writes them: about the
-// instance, chats, contacts, groups, calls and presence. An event that is not among them
-// may hold what somebody wrote, so it is never put aside in silence.
+// passing are the events of presence and of chats, as squeeze writes them: there are
+// many for each message, and nobody asks for them later.
+var passing = map[string]bool{
+	"chatsdelete": true, "chatsset": true, "chatsupdate": true, "chatsupsert": true, "presenceupdate": true,
+	"chatpresence": true, "presence": true, // Evolution Go
+}
+
+// quiet are the other events that carry nobody's message: about the instance,
+// contacts, groups and calls. An event that is not among them may hold what somebody
+// wrote, so it is never put aside in silence.
 var quiet = map[string]bool{
-	"applicationstartup": true, "call": true, "chatsdelete": true, "chatsset": true, "chatsupdate": true, "chatsupsert": true,
-	"connectionupdate": true, "contactsset": true, "contactsupdate": true, "contactsupsert": true,
+	"applicationstartup": true, "call": true, "connectionupdate": true, "contactsset": true, "contactsupdate": true, "contactsupsert": true,
 	"groupparticipantsupdate": true, "groupsupdate": true, "groupupdate": true, "groupsupsert": true,
 	"instancecreate": true, "instancedelete": true, "labelsassociation": true, "labelsedit": true, "logoutinstance": true,
-	"newjwt": true, "newtoken": true, "presenceupdate": true, "qrcodeupdated": true, "removeinstance": true,
+	"newjwt": true, "newtoken": true, "qrcodeupdated": true, "removeinstance": true,
 	"sendmessageupdate": true, "statusinstance": true, "typebotchangestatus": true, "typebotstart": true,
 	// Evolution Go.
-	"chatpresence": true, "connected": true, "disconnected": true, "loggedout": true, "pairsuccess": true, "presence": true,
+	"connected": true, "disconnected": true, "loggedout": true, "pairsuccess": true,
 	"qrcode": true, "receipt": true,
 }
 
@@ -33,6 +39,8 @@ func (d *decoder) other() {
 	switch name := squeeze(d.name); {
 	case name == "message" && d.data.Get("Info").IsObject():
 		d.fromGo(d.data)
+	case passing[name]:
+		d.keep(inbound.Presence, d.event, "")
 	case quiet[name]:
 		d.keep(inbound.Account, d.event, "")
 	default:

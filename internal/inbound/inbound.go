@@ -36,6 +36,9 @@ const (
 	Account Kind = "account"
 	// Failure is an entry of value.errors: a problem of the app or account.
 	Failure Kind = "failure"
+	// Presence is what a chat does beside messages: somebody types, it was read, moved
+	// or archived. The door counts it and keeps it nowhere.
+	Presence Kind = "presence"
 	// Unknown is an authentic body or change that we cannot read. It is kept.
 	Unknown Kind = "unknown"
 )

@@ -14,21 +14,24 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// jobs completes the arrivals and makes one job of each.
+// jobs completes the arrivals and makes one job of each that is to be kept.
 func (d *Door) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]queue.Job, error) {
-	jobs := make([]queue.Job, len(arrivals))
+	jobs := make([]queue.Job, 0, len(arrivals))
 	ahead := d.ahead()
 	for i := range arrivals {
 		a := &arrivals[i]
 		d.place(a, c)
 		a.ReceivedAt, a.Ahead = now, ahead
+		if a.Kind == inbound.Presence {
+			continue
+		}
 		identify(a, i)
 		body, err := inbound.Encode(*a)
 		if err != nil {
 			return nil, fmt.Errorf("make jobs: %w", err)
 		}
 		name, lane := a.Route()
-		jobs[i] = queue.Job{Queue: name, Lane: lane, ID: a.Key(), Body: body}
+		jobs = append(jobs, queue.Job{Queue: name, Lane: lane, ID: a.Key(), Body: body})
 	}
 	return jobs, nil
 }

@@ -108,7 +108,7 @@ func (d *Door) accept(w http.ResponseWriter, r *http.Request, body []byte, c *ca
 		arrivals = []inbound.Arrival{unreadable(body, unread)}
 	}
 	jobs, err := d.jobs(arrivals, c, now)
-	if err == nil {
+	if err == nil && len(jobs) > 0 {
 		err = d.enqueue(r.Context(), jobs)
 	}
 	if err != nil {

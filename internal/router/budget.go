@@ -1,12 +1,28 @@
 package router
 
-import "github.com/psivisionhub/psi-router/internal/flow"
+import (
+	"time"
 
-// settle keeps a conversation within its budget of automatic messages an hour,
+	"github.com/psivisionhub/psi-router/internal/flow"
+)
+
+// settle finishes a decision about a message: see budgeted and joinsFile.
+func (t *turn) settle(d Decision) Decision {
+	d = t.budgeted(d)
+	switch {
+	case t.class == classMedia && len(d.Replies) > 0:
+		d.Next.FileAt = later(t.was.FileAt, t.said)
+	case d.Next.Menu != t.was.Menu:
+		d.Next.FileAt = time.Time{} // the next file is about something else
+	}
+	return d
+}
+
+// budgeted keeps a conversation within its budget of automatic messages an hour,
 // so that two robots can never talk for ever: when it is used up a person is
 // offered once, and then nothing is said and nothing changes until old messages
 // leave the hour. A hand-off always goes through: it ends the talking.
-func (t *turn) settle(d Decision) Decision {
+func (t *turn) budgeted(d Decision) Decision {
 	if len(d.Replies) == 0 {
 		return d
 	}

@@ -74,6 +74,9 @@ func (s *story) write(t *rapid.T) {
 	if d.Next.Invalid > s.rules.Flow.Policies.InvalidLimit {
 		t.Errorf("%d invalid inputs and no offer", d.Next.Invalid)
 	}
+	if d.Reason == Together && (was.FileAt.IsZero() || s.now.Sub(was.FileAt) > 2*together) {
+		t.Errorf("a file got no answer, and the last one that had one came at %s", was.FileAt)
+	}
 	if d.Next.Offered && d.Reason != OfferPerson && d.Reason != TemplateButton && len(d.Replies) > 0 {
 		t.Errorf("an offer stands that was not the last word (%s)", d.Reason)
 	}

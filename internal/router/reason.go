@@ -16,6 +16,7 @@ const (
 	TemplateButton     Reason = "template_button"
 	Greeting           Reason = "greeting"
 	Courtesy           Reason = "courtesy"
+	Together           Reason = "together"
 	FormAnswer         Reason = "form_answer"
 	InvalidInput       Reason = "invalid_input"
 	OfferPerson        Reason = "offer_person"

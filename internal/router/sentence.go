@@ -16,6 +16,7 @@ var sentences = []struct {
 	{TemplateButton, "Tocó un botón de una plantilla y se le contestó: no cambia nada más.", "Tapped a button of a template and was answered: nothing else changes."},
 	{Greeting, "Saludó y se le mostró el menú.", "Said hello and was shown the menu."},
 	{Courtesy, "Fue una cortesía (gracias, ok…): no es una opción.", "A courtesy (thanks, ok…): not a choice."},
+	{Together, "Llegó junto con otro archivo que ya tuvo respuesta.", "Came together with another file, which had its answer."},
 	{FormAnswer, "Mandó un formulario de WhatsApp: quedó guardado con sus respuestas.", "Sent a WhatsApp Flow: it is kept with its answers."},
 	{InvalidInput, "No era una opción: se le mostró otra vez el menú.", "Not an option: the menu was shown again."},
 	{OfferPerson, "Varias respuestas sin opción válida, o muchos mensajes automáticos: se le ofreció una persona.", "Several invalid answers, or many automatic messages: a person was offered."},

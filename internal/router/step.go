@@ -50,6 +50,8 @@ func (t *turn) decide() Decision {
 		return t.leaveToTeam()
 	case t.pressed:
 		return t.press()
+	case t.joinsFile():
+		return t.silent(Together)
 	case t.was.State == StateClosed && t.class == classUnknown:
 		return t.silent(UnknownType)
 	case t.was.State == StateClosed:
@@ -181,6 +183,17 @@ func (t *turn) windowIsOver() bool {
 func (t *turn) handoffIsOver() bool {
 	at := t.was.TimeoutAt
 	return t.was.State == StateHandedOff && t.class != classUnknown && !at.IsZero() && !t.said.Before(at)
+}
+
+// together is within how long files are sent that somebody picks at once: phones upload
+// them one after the other.
+const together = 30 * time.Second
+
+// joinsFile reports whether a file came together with one that got its answer in the
+// menu where the person still is.
+func (t *turn) joinsFile() bool {
+	at := t.was.FileAt
+	return t.class == classMedia && t.was.State == StateMenu && t.was.Menu != "" && !at.IsZero() && t.said.Sub(at).Abs() <= together
 }
 
 func (t *turn) parent() *flow.Menu {

@@ -47,6 +47,7 @@ func situations(r Rules) []struct {
 		})},
 		{"in a submenu, the window is over", with(func(c *Conversation) { c.Menu, c.LastInbound = "admin", monday.Add(-25*time.Hour) })},
 		{"in a menu that the flow no longer has", with(func(c *Conversation) { c.Menu = "gone" })},
+		{"in a submenu, a file was answered just now", with(func(c *Conversation) { c.Menu, c.Invalid, c.FileAt = "admin", 1, monday.Add(-3*time.Second) })},
 		{"handed off", with(team)},
 		{"handed off, overdue", with(func(c *Conversation) { team(c); c.TimeoutAt = monday.Add(-time.Hour) })},
 		{"closed", with(func(c *Conversation) { c.State = StateClosed })},

@@ -209,5 +209,6 @@ func (b *Book) audit(t *TalkRow, actor string, cmd router.Command) {
 func same(x, y router.Conversation) bool {
 	return x.State == y.State && x.Area == y.Area && x.Tag == y.Tag && x.Menu == y.Menu && x.Epoch == y.Epoch &&
 		x.Ticket == y.Ticket && x.Invalid == y.Invalid && x.Offered == y.Offered &&
-		x.LastInbound.Equal(y.LastInbound) && x.LastHuman.Equal(y.LastHuman) && x.TimeoutAt.Equal(y.TimeoutAt)
+		x.LastInbound.Equal(y.LastInbound) && x.LastHuman.Equal(y.LastHuman) && x.TimeoutAt.Equal(y.TimeoutAt) &&
+		x.FileAt.Equal(y.FileAt)
 }

@@ -220,6 +220,9 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 	if drop.LastHuman.After(keep.LastHuman) {
 		keep.LastHuman = drop.LastHuman
 	}
+	if drop.FileAt.After(keep.FileAt) {
+		keep.FileAt = drop.FileAt
+	}
 	if keep.State == router.StateHandedOff && !drop.WaitingSince.IsZero() &&
 		(keep.WaitingSince.IsZero() || drop.WaitingSince.Before(keep.WaitingSince)) {
 		keep.WaitingSince = drop.WaitingSince

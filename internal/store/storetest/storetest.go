@@ -45,6 +45,7 @@ func Run(t *testing.T, e Engine) {
 		{"Commands", commands},
 		{"Says", sayings},
 		{"Notices", notices},
+		{"Files", files},
 		{"Pump", pumps},
 		{"Feeds", feeds},
 		{"Reads", reads},
