@@ -13,6 +13,8 @@ func defaultTexts() Texts {
 		Unsupported:  "Por acá todavía no puedo ver ese tipo de mensaje 🙏 Elegí una opción y una persona lo mira.",
 		MenuButton:   "Ver opciones",
 		WindowReopen: "¡Qué bueno tenerte de vuelta! 👋",
+		OptedOut:     "Listo, no te vamos a mandar más promociones. Si querés volver a recibirlas, escribí ALTA. Para todo lo demás seguimos acá 🙂",
+		OptedIn:      "¡Genial! Vas a volver a recibir nuestras novedades. Si cambiás de idea, escribí BAJA.",
 	}
 }
 
@@ -26,5 +28,7 @@ func defaultCommands() Commands {
 		Courtesy: []string{"gracias", "muchas gracias", "ok", "okay", "bueno", "dale", "perfecto", "genial", "listo", "si", "no", "👍", "🙏", "😊", "❤", "✅", "👌"},
 		Yes:      []string{"si", "si por favor", "dale", "ok", "bueno", "claro", "quiero", "por favor", "👍"},
 		No:       []string{"no", "no gracias"},
+		Stop:     []string{"baja", "stop"},
+		Start:    []string{"alta"},
 	}
 }

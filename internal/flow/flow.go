@@ -54,6 +54,8 @@ type Texts struct {
 	OfferNo      string // button that declines it, at most 20 characters
 	WindowReopen string // before the menu when somebody comes back; "" for none
 	Closed       string // when a person closed it; "" for none
+	OptedOut     string // answers a word of Commands.Stop
+	OptedIn      string // answers a word of Commands.Start
 }
 
 // Commands are whole messages with a meaning, normalised as Normalize does.
@@ -65,6 +67,8 @@ type Commands struct {
 	Courtesy []string
 	Yes      []string // accepts the offer of a person
 	No       []string // declines it
+	Stop     []string // wants no more marketing
+	Start    []string // wants it again
 }
 
 // Style says how a menu is shown.

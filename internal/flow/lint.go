@@ -40,6 +40,7 @@ func (l *linter) lint() {
 		l.lintMenu(l.f.Menus[id])
 	}
 	l.lintPolicies()
+	l.yieldDefaults()
 	l.lintWords()
 	l.lintButtons()
 	l.lintGraph()
@@ -134,6 +135,8 @@ func (l *linter) lintTexts() {
 		{"menu_button", t.MenuButton, true, mostButtonTitle},
 		{"window_reopen", t.WindowReopen, false, mostText},
 		{"closed", t.Closed, false, mostText},
+		{"opted_out", t.OptedOut, true, mostText},
+		{"opted_in", t.OptedIn, true, mostText},
 	} {
 		path := "texts." + s.key
 		if s.required && s.text == "" {

@@ -32,6 +32,31 @@ func (l *linter) lintWords() {
 
 func optionPath(menu string, i int) string { return "menus." + menu + ".options." + strconv.Itoa(i) }
 
+// yieldDefaults takes the usual words for stop and start out where the flow uses them for
+// something of its own and does not write these lists: "baja" may be an option.
+func (l *linter) yieldDefaults() {
+	own := make(map[string]bool)
+	c := l.f.Commands
+	for _, words := range [][]string{c.Menu, c.Back, c.Person, c.Greeting, c.Courtesy, c.Yes, c.No} {
+		for _, w := range words {
+			own[w] = true
+		}
+	}
+	for _, m := range l.f.Menus {
+		for _, o := range m.Options {
+			own[o.Code], own[Normalize(o.Title)] = true, true
+			for _, w := range o.Synonyms {
+				own[w] = true
+			}
+		}
+	}
+	for key, words := range map[string]*[]string{"stop": &l.f.Commands.Stop, "start": &l.f.Commands.Start} {
+		if _, written := l.at["commands."+key]; !written {
+			*words = slices.DeleteFunc(*words, func(w string) bool { return own[w] })
+		}
+	}
+}
+
 // lintCommands returns the words of all commands with their command. Yes and no
 // only mean something after an offer, so they may also be courtesies.
 func (l *linter) lintCommands() map[string]string {
@@ -40,7 +65,7 @@ func (l *linter) lintCommands() map[string]string {
 	for _, list := range []struct {
 		key   string
 		words []string
-	}{{"menu", c.Menu}, {"back", c.Back}, {"person", c.Person}, {"greeting", c.Greeting}, {"courtesy", c.Courtesy}} {
+	}{{"menu", c.Menu}, {"back", c.Back}, {"person", c.Person}, {"stop", c.Stop}, {"start", c.Start}, {"greeting", c.Greeting}, {"courtesy", c.Courtesy}} {
 		for _, w := range list.words {
 			if other, taken := owner[w]; taken {
 				l.errorf("commands."+list.key, "%q is a word of commands.%s and of commands.%s; keep it in one", w, other, list.key)
@@ -55,7 +80,7 @@ func (l *linter) lintCommands() map[string]string {
 	}{{"yes", c.Yes}, {"no", c.No}} {
 		for _, w := range list.words {
 			switch other := owner[w]; {
-			case other == "menu" || other == "back" || other == "person":
+			case other == "menu" || other == "back" || other == "person" || other == "stop" || other == "start":
 				l.errorf("commands."+list.key, "%q is a word of commands.%s, which comes first; take it out of one", w, other)
 			case list.key == "no" && slices.Contains(c.Yes, w):
 				l.errorf("commands.no", "%q is a word of commands.yes too; keep it in one", w)

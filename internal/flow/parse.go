@@ -167,6 +167,7 @@ func (r *reader) sentences(f *Flow, fd field) {
 		"offer_person": &t.OfferPerson, "offer_yes": &t.OfferYes, "offer_no": &t.OfferNo,
 		"stale_reply": &t.StaleReply, "unsupported": &t.Unsupported, "courtesy": &t.Courtesy,
 		"menu_button": &t.MenuButton, "window_reopen": &t.WindowReopen, "closed": &t.Closed,
+		"opted_out": &t.OptedOut, "opted_in": &t.OptedIn,
 	}
 	for _, p := range r.fields(fd.path, fd.value, "{invalid: \"No encontré esa opción\"}", keys(into)...) {
 		*into[p.key] = r.text(p.path, p.value)
@@ -177,7 +178,7 @@ func (r *reader) commands(f *Flow, fd field) {
 	c := &f.Commands
 	into := map[string]*[]string{
 		"menu": &c.Menu, "back": &c.Back, "person": &c.Person, "greeting": &c.Greeting,
-		"courtesy": &c.Courtesy, "yes": &c.Yes, "no": &c.No,
+		"courtesy": &c.Courtesy, "yes": &c.Yes, "no": &c.No, "stop": &c.Stop, "start": &c.Start,
 	}
 	for _, p := range r.fields(fd.path, fd.value, "{menu: [menu]}", keys(into)...) {
 		*into[p.key] = r.words(p)

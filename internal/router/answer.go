@@ -141,6 +141,20 @@ func (t *turn) handoff(why Reason, area, tag string) Decision {
 	return d
 }
 
+// optOut stops marketing, and nothing else: the conversation stays as it is.
+func (t *turn) optOut() Decision {
+	d := t.text(OptedOut, t.flow.Texts.OptedOut)
+	d.OptOut = true
+	return d
+}
+
+// optIn takes it up again.
+func (t *turn) optIn() Decision {
+	d := t.text(OptedIn, t.flow.Texts.OptedIn)
+	d.OptIn = true
+	return d
+}
+
 // reopen begins a closed conversation anew. Somebody of ours closed it, so the
 // budget of automatic messages begins anew too: the menu always comes.
 func (t *turn) reopen() Decision {

@@ -34,9 +34,9 @@ func (t *turn) budgeted(d Decision) Decision {
 	used := len(auto)
 	if d.Handoff == nil && used >= limit {
 		t.next = touched(t.was, t.next)
-		if used > limit || t.was.Offered || t.was.State != StateMenu || d.Reason == TemplateButton {
+		if used > limit || t.was.Offered || t.was.State != StateMenu || d.Reason == TemplateButton || d.OptOut || d.OptIn {
 			quiet := t.silent(Budget)
-			quiet.Label = d.Label
+			quiet.Label, quiet.OptOut, quiet.OptIn = d.Label, d.OptOut, d.OptIn
 			return quiet
 		}
 		d = t.offer()

@@ -133,7 +133,7 @@ func checkReply(t failer, next Conversation, r Reply) {
 // answerable is the contract's word for what may get an answer, as far as it
 // does not depend on the conversation.
 func answerable(m Message) bool {
-	return !m.Stale && !m.Late && !m.Group && !m.Blocked && !m.OptedOut && !m.Echo && classify(m) != classNotice
+	return !m.Stale && !m.Late && !m.Group && !m.Blocked && !m.Echo && classify(m) != classNotice
 }
 
 // checkStep holds what is true of every decision about a message.
@@ -169,7 +169,7 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 			t.Errorf("handed off, and the bot spoke (%s)", d.Reason)
 		}
 	case StateClosed:
-		if _, pressed := r.Flow.Button(m.ReplyID); pressed && m.Type == "button" {
+		if _, pressed := r.Flow.Button(m.ReplyID); pressed && m.Type == "button" || d.OptOut || d.OptIn {
 			break
 		}
 		if answerable(m) && classify(m) != classUnknown && (len(d.Replies) != 1 || d.Replies[0].Menu == "" || d.Next.State != StateMenu) {
@@ -182,6 +182,9 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 		if diff := cmp.Diff(next, before); diff != "" || len(d.Replies) != 1 {
 			t.Errorf("a button that only answers did more (%d replies):\n%s", len(d.Replies), diff)
 		}
+	}
+	if word := flow.Normalize(m.Text); (d.OptOut || d.OptIn) && (d.Changed || word != "baja" && word != "stop" && word != "alta" || was.State != StateMenu && was.State != StateClosed) {
+		t.Errorf("%q in %s changed what the person wants (%s)", m.Text, was.State, d.Reason)
 	}
 	if limit := budget(r); len(was.Auto) <= limit+1 && len(d.Next.Auto) > limit+1 {
 		t.Errorf("%d automatic messages are remembered, the budget is %d", len(d.Next.Auto), limit)

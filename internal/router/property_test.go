@@ -19,7 +19,7 @@ type story struct {
 var (
 	anyText = rapid.SampledFrom([]string{
 		"hola", "1", "2", "3", "5", "11", "22", "36", "47", "51", "menu", "MENÚ", "0", "volver", "persona", "sí", "no", "gracias",
-		"👍", "", "tengo 2 hijos", "Administración", "becas", "buen día", "1️⃣", "x", "¿?",
+		"👍", "", "tengo 2 hijos", "Administración", "becas", "baja", "stop", "alta", "buen día", "1️⃣", "x", "¿?",
 	})
 	anyType = rapid.SampledFrom([]string{
 		"text", "text", "text", "text", "text", "interactive", "button", "button", "image", "audio", "sticker", "location", "order", "contacts",

@@ -41,6 +41,7 @@ const (
 	Revoked            Reason = "revoked"
 	Blocked            Reason = "blocked"
 	OptedOut           Reason = "opted_out"
+	OptedIn            Reason = "opted_in"
 	Budget             Reason = "budget"
 	Invalid            Reason = "invalid"
 	StandbyCopy        Reason = "standby"

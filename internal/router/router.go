@@ -72,7 +72,7 @@ type Message struct {
 	Late     bool // reached us by a detour
 	Group    bool
 	Blocked  bool // the contact is blocked
-	OptedOut bool // the contact asked for silence
+	OptedOut bool // the contact wants no marketing
 
 	SentAt     time.Time
 	ReceivedAt time.Time
@@ -96,6 +96,9 @@ type Decision struct {
 	Changed bool
 	// Note is what a team should know of the message beside its words.
 	Note string
+	// OptOut and OptIn are set when the person asked for no more marketing, or for it
+	// again.
+	OptOut, OptIn bool
 	// Label is a tag for the conversation, "" for none.
 	Label string
 	// Closed is set when this closed the conversation: its ticket is resolved.

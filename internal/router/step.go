@@ -26,8 +26,6 @@ func (t *turn) decide() Decision {
 		return t.silent(EchoSent)
 	case t.msg.Blocked:
 		return t.silent(Blocked)
-	case t.msg.OptedOut:
-		return t.silent(OptedOut)
 	case t.msg.Group:
 		return t.silent(Group)
 	case t.class == classNotice:
@@ -50,6 +48,10 @@ func (t *turn) decide() Decision {
 		return t.leaveToTeam()
 	case t.pressed:
 		return t.press()
+	case t.says(cmd.Stop):
+		return t.optOut()
+	case t.msg.OptedOut && t.says(cmd.Start):
+		return t.optIn()
 	case t.joinsFile():
 		return t.silent(Together)
 	case t.was.State == StateClosed && t.class == classUnknown:

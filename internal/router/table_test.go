@@ -103,6 +103,9 @@ var inputs = []struct {
 	{"from a group", Message{Type: "text", Text: "11", Group: true}},
 	{"from a blocked contact", Message{Type: "text", Text: "11", Blocked: true}},
 	{"from one who opted out", Message{Type: "text", Text: "11", OptedOut: true}},
+	{"baja", Message{Type: "text", Text: "BAJA"}},
+	{"alta", Message{Type: "text", Text: "alta"}},
+	{"alta of one who opted out", Message{Type: "text", Text: "Alta", OptedOut: true}},
 	{"an echo of ours", Message{Type: "text", Text: "11", Echo: true}},
 }
 

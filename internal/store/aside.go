@@ -26,10 +26,7 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 		who = b.move(a.Line, *a.Change)
 	case isWish(a):
 		who = b.identify(a.Person)
-		if who.OptedOut != a.Choice.Stop {
-			who.OptedOut, who.Changed = a.Choice.Stop, true
-			b.tellAll(who)
-		}
+		b.prefer(who, a.Choice.Stop)
 	}
 	if who != nil {
 		if t := who.talks[a.Line]; t != nil {
@@ -37,6 +34,14 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 		}
 	}
 	return r
+}
+
+// prefer notes whether a contact wants no marketing.
+func (b *Book) prefer(who *ContactRow, stop bool) {
+	if who.OptedOut != stop {
+		who.OptedOut, who.Changed = stop, true
+		b.tellAll(who)
+	}
 }
 
 // tellAll says on each of a contact's conversations that something changed.

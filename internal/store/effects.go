@@ -56,6 +56,9 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	}
 	b.tell(t, before, d, c)
 	b.label(t, d, c)
+	if d.OptOut || d.OptIn {
+		b.prefer(t.Who, d.OptOut)
+	}
 	for i, r := range d.Replies {
 		b.reply(t, r, d.Reason, ticket, c, i == 0)
 	}

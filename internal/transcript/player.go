@@ -19,6 +19,7 @@ type player struct {
 	talk    router.Conversation
 	tickets int
 	shown   []router.Reply // menus and offers, oldest first
+	opted   bool           // the person wants no marketing
 }
 
 func newPlayer(rules router.Rules, line string) *player {
@@ -39,6 +40,7 @@ type turn struct {
 }
 
 func (p *player) say(m router.Message, now time.Time) turn {
+	m.OptedOut = m.OptedOut || p.opted
 	return p.take(p.rules.Step(p.talk, m, now), now)
 }
 
@@ -74,6 +76,9 @@ func (p *player) take(d router.Decision, now time.Time) turn {
 		if len(r.Options) > 0 {
 			p.shown = append(p.shown, r)
 		}
+	}
+	if d.OptOut || d.OptIn {
+		p.opted = d.OptOut
 	}
 	t := turn{was: p.talk, Decision: d}
 	p.talk = d.Next
@@ -119,6 +124,12 @@ func (t turn) effects() []string {
 	}
 	if t.Label != "" {
 		list = append(list, "tag "+t.Label)
+	}
+	if t.OptOut {
+		list = append(list, "opted_out")
+	}
+	if t.OptIn {
+		list = append(list, "opted_in")
 	}
 	for _, r := range t.Replies {
 		if r.Menu != "" {

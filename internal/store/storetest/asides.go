@@ -91,8 +91,8 @@ func asides(t *testing.T, e Engine) {
 			t.Errorf("got %+v", r)
 		}
 		r := d.say(person(1), "a", "hola")
-		if r.Reason != router.OptedOut || r.Replies != 0 {
-			t.Errorf("got %+v", r)
+		if r.Reason != router.FirstContact || r.Replies != 1 {
+			t.Errorf("a stop of marketing silenced the bot: got %+v", r)
 		}
 		if !d.talk(r.Conversation).Contact.OptedOut {
 			t.Error("the contact is not opted out")

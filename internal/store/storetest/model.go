@@ -39,6 +39,7 @@ func model(t *testing.T, e Engine) {
 			"answer":    m.answer,
 			"remind":    m.remind,
 			"press":     m.press,
+			"prefer":    m.prefer,
 			"send":      m.send,
 			"lose":      m.lose,
 			"report":    m.report,
@@ -266,6 +267,24 @@ func (w *world) remind(rt *rapid.T) {
 	}
 }
 
+// prefer lets Meta say whether somebody wants marketing.
+func (w *world) prefer(rt *rapid.T) {
+	who := w.who(rt)
+	if w.ids[who] == "" {
+		rt.Skip("nobody yet")
+	}
+	stop := rapid.Bool().Draw(rt, "stop")
+	w.steps++
+	a := stops(w.person(who), fmt.Sprintf("wish-%d-%d", w.run, w.steps), w.now)
+	a.Choice.Stop = stop
+	before := w.talk(w.ids[who])
+	w.in(a)
+	after := w.talk(w.ids[who])
+	if after.Contact.OptedOut != stop || after.State != before.State || after.Epoch != before.Epoch {
+		rt.Fatalf("from %+v to %+v", before, after)
+	}
+}
+
 // press presses a template's button that only answers.
 func (w *world) press(rt *rapid.T) {
 	who := w.who(rt)
@@ -276,7 +295,7 @@ func (w *world) press(rt *rapid.T) {
 	before := w.talk(id)
 	a := tapped(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)), "turnos/confirmar", w.now)
 	r := w.in(a)
-	if said := r.Reason == router.TemplateButton || r.Reason == router.Budget || before.Contact.OptedOut; before.State != router.StateDisconnected && !said || r.Replies > 1 {
+	if said := r.Reason == router.TemplateButton || r.Reason == router.Budget; before.State != router.StateDisconnected && !said || r.Replies > 1 {
 		rt.Fatalf("in %s: got %+v", before.State, r)
 	}
 	after := w.talk(id)
