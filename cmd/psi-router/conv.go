@@ -13,6 +13,8 @@ type convCmd struct {
 	Reopen     convReopen     `cmd:"" help:"Reopen a closed conversation."`
 	Disconnect convDisconnect `cmd:"" help:"Silence the bot."`
 	Reconnect  convReconnect  `cmd:"" help:"Let the bot answer again."`
+	Block      convBlock      `cmd:"" help:"Block the person: nothing is answered or sent."`
+	Unblock    convUnblock    `cmd:"" help:"Unblock the person."`
 }
 
 // Help implements kong's help.
@@ -22,7 +24,8 @@ func (convCmd) Help() string {
 Examples:
   psi-router conv close PSI-2026-000123
   psi-router conv reset 5491155550001
-  psi-router conv handoff 5491155550001 --area admin --tag pagos`
+  psi-router conv handoff 5491155550001 --area admin --tag pagos
+  psi-router conv block 5491155550001 --reason amenazas`
 }
 
 // convID names the conversation.
@@ -37,6 +40,8 @@ type (
 	convReset      struct{ convID }
 	convReopen     struct{ convID }
 	convDisconnect struct{ convID }
+	convBlock      struct{ convID }
+	convUnblock    struct{ convID }
 	convReconnect  struct{ convID }
 	convHandoff    struct {
 		convID
@@ -59,6 +64,45 @@ func (c *convDisconnect) Run(e *env) error { return c.command(e, "disconnect", n
 
 // Run reconnects.
 func (c *convReconnect) Run(e *env) error { return c.command(e, "reconnect", nil) }
+
+// Run blocks.
+func (c *convBlock) Run(e *env) error { return c.block(e, "block") }
+
+// Run unblocks.
+func (c *convUnblock) Run(e *env) error { return c.block(e, "unblock") }
+
+// block blocks the person of a conversation, or stops that, and says what WhatsApp did.
+func (c *convID) block(e *env, verb string) error {
+	return e.with(func(cl *client) error {
+		id, err := c.find(e, cl)
+		if err != nil {
+			return err
+		}
+		var conv conversation
+		if err := cl.get(e.ctx, "/conversations/"+url.PathEscape(id), &conv); err != nil {
+			return err
+		}
+		body, after := map[string]string{}, contact{}
+		if c.Reason != "" {
+			body["reason"] = c.Reason
+		}
+		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+verb, body, &after); err != nil {
+			return err
+		}
+		if e.JSON {
+			return e.printJSON(after)
+		}
+		switch {
+		case after.HereOnly:
+			e.printf("%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router why %s)\n", after.ID, id)
+		case after.Blocked:
+			e.printf("%s is blocked, at WhatsApp too\n", after.ID)
+		default:
+			e.printf("%s is not blocked\n", after.ID)
+		}
+		return nil
+	})
+}
 
 // Run hands over.
 func (c *convHandoff) Run(e *env) error {

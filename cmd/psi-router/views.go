@@ -11,7 +11,8 @@ type contact struct {
 	Username string `json:"username"`
 	Name     string `json:"name"`
 	Blocked  bool   `json:"blocked,omitempty"`
-	OptedOut bool   `json:"opted_out,omitempty"`
+	HereOnly bool   `json:"blocked_here_only,omitempty"`
+	NoPromos bool   `json:"marketing_opt_out,omitempty"`
 }
 
 type conversation struct {

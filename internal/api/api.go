@@ -60,6 +60,12 @@ type Options struct {
 	// Wake is called after each command, since the router may have answered
 	// it: enqueue the wake-up of the conversation. Optional.
 	Wake func(ctx context.Context, line, conversation string)
+	// Block asks the provider of a conversation's line to block its contact too, or to
+	// stop that. Its error says why not, in words that may be shown. Nil: no line can.
+	Block func(ctx context.Context, c store.Conversation, block bool) error
+	// Marketing says whether WhatsApp counts a template of a line as marketing; false
+	// where nobody knows. Optional.
+	Marketing func(ctx context.Context, line, template, language string) bool
 	// Stale says that the store went back in time: answers are marked. Optional.
 	Stale func() bool
 	// Emptied is when the queue was found to have lost all it had, zero for never.
@@ -85,6 +91,8 @@ type server struct {
 	window  time.Duration
 	free    []string // lines without a window
 	wake    func(ctx context.Context, line, conversation string)
+	block   func(ctx context.Context, c store.Conversation, block bool) error
+	promo   func(ctx context.Context, line, template, language string) bool
 	stale   func() bool
 	emptied func(ctx context.Context) (time.Time, error)
 	trusted *caller
@@ -100,10 +108,16 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		country: o.Country, window: o.Window, free: o.Windowless, wake: o.Wake, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
+		country: o.Country, window: o.Window, free: o.Windowless, wake: o.Wake, block: o.Block, promo: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
 	}
 	if s.emptied == nil {
 		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
+	}
+	if s.block == nil {
+		s.block = func(context.Context, store.Conversation, bool) error { return errCannotBlock }
+	}
+	if s.promo == nil {
+		s.promo = func(context.Context, string, string, string) bool { return false }
 	}
 	if s.stale == nil {
 		s.stale = func() bool { return false }
@@ -143,6 +157,7 @@ func New(o Options) (http.Handler, error) {
 	s.conversations()
 	s.sends()
 	s.commands()
+	s.contacts()
 	s.queues()
 	s.deadLetters()
 	s.events()
@@ -254,6 +269,10 @@ func (s *server) explain(ctx context.Context, op string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, queue.ErrNotFound):
 		return notFound()
+	case errors.Is(err, store.ErrBlocked):
+		return problem(http.StatusConflict, codeBlocked, "The person is blocked. Unblock them to write: POST contacts/{id}/unblock, or psi-router conv unblock.")
+	case errors.Is(err, store.ErrOptedOut):
+		return problem(http.StatusConflict, codeOptedOut, "The person wants no marketing, and WhatsApp counts this template as such. Service and utility templates may be sent; marketing once the person asks for it again (alta).")
 	case errors.Is(err, store.ErrWindowClosed):
 		return problem(http.StatusConflict, codeWindowClosed, "The person has not written for 24 h, so WhatsApp takes a template only. Send one (`type: template`); when they answer, anything goes again.")
 	case errors.Is(err, store.ErrClosed):

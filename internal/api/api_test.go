@@ -55,7 +55,7 @@ func (r *rows) Conversations(_ context.Context, f store.Filter) ([]store.Convers
 	var out []store.Conversation
 	for _, c := range slices.SortedFunc(slices.Values(r.conversations), func(a, b store.Conversation) int { return cmp.Compare(b.Cursor, a.Cursor) }) {
 		fits := (f.Line == "" || f.Line == c.Line) && (f.Area == "" || f.Area == c.Area) && (f.State == "" || f.State == c.State) &&
-			(f.Phone == "" || f.Phone == c.Contact.Phone) && (f.UserID == "" || f.UserID == c.Contact.UserID) && (f.Before == "" || c.Cursor < f.Before)
+			(f.Contact == "" || f.Contact == c.Contact.ID) && (f.Phone == "" || f.Phone == c.Contact.Phone) && (f.UserID == "" || f.UserID == c.Contact.UserID) && (f.Before == "" || c.Cursor < f.Before)
 		if fits && len(out) < f.Limit {
 			out = append(out, c)
 		}
@@ -108,7 +108,7 @@ func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store
 		if r.err != nil {
 			return store.Done{}, r.err
 		}
-		if !cmd.May(*c) {
+		if cmd.May != nil && !cmd.May(*c) {
 			return store.Done{}, store.ErrNotFound
 		}
 		cmd.May = nil
@@ -325,6 +325,8 @@ var endpoints = []struct {
 	{"POST /conversations/c1/disconnect", "{}", api.Agent, "POST /conversations/zz/disconnect"},
 	{"POST /conversations/c1/reconnect", "", api.Agent, "POST /conversations/zz/reconnect"},
 	{"POST /conversations/c1/reset", "", api.Agent, "POST /conversations/zz/reset"},
+	{"POST /contacts/p-c1/block", `{"reason":"amenazas"}`, api.Agent, "POST /contacts/zz/block"},
+	{"POST /contacts/p-c1/unblock", "", api.Agent, "POST /contacts/zz/unblock"},
 	{"POST /queues/send:wsp4/pause", "", api.Admin, "POST /queues/send:zz/pause"},
 	{"POST /queues/send:wsp4/resume", "", api.Admin, "POST /queues/send:zz/resume"},
 	{"POST /dead-letters/redrive", `{"ids":[1]}`, api.Admin, ""},

@@ -52,7 +52,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(who, c.Line, in.Body)
+		draft, err := s.draft(ctx, who, c.Line, in.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(who, b.Line, b.SendBody)
+		draft, err := s.draft(ctx, who, b.Line, b.SendBody)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 
 // draft checks a body and makes the message of it. What only WhatsApp can know
 // (does the template exist, is the link good) it will say itself.
-func (s *server) draft(who caller, line string, b SendBody) (*store.Draft, error) {
+func (s *server) draft(ctx context.Context, who caller, line string, b SendBody) (*store.Draft, error) {
 	types, known := s.lines[line]
 	switch {
 	case s.lines != nil && !known:
@@ -132,6 +132,9 @@ func (s *server) draft(who caller, line string, b SendBody) (*store.Draft, error
 	d.Notice = b.Takeover != nil && !*b.Takeover
 	if d.Area, err = s.team(who, b.Area); err != nil {
 		return nil, err
+	}
+	if t := b.Template; t != nil {
+		d.Marketing = s.promo(ctx, line, t.v.Name, t.v.Language.Code)
 	}
 	d.TTL, err = expiry(b.ExpiresIn)
 	return d, err

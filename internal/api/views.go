@@ -16,8 +16,10 @@ type Contact struct {
 	UserID   string   `json:"user_id" example:"AR.10000000000000000001" doc:"WhatsApp's business-scoped user id; may be empty."`
 	Username string   `json:"username" example:"persona.prueba" doc:"For display only."`
 	Name     string   `json:"name" example:"Persona Prueba" doc:"The name of the profile."`
-	Blocked  bool     `json:"blocked,omitempty" example:"false" doc:"Nothing that they write is answered."`
-	OptedOut bool     `json:"opted_out,omitempty" example:"false" doc:"They asked for silence."`
+	Blocked  bool     `json:"blocked,omitempty" example:"false" doc:"Nothing that they write is answered, and nothing is sent to them."`
+	HereOnly bool     `json:"blocked_here_only,omitempty" example:"false" doc:"WhatsApp did not block them too."`
+	NoPromos bool     `json:"marketing_opt_out,omitempty" example:"false" doc:"They want no marketing: templates of that category are refused."`
+	OptedOut bool     `json:"opted_out,omitempty" example:"false" doc:"The earlier name of marketing_opt_out."`
 
 	Truncated bool `json:"truncated,omitempty" example:"false" doc:"In lists and events: a name is longer than it is shown; the conversation itself has it whole."`
 }
@@ -133,15 +135,19 @@ func when(t time.Time) *time.Time {
 	return &t
 }
 
+func (s *server) contact(c store.Conversation) Contact {
+	p := c.Contact
+	return Contact{
+		ID: p.ID, Phone: p.Phone, UserID: p.UserID, Username: p.Username, Name: p.Name,
+		Blocked: p.Blocked, HereOnly: p.BlockedHere, NoPromos: p.OptedOut, OptedOut: p.OptedOut,
+	}
+}
+
 func (s *server) conversation(c store.Conversation) Conversation {
 	v := Conversation{
 		ID: c.ID, Line: c.Line, State: string(c.State), Area: c.Area, Tag: c.Tag, Menu: c.Menu,
 		Epoch: c.Epoch, Ticket: c.Ticket,
-		Contact: Contact{
-			ID: c.Contact.ID, Phone: c.Contact.Phone, UserID: c.Contact.UserID,
-			Username: c.Contact.Username, Name: c.Contact.Name,
-			Blocked: c.Contact.Blocked, OptedOut: c.Contact.OptedOut,
-		},
+		Contact:       s.contact(c),
 		LastMessageAt: when(c.LastMessageAt), CreatedAt: when(c.CreatedAt),
 	}
 	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.free, c.Line) {

@@ -35,7 +35,7 @@ func (a *App) hosts(listen string) *hosts.Hosts {
 func (a *App) faces(mux, pages *http.ServeMux, own *hosts.Hosts, e *engines, watched *watch, all []line) error {
 	h, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(all),
-		Wake: e.wake(a.log), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
+		Wake: e.wake(a.log), Block: blocker(all), Marketing: marketing(all), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,8 +14,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/redact"
+	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
@@ -30,6 +34,10 @@ type line struct {
 	sender  delivery.Sender
 	marker  delivery.Marker // nil where the provider has no receipts
 	fetcher delivery.Fetcher
+	// block asks the provider to block somebody; nil where it cannot. catalog knows the
+	// categories of templates; nil where they cannot be read.
+	block   func(ctx context.Context, who outbound.Address, block bool) error
+	catalog *whatsapp.Catalog
 	window  bool // whether the customer service window holds
 	fake    bool // it is the phone of the sandbox
 }
@@ -60,7 +68,10 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
 			}
-			l.sender, l.marker, l.fetcher, l.window = client, client, client, true
+			l.sender, l.marker, l.fetcher, l.block, l.window = client, client, client, client.Block, true
+			if l.BusinessAccountID != "" {
+				l.catalog = whatsapp.NewCatalog(client, l.BusinessAccountID)
+			}
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
 				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls.others, Redact: r,
@@ -87,6 +98,35 @@ func (l line) rate() queue.Limit {
 		}
 	}
 	return limit(r)
+}
+
+// blocker asks the provider of a conversation's line to block its contact.
+func blocker(all []line) func(ctx context.Context, c store.Conversation, block bool) error {
+	return func(ctx context.Context, c store.Conversation, block bool) error {
+		for _, l := range all {
+			if l.ID != c.Line || l.block == nil {
+				continue
+			}
+			err := l.block(ctx, c.Contact.Address, block)
+			if f, ok := errors.AsType[*outbound.Failure](err); ok {
+				return errors.New(f.Detail) // in words that may be shown
+			}
+			return err
+		}
+		return errors.New("the line's provider cannot block")
+	}
+}
+
+// marketing says whether WhatsApp counts a template of a line as marketing.
+func marketing(all []line) func(ctx context.Context, line, template, language string) bool {
+	return func(ctx context.Context, line, template, language string) bool {
+		for _, l := range all {
+			if l.ID == line && l.catalog != nil {
+				return l.catalog.Marketing(ctx, template, language)
+			}
+		}
+		return false
+	}
 }
 
 // limit allows a tenth of a second's work at once.

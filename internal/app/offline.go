@@ -11,6 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // Offline opens the engines of a router that does not run here, and returns its
@@ -30,12 +31,17 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 		return nil, nil, err
 	}
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(cfg), Country: cfg.DefaultCountry, Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Log: log,
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(cfg), Country: cfg.DefaultCountry, Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Block: offline, Log: log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
 	}
 	return h, e.close, nil
+}
+
+// offline is why WhatsApp is not asked to block somebody.
+func offline(context.Context, store.Conversation, bool) error {
+	return errors.New("no router runs: say it again once one does")
 }
 
 // wake tells delivery that a command may have something to send. What is lost

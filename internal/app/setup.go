@@ -126,7 +126,7 @@ func (a *App) setup(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.adminSocket(ctx, e, health, metrics, windowless(all)); err != nil {
+	if err := a.adminSocket(ctx, e, health, metrics, all); err != nil {
 		return err
 	}
 	if err := a.figures(ctx, health, metrics); err != nil {
@@ -232,10 +232,10 @@ func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, sl
 
 // adminSocket gives the operator of this machine the API without a key, and the
 // engineer the profiler.
-func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, free []string) error {
+func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, all []line) error {
 	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: free, Wake: e.wake(a.log),
-		Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(all), Wake: e.wake(a.log),
+		Block: blocker(all), Marketing: marketing(all), Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -81,18 +81,19 @@ type Retention struct {
 
 // Line is one WhatsApp number.
 type Line struct {
-	ID            string `key:"-"`
-	Provider      string `key:"provider" default:"cloud" oneof:"cloud evolution" doc:"Who carries its messages."`
-	PhoneNumberID string `key:"phone_number_id" doc:"cloud: the number's id at Meta (not the number itself)."`
-	Number        string `key:"number" doc:"The number as people dial it; for display only."`
-	Token         Secret `key:"token" doc:"cloud: access token of a system user."`
-	AppSecret     Secret `key:"app_secret" doc:"cloud: the app's secret, which signs webhooks and proves our calls to graph_url."`
-	VerifyToken   Secret `key:"verify_token" doc:"cloud: word of your choice for the webhook handshake."`
-	Rate          Rate   `key:"rate" doc:"Most messages sent. Absent: 80/s on cloud, 1/s on evolution."`
-	URL           string `key:"url" doc:"evolution: address of the server."`
-	Instance      string `key:"instance" doc:"evolution: name of the instance."`
-	APIKey        Secret `key:"api_key" doc:"evolution: the instance's key."`
-	Secret        Secret `key:"secret" doc:"evolution, n8n: what callers send as X-Webhook-Secret or bearer."`
+	ID                string `key:"-"`
+	Provider          string `key:"provider" default:"cloud" oneof:"cloud evolution" doc:"Who carries its messages."`
+	PhoneNumberID     string `key:"phone_number_id" doc:"cloud: the number's id at Meta (not the number itself)."`
+	BusinessAccountID string `key:"business_account_id" doc:"cloud: the WhatsApp business account's id at Meta. With it the categories of templates are known, and who opted out gets no marketing."`
+	Number            string `key:"number" doc:"The number as people dial it; for display only."`
+	Token             Secret `key:"token" doc:"cloud: access token of a system user."`
+	AppSecret         Secret `key:"app_secret" doc:"cloud: the app's secret, which signs webhooks and proves our calls to graph_url."`
+	VerifyToken       Secret `key:"verify_token" doc:"cloud: word of your choice for the webhook handshake."`
+	Rate              Rate   `key:"rate" doc:"Most messages sent. Absent: 80/s on cloud, 1/s on evolution."`
+	URL               string `key:"url" doc:"evolution: address of the server."`
+	Instance          string `key:"instance" doc:"evolution: name of the instance."`
+	APIKey            Secret `key:"api_key" doc:"evolution: the instance's key."`
+	Secret            Secret `key:"secret" doc:"evolution, n8n: what callers send as X-Webhook-Secret or bearer."`
 }
 
 // Endpoint gets events pushed.

@@ -151,6 +151,11 @@ const (
 	CommandReconnect  CommandKind = "reconnect"
 	CommandReset      CommandKind = "reset"
 	CommandTimeout    CommandKind = "timeout"
+	// Commands about the contact, whom the store alone knows. Blocked says whether
+	// WhatsApp did as it was asked: Note has its words when it did not.
+	CommandBlock   CommandKind = "block"
+	CommandUnblock CommandKind = "unblock"
+	CommandBlocked CommandKind = "blocked"
 )
 
 // Command is one wish. Area, Tag and Note are for a hand-off; a CommandAgentSent may

@@ -178,6 +178,9 @@ func automatic(m *MessageRow) bool { return m.Author == AuthorRouter }
 // Command carries out one command and reports whether anything was done. A
 // hand-off to a team that the flow does not have is ErrConflict.
 func (b *Book) Command(t *TalkRow, cmd router.Command, actor string) (bool, error) {
+	if done, mine := b.aboutContact(t, cmd, actor); mine {
+		return done, nil
+	}
 	r := b.rules(t.Line)
 	if cmd.Kind == router.CommandHandoff && r.Flow != nil {
 		if _, ok := r.Flow.Area(cmd.Area); !ok {

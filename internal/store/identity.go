@@ -181,6 +181,7 @@ func (b *Book) merge(from, into *ContactRow) {
 	}
 	from.Gone, from.Into = true, into
 	b.Merges = append(b.Merges, from)
+	into.BlockedHere = into.BlockedHere || from.BlockedHere || into.Blocked != from.Blocked
 	into.Blocked = into.Blocked || from.Blocked
 	into.OptedOut = into.OptedOut || from.OptedOut
 	into.Name = cmp.Or(into.Name, from.Name)

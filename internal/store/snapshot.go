@@ -85,7 +85,9 @@ func writeContact(w *object, c *Contact) {
 	cut := w.copy("username", c.Username, CopiedName)
 	cut = w.copy("name", c.Name, CopiedName) || cut
 	w.flag("blocked", c.Blocked)
-	w.flag("opted_out", c.OptedOut)
+	w.flag("blocked_here_only", c.BlockedHere)
+	w.flag("marketing_opt_out", c.OptedOut)
+	w.flag("opted_out", c.OptedOut) // its earlier name
 	w.flag("truncated", cut)
 	w.close()
 }

@@ -246,11 +246,12 @@ type Pumped struct {
 
 // Filter selects conversations. Empty fields select all.
 type Filter struct {
-	Phone  string
-	UserID string
-	Line   string
-	Area   string
-	State  router.State
+	Contact string // id
+	Phone   string
+	UserID  string
+	Line    string
+	Area    string
+	State   router.State
 	// Before is the cursor of the last row of the previous page.
 	Before string
 	Limit  int

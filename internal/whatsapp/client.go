@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,6 +133,7 @@ type question struct {
 	node, edge string
 	query      url.Values
 	body       []byte // posted; nil gets
+	method     string // of what has a body; "" is POST
 }
 
 // ask makes a call with each token until one is taken: a refused token has sent
@@ -209,7 +211,7 @@ func (q question) request(ctx context.Context, base *url.URL, proof string) (*ht
 	if q.body == nil {
 		return http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(q.body))
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(q.method, http.MethodPost), target, bytes.NewReader(q.body))
 	if err == nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

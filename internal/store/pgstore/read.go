@@ -103,7 +103,10 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 		}
 	}
 	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
-	if f.Phone != "" || f.UserID != "" {
+	if f.Contact != "" {
+		q.add(`AND t.contact IN (SELECT n FROM psi_router.contacts WHERE id = ?)`, f.Contact)
+	}
+	if f.Contact != "" || f.Phone != "" || f.UserID != "" {
 		for _, who := range [...]struct {
 			asked   string
 			aliases []string

@@ -87,6 +87,12 @@ func (p *page) list(f store.Filter) error {
 		and("t.area = ?", f.Area)
 	}
 	switch {
+	case f.Contact != "":
+		and("t.contact IN (SELECT n FROM contacts WHERE id = ?)", f.Contact)
+		if f.State != "" {
+			and("t.state = ?", string(f.State))
+		}
+		return p.selectTalks(where, args)
 	case f.Phone != "" || f.UserID != "":
 		contacts, err := p.contactsOf(f)
 		if err != nil || contacts == "[]" {

@@ -46,6 +46,7 @@ func Run(t *testing.T, e Engine) {
 		{"Says", sayings},
 		{"Notices", notices},
 		{"Files", files},
+		{"Blocks", blocks},
 		{"Pump", pumps},
 		{"Feeds", feeds},
 		{"Reads", reads},

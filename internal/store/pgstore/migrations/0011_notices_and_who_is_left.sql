@@ -2,6 +2,7 @@
 -- A contact that was blocked, and that WhatsApp did not, or not yet, block too.
 ALTER TABLE psi_router.contacts ADD COLUMN blocked_here boolean NOT NULL DEFAULT false;
 UPDATE psi_router.contacts SET blocked_here = true WHERE blocked;
+CREATE INDEX contacts_id ON psi_router.contacts (id);
 
 -- opened: its first event was told. last_area: the team that had it last. file_at: when
 -- a file was answered last. asked_at: the person's last word that deserves an answer;

@@ -2,6 +2,7 @@
 -- A contact that was blocked, and that WhatsApp did not, or not yet, block too.
 ALTER TABLE contacts ADD COLUMN blocked_here INTEGER NOT NULL DEFAULT 0;
 UPDATE contacts SET blocked_here = 1 WHERE blocked;
+CREATE INDEX contacts_id ON contacts (id);
 
 -- opened: its first event was told. last_area: the team that had it last. file_at: when
 -- a file was answered last. asked_at: the person's last word that deserves an answer;

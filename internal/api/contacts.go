@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// errCannotBlock is why a line blocks nobody at the provider.
+var errCannotBlock = errors.New("the line's provider cannot block")
+
+// blockFor is for how long WhatsApp is asked to block somebody too.
+const blockFor = 8 * time.Second
+
+// mostLines bounds the conversations of one person.
+const mostLines = 100
+
+type contactIn struct {
+	ID string `path:"id" maxLength:"300" doc:"Id of the contact." example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01"`
+	Idempotent
+	Body *CommandBody
+}
+
+func (s *server) contacts() {
+	for _, c := range []struct {
+		kind           router.CommandKind
+		summary, about string
+	}{
+		{
+			router.CommandBlock, "Block a person", "Nothing that they write is answered any more, and nothing is sent to them, what waits included. " +
+				"WhatsApp is asked to block them too; where it does not (it only blocks who wrote within 24 h; Evolution lines cannot), " +
+				"`blocked_here_only` stays true, and the audit has its words.",
+		},
+		{router.CommandUnblock, "Unblock a person", "What they write is answered again. WhatsApp is asked to unblock them too."},
+	} {
+		register(s, operation{
+			id: string(c.kind) + "Contact", method: http.MethodPost, path: "/contacts/{id}/" + string(c.kind),
+			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
+			about: c.about + " A repeat changes nothing here, and asks WhatsApp again. A key needs to see one of the person's conversations.",
+		}, func(ctx context.Context, who caller, in *contactIn) (*written[Contact], error) {
+			return s.blockContact(ctx, who, in, c.kind)
+		})
+	}
+}
+
+func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, kind router.CommandKind) (*written[Contact], error) {
+	if !printable(in.ID) {
+		return nil, notFound()
+	}
+	all, err := s.store.Conversations(ctx, store.Filter{Contact: in.ID, Limit: mostLines})
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(all, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) })
+	if at < 0 {
+		return nil, notFound()
+	}
+	cmd := router.Command{Kind: kind}
+	if in.Body != nil {
+		cmd.Note = in.Body.Reason
+	}
+	done, err := carry(ctx, s, who, in.Idempotent, []any{kind, in.ID, cmd}, store.Command{Conversation: all[at].ID, Command: cmd},
+		func(c store.Conversation, _ *store.Message) Conversation { return s.conversation(c) })
+	if err != nil {
+		return nil, err
+	}
+	out := &written[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
+	if done.Replayed != "" {
+		return out, nil
+	}
+	// The caller may be gone by then: what WhatsApp says is noted all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor)
+	defer cancel()
+	told := store.Command{
+		Conversation: all[at].ID, Actor: who.name, Command: router.Command{Kind: router.CommandBlocked, Note: s.askToBlock(ctx, all, kind == router.CommandBlock)},
+	}
+	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), told)
+	if err != nil {
+		s.log.Warn("blocked here only: what WhatsApp said could not be noted", "contact", in.ID, "error", err)
+		return out, nil
+	}
+	out.Body = s.contact(after.Conversation)
+	return out, nil
+}
+
+// askToBlock asks each line that knows the person, and returns why one did not; "" when
+// all did.
+func (s *server) askToBlock(ctx context.Context, all []store.Conversation, block bool) (why string) {
+	for _, c := range all {
+		if err := s.block(ctx, c, block); err != nil {
+			why = c.Line + ": " + err.Error()
+		}
+	}
+	return why
+}

@@ -1,0 +1,98 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// TestBlocking holds here whatever WhatsApp says, and tells what it said.
+func TestBlocking(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	var refusal error
+	r := openWith(t, func(o *api.Options) {
+		o.Block = func(_ context.Context, c store.Conversation, block bool) error {
+			what := "unblock "
+			if block {
+				what = "block "
+			}
+			asked = append(asked, what+c.Line+" "+c.Contact.Address.Phone)
+			return refusal
+		}
+	})
+	r.say(t, 1, "wsp4", "hola")
+	id := r.first(t)
+	contact := read[api.Conversation](t, r, "GET /conversations/"+id, "").Contact
+	at := "POST /contacts/" + contact.ID
+
+	refusal = errors.New("more than 24 h")
+	if c := read[api.Contact](t, r, at+"/block", `{"reason":"amenazas"}`); !c.Blocked || !c.HereOnly {
+		t.Errorf("WhatsApp refused: got %+v", c)
+	}
+	if got := ask(t, r, "agent", "POST /conversations/"+id+"/messages", hola); got.status != http.StatusConflict || !strings.Contains(got.body, `"blocked"`) {
+		t.Errorf("%d: %s", got.status, got.body)
+	}
+	audit := read[api.AuditPage](t, r, "GET /audit", "").Items
+	if len(audit) < 2 || audit[0].Action != "blocked" || !strings.Contains(audit[0].Detail, "more than 24 h") || audit[1].Action != "block" || !strings.Contains(audit[1].Detail, "amenazas") {
+		t.Errorf("audit: got %+v", audit)
+	}
+	refusal = nil
+	if c := read[api.Contact](t, r, at+"/block", ""); !c.Blocked || c.HereOnly {
+		t.Errorf("WhatsApp did it: got %+v", c)
+	}
+	if c := read[api.Contact](t, r, at+"/unblock", ""); c.Blocked || c.HereOnly {
+		t.Errorf("unblocked: got %+v", c)
+	}
+	if len(asked) != 3 || !strings.HasPrefix(asked[0], "block wsp4 549") || !strings.HasPrefix(asked[2], "unblock wsp4") {
+		t.Errorf("WhatsApp was asked %q", asked)
+	}
+	// A repeat under a key asks nobody.
+	askOnce(t, r, "agent", "k", at+"/block", "")
+	before := len(asked)
+	if got := askOnce(t, r, "agent", "k", at+"/block", ""); got.header.Get("Idempotent-Replayed") != "true" || len(asked) != before {
+		t.Errorf("a repeat: got %d %v, asked %d times", got.status, got.header, len(asked)-before)
+	}
+}
+
+// TestOptedOut: a template that WhatsApp counts as marketing is refused, all else is not.
+func TestOptedOut(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, func(o *api.Options) {
+		o.Marketing = func(_ context.Context, line, template, language string) bool {
+			return line == "wsp4" && template == "promo" && language == "es_AR"
+		}
+	})
+	r.say(t, 1, "wsp4", "hola")
+	id := r.first(t)
+	said := []string{"hola"}
+	say := func(text string) {
+		said = append(said, text)
+		r.say(t, 1, "wsp4", said...) // the earlier ones again: they change nothing
+	}
+	send := func(template string) answer {
+		return ask(t, r, "agent", "POST /conversations/"+id+"/messages", strings.Replace(reminder, "recordatorio", template, 1))
+	}
+	if got := send("promo"); got.status != http.StatusCreated {
+		t.Errorf("before: %d %s", got.status, got.body)
+	}
+	say("baja")
+	if c := read[api.Conversation](t, r, "GET /conversations/"+id, ""); !c.Contact.NoPromos || !c.Contact.OptedOut {
+		t.Errorf("got %+v", c.Contact)
+	}
+	if got := send("promo"); got.status != http.StatusConflict || !strings.Contains(got.body, `"opted_out"`) {
+		t.Errorf("marketing: %d %s", got.status, got.body)
+	}
+	if got := send("recordatorio"); got.status != http.StatusCreated {
+		t.Errorf("utility: %d %s", got.status, got.body)
+	}
+	say("alta")
+	if got := send("promo"); got.status != http.StatusCreated {
+		t.Errorf("after alta: %d %s", got.status, got.body)
+	}
+}

@@ -1,0 +1,35 @@
+package store
+
+import "github.com/psivisionhub/psi-router/internal/router"
+
+// aboutContact carries out a command that is about the person and not the conversation;
+// mine is false for all others. What is blocked here is blocked at once: nothing is
+// answered or sent any more. Whether WhatsApp blocks too is known later, if ever.
+func (b *Book) aboutContact(t *TalkRow, cmd router.Command, actor string) (done, mine bool) {
+	who := t.Who
+	blocked, here := who.Blocked, who.BlockedHere
+	switch cmd.Kind {
+	case router.CommandBlock:
+		if !blocked {
+			blocked, here = true, true
+		}
+	case router.CommandUnblock:
+		blocked, here = false, false
+	case router.CommandBlocked:
+		here = blocked && cmd.Note != ""
+	default:
+		return false, false
+	}
+	told := blocked != who.Blocked || here != who.BlockedHere
+	if told {
+		who.Blocked, who.BlockedHere, who.Changed = blocked, here, true
+		b.tellAll(who)
+	}
+	if told || cmd.Kind == router.CommandBlocked {
+		if cmd.Kind == router.CommandBlocked && cmd.Note == "" {
+			cmd.Note = "WhatsApp did it too"
+		}
+		b.audit(t, actor, cmd)
+	}
+	return told, true
+}

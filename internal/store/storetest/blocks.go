@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+func blocks(t *testing.T, e Engine) {
+	tell := func(d *desk, id string, kind router.CommandKind, note string) store.Conversation {
+		d.Helper()
+		return d.do(store.Command{Conversation: id, Command: router.Command{Kind: kind, Note: note}, Actor: "ana"}).Conversation
+	}
+	t.Run("blocked is blocked here at once", func(t *testing.T) {
+		d := open(t, e)
+		id := d.say(person(1), "a", "hola").Conversation
+		menu := d.messages(id)[1]
+		c := tell(d, id, router.CommandBlock, "amenazas")
+		if !c.Contact.Blocked || !c.Contact.BlockedHere || c.State != router.StateMenu || c.Epoch != 0 {
+			t.Errorf("got %+v", c)
+		}
+		if claims := d.claim("t", id); len(claims) > 0 {
+			t.Errorf("what waited left: %+v", claims)
+		}
+		if m := d.message(id, menu.ID); m.Status != store.Failed || m.Reason != router.Blocked {
+			t.Errorf("got %s, %s", m.Status, m.Reason)
+		}
+		if r := d.say(person(1), "b", "hola"); r.Reason != router.Blocked || r.Replies != 0 {
+			t.Errorf("got %+v", r)
+		}
+		for _, what := range []*store.Draft{text("hola"), template("recordatorio"), notice("recordatorio")} {
+			if _, err := d.Command(d.Context(), d.now, saying(id, what)); !errors.Is(err, store.ErrBlocked) {
+				t.Errorf("got %v", err)
+			}
+		}
+		// By another name, and to another line, it is the same person.
+		if _, err := d.Command(d.Context(), d.now, writing("ventas", person(1), text("hola"))); !errors.Is(err, store.ErrBlocked) {
+			t.Errorf("got %v", err)
+		}
+		if c := tell(d, id, router.CommandUnblock, ""); c.Contact.Blocked || c.Contact.BlockedHere {
+			t.Errorf("got %+v", c.Contact)
+		}
+		if r := d.say(person(1), "c", "hola"); r.Replies != 1 {
+			t.Errorf("got %+v", r)
+		}
+	})
+	t.Run("what WhatsApp says of it", func(t *testing.T) {
+		d := open(t, e)
+		id := d.say(person(1), "a", "hola").Conversation
+		tell(d, id, router.CommandBlock, "")
+		if c := tell(d, id, router.CommandBlocked, "wsp4: more than 24 h"); !c.Contact.Blocked || !c.Contact.BlockedHere {
+			t.Errorf("refused: got %+v", c.Contact)
+		}
+		if c := tell(d, id, router.CommandBlocked, ""); !c.Contact.Blocked || c.Contact.BlockedHere {
+			t.Errorf("done: got %+v", c.Contact)
+		}
+		if c := tell(d, id, router.CommandBlock, ""); c.Contact.BlockedHere {
+			t.Errorf("blocked again: got %+v", c.Contact)
+		}
+		tell(d, id, router.CommandUnblock, "")
+		if c := tell(d, id, router.CommandBlocked, "too late"); c.Contact.Blocked || c.Contact.BlockedHere {
+			t.Errorf("what comes after the unblock blocks nobody: got %+v", c.Contact)
+		}
+		var actions []string
+		for _, row := range d.audit() {
+			actions = append(actions, row.Action+" "+row.Detail)
+		}
+		want := []string{"blocked note=too late", "unblock ", "blocked note=WhatsApp did it too", "blocked note=wsp4: more than 24 h", "block "}
+		if len(actions) != len(want) {
+			t.Fatalf("audit: got %q", actions)
+		}
+		for i := range want {
+			if actions[i] != want[i] {
+				t.Errorf("audit: got %q, want %q", actions[i], want[i])
+			}
+		}
+	})
+	t.Run("words of the person", func(t *testing.T) {
+		d := open(t, e)
+		id := d.say(person(1), "a", "hola").Conversation
+		before := len(d.told(id))
+		if r := d.say(person(1), "b", "BAJA"); r.Reason != router.OptedOut || r.Replies != 1 || !d.talk(id).Contact.OptedOut {
+			t.Errorf("got %+v", r)
+		}
+		if told := d.told(id)[before:]; len(told) != 2 || told[1] != store.EventUpdated {
+			t.Errorf("events: got %v", told)
+		}
+		if r := d.say(person(1), "c", "1"); r.Reason != router.MenuChoice {
+			t.Errorf("service is silenced: got %+v", r)
+		}
+		promo := template("promo")
+		promo.Marketing = true
+		if _, err := d.Command(d.Context(), d.now, saying(id, promo)); !errors.Is(err, store.ErrOptedOut) {
+			t.Errorf("got %v", err)
+		}
+		if r := d.say(person(1), "d", "alta"); r.Reason != router.OptedIn || d.talk(id).Contact.OptedOut {
+			t.Errorf("got %+v", r)
+		}
+		d.do(saying(id, promo))
+		if r := d.say(person(1), "e", "baja"); r.Reason != router.HandedOffSilent || d.talk(id).Contact.OptedOut {
+			t.Errorf("with a team it is a message like any other: got %+v", r)
+		}
+	})
+}

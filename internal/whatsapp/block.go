@@ -1,0 +1,47 @@
+package whatsapp
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/rawjson"
+)
+
+// Block asks WhatsApp to let nothing through between the number and a person, or to let
+// it again. It only does so for who wrote within 24 h, and for 64,000 people a number
+// (Block Users API). Every error is an *outbound.Failure with WhatsApp's words.
+func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) error {
+	user := cmp.Or(who.Phone, who.UserID)
+	if user == "" {
+		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp blocks by phone or user id only"}
+	}
+	body, err := json.Marshal(map[string]any{
+		"messaging_product": "whatsapp", "block_users": []map[string]string{{"user": user}},
+	})
+	if err != nil {
+		return fmt.Errorf("block: %w", err)
+	}
+	q := question{node: c.number, edge: "/block_users", body: body}
+	done := "added_users"
+	if !block {
+		q.method, done = http.MethodDelete, "removed_users"
+	}
+	answer, refused := c.ask(ctx, q)
+	v, _ := rawjson.Parse(answer.Body)
+	users := v.Get("block_users")
+	reason := users.Get("failed_users").First().Get("errors").First()
+	switch {
+	case reason.Exists():
+		number, detail := readError(reason)
+		return &outbound.Failure{Class: outbound.Permanent, Code: number, Detail: c.redact.Line(detail)}
+	case refused != nil:
+		return refused
+	case users.Get(done).Len() == 0:
+		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp did not say that it was done"}
+	}
+	return nil
+}
