@@ -69,8 +69,11 @@ func Says(messageType string) bool {
 	case "unsupported", "unknown", "errors":
 		return false
 	}
-	return classes[messageType] != classNotice
+	return Answerable(messageType)
 }
+
+// Answerable says that a message of a type may deserve an answer of the router.
+func Answerable(messageType string) bool { return classes[messageType] != classNotice }
 
 func noticeReason(messageType string) Reason {
 	switch messageType {

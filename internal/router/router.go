@@ -156,6 +156,9 @@ const (
 	CommandBlock   CommandKind = "block"
 	CommandUnblock CommandKind = "unblock"
 	CommandBlocked CommandKind = "blocked"
+	// CommandDismiss takes a conversation off the list of those that were left. It is
+	// the store's alone: nothing of the conversation changes.
+	CommandDismiss CommandKind = "left_dismissed"
 )
 
 // Command is one wish. Area, Tag and Note are for a hand-off; a CommandAgentSent may

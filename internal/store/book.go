@@ -117,6 +117,9 @@ type MessageRow struct {
 	Expires time.Time // zero: never
 	New     bool
 	Changed bool
+
+	was        Status // when it was loaded
+	unanswered bool   // the router said nothing to it, though it deserves an answer
 }
 
 // Shown returns the message as people see it: what ended badly says why.
@@ -199,6 +202,7 @@ func (b *Book) AddMessage(m *MessageRow) {
 	if b.byID[m.ID] != nil {
 		return
 	}
+	m.was = m.Status
 	b.Messages = append(b.Messages, m)
 	b.index(m)
 }
@@ -246,6 +250,9 @@ func (t *TalkRow) View() Conversation {
 	address := v.Contact.Address
 	v.Contact = t.Who.Contact
 	v.Contact.Address = address
+	if v.Left.Since.IsZero() {
+		v.Left = Left{} // an answer to what was said before still waits
+	}
 	return v
 }
 

@@ -51,6 +51,9 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	t.Conversation.Conversation = next
 	t.LastArea = cmp.Or(next.Area, t.LastArea)
 	t.Changed = true
+	if d.Closed || !routed(next.State) {
+		t.AskedAt = time.Time{} // a team has it, or had the last word
+	}
 	if !next.TimeoutAt.IsZero() && (before.TimeoutAt.IsZero() || next.TimeoutAt.Before(before.TimeoutAt)) {
 		t.Arm = true
 	}
@@ -180,6 +183,9 @@ func automatic(m *MessageRow) bool { return m.Author == AuthorRouter }
 func (b *Book) Command(t *TalkRow, cmd router.Command, actor string) (bool, error) {
 	if done, mine := b.aboutContact(t, cmd, actor); mine {
 		return done, nil
+	}
+	if cmd.Kind == router.CommandDismiss {
+		return b.dismiss(t, cmd, actor), nil
 	}
 	r := b.rules(t.Line)
 	if cmd.Kind == router.CommandHandoff && r.Flow != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
@@ -231,6 +232,12 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 	if drop.CreatedAt.Before(keep.CreatedAt) {
 		keep.CreatedAt = drop.CreatedAt
 	}
+	keep.AskedAt, keep.SaidAt = later(keep.AskedAt, drop.AskedAt), later(keep.SaidAt, drop.SaidAt)
+	keep.ApologizedFor = later(keep.ApologizedFor, drop.ApologizedFor)
+	if !routed(keep.State) {
+		keep.AskedAt = time.Time{}
+	}
+	keep.Left.Reason = cmp.Or(keep.Left.Reason, drop.Left.Reason)
 	keep.touch(drop.LastMessageAt)
 	keep.Pending = true // perhaps: a wake-up too many costs nothing
 	if drop.Ticket != "" && drop.Ticket != keep.Ticket {

@@ -171,6 +171,7 @@ func (b *Book) shut(t *TalkRow) bool {
 
 // Finish is the Done of a command that was carried out.
 func (b *Book) Finish(t *TalkRow, m *MessageRow, cursor string) Done {
+	b.Settle()
 	out := Done{Conversation: t.View()}
 	out.Cursor = cursor
 	if m != nil {

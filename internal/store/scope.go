@@ -102,6 +102,7 @@ func (s *Settings) Reports(batch []inbound.Arrival) Needs {
 			continue
 		}
 		n.Known = append(n.Known, s.Aliases(a.Person)...)
+		n.Failures = n.Failures || Status(a.Report.Status) == Failed
 		if a.ID != "" {
 			n.named(a.Line, a.ID)
 		}

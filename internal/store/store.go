@@ -112,7 +112,7 @@ type Store interface {
 	// that have been pending for over a minute.
 	Pump(ctx context.Context, now time.Time) (Pumped, error)
 
-	// Conversations lists, newest first.
+	// Conversations lists, newest first but for Filter.Left.
 	Conversations(ctx context.Context, filter Filter) ([]Conversation, error)
 	// Conversation returns one. ErrNotFound.
 	Conversation(ctx context.Context, id string) (Conversation, error)
@@ -247,11 +247,13 @@ type Pumped struct {
 // Filter selects conversations. Empty fields select all.
 type Filter struct {
 	Contact string // id
-	Phone   string
-	UserID  string
-	Line    string
-	Area    string
-	State   router.State
+	Phone  string
+	UserID string
+	Line   string
+	Area   string
+	State  router.State
+	// Left selects those that were left after it, the longest first.
+	Left time.Time
 	// Before is the cursor of the last row of the previous page.
 	Before string
 	Limit  int

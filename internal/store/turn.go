@@ -23,6 +23,9 @@ type Needs struct {
 	// Echoes is set when rows that are sending or uncertain in the loaded
 	// conversations are needed too.
 	Echoes bool
+	// Failures is set when a report says that a message failed after all: what was
+	// answered before it is needed too. See Retracted.
+	Failures bool
 }
 
 // Needs lists what a batch may touch.
@@ -171,7 +174,9 @@ func (b *Book) hear(a *inbound.Arrival) Result {
 	r := b.rules(t.Line)
 	d := r.Step(t.Conversation.Conversation, set, b.Now)
 	m.Reason = d.Reason
-	return b.decided(t, m, d, a, "router")
+	out := b.decided(t, m, d, a, "router")
+	b.ask(t, m, d)
+	return out
 }
 
 // unseen says that a code of WhatsApp means that a person wrote something that we do
@@ -254,6 +259,9 @@ func (b *Book) Reject(a *inbound.Arrival, why string) {
 	if b.handled(a) != nil {
 		return
 	}
-	_, m := b.store(a)
+	t, m := b.store(a)
 	m.Reason, m.ErrorDetail = router.Invalid, why
+	if a.Kind == inbound.Message {
+		b.ask(t, m, router.Decision{Reason: router.Invalid})
+	}
 }

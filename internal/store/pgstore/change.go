@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -21,7 +22,11 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 	}
 	err := s.insist(ctx, func(bool) (bool, error) {
 		var left []inbound.Arrival
-		err := s.write(ctx, &wants{Needs: s.set.Reports(rest)}, now, func(p *page) error {
+		w := &wants{Needs: s.set.Reports(rest)}
+		if w.Failures {
+			w.more = answersBefore
+		}
+		err := s.write(ctx, w, now, func(p *page) error {
 			left = left[:0]
 			for i := range rest {
 				if p.missing(s.set.Reports(rest[i : i+1])) {
@@ -38,6 +43,11 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 		return len(rest) > 0, err
 	})
 	return wrap("statuses", err)
+}
+
+// answersBefore loads what was said before an answer that may have failed.
+func answersBefore(ctx context.Context, c *pgxpool.Conn, p *page) error {
+	return p.loadRecent(ctx, c, p.book.Retracted())
 }
 
 // Command implements store.Store.

@@ -15,6 +15,7 @@ import (
 // everything may refer to them; rows that go make room before others take their
 // place.
 func (p *page) flush(b *pgx.Batch) error {
+	p.book.Settle()
 	if err := p.number(); err != nil {
 		return err
 	}

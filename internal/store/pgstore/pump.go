@@ -181,7 +181,8 @@ func (s *Store) bring(ctx context.Context, now time.Time, ids []store.ProviderID
 		return nil
 	}
 	_, parked := columns(ids)
-	return s.write(ctx, &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: parked}, now, func(p *page) error {
+	w := &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: parked, more: answersBefore}
+	return s.write(ctx, w, now, func(p *page) error {
 		for _, m := range p.book.Messages {
 			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.Talk.Line, ID: m.ProviderID}) {
 				p.book.Sent(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})

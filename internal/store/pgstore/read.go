@@ -54,8 +54,12 @@ func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 
 // collect loads conversations with their contacts, without a lock, into the page.
 func (p *page) collect(b *pgx.Batch, where string, args ...any) {
+	p.collectFrom(b, `psi_router.conversations t WHERE `+where, args...)
+}
+
+func (p *page) collectFrom(b *pgx.Batch, from string, args ...any) {
 	queue(b, `SELECT `+talkColumns+`, `+contactColumns+`
-		FROM (SELECT * FROM psi_router.conversations t WHERE `+where+` OFFSET 0) t
+		FROM (SELECT * FROM `+from+` OFFSET 0) t
 		JOIN psi_router.contacts c ON c.n = t.contact`, args...).Query(each(p.addTalk))
 }
 
@@ -78,6 +82,9 @@ func (s *Store) blank() *page { return (&found{}).open(s.set, time.Time{}) }
 // Conversations implements store.Store. A page is gathered from parts, each in the
 // order of an index.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
+	if !f.Left.IsZero() {
+		return s.listLeft(ctx, f)
+	}
 	p := s.blank()
 	err := s.read(ctx, "list conversations", func(r *reader) error { return p.listTalks(r, f) })
 	if err != nil {
@@ -97,24 +104,10 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 	last, n := readCursor(f.Before)
 	var q query
 	q.add(`(t.last_message_at, t.n) < (?, ?)`, last, n)
-	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
-		if c[1] != "" {
-			q.add(`AND t.`+c[0]+` = ?`, c[1])
-		}
-	}
+	q.narrow(f)
 	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
-	if f.Contact != "" {
-		q.add(`AND t.contact IN (SELECT n FROM psi_router.contacts WHERE id = ?)`, f.Contact)
-	}
 	if f.Contact != "" || f.Phone != "" || f.UserID != "" {
-		for _, who := range [...]struct {
-			asked   string
-			aliases []string
-		}{{f.Phone, p.book.PhoneAliases(f.Phone)}, {f.UserID, p.book.UserAliases(f.UserID)}} {
-			if who.asked != "" {
-				q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, who.aliases)
-			}
-		}
+		p.theirs(&q, f)
 		q.add(tail, limit(f.Limit))
 		return r.last(func(b *pgx.Batch) { p.collect(b, strings.Join(q.text, " "), q.args...) })
 	}
@@ -150,6 +143,30 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 			p.collect(b, strings.Join(one.text, " "), one.args...)
 		}
 	})
+}
+
+// narrow adds the conditions upon the conversation itself.
+func (q *query) narrow(f store.Filter) {
+	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
+		if c[1] != "" {
+			q.add(`AND t.`+c[0]+` = ?`, c[1])
+		}
+	}
+}
+
+// theirs adds the conditions upon the person.
+func (p *page) theirs(q *query, f store.Filter) {
+	for _, who := range [...]struct {
+		asked   string
+		aliases []string
+	}{{f.Phone, p.book.PhoneAliases(f.Phone)}, {f.UserID, p.book.UserAliases(f.UserID)}} {
+		if who.asked != "" {
+			q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, who.aliases)
+		}
+	}
+	if f.Contact != "" {
+		q.add(`AND t.contact IN (SELECT n FROM psi_router.contacts WHERE id = ?)`, f.Contact)
+	}
 }
 
 func (r *reader) lines() (lines []string, err error) {

@@ -202,6 +202,7 @@ func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.
 			Query(each(func(rows pgx.Rows) error {
 				m, err := scanMessage(rows)
 				if err == nil {
+					m.contact, m.line = t.Who.Row, t.Line
 					f.messages = append(f.messages, m)
 				}
 				return err

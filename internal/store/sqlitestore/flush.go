@@ -13,6 +13,7 @@ import (
 // flush writes the book. New rows get their keys first, so that everything may
 // refer to them; rows that go make room before others take their place.
 func (p *page) flush() error {
+	p.book.Settle()
 	for _, step := range [...]struct {
 		what string
 		do   func() error

@@ -18,6 +18,7 @@ type page struct {
 	contacts map[int64]*store.ContactRow
 	talks    map[int64]*store.TalkRow
 	given    map[string]int64 // counters that were moved
+	after    func() error     // asks what was written, nil for nothing
 }
 
 func newPage(tx access, set store.Settings, now time.Time) *page {

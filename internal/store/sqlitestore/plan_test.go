@@ -183,7 +183,11 @@ func exercise(t *testing.T, s *Store) {
 		for _, line := range []string{"", "wsp4"} {
 			for _, area := range []string{"", "admin"} {
 				for _, state := range []router.State{"", router.StateMenu, router.StateHandedOff} {
-					_, err = s.Conversations(ctx, store.Filter{Phone: phone, UserID: phone, Line: line, Area: area, State: state})
+					f := store.Filter{Phone: phone, UserID: phone, Line: line, Area: area, State: state}
+					_, err = s.Conversations(ctx, f)
+					check(err)
+					f.Left = now.Add(-store.LeftFor)
+					_, err = s.Conversations(ctx, f)
 					check(err)
 				}
 			}

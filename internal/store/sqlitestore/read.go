@@ -52,7 +52,11 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	var out []store.Conversation
 	err := s.read(ctx, "list conversations", func(tx access) error {
 		p := newPage(tx, s.set, time.Time{})
-		if err := p.list(f); err != nil {
+		list := p.list
+		if !f.Left.IsZero() {
+			list = p.listLeft
+		}
+		if err := list(f); err != nil {
 			return err
 		}
 		for _, t := range p.book.Talks {
@@ -63,7 +67,11 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	slices.SortFunc(out, func(x, y store.Conversation) int {
 		xl, xn := readCursor(x.Cursor)
 		yl, yn := readCursor(y.Cursor)
-		return cmp.Or(cmp.Compare(yl, xl), cmp.Compare(yn, xn))
+		newest := cmp.Or(cmp.Compare(yl, xl), cmp.Compare(yn, xn))
+		if !f.Left.IsZero() {
+			return -newest
+		}
+		return newest
 	})
 	if n := limit(f.Limit); len(out) > n {
 		out = out[:n]

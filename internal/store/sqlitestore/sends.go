@@ -89,14 +89,12 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 				p.book.Sent(m, r)
 			}
 		}
-		// What was written decides what is left.
-		if err := p.writeMessages(); err != nil {
-			return fmt.Errorf("write messages: %w", err)
+		// What is written by then decides what is left.
+		p.after = func() (err error) {
+			recorded, err = p.left(results)
+			return err
 		}
-		p.book.Messages = nil
-		var err error
-		recorded, err = p.left(results)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err

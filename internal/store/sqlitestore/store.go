@@ -144,7 +144,10 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p
 		if err := fn(p); err != nil {
 			return err
 		}
-		return p.flush()
+		if err := p.flush(); err != nil || p.after == nil {
+			return err
+		}
+		return p.after()
 	})
 	if err == nil {
 		s.counters.raise(given)

@@ -72,6 +72,13 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 		if err := p.load(needs); err != nil {
 			return err
 		}
+		if needs.Failures {
+			for _, t := range p.book.Retracted() {
+				if err := p.loadRecent(t); err != nil {
+					return fmt.Errorf("load recent messages: %w", err)
+				}
+			}
+		}
 		for i := range batch {
 			p.book.Report(&batch[i])
 		}

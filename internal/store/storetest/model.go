@@ -24,7 +24,9 @@ func model(t *testing.T, e Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		d.checker = rt
-		m := &world{desk: d, run: run, seq: map[string]int64{}, rank: map[string]int{}, order: map[string][]string{}}
+		m := &world{
+			desk: d, run: run, seq: map[string]int64{}, rank: map[string]int{}, order: map[string][]string{}, words: map[string][]string{},
+		}
 		d.tick(time.Hour)
 		d.pump()
 		for _, ev := range d.eventsAfter(pos) {
@@ -70,6 +72,9 @@ type world struct {
 	rank  map[string]int // of outgoing messages
 	// order holds the provider ids of each conversation as they were first handled.
 	order map[string][]string
+	// words are our ids of what each conversation's person said that deserves an
+	// answer, since a team had it or it was closed.
+	words map[string][]string
 	asked []asked
 	posts int
 	steps int
@@ -417,6 +422,7 @@ func (w *world) check(rt *rapid.T) {
 		if w.seq[ev.Conversation]++; ev.Seq != w.seq[ev.Conversation] {
 			rt.Fatalf("event %s has seq %d, want %d", ev.Type, ev.Seq, w.seq[ev.Conversation])
 		}
+		w.hear(ev)
 	}
 	// One conversation after the other: what is wrong stays wrong.
 	if id := w.ids[w.steps%crowd]; id != "" {
@@ -437,5 +443,6 @@ func (w *world) check(rt *rapid.T) {
 		if diff := cmp.Diff(order, w.order[id]); diff != "" {
 			rt.Fatalf("order (-got +want):\n%s", diff)
 		}
+		w.compare(id)
 	}
 }

@@ -171,7 +171,7 @@ func reads(t *testing.T, e Engine) {
 			t.Fatal(err)
 		}
 		want := store.Gauges{
-			OldestUnanswered: d.now.Sub(a.ReceivedAt), PendingSends: 1, UncertainSends: 1, EventsUnnumbered: 5,
+			OldestUnanswered: d.now.Sub(a.ReceivedAt), PendingSends: 1, UncertainSends: 1, EventsUnnumbered: 5, Left: 1,
 			Lines: map[string]time.Time{"wsp4": noon(), "ventas": a.ReceivedAt},
 		}
 		if diff := cmp.Diff(g, want); diff != "" {

@@ -52,6 +52,7 @@ func Run(t *testing.T, e Engine) {
 		{"Reads", reads},
 		{"Names", names},
 		{"Waits", waits},
+		{"Left", left},
 		{"Duties", duties},
 		{"Pauses", pauses},
 		{"Model", model},

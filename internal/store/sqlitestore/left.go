@@ -1,0 +1,39 @@
+package sqlitestore
+
+import (
+	"math"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// listLeft loads the conversations of a page of those that were left. They are few:
+// other conditions are looked at one by one.
+func (p *page) listLeft(f store.Filter) error {
+	at, n := micros(f.Left), int64(math.MaxInt64)
+	if f.Before != "" {
+		at, n = readCursor(f.Before)
+	}
+	where, args := "t.left_at > 0 AND (t.left_at, t.n) > (?, ?)", []any{at, n}
+	and := func(condition, value string) {
+		if value != "" {
+			where, args = where+" AND "+condition, append(args, value)
+		}
+	}
+	and("t.line = ?", f.Line)
+	and("t.area = ?", f.Area)
+	and("t.state = ?", string(f.State))
+	if f.Phone != "" || f.UserID != "" {
+		contacts, err := p.contactsOf(f)
+		if err != nil {
+			return err
+		}
+		and("t.contact IN (SELECT value FROM json_each(?))", contacts)
+	}
+	if err := p.selectTalks(where+" ORDER BY t.left_at, t.n LIMIT ?", append(args, limit(f.Limit))); err != nil {
+		return err
+	}
+	for _, t := range p.book.Talks {
+		t.Cursor = cursor(micros(t.Left.Since), t.Row)
+	}
+	return nil
+}
