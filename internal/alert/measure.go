@@ -24,6 +24,7 @@ const (
 	ClockWrong   Measure = "clock_wrong" // seconds apart from WhatsApp's
 	RouterAnswer Measure = "router_answer"
 	TeamAnswer   Measure = "team_answer"
+	LeftPeople   Measure = "left"
 )
 
 const (
@@ -48,8 +49,10 @@ type Facts struct {
 	// OldestHandedOff since when somebody waits for a team.
 	OldestUnanswered time.Duration
 	OldestHandedOff  time.Time
-	LastInbound      map[string]time.Time
-	NoFigures        bool
+	// Left counts the people who got no answer and whom nobody will write to.
+	Left        int64
+	LastInbound map[string]time.Time
+	NoFigures   bool
 	// Down are the checks that fail, with what they say.
 	Down map[string]string
 	// Reports are those of all processes. NoReports: only the own one is known.
@@ -108,7 +111,7 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	}
 	unknown(f.NoQueues, QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer)
 	unknown(f.NoEmptied, QueueEmptied)
-	unknown(f.NoFigures, SilentLine, RouterAnswer, TeamAnswer)
+	unknown(f.NoFigures, SilentLine, RouterAnswer, TeamAnswer, LeftPeople)
 	unknown(f.NoReports, Workers, FailedSends)
 
 	for _, name := range slices.Sorted(maps.Keys(f.Down)) {
@@ -167,6 +170,7 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 		}
 	}
 	add(RouterAnswer, "", owed.Seconds(), "")
+	add(LeftPeople, "", float64(f.Left), "")
 	// What people do at night, or do not, wakes nobody.
 	working := h.Now(now)
 	unknown(!working, SilentLine, TeamAnswer)

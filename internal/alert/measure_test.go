@@ -28,7 +28,7 @@ func TestTake(t *testing.T) {
 			{Name: "media", OldestAge: time.Hour, Dead: 2, Paused: true}, // empty
 			{Name: "status", Depth: 1, Paused: true},
 		},
-		OldestUnanswered: time.Second, OldestHandedOff: now.Add(-time.Hour),
+		OldestUnanswered: time.Second, OldestHandedOff: now.Add(-time.Hour), Left: 40,
 		LastInbound: map[string]time.Time{"wsp4": now.Add(-2 * time.Hour), "gone": now.Add(-time.Hour)},
 		Down:        map[string]string{"store": "disk is full"},
 		Lines:       []string{"new", "wsp4"},
@@ -50,6 +50,7 @@ func TestTake(t *testing.T) {
 		{DiskUsed, "one:/data", 0.75, ""},
 		{FailedSends, "wsp4", 0.5, ""},
 		{InboundAge, "inbound", 70, ""},
+		{LeftPeople, "", 40, ""},
 		{Workers, "", 0, ""},
 		{QueueAge, "media", 0, ""},
 		{QueueAge, "send:wsp4", 1, ""},
@@ -89,7 +90,7 @@ func TestWhatIsNotKnown(t *testing.T) {
 	}{
 		{"all is", Facts{}, always(), nil},
 		{"queues", Facts{NoQueues: true}, always(), []Measure{QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer}},
-		{"the store", Facts{NoFigures: true}, always(), []Measure{SilentLine, RouterAnswer, TeamAnswer}},
+		{"the store", Facts{NoFigures: true}, always(), []Measure{SilentLine, RouterAnswer, TeamAnswer, LeftPeople}},
 		{"other processes", Facts{NoReports: true}, always(), []Measure{Workers, FailedSends}},
 		{"nobody works", Facts{}, Hours{}, []Measure{SilentLine, TeamAnswer}},
 	} {

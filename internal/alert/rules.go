@@ -165,6 +165,20 @@ func Rules(t Tuning) []Rule {
 			},
 		},
 		{
+			ID: "left", Severity: Warning, Measure: LeftPeople, For: time.Minute, Clear: 0,
+			Expr: `max(psi_conversations_left) > 0`, Command: "psi-router left",
+			Spanish: Words{
+				"Hay gente que quedó sin respuesta, y nadie le va a escribir: {value}.",
+				"La lista dice a quién y por qué. Escribiles o derivalas a un equipo; a quien no haga falta, sacalo con psi-router left dismiss.",
+				"No queda nadie sin respuesta.",
+			},
+			English: Words{
+				"People got no answer, and nobody will write to them: {value}.",
+				"The list says whom, and why. Write to them or hand them to a team; whoever needs nothing, psi-router left dismiss takes off it.",
+				"Nobody is left without an answer.",
+			},
+		},
+		{
 			ID: "failed_sends", Severity: Critical, Measure: FailedSends, Above: 0.2, For: time.Minute, Clear: 5 * time.Minute,
 			Unit: Ratio,
 			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair|not_begun"}[15m])) / sum by (line) (increase(psi_sends_total{verdict!="not_begun"}[15m])) > 0.2` +

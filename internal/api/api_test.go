@@ -327,6 +327,7 @@ var endpoints = []struct {
 	{"POST /conversations/c1/reset", "", api.Agent, "POST /conversations/zz/reset"},
 	{"POST /contacts/p-c1/block", `{"reason":"amenazas"}`, api.Agent, "POST /contacts/zz/block"},
 	{"POST /contacts/p-c1/unblock", "", api.Agent, "POST /contacts/zz/unblock"},
+	{"POST /conversations/c1/left/dismiss", "", api.Agent, "POST /conversations/zz/left/dismiss"},
 	{"POST /queues/send:wsp4/pause", "", api.Admin, "POST /queues/send:zz/pause"},
 	{"POST /queues/send:wsp4/resume", "", api.Admin, "POST /queues/send:zz/resume"},
 	{"POST /dead-letters/redrive", `{"ids":[1]}`, api.Admin, ""},

@@ -63,13 +63,23 @@ func (s *server) commands() {
 			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
 			about: c.about + " A repeat answers 200 and changes nothing. A key that is bound to areas " +
 				"sees conversations of those areas only, so not any more once this clears the area.",
-		}, func(ctx context.Context, who caller, in *commandIn) (*written[Conversation], error) {
-			cmd := router.Command{Kind: c.kind}
-			if in.Body != nil {
-				cmd.Note = in.Body.Reason
-			}
-			return s.command(ctx, who, in.ID, in.Idempotent, cmd)
-		})
+		}, s.carryOut(c.kind))
+	}
+	register(s, operation{
+		id: "dismissLeft", method: http.MethodPost, path: "/conversations/{id}/left/dismiss", tag: tagConversations, role: Agent,
+		summary: "Take somebody off the list of those without an answer", also: []int{400, 404, 409, 413, 415},
+		about: "Nothing is sent, and nothing else changes; the audit says who did it. A repeat answers 200 and changes nothing.",
+	}, s.carryOut(router.CommandDismiss))
+}
+
+// carryOut is what answers a command that needs no more than a reason.
+func (s *server) carryOut(kind router.CommandKind) func(context.Context, caller, *commandIn) (*written[Conversation], error) {
+	return func(ctx context.Context, who caller, in *commandIn) (*written[Conversation], error) {
+		cmd := router.Command{Kind: kind}
+		if in.Body != nil {
+			cmd.Note = in.Body.Reason
+		}
+		return s.command(ctx, who, in.ID, in.Idempotent, cmd)
 	}
 }
 

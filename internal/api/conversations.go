@@ -27,7 +27,7 @@ func (c caller) round(n int) int {
 // ConversationPage is a page of conversations.
 type ConversationPage struct {
 	_          struct{}       `additionalProperties:"true"`
-	Items      []Conversation `json:"items" nullable:"false" doc:"Conversations, the one with the newest message first."`
+	Items      []Conversation `json:"items" nullable:"false" doc:"Conversations, the one with the newest message first; with left=true, the one that was left longest."`
 	NextCursor *string        `json:"next_cursor" example:"0199f3e0c1" doc:"cursor of the next page; null after the last."`
 }
 
@@ -53,6 +53,7 @@ type (
 		Line   string `query:"line" maxLength:"100" doc:"A line." example:"wsp4"`
 		Area   string `query:"area" maxLength:"100" doc:"An area, or an alias of one." example:"admin"`
 		State  string `query:"state" enum:"menu,handed_off,closed,disconnected" doc:"A state." example:"handed_off"`
+		Left   bool   `query:"left" doc:"Only those who were left without an answer within seven days, the longest first." example:"false"`
 	}
 	messagesIn struct {
 		ByID
@@ -64,7 +65,8 @@ func (s *server) conversations() {
 	register(s, operation{
 		id: "listConversations", method: http.MethodGet, path: "/conversations", tag: tagConversations, role: Viewer,
 		summary: "List conversations, newest first",
-		about:   "Filters narrow together. Only conversations on the lines and in the areas of the key are listed.",
+		about: "Filters narrow together. Only conversations on the lines and in the areas of the key are listed: " +
+			"who was left without an answer is in no area, so a key that is bound to areas sees none of them.",
 	}, s.listConversations)
 	register(s, operation{
 		id: "getConversation", method: http.MethodGet, path: "/conversations/{id}", tag: tagConversations, role: Viewer,
@@ -107,6 +109,9 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 	f := store.Filter{
 		Phone: in.Phone, UserID: in.UserID, Line: in.Line, Area: area,
 		State: router.State(in.State), Before: in.Cursor, Limit: who.round(in.Limit) + 1,
+	}
+	if in.Left {
+		f.Left = s.now().Add(-store.LeftFor)
 	}
 	out := &body[ConversationPage]{ConversationPage{Items: []Conversation{}}}
 	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {

@@ -190,6 +190,7 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	talk := read[map[string]any](t, r, "GET /conversations/"+c.ID, "")
+	delete(talk, "left") // what is so after the event
 	message := read[struct{ Items []map[string]any }](t, r, "GET /conversations/"+c.ID+"/messages", "").Items[0]
 	for _, s := range snapshots {
 		if diff := gocmp.Diff(names(s.Data.Conversation), names(talk)); diff != "" {
@@ -273,6 +274,44 @@ func TestCommandsOnTheRealEngines(t *testing.T) {
 	}
 	if len(found.Audit) != 8 || found.Audit[0].Actor != "boss" {
 		t.Errorf("audit: %+v", found.Audit)
+	}
+}
+
+// TestWhoWasLeft: the list of those without an answer, and how somebody leaves it.
+func TestWhoWasLeft(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.say(t, 1, "wsp4", "hola")
+	results, err := r.store.Turn(t.Context(), at(20), []inbound.Arrival{{
+		Kind: inbound.Message, ID: "late", Line: "wsp4", LineRef: "2000", Provider: "cloud", Late: true,
+		Person: inbound.Person{Phone: "5491100000002"}, ReceivedAt: at(20), Content: &inbound.Content{Type: "text", Text: "hola"}, Raw: []byte(`{}`),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := results[0].Conversation
+	list := func() []api.Conversation {
+		t.Helper()
+		return read[api.ConversationPage](t, r, "GET /conversations?left=true", "").Items
+	}
+	got := list()
+	if len(got) != 1 || got[0].ID != id || got[0].Left == nil || got[0].Left.Reason != "late" || !got[0].Left.Since.Equal(at(20)) {
+		t.Fatalf("got %+v", got)
+	}
+	if all := read[api.ConversationPage](t, r, "GET /conversations?left=false", "").Items; len(all) != 2 {
+		t.Errorf("left=false: got %d", len(all))
+	}
+	for range 2 {
+		if c := read[api.Conversation](t, r, "POST /conversations/"+id+"/left/dismiss", `{"reason":"prueba"}`); c.Left != nil {
+			t.Errorf("dismissed: got %+v", c.Left)
+		}
+	}
+	if got := list(); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	audit := read[api.Trace](t, r, "GET /trace/"+id, "").Audit
+	if len(audit) != 1 || audit[0].Action != "left_dismissed" || audit[0].Detail != "note=prueba" {
+		t.Errorf("audit: %+v", audit)
 	}
 }
 

@@ -173,6 +173,7 @@ func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
 func figures(g store.Gauges) observe.Figures {
 	return observe.Figures{
 		OldestUnanswered: g.OldestUnanswered, OldestHandedOff: g.OldestHandedOff, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
+		Left:             g.Left,
 		EventsUnnumbered: g.EventsUnnumbered, LastInbound: g.Lines,
 	}
 }

@@ -121,7 +121,7 @@ func (w *watch) look(ctx context.Context) alert.Facts {
 	f.NoEmptied = err != nil
 	g, err := w.sources.Figures(ctx)
 	f.NoFigures = err != nil
-	f.OldestUnanswered, f.OldestHandedOff, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.LastInbound
+	f.OldestUnanswered, f.OldestHandedOff, f.Left, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.Left, g.LastInbound
 	return f
 }
 

@@ -105,6 +105,7 @@ func newView(s Status, lang string) view {
 		{v.Pending, fmt.Sprint(s.Gauges.PendingSends)},
 		{v.Unanswered, v.span(s.Gauges.OldestUnanswered)},
 		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
+		{v.Left, fmt.Sprint(s.Gauges.Left)},
 	}
 	if at := s.Gauges.OldestHandedOff; !at.IsZero() {
 		v.Figures = append(v.Figures, figure{v.HandedOff, v.span(s.Now.Sub(at))})

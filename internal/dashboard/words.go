@@ -2,12 +2,12 @@ package dashboard
 
 // Words are the page's texts in one language.
 type Words struct {
-	Lang, Other, OtherName                                                               string
-	Title, Lines, Line, LastInbound, Never, Queues, Queue                                string
-	Waiting, Running, Oldest, Dead, State, Checks, Version, Up                           string
-	Works, Paused, Held, Fine, Broken, Stale, Sandbox, API, Metrics                      string
-	Pending, Uncertain, Unanswered, HandedOff, Alerts, NoLines, NoQueues, Providers, Sum string
-	Ago, In, Seconds, Minutes, Hours, Days                                               string // formats
+	Lang, Other, OtherName                                                                     string
+	Title, Lines, Line, LastInbound, Never, Queues, Queue                                      string
+	Waiting, Running, Oldest, Dead, State, Checks, Version, Up                                 string
+	Works, Paused, Held, Fine, Broken, Stale, Sandbox, API, Metrics                            string
+	Pending, Uncertain, Left, Unanswered, HandedOff, Alerts, NoLines, NoQueues, Providers, Sum string
+	Ago, In, Seconds, Minutes, Hours, Days                                                     string // formats
 
 	AllWell, AllWellMore                string
 	CheckFails, CheckCure               string
@@ -30,7 +30,7 @@ func spanish() Words {
 		State: "estado", Checks: "Chequeos", Version: "versión", Up: "en marcha desde hace",
 		Works: "anda", Paused: "en pausa", Held: "frenada hasta las", Fine: "bien", Broken: "no anda",
 		Stale: "Sin respuesta del router: lo que ves puede ser viejo.", Sandbox: "Probar en el teléfono", API: "API", Metrics: "Métricas",
-		Pending: "respuestas por salir", Uncertain: "envíos dudosos", Unanswered: "espera más larga", HandedOff: "espera más larga de un equipo", Alerts: "Alertas abiertas",
+		Pending: "respuestas por salir", Uncertain: "envíos dudosos", Left: "quedaron sin respuesta", Unanswered: "espera más larga", HandedOff: "espera más larga de un equipo", Alerts: "Alertas abiertas",
 		NoLines: "No hay líneas configuradas.", NoQueues: "Todavía no pasó nada por las colas.",
 		Ago: "hace %s", Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 
@@ -70,7 +70,7 @@ func english() Words {
 		State: "state", Checks: "Checks", Version: "version", Up: "up for",
 		Works: "works", Paused: "paused", Held: "held until", Fine: "fine", Broken: "broken",
 		Stale: "The router does not answer: what you see may be old.", Sandbox: "Try it on the phone", API: "API", Metrics: "Metrics",
-		Pending: "replies to leave", Uncertain: "uncertain sends", Unanswered: "longest wait", HandedOff: "longest wait for a team", Alerts: "Open alerts",
+		Pending: "replies to leave", Uncertain: "uncertain sends", Left: "left without an answer", Unanswered: "longest wait", HandedOff: "longest wait for a team", Alerts: "Open alerts",
 		NoLines: "No lines are configured.", NoQueues: "Nothing went through the queues yet.",
 		Ago: "%s ago", Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 

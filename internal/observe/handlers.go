@@ -89,6 +89,8 @@ type Status struct {
 	// has not left, OldestHandedOff for how long somebody waits for a team.
 	OldestUnanswered float64 `json:"oldest_unanswered_seconds"`
 	OldestHandedOff  float64 `json:"oldest_handed_off_seconds"`
+	// Left counts the conversations that got no answer and that nobody has.
+	Left int64 `json:"left"`
 	// Workers is how many processes do turns and sends; absent: not known.
 	Workers *int     `json:"workers,omitempty"`
 	Alerts  []string `json:"alerts"` // those that are open, rule:subject
@@ -160,7 +162,7 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 			s.Alerts = append(s.Alerts, strings.TrimSuffix(a.Rule+":"+a.Subject, ":"))
 		}
 	}
-	s.Sends = SendStatus{f.PendingSends, f.UncertainSends}
+	s.Sends, s.Left = SendStatus{f.PendingSends, f.UncertainSends}, f.Left
 	for _, name := range slices.Sorted(maps.Keys(f.Feeds)) {
 		e := EndpointStatus{Name: name, Behind: f.Feeds[name].Conversations, Oldest: f.Feeds[name].Oldest.Seconds()}
 		for _, q := range s.Queues {

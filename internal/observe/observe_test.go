@@ -139,7 +139,7 @@ func sources() Sources {
 		Workers: func() (int, bool) { return 2, true },
 		Alerts:  func() []OpenAlert { return []OpenAlert{{"no_workers", ""}, {"queue_held", "send:wsp4"}} },
 		Figures: func(context.Context) (Figures, error) {
-			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}, Feeds: map[string]FeedFigures{"crm": {12, 90 * time.Second}, "n8n": {}}}, nil
+			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, Left: 6, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}, Feeds: map[string]FeedFigures{"crm": {12, 90 * time.Second}, "n8n": {}}}, nil
 		},
 	}
 }
@@ -163,7 +163,7 @@ func TestStatus(t *testing.T) {
 		Queues:    []QueueStatus{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1.5, Paused: true, HeldUntil: &until, HeldFor: "store"}, {Name: "events:crm", HeldUntil: &until, HeldFor: "gone"}},
 		Endpoints: []EndpointStatus{{Name: "crm", Behind: 12, Oldest: 90, HeldUntil: &until, HeldFor: "gone"}, {Name: "n8n"}},
 		Lines:     []LineStatus{{LineInfo{ID: "wsp4", Provider: "cloud"}, &last}, {LineInfo{ID: "new", Provider: "evolution"}, nil}},
-		Sends:     SendStatus{5, 1}, OldestUnanswered: 4, OldestHandedOff: 120, Workers: &two, Alerts: []string{"no_workers", "queue_held:send:wsp4"},
+		Sends:     SendStatus{5, 1}, OldestUnanswered: 4, OldestHandedOff: 120, Left: 6, Workers: &two, Alerts: []string{"no_workers", "queue_held:send:wsp4"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -208,7 +208,7 @@ func TestMetrics(t *testing.T) {
 		`psi_queue_paused{queue="inbound"} 1`, `psi_queue_held{queue="inbound"} 1`, `psi_oldest_unanswered_seconds{waits_for="router"} 4`, `psi_oldest_unanswered_seconds{waits_for="team"} `, `psi_workers 2`,
 		`psi_alert_firing{rule="queue_held",subject="send:wsp4"} 1`, `psi_disk_free_bytes{dir="/data"} 25`, `psi_disk_size_bytes{dir="/data"} 100`,
 		`psi_spool_depth 3`, `psi_spool_oldest_seconds 2`,
-		`psi_sends_pending 5`, `psi_line_last_inbound_timestamp_seconds{line="wsp4"} 1.8e+09`,
+		`psi_sends_pending 5`, `psi_conversations_left 6`, `psi_line_last_inbound_timestamp_seconds{line="wsp4"} 1.8e+09`,
 		`psi_check_up{check="store"} 1`, `psi_source_up{source="queues"} 1`, `psi_build_info{go=`, `go_goroutines`, `process_`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {

@@ -13,6 +13,7 @@ import (
 type Figures struct {
 	OldestUnanswered time.Duration
 	OldestHandedOff  time.Time // since when somebody waits for a team
+	Left             int64     // conversations that got no answer, and that nobody has
 	PendingSends     int64
 	UncertainSends   int64
 	EventsUnnumbered int64
@@ -106,6 +107,7 @@ var (
 	queueDone     = desc("psi_queue_done_total", "Jobs done, by all processes.", "queue")
 	queueStalled  = desc("psi_queue_stalled_total", "Leases that ran out, by all processes.", "queue")
 	unanswered    = desc("psi_oldest_unanswered_seconds", "How long the person who has waited longest waits: for the router's answer, or for the team that they were handed off to.", "waits_for")
+	left          = desc("psi_conversations_left", "Conversations of the last week whose last word got no answer, that no team has, and for which nothing waits to be sent.")
 	workers       = desc("psi_workers", "Processes that do turns and sends.")
 	alerting      = desc("psi_alert_firing", "1 for each alert that is open.", "rule", "subject")
 	diskFree      = desc("psi_disk_free_bytes", "Room that is left for data_dir.", "dir")
@@ -167,6 +169,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(unanswered, c.health.sources.Owed(stats, f).Seconds(), "router")
 	gauge(unanswered, since(f.OldestHandedOff, now), "team")
+	gauge(left, float64(f.Left))
 	gauge(pendingSends, float64(f.PendingSends))
 	gauge(uncertain, float64(f.UncertainSends))
 	gauge(unnumbered, float64(f.EventsUnnumbered))
