@@ -87,9 +87,9 @@ func TestDeadLettersArePaged(t *testing.T) {
 		"GET /api/v1/dead-letters": func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Query().Get("cursor") {
 			case "":
-				fmt.Fprint(w, `{"items":[{"id":9,"queue":"inbound","lane":"wsp4:1","attempts":3,"error":"decode: end"}],"next_cursor":"9"}`)
+				fmt.Fprint(w, `{"items":[{"id":9,"queue":"inbound","lane":"wsp4:5491155550001","attempts":3,"error":"decode: end"}],"next_cursor":"9"}`)
 			case "9":
-				fmt.Fprint(w, `{"items":[{"id":4,"queue":"inbound","lane":"wsp4:2","attempts":1,"error":"x"}],"next_cursor":null}`)
+				fmt.Fprint(w, `{"items":[{"id":4,"queue":"inbound","lane":"wsp4:5491155550002","attempts":1,"error":"x"}],"next_cursor":null}`)
 			}
 		},
 		"GET /api/v1/dead-letters/9": say(200, `{"id":9,"body":{"a":"<b>"}}`),
@@ -102,12 +102,43 @@ func TestDeadLettersArePaged(t *testing.T) {
 		},
 	})
 	sh.fine([]string{"9   inbound", "decode: end", "4   inbound"}, "dead", "list", "--url", url)
-	if got := sh.fine([]string{"There are more"}, "dead", "list", "--limit", "1", "--url", url); strings.Contains(got, "wsp4:2") {
+	if got := sh.fine([]string{"There are more"}, "dead", "list", "--limit", "1", "--url", url); strings.Contains(got, "wsp4:5491155550002") {
 		t.Errorf("more than was asked for:\n%s", got)
 	}
 	sh.fine([]string{`"a": "<b>"`}, "dead", "show", "9", "--url", url)
-	sh.fine([]string{"2 redriven"}, "dead", "redrive", "9", "4", "--url", url)
+	sh.fine([]string{"2 redriven", "(2): wsp4 ***001, wsp4 ***002. Miralos con `psi-router left`"}, "dead", "redrive", "9", "4", "--url", url)
 	sh.want(exitUsage, []string{"say which"}, "dead", "redrive", "9", "--queue", "inbound", "--url", url)
+}
+
+// TestLeft: who has no answer, page by page, and how to say that nothing is needed.
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	const row = `{"id":"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a0%d","line":"wsp4","state":"menu","contact":{"name":"Ana","phone":"549115555000%d"},"left":%s}`
+	since := `{"reason":"stale","since":"2026-11-24T10:00:00Z"}`
+	sh, url := fake(t, map[string]func(http.ResponseWriter, *http.Request){
+		"GET /api/v1/conversations": func(w http.ResponseWriter, r *http.Request) {
+			q := r.URL.Query()
+			switch {
+			case q.Get("left") != "true":
+				t.Errorf("asked for %s", r.URL)
+			case q.Get("line") == "none":
+				fmt.Fprint(w, `{"items":[],"next_cursor":null}`)
+			case q.Get("cursor") == "":
+				fmt.Fprintf(w, `{"items":[`+row+`],"next_cursor":"1.1"}`, 1, 1, since)
+			default:
+				fmt.Fprintf(w, `{"items":[`+row+`],"next_cursor":null}`, 2, 2, since)
+			}
+		},
+		"POST /api/v1/conversations/01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01/left/dismiss": func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, row, 1, 1, "null")
+		},
+	})
+	sh.fine([]string{"24/11 07:00", "5491155550001", "5491155550002", "Llegó demasiado tarde", "left dismiss"}, "left", "--url", url)
+	sh.fine([]string{"Arrived too old", "There are more"}, "left", "--limit", "1", "--lang", "en", "--url", url)
+	sh.fine([]string{`"reason": "stale"`, `"more": false`}, "left", "--json", "--url", url)
+	sh.fine([]string{"No quedó nadie"}, "left", "--line", "none", "--url", url)
+	sh.fine([]string{"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01 wsp4 menu"}, "left", "dismiss", "01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01", "--url", url)
+	sh.want(exitUsage, []string{"--limit -1"}, "left", "--limit=-1", "--url", url)
 }
 
 func TestAPersonOnTwoLines(t *testing.T) {

@@ -4,9 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/phone"
 )
 
 type deadCmd struct {
@@ -18,7 +23,7 @@ type deadCmd struct {
 
 // Help implements kong's help.
 func (deadCmd) Help() string {
-	return `A message that comes back is stored as late and changes nothing; what has to be sent is sent.
+	return `A message that comes back is stored as late and changes nothing: its person is not answered, and is in the list of ` + "`psi-router left`" + `. What has to be sent is sent.
 
 Examples:
   psi-router dead list --queue inbound
@@ -42,26 +47,9 @@ func (c *deadList) Run(e *env) error {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
 	}
 	return e.with(func(cl *client) error {
-		all := []deadLetter{}
-		query := url.Values{}
-		if c.Queue != "" {
-			query.Set("queue", c.Queue)
-		}
-		more := true
-		for more && (c.Limit == 0 || len(all) < c.Limit) {
-			size := pageSize
-			if c.Limit > 0 {
-				size = min(size, c.Limit-len(all))
-			}
-			query.Set("limit", strconv.Itoa(size))
-			var page deadPage
-			if err := cl.get(e.ctx, "/dead-letters?"+query.Encode(), &page); err != nil {
-				return err
-			}
-			all = append(all, page.Items...)
-			if more = page.NextCursor != nil && *page.NextCursor != ""; more {
-				query.Set("cursor", *page.NextCursor)
-			}
+		all, more, err := cl.deadLetters(e, c.Queue, c.Limit)
+		if err != nil {
+			return err
 		}
 		if e.JSON {
 			return e.printJSON(map[string]any{"items": all, "more": more})
@@ -83,6 +71,31 @@ func (c *deadList) Run(e *env) error {
 		}
 		return nil
 	})
+}
+
+// deadLetters asks for those of a queue, "" for all, at most limit, 0 for all.
+func (c *client) deadLetters(e *env, queue string, limit int) (all []deadLetter, more bool, err error) {
+	all = []deadLetter{}
+	query := url.Values{}
+	if queue != "" {
+		query.Set("queue", queue)
+	}
+	for more = true; more && (limit == 0 || len(all) < limit); {
+		size := pageSize
+		if limit > 0 {
+			size = min(size, limit-len(all))
+		}
+		query.Set("limit", strconv.Itoa(size))
+		var page deadPage
+		if err := c.get(e.ctx, "/dead-letters?"+query.Encode(), &page); err != nil {
+			return nil, false, err
+		}
+		all = append(all, page.Items...)
+		if more = page.NextCursor != nil && *page.NextCursor != ""; more {
+			query.Set("cursor", *page.NextCursor)
+		}
+	}
+	return all, more, nil
 }
 
 type deadShow struct {
@@ -129,14 +142,42 @@ func (c *deadRedrive) Run(e *env) error {
 		return usage("say which: ids alone, or --queue, --reason or both; `psi-router dead list` lists them")
 	}
 	return e.with(func(cl *client) error {
-		var done struct {
-			Redriven int `json:"redriven"`
+		all, _, err := cl.deadLetters(e, c.Queue, 0)
+		if err != nil {
+			return err
 		}
+		done := struct {
+			Redriven int      `json:"redriven"`
+			Leaves   []string `json:"leaves"`
+		}{Leaves: c.leaves(all)}
 		if err := cl.post(e.ctx, "/dead-letters/redrive", body, &done); err != nil {
 			return err
 		}
+		if n := len(done.Leaves); n > 0 && !e.JSON {
+			some := strings.Join(done.Leaves[:min(n, 20)], ", ")
+			if n > 20 {
+				some += ", …"
+			}
+			e.printf("%s\n", e.say(
+				fmt.Sprintf("Quedan sin respuesta, porque lo que vuelve se guarda y no se contesta (%d): %s. Miralos con `psi-router left`.", n, some),
+				fmt.Sprintf("Left without an answer, as what comes back is stored and not answered (%d): %s. See `psi-router left`.", n, some)))
+		}
 		return e.counted(done, "redriven", done.Redriven, len(c.IDs))
 	})
+}
+
+// leaves are the people, masked, whose messages are redriven: they stay without an
+// answer, unless they wrote since.
+func (c *deadRedrive) leaves(all []deadLetter) []string {
+	people := map[string]string{}
+	for _, d := range all {
+		if d.Queue != inbound.QueueInbound || len(c.IDs) > 0 && !slices.Contains(c.IDs, d.ID) || !strings.Contains(d.Error, c.Reason) {
+			continue
+		}
+		line, person, _ := strings.Cut(d.Lane, ":")
+		people[d.Lane] = line + " " + phone.Mask(person)
+	}
+	return slices.Sorted(maps.Values(people))
 }
 
 type deadDrop struct {

@@ -105,7 +105,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 // commandOf is the command of a line that could not be read, for the hint.
 func commandOf(args []string) string {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, known := range strings.Fields("serve migrate chat flow conv trace why phone queue store dead sandbox drill loadtest init doctor key version") {
+		for _, known := range strings.Fields("serve migrate chat flow conv left trace why phone queue store dead sandbox drill loadtest init doctor key version") {
 			if args[0] == known {
 				return args[0] + " "
 			}
@@ -162,6 +162,7 @@ type cli struct {
 	Chat    chatCmd     `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
 	Flow    flowCmd     `cmd:"" help:"Check, draw and test flows."`
 	Conv    convCmd     `cmd:"" help:"Change a conversation."`
+	Left    leftCmd     `cmd:"" help:"People who were left without an answer, and why."`
 	Trace   traceCmd    `cmd:"" help:"Everything that is known about a message, a person or a ticket."`
 	Why     whyCmd      `cmd:"" help:"Why somebody was, or was not, answered."`
 	Phone   phoneCmd    `cmd:"" help:"The canonical form of a phone number, and why."`

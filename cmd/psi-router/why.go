@@ -261,6 +261,10 @@ func (w words) todo(c conversation, decisions []decision, queues []queueRow) []s
 			w.advise(s, add)
 		}
 	}
+	if c.Left != nil {
+		add("Para que le conteste alguien: `psi-router conv handoff "+c.ID+" --area EQUIPO`; si no hace falta: `psi-router left dismiss "+c.ID+"`.",
+			"To have somebody answer: `psi-router conv handoff "+c.ID+" --area TEAM`; if nothing is needed: `psi-router left dismiss "+c.ID+"`.")
+	}
 	switch c.State {
 	case "handed_off":
 		add("Para que vuelva al menú: `psi-router conv close "+c.ID+"`.", "To give it back to the menu: `psi-router conv close "+c.ID+"`.")
@@ -289,6 +293,9 @@ func (w words) print(x explanation) {
 	c := x.Conversation
 	w.printf("%s\n", w.style(bold, or(who(c.Contact), c.ID)+" — "+w.say("línea ", "line ")+c.Line))
 	w.printf("%s\n%s\n", x.State, x.Window)
+	if alone := w.forgotten(c); alone != "" {
+		w.printf("%s\n", w.style(red, alone))
+	}
 	if len(x.Decisions) > 0 {
 		w.printf("\n%s\n", w.say("Lo último que pasó:", "What happened last:"))
 	}

@@ -12,7 +12,8 @@ import (
 const story = `{
  "conversations":[
   {"id":"c1","line":"wsp4","state":"handed_off","area":"admin","ticket":"PSI-2026-000007","contact":{"name":"Ana","phone":"5491155550001"},"window_expires_at":"2026-11-24T09:00:00Z"},
-  {"id":"c2","line":"ventas","state":"disconnected","contact":{"phone":"5491155550001"}}],
+  {"id":"c2","line":"ventas","state":"disconnected","contact":{"phone":"5491155550001"}},
+  {"id":"c3","line":"wsp5","state":"closed","contact":{"phone":"5491155550001"},"left":{"reason":"expired","since":"2026-11-24T08:00:00Z"}}],
  "messages":[
   {"conversation_id":"c1","direction":"inbound","author":"contact","type":"text","text":"hola","status":"received","reason":"first_contact","received_at":"2026-11-23T08:59:00Z"},
   {"conversation_id":"c1","direction":"outbound","author":"router","type":"interactive","text":"¡Hola!\n¿Con quién?","status":"read","reason":"first_contact","created_at":"2026-11-23T08:59:01Z"},
@@ -74,6 +75,13 @@ Lo último que pasó:
 Qué podés hacer:
   • Fuera de la ventana solo sale una plantilla aprobada.
   • Para que el bot conteste: ` + "`psi-router conv reconnect c2`" + `.
+5491155550001 — línea wsp5
+Está cerrada: cuando vuelva a escribir recibe el menú.
+No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.
+QUEDÓ SIN RESPUESTA hace 2 h, y nadie le va a escribir: No salió a tiempo: contestar tarde no servía.
+
+Qué podés hacer:
+  • Para que le conteste alguien: ` + "`psi-router conv handoff c3 --area EQUIPO`; si no hace falta: `psi-router left dismiss c3`" + `.
 `
 
 const whyEN = `Ana · 5491155550001 — line wsp4
@@ -106,4 +114,11 @@ What happened last:
 What you can do:
   • Outside the window only an approved template goes out.
   • To let the bot answer: ` + "`psi-router conv reconnect c2`" + `.
+5491155550001 — line wsp5
+It is closed: when they write again they get the menu.
+There is no window to look at: the line has none, or the person never wrote.
+LEFT WITHOUT AN ANSWER 2 h ago, and nobody will write: Not sent in time: a late answer would not have helped.
+
+What you can do:
+  • To have somebody answer: ` + "`psi-router conv handoff c3 --area TEAM`; if nothing is needed: `psi-router left dismiss c3`" + `.
 `

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"net/url"
+	"strconv"
+)
+
+type leftCmd struct {
+	List    leftList    `cmd:"" default:"withargs" help:"List them, the longest first."`
+	Dismiss leftDismiss `cmd:"" help:"Take somebody off the list: nothing is sent."`
+}
+
+// Help implements kong's help.
+func (leftCmd) Help() string {
+	return `People whose last message of this week has no answer of ours: no team has them, and nothing waits to be sent. Who writes again and is answered, is handed off or closed, or is answered by anybody, is not in the list any more.
+
+Examples:
+  psi-router left
+  psi-router left --line wsp4 --lang en
+  psi-router left dismiss 5491155550001 --reason "ya lo llamamos"`
+}
+
+type leftList struct {
+	Line  string `help:"Only of this line."`
+	Limit int    `default:"50" help:"How many at most; 0 for all."`
+}
+
+type leftDismiss struct{ convID }
+
+// Run takes one off.
+func (c *leftDismiss) Run(e *env) error { return c.command(e, "left/dismiss", nil) }
+
+// Run prints one line for each.
+func (c *leftList) Run(e *env) error {
+	if c.Limit < 0 {
+		return usage("--limit %d: write 0 for all, or how many", c.Limit)
+	}
+	return e.with(func(cl *client) error {
+		all, more, err := cl.left(e, c.Line, c.Limit)
+		if err != nil {
+			return err
+		}
+		if e.JSON {
+			return e.printJSON(map[string]any{"items": all, "more": more})
+		}
+		if len(all) == 0 {
+			e.printf("%s\n", e.say("No quedó nadie sin respuesta.", "Nobody is left without an answer."))
+			return nil
+		}
+		w := words{e, cl.cfg.Location(), e.now()}
+		rows := make([][]string, len(all))
+		for i, conv := range all {
+			rows[i] = []string{w.clock(conv.Left.Since), conv.Line, who(conv.Contact), conv.ID, w.reason(conv.Left.Reason)}
+		}
+		e.table([]string{e.say("desde", "since"), e.say("línea", "line"), e.say("quién", "who"), "id", e.say("por qué", "why")}, rows)
+		if more {
+			e.printf("%s\n", e.say("Hay más: --limit 0 los muestra a todos.", "There are more: --limit 0 shows all."))
+		}
+		e.printf("\n%s\n", e.say(
+			"Escribiles, o derivalas con `psi-router conv handoff ID --area EQUIPO`. A quien no haga falta: `psi-router left dismiss ID`.",
+			"Write to them, or hand them over with `psi-router conv handoff ID --area TEAM`. Whoever needs nothing: `psi-router left dismiss ID`."))
+		return nil
+	})
+}
+
+// left asks for those who were left, at most limit, 0 for all.
+func (c *client) left(e *env, line string, limit int) (all []conversation, more bool, err error) {
+	all = []conversation{}
+	query := url.Values{"left": {"true"}}
+	if line != "" {
+		query.Set("line", line)
+	}
+	for more = true; more && (limit == 0 || len(all) < limit); {
+		size := pageSize
+		if limit > 0 {
+			size = min(size, limit-len(all))
+		}
+		query.Set("limit", strconv.Itoa(size))
+		var page struct {
+			Items      []conversation `json:"items"`
+			NextCursor *string        `json:"next_cursor"`
+		}
+		if err := c.get(e.ctx, "/conversations?"+query.Encode(), &page); err != nil {
+			return nil, false, err
+		}
+		for _, conv := range page.Items {
+			if conv.Left != nil {
+				all = append(all, conv)
+			}
+		}
+		if more = page.NextCursor != nil && *page.NextCursor != ""; more {
+			query.Set("cursor", *page.NextCursor)
+		}
+	}
+	return all, more, nil
+}
+
+// forgotten says that the person of a conversation has no answer; "" when they have.
+func (w words) forgotten(c conversation) string {
+	if c.Left == nil {
+		return ""
+	}
+	ago, why := age(w.now.Sub(c.Left.Since)), w.reason(c.Left.Reason)
+	return w.say("QUEDÓ SIN RESPUESTA hace "+ago+", y nadie le va a escribir: "+why, "LEFT WITHOUT AN ANSWER "+ago+" ago, and nobody will write: "+why)
+}
