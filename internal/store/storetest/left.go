@@ -222,7 +222,7 @@ func (a *abandon) unreadable() {
 	a.Helper()
 	a.tick(time.Minute)
 	m := says(person(1), "unreadable", "", a.now)
-	m.Content = &inbound.Content{Type: "unsupported", Error: 131060}
+	m.Content = &inbound.Content{Type: "unsupported", Error: 131051}
 	a.hand(m)
 }
 
@@ -383,6 +383,7 @@ func (w *world) compare(id string) {
 			}
 		}
 		switch {
+		case m.Author == store.AuthorProgram: // a notice
 		case slices.Contains(w.words[id], m.ID):
 			if at.After(asked) {
 				asked = at
