@@ -247,11 +247,11 @@ type Pumped struct {
 // Filter selects conversations. Empty fields select all.
 type Filter struct {
 	Contact string // id
-	Phone  string
-	UserID string
-	Line   string
-	Area   string
-	State  router.State
+	Phone   string
+	UserID  string
+	Line    string
+	Area    string
+	State   router.State
 	// Left selects those that were left after it, the longest first.
 	Left time.Time
 	// Before is the cursor of the last row of the previous page.

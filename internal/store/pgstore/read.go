@@ -165,7 +165,7 @@ func (p *page) theirs(q *query, f store.Filter) {
 		}
 	}
 	if f.Contact != "" {
-		q.add(`AND t.contact IN (SELECT n FROM psi_router.contacts WHERE id = ?)`, f.Contact)
+		q.add(`AND t.contact = (SELECT n FROM psi_router.contacts WHERE id = ? LIMIT 1)`, f.Contact)
 	}
 }
 

@@ -189,10 +189,14 @@ func exercise(t *testing.T, s *Store) {
 					f.Left = now.Add(-store.LeftFor)
 					_, err = s.Conversations(ctx, f)
 					check(err)
+					_, err = s.Conversations(ctx, store.Filter{Contact: "c2300", Line: line, Area: area, State: state})
+					check(err)
 				}
 			}
 		}
 	}
+	_, err = s.Notices(ctx, 20)
+	check(err)
 	list, err := s.Messages(ctx, id, "", 10)
 	check(err)
 	_, err = s.Messages(ctx, id, list[0].ID, 10)
