@@ -14,6 +14,7 @@ const (
 	RuleLocal15  Rule = "local_15"
 	RuleArea15   Rule = "area_15"
 	RuleMobile9  Rule = "mobile_9"
+	RuleBrazil9  Rule = "brazil_9"
 	RuleMexico1  Rule = "mexico_1"
 	RuleCountry  Rule = "country_added"
 	RuleForeign  Rule = "as_it_came"
@@ -31,6 +32,7 @@ var sentences = map[Rule][2]string{
 	RuleLocal15: {"15 y ocho dígitos sin característica: es de Buenos Aires, 11.", "15 and eight digits without an area code: Buenos Aires, 11."},
 	RuleArea15:  {"Se quitó el 15 que va después de la característica.", "The 15 after the area code was removed."},
 	RuleMobile9: {"Se agregó el 9 de los celulares argentinos.", "Argentina's mobile 9 was added."},
+	RuleBrazil9: {"Se agregó el 9 de los celulares brasileños.", "Brazil's mobile 9 was added."},
 	RuleMexico1: {"Se quitó el 1 de los celulares mexicanos.", "Mexico's mobile 1 was dropped."},
 	RuleCountry: {"No traía código de país: se tomó el de default_country.", "It had no country code: that of default_country was taken."},
 	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."}, //nolint:misspell // Spanish

@@ -3,7 +3,8 @@ package phone
 import "strings"
 
 // Key returns the form under which the ways to write one number meet: digits in
-// international form, with Argentina's mobile 9 added and Mexico's 1 dropped.
+// international form, with the mobile 9 of Argentina and Brazil added and Mexico's
+// 1 dropped.
 // country (ISO 3166 alpha-2) is where a national number belongs; "" says that
 // the number is international already, as a wa_id always is. What is no number
 // at all (a hidden Evolution id, a group, a business-scoped user id) gives "".
@@ -39,6 +40,18 @@ func canonical(raw, country string, trail *[]Rule) string {
 		digits = strings.TrimLeft(digits, "0")
 	}
 	return international(digits, note)
+}
+
+// Former returns the key that earlier versions gave to a number whose key is key,
+// where they gave another one to the same phone: Brazil's, without the 9. Else "".
+func Former(key string) string {
+	if len(key) != 13 || key[:2] != "55" {
+		return ""
+	}
+	if old := key[:4] + key[5:]; Key(old, "") == key {
+		return old
+	}
+	return ""
 }
 
 // clean keeps the digits of a number. explicit says that it was written with a
@@ -82,6 +95,8 @@ func international(digits string, note func(Rule)) string {
 		if n, ok := argentine(digits[2:], note); ok {
 			return "549" + n
 		}
+	case strings.HasPrefix(digits, "55"):
+		return "55" + brazilian(digits[2:], note)
 	case strings.HasPrefix(digits, "521") && len(digits) == 13:
 		note(RuleMexico1)
 		return "52" + digits[3:]

@@ -14,6 +14,8 @@ type plan struct {
 	lengths []int // of a national number without trunk prefix
 	// starts are the first digits of national numbers; empty means any.
 	starts string
+	// fold brings the forms of one national number together, nil where there is one.
+	fold func(national string, note func(Rule)) string
 	// read replaces the rules above where they are not enough.
 	read func(digits string, note func(Rule)) (string, bool)
 }
@@ -23,7 +25,7 @@ type plan struct {
 var plans = map[string]plan{
 	"AR": {code: "54", mobile: "9", read: argentine},
 	"BO": {code: "591", trunk: []string{"0"}, lengths: []int{8}},
-	"BR": {code: "55", trunk: []string{"0"}, lengths: []int{10, 11}},
+	"BR": {code: "55", trunk: []string{"0"}, lengths: []int{10, 11}, fold: brazilian},
 	"CL": {code: "56", lengths: []int{9}},
 	"CO": {code: "57", lengths: []int{10}, starts: "36"},
 	"CR": {code: "506", lengths: []int{8}},
@@ -48,10 +50,32 @@ func (p plan) national(digits string, note func(Rule)) (string, bool) {
 	for _, t := range p.trunk {
 		if n, found := strings.CutPrefix(digits, t); found && fits(n) {
 			note(RuleTrunk)
-			return n, true
+			return p.folded(n, note), true
 		}
 	}
-	return digits, fits(digits)
+	if !fits(digits) {
+		return "", false
+	}
+	return p.folded(digits, note), true
+}
+
+func (p plan) folded(national string, note func(Rule)) string {
+	if p.fold == nil {
+		return national
+	}
+	return p.fold(national, note)
+}
+
+// brazilian adds the 9 that Brazil's mobiles got between 2012 and 2016 to a national
+// number that has none: WhatsApp still names who registered before by the old
+// form. Old mobiles began with 6 to 9 and landlines begin with 2 to 5, so no two
+// lines meet (Anatel, resolution 553/2010).
+func brazilian(national string, note func(Rule)) string {
+	if len(national) != 10 || national[0] == '0' || national[1] == '0' || national[2] < '6' {
+		return national
+	}
+	note(RuleBrazil9)
+	return national[:2] + "9" + national[2:]
 }
 
 // argentine reads digits (without 54) as an Argentine number: ten digits of

@@ -11,7 +11,9 @@ import (
 
 // names are the aliases of a person: the keys that lead to a contact, whatever
 // the provider calls them today. "" stands for one that is not known.
-type names struct{ user, parent, phone, external string }
+// former is the phone as an earlier version keyed it: it leads to whom nobody wrote
+// by since, and is given to nobody.
+type names struct{ user, parent, phone, external, former string }
 
 // Prefixes of aliases. They are stored: a change needs a migration.
 const (
@@ -35,6 +37,7 @@ func (s *Settings) names(p inbound.Person) names {
 			country = s.Country
 		}
 		n.phone = phoneAlias(p.Phone, country)
+		n.former = formerAlias(n.phone)
 	}
 	if p.ExternalID != "" {
 		n.external = aliasExternal + p.ExternalID
@@ -48,6 +51,14 @@ func phoneAlias(raw, country string) string {
 		return aliasPhone + key
 	}
 	return aliasPhone + raw
+}
+
+// formerAlias is what earlier versions made of a phone's alias, "" for the same.
+func formerAlias(alias string) string {
+	if old := phone.Former(strings.TrimPrefix(alias, aliasPhone)); old != "" {
+		return aliasPhone + old
+	}
+	return ""
 }
 
 // reachable is the phone as it can be written to: as it came, but for one that
@@ -80,11 +91,23 @@ func (n names) all() []string {
 // Aliases returns every key under which a person may be known.
 func (s *Settings) Aliases(p inbound.Person) []string { return s.names(p).all() }
 
-// PhoneAliases are those of a phone in any writing: with its country code, or
+// phoneAliases are those of a phone in any writing: with its country code, or
 // without.
-func (s *Settings) PhoneAliases(raw string) []string {
+func (s *Settings) phoneAliases(raw string) []string {
 	out := []string{phoneAlias(raw, ""), phoneAlias(raw, s.Country)}
 	return slices.Compact(out)
+}
+
+// PhoneAliases are those that a phone in any writing may be found by, also under
+// the key of an earlier version.
+func (s *Settings) PhoneAliases(raw string) []string {
+	out := s.phoneAliases(raw)
+	for _, alias := range out {
+		if old := formerAlias(alias); old != "" {
+			out = append(out, old)
+		}
+	}
+	return out
 }
 
 // UserAliases are those that a user id may be.

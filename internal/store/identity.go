@@ -33,8 +33,10 @@ func (b *Book) known(p inbound.Person) *ContactRow {
 	if c := b.who[n.parent]; c != nil {
 		return c
 	}
-	if c := b.who[n.phone]; c != nil && (p.UserID == "" || c.UserID == "") {
-		return c
+	for _, alias := range [...]string{n.phone, n.former} {
+		if c := b.who[alias]; c != nil && (p.UserID == "" || c.UserID == "") {
+			return c
+		}
 	}
 	return b.who[n.external]
 }
@@ -74,6 +76,7 @@ func (b *Book) assign(c *ContactRow, p inbound.Person) {
 			b.name(n.phone, c)
 			set(c, &c.Phone, p.Phone)
 		}
+		b.rejoin(c, n)
 	}
 	if n.external != "" {
 		if o := b.who[n.external]; o != nil && o != c && o.Phone == "" && o.UserID == "" {
@@ -87,6 +90,27 @@ func (b *Book) assign(c *ContactRow, p inbound.Person) {
 	if p.Username != "" {
 		set(c, &c.Username, p.Username)
 	}
+}
+
+// rejoin settles whom a phone led to under the key of an earlier version: the same
+// person, unless another user id says that the number was theirs once.
+func (b *Book) rejoin(c *ContactRow, n names) {
+	o := b.who[n.former]
+	switch {
+	case o == nil:
+		return
+	case o == c:
+	case canBeOne(o, c):
+		b.merge(o, c)
+	default:
+		b.leave(o, n.phone)
+	}
+	b.who[n.former], b.Aliases[n.former] = nil, nil
+}
+
+// canBeOne says that no user id tells two contacts apart.
+func canBeOne(x, y *ContactRow) bool {
+	return x.UserID == "" || y.UserID == "" || x.UserID == y.UserID
 }
 
 // set changes a column of a contact when it differs.
@@ -126,6 +150,9 @@ func (b *Book) move(line string, change inbound.Change) *ContactRow {
 	if national := phoneAlias(c.Phone, b.Country); b.who[national] == c {
 		left = append(left, national) // when it came without its country code
 	}
+	if former := b.names(change.From).former; b.who[former] == c {
+		left = append(left, former)
+	}
 	now := b.names(change.To)
 	if now.user != "" {
 		b.name(now.user, c)
@@ -143,6 +170,7 @@ func (b *Book) move(line string, change inbound.Change) *ContactRow {
 		}
 		b.name(now.phone, c)
 		set(c, &c.Phone, change.To.Phone)
+		b.rejoin(c, now)
 		for _, alias := range left {
 			if o := b.who[alias]; alias != now.phone && (o == nil || o == c) {
 				b.who[alias], b.Aliases[alias] = nil, nil // o is nil for one that was not loaded: it is the contact's
@@ -159,11 +187,11 @@ func (b *Book) move(line string, change inbound.Change) *ContactRow {
 // leave takes a phone from a contact, who is not written to by it any more: it is
 // somebody else's now.
 func (b *Book) leave(c *ContactRow, alias string) {
-	if slices.Contains(b.PhoneAliases(c.Phone), alias) {
+	if slices.Contains(b.phoneAliases(c.Phone), alias) {
 		set(c, &c.Phone, "")
 	}
 	for _, t := range c.talks {
-		if to := &t.Contact.Address; to.Phone != "" && slices.Contains(b.PhoneAliases(to.Phone), alias) {
+		if to := &t.Contact.Address; to.Phone != "" && slices.Contains(b.phoneAliases(to.Phone), alias) {
 			to.Phone, t.Changed = "", true
 			to.UserID = cmp.Or(to.UserID, c.UserID)
 		}

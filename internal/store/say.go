@@ -59,7 +59,7 @@ func (s *Settings) Reaches(to Recipient) []string {
 	if to.Person.Phone == "" {
 		return out
 	}
-	for _, alias := range s.PhoneAliases(to.Person.Phone) {
+	for _, alias := range s.phoneAliases(to.Person.Phone) {
 		if !slices.Contains(out, alias) {
 			out = append(out, alias)
 		}

@@ -57,6 +57,9 @@ func (s *Settings) people(n *Needs, all ...inbound.Person) {
 		if names := s.Aliases(p); len(names) > 0 {
 			n.Names, n.Aliases = append(n.Names, names), append(n.Aliases, names...)
 		}
+		if former := s.names(p).former; former != "" {
+			n.Known = append(n.Known, former)
+		}
 	}
 }
 

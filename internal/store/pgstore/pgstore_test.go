@@ -46,7 +46,7 @@ func conformance(t *testing.T, url func(database string) string) {
 		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
-		Age: age,
+		Age: age, Former: former,
 	})
 }
 

@@ -106,6 +106,7 @@ func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.Needs) {
 		each[i] = n
 		w.Names = append(w.Names, n.Names...)
 		w.Aliases = append(w.Aliases, n.Aliases...)
+		w.Known = append(w.Known, n.Known...)
 		w.ProviderIDs = append(w.ProviderIDs, n.ProviderIDs...)
 		w.MessageIDs = append(w.MessageIDs, n.MessageIDs...)
 		w.Records = append(w.Records, n.Records...)

@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
-		Age: age,
+		Age: age, Former: former,
 	})
 }
 

@@ -25,6 +25,16 @@ type Engine struct {
 	// arrived: an origin of kind and line, as the provider names it, and the key of
 	// a record of these and its id.
 	Age func(t testing.TB, name string)
+	// Former makes an empty one as the version before Brazil's 9 left it, with these
+	// people.
+	Former func(t testing.TB, name string, people []FormerPerson)
+}
+
+// FormerPerson has a contact and one conversation, on line wsp4, of the same id.
+type FormerPerson struct {
+	ID, Phone, UserID string
+	Aliases           []string
+	Wrote             time.Time // last, zero for never
 }
 
 // Run runs the suite.
@@ -40,6 +50,7 @@ func Run(t *testing.T, e Engine) {
 		{"Echo", echoes},
 		{"Ids", ids},
 		{"Identity", identities},
+		{"Brazil", brazil},
 		{"Sends", sends},
 		{"Reports", reportsSuite},
 		{"Commands", commands},
