@@ -323,9 +323,9 @@ type line struct {
 	err   error
 }
 
-func (l *line) Send(_ context.Context, p outbound.Post) (string, error) {
+func (l *line) Send(_ context.Context, p outbound.Post) (outbound.Accepted, error) {
 	l.posts = append(l.posts, p)
-	return "wamid.1", l.err
+	return outbound.Accepted{ID: "wamid.1"}, l.err
 }
 
 func TestWhatsApp(t *testing.T) {

@@ -84,7 +84,7 @@ func bare(err error) error {
 
 // sender is a line's.
 type sender interface {
-	Send(ctx context.Context, p outbound.Post) (providerID string, err error)
+	Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error)
 }
 
 // WhatsApp writes to a number by a template with one parameter, {{1}}, in its body.

@@ -15,10 +15,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Sender posts one message and returns the provider's id for it. Its error is an
+// Sender posts one message and returns what the provider calls it. Its error is an
 // *outbound.Failure; any other error counts as uncertain. It must respect ctx.
 type Sender interface {
-	Send(ctx context.Context, p outbound.Post) (providerID string, err error)
+	Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error)
 }
 
 // Marker shows a message as read, and that an answer is being typed.

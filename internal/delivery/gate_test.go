@@ -47,9 +47,9 @@ func (c *connection) connect(ctx context.Context, id string) error {
 	return nil
 }
 
-func (c *connection) Send(ctx context.Context, p outbound.Post) (string, error) {
+func (c *connection) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	if err := c.connect(ctx, p.ID); err != nil {
-		return "", err
+		return outbound.Accepted{}, err
 	}
 	c.mu.Lock()
 	c.left = append(c.left, p.ID)
@@ -58,10 +58,10 @@ func (c *connection) Send(ctx context.Context, p outbound.Post) (string, error) 
 	c.mu.Unlock()
 	if answer != nil {
 		if err := answer(); err != nil {
-			return "", err
+			return outbound.Accepted{}, err
 		}
 	}
-	return "wamid." + p.ID, nil
+	return outbound.Accepted{ID: "wamid." + p.ID}, nil
 }
 
 func (c *connection) MarkRead(ctx context.Context, id string) error {

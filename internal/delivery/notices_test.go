@@ -33,12 +33,12 @@ type mailroom struct {
 	refuse func(outbound.Post) error
 }
 
-func (m *mailroom) Send(_ context.Context, p outbound.Post) (string, error) {
+func (m *mailroom) Send(_ context.Context, p outbound.Post) (outbound.Accepted, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.refuse != nil {
 		if err := m.refuse(p); err != nil {
-			return "", err
+			return outbound.Accepted{}, err
 		}
 	}
 	if _, twice := m.sent[p.ID]; twice {
@@ -46,7 +46,7 @@ func (m *mailroom) Send(_ context.Context, p outbound.Post) (string, error) {
 	}
 	m.sent[p.ID] = time.Now()
 	m.order = append(m.order, p.ID)
-	return "wamid." + p.ID, nil
+	return outbound.Accepted{ID: "wamid." + p.ID}, nil
 }
 
 func (m *mailroom) count() int {

@@ -103,8 +103,8 @@ type mortalSender struct {
 	*life
 }
 
-func (s mortalSender) Send(ctx context.Context, p outbound.Post) (string, error) {
-	return live(s.life, func() (string, error) { return s.Sender.Send(ctx, p) })
+func (s mortalSender) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
+	return live(s.life, func() (outbound.Accepted, error) { return s.Sender.Send(ctx, p) })
 }
 
 // process is everything between the inbound queue and WhatsApp on the files in

@@ -44,6 +44,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	err = s.recorder.record(ctx, over, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, Unbegun: v.unbegun,
+		To: row.Post.To, WaID: v.waID,
 	})
 	switch {
 	case err != nil:
@@ -81,8 +82,19 @@ func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v
 	s.mark(ctx, row)
 	began = time.Now()
 	call := watch(s.PostTimeout)
-	id, err := s.post(ctx, row.Post.Post)
-	return s.judge(ctx, c, row.Post.ID, call, began, id, err), began
+	accepted, err := s.post(ctx, row.Post.Post)
+	v = s.judge(ctx, c, row.Post.ID, call, began, accepted.ID, err)
+	v.waID = news(row.Post.Post.To, accepted.WaID)
+	return v, began
+}
+
+// news returns the phone by which WhatsApp knows a recipient where it is another one
+// than that which was written to, as it seldom is.
+func news(to outbound.Address, waID string) string {
+	if waID == "" || waID == to.Phone || phone.Key(waID, "") == phone.Key(to.Phone, "") {
+		return ""
+	}
+	return waID
 }
 
 // sit waits for a seat to post from. The claimer takes only so many rows that one gets
@@ -135,7 +147,7 @@ func (s *Sends) mark(ctx context.Context, row *store.SendClaim) {
 
 // post calls the sender. A drain does not cut it short: what it did would be
 // unknown. A sender that panics may have sent.
-func (s *Sends) post(ctx context.Context, p outbound.Post) (id string, err error) {
+func (s *Sends) post(ctx context.Context, p outbound.Post) (accepted outbound.Accepted, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.Log.Error("sender panicked", "id", p.ID, "panic", fmt.Sprint(r))

@@ -210,7 +210,7 @@ type wire struct {
 	most   int
 }
 
-func (w *wire) Send(ctx context.Context, p outbound.Post) (string, error) {
+func (w *wire) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	w.mu.Lock()
 	w.posts = append(w.posts, p.ID)
 	w.at[p.ID] = append(w.at[p.ID], time.Since(w.start))
@@ -226,15 +226,15 @@ func (w *wire) Send(ctx context.Context, p outbound.Post) (string, error) {
 		select {
 		case <-time.After(w.took(p.ID)):
 		case <-ctx.Done():
-			return "", &outbound.Failure{Class: outbound.Uncertain, Detail: "no answer in time", Err: ctx.Err()}
+			return outbound.Accepted{}, &outbound.Failure{Class: outbound.Uncertain, Detail: "no answer in time", Err: ctx.Err()}
 		}
 	}
 	if w.script != nil {
 		if err := w.script(p.ID, n); err != nil {
-			return "", err
+			return outbound.Accepted{}, err
 		}
 	}
-	return "wamid." + p.ID, nil
+	return outbound.Accepted{ID: "wamid." + p.ID}, nil
 }
 
 func (w *wire) MarkRead(_ context.Context, id string) error {

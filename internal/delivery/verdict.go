@@ -30,6 +30,7 @@ type verdict struct {
 	status store.Status
 	reason router.Reason
 	id     string
+	waID   string // by which WhatsApp knows the recipient, "" for no news
 	code   int
 	detail string
 	// unbegun is set when nothing left: the row stays queued, and it was no attempt.

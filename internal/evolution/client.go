@@ -67,30 +67,32 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout, redact: o.Redact}, nil
 }
 
-// Send posts one message and returns its key id. Menus go as text: lists and
+// Send posts one message and returns its key id, with the phone of its jid. Menus go as text: lists and
 // buttons do not arrive reliably over Baileys. Every error is an
 // *outbound.Failure.
-func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, err error) {
+func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	path, body, err := compose(p)
 	if err != nil {
-		return "", &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
+		return outbound.Accepted{}, &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
 	}
 	if c.key == "" {
-		return "", noKey()
+		return outbound.Accepted{}, noKey()
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	answer, err := c.post(ctx, path, body)
 	if err != nil {
-		return "", unanswered(err)
+		return outbound.Accepted{}, unanswered(err)
 	}
 	v, _ := rawjson.Parse(answer.Body)
 	id := v.Get("key", "id").Text()
 	if answer.Status/100 != 2 || id == "" {
 		m, _ := rawjson.Parse(body)
-		return "", failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), c.redact)
+		return outbound.Accepted{}, failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), c.redact)
 	}
-	return id, nil
+	var to inbound.Person
+	Identify(&to, v.Get("key", "remoteJid").Text())
+	return outbound.Accepted{ID: id, WaID: to.Phone}, nil
 }
 
 func clip(s string) string {

@@ -86,9 +86,9 @@ func TestSend(t *testing.T) {
 				w.WriteHeader(http.StatusCreated)
 				w.Write(fixture(t, "evo_send_text_response.json"))
 			})
-			id, err := client.Send(t.Context(), test.post)
-			if err != nil || id != "3EB0000000000000000005" {
-				t.Fatalf("got %q, %v", id, err)
+			accepted, err := client.Send(t.Context(), test.post)
+			if want := (outbound.Accepted{ID: "3EB0000000000000000005", WaID: "5491100000001"}); err != nil || accepted != want {
+				t.Fatalf("got %+v, %v", accepted, err)
 			}
 			if diff := cmp.Diff(got, test.want); diff != "" {
 				t.Errorf("got(-) want(+):\n%s", diff)

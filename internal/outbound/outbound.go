@@ -24,6 +24,14 @@ type Post struct {
 	Body     Body
 }
 
+// Accepted is what a provider says of a message that it took.
+type Accepted struct {
+	ID string // the provider's
+	// WaID is the phone by which WhatsApp knows the recipient, in whatever form they
+	// were written to; "" when it was not said.
+	WaID string
+}
+
 // Address is where to send, exactly as it came in.
 type Address struct {
 	Phone      string `json:"phone,omitempty"`

@@ -92,17 +92,22 @@ func indexed(a *inbound.Arrival) (all [18]*string) {
 	return all
 }
 
-// FitResults returns the results with provider ids that fit.
+// FitResults returns the results with provider ids that fit, and without phones that
+// are none.
 func FitResults(results []SendResult) []SendResult {
 	own := false
-	for i := range results {
-		if len(results[i].ProviderID) <= longestName {
+	for i, r := range results {
+		odd := r.WaID != "" && !isWaID(r.WaID)
+		if len(r.ProviderID) <= longestName && !odd {
 			continue
 		}
 		if !own {
 			results, own = slices.Clone(results), true
 		}
-		results[i].ProviderID = Fit(results[i].ProviderID)
+		results[i].ProviderID = Fit(r.ProviderID)
+		if odd {
+			results[i].WaID = ""
+		}
 	}
 	return results
 }

@@ -98,6 +98,7 @@ func (b *Book) Sent(m *MessageRow, r SendResult) {
 		// still true.
 		if r.Status == Sent && r.ProviderID != "" {
 			b.accepted(m, r.ProviderID)
+			b.called(m, r)
 		}
 		return
 	}
@@ -105,6 +106,7 @@ func (b *Book) Sent(m *MessageRow, r SendResult) {
 	case Sent:
 		m.Token, m.Changed = "", true
 		b.accepted(m, r.ProviderID)
+		b.called(m, r)
 	case Queued:
 		m.Status, m.Token, m.Changed = Queued, "", true
 		if r.Unbegun {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
@@ -223,9 +224,13 @@ type SendResult struct {
 	Token        string
 	Status       Status // Sent, Queued (try again), Failed or Uncertain
 	ProviderID   string
-	Reason       router.Reason
-	Code         int
-	Detail       string
+	// WaID is the phone by which WhatsApp knows whom a Sent row went to, "" where it is
+	// that of To, which is where the row went to.
+	WaID   string
+	To     outbound.Address
+	Reason router.Reason
+	Code   int
+	Detail string
 	// Unbegun goes with Queued: nothing left, so it was no attempt, and what kept the
 	// row back before it stays.
 	Unbegun bool

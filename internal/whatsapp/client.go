@@ -85,24 +85,24 @@ func given(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
-// Send posts one message and returns its wamid. Every error is an
+// Send posts one message and returns its wamid, with the recipient's wa_id. Every error is an
 // *outbound.Failure. WhatsApp knows no idempotency: what may have been sent is
 // Uncertain, and found again by Post.ID in the statuses.
-func (c *Client) Send(ctx context.Context, p outbound.Post) (providerID string, err error) {
+func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	body, err := compose(p)
 	if err != nil {
-		return "", &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
+		return outbound.Accepted{}, &outbound.Failure{Class: outbound.Permanent, Detail: err.Error(), Err: err}
 	}
 	answer, refused := c.post(ctx, body)
 	if refused != nil {
-		return "", refused
+		return outbound.Accepted{}, refused
 	}
 	v, _ := rawjson.Parse(answer.Body)
 	id := v.Get("messages").First().Get("id").Text()
 	if id == "" || v.Get("error").Exists() {
-		return "", c.failure(answer, c.number)
+		return outbound.Accepted{}, c.failure(answer, c.number)
 	}
-	return id, nil
+	return outbound.Accepted{ID: id, WaID: v.Get("contacts").First().Get("wa_id").Text()}, nil
 }
 
 // MarkRead shows an inbound message, and all before it, as read, and for up to

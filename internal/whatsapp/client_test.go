@@ -131,10 +131,10 @@ func TestVerdicts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, _ := graph(t, test.handle)
-			id, err := client.Send(t.Context(), reply("hola"))
+			accepted, err := client.Send(t.Context(), reply("hola"))
 			f := classOf(t, err)
-			if id != "" || f.Class != test.class || f.Code != test.code || f.Wait != test.wait {
-				t.Errorf("got %q %s %d %v, want %s %d %v (%s)", id, f.Class, f.Code, f.Wait, test.class, test.code, test.wait, f.Detail)
+			if accepted != (outbound.Accepted{}) || f.Class != test.class || f.Code != test.code || f.Wait != test.wait {
+				t.Errorf("got %+v %s %d %v, want %s %d %v (%s)", accepted, f.Class, f.Code, f.Wait, test.class, test.code, test.wait, f.Detail)
 			}
 			if f.Detail == "" || strings.Contains(f.Error(), "5491100000001") || strings.Contains(f.Error(), "hola") {
 				t.Errorf("detail %q", f.Detail)
@@ -182,8 +182,8 @@ func TestTokens(t *testing.T) {
 		w.Write(fixture(t, "snd_response_phone.json"))
 	})
 	for range 2 {
-		if id, err := client.Send(t.Context(), reply("hola")); err != nil || !strings.HasPrefix(id, "wamid.") {
-			t.Fatalf("got %q, %v", id, err)
+		if got, err := client.Send(t.Context(), reply("hola")); err != nil || !strings.HasPrefix(got.ID, "wamid.") || got.WaID != "5491100000001" {
+			t.Fatalf("got %+v, %v", got, err)
 		}
 	}
 	if diff := cmp.Diff(seen, []string{"old", "new", "new"}); diff != "" {

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,13 +76,34 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		return nil, nil
 	}
 	results = store.FitResults(results)
+	recorded, err := s.recordSends(ctx, now, results)
+	if code(err) == lockNotAvailable {
+		// Somebody new is being made under a phone that was learned: it is learned again
+		// with the next message.
+		results = slices.Clone(results)
+		for i := range results {
+			results[i].WaID = ""
+		}
+		recorded, err = s.recordSends(ctx, now, results)
+	}
+	if err != nil {
+		return nil, wrap("record sends", err)
+	}
+	return recorded, nil
+}
+
+func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	w := &wants{}
 	for _, r := range results {
 		w.MessageIDs = append(w.MessageIDs, r.MessageID)
+		called := s.set.Called(r)
+		w.Names, w.Aliases = append(w.Names, called.Names...), append(w.Aliases, called.Aliases...)
+		w.Known = append(w.Known, called.Known...)
 		if r.ProviderID != "" {
 			w.Parked = append(w.Parked, r.ProviderID)
 		}
 	}
+	w.Hurry = len(w.Names) > 0 // nothing else here waits
 	recorded := make([]store.Recorded, len(results))
 	waiting := map[string]bool{}
 	err := s.write(ctx, w, now, func(p *page) error {
@@ -91,6 +113,9 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 				continue
 			}
 			ids = append(ids, r.Conversation)
+			if p.missing(s.set.Called(r)) {
+				r.WaID = "" // it is learned again with the next message
+			}
 			if m := p.book.MessageByID(r.MessageID); m != nil {
 				p.book.Sent(m, r)
 			}
@@ -110,7 +135,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		return nil
 	})
 	if err != nil {
-		return nil, wrap("record sends", err)
+		return nil, err
 	}
 	for i, r := range results {
 		recorded[i].More = !recorded[i].Busy && waiting[r.Conversation]

@@ -72,6 +72,8 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	var providerIDs []string
 	for _, r := range results {
 		needs.MessageIDs = append(needs.MessageIDs, r.MessageID)
+		called := s.set.Called(r)
+		needs.Aliases, needs.Known = append(needs.Aliases, called.Aliases...), append(needs.Known, called.Known...)
 		if r.ProviderID != "" {
 			providerIDs = append(providerIDs, r.ProviderID)
 		}

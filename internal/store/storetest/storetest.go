@@ -51,6 +51,7 @@ func Run(t *testing.T, e Engine) {
 		{"Ids", ids},
 		{"Identity", identities},
 		{"Brazil", brazil},
+		{"Called", called},
 		{"Sends", sends},
 		{"Reports", reportsSuite},
 		{"Commands", commands},

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/outbound"
+)
+
+// TestNamesInAnyStory: whatever people write by and WhatsApp calls them, a user id
+// leads to who had it first, nobody with another one is joined to them, and what is
+// learned twice changes nothing.
+func TestNamesInAnyStory(t *testing.T) {
+	t.Parallel()
+	phones := []string{"551187650001", "5511987650001", "22955550001", "2290155550001", "5491100000001", "541100000001"}
+	rapid.Check(t, func(t *rapid.T) {
+		set := (&Settings{Country: "AR"}).WithDefaults()
+		b := NewBook(set, time.Unix(1_800_000_000, 0))
+		owner := map[string]*ContactRow{}
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			p := inbound.Person{
+				Phone:  rapid.SampledFrom(append(phones, "")).Draw(t, "phone"),
+				UserID: rapid.SampledFrom([]string{"", "U.1", "U.2", "U.3"}).Draw(t, "user"),
+			}
+			if p.IsZero() {
+				continue
+			}
+			c := b.identify(p)
+			talk, opened := b.talk(c, "wsp4")
+			if opened {
+				talk.Contact.Address = outbound.Address{Phone: p.Phone, UserID: p.UserID}
+			}
+			r := SendResult{To: talk.Contact.Address, WaID: rapid.SampledFrom(phones).Draw(t, "wa_id")}
+			m := &MessageRow{Talk: talk}
+			b.called(m, r)
+			told, audit := len(b.Events), len(b.Audit)
+			if b.called(m, r); len(b.Events) != told || len(b.Audit) != audit {
+				t.Fatalf("learned twice: %d events, %d rows", len(b.Events)-told, len(b.Audit)-audit)
+			}
+			if p.UserID != "" && owner[p.UserID] == nil {
+				owner[p.UserID] = c
+			}
+			seen := map[*ContactRow]string{}
+			for id, first := range owner {
+				now := first.Final()
+				if other := seen[now]; other != "" {
+					t.Fatal(fmt.Sprint(id, " and ", other, " became one"))
+				}
+				seen[now] = id
+				if b.who[aliasUser+id].Final() != now {
+					t.Fatalf("%s leads to somebody else", id)
+				}
+			}
+			for alias, who := range b.who {
+				if who != nil && who.Gone {
+					t.Fatalf("%s leads to who was joined", alias)
+				}
+			}
+		}
+	})
+}
