@@ -84,7 +84,7 @@ type server struct {
 	store   Store
 	queue   queue.Operator
 	keys    keyring
-	limits  limits
+	rates   rates
 	areas   areas
 	lines   map[string][]string // and the types that each can send
 	country string
@@ -146,7 +146,7 @@ func New(o Options) (http.Handler, error) {
 			s.lines[l.ID] = l.Types
 		}
 	}
-	s.limits = newLimits(o.Keys)
+	s.rates = newRates(o.Keys)
 	var err error
 	if s.keys, err = newKeyring(o.Keys, s.areas); err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func register[I, O any](s *server, op operation, handle func(context.Context, ca
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 			who, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
 			if refusal == nil && s.trusted == nil {
-				refusal = s.limits.take(who.name, s.now())
+				refusal = s.rates.take(who.name, s.now())
 			}
 			if refusal != nil {
 				_, w := humago.Unwrap(ctx)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -127,7 +128,7 @@ func problems(_ huma.Context, _ string, v any) (any, error) {
 			continue
 		}
 		broken = broken || (e.Location == "body" && m.Status == http.StatusBadRequest)
-		flaws = append(flaws, Flaw{Location: e.Location, Message: e.Message})
+		flaws = append(flaws, Flaw{Location: e.Location, Message: e.Message + lengthOf(e)})
 	}
 	var p *Problem
 	switch m.Status {
@@ -149,6 +150,15 @@ func problems(_ huma.Context, _ string, v any) (any, error) {
 	}
 	p.Errors = flaws
 	return p, nil
+}
+
+// lengthOf says how long a text is that has another length than expected.
+func lengthOf(e *huma.ErrorDetail) string {
+	text, is := e.Value.(string)
+	if !is || !strings.HasPrefix(e.Message, "expected length") {
+		return ""
+	}
+	return ", and this has " + strconv.Itoa(utf8.RuneCountInString(text))
 }
 
 // refusals are the described error responses of an operation.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf16"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/limits"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -119,6 +119,9 @@ func (s *server) draft(ctx context.Context, who caller, line string, b SendBody)
 	if err != nil {
 		return nil, err
 	}
+	if flaws := limits.Check(b.Type, raw); len(flaws) > 0 {
+		return nil, wouldBeRefused(flaws)
+	}
 	d.Type = b.Type
 	kind, err := json.Marshal(b.Type)
 	if err != nil {
@@ -182,11 +185,7 @@ func (b SendBody) read() (*store.Draft, json.RawMessage, error) {
 	}
 	switch b.Type {
 	case "text":
-		text := b.Text.v.Body
-		if strings.TrimSpace(text) == "" || units(text) > 4096 {
-			return nil, nil, invalid("body.text.body", "empty or too long", "WhatsApp takes 1 to 4096 characters.")
-		}
-		return &store.Draft{Text: text}, b.Text.raw, nil
+		return &store.Draft{Text: b.Text.v.Body}, b.Text.raw, nil
 	case "interactive":
 		d := &store.Draft{}
 		if b.Interactive.v.Body != nil {
@@ -211,12 +210,16 @@ func (f File) draft(kind string) (*store.Draft, error) {
 		return nil, invalid(at+".caption", "not on audio", "WhatsApp shows no caption on audio: send a text beside it.")
 	case f.Filename != "" && kind != "document":
 		return nil, invalid(at+".filename", "only on documents", "Leave the filename out, or send it as document.")
-	case units(f.Caption) > 1024:
-		return nil, invalid(at+".caption", "too long", "WhatsApp takes 1024 characters.")
 	}
 	media := &store.Media{Media: inbound.Media{URL: f.Link, Name: f.Filename}, State: store.MediaReady}
 	return &store.Draft{Text: f.Caption, Media: media}, nil
 }
 
-// units counts as WhatsApp does.
-func units(s string) int { return len(utf16.Encode([]rune(s))) }
+// wouldBeRefused is what WhatsApp would say, before anything is queued.
+func wouldBeRefused(flaws []limits.Flaw) *Problem {
+	p := problem(http.StatusUnprocessableEntity, codeInvalid, "WhatsApp would refuse this: correct what `errors` lists. An emoji counts two characters.")
+	for _, f := range flaws {
+		p.Errors = append(p.Errors, Flaw{Location: "body." + f.Place, Message: f.String()})
+	}
+	return p
+}

@@ -48,17 +48,17 @@ type Text struct {
 // Interactive is a message to tap on, as the Cloud API has it.
 type Interactive struct {
 	_      struct{}       `additionalProperties:"true"`
-	Type   string         `json:"type" minLength:"1" maxLength:"50" example:"button" doc:"button, list, cta_url…"`
-	Header map[string]any `json:"header,omitempty" example:"{\"type\":\"text\",\"text\":\"Turnos\"}" doc:"Above the text."`
+	Type   string         `json:"type" minLength:"1" maxLength:"50" example:"button" doc:"button, list, cta_url, flow…"`
+	Header map[string]any `json:"header,omitempty" example:"{\"type\":\"text\",\"text\":\"Turnos\"}" doc:"Above the text: 60 characters, or a file by id or link; on a list only a text."`
 	Body   *Phrase        `json:"body,omitempty" doc:"The text."`
 	Footer *Phrase        `json:"footer,omitempty" doc:"Below the text."`
-	Action map[string]any `json:"action" example:"{\"buttons\":[{\"type\":\"reply\",\"reply\":{\"id\":\"si\",\"title\":\"Sí\"}}]}" doc:"Its buttons, sections or parameters."`
+	Action map[string]any `json:"action" example:"{\"buttons\":[{\"type\":\"reply\",\"reply\":{\"id\":\"si\",\"title\":\"Sí\"}}]}" doc:"Its buttons (1 to 3, title 20 characters, id 256), its button (20) and sections (10, title 24) with rows (10 over all, title 24, description 72, id 200), or its parameters (display_text 20, flow_cta 30)."`
 }
 
 // Phrase is a text of an interactive message.
 type Phrase struct {
 	_    struct{} `additionalProperties:"true"`
-	Text string   `json:"text" minLength:"1" maxLength:"4096" example:"¿Te sirve el martes?" doc:"What it says."`
+	Text string   `json:"text" minLength:"1" maxLength:"1024" example:"¿Te sirve el martes?" doc:"What it says: 1024 characters, 60 below the text."`
 }
 
 // Template is a template with its values, as the Cloud API has it.
@@ -66,7 +66,7 @@ type Template struct {
 	_          struct{}         `additionalProperties:"true"`
 	Name       string           `json:"name" minLength:"1" maxLength:"512" example:"recordatorio_turno" doc:"Its name at WhatsApp."`
 	Language   Language         `json:"language" doc:"Which of its languages."`
-	Components []map[string]any `json:"components,omitempty" nullable:"false" doc:"Values for its places."`
+	Components []map[string]any `json:"components,omitempty" nullable:"false" doc:"Values for its places: one in the header (60 characters), those of the body (1024), and of buttons 0 to 9."`
 }
 
 // Language of a template.

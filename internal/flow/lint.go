@@ -6,20 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf16"
-)
 
-// What WhatsApp refuses, in UTF-16 units where it counts characters: emoji weigh
-// two, which is the safe reading of its limits.
-const (
-	mostRows        = 10
-	mostButtons     = 3
-	mostRowTitle    = 24
-	mostButtonTitle = 20
-	mostDescription = 72
-	mostFooter      = 60
-	mostBody        = 1024
-	mostText        = 4096
+	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
 // linter checks a flow that was read. It also resolves what depends on the
@@ -123,20 +111,20 @@ func (l *linter) lintTexts() {
 		required  bool
 		most      int
 	}{
-		{"handed_off", t.HandedOff, true, mostText - 100}, // room for name, ticket and time
-		{"transferred", t.Transferred, false, mostText - 100},
-		{"invalid", t.Invalid, true, mostText},
-		{"offer_person", t.OfferPerson, true, mostBody},
-		{"offer_yes", t.OfferYes, true, mostButtonTitle},
-		{"offer_no", t.OfferNo, true, mostButtonTitle},
-		{"stale_reply", t.StaleReply, true, mostText},
-		{"unsupported", t.Unsupported, true, mostText},
-		{"courtesy", t.Courtesy, false, mostText},
-		{"menu_button", t.MenuButton, true, mostButtonTitle},
-		{"window_reopen", t.WindowReopen, false, mostText},
-		{"closed", t.Closed, false, mostText},
-		{"opted_out", t.OptedOut, true, mostText},
-		{"opted_in", t.OptedIn, true, mostText},
+		{"handed_off", t.HandedOff, true, limits.Text - 100}, // room for name, ticket and time
+		{"transferred", t.Transferred, false, limits.Text - 100},
+		{"invalid", t.Invalid, true, limits.Text},
+		{"offer_person", t.OfferPerson, true, limits.Body},
+		{"offer_yes", t.OfferYes, true, limits.ButtonTitle},
+		{"offer_no", t.OfferNo, true, limits.ButtonTitle},
+		{"stale_reply", t.StaleReply, true, limits.Text},
+		{"unsupported", t.Unsupported, true, limits.Text},
+		{"courtesy", t.Courtesy, false, limits.Text},
+		{"menu_button", t.MenuButton, true, limits.ListButton},
+		{"window_reopen", t.WindowReopen, false, limits.Text},
+		{"closed", t.Closed, false, limits.Text},
+		{"opted_out", t.OptedOut, true, limits.Text},
+		{"opted_in", t.OptedIn, true, limits.Text},
 	} {
 		path := "texts." + s.key
 		if s.required && s.text == "" {
@@ -185,13 +173,10 @@ func (l *linter) placeholders(path, text string, known []string) {
 
 // fits checks a limit of WhatsApp.
 func (l *linter) fits(path, text string, most int) {
-	if n := units(text); n > most {
+	if n := limits.Units(text); n > most {
 		l.errorf(path, "%s has %d characters and WhatsApp takes %d; write %d fewer (an emoji counts two)", path, n, most, n-most)
 	}
 }
-
-// units counts a text as WhatsApp may: in UTF-16.
-func units(s string) int { return len(utf16.Encode([]rune(s))) }
 
 func slug(s string) string {
 	s = strings.ReplaceAll(Normalize(s), " ", "_")

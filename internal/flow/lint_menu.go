@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
 // shortest options fit on buttons, the others need a list.
@@ -11,14 +13,14 @@ func (l *linter) resolveStyle(m *Menu) Style {
 	if m.Style != StyleAuto {
 		return m.Style
 	}
-	if len(m.Options) > mostRows {
+	if len(m.Options) > limits.Rows {
 		return StyleText
 	}
-	if len(m.Options) > mostButtons {
+	if len(m.Options) > limits.Buttons {
 		return StyleList
 	}
 	for _, o := range m.Options {
-		if o.Description != "" || units(o.Title) > mostButtonTitle {
+		if o.Description != "" || limits.Units(o.Title) > limits.ButtonTitle {
 			return StyleList
 		}
 	}
@@ -36,18 +38,18 @@ func (l *linter) lintMenu(m *Menu) {
 	}
 	l.placeholders(path+".text", m.Text, nil)
 	l.placeholders(path+".footer", m.Footer, nil)
-	l.fits(path+".footer", m.Footer, mostFooter)
-	l.fits(path+".button", m.Button, mostButtonTitle)
+	l.fits(path+".footer", m.Footer, limits.Footer)
+	l.fits(path+".button", m.Button, limits.ListButton)
 	if m.Button != "" && m.Style != StyleList {
 		l.warnf(path+".button", "menu %s is shown as %s, which has no button to open it; remove button", m.ID, m.Style)
 	}
 	switch n := len(m.Options); {
 	case n == 0 && l.missing(path):
 		l.errorf(path, "menu %s has no options; write options: [%s]", m.ID, exampleOption)
-	case m.Style == StyleList && n > mostRows:
-		l.errorf(path+".options", "a list takes %d rows and this has %d; move some to another menu, or write style: text", mostRows, n)
-	case m.Style == StyleButtons && n > mostButtons:
-		l.errorf(path+".options", "there is room for %d buttons and this has %d; write style: list", mostButtons, n)
+	case m.Style == StyleList && n > limits.Rows:
+		l.errorf(path+".options", "a list takes %d rows and this has %d; move some to another menu, or write style: text", limits.Rows, n)
+	case m.Style == StyleButtons && n > limits.Buttons:
+		l.errorf(path+".options", "there is room for %d buttons and this has %d; write style: list", limits.Buttons, n)
 	}
 	titles := make(map[string]int)
 	for i := range m.Options {
@@ -59,12 +61,12 @@ func (l *linter) lintMenu(m *Menu) {
 // lintBody checks the text of a menu alone and with the sentences that may come
 // before it.
 func (l *linter) lintBody(m *Menu) {
-	path, most, size := "menus."+m.ID+".text", mostBody, units(m.Text)
+	path, most, size := "menus."+m.ID+".text", limits.Body, limits.Units(m.Text)
 	if m.Style == StyleText {
-		most = mostText
-		size += units(m.Footer)
+		most = limits.Text
+		size += limits.Units(m.Footer)
 		for _, o := range m.Options {
-			size += units(o.Code) + units(o.Title) + units(o.Description) + units("\n** ·  — ")
+			size += limits.Units(o.Code) + limits.Units(o.Title) + limits.Units(o.Description) + limits.Units("\n** ·  — ")
 		}
 	}
 	if size > most {
@@ -75,7 +77,7 @@ func (l *linter) lintBody(m *Menu) {
 	for _, lead := range []struct{ key, text string }{
 		{"invalid", t.Invalid}, {"stale_reply", t.StaleReply}, {"unsupported", t.Unsupported}, {"window_reopen", t.WindowReopen},
 	} {
-		if n := units(lead.text) + len("\n\n") + size; n > most {
+		if n := limits.Units(lead.text) + len("\n\n") + size; n > most {
 			l.errorf(path, "menu %s with texts.%s before it has %d characters and WhatsApp takes %d; write %d fewer in one of them", m.ID, lead.key, n, most, n-most)
 			return
 		}
@@ -109,14 +111,14 @@ func (l *linter) lintOption(m *Menu, i int, titles map[string]int) {
 	}
 	switch m.Style {
 	case StyleButtons:
-		l.fits(path+".title", o.Title, mostButtonTitle)
+		l.fits(path+".title", o.Title, limits.ButtonTitle)
 		if o.Description != "" {
 			l.errorf(path+".description", "buttons have no description; write style: list, or remove it")
 		}
 	case StyleList:
-		l.fits(path+".title", o.Title, mostRowTitle)
+		l.fits(path+".title", o.Title, limits.RowTitle)
 		if o.Description != "" { // lists show the code before it
-			l.fits(path+".description", o.Code+" · "+o.Description, mostDescription)
+			l.fits(path+".description", o.Code+" · "+o.Description, limits.RowDescription)
 		}
 	}
 	l.lintTarget(o, path, label)
@@ -140,7 +142,7 @@ func (l *linter) lintOneTarget(path, label, key, target string, h *Handoff, repl
 	if reply != "" {
 		targets++
 		l.placeholders(path+".reply", reply, nil)
-		l.fits(path+".reply", reply, mostText)
+		l.fits(path+".reply", reply, limits.Text)
 	}
 	if h != nil {
 		targets++

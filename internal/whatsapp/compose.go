@@ -8,27 +8,14 @@ import (
 	"unicode/utf16"
 
 	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/limits"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Limits of the Cloud API, in UTF-16 units: Meta does not say what a character
-// is, and this is the strictest reading.
-const (
-	maxText        = 4096
-	maxBody        = 1024 // of interactive messages
-	maxFooter      = 60
-	maxListButton  = 20
-	maxRows        = 10
-	maxRowID       = 200
-	maxRowTitle    = 24
-	maxRowText     = 72
-	maxButtons     = 3
-	maxButtonID    = 256
-	maxButtonTitle = 20
-	maxOpaque      = 512
-)
+// maxOpaque is how much of our own WhatsApp hands back, in UTF-16 units.
+const maxOpaque = 512
 
 const defaultListButton = "Ver opciones"
 
@@ -100,7 +87,7 @@ func compose(p outbound.Post) ([]byte, error) {
 	if p.QuotedID != "" {
 		m.Context = &quote{p.QuotedID}
 	}
-	if units(p.ID) <= maxOpaque {
+	if limits.Units(p.ID) <= maxOpaque {
 		m.Opaque = p.ID
 	}
 	if p.Body.Reply == nil {
@@ -110,7 +97,7 @@ func compose(p outbound.Post) ([]byte, error) {
 	if m.Interactive = menu(r); m.Interactive != nil {
 		m.Type = "interactive"
 	} else {
-		m.Type, m.Text = "text", &textBody{Body: clip(r.Plain(), maxText)}
+		m.Type, m.Text = "text", &textBody{Body: clip(r.Plain(), limits.Text)}
 		if strings.TrimSpace(m.Text.Body) == "" {
 			return nil, errors.New("the text is empty")
 		}
@@ -152,12 +139,12 @@ func composeCloud(m message, body json.RawMessage) ([]byte, error) {
 // menu shows a reply as list or buttons; nil where it does not fit one: the same
 // options as text reach the person, a refused list does not.
 func menu(r router.Reply) *interactive {
-	if len(r.Options) == 0 || r.Style == flow.StyleText || r.Style == "" || units(r.Text) > maxBody || strings.TrimSpace(r.Text) == "" {
+	if len(r.Options) == 0 || r.Style == flow.StyleText || r.Style == "" || limits.Units(r.Text) > limits.Body || strings.TrimSpace(r.Text) == "" {
 		return nil
 	}
 	i := &interactive{Body: phrase{r.Text}}
 	if r.Footer != "" {
-		i.Footer = &phrase{clip(line(r.Footer), maxFooter)}
+		i.Footer = &phrase{clip(line(r.Footer), limits.Footer)}
 	}
 	if r.Style == flow.StyleButtons {
 		if buttons := buttonsOf(r.Options); buttons != nil {
@@ -174,7 +161,7 @@ func menu(r router.Reply) *interactive {
 		label = defaultListButton
 	}
 	i.Type = "list"
-	i.Action = action{Button: clip(label, maxListButton), Sections: []section{{rows}}}
+	i.Action = action{Button: clip(label, limits.ListButton), Sections: []section{{rows}}}
 	return i
 }
 
@@ -184,14 +171,14 @@ func buttonsOf(options []router.Option) []button {
 	var buttons []button
 	seen := map[string]bool{}
 	for _, o := range options {
-		title := clip(titleOf(o), maxButtonTitle)
-		if !fitsID(o.ID, maxButtonID) || title == "" || seen["id "+o.ID] || seen["title "+title] {
+		title := clip(titleOf(o), limits.ButtonTitle)
+		if !fitsID(o.ID, limits.ButtonID) || title == "" || seen["id "+o.ID] || seen["title "+title] {
 			return nil
 		}
 		seen["id "+o.ID], seen["title "+title] = true, true
 		buttons = append(buttons, button{Type: "reply", Reply: row{ID: o.ID, Title: title}})
 	}
-	if len(buttons) > maxButtons {
+	if len(buttons) > limits.Buttons {
 		return nil
 	}
 	return buttons
@@ -202,14 +189,14 @@ func rowsOf(options []router.Option) []row {
 	var rows []row
 	seen := map[string]bool{}
 	for _, o := range options {
-		title := clip(titleOf(o), maxRowTitle)
-		if !fitsID(o.ID, maxRowID) || title == "" || seen[o.ID] {
+		title := clip(titleOf(o), limits.RowTitle)
+		if !fitsID(o.ID, limits.RowID) || title == "" || seen[o.ID] {
 			return nil
 		}
 		seen[o.ID] = true
-		rows = append(rows, row{ID: o.ID, Title: title, Description: clip(line(o.Row()), maxRowText)})
+		rows = append(rows, row{ID: o.ID, Title: title, Description: clip(line(o.Row()), limits.RowDescription)})
 	}
-	if len(rows) > maxRows {
+	if len(rows) > limits.Rows {
 		return nil
 	}
 	return rows
@@ -220,24 +207,15 @@ func titleOf(o router.Option) string {
 }
 
 func fitsID(id string, limit int) bool {
-	return id != "" && units(id) <= limit && strings.TrimSpace(id) == id
+	return id != "" && limits.Units(id) <= limit && strings.TrimSpace(id) == id
 }
 
 // line puts a text on one line.
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// units counts UTF-16 units.
-func units(s string) int {
-	n := 0
-	for _, r := range s {
-		n += max(1, utf16.RuneLen(r))
-	}
-	return n
-}
-
 // clip shortens a text to a number of UTF-16 units, with an ellipsis.
 func clip(s string, limit int) string {
-	if units(s) <= limit {
+	if limits.Units(s) <= limit {
 		return s
 	}
 	used := 1 // the ellipsis

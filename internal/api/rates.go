@@ -11,11 +11,11 @@ import (
 // defaultRate is what a key may ask for in a second when it says nothing.
 const defaultRate = 100
 
-// limits are the rates of keys, by name.
-type limits map[string]*rate.Limiter
+// rates are the rates of keys, by name.
+type rates map[string]*rate.Limiter
 
-func newLimits(keys []Key) limits {
-	all := limits{}
+func newRates(keys []Key) rates {
+	all := rates{}
 	for _, k := range keys {
 		r := k.Rate
 		if r == 0 {
@@ -29,7 +29,7 @@ func newLimits(keys []Key) limits {
 }
 
 // take returns the refusal of a request that is one too many.
-func (l limits) take(name string, now time.Time) *Problem {
+func (l rates) take(name string, now time.Time) *Problem {
 	lim := l[name]
 	if lim == nil {
 		return nil

@@ -1,0 +1,198 @@
+package limits
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// each is a check of one value at a time.
+func each(look func(spot) *Flaw) check {
+	return func(spots []spot) (flaws []Flaw) {
+		for _, s := range spots {
+			if f := look(s); f != nil {
+				flaws = append(flaws, *f)
+			}
+		}
+		return flaws
+	}
+}
+
+// all is several checks after one another.
+func all(checks ...check) check {
+	return func(spots []spot) (flaws []Flaw) {
+		for _, c := range checks {
+			flaws = append(flaws, c(spots)...)
+		}
+		return flaws
+	}
+}
+
+// text is a string of so many Units; with least 0 it may be missing.
+func text(least, most int) check {
+	want := fmt.Sprintf("%d to %d characters", least, most)
+	return each(func(s spot) *Flaw {
+		words, is := s.value.(string)
+		switch {
+		case s.value == nil && least == 0:
+			return nil
+		case s.value == nil:
+			return s.flaw("missing", want)
+		case !is:
+			return s.flaw("no text", want)
+		case least > 0 && strings.TrimSpace(words) == "":
+			return s.flaw("empty", want)
+		case Units(words) > most:
+			return s.flaw(fmt.Sprintf("%d characters", Units(words)), want)
+		}
+		return nil
+	})
+}
+
+// id is a text without spaces around it that nothing else has.
+func id(most int) check {
+	return all(text(1, most), unique, each(func(s spot) *Flaw {
+		if words, _ := s.value.(string); strings.TrimSpace(words) != words {
+			return s.flaw("spaces around it", "none")
+		}
+		return nil
+	}))
+}
+
+// unique finds texts that stand there twice.
+func unique(spots []spot) (flaws []Flaw) {
+	first := map[string]string{}
+	for _, s := range spots {
+		words, _ := s.value.(string)
+		if where, twice := first[words]; twice && words != "" {
+			flaws = append(flaws, *s.flaw("the same as "+where, "each once"))
+			continue
+		}
+		first[words] = s.place
+	}
+	return flaws
+}
+
+// titled wants a text in each spot once there are several.
+func titled(spots []spot) []Flaw {
+	if len(spots) < 2 {
+		return nil
+	}
+	return text(1, SectionTitle)(spots)
+}
+
+// count is a list of one to so many.
+func count(most int) check {
+	want := fmt.Sprintf("1 to %d", most)
+	return each(func(s spot) *Flaw {
+		items, is := s.value.([]any)
+		switch {
+		case s.value == nil:
+			return s.flaw("missing", want)
+		case !is:
+			return s.flaw("no list", want)
+		case len(items) == 0 || len(items) > most:
+			return s.flaw(strconv.Itoa(len(items)), want)
+		}
+		return nil
+	})
+}
+
+// atMost bounds a path as a whole; the place is the first one too many.
+func atMost(most int) check {
+	return func(spots []spot) []Flaw {
+		if len(spots) <= most {
+			return nil
+		}
+		return []Flaw{*spots[most].flaw(fmt.Sprintf("%d over all", len(spots)), fmt.Sprintf("%d over all", most))}
+	}
+}
+
+func oneOf(words ...string) check {
+	want := strings.Join(words, ", ")
+	return each(func(s spot) *Flaw {
+		word, _ := s.value.(string)
+		switch {
+		case s.value == nil:
+			return s.flaw("missing", want)
+		case !slices.Contains(words, word):
+			return s.flaw("another word", want)
+		}
+		return nil
+	})
+}
+
+// oneMember wants exactly one of an object's members.
+func oneMember(names ...string) check {
+	return each(func(s spot) *Flaw {
+		n := 0
+		for _, name := range names {
+			if wordAt(s.value, name) != "" {
+				n++
+			}
+		}
+		if n == 1 {
+			return nil
+		}
+		return s.flaw(fmt.Sprintf("%d of %s", n, strings.Join(names, ", ")), "exactly one of them")
+	})
+}
+
+// number is a number, which Meta also takes as a text.
+func number(least, most float64) check {
+	want := fmt.Sprintf("%g to %g", least, most)
+	return each(func(s spot) *Flaw {
+		n, is := numberOf(s.value)
+		switch {
+		case s.value == nil:
+			return s.flaw("missing", want)
+		case !is:
+			return s.flaw("no number", want)
+		case n < least || n > most:
+			return s.flaw(fmt.Sprintf("%g", n), want)
+		}
+		return nil
+	})
+}
+
+func numberOf(value any) (float64, bool) {
+	switch n := value.(type) {
+	case float64:
+		return n, true
+	case string:
+		parsed, err := strconv.ParseFloat(n, 64)
+		return parsed, err == nil && parsed == parsed // NaN is no number
+	}
+	return 0, false
+}
+
+func link(spots []spot) []Flaw {
+	return each(func(s spot) *Flaw {
+		address, _ := s.value.(string)
+		if !strings.HasPrefix(address, "https://") && !strings.HasPrefix(address, "http://") {
+			return s.flaw("no link", "an address with https:// or http://")
+		}
+		return nil
+	})(spots)
+}
+
+// header of an interactive message: a text, or a file by its id or link.
+func header(types ...string) check {
+	return func(spots []spot) (flaws []Flaw) {
+		for _, s := range spots {
+			kind := wordAt(s.value, "type")
+			at := resolve(s, []string{"type"})
+			if flaws = append(flaws, oneOf(types...)(at)...); len(flaws) > 0 {
+				continue
+			}
+			at = resolve(s, []string{kind})
+			if kind == "text" {
+				flaws = append(flaws, text(1, Header)(at)...)
+				continue
+			}
+			flaws = append(flaws, oneMember("id", "link")(at)...)
+		}
+		return flaws
+	}
+}
