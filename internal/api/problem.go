@@ -13,29 +13,29 @@ import (
 
 // Codes of problems. They are stable: clients branch on them.
 const (
-	codeBrokenJSON      = "broken_json"
-	codeBlocked         = "blocked"
-	codeBusy            = "busy"
-	codeClosed          = "conversation_closed"
-	codeConflict        = "conflict"
-	codeForbidden       = "forbidden"
-	codeInternal        = "internal"
-	codeKeyReused       = "idempotency_key_reused"
-	codeInvalid         = "invalid_request"
-	codeMediaType       = "unsupported_media_type"
-	codeMethod          = "method_not_allowed"
-	codeNotFound        = "not_found"
-	codeOptedOut        = "opted_out"
-	codeRateLimited     = "rate_limited"
-	codeTimeout         = "timeout"
-	codeTooLarge        = "too_large"
-	codeTypeUnsupported = "type_unsupported"
-	codeUnauthorized    = "unauthorized"
-	codeUnavailable     = "unavailable"
-	codeUnknownArea     = "unknown_area"
-	codeUnknownLine     = "line_unknown"
-	codeUnknownMessage  = "message_unknown"
-	codeWindowClosed    = "window_closed"
+	codeBrokenJSON     = "broken_json"
+	codeBlocked        = "blocked"
+	codeBusy           = "busy"
+	codeClosed         = "conversation_closed"
+	codeConflict       = "conflict"
+	codeForbidden      = "forbidden"
+	codeInternal       = "internal"
+	codeKeyReused      = "idempotency_key_reused"
+	codeInvalid        = "invalid_request"
+	codeMediaType      = "unsupported_media_type"
+	codeMethod         = "method_not_allowed"
+	codeNotFound       = "not_found"
+	codeOptedOut       = "opted_out"
+	codeRateLimited    = "rate_limited"
+	codeTimeout        = "timeout"
+	codeTooLarge       = "too_large"
+	codeNotOnThisLine  = "not_on_this_line"
+	codeUnauthorized   = "unauthorized"
+	codeUnavailable    = "unavailable"
+	codeUnknownArea    = "unknown_area"
+	codeUnknownLine    = "line_unknown"
+	codeUnknownMessage = "message_unknown"
+	codeWindowClosed   = "window_closed"
 )
 
 // Problem is an error as RFC 9457 shapes it.
@@ -44,7 +44,7 @@ type Problem struct {
 	Type   string   `json:"type" example:"about:blank" doc:"Always about:blank: the code says which problem it is."`
 	Title  string   `json:"title" example:"Not Found" doc:"The HTTP status in words."`
 	Status int      `json:"status" example:"404" doc:"The HTTP status."`
-	Code   string   `json:"code" example:"not_found" enum:"blocked,broken_json,busy,conflict,conversation_closed,forbidden,idempotency_key_reused,internal,invalid_request,line_unknown,message_unknown,method_not_allowed,not_found,opted_out,rate_limited,timeout,too_large,type_unsupported,unauthorized,unavailable,unknown_area,unsupported_media_type,window_closed" doc:"What went wrong, for programs; codes do not change."`
+	Code   string   `json:"code" example:"not_found" enum:"blocked,broken_json,busy,conflict,conversation_closed,forbidden,idempotency_key_reused,internal,invalid_request,line_unknown,message_unknown,method_not_allowed,not_found,not_on_this_line,opted_out,rate_limited,timeout,too_large,unauthorized,unavailable,unknown_area,unsupported_media_type,window_closed" doc:"What went wrong, for programs; codes do not change."`
 	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
 	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
 

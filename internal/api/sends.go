@@ -112,7 +112,7 @@ func (s *server) draft(ctx context.Context, who caller, line string, b SendBody)
 	case s.lines != nil && !known:
 		return nil, problem(http.StatusUnprocessableEntity, codeUnknownLine, "There is no line of this name. Use one of "+s.lineNames()+".")
 	case len(types) > 0 && !slices.Contains(types, b.Type):
-		return nil, problem(http.StatusUnprocessableEntity, codeTypeUnsupported,
+		return nil, problem(http.StatusUnprocessableEntity, codeNotOnThisLine,
 			fmt.Sprintf("The line %s cannot send %s. It sends %s.", line, b.Type, strings.Join(types, ", ")))
 	}
 	d, raw, err := b.read()

@@ -134,7 +134,7 @@ func TestWhatCannotBeSent(t *testing.T) {
 		{in("wsp4"), `{"type":"interactive","interactive":{"type":"button","body":{"text":"a"},"action":{"buttons":[]}}}`, 422, "invalid_request"},
 		{in("wsp4"), `{"type":"template","template":{"name":"x","language":{"code":"es"},"components":[{"type":"button","sub_type":"url","index":10}]}}`, 422, "invalid_request"},
 		{in("wsp4"), `{"type":"text","text":{"body":"a"},"context":{"message_id":"zz"}}`, 422, "message_unknown"},
-		{in("ventas"), `{"type":"template","template":{"name":"x","language":{"code":"es"}}}`, 422, "type_unsupported"},
+		{in("ventas"), `{"type":"template","template":{"name":"x","language":{"code":"es"}}}`, 422, "not_on_this_line"},
 		{in("ventas"), `{"type":"text","text":{"body":"a"},"reopen":false}`, 409, "conversation_closed"},
 		{in("gone"), hola, 422, "line_unknown"},
 		{"POST /messages", `{"line":"nowhere","phone":"5491100000001","type":"text","text":{"body":"a"}}`, 422, "line_unknown"},

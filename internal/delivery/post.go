@@ -84,7 +84,7 @@ func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v
 	call := watch(s.PostTimeout)
 	accepted, err := s.post(ctx, row.Post.Post)
 	v = s.judge(ctx, c, row.Post.ID, call, began, accepted.ID, err)
-	v.waID = news(row.Post.Post.To, accepted.WaID)
+	v.waID = news(row.Post.To, accepted.WaID)
 	return v, began
 }
 

@@ -117,7 +117,7 @@ func TestContent(t *testing.T) {
 		"no media id":    {`"type":"image","image":{"caption":"x"}`, inbound.Content{Type: "image", Text: "x"}},
 		"flow reply":     {`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":"[]"}}`, inbound.Content{Type: "interactive", Text: "Sent", Form: true}},
 		"flow answers":   {`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":"{\"flow_token\":\"x\",\"nombre\":\"Ana\"}"}}`, inbound.Content{Type: "interactive", Text: "Sent\nnombre: Ana", Form: true}},
-		"call reply":     {`"type":"interactive","interactive":{"type":"call_permission_reply","call_permission_reply":{"response":"accept"}}`, inbound.Content{Type: "interactive", Text: "accept"}},
+		"call reply":     {`"type":"interactive","interactive":{"type":"call_permission_reply","call_permission_reply":{"response":"accept"}}`, inbound.Content{Type: "interactive", Text: "accept", Form: true}},
 		"edit": {
 			`"type":"edit","edit":{"original_message_id":"wamid.B","message":{"type":"image","image":{"id":"9","caption":"mejor"}}}`,
 			inbound.Content{Type: "edit", Text: "mejor", TargetID: "wamid.B", Media: &inbound.Media{ID: "9"}},

@@ -143,7 +143,7 @@ func fill(c *inbound.Content, body rawjson.Value) {
 			case "nfm_reply":
 				c.Text, c.Form = inbound.FormText(reply.Get("body").Text(), reply.Get("response_json")), true
 			case "call_permission_reply":
-				c.Text = reply.Get("response").Text()
+				c.Text, c.Form = reply.Get("response").Text(), true
 			}
 		}
 	case "button":

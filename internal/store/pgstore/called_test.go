@@ -27,8 +27,8 @@ func TestCalledWhileTheyWrite(t *testing.T) {
 			t.Fatalf("got %+v, %v", claims, err)
 		}
 		r := store.SendResult{
-			MessageID: claims[0].Post.Post.ID, Conversation: first, Token: "t", Status: store.Sent, ProviderID: fmt.Sprint("out", i),
-			To: claims[0].Post.Post.To, WaID: as.Phone,
+			MessageID: claims[0].Post.ID, Conversation: first, Token: "t", Status: store.Sent, ProviderID: fmt.Sprint("out", i),
+			To: claims[0].Post.To, WaID: as.Phone,
 		}
 		record := func() {
 			if got, err := s.RecordSends(t.Context(), noon(), []store.SendResult{r}); err != nil || got[0].Busy {
@@ -89,8 +89,8 @@ func TestCalledIsNotWaitedFor(t *testing.T) {
 				waID = "2290155550009"
 			}
 			recorded, err := s.RecordSends(t.Context(), noon(), []store.SendResult{{
-				MessageID: claims[0].Post.Post.ID, Conversation: got[0].Conversation, Token: "t", Status: store.Sent, ProviderID: "out",
-				To: claims[0].Post.Post.To, WaID: waID,
+				MessageID: claims[0].Post.ID, Conversation: got[0].Conversation, Token: "t", Status: store.Sent, ProviderID: "out",
+				To: claims[0].Post.To, WaID: waID,
 			}})
 			if err != nil || recorded[0].Busy {
 				t.Errorf("got %+v, %v", recorded, err)

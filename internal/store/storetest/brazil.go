@@ -17,7 +17,7 @@ func brazil(t *testing.T, e Engine) {
 	t.Run("one person, written to as it came", func(t *testing.T) {
 		d := open(t, e)
 		first := d.say(inbound.Person{Phone: bare}, "a", "hola")
-		if to := d.claimOne("t", first.Conversation).Post.Post.To.Phone; to != bare {
+		if to := d.claimOne("t", first.Conversation).Post.To.Phone; to != bare {
 			t.Errorf("written to as %s", to)
 		}
 		if again := d.say(inbound.Person{Phone: nine}, "b", "hola"); again.Conversation != first.Conversation {

@@ -41,8 +41,8 @@ func called(t *testing.T, e Engine) {
 			to := d.say(tc.to, "a", "hola").Conversation
 			c := d.claimOne("t", to)
 			r := store.SendResult{
-				MessageID: c.Post.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
-				To: c.Post.Post.To, WaID: tc.waID,
+				MessageID: c.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
+				To: c.Post.To, WaID: tc.waID,
 			}
 			for range 2 { // twice is once
 				if got, err := d.RecordSends(t.Context(), d.now, []store.SendResult{r}); err != nil || got[0].Busy {
@@ -58,7 +58,7 @@ func called(t *testing.T, e Engine) {
 			if !slices.Equal(actions, tc.audit) {
 				t.Errorf("audit: got %v, want %v", actions, tc.audit)
 			}
-			m := d.message(to, c.Post.Post.ID)
+			m := d.message(to, c.Post.ID)
 			if m.Status != store.Sent || m.ProviderID != "out" {
 				t.Errorf("the message: got %+v", m)
 			}
@@ -77,8 +77,8 @@ func called(t *testing.T, e Engine) {
 		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
 		d.in(moved)
 		r := store.SendResult{
-			MessageID: c.Post.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
-			To: c.Post.Post.To, WaID: new,
+			MessageID: c.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
+			To: c.Post.To, WaID: new,
 		}
 		if _, err := d.RecordSends(t.Context(), d.now, []store.SendResult{r}); err != nil {
 			t.Fatal(err)
