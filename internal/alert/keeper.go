@@ -68,6 +68,7 @@ type Keeper struct {
 	open    []Incident
 	workers int
 	seen    bool
+	spooled time.Duration
 }
 
 // NewKeeper returns a keeper. It panics when a needed option is missing.
@@ -101,6 +102,21 @@ func (k *Keeper) Workers() (n int, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.workers, k.seen
+}
+
+// Spooled is for how long the oldest message waits on the disk of any door, as the
+// processes reported within the last looks; ok is false while that is not known.
+func (k *Keeper) Spooled() (oldest time.Duration, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spooled, k.seen
+}
+
+func oldestSpooled(reports []Report) (oldest time.Duration) {
+	for _, r := range reports {
+		oldest = max(oldest, r.Spooled)
+	}
+	return oldest
 }
 
 // Rule returns a rule by its id, or nil.
@@ -154,7 +170,7 @@ func (k *Keeper) Round(ctx context.Context) {
 	k.show()
 	k.mu.Lock()
 	if k.seen = err == nil; k.seen {
-		k.workers = CountWorkers(reports)
+		k.workers, k.spooled = CountWorkers(reports), oldestSpooled(reports)
 	}
 	k.mu.Unlock()
 }

@@ -120,7 +120,7 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	if !f.Emptied.IsZero() && now.Sub(f.Emptied) < emptiedFor {
 		add(QueueEmptied, "", 1, f.Emptied.In(h.Zone).Format("02/01 15:04"))
 	}
-	owed := f.OldestUnanswered
+	owed := max(f.OldestUnanswered, oldestSpooled(f.Reports))
 	if s.Held == nil {
 		s.Held = map[string]time.Time{}
 	}
@@ -156,7 +156,6 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	}
 	add(Workers, "", none, "")
 	for _, r := range f.Reports {
-		owed = max(owed, r.Spooled)
 		if r.ClockAhead != 0 {
 			add(ClockWrong, r.Host, r.ClockAhead.Abs().Seconds(), r.ClockAhead.String())
 		}

@@ -91,6 +91,14 @@ func (w *awaited) Notices(ctx context.Context, limit int) ([]store.Wake, error) 
 	return s.Notices(ctx, limit)
 }
 
+func (w *awaited) Apologize(ctx context.Context, now time.Time) (int, error) {
+	s, err := w.open()
+	if err != nil {
+		return 0, err
+	}
+	return s.Apologize(ctx, now)
+}
+
 func (w *awaited) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 	s, err := w.open()
 	if err != nil {

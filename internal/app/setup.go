@@ -117,7 +117,7 @@ func (a *App) setup(ctx context.Context) error {
 	metrics.Watch(health)
 
 	if a.role != roleWebhook {
-		if err := a.work(ctx, e, all, &meter{metrics, &watched.tally}); err != nil {
+		if err := a.work(ctx, e, all, watched, &meter{metrics, &watched.tally}); err != nil {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (a *App) setup(ctx context.Context) error {
 }
 
 // work is what happens behind the queue: turns, sends, files, housekeeping.
-func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) error {
+func (a *App) work(ctx context.Context, e *engines, all []line, watched *watch, metrics *meter) error {
 	cfg, log := a.cfg, a.log
 	if e.gate != nil {
 		e.gate.first(func(ctx context.Context) error { return a.limit(ctx, e.gate.Engine) })
@@ -167,7 +167,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, metrics *meter) 
 	if err := a.follow(e, metrics); err != nil {
 		return err
 	}
-	a.works(e, "pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Log: log}).Run)
+	a.works(e, "pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Spools: watched.spools, Log: log}).Run)
 	return nil
 }
 

@@ -138,6 +138,12 @@ func (w *watch) report() alert.Report {
 	return r
 }
 
+// spools reports whether something that came waits, or may wait, on the disk of a door.
+func (w *watch) spools() bool {
+	oldest, known := w.keeper.Spooled()
+	return !known || oldest > 0
+}
+
 // open are the alerts as the page shows them.
 func (w *watch) open() (out []dashboard.Alert) {
 	for _, i := range w.keeper.Open() {

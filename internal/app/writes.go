@@ -193,6 +193,13 @@ func (s notedStore) Pump(ctx context.Context, now time.Time) (store.Pumped, erro
 	return done, err
 }
 
+// Apologize implements store.Store.
+func (s notedStore) Apologize(ctx context.Context, now time.Time) (int, error) {
+	n, err := s.Store.Apologize(ctx, now)
+	s.writes.note("apologize", n > 0, err)
+	return n, err
+}
+
 // Serve implements store.Store.
 func (s notedStore) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
 	served, err := s.Store.Serve(ctx, now, r)

@@ -17,7 +17,12 @@ import (
 type house interface {
 	Pump(ctx context.Context, now time.Time) (store.Pumped, error)
 	Notices(ctx context.Context, limit int) ([]store.Wake, error)
+	Apologize(ctx context.Context, now time.Time) (int, error)
 }
+
+// caughtUp is how young everything that came has to be before who was left without an
+// answer gets an apology: the answer of the team may stand in the backlog.
+const caughtUp = 30 * time.Second
 
 // PumpOptions say how the pump works. Store and Queue are needed.
 type PumpOptions struct {
@@ -26,6 +31,9 @@ type PumpOptions struct {
 		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	}
+	// Spools reports whether something that came waits on the disk of a door, as far as is
+	// known; what is not known is reported as waiting. Optional: there are none.
+	Spools func() bool
 	// Every is the pause between rounds (default 1 s).
 	Every time.Duration
 	Now   func() time.Time
@@ -47,6 +55,9 @@ func NewPump(o PumpOptions) *Pump {
 	}
 	if o.Every <= 0 {
 		o.Every = time.Second
+	}
+	if o.Spools == nil {
+		o.Spools = func() bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -90,6 +101,11 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 	if err := p.fetch(ctx, done.Media); err != nil {
 		return false, err
 	}
+	if done.Left {
+		if err := p.apologize(ctx); err != nil {
+			return false, err
+		}
+	}
 	if done.Notices {
 		select {
 		case p.notices <- struct{}{}:
@@ -97,6 +113,31 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return done.More, nil
+}
+
+// apologize does what the flow says about those who were left, unless there is a
+// backlog: then they wait.
+func (p *Pump) apologize(ctx context.Context) error {
+	stats, err := p.Queue.Stats(ctx, inbound.QueueInbound)
+	if err != nil {
+		return fmt.Errorf("look for a backlog: %w", err)
+	}
+	for _, q := range stats {
+		if q.Depth > 0 && q.OldestAge >= caughtUp {
+			return nil
+		}
+	}
+	if p.Spools() {
+		return nil
+	}
+	n, err := p.Store.Apologize(ctx, p.Now())
+	if err != nil {
+		return fmt.Errorf("apologize: %w", err)
+	}
+	if n > 0 {
+		p.Log.Info("people who were left without an answer get what policies.after_outage says", "people", n)
+	}
+	return nil
 }
 
 // fetch asks for files again that nobody has fetched. Those that the queue still

@@ -26,6 +26,7 @@ type well struct {
 	rounds []time.Duration
 	start  time.Time
 	answer func(n int) (store.Pumped, error)
+	sorry  int
 }
 
 func (w *well) Pump(context.Context, time.Time) (store.Pumped, error) {
@@ -33,6 +34,13 @@ func (w *well) Pump(context.Context, time.Time) (store.Pumped, error) {
 	defer w.mu.Unlock()
 	w.rounds = append(w.rounds, time.Since(w.start))
 	return w.answer(len(w.rounds))
+}
+
+func (w *well) Apologize(context.Context, time.Time) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sorry++
+	return 1, nil
 }
 
 func (w *well) Notices(context.Context, int) ([]store.Wake, error) { return nil, nil }
@@ -87,4 +95,47 @@ func TestPump(t *testing.T) {
 			t.Errorf("its end was told %d times:\n%s", n, &logs)
 		}
 	})
+}
+
+// TestNobodyApologizesWithinABacklog: the team's own answer may stand in it.
+func TestNobodyApologizesWithinABacklog(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		left    bool
+		waits   time.Duration // the oldest of what came; 0 for nothing
+		spooled bool
+		want    bool
+	}{
+		"nobody was left":         {},
+		"all was handled":         {left: true, want: true},
+		"what came is young":      {left: true, waits: 20 * time.Second, want: true},
+		"there is a backlog":      {left: true, waits: time.Minute},
+		"something is on a disk":  {left: true, spooled: true},
+		"a backlog, and the disk": {left: true, waits: time.Minute, spooled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				model := queuetest.NewModel(time.Now)
+				if tc.waits > 0 {
+					if _, err := model.Enqueue(t.Context(), []queue.Job{{Queue: inbound.QueueInbound, Lane: "wsp4:1", ID: "1"}}); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(tc.waits)
+				}
+				w := &well{start: time.Now(), answer: func(int) (store.Pumped, error) { return store.Pumped{Left: tc.left}, nil }}
+				p := delivery.NewPump(delivery.PumpOptions{Store: w, Queue: model, Spools: func() bool { return tc.spooled }})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- p.Run(ctx) }()
+				pass(time.Second / 2)
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if got := w.sorry > 0; got != tc.want {
+					t.Errorf("apologized: %v, want %v", got, tc.want)
+				}
+			})
+		})
+	}
 }

@@ -135,6 +135,7 @@ a.yaml:6:21: warning: people do not learn their number; write {ticket} somewhere
 		{"a number that is none", "menus:", "policies: {auto_per_hour: many}\nmenus:", `a.yaml:6:27: error: policies.auto_per_hour must be a number from 1 to 1000`},
 		{"a switch that is none", "menus:", "policies: {menu_breaks_handoff: sí}\nmenus:", `a.yaml:6:33: error: policies.menu_breaks_handoff must be true or false`},
 		{"offer to nobody", "menus:", "policies: {offer_area: amdin}\nmenus:", `a.yaml:6:24: error: policies.offer_area is "amdin", which is no area; did you mean "admin"?`},
+		{"nothing after an outage", "menus:", "policies: {after_outage: apologise}\nmenus:", `a.yaml:6:26: error: policies.after_outage is "apologise"; write list, menu, apologize or handoff; did you mean "apologize"?`},
 
 		// what people fall into
 		{"unreachable menu", "menu: dos", "reply: r", `a.yaml:12:3: warning: nobody can reach the menu dos by choosing; write an option with menu: dos, or remove it`},

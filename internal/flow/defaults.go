@@ -15,6 +15,7 @@ func defaultTexts() Texts {
 		WindowReopen: "¡Qué bueno tenerte de vuelta! 👋",
 		OptedOut:     "Listo, no te vamos a mandar más promociones. Si querés volver a recibirlas, escribí ALTA. Para todo lo demás seguimos acá 🙂",
 		OptedIn:      "¡Genial! Vas a volver a recibir nuestras novedades. Si cambiás de idea, escribí BAJA.",
+		Apology:      "Perdoná la demora: tuvimos un problema y tu mensaje quedó sin respuesta 🙏 Si todavía lo necesitás, acá estamos.",
 	}
 }
 

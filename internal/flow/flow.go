@@ -56,6 +56,7 @@ type Texts struct {
 	Closed       string // when a person closed it; "" for none
 	OptedOut     string // answers a word of Commands.Stop
 	OptedIn      string // answers a word of Commands.Start
+	Apology      string // to who got no answer; see Policies.AfterOutage
 }
 
 // Commands are whole messages with a meaning, normalised as Normalize does.
@@ -127,6 +128,24 @@ type Policies struct {
 	// OfferArea is where somebody goes who asks for a person from a menu that
 	// does not belong to one area.
 	OfferArea string
+	// AfterOutage is what is done about people who were left without an answer.
+	AfterOutage AfterOutage
+}
+
+// AfterOutage says what people get whom an outage left without an answer.
+type AfterOutage string
+
+// What they get: nothing, they are only listed; the start menu behind the apology; the
+// apology alone; a team, that of OfferArea.
+const (
+	AfterOutageList      AfterOutage = "list"
+	AfterOutageMenu      AfterOutage = "menu"
+	AfterOutageApologize AfterOutage = "apologize"
+	AfterOutageHandoff   AfterOutage = "handoff"
+)
+
+func outages() []string {
+	return []string{string(AfterOutageList), string(AfterOutageMenu), string(AfterOutageApologize), string(AfterOutageHandoff)}
 }
 
 // Defaults of the policies.

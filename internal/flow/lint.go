@@ -91,11 +91,15 @@ func (l *linter) lintAreas() {
 	}
 }
 
-// lintPolicies checks where people go who ask for a person.
+// lintPolicies checks where people go who ask for a person, and what those get who got
+// no answer.
 func (l *linter) lintPolicies() {
 	area := l.f.Policies.OfferArea
 	if _, ok := l.f.Areas[area]; !ok && len(l.f.Areas) > 0 {
 		l.errorf("policies.offer_area", "policies.offer_area is %q, which is no area%s", area, didYouMean(area, l.f.AreaOrder))
+	}
+	if what := string(l.f.Policies.AfterOutage); !slices.Contains(outages(), what) && l.missing("policies.after_outage") {
+		l.errorf("policies.after_outage", "policies.after_outage is %q; write list, menu, apologize or handoff%s", what, didYouMean(what, outages()))
 	}
 }
 
@@ -125,6 +129,7 @@ func (l *linter) lintTexts() {
 		{"closed", t.Closed, false, limits.Text},
 		{"opted_out", t.OptedOut, true, limits.Text},
 		{"opted_in", t.OptedIn, true, limits.Text},
+		{"apology", t.Apology, true, limits.Text},
 	} {
 		path := "texts." + s.key
 		if s.required && s.text == "" {

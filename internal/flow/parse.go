@@ -92,7 +92,7 @@ func (r *reader) root(n *yaml.Node) *Flow {
 	f := &Flow{
 		Lines: make(map[string]Line), Areas: make(map[string]Area), Menus: make(map[string]*Menu),
 		Codes: make(map[string]Choice), Texts: defaultTexts(), Commands: defaultCommands(),
-		Policies: Policies{InvalidLimit: DefaultInvalidLimit, AutoPerHour: DefaultAutoPerHour},
+		Policies: Policies{InvalidLimit: DefaultInvalidLimit, AutoPerHour: DefaultAutoPerHour, AfterOutage: AfterOutageList},
 	}
 	for _, fd := range r.fields("", n, "version: 1", "version", "lines", "areas", "texts", "commands", "menus", "buttons", "policies") {
 		switch fd.key {
@@ -168,6 +168,7 @@ func (r *reader) sentences(f *Flow, fd field) {
 		"stale_reply": &t.StaleReply, "unsupported": &t.Unsupported, "courtesy": &t.Courtesy,
 		"menu_button": &t.MenuButton, "window_reopen": &t.WindowReopen, "closed": &t.Closed,
 		"opted_out": &t.OptedOut, "opted_in": &t.OptedIn,
+		"apology": &t.Apology,
 	}
 	for _, p := range r.fields(fd.path, fd.value, "{invalid: \"No encontré esa opción\"}", keys(into)...) {
 		*into[p.key] = r.text(p.path, p.value)
@@ -202,7 +203,7 @@ func (r *reader) words(p field) []string {
 
 func (r *reader) policies(f *Flow, fd field) {
 	p := &f.Policies
-	for _, v := range r.fields(fd.path, fd.value, "{invalid_limit: 3}", "menu_breaks_handoff", "invalid_limit", "auto_per_hour", "offer_area") {
+	for _, v := range r.fields(fd.path, fd.value, "{invalid_limit: 3}", "menu_breaks_handoff", "invalid_limit", "auto_per_hour", "offer_area", "after_outage") {
 		switch v.key {
 		case "menu_breaks_handoff":
 			p.MenuBreaksHandoff = r.flag(v.path, v.value)
@@ -212,6 +213,8 @@ func (r *reader) policies(f *Flow, fd field) {
 			p.AutoPerHour = r.number(v.path, v.value, 1, 1000)
 		case "offer_area":
 			p.OfferArea = r.text(v.path, v.value)
+		case "after_outage":
+			p.AfterOutage = AfterOutage(r.text(v.path, v.value))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 const (
 	tagPerson = "persona" // asked for a person in words
 	tagOffer  = "oferta"  // accepted the offer of a person
+	tagOutage = "caida"   // was left without an answer
 )
 
 // silent says nothing and stays.

@@ -1,6 +1,11 @@
 package router
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
+)
 
 // Apply carries out a command of an agent, a program or a timer. A command that
 // changes nothing, or does not fit the state, has the reason NoEffect.
@@ -24,6 +29,8 @@ func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
 		d = t.applyReset()
 	case CommandDisconnect:
 		d = t.applyDisconnect()
+	case CommandApologize:
+		d = t.applyApologize()
 	default:
 		d = t.noEffect()
 	}
@@ -127,6 +134,35 @@ func (t *turn) applyDisconnect() Decision {
 	next.Menu, next.Invalid, next.Offered = "", 0, false
 	next.Epoch++
 	return Decision{Next: next, Reason: Disconnect}
+}
+
+// applyApologize says that we are sorry, and what the flow wants beside. Who has a team
+// is theirs.
+func (t *turn) applyApologize() Decision {
+	sorry := t.flow.Texts.Apology
+	if t.was.State != StateMenu && t.was.State != StateClosed {
+		return t.noEffect()
+	}
+	switch t.flow.Policies.AfterOutage {
+	case flow.AfterOutageMenu:
+		if t.was.State == StateClosed {
+			t.next = inMenu(t.was)
+		}
+		return t.start(AfterOutage, sorry)
+	case flow.AfterOutageApologize:
+		d := t.silent(AfterOutage)
+		d.Replies = []Reply{{Text: sorry, Style: flow.StyleText}}
+		return d
+	case flow.AfterOutageHandoff:
+		d := t.handoff(AfterOutage, t.flow.Policies.OfferArea, tagOutage)
+		if len(d.Replies) == 0 {
+			d.Replies = []Reply{{Style: flow.StyleText}}
+		}
+		d.Replies[0].Text = strings.TrimSpace(join(sorry, d.Replies[0].Text))
+		return d
+	case flow.AfterOutageList:
+	}
+	return t.noEffect()
 }
 
 // closed is the conversation with nobody: the next message of the person brings

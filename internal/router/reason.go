@@ -68,5 +68,6 @@ const (
 	Disconnect  Reason = "disconnected"
 	Reconnect   Reason = "reconnected"
 	ResetByHand Reason = "reset"
+	AfterOutage Reason = "after_outage"
 	NoEffect    Reason = "no_effect"
 )

@@ -156,6 +156,9 @@ const (
 	CommandBlock   CommandKind = "block"
 	CommandUnblock CommandKind = "unblock"
 	CommandBlocked CommandKind = "blocked"
+	// CommandApologize is for who was left without an answer by an outage of ours: the
+	// flow says what they get.
+	CommandApologize CommandKind = "after_outage"
 	// CommandDismiss takes a conversation off the list of those that were left. It is
 	// the store's alone: nothing of the conversation changes.
 	CommandDismiss CommandKind = "left_dismissed"

@@ -62,6 +62,7 @@ var sentences = []struct {
 	{Disconnect, "Se desconectó del router.", "Disconnected from the router."},
 	{Reconnect, "Se reconectó: el próximo mensaje recibe el menú.", "Reconnected: the next message gets the menu."},
 	{ResetByHand, "Se reinició: el próximo mensaje recibe el menú.", "Reset: the next message gets the menu."},
+	{AfterOutage, "Había quedado sin respuesta por un problema nuestro: se le pidió disculpas.", "Had been left without an answer by a problem of ours: got an apology."},
 	{NoEffect, "No cambió nada: ya estaba así o no correspondía.", "Nothing changed: it was so already, or did not fit."},
 }
 

@@ -219,3 +219,61 @@ func TestNoFlowNoPanic(t *testing.T) {
 		}
 	}
 }
+
+// TestAfterOutage: what those get who were left without an answer, by what the flow says.
+func TestAfterOutage(t *testing.T) {
+	t.Parallel()
+	menu, closed := Fresh("wsp4"), Fresh("wsp4")
+	closed.State, closed.Epoch = StateClosed, 3
+	with, away := Fresh("wsp4"), Fresh("wsp4")
+	with.State, with.Area, away.State = StateHandedOff, "admin", StateDisconnected
+	for _, tc := range []struct {
+		name   string
+		policy flow.AfterOutage
+		was    Conversation
+		state  State
+		says   []string // in this order
+		shows  string   // menu
+		area   string
+	}{
+		{"listed", flow.AfterOutageList, menu, "", nil, "", ""},
+		{"apologize", flow.AfterOutageApologize, menu, StateMenu, []string{"Perdoná"}, "", ""},
+		{"apologize, closed", flow.AfterOutageApologize, closed, StateClosed, []string{"Perdoná"}, "", ""},
+		{"menu", flow.AfterOutageMenu, menu, StateMenu, []string{"Perdoná", "Con quién"}, "principal", ""},
+		{"menu, closed", flow.AfterOutageMenu, closed, StateMenu, []string{"Perdoná", "Con quién"}, "principal", ""},
+		{"handoff", flow.AfterOutageHandoff, menu, StateHandedOff, []string{"Perdoná", "{ticket}"}, "", "revisar"},
+		{"handoff, closed", flow.AfterOutageHandoff, closed, StateHandedOff, []string{"Perdoná", "{ticket}"}, "", "revisar"},
+		{"a team has it", flow.AfterOutageApologize, with, "", nil, "", ""},
+		{"disconnected", flow.AfterOutageApologize, away, "", nil, "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			rules := psiRules(t)
+			f := *rules.Flow
+			f.Policies.AfterOutage = tc.policy
+			rules.Flow = &f
+			d := rules.Apply(tc.was, Command{Kind: CommandApologize}, monday)
+			checkAny(t, rules, tc.was, d)
+			if len(tc.says) == 0 {
+				if d.Reason != NoEffect || len(d.Replies) > 0 {
+					t.Errorf("got %+v", d)
+				}
+				return
+			}
+			if d.Reason != AfterOutage || d.Next.State != tc.state || len(d.Replies) != 1 || d.Replies[0].Menu != tc.shows || d.Next.Area != tc.area {
+				t.Fatalf("got %+v", d)
+			}
+			rest := d.Replies[0].Text
+			for _, part := range tc.says {
+				_, after, found := strings.Cut(rest, part)
+				if !found {
+					t.Errorf("%q is not in %q", part, rest)
+				}
+				rest = after
+			}
+			if (d.Handoff != nil) != (tc.area != "") || d.Handoff != nil && d.Handoff.Tag != "caida" {
+				t.Errorf("hand-off %+v", d.Handoff)
+			}
+		})
+	}
+}

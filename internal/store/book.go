@@ -89,9 +89,13 @@ type TalkRow struct {
 	Owed int
 	// Arm is set when the timer of the hand-off has to exist.
 	Arm bool
+	// SorryAt is set when the timer of an apology has to begin anew: when it is due.
+	SorryAt time.Time
 	// Pending is set when rows wait to be sent; engines need to find that out
 	// only for duplicates.
 	Pending bool
+
+	heard bool // the person said something that deserves an answer
 }
 
 // MessageRow is a message and what only engines and rules know of it.

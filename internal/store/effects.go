@@ -23,6 +23,7 @@ const (
 type cause struct {
 	By      string
 	Message *MessageRow // nil for commands
+	Notice  bool        // what is said leaves behind answers, and owes nothing
 }
 
 // answers returns the inbound message that replies of the cause answer, or nil.
@@ -138,7 +139,7 @@ func (b *Book) label(t *TalkRow, d router.Decision, c cause) {
 func (b *Book) reply(t *TalkRow, r router.Reply, why router.Reason, ticket string, c cause, first bool) {
 	r.Text = strings.ReplaceAll(r.Text, "{ticket}", ticket)
 	r.Footer = strings.ReplaceAll(r.Footer, "{ticket}", ticket)
-	m := &MessageRow{Talk: t, New: true, Since: b.Now}
+	m := &MessageRow{Talk: t, New: true, Since: b.Now, Notice: c.Notice}
 	m.ID, m.Direction, m.Author, m.Status, m.Reason = b.NewID(), directionOut, AuthorRouter, Queued, why
 	m.Type, m.Body, m.Epoch, m.CreatedAt = replyType(r), outbound.Body{Reply: &r}, t.Epoch, b.Now
 	if b.ReplyTTL > 0 {
@@ -151,8 +152,10 @@ func (b *Book) reply(t *TalkRow, r router.Reply, why router.Reason, ticket strin
 		}
 	}
 	b.addNew(m)
-	t.touch(b.Now)
-	t.Pending = true
+	if !m.Notice {
+		t.touch(b.Now)
+		t.Pending = true
+	}
 }
 
 func replyType(r router.Reply) string {

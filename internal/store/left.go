@@ -97,8 +97,12 @@ func (b *Book) settle(t *TalkRow, a account) {
 			now.Since = b.Now
 		}
 	}
-	if now.Reason != t.Left.Reason || !now.Since.Equal(t.Left.Since) {
+	changed := now.Reason != t.Left.Reason || !now.Since.Equal(t.Left.Since)
+	if changed {
 		t.Left, t.Changed = now, true
+	}
+	if (changed || t.heard) && b.sorry(t) {
+		t.SorryAt = b.Now.Add(sorryAfter)
 	}
 }
 
@@ -131,7 +135,7 @@ func (b *Book) ask(t *TalkRow, m *MessageRow, d router.Decision) {
 	}
 	m.unanswered = len(d.Replies) == 0
 	t.AskedAt = later(t.AskedAt, earlier(earlier(b.Now, m.ReceivedAt), m.SentAt))
-	t.Changed = true
+	t.Changed, t.heard = true, true
 }
 
 // dismiss takes a conversation off the list of those that were left.

@@ -164,9 +164,12 @@ func (b *Book) takeOver(t *TalkRow, area, actor string) {
 }
 
 // shut says that only templates may be sent to the person now.
-func (b *Book) shut(t *TalkRow) bool {
-	window := b.window(t.Line)
-	return window > 0 && (t.LastInbound.IsZero() || b.Now.Sub(t.LastInbound) >= window)
+func (b *Book) shut(t *TalkRow) bool { return b.shutSince(t.Line, t.LastInbound) }
+
+// shutSince is shut for somebody who wrote last at the given time.
+func (b *Book) shutSince(line string, last time.Time) bool {
+	window := b.window(line)
+	return window > 0 && (last.IsZero() || b.Now.Sub(last) >= window)
 }
 
 // Finish is the Done of a command that was carried out.

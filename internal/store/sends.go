@@ -70,11 +70,11 @@ func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
 		return router.Blocked
 	case m.Marketing && t.Who.OptedOut:
 		return router.OptedOut
-	case automatic(m) && m.Epoch < t.Epoch:
+	case automatic(m) && (m.Epoch < t.Epoch || m.Notice && t.moot()):
 		return router.Superseded
 	case !m.Expires.IsZero() && !b.Now.Before(m.Expires):
 		return router.Expired
-	case m.Type != "template" && b.shut(t):
+	case m.Type != "template" && b.shutSince(t.Line, t.wrote(m)):
 		return router.WindowClosed
 	}
 	return ""

@@ -113,6 +113,11 @@ type Store interface {
 	// that have been pending for over a minute.
 	Pump(ctx context.Context, now time.Time) (Pumped, error)
 
+	// Apologize does what policies.after_outage says about some of those who were left
+	// long enough ago, and counts them; see Book.Apologize. The caller sees to it that
+	// nothing that came waits to be handled: it may be the answer of the team.
+	Apologize(ctx context.Context, now time.Time) (int, error)
+
 	// Conversations lists, newest first but for Filter.Left.
 	Conversations(ctx context.Context, filter Filter) ([]Conversation, error)
 	// Conversation returns one. ErrNotFound.
@@ -245,6 +250,8 @@ type Pumped struct {
 	Media []MediaRef
 	// Notices says that some were not tried yet: see Store.Notices.
 	Notices bool
+	// Left says that somebody was left for long enough: see Store.Apologize.
+	Left bool
 	// More is set when the round stopped at its size limit: call again.
 	More bool
 }

@@ -105,9 +105,13 @@ func (c *chat) turn(line string) error {
 			return c.complain(line, err)
 		}
 		c.ahead += now.Sub(c.now())
-		t := c.player.command(router.Command{Kind: router.CommandTimeout}, now)
-		return c.show(line, t)
+		return c.show(line, c.player.wait(now))
 	case '*':
+		if is, err := c.player.outage(line[1:]); err != nil {
+			return c.complain(line, err)
+		} else if is {
+			return nil
+		}
 		t, err := c.player.act(line[1:], c.now())
 		if err != nil {
 			return c.complain(line, err)

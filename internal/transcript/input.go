@@ -104,7 +104,7 @@ func parseCommand(s string) (router.Command, error) {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	kind, known := kinds[verb]
 	if !known {
-		return router.Command{}, fmt.Errorf("unknown command %q; write one of: agent, close, disconnect, handoff, notice, reconnect, reopen, reset, timeout", verb)
+		return router.Command{}, fmt.Errorf("unknown command %q; write one of: agent, close, disconnect, handoff, notice, outage, reconnect, reopen, reset, timeout", verb)
 	}
 	cmd := router.Command{Kind: kind}
 	if kind != router.CommandHandoff {

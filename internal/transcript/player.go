@@ -20,7 +20,18 @@ type player struct {
 	tickets int
 	shown   []router.Reply // menus and offers, oldest first
 	opted   bool           // the person wants no marketing
+	// late is how long what is said takes to arrive, left when the last word of the
+	// person got no answer because of that; zero: it did.
+	late time.Duration
+	left time.Time
 }
+
+// As the server has them by default: how old a message may be, and when who got no
+// answer gets what the flow says.
+const (
+	staleAfter = 10 * time.Minute
+	sorryAfter = 2 * time.Minute
+)
 
 func newPlayer(rules router.Rules, line string) *player {
 	return &player{rules: rules, talk: router.Fresh(line)}
@@ -41,10 +52,21 @@ type turn struct {
 
 func (p *player) say(m router.Message, now time.Time) turn {
 	m.OptedOut = m.OptedOut || p.opted
-	return p.take(p.rules.Step(p.talk, m, now), now)
+	if p.late > 0 {
+		m.SentAt, m.ReceivedAt, m.Stale = now.Add(-p.late), now, m.Stale || p.late > staleAfter
+	}
+	t := p.take(p.rules.Step(p.talk, m, now), now)
+	switch t.Reason {
+	case router.Stale, router.Late:
+		p.left = now
+	default:
+		p.left = time.Time{}
+	}
+	return t
 }
 
 func (p *player) command(c router.Command, now time.Time) turn {
+	p.left = time.Time{}
 	return p.take(p.rules.Apply(p.talk, c, now), now)
 }
 
@@ -58,6 +80,30 @@ func (p *player) act(s string, now time.Time) (turn, error) {
 		return turn{}, err
 	}
 	return p.command(cmd, now), nil
+}
+
+// wait does what is due now: the end of a hand-off, or what the flow says to who was
+// left without an answer.
+func (p *player) wait(now time.Time) turn {
+	cmd := router.Command{Kind: router.CommandTimeout}
+	if left := p.left; !left.IsZero() && now.Sub(left) >= sorryAfter {
+		cmd.Kind, p.left = router.CommandApologize, time.Time{}
+	}
+	return p.take(p.rules.Apply(p.talk, cmd, now), now)
+}
+
+// outage reads "outage 25m": from here on what is said takes so long to arrive.
+func (p *player) outage(s string) (is bool, err error) {
+	rest, is := strings.CutPrefix(strings.TrimSpace(s), "outage")
+	if !is {
+		return false, nil
+	}
+	late, err := time.ParseDuration(strings.TrimSpace(rest))
+	if err != nil || late < 0 {
+		return true, fmt.Errorf("%q is no time; write outage 25m, and outage 0m when it is over", strings.TrimSpace(rest))
+	}
+	p.late = late
+	return true, nil
 }
 
 // take does what the store does with a decision: it makes the ticket and writes

@@ -59,11 +59,13 @@ var firstDay = time.Date(2026, time.January, 5, 10, 0, 0, 0, time.FixedZone("ART
 //	?  the reason of the decision
 //	!  something happened: handoff area=… tag=…, transfer …, close, reopen,
 //	   menu ID, state STATE, silence
-//	*  one of ours does something: close, agent …, handoff area=…, notice …
+//	*  one of ours does something: close, agent …, handoff area=…, notice …; or
+//	   outage 25m: what is said from here on takes so long to arrive
 //	@  the clock: +25h, 2026-03-01 09:30; or a new person: line wsp4
 //	#  a comment
 //
-// Moving the clock fires the end of a hand-off that is due, as the server does.
+// Moving the clock fires what is due, as the server does: the end of a hand-off, and two
+// minutes after a word that got no answer what policies.after_outage says.
 func Run(name string, src []byte, rules router.Rules) error {
 	s := &script{file: name, rules: rules, now: firstDay, player: newPlayer(rules, firstLine(rules))}
 	for i, line := range strings.Split(string(src), "\n") {
@@ -117,6 +119,12 @@ func (s *script) play(line string) {
 		}
 		s.took(s.player.say(m, s.now))
 	case '*':
+		if is, err := s.player.outage(rest); err != nil {
+			s.fail(err.Error(), "")
+			return
+		} else if is {
+			return
+		}
 		t, err := s.player.act(rest, s.now)
 		if err != nil {
 			s.fail(err.Error(), "")
@@ -152,7 +160,7 @@ func (s *script) clock(rest string) {
 		return
 	}
 	s.now = now
-	if t := s.player.command(router.Command{Kind: router.CommandTimeout}, s.now); t.Reason != router.NoEffect {
+	if t := s.player.wait(s.now); t.Reason != router.NoEffect {
 		s.took(t)
 	}
 }

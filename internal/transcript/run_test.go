@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
 // TestShippedTranscripts plays every conversation that documents PSI's flow.
@@ -71,7 +73,7 @@ func TestFailuresSayWhatCameInstead(t *testing.T) {
 		{"nothing at all", "# hola\n\n", `a.chat:1: nobody says anything; write a line like "> hola"`},
 		{"a line without a sign", "> hola\nhola", `a.chat:2: a line must begin with one of > < ? ! * @ #
   got   hola`},
-		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, notice, reconnect, reopen, reset, timeout`},
+		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, notice, outage, reconnect, reopen, reset, timeout`},
 		{"a hand-off to nobody", "> hola\n* handoff tag=x", `a.chat:2: the area is missing; write handoff area=admin`},
 		{"an unknown word", "> hola\n* handoff aera=x", `a.chat:2: unknown word "aera=x"; write handoff area=admin tag=pagos`},
 		{"a clock", "> hola\n@ mañana\n@ -1h\n@ +x", `a.chat:2: "mañana" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
@@ -104,5 +106,32 @@ func TestNewPersonKeepsCounting(t *testing.T) {
 	}
 	if err := Run("a.chat", []byte(strings.Replace(chat, "000002", "000001", 1)), psi(t)); err == nil {
 		t.Error("any number will do")
+	}
+}
+
+// TestOutage: what was sent long before it came is not answered, and what the flow says
+// comes two minutes later, unless the person wrote again.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	for policy, chat := range map[flow.AfterOutage]string{
+		flow.AfterOutageList:      "@ +1h\n? stale\n<",
+		flow.AfterOutageApologize: "@ +1m\n? stale\n@ +1m\n? after_outage\n< Perdoná la demora\n! silence\n",
+		flow.AfterOutageMenu:      "@ +2m\n? after_outage\n< Perdoná la demora\n< Con quién querés hablar\n! menu principal",
+		flow.AfterOutageHandoff:   "@ +2m\n< Perdoná la demora\n< PSI-2026-000001\n! handoff area=revisar tag=caida",
+	} {
+		rules := psi(t)
+		tree := *rules.Flow
+		tree.Policies.AfterOutage = policy
+		rules.Flow = &tree
+		chat = "* outage 25m\n> hola\n? stale\n<\n" + strings.ReplaceAll(chat, "\n! silence\n", "\n* outage 0m\n> hola\n? first_contact\n@ +2m\n? first_contact")
+		if err := Run("a.chat", []byte(chat), rules); err != nil {
+			t.Errorf("%s:\n%v", policy, err)
+		}
+	}
+	if err := Run("a.chat", []byte("* outage much\n> hola"), psi(t)); err == nil || !strings.Contains(err.Error(), `"much" is no time`) {
+		t.Errorf("got %v", err)
+	}
+	if err := Run("a.chat", []byte("* outage 9m\n> hola\n? first_contact"), psi(t)); err != nil {
+		t.Errorf("a short one: %v", err)
 	}
 }

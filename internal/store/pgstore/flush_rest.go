@@ -66,6 +66,10 @@ func (p *page) writeTickets(b *pgx.Batch) {
 // touched by every message: when it fires too early it is set anew.
 const timerHandoff = "handoff"
 
+// timerLeft is when who was left without an answer gets what the flow says. Each word
+// that is left begins it anew.
+const timerLeft = "left"
+
 func (p *page) writeTimers(b *pgx.Batch) {
 	type row = *store.TalkRow
 	armed, _ := split(p.book.Talks, func(t row) bool { return t.Arm && !t.Gone }, func(row) bool { return false })
@@ -73,6 +77,12 @@ func (p *page) writeTimers(b *pgx.Batch) {
 		queue(b, insertTimers, timerHandoff,
 			col(armed, func(t row) int64 { return t.Row }),
 			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
+	}
+	left, _ := split(p.book.Talks, func(t row) bool { return !t.SorryAt.IsZero() && !t.Gone }, func(row) bool { return false })
+	if len(left) > 0 {
+		queue(b, insertTimers, timerLeft,
+			col(left, func(t row) int64 { return t.Row }),
+			col(left, func(t row) pgtype.Timestamptz { return stamp(t.SorryAt) }))
 	}
 }
 

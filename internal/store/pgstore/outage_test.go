@@ -46,6 +46,7 @@ func TestServerStops(t *testing.T) {
 			},
 			"media":  func() error { return s.SaveMedia(t.Context(), "x", store.Media{}) },
 			"pump":   func() error { _, err := s.Pump(t.Context(), noon()); return err },
+			"sorry":  func() error { _, err := s.Apologize(t.Context(), noon()); return err },
 			"events": func() error { _, err := s.Events(t.Context(), 0, 1); return err },
 			"trace":  func() error { _, err := s.Trace(t.Context(), "x"); return err },
 			"ping":   func() error { return s.Ping(t.Context()) },

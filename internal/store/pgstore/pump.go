@@ -57,6 +57,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 	h, err := s.housekeep(ctx, now)
 	if err == nil && h != nil {
 		out.Numbered, out.More, out.Notices = h.numbered, h.batches == mostBatches, h.notices
+		out.Left = h.left
 		err = s.fireTimers(ctx, now, h.due, &out)
 		if err == nil {
 			err = s.bring(ctx, now, h.strays)
@@ -79,7 +80,7 @@ type house struct {
 	numbered, batches int
 	due               []int64 // conversations
 	strays            []store.ProviderID
-	notices           bool
+	notices, left     bool
 }
 
 // housekeep numbers events and throws away what is over, under the lock of the
@@ -100,13 +101,9 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, line, person, status) IN
 			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
 		forgetKeysAt(b, now)
-		queue(b, `SELECT conversation FROM psi_router.timers WHERE due <= $1 ORDER BY due LIMIT $2`, stamp(now), pumpSize).
-			Query(each(func(rows pgx.Rows) error {
-				var n int64
-				err := scan(rows, &n)
-				h.due = append(h.due, n)
-				return err
-			}))
+		queueDue(b, timerHandoff, now, &h.due)
+		queue(b, `SELECT EXISTS (SELECT FROM psi_router.timers WHERE kind = $1 AND due <= $2)`, timerLeft, stamp(now)).
+			QueryRow(func(row pgx.Row) error { return scan(row, &h.left) })
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried)`).
 			QueryRow(func(row pgx.Row) error { return scan(row, &h.notices) })
 		// A report and the answer to its post may have missed each other.
@@ -122,29 +119,27 @@ func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err err
 	return h, err
 }
 
+// queueDue asks for the conversations whose timers of a kind are due.
+func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
+	queue(b, `SELECT conversation FROM psi_router.timers WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3`, kind, stamp(now), pumpSize).
+		Query(each(func(rows pgx.Rows) error {
+			var n int64
+			err := scan(rows, &n)
+			*due = append(*due, n)
+			return err
+		}))
+}
+
 // fireTimers fires those whose conversation is free; the others stay due.
 func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out *store.Pumped) error {
 	if len(due) == 0 {
 		return nil
 	}
-	var fired, over int
+	var fired int
 	var wakes []store.Wake
-	err := s.write(ctx, &wants{Rows: due, Fresh: 0}, now, func(p *page) error {
+	over, err := s.fire(ctx, now, timerHandoff, due, func(p *page, due []*store.TalkRow) error {
 		fired, wakes = 0, nil
-		done := make([]int64, 0, len(due))
-		known := map[int64]bool{}
-		for _, t := range p.found.talks {
-			known[t.Row] = true
-		}
-		for _, n := range due {
-			t := p.talks[n]
-			if t == nil {
-				if !known[n] {
-					done = append(done, n) // nobody's
-				}
-				continue
-			}
-			done = append(done, n)
+		for _, t := range due {
 			t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
 			ok, err := p.book.Timeout(t)
 			if err != nil {
@@ -157,12 +152,6 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 				wakes = append(wakes, store.Wake{Line: t.Line, Conversation: t.ID})
 			}
 		}
-		over = len(done)
-		p.before = func(b *pgx.Batch) {
-			if len(done) > 0 {
-				queue(b, `DELETE FROM psi_router.timers WHERE conversation = ANY ($1::bigint[])`, done)
-			}
-		}
 		return nil
 	})
 	if err != nil {
@@ -172,6 +161,60 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	out.Wakes = append(out.Wakes, wakes...)
 	out.More = out.More || over > 0 && len(due) == pumpSize
 	return nil
+}
+
+// fire clears the timers of a kind of those conversations that are free, counts them,
+// and lets do say what happens to each.
+func (s *Store) fire(ctx context.Context, now time.Time, kind string, due []int64, do func(*page, []*store.TalkRow) error) (over int, err error) {
+	err = s.write(ctx, &wants{Rows: due}, now, func(p *page) error {
+		var done []int64
+		var talks []*store.TalkRow
+		known := map[int64]bool{}
+		for _, t := range p.found.talks {
+			known[t.Row] = true
+		}
+		for _, n := range due {
+			switch t := p.talks[n]; {
+			case t != nil:
+				done, talks = append(done, n), append(talks, t)
+			case !known[n]:
+				done = append(done, n) // nobody's
+			}
+		}
+		over = len(done)
+		p.before = func(b *pgx.Batch) {
+			if len(done) > 0 {
+				queue(b, `DELETE FROM psi_router.timers WHERE kind = $1 AND conversation = ANY ($2::bigint[])`, kind, done)
+			}
+		}
+		return do(p, talks)
+	})
+	return over, err
+}
+
+// Apologize implements store.Store.
+func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err error) {
+	now = s.clock(now)
+	var due []int64
+	err = s.read(ctx, "find who was left", func(r *reader) error {
+		due = nil
+		return r.last(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
+	})
+	if err == nil && len(due) > 0 {
+		_, err = s.fire(ctx, now, timerLeft, due, func(p *page, due []*store.TalkRow) error {
+			done = 0
+			for _, t := range due {
+				if p.book.Apologize(t) {
+					done++
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return 0, wrap("apologize", err)
+	}
+	return done, nil
 }
 
 // bring gives parked reports to messages that had no provider id yet when they

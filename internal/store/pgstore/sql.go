@@ -100,7 +100,8 @@ const (
 			WITH ORDINALITY u (conversation, actor, action, detail, at, i) ORDER BY u.i`
 	insertTimers = `INSERT INTO psi_router.timers (kind, conversation, due)
 		SELECT $1::text, * FROM unnest($2::bigint[], $3::timestamptz[])
-		ON CONFLICT (conversation, kind) DO UPDATE SET due = least(timers.due, excluded.due)`
+		ON CONFLICT (conversation, kind) DO UPDATE SET
+			due = CASE excluded.kind WHEN 'left' THEN excluded.due ELSE least(timers.due, excluded.due) END`
 	insertRecords = `INSERT INTO psi_router.records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)
 		SELECT u.id, u.key, u.kind, u.line, u.line_ref, u.provider_id, u.person, u.reason, u.detail, u.received_at, u.raw
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],

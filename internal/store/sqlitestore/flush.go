@@ -334,11 +334,18 @@ func (p *page) writeTickets() error {
 // touched by every message: when it fires too early it is set anew.
 const timerHandoff = "handoff"
 
+// timerLeft is when who was left without an answer gets what the flow says. Each word
+// that is left begins it anew.
+const timerLeft = "left"
+
 func (p *page) writeTimers() error {
 	var all rows
 	for _, t := range p.book.Talks {
 		if t.Arm && !t.Gone {
 			all.add(t.Row, timerHandoff, micros(t.TimeoutAt))
+		}
+		if !t.SorryAt.IsZero() && !t.Gone {
+			all.add(t.Row, timerLeft, micros(t.SorryAt))
 		}
 	}
 	return p.insert(insertTimers, &all)

@@ -43,6 +43,9 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		if _, err := p.tx.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.Notices); err != nil {
 			return fmt.Errorf("look for notices: %w", err)
 		}
+		if _, err := p.tx.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, micros(now)}, &out.Left); err != nil {
+			return fmt.Errorf("look for who was left: %w", err)
+		}
 		return p.fireTimers(&out)
 	})
 	if err != nil {
@@ -77,28 +80,11 @@ func (p *page) numberEvents(out *store.Pumped) error {
 
 func (p *page) fireTimers(out *store.Pumped) error {
 	now := p.book.Now
-	due := map[int64]bool{}
-	err := each(p.tx, `SELECT conversation FROM timers WHERE due <= ? ORDER BY due LIMIT ?`, []any{micros(now), pumpSize},
-		func(rows *sql.Rows) error {
-			var n int64
-			err := rows.Scan(&n)
-			due[n] = true
-			return err
-		})
-	if err != nil || len(due) == 0 {
+	n, err := p.takeTimers(timerHandoff)
+	if err != nil {
 		return err
 	}
-	out.More = len(due) == pumpSize
-	list := numbers(due)
-	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, list); err != nil {
-		return err
-	}
-	if err := p.loadTicket(); err != nil {
-		return err
-	}
-	if err := p.exec(`DELETE FROM timers WHERE conversation IN (SELECT value FROM json_each(?))`, list); err != nil {
-		return fmt.Errorf("clear timers: %w", err)
-	}
+	out.More = n == pumpSize
 	for _, t := range p.book.Talks {
 		t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
 		fired, err := p.book.Timeout(t)
@@ -113,6 +99,49 @@ func (p *page) fireTimers(out *store.Pumped) error {
 		}
 	}
 	return nil
+}
+
+// takeTimers loads the conversations whose timers of a kind are due, and clears those.
+func (p *page) takeTimers(kind string) (int, error) {
+	due := map[int64]bool{}
+	err := each(p.tx, `SELECT conversation FROM timers WHERE kind = ? AND due <= ? ORDER BY due LIMIT ?`, []any{kind, micros(p.book.Now), pumpSize},
+		func(rows *sql.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			due[n] = true
+			return err
+		})
+	if err != nil || len(due) == 0 {
+		return 0, err
+	}
+	list := numbers(due)
+	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, list); err != nil {
+		return 0, err
+	}
+	if err := p.loadTicket(); err != nil {
+		return 0, err
+	}
+	if err := p.exec(`DELETE FROM timers WHERE kind = ? AND conversation IN (SELECT value FROM json_each(?))`, kind, list); err != nil {
+		return 0, fmt.Errorf("clear timers: %w", err)
+	}
+	return len(due), nil
+}
+
+// Apologize implements store.Store.
+func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err error) {
+	err = s.write(ctx, "apologize", now, func(p *page) error {
+		done = 0
+		if _, err := p.takeTimers(timerLeft); err != nil {
+			return err
+		}
+		for _, t := range p.book.Talks {
+			if p.book.Apologize(t) {
+				done++
+			}
+		}
+		return nil
+	})
+	return done, err
 }
 
 // findForgotten adds the conversations whose rows have waited for long: their

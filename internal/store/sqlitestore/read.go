@@ -303,7 +303,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			query string
 			dest  any
 		}{
-			{`SELECT since FROM messages WHERE status IN ('queued', 'sending') AND author = 'router' ORDER BY since LIMIT 1`, &oldest},
+			{`SELECT since FROM messages WHERE status IN ('queued', 'sending') AND author = 'router' AND notice = '' ORDER BY since LIMIT 1`, &oldest},
 			{`SELECT waiting_since FROM conversations WHERE waiting_since > 0 ORDER BY waiting_since LIMIT 1`, &waiting},
 			{`SELECT count(*) FROM messages WHERE status IN ('queued', 'sending')`, &g.PendingSends},
 			{`SELECT count(*) FROM messages WHERE status = 'uncertain'`, &g.UncertainSends},

@@ -67,7 +67,7 @@ var (
 	insertHandoffs = insertInto(`handoffs (conversation, ticket, from_area, area, tag, note, by, at)`, 8, "", "")
 	insertAudit    = insertInto(`audit (conversation, actor, action, detail, at)`, 5, "", "")
 	insertTimers   = insertInto(`timers (conversation, kind, due)`, 3, "",
-		`ON CONFLICT (conversation, kind) DO UPDATE SET due = min(due, excluded.due)`)
+		`ON CONFLICT (conversation, kind) DO UPDATE SET due = CASE kind WHEN 'left' THEN excluded.due ELSE min(due, excluded.due) END`)
 	insertRecords = insertInto(`records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)`, 11, "", "")
 	insertParked  = insertInto(`parked (provider_id, line, person, status, code, detail, at, expires_at)`, 8, "", `ON CONFLICT DO NOTHING`)
 	// moveCursors leaves those behind that have any event above.

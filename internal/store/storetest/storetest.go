@@ -65,6 +65,7 @@ func Run(t *testing.T, e Engine) {
 		{"Names", names},
 		{"Waits", waits},
 		{"Left", left},
+		{"Apologies", apologies},
 		{"Duties", duties},
 		{"Pauses", pauses},
 		{"Model", model},
@@ -302,6 +303,7 @@ func (d *desk) pump() (sum store.Pumped) {
 		}
 		sum.Numbered += p.Numbered
 		sum.Timers += p.Timers
+		sum.Left = sum.Left || p.Left
 		sum.Wakes = append(sum.Wakes, p.Wakes...)
 		sum.Media = append(sum.Media, p.Media...)
 		if !p.More {
