@@ -129,6 +129,7 @@ func (c *drillCmd) print(out io.Writer, w drillWords, r drill.Report, style func
 	row(w.handled, int64(r.Handled), false, "")
 	row(w.late, int64(r.Late), false, w.lateMore)
 	row(w.answers, int64(r.Sent), false, fmt.Sprintf(w.answersMore, r.Uncertain, r.Failed))
+	row(w.left, r.Left, false, w.leftMore)
 	row(w.lost, int64(r.Lost), true, "")
 	row(w.unanswered, int64(r.Unanswered), true, "")
 	row(w.reordered, int64(r.Reordered), true, "")

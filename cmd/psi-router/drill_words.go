@@ -11,6 +11,7 @@ type drillWords struct {
 	late, lateMore, answers, answersMore string
 	lost, unanswered, reordered, doubled string
 	dead, longest, longestMore           string
+	left, leftMore                       string
 	door, doorMore, kept, broken         string
 	fault, what, outage, outageMore      string
 	phases, faults                       map[string]string
@@ -44,6 +45,7 @@ func drillSpanish() drillWords {
 		late:    "tarde", lateMore: "llegaron por un desvío: quedan guardados y no cambian nada",
 		answers: "respuestas", answersMore: "%d inciertas (pueden haber salido, no se repiten) · %d fallidas con motivo",
 		lost: "perdidos", unanswered: "sin respuesta", reordered: "desordenados", doubled: "duplicados", dead: "muertos",
+		left: "sin contestar", leftMore: "y nadie les va a escribir: `psi-router left` las lista (tarde, inciertas, fallidas)",
 		longest: "espera más larga", longestMore: "hasta la respuesta (p99 %.1f s) · %.1f s hasta la decisión",
 		door: "puerta, máximo", doorMore: "p50 %.0f ms · p99 %.0f ms",
 		kept:   "Ni un mensaje perdido, desordenado ni duplicado, con %d fallas en %s.",
@@ -100,6 +102,7 @@ func drillEnglish() drillWords {
 		late:    "late", lateMore: "came by a detour: they are stored and change nothing",
 		answers: "answers", answersMore: "%d uncertain (may have left, not repeated) · %d failed with a reason",
 		lost: "lost", unanswered: "unanswered", reordered: "reordered", doubled: "doubled", dead: "dead",
+		left: "people left", leftMore: "nobody will write to them: `psi-router left` lists them (late, uncertain, failed)",
 		longest: "longest wait", longestMore: "for the answer (p99 %.1f s) · %.1f s for the decision",
 		door: "door, longest", doorMore: "p50 %.0f ms · p99 %.0f ms",
 		kept:   "Not one message was lost, reordered or doubled, with %d faults in %s.",

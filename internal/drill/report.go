@@ -36,6 +36,9 @@ type Report struct {
 	Uncertain  int `json:"uncertain"`  // may have been sent, and are not repeated
 	Failed     int `json:"failed"`     // given up, with a reason
 	Unanswered int `json:"unanswered"` // owed
+	// Left counts the people without an answer whom nobody will write to, as the router
+	// lists them: late, uncertain and failed ones.
+	Left int64 `json:"left"`
 	// Of both.
 	Reordered int   `json:"reordered"`
 	Doubled   int   `json:"doubled"`
@@ -131,7 +134,7 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 		Took:     seconds(time.Since(d.began)),
 		Accepted: v.Accepted, Unsure: v.Unsure, Handled: v.Stored, Late: v.Late, Lost: len(v.Lost),
 		Repeated: load.Duplicates, Retried: load.Retried,
-		Sent: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
+		Sent: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered), Left: f.Left,
 		Reordered: len(v.Reordered), Doubled: len(v.Doubled), Dead: f.Dead, Quiet: quiet,
 		LongestHandled: seconds(longest(handled)), LongestWait: seconds(longest(answered)), P99Wait: seconds(quantile(answered, 0.99)),
 		Webhook: Door{milliseconds(load.Latency.P50), milliseconds(load.Latency.P99), milliseconds(load.Latency.Max)},

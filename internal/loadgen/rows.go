@@ -175,6 +175,7 @@ type Figures struct {
 	Events  int64 // of them, wake-ups for events
 	Pending int64 // answers that are still to be sent
 	Dead    int64
+	Left    int64 // people without an answer whom nobody will write to
 }
 
 // Figures asks for them. They are an error when the router does not know one.
@@ -208,6 +209,7 @@ func (a API) Figures(ctx context.Context) (f Figures, err error) {
 		Sends struct {
 			Pending int64 `json:"pending"`
 		} `json:"sends"`
+		Left    int64    `json:"left"`
 		Unknown []string `json:"unknown"`
 	}
 	if err := a.ask(ctx, "/status", &status); err != nil {
@@ -216,7 +218,7 @@ func (a API) Figures(ctx context.Context) (f Figures, err error) {
 	if len(status.Unknown) > 0 {
 		return f, fmt.Errorf("it does not know its %v", status.Unknown)
 	}
-	f.Pending = status.Sends.Pending
+	f.Pending, f.Left = status.Sends.Pending, status.Left
 	return f, nil
 }
 
