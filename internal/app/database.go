@@ -65,7 +65,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), SorryAfter: o.sorryAfter(), Windowless: o.windowless, Told: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
 	})
 	if err != nil {
 		return err

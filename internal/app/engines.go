@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/psivisionhub/psi-router/flows"
 	"github.com/psivisionhub/psi-router/internal/config"
@@ -58,7 +59,17 @@ type opening struct {
 	restored bool
 	// asIs leaves the database's schema to the routers.
 	asIs bool
-	log  *slog.Logger
+	// hurry makes waits pass so many times faster, for drills; 0: once.
+	hurry float64
+	log   *slog.Logger
+}
+
+// sorryAfter is that of store.Settings.
+func (o opening) sorryAfter() time.Duration {
+	if o.hurry <= 1 {
+		return 0
+	}
+	return time.Duration(float64(2*time.Minute) / o.hurry)
 }
 
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
@@ -132,7 +143,7 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), Windowless: o.windowless, Told: e.told(),
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), SorryAfter: o.sorryAfter(), Windowless: o.windowless, Told: e.told(),
 	})
 	if err != nil {
 		return err

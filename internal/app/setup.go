@@ -80,7 +80,7 @@ func (a *App) setup(ctx context.Context) error {
 		a.runs("clock", func(ctx context.Context) error { return a.clock.Run(ctx, graph, cfg.GraphURL, log) })
 	}
 	e, err := openEngines(ctx, opening{
-		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits,
+		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits, hurry: a.hurry,
 	})
 	if err != nil {
 		return err

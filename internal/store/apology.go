@@ -8,11 +8,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// sorryAfter is how long after the last word that was left the person gets what
-// policies.after_outage says: by then the team may have answered, or they have written
-// again.
-const sorryAfter = 2 * time.Minute
-
 // sorry says that the person who was left gets an apology: once for each word, and only
 // for what an outage does. What may have been sent is not repeated in other words, and
 // who used up the hour's messages may be a robot.

@@ -102,7 +102,7 @@ func (b *Book) settle(t *TalkRow, a account) {
 		t.Left, t.Changed = now, true
 	}
 	if (changed || t.heard) && b.sorry(t) {
-		t.SorryAt = b.Now.Add(sorryAfter)
+		t.SorryAt = b.Now.Add(b.SorryAfter)
 	}
 }
 

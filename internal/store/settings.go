@@ -22,6 +22,10 @@ type Settings struct {
 	// ReplyTTL is how long an automatic message may wait to be sent before it
 	// would surprise more than help: 1 h if 0, for ever below 0.
 	ReplyTTL time.Duration
+	// SorryAfter is how long after the last word that was left without an answer the
+	// person gets what policies.after_outage says, 2 min if 0: by then the team may have
+	// answered, or they have written again.
+	SorryAfter time.Duration
 	// Windowless names the lines whose provider lets us write at any time.
 	Windowless []string
 	// NewID makes a row's id, a UUID of version 7 if nil.
@@ -32,8 +36,9 @@ type Settings struct {
 }
 
 const (
-	defaultCountry  = "AR"
-	defaultReplyTTL = time.Hour
+	defaultCountry    = "AR"
+	defaultReplyTTL   = time.Hour
+	defaultSorryAfter = 2 * time.Minute
 )
 
 // WithDefaults returns the settings with every gap filled.
@@ -46,6 +51,9 @@ func (s Settings) WithDefaults() Settings {
 	}
 	if s.ReplyTTL == 0 {
 		s.ReplyTTL = defaultReplyTTL
+	}
+	if s.SorryAfter == 0 {
+		s.SorryAfter = defaultSorryAfter
 	}
 	if s.NewID == nil {
 		s.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }

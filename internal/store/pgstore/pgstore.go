@@ -40,11 +40,12 @@ type Options struct {
 	// DirectURL reaches the server itself, for migrations; URL if "".
 	DirectURL string
 	Rules     router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID, Told: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, SorryAfter, Windowless, NewID, Told: see store.Settings.
 	Country    string
 	Zone       *time.Location
 	StaleAfter time.Duration
 	ReplyTTL   time.Duration
+	SorryAfter time.Duration
 	Windowless []string
 	NewID      func() string
 	Told       func([]store.Event)
@@ -145,7 +146,7 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	set := store.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, SorryAfter: o.SorryAfter,
 		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
 	cfg, err := pgxpool.ParseConfig(o.URL)

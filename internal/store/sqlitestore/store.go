@@ -30,11 +30,12 @@ var migrations embed.FS
 type Options struct {
 	Path  string
 	Rules router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, Windowless, NewID, Told: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, SorryAfter, Windowless, NewID, Told: see store.Settings.
 	Country    string
 	Zone       *time.Location
 	StaleAfter time.Duration
 	ReplyTTL   time.Duration
+	SorryAfter time.Duration
 	Windowless []string
 	NewID      func() string
 	Told       func([]store.Event)
@@ -80,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func open(ctx context.Context, o Options) (*Store, error) {
 	set := store.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL,
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, SorryAfter: o.SorryAfter,
 		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
