@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
 // TestNobodyIsLeftUnknown: the door was down for 25 minutes, 40 people wrote, and
@@ -16,13 +19,24 @@ import (
 // the reason, in one alert, and get what the flow says, once. Who wrote again meanwhile
 // was answered, and gets nothing more.
 func TestNobodyIsLeftUnknown(t *testing.T) {
-	for policy, said := range map[string]string{"list": "", "apologize": "Perdoná la demora", "menu": "Con quién querés hablar", "handoff": "PSI-"} {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
+	db := pgtest.New(t, pgtest.Options{})
+	servers := []string{"PSI_SANDBOX=true", "PSI_DATABASE_URL=" + db.URL(db.Database(t)), "PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL()}
+	for name, tc := range map[string]struct {
+		policy, said string
+		env          []string
+	}{
+		"list":                  {"list", "", nil},
+		"apologize":             {"apologize", "Perdoná la demora", nil},
+		"menu":                  {"menu", "Con quién querés hablar", nil},
+		"handoff":               {"handoff", "PSI-", nil},
+		"handoff, with servers": {"handoff", "PSI-", servers},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy, said := tc.policy, tc.said
 			got := &cries{}
 			hook := httptest.NewServer(got)
 			t.Cleanup(hook.Close)
-			r := fast(t, roleAll, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_FLOW="+flowAfter(t, policy), "PSI_ALERTS_URL="+hook.URL)
+			r := fast(t, roleAll, append(tc.env, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_FLOW="+flowAfter(t, policy), "PSI_ALERTS_URL="+hook.URL)...)
 			const people, again = 40, 40 // the last one is the 41st
 			down := time.Now().Add(-25 * time.Minute)
 			deliver := func() {
