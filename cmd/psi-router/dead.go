@@ -177,7 +177,7 @@ func (c *deadRedrive) leaves(all []deadLetter) []string {
 		line, person, _ := strings.Cut(d.Lane, ":")
 		people[d.Lane] = line + " " + phone.Mask(person)
 	}
-	return slices.Sorted(maps.Values(people))
+	return append([]string{}, slices.Sorted(maps.Values(people))...) // [] and not null
 }
 
 type deadDrop struct {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -369,6 +370,33 @@ func (w *world) hear(ev store.Event) {
 	}
 }
 
+// sorry lets who was left for long enough have an apology: one for each word.
+func (w *world) sorry(rt *rapid.T) {
+	id := w.some(rt)
+	w.desk.sorry()
+	said, words := 0, 0
+	for _, m := range w.messages(id) {
+		switch {
+		case m.Reason == router.AfterOutage:
+			said++
+		case m.Direction == "inbound":
+			words++
+		}
+	}
+	if said > words {
+		rt.Fatalf("%d apologies for %d words", said, words)
+	}
+}
+
+// worthSaying says that an apology is posted only to somebody who was not answered
+// since.
+func (w *world) worthSaying(c store.Conversation, m store.Message) {
+	w.Helper()
+	if c.Left.Since.IsZero() || m.Epoch != c.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour {
+		w.Fatalf("may not be posted any more: %+v in epoch %d, left %+v", m, c.Epoch, c.Left)
+	}
+}
+
 // compare finds out by a scan whether somebody was left.
 func (w *world) compare(id string) {
 	w.Helper()
@@ -383,7 +411,7 @@ func (w *world) compare(id string) {
 			}
 		}
 		switch {
-		case m.Author == store.AuthorProgram: // a notice
+		case m.Author == store.AuthorProgram, m.Reason == router.AfterOutage: // notices
 		case slices.Contains(w.words[id], m.ID):
 			if at.After(asked) {
 				asked = at

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -19,6 +20,7 @@ import (
 // runs share one database; each has people of its own.
 func model(t *testing.T, e Engine) {
 	d := open(t, e)
+	d.after(flow.AfterOutageApologize)
 	d.page = 500
 	run, pos := 0, int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -44,6 +46,7 @@ func model(t *testing.T, e Engine) {
 			"prefer":    m.prefer,
 			"send":      m.send,
 			"lose":      m.lose,
+			"sorry":     m.sorry,
 			"report":    m.report,
 			"mark":      m.mark,
 			"stranger":  m.stranger,
@@ -320,7 +323,9 @@ func (w *world) send(rt *rapid.T) {
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
 		talk, m := w.talk(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
-		if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(talk.LastInbound) >= 24*time.Hour {
+		if m.Reason == router.AfterOutage {
+			w.worthSaying(talk, m)
+		} else if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(talk.LastInbound) >= 24*time.Hour {
 			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, talk.Epoch)
 		}
 		status := rapid.SampledFrom([]store.Status{store.Sent, store.Sent, store.Queued, store.Failed, store.Uncertain}).Draw(rt, "status")
