@@ -142,17 +142,30 @@ func (t *turn) handoff(why Reason, area, tag string) Decision {
 	return d
 }
 
-// optOut stops marketing, and nothing else: the conversation stays as it is.
-func (t *turn) optOut() Decision {
-	d := t.text(OptedOut, t.flow.Texts.OptedOut)
-	d.OptOut = true
+// prefers reports whether the whole message stops marketing, or takes it up again.
+func (t *turn) prefers() bool {
+	return t.says(t.flow.Commands.Stop) || t.msg.OptedOut && t.says(t.flow.Commands.Start)
+}
+
+// preference notes whether the person wants marketing, and nothing else: the
+// conversation stays as it is.
+func (t *turn) preference() Decision {
+	if t.says(t.flow.Commands.Stop) {
+		d := t.text(OptedOut, t.flow.Texts.OptedOut)
+		d.OptOut = true
+		return d
+	}
+	d := t.text(OptedIn, t.flow.Texts.OptedIn)
+	d.OptIn = true
 	return d
 }
 
-// optIn takes it up again.
-func (t *turn) optIn() Decision {
-	d := t.text(OptedIn, t.flow.Texts.OptedIn)
-	d.OptIn = true
+// endWithPreference does the same where the team's time is over, though its timer has
+// not fired yet: the conversation is closed, as it would be afterwards.
+func (t *turn) endWithPreference() Decision {
+	t.next = closed(t.next)
+	d := t.preference()
+	d.Changed, d.Closed = true, true
 	return d
 }
 

@@ -157,7 +157,7 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 	if !answerable(m) && (len(d.Replies) > 0 || d.Changed) {
 		t.Errorf("%+v was answered (%s)", m, d.Reason)
 	}
-	overdue := !was.TimeoutAt.IsZero() && d.Reason == HandoffTimeout
+	overdue := !was.TimeoutAt.IsZero() && (d.Reason == HandoffTimeout || d.Closed && (d.OptOut || d.OptIn))
 	broken := r.Flow.Policies.MenuBreaksHandoff && d.Reason == CommandMenu
 	switch was.State {
 	case StateDisconnected:
@@ -183,7 +183,7 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 			t.Errorf("a button that only answers did more (%d replies):\n%s", len(d.Replies), diff)
 		}
 	}
-	if word := flow.Normalize(m.Text); (d.OptOut || d.OptIn) && (d.Changed || word != "baja" && word != "stop" && word != "alta" || was.State != StateMenu && was.State != StateClosed) {
+	if word := flow.Normalize(m.Text); (d.OptOut || d.OptIn) && (d.Changed && !overdue || word != "baja" && word != "stop" && word != "alta" || was.State != StateMenu && was.State != StateClosed && !overdue) {
 		t.Errorf("%q in %s changed what the person wants (%s)", m.Text, was.State, d.Reason)
 	}
 	if limit := budget(r); len(was.Auto) <= limit+1 && len(d.Next.Auto) > limit+1 {

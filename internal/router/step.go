@@ -40,6 +40,8 @@ func (t *turn) decide() Decision {
 		return t.silent(DisconnectedSilent)
 	case t.pressed && t.button.Reply != "":
 		return t.answerButton()
+	case t.handoffIsOver() && t.prefers():
+		return t.endWithPreference()
 	case t.handoffIsOver():
 		return t.endHandoff(HandoffTimeout, say.WindowReopen)
 	case t.was.State == StateHandedOff && t.flow.Policies.MenuBreaksHandoff && t.says(cmd.Menu):
@@ -48,10 +50,8 @@ func (t *turn) decide() Decision {
 		return t.leaveToTeam()
 	case t.pressed:
 		return t.press()
-	case t.says(cmd.Stop):
-		return t.optOut()
-	case t.msg.OptedOut && t.says(cmd.Start):
-		return t.optIn()
+	case t.prefers():
+		return t.preference()
 	case t.joinsFile():
 		return t.silent(Together)
 	case t.was.State == StateClosed && t.class == classUnknown:
