@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -34,12 +35,12 @@ type line struct {
 	sender  delivery.Sender
 	marker  delivery.Marker // nil where the provider has no receipts
 	fetcher delivery.Fetcher
-	// block asks the provider to block somebody; nil where it cannot. catalog knows the
-	// categories of templates; nil where they cannot be read.
-	block   func(ctx context.Context, who outbound.Address, block bool) error
-	catalog *whatsapp.Catalog
-	window  bool // whether the customer service window holds
-	fake    bool // it is the phone of the sandbox
+	// block asks the provider to block somebody; nil where it cannot. categories are
+	// those of its templates; nil where they cannot be read.
+	block      func(ctx context.Context, who outbound.Address, block bool) error
+	categories *whatsapp.Categories
+	window     bool // whether the customer service window holds
+	fake       bool // it is the phone of the sandbox
 }
 
 // atMeta says that the line is a number at Meta itself.
@@ -50,7 +51,7 @@ type calls struct{ graph, others *http.Client }
 
 // lines makes the clients, in the order of their ids. The sandbox line sends to the
 // fake Graph at fake.
-func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]line, error) {
+func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, log *slog.Logger) ([]line, error) {
 	var all []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
@@ -69,8 +70,9 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor) ([]
 				return nil, fmt.Errorf("line %s: %w", id, err)
 			}
 			l.sender, l.marker, l.fetcher, l.block, l.window = client, client, client, client.Block, true
-			if l.BusinessAccountID != "" {
-				l.catalog = whatsapp.NewCatalog(client, l.BusinessAccountID)
+			if account := l.BusinessAccountID; account != "" {
+				list := func(ctx context.Context) ([]whatsapp.Template, error) { return client.Templates(ctx, account) }
+				l.categories = whatsapp.NewCategories(list, time.Now, log.With("line", id))
 			}
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
@@ -121,8 +123,8 @@ func blocker(all []line) func(ctx context.Context, c store.Conversation, block b
 func marketing(all []line) func(ctx context.Context, line, template, language string) bool {
 	return func(ctx context.Context, line, template, language string) bool {
 		for _, l := range all {
-			if l.ID == line && l.catalog != nil {
-				return l.catalog.Marketing(ctx, template, language)
+			if l.ID == line && l.categories != nil {
+				return l.categories.Marketing(ctx, template, language)
 			}
 		}
 		return false

@@ -72,7 +72,7 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	graph := httpcall.NewClient()
 	graph.Transport = a.clock.Transport(graph.Transport)
-	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact)
+	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact, log)
 	if err != nil {
 		return err
 	}

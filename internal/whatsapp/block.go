@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,12 +14,15 @@ import (
 // it again. It only does so for who wrote within 24 h, and for 64,000 people a number
 // (Block Users API). Every error is an *outbound.Failure with WhatsApp's words.
 func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) error {
-	user := cmp.Or(who.Phone, who.UserID)
-	if user == "" {
+	user := map[string]string{"user": who.Phone}
+	switch {
+	case who.Phone == "" && who.UserID != "":
+		user = map[string]string{"user_id": who.UserID}
+	case who.Phone == "":
 		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp blocks by phone or user id only"}
 	}
 	body, err := json.Marshal(map[string]any{
-		"messaging_product": "whatsapp", "block_users": []map[string]string{{"user": user}},
+		"messaging_product": "whatsapp", "block_users": []map[string]string{user},
 	})
 	if err != nil {
 		return fmt.Errorf("block: %w", err)
@@ -39,7 +41,7 @@ func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) er
 		number, detail := readError(reason)
 		return &outbound.Failure{Class: outbound.Permanent, Code: number, Detail: c.redact.Line(detail)}
 	case refused != nil:
-		return refused
+		return harmless(refused)
 	case users.Get(done).Len() == 0:
 		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp did not say that it was done"}
 	}

@@ -5,11 +5,9 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/psivisionhub/psi-router/internal/outbound"
-	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 func TestBlock(t *testing.T) {
@@ -50,45 +48,21 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-func TestCatalog(t *testing.T) {
+// TestBlockWhoShowsNoPhone: a user id has a field of its own, and who has neither cannot
+// be blocked.
+func TestBlockWhoShowsNoPhone(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Int64
-	var down atomic.Bool
+	asked := ""
 	client, _ := graph(t, func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		if down.Load() {
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		if r.URL.Path != "/v26.0/waba/message_templates" {
-			t.Errorf("got %s", r.URL.Path)
-		}
-		if r.URL.Query().Get("after") == "" {
-			fmt.Fprint(w, `{"data":[{"name":"promo","language":"es_AR","category":"MARKETING","status":"APPROVED"}],"paging":{"cursors":{"after":"X"},"next":"https://graph.facebook.com/next"}}`)
-			return
-		}
-		fmt.Fprint(w, `{"data":[{"name":"recordatorio","language":"es_AR","category":"UTILITY"},{"name":"promo","language":"en","category":"marketing"}],"paging":{"cursors":{"after":"Y"}}}`)
+		body, _ := io.ReadAll(r.Body)
+		asked = string(body)
+		fmt.Fprint(w, `{"messaging_product":"whatsapp","block_users":{"added_users":[{"input":"AR.1"}]}}`)
 	})
-	catalog := whatsapp.NewCatalog(client, "waba")
-	down.Store(true)
-	if catalog.Marketing(t.Context(), "promo", "es_AR") {
-		t.Error("what nobody knows is marketing")
+	err := client.Block(t.Context(), outbound.Address{UserID: "AR.1"}, true)
+	if want := `{"block_users":[{"user_id":"AR.1"}],"messaging_product":"whatsapp"}`; err != nil || asked != want {
+		t.Errorf("got %s, %v", asked, err)
 	}
-	down.Store(false)
-	asked.Store(0)
-	if catalog.Marketing(t.Context(), "promo", "es_AR") || asked.Load() != 0 {
-		t.Errorf("asked %d times within a minute of a failure", asked.Load())
-	}
-	catalog = whatsapp.NewCatalog(client, "waba")
-	for _, tc := range []struct {
-		name, language string
-		want           bool
-	}{{"promo", "es_AR", true}, {"promo", "en", true}, {"recordatorio", "es_AR", false}, {"nueva", "es_AR", false}} {
-		if got := catalog.Marketing(t.Context(), tc.name, tc.language); got != tc.want {
-			t.Errorf("%s in %s: got %v", tc.name, tc.language, got)
-		}
-	}
-	if asked.Load() != 2 { // both pages, once
-		t.Errorf("asked %d times", asked.Load())
+	if err := client.Block(t.Context(), outbound.Address{ExternalID: "x"}, true); err == nil {
+		t.Error("blocked nobody, and said that it was done")
 	}
 }
