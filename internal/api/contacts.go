@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -88,13 +90,20 @@ func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, ki
 	return out, nil
 }
 
-// askToBlock asks each line that knows the person, and returns why one did not; "" when
-// all did.
-func (s *server) askToBlock(ctx context.Context, all []store.Conversation, block bool) (why string) {
-	for _, c := range all {
-		if err := s.block(ctx, c, block); err != nil {
-			why = c.Line + ": " + err.Error()
-		}
+// askToBlock asks all lines that know the person at once, and returns why some did not;
+// "" when all did.
+func (s *server) askToBlock(ctx context.Context, all []store.Conversation, block bool) string {
+	why := make([]string, len(all))
+	var asked sync.WaitGroup
+	for i, c := range all {
+		asked.Go(func() {
+			if err := s.block(ctx, c, block); err != nil {
+				why[i] = c.Line + ": " + err.Error()
+			}
+		})
 	}
-	return why
+	asked.Wait()
+	why = slices.DeleteFunc(why, func(s string) bool { return s == "" })
+	slices.Sort(why)
+	return strings.Join(why, "; ")
 }

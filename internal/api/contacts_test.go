@@ -60,6 +60,37 @@ func TestBlocking(t *testing.T) {
 	}
 }
 
+// TestBlockingOnSomeLines: what every line said is noted, whichever was asked first.
+func TestBlockingOnSomeLines(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, func(o *api.Options) {
+		o.Keys = append(o.Keys, api.Key{Name: "desk", Secrets: []string{"desk"}, Role: api.Agent, Lines: []string{"otra"}})
+		o.Block = func(_ context.Context, c store.Conversation, _ bool) error {
+			if c.Line == "wsp4" {
+				return nil
+			}
+			return errors.New("cannot, on " + c.Line)
+		}
+	})
+	r.say(t, 1, "wsp4", "hola")
+	who := read[api.Conversation](t, r, "GET /conversations/"+r.first(t), "").Contact.ID
+	if got := ask(t, r, "desk", "POST /contacts/"+who+"/block", ""); got.status != http.StatusNotFound {
+		t.Errorf("a key that sees none of the conversations: %d %s", got.status, got.body)
+	}
+	r.say(t, 1, "ventas", "hola")
+	r.say(t, 1, "otra", "hola")
+	if c := read[api.Contact](t, r, "POST /contacts/"+who+"/block", ""); !c.Blocked || !c.HereOnly {
+		t.Errorf("got %+v", c)
+	}
+	audit := read[api.AuditPage](t, r, "GET /audit", "").Items
+	if want := "otra: cannot, on otra; ventas: cannot, on ventas"; !strings.HasSuffix(audit[0].Detail, want) {
+		t.Errorf("audit: got %q, want %q", audit[0].Detail, want)
+	}
+	if got := ask(t, r, "desk", "POST /contacts/"+who+"/unblock", ""); got.status != http.StatusOK {
+		t.Errorf("a key that sees one: %d %s", got.status, got.body)
+	}
+}
+
 // TestOptedOut: a template that WhatsApp counts as marketing is refused, all else is not.
 func TestOptedOut(t *testing.T) {
 	t.Parallel()
