@@ -195,6 +195,9 @@ func (d *decoder) unique(owner map[string]string, l *Line, path string) {
 	default:
 		return
 	}
+	if l.BusinessAccountID != "" && !digits.MatchString(l.BusinessAccountID) {
+		d.bad(path+".business_account_id", "", "has more than digits in it", "copy the id of the WhatsApp business account from Meta's WhatsApp manager, or leave it out")
+	}
 	if other, taken := owner[ref]; taken {
 		d.bad(path+"."+key, "", "is the same as that of "+other, "give each line its own; with one number for two lines, answers leave by the wrong one")
 		return

@@ -129,6 +129,7 @@ const (
 	DevLine          = "sandbox"
 	DevPhoneNumberID = "200000000000002"
 	DevNumber        = "5491100000099"
+	DevAccount       = "100000000000001"
 	DevAppSecret     = "test_app_secret_0123456789abcdef"
 	DevVerifyToken   = "sandbox"
 	DevAPIKey        = "sandbox"

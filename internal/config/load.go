@@ -80,7 +80,7 @@ func (d *decoder) identity(c *Config, root *node) {
 	}
 	if c.Lines[DevLine] == nil {
 		c.Lines[DevLine] = &Line{
-			ID: DevLine, Provider: "cloud", PhoneNumberID: DevPhoneNumberID, Number: DevNumber, Rate: 80,
+			ID: DevLine, Provider: "cloud", PhoneNumberID: DevPhoneNumberID, BusinessAccountID: DevAccount, Number: DevNumber, Rate: 80,
 			Token: NewSecret(DevToken), AppSecret: NewSecret(DevAppSecret), VerifyToken: NewSecret(DevVerifyToken),
 		}
 	}

@@ -27,6 +27,7 @@ func TestProblems(t *testing.T) {
 		{"lacks an id", "lines: {wsp4: {token: t, app_secret: s, verify_token: v}}\n", nil, []string{"lines.wsp4.phone_number_id", "is missing"}},
 		{"evolution lacks", "lines: {v: {provider: evolution, url: http://x, instance: v, api_key: k}}\n", nil, []string{"lines.v.secret", "is missing"}},
 		{"number for an id", "lines: {wsp4: {phone_number_id: '+54 9 11', token: t, app_secret: s, verify_token: v}}\n", nil, []string{"lines.wsp4.phone_number_id", "more than digits", "not the phone number"}},
+		{"a name for an account", "lines: {wsp4: {phone_number_id: 1, business_account_id: PSI, token: t, app_secret: s, verify_token: v}}\n", nil, []string{"lines.wsp4.business_account_id", "more than digits", "leave it out"}},
 		{"same id", good + "  b: {phone_number_id: 100000000000001, token: t, app_secret: s, verify_token: v}\n", nil, []string{"lines.wsp4.phone_number_id", "is the same as that of lines.b"}},
 		{"same instance", "lines:\n  a: &a {provider: evolution, url: http://x, instance: v, api_key: k, secret: s}\n  b: *a\n", nil, []string{"lines.b.instance", "is the same as that of lines.a"}},
 		{"provider", "lines: {wsp4: {provider: meta, phone_number_id: 1, token: t, app_secret: s, verify_token: v}}\n", nil, []string{"lines.wsp4.provider", `"meta" is not possible`, "Write one of cloud, evolution"}},

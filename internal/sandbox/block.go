@@ -13,22 +13,66 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var req struct {
-		Users []struct{ User string } `json:"block_users"`
+		Users []struct {
+			User   string
+			UserID string `json:"user_id"`
+		} `json:"block_users"`
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
 	if err != nil || json.Unmarshal(body, &req) != nil || len(req.Users) == 0 {
 		s.refuse(w, errParam("The parameter block_users is required."))
 		return
 	}
-	done := "added_users"
-	if r.Method == http.MethodDelete {
-		done = "removed_users"
+	on := r.Method == http.MethodPost
+	done, failed := []blocked{}, []blocked{}
+	for _, u := range req.Users {
+		to := recipient{phone: digitsOnly(u.User), userID: u.UserID}
+		one := blocked{Input: to.ref(), WaID: to.phone}
+		if on && !s.wroteToday(to) {
+			one.Errors = []*wireError{{Code: 131047, Message: "Re-engagement required", ErrorData: map[string]string{"details": "User has not messaged in the last 24 hours"}}}
+			failed = append(failed, one)
+			continue
+		}
+		done = append(done, one)
 	}
-	users := make([]map[string]string, len(req.Users))
-	for i, u := range req.Users {
-		users[i] = map[string]string{"input": u.User, "wa_id": u.User}
+	if on {
+		s.record.count(func(c *Counts) { c.Blocked += int64(len(done)) })
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"messaging_product": "whatsapp", "block_users": map[string]any{done: users}})
+	s.answerBlock(w, on, done, failed)
+}
+
+// blocked is what became of one person.
+type blocked struct {
+	Input  string       `json:"input"`
+	WaID   string       `json:"wa_id,omitempty"`
+	Errors []*wireError `json:"errors,omitempty"`
+}
+
+// answerBlock tells for whom it was done.
+func (s *Server) answerBlock(w http.ResponseWriter, on bool, done, failed []blocked) {
+	key := "removed_users"
+	if on {
+		key = "added_users"
+	}
+	list := map[string]any{key: done}
+	answer := map[string]any{"messaging_product": "whatsapp", "block_users": list}
+	if len(failed) == 0 {
+		writeJSON(w, http.StatusOK, answer)
+		return
+	}
+	s.record.count(func(c *Counts) { c.Refused++ })
+	list["failed_users"] = failed
+	answer["error"] = map[string]any{"message": "(#139100) Failed to block/unblock users", "type": "OAuthException", "code": 139100}
+	writeJSON(w, http.StatusBadRequest, answer)
+}
+
+// wroteToday says whether somebody may be blocked. Who never wrote here is let through:
+// somebody else may have posted their webhook.
+func (s *Server) wroteToday(to recipient) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.phones.find(to)
+	return p == nil || p.lastWrote.IsZero() || s.opt.Now().Sub(p.lastWrote) < MetaLimits().Window
 }
 
 // graphTemplates lists a few templates of any account, one of each category.

@@ -23,6 +23,7 @@ type Counts struct {
 	Refused  int64 `json:"refused"`  // answered with an error, or not at all
 	Cut      int64 `json:"cut"`      // accepted, and never answered
 	Reads    int64 `json:"reads"`    // read receipts
+	Blocked  int64 `json:"blocked"`  // people, each time that it was done
 	Posted   int64 `json:"posted"`   // webhook posts answered 200
 	Failed   int64 `json:"failed"`   // webhook posts that were not
 	Dropped  int64 `json:"dropped"`  // events that found no room or grew too old

@@ -1,0 +1,60 @@
+package sandbox
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/whatsapp"
+)
+
+func graphClient(t *testing.T, s *stand) *whatsapp.Client {
+	t.Helper()
+	c, err := whatsapp.NewClient(whatsapp.ClientOptions{
+		BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: []string{DevAppSecret},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAccountListsItsTemplates(t *testing.T) {
+	t.Parallel()
+	list, err := graphClient(t, newStand(t, Options{})).Templates(t.Context(), "200000000000001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(list, whatsapp.Template{Name: "promo", Language: "es_AR", Category: "MARKETING", Status: "APPROVED"}) {
+		t.Errorf("got %+v", list)
+	}
+}
+
+func TestGraphBlocksWhoWroteToday(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newStand(t, Options{NoStatuses: true, Now: func() time.Time { return now }})
+	c := graphClient(t, s)
+	ana := s.phones.order[0]
+	if _, err := s.Write(ana.ID, Input{Type: "text", Text: "hola"}); err != nil {
+		t.Fatal(err)
+	}
+	who := outbound.Address{Phone: ana.Phone, UserID: ana.UserID}
+	if err := errors.Join(c.Block(t.Context(), who, true), c.Block(t.Context(), who, false)); err != nil {
+		t.Error(err)
+	}
+	now = now.Add(25 * time.Hour)
+	err := c.Block(t.Context(), who, true)
+	if err == nil || !strings.Contains(err.Error(), "has not messaged in the last 24 hours") {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Block(t.Context(), who, false); err != nil {
+		t.Errorf("its end is always taken: %v", err)
+	}
+	if got := s.Counts().Blocked; got != 1 {
+		t.Errorf("blocked %d times", got)
+	}
+}
