@@ -14,6 +14,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/upgrade"
 )
 
 //go:embed migrations/*.sql
@@ -110,11 +111,7 @@ func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	results, err := p.Up(ctx)
-	for _, r := range results {
-		logger.Info("migrated", "version", r.Source.Version, "took", r.Duration)
-	}
-	return err
+	return upgrade.Up(ctx, p, logger)
 }
 
 // enroll gives the store its name, once.

@@ -29,6 +29,8 @@ const (
 	deadline       = 20 * time.Second
 	connectTimeout = 5 * time.Second
 	patience       = 2 * time.Second
+	// opening bounds what comes before and after the migrations.
+	opening = 2 * time.Minute
 	// counters is how many connections number tickets, beside those of Options.
 	counters = 2
 )
@@ -113,31 +115,49 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a migration may take long
-	defer cancel()
-	s, err := connect(ctx, &o)
+	s, done, err := look(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.current(ctx)
 	switch {
-	case err != nil || done:
+	case done:
 	case o.AsIs:
 		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
-	default:
+	default: // for as long as it takes: one that was cut short would begin again, and never end
 		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
 	}
 	if err == nil {
-		err = s.complete(ctx)
-	}
-	if err == nil {
-		err = s.enroll(ctx)
+		err = s.ready(ctx)
 	}
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// look connects, and says whether the schema is that of this program.
+func look(ctx context.Context, o *Options) (s *Store, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, opening)
+	defer cancel()
+	if s, err = connect(ctx, o); err != nil {
+		return nil, false, err
+	}
+	if done, err = s.current(ctx); err != nil {
+		s.close()
+		return nil, false, err
+	}
+	return s, done, nil
+}
+
+// ready does what comes before the first use of a schema that is up to date.
+func (s *Store) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opening)
+	defer cancel()
+	if err := s.complete(ctx); err != nil {
+		return err
+	}
+	return s.enroll(ctx)
 }
 
 // connect changes nothing.

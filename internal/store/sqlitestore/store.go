@@ -21,6 +21,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/upgrade"
 )
 
 //go:embed migrations/*.sql
@@ -84,8 +85,11 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, SorryAfter: o.SorryAfter,
 		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
-		Path: o.Path, Migrate: migrate, Relaxed: o.Relaxed, Pair: !o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
+		Path: o.Path, Migrate: func(ctx context.Context, db *sql.DB) error { return migrate(ctx, db, o.Logger) }, Relaxed: o.Relaxed, Pair: !o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
 		// A page that is written again and again is copied once for all that:
 		// the messages of ten thousand people touch the same ones all day.
 		Pragmas: []string{"wal_autocheckpoint(8000)"},
@@ -112,7 +116,7 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // migrate runs while the file is locked by its owner, so nobody else can.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -128,8 +132,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if current > target {
 		return fmt.Errorf("schema %d, this program knows %d: %w", current, target, store.ErrNewer)
 	}
-	_, err = p.Up(ctx)
-	return err
+	return upgrade.Up(ctx, p, log)
 }
 
 // write runs one transaction over a fresh book, which is written when fn is done.

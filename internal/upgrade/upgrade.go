@@ -1,0 +1,61 @@
+// Package upgrade brings a database to the version that its program knows, one
+// migration after the other, and says how far it is: a long one must never look as
+// if the program hung. It must know no table of anybody, nor give up a migration
+// because it takes long.
+package upgrade
+
+import (
+	"context"
+	"log/slog"
+	"path"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// pace is how often a migration that runs on is named in the log.
+const pace = 10 * time.Second
+
+// Up applies what is missing. Each migration is a transaction of its own: after an
+// error, those before it stay.
+func Up(ctx context.Context, p *goose.Provider, log *slog.Logger) error {
+	now, last, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range p.ListSources() {
+		if s.Version <= now {
+			continue
+		}
+		name := path.Base(s.Path)
+		err := watched(log.With("name", name, "last", last), func() error {
+			_, err := p.UpTo(ctx, s.Version)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watched runs a migration and tells of its start, of each pace, and of its end.
+func watched(log *slog.Logger, run func() error) error {
+	start := time.Now()
+	log.Info("migrating")
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	t := time.NewTicker(pace)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err == nil {
+				log.Info("migrated", "took", time.Since(start))
+			}
+			return err
+		case <-t.C:
+			log.Info("still migrating", "for", time.Since(start))
+		}
+	}
+}
