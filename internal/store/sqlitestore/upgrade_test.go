@@ -1,0 +1,61 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"io/fs"
+	"path/filepath"
+	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/storetest"
+)
+
+//go:embed testdata/former.sql
+var formerSQL string
+
+// formerSchema is that of the version before.
+const formerSchema = 8
+
+// TestUpgrade: a store of the version before, with 200,000 messages. It syncs its
+// commits, as the program's does.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	storetest.Upgrade(t, storetest.Former{
+		DB: formerStore(t, path),
+		Open: func(ctx context.Context, set store.Settings) (store.Store, error) {
+			o := options(path, set)
+			o.Relaxed = false
+			return Open(ctx, o)
+		},
+		Read: func() (*sql.DB, error) { return sql.Open("sqlite", path) },
+	})
+}
+
+func formerStore(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), formerSchema); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "PRAGMA journal_mode = WAL; BEGIN;"+formerSQL+"COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
