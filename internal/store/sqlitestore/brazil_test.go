@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"database/sql"
+	"log/slog"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -82,7 +83,7 @@ func BenchmarkBrazil(b *testing.B) {
 			}
 		}
 		b.StartTimer()
-		if err := migrate(b.Context(), db); err != nil {
+		if err := migrate(b.Context(), db, slog.New(slog.DiscardHandler)); err != nil {
 			b.Fatal(err)
 		}
 	}
