@@ -51,7 +51,7 @@ type calls struct{ graph, others *http.Client }
 
 // lines makes the clients, in the order of their ids. The sandbox line sends to the
 // fake Graph at fake.
-func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, log *slog.Logger) ([]line, error) {
+func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
 	var all []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
@@ -72,7 +72,7 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, log
 			l.sender, l.marker, l.fetcher, l.block, l.window = client, client, client, client.Block, true
 			if account := l.BusinessAccountID; account != "" {
 				list := func(ctx context.Context) ([]whatsapp.Template, error) { return client.Templates(ctx, account) }
-				l.categories = whatsapp.NewCategories(list, time.Now, log.With("line", id))
+				l.categories = whatsapp.NewCategories(list, time.Now, logger.With("line", id))
 			}
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{

@@ -49,5 +49,6 @@ func (t *TalkRow) wrote(m *MessageRow) time.Time {
 // moot says that nobody needs an apology any more: the person was answered, or said
 // something since for which there will be another one.
 func (t *TalkRow) moot() bool {
-	return routed(t.State) && !(t.AskedAt.Equal(t.ApologizedFor) && t.AskedAt.After(t.SaidAt))
+	due := t.AskedAt.Equal(t.ApologizedFor) && t.AskedAt.After(t.SaidAt)
+	return routed(t.State) && !due
 }

@@ -18,7 +18,7 @@ const pace = 10 * time.Second
 
 // Up applies what is missing. Each migration is a transaction of its own: after an
 // error, those before it stay.
-func Up(ctx context.Context, p *goose.Provider, log *slog.Logger) error {
+func Up(ctx context.Context, p *goose.Provider, logger *slog.Logger) error {
 	now, last, err := p.GetVersions(ctx)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func Up(ctx context.Context, p *goose.Provider, log *slog.Logger) error {
 			continue
 		}
 		name := path.Base(s.Path)
-		err := watched(log.With("name", name, "last", last), func() error {
+		err := watched(logger.With("name", name, "last", last), func() error {
 			_, err := p.UpTo(ctx, s.Version)
 			return err
 		})
@@ -40,9 +40,9 @@ func Up(ctx context.Context, p *goose.Provider, log *slog.Logger) error {
 }
 
 // watched runs a migration and tells of its start, of each pace, and of its end.
-func watched(log *slog.Logger, run func() error) error {
+func watched(logger *slog.Logger, run func() error) error {
 	start := time.Now()
-	log.Info("migrating")
+	logger.Info("migrating")
 	done := make(chan error, 1)
 	go func() { done <- run() }()
 	t := time.NewTicker(pace)
@@ -51,11 +51,11 @@ func watched(log *slog.Logger, run func() error) error {
 		select {
 		case err := <-done:
 			if err == nil {
-				log.Info("migrated", "took", time.Since(start))
+				logger.Info("migrated", "took", time.Since(start))
 			}
 			return err
 		case <-t.C:
-			log.Info("still migrating", "for", time.Since(start))
+			logger.Info("still migrating", "for", time.Since(start))
 		}
 	}
 }

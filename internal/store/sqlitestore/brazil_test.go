@@ -2,8 +2,8 @@ package sqlitestore
 
 import (
 	"database/sql"
-	"log/slog"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
