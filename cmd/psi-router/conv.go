@@ -94,7 +94,7 @@ func (c *convID) block(e *env, verb string) error {
 		}
 		switch {
 		case after.HereOnly:
-			e.printf("%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router why %s)\n", after.ID, id)
+			e.printf("%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router trace %s)\n", after.ID, id)
 		case after.Blocked:
 			e.printf("%s is blocked, at WhatsApp too\n", after.ID)
 		default:

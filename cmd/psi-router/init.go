@@ -321,7 +321,7 @@ func (s *setup) tell() {
 	e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",
 		t("En Meta (App › WhatsApp › Configuración › Webhook) pegá:", "At Meta (App › WhatsApp › Configuration › Webhook) paste:"),
 		t("URL de devolución de llamada", "Callback URL"), cmp.Or(s.callback(), "https://…/webhook"), t("Token de verificación       ", "Verify token"), s.VerifyToken,
-		t("y suscribite al campo messages. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the field messages. The router has to run when you save it."))
+		t("y suscribite a los campos messages y user_preferences. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the fields messages and user_preferences. The router has to run when you save it."))
 	if s.key != "" {
 		e.printf("%s\n  %s\n\n", fmt.Sprintf(t("Clave de la API para %s (no se vuelve a mostrar):", "API key for %s (it is not shown again):"), s.APIKey), s.key)
 	}

@@ -144,6 +144,12 @@ func TestLife(t *testing.T) {
 	sh.fine([]string{ticket}, "trace", ticket, "--url", a.URL()+"/api/v1/", "--key", "sandbox")
 	sh.want(exitUsage, []string{"not known here"}, "trace", ticket, "--url", a.URL(), "--key", "wrong")
 
+	sh.fine([]string{"is blocked, at WhatsApp too"}, "conv", "block", ticket, "--reason", "insulta")
+	sh.fine([]string{`"blocked": true`}, "conv", "block", ticket, "--json")
+	sh.fine([]string{"Está bloqueado", "psi-router conv unblock"}, "why", "5491155550001")
+	sh.fine([]string{"is not blocked"}, "conv", "unblock", "5491155550001")
+	sh.fine([]string{"! block by cli note=insulta", "! unblock by cli"}, "trace", ticket)
+
 	sh.fine([]string{"disconnected"}, "conv", "disconnect", ticket)
 	sh.fine([]string{"menu"}, "conv", "reconnect", "5491155550001")
 	sh.want(exitUsage, []string{"no area of this name"}, "conv", "handoff", "5491155550001", "--area", "cocina")

@@ -63,6 +63,8 @@ func TestNothingOfOthersReachesTheTerminal(t *testing.T) {
 		"GET /api/v1/dead-letters/18":            refused(500, `{"code":"internal","detail":"?","errors":[{"location":"?","message":"?"}]}`),
 		"POST /api/v1/queues/{name}/pause":       filled(queue),
 		"POST /api/v1/conversations/{id}/{verb}": filled(conv),
+		"GET /api/v1/conversations/{id}":         filled(conv),
+		"POST /api/v1/contacts/{id}/{verb}":      filled(`{"id":"?","blocked":true,"blocked_here_only":true}`),
 	})
 	const id = "0190a1b2-1234-7567-8901-123456789012"
 	for _, args := range [][]string{
@@ -76,6 +78,7 @@ func TestNothingOfOthersReachesTheTerminal(t *testing.T) {
 		{"dead", "show", "18"},
 		{"conv", "close", id},
 		{"conv", "close", "x"},
+		{"conv", "block", id},
 		{"conv", "close", nasty},
 		{"why", nasty},
 		{"queue", "pause", nasty},

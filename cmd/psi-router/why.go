@@ -265,6 +265,10 @@ func (w words) todo(c conversation, decisions []decision, queues []queueRow) []s
 		add("Para que le conteste alguien: `psi-router conv handoff "+c.ID+" --area EQUIPO`; si no hace falta: `psi-router left dismiss "+c.ID+"`.",
 			"To have somebody answer: `psi-router conv handoff "+c.ID+" --area TEAM`; if nothing is needed: `psi-router left dismiss "+c.ID+"`.")
 	}
+	if c.Contact.Blocked {
+		add("Está bloqueado: no se le contesta nada. Para que se le conteste: `psi-router conv unblock "+c.ID+"`.",
+			"The person is blocked: nothing is answered. To answer again: `psi-router conv unblock "+c.ID+"`.")
+	}
 	switch c.State {
 	case "handed_off":
 		add("Para que vuelva al menú: `psi-router conv close "+c.ID+"`.", "To give it back to the menu: `psi-router conv close "+c.ID+"`.")

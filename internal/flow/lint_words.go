@@ -68,7 +68,7 @@ func (l *linter) lintCommands() map[string]string {
 	}{{"menu", c.Menu}, {"back", c.Back}, {"person", c.Person}, {"stop", c.Stop}, {"start", c.Start}, {"greeting", c.Greeting}, {"courtesy", c.Courtesy}} {
 		for _, w := range list.words {
 			if other, taken := owner[w]; taken {
-				l.errorf("commands."+list.key, "%q is a word of commands.%s and of commands.%s; keep it in one", w, other, list.key)
+				l.errorf(l.written("commands."+list.key, "commands."+other), "%q is a word of commands.%s and of commands.%s; keep it in one", w, other, list.key)
 				continue
 			}
 			owner[w] = list.key
@@ -99,12 +99,23 @@ func (l *linter) lintCommands() map[string]string {
 	return owner
 }
 
+// written returns the first of the paths that is in the file: a default stands in none.
+func (l *linter) written(paths ...string) string {
+	for _, path := range paths {
+		if _, there := l.at[path]; there {
+			return path
+		}
+	}
+	return paths[0]
+}
+
 func (l *linter) lintSynonyms(m *Menu, commands map[string]string) {
 	mine := make(map[string]int)
 	for i, o := range m.Options {
 		mine[Normalize(o.Title)] = i
 	}
 	for i, o := range m.Options {
+		l.lintTypedTitle(o.Title, optionPath(m.ID, i)+".title", commands)
 		path := optionPath(m.ID, i) + ".synonyms"
 		for _, w := range o.Synonyms {
 			code, isCode := l.f.Codes[w]
@@ -123,6 +134,13 @@ func (l *linter) lintSynonyms(m *Menu, commands map[string]string) {
 			}
 			mine[w] = i
 		}
+	}
+}
+
+// lintTypedTitle warns of a title that says something about marketing when it is typed.
+func (l *linter) lintTypedTitle(title, path string, commands map[string]string) {
+	if command := commands[Normalize(title)]; command == "stop" || command == "start" {
+		l.warnf(path, "title %q is a word of commands.%s: who types it gets that; write another title, or take the word out there", title, command)
 	}
 }
 
