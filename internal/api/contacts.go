@@ -78,9 +78,12 @@ func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, ki
 	// The caller may be gone by then: what WhatsApp says is noted all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor)
 	defer cancel()
-	told := store.Command{
-		Conversation: all[at].ID, Actor: who.name, Command: router.Command{Kind: router.CommandBlocked, Note: s.askToBlock(ctx, all, kind == router.CommandBlock)},
+	answer := router.Command{Kind: router.CommandUnblocked}
+	if kind == router.CommandBlock {
+		answer.Kind = router.CommandBlocked
 	}
+	answer.Note = s.askToBlock(ctx, all, kind == router.CommandBlock)
+	told := store.Command{Conversation: all[at].ID, Actor: who.name, Command: answer}
 	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), told)
 	if err != nil {
 		s.log.Warn("blocked here only: what WhatsApp said could not be noted", "contact", in.ID, "error", err)

@@ -157,7 +157,7 @@ func TestBlock(t *testing.T) {
 	for _, a := range slices.Backward(audit.Items) {
 		done = append(done, a.Actor+" "+a.Action)
 	}
-	if !slices.Equal(done, []string{"cli block", "cli blocked", "cli unblock", "cli blocked"}) {
+	if !slices.Equal(done, []string{"cli block", "cli blocked", "cli unblock", "cli unblocked"}) {
 		t.Errorf("audit: %q", done)
 	}
 }

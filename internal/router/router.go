@@ -151,11 +151,12 @@ const (
 	CommandReconnect  CommandKind = "reconnect"
 	CommandReset      CommandKind = "reset"
 	CommandTimeout    CommandKind = "timeout"
-	// Commands about the contact, whom the store alone knows. Blocked says whether
-	// WhatsApp did as it was asked: Note has its words when it did not.
-	CommandBlock   CommandKind = "block"
-	CommandUnblock CommandKind = "unblock"
-	CommandBlocked CommandKind = "blocked"
+	// Commands about the contact, whom the store alone knows. Blocked and Unblocked
+	// say whether WhatsApp did as it was asked: Note has its words when it did not.
+	CommandBlock     CommandKind = "block"
+	CommandUnblock   CommandKind = "unblock"
+	CommandBlocked   CommandKind = "blocked"
+	CommandUnblocked CommandKind = "unblocked"
 	// CommandApologize is for who was left without an answer by an outage of ours: the
 	// flow says what they get.
 	CommandApologize CommandKind = "after_outage"

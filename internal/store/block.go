@@ -2,6 +2,16 @@ package store
 
 import "github.com/psivisionhub/psi-router/internal/router"
 
+// AboutContact reports whether a command is about the person: an engine loads all their
+// conversations for it.
+func AboutContact(kind router.CommandKind) bool {
+	switch kind {
+	case router.CommandBlock, router.CommandUnblock, router.CommandBlocked, router.CommandUnblocked:
+		return true
+	}
+	return false
+}
+
 // aboutContact carries out a command that is about the person and not the conversation;
 // mine is false for all others. What is blocked here is blocked at once: nothing is
 // answered or sent any more. Whether WhatsApp blocks too is known later, if ever.
@@ -15,8 +25,10 @@ func (b *Book) aboutContact(t *TalkRow, cmd router.Command, actor string) (done,
 		}
 	case router.CommandUnblock:
 		blocked, here = false, false
-	case router.CommandBlocked:
-		here = blocked && cmd.Note != ""
+	case router.CommandBlocked, router.CommandUnblocked:
+		if blocked == (cmd.Kind == router.CommandBlocked) { // nobody changed it meanwhile
+			here = blocked && cmd.Note != ""
+		}
 	default:
 		return false, false
 	}
@@ -25,8 +37,9 @@ func (b *Book) aboutContact(t *TalkRow, cmd router.Command, actor string) (done,
 		who.Blocked, who.BlockedHere, who.Changed = blocked, here, true
 		b.tellAll(who)
 	}
-	if told || cmd.Kind == router.CommandBlocked {
-		if cmd.Kind == router.CommandBlocked && cmd.Note == "" {
+	answer := cmd.Kind == router.CommandBlocked || cmd.Kind == router.CommandUnblocked
+	if told || answer {
+		if answer && cmd.Note == "" {
 			cmd.Note = "WhatsApp did it too"
 		}
 		b.audit(t, actor, cmd)

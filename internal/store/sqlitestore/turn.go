@@ -134,6 +134,11 @@ func (p *page) loadFor(cmd store.Command) (*store.TalkRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if store.AboutContact(cmd.Kind) { // which all their conversations are told of
+		if err := p.selectTalks(`t.contact = ?`, []any{t.Who.Row}); err != nil {
+			return nil, err
+		}
+	}
 	return t, p.load(needs)
 }
 

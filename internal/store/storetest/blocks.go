@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -59,6 +61,9 @@ func blocks(t *testing.T, e Engine) {
 		if c := tell(d, id, router.CommandBlock, ""); c.Contact.BlockedHere {
 			t.Errorf("blocked again: got %+v", c.Contact)
 		}
+		if c := tell(d, id, router.CommandUnblocked, "too late"); !c.Contact.Blocked || c.Contact.BlockedHere {
+			t.Errorf("what comes after the block unblocks nobody: got %+v", c.Contact)
+		}
 		tell(d, id, router.CommandUnblock, "")
 		if c := tell(d, id, router.CommandBlocked, "too late"); c.Contact.Blocked || c.Contact.BlockedHere {
 			t.Errorf("what comes after the unblock blocks nobody: got %+v", c.Contact)
@@ -67,7 +72,7 @@ func blocks(t *testing.T, e Engine) {
 		for _, row := range d.audit() {
 			actions = append(actions, row.Action+" "+row.Detail)
 		}
-		want := []string{"blocked note=too late", "unblock ", "blocked note=WhatsApp did it too", "blocked note=wsp4: more than 24 h", "block "}
+		want := []string{"blocked note=too late", "unblock ", "unblocked note=too late", "blocked note=WhatsApp did it too", "blocked note=wsp4: more than 24 h", "block "}
 		if len(actions) != len(want) {
 			t.Fatalf("audit: got %q", actions)
 		}
@@ -75,6 +80,38 @@ func blocks(t *testing.T, e Engine) {
 			if actions[i] != want[i] {
 				t.Errorf("audit: got %q, want %q", actions[i], want[i])
 			}
+		}
+	})
+	t.Run("each line hears of it", func(t *testing.T) {
+		d := open(t, e)
+		other := says(person(1), "o", "hola", d.now)
+		other.Line = "ventas"
+		ids := []string{d.in(other).Conversation, d.say(person(1), "a", "hola").Conversation}
+		for _, change := range []func(){
+			func() { d.say(person(1), "b", "baja") },
+			func() { tell(d, ids[1], router.CommandBlock, "") },
+		} {
+			before := d.told(ids[0])
+			change()
+			if diff := cmp.Diff(d.told(ids[0]), append(before, store.EventUpdated)); diff != "" {
+				t.Errorf("events of the other line (-got +want):\n%s", diff)
+			}
+		}
+		if c := d.talk(ids[0]).Contact; !c.OptedOut || !c.Blocked {
+			t.Errorf("got %+v", c)
+		}
+	})
+	t.Run("two who turn out to be one", func(t *testing.T) {
+		d := open(t, e)
+		number, user := person(1), person(1)
+		number.UserID, user.Phone = "", ""
+		id := d.say(number, "a", "hola").Conversation
+		tell(d, id, router.CommandBlock, "")
+		tell(d, id, router.CommandBlocked, "")
+		d.turn(says(user, "b", "hola", d.now), says(person(1), "c", "hola", d.now))
+		list, err := d.Conversations(d.Context(), store.Filter{})
+		if err != nil || len(list) != 1 || !list[0].Contact.Blocked || !list[0].Contact.BlockedHere {
+			t.Errorf("WhatsApp blocks one of the two: got %+v, %v", list, err)
 		}
 	})
 	t.Run("words of the person", func(t *testing.T) {
