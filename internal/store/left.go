@@ -125,12 +125,13 @@ func (m *MessageRow) answered() (time.Time, bool) {
 
 // ask notes what a person said when it deserves an answer: the router gave one, or
 // would have. A thank-you or a form that got none asked for nothing, nor does a file
-// that came with one that was answered.
+// that came with one that was answered; but where a person was offered, "ok" may be a
+// yes.
 func (b *Book) ask(t *TalkRow, m *MessageRow, d router.Decision) {
 	switch {
 	case !routed(t.State), t.Who.Blocked, d.Reason == router.Together, !router.Answerable(m.Type):
 		return
-	case len(d.Replies) == 0 && (d.Reason == router.FormAnswer || b.thanks(t.Line, m)):
+	case len(d.Replies) == 0 && (d.Reason == router.FormAnswer || d.Reason == router.Courtesy || !t.Offered && b.thanks(t.Line, m)):
 		return
 	}
 	m.unanswered = len(d.Replies) == 0

@@ -55,6 +55,7 @@ func apologies(t *testing.T, e Engine) {
 			a.tick(wait)
 			for range 3 {
 				a.sorry()
+				a.reopen()
 			}
 			a.tick(time.Minute)
 			a.sorry()

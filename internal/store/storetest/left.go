@@ -42,6 +42,8 @@ func left(t *testing.T, e Engine) {
 		{"taken back by a reset", func(a *abandon) { a.say("hola"); a.cmd(router.CommandReset); a.claimed() }, router.Superseded},
 
 		{"a thank-you asks for nothing", func(a *abandon) { a.stale("gracias") }, ""},
+		{"a yes to the offer of a person is no thank-you", func(a *abandon) { a.offered(); a.stale("si") }, router.Stale},
+		{"a thank-you after the offer of a person", func(a *abandon) { a.offered(); a.say("gracias") }, ""},
 		{"a reaction asks for nothing", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss); a.react() }, ""},
 		{"a team has it", func(a *abandon) { a.cmd(router.CommandHandoff); a.stale("hola") }, ""},
 		{"disconnected", func(a *abandon) { a.cmd(router.CommandDisconnect); a.say("hola") }, ""},
@@ -252,6 +254,16 @@ func (a *abandon) flood() {
 		a.say("menu")
 		a.deliver(a.id)
 	}
+}
+
+// offered writes what is no option until a person is offered, half an hour ago.
+func (a *abandon) offered() {
+	a.Helper()
+	for range 5 {
+		a.say("nada")
+		a.deliver(a.id)
+	}
+	a.tick(30 * time.Minute)
 }
 
 func (a *abandon) claimed() []store.SendClaim {
