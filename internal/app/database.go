@@ -31,7 +31,7 @@ func (d *database) close() error {
 // the caller can do without.
 func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rules) error {
 	later := e.gate != nil
-	err := e.useDatabase(ctx, o, rules, !later)
+	err := e.useDatabase(ctx, o, rules, first{later: o.awaits != nil, unchecked: later})
 	switch {
 	case err == nil:
 		e.store = e.db.store
@@ -44,7 +44,7 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 	}
 	e.awaited = newAwaited(err, o.log)
 	e.awaited.first(func(ctx context.Context) error {
-		err := e.useDatabase(ctx, o, rules, true)
+		err := e.useDatabase(ctx, o, rules, first{})
 		if err == nil {
 			e.awaited.store = e.db.store
 		}
@@ -54,15 +54,20 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 	return nil
 }
 
+// first is what a process does not wait for when it looks at its database at the start:
+// an older schema is brought up to date later, behind an open door, and without Redis
+// nothing can be compared.
+type first struct{ later, unchecked bool }
+
 // useDatabase opens PostgreSQL for use, or leaves nothing behind.
-func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules, check bool) (err error) {
+func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules, at first) (err error) {
 	cfg := o.cfg
 	notes, err := notes(e.redis, cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	s, err := pgstore.Open(ctx, pgstore.Options{
-		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Log: o.log,
+		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Later: at.later, Log: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
 		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), SorryAfter: o.sorryAfter(), Windowless: o.windowless, Told: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
@@ -74,7 +79,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 	if cfg.RedisURL.Empty() && !o.restored { // the one who has it waits
 		db.owner, err = own(ctx, s, cfg)
 	}
-	if err == nil && check {
+	if err == nil && !at.unchecked {
 		err = s.Compare(ctx)
 		if o.awaits != nil && errors.Is(err, store.ErrBackInTime) {
 			err = nil // it is open for reading, and waited for

@@ -54,7 +54,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 		}
 		defer func() { err = errors.Join(err, e.queue.Close()) }()
 	}
-	if err := e.useDatabase(ctx, o, e.rules(cfg), false); err != nil {
+	if err := e.useDatabase(ctx, o, e.rules(cfg), first{unchecked: true}); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, e.db.close()) }()

@@ -38,27 +38,39 @@ func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	return nil
 }
 
-// current says whether the schema is the one that this program knows, as it is
-// most of the time.
-func (s *Store) current(ctx context.Context) (bool, error) {
+// schemaState is what a database has of ours.
+type schemaState int
+
+const (
+	schemaNone schemaState = iota
+	schemaOlder
+	schemaCurrent
+)
+
+// schema says whether the schema is the one that this program knows, as it is most of
+// the time.
+func (s *Store) schema(ctx context.Context) (schemaState, error) {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return false, err
+		return schemaNone, err
 	}
 	known, err := goose.NumericComponent(files[len(files)-1])
 	if err != nil {
-		return false, err
+		return schemaNone, err
 	}
 	var there bool
 	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versions).Scan(&there); err != nil || !there {
-		return false, err
+		return schemaNone, err
 	}
 	var now int64
 	const query = `SELECT coalesce(max(version_id), 0) FROM psi_router.goose_db_version WHERE is_applied`
 	if err := s.pool.QueryRow(ctx, query).Scan(&now); err != nil {
-		return false, err
+		return schemaNone, err
 	}
-	return now == known, newer(now, known)
+	if now == known {
+		return schemaCurrent, nil
+	}
+	return schemaOlder, newer(now, known)
 }
 
 func newer(now, known int64) error {

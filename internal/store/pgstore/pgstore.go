@@ -57,6 +57,9 @@ type Options struct {
 	// AsIs refuses a schema that is older than this program instead of bringing it
 	// up to date: other programs may be at work on it.
 	AsIs bool
+	// Later refuses it too, as unavailable: the caller goes on without the store, and
+	// opens it again.
+	Later bool
 	// Log is told of what is odd about the server; nil is nobody.
 	Log *slog.Logger
 
@@ -115,14 +118,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	s, done, err := look(ctx, &o)
+	s, found, err := look(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case done:
+	case found == schemaCurrent:
 	case o.AsIs:
 		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
+	case found == schemaOlder && o.Later:
+		err = fmt.Errorf("the schema is older than this program and is brought up to date first: %w", store.ErrUnavailable)
 	default: // for as long as it takes: one that was cut short would begin again, and never end
 		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
 	}
@@ -136,18 +141,18 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// look connects, and says whether the schema is that of this program.
-func look(ctx context.Context, o *Options) (s *Store, done bool, err error) {
+// look connects, and says what schema is there.
+func look(ctx context.Context, o *Options) (s *Store, found schemaState, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
 	if s, err = connect(ctx, o); err != nil {
-		return nil, false, err
+		return nil, found, err
 	}
-	if done, err = s.current(ctx); err != nil {
+	if found, err = s.schema(ctx); err != nil {
 		s.close()
-		return nil, false, err
+		return nil, found, err
 	}
-	return s, done, nil
+	return s, found, nil
 }
 
 // ready does what comes before the first use of a schema that is up to date.
