@@ -28,7 +28,6 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 		"list":                  {"list", "", nil},
 		"apologize":             {"apologize", "Perdoná la demora", nil},
 		"menu":                  {"menu", "Con quién querés hablar", nil},
-		"handoff":               {"handoff", "PSI-", nil},
 		"handoff, with servers": {"handoff", "PSI-", servers},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,18 +101,29 @@ func (r *running) places() map[string]place {
 	}
 }
 
-func (r *running) pending() int64 {
+// pending counts the messages that wait to be sent, and the wake-ups in the queues.
+func (r *running) pending() (messages, jobs int64) {
 	r.t.Helper()
-	var status struct{ Sends struct{ Pending int64 } }
+	var status struct {
+		Sends  struct{ Pending int64 }
+		Queues []struct{ Depth int64 }
+	}
 	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/status", &status)
-	return status.Sends.Pending
+	for _, q := range status.Queues {
+		jobs += q.Depth
+	}
+	return status.Sends.Pending, jobs
 }
 
 func (r *running) settle() {
 	r.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); r.pending() > 0; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		messages, jobs := r.pending()
+		if messages+jobs == 0 {
+			return
+		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%d messages still wait", r.pending())
+			r.t.Fatalf("%d messages and %d jobs still wait", messages, jobs)
 		}
 	}
 }
@@ -132,10 +143,9 @@ func TestReminders(t *testing.T) {
 		}
 		r.write(phone(i), fmt.Sprint("wamid.in.", i), text)
 	}
-	for deadline := time.Now().Add(30 * time.Second); len(r.places()) < people || r.pending() > 0; time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d conversations, %d messages wait", len(r.places()), people, r.pending())
-		}
+	r.settle()
+	if got := len(r.places()); got != people {
+		t.Fatalf("%d of %d conversations", got, people)
 	}
 	for i := 2; i < people; i += 3 {
 		var talks struct{ Items []struct{ ID string } }
@@ -153,11 +163,14 @@ func TestReminders(t *testing.T) {
 		t.Fatalf("the people of the story are %v", states)
 	}
 
+	var queue struct{ Paused bool } // until all of them wait
+	r.ask(admin, "http://admin", http.MethodPost, "/api/v1/queues/send:sandbox/pause", &queue)
 	for i := range people {
 		r.send(admin, "/messages", fmt.Sprintf(`{"line":"sandbox","phone":%q,"takeover":false,"type":"template","template":{"name":"recordatorio","language":{"code":"es_AR"}}}`, "+"+phone(i)))
 	}
 	id, _ := r.messages(phone(1), func([]message) bool { return true })
 	r.send(admin, "/conversations/"+id+"/messages", `{"type":"text","text":{"body":"Hola, soy Ana"}}`)
+	r.ask(admin, "http://admin", http.MethodPost, "/api/v1/queues/send:sandbox/resume", &queue)
 	r.messages(phone(1), func(all []message) bool {
 		for _, m := range all {
 			if m.Author == "agent" {
@@ -166,8 +179,8 @@ func TestReminders(t *testing.T) {
 		}
 		return false
 	})
-	if left := r.pending(); left < 100 {
-		t.Errorf("%d reminders waited when the agent's message had left: the test proves nothing", left)
+	if left, _ := r.pending(); left < 400 {
+		t.Errorf("%d of %d reminders waited when the agent's message had left", left, people)
 	}
 	r.settle()
 	after := r.places()

@@ -50,6 +50,7 @@ var may = map[string][]string{
 	"internal/redistest":         {"internal/servers"},
 	"internal/porttest":          {"internal/servers"},
 	"internal/bubbletest":        {},
+	"internal/racetest":          {},
 	"internal/skew":              {},
 	"internal/programtest":       {},
 	"internal/servers":           {},

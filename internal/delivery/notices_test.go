@@ -16,6 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/racetest"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
@@ -140,6 +141,7 @@ func (m *mailroom) hear(i int, text string) string {
 // TestNoticesDelayNobody: thousands of reminders wait, and who writes gets an answer
 // as if there were none.
 func TestNoticesDelayNobody(t *testing.T) {
+	racetest.Without(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := openMailroom(t)
 		const reminders = 5000
@@ -179,6 +181,7 @@ func TestNoticesDelayNobody(t *testing.T) {
 // TestNoticesWaitForAHeldLine: none stands in the queue of a line that cannot send, and
 // an answer leaves before those that were refused.
 func TestNoticesWaitForAHeldLine(t *testing.T) {
+	racetest.Without(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := openMailroom(t)
 		down := true

@@ -12,6 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/racetest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
@@ -24,6 +25,7 @@ const formerSchema = 10
 
 // TestUpgrade: a store of the version before, with 200,000 messages.
 func TestUpgrade(t *testing.T) {
+	racetest.Without(t)
 	t.Parallel()
 	server := pgtest.Shared(t)
 	url := server.URL(server.Database(t))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/psivisionhub/psi-router/internal/racetest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
@@ -23,6 +24,7 @@ const formerSchema = 8
 // TestUpgrade: a store of the version before, with 200,000 messages. It syncs its
 // commits, as the program's does.
 func TestUpgrade(t *testing.T) {
+	racetest.Without(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
 	storetest.Upgrade(t, storetest.Former{

@@ -367,8 +367,11 @@ func (d *desk) counted(is bool) {
 func (w *world) hear(ev store.Event) {
 	w.Helper()
 	var told struct {
-		Conversation struct{ State router.State }
-		Message      struct{ ID, Direction string }
+		Conversation struct {
+			State   router.State
+			Contact struct{ Blocked bool }
+		}
+		Message struct{ ID, Direction string }
 	}
 	if err := json.Unmarshal(ev.Data, &told); err != nil {
 		w.Fatalf("event %s: %v", ev.Type, err)
@@ -377,7 +380,7 @@ func (w *world) hear(ev store.Event) {
 	switch {
 	case state == router.StateHandedOff, state == router.StateDisconnected, ev.Type == store.EventClosed && state == router.StateClosed:
 		w.words[ev.Conversation] = nil
-	case ev.Type == store.EventReceived:
+	case ev.Type == store.EventReceived && !told.Conversation.Contact.Blocked:
 		w.words[ev.Conversation] = append(w.words[ev.Conversation], told.Message.ID)
 	}
 }
@@ -437,7 +440,7 @@ func (w *world) compare(id string) {
 		}
 	}
 	c := w.talk(id)
-	want := asked.After(said) && !owed && (c.State == router.StateMenu || c.State == router.StateClosed)
+	want := asked.After(said) && !owed && !c.Contact.Blocked && (c.State == router.StateMenu || c.State == router.StateClosed)
 	if got := !c.Left.Since.IsZero(); got != want || got && c.Left.Reason == "" {
 		w.Fatalf("left: %+v, want %v: asked at %v, said at %v, owed %v, %s", c.Left, want, asked, said, owed, c.State)
 	}

@@ -44,6 +44,7 @@ func model(t *testing.T, e Engine) {
 			"remind":    m.remind,
 			"press":     m.press,
 			"prefer":    m.prefer,
+			"block":     m.block,
 			"send":      m.send,
 			"lose":      m.lose,
 			"sorry":     m.sorry,
@@ -131,6 +132,12 @@ func (w *world) write(rt *rapid.T) {
 				continue
 			}
 			w.ids[who] = r.Conversation
+			if r.Reason == router.Blocked { // before anybody asks when it came
+				if a.ReceivedAt.After(w.heard[who]) {
+					w.heard[who] = a.ReceivedAt
+				}
+				continue
+			}
 			if late := a.Late || a.Spooled && a.ReceivedAt.Before(w.heard[who]); late != (r.Reason == router.Late) {
 				rt.Fatalf("%s: got %s; it came at %v, the last one before at %v", a.ID, r.Reason, a.ReceivedAt, w.heard[who])
 			} else if !late && a.ReceivedAt.After(w.heard[who]) {
@@ -148,7 +155,7 @@ func (w *world) write(rt *rapid.T) {
 // promised checks a decision against the state that it was taken in.
 func (w *world) promised(before store.Conversation, a inbound.Arrival, r store.Result) {
 	w.Helper()
-	answerable := a.Kind == inbound.Message && r.Reason != router.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
+	answerable := a.Kind == inbound.Message && !before.Contact.Blocked && r.Reason != router.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
 	switch {
 	case !answerable && r.Replies > 0:
 		w.Fatalf("answered what deserves no answer: %+v", r)
@@ -236,6 +243,8 @@ func (w *world) answer(rt *rapid.T) {
 	shut := before.LastInbound.IsZero() || w.now.Sub(before.LastInbound) >= 24*time.Hour
 	done, err := w.Command(w.Context(), w.now, cmd)
 	switch {
+	case before.Contact.Blocked && errors.Is(err, store.ErrBlocked):
+		return
 	case shut && errors.Is(err, store.ErrWindowClosed):
 		return
 	case shut || err != nil:
@@ -258,6 +267,12 @@ func (w *world) remind(rt *rapid.T) {
 	what.TTL = rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(rt, "ttl")
 	before, told := w.talk(id), w.told(id)
 	done, err := w.Command(w.Context(), w.now, saying(id, what))
+	if before.Contact.Blocked {
+		if !errors.Is(err, store.ErrBlocked) {
+			rt.Fatalf("a notice for who is blocked: got %v", err)
+		}
+		return
+	}
 	if what.Marketing && before.Contact.OptedOut {
 		if !errors.Is(err, store.ErrOptedOut) {
 			rt.Fatalf("marketing for who wants none: got %v", err)
@@ -293,6 +308,20 @@ func (w *world) prefer(rt *rapid.T) {
 	}
 }
 
+// block blocks somebody, or stops that, and nothing else changes.
+func (w *world) block(rt *rapid.T) {
+	id := w.some(rt)
+	before := w.talk(id)
+	kind := router.CommandBlock
+	if before.Contact.Blocked {
+		kind = router.CommandUnblock
+	}
+	after := w.desk.command(id, kind, "")
+	if after.Contact.Blocked == before.Contact.Blocked || after.State != before.State || after.Epoch != before.Epoch || after.Ticket != before.Ticket {
+		rt.Fatalf("%s: from %+v to %+v", kind, before, after)
+	}
+}
+
 // press presses a template's button that only answers.
 func (w *world) press(rt *rapid.T) {
 	who := w.who(rt)
@@ -303,7 +332,11 @@ func (w *world) press(rt *rapid.T) {
 	before := w.talk(id)
 	a := tapped(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)), "turnos/confirmar", w.now)
 	r := w.in(a)
-	if said := r.Reason == router.TemplateButton || r.Reason == router.Budget; before.State != router.StateDisconnected && !said || r.Replies > 1 {
+	if before.Contact.Blocked {
+		if r.Reason != router.Blocked || r.Replies > 0 {
+			rt.Fatalf("blocked: got %+v", r)
+		}
+	} else if said := r.Reason == router.TemplateButton || r.Reason == router.Budget; before.State != router.StateDisconnected && !said || r.Replies > 1 {
 		rt.Fatalf("in %s: got %+v", before.State, r)
 	}
 	after := w.talk(id)
@@ -323,6 +356,9 @@ func (w *world) send(rt *rapid.T) {
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
 		talk, m := w.talk(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
+		if talk.Contact.Blocked {
+			rt.Fatalf("posted to who is blocked: %+v", m)
+		}
 		if m.Reason == router.AfterOutage {
 			w.worthSaying(talk, m)
 		} else if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(talk.LastInbound) >= 24*time.Hour {
