@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -162,9 +163,11 @@ func TestPM2(t *testing.T) {
 	}
 	eventually(t, "the webhook", func() error { return get(t.Context(), http.DefaultClient, base+"/readyz", nil) })
 
+	var written atomic.Int64
 	gen, err := loadgen.New(loadgen.Options{
 		URL: base + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID,
 		Connections: 8, Conversations: 40, Rate: 60, Duplicates: 0.1, Script: []string{"menú", "1"}, Seed: 7,
+		Progress: func(p loadgen.Progress) { written.Store(p.Messages) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +209,12 @@ func TestPM2(t *testing.T) {
 			}
 		}
 	}
+	eventually(t, "100 messages", func() error { // a machine may be quick to reload
+		if n := written.Load(); n < 100 {
+			return fmt.Errorf("%d are written", n)
+		}
+		return nil
+	})
 	enough()
 	got := <-done
 	if got.err != nil {

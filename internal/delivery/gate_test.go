@@ -82,10 +82,10 @@ func (c *connection) Fetch(ctx context.Context, m inbound.Media) (io.ReadCloser,
 }
 
 // sends is one process of a line.
-func sends(model *queuetest.Model, rows *table, c *connection, logs io.Writer) *delivery.Sends {
+func sends(model *queuetest.Model, rows *table, c *connection, logger *slog.Logger) *delivery.Sends {
 	return delivery.NewSends(delivery.SendOptions{
 		Line: "wsp4", Store: rows, Queue: model, Sender: c, Marker: c,
-		Log: slog.New(slog.NewTextHandler(logs, nil)), Backoff: queue.Backoff{Rand: func() float64 { return 1 }},
+		Log: logger, Backoff: queue.Backoff{Rand: func() float64 { return 1 }},
 	})
 }
 
@@ -154,9 +154,10 @@ func TestTooLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				model, rows, logs := queuetest.NewModel(time.Now), &table{}, &bytes.Buffer{}
+				logger := slog.New(slog.NewTextHandler(logs, nil)) // one for all processes, as it locks
 				conn := &connection{connects: c.connects, answers: c.answers}
 				r := &rig{T: t, model: model, table: rows}
-				r.run(sends(model, rows, conn, logs))
+				r.run(sends(model, rows, conn, logger))
 				stop := r.stop
 				r.say("1", "a", "b")
 				for _, s := range c.states[2:] {
@@ -165,7 +166,7 @@ func TestTooLate(t *testing.T) {
 				}
 				pass(second / 2)
 				if c.other {
-					r.run(sends(model, rows, conn, logs))
+					r.run(sends(model, rows, conn, logger))
 					defer r.stop()
 				}
 				pass(3 * time.Minute)

@@ -80,7 +80,7 @@ type TalkRow struct {
 	Gone    bool     // folded into another conversation of the line
 	Into    *TalkRow // which
 	// Opened says that its first event was told: one that a notice began opens when
-	// the person writes.
+	// somebody writes in it.
 	Opened bool
 	// AskedAt is the person's last word that deserves an answer, SaidAt our last
 	// answer that the provider accepted, ApologizedFor the word that got an apology.
@@ -273,7 +273,7 @@ func (b *Book) talk(who *ContactRow, line string) (*TalkRow, bool) {
 	if t := who.talks[line]; t != nil {
 		return t, false
 	}
-	t := &TalkRow{Who: who, New: true, Opened: true}
+	t := &TalkRow{Who: who, New: true}
 	t.ID = b.NewID()
 	t.Conversation.Conversation = router.Fresh(line)
 	t.CreatedAt = b.Now

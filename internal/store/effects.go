@@ -89,7 +89,7 @@ func (b *Book) tell(t *TalkRow, was router.Conversation, d router.Decision, c ca
 	if was.Area != t.Area {
 		left = was.Area
 	}
-	if t.New && t.Seq == 0 && t.Opened || !t.Opened && c.Message != nil && c.Message.Direction == directionIn {
+	if !t.Opened {
 		t.Opened = true
 		b.event(t, EventOpened, about{})
 	}

@@ -131,7 +131,6 @@ func (b *Book) say(t *TalkRow, d Draft, actor string) (*MessageRow, error) {
 	action, author, reason := string(router.CommandAgentSent), AuthorAgent, router.ByAgent
 	if d.Notice {
 		action, author, reason = "notice", AuthorProgram, router.ByAPI
-		t.Opened = t.Opened && !t.New // that is told when the person writes
 	} else {
 		b.takeOver(t, d.Area, actor)
 	}

@@ -92,6 +92,17 @@ func notices(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("it opens when one of ours takes it over, too", func(t *testing.T) {
+		d := open(t, e)
+		id := d.do(writing("wsp4", person(1), notice("recordatorio"))).ID
+		d.deliver(id)
+		d.do(saying(id, template("consulta")))
+		want := []string{store.EventSent, store.EventOpened, store.EventHandedOff}
+		if diff := cmp.Diff(d.told(id), want); diff != "" {
+			t.Errorf("events (-got +want):\n%s", diff)
+		}
+	})
+
 	t.Run("only the feeder wakes them", func(t *testing.T) {
 		d := open(t, e)
 		var ids []string
