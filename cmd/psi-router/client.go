@@ -35,6 +35,7 @@ type client struct {
 	base  string
 	key   string
 	close func() error
+	live  bool // a router answers, not its files
 	// cfg is what was read of the configuration.
 	cfg *config.Config
 	// eyes says that answers are for people, on a screen.
@@ -47,7 +48,7 @@ func (e *env) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{cfg: cfg, key: e.Key, eyes: !e.JSON, close: func() error { return nil }}
+	c := &client{cfg: cfg, key: e.Key, eyes: !e.JSON, live: true, close: func() error { return nil }}
 	if e.URL != "" {
 		u, err := url.Parse(e.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -115,7 +116,7 @@ func (c *client) open(e *env, what string) error {
 	if err != nil {
 		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, e.heard(err))
 	}
-	c.base, c.close = "http://files", closeFiles
+	c.base, c.close, c.live = "http://files", closeFiles, false
 	c.http = &http.Client{Transport: direct{handler}}
 	return nil
 }

@@ -30,26 +30,13 @@ type storeMove struct {
 
 // Help implements kong's help.
 func (storeMove) Help() string {
-	return `Stop the router first. Everything is copied, counted and compared; the files stay as they are, but nothing can use them any more. Killed half way it goes on when it is started again. In the end it says what to write into the configuration.
+	return `Shut the door, wait for psi-router queue drain, and stop the router. Everything is copied, counted and compared; the files stay as they are, but nothing can use them any more. Killed half way it goes on when it is started again. In the end it says what to write into the configuration.
 
 Examples:
+  psi-router queue drain --config psi.yaml
   psi-router store move --config psi.yaml --dry-run
   psi-router store move --config psi.yaml --to postgres://psi@db.example.com/psi
   psi-router store move --config psi.yaml --undo`
-}
-
-type queueMove struct {
-	To     string `placeholder:"URL" help:"Redis to move to; without it redis_url of the configuration."`
-	DryRun bool   `help:"Only show what would be moved."`
-}
-
-// Help implements kong's help.
-func (queueMove) Help() string {
-	return `Stop the router first, and move the store too (psi-router store move): Redis needs PostgreSQL. Waiting jobs keep their order, dead letters their numbers, pauses stay. Killed half way it goes on when it is started again; the file is emptied once everything is in Redis.
-
-Examples:
-  psi-router queue move --config psi.yaml --dry-run
-  psi-router queue move --config psi.yaml --to redis://127.0.0.1:6379/0`
 }
 
 // Run moves the store.
@@ -69,39 +56,15 @@ func (c *storeMove) Run(e *env) error {
 	r, err := app.MoveStore(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
 	show.end()
 	if err != nil {
-		return e.notMoved("store", cfg, err)
+		return e.notMoved(cfg, err)
 	}
-	return e.moved(r, "rows", "store", "in PostgreSQL, counted and compared", e.advice(cfg, "database_url", c.To, cfg.DatabaseURL)+
-		"Keep data_dir: media files stay there, and store.db is the way back (psi-router store move --undo).\n")
-}
-
-// Run moves the queue.
-func (c *queueMove) Run(e *env) error {
-	cfg, err := e.files()
-	if err != nil {
-		return err
-	}
-	if c.To == "" && cfg.RedisURL.Empty() {
-		return usage("where to? Give --to redis://host:6379/0, or set redis_url")
-	}
-	e.hides(cfg, c.To)
-	show := e.progress()
-	r, err := app.MoveQueue(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
-	show.end()
-	if err != nil {
-		return e.notMoved("queue", cfg, err)
-	}
-	advice := e.advice(cfg, "redis_url", c.To, cfg.RedisURL)
-	if cfg.DatabaseURL.Empty() {
-		advice += "redis_url needs database_url: run psi-router store move as well, before the router starts.\n"
-	}
-	return e.moved(r, "jobs", "queue", "in Redis", advice)
+	return e.moved(r, e.advice(cfg, c.To)+"Keep data_dir: media files stay there, and store.db is the way back (psi-router store move --undo).\n")
 }
 
 func (e *env) undo(cfg *config.Config) error {
 	was, err := app.UndoMoveStore(e.ctx, cfg)
 	if err != nil {
-		return e.notMoved("store", cfg, err)
+		return e.notMoved(cfg, err)
 	}
 	if e.JSON {
 		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != store.Home})
@@ -115,21 +78,21 @@ func (e *env) undo(cfg *config.Config) error {
 }
 
 // notMoved says what a move ended with, and how to go on.
-func (e *env) notMoved(what string, cfg *config.Config, err error) error {
+func (e *env) notMoved(cfg *config.Config, err error) error {
 	switch {
 	case e.ctx.Err() != nil:
-		return problem("interrupted: run psi-router %s move again and it goes on from here", what)
+		return problem("interrupted: run psi-router store move again and it goes on from here")
 	case errors.Is(err, store.ErrUnavailable):
-		return unreachable("%w. Run psi-router %s move again and it goes on from here", e.heard(err), what)
+		return unreachable("%w. Run psi-router store move again and it goes on from here", e.heard(err))
 	}
-	if _, missing := os.Stat(filepath.Join(cfg.DataDir, what+".db")); errors.Is(missing, fs.ErrNotExist) {
-		return problem("there is no %s.db in data_dir %s: name the configuration of the installation with --config", what, cfg.DataDir)
+	if _, missing := os.Stat(filepath.Join(cfg.DataDir, "store.db")); errors.Is(missing, fs.ErrNotExist) {
+		return problem("there is no store.db in data_dir %s: name the configuration of the installation with --config", cfg.DataDir)
 	}
 	return problem("%w", e.heard(err))
 }
 
 // moved prints the report.
-func (e *env) moved(r move.Report, unit, what, where, advice string) error {
+func (e *env) moved(r move.Report, advice string) error {
 	if e.JSON {
 		return e.printJSON(r)
 	}
@@ -143,23 +106,23 @@ func (e *env) moved(r move.Report, unit, what, where, advice string) error {
 	case r.Already:
 		e.printf("\nEverything was moved before; nothing is left to do.\n%s", advice)
 	case r.DryRun:
-		e.printf("\n%s %s would be moved. Nothing was changed.\n", thousands(total-min(there, total)), unit)
+		e.printf("\n%s rows would be moved. Nothing was changed.\n", thousands(total-min(there, total)))
 	default:
-		e.printf("\nThe %s was moved: %s %s are %s.\n%s", what, thousands(there), unit, where, advice)
+		e.printf("\nThe store was moved: %s rows are in PostgreSQL, counted and compared.\n%s", thousands(there), advice)
 	}
 	return nil
 }
 
 // advice is what to write into the configuration.
-func (e *env) advice(cfg *config.Config, key, to string, set config.Secret) string {
-	if to == "" || to == set.First() {
-		return "The configuration names it already (" + key + "): start the router.\n"
+func (e *env) advice(cfg *config.Config, to string) string {
+	if to == "" || to == cfg.DatabaseURL.First() {
+		return "The configuration names it already (database_url): start the router.\n"
 	}
 	file := cfg.File
 	if file == "" {
-		file = "the configuration (or PSI_" + strings.ToUpper(key) + ")"
+		file = "the configuration (or PSI_DATABASE_URL)"
 	}
-	return "Now write in " + file + ":\n\n  " + key + ": " + redacted(to) + "\n\nand start the router.\n"
+	return "Now write in " + file + ":\n\n  database_url: " + redacted(to) + "\n\nand start the router.\n"
 }
 
 // redacted is an address without its password.

@@ -15,14 +15,20 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// routerIn runs a router until stop is called.
-func routerIn(t *testing.T, environ []string) (a *app.App, stop func()) {
+func appOf(t *testing.T, environ []string) (*app.App, error) {
 	t.Helper()
 	cfg, err := config.Load(config.Options{Env: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err = app.New(t.Context(), app.Options{Config: cfg, Version: "test"}); err != nil {
+	return app.New(t.Context(), app.Options{Config: cfg, Version: "test"})
+}
+
+// routerIn runs a router until stop is called.
+func routerIn(t *testing.T, environ []string) (a *app.App, stop func()) {
+	t.Helper()
+	a, err := appOf(t, environ)
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -63,12 +69,12 @@ func TestMove(t *testing.T) {
 	sh.fine(nil, "queue", "pause", "inbound")
 	send(sh, a, "wamid.d", "gracias") // waits
 	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "store", "move", "--to", postgres)
-	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "queue", "move", "--to", redis)
+	sh.want(exitProblem, []string{"inbound", "paused", "1 job left after 1ms"}, "queue", "drain", "--timeout", "1ms")
 	stop()
+	sh.want(exitProblem, []string{"1 job left", "no router runs"}, "queue", "drain")
 
 	sh.want(exitReach, []string{"store move"}, "store", "move", "--to", "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable")
 	sh.fine([]string{"contacts", "would be moved", "Nothing was changed"}, "store", "move", "--to", postgres, "--dry-run")
-	sh.fine([]string{"inbound", "Nothing was changed"}, "queue", "move", "--to", redis, "--dry-run")
 	before := sh.fine([]string{"PSI-"}, "trace", "5491155550001", "--json")
 
 	sh.fine([]string{"moving messages: ", "comparing messages: ", "The store was moved", "database_url: postgres://", "--undo"}, "store", "move", "--to", postgres)
@@ -81,18 +87,25 @@ func TestMove(t *testing.T) {
 	postgres = db.URL(db.Database(t))
 	sh.fine([]string{`"moved": 1`}, "store", "move", "--to", postgres, "--json")
 	sh.fine([]string{"moved before"}, "store", "move", "--to", postgres)
-	sh.fine([]string{"The queue was moved", "redis_url: " + redis, "psi-router store move as well"}, "queue", "move", "--to", redis)
 
 	there := shell{t, append(home[:len(home):len(home)], "PSI_DATABASE_URL="+postgres, "PSI_REDIS_URL="+redis)}
-	there.fine([]string{"moved before", "names it already"}, "queue", "move")
+	if _, err := appOf(t, there.environ); err == nil || !strings.Contains(err.Error(), "holds 1 messages that arrived and were not handled") {
+		t.Errorf("with a queue that is left behind: got %v", err)
+	}
+	half := shell{t, append(home[:len(home):len(home)], "PSI_DATABASE_URL="+postgres)}
+	_, stop = routerIn(t, half.environ)
+	half.fine(nil, "queue", "resume", "inbound")
+	half.fine([]string{"Drained"}, "queue", "drain")
+	half.eventually("handed_off_silent", "why", "5491155550001")
+	before = half.fine([]string{"PSI-"}, "trace", "5491155550001", "--json")
+	stop()
+	half.fine([]string{`"drained": true`}, "queue", "drain", "--json")
+
 	_, stop = routerIn(t, there.environ)
 	defer stop()
 	if after := there.fine(nil, "trace", "5491155550001", "--json"); after != before {
 		t.Errorf("moved: got\n%s\nwant\n%s", after, before)
 	}
-	there.fine([]string{"inbound", "paused"}, "queue", "stats")
-	there.fine(nil, "queue", "resume", "inbound")
-	there.eventually("handed_off_silent", "why", "5491155550001")
 }
 
 func TestProgress(t *testing.T) {

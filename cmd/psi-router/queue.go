@@ -11,7 +11,7 @@ type queueCmd struct {
 	Stats  queueStats  `cmd:"" help:"What waits, runs and was given up."`
 	Pause  queuePause  `cmd:"" help:"Hand out nothing until it is resumed."`
 	Resume queueResume `cmd:"" help:"End a pause."`
-	Move   queueMove   `cmd:"" help:"Take the queue in data_dir to Redis."`
+	Drain  queueDrain  `cmd:"" help:"Wait until nothing is left, or say what is."`
 }
 
 // Help implements kong's help.
@@ -19,7 +19,8 @@ func (queueCmd) Help() string {
 	return `Examples:
   psi-router queue stats
   psi-router queue pause send:wsp4
-  psi-router queue resume send:wsp4`
+  psi-router queue resume send:wsp4
+  psi-router queue drain`
 }
 
 type (
@@ -46,17 +47,21 @@ func (queueStats) Run(e *env) error {
 		if err := cl.get(e.ctx, "/queues", &list); err != nil {
 			return err
 		}
-		rows := make([][]string, len(list.Items))
-		for i, q := range list.Items {
-			rows[i] = q.row(cl.cfg.Location())
-		}
-		e.table([]string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, rows)
+		e.queueTable(cl, list.Items)
 		if at := list.EmptiedAt; at != nil {
 			e.printf("\nRedis came back empty on %s: what had arrived and was not handled by then is lost, and so are dead letters.\n",
 				at.In(cl.cfg.Location()).Format("02/01/2006 15:04"))
 		}
 		return nil
 	})
+}
+
+func (e *env) queueTable(cl *client, list []queueRow) {
+	rows := make([][]string, len(list))
+	for i, q := range list {
+		rows[i] = q.row(cl.cfg.Location())
+	}
+	e.table([]string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, rows)
 }
 
 func (q queueRow) row(loc *time.Location) []string {

@@ -223,7 +223,6 @@ func TestNoFaceRepeatsASecretOfAServer(t *testing.T) {
 		{"migrate", "--after-restore"},
 		{"serve", "--role", "worker"},
 		{"store", "move", "--to", "postgres://psi:postgres-pass!word@" + postgres + "/psi?sslmode=disable"},
-		{"queue", "move", "--to", "redis://router:redis%2Fpass+word@" + redis},
 	} {
 		got := sh.run("", args...)
 		look("psi-router "+strings.Join(args, " "), got.out+got.err)

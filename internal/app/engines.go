@@ -119,14 +119,10 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 		return err
 	}
 	e.queue = e.redis
-	switch err := e.redis.Complete(ctx); {
-	case err == nil:
-	case o.patient && errors.Is(err, queue.ErrUnavailable):
+	if err := e.redis.Ready(ctx); err != nil { // which only one that is patient sees
 		e.gate = newGate(e.redis, err, o.log)
-		e.gate.first(e.redis.Complete)
+		e.gate.first(e.redis.Ready)
 		e.queue = e.gate
-	default:
-		return errors.Join(err, e.redis.Close())
 	}
 	return nil
 }

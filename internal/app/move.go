@@ -1,16 +1,18 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/move"
-	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
+	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
@@ -53,17 +55,38 @@ func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.Departure
 	return move.Undo(ctx, from)
 }
 
-// MoveQueue takes the queue in data_dir to Redis.
-func MoveQueue(ctx context.Context, cfg *config.Config, o MoveOptions) (r move.Report, err error) {
-	from, err := sqlitequeue.OpenSource(ctx, sqlitequeue.Options{Path: filepath.Join(cfg.DataDir, "queue.db")})
-	if err != nil {
-		return r, err
+// drainedFile refuses to work with Redis while the embedded queue of data_dir, which
+// nobody reads any more then, holds what arrived and was not handled. Wake-ups do not
+// count: the store knows what they stand for.
+func (a *App) drainedFile(ctx context.Context) (err error) {
+	path := filepath.Join(a.cfg.DataDir, "queue.db")
+	if _, err := os.Stat(path); a.cfg.RedisURL.Empty() || errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
-	to, err := redisqueue.Open(ctx, redisqueue.Options{URL: cmp.Or(o.To, cfg.RedisURL.First()), Durability: cfg.Durability})
-	if err != nil {
-		return r, fmt.Errorf("redis_url: %w", err)
+	q, err := sqlitequeue.Open(ctx, sqlitequeue.Options{Path: path, Logger: a.log})
+	if errors.Is(err, sqlite.ErrLocked) {
+		return nil // another process of this installation looks
 	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	return move.Queue(ctx, move.QueueOptions{Source: from, Target: to, DryRun: o.DryRun, Progress: o.Progress})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	all, err := q.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	var left, dead int64
+	for _, s := range all {
+		if s.Name == inbound.QueueInbound || s.Name == inbound.QueueStatus {
+			left += s.Depth
+		}
+		dead += s.Dead
+	}
+	if left > 0 {
+		return fmt.Errorf("%s holds %d messages that arrived and were not handled, and with redis_url nobody reads it: start without redis_url until psi-router queue drain says that it is drained", path, left)
+	}
+	if dead > 0 {
+		a.log.Warn("the file of the embedded queue holds dead letters, and with redis_url nobody sees them", "file", path, "dead", dead)
+	}
+	return nil
 }

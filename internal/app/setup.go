@@ -79,6 +79,9 @@ func (a *App) setup(ctx context.Context) error {
 	if slices.ContainsFunc(all, line.atMeta) {
 		a.runs("clock", func(ctx context.Context) error { return a.clock.Run(ctx, graph, cfg.GraphURL, log) })
 	}
+	if err := a.drainedFile(ctx); err != nil {
+		return err
+	}
 	e, err := openEngines(ctx, opening{
 		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits, hurry: a.hurry,
 	})

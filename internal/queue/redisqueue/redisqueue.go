@@ -114,6 +114,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return nil, errors.Join(fmt.Errorf("open queue: %w", named("connect", err)), e.Close())
 }
 
+// Ready returns nil when the queue can be used; see Options.Lazy.
+func (e *Engine) Ready(ctx context.Context) error {
+	_, err := e.connect(ctx)
+	return e.fail(ctx, "connect", err)
+}
+
 func build(o Options) (*Engine, error) {
 	e := &Engine{
 		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
