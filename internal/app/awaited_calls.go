@@ -83,7 +83,7 @@ func (w *awaited) SaveMedia(ctx context.Context, messageID string, media store.M
 	return s.SaveMedia(ctx, messageID, media)
 }
 
-func (w *awaited) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
+func (w *awaited) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
 	s, err := w.open()
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// standing is how many notices stand in a line's queue at most, beside those whose
+	// standing is how many notices stand in a line's queue at most, one a conversation, beside those whose
 	// first attempt failed. Answers come behind them: at 80 messages a second that is a
 	// quarter of one.
 	standing = 20
@@ -25,7 +25,7 @@ const (
 // runNotices feeds notices, whenever a round of the pump has found some, until ctx
 // ends. What fails is tried again with the pump's next round.
 func (p *Pump) runNotices(ctx context.Context) {
-	woken := map[string]time.Time{} // of those that were not tried yet
+	woken := map[string]time.Time{} // by message, of those that were not tried yet
 	feed := func(ctx context.Context) (bool, error) { return p.feedNotices(ctx, woken) }
 	for {
 		select {
@@ -50,27 +50,27 @@ func (p *Pump) runNotices(ctx context.Context) {
 // have no wake-up of their own, so that thousands of them never stand before an answer.
 // A line that is held or paused gets none.
 func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
-	wakes, err := p.Store.Notices(ctx, standing)
+	notices, err := p.Store.Notices(ctx, standing)
 	if err != nil {
 		return false, fmt.Errorf("find notices: %w", err)
 	}
-	open, err := p.open(ctx, wakes)
+	open, err := p.open(ctx, notices)
 	if err != nil {
 		return false, err
 	}
 	var jobs []queue.Job
 	now, before := p.Now(), maps.Clone(woken)
 	clear(woken)
-	for _, w := range wakes {
-		if !open[SendQueue(w.Line)] {
+	for _, n := range notices {
+		if !open[SendQueue(n.Line)] {
 			continue
 		}
 		more = true
-		at, known := before[w.Conversation]
+		at, known := before[n.MessageID]
 		if age := now.Sub(at); !known || age < 0 || age >= wakeAgain {
-			jobs, at = append(jobs, Wake(w.Line, w.Conversation)), now
+			jobs, at = append(jobs, Wake(n.Line, n.Conversation)), now
 		}
-		woken[w.Conversation] = at
+		woken[n.MessageID] = at
 	}
 	if len(jobs) == 0 {
 		return more, nil
@@ -82,12 +82,12 @@ func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (mor
 	return more, nil
 }
 
-// open says which of the queues that are named hand out their jobs now.
-func (p *Pump) open(ctx context.Context, wakes []store.Wake) (map[string]bool, error) {
+// open says which of the notices' queues hand out their jobs now.
+func (p *Pump) open(ctx context.Context, notices []store.Notice) (map[string]bool, error) {
 	open := map[string]bool{}
 	var names []string
-	for _, w := range wakes {
-		if name := SendQueue(w.Line); !open[name] {
+	for _, n := range notices {
+		if name := SendQueue(n.Line); !open[name] {
 			open[name] = true
 			names = append(names, name)
 		}

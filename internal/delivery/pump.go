@@ -16,7 +16,7 @@ import (
 // house is what the pump needs of store.Store.
 type house interface {
 	Pump(ctx context.Context, now time.Time) (store.Pumped, error)
-	Notices(ctx context.Context, limit int) ([]store.Wake, error)
+	Notices(ctx context.Context, limit int) ([]store.Notice, error)
 	Apologize(ctx context.Context, now time.Time) (int, error)
 }
 

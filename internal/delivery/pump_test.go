@@ -43,7 +43,7 @@ func (w *well) Apologize(context.Context, time.Time) (int, error) {
 	return 1, nil
 }
 
-func (w *well) Notices(context.Context, int) ([]store.Wake, error) { return nil, nil }
+func (w *well) Notices(context.Context, int) ([]store.Notice, error) { return nil, nil }
 
 func TestPump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

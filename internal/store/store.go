@@ -99,10 +99,10 @@ type Store interface {
 	// written, because somebody else holds its contact.
 	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
 
-	// Notices returns the conversations of the oldest notices that were not tried yet,
-	// of each line at most limit, oldest first. They have no wake-up but the one that
+	// Notices returns the oldest notices that were not tried yet, one of each conversation
+	// and of each line at most limit, oldest first. They have no wake-up but the one that
 	// the caller gives them.
-	Notices(ctx context.Context, limit int) ([]Wake, error)
+	Notices(ctx context.Context, limit int) ([]Notice, error)
 
 	// SaveMedia records the fate of a download.
 	SaveMedia(ctx context.Context, messageID string, media Media) error
@@ -168,6 +168,16 @@ type Wake struct {
 	Line         string
 	Conversation string
 }
+
+// Notice is a notice that was not tried yet.
+type Notice struct {
+	Wake
+	MessageID string
+}
+
+// NoticesAhead is how many notices of a line are looked through for those of different
+// conversations: many to one person make nobody look through them all.
+const NoticesAhead = 1000
 
 // MediaRef is a file to download, for the media queue.
 type MediaRef struct {

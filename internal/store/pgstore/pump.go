@@ -285,25 +285,36 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 }
 
 // Notices implements store.Store.
-func (s *Store) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
+func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
+	// From the oldest one on, the next of a conversation that is not among them yet.
 	const query = `WITH RECURSIVE lines (line) AS (
 			SELECT min(notice) FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried
 			UNION ALL
 			SELECT (SELECT min(notice) FROM psi_router.pending WHERE notice > line AND NOT doubt AND notice <> '' AND NOT tried)
-			FROM lines WHERE line IS NOT NULL)
-		SELECT l.line, t.id FROM lines l,
-			LATERAL (SELECT conversation, since, n FROM psi_router.pending
-				WHERE notice = l.line AND NOT doubt AND notice <> '' AND NOT tried ORDER BY since, n LIMIT $1) p,
-			LATERAL (SELECT id FROM psi_router.conversations WHERE n = p.conversation OFFSET 0) t
-		ORDER BY l.line, p.since, p.n`
-	var out []store.Wake
+			FROM lines WHERE line IS NOT NULL),
+		found (line, conversation, since, n, seen) AS (
+			SELECT l.line, p.conversation, p.since, p.n, ARRAY[p.conversation] FROM lines l,
+				LATERAL (SELECT conversation, since, n FROM psi_router.pending
+					WHERE notice = l.line AND NOT doubt AND notice <> '' AND NOT tried ORDER BY since, n LIMIT 1) p
+			UNION ALL
+			SELECT f.line, p.conversation, p.since, p.n, f.seen || p.conversation FROM found f,
+				LATERAL (SELECT conversation, since, n FROM (SELECT conversation, since, n FROM psi_router.pending
+						WHERE notice = f.line AND (since, n) > (f.since, f.n) AND NOT doubt AND notice <> '' AND NOT tried
+						ORDER BY since, n LIMIT $2) w
+					WHERE conversation <> ALL (f.seen) ORDER BY since, n LIMIT 1) p
+			WHERE cardinality(f.seen) < $1)
+		SELECT f.line, t.id, m.id FROM found f,
+			LATERAL (SELECT id FROM psi_router.conversations WHERE n = f.conversation OFFSET 0) t,
+			LATERAL (SELECT id FROM psi_router.messages WHERE conversation = f.conversation AND n = f.n OFFSET 0) m
+		ORDER BY f.line, f.since, f.n`
+	var out []store.Notice
 	err := s.read(ctx, "find notices", func(r *reader) error {
 		out = nil
 		return r.last(func(b *pgx.Batch) {
-			queue(b, query, limit).Query(each(func(rows pgx.Rows) error {
-				var w store.Wake
-				err := scan(rows, &w.Line, &w.Conversation)
-				out = append(out, w)
+			queue(b, query, limit, store.NoticesAhead).Query(each(func(rows pgx.Rows) error {
+				var n store.Notice
+				err := scan(rows, &n.Line, &n.Conversation, &n.MessageID)
+				out = append(out, n)
 				return err
 			}))
 		})

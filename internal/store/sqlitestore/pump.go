@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	sweepPause  = time.Minute // between two walks over what is pending
 	numberedRow = "numbered"
 )
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough")
 
 // sweep is the walk over pending rows: each is found once in a round, however
 // many there are, so that what is stuck cannot hide what was only forgotten.
@@ -187,8 +191,8 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 }
 
 // Notices implements store.Store.
-func (s *Store) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
-	var out []store.Wake
+func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
+	var out []store.Notice
 	err := s.read(ctx, "find notices", func(tx access) error {
 		out = out[:0]
 		for line := ""; ; {
@@ -196,15 +200,24 @@ func (s *Store) Notices(ctx context.Context, limit int) ([]store.Wake, error) {
 			if found, err := tx.Row(next, []any{line}, &line); err != nil || !found {
 				return err
 			}
-			const oldest = `SELECT c.id FROM messages m JOIN conversations c ON c.n = m.conversation
+			const oldest = `SELECT c.id, m.id FROM messages m JOIN conversations c ON c.n = m.conversation
 				WHERE m.notice = ? AND m.notice <> '' AND m.status = 'queued' AND m.attempts = 0 ORDER BY m.since, m.n LIMIT ?`
-			err := each(tx, oldest, []any{line, limit}, func(rows *sql.Rows) error {
-				w := store.Wake{Line: line}
-				err := rows.Scan(&w.Conversation)
-				out = append(out, w)
-				return err
+			seen := map[string]bool{}
+			err := each(tx, oldest, []any{line, store.NoticesAhead}, func(rows *sql.Rows) error {
+				n := store.Notice{Wake: store.Wake{Line: line}}
+				if err := rows.Scan(&n.Conversation, &n.MessageID); err != nil {
+					return err
+				}
+				if !seen[n.Conversation] {
+					seen[n.Conversation] = true
+					out = append(out, n)
+				}
+				if len(seen) >= limit {
+					return errEnough
+				}
+				return nil
 			})
-			if err != nil {
+			if err != nil && !errors.Is(err, errEnough) {
 				return err
 			}
 		}

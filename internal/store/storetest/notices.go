@@ -135,6 +135,44 @@ func notices(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("the oldest of each conversation", func(t *testing.T) {
+		d := open(t, e)
+		var ids, oldest []string
+		for i := range 3 {
+			for n := range 3 {
+				done := d.do(writing("wsp4", person(i), notice("recordatorio")))
+				d.tick(time.Second)
+				if n == 0 {
+					ids, oldest = append(ids, done.ID), append(oldest, done.Message.ID)
+				}
+			}
+		}
+		check := func(limit int, want ...string) {
+			t.Helper()
+			list, err := d.Notices(d.Context(), limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i, n := range list {
+				if n.Conversation != ids[i] || n.Line != "wsp4" {
+					t.Errorf("got %+v", n)
+				}
+				got = append(got, n.MessageID)
+			}
+			if diff := cmp.Diff(got, want); diff != "" {
+				t.Errorf("(-got +want):\n%s", diff)
+			}
+		}
+		check(20, oldest...)
+		check(2, oldest[:2]...)
+		d.record(d.claimOne("t1", ids[0]), store.Sent, "wamid.1")
+		ids = append(ids[1:], ids[0]) // whose second is older than anybody's but that one
+		if list, err := d.Notices(d.Context(), 20); err != nil || len(list) != 3 || list[0].MessageID == oldest[0] {
+			t.Errorf("the next one of a conversation is another: got %+v, %v", list, err)
+		}
+	})
+
 	t.Run("answers pass the notices that failed", func(t *testing.T) {
 		d := open(t, e)
 		id := d.do(writing("wsp4", person(1), notice("primero"))).ID
