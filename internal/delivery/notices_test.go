@@ -246,3 +246,65 @@ func TestANoticeThatFailsLetsGo(t *testing.T) {
 		})
 	}
 }
+
+// TestAFailingNoticeStrandsNobody: one wake-up waits for an untried notice and an answer
+// behind it. The notice fails alone, and the answer leaves all the same.
+func TestAFailingNoticeStrandsNobody(t *testing.T) {
+	for _, class := range []outbound.Class{outbound.Retry, outbound.Pair} {
+		synctest.Test(t, func(t *testing.T) {
+			m := openMailroom(t)
+			var notice string
+			m.refuse = func(p outbound.Post) error {
+				if p.ID == notice {
+					return fail(class, 131056)
+				}
+				return nil
+			}
+			time.Sleep(2100 * time.Millisecond) // between two rounds of the pump
+			m.mu.Lock()
+			notice = m.remind(1)
+			m.mu.Unlock()
+			asked := time.Now()
+			id := m.hear(1, "hola")
+			time.Sleep(5 * time.Second)
+			if at := m.when(id); at.IsZero() || at.Sub(asked) > time.Second {
+				t.Errorf("%s: the answer waits behind the notice", class)
+			}
+		})
+	}
+}
+
+// TestManyNoticesToFewPeople: who gets several gets them one after the other at once, and
+// keeps nobody else's back.
+func TestManyNoticesToFewPeople(t *testing.T) {
+	racetest.Without(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := openMailroom(t)
+		for i := range 400 {
+			m.remind(i % 20)
+		}
+		for range 30 {
+			m.remind(99)
+		}
+		other := m.remind(100)
+		asked := time.Now()
+		time.Sleep(12 * time.Second)
+		if got := m.count(); got < 425 {
+			t.Errorf("%d of 431 left in 12 s", got)
+		}
+		if at := m.when(other); at.IsZero() || at.Sub(asked) > 10*time.Second {
+			t.Errorf("somebody else's left after %s", at.Sub(asked))
+		}
+		var ids []string
+		for range 4 {
+			ids = append(ids, m.remind(1))
+		}
+		asked = time.Now()
+		time.Sleep(20 * time.Second)
+		for i, id := range ids {
+			if at := m.when(id); at.IsZero() || at.Sub(asked) > 4*time.Second {
+				t.Errorf("number %d left after %s", i, at.Sub(asked))
+			}
+		}
+	})
+}

@@ -41,7 +41,8 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	if over {
 		s.suspects.drop(c.Lane)
 	}
-	err = s.recorder.record(ctx, over, store.SendResult{
+	// A notice that waits alone lets its lane go, to who comes behind it.
+	err = s.recorder.record(ctx, over || row.Post.Notice && v.alone, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, Unbegun: v.unbegun,
 		To: row.Post.To, WaID: v.waID,

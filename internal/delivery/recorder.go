@@ -48,7 +48,7 @@ type recorder struct {
 // record is one result on its way.
 type record struct {
 	result store.SendResult
-	over   bool // the row is over: when there are more, wake the lane again
+	over   bool // the row is over, or keeps nobody back: when there are more, wake the lane again
 	done   chan error
 	tries  int
 	held   int // how often somebody else had its contact
