@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -57,20 +58,28 @@ func (b *Book) ours(a *inbound.Arrival) *MessageRow {
 		if m.Talk.final() != t || m.Origin != "" || m.ProviderID != "" {
 			continue
 		}
-		if (m.Status == Sending || m.Status == Uncertain) && says(m, a.Content.Text) {
+		if (m.Status == Sending || m.Status == Uncertain) && b.says(m, a) {
 			return m
 		}
 	}
 	return nil
 }
 
-// says reports whether a text is what the row had to say. A menu that went as
-// text begins with its question and goes on with its options.
-func says(m *MessageRow, text string) bool {
-	want := m.Text
+// wordless is for how long a file without a word of ours may come back as an echo when
+// it is not known whether it left: later it is one that somebody sent from the phone.
+const wordless = time.Hour
+
+// says reports whether an echo is what the row had to say. A menu that went as text
+// begins with its question and goes on with its options. A file without a caption is
+// known by its type alone.
+func (b *Book) says(m *MessageRow, a *inbound.Arrival) bool {
+	want, text := m.Text, strings.TrimSpace(a.Content.Text)
 	if m.Body.Reply != nil {
 		want = m.Body.Reply.Text
 	}
-	want = strings.TrimSpace(want)
-	return want != "" && strings.HasPrefix(strings.TrimSpace(text), want)
+	if want = strings.TrimSpace(want); want != "" {
+		return strings.HasPrefix(text, want)
+	}
+	return m.Media != nil && m.Type == a.Content.Type && text == "" &&
+		(m.Status == Sending || b.Now.Sub(m.CreatedAt) < wordless)
 }

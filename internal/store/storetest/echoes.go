@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -105,6 +106,61 @@ func echoes(t *testing.T, e Engine) {
 		}
 		if n := len(d.messages(r.Conversation)); n != 2 {
 			t.Errorf("got %d messages", n)
+		}
+	})
+
+	t.Run("of a file that we sent ourselves", func(t *testing.T) {
+		for _, tc := range []struct {
+			name, kind, caption string // of what we send
+			came, said          string // of what comes back
+			after               store.Status
+			wait                time.Duration
+			ours                bool
+		}{
+			{"no word", "image", "", "image", "", "", 0, true},
+			{"a sound", "audio", "", "audio", "", "", 0, true},
+			{"a document", "document", "", "document", "", "", 0, true},
+			{"a caption", "video", "El aula", "video", "El aula", "", 0, true},
+			{"another kind", "image", "", "audio", "", "", 0, false},
+			{"another caption", "image", "El aula", "image", "Otra", "", 0, false},
+			{"a caption that we did not send", "image", "", "image", "Soy Laura", "", 0, false},
+			{"a caption that we sent is not there", "image", "El aula", "image", "", "", 0, false},
+			{"it may have left", "image", "", "image", "", store.Uncertain, time.Minute, true},
+			{"it may have left, long ago", "image", "", "image", "", store.Uncertain, 2 * time.Hour, false},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				t.Parallel()
+				d := open(t, e)
+				on := func(a inbound.Arrival) inbound.Arrival {
+					a.Line, a.LineRef, a.Provider = "ventas", "ventas", "evolution"
+					return a
+				}
+				id := d.in(on(says(person(1), "a", "hola", d.now))).Conversation
+				d.deliver(id)
+				before := len(d.messages(id))
+				d.do(saying(id, &store.Draft{
+					Type: tc.kind, Text: tc.caption, Notice: true, Body: []byte(`{}`),
+					Media: &store.Media{Media: inbound.Media{URL: "https://example.com/a"}, State: store.MediaReady},
+				}))
+				c := d.claimOne("t1", id)
+				if tc.after != "" {
+					d.record(c, tc.after, "")
+				}
+				d.tick(tc.wait)
+				echo := on(echoed(person(1), "out1", tc.said, d.now))
+				echo.Content.Type, echo.Content.Media = tc.came, &inbound.Media{ID: "out1"}
+				got := d.in(echo)
+				if tc.after == "" {
+					d.record(c, store.Sent, "out1")
+				}
+				want := 1
+				if !tc.ours {
+					want = 2
+				}
+				if n := len(d.messages(id)) - before; n != want || got.Duplicate != tc.ours || (d.talk(id).State == router.StateMenu) != tc.ours {
+					t.Errorf("%d messages, %s, %+v", n, d.talk(id).State, got)
+				}
+			})
 		}
 	})
 
