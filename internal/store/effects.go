@@ -187,8 +187,8 @@ func (b *Book) Command(t *TalkRow, cmd router.Command, actor string) (bool, erro
 	if done, mine := b.aboutContact(t, cmd, actor); mine {
 		return done, nil
 	}
-	if cmd.Kind == router.CommandDismiss {
-		return b.dismiss(t, cmd, actor), nil
+	if cmd.Kind == router.CommandDismiss || cmd.Kind == router.CommandClose && t.State == router.StateClosed {
+		return b.dismiss(t, cmd, actor), nil // the router has nothing to close
 	}
 	r := b.rules(t.Line)
 	if cmd.Kind == router.CommandHandoff && r.Flow != nil {

@@ -53,6 +53,7 @@ func left(t *testing.T, e Engine) {
 		{"and does not end: that answer fails too", func(a *abandon) { a.stale("hola"); a.say("hola"); a.send(store.Failed) }, router.Refused},
 		{"ends: handed off", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandHandoff) }, ""},
 		{"ends: closed", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandClose) }, ""},
+		{"ends: closed again", func(a *abandon) { a.close(); a.tick(time.Hour); a.stale("hola"); a.cmd(router.CommandClose) }, ""},
 		{"ends: closed by those who had it", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandHandoff); a.cmd(router.CommandClose) }, ""},
 		{"ends: disconnected", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDisconnect); a.cmd(router.CommandReconnect) }, ""},
 		{"ends: dismissed", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss) }, ""},
