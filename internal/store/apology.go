@@ -46,9 +46,10 @@ func (t *TalkRow) wrote(m *MessageRow) time.Time {
 	return t.LastInbound
 }
 
-// moot says that nobody needs an apology any more: the person was answered, or said
-// something since for which there will be another one.
-func (t *TalkRow) moot() bool {
+// moot says that nobody needs an apology any more: the person was answered, by the team
+// too that the apology gives them to, or said something since for which there will be
+// another one.
+func (t *TalkRow) moot(m *MessageRow) bool {
 	due := t.AskedAt.Equal(t.ApologizedFor) && t.AskedAt.After(t.SaidAt)
-	return routed(t.State) && !due
+	return routed(t.State) && !due || t.LastHuman.After(m.CreatedAt)
 }

@@ -70,7 +70,7 @@ func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
 		return router.Blocked
 	case m.Marketing && t.Who.OptedOut:
 		return router.OptedOut
-	case automatic(m) && (m.Epoch < t.Epoch || m.Notice && t.moot()):
+	case automatic(m) && (m.Epoch < t.Epoch || m.Notice && t.moot(m)):
 		return router.Superseded
 	case !m.Expires.IsZero() && !b.Now.Before(m.Expires):
 		return router.Expired

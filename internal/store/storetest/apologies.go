@@ -131,6 +131,8 @@ func apologies(t *testing.T, e Engine) {
 		a.counted(false)
 	})
 
+	t.Run("not said after all: a team has it and answers", func(t *testing.T) { answeredByTheTeam(t, e) })
+
 	for name, do := range map[string]func(*abandon){
 		"they write again":                  func(a *abandon) { a.say("hola") },
 		"they write again, and are left":    func(a *abandon) { a.stale("hola") },
@@ -147,6 +149,35 @@ func apologies(t *testing.T, e Engine) {
 			a.stale("hola")
 			a.tick(wait)
 			a.sorry()
+			do(a)
+			for _, said := range a.deliver(a.id) {
+				if strings.HasPrefix(said, "Perdoná") {
+					t.Errorf("said %q", said)
+				}
+			}
+		})
+	}
+}
+
+// answeredByTheTeam: who was handed to a team by an apology hears nothing of it when the
+// team answers before it leaves.
+func answeredByTheTeam(t *testing.T, e Engine) {
+	for name, do := range map[string]func(*abandon){
+		"from the phone":                     func(a *abandon) { a.echo(time.Second) },
+		"from the phone, and we hear of now": func(a *abandon) { a.echo(9 * time.Minute) },
+		"as an agent":                        func(a *abandon) { a.agent() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &abandon{desk: open(t, e)}
+			a.after(flow.AfterOutageHandoff)
+			a.stale("hola")
+			a.tick(2 * time.Minute)
+			a.sorry()
+			if got := a.talk(a.id); got.State != router.StateHandedOff {
+				t.Fatalf("got %+v", got)
+			}
+			a.tick(time.Second)
 			do(a)
 			for _, said := range a.deliver(a.id) {
 				if strings.HasPrefix(said, "Perdoná") {
