@@ -27,7 +27,7 @@ func (b *Book) aboutContact(t *TalkRow, cmd router.Command, actor string) (done,
 		blocked, here = false, false
 	case router.CommandBlocked, router.CommandUnblocked:
 		if blocked == (cmd.Kind == router.CommandBlocked) { // nobody changed it meanwhile
-			here = blocked && cmd.Note != ""
+			here = here && cmd.Note != "" // what WhatsApp blocked once stays so
 		}
 	default:
 		return false, false
@@ -39,8 +39,12 @@ func (b *Book) aboutContact(t *TalkRow, cmd router.Command, actor string) (done,
 	}
 	answer := cmd.Kind == router.CommandBlocked || cmd.Kind == router.CommandUnblocked
 	if told || answer {
-		if answer && cmd.Note == "" {
+		switch {
+		case !answer:
+		case cmd.Note == "":
 			cmd.Note = "WhatsApp did it too"
+		case here:
+			cmd.Note = "blocked here only: " + cmd.Note
 		}
 		b.audit(t, actor, cmd)
 	}

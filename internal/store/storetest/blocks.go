@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,7 +73,7 @@ func blocks(t *testing.T, e Engine) {
 		for _, row := range d.audit() {
 			actions = append(actions, row.Action+" "+row.Detail)
 		}
-		want := []string{"blocked note=too late", "unblock ", "unblocked note=too late", "blocked note=WhatsApp did it too", "blocked note=wsp4: more than 24 h", "block "}
+		want := []string{"blocked note=too late", "unblock ", "unblocked note=too late", "blocked note=WhatsApp did it too", "blocked note=blocked here only: wsp4: more than 24 h", "block "}
 		if len(actions) != len(want) {
 			t.Fatalf("audit: got %q", actions)
 		}
@@ -80,6 +81,20 @@ func blocks(t *testing.T, e Engine) {
 			if actions[i] != want[i] {
 				t.Errorf("audit: got %q, want %q", actions[i], want[i])
 			}
+		}
+	})
+	t.Run("pressed again later", func(t *testing.T) {
+		d := open(t, e)
+		id := d.say(person(1), "a", "hola").Conversation
+		tell(d, id, router.CommandBlock, "")
+		tell(d, id, router.CommandBlocked, "")
+		d.tick(48 * time.Hour)
+		tell(d, id, router.CommandBlock, "")
+		if c := tell(d, id, router.CommandBlocked, "wsp4: more than 24 h"); !c.Contact.Blocked || c.Contact.BlockedHere {
+			t.Errorf("WhatsApp blocks them since the first time: got %+v", c.Contact)
+		}
+		if row := d.audit()[0]; row.Detail != "note=wsp4: more than 24 h" {
+			t.Errorf("audit: got %q", row.Detail)
 		}
 	})
 	t.Run("each line hears of it", func(t *testing.T) {
