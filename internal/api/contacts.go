@@ -72,7 +72,8 @@ func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, ki
 		return nil, err
 	}
 	out := &written[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
-	if done.Replayed != "" {
+	if done.Replayed != "" { // what was kept is from before WhatsApp was asked
+		out.Body = s.contact(all[at])
 		return out, nil
 	}
 	// The caller may be gone by then: what WhatsApp says is noted all the same.

@@ -53,10 +53,10 @@ func TestBlocking(t *testing.T) {
 		t.Errorf("WhatsApp was asked %q", asked)
 	}
 	// A repeat under a key asks nobody.
-	askOnce(t, r, "agent", "k", at+"/block", "")
+	first := askOnce(t, r, "agent", "k", at+"/block", "")
 	before := len(asked)
-	if got := askOnce(t, r, "agent", "k", at+"/block", ""); got.header.Get("Idempotent-Replayed") != "true" || len(asked) != before {
-		t.Errorf("a repeat: got %d %v, asked %d times", got.status, got.header, len(asked)-before)
+	if got := askOnce(t, r, "agent", "k", at+"/block", ""); got.header.Get("Idempotent-Replayed") != "true" || len(asked) != before || got.body != first.body {
+		t.Errorf("a repeat: got %d %v, asked %d times: %s, want %s", got.status, got.header, len(asked)-before, got.body, first.body)
 	}
 }
 
