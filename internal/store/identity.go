@@ -261,6 +261,8 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 		keep.CreatedAt = drop.CreatedAt
 	}
 	keep.AskedAt, keep.SaidAt = later(keep.AskedAt, drop.AskedAt), later(keep.SaidAt, drop.SaidAt)
+	keep.LastArea = lastArea(keep, drop)
+	keep.Left.Since = leftSince(keep, drop)
 	keep.ApologizedFor = later(keep.ApologizedFor, drop.ApologizedFor)
 	if !routed(keep.State) {
 		keep.AskedAt = time.Time{}
@@ -285,6 +287,25 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 }
 
 // address is where to write to a person: exactly the names that came last.
+// lastArea is the team that had either of two conversations last.
+func lastArea(keep, drop *TalkRow) string {
+	if drop.LastMessageAt.After(keep.LastMessageAt) {
+		return cmp.Or(keep.Area, drop.LastArea, keep.LastArea)
+	}
+	return cmp.Or(keep.LastArea, drop.LastArea)
+}
+
+// leftSince is since when the person of two conversations has no answer in either.
+func leftSince(keep, drop *TalkRow) (since time.Time) {
+	said := later(keep.SaidAt, drop.SaidAt)
+	for _, t := range [...]*TalkRow{keep, drop} {
+		if t.AskedAt.After(said) && (since.IsZero() || t.Left.Since.Before(since)) && !t.Left.Since.IsZero() {
+			since = t.Left.Since
+		}
+	}
+	return since
+}
+
 func (s *Settings) address(p inbound.Person, before outbound.Address) outbound.Address {
 	a := outbound.Address{Phone: s.reachable(p), UserID: p.UserID, ExternalID: p.ExternalID}
 	if a == (outbound.Address{}) {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +15,33 @@ import (
 
 // identities: one person is one contact, and two are two.
 func identities(t *testing.T, e Engine) {
+	t.Run("joined, and the team that had them last", func(t *testing.T) {
+		byPhone, byID := inbound.Person{Phone: person(1).Phone}, inbound.Person{UserID: person(1).UserID}
+		for _, tc := range []struct {
+			phone, user string // the teams, the user's being the later
+			want        string
+		}{{"ventas", "", "ventas"}, {"", "ventas", "ventas"}, {"admin", "ventas", "ventas"}} {
+			d := open(t, e)
+			for i, side := range []struct {
+				who  inbound.Person
+				area string
+			}{{byPhone, tc.phone}, {byID, tc.user}} {
+				id := d.in(says(side.who, fmt.Sprint("a", i), "hola", d.now)).Conversation
+				if side.area != "" {
+					for _, kind := range []router.CommandKind{router.CommandHandoff, router.CommandClose, router.CommandReopen} {
+						d.command(id, kind, side.area)
+					}
+				}
+				d.deliver(id)
+				d.tick(time.Minute)
+			}
+			id := d.in(says(person(1), "c", "hola", d.now)).Conversation
+			if done := d.do(saying(id, text("hola, soy Ana"))); done.Area != tc.want {
+				t.Errorf("%+v: got %s", tc, done.Area)
+			}
+		}
+	})
+
 	phone := inbound.Person{Phone: "5491100000001"}
 	user := inbound.Person{UserID: "AR.1"}
 	both := inbound.Person{Phone: "5491100000001", UserID: "AR.1"}
