@@ -214,6 +214,13 @@ var fates = map[string][2]string{
 	"uncertain": {"no se sabe si salió", "may have been sent"},
 }
 
+// refusals say in words that fit a message of ours why we did not send it, where the
+// reason's own are about what the person wrote: Spanish, English.
+var refusals = map[router.Reason][2]string{
+	router.Blocked:  {"NO salió: la persona está bloqueada", "was NOT sent: the person is blocked"},
+	router.OptedOut: {"NO salió: pidió no recibir promociones", "was NOT sent: they asked for no marketing"},
+}
+
 // ends are the reasons that say by themselves what became of a message.
 var ends = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
 
@@ -225,6 +232,9 @@ func (w words) send(m message) send {
 	if slices.Contains(ends, router.Reason(m.Reason)) {
 		s.Reason = m.Reason
 		s.Fate = strings.TrimSuffix(w.reason(m.Reason), ".")
+	}
+	if f, ok := refusals[router.Reason(m.Reason)]; ok && m.Status == "failed" {
+		s.Reason, s.Fate = m.Reason, w.say(f[0], f[1])
 	}
 	if m.Error != nil {
 		s.Code, s.Detail = m.Error.Code, m.Error.Detail

@@ -20,7 +20,10 @@ const story = `{
   {"conversation_id":"c1","direction":"inbound","author":"contact","type":"image","text":"","status":"received","reason":"handed_off","received_at":"2026-11-23T09:00:00Z"},
   {"conversation_id":"c1","direction":"outbound","author":"router","type":"text","text":"Te paso","status":"failed","reason":"refused","error":{"code":190,"detail":"token expired"},"created_at":"2026-11-23T09:00:01Z"},
   {"conversation_id":"c1","direction":"outbound","author":"agent","type":"text","text":"Soy Eva","status":"uncertain","reason":"uncertain","created_at":"2026-11-23T09:05:00Z"},
-  {"conversation_id":"c2","direction":"outbound","author":"agent","type":"template","text":"","status":"failed","reason":"window_closed","error":{"code":0,"detail":"24 h"},"created_at":"2026-11-23T09:05:00Z"}],
+  {"conversation_id":"c2","direction":"outbound","author":"agent","type":"template","text":"","status":"failed","reason":"window_closed","error":{"code":0,"detail":"24 h"},"created_at":"2026-11-23T09:05:00Z"},
+  {"conversation_id":"c2","direction":"outbound","author":"program","type":"template","text":"promo","status":"failed","reason":"opted_out","created_at":"2026-11-23T09:06:00Z"},
+  {"conversation_id":"c2","direction":"outbound","author":"program","type":"template","text":"recordatorio","status":"failed","reason":"blocked","created_at":"2026-11-23T09:07:00Z"},
+  {"conversation_id":"c2","direction":"outbound","author":"router","type":"text","text":"Listo, sin promociones","status":"sent","reason":"opted_out","created_at":"2026-11-23T09:08:00Z"}],
  "handoffs":[{"conversation_id":"c1","area":"admin","at":"2026-11-24T07:00:00Z"}]}`
 
 // TestWhy: what an operator reads at night.
@@ -71,6 +74,9 @@ No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.
 Lo último que pasó:
   23/11 09:05  escribimos primero
     → No salió: la ventana de WhatsApp está cerrada y hace falta una plantilla  « (template) » [24 h]
+    → NO salió: pidió no recibir promociones  « promo »
+    → NO salió: la persona está bloqueada  « recordatorio »
+    → salió  « Listo, sin promociones »
 
 Qué podés hacer:
   • Fuera de la ventana solo sale una plantilla aprobada.
@@ -110,6 +116,9 @@ There is no window to look at: the line has none, or the person never wrote.
 What happened last:
   23/11 09:05  we wrote first
     → Not sent: the service window is closed and a template is needed  « (template) » [24 h]
+    → was NOT sent: they asked for no marketing  « promo »
+    → was NOT sent: the person is blocked  « recordatorio »
+    → was sent  « Listo, sin promociones »
 
 What you can do:
   • Outside the window only an approved template goes out.
