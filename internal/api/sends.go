@@ -48,7 +48,7 @@ func (s *server) sends() {
 		summary: "Write in a conversation", also: []int{400, 404, 409, 413, 415},
 		about: "By the line that it came in on. " + sendsAbout,
 	}, func(ctx context.Context, who caller, in *sendIn) (*written[Message], error) {
-		c, err := s.load(ctx, who, in.ID)
+		c, err := s.loadToWrite(ctx, who, in.ID, in.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (s *server) sends() {
 		id: "startMessage", method: http.MethodPost, path: "/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
 		summary: "Write to a person", also: []int{400, 404, 409, 413, 415},
 		about: "Finds the conversation of the phone or user id on the line, or begins one; who never wrote can only get a template. " +
-			"A key that is bound to areas reaches conversations of those areas only. " + sendsAbout,
+			"A key that is bound to areas reaches conversations of those areas, and those of no area that the message brings to one of them. " + sendsAbout,
 	}, func(ctx context.Context, who caller, in *startIn) (*written[Message], error) {
 		b := in.Body
 		if !who.seesLine(b.Line) {
@@ -79,6 +79,25 @@ func (s *server) sends() {
 		return s.send(ctx, who, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Say: draft})
 	})
 }
+
+// loadToWrite is load for a message: one that takes over a conversation that no team has
+// is judged by the team that gets it, which the store knows.
+func (s *server) loadToWrite(ctx context.Context, who caller, id string, b SendBody) (store.Conversation, error) {
+	if !printable(id) {
+		return store.Conversation{}, notFound()
+	}
+	c, err := s.store.Conversation(ctx, id)
+	if err != nil {
+		return store.Conversation{}, err
+	}
+	if !who.sees(c.Line, c.Area) && (!who.seesLine(c.Line) || c.Area != "" || b.notice()) {
+		return store.Conversation{}, notFound()
+	}
+	return c, nil
+}
+
+// notice says that a message leaves the conversation to who has it.
+func (b SendBody) notice() bool { return b.Takeover != nil && !*b.Takeover }
 
 func (s *server) send(ctx context.Context, who caller, in Idempotent, what any, cmd store.Command) (*written[Message], error) {
 	cmd.Kind = router.CommandAgentSent
@@ -132,7 +151,7 @@ func (s *server) draft(ctx context.Context, who caller, line string, b SendBody)
 		d.Quotes = b.Context.MessageID
 	}
 	d.OnlyOpen = b.Reopen != nil && !*b.Reopen
-	d.Notice = b.Takeover != nil && !*b.Takeover
+	d.Notice = b.notice()
 	if d.Area, err = s.team(who, b.Area); err != nil {
 		return nil, err
 	}

@@ -179,12 +179,59 @@ func TestAPersonIsWrittenTo(t *testing.T) {
 			t.Errorf("%s: got %d: %s", key, got.status, got.body)
 		}
 	}
-	if got := ask(t, r, "sales", "POST /messages", `{"line":"wsp4","phone":"5491177778888",`+tpl); got.status != 404 {
-		t.Errorf("a new one is nobody's: %d %s", got.status, got.body)
+	if got := ask(t, r, "sales", "POST /messages", `{"line":"wsp4","phone":"5491177778888","takeover":false,`+tpl); got.status != 404 {
+		t.Errorf("a notice, and a new one is nobody's: %d %s", got.status, got.body)
+	}
+	if got := ask(t, r, "sales", "POST /messages", `{"line":"wsp4","phone":"5491177778888",`+tpl); got.status != 201 {
+		t.Errorf("a new one of theirs: %d %s", got.status, got.body)
 	}
 	read[api.Conversation](t, r, "POST /conversations/"+id+"/handoff", `{"area":"ventas"}`)
 	if got := ask(t, r, "sales", "POST /messages", `{"line":"wsp4","phone":"5491100000001",`+tpl); got.status != 201 {
 		t.Errorf("their own: %d %s", got.status, got.body)
+	}
+}
+
+// TestATakeoverIsOfATeam: a key that is bound to areas takes over what no team has, for a
+// team of its own.
+func TestATakeoverIsOfATeam(t *testing.T) {
+	t.Parallel()
+	r := openWith(t, func(o *api.Options) {
+		o.Keys = append(o.Keys, api.Key{Name: "two", Secrets: []string{"two"}, Role: api.Agent, Areas: []string{"ventas", "alumnos"}})
+	})
+	r.say(t, 1, "wsp4", "hola")
+	id := r.first(t)
+	in, boss := "POST /conversations/"+id, "agent"
+	named := func(area string) string { return strings.Replace(hola, "{", `{"area":"`+area+`",`, 1) }
+	notice := strings.Replace(hola, "{", `{"takeover":false,`, 1)
+	for _, step := range []struct {
+		key, what, body string
+		status          int
+		area            string // afterwards
+	}{
+		{"sales", "/messages", notice, 404, ""},
+		{"sales", "/close", "", 404, ""},
+		{"sales", "/messages", named("admin"), 404, ""},
+		{"two", "/messages", hola, 404, ""}, // it would be the flow's team's
+		{"two", "/messages", named("admin"), 404, ""},
+		{"two", "/messages", named("nobody"), 422, ""},
+		{"two", "/messages", named("ventas"), 201, "ventas"},
+		{boss, "/close", "", 200, ""},
+		{"two", "/messages", hola, 201, "ventas"}, // who had it last
+		{boss, "/close", "", 200, ""},
+		{boss, "/messages", named("admin"), 201, "admin"},
+		{"two", "/messages", named("ventas"), 404, "admin"},
+		{"sales", "/messages", hola, 404, "admin"},
+		{boss, "/close", "", 200, ""},
+		{"two", "/messages", hola, 404, ""},
+		{"sales", "/messages", hola, 201, "ventas"}, // the key's only one
+		{"sales", "/messages", notice, 201, "ventas"},
+	} {
+		if got := ask(t, r, step.key, in+step.what, step.body); got.status != step.status {
+			t.Errorf("%s %s %s: got %d, want %d: %s", step.key, step.what, step.body, got.status, step.status, got.body)
+		}
+		if c := read[api.Conversation](t, r, "GET /conversations/"+id, ""); c.Area != step.area {
+			t.Errorf("%s %s %s: the team is %q, want %q", step.key, step.what, step.body, c.Area, step.area)
+		}
 	}
 }
 

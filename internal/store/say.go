@@ -96,7 +96,7 @@ func (b *Book) Reach(to Recipient) *TalkRow {
 
 // Do carries out a command and returns what it said.
 func (b *Book) Do(t *TalkRow, cmd Command) (*MessageRow, error) {
-	if cmd.May != nil && !cmd.May(t.View()) {
+	if cmd.May != nil && !cmd.May(b.judged(t, cmd.Say)) {
 		return nil, ErrNotFound
 	}
 	if cmd.Say != nil {
@@ -154,12 +154,26 @@ func (b *Book) say(t *TalkRow, d Draft, actor string) (*MessageRow, error) {
 	return m, nil
 }
 
+// judged is the conversation by which it is judged who may do something in it: one that
+// no team has, and that a message takes over, is that of the team that gets it.
+func (b *Book) judged(t *TalkRow, d *Draft) Conversation {
+	v := t.View()
+	if d != nil && !d.Notice && v.Area == "" {
+		v.Area = b.takenOver(t, d.Area).Next.Area
+	}
+	return v
+}
+
 // takeOver gives the conversation to a team of ours: the one that is named, or the
 // one that had it last.
 func (b *Book) takeOver(t *TalkRow, area, actor string) {
-	cmd := router.Command{Kind: router.CommandAgentSent, Area: cmp.Or(area, t.LastArea)}
+	b.apply(t, b.takenOver(t, area), cause{By: actor})
+}
+
+func (b *Book) takenOver(t *TalkRow, area string) router.Decision {
 	r := b.rules(t.Line)
-	b.apply(t, r.Apply(t.Conversation.Conversation, cmd, b.Now), cause{By: actor})
+	cmd := router.Command{Kind: router.CommandAgentSent, Area: cmp.Or(area, t.LastArea)}
+	return r.Apply(t.Conversation.Conversation, cmd, b.Now)
 }
 
 // shut says that only templates may be sent to the person now.

@@ -401,18 +401,45 @@ func sayings(t *testing.T, e Engine) {
 
 	t.Run("who may", func(t *testing.T) {
 		d := open(t, e)
-		id := d.say(person(1), "a", "2").Conversation
-		cmd := saying(id, text("no"))
-		cmd.May = func(c store.Conversation) bool { return c.Area == "admin" }
-		d.refused(cmd, store.ErrNotFound, id)
-		stranger := writing("wsp4", person(9), template("no"))
-		stranger.May = cmd.May
-		d.refused(stranger, store.ErrNotFound, id)
+		id := d.say(person(1), "a", "hola").Conversation
+		by := func(area string, cmd store.Command) store.Command {
+			cmd.May = func(c store.Conversation) bool { return c.Area == area }
+			return cmd
+		}
+		say := func(area string) *store.Draft {
+			what := template("no")
+			what.Area = area
+			return what
+		}
+		stranger := func(what *store.Draft) store.Command { return writing("wsp4", person(9), what) }
+		// What no team has is judged by the team that gets it: here the flow's, or the
+		// one that is named.
+		d.refused(by("ventas", saying(id, say(""))), store.ErrNotFound, id)
+		d.refused(by("ventas", saying(id, say("admin"))), store.ErrNotFound, id)
+		d.refused(by("ventas", stranger(say(""))), store.ErrNotFound, id)
+		d.refused(by("ventas", stranger(notice("no"))), store.ErrNotFound, id)
+		d.refused(by("ventas", saying(id, notice("no"))), store.ErrNotFound, id)
+		d.refused(by("ventas", store.Command{Conversation: id, Command: router.Command{Kind: router.CommandClose}}), store.ErrNotFound, id)
 		if tr := d.trace(person(9).Phone); len(tr.Conversations) != 0 {
 			t.Errorf("left %+v", tr)
 		}
-		d.command(id, router.CommandHandoff, "admin")
-		d.do(cmd)
+		if done := d.do(by("ventas", stranger(say("ventas")))); done.Area != "ventas" {
+			t.Errorf("got %+v", done)
+		}
+		if done := d.do(by("ventas", saying(id, say("ventas")))); done.Area != "ventas" {
+			t.Errorf("got %+v", done)
+		}
+		// What a team has is theirs, whatever is named.
+		d.refused(by("admin", saying(id, say("admin"))), store.ErrNotFound, id)
+		// Then the team that had it last gets it.
+		d.command(id, router.CommandClose, "")
+		d.refused(by("admin", saying(id, say(""))), store.ErrNotFound, id)
+		if done := d.do(by("ventas", saying(id, say("")))); done.Area != "ventas" {
+			t.Errorf("got %+v", done)
+		}
+		d.command(id, router.CommandClose, "")
+		d.command(id, router.CommandDisconnect, "")
+		d.refused(by("ventas", saying(id, say("ventas"))), store.ErrNotFound, id) // it stays nobody's
 	})
 
 	t.Run("audit", func(t *testing.T) {
