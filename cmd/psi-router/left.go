@@ -6,7 +6,7 @@ import (
 )
 
 type leftCmd struct {
-	List    leftList    `cmd:"" default:"withargs" help:"List them, the longest first."`
+	List    leftList    `cmd:"" default:"withargs" help:"List them, the oldest word first."`
 	Dismiss leftDismiss `cmd:"" help:"Take somebody off the list: nothing is sent."`
 }
 

@@ -53,7 +53,7 @@ type (
 		Line   string `query:"line" maxLength:"100" doc:"A line." example:"wsp4"`
 		Area   string `query:"area" maxLength:"100" doc:"An area, or an alias of one." example:"admin"`
 		State  string `query:"state" enum:"menu,handed_off,closed,disconnected" doc:"A state." example:"handed_off"`
-		Left   bool   `query:"left" doc:"Only those who were left without an answer within seven days, the longest first." example:"false"`
+		Left   bool   `query:"left" doc:"Only those who were left without an answer to a word of the last seven days, the oldest word first." example:"false"`
 	}
 	messagesIn struct {
 		ByID

@@ -39,7 +39,7 @@ type Conversation struct {
 	WindowExpiresAt *time.Time `json:"window_expires_at" example:"2026-11-25T10:00:00Z" doc:"Until when free messages may be sent; null when the person never wrote, and on lines without a window."`
 	LastMessageAt   *time.Time `json:"last_message_at" example:"2026-11-24T10:00:00Z" doc:"When the last message came or went."`
 	CreatedAt       *time.Time `json:"created_at" example:"2026-11-24T09:00:00Z" doc:"When the person first wrote on this line."`
-	Left            *Left      `json:"left" doc:"Set while the person's last word has no answer of ours, no team has the conversation, and nothing waits to be sent; not in events."`
+	Left            *Left      `json:"left" doc:"Set while the person's last word has no answer of ours, no team has the conversation, and nothing waits to be sent; null once that word is seven days old; not in events."`
 }
 
 // Left is why, and since when, somebody has no answer.
@@ -158,8 +158,8 @@ func (s *server) conversation(c store.Conversation) Conversation {
 		Contact:       s.contact(c),
 		LastMessageAt: when(c.LastMessageAt), CreatedAt: when(c.CreatedAt),
 	}
-	if !c.Left.Since.IsZero() {
-		v.Left = &Left{Reason: string(c.Left.Reason), Since: c.Left.Since.UTC()}
+	if left := c.Left.At(s.now()); !left.Since.IsZero() {
+		v.Left = &Left{Reason: string(left.Reason), Since: left.Since.UTC()}
 	}
 	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.free, c.Line) {
 		v.WindowExpiresAt = when(c.LastInbound.Add(s.window))

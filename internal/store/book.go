@@ -255,6 +255,7 @@ func (t *TalkRow) View() Conversation {
 	v.Contact = t.Who.Contact
 	v.Contact.Address = address
 	if v.Left.Since.IsZero() {
+	v.Left.Asked = t.AskedAt
 		v.Left = Left{} // an answer to what was said before still waits
 	}
 	return v

@@ -73,7 +73,8 @@ type Conversation struct {
 	Cursor string
 }
 
-// LeftFor is how long a conversation counts as left: later nobody expects an answer.
+// LeftFor is how old a word may be whose person counts as left: later nobody expects an
+// answer.
 const LeftFor = 7 * 24 * time.Hour
 
 // Left is a person's last word that nobody answered and that nobody will: no team
@@ -81,6 +82,15 @@ const LeftFor = 7 * 24 * time.Hour
 type Left struct {
 	Reason router.Reason
 	Since  time.Time
+	Asked  time.Time // when the word was said; only in what a Store returns
+}
+
+// At returns what is still true of it then: with time alone it ends too.
+func (l Left) At(now time.Time) Left {
+	if now.Sub(l.Asked) >= LeftFor {
+		return Left{}
+	}
+	return l
 }
 
 // Message is one message of a conversation.

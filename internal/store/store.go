@@ -274,7 +274,7 @@ type Filter struct {
 	Line    string
 	Area    string
 	State   router.State
-	// Left selects those that were left after it, the longest first.
+	// Left selects those that were left and whose last word is newer, the oldest first.
 	Left time.Time
 	// Before is the cursor of the last row of the previous page.
 	Before string

@@ -12,8 +12,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// listLeft returns a page of the conversations that were left. They are few: other
-// conditions are looked at one by one.
+// listLeft returns a page of the conversations that were left, by their last word: the
+// oldest first. They are few: other conditions are looked at one by one.
 func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
 	at, n := stamp(s.clock(f.Left)), int64(math.MaxInt64)
 	if f.Before != "" {
@@ -21,10 +21,10 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	}
 	p := s.blank()
 	var q query
-	q.add(`(SELECT * FROM psi_router.conversations WHERE left_at IS NOT NULL AND (left_at, n) > (?, ?) OFFSET 0) t WHERE true`, at, n)
+	q.add(`(SELECT * FROM psi_router.conversations WHERE left_at IS NOT NULL AND (asked_at, n) > (?, ?) OFFSET 0) t WHERE true`, at, n)
 	q.narrow(f)
 	p.theirs(&q, f)
-	q.add(`ORDER BY t.left_at, t.n LIMIT ?`, limit(f.Limit))
+	q.add(`ORDER BY t.asked_at, t.n LIMIT ?`, limit(f.Limit))
 	err := s.read(ctx, "list who was left", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) { p.collectFrom(b, strings.Join(q.text, " "), q.args...) })
 	})
@@ -32,11 +32,11 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 		return nil, err
 	}
 	slices.SortFunc(p.list, func(x, y *store.TalkRow) int {
-		return cmp.Or(x.Left.Since.Compare(y.Left.Since), cmp.Compare(x.Row, y.Row))
+		return cmp.Or(x.AskedAt.Compare(y.AskedAt), cmp.Compare(x.Row, y.Row))
 	})
 	var out []store.Conversation
 	for _, t := range p.list {
-		t.Cursor = cursor(t.Left.Since, t.Row)
+		t.Cursor = cursor(t.AskedAt, t.Row)
 		out = append(out, t.View())
 	}
 	return out, nil

@@ -321,7 +321,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			} {
 				queue(b, q.query).QueryRow(func(row pgx.Row) error { return scan(row, q.dest) })
 			}
-			queue(b, `SELECT count(*) FROM psi_router.conversations WHERE left_at > $1`, stamp(now.Add(-store.LeftFor))).
+			queue(b, `SELECT count(*) FROM psi_router.conversations WHERE left_at IS NOT NULL AND asked_at > $1`, stamp(now.Add(-store.LeftFor))).
 				QueryRow(func(row pgx.Row) error { return scan(row, &g.Left) })
 			queue(b, `SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
 				var line string

@@ -6,14 +6,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// listLeft loads the conversations of a page of those that were left. They are few:
-// other conditions are looked at one by one.
+// listLeft loads the conversations of a page of those that were left, by their last
+// word: the oldest first. They are few: other conditions are looked at one by one.
 func (p *page) listLeft(f store.Filter) error {
 	at, n := micros(f.Left), int64(math.MaxInt64)
 	if f.Before != "" {
 		at, n = readCursor(f.Before)
 	}
-	where, args := "t.left_at > 0 AND (t.left_at, t.n) > (?, ?)", []any{at, n}
+	where, args := "t.left_at > 0 AND (t.asked_at, t.n) > (?, ?)", []any{at, n}
 	and := func(condition, value string) {
 		if value != "" {
 			where, args = where+" AND "+condition, append(args, value)
@@ -29,11 +29,11 @@ func (p *page) listLeft(f store.Filter) error {
 		}
 		and("t.contact IN (SELECT value FROM json_each(?))", contacts)
 	}
-	if err := p.selectTalks(where+" ORDER BY t.left_at, t.n LIMIT ?", append(args, limit(f.Limit))); err != nil {
+	if err := p.selectTalks(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, limit(f.Limit))); err != nil {
 		return err
 	}
 	for _, t := range p.book.Talks {
-		t.Cursor = cursor(micros(t.Left.Since), t.Row)
+		t.Cursor = cursor(micros(t.AskedAt), t.Row)
 	}
 	return nil
 }

@@ -314,7 +314,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				return err
 			}
 		}
-		const left = `SELECT count(*) FROM conversations WHERE left_at > 0 AND left_at > ?`
+		const left = `SELECT count(*) FROM conversations WHERE left_at > 0 AND asked_at > ?`
 		if _, err := tx.Row(left, []any{micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
 			return err
 		}

@@ -146,6 +146,60 @@ func left(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("closed again is in the audit", func(t *testing.T) {
+		a := &abandon{desk: open(t, e)}
+		a.close()
+		a.tick(time.Hour)
+		a.stale("hola")
+		for range 2 {
+			a.cmd(router.CommandClose)
+		}
+		list, err := a.Audit(t.Context(), "", 10)
+		if err != nil || len(list) != 2 || list[0].Action != "close" || list[1].Action != "close" {
+			t.Errorf("got %+v, %v", list, err)
+		}
+	})
+
+	t.Run("as old as their word", func(t *testing.T) {
+		a := &abandon{desk: open(t, e)}
+		a.old(6 * 24 * time.Hour)
+		a.counted(true)
+		if got := a.talk(a.id).Left.At(a.now); got.Reason != router.Stale {
+			t.Errorf("got %+v", got)
+		}
+		a.tick(24*time.Hour + time.Minute)
+		a.counted(false)
+		if got := a.talk(a.id).Left.At(a.now); got != (store.Left{}) {
+			t.Errorf("a week after their word: got %+v", got)
+		}
+		// Who writes again is there for a week more, though they were left before.
+		a.stale("hola?")
+		a.tick(6 * 24 * time.Hour)
+		a.counted(true)
+		a.stale("y?")
+		a.tick(6 * 24 * time.Hour)
+		a.counted(true)
+	})
+
+	t.Run("joined, both left", func(t *testing.T) {
+		d := open(t, e)
+		left := func(p inbound.Person, id string, age time.Duration) store.Left {
+			m := says(p, id, "hola", d.now)
+			m.SentAt = m.ReceivedAt.Add(-age)
+			return d.talk(d.in(m).Conversation).Left
+		}
+		first := left(inbound.Person{Phone: person(1).Phone}, "a", time.Hour)
+		d.tick(time.Hour)
+		left(inbound.Person{UserID: person(1).UserID}, "b", time.Hour)
+		d.tick(time.Hour)
+		both := says(person(1), "c", "", d.now)
+		both.Content = &inbound.Content{Type: "system"}
+		d.in(both)
+		if list := d.leftOnes(store.Filter{}); len(list) != 1 || !list[0].Left.Since.Equal(first.Since) {
+			t.Errorf("got %+v, want since %v", list, first.Since)
+		}
+	})
+
 	t.Run("the list", func(t *testing.T) {
 		d := open(t, e)
 		var want []string

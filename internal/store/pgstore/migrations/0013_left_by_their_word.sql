@@ -1,0 +1,4 @@
+-- +goose Up
+-- Who was left counts for seven days from their last word on, which left_at does not tell.
+DROP INDEX psi_router.conversations_left;
+CREATE INDEX conversations_left ON psi_router.conversations (asked_at, n) WHERE left_at IS NOT NULL;

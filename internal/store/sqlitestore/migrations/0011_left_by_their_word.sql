@@ -1,0 +1,4 @@
+-- +goose Up
+-- Who was left counts for seven days from their last word on, which left_at does not tell.
+DROP INDEX conversations_left;
+CREATE INDEX conversations_left ON conversations (asked_at) WHERE left_at > 0;
