@@ -6,6 +6,7 @@
 package router
 
 import (
+	"slices"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/flow"
@@ -83,6 +84,33 @@ type Rules struct {
 	Flow           *flow.Flow
 	HandoffTimeout time.Duration // 0: never
 	Window         time.Duration // customer service window, 24 h; 0: none
+}
+
+// Stops reports whether a text stops marketing and says nothing else.
+func (r Rules) Stops(text string) bool {
+	word := flow.Normalize(text)
+	return word != "" && r.Flow != nil && slices.Contains(r.Flow.Commands.Stop, word)
+}
+
+// Asks reports whether a message deserves an answer, which it may have got: a thank-you
+// or a form that got none asked for nothing, nor did a file that came with one that was
+// answered; but where a person was offered, "ok" may be a yes.
+func (r Rules) Asks(c Conversation, m Message, d Decision) bool {
+	switch {
+	case d.Reason == Together, !Answerable(m.Type):
+		return false
+	case len(d.Replies) > 0:
+		return true
+	case d.Reason == FormAnswer, d.Reason == Courtesy:
+		return false
+	}
+	return c.Offered || !r.Thanks(m.Text)
+}
+
+// Thanks reports whether a text is a thank-you and nothing else.
+func (r Rules) Thanks(text string) bool {
+	word := flow.Normalize(text)
+	return word != "" && r.Flow != nil && flow.Covers(r.Flow.Commands.Courtesy, word)
 }
 
 // Decision is the whole answer to one message or command.

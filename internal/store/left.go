@@ -128,10 +128,8 @@ func (m *MessageRow) answered() (time.Time, bool) {
 // that came with one that was answered; but where a person was offered, "ok" may be a
 // yes.
 func (b *Book) ask(t *TalkRow, m *MessageRow, d router.Decision) {
-	switch {
-	case !routed(t.State), t.Who.Blocked, d.Reason == router.Together, !router.Answerable(m.Type):
-		return
-	case len(d.Replies) == 0 && (d.Reason == router.FormAnswer || d.Reason == router.Courtesy || !t.Offered && b.thanks(t.Line, m)):
+	said := router.Message{Type: m.Type, Text: m.Text}
+	if !routed(t.State) || t.Who.Blocked || !b.rules(t.Line).Asks(t.Conversation.Conversation, said, d) {
 		return
 	}
 	m.unanswered = len(d.Replies) == 0

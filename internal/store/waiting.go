@@ -3,7 +3,6 @@ package store
 import (
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
@@ -23,7 +22,7 @@ func (b *Book) waiting(t *TalkRow, next router.Conversation, d router.Decision, 
 		return t.WaitingSince
 	}
 	in := c.answers()
-	asks := d.Handoff != nil || d.Reason == router.HandedOffSilent && in != nil && !b.thanks(t.Line, in)
+	asks := d.Handoff != nil || d.Reason == router.HandedOffSilent && in != nil && !b.rules(t.Line).Thanks(in.Text)
 	switch {
 	case !asks:
 		return time.Time{}
@@ -31,13 +30,4 @@ func (b *Book) waiting(t *TalkRow, next router.Conversation, d router.Decision, 
 		return earlier(b.Now, in.ReceivedAt)
 	}
 	return b.Now
-}
-
-func (b *Book) thanks(line string, m *MessageRow) bool {
-	tree := b.rules(line).Flow
-	if tree == nil {
-		return false
-	}
-	word := flow.Normalize(m.Text)
-	return word != "" && flow.Covers(tree.Commands.Courtesy, word)
 }

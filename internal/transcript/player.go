@@ -58,7 +58,9 @@ func (p *player) say(m router.Message, now time.Time) turn {
 	t := p.take(p.rules.Step(p.talk, m, now), now)
 	switch t.Reason {
 	case router.Stale, router.Late:
-		p.left = now
+		if p.rules.Asks(p.talk, m, t.Decision) {
+			p.left = now
+		}
 	default:
 		p.left = time.Time{}
 	}

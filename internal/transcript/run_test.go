@@ -127,6 +127,17 @@ func TestOutage(t *testing.T) {
 		if err := Run("a.chat", []byte(chat), rules); err != nil {
 			t.Errorf("%s:\n%v", policy, err)
 		}
+		// A thank-you asks for nothing, and takes nobody off the list either.
+		thanks := "* outage 25m\n> gracias\n? stale\n@ +3m\n? stale\n<\n"
+		if err := Run("a.chat", []byte(thanks), rules); err != nil {
+			t.Errorf("%s, a thank-you:\n%v", policy, err)
+		}
+		if policy == flow.AfterOutageApologize {
+			err := Run("a.chat", []byte("* outage 25m\n> hola\n> gracias\n@ +2m\n? after_outage\n< Perdoná la demora\n"), rules)
+			if err != nil {
+				t.Errorf("a thank-you after a word:\n%v", err)
+			}
+		}
 	}
 	if err := Run("a.chat", []byte("* outage much\n> hola"), psi(t)); err == nil || !strings.Contains(err.Error(), `"much" is no time`) {
 		t.Errorf("got %v", err)
