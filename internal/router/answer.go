@@ -160,11 +160,11 @@ func (t *turn) preference() Decision {
 	return d
 }
 
-// endWithPreference does the same where the team's time is over, though its timer has
-// not fired yet: the conversation is closed, as it would be afterwards.
-func (t *turn) endWithPreference() Decision {
+// endWith does what the person wants where the team's time is over, though its timer has
+// not fired yet: the conversation is closed first, as it would be afterwards.
+func (t *turn) endWith(act func() Decision) Decision {
 	t.next = closed(t.next)
-	d := t.preference()
+	d := act()
 	d.Changed, d.Closed = true, true
 	return d
 }

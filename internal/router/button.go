@@ -17,7 +17,10 @@ func (t *turn) answerButton() Decision {
 
 // press does what a template's button stands for. Nobody of ours has the conversation.
 func (t *turn) press() Decision {
-	reopened := t.was.State == StateClosed
+	if t.button.Reply != "" {
+		return t.answerButton()
+	}
+	reopened := t.next.State == StateClosed
 	if reopened {
 		t.next = inMenu(t.next)
 	}

@@ -157,7 +157,10 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 	if !answerable(m) && (len(d.Replies) > 0 || d.Changed) {
 		t.Errorf("%+v was answered (%s)", m, d.Reason)
 	}
-	overdue := !was.TimeoutAt.IsZero() && (d.Reason == HandoffTimeout || d.Closed && (d.OptOut || d.OptIn))
+	_, pressed := r.Flow.Button(m.ReplyID)
+	pressed = pressed && m.Type == "button"
+	wish := d.OptOut || d.OptIn
+	overdue := !was.TimeoutAt.IsZero() && (d.Reason == HandoffTimeout || d.Closed && (wish || pressed))
 	broken := r.Flow.Policies.MenuBreaksHandoff && d.Reason == CommandMenu
 	switch was.State {
 	case StateDisconnected:
@@ -169,7 +172,7 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 			t.Errorf("handed off, and the bot spoke (%s)", d.Reason)
 		}
 	case StateClosed:
-		if _, pressed := r.Flow.Button(m.ReplyID); pressed && m.Type == "button" || d.OptOut || d.OptIn {
+		if pressed || wish {
 			break
 		}
 		if answerable(m) && classify(m) != classUnknown && (len(d.Replies) != 1 || d.Replies[0].Menu == "" || d.Next.State != StateMenu) {
@@ -178,12 +181,15 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 	}
 	if d.Reason == TemplateButton {
 		next, before := d.Next, was
+		if overdue {
+			before = closed(was)
+		}
 		next.Auto, next.LastInbound, next.TimeoutAt = before.Auto, before.LastInbound, before.TimeoutAt
 		if diff := cmp.Diff(next, before); diff != "" || len(d.Replies) != 1 {
 			t.Errorf("a button that only answers did more (%d replies):\n%s", len(d.Replies), diff)
 		}
 	}
-	if word := flow.Normalize(m.Text); (d.OptOut || d.OptIn) && (d.Changed && !overdue || word != "baja" && word != "stop" && word != "alta" || was.State != StateMenu && was.State != StateClosed && !overdue) {
+	if word := flow.Normalize(m.Text); wish && (d.Changed && !overdue || word != "baja" && word != "stop" && word != "alta" || !nobodys(was, m) && !overdue) {
 		t.Errorf("%q in %s changed what the person wants (%s)", m.Text, was.State, d.Reason)
 	}
 	if limit := budget(r); len(was.Auto) <= limit+1 && len(d.Next.Auto) > limit+1 {
@@ -193,6 +199,13 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 		t.Errorf("a message was not counted (%s)", d.Reason)
 	}
 	return d
+}
+
+// nobodys says that no team has a conversation, or that its time was over by the time that
+// the message was written.
+func nobodys(c Conversation, m Message) bool {
+	over := !c.TimeoutAt.IsZero() && (m.SentAt.IsZero() || !m.SentAt.Before(c.TimeoutAt))
+	return c.State == StateMenu || c.State == StateClosed || over
 }
 
 func budget(r Rules) int {

@@ -38,10 +38,12 @@ func (t *turn) decide() Decision {
 	// States in which people talk, or nobody does.
 	case t.was.State == StateDisconnected:
 		return t.silent(DisconnectedSilent)
+	case t.handoffIsOver() && t.prefers():
+		return t.endWith(t.preference)
+	case t.handoffIsOver() && t.pressed:
+		return t.endWith(t.press)
 	case t.pressed && t.button.Reply != "":
 		return t.answerButton()
-	case t.handoffIsOver() && t.prefers():
-		return t.endWithPreference()
 	case t.handoffIsOver():
 		return t.endHandoff(HandoffTimeout, say.WindowReopen)
 	case t.was.State == StateHandedOff && t.flow.Policies.MenuBreaksHandoff && t.says(cmd.Menu):
@@ -154,7 +156,7 @@ func (t *turn) touch() {
 		return
 	}
 	t.next.LastInbound = later(t.was.LastInbound, t.said)
-	if t.was.State == StateHandedOff && !t.was.TimeoutAt.IsZero() {
+	if at := t.was.TimeoutAt; t.was.State == StateHandedOff && t.said.Before(at) {
 		t.next.TimeoutAt = later(t.was.TimeoutAt, t.timeoutFrom(t.said))
 	}
 }

@@ -149,6 +149,12 @@ func outcome(was Conversation, d Decision) string {
 	if d.Label != "" {
 		words = append(words, "tagged "+d.Label)
 	}
+	if d.OptOut {
+		words = append(words, "wants no marketing")
+	}
+	if d.OptIn {
+		words = append(words, "wants marketing")
+	}
 	if d.Note != "" {
 		words = append(words, "noted")
 	}

@@ -18,7 +18,7 @@ func (b *Book) waiting(t *TalkRow, next router.Conversation, d router.Decision, 
 	if next.State != router.StateHandedOff || next.LastHuman.After(before.LastHuman) {
 		return time.Time{}
 	}
-	if !t.WaitingSince.IsZero() {
+	if !t.WaitingSince.IsZero() && !d.Closed {
 		return t.WaitingSince
 	}
 	in := c.answers()

@@ -258,6 +258,42 @@ func notices(t *testing.T, e Engine) {
 		}
 	})
 
+	t.Run("a button, when the time of the team is over", func(t *testing.T) {
+		over := func(t *testing.T) (d *desk, id string, told int) {
+			d = open(t, e)
+			d.say(person(1), "a", "hola")
+			id = d.say(person(1), "b", "2").Conversation
+			d.deliver(id)
+			told = len(d.told(id))
+			d.tick(25 * time.Hour)
+			return d, id, told
+		}
+		d, id, before := over(t)
+		if r := d.in(tapped(person(1), "c", "turnos/confirmar", d.now)); r.Reason != router.TemplateButton || r.State != router.StateClosed {
+			t.Errorf("only answers: got %+v", r)
+		}
+		d.pump()
+		if got := d.deliver(id); !slices.Equal(got, []string{"¡Gracias!"}) || d.talk(id).State != router.StateClosed {
+			t.Errorf("said %q, and is %s", got, d.talk(id).State)
+		}
+		want := []string{store.EventReceived, store.EventClosed, store.EventTagged, store.EventSent}
+		if diff := cmp.Diff(d.told(id)[before:], want); diff != "" {
+			t.Errorf("events (-got +want):\n%s", diff)
+		}
+
+		d, id, _ = over(t)
+		was := d.talk(id)
+		r := d.in(tapped(person(1), "c", "admin/11", d.now))
+		c := d.talk(id)
+		if r.Reason != router.HandedOff || c.Area != "admin" || c.Ticket == was.Ticket || c.Ticket == "" || c.WaitingSince.Before(d.now.Add(-time.Minute)) {
+			t.Errorf("hands off: got %+v, %+v", r, c)
+		}
+		d, id, _ = over(t)
+		if r := d.in(tapped(person(1), "c", "principal/1", d.now)); r.Reason != router.ReplyChoice || d.talk(id).Menu != "admin" {
+			t.Errorf("shows a menu: got %+v", r)
+		}
+	})
+
 	t.Run("a takeover is somebody's", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
