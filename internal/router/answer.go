@@ -160,6 +160,14 @@ func (t *turn) preference() Decision {
 	return d
 }
 
+// tooLate says nothing any more, but a stop of marketing holds from whenever it came.
+func (t *turn) tooLate(why Reason) Decision {
+	d := t.silent(why)
+	nobodys := t.was.State == StateMenu || t.was.State == StateClosed || t.handoffIsOver()
+	d.OptOut = nobodys && t.class == classText && t.Stops(t.msg.Text)
+	return d
+}
+
 // endWith does what the person wants where the team's time is over, though its timer has
 // not fired yet: the conversation is closed first, as it would be afterwards.
 func (t *turn) endWith(act func() Decision) Decision {

@@ -31,9 +31,9 @@ func (t *turn) decide() Decision {
 	case t.class == classNotice:
 		return t.silent(noticeReason(t.msg.Type))
 	case t.msg.Stale:
-		return t.silent(Stale)
+		return t.tooLate(Stale)
 	case t.msg.Late:
-		return t.silent(Late)
+		return t.tooLate(Late)
 
 	// States in which people talk, or nobody does.
 	case t.was.State == StateDisconnected:

@@ -106,6 +106,9 @@ var inputs = []struct {
 	{"baja", Message{Type: "text", Text: "BAJA"}},
 	{"alta", Message{Type: "text", Text: "alta"}},
 	{"alta of one who opted out", Message{Type: "text", Text: "Alta", OptedOut: true}},
+	{"a stale baja", Message{Type: "text", Text: "baja", Stale: true}},
+	{"a late baja", Message{Type: "text", Text: "baja", Late: true}},
+	{"a late alta, opted out", Message{Type: "text", Text: "alta", Late: true, OptedOut: true}},
 	{"an echo of ours", Message{Type: "text", Text: "11", Echo: true}},
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -17,16 +18,13 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 		return Result{Reason: router.Duplicate, Duplicate: true}
 	}
 	r := Result{Reason: why}
-	if why == router.Late {
-		return r
-	}
 	var who *ContactRow
 	switch {
-	case isMove(a):
-		who = b.move(a.Line, *a.Change)
-	case isWish(a):
+	case isWish(a) && (!a.Late || a.Choice.Stop):
 		who = b.identify(a.Person)
-		b.prefer(who, a.Choice.Stop)
+		b.prefer(who, a.Choice.Stop, saidAt(b.Now, a.ReceivedAt, a.SentAt))
+	case isMove(a) && !a.Late:
+		who = b.move(a.Line, *a.Change)
 	}
 	if who != nil {
 		if t := who.talks[a.Line]; t != nil {
@@ -36,13 +34,24 @@ func (b *Book) aside(a *inbound.Arrival) Result {
 	return r
 }
 
-// prefer notes whether a contact wants no marketing.
-func (b *Book) prefer(who *ContactRow, stop bool) {
+// prefer notes whether a contact wants no marketing, as they said at that time. What is
+// older than what they said last changes nothing.
+func (b *Book) prefer(who *ContactRow, stop bool, at time.Time) {
+	if at.Before(who.ChoseAt) {
+		return
+	}
+	if !at.Equal(who.ChoseAt) {
+		who.ChoseAt, who.Changed = at, true
+	}
 	if who.OptedOut != stop {
 		who.OptedOut, who.Changed = stop, true
 		b.tellAll(who)
 	}
 }
+
+// saidAt is when something was said, as far as that is known: no clock of others is
+// ahead of ours.
+func saidAt(now, received, sent time.Time) time.Time { return earlier(earlier(now, received), sent) }
 
 // tellAll says on each of a contact's conversations that something changed.
 func (b *Book) tellAll(who *ContactRow) {
@@ -69,6 +78,8 @@ func asideReason(a *inbound.Arrival) router.Reason {
 		return router.Invalid // nobody wrote it
 	case inbound.Identity, inbound.Preference:
 		switch {
+		case isWish(a) && a.Choice.Stop: // from whenever it comes
+			return router.OptedOut
 		case a.Late:
 			return router.Late
 		case a.Line == "":

@@ -56,6 +56,7 @@ type ContactRow struct {
 	Contact
 	Row       int64 // the engine's key
 	CreatedAt time.Time
+	ChoseAt   time.Time // when they said last whether they want marketing
 	New       bool
 	Changed   bool
 	Gone      bool        // merged
@@ -254,8 +255,8 @@ func (t *TalkRow) View() Conversation {
 	address := v.Contact.Address
 	v.Contact = t.Who.Contact
 	v.Contact.Address = address
-	if v.Left.Since.IsZero() {
 	v.Left.Asked = t.AskedAt
+	if v.Left.Since.IsZero() {
 		v.Left = Left{} // an answer to what was said before still waits
 	}
 	return v

@@ -66,7 +66,7 @@ func Tables() []Table {
 	}
 	return []Table{
 		table("counters", 1, `name value:n`),
-		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m blocked_here:f`),
+		table("contacts", 1, `n:n id phone user_id username name blocked:f opted_out:f created_at:m blocked_here:f chose_at:t`),
 		table("aliases", 1, `alias contact:n`),
 		table("conversations", 1, `n:n id contact:n line state area tag menu epoch:n ticket invalid:n offered:f auto
 			last_inbound:t last_human:t timeout_at:t to_phone to_user to_external seq:n last_message_at:m created_at:m

@@ -60,8 +60,8 @@ func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
 	}
 	b.tell(t, before, d, c)
 	b.label(t, d, c)
-	if d.OptOut || d.OptIn {
-		b.prefer(t.Who, d.OptOut)
+	if m := c.answers(); m != nil && (d.OptOut || d.OptIn) {
+		b.prefer(t.Who, d.OptOut, saidAt(b.Now, m.ReceivedAt, m.SentAt))
 	}
 	for i, r := range d.Replies {
 		b.reply(t, r, d.Reason, ticket, c, i == 0)

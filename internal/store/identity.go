@@ -213,6 +213,7 @@ func (b *Book) merge(from, into *ContactRow) {
 	into.BlockedHere = into.BlockedHere || from.BlockedHere || into.Blocked != from.Blocked
 	into.Blocked = into.Blocked || from.Blocked
 	into.OptedOut = into.OptedOut || from.OptedOut
+	into.ChoseAt = later(into.ChoseAt, from.ChoseAt)
 	into.Name = cmp.Or(into.Name, from.Name)
 	into.Username = cmp.Or(into.Username, from.Username)
 	into.UserID = cmp.Or(into.UserID, from.UserID)
@@ -260,9 +261,9 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 	if drop.CreatedAt.Before(keep.CreatedAt) {
 		keep.CreatedAt = drop.CreatedAt
 	}
-	keep.AskedAt, keep.SaidAt = later(keep.AskedAt, drop.AskedAt), later(keep.SaidAt, drop.SaidAt)
 	keep.LastArea = lastArea(keep, drop)
 	keep.Left.Since = leftSince(keep, drop)
+	keep.AskedAt, keep.SaidAt = later(keep.AskedAt, drop.AskedAt), later(keep.SaidAt, drop.SaidAt)
 	keep.ApologizedFor = later(keep.ApologizedFor, drop.ApologizedFor)
 	if !routed(keep.State) {
 		keep.AskedAt = time.Time{}
@@ -286,7 +287,6 @@ func (b *Book) fold(x, y *TalkRow) *TalkRow {
 	return keep
 }
 
-// address is where to write to a person: exactly the names that came last.
 // lastArea is the team that had either of two conversations last.
 func lastArea(keep, drop *TalkRow) string {
 	if drop.LastMessageAt.After(keep.LastMessageAt) {
@@ -306,6 +306,7 @@ func leftSince(keep, drop *TalkRow) (since time.Time) {
 	return since
 }
 
+// address is where to write to a person: exactly the names that came last.
 func (s *Settings) address(p inbound.Person, before outbound.Address) outbound.Address {
 	a := outbound.Address{Phone: s.reachable(p), UserID: p.UserID, ExternalID: p.ExternalID}
 	if a == (outbound.Address{}) {

@@ -124,16 +124,14 @@ func (m *MessageRow) answered() (time.Time, bool) {
 }
 
 // ask notes what a person said when it deserves an answer: the router gave one, or
-// would have. A thank-you or a form that got none asked for nothing, nor does a file
-// that came with one that was answered; but where a person was offered, "ok" may be a
-// yes.
+// would have.
 func (b *Book) ask(t *TalkRow, m *MessageRow, d router.Decision) {
 	said := router.Message{Type: m.Type, Text: m.Text}
 	if !routed(t.State) || t.Who.Blocked || !b.rules(t.Line).Asks(t.Conversation.Conversation, said, d) {
 		return
 	}
 	m.unanswered = len(d.Replies) == 0
-	t.AskedAt = later(t.AskedAt, earlier(earlier(b.Now, m.ReceivedAt), m.SentAt))
+	t.AskedAt = later(t.AskedAt, saidAt(b.Now, m.ReceivedAt, m.SentAt))
 	t.Changed, t.heard = true, true
 }
 

@@ -253,10 +253,13 @@ func (b *Book) stale(a *inbound.Arrival) bool {
 	return b.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Add(-a.Ahead).Sub(a.SentAt) > b.StaleAfter
 }
 
-// Reject keeps an arrival that will not be handled.
+// Reject keeps an arrival that will not be handled. A stop of marketing in it holds all
+// the same: when it is redriven it is a duplicate.
 func (b *Book) Reject(a *inbound.Arrival, why string) {
 	if !isMessage(a) || target(a) != "" {
-		b.record(a, router.Invalid, why)
+		if b.record(a, router.Invalid, why) && isWish(a) && a.Choice.Stop {
+			b.prefer(b.identify(a.Person), true, saidAt(b.Now, a.ReceivedAt, a.SentAt))
+		}
 		return
 	}
 	if b.handled(a) != nil {
@@ -264,7 +267,11 @@ func (b *Book) Reject(a *inbound.Arrival, why string) {
 	}
 	t, m := b.store(a)
 	m.Reason, m.ErrorDetail = router.Invalid, why
-	if a.Kind == inbound.Message {
-		b.ask(t, m, router.Decision{Reason: router.Invalid})
+	if a.Kind != inbound.Message {
+		return
+	}
+	b.ask(t, m, router.Decision{Reason: router.Invalid})
+	if routed(t.State) && b.rules(t.Line).Stops(m.Text) {
+		b.prefer(t.Who, true, saidAt(b.Now, a.ReceivedAt, a.SentAt))
 	}
 }

@@ -159,6 +159,7 @@ func (p *page) writeContacts(b *pgx.Batch) {
 			col(list, func(c row) bool { return c.Blocked }),
 			col(list, func(c row) bool { return c.OptedOut }),
 			col(list, func(c row) bool { return c.BlockedHere }),
+			col(list, func(c row) pgtype.Timestamptz { return stamp(c.ChoseAt) }),
 		}
 	}
 	if len(news) > 0 {

@@ -65,12 +65,12 @@ func (p *page) collectFrom(b *pgx.Batch, from string, args ...any) {
 
 func (p *page) addTalk(rows pgx.Rows) error {
 	c := &store.ContactRow{}
-	var created pgtype.Timestamptz
-	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere)
+	var created, chose pgtype.Timestamptz
+	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose)
 	if err != nil || p.talks[t.Row] != nil {
 		return err
 	}
-	c.CreatedAt = instant(created)
+	c.CreatedAt, c.ChoseAt = instant(created), instant(chose)
 	t.Who = c
 	p.talks[t.Row], p.byID[t.ID] = &t.TalkRow, &t.TalkRow
 	p.list = append(p.list, &t.TalkRow)

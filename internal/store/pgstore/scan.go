@@ -42,14 +42,14 @@ func fromEpoch(t pgtype.Timestamptz) time.Time {
 	return time.Time{}
 }
 
-const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here`
+const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here, c.chose_at`
 
 func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 	c := &store.ContactRow{}
-	var created pgtype.Timestamptz
-	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere}, more...)
+	var created, chose pgtype.Timestamptz
+	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose}, more...)
 	err := scan(rows, dest...)
-	c.CreatedAt = instant(created)
+	c.CreatedAt, c.ChoseAt = instant(created), instant(chose)
 	return c, err
 }
 

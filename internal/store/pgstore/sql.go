@@ -10,13 +10,14 @@ const (
 		SELECT u.alias, u.contact FROM unnest($1::text[], $2::bigint[]) u (alias, contact)
 		ORDER BY u.alias ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`
 
-	insertContacts = `INSERT INTO psi_router.contacts (n, phone, user_id, username, name, blocked, opted_out, blocked_here, id, created_at)
+	insertContacts = `INSERT INTO psi_router.contacts (n, phone, user_id, username, name, blocked, opted_out, blocked_here, chose_at, id, created_at)
 		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[],
-			$8::boolean[], $9::text[], $10::timestamptz[])`
+			$8::boolean[], $9::timestamptz[], $10::text[], $11::timestamptz[])`
 	updateContacts = `UPDATE psi_router.contacts c SET phone = u.phone, user_id = u.user_id, username = u.username, name = u.name,
-			blocked = u.blocked, opted_out = u.opted_out, blocked_here = u.blocked_here
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::boolean[])
-			u (n, phone, user_id, username, name, blocked, opted_out, blocked_here)
+			blocked = u.blocked, opted_out = u.opted_out, blocked_here = u.blocked_here, chose_at = u.chose_at
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::boolean[],
+			$9::timestamptz[])
+			u (n, phone, user_id, username, name, blocked, opted_out, blocked_here, chose_at)
 		WHERE c.n = u.n`
 
 	talkArrays = `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],

@@ -132,10 +132,10 @@ func (p *page) writeContacts() error {
 		switch {
 		case c.Gone:
 		case c.New:
-			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt), c.BlockedHere)
+			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt), c.BlockedHere, micros(c.ChoseAt))
 		case c.Changed:
-			const query = `UPDATE contacts SET phone = ?, user_id = ?, username = ?, name = ?, blocked = ?, opted_out = ?, blocked_here = ? WHERE n = ?`
-			if err := p.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.BlockedHere, c.Row); err != nil {
+			const query = `UPDATE contacts SET phone = ?, user_id = ?, username = ?, name = ?, blocked = ?, opted_out = ?, blocked_here = ?, chose_at = ? WHERE n = ?`
+			if err := p.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.BlockedHere, micros(c.ChoseAt), c.Row); err != nil {
 				return err
 			}
 		}

@@ -64,20 +64,20 @@ func numbers[V any](set map[int64]V) string {
 	return string(append(out, ']'))
 }
 
-const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here`
+const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here, c.chose_at`
 
 // contactScan takes a contact from its columns.
 type contactScan struct {
 	store.ContactRow
-	created int64
+	created, chose int64
 }
 
 func (c *contactScan) dest() []any {
-	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created, &c.BlockedHere}
+	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created, &c.BlockedHere, &c.chose}
 }
 
 func (c *contactScan) row() *store.ContactRow {
-	c.CreatedAt = instant(c.created)
+	c.CreatedAt, c.ChoseAt = instant(c.created), instant(c.chose)
 	return &c.ContactRow
 }
 

@@ -53,7 +53,7 @@ func (p *page) insert(t table, r *rows) error {
 
 // The statements of every write.
 var (
-	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at, blocked_here)`, 10, "", "")
+	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at, blocked_here, chose_at)`, 11, "", "")
 	insertAliases  = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
 	insertTalks    = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,

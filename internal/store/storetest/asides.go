@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,6 +13,14 @@ import (
 )
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+// reject keeps what will not be handled.
+func (d *desk) reject(a inbound.Arrival) {
+	d.Helper()
+	if err := d.Reject(d.Context(), d.now, a, "it does not fit"); err != nil {
+		d.Fatalf("reject: %v", err)
+	}
+}
 
 // asides: what never reaches the menu, and is kept with its reason.
 func asides(t *testing.T, e Engine) {
@@ -100,6 +109,78 @@ func asides(t *testing.T, e Engine) {
 		d.turn(resume, stop) // stop is an old one, told again
 		if r := d.say(person(1), "b", "hola"); r.Replies != 1 {
 			t.Errorf("got %+v", r)
+		}
+	})
+
+	t.Run("a stop that comes late", func(t *testing.T) {
+		ago := func(a inbound.Arrival, age time.Duration) inbound.Arrival {
+			a.SentAt = a.SentAt.Add(-age)
+			return a
+		}
+		late := func(a inbound.Arrival) inbound.Arrival { a.Late = true; return a }
+		resumes := func(id string, at time.Time) inbound.Arrival {
+			a := stops(person(1), id, at)
+			a.Choice = &inbound.Choice{}
+			return a
+		}
+		word := func(d *desk, id, text string) inbound.Arrival { return says(person(1), id, text, d.now) }
+		for _, tc := range []struct {
+			name string
+			do   func(d *desk)
+			want bool
+		}{
+			{"a stale word", func(d *desk) { d.in(ago(word(d, "b", "baja"), time.Hour)) }, true},
+			{"a word by a detour", func(d *desk) { d.in(late(word(d, "b", "baja"))) }, true},
+			{"a word, closed", func(d *desk) {
+				d.command(d.say(person(1), "x", "hola").Conversation, router.CommandClose, "")
+				d.in(late(word(d, "b", "baja")))
+			}, true},
+			{"a word that a team gets", func(d *desk) {
+				d.command(d.say(person(1), "x", "hola").Conversation, router.CommandHandoff, "admin")
+				d.in(late(word(d, "b", "baja")))
+			}, false},
+			{"a word that went dead", func(d *desk) { d.reject(word(d, "b", "baja")) }, true},
+			{"a preference by a detour", func(d *desk) { d.in(late(stops(person(1), "b", d.now))) }, true},
+			{"a preference that went dead", func(d *desk) { d.reject(stops(person(1), "b", d.now)) }, true},
+			{"a preference that went dead, redriven", func(d *desk) {
+				d.reject(stops(person(1), "b", d.now))
+				d.in(late(stops(person(1), "b", d.now)))
+			}, true},
+			{"of somebody new", func(d *desk) { d.in(late(stops(person(1), "b", d.now))) }, true},
+			{"a resume by a detour", func(d *desk) { d.in(stops(person(1), "b", d.now)); d.in(late(resumes("c", d.now))) }, true},
+			{"a resume that went dead", func(d *desk) { d.in(stops(person(1), "b", d.now)); d.reject(resumes("c", d.now)) }, true},
+			{"older than a resume", func(d *desk) {
+				d.in(resumes("c", d.now))
+				d.in(late(ago(stops(person(1), "b", d.now), time.Hour)))
+			}, false},
+			{"a dead one, older than a resume", func(d *desk) {
+				d.in(stops(person(1), "a", d.now))
+				d.tick(time.Minute)
+				d.in(word(d, "c", "alta"))
+				d.reject(ago(stops(person(1), "b", d.now), time.Hour))
+			}, false},
+			{"a word, older than the resume", func(d *desk) {
+				d.in(stops(person(1), "a", d.now))
+				d.tick(time.Minute)
+				d.in(word(d, "c", "alta"))
+				d.reopen()
+				d.in(ago(word(d, "b", "baja"), time.Hour))
+			}, false},
+			{"newer than a resume", func(d *desk) {
+				d.in(resumes("c", d.now))
+				d.tick(time.Hour)
+				d.in(late(stops(person(1), "b", d.now)))
+			}, true},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				t.Parallel()
+				d := open(t, e)
+				tc.do(d)
+				d.reopen()
+				if got := d.talk(d.say(person(1), "z", "hola").Conversation).Contact.OptedOut; got != tc.want {
+					t.Errorf("wants no marketing: %v", got)
+				}
+			})
 		}
 	})
 

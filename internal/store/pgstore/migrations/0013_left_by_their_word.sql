@@ -2,3 +2,6 @@
 -- Who was left counts for seven days from their last word on, which left_at does not tell.
 DROP INDEX psi_router.conversations_left;
 CREATE INDEX conversations_left ON psi_router.conversations (asked_at, n) WHERE left_at IS NOT NULL;
+
+-- chose_at: when somebody said last whether they want marketing.
+ALTER TABLE psi_router.contacts ADD COLUMN chose_at timestamptz;
