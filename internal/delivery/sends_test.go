@@ -412,8 +412,14 @@ func TestVerdicts(t *testing.T) {
 		},
 		"retry for ever": {times(99, fail(outbound.Retry, 131000)), []string{"a failed", "b sent"}, []time.Duration{0, 2 * second, 6 * second}, false, 6 * second},
 		"pair":           {times(5, fail(outbound.Pair, 131056)), []string{"a sent", "b sent"}, []time.Duration{0, second, 5 * second, 21 * second, 85 * second, 341 * second}, false, 341 * second},
-		"throttle":       {times(2, fail(outbound.Throttle, 130429)), []string{"a sent", "b sent"}, nil, true, 0},
-		"auth":           {times(2, fail(outbound.Auth, 190)), []string{"a sent", "b sent"}, nil, true, 0},
+		"pair with a hint": {
+			times(2, &outbound.Failure{Class: outbound.Pair, Wait: time.Minute}),
+			[]string{"a sent", "b sent"},
+			[]time.Duration{0, time.Minute, 2 * time.Minute},
+			false, 2 * time.Minute,
+		},
+		"throttle": {times(2, fail(outbound.Throttle, 130429)), []string{"a sent", "b sent"}, nil, true, 0},
+		"auth":     {times(2, fail(outbound.Auth, 190)), []string{"a sent", "b sent"}, nil, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -469,6 +475,44 @@ func TestPairDelaysOnePerson(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLongWaitIsOfItsOwn: who is refused for an hour waits alone, however many there
+// are; everybody else goes at once.
+func TestLongWaitIsOfItsOwn(t *testing.T) {
+	for _, class := range []outbound.Class{outbound.Pair, outbound.Retry, outbound.Unknown} {
+		t.Run(string(class), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(id string, _ int) error {
+					if strings.HasPrefix(id, "template") && time.Since(r.wire.start) < time.Hour {
+						return &outbound.Failure{Class: class, Code: 131064, Wait: time.Hour}
+					}
+					return nil
+				}
+				for c := range 5 {
+					r.say(fmt.Sprint(c), fmt.Sprintf("template%d", c))
+				}
+				for c := range 20 {
+					pass(time.Minute)
+					r.say(fmt.Sprint(10+c), fmt.Sprintf("reply%d", c))
+				}
+				pass(2 * time.Hour)
+				r.stop()
+				for c := range 20 {
+					id, said := fmt.Sprintf("reply%d", c), time.Duration(c+1)*time.Minute
+					if at := r.wire.at[id]; len(at) != 1 || at[0]-said > 2*second {
+						t.Errorf("%s, said at %s, went at %v", id, said, at)
+					}
+				}
+				for c := range 5 {
+					if id := fmt.Sprintf("template%d", c); r.table.find(id).status != store.Sent || r.wire.count(id) > 3 {
+						t.Errorf("%s is %s after %d posts", id, r.table.find(id).status, r.wire.count(id))
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestDeadToken: the line is held and says why, only one message at a time probes

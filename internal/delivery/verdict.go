@@ -117,10 +117,15 @@ func (s *Sends) judge(ctx context.Context, c queue.Claim, row string, call queue
 
 // stop holds the whole line and gives the lane back uncounted. It comes back
 // after those that were postponed beside it, so that the next probe is another
-// conversation's: what one message alone is refused for must not stop them all.
+// conversation's: what one message alone is refused for must not stop them all. Nor
+// must the wait that comes with what may be one message's: that one alone waits so long.
 func (s *Sends) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
-	s.hold.Trip(ctx, why, fmt.Sprintf("%s (code %d)", f.Detail, f.Code), b, f.Wait)
-	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * pause, Err: f.Error()}
+	least, delay := f.Wait, 2*pause
+	if f.Class == outbound.Retry || f.Class == outbound.Unknown {
+		least, delay = 0, max(delay, f.Wait)
+	}
+	s.hold.Trip(ctx, why, fmt.Sprintf("%s (code %d)", f.Detail, f.Code), b, least)
+	return queue.Outcome{Verdict: queue.Postpone, Delay: delay, Err: f.Error()}
 }
 
 // trouble remembers, for this process, who gets too much and which

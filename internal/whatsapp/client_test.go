@@ -85,6 +85,8 @@ func TestVerdicts(t *testing.T) {
 		"window closed":         {file("snd_error_131047_http400.json", 400), outbound.Permanent, 131047, 0},
 		"token":                 {file("snd_error_190_http401.json", 401), outbound.Auth, 190, 0},
 		"pair":                  {code(400, 131056, ""), outbound.Pair, 131056, 0},
+		"messaging limit":       {code(400, 131064, ""), outbound.Pair, 131064, time.Hour},
+		"flow throttled":        {code(400, 132069, ""), outbound.Pair, 132069, time.Hour},
 		"pair with 403":         {code(403, 131056, ""), outbound.Pair, 131056, 0},
 		"permission":            {code(403, 10, ""), outbound.Auth, 10, 0},
 		"permission, 2xx":       {code(403, 230, ""), outbound.Auth, 230, 0},
