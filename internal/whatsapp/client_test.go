@@ -453,12 +453,17 @@ func TestCodes(t *testing.T) {
 	for code, want := range map[int]outbound.Class{
 		130429: outbound.Throttle, 80007: outbound.Throttle, 4: outbound.Throttle, 131056: outbound.Pair, 190: outbound.Auth, 10: outbound.Auth,
 		200: outbound.Auth, 299: outbound.Auth, 131047: outbound.Permanent, 131026: outbound.Permanent, 131000: outbound.Retry, 368: outbound.Auth,
+		131043: outbound.Permanent, 131058: outbound.Permanent, 131201: outbound.Permanent, 131215: outbound.Permanent,
+		134011: outbound.Permanent, 134100: outbound.Permanent, 134101: outbound.Permanent, 134102: outbound.Permanent,
+		138006: outbound.Permanent, 138009: outbound.Permanent, 139000: outbound.Permanent, 147000: outbound.Permanent,
 	} {
 		if got, known := whatsapp.Class(code); !known || got != want {
 			t.Errorf("%d: got %s %v, want %s", code, got, known, want)
 		}
 	}
-	if _, known := whatsapp.Class(300); known {
-		t.Error("300 is known")
+	for _, code := range []int{300, 80015, 131300, 134200, 137999, 140000} {
+		if _, known := whatsapp.Class(code); known {
+			t.Errorf("%d is known", code)
+		}
 	}
 }

@@ -21,9 +21,8 @@ type code struct {
 }
 
 // codes is Meta's list (support/error-codes, and Graph's own) in our terms. Not here:
-// 200 to 299, which are all permissions, 80000 to 80014, which are all limits of an
-// account, and 100 and 803 of a node (see node). HTTP statuses do not decide:
-// throttling comes as 400.
+// ranges of which each code means the same (see ranges), and 100 and 803 of a node (see
+// node). HTTP statuses do not decide: throttling comes as 400.
 var codes = map[int]code{
 	0:       {outbound.Auth, 0, "token could not be authenticated"},
 	1:       {outbound.Retry, 0, "unknown API error"},
@@ -62,6 +61,7 @@ var codes = map[int]code{
 	131037:  {outbound.Auth, 0, "display name not approved"},
 	131041:  {outbound.Permanent, 0, "group error"},
 	131042:  {outbound.Auth, 0, "payment problem of the account"},
+	131043:  {outbound.Permanent, 0, "message expired"},
 	131044:  {outbound.Auth, 0, "payment problem of the account"},
 	131045:  {outbound.Auth, 0, "number registration problem"},
 	131047:  {outbound.Permanent, 0, "more than 24 h since the person wrote: only a template may go"},
@@ -74,6 +74,7 @@ var codes = map[int]code{
 	131055:  {outbound.Permanent, 0, "not a marketing template"},
 	131056:  {outbound.Pair, 0, "too many messages to this person"},
 	131057:  {outbound.Throttle, time.Minute, "account in maintenance"},
+	131058:  {outbound.Permanent, 0, "hello_world goes from test numbers only"},
 	131059:  {outbound.Permanent, 0, "cursor invalid"},
 	131060:  {outbound.Permanent, 0, "message unavailable"},
 	131061:  {outbound.Permanent, 0, "template not for this API"},
@@ -108,17 +109,33 @@ var codes = map[int]code{
 	2494191: {outbound.Permanent, 0, "thread control not permitted"},
 }
 
+// ranges are codes from one to another that all mean the same, where codes names none
+// of them.
+var ranges = []struct {
+	from, to int
+	code
+}{
+	{200, 299, code{outbound.Auth, 0, "permission missing"}},
+	{80000, 80014, code{outbound.Throttle, time.Minute, "account rate limit reached"}},
+	{131200, 131299, code{outbound.Permanent, 0, "group error"}},
+	{134100, 134199, code{outbound.Permanent, 0, "marketing template refused"}},
+	{138000, 138999, code{outbound.Permanent, 0, "call refused"}},
+	{139000, 139999, code{outbound.Permanent, 0, "flow or block refused"}},
+	{147000, 147999, code{outbound.Permanent, 0, "user name refused"}},
+}
+
 // lookUp returns what a code means; known is false for those that Meta added
 // since.
 func lookUp(number int) (code, bool) {
-	switch {
-	case number >= 200 && number <= 299:
-		return code{outbound.Auth, 0, "permission missing"}, true
-	case number >= 80000 && number <= 80014:
-		return code{outbound.Throttle, time.Minute, "account rate limit reached"}, true
+	if c, known := codes[number]; known {
+		return c, true
 	}
-	c, known := codes[number]
-	return c, known
+	for _, r := range ranges {
+		if number >= r.from && number <= r.to {
+			return r.code, true
+		}
+	}
+	return code{}, false
 }
 
 // errSession marks a refusal of the token, in whatever code it comes.
@@ -191,7 +208,7 @@ func (c *Client) meaning(e rawjson.Value, asked string) (m code, cause error, kn
 func (c *Client) failure(a httpcall.Answer, asked string) *outbound.Failure {
 	v, _ := rawjson.Parse(a.Body)
 	e := v.Get("error")
-	if !e.Get("code").IsNumber() {
+	if !numbered(e) {
 		return c.failureWithoutCode(a, e)
 	}
 	number, detail := readError(e)
@@ -214,6 +231,12 @@ func (c *Client) failure(a httpcall.Answer, asked string) *outbound.Failure {
 		f.Detail += " [" + c.redact.Line(trace) + "]"
 	}
 	return f
+}
+
+// numbered reports whether an error has a code, which proxies also write as a text.
+func numbered(e rawjson.Value) bool {
+	_, err := strconv.Atoi(e.Get("code").Text())
+	return err == nil || e.Get("code").IsNumber()
 }
 
 // failureWithoutCode judges an answer without Meta's code: of a proxy, a front end, a

@@ -160,7 +160,7 @@ func TestProofIsNotTold(t *testing.T) {
 	proof := whatsapp.Proof("t", "app")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		io.WriteString(w, `{"error":{"code":139999,"message":"bad call `+r.URL.RequestURI()+`"}}`)
+		io.WriteString(w, `{"error":{"code":140999,"message":"bad call `+r.URL.RequestURI()+`"}}`)
 	}))
 	client, err := whatsapp.NewClient(whatsapp.ClientOptions{
 		BaseURL: server.URL, PhoneNumberID: "200", Tokens: []string{"t"}, AppSecrets: []string{"app"}, Redact: redact.New(proof),

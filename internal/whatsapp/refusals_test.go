@@ -88,11 +88,17 @@ func TestWhoseFault(t *testing.T) {
 		"permission":                     {e(said("(#10) Application does not have permission for this action"), oauth, `"code":10`), human},
 		"account locked":                 {e(said("(#131031) Business Account locked"), oauth, `"code":131031`), human},
 		"payment":                        {e(said("(#131042) Business eligibility payment issue"), oauth, `"code":131042`), human},
+		"a code as a text":               {e(said("Session has expired"), oauth, `"code":"190"`), human},
+		"a message's code as a text":     {e(said("m"), oauth, `"code":"131026"`), message},
+		"a code that is no number":       {e(said("m"), `"code":"E190"`), unknown},
+		"a group":                        {e(said("m"), oauth, `"code":131215`), message},
+		"a marketing template":           {e(said("m"), oauth, `"code":134102`), message},
+		"a call":                         {e(said("m"), oauth, `"code":138006`), message},
 		"limit of the app":               {e(said("(#4) Application request limit reached"), oauth, `"code":4`), line},
 		"another limit of the app":       {e(said("(#341) Application limit reached"), oauth, `"code":341`), line},
 		"limit of the account":           {e(said("(#80008) There have been too many calls to this account"), oauth, `"code":80008`), line},
-		"a code that nobody knows":       {e(said("m"), oauth, `"code":139999`), unknown},
-		"of a subcode that nobody knows": {e(said("m"), oauth, `"code":139999,"error_subcode":2494010`), unknown},
+		"a code that nobody knows":       {e(said("m"), oauth, `"code":140999`), unknown},
+		"of a subcode that nobody knows": {e(said("m"), oauth, `"code":140999,"error_subcode":2494010`), unknown},
 		"no code, no type":               {e(said("m")), unknown},
 		"somebody else's page":           {`<html>Object with ID '` + number + `'</html>`, unknown},
 	} {
@@ -126,7 +132,7 @@ func TestFileThatIsNotThere(t *testing.T) {
 		"the number":      {`{"error":{"code":100,"error_subcode":33,"type":"GraphMethodException","message":"Object with ID '` + number + `' does not exist"}}`, outbound.Auth},
 		"session":         {`{"error":{"code":102,"type":"OAuthException","message":"m"}}`, outbound.Auth},
 		"proof":           {`{"error":{"code":100,"type":"GraphMethodException","message":"API calls from the server require an appsecret_proof argument"}}`, outbound.Auth},
-		"nobody knows":    {`{"error":{"code":139999,"message":"m"}}`, outbound.Retry},
+		"nobody knows":    {`{"error":{"code":140999,"message":"m"}}`, outbound.Retry},
 	} {
 		_, _, err := answering(t, 400, c.body).Fetch(t.Context(), inbound.Media{ID: "77"})
 		if f := classOf(t, err); f.Class != c.want {
