@@ -2,6 +2,7 @@ package phone
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,8 +24,8 @@ var prefixes = []string{"tel:", "whatsapp:"}
 // returns the digits of its international form. country (ISO 3166 alpha-2) is where
 // numbers without a country code belong; "" is none. Invisible marks, brackets, and
 // dashes and spaces of every kind do not matter. Whatever may be another number than
-// the one meant is ErrNotPhone: letters, two numbers, scientific notation, more digits
-// than the country has, a leading 0 that no trunk or exit code explains.
+// the one meant is ErrNotPhone: letters, two numbers, scientific notation, more or
+// fewer digits than the country has, a leading 0 that no trunk or exit code explains.
 //
 // It is not for what WhatsApp sends: that is a number however it looks.
 func Typed(text, country string) (string, error) {
@@ -41,7 +42,7 @@ func Typed(text, country string) (string, error) {
 	did := func(any ...Rule) bool {
 		return slices.ContainsFunc(any, func(r Rule) bool { return slices.Contains(rules, r) })
 	}
-	if strings.HasPrefix(digits, "0") && !did(RuleTrunk, RuleExit) || tooLong(key) || len(key) < minDigits {
+	if strings.HasPrefix(digits, "0") && !did(RuleTrunk, RuleExit) || !fits(key, explicit || did(RuleExit), country == "") || len(key) < minDigits {
 		return "", ErrNotPhone
 	}
 	if did(RuleCountry, RuleTrunk, RuleLocal15, RuleArea15) { // as it is dialled at home only
@@ -59,9 +60,22 @@ func typed(text string) (digits string, explicit, ok bool) {
 			break
 		}
 	}
+	if whole := decimal.FindStringSubmatch(text); whole != nil {
+		text = whole[1]
+	}
+	before, after, found := strings.Cut(text, "(0)")
+	if !found || before == "" {
+		return scan(text)
+	}
+	code, _, ok := scan(before) // what follows "(0)" is of a country then, as after a plus
+	rest, plus, rested := scan(after)
+	return code + rest, true, ok && rested && !plus && trunked(code)
+}
+
+// scan keeps the digits, and is not ok with what does not stand between those of a number.
+func scan(text string) (digits string, explicit, ok bool) {
 	var b strings.Builder
-	text = strings.TrimSuffix(text, ".0") // a spreadsheet's
-	for _, r := range strings.Replace(text, "(0)", "", 1) {
+	for _, r := range text {
 		switch {
 		case r >= '0' && r <= '9':
 			b.WriteRune(r)
@@ -75,29 +89,20 @@ func typed(text string) (digits string, explicit, ok bool) {
 	return b.String(), explicit, b.Len() > 0
 }
 
+// decimal is a number as a spreadsheet writes it.
+var decimal = regexp.MustCompile(`^(\+?\d+)\.0+$`)
+
+// trunked reports whether digits are a country code that people write "(0)" behind:
+// that of North America has no 0 to dial.
+func trunked(digits string) bool {
+	code := strings.TrimPrefix(digits, "00")
+	return code != "1" && codeOf(code) == code
+}
+
 // visible drops the marks that come along with copied numbers: direction, joiners, variants.
 func visible(r rune) rune {
 	if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) {
 		return -1
 	}
 	return r
-}
-
-// tooLong reports whether an international number has more digits than any of its
-// country, where we know its plan.
-func tooLong(key string) bool {
-	for _, p := range plans {
-		if national, found := strings.CutPrefix(key, p.code); found {
-			return len(national) > len(p.mobile)+p.longest()
-		}
-	}
-	return len(key) > maxDigits
-}
-
-// longest is how many digits a national number has at most.
-func (p plan) longest() int {
-	if len(p.lengths) == 0 {
-		return 10 // Argentina's, which has rules of its own
-	}
-	return slices.Max(p.lengths)
 }
