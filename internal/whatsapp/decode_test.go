@@ -171,6 +171,11 @@ func TestPerson(t *testing.T) {
 		"parent in from":  {`[]`, `"from":"AR.ENT.77"`, inbound.Person{ParentUserID: "AR.ENT.77"}},
 		"plus and spaces": {`[]`, `"from":"+54 9 11 0000-0001"`, inbound.Person{Phone: "5491100000001"}},
 		"number":          {`[]`, `"from":5491100000001`, inbound.Person{Phone: "5491100000001"}},
+		"a link":          {`[]`, `"from":"whatsapp:+5491100000001"`, inbound.Person{Phone: "5491100000001"}},
+		"another link":    {`[]`, `"from":"Tel: +54 9 11 0000-0001"`, inbound.Person{Phone: "5491100000001"}},
+		"a link to an id": {`[]`, `"from":"whatsapp:AR.1"`, inbound.Person{UserID: "AR.1"}},
+		"hexadecimal":     {`[]`, `"from":"5e12ab"`, inbound.Person{ExternalID: "5e12ab"}},
+		"contact rounded": {`[{"wa_id":"5.49116E+12","user_id":"AR.1"}]`, `"from_user_id":"AR.1"`, inbound.Person{UserID: "AR.1"}},
 		"anything":        {`{}`, `"from":"ana@x"`, inbound.Person{ExternalID: "ana@x"}},
 		"case is kept":    {`null`, `"from_user_id":"AR.aBc"`, inbound.Person{UserID: "AR.aBc"}},
 	}
@@ -182,6 +187,21 @@ func TestPerson(t *testing.T) {
 				t.Errorf("got(-) want(+):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRoundedIsNobody: all whose phones round to one number would be one person.
+func TestRoundedIsNobody(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{`5.49116E+12`, `"5.49116E+12"`, `"5,49116E+12"`, `5.49e12`, `"5E12"`, `"+5.49116E+12"`, `" 5.49116E+12 "`, `"whatsapp:5.49116E+12"`} {
+		alone := `{"from":` + from + `,"id":"wamid.A","type":"text","text":{"body":"hola"}}`
+		for _, body := range []string{
+			`{"messages":[` + alone + `],"metadata":{"phone_number_id":"200"}}`, alone, value(`"messages":[` + alone + `]`),
+		} {
+			if diff := cmp.Diff(summary(decode(t, body)), []string{"unknown  invalid"}); diff != "" {
+				t.Errorf("%s: got(-) want(+):\n%s", body, diff)
+			}
+		}
 	}
 }
 

@@ -16,12 +16,26 @@ var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$`)
 // IsUserID reports whether the text is a business-scoped user id.
 func IsUserID(text string) bool { return len(text) > 3 && text[2] == '.' && userID.MatchString(text) }
 
+// rounded is a phone in scientific notation, as spreadsheets make one: who has it is
+// lost, and all who round to it would be one.
+var rounded = regexp.MustCompile(`^\+?\d([.,]\d+)?[eE]\+?\d+$`)
+
+// links are what stands before the number in a link to one, as Twilio writes them.
+var links = []string{"whatsapp:", "tel:"}
+
 // Identify puts one name of a person where it belongs: digits are a phone,
-// AR.123 a user id, anything else an id that we cannot read but keep.
+// AR.123 a user id, anything else an id that we cannot read but keep. A number in
+// scientific notation is nobody.
 func Identify(p *inbound.Person, name string) {
 	name = strings.TrimSpace(name)
+	for _, link := range links {
+		if len(name) > len(link) && strings.EqualFold(name[:len(link)], link) {
+			name = strings.TrimSpace(name[len(link):])
+			break
+		}
+	}
 	switch phone := digits(name); {
-	case name == "" || len(name) > inbound.MaxID:
+	case name == "" || len(name) > inbound.MaxID || rounded.MatchString(name):
 	case IsUserID(name) && strings.HasPrefix(name[3:], "ENT."):
 		p.ParentUserID = orElse(p.ParentUserID, name)
 	case IsUserID(name):
@@ -194,7 +208,7 @@ func same(p, c inbound.Person) bool {
 }
 
 func setID(dst *string, id string) {
-	if usable(id) {
+	if usable(id) && !rounded.MatchString(id) {
 		*dst = id
 	}
 }
