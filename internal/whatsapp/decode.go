@@ -13,7 +13,7 @@ import (
 
 // Shapes of this package, as Arrival.Shape names them.
 const (
-	ShapeEnvelope = "envelope" // {object, entry: […]}
+	ShapeEnvelope = "envelope" // {object, entry: […]}, or an entry alone
 	ShapeValue    = "value"    // {messaging_product, metadata, messages, …}
 	ShapeMessages = "messages" // {messages: […], metadata?} without product
 	ShapeMessage  = "message"  // one message alone
@@ -51,12 +51,16 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 
 // Detect names the shape of a value, "" for one that is not of this package.
 func Detect(v rawjson.Value) string {
-	var product, field, value, metadata, sender, kind, list bool
+	var product, field, value, metadata, sender, kind, list, whole bool
 	var named rawjson.Value
 	for key, member := range v.Members() {
 		switch key {
 		case "entry":
-			if member.IsArray() {
+			if member.IsArray() || hasChanges(member) {
+				return ShapeEnvelope
+			}
+		case "changes":
+			if hasChanges(v) {
 				return ShapeEnvelope
 			}
 		case "messaging_product":
@@ -69,12 +73,11 @@ func Detect(v rawjson.Value) string {
 			metadata = member.Get("phone_number_id").Exists()
 		case "messages", "statuses": // an object where a workflow has split the list up
 			list = list || member.IsArray() || isSplit(member)
-		case "message_echoes", "errors":
-			list = list || member.IsArray()
+			whole = whole || member.IsArray() || member.Get("id").Text() != ""
+		case "message_echoes", "errors", "user_preferences", "history", "state_sync", "calls":
+			list = list || member.IsArray() || isSplit(member)
 		case "standby":
 			list = list || member.IsObject()
-		case "user_preferences", "history", "state_sync", "calls":
-			list = list || member.IsArray()
 		case "from", "from_user_id":
 			sender = sender || member.Text() != ""
 		case "type":
@@ -88,7 +91,7 @@ func Detect(v rawjson.Value) string {
 		return ShapeValue // one change alone
 	case (product || field) && (list || metadata):
 		return ShapeValue
-	case list && (metadata || v.Get("messages").IsArray() || v.Get("statuses").IsArray()):
+	case list && (metadata || whole):
 		return ShapeMessages
 	case sender && (kind || named.IsString() && v.Get(named.Text()).Exists()):
 		return ShapeMessage
@@ -112,8 +115,11 @@ type entry struct {
 }
 
 func (d *decoder) envelope(v rawjson.Value) {
-	before := d.batch.Len()
-	for item := range d.items(v.Get("entry")) {
+	before, entries := d.batch.Len(), v.Get("entry")
+	if !entries.Exists() {
+		entries = v // an entry alone
+	}
+	for item := range d.items(entries) {
 		from := d.batch.Len()
 		d.entry = entry{id: short(item.Get("id")), time: short(item.Get("time"))}
 		d.entry.at = d.entry.time.Time()
@@ -156,6 +162,14 @@ func elements(list rawjson.Value) iter.Seq[rawjson.Value] {
 func isSplit(list rawjson.Value) bool {
 	for range list.Members() {
 		return true
+	}
+	return false
+}
+
+// hasChanges reports whether a value is an entry, whose list of changes may be split up too.
+func hasChanges(entry rawjson.Value) bool {
+	for change := range elements(entry.Get("changes")) {
+		return change.Get("field").IsString() && change.Get("value").Exists()
 	}
 	return false
 }

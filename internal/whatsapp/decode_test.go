@@ -324,7 +324,23 @@ func TestEverythingIsKept(t *testing.T) {
 func TestBareShapes(t *testing.T) {
 	t.Parallel()
 	const message = `{"from":"1","id":"wamid.A","timestamp":"1795000001","type":"text","text":{"body":"x"}}`
+	const change = `{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},"messages":` + message + `}}`
 	for body, want := range map[string]string{
+		// Split up by a workflow.
+		`{"messages":` + message + `}`:                                                           "messages",
+		`{"messages":` + message + `,"contacts":{"wa_id":"1"}}`:                                  "messages",
+		`{"messages":` + message + `,"contacts":[{"wa_id":"1"}]}`:                                "messages",
+		`{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}`:                      "messages",
+		`{"statuses":{"id":"s","status":"sent","recipient_id":"1"}}`:                             "messages",
+		`{"message_echoes":{"to":` + message[8:] + `,"metadata":{"phone_number_id":"200"}}`:      "messages",
+		`{"errors":{"code":1},"metadata":{"phone_number_id":"200"}}`:                             "messages",
+		`{"user_preferences":{"wa_id":"1","value":"stop"},"metadata":{"phone_number_id":"200"}}`: "messages",
+		`{"object":"whatsapp_business_account","entry":{"id":"1","changes":[` + change + `]}}`:   "envelope",
+		`{"object":"whatsapp_business_account","entry":{"id":"1","changes":` + change + `}}`:     "envelope",
+		`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":` + change + `}]}`:   "envelope",
+		`{"id":"1","changes":[` + change + `]}`:                                                  "envelope",
+		`{"id":"1","time":1795000001,"changes":` + change + `}`:                                  "envelope",
+		change: "value",
 		`{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},"messages":[` + message + `],"field":"messages"}`: "value",
 		`{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},"statuses":[{"id":"s","status":"sent"}]}`:         "value",
 		`{"field":"messages","value":{"metadata":{"phone_number_id":"200"},"messages":[` + message + `]}}`:                      "value",
@@ -342,7 +358,10 @@ func TestBareShapes(t *testing.T) {
 			t.Errorf("%s: line ref %q", body, got[0].LineRef)
 		}
 	}
-	for _, body := range []string{``, `x`, `{}`, `[]`, `7`, `{"from":"1"}`, `{"from":"1","message":"x"}`, `{"event":"x"}`, `{"field":"x"}`} {
+	for _, body := range []string{
+		``, `x`, `{}`, `[]`, `7`, `{"from":"1"}`, `{"from":"1","message":"x"}`, `{"event":"x"}`, `{"field":"x"}`,
+		`{"messages":{}}`, `{"messages":{"total":3}}`, `{"entry":{"id":"1"}}`, `{"id":"1","changes":[]}`, `{"id":"1","changes":{"price":2}}`, `{"message_echoes":{"id":"x"}}`,
+	} {
 		if got, err := whatsapp.Decode([]byte(body)); err == nil {
 			t.Errorf("%s: got %+v", body, got)
 		}
