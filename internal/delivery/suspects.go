@@ -16,9 +16,9 @@ import (
 // time: by somebody who was not, where there is one.
 var firstProbe = queue.Backoff{Base: pause, Cap: pause}
 
-// suspectFor is how long a refusal is remembered, and how long a message waits for
-// another one to show whose fault it is: as long as an automatic one lives.
-const suspectFor = time.Hour
+// suspectFor is how long a refusal is remembered of who is not refused again: longer
+// than one may ask its message to wait.
+const suspectFor = 2 * time.Hour
 
 // suspects are the conversations of a line whose oldest row was refused without
 // anybody knowing whose fault that is. This process alone knows them: forgetting
@@ -33,31 +33,29 @@ type suspects struct {
 type suspect struct {
 	row         string
 	first, last time.Time // of its refusals
-	refusals    int
 }
 
 // suspected judges a refusal that may be the row's or the line's. Who is refused
-// again after the line took somebody else's message is refused for its own sake, and so
-// is who is refused for an hour while nobody else is; until then the line is held, and
-// nobody fails. It is held for longer once everybody who waits has been refused.
+// again after the line took somebody else's message is refused for its own sake; until
+// then the line is held and nobody fails, however long it takes. It is held for longer
+// once everybody who waits has been refused.
 func (s *Sends) suspected(ctx context.Context, lane, row string, f *outbound.Failure, v verdict) verdict {
-	sus, others, cleared := s.suspects.refused(lane, row, time.Now())
-	if cleared || others == 0 && sus.last.Sub(sus.first) >= suspectFor {
+	again, cleared := s.suspects.refused(lane, row, time.Now())
+	if cleared {
 		v.status, v.reason = store.Failed, router.Refused
 		return v
 	}
 	probe := queue.Backoff{}
-	if sus.refusals == 1 {
+	if !again {
 		probe = firstProbe
 	}
 	v.lane = s.stop(ctx, f, "a message was refused, and the next one shows whether it is the line", probe)
 	return v
 }
 
-// refused notes a refusal of a row at the given time. It returns what is known of it,
-// how many other conversations are suspected, and whether the line has accepted a post
-// that began after its first refusal.
-func (s *suspects) refused(lane, row string, now time.Time) (sus suspect, others int, cleared bool) {
+// refused notes a refusal of a row at the given time. It returns whether it was refused
+// before, and whether the line has accepted a post that began after its first refusal.
+func (s *suspects) refused(lane, row string, now time.Time) (again, cleared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
@@ -68,14 +66,13 @@ func (s *suspects) refused(lane, row string, now time.Time) (sus suspect, others
 			delete(s.known, other)
 		}
 	}
-	sus = s.known[lane]
-	if sus.row != row {
+	sus := s.known[lane]
+	if again = sus.row == row; !again {
 		sus = suspect{row: row, first: now}
 	}
 	sus.last = now
-	sus.refusals++
 	s.known[lane] = sus
-	return sus, len(s.known) - 1, s.newest.After(sus.first)
+	return again, s.newest.After(sus.first)
 }
 
 // accepted notes that the line took a message, whose post began at the given time.

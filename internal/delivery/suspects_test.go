@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // strange is a refusal whose owner nobody knows.
@@ -92,19 +94,20 @@ func TestUnknownRefusal(t *testing.T) {
 			[]string{"a sent", "b sent"},
 			map[string]int{"a": 100},
 		},
-		"alone, for nearly an hour": {
-			poisoned("bad"),
-			[]string{"1: bad"},
-			nil, 58 * time.Minute,
-			[]string{"bad queued"},
-			nil,
-		},
 		"alone, for ever": {
 			poisoned("bad"),
+			[]string{"1: bad next"},
+			nil, 24 * time.Hour,
+			[]string{"bad queued", "next queued"},
+			map[string]int{"bad": 24 * 240, "next": 0}, // half of the longest hold, at least, between two
+		},
+		"two of them, for ever": {
+			poisoned("bad", "worse"),
 			[]string{"1: bad"},
-			nil, 2 * time.Hour,
-			[]string{"bad failed"},
-			map[string]int{"bad": 200},
+			[]string{"2: worse"},
+			6 * time.Hour,
+			[]string{"bad queued", "worse queued"},
+			nil,
 		},
 		"a known trouble of the line meanwhile": {
 			func(id string, n int, since time.Duration) error {
@@ -144,6 +147,60 @@ func TestUnknownRefusal(t *testing.T) {
 					if got := r.wire.count(id); got > most {
 						t.Errorf("%s was posted %d times, want %d at most", id, got, most)
 					}
+				}
+			})
+		})
+	}
+}
+
+// TestAloneUntilSomebodyWrites: who is refused alone, for however long, fails once
+// somebody else's message is accepted, and that one is the next probe. What is ended
+// meanwhile, as its time was over, leaves its place to the next of its conversation.
+func TestAloneUntilSomebodyWrites(t *testing.T) {
+	for name, tt := range map[string]struct {
+		poisoned []string
+		expires  bool
+		states   []string
+	}{
+		"it fails":             {[]string{"bad"}, false, []string{"bad failed", "next sent", "good sent"}},
+		"so does what follows": {[]string{"bad", "next"}, false, []string{"bad failed", "next failed", "good sent", "more sent"}},
+		"it expires":           {[]string{"bad"}, true, []string{"bad failed", "next sent", "good sent"}},
+		"the next is as bad":   {[]string{"bad", "next"}, true, []string{"bad failed", "next failed", "good sent", "more sent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.wire.script = func(id string, _ int) error {
+					if slices.Contains(tt.poisoned, id) {
+						return strange()
+					}
+					return nil
+				}
+				r.say("1", "bad", "next")
+				pass(30 * time.Hour)
+				if got := r.table.find("bad").status; got != store.Queued {
+					t.Fatalf("bad is %s", got)
+				}
+				if tt.expires {
+					r.table.set(func() { r.table.rows[0].status = store.Failed })
+					pass(time.Minute)
+					if got := r.table.find("next").status; (got == store.Sent) != (len(tt.poisoned) == 1) {
+						t.Errorf("next is %s", got)
+					}
+				}
+				said := time.Since(r.wire.start)
+				r.say("2", "good")
+				pass(time.Minute)
+				if waited := r.wire.at["good"][0] - said; waited > 32*second {
+					t.Errorf("good waited %s", waited)
+				}
+				if len(tt.states) > 3 {
+					r.say("3", "more")
+				}
+				pass(time.Minute)
+				r.stop()
+				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+					t.Errorf("got(-) want(+):\n%s", diff)
 				}
 			})
 		})
