@@ -64,45 +64,68 @@ func (f *Flow) Match(menu, word string) (Choice, bool) {
 	return f.onlySynonym(word)
 }
 
-// before are words that people put before a code.
-var before = []string{"opcion", "opc", "op", "numero", "nro", "num", "la", "el"}
+// before are words that people put before a code, one or several: "la opción número 1",
+// "Nº 1".
+var before = []string{"opcion", "opciones", "opc", "op", "numero", "nro", "num", "la", "el"}
+
+// short are those that Nº and n.º become. Only a code follows them: "no la 1" is none.
+var short = []string{"no", "n o", "n"}
 
 // ordinals are what makes a number an ordinal, as Normalize leaves it: 1º, 1ª, 3ro, 2da.
 var ordinals = []string{"o", "a", "er", "ero", "era", "ro", "ra", "do", "da", "to", "ta", "mo", "ma", "vo", "va", "no", "na"}
 
+// words are the ordinals that, alone, are words too: "la 1 no", "la 1 va".
+var words = []string{"no", "na", "va", "vo", "da"}
+
 // code finds the option that a code stands for, bare, as people say it, or with the rest
-// of its line of the menu.
+// of its line of the menu. Whatever else is said beside it makes it a sentence, which
+// chooses nothing.
 func (f *Flow) code(word string) (Choice, bool) {
 	if c, ok := f.Codes[word]; ok {
 		return c, true
 	}
 	first, rest, more := strings.Cut(word, " ")
-	if more && slices.Contains(before, first) {
-		if c, ok := f.Codes[ordinal(rest)]; ok {
-			return c, true
+	for more && slices.Contains(before, first) {
+		word = rest
+		first, rest, more = strings.Cut(word, " ")
+	}
+	for _, s := range short {
+		if after, found := strings.CutPrefix(word, s+" "); found {
+			first, rest, _ = strings.Cut(after, " ")
+			break
 		}
-		return Choice{}, false
 	}
-	if !more {
-		c, ok := f.Codes[ordinal(word)]
-		return c, ok
-	}
-	c, ok := f.Codes[first]
+	c, ok := f.Codes[ordinal(glued(first))]
 	if !ok {
 		return Choice{}, false
 	}
 	o := f.Menus[c.Menu].Options[c.Index]
 	title := Normalize(o.Title)
-	if title == "" || rest != title && rest != title+" "+Normalize(o.Description) {
-		return Choice{}, false
+	said := []string{"", title, title + " " + Normalize(o.Description)}
+	if slices.Contains(said, rest) {
+		return c, true
 	}
-	return c, true
+	suffix, rest, _ := strings.Cut(rest, " ") // 1.º
+	return c, numeral(first) && slices.Contains(ordinals, suffix) && !slices.Contains(words, suffix) && slices.Contains(said, rest)
+}
+
+// numeral reports whether a word is digits.
+func numeral(word string) bool { return word != "" && strings.Trim(word, "0123456789") == "" }
+
+// glued returns the number behind a word that people put before one, where nothing
+// stands between them: opcion1. Any other word it returns as it is.
+func glued(word string) string {
+	digits := strings.TrimLeft(word, "abcdefghijklmnopqrstuvwxyz")
+	if numeral(digits) && slices.Contains(slices.Concat(before, short), word[:len(word)-len(digits)]) {
+		return digits
+	}
+	return word
 }
 
 // ordinal returns the number of an ordinal, and any other word as it is.
 func ordinal(word string) string {
 	digits := strings.TrimRight(word, "abcdefghijklmnopqrstuvwxyz")
-	if suffix := word[len(digits):]; slices.Contains(ordinals, suffix) && digits != "" && strings.Trim(digits, "0123456789") == "" {
+	if suffix := word[len(digits):]; slices.Contains(ordinals, suffix) && numeral(digits) {
 		return digits
 	}
 	return word

@@ -112,6 +112,13 @@ func TestMatch(t *testing.T) {
 		"11 pagos y algo más": "", "opción 1": "1", "Opcion 11": "11", "la 5": "5", "el 2": "2", "nro. 22": "22", "número 22": "22",
 		"1º": "1", "1°": "1", "1ª": "1", "1ro": "1", "2da": "2", "11mo": "11", "1x": "", "opción": "", "opción 99": "", "la otra": "",
 		"1 kilo": "", "2 o 3": "",
+		"1.º": "1", "1.ª": "1", "1.°": "1", "1.er": "1", "2.do": "2", "Nº 1": "1", "N° 1": "1", "nº1": "1", "n.º 11": "11", "No. 1": "1", "N 1": "1",
+		"la opción 1": "1", "opción número 1": "1", "la numero 1": "1", "la opción nro. 22": "22", "opciones 1": "1", "el número 5": "5",
+		"opcion1": "1", "Opción11": "11", "nro22": "22", "op1": "1", "n1": "1", "opción 1ra": "1", "la 1.ª": "1",
+		"opción 1 · Administración": "1", "la 1 · Administración": "1", "*Opción 11* · Pagos y medios — Cómo y dónde pagar": "11", "1º Administración": "1", "1.º Administración": "1",
+		"no 1 vez": "", "no, 1 vez": "", "la 1 y la 2": "", "el 1 de mayo": "", "la 1 o la 2": "", "no": "", "la opción": "", "n": "", "el": "",
+		"opción 1 a 2": "", "1 a 3": "", "1 o": "1", "opcion1x": "", "x1": "", "hola 1": "", "no quiero la 1": "", "la de 1": "", "no 99": "", "la 1 ventas": "", "no a 1": "", "11 a 22": "",
+		"1 no": "", "la 1 no": "", "la 1 va": "", "5 da": "", "no la 1": "", "no el 2": "", "no no 1": "", "la opción no": "", "opción Nº 1": "1", "no opción 1": "",
 	} {
 		c, ok := f.Match("principal", Normalize(said))
 		o, _ := f.Option(c)
