@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,9 +83,15 @@ func titled(spots []spot) []Flaw {
 	return text(1, SectionTitle)(spots)
 }
 
-// count is a list of one to so many.
-func count(most int) check {
-	want := fmt.Sprintf("1 to %d", most)
+// anyNumber of items is a list all the same.
+const anyNumber = 1 << 20
+
+// count is a list of so many.
+func count(least, most int) check {
+	want := fmt.Sprintf("%d to %d", least, most)
+	if most == anyNumber {
+		want = "a list"
+	}
 	return each(func(s spot) *Flaw {
 		items, is := s.value.([]any)
 		switch {
@@ -92,7 +99,7 @@ func count(most int) check {
 			return s.flaw("missing", want)
 		case !is:
 			return s.flaw("no list", want)
-		case len(items) == 0 || len(items) > most:
+		case len(items) < least || len(items) > most:
 			return s.flaw(strconv.Itoa(len(items)), want)
 		}
 		return nil
@@ -167,11 +174,37 @@ func numberOf(value any) (float64, bool) {
 	return 0, false
 }
 
+// whole is a number without a fraction.
+func whole(least, most float64) check {
+	return all(number(least, most), each(func(s spot) *Flaw {
+		if n, is := numberOf(s.value); is && n != math.Trunc(n) {
+			return s.flaw(fmt.Sprintf("%g", n), "a whole number")
+		}
+		return nil
+	}))
+}
+
+// link is an address on the web.
 func link(spots []spot) []Flaw {
 	return each(func(s spot) *Flaw {
 		address, _ := s.value.(string)
-		if !strings.HasPrefix(address, "https://") && !strings.HasPrefix(address, "http://") {
+		scheme, rest, _ := strings.Cut(address, "://")
+		host := strings.TrimLeft(rest, " ")
+		if end := strings.IndexAny(host, "/?#:"); end >= 0 {
+			host = host[:end]
+		}
+		if scheme = strings.ToLower(scheme); scheme != "https" && scheme != "http" || host == "" {
 			return s.flaw("no link", "an address with https:// or http://")
+		}
+		return nil
+	})(spots)
+}
+
+// absent is for what must not be there.
+func absent(spots []spot) []Flaw {
+	return each(func(s spot) *Flaw {
+		if s.value != nil {
+			return s.flaw("there", "none here")
 		}
 		return nil
 	})(spots)

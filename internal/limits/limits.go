@@ -25,7 +25,11 @@ const (
 	RowID          = 200
 	RowTitle       = 24
 	RowDescription = 72
+	Products       = 30 // of all sections together
+	Cards          = 10 // of a carousel, which has two at least
+	CardBody       = 160
 	LinkButton     = 20
+	CallButton     = 20
 	FlowButton     = 30
 	TemplateName   = 512
 	LanguageCode   = 20

@@ -27,6 +27,16 @@ var sound = map[string]string{
 	"flow":        `{"type":"flow","body":{"text":"a"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"Abrir","flow_action":"navigate","mode":"draft"}}}`,
 	"place":       `{"type":"location_request_message","body":{"text":"a"},"action":{"name":"send_location"}}`,
 	"phone":       `{"type":"request_contact_info","body":{"text":"a"},"action":{"name":"request_contact_info"}}`,
+	"product":     `{"type":"product","body":{"text":"a"},"footer":{"text":"a"},"action":{"catalog_id":"1","product_retailer_id":"x"}}`,
+	"products":    `{"type":"product_list","header":{"type":"text","text":"a"},"body":{"text":"a"},"footer":{"text":"a"},"action":{"catalog_id":"1","sections":[{"title":"A","product_items":[{"product_retailer_id":"x"}]},{"title":"B","product_items":[{"product_retailer_id":"y"}]}]}}`,
+	"catalog":     `{"type":"catalog_message","body":{"text":"a"},"footer":{"text":"a"},"action":{"name":"catalog_message","parameters":{"thumbnail_product_retailer_id":"x"}}}`,
+	"carousel":    `{"type":"carousel","body":{"text":"a"},"action":{"cards":[{"card_index":0,"type":"cta_url","header":{"type":"image","image":{"link":"https://example.com/a.jpg"}},"body":{"text":"a"},"action":{"name":"cta_url","parameters":{"display_text":"Ver","url":"https://example.com"}}},{"card_index":1,"type":"cta_url","header":{"type":"image","image":{"id":"1"}},"action":{"buttons":[{"type":"quick_reply","quick_reply":{"id":"1","title":"Sí"}}]}}]}}`,
+	"shelf":       `{"type":"carousel","body":{"text":"a"},"action":{"cards":[{"card_index":0,"type":"product","action":{"product_retailer_id":"x","catalog_id":"1"}},{"card_index":1,"type":"product","action":{"product_retailer_id":"y","catalog_id":"1"}}]}}`,
+	"may we call": `{"type":"call_permission_request","body":{"text":"a"},"action":{"name":"call_permission_request"}}`,
+	"call us":     `{"type":"voice_call","body":{"text":"a"},"action":{"name":"voice_call","parameters":{"display_text":"Llamar","ttl_minutes":100}}}`,
+	"bare call":   `{"type":"voice_call","body":{"text":"a"},"action":{"name":"voice_call"}}`,
+	"cards":       `{"name":"turno","language":{"code":"es_AR"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]},{"type":"carousel","cards":[{"card_index":0,"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"1"}}]},{"type":"body","parameters":[{"type":"text","text":"a"}]},{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":"x"}]}]},{"card_index":1,"components":[{"type":"body","parameters":[{"type":"text","text":"a"}]}]}]}]}`,
+	"bare":        `{"name":"turno","language":{"code":"es_AR"}}`,
 	"future":      `{"type":"hologram","action":{"beams":7}}`,
 	"template":    `{"name":"turno","language":{"code":"es_AR"},"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"1"}}]},{"type":"BODY","parameters":[{"type":"text","text":"Ana"}]},{"type":"button","sub_type":"url","index":"0","parameters":[{"type":"text","text":"x"}]},{"type":"button","sub_type":"url","index":9},{"type":"order_status"}]}`,
 	"only a body": `{"name":"turno","language":{"code":"es_AR"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]}]}`,
@@ -35,9 +45,10 @@ var sound = map[string]string{
 // typeOf is the message type of a kind.
 func typeOf(kind string) string {
 	switch kind {
-	case "button", "list", "cta_url", "flow", "place", "phone", "future":
+	case "button", "list", "cta_url", "flow", "place", "phone", "future", "product", "products", "catalog",
+		"carousel", "shelf", "may we call", "call us", "bare call":
 		return "interactive"
-	case "only a body":
+	case "only a body", "cards", "bare":
 		return "template"
 	}
 	return kind
@@ -119,6 +130,19 @@ func TestEveryTextEndsSomewhere(t *testing.T) {
 		{"flow", "action.parameters.flow_cta", "interactive.action.parameters.flow_cta", 30, true},
 		{"place", "body.text", "interactive.body.text", 1024, true},
 		{"phone", "body.text", "interactive.body.text", 1024, true},
+		{"product", "body.text", "interactive.body.text", 1024, true},
+		{"products", "header.text", "interactive.header.text", 60, true},
+		{"products", "body.text", "interactive.body.text", 1024, true},
+		{"products", "footer.text", "interactive.footer.text", 60, true},
+		{"products", "action.sections.1.title", "interactive.action.sections[1].title", 24, true},
+		{"catalog", "body.text", "interactive.body.text", 1024, true},
+		{"carousel", "body.text", "interactive.body.text", 1024, true},
+		{"carousel", "action.cards.0.body.text", "interactive.action.cards[0].body.text", 160, true},
+		{"carousel", "action.cards.0.action.parameters.display_text", "interactive.action.cards[0].action.parameters.display_text", 20, true},
+		{"carousel", "action.cards.1.action.buttons.0.quick_reply.title", "interactive.action.cards[1].action.buttons[0].quick_reply.title", 20, true},
+		{"call us", "body.text", "interactive.body.text", 1024, true},
+		{"may we call", "body.text", "interactive.body.text", 1024, true},
+		{"cards", "components.1.cards.1.components.0.parameters.0.text", "template.components[1].cards[1].components[0].parameters[0].text", 160, true},
 		{"template", "name", "template.name", 512, true},
 		{"template", "language.code", "template.language.code", 20, true},
 		{"template", "components.1.parameters.0.text", "template.components[1].parameters[0].text", 1024, true},
@@ -158,6 +182,27 @@ func rows(from, n int) (all []any) {
 func buttons(ids ...string) (all []any) {
 	for _, id := range ids {
 		all = append(all, map[string]any{"type": "reply", "reply": map[string]any{"id": id, "title": "t" + id}})
+	}
+	return all
+}
+
+func products(n int) (all []any) {
+	for i := range n {
+		all = append(all, map[string]any{"product_retailer_id": fmt.Sprint(i)})
+	}
+	return all
+}
+
+func cards(n int) (all []any) {
+	for i := range n {
+		all = append(all, map[string]any{"card_index": i, "components": []any{}})
+	}
+	return all
+}
+
+func shelves(n int) (all []any) {
+	for range n {
+		all = append(all, map[string]any{"title": "s", "product_items": products(1)})
 	}
 	return all
 }
@@ -207,6 +252,52 @@ func TestWhatWhatsAppRefuses(t *testing.T) {
 		{"flow", "action.parameters.flow_id", nil, "interactive.action.parameters: 0 of flow_id, flow_name"},
 		{"flow", "action.parameters.flow_message_version", "2", "interactive.action.parameters.flow_message_version: another word"},
 		{"flow", "action.parameters.flow_action", "jump", "interactive.action.parameters.flow_action: another word"},
+		{"cta_url", "action.parameters.url", "HTTPS://example.com", ""},
+		{"cta_url", "action.parameters.url", "https://example.com:8443/a?b#c", ""},
+		{"cta_url", "action.parameters.url", "https://", "interactive.action.parameters.url: no link"},
+		{"cta_url", "action.parameters.url", "https:///a", "interactive.action.parameters.url: no link"},
+		{"cta_url", "action.parameters.url", "https://:80", "interactive.action.parameters.url: no link"},
+		{"cta_url", "action.parameters.url", "example.com", "interactive.action.parameters.url: no link"},
+		{"place", "header", map[string]any{"type": "text", "text": strings.Repeat("a", 61)}, "interactive.header.text: 61 characters"},
+		{"future", "header", map[string]any{"type": "text", "text": strings.Repeat("a", 61)}, "interactive.header.text: 61 characters"},
+		{"catalog", "header", map[string]any{"type": "text", "text": strings.Repeat("a", 61)}, "interactive.header.text: 61 characters"},
+		{"catalog", "action.name", nil, "interactive.action.name: missing"},
+		{"product", "header", map[string]any{"type": "text", "text": "a"}, "interactive.header: there"},
+		{"product", "body", nil, ""},
+		{"product", "action.product_retailer_id", nil, "interactive.action.product_retailer_id: missing"},
+		{"products", "header", nil, "interactive.header.type: missing"},
+		{"products", "header", map[string]any{"type": "image"}, "interactive.header.type: another word"},
+		{"products", "action.catalog_id", nil, "interactive.action.catalog_id: missing"},
+		{"products", "action.sections", shelves(10), ""},
+		{"products", "action.sections", shelves(11), "interactive.action.sections: 11"},
+		{"products", "action.sections", []any{}, "interactive.action.sections: 0"},
+		{"products", "action.sections.1.product_items", products(29), ""},
+		{"products", "action.sections.1.product_items", products(30), "interactive.action.sections[1].product_items[29]: 31 over all"},
+		{"products", "action.sections.1.product_items", []any{}, "interactive.action.sections[1].product_items: 0"},
+		{"carousel", "header", map[string]any{"type": "text", "text": "a"}, "interactive.header: there"},
+		{"carousel", "footer", map[string]any{"text": "a"}, "interactive.footer: there"},
+		{"carousel", "body", nil, "interactive.body.text: missing"},
+		{"carousel", "action.cards", nil, "interactive.action.cards: missing"},
+		{"carousel", "action.cards", []any{}, "interactive.action.cards: 0"},
+		{"carousel", "action.cards", cards(1), "interactive.action.cards: 1"},
+		{"carousel", "action.cards", cards(10), ""},
+		{"carousel", "action.cards", cards(11), "interactive.action.cards: 11"},
+		{"carousel", "action.cards.0.header.type", "text", "interactive.action.cards[0].header.type: another word"},
+		{"carousel", "action.cards.0.action.parameters.url", "x", "interactive.action.cards[0].action.parameters.url: no link"},
+		{"may we call", "action.name", nil, "interactive.action.name: missing"},
+		{"may we call", "body", nil, ""},
+		{"call us", "action.name", "call", "interactive.action.name: another word"},
+		{"call us", "action.parameters.display_text", strings.Repeat("a", 21), "interactive.action.parameters.display_text: 21 characters"},
+		{"call us", "body", nil, "interactive.body.text: missing"},
+		{"bare", "components", map[string]any{"type": "body"}, "template.components: no list"},
+		{"bare", "components", []any{}, ""},
+		{"cards", "components.1.cards", []any{}, "template.components[1].cards: 0"},
+		{"cards", "components.1.cards", nil, "template.components[1].cards: missing"},
+		{"cards", "components.1.cards", cards(10), ""},
+		{"cards", "components.1.cards", cards(11), "template.components[1].cards: 11"},
+		{"cards", "components.1.cards.0.components.2.index", "1.5", "template.components[1].cards[0].components[2].index: 1.5"},
+		{"template", "components.2.index", "1.5", "template.components[2].index: 1.5"},
+		{"template", "components.2.index", 1.5, "template.components[2].index: 1.5"},
 		{"future", "body", map[string]any{"text": strings.Repeat("a", 1025)}, "interactive.body.text: 1025 characters"},
 		{"future", "type", nil, "interactive.type: missing"},
 		{"template", "components.2.index", "10", "template.components[2].index: 10"},

@@ -12,6 +12,12 @@ func components(spots []spot) (flaws []Flaw) {
 	if len(spots) == 1 {
 		body = OnlyBodyValue
 	}
+	return filled(spots, body)
+}
+
+// filled checks the values of components next to each other, those of a template or of
+// one card, whose body takes so much.
+func filled(spots []spot, body int) (flaws []Flaw) {
 	first := map[string]string{}
 	for _, s := range spots {
 		kind := strings.ToLower(wordAt(s.value, "type"))
@@ -25,8 +31,13 @@ func components(spots []spot) (flaws []Flaw) {
 		case "button":
 			index := resolve(s, []string{"index"})
 			flaws = append(flaws, text(1, 50)(resolve(s, []string{"sub_type"}))...)
-			flaws = append(flaws, number(0, ButtonIndex)(index)...)
+			flaws = append(flaws, whole(0, ButtonIndex)(index)...)
 			name = fmt.Sprint(kind, " ", index[0].value)
+		case "carousel":
+			flaws = append(flaws, count(1, Cards)(resolve(s, []string{"cards"}))...)
+			for _, card := range resolve(s, []string{"cards[]"}) {
+				flaws = append(flaws, filled(resolve(card, []string{"components[]"}), CardBody)...)
+			}
 		default:
 			continue
 		}
