@@ -146,6 +146,9 @@ a.yaml:6:21: warning: people do not learn their number; write {ticket} somewhere
 		{"offer to nobody", "menus:", "policies: {offer_area: amdin}\nmenus:", `a.yaml:6:24: error: policies.offer_area is "amdin", which is no area; did you mean "admin"?`},
 		{"nothing after an outage", "menus:", "policies: {after_outage: apologise}\nmenus:", `a.yaml:6:26: error: policies.after_outage is "apologise"; write list, menu, apologize or handoff; did you mean "apologize"?`},
 
+		{"apology before a long menu", "menus:\n  uno:\n    text: \"¿Qué?\"", "policies: {after_outage: menu}\ntexts: {apology: \"" + long(100) + "\"}\nmenus:\n  uno:\n    text: " + long(923), `a.yaml:10:11: error: menu uno with texts.apology before it has 1025 characters and WhatsApp takes 1024; write 1 fewer in one of them`},
+		{"apology before nothing", "menus:\n  uno:\n    text: \"¿Qué?\"", "texts: {apology: \"" + long(100) + "\"}\nmenus:\n  uno:\n    text: " + long(923), ""},
+
 		// what people fall into
 		{"unreachable menu", "menu: dos", "reply: r", `a.yaml:12:3: warning: nobody can reach the menu dos by choosing; write an option with menu: dos, or remove it`},
 		{"itself", option, option + "      - {code: \"22\", title: Otra vez, menu: dos}\n", `a.yaml:16:45: warning: option "Otra vez" leads to the menu it is in; write another target`},

@@ -73,15 +73,28 @@ func (l *linter) lintBody(m *Menu) {
 		l.errorf(path, "menu %s has %d characters and WhatsApp takes %d when it is shown as %s; write %d fewer", m.ID, size, most, m.Style, size-most)
 		return
 	}
+	type lead struct{ key, text string }
 	t := l.f.Texts
-	for _, lead := range []struct{ key, text string }{
-		{"invalid", t.Invalid}, {"stale_reply", t.StaleReply}, {"unsupported", t.Unsupported}, {"window_reopen", t.WindowReopen},
-	} {
+	leads := []lead{{"invalid", t.Invalid}, {"stale_reply", t.StaleReply}, {"unsupported", t.Unsupported}, {"window_reopen", t.WindowReopen}}
+	if l.f.Policies.AfterOutage == AfterOutageMenu && l.starts(m.ID) {
+		leads = append(leads, lead{"apology", t.Apology})
+	}
+	for _, lead := range leads {
 		if n := limits.Units(lead.text) + len("\n\n") + size; n > most {
 			l.errorf(path, "menu %s with texts.%s before it has %d characters and WhatsApp takes %d; write %d fewer in one of them", m.ID, lead.key, n, most, n-most)
 			return
 		}
 	}
+}
+
+// starts reports whether conversations begin in the menu.
+func (l *linter) starts(menu string) bool {
+	for _, line := range l.f.Lines {
+		if line.Start == menu {
+			return true
+		}
+	}
+	return false
 }
 
 var codeShape = regexp.MustCompile(`^[\p{L}\p{N}]{1,10}$`)
