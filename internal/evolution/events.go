@@ -56,7 +56,7 @@ func (d *decoder) fromGo(m rawjson.Value) {
 		SentAt: info.Get("Timestamp").Time(), Raw: json.RawMessage(m),
 	}
 	person, elsewhere := inbound.Person{}, ""
-	if chat := info.Get("Chat").Text(); info.Get("IsGroup").Bool() || !somebody(chat) {
+	if chat := info.Get("Chat").Text(); info.Get("IsGroup").Bool() || !Somebody(chat) {
 		elsewhere = chat
 		Identify(&person, info.Get("SenderAlt").Text(), info.Get("Sender").Text())
 	} else {

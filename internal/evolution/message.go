@@ -14,7 +14,7 @@ import (
 // message reads one message of messages.upsert or send.message.
 func (d *decoder) message(m rawjson.Value) {
 	key := m.Get("key")
-	person, elsewhere := readKey(key)
+	person, elsewhere := keyOf(key).Who()
 	own := key.Get("fromMe").Bool() || d.name == "send.message"
 	a := inbound.Arrival{
 		Kind:     inbound.Message,
@@ -291,7 +291,7 @@ func (d *decoder) aboutAnother(m rawjson.Value, read func(*inbound.Content)) {
 	}
 	var c inbound.Content
 	read(&c)
-	person, group := readKey(key)
+	person, group := keyOf(key).Who()
 	if c.TargetID == "" || person.IsZero() && group == "" {
 		d.broken(m)
 		return
@@ -327,7 +327,7 @@ func (d *decoder) update(m rawjson.Value) {
 	if !key.IsObject() {
 		key = m
 	}
-	person, group := readKey(key)
+	person, group := keyOf(key).Who()
 	fate, ok := fates[strings.ToUpper(word)]
 	if !ok {
 		fate = strings.ToLower(word)
