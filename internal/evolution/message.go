@@ -32,6 +32,10 @@ func (d *decoder) message(m rawjson.Value) {
 	}
 	content, raw := d.content(m, a.ID)
 	a.Raw = raw
+	if content.Type == "edit" && content.TargetID == "" {
+		aim(&content, a.ID)
+		a.ID = contentID(raw) // the id is that of what it changes
+	}
 	d.add(a, a.Person, elsewhere, content, m)
 }
 
@@ -55,11 +59,11 @@ func (d *decoder) add(a inbound.Arrival, person inbound.Person, elsewhere string
 // content reads what a message says, and returns the message's JSON. A file that
 // is sent along is not kept twice: it is taken out of a big raw message.
 func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.RawMessage) {
-	c := inbound.Content{QuotedID: m.Get("contextInfo", "stanzaId").Text()}
+	c := inbound.Content{QuotedID: get(m, "contextInfo", "stanzaId").Text()}
 	if ad := m.Get("contextInfo", "externalAdReply"); ad.IsObject() {
 		c.Referral = json.RawMessage(ad)
 	}
-	body := m.Get("message")
+	body := get(m, "message")
 	fill(&c, body)
 	raw := json.RawMessage(m)
 	file := body.Get("base64")
@@ -73,7 +77,8 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	if c.Media == nil {
 		return c, raw
 	}
-	c.Media.ID = id
+	c.Media.ID = orElse(c.Media.ID, id)
+	c.Media.MIME = orElse(c.Media.MIME, body.Get("mimetype").Text()) // beside a file in storage
 	c.Media.URL = body.Get("mediaUrl").Text()
 	c.Media.Inline = file.Text()
 	if len(file) > big {
@@ -83,10 +88,22 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	return c, raw
 }
 
+// folded is a table that is looked into by names in lower case: whatsmeow, and people
+// who write flat objects, spell them in their own ways.
+func folded[V any](table map[string]V) map[string]V {
+	all := make(map[string]V, len(table))
+	for name, v := range table {
+		all[strings.ToLower(name)] = v
+	}
+	return all
+}
+
 // kinds maps the members of a Baileys message to the Cloud API's words.
-var kinds = map[string]string{
+var kinds = folded(map[string]string{
 	"conversation":               "text",
 	"extendedTextMessage":        "text",
+	"questionResponseMessage":    "text",
+	"statusQuotedMessage":        "text",
 	"imageMessage":               "image",
 	"videoMessage":               "video",
 	"ptvMessage":                 "video",
@@ -108,24 +125,119 @@ var kinds = map[string]string{
 	"pinInChatMessage":           "pin",
 	"keepInChatMessage":          "keep_in_chat",
 	"pollUpdateMessage":          "poll_update",
+})
+
+// place is where a member has its text, best first, and what its file is in.
+type place struct{ texts, files []string }
+
+// places are of the members that have no word of the Cloud API: they are called by their
+// own name, and what can be read in them is kept.
+var places = folded(map[string]place{
+	"groupInviteMessage":           {texts: []string{"caption", "groupName"}},
+	"stickerPackMessage":           {texts: []string{"caption", "name"}},
+	"productMessage":               {texts: []string{"body", "product.title"}},
+	"interactiveMessage":           {texts: []string{"body.text", "header.title"}, files: []string{"header"}},
+	"buttonsMessage":               {texts: []string{"contentText", "text"}, files: []string{""}},
+	"templateMessage":              templated(""),
+	"highlyStructuredMessage":      templated("hydratedHsm."),
+	"listMessage":                  {texts: []string{"description", "title"}},
+	"eventMessage":                 {texts: []string{"name", "description"}},
+	"pollCreationMessage":          {texts: []string{"name"}},
+	"pollCreationMessageV2":        {texts: []string{"name"}},
+	"pollCreationMessageV3":        {texts: []string{"name"}},
+	"pollCreationMessageV5":        {texts: []string{"name"}},
+	"pollCreationMessageV6":        {texts: []string{"name"}},
+	"eventInviteMessage":           {texts: []string{"caption", "eventTitle"}}, // this and the next two are whatsmeow's, which is ahead
+	"splitPaymentMessage":          {texts: []string{"description"}},
+	"paymentReminderMessage":       {texts: []string{"description"}},
+	"invoiceMessage":               {texts: []string{"note"}},
+	"scheduledCallCreationMessage": {texts: []string{"title"}},
+	"richResponseMessage":          {}, // an assistant's answer that somebody passes on, in parts
+})
+
+// templated is the place in a template, under its newer and its older name.
+func templated(at string) place {
+	return place{
+		texts: []string{
+			at + "hydratedTemplate.hydratedContentText", at + "hydratedFourRowTemplate.hydratedContentText",
+			at + "interactiveMessageTemplate.body.text",
+		},
+		files: []string{at + "hydratedTemplate", at + "hydratedFourRowTemplate", at + "interactiveMessageTemplate.header"},
+	}
 }
 
 // gestures are the members by which somebody does something without saying anything, or
 // the phones tell each other something: kept, and never answered.
-var gestures = map[string]bool{
+var gestures = folded(map[string]bool{
 	"albumMessage": true, // says how many pictures follow
 	"bcallMessage": true, "call": true, "callLogMesssage": true, "scheduledCallEditMessage": true,
+	"cancelPaymentRequestMessage": true, "declinePaymentRequestMessage": true, "requestPhoneNumberMessage": true,
 	"chat": true, "encCommentMessage": true, "encEventResponseMessage": true, "encReactionMessage": true,
+	"groupRootKeyShare": true, "rootSecretDistributeMessage": true, "splitPaymentUpdateMessage": true,
 	"groupStatusMentionMessage": true, "limitSharingMessage": true, "messageHistoryBundle": true, "messageHistoryNotice": true,
 	"newsletterAdminInviteMessage": true, "newsletterFollowerInviteMessageV2": true, "placeholderMessage": true,
-	"pollResultSnapshotMessage": true, "pollResultSnapshotMessageV3": true, "secretEncryptedMessage": true,
+	"pollAddOptionMessage": true, "pollResultSnapshotMessage": true, "pollResultSnapshotMessageV3": true, "secretEncryptedMessage": true,
 	"statusAddYours": true, "statusMentionMessage": true, "statusNotificationMessage": true, "statusQuestionAnswerMessage": true,
 	"statusStickerInteractionMessage": true, "stickerSyncRmrMessage": true,
-}
+})
 
 // beside are members that stand beside what is said, and say nothing themselves.
-var beside = map[string]bool{
+var beside = folded(map[string]bool{
 	"messageContextInfo": true, "senderKeyDistributionMessage": true, "fastRatchetKeySenderKeyDistributionMessage": true,
+	"statusLinkPreviewMetadata": true,
+})
+
+// KindOf is what the member of a message that has this name is called in the Cloud API's
+// words, and "notice" for gestures; "" for names that are of no member. It knows
+// imagemessage and imageMessage.
+func KindOf(name string) string {
+	name = strings.ToLower(name)
+	if gestures[name] || beside[name] {
+		return "notice"
+	}
+	return kinds[name]
+}
+
+// oneofs are what whatsmeow writes around a member that is one of several; Baileys
+// leaves them out.
+var oneofs = map[string]bool{
+	"format": true, "header": true, "interactivemessage": true, "interactiveresponsemessage": true, "media": true, "response": true, "title": true,
+}
+
+// get is v.Get for names in any case, also within a oneof: whatsmeow writes stanzaID
+// where Baileys writes stanzaId.
+func get(v rawjson.Value, path ...string) rawjson.Value {
+	for _, name := range path {
+		if v = member(v, name); !v.Exists() {
+			return nil
+		}
+	}
+	return v
+}
+
+func member(v rawjson.Value, name string) (within rawjson.Value) {
+	for key, m := range v.Members() {
+		switch {
+		case strings.EqualFold(key, name):
+			return m
+		case within == nil && m.IsObject() && oneofs[strings.ToLower(key)]:
+			for key, m := range m.Members() {
+				if strings.EqualFold(key, name) {
+					within = m
+					break
+				}
+			}
+		}
+	}
+	return within
+}
+
+// at is get with a path in one word.
+func at(v rawjson.Value, path string) rawjson.Value {
+	if path == "" {
+		return v
+	}
+	return get(v, strings.Split(path, ".")...)
 }
 
 // fill adds what a message object says. The first member that we know decides; one that
@@ -134,20 +246,31 @@ func fill(c *inbound.Content, body rawjson.Value) {
 	body = innermost(body)
 	other, bare := "", false // bare: nothing but what stands beside
 	for name, part := range body.Members() {
-		kind, known := kinds[name]
+		if !part.Exists() {
+			continue
+		}
+		low := strings.ToLower(name)
+		kind, known := kinds[low]
+		place, placed := places[low]
 		switch {
-		case !part.Exists():
-		case beside[name]:
+		case beside[low]:
 			bare = true
 		case known:
 			c.Type = kind
-			fillKind(c, name, part)
+			fillKind(c, low, part)
 			return
-		case gestures[name]:
-			c.Type = "notice"
+		case gestures[low]:
+			c.Type, c.Text = "notice", get(part, "caption").Text()
 			return
-		case strings.HasSuffix(name, "Message") || strings.HasPrefix(name, "poll"):
-			other = orElse(other, name)
+		case placed:
+			c.Type = name
+			fillPlace(c, place, part)
+			return
+		case strings.HasSuffix(low, "message") || strings.HasPrefix(low, "poll"):
+			if other == "" {
+				other = name
+				quote(c, part)
+			}
 		}
 	}
 	if c.Type = orElse(other, "unknown"); other == "" && bare {
@@ -158,17 +281,23 @@ func fill(c *inbound.Content, body rawjson.Value) {
 // innermost goes down to the message that somebody wrote. Baileys packs it into others,
 // several deep: disappearing chats, view-once, albums, documents with a caption, what
 // was sent from another device, mentions, bots, and whatever comes next; each wrapper
-// has a message of its own. An edit is read where it is: what it holds is about another
-// message.
+// has a message of its own, a payment the note that came with it. An edit is read where
+// it is: what it holds is about another message.
 func innermost(body rawjson.Value) rawjson.Value {
 	for {
 		inner := rawjson.Value(nil)
 		for name, part := range body.Members() {
-			if _, known := kinds[name]; known || gestures[name] {
+			if !part.Exists() {
+				continue
+			}
+			low := strings.ToLower(name)
+			if _, placed := places[low]; placed || gestures[low] || kinds[low] != "" {
 				return body
 			}
-			if message := part.Get("message"); message.IsObject() && inner == nil {
-				inner = message
+			for _, packed := range []string{"message", "noteMessage"} {
+				if message := get(part, packed); inner == nil && holds(message) {
+					inner = message
+				}
 			}
 		}
 		if inner == nil {
@@ -178,59 +307,115 @@ func innermost(body rawjson.Value) rawjson.Value {
 	}
 }
 
-func fillKind(c *inbound.Content, name string, part rawjson.Value) {
-	if quoted := part.Get("contextInfo", "stanzaId").Text(); quoted != "" {
-		c.QuotedID = quoted
+// holds reports whether an object has a member.
+func holds(v rawjson.Value) bool {
+	for range v.Members() {
+		return true
 	}
+	return false
+}
+
+// quote notes which message a part answers.
+func quote(c *inbound.Content, part rawjson.Value) {
+	c.QuotedID = orElse(get(part, "contextInfo", "stanzaId").Text(), c.QuotedID)
+}
+
+// fillPlace adds what a member without a word of the Cloud API says.
+func fillPlace(c *inbound.Content, where place, part rawjson.Value) {
+	quote(c, part)
+	for _, path := range where.texts {
+		if c.Text = at(part, path).Text(); c.Text != "" {
+			break
+		}
+	}
+	for _, path := range where.files {
+		for _, name := range []string{"imageMessage", "videoMessage", "documentMessage"} {
+			if file := get(at(part, path), name); c.Media == nil && file.IsObject() {
+				c.Media = readMedia(file)
+			}
+		}
+	}
+	var lines []string
+	for line := range get(part, "submessages").Items() {
+		if text := get(line, "messageText").Text(); text != "" {
+			lines = append(lines, text)
+		}
+	}
+	c.Text = orElse(c.Text, strings.Join(lines, "\n"))
+}
+
+// fillKind adds what the member of this name, in lower case, says.
+func fillKind(c *inbound.Content, name string, part rawjson.Value) {
+	quote(c, part)
 	switch name {
 	case "conversation":
 		c.Text = part.Text()
-	case "extendedTextMessage":
-		c.Text = part.Get("text").Text()
-	case "imageMessage", "videoMessage", "ptvMessage", "audioMessage", "documentMessage", "stickerMessage":
-		c.Text = part.Get("caption").Text()
+	case "extendedtextmessage", "questionresponsemessage", "statusquotedmessage":
+		c.Text = get(part, "text").Text()
+	case "imagemessage", "videomessage", "ptvmessage", "audiomessage", "documentmessage", "stickermessage":
+		c.Text = get(part, "caption").Text()
 		c.Media = readMedia(part)
-	case "locationMessage", "liveLocationMessage":
+	case "locationmessage", "livelocationmessage":
 		c.Text = readLocation(part)
-	case "contactMessage":
-		c.Text = part.Get("displayName").Text()
-	case "contactsArrayMessage":
+	case "contactmessage":
+		c.Text = get(part, "displayName").Text()
+	case "contactsarraymessage":
 		var names []string
-		for card := range part.Get("contacts").Items() {
-			names = append(names, card.Get("displayName").Text())
+		for card := range get(part, "contacts").Items() {
+			names = append(names, get(card, "displayName").Text())
 		}
 		c.Text = strings.Join(names, ", ")
-	case "reactionMessage":
-		c.TargetID, c.Emoji = part.Get("key", "id").Text(), part.Get("text").Text()
-	case "buttonsResponseMessage":
-		c.Text, c.ReplyID = part.Get("selectedDisplayText").Text(), part.Get("selectedButtonId").Text()
-	case "templateButtonReplyMessage":
-		c.Text, c.ReplyID = part.Get("selectedDisplayText").Text(), part.Get("selectedId").Text()
-	case "listResponseMessage":
-		c.Text, c.ReplyID = part.Get("title").Text(), part.Get("singleSelectReply", "selectedRowId").Text()
-	case "interactiveResponseMessage":
-		c.Text = part.Get("body", "text").Text()
-		if answers := part.Get("nativeFlowResponseMessage", "paramsJson"); answers.Exists() {
-			c.Text, c.Form = inbound.FormText(c.Text, answers), true
-		}
-	case "orderMessage":
-		c.Text = part.Get("message").Text()
-	case "protocolMessage", "editedMessage":
+	case "reactionmessage":
+		c.TargetID, c.Emoji = get(part, "key", "id").Text(), get(part, "text").Text()
+	case "buttonsresponsemessage":
+		c.Text, c.ReplyID = get(part, "selectedDisplayText").Text(), get(part, "selectedButtonId").Text()
+	case "templatebuttonreplymessage":
+		c.Text, c.ReplyID = get(part, "selectedDisplayText").Text(), get(part, "selectedId").Text()
+	case "listresponsemessage":
+		c.Text, c.ReplyID = get(part, "title").Text(), get(part, "singleSelectReply", "selectedRowId").Text()
+	case "interactiveresponsemessage":
+		c.Text = get(part, "body", "text").Text()
+		readNative(c, get(part, "nativeFlowResponseMessage"))
+	case "ordermessage":
+		c.Text = get(part, "message").Text()
+	case "protocolmessage", "editedmessage":
 		readProtocol(c, part)
 	}
 }
 
+// forms are the names of what is filled in; any other that has an id was tapped.
+var forms = map[string]bool{"flow": true, "galaxy_message": true}
+
+// readNative reads what somebody did with a native flow: a form they filled in, or a
+// button or row they tapped.
+func readNative(c *inbound.Content, native rawjson.Value) {
+	answers := get(native, "paramsJson")
+	if !answers.Exists() {
+		return
+	}
+	tap := answers
+	if answers.IsString() {
+		tap, _ = rawjson.Parse([]byte(answers.Text()))
+	}
+	if id := get(tap, "id").Text(); id != "" && !forms[get(native, "name").Text()] {
+		c.ReplyID = id
+		c.Text = orElse(c.Text, orElse(get(tap, "title").Text(), get(tap, "display_text").Text()))
+		return
+	}
+	c.Text, c.Form = inbound.FormText(c.Text, answers), true
+}
+
 func readMedia(part rawjson.Value) *inbound.Media {
 	media := &inbound.Media{
-		MIME:  part.Get("mimetype").Text(),
-		Name:  part.Get("fileName").Text(),
-		Size:  max(0, part.Get("fileLength").Int()),
-		Voice: part.Get("ptt").Bool(),
+		MIME:  get(part, "mimetype").Text(),
+		Name:  get(part, "fileName").Text(),
+		Size:  max(0, get(part, "fileLength").Int()),
+		Voice: get(part, "ptt").Bool(),
 	}
-	if low := part.Get("fileLength", "low"); low.Exists() {
+	if low := get(part, "fileLength", "low"); low.Exists() {
 		media.Size = max(0, low.Int())
 	}
-	if sum, err := base64.StdEncoding.DecodeString(part.Get("fileSha256").Text()); err == nil && len(sum) == 32 {
+	if sum, err := base64.StdEncoding.DecodeString(get(part, "fileSha256").Text()); err == nil && len(sum) == 32 {
 		media.SHA256 = hex.EncodeToString(sum)
 	}
 	return media
@@ -238,12 +423,12 @@ func readMedia(part rawjson.Value) *inbound.Media {
 
 func readLocation(part rawjson.Value) string {
 	var parts []string
-	for _, key := range []string{"name", "address"} {
-		if text := part.Get(key).Text(); text != "" {
+	for _, key := range []string{"name", "address", "caption", "comment"} {
+		if text := get(part, key).Text(); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	if lat, long := part.Get("degreesLatitude").Text(), part.Get("degreesLongitude").Text(); lat != "" && long != "" {
+	if lat, long := get(part, "degreesLatitude").Text(), get(part, "degreesLongitude").Text(); lat != "" && long != "" {
 		parts = append(parts, lat+","+long)
 	}
 	return strings.Join(parts, " · ")
@@ -251,22 +436,38 @@ func readLocation(part rawjson.Value) string {
 
 // readProtocol reads an edit or a revoke: a message about another message.
 func readProtocol(c *inbound.Content, part rawjson.Value) {
-	if inner := innermost(part.Get("message")).Get("protocolMessage"); inner.IsObject() {
-		part = inner
+	packed := get(part, "message")
+	edited := get(part, "editedMessage")
+	if inner := get(innermost(packed), "protocolMessage"); inner.IsObject() {
+		part, edited = inner, get(inner, "editedMessage")
+	} else if packed.IsObject() && !edited.IsObject() { // the new text alone, under the id of the old one
+		edited = packed
 	}
-	c.TargetID = part.Get("key", "id").Text()
-	kind := part.Get("type").Text()
-	edited := part.Get("editedMessage")
+	c.TargetID = get(part, "key", "id").Text()
+	kind := get(part, "type").Text()
 	switch {
 	case edited.IsObject():
-		c.Type = "edit"
-		var now inbound.Content
-		fill(&now, edited)
-		c.Text = now.Text
+		readEdit(c, edited)
 	case kind == "REVOKE" || kind == "0":
 		c.Type = "revoke"
 	default:
 		c.Type = "protocol"
+	}
+}
+
+// readEdit reads what a message says now.
+func readEdit(c *inbound.Content, edited rawjson.Value) {
+	var now inbound.Content
+	fill(&now, edited)
+	c.Type, c.Text, c.Media, c.QuotedID = "edit", now.Text, now.Media, orElse(now.QuotedID, c.QuotedID)
+	aim(c, "") // its file is that message's
+}
+
+// aim gives an edit without a target the id that it came under.
+func aim(c *inbound.Content, id string) {
+	c.TargetID = orElse(c.TargetID, id)
+	if c.Media != nil {
+		c.Media.ID = c.TargetID
 	}
 }
 
@@ -318,6 +519,13 @@ var fates = map[string]string{
 // update reads one fate of messages.update.
 func (d *decoder) update(m rawjson.Value) {
 	id := orElse(m.Get("keyId").Text(), m.Get("key", "id").Text())
+	if edited := m.Get("update", "message", "editedMessage"); edited.IsObject() { // as Baileys tells of an edit
+		d.aboutAnother(m, func(c *inbound.Content) {
+			readProtocol(c, edited)
+			aim(c, id)
+		})
+		return
+	}
 	word := orElse(m.Get("status").Text(), m.Get("update", "status").Text())
 	if !usable(id) || !usable(word) {
 		d.broken(m)
