@@ -319,7 +319,21 @@ func TestEvents(t *testing.T) {
 		"presence":                 {event("PRESENCE_UPDATE", `{}`), []string{"presence #"}},
 		"chats":                    {event("chats.update", `[{"id":"5491100000001@s.whatsapp.net"}]`), []string{"presence #"}},
 		"bare message":             {message, []string{"message M1"}},
-		"of another name":          {event("messages.something", message), []string{"unknown #"}},
+		"of another name":          {event("messages.something", message), []string{"message M1"}},
+		"of nearly the name":       {event("message.upsert", message), []string{"message M1"}},
+		"list of another name":     {event("messages.something", `[`+message+`,{"key":{"remoteJid":"1@s.whatsapp.net"}}]`), []string{"message M1", "unknown #"}},
+		"list of no messages":      {event("messages.something", `[{"key":{"remoteJid":"1@s.whatsapp.net","id":"M1"},"update":{}}]`), []string{"unknown #"}},
+		"a key alone":              {event("message.receipt", `{"key":{"remoteJid":"1@s.whatsapp.net","id":"M1"},"receipt":{}}`), []string{"unknown #"}},
+		"credentials":              {event("creds.update", `{}`), []string{"account #"}},
+		"an error":                 {event("error", `{}`), []string{"account #"}},
+		"no code was read":         {event("QRTimeout", `{}`), []string{"account #"}},
+		"a call":                   {event("CallOffer", `{}`), []string{"account #"}},
+		"a ban":                    {event("TemporaryBan", `{}`), []string{"account #"}},
+		"a group":                  {event("JoinedGroup", `{}`), []string{"account #"}},
+		"an archive":               {event("Archive", `{}`), []string{"presence #"}},
+		"history of Evolution Go":  {event("HistorySync", `{}`), []string{"history #"}},
+		"sent by Evolution Go":     {event("SendMessage", `{"Info":{"Chat":"5491100000001@s.whatsapp.net","ID":"G1"},"Message":{"conversation":"hola"}}`), []string{"echo G1"}},
+		"of Evolution Go, bare":    {`{"Info":{"Chat":"5491100000001@s.whatsapp.net","ID":"G1"},"Message":{"conversation":"hola"}}`, []string{"message G1"}},
 		"of Evolution Go":          {event("Message", `{"Info":{"Chat":"5491100000001@s.whatsapp.net","Sender":"5491100000001@s.whatsapp.net","ID":"G1","PushName":"Eva"},"Message":{"conversation":"hola"}}`), []string{"message G1"}},
 		"of Evolution Go, by us":   {event("Message", `{"Info":{"Chat":"5491100000001@s.whatsapp.net","IsFromMe":true,"ID":"G1"},"Message":{"conversation":"hola"}}`), []string{"echo G1"}},
 		"of Evolution Go, unknown": {event("Message", `{"x":1}`), []string{"unknown #"}},
@@ -397,6 +411,37 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOfGo: whom a message of Evolution Go is of.
+func TestOfGo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ info, want string }{
+		"sender to a broadcast list": {`"Chat":"1577000001@broadcast","Sender":"5491100000001@s.whatsapp.net","IsGroup":true`, "message 5491100000001/ "},
+		"a status":                   {`"Chat":"status@broadcast","Sender":"5491100000001@s.whatsapp.net","IsGroup":true`, "message 5491100000001/ group"},
+		"a group":                    {`"Chat":"12@g.us","Sender":"77@lid","SenderAlt":"5491100000001@s.whatsapp.net","IsGroup":true`, "message 5491100000001/77@lid group"},
+		"a channel":                  {`"Chat":"12@newsletter","Sender":"12@newsletter"`, "message / group"},
+		"hidden":                     {`"Chat":"77@lid","Sender":"77@lid","SenderAlt":"5491100000001@s.whatsapp.net"`, "message 5491100000001/77@lid "},
+		"ours":                       {`"Chat":"5491100000001@s.whatsapp.net","Sender":"5491100000098:3@s.whatsapp.net","SenderAlt":"99@lid","IsFromMe":true`, "echo 5491100000001/ "},
+		"ours, to a hidden id":       {`"Chat":"77@lid","Sender":"99@lid","SenderAlt":"5491100000098@s.whatsapp.net","RecipientAlt":"5491100000001@s.whatsapp.net","IsFromMe":true`, "echo 5491100000001/77@lid "},
+		"ours, in the wrong chat":    {`"Chat":"5491100000098@s.whatsapp.net","Sender":"5491100000098@s.whatsapp.net","RecipientAlt":"5491100000001@s.whatsapp.net","IsFromMe":true`, "echo 5491100000001/ "},
+		"a note to oneself":          {`"Chat":"5491100000098@s.whatsapp.net","Sender":"5491100000098@s.whatsapp.net","IsFromMe":true`, "echo 5491100000098/ invalid"},
+	} {
+		a := decode(t, `{"event":"Message","instanceName":"ventas","data":{"Info":{"ID":"G1",`+tc.info+`},"Message":{"conversation":"hola"}}}`)[0]
+		got := fmt.Sprintf("%s %s/%s %s", a.Kind, a.Person.Phone, a.Person.ExternalID, a.Quarantine)
+		if got != tc.want || a.LineRef != "ventas" {
+			t.Errorf("%s: got %s on %q, want %s", name, got, a.LineRef, tc.want)
+		}
+	}
+	file := strings.Repeat("QUJD", 400_000)
+	a := decode(t, `{"event":"Message","data":{"Info":{"ID":"G1","Chat":"1@s.whatsapp.net"},"Message":{"imageMessage":{"mimetype":"image/png"},"base64":"`+file+`"}}}`)[0]
+	if a.Content.Media == nil || a.Content.Media.Inline != file || len(a.Raw) > 1000 {
+		t.Errorf("a photo: %d bytes of raw", len(a.Raw))
+	}
+	a = decode(t, `{"event":"Message","data":{"Info":{"ID":"G1","Chat":"1@s.whatsapp.net"},"Message":{"imageMessage":{},"mediaUrl":"https://s3.example/a","mimetype":"image/jpeg"}}}`)[0]
+	if m := a.Content.Media; m == nil || m.URL != "https://s3.example/a" || m.MIME != "image/jpeg" {
+		t.Errorf("a photo in storage: %+v", m)
+	}
 }
 
 // TestWhoMayBeAnswered is a list of what is a person, not of what is not.

@@ -1,7 +1,6 @@
 package evolution
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -12,7 +11,7 @@ import (
 // many for each message, and nobody asks for them later.
 var passing = map[string]bool{
 	"chatsdelete": true, "chatsset": true, "chatsupdate": true, "chatsupsert": true, "presenceupdate": true,
-	"chatpresence": true, "presence": true, // Evolution Go
+	"archive": true, "chatpresence": true, "presence": true, // Evolution Go
 }
 
 // quiet are the other events that carry nobody's message: about the instance,
@@ -20,13 +19,17 @@ var passing = map[string]bool{
 // wrote, so it is never put aside in silence.
 var quiet = map[string]bool{
 	"applicationstartup": true, "call": true, "connectionupdate": true, "contactsset": true, "contactsupdate": true, "contactsupsert": true,
+	"credsupdate": true, "error": true, "errors": true,
 	"groupparticipantsupdate": true, "groupsupdate": true, "groupupdate": true, "groupsupsert": true,
 	"instancecreate": true, "instancedelete": true, "labelsassociation": true, "labelsedit": true, "logoutinstance": true,
 	"newjwt": true, "newtoken": true, "qrcodeupdated": true, "removeinstance": true,
 	"sendmessageupdate": true, "statusinstance": true, "typebotchangestatus": true, "typebotstart": true,
 	// Evolution Go.
-	"connected": true, "disconnected": true, "loggedout": true, "pairsuccess": true,
-	"qrcode": true, "receipt": true,
+	"callaccept": true, "calloffer": true, "calloffernotice": true, "callrelaylatency": true, "callterminate": true,
+	"connected": true, "connectfailure": true, "contact": true, "disconnected": true, "groupinfo": true, "joinedgroup": true,
+	"labelassociationchat": true, "labelassociationmessage": true, "labeledit": true, "loggedout": true,
+	"newsletterjoin": true, "newsletterleave": true, "offlinesynccompleted": true, "pairsuccess": true, "pushname": true,
+	"qrcode": true, "qrtimeout": true, "receipt": true, "temporaryban": true,
 }
 
 // squeeze writes PRESENCE_UPDATE, presence.update and PresenceUpdate alike.
@@ -37,40 +40,72 @@ func squeeze(event string) string {
 // other reads an event of another name than those of messages.
 func (d *decoder) other() {
 	switch name := squeeze(d.name); {
-	case name == "message" && d.data.Get("Info").IsObject():
+	case name == "message" && get(d.data, "Info").IsObject(): // also one that its server cannot read
 		d.fromGo(d.data)
+	case name == "historysync":
+		d.keep(inbound.History, d.event, "")
 	case passing[name]:
 		d.keep(inbound.Presence, d.event, "")
 	case quiet[name]:
 		d.keep(inbound.Account, d.event, "")
+	case d.data.IsArray():
+		d.unnamed()
+	case ofGo(d.data), ofBaileys(d.data):
+		d.message(d.data)
 	default:
 		d.keep(inbound.Unknown, d.event, "unknown_shape")
 	}
 }
 
-// fromGo reads a message of Evolution Go, which names it as whatsmeow does.
+// unnamed reads a list under a name that nobody knows, where one of it is a message.
+func (d *decoder) unnamed() {
+	is := func(m rawjson.Value) bool { return ofGo(m) || ofBaileys(m) }
+	found := false
+	for item := range d.data.Items() {
+		if found = is(item); found {
+			break
+		}
+	}
+	if !found {
+		d.keep(inbound.Unknown, d.event, "unknown_shape")
+		return
+	}
+	for item := range inbound.Within(d.batch, d.data.Items()) {
+		if is(item) {
+			d.message(item)
+		} else {
+			d.keep(inbound.Unknown, item, "unknown_shape")
+		}
+	}
+}
+
+// ofBaileys reports whether a value is a message as Baileys writes it, whatever the
+// event is called. A key without a message is of a receipt or a change.
+func ofBaileys(v rawjson.Value) bool {
+	return v.Get("key", "remoteJid").IsString() && v.Get("message").IsObject()
+}
+
+// ofGo is that of Evolution Go, which writes as whatsmeow does.
+func ofGo(v rawjson.Value) bool { return v.Get("Info").IsObject() && v.Get("Message").IsObject() }
+
+// fromGo reads a message of Evolution Go.
 func (d *decoder) fromGo(m rawjson.Value) {
 	info := m.Get("Info")
-	a := inbound.Arrival{
-		Kind: inbound.Message, ID: info.Get("ID").Text(), LineRef: d.instance, Provider: Provider, Shape: Shape,
-		SentAt: info.Get("Timestamp").Time(), Raw: json.RawMessage(m),
+	text := func(name string) string { return info.Get(name).Text() }
+	key := Key{
+		Chat:         text("Chat"),
+		Alts:         []string{text("SenderAlt")},
+		Participants: []string{text("SenderAlt"), text("Sender")},
+		FromMe:       info.Get("IsFromMe").Bool() || d.ours(),
 	}
-	person, elsewhere := inbound.Person{}, ""
-	if chat := info.Get("Chat").Text(); info.Get("IsGroup").Bool() || !Somebody(chat) {
-		elsewhere = chat
-		Identify(&person, info.Get("SenderAlt").Text(), info.Get("Sender").Text())
-	} else {
-		Identify(&person, info.Get("SenderAlt").Text(), info.Get("RecipientAlt").Text(), chat)
+	if key.FromMe { // the sender is we
+		key.Alts = []string{text("RecipientAlt")}
+		own, _ := phoneOf(text("Sender"))
+		d.own = orElse(d.own, own)
+		// Evolution Go writes our own number where the chat has a hidden id.
+		if to, ok := phoneOf(text("RecipientAlt")); ok && to != own && key.Chat == text("Sender") {
+			key.Chat = text("RecipientAlt")
+		}
 	}
-	if info.Get("IsFromMe").Bool() {
-		a.Kind = inbound.Echo
-	} else {
-		person.Name = inbound.Name(info.Get("PushName").Text())
-	}
-	var c inbound.Content
-	fill(&c, m.Get("Message"))
-	if c.Media != nil {
-		c.Media.ID = a.ID
-	}
-	d.add(a, person, elsewhere, c, m)
+	d.said(m, key, text("ID"), text("PushName"), info.Get("Timestamp").Time())
 }

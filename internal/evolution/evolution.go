@@ -37,7 +37,7 @@ func Detect(v rawjson.Value) bool {
 	if v.Get("event").IsString() && (v.Get("instance").Exists() || v.Get("data").Exists()) {
 		return true
 	}
-	return v.Get("key").Get("remoteJid").IsString()
+	return v.Get("key").Get("remoteJid").IsString() || ofGo(v)
 }
 
 // Add is Decode for a value that was parsed already. known is false when it is
@@ -53,6 +53,9 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	d.instance = v.Get("instance").Text()
 	if d.instance == "" { // an object in some versions
 		d.instance = orElse(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
+	}
+	if d.instance == "" { // of Evolution Go
+		d.instance = v.Get("instanceName").Text()
 	}
 	d.own, _ = phoneOf(v.Get("sender").Text())
 	d.instance, _ = inbound.Cut(d.instance, inbound.MaxID) // longer it is nobody's

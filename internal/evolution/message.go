@@ -6,37 +6,44 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// message reads one message of messages.upsert or send.message.
+// message reads one message, of messages.upsert, send.message, or of whatever holds one.
 func (d *decoder) message(m rawjson.Value) {
-	key := m.Get("key")
-	person, elsewhere := keyOf(key).Who()
-	own := key.Get("fromMe").Bool() || d.name == "send.message"
-	a := inbound.Arrival{
-		Kind:     inbound.Message,
-		ID:       key.Get("id").Text(),
-		LineRef:  d.instance,
-		Provider: Provider,
-		Shape:    Shape,
-		Person:   person,
-		SentAt:   m.Get("messageTimestamp").Time(),
+	if ofGo(m) {
+		d.fromGo(m)
+		return
 	}
-	if own {
+	key := keyOf(m.Get("key"))
+	key.FromMe = key.FromMe || d.ours()
+	d.said(m, key, m.Get("key", "id").Text(), m.Get("pushName").Text(), m.Get("messageTimestamp").Time())
+}
+
+// ours reports whether the event is about what was sent by the API of the instance.
+func (d *decoder) ours() bool { return squeeze(d.name) == "sendmessage" }
+
+// said reads what a message says, and adds it.
+func (d *decoder) said(m rawjson.Value, key Key, id, name string, at time.Time) {
+	a := inbound.Arrival{
+		Kind: inbound.Message, ID: id, LineRef: d.instance, Provider: Provider, Shape: Shape, SentAt: at,
+	}
+	person, elsewhere := key.Who()
+	if key.FromMe {
 		a.Kind = inbound.Echo
 	} else {
-		a.Person.Name = inbound.Name(m.Get("pushName").Text())
+		person.Name = inbound.Name(name)
 	}
-	content, raw := d.content(m, a.ID)
+	content, raw := d.content(m, id)
 	a.Raw = raw
 	if content.Type == "edit" && content.TargetID == "" {
-		aim(&content, a.ID)
+		aim(&content, id)
 		a.ID = contentID(raw) // the id is that of what it changes
 	}
-	d.add(a, a.Person, elsewhere, content, m)
+	d.add(a, person, elsewhere, content, m)
 }
 
 // add adds a message of somebody, or of ours to somebody. What was said elsewhere, in a
