@@ -13,17 +13,18 @@ const (
 	lastYear  = 2200
 )
 
-var layouts = []string{
-	time.RFC3339Nano,
-	"2006-01-02T15:04:05.999999999Z0700",
-	"2006-01-02T15:04:05.999999999",
-	"2006-01-02 15:04:05.999999999Z07:00",
-	"2006-01-02 15:04:05.999999999",
-}
+// How days and clocks are written. Of 3/4/2026 the day is first, as where we are.
+var (
+	days   = []string{"2006-01-02", "2006/1/2", "2/1/2006", "2-1-2006"}
+	clocks = []string{
+		"15:04:05", "15:04:05Z07:00", "15:04:05Z0700", "15:04:05Z07",
+		"15:04", "15:04Z07:00", "15:04Z0700", "15:04Z07",
+	}
+)
 
 // Time reads what providers call a timestamp: seconds, milliseconds or finer as
-// number or string, ISO 8601 (UTC where it names no zone), or the {low, high}
-// of a 64-bit number. What is missing or makes no sense is the zero time.
+// number or string, a date and a clock (UTC where they name no zone), or the
+// {low, high} of a 64-bit number. What is missing or makes no sense is the zero time.
 func (v Value) Time() time.Time { return v.TimeIn(time.UTC) }
 
 // TimeIn is Time for who means another zone where none is named.
@@ -39,9 +40,26 @@ func (v Value) TimeIn(zone *time.Location) time.Time {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		return unix(n)
 	}
-	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return sane(t)
+	return written(text, zone)
+}
+
+// written reads a day and a clock, with a T, a space or a comma between them, and a zone
+// or none, which may stand apart.
+func written(text string, zone *time.Location) time.Time {
+	i := strings.IndexAny(text, "T ,")
+	if i < 0 {
+		return time.Time{}
+	}
+	day, clock := text[:i], strings.TrimLeft(text[i:], "T ,")
+	clock = strings.Replace(clock, " ", "", 1)
+	for _, d := range days {
+		if _, err := time.Parse(d, day); err != nil {
+			continue
+		}
+		for _, c := range clocks {
+			if t, err := time.ParseInLocation(d+" "+c, day+" "+clock, zone); err == nil {
+				return sane(t)
+			}
 		}
 	}
 	return time.Time{}
