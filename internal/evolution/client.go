@@ -88,7 +88,7 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, 
 	id := v.Get("key", "id").Text()
 	if answer.Status/100 != 2 || id == "" {
 		m, _ := rawjson.Parse(body)
-		return outbound.Accepted{}, failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), c.redact)
+		return outbound.Accepted{}, failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), m.Get("media").Exists() || m.Get("audio").Exists(), c.redact)
 	}
 	var to inbound.Person
 	Identify(&to, v.Get("key", "remoteJid").Text())
@@ -172,7 +172,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		return nil, "", &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution did not answer", Err: err}
 	}
 	if answer.Status/100 != 2 {
-		f := failure(answer, "", c.redact)
+		f := failure(answer, "", false, c.redact)
 		if f.Class == outbound.Uncertain || f.Class == outbound.Unknown { // it only reads
 			f.Class = outbound.Retry
 		}

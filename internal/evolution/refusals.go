@@ -18,38 +18,46 @@ type saying struct {
 	words *regexp.Regexp
 	class outbound.Class
 	says  string // for operators
+	// file says that it means this only of a message with a link to a file.
+	file bool
 }
 
 // sayings are what Evolution says, in whatever status: it has no error codes. Each is
 // a whole sentence, so that nothing which one quotes decides.
 var sayings = []saying{
 	// of the one that it was to be sent to
-	{kind(`session|untrustedidentitykey|prekey|messagecounter`), outbound.Permanent, "WhatsApp has no session with this recipient"},
-	{sentence(`no (?:open )?sessions?(?: record)?`), outbound.Permanent, "WhatsApp has no session with this recipient"},
-	{sentence(`number (?:is not on whatsapp|not found)|group not found`), outbound.Permanent, notOnWhatsApp},
+	{words: kind(`session|untrustedidentitykey|prekey|messagecounter`), class: outbound.Permanent, says: "WhatsApp has no session with this recipient"},
+	{words: sentence(`no (?:open )?sessions?(?: record)?`), class: outbound.Permanent, says: "WhatsApp has no session with this recipient"},
+	{words: sentence(`all encryptions failed`), class: outbound.Permanent, says: "WhatsApp could not encrypt it for this recipient"},
+	{words: sentence(`number (?:is not on whatsapp|not found)|group not found`), class: outbound.Permanent, says: notOnWhatsApp},
+	// of WhatsApp's own hosts: nothing that we know
+	{words: sentence(`getaddrinfo enotfound \S*whatsapp\.(?:net|com)`), class: "", file: true},
 	// of what was to be sent, or fetched
-	{sentence(`request failed with status code \d+`), outbound.Permanent, "the file's link cannot be fetched"},
-	{sentence(`text is required|owned media must be a url or base64|for base64 the file name must be informed|file buffer, url, or base64 audio is required`), outbound.Permanent, "the message cannot be sent like this"},
-	{sentence(`failed to convert audio(?: to mp4)?`), outbound.Permanent, "the sound cannot be converted"},
-	{sentence(`message not (?:found|compatible)`), outbound.Permanent, "the message is not there"},
+	{words: sentence(`getaddrinfo enotfound .*|connect econnrefused .*|timeout of \d+ms exceeded|failed to fetch stream from .*`), class: outbound.Permanent, says: noLink, file: true},
+	{words: sentence(`request failed with status code \d+`), class: outbound.Permanent, says: noLink},
+	{words: sentence(`text is required|owned media must be a url or base64|for base64 the file name must be informed|file buffer, url, or base64 audio is required|invalid media type|invalid url`), class: outbound.Permanent, says: "the message cannot be sent like this"},
+	{words: sentence(`failed to convert audio(?: to mp4)?`), class: outbound.Permanent, says: "the sound cannot be converted"},
+	{words: sentence(`message not (?:found|compatible)`), class: outbound.Permanent, says: "the message is not there"},
 	// of what may have been sent before the server failed
-	{kind(`prismaclient\w*`), outbound.Uncertain, "its database failed, the message may have been sent"},
-	{sentence(`timed out`), outbound.Uncertain, "WhatsApp did not answer it, the message may have been sent"},
+	{words: kind(`prismaclient\w*`), class: outbound.Uncertain, says: "its database failed, the message may have been sent"},
+	{words: sentence(`timed out`), class: outbound.Uncertain, says: "WhatsApp did not answer it, the message may have been sent"},
 	// of the phone
-	{sentence(`connection (?:closed|lost|was lost|failure|terminated|errored|replaced)`), outbound.Throttle, notConnected},
-	{sentence(`(?:(?:the )?(?:".*" )?(?:instance|client|phone|whatsapp)(?: is)? )?(?:not connected|disconnected|logged out)|intentional logout|session closed|no active session(?: found)?|stream errored(?: \(.*\))?|websocket is not open.*`), outbound.Throttle, notConnected},
-	{sentence(`cannot read properties of undefined \(reading '(?:textmessage|mediamessage|audiowhatsapp|getbase64frommediamessage|onwhatsapp|sendmessage)'\)`), outbound.Throttle, "the instance is not running"},
-	{sentence(`rate-overlimit`), outbound.Throttle, "WhatsApp takes no more of this number for now"},
-	{sentence(`service-unavailable`), outbound.Throttle, "WhatsApp is down"},
+	{words: sentence(`connection (?:closed|lost|was lost|failure|terminated(?: by server)?|errored|replaced)`), class: outbound.Throttle, says: notConnected},
+	{words: sentence(`(?:(?:the )?(?:".*" )?(?:instance|client|phone|whatsapp)(?: is)? )?(?:not connected|not authenticated|disconnected|logged out)|intentional logout|session closed|no active session(?: found)?|stream errored(?: \(.*\))?|websocket is not open.*|websocket was closed before the connection was established`), class: outbound.Throttle, says: notConnected},
+	{words: sentence(`cannot read properties of undefined \(reading '(?:textmessage|mediamessage|audiowhatsapp|getbase64frommediamessage|onwhatsapp|sendmessage)'\)`), class: outbound.Throttle, says: "the instance is not running"},
+	{words: sentence(`rate-overlimit`), class: outbound.Throttle, says: "WhatsApp takes no more of this number for now"},
+	{words: sentence(`service-unavailable`), class: outbound.Throttle, says: "WhatsApp is down"},
 	// of the server and the instance
-	{sentence(`the ".*" instance does not exist`), outbound.Auth, "no such instance"},
-	{sentence(`cannot (?:post|get) /.*`), outbound.Auth, "url does not lead to an Evolution server"},
-	{sentence(`instance requires property "(?:text|media|audio)message"`), outbound.Auth, "the server speaks version 1 of Evolution API, not 2"},
-	{sentence(`unauthorized|forbidden|missing global api key`), outbound.Auth, "api_key refused"},
+	{words: sentence(`the ".*" instance does not exist`), class: outbound.Auth, says: "no such instance"},
+	{words: sentence(`cannot (?:post|get) /.*`), class: outbound.Auth, says: "url does not lead to an Evolution server"},
+	{words: sentence(`instance requires property "(?:text|media|audio)message"`), class: outbound.Auth, says: "the server speaks version 1 of Evolution API, not 2"},
+	{words: sentence(`missing global api key`), class: outbound.Auth, says: keyRefused},
 }
 
 const (
 	notOnWhatsApp = "the number is not on WhatsApp"
+	noLink        = "the file's link cannot be fetched"
+	keyRefused    = "api_key refused"
 	notConnected  = "the phone of the instance is not connected"
 )
 
@@ -99,14 +107,22 @@ func (r *refusal) add(v rawjson.Value, depth int) {
 	}
 }
 
-// meaning is what the first sentence that we know means.
-func (r *refusal) meaning() (class outbound.Class, says string) {
+// keyWords are also WhatsApp's, of one message: they are about the key only with the
+// status of one.
+var keyWords = sentence(`unauthorized|forbidden`)
+
+// meaning is what the first sentence that we know means, of a message with a link to a
+// file or without.
+func (r *refusal) meaning(status int, file bool) (class outbound.Class, says string) {
 	if r.absent {
 		return outbound.Permanent, notOnWhatsApp
 	}
 	for _, words := range r.words {
+		if (status == http.StatusUnauthorized || status == http.StatusForbidden) && keyWords.MatchString(words) {
+			return outbound.Auth, keyRefused
+		}
 		for _, s := range sayings {
-			if s.words.MatchString(words) {
+			if (file || !s.file) && s.words.MatchString(words) {
 				return s.class, s.says
 			}
 		}
@@ -116,8 +132,8 @@ func (r *refusal) meaning() (class outbound.Class, says string) {
 
 // failure judges an answer that is no acceptance: by what it says, else by its status.
 // A 5xx may have been sent; any other refusal in words that we do not know is Unknown.
-// What we said ourselves is not repeated.
-func failure(a httpcall.Answer, said string, r *redact.Redactor) *outbound.Failure {
+// What we said ourselves is not repeated. file says that it had a link to fetch.
+func failure(a httpcall.Answer, said string, file bool, r *redact.Redactor) *outbound.Failure {
 	f := &outbound.Failure{Code: a.Status}
 	told := read(a.Body)
 	words := strings.Join(told.words, "; ")
@@ -125,7 +141,7 @@ func failure(a httpcall.Answer, said string, r *redact.Redactor) *outbound.Failu
 		words = strings.ReplaceAll(words, said, "…")
 	}
 	says := "Evolution answered HTTP " + strconv.Itoa(a.Status)
-	class, known := told.meaning()
+	class, known := told.meaning(a.Status, file)
 	switch {
 	case a.Status < 300:
 		f.Class, says = outbound.Uncertain, says+" without a message id"

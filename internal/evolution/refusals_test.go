@@ -20,6 +20,11 @@ import (
 // refused is the Failure of a text that a server answers like this.
 func refused(t *testing.T, said string, status int, body string) *outbound.Failure {
 	t.Helper()
+	return refusedPost(t, text(said), status, body)
+}
+
+func refusedPost(t *testing.T, post outbound.Post, status int, body string) *outbound.Failure {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.WriteHeader(status)
@@ -32,7 +37,7 @@ func refused(t *testing.T, said string, status int, body string) *outbound.Failu
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Send(t.Context(), text(said))
+	_, err = client.Send(t.Context(), post)
 	f, ok := errors.AsType[*outbound.Failure](err)
 	if !ok {
 		t.Fatalf("got %v, want a Failure", err)
@@ -75,6 +80,18 @@ func TestWhoseFault(t *testing.T) {
 		"too much, by status":             {429, `"wait"`, line},
 		"no such instance":                {404, `["The \"ventas\" instance does not exist"]`, human},
 		"no such path":                    {404, `["Cannot POST /api/message/sendText/ventas"]`, human},
+		"not for this one":                {400, `["Error: forbidden"]`, unknown},
+		"not for this one, otherwise":     {400, `["Error: unauthorized"]`, unknown},
+		"key, other words":                {403, `["Forbidden"]`, human},
+		"not signed in":                   {400, `["Error: Not authenticated"]`, line},
+		"closed by WhatsApp":              {400, `["Error: Connection Terminated by Server"]`, line},
+		"closed too early":                {400, `["Error: WebSocket was closed before the connection was established"]`, line},
+		"encrypted for nobody":            {400, `["Error: All encryptions failed"]`, message},
+		"no such media":                   {400, `["Error: Invalid media type"]`, message},
+		"a link that is none":             {400, `["TypeError: Invalid URL"]`, message},
+		"a host, of a text":               {400, `["Error: getaddrinfo ENOTFOUND web.whatsapp.com"]`, unknown},
+		"a port, of a text":               {400, `["Error: connect ECONNREFUSED 127.0.0.1:443"]`, unknown},
+		"too slow, of a text":             {400, `["AxiosError: timeout of 10000ms exceeded"]`, unknown},
 		"key":                             {401, `"Unauthorized"`, human},
 		"key, without words":              {403, `null`, human},
 		"version 1":                       {400, `[["instance requires property \"textMessage\""]]`, human},
@@ -100,6 +117,24 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
+// TestFileThatCannotBeFetched: the link is the message's, where it has one.
+func TestFileThatCannotBeFetched(t *testing.T) {
+	t.Parallel()
+	post := text("")
+	post.Body = outbound.Body{Cloud: json.RawMessage(`{"type":"image","image":{"link":"https://files.example/a.png"}}`)}
+	for _, said := range []string{
+		"Error: getaddrinfo ENOTFOUND files.example", "AxiosError: connect ECONNREFUSED 127.0.0.1:443",
+		"AxiosError: timeout of 10000ms exceeded", "TypeError: Invalid URL",
+	} {
+		if f := refusedPost(t, post, 400, says(400, `["`+said+`"]`)); f.Class != outbound.Permanent {
+			t.Errorf("%s: got %s %q", said, f.Class, f.Detail)
+		}
+	}
+	if f := refusedPost(t, post, 500, says(500, `["Error: getaddrinfo ENOTFOUND mmg.whatsapp.net"]`)); f.Class == outbound.Permanent {
+		t.Errorf("a host of WhatsApp's: got %s %q", f.Class, f.Detail)
+	}
+}
+
 // TestQuotedElsewhere: only the field that is for words decides.
 func TestQuotedElsewhere(t *testing.T) {
 	t.Parallel()
@@ -110,7 +145,7 @@ func TestQuotedElsewhere(t *testing.T) {
 		"the text comes back":      {`{"status":400,"text":"connection closed","response":{"message":["hm"]}}`, outbound.Unknown},
 		"a path of theirs":         {`{"path":"/no sessions","response":{"message":["hm"]}}`, outbound.Unknown},
 		"exists, of somebody else": {`{"exists":false,"response":{"message":["hm"]}}`, outbound.Unknown},
-		"a proxy's message":        {`{"message":"Unauthorized"}`, outbound.Auth},
+		"a proxy's message":        {`{"message":"Cannot POST /message"}`, outbound.Auth},
 		"an error alone":           {`{"error":"client disconnected"}`, outbound.Throttle},
 		"a page":                   {`<html>connection closed</html>`, outbound.Unknown},
 	} {
