@@ -68,6 +68,16 @@ func notPerson(jid string) bool {
 	return jid != "" && !Somebody(jid) && (!personal(server) || named(user))
 }
 
+// IsJID reports whether a text is an address of WhatsApp's: on a server that we know.
+func IsJID(text string) bool {
+	_, server := split(text)
+	switch server {
+	case groupServer, broadcastServer, "newsletter", "bot", "call":
+		return true
+	}
+	return server != "" && personal(server)
+}
+
 // phoneOf returns the digits of a personal JID, or bare digits. Hidden ids have none.
 func phoneOf(jid string) (phone string, ok bool) {
 	user, server := split(jid)

@@ -19,7 +19,7 @@ var (
 	idNames     = []string{"whatsapp_message_id", "messageId", "message_id", "wamid", "id"}
 	personNames = []string{"nombre", "name", "pushName", "nombre_contacto"}
 	mediaNames  = []string{"mediaUrl", "media_url"}
-	typeNames   = []string{"mediaType", "media_type", "tipo", "type"}
+	typeNames   = []string{"mediaType", "media_type", "messageType", "tipo", "type"}
 	quoteNames  = []string{"whatsapp_context_id", "contextMessageId"}
 	replyNames  = []string{"reply_id", "replyId", "selectedRowId", "selectedButtonId"}
 	lineNames   = []string{"linea", "line", "inbox", "instance"}
@@ -29,7 +29,7 @@ var (
 // flatNames are all names that are looked up in a flat object.
 var flatNames = namesOf(phoneNames, userNames, textNames, idNames, personNames, mediaNames, typeNames, quoteNames, replyNames,
 	lineNames, timeNames, []string{
-		"remoteJidAlt", "to", "participant", "fromMe", "from_me", "metadata", "referral", "context", "multimedia", "mime_type",
+		"remoteJidAlt", "senderPn", "to", "participant", "participantAlt", "participantPn", "fromMe", "from_me", "metadata", "referral", "context", "multimedia", "mime_type",
 		"mimetype", "reactionToMessageId", "emoji", "mediaId", "media_id", "filename", "fileName",
 	})
 
@@ -96,13 +96,14 @@ func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 		return a, false
 	}
 	f := fieldsOf(v)
+	person, elsewhere := o.readPerson(f)
 	a = inbound.Arrival{
 		Kind:     inbound.Message,
 		ID:       pick(f, idNames),
 		LineRef:  pick(f, lineNames),
 		Provider: Provider,
 		Shape:    shapeOf(v),
-		Person:   o.readPerson(f),
+		Person:   person,
 		Raw:      json.RawMessage(v),
 	}
 	for _, name := range timeNames {
@@ -111,7 +112,7 @@ func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 		}
 	}
 	content := readContent(f)
-	if a.Person.IsZero() || !says(content) && a.ID == "" {
+	if a.Person.IsZero() && elsewhere == "" || !says(content) && a.ID == "" {
 		return a, false
 	}
 	if id := f.get("metadata", "phone_number_id").Text(); id != "" {
@@ -125,12 +126,12 @@ func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 			a.ID = contentID(v)
 		}
 	}
-	if f.get("fromMe").Bool() || f.get("from_me").Bool() {
+	if fromMe(f) {
 		a.Kind = inbound.Echo
 		a.Person.Name = "" // it is our own side's
 	}
-	if jid := pick(f, phoneNames); strings.HasSuffix(jid, "@g.us") || strings.HasSuffix(jid, "@broadcast") {
-		content.Group, a.Quarantine = jid, "group"
+	if elsewhere != "" {
+		content.Group, a.Quarantine = elsewhere, "group"
 	}
 	a.Content = &content
 	return a, true
@@ -162,37 +163,54 @@ func shapeOf(v rawjson.Value) string {
 	return ShapeFlat
 }
 
-func (o Decoder) readPerson(f fields) inbound.Person {
-	p := inbound.Person{Name: inbound.Name(pick(f, personNames))}
-	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "remoteJid", "to"} {
-		if name == "to" && !f.get("fromMe").Bool() {
+func fromMe(f fields) bool { return f.get("fromMe").Bool() || f.get("from_me").Bool() }
+
+// readPerson reads who a flat object is about, and where it was said when that is not
+// between them and us. It is told of people and of places in several fields: one of them
+// that names no person decides.
+func (o Decoder) readPerson(f fields) (p inbound.Person, elsewhere string) {
+	p.Name = inbound.Name(pick(f, personNames))
+	key := evolution.Key{FromMe: fromMe(f)}
+	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "senderPn", "remoteJid", "to"} {
+		if name == "to" && !key.FromMe {
 			continue
 		}
-		id := f.get(name).Text()
+		id := strings.TrimSpace(f.get(name).Text())
 		switch {
-		case strings.HasSuffix(id, "@g.us"), strings.HasSuffix(id, "@broadcast"), id == "":
-		case strings.Contains(id, "@"):
-			evolution.Identify(&p, id)
+		case evolution.IsJID(id), strings.Contains(id, "@") && strings.HasPrefix(name, "remoteJid"):
+			key.Alts = append(key.Alts, id)
+			if key.Chat == "" || evolution.Somebody(key.Chat) {
+				key.Chat = id
+			}
+		case strings.Contains(id, "@"): // of the mail
 		case whatsapp.IsUserID(id):
 			whatsapp.Identify(&p, id)
 		default:
-			if number, err := phone.Typed(id, o.Country); err == nil && p.Phone == "" {
-				p.Phone = number
+			number, err := phone.Typed(id, o.Country)
+			switch {
+			case err != nil:
+			case !evolution.Somebody(number): // WhatsApp itself
+				elsewhere = orElse(elsewhere, number)
+			default:
+				p.Phone = orElse(p.Phone, number)
 			}
 		}
 	}
-	if strings.HasSuffix(pick(f, phoneNames), "@g.us") {
-		evolution.Identify(&p, f.get("participant").Text())
-		if p.IsZero() {
-			p.ExternalID = pick(f, phoneNames)
-		}
+	for _, name := range []string{"participantAlt", "participantPn", "participant"} {
+		key.Participants = append(key.Participants, f.get(name).Text())
+	}
+	who, place := key.Who()
+	p.Phone, p.ExternalID = orElse(p.Phone, who.Phone), orElse(p.ExternalID, who.ExternalID)
+	elsewhere = orElse(place, elsewhere)
+	if p.IsZero() && strings.HasSuffix(elsewhere, "@g.us") {
+		p.ExternalID = elsewhere
 	}
 	for _, name := range userNames {
 		if id := f.get(name).Text(); whatsapp.IsUserID(id) {
 			whatsapp.Identify(&p, id)
 		}
 	}
-	return p
+	return p, elsewhere
 }
 
 func readContent(f fields) inbound.Content {
@@ -219,9 +237,12 @@ func readContent(f fields) inbound.Content {
 			kind = "document"
 		}
 	}
-	switch word, ok := kinds[strings.ToLower(kind)]; {
+	low := strings.ToLower(kind)
+	switch word, ok := kinds[low]; {
 	case ok:
 		c.Type = word
+	case evolution.KindOf(low) != "" && (c.Text == "" || strings.HasSuffix(low, "message")):
+		c.Type = evolution.KindOf(low) // also of gestures, that say nothing
 	case kind != "" && c.Text == "":
 		c.Type = kind // flows call many things a tipo: with a text it is a text
 	}

@@ -270,6 +270,64 @@ func TestPhonesThatPeopleWrote(t *testing.T) {
 	}
 }
 
+// TestWhoInFlatObjects: who may be answered is the list that Evolution's messages go by.
+func TestWhoInFlatObjects(t *testing.T) {
+	t.Parallel()
+	const ana = "5491155550001"
+	for body, want := range map[string]string{
+		`"telefono":"5491155550001","remoteJid":"120363@g.us"`:                            ana + " group",
+		`"telefono":"5491155550001","remoteJid":"120363@newsletter"`:                      ana + " group",
+		`"remoteJid":"120363@newsletter"`:                                                 " group",
+		`"telefono":"status@broadcast","participant":"5491155550001@s.whatsapp.net"`:      ana + " group",
+		`"remoteJid":"1577000001@broadcast","participant":"5491155550001@s.whatsapp.net"`: ana + " ",
+		`"remoteJid":"1577000001@broadcast","telefono":"5491155550001"`:                   ana + " ",
+		`"remoteJid":"77@lid","remoteJidAlt":"5491155550001@s.whatsapp.net"`:              ana + " ",
+		`"telefono":"5491155550001","remoteJid":"1@hologram"`:                             ana + " group",
+		`"telefono":"5491155550001","from":"ana@escuela.example"`:                         ana + " ",
+		`"from":"16505361212"`:                    " group",
+		`"from":"13135550002"`:                    " group",
+		`"phone":"+1 650 536 1212"`:               " group",
+		`"telefono":"13135550003@s.whatsapp.net"`: " group",
+		`"remoteJid":"5,49116E+12@s.whatsapp.net","telefono":"5491155550001"`:           ana + " ",
+		`"remoteJid":"5491155550001_1:3@s.whatsapp.net"`:                                ana + " ",
+		`"remoteJid":"5491155550001@s.whatsapp.net","fromMe":true,"to":"12@newsletter"`: " group",
+	} {
+		a := decode(t, `{`+body+`,"mensaje":"hola"}`)[0]
+		if got := a.Person.Phone + " " + a.Quarantine; got != want || (a.Content.Group != "") != (a.Quarantine != "") {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+	for _, body := range []string{`{"remoteJid":"5.49116E+12@s.whatsapp.net","mensaje":"hola"}`, `{"telefono":"5,49116E+12","mensaje":"hola"}`, `{"remoteJid":"Support@s.whatsapp.net","mensaje":"hola"}`} {
+		if got, err := n8n.Decode([]byte(body)); err == nil {
+			t.Errorf("%s: got %+v", body, got)
+		}
+	}
+}
+
+// TestGesturesInFlatObjects say nothing, by whatever name they come.
+func TestGesturesInFlatObjects(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`"mensaje":"","mediaType":"albumMessage"`:                    "notice",
+		`"mensaje":"","mediaType":"encReactionMessage"`:              "notice",
+		`"mensaje":"","messageType":"protocolMessage"`:               "protocol",
+		`"mensaje":"","mediaType":"pinInChatMessage"`:                "pin",
+		`"mensaje":"[fijado]","mediaType":"pinInChatMessage"`:        "pin",
+		`"mensaje":"","mediaType":"pollUpdateMessage"`:               "poll_update",
+		`"mensaje":"nuevo","mediaType":"editedMessage"`:              "edit",
+		`"mensaje":"","mediaType":"keepInChatMessage","fromMe":true`: "keep_in_chat",
+		`"mensaje":"","tipo":"call"`:                                 "notice",
+		`"mensaje":"hola","tipo":"call"`:                             "text",
+		`"mensaje":"","mediaType":"locationMessage"`:                 "location",
+		`"mensaje":"hola","tipo":"consulta"`:                         "text",
+	} {
+		a := decode(t, `{"telefono":"5491155550001","messageId":"M1",`+body+`}`)[0]
+		if a.Content.Type != want {
+			t.Errorf("%s: got %s, want %s", body, a.Content.Type, want)
+		}
+	}
+}
+
 // TestTimesWithoutZone: those of flat objects are the installation's.
 func TestTimesWithoutZone(t *testing.T) {
 	t.Parallel()
@@ -277,6 +335,8 @@ func TestTimesWithoutZone(t *testing.T) {
 	for at, want := range map[string]string{
 		"2026-11-18 09:06:41":       "2026-11-18T12:06:41Z",
 		"2026-11-18T09:06:41":       "2026-11-18T12:06:41Z",
+		"18/11/2026, 09:06:41":      "2026-11-18T12:06:41Z",
+		"2026-11-18 09:06:41-05":    "2026-11-18T14:06:41Z",
 		"2026-11-18T09:06:41Z":      "2026-11-18T09:06:41Z",
 		"2026-11-18T09:06:41-05:00": "2026-11-18T14:06:41Z",
 		"1795000001":                "2026-11-18T11:06:41Z",
