@@ -67,9 +67,9 @@ func (e *env) undo(cfg *config.Config) error {
 		return e.notMoved(cfg, err)
 	}
 	if e.JSON {
-		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != store.Home})
+		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != store.NotMoved})
 	}
-	if was == store.Home {
+	if was == store.NotMoved {
 		e.printf("%s was not moved: nothing to undo.\n", cfg.DataDir)
 		return nil
 	}

@@ -27,7 +27,7 @@ const (
 
 // board is what the keeper needs of store.Store.
 type board interface {
-	Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error)
+	Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error)
 }
 
 // Receiver gets what is told. It is told again what it returned an error for.
@@ -225,7 +225,7 @@ func (k *Keeper) look(ctx context.Context, facts Facts, now time.Time) {
 // serve comes for the duty, and brings what changed. The zero Report leaves the
 // last one as it is.
 func (k *Keeper) serve(ctx context.Context, now time.Time, own Report) ([]Report, error) {
-	r := store.Round{Duty: duty, Process: k.Process, Lease: k.term()}
+	r := store.Term{Duty: duty, Process: k.Process, Lease: k.term()}
 	var err error
 	if own.Role != "" {
 		if r.Report, err = json.Marshal(own); err != nil {
@@ -238,13 +238,13 @@ func (k *Keeper) serve(ctx context.Context, now time.Time, own Report) ([]Report
 		}
 	}
 	lease := queue.NewLease(r.Lease)
-	got, err := k.Board.Serve(ctx, now, r)
+	got, err := k.Board.Lead(ctx, now, r)
 	if err != nil {
 		return []Report{own}, err
 	}
 	k.lease = lease
 	// What another process knows replaces what this one does.
-	if !got.Mine || got.New {
+	if !got.Leader || got.Acquired {
 		k.state = State{}
 		if len(got.State) > 0 {
 			if err := json.Unmarshal(got.State, &k.state); err != nil {
@@ -253,7 +253,7 @@ func (k *Keeper) serve(ctx context.Context, now time.Time, own Report) ([]Report
 			}
 		}
 	}
-	k.mine, k.dirty = got.Mine, false
+	k.mine, k.dirty = got.Leader, false
 	reports := make([]Report, 0, len(got.Reports))
 	for _, raw := range got.Reports {
 		var one Report

@@ -56,11 +56,11 @@ type room struct {
 	logs  bytes.Buffer
 }
 
-func (r *room) Serve(ctx context.Context, now time.Time, round store.Round) (store.Served, error) {
+func (r *room) Lead(ctx context.Context, now time.Time, round store.Term) (store.Leadership, error) {
 	if r.cut {
-		return store.Served{}, store.ErrUnavailable
+		return store.Leadership{}, store.ErrUnavailable
 	}
-	return r.store.Serve(ctx, now, round)
+	return r.store.Lead(ctx, now, round)
 }
 
 func newRoom(t *testing.T) *room {

@@ -33,8 +33,8 @@ type Store interface {
 	Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error)
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Trace(ctx context.Context, key string) (store.Trace, error)
-	Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error)
-	Note(ctx context.Context, row store.AuditRow) error
+	Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error)
+	AddAudit(ctx context.Context, row store.AuditRow) error
 	SetPaused(ctx context.Context, queue string, paused bool) error
 	Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error)
 }

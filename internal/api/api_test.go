@@ -99,34 +99,34 @@ func (r *rows) Trace(_ context.Context, key string) (store.Trace, error) {
 	return store.Trace{}, cmp.Or(r.err, store.ErrNotFound)
 }
 
-func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store.Done, error) {
+func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store.CommandResult, error) {
 	for i := range r.conversations {
 		c := &r.conversations[i]
 		if c.ID != cmd.Conversation && (cmd.To == nil || cmd.To.Line != c.Line) {
 			continue
 		}
 		if r.err != nil {
-			return store.Done{}, r.err
+			return store.CommandResult{}, r.err
 		}
-		if cmd.May != nil && !cmd.May(*c) {
-			return store.Done{}, store.ErrNotFound
+		if cmd.CanSee != nil && !cmd.CanSee(*c) {
+			return store.CommandResult{}, store.ErrNotFound
 		}
-		cmd.May = nil
+		cmd.CanSee = nil
 		r.commands = append(r.commands, cmd)
 		c.Epoch++
-		done := store.Done{Conversation: *c}
-		if cmd.Say != nil {
+		done := store.CommandResult{Conversation: *c}
+		if cmd.Draft != nil {
 			done.Message = &store.Message{
-				ID: "m9", Conversation: c.ID, Line: c.Line, Direction: "outbound", Author: store.AuthorAgent, Type: cmd.Say.Type,
-				Text: cmd.Say.Text, Media: cmd.Say.Media, Status: store.Queued, Reason: router.ByAgent, CreatedAt: at(5),
+				ID: "m9", Conversation: c.ID, Line: c.Line, Direction: "outbound", Author: store.AuthorAgent, Type: cmd.Draft.Type,
+				Text: cmd.Draft.Text, Media: cmd.Draft.Media, Status: store.Queued, Reason: router.ByAgent, CreatedAt: at(5),
 			}
 		}
 		return done, nil
 	}
-	return store.Done{}, store.ErrNotFound
+	return store.CommandResult{}, store.ErrNotFound
 }
 
-func (r *rows) Note(_ context.Context, row store.AuditRow) error {
+func (r *rows) AddAudit(_ context.Context, row store.AuditRow) error {
 	r.notes = append(r.notes, row)
 	return r.err
 }

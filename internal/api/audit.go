@@ -56,7 +56,7 @@ func audit(a store.AuditRow) Audit {
 // that is when an operator needs it most: what cannot be noted is logged.
 func (s *server) note(ctx context.Context, who caller, action, detail string) {
 	s.log.Info(action, "detail", detail, "actor", who.name)
-	err := s.store.Note(context.WithoutCancel(ctx), store.AuditRow{Actor: who.name, Action: action, Detail: detail, At: s.now()})
+	err := s.store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: who.name, Action: action, Detail: detail, At: s.now()})
 	if err != nil {
 		s.log.Error("not in the audit", "action", action, "detail", detail, "actor", who.name, "error", err)
 	}

@@ -111,7 +111,7 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 		State: router.State(in.State), Before: in.Cursor, Limit: who.round(in.Limit) + 1,
 	}
 	if in.Left {
-		f.Left = s.now().Add(-store.LeftFor)
+		f.LeftAfter = s.now().Add(-store.LeftFor)
 	}
 	out := &body[ConversationPage]{ConversationPage{Items: []Conversation{}}}
 	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {

@@ -35,7 +35,7 @@ func (m Message) where() (line, conversation string)      { return m.Line, m.Con
 func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, what any, cmd store.Command,
 	view func(store.Conversation, *store.Message) T,
 ) (*written[T], error) {
-	cmd.Actor, cmd.May = who.name, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) }
+	cmd.Actor, cmd.CanSee = who.name, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) }
 	if in.IdempotencyKey != "" {
 		if !printable(in.IdempotencyKey) {
 			return nil, invalid("header.Idempotency-Key", "not printable", "Use letters and digits, a UUID for example.")
@@ -44,7 +44,7 @@ func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, w
 		if err != nil {
 			return nil, err
 		}
-		cmd.Once = &store.Once{Key: in.IdempotencyKey, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
+		cmd.Idempotency = &store.Idempotency{Key: in.IdempotencyKey, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
 			answer, err := json.Marshal(view(c, m))
 			if err != nil {
 				return nil // views always marshal
@@ -57,15 +57,15 @@ func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, w
 		return nil, err
 	}
 	out := &written[T]{}
-	if done.Kept == nil {
+	if done.Replayed == nil {
 		out.Body = view(done.Conversation, done.Message)
 	} else {
 		out.Replayed = "true"
-		if err := json.Unmarshal(done.Kept, &out.Body); err != nil {
+		if err := json.Unmarshal(done.Replayed, &out.Body); err != nil {
 			return nil, fmt.Errorf("read the answer that was kept: %w", err)
 		}
 	}
-	if cmd.Say == nil || !cmd.Say.Notice { // whose wake-up is the feeder's
+	if cmd.Draft == nil || !cmd.Draft.Notice { // whose wake-up is the feeder's
 		line, conversation := out.Body.where()
 		s.wake(ctx, line, conversation)
 	}

@@ -54,7 +54,7 @@ func TestPagesOfEventsAreBounded(t *testing.T) {
 			for _, e := range page.Items {
 				got, last, size = append(got, e.Pos), len(e.Data), size+len(e.Data)
 			}
-			if size-last >= store.EventsBytes {
+			if size-last >= store.MaxEventPageBytes {
 				t.Errorf("%s: a page of %d bytes", key, size)
 			}
 			if page.NextCursor == nil {
@@ -86,8 +86,8 @@ func TestListsEndLongTexts(t *testing.T) {
 	h := serve(t, api.Options{Store: w})
 	const short, whole = `"truncated":true`, `"name":"`
 	for what, want := range map[string]string{
-		"GET /conversations":             whole + name[:2*store.CopiedName] + `"`,
-		"GET /conversations/c1/messages": `"text":"` + text[:2*store.CopiedText] + `"`,
+		"GET /conversations":             whole + name[:2*store.MaxCopiedName] + `"`,
+		"GET /conversations/c1/messages": `"text":"` + text[:2*store.MaxCopiedText] + `"`,
 		"GET /conversations/c1":          whole + name + `"`,
 		"GET /trace/wamid.a%2Fb==":       `"text":"` + text + `"`,
 	} {

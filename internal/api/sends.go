@@ -56,7 +56,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		return s.send(ctx, who, in.Idempotent, []any{"send", in.ID, in.Body}, store.Command{Conversation: in.ID, Say: draft})
+		return s.send(ctx, who, in.Idempotent, []any{"send", in.ID, in.Body}, store.Command{Conversation: in.ID, Draft: draft})
 	})
 	register(s, operation{
 		id: "startMessage", method: http.MethodPost, path: "/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
@@ -76,7 +76,7 @@ func (s *server) sends() {
 		if err != nil {
 			return nil, err
 		}
-		return s.send(ctx, who, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Say: draft})
+		return s.send(ctx, who, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Draft: draft})
 	})
 }
 

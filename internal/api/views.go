@@ -105,22 +105,22 @@ func (m Message) listed() Message {
 		short, more := inbound.Cut(*text, most)
 		*text, m.Truncated = short, m.Truncated || more
 	}
-	cut(&m.Text, store.CopiedText)
-	cut(&m.Type, store.CopiedName)
-	cut(&m.ReplyID, store.CopiedName)
+	cut(&m.Text, store.MaxCopiedText)
+	cut(&m.Type, store.MaxCopiedName)
+	cut(&m.ReplyID, store.MaxCopiedName)
 	if m.Media != nil {
 		media := *m.Media
-		cut(&media.MIME, store.CopiedName)
-		cut(&media.Name, store.CopiedName)
+		cut(&media.MIME, store.MaxCopiedName)
+		cut(&media.Name, store.MaxCopiedName)
 		m.Media = &media
 	}
 	m.Reactions = slices.Clone(m.Reactions)
 	for i := range m.Reactions {
-		cut(&m.Reactions[i].Emoji, store.CopiedName)
+		cut(&m.Reactions[i].Emoji, store.MaxCopiedName)
 	}
 	if m.Error != nil {
 		failure := *m.Error
-		cut(&failure.Detail, store.CopiedText)
+		cut(&failure.Detail, store.MaxCopiedText)
 		m.Error = &failure
 	}
 	return m
@@ -129,7 +129,7 @@ func (m Message) listed() Message {
 // listed is a conversation as one of many.
 func (c Conversation) listed() Conversation {
 	for _, name := range []*string{&c.Contact.Name, &c.Contact.Username} {
-		short, more := inbound.Cut(*name, store.CopiedName)
+		short, more := inbound.Cut(*name, store.MaxCopiedName)
 		*name, c.Contact.Truncated = short, c.Contact.Truncated || more
 	}
 	return c

@@ -35,20 +35,20 @@ func (w *awaited) Statuses(ctx context.Context, now time.Time, batch []inbound.A
 	return s.Statuses(ctx, now, batch)
 }
 
-func (w *awaited) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+func (w *awaited) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
 	s, err := w.open()
 	if err != nil {
-		return store.Done{}, err
+		return store.CommandResult{}, err
 	}
 	return s.Command(ctx, now, cmd)
 }
 
-func (w *awaited) Note(ctx context.Context, row store.AuditRow) error {
+func (w *awaited) AddAudit(ctx context.Context, row store.AuditRow) error {
 	s, err := w.open()
 	if err != nil {
 		return err
 	}
-	return s.Note(ctx, row)
+	return s.AddAudit(ctx, row)
 }
 
 func (w *awaited) Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error) {
@@ -83,12 +83,12 @@ func (w *awaited) SaveMedia(ctx context.Context, messageID string, media store.M
 	return s.SaveMedia(ctx, messageID, media)
 }
 
-func (w *awaited) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
+func (w *awaited) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error) {
 	s, err := w.open()
 	if err != nil {
 		return nil, err
 	}
-	return s.Notices(ctx, limit)
+	return s.UntriedNotices(ctx, limit)
 }
 
 func (w *awaited) Apologize(ctx context.Context, now time.Time) (int, error) {
@@ -99,10 +99,10 @@ func (w *awaited) Apologize(ctx context.Context, now time.Time) (int, error) {
 	return s.Apologize(ctx, now)
 }
 
-func (w *awaited) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+func (w *awaited) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
 	s, err := w.open()
 	if err != nil {
-		return store.Pumped{}, err
+		return store.PumpResult{}, err
 	}
 	return s.Pump(ctx, now)
 }
@@ -155,52 +155,52 @@ func (w *awaited) Gauges(ctx context.Context, now time.Time) (store.Gauges, erro
 	return s.Gauges(ctx, now)
 }
 
-func (w *awaited) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
+func (w *awaited) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
 	s, err := w.open()
 	if err != nil {
-		return store.Served{}, err
+		return store.Leadership{}, err
 	}
-	return s.Serve(ctx, now, r)
+	return s.Lead(ctx, now, r)
 }
 
-func (w *awaited) Follow(ctx context.Context, now time.Time, endpoint string) error {
+func (w *awaited) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
 	s, err := w.open()
 	if err != nil {
 		return err
 	}
-	return s.Follow(ctx, now, endpoint)
+	return s.RegisterEndpoint(ctx, now, endpoint)
 }
 
-func (w *awaited) Unpushed(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error) {
+func (w *awaited) PendingEvents(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error) {
 	s, err := w.open()
 	if err != nil {
 		return nil, err
 	}
-	return s.Unpushed(ctx, endpoint, conversations, limit)
+	return s.PendingEvents(ctx, endpoint, conversations, limit)
 }
 
-func (w *awaited) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+func (w *awaited) AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error {
 	s, err := w.open()
 	if err != nil {
 		return err
 	}
-	return s.Pushed(ctx, endpoint, cursors)
+	return s.AdvanceCursors(ctx, endpoint, cursors)
 }
 
-func (w *awaited) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+func (w *awaited) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
 	s, err := w.open()
 	if err != nil {
-		return store.Surveyed{}, err
+		return store.ScanResult{}, err
 	}
-	return s.Survey(ctx, endpoint, wants)
+	return s.ScanBacklog(ctx, endpoint, wants)
 }
 
-func (w *awaited) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, limit int) ([]store.Behind, error) {
+func (w *awaited) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, limit int) ([]store.Lagging, error) {
 	s, err := w.open()
 	if err != nil {
 		return nil, err
 	}
-	return s.Behind(ctx, endpoint, after, until, limit)
+	return s.LaggingConversations(ctx, endpoint, after, until, limit)
 }
 
 func (w *awaited) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
@@ -211,12 +211,12 @@ func (w *awaited) Backlogs(ctx context.Context, endpoints []string) (map[string]
 	return s.Backlogs(ctx, endpoints)
 }
 
-func (w *awaited) Trim(ctx context.Context, endpoint, after string) (store.Trimmed, error) {
+func (w *awaited) PruneCursors(ctx context.Context, endpoint, after string) (store.PruneResult, error) {
 	s, err := w.open()
 	if err != nil {
-		return store.Trimmed{}, err
+		return store.PruneResult{}, err
 	}
-	return s.Trim(ctx, endpoint, after)
+	return s.PruneCursors(ctx, endpoint, after)
 }
 
 // SetPaused implements store.Store.

@@ -70,7 +70,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Later: at.later, Log: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), SorryAfter: o.sorryAfter(), Windowless: o.windowless, Told: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
 	})
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func own(ctx context.Context, s *pgstore.Store, cfg *config.Config) (*pgstore.Ow
 // that is away comes back, so that is waited for. One that is there and wrong is told
 // by not starting, but for a webhook: accepting needs no database.
 func (a *App) awaits(err error) bool {
-	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrAnotherStore)
+	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrWrongStore)
 }
 
 // usable waits until queue and store may be worked with; false when ctx ends first.

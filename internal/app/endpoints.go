@@ -23,7 +23,7 @@ const late = 5 * time.Minute
 func endpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
 	all := make([]delivery.Endpoint, 0, len(cfg.Endpoints))
 	for _, c := range cfg.Endpoints {
-		e := delivery.Endpoint{Name: c.Name, Wants: store.Wants{Types: wanted(c), Lines: c.Lines}}
+		e := delivery.Endpoint{Name: c.Name, Wants: store.EventFilter{Types: wanted(c), Lines: c.Lines}}
 		for _, name := range c.Areas {
 			id := name
 			if area, ok := tree.Area(name); ok {
@@ -42,7 +42,7 @@ func wanted(c config.Endpoint) []string {
 	if c.Format != push.Notice {
 		return c.Events
 	}
-	asked, types := store.Wants{Types: c.Events}, []string{}
+	asked, types := store.EventFilter{Types: c.Events}, []string{}
 	for _, t := range push.NoticeTypes() {
 		if asked.Match(store.Event{Type: t}) {
 			types = append(types, t)

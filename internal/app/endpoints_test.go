@@ -288,7 +288,7 @@ func TestStuckEndpoints(t *testing.T) {
 		{Name: delivery.EventQueue("well")},
 	}
 	backlogs := map[string]store.Backlog{
-		"slow": {Conversations: store.MostBacklog, Oldest: now.Add(-time.Hour)}, "well": {Conversations: 3, Oldest: now.Add(-time.Minute)},
+		"slow": {Conversations: store.MaxBacklogCount, Oldest: now.Add(-time.Hour)}, "well": {Conversations: 3, Oldest: now.Add(-time.Minute)},
 	}
 	err := stuckEndpoints([]string{"held", "paused", "slow", "well", "new"}, stats, backlogs, now)
 	want := "events:held is held: gone; events:paused is paused; events:slow events of 1000 conversations or more wait, the oldest for 1h0m0s"

@@ -139,7 +139,7 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), SorryAfter: o.sorryAfter(), Windowless: o.windowless, Told: e.told(),
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(),
 	})
 	if err != nil {
 		return err

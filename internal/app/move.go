@@ -46,7 +46,7 @@ func MoveStore(ctx context.Context, cfg *config.Config, o MoveOptions) (r move.R
 }
 
 // UndoMoveStore lets the store in data_dir be used again.
-func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.Departure, err error) {
+func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.MoveState, err error) {
 	from, err := sqlitestore.OpenSource(ctx, filepath.Join(cfg.DataDir, "store.db"), nil)
 	if err != nil {
 		return was, err

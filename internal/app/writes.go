@@ -159,7 +159,7 @@ func (s notedStore) Statuses(ctx context.Context, now time.Time, batch []inbound
 }
 
 // Command implements store.Store.
-func (s notedStore) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+func (s notedStore) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
 	done, err := s.Store.Command(ctx, now, cmd)
 	s.writes.note("command", true, err)
 	return done, err
@@ -187,7 +187,7 @@ func (s notedStore) SaveMedia(ctx context.Context, messageID string, media store
 }
 
 // Pump implements store.Store.
-func (s notedStore) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+func (s notedStore) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
 	done, err := s.Store.Pump(ctx, now)
 	s.writes.note("pump", done.Numbered+done.Timers > 0, err)
 	return done, err
@@ -200,9 +200,9 @@ func (s notedStore) Apologize(ctx context.Context, now time.Time) (int, error) {
 	return n, err
 }
 
-// Serve implements store.Store.
-func (s notedStore) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
-	served, err := s.Store.Serve(ctx, now, r)
+// Lead implements store.Store.
+func (s notedStore) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
+	served, err := s.Store.Lead(ctx, now, r)
 	s.writes.note("duty", r.Report != nil, err)
 	return served, err
 }
@@ -214,7 +214,7 @@ func (s notedStore) check(ctx context.Context) error {
 	}
 	return s.writes.check(func() error {
 		// A duty that nobody does anything for: each process reports to it.
-		_, err := s.Store.Serve(ctx, time.Now(), store.Round{Duty: "writes", Process: s.process, Lease: time.Minute, Report: []byte("{}")})
+		_, err := s.Store.Lead(ctx, time.Now(), store.Term{Duty: "writes", Process: s.process, Lease: time.Minute, Report: []byte("{}")})
 		return err
 	})
 }

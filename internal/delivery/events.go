@@ -47,9 +47,9 @@ func (noEventMeter) Pushed(string, string, time.Duration) {}
 
 // feed is what pushing needs of store.Store.
 type feed interface {
-	Follow(ctx context.Context, now time.Time, endpoint string) error
-	Unpushed(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error)
-	Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error
+	RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error
+	PendingEvents(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error)
+	AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error
 }
 
 // EventQueue is the queue of an endpoint's wake-ups.
@@ -58,7 +58,7 @@ func EventQueue(endpoint string) string { return "events:" + endpoint }
 // Endpoint is somebody who gets events, and which.
 type Endpoint struct {
 	Name  string
-	Wants store.Wants
+	Wants store.EventFilter
 }
 
 // EventQueues are the queues of some endpoints' wake-ups.
@@ -136,7 +136,7 @@ func NewEvents(o EventOptions) *Events {
 	e := &Events{EventOptions: o, seats: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, Hurry: o.Hurry, Log: o.Log}
-	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.Pushed(ctx, o.Name, all) })
+	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.AdvanceCursors(ctx, o.Name, all) })
 	e.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,
 		Slots: eventsInHand * o.Posts, Batch: eventsInHand * o.Posts, InFlight: eventsInHand * o.Posts,
@@ -149,7 +149,7 @@ func NewEvents(o EventOptions) *Events {
 
 // Run pushes until ctx ends; then what is being posted finishes and is recorded.
 func (e *Events) Run(ctx context.Context) error {
-	known := func() error { return e.Store.Follow(ctx, e.Now(), e.Name) }
+	known := func() error { return e.Store.RegisterEndpoint(ctx, e.Now(), e.Name) }
 	if err := prepare(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
 		return err
 	}
@@ -182,9 +182,9 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 		ids[n] = batch[i].Lane
 	}
 	call := queue.NewLease(secondLook)
-	list, err := e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
+	list, err := e.Store.PendingEvents(ctx, e.Name, ids, eventDepth)
 	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
-		list, err = e.Store.Unpushed(ctx, e.Name, ids, eventDepth)
+		list, err = e.Store.PendingEvents(ctx, e.Name, ids, eventDepth)
 	}
 	if err != nil {
 		if ctx.Err() == nil {

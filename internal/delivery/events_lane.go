@@ -58,7 +58,7 @@ func (e *Events) lane(ctx context.Context, c queue.Claim, list []store.Event) qu
 		}
 		// Nothing of all this was wanted: it costs no turn.
 		var err error
-		if list, err = e.Store.Unpushed(ctx, e.Name, []string{c.Lane}, eventDepth); err != nil {
+		if list, err = e.Store.PendingEvents(ctx, e.Name, []string{c.Lane}, eventDepth); err != nil {
 			return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
 		}
 	}

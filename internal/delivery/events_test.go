@@ -117,7 +117,7 @@ func newDesk(t *testing.T, o delivery.EventOptions) *desk {
 	endpoints := []delivery.Endpoint{o.Endpoint}
 	d.hints = delivery.NewHints(delivery.HintOptions{Queue: d.model, Stats: d.model.Stats, Endpoints: endpoints, Log: log})
 	d.store, err = sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true, Told: d.hints.Told,
+		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true, OnEvents: d.hints.Told,
 		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
 	})
 	if err != nil {
@@ -418,7 +418,7 @@ func TestEventRate(t *testing.T) {
 func TestWantedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, delivery.EventOptions{Endpoint: delivery.Endpoint{
-			Wants: store.Wants{Types: []string{store.EventHandedOff}, Areas: []string{"admin"}},
+			Wants: store.EventFilter{Types: []string{store.EventHandedOff}, Areas: []string{"admin"}},
 		}})
 		d.all()
 		for _, text := range []string{"hola", "1", "0", "1", "0", "1", "0", "1", "0", "1", "0", "1", "11"} {
@@ -458,7 +458,7 @@ func TestHeldEndpointFillsNothing(t *testing.T) {
 			t.Errorf("%d wake-ups wait for 1,101 conversations", got.Depth)
 		}
 		backlogs, err := d.store.Backlogs(t.Context(), []string{"crm"})
-		if err != nil || backlogs["crm"].Conversations != store.MostBacklog || time.Since(backlogs["crm"].Oldest) < time.Minute {
+		if err != nil || backlogs["crm"].Conversations != store.MaxBacklogCount || time.Since(backlogs["crm"].Oldest) < time.Minute {
 			t.Errorf("got %+v, %v", backlogs, err)
 		}
 		d.crm.set(func() { d.crm.script = nil })
@@ -482,17 +482,17 @@ type mortalFeed struct {
 	*life
 }
 
-func (s mortalFeed) Unpushed(ctx context.Context, endpoint string, ids []string, n int) ([]store.Event, error) {
-	return live(s.life, func() ([]store.Event, error) { return s.Store.Unpushed(ctx, endpoint, ids, n) })
+func (s mortalFeed) PendingEvents(ctx context.Context, endpoint string, ids []string, n int) ([]store.Event, error) {
+	return live(s.life, func() ([]store.Event, error) { return s.Store.PendingEvents(ctx, endpoint, ids, n) })
 }
 
-func (s mortalFeed) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
-	_, err := live(s.life, func() (int, error) { return 0, s.Store.Pushed(ctx, endpoint, cursors) })
+func (s mortalFeed) AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+	_, err := live(s.life, func() (int, error) { return 0, s.Store.AdvanceCursors(ctx, endpoint, cursors) })
 	return err
 }
 
-func (s mortalFeed) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
-	return live(s.life, func() (store.Surveyed, error) { return s.Store.Survey(ctx, endpoint, wants) })
+func (s mortalFeed) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
+	return live(s.life, func() (store.ScanResult, error) { return s.Store.ScanBacklog(ctx, endpoint, wants) })
 }
 
 type mortalCRM struct {
@@ -514,7 +514,7 @@ func TestEventDeaths(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 7))
 			d := newDesk(t, delivery.EventOptions{})
 			d.crm.took = 20 * time.Millisecond
-			if err := d.store.Follow(t.Context(), time.Now(), "crm"); err != nil {
+			if err := d.store.RegisterEndpoint(t.Context(), time.Now(), "crm"); err != nil {
 				t.Fatal(err)
 			}
 			died, repeats := 0, 0
@@ -614,12 +614,12 @@ func (s *awayStore) set(away bool) {
 	s.away = away
 }
 
-func (s *awayStore) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+func (s *awayStore) AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error {
 	s.mu.Lock()
 	away := s.away
 	s.mu.Unlock()
 	if away {
 		return fmt.Errorf("down: %w", store.ErrUnavailable)
 	}
-	return s.Store.Pushed(ctx, endpoint, cursors)
+	return s.Store.AdvanceCursors(ctx, endpoint, cursors)
 }

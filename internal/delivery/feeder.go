@@ -13,7 +13,7 @@ import (
 const (
 	// behindFor is how long an event waits for its hint before it is woken again.
 	behindFor = 5 * time.Second
-	// behindPage is how many are woken at once. It is small, like the pages of Survey:
+	// behindPage is how many are woken at once. It is small, like the pages of ScanBacklog:
 	// those who write share the processors with whoever is behind.
 	behindPage = 100
 	// leisure is how often a process looks through a page for an endpoint that takes no
@@ -28,9 +28,9 @@ const (
 
 // behinds is what the feeder needs of store.Store.
 type behinds interface {
-	Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error)
-	Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, limit int) ([]store.Behind, error)
-	Trim(ctx context.Context, endpoint, after string) (store.Trimmed, error)
+	ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error)
+	LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, limit int) ([]store.Lagging, error)
+	PruneCursors(ctx context.Context, endpoint, after string) (store.PruneResult, error)
 }
 
 // FeederOptions say how the feeder works. Store, Queue, Open and Endpoints are
@@ -61,7 +61,7 @@ type Feeder struct {
 // end.
 type walk struct {
 	looked time.Time
-	at     store.Behind
+	at     store.Lagging
 	began  time.Time
 
 	trim    time.Time // the next walk through the cursors begins, or goes on
@@ -69,7 +69,7 @@ type walk struct {
 }
 
 // again begins the waking anew.
-func (w *walk) again(now time.Time) { w.at, w.began = store.Behind{}, now }
+func (w *walk) again(now time.Time) { w.at, w.began = store.Lagging{}, now }
 
 // NewFeeder returns the feeder. It panics when a needed option is missing.
 func NewFeeder(o FeederOptions) *Feeder {
@@ -122,8 +122,8 @@ func (f *Feeder) page(ctx context.Context, e Endpoint) (more bool, err error) {
 		return false, nil
 	}
 	w.looked = now
-	noted, err := f.Store.Survey(ctx, e.Name, e.Wants)
-	if err != nil || noted.Elsewhere {
+	noted, err := f.Store.ScanBacklog(ctx, e.Name, e.Wants)
+	if err != nil || noted.HeldElsewhere {
 		return false, err
 	}
 	if !open {
@@ -143,7 +143,7 @@ func (f *Feeder) wake(ctx context.Context, e Endpoint) (more bool, err error) {
 	if now.Sub(w.began) >= anew || now.Before(w.began) {
 		w.again(now)
 	}
-	page, err := f.Store.Behind(ctx, e.Name, w.at, now.Add(-behindFor), behindPage)
+	page, err := f.Store.LaggingConversations(ctx, e.Name, w.at, now.Add(-behindFor), behindPage)
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
@@ -166,7 +166,7 @@ func (f *Feeder) trim(ctx context.Context, e Endpoint) error {
 	if now.Before(w.trim) {
 		return nil
 	}
-	done, err := f.Store.Trim(ctx, e.Name, w.trimmed)
+	done, err := f.Store.PruneCursors(ctx, e.Name, w.trimmed)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}

@@ -18,9 +18,9 @@ type surveyed struct {
 	n atomic.Int64
 }
 
-func (s *surveyed) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+func (s *surveyed) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
 	s.n.Add(1)
-	return s.Store.Survey(ctx, endpoint, wants)
+	return s.Store.ScanBacklog(ctx, endpoint, wants)
 }
 
 // TestFeederAtLeisure: what an endpoint costs that takes no wake-ups does not grow
@@ -34,7 +34,7 @@ func TestFeederAtLeisure(t *testing.T) {
 		feeder := delivery.NewFeeder(delivery.FeederOptions{
 			Store: s, Queue: d.model, Open: func(string) bool { return open.Load() }, Endpoints: []delivery.Endpoint{{Name: "crm"}},
 		})
-		if err := d.store.Follow(t.Context(), time.Now(), "crm"); err != nil {
+		if err := d.store.RegisterEndpoint(t.Context(), time.Now(), "crm"); err != nil {
 			t.Fatal(err)
 		}
 		d.run(feeder.Run)
@@ -63,7 +63,7 @@ func TestFeederAtLeisure(t *testing.T) {
 		}
 		s.n.Store(0)
 		for {
-			done, err := s.Survey(t.Context(), "crm", store.Wants{})
+			done, err := s.ScanBacklog(t.Context(), "crm", store.EventFilter{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -329,9 +329,9 @@ type diary struct {
 	cursors []store.Cursor
 }
 
-func (d *diary) Follow(context.Context, time.Time, string) error { return nil }
+func (d *diary) RegisterEndpoint(context.Context, time.Time, string) error { return nil }
 
-func (d *diary) Unpushed(context.Context, string, []string, int) ([]store.Event, error) {
+func (d *diary) PendingEvents(context.Context, string, []string, int) ([]store.Event, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.cursors) > 0 {
@@ -340,7 +340,7 @@ func (d *diary) Unpushed(context.Context, string, []string, int) ([]store.Event,
 	return []store.Event{{ID: "e", Conversation: "c", Type: store.EventReceived, Seq: 1, Pos: 1}}, nil
 }
 
-func (d *diary) Pushed(_ context.Context, _ string, moved []store.Cursor) error {
+func (d *diary) AdvanceCursors(_ context.Context, _ string, moved []store.Cursor) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cursors = append(d.cursors, moved...)

@@ -38,7 +38,7 @@ func TestHintsGather(t *testing.T) {
 		c := &calls{began: time.Now(), lanes: map[string]bool{}}
 		h := delivery.NewHints(delivery.HintOptions{
 			Queue: c, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return nil, nil },
-			Endpoints: []delivery.Endpoint{{Name: "crm", Wants: store.Wants{Types: []string{"message.*"}}}},
+			Endpoints: []delivery.Endpoint{{Name: "crm", Wants: store.EventFilter{Types: []string{"message.*"}}}},
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -91,7 +91,7 @@ func TestHintsKnowWhenToStop(t *testing.T) {
 				q := &calls{began: time.Now(), lanes: map[string]bool{}}
 				h := delivery.NewHints(delivery.HintOptions{
 					Queue: q, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },
-					Endpoints: []delivery.Endpoint{{Name: "crm"}, {Name: "other", Wants: store.Wants{Types: []string{"-"}}}},
+					Endpoints: []delivery.Endpoint{{Name: "crm"}, {Name: "other", Wants: store.EventFilter{Types: []string{"-"}}}},
 				})
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan error, 1)

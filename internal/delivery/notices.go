@@ -50,7 +50,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 // have no wake-up of their own, so that thousands of them never stand before an answer.
 // A line that is held or paused gets none.
 func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
-	notices, err := p.Store.Notices(ctx, standing)
+	notices, err := p.Store.UntriedNotices(ctx, standing)
 	if err != nil {
 		return false, fmt.Errorf("find notices: %w", err)
 	}

@@ -109,7 +109,7 @@ func (m *mailroom) remind(i int) string {
 	body := json.RawMessage(`{"type":"template","template":{"name":"recordatorio","language":{"code":"es_AR"}}}`)
 	done, err := m.store.Command(m.Context(), time.Now(), store.Command{
 		To: &store.Recipient{Line: "wsp4", Person: someone(i)}, Command: router.Command{Kind: router.CommandAgentSent}, Actor: "campus",
-		Say: &store.Draft{Type: "template", Text: "recordatorio", Body: body, Notice: true},
+		Draft: &store.Draft{Type: "template", Text: "recordatorio", Body: body, Notice: true},
 	})
 	if err != nil {
 		m.Fatal(err)

@@ -44,7 +44,7 @@ func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
 	// A notice that waits alone lets its lane go, to who comes behind it.
 	err = s.recorder.record(ctx, over || row.Post.Notice && v.alone, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
-		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, Unbegun: v.unbegun,
+		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, NotAttempted: v.unbegun,
 		To: row.Post.To, WaID: v.waID,
 	})
 	switch {
@@ -131,7 +131,7 @@ func (s *Sends) rise(ctx context.Context, kept time.Duration) {
 // mark shows what this row answers as read, with typing. It is a courtesy: its
 // failure changes nothing.
 func (s *Sends) mark(ctx context.Context, row *store.SendClaim) {
-	if s.Marker == nil || row.ReadID == "" || row.Attempt > 1 {
+	if s.Marker == nil || row.MarkReadID == "" || row.Attempt > 1 {
 		return
 	}
 	defer func() {
@@ -141,7 +141,7 @@ func (s *Sends) mark(ctx context.Context, row *store.SendClaim) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	if err := s.Marker.MarkRead(ctx, row.ReadID); err != nil {
+	if err := s.Marker.MarkRead(ctx, row.MarkReadID); err != nil {
 		s.Log.Debug("not marked as read", "id", row.Post.ID, "error", err)
 	}
 }

@@ -15,8 +15,8 @@ import (
 
 // house is what the pump needs of store.Store.
 type house interface {
-	Pump(ctx context.Context, now time.Time) (store.Pumped, error)
-	Notices(ctx context.Context, limit int) ([]store.Notice, error)
+	Pump(ctx context.Context, now time.Time) (store.PumpResult, error)
+	UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error)
 	Apologize(ctx context.Context, now time.Time) (int, error)
 }
 
@@ -101,12 +101,12 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 	if err := p.fetch(ctx, done.Media); err != nil {
 		return false, err
 	}
-	if done.Left {
+	if done.ApologiesDue {
 		if err := p.apologize(ctx); err != nil {
 			return false, err
 		}
 	}
-	if done.Notices {
+	if done.NoticesPending {
 		select {
 		case p.notices <- struct{}{}:
 		default:

@@ -25,11 +25,11 @@ type well struct {
 	mu     sync.Mutex
 	rounds []time.Duration
 	start  time.Time
-	answer func(n int) (store.Pumped, error)
+	answer func(n int) (store.PumpResult, error)
 	sorry  int
 }
 
-func (w *well) Pump(context.Context, time.Time) (store.Pumped, error) {
+func (w *well) Pump(context.Context, time.Time) (store.PumpResult, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rounds = append(w.rounds, time.Since(w.start))
@@ -43,26 +43,26 @@ func (w *well) Apologize(context.Context, time.Time) (int, error) {
 	return 1, nil
 }
 
-func (w *well) Notices(context.Context, int) ([]store.Notice, error) { return nil, nil }
+func (w *well) UntriedNotices(context.Context, int) ([]store.Notice, error) { return nil, nil }
 
 func TestPump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model := queuetest.NewModel(time.Now)
-		w := &well{start: time.Now(), answer: func(n int) (store.Pumped, error) {
+		w := &well{start: time.Now(), answer: func(n int) (store.PumpResult, error) {
 			switch n {
 			case 1, 2: // a backlog
-				return store.Pumped{Numbered: 500, More: true}, nil
+				return store.PumpResult{Numbered: 500, More: true}, nil
 			case 4:
-				return store.Pumped{Wakes: []store.Wake{{Line: "a", Conversation: "1"}, {Line: "b", Conversation: "2"}, {Line: "a", Conversation: "1"}}}, nil
+				return store.PumpResult{Wakes: []store.Wake{{Line: "a", Conversation: "1"}, {Line: "b", Conversation: "2"}, {Line: "a", Conversation: "1"}}}, nil
 			case 5: // and again, while the job waits
 				file := []store.MediaRef{{MessageID: "f", Line: "a", Media: inbound.Media{ID: "m"}}}
-				return store.Pumped{Media: append(file, file...)}, nil
+				return store.PumpResult{Media: append(file, file...)}, nil
 			case 6, 7:
-				return store.Pumped{}, errors.New("down")
+				return store.PumpResult{}, errors.New("down")
 			case 8:
 				panic("a bug")
 			default:
-				return store.Pumped{}, nil
+				return store.PumpResult{}, nil
 			}
 		}}
 		var logs bytes.Buffer
@@ -122,7 +122,7 @@ func TestNobodyApologizesWithinABacklog(t *testing.T) {
 					}
 					time.Sleep(tc.waits)
 				}
-				w := &well{start: time.Now(), answer: func(int) (store.Pumped, error) { return store.Pumped{Left: tc.left}, nil }}
+				w := &well{start: time.Now(), answer: func(int) (store.PumpResult, error) { return store.PumpResult{ApologiesDue: tc.left}, nil }}
 				p := delivery.NewPump(delivery.PumpOptions{Store: w, Queue: model, Spools: func() bool { return tc.spooled }})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)

@@ -122,7 +122,7 @@ func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, convers
 					Post:         outbound.Post{ID: r.id, Line: "wsp4", To: outbound.Address{Phone: "5491100000" + c}},
 					Conversation: c,
 				},
-				Token: token, ReadID: "in-" + r.id, Attempt: r.attempts,
+				Token: token, MarkReadID: "in-" + r.id, Attempt: r.attempts,
 			})
 		}
 	}
@@ -179,7 +179,7 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 			if r.id == res.MessageID {
 				if r.status == store.Sending && r.token == res.Token {
 					r.status, r.token, r.result = res.Status, "", res
-					if res.Unbegun {
+					if res.NotAttempted {
 						r.attempts--
 					}
 				} else if res.ProviderID != "" {

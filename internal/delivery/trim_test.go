@@ -17,7 +17,7 @@ func TestCursorsAreTrimmed(t *testing.T) {
 		d.say("hola", people(12)...)
 		pass(90 * time.Minute)
 		posts := d.crm.total()
-		left, err := d.store.Trim(t.Context(), "crm", "")
+		left, err := d.store.PruneCursors(t.Context(), "crm", "")
 		if err != nil || left.Removed > 0 || posts < 12 {
 			t.Errorf("%d posts; %d cursors were still there, %v", posts, left.Removed, err)
 		}

@@ -52,7 +52,7 @@ func (s *Sends) notBegun(detail string) verdict {
 
 // notice is the verdict on a notice. What it alone must wait for keeps nobody's
 // answer back: it lets its lane go, and the pump's walk over what is pending wakes it
-// again within two minutes. See store.Book.Claim.
+// again within two minutes. See store.Unit.Claim.
 func (v verdict) notice() verdict {
 	if v.alone {
 		v.lane = queue.Outcome{Verdict: queue.Done}

@@ -180,10 +180,10 @@ func (l *life) command(ctx context.Context, id string) {
 	cmd := store.Command{Conversation: id, Actor: "crm"}
 	cmd.Command = router.Command{Kind: kinds[l.rnd.IntN(len(kinds))], Area: "admin", Tag: "a mano"}
 	if cmd.Kind == router.CommandAgentSent && l.n%2 == 0 {
-		cmd.Say = &store.Draft{Type: "template", Text: "hola\x00", Body: []byte(`{"type":"template","template":{"name":"hola"}}`)}
+		cmd.Draft = &store.Draft{Type: "template", Text: "hola\x00", Body: []byte(`{"type":"template","template":{"name":"hola"}}`)}
 	}
 	if l.n%3 > 0 {
-		cmd.Once = &store.Once{Key: fmt.Sprint("key.", l.n), Hash: "h", Answer: func(c store.Conversation, _ *store.Message) []byte { return []byte(`"` + c.ID + `"`) }}
+		cmd.Idempotency = &store.Idempotency{Key: fmt.Sprint("key.", l.n), Hash: "h", Answer: func(c store.Conversation, _ *store.Message) []byte { return []byte(`"` + c.ID + `"`) }}
 	}
 	_, err := l.s.Command(ctx, l.now, cmd)
 	l.fail(err)

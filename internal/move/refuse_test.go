@@ -34,7 +34,7 @@ func undo(t *testing.T, path string) {
 	t.Helper()
 	s := source(t, path)
 	defer s.Close()
-	if was, err := move.Undo(t.Context(), s); err != nil || was == store.Home {
+	if was, err := move.Undo(t.Context(), s); err != nil || was == store.NotMoved {
 		t.Fatalf("undo: was %v, %v", was, err)
 	}
 }
@@ -85,10 +85,10 @@ func TestStoreRefuses(t *testing.T) {
 	if total, moved := r.Totals(); err != nil || total == 0 || moved != 0 || !r.DryRun {
 		t.Errorf("dry run: got %+v, %v", r, err)
 	}
-	if st, err := to.State(ctx); err != nil || st != (store.MoveTarget{}) {
+	if st, err := to.State(ctx); err != nil || st != (store.TargetState{}) {
 		t.Errorf("after a dry run: got %+v, %v", st, err)
 	}
-	if d, name, err := from.Departure(ctx); d != store.Home || name != "" || err != nil {
+	if d, name, err := from.Departure(ctx); d != store.NotMoved || name != "" || err != nil {
 		t.Errorf("after a dry run: got %v %q %v", d, name, err)
 	}
 	if err := from.Close(); err != nil {

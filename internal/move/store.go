@@ -12,9 +12,9 @@ import (
 type StoreSource interface {
 	// Departure says how far it is gone, and which installation it is ("" before
 	// Depart was called for the first time).
-	Departure(ctx context.Context) (d store.Departure, installation string, err error)
-	// Depart notes how far it is gone. Unless it is at Home nobody can work with it.
-	Depart(ctx context.Context, d store.Departure) error
+	Departure(ctx context.Context) (d store.MoveState, installation string, err error)
+	// Depart notes how far it is gone. Unless it is NotMoved nobody can work with it.
+	Depart(ctx context.Context, d store.MoveState) error
 	Count(ctx context.Context, t store.Table) (int64, error)
 	// Read returns the rows after a mark in the order of their keys.
 	Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error)
@@ -22,7 +22,7 @@ type StoreSource interface {
 
 // StoreTarget is where it goes to. Between Begin and Finish nobody can work with it.
 type StoreTarget interface {
-	State(ctx context.Context) (store.MoveTarget, error)
+	State(ctx context.Context) (store.TargetState, error)
 	// Begin makes the tables and notes who comes. anew empties them.
 	Begin(ctx context.Context, installation string, anew bool) error
 	// Mark is the last row that came, and how many did.
@@ -98,7 +98,7 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 }
 
 // decide says what to do, or why nothing.
-func decide(d store.Departure, name string, there store.MoveTarget) (step, error) {
+func decide(d store.MoveState, name string, there store.TargetState) (step, error) {
 	ours := there.Source != "" && there.Source == name
 	finished := !there.Finished.IsZero()
 	switch {
@@ -111,10 +111,10 @@ func decide(d store.Departure, name string, there store.MoveTarget) (step, error
 			"or drop that copy with: DROP SCHEMA psi_router CASCADE", there.Finished.Format("2006-01-02 15:04"))
 	case there.Source != "" && !ours:
 		return 0, refuse("another installation was moved, or is being moved, into this database: name another one")
-	case there.Source == "" && there.Holds != "":
-		return 0, refuse("the database holds another installation's data (its table %s has rows): name another one", there.Holds)
-	case there.InUse != "":
-		return 0, refuse("the database is in use by %s: stop it first", there.InUse)
+	case there.Source == "" && there.NonEmptyTable != "":
+		return 0, refuse("the database holds another installation's data (its table %s has rows): name another one", there.NonEmptyTable)
+	case there.InUseBy != "":
+		return 0, refuse("the database is in use by %s: stop it first", there.InUseBy)
 	case d == store.Moved:
 		return 0, refuse("this installation was moved before, into another database. If it was used here again since, say so with --undo, and move it again")
 	case ours && d == store.Moving:
@@ -128,7 +128,7 @@ func decide(d store.Departure, name string, there store.MoveTarget) (step, error
 
 // carry moves the rows and compares what came. The files are closed to everybody
 // from before the first row is read.
-func carry(ctx context.Context, o StoreOptions, d store.Departure, anew bool, parts []Part) error {
+func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, parts []Part) error {
 	if err := o.Source.Depart(ctx, d); err != nil { // it has a name now
 		return err
 	}
@@ -169,14 +169,14 @@ func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) err
 		if err := o.Target.Load(ctx, t, mark, rows); err != nil {
 			return err
 		}
-		mark = t.Mark(rows[len(rows)-1])
+		mark = t.Cursor(rows[len(rows)-1])
 		p.Moved += int64(len(rows))
 	}
 }
 
 // compare reads both sides from end to end.
 func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
-	var here, there store.Sum
+	var here, there store.Checksum
 	for mark := ""; ; {
 		rows, err := o.Source.Read(ctx, t, mark, cmp.Or(o.Step, stepRows), stepBytes)
 		if err != nil {
@@ -188,7 +188,7 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 		for _, r := range rows {
 			here.Add(r)
 		}
-		mark = t.Mark(rows[len(rows)-1])
+		mark = t.Cursor(rows[len(rows)-1])
 	}
 	seen := *p
 	seen.Moved = 0
@@ -213,10 +213,10 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 
 // Undo lets the files be used again, as they were when they left. What was moved
 // stays where it is.
-func Undo(ctx context.Context, s StoreSource) (was store.Departure, err error) {
+func Undo(ctx context.Context, s StoreSource) (was store.MoveState, err error) {
 	was, _, err = s.Departure(ctx)
-	if err != nil || was == store.Home {
+	if err != nil || was == store.NotMoved {
 		return was, err
 	}
-	return was, s.Depart(ctx, store.Home)
+	return was, s.Depart(ctx, store.NotMoved)
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/phone"
 )
 
-// names are the aliases of a person: the keys that lead to a contact, whatever
+// aliasSet are the aliases of a person: the keys that lead to a contact, whatever
 // the provider calls them today. "" stands for one that is not known.
 // former is the phone as an earlier version keyed it: it leads to whom nobody wrote
 // by since, and is given to nobody.
-type names struct{ user, parent, phone, external, former string }
+type aliasSet struct{ user, parent, phone, external, former string }
 
 // Prefixes of aliases. They are stored: a change needs a migration.
 const (
@@ -23,8 +23,8 @@ const (
 	aliasExternal = "external:"
 )
 
-func (s *Settings) names(p inbound.Person) names {
-	var n names
+func (s *Settings) aliasSetOf(p inbound.Person) aliasSet {
+	var n aliasSet
 	if p.UserID != "" {
 		n.user = aliasUser + p.UserID
 	}
@@ -61,10 +61,10 @@ func formerAlias(alias string) string {
 	return ""
 }
 
-// reachable is the phone as it can be written to: as it came, but for one that
+// dialablePhone is the phone as it can be written to: as it came, but for one that
 // somebody typed without its country code. As it is it would be another
 // person's, abroad.
-func (s *Settings) reachable(p inbound.Person) string {
+func (s *Settings) dialablePhone(p inbound.Person) string {
 	if !p.National {
 		return p.Phone
 	}
@@ -75,10 +75,10 @@ func (s *Settings) reachable(p inbound.Person) string {
 	return p.Phone
 }
 
-// first is the strongest of the names; see known.
-func (n names) first() string { return cmp.Or(n.user, n.parent, n.phone, n.external) }
+// strongest is the alias that identifies the person best; see lookupContact.
+func (n aliasSet) strongest() string { return cmp.Or(n.user, n.parent, n.phone, n.external) }
 
-func (n names) all() []string {
+func (n aliasSet) list() []string {
 	out := make([]string, 0, 4)
 	for _, a := range [...]string{n.user, n.parent, n.phone, n.external} {
 		if a != "" {
@@ -89,7 +89,7 @@ func (n names) all() []string {
 }
 
 // Aliases returns every key under which a person may be known.
-func (s *Settings) Aliases(p inbound.Person) []string { return s.names(p).all() }
+func (s *Settings) Aliases(p inbound.Person) []string { return s.aliasSetOf(p).list() }
 
 // phoneAliases are those of a phone in any writing: with its country code, or
 // without.
@@ -113,9 +113,9 @@ func (s *Settings) PhoneAliases(raw string) []string {
 // UserAliases are those that a user id may be.
 func (s *Settings) UserAliases(id string) []string { return []string{aliasUser + id, aliasParent + id} }
 
-// AliasesOf returns the aliases that a key which somebody typed may stand for: a
+// SearchAliases returns the aliases that a key which somebody typed may stand for: a
 // user id, a phone in any writing, an external id.
-func (s *Settings) AliasesOf(key string) []string {
+func (s *Settings) SearchAliases(key string) []string {
 	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
 	if strings.ContainsAny(key, "0123456789") {
 		out = append(out, s.PhoneAliases(key)...)

@@ -10,9 +10,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Outdated is the epoch of an automatic message that no conversation has any
+// SupersededEpoch is the epoch of an automatic message that no conversation has any
 // more: it will be superseded.
-const Outdated = -1
+const SupersededEpoch = -1
 
 const (
 	directionIn  = "inbound"
@@ -26,54 +26,54 @@ type cause struct {
 	Notice  bool        // what is said leaves behind answers, and owes nothing
 }
 
-// answers returns the inbound message that replies of the cause answer, or nil.
-func (c cause) answers() *MessageRow {
+// inbound returns the inbound message that replies of the cause answer, or nil.
+func (c cause) inbound() *MessageRow {
 	if c.Message != nil && c.Message.Direction == directionIn {
 		return c.Message
 	}
 	return nil
 }
 
-// apply makes the decision's rows and returns how many replies it made.
-func (b *Book) apply(t *TalkRow, d router.Decision, c cause) int {
-	before, next := t.Conversation.Conversation, d.Next
+// applyDecision makes the decision's rows and returns how many replies it made.
+func (u *Unit) applyDecision(conv *ConversationRow, d router.Decision, c cause) int {
+	before, next := conv.Conversation.Conversation, d.Next
 	next.Line = before.Line // a line never changes
 	ticket := before.Ticket
 	if d.Handoff != nil {
 		if !d.Handoff.Transfer || ticket == "" {
-			ticket = b.open(t, d.Handoff)
+			ticket = u.openTicket(conv, d.Handoff)
 		}
 		next.Ticket = ticket
 	}
 	if before.Ticket != "" && next.Ticket != before.Ticket {
-		b.Resolved = append(b.Resolved, before.Ticket)
+		u.ResolvedTickets = append(u.ResolvedTickets, before.Ticket)
 	}
-	t.WaitingSince = b.waiting(t, next, d, c)
-	t.Conversation.Conversation = next
-	t.LastArea = cmp.Or(next.Area, t.LastArea)
-	t.Changed = true
-	if d.Closed || !routed(next.State) {
-		t.AskedAt = time.Time{} // a team has it, or had the last word
+	conv.WaitingSince = u.waitingSince(conv, next, d, c)
+	conv.Conversation.Conversation = next
+	conv.LastArea = cmp.Or(next.Area, conv.LastArea)
+	conv.Changed = true
+	if d.Closed || !isRouted(next.State) {
+		conv.AskedAt = time.Time{} // a team has it, or had the last word
 	}
 	if !next.TimeoutAt.IsZero() && (before.TimeoutAt.IsZero() || next.TimeoutAt.Before(before.TimeoutAt)) {
-		t.Arm = true
+		conv.ArmTimer = true
 	}
-	b.tell(t, before, d, c)
-	b.label(t, d, c)
-	if m := c.answers(); m != nil && (d.OptOut || d.OptIn) {
-		b.prefer(t.Who, d.OptOut, saidAt(b.Now, m.ReceivedAt, m.SentAt))
+	u.addDecisionEvents(conv, before, d, c)
+	u.addNoteAndTag(conv, d, c)
+	if m := c.inbound(); m != nil && (d.OptOut || d.OptIn) {
+		u.setOptOut(conv.ContactRow, d.OptOut, saidAt(u.Now, m.ReceivedAt, m.SentAt))
 	}
 	for i, r := range d.Replies {
-		b.reply(t, r, d.Reason, ticket, c, i == 0)
+		u.addReply(conv, r, d.Reason, ticket, c, i == 0)
 	}
 	return len(d.Replies)
 }
 
-// open makes a ticket.
-func (b *Book) open(t *TalkRow, h *router.Handoff) string {
-	b.Ticket++
-	ticket := TicketNumber(b.Year(), b.Ticket)
-	b.Opened = append(b.Opened, TicketRow{Talk: t, Ticket: ticket, Area: h.Area, Tag: h.Tag})
+// openTicket makes a ticket.
+func (u *Unit) openTicket(conv *ConversationRow, h *router.Handoff) string {
+	u.LastTicket++
+	ticket := TicketNumber(u.Year(), u.LastTicket)
+	u.OpenedTickets = append(u.OpenedTickets, TicketRow{Conversation: conv, Ticket: ticket, Area: h.Area, Tag: h.Tag})
 	return ticket
 }
 
@@ -81,80 +81,80 @@ func (b *Book) open(t *TalkRow, h *router.Handoff) string {
 func TicketNumber(year int, n int64) string { return fmt.Sprintf("PSI-%d-%06d", year, n) }
 
 // Year is the one in which tickets are made now.
-func (b *Book) Year() int { return b.Now.In(b.Zone).Year() }
+func (u *Unit) Year() int { return u.Now.In(u.Zone).Year() }
 
-// tell adds the events of a decision: what was said, and then what came of it.
-func (b *Book) tell(t *TalkRow, was router.Conversation, d router.Decision, c cause) {
+// addDecisionEvents adds the events of a decision: what was said, and then what came of it.
+func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation, d router.Decision, c cause) {
 	before, left := was.State, ""
-	if was.Area != t.Area {
+	if was.Area != conv.Area {
 		left = was.Area
 	}
-	if !t.Opened {
-		t.Opened = true
-		b.event(t, EventOpened, about{})
+	if !conv.Opened {
+		conv.Opened = true
+		u.addEvent(conv, EventOpened, eventDetail{})
 	}
 	switch {
 	case c.Message == nil:
 	case c.Message.Direction == directionIn:
-		b.event(t, EventReceived, about{Message: c.Message})
+		u.addEvent(conv, EventReceived, eventDetail{Message: c.Message})
 	default:
-		b.event(t, EventSent, about{Message: c.Message})
+		u.addEvent(conv, EventSent, eventDetail{Message: c.Message})
 	}
 	ended := d.Closed && before != router.StateClosed
 	if ended {
-		b.event(t, EventClosed, about{From: left})
+		u.addEvent(conv, EventClosed, eventDetail{From: left})
 	}
 	switch h := d.Handoff; {
 	case h != nil:
 		row := HandoffRow{
-			Conversation: t.ID, Ticket: t.Ticket, FromArea: h.FromArea, Area: h.Area, Tag: h.Tag, Note: h.Note,
-			By: c.By, At: b.Now,
+			Conversation: conv.ID, Ticket: conv.Ticket, FromArea: h.FromArea, Area: h.Area, Tag: h.Tag, Note: h.Note,
+			By: c.By, At: u.Now,
 		}
-		b.Handoffs = append(b.Handoffs, Owned[HandoffRow]{t, row})
-		b.event(t, EventHandedOff, about{Handoff: &row, Message: c.Message})
-	case t.State == router.StateHandedOff && before != router.StateHandedOff:
-		b.event(t, EventHandedOff, about{}) // somebody of ours took over
-	case t.State == router.StateMenu && (ended || before == router.StateClosed):
-		b.event(t, EventOpened, about{From: left})
+		u.Handoffs = append(u.Handoffs, Owned[HandoffRow]{conv, row})
+		u.addEvent(conv, EventHandedOff, eventDetail{Handoff: &row, Message: c.Message})
+	case conv.State == router.StateHandedOff && before != router.StateHandedOff:
+		u.addEvent(conv, EventHandedOff, eventDetail{}) // somebody of ours took over
+	case conv.State == router.StateMenu && (ended || before == router.StateClosed):
+		u.addEvent(conv, EventOpened, eventDetail{From: left})
 	case d.Changed && !ended:
-		b.event(t, EventUpdated, about{From: left})
+		u.addEvent(conv, EventUpdated, eventDetail{From: left})
 	}
 }
 
-// label notes the tag that a decision puts on the conversation, and what it says to the
+// addNoteAndTag notes the tag that a decision puts on the conversation, and what it says to the
 // team.
-func (b *Book) label(t *TalkRow, d router.Decision, c cause) {
+func (u *Unit) addNoteAndTag(conv *ConversationRow, d router.Decision, c cause) {
 	for _, x := range [...]struct{ action, detail string }{{"note", d.Note}, {"tag", d.Label}} {
 		if x.detail == "" {
 			continue
 		}
-		b.Audit = append(b.Audit, Owned[AuditRow]{t, AuditRow{Conversation: t.ID, Actor: c.By, Action: x.action, Detail: x.detail, At: b.Now}})
+		u.Audit = append(u.Audit, Owned[AuditRow]{conv, AuditRow{Conversation: conv.ID, Actor: c.By, Action: x.action, Detail: x.detail, At: u.Now}})
 	}
 	if d.Label != "" {
-		b.event(t, EventTagged, about{Label: d.Label, Message: c.Message})
+		u.addEvent(conv, EventTagged, eventDetail{Label: d.Label, Message: c.Message})
 	}
 }
 
-// reply makes the row of one automatic message.
-func (b *Book) reply(t *TalkRow, r router.Reply, why router.Reason, ticket string, c cause, first bool) {
+// addReply makes the row of one automatic message.
+func (u *Unit) addReply(conv *ConversationRow, r router.Reply, why router.Reason, ticket string, c cause, first bool) {
 	r.Text = strings.ReplaceAll(r.Text, "{ticket}", ticket)
 	r.Footer = strings.ReplaceAll(r.Footer, "{ticket}", ticket)
-	m := &MessageRow{Talk: t, New: true, Since: b.Now, Notice: c.Notice}
-	m.ID, m.Direction, m.Author, m.Status, m.Reason = b.NewID(), directionOut, AuthorRouter, Queued, why
-	m.Type, m.Body, m.Epoch, m.CreatedAt = replyType(r), outbound.Body{Reply: &r}, t.Epoch, b.Now
-	if b.ReplyTTL > 0 {
-		m.Expires = b.Now.Add(b.ReplyTTL)
+	m := &MessageRow{ConversationRow: conv, New: true, PendingSince: u.Now, Notice: c.Notice}
+	m.ID, m.Direction, m.Author, m.Status, m.Reason = u.NewID(), directionOut, AuthorRouter, Queued, why
+	m.Type, m.Body, m.Epoch, m.CreatedAt = replyType(r), outbound.Body{Reply: &r}, conv.Epoch, u.Now
+	if u.ReplyTTL > 0 {
+		m.ExpiresAt = u.Now.Add(u.ReplyTTL)
 	}
-	if in := c.answers(); in != nil {
-		m.Since = earlier(b.Now, in.ReceivedAt)
+	if in := c.inbound(); in != nil {
+		m.PendingSince = earlier(u.Now, in.ReceivedAt)
 		if first {
-			m.ReadID = in.ProviderID
+			m.MarkReadID = in.ProviderID
 		}
 	}
-	b.addNew(m)
+	u.addNewMessage(m)
 	if !m.Notice {
-		t.touch(b.Now)
-		t.Pending = true
+		conv.touch(u.Now)
+		conv.Pending = true
 	}
 }
 
@@ -172,56 +172,56 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func (b *Book) addNew(m *MessageRow) {
-	b.Messages = append(b.Messages, m)
-	b.index(m)
+func (u *Unit) addNewMessage(m *MessageRow) {
+	u.Messages = append(u.Messages, m)
+	u.index(m)
 }
 
-// automatic messages are those that no person meant: a change of epoch takes
+// isAutomatic says that no person meant a message: a change of epoch takes
 // them back.
-func automatic(m *MessageRow) bool { return m.Author == AuthorRouter }
+func isAutomatic(m *MessageRow) bool { return m.Author == AuthorRouter }
 
-// Command carries out one command and reports whether anything was done. A
+// ApplyCommand carries out one command and reports whether anything was done. A
 // hand-off to a team that the flow does not have is ErrConflict.
-func (b *Book) Command(t *TalkRow, cmd router.Command, actor string) (bool, error) {
-	if done, mine := b.aboutContact(t, cmd, actor); mine {
+func (u *Unit) ApplyCommand(conv *ConversationRow, cmd router.Command, actor string) (bool, error) {
+	if done, handled := u.applyContactCommand(conv, cmd, actor); handled {
 		return done, nil
 	}
-	if cmd.Kind == router.CommandDismiss || cmd.Kind == router.CommandClose && t.State == router.StateClosed {
-		return b.dismiss(t, cmd, actor), nil // the router has nothing to close
+	if cmd.Kind == router.CommandDismiss || cmd.Kind == router.CommandClose && conv.State == router.StateClosed {
+		return u.dismiss(conv, cmd, actor), nil // the router has nothing to close
 	}
-	r := b.rules(t.Line)
+	r := u.rules(conv.Line)
 	if cmd.Kind == router.CommandHandoff && r.Flow != nil {
 		if _, ok := r.Flow.Area(cmd.Area); !ok {
 			return false, fmt.Errorf("hand off to %q: no such area: %w", cmd.Area, ErrConflict)
 		}
 	}
-	d := r.Apply(t.Conversation.Conversation, cmd, b.Now)
-	if !d.Changed && d.Handoff == nil && len(d.Replies) == 0 && same(t.Conversation.Conversation, d.Next) {
+	d := r.Apply(conv.Conversation.Conversation, cmd, u.Now)
+	if !d.Changed && d.Handoff == nil && len(d.Replies) == 0 && sameState(conv.Conversation.Conversation, d.Next) {
 		return false, nil
 	}
-	b.apply(t, d, cause{By: actor})
+	u.applyDecision(conv, d, cause{By: actor})
 	if d.Changed || d.Handoff != nil {
-		b.audit(t, actor, cmd)
+		u.addAudit(conv, actor, cmd)
 	}
 	return true, nil
 }
 
-func (b *Book) audit(t *TalkRow, actor string, cmd router.Command) {
+func (u *Unit) addAudit(conv *ConversationRow, actor string, cmd router.Command) {
 	var detail []string
 	for _, p := range [...][2]string{{"area", cmd.Area}, {"tag", cmd.Tag}, {"note", cmd.Note}} {
 		if p[1] != "" {
 			detail = append(detail, p[0]+"="+p[1])
 		}
 	}
-	b.Audit = append(b.Audit, Owned[AuditRow]{t, AuditRow{
-		Conversation: t.ID, Actor: actor, Action: string(cmd.Kind), Detail: strings.Join(detail, " "), At: b.Now,
+	u.Audit = append(u.Audit, Owned[AuditRow]{conv, AuditRow{
+		Conversation: conv.ID, Actor: actor, Action: string(cmd.Kind), Detail: strings.Join(detail, " "), At: u.Now,
 	}})
 }
 
-// same compares what matters of two router conversations: a budget that only
+// sameState compares what matters of two router conversations: a budget that only
 // forgot what is over is the same.
-func same(x, y router.Conversation) bool {
+func sameState(x, y router.Conversation) bool {
 	return x.State == y.State && x.Area == y.Area && x.Tag == y.Tag && x.Menu == y.Menu && x.Epoch == y.Epoch &&
 		x.Ticket == y.Ticket && x.Invalid == y.Invalid && x.Offered == y.Offered &&
 		x.LastInbound.Equal(y.LastInbound) && x.LastHuman.Equal(y.LastHuman) && x.TimeoutAt.Equal(y.TimeoutAt) &&

@@ -9,31 +9,31 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// longestName is how many bytes a name may have that rows are found by: an index
+// maxKeyBytes is how many bytes a name may have that rows are found by: an index
 // has room for about 2,700, in which two of them must find place however they are
 // written. Those that exist have less than 130.
-const longestName = 250
+const maxKeyBytes = 250
 
-// Fit returns the name itself, or for one that is too long to be found by its
+// FitKey returns the name itself, or for one that is too long to be found by its
 // beginning and its hash. The same name always gives the same.
-func Fit(name string) string {
-	if len(name) <= longestName {
+func FitKey(name string) string {
+	if len(name) <= maxKeyBytes {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
 	return strings.ToValidUTF8(name[:100], "") + "…" + hex.EncodeToString(sum[:])
 }
 
-// FitAll returns the arrivals with names that fit. Raw keeps what came.
-func FitAll(batch []inbound.Arrival) []inbound.Arrival {
-	own := false
+// FitArrivals returns the arrivals with names that fit. Raw keeps what came.
+func FitArrivals(batch []inbound.Arrival) []inbound.Arrival {
+	copied := false
 	for i := range batch {
 		a := batch[i]
 		if fits(&a) {
 			continue
 		}
-		if !own {
-			batch, own = slices.Clone(batch), true
+		if !copied {
+			batch, copied = slices.Clone(batch), true
 		}
 		batch[i] = fitted(a)
 	}
@@ -41,8 +41,8 @@ func FitAll(batch []inbound.Arrival) []inbound.Arrival {
 }
 
 func fits(a *inbound.Arrival) bool {
-	for _, s := range indexed(a) {
-		if s != nil && len(*s) > longestName {
+	for _, s := range indexedKeys(a) {
+		if s != nil && len(*s) > maxKeyBytes {
 			return false
 		}
 	}
@@ -62,16 +62,16 @@ func fitted(a inbound.Arrival) inbound.Arrival {
 		c := *a.Change
 		a.Change = &c
 	}
-	for _, s := range indexed(&a) {
+	for _, s := range indexedKeys(&a) {
 		if s != nil {
-			*s = Fit(*s)
+			*s = FitKey(*s)
 		}
 	}
 	return a
 }
 
-// indexed are what rows of an arrival are found by; nil for none.
-func indexed(a *inbound.Arrival) (all [18]*string) {
+// indexedKeys are what rows of an arrival are found by; nil for none.
+func indexedKeys(a *inbound.Arrival) (all [18]*string) {
 	n := 0
 	add := func(list ...*string) {
 		n += copy(all[n:], list)
@@ -95,17 +95,17 @@ func indexed(a *inbound.Arrival) (all [18]*string) {
 // FitResults returns the results with provider ids that fit, and without phones that
 // are none.
 func FitResults(results []SendResult) []SendResult {
-	own := false
+	copied := false
 	for i, r := range results {
-		odd := r.WaID != "" && !isWaID(r.WaID)
-		if len(r.ProviderID) <= longestName && !odd {
+		invalid := r.WaID != "" && !isWaID(r.WaID)
+		if len(r.ProviderID) <= maxKeyBytes && !invalid {
 			continue
 		}
-		if !own {
-			results, own = slices.Clone(results), true
+		if !copied {
+			results, copied = slices.Clone(results), true
 		}
-		results[i].ProviderID = Fit(r.ProviderID)
-		if odd {
+		results[i].ProviderID = FitKey(r.ProviderID)
+		if invalid {
 			results[i].WaID = ""
 		}
 	}

@@ -8,150 +8,150 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Settle says of each conversation of the book whether its person was left: their
+// UpdateLeft says of each conversation of the unit whether its person was left: their
 // last word that deserves an answer is newer than our last answer that the provider
 // took, nothing waits to be sent, and no team has it. Engines call it before they
 // write; it may be called again at any time.
-func (b *Book) Settle() {
-	accounts := b.accounts()
-	for _, t := range b.Talks {
-		if t.Gone {
+func (u *Unit) UpdateLeft() {
+	tallies := u.tallyAnswers()
+	for _, conv := range u.Conversations {
+		if conv.Merged {
 			continue
 		}
-		a := accounts[t]
-		said := later(t.SaidAt, a.said)
-		if a.lost {
-			said = a.said
+		a := tallies[conv]
+		said := later(conv.AnsweredAt, a.answeredAt)
+		if a.retracted {
+			said = a.answeredAt
 		}
-		if !said.Equal(t.SaidAt) {
-			t.SaidAt, t.Changed = said, true
+		if !said.Equal(conv.AnsweredAt) {
+			conv.AnsweredAt, conv.Changed = said, true
 		}
-		b.settle(t, a)
+		u.updateLeft(conv, a)
 	}
 }
 
-// account is what the book's messages say of the answers to one person.
-type account struct {
-	owed int           // how many more wait to be sent than when it was loaded
-	said time.Time     // when the newest that was taken was made
-	lost bool          // the newest answer turned out not to have arrived
-	why  router.Reason // the last thing that kept an answer back
+// answerTally is what the unit's messages say of the answers to one person.
+type answerTally struct {
+	unsent     int           // how many more wait to be sent than when it was loaded
+	answeredAt time.Time     // when the newest that was taken was made
+	retracted  bool          // the newest answer turned out not to have arrived
+	reason     router.Reason // the last thing that kept an answer back
 }
 
-func (b *Book) accounts() map[*TalkRow]account {
-	all := make(map[*TalkRow]account, len(b.Talks))
-	for _, t := range b.Talks {
-		if t.Gone {
-			into := all[t.final()]
-			into.owed += t.Owed
-			all[t.final()] = into
+func (u *Unit) tallyAnswers() map[*ConversationRow]answerTally {
+	all := make(map[*ConversationRow]answerTally, len(u.Conversations))
+	for _, conv := range u.Conversations {
+		if conv.Merged {
+			into := all[conv.Survivor()]
+			into.unsent += conv.Unsent
+			all[conv.Survivor()] = into
 		}
 	}
-	for _, m := range b.Messages {
-		t := m.Talk.final()
-		a := all[t]
+	for _, m := range u.Messages {
+		conv := m.ConversationRow.Survivor()
+		a := all[conv]
 		switch {
 		case m.unanswered:
-			a.why = m.Reason
+			a.reason = m.Reason
 		case m.Direction != directionOut || m.Notice:
 			continue
 		default:
-			a.add(t, m)
+			a.add(conv, m)
 		}
-		all[t] = a
+		all[conv] = a
 	}
 	return all
 }
 
 // add counts a message of ours.
-func (a *account) add(t *TalkRow, m *MessageRow) {
-	if waits(m.Status) {
-		a.owed++
+func (a *answerTally) add(conv *ConversationRow, m *MessageRow) {
+	if isUnsent(m.Status) {
+		a.unsent++
 	}
-	if waits(m.was) {
-		a.owed--
+	if isUnsent(m.loadedStatus) {
+		a.unsent--
 	}
-	at, answers := m.answered()
+	at, answers := m.answerTime()
 	switch {
 	case !answers:
-	case taken(m.Status):
-		a.said = later(a.said, at)
-	case taken(m.was) && !at.Before(t.SaidAt):
-		a.lost = true
+	case isAccepted(m.Status):
+		a.answeredAt = later(a.answeredAt, at)
+	case isAccepted(m.loadedStatus) && !at.Before(conv.AnsweredAt):
+		a.retracted = true
 	}
-	if m.Status != m.was && (m.Status == Failed || m.Status == Uncertain) {
-		a.why = m.Fate
+	if m.Status != m.loadedStatus && (m.Status == Failed || m.Status == Uncertain) {
+		a.reason = m.FailureReason
 	}
 }
 
-// settle keeps the reason also while something waits to be sent: what was asked since
+// updateLeft keeps the reason also while something waits to be sent: what was asked since
 // has none but that.
-func (b *Book) settle(t *TalkRow, a account) {
+func (u *Unit) updateLeft(conv *ConversationRow, a answerTally) {
 	var now Left
-	if t.AskedAt.After(t.SaidAt) && routed(t.State) && b.Now.Sub(t.AskedAt) < LeftFor {
-		now = Left{Reason: cmp.Or(a.why, t.Left.Reason), Since: t.Left.Since}
-		switch waiting := t.Owed+a.owed > 0; {
-		case waiting || t.Who.Final().Blocked:
+	if conv.AskedAt.After(conv.AnsweredAt) && isRouted(conv.State) && u.Now.Sub(conv.AskedAt) < LeftFor {
+		now = Left{Reason: cmp.Or(a.reason, conv.Left.Reason), Since: conv.Left.Since}
+		switch waiting := conv.Unsent+a.unsent > 0; {
+		case waiting || conv.ContactRow.Survivor().Blocked:
 			now.Since = time.Time{}
 		case now.Since.IsZero():
-			now.Since = b.Now
+			now.Since = u.Now
 		}
 	}
-	changed := now.Reason != t.Left.Reason || !now.Since.Equal(t.Left.Since)
+	changed := now.Reason != conv.Left.Reason || !now.Since.Equal(conv.Left.Since)
 	if changed {
-		t.Left, t.Changed = now, true
+		conv.Left, conv.Changed = now, true
 	}
-	if (changed || t.heard) && b.sorry(t) {
-		t.SorryAt = b.Now.Add(b.SorryAfter)
+	if (changed || conv.askedNow) && u.owesApology(conv) {
+		conv.ApologyDue = u.Now.Add(u.ApologyDelay)
 	}
 }
 
-// routed says that no team has a conversation, nor anybody else beside the router.
-func routed(s router.State) bool { return s == router.StateMenu || s == router.StateClosed }
+// isRouted says that no team has a conversation, nor anybody else beside the router.
+func isRouted(s router.State) bool { return s == router.StateMenu || s == router.StateClosed }
 
-func waits(s Status) bool { return s == Queued || s == Sending }
+func isUnsent(s Status) bool { return s == Queued || s == Sending }
 
-// taken says that the provider took a message, and that nothing bad was heard of it.
-func taken(s Status) bool { return rank[s] >= rank[Sent] }
+// isAccepted says that the provider took a message, and that nothing bad was heard of it.
+func isAccepted(s Status) bool { return statusRank[s] >= statusRank[Sent] }
 
-// answered is when a message of ours was made, which answers what was asked before;
+// answerTime is when a message of ours was made, which answers what was asked before;
 // false for a gesture.
-func (m *MessageRow) answered() (time.Time, bool) {
-	if m.Origin == "" {
+func (m *MessageRow) answerTime() (time.Time, bool) {
+	if m.DedupKey == "" {
 		return m.CreatedAt, true
 	}
 	return earlier(earlier(m.CreatedAt, m.ReceivedAt), m.SentAt), router.Says(m.Type)
 }
 
-// ask notes what a person said when it deserves an answer: the router gave one, or
+// noteQuestion notes what a person said when it deserves an answer: the router gave one, or
 // would have.
-func (b *Book) ask(t *TalkRow, m *MessageRow, d router.Decision) {
+func (u *Unit) noteQuestion(conv *ConversationRow, m *MessageRow, d router.Decision) {
 	said := router.Message{Type: m.Type, Text: m.Text}
-	if !routed(t.State) || t.Who.Blocked || !b.rules(t.Line).Asks(t.Conversation.Conversation, said, d) {
+	if !isRouted(conv.State) || conv.ContactRow.Blocked || !u.rules(conv.Line).Asks(conv.Conversation.Conversation, said, d) {
 		return
 	}
 	m.unanswered = len(d.Replies) == 0
-	t.AskedAt = later(t.AskedAt, saidAt(b.Now, m.ReceivedAt, m.SentAt))
-	t.Changed, t.heard = true, true
+	conv.AskedAt = later(conv.AskedAt, saidAt(u.Now, m.ReceivedAt, m.SentAt))
+	conv.Changed, conv.askedNow = true, true
 }
 
 // dismiss takes a conversation off the list of those that were left.
-func (b *Book) dismiss(t *TalkRow, cmd router.Command, actor string) bool {
-	if t.Left.Since.IsZero() {
+func (u *Unit) dismiss(conv *ConversationRow, cmd router.Command, actor string) bool {
+	if conv.Left.Since.IsZero() {
 		return false
 	}
-	t.AskedAt, t.Changed = time.Time{}, true
-	b.audit(t, actor, cmd)
+	conv.AskedAt, conv.Changed = time.Time{}, true
+	u.addAudit(conv, actor, cmd)
 	return true
 }
 
-// Retracted lists the conversations whose last answer may turn out to have failed, by
+// NeedEarlierAnswers lists the conversations whose last answer may turn out to have failed, by
 // reports that are about to be applied: of those the answers before are needed.
-func (b *Book) Retracted() (out []*TalkRow) {
-	for _, m := range b.Messages {
-		at, answers := m.answered()
-		if m.Direction == directionOut && answers && m.Status == Sent && !at.Before(m.Talk.SaidAt) && !slices.Contains(out, m.Talk) {
-			out = append(out, m.Talk)
+func (u *Unit) NeedEarlierAnswers() (out []*ConversationRow) {
+	for _, m := range u.Messages {
+		at, answers := m.answerTime()
+		if m.Direction == directionOut && answers && m.Status == Sent && !at.Before(m.ConversationRow.AnsweredAt) && !slices.Contains(out, m.ConversationRow) {
+			out = append(out, m.ConversationRow)
 		}
 	}
 	return out

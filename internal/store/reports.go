@@ -10,13 +10,13 @@ import (
 // parkedFor is how long a report waits for its message.
 const parkedFor = time.Hour
 
-// rank orders the good news of an outgoing message. What is not in it is no news.
-var rank = map[Status]int{Queued: 0, Sending: 1, Uncertain: 1, Sent: 2, Delivered: 3, Read: 4, Played: 5}
+// statusRank orders the good news of an outgoing message. What is not in it is no news.
+var statusRank = map[Status]int{Queued: 0, Sending: 1, Uncertain: 1, Sent: 2, Delivered: 3, Read: 4, Played: 5}
 
-// Report applies one status report, or parks it when its message is not known.
+// ApplyReport applies one status report, or parks it when its message is not known.
 // The order of reports does not matter: good news only grows; a failure yields to
 // news that the message arrived, and the code of its report stays.
-func (b *Book) Report(a *inbound.Arrival) {
+func (u *Unit) ApplyReport(a *inbound.Arrival) {
 	if !isReport(a) {
 		return
 	}
@@ -29,45 +29,45 @@ func (b *Book) Report(a *inbound.Arrival) {
 	if at.IsZero() {
 		at = a.ReceivedAt
 	}
-	m := b.reported(a)
+	m := u.findReported(a)
 	if m == nil {
 		if a.ID != "" {
-			b.park(a, at)
+			u.park(a, at)
 		}
 		return
 	}
 	if m.ProviderID == "" && a.ID != "" {
 		m.ProviderID, m.Changed = a.ID, true
-		b.byProvider[a.ID] = append(b.byProvider[a.ID], m)
+		u.messagesByProviderID[a.ID] = append(u.messagesByProviderID[a.ID], m)
 	} else if a.ID != "" && m.ProviderID != a.ID && Status(a.Report.Status) == Failed {
 		return // an earlier post of it failed; a later one went out
 	}
-	b.news(m, *a.Report, at)
+	u.applyStatus(m, *a.Report, at)
 }
 
-func (b *Book) park(a *inbound.Arrival, at time.Time) {
+func (u *Unit) park(a *inbound.Arrival, at time.Time) {
 	p := ParkedReport{
-		ProviderID: ProviderID{a.Line, a.ID}, Person: b.names(a.Person).first(), Report: *a.Report, At: at, Expires: b.Now.Add(parkedFor),
+		ProviderID: ProviderID{a.Line, a.ID}, Person: u.aliasSetOf(a.Person).strongest(), Report: *a.Report, At: at, ExpiresAt: u.Now.Add(parkedFor),
 	}
-	if who := b.known(a.Person); who != nil {
-		p.Owner = who.Row
+	if contact := u.lookupContact(a.Person); contact != nil {
+		p.ContactKey = contact.Row
 	}
-	b.Park = append(b.Park, p)
-	b.AddParked(p)
+	u.NewlyParked = append(u.NewlyParked, p)
+	u.AddParked(p)
 }
 
-// news takes one piece of news about an outgoing message.
-func (b *Book) news(m *MessageRow, r inbound.Report, at time.Time) {
+// applyStatus takes one piece of news about an outgoing message.
+func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 	before := m.Status
 	status := Status(r.Status)
 	if status == Failed {
 		if m.ErrorCode != r.Code || m.ErrorDetail != r.Detail {
 			m.ErrorCode, m.ErrorDetail, m.Changed = r.Code, r.Detail, true
 		}
-		if rank[m.Status] < rank[Delivered] && m.Status != Failed {
-			m.Status, m.Fate = Failed, router.Refused
+		if statusRank[m.Status] < statusRank[Delivered] && m.Status != Failed {
+			m.Status, m.FailureReason = Failed, router.Refused
 		}
-	} else if rank[status] > rank[m.Status] && (m.Status != Failed || rank[status] >= rank[Delivered]) {
+	} else if statusRank[status] > statusRank[m.Status] && (m.Status != Failed || statusRank[status] >= statusRank[Delivered]) {
 		if m.Status != Failed {
 			m.ErrorCode, m.ErrorDetail = 0, "" // what kept it back, or made it uncertain, is over
 		}
@@ -80,44 +80,44 @@ func (b *Book) news(m *MessageRow, r inbound.Report, at time.Time) {
 	if m.SentAt.IsZero() {
 		m.SentAt = at
 	}
-	b.tellStatus(m, before)
+	u.addStatusEvent(m, before)
 }
 
-// tellStatus adds the event of a new status.
-func (b *Book) tellStatus(m *MessageRow, before Status) {
-	t := m.Talk.final()
+// addStatusEvent adds the event of a new status.
+func (u *Unit) addStatusEvent(m *MessageRow, before Status) {
+	conv := m.ConversationRow.Survivor()
 	switch {
 	case m.Status == Failed:
-		b.event(t, EventFailed, about{Message: m})
+		u.addEvent(conv, EventFailed, eventDetail{Message: m})
 	case m.Status == Sent, before == Queued || before == Sending || before == Uncertain:
 		if m.Status == Uncertain {
-			b.event(t, EventStatus, about{Message: m})
+			u.addEvent(conv, EventStatus, eventDetail{Message: m})
 			return
 		}
-		b.event(t, EventSent, about{Message: m})
+		u.addEvent(conv, EventSent, eventDetail{Message: m})
 		if m.Status != Sent {
-			b.event(t, EventStatus, about{Message: m})
+			u.addEvent(conv, EventStatus, eventDetail{Message: m})
 		}
 	default:
-		b.event(t, EventStatus, about{Message: m})
+		u.addEvent(conv, EventStatus, eventDetail{Message: m})
 	}
 }
 
-// accepted notes that the provider took the message, and what it calls it.
-func (b *Book) accepted(m *MessageRow, providerID string) {
+// markAccepted notes that the provider took the message, and what it calls it.
+func (u *Unit) markAccepted(m *MessageRow, providerID string) {
 	if m.ProviderID == "" && providerID != "" {
 		m.ProviderID, m.Changed = providerID, true
-		b.byProvider[providerID] = append(b.byProvider[providerID], m)
+		u.messagesByProviderID[providerID] = append(u.messagesByProviderID[providerID], m)
 	}
-	b.news(m, inbound.Report{Status: string(Sent)}, b.Now)
-	b.unpark(m)
+	u.applyStatus(m, inbound.Report{Status: string(Sent)}, u.Now)
+	u.applyParked(m)
 }
 
-// unpark applies the reports that came before their message.
-func (b *Book) unpark(m *MessageRow) {
-	waiting := b.takeParked(m)
+// applyParked applies the reports that came before their message.
+func (u *Unit) applyParked(m *MessageRow) {
+	waiting := u.takeParked(m)
 	for _, p := range waiting {
-		b.news(m, p.Report, p.At)
+		u.applyStatus(m, p.Report, p.At)
 	}
-	b.Unpark = append(b.Unpark, waiting...)
+	u.Unparked = append(u.Unparked, waiting...)
 }

@@ -2,12 +2,12 @@ package store
 
 import "github.com/psivisionhub/psi-router/internal/router"
 
-// Doubt marks a message as uncertain that may have been sent without our knowing,
+// MarkUncertain marks a message as uncertain that may have been sent without our knowing,
 // and reports whether it was still to be sent.
-func (b *Book) Doubt(m *MessageRow, why string) bool {
+func (u *Unit) MarkUncertain(m *MessageRow, why string) bool {
 	if m.Status != Queued && m.Status != Sending {
 		return false
 	}
-	b.end(m, Uncertain, router.UncertainFor, 0, why)
+	u.setOutcome(m, Uncertain, router.UncertainFor, 0, why)
 	return true
 }

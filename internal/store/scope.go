@@ -12,64 +12,64 @@ import (
 // ProviderID is a provider's id on the line that it came in on.
 type ProviderID struct{ Line, ID string }
 
-// on returns the messages that a provider calls so on a line.
-func (b *Book) on(line, id string) (out []*MessageRow) {
-	for _, m := range b.byProvider[id] {
-		if m.Talk.final().Line == line {
+// messagesOnLine returns the messages that a provider calls so on a line.
+func (u *Unit) messagesOnLine(line, id string) (out []*MessageRow) {
+	for _, m := range u.messagesByProviderID[id] {
+		if m.ConversationRow.Survivor().Line == line {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// own returns the message of the person's conversation on the line: all that
+// findOwn returns the message of the person's conversation on the line: all that
 // somebody may react to, edit or take back.
-func (b *Book) own(who *ContactRow, line, id string) *MessageRow {
-	for _, m := range b.on(line, id) {
-		if who != nil && m.Talk.final().Who == who {
+func (u *Unit) findOwn(contact *ContactRow, line, id string) *MessageRow {
+	for _, m := range u.messagesOnLine(line, id) {
+		if contact != nil && m.ConversationRow.Survivor().ContactRow == contact {
 			return m
 		}
 	}
 	return nil
 }
 
-// ofOurs returns the message of ours that the provider calls so on the line. who
+// findOutgoing returns the message of ours that the provider calls so on the line. contact
 // is the other side of it: one whose conversation is another one means another
 // message, which we do not have. nil is somebody whom we do not know by the name
 // that was used, such as a number that was given up or a hidden id: the id alone
 // will do where it is that of one conversation.
-func (b *Book) ofOurs(who *ContactRow, line, id string, ours func(*MessageRow) bool) (found *MessageRow) {
-	for _, m := range b.on(line, id) {
-		switch t := m.Talk.final(); {
-		case !ours(m) || who != nil && t.Who != who:
+func (u *Unit) findOutgoing(contact *ContactRow, line, id string, isOurs func(*MessageRow) bool) (found *MessageRow) {
+	for _, m := range u.messagesOnLine(line, id) {
+		switch conv := m.ConversationRow.Survivor(); {
+		case !isOurs(m) || contact != nil && conv.ContactRow != contact:
 		case found == nil:
 			found = m
-		case found.Talk.final() != t:
+		case found.ConversationRow.Survivor() != conv:
 			return nil
 		}
 	}
 	return found
 }
 
-// origin tells arrivals of one provider id apart: no two rows have both in common.
-func origin(a *inbound.Arrival) string { return string(a.Kind) + "@" + a.Scope() }
+// dedupKey tells arrivals of one provider id apart: no two rows have both in common.
+func dedupKey(a *inbound.Arrival) string { return string(a.Kind) + "@" + a.Scope() }
 
-// cameAs says that a row came in as the kind. Rows of earlier versions have no
+// cameInAs says that a row came in as the kind. Rows of earlier versions have no
 // scope in their origin, but the line as the provider names it: those are known
 // by their conversation's line alone.
-func (m *MessageRow) cameAs(kind inbound.Kind) (yes, former bool) {
-	rest, yes := strings.CutPrefix(m.Origin, string(kind))
+func (m *MessageRow) cameInAs(kind inbound.Kind) (yes, former bool) {
+	rest, yes := strings.CutPrefix(m.DedupKey, string(kind))
 	return yes, yes && strings.HasPrefix(rest, ":")
 }
 
-// handled returns the row that an earlier delivery of the arrival became: of the
+// findHandled returns the row that an earlier delivery of the arrival became: of the
 // person as it was named then, whoever has that name now, or as it is named now,
 // since copies of a message may name the person in other ways.
-func (b *Book) handled(a *inbound.Arrival) *MessageRow {
-	o, who := origin(a), b.known(a.Person)
-	for _, m := range b.on(a.Line, providerID(a)) {
-		same, former := m.cameAs(a.Kind)
-		if same && (former || m.Origin == o || who != nil && m.Talk.final().Who == who) {
+func (u *Unit) findHandled(a *inbound.Arrival) *MessageRow {
+	o, contact := dedupKey(a), u.lookupContact(a.Person)
+	for _, m := range u.messagesOnLine(a.Line, providerID(a)) {
+		same, former := m.cameInAs(a.Kind)
+		if same && (former || m.DedupKey == o || contact != nil && m.ConversationRow.Survivor().ContactRow == contact) {
 			return m
 		}
 	}
@@ -86,25 +86,25 @@ func formerKey(a *inbound.Arrival) string {
 	return key
 }
 
-// posted says that a message was, or may have been, handed to the provider: only
+// mayHaveBeenPosted says that a message was, or may have been, handed to the provider: only
 // then can there be news about it. One is uncertain without an attempt that we know
 // of when the store was put back from a copy.
-func posted(m *MessageRow) bool {
-	return m.Direction == directionOut && (m.Origin != "" || m.Attempts > 0 || m.Status == Uncertain)
+func mayHaveBeenPosted(m *MessageRow) bool {
+	return m.Direction == directionOut && (m.DedupKey != "" || m.Attempts > 0 || m.Status == Uncertain)
 }
 
-// Reports lists what a batch of reports may touch.
-func (s *Settings) Reports(batch []inbound.Arrival) Needs {
-	var n Needs
+// ReportLoadSpec lists what a batch of reports may touch.
+func (s *Settings) ReportLoadSpec(batch []inbound.Arrival) LoadSpec {
+	var n LoadSpec
 	for i := range batch {
 		a := &batch[i]
 		if !isReport(a) {
 			continue
 		}
-		n.Known = append(n.Known, s.Aliases(a.Person)...)
+		n.KnownAliases = append(n.KnownAliases, s.Aliases(a.Person)...)
 		n.Failures = n.Failures || Status(a.Report.Status) == Failed
 		if a.ID != "" {
-			n.named(a.Line, a.ID)
+			n.addProviderID(a.Line, a.ID)
 		}
 		if a.Report.Ref != "" {
 			n.MessageIDs = append(n.MessageIDs, a.Report.Ref)
@@ -119,44 +119,44 @@ func isReport(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Status && a.Report != nil && a.Line != "" && a.Quarantine == "" && (a.ID != "" || a.Report.Ref != "")
 }
 
-// reported returns the message that a report is about. Our own id is good for the
+// findReported returns the message that a report is about. Our own id is good for the
 // one whom the message was sent to; whoever else says it has read it somewhere.
-func (b *Book) reported(a *inbound.Arrival) *MessageRow {
-	who := b.known(a.Person)
-	if m := b.byID[a.Report.Ref]; m != nil && who != nil && posted(m) {
-		if t := m.Talk.final(); t.Line == a.Line && t.Who == who {
+func (u *Unit) findReported(a *inbound.Arrival) *MessageRow {
+	contact := u.lookupContact(a.Person)
+	if m := u.messageByID[a.Report.Ref]; m != nil && contact != nil && mayHaveBeenPosted(m) {
+		if conv := m.ConversationRow.Survivor(); conv.Line == a.Line && conv.ContactRow == contact {
 			return m
 		}
 	}
-	return b.ofOurs(who, a.Line, a.ID, posted)
+	return u.findOutgoing(contact, a.Line, a.ID, mayHaveBeenPosted)
 }
 
 // takeParked returns the reports that waited for a message, and leaves those of
 // others that bear the same id. One whose recipient is nobody that we know is
 // good for whoever the id is.
-func (b *Book) takeParked(m *MessageRow) (mine []ParkedReport) {
+func (u *Unit) takeParked(m *MessageRow) (mine []ParkedReport) {
 	if m.ProviderID == "" {
 		return nil
 	}
-	t := m.Talk.final()
-	id := ProviderID{t.Line, m.ProviderID}
+	conv := m.ConversationRow.Survivor()
+	id := ProviderID{conv.Line, m.ProviderID}
 	var rest []ParkedReport
-	for _, p := range b.parked[id] {
-		if p.Owner == 0 || b.byRow(p.Owner) == t.Who {
+	for _, p := range u.parked[id] {
+		if p.ContactKey == 0 || u.contactByRow(p.ContactKey) == conv.ContactRow {
 			mine = append(mine, p)
 		} else {
 			rest = append(rest, p)
 		}
 	}
-	b.parked[id] = rest
+	u.parked[id] = rest
 	return mine
 }
 
-// byRow returns the contact of an engine's key, nil for one that is not in the book.
-func (b *Book) byRow(row int64) *ContactRow {
-	for _, c := range b.Contacts {
+// contactByRow returns the contact of an engine's key, nil for one that is not in the unit.
+func (u *Unit) contactByRow(row int64) *ContactRow {
+	for _, c := range u.Contacts {
 		if c.Row == row {
-			return c.Final()
+			return c.Survivor()
 		}
 	}
 	return nil

@@ -12,24 +12,24 @@ import (
 // queued and sending ones, oldest first. A row that is sending already under
 // this very token is this claim, asked for again; the token must be new for
 // every round.
-func (b *Book) Claim(t *TalkRow, rows []*MessageRow, token string) *SendClaim {
+func (u *Unit) Claim(conv *ConversationRow, rows []*MessageRow, token string) *SendClaim {
 	for _, m := range answersFirst(rows) {
 		switch {
 		case m.Status == Sending && m.Token == token:
-			return b.claim(t, m)
+			return u.newClaim(conv, m)
 		case m.Status == Sending:
-			b.end(m, Uncertain, router.UncertainFor, 0, "its sender was lost while it was being sent")
+			u.setOutcome(m, Uncertain, router.UncertainFor, 0, "its sender was lost while it was being sent")
 			continue
 		case m.Status != Queued:
 			continue
 		}
-		if why := b.refuse(t, m); why != "" {
-			b.end(m, Failed, why, 0, "")
+		if why := u.refusalReason(conv, m); why != "" {
+			u.setOutcome(m, Failed, why, 0, "")
 			continue
 		}
 		m.Status, m.Token, m.Changed = Sending, token, true
 		m.Attempts++
-		return b.claim(t, m)
+		return u.newClaim(conv, m)
 	}
 	return nil
 }
@@ -51,81 +51,81 @@ func answersFirst(rows []*MessageRow) []*MessageRow {
 	return append(first, last...)
 }
 
-func (b *Book) claim(t *TalkRow, m *MessageRow) *SendClaim {
+func (u *Unit) newClaim(conv *ConversationRow, m *MessageRow) *SendClaim {
 	return &SendClaim{
 		Post: PostRow{
 			Post: outbound.Post{
-				ID: m.ID, Line: t.Line, To: t.Contact.Address, QuotedID: m.QuotedID, Body: m.Body,
+				ID: m.ID, Line: conv.Line, To: conv.Contact.Address, QuotedID: m.QuotedID, Body: m.Body,
 			},
-			Conversation: t.ID, Author: m.Author, Notice: m.Notice, CreatedAt: m.CreatedAt,
+			Conversation: conv.ID, Author: m.Author, Notice: m.Notice, CreatedAt: m.CreatedAt,
 		},
-		Token: m.Token, ReadID: m.ReadID, Attempt: m.Attempts,
+		Token: m.Token, MarkReadID: m.MarkReadID, Attempt: m.Attempts,
 	}
 }
 
-// refuse says why a row must not go any more, or "".
-func (b *Book) refuse(t *TalkRow, m *MessageRow) router.Reason {
+// refusalReason says why a row must not go any more, or "".
+func (u *Unit) refusalReason(conv *ConversationRow, m *MessageRow) router.Reason {
 	switch {
-	case t.Who.Blocked:
+	case conv.ContactRow.Blocked:
 		return router.Blocked
-	case m.Marketing && t.Who.OptedOut:
+	case m.Marketing && conv.ContactRow.OptedOut:
 		return router.OptedOut
-	case automatic(m) && (m.Epoch < t.Epoch || m.Notice && t.moot(m)):
+	case isAutomatic(m) && (m.Epoch < conv.Epoch || m.Notice && conv.isApologyMoot(m)):
 		return router.Superseded
-	case !m.Expires.IsZero() && !b.Now.Before(m.Expires):
+	case !m.ExpiresAt.IsZero() && !u.Now.Before(m.ExpiresAt):
 		return router.Expired
-	case m.Type != "template" && b.shutSince(t.Line, t.wrote(m)):
+	case m.Type != "template" && u.isWindowClosedSince(conv.Line, conv.lastInboundFor(m)):
 		return router.WindowClosed
 	}
 	return ""
 }
 
-// end gives a row one of our own verdicts. Without words for it, what kept the
+// setOutcome gives a row one of our own verdicts. Without words for it, what kept the
 // row back so long stays.
-func (b *Book) end(m *MessageRow, status Status, why router.Reason, code int, detail string) {
+func (u *Unit) setOutcome(m *MessageRow, status Status, why router.Reason, code int, detail string) {
 	before := m.Status
-	m.Status, m.Fate, m.Changed = status, why, true
+	m.Status, m.FailureReason, m.Changed = status, why, true
 	if code != 0 || detail != "" {
 		m.ErrorCode, m.ErrorDetail = code, detail
 	}
-	b.tellStatus(m, before)
+	u.addStatusEvent(m, before)
 }
 
-// Sent writes what became of a claimed row.
-func (b *Book) Sent(m *MessageRow, r SendResult) {
+// ApplyResult writes what became of a claimed row.
+func (u *Unit) ApplyResult(m *MessageRow, r SendResult) {
 	if m.Status != Sending || m.Token != r.Token {
 		// Somebody else decided about it meanwhile. That the provider took it is
 		// still true.
 		if r.Status == Sent && r.ProviderID != "" {
-			b.accepted(m, r.ProviderID)
-			b.called(m, r)
+			u.markAccepted(m, r.ProviderID)
+			u.learnWaID(m, r)
 		}
 		return
 	}
 	switch r.Status {
 	case Sent:
 		m.Token, m.Changed = "", true
-		b.accepted(m, r.ProviderID)
-		b.called(m, r)
+		u.markAccepted(m, r.ProviderID)
+		u.learnWaID(m, r)
 	case Queued:
 		m.Status, m.Token, m.Changed = Queued, "", true
-		if r.Unbegun {
+		if r.NotAttempted {
 			m.Attempts--
 			break
 		}
 		m.ErrorCode, m.ErrorDetail = r.Code, r.Detail
 	case Uncertain:
-		b.end(m, Uncertain, cmp.Or(r.Reason, router.UncertainFor), r.Code, r.Detail)
+		u.setOutcome(m, Uncertain, cmp.Or(r.Reason, router.UncertainFor), r.Code, r.Detail)
 	default:
 		m.Token = ""
-		b.end(m, Failed, cmp.Or(r.Reason, router.Refused), r.Code, r.Detail)
+		u.setOutcome(m, Failed, cmp.Or(r.Reason, router.Refused), r.Code, r.Detail)
 	}
 }
 
-// Timeout fires the timer of a conversation, when it is due.
-func (b *Book) Timeout(t *TalkRow) (fired bool, err error) {
-	if t.TimeoutAt.IsZero() || t.TimeoutAt.After(b.Now) {
+// FireTimeout fires the timer of a conversation, when it is due.
+func (u *Unit) FireTimeout(conv *ConversationRow) (fired bool, err error) {
+	if conv.TimeoutAt.IsZero() || conv.TimeoutAt.After(u.Now) {
 		return false, nil
 	}
-	return b.Command(t, router.Command{Kind: router.CommandTimeout}, "timer")
+	return u.ApplyCommand(conv, router.Command{Kind: router.CommandTimeout}, "timer")
 }

@@ -22,23 +22,23 @@ type Settings struct {
 	// ReplyTTL is how long an automatic message may wait to be sent before it
 	// would surprise more than help: 1 h if 0, for ever below 0.
 	ReplyTTL time.Duration
-	// SorryAfter is how long after the last word that was left without an answer the
+	// ApologyDelay is how long after the last word that was left without an answer the
 	// person gets what policies.after_outage says, 2 min if 0: by then the team may have
 	// answered, or they have written again.
-	SorryAfter time.Duration
+	ApologyDelay time.Duration
 	// Windowless names the lines whose provider lets us write at any time.
 	Windowless []string
 	// NewID makes a row's id, a UUID of version 7 if nil.
 	NewID func() string
-	// Told, if set, hears after each commit what was told in it: a hint for those
+	// OnEvents, if set, hears after each commit what was told in it: a hint for those
 	// who push events, who find what they did not hear. It must not block.
-	Told func([]Event)
+	OnEvents func([]Event)
 }
 
 const (
-	defaultCountry    = "AR"
-	defaultReplyTTL   = time.Hour
-	defaultSorryAfter = 2 * time.Minute
+	defaultCountry      = "AR"
+	defaultReplyTTL     = time.Hour
+	defaultApologyDelay = 2 * time.Minute
 )
 
 // WithDefaults returns the settings with every gap filled.
@@ -52,8 +52,8 @@ func (s Settings) WithDefaults() Settings {
 	if s.ReplyTTL == 0 {
 		s.ReplyTTL = defaultReplyTTL
 	}
-	if s.SorryAfter == 0 {
-		s.SorryAfter = defaultSorryAfter
+	if s.ApologyDelay == 0 {
+		s.ApologyDelay = defaultApologyDelay
 	}
 	if s.NewID == nil {
 		s.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }

@@ -15,8 +15,8 @@ const (
 	EventTagged    = "conversation.tagged"
 )
 
-// about is what an event says beside its conversation.
-type about struct {
+// eventDetail is what an event says beside its conversation.
+type eventDetail struct {
 	Message *MessageRow
 	Handoff *HandoffRow
 	Merged  string // id of the conversation that this one was joined with
@@ -24,66 +24,66 @@ type about struct {
 	Label   string // tag that was put on it
 }
 
-// event adds what happened to the conversation, as it is at this moment. The
+// addEvent adds what happened to the conversation, as it is at this moment. The
 // snapshot has the field names of the API, so that a program reads events and
 // answers with one set of types.
-func (b *Book) event(t *TalkRow, kind string, a about) {
-	t.Seq++
-	t.Changed = true
-	w := object{buf: make([]byte, 0, 1536)}
+func (u *Unit) addEvent(conv *ConversationRow, kind string, detail eventDetail) {
+	conv.Seq++
+	conv.Changed = true
+	w := jsonBuilder{buf: make([]byte, 0, 1536)}
 	w.open("")
-	b.writeTalk(&w, t)
-	if a.Message != nil {
-		writeMessage(&w, a.Message)
+	u.writeConversation(&w, conv)
+	if detail.Message != nil {
+		writeMessage(&w, detail.Message)
 	}
-	if a.Handoff != nil {
-		writeHandoff(&w, a.Handoff)
+	if detail.Handoff != nil {
+		writeHandoff(&w, detail.Handoff)
 	}
-	if a.Merged != "" {
-		w.text("merged_with", a.Merged)
+	if detail.Merged != "" {
+		w.text("merged_with", detail.Merged)
 	}
-	if a.From != "" {
-		w.text("from_area", a.From)
+	if detail.From != "" {
+		w.text("from_area", detail.From)
 	}
-	if a.Label != "" {
-		w.list("tags_added")
-		w.text("", a.Label)
-		w.end()
+	if detail.Label != "" {
+		w.openList("tags_added")
+		w.text("", detail.Label)
+		w.closeList()
 	}
 	w.close()
-	b.Events = append(b.Events, Event{
-		ID: b.NewID(), Conversation: t.ID, Type: kind, Seq: t.Seq, Data: w.buf, CreatedAt: b.Now,
+	u.Events = append(u.Events, Event{
+		ID: u.NewID(), Conversation: conv.ID, Type: kind, Seq: conv.Seq, Data: w.buf, CreatedAt: u.Now,
 	})
 }
 
-func (b *Book) writeTalk(w *object, t *TalkRow) {
+func (u *Unit) writeConversation(w *jsonBuilder, conv *ConversationRow) {
 	w.open("conversation")
-	w.text("id", t.ID)
-	w.text("line", t.Line)
-	w.text("area", t.Area)
-	w.text("tag", t.Tag)
-	w.text("state", string(t.State))
-	w.text("menu", t.Menu)
-	w.number("epoch", t.Epoch)
-	writeContact(w, &t.Who.Contact)
-	w.text("ticket", t.Ticket)
+	w.text("id", conv.ID)
+	w.text("line", conv.Line)
+	w.text("area", conv.Area)
+	w.text("tag", conv.Tag)
+	w.text("state", string(conv.State))
+	w.text("menu", conv.Menu)
+	w.number("epoch", conv.Epoch)
+	writeContact(w, &conv.ContactRow.Contact)
+	w.text("ticket", conv.Ticket)
 	var until time.Time
-	if window := b.window(t.Line); window > 0 && !t.LastInbound.IsZero() {
-		until = t.LastInbound.Add(window)
+	if window := u.window(conv.Line); window > 0 && !conv.LastInbound.IsZero() {
+		until = conv.LastInbound.Add(window)
 	}
-	w.instant("window_expires_at", until)
-	w.instant("last_message_at", t.LastMessageAt)
-	w.instant("created_at", t.CreatedAt)
+	w.timestamp("window_expires_at", until)
+	w.timestamp("last_message_at", conv.LastMessageAt)
+	w.timestamp("created_at", conv.CreatedAt)
 	w.close()
 }
 
-func writeContact(w *object, c *Contact) {
+func writeContact(w *jsonBuilder, c *Contact) {
 	w.open("contact")
 	w.text("id", c.ID)
 	w.text("phone", c.Phone)
 	w.text("user_id", c.UserID)
-	cut := w.copy("username", c.Username, CopiedName)
-	cut = w.copy("name", c.Name, CopiedName) || cut
+	cut := w.cutText("username", c.Username, MaxCopiedName)
+	cut = w.cutText("name", c.Name, MaxCopiedName) || cut
 	w.flag("blocked", c.Blocked)
 	w.flag("blocked_here_only", c.BlockedHere)
 	w.flag("marketing_opt_out", c.OptedOut)
@@ -92,8 +92,8 @@ func writeContact(w *object, c *Contact) {
 	w.close()
 }
 
-func writeMessage(w *object, row *MessageRow) {
-	m := row.Shown()
+func writeMessage(w *jsonBuilder, row *MessageRow) {
+	m := row.View()
 	if m.Text == "" && m.Body.Reply != nil {
 		m.Text = m.Body.Reply.Text
 	}
@@ -103,55 +103,55 @@ func writeMessage(w *object, row *MessageRow) {
 	w.text("line", m.Line)
 	w.text("direction", m.Direction)
 	w.text("author", string(m.Author))
-	cut := w.copy("type", m.Type, CopiedName)
-	cut = w.copy("text", m.Text, CopiedText) || cut
+	cut := w.cutText("type", m.Type, MaxCopiedName)
+	cut = w.cutText("text", m.Text, MaxCopiedText) || cut
 	if m.Media != nil {
 		w.open("media")
 		w.text("state", m.Media.State)
-		cut = w.copy("mime", m.Media.MIME, CopiedName) || cut
+		cut = w.cutText("mime", m.Media.MIME, MaxCopiedName) || cut
 		w.number("size", m.Media.Size)
-		cut = w.copy("name", m.Media.Name, CopiedName) || cut
+		cut = w.cutText("name", m.Media.Name, MaxCopiedName) || cut
 		w.close()
 	}
-	cut = w.copy("reply_id", m.ReplyID, CopiedName) || cut
+	cut = w.cutText("reply_id", m.ReplyID, MaxCopiedName) || cut
 	w.text("quoted_id", m.QuotedID)
-	w.list("reactions")
+	w.openList("reactions")
 	for _, r := range m.Reactions {
 		w.open("")
 		w.text("author", string(r.Author))
-		cut = w.copy("emoji", r.Emoji, CopiedName) || cut
+		cut = w.cutText("emoji", r.Emoji, MaxCopiedName) || cut
 		w.close()
 	}
-	w.end()
+	w.closeList()
 	w.text("provider_id", m.ProviderID)
 	w.text("status", string(m.Status))
 	w.text("reason", string(m.Reason))
 	if m.ErrorCode != 0 || m.ErrorDetail != "" {
 		w.open("error")
 		w.number("code", int64(m.ErrorCode))
-		cut = w.copy("detail", m.ErrorDetail, CopiedText) || cut
+		cut = w.cutText("detail", m.ErrorDetail, MaxCopiedText) || cut
 		w.close()
 	}
-	w.instant("sent_at", m.SentAt)
-	w.instant("received_at", m.ReceivedAt)
-	w.instant("created_at", m.CreatedAt)
+	w.timestamp("sent_at", m.SentAt)
+	w.timestamp("received_at", m.ReceivedAt)
+	w.timestamp("created_at", m.CreatedAt)
 	if !m.EditedAt.IsZero() {
-		w.instant("edited_at", m.EditedAt)
+		w.timestamp("edited_at", m.EditedAt)
 	}
 	if !m.RevokedAt.IsZero() {
-		w.instant("revoked_at", m.RevokedAt)
+		w.timestamp("revoked_at", m.RevokedAt)
 	}
 	w.flag("truncated", cut)
 	w.close()
 }
 
-func writeHandoff(w *object, h *HandoffRow) {
+func writeHandoff(w *jsonBuilder, h *HandoffRow) {
 	w.open("handoff")
 	w.text("ticket", h.Ticket)
 	w.text("from_area", h.FromArea)
 	w.text("area", h.Area)
 	w.text("tag", h.Tag)
-	cut := w.copy("note", h.Note, CopiedText)
+	cut := w.cutText("note", h.Note, MaxCopiedText)
 	w.text("by", h.By)
 	w.flag("truncated", cut)
 	w.close()

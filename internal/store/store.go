@@ -38,13 +38,13 @@ var (
 	// ErrNoQuote means that the message to quote is not in the conversation, or
 	// that WhatsApp has no id for it yet.
 	ErrNoQuote = errors.New("the message cannot be quoted")
-	// ErrKeyReused means that the key of a Once was used for something else.
+	// ErrKeyReused means that the key of an Idempotency was used for something else.
 	ErrKeyReused = errors.New("the idempotency key was used for something else")
 	// ErrBackInTime means that the database lacks what the router has written: a backup
 	// was put back, or a standby was promoted that had not got everything.
 	ErrBackInTime = errors.New("the database is older than what the router has seen")
-	// ErrAnotherStore means that it is not the database that the router has worked with.
-	ErrAnotherStore = errors.New("the database is another one than the router has worked with")
+	// ErrWrongStore means that it is not the database that the router has worked with.
+	ErrWrongStore = errors.New("the database is another one than the router has worked with")
 	// ErrNewer means that the database was written by a newer version.
 	ErrNewer = errors.New("database is newer than this program")
 )
@@ -53,7 +53,7 @@ var (
 // for concurrent use; every writer locks the contacts that it touches, and does
 // all or nothing. Any method may return ErrUnavailable.
 type Store interface {
-	Feeds
+	Subscriptions
 
 	// Turn handles arrivals in order: it loads (or makes) contact and
 	// conversation, stores the message, steps the router and writes what was
@@ -73,13 +73,13 @@ type Store interface {
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 
 	// Command carries out one command, with what it says, its audit row and the
-	// mark of its Once in one transaction. A repeat without effect is no error.
+	// idempotency key in one transaction. A repeat without effect is no error.
 	// ErrNotFound, ErrConflict, ErrWindowClosed, ErrClosed, ErrBlocked, ErrOptedOut,
 	// ErrNoQuote, ErrKeyReused.
-	Command(ctx context.Context, now time.Time, cmd Command) (Done, error)
+	Command(ctx context.Context, now time.Time, cmd Command) (CommandResult, error)
 
-	// Note adds an audit row about something that is no conversation.
-	Note(ctx context.Context, row AuditRow) error
+	// AddAudit adds an audit row about something that is no conversation.
+	AddAudit(ctx context.Context, row AuditRow) error
 	// Audit lists what was done, newest first, before the given cursor ("" from
 	// the end).
 	Audit(ctx context.Context, before string, limit int) ([]AuditEntry, error)
@@ -99,10 +99,10 @@ type Store interface {
 	// written, because somebody else holds its contact.
 	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
 
-	// Notices returns the oldest notices that were not tried yet, one of each conversation
+	// UntriedNotices returns the oldest notices that were not tried yet, one of each conversation
 	// and of each line at most limit, oldest first. They have no wake-up but the one that
 	// the caller gives them.
-	Notices(ctx context.Context, limit int) ([]Notice, error)
+	UntriedNotices(ctx context.Context, limit int) ([]Notice, error)
 
 	// SaveMedia records the fate of a download.
 	SaveMedia(ctx context.Context, messageID string, media Media) error
@@ -111,10 +111,10 @@ type Store interface {
 	// it numbers committed events, fires due timers, expires parked statuses
 	// and the marks of what was done once, and returns the sends and the files
 	// that have been pending for over a minute.
-	Pump(ctx context.Context, now time.Time) (Pumped, error)
+	Pump(ctx context.Context, now time.Time) (PumpResult, error)
 
 	// Apologize does what policies.after_outage says about some of those who were left
-	// long enough ago, and counts them; see Book.Apologize. The caller sees to it that
+	// long enough ago, and counts them; see Unit.Apologize. The caller sees to it that
 	// nothing that came waits to be handled: it may be the answer of the team.
 	Apologize(ctx context.Context, now time.Time) (int, error)
 
@@ -126,7 +126,7 @@ type Store interface {
 	// message id ("" from the start).
 	Messages(ctx context.Context, conversation, after string, limit int) ([]Message, error)
 	// Events lists numbered events with Pos > after, in order. A page ends early, and
-	// with one event at least, once it holds EventsBytes: see EventPage.
+	// with one event at least, once it holds MaxEventPageBytes: see EventPage.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 	// Trace finds everything about a key: our message id, a provider id, a
 	// conversation id, a ticket, a user id or a phone. ErrNotFound.
@@ -134,8 +134,8 @@ type Store interface {
 	// Gauges returns the figures that metrics and the status page show, at a
 	// cost that does not grow with history.
 	Gauges(ctx context.Context, now time.Time) (Gauges, error)
-	// Serve is one process's round of a duty that one process at a time has.
-	Serve(ctx context.Context, now time.Time, r Round) (Served, error)
+	// Lead is one process's round of a duty that one process at a time has.
+	Lead(ctx context.Context, now time.Time, r Term) (Leadership, error)
 	// SetPaused remembers whether an operator paused a queue, so that a queue which
 	// came back empty is paused again; Paused lists those that are.
 	SetPaused(ctx context.Context, queue string, paused bool) error
@@ -152,9 +152,9 @@ type Result struct {
 	Reason       router.Reason
 	Duplicate    bool
 	Busy         bool
-	// Send is set when the conversation has rows to send, also for duplicates:
+	// Wake is set when the conversation has rows to send, also for duplicates:
 	// the wake-up may have been lost.
-	Send *Wake
+	Wake *Wake
 	// Media is set when a file waits to be fetched.
 	Media *MediaRef
 	// Replies counts what the router said.
@@ -193,32 +193,32 @@ type Command struct {
 	Conversation string
 	To           *Recipient
 	router.Command
-	// Say is the message of a CommandAgentSent, nil when it was sent elsewhere.
-	Say   *Draft
+	// Draft is the message of a CommandAgentSent, nil when it was sent elsewhere.
+	Draft *Draft
 	Actor string // who, for the audit: "cli", a key's name, "timer"
-	// May decides in the transaction whether the actor may see the conversation;
+	// CanSee decides in the transaction whether the actor may see the conversation;
 	// nil lets everybody. What nobody may see is ErrNotFound.
-	May func(Conversation) bool
-	// Once makes a repeat harmless; nil: it is carried out each time.
-	Once *Once
+	CanSee func(Conversation) bool
+	// Idempotency makes a repeat harmless; nil: it is carried out each time.
+	Idempotency *Idempotency
 }
 
-// Done is what a Command came to.
-type Done struct {
+// CommandResult is what a Command came to.
+type CommandResult struct {
 	Conversation
 	Message *Message // that was said
-	// Kept is the answer of the first time, when it was done before: then nothing
+	// Replayed is the answer of the first time, when it was done before: then nothing
 	// was done now, and all else is empty.
-	Kept []byte
+	Replayed []byte
 }
 
 // SendClaim is a row to post.
 type SendClaim struct {
 	Post  PostRow
 	Token string
-	// ReadID is the provider id of the inbound message that this answers, to be
+	// MarkReadID is the provider id of the inbound message that this answers, to be
 	// marked as read; "" for none.
-	ReadID string
+	MarkReadID string
 	// Attempt is 1 for the first post.
 	Attempt int
 	// Busy is set where nothing was claimed of Post.Conversation, as somebody else
@@ -246,22 +246,22 @@ type SendResult struct {
 	Reason router.Reason
 	Code   int
 	Detail string
-	// Unbegun goes with Queued: nothing left, so it was no attempt, and what kept the
+	// NotAttempted goes with Queued: nothing left, so it was no attempt, and what kept the
 	// row back before it stays.
-	Unbegun bool
+	NotAttempted bool
 }
 
-// Pumped is one round's work.
-type Pumped struct {
+// PumpResult is one round's work.
+type PumpResult struct {
 	Numbered int
 	Timers   int
 	Wakes    []Wake
 	// Media are files that wait to be fetched.
 	Media []MediaRef
-	// Notices says that some were not tried yet: see Store.Notices.
-	Notices bool
-	// Left says that somebody was left for long enough: see Store.Apologize.
-	Left bool
+	// NoticesPending says that some were not tried yet: see Store.UntriedNotices.
+	NoticesPending bool
+	// ApologiesDue says that somebody was left for long enough: see Store.Apologize.
+	ApologiesDue bool
 	// More is set when the round stopped at its size limit: call again.
 	More bool
 }
@@ -274,8 +274,8 @@ type Filter struct {
 	Line    string
 	Area    string
 	State   router.State
-	// Left selects those that were left and whose last word is newer, the oldest first.
-	Left time.Time
+	// LeftAfter selects those that were left and whose last word is newer, the oldest first.
+	LeftAfter time.Time
 	// Before is the cursor of the last row of the previous page.
 	Before string
 	Limit  int

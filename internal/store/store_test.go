@@ -23,7 +23,7 @@ func settings() Settings {
 	}.WithDefaults()
 }
 
-func TestStanza(t *testing.T) {
+func TestWamidSuffix(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
 		"wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==": "3EB0ABCDEF0123456789",
@@ -34,25 +34,25 @@ func TestStanza(t *testing.T) {
 		"3EB0ABCDEF":         "",
 		"":                   "",
 	} {
-		if got := stanza(id); got != want {
+		if got := wamidSuffix(id); got != want {
 			t.Errorf("%s: got %q, want %q", id, got, want)
 		}
 	}
 }
 
-func FuzzStanza(f *testing.F) {
+func FuzzWamidSuffix(f *testing.F) {
 	f.Add("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==")
 	f.Add("wamid.HBj/")
 	f.Fuzz(func(t *testing.T, id string) {
-		if got := stanza(id); len(got) > len(id) {
+		if got := wamidSuffix(id); len(got) > len(id) {
 			t.Errorf("%q has the stanza %q", id, got)
 		}
 	})
 }
 
-// TestRefuse: what may still be posted. Rows of agents obey the window, not the
+// TestRefusalReason: what may still be posted. Rows of agents obey the window, not the
 // epoch; a template goes at any time.
-func TestRefuse(t *testing.T) {
+func TestRefusalReason(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct {
@@ -76,12 +76,12 @@ func TestRefuse(t *testing.T) {
 		{"template", "wsp4", AuthorAgent, "template", 3, time.Time{}, time.Time{}, ""},
 		{"line without a window", "ventas", AuthorAgent, "text", 3, time.Time{}, time.Time{}, ""},
 	} {
-		b := NewBook(settings(), now)
-		talk := &TalkRow{Who: &ContactRow{}}
-		talk.Line, talk.Epoch, talk.LastInbound = tc.line, 3, tc.lastInbound
-		m := &MessageRow{Talk: talk, Expires: tc.expires}
+		u := NewUnit(settings(), now)
+		conversation := &ConversationRow{ContactRow: &ContactRow{}}
+		conversation.Line, conversation.Epoch, conversation.LastInbound = tc.line, 3, tc.lastInbound
+		m := &MessageRow{ConversationRow: conversation, ExpiresAt: tc.expires}
 		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, Queued
-		if got := b.refuse(talk, m); got != tc.want {
+		if got := u.refusalReason(conversation, m); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}
@@ -127,9 +127,9 @@ func TestAliases(t *testing.T) {
 // engines keep microseconds.
 func TestSnapshotTimes(t *testing.T) {
 	t.Parallel()
-	var o object
+	var o jsonBuilder
 	o.open("")
-	o.instant("at", time.Date(2026, 11, 24, 12, 0, 0, 172_106_817, time.UTC))
+	o.timestamp("at", time.Date(2026, 11, 24, 12, 0, 0, 172_106_817, time.UTC))
 	o.close()
 	if got, want := string(o.buf), `{"at":"2026-11-24T12:00:00.172106Z"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -140,20 +140,20 @@ func TestSnapshotTimes(t *testing.T) {
 func TestSnapshotShape(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	b := NewBook(settings(), now)
-	who := &ContactRow{}
-	b.AddContact(who)
-	talk, _ := b.talk(who, "wsp4")
-	talk.LastInbound = now
-	m := &MessageRow{Talk: talk}
+	u := NewUnit(settings(), now)
+	contact := &ContactRow{}
+	u.AddContact(contact)
+	conversation, _ := u.conversation(contact, "wsp4")
+	conversation.LastInbound = now
+	m := &MessageRow{ConversationRow: conversation}
 	m.Message = Message{
 		ID: "m", Direction: directionOut, Author: AuthorRouter, Type: "text", Body: outbound.Body{Reply: &router.Reply{Text: "hola"}},
 		Status: Failed, Reason: router.FirstContact, ErrorCode: 131026, CreatedAt: now,
 	}
-	m.Fate = router.Refused
-	b.event(talk, EventFailed, about{Message: m})
+	m.FailureReason = router.Refused
+	u.addEvent(conversation, EventFailed, eventDetail{Message: m})
 	var got map[string]map[string]any
-	if err := json.Unmarshal(b.Events[0].Data, &got); err != nil {
+	if err := json.Unmarshal(u.Events[0].Data, &got); err != nil {
 		t.Fatal(err)
 	}
 	for part, fields := range map[string]string{
@@ -177,22 +177,22 @@ func TestSnapshotShape(t *testing.T) {
 // TestTicketIsWrittenIntoReplies: texts hold {ticket} until the turn gives one.
 func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	t.Parallel()
-	b := NewBook(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
-	b.Ticket = 122
-	who := &ContactRow{}
-	b.AddContact(who)
-	talk, _ := b.talk(who, "wsp4")
-	next := talk.Conversation.Conversation
+	u := NewUnit(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+	u.LastTicket = 122
+	contact := &ContactRow{}
+	u.AddContact(contact)
+	conversation, _ := u.conversation(contact, "wsp4")
+	next := conversation.Conversation.Conversation
 	next.State, next.Area, next.Line = router.StateHandedOff, "admin", "mutated"
 	d := router.Decision{
 		Next: next, Changed: true, Handoff: &router.Handoff{Area: "admin"},
 		Replies: []router.Reply{{Text: "Tu número es {ticket}", Footer: "{ticket}"}},
 	}
-	b.apply(talk, d, cause{By: "router"})
-	if talk.Ticket != "PSI-2026-000123" || talk.Line != "wsp4" {
-		t.Errorf("got ticket %s on line %s", talk.Ticket, talk.Line)
+	u.applyDecision(conversation, d, cause{By: "router"})
+	if conversation.Ticket != "PSI-2026-000123" || conversation.Line != "wsp4" {
+		t.Errorf("got ticket %s on line %s", conversation.Ticket, conversation.Line)
 	}
-	r := b.Messages[0].Body.Reply
+	r := u.Messages[0].Body.Reply
 	if r.Text != "Tu número es PSI-2026-000123" || r.Footer != "PSI-2026-000123" {
 		t.Errorf("got %q, %q", r.Text, r.Footer)
 	}
@@ -202,18 +202,18 @@ func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	}
 }
 
-func FuzzObjectText(f *testing.F) {
+func FuzzJSONText(f *testing.F) {
 	for _, s := range []string{"", "hola", `comillas " y \`, "ñandú 🙈\u2028\x00\n", "\xff"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		var o object
+		var o jsonBuilder
 		o.open("")
 		o.text("a", s)
-		o.list("b")
+		o.openList("b")
 		o.text("", s)
 		o.text("", s)
-		o.end()
+		o.closeList()
 		o.number("c", -1)
 		o.close()
 		var got struct {

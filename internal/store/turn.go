@@ -9,61 +9,61 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Needs is what an engine loads before it lets a Book handle a batch.
-type Needs struct {
-	// Names are those of everybody who may be new, each person's together.
-	Names   [][]string
-	Aliases []string // of Names: their contacts, and all conversations of those
-	// Known are aliases of people who are only compared: their contacts are loaded
+// LoadSpec is what an engine loads before it lets a Unit handle a batch.
+type LoadSpec struct {
+	// AliasGroups are those of everybody who may be new, each person's together.
+	AliasGroups [][]string
+	Aliases     []string // those of AliasGroups: their contacts, and all conversations of those
+	// KnownAliases are aliases of people who are only compared: their contacts are loaded
 	// where there are any, and nobody is made.
-	Known       []string
-	ProviderIDs []ProviderID // messages, with their conversations and contacts
-	MessageIDs  []string     // the same
-	Records     []string     // keys that may be recorded
+	KnownAliases []string
+	ProviderIDs  []ProviderID // messages, with their conversations and contacts
+	MessageIDs   []string     // the same
+	RecordKeys   []string     // keys that may be recorded
 	// Echoes is set when rows that are sending or uncertain in the loaded
 	// conversations are needed too.
 	Echoes bool
 	// Failures is set when a report says that a message failed after all: what was
-	// answered before it is needed too. See Retracted.
+	// answered before it is needed too. See NeedEarlierAnswers.
 	Failures bool
 }
 
-// Needs lists what a batch may touch.
-func (s *Settings) Needs(batch []inbound.Arrival) Needs {
-	var n Needs
+// TurnLoadSpec lists what a batch may touch.
+func (s *Settings) TurnLoadSpec(batch []inbound.Arrival) LoadSpec {
+	var n LoadSpec
 	for i := range batch {
 		a := &batch[i]
 		switch {
-		case isMessage(a) && target(a) == "":
-			s.people(&n, a.Person)
-			n.named(a.Line, providerID(a))
+		case isMessage(a) && annotationTargetID(a) == "":
+			s.addPeople(&n, a.Person)
+			n.addProviderID(a.Line, providerID(a))
 			n.Echoes = n.Echoes || a.Kind == inbound.Echo
 			continue
 		case isMessage(a):
-			s.people(&n, a.Person)
-			n.named(a.Line, target(a))
-		case isMove(a):
-			s.people(&n, a.Change.From, a.Change.To)
-		case isWish(a):
-			s.people(&n, a.Person)
+			s.addPeople(&n, a.Person)
+			n.addProviderID(a.Line, annotationTargetID(a))
+		case isIdentityChange(a):
+			s.addPeople(&n, a.Change.From, a.Change.To)
+		case isPreference(a):
+			s.addPeople(&n, a.Person)
 		}
-		n.Records = append(n.Records, recordKey(a), formerKey(a))
+		n.RecordKeys = append(n.RecordKeys, recordKey(a), formerKey(a))
 	}
 	return n
 }
 
-func (s *Settings) people(n *Needs, all ...inbound.Person) {
+func (s *Settings) addPeople(n *LoadSpec, all ...inbound.Person) {
 	for _, p := range all {
 		if names := s.Aliases(p); len(names) > 0 {
-			n.Names, n.Aliases = append(n.Names, names), append(n.Aliases, names...)
+			n.AliasGroups, n.Aliases = append(n.AliasGroups, names), append(n.Aliases, names...)
 		}
-		if former := s.names(p).former; former != "" {
-			n.Known = append(n.Known, former)
+		if former := s.aliasSetOf(p).former; former != "" {
+			n.KnownAliases = append(n.KnownAliases, former)
 		}
 	}
 }
 
-func (n *Needs) named(line, id string) {
+func (n *LoadSpec) addProviderID(line, id string) {
 	n.ProviderIDs = append(n.ProviderIDs, ProviderID{line, id})
 }
 
@@ -74,20 +74,20 @@ func isMessage(a *inbound.Arrival) bool {
 		a.Line != "" && a.Content.Group == "" && !a.Person.IsZero()
 }
 
-// isMove says that an arrival moves a person of a line of ours to other names.
-func isMove(a *inbound.Arrival) bool {
+// isIdentityChange says that an arrival moves a person of a line of ours to other names.
+func isIdentityChange(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Identity && a.Change != nil && a.Quarantine == "" && a.Line != ""
 }
 
-// isWish says that somebody on a line of ours wants to have, or not to have,
+// isPreference says that somebody on a line of ours wants to have, or not to have,
 // something.
-func isWish(a *inbound.Arrival) bool {
+func isPreference(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Preference && a.Choice != nil && a.Quarantine == "" && a.Line != "" && !a.Person.IsZero()
 }
 
-// target is the provider id of the message that a reaction, edit or revoke is
+// annotationTargetID is the provider id of the message that a reaction, edit or revoke is
 // about; "" for what is a message of its own.
-func target(a *inbound.Arrival) string {
+func annotationTargetID(a *inbound.Arrival) string {
 	if a.Content == nil || a.Kind != inbound.Message && a.Kind != inbound.Echo {
 		return ""
 	}
@@ -101,8 +101,8 @@ func target(a *inbound.Arrival) string {
 	return ""
 }
 
-// hashed begins the provider ids that are none.
-const hashed = "sha256:"
+// hashPrefix begins the provider ids that are none.
+const hashPrefix = "sha256:"
 
 // providerID is the arrival's id, or a hash of what came when it has none.
 func providerID(a *inbound.Arrival) string {
@@ -110,7 +110,7 @@ func providerID(a *inbound.Arrival) string {
 		return a.ID
 	}
 	sum := sha256.Sum256(a.Raw)
-	return hashed + hex.EncodeToString(sum[:16])
+	return hashPrefix + hex.EncodeToString(sum[:16])
 }
 
 func recordKey(a *inbound.Arrival) string {
@@ -120,35 +120,35 @@ func recordKey(a *inbound.Arrival) string {
 }
 
 // Turn handles one arrival.
-func (b *Book) Turn(a *inbound.Arrival) Result {
+func (u *Unit) Turn(a *inbound.Arrival) Result {
 	if !isMessage(a) {
-		return b.aside(a)
+		return u.recordOnly(a)
 	}
-	if target(a) != "" {
-		return b.mark(a)
+	if annotationTargetID(a) != "" {
+		return u.applyAnnotation(a)
 	}
-	if m := b.handled(a); m != nil {
-		return b.repeat(m, a)
+	if m := u.findHandled(a); m != nil {
+		return u.duplicateResult(m, a)
 	}
-	if b.overtaken(a) {
+	if u.isOvertaken(a) {
 		late := *a
 		late.Late = true
 		a = &late
 	}
 	if a.Kind == inbound.Echo {
-		return b.echo(a)
+		return u.receiveEcho(a)
 	}
-	return b.hear(a)
+	return u.receiveMessage(a)
 }
 
-// repeat is the result of what was handled before: the wake-ups that it led to
+// duplicateResult is the result of what was handled before: the wake-ups that it led to
 // may have been lost.
-func (b *Book) repeat(m *MessageRow, a *inbound.Arrival) Result {
-	t := m.Talk.final()
-	r := Result{MessageID: m.ID, Conversation: t.ID, Reason: router.Duplicate, Duplicate: true, State: t.State}
-	r.Send = wake(t)
+func (u *Unit) duplicateResult(m *MessageRow, a *inbound.Arrival) Result {
+	conv := m.ConversationRow.Survivor()
+	r := Result{MessageID: m.ID, Conversation: conv.ID, Reason: router.Duplicate, Duplicate: true, State: conv.State}
+	r.Wake = wakeFor(conv)
 	if m.Media != nil && m.Media.State == MediaPending {
-		r.Media = &MediaRef{MessageID: m.ID, Line: t.Line, Media: m.Media.Media}
+		r.Media = &MediaRef{MessageID: m.ID, Line: conv.Line, Media: m.Media.Media}
 		if a != nil && a.Content.Media != nil {
 			r.Media.Media = *a.Content.Media
 		}
@@ -156,67 +156,67 @@ func (b *Book) repeat(m *MessageRow, a *inbound.Arrival) Result {
 	return r
 }
 
-func wake(t *TalkRow) *Wake {
-	if !t.Pending {
+func wakeFor(conv *ConversationRow) *Wake {
+	if !conv.Pending {
 		return nil
 	}
-	return &Wake{Line: t.Line, Conversation: t.ID}
+	return &Wake{Line: conv.Line, Conversation: conv.ID}
 }
 
-// hear stores what a person wrote and lets the router decide.
-func (b *Book) hear(a *inbound.Arrival) Result {
-	t, m := b.store(a)
-	set := router.Message{
+// receiveMessage stores what a person wrote and lets the router decide.
+func (u *Unit) receiveMessage(a *inbound.Arrival) Result {
+	conv, m := u.storeMessage(a)
+	in := router.Message{
 		Type: a.Content.Type, Text: a.Content.Text, ReplyID: a.Content.ReplyID,
-		Form: a.Content.Form, Unseen: unseen(a.Content.Error), Stale: b.stale(a), Late: a.Late, Blocked: t.Who.Blocked, OptedOut: t.Who.OptedOut,
+		Form: a.Content.Form, Unseen: isContentUnavailable(a.Content.Error), Stale: u.isStale(a), Late: a.Late, Blocked: conv.ContactRow.Blocked, OptedOut: conv.ContactRow.OptedOut,
 		SentAt: a.SentAt, ReceivedAt: a.ReceivedAt,
 	}
-	if !a.Late && !set.Stale {
-		t.Contact.Address = b.address(a.Person, t.Contact.Address)
+	if !a.Late && !in.Stale {
+		conv.Contact.Address = u.addressOf(a.Person, conv.Contact.Address)
 	}
-	r := b.rules(t.Line)
-	d := r.Step(t.Conversation.Conversation, set, b.Now)
+	r := u.rules(conv.Line)
+	d := r.Step(conv.Conversation.Conversation, in, u.Now)
 	m.Reason = d.Reason
-	out := b.decided(t, m, d, a, "router")
-	b.ask(t, m, d)
+	out := u.applyToMessage(conv, m, d, a, "router")
+	u.noteQuestion(conv, m, d)
 	return out
 }
 
-// unseen says that a code of WhatsApp means that a person wrote something that we do
+// isContentUnavailable says that a code of WhatsApp means that a person wrote something that we do
 // not get: a first message that is not available, typical of ads, or a file that is too
 // large. Source: the error reference, 131060 and 131052.
-func unseen(code int) bool { return code == 131060 || code == 131052 }
+func isContentUnavailable(code int) bool { return code == 131060 || code == 131052 }
 
-// decided turns a decision upon a message into rows and the arrival's result.
-func (b *Book) decided(t *TalkRow, m *MessageRow, d router.Decision, a *inbound.Arrival, by string) Result {
-	r := Result{MessageID: m.ID, Conversation: t.ID, Reason: d.Reason}
-	r.Replies = b.apply(t, d, cause{By: by, Message: m})
-	r.State = t.State
+// applyToMessage turns a decision upon a message into rows and the arrival's result.
+func (u *Unit) applyToMessage(conv *ConversationRow, m *MessageRow, d router.Decision, a *inbound.Arrival, by string) Result {
+	r := Result{MessageID: m.ID, Conversation: conv.ID, Reason: d.Reason}
+	r.Replies = u.applyDecision(conv, d, cause{By: by, Message: m})
+	r.State = conv.State
 	if r.Replies > 0 {
-		r.Send = wake(t)
+		r.Wake = wakeFor(conv)
 	}
 	if m.Media != nil && m.Media.State == MediaPending {
-		r.Media = &MediaRef{MessageID: m.ID, Line: t.Line, Media: *a.Content.Media}
+		r.Media = &MediaRef{MessageID: m.ID, Line: conv.Line, Media: *a.Content.Media}
 	}
 	return r
 }
 
-// store makes contact, conversation and message of an arrival.
-func (b *Book) store(a *inbound.Arrival) (*TalkRow, *MessageRow) {
-	who := b.identify(a.Person)
-	t, opened := b.talk(who, a.Line)
+// storeMessage makes contact, conversation and message of an arrival.
+func (u *Unit) storeMessage(a *inbound.Arrival) (*ConversationRow, *MessageRow) {
+	contact := u.resolveContact(a.Person)
+	conv, opened := u.conversation(contact, a.Line)
 	if opened {
-		t.Contact.Address = b.address(a.Person, t.Contact.Address)
+		conv.Contact.Address = u.addressOf(a.Person, conv.Contact.Address)
 	}
-	m := b.message(a, t)
-	b.addNew(m)
-	t.touch(a.ReceivedAt)
-	if at, known := b.Heard[a.Line]; a.Kind == inbound.Message && a.ReceivedAt.After(at) {
-		b.Heard[a.Line] = a.ReceivedAt
+	m := u.newMessage(a, conv)
+	u.addNewMessage(m)
+	conv.touch(a.ReceivedAt)
+	if at, known := u.LastInboundByLine[a.Line]; a.Kind == inbound.Message && a.ReceivedAt.After(at) {
+		u.LastInboundByLine[a.Line] = a.ReceivedAt
 	} else if opened && !known {
-		b.Heard[a.Line] = time.Time{} // the line has a conversation, and nobody wrote yet
+		u.LastInboundByLine[a.Line] = time.Time{} // the line has a conversation, and nobody wrote yet
 	}
-	return t, m
+	return conv, m
 }
 
 // States of a file.
@@ -226,12 +226,12 @@ const (
 	MediaFailed  = "failed"
 )
 
-func (b *Book) message(a *inbound.Arrival, t *TalkRow) *MessageRow {
-	m := &MessageRow{Talk: t, New: true, Origin: origin(a)}
+func (u *Unit) newMessage(a *inbound.Arrival, conv *ConversationRow) *MessageRow {
+	m := &MessageRow{ConversationRow: conv, New: true, DedupKey: dedupKey(a)}
 	m.Message = Message{
-		ID: b.NewID(), Direction: directionIn, Author: AuthorContact, Type: a.Content.Type, Text: a.Content.Text,
+		ID: u.NewID(), Direction: directionIn, Author: AuthorContact, Type: a.Content.Type, Text: a.Content.Text,
 		ReplyID: a.Content.ReplyID, QuotedID: a.Content.QuotedID, ProviderID: providerID(a), Status: Received,
-		ErrorCode: a.Content.Error, Raw: a.Raw, SentAt: a.SentAt, ReceivedAt: a.ReceivedAt, CreatedAt: b.Now,
+		ErrorCode: a.Content.Error, Raw: a.Raw, SentAt: a.SentAt, ReceivedAt: a.ReceivedAt, CreatedAt: u.Now,
 	}
 	switch {
 	case a.Kind == inbound.Echo:
@@ -249,29 +249,29 @@ func (b *Book) message(a *inbound.Arrival, t *TalkRow) *MessageRow {
 	return m
 }
 
-func (b *Book) stale(a *inbound.Arrival) bool {
-	return b.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Add(-a.Ahead).Sub(a.SentAt) > b.StaleAfter
+func (u *Unit) isStale(a *inbound.Arrival) bool {
+	return u.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Add(-a.Ahead).Sub(a.SentAt) > u.StaleAfter
 }
 
 // Reject keeps an arrival that will not be handled. A stop of marketing in it holds all
 // the same: when it is redriven it is a duplicate.
-func (b *Book) Reject(a *inbound.Arrival, why string) {
-	if !isMessage(a) || target(a) != "" {
-		if b.record(a, router.Invalid, why) && isWish(a) && a.Choice.Stop {
-			b.prefer(b.identify(a.Person), true, saidAt(b.Now, a.ReceivedAt, a.SentAt))
+func (u *Unit) Reject(a *inbound.Arrival, why string) {
+	if !isMessage(a) || annotationTargetID(a) != "" {
+		if u.addRecord(a, router.Invalid, why) && isPreference(a) && a.Choice.Stop {
+			u.setOptOut(u.resolveContact(a.Person), true, saidAt(u.Now, a.ReceivedAt, a.SentAt))
 		}
 		return
 	}
-	if b.handled(a) != nil {
+	if u.findHandled(a) != nil {
 		return
 	}
-	t, m := b.store(a)
+	conv, m := u.storeMessage(a)
 	m.Reason, m.ErrorDetail = router.Invalid, why
 	if a.Kind != inbound.Message {
 		return
 	}
-	b.ask(t, m, router.Decision{Reason: router.Invalid})
-	if routed(t.State) && b.rules(t.Line).Stops(m.Text) {
-		b.prefer(t.Who, true, saidAt(b.Now, a.ReceivedAt, a.SentAt))
+	u.noteQuestion(conv, m, router.Decision{Reason: router.Invalid})
+	if isRouted(conv.State) && u.rules(conv.Line).Stops(m.Text) {
+		u.setOptOut(conv.ContactRow, true, saidAt(u.Now, a.ReceivedAt, a.SentAt))
 	}
 }

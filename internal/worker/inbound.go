@@ -51,7 +51,7 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 		case r.Busy:
 			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: busyDelay})
 			continue
-		case err != nil && (r.Send != nil || r.Media != nil):
+		case err != nil && (r.Wake != nil || r.Media != nil):
 			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()})
 		default:
 			members[i].settle(queue.Outcome{Verdict: queue.Done})
@@ -69,9 +69,9 @@ func (h *inboundHandler) follow(results []store.Result) ([]queue.Job, error) {
 		if r.Busy {
 			continue
 		}
-		if r.Send != nil && !woken[*r.Send] {
-			woken[*r.Send] = true
-			next = append(next, queue.Job{Queue: h.SendQueue(r.Send.Line), Lane: r.Send.Conversation})
+		if r.Wake != nil && !woken[*r.Wake] {
+			woken[*r.Wake] = true
+			next = append(next, queue.Job{Queue: h.SendQueue(r.Wake.Line), Lane: r.Wake.Conversation})
 		}
 		if r.Media != nil {
 			body, err := json.Marshal(r.Media)

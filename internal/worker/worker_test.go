@@ -110,7 +110,7 @@ func (l *ledger) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival)
 			}
 		}
 		if l.pending[conversation] > 0 {
-			r.Send = &store.Wake{Line: a.Line, Conversation: conversation}
+			r.Wake = &store.Wake{Line: a.Line, Conversation: conversation}
 		}
 		if a.Content != nil && a.Content.Media != nil {
 			r.Media = &store.MediaRef{MessageID: r.MessageID, Line: a.Line, Media: *a.Content.Media}

@@ -245,12 +245,12 @@ func refusesAll(t *testing.T, who string, s *Store, conversation string) {
 			return err
 		},
 		"pump": func() error { _, err := s.Pump(t.Context(), noon()); return err },
-		"note": func() error { return s.Note(t.Context(), store.AuditRow{Actor: "x", Action: "y", At: noon()}) },
+		"note": func() error { return s.AddAudit(t.Context(), store.AuditRow{Actor: "x", Action: "y", At: noon()}) },
 		"duty": func() error {
-			_, err := s.Serve(t.Context(), noon(), store.Round{Duty: "d", Process: "p", Lease: time.Minute})
+			_, err := s.Lead(t.Context(), noon(), store.Term{Duty: "d", Process: "p", Lease: time.Minute})
 			return err
 		},
-		"follow": func() error { return s.Follow(t.Context(), noon(), "crm") },
+		"follow": func() error { return s.RegisterEndpoint(t.Context(), noon(), "crm") },
 		"command": func() error {
 			_, err := s.Command(t.Context(), noon(), store.Command{Command: router.Command{Kind: router.CommandClose}, Conversation: conversation, Actor: "x"})
 			return err

@@ -45,8 +45,8 @@ func (s *Store) complete(ctx context.Context) error {
 }
 
 // State says what is here already.
-func (t *Target) State(ctx context.Context) (store.MoveTarget, error) {
-	var st store.MoveTarget
+func (t *Target) State(ctx context.Context) (store.TargetState, error) {
+	var st store.TargetState
 	err := t.free(ctx, func(tx pgx.Tx) error {
 		var there, movable bool
 		const tables = `SELECT to_regclass('psi_router.installation') IS NOT NULL, to_regclass('psi_router.move') IS NOT NULL`
@@ -60,7 +60,7 @@ func (t *Target) State(ctx context.Context) (store.MoveTarget, error) {
 				return err
 			}
 			st.Finished = instant(finished)
-			err = tx.QueryRow(ctx, `SELECT holder FROM psi_router.owner WHERE expires > clock_timestamp()`).Scan(&st.InUse)
+			err = tx.QueryRow(ctx, `SELECT holder FROM psi_router.owner WHERE expires > clock_timestamp()`).Scan(&st.InUseBy)
 			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 				return err
 			}
@@ -71,7 +71,7 @@ func (t *Target) State(ctx context.Context) (store.MoveTarget, error) {
 				return err
 			}
 			if has {
-				st.Holds = table.Name
+				st.NonEmptyTable = table.Name
 				return nil
 			}
 		}
@@ -140,7 +140,7 @@ func (t *Target) Load(ctx context.Context, table store.Table, after string, rows
 				(SELECT FROM psi_router.move_marks WHERE name = $1)
 			ON CONFLICT (name) DO UPDATE SET mark = excluded.mark, rows = move_marks.rows + excluded.rows
 			WHERE move_marks.mark = $4`
-		tag, err := tx.Exec(ctx, move, table.Name, table.Mark(rows[len(rows)-1]), len(rows), after)
+		tag, err := tx.Exec(ctx, move, table.Name, table.Cursor(rows[len(rows)-1]), len(rows), after)
 		if err != nil {
 			return err
 		}

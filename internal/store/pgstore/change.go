@@ -16,24 +16,24 @@ import (
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	now = s.clock(now)
-	rest := store.FitAll(batch)
+	rest := store.FitArrivals(batch)
 	if len(rest) == 0 {
 		return nil
 	}
 	err := s.insist(ctx, func(bool) (bool, error) {
 		var left []inbound.Arrival
-		w := &wants{Needs: s.set.Reports(rest)}
+		w := &wants{LoadSpec: s.set.ReportLoadSpec(rest)}
 		if w.Failures {
 			w.more = answersBefore
 		}
 		err := s.write(ctx, w, now, func(p *page) error {
 			left = left[:0]
 			for i := range rest {
-				if p.missing(s.set.Reports(rest[i : i+1])) {
+				if p.missing(s.set.ReportLoadSpec(rest[i : i+1])) {
 					left = append(left, rest[i])
 					continue
 				}
-				p.book.Report(&rest[i])
+				p.book.ApplyReport(&rest[i])
 			}
 			return nil
 		})
@@ -47,29 +47,29 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 
 // answersBefore loads what was said before an answer that may have failed.
 func answersBefore(ctx context.Context, c *pgxpool.Conn, p *page) error {
-	return p.loadRecent(ctx, c, p.book.Retracted())
+	return p.loadRecent(ctx, c, p.book.NeedEarlierAnswers())
 }
 
 // Command implements store.Store.
-func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
 	now = s.clock(now)
 	w := s.wantsFor(now, cmd)
-	var done store.Done
+	var done store.CommandResult
 	err := s.insist(ctx, func(bool) (left bool, err error) {
 		err = s.write(ctx, w, now, func(p *page) error {
-			done, left = store.Done{}, false
+			done, left = store.CommandResult{}, false
 			if k := p.kept; k != nil {
-				if k.hash != cmd.Once.Hash {
+				if k.hash != cmd.Idempotency.Hash {
 					return store.ErrKeyReused
 				}
-				done.Kept = []byte(k.answer)
+				done.Replayed = []byte(k.answer)
 				return nil
 			}
 			t, missing, err := p.talkOf(cmd)
 			if left = missing; missing || err != nil {
 				return err
 			}
-			m, err := p.book.Do(t, cmd)
+			m, err := p.book.Execute(t, cmd)
 			if err != nil {
 				return err
 			}
@@ -78,48 +78,48 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 					return err
 				}
 			}
-			done = p.book.Finish(t, m, cursor(orEpoch(t.LastMessageAt).Time, t.Row))
+			done = p.book.CommandResult(t, m, cursor(orEpoch(t.LastMessageAt).Time, t.Row))
 			p.remember(cmd, done)
 			return nil
 		})
 		return left, err
 	})
 	if err != nil {
-		return store.Done{}, wrap("command "+string(cmd.Kind), err)
+		return store.CommandResult{}, wrap("command "+string(cmd.Kind), err)
 	}
 	return done, nil
 }
 
 // wantsFor lists what a command locks and loads.
 func (s *Store) wantsFor(now time.Time, cmd store.Command) *wants {
-	w := &wants{Once: cmd.Once, Actor: cmd.Actor, Now: now}
-	if cmd.Say != nil && cmd.Say.Quotes != "" {
-		w.MessageIDs = []string{cmd.Say.Quotes}
+	w := &wants{Once: cmd.Idempotency, Actor: cmd.Actor, Now: now}
+	if cmd.Draft != nil && cmd.Draft.Quotes != "" {
+		w.MessageIDs = []string{cmd.Draft.Quotes}
 	}
 	if cmd.To == nil {
 		w.Talks, w.Joined = []string{cmd.Conversation}, true
 		return w
 	}
-	w.Aliases = s.set.Reaches(*cmd.To)
+	w.Aliases = s.set.RecipientAliases(*cmd.To)
 	w.Names, w.Fresh = [][]string{w.Aliases}, 1
 	return w
 }
 
 // talkOf returns the conversation of a command; missing is set when somebody else
 // has it.
-func (p *page) talkOf(cmd store.Command) (t *store.TalkRow, missing bool, err error) {
+func (p *page) talkOf(cmd store.Command) (t *store.ConversationRow, missing bool, err error) {
 	if cmd.To == nil {
 		return p.talk(cmd.Conversation)
 	}
-	if p.missing(store.Needs{Aliases: p.book.Reaches(*cmd.To)}) {
+	if p.missing(store.LoadSpec{Aliases: p.book.RecipientAliases(*cmd.To)}) {
 		return nil, true, nil
 	}
-	return p.book.Reach(*cmd.To), false, nil
+	return p.book.ResolveRecipient(*cmd.To), false, nil
 }
 
 // talk returns the conversation of an id, which may be that of one that was
 // joined; missing is set when somebody else has it.
-func (p *page) talk(id string) (t *store.TalkRow, missing bool, err error) {
+func (p *page) talk(id string) (t *store.ConversationRow, missing bool, err error) {
 	for _, r := range p.found.talks {
 		if r.ID == id || p.joined[id] == r.Row {
 			t = p.talks[r.Row]

@@ -38,16 +38,16 @@ func TestClocksOfTwoMachines(t *testing.T) {
 			right, wrong := clock(0), clock(off)
 			here, there := on(right), on(wrong)
 
-			serve := func(s *Store, now time.Time, process string) store.Served {
+			serve := func(s *Store, now time.Time, process string) store.Leadership {
 				t.Helper()
-				got, err := s.Serve(t.Context(), now, store.Round{Duty: "alerts", Process: process, Lease: time.Minute})
+				got, err := s.Lead(t.Context(), now, store.Term{Duty: "alerts", Process: process, Lease: time.Minute})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return got
 			}
 			for range 3 {
-				if !serve(here, right(), "here").Mine || serve(there, wrong(), "there").Mine {
+				if !serve(here, right(), "here").Leader || serve(there, wrong(), "there").Leader {
 					t.Error("the duty is taken from who has it")
 				}
 			}

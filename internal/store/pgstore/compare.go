@@ -99,7 +99,7 @@ func (s *Store) judge(now *state, kept Mark, known bool, notes map[string]proces
 	}
 	switch {
 	case seen.ID != "" && now.mark.ID != seen.ID:
-		return fmt.Errorf("%w: mend database_url, or if the change is meant %s (it is store %s, and that was store %s)", store.ErrAnotherStore, afterRestore, now.mark.ID, seen.ID)
+		return fmt.Errorf("%w: mend database_url, or if the change is meant %s (it is store %s, and that was store %s)", store.ErrWrongStore, afterRestore, now.mark.ID, seen.ID)
 	case now.mark.Generation < max(seen.Generation, kept.Generation):
 		return fmt.Errorf("%w: %s (it was restored %d times, and that had been %d)", store.ErrBackInTime, afterRestore, now.mark.Generation, max(seen.Generation, kept.Generation))
 	case known && now.mark.Generation == kept.Generation && now.mark.Pos < kept.Pos:

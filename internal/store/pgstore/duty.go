@@ -23,24 +23,24 @@ const (
 	getReports = `SELECT process, report FROM psi_router.duty_reports WHERE duty = $1 AND until > $2`
 )
 
-// Serve implements store.Store. Who finds the duty taken only reads it, so that
+// Lead implements store.Store. Who finds the duty taken only reads it, so that
 // many processes do not wait for each other.
-func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
+func (s *Store) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
 	now = s.clock(now)
-	var out store.Served
+	var out store.Leadership
 	err := func() (err error) {
 		ctx, end := bound(ctx)
 		defer end(&err)
 		return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.serve(ctx, c, now, r, &out) })
 	}()
 	if err != nil {
-		return store.Served{}, wrap("serve a duty", err)
+		return store.Leadership{}, wrap("serve a duty", err)
 	}
 	return out, nil
 }
 
-func (s *Store) serve(ctx context.Context, c *pgxpool.Conn, now time.Time, r store.Round, out *store.Served) error {
-	*out = store.Served{Reports: map[string][]byte{}}
+func (s *Store) serve(ctx context.Context, c *pgxpool.Conn, now time.Time, r store.Term, out *store.Leadership) error {
+	*out = store.Leadership{Reports: map[string][]byte{}}
 	until := stamp(now.Add(r.Lease))
 	var was string
 	found := false
@@ -64,13 +64,13 @@ func (s *Store) serve(ctx context.Context, c *pgxpool.Conn, now time.Time, r sto
 		return err
 	}
 	b = &pgx.Batch{}
-	if out.Mine = found; out.Mine {
-		out.New = was != r.Process
-		if !out.New && r.State != nil {
+	if out.Leader = found; out.Leader {
+		out.Acquired = was != r.Process
+		if !out.Acquired && r.State != nil {
 			out.State = r.State
 		}
 		queue(b, keepDuty, r.Duty, r.Process, until, out.State)
-		queue(b, oldReport, r.Duty, stamp(now.Add(-store.Forgotten)))
+		queue(b, oldReport, r.Duty, stamp(now.Add(-store.ReportRetention)))
 	} else {
 		queue(b, lookDuty, r.Duty).QueryRow(hold)
 	}

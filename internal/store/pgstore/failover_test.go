@@ -125,7 +125,7 @@ func TestProofFailover(t *testing.T) {
 		standby.Exec(t, "postgres", `SELECT pg_promote()`)
 		noticed := w.count()
 		for _, s := range stores {
-			if _, err := retry(t, func() (int, error) { return 0, s.Note(ctx, store.AuditRow{Actor: "x", Action: "y", At: noon()}) }); !errors.Is(err, store.ErrBackInTime) {
+			if _, err := retry(t, func() (int, error) { return 0, s.AddAudit(ctx, store.AuditRow{Actor: "x", Action: "y", At: noon()}) }); !errors.Is(err, store.ErrBackInTime) {
 				t.Errorf("got %v, want ErrBackInTime", err)
 			}
 		}

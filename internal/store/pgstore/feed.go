@@ -67,8 +67,8 @@ const (
 		SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(conversation), '') FROM page`
 )
 
-// Follow implements store.Feeds.
-func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
+// RegisterEndpoint implements store.Subscriptions.
+func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
 	now = s.clock(now)
 	return wrap("follow", s.short(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
@@ -77,9 +77,9 @@ func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) erro
 	}))
 }
 
-// Unpushed implements store.Feeds. What was committed a moment ago gets its number
+// PendingEvents implements store.Subscriptions. What was committed a moment ago gets its number
 // here, so that it need not wait for the pump.
-func (s *Store) Unpushed(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
+func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
 	if len(conversations) == 0 {
 		return nil, nil
 	}
@@ -139,8 +139,8 @@ func (s *Store) alone(ctx context.Context, c *pgxpool.Conn, lock int64) (mine bo
 	return mine, send(ctx, c, b)
 }
 
-// Pushed implements store.Feeds.
-func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+// AdvanceCursors implements store.Subscriptions.
+func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error {
 	if len(cursors) == 0 {
 		return nil
 	}
@@ -148,42 +148,42 @@ func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cur
 }
 
 func move(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
-	rows := store.LastCursors(cursors)
+	rows := store.LatestCursors(cursors)
 	queue(b, `SELECT pg_advisory_xact_lock_shared($1)`, int64(lockCursors))
 	queue(b, moveCursors, endpoint,
 		col(rows, func(c store.Cursor) string { return c.Conversation }),
 		col(rows, func(c store.Cursor) int64 { return c.Seq }))
 }
 
-// Survey implements store.Feeds.
-func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+// ScanBacklog implements store.Subscriptions.
+func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
 	done, err := s.survey(ctx, endpoint, wants)
 	return done, wrap("note events", err)
 }
 
-func (s *Store) survey(ctx context.Context, endpoint string, wants store.Wants) (done store.Surveyed, err error) {
+func (s *Store) survey(ctx context.Context, endpoint string, wants store.EventFilter) (done store.ScanResult, err error) {
 	ctx, end := bound(ctx)
 	defer end(&err)
 	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
-		done = store.Surveyed{}
+		done = store.ScanResult{}
 		mine, err := s.alone(ctx, c, lockFeeds)
 		if err != nil || !mine {
-			done.Elsewhere = true
+			done.HeldElsewhere = true
 			return err
 		}
-		page, err := nextPage(ctx, c, endpoint, wants.Plain())
+		page, err := nextPage(ctx, c, endpoint, wants.ByTypeOnly())
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		b := &pgx.Batch{}
 		queue(b, laterSync) // a page that is lost is looked through again
-		if lags := store.Lags(page, wants); len(lags) > 0 {
+		if lags := store.CursorLags(page, wants); len(lags) > 0 {
 			queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
 			queue(b, noteLags, endpoint,
-				col(lags, func(l store.Lag) string { return l.Conversation }),
-				col(lags, func(l store.Lag) int64 { return l.First }),
-				col(lags, func(l store.Lag) int64 { return l.Last }),
-				col(lags, func(l store.Lag) pgtype.Timestamptz { return stamp(l.Since) }))
+				col(lags, func(l store.CursorLag) string { return l.Conversation }),
+				col(lags, func(l store.CursorLag) int64 { return l.First }),
+				col(lags, func(l store.CursorLag) int64 { return l.Last }),
+				col(lags, func(l store.CursorLag) pgtype.Timestamptz { return stamp(l.Since) }))
 		}
 		queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
 		done.More = len(page) == feedPage
@@ -208,17 +208,17 @@ func nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool)
 	return page, send(ctx, c, b)
 }
 
-// Behind implements store.Feeds.
-func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, n int) ([]store.Behind, error) {
+// LaggingConversations implements store.Subscriptions.
+func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, n int) ([]store.Lagging, error) {
 	until = s.clock(until)
 	const query = `SELECT conversation, since FROM psi_router.cursors
 		WHERE endpoint = $1 AND since IS NOT NULL AND (since, conversation) > ($2, $3) AND since <= $4
 		ORDER BY since, conversation LIMIT $5`
-	var out []store.Behind
+	var out []store.Lagging
 	err := s.read(ctx, "list who is behind", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
 			queue(b, query, endpoint, orEpoch(after.Since), after.Conversation, stamp(until), n).Query(each(func(rows pgx.Rows) error {
-				var row store.Behind
+				var row store.Lagging
 				var since pgtype.Timestamptz
 				err := scan(rows, &row.Conversation, &since)
 				row.Since = instant(since)
@@ -230,8 +230,8 @@ func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind,
 	return out, err
 }
 
-// Trim implements store.Feeds.
-func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Trimmed, err error) {
+// PruneCursors implements store.Subscriptions.
+func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
 	err = s.short(ctx, func(b *pgx.Batch) {
 		if after == "" {
 			queue(b, `UPDATE psi_router.endpoints SET start = walked WHERE name = $1 AND start < walked`, endpoint)
@@ -248,7 +248,7 @@ func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Tr
 	return done, wrap("trim cursors", err)
 }
 
-// Backlogs implements store.Feeds.
+// Backlogs implements store.Subscriptions.
 func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
 	const query = `SELECT n.name, (SELECT since FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL ORDER BY since LIMIT 1),
 			(SELECT count(*) FROM (SELECT FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL LIMIT $2) x)
@@ -256,7 +256,7 @@ func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]st
 	out := map[string]store.Backlog{}
 	err := s.read(ctx, "count backlogs", func(r *reader) error {
 		return r.last(func(b *pgx.Batch) {
-			queue(b, query, endpoints, store.MostBacklog).Query(each(func(rows pgx.Rows) error {
+			queue(b, query, endpoints, store.MaxBacklogCount).Query(each(func(rows pgx.Rows) error {
 				var name string
 				var oldest pgtype.Timestamptz
 				var l store.Backlog

@@ -27,7 +27,7 @@ func TestEventsTogether(t *testing.T) {
 	name := server.Borrow(t)
 	url := server.URL(name)
 	first := process(t, url)
-	if err := first.Follow(t.Context(), noon(), "crm"); err != nil {
+	if err := first.RegisterEndpoint(t.Context(), noon(), "crm"); err != nil {
 		t.Fatal(err)
 	}
 	const writers, turns, people = 3, 30, 10
@@ -44,7 +44,7 @@ func TestEventsTogether(t *testing.T) {
 	}
 	for w := range writers {
 		s := process(t, url)
-		s.set.Told = func(events []store.Event) {
+		s.set.OnEvents = func(events []store.Event) {
 			for _, e := range events {
 				select {
 				case hints <- e.Conversation:
@@ -93,7 +93,7 @@ func TestEventsTogether(t *testing.T) {
 	for range 2 {
 		s := process(t, url)
 		push := func(ids []string) bool {
-			list, err := s.Unpushed(t.Context(), "crm", ids, 5)
+			list, err := s.PendingEvents(t.Context(), "crm", ids, 5)
 			if err != nil {
 				t.Errorf("unpushed: %v", err)
 				return false
@@ -110,7 +110,7 @@ func TestEventsTogether(t *testing.T) {
 				cursors = append(cursors, store.Cursor{Conversation: e.Conversation, Seq: e.Seq})
 			}
 			mu.Unlock()
-			if err := s.Pushed(t.Context(), "crm", cursors); err != nil {
+			if err := s.AdvanceCursors(t.Context(), "crm", cursors); err != nil {
 				t.Errorf("pushed: %v", err)
 			}
 			return len(cursors) > 0
@@ -128,16 +128,16 @@ func TestEventsTogether(t *testing.T) {
 					}
 				}
 				busy := push(ids)
-				noted, err := s.Survey(t.Context(), "crm", store.Wants{})
+				noted, err := s.ScanBacklog(t.Context(), "crm", store.EventFilter{})
 				if err != nil {
 					t.Errorf("survey: %v", err)
 					return
 				}
-				if _, err := s.Trim(t.Context(), "crm", ""); err != nil {
+				if _, err := s.PruneCursors(t.Context(), "crm", ""); err != nil {
 					t.Errorf("trim: %v", err)
 					return
 				}
-				behind, err := s.Behind(t.Context(), "crm", store.Behind{}, time.Now().Add(time.Hour), 20)
+				behind, err := s.LaggingConversations(t.Context(), "crm", store.Lagging{}, time.Now().Add(time.Hour), 20)
 				if err != nil {
 					t.Errorf("behind: %v", err)
 					return
@@ -146,7 +146,7 @@ func TestEventsTogether(t *testing.T) {
 				for _, b := range behind {
 					ids = append(ids, b.Conversation)
 				}
-				if busy = push(ids) || busy; last && !busy && !noted.More && !noted.Elsewhere && len(behind) == 0 {
+				if busy = push(ids) || busy; last && !busy && !noted.More && !noted.HeldElsewhere && len(behind) == 0 {
 					return
 				}
 			}
@@ -194,26 +194,26 @@ func TestSurveyMeetsCursor(t *testing.T) {
 	server := pgtest.Shared(t)
 	s := process(t, server.URL(server.Borrow(t)))
 	ctx := t.Context()
-	if err := s.Follow(ctx, noon(), "crm"); err != nil {
+	if err := s.RegisterEndpoint(ctx, noon(), "crm"); err != nil {
 		t.Fatal(err)
 	}
 	survey := func() error {
 		if _, err := s.Pump(ctx, noon()); err != nil {
 			return err
 		}
-		_, err := s.Survey(ctx, "crm", store.Wants{})
+		_, err := s.ScanBacklog(ctx, "crm", store.EventFilter{})
 		return err
 	}
 	turn(t, s, says(somebody(1), "a", "hola"))
 	if err := survey(); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Behind(ctx, "crm", store.Behind{}, noon().Add(time.Hour), 10)
+	list, err := s.LaggingConversations(ctx, "crm", store.Lagging{}, noon().Add(time.Hour), 10)
 	if err != nil || len(list) != 1 {
 		t.Fatalf("got %v, %v; want one that is behind", list, err)
 	}
 	id := list[0].Conversation
-	events, err := s.Unpushed(ctx, "crm", []string{id}, 50)
+	events, err := s.PendingEvents(ctx, "crm", []string{id}, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestSurveyMeetsCursor(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	list, err = s.Behind(ctx, "crm", store.Behind{}, noon().Add(time.Hour), 10)
+	list, err = s.LaggingConversations(ctx, "crm", store.Lagging{}, noon().Add(time.Hour), 10)
 	if err != nil || len(list) != 1 {
 		t.Errorf("got %v, %v; want the conversation, for its new events", list, err)
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// flush queues what writes the book. New rows get their keys first, so that
+// flush queues what writes the unit. New rows get their keys first, so that
 // everything may refer to them; rows that go make room before others take their
 // place.
 func (p *page) flush(b *pgx.Batch) error {
-	p.book.Settle()
+	p.book.UpdateLeft()
 	if err := p.number(); err != nil {
 		return err
 	}
@@ -35,25 +35,25 @@ func (p *page) flush(b *pgx.Batch) error {
 // number gives keys to new contacts and conversations. A contact gets the key
 // that one of its names was claimed for, so that this name is written already.
 func (p *page) number() error {
-	for alias, c := range p.book.Aliases {
+	for alias, c := range p.book.AliasChanges {
 		key := p.claimed[alias]
 		if c == nil || key == 0 {
 			continue
 		}
-		if c = c.Final(); c.New && c.Row == 0 && !p.used[key] {
+		if c = c.Survivor(); c.New && c.Row == 0 && !p.used[key] {
 			c.Row = key
 			p.used[key] = true
 		}
 	}
 	for _, c := range p.book.Contacts {
-		if c.New && !c.Gone && c.Row == 0 {
+		if c.New && !c.Merged && c.Row == 0 {
 			if c.Row = p.take(); c.Row == 0 {
 				return errKeys
 			}
 		}
 	}
-	for _, t := range p.book.Talks {
-		if t.New && !t.Gone && t.Row == 0 {
+	for _, t := range p.book.Conversations {
+		if t.New && !t.Merged && t.Row == 0 {
 			if t.Row = p.take(); t.Row == 0 {
 				return errKeys
 			}
@@ -90,7 +90,7 @@ func (p *page) unused() (rest []int64) {
 func (p *page) release(b *pgx.Batch) {
 	var free []string
 	for alias := range p.claimed {
-		if c, given := p.book.Aliases[alias]; !given || c == nil {
+		if c, given := p.book.AliasChanges[alias]; !given || c == nil {
 			free = append(free, alias)
 		}
 	}
@@ -101,8 +101,8 @@ func (p *page) release(b *pgx.Batch) {
 
 // fold moves all that belongs to a conversation to the one that survives.
 func (p *page) fold(b *pgx.Batch) {
-	for _, t := range p.book.Folds {
-		into := t.Final()
+	for _, t := range p.book.MergedConversations {
+		into := t.Survivor()
 		queue(b, `INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, t.ID, into.Row)
 		if t.New {
 			continue
@@ -124,9 +124,9 @@ func (p *page) fold(b *pgx.Batch) {
 }
 
 func (p *page) merge(b *pgx.Batch) {
-	for _, c := range p.book.Merges {
+	for _, c := range p.book.MergedContacts {
 		if !c.New {
-			queue(b, `UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Final().Row, c.Row)
+			queue(b, `UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Survivor().Row, c.Row)
 			queue(b, `DELETE FROM psi_router.contacts WHERE n = $1`, c.Row)
 		}
 	}
@@ -148,7 +148,7 @@ func split[T any](all []T, fresh, changed func(T) bool) (news, changes []T) {
 func (p *page) writeContacts(b *pgx.Batch) {
 	type row = *store.ContactRow
 	news, changes := split(p.book.Contacts,
-		func(c row) bool { return c.New && !c.Gone }, func(c row) bool { return c.Changed && !c.New && !c.Gone })
+		func(c row) bool { return c.New && !c.Merged }, func(c row) bool { return c.Changed && !c.New && !c.Merged })
 	columns := func(list []row) []any {
 		return []any{
 			col(list, func(c row) int64 { return c.Row }),
@@ -172,12 +172,12 @@ func (p *page) writeContacts(b *pgx.Batch) {
 	}
 	var aliases, gone []string
 	var owners []int64
-	for alias, c := range p.book.Aliases {
+	for alias, c := range p.book.AliasChanges {
 		switch {
 		case c == nil:
 			gone = append(gone, alias)
-		case p.claimed[alias] != c.Final().Row:
-			aliases, owners = append(aliases, alias), append(owners, c.Final().Row)
+		case p.claimed[alias] != c.Survivor().Row:
+			aliases, owners = append(aliases, alias), append(owners, c.Survivor().Row)
 		}
 	}
 	if len(gone) > 0 {
@@ -189,13 +189,13 @@ func (p *page) writeContacts(b *pgx.Batch) {
 }
 
 func (p *page) writeTalks(b *pgx.Batch) {
-	type row = *store.TalkRow
-	news, changes := split(p.book.Talks,
-		func(t row) bool { return t.New && !t.Gone }, func(t row) bool { return t.Changed && !t.New && !t.Gone })
+	type row = *store.ConversationRow
+	news, changes := split(p.book.Conversations,
+		func(t row) bool { return t.New && !t.Merged }, func(t row) bool { return t.Changed && !t.New && !t.Merged })
 	columns := func(list []row) []any {
 		return []any{
 			col(list, func(t row) int64 { return t.Row }),
-			col(list, func(t row) int64 { return t.Who.Final().Row }),
+			col(list, func(t row) int64 { return t.ContactRow.Survivor().Row }),
 			col(list, func(t row) string { return string(t.State) }),
 			col(list, func(t row) string { return t.Area }),
 			col(list, func(t row) string { return t.Tag }),
@@ -219,7 +219,7 @@ func (p *page) writeTalks(b *pgx.Batch) {
 			col(list, func(t row) string { return t.LastArea }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.FileAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.AskedAt) }),
-			col(list, func(t row) pgtype.Timestamptz { return stamp(t.SaidAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return stamp(t.AnsweredAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.Left.Since) }),
 			col(list, func(t row) string { return string(t.Left.Reason) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.ApologizedFor) }),
@@ -266,7 +266,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 		verbatim(col(changes, reactions)),
 		col(changes, func(m row) string { return m.ProviderID }),
 		col(changes, func(m row) string { return string(m.Status) }),
-		col(changes, func(m row) string { return string(m.Fate) }),
+		col(changes, func(m row) string { return string(m.FailureReason) }),
 		col(changes, func(m row) int64 { return int64(m.ErrorCode) }),
 		col(changes, func(m row) string { return m.ErrorDetail }),
 		col(changes, func(m row) int64 { return m.Epoch }),
@@ -281,7 +281,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 	}{{tried, tryPending}, {doubt, doubtPending}, {over, deletePending}} {
 		if len(x.rows) > 0 {
 			queue(b, x.query,
-				col(x.rows, func(m row) int64 { return m.Talk.Final().Row }),
+				col(x.rows, func(m row) int64 { return m.ConversationRow.Survivor().Row }),
 				col(x.rows, func(m row) int64 { return m.Row }))
 		}
 	}
@@ -302,7 +302,7 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 		}
 	}
 	queue(b, insertMessages,
-		col(news, func(m row) int64 { return m.Talk.Final().Row }),
+		col(news, func(m row) int64 { return m.ConversationRow.Survivor().Row }),
 		col(news, func(m row) string { return m.ID }),
 		col(news, func(m row) string { return m.Direction }),
 		col(news, func(m row) string { return string(m.Author) }),
@@ -314,16 +314,16 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 		col(news, func(m row) string { return m.QuotedID }),
 		verbatim(col(news, reactions)),
 		col(news, func(m row) string { return m.ProviderID }),
-		col(news, func(m row) string { return m.Origin }),
+		col(news, func(m row) string { return m.DedupKey }),
 		col(news, func(m row) string { return string(m.Status) }),
 		col(news, func(m row) string { return string(m.Reason) }),
-		col(news, func(m row) string { return string(m.Fate) }),
+		col(news, func(m row) string { return string(m.FailureReason) }),
 		col(news, func(m row) int64 { return int64(m.ErrorCode) }),
 		col(news, func(m row) string { return m.ErrorDetail }),
 		col(news, func(m row) int64 { return m.Epoch }),
-		col(news, func(m row) string { return m.ReadID }),
-		col(news, func(m row) pgtype.Timestamptz { return stamp(m.Since) }),
-		col(news, func(m row) pgtype.Timestamptz { return stamp(m.Expires) }),
+		col(news, func(m row) string { return m.MarkReadID }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.PendingSince) }),
+		col(news, func(m row) pgtype.Timestamptz { return stamp(m.ExpiresAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.SentAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.ReceivedAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.EditedAt) }),
@@ -340,7 +340,7 @@ func notice(m *store.MessageRow) string {
 	if !m.Notice {
 		return ""
 	}
-	return m.Talk.Final().Line
+	return m.ConversationRow.Survivor().Line
 }
 
 // text is the text of a message that its body does not hold already.

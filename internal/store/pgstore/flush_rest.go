@@ -27,21 +27,21 @@ func (p *page) writeEvents(b *pgx.Batch) {
 
 func (p *page) writeTickets(b *pgx.Batch) {
 	now := stamp(p.book.Now)
-	if list := p.book.Opened; len(list) > 0 {
+	if list := p.book.OpenedTickets; len(list) > 0 {
 		type row = store.TicketRow
 		queue(b, insertTickets, now,
 			col(list, func(t row) string { return t.Ticket }),
-			col(list, func(t row) int64 { return t.Talk.Final().Row }),
+			col(list, func(t row) int64 { return t.Conversation.Survivor().Row }),
 			col(list, func(t row) string { return t.Area }),
 			col(list, func(t row) string { return t.Tag }))
 	}
-	if list := p.book.Resolved; len(list) > 0 {
+	if list := p.book.ResolvedTickets; len(list) > 0 {
 		queue(b, `UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
 	}
 	if list := p.book.Handoffs; len(list) > 0 {
 		type row = store.Owned[store.HandoffRow]
 		queue(b, insertHandoffs,
-			col(list, func(h row) int64 { return h.Talk.Final().Row }),
+			col(list, func(h row) int64 { return h.Conversation.Survivor().Row }),
 			col(list, func(h row) string { return h.Row.Ticket }),
 			col(list, func(h row) string { return h.Row.FromArea }),
 			col(list, func(h row) string { return h.Row.Area }),
@@ -53,7 +53,7 @@ func (p *page) writeTickets(b *pgx.Batch) {
 	if list := p.book.Audit; len(list) > 0 {
 		type row = store.Owned[store.AuditRow]
 		queue(b, insertAudit,
-			col(list, func(a row) int64 { return a.Talk.Final().Row }),
+			col(list, func(a row) int64 { return a.Conversation.Survivor().Row }),
 			col(list, func(a row) string { return a.Row.Actor }),
 			col(list, func(a row) string { return a.Row.Action }),
 			col(list, func(a row) string { return a.Row.Detail }),
@@ -71,18 +71,18 @@ const timerHandoff = "handoff"
 const timerLeft = "left"
 
 func (p *page) writeTimers(b *pgx.Batch) {
-	type row = *store.TalkRow
-	armed, _ := split(p.book.Talks, func(t row) bool { return t.Arm && !t.Gone }, func(row) bool { return false })
+	type row = *store.ConversationRow
+	armed, _ := split(p.book.Conversations, func(t row) bool { return t.ArmTimer && !t.Merged }, func(row) bool { return false })
 	if len(armed) > 0 {
 		queue(b, insertTimers, timerHandoff,
 			col(armed, func(t row) int64 { return t.Row }),
 			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
 	}
-	left, _ := split(p.book.Talks, func(t row) bool { return !t.SorryAt.IsZero() && !t.Gone }, func(row) bool { return false })
+	left, _ := split(p.book.Conversations, func(t row) bool { return !t.ApologyDue.IsZero() && !t.Merged }, func(row) bool { return false })
 	if len(left) > 0 {
 		queue(b, insertTimers, timerLeft,
 			col(left, func(t row) int64 { return t.Row }),
-			col(left, func(t row) pgtype.Timestamptz { return stamp(t.SorryAt) }))
+			col(left, func(t row) pgtype.Timestamptz { return stamp(t.ApologyDue) }))
 	}
 }
 
@@ -103,7 +103,7 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ReceivedAt) }),
 			col(list, func(r row) []byte { return r.Raw }))
 	}
-	if list := p.book.Park; len(list) > 0 {
+	if list := p.book.NewlyParked; len(list) > 0 {
 		type row = store.ParkedReport
 		queue(b, insertParked,
 			col(list, func(r row) string { return r.ID }),
@@ -113,17 +113,17 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) int64 { return int64(r.Code) }),
 			col(list, func(r row) string { return r.Detail }),
 			col(list, func(r row) pgtype.Timestamptz { return orEpoch(r.At) }),
-			col(list, func(r row) pgtype.Timestamptz { return stamp(r.Expires) }))
+			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ExpiresAt) }))
 	}
-	if list := p.book.Unpark; len(list) > 0 {
+	if list := p.book.Unparked; len(list) > 0 {
 		type row = store.ParkedReport
 		queue(b, deleteParked,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Line }),
 			col(list, func(r row) string { return r.Person }))
 	}
-	for _, line := range slices.Sorted(maps.Keys(p.book.Heard)) {
-		at := orEpoch(p.book.Heard[line])
+	for _, line := range slices.Sorted(maps.Keys(p.book.LastInboundByLine)) {
+		at := orEpoch(p.book.LastInboundByLine[line])
 		if !p.known(line) {
 			queue(b, insertLine, line, at)
 		}

@@ -15,7 +15,7 @@ import (
 // listLeft returns a page of the conversations that were left, by their last word: the
 // oldest first. They are few: other conditions are looked at one by one.
 func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
-	at, n := stamp(s.clock(f.Left)), int64(math.MaxInt64)
+	at, n := stamp(s.clock(f.LeftAfter)), int64(math.MaxInt64)
 	if f.Before != "" {
 		at, n = readCursor(f.Before)
 	}
@@ -31,7 +31,7 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(p.list, func(x, y *store.TalkRow) int {
+	slices.SortFunc(p.list, func(x, y *store.ConversationRow) int {
 		return cmp.Or(x.AskedAt.Compare(y.AskedAt), cmp.Compare(x.Row, y.Row))
 	})
 	var out []store.Conversation

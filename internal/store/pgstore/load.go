@@ -16,7 +16,7 @@ import (
 
 // wants says what a transaction locks and loads.
 type wants struct {
-	store.Needs
+	store.LoadSpec
 	// Names are those that people have who may be new: they are nobody else's while
 	// the transaction lasts. Fresh bounds the new conversations.
 	Names  [][]string
@@ -28,10 +28,10 @@ type wants struct {
 	Parked []string // reports, by provider id on whatever line
 	Hurry  bool     // wait for nobody for long
 	// Once is the key under which Actor wants something done at Now, nil for none.
-	Once  *store.Once
+	Once  *store.Idempotency
 	Actor string
 	Now   time.Time
-	// more loads what only a book can ask for.
+	// more loads what only a unit can ask for.
 	more func(ctx context.Context, c *pgxpool.Conn, p *page) error
 }
 
@@ -145,7 +145,7 @@ func (w *wants) whose(q *query) {
 }
 
 // aliases are all that lead to contacts, whether they may be new or not.
-func (w *wants) aliases() []string { return slices.Concat(w.Aliases, w.Known) }
+func (w *wants) aliases() []string { return slices.Concat(w.Aliases, w.KnownAliases) }
 
 // held is a table w of the keys of the contacts that the lock got, which it leaves
 // in a setting of the transaction: nobody else needs to find them again.
@@ -206,8 +206,8 @@ func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
 			Query(each(func(rows pgx.Rows) error { return pair(rows, f.joined) }))
 	}
 	w.queueMessages(b, f)
-	if len(w.Records) > 0 {
-		queue(b, `SELECT line, key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.Records).
+	if len(w.RecordKeys) > 0 {
+		queue(b, `SELECT line, key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.RecordKeys).
 			Query(each(func(rows pgx.Rows) error {
 				var r recorded
 				err := scan(rows, &r.line, &r.key)
@@ -275,39 +275,39 @@ func (f *found) addMessage(rows pgx.Rows) error {
 func (f *found) addParked(rows pgx.Rows) error {
 	var r store.ParkedReport
 	var at, expires pgtype.Timestamptz
-	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires)
-	r.At, r.Expires = instant(at), instant(expires)
+	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires)
+	r.At, r.ExpiresAt = instant(at), instant(expires)
 	if _, fresh := f.claimed[r.Person]; fresh {
-		r.Owner = 0 // nobody has the name yet
+		r.ContactKey = 0 // nobody has the name yet
 	}
 	f.parked = append(f.parked, r)
 	return err
 }
 
-// page is a book over what was loaded, and what only the engine knows of it.
+// page is a unit over what was loaded, and what only the engine knows of it.
 type page struct {
 	*found
-	book  *store.Book
-	talks map[int64]*store.TalkRow
-	byID  map[string]*store.TalkRow // conversations by their id
-	list  []*store.TalkRow          // what was only read
-	keys  []int64                   // for new rows
+	book  *store.Unit
+	talks map[int64]*store.ConversationRow
+	byID  map[string]*store.ConversationRow // conversations by their id
+	list  []*store.ConversationRow          // what was only read
+	keys  []int64                           // for new rows
 	used  map[int64]bool
 	known func(line string) bool // that it has its row
-	// numbers of the counter are those of the tickets in the book.
+	// numbers of the counter are those of the tickets in the unit.
 	counter string
 	numbers span
 	// before and after are queued before anything is written, and behind it.
 	before, after func(b *pgx.Batch)
 }
 
-// open puts copies of what was loaded and is locked into a new book.
+// open puts copies of what was loaded and is locked into a new unit.
 func (f *found) open(set store.Settings, now time.Time) *page {
 	p := &page{
-		found: f, book: store.NewBook(set, now),
-		talks: map[int64]*store.TalkRow{}, byID: map[string]*store.TalkRow{}, used: map[int64]bool{},
+		found: f, book: store.NewUnit(set, now),
+		talks: map[int64]*store.ConversationRow{}, byID: map[string]*store.ConversationRow{}, used: map[int64]bool{},
 	}
-	p.book.Ticket = f.ticket
+	p.book.LastTicket = f.ticket
 	contacts := make(map[int64]*store.ContactRow, len(f.contacts))
 	for n, c := range f.contacts {
 		mine := *c
@@ -324,11 +324,11 @@ func (f *found) open(set store.Settings, now time.Time) *page {
 		if c == nil || p.talks[t.Row] != nil {
 			continue
 		}
-		mine := t.TalkRow
+		mine := t.ConversationRow
 		mine.Auto = slices.Clip(mine.Auto)
-		mine.Who = c
+		mine.ContactRow = c
 		p.talks[t.Row], p.byID[t.ID] = &mine, &mine
-		p.book.AddTalk(&mine)
+		p.book.AddConversation(&mine)
 	}
 	for _, m := range f.messages {
 		p.adopt(m)
@@ -342,7 +342,7 @@ func (f *found) open(set store.Settings, now time.Time) *page {
 	return p
 }
 
-// adopt puts a message into the book whose conversation is in it.
+// adopt puts a message into the unit whose conversation is in it.
 func (p *page) adopt(m *messageRow) {
 	t := p.talks[m.talk]
 	if t == nil {
@@ -350,7 +350,7 @@ func (p *page) adopt(m *messageRow) {
 	}
 	mine := m.MessageRow
 	mine.Reactions = slices.Clip(mine.Reactions)
-	mine.Talk = t
+	mine.ConversationRow = t
 	t.Pending = t.Pending || m.pending
 	p.book.AddMessage(&mine)
 }

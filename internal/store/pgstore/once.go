@@ -32,7 +32,7 @@ func (w *wants) queueOnce(b *pgx.Batch, f *found) {
 		return
 	}
 	mine := false
-	queue(b, takeKey, w.Actor, w.Once.Key, w.Once.Hash, stamp(w.Now), stamp(w.Now.Add(-store.OnceFor))).
+	queue(b, takeKey, w.Actor, w.Once.Key, w.Once.Hash, stamp(w.Now), stamp(w.Now.Add(-store.IdempotencyTTL))).
 		Query(each(func(rows pgx.Rows) error {
 			mine = true
 			var actor string
@@ -49,16 +49,16 @@ func (w *wants) queueOnce(b *pgx.Batch, f *found) {
 }
 
 // remember keeps the answer of a command.
-func (p *page) remember(cmd store.Command, done store.Done) {
-	if cmd.Once == nil {
+func (p *page) remember(cmd store.Command, done store.CommandResult) {
+	if cmd.Idempotency == nil {
 		return
 	}
-	answer := string(cmd.Once.Answer(done.Conversation, done.Message))
-	p.after = func(b *pgx.Batch) { queue(b, keepAnswer, cmd.Actor, cmd.Once.Key, answer) }
+	answer := string(cmd.Idempotency.Answer(done.Conversation, done.Message))
+	p.after = func(b *pgx.Batch) { queue(b, keepAnswer, cmd.Actor, cmd.Idempotency.Key, answer) }
 }
 
-// Note implements store.Store.
-func (s *Store) Note(ctx context.Context, row store.AuditRow) error {
+// AddAudit implements store.Store.
+func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
 	return wrap("note", s.short(ctx, func(b *pgx.Batch) {
 		queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
 	}))
@@ -92,5 +92,5 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 
 // forgetKeysAt drops what was kept for long enough.
 func forgetKeysAt(b *pgx.Batch, now time.Time) {
-	queue(b, forgetKeys, stamp(now.Add(-store.OnceFor)), 10*pumpSize)
+	queue(b, forgetKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*pumpSize)
 }

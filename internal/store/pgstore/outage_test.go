@@ -338,7 +338,7 @@ func TestCommandsRaceATurn(t *testing.T) {
 	audit(t, a, url, countArrivals(t, url), 0)
 }
 
-// TestServerDiesAfterSurvey: commits of Survey are not synced, and a server that dies
+// TestServerDiesAfterSurvey: commits of ScanBacklog are not synced, and a server that dies
 // forgets those that its log had not flushed. Then they are looked through again: who
 // is behind is found all the same.
 func TestServerDiesAfterSurvey(t *testing.T) {
@@ -348,23 +348,23 @@ func TestServerDiesAfterSurvey(t *testing.T) {
 	survey := func(s *Store) {
 		t.Helper()
 		for more := true; more; {
-			done, err := s.Survey(t.Context(), "crm", store.Wants{})
+			done, err := s.ScanBacklog(t.Context(), "crm", store.EventFilter{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			more = done.More
 		}
 	}
-	behind := func(s *Store) []store.Behind {
+	behind := func(s *Store) []store.Lagging {
 		t.Helper()
-		list, err := s.Behind(t.Context(), "crm", store.Behind{}, noon().Add(time.Hour), 100)
+		list, err := s.LaggingConversations(t.Context(), "crm", store.Lagging{}, noon().Add(time.Hour), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return list
 	}
 	s := process(t, url)
-	if err := s.Follow(t.Context(), noon(), "crm"); err != nil {
+	if err := s.RegisterEndpoint(t.Context(), noon(), "crm"); err != nil {
 		t.Fatal(err)
 	}
 	turn(t, s, says(somebody(1), "a", "hola"), says(somebody(2), "b", "hola"), says(somebody(3), "c", "hola"))

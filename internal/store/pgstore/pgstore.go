@@ -42,15 +42,15 @@ type Options struct {
 	// DirectURL reaches the server itself, for migrations; URL if "".
 	DirectURL string
 	Rules     router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, SorryAfter, Windowless, NewID, Told: see store.Settings.
-	Country    string
-	Zone       *time.Location
-	StaleAfter time.Duration
-	ReplyTTL   time.Duration
-	SorryAfter time.Duration
-	Windowless []string
-	NewID      func() string
-	Told       func([]store.Event)
+	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see store.Settings.
+	Country      string
+	Zone         *time.Location
+	StaleAfter   time.Duration
+	ReplyTTL     time.Duration
+	ApologyDelay time.Duration
+	Windowless   []string
+	NewID        func() string
+	OnEvents     func([]store.Event)
 	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
 	// run at once, and a few for its faces.
 	MaxConns int
@@ -171,8 +171,8 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	set := store.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, SorryAfter: o.SorryAfter,
-		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
+		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
 	}
 	cfg, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {

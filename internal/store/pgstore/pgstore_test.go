@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 func options(url string, set store.Settings) Options {
 	return Options{
 		URL: url, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
-		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, Told: set.Told, MaxConns: 4,
+		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, OnEvents: set.OnEvents, MaxConns: 4,
 	}
 }
 

@@ -326,15 +326,15 @@ func exercise(t *testing.T, s *Store) {
 		for _, to := range []*store.Recipient{nil, {Line: "wsp4", Person: inbound.Person{Phone: "5491177777777"}}} {
 			_, err = s.Command(ctx, now, store.Command{
 				Conversation: ids[0], To: to, Command: router.Command{Kind: router.CommandAgentSent}, Actor: "crm",
-				Say:  &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
-				Once: &store.Once{Key: fmt.Sprint(to == nil), Answer: func(store.Conversation, *store.Message) []byte { return nil }},
+				Draft:       &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
+				Idempotency: &store.Idempotency{Key: fmt.Sprint(to == nil), Answer: func(store.Conversation, *store.Message) []byte { return nil }},
 			})
 			if to != nil && !errors.Is(err, store.ErrNoQuote) || to == nil && err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	check(s.Note(ctx, store.AuditRow{Actor: "boss", At: now}))
+	check(s.AddAudit(ctx, store.AuditRow{Actor: "boss", At: now}))
 	for _, before := range []string{"", "100"} {
 		_, err = s.Audit(ctx, before, 10)
 		check(err)
@@ -351,7 +351,7 @@ func exercise(t *testing.T, s *Store) {
 					f := store.Filter{Phone: phone, UserID: strings.ReplaceAll(phone, "54911", "AR."), Line: line, Area: area, State: state}
 					_, err = s.Conversations(ctx, f)
 					check(err)
-					f.Left = now.Add(-store.LeftFor)
+					f.LeftAfter = now.Add(-store.LeftFor)
 					_, err = s.Conversations(ctx, f)
 					check(err)
 					_, err = s.Conversations(ctx, store.Filter{Contact: "c2300", Line: line, Area: area, State: state})
@@ -360,7 +360,7 @@ func exercise(t *testing.T, s *Store) {
 			}
 		}
 	}
-	_, err = s.Notices(ctx, 20)
+	_, err = s.UntriedNotices(ctx, 20)
 	check(err)
 	list, err := s.Messages(ctx, ids[0], "", 10)
 	check(err)
@@ -370,21 +370,21 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 30_000, 10)
 	check(err)
-	for _, wants := range []store.Wants{{}, {Areas: []string{"admin"}}} {
+	for _, wants := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
 		name := fmt.Sprint("crm", len(wants.Areas))
-		check(s.Follow(ctx, now, name))
-		_, err = s.Unpushed(ctx, name, []string{ids[0], "t2000", "nobody"}, 10)
+		check(s.RegisterEndpoint(ctx, now, name))
+		_, err = s.PendingEvents(ctx, name, []string{ids[0], "t2000", "nobody"}, 10)
 		check(err)
-		_, err = s.Survey(ctx, name, wants)
+		_, err = s.ScanBacklog(ctx, name, wants)
 		check(err)
-		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
+		_, err = s.LaggingConversations(ctx, name, store.Lagging{}, now, 10)
 		check(err)
 		_, err = s.Backlogs(ctx, []string{name})
 		check(err)
-		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: ids[0], Seq: 1}}))
-		_, err = s.Trim(ctx, name, "")
+		check(s.AdvanceCursors(ctx, name, []store.Cursor{{Conversation: ids[0], Seq: 1}}))
+		_, err = s.PruneCursors(ctx, name, "")
 		check(err)
-		_, err = s.Trim(ctx, name, "m")
+		_, err = s.PruneCursors(ctx, name, "m")
 		check(err)
 	}
 	for _, key := range []string{ids[0], "old2500", list[0].ID, "w2600.2", "PSI-2026-000001", somebody(2700).Phone, "AR.2800", "p3000"} {
@@ -393,7 +393,7 @@ func exercise(t *testing.T, s *Store) {
 		}
 	}
 	for _, process := range []string{"a", "a", "b"} {
-		_, err = s.Serve(ctx, now, store.Round{Duty: "alerts", Process: process, Lease: time.Minute, Report: []byte("{}"), State: []byte("{}")})
+		_, err = s.Lead(ctx, now, store.Term{Duty: "alerts", Process: process, Lease: time.Minute, Report: []byte("{}"), State: []byte("{}")})
 		check(err)
 	}
 	_, err = s.Gauges(ctx, now)

@@ -18,7 +18,7 @@ const (
 	pumpSize   = 500
 	pendingFor = time.Minute // after which a row is woken again
 	sweepPause = time.Minute // between two walks over what is pending
-	parkedFor  = time.Hour   // see store.Report
+	parkedFor  = time.Hour   // see store.Unit.ApplyReport
 
 	mostBatches = 5000
 	// numberEvents gives positions to what was committed before it began. Of one
@@ -51,13 +51,13 @@ type sweep struct {
 
 // Pump implements store.Store. One process at a time numbers events; who finds it
 // being done leaves everything to that one.
-func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
+func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
 	now = s.clock(now)
-	var out store.Pumped
+	var out store.PumpResult
 	h, err := s.housekeep(ctx, now)
 	if err == nil && h != nil {
-		out.Numbered, out.More, out.Notices = h.numbered, h.batches == mostBatches, h.notices
-		out.Left = h.left
+		out.Numbered, out.More, out.NoticesPending = h.numbered, h.batches == mostBatches, h.notices
+		out.ApologiesDue = h.left
 		err = s.fireTimers(ctx, now, h.due, &out)
 		if err == nil {
 			err = s.bring(ctx, now, h.strays)
@@ -70,7 +70,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		}
 	}
 	if err != nil {
-		return store.Pumped{}, wrap("pump", err)
+		return store.PumpResult{}, wrap("pump", err)
 	}
 	return out, nil
 }
@@ -131,17 +131,17 @@ func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
 }
 
 // fireTimers fires those whose conversation is free; the others stay due.
-func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out *store.Pumped) error {
+func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out *store.PumpResult) error {
 	if len(due) == 0 {
 		return nil
 	}
 	var fired int
 	var wakes []store.Wake
-	over, err := s.fire(ctx, now, timerHandoff, due, func(p *page, due []*store.TalkRow) error {
+	over, err := s.fire(ctx, now, timerHandoff, due, func(p *page, due []*store.ConversationRow) error {
 		fired, wakes = 0, nil
 		for _, t := range due {
-			t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
-			ok, err := p.book.Timeout(t)
+			t.ArmTimer = t.TimeoutAt.After(now) // somebody wrote meanwhile
+			ok, err := p.book.FireTimeout(t)
 			if err != nil {
 				return fmt.Errorf("fire timer of %s: %w", t.ID, err)
 			}
@@ -165,10 +165,10 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 
 // fire clears the timers of a kind of those conversations that are free, counts them,
 // and lets do say what happens to each.
-func (s *Store) fire(ctx context.Context, now time.Time, kind string, due []int64, do func(*page, []*store.TalkRow) error) (over int, err error) {
+func (s *Store) fire(ctx context.Context, now time.Time, kind string, due []int64, do func(*page, []*store.ConversationRow) error) (over int, err error) {
 	err = s.write(ctx, &wants{Rows: due}, now, func(p *page) error {
 		var done []int64
-		var talks []*store.TalkRow
+		var talks []*store.ConversationRow
 		known := map[int64]bool{}
 		for _, t := range p.found.talks {
 			known[t.Row] = true
@@ -201,7 +201,7 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 		return r.last(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
 	})
 	if err == nil && len(due) > 0 {
-		_, err = s.fire(ctx, now, timerLeft, due, func(p *page, due []*store.TalkRow) error {
+		_, err = s.fire(ctx, now, timerLeft, due, func(p *page, due []*store.ConversationRow) error {
 			done = 0
 			for _, t := range due {
 				if p.book.Apologize(t) {
@@ -224,11 +224,11 @@ func (s *Store) bring(ctx context.Context, now time.Time, ids []store.ProviderID
 		return nil
 	}
 	_, parked := columns(ids)
-	w := &wants{Needs: store.Needs{ProviderIDs: ids}, Parked: parked, more: answersBefore}
+	w := &wants{LoadSpec: store.LoadSpec{ProviderIDs: ids}, Parked: parked, more: answersBefore}
 	return s.write(ctx, w, now, func(p *page) error {
 		for _, m := range p.book.Messages {
-			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.Talk.Line, ID: m.ProviderID}) {
-				p.book.Sent(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})
+			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.ConversationRow.Line, ID: m.ProviderID}) {
+				p.book.ApplyResult(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})
 			}
 		}
 		return nil
@@ -240,7 +240,7 @@ const nobody = "-"
 
 // findForgotten adds the conversations whose rows have waited for long: their
 // wake-up may have been lost.
-func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pumped) error {
+func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := &s.sweep
@@ -284,8 +284,8 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	return nil
 }
 
-// Notices implements store.Store.
-func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
+// UntriedNotices implements store.Store.
+func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error) {
 	// From the oldest one on, the next of a conversation that is not among them yet.
 	const query = `WITH RECURSIVE lines (line) AS (
 			SELECT min(notice) FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried
@@ -324,7 +324,7 @@ func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) 
 
 // findFiles adds the files that have waited for long: their job may have been
 // lost. The queue knows the jobs that it still has.
-func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.Pumped) error {
+func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := &s.files

@@ -71,9 +71,9 @@ func (p *page) addTalk(rows pgx.Rows) error {
 		return err
 	}
 	c.CreatedAt, c.ChoseAt = instant(created), instant(chose)
-	t.Who = c
-	p.talks[t.Row], p.byID[t.ID] = &t.TalkRow, &t.TalkRow
-	p.list = append(p.list, &t.TalkRow)
+	t.ContactRow = c
+	p.talks[t.Row], p.byID[t.ID] = &t.ConversationRow, &t.ConversationRow
+	p.list = append(p.list, &t.ConversationRow)
 	return nil
 }
 
@@ -82,7 +82,7 @@ func (s *Store) blank() *page { return (&found{}).open(s.set, time.Time{}) }
 // Conversations implements store.Store. A page is gathered from parts, each in the
 // order of an index.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
-	if !f.Left.IsZero() {
+	if !f.LeftAfter.IsZero() {
 		return s.listLeft(ctx, f)
 	}
 	p := s.blank()
@@ -90,7 +90,7 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(p.list, func(x, y *store.TalkRow) int {
+	slices.SortFunc(p.list, func(x, y *store.ConversationRow) int {
 		return cmp.Or(y.LastMessageAt.Compare(x.LastMessageAt), cmp.Compare(y.Row, x.Row))
 	})
 	var out []store.Conversation
@@ -256,8 +256,8 @@ func queueRaw(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
 func (p *page) shown(rows []*messageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
-		m.Talk = p.talks[m.talk]
-		out[i] = m.Shown()
+		m.ConversationRow = p.talks[m.talk]
+		out[i] = m.View()
 	}
 	return out
 }

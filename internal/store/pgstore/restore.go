@@ -70,7 +70,7 @@ func (s *Store) doubtAll(ctx context.Context, now time.Time) (sum int, err error
 				return fmt.Errorf("somebody works on the database, who should wait: %w", store.ErrBusy)
 			}
 			for _, m := range p.book.Messages {
-				if p.book.Doubt(m, "the store was restored from a backup") {
+				if p.book.MarkUncertain(m, "the store was restored from a backup") {
 					n++
 				}
 			}

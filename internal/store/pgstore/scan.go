@@ -60,7 +60,7 @@ const talkColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.men
 
 // talkRow is a conversation whose contact is known by its key.
 type talkRow struct {
-	store.TalkRow
+	store.ConversationRow
 	contact int64
 }
 
@@ -72,7 +72,7 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 	dest := append([]any{
 		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
 		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
-		&waiting, &t.Opened, &t.LastArea, &file, &asked, &said, &left, &t.Left.Reason, &apologized, &t.Owed,
+		&waiting, &t.Opened, &t.LastArea, &file, &asked, &said, &left, &t.Left.Reason, &apologized, &t.Unsent,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
 	r.Auto = readAuto(auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
 	t.LastMessageAt, t.CreatedAt, t.WaitingSince = fromEpoch(last), instant(created), instant(waiting)
-	r.FileAt, t.AskedAt, t.SaidAt = instant(file), instant(asked), instant(said)
+	r.FileAt, t.AskedAt, t.AnsweredAt = instant(file), instant(asked), instant(said)
 	t.Left.Since, t.ApologizedFor = instant(left), instant(apologized)
 	t.Cursor = cursor(last.Time, t.Row)
 	return t, nil
@@ -131,14 +131,14 @@ func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 	var since, expires, sent, received, edited, revoked, created pgtype.Timestamptz
 	dest := append([]any{
 		&m.Row, &m.ID, &m.talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
-		&m.QuotedID, &reactions, &m.ProviderID, &m.Origin, &m.Status, &m.Reason, &m.Fate,
-		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
+		&m.QuotedID, &reactions, &m.ProviderID, &m.DedupKey, &m.Status, &m.Reason, &m.FailureReason,
+		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.MarkReadID, &since, &expires, &sent,
 		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err
 	}
-	m.Since, m.Expires, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)
+	m.PendingSince, m.ExpiresAt, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)
 	m.EditedAt, m.RevokedAt, m.CreatedAt = instant(edited), instant(revoked), instant(created)
 	for _, c := range [...]struct {
 		column []byte

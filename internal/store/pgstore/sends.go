@@ -26,9 +26,9 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 	var claims []store.SendClaim
 	err := s.write(ctx, &wants{Talks: ids, Posted: true}, s.clock(now), func(p *page) error {
 		claims = claims[:0]
-		pending := map[*store.TalkRow][]*store.MessageRow{}
+		pending := map[*store.ConversationRow][]*store.MessageRow{}
 		for _, m := range p.book.Messages {
-			pending[m.Talk] = append(pending[m.Talk], m)
+			pending[m.ConversationRow] = append(pending[m.ConversationRow], m)
 		}
 		for _, id := range ids {
 			t, missing, err := p.talk(id)
@@ -61,7 +61,7 @@ func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendCl
 	var results []store.SendResult
 	for _, c := range claims {
 		if !c.Busy {
-			results = append(results, store.SendResult{Conversation: c.Post.Conversation, MessageID: c.Post.ID, Token: c.Token, Status: store.Queued, Unbegun: true})
+			results = append(results, store.SendResult{Conversation: c.Post.Conversation, MessageID: c.Post.ID, Token: c.Token, Status: store.Queued, NotAttempted: true})
 		}
 	}
 	if _, err := s.RecordSends(ctx, now, results); err != nil {
@@ -96,9 +96,9 @@ func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.
 	w := &wants{}
 	for _, r := range results {
 		w.MessageIDs = append(w.MessageIDs, r.MessageID)
-		called := s.set.Called(r)
-		w.Names, w.Aliases = append(w.Names, called.Names...), append(w.Aliases, called.Aliases...)
-		w.Known = append(w.Known, called.Known...)
+		called := s.set.ResultLoadSpec(r)
+		w.Names, w.Aliases = append(w.Names, called.AliasGroups...), append(w.Aliases, called.Aliases...)
+		w.KnownAliases = append(w.KnownAliases, called.KnownAliases...)
 		if r.ProviderID != "" {
 			w.Parked = append(w.Parked, r.ProviderID)
 		}
@@ -109,15 +109,15 @@ func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.
 	err := s.write(ctx, w, now, func(p *page) error {
 		var ids []string
 		for i, r := range results {
-			if recorded[i].Busy = p.missing(store.Needs{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
+			if recorded[i].Busy = p.missing(store.LoadSpec{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
 				continue
 			}
 			ids = append(ids, r.Conversation)
-			if p.missing(s.set.Called(r)) {
+			if p.missing(s.set.ResultLoadSpec(r)) {
 				r.WaID = "" // it is learned again with the next message
 			}
 			if m := p.book.MessageByID(r.MessageID); m != nil {
-				p.book.Sent(m, r)
+				p.book.ApplyResult(m, r)
 			}
 		}
 		// What is written by then decides what is left.

@@ -25,7 +25,7 @@ func BenchmarkSurvey(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.Follow(b.Context(), noon(), "crm"); err != nil {
+	if err := s.RegisterEndpoint(b.Context(), noon(), "crm"); err != nil {
 		b.Fatal(err)
 	}
 	do(`INSERT INTO psi_router.batches (n, size, first_pos) SELECT n, 40, n * 40 + 1 FROM generate_series(0, $1::bigint / 40 - 1) n`, events)
@@ -34,8 +34,8 @@ func BenchmarkSurvey(b *testing.B) {
 		FROM generate_series(0, $1::bigint - 1) k`, events, people)
 	do(`VACUUM ANALYZE`)
 	survey := func() {
-		done, err := s.Survey(b.Context(), "crm", store.Wants{})
-		if err != nil || done.Elsewhere {
+		done, err := s.ScanBacklog(b.Context(), "crm", store.EventFilter{})
+		if err != nil || done.HeldElsewhere {
 			b.Fatalf("got %+v, %v", done, err)
 		}
 		if !done.More {

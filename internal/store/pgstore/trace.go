@@ -19,7 +19,7 @@ const traceSize = 200
 // it can be read; a message brings what it led to, anything else the last
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
-	key = store.Fit(strings.TrimSpace(key))
+	key = store.FitKey(strings.TrimSpace(key))
 	var out store.Trace
 	err := s.read(ctx, "trace", func(r *reader) (err error) {
 		out, err = s.blank().trace(r, key)
@@ -35,7 +35,7 @@ func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 }
 
 func (p *page) trace(r *reader, key string) (out store.Trace, err error) {
-	aliases := p.book.AliasesOf(key)
+	aliases := p.book.SearchAliases(key)
 	var named []*messageRow
 	if err := r.ask(func(b *pgx.Batch) {
 		queueRaw(b, &named, `m.id = $1`, key)
@@ -116,7 +116,7 @@ func (p *page) traceTalks(r *reader, key string, aliases []string) (out []*messa
 
 // queueHistory reads the hand-offs and commands of the loaded conversations.
 func (p *page) queueHistory(b *pgx.Batch, out *store.Trace) {
-	list := col(p.list, func(t *store.TalkRow) int64 { return t.Row })
+	list := col(p.list, func(t *store.ConversationRow) int64 { return t.Row })
 	queue(b, `SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
 		Query(each(func(rows pgx.Rows) error {

@@ -19,7 +19,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	batch = store.FitAll(batch)
+	batch = store.FitArrivals(batch)
 	results, err := s.turnOrHalves(ctx, now, batch)
 	if err != nil {
 		return nil, wrap("turn", err)
@@ -95,21 +95,23 @@ func (s *Store) halves(ctx context.Context, now time.Time, batch []inbound.Arriv
 	return out, err
 }
 
-func (s *Store) needs(a *inbound.Arrival) store.Needs { return s.set.Needs([]inbound.Arrival{*a}) }
+func (s *Store) needs(a *inbound.Arrival) store.LoadSpec {
+	return s.set.TurnLoadSpec([]inbound.Arrival{*a})
+}
 
 // wants lists what a batch locks and loads, and what each of its arrivals does.
-func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.Needs) {
+func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.LoadSpec) {
 	w := &wants{Fresh: len(batch)}
-	each := make([]store.Needs, len(batch))
+	each := make([]store.LoadSpec, len(batch))
 	for i := range batch {
 		n := s.needs(&batch[i])
 		each[i] = n
-		w.Names = append(w.Names, n.Names...)
+		w.Names = append(w.Names, n.AliasGroups...)
 		w.Aliases = append(w.Aliases, n.Aliases...)
-		w.Known = append(w.Known, n.Known...)
+		w.KnownAliases = append(w.KnownAliases, n.KnownAliases...)
 		w.ProviderIDs = append(w.ProviderIDs, n.ProviderIDs...)
 		w.MessageIDs = append(w.MessageIDs, n.MessageIDs...)
-		w.Records = append(w.Records, n.Records...)
+		w.RecordKeys = append(w.RecordKeys, n.RecordKeys...)
 		w.Echoes = w.Echoes || n.Echoes
 	}
 	if w.Echoes {
@@ -133,7 +135,7 @@ func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 			}
 			free = append(free, batch[i])
 		}
-		return p.loadRecent(ctx, c, p.book.Search(free))
+		return p.loadRecent(ctx, c, p.book.NeedRecentMessages(free))
 	}
 	var results []store.Result
 	err := s.write(ctx, w, now, func(p *page) error {
@@ -151,14 +153,14 @@ func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 }
 
 // missing says that somebody else holds something that an arrival needs.
-func (p *page) missing(n store.Needs) bool {
+func (p *page) missing(n store.LoadSpec) bool {
 	for _, alias := range n.Aliases {
 		owner, there := p.aliases[alias]
 		if _, ours := p.claimed[alias]; !ours && (!there || p.contacts[owner] == nil) {
 			return true
 		}
 	}
-	for _, alias := range n.Known {
+	for _, alias := range n.KnownAliases {
 		if owner, there := p.aliases[alias]; there && p.contacts[owner] == nil {
 			return true
 		}
@@ -192,7 +194,7 @@ func (f *found) named(providerIDs []store.ProviderID, ids []string) (out []*mess
 }
 
 // loadRecent reads the last messages of conversations that have an id.
-func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.TalkRow) error {
+func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.ConversationRow) error {
 	if len(talks) == 0 {
 		return nil
 	}
@@ -203,7 +205,7 @@ func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.
 			Query(each(func(rows pgx.Rows) error {
 				m, err := scanMessage(rows)
 				if err == nil {
-					m.contact, m.line = t.Who.Row, t.Line
+					m.contact, m.line = t.ContactRow.Row, t.Line
 					f.messages = append(f.messages, m)
 				}
 				return err
@@ -226,7 +228,7 @@ func newJam() *jam {
 	return &jam{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[store.ProviderID]bool{}}
 }
 
-func (j *jam) holds(n store.Needs, f *found) bool {
+func (j *jam) holds(n store.LoadSpec, f *found) bool {
 	if len(j.names)+len(j.ids) == 0 {
 		return false
 	}
@@ -251,7 +253,7 @@ func (j *jam) holds(n store.Needs, f *found) bool {
 }
 
 // ids are all that an arrival names messages by.
-func ids(n store.Needs) []store.ProviderID {
+func ids(n store.LoadSpec) []store.ProviderID {
 	all := slices.Clone(n.ProviderIDs)
 	for _, id := range n.MessageIDs {
 		all = append(all, store.ProviderID{ID: id})
@@ -259,7 +261,7 @@ func ids(n store.Needs) []store.ProviderID {
 	return all
 }
 
-func (j *jam) add(n store.Needs, f *found) {
+func (j *jam) add(n store.LoadSpec, f *found) {
 	for _, alias := range n.Aliases {
 		j.names[alias] = true
 		if f != nil {
@@ -281,7 +283,7 @@ func (j *jam) add(n store.Needs, f *found) {
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
 	now = s.clock(now)
-	batch := store.FitAll([]inbound.Arrival{arrival})
+	batch := store.FitArrivals([]inbound.Arrival{arrival})
 	w, each := s.wants(batch)
 	w.Echoes, w.Parked = false, nil
 	err := s.insist(ctx, func(bool) (left bool, err error) {

@@ -66,8 +66,8 @@ func rollback(ctx context.Context, c *pgxpool.Conn) {
 	_, _ = c.Exec(ctx, "ROLLBACK") // see above
 }
 
-// write runs one transaction: it locks and loads what w says, and writes the book
-// once fn is done with it. fn may run again, over a new book.
+// write runs one transaction: it locks and loads what w says, and writes the unit
+// once fn is done with it. fn may run again, over a new unit.
 func (s *Store) write(ctx context.Context, w *wants, now time.Time, fn func(p *page) error) (err error) {
 	ctx, end := bound(ctx)
 	defer end(&err)
@@ -120,12 +120,12 @@ func (s *Store) writeOnce(ctx context.Context, c *pgxpool.Conn, w *wants, now ti
 		return nil
 	}
 	s.giveBack(p.unused())
-	s.lines.add(p.book.Heard)
-	p.book.Tell()
+	s.lines.add(p.book.LastInboundByLine)
+	p.book.Notify()
 	return nil
 }
 
-// finish writes the book, if there is something to write.
+// finish writes the unit, if there is something to write.
 func (s *Store) finish(ctx context.Context, c *pgxpool.Conn, p *page) (written bool, err error) {
 	b := &pgx.Batch{}
 	if p.before != nil {
@@ -170,12 +170,12 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, w *wants, now time.
 		p := f.open(s.set, now)
 		p.keys, p.known, p.counter, p.numbers = spare, s.lines.has, counter, numbers
 		err := fn(p)
-		n := int64(len(p.book.Opened))
+		n := int64(len(p.book.OpenedTickets))
 		switch {
 		case err == nil && n == numbers.n:
 			return p, nil
 		case err == nil && numbers.n > 0:
-			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is no function of the book
+			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is no function of the unit
 		case err == nil:
 			counter = "ticket:" + strconv.Itoa(p.book.Year())
 			if numbers, err = s.takeTickets(ctx, counter, n); err == nil {

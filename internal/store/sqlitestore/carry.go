@@ -37,8 +37,8 @@ func home(tx access) error {
 	return nil
 }
 
-func departure(tx access) (store.Departure, error) {
-	var d store.Departure
+func departure(tx access) (store.MoveState, error) {
+	var d store.MoveState
 	_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{departureRow}, &d)
 	return d, err
 }
@@ -64,7 +64,7 @@ func (c *Source) Close() error { return c.s.Close() }
 
 // Departure says how far the store is gone, and which installation it is; the
 // latter is "" until it was first told to go.
-func (c *Source) Departure(ctx context.Context) (d store.Departure, installation string, err error) {
+func (c *Source) Departure(ctx context.Context) (d store.MoveState, installation string, err error) {
 	err = c.s.read(ctx, "read departure", func(tx access) error {
 		var n int64
 		found, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
@@ -83,7 +83,7 @@ func (c *Source) Departure(ctx context.Context) (d store.Departure, installation
 }
 
 // Depart notes how far the store is gone, and gives the installation its name.
-func (c *Source) Depart(ctx context.Context, d store.Departure) error {
+func (c *Source) Depart(ctx context.Context, d store.MoveState) error {
 	var name [8]byte
 	_, _ = rand.Read(name[:])                         // never fails
 	number := int64(binary.BigEndian.Uint64(name[:])) //nolint:gosec // its bits
@@ -109,7 +109,7 @@ func (c *Source) Count(ctx context.Context, t store.Table) (n int64, err error) 
 // Read returns the rows after a mark, in order: at most limit, and about size
 // bytes.
 func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error) {
-	key, err := t.ReadMark(after)
+	key, err := t.ParseCursor(after)
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Serve implements store.Store.
-func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.Served, error) {
-	var out store.Served
+// Lead implements store.Store.
+func (s *Store) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
+	var out store.Leadership
 	err := s.write(ctx, "serve a duty", now, func(p *page) error {
-		out = store.Served{Reports: map[string][]byte{}}
+		out = store.Leadership{Reports: map[string][]byte{}}
 		until := micros(now.Add(r.Lease))
 		var holder string
 		var ends int64
@@ -21,18 +21,18 @@ func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.
 			return err
 		}
 		held := found && holder == r.Process
-		out.Mine = held || !found || ends <= micros(now)
-		out.New = out.Mine && !held
+		out.Leader = held || !found || ends <= micros(now)
+		out.Acquired = out.Leader && !held
 		if held && r.State != nil {
 			out.State = r.State
 		}
-		if out.Mine {
+		if out.Leader {
 			if err := p.exec(`INSERT INTO duties (name, holder, until, state) VALUES (?, ?, ?, ?)
 				ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until, state = excluded.state`,
 				r.Duty, r.Process, until, out.State); err != nil {
 				return err
 			}
-			if err := p.exec(`DELETE FROM duty_reports WHERE duty = ? AND until <= ?`, r.Duty, micros(now.Add(-store.Forgotten))); err != nil {
+			if err := p.exec(`DELETE FROM duty_reports WHERE duty = ? AND until <= ?`, r.Duty, micros(now.Add(-store.ReportRetention))); err != nil {
 				return err
 			}
 		}
@@ -52,7 +52,7 @@ func (s *Store) Serve(ctx context.Context, now time.Time, r store.Round) (store.
 		})
 	})
 	if err != nil {
-		return store.Served{}, err
+		return store.Leadership{}, err
 	}
 	return out, nil
 }

@@ -23,8 +23,8 @@ func (s *Store) change(ctx context.Context, what string, fn func(tx access) erro
 	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
 }
 
-// Follow implements store.Feeds.
-func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) error {
+// RegisterEndpoint implements store.Subscriptions.
+func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
 	return s.change(ctx, "follow", func(tx access) error {
 		const last = `(SELECT coalesce(max(pos), 0) FROM events)`
 		_, err := tx.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
@@ -33,8 +33,8 @@ func (s *Store) Follow(ctx context.Context, now time.Time, endpoint string) erro
 	})
 }
 
-// Unpushed implements store.Feeds.
-func (s *Store) Unpushed(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
+// PendingEvents implements store.Subscriptions.
+func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
 	var out []store.Event
 	err := s.read(ctx, "list unpushed events", func(tx access) error {
 		var start int64
@@ -77,22 +77,22 @@ func taken(tx access, endpoint, id string, start int64) (seq int64, err error) {
 	return seq, err
 }
 
-// Pushed implements store.Feeds.
-func (s *Store) Pushed(ctx context.Context, endpoint string, cursors []store.Cursor) error {
+// AdvanceCursors implements store.Subscriptions.
+func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error {
 	if len(cursors) == 0 {
 		return nil
 	}
 	return s.change(ctx, "move cursors", func(tx access) error {
 		var all rows
-		for _, c := range store.LastCursors(cursors) {
+		for _, c := range store.LatestCursors(cursors) {
 			all.add(endpoint, c.Conversation, c.Seq)
 		}
 		return (&page{tx: tx}).insert(moveCursors, &all)
 	})
 }
 
-// Survey implements store.Feeds.
-func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) (store.Surveyed, error) {
+// ScanBacklog implements store.Subscriptions.
+func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
 	idle := false
 	// Most rounds have nothing to do, and leave the writer alone.
 	err := s.read(ctx, "note events", func(tx access) error {
@@ -101,17 +101,17 @@ func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) 
 		return err
 	})
 	if err != nil || idle {
-		return store.Surveyed{}, err
+		return store.ScanResult{}, err
 	}
-	var done store.Surveyed
+	var done store.ScanResult
 	err = s.change(ctx, "note events", func(tx access) error {
-		done = store.Surveyed{}
+		done = store.ScanResult{}
 		var walked int64
 		if known, err := tx.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
 			return err
 		}
 		query := `SELECT pos, id, conversation, type, seq, created_at, data FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
-		if wants.Plain() {
+		if wants.ByTypeOnly() {
 			query = `SELECT pos, id, conversation, type, seq, created_at, '' FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
 		}
 		var list []store.Event
@@ -124,7 +124,7 @@ func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) 
 			return err
 		}
 		var all rows
-		for _, l := range store.Lags(list, wants) {
+		for _, l := range store.CursorLags(list, wants) {
 			var noted bool
 			const query = `SELECT since > 0 OR seq >= ? FROM cursors WHERE endpoint = ? AND conversation = ?`
 			if _, err := tx.Row(query, []any{l.Last, endpoint, l.Conversation}, &noted); err != nil {
@@ -144,14 +144,14 @@ func (s *Store) Survey(ctx context.Context, endpoint string, wants store.Wants) 
 	return done, err
 }
 
-// Behind implements store.Feeds.
-func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind, until time.Time, n int) ([]store.Behind, error) {
+// LaggingConversations implements store.Subscriptions.
+func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, n int) ([]store.Lagging, error) {
 	const query = `SELECT conversation, since FROM cursors
 		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
-	var out []store.Behind
+	var out []store.Lagging
 	err := s.read(ctx, "list who is behind", func(tx access) error {
 		return each(tx, query, []any{endpoint, micros(after.Since), after.Conversation, micros(until), n}, func(rows *sql.Rows) error {
-			var row store.Behind
+			var row store.Lagging
 			var since int64
 			err := rows.Scan(&row.Conversation, &since)
 			row.Since = instant(since)
@@ -162,8 +162,8 @@ func (s *Store) Behind(ctx context.Context, endpoint string, after store.Behind,
 	return out, err
 }
 
-// Trim implements store.Feeds.
-func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Trimmed, err error) {
+// PruneCursors implements store.Subscriptions.
+func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
 	err = s.change(ctx, "trim cursors", func(tx access) error {
 		if after == "" {
 			if _, err := tx.Exec(`UPDATE endpoints SET start = walked WHERE name = ? AND start < walked`, endpoint); err != nil {
@@ -171,7 +171,7 @@ func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Tr
 			}
 		}
 		const nth = `SELECT conversation FROM cursors WHERE endpoint = ? AND conversation > ? ORDER BY conversation LIMIT 1 OFFSET ?`
-		done = store.Trimmed{}
+		done = store.PruneResult{}
 		more, err := tx.Row(nth, []any{endpoint, after, trimPage - 1}, &done.Next)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (s *Store) Trim(ctx context.Context, endpoint, after string) (done store.Tr
 	return done, err
 }
 
-// Backlogs implements store.Feeds.
+// Backlogs implements store.Subscriptions.
 func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
 	out := map[string]store.Backlog{}
 	err := s.read(ctx, "count backlogs", func(tx access) error {
@@ -210,7 +210,7 @@ func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]st
 				continue
 			}
 			const count = `SELECT count(*) FROM (SELECT 1 FROM cursors WHERE endpoint = ? AND since > 0 LIMIT ?)`
-			if _, err := tx.Row(count, []any{name, store.MostBacklog}, &l.Conversations); err != nil {
+			if _, err := tx.Row(count, []any{name, store.MaxBacklogCount}, &l.Conversations); err != nil {
 				return err
 			}
 			l.Oldest = instant(oldest)

@@ -10,10 +10,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// flush writes the book. New rows get their keys first, so that everything may
+// flush writes the unit. New rows get their keys first, so that everything may
 // refer to them; rows that go make room before others take their place.
 func (p *page) flush() error {
-	p.book.Settle()
+	p.book.UpdateLeft()
 	for _, step := range [...]struct {
 		what string
 		do   func() error
@@ -44,7 +44,7 @@ func (p *page) number() error {
 	for _, c := range p.book.Contacts {
 		contacts = contacts || c.New
 	}
-	for _, t := range p.book.Talks {
+	for _, t := range p.book.Conversations {
 		talks = talks || t.New
 	}
 	var last int64
@@ -53,7 +53,7 @@ func (p *page) number() error {
 			return err
 		}
 		for _, c := range p.book.Contacts {
-			if c.New && !c.Gone && c.Row == 0 {
+			if c.New && !c.Merged && c.Row == 0 {
 				last++
 				c.Row = last
 			}
@@ -63,8 +63,8 @@ func (p *page) number() error {
 		if _, err := p.tx.Row(`SELECT coalesce(max(n), 0) FROM conversations`, nil, &last); err != nil {
 			return err
 		}
-		for _, t := range p.book.Talks {
-			if t.New && !t.Gone && t.Row == 0 {
+		for _, t := range p.book.Conversations {
+			if t.New && !t.Merged && t.Row == 0 {
 				last++
 				t.Row = last
 			}
@@ -81,8 +81,8 @@ func (p *page) exec(query string, args ...any) error {
 
 // fold moves all that belongs to a conversation to the one that survives.
 func (p *page) fold() error {
-	for _, t := range p.book.Folds {
-		into := t.Final()
+	for _, t := range p.book.MergedConversations {
+		into := t.Survivor()
 		if err := p.exec(`INSERT INTO moved (id, conversation) VALUES (?, ?)`, t.ID, into.Row); err != nil {
 			return err
 		}
@@ -112,11 +112,11 @@ func (p *page) fold() error {
 }
 
 func (p *page) merge() error {
-	for _, c := range p.book.Merges {
+	for _, c := range p.book.MergedContacts {
 		if c.New {
 			continue
 		}
-		if err := p.exec(`UPDATE aliases SET contact = ? WHERE contact = ?`, c.Final().Row, c.Row); err != nil {
+		if err := p.exec(`UPDATE aliases SET contact = ? WHERE contact = ?`, c.Survivor().Row, c.Row); err != nil {
 			return err
 		}
 		if err := p.exec(`DELETE FROM contacts WHERE n = ?`, c.Row); err != nil {
@@ -130,7 +130,7 @@ func (p *page) writeContacts() error {
 	var fresh rows
 	for _, c := range p.book.Contacts {
 		switch {
-		case c.Gone:
+		case c.Merged:
 		case c.New:
 			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt), c.BlockedHere, micros(c.ChoseAt))
 		case c.Changed:
@@ -144,14 +144,14 @@ func (p *page) writeContacts() error {
 		return err
 	}
 	var given rows
-	for alias, c := range p.book.Aliases {
+	for alias, c := range p.book.AliasChanges {
 		if c == nil {
 			if err := p.exec(`DELETE FROM aliases WHERE alias = ?`, alias); err != nil {
 				return err
 			}
 			continue
 		}
-		given.add(alias, c.Final().Row)
+		given.add(alias, c.Survivor().Row)
 	}
 	return p.insert(insertAliases, &given)
 }
@@ -159,19 +159,19 @@ func (p *page) writeContacts() error {
 func (p *page) writeTalks() error {
 	var fresh rows
 	// In the order of the file: neighbours share a page.
-	byRow := slices.SortedFunc(slices.Values(p.book.Talks), func(a, b *store.TalkRow) int { return cmp.Compare(a.Row, b.Row) })
+	byRow := slices.SortedFunc(slices.Values(p.book.Conversations), func(a, b *store.ConversationRow) int { return cmp.Compare(a.Row, b.Row) })
 	for _, t := range byRow {
 		r, to := &t.Conversation.Conversation, t.Contact.Address
-		who := t.Who.Final().Row
+		who := t.ContactRow.Survivor().Row
 		switch {
-		case t.Gone:
+		case t.Merged:
 		case t.New:
 			fresh.add(t.Row, t.ID, who, r.Line, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
 				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince),
-				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.SaidAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor))
+				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.AnsweredAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor))
 		case t.Changed:
-			if t.Moved {
+			if t.ContactChanged {
 				if err := p.exec(`UPDATE conversations SET contact = ? WHERE n = ?`, who, t.Row); err != nil {
 					return err
 				}
@@ -179,7 +179,7 @@ func (p *page) writeTalks() error {
 			if err := p.exec(updateTalk, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
 				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
 				to.Phone, to.UserID, to.ExternalID, t.Seq, micros(t.LastMessageAt), micros(t.CreatedAt), micros(t.WaitingSince),
-				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.SaidAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor), t.Row); err != nil {
+				t.Opened, t.LastArea, micros(r.FileAt), micros(t.AskedAt), micros(t.AnsweredAt), micros(t.Left.Since), string(t.Left.Reason), micros(t.ApologizedFor), t.Row); err != nil {
 				return err
 			}
 		}
@@ -197,11 +197,11 @@ func (p *page) writeMessages() error {
 		}
 		return p.insert(insertReplies, &out)
 	}
-	last := map[*store.TalkRow]bool{} // conversations whose last row is in out
+	last := map[*store.ConversationRow]bool{} // conversations whose last row is in out
 	for _, m := range p.book.Messages {
-		t := m.Talk.Final()
+		t := m.ConversationRow.Survivor()
 		switch {
-		case m.New && m.Origin != "":
+		case m.New && m.DedupKey != "":
 			if last[t] {
 				if err := flush(); err != nil {
 					return err
@@ -213,7 +213,7 @@ func (p *page) writeMessages() error {
 				return err
 			}
 			in.add(m.ID, t.Row, m.Direction, string(m.Author), m.Type, m.Text, media, m.ReplyID, m.QuotedID,
-				reactions(m), m.ProviderID, m.Origin, string(m.Status), string(m.Reason), m.ErrorCode, m.ErrorDetail,
+				reactions(m), m.ProviderID, m.DedupKey, string(m.Status), string(m.Reason), m.ErrorCode, m.ErrorDetail,
 				micros(m.SentAt), micros(m.ReceivedAt), micros(m.EditedAt), micros(m.RevokedAt), micros(m.CreatedAt), []byte(m.Raw))
 		case m.New:
 			last[t] = true
@@ -226,10 +226,10 @@ func (p *page) writeMessages() error {
 				return err
 			}
 			out.add(m.ID, t.Row, string(m.Author), m.Type, text(m), body, media, m.QuotedID, string(m.Status), string(m.Reason), m.Epoch,
-				m.ReadID, micros(m.Since), micros(m.Expires), micros(m.CreatedAt), notice(m), m.Marketing)
+				m.MarkReadID, micros(m.PendingSince), micros(m.ExpiresAt), micros(m.CreatedAt), notice(m), m.Marketing)
 		case m.Changed:
 			if err := p.exec(updateMessage, text(m), reactions(m), null(m.ProviderID), string(m.Status),
-				string(m.Fate), m.ErrorCode, m.ErrorDetail, m.Epoch, m.Attempts, m.Token, micros(m.SentAt),
+				string(m.FailureReason), m.ErrorCode, m.ErrorDetail, m.Epoch, m.Attempts, m.Token, micros(m.SentAt),
 				micros(m.EditedAt), micros(m.RevokedAt), m.Row); err != nil {
 				return err
 			}
@@ -250,7 +250,7 @@ func notice(m *store.MessageRow) string {
 	if !m.Notice {
 		return ""
 	}
-	return m.Talk.Final().Line
+	return m.ConversationRow.Survivor().Line
 }
 
 // text is the text of a message that its body does not hold already.
@@ -300,32 +300,32 @@ func (p *page) writeEvents() error {
 func (p *page) writeTickets() error {
 	var opened, handed, audited rows
 	now := micros(p.book.Now)
-	for _, t := range p.book.Opened {
-		opened.add(t.Ticket, t.Talk.Final().Row, t.Area, t.Tag, now)
+	for _, t := range p.book.OpenedTickets {
+		opened.add(t.Ticket, t.Conversation.Survivor().Row, t.Area, t.Tag, now)
 	}
-	if len(p.book.Opened) > 0 {
+	if len(p.book.OpenedTickets) > 0 {
 		const query = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
-		p.given[p.ticketCounter()] = p.book.Ticket
-		if err := p.exec(query, p.ticketCounter(), p.book.Ticket); err != nil {
+		p.given[p.ticketCounter()] = p.book.LastTicket
+		if err := p.exec(query, p.ticketCounter(), p.book.LastTicket); err != nil {
 			return err
 		}
 	}
 	if err := p.insert(insertTickets, &opened); err != nil {
 		return err
 	}
-	for _, ticket := range p.book.Resolved {
+	for _, ticket := range p.book.ResolvedTickets {
 		if err := p.exec(`UPDATE tickets SET resolved_at = ? WHERE ticket = ? AND resolved_at = 0`, now, ticket); err != nil {
 			return err
 		}
 	}
 	for _, h := range p.book.Handoffs {
-		handed.add(h.Talk.Final().Row, h.Row.Ticket, h.Row.FromArea, h.Row.Area, h.Row.Tag, h.Row.Note, h.Row.By, micros(h.Row.At))
+		handed.add(h.Conversation.Survivor().Row, h.Row.Ticket, h.Row.FromArea, h.Row.Area, h.Row.Tag, h.Row.Note, h.Row.By, micros(h.Row.At))
 	}
 	if err := p.insert(insertHandoffs, &handed); err != nil {
 		return err
 	}
 	for _, a := range p.book.Audit {
-		audited.add(a.Talk.Final().Row, a.Row.Actor, a.Row.Action, a.Row.Detail, micros(a.Row.At))
+		audited.add(a.Conversation.Survivor().Row, a.Row.Actor, a.Row.Action, a.Row.Detail, micros(a.Row.At))
 	}
 	return p.insert(insertAudit, &audited)
 }
@@ -340,12 +340,12 @@ const timerLeft = "left"
 
 func (p *page) writeTimers() error {
 	var all rows
-	for _, t := range p.book.Talks {
-		if t.Arm && !t.Gone {
+	for _, t := range p.book.Conversations {
+		if t.ArmTimer && !t.Merged {
 			all.add(t.Row, timerHandoff, micros(t.TimeoutAt))
 		}
-		if !t.SorryAt.IsZero() && !t.Gone {
-			all.add(t.Row, timerLeft, micros(t.SorryAt))
+		if !t.ApologyDue.IsZero() && !t.Merged {
+			all.add(t.Row, timerLeft, micros(t.ApologyDue))
 		}
 	}
 	return p.insert(insertTimers, &all)
@@ -362,13 +362,13 @@ func (p *page) writeRecords() error {
 
 func (p *page) writeParked() error {
 	var all rows
-	for _, r := range p.book.Park {
-		all.add(r.ID, r.Line, r.Person, r.Status, r.Code, r.Detail, micros(r.At), micros(r.Expires))
+	for _, r := range p.book.NewlyParked {
+		all.add(r.ID, r.Line, r.Person, r.Status, r.Code, r.Detail, micros(r.At), micros(r.ExpiresAt))
 	}
 	if err := p.insert(insertParked, &all); err != nil {
 		return err
 	}
-	for _, r := range p.book.Unpark {
+	for _, r := range p.book.Unparked {
 		const query = `DELETE FROM parked WHERE provider_id = ? AND line = ? AND person = ? AND status = ?`
 		if err := p.exec(query, r.ID, r.Line, r.Person, r.Status); err != nil {
 			return err
@@ -379,7 +379,7 @@ func (p *page) writeParked() error {
 
 func (p *page) writeLines() error {
 	var all rows
-	for line, at := range p.book.Heard {
+	for line, at := range p.book.LastInboundByLine {
 		all.add(line, micros(at))
 	}
 	return p.insert(insertLines, &all)

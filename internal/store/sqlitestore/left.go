@@ -9,7 +9,7 @@ import (
 // listLeft loads the conversations of a page of those that were left, by their last
 // word: the oldest first. They are few: other conditions are looked at one by one.
 func (p *page) listLeft(f store.Filter) error {
-	at, n := micros(f.Left), int64(math.MaxInt64)
+	at, n := micros(f.LeftAfter), int64(math.MaxInt64)
 	if f.Before != "" {
 		at, n = readCursor(f.Before)
 	}
@@ -32,7 +32,7 @@ func (p *page) listLeft(f store.Filter) error {
 	if err := p.selectTalks(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, limit(f.Limit))); err != nil {
 		return err
 	}
-	for _, t := range p.book.Talks {
+	for _, t := range p.book.Conversations {
 		t.Cursor = cursor(micros(t.AskedAt), t.Row)
 	}
 	return nil

@@ -13,18 +13,18 @@ import (
 // page is the part of the file that one transaction works on.
 type page struct {
 	tx   access
-	book *store.Book
+	book *store.Unit
 
 	contacts map[int64]*store.ContactRow
-	talks    map[int64]*store.TalkRow
+	talks    map[int64]*store.ConversationRow
 	given    map[string]int64 // counters that were moved
 	after    func() error     // asks what was written, nil for nothing
 }
 
 func newPage(tx access, set store.Settings, now time.Time) *page {
 	return &page{
-		tx: tx, book: store.NewBook(set, now),
-		contacts: map[int64]*store.ContactRow{}, talks: map[int64]*store.TalkRow{}, given: map[string]int64{},
+		tx: tx, book: store.NewUnit(set, now),
+		contacts: map[int64]*store.ContactRow{}, talks: map[int64]*store.ConversationRow{}, given: map[string]int64{},
 	}
 }
 
@@ -44,8 +44,8 @@ func each(tx access, query string, args []any, scan func(*sql.Rows) error) error
 }
 
 // load reads all that a batch may touch.
-func (p *page) load(n store.Needs) error {
-	if err := p.loadAliases(slices.Concat(n.Aliases, n.Known)); err != nil {
+func (p *page) load(n store.LoadSpec) error {
+	if err := p.loadAliases(slices.Concat(n.Aliases, n.KnownAliases)); err != nil {
 		return fmt.Errorf("load contacts: %w", err)
 	}
 	found, err := p.findMessages(n)
@@ -60,7 +60,7 @@ func (p *page) load(n store.Needs) error {
 			return fmt.Errorf("load posted messages: %w", err)
 		}
 	}
-	if err := p.loadRecorded(n.Records); err != nil {
+	if err := p.loadRecorded(n.RecordKeys); err != nil {
 		return fmt.Errorf("load records: %w", err)
 	}
 	return p.loadTicket()
@@ -143,9 +143,9 @@ func (p *page) selectTalks(where string, args []any) error {
 		if p.talks[row.Row] != nil {
 			return nil
 		}
-		row.Who = p.addContact(c.row())
+		row.ContactRow = p.addContact(c.row())
 		p.talks[row.Row] = row
-		p.book.AddTalk(row)
+		p.book.AddConversation(row)
 		return nil
 	})
 }
@@ -156,7 +156,7 @@ type orphan struct {
 	talk int64
 }
 
-func (p *page) findMessages(n store.Needs) ([]orphan, error) {
+func (p *page) findMessages(n store.LoadSpec) ([]orphan, error) {
 	var found []orphan
 	take := func(rows *sql.Rows) error {
 		m, talk, err := scanMessage(rows)
@@ -183,7 +183,7 @@ func (p *page) findMessages(n store.Needs) ([]orphan, error) {
 }
 
 // adopt loads the conversations of found messages, marks those that have
-// something to send, and puts the messages into the book.
+// something to send, and puts the messages into the unit.
 func (p *page) adopt(found []orphan) error {
 	if len(found) == 0 {
 		return nil
@@ -199,7 +199,7 @@ func (p *page) adopt(found []orphan) error {
 		return err
 	}
 	for _, m := range found {
-		if m.Talk = p.talks[m.talk]; m.Talk == nil {
+		if m.ConversationRow = p.talks[m.talk]; m.ConversationRow == nil {
 			return fmt.Errorf("message %s has no conversation: %w", m.ID, store.ErrNotFound)
 		}
 		p.book.AddMessage(m.MessageRow)
@@ -238,13 +238,13 @@ func (p *page) loadPosted() error {
 }
 
 // loadRecent reads the last messages of a conversation that have an id.
-func (p *page) loadRecent(t *store.TalkRow) error {
+func (p *page) loadRecent(t *store.ConversationRow) error {
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.conversation = ? AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`
 	return each(p.tx, query, []any{t.Row}, func(rows *sql.Rows) error {
 		m, _, err := scanMessage(rows)
 		if err == nil {
-			m.Talk = t
+			m.ConversationRow = t
 			p.book.AddMessage(m)
 		}
 		return err
@@ -276,10 +276,10 @@ func (p *page) loadParked(providerIDs []string) error {
 	return each(p.tx, query, []any{texts(providerIDs)}, func(rows *sql.Rows) error {
 		var r store.ParkedReport
 		var at, expires int64
-		if err := rows.Scan(&r.ID, &r.Line, &r.Person, &r.Owner, &r.Status, &r.Code, &r.Detail, &at, &expires); err != nil {
+		if err := rows.Scan(&r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires); err != nil {
 			return err
 		}
-		r.At, r.Expires = instant(at), instant(expires)
+		r.At, r.ExpiresAt = instant(at), instant(expires)
 		p.book.AddParked(r)
 		return nil
 	})
@@ -288,7 +288,7 @@ func (p *page) loadParked(providerIDs []string) error {
 func (p *page) ticketCounter() string { return "ticket:" + strconv.Itoa(p.book.Year()) }
 
 func (p *page) loadTicket() error {
-	_, err := p.tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{p.ticketCounter()}, &p.book.Ticket)
+	_, err := p.tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{p.ticketCounter()}, &p.book.LastTicket)
 	if err != nil {
 		return fmt.Errorf("load ticket counter: %w", err)
 	}
@@ -296,7 +296,7 @@ func (p *page) loadTicket() error {
 }
 
 // loadTalk reads one conversation by its id, also one that was joined.
-func (p *page) loadTalk(id string) (*store.TalkRow, error) {
+func (p *page) loadTalk(id string) (*store.ConversationRow, error) {
 	n, err := talkNumber(p.tx, id)
 	if err != nil {
 		return nil, err

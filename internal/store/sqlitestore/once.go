@@ -11,32 +11,32 @@ import (
 
 // doneBefore returns the answer that was kept of a command, nil when it is new.
 func (p *page) doneBefore(cmd store.Command) ([]byte, error) {
-	if cmd.Once == nil {
+	if cmd.Idempotency == nil {
 		return nil, nil
 	}
 	var hash, answer string
 	const query = `SELECT hash, answer FROM idempotency WHERE actor = ? AND key = ? AND at > ?`
-	found, err := p.tx.Row(query, []any{cmd.Actor, cmd.Once.Key, micros(p.book.Now.Add(-store.OnceFor))}, &hash, &answer)
+	found, err := p.tx.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, micros(p.book.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("look for the key: %w", err)
 	case !found:
 		return nil, nil
-	case hash != cmd.Once.Hash:
+	case hash != cmd.Idempotency.Hash:
 		return nil, store.ErrKeyReused
 	}
 	return []byte(answer), nil
 }
 
 // remember keeps the answer of a command.
-func (p *page) remember(cmd store.Command, done store.Done) error {
-	if cmd.Once == nil {
+func (p *page) remember(cmd store.Command, done store.CommandResult) error {
+	if cmd.Idempotency == nil {
 		return nil
 	}
 	const query = `INSERT INTO idempotency (actor, key, hash, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, at = excluded.at`
-	answer := cmd.Once.Answer(done.Conversation, done.Message)
-	if err := p.exec(query, cmd.Actor, cmd.Once.Key, cmd.Once.Hash, string(answer), micros(p.book.Now)); err != nil {
+	answer := cmd.Idempotency.Answer(done.Conversation, done.Message)
+	if err := p.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), micros(p.book.Now)); err != nil {
 		return fmt.Errorf("keep the key: %w", err)
 	}
 	return nil
@@ -45,11 +45,11 @@ func (p *page) remember(cmd store.Command, done store.Done) error {
 // forgetKeys drops what was kept for long enough.
 func (p *page) forgetKeys() error {
 	return p.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
-		micros(p.book.Now.Add(-store.OnceFor)), pumpSize)
+		micros(p.book.Now.Add(-store.IdempotencyTTL)), pumpSize)
 }
 
-// Note implements store.Store.
-func (s *Store) Note(ctx context.Context, row store.AuditRow) error {
+// AddAudit implements store.Store.
+func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
 	return s.write(ctx, "note", row.At, func(p *page) error {
 		var one rows
 		one.add(0, row.Actor, row.Action, row.Detail, micros(row.At))

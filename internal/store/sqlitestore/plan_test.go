@@ -169,12 +169,12 @@ func exercise(t *testing.T, s *Store) {
 	for range 2 {
 		_, err = s.Command(ctx, now, store.Command{
 			Conversation: id, Command: router.Command{Kind: router.CommandAgentSent}, Actor: "crm",
-			Say:  &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
-			Once: &store.Once{Answer: func(store.Conversation, *store.Message) []byte { return nil }},
+			Draft:       &store.Draft{Type: "template", Body: []byte(`{}`), Quotes: results[0].MessageID},
+			Idempotency: &store.Idempotency{Answer: func(store.Conversation, *store.Message) []byte { return nil }},
 		})
 		check(err)
 	}
-	check(s.Note(ctx, store.AuditRow{Actor: "boss", At: now}))
+	check(s.AddAudit(ctx, store.AuditRow{Actor: "boss", At: now}))
 	_, err = s.Audit(ctx, "", 10)
 	check(err)
 	_, err = s.Pump(ctx, now.Add(25*time.Hour))
@@ -186,7 +186,7 @@ func exercise(t *testing.T, s *Store) {
 					f := store.Filter{Phone: phone, UserID: phone, Line: line, Area: area, State: state}
 					_, err = s.Conversations(ctx, f)
 					check(err)
-					f.Left = now.Add(-store.LeftFor)
+					f.LeftAfter = now.Add(-store.LeftFor)
 					_, err = s.Conversations(ctx, f)
 					check(err)
 					_, err = s.Conversations(ctx, store.Filter{Contact: "c2300", Line: line, Area: area, State: state})
@@ -195,7 +195,7 @@ func exercise(t *testing.T, s *Store) {
 			}
 		}
 	}
-	_, err = s.Notices(ctx, 20)
+	_, err = s.UntriedNotices(ctx, 20)
 	check(err)
 	list, err := s.Messages(ctx, id, "", 10)
 	check(err)
@@ -203,23 +203,23 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 1, 10)
 	check(err)
-	for _, wants := range []store.Wants{{}, {Areas: []string{"admin"}}} {
+	for _, wants := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
 		name := fmt.Sprint("crm", len(wants.Areas))
-		check(s.Follow(ctx, now, name))
+		check(s.RegisterEndpoint(ctx, now, name))
 		_, err = s.Turn(ctx, now, []inbound.Arrival{message(80+len(wants.Areas), "11", now)})
 		check(err)
-		_, err = s.Unpushed(ctx, name, []string{id, "nobody"}, 10)
+		_, err = s.PendingEvents(ctx, name, []string{id, "nobody"}, 10)
 		check(err)
-		_, err = s.Survey(ctx, name, wants)
+		_, err = s.ScanBacklog(ctx, name, wants)
 		check(err)
-		_, err = s.Behind(ctx, name, store.Behind{}, now, 10)
+		_, err = s.LaggingConversations(ctx, name, store.Lagging{}, now, 10)
 		check(err)
 		_, err = s.Backlogs(ctx, []string{name})
 		check(err)
-		check(s.Pushed(ctx, name, []store.Cursor{{Conversation: id, Seq: 1}}))
-		_, err = s.Trim(ctx, name, "")
+		check(s.AdvanceCursors(ctx, name, []store.Cursor{{Conversation: id, Seq: 1}}))
+		_, err = s.PruneCursors(ctx, name, "")
 		check(err)
-		_, err = s.Trim(ctx, name, "m")
+		_, err = s.PruneCursors(ctx, name, "m")
 		check(err)
 	}
 	for _, key := range []string{id, list[0].ID, list[0].ProviderID, "PSI-2026-000001", "5491100000003", "AR.4", "m"} {
@@ -228,7 +228,7 @@ func exercise(t *testing.T, s *Store) {
 		}
 	}
 	for _, process := range []string{"a", "a", "b"} {
-		_, err = s.Serve(ctx, now, store.Round{Duty: "alerts", Process: process, Lease: time.Minute, Report: []byte("{}"), State: []byte("{}")})
+		_, err = s.Lead(ctx, now, store.Term{Duty: "alerts", Process: process, Lease: time.Minute, Report: []byte("{}"), State: []byte("{}")})
 		check(err)
 	}
 	_, err = s.Gauges(ctx, now)

@@ -30,10 +30,10 @@ type sweep struct {
 }
 
 // Pump implements store.Store.
-func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
-	var out store.Pumped
+func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
+	var out store.PumpResult
 	err := s.write(ctx, "pump", now, func(p *page) error {
-		out = store.Pumped{}
+		out = store.PumpResult{}
 		if err := p.numberEvents(&out); err != nil {
 			return fmt.Errorf("number events: %w", err)
 		}
@@ -44,28 +44,28 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.Pumped, error) {
 		if err := p.forgetKeys(); err != nil {
 			return fmt.Errorf("forget keys: %w", err)
 		}
-		if _, err := p.tx.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.Notices); err != nil {
+		if _, err := p.tx.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.NoticesPending); err != nil {
 			return fmt.Errorf("look for notices: %w", err)
 		}
-		if _, err := p.tx.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, micros(now)}, &out.Left); err != nil {
+		if _, err := p.tx.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, micros(now)}, &out.ApologiesDue); err != nil {
 			return fmt.Errorf("look for who was left: %w", err)
 		}
 		return p.fireTimers(&out)
 	})
 	if err != nil {
-		return store.Pumped{}, err
+		return store.PumpResult{}, err
 	}
 	if err := s.findForgotten(ctx, now, &out); err != nil {
-		return store.Pumped{}, err // what the timers said will be found by the next walk
+		return store.PumpResult{}, err // what the timers said will be found by the next walk
 	}
 	if err := s.findFiles(ctx, now, &out); err != nil {
-		return store.Pumped{}, err
+		return store.PumpResult{}, err
 	}
 	return out, nil
 }
 
 // numberEvents gives out the positions of what was committed before.
-func (p *page) numberEvents(out *store.Pumped) error {
+func (p *page) numberEvents(out *store.PumpResult) error {
 	var last, numbered int64
 	if _, err := p.tx.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
 		return err
@@ -82,16 +82,16 @@ func (p *page) numberEvents(out *store.Pumped) error {
 		numberedRow, last)
 }
 
-func (p *page) fireTimers(out *store.Pumped) error {
+func (p *page) fireTimers(out *store.PumpResult) error {
 	now := p.book.Now
 	n, err := p.takeTimers(timerHandoff)
 	if err != nil {
 		return err
 	}
 	out.More = n == pumpSize
-	for _, t := range p.book.Talks {
-		t.Arm = t.TimeoutAt.After(now) // somebody wrote meanwhile
-		fired, err := p.book.Timeout(t)
+	for _, t := range p.book.Conversations {
+		t.ArmTimer = t.TimeoutAt.After(now) // somebody wrote meanwhile
+		fired, err := p.book.FireTimeout(t)
 		if err != nil {
 			return fmt.Errorf("fire timer of %s: %w", t.ID, err)
 		}
@@ -138,7 +138,7 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 		if _, err := p.takeTimers(timerLeft); err != nil {
 			return err
 		}
-		for _, t := range p.book.Talks {
+		for _, t := range p.book.Conversations {
 			if p.book.Apologize(t) {
 				done++
 			}
@@ -150,7 +150,7 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 
 // findForgotten adds the conversations whose rows have waited for long: their
 // wake-up may have been lost.
-func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pumped) error {
+func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := &s.sweep
@@ -190,8 +190,8 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	return nil
 }
 
-// Notices implements store.Store.
-func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
+// UntriedNotices implements store.Store.
+func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error) {
 	var out []store.Notice
 	err := s.read(ctx, "find notices", func(tx access) error {
 		out = out[:0]
@@ -227,7 +227,7 @@ func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) 
 
 // findFiles adds the files that have waited for long: their job may have been
 // lost. The queue knows the jobs that it still has.
-func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.Pumped) error {
+func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := &s.files

@@ -53,13 +53,13 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	err := s.read(ctx, "list conversations", func(tx access) error {
 		p := newPage(tx, s.set, time.Time{})
 		list := p.list
-		if !f.Left.IsZero() {
+		if !f.LeftAfter.IsZero() {
 			list = p.listLeft
 		}
 		if err := list(f); err != nil {
 			return err
 		}
-		for _, t := range p.book.Talks {
+		for _, t := range p.book.Conversations {
 			out = append(out, t.View())
 		}
 		return nil
@@ -68,7 +68,7 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 		xl, xn := readCursor(x.Cursor)
 		yl, yn := readCursor(y.Cursor)
 		newest := cmp.Or(cmp.Compare(yl, xl), cmp.Compare(yn, xn))
-		if !f.Left.IsZero() {
+		if !f.LeftAfter.IsZero() {
 			return -newest
 		}
 		return newest
@@ -252,7 +252,7 @@ func (p *page) messages(where string, args ...any) ([]*store.MessageRow, error) 
 	}
 	out := make([]*store.MessageRow, len(found))
 	for i, m := range found {
-		m.Talk = p.talks[m.talk]
+		m.ConversationRow = p.talks[m.talk]
 		out[i] = m.MessageRow
 	}
 	return out, nil
@@ -261,7 +261,7 @@ func (p *page) messages(where string, args ...any) ([]*store.MessageRow, error) 
 func shown(rows []*store.MessageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
-		out[i] = m.Shown()
+		out[i] = m.View()
 	}
 	return out
 }

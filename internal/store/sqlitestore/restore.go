@@ -176,7 +176,7 @@ func (p *page) doubtAll() (n int, err error) {
 	pending, err := p.loadPending(ids)
 	for _, rows := range pending {
 		for _, m := range rows {
-			if p.book.Doubt(m, "the store was restored from a backup") {
+			if p.book.MarkUncertain(m, "the store was restored from a backup") {
 				n++
 			}
 		}

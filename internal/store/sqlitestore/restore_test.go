@@ -151,8 +151,8 @@ func TestAnOldStoreIsClosed(t *testing.T) {
 		"turn":    func() error { _, err := i.store.Turn(ctx, noon(), []inbound.Arrival{arrival("c", "11")}); return err },
 		"claim":   func() error { _, err := i.store.ClaimSends(ctx, noon(), "t", []string{ana}); return err },
 		"pump":    func() error { _, err := i.store.Pump(ctx, noon()); return err },
-		"follow":  func() error { return i.store.Follow(ctx, noon(), "crm") },
-		"note":    func() error { return i.store.Note(ctx, store.AuditRow{Actor: "x", Action: "y", At: noon()}) },
+		"follow":  func() error { return i.store.RegisterEndpoint(ctx, noon(), "crm") },
+		"note":    func() error { return i.store.AddAudit(ctx, store.AuditRow{Actor: "x", Action: "y", At: noon()}) },
 		"ping":    func() error { return i.store.Ping(ctx) },
 		"started": func() error { i.stop(); i = start(t, dir); return i.store.Ping(ctx) }, // it stays so
 	} {

@@ -117,7 +117,7 @@ func TestCrash(t *testing.T) {
 		}
 		for n := range (round + 1) * 10 {
 			got, err := after.Turn(t.Context(), now, []inbound.Arrival{message(n, "11", now)})
-			if err != nil || !got[0].Duplicate || got[0].Send == nil {
+			if err != nil || !got[0].Duplicate || got[0].Wake == nil {
 				t.Fatalf("round %d, message %d: got %+v, %v", round, n, got, err)
 			}
 		}

@@ -88,7 +88,7 @@ const talkColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch,
 
 // talkScan takes a conversation from its columns.
 type talkScan struct {
-	store.TalkRow
+	store.ConversationRow
 	auto                                       string
 	in, human, timeout, last, created, waiting int64
 	file, asked, said, left, apologized        int64
@@ -99,20 +99,20 @@ func (t *talkScan) dest() []any {
 	return []any{
 		&t.Row, &t.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
 		&t.auto, &t.in, &t.human, &t.timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &t.last,
-		&t.created, &t.waiting, &t.Opened, &t.LastArea, &t.file, &t.asked, &t.said, &t.left, &t.Left.Reason, &t.apologized, &t.Owed,
+		&t.created, &t.waiting, &t.Opened, &t.LastArea, &t.file, &t.asked, &t.said, &t.left, &t.Left.Reason, &t.apologized, &t.Unsent,
 	}
 }
 
-// row finishes the conversation; its Who is still missing.
-func (t *talkScan) row() *store.TalkRow {
+// row finishes the conversation; its ContactRow is still missing.
+func (t *talkScan) row() *store.ConversationRow {
 	r := &t.Conversation.Conversation
 	r.Auto = readAuto(t.auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(t.in), instant(t.human), instant(t.timeout)
 	t.LastMessageAt, t.CreatedAt, t.WaitingSince = instant(t.last), instant(t.created), instant(t.waiting)
-	r.FileAt, t.AskedAt, t.SaidAt = instant(t.file), instant(t.asked), instant(t.said)
+	r.FileAt, t.AskedAt, t.AnsweredAt = instant(t.file), instant(t.asked), instant(t.said)
 	t.Left.Since, t.ApologizedFor = instant(t.left), instant(t.apologized)
 	t.Cursor = cursor(t.last, t.Row)
-	return &t.TalkRow
+	return &t.ConversationRow
 }
 
 func readAuto(s string) []int64 {
@@ -145,21 +145,21 @@ const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type
 	m.error_code, m.error_detail, m.epoch, m.attempts, m.token, m.read_id, m.since, m.expires_at, m.sent_at,
 	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
-// scanMessage reads a row; its Talk is still missing.
+// scanMessage reads a row; its ConversationRow is still missing.
 func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, talk int64, err error) {
 	m = &store.MessageRow{}
 	var body, media, reactions string
 	var since, expires, sent, received, edited, revoked, created int64
 	dest := append([]any{
 		&m.Row, &m.ID, &talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
-		&m.QuotedID, &reactions, &m.ProviderID, &m.Origin, &m.Status, &m.Reason, &m.Fate,
-		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.ReadID, &since, &expires, &sent,
+		&m.QuotedID, &reactions, &m.ProviderID, &m.DedupKey, &m.Status, &m.Reason, &m.FailureReason,
+		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.MarkReadID, &since, &expires, &sent,
 		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,
 	}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, 0, err
 	}
-	m.Since, m.Expires, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)
+	m.PendingSince, m.ExpiresAt, m.SentAt, m.ReceivedAt = instant(since), instant(expires), instant(sent), instant(received)
 	m.EditedAt, m.RevokedAt, m.CreatedAt = instant(edited), instant(revoked), instant(created)
 	for _, c := range [...]struct {
 		column string

@@ -28,7 +28,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 				continue
 			}
 			done[id] = true
-			if c := p.book.Claim(rows[0].Talk, rows, token); c != nil {
+			if c := p.book.Claim(rows[0].ConversationRow, rows, token); c != nil {
 				claims = append(claims, *c)
 			}
 		}
@@ -54,9 +54,9 @@ func (p *page) loadPending(ids []string) (map[string][]*store.MessageRow, error)
 		if err != nil {
 			return err
 		}
-		m.Talk = p.talks[talk]
+		m.ConversationRow = p.talks[talk]
 		p.book.AddMessage(m)
-		pending[m.Talk.ID] = append(pending[m.Talk.ID], m)
+		pending[m.ConversationRow.ID] = append(pending[m.ConversationRow.ID], m)
 		return nil
 	})
 	return pending, err
@@ -68,12 +68,12 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		return nil, nil
 	}
 	results = store.FitResults(results)
-	var needs store.Needs
+	var needs store.LoadSpec
 	var providerIDs []string
 	for _, r := range results {
 		needs.MessageIDs = append(needs.MessageIDs, r.MessageID)
-		called := s.set.Called(r)
-		needs.Aliases, needs.Known = append(needs.Aliases, called.Aliases...), append(needs.Known, called.Known...)
+		called := s.set.ResultLoadSpec(r)
+		needs.Aliases, needs.KnownAliases = append(needs.Aliases, called.Aliases...), append(needs.KnownAliases, called.KnownAliases...)
 		if r.ProviderID != "" {
 			providerIDs = append(providerIDs, r.ProviderID)
 		}
@@ -88,7 +88,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		}
 		for _, r := range results {
 			if m := p.book.MessageByID(r.MessageID); m != nil {
-				p.book.Sent(m, r)
+				p.book.ApplyResult(m, r)
 			}
 		}
 		// What is written by then decides what is left.

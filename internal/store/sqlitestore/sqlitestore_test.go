@@ -13,7 +13,7 @@ import (
 func options(name string, set store.Settings) Options {
 	return Options{
 		Path: name, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
-		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, Told: set.Told, Relaxed: true,
+		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, OnEvents: set.OnEvents, Relaxed: true,
 	}
 }
 

@@ -31,15 +31,15 @@ var migrations embed.FS
 type Options struct {
 	Path  string
 	Rules router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, SorryAfter, Windowless, NewID, Told: see store.Settings.
-	Country    string
-	Zone       *time.Location
-	StaleAfter time.Duration
-	ReplyTTL   time.Duration
-	SorryAfter time.Duration
-	Windowless []string
-	NewID      func() string
-	Told       func([]store.Event)
+	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see store.Settings.
+	Country      string
+	Zone         *time.Location
+	StaleAfter   time.Duration
+	ReplyTTL     time.Duration
+	ApologyDelay time.Duration
+	Windowless   []string
+	NewID        func() string
+	OnEvents     func([]store.Event)
 	// Relaxed does not sync every commit: the last ones may be lost when the
 	// power goes, never when the process dies.
 	Relaxed bool
@@ -82,8 +82,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func open(ctx context.Context, o Options) (*Store, error) {
 	set := store.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, SorryAfter: o.SorryAfter,
-		Windowless: o.Windowless, NewID: o.NewID, Told: o.Told,
+		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
+		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -135,12 +135,12 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	return upgrade.Up(ctx, p, log)
 }
 
-// write runs one transaction over a fresh book, which is written when fn is done.
+// write runs one transaction over a fresh unit, which is written when fn is done.
 func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
 	if err := s.closed(); err != nil {
 		return wrap(what, err)
 	}
-	var book *store.Book
+	var book *store.Unit
 	var given map[string]int64
 	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		p := newPage(s.look(tx), s.set, now)
@@ -155,7 +155,7 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p
 	})
 	if err == nil {
 		s.counters.raise(given)
-		book.Tell()
+		book.Notify()
 	}
 	return wrap(what, err)
 }

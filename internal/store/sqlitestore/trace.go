@@ -19,7 +19,7 @@ const traceSize = 200
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
-	key = store.Fit(strings.TrimSpace(key))
+	key = store.FitKey(strings.TrimSpace(key))
 	err := s.read(ctx, "trace", func(tx access) (err error) {
 		p := newPage(tx, s.set, time.Time{})
 		out, err = p.trace(key)
@@ -38,7 +38,7 @@ func (p *page) trace(key string) (out store.Trace, err error) {
 	if out.Messages, err = p.traceMessages(key); err != nil {
 		return out, err
 	}
-	aliases := p.book.AliasesOf(key)
+	aliases := p.book.SearchAliases(key)
 	if len(p.talks) == 0 {
 		if err := p.traceTalks(key, aliases); err != nil {
 			return out, err
@@ -47,7 +47,7 @@ func (p *page) trace(key string) (out store.Trace, err error) {
 			return out, err
 		}
 	}
-	for _, t := range p.book.Talks {
+	for _, t := range p.book.Conversations {
 		out.Conversations = append(out.Conversations, t.View())
 	}
 	slices.SortFunc(out.Conversations, func(x, y store.Conversation) int { return y.LastMessageAt.Compare(x.LastMessageAt) })
@@ -85,7 +85,7 @@ func (p *page) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
 		return nil, nil
 	}
 	const most = 20
-	next, err := p.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, m.Talk.Row, m.Row, most)
+	next, err := p.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, m.ConversationRow.Row, m.Row, most)
 	for i, r := range next {
 		if r.Author != store.AuthorRouter || !r.CreatedAt.Equal(m.CreatedAt) {
 			return next[:i], err

@@ -15,8 +15,8 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	batch = store.FitAll(batch)
-	needs := s.set.Needs(batch)
+	batch = store.FitArrivals(batch)
+	needs := s.set.TurnLoadSpec(batch)
 	var results []store.Result
 	err := s.write(ctx, "turn", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
@@ -31,7 +31,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 				return fmt.Errorf("load parked reports: %w", err)
 			}
 		}
-		for _, t := range p.book.Search(batch) {
+		for _, t := range p.book.NeedRecentMessages(batch) {
 			if err := p.loadRecent(t); err != nil {
 				return fmt.Errorf("load recent messages: %w", err)
 			}
@@ -50,8 +50,8 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
-	arrival = store.FitAll([]inbound.Arrival{arrival})[0]
-	needs := s.set.Needs([]inbound.Arrival{arrival})
+	arrival = store.FitArrivals([]inbound.Arrival{arrival})[0]
+	needs := s.set.TurnLoadSpec([]inbound.Arrival{arrival})
 	return s.write(ctx, "reject", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
 			return err
@@ -66,40 +66,40 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 	if len(batch) == 0 {
 		return nil
 	}
-	batch = store.FitAll(batch)
-	needs := s.set.Reports(batch)
+	batch = store.FitArrivals(batch)
+	needs := s.set.ReportLoadSpec(batch)
 	return s.write(ctx, "statuses", now, func(p *page) error {
 		if err := p.load(needs); err != nil {
 			return err
 		}
 		if needs.Failures {
-			for _, t := range p.book.Retracted() {
+			for _, t := range p.book.NeedEarlierAnswers() {
 				if err := p.loadRecent(t); err != nil {
 					return fmt.Errorf("load recent messages: %w", err)
 				}
 			}
 		}
 		for i := range batch {
-			p.book.Report(&batch[i])
+			p.book.ApplyReport(&batch[i])
 		}
 		return nil
 	})
 }
 
 // Command implements store.Store.
-func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.Done, error) {
-	var done store.Done
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
+	var done store.CommandResult
 	err := s.write(ctx, "command "+string(cmd.Kind), now, func(p *page) error {
 		kept, err := p.doneBefore(cmd)
 		if err != nil || kept != nil {
-			done = store.Done{Kept: kept}
+			done = store.CommandResult{Replayed: kept}
 			return err
 		}
 		t, err := p.loadFor(cmd)
 		if err != nil {
 			return err
 		}
-		m, err := p.book.Do(t, cmd)
+		m, err := p.book.Execute(t, cmd)
 		if err != nil {
 			return err
 		}
@@ -108,34 +108,34 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 				return err
 			}
 		}
-		done = p.book.Finish(t, m, cursor(micros(t.LastMessageAt), t.Row))
+		done = p.book.CommandResult(t, m, cursor(micros(t.LastMessageAt), t.Row))
 		return p.remember(cmd, done)
 	})
 	if err != nil {
-		return store.Done{}, err
+		return store.CommandResult{}, err
 	}
 	return done, nil
 }
 
 // loadFor loads what a command touches, and returns its conversation.
-func (p *page) loadFor(cmd store.Command) (*store.TalkRow, error) {
-	var needs store.Needs
-	if cmd.Say != nil && cmd.Say.Quotes != "" {
-		needs.MessageIDs = []string{cmd.Say.Quotes}
+func (p *page) loadFor(cmd store.Command) (*store.ConversationRow, error) {
+	var needs store.LoadSpec
+	if cmd.Draft != nil && cmd.Draft.Quotes != "" {
+		needs.MessageIDs = []string{cmd.Draft.Quotes}
 	}
 	if cmd.To != nil {
-		needs.Aliases = p.book.Reaches(*cmd.To)
+		needs.Aliases = p.book.RecipientAliases(*cmd.To)
 		if err := p.load(needs); err != nil {
 			return nil, err
 		}
-		return p.book.Reach(*cmd.To), nil
+		return p.book.ResolveRecipient(*cmd.To), nil
 	}
 	t, err := p.loadTalk(cmd.Conversation)
 	if err != nil {
 		return nil, err
 	}
-	if store.AboutContact(cmd.Kind) { // which all their conversations are told of
-		if err := p.selectTalks(`t.contact = ?`, []any{t.Who.Row}); err != nil {
+	if store.IsContactCommand(cmd.Kind) { // which all their conversations are told of
+		if err := p.selectTalks(`t.contact = ?`, []any{t.ContactRow.Row}); err != nil {
 			return nil, err
 		}
 	}

@@ -78,7 +78,7 @@ func apologies(t *testing.T, e Engine) {
 		a.stale("hola")
 		a.tick(wait)
 		a.sorry()
-		if wakes, err := a.Notices(t.Context(), 10); err != nil || len(wakes) != 1 || wakes[0].Conversation != a.id {
+		if wakes, err := a.UntriedNotices(t.Context(), 10); err != nil || len(wakes) != 1 || wakes[0].Conversation != a.id {
 			t.Errorf("got %+v, %v", wakes, err)
 		}
 		claims := a.claimed()
@@ -200,7 +200,7 @@ func (d *desk) after(policy flow.AfterOutage) {
 // sorry does what the pump does once there is no backlog.
 func (d *desk) sorry() int {
 	d.Helper()
-	left := d.pump().Left
+	left := d.pump().ApologiesDue
 	n, err := d.Apologize(d.Context(), d.now)
 	if err != nil || n > 0 && !left {
 		d.Fatalf("apologize: %d, %v; the pump said that there was one: %v", n, err, left)

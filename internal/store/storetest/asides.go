@@ -62,7 +62,7 @@ func asides(t *testing.T, e Engine) {
 			t.Parallel()
 			d := open(t, e)
 			r := d.in(tc.arrival)
-			if r.Reason != tc.want || r.MessageID != "" || r.Replies != 0 || r.Send != nil || r.Duplicate {
+			if r.Reason != tc.want || r.MessageID != "" || r.Replies != 0 || r.Wake != nil || r.Duplicate {
 				t.Fatalf("got %+v, want reason %s and nothing else", r, tc.want)
 			}
 			if again := d.in(tc.arrival); !again.Duplicate {

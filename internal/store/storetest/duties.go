@@ -85,24 +85,24 @@ func pauses(t *testing.T, e Engine) {
 // duties: one process at a time has one, and what it remembers outlives it.
 func duties(t *testing.T, e Engine) {
 	d := open(t, e)
-	serve := func(process, report, state string) store.Served {
+	serve := func(process, report, state string) store.Leadership {
 		t.Helper()
-		r := store.Round{Duty: "alerts", Process: process, Lease: time.Minute}
+		r := store.Term{Duty: "alerts", Process: process, Lease: time.Minute}
 		if report != "" {
 			r.Report = []byte(report)
 		}
 		if state != "" {
 			r.State = []byte(state)
 		}
-		got, err := d.Serve(t.Context(), d.now, r)
+		got, err := d.Lead(t.Context(), d.now, r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return got
 	}
-	want := func(got store.Served, mine, fresh bool, state string, reports ...string) {
+	want := func(got store.Leadership, mine, fresh bool, state string, reports ...string) {
 		t.Helper()
-		w := store.Served{Mine: mine, New: fresh, Reports: map[string][]byte{}}
+		w := store.Leadership{Leader: mine, Acquired: fresh, Reports: map[string][]byte{}}
 		if state != "" {
 			w.State = []byte(state)
 		}
@@ -125,6 +125,6 @@ func duties(t *testing.T, e Engine) {
 	want(serve("b", "b3", "too late for a's"), true, true, "one", "b", "b3")
 	want(serve("a", "a3", "mine once"), false, false, "one", "a", "a3", "b", "b3")
 	want(serve("b", "b3", "two"), true, false, "two", "a", "a3", "b", "b3")
-	d.tick(2 * store.Forgotten)
+	d.tick(2 * store.ReportRetention)
 	want(serve("b", "", ""), true, false, "two")
 }

@@ -17,7 +17,7 @@ import (
 
 func (d *desk) follow(endpoint string) {
 	d.Helper()
-	if err := d.Follow(d.Context(), d.now, endpoint); err != nil {
+	if err := d.RegisterEndpoint(d.Context(), d.now, endpoint); err != nil {
 		d.Fatalf("follow: %v", err)
 	}
 }
@@ -25,7 +25,7 @@ func (d *desk) follow(endpoint string) {
 // unpushed returns what an endpoint has to get, as "conversation seq".
 func (d *desk) unpushed(endpoint string, limit int, ids ...string) (all []store.Event) {
 	d.Helper()
-	all, err := d.Unpushed(d.Context(), endpoint, ids, limit)
+	all, err := d.PendingEvents(d.Context(), endpoint, ids, limit)
 	if err != nil {
 		d.Fatalf("unpushed: %v", err)
 	}
@@ -46,21 +46,21 @@ func seqs(events []store.Event) (out []int64) {
 
 func (d *desk) pushed(endpoint string, cursors ...store.Cursor) {
 	d.Helper()
-	if err := d.Pushed(d.Context(), endpoint, cursors); err != nil {
+	if err := d.AdvanceCursors(d.Context(), endpoint, cursors); err != nil {
 		d.Fatalf("pushed: %v", err)
 	}
 }
 
 // note looks at everything there is.
-func (d *desk) note(endpoint string, wants store.Wants) {
+func (d *desk) note(endpoint string, wants store.EventFilter) {
 	d.Helper()
 	d.pump()
 	for {
-		done, err := d.Survey(d.Context(), endpoint, wants)
+		done, err := d.ScanBacklog(d.Context(), endpoint, wants)
 		if err != nil {
 			d.Fatalf("note: %v", err)
 		}
-		if done.Elsewhere {
+		if done.HeldElsewhere {
 			d.Fatalf("note: elsewhere, and nobody else is there")
 		}
 		if !done.More {
@@ -72,9 +72,9 @@ func (d *desk) note(endpoint string, wants store.Wants) {
 // behind returns the conversations that wait, page by page.
 func (d *desk) behind(endpoint string) (ids []string) {
 	d.Helper()
-	var at store.Behind
+	var at store.Lagging
 	for {
-		page, err := d.Behind(d.Context(), endpoint, at, d.now.Add(time.Hour), 2)
+		page, err := d.LaggingConversations(d.Context(), endpoint, at, d.now.Add(time.Hour), 2)
 		if err != nil {
 			d.Fatalf("behind: %v", err)
 		}
@@ -172,7 +172,7 @@ func feeds(t *testing.T, e Engine) {
 		for i := range 5 {
 			ids = append(ids, d.say(person(i), fmt.Sprint("m", i), "hola").Conversation)
 		}
-		d.note("crm", store.Wants{})
+		d.note("crm", store.EventFilter{})
 		if got := d.behind("crm"); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
@@ -188,7 +188,7 @@ func feeds(t *testing.T, e Engine) {
 		for _, id := range ids {
 			d.pushed("crm", store.Cursor{Conversation: id, Seq: d.talk(id).Seq})
 		}
-		d.note("crm", store.Wants{})
+		d.note("crm", store.EventFilter{})
 		if got := d.behind("crm"); len(got) != 0 {
 			t.Errorf("got %v, and all were taken", got)
 		}
@@ -196,11 +196,11 @@ func feeds(t *testing.T, e Engine) {
 		d.say(person(0), "m5", "1")
 		d.pushed("crm", store.Cursor{Conversation: ids[0], Seq: d.talk(ids[0]).Seq})
 		d.say(person(3), "m6", "1")
-		d.note("crm", store.Wants{})
+		d.note("crm", store.EventFilter{})
 		if got := d.behind("crm"); !slices.Equal(got, ids[3:4]) {
 			t.Errorf("got %v, want %v", got, ids[3:4])
 		}
-		if _, err := d.Behind(t.Context(), "crm", store.Behind{}, d.now.Add(-time.Hour), 10); err != nil {
+		if _, err := d.LaggingConversations(t.Context(), "crm", store.Lagging{}, d.now.Add(-time.Hour), 10); err != nil {
 			t.Error(err)
 		}
 	})
@@ -208,7 +208,7 @@ func feeds(t *testing.T, e Engine) {
 	t.Run("wants", func(t *testing.T) {
 		d := open(t, e)
 		d.follow("crm")
-		wants := store.Wants{Types: []string{"message.received", "conversation.*"}, Lines: []string{"wsp4"}, Areas: []string{"admin"}}
+		wants := store.EventFilter{Types: []string{"message.received", "conversation.*"}, Lines: []string{"wsp4"}, Areas: []string{"admin"}}
 		a := d.say(person(1), "a", "hola").Conversation // no area yet
 		b := d.say(person(2), "b", "hola").Conversation
 		d.note("crm", wants)
@@ -242,7 +242,7 @@ func feeds(t *testing.T, e Engine) {
 		trim := func(endpoint string) (removed int) {
 			t.Helper()
 			for after, pages := "", 0; ; pages++ {
-				done, err := d.Trim(t.Context(), endpoint, after)
+				done, err := d.PruneCursors(t.Context(), endpoint, after)
 				if err != nil || pages > 10 {
 					t.Fatalf("page %d of trim: %v", pages, err)
 				}
@@ -271,11 +271,11 @@ func feeds(t *testing.T, e Engine) {
 		if n := trim("crm"); n != 0 {
 			t.Errorf("%d cursors went before a survey", n)
 		}
-		d.note("crm", store.Wants{})
-		d.note("other", store.Wants{})
+		d.note("crm", store.EventFilter{})
+		d.note("other", store.EventFilter{})
 		behind, ahead, idle := ids[0], ids[1], ids[2:]
 		d.say(person(0), "late", "1")
-		d.note("crm", store.Wants{})
+		d.note("crm", store.EventFilter{})
 		d.say(person(1), "fresh", "1") // pushed before anybody looked
 		d.pushed("crm", store.Cursor{Conversation: ahead, Seq: d.talk(ahead).Seq})
 		if n := trim("crm"); n != len(idle) {
@@ -305,7 +305,7 @@ func feeds(t *testing.T, e Engine) {
 		if got := d.unpushed("crm", 50, idle[0]); len(got) == 0 || got[0].Seq != before+1 {
 			t.Errorf("got %v, want what came after %d", seqs(got), before)
 		}
-		d.note("crm", store.Wants{})
+		d.note("crm", store.EventFilter{})
 		if got := d.behind("crm"); !slices.Contains(got, idle[0]) {
 			t.Errorf("behind: got %v, want %v among them", got, idle[0])
 		}
@@ -319,7 +319,7 @@ func feeds(t *testing.T, e Engine) {
 		var mu sync.Mutex
 		var heard []string
 		d := open(t, e)
-		d.set.Told = func(list []store.Event) {
+		d.set.OnEvents = func(list []store.Event) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, ev := range list {

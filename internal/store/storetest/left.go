@@ -397,7 +397,7 @@ func (a *abandon) echo(ago time.Duration) {
 
 func (d *desk) leftOnes(f store.Filter) []store.Conversation {
 	d.Helper()
-	f.Left = d.now.Add(-store.LeftFor)
+	f.LeftAfter = d.now.Add(-store.LeftFor)
 	list, err := d.Conversations(d.Context(), f)
 	if err != nil {
 		d.Fatalf("list who was left: %v", err)

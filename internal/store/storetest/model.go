@@ -223,12 +223,12 @@ func (w *world) command(rt *rapid.T) {
 func (w *world) answer(rt *rapid.T) {
 	if len(w.asked) > 0 && rapid.IntRange(0, 3).Draw(rt, "again") == 0 {
 		a := rapid.SampledFrom(w.asked).Draw(rt, "which")
-		if w.now.Sub(a.at) >= store.OnceFor {
+		if w.now.Sub(a.at) >= store.IdempotencyTTL {
 			rt.Skip("forgotten")
 		}
 		before := w.everything()
 		done, err := w.Command(w.Context(), w.now, a.Command)
-		if err != nil || done.Kept == nil {
+		if err != nil || done.Replayed == nil {
 			rt.Fatalf("a repeat: got %+v, %v", done, err)
 		}
 		if diff := cmp.Diff(w.everything(), before); diff != "" {
@@ -239,7 +239,7 @@ func (w *world) answer(rt *rapid.T) {
 	id := w.some(rt)
 	before := w.talk(id)
 	cmd := saying(id, text("acá estoy"))
-	cmd.Once = once(fmt.Sprint(w.run, ".", len(w.asked)), "h")
+	cmd.Idempotency = once(fmt.Sprint(w.run, ".", len(w.asked)), "h")
 	shut := before.LastInbound.IsZero() || w.now.Sub(before.LastInbound) >= 24*time.Hour
 	done, err := w.Command(w.Context(), w.now, cmd)
 	switch {
@@ -401,7 +401,7 @@ func (w *world) mark(rt *rapid.T) {
 	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
 	kind := rapid.SampledFrom([]string{"reaction", "edit", "revoke"}).Draw(rt, "kind")
 	a := about(of.Person, fmt.Sprintf("mark-%d-%d", w.run, len(w.sent)), kind, of.ID, "❤️", w.now)
-	if r := w.in(a); r.Replies != 0 || r.Send != nil {
+	if r := w.in(a); r.Replies != 0 || r.Wake != nil {
 		rt.Fatalf("got %+v", r)
 	}
 	w.sent = append(w.sent, a)

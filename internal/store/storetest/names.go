@@ -59,10 +59,10 @@ func names(t *testing.T, e Engine) {
 
 	t.Run("copies end somewhere", func(t *testing.T) {
 		d := open(t, e)
-		ana := inbound.Person{Phone: "5491100000001", Name: strings.Repeat("ñ", store.CopiedName+1)}
+		ana := inbound.Person{Phone: "5491100000001", Name: strings.Repeat("ñ", store.MaxCopiedName+1)}
 		whole := strings.Repeat("👋", 64<<10) // as much as WhatsApp takes
 		r := d.turn(says(ana, "a", whole, d.now))[0]
-		d.turn(says(ana, "b", whole[:4*store.CopiedText], d.now))
+		d.turn(says(ana, "b", whole[:4*store.MaxCopiedText], d.now))
 		if got := d.message(r.Conversation, "a").Text; got != whole {
 			t.Errorf("the message has %d bytes of %d", len(got), len(whole))
 		}
@@ -87,12 +87,12 @@ func names(t *testing.T, e Engine) {
 			if err := json.Unmarshal(ev.Data, &data); err != nil {
 				t.Fatal(err)
 			}
-			if c := data.Conversation.Contact; c.Name != strings.Repeat("ñ", store.CopiedName) || !c.Truncated {
+			if c := data.Conversation.Contact; c.Name != strings.Repeat("ñ", store.MaxCopiedName) || !c.Truncated {
 				t.Errorf("%s: got the name %q, %v", ev.Type, c.Name, c.Truncated)
 			}
 			if m := data.Message; m.ProviderID != "" {
 				cut[m.ProviderID] = m.Truncated
-				if m.Text != whole[:4*store.CopiedText] {
+				if m.Text != whole[:4*store.MaxCopiedText] {
 					t.Errorf("%s has %d bytes", ev.Type, len(m.Text))
 				}
 			}
@@ -104,7 +104,7 @@ func names(t *testing.T, e Engine) {
 
 	t.Run("a page of events is bounded in bytes", func(t *testing.T) {
 		d := open(t, e)
-		long := strings.Repeat("\x01", store.CopiedText) // six bytes each in JSON
+		long := strings.Repeat("\x01", store.MaxCopiedText) // six bytes each in JSON
 		var batch []inbound.Arrival
 		for i := range 50 {
 			batch = append(batch, says(person(1), fmt.Sprint("m", i), long, d.now))
@@ -127,7 +127,7 @@ func names(t *testing.T, e Engine) {
 				}
 				seen, size, most = ev.Pos, size+len(ev.Data), max(most, len(ev.Data))
 			}
-			if pages++; size >= store.EventsBytes+most {
+			if pages++; size >= store.MaxEventPageBytes+most {
 				t.Errorf("a page of %d bytes", size)
 			}
 		}

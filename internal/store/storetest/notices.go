@@ -23,7 +23,7 @@ func notice(name string) *store.Draft {
 // waiting lists the conversations of notices that were not tried.
 func (d *desk) waiting(limit int) (ids []string) {
 	d.Helper()
-	wakes, err := d.Notices(d.Context(), limit)
+	wakes, err := d.UntriedNotices(d.Context(), limit)
 	if err != nil {
 		d.Fatalf("notices: %v", err)
 	}
@@ -149,7 +149,7 @@ func notices(t *testing.T, e Engine) {
 		}
 		check := func(limit int, want ...string) {
 			t.Helper()
-			list, err := d.Notices(d.Context(), limit)
+			list, err := d.UntriedNotices(d.Context(), limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +168,7 @@ func notices(t *testing.T, e Engine) {
 		check(2, oldest[:2]...)
 		d.record(d.claimOne("t1", ids[0]), store.Sent, "wamid.1")
 		ids = append(ids[1:], ids[0]) // whose second is older than anybody's but that one
-		if list, err := d.Notices(d.Context(), 20); err != nil || len(list) != 3 || list[0].MessageID == oldest[0] {
+		if list, err := d.UntriedNotices(d.Context(), 20); err != nil || len(list) != 3 || list[0].MessageID == oldest[0] {
 			t.Errorf("the next one of a conversation is another: got %+v, %v", list, err)
 		}
 	})

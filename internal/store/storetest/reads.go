@@ -196,7 +196,7 @@ func reads(t *testing.T, e Engine) {
 		if diff := cmp.Diff(d.events(), events); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
-		if got := d.in(says(person(1), "a", "hola", d.now)); !got.Duplicate || got.Send == nil {
+		if got := d.in(says(person(1), "a", "hola", d.now)); !got.Duplicate || got.Wake == nil {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -28,8 +28,8 @@ func template(name string) *store.Draft {
 }
 
 // once is a key whose answer names what was said.
-func once(key, hash string) *store.Once {
-	return &store.Once{Key: key, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
+func once(key, hash string) *store.Idempotency {
+	return &store.Idempotency{Key: key, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
 		answer := map[string]string{"conversation": c.ID, "state": string(c.State)}
 		if m != nil {
 			answer["message"] = m.ID
@@ -40,7 +40,7 @@ func once(key, hash string) *store.Once {
 }
 
 func saying(id string, what *store.Draft) store.Command {
-	return store.Command{Conversation: id, Command: router.Command{Kind: router.CommandAgentSent}, Say: what, Actor: "crm"}
+	return store.Command{Conversation: id, Command: router.Command{Kind: router.CommandAgentSent}, Draft: what, Actor: "crm"}
 }
 
 func writing(line string, who inbound.Person, what *store.Draft) store.Command {
@@ -49,7 +49,7 @@ func writing(line string, who inbound.Person, what *store.Draft) store.Command {
 	return cmd
 }
 
-func (d *desk) do(cmd store.Command) store.Done {
+func (d *desk) do(cmd store.Command) store.CommandResult {
 	d.Helper()
 	d.tick(time.Second)
 	done, err := d.Command(d.Context(), d.now, cmd)
@@ -291,17 +291,17 @@ func sayings(t *testing.T, e Engine) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "2").Conversation
 		cmd := saying(id, text("una vez"))
-		cmd.Once = once("k", "h")
+		cmd.Idempotency = once("k", "h")
 		first := d.do(cmd)
-		want := string(cmd.Once.Answer(first.Conversation, first.Message))
+		want := string(cmd.Idempotency.Answer(first.Conversation, first.Message))
 		for range 2 {
-			if again := d.do(cmd); string(again.Kept) != want || again.Message != nil {
-				t.Errorf("got %q, want %q", again.Kept, want)
+			if again := d.do(cmd); string(again.Replayed) != want || again.Message != nil {
+				t.Errorf("got %q, want %q", again.Replayed, want)
 			}
 			d.reopen()
 		}
 		other := saying(id, text("otra cosa"))
-		other.Once = once("k", "h2")
+		other.Idempotency = once("k", "h2")
 		d.refused(other, store.ErrKeyReused, id)
 		theirs := other
 		theirs.Actor = "n8n"
@@ -310,7 +310,7 @@ func sayings(t *testing.T, e Engine) {
 		}
 		// What was refused may be tried again.
 		later := saying(id, text("cerrada"))
-		later.Say.OnlyOpen, later.Once = true, once("k2", "h")
+		later.Draft.OnlyOpen, later.Idempotency = true, once("k2", "h")
 		d.command(id, router.CommandClose, "")
 		d.refused(later, store.ErrClosed, id)
 		d.command(id, router.CommandReopen, "")
@@ -318,27 +318,27 @@ func sayings(t *testing.T, e Engine) {
 			t.Errorf("got %+v", done)
 		}
 		// A command without effect is remembered too.
-		cl := store.Command{Conversation: id, Command: router.Command{Kind: router.CommandReopen}, Actor: "crm", Once: once("k3", "h")}
-		if done := d.do(cl); done.Kept != nil {
-			t.Errorf("got %s", done.Kept)
+		cl := store.Command{Conversation: id, Command: router.Command{Kind: router.CommandReopen}, Actor: "crm", Idempotency: once("k3", "h")}
+		if done := d.do(cl); done.Replayed != nil {
+			t.Errorf("got %s", done.Replayed)
 		}
-		if done := d.do(cl); done.Kept == nil {
+		if done := d.do(cl); done.Replayed == nil {
 			t.Error("not remembered")
 		}
-		d.tick(store.OnceFor)
+		d.tick(store.IdempotencyTTL)
 		if got := d.command(id, router.CommandAgentSent, ""); got.ID == "" {
 			t.Error("no conversation")
 		}
 		tpl := saying(id, template("mañana"))
-		tpl.Once = once("k", "h9")
+		tpl.Idempotency = once("k", "h9")
 		if done := d.do(tpl); done.Message == nil {
 			t.Errorf("a day later the key is free: got %+v", done)
 		}
 		d.pump()
-		if done := d.do(tpl); done.Kept == nil {
+		if done := d.do(tpl); done.Replayed == nil {
 			t.Error("the pump forgets too early")
 		}
-		d.tick(store.OnceFor)
+		d.tick(store.IdempotencyTTL)
 		d.pump()
 		if done := d.do(tpl); done.Message == nil {
 			t.Errorf("got %+v", done)
@@ -351,7 +351,7 @@ func sayings(t *testing.T, e Engine) {
 		for what, cmd := range map[string]store.Command{
 			"conversation": saying(id, text("una vez")), "person": writing("wsp4", inbound.Person{Phone: "5491133334444", National: true}, template("hola")),
 		} {
-			cmd.Once = once(what, "h")
+			cmd.Idempotency = once(what, "h")
 			now, answers := d.now, make(chan string, 100)
 			var all sync.WaitGroup
 			for range 100 {
@@ -364,10 +364,10 @@ func sayings(t *testing.T, e Engine) {
 						if err != nil {
 							t.Errorf("%s: %v", what, err)
 						}
-						if done.Kept == nil {
-							done.Kept = cmd.Once.Answer(done.Conversation, done.Message)
+						if done.Replayed == nil {
+							done.Replayed = cmd.Idempotency.Answer(done.Conversation, done.Message)
 						}
-						answers <- string(done.Kept)
+						answers <- string(done.Replayed)
 						return
 					}
 				})
@@ -403,7 +403,7 @@ func sayings(t *testing.T, e Engine) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		by := func(area string, cmd store.Command) store.Command {
-			cmd.May = func(c store.Conversation) bool { return c.Area == area }
+			cmd.CanSee = func(c store.Conversation) bool { return c.Area == area }
 			return cmd
 		}
 		say := func(area string) *store.Draft {
@@ -446,7 +446,7 @@ func sayings(t *testing.T, e Engine) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		for i := range 10 {
-			if err := d.Note(t.Context(), store.AuditRow{Actor: "boss", Action: "queue_pause", Detail: fmt.Sprint(i), At: d.now}); err != nil {
+			if err := d.AddAudit(t.Context(), store.AuditRow{Actor: "boss", Action: "queue_pause", Detail: fmt.Sprint(i), At: d.now}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -32,7 +32,7 @@ func sends(t *testing.T, e Engine) {
 				Post:         outbound.Post{ID: row.ID, Line: "wsp4", To: outbound.Address{Phone: p.Phone, UserID: p.UserID}, Body: row.Body},
 				Conversation: r.Conversation, Author: store.AuthorRouter, CreatedAt: row.CreatedAt,
 			},
-			Token: "t1", ReadID: "a", Attempt: 1,
+			Token: "t1", MarkReadID: "a", Attempt: 1,
 		}
 		if diff := cmp.Diff(c, want); diff != "" {
 			t.Errorf("claim (-got +want):\n%s", diff)
@@ -52,7 +52,7 @@ func sends(t *testing.T, e Engine) {
 			t.Errorf("got %+v", m)
 		}
 		c2 := d.claimOne("t2", r.Conversation)
-		if c2.ReadID != "b" || c2.Post.ID == c.Post.ID {
+		if c2.MarkReadID != "b" || c2.Post.ID == c.Post.ID {
 			t.Errorf("got %+v", c2)
 		}
 		if more := d.record(c2, store.Sent, "out2"); more {
@@ -103,7 +103,7 @@ func sends(t *testing.T, e Engine) {
 		back := func(c store.SendClaim) {
 			t.Helper()
 			if _, err := d.RecordSends(t.Context(), d.now, []store.SendResult{{
-				MessageID: c.Post.ID, Conversation: r.Conversation, Token: c.Token, Status: store.Queued, Unbegun: true, Detail: "too late",
+				MessageID: c.Post.ID, Conversation: r.Conversation, Token: c.Token, Status: store.Queued, NotAttempted: true, Detail: "too late",
 			}}); err != nil {
 				t.Fatal(err)
 			}
@@ -258,7 +258,7 @@ func sends(t *testing.T, e Engine) {
 		d.tick(2 * time.Hour)
 		d.say(person(1), "b", "hola")
 		c := d.claimOne("t", r.Conversation)
-		if c.ReadID != "b" {
+		if c.MarkReadID != "b" {
 			t.Errorf("got %+v", c)
 		}
 		if m := d.messages(r.Conversation)[1]; m.Status != store.Failed || m.Reason != router.Expired {

@@ -294,7 +294,7 @@ func (d *desk) told(id string) (types []string) {
 }
 
 // pump runs rounds until one is not full.
-func (d *desk) pump() (sum store.Pumped) {
+func (d *desk) pump() (sum store.PumpResult) {
 	d.Helper()
 	for {
 		p, err := d.Pump(d.Context(), d.now)
@@ -303,7 +303,7 @@ func (d *desk) pump() (sum store.Pumped) {
 		}
 		sum.Numbered += p.Numbered
 		sum.Timers += p.Timers
-		sum.Left = sum.Left || p.Left
+		sum.ApologiesDue = sum.ApologiesDue || p.ApologiesDue
 		sum.Wakes = append(sum.Wakes, p.Wakes...)
 		sum.Media = append(sum.Media, p.Media...)
 		if !p.More {

@@ -20,8 +20,8 @@ func turns(t *testing.T, e Engine) {
 		if r.Reason != router.FirstContact || r.Replies != 1 || r.State != router.StateMenu || r.Duplicate {
 			t.Fatalf("got %+v", r)
 		}
-		if want := (store.Wake{Line: "wsp4", Conversation: r.Conversation}); r.Send == nil || *r.Send != want {
-			t.Fatalf("got send %v, want %v", r.Send, want)
+		if want := (store.Wake{Line: "wsp4", Conversation: r.Conversation}); r.Wake == nil || *r.Wake != want {
+			t.Fatalf("got send %v, want %v", r.Wake, want)
 		}
 		c := d.talk(r.Conversation)
 		if c.Contact.Name != "Persona 1" || c.Contact.Phone != person(1).Phone || c.Contact.UserID != person(1).UserID {
@@ -100,7 +100,7 @@ func turns(t *testing.T, e Engine) {
 		}
 		before := d.messages(first[0].Conversation)
 		again := d.turn(photo, says(person(1), "a", "hola", d.now))
-		if !again[0].Duplicate || !again[1].Duplicate || again[1].Send == nil {
+		if !again[0].Duplicate || !again[1].Duplicate || again[1].Wake == nil {
 			t.Fatalf("got %+v", again)
 		}
 		if again[0].Media == nil || again[0].Media.MessageID != first[1].MessageID || again[0].Media.Media.Inline != "QUJD" {
@@ -114,7 +114,7 @@ func turns(t *testing.T, e Engine) {
 			t.Fatal(err)
 		}
 		done := d.turn(photo, says(person(1), "a", "hola", d.now))
-		if done[0].Media != nil || done[1].Send != nil {
+		if done[0].Media != nil || done[1].Wake != nil {
 			t.Errorf("nothing is left to do: got %+v", done)
 		}
 		if m := d.message(first[0].Conversation, "p"); m.Media == nil || m.Media.State != store.MediaReady || m.Media.Path != "ab/cd" {

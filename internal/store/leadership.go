@@ -2,9 +2,9 @@ package store
 
 import "time"
 
-// Round is what a process says when it comes for a duty: who it is, how it is,
+// Term is what a process says when it comes for a duty: who it is, how it is,
 // and what the duty has to remember.
-type Round struct {
+type Term struct {
 	Duty    string
 	Process string
 	// Lease is how long the duty, and the report, are this process's unless it
@@ -17,14 +17,14 @@ type Round struct {
 	State []byte
 }
 
-// Served is the answer.
-type Served struct {
-	// Mine says that the process has the duty now. New says that it did not
+// Leadership is the answer.
+type Leadership struct {
+	// Leader says that the process has the duty now. Acquired says that it did not
 	// before, so a State that it sent was not taken.
-	Mine, New bool
-	State     []byte
-	Reports   map[string][]byte // of all processes, by process
+	Leader, Acquired bool
+	State            []byte
+	Reports          map[string][]byte // of all processes, by process
 }
 
-// Forgotten is how long after its end a report is kept.
-const Forgotten = time.Hour
+// ReportRetention is how long after its end a report is kept.
+const ReportRetention = time.Hour

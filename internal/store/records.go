@@ -10,42 +10,42 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// aside handles what is no message of a conversation: it is kept as a record,
+// recordOnly handles what is no message of a conversation: it is kept as a record,
 // and what changes a contact does so.
-func (b *Book) aside(a *inbound.Arrival) Result {
-	why := asideReason(a)
-	if !b.record(a, why, a.Detail) {
+func (u *Unit) recordOnly(a *inbound.Arrival) Result {
+	why := recordReason(a)
+	if !u.addRecord(a, why, a.Detail) {
 		return Result{Reason: router.Duplicate, Duplicate: true}
 	}
 	r := Result{Reason: why}
-	var who *ContactRow
+	var contact *ContactRow
 	switch {
-	case isWish(a) && (!a.Late || a.Choice.Stop):
-		who = b.identify(a.Person)
-		b.prefer(who, a.Choice.Stop, saidAt(b.Now, a.ReceivedAt, a.SentAt))
-	case isMove(a) && !a.Late:
-		who = b.move(a.Line, *a.Change)
+	case isPreference(a) && (!a.Late || a.Choice.Stop):
+		contact = u.resolveContact(a.Person)
+		u.setOptOut(contact, a.Choice.Stop, saidAt(u.Now, a.ReceivedAt, a.SentAt))
+	case isIdentityChange(a) && !a.Late:
+		contact = u.changeIdentity(a.Line, *a.Change)
 	}
-	if who != nil {
-		if t := who.talks[a.Line]; t != nil {
-			r.Conversation, r.State, r.Send = t.ID, t.State, wake(t)
+	if contact != nil {
+		if conv := contact.conversations[a.Line]; conv != nil {
+			r.Conversation, r.State, r.Wake = conv.ID, conv.State, wakeFor(conv)
 		}
 	}
 	return r
 }
 
-// prefer notes whether a contact wants no marketing, as they said at that time. What is
+// setOptOut notes whether a contact wants no marketing, as they said at that time. What is
 // older than what they said last changes nothing.
-func (b *Book) prefer(who *ContactRow, stop bool, at time.Time) {
-	if at.Before(who.ChoseAt) {
+func (u *Unit) setOptOut(contact *ContactRow, stop bool, at time.Time) {
+	if at.Before(contact.ChoseAt) {
 		return
 	}
-	if !at.Equal(who.ChoseAt) {
-		who.ChoseAt, who.Changed = at, true
+	if !at.Equal(contact.ChoseAt) {
+		contact.ChoseAt, contact.Changed = at, true
 	}
-	if who.OptedOut != stop {
-		who.OptedOut, who.Changed = stop, true
-		b.tellAll(who)
+	if contact.OptedOut != stop {
+		contact.OptedOut, contact.Changed = stop, true
+		u.addUpdatedEvents(contact)
 	}
 }
 
@@ -53,15 +53,15 @@ func (b *Book) prefer(who *ContactRow, stop bool, at time.Time) {
 // ahead of ours.
 func saidAt(now, received, sent time.Time) time.Time { return earlier(earlier(now, received), sent) }
 
-// tellAll says on each of a contact's conversations that something changed.
-func (b *Book) tellAll(who *ContactRow) {
-	for _, line := range who.lines() {
-		b.event(who.talks[line], EventUpdated, about{})
+// addUpdatedEvents says on each of a contact's conversations that something changed.
+func (u *Unit) addUpdatedEvents(contact *ContactRow) {
+	for _, line := range contact.lines() {
+		u.addEvent(contact.conversations[line], EventUpdated, eventDetail{})
 	}
 }
 
-// asideReason says why an arrival is kept aside.
-func asideReason(a *inbound.Arrival) router.Reason {
+// recordReason says why an arrival is kept aside.
+func recordReason(a *inbound.Arrival) router.Reason {
 	if a.Quarantine != "" {
 		return router.Reason(a.Quarantine)
 	}
@@ -78,7 +78,7 @@ func asideReason(a *inbound.Arrival) router.Reason {
 		return router.Invalid // nobody wrote it
 	case inbound.Identity, inbound.Preference:
 		switch {
-		case isWish(a) && a.Choice.Stop: // from whenever it comes
+		case isPreference(a) && a.Choice.Stop: // from whenever it comes
 			return router.OptedOut
 		case a.Late:
 			return router.Late
@@ -100,47 +100,47 @@ func asideReason(a *inbound.Arrival) router.Reason {
 	return router.UnknownShape
 }
 
-// record keeps an arrival; false says that it is there already.
-func (b *Book) record(a *inbound.Arrival, why router.Reason, detail string) bool {
+// addRecord keeps an arrival; false says that it is there already.
+func (u *Unit) addRecord(a *inbound.Arrival, why router.Reason, detail string) bool {
 	key := recordKey(a)
-	if b.recorded[record{a.Line, key}] || b.recorded[record{a.Line, formerKey(a)}] {
+	if u.recorded[recordName{a.Line, key}] || u.recorded[recordName{a.Line, formerKey(a)}] {
 		return false
 	}
-	b.AddRecorded(a.Line, key)
-	n := b.names(a.Person)
+	u.AddRecorded(a.Line, key)
+	n := u.aliasSetOf(a.Person)
 	r := RecordRow{Key: key, Person: cmp.Or(n.phone, n.user, n.parent, n.external)}
 	r.Record = Record{
-		ID: b.NewID(), Kind: a.Kind, Line: a.Line, LineRef: a.LineRef, ProviderID: providerID(a), Reason: why,
+		ID: u.NewID(), Kind: a.Kind, Line: a.Line, LineRef: a.LineRef, ProviderID: providerID(a), Reason: why,
 		Detail: detail, Raw: a.Raw, ReceivedAt: a.ReceivedAt,
 	}
-	b.Records = append(b.Records, r)
+	u.Records = append(u.Records, r)
 	return true
 }
 
-// mark handles a reaction, an edit or a revoke: it changes its target and never
+// applyAnnotation handles a reaction, an edit or a revoke: it changes its target and never
 // becomes a message. What came is kept as a record.
-func (b *Book) mark(a *inbound.Arrival) Result {
+func (u *Unit) applyAnnotation(a *inbound.Arrival) Result {
 	why := map[string]router.Reason{"reaction": router.Reaction, "edit": router.Edited, "revoke": router.Revoked}[a.Content.Type]
 	if a.Late {
 		why = router.Late
 	}
-	if !b.record(a, why, "") {
+	if !u.addRecord(a, why, "") {
 		return Result{Reason: router.Duplicate, Duplicate: true}
 	}
 	r := Result{Reason: why}
-	m := b.aimed(a)
+	m := u.annotationTarget(a)
 	if m == nil {
 		return r
 	}
-	t := m.Talk.final()
-	r.MessageID, r.Conversation, r.State = m.ID, t.ID, t.State
+	conv := m.ConversationRow.Survivor()
+	r.MessageID, r.Conversation, r.State = m.ID, conv.ID, conv.State
 	if a.Late {
 		return r
 	}
-	at := earlier(b.Now, a.SentAt)
+	at := earlier(u.Now, a.SentAt)
 	switch {
 	case a.Content.Type == "reaction":
-		react(m, author(a), a.Content.Emoji)
+		setReaction(m, author(a), a.Content.Emoji)
 	case m.Author != author(a):
 		return r // only its author can take a message back
 	case a.Content.Type == "edit":
@@ -149,7 +149,7 @@ func (b *Book) mark(a *inbound.Arrival) Result {
 		m.RevokedAt, m.Changed = at, true
 	}
 	if m.Changed {
-		b.event(t, EventStatus, about{Message: m})
+		u.addEvent(conv, EventStatus, eventDetail{Message: m})
 	}
 	return r
 }
@@ -161,19 +161,19 @@ func author(a *inbound.Arrival) Author {
 	return AuthorContact
 }
 
-// aimed returns the message that the arrival is about, which is always one of the
+// annotationTarget returns the message that the arrival is about, which is always one of the
 // person's own conversation.
-func (b *Book) aimed(a *inbound.Arrival) *MessageRow {
-	who := b.known(a.Person)
-	if m := b.own(who, a.Line, a.Content.TargetID); m != nil {
+func (u *Unit) annotationTarget(a *inbound.Arrival) *MessageRow {
+	contact := u.lookupContact(a.Person)
+	if m := u.findOwn(contact, a.Line, a.Content.TargetID); m != nil {
 		return m
 	}
-	return b.alike(who, a)
+	return u.findBySuffix(contact, a)
 }
 
-// react sets the author's reaction: the same again changes nothing, another one
+// setReaction sets the author's reaction: the same again changes nothing, another one
 // replaces it, none removes it.
-func react(m *MessageRow, by Author, emoji string) {
+func setReaction(m *MessageRow, by Author, emoji string) {
 	emoji = strings.TrimSpace(emoji)
 	i := slices.IndexFunc(m.Reactions, func(r Reaction) bool { return r.Author == by })
 	switch {

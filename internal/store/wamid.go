@@ -8,11 +8,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// stanza returns the part of a WhatsApp message id that is the same on both
+// wamidSuffix returns the part of a WhatsApp message id that is the same on both
 // sides of a chat, "" when the id has no such part. The rest of an id names the
 // other side's number, so that a reaction may name its message by another id
 // than the one that we were given.
-func stanza(id string) string {
+func wamidSuffix(id string) string {
 	encoded, ok := strings.CutPrefix(id, "wamid.")
 	if !ok {
 		return ""
@@ -38,15 +38,15 @@ func stanza(id string) string {
 	return string(rest[:size])
 }
 
-// alike returns the message of a conversation whose id has the same stanza.
-func (b *Book) alike(who *ContactRow, a *inbound.Arrival) *MessageRow {
-	want := stanza(a.Content.TargetID)
-	if want == "" || who == nil {
+// findBySuffix returns the message of a conversation whose id has the same suffix.
+func (u *Unit) findBySuffix(contact *ContactRow, a *inbound.Arrival) *MessageRow {
+	want := wamidSuffix(a.Content.TargetID)
+	if want == "" || contact == nil {
 		return nil
 	}
-	t := who.talks[a.Line]
-	for _, m := range b.Messages {
-		if t != nil && m.Talk.final() == t && stanza(m.ProviderID) == want {
+	conv := contact.conversations[a.Line]
+	for _, m := range u.Messages {
+		if conv != nil && m.ConversationRow.Survivor() == conv && wamidSuffix(m.ProviderID) == want {
 			return m
 		}
 	}

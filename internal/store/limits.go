@@ -3,14 +3,14 @@ package store
 // Texts and names are stored whole. Copies of them, in events and lists, end here
 // and say so (truncated): of these there are many.
 const (
-	CopiedText = 16 << 10 // letters
-	CopiedName = 256
+	MaxCopiedText = 16 << 10 // letters
+	MaxCopiedName = 256
 )
 
-// EventsBytes is how much the events of one page may hold.
-const EventsBytes = 4 << 20
+// MaxEventPageBytes is how much the events of one page may hold.
+const MaxEventPageBytes = 4 << 20
 
-// EventPage gathers the events of a page until they hold EventsBytes.
+// EventPage gathers the events of a page until they hold MaxEventPageBytes.
 type EventPage struct {
 	Events []Event
 	bytes  int
@@ -22,4 +22,4 @@ func (p *EventPage) Add(e Event) {
 }
 
 // Full says that the page ends here, though there may be more events.
-func (p *EventPage) Full() bool { return p.bytes >= EventsBytes }
+func (p *EventPage) Full() bool { return p.bytes >= MaxEventPageBytes }

@@ -9,13 +9,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// object writes one JSON document, field by field. Snapshots are made while
+// jsonBuilder writes one JSON document, field by field. Snapshots are made while
 // everybody else's writes wait, a hundred in a row; this takes a fifth of the
 // time of reflection.
-type object struct{ buf []byte }
+type jsonBuilder struct{ buf []byte }
 
 // key begins a field; "" stands for an element of a list, or the whole.
-func (o *object) key(name string) {
+func (o *jsonBuilder) key(name string) {
 	if n := len(o.buf); n > 0 && o.buf[n-1] != '{' && o.buf[n-1] != '[' {
 		o.buf = append(o.buf, ',')
 	}
@@ -26,23 +26,23 @@ func (o *object) key(name string) {
 	}
 }
 
-func (o *object) open(name string) {
+func (o *jsonBuilder) open(name string) {
 	o.key(name)
 	o.buf = append(o.buf, '{')
 }
 
-func (o *object) close() { o.buf = append(o.buf, '}') }
+func (o *jsonBuilder) close() { o.buf = append(o.buf, '}') }
 
-func (o *object) list(name string) {
+func (o *jsonBuilder) openList(name string) {
 	o.key(name)
 	o.buf = append(o.buf, '[')
 }
 
-func (o *object) end() { o.buf = append(o.buf, ']') }
+func (o *jsonBuilder) closeList() { o.buf = append(o.buf, ']') }
 
-func (o *object) text(name, value string) {
+func (o *jsonBuilder) text(name, value string) {
 	o.key(name)
-	if !plain(value) {
+	if !needsNoEscapes(value) {
 		quoted, err := json.Marshal(value)
 		if err == nil { // a string always marshals
 			o.buf = append(o.buf, quoted...)
@@ -54,15 +54,15 @@ func (o *object) text(name, value string) {
 	o.buf = append(o.buf, '"')
 }
 
-// copy writes the first most letters of a text, and says whether there were more.
-func (o *object) copy(name, value string, most int) (cut bool) {
+// cutText writes the first most letters of a text, and says whether there were more.
+func (o *jsonBuilder) cutText(name, value string, most int) (cut bool) {
 	value, cut = inbound.Cut(value, most)
 	o.text(name, value)
 	return cut
 }
 
-// plain says that a text needs no escapes.
-func plain(s string) bool {
+// needsNoEscapes says that a text needs no escapes.
+func needsNoEscapes(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
 			return false
@@ -71,21 +71,21 @@ func plain(s string) bool {
 	return utf8.ValidString(s)
 }
 
-func (o *object) number(name string, value int64) {
+func (o *jsonBuilder) number(name string, value int64) {
 	o.key(name)
 	o.buf = strconv.AppendInt(o.buf, value, 10)
 }
 
 // flag writes only what is true.
-func (o *object) flag(name string, value bool) {
+func (o *jsonBuilder) flag(name string, value bool) {
 	if value {
 		o.key(name)
 		o.buf = append(o.buf, "true"...)
 	}
 }
 
-// instant writes a time as engines keep it, in microseconds, or null for none.
-func (o *object) instant(name string, t time.Time) {
+// timestamp writes a time as engines keep it, in microseconds, or null for none.
+func (o *jsonBuilder) timestamp(name string, t time.Time) {
 	o.key(name)
 	if t.IsZero() {
 		o.buf = append(o.buf, "null"...)

@@ -125,8 +125,8 @@ func (r Row) Size() int {
 	return n
 }
 
-// Mark is the place of a row in its table's order, as text; "" is before the first.
-func (t Table) Mark(r Row) string {
+// Cursor is the place of a row in its table's order, as text; "" is before the first.
+func (t Table) Cursor(r Row) string {
 	parts := make([]string, t.Key)
 	for i := range parts {
 		switch v := r[i].(type) {
@@ -139,19 +139,19 @@ func (t Table) Mark(r Row) string {
 	return strings.Join(parts, " ")
 }
 
-// ReadMark returns the key that a mark was made of, nil for "".
-func (t Table) ReadMark(mark string) ([]any, error) {
-	if mark == "" {
+// ParseCursor returns the key that a cursor was made of, nil for "".
+func (t Table) ParseCursor(cursor string) ([]any, error) {
+	if cursor == "" {
 		return nil, nil
 	}
 	var key []any
-	rest := mark
+	rest := cursor
 	for range t.Key {
 		rest = strings.TrimPrefix(rest, " ")
 		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
 			text, err := strconv.Unquote(quoted)
 			if err != nil {
-				return nil, fmt.Errorf("mark %q of %s: %w", mark, t.Name, err)
+				return nil, fmt.Errorf("mark %q of %s: %w", cursor, t.Name, err)
 			}
 			key, rest = append(key, text), rest[len(quoted):]
 			continue
@@ -159,21 +159,21 @@ func (t Table) ReadMark(mark string) ([]any, error) {
 		number, after, _ := strings.Cut(rest, " ")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("mark %q of %s: %w", mark, t.Name, err)
+			return nil, fmt.Errorf("mark %q of %s: %w", cursor, t.Name, err)
 		}
 		key, rest = append(key, n), after
 	}
 	return key, nil
 }
 
-// Sum adds up rows, in any order: two tables with the same rows have the same sum.
-type Sum struct {
+// Checksum adds up rows, in any order: two tables with the same rows have the same sum.
+type Checksum struct {
 	Rows int64
 	a, b uint64
 }
 
 // Add adds a row.
-func (s *Sum) Add(r Row) {
+func (s *Checksum) Add(r Row) {
 	h := sha256.New()
 	var head [9]byte
 	for _, v := range r {
@@ -200,27 +200,27 @@ func (s *Sum) Add(r Row) {
 	s.b += binary.BigEndian.Uint64(sum[8:])
 }
 
-func (s Sum) String() string {
+func (s Checksum) String() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.a), s.b))
 }
 
-// Departure is how far a store is gone.
-type Departure uint8
+// MoveState is how far a store is gone.
+type MoveState uint8
 
-// Departures.
+// States of a move.
 const (
-	Home   Departure = iota // it is where it was
-	Moving                  // a move was begun: nobody may change it
-	Moved                   // it lives elsewhere now
+	NotMoved MoveState = iota // it is where it was
+	Moving                    // a move was begun: nobody may change it
+	Moved                     // it lives elsewhere now
 )
 
-// MoveTarget is what is known of a store that others are moved into.
-type MoveTarget struct {
+// TargetState is what is known of a store that others are moved into.
+type TargetState struct {
 	// Source is the installation that is, or was, moved here; "" for none.
 	Source   string
 	Finished time.Time // zero: not yet
-	// Holds names a table that has rows, "" when it is empty.
-	Holds string
-	// InUse names who works with it now, "" for nobody.
-	InUse string
+	// NonEmptyTable names a table that has rows, "" when it is empty.
+	NonEmptyTable string
+	// InUseBy names who works with it now, "" for nobody.
+	InUseBy string
 }

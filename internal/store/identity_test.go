@@ -19,7 +19,7 @@ func TestNamesInAnyStory(t *testing.T) {
 	phones := []string{"551187650001", "5511987650001", "22955550001", "2290155550001", "5491100000001", "541100000001"}
 	rapid.Check(t, func(t *rapid.T) {
 		set := (&Settings{Country: "AR"}).WithDefaults()
-		b := NewBook(set, time.Unix(1_800_000_000, 0))
+		u := NewUnit(set, time.Unix(1_800_000_000, 0))
 		owner := map[string]*ContactRow{}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			p := inbound.Person{
@@ -29,34 +29,34 @@ func TestNamesInAnyStory(t *testing.T) {
 			if p.IsZero() {
 				continue
 			}
-			c := b.identify(p)
-			talk, opened := b.talk(c, "wsp4")
+			c := u.resolveContact(p)
+			conversation, opened := u.conversation(c, "wsp4")
 			if opened {
-				talk.Contact.Address = outbound.Address{Phone: p.Phone, UserID: p.UserID}
+				conversation.Contact.Address = outbound.Address{Phone: p.Phone, UserID: p.UserID}
 			}
-			r := SendResult{To: talk.Contact.Address, WaID: rapid.SampledFrom(phones).Draw(t, "wa_id")}
-			m := &MessageRow{Talk: talk}
-			b.called(m, r)
-			told, audit := len(b.Events), len(b.Audit)
-			if b.called(m, r); len(b.Events) != told || len(b.Audit) != audit {
-				t.Fatalf("learned twice: %d events, %d rows", len(b.Events)-told, len(b.Audit)-audit)
+			r := SendResult{To: conversation.Contact.Address, WaID: rapid.SampledFrom(phones).Draw(t, "wa_id")}
+			m := &MessageRow{ConversationRow: conversation}
+			u.learnWaID(m, r)
+			changed, audit := len(u.Events), len(u.Audit)
+			if u.learnWaID(m, r); len(u.Events) != changed || len(u.Audit) != audit {
+				t.Fatalf("learned twice: %d events, %d rows", len(u.Events)-changed, len(u.Audit)-audit)
 			}
 			if p.UserID != "" && owner[p.UserID] == nil {
 				owner[p.UserID] = c
 			}
 			seen := map[*ContactRow]string{}
 			for id, first := range owner {
-				now := first.Final()
+				now := first.Survivor()
 				if other := seen[now]; other != "" {
 					t.Fatal(fmt.Sprint(id, " and ", other, " became one"))
 				}
 				seen[now] = id
-				if b.who[aliasUser+id].Final() != now {
+				if u.contactByAlias[aliasUser+id].Survivor() != now {
 					t.Fatalf("%s leads to somebody else", id)
 				}
 			}
-			for alias, who := range b.who {
-				if who != nil && who.Gone {
+			for alias, contact := range u.contactByAlias {
+				if contact != nil && contact.Merged {
 					t.Fatalf("%s leads to who was joined", alias)
 				}
 			}

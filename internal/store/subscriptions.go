@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Subscriptions is how events reach those who get them pushed. Each endpoint has a cursor
+// in each conversation, by seq: what is above it was not taken yet. Every method
+// may return ErrUnavailable.
+type Subscriptions interface {
+	// RegisterEndpoint makes an endpoint known. A new one gets what is told from now on; one
+	// that was known goes on where it was, however long ago that is.
+	RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error
+
+	// PendingEvents returns the oldest events that the endpoint has not taken of each of
+	// the conversations, at most limit of each, in order, one conversation after the
+	// other. An event without Pos has no number yet: ask again a little later.
+	PendingEvents(ctx context.Context, endpoint string, conversations []string, limit int) ([]Event, error)
+
+	// AdvanceCursors moves cursors forward, all or none. What is behind its cursor already
+	// changes nothing.
+	AdvanceCursors(ctx context.Context, endpoint string, cursors []Cursor) error
+
+	// ScanBacklog goes once through all numbered events, a page at a time, and notes which
+	// conversations have something that the endpoint wants and has not taken. One
+	// process at a time does it; who finds it being done gets HeldElsewhere.
+	ScanBacklog(ctx context.Context, endpoint string, filter EventFilter) (ScanResult, error)
+
+	// LaggingConversations lists, by Since, conversations for which that was noted and is still
+	// so, after the last row of the page before (the zero LaggingConversations: from the start),
+	// and only those whose Since is not after until.
+	LaggingConversations(ctx context.Context, endpoint string, after Lagging, until time.Time, limit int) ([]Lagging, error)
+
+	// PruneCursors removes cursors that say nothing any more, one page at a time: those of
+	// conversations that the endpoint has all of, up to where ScanBacklog has come. A
+	// conversation without a cursor begins behind that from then on. after is Next of
+	// the page before, "" for the first.
+	PruneCursors(ctx context.Context, endpoint, after string) (PruneResult, error)
+
+	// Backlogs says how far behind endpoints are, by what ScanBacklog noted, at a cost that
+	// does not grow with that. Those without backlog are absent.
+	Backlogs(ctx context.Context, endpoints []string) (map[string]Backlog, error)
+}
+
+// Cursor says that an endpoint has taken the events of a conversation up to Seq.
+type Cursor struct {
+	Conversation string
+	Seq          int64
+}
+
+// ScanResult is what a round of ScanBacklog did.
+type ScanResult struct {
+	HeldElsewhere bool
+	More          bool // the page was full: call again
+}
+
+// PruneResult is what one page of PruneCursors did.
+type PruneResult struct {
+	Removed int
+	Next    string // where the next page begins, "" after the last
+}
+
+// Lagging is a conversation with events that an endpoint has not taken.
+type Lagging struct {
+	Conversation string
+	// Since is when the first of them happened, or a little before.
+	Since time.Time
+}
+
+// Backlog is how far behind an endpoint is.
+type Backlog struct {
+	// Conversations counts those behind, up to MaxBacklogCount.
+	Conversations int64
+	Oldest        time.Time
+}
+
+// MaxBacklogCount is where counting ends.
+const MaxBacklogCount = 1_000
+
+// EventFilter says which events somebody wants. Empty lists want all.
+type EventFilter struct {
+	Types []string // a type, a family such as message.*, or *
+	Lines []string
+	Areas []string // that of the conversation at that moment, or the one it just left
+}
+
+// ByTypeOnly says that the type alone decides.
+func (f EventFilter) ByTypeOnly() bool { return len(f.Lines) == 0 && len(f.Areas) == 0 }
+
+// Match says whether the event is wanted.
+func (f EventFilter) Match(e Event) bool {
+	if !f.matchType(e.Type) {
+		return false
+	}
+	if f.ByTypeOnly() {
+		return true
+	}
+	var data struct {
+		Conversation struct{ Line, Area string }
+		FromArea     string `json:"from_area"`
+		Handoff      struct {
+			FromArea string `json:"from_area"`
+		}
+	}
+	if json.Unmarshal(e.Data, &data) != nil {
+		return true // rather too much than too little
+	}
+	if len(f.Lines) > 0 && !slices.Contains(f.Lines, data.Conversation.Line) {
+		return false
+	}
+	return len(f.Areas) == 0 || slices.ContainsFunc([]string{data.Conversation.Area, data.FromArea, data.Handoff.FromArea},
+		func(area string) bool { return area != "" && slices.Contains(f.Areas, area) })
+}
+
+func (f EventFilter) matchType(kind string) bool {
+	return len(f.Types) == 0 || slices.ContainsFunc(f.Types, func(want string) bool {
+		family, all := strings.CutSuffix(want, "*")
+		return want == kind || all && strings.HasPrefix(kind, family)
+	})
+}
+
+// EventTypes lists all types of events.
+func EventTypes() []string {
+	return []string{
+		EventReceived, EventSent, EventStatus, EventFailed, EventOpened, EventUpdated, EventHandedOff, EventClosed,
+	}
+}
+
+// CursorLag is what a page of events means for the cursor of one conversation: First and
+// Last are the seqs of those that are wanted.
+type CursorLag struct {
+	Conversation string
+	First, Last  int64
+	Since        time.Time
+}
+
+// CursorLags sums up a page, by conversation, in an order that all writers share: so
+// none of them waits for another one that waits for it.
+func CursorLags(page []Event, filter EventFilter) []CursorLag {
+	at := map[string]int{}
+	var out []CursorLag
+	for _, e := range page {
+		if !filter.Match(e) {
+			continue
+		}
+		i, known := at[e.Conversation]
+		if !known {
+			i = len(out)
+			at[e.Conversation] = i
+			out = append(out, CursorLag{Conversation: e.Conversation, First: e.Seq, Since: e.CreatedAt})
+		}
+		out[i].Last = max(out[i].Last, e.Seq)
+	}
+	slices.SortFunc(out, func(a, b CursorLag) int { return strings.Compare(a.Conversation, b.Conversation) })
+	return out
+}
+
+// LatestCursors returns one cursor for each conversation, the furthest, in the order
+// of CursorLags.
+func LatestCursors(cursors []Cursor) []Cursor {
+	out := slices.Clone(cursors)
+	slices.SortFunc(out, func(a, b Cursor) int {
+		if c := strings.Compare(a.Conversation, b.Conversation); c != 0 {
+			return c
+		}
+		return int(b.Seq - a.Seq)
+	})
+	return slices.CompactFunc(out, func(a, b Cursor) bool { return a.Conversation == b.Conversation })
+}
+
+// Notify is for engines: they call it after each commit of a unit.
+func (u *Unit) Notify() {
+	if u.OnEvents != nil && len(u.Events) > 0 {
+		u.OnEvents(u.Events)
+	}
+}

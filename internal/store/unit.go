@@ -1,0 +1,281 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/router"
+)
+
+// Unit is what one transaction knows and changes. An engine fills it with the
+// rows that may be touched (under their locks), the rules of this package change
+// it, and the engine writes what is marked New, Changed or Merged, and the lists.
+// A Unit serves one transaction and one goroutine; a transaction that is tried
+// again needs a new one.
+type Unit struct {
+	Settings
+	Now time.Time
+	// LastTicket is the number of the last ticket of the year of Now.
+	LastTicket int64
+
+	Contacts      []*ContactRow
+	Conversations []*ConversationRow
+	Messages      []*MessageRow
+
+	// AliasChanges are those that were given or moved.
+	AliasChanges map[string]*ContactRow
+	// MergedContacts and MergedConversations are carried out in order, after new rows exist and before
+	// changed ones are written.
+	MergedContacts      []*ContactRow      // with MergedInto
+	MergedConversations []*ConversationRow // with MergedInto
+	Events              []Event
+	Handoffs            []Owned[HandoffRow]
+	Audit               []Owned[AuditRow]
+	OpenedTickets       []TicketRow
+	ResolvedTickets     []string // tickets
+	Records             []RecordRow
+	NewlyParked         []ParkedReport
+	Unparked            []ParkedReport
+	// LastInboundByLine holds the lines that somebody wrote on, and when.
+	LastInboundByLine map[string]time.Time
+
+	contactByAlias       map[string]*ContactRow
+	messagesByProviderID map[string][]*MessageRow
+	messageByID          map[string]*MessageRow
+	recorded             map[recordName]bool
+	parked               map[ProviderID][]ParkedReport
+}
+
+// recordName is the name of a record: what an arrival is called, on its line.
+type recordName struct{ line, key string }
+
+// ContactRow is a contact and what became of it.
+type ContactRow struct {
+	Contact
+	Row        int64 // the engine's key
+	CreatedAt  time.Time
+	ChoseAt    time.Time // when they said last whether they want marketing
+	New        bool
+	Changed    bool
+	Merged     bool        // merged
+	MergedInto *ContactRow // where to
+
+	conversations map[string]*ConversationRow // by line
+}
+
+// lines are those of the contact's conversations, in an order that does not hang
+// on chance: events are told in it.
+func (c *ContactRow) lines() []string { return slices.Sorted(maps.Keys(c.conversations)) }
+
+// ConversationRow is a conversation and what became of it. Its Contact is that of ContactRow,
+// but for the Address, which is this line's own.
+type ConversationRow struct {
+	Conversation
+	Row            int64
+	ContactRow     *ContactRow
+	New            bool
+	Changed        bool
+	ContactChanged bool             // to another contact
+	Merged         bool             // merged into another conversation of the line
+	MergedInto     *ConversationRow // which
+	// Opened says that its first event was told: one that a notice began opens when
+	// somebody writes in it.
+	Opened bool
+	// AskedAt is the person's last word that deserves an answer, AnsweredAt our last
+	// answer that the provider accepted, ApologizedFor the word that got an apology.
+	AskedAt, AnsweredAt, ApologizedFor time.Time
+	// Unsent counts the messages that wait to be sent, notices aside, when it was loaded.
+	Unsent int
+	// ArmTimer is set when the timer of the hand-off has to exist.
+	ArmTimer bool
+	// ApologyDue is set when the timer of an apology has to begin anew: when it is due.
+	ApologyDue time.Time
+	// Pending is set when rows wait to be sent; engines need to find that out
+	// only for duplicates.
+	Pending bool
+
+	askedNow bool // the person said something that deserves an answer
+}
+
+// MessageRow is a message and what only engines and rules know of it.
+type MessageRow struct {
+	Message
+	Row             int64
+	ConversationRow *ConversationRow
+	// DedupKey tells messages of one provider id apart: kind, line and person of an
+	// arrival. "" for what we wrote ourselves. Together with ProviderID it is unique.
+	DedupKey string
+	// FailureReason is the reason of an end; Message.Reason is that of the decision. See
+	// View.
+	FailureReason router.Reason
+	// MarkReadID is the provider id of the message that this is the first answer to.
+	MarkReadID string
+	// Notice says that the message takes no conversation and keeps nobody waiting,
+	// Marketing that WhatsApp counts its template as such.
+	Notice, Marketing bool
+	// Token is the claim under which it is, or was, sending.
+	Token string
+	// PendingSince is when somebody began to wait for it.
+	PendingSince time.Time
+	ExpiresAt    time.Time // zero: never
+	New          bool
+	Changed      bool
+
+	loadedStatus Status // when it was loaded
+	unanswered   bool   // the router said nothing to it, though it deserves an answer
+}
+
+// View returns the message as people see it: what ended badly says why.
+func (m *MessageRow) View() Message {
+	out := m.Message
+	if m.FailureReason != "" && (m.Status == Failed || m.Status == Uncertain) {
+		out.Reason = m.FailureReason
+	}
+	if m.ConversationRow != nil {
+		conversation := m.ConversationRow.Survivor()
+		out.Conversation, out.Line = conversation.ID, conversation.Line
+	}
+	return out
+}
+
+// Owned is a row that belongs to a conversation.
+type Owned[T any] struct {
+	Conversation *ConversationRow
+	Row          T
+}
+
+// TicketRow is a ticket that was opened.
+type TicketRow struct {
+	Conversation *ConversationRow
+	Ticket       string
+	Area         string
+	Tag          string
+}
+
+// RecordRow is a record and what it is found by.
+type RecordRow struct {
+	Record
+	Key    string // of the arrival
+	Person string // an alias, "" for nobody
+}
+
+// ParkedReport is a report that came before its message.
+type ParkedReport struct {
+	ProviderID
+	// Person is the recipient's alias, "" where the report named none, and ContactKey
+	// the engine's key of the contact that it leads to, 0 for nobody.
+	Person     string
+	ContactKey int64
+	inbound.Report
+	At        time.Time
+	ExpiresAt time.Time
+}
+
+// NewUnit returns an empty unit. The settings must have their defaults.
+func NewUnit(set Settings, now time.Time) *Unit {
+	return &Unit{
+		Settings: set, Now: now,
+		AliasChanges:         map[string]*ContactRow{},
+		LastInboundByLine:    map[string]time.Time{},
+		contactByAlias:       map[string]*ContactRow{},
+		messagesByProviderID: map[string][]*MessageRow{},
+		messageByID:          map[string]*MessageRow{},
+		recorded:             map[recordName]bool{},
+		parked:               map[ProviderID][]ParkedReport{},
+	}
+}
+
+// AddContact puts in a loaded contact.
+func (u *Unit) AddContact(c *ContactRow) {
+	c.conversations = map[string]*ConversationRow{}
+	u.Contacts = append(u.Contacts, c)
+}
+
+// AddAlias puts in a loaded alias.
+func (u *Unit) AddAlias(alias string, c *ContactRow) { u.contactByAlias[alias] = c }
+
+// AddConversation puts in a loaded conversation; its ContactRow is in the unit.
+func (u *Unit) AddConversation(conv *ConversationRow) {
+	conv.ContactRow.conversations[conv.Line] = conv
+	u.Conversations = append(u.Conversations, conv)
+}
+
+// AddMessage puts in a loaded message; its ConversationRow is in the unit.
+func (u *Unit) AddMessage(m *MessageRow) {
+	if u.messageByID[m.ID] != nil {
+		return
+	}
+	m.loadedStatus = m.Status
+	u.Messages = append(u.Messages, m)
+	u.index(m)
+}
+
+func (u *Unit) index(m *MessageRow) {
+	u.messageByID[m.ID] = m
+	if m.ProviderID != "" {
+		u.messagesByProviderID[m.ProviderID] = append(u.messagesByProviderID[m.ProviderID], m)
+	}
+}
+
+// AddRecorded puts in the line and the key of an arrival that is in the records.
+func (u *Unit) AddRecorded(line, key string) { u.recorded[recordName{line, key}] = true }
+
+// AddParked puts in a parked report.
+func (u *Unit) AddParked(p ParkedReport) {
+	u.parked[p.ProviderID] = append(u.parked[p.ProviderID], p)
+}
+
+// MessageByID returns a message of the unit, or nil.
+func (u *Unit) MessageByID(id string) *MessageRow { return u.messageByID[id] }
+
+// Survivor returns the conversation that this one became part of, or itself.
+func (conv *ConversationRow) Survivor() *ConversationRow {
+	for conv.MergedInto != nil {
+		conv = conv.MergedInto
+	}
+	return conv
+}
+
+// Survivor returns the contact that this one became part of, or itself.
+func (c *ContactRow) Survivor() *ContactRow {
+	for c.MergedInto != nil {
+		c = c.MergedInto
+	}
+	return c
+}
+
+// View returns the conversation as the Store's methods do.
+func (conv *ConversationRow) View() Conversation {
+	v := conv.Conversation
+	address := v.Contact.Address
+	v.Contact = conv.ContactRow.Contact
+	v.Contact.Address = address
+	v.Left.Asked = conv.AskedAt
+	if v.Left.Since.IsZero() {
+		v.Left = Left{} // an answer to what was said before still waits
+	}
+	return v
+}
+
+// touch marks the conversation as written to and keeps its time.
+func (conv *ConversationRow) touch(at time.Time) {
+	conv.Changed = true
+	if at.After(conv.LastMessageAt) {
+		conv.LastMessageAt = at
+	}
+}
+
+// conversation returns the contact's conversation on the line and whether it is new.
+func (u *Unit) conversation(contact *ContactRow, line string) (*ConversationRow, bool) {
+	if conv := contact.conversations[line]; conv != nil {
+		return conv, false
+	}
+	conv := &ConversationRow{ContactRow: contact, New: true}
+	conv.ID = u.NewID()
+	conv.Conversation.Conversation = router.Fresh(line)
+	conv.CreatedAt = u.Now
+	u.AddConversation(conv)
+	return conv, true
+}
