@@ -36,7 +36,7 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 	case err == nil:
 		e.store = e.db.store
 		if e.gate != nil {
-			e.gate.first(e.db.store.Compare)
+			e.gate.first(e.db.store.Verify)
 		}
 		return nil
 	case o.awaits == nil || !o.awaits(err):
@@ -67,10 +67,10 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		return err
 	}
 	s, err := pgstore.Open(ctx, pgstore.Options{
-		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), AsIs: o.asIs, Later: at.later, Log: o.log,
+		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), NoMigrate: o.asIs, DeferMigration: at.later, Logger: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(), Notes: notes, NotesLost: e.notesLost(o.log),
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(), Notes: notes, OnNotesLost: e.notesLost(o.log),
 	})
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		db.owner, err = own(ctx, s, cfg)
 	}
 	if err == nil && !at.unchecked {
-		err = s.Compare(ctx)
+		err = s.Verify(ctx)
 		if o.awaits != nil && errors.Is(err, store.ErrBackInTime) {
 			err = nil // it is open for reading, and waited for
 		}

@@ -18,7 +18,7 @@ func (e *engines) notesLost(logger *slog.Logger) func(context.Context, *pgstore.
 			return nil
 		}
 		logger.Error("Redis came back empty: messages that waited in it are lost unless WhatsApp sends them again; answers and events are woken from the database")
-		if err := s.NoteEmptied(ctx, time.Now()); err != nil {
+		if err := s.SetNotesLostAt(ctx, time.Now()); err != nil {
 			return err
 		}
 		paused, err := s.Paused(ctx)
@@ -39,5 +39,5 @@ func (e *engines) emptied(ctx context.Context) (time.Time, error) {
 	if e.redis == nil || s == nil {
 		return time.Time{}, nil
 	}
-	return s.Emptied(ctx)
+	return s.NotesLostAt(ctx)
 }

@@ -66,20 +66,20 @@ func (d *doctor) postgres(ctx context.Context) {
 		d.broken(PostgreSQL, d.reason(err), d.say(words{"fijate si PostgreSQL corre, y si database_url es el suyo", "look whether PostgreSQL runs, and whether database_url is its"}))
 		return
 	}
-	d.tell("PostgreSQL", a.Ahead)
+	d.tell("PostgreSQL", a.ClockAhead)
 	d.ok(PostgreSQL, words{"PostgreSQL %d contesta", "PostgreSQL %d answers"}, a.Version)
 	switch {
-	case a.Schema == 0:
+	case a.SchemaVersion == 0:
 		d.warn(PostgreSQL, d.say(words{"el esquema psi_router todavía no está", "the schema psi_router is not there yet"}),
 			d.say(words{"serve lo crea al arrancar; o antes: psi-router migrate", "serve makes it at its start; or before: psi-router migrate"}))
-	case a.Schema < a.Knows:
-		d.warn(PostgreSQL, d.say(words{"el esquema es el %d y este programa conoce el %d", "the schema is %d, and this program knows %d"}, a.Schema, a.Knows),
+	case a.SchemaVersion < a.KnownVersion:
+		d.warn(PostgreSQL, d.say(words{"el esquema es el %d y este programa conoce el %d", "the schema is %d, and this program knows %d"}, a.SchemaVersion, a.KnownVersion),
 			d.say(words{"serve lo actualiza al arrancar; o antes, con los routers parados: psi-router migrate", "serve brings it up to date; or before, with every router stopped: psi-router migrate"}))
-	case a.Schema > a.Knows:
-		d.broken(PostgreSQL, d.say(words{"el esquema es el %d y este programa conoce hasta el %d", "the schema is %d, and this program knows up to %d"}, a.Schema, a.Knows),
+	case a.SchemaVersion > a.KnownVersion:
+		d.broken(PostgreSQL, d.say(words{"el esquema es el %d y este programa conoce hasta el %d", "the schema is %d, and this program knows up to %d"}, a.SchemaVersion, a.KnownVersion),
 			d.say(words{"volvé a la versión nueva del programa", "go back to the newer version of the program"}))
 	default:
-		d.ok(PostgreSQL, words{"el esquema está al día (%d)", "the schema is up to date (%d)"}, a.Schema)
+		d.ok(PostgreSQL, words{"el esquema está al día (%d)", "the schema is up to date (%d)"}, a.SchemaVersion)
 	}
 	if !a.Fsync {
 		d.broken(PostgreSQL, d.say(words{"corre con fsync = off: un corte de luz arruina los datos", "it runs with fsync = off: a power loss spoils data"}),
@@ -89,7 +89,7 @@ func (d *doctor) postgres(ctx context.Context) {
 }
 
 // pool looks at what stands between, and at how many connections there are.
-func (d *doctor) pool(ctx context.Context, a pgstore.About) {
+func (d *doctor) pool(ctx context.Context, a pgstore.ServerInfo) {
 	c := d.Config
 	switch {
 	case a.Pooled && c.DatabaseDirectURL.Empty():

@@ -141,11 +141,11 @@ type thief struct {
 	spoil func([]store.Row) []store.Row
 }
 
-func (t thief) Load(ctx context.Context, table store.Table, after string, rows []store.Row) error {
+func (t thief) Import(ctx context.Context, table store.Table, after string, rows []store.Row) error {
 	if table.Name == "messages" {
 		rows = t.spoil(rows)
 	}
-	return t.Target.Load(ctx, table, after, rows)
+	return t.Target.Import(ctx, table, after, rows)
 }
 
 // TestStoreCompares: a row that did not come as it left is found.

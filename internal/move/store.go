@@ -25,11 +25,11 @@ type StoreTarget interface {
 	State(ctx context.Context) (store.TargetState, error)
 	// Begin makes the tables and notes who comes. anew empties them.
 	Begin(ctx context.Context, installation string, anew bool) error
-	// Mark is the last row that came, and how many did.
-	Mark(ctx context.Context, t store.Table) (mark string, rows int64, err error)
-	// Load writes rows and the new mark, all or nothing; it refuses when the mark
+	// Cursor is the last row that came, and how many did.
+	Cursor(ctx context.Context, t store.Table) (mark string, rows int64, err error)
+	// Import writes rows and the new mark, all or nothing; it refuses when the mark
 	// is not at after.
-	Load(ctx context.Context, t store.Table, after string, rows []store.Row) error
+	Import(ctx context.Context, t store.Table, after string, rows []store.Row) error
 	// Read calls fn for every row, in any order, as it was loaded.
 	Read(ctx context.Context, t store.Table, fn func(store.Row) error) error
 	Finish(ctx context.Context) error
@@ -77,7 +77,7 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 			return r, err
 		}
 		if todo >= resume {
-			if _, p.Moved, err = o.Target.Mark(ctx, t); err != nil {
+			if _, p.Moved, err = o.Target.Cursor(ctx, t); err != nil {
 				return r, err
 			}
 		}
@@ -156,7 +156,7 @@ func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, pa
 }
 
 func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
-	mark, moved, err := o.Target.Mark(ctx, t)
+	mark, moved, err := o.Target.Cursor(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) err
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		if err := o.Target.Load(ctx, t, mark, rows); err != nil {
+		if err := o.Target.Import(ctx, t, mark, rows); err != nil {
 			return err
 		}
 		mark = t.Cursor(rows[len(rows)-1])

@@ -26,7 +26,7 @@ func shared(t *testing.T, url string, notes Notes) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	if err := s.Compare(t.Context()); err != nil {
+	if err := s.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -178,14 +178,14 @@ func TestBackInTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer operator.Close()
-			if err := operator.Compare(t.Context()); !errors.Is(err, store.ErrBackInTime) || !strings.Contains(err.Error(), "--after-restore") {
+			if err := operator.Verify(t.Context()); !errors.Is(err, store.ErrBackInTime) || !strings.Contains(err.Error(), "--after-restore") {
 				t.Errorf("who starts now: got %v, want store.ErrBackInTime with the cure", err)
 			}
 			if _, err := operator.AfterRestore(t.Context(), noon()); err != nil {
 				t.Fatal(err)
 			}
 			for _, s := range []*Store{idle, busy} {
-				if err := s.Compare(t.Context()); err != nil {
+				if err := s.Verify(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -341,13 +341,13 @@ func TestWitnessesOfProcessesThatAreGone(t *testing.T) {
 	gone.Close()
 	here := shared(t, server.URL(name), notes)
 	turn(t, here, says(somebody(2), "b", "hola"))
-	server.Exec(t, name, `UPDATE psi_router.witnesses SET at = at - interval '2 hours' WHERE process = '`+gone.witnesses.name()+`'`)
-	if err := here.prune(t.Context()); err != nil {
+	server.Exec(t, name, `UPDATE psi_router.witnesses SET at = at - interval '2 hours' WHERE process = '`+gone.witnesses.processName()+`'`)
+	if err := here.pruneWitnesses(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, _, left, err := here.memory.readNotes(t.Context())
-	if err != nil || len(left) != 1 || highNotes(left)["ticket:2026"] != gone.memory.high("ticket:2026") {
-		t.Errorf("got %+v, %v; want the note of who is here, with %d tickets", left, err, gone.memory.high("ticket:2026"))
+	_, _, left, err := here.guard.readNotes(t.Context())
+	if err != nil || len(left) != 1 || highestLimits(left)["ticket:2026"] != gone.guard.limit("ticket:2026") {
+		t.Errorf("got %+v, %v; want the note of who is here, with %d tickets", left, err, gone.guard.limit("ticket:2026"))
 	}
 }
 

@@ -37,7 +37,7 @@ func schema(t testing.TB, url string, version int64) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versions))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versionTable))
 	if err != nil {
 		t.Fatal(err)
 	}

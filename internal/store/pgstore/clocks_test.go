@@ -30,7 +30,7 @@ func TestClocksOfTwoMachines(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { s.Close() })
-				if err := s.Compare(t.Context()); err != nil {
+				if err := s.Verify(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				return s
@@ -66,14 +66,14 @@ func TestClocksOfTwoMachines(t *testing.T) {
 				}
 				return c.State == router.StateClosed
 			}
-			almost, over := storetest.Rules(t).HandoffTimeout-time.Minute, storetest.Rules(t).HandoffTimeout+time.Minute
+			almost, ended := storetest.Rules(t).HandoffTimeout-time.Minute, storetest.Rules(t).HandoffTimeout+time.Minute
 			for who, s := range map[string]*Store{"here": here, "there": there} {
 				now := map[string]func() time.Time{"here": right, "there": wrong}[who]
 				if fired(s, now().Add(almost)) {
 					t.Errorf("the timer fires early %s", who)
 				}
 			}
-			if !fired(here, right().Add(over)) {
+			if !fired(here, right().Add(ended)) {
 				t.Error("the timer does not fire")
 			}
 		})

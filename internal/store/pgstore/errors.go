@@ -26,10 +26,10 @@ const (
 	protocolViolation = "08P01"
 )
 
-// errTimeUp is the end of our own deadline, not of the caller's patience.
-var errTimeUp = errors.New("the database took too long")
+// errTimeout is the end of our own deadline, not of the caller's patience.
+var errTimeout = errors.New("the database took too long")
 
-func code(err error) string {
+func sqlState(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code
@@ -37,20 +37,20 @@ func code(err error) string {
 	return ""
 }
 
-// again says that a transaction came to nothing because of a neighbour, and may
+// isRetryable says that a transaction came to nothing because of a neighbour, and may
 // work when it is done anew.
-func again(err error) bool {
-	switch code(err) {
+func isRetryable(err error) bool {
+	switch sqlState(err) {
 	case serialization, deadlock, uniqueViolation:
 		return true
 	}
 	return false
 }
 
-// undone says that a transaction which ended with an error has left nothing: the
+// isRolledBack says that a transaction which ended with an error has left nothing: the
 // server said why. Who lost the connection, or an operator ended it, cannot know.
-func undone(err error) bool {
-	switch code(err)[:min(2, len(code(err)))] {
+func isRolledBack(err error) bool {
+	switch sqlState(err)[:min(2, len(sqlState(err)))] {
 	case "23", "40", "55": // a constraint, rolled back, somebody holds it
 		return true
 	}
@@ -63,18 +63,18 @@ func wrap(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrBusy):
-	case unavailable(err):
-		err = fmt.Errorf("%w: %w", store.ErrUnavailable, plain(err))
-	case code(err) == lockNotAvailable, code(err) == serialization, code(err) == deadlock:
+	case isUnavailable(err):
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, withCure(err))
+	case sqlState(err) == lockNotAvailable, sqlState(err) == serialization, sqlState(err) == deadlock:
 		// A unique violation that stays is no neighbour's: it is to be counted.
 		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// unavailable says that the server, or the way there, is to blame.
-func unavailable(err error) bool {
-	if c := code(err); c != "" {
+// isUnavailable says that the server, or the way there, is to blame.
+func isUnavailable(err error) bool {
+	if c := sqlState(err); c != "" {
 		switch c[:2] {
 		case "08", // connection
 			"28",                    // who we are
@@ -94,7 +94,7 @@ func unavailable(err error) bool {
 	var netErr net.Error
 	var connErr *pgconn.ConnectError
 	switch {
-	case errors.As(err, &connErr), errors.As(err, &netErr), errors.Is(err, errTimeUp):
+	case errors.As(err, &connErr), errors.As(err, &netErr), errors.Is(err, errTimeout):
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 	case errors.Is(err, puddle.ErrClosedPool), errors.Is(err, puddle.ErrNotAvailable):
 	default:
@@ -131,8 +131,8 @@ var cures = []struct{ says, cure string }{
 	{"permission denied for database", "let the user of database_url create the schema psi_router: GRANT CREATE ON DATABASE"},
 }
 
-// plain adds the cure to an error that has one.
-func plain(err error) error {
+// withCure adds the cure to an error that has one.
+func withCure(err error) error {
 	text := err.Error()
 	for _, c := range cures {
 		if strings.Contains(text, c.says) {
@@ -144,14 +144,14 @@ func plain(err error) error {
 
 // notOpened says why there is no store, and whether another try may help.
 func notOpened(err error) error {
-	if unavailable(err) {
-		return fmt.Errorf("open store: %w: %w", store.ErrUnavailable, plain(err))
+	if isUnavailable(err) {
+		return fmt.Errorf("open store: %w: %w", store.ErrUnavailable, withCure(err))
 	}
-	return fmt.Errorf("open store: %w", plain(err))
+	return fmt.Errorf("open store: %w", withCure(err))
 }
 
-// pause waits a little, longer with every try; false when ctx ends first.
-func pause(ctx context.Context, try int) bool {
+// backOff waits a little, longer with every try; false when ctx ends first.
+func backOff(ctx context.Context, try int) bool {
 	most := min(time.Millisecond<<min(try, 6), 50*time.Millisecond)
 	t := time.NewTimer(most/2 + rand.N(most)) //nolint:gosec // to part those who collided
 	defer t.Stop()

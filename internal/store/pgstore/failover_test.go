@@ -144,7 +144,7 @@ func TestProofFailover(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range stores {
-			if err := s.Compare(t.Context()); err != nil {
+			if err := s.Verify(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -14,83 +14,83 @@ import (
 // flush queues what writes the unit. New rows get their keys first, so that
 // everything may refer to them; rows that go make room before others take their
 // place.
-func (p *page) flush(b *pgx.Batch) error {
-	p.book.UpdateLeft()
-	if err := p.number(); err != nil {
+func (tx *txState) flush(b *pgx.Batch) error {
+	tx.unit.UpdateLeft()
+	if err := tx.assignKeys(); err != nil {
 		return err
 	}
-	p.fold(b)
-	p.merge(b)
-	p.writeContacts(b)
-	p.writeTalks(b)
-	if err := p.writeMessages(b); err != nil {
+	tx.mergeConversations(b)
+	tx.mergeContacts(b)
+	tx.writeContacts(b)
+	tx.writeConversations(b)
+	if err := tx.writeMessages(b); err != nil {
 		return err
 	}
-	p.writeEvents(b)
-	p.writeTickets(b)
-	p.writeAsides(b)
+	tx.writeEvents(b)
+	tx.writeTickets(b)
+	tx.writeRecords(b)
 	return nil
 }
 
-// number gives keys to new contacts and conversations. A contact gets the key
+// assignKeys gives keys to new contacts and conversations. A contact gets the key
 // that one of its names was claimed for, so that this name is written already.
-func (p *page) number() error {
-	for alias, c := range p.book.AliasChanges {
-		key := p.claimed[alias]
+func (tx *txState) assignKeys() error {
+	for alias, c := range tx.unit.AliasChanges {
+		key := tx.claimedAliases[alias]
 		if c == nil || key == 0 {
 			continue
 		}
-		if c = c.Survivor(); c.New && c.Row == 0 && !p.used[key] {
+		if c = c.Survivor(); c.New && c.Row == 0 && !tx.usedKeys[key] {
 			c.Row = key
-			p.used[key] = true
+			tx.usedKeys[key] = true
 		}
 	}
-	for _, c := range p.book.Contacts {
+	for _, c := range tx.unit.Contacts {
 		if c.New && !c.Merged && c.Row == 0 {
-			if c.Row = p.take(); c.Row == 0 {
-				return errKeys
+			if c.Row = tx.nextKey(); c.Row == 0 {
+				return errOutOfKeys
 			}
 		}
 	}
-	for _, t := range p.book.Conversations {
-		if t.New && !t.Merged && t.Row == 0 {
-			if t.Row = p.take(); t.Row == 0 {
-				return errKeys
+	for _, conv := range tx.unit.Conversations {
+		if conv.New && !conv.Merged && conv.Row == 0 {
+			if conv.Row = tx.nextKey(); conv.Row == 0 {
+				return errOutOfKeys
 			}
 		}
 	}
 	return nil
 }
 
-var errKeys = fmt.Errorf("more new rows than arrivals")
+var errOutOfKeys = fmt.Errorf("more new rows than arrivals")
 
-// take returns a key that nothing has, 0 when all are given. The last ones are
+// nextKey returns a key that nothing has, 0 when all are given. The last ones are
 // those that no name was claimed for.
-func (p *page) take() int64 {
-	for i := len(p.keys) - 1; i >= 0; i-- {
-		if key := p.keys[i]; !p.used[key] {
-			p.used[key] = true
+func (tx *txState) nextKey() int64 {
+	for i := len(tx.rowKeys) - 1; i >= 0; i-- {
+		if key := tx.rowKeys[i]; !tx.usedKeys[key] {
+			tx.usedKeys[key] = true
 			return key
 		}
 	}
 	return 0
 }
 
-// unused returns the keys that were not given.
-func (p *page) unused() (rest []int64) {
-	for _, key := range p.keys {
-		if !p.used[key] {
+// unusedKeys returns the keys that were not given.
+func (tx *txState) unusedKeys() (rest []int64) {
+	for _, key := range tx.rowKeys {
+		if !tx.usedKeys[key] {
 			rest = append(rest, key)
 		}
 	}
 	return rest
 }
 
-// release lets go the names that were claimed and that nobody has.
-func (p *page) release(b *pgx.Batch) {
+// releaseAliases lets go the names that were claimed and that nobody has.
+func (tx *txState) releaseAliases(b *pgx.Batch) {
 	var free []string
-	for alias := range p.claimed {
-		if c, given := p.book.AliasChanges[alias]; !given || c == nil {
+	for alias := range tx.claimedAliases {
+		if c, given := tx.unit.AliasChanges[alias]; !given || c == nil {
 			free = append(free, alias)
 		}
 	}
@@ -99,15 +99,15 @@ func (p *page) release(b *pgx.Batch) {
 	}
 }
 
-// fold moves all that belongs to a conversation to the one that survives.
-func (p *page) fold(b *pgx.Batch) {
-	for _, t := range p.book.MergedConversations {
-		into := t.Survivor()
-		queue(b, `INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, t.ID, into.Row)
-		if t.New {
+// mergeConversations moves all that belongs to a conversation to the one that survives.
+func (tx *txState) mergeConversations(b *pgx.Batch) {
+	for _, conv := range tx.unit.MergedConversations {
+		into := conv.Survivor()
+		queue(b, `INSERT INTO psi_router.moved (id, conversation) VALUES ($1, $2)`, conv.ID, into.Row)
+		if conv.New {
 			continue
 		}
-		queue(b, supersede, t.Row)
+		queue(b, supersede, conv.Row)
 		for _, query := range [...]string{
 			`UPDATE psi_router.messages SET conversation = $1 WHERE conversation = $2`,
 			`UPDATE psi_router.pending SET conversation = $1 WHERE conversation = $2`,
@@ -117,14 +117,14 @@ func (p *page) fold(b *pgx.Batch) {
 			`UPDATE psi_router.moved SET conversation = $1 WHERE conversation = $2`,
 			moveTimers,
 		} {
-			queue(b, query, into.Row, t.Row)
+			queue(b, query, into.Row, conv.Row)
 		}
-		queue(b, `DELETE FROM psi_router.conversations WHERE n = $1`, t.Row)
+		queue(b, `DELETE FROM psi_router.conversations WHERE n = $1`, conv.Row)
 	}
 }
 
-func (p *page) merge(b *pgx.Batch) {
-	for _, c := range p.book.MergedContacts {
+func (tx *txState) mergeContacts(b *pgx.Batch) {
+	for _, c := range tx.unit.MergedContacts {
 		if !c.New {
 			queue(b, `UPDATE psi_router.aliases SET contact = $1 WHERE contact = $2`, c.Survivor().Row, c.Row)
 			queue(b, `DELETE FROM psi_router.contacts WHERE n = $1`, c.Row)
@@ -145,9 +145,9 @@ func split[T any](all []T, fresh, changed func(T) bool) (news, changes []T) {
 	return news, changes
 }
 
-func (p *page) writeContacts(b *pgx.Batch) {
+func (tx *txState) writeContacts(b *pgx.Batch) {
 	type row = *store.ContactRow
-	news, changes := split(p.book.Contacts,
+	news, changes := split(tx.unit.Contacts,
 		func(c row) bool { return c.New && !c.Merged }, func(c row) bool { return c.Changed && !c.New && !c.Merged })
 	columns := func(list []row) []any {
 		return []any{
@@ -172,11 +172,11 @@ func (p *page) writeContacts(b *pgx.Batch) {
 	}
 	var aliases, gone []string
 	var owners []int64
-	for alias, c := range p.book.AliasChanges {
+	for alias, c := range tx.unit.AliasChanges {
 		switch {
 		case c == nil:
 			gone = append(gone, alias)
-		case p.claimed[alias] != c.Survivor().Row:
+		case tx.claimedAliases[alias] != c.Survivor().Row:
 			aliases, owners = append(aliases, alias), append(owners, c.Survivor().Row)
 		}
 	}
@@ -184,13 +184,13 @@ func (p *page) writeContacts(b *pgx.Batch) {
 		queue(b, `DELETE FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, gone)
 	}
 	if len(aliases) > 0 {
-		queue(b, giveAliases, aliases, owners)
+		queue(b, upsertAliases, aliases, owners)
 	}
 }
 
-func (p *page) writeTalks(b *pgx.Batch) {
+func (tx *txState) writeConversations(b *pgx.Batch) {
 	type row = *store.ConversationRow
-	news, changes := split(p.book.Conversations,
+	news, changes := split(tx.unit.Conversations,
 		func(t row) bool { return t.New && !t.Merged }, func(t row) bool { return t.Changed && !t.New && !t.Merged })
 	columns := func(list []row) []any {
 		return []any{
@@ -226,27 +226,27 @@ func (p *page) writeTalks(b *pgx.Batch) {
 		}
 	}
 	if len(news) > 0 {
-		queue(b, insertTalks, append(columns(news),
+		queue(b, insertConversations, append(columns(news),
 			col(news, func(t row) string { return t.ID }),
 			col(news, func(t row) string { return t.Line }))...)
 	}
 	if len(changes) > 0 {
-		queue(b, updateTalks, columns(changes)...)
+		queue(b, updateConversations, columns(changes)...)
 	}
 }
 
-func (p *page) writeMessages(b *pgx.Batch) error {
+func (tx *txState) writeMessages(b *pgx.Batch) error {
 	type row = *store.MessageRow
-	news, changes := split(p.book.Messages, func(m row) bool { return m.New }, func(m row) bool { return m.Changed })
+	news, changes := split(tx.unit.Messages, func(m row) bool { return m.New }, func(m row) bool { return m.Changed })
 	if len(news) > 0 {
-		if err := insertAll(b, news); err != nil {
+		if err := queueNewMessages(b, news); err != nil {
 			return err
 		}
 	}
 	if len(changes) == 0 {
 		return nil
 	}
-	var doubt, over, tried []row
+	var uncertain, ended, tried []row
 	for _, m := range changes {
 		switch {
 		case m.Direction == "inbound":
@@ -255,15 +255,15 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 				tried = append(tried, m)
 			}
 		case m.Status == store.Uncertain:
-			doubt = append(doubt, m)
+			uncertain = append(uncertain, m)
 		default:
-			over = append(over, m)
+			ended = append(ended, m)
 		}
 	}
 	queue(b, updateMessages,
 		col(changes, func(m row) string { return m.ID }),
-		col(changes, text),
-		verbatim(col(changes, reactions)),
+		col(changes, storedText),
+		rawTexts(col(changes, reactionsText)),
 		col(changes, func(m row) string { return m.ProviderID }),
 		col(changes, func(m row) string { return string(m.Status) }),
 		col(changes, func(m row) string { return string(m.FailureReason) }),
@@ -278,7 +278,7 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 	for _, x := range [...]struct {
 		rows  []row
 		query string
-	}{{tried, tryPending}, {doubt, doubtPending}, {over, deletePending}} {
+	}{{tried, markPendingTried}, {uncertain, markPendingUncertain}, {ended, deletePending}} {
 		if len(x.rows) > 0 {
 			queue(b, x.query,
 				col(x.rows, func(m row) int64 { return m.ConversationRow.Survivor().Row }),
@@ -288,8 +288,8 @@ func (p *page) writeMessages(b *pgx.Batch) error {
 	return nil
 }
 
-// insertAll writes new messages, in their order: it is that of the conversation.
-func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
+// queueNewMessages writes new messages, in their order: it is that of the conversation.
+func queueNewMessages(b *pgx.Batch, news []*store.MessageRow) error {
 	type row = *store.MessageRow
 	bodies, media := make([]string, len(news)), make([]string, len(news))
 	for i, m := range news {
@@ -307,12 +307,12 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 		col(news, func(m row) string { return m.Direction }),
 		col(news, func(m row) string { return string(m.Author) }),
 		col(news, func(m row) string { return m.Type }),
-		col(news, text),
-		verbatim(bodies),
-		verbatim(media),
+		col(news, storedText),
+		rawTexts(bodies),
+		rawTexts(media),
 		col(news, func(m row) string { return m.ReplyID }),
 		col(news, func(m row) string { return m.QuotedID }),
-		verbatim(col(news, reactions)),
+		rawTexts(col(news, reactionsText)),
 		col(news, func(m row) string { return m.ProviderID }),
 		col(news, func(m row) string { return m.DedupKey }),
 		col(news, func(m row) string { return string(m.Status) }),
@@ -330,21 +330,21 @@ func insertAll(b *pgx.Batch, news []*store.MessageRow) error {
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.RevokedAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.CreatedAt) }),
 		col(news, func(m row) []byte { return m.Raw }),
-		col(news, notice),
+		col(news, noticeLine),
 		col(news, func(m row) bool { return m.Marketing }))
 	return nil
 }
 
-// notice is the line of a notice, by which the feeder finds it.
-func notice(m *store.MessageRow) string {
+// noticeLine is the line of a notice, by which the feeder finds it.
+func noticeLine(m *store.MessageRow) string {
 	if !m.Notice {
 		return ""
 	}
 	return m.ConversationRow.Survivor().Line
 }
 
-// text is the text of a message that its body does not hold already.
-func text(m *store.MessageRow) string {
+// storedText is the text of a message that its body does not hold already.
+func storedText(m *store.MessageRow) string {
 	if m.Body.Reply != nil {
 		return ""
 	}
@@ -367,7 +367,7 @@ func mediaText(m *store.Media) (string, error) {
 	return string(out), err
 }
 
-func reactions(m *store.MessageRow) string {
+func reactionsText(m *store.MessageRow) string {
 	if len(m.Reactions) == 0 {
 		return ""
 	}

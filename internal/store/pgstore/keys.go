@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// block is how many keys a process takes at once.
-const block = 512
+// keyBlock is how many keys a process takes at once.
+const keyBlock = 512
 
 // keys are numbers for new contacts and conversations that nobody else uses. Which
 // ones does not matter, so they need no order, and gaps are free.
@@ -20,15 +20,15 @@ type keys struct {
 	free []int64
 }
 
-// reserve takes keys out, after fetching more when there are not enough. It holds
+// reserveKeys takes keys out, after fetching more when there are not enough. It holds
 // no lock while it waits for a connection: who has one may want to give keys back.
-func (s *Store) reserve(ctx context.Context, n int) ([]int64, error) {
+func (s *Store) reserveKeys(ctx context.Context, n int) ([]int64, error) {
 	for {
 		if out, ok := s.keys.take(n); ok {
 			return out, nil
 		}
 		const query = `SELECT nextval('psi_router.keys') FROM generate_series(1, $1::int)`
-		rows, err := s.pool.Query(ctx, query, n+block)
+		rows, err := s.pool.Query(ctx, query, n+keyBlock)
 		if err != nil {
 			return nil, fmt.Errorf("take keys: %w", err)
 		}
@@ -36,7 +36,7 @@ func (s *Store) reserve(ctx context.Context, n int) ([]int64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("take keys: %w", err)
 		}
-		s.giveBack(more)
+		s.releaseKeys(more)
 	}
 }
 
@@ -52,33 +52,33 @@ func (k *keys) take(n int) ([]int64, bool) {
 	return out, true
 }
 
-// giveBack returns keys that no row has.
-func (s *Store) giveBack(unused []int64) {
+// releaseKeys returns keys that no row has.
+func (s *Store) releaseKeys(unused []int64) {
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
 	s.keys.free = append(s.keys.free, unused...)
 }
 
-// forget drops all keys and numbers: a database that was restored gives them out again.
-func (s *Store) forget() {
+// resetReserves drops all keys and numbers: a database that was restored gives them out again.
+func (s *Store) resetReserves() {
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
 	s.keys.free = nil
-	s.tickets.forget()
+	s.tickets.reset()
 }
 
-// lines are those that are known to have their row: it is never deleted.
-type lines struct{ m sync.Map }
+// knownLines are those that are known to have their row: it is never deleted.
+type knownLines struct{ m sync.Map }
 
-func (l *lines) has(line string) bool {
+func (l *knownLines) has(line string) bool {
 	_, ok := l.m.Load(line)
 	return ok
 }
 
-// forget drops all: a database that was restored may lack them.
-func (l *lines) forget() { l.m.Clear() }
+// reset drops all: a database that was restored may lack them.
+func (l *knownLines) reset() { l.m.Clear() }
 
-func (l *lines) add(heard map[string]time.Time) {
+func (l *knownLines) add(heard map[string]time.Time) {
 	for line := range heard {
 		l.m.Store(line, true)
 	}

@@ -14,57 +14,57 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// wants says what a transaction locks and loads.
-type wants struct {
+// lockSet says what a transaction locks and loads.
+type lockSet struct {
 	store.LoadSpec
-	// Names are those that people have who may be new: they are nobody else's while
-	// the transaction lasts. Fresh bounds the new conversations.
-	Names  [][]string
-	Fresh  int
-	Talks  []string // conversations by their id
-	Joined bool     // the ids may be those of joined ones
-	Rows   []int64  // conversations by their key
-	Posted bool     // what is pending in the conversations
-	Parked []string // reports, by provider id on whatever line
-	Hurry  bool     // wait for nobody for long
-	// Once is the key under which Actor wants something done at Now, nil for none.
-	Once  *store.Idempotency
-	Actor string
-	Now   time.Time
-	// more loads what only a unit can ask for.
-	more func(ctx context.Context, c *pgxpool.Conn, p *page) error
+	// AliasGroups are those that people have who may be new: they are nobody else's while
+	// the transaction lasts. NewConversations bounds the new conversations.
+	AliasGroups       [][]string
+	NewConversations  int
+	ConversationIDs   []string // conversations by their id
+	FollowMerged      bool     // the ids may be those of joined ones
+	ConversationKeys  []int64  // conversations by their key
+	WithPending       bool     // what is pending in the conversations
+	ParkedProviderIDs []string // reports, by provider id on whatever line
+	ShortLockTimeout  bool     // wait for nobody for long
+	// Idempotency is the key under which Actor wants something done at Now, nil for none.
+	Idempotency *store.Idempotency
+	Actor       string
+	Now         time.Time
+	// loadMore loads what only a unit can ask for.
+	loadMore func(ctx context.Context, c *pgxpool.Conn, tx *txState) error
 }
 
-// claim is a name that may be new, and the key of the contact it will lead to.
-type claim struct {
+// aliasClaim is a name that may be new, and the key of the contact it will lead to.
+type aliasClaim struct {
 	alias string
 	key   int64
 }
 
-// found is what was loaded. Only contacts in it are locked.
-type found struct {
-	contacts map[int64]*store.ContactRow
-	aliases  map[string]int64
-	claimed  map[string]int64 // names that were nobody's
-	talks    []*talkRow
-	messages []*messageRow
-	recorded []recorded
-	parked   []store.ParkedReport
-	joined   map[string]int64 // ids of conversations that were joined with one
-	ticket   int64
-	kept     *kept // what the first one left under the key
+// loaded is what was loaded. Only contacts in it are locked.
+type loaded struct {
+	contacts       map[int64]*store.ContactRow
+	aliases        map[string]int64
+	claimedAliases map[string]int64 // names that were nobody's
+	conversations  []*conversationRow
+	messages       []*messageRow
+	recorded       []recordName
+	parked         []store.ParkedReport
+	mergedIDs      map[string]int64 // ids of conversations that were joined with one
+	lastTicket     int64
+	storedAnswer   *storedAnswer // what the first one left under the key
 }
 
-// recorded is a record's name.
-type recorded struct{ line, key string }
+// recordName is how a record is found.
+type recordName struct{ line, key string }
 
-// query is a statement and its arguments.
-type query struct {
+// sqlBuilder is a statement and its arguments.
+type sqlBuilder struct {
 	text []string
 	args []any
 }
 
-func (q *query) add(text string, args ...any) {
+func (q *sqlBuilder) add(text string, args ...any) {
 	for _, a := range args {
 		q.args = append(q.args, a)
 		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(q.args)), 1)
@@ -72,7 +72,7 @@ func (q *query) add(text string, args ...any) {
 	q.text = append(q.text, text)
 }
 
-func (q *query) queue(b *pgx.Batch) *pgx.QueuedQuery {
+func (q *sqlBuilder) queue(b *pgx.Batch) *pgx.QueuedQuery {
 	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
@@ -86,25 +86,25 @@ const (
 		LATERAL (SELECT contact, line FROM psi_router.conversations WHERE n = m.conversation OFFSET 0) t`
 )
 
-// messages are what follows FROM where messages are looked for, and its arguments.
-type messages struct {
+// messageSource is what follows FROM where messages are looked for, and its arguments.
+type messageSource struct {
 	from string
 	args []any
 }
 
-func (w *wants) messages() (out []messages) {
-	if len(w.ProviderIDs) > 0 {
-		lines, ids := columns(w.ProviderIDs)
-		out = append(out, messages{byProviderID, []any{lines, ids}})
+func (locks *lockSet) messageSources() (out []messageSource) {
+	if len(locks.ProviderIDs) > 0 {
+		lines, ids := lineAndIDColumns(locks.ProviderIDs)
+		out = append(out, messageSource{byProviderID, []any{lines, ids}})
 	}
-	if len(w.MessageIDs) > 0 {
-		out = append(out, messages{byMessageID, []any{w.MessageIDs}})
+	if len(locks.MessageIDs) > 0 {
+		out = append(out, messageSource{byMessageID, []any{locks.MessageIDs}})
 	}
 	return out
 }
 
-// columns are the lines and the ids, each pair once.
-func columns(list []store.ProviderID) (lines, ids []string) {
+// lineAndIDColumns are the lines and the ids, each pair once.
+func lineAndIDColumns(list []store.ProviderID) (lines, ids []string) {
 	seen := make(map[store.ProviderID]bool, len(list))
 	for _, p := range list {
 		if !seen[p] {
@@ -115,27 +115,27 @@ func columns(list []store.ProviderID) (lines, ids []string) {
 	return lines, ids
 }
 
-// whose adds a table w of the keys of all contacts that are touched, each once.
+// addContactKeys adds a table w of the keys of all contacts that are touched, each once.
 // What follows from it is LATERAL and OFFSET 0, which changes nothing but tells the
 // planner where to begin: it would guess, while a table has no statistics.
-func (w *wants) whose(q *query) {
-	var parts query
+func (locks *lockSet) addContactKeys(q *sqlBuilder) {
+	var parts sqlBuilder
 	parts.args = q.args
-	if aliases := w.aliases(); len(aliases) > 0 {
+	if aliases := locks.aliases(); len(aliases) > 0 {
 		parts.add(`SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[])`, aliases)
 	}
-	for _, m := range w.messages() {
+	for _, m := range locks.messageSources() {
 		parts.add(`SELECT t.contact FROM `+m.from, m.args...)
 	}
-	if len(w.Talks) > 0 {
-		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, w.Talks)
+	if len(locks.ConversationIDs) > 0 {
+		parts.add(`SELECT contact FROM psi_router.conversations WHERE id = ANY (?::text[])`, locks.ConversationIDs)
 	}
-	if len(w.Talks) > 0 && w.Joined {
+	if len(locks.ConversationIDs) > 0 && locks.FollowMerged {
 		parts.add(`SELECT t.contact FROM (SELECT conversation FROM psi_router.moved WHERE id = ANY (?::text[]) OFFSET 0) v,
-			LATERAL (SELECT contact FROM psi_router.conversations WHERE n = v.conversation OFFSET 0) t`, w.Talks)
+			LATERAL (SELECT contact FROM psi_router.conversations WHERE n = v.conversation OFFSET 0) t`, locks.ConversationIDs)
 	}
-	if len(w.Rows) > 0 {
-		parts.add(`SELECT contact FROM psi_router.conversations WHERE n = ANY (?::bigint[])`, w.Rows)
+	if len(locks.ConversationKeys) > 0 {
+		parts.add(`SELECT contact FROM psi_router.conversations WHERE n = ANY (?::bigint[])`, locks.ConversationKeys)
 	}
 	if len(parts.text) == 0 {
 		parts.text = []string{`SELECT 0::bigint WHERE false`}
@@ -145,103 +145,103 @@ func (w *wants) whose(q *query) {
 }
 
 // aliases are all that lead to contacts, whether they may be new or not.
-func (w *wants) aliases() []string { return slices.Concat(w.Aliases, w.KnownAliases) }
+func (locks *lockSet) aliases() []string { return slices.Concat(locks.Aliases, locks.KnownAliases) }
 
-// held is a table w of the keys of the contacts that the lock got, which it leaves
+// lockedContacts is a table w of the keys of the contacts that the lock got, which it leaves
 // in a setting of the transaction: nobody else needs to find them again.
-const held = `unnest(nullif(current_setting('psi_router.held', true), '')::bigint[]) w (contact)`
+const lockedContacts = `unnest(nullif(current_setting('psi_router.held', true), '')::bigint[]) w (contact)`
 
-// touched adds a table w of contacts whose rows are loaded: those that are held,
+// addTouchedContacts adds a table w of contacts whose rows are loaded: those that are locked,
 // and the others too where it matters that they exist.
-func (w *wants) touched(q *query) {
-	if len(w.Talks)+len(w.Rows) > 0 {
-		w.whose(q)
+func (locks *lockSet) addTouchedContacts(q *sqlBuilder) {
+	if len(locks.ConversationIDs)+len(locks.ConversationKeys) > 0 {
+		locks.addContactKeys(q)
 	} else {
-		q.add(held)
+		q.add(lockedContacts)
 	}
 }
 
-// queue adds the statements that lock and load. Each sees what was committed
+// queueLoad adds the statements that lock and load. Each sees what was committed
 // before it began, so what comes after the lock is true for as long as that lasts.
-func (w *wants) queue(b *pgx.Batch, claims []claim) *found {
-	f := &found{
-		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimed: map[string]int64{}, joined: map[string]int64{},
+func (locks *lockSet) queueLoad(b *pgx.Batch, claims []aliasClaim) *loaded {
+	l := &loaded{
+		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimedAliases: map[string]int64{}, mergedIDs: map[string]int64{},
 	}
-	w.queueOnce(b, f)
+	locks.queueIdempotency(b, l)
 	if len(claims) > 0 {
 		// In order, so that two who claim the same names wait for one another and
 		// not in a circle.
-		queue(b, claimAliases, col(claims, func(c claim) string { return c.alias }), col(claims, func(c claim) int64 { return c.key })).
-			Query(each(func(rows pgx.Rows) error { return pair(rows, f.claimed) }))
+		queue(b, claimAliases, col(claims, func(c aliasClaim) string { return c.alias }), col(claims, func(c aliasClaim) int64 { return c.key })).
+			Query(eachRow(func(rows pgx.Rows) error { return scanPair(rows, l.claimedAliases) }))
 	}
-	var lock, talks query
+	var lock, conversations sqlBuilder
 	lock.add(`WITH c AS (SELECT ` + contactColumns + ` FROM`)
-	w.whose(&lock)
+	locks.addContactKeys(&lock)
 	lock.add(`JOIN psi_router.contacts c ON c.n = w.contact ORDER BY c.n FOR UPDATE OF c SKIP LOCKED)
 		SELECT ` + contactColumns + `, (SELECT set_config('psi_router.held', array_agg(n)::text, true) FROM c) FROM c`)
-	lock.queue(b).Query(each(func(rows pgx.Rows) error {
+	lock.queue(b).Query(eachRow(func(rows pgx.Rows) error {
 		var all string
 		c, err := scanContact(rows, &all)
 		if err == nil {
-			f.contacts[c.Row] = c
+			l.contacts[c.Row] = c
 		}
 		return err
 	}))
-	if aliases := w.aliases(); len(aliases) > 0 {
+	if aliases := locks.aliases(); len(aliases) > 0 {
 		queue(b, `SELECT alias, contact FROM psi_router.aliases WHERE alias = ANY ($1::text[])`, aliases).
-			Query(each(func(rows pgx.Rows) error { return pair(rows, f.aliases) }))
+			Query(eachRow(func(rows pgx.Rows) error { return scanPair(rows, l.aliases) }))
 	}
-	talks.add(`SELECT ` + talkColumns + ` FROM`)
-	w.touched(&talks)
-	talks.add(`, LATERAL (SELECT * FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t`)
-	talks.queue(b).Query(each(func(rows pgx.Rows) error {
-		t, err := scanTalk(rows)
+	conversations.add(`SELECT ` + conversationColumns + ` FROM`)
+	locks.addTouchedContacts(&conversations)
+	conversations.add(`, LATERAL (SELECT * FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t`)
+	conversations.queue(b).Query(eachRow(func(rows pgx.Rows) error {
+		conv, err := scanConversation(rows)
 		if err == nil {
-			f.talks = append(f.talks, t)
+			l.conversations = append(l.conversations, conv)
 		}
 		return err
 	}))
-	if w.Joined {
-		queue(b, `SELECT id, conversation FROM psi_router.moved WHERE id = ANY ($1::text[])`, w.Talks).
-			Query(each(func(rows pgx.Rows) error { return pair(rows, f.joined) }))
+	if locks.FollowMerged {
+		queue(b, `SELECT id, conversation FROM psi_router.moved WHERE id = ANY ($1::text[])`, locks.ConversationIDs).
+			Query(eachRow(func(rows pgx.Rows) error { return scanPair(rows, l.mergedIDs) }))
 	}
-	w.queueMessages(b, f)
-	if len(w.RecordKeys) > 0 {
-		queue(b, `SELECT line, key FROM psi_router.records WHERE key = ANY ($1::text[])`, w.RecordKeys).
-			Query(each(func(rows pgx.Rows) error {
-				var r recorded
+	locks.queueMessages(b, l)
+	if len(locks.RecordKeys) > 0 {
+		queue(b, `SELECT line, key FROM psi_router.records WHERE key = ANY ($1::text[])`, locks.RecordKeys).
+			Query(eachRow(func(rows pgx.Rows) error {
+				var r recordName
 				err := scan(rows, &r.line, &r.key)
-				f.recorded = append(f.recorded, r)
+				l.recorded = append(l.recorded, r)
 				return err
 			}))
 	}
-	if len(w.Parked) > 0 {
-		queue(b, loadParked, w.Parked).Query(each(f.addParked))
+	if len(locks.ParkedProviderIDs) > 0 {
+		queue(b, loadParked, locks.ParkedProviderIDs).Query(eachRow(l.addParked))
 	}
-	return f
+	return l
 }
 
-func (w *wants) queueMessages(b *pgx.Batch, f *found) {
-	for _, m := range w.messages() {
-		var q query
+func (locks *lockSet) queueMessages(b *pgx.Batch, l *loaded) {
+	for _, m := range locks.messageSources() {
+		var q sqlBuilder
 		q.add(`SELECT `+messageColumns+`, t.contact, t.line,
 			EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = m.conversation AND NOT p.doubt)
 			FROM `+m.from+` ORDER BY m.n`, m.args...)
-		q.queue(b).Query(each(f.addMessage))
+		q.queue(b).Query(eachRow(l.addMessage))
 	}
-	if w.Posted || w.Echoes {
-		var q query
+	if locks.WithPending || locks.Echoes {
+		var q sqlBuilder
 		q.add(`SELECT ` + messageColumns + `, t.contact, t.line, NOT p.doubt FROM`)
-		w.touched(&q)
+		locks.addTouchedContacts(&q)
 		q.add(`, LATERAL (SELECT n, contact, line FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t,
 			LATERAL (SELECT * FROM psi_router.pending WHERE conversation = t.n OFFSET 0) p,
 			LATERAL (SELECT * FROM psi_router.messages WHERE conversation = p.conversation AND n = p.n OFFSET 0) m ORDER BY m.n`)
-		q.queue(b).Query(each(f.addMessage))
+		q.queue(b).Query(eachRow(l.addMessage))
 	}
 }
 
-// each calls scan for every row of a result.
-func each(scan func(pgx.Rows) error) func(pgx.Rows) error {
+// eachRow calls scan for every row of a result.
+func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := scan(rows); err != nil {
@@ -252,7 +252,7 @@ func each(scan func(pgx.Rows) error) func(pgx.Rows) error {
 	}
 }
 
-func pair(rows pgx.Rows, into map[string]int64) error {
+func scanPair(rows pgx.Rows, into map[string]int64) error {
 	var alias string
 	var contact int64
 	err := scan(rows, &alias, &contact)
@@ -260,99 +260,99 @@ func pair(rows pgx.Rows, into map[string]int64) error {
 	return err
 }
 
-func (f *found) addMessage(rows pgx.Rows) error {
+func (l *loaded) addMessage(rows pgx.Rows) error {
 	var contact int64
 	var line string
 	var pending bool
 	m, err := scanMessage(rows, &contact, &line, &pending)
 	if err == nil {
 		m.contact, m.line, m.pending = contact, line, pending
-		f.messages = append(f.messages, m)
+		l.messages = append(l.messages, m)
 	}
 	return err
 }
 
-func (f *found) addParked(rows pgx.Rows) error {
+func (l *loaded) addParked(rows pgx.Rows) error {
 	var r store.ParkedReport
 	var at, expires pgtype.Timestamptz
 	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.ExpiresAt = instant(at), instant(expires)
-	if _, fresh := f.claimed[r.Person]; fresh {
+	if _, fresh := l.claimedAliases[r.Person]; fresh {
 		r.ContactKey = 0 // nobody has the name yet
 	}
-	f.parked = append(f.parked, r)
+	l.parked = append(l.parked, r)
 	return err
 }
 
-// page is a unit over what was loaded, and what only the engine knows of it.
-type page struct {
-	*found
-	book  *store.Unit
-	talks map[int64]*store.ConversationRow
-	byID  map[string]*store.ConversationRow // conversations by their id
-	list  []*store.ConversationRow          // what was only read
-	keys  []int64                           // for new rows
-	used  map[int64]bool
-	known func(line string) bool // that it has its row
-	// numbers of the counter are those of the tickets in the unit.
-	counter string
-	numbers span
-	// before and after are queued before anything is written, and behind it.
-	before, after func(b *pgx.Batch)
+// txState is a unit over what was loaded, and what only the engine knows of it.
+type txState struct {
+	*loaded
+	unit              *store.Unit
+	conversationByRow map[int64]*store.ConversationRow
+	conversationByID  map[string]*store.ConversationRow // conversations by their id
+	listed            []*store.ConversationRow          // what was only read
+	rowKeys           []int64                           // for new rows
+	usedKeys          map[int64]bool
+	isKnownLine       func(line string) bool // that it has its row
+	// ticketIDs of the ticketCounter are those of the tickets in the unit.
+	ticketCounter string
+	ticketIDs     idRange
+	// beforeFlush and afterFlush are queued before anything is written, and behind it.
+	beforeFlush, afterFlush func(b *pgx.Batch)
 }
 
-// open puts copies of what was loaded and is locked into a new unit.
-func (f *found) open(set store.Settings, now time.Time) *page {
-	p := &page{
-		found: f, book: store.NewUnit(set, now),
-		talks: map[int64]*store.ConversationRow{}, byID: map[string]*store.ConversationRow{}, used: map[int64]bool{},
+// newTxState puts copies of what was loaded and is locked into a new unit.
+func (l *loaded) newTxState(set store.Settings, now time.Time) *txState {
+	tx := &txState{
+		loaded: l, unit: store.NewUnit(set, now),
+		conversationByRow: map[int64]*store.ConversationRow{}, conversationByID: map[string]*store.ConversationRow{}, usedKeys: map[int64]bool{},
 	}
-	p.book.LastTicket = f.ticket
-	contacts := make(map[int64]*store.ContactRow, len(f.contacts))
-	for n, c := range f.contacts {
+	tx.unit.LastTicket = l.lastTicket
+	contacts := make(map[int64]*store.ContactRow, len(l.contacts))
+	for n, c := range l.contacts {
 		mine := *c
 		contacts[n] = &mine
-		p.book.AddContact(&mine)
+		tx.unit.AddContact(&mine)
 	}
-	for alias, n := range f.aliases {
+	for alias, n := range l.aliases {
 		if c := contacts[n]; c != nil {
-			p.book.AddAlias(alias, c)
+			tx.unit.AddAlias(alias, c)
 		}
 	}
-	for _, t := range f.talks {
-		c := contacts[t.contact]
-		if c == nil || p.talks[t.Row] != nil {
+	for _, conv := range l.conversations {
+		c := contacts[conv.contact]
+		if c == nil || tx.conversationByRow[conv.Row] != nil {
 			continue
 		}
-		mine := t.ConversationRow
+		mine := conv.ConversationRow
 		mine.Auto = slices.Clip(mine.Auto)
 		mine.ContactRow = c
-		p.talks[t.Row], p.byID[t.ID] = &mine, &mine
-		p.book.AddConversation(&mine)
+		tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = &mine, &mine
+		tx.unit.AddConversation(&mine)
 	}
-	for _, m := range f.messages {
-		p.adopt(m)
+	for _, m := range l.messages {
+		tx.adoptMessage(m)
 	}
-	for _, r := range f.recorded {
-		p.book.AddRecorded(r.line, r.key)
+	for _, r := range l.recorded {
+		tx.unit.AddRecorded(r.line, r.key)
 	}
-	for _, r := range f.parked {
-		p.book.AddParked(r)
+	for _, r := range l.parked {
+		tx.unit.AddParked(r)
 	}
-	return p
+	return tx
 }
 
-// adopt puts a message into the unit whose conversation is in it.
-func (p *page) adopt(m *messageRow) {
-	t := p.talks[m.talk]
-	if t == nil {
+// adoptMessage puts a message into the unit whose conversation is in it.
+func (tx *txState) adoptMessage(m *messageRow) {
+	conv := tx.conversationByRow[m.conversation]
+	if conv == nil {
 		return
 	}
 	mine := m.MessageRow
 	mine.Reactions = slices.Clip(mine.Reactions)
-	mine.ConversationRow = t
-	t.Pending = t.Pending || m.pending
-	p.book.AddMessage(&mine)
+	mine.ConversationRow = conv
+	conv.Pending = conv.Pending || m.pending
+	tx.unit.AddMessage(&mine)
 }
 
 // col is a column of rows.

@@ -21,7 +21,7 @@ import (
 var migrations embed.FS
 
 const (
-	versions = "psi_router.goose_db_version"
+	versionTable = "psi_router.goose_db_version"
 	// Locks of the whole schema. Nobody else's: "psi-router" in ASCII, and a number.
 	lockMigrate = 0x7073692d726f7401
 	lockPump    = 0x7073692d726f7402
@@ -33,7 +33,7 @@ func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	if err := migrate(ctx, url, logger); err != nil {
-		return fmt.Errorf("migrate: %w", plain(err))
+		return fmt.Errorf("migrate: %w", withCure(err))
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func (s *Store) schema(ctx context.Context) (schemaState, error) {
 		return schemaNone, err
 	}
 	var there bool
-	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versions).Scan(&there); err != nil || !there {
+	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTable).Scan(&there); err != nil || !there {
 		return schemaNone, err
 	}
 	var now int64
@@ -96,7 +96,7 @@ func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versions))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versionTable))
 	if err != nil {
 		return err
 	}
@@ -126,8 +126,8 @@ func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	return upgrade.Up(ctx, p, logger)
 }
 
-// enroll gives the store its name, once.
-func (s *Store) enroll(ctx context.Context) error {
+// ensureInstallation gives the store its name, once.
+func (s *Store) ensureInstallation(ctx context.Context) error {
 	var there bool
 	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM psi_router.installation)`).Scan(&there); err != nil || there {
 		return err

@@ -104,7 +104,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 						t.Errorf("got %v", err)
 						return
 					}
-					if !pause(t.Context(), 10) {
+					if !backOff(t.Context(), 10) {
 						return
 					}
 				}
@@ -179,7 +179,7 @@ func TestManyOpenANewDatabase(t *testing.T) {
 	name := server.Database(t)
 	b := server.Bouncer(t, "default_pool_size=12")
 	var wg sync.WaitGroup
-	marks := make([]Mark, 4)
+	marks := make([]Watermark, 4)
 	for i := range marks {
 		wg.Go(func() {
 			s, err := Open(t.Context(), options(b.URL(name), storetest.Settings(t)))
@@ -188,10 +188,10 @@ func TestManyOpenANewDatabase(t *testing.T) {
 				return
 			}
 			defer s.Close()
-			if err := s.Compare(t.Context()); err != nil {
+			if err := s.Verify(t.Context()); err != nil {
 				t.Error(err)
 			}
-			marks[i] = s.memory.markSeen()
+			marks[i] = s.guard.currentWatermark()
 		})
 	}
 	wg.Wait()
@@ -338,10 +338,10 @@ func TestCommandsRaceATurn(t *testing.T) {
 	audit(t, a, url, countArrivals(t, url), 0)
 }
 
-// TestServerDiesAfterSurvey: commits of ScanBacklog are not synced, and a server that dies
+// TestServerDiesAfterScan: commits of ScanBacklog are not synced, and a server that dies
 // forgets those that its log had not flushed. Then they are looked through again: who
 // is behind is found all the same.
-func TestServerDiesAfterSurvey(t *testing.T) {
+func TestServerDiesAfterScan(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB", "wal_writer_delay=10s"}})
 	url := server.URL(server.Database(t))

@@ -16,12 +16,12 @@ import (
 // ErrOwned means that another process has the store alone; the error says which.
 var ErrOwned = errors.New("the database is in use by one process alone")
 
-// errTaken is what the writes of a former owner end with.
-var errTaken = fmt.Errorf("another process has taken the database over: %w", store.ErrUnavailable)
+// errTakenOver is what the writes of a former owner end with.
+var errTakenOver = fmt.Errorf("another process has taken the database over: %w", store.ErrUnavailable)
 
-// ownLease is how long an owner that does not renew is waited for, and with it
+// ownerLease is how long an owner that does not renew is waited for, and with it
 // how long a killed process keeps its successor out.
-const ownLease = 15 * time.Second
+const ownerLease = 15 * time.Second
 
 // Owner is the right to be the only process that works with the store. It is a
 // row with a lease, by the server's clock, since a pooler in transaction mode
@@ -38,17 +38,17 @@ type Owner struct {
 // was killed is waited for. The caller Runs what it gets, and Closes it before the
 // store.
 func (s *Store) Own(ctx context.Context, holder string) (*Owner, error) {
-	return s.own(ctx, holder, ownLease)
+	return s.acquire(ctx, holder, ownerLease)
 }
 
-func (s *Store) own(ctx context.Context, holder string, lease time.Duration) (*Owner, error) {
+func (s *Store) acquire(ctx context.Context, holder string, lease time.Duration) (*Owner, error) {
 	o := &Owner{s: s, lease: lease}
-	var first pgtype.Timestamptz // as its lease was when we came
-	for told := false; ; {
-		var who string
+	var firstExpiry pgtype.Timestamptz // as its lease was when we came
+	for logged := false; ; {
+		var owner string
 		var expires pgtype.Timestamptz
 		var left time.Duration
-		fence, err := s.take(ctx, holder, lease)
+		fence, err := s.takeOwnership(ctx, holder, lease)
 		if err == nil && fence > 0 {
 			o.fence = fence
 			s.fence.Store(fence)
@@ -57,21 +57,21 @@ func (s *Store) own(ctx context.Context, holder string, lease time.Duration) (*O
 		if err == nil {
 			var us int64
 			const query = `SELECT holder, expires, (extract(epoch FROM expires - clock_timestamp()) * 1000000)::bigint FROM psi_router.owner`
-			err = s.pool.QueryRow(ctx, query).Scan(&who, &expires, &us)
+			err = s.pool.QueryRow(ctx, query).Scan(&owner, &expires, &us)
 			left = time.Duration(us) * time.Microsecond
 		}
 		if err != nil {
-			return nil, wrap("take the database", plain(err))
+			return nil, wrap("take the database", withCure(err))
 		}
 		switch {
-		case !first.Valid:
-			first = expires
-		case !expires.Time.Equal(first.Time):
-			return nil, fmt.Errorf("%w, %s: stop that one, or set redis_url, so that they can share the work", ErrOwned, unpack(who))
+		case !firstExpiry.Valid:
+			firstExpiry = expires
+		case !expires.Time.Equal(firstExpiry.Time):
+			return nil, fmt.Errorf("%w, %s: stop that one, or set redis_url, so that they can share the work", ErrOwned, unescapeText(owner))
 		}
-		if !told {
-			told = true
-			s.log.Info("waiting for the lease of another process to end, or to be renewed", "holder", unpack(who), "left", left.Round(time.Millisecond))
+		if !logged {
+			logged = true
+			s.log.Info("waiting for the lease of another process to end, or to be renewed", "holder", unescapeText(owner), "left", left.Round(time.Millisecond))
 		}
 		t := time.NewTimer(max(time.Millisecond, min(left+10*time.Millisecond, lease/6)))
 		select {
@@ -83,10 +83,10 @@ func (s *Store) own(ctx context.Context, holder string, lease time.Duration) (*O
 	}
 }
 
-// take returns the new fence, 0 when somebody's lease has not ended. It waits for
+// takeOwnership returns the new fence, 0 when somebody's lease has not ended. It waits for
 // the transactions of the owner before.
-func (s *Store) take(ctx context.Context, holder string, lease time.Duration) (fence int64, err error) {
-	ctx, end := bound(ctx)
+func (s *Store) takeOwnership(ctx context.Context, holder string, lease time.Duration) (fence int64, err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		fence = 0
@@ -102,7 +102,7 @@ func (s *Store) take(ctx context.Context, holder string, lease time.Duration) (f
 			return err
 		}
 		const take = `UPDATE psi_router.owner SET fence = $1, holder = $2, expires = clock_timestamp() + $3::bigint * interval '1 microsecond'`
-		_, err = tx.Exec(ctx, take, fence, pack(holder), lease.Microseconds())
+		_, err = tx.Exec(ctx, take, fence, escapeText(holder), lease.Microseconds())
 		return err
 	})
 	return fence, err
@@ -126,7 +126,7 @@ func (o *Owner) Run(ctx context.Context) error {
 		case err != nil:
 			o.s.log.Warn("the lease of the database is not renewed", "error", err)
 		case !mine:
-			return errTaken
+			return errTakenOver
 		}
 	}
 }
@@ -147,16 +147,16 @@ func (o *Owner) renew(ctx context.Context, lease time.Duration) (mine bool, err 
 	return err == nil && tag.RowsAffected() == 1, err
 }
 
-// guard makes a transaction fail when the process was the owner and is it no more.
+// checkFence makes a transaction fail when the process was the owner and is it no more.
 // Who takes over waits for the end of those that were quicker; who renews does not.
-func (s *Store) guard(b *pgx.Batch) {
+func (s *Store) checkFence(b *pgx.Batch) {
 	fence := s.fence.Load()
 	if fence == 0 {
 		return
 	}
 	queue(b, `SELECT FROM psi_router.owner WHERE fence = $1 FOR KEY SHARE`, fence).Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() == 0 {
-			return errTaken
+			return errTakenOver
 		}
 		return nil
 	})

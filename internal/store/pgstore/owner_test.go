@@ -28,7 +28,7 @@ func TestOwner(t *testing.T) {
 		return err
 	}
 	one, two := process(t, url), process(t, url)
-	first, err := one.own(t.Context(), "one", lease)
+	first, err := one.acquire(t.Context(), "one", lease)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestOwner(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- first.Run(ctx) }()
 
-	if _, err := two.own(t.Context(), "two", lease); !errors.Is(err, ErrOwned) || !strings.Contains(err.Error(), "one") || !strings.Contains(err.Error(), "redis_url") {
+	if _, err := two.acquire(t.Context(), "two", lease); !errors.Is(err, ErrOwned) || !strings.Contains(err.Error(), "one") || !strings.Contains(err.Error(), "redis_url") {
 		t.Errorf("got %v, want ErrOwned with the holder and the cure", err)
 	}
 	if err := turn(one); err != nil {
@@ -47,18 +47,18 @@ func TestOwner(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("stopped: %v", err)
 	}
-	second, err := two.own(t.Context(), "two", lease)
+	second, err := two.acquire(t.Context(), "two", lease)
 	if err != nil {
 		t.Fatalf("after the end of the lease: %v", err)
 	}
 	// One that was only asleep must not write, and hears of it.
-	if err := turn(one); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, errTaken) {
+	if err := turn(one); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, errTakenOver) {
 		t.Errorf("a former owner writes: got %v, want a refusal", err)
 	}
-	if _, err := one.Pump(t.Context(), time.Now()); !errors.Is(err, errTaken) {
+	if _, err := one.Pump(t.Context(), time.Now()); !errors.Is(err, errTakenOver) {
 		t.Errorf("a former owner pumps: got %v, want a refusal", err)
 	}
-	if err := first.Run(t.Context()); !errors.Is(err, errTaken) {
+	if err := first.Run(t.Context()); !errors.Is(err, errTakenOver) {
 		t.Errorf("a former owner goes on: got %v, want an end", err)
 	}
 	if err := first.Close(); err != nil {
@@ -72,7 +72,7 @@ func TestOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if _, err := one.own(t.Context(), "one", time.Hour); err != nil {
+	if _, err := one.acquire(t.Context(), "one", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > time.Minute {

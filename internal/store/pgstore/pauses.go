@@ -12,14 +12,14 @@ func (s *Store) SetPaused(ctx context.Context, queueName string, paused bool) er
 	if paused {
 		query = `INSERT INTO psi_router.pauses (queue) VALUES ($1) ON CONFLICT DO NOTHING`
 	}
-	return wrap("note a pause", s.short(ctx, func(b *pgx.Batch) { queue(b, query, queueName) }))
+	return wrap("note a pause", s.writeDirect(ctx, func(b *pgx.Batch) { queue(b, query, queueName) }))
 }
 
 // Paused implements store.Store.
 func (s *Store) Paused(ctx context.Context) (names []string, err error) {
 	err = s.read(ctx, "list pauses", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, `SELECT queue FROM psi_router.pauses ORDER BY queue`).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, `SELECT queue FROM psi_router.pauses ORDER BY queue`).Query(eachRow(func(rows pgx.Rows) error {
 				var name string
 				err := scan(rows, &name)
 				names = append(names, name)

@@ -41,7 +41,7 @@ func (s *spy) note(c *pgx.Conn, sql string, args []any) {
 	switch sql {
 	case beginRead, beginWrite:
 		s.anew[c] = false
-	case anew:
+	case customPlan:
 		s.anew[c] = true
 	}
 	a, known := s.found[sql]
@@ -235,7 +235,7 @@ func takenBack(t *testing.T, c *pgx.Conn, sql string, run func(tx pgx.Tx, how st
 			t.Fatal(err)
 		}
 		defer tx.Rollback(t.Context())
-		if _, err := tx.Exec(t.Context(), settings); err != nil {
+		if _, err := tx.Exec(t.Context(), txSettings); err != nil {
 			t.Fatal(err)
 		}
 		return run(tx, how).Scan(&out)
@@ -341,7 +341,7 @@ func exercise(t *testing.T, s *Store) {
 	}
 	_, err = s.Pump(ctx, now)
 	check(err)
-	s.sweep.rest, s.files.rest = time.Time{}, time.Time{}
+	s.sendScan.notBefore, s.fileScan.notBefore = time.Time{}, time.Time{}
 	_, err = s.Pump(ctx, now.Add(25*time.Hour))
 	check(err)
 	for _, phone := range []string{"", somebody(2300).Phone} {
@@ -370,12 +370,12 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 30_000, 10)
 	check(err)
-	for _, wants := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
-		name := fmt.Sprint("crm", len(wants.Areas))
+	for _, filter := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
+		name := fmt.Sprint("crm", len(filter.Areas))
 		check(s.RegisterEndpoint(ctx, now, name))
 		_, err = s.PendingEvents(ctx, name, []string{ids[0], "t2000", "nobody"}, 10)
 		check(err)
-		_, err = s.ScanBacklog(ctx, name, wants)
+		_, err = s.ScanBacklog(ctx, name, filter)
 		check(err)
 		_, err = s.LaggingConversations(ctx, name, store.Lagging{}, now, 10)
 		check(err)
@@ -398,7 +398,7 @@ func exercise(t *testing.T, s *Store) {
 	}
 	_, err = s.Gauges(ctx, now)
 	check(err)
-	check(s.Compare(ctx))
-	check(s.prune(ctx))
+	check(s.Verify(ctx))
+	check(s.pruneWitnesses(ctx))
 	check(s.Ping(ctx))
 }

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	pumpSize   = 500
-	pendingFor = time.Minute // after which a row is woken again
-	sweepPause = time.Minute // between two walks over what is pending
-	parkedFor  = time.Hour   // see store.Unit.ApplyReport
+	pumpSize     = 500
+	stalledAfter = time.Minute // after which a row is woken again
+	scanPause    = time.Minute // between two walks over what is pending
+	parkedFor    = time.Hour   // see store.Unit.ApplyReport
 
-	mostBatches = 5000
+	maxBatches = 5000
 	// numberEvents gives positions to what was committed before it began. Of one
 	// conversation, what came first has the lower n and was committed first.
 	numberEvents = `WITH fresh AS (
@@ -28,45 +28,45 @@ const (
 		placed AS (
 			SELECT n, sum(size) OVER (ORDER BY n) - size AS before, sum(size) OVER () AS total FROM fresh),
 		counted AS (
-			INSERT INTO psi_router.counters (name, value) SELECT '` + numbered + `', total FROM placed LIMIT 1
+			INSERT INTO psi_router.counters (name, value) SELECT '` + numberedCounter + `', total FROM placed LIMIT 1
 			ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
 			RETURNING value),
 		done AS (
 			UPDATE psi_router.batches b SET first_pos = counted.value - placed.total + placed.before + 1
 			FROM placed, counted WHERE b.n = placed.n RETURNING size)
 		SELECT coalesce(sum(size), 0)::bigint, count(*) FROM done`
-	findStrays = `SELECT DISTINCT p.line, p.provider_id FROM (SELECT * FROM psi_router.parked WHERE expires_at > $1 OFFSET 0) p,
+	findOrphanedReports = `SELECT DISTINCT p.line, p.provider_id FROM (SELECT * FROM psi_router.parked WHERE expires_at > $1 OFFSET 0) p,
 		LATERAL (SELECT conversation FROM psi_router.messages WHERE provider_id = p.provider_id AND direction = 'outbound' OFFSET 0) m,
 		LATERAL (SELECT contact FROM psi_router.conversations WHERE n = m.conversation AND line = p.line OFFSET 0) t
 		WHERE t.contact = coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), t.contact) LIMIT $2`
 )
 
-// sweep is the walk over pending rows: each is found once in a round, however
+// pendingScan is the walk over pending rows: each is found once in a round, however
 // many there are, so that what is stuck cannot hide what was only forgotten.
-type sweep struct {
-	since time.Time // position: the row after (since, n)
-	n     int64
-	rest  time.Time // no walk before this
+type pendingScan struct {
+	since     time.Time // position: the row after (since, n)
+	n         int64
+	notBefore time.Time // no walk before this
 }
 
 // Pump implements store.Store. One process at a time numbers events; who finds it
 // being done leaves everything to that one.
 func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	var out store.PumpResult
-	h, err := s.housekeep(ctx, now)
-	if err == nil && h != nil {
-		out.Numbered, out.More, out.NoticesPending = h.numbered, h.batches == mostBatches, h.notices
-		out.ApologiesDue = h.left
-		err = s.fireTimers(ctx, now, h.due, &out)
+	round, err := s.maintain(ctx, now)
+	if err == nil && round != nil {
+		out.Numbered, out.More, out.NoticesPending = round.numbered, round.batches == maxBatches, round.notices
+		out.ApologiesDue = round.apologiesDue
+		err = s.fireTimers(ctx, now, round.due, &out)
 		if err == nil {
-			err = s.bring(ctx, now, h.strays)
+			err = s.applyOrphans(ctx, now, round.orphanedReports)
 		}
 		if err == nil { // what the timers said will be found by the next walk
-			err = s.findForgotten(ctx, now, &out)
+			err = s.findStalledSends(ctx, now, &out)
 		}
 		if err == nil {
-			err = s.findFiles(ctx, now, &out)
+			err = s.findStalledFiles(ctx, now, &out)
 		}
 	}
 	if err != nil {
@@ -75,54 +75,54 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 	return out, nil
 }
 
-// house is what housekeeping did and found.
-type house struct {
-	numbered, batches int
-	due               []int64 // conversations
-	strays            []store.ProviderID
-	notices, left     bool
+// pumpRound is what housekeeping did and found.
+type pumpRound struct {
+	numbered, batches     int
+	due                   []int64 // conversations
+	orphanedReports       []store.ProviderID
+	notices, apologiesDue bool
 }
 
-// housekeep numbers events and throws away what is over, under the lock of the
+// maintain numbers events and throws away what is over, under the lock of the
 // pump; nil when somebody else has that.
-func (s *Store) housekeep(ctx context.Context, now time.Time) (h *house, err error) {
-	ctx, end := bound(ctx)
+func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
-		h = nil
-		mine, err := s.alone(ctx, c, lockPump)
+		round = nil
+		mine, err := s.tryExclusive(ctx, c, lockPump)
 		if err != nil || !mine {
 			return err
 		}
-		h = &house{}
+		round = &pumpRound{}
 		b := &pgx.Batch{}
-		queue(b, numberEvents, mostBatches).QueryRow(func(row pgx.Row) error { return scan(row, &h.numbered, &h.batches) })
-		s.within(b, numbered)
+		queue(b, numberEvents, maxBatches).QueryRow(func(row pgx.Row) error { return scan(row, &round.numbered, &round.batches) })
+		s.checkLimit(b, numberedCounter)
 		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, line, person, status) IN
 			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
-		forgetKeysAt(b, now)
-		queueDue(b, timerHandoff, now, &h.due)
+		queueDeleteOldKeys(b, now)
+		queueDue(b, timerHandoff, now, &round.due)
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.timers WHERE kind = $1 AND due <= $2)`, timerLeft, stamp(now)).
-			QueryRow(func(row pgx.Row) error { return scan(row, &h.left) })
+			QueryRow(func(row pgx.Row) error { return scan(row, &round.apologiesDue) })
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried)`).
-			QueryRow(func(row pgx.Row) error { return scan(row, &h.notices) })
+			QueryRow(func(row pgx.Row) error { return scan(row, &round.notices) })
 		// A report and the answer to its post may have missed each other.
-		queue(b, findStrays, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
-			Query(each(func(rows pgx.Rows) error {
+		queue(b, findOrphanedReports, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
+			Query(eachRow(func(rows pgx.Rows) error {
 				var id store.ProviderID
 				err := scan(rows, &id.Line, &id.ID)
-				h.strays = append(h.strays, id)
+				round.orphanedReports = append(round.orphanedReports, id)
 				return err
 			}))
 		return s.commit(ctx, c, b, true)
 	})
-	return h, err
+	return round, err
 }
 
 // queueDue asks for the conversations whose timers of a kind are due.
 func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
 	queue(b, `SELECT conversation FROM psi_router.timers WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3`, kind, stamp(now), pumpSize).
-		Query(each(func(rows pgx.Rows) error {
+		Query(eachRow(func(rows pgx.Rows) error {
 			var n int64
 			err := scan(rows, &n)
 			*due = append(*due, n)
@@ -137,19 +137,19 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	}
 	var fired int
 	var wakes []store.Wake
-	over, err := s.fire(ctx, now, timerHandoff, due, func(p *page, due []*store.ConversationRow) error {
+	cleared, err := s.clearTimers(ctx, now, timerHandoff, due, func(tx *txState, due []*store.ConversationRow) error {
 		fired, wakes = 0, nil
-		for _, t := range due {
-			t.ArmTimer = t.TimeoutAt.After(now) // somebody wrote meanwhile
-			ok, err := p.book.FireTimeout(t)
+		for _, conv := range due {
+			conv.ArmTimer = conv.TimeoutAt.After(now) // somebody wrote meanwhile
+			ok, err := tx.unit.FireTimeout(conv)
 			if err != nil {
-				return fmt.Errorf("fire timer of %s: %w", t.ID, err)
+				return fmt.Errorf("fire timer of %s: %w", conv.ID, err)
 			}
 			if ok {
 				fired++
 			}
-			if t.Pending {
-				wakes = append(wakes, store.Wake{Line: t.Line, Conversation: t.ID})
+			if conv.Pending {
+				wakes = append(wakes, store.Wake{Line: conv.Line, Conversation: conv.ID})
 			}
 		}
 		return nil
@@ -159,52 +159,52 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	}
 	out.Timers += fired
 	out.Wakes = append(out.Wakes, wakes...)
-	out.More = out.More || over > 0 && len(due) == pumpSize
+	out.More = out.More || cleared > 0 && len(due) == pumpSize
 	return nil
 }
 
-// fire clears the timers of a kind of those conversations that are free, counts them,
+// clearTimers clears the timers of a kind of those conversations that are free, counts them,
 // and lets do say what happens to each.
-func (s *Store) fire(ctx context.Context, now time.Time, kind string, due []int64, do func(*page, []*store.ConversationRow) error) (over int, err error) {
-	err = s.write(ctx, &wants{Rows: due}, now, func(p *page) error {
+func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due []int64, do func(*txState, []*store.ConversationRow) error) (cleared int, err error) {
+	err = s.write(ctx, &lockSet{ConversationKeys: due}, now, func(tx *txState) error {
 		var done []int64
-		var talks []*store.ConversationRow
+		var conversations []*store.ConversationRow
 		known := map[int64]bool{}
-		for _, t := range p.found.talks {
-			known[t.Row] = true
+		for _, conv := range tx.loaded.conversations {
+			known[conv.Row] = true
 		}
 		for _, n := range due {
-			switch t := p.talks[n]; {
-			case t != nil:
-				done, talks = append(done, n), append(talks, t)
+			switch conv := tx.conversationByRow[n]; {
+			case conv != nil:
+				done, conversations = append(done, n), append(conversations, conv)
 			case !known[n]:
 				done = append(done, n) // nobody's
 			}
 		}
-		over = len(done)
-		p.before = func(b *pgx.Batch) {
+		cleared = len(done)
+		tx.beforeFlush = func(b *pgx.Batch) {
 			if len(done) > 0 {
 				queue(b, `DELETE FROM psi_router.timers WHERE kind = $1 AND conversation = ANY ($2::bigint[])`, kind, done)
 			}
 		}
-		return do(p, talks)
+		return do(tx, conversations)
 	})
-	return over, err
+	return cleared, err
 }
 
 // Apologize implements store.Store.
 func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err error) {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	var due []int64
 	err = s.read(ctx, "find who was left", func(r *reader) error {
 		due = nil
-		return r.last(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
+		return r.askLast(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
 	})
 	if err == nil && len(due) > 0 {
-		_, err = s.fire(ctx, now, timerLeft, due, func(p *page, due []*store.ConversationRow) error {
+		_, err = s.clearTimers(ctx, now, timerLeft, due, func(tx *txState, due []*store.ConversationRow) error {
 			done = 0
-			for _, t := range due {
-				if p.book.Apologize(t) {
+			for _, conv := range due {
+				if tx.unit.Apologize(conv) {
 					done++
 				}
 			}
@@ -217,53 +217,53 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 	return done, nil
 }
 
-// bring gives parked reports to messages that had no provider id yet when they
+// applyOrphans gives parked reports to messages that had no provider id yet when they
 // came.
-func (s *Store) bring(ctx context.Context, now time.Time, ids []store.ProviderID) error {
+func (s *Store) applyOrphans(ctx context.Context, now time.Time, ids []store.ProviderID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, parked := columns(ids)
-	w := &wants{LoadSpec: store.LoadSpec{ProviderIDs: ids}, Parked: parked, more: answersBefore}
-	return s.write(ctx, w, now, func(p *page) error {
-		for _, m := range p.book.Messages {
+	_, parked := lineAndIDColumns(ids)
+	locks := &lockSet{LoadSpec: store.LoadSpec{ProviderIDs: ids}, ParkedProviderIDs: parked, loadMore: loadEarlierAnswers}
+	return s.write(ctx, locks, now, func(tx *txState) error {
+		for _, m := range tx.unit.Messages {
 			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.ConversationRow.Line, ID: m.ProviderID}) {
-				p.book.ApplyResult(m, store.SendResult{Token: nobody, Status: store.Sent, ProviderID: m.ProviderID})
+				tx.unit.ApplyResult(m, store.SendResult{Token: noToken, Status: store.Sent, ProviderID: m.ProviderID})
 			}
 		}
 		return nil
 	})
 }
 
-// nobody is the token of no claim.
-const nobody = "-"
+// noToken is the token of no claim.
+const noToken = "-"
 
-// findForgotten adds the conversations whose rows have waited for long: their
+// findStalledSends adds the conversations whose rows have waited for long: their
 // wake-up may have been lost.
-func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.PumpResult) error {
+func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &s.sweep
-	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+	position := &s.sendScan
+	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
 		return nil
 	}
 	const query = `SELECT p.since, p.n, t.line, t.id
 		FROM psi_router.pending p JOIN psi_router.conversations t ON t.n = p.conversation
 		WHERE NOT p.doubt AND (p.notice = '' OR p.tried) AND (p.since, p.n) > ($1, $2) AND p.since <= $3
 		ORDER BY p.since, p.n LIMIT $4`
-	at, found, seen := *w, 0, map[string]bool{}
+	next, found, seen := *position, 0, map[string]bool{}
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
 	err := s.read(ctx, "find forgotten sends", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, orEpoch(next.since), next.n, stamp(now.Add(-stalledAfter)), pumpSize).Query(eachRow(func(rows pgx.Rows) error {
 				var k store.Wake
 				var since pgtype.Timestamptz
-				if err := scan(rows, &since, &at.n, &k.Line, &k.Conversation); err != nil {
+				if err := scan(rows, &since, &next.n, &k.Line, &k.Conversation); err != nil {
 					return err
 				}
-				at.since = instant(since)
+				next.since = instant(since)
 				found++
 				if !seen[k.Conversation] {
 					seen[k.Conversation] = true
@@ -277,9 +277,9 @@ func (s *Store) findForgotten(ctx context.Context, now time.Time, out *store.Pum
 	case err != nil:
 		return err
 	case found == pumpSize:
-		*w, out.More = at, true
-	case found > 0 || !w.since.IsZero():
-		*w = sweep{rest: now.Add(sweepPause)}
+		*position, out.More = next, true
+	case found > 0 || !position.since.IsZero():
+		*position = pendingScan{notBefore: now.Add(scanPause)}
 	}
 	return nil
 }
@@ -310,8 +310,8 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 	var out []store.Notice
 	err := s.read(ctx, "find notices", func(r *reader) error {
 		out = nil
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, limit, store.NoticesAhead).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, limit, store.NoticesAhead).Query(eachRow(func(rows pgx.Rows) error {
 				var n store.Notice
 				err := scan(rows, &n.Line, &n.Conversation, &n.MessageID)
 				out = append(out, n)
@@ -322,33 +322,33 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 	return out, err
 }
 
-// findFiles adds the files that have waited for long: their job may have been
+// findStalledFiles adds the files that have waited for long: their job may have been
 // lost. The queue knows the jobs that it still has.
-func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
+func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &s.files
-	if now.Before(w.rest) && !w.rest.After(now.Add(sweepPause)) {
+	position := &s.fileScan
+	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
 		return nil
 	}
 	const query = `SELECT m.created_at, m.n, m.id, t.line, m.media::text
 		FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
 		WHERE m.media IS NOT NULL AND psi_router.fetching(m.media) AND (m.created_at, m.n) > ($1, $2) AND m.created_at <= $3
 		ORDER BY m.created_at, m.n LIMIT $4`
-	at, found := *w, 0
+	next, found := *position, 0
 	err := s.read(ctx, "find forgotten files", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, orEpoch(at.since), at.n, stamp(now.Add(-pendingFor)), pumpSize).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, orEpoch(next.since), next.n, stamp(now.Add(-stalledAfter)), pumpSize).Query(eachRow(func(rows pgx.Rows) error {
 				var f store.MediaRef
 				var created pgtype.Timestamptz
 				var media []byte
-				if err := scan(rows, &created, &at.n, &f.MessageID, &f.Line, &media); err != nil {
+				if err := scan(rows, &created, &next.n, &f.MessageID, &f.Line, &media); err != nil {
 					return err
 				}
 				if err := json.Unmarshal(media, &f.Media); err != nil {
 					return fmt.Errorf("media of message %s: %w", f.MessageID, err)
 				}
-				at.since = instant(created)
+				next.since = instant(created)
 				found++
 				out.Media = append(out.Media, f)
 				return nil
@@ -359,9 +359,9 @@ func (s *Store) findFiles(ctx context.Context, now time.Time, out *store.PumpRes
 	case err != nil:
 		return err
 	case found == pumpSize:
-		*w, out.More = at, true
-	case found > 0 || !w.since.IsZero():
-		*w = sweep{rest: now.Add(sweepPause)}
+		*position, out.More = next, true
+	case found > 0 || !position.since.IsZero():
+		*position = pendingScan{notBefore: now.Add(scanPause)}
 	}
 	return nil
 }

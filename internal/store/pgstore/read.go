@@ -21,7 +21,7 @@ const (
 	maxLimit     = 1000
 )
 
-func limit(n int) int {
+func pageLimit(n int) int {
 	if n <= 0 {
 		return defaultLimit
 	}
@@ -34,8 +34,8 @@ func cursor(last time.Time, n int64) string {
 	return strconv.FormatInt(last.UnixMicro(), 10) + "." + strconv.FormatInt(n, 10)
 }
 
-// end is after every conversation.
-var end = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+// lastPosition is after every conversation.
+var lastPosition = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
 
 // readCursor returns the place before which to go on; "" and what is no cursor
 // stand for the very end.
@@ -44,40 +44,40 @@ func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 	a, b, ok := strings.Cut(s, ".")
 	us, err := strconv.ParseInt(a, 10, 64)
 	if !ok || err != nil {
-		return end, most
+		return lastPosition, most
 	}
 	if n, err = strconv.ParseInt(b, 10, 64); err != nil {
-		return end, most
+		return lastPosition, most
 	}
 	return stamp(time.UnixMicro(us)), n
 }
 
-// collect loads conversations with their contacts, without a lock, into the page.
-func (p *page) collect(b *pgx.Batch, where string, args ...any) {
-	p.collectFrom(b, `psi_router.conversations t WHERE `+where, args...)
+// queueConversations loads conversations with their contacts, without a lock, into the page.
+func (tx *txState) queueConversations(b *pgx.Batch, where string, args ...any) {
+	tx.queueConversationsFrom(b, `psi_router.conversations t WHERE `+where, args...)
 }
 
-func (p *page) collectFrom(b *pgx.Batch, from string, args ...any) {
-	queue(b, `SELECT `+talkColumns+`, `+contactColumns+`
+func (tx *txState) queueConversationsFrom(b *pgx.Batch, from string, args ...any) {
+	queue(b, `SELECT `+conversationColumns+`, `+contactColumns+`
 		FROM (SELECT * FROM `+from+` OFFSET 0) t
-		JOIN psi_router.contacts c ON c.n = t.contact`, args...).Query(each(p.addTalk))
+		JOIN psi_router.contacts c ON c.n = t.contact`, args...).Query(eachRow(tx.addConversation))
 }
 
-func (p *page) addTalk(rows pgx.Rows) error {
+func (tx *txState) addConversation(rows pgx.Rows) error {
 	c := &store.ContactRow{}
 	var created, chose pgtype.Timestamptz
-	t, err := scanTalk(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose)
-	if err != nil || p.talks[t.Row] != nil {
+	conv, err := scanConversation(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose)
+	if err != nil || tx.conversationByRow[conv.Row] != nil {
 		return err
 	}
 	c.CreatedAt, c.ChoseAt = instant(created), instant(chose)
-	t.ContactRow = c
-	p.talks[t.Row], p.byID[t.ID] = &t.ConversationRow, &t.ConversationRow
-	p.list = append(p.list, &t.ConversationRow)
+	conv.ContactRow = c
+	tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = &conv.ConversationRow, &conv.ConversationRow
+	tx.listed = append(tx.listed, &conv.ConversationRow)
 	return nil
 }
 
-func (s *Store) blank() *page { return (&found{}).open(s.set, time.Time{}) }
+func (s *Store) emptyTxState() *txState { return (&loaded{}).newTxState(s.set, time.Time{}) }
 
 // Conversations implements store.Store. A page is gathered from parts, each in the
 // order of an index.
@@ -85,38 +85,38 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	if !f.LeftAfter.IsZero() {
 		return s.listLeft(ctx, f)
 	}
-	p := s.blank()
-	err := s.read(ctx, "list conversations", func(r *reader) error { return p.listTalks(r, f) })
+	tx := s.emptyTxState()
+	err := s.read(ctx, "list conversations", func(r *reader) error { return tx.listConversations(r, f) })
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(p.list, func(x, y *store.ConversationRow) int {
+	slices.SortFunc(tx.listed, func(x, y *store.ConversationRow) int {
 		return cmp.Or(y.LastMessageAt.Compare(x.LastMessageAt), cmp.Compare(y.Row, x.Row))
 	})
 	var out []store.Conversation
-	for _, t := range p.list[:min(len(p.list), limit(f.Limit))] {
-		out = append(out, t.View())
+	for _, conv := range tx.listed[:min(len(tx.listed), pageLimit(f.Limit))] {
+		out = append(out, conv.View())
 	}
 	return out, nil
 }
 
-func (p *page) listTalks(r *reader, f store.Filter) error {
+func (tx *txState) listConversations(r *reader, f store.Filter) error {
 	last, n := readCursor(f.Before)
-	var q query
+	var q sqlBuilder
 	q.add(`(t.last_message_at, t.n) < (?, ?)`, last, n)
-	q.narrow(f)
+	q.filterConversation(f)
 	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
 	if f.Contact != "" || f.Phone != "" || f.UserID != "" {
-		p.theirs(&q, f)
-		q.add(tail, limit(f.Limit))
-		return r.last(func(b *pgx.Batch) { p.collect(b, strings.Join(q.text, " "), q.args...) })
+		tx.filterContact(&q, f)
+		q.add(tail, pageLimit(f.Limit))
+		return r.askLast(func(b *pgx.Batch) { tx.queueConversations(b, strings.Join(q.text, " "), q.args...) })
 	}
-	var parts []query
+	var parts []sqlBuilder
 	part := func(text string, args ...any) {
-		one := query{text: slices.Clone(q.text), args: slices.Clone(q.args)}
-		one.add(text, args...)
-		one.add(tail, limit(f.Limit))
-		parts = append(parts, one)
+		q := sqlBuilder{text: slices.Clone(q.text), args: slices.Clone(q.args)}
+		q.add(text, args...)
+		q.add(tail, pageLimit(f.Limit))
+		parts = append(parts, q)
 	}
 	switch {
 	case f.State == router.StateMenu && f.Area != "": // who is in a menu is with nobody
@@ -138,15 +138,15 @@ func (p *page) listTalks(r *reader, f store.Filter) error {
 			part(`AND t.line = ?`, line)
 		}
 	}
-	return r.last(func(b *pgx.Batch) {
-		for _, one := range parts {
-			p.collect(b, strings.Join(one.text, " "), one.args...)
+	return r.askLast(func(b *pgx.Batch) {
+		for _, q := range parts {
+			tx.queueConversations(b, strings.Join(q.text, " "), q.args...)
 		}
 	})
 }
 
-// narrow adds the conditions upon the conversation itself.
-func (q *query) narrow(f store.Filter) {
+// filterConversation adds the conditions upon the conversation itself.
+func (q *sqlBuilder) filterConversation(f store.Filter) {
 	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
 		if c[1] != "" {
 			q.add(`AND t.`+c[0]+` = ?`, c[1])
@@ -154,14 +154,14 @@ func (q *query) narrow(f store.Filter) {
 	}
 }
 
-// theirs adds the conditions upon the person.
-func (p *page) theirs(q *query, f store.Filter) {
-	for _, who := range [...]struct {
+// filterContact adds the conditions upon the person.
+func (tx *txState) filterContact(q *sqlBuilder, f store.Filter) {
+	for _, lookup := range [...]struct {
 		asked   string
 		aliases []string
-	}{{f.Phone, p.book.PhoneAliases(f.Phone)}, {f.UserID, p.book.UserAliases(f.UserID)}} {
-		if who.asked != "" {
-			q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, who.aliases)
+	}{{f.Phone, tx.unit.PhoneAliases(f.Phone)}, {f.UserID, tx.unit.UserAliases(f.UserID)}} {
+		if lookup.asked != "" {
+			q.add(`AND t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY (?::text[]))`, lookup.aliases)
 		}
 	}
 	if f.Contact != "" {
@@ -171,7 +171,7 @@ func (p *page) theirs(q *query, f store.Filter) {
 
 func (r *reader) lines() (lines []string, err error) {
 	err = r.ask(func(b *pgx.Batch) {
-		queue(b, `SELECT line FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+		queue(b, `SELECT line FROM psi_router.lines`).Query(eachRow(func(rows pgx.Rows) error {
 			var line string
 			err := scan(rows, &line)
 			lines = append(lines, line)
@@ -183,12 +183,12 @@ func (r *reader) lines() (lines []string, err error) {
 
 // Conversation implements store.Store.
 func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
-	p := s.blank()
+	tx := s.emptyTxState()
 	err := s.read(ctx, "read conversation", func(r *reader) error {
-		if err := r.last(func(b *pgx.Batch) { p.collectOne(b, id) }); err != nil {
+		if err := r.askLast(func(b *pgx.Batch) { tx.queueConversation(b, id) }); err != nil {
 			return err
 		}
-		if len(p.list) == 0 {
+		if len(tx.listed) == 0 {
 			return store.ErrNotFound
 		}
 		return nil
@@ -196,26 +196,26 @@ func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation
 	if err != nil {
 		return store.Conversation{}, err
 	}
-	return p.list[0].View(), nil
+	return tx.listed[0].View(), nil
 }
 
-// collectOne finds a conversation by its id, also one that was joined.
-func (p *page) collectOne(b *pgx.Batch, id string) {
-	p.collect(b, `t.id = $1`, id)
-	p.collect(b, `t.n = (SELECT conversation FROM psi_router.moved WHERE id = $1)`, id)
+// queueConversation finds a conversation by its id, also one that was joined.
+func (tx *txState) queueConversation(b *pgx.Batch, id string) {
+	tx.queueConversations(b, `t.id = $1`, id)
+	tx.queueConversations(b, `t.n = (SELECT conversation FROM psi_router.moved WHERE id = $1)`, id)
 }
 
 // Messages implements store.Store.
 func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
-	p := s.blank()
+	tx := s.emptyTxState()
 	var out []*messageRow
 	err := s.read(ctx, "list messages", func(r *reader) error {
 		from := int64(0)
 		owner := int64(-1)
 		err := r.ask(func(b *pgx.Batch) {
-			p.collectOne(b, conversation)
+			tx.queueConversation(b, conversation)
 			if after != "" {
-				queue(b, `SELECT n, conversation FROM psi_router.messages WHERE id = $1`, after).Query(each(func(rows pgx.Rows) error {
+				queue(b, `SELECT n, conversation FROM psi_router.messages WHERE id = $1`, after).Query(eachRow(func(rows pgx.Rows) error {
 					return scan(rows, &from, &owner)
 				}))
 			}
@@ -223,25 +223,25 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 		switch {
 		case err != nil:
 			return err
-		case len(p.list) == 0:
+		case len(tx.listed) == 0:
 			return store.ErrNotFound
-		case after != "" && owner != p.list[0].Row:
+		case after != "" && owner != tx.listed[0].Row:
 			return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
 		}
-		return r.last(func(b *pgx.Batch) {
-			queueRaw(b, &out, `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, p.list[0].Row, from, limit(n))
+		return r.askLast(func(b *pgx.Batch) {
+			queueRawMessages(b, &out, `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, tx.listed[0].Row, from, pageLimit(n))
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return p.shown(out), nil
+	return tx.viewMessages(out), nil
 }
 
-// queueRaw reads messages with their raw JSON.
-func queueRaw(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
+// queueRawMessages reads messages with their raw JSON.
+func queueRawMessages(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
 	queue(b, `SELECT `+messageColumns+`, m.raw FROM psi_router.messages m WHERE `+where, args...).
-		Query(each(func(rows pgx.Rows) error {
+		Query(eachRow(func(rows pgx.Rows) error {
 			var raw []byte
 			m, err := scanMessage(rows, &raw)
 			if err == nil {
@@ -252,11 +252,11 @@ func queueRaw(b *pgx.Batch, out *[]*messageRow, where string, args ...any) {
 		}))
 }
 
-// shown returns messages as people see them.
-func (p *page) shown(rows []*messageRow) []store.Message {
+// viewMessages returns messages as people see them.
+func (tx *txState) viewMessages(rows []*messageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
-		m.ConversationRow = p.talks[m.talk]
+		m.ConversationRow = tx.conversationByRow[m.conversation]
 		out[i] = m.View()
 	}
 	return out
@@ -286,8 +286,8 @@ func scanEvent(rows pgx.Rows) (e store.Event, err error) {
 func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, error) {
 	var page store.EventPage
 	err := s.read(ctx, "list events", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, eventsAfter(`$1`, `e.data::text`), after, limit(n)).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, eventsAfter(`$1`, `e.data::text`), after, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				if page.Full() {
 					return nil
 				}
@@ -304,11 +304,11 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 
 // Gauges implements store.Store.
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	g := store.Gauges{Lines: map[string]time.Time{}}
 	err := s.read(ctx, "gauges", func(r *reader) error {
 		var oldest, waiting pgtype.Timestamptz
-		err := r.last(func(b *pgx.Batch) {
+		err := r.askLast(func(b *pgx.Batch) {
 			for _, q := range [...]struct {
 				query string
 				dest  any
@@ -323,7 +323,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			}
 			queue(b, `SELECT count(*) FROM psi_router.conversations WHERE left_at IS NOT NULL AND asked_at > $1`, stamp(now.Add(-store.LeftFor))).
 				QueryRow(func(row pgx.Row) error { return scan(row, &g.Left) })
-			queue(b, `SELECT line, last_inbound FROM psi_router.lines`).Query(each(func(rows pgx.Rows) error {
+			queue(b, `SELECT line, last_inbound FROM psi_router.lines`).Query(eachRow(func(rows pgx.Rows) error {
 				var line string
 				var at pgtype.Timestamptz
 				err := scan(rows, &line, &at)

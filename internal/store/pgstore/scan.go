@@ -53,37 +53,37 @@ func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
 	return c, err
 }
 
-const talkColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
+const conversationColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
 	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at,
 	t.waiting_since, t.opened, t.last_area, t.file_at, t.asked_at, t.said_at, t.left_at, t.left_reason, t.apologized_for,
 	(SELECT count(*) FROM (SELECT doubt, notice FROM psi_router.pending WHERE conversation = t.n OFFSET 0) o WHERE NOT o.doubt AND o.notice = '')`
 
-// talkRow is a conversation whose contact is known by its key.
-type talkRow struct {
+// conversationRow is a conversation whose contact is known by its key.
+type conversationRow struct {
 	store.ConversationRow
 	contact int64
 }
 
-func scanTalk(rows pgx.Rows, more ...any) (*talkRow, error) {
-	t := &talkRow{}
-	r, to := &t.Conversation.Conversation, &t.Contact.Address
+func scanConversation(rows pgx.Rows, more ...any) (*conversationRow, error) {
+	conv := &conversationRow{}
+	r, to := &conv.Conversation.Conversation, &conv.Contact.Address
 	var auto string
 	var in, human, timeout, last, created, waiting, file, asked, said, left, apologized pgtype.Timestamptz
 	dest := append([]any{
-		&t.Row, &t.ID, &t.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
-		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &last, &created,
-		&waiting, &t.Opened, &t.LastArea, &file, &asked, &said, &left, &t.Left.Reason, &apologized, &t.Unsent,
+		&conv.Row, &conv.ID, &conv.contact, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket,
+		&r.Invalid, &r.Offered, &auto, &in, &human, &timeout, &to.Phone, &to.UserID, &to.ExternalID, &conv.Seq, &last, &created,
+		&waiting, &conv.Opened, &conv.LastArea, &file, &asked, &said, &left, &conv.Left.Reason, &apologized, &conv.Unsent,
 	}, more...)
 	if err := scan(rows, dest...); err != nil {
 		return nil, err
 	}
 	r.Auto = readAuto(auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(in), instant(human), instant(timeout)
-	t.LastMessageAt, t.CreatedAt, t.WaitingSince = fromEpoch(last), instant(created), instant(waiting)
-	r.FileAt, t.AskedAt, t.AnsweredAt = instant(file), instant(asked), instant(said)
-	t.Left.Since, t.ApologizedFor = instant(left), instant(apologized)
-	t.Cursor = cursor(last.Time, t.Row)
-	return t, nil
+	conv.LastMessageAt, conv.CreatedAt, conv.WaitingSince = fromEpoch(last), instant(created), instant(waiting)
+	r.FileAt, conv.AskedAt, conv.AnsweredAt = instant(file), instant(asked), instant(said)
+	conv.Left.Since, conv.ApologizedFor = instant(left), instant(apologized)
+	conv.Cursor = cursor(last.Time, conv.Row)
+	return conv, nil
 }
 
 func readAuto(s string) []int64 {
@@ -119,10 +119,10 @@ const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type
 // messageRow is a message whose conversation is known by its key.
 type messageRow struct {
 	store.MessageRow
-	talk    int64
-	contact int64 // 0 where nobody asked
-	line    string
-	pending bool // its conversation has something to send
+	conversation int64
+	contact      int64 // 0 where nobody asked
+	line         string
+	pending      bool // its conversation has something to send
 }
 
 func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
@@ -130,7 +130,7 @@ func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 	var body, media, reactions []byte
 	var since, expires, sent, received, edited, revoked, created pgtype.Timestamptz
 	dest := append([]any{
-		&m.Row, &m.ID, &m.talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
+		&m.Row, &m.ID, &m.conversation, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
 		&m.QuotedID, &reactions, &m.ProviderID, &m.DedupKey, &m.Status, &m.Reason, &m.FailureReason,
 		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.MarkReadID, &since, &expires, &sent,
 		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,

@@ -24,20 +24,20 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		return nil, nil
 	}
 	var claims []store.SendClaim
-	err := s.write(ctx, &wants{Talks: ids, Posted: true}, s.clock(now), func(p *page) error {
+	err := s.write(ctx, &lockSet{ConversationIDs: ids, WithPending: true}, s.serverTime(now), func(tx *txState) error {
 		claims = claims[:0]
 		pending := map[*store.ConversationRow][]*store.MessageRow{}
-		for _, m := range p.book.Messages {
+		for _, m := range tx.unit.Messages {
 			pending[m.ConversationRow] = append(pending[m.ConversationRow], m)
 		}
 		for _, id := range ids {
-			t, missing, err := p.talk(id)
+			conv, locked, err := tx.findConversation(id)
 			switch {
-			case missing:
+			case locked:
 				claims = append(claims, store.SendClaim{Post: store.PostRow{Conversation: id}, Busy: true})
 			case err != nil: // joined with another one, by whose lane its rows leave
 			default:
-				if c := p.book.Claim(t, pending[t], token); c != nil {
+				if c := tx.unit.Claim(conv, pending[conv], token); c != nil {
 					claims = append(claims, *c)
 				}
 			}
@@ -45,8 +45,8 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		return nil
 	})
 	if err == nil && len(claims) > 0 {
-		if err = s.witness(ctx); err != nil { // before any of them is posted
-			s.giveUp(ctx, now, claims)
+		if err = s.publishProgress(ctx); err != nil { // before any of them is posted
+			s.unclaim(ctx, now, claims)
 		}
 	}
 	if err != nil {
@@ -55,9 +55,9 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 	return claims, nil
 }
 
-// giveUp lets go of what was claimed and will not be posted. What stays claimed is found
+// unclaim lets go of what was claimed and will not be posted. What stays claimed is found
 // to be uncertain.
-func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendClaim) {
+func (s *Store) unclaim(ctx context.Context, now time.Time, claims []store.SendClaim) {
 	var results []store.SendResult
 	for _, c := range claims {
 		if !c.Busy {
@@ -71,13 +71,13 @@ func (s *Store) giveUp(ctx context.Context, now time.Time, claims []store.SendCl
 
 // RecordSends implements store.Store.
 func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	if len(results) == 0 {
 		return nil, nil
 	}
 	results = store.FitResults(results)
 	recorded, err := s.recordSends(ctx, now, results)
-	if code(err) == lockNotAvailable {
+	if sqlState(err) == lockNotAvailable {
 		// Somebody new is being made under a phone that was learned: it is learned again
 		// with the next message.
 		results = slices.Clone(results)
@@ -93,39 +93,39 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 }
 
 func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
-	w := &wants{}
+	locks := &lockSet{}
 	for _, r := range results {
-		w.MessageIDs = append(w.MessageIDs, r.MessageID)
+		locks.MessageIDs = append(locks.MessageIDs, r.MessageID)
 		called := s.set.ResultLoadSpec(r)
-		w.Names, w.Aliases = append(w.Names, called.AliasGroups...), append(w.Aliases, called.Aliases...)
-		w.KnownAliases = append(w.KnownAliases, called.KnownAliases...)
+		locks.AliasGroups, locks.Aliases = append(locks.AliasGroups, called.AliasGroups...), append(locks.Aliases, called.Aliases...)
+		locks.KnownAliases = append(locks.KnownAliases, called.KnownAliases...)
 		if r.ProviderID != "" {
-			w.Parked = append(w.Parked, r.ProviderID)
+			locks.ParkedProviderIDs = append(locks.ParkedProviderIDs, r.ProviderID)
 		}
 	}
-	w.Hurry = len(w.Names) > 0 // nothing else here waits
+	locks.ShortLockTimeout = len(locks.AliasGroups) > 0 // nothing else here waits
 	recorded := make([]store.Recorded, len(results))
 	waiting := map[string]bool{}
-	err := s.write(ctx, w, now, func(p *page) error {
+	err := s.write(ctx, locks, now, func(tx *txState) error {
 		var ids []string
 		for i, r := range results {
-			if recorded[i].Busy = p.missing(store.LoadSpec{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
+			if recorded[i].Busy = tx.lockedByOthers(store.LoadSpec{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
 				continue
 			}
 			ids = append(ids, r.Conversation)
-			if p.missing(s.set.ResultLoadSpec(r)) {
+			if tx.lockedByOthers(s.set.ResultLoadSpec(r)) {
 				r.WaID = "" // it is learned again with the next message
 			}
-			if m := p.book.MessageByID(r.MessageID); m != nil {
-				p.book.ApplyResult(m, r)
+			if m := tx.unit.MessageByID(r.MessageID); m != nil {
+				tx.unit.ApplyResult(m, r)
 			}
 		}
 		// What is written by then decides what is left.
-		p.after = func(b *pgx.Batch) {
+		tx.afterFlush = func(b *pgx.Batch) {
 			clear(waiting)
 			queue(b, `SELECT t.id FROM psi_router.conversations t WHERE t.id = ANY ($1::text[]) AND
 				EXISTS (SELECT FROM psi_router.pending p WHERE p.conversation = t.n AND NOT p.doubt AND p.notice = '')`, ids).
-				Query(each(func(rows pgx.Rows) error {
+				Query(eachRow(func(rows pgx.Rows) error {
 					var id string
 					err := scan(rows, &id)
 					waiting[id] = true

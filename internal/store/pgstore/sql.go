@@ -6,7 +6,7 @@ const (
 		SELECT u.alias, u.contact FROM unnest($1::text[], $2::bigint[]) u (alias, contact)
 		WHERE NOT EXISTS (SELECT FROM psi_router.aliases a WHERE a.alias = u.alias)
 		ORDER BY u.alias ON CONFLICT (alias) DO NOTHING RETURNING alias, contact`
-	giveAliases = `INSERT INTO psi_router.aliases (alias, contact)
+	upsertAliases = `INSERT INTO psi_router.aliases (alias, contact)
 		SELECT u.alias, u.contact FROM unnest($1::text[], $2::bigint[]) u (alias, contact)
 		ORDER BY u.alias ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`
 
@@ -20,23 +20,23 @@ const (
 			u (n, phone, user_id, username, name, blocked, opted_out, blocked_here, chose_at)
 		WHERE c.n = u.n`
 
-	talkArrays = `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+	conversationArrays = `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
 			$9::bigint[], $10::boolean[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
 			$15::text[], $16::text[], $17::text[], $18::bigint[], $19::timestamptz[], $20::timestamptz[],
 			$21::timestamptz[], $22::boolean[], $23::text[], $24::timestamptz[], $25::timestamptz[], $26::timestamptz[],
 			$27::timestamptz[], $28::text[], $29::timestamptz[]`
-	insertTalks = `INSERT INTO psi_router.conversations (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
+	insertConversations = `INSERT INTO psi_router.conversations (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
 			waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for, id, line)
-		SELECT * FROM ` + talkArrays + `, $30::text[], $31::text[])`
-	updateTalks = `UPDATE psi_router.conversations t SET contact = u.contact, state = u.state, area = u.area, tag = u.tag,
+		SELECT * FROM ` + conversationArrays + `, $30::text[], $31::text[])`
+	updateConversations = `UPDATE psi_router.conversations t SET contact = u.contact, state = u.state, area = u.area, tag = u.tag,
 			menu = u.menu, epoch = u.epoch, ticket = u.ticket, invalid = u.invalid, offered = u.offered, auto = u.auto,
 			last_inbound = u.last_inbound, last_human = u.last_human, timeout_at = u.timeout_at, to_phone = u.to_phone,
 			to_user = u.to_user, to_external = u.to_external, seq = u.seq, last_message_at = u.last_message_at,
 			created_at = u.created_at, waiting_since = u.waiting_since, opened = u.opened, last_area = u.last_area,
 			file_at = u.file_at, asked_at = u.asked_at, said_at = u.said_at, left_at = u.left_at, left_reason = u.left_reason,
 			apologized_for = u.apologized_for
-		FROM ` + talkArrays + `) u (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
+		FROM ` + conversationArrays + `) u (n, contact, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 			last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
 			waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for)
 		WHERE t.n = u.n`
@@ -71,9 +71,9 @@ const (
 			u (id, text, reactions, provider_id, status, fate, error_code, error_detail, epoch, attempts, token, sent_at,
 			edited_at, revoked_at)
 		WHERE m.id = u.id`
-	tryPending = `UPDATE psi_router.pending p SET tried = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
+	markPendingTried = `UPDATE psi_router.pending p SET tried = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		WHERE p.conversation = u.conversation AND p.n = u.n AND NOT p.tried`
-	doubtPending = `UPDATE psi_router.pending p SET doubt = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
+	markPendingUncertain = `UPDATE psi_router.pending p SET doubt = true FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		WHERE p.conversation = u.conversation AND p.n = u.n AND NOT p.doubt`
 	deletePending = `DELETE FROM psi_router.pending p USING unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		WHERE p.conversation = u.conversation AND p.n = u.n`

@@ -16,36 +16,36 @@ import (
 const countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
 	ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
 
-// span is some numbers in a row: those behind before, n of them.
-type span struct{ before, n int64 }
+// idRange is some numbers in a row: those behind before, n of them.
+type idRange struct{ before, n int64 }
 
 // tickets are numbers that were taken and came to nothing. A process that dies
 // takes them with it: then there is a gap.
 type tickets struct {
 	mu    sync.Mutex
-	spare map[string][]span // by counter
+	spare map[string][]idRange // by counter
 }
 
-// takeTickets returns n numbers of a counter in a row.
-func (s *Store) takeTickets(ctx context.Context, counter string, n int64) (span, error) {
+// reserveTickets returns n numbers of a counter in a row.
+func (s *Store) reserveTickets(ctx context.Context, counter string, n int64) (idRange, error) {
 	if old, ok := s.tickets.take(counter, n); ok {
 		return old, nil
 	}
 	var last int64
-	err := s.transact(ctx, s.counting, func(c *pgxpool.Conn) error {
+	err := s.transact(ctx, s.counterPool, func(c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
-		s.begin(b, laterSync)
+		s.begin(b, asyncCommit)
 		queue(b, countTickets, counter, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
-		s.within(b, counter)
+		s.checkLimit(b, counter)
 		return s.commit(ctx, c, b, false)
 	})
 	if err != nil {
-		return span{}, fmt.Errorf("count tickets: %w", err)
+		return idRange{}, fmt.Errorf("count tickets: %w", err)
 	}
-	return span{last - n, n}, nil
+	return idRange{last - n, n}, nil
 }
 
-func (t *tickets) take(counter string, n int64) (span, bool) {
+func (t *tickets) take(counter string, n int64) (idRange, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, old := range t.spare[counter] {
@@ -55,25 +55,25 @@ func (t *tickets) take(counter string, n int64) (span, bool) {
 			t.spare[counter] = append(t.spare[counter][:i:i], t.spare[counter][i+1:]...)
 			return old, true
 		default:
-			t.spare[counter][i] = span{old.before + n, old.n - n}
-			return span{old.before, n}, true
+			t.spare[counter][i] = idRange{old.before + n, old.n - n}
+			return idRange{old.before, n}, true
 		}
 	}
-	return span{}, false
+	return idRange{}, false
 }
 
-// giveBack returns numbers that no ticket has.
-func (t *tickets) giveBack(counter string, unused span) {
+// release returns numbers that no ticket has.
+func (t *tickets) release(counter string, unused idRange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.spare == nil {
-		t.spare = map[string][]span{}
+		t.spare = map[string][]idRange{}
 	}
 	t.spare[counter] = append(t.spare[counter], unused)
 }
 
-// forget drops all: a database that was restored gives them out again.
-func (t *tickets) forget() {
+// reset drops all: a database that was restored gives them out again.
+func (t *tickets) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.spare = nil

@@ -16,21 +16,21 @@ import (
 func ticket(t *testing.T, s *Store, i int, id string) string {
 	t.Helper()
 	got := turn(t, s, says(somebody(i), id+"1", "1"), says(somebody(i), id+"2", "11"))
-	talk, err := s.Conversation(t.Context(), got[1].Conversation)
+	conversation, err := s.Conversation(t.Context(), got[1].Conversation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return talk.Ticket
+	return conversation.Ticket
 }
 
 // decided runs a turn of one arrival, and calls then once it has its ticket's
 // number: what it returns is what the turn comes to.
 func decided(t *testing.T, s *Store, a inbound.Arrival, then func() error) error {
 	t.Helper()
-	w, _ := s.wants([]inbound.Arrival{a})
-	return s.write(t.Context(), w, noon(), func(p *page) error {
-		p.book.Turn(&a)
-		if p.numbers.n > 0 {
+	locks, _ := s.turnLocks([]inbound.Arrival{a})
+	return s.write(t.Context(), locks, noon(), func(tx *txState) error {
+		tx.unit.Turn(&a)
+		if tx.ticketIDs.n > 0 {
 			return then()
 		}
 		return nil
@@ -85,7 +85,7 @@ func TestNumbersOfWhatCameToNothing(t *testing.T) {
 		{&pgconn.PgError{Code: uniqueViolation}, true},
 		{&pgconn.PgError{Code: lockNotAvailable}, true},
 	} {
-		if undone(tt.err) != tt.want {
+		if isRolledBack(tt.err) != tt.want {
 			t.Errorf("%v is undone: %t", tt.err, !tt.want)
 		}
 	}
@@ -94,7 +94,7 @@ func TestNumbersOfWhatCameToNothing(t *testing.T) {
 func TestSpareTickets(t *testing.T) {
 	t.Parallel()
 	var spare tickets
-	take := func(n int64, want ...span) {
+	take := func(n int64, want ...idRange) {
 		t.Helper()
 		got, ok := spare.take("a", n)
 		if ok != (len(want) == 1) || ok && got != want[0] {
@@ -102,16 +102,16 @@ func TestSpareTickets(t *testing.T) {
 		}
 	}
 	take(1)
-	spare.giveBack("a", span{4, 2})
-	spare.giveBack("b", span{100, 9})
-	spare.giveBack("a", span{10, 5})
-	take(3, span{10, 3})
+	spare.release("a", idRange{4, 2})
+	spare.release("b", idRange{100, 9})
+	spare.release("a", idRange{10, 5})
+	take(3, idRange{10, 3})
 	take(3)
-	take(1, span{4, 1})
-	take(2, span{13, 2})
-	take(1, span{5, 1})
+	take(1, idRange{4, 1})
+	take(2, idRange{13, 2})
+	take(1, idRange{5, 1})
 	take(1)
-	spare.giveBack("a", span{20, 1})
-	spare.forget()
+	spare.release("a", idRange{20, 1})
+	spare.reset()
 	take(1)
 }

@@ -22,7 +22,7 @@ func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	key = store.FitKey(strings.TrimSpace(key))
 	var out store.Trace
 	err := s.read(ctx, "trace", func(r *reader) (err error) {
-		out, err = s.blank().trace(r, key)
+		out, err = s.emptyTxState().trace(r, key)
 		return err
 	})
 	if err != nil {
@@ -34,45 +34,45 @@ func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	return out, nil
 }
 
-func (p *page) trace(r *reader, key string) (out store.Trace, err error) {
-	aliases := p.book.SearchAliases(key)
+func (tx *txState) trace(r *reader, key string) (out store.Trace, err error) {
+	aliases := tx.unit.SearchAliases(key)
 	var named []*messageRow
 	if err := r.ask(func(b *pgx.Batch) {
-		queueRaw(b, &named, `m.id = $1`, key)
-		queueRaw(b, &named, `m.provider_id = $1 ORDER BY m.n`, key)
-		p.queueRecords(b, &out.Records, key, aliases)
+		queueRawMessages(b, &named, `m.id = $1`, key)
+		queueRawMessages(b, &named, `m.provider_id = $1 ORDER BY m.n`, key)
+		tx.queueRecords(b, &out.Records, key, aliases)
 	}); err != nil {
 		return out, err
 	}
-	messages, err := p.traceMessages(r, named)
+	messages, err := tx.traceMessages(r, named)
 	if err == nil && len(named) == 0 {
-		messages, err = p.traceTalks(r, key, aliases)
+		messages, err = tx.traceConversations(r, key, aliases)
 	}
 	if err != nil {
 		return out, err
 	}
-	out.Messages = p.shown(messages)
-	for _, t := range p.list {
-		out.Conversations = append(out.Conversations, t.View())
+	out.Messages = tx.viewMessages(messages)
+	for _, conv := range tx.listed {
+		out.Conversations = append(out.Conversations, conv.View())
 	}
 	slices.SortFunc(out.Conversations, func(x, y store.Conversation) int { return y.LastMessageAt.Compare(x.LastMessageAt) })
 	slices.Reverse(out.Records)
-	return out, r.last(func(b *pgx.Batch) { p.queueHistory(b, &out) })
+	return out, r.askLast(func(b *pgx.Batch) { tx.queueHistory(b, &out) })
 }
 
 // traceMessages loads the conversations of messages, and the replies that they led
 // to: those were made in their turn, so they stand right behind them.
-func (p *page) traceMessages(r *reader, named []*messageRow) (out []*messageRow, err error) {
+func (tx *txState) traceMessages(r *reader, named []*messageRow) (out []*messageRow, err error) {
 	if len(named) == 0 {
 		return nil, nil
 	}
 	const most = 20
 	next := make([][]*messageRow, len(named))
 	err = r.ask(func(b *pgx.Batch) {
-		p.collect(b, `t.n = ANY ($1::bigint[])`, col(named, func(m *messageRow) int64 { return m.talk }))
+		tx.queueConversations(b, `t.n = ANY ($1::bigint[])`, col(named, func(m *messageRow) int64 { return m.conversation }))
 		for i, m := range named {
 			if m.Direction == "inbound" {
-				queueRaw(b, &next[i], `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, m.talk, m.Row, most)
+				queueRawMessages(b, &next[i], `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, m.conversation, m.Row, most)
 			}
 		}
 	})
@@ -88,22 +88,22 @@ func (p *page) traceMessages(r *reader, named []*messageRow) (out []*messageRow,
 	return out, err
 }
 
-// traceTalks loads the conversations of anything that is not a message, and
+// traceConversations loads the conversations of anything that is not a message, and
 // returns their last messages, oldest first.
-func (p *page) traceTalks(r *reader, key string, aliases []string) (out []*messageRow, err error) {
+func (tx *txState) traceConversations(r *reader, key string, aliases []string) (out []*messageRow, err error) {
 	err = r.ask(func(b *pgx.Batch) {
-		p.collectOne(b, key)
-		p.collect(b, `t.n = (SELECT conversation FROM psi_router.tickets WHERE ticket = upper($1))`, key)
-		p.collect(b, `t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY ($1::text[]))
+		tx.queueConversation(b, key)
+		tx.queueConversations(b, `t.n = (SELECT conversation FROM psi_router.tickets WHERE ticket = upper($1))`, key)
+		tx.queueConversations(b, `t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY ($1::text[]))
 			ORDER BY t.last_message_at DESC LIMIT $2`, aliases, traceSize)
 	})
-	if err != nil || len(p.list) == 0 {
+	if err != nil || len(tx.listed) == 0 {
 		return nil, err
 	}
-	lists := make([][]*messageRow, len(p.list))
+	lists := make([][]*messageRow, len(tx.listed))
 	err = r.ask(func(b *pgx.Batch) {
-		for i, t := range p.list {
-			queueRaw(b, &lists[i], `m.conversation = $1 ORDER BY m.n DESC LIMIT $2`, t.Row, traceSize)
+		for i, conv := range tx.listed {
+			queueRawMessages(b, &lists[i], `m.conversation = $1 ORDER BY m.n DESC LIMIT $2`, conv.Row, traceSize)
 		}
 	})
 	for _, list := range lists {
@@ -115,37 +115,37 @@ func (p *page) traceTalks(r *reader, key string, aliases []string) (out []*messa
 }
 
 // queueHistory reads the hand-offs and commands of the loaded conversations.
-func (p *page) queueHistory(b *pgx.Batch, out *store.Trace) {
-	list := col(p.list, func(t *store.ConversationRow) int64 { return t.Row })
+func (tx *txState) queueHistory(b *pgx.Batch, out *store.Trace) {
+	list := col(tx.listed, func(conv *store.ConversationRow) int64 { return conv.Row })
 	queue(b, `SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
-		Query(each(func(rows pgx.Rows) error {
+		Query(eachRow(func(rows pgx.Rows) error {
 			var h store.HandoffRow
-			var talk, n int64
+			var conversation, n int64
 			var at pgtype.Timestamptz
-			if err := scan(rows, &talk, &n, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
+			if err := scan(rows, &conversation, &n, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
 				return err
 			}
-			h.Conversation, h.At = p.talks[talk].ID, instant(at)
+			h.Conversation, h.At = tx.conversationByRow[conversation].ID, instant(at)
 			out.Handoffs = append(out.Handoffs, h)
 			return nil
 		}))
 	queue(b, `SELECT * FROM (SELECT conversation, n, actor, action, detail, at FROM psi_router.audit
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
-		Query(each(func(rows pgx.Rows) error {
+		Query(eachRow(func(rows pgx.Rows) error {
 			var a store.AuditRow
-			var talk, n int64
+			var conversation, n int64
 			var at pgtype.Timestamptz
-			if err := scan(rows, &talk, &n, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
+			if err := scan(rows, &conversation, &n, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
 				return err
 			}
-			a.Conversation, a.At = p.talks[talk].ID, instant(at)
+			a.Conversation, a.At = tx.conversationByRow[conversation].ID, instant(at)
 			out.Audit = append(out.Audit, a)
 			return nil
 		}))
 }
 
-func (p *page) queueRecords(b *pgx.Batch, out *[]store.Record, key string, aliases []string) {
+func (tx *txState) queueRecords(b *pgx.Batch, out *[]store.Record, key string, aliases []string) {
 	const query = `SELECT r.id, r.kind, r.line, r.line_ref, r.provider_id, r.reason, r.detail, r.received_at, r.raw FROM (
 			SELECT n FROM psi_router.records WHERE provider_id = $1
 			UNION SELECT n FROM psi_router.records WHERE person <> '' AND person = ANY ($2::text[])
@@ -154,7 +154,7 @@ func (p *page) queueRecords(b *pgx.Batch, out *[]store.Record, key string, alias
 				LATERAL (SELECT n FROM psi_router.records WHERE person <> '' AND person = o.alias OFFSET 0) r) u,
 			LATERAL (SELECT * FROM psi_router.records WHERE n = u.n OFFSET 0) r
 		ORDER BY r.n DESC LIMIT $3`
-	queue(b, query, key, aliases, traceSize).Query(each(func(rows pgx.Rows) error {
+	queue(b, query, key, aliases, traceSize).Query(eachRow(func(rows pgx.Rows) error {
 		var r store.Record
 		var at pgtype.Timestamptz
 		var raw []byte

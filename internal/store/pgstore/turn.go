@@ -15,41 +15,41 @@ import (
 
 // Turn implements store.Store.
 func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	if len(batch) == 0 {
 		return nil, nil
 	}
 	batch = store.FitArrivals(batch)
-	results, err := s.turnOrHalves(ctx, now, batch)
+	results, err := s.turnOrBisect(ctx, now, batch)
 	if err != nil {
 		return nil, wrap("turn", err)
 	}
 	return results, nil
 }
 
-func (s *Store) turnOrHalves(ctx context.Context, now time.Time, batch []inbound.Arrival) (results []store.Result, err error) {
-	ctx, end := bound(ctx)
+func (s *Store) turnOrBisect(ctx context.Context, now time.Time, batch []inbound.Arrival) (results []store.Result, err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	results, err = s.turn(ctx, now, batch, false)
-	if code(err) == lockNotAvailable {
+	if sqlState(err) == lockNotAvailable {
 		// Somebody new is being made by a transaction that hangs: find out who.
-		results, err = s.halves(ctx, now, batch)
+		results, err = s.bisect(ctx, now, batch)
 	}
 	return results, err
 }
 
-// halves handles what can be handled of a batch that as a whole has to wait for
+// bisect handles what can be handled of a batch that as a whole has to wait for
 // somebody. What is busy keeps back what comes after it.
-func (s *Store) halves(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+func (s *Store) bisect(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
 	out := make([]store.Result, len(batch))
-	stuck := newJam()
+	blocked := newBlockedSet()
 	var do func(from, to int) error
 	do = func(from, to int) error {
 		free := make([]inbound.Arrival, 0, to-from)
 		var which []int
 		for i := from; i < to; i++ {
-			if n := s.needs(&batch[i]); stuck.holds(n, nil) {
-				stuck.add(n, nil)
+			if n := s.loadSpec(&batch[i]); blocked.blocks(n, nil) {
+				blocked.add(n, nil)
 				out[i].Busy = true
 				continue
 			}
@@ -64,15 +64,15 @@ func (s *Store) halves(ctx context.Context, now time.Time, batch []inbound.Arriv
 			for k, i := range which {
 				out[i] = results[k]
 				if results[k].Busy {
-					stuck.add(s.needs(&batch[i]), nil)
+					blocked.add(s.loadSpec(&batch[i]), nil)
 				}
 			}
 			return nil
-		case code(err) != lockNotAvailable:
+		case sqlState(err) != lockNotAvailable:
 			return err
 		case len(free) == 1:
 			out[which[0]].Busy = true
-			stuck.add(s.needs(&batch[which[0]]), nil)
+			blocked.add(s.loadSpec(&batch[which[0]]), nil)
 			return nil
 		}
 		mid := which[len(which)/2]
@@ -95,90 +95,90 @@ func (s *Store) halves(ctx context.Context, now time.Time, batch []inbound.Arriv
 	return out, err
 }
 
-func (s *Store) needs(a *inbound.Arrival) store.LoadSpec {
+func (s *Store) loadSpec(a *inbound.Arrival) store.LoadSpec {
 	return s.set.TurnLoadSpec([]inbound.Arrival{*a})
 }
 
-// wants lists what a batch locks and loads, and what each of its arrivals does.
-func (s *Store) wants(batch []inbound.Arrival) (*wants, []store.LoadSpec) {
-	w := &wants{Fresh: len(batch)}
+// turnLocks lists what a batch locks and loads, and what each of its arrivals does.
+func (s *Store) turnLocks(batch []inbound.Arrival) (*lockSet, []store.LoadSpec) {
+	locks := &lockSet{NewConversations: len(batch)}
 	each := make([]store.LoadSpec, len(batch))
 	for i := range batch {
-		n := s.needs(&batch[i])
+		n := s.loadSpec(&batch[i])
 		each[i] = n
-		w.Names = append(w.Names, n.AliasGroups...)
-		w.Aliases = append(w.Aliases, n.Aliases...)
-		w.KnownAliases = append(w.KnownAliases, n.KnownAliases...)
-		w.ProviderIDs = append(w.ProviderIDs, n.ProviderIDs...)
-		w.MessageIDs = append(w.MessageIDs, n.MessageIDs...)
-		w.RecordKeys = append(w.RecordKeys, n.RecordKeys...)
-		w.Echoes = w.Echoes || n.Echoes
+		locks.AliasGroups = append(locks.AliasGroups, n.AliasGroups...)
+		locks.Aliases = append(locks.Aliases, n.Aliases...)
+		locks.KnownAliases = append(locks.KnownAliases, n.KnownAliases...)
+		locks.ProviderIDs = append(locks.ProviderIDs, n.ProviderIDs...)
+		locks.MessageIDs = append(locks.MessageIDs, n.MessageIDs...)
+		locks.RecordKeys = append(locks.RecordKeys, n.RecordKeys...)
+		locks.Echoes = locks.Echoes || n.Echoes
 	}
-	if w.Echoes {
-		_, w.Parked = columns(w.ProviderIDs)
+	if locks.Echoes {
+		_, locks.ParkedProviderIDs = lineAndIDColumns(locks.ProviderIDs)
 	}
-	return w, each
+	return locks, each
 }
 
-func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival, hurry bool) ([]store.Result, error) {
-	w, each := s.wants(batch)
-	w.Hurry = hurry
+func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival, shortWait bool) ([]store.Result, error) {
+	locks, each := s.turnLocks(batch)
+	locks.ShortLockTimeout = shortWait
 	var free []inbound.Arrival // those that are not busy
 	busy := make([]bool, len(batch))
-	w.more = func(ctx context.Context, c *pgxpool.Conn, p *page) error {
+	locks.loadMore = func(ctx context.Context, c *pgxpool.Conn, tx *txState) error {
 		free = free[:0]
-		jam := newJam()
+		blocked := newBlockedSet()
 		for i := range batch {
-			if busy[i] = p.missing(each[i]) || jam.holds(each[i], p.found); busy[i] {
-				jam.add(each[i], p.found)
+			if busy[i] = tx.lockedByOthers(each[i]) || blocked.blocks(each[i], tx.loaded); busy[i] {
+				blocked.add(each[i], tx.loaded)
 				continue
 			}
 			free = append(free, batch[i])
 		}
-		return p.loadRecent(ctx, c, p.book.NeedRecentMessages(free))
+		return tx.loadRecent(ctx, c, tx.unit.NeedRecentMessages(free))
 	}
 	var results []store.Result
-	err := s.write(ctx, w, now, func(p *page) error {
+	err := s.write(ctx, locks, now, func(tx *txState) error {
 		results = make([]store.Result, len(batch))
 		for i := range batch {
 			if busy[i] {
 				results[i] = store.Result{Busy: true}
 				continue
 			}
-			results[i] = p.book.Turn(&batch[i])
+			results[i] = tx.unit.Turn(&batch[i])
 		}
 		return nil
 	})
 	return results, err
 }
 
-// missing says that somebody else holds something that an arrival needs.
-func (p *page) missing(n store.LoadSpec) bool {
+// lockedByOthers says that somebody else holds something that an arrival needs.
+func (tx *txState) lockedByOthers(n store.LoadSpec) bool {
 	for _, alias := range n.Aliases {
-		owner, there := p.aliases[alias]
-		if _, ours := p.claimed[alias]; !ours && (!there || p.contacts[owner] == nil) {
+		owner, there := tx.aliases[alias]
+		if _, ours := tx.claimedAliases[alias]; !ours && (!there || tx.contacts[owner] == nil) {
 			return true
 		}
 	}
 	for _, alias := range n.KnownAliases {
-		if owner, there := p.aliases[alias]; there && p.contacts[owner] == nil {
+		if owner, there := tx.aliases[alias]; there && tx.contacts[owner] == nil {
 			return true
 		}
 	}
-	for _, m := range p.named(n.ProviderIDs, n.MessageIDs) {
-		if p.contacts[m.contact] == nil {
+	for _, m := range tx.messagesNamed(n.ProviderIDs, n.MessageIDs) {
+		if tx.contacts[m.contact] == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// named returns the loaded messages with one of the ids.
-func (f *found) named(providerIDs []store.ProviderID, ids []string) (out []*messageRow) {
-	if len(f.messages) == 0 {
+// messagesNamed returns the loaded messages with one of the ids.
+func (l *loaded) messagesNamed(providerIDs []store.ProviderID, ids []string) (out []*messageRow) {
+	if len(l.messages) == 0 {
 		return nil
 	}
-	for _, m := range f.messages {
+	for _, m := range l.messages {
 		for _, p := range providerIDs {
 			if m.ProviderID == p.ID && m.line == p.Line {
 				out = append(out, m)
@@ -194,57 +194,57 @@ func (f *found) named(providerIDs []store.ProviderID, ids []string) (out []*mess
 }
 
 // loadRecent reads the last messages of conversations that have an id.
-func (f *found) loadRecent(ctx context.Context, c *pgxpool.Conn, talks []*store.ConversationRow) error {
-	if len(talks) == 0 {
+func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*store.ConversationRow) error {
+	if len(conversations) == 0 {
 		return nil
 	}
 	b := &pgx.Batch{}
-	for _, t := range talks {
+	for _, conv := range conversations {
 		queue(b, `SELECT `+messageColumns+` FROM psi_router.messages m
-			WHERE m.conversation = $1 AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`, t.Row).
-			Query(each(func(rows pgx.Rows) error {
+			WHERE m.conversation = $1 AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`, conv.Row).
+			Query(eachRow(func(rows pgx.Rows) error {
 				m, err := scanMessage(rows)
 				if err == nil {
-					m.contact, m.line = t.ContactRow.Row, t.Line
-					f.messages = append(f.messages, m)
+					m.contact, m.line = conv.ContactRow.Row, conv.Line
+					l.messages = append(l.messages, m)
 				}
 				return err
 			}))
 	}
-	if err := send(ctx, c, b); err != nil {
+	if err := sendBatch(ctx, c, b); err != nil {
 		return fmt.Errorf("load recent messages: %w", err)
 	}
 	return nil
 }
 
-// jam is what busy arrivals keep back: everything of the same people.
-type jam struct {
+// blockedSet is what busy arrivals keep back: everything of the same people.
+type blockedSet struct {
 	names    map[string]bool
 	contacts map[int64]bool
 	ids      map[store.ProviderID]bool // ours have no line
 }
 
-func newJam() *jam {
-	return &jam{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[store.ProviderID]bool{}}
+func newBlockedSet() *blockedSet {
+	return &blockedSet{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[store.ProviderID]bool{}}
 }
 
-func (j *jam) holds(n store.LoadSpec, f *found) bool {
-	if len(j.names)+len(j.ids) == 0 {
+func (s *blockedSet) blocks(n store.LoadSpec, l *loaded) bool {
+	if len(s.names)+len(s.ids) == 0 {
 		return false
 	}
 	for _, alias := range n.Aliases {
-		if j.names[alias] || f != nil && j.contacts[f.aliases[alias]] {
+		if s.names[alias] || l != nil && s.contacts[l.aliases[alias]] {
 			return true
 		}
 	}
-	for _, id := range ids(n) {
-		if j.ids[id] {
+	for _, id := range namedIDs(n) {
+		if s.ids[id] {
 			return true
 		}
 	}
-	if f != nil {
-		for _, m := range f.named(n.ProviderIDs, n.MessageIDs) {
-			if j.contacts[m.contact] {
+	if l != nil {
+		for _, m := range l.messagesNamed(n.ProviderIDs, n.MessageIDs) {
+			if s.contacts[m.contact] {
 				return true
 			}
 		}
@@ -252,8 +252,8 @@ func (j *jam) holds(n store.LoadSpec, f *found) bool {
 	return false
 }
 
-// ids are all that an arrival names messages by.
-func ids(n store.LoadSpec) []store.ProviderID {
+// namedIDs are all that an arrival names messages by.
+func namedIDs(n store.LoadSpec) []store.ProviderID {
 	all := slices.Clone(n.ProviderIDs)
 	for _, id := range n.MessageIDs {
 		all = append(all, store.ProviderID{ID: id})
@@ -261,35 +261,35 @@ func ids(n store.LoadSpec) []store.ProviderID {
 	return all
 }
 
-func (j *jam) add(n store.LoadSpec, f *found) {
+func (s *blockedSet) add(n store.LoadSpec, l *loaded) {
 	for _, alias := range n.Aliases {
-		j.names[alias] = true
-		if f != nil {
-			if owner, there := f.aliases[alias]; there {
-				j.contacts[owner] = true
+		s.names[alias] = true
+		if l != nil {
+			if owner, there := l.aliases[alias]; there {
+				s.contacts[owner] = true
 			}
 		}
 	}
-	for _, id := range ids(n) {
-		j.ids[id] = true
+	for _, id := range namedIDs(n) {
+		s.ids[id] = true
 	}
-	if f != nil {
-		for _, m := range f.named(n.ProviderIDs, n.MessageIDs) {
-			j.contacts[m.contact] = true
+	if l != nil {
+		for _, m := range l.messagesNamed(n.ProviderIDs, n.MessageIDs) {
+			s.contacts[m.contact] = true
 		}
 	}
 }
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
-	now = s.clock(now)
+	now = s.serverTime(now)
 	batch := store.FitArrivals([]inbound.Arrival{arrival})
-	w, each := s.wants(batch)
-	w.Echoes, w.Parked = false, nil
-	err := s.insist(ctx, func(bool) (left bool, err error) {
-		err = s.write(ctx, w, now, func(p *page) error {
-			if left = p.missing(each[0]); !left {
-				p.book.Reject(&batch[0], why)
+	locks, each := s.turnLocks(batch)
+	locks.Echoes, locks.ParkedProviderIDs = false, nil
+	err := s.retryUntil(ctx, func(bool) (left bool, err error) {
+		err = s.write(ctx, locks, now, func(tx *txState) error {
+			if left = tx.lockedByOthers(each[0]); !left {
+				tx.unit.Reject(&batch[0], why)
 			}
 			return nil
 		})
@@ -298,10 +298,10 @@ func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arriv
 	return wrap("reject", err)
 }
 
-// insist repeats what somebody else keeps from being done, for a while. The last
+// retryUntil repeats what somebody else keeps from being done, for a while. The last
 // try is told so.
-func (s *Store) insist(ctx context.Context, do func(last bool) (left bool, err error)) error {
-	until := time.Now().Add(s.patience)
+func (s *Store) retryUntil(ctx context.Context, do func(last bool) (left bool, err error)) error {
+	until := time.Now().Add(s.lockPatience)
 	for try := 1; ; try++ {
 		last := time.Now().After(until)
 		left, err := do(last)
@@ -310,7 +310,7 @@ func (s *Store) insist(ctx context.Context, do func(last bool) (left bool, err e
 			return err
 		case last:
 			return store.ErrBusy
-		case !pause(ctx, try):
+		case !backOff(ctx, try):
 			return context.Cause(ctx)
 		}
 	}

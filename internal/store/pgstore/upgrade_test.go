@@ -48,7 +48,7 @@ func formerStore(t *testing.T, url string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versions))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName(versionTable))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ const (
 
 	// Codes of psi_router.refuse.
 	lostCommit    = "PSI01"
-	pastNoted     = "PSI02"
+	pastLimit     = "PSI02"
 	anotherServer = "PSI03"
 )
 
@@ -57,8 +57,8 @@ func newWitnesses() (*witnesses, error) {
 // slotKey is where a connection has its slot.
 const slotKey = "psi-router witness"
 
-// join gives a new connection a slot.
-func (w *witnesses) join(c *pgx.Conn) {
+// assignSlot gives a new connection a slot.
+func (w *witnesses) assignSlot(c *pgx.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.slots {
@@ -73,8 +73,8 @@ func (w *witnesses) join(c *pgx.Conn) {
 	c.PgConn().CustomData()[slotKey] = k
 }
 
-// leave takes the slot back.
-func (w *witnesses) leave(c *pgx.Conn) {
+// releaseSlot takes the slot back.
+func (w *witnesses) releaseSlot(c *pgx.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if k, ok := c.PgConn().CustomData()[slotKey].(*witness); ok {
@@ -82,14 +82,14 @@ func (w *witnesses) leave(c *pgx.Conn) {
 	}
 }
 
-func (w *witnesses) name() string {
+func (w *witnesses) processName() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.process
 }
 
-// onDisk returns by slot the last commit that is on disk for certain.
-func (w *witnesses) onDisk() []int64 {
+// syncedCommits returns by slot the last commit that is on disk for certain.
+func (w *witnesses) syncedCommits() []int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := make([]int64, len(w.slots))
@@ -99,9 +99,9 @@ func (w *witnesses) onDisk() []int64 {
 	return out
 }
 
-// renew has the process begin anew under another name: what it had committed belongs
+// reset has the process begin anew under another name: what it had committed belongs
 // to a database that is no more.
-func (w *witnesses) renew() error {
+func (w *witnesses) reset() error {
 	fresh, err := newWitnesses()
 	if err != nil {
 		return err
@@ -115,8 +115,8 @@ func (w *witnesses) renew() error {
 	return nil
 }
 
-// seen is told where the rows stand: what may have been committed without an answer was.
-func (w *witnesses) seen(rows map[int64]int64) {
+// observe is told where the rows stand: what may have been committed without an answer was.
+func (w *witnesses) observe(rows map[int64]int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.slots {
@@ -124,8 +124,8 @@ func (w *witnesses) seen(rows map[int64]int64) {
 	}
 }
 
-// queue moves the witness of a connection; moved is where it stands when that worked.
-func (w *witnesses) queue(b *pgx.Batch, c *pgx.Conn) (moved *int64, k *witness) {
+// queueAdvance moves the witness of a connection; moved is where it stands when that worked.
+func (w *witnesses) queueAdvance(b *pgx.Batch, c *pgx.Conn) (moved *int64, k *witness) {
 	k, _ = c.PgConn().CustomData()[slotKey].(*witness)
 	moved = new(int64)
 	to := func(row pgx.Row) error { return row.Scan(moved) }
@@ -139,8 +139,8 @@ func (w *witnesses) queue(b *pgx.Batch, c *pgx.Conn) (moved *int64, k *witness) 
 	return moved, k
 }
 
-// ended notes how the commit of a witness ended.
-func (w *witnesses) ended(k *witness, moved int64, synced bool, err error) {
+// recordCommit notes how the commit of a witness ended.
+func (w *witnesses) recordCommit(k *witness, moved int64, synced bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -158,18 +158,18 @@ func (w *witnesses) ended(k *witness, moved int64, synced bool, err error) {
 // outside: then nothing has been written. A store that is closed is not written to.
 func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
 	for try := 1; ; try++ {
-		if err := s.closed(); err != nil {
+		if err := s.checkWritable(); err != nil {
 			return err
 		}
-		err := on(ctx, pool, fn)
+		err := withConn(ctx, pool, fn)
 		switch {
-		case try == tries:
-		case code(err) == lostCommit, code(err) == anotherServer:
-			if err = s.compare(ctx, pool); err == nil {
+		case try == maxTries:
+		case sqlState(err) == lostCommit, sqlState(err) == anotherServer:
+			if err = s.verify(ctx, pool); err == nil {
 				continue
 			}
-		case code(err) == pastNoted:
-			if err = s.raise(ctx, pool, message(err)); err == nil {
+		case sqlState(err) == pastLimit:
+			if err = s.raiseLimit(ctx, pool, message(err)); err == nil {
 				continue
 			}
 		}
@@ -177,8 +177,8 @@ func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgx
 	}
 }
 
-// on runs fn on a connection.
-func on(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
+// withConn runs fn on a connection.
+func withConn(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
 	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -191,26 +191,26 @@ func on(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error)
 // begin begins a transaction that writes, in a batch; more are further settings.
 func (s *Store) begin(b *pgx.Batch, more ...string) {
 	queue(b, beginWrite)
-	for _, query := range append([]string{settings}, more...) {
+	for _, query := range append([]string{txSettings}, more...) {
 		queue(b, query)
 	}
-	s.guard(b)
-	queue(b, sameServer, s.memory.server())
+	s.checkFence(b)
+	queue(b, sameServer, s.guard.verifiedServer())
 }
 
 // commit ends a transaction with what is in b. One that is not synced may be gone
 // after a crash of the server.
 func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, synced bool) error {
-	moved, k := s.witnesses.queue(b, c.Conn())
+	moved, k := s.witnesses.queueAdvance(b, c.Conn())
 	queue(b, `COMMIT`)
-	err := send(ctx, c, b)
-	s.witnesses.ended(k, *moved, synced, err)
+	err := sendBatch(ctx, c, b)
+	s.witnesses.recordCommit(k, *moved, synced, err)
 	return err
 }
 
-// short runs a transaction of one batch.
-func (s *Store) short(ctx context.Context, fill func(b *pgx.Batch)) (err error) {
-	ctx, end := bound(ctx)
+// writeDirect runs a transaction of one batch.
+func (s *Store) writeDirect(ctx context.Context, fill func(b *pgx.Batch)) (err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
@@ -220,9 +220,9 @@ func (s *Store) short(ctx context.Context, fill func(b *pgx.Batch)) (err error) 
 	})
 }
 
-// within ends the transaction when a counter is past what is noted outside: nobody
-// may see a number that could be given out again. See raise.
-func (s *Store) within(b *pgx.Batch, counter string) {
-	const query = `SELECT CASE WHEN value > $2 THEN psi_router.refuse('` + pastNoted + `', name) END FROM psi_router.counters WHERE name = $1`
-	queue(b, query, counter, s.memory.high(counter))
+// checkLimit ends the transaction when a counter is past what is noted outside: nobody
+// may see a number that could be given out again. See raiseLimit.
+func (s *Store) checkLimit(b *pgx.Batch, counter string) {
+	const query = `SELECT CASE WHEN value > $2 THEN psi_router.refuse('` + pastLimit + `', name) END FROM psi_router.counters WHERE name = $1`
+	queue(b, query, counter, s.guard.limit(counter))
 }

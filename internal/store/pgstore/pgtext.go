@@ -8,12 +8,12 @@ import (
 )
 
 // People can write what PostgreSQL does not take as text: zero bytes, and what is
-// no UTF-8. Such bytes are kept as odd and two hex digits, odd itself as odd twice.
+// no UTF-8. Such bytes are kept as escapeMark and two hex digits, escapeMark itself twice.
 // All texts pass here on their way in and out, so that names stay names.
-const odd = "\uE07F"
+const escapeMark = "\uE07F"
 
-func pack(s string) string {
-	if strings.IndexByte(s, 0) < 0 && !strings.Contains(s, odd) && utf8.ValidString(s) {
+func escapeText(s string) string {
+	if strings.IndexByte(s, 0) < 0 && !strings.Contains(s, escapeMark) && utf8.ValidString(s) {
 		return s
 	}
 	const hex = "0123456789abcdef"
@@ -23,11 +23,11 @@ func pack(s string) string {
 		part := s[i : i+size]
 		switch {
 		case r == 0, r == utf8.RuneError && size == 1:
-			b.WriteString(odd)
+			b.WriteString(escapeMark)
 			b.WriteByte(hex[part[0]>>4])
 			b.WriteByte(hex[part[0]&15])
-		case part == odd:
-			b.WriteString(odd + odd)
+		case part == escapeMark:
+			b.WriteString(escapeMark + escapeMark)
 		default:
 			b.WriteString(part)
 		}
@@ -36,22 +36,22 @@ func pack(s string) string {
 	return b.String()
 }
 
-func unpack(s string) string {
-	if !strings.Contains(s, odd) {
+func unescapeText(s string) string {
+	if !strings.Contains(s, escapeMark) {
 		return s
 	}
 	var b strings.Builder
 	for {
-		plain, rest, found := strings.Cut(s, odd)
+		plain, rest, found := strings.Cut(s, escapeMark)
 		b.WriteString(plain)
 		switch {
 		case !found:
 			return b.String()
-		case strings.HasPrefix(rest, odd):
-			b.WriteString(odd)
-			s = rest[len(odd):]
+		case strings.HasPrefix(rest, escapeMark):
+			b.WriteString(escapeMark)
+			s = rest[len(escapeMark):]
 		case len(rest) >= 2:
-			b.WriteByte(digit(rest[0])<<4 | digit(rest[1]))
+			b.WriteByte(hexDigit(rest[0])<<4 | hexDigit(rest[1]))
 			s = rest[2:]
 		default: // not written by us
 			s = rest
@@ -59,7 +59,7 @@ func unpack(s string) string {
 	}
 }
 
-func digit(c byte) byte {
+func hexDigit(c byte) byte {
 	if c >= 'a' {
 		return c - 'a' + 10
 	}
@@ -71,31 +71,31 @@ func queue(b *pgx.Batch, sql string, args ...any) *pgx.QueuedQuery {
 	for i, a := range args {
 		switch v := a.(type) {
 		case string:
-			args[i] = pack(v)
+			args[i] = escapeText(v)
 		case []string:
-			args[i] = packAll(v)
-		case verbatim:
+			args[i] = escapeTexts(v)
+		case rawTexts:
 			args[i] = v.list()
 		}
 	}
 	return b.Queue(sql, args...)
 }
 
-// verbatim are texts that are written as they are: JSON, which comes back so too,
+// rawTexts are texts that are written as they are: JSON, which comes back so too,
 // and of which only bytes that are no UTF-8 have to be kept away.
-type verbatim []string
+type rawTexts []string
 
-func (v verbatim) list() []string {
+func (v rawTexts) list() []string {
 	for i, s := range v {
 		v[i] = strings.ToValidUTF8(s, "\uFFFD")
 	}
 	return v
 }
 
-func packAll(list []string) []string {
+func escapeTexts(list []string) []string {
 	var out []string
 	for i, s := range list {
-		if p := pack(s); p != s {
+		if p := escapeText(s); p != s {
 			if out == nil {
 				out = append([]string(nil), list...)
 			}
@@ -113,7 +113,7 @@ func scan(rows pgx.Row, dest ...any) error {
 	err := rows.Scan(dest...)
 	for _, d := range dest {
 		if s, ok := d.(*string); ok {
-			*s = unpack(*s)
+			*s = unescapeText(*s)
 		}
 	}
 	return err

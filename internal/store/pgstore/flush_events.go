@@ -10,8 +10,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-func (p *page) writeEvents(b *pgx.Batch) {
-	events := p.book.Events
+func (tx *txState) writeEvents(b *pgx.Batch) {
+	events := tx.unit.Events
 	if len(events) == 0 {
 		return
 	}
@@ -22,12 +22,12 @@ func (p *page) writeEvents(b *pgx.Batch) {
 		col(events, func(e row) string { return e.Type }),
 		col(events, func(e row) int64 { return e.Seq }),
 		col(events, func(e row) pgtype.Timestamptz { return stamp(e.CreatedAt) }),
-		verbatim(col(events, func(e row) string { return string(e.Data) })))
+		rawTexts(col(events, func(e row) string { return string(e.Data) })))
 }
 
-func (p *page) writeTickets(b *pgx.Batch) {
-	now := stamp(p.book.Now)
-	if list := p.book.OpenedTickets; len(list) > 0 {
+func (tx *txState) writeTickets(b *pgx.Batch) {
+	now := stamp(tx.unit.Now)
+	if list := tx.unit.OpenedTickets; len(list) > 0 {
 		type row = store.TicketRow
 		queue(b, insertTickets, now,
 			col(list, func(t row) string { return t.Ticket }),
@@ -35,10 +35,10 @@ func (p *page) writeTickets(b *pgx.Batch) {
 			col(list, func(t row) string { return t.Area }),
 			col(list, func(t row) string { return t.Tag }))
 	}
-	if list := p.book.ResolvedTickets; len(list) > 0 {
+	if list := tx.unit.ResolvedTickets; len(list) > 0 {
 		queue(b, `UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
 	}
-	if list := p.book.Handoffs; len(list) > 0 {
+	if list := tx.unit.Handoffs; len(list) > 0 {
 		type row = store.Owned[store.HandoffRow]
 		queue(b, insertHandoffs,
 			col(list, func(h row) int64 { return h.Conversation.Survivor().Row }),
@@ -50,7 +50,7 @@ func (p *page) writeTickets(b *pgx.Batch) {
 			col(list, func(h row) string { return h.Row.By }),
 			col(list, func(h row) pgtype.Timestamptz { return stamp(h.Row.At) }))
 	}
-	if list := p.book.Audit; len(list) > 0 {
+	if list := tx.unit.Audit; len(list) > 0 {
 		type row = store.Owned[store.AuditRow]
 		queue(b, insertAudit,
 			col(list, func(a row) int64 { return a.Conversation.Survivor().Row }),
@@ -59,7 +59,7 @@ func (p *page) writeTickets(b *pgx.Batch) {
 			col(list, func(a row) string { return a.Row.Detail }),
 			col(list, func(a row) pgtype.Timestamptz { return stamp(a.Row.At) }))
 	}
-	p.writeTimers(b)
+	tx.writeTimers(b)
 }
 
 // timerHandoff is the end of a hand-off that nobody answers. Its row is not
@@ -70,15 +70,15 @@ const timerHandoff = "handoff"
 // that is left begins it anew.
 const timerLeft = "left"
 
-func (p *page) writeTimers(b *pgx.Batch) {
+func (tx *txState) writeTimers(b *pgx.Batch) {
 	type row = *store.ConversationRow
-	armed, _ := split(p.book.Conversations, func(t row) bool { return t.ArmTimer && !t.Merged }, func(row) bool { return false })
+	armed, _ := split(tx.unit.Conversations, func(t row) bool { return t.ArmTimer && !t.Merged }, func(row) bool { return false })
 	if len(armed) > 0 {
 		queue(b, insertTimers, timerHandoff,
 			col(armed, func(t row) int64 { return t.Row }),
 			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
 	}
-	left, _ := split(p.book.Conversations, func(t row) bool { return !t.ApologyDue.IsZero() && !t.Merged }, func(row) bool { return false })
+	left, _ := split(tx.unit.Conversations, func(t row) bool { return !t.ApologyDue.IsZero() && !t.Merged }, func(row) bool { return false })
 	if len(left) > 0 {
 		queue(b, insertTimers, timerLeft,
 			col(left, func(t row) int64 { return t.Row }),
@@ -86,9 +86,9 @@ func (p *page) writeTimers(b *pgx.Batch) {
 	}
 }
 
-// writeAsides writes records, parked reports and what is known of the lines.
-func (p *page) writeAsides(b *pgx.Batch) {
-	if list := p.book.Records; len(list) > 0 {
+// writeRecords writes records, parked reports and what is known of the lines.
+func (tx *txState) writeRecords(b *pgx.Batch) {
+	if list := tx.unit.Records; len(list) > 0 {
 		type row = store.RecordRow
 		queue(b, insertRecords,
 			col(list, func(r row) string { return r.ID }),
@@ -103,7 +103,7 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ReceivedAt) }),
 			col(list, func(r row) []byte { return r.Raw }))
 	}
-	if list := p.book.NewlyParked; len(list) > 0 {
+	if list := tx.unit.NewlyParked; len(list) > 0 {
 		type row = store.ParkedReport
 		queue(b, insertParked,
 			col(list, func(r row) string { return r.ID }),
@@ -115,16 +115,16 @@ func (p *page) writeAsides(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return orEpoch(r.At) }),
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ExpiresAt) }))
 	}
-	if list := p.book.Unparked; len(list) > 0 {
+	if list := tx.unit.Unparked; len(list) > 0 {
 		type row = store.ParkedReport
 		queue(b, deleteParked,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Line }),
 			col(list, func(r row) string { return r.Person }))
 	}
-	for _, line := range slices.Sorted(maps.Keys(p.book.LastInboundByLine)) {
-		at := orEpoch(p.book.LastInboundByLine[line])
-		if !p.known(line) {
+	for _, line := range slices.Sorted(maps.Keys(tx.unit.LastInboundByLine)) {
+		at := orEpoch(tx.unit.LastInboundByLine[line])
+		if !tx.isKnownLine(line) {
 			queue(b, insertLine, line, at)
 		}
 		queue(b, updateLine, line, at)

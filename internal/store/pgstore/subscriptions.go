@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// lockFeeds is held by who looks through events for endpoints; see lockMigrate.
-	lockFeeds = 0x7073692d726f7404
+	// lockScan is held by who looks through events for endpoints; see lockMigrate.
+	lockScan = 0x7073692d726f7404
 	// lockCursors is shared by who moves cursors, and held alone by who notes what is
 	// behind. So whichever comes second sees what the first one did: an event that is
 	// not noted, as its conversation is behind already, keeps it behind.
 	lockCursors = 0x7073692d726f7405
-	// feedPage is how many events one look takes: few, because those who write wait
+	// scanPageSize is how many events one look takes: few, because those who write wait
 	// for the processors meanwhile.
-	feedPage = 200
-	// trimPage is how many cursors one look at them takes.
-	trimPage = 500
+	scanPageSize = 200
+	// prunePageSize is how many cursors one look at them takes.
+	prunePageSize = 500
 
-	// unpushed begins, in a conversation without a cursor, behind its last event from
+	// selectPendingEvents begins, in a conversation without a cursor, behind its last event from
 	// before the endpoint; the new ones are the last, so that one is found at once.
-	unpushed = `SELECT e.conversation, e.seq, e.id, e.type, e.created_at, e.data::text, coalesce(b.first_pos + e.i, 0)
+	selectPendingEvents = `SELECT e.conversation, e.seq, e.id, e.type, e.created_at, e.data::text, coalesce(b.first_pos + e.i, 0)
 		FROM psi_router.endpoints n CROSS JOIN unnest($2::text[]) WITH ORDINALITY u (conversation, i)
 		LEFT JOIN psi_router.cursors k ON k.endpoint = n.name AND k.conversation = u.conversation
 		CROSS JOIN LATERAL (SELECT coalesce(k.seq, (
@@ -53,9 +53,9 @@ const (
 			WHERE endpoint = $1 AND conversation = u.conversation LIMIT 1) k (noted) ON true
 		WHERE k.noted IS NOT true
 		ON CONFLICT (endpoint, conversation) DO UPDATE SET since = excluded.since`
-	// trimCursors keeps what is behind, and what has events that were not looked at
+	// pruneCursors keeps what is behind, and what has events that were not looked at
 	// yet. A cursor that moves meanwhile is compared as it is then.
-	trimCursors = `WITH page AS (
+	pruneCursors = `WITH page AS (
 			SELECT conversation FROM psi_router.cursors WHERE endpoint = $1 AND conversation > $2 ORDER BY conversation LIMIT $3),
 		gone AS (
 			DELETE FROM psi_router.cursors k USING psi_router.endpoints n, page p LEFT JOIN LATERAL (
@@ -69,8 +69,8 @@ const (
 
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
-	now = s.clock(now)
-	return wrap("follow", s.short(ctx, func(b *pgx.Batch) {
+	now = s.serverTime(now)
+	return wrap("follow", s.writeDirect(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
 			FROM (SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) v) x
 			ON CONFLICT (name) DO NOTHING`, endpoint, stamp(now))
@@ -83,22 +83,22 @@ func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversation
 	if len(conversations) == 0 {
 		return nil, nil
 	}
-	out, bare, err := s.unpushed(ctx, endpoint, conversations, n)
-	if err != nil || !bare {
+	out, unnumbered, err := s.pendingEvents(ctx, endpoint, conversations, n)
+	if err != nil || !unnumbered {
 		return out, err
 	}
-	if err := s.number(ctx); err != nil {
+	if err := s.numberCommitted(ctx); err != nil {
 		return nil, wrap("number events", err)
 	}
-	out, _, err = s.unpushed(ctx, endpoint, conversations, n)
+	out, _, err = s.pendingEvents(ctx, endpoint, conversations, n)
 	return out, err
 }
 
-func (s *Store) unpushed(ctx context.Context, endpoint string, conversations []string, n int) (out []store.Event, bare bool, err error) {
+func (s *Store) pendingEvents(ctx context.Context, endpoint string, conversations []string, n int) (out []store.Event, unnumbered bool, err error) {
 	err = s.read(ctx, "list unpushed events", func(r *reader) error {
-		r.kept = true
-		return r.last(func(b *pgx.Batch) {
-			queue(b, unpushed, endpoint, conversations, limit(n)).Query(each(func(rows pgx.Rows) error {
+		r.genericPlan = true
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, selectPendingEvents, endpoint, conversations, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				var e store.Event
 				var at pgtype.Timestamptz
 				var data []byte
@@ -106,37 +106,37 @@ func (s *Store) unpushed(ctx context.Context, endpoint string, conversations []s
 					return err
 				}
 				e.CreatedAt, e.Data = instant(at), data
-				bare = bare || e.Pos == 0
+				unnumbered = unnumbered || e.Pos == 0
 				out = append(out, e)
 				return nil
 			}))
 		})
 	})
-	return out, bare, err
+	return out, unnumbered, err
 }
 
-// number gives positions to what is committed, unless somebody else is at it.
-func (s *Store) number(ctx context.Context) (err error) {
-	ctx, end := bound(ctx)
+// numberCommitted gives positions to what is committed, unless somebody else is at it.
+func (s *Store) numberCommitted(ctx context.Context) (err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
-		mine, err := s.alone(ctx, c, lockPump)
+		mine, err := s.tryExclusive(ctx, c, lockPump)
 		if err != nil || !mine {
 			return err
 		}
 		b := &pgx.Batch{}
-		queue(b, numberEvents, mostBatches)
-		s.within(b, numbered)
+		queue(b, numberEvents, maxBatches)
+		s.checkLimit(b, numberedCounter)
 		return s.commit(ctx, c, b, true)
 	})
 }
 
-// alone begins a transaction that one process at a time has.
-func (s *Store) alone(ctx context.Context, c *pgxpool.Conn, lock int64) (mine bool, err error) {
+// tryExclusive begins a transaction that one process at a time has.
+func (s *Store) tryExclusive(ctx context.Context, c *pgxpool.Conn, lock int64) (mine bool, err error) {
 	b := &pgx.Batch{}
 	s.begin(b)
 	queue(b, `SELECT pg_try_advisory_xact_lock($1)`, lock).QueryRow(func(row pgx.Row) error { return scan(row, &mine) })
-	return mine, send(ctx, c, b)
+	return mine, sendBatch(ctx, c, b)
 }
 
 // AdvanceCursors implements store.Subscriptions.
@@ -144,10 +144,10 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	if len(cursors) == 0 {
 		return nil
 	}
-	return wrap("move cursors", s.short(ctx, func(b *pgx.Batch) { move(b, endpoint, cursors) }))
+	return wrap("move cursors", s.writeDirect(ctx, func(b *pgx.Batch) { queueAdvanceCursors(b, endpoint, cursors) }))
 }
 
-func move(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
+func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
 	rows := store.LatestCursors(cursors)
 	queue(b, `SELECT pg_advisory_xact_lock_shared($1)`, int64(lockCursors))
 	queue(b, moveCursors, endpoint,
@@ -156,28 +156,28 @@ func move(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
 }
 
 // ScanBacklog implements store.Subscriptions.
-func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
-	done, err := s.survey(ctx, endpoint, wants)
+func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
+	done, err := s.scanBacklog(ctx, endpoint, filter)
 	return done, wrap("note events", err)
 }
 
-func (s *Store) survey(ctx context.Context, endpoint string, wants store.EventFilter) (done store.ScanResult, err error) {
-	ctx, end := bound(ctx)
+func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (done store.ScanResult, err error) {
+	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
 		done = store.ScanResult{}
-		mine, err := s.alone(ctx, c, lockFeeds)
+		mine, err := s.tryExclusive(ctx, c, lockScan)
 		if err != nil || !mine {
 			done.HeldElsewhere = true
 			return err
 		}
-		page, err := nextPage(ctx, c, endpoint, wants.ByTypeOnly())
+		page, err := nextScanPage(ctx, c, endpoint, filter.ByTypeOnly())
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		b := &pgx.Batch{}
-		queue(b, laterSync) // a page that is lost is looked through again
-		if lags := store.CursorLags(page, wants); len(lags) > 0 {
+		queue(b, asyncCommit) // a page that is lost is looked through again
+		if lags := store.CursorLags(page, filter); len(lags) > 0 {
 			queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
 			queue(b, noteLags, endpoint,
 				col(lags, func(l store.CursorLag) string { return l.Conversation }),
@@ -186,38 +186,38 @@ func (s *Store) survey(ctx context.Context, endpoint string, wants store.EventFi
 				col(lags, func(l store.CursorLag) pgtype.Timestamptz { return stamp(l.Since) }))
 		}
 		queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
-		done.More = len(page) == feedPage
+		done.More = len(page) == scanPageSize
 		return s.commit(ctx, c, b, false)
 	})
 	return done, err
 }
 
-// nextPage reads the events that were not looked at yet; plain leaves out what is
+// nextScanPage reads the events that were not looked at yet; plain leaves out what is
 // in them. Nobody gets a page of an endpoint that nobody knows.
-func nextPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
+func nextScanPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
 	data := `e.data::text`
 	if plain {
 		data = `''`
 	}
 	b := &pgx.Batch{}
-	queue(b, eventsAfter(`(SELECT walked FROM psi_router.endpoints WHERE name = $1)`, data), endpoint, feedPage).Query(each(func(rows pgx.Rows) error {
+	queue(b, eventsAfter(`(SELECT walked FROM psi_router.endpoints WHERE name = $1)`, data), endpoint, scanPageSize).Query(eachRow(func(rows pgx.Rows) error {
 		e, err := scanEvent(rows)
 		page = append(page, e)
 		return err
 	}))
-	return page, send(ctx, c, b)
+	return page, sendBatch(ctx, c, b)
 }
 
 // LaggingConversations implements store.Subscriptions.
 func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, n int) ([]store.Lagging, error) {
-	until = s.clock(until)
+	until = s.serverTime(until)
 	const query = `SELECT conversation, since FROM psi_router.cursors
 		WHERE endpoint = $1 AND since IS NOT NULL AND (since, conversation) > ($2, $3) AND since <= $4
 		ORDER BY since, conversation LIMIT $5`
 	var out []store.Lagging
 	err := s.read(ctx, "list who is behind", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, endpoint, orEpoch(after.Since), after.Conversation, stamp(until), n).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, endpoint, orEpoch(after.Since), after.Conversation, stamp(until), n).Query(eachRow(func(rows pgx.Rows) error {
 				var row store.Lagging
 				var since pgtype.Timestamptz
 				err := scan(rows, &row.Conversation, &since)
@@ -232,14 +232,14 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 
 // PruneCursors implements store.Subscriptions.
 func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
-	err = s.short(ctx, func(b *pgx.Batch) {
+	err = s.writeDirect(ctx, func(b *pgx.Batch) {
 		if after == "" {
 			queue(b, `UPDATE psi_router.endpoints SET start = walked WHERE name = $1 AND start < walked`, endpoint)
 		}
-		queue(b, trimCursors, endpoint, after, trimPage).QueryRow(func(row pgx.Row) error {
+		queue(b, pruneCursors, endpoint, after, prunePageSize).QueryRow(func(row pgx.Row) error {
 			var n int
 			err := scan(row, &done.Removed, &n, &done.Next)
-			if n < trimPage {
+			if n < prunePageSize {
 				done.Next = ""
 			}
 			return err
@@ -255,8 +255,8 @@ func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]st
 		FROM unnest($1::text[]) n (name)`
 	out := map[string]store.Backlog{}
 	err := s.read(ctx, "count backlogs", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, endpoints, store.MaxBacklogCount).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, endpoints, store.MaxBacklogCount).Query(eachRow(func(rows pgx.Rows) error {
 				var name string
 				var oldest pgtype.Timestamptz
 				var l store.Backlog

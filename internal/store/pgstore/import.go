@@ -34,8 +34,8 @@ func OpenTarget(ctx context.Context, o Options) (*Target, error) {
 // Close lets the connections go.
 func (t *Target) Close() error { return t.s.Close() }
 
-// complete refuses a database that a move has not finished with.
-func (s *Store) complete(ctx context.Context) error {
+// checkMoveFinished refuses a database that a move has not finished with.
+func (s *Store) checkMoveFinished(ctx context.Context) error {
 	var half bool
 	const query = `SELECT EXISTS (SELECT FROM psi_router.move WHERE finished_at IS NULL)`
 	if err := s.pool.QueryRow(ctx, query).Scan(&half); err != nil || !half {
@@ -47,7 +47,7 @@ func (s *Store) complete(ctx context.Context) error {
 // State says what is here already.
 func (t *Target) State(ctx context.Context) (store.TargetState, error) {
 	var st store.TargetState
-	err := t.free(ctx, func(tx pgx.Tx) error {
+	err := t.unlimited(ctx, func(tx pgx.Tx) error {
 		var there, movable bool
 		const tables = `SELECT to_regclass('psi_router.installation') IS NOT NULL, to_regclass('psi_router.move') IS NOT NULL`
 		if err := tx.QueryRow(ctx, tables).Scan(&there, &movable); err != nil || !there {
@@ -81,16 +81,16 @@ func (t *Target) State(ctx context.Context) (store.TargetState, error) {
 }
 
 // Begin brings the schema up to date and notes that the installation is on its
-// way. anew throws away what an earlier move has brought. The caller has looked at
+// way. reset throws away what an earlier move has brought. The caller has looked at
 // the State.
-func (t *Target) Begin(ctx context.Context, source string, anew bool) error {
-	if err := migrate(ctx, cmp.Or(t.opts.DirectURL, t.opts.URL), t.opts.Log); err != nil {
-		return fmt.Errorf("migrate: %w", plain(err))
+func (t *Target) Begin(ctx context.Context, source string, reset bool) error {
+	if err := migrate(ctx, cmp.Or(t.opts.DirectURL, t.opts.URL), t.opts.Logger); err != nil {
+		return fmt.Errorf("migrate: %w", withCure(err))
 	}
-	if err := t.s.enroll(ctx); err != nil {
+	if err := t.s.ensureInstallation(ctx); err != nil {
 		return wrap("begin move", err)
 	}
-	return wrap("begin move", t.alone(ctx, func(tx pgx.Tx) error {
+	return wrap("begin move", t.exclusive(ctx, func(tx pgx.Tx) error {
 		var other string
 		err := tx.QueryRow(ctx, `SELECT source FROM psi_router.move WHERE source <> $1 OR finished_at IS NOT NULL`, source).Scan(&other)
 		if err == nil {
@@ -99,8 +99,8 @@ func (t *Target) Begin(ctx context.Context, source string, anew bool) error {
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		if anew {
-			for _, table := range t.everything() {
+		if reset {
+			for _, table := range t.tableNames() {
 				if _, err := tx.Exec(ctx, `DELETE FROM psi_router.`+table); err != nil {
 					return err
 				}
@@ -111,7 +111,7 @@ func (t *Target) Begin(ctx context.Context, source string, anew bool) error {
 	}))
 }
 
-func (t *Target) everything() []string {
+func (t *Target) tableNames() []string {
 	names := []string{"move_marks", "pending", "batches"}
 	for _, table := range store.Tables() {
 		names = append(names, table.Name)
@@ -119,22 +119,22 @@ func (t *Target) everything() []string {
 	return names
 }
 
-// Mark returns how far a table is.
-func (t *Target) Mark(ctx context.Context, table store.Table) (mark string, rows int64, err error) {
-	err = t.s.pool.QueryRow(ctx, `SELECT mark, rows FROM psi_router.move_marks WHERE name = $1`, table.Name).Scan(&mark, &rows)
+// Cursor returns how far a table is.
+func (t *Target) Cursor(ctx context.Context, table store.Table) (cursor string, rows int64, err error) {
+	err = t.s.pool.QueryRow(ctx, `SELECT mark, rows FROM psi_router.move_marks WHERE name = $1`, table.Name).Scan(&cursor, &rows)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
-	return mark, rows, wrap("read mark", err)
+	return cursor, rows, wrap("read mark", err)
 }
 
-// Load writes rows that follow the mark, and moves the mark behind them: all or
+// Import writes rows that follow the mark, and moves the mark behind them: all or
 // nothing, and never twice.
-func (t *Target) Load(ctx context.Context, table store.Table, after string, rows []store.Row) error {
+func (t *Target) Import(ctx context.Context, table store.Table, after string, rows []store.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	return wrap("load "+table.Name, t.alone(ctx, func(tx pgx.Tx) error {
+	return wrap("load "+table.Name, t.exclusive(ctx, func(tx pgx.Tx) error {
 		const move = `INSERT INTO psi_router.move_marks (name, mark, rows) SELECT $1, $2, $3::bigint
 			WHERE EXISTS (SELECT FROM psi_router.move WHERE finished_at IS NULL) AND ($4 = '') = NOT EXISTS
 				(SELECT FROM psi_router.move_marks WHERE name = $1)
@@ -148,19 +148,19 @@ func (t *Target) Load(ctx context.Context, table store.Table, after string, rows
 			return errors.New("somebody else moves a store here too")
 		}
 		if table.Name == "events" {
-			return loadEvents(ctx, tx, rows)
+			return importEvents(ctx, tx, rows)
 		}
 		if err := insertRows(ctx, tx, "psi_router."+table.Name, table.Columns, rows); err != nil {
 			return err
 		}
 		if table.Name == "messages" {
-			return loadPending(ctx, tx, rows)
+			return importPending(ctx, tx, rows)
 		}
 		return nil
 	}))
 }
 
-// Read calls fn for every row of a table, in any order, as it came by Load.
+// Read calls fn for every row of a table, in any order, as it came by Import.
 func (t *Target) Read(ctx context.Context, table store.Table, fn func(store.Row) error) error {
 	from, columns := "psi_router."+table.Name, make([]string, len(table.Columns))
 	for i, c := range table.Columns {
@@ -175,7 +175,7 @@ func (t *Target) Read(ctx context.Context, table store.Table, fn func(store.Row)
 	if table.Name == "events" {
 		columns[0] = "batch + i"
 	}
-	return wrap("read "+table.Name, t.free(ctx, func(tx pgx.Tx) error {
+	return wrap("read "+table.Name, t.unlimited(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+from)
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func (t *Target) Read(ctx context.Context, table store.Table, fn func(store.Row)
 // Finish opens the store to everybody: what gives out numbers goes on behind the
 // rows that came.
 func (t *Target) Finish(ctx context.Context) error {
-	err := wrap("finish move", t.alone(ctx, func(tx pgx.Tx) error {
+	err := wrap("finish move", t.exclusive(ctx, func(tx pgx.Tx) error {
 		queries := []string{`SELECT setval('psi_router.keys', greatest(m, (SELECT last_value FROM psi_router.keys))) FROM
 			(SELECT greatest((SELECT max(n) FROM psi_router.contacts), (SELECT max(n) FROM psi_router.conversations)) m) x WHERE m > 0`}
 		for _, table := range []string{"messages", "records", "handoffs", "audit", "batches"} {
@@ -216,7 +216,7 @@ func (t *Target) Finish(ctx context.Context) error {
 		return err
 	}
 	// Plans are better with it and right without.
-	for _, table := range append(t.everything(), "move") {
+	for _, table := range append(t.tableNames(), "move") {
 		if _, err := t.s.pool.Exec(ctx, "ANALYZE psi_router."+table); err != nil {
 			t.s.log.Warn("table not analyzed", "table", table, "error", err)
 			break
@@ -225,9 +225,9 @@ func (t *Target) Finish(ctx context.Context) error {
 	return nil
 }
 
-// alone runs a transaction that one mover at a time has.
-func (t *Target) alone(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	return t.free(ctx, func(tx pgx.Tx) error {
+// exclusive runs a transaction that one mover at a time has.
+func (t *Target) exclusive(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return t.unlimited(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(lockMove)); err != nil {
 			return err
 		}
@@ -235,9 +235,9 @@ func (t *Target) alone(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	})
 }
 
-// free runs a transaction that may take as long as it wants. It is on disk when
+// unlimited runs a transaction that may take as long as it wants. It is on disk when
 // it is over.
-func (t *Target) free(ctx context.Context, fn func(tx pgx.Tx) error) error {
+func (t *Target) unlimited(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, t.s.pool, func(tx pgx.Tx) error {
 		const limits = `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true),
 			set_config('idle_in_transaction_session_timeout', '0', true),
@@ -260,7 +260,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []store.Col
 		value, kind := "u."+c.Name, "text"
 		switch c.Kind {
 		case store.ColumnText, store.ColumnOptional:
-			args = append(args, packAll(col(rows, func(r store.Row) string { return asText(r[i]) })))
+			args = append(args, escapeTexts(col(rows, func(r store.Row) string { return asText(r[i]) })))
 			if c.Kind == store.ColumnOptional {
 				value = "nullif(" + value + ", '')"
 			}
@@ -297,22 +297,22 @@ func asText(v any) string  { s, _ := v.(string); return s }
 func asNumber(v any) int64 { n, _ := v.(int64); return n }
 func asBytes(v any) []byte { b, _ := v.([]byte); return b }
 
-// loadPending finds what is to be sent among messages, or in doubt.
-func loadPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
+// importPending finds what is to be sent among messages, or in doubt.
+func importPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 	ids := col(rows, func(r store.Row) int64 { return asNumber(r[0]) })
-	talks := col(rows, func(r store.Row) int64 { return asNumber(r[2]) })
+	conversations := col(rows, func(r store.Row) int64 { return asNumber(r[2]) })
 	const query = `INSERT INTO psi_router.pending (conversation, n, since, doubt, notice, tried)
 		SELECT m.conversation, m.n, coalesce(m.since, m.created_at), m.status = 'uncertain', m.notice, m.attempts > 0
 		FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		JOIN psi_router.messages m ON m.conversation = u.conversation AND m.n = u.n
 		WHERE m.direction = 'outbound' AND m.status IN ('queued', 'sending', 'uncertain')`
-	_, err := tx.Exec(ctx, query, talks, ids)
+	_, err := tx.Exec(ctx, query, conversations, ids)
 	return err
 }
 
-// loadEvents gives every run of positions a batch, whose key is the first of them:
+// importEvents gives every run of positions a batch, whose key is the first of them:
 // so those that were not numbered yet come after the others, in their order.
-func loadEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
+func importEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 	var numbered int64
 	err := tx.QueryRow(ctx, `SELECT value FROM psi_router.counters WHERE name = 'numbered'`).Scan(&numbered)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -376,7 +376,7 @@ func readRow(columns []store.Column, rows pgx.Rows) (store.Row, error) {
 		case *string:
 			r[i] = *d
 			if columns[i].Kind != store.ColumnJSON {
-				r[i] = unpack(*d)
+				r[i] = unescapeText(*d)
 			}
 		case *int64:
 			r[i] = *d

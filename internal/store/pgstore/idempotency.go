@@ -17,49 +17,49 @@ const (
 	takeKey = `INSERT INTO psi_router.idempotency (actor, key, hash, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = '', at = excluded.at
 		WHERE idempotency.at <= $5 RETURNING actor`
-	findKey    = `SELECT hash, answer FROM psi_router.idempotency WHERE actor = $1 AND key = $2`
-	keepAnswer = `UPDATE psi_router.idempotency SET answer = $3 WHERE actor = $1 AND key = $2`
-	forgetKeys = `DELETE FROM psi_router.idempotency WHERE (actor, key) IN
+	findKey       = `SELECT hash, answer FROM psi_router.idempotency WHERE actor = $1 AND key = $2`
+	updateAnswer  = `UPDATE psi_router.idempotency SET answer = $3 WHERE actor = $1 AND key = $2`
+	deleteOldKeys = `DELETE FROM psi_router.idempotency WHERE (actor, key) IN
 		(SELECT actor, key FROM psi_router.idempotency WHERE at <= $1 LIMIT $2)`
 )
 
-// kept is what is known of a key.
-type kept struct{ hash, answer string }
+// storedAnswer is what is known of a key.
+type storedAnswer struct{ hash, answer string }
 
-// queueOnce takes the key of a command, or finds what was kept of it.
-func (w *wants) queueOnce(b *pgx.Batch, f *found) {
-	if w.Once == nil {
+// queueIdempotency takes the key of a command, or finds what was kept of it.
+func (locks *lockSet) queueIdempotency(b *pgx.Batch, l *loaded) {
+	if locks.Idempotency == nil {
 		return
 	}
 	mine := false
-	queue(b, takeKey, w.Actor, w.Once.Key, w.Once.Hash, stamp(w.Now), stamp(w.Now.Add(-store.IdempotencyTTL))).
-		Query(each(func(rows pgx.Rows) error {
+	queue(b, takeKey, locks.Actor, locks.Idempotency.Key, locks.Idempotency.Hash, stamp(locks.Now), stamp(locks.Now.Add(-store.IdempotencyTTL))).
+		Query(eachRow(func(rows pgx.Rows) error {
 			mine = true
 			var actor string
 			return scan(rows, &actor)
 		}))
-	queue(b, findKey, w.Actor, w.Once.Key).Query(each(func(rows pgx.Rows) error {
-		var k kept
+	queue(b, findKey, locks.Actor, locks.Idempotency.Key).Query(eachRow(func(rows pgx.Rows) error {
+		var k storedAnswer
 		err := scan(rows, &k.hash, &k.answer)
 		if !mine {
-			f.kept = &k
+			l.storedAnswer = &k
 		}
 		return err
 	}))
 }
 
-// remember keeps the answer of a command.
-func (p *page) remember(cmd store.Command, done store.CommandResult) {
+// storeAnswer keeps the answer of a command.
+func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) {
 	if cmd.Idempotency == nil {
 		return
 	}
 	answer := string(cmd.Idempotency.Answer(done.Conversation, done.Message))
-	p.after = func(b *pgx.Batch) { queue(b, keepAnswer, cmd.Actor, cmd.Idempotency.Key, answer) }
+	tx.afterFlush = func(b *pgx.Batch) { queue(b, updateAnswer, cmd.Actor, cmd.Idempotency.Key, answer) }
 }
 
 // AddAudit implements store.Store.
 func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
-	return wrap("note", s.short(ctx, func(b *pgx.Batch) {
+	return wrap("note", s.writeDirect(ctx, func(b *pgx.Batch) {
 		queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
 	}))
 }
@@ -75,8 +75,8 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 	}
 	var out []store.AuditEntry
 	err = s.read(ctx, "list audit", func(r *reader) error {
-		return r.last(func(b *pgx.Batch) {
-			queue(b, query, from, limit(n)).Query(each(func(rows pgx.Rows) error {
+		return r.askLast(func(b *pgx.Batch) {
+			queue(b, query, from, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				var e store.AuditEntry
 				var number int64
 				var at pgtype.Timestamptz
@@ -90,7 +90,7 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 	return out, err
 }
 
-// forgetKeysAt drops what was kept for long enough.
-func forgetKeysAt(b *pgx.Batch, now time.Time) {
-	queue(b, forgetKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*pumpSize)
+// queueDeleteOldKeys drops what was kept for long enough.
+func queueDeleteOldKeys(b *pgx.Batch, now time.Time) {
+	queue(b, deleteOldKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*pumpSize)
 }

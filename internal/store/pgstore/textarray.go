@@ -47,8 +47,8 @@ func (encodeTexts) Encode(value any, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// teach makes a new connection know textArray.
-func teach(_ context.Context, c *pgx.Conn) error {
+// registerTextArray makes a new connection know textArray.
+func registerTextArray(_ context.Context, c *pgx.Conn) error {
 	types := c.TypeMap()
 	text, ok := types.TypeForOID(pgtype.TextOID)
 	if ok {

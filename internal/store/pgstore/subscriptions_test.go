@@ -34,7 +34,7 @@ func TestEventsTogether(t *testing.T) {
 	hints := make(chan string, 1000)
 	var writing, working sync.WaitGroup
 	done := make(chan struct{})
-	over := func() bool {
+	ended := func() bool {
 		select {
 		case <-done:
 			return true
@@ -70,7 +70,7 @@ func TestEventsTogether(t *testing.T) {
 	working.Go(func() {
 		s := process(t, url)
 		for pos := int64(0); ; {
-			last := over()
+			last := ended()
 			list, err := s.Events(t.Context(), pos, 50)
 			if err != nil {
 				t.Errorf("events: %v", err)
@@ -117,7 +117,7 @@ func TestEventsTogether(t *testing.T) {
 		}
 		working.Go(func() {
 			for {
-				last := over()
+				last := ended()
 				var ids []string
 				for more := true; more && len(ids) < 20; {
 					select {
@@ -186,10 +186,10 @@ func TestEventsTogether(t *testing.T) {
 	}
 }
 
-// TestSurveyMeetsCursor: an event of a conversation that is behind is not noted of
+// TestScanMeetsCursor: an event of a conversation that is behind is not noted of
 // its own. So one that is looked at while the cursor moves up to the event before it
 // waits for that, and then finds that nobody is behind any more.
-func TestSurveyMeetsCursor(t *testing.T) {
+func TestScanMeetsCursor(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
 	s := process(t, server.URL(server.Borrow(t)))
@@ -225,7 +225,7 @@ func TestSurveyMeetsCursor(t *testing.T) {
 	}
 	defer moving.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it is committed by then
 	b := &pgx.Batch{}
-	move(b, "crm", []store.Cursor{{Conversation: id, Seq: last}})
+	queueAdvanceCursors(b, "crm", []store.Cursor{{Conversation: id, Seq: last}})
 	if err := moving.SendBatch(ctx, b).Close(); err != nil {
 		t.Fatal(err)
 	}

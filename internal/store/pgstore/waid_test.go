@@ -11,10 +11,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestCalledWhileTheyWrite: while it is learned by what phone WhatsApp knows somebody,
+// TestWaIDWhileTheyWrite: while it is learned by what phone WhatsApp knows somebody,
 // that phone writes for the first time. Nobody is left without a name, and both are
 // one, at once or with the next message.
-func TestCalledWhileTheyWrite(t *testing.T) {
+func TestWaIDWhileTheyWrite(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
 	s := process(t, url)
@@ -65,9 +65,9 @@ func TestCalledWhileTheyWrite(t *testing.T) {
 	}
 }
 
-// TestCalledIsNotWaitedFor: that a message left is noted, also while somebody holds
+// TestWaIDIsNotWaitedFor: that a message left is noted, also while somebody holds
 // who has the phone that was learned.
-func TestCalledIsNotWaitedFor(t *testing.T) {
+func TestWaIDIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, hold string }{
 		{"a contact", `SELECT FROM psi_router.contacts WHERE phone = '2290155550001' FOR UPDATE`},
@@ -77,7 +77,7 @@ func TestCalledIsNotWaitedFor(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
 			s := process(t, url)
-			s.patience = 100 * time.Millisecond
+			s.lockPatience = 100 * time.Millisecond
 			got := turn(t, s, says(inbound.Person{Phone: "22955550001"}, "a", "hola"), says(inbound.Person{Phone: "2290155550001"}, "b", "hola"))
 			claims, err := s.ClaimSends(t.Context(), noon(), "t", []string{got[0].Conversation})
 			if err != nil || len(claims) != 1 {

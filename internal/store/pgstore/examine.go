@@ -9,21 +9,21 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// About is what a database says of itself.
-type About struct {
-	Version        int // 15
-	Fsync          bool
-	Schema, Knows  int64 // migrations that are done, and that this program has; Schema is 0 for none
-	MaxConnections int
+// ServerInfo is what a database says of itself.
+type ServerInfo struct {
+	Version                     int // 15
+	Fsync                       bool
+	SchemaVersion, KnownVersion int64 // migrations that are done, and that this program has; Schema is 0 for none
+	MaxConnections              int
 	// Pooled says that something stands between: the server listens on another
 	// port than the one that was called.
-	Pooled bool
-	Ahead  time.Duration // its clock, compared with ours
+	Pooled     bool
+	ClockAhead time.Duration // its clock, compared with ours
 }
 
 // Examine connects and asks; it changes nothing. What Open would refuse, but for
 // the schema, is an error.
-func Examine(ctx context.Context, url string) (a About, err error) {
+func Examine(ctx context.Context, url string) (a ServerInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*connectTimeout)
 	defer cancel()
 	s, err := connect(ctx, &Options{URL: url, MaxConns: 2})
@@ -41,7 +41,7 @@ func Examine(ctx context.Context, url string) (a About, err error) {
 	if err := s.pool.QueryRow(ctx, query).Scan(&now, &version, &fsync, &most, &port); err != nil {
 		return a, notOpened(err)
 	}
-	a.Ahead = now.Sub(began.Add(time.Since(began) / 2))
+	a.ClockAhead = now.Sub(began.Add(time.Since(began) / 2))
 	a.Version, a.Fsync = version/10000, fsync == "on"
 	a.MaxConnections, _ = strconv.Atoi(most) // the server wrote it
 	a.Pooled = port != nil && *port != int(s.pool.Config().ConnConfig.Port)
@@ -49,13 +49,13 @@ func Examine(ctx context.Context, url string) (a About, err error) {
 	if err != nil {
 		return a, err
 	}
-	if a.Knows, err = goose.NumericComponent(files[len(files)-1]); err != nil {
+	if a.KnownVersion, err = goose.NumericComponent(files[len(files)-1]); err != nil {
 		return a, err
 	}
 	var there bool
-	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versions).Scan(&there); err != nil || !there {
+	if err := s.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTable).Scan(&there); err != nil || !there {
 		return a, err
 	}
-	err = s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM psi_router.goose_db_version WHERE is_applied`).Scan(&a.Schema)
+	err = s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM psi_router.goose_db_version WHERE is_applied`).Scan(&a.SchemaVersion)
 	return a, err
 }

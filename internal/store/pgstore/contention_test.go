@@ -71,7 +71,7 @@ func TestStrangerHoldsAContact(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
 	s := process(t, url)
-	s.patience = 100 * time.Millisecond
+	s.lockPatience = 100 * time.Millisecond
 	first := turn(t, s, says(somebody(1), "a1", "hola"), says(somebody(2), "b1", "hola"), says(somebody(1), "p", "1"))
 	held, free := first[0].Conversation, first[1].Conversation
 	claims, err := s.ClaimSends(t.Context(), noon(), "t1", []string{held, free})
@@ -396,12 +396,12 @@ func audit(t *testing.T, s *Store, url string, arrivals, gaps int) {
 			t.Errorf("%d %s", n, what)
 		}
 	}
-	var missing int
-	if err := c.QueryRow(t.Context(), `SELECT coalesce(max(right(ticket, 6)::int), 0) - count(*) FROM psi_router.tickets`).Scan(&missing); err != nil {
+	var locked int
+	if err := c.QueryRow(t.Context(), `SELECT coalesce(max(right(ticket, 6)::int), 0) - count(*) FROM psi_router.tickets`).Scan(&locked); err != nil {
 		t.Fatal(err)
 	}
-	if missing < 0 || missing > gaps {
-		t.Errorf("%d tickets are missing, want at most %d", missing, gaps)
+	if locked < 0 || locked > gaps {
+		t.Errorf("%d tickets are missing, want at most %d", locked, gaps)
 	}
 	if kept := countArrivals(t, url); kept != arrivals {
 		t.Errorf("%d arrivals are kept, want %d", kept, arrivals)

@@ -26,13 +26,13 @@ import (
 // How long things may take. A turn that is not over after deadline has failed; a
 // job's lease is longer (30 s).
 const (
-	deadline       = 20 * time.Second
+	callTimeout    = 20 * time.Second
 	connectTimeout = 5 * time.Second
-	patience       = 2 * time.Second
-	// opening bounds what comes before and after the migrations.
-	opening = 2 * time.Minute
-	// counters is how many connections number tickets, beside those of Options.
-	counters = 2
+	lockPatience   = 2 * time.Second
+	// openTimeout bounds what comes before and after the migrations.
+	openTimeout = 2 * time.Minute
+	// counterConns is how many connections number tickets, beside those of Options.
+	counterConns = 2
 )
 
 // Options of Open. URL and Rules are required.
@@ -54,22 +54,22 @@ type Options struct {
 	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
 	// run at once, and a few for its faces.
 	MaxConns int
-	// AsIs refuses a schema that is older than this program instead of bringing it
+	// NoMigrate refuses a schema that is older than this program instead of bringing it
 	// up to date: other programs may be at work on it.
-	AsIs bool
-	// Later refuses it too, as unavailable: the caller goes on without the store, and
+	NoMigrate bool
+	// DeferMigration refuses it too, as unavailable: the caller goes on without the store, and
 	// opens it again.
-	Later bool
-	// Log is told of what is odd about the server; nil is nobody.
-	Log *slog.Logger
+	DeferMigration bool
+	// Logger is told of what is odd about the server; nil is nobody.
+	Logger *slog.Logger
 
 	// Notes are kept outside of the database, so that one which went back in time is
 	// noticed; nil is in memory, which tells it of this process only.
 	Notes Notes
 
-	// NotesLost is called when the notes that were there are gone, before they are
+	// OnNotesLost is called when the notes that were there are gone, before they are
 	// written anew: whatever keeps them lost all it had. An error has it be called again.
-	NotesLost func(ctx context.Context, s *Store) error
+	OnNotesLost func(ctx context.Context, s *Store) error
 
 	// Of tests.
 	tracer pgx.QueryTracer
@@ -79,30 +79,30 @@ type Options struct {
 // Store implements store.Store.
 type Store struct {
 	pool *pgxpool.Pool
-	// counting is for those who have a connection of pool: two of them must not
+	// counterPool is for those who have a connection of pool: two of them must not
 	// wait for one another's.
-	counting *pgxpool.Pool
-	set      store.Settings
-	keys     keys
-	tickets  tickets
-	log      *slog.Logger
+	counterPool *pgxpool.Pool
+	set         store.Settings
+	keys        keys
+	tickets     tickets
+	log         *slog.Logger
 
-	lines lines
+	knownLines knownLines
 
-	now       func() time.Time
-	witnesses *witnesses
-	memory    memory
-	notesLost func(ctx context.Context, s *Store) error
-	comparing sync.Mutex
-	shut      atomic.Pointer[error] // why nothing may be written; see closed
-	// patience is how long a caller who cannot be told "busy" waits for a contact.
-	patience time.Duration
+	now          func() time.Time
+	witnesses    *witnesses
+	guard        rewindGuard
+	onNotesLost  func(ctx context.Context, s *Store) error
+	verifying    sync.Mutex
+	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
+	// lockPatience is how long a caller who cannot be told "busy" waits for a contact.
+	lockPatience time.Duration
 
 	fence atomic.Int64 // of its Owner, 0 without one
 
-	mu    sync.Mutex // of sweep and files
-	sweep sweep
-	files sweep // over files that wait to be fetched
+	mu       sync.Mutex // of sendScan and fileScan
+	sendScan pendingScan
+	fileScan pendingScan // over files that wait to be fetched
 }
 
 var _ store.Store = (*Store)(nil)
@@ -118,18 +118,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	s, found, err := look(ctx, &o)
+	s, found, err := connectAndInspect(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case found == schemaCurrent:
-	case o.AsIs:
+	case o.NoMigrate:
 		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
-	case found == schemaOlder && o.Later:
+	case found == schemaOlder && o.DeferMigration:
 		err = fmt.Errorf("the schema is older than this program and is brought up to date first: %w", store.ErrUnavailable)
 	default: // for as long as it takes: one that was cut short would begin again, and never end
-		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Log)
+		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Logger)
 	}
 	if err == nil {
 		err = s.ready(ctx)
@@ -141,9 +141,9 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// look connects, and says what schema is there.
-func look(ctx context.Context, o *Options) (s *Store, found schemaState, err error) {
-	ctx, cancel := context.WithTimeout(ctx, opening)
+// connectAndInspect connects, and says what schema is there.
+func connectAndInspect(ctx context.Context, o *Options) (s *Store, found schemaState, err error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if s, err = connect(ctx, o); err != nil {
 		return nil, found, err
@@ -157,18 +157,18 @@ func look(ctx context.Context, o *Options) (s *Store, found schemaState, err err
 
 // ready does what comes before the first use of a schema that is up to date.
 func (s *Store) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, opening)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := s.complete(ctx); err != nil {
+	if err := s.checkMoveFinished(ctx); err != nil {
 		return err
 	}
-	return s.enroll(ctx)
+	return s.ensureInstallation(ctx)
 }
 
 // connect changes nothing.
 func connect(ctx context.Context, o *Options) (*Store, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	set := store.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
@@ -179,40 +179,40 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("database_url: %w", err)
 	}
 	tune(cfg.ConnConfig)
-	if err := direct(ctx, cfg.ConnConfig); err != nil {
+	if err := keepPlansWithoutPooler(ctx, cfg.ConnConfig); err != nil {
 		return nil, err
 	}
 	cfg.ConnConfig.Tracer = o.tracer
-	s := &Store{set: set.WithDefaults(), log: o.Log, patience: patience, memory: memory{notes: o.Notes, highest: map[string]int64{}}}
+	s := &Store{set: set.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
 	if s.now = o.now; s.now == nil {
 		s.now = time.Now
 	}
-	if s.notesLost = o.NotesLost; s.notesLost == nil {
-		s.notesLost = func(context.Context, *Store) error { return nil }
+	if s.onNotesLost = o.OnNotesLost; s.onNotesLost == nil {
+		s.onNotesLost = func(context.Context, *Store) error { return nil }
 	}
-	if s.memory.notes == nil {
-		s.memory.notes = NewNotes()
+	if s.guard.notes == nil {
+		s.guard.notes = NewNotes()
 	}
 	if s.witnesses, err = newWitnesses(); err != nil {
 		return nil, err
 	}
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		s.witnesses.join(c)
-		return teach(ctx, c)
+		s.witnesses.assignSlot(c)
+		return registerTextArray(ctx, c)
 	}
-	cfg.BeforeClose = s.witnesses.leave
+	cfg.BeforeClose = s.witnesses.releaseSlot
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
 	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
 	few := cfg.Copy()
-	few.MaxConns = counters
-	if s.counting, err = pgxpool.NewWithConfig(ctx, few); err != nil {
+	few.MaxConns = counterConns
+	if s.counterPool, err = pgxpool.NewWithConfig(ctx, few); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
-	if err := s.check(ctx); err != nil {
+	if err := s.checkServer(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -231,11 +231,11 @@ func tune(cfg *pgx.ConnConfig) {
 	}
 }
 
-// direct lets the server keep its plans where nobody stands between: planning is half
+// keepPlansWithoutPooler lets the server keep its plans where nobody stands between: planning is half
 // of what a small transaction costs it. A pooler answers with a process of its own
 // when one connects, and gives each transaction another connection of the server,
 // which knows no statement that was prepared before.
-func direct(ctx context.Context, cfg *pgx.ConnConfig) error {
+func keepPlansWithoutPooler(ctx context.Context, cfg *pgx.ConnConfig) error {
 	c, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ func (s *Store) Close() error {
 
 func (s *Store) close() {
 	s.pool.Close()
-	s.counting.Close()
+	s.counterPool.Close()
 }
 
 // Pool returns the figures of the connection pool.
@@ -283,7 +283,7 @@ type Pool struct {
 
 // Ping asks whether the database can be written to.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.closed(); err != nil {
+	if err := s.checkWritable(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -304,9 +304,9 @@ func (s *Store) Ping(ctx context.Context) error {
 
 var errReadOnly = fmt.Errorf("the server takes no writes: it is a standby, or set to read-only: %w", store.ErrUnavailable)
 
-// check asks the server, through the pooler if there is one, whether it can be
+// checkServer asks the server, through the pooler if there is one, whether it can be
 // relied on.
-func (s *Store) check(ctx context.Context) error {
+func (s *Store) checkServer(ctx context.Context) error {
 	const query = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('server_encoding'),
 		pg_is_in_recovery(), current_setting('fsync')`
 	var pids [2]int32

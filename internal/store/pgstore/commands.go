@@ -1,0 +1,155 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+// Statuses implements store.Store.
+func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+	now = s.serverTime(now)
+	rest := store.FitArrivals(batch)
+	if len(rest) == 0 {
+		return nil
+	}
+	err := s.retryUntil(ctx, func(bool) (bool, error) {
+		var left []inbound.Arrival
+		locks := &lockSet{LoadSpec: s.set.ReportLoadSpec(rest)}
+		if locks.Failures {
+			locks.loadMore = loadEarlierAnswers
+		}
+		err := s.write(ctx, locks, now, func(tx *txState) error {
+			left = left[:0]
+			for i := range rest {
+				if tx.lockedByOthers(s.set.ReportLoadSpec(rest[i : i+1])) {
+					left = append(left, rest[i])
+					continue
+				}
+				tx.unit.ApplyReport(&rest[i])
+			}
+			return nil
+		})
+		if err == nil {
+			rest = left
+		}
+		return len(rest) > 0, err
+	})
+	return wrap("statuses", err)
+}
+
+// loadEarlierAnswers loads what was said before an answer that may have failed.
+func loadEarlierAnswers(ctx context.Context, c *pgxpool.Conn, tx *txState) error {
+	return tx.loadRecent(ctx, c, tx.unit.NeedEarlierAnswers())
+}
+
+// Command implements store.Store.
+func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
+	now = s.serverTime(now)
+	locks := s.commandLocks(now, cmd)
+	var done store.CommandResult
+	err := s.retryUntil(ctx, func(bool) (left bool, err error) {
+		err = s.write(ctx, locks, now, func(tx *txState) error {
+			done, left = store.CommandResult{}, false
+			if k := tx.storedAnswer; k != nil {
+				if k.hash != cmd.Idempotency.Hash {
+					return store.ErrKeyReused
+				}
+				done.Replayed = []byte(k.answer)
+				return nil
+			}
+			conv, locked, err := tx.conversationFor(cmd)
+			if left = locked; locked || err != nil {
+				return err
+			}
+			m, err := tx.unit.Execute(conv, cmd)
+			if err != nil {
+				return err
+			}
+			if conv.New { // its cursor has its number
+				if err := tx.assignKeys(); err != nil {
+					return err
+				}
+			}
+			done = tx.unit.CommandResult(conv, m, cursor(orEpoch(conv.LastMessageAt).Time, conv.Row))
+			tx.storeAnswer(cmd, done)
+			return nil
+		})
+		return left, err
+	})
+	if err != nil {
+		return store.CommandResult{}, wrap("command "+string(cmd.Kind), err)
+	}
+	return done, nil
+}
+
+// commandLocks lists what a command locks and loads.
+func (s *Store) commandLocks(now time.Time, cmd store.Command) *lockSet {
+	locks := &lockSet{Idempotency: cmd.Idempotency, Actor: cmd.Actor, Now: now}
+	if cmd.Draft != nil && cmd.Draft.Quotes != "" {
+		locks.MessageIDs = []string{cmd.Draft.Quotes}
+	}
+	if cmd.To == nil {
+		locks.ConversationIDs, locks.FollowMerged = []string{cmd.Conversation}, true
+		return locks
+	}
+	locks.Aliases = s.set.RecipientAliases(*cmd.To)
+	locks.AliasGroups, locks.NewConversations = [][]string{locks.Aliases}, 1
+	return locks
+}
+
+// conversationFor returns the conversation of a command; missing is set when somebody else
+// has it.
+func (tx *txState) conversationFor(cmd store.Command) (conv *store.ConversationRow, locked bool, err error) {
+	if cmd.To == nil {
+		return tx.findConversation(cmd.Conversation)
+	}
+	if tx.lockedByOthers(store.LoadSpec{Aliases: tx.unit.RecipientAliases(*cmd.To)}) {
+		return nil, true, nil
+	}
+	return tx.unit.ResolveRecipient(*cmd.To), false, nil
+}
+
+// findConversation returns the conversation of an id, which may be that of one that was
+// joined; missing is set when somebody else has it.
+func (tx *txState) findConversation(id string) (conv *store.ConversationRow, locked bool, err error) {
+	for _, r := range tx.loaded.conversations {
+		if r.ID == id || tx.mergedIDs[id] == r.Row {
+			conv = tx.conversationByRow[r.Row]
+			return conv, conv == nil, nil
+		}
+	}
+	if _, there := tx.mergedIDs[id]; there {
+		return nil, true, nil // it was joined while we looked
+	}
+	return nil, false, store.ErrNotFound
+}
+
+// SaveMedia implements store.Store. No decision looks at a file or writes it, so
+// this needs no lock but that of the row.
+func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
+	media.Inline = ""
+	text, err := mediaText(&media)
+	if err != nil {
+		return fmt.Errorf("save media: %w", err)
+	}
+	changed := int64(0)
+	err = s.writeDirect(ctx, func(b *pgx.Batch) {
+		const query = `UPDATE psi_router.messages SET media = ($2::text[])[1]::json WHERE id = $1`
+		queue(b, query, messageID, rawTexts{text}).Exec(func(tag pgconn.CommandTag) error {
+			changed = tag.RowsAffected()
+			return nil
+		})
+	})
+	if err == nil && changed == 0 {
+		err = store.ErrNotFound
+	}
+	return wrap("save media", err)
+}
