@@ -146,7 +146,7 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	}
 	e.store, e.files = s, s
 	if e.jobs != nil && cfg.Durability != "relaxed" {
-		behind, err := s.GoWith(ctx, e.jobs.File())
+		behind, err := s.PairWith(ctx, e.jobs.File())
 		if err != nil {
 			return errors.Join(err, s.Close())
 		}

@@ -88,7 +88,7 @@ func TestStoreRefuses(t *testing.T) {
 	if st, err := to.State(ctx); err != nil || st != (store.TargetState{}) {
 		t.Errorf("after a dry run: got %+v, %v", st, err)
 	}
-	if d, name, err := from.Departure(ctx); d != store.NotMoved || name != "" || err != nil {
+	if d, name, err := from.MoveState(ctx); d != store.NotMoved || name != "" || err != nil {
 		t.Errorf("after a dry run: got %v %q %v", d, name, err)
 	}
 	if err := from.Close(); err != nil {

@@ -10,11 +10,11 @@ import (
 
 // StoreSource is a store that leaves. It is nobody else's meanwhile.
 type StoreSource interface {
-	// Departure says how far it is gone, and which installation it is ("" before
-	// Depart was called for the first time).
-	Departure(ctx context.Context) (d store.MoveState, installation string, err error)
-	// Depart notes how far it is gone. Unless it is NotMoved nobody can work with it.
-	Depart(ctx context.Context, d store.MoveState) error
+	// MoveState says how far it is gone, and which installation it is ("" before
+	// SetMoveState was called for the first time).
+	MoveState(ctx context.Context) (d store.MoveState, installation string, err error)
+	// SetMoveState notes how far it is gone. Unless it is NotMoved nobody can work with it.
+	SetMoveState(ctx context.Context, d store.MoveState) error
 	Count(ctx context.Context, t store.Table) (int64, error)
 	// Read returns the rows after a mark in the order of their keys.
 	Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error)
@@ -58,7 +58,7 @@ const (
 // Store moves a store, or the rest of it.
 func Store(ctx context.Context, o StoreOptions) (Report, error) {
 	r := Report{DryRun: o.DryRun}
-	d, name, err := o.Source.Departure(ctx)
+	d, name, err := o.Source.MoveState(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -94,7 +94,7 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 			return r, err
 		}
 	}
-	return r, o.Source.Depart(ctx, store.Moved)
+	return r, o.Source.SetMoveState(ctx, store.Moved)
 }
 
 // decide says what to do, or why nothing.
@@ -129,17 +129,17 @@ func decide(d store.MoveState, name string, there store.TargetState) (step, erro
 // carry moves the rows and compares what came. The files are closed to everybody
 // from before the first row is read.
 func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, parts []Part) error {
-	if err := o.Source.Depart(ctx, d); err != nil { // it has a name now
+	if err := o.Source.SetMoveState(ctx, d); err != nil { // it has a name now
 		return err
 	}
-	_, name, err := o.Source.Departure(ctx)
+	_, name, err := o.Source.MoveState(ctx)
 	if err != nil {
 		return err
 	}
 	if err := o.Target.Begin(ctx, name, anew); err != nil {
 		return err
 	}
-	if err := o.Source.Depart(ctx, store.Moving); err != nil {
+	if err := o.Source.SetMoveState(ctx, store.Moving); err != nil {
 		return err
 	}
 	for i, t := range store.Tables() {
@@ -214,9 +214,9 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 // Undo lets the files be used again, as they were when they left. What was moved
 // stays where it is.
 func Undo(ctx context.Context, s StoreSource) (was store.MoveState, err error) {
-	was, _, err = s.Departure(ctx)
+	was, _, err = s.MoveState(ctx)
 	if err != nil || was == store.NotMoved {
 		return was, err
 	}
-	return was, s.Depart(ctx, store.NotMoved)
+	return was, s.SetMoveState(ctx, store.NotMoved)
 }

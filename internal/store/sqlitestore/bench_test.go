@@ -68,10 +68,10 @@ func benchArrivals(n, worker, workers int, at time.Time) []inbound.Arrival {
 	for i := range batch {
 		k := n*benchBatch + i
 		per := benchPeople / workers
-		who := (k*7919)%per*workers + worker
-		id := fmt.Sprintf("wamid.HBgNNTQ5MTE%08dFQIAEhgUM0VCMEFC%012d", who, k)
+		contact := (k*7919)%per*workers + worker
+		id := fmt.Sprintf("wamid.HBgNNTQ5MTE%08dFQIAEhgUM0VCMEFC%012d", contact, k)
 		p := inbound.Person{
-			Phone: fmt.Sprintf("54911%08d", who), UserID: fmt.Sprintf("AR.1000000000%06d", who), Name: "Persona Prueba",
+			Phone: fmt.Sprintf("54911%08d", contact), UserID: fmt.Sprintf("AR.1000000000%06d", contact), Name: "Persona Prueba",
 		}
 		text := script[k/per%len(script)]
 		raw := fmt.Sprintf(`{"from":%q,"from_user_id":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}`,

@@ -8,7 +8,7 @@ import (
 
 // listLeft loads the conversations of a page of those that were left, by their last
 // word: the oldest first. They are few: other conditions are looked at one by one.
-func (p *page) listLeft(f store.Filter) error {
+func (tx *txState) listLeft(f store.Filter) error {
 	at, n := micros(f.LeftAfter), int64(math.MaxInt64)
 	if f.Before != "" {
 		at, n = readCursor(f.Before)
@@ -23,17 +23,17 @@ func (p *page) listLeft(f store.Filter) error {
 	and("t.area = ?", f.Area)
 	and("t.state = ?", string(f.State))
 	if f.Phone != "" || f.UserID != "" {
-		contacts, err := p.contactsOf(f)
+		contacts, err := tx.contactsOf(f)
 		if err != nil {
 			return err
 		}
 		and("t.contact IN (SELECT value FROM json_each(?))", contacts)
 	}
-	if err := p.selectTalks(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, limit(f.Limit))); err != nil {
+	if err := tx.selectConversations(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, pageLimit(f.Limit))); err != nil {
 		return err
 	}
-	for _, t := range p.book.Conversations {
-		t.Cursor = cursor(micros(t.AskedAt), t.Row)
+	for _, conv := range tx.unit.Conversations {
+		conv.Cursor = cursor(micros(conv.AskedAt), conv.Row)
 	}
 	return nil
 }

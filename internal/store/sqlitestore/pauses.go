@@ -11,17 +11,17 @@ func (s *Store) SetPaused(ctx context.Context, queue string, paused bool) error 
 	if paused {
 		query = `INSERT INTO pauses (queue) VALUES (?) ON CONFLICT DO NOTHING`
 	}
-	return s.change(ctx, "note a pause", func(tx access) error {
-		_, err := tx.Exec(query, queue)
+	return s.writeDirect(ctx, "note a pause", func(q querier) error {
+		_, err := q.Exec(query, queue)
 		return err
 	})
 }
 
 // Paused implements store.Store.
 func (s *Store) Paused(ctx context.Context) (names []string, err error) {
-	err = s.read(ctx, "list pauses", func(tx access) error {
+	err = s.read(ctx, "list pauses", func(q querier) error {
 		names = nil
-		return each(tx, `SELECT queue FROM pauses ORDER BY queue`, nil, func(rows *sql.Rows) error {
+		return eachRow(q, `SELECT queue FROM pauses ORDER BY queue`, nil, func(rows *sql.Rows) error {
 			var name string
 			err := rows.Scan(&name)
 			names = append(names, name)

@@ -18,23 +18,23 @@ import (
 
 // spy notes every statement.
 type spy struct {
-	access
+	querier
 	seen func(string)
 }
 
 func (s spy) Exec(query string, args ...any) (sql.Result, error) {
 	s.seen(query)
-	return s.access.Exec(query, args...)
+	return s.querier.Exec(query, args...)
 }
 
 func (s spy) Query(query string, args ...any) (*sql.Rows, error) {
 	s.seen(query)
-	return s.access.Query(query, args...)
+	return s.querier.Query(query, args...)
 }
 
 func (s spy) Row(query string, args []any, dest ...any) (bool, error) {
 	s.seen(query)
-	return s.access.Row(query, args, dest...)
+	return s.querier.Row(query, args, dest...)
 }
 
 // TestPlans: however large the file is, no statement walks over a whole table,
@@ -49,7 +49,7 @@ func TestPlans(t *testing.T) {
 	defer s.Close()
 	var mu sync.Mutex
 	queries := map[string]bool{}
-	s.spy = func(a access) access {
+	s.spy = func(a querier) querier {
 		return spy{a, func(q string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -203,14 +203,14 @@ func exercise(t *testing.T, s *Store) {
 	check(err)
 	_, err = s.Events(ctx, 1, 10)
 	check(err)
-	for _, wants := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
-		name := fmt.Sprint("crm", len(wants.Areas))
+	for _, filter := range []store.EventFilter{{}, {Areas: []string{"admin"}}} {
+		name := fmt.Sprint("crm", len(filter.Areas))
 		check(s.RegisterEndpoint(ctx, now, name))
-		_, err = s.Turn(ctx, now, []inbound.Arrival{message(80+len(wants.Areas), "11", now)})
+		_, err = s.Turn(ctx, now, []inbound.Arrival{message(80+len(filter.Areas), "11", now)})
 		check(err)
 		_, err = s.PendingEvents(ctx, name, []string{id, "nobody"}, 10)
 		check(err)
-		_, err = s.ScanBacklog(ctx, name, wants)
+		_, err = s.ScanBacklog(ctx, name, filter)
 		check(err)
 		_, err = s.LaggingConversations(ctx, name, store.Lagging{}, now, 10)
 		check(err)

@@ -19,7 +19,7 @@ const (
 	maxLimit     = 1000
 )
 
-func limit(n int) int {
+func pageLimit(n int) int {
 	if n <= 0 {
 		return defaultLimit
 	}
@@ -50,17 +50,17 @@ func readCursor(s string) (last, n int64) {
 // Conversations implements store.Store.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
 	var out []store.Conversation
-	err := s.read(ctx, "list conversations", func(tx access) error {
-		p := newPage(tx, s.set, time.Time{})
-		list := p.list
+	err := s.read(ctx, "list conversations", func(q querier) error {
+		tx := newTxState(q, s.set, time.Time{})
+		list := tx.listConversations
 		if !f.LeftAfter.IsZero() {
-			list = p.listLeft
+			list = tx.listLeft
 		}
 		if err := list(f); err != nil {
 			return err
 		}
-		for _, t := range p.book.Conversations {
-			out = append(out, t.View())
+		for _, conv := range tx.unit.Conversations {
+			out = append(out, conv.View())
 		}
 		return nil
 	})
@@ -73,15 +73,15 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 		}
 		return newest
 	})
-	if n := limit(f.Limit); len(out) > n {
+	if n := pageLimit(f.Limit); len(out) > n {
 		out = out[:n]
 	}
 	return out, err
 }
 
-// list loads the conversations that a page may show, at most its length for
+// listConversations loads the conversations that a page may show, at most its length for
 // each part of the list, every part in the order of an index.
-func (p *page) list(f store.Filter) error {
+func (tx *txState) listConversations(f store.Filter) error {
 	last, n := readCursor(f.Before)
 	where, args := "(t.last_message_at, t.n) < (?, ?)", []any{last, n}
 	and := func(condition, value string) {
@@ -100,9 +100,9 @@ func (p *page) list(f store.Filter) error {
 		if f.State != "" {
 			and("t.state = ?", string(f.State))
 		}
-		return p.selectTalks(where, args)
+		return tx.selectConversations(where, args)
 	case f.Phone != "" || f.UserID != "":
-		contacts, err := p.contactsOf(f)
+		contacts, err := tx.contactsOf(f)
 		if err != nil || contacts == "[]" {
 			return err
 		}
@@ -119,7 +119,7 @@ func (p *page) list(f store.Filter) error {
 		column, parts = "t.line", []string{f.Line}
 		if f.Line == "" {
 			var err error
-			if parts, err = p.lines(); err != nil {
+			if parts, err = tx.lines(); err != nil {
 				return err
 			}
 		}
@@ -129,15 +129,15 @@ func (p *page) list(f store.Filter) error {
 	}
 	query := where + " AND " + column + " = ? ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?"
 	for _, part := range parts {
-		if err := p.selectTalks(query, append(slices.Clone(args), part, limit(f.Limit))); err != nil {
+		if err := tx.selectConversations(query, append(slices.Clone(args), part, pageLimit(f.Limit))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *page) lines() (lines []string, err error) {
-	err = each(p.tx, `SELECT line FROM lines`, nil, func(rows *sql.Rows) error {
+func (tx *txState) lines() (lines []string, err error) {
+	err = eachRow(tx.q, `SELECT line FROM lines`, nil, func(rows *sql.Rows) error {
 		var line string
 		err := rows.Scan(&line)
 		lines = append(lines, line)
@@ -147,15 +147,15 @@ func (p *page) lines() (lines []string, err error) {
 }
 
 // contactsOf returns the contacts that a filter names, as a list of numbers.
-func (p *page) contactsOf(f store.Filter) (string, error) {
+func (tx *txState) contactsOf(f store.Filter) (string, error) {
 	var both []map[int64]bool
 	for _, aliases := range [...][]string{
-		when(f.Phone != "", p.book.PhoneAliases(f.Phone)), when(f.UserID != "", p.book.UserAliases(f.UserID)),
+		keepIf(f.Phone != "", tx.unit.PhoneAliases(f.Phone)), keepIf(f.UserID != "", tx.unit.UserAliases(f.UserID)),
 	} {
 		if aliases == nil {
 			continue
 		}
-		set, err := p.owners(aliases)
+		set, err := tx.contactKeys(aliases)
 		if err != nil {
 			return "", fmt.Errorf("find contacts: %w", err)
 		}
@@ -169,17 +169,17 @@ func (p *page) contactsOf(f store.Filter) (string, error) {
 	return numbers(both[0]), nil
 }
 
-func when(yes bool, list []string) []string {
+func keepIf(yes bool, list []string) []string {
 	if !yes {
 		return nil
 	}
 	return list
 }
 
-func (p *page) owners(aliases []string) (map[int64]bool, error) {
+func (tx *txState) contactKeys(aliases []string) (map[int64]bool, error) {
 	set := map[int64]bool{}
 	const query = `SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?))`
-	err := each(p.tx, query, []any{texts(aliases)}, func(rows *sql.Rows) error {
+	err := eachRow(tx.q, query, []any{texts(aliases)}, func(rows *sql.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
 		set[n] = true
@@ -191,10 +191,10 @@ func (p *page) owners(aliases []string) (map[int64]bool, error) {
 // Conversation implements store.Store.
 func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation, error) {
 	var out store.Conversation
-	err := s.read(ctx, "read conversation", func(tx access) error {
-		t, err := newPage(tx, s.set, time.Time{}).loadTalk(id)
+	err := s.read(ctx, "read conversation", func(q querier) error {
+		conv, err := newTxState(q, s.set, time.Time{}).loadConversation(id)
 		if err == nil {
-			out = t.View()
+			out = conv.View()
 		}
 		return err
 	})
@@ -204,15 +204,15 @@ func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation
 // Messages implements store.Store.
 func (s *Store) Messages(ctx context.Context, conversation, after string, n int) ([]store.Message, error) {
 	var out []store.Message
-	err := s.read(ctx, "list messages", func(tx access) error {
-		p := newPage(tx, s.set, time.Time{})
-		t, err := p.loadTalk(conversation)
+	err := s.read(ctx, "list messages", func(q querier) error {
+		tx := newTxState(q, s.set, time.Time{})
+		conv, err := tx.loadConversation(conversation)
 		if err != nil {
 			return err
 		}
 		var from int64
 		if after != "" {
-			ok, err := tx.Row(`SELECT n FROM messages WHERE id = ? AND conversation = ?`, []any{after, t.Row}, &from)
+			ok, err := q.Row(`SELECT n FROM messages WHERE id = ? AND conversation = ?`, []any{after, conv.Row}, &from)
 			if err != nil {
 				return err
 			}
@@ -220,45 +220,45 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 				return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
 			}
 		}
-		rows, err := p.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, t.Row, from, limit(n))
-		out = shown(rows)
+		rows, err := tx.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, conv.Row, from, pageLimit(n))
+		out = viewMessages(rows)
 		return err
 	})
 	return out, err
 }
 
 // messages reads messages with their raw JSON, and their conversations.
-func (p *page) messages(where string, args ...any) ([]*store.MessageRow, error) {
-	var found []orphan
+func (tx *txState) messages(where string, args ...any) ([]*store.MessageRow, error) {
+	var found []messageRow
 	missing := map[int64]bool{}
-	err := each(p.tx, `SELECT `+messageColumns+`, m.raw FROM messages m WHERE `+where, args, func(rows *sql.Rows) error {
+	err := eachRow(tx.q, `SELECT `+messageColumns+`, m.raw FROM messages m WHERE `+where, args, func(rows *sql.Rows) error {
 		var raw []byte
-		m, talk, err := scanMessage(rows, &raw)
+		m, conversation, err := scanMessage(rows, &raw)
 		if err != nil {
 			return err
 		}
 		m.Raw = raw
-		found = append(found, orphan{m, talk})
-		if p.talks[talk] == nil {
-			missing[talk] = true
+		found = append(found, messageRow{m, conversation})
+		if tx.conversationByRow[conversation] == nil {
+			missing[conversation] = true
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := p.loadTalks(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
+	if err := tx.loadConversations(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
 		return nil, err
 	}
 	out := make([]*store.MessageRow, len(found))
 	for i, m := range found {
-		m.ConversationRow = p.talks[m.talk]
+		m.ConversationRow = tx.conversationByRow[m.conversation]
 		out[i] = m.MessageRow
 	}
 	return out, nil
 }
 
-func shown(rows []*store.MessageRow) []store.Message {
+func viewMessages(rows []*store.MessageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
 		out[i] = m.View()
@@ -271,8 +271,8 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
 		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
 	var page store.EventPage
-	err := s.read(ctx, "list events", func(tx access) error {
-		return each(tx, query, []any{after, numberedRow, limit(n)}, func(rows *sql.Rows) error {
+	err := s.read(ctx, "list events", func(q querier) error {
+		return eachRow(q, query, []any{after, numberedCounter, pageLimit(n)}, func(rows *sql.Rows) error {
 			if page.Full() {
 				return nil
 			}
@@ -297,9 +297,9 @@ func scanEvent(rows *sql.Rows) (e store.Event, err error) {
 // Gauges implements store.Store.
 func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error) {
 	g := store.Gauges{Lines: map[string]time.Time{}}
-	err := s.read(ctx, "gauges", func(tx access) error {
+	err := s.read(ctx, "gauges", func(q querier) error {
 		var oldest, waiting, numbered int64
-		for _, q := range [...]struct {
+		for _, gauge := range [...]struct {
 			query string
 			dest  any
 		}{
@@ -310,12 +310,12 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			{`SELECT coalesce(max(pos), 0) FROM events`, &g.EventsUnnumbered},
 			{`SELECT coalesce((SELECT value FROM meta WHERE name = 'numbered'), 0)`, &numbered},
 		} {
-			if _, err := tx.Row(q.query, nil, q.dest); err != nil {
+			if _, err := q.Row(gauge.query, nil, gauge.dest); err != nil {
 				return err
 			}
 		}
 		const left = `SELECT count(*) FROM conversations WHERE left_at > 0 AND asked_at > ?`
-		if _, err := tx.Row(left, []any{micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
+		if _, err := q.Row(left, []any{micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
 			return err
 		}
 		g.EventsUnnumbered -= numbered
@@ -323,7 +323,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 		if oldest != 0 {
 			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
 		}
-		return each(tx, `SELECT line, last_inbound FROM lines WHERE last_inbound > 0`, nil, func(rows *sql.Rows) error {
+		return eachRow(q, `SELECT line, last_inbound FROM lines WHERE last_inbound > 0`, nil, func(rows *sql.Rows) error {
 			var line string
 			var at int64
 			err := rows.Scan(&line, &at)

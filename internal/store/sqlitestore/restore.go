@@ -19,21 +19,21 @@ const (
 	positionsAhead = 100_000
 	ticketsAhead   = 100
 
-	ticketRows = "ticket:" // and the year
+	ticketPrefix = "ticket:" // and the year
 )
 
 // counters are the numbers that were given out, as the queue's file notes them.
 type counters struct {
-	mu   sync.Mutex
-	high map[string]int64
+	mu     sync.Mutex
+	limits map[string]int64
 }
 
 // raise is told what a transaction gave out.
-func (c *counters) raise(given map[string]int64) {
+func (c *counters) raise(issued map[string]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name, value := range given {
-		c.high[name] = max(c.high[name], value)
+	for name, value := range issued {
+		c.limits[name] = max(c.limits[name], value)
 	}
 }
 
@@ -41,16 +41,16 @@ func (c *counters) raise(given map[string]int64) {
 func (c *counters) note() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text, err := json.Marshal(c.high)
+	text, err := json.Marshal(c.limits)
 	if err != nil {
 		return "" // numbers by name have no such error
 	}
 	return string(text)
 }
 
-// closed is why nothing may be written; nil when it may.
-func (s *Store) closed() error {
-	if err := s.shut.Load(); err != nil {
+// checkWritable is why nothing may be written; nil when it may.
+func (s *Store) checkWritable() error {
+	if err := s.writeRefusal.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -58,31 +58,31 @@ func (s *Store) closed() error {
 
 // Stale says that the file is an older one than the queue has gone with, so that what
 // is read may be of the past, and nothing is written.
-func (s *Store) Stale() bool { return s.shut.Load() != nil }
+func (s *Store) Stale() bool { return s.writeRefusal.Load() != nil }
 
-// GoWith is told the file of the queue, before anything is written. A store that is an
+// PairWith is told the file of the queue, before anything is written. A store that is an
 // older copy than the queue has gone with is closed: its messages may have been sent,
 // and its numbers given out. A queue that is older is named in behind: what it had
 // accepted since is gone.
-func (s *Store) GoWith(ctx context.Context, queue *sqlite.DB) (behind string, err error) {
+func (s *Store) PairWith(ctx context.Context, queue *sqlite.DB) (behind string, err error) {
 	ours, theirs, err := s.pairs(ctx, queue)
 	if err != nil || ours.ID == 0 || theirs.ID == 0 {
 		return "", err
 	}
 	s.queue = queue
-	if err := s.load(ctx); err != nil {
+	if err := s.loadCounters(ctx); err != nil {
 		return "", err
 	}
 	if ours.Behind(theirs) || ours.Strange(theirs) {
 		why := fmt.Errorf("%w: %w: run psi-router migrate --after-restore (store.db is a copy that was put back: it has %d commits, and queue.db has seen %d)",
 			store.ErrUnavailable, store.ErrBackInTime, ours.Commits, theirs.OtherCommits)
-		s.shut.Store(&why)
+		s.writeRefusal.Store(&why)
 		return "", nil
 	}
 	if theirs.Behind(ours) || theirs.Strange(ours) {
 		behind = fmt.Sprintf("queue.db is a copy that was put back: it has %d commits, and store.db has seen %d; what it accepted since is gone", theirs.Commits, ours.OtherCommits)
 	}
-	s.follow()
+	s.trackPair()
 	return behind, nil
 }
 
@@ -96,25 +96,25 @@ func (s *Store) pairs(ctx context.Context, queue *sqlite.DB) (ours, theirs sqlit
 	return ours, theirs, nil
 }
 
-// follow has each file know how far the other one is.
-func (s *Store) follow() {
+// trackPair has each file know how far the other one is.
+func (s *Store) trackPair() {
 	s.db.Follow(s.queue, func() string { return "" })
 	s.queue.Follow(s.db, s.counters.note)
 }
 
-// load reads the counters as they are.
-func (s *Store) load(ctx context.Context) error {
-	return s.read(ctx, "read counters", func(tx access) error {
-		given := map[string]int64{}
-		err := each(tx, `SELECT name, value FROM meta WHERE name = ? OR name LIKE ?`, []any{numberedRow, ticketRows + "%"},
+// loadCounters reads the counters as they are.
+func (s *Store) loadCounters(ctx context.Context) error {
+	return s.read(ctx, "read counters", func(q querier) error {
+		issued := map[string]int64{}
+		err := eachRow(q, `SELECT name, value FROM meta WHERE name = ? OR name LIKE ?`, []any{numberedCounter, ticketPrefix + "%"},
 			func(rows *sql.Rows) error {
 				var name string
 				var value int64
 				err := rows.Scan(&name, &value)
-				given[name] = value
+				issued[name] = value
 				return err
 			})
-		s.counters.raise(given)
+		s.counters.raise(issued)
 		return err
 	})
 }
@@ -136,34 +136,34 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 			return 0, fmt.Errorf("after restore: queue.db holds %q: %w", theirs.Note, err)
 		}
 	}
-	err = s.db.Write(ctx, func(tx *sqlite.Tx) error {
-		p := newPage(s.look(tx), s.set, now)
-		if err := p.jump(high); err != nil { // before events are written
+	err = s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
+		tx := newTxState(s.traced(sqlTx), s.set, now)
+		if err := tx.skipCounters(high); err != nil { // before events are written
 			return err
 		}
-		if doubtful, err = p.doubtAll(); err != nil {
+		if doubtful, err = tx.markAllUncertain(); err != nil {
 			return err
 		}
-		if err := p.flush(); err != nil {
+		if err := tx.flush(); err != nil {
 			return err
 		}
-		return sqlite.SkipCommits(tx, theirs.OtherCommits+1)
+		return sqlite.SkipCommits(sqlTx, theirs.OtherCommits+1)
 	})
 	if err != nil {
 		return 0, wrap("after restore", err)
 	}
-	if err := s.load(ctx); err != nil {
+	if err := s.loadCounters(ctx); err != nil {
 		return doubtful, err
 	}
-	s.follow()
-	s.shut.Store(nil)
+	s.trackPair()
+	s.writeRefusal.Store(nil)
 	return doubtful, nil
 }
 
-// doubtAll marks what is to be sent.
-func (p *page) doubtAll() (n int, err error) {
+// markAllUncertain marks what is to be sent.
+func (tx *txState) markAllUncertain() (n int, err error) {
 	var ids []string
-	err = each(p.tx, `SELECT DISTINCT t.id FROM messages m JOIN conversations t ON t.n = m.conversation
+	err = eachRow(tx.q, `SELECT DISTINCT t.id FROM messages m JOIN conversations t ON t.n = m.conversation
 		WHERE m.status IN ('queued', 'sending')`, nil, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
@@ -173,10 +173,10 @@ func (p *page) doubtAll() (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pending, err := p.loadPending(ids)
+	pending, err := tx.loadPending(ids)
 	for _, rows := range pending {
 		for _, m := range rows {
-			if p.book.MarkUncertain(m, "the store was restored from a backup") {
+			if tx.unit.MarkUncertain(m, "the store was restored from a backup") {
 				n++
 			}
 		}
@@ -184,30 +184,30 @@ func (p *page) doubtAll() (n int, err error) {
 	return n, err
 }
 
-// jump moves the counters past what may have been given out. Every event that somebody
+// skipCounters moves the counters past what may have been given out. Every event that somebody
 // has seen has a position, so no conversation has lost more sequence numbers than there
 // are lost positions.
-func (p *page) jump(high map[string]int64) error {
+func (tx *txState) skipCounters(high map[string]int64) error {
 	var last int64
-	if _, err := p.tx.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
+	if _, err := tx.q.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
 		return err
 	}
-	past := max(high[numberedRow], last) + positionsAhead
-	if err := p.exec(`UPDATE conversations SET seq = seq + ?`, past-last); err != nil {
+	past := max(high[numberedCounter], last) + positionsAhead
+	if err := tx.exec(`UPDATE conversations SET seq = seq + ?`, past-last); err != nil {
 		return err
 	}
-	if err := p.exec(`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`); err != nil {
+	if err := tx.exec(`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`); err != nil {
 		return err
 	}
-	if err := p.exec(`UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'`, past); err != nil {
+	if err := tx.exec(`UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'`, past); err != nil {
 		return err
 	}
 	const raise = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`
 	for name, value := range high {
-		if name == numberedRow {
+		if name == numberedCounter {
 			continue // it says which events may be shown
 		}
-		if err := p.exec(raise, name, value+ticketsAhead); err != nil {
+		if err := tx.exec(raise, name, value+ticketsAhead); err != nil {
 			return err
 		}
 	}

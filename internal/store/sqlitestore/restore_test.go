@@ -40,7 +40,7 @@ func start(t *testing.T, dir string) *installation {
 		t.Fatal(err)
 	}
 	i := &installation{t: t, dir: dir, store: s, queue: q}
-	if i.behind, err = s.GoWith(t.Context(), q.File()); err != nil {
+	if i.behind, err = s.PairWith(t.Context(), q.File()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(i.stop)

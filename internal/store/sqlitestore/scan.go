@@ -81,38 +81,38 @@ func (c *contactScan) row() *store.ContactRow {
 	return &c.ContactRow
 }
 
-const talkColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered,
+const conversationColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered,
 	t.auto, t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at,
 	t.created_at, t.waiting_since, t.opened, t.last_area, t.file_at, t.asked_at, t.said_at, t.left_at, t.left_reason, t.apologized_for,
 	(SELECT count(*) FROM messages o WHERE o.conversation = t.n AND o.status IN ('queued', 'sending') AND o.notice = '')`
 
-// talkScan takes a conversation from its columns.
-type talkScan struct {
+// conversationScan takes a conversation from its columns.
+type conversationScan struct {
 	store.ConversationRow
 	auto                                       string
 	in, human, timeout, last, created, waiting int64
 	file, asked, said, left, apologized        int64
 }
 
-func (t *talkScan) dest() []any {
-	r, to := &t.Conversation.Conversation, &t.Contact.Address
+func (conv *conversationScan) dest() []any {
+	r, to := &conv.Conversation.Conversation, &conv.Contact.Address
 	return []any{
-		&t.Row, &t.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
-		&t.auto, &t.in, &t.human, &t.timeout, &to.Phone, &to.UserID, &to.ExternalID, &t.Seq, &t.last,
-		&t.created, &t.waiting, &t.Opened, &t.LastArea, &t.file, &t.asked, &t.said, &t.left, &t.Left.Reason, &t.apologized, &t.Unsent,
+		&conv.Row, &conv.ID, &r.Line, &r.State, &r.Area, &r.Tag, &r.Menu, &r.Epoch, &r.Ticket, &r.Invalid, &r.Offered,
+		&conv.auto, &conv.in, &conv.human, &conv.timeout, &to.Phone, &to.UserID, &to.ExternalID, &conv.Seq, &conv.last,
+		&conv.created, &conv.waiting, &conv.Opened, &conv.LastArea, &conv.file, &conv.asked, &conv.said, &conv.left, &conv.Left.Reason, &conv.apologized, &conv.Unsent,
 	}
 }
 
 // row finishes the conversation; its ContactRow is still missing.
-func (t *talkScan) row() *store.ConversationRow {
-	r := &t.Conversation.Conversation
-	r.Auto = readAuto(t.auto)
-	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(t.in), instant(t.human), instant(t.timeout)
-	t.LastMessageAt, t.CreatedAt, t.WaitingSince = instant(t.last), instant(t.created), instant(t.waiting)
-	r.FileAt, t.AskedAt, t.AnsweredAt = instant(t.file), instant(t.asked), instant(t.said)
-	t.Left.Since, t.ApologizedFor = instant(t.left), instant(t.apologized)
-	t.Cursor = cursor(t.last, t.Row)
-	return &t.ConversationRow
+func (conv *conversationScan) row() *store.ConversationRow {
+	r := &conv.Conversation.Conversation
+	r.Auto = readAuto(conv.auto)
+	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(conv.in), instant(conv.human), instant(conv.timeout)
+	conv.LastMessageAt, conv.CreatedAt, conv.WaitingSince = instant(conv.last), instant(conv.created), instant(conv.waiting)
+	r.FileAt, conv.AskedAt, conv.AnsweredAt = instant(conv.file), instant(conv.asked), instant(conv.said)
+	conv.Left.Since, conv.ApologizedFor = instant(conv.left), instant(conv.apologized)
+	conv.Cursor = cursor(conv.last, conv.Row)
+	return &conv.ConversationRow
 }
 
 func readAuto(s string) []int64 {
@@ -146,12 +146,12 @@ const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type
 	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
 // scanMessage reads a row; its ConversationRow is still missing.
-func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, talk int64, err error) {
+func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, conversation int64, err error) {
 	m = &store.MessageRow{}
 	var body, media, reactions string
 	var since, expires, sent, received, edited, revoked, created int64
 	dest := append([]any{
-		&m.Row, &m.ID, &talk, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
+		&m.Row, &m.ID, &conversation, &m.Direction, &m.Author, &m.Type, &m.Text, &body, &media, &m.ReplyID,
 		&m.QuotedID, &reactions, &m.ProviderID, &m.DedupKey, &m.Status, &m.Reason, &m.FailureReason,
 		&m.ErrorCode, &m.ErrorDetail, &m.Epoch, &m.Attempts, &m.Token, &m.MarkReadID, &since, &expires, &sent,
 		&received, &edited, &revoked, &created, &m.Notice, &m.Marketing,
@@ -175,5 +175,5 @@ func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, talk int64, 
 	if m.Text == "" && m.Body.Reply != nil {
 		m.Text = m.Body.Reply.Text
 	}
-	return m, talk, nil
+	return m, conversation, nil
 }

@@ -15,9 +15,9 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 		return nil, nil
 	}
 	var claims []store.SendClaim
-	err := s.write(ctx, "claim sends", now, func(p *page) error {
+	err := s.write(ctx, "claim sends", now, func(tx *txState) error {
 		claims = claims[:0]
-		pending, err := p.loadPending(conversations)
+		pending, err := tx.loadPending(conversations)
 		if err != nil {
 			return fmt.Errorf("load pending messages: %w", err)
 		}
@@ -28,7 +28,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 				continue
 			}
 			done[id] = true
-			if c := p.book.Claim(rows[0].ConversationRow, rows, token); c != nil {
+			if c := tx.unit.Claim(rows[0].ConversationRow, rows, token); c != nil {
 				claims = append(claims, *c)
 			}
 		}
@@ -42,20 +42,20 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 
 // loadPending reads what waits in conversations, oldest first. An id that was
 // joined with another one has nothing: its rows leave by the lane of the other.
-func (p *page) loadPending(ids []string) (map[string][]*store.MessageRow, error) {
-	if err := p.loadTalks(`t.id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
+func (tx *txState) loadPending(ids []string) (map[string][]*store.MessageRow, error) {
+	if err := tx.loadConversations(`t.id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
 		return nil, err
 	}
 	pending := map[string][]*store.MessageRow{}
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.status IN ('queued', 'sending') AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.conversation, m.n`
-	err := each(p.tx, query, []any{numbers(p.talks)}, func(rows *sql.Rows) error {
-		m, talk, err := scanMessage(rows)
+	err := eachRow(tx.q, query, []any{numbers(tx.conversationByRow)}, func(rows *sql.Rows) error {
+		m, conversation, err := scanMessage(rows)
 		if err != nil {
 			return err
 		}
-		m.ConversationRow = p.talks[talk]
-		p.book.AddMessage(m)
+		m.ConversationRow = tx.conversationByRow[conversation]
+		tx.unit.AddMessage(m)
 		pending[m.ConversationRow.ID] = append(pending[m.ConversationRow.ID], m)
 		return nil
 	})
@@ -68,32 +68,32 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 		return nil, nil
 	}
 	results = store.FitResults(results)
-	var needs store.LoadSpec
+	var spec store.LoadSpec
 	var providerIDs []string
 	for _, r := range results {
-		needs.MessageIDs = append(needs.MessageIDs, r.MessageID)
+		spec.MessageIDs = append(spec.MessageIDs, r.MessageID)
 		called := s.set.ResultLoadSpec(r)
-		needs.Aliases, needs.KnownAliases = append(needs.Aliases, called.Aliases...), append(needs.KnownAliases, called.KnownAliases...)
+		spec.Aliases, spec.KnownAliases = append(spec.Aliases, called.Aliases...), append(spec.KnownAliases, called.KnownAliases...)
 		if r.ProviderID != "" {
 			providerIDs = append(providerIDs, r.ProviderID)
 		}
 	}
 	var recorded []store.Recorded
-	err := s.write(ctx, "record sends", now, func(p *page) error {
-		if err := p.load(needs); err != nil {
+	err := s.write(ctx, "record sends", now, func(tx *txState) error {
+		if err := tx.load(spec); err != nil {
 			return err
 		}
-		if err := p.loadParked(providerIDs); err != nil {
+		if err := tx.loadParked(providerIDs); err != nil {
 			return fmt.Errorf("load parked reports: %w", err)
 		}
 		for _, r := range results {
-			if m := p.book.MessageByID(r.MessageID); m != nil {
-				p.book.ApplyResult(m, r)
+			if m := tx.unit.MessageByID(r.MessageID); m != nil {
+				tx.unit.ApplyResult(m, r)
 			}
 		}
 		// What is written by then decides what is left.
-		p.after = func() (err error) {
-			recorded, err = p.left(results)
+		tx.afterFlush = func() (err error) {
+			recorded, err = tx.moreToSend(results)
 			return err
 		}
 		return nil
@@ -104,8 +104,8 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	return recorded, nil
 }
 
-// left says which conversations of the results have something more to send.
-func (p *page) left(results []store.SendResult) ([]store.Recorded, error) {
+// moreToSend says which conversations of the results have something more to send.
+func (tx *txState) moreToSend(results []store.SendResult) ([]store.Recorded, error) {
 	ids := make([]string, len(results))
 	for i, r := range results {
 		ids[i] = r.Conversation
@@ -113,7 +113,7 @@ func (p *page) left(results []store.SendResult) ([]store.Recorded, error) {
 	const query = `SELECT c.id FROM conversations c WHERE c.id IN (SELECT value FROM json_each(?))
 		AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.n AND m.status IN ('queued', 'sending') AND m.notice = '')`
 	waiting := map[string]bool{}
-	err := each(p.tx, query, []any{texts(ids)}, func(rows *sql.Rows) error {
+	err := eachRow(tx.q, query, []any{texts(ids)}, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		waiting[id] = true

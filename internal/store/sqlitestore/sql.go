@@ -2,44 +2,44 @@ package sqlitestore
 
 import "strings"
 
-// table is an INSERT of many rows at once: a few lengths of it are prepared, and
+// insertStatement is an INSERT of many rows at once: a few lengths of it are prepared, and
 // the longest that fits is used.
-type table struct {
+type insertStatement struct {
 	width int
 	texts map[int]string // by number of rows
 }
 
-// lengths of prepared INSERTs, longest first.
-var lengths = [...]int{48, 12, 3, 1}
+// batchSizes of prepared INSERTs, longest first.
+var batchSizes = [...]int{48, 12, 3, 1}
 
-func insertInto(head string, width int, row, tail string) table {
+func insertInto(head string, width int, row, tail string) insertStatement {
 	if row == "" {
 		row = "(?" + strings.Repeat(", ?", width-1) + ")"
 	}
-	t := table{width: width, texts: map[int]string{}}
-	for _, n := range lengths {
+	t := insertStatement{width: width, texts: map[int]string{}}
+	for _, n := range batchSizes {
 		t.texts[n] = "INSERT INTO " + head + " VALUES " + row + strings.Repeat(", "+row, n-1) + " " + tail
 	}
 	return t
 }
 
-// rows are the values of an INSERT, one after the other.
-type rows struct{ values []any }
+// valuesBuilder are the values of an INSERT, one after the other.
+type valuesBuilder struct{ values []any }
 
-func (r *rows) add(values ...any) {
+func (r *valuesBuilder) add(values ...any) {
 	if r.values == nil {
-		r.values = make([]any, 0, lengths[0]*len(values))
+		r.values = make([]any, 0, batchSizes[0]*len(values))
 	}
 	r.values = append(r.values, values...)
 }
 
 // insert writes the rows and forgets them.
-func (p *page) insert(t table, r *rows) error {
+func (tx *txState) insert(t insertStatement, r *valuesBuilder) error {
 	left := r.values
 	for len(left) > 0 {
-		for _, n := range lengths {
+		for _, n := range batchSizes {
 			if size := n * t.width; size <= len(left) {
-				if _, err := p.tx.Exec(t.texts[n], left[:size]...); err != nil {
+				if _, err := tx.q.Exec(t.texts[n], left[:size]...); err != nil {
 					return err
 				}
 				left = left[size:]
@@ -53,9 +53,9 @@ func (p *page) insert(t table, r *rows) error {
 
 // The statements of every write.
 var (
-	insertContacts = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at, blocked_here, chose_at)`, 11, "", "")
-	insertAliases  = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
-	insertTalks    = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
+	insertContacts      = insertInto(`contacts (n, id, phone, user_id, username, name, blocked, opted_out, created_at, blocked_here, chose_at)`, 11, "", "")
+	upsertAliases       = insertInto(`aliases (alias, contact)`, 2, "", `ON CONFLICT (alias) DO UPDATE SET contact = excluded.contact`)
+	insertConversations = insertInto(`conversations (n, id, contact, line, state, area, tag, menu, epoch, ticket, invalid, offered, auto,
 		last_inbound, last_human, timeout_at, to_phone, to_user, to_external, seq, last_message_at, created_at,
 		waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for)`, 31, "", "")
 	insertInbound = insertInto(`messages (id, conversation, direction, author, type, text, media, reply_id, quoted_id, reactions,
@@ -83,8 +83,8 @@ var (
 )
 
 const (
-	// updateTalk leaves the contact alone: naming it would rewrite its index.
-	updateTalk = `UPDATE conversations SET state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
+	// updateConversation leaves the contact alone: naming it would rewrite its index.
+	updateConversation = `UPDATE conversations SET state = ?, area = ?, tag = ?, menu = ?, epoch = ?, ticket = ?,
 		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
 		to_external = ?, seq = ?, last_message_at = ?, created_at = ?, waiting_since = ?, opened = ?, last_area = ?,
 		file_at = ?, asked_at = ?, said_at = ?, left_at = ?, left_reason = ?, apologized_for = ? WHERE n = ?`

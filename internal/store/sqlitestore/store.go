@@ -53,15 +53,15 @@ type Store struct {
 	db  *sqlite.DB
 	set store.Settings
 
-	mu    sync.Mutex // of sweep and files
-	sweep sweep
-	files sweep // over files that wait to be fetched
+	mu       sync.Mutex // of sendScan and fileScan
+	sendScan pendingScan
+	fileScan pendingScan // over files that wait to be fetched
 
-	queue    *sqlite.DB            // that it goes with; see GoWith
-	shut     atomic.Pointer[error] // why nothing may be written; see closed
-	counters counters
+	queue        *sqlite.DB            // that it goes with; see PairWith
+	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
+	counters     counters
 
-	spy func(access) access
+	spy func(querier) querier
 }
 
 var _ store.Store = (*Store)(nil)
@@ -74,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.read(ctx, "open store", home); err != nil {
+	if err := s.read(ctx, "open store", refuseMoved); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -97,7 +97,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, set: set.WithDefaults(), counters: counters{high: map[string]int64{}}}, nil
+	return &Store{db: db, set: set.WithDefaults(), counters: counters{limits: map[string]int64{}}}, nil
 }
 
 // Close finishes what is being written and lets the file go.
@@ -105,12 +105,12 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Ping reads one row, and says why nothing can be written.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := errors.Join(s.closed(), s.db.Replaced()); err != nil {
+	if err := errors.Join(s.checkWritable(), s.db.Replaced()); err != nil {
 		return wrap("ping", err)
 	}
-	return s.read(ctx, "ping", func(tx access) error {
+	return s.read(ctx, "ping", func(q querier) error {
 		var n int
-		_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedRow}, &n)
+		_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedCounter}, &n)
 		return err
 	})
 }
@@ -136,47 +136,47 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 }
 
 // write runs one transaction over a fresh unit, which is written when fn is done.
-func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(p *page) error) error {
-	if err := s.closed(); err != nil {
+func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(tx *txState) error) error {
+	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
 	}
-	var book *store.Unit
-	var given map[string]int64
-	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
-		p := newPage(s.look(tx), s.set, now)
-		book, given = p.book, p.given
-		if err := fn(p); err != nil {
+	var unit *store.Unit
+	var issued map[string]int64
+	err := s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
+		tx := newTxState(s.traced(sqlTx), s.set, now)
+		unit, issued = tx.unit, tx.issued
+		if err := fn(tx); err != nil {
 			return err
 		}
-		if err := p.flush(); err != nil || p.after == nil {
+		if err := tx.flush(); err != nil || tx.afterFlush == nil {
 			return err
 		}
-		return p.after()
+		return tx.afterFlush()
 	})
 	if err == nil {
-		s.counters.raise(given)
-		book.Notify()
+		s.counters.raise(issued)
+		unit.Notify()
 	}
 	return wrap(what, err)
 }
 
-func (s *Store) read(ctx context.Context, what string, fn func(tx access) error) error {
-	return wrap(what, s.db.Read(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
+func (s *Store) read(ctx context.Context, what string, fn func(q querier) error) error {
+	return wrap(what, s.db.Read(ctx, func(sqlTx *sqlite.Tx) error { return fn(s.traced(sqlTx)) }))
 }
 
-// access is what is asked of a transaction.
-type access interface {
+// querier is what is asked of a transaction.
+type querier interface {
 	Exec(query string, args ...any) (sql.Result, error)
 	Query(query string, args ...any) (*sql.Rows, error)
 	Row(query string, args []any, dest ...any) (found bool, err error)
 }
 
-// look lets a test see every statement.
-func (s *Store) look(tx access) access {
+// traced lets a test see every statement.
+func (s *Store) traced(q querier) querier {
 	if s.spy != nil {
-		return s.spy(tx)
+		return s.spy(q)
 	}
-	return tx
+	return q
 }
 
 func wrap(what string, err error) error {

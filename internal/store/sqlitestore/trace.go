@@ -20,9 +20,9 @@ const traceSize = 200
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
 	key = store.FitKey(strings.TrimSpace(key))
-	err := s.read(ctx, "trace", func(tx access) (err error) {
-		p := newPage(tx, s.set, time.Time{})
-		out, err = p.trace(key)
+	err := s.read(ctx, "trace", func(q querier) (err error) {
+		tx := newTxState(q, s.set, time.Time{})
+		out, err = tx.trace(key)
 		return err
 	})
 	if err != nil {
@@ -34,58 +34,58 @@ func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	return out, nil
 }
 
-func (p *page) trace(key string) (out store.Trace, err error) {
-	if out.Messages, err = p.traceMessages(key); err != nil {
+func (tx *txState) trace(key string) (out store.Trace, err error) {
+	if out.Messages, err = tx.traceMessages(key); err != nil {
 		return out, err
 	}
-	aliases := p.book.SearchAliases(key)
-	if len(p.talks) == 0 {
-		if err := p.traceTalks(key, aliases); err != nil {
+	aliases := tx.unit.SearchAliases(key)
+	if len(tx.conversationByRow) == 0 {
+		if err := tx.traceConversations(key, aliases); err != nil {
 			return out, err
 		}
-		if out.Messages, err = p.latest(); err != nil {
+		if out.Messages, err = tx.latest(); err != nil {
 			return out, err
 		}
 	}
-	for _, t := range p.book.Conversations {
-		out.Conversations = append(out.Conversations, t.View())
+	for _, conv := range tx.unit.Conversations {
+		out.Conversations = append(out.Conversations, conv.View())
 	}
 	slices.SortFunc(out.Conversations, func(x, y store.Conversation) int { return y.LastMessageAt.Compare(x.LastMessageAt) })
-	if out.Handoffs, out.Audit, err = p.history(); err != nil {
+	if out.Handoffs, out.Audit, err = tx.history(); err != nil {
 		return out, err
 	}
-	out.Records, err = p.records(key, aliases)
+	out.Records, err = tx.records(key, aliases)
 	return out, err
 }
 
 // traceMessages returns the messages of an id, ours or the provider's, and the
 // replies that they led to.
-func (p *page) traceMessages(key string) ([]store.Message, error) {
+func (tx *txState) traceMessages(key string) ([]store.Message, error) {
 	var out []*store.MessageRow
 	for _, where := range [...]string{`m.id = ?`, `m.provider_id = ? ORDER BY m.n`} {
-		found, err := p.messages(where, key)
+		found, err := tx.messages(where, key)
 		if err != nil {
 			return nil, fmt.Errorf("find message: %w", err)
 		}
 		for _, m := range found {
-			replies, err := p.repliesTo(m)
+			replies, err := tx.repliesTo(m)
 			if err != nil {
 				return nil, fmt.Errorf("find replies: %w", err)
 			}
 			out = append(append(out, m), replies...)
 		}
 	}
-	return shown(out), nil
+	return viewMessages(out), nil
 }
 
 // repliesTo returns the replies that a message led to: they were made in its
 // turn, so they stand right behind it.
-func (p *page) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
+func (tx *txState) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
 	if m.Direction != "inbound" {
 		return nil, nil
 	}
 	const most = 20
-	next, err := p.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, m.ConversationRow.Row, m.Row, most)
+	next, err := tx.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, m.ConversationRow.Row, m.Row, most)
 	for i, r := range next {
 		if r.Author != store.AuthorRouter || !r.CreatedAt.Equal(m.CreatedAt) {
 			return next[:i], err
@@ -94,26 +94,26 @@ func (p *page) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
 	return next, err
 }
 
-// traceTalks loads the conversations of anything that is not a message.
-func (p *page) traceTalks(key string, aliases []string) error {
+// traceConversations loads the conversations of anything that is not a message.
+func (tx *txState) traceConversations(key string, aliases []string) error {
 	for _, where := range [...]string{
 		`t.id = ?`,
 		`t.n = (SELECT conversation FROM moved WHERE id = ?)`,
 		`t.n = (SELECT conversation FROM tickets WHERE ticket = upper(?))`,
 	} {
-		if err := p.selectTalks(where, []any{key}); err != nil {
+		if err := tx.selectConversations(where, []any{key}); err != nil {
 			return err
 		}
 	}
-	return p.selectTalks(`t.contact IN (SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?)))
+	return tx.selectConversations(`t.contact IN (SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?)))
 		ORDER BY t.last_message_at DESC LIMIT ?`, []any{texts(aliases), traceSize})
 }
 
 // latest returns the last messages of the loaded conversations, oldest first.
-func (p *page) latest() ([]store.Message, error) {
+func (tx *txState) latest() ([]store.Message, error) {
 	var out []*store.MessageRow
-	for n := range p.talks {
-		list, err := p.messages(`m.conversation = ? ORDER BY m.n DESC LIMIT ?`, n, traceSize)
+	for n := range tx.conversationByRow {
+		list, err := tx.messages(`m.conversation = ? ORDER BY m.n DESC LIMIT ?`, n, traceSize)
 		if err != nil {
 			return nil, err
 		}
@@ -121,21 +121,21 @@ func (p *page) latest() ([]store.Message, error) {
 		out = append(out, list...)
 	}
 	slices.SortStableFunc(out, func(x, y *store.MessageRow) int { return x.CreatedAt.Compare(y.CreatedAt) })
-	return shown(out), nil
+	return viewMessages(out), nil
 }
 
 // history reads the hand-offs and commands of the loaded conversations.
-func (p *page) history() (handoffs []store.HandoffRow, audit []store.AuditRow, err error) {
-	list := numbers(p.talks)
+func (tx *txState) history() (handoffs []store.HandoffRow, audit []store.AuditRow, err error) {
+	list := numbers(tx.conversationByRow)
 	const given = `SELECT conversation, ticket, from_area, area, tag, note, by, at FROM handoffs
 		WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY n DESC LIMIT ?`
-	err = each(p.tx, given, []any{list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, given, []any{list, traceSize}, func(rows *sql.Rows) error {
 		var h store.HandoffRow
-		var talk, at int64
-		if err := rows.Scan(&talk, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
+		var conversation, at int64
+		if err := rows.Scan(&conversation, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
 			return err
 		}
-		h.Conversation, h.At = p.talks[talk].ID, instant(at)
+		h.Conversation, h.At = tx.conversationByRow[conversation].ID, instant(at)
 		handoffs = append(handoffs, h)
 		return nil
 	})
@@ -144,13 +144,13 @@ func (p *page) history() (handoffs []store.HandoffRow, audit []store.AuditRow, e
 	}
 	const done = `SELECT conversation, actor, action, detail, at FROM audit
 		WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY n DESC LIMIT ?`
-	err = each(p.tx, done, []any{list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, done, []any{list, traceSize}, func(rows *sql.Rows) error {
 		var a store.AuditRow
-		var talk, at int64
-		if err := rows.Scan(&talk, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
+		var conversation, at int64
+		if err := rows.Scan(&conversation, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
 			return err
 		}
-		a.Conversation, a.At = p.talks[talk].ID, instant(at)
+		a.Conversation, a.At = tx.conversationByRow[conversation].ID, instant(at)
 		audit = append(audit, a)
 		return nil
 	})
@@ -162,7 +162,7 @@ func (p *page) history() (handoffs []store.HandoffRow, audit []store.AuditRow, e
 	return handoffs, audit, nil
 }
 
-func (p *page) records(key string, aliases []string) (out []store.Record, err error) {
+func (tx *txState) records(key string, aliases []string) (out []store.Record, err error) {
 	const query = `SELECT id, kind, line, line_ref, provider_id, reason, detail, received_at, raw FROM records WHERE n IN (
 			SELECT n FROM records WHERE provider_id = ?
 			UNION SELECT n FROM records WHERE person <> '' AND person IN (SELECT value FROM json_each(?))
@@ -170,7 +170,7 @@ func (p *page) records(key string, aliases []string) (out []store.Record, err er
 				WHERE a.alias IN (SELECT value FROM json_each(?)))
 		ORDER BY n DESC LIMIT ?`
 	list := texts(aliases)
-	err = each(p.tx, query, []any{key, list, list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, query, []any{key, list, list, traceSize}, func(rows *sql.Rows) error {
 		var r store.Record
 		var at int64
 		var raw []byte

@@ -9,14 +9,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// doneBefore returns the answer that was kept of a command, nil when it is new.
-func (p *page) doneBefore(cmd store.Command) ([]byte, error) {
+// storedAnswer returns the answer that was kept of a command, nil when it is new.
+func (tx *txState) storedAnswer(cmd store.Command) ([]byte, error) {
 	if cmd.Idempotency == nil {
 		return nil, nil
 	}
 	var hash, answer string
 	const query = `SELECT hash, answer FROM idempotency WHERE actor = ? AND key = ? AND at > ?`
-	found, err := p.tx.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, micros(p.book.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
+	found, err := tx.q.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, micros(tx.unit.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("look for the key: %w", err)
@@ -28,32 +28,32 @@ func (p *page) doneBefore(cmd store.Command) ([]byte, error) {
 	return []byte(answer), nil
 }
 
-// remember keeps the answer of a command.
-func (p *page) remember(cmd store.Command, done store.CommandResult) error {
+// storeAnswer keeps the answer of a command.
+func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) error {
 	if cmd.Idempotency == nil {
 		return nil
 	}
 	const query = `INSERT INTO idempotency (actor, key, hash, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, at = excluded.at`
 	answer := cmd.Idempotency.Answer(done.Conversation, done.Message)
-	if err := p.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), micros(p.book.Now)); err != nil {
+	if err := tx.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), micros(tx.unit.Now)); err != nil {
 		return fmt.Errorf("keep the key: %w", err)
 	}
 	return nil
 }
 
-// forgetKeys drops what was kept for long enough.
-func (p *page) forgetKeys() error {
-	return p.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
-		micros(p.book.Now.Add(-store.IdempotencyTTL)), pumpSize)
+// deleteOldKeys drops what was kept for long enough.
+func (tx *txState) deleteOldKeys() error {
+	return tx.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
+		micros(tx.unit.Now.Add(-store.IdempotencyTTL)), pumpSize)
 }
 
 // AddAudit implements store.Store.
 func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
-	return s.write(ctx, "note", row.At, func(p *page) error {
-		var one rows
+	return s.write(ctx, "note", row.At, func(tx *txState) error {
+		var one valuesBuilder
 		one.add(0, row.Actor, row.Action, row.Detail, micros(row.At))
-		return p.insert(insertAudit, &one)
+		return tx.insert(insertAudit, &one)
 	})
 }
 
@@ -66,8 +66,8 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 		from = 1<<63 - 1
 	}
 	var out []store.AuditEntry
-	err = s.read(ctx, "list audit", func(tx access) error {
-		return each(tx, query, []any{from, limit(n)}, func(rows *sql.Rows) error {
+	err = s.read(ctx, "list audit", func(q querier) error {
+		return eachRow(q, query, []any{from, pageLimit(n)}, func(rows *sql.Rows) error {
 			var e store.AuditEntry
 			var number, at int64
 			if err := rows.Scan(&number, &e.Conversation, &e.Line, &e.Area, &e.Actor, &e.Action, &e.Detail, &at); err != nil {

@@ -20,13 +20,13 @@ import (
 // Rows of meta that say which installation this is, and whether it has gone.
 const (
 	installationRow = "installation"
-	departureRow    = "departure"
+	moveStateRow    = "departure"
 )
 
-// home refuses a store that was moved, or is being moved: two of them would answer
+// refuseMoved refuses a store that was moved, or is being moved: two of them would answer
 // everybody twice.
-func home(tx access) error {
-	switch d, err := departure(tx); {
+func refuseMoved(q querier) error {
+	switch d, err := moveState(q); {
 	case err != nil:
 		return err
 	case d == store.Moving:
@@ -37,9 +37,9 @@ func home(tx access) error {
 	return nil
 }
 
-func departure(tx access) (store.MoveState, error) {
+func moveState(q querier) (store.MoveState, error) {
 	var d store.MoveState
-	_, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{departureRow}, &d)
+	_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{moveStateRow}, &d)
 	return d, err
 }
 
@@ -62,12 +62,12 @@ func OpenSource(ctx context.Context, path string, log *slog.Logger) (*Source, er
 // Close lets the file go.
 func (c *Source) Close() error { return c.s.Close() }
 
-// Departure says how far the store is gone, and which installation it is; the
+// MoveState says how far the store is gone, and which installation it is; the
 // latter is "" until it was first told to go.
-func (c *Source) Departure(ctx context.Context) (d store.MoveState, installation string, err error) {
-	err = c.s.read(ctx, "read departure", func(tx access) error {
+func (c *Source) MoveState(ctx context.Context) (d store.MoveState, installation string, err error) {
+	err = c.s.read(ctx, "read departure", func(q querier) error {
 		var n int64
-		found, err := tx.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
+		found, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
 		if err != nil {
 			return err
 		}
@@ -76,31 +76,31 @@ func (c *Source) Departure(ctx context.Context) (d store.MoveState, installation
 			binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // its bits
 			installation = hex.EncodeToString(b[:])
 		}
-		d, err = departure(tx)
+		d, err = moveState(q)
 		return err
 	})
 	return d, installation, err
 }
 
-// Depart notes how far the store is gone, and gives the installation its name.
-func (c *Source) Depart(ctx context.Context, d store.MoveState) error {
+// SetMoveState notes how far the store is gone, and gives the installation its name.
+func (c *Source) SetMoveState(ctx context.Context, d store.MoveState) error {
 	var name [8]byte
 	_, _ = rand.Read(name[:])                         // never fails
 	number := int64(binary.BigEndian.Uint64(name[:])) //nolint:gosec // its bits
-	return wrap("note departure", c.s.db.Write(ctx, func(tx *sqlite.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, installationRow, number); err != nil {
+	return wrap("note departure", c.s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
+		if _, err := sqlTx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, installationRow, number); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-			departureRow, int64(d))
+		_, err := sqlTx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+			moveStateRow, int64(d))
 		return err
 	}))
 }
 
 // Count returns how many rows a table has.
 func (c *Source) Count(ctx context.Context, t store.Table) (n int64, err error) {
-	err = c.s.read(ctx, "count "+t.Name, func(tx access) error {
-		_, err := tx.Row(`SELECT count(*) FROM `+from(t), nil, &n)
+	err = c.s.read(ctx, "count "+t.Name, func(q querier) error {
+		_, err := q.Row(`SELECT count(*) FROM `+from(t), nil, &n)
 		return err
 	})
 	return n, err
@@ -115,8 +115,8 @@ func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, s
 	}
 	query, args := selectAfter(t, len(key) > 0), append(key, limit)
 	var out []store.Row
-	err = c.s.read(ctx, "read "+t.Name, func(tx access) error {
-		rows, err := tx.Query(query, args...)
+	err = c.s.read(ctx, "read "+t.Name, func(q querier) error {
+		rows, err := q.Query(query, args...)
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, s
 // from is where the rows of a table are. What belongs to the file alone stays.
 func from(t store.Table) string {
 	if t.Name == "counters" {
-		return `(SELECT name, value FROM meta WHERE name NOT IN ('` + installationRow + `', '` + departureRow + `')) counters`
+		return `(SELECT name, value FROM meta WHERE name NOT IN ('` + installationRow + `', '` + moveStateRow + `')) counters`
 	}
 	return t.Name
 }

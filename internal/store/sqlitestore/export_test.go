@@ -21,8 +21,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	defer s.Close()
 	have := map[string][]string{}
-	err = s.read(t.Context(), "columns", func(tx access) error {
-		return each(tx, `SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+	err = s.read(t.Context(), "columns", func(q querier) error {
+		return eachRow(q, `SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
 			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'dut%' AND m.name <> 'pair'`, nil, func(rows *sql.Rows) error {
 			var table, column string
 			err := rows.Scan(&table, &column)

@@ -9,25 +9,25 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// feedPage is how many events one look takes, and the one writer is busy with.
-const feedPage = 200
+// scanPageSize is how many events one look takes, and the one writer is busy with.
+const scanPageSize = 200
 
-// trimPage is how many cursors one look at them takes.
-const trimPage = 500
+// prunePageSize is how many cursors one look at them takes.
+const prunePageSize = 500
 
-// change runs a transaction that has no book.
-func (s *Store) change(ctx context.Context, what string, fn func(tx access) error) error {
-	if err := s.closed(); err != nil {
+// writeDirect runs a transaction that has no unit.
+func (s *Store) writeDirect(ctx context.Context, what string, fn func(q querier) error) error {
+	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
 	}
-	return wrap(what, s.db.Write(ctx, func(tx *sqlite.Tx) error { return fn(s.look(tx)) }))
+	return wrap(what, s.db.Write(ctx, func(sqlTx *sqlite.Tx) error { return fn(s.traced(sqlTx)) }))
 }
 
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
-	return s.change(ctx, "follow", func(tx access) error {
+	return s.writeDirect(ctx, "follow", func(q querier) error {
 		const last = `(SELECT coalesce(max(pos), 0) FROM events)`
-		_, err := tx.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
+		_, err := q.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
 			endpoint, micros(now))
 		return err
 	})
@@ -36,19 +36,19 @@ func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint st
 // PendingEvents implements store.Subscriptions.
 func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
 	var out []store.Event
-	err := s.read(ctx, "list unpushed events", func(tx access) error {
+	err := s.read(ctx, "list unpushed events", func(q querier) error {
 		var start int64
-		if known, err := tx.Row(`SELECT start FROM endpoints WHERE name = ?`, []any{endpoint}, &start); err != nil || !known {
+		if known, err := q.Row(`SELECT start FROM endpoints WHERE name = ?`, []any{endpoint}, &start); err != nil || !known {
 			return err
 		}
 		for _, id := range conversations {
-			seq, err := taken(tx, endpoint, id, start)
+			seq, err := cursorSeq(q, endpoint, id, start)
 			if err != nil {
 				return err
 			}
 			const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
 				WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?`
-			err = each(tx, query, []any{id, seq, limit(n)}, func(rows *sql.Rows) error {
+			err = eachRow(q, query, []any{id, seq, pageLimit(n)}, func(rows *sql.Rows) error {
 				e, err := scanEvent(rows)
 				out = append(out, e)
 				return err
@@ -65,15 +65,15 @@ func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversation
 	return out, nil
 }
 
-// taken is how far an endpoint is in a conversation. Without a cursor it is behind
+// cursorSeq is how far an endpoint is in a conversation. Without a cursor it is behind
 // the last event from before the endpoint; the new ones are the last, so that one
 // is found at once.
-func taken(tx access, endpoint, id string, start int64) (seq int64, err error) {
-	found, err := tx.Row(`SELECT seq FROM cursors WHERE endpoint = ? AND conversation = ?`, []any{endpoint, id}, &seq)
+func cursorSeq(q querier, endpoint, id string, start int64) (seq int64, err error) {
+	found, err := q.Row(`SELECT seq FROM cursors WHERE endpoint = ? AND conversation = ?`, []any{endpoint, id}, &seq)
 	if err != nil || found {
 		return seq, err
 	}
-	_, err = tx.Row(`SELECT seq FROM events WHERE conversation = ? AND +pos <= ? ORDER BY seq DESC LIMIT 1`, []any{id, start}, &seq)
+	_, err = q.Row(`SELECT seq FROM events WHERE conversation = ? AND +pos <= ? ORDER BY seq DESC LIMIT 1`, []any{id, start}, &seq)
 	return seq, err
 }
 
@@ -82,21 +82,21 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	if len(cursors) == 0 {
 		return nil
 	}
-	return s.change(ctx, "move cursors", func(tx access) error {
-		var all rows
+	return s.writeDirect(ctx, "move cursors", func(q querier) error {
+		var all valuesBuilder
 		for _, c := range store.LatestCursors(cursors) {
 			all.add(endpoint, c.Conversation, c.Seq)
 		}
-		return (&page{tx: tx}).insert(moveCursors, &all)
+		return (&txState{q: q}).insert(moveCursors, &all)
 	})
 }
 
 // ScanBacklog implements store.Subscriptions.
-func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error) {
+func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	idle := false
 	// Most rounds have nothing to do, and leave the writer alone.
-	err := s.read(ctx, "note events", func(tx access) error {
-		found, err := tx.Row(`SELECT 1 FROM endpoints WHERE name = ? AND walked < (SELECT coalesce(max(pos), 0) FROM events)`, []any{endpoint}, new(int))
+	err := s.read(ctx, "note events", func(q querier) error {
+		found, err := q.Row(`SELECT 1 FROM endpoints WHERE name = ? AND walked < (SELECT coalesce(max(pos), 0) FROM events)`, []any{endpoint}, new(int))
 		idle = !found
 		return err
 	})
@@ -104,18 +104,18 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.Ev
 		return store.ScanResult{}, err
 	}
 	var done store.ScanResult
-	err = s.change(ctx, "note events", func(tx access) error {
+	err = s.writeDirect(ctx, "note events", func(q querier) error {
 		done = store.ScanResult{}
 		var walked int64
-		if known, err := tx.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
+		if known, err := q.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
 			return err
 		}
 		query := `SELECT pos, id, conversation, type, seq, created_at, data FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
-		if wants.ByTypeOnly() {
+		if filter.ByTypeOnly() {
 			query = `SELECT pos, id, conversation, type, seq, created_at, '' FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
 		}
 		var list []store.Event
-		err := each(tx, query, []any{walked, feedPage}, func(rows *sql.Rows) error {
+		err := eachRow(q, query, []any{walked, scanPageSize}, func(rows *sql.Rows) error {
 			e, err := scanEvent(rows)
 			list = append(list, e)
 			return err
@@ -123,22 +123,22 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, wants store.Ev
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		var all rows
-		for _, l := range store.CursorLags(list, wants) {
+		var all valuesBuilder
+		for _, l := range store.CursorLags(list, filter) {
 			var noted bool
 			const query = `SELECT since > 0 OR seq >= ? FROM cursors WHERE endpoint = ? AND conversation = ?`
-			if _, err := tx.Row(query, []any{l.Last, endpoint, l.Conversation}, &noted); err != nil {
+			if _, err := q.Row(query, []any{l.Last, endpoint, l.Conversation}, &noted); err != nil {
 				return err
 			}
 			if !noted {
 				all.add(endpoint, l.Conversation, l.First-1, micros(l.Since))
 			}
 		}
-		if err := (&page{tx: tx}).insert(noteLags, &all); err != nil {
+		if err := (&txState{q: q}).insert(noteLags, &all); err != nil {
 			return err
 		}
-		done.More = len(list) == feedPage
-		_, err = tx.Exec(`UPDATE endpoints SET walked = ? WHERE name = ?`, list[len(list)-1].Pos, endpoint)
+		done.More = len(list) == scanPageSize
+		_, err = q.Exec(`UPDATE endpoints SET walked = ? WHERE name = ?`, list[len(list)-1].Pos, endpoint)
 		return err
 	})
 	return done, err
@@ -149,8 +149,8 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 	const query = `SELECT conversation, since FROM cursors
 		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
 	var out []store.Lagging
-	err := s.read(ctx, "list who is behind", func(tx access) error {
-		return each(tx, query, []any{endpoint, micros(after.Since), after.Conversation, micros(until), n}, func(rows *sql.Rows) error {
+	err := s.read(ctx, "list who is behind", func(q querier) error {
+		return eachRow(q, query, []any{endpoint, micros(after.Since), after.Conversation, micros(until), n}, func(rows *sql.Rows) error {
 			var row store.Lagging
 			var since int64
 			err := rows.Scan(&row.Conversation, &since)
@@ -164,15 +164,15 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 
 // PruneCursors implements store.Subscriptions.
 func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
-	err = s.change(ctx, "trim cursors", func(tx access) error {
+	err = s.writeDirect(ctx, "trim cursors", func(q querier) error {
 		if after == "" {
-			if _, err := tx.Exec(`UPDATE endpoints SET start = walked WHERE name = ? AND start < walked`, endpoint); err != nil {
+			if _, err := q.Exec(`UPDATE endpoints SET start = walked WHERE name = ? AND start < walked`, endpoint); err != nil {
 				return err
 			}
 		}
 		const nth = `SELECT conversation FROM cursors WHERE endpoint = ? AND conversation > ? ORDER BY conversation LIMIT 1 OFFSET ?`
 		done = store.PruneResult{}
-		more, err := tx.Row(nth, []any{endpoint, after, trimPage - 1}, &done.Next)
+		more, err := q.Row(nth, []any{endpoint, after, prunePageSize - 1}, &done.Next)
 		if err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 		if more {
 			query, args = query+` AND conversation <= ?`, append(args, done.Next)
 		}
-		r, err := tx.Exec(query, args...)
+		r, err := q.Exec(query, args...)
 		if err != nil {
 			return err
 		}
@@ -198,11 +198,11 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 // Backlogs implements store.Subscriptions.
 func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
 	out := map[string]store.Backlog{}
-	err := s.read(ctx, "count backlogs", func(tx access) error {
+	err := s.read(ctx, "count backlogs", func(q querier) error {
 		for _, name := range endpoints {
 			var oldest int64
 			var l store.Backlog
-			found, err := tx.Row(`SELECT since FROM cursors WHERE endpoint = ? AND since > 0 ORDER BY since LIMIT 1`, []any{name}, &oldest)
+			found, err := q.Row(`SELECT since FROM cursors WHERE endpoint = ? AND since > 0 ORDER BY since LIMIT 1`, []any{name}, &oldest)
 			if err != nil {
 				return err
 			}
@@ -210,7 +210,7 @@ func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]st
 				continue
 			}
 			const count = `SELECT count(*) FROM (SELECT 1 FROM cursors WHERE endpoint = ? AND since > 0 LIMIT ?)`
-			if _, err := tx.Row(count, []any{name, store.MaxBacklogCount}, &l.Conversations); err != nil {
+			if _, err := q.Row(count, []any{name, store.MaxBacklogCount}, &l.Conversations); err != nil {
 				return err
 			}
 			l.Oldest = instant(oldest)
