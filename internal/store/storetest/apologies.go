@@ -19,46 +19,46 @@ func apologies(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name   string
 		policy flow.AfterOutage
-		do     func(*abandon)
+		do     func(*leftCase)
 		want   []string // how what is said begins; none: nothing
 	}{
-		{"only listed", flow.AfterOutageList, func(a *abandon) { a.stale("hola") }, nil},
-		{"an apology", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola") }, []string{"Perdoná"}},
-		{"came by a detour", flow.AfterOutageApologize, func(a *abandon) { a.late("hola") }, []string{"Perdoná"}},
-		{"gone dead", flow.AfterOutageApologize, func(a *abandon) { a.reject("hola") }, []string{"Perdoná"}},
-		{"the answer expired", flow.AfterOutageApologize, func(a *abandon) { a.say("hola"); a.tick(time.Hour); a.claimed() }, []string{"Perdoná"}},
-		{"the menu", flow.AfterOutageMenu, func(a *abandon) { a.stale("hola") }, []string{"Perdoná"}},
-		{"the menu, of a closed one", flow.AfterOutageMenu, func(a *abandon) { a.close(); a.tick(time.Hour); a.stale("hola") }, []string{"Perdoná"}},
-		{"a team", flow.AfterOutageHandoff, func(a *abandon) { a.stale("hola") }, []string{"Perdoná"}},
+		{"only listed", flow.AfterOutageList, func(a *leftCase) { a.stale("hola") }, nil},
+		{"an apology", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola") }, []string{"Perdoná"}},
+		{"came by a detour", flow.AfterOutageApologize, func(a *leftCase) { a.late("hola") }, []string{"Perdoná"}},
+		{"gone dead", flow.AfterOutageApologize, func(a *leftCase) { a.reject("hola") }, []string{"Perdoná"}},
+		{"the answer expired", flow.AfterOutageApologize, func(a *leftCase) { a.say("hola"); a.tick(time.Hour); a.claimed() }, []string{"Perdoná"}},
+		{"the menu", flow.AfterOutageMenu, func(a *leftCase) { a.stale("hola") }, []string{"Perdoná"}},
+		{"the menu, of a closed one", flow.AfterOutageMenu, func(a *leftCase) { a.close(); a.tick(time.Hour); a.stale("hola") }, []string{"Perdoná"}},
+		{"a team", flow.AfterOutageHandoff, func(a *leftCase) { a.stale("hola") }, []string{"Perdoná"}},
 
-		{"several words", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.stale("¿están?"); a.late("hola?") }, []string{"Perdoná"}},
-		{"may have been sent", flow.AfterOutageApologize, func(a *abandon) { a.say("hola"); a.send(store.Uncertain) }, nil},
-		{"perhaps a robot", flow.AfterOutageApologize, func(a *abandon) { a.flood() }, nil},
-		{"the window is closed", flow.AfterOutageApologize, func(a *abandon) { a.old(25 * time.Hour) }, nil},
-		{"they wrote again", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.say("hola") }, nil},
-		{"the team answered from the phone", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.echo(12 * time.Minute) }, nil},
-		{"an agent wrote", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.agent() }, nil},
-		{"dismissed", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss) }, nil},
-		{"closed", flow.AfterOutageApologize, func(a *abandon) { a.stale("hola"); a.cmd(router.CommandClose) }, nil},
+		{"several words", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.stale("¿están?"); a.late("hola?") }, []string{"Perdoná"}},
+		{"may have been sent", flow.AfterOutageApologize, func(a *leftCase) { a.say("hola"); a.send(store.Uncertain) }, nil},
+		{"perhaps a robot", flow.AfterOutageApologize, func(a *leftCase) { a.flood() }, nil},
+		{"the window is closed", flow.AfterOutageApologize, func(a *leftCase) { a.old(25 * time.Hour) }, nil},
+		{"they wrote again", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.say("hola") }, nil},
+		{"the team answered from the phone", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.echo(12 * time.Minute) }, nil},
+		{"an agent wrote", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.agent() }, nil},
+		{"dismissed", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandDismiss) }, nil},
+		{"closed", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandClose) }, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			a := &abandon{desk: open(t, e)}
-			a.after(tc.policy)
+			a := &leftCase{driver: open(t, e)}
+			a.setAfterOutage(tc.policy)
 			tc.do(a)
 			if len(tc.want) > 0 {
 				a.tick(wait - time.Second)
-				if n := a.sorry(); n != 0 {
+				if n := a.apologize(); n != 0 {
 					t.Errorf("%d apologies before their time", n)
 				}
 			}
 			a.tick(wait)
 			for range 3 {
-				a.sorry()
+				a.apologize()
 				a.reopen()
 			}
 			a.tick(time.Minute)
-			a.sorry()
+			a.apologize()
 			var got []string
 			for _, m := range a.messages(a.id) {
 				if m.Reason == router.AfterOutage {
@@ -73,11 +73,11 @@ func apologies(t *testing.T, e Engine) {
 	}
 
 	t.Run("a notice, which answers nothing", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
-		a.after(flow.AfterOutageApologize)
+		a := &leftCase{driver: open(t, e)}
+		a.setAfterOutage(flow.AfterOutageApologize)
 		a.stale("hola")
 		a.tick(wait)
-		a.sorry()
+		a.apologize()
 		if wakes, err := a.UntriedNotices(t.Context(), 10); err != nil || len(wakes) != 1 || wakes[0].Conversation != a.id {
 			t.Errorf("got %+v, %v", wakes, err)
 		}
@@ -89,18 +89,18 @@ func apologies(t *testing.T, e Engine) {
 		a.counted(true)
 		a.stale("¿y?")
 		a.tick(wait)
-		if n := a.sorry(); n != 1 {
+		if n := a.apologize(); n != 1 {
 			t.Errorf("%d apologies for another word, want one", n)
 		}
 	})
 
 	t.Run("a team has a ticket", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
-		a.after(flow.AfterOutageHandoff)
+		a := &leftCase{driver: open(t, e)}
+		a.setAfterOutage(flow.AfterOutageHandoff)
 		a.stale("hola")
 		a.tick(wait)
-		a.sorry()
-		c := a.talk(a.id)
+		a.apologize()
+		c := a.conversation(a.id)
 		if c.State != router.StateHandedOff || c.Area != "admin" || c.Tag != "caida" || c.Ticket == "" || c.WaitingSince.IsZero() {
 			t.Errorf("got %+v", c)
 		}
@@ -111,14 +111,14 @@ func apologies(t *testing.T, e Engine) {
 	})
 
 	t.Run("the menu is where they are", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
-		a.after(flow.AfterOutageMenu)
+		a := &leftCase{driver: open(t, e)}
+		a.setAfterOutage(flow.AfterOutageMenu)
 		a.close()
 		a.tick(time.Hour)
 		a.stale("hola")
 		a.tick(wait)
-		a.sorry()
-		if c := a.talk(a.id); c.State != router.StateMenu || c.Menu != "principal" {
+		a.apologize()
+		if c := a.conversation(a.id); c.State != router.StateMenu || c.Menu != "principal" {
 			t.Errorf("got %+v", c)
 		}
 		if said := a.deliver(a.id); len(said) != 1 || !strings.Contains(said[0], "¿Con quién querés hablar?") {
@@ -133,22 +133,22 @@ func apologies(t *testing.T, e Engine) {
 
 	t.Run("not said after all: a team has it and answers", func(t *testing.T) { answeredByTheTeam(t, e) })
 
-	for name, do := range map[string]func(*abandon){
-		"they write again":                  func(a *abandon) { a.say("hola") },
-		"they write again, and are left":    func(a *abandon) { a.stale("hola") },
-		"the team answers from the phone":   func(a *abandon) { a.echo(time.Second) },
-		"the team's answer is heard of now": func(a *abandon) { a.echo(12 * time.Minute) },
-		"an agent writes":                   func(a *abandon) { a.agent() },
-		"dismissed":                         func(a *abandon) { a.cmd(router.CommandDismiss) },
-		"closed":                            func(a *abandon) { a.cmd(router.CommandClose) },
+	for name, do := range map[string]func(*leftCase){
+		"they write again":                  func(a *leftCase) { a.say("hola") },
+		"they write again, and are left":    func(a *leftCase) { a.stale("hola") },
+		"the team answers from the phone":   func(a *leftCase) { a.echo(time.Second) },
+		"the team's answer is heard of now": func(a *leftCase) { a.echo(12 * time.Minute) },
+		"an agent writes":                   func(a *leftCase) { a.agent() },
+		"dismissed":                         func(a *leftCase) { a.cmd(router.CommandDismiss) },
+		"closed":                            func(a *leftCase) { a.cmd(router.CommandClose) },
 	} {
 		t.Run("not said after all: "+name, func(t *testing.T) {
 			t.Parallel()
-			a := &abandon{desk: open(t, e)}
-			a.after(flow.AfterOutageApologize)
+			a := &leftCase{driver: open(t, e)}
+			a.setAfterOutage(flow.AfterOutageApologize)
 			a.stale("hola")
 			a.tick(wait)
-			a.sorry()
+			a.apologize()
 			do(a)
 			for _, said := range a.deliver(a.id) {
 				if strings.HasPrefix(said, "Perdoná") {
@@ -162,19 +162,19 @@ func apologies(t *testing.T, e Engine) {
 // answeredByTheTeam: who was handed to a team by an apology hears nothing of it when the
 // team answers before it leaves.
 func answeredByTheTeam(t *testing.T, e Engine) {
-	for name, do := range map[string]func(*abandon){
-		"from the phone":                     func(a *abandon) { a.echo(time.Second) },
-		"from the phone, and we hear of now": func(a *abandon) { a.echo(9 * time.Minute) },
-		"as an agent":                        func(a *abandon) { a.agent() },
+	for name, do := range map[string]func(*leftCase){
+		"from the phone":                     func(a *leftCase) { a.echo(time.Second) },
+		"from the phone, and we hear of now": func(a *leftCase) { a.echo(9 * time.Minute) },
+		"as an agent":                        func(a *leftCase) { a.agent() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := &abandon{desk: open(t, e)}
-			a.after(flow.AfterOutageHandoff)
+			a := &leftCase{driver: open(t, e)}
+			a.setAfterOutage(flow.AfterOutageHandoff)
 			a.stale("hola")
 			a.tick(2 * time.Minute)
-			a.sorry()
-			if got := a.talk(a.id); got.State != router.StateHandedOff {
+			a.apologize()
+			if got := a.conversation(a.id); got.State != router.StateHandedOff {
 				t.Fatalf("got %+v", got)
 			}
 			a.tick(time.Second)
@@ -188,8 +188,8 @@ func answeredByTheTeam(t *testing.T, e Engine) {
 	}
 }
 
-// after lets the flow say what is done after an outage.
-func (d *desk) after(policy flow.AfterOutage) {
+// setAfterOutage lets the flow say what is done after an outage.
+func (d *driver) setAfterOutage(policy flow.AfterOutage) {
 	d.Helper()
 	tree := *d.set.Rules.Flow
 	tree.Policies.AfterOutage = policy
@@ -197,8 +197,8 @@ func (d *desk) after(policy flow.AfterOutage) {
 	d.reopen()
 }
 
-// sorry does what the pump does once there is no backlog.
-func (d *desk) sorry() int {
+// apologize does what the pump does once there is no backlog.
+func (d *driver) apologize() int {
 	d.Helper()
 	left := d.pump().ApologiesDue
 	n, err := d.Apologize(d.Context(), d.now)

@@ -12,7 +12,7 @@ import (
 )
 
 func blocks(t *testing.T, e Engine) {
-	tell := func(d *desk, id string, kind router.CommandKind, note string) store.Conversation {
+	tell := func(d *driver, id string, kind router.CommandKind, note string) store.Conversation {
 		d.Helper()
 		return d.do(store.Command{Conversation: id, Command: router.Command{Kind: kind, Note: note}, Actor: "ana"}).Conversation
 	}
@@ -101,18 +101,18 @@ func blocks(t *testing.T, e Engine) {
 		d := open(t, e)
 		other := says(person(1), "o", "hola", d.now)
 		other.Line = "ventas"
-		ids := []string{d.in(other).Conversation, d.say(person(1), "a", "hola").Conversation}
+		ids := []string{d.handle(other).Conversation, d.say(person(1), "a", "hola").Conversation}
 		for _, change := range []func(){
 			func() { d.say(person(1), "b", "baja") },
 			func() { tell(d, ids[1], router.CommandBlock, "") },
 		} {
-			before := d.told(ids[0])
+			before := d.eventTypes(ids[0])
 			change()
-			if diff := cmp.Diff(d.told(ids[0]), append(before, store.EventUpdated)); diff != "" {
+			if diff := cmp.Diff(d.eventTypes(ids[0]), append(before, store.EventUpdated)); diff != "" {
 				t.Errorf("events of the other line (-got +want):\n%s", diff)
 			}
 		}
-		if c := d.talk(ids[0]).Contact; !c.OptedOut || !c.Blocked {
+		if c := d.conversation(ids[0]).Contact; !c.OptedOut || !c.Blocked {
 			t.Errorf("got %+v", c)
 		}
 	})
@@ -132,11 +132,11 @@ func blocks(t *testing.T, e Engine) {
 	t.Run("words of the person", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
-		before := len(d.told(id))
-		if r := d.say(person(1), "b", "BAJA"); r.Reason != router.OptedOut || r.Replies != 1 || !d.talk(id).Contact.OptedOut {
+		before := len(d.eventTypes(id))
+		if r := d.say(person(1), "b", "BAJA"); r.Reason != router.OptedOut || r.Replies != 1 || !d.conversation(id).Contact.OptedOut {
 			t.Errorf("got %+v", r)
 		}
-		if told := d.told(id)[before:]; len(told) != 2 || told[1] != store.EventUpdated {
+		if told := d.eventTypes(id)[before:]; len(told) != 2 || told[1] != store.EventUpdated {
 			t.Errorf("events: got %v", told)
 		}
 		if r := d.say(person(1), "c", "1"); r.Reason != router.MenuChoice {
@@ -147,11 +147,11 @@ func blocks(t *testing.T, e Engine) {
 		if _, err := d.Command(d.Context(), d.now, saying(id, promo)); !errors.Is(err, store.ErrOptedOut) {
 			t.Errorf("got %v", err)
 		}
-		if r := d.say(person(1), "d", "alta"); r.Reason != router.OptedIn || d.talk(id).Contact.OptedOut {
+		if r := d.say(person(1), "d", "alta"); r.Reason != router.OptedIn || d.conversation(id).Contact.OptedOut {
 			t.Errorf("got %+v", r)
 		}
 		d.do(saying(id, promo))
-		if r := d.say(person(1), "e", "baja"); r.Reason != router.HandedOffSilent || d.talk(id).Contact.OptedOut {
+		if r := d.say(person(1), "e", "baja"); r.Reason != router.HandedOffSilent || d.conversation(id).Contact.OptedOut {
 			t.Errorf("with a team it is a message like any other: got %+v", r)
 		}
 	})

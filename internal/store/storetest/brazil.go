@@ -82,9 +82,9 @@ func brazil(t *testing.T, e Engine) {
 }
 
 // former opens a database that a former version left.
-func former(t *testing.T, e Engine, people []FormerPerson) *desk {
+func former(t *testing.T, e Engine, people []FormerPerson) *driver {
 	t.Helper()
-	d := &desk{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}
+	d := &driver{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}
 	e.Former(t, d.name, people)
 	d.reopen()
 	t.Cleanup(func() { d.Close() })

@@ -22,7 +22,7 @@ func commands(t *testing.T, e Engine) {
 		if c.State != router.StateHandedOff || c.Area != "admin" || c.Ticket != "PSI-2026-000001" || c.Epoch == 0 {
 			t.Fatalf("got %+v", c)
 		}
-		if diff := cmp.Diff(c, d.talk(id)); diff != "" {
+		if diff := cmp.Diff(c, d.conversation(id)); diff != "" {
 			t.Errorf("answer and row differ (-got +want):\n%s", diff)
 		}
 		if again := d.command(id, router.CommandHandoff, "admin"); !cmp.Equal(again, c) {
@@ -53,7 +53,7 @@ func commands(t *testing.T, e Engine) {
 			store.EventOpened, store.EventReceived, store.EventHandedOff, store.EventHandedOff, store.EventClosed,
 			store.EventReceived, store.EventOpened, store.EventHandedOff, store.EventUpdated, store.EventReceived, store.EventUpdated,
 		}
-		if diff := cmp.Diff(d.told(id), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 		var done []string
@@ -68,7 +68,7 @@ func commands(t *testing.T, e Engine) {
 	t.Run("refused", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
-		before := d.talk(id)
+		before := d.conversation(id)
 		for _, tc := range []struct {
 			id, area string
 			want     error
@@ -80,7 +80,7 @@ func commands(t *testing.T, e Engine) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 		}
-		if diff := cmp.Diff(d.talk(id), before); diff != "" {
+		if diff := cmp.Diff(d.conversation(id), before); diff != "" {
 			t.Errorf("changed (-got +want):\n%s", diff)
 		}
 	})
@@ -113,14 +113,14 @@ func pumps(t *testing.T, e Engine) {
 		if got := d.pump(); got.Timers != 1 {
 			t.Fatalf("fired %d timers, want the one of the silent person", got.Timers)
 		}
-		if c := d.talk(id); c.State != router.StateHandedOff {
+		if c := d.conversation(id); c.State != router.StateHandedOff {
 			t.Errorf("got %s", c.State)
 		}
 		d.tick(23 * time.Hour)
 		if got := d.pump(); got.Timers != 1 {
 			t.Fatalf("fired %d timers", got.Timers)
 		}
-		c := d.talk(id)
+		c := d.conversation(id)
 		if c.State != router.StateClosed || c.Ticket != "" {
 			t.Errorf("got %+v", c)
 		}

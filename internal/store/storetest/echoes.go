@@ -17,7 +17,7 @@ func echoes(t *testing.T, e Engine) {
 		d := open(t, e)
 		p := person(1)
 		d.say(p, "a", "hola")
-		r := d.in(echoed(p, "e1", "Hola, soy Laura", d.now))
+		r := d.handle(echoed(p, "e1", "Hola, soy Laura", d.now))
 		if r.Reason != router.EchoSent || r.State != router.StateHandedOff || r.Replies != 0 {
 			t.Fatalf("got %+v", r)
 		}
@@ -28,7 +28,7 @@ func echoes(t *testing.T, e Engine) {
 		if got := d.say(p, "b", "1"); got.Reason != router.HandedOffSilent {
 			t.Errorf("got %+v", got)
 		}
-		if got := d.in(echoed(p, "e1", "Hola, soy Laura", d.now)); !got.Duplicate {
+		if got := d.handle(echoed(p, "e1", "Hola, soy Laura", d.now)); !got.Duplicate {
 			t.Errorf("got %+v", got)
 		}
 		// The menu that waited is not said any more.
@@ -42,12 +42,12 @@ func echoes(t *testing.T, e Engine) {
 
 	t.Run("to somebody new", func(t *testing.T) {
 		d := open(t, e)
-		r := d.in(echoed(person(1), "e1", "Hola", d.now))
+		r := d.handle(echoed(person(1), "e1", "Hola", d.now))
 		if r.State != router.StateHandedOff || r.Conversation == "" {
 			t.Fatalf("got %+v", r)
 		}
 		want := []string{store.EventOpened, store.EventSent, store.EventHandedOff}
-		if diff := cmp.Diff(d.told(r.Conversation), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(r.Conversation), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 	})
@@ -59,7 +59,7 @@ func echoes(t *testing.T, e Engine) {
 			id := d.say(p, "a", "hola").Conversation
 			gesture := echoed(p, "e1", "", d.now)
 			gesture.Content.Type = kind
-			r := d.in(gesture)
+			r := d.handle(gesture)
 			if r.Reason != router.System || r.State != router.StateMenu {
 				t.Errorf("%s: got %+v", kind, r)
 			}
@@ -92,7 +92,7 @@ func echoes(t *testing.T, e Engine) {
 		r := d.say(p, "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
 		// Before the answer to the post: known by what it says.
-		got := d.in(echoed(p, "out1", c.Post.Body.Reply.Text+"\n\n1. Administración", d.now))
+		got := d.handle(echoed(p, "out1", c.Post.Body.Reply.Text+"\n\n1. Administración", d.now))
 		if !got.Duplicate || got.State != router.StateMenu || got.MessageID != c.Post.ID {
 			t.Fatalf("got %+v", got)
 		}
@@ -101,7 +101,7 @@ func echoes(t *testing.T, e Engine) {
 		}
 		d.record(c, store.Sent, "out1")
 		// After it: by its id.
-		if got := d.in(echoed(p, "out1", "lo que sea", d.now)); !got.Duplicate || got.State != router.StateMenu {
+		if got := d.handle(echoed(p, "out1", "lo que sea", d.now)); !got.Duplicate || got.State != router.StateMenu {
 			t.Errorf("got %+v", got)
 		}
 		if n := len(d.messages(r.Conversation)); n != 2 {
@@ -135,7 +135,7 @@ func echoes(t *testing.T, e Engine) {
 					a.Line, a.LineRef, a.Provider = "ventas", "ventas", "evolution"
 					return a
 				}
-				id := d.in(on(says(person(1), "a", "hola", d.now))).Conversation
+				id := d.handle(on(says(person(1), "a", "hola", d.now))).Conversation
 				d.deliver(id)
 				before := len(d.messages(id))
 				d.do(saying(id, &store.Draft{
@@ -149,7 +149,7 @@ func echoes(t *testing.T, e Engine) {
 				d.tick(tc.wait)
 				echo := on(echoed(person(1), "out1", tc.said, d.now))
 				echo.Content.Type, echo.Content.Media = tc.came, &inbound.Media{ID: "out1"}
-				got := d.in(echo)
+				got := d.handle(echo)
 				if tc.after == "" {
 					d.record(c, store.Sent, "out1")
 				}
@@ -157,8 +157,8 @@ func echoes(t *testing.T, e Engine) {
 				if !tc.ours {
 					want = 2
 				}
-				if n := len(d.messages(id)) - before; n != want || got.Duplicate != tc.ours || (d.talk(id).State == router.StateMenu) != tc.ours {
-					t.Errorf("%d messages, %s, %+v", n, d.talk(id).State, got)
+				if n := len(d.messages(id)) - before; n != want || got.Duplicate != tc.ours || (d.conversation(id).State == router.StateMenu) != tc.ours {
+					t.Errorf("%d messages, %s, %+v", n, d.conversation(id).State, got)
 				}
 			})
 		}
@@ -167,8 +167,8 @@ func echoes(t *testing.T, e Engine) {
 	t.Run("reports before the echo", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
-		d.statuses(reports(person(1), "e1", "", "delivered", d.now))
-		r := d.in(echoed(p, "e1", "Hola", d.now))
+		d.statuses(report(person(1), "e1", "", "delivered", d.now))
+		r := d.handle(echoed(p, "e1", "Hola", d.now))
 		if m := d.message(r.Conversation, "e1"); m.Status != store.Delivered {
 			t.Errorf("got %s", m.Status)
 		}

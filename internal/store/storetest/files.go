@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// pictured is a picture of a person.
-func pictured(p inbound.Person, id string, at time.Time) inbound.Arrival {
+// picture is a picture of a person.
+func picture(p inbound.Person, id string, at time.Time) inbound.Arrival {
 	a := says(p, id, "", at)
 	a.Content.Type = "image"
 	return a
@@ -24,11 +24,11 @@ func files(t *testing.T, e Engine) {
 			replies, together := 0, 0
 			var batch []inbound.Arrival
 			for i := range 6 {
-				batch = append(batch, pictured(person(1), fmt.Sprint("p", i), d.now.Add(time.Second)))
+				batch = append(batch, picture(person(1), fmt.Sprint("p", i), d.now.Add(time.Second)))
 			}
 			if at == "one by one" {
 				for _, a := range batch {
-					r := d.in(a)
+					r := d.handle(a)
 					replies += r.Replies
 					if r.Reason == router.Together {
 						together++
@@ -46,11 +46,11 @@ func files(t *testing.T, e Engine) {
 			if replies != 1 || together != 5 {
 				t.Errorf("%s: %d answers, %d that came together", at, replies, together)
 			}
-			if c := d.talk(id); c.Invalid != 1 || c.FileAt.IsZero() {
+			if c := d.conversation(id); c.Invalid != 1 || c.FileAt.IsZero() {
 				t.Errorf("%s: got %+v", at, c)
 			}
 			d.tick(time.Minute)
-			if r := d.in(pictured(person(1), "later", d.now)); r.Replies != 1 {
+			if r := d.handle(picture(person(1), "later", d.now)); r.Replies != 1 {
 				t.Errorf("%s: a file of its own got %+v", at, r)
 			}
 		}

@@ -84,8 +84,8 @@ func says(p inbound.Person, id, text string, at time.Time) inbound.Arrival {
 	return a
 }
 
-// about is a reaction, edit or revoke.
-func about(p inbound.Person, id, kind, target, what string, at time.Time) inbound.Arrival {
+// annotation is a reaction, edit or revoke.
+func annotation(p inbound.Person, id, kind, target, what string, at time.Time) inbound.Arrival {
 	a := says(p, id, "", at)
 	a.Content = &inbound.Content{Type: kind, TargetID: target}
 	if kind == "reaction" {
@@ -103,8 +103,8 @@ func echoed(p inbound.Person, id, text string, at time.Time) inbound.Arrival {
 	return a
 }
 
-// reports is a status of what was sent to a person.
-func reports(p inbound.Person, id, ref, status string, at time.Time) inbound.Arrival {
+// report is a status of what was sent to a person.
+func report(p inbound.Person, id, ref, status string, at time.Time) inbound.Arrival {
 	a := inbound.Arrival{
 		Kind: inbound.Status, ID: id, Line: "wsp4", LineRef: lineRef, Provider: "cloud", Person: p, SentAt: at, ReceivedAt: at,
 		Report: &inbound.Report{Status: status, Ref: ref},

@@ -12,19 +12,19 @@ func formerName(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
 		old := says(person(1), "a", "hola", d.now)
-		first := d.in(old)
-		moved := reports(person(1), "moved", "", "", d.now)
+		first := d.handle(old)
+		moved := report(person(1), "moved", "", "", d.now)
 		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
-		d.in(moved)
+		d.handle(moved)
 		copied := old // by a forwarder, which knows the number only
 		copied.Person = inbound.Person{Phone: person(2).Phone}
 		for _, a := range []inbound.Arrival{old, copied} {
-			if got := d.in(a); !got.Duplicate || got.MessageID != first.MessageID {
+			if got := d.handle(a); !got.Duplicate || got.MessageID != first.MessageID {
 				t.Errorf("got %+v", got)
 			}
 		}
 		d.say(inbound.Person{Phone: person(1).Phone}, "b", "soy otro")
-		if got := d.in(old); !got.Duplicate || got.MessageID != first.MessageID {
+		if got := d.handle(old); !got.Duplicate || got.MessageID != first.MessageID {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -36,13 +36,13 @@ func formerRows(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
 		change := func(from, to int) inbound.Arrival {
-			a := reports(person(from), "moved", "", "", d.now)
+			a := report(person(from), "moved", "", "", d.now)
 			a.Kind, a.Report, a.Change = inbound.Identity, nil, &inbound.Change{From: person(from), To: person(to)}
 			return a
 		}
 		batch := []inbound.Arrival{
 			says(person(1), "a", "hola", d.now), echoed(person(1), "e", "soy Laura", d.now),
-			about(person(1), "r", "reaction", "a", "👍", d.now), change(1, 2),
+			annotation(person(1), "r", "reaction", "a", "👍", d.now), change(1, 2),
 		}
 		d.turn(batch...)
 		if err := d.Close(); err != nil {

@@ -26,7 +26,7 @@ func identities(t *testing.T, e Engine) {
 				who  inbound.Person
 				area string
 			}{{byPhone, tc.phone}, {byID, tc.user}} {
-				id := d.in(says(side.who, fmt.Sprint("a", i), "hola", d.now)).Conversation
+				id := d.handle(says(side.who, fmt.Sprint("a", i), "hola", d.now)).Conversation
 				if side.area != "" {
 					for _, kind := range []router.CommandKind{router.CommandHandoff, router.CommandClose, router.CommandReopen} {
 						d.command(id, kind, side.area)
@@ -35,7 +35,7 @@ func identities(t *testing.T, e Engine) {
 				d.deliver(id)
 				d.tick(time.Minute)
 			}
-			id := d.in(says(person(1), "c", "hola", d.now)).Conversation
+			id := d.handle(says(person(1), "c", "hola", d.now)).Conversation
 			if done := d.do(saying(id, text("hola, soy Ana"))); done.Area != tc.want {
 				t.Errorf("%+v: got %s", tc, done.Area)
 			}
@@ -116,7 +116,7 @@ func identities(t *testing.T, e Engine) {
 
 	t.Run("the stricter state survives", func(t *testing.T) {
 		states := []router.State{router.StateMenu, router.StateClosed, router.StateHandedOff, router.StateDisconnected}
-		reach := func(d *desk, p inbound.Person, id string, s router.State) string {
+		reach := func(d *driver, p inbound.Person, id string, s router.State) string {
 			c := d.say(p, id, "hola").Conversation
 			switch s {
 			case router.StateClosed:
@@ -134,7 +134,7 @@ func identities(t *testing.T, e Engine) {
 				n := 100*i + 10*j
 				from, to := person(n), person(n+1)
 				cx, cy := reach(d, from, fmt.Sprint("a", n), x), reach(d, to, fmt.Sprint("b", n), y)
-				d.in(inbound.Arrival{
+				d.handle(inbound.Arrival{
 					Kind: inbound.Identity, ID: fmt.Sprint("change", n), Line: "wsp4", LineRef: lineRef, Person: from, ReceivedAt: d.now,
 					Change: &inbound.Change{From: from, To: to},
 				})
@@ -142,8 +142,8 @@ func identities(t *testing.T, e Engine) {
 				if i > j {
 					want, id = x, cx
 				}
-				got := d.talk(cx)
-				if got.State != want || (i != j && got.ID != id) || d.talk(cy).ID != got.ID {
+				got := d.conversation(cx)
+				if got.State != want || (i != j && got.ID != id) || d.conversation(cy).ID != got.ID {
 					t.Errorf("%s and %s: got %s", x, y, got.State)
 				}
 				if got.Contact.Phone != to.Phone || got.Contact.UserID != to.UserID {
@@ -161,10 +161,10 @@ func identities(t *testing.T, e Engine) {
 			Kind: inbound.Identity, ID: "change", Line: "wsp4", LineRef: lineRef, Person: a, ReceivedAt: d.now,
 			Change: &inbound.Change{From: inbound.Person{Phone: a.Phone, UserID: a.UserID}, To: inbound.Person{Phone: b.Phone, UserID: b.UserID}},
 		}
-		if got := d.in(change); got.Reason != router.System || got.Conversation != r.Conversation {
+		if got := d.handle(change); got.Reason != router.System || got.Conversation != r.Conversation {
 			t.Errorf("got %+v", got)
 		}
-		if got := d.in(change); !got.Duplicate {
+		if got := d.handle(change); !got.Duplicate {
 			t.Errorf("got %+v", got)
 		}
 		// What is said now goes to the new number.
@@ -178,7 +178,7 @@ func identities(t *testing.T, e Engine) {
 		if got := d.say(a, "c", "viejo"); got.Conversation != r.Conversation {
 			t.Errorf("got %+v", got)
 		}
-		if c := d.talk(r.Conversation).Contact; c.Phone != b.Phone || c.UserID != b.UserID {
+		if c := d.conversation(r.Conversation).Contact; c.Phone != b.Phone || c.UserID != b.UserID {
 			t.Errorf("got %+v", c)
 		}
 		// The old number is somebody else's one day.
@@ -194,7 +194,7 @@ func identities(t *testing.T, e Engine) {
 		if c := d.claimOne("t", old.Conversation); c.Post.To != (outbound.Address{UserID: both.UserID}) {
 			t.Errorf("got %+v", c.Post.To)
 		}
-		if c := d.talk(old.Conversation).Contact; c.Phone != "" || c.UserID != both.UserID {
+		if c := d.conversation(old.Conversation).Contact; c.Phone != "" || c.UserID != both.UserID {
 			t.Errorf("got %+v", c)
 		}
 		if tr := d.trace(both.Phone); len(tr.Conversations) != 1 || tr.Conversations[0].ID == old.Conversation {
@@ -205,7 +205,7 @@ func identities(t *testing.T, e Engine) {
 	t.Run("a new user id without the old phone", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(both, "a", "hola")
-		d.in(inbound.Arrival{
+		d.handle(inbound.Arrival{
 			Kind: inbound.Identity, ID: "x", Line: "wsp4", LineRef: lineRef, ReceivedAt: d.now,
 			Change: &inbound.Change{From: inbound.Person{UserID: both.UserID}, To: inbound.Person{UserID: "AR.9", Phone: "5491100000009"}},
 		})
@@ -224,14 +224,14 @@ func identities(t *testing.T, e Engine) {
 		on := func(p inbound.Person, line, id string) store.Result {
 			a := says(p, id, "hola", d.now)
 			a.Line, a.LineRef = line, line
-			return d.in(a)
+			return d.handle(a)
 		}
 		a, b := person(1), person(2)
 		on(a, "wsp4", "1")
 		only := on(a, "ventas", "2")
 		on(b, "wsp4", "3")
 		other := on(b, "alumnos", "4")
-		d.in(inbound.Arrival{
+		d.handle(inbound.Arrival{
 			Kind: inbound.Identity, ID: "x", Line: "wsp4", LineRef: lineRef, Person: a, ReceivedAt: d.now,
 			Change: &inbound.Change{From: a, To: b},
 		})

@@ -15,7 +15,7 @@ import (
 
 // scene is a conversation that others aim at.
 type scene struct {
-	*desk
+	*driver
 	n    int            // its own number: people and ids are of this scene only
 	ana  inbound.Person // whose it is
 	id   string         // of the conversation
@@ -96,7 +96,7 @@ func arrivals() []arrival {
 			if ours {
 				ref = s.menu.ID
 			}
-			return reports(s.ana, s.wamid(id), ref, word, s.now)
+			return report(s.ana, s.wamid(id), ref, word, s.now)
 		}
 	}
 	says := func(change func(*scene, *inbound.Arrival)) func(*scene) inbound.Arrival {
@@ -108,7 +108,7 @@ func arrivals() []arrival {
 	}
 	about := func(kind, what string) func(*scene) inbound.Arrival {
 		return func(s *scene) inbound.Arrival {
-			return about(s.ana, s.wamid("mark"), kind, s.hola, what, s.now)
+			return annotation(s.ana, s.wamid("mark"), kind, s.hola, what, s.now)
 		}
 	}
 	tapped := func(kind string) func(*scene) inbound.Arrival {
@@ -117,8 +117,8 @@ func arrivals() []arrival {
 		})
 	}
 	inMenu := func(s *scene) string {
-		if m := s.message(s.id, s.wamid("in")); m.Status != store.Received || s.talk(s.id).Menu != "admin" {
-			return fmt.Sprintf("in the menu %q by %+v", s.talk(s.id).Menu, m)
+		if m := s.message(s.id, s.wamid("in")); m.Status != store.Received || s.conversation(s.id).Menu != "admin" {
+			return fmt.Sprintf("in the menu %q by %+v", s.conversation(s.id).Menu, m)
 		}
 		return ""
 	}
@@ -143,8 +143,8 @@ func arrivals() []arrival {
 			done: func(s *scene) string { s.record(s.c, store.Sent, s.wamid(out)); return delivered(s) },
 		},
 		{name: "echo", sent: store.Sent, make: spoken, done: func(s *scene) string {
-			if m := s.message(s.id, s.wamid("phone")); m.Author != store.AuthorPhone || s.talk(s.id).State != router.StateHandedOff {
-				return fmt.Sprintf("in state %s by %+v", s.talk(s.id).State, m)
+			if m := s.message(s.id, s.wamid("phone")); m.Author != store.AuthorPhone || s.conversation(s.id).State != router.StateHandedOff {
+				return fmt.Sprintf("in state %s by %+v", s.conversation(s.id).State, m)
 			}
 			return ""
 		}},
@@ -154,7 +154,7 @@ func arrivals() []arrival {
 		{name: "echo of ours by its id", sent: store.Sent, fine: unknown, make: func(s *scene) inbound.Arrival {
 			return echoed(s.ana, s.wamid(out), "whatever", s.now)
 		}, done: func(s *scene) string {
-			if got := s.talk(s.id).State; got != router.StateMenu {
+			if got := s.conversation(s.id).State; got != router.StateMenu {
 				return "taken over: " + string(got)
 			}
 			return s.is(s.answer(), store.Sent, 0)
@@ -192,7 +192,7 @@ func arrivals() []arrival {
 			return ""
 		}},
 		{name: "revoke by our phone", sent: store.Sent, make: func(s *scene) inbound.Arrival {
-			s.in(spoken(s))
+			s.handle(spoken(s))
 			a := about("revoke", "")(s)
 			a.Kind, a.Content.TargetID = inbound.Echo, s.wamid("phone")
 			return a
@@ -203,11 +203,11 @@ func arrivals() []arrival {
 			return ""
 		}},
 		{name: "identity change", sent: store.Sent, make: func(s *scene) inbound.Arrival {
-			a := reports(s.ana, s.wamid("change"), "", "", s.now)
+			a := report(s.ana, s.wamid("change"), "", "", s.now)
 			a.Kind, a.Report, a.Change = inbound.Identity, nil, &inbound.Change{From: s.ana, To: s.person(8)}
 			return a
 		}, done: func(s *scene) string {
-			if got := s.talk(s.id).Contact; got.Phone != s.person(8).Phone {
+			if got := s.conversation(s.id).Contact; got.Phone != s.person(8).Phone {
 				return "reached at " + got.Phone
 			}
 			return ""
@@ -231,9 +231,9 @@ var pasts = [...]struct {
 	}},
 	{"after a change of number", func(s *scene) {
 		now := s.person(4)
-		a := reports(s.ana, s.wamid("moved"), "", "", s.now)
+		a := report(s.ana, s.wamid("moved"), "", "", s.now)
 		a.Kind, a.Report, a.Change = inbound.Identity, nil, &inbound.Change{From: s.ana, To: now}
-		s.in(a)
+		s.handle(a)
 		s.ana = now
 	}},
 }
@@ -247,7 +247,7 @@ func ids(t *testing.T, e Engine) {
 			t.Parallel()
 			d := open(t, e)
 			for n, past := range pasts {
-				s := &scene{desk: d, n: n}
+				s := &scene{driver: d, n: n}
 				s.begin(kind.sent)
 				past.then(s)
 				right := kind.make(s)
@@ -256,23 +256,23 @@ func ids(t *testing.T, e Engine) {
 					wrong = kind.bad(s)
 				}
 				before := s.everything()
-				for _, who := range strangers() {
-					if slices.Contains(kind.fine, who.name) {
+				for _, other := range strangers() {
+					if slices.Contains(kind.fine, other.name) {
 						continue
 					}
-					s.hand(who.from(s, wrong))
+					s.deliverArrival(other.from(s, wrong))
 					now := s.everything()
 					if diff := cmp.Diff(now, before); diff != "" {
-						t.Errorf("%s, from %s: it changed something (-got +want):\n%s", past.name, who.name, diff)
+						t.Errorf("%s, from %s: it changed something (-got +want):\n%s", past.name, other.name, diff)
 					}
 					before = now
 				}
-				s.hand(right)
+				s.deliverArrival(right)
 				if wrong := kind.done(s); wrong != "" {
 					t.Errorf("%s: the right one, after all strangers: %s", past.name, wrong)
 				}
 				after := s.everything()
-				s.hand(right)
+				s.deliverArrival(right)
 				if diff := cmp.Diff(s.everything(), after); diff != "" {
 					t.Errorf("%s: the right one again changed something (-got +want):\n%s", past.name, diff)
 				}
@@ -301,8 +301,8 @@ func (s *scene) begin(sent store.Status) {
 	s.menu = s.messages(s.id)[1]
 }
 
-// hand gives an arrival to whom it belongs. It leaves the desk's clock alone.
-func (s *scene) hand(a inbound.Arrival) {
+// deliverArrival gives an arrival to whom it belongs. It leaves the driver's clock alone.
+func (s *scene) deliverArrival(a inbound.Arrival) {
 	s.Helper()
 	if a.Kind == inbound.Status {
 		if err := s.Statuses(s.Context(), s.now, []inbound.Arrival{a}); err != nil {
@@ -315,7 +315,7 @@ func (s *scene) hand(a inbound.Arrival) {
 	}
 }
 
-func (s *scene) everything() []any { return []any{s.talk(s.id), s.messages(s.id)} }
+func (s *scene) everything() []any { return []any{s.conversation(s.id), s.messages(s.id)} }
 
 // neverClaimed: no report, true or not, keeps a row that nobody posted from being
 // posted.
@@ -323,10 +323,10 @@ func neverClaimed(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
 		for i, word := range []string{"sent", "delivered", "read", "failed"} {
-			s := &scene{desk: d, n: i}
+			s := &scene{driver: d, n: i}
 			s.begin(store.Queued)
 			before := s.everything()
-			s.statuses(reports(s.ana, s.wamid("out"), s.menu.ID, word, s.now))
+			s.statuses(report(s.ana, s.wamid("out"), s.menu.ID, word, s.now))
 			if diff := cmp.Diff(s.everything(), before); diff != "" {
 				t.Errorf("%s changed something (-got +want):\n%s", word, diff)
 			}
@@ -342,7 +342,7 @@ func neverClaimed(e Engine) func(*testing.T) {
 				t.Fatalf("got %+v", got)
 			}
 			expired := s.messages(s.id)[3]
-			s.statuses(reports(s.ana, s.wamid("out2"), expired.ID, word, s.now))
+			s.statuses(report(s.ana, s.wamid("out2"), expired.ID, word, s.now))
 			if got := s.message(late.Conversation, expired.ID); got.Status != store.Failed || got.Reason != router.Expired {
 				t.Errorf("%s: got %s, %s", word, got.Status, got.Reason)
 			}
@@ -355,14 +355,14 @@ func noLine(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
-		before := d.talk(id)
-		stop := reports(person(1), "stop", "", "", d.now)
+		before := d.conversation(id)
+		stop := report(person(1), "stop", "", "", d.now)
 		stop.Kind, stop.Report, stop.Choice = inbound.Preference, nil, &inbound.Choice{Category: "marketing_messages", Stop: true}
 		stop.Line, stop.LineRef = "", ""
-		if got := d.in(stop); got.Reason != router.UnknownLine || got.Conversation != "" {
+		if got := d.handle(stop); got.Reason != router.UnknownLine || got.Conversation != "" {
 			t.Errorf("got %+v", got)
 		}
-		if diff := cmp.Diff(d.talk(id), before); diff != "" {
+		if diff := cmp.Diff(d.conversation(id), before); diff != "" {
 			t.Errorf("it changed something (-got +want):\n%s", diff)
 		}
 	}

@@ -20,53 +20,53 @@ import (
 func left(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name string
-		do   func(*abandon)
+		do   func(*leftCase)
 		want router.Reason // "" for nobody
 	}{
-		{"an answer waits", func(a *abandon) { a.say("hola") }, ""},
-		{"an answer is under way", func(a *abandon) { a.say("hola"); a.claimed() }, ""},
-		{"answered", func(a *abandon) { a.say("hola"); a.send(store.Sent) }, ""},
+		{"an answer waits", func(a *leftCase) { a.say("hola") }, ""},
+		{"an answer is under way", func(a *leftCase) { a.say("hola"); a.claimed() }, ""},
+		{"answered", func(a *leftCase) { a.say("hola"); a.send(store.Sent) }, ""},
 
-		{"stale", func(a *abandon) { a.stale("hola") }, router.Stale},
-		{"late", func(a *abandon) { a.late("hola") }, router.Late},
-		{"not readable, and closed", func(a *abandon) { a.close(); a.unreadable() }, router.UnknownType},
-		{"gone dead", func(a *abandon) { a.reject("hola") }, router.Invalid},
-		{"more than the budget", func(a *abandon) { a.flood() }, router.Budget},
-		{"more than the budget, while an answer waits", func(a *abandon) { a.flood(); a.say("hola"); a.last(store.Sent) }, router.Budget},
-		{"refused", func(a *abandon) { a.say("hola"); a.send(store.Failed) }, router.Refused},
-		{"uncertain", func(a *abandon) { a.say("hola"); a.send(store.Uncertain) }, router.UncertainFor},
-		{"its sender was lost", func(a *abandon) { a.say("hola"); a.claimed(); a.claimed() }, router.UncertainFor},
-		{"expired", func(a *abandon) { a.say("hola"); a.tick(time.Hour); a.claimed() }, router.Expired},
-		{"the window closed", func(a *abandon) { a.set.ReplyTTL = -1; a.reopen(); a.say("hola"); a.tick(24 * time.Hour); a.claimed() }, router.WindowClosed},
-		{"failed after it was accepted", func(a *abandon) { a.say("hola"); a.send(store.Sent); a.report("failed") }, router.Refused},
-		{"taken back by a reset", func(a *abandon) { a.say("hola"); a.cmd(router.CommandReset); a.claimed() }, router.Superseded},
+		{"stale", func(a *leftCase) { a.stale("hola") }, router.Stale},
+		{"late", func(a *leftCase) { a.late("hola") }, router.Late},
+		{"not readable, and closed", func(a *leftCase) { a.close(); a.unreadable() }, router.UnknownType},
+		{"gone dead", func(a *leftCase) { a.reject("hola") }, router.Invalid},
+		{"more than the budget", func(a *leftCase) { a.flood() }, router.Budget},
+		{"more than the budget, while an answer waits", func(a *leftCase) { a.flood(); a.say("hola"); a.last(store.Sent) }, router.Budget},
+		{"refused", func(a *leftCase) { a.say("hola"); a.send(store.Failed) }, router.Refused},
+		{"uncertain", func(a *leftCase) { a.say("hola"); a.send(store.Uncertain) }, router.UncertainFor},
+		{"its sender was lost", func(a *leftCase) { a.say("hola"); a.claimed(); a.claimed() }, router.UncertainFor},
+		{"expired", func(a *leftCase) { a.say("hola"); a.tick(time.Hour); a.claimed() }, router.Expired},
+		{"the window closed", func(a *leftCase) { a.set.ReplyTTL = -1; a.reopen(); a.say("hola"); a.tick(24 * time.Hour); a.claimed() }, router.WindowClosed},
+		{"failed after it was accepted", func(a *leftCase) { a.say("hola"); a.send(store.Sent); a.report("failed") }, router.Refused},
+		{"taken back by a reset", func(a *leftCase) { a.say("hola"); a.cmd(router.CommandReset); a.claimed() }, router.Superseded},
 
-		{"a thank-you asks for nothing", func(a *abandon) { a.stale("gracias") }, ""},
-		{"a yes to the offer of a person is no thank-you", func(a *abandon) { a.offered(); a.stale("si") }, router.Stale},
-		{"a thank-you after the offer of a person", func(a *abandon) { a.offered(); a.say("gracias") }, ""},
-		{"a reaction asks for nothing", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss); a.react() }, ""},
-		{"a team has it", func(a *abandon) { a.cmd(router.CommandHandoff); a.stale("hola") }, ""},
-		{"disconnected", func(a *abandon) { a.cmd(router.CommandDisconnect); a.say("hola") }, ""},
-		{"older than anybody waits", func(a *abandon) { a.old(store.LeftFor) }, ""},
+		{"a thank-you asks for nothing", func(a *leftCase) { a.stale("gracias") }, ""},
+		{"a yes to the offer of a person is no thank-you", func(a *leftCase) { a.offered(); a.stale("si") }, router.Stale},
+		{"a thank-you after the offer of a person", func(a *leftCase) { a.offered(); a.say("gracias") }, ""},
+		{"a reaction asks for nothing", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandDismiss); a.react() }, ""},
+		{"a team has it", func(a *leftCase) { a.cmd(router.CommandHandoff); a.stale("hola") }, ""},
+		{"disconnected", func(a *leftCase) { a.cmd(router.CommandDisconnect); a.say("hola") }, ""},
+		{"older than anybody waits", func(a *leftCase) { a.old(store.LeftFor) }, ""},
 
-		{"ends: they write again and are answered", func(a *abandon) { a.stale("hola"); a.say("hola") }, ""},
-		{"and does not end: that answer fails too", func(a *abandon) { a.stale("hola"); a.say("hola"); a.send(store.Failed) }, router.Refused},
-		{"ends: handed off", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandHandoff) }, ""},
-		{"ends: closed", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandClose) }, ""},
-		{"ends: closed again", func(a *abandon) { a.close(); a.tick(time.Hour); a.stale("hola"); a.cmd(router.CommandClose) }, ""},
-		{"ends: closed by those who had it", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandHandoff); a.cmd(router.CommandClose) }, ""},
-		{"ends: disconnected", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDisconnect); a.cmd(router.CommandReconnect) }, ""},
-		{"ends: dismissed", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss) }, ""},
-		{"begins again after that", func(a *abandon) { a.stale("hola"); a.cmd(router.CommandDismiss); a.late("hola") }, router.Late},
-		{"ends: an agent writes", func(a *abandon) { a.stale("hola"); a.agent() }, ""},
-		{"ends: answered from the phone", func(a *abandon) { a.stale("hola"); a.echo(0) }, ""},
-		{"ends: answered from the phone, and we hear of it late", func(a *abandon) { a.stale("hola"); a.echo(12 * time.Minute) }, ""},
-		{"a word from the phone before theirs answers nothing", func(a *abandon) { a.stale("hola"); a.echo(2 * time.Hour) }, router.Stale},
-		{"ends: uncertain, and delivered", func(a *abandon) { a.say("hola"); a.send(store.Uncertain); a.report("delivered") }, ""},
-		{"uncertain, and failed", func(a *abandon) { a.say("hola"); a.send(store.Uncertain); a.report("failed") }, router.Refused},
-		{"ends: failed, and delivered", func(a *abandon) { a.say("hola"); a.send(store.Sent); a.report("failed"); a.report("delivered") }, ""},
+		{"ends: they write again and are answered", func(a *leftCase) { a.stale("hola"); a.say("hola") }, ""},
+		{"and does not end: that answer fails too", func(a *leftCase) { a.stale("hola"); a.say("hola"); a.send(store.Failed) }, router.Refused},
+		{"ends: handed off", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandHandoff) }, ""},
+		{"ends: closed", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandClose) }, ""},
+		{"ends: closed again", func(a *leftCase) { a.close(); a.tick(time.Hour); a.stale("hola"); a.cmd(router.CommandClose) }, ""},
+		{"ends: closed by those who had it", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandHandoff); a.cmd(router.CommandClose) }, ""},
+		{"ends: disconnected", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandDisconnect); a.cmd(router.CommandReconnect) }, ""},
+		{"ends: dismissed", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandDismiss) }, ""},
+		{"begins again after that", func(a *leftCase) { a.stale("hola"); a.cmd(router.CommandDismiss); a.late("hola") }, router.Late},
+		{"ends: an agent writes", func(a *leftCase) { a.stale("hola"); a.agent() }, ""},
+		{"ends: answered from the phone", func(a *leftCase) { a.stale("hola"); a.echo(0) }, ""},
+		{"ends: answered from the phone, and we hear of it late", func(a *leftCase) { a.stale("hola"); a.echo(12 * time.Minute) }, ""},
+		{"a word from the phone before theirs answers nothing", func(a *leftCase) { a.stale("hola"); a.echo(2 * time.Hour) }, router.Stale},
+		{"ends: uncertain, and delivered", func(a *leftCase) { a.say("hola"); a.send(store.Uncertain); a.report("delivered") }, ""},
+		{"uncertain, and failed", func(a *leftCase) { a.say("hola"); a.send(store.Uncertain); a.report("failed") }, router.Refused},
+		{"ends: failed, and delivered", func(a *leftCase) { a.say("hola"); a.send(store.Sent); a.report("failed"); a.report("delivered") }, ""},
 
-		{"an earlier answer fails after a later one was read", func(a *abandon) {
+		{"an earlier answer fails after a later one was read", func(a *leftCase) {
 			a.say("hola")
 			a.send(store.Sent)
 			a.say("1")
@@ -74,14 +74,14 @@ func left(t *testing.T, e Engine) {
 			a.report("read")
 			a.reportOf(a.sent[0], "failed")
 		}, ""},
-		{"a later answer fails: an earlier one did not answer it", func(a *abandon) {
+		{"a later answer fails: an earlier one did not answer it", func(a *leftCase) {
 			a.say("hola")
 			a.send(store.Sent)
 			a.say("1")
 			a.send(store.Sent)
 			a.report("failed")
 		}, router.Refused},
-		{"a later answer fails: nothing was asked since the earlier one", func(a *abandon) {
+		{"a later answer fails: nothing was asked since the earlier one", func(a *leftCase) {
 			a.say("hola")
 			a.send(store.Sent)
 			a.agent()
@@ -89,15 +89,15 @@ func left(t *testing.T, e Engine) {
 			a.last(store.Sent)
 			a.report("failed")
 		}, ""},
-		{"redelivered when it was answered", func(a *abandon) { a.say("hola"); a.send(store.Sent); a.again() }, ""},
-		{"redelivered when it was left", func(a *abandon) { a.stale("hola"); a.again() }, router.Stale},
-		{"older than what was answered", func(a *abandon) { a.say("hola"); a.send(store.Sent); a.old(time.Hour) }, ""},
+		{"redelivered when it was answered", func(a *leftCase) { a.say("hola"); a.send(store.Sent); a.again() }, ""},
+		{"redelivered when it was left", func(a *leftCase) { a.stale("hola"); a.again() }, router.Stale},
+		{"older than what was answered", func(a *leftCase) { a.say("hola"); a.send(store.Sent); a.old(time.Hour) }, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			a := &abandon{desk: open(t, e)}
+			a := &leftCase{driver: open(t, e)}
 			tc.do(a)
-			if got := a.talk(a.id).Left; got.Reason != tc.want || got.Since.IsZero() != (tc.want == "") {
+			if got := a.conversation(a.id).Left; got.Reason != tc.want || got.Since.IsZero() != (tc.want == "") {
 				t.Errorf("left because of %q since %v, want %q", got.Reason, got.Since, tc.want)
 			}
 			a.counted(tc.want != "")
@@ -105,18 +105,18 @@ func left(t *testing.T, e Engine) {
 	}
 
 	t.Run("since when", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
+		a := &leftCase{driver: open(t, e)}
 		a.stale("hola")
 		began := a.now
 		a.tick(time.Minute)
 		a.late("y?")
-		if got := a.talk(a.id).Left; !got.Since.Equal(began) || got.Reason != router.Late {
+		if got := a.conversation(a.id).Left; !got.Since.Equal(began) || got.Reason != router.Late {
 			t.Errorf("got %+v, want since %v", got, began)
 		}
 	})
 
 	t.Run("dismissed once", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
+		a := &leftCase{driver: open(t, e)}
 		a.stale("hola")
 		for range 2 {
 			a.cmd(router.CommandDismiss)
@@ -132,22 +132,22 @@ func left(t *testing.T, e Engine) {
 		byPhone, byID := inbound.Person{Phone: person(1).Phone}, inbound.Person{UserID: person(1).UserID}
 		old := says(byPhone, "a", "hola", d.now)
 		old.SentAt = old.ReceivedAt.Add(-time.Hour)
-		d.in(old)
-		r := d.in(says(byID, "b", "hola", d.now))
+		d.handle(old)
+		r := d.handle(says(byID, "b", "hola", d.now))
 		d.deliver(r.Conversation)
-		if n := d.leftOnes(store.Filter{}); len(n) != 1 {
+		if n := d.leftConversations(store.Filter{}); len(n) != 1 {
 			t.Fatalf("%d were left before, want one", len(n))
 		}
 		both := says(person(1), "c", "hola", d.now)
 		both.SentAt = old.SentAt
-		d.in(both)
-		if n := d.leftOnes(store.Filter{}); len(n) != 0 {
+		d.handle(both)
+		if n := d.leftConversations(store.Filter{}); len(n) != 0 {
 			t.Errorf("%d were left, want nobody: the answer came after the word", len(n))
 		}
 	})
 
 	t.Run("closed again is in the audit", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
+		a := &leftCase{driver: open(t, e)}
 		a.close()
 		a.tick(time.Hour)
 		a.stale("hola")
@@ -161,15 +161,15 @@ func left(t *testing.T, e Engine) {
 	})
 
 	t.Run("as old as their word", func(t *testing.T) {
-		a := &abandon{desk: open(t, e)}
+		a := &leftCase{driver: open(t, e)}
 		a.old(6 * 24 * time.Hour)
 		a.counted(true)
-		if got := a.talk(a.id).Left.At(a.now); got.Reason != router.Stale {
+		if got := a.conversation(a.id).Left.At(a.now); got.Reason != router.Stale {
 			t.Errorf("got %+v", got)
 		}
 		a.tick(24*time.Hour + time.Minute)
 		a.counted(false)
-		if got := a.talk(a.id).Left.At(a.now); got != (store.Left{}) {
+		if got := a.conversation(a.id).Left.At(a.now); got != (store.Left{}) {
 			t.Errorf("a week after their word: got %+v", got)
 		}
 		// Who writes again is there for a week more, though they were left before.
@@ -186,7 +186,7 @@ func left(t *testing.T, e Engine) {
 		left := func(p inbound.Person, id string, age time.Duration) store.Left {
 			m := says(p, id, "hola", d.now)
 			m.SentAt = m.ReceivedAt.Add(-age)
-			return d.talk(d.in(m).Conversation).Left
+			return d.conversation(d.handle(m).Conversation).Left
 		}
 		first := left(inbound.Person{Phone: person(1).Phone}, "a", time.Hour)
 		d.tick(time.Hour)
@@ -194,8 +194,8 @@ func left(t *testing.T, e Engine) {
 		d.tick(time.Hour)
 		both := says(person(1), "c", "", d.now)
 		both.Content = &inbound.Content{Type: "system"}
-		d.in(both)
-		if list := d.leftOnes(store.Filter{}); len(list) != 1 || !list[0].Left.Since.Equal(first.Since) {
+		d.handle(both)
+		if list := d.leftConversations(store.Filter{}); len(list) != 1 || !list[0].Left.Since.Equal(first.Since) {
 			t.Errorf("got %+v, want since %v", list, first.Since)
 		}
 	})
@@ -209,12 +209,12 @@ func left(t *testing.T, e Engine) {
 			if i == 3 {
 				a.Line, a.LineRef = "ventas", "ventas"
 			}
-			want = append(want, d.in(a).Conversation)
+			want = append(want, d.handle(a).Conversation)
 		}
 		d.say(person(9), "b", "hola")
 		var got []string
 		for f := (store.Filter{Limit: 2}); ; {
-			page := d.leftOnes(f)
+			page := d.leftConversations(f)
 			for _, c := range page {
 				got, f.Before = append(got, c.ID), c.Cursor
 			}
@@ -228,68 +228,68 @@ func left(t *testing.T, e Engine) {
 		for name, f := range map[string]store.Filter{
 			"line": {Line: "ventas"}, "phone": {Phone: person(3).Phone}, "state": {State: router.StateMenu, Line: "ventas"},
 		} {
-			if list := d.leftOnes(f); len(list) != 1 || list[0].ID != want[3] {
+			if list := d.leftConversations(f); len(list) != 1 || list[0].ID != want[3] {
 				t.Errorf("by %s: got %d", name, len(list))
 			}
 		}
 		for name, f := range map[string]store.Filter{
 			"area": {Area: "admin"}, "phone": {Phone: person(9).Phone}, "state": {State: router.StateClosed}, "stranger": {Phone: "5491122223333"},
 		} {
-			if list := d.leftOnes(f); len(list) != 0 {
+			if list := d.leftConversations(f); len(list) != 0 {
 				t.Errorf("by %s: got %d", name, len(list))
 			}
 		}
 		d.tick(store.LeftFor)
-		if list := d.leftOnes(store.Filter{}); len(list) != 0 {
+		if list := d.leftConversations(store.Filter{}); len(list) != 0 {
 			t.Errorf("a week later: got %d", len(list))
 		}
 	})
 }
 
-// abandon is a person, and what one does to leave them without an answer.
-type abandon struct {
-	*desk
+// leftCase is a person, and what one does to leave them without an answer.
+type leftCase struct {
+	*driver
 	id   string // conversation
 	n    int
 	sent []string // provider ids of what was posted
 	was  inbound.Arrival
 }
 
-func (a *abandon) write(text string, age time.Duration, late bool) {
+func (a *leftCase) write(text string, age time.Duration, late bool) {
 	a.Helper()
 	a.n++
 	a.tick(time.Minute)
 	m := says(person(1), fmt.Sprint("in", a.n), text, a.now)
 	m.SentAt, m.Late = m.SentAt.Add(-age), late
-	a.hand(m)
+	a.deliverArrival(m)
 }
 
-func (a *abandon) hand(m inbound.Arrival) {
+func (a *leftCase) deliverArrival(m inbound.Arrival) {
 	a.Helper()
 	a.was = m
-	a.id = a.in(m).Conversation
+	a.id = a.handle(m).Conversation
 }
 
-func (a *abandon) say(text string)       { a.Helper(); a.write(text, 0, false) }
-func (a *abandon) stale(text string)     { a.Helper(); a.write(text, 25*time.Minute, false) }
-func (a *abandon) old(age time.Duration) { a.Helper(); a.write("hola", age, false) }
-func (a *abandon) late(text string)      { a.Helper(); a.write(text, 0, true) }
-func (a *abandon) again()                { a.Helper(); a.tick(time.Hour); a.hand(a.was) }
+func (a *leftCase) say(text string)       { a.Helper(); a.write(text, 0, false) }
+func (a *leftCase) stale(text string)     { a.Helper(); a.write(text, 25*time.Minute, false) }
+func (a *leftCase) old(age time.Duration) { a.Helper(); a.write("hola", age, false) }
+func (a *leftCase) late(text string)      { a.Helper(); a.write(text, 0, true) }
+func (a *leftCase) again()                { a.Helper(); a.tick(time.Hour); a.deliverArrival(a.was) }
 
-func (a *abandon) unreadable() {
+func (a *leftCase) unreadable() {
 	a.Helper()
 	a.tick(time.Minute)
 	m := says(person(1), "unreadable", "", a.now)
 	m.Content = &inbound.Content{Type: "unsupported", Error: 131051}
-	a.hand(m)
+	a.deliverArrival(m)
 }
 
-func (a *abandon) react() {
+func (a *leftCase) react() {
 	a.Helper()
-	a.in(about(person(1), "reaction", "reaction", a.was.ID, "👍", a.now))
+	a.handle(annotation(person(1), "reaction", "reaction", a.was.ID, "👍", a.now))
 }
 
-func (a *abandon) reject(text string) {
+func (a *leftCase) reject(text string) {
 	a.Helper()
 	m := says(person(1), "dead", text, a.now)
 	if err := a.Reject(a.Context(), a.now, m, "it does not fit"); err != nil {
@@ -303,7 +303,7 @@ func (a *abandon) reject(text string) {
 }
 
 // flood writes until the router says no more.
-func (a *abandon) flood() {
+func (a *leftCase) flood() {
 	a.Helper()
 	for range 25 {
 		a.say("menu")
@@ -312,7 +312,7 @@ func (a *abandon) flood() {
 }
 
 // offered writes what is no option until a person is offered, half an hour ago.
-func (a *abandon) offered() {
+func (a *leftCase) offered() {
 	a.Helper()
 	for range 5 {
 		a.say("nada")
@@ -321,14 +321,14 @@ func (a *abandon) offered() {
 	a.tick(30 * time.Minute)
 }
 
-func (a *abandon) claimed() []store.SendClaim {
+func (a *leftCase) claimed() []store.SendClaim {
 	a.Helper()
 	a.n++
 	return a.claim(fmt.Sprint("t", a.n), a.id)
 }
 
 // send posts one message, with this result.
-func (a *abandon) send(result store.Status) {
+func (a *leftCase) send(result store.Status) {
 	a.Helper()
 	claims := a.claimed()
 	if len(claims) != 1 {
@@ -346,7 +346,7 @@ func (a *abandon) send(result store.Status) {
 }
 
 // last posts all that there is, with this result.
-func (a *abandon) last(result store.Status) {
+func (a *leftCase) last(result store.Status) {
 	a.Helper()
 	for _, m := range a.messages(a.id) {
 		if m.Status == store.Queued {
@@ -355,23 +355,23 @@ func (a *abandon) last(result store.Status) {
 	}
 }
 
-func (a *abandon) report(status string) { a.Helper(); a.reportOf(a.sent[len(a.sent)-1], status) }
+func (a *leftCase) report(status string) { a.Helper(); a.reportOf(a.sent[len(a.sent)-1], status) }
 
-func (a *abandon) reportOf(id, status string) {
+func (a *leftCase) reportOf(id, status string) {
 	a.Helper()
-	a.statuses(reports(person(1), id, id[len("out."):], status, a.now))
+	a.statuses(report(person(1), id, id[len("out."):], status, a.now))
 }
 
 // cmd carries out a command; one on nobody yet follows a word of theirs.
-func (a *abandon) cmd(kind router.CommandKind) {
+func (a *leftCase) cmd(kind router.CommandKind) {
 	a.Helper()
 	a.known()
 	a.command(a.id, kind, "admin")
 }
 
-func (a *abandon) close() { a.Helper(); a.cmd(router.CommandClose); a.deliver(a.id) }
+func (a *leftCase) close() { a.Helper(); a.cmd(router.CommandClose); a.deliver(a.id) }
 
-func (a *abandon) known() {
+func (a *leftCase) known() {
 	a.Helper()
 	if a.id == "" {
 		a.say("hola")
@@ -379,7 +379,7 @@ func (a *abandon) known() {
 	}
 }
 
-func (a *abandon) agent() {
+func (a *leftCase) agent() {
 	a.Helper()
 	a.tick(time.Second)
 	if _, err := a.Command(a.Context(), a.now, saying(a.id, text("acá estoy"))); err != nil {
@@ -388,14 +388,14 @@ func (a *abandon) agent() {
 }
 
 // echo is a word of ours from the phone, some time ago.
-func (a *abandon) echo(ago time.Duration) {
+func (a *leftCase) echo(ago time.Duration) {
 	a.Helper()
 	m := echoed(person(1), "echo", "Hola, ¿qué tal?", a.now)
 	m.SentAt = m.SentAt.Add(-ago)
-	a.in(m)
+	a.handle(m)
 }
 
-func (d *desk) leftOnes(f store.Filter) []store.Conversation {
+func (d *driver) leftConversations(f store.Filter) []store.Conversation {
 	d.Helper()
 	f.LeftAfter = d.now.Add(-store.LeftFor)
 	list, err := d.Conversations(d.Context(), f)
@@ -406,14 +406,14 @@ func (d *desk) leftOnes(f store.Filter) []store.Conversation {
 }
 
 // counted compares the list and the figure with what is expected.
-func (d *desk) counted(is bool) {
+func (d *driver) counted(is bool) {
 	d.Helper()
 	want := 0
 	if is {
 		want = 1
 	}
 	g, err := d.Gauges(d.Context(), d.now)
-	if list := d.leftOnes(store.Filter{}); len(list) != want || g.Left != int64(want) || err != nil {
+	if list := d.leftConversations(store.Filter{}); len(list) != want || g.Left != int64(want) || err != nil {
 		d.Errorf("got %d in the list, %d counted, %v; want %d", len(list), g.Left, err, want)
 	}
 }
@@ -442,8 +442,8 @@ func (w *world) hear(ev store.Event) {
 
 // sorry lets who was left for long enough have an apology: one for each word.
 func (w *world) sorry(rt *rapid.T) {
-	id := w.some(rt)
-	w.desk.sorry()
+	id := w.pickConversation(rt)
+	w.driver.apologize()
 	said, words := 0, 0
 	for _, m := range w.messages(id) {
 		switch {
@@ -494,7 +494,7 @@ func (w *world) compare(id string) {
 			owed = true
 		}
 	}
-	c := w.talk(id)
+	c := w.conversation(id)
 	want := asked.After(said) && !owed && !c.Contact.Blocked && (c.State == router.StateMenu || c.State == router.StateClosed)
 	if got := !c.Left.Since.IsZero(); got != want || got && c.Left.Reason == "" {
 		w.Fatalf("left: %+v, want %v: asked at %v, said at %v, owed %v, %s", c.Left, want, asked, said, owed, c.State)

@@ -20,14 +20,14 @@ import (
 // runs share one database; each has people of its own.
 func model(t *testing.T, e Engine) {
 	d := open(t, e)
-	d.after(flow.AfterOutageApologize)
+	d.setAfterOutage(flow.AfterOutageApologize)
 	d.page = 500
 	run, pos := 0, int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		d.checker = rt
 		m := &world{
-			desk: d, run: run, seq: map[string]int64{}, rank: map[string]int{}, order: map[string][]string{}, words: map[string][]string{},
+			driver: d, run: run, seq: map[string]int64{}, rank: map[string]int{}, order: map[string][]string{}, words: map[string][]string{},
 		}
 		d.tick(time.Hour)
 		d.pump()
@@ -62,17 +62,17 @@ func model(t *testing.T, e Engine) {
 	d.checker = t
 }
 
-const crowd = 3
+const peopleCount = 3
 
 type world struct {
-	*desk
+	*driver
 	run  int
-	pos  int64             // of the last event
-	seq  map[string]int64  // of the last event of each conversation
-	sent []inbound.Arrival // every arrival so far
-	ids  [crowd]string     // conversations
+	pos  int64               // of the last event
+	seq  map[string]int64    // of the last event of each conversation
+	sent []inbound.Arrival   // every arrival so far
+	ids  [peopleCount]string // conversations
 	// heard is when the last one came that was not late.
-	heard [crowd]time.Time
+	heard [peopleCount]time.Time
 	rank  map[string]int // of outgoing messages
 	// order holds the provider ids of each conversation as they were first handled.
 	order map[string][]string
@@ -92,7 +92,7 @@ type asked struct {
 	at time.Time
 }
 
-func (w *world) who(rt *rapid.T) int { return rapid.IntRange(0, crowd-1).Draw(rt, "who") }
+func (w *world) pickPerson(rt *rapid.T) int { return rapid.IntRange(0, peopleCount-1).Draw(rt, "who") }
 
 func (w *world) person(i int) inbound.Person { return person(w.run*1000 + i) }
 
@@ -102,9 +102,9 @@ func (w *world) write(rt *rapid.T) {
 	before := make([]store.Conversation, n)
 	single := n == 1
 	for i := range batch {
-		who := w.who(rt)
+		writer := w.pickPerson(rt)
 		text := rapid.SampledFrom([]string{"hola", "1", "2", "11", "menu", "volver", "nada", "🙈", ""}).Draw(rt, "text")
-		a := says(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)+i), text, w.now)
+		a := says(w.person(writer), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)+i), text, w.now)
 		switch rapid.IntRange(0, 9).Draw(rt, "kind") {
 		case 0:
 			a.Late = true
@@ -116,8 +116,8 @@ func (w *world) write(rt *rapid.T) {
 			a.ReceivedAt = w.now.Add(-time.Duration(rapid.IntRange(0, 5000).Draw(rt, "waited")) * time.Millisecond)
 			a.SentAt, a.Spooled = a.ReceivedAt.Truncate(time.Second), true
 		}
-		if w.ids[who] != "" {
-			before[i] = w.talk(w.ids[who])
+		if w.ids[writer] != "" {
+			before[i] = w.conversation(w.ids[writer])
 		}
 		batch[i] = a
 	}
@@ -127,21 +127,21 @@ func (w *world) write(rt *rapid.T) {
 			rt.Fatalf("got %+v", r)
 		}
 		a := batch[i]
-		for who := range crowd {
-			if w.person(who) != a.Person {
+		for writer := range peopleCount {
+			if w.person(writer) != a.Person {
 				continue
 			}
-			w.ids[who] = r.Conversation
+			w.ids[writer] = r.Conversation
 			if r.Reason == router.Blocked { // before anybody asks when it came
-				if a.ReceivedAt.After(w.heard[who]) {
-					w.heard[who] = a.ReceivedAt
+				if a.ReceivedAt.After(w.heard[writer]) {
+					w.heard[writer] = a.ReceivedAt
 				}
 				continue
 			}
-			if late := a.Late || a.Spooled && a.ReceivedAt.Before(w.heard[who]); late != (r.Reason == router.Late) {
-				rt.Fatalf("%s: got %s; it came at %v, the last one before at %v", a.ID, r.Reason, a.ReceivedAt, w.heard[who])
-			} else if !late && a.ReceivedAt.After(w.heard[who]) {
-				w.heard[who] = a.ReceivedAt
+			if late := a.Late || a.Spooled && a.ReceivedAt.Before(w.heard[writer]); late != (r.Reason == router.Late) {
+				rt.Fatalf("%s: got %s; it came at %v, the last one before at %v", a.ID, r.Reason, a.ReceivedAt, w.heard[writer])
+			} else if !late && a.ReceivedAt.After(w.heard[writer]) {
+				w.heard[writer] = a.ReceivedAt
 			}
 		}
 		w.order[r.Conversation] = append(w.order[r.Conversation], batch[i].ID)
@@ -188,14 +188,14 @@ func (w *world) redeliver(rt *rapid.T) {
 func (w *world) everything() (all []any) {
 	for _, id := range w.ids {
 		if id != "" {
-			all = append(all, w.talk(id), w.messages(id))
+			all = append(all, w.conversation(id), w.messages(id))
 		}
 	}
 	return all
 }
 
-func (w *world) some(rt *rapid.T) string {
-	id := w.ids[w.who(rt)]
+func (w *world) pickConversation(rt *rapid.T) string {
+	id := w.ids[w.pickPerson(rt)]
 	if id == "" {
 		rt.Skip("nobody yet")
 	}
@@ -203,13 +203,13 @@ func (w *world) some(rt *rapid.T) string {
 }
 
 func (w *world) command(rt *rapid.T) {
-	id := w.some(rt)
+	id := w.pickConversation(rt)
 	kind := rapid.SampledFrom([]router.CommandKind{
 		router.CommandHandoff, router.CommandAgentSent, router.CommandClose, router.CommandReopen,
 		router.CommandDisconnect, router.CommandReconnect, router.CommandReset,
 	}).Draw(rt, "command")
-	before := w.talk(id)
-	after := w.desk.command(id, kind, rapid.SampledFrom([]string{"admin", "ventas"}).Draw(rt, "area"))
+	before := w.conversation(id)
+	after := w.driver.command(id, kind, rapid.SampledFrom([]string{"admin", "ventas"}).Draw(rt, "area"))
 	if after.Epoch < before.Epoch || after.State != before.State && after.Epoch == before.Epoch {
 		rt.Fatalf("%s: epoch %d to %d, state %s to %s", kind, before.Epoch, after.Epoch, before.State, after.State)
 	}
@@ -236,8 +236,8 @@ func (w *world) answer(rt *rapid.T) {
 		}
 		return
 	}
-	id := w.some(rt)
-	before := w.talk(id)
+	id := w.pickConversation(rt)
+	before := w.conversation(id)
 	cmd := saying(id, text("acá estoy"))
 	cmd.Idempotency = once(fmt.Sprint(w.run, ".", len(w.asked)), "h")
 	shut := before.LastInbound.IsZero() || w.now.Sub(before.LastInbound) >= 24*time.Hour
@@ -261,11 +261,11 @@ func (w *world) answer(rt *rapid.T) {
 
 // remind sends a notice, which changes nothing but what there is to send.
 func (w *world) remind(rt *rapid.T) {
-	id := w.some(rt)
+	id := w.pickConversation(rt)
 	what := notice("recordatorio")
 	what.Marketing = rapid.Bool().Draw(rt, "marketing")
 	what.TTL = rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(rt, "ttl")
-	before, told := w.talk(id), w.told(id)
+	before, told := w.conversation(id), w.eventTypes(id)
 	done, err := w.Command(w.Context(), w.now, saying(id, what))
 	if before.Contact.Blocked {
 		if !errors.Is(err, store.ErrBlocked) {
@@ -282,27 +282,27 @@ func (w *world) remind(rt *rapid.T) {
 	if err != nil || done.Message.Author != store.AuthorProgram {
 		rt.Fatalf("got %+v, %v", done.Message, err)
 	}
-	if diff := cmp.Diff(w.talk(id), before); diff != "" {
+	if diff := cmp.Diff(w.conversation(id), before); diff != "" {
 		rt.Fatalf("a notice changed the conversation (-got +want):\n%s", diff)
 	}
-	if diff := cmp.Diff(w.told(id), told); diff != "" {
+	if diff := cmp.Diff(w.eventTypes(id), told); diff != "" {
 		rt.Fatalf("a notice was told before it left (-got +want):\n%s", diff)
 	}
 }
 
 // prefer lets Meta say whether somebody wants marketing.
 func (w *world) prefer(rt *rapid.T) {
-	who := w.who(rt)
-	if w.ids[who] == "" {
+	writer := w.pickPerson(rt)
+	if w.ids[writer] == "" {
 		rt.Skip("nobody yet")
 	}
 	stop := rapid.Bool().Draw(rt, "stop")
 	w.steps++
-	a := stops(w.person(who), fmt.Sprintf("wish-%d-%d", w.run, w.steps), w.now)
+	a := optOut(w.person(writer), fmt.Sprintf("wish-%d-%d", w.run, w.steps), w.now)
 	a.Choice.Stop = stop
-	before := w.talk(w.ids[who])
-	w.in(a)
-	after := w.talk(w.ids[who])
+	before := w.conversation(w.ids[writer])
+	w.handle(a)
+	after := w.conversation(w.ids[writer])
 	if after.Contact.OptedOut != stop || after.State != before.State || after.Epoch != before.Epoch {
 		rt.Fatalf("from %+v to %+v", before, after)
 	}
@@ -310,13 +310,13 @@ func (w *world) prefer(rt *rapid.T) {
 
 // block blocks somebody, or stops that, and nothing else changes.
 func (w *world) block(rt *rapid.T) {
-	id := w.some(rt)
-	before := w.talk(id)
+	id := w.pickConversation(rt)
+	before := w.conversation(id)
 	kind := router.CommandBlock
 	if before.Contact.Blocked {
 		kind = router.CommandUnblock
 	}
-	after := w.desk.command(id, kind, "")
+	after := w.driver.command(id, kind, "")
 	if after.Contact.Blocked == before.Contact.Blocked || after.State != before.State || after.Epoch != before.Epoch || after.Ticket != before.Ticket {
 		rt.Fatalf("%s: from %+v to %+v", kind, before, after)
 	}
@@ -324,14 +324,14 @@ func (w *world) block(rt *rapid.T) {
 
 // press presses a template's button that only answers.
 func (w *world) press(rt *rapid.T) {
-	who := w.who(rt)
-	id := w.ids[who]
+	writer := w.pickPerson(rt)
+	id := w.ids[writer]
 	if id == "" {
 		rt.Skip("nobody yet")
 	}
-	before := w.talk(id)
-	a := tapped(w.person(who), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)), "turnos/confirmar", w.now)
-	r := w.in(a)
+	before := w.conversation(id)
+	a := buttonTap(w.person(writer), fmt.Sprintf("in-%d-%d", w.run, len(w.sent)), "turnos/confirmar", w.now)
+	r := w.handle(a)
 	if before.Contact.Blocked {
 		if r.Reason != router.Blocked || r.Replies > 0 {
 			rt.Fatalf("blocked: got %+v", r)
@@ -339,22 +339,22 @@ func (w *world) press(rt *rapid.T) {
 	} else if said := r.Reason == router.TemplateButton || r.Reason == router.Budget; before.State != router.StateDisconnected && !said || r.Replies > 1 {
 		rt.Fatalf("in %s: got %+v", before.State, r)
 	}
-	after := w.talk(id)
+	after := w.conversation(id)
 	if after.State != before.State || after.Epoch != before.Epoch || after.Area != before.Area || !after.WaitingSince.Equal(before.WaitingSince) || after.Ticket != before.Ticket {
 		rt.Fatalf("from %+v to %+v", before, after)
 	}
-	if a.ReceivedAt.After(w.heard[who]) {
-		w.heard[who] = a.ReceivedAt
+	if a.ReceivedAt.After(w.heard[writer]) {
+		w.heard[writer] = a.ReceivedAt
 	}
 	w.order[id] = append(w.order[id], a.ID)
 	w.sent = append(w.sent, a)
 }
 
 func (w *world) send(rt *rapid.T) {
-	id := w.some(rt)
+	id := w.pickConversation(rt)
 	w.posts++
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
-		talk, m := w.talk(id), w.message(id, c.Post.ID)
+		talk, m := w.conversation(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
 		if talk.Contact.Blocked {
 			rt.Fatalf("posted to who is blocked: %+v", m)
@@ -376,17 +376,17 @@ func (w *world) send(rt *rapid.T) {
 // lose claims and never comes back.
 func (w *world) lose(rt *rapid.T) {
 	w.posts++
-	w.claim(fmt.Sprintf("lost %d.%d", w.run, w.posts), w.some(rt))
+	w.claim(fmt.Sprintf("lost %d.%d", w.run, w.posts), w.pickConversation(rt))
 }
 
 func (w *world) report(rt *rapid.T) {
-	id := w.some(rt)
+	id := w.pickConversation(rt)
 	p := w.person(slices.Index(w.ids[:], id))
 	var batch []inbound.Arrival
 	for _, m := range w.messages(id) {
 		if sentByUs(m) && m.Status != store.Queued && rapid.Bool().Draw(rt, "this") {
 			status := rapid.SampledFrom([]string{"sent", "delivered", "read", "failed", "nonsense"}).Draw(rt, "status")
-			batch = append(batch, reports(p, "out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
+			batch = append(batch, report(p, "out-"+m.ID, rapid.SampledFrom([]string{"", m.ID}).Draw(rt, "ref"), status, w.now))
 		}
 	}
 	if len(batch) > 0 {
@@ -400,8 +400,8 @@ func (w *world) mark(rt *rapid.T) {
 	}
 	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
 	kind := rapid.SampledFrom([]string{"reaction", "edit", "revoke"}).Draw(rt, "kind")
-	a := about(of.Person, fmt.Sprintf("mark-%d-%d", w.run, len(w.sent)), kind, of.ID, "❤️", w.now)
-	if r := w.in(a); r.Replies != 0 || r.Wake != nil {
+	a := annotation(of.Person, fmt.Sprintf("mark-%d-%d", w.run, len(w.sent)), kind, of.ID, "❤️", w.now)
+	if r := w.handle(a); r.Replies != 0 || r.Wake != nil {
 		rt.Fatalf("got %+v", r)
 	}
 	w.sent = append(w.sent, a)
@@ -416,7 +416,7 @@ func (w *world) stranger(rt *rapid.T) {
 	w.strange++
 	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
 	from := rapid.SampledFrom(strangers()[2:]).Draw(rt, "from") // those who are on no line of theirs
-	batch := []inbound.Arrival{of, about(of.Person, fmt.Sprintf("strange-%d-%d", w.run, w.strange), "revoke", of.ID, "", w.now)}
+	batch := []inbound.Arrival{of, annotation(of.Person, fmt.Sprintf("strange-%d-%d", w.run, w.strange), "revoke", of.ID, "", w.now)}
 	var news []inbound.Arrival
 	for _, id := range w.ids {
 		if id == "" {
@@ -424,7 +424,7 @@ func (w *world) stranger(rt *rapid.T) {
 		}
 		for _, m := range w.messages(id) {
 			status := rapid.SampledFrom([]string{"sent", "read", "failed"}).Draw(rt, "status")
-			news = append(news, from.from(nil, reports(of.Person, "out-"+m.ID, m.ID, status, w.now)))
+			news = append(news, from.from(nil, report(of.Person, "out-"+m.ID, m.ID, status, w.now)))
 		}
 	}
 	for i := range batch {
@@ -466,7 +466,7 @@ func (w *world) check(rt *rapid.T) {
 		w.hear(ev)
 	}
 	// One conversation after the other: what is wrong stays wrong.
-	if id := w.ids[w.steps%crowd]; id != "" {
+	if id := w.ids[w.steps%peopleCount]; id != "" {
 		var order []string
 		for _, m := range w.messages(id) {
 			if m.ProviderID != "" && !sentByUs(m) {

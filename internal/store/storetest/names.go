@@ -29,7 +29,7 @@ func names(t *testing.T, e Engine) {
 		if next.Conversation != first.Conversation {
 			t.Errorf("the same user id leads to %s and to %s", first.Conversation, next.Conversation)
 		}
-		mark := about(ana, "m", "reaction", hello.ID, "👍", d.now)
+		mark := annotation(ana, "m", "reaction", hello.ID, "👍", d.now)
 		d.turn(mark)
 		if m := d.messages(first.Conversation)[0]; len(m.Reactions) != 1 {
 			t.Errorf("the reaction found nothing: %+v", m)
@@ -43,8 +43,8 @@ func names(t *testing.T, e Engine) {
 
 		c := d.claimOne("t", first.Conversation)
 		out := long("wamid.out")
-		status := reports(ana, out, "", "delivered", d.now)
-		parked := reports(ana, long("nobody"), "", long("odd"), d.now)
+		status := report(ana, out, "", "delivered", d.now)
+		parked := report(ana, long("nobody"), "", long("odd"), d.now)
 		if err := d.Statuses(t.Context(), d.now, []inbound.Arrival{status, parked}); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func names(t *testing.T, e Engine) {
 		if got := d.message(r.Conversation, "a").Text; got != whole {
 			t.Errorf("the message has %d bytes of %d", len(got), len(whole))
 		}
-		if got := d.talk(r.Conversation).Contact.Name; got != ana.Name {
+		if got := d.conversation(r.Conversation).Contact.Name; got != ana.Name {
 			t.Errorf("the person's name: got %q", got)
 		}
 		cut := map[string]bool{}
@@ -142,7 +142,7 @@ func names(t *testing.T, e Engine) {
 		photo := says(person(1), "p", odd, d.now)
 		photo.Content.Type, photo.Content.Media = "document", &inbound.Media{ID: "m1", Name: odd}
 		r := d.turn(photo)[0]
-		d.turn(about(person(1), "r", "reaction", "p", odd, d.now))
+		d.turn(annotation(person(1), "r", "reaction", "p", odd, d.now))
 		m := d.message(r.Conversation, "p")
 		if m.Text != odd || m.Media == nil || m.Media.Name != odd || len(m.Reactions) != 1 || m.Reactions[0].Emoji != odd {
 			t.Errorf("got %q, %+v, %+v", m.Text, m.Media, m.Reactions)

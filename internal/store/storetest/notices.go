@@ -20,8 +20,8 @@ func notice(name string) *store.Draft {
 	return d
 }
 
-// waiting lists the conversations of notices that were not tried.
-func (d *desk) waiting(limit int) (ids []string) {
+// untriedNotices lists the conversations of notices that were not tried.
+func (d *driver) untriedNotices(limit int) (ids []string) {
 	d.Helper()
 	wakes, err := d.UntriedNotices(d.Context(), limit)
 	if err != nil {
@@ -43,15 +43,15 @@ func notices(t *testing.T, e Engine) {
 				d.command(id, first, "ventas")
 				d.deliver(id)
 			}
-			before, told := d.talk(id), d.told(id)
+			before, told := d.conversation(id), d.eventTypes(id)
 			m := d.do(saying(id, notice("recordatorio"))).Message
 			if m.Author != store.AuthorProgram || m.Reason != router.ByAPI || m.Status != store.Queued {
 				t.Errorf("%q: got %+v", first, m)
 			}
-			if diff := cmp.Diff(d.talk(id), before); diff != "" {
+			if diff := cmp.Diff(d.conversation(id), before); diff != "" {
 				t.Errorf("%q: the conversation changed (-got +want):\n%s", first, diff)
 			}
-			if diff := cmp.Diff(d.told(id), told); diff != "" {
+			if diff := cmp.Diff(d.eventTypes(id), told); diff != "" {
 				t.Errorf("%q: events (-got +want):\n%s", first, diff)
 			}
 			c := d.claimOne("t", id)
@@ -60,11 +60,11 @@ func notices(t *testing.T, e Engine) {
 			}
 			d.record(c, store.Sent, "wamid.notice")
 			want := append(told, store.EventSent)
-			if diff := cmp.Diff(d.told(id), want); diff != "" {
+			if diff := cmp.Diff(d.eventTypes(id), want); diff != "" {
 				t.Errorf("%q: events (-got +want):\n%s", first, diff)
 			}
 			before.Seq++
-			if diff := cmp.Diff(d.talk(id), before); diff != "" {
+			if diff := cmp.Diff(d.conversation(id), before); diff != "" {
 				t.Errorf("%q: the conversation changed (-got +want):\n%s", first, diff)
 			}
 		}
@@ -87,7 +87,7 @@ func notices(t *testing.T, e Engine) {
 		d.do(writing("wsp4", person(1), notice("recordatorio")))
 		d.say(person(1), "b", "1")
 		want := []string{store.EventSent, store.EventOpened, store.EventReceived, store.EventSent, store.EventReceived}
-		if diff := cmp.Diff(d.told(id), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 	})
@@ -98,7 +98,7 @@ func notices(t *testing.T, e Engine) {
 		d.deliver(id)
 		d.do(saying(id, template("consulta")))
 		want := []string{store.EventSent, store.EventOpened, store.EventHandedOff}
-		if diff := cmp.Diff(d.told(id), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 	})
@@ -110,7 +110,7 @@ func notices(t *testing.T, e Engine) {
 			ids = append(ids, d.do(writing("wsp4", person(i), notice("recordatorio"))).ID)
 		}
 		other := d.do(writing("ventas", person(9), notice("recordatorio"))).ID
-		if diff := cmp.Diff(d.waiting(3), append([]string{other}, ids[:3]...)); diff != "" {
+		if diff := cmp.Diff(d.untriedNotices(3), append([]string{other}, ids[:3]...)); diff != "" {
 			t.Errorf("the oldest of each line (-got +want):\n%s", diff)
 		}
 		d.tick(10 * time.Minute)
@@ -125,7 +125,7 @@ func notices(t *testing.T, e Engine) {
 		if more := d.record(failed, store.Queued, ""); more {
 			t.Error("a notice that failed is more to send")
 		}
-		if diff := cmp.Diff(d.waiting(9), append([]string{other}, ids[2:]...)); diff != "" {
+		if diff := cmp.Diff(d.untriedNotices(9), append([]string{other}, ids[2:]...)); diff != "" {
 			t.Errorf("what was tried waits no more (-got +want):\n%s", diff)
 		}
 		// What failed once comes again with the walk over all that is pending.
@@ -211,7 +211,7 @@ func notices(t *testing.T, e Engine) {
 		marketing := notice("promo")
 		marketing.Marketing = true
 		promo := d.do(writing("wsp4", person(2), marketing))
-		d.turn(stops(person(2), "stop", d.now))
+		d.turn(optOut(person(2), "stop", d.now))
 		if claims := d.claim("t", promo.ID); len(claims) > 0 {
 			t.Errorf("marketing left after the stop: %+v", claims)
 		}
@@ -231,26 +231,26 @@ func notices(t *testing.T, e Engine) {
 		d.deliver(id)
 		d.do(saying(id, text("Te atiende Ana")))
 		d.deliver(id)
-		before := len(d.told(id))
-		r := d.in(tapped(person(1), "b", "turnos/confirmar", d.now))
+		before := len(d.eventTypes(id))
+		r := d.handle(buttonTap(person(1), "b", "turnos/confirmar", d.now))
 		if r.Reason != router.TemplateButton || r.Replies != 1 || r.State != router.StateHandedOff {
 			t.Errorf("got %+v", r)
 		}
-		if c := d.talk(id); !c.WaitingSince.IsZero() || c.Area != "ventas" || c.Ticket == "" {
+		if c := d.conversation(id); !c.WaitingSince.IsZero() || c.Area != "ventas" || c.Ticket == "" {
 			t.Errorf("the team owes nothing for it: got %+v", c)
 		}
 		if got := d.deliver(id); !slices.Equal(got, []string{"¡Gracias!"}) {
 			t.Errorf("said %q", got)
 		}
 		want := []string{store.EventReceived, store.EventTagged, store.EventSent}
-		if diff := cmp.Diff(d.told(id)[before:], want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id)[before:], want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 		// One that chooses an option is for the team.
-		if r := d.in(tapped(person(1), "c", "admin/11", d.now)); r.Reason != router.HandedOffSilent || r.Replies != 0 {
+		if r := d.handle(buttonTap(person(1), "c", "admin/11", d.now)); r.Reason != router.HandedOffSilent || r.Replies != 0 {
 			t.Errorf("got %+v", r)
 		}
-		if c := d.talk(id); c.WaitingSince.IsZero() {
+		if c := d.conversation(id); c.WaitingSince.IsZero() {
 			t.Error("the team owes an answer")
 		}
 		if all := d.audit(); all[0].Action != "note" || all[0].Detail != "button=admin/11" || all[0].Conversation != id {
@@ -259,37 +259,37 @@ func notices(t *testing.T, e Engine) {
 	})
 
 	t.Run("a button, when the time of the team is over", func(t *testing.T) {
-		over := func(t *testing.T) (d *desk, id string, told int) {
+		over := func(t *testing.T) (d *driver, id string, told int) {
 			d = open(t, e)
 			d.say(person(1), "a", "hola")
 			id = d.say(person(1), "b", "2").Conversation
 			d.deliver(id)
-			told = len(d.told(id))
+			told = len(d.eventTypes(id))
 			d.tick(25 * time.Hour)
 			return d, id, told
 		}
 		d, id, before := over(t)
-		if r := d.in(tapped(person(1), "c", "turnos/confirmar", d.now)); r.Reason != router.TemplateButton || r.State != router.StateClosed {
+		if r := d.handle(buttonTap(person(1), "c", "turnos/confirmar", d.now)); r.Reason != router.TemplateButton || r.State != router.StateClosed {
 			t.Errorf("only answers: got %+v", r)
 		}
 		d.pump()
-		if got := d.deliver(id); !slices.Equal(got, []string{"¡Gracias!"}) || d.talk(id).State != router.StateClosed {
-			t.Errorf("said %q, and is %s", got, d.talk(id).State)
+		if got := d.deliver(id); !slices.Equal(got, []string{"¡Gracias!"}) || d.conversation(id).State != router.StateClosed {
+			t.Errorf("said %q, and is %s", got, d.conversation(id).State)
 		}
 		want := []string{store.EventReceived, store.EventClosed, store.EventTagged, store.EventSent}
-		if diff := cmp.Diff(d.told(id)[before:], want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id)[before:], want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 
 		d, id, _ = over(t)
-		was := d.talk(id)
-		r := d.in(tapped(person(1), "c", "admin/11", d.now))
-		c := d.talk(id)
+		was := d.conversation(id)
+		r := d.handle(buttonTap(person(1), "c", "admin/11", d.now))
+		c := d.conversation(id)
 		if r.Reason != router.HandedOff || c.Area != "admin" || c.Ticket == was.Ticket || c.Ticket == "" || c.WaitingSince.Before(d.now.Add(-time.Minute)) {
 			t.Errorf("hands off: got %+v, %+v", r, c)
 		}
 		d, id, _ = over(t)
-		if r := d.in(tapped(person(1), "c", "principal/1", d.now)); r.Reason != router.ReplyChoice || d.talk(id).Menu != "admin" {
+		if r := d.handle(buttonTap(person(1), "c", "principal/1", d.now)); r.Reason != router.ReplyChoice || d.conversation(id).Menu != "admin" {
 			t.Errorf("shows a menu: got %+v", r)
 		}
 	})
@@ -306,22 +306,22 @@ func notices(t *testing.T, e Engine) {
 		if done := d.do(saying(id, text("¿Seguís ahí?"))); done.Area != "ventas" {
 			t.Errorf("the area that had it last: got %+v", done.Conversation)
 		}
-		d.in(echoed(person(2), "b", "Te escribo del celular", d.now))
-		if c := d.talk(d.say(person(2), "c", "ok").Conversation); c.State != router.StateHandedOff || c.Area != "admin" {
+		d.handle(echoed(person(2), "b", "Te escribo del celular", d.now))
+		if c := d.conversation(d.say(person(2), "c", "ok").Conversation); c.State != router.StateHandedOff || c.Area != "admin" {
 			t.Errorf("the flow's: got %+v", c)
 		}
 	})
 }
 
-// stops is Meta's word that a person wants no more marketing.
-func stops(p inbound.Person, id string, at time.Time) inbound.Arrival {
+// optOut is Meta's word that a person wants no more marketing.
+func optOut(p inbound.Person, id string, at time.Time) inbound.Arrival {
 	a := says(p, id, "", at)
 	a.Kind, a.Content, a.Choice = inbound.Preference, nil, &inbound.Choice{Stop: true}
 	return a
 }
 
-// tapped is a tap on a template's button.
-func tapped(p inbound.Person, id, payload string, at time.Time) inbound.Arrival {
+// buttonTap is a tap on a template's button.
+func buttonTap(p inbound.Person, id, payload string, at time.Time) inbound.Arrival {
 	a := says(p, id, "Confirmo", at)
 	a.Content.Type, a.Content.ReplyID = "button", payload
 	return a

@@ -21,7 +21,7 @@ func reads(t *testing.T, e Engine) {
 			if i%3 == 0 {
 				a.Line, a.LineRef = "ventas", "ventas"
 			}
-			ids = append(ids, d.in(a).Conversation)
+			ids = append(ids, d.handle(a).Conversation)
 		}
 		d.command(ids[1], router.CommandHandoff, "admin")
 		d.command(ids[2], router.CommandHandoff, "ventas")
@@ -144,7 +144,7 @@ func reads(t *testing.T, e Engine) {
 		if err := json.Unmarshal(last.Data, &got); err != nil {
 			t.Fatal(err)
 		}
-		c := d.talk(r.Conversation)
+		c := d.conversation(r.Conversation)
 		if got.Conversation.ID != c.ID || got.Conversation.State != "handed_off" || got.Conversation.Ticket != c.Ticket ||
 			got.Conversation.Contact.Phone != p.Phone || !got.Conversation.WindowExpiresAt.Equal(c.LastInbound.Add(24*time.Hour)) {
 			t.Errorf("got conversation %+v", got.Conversation)
@@ -162,7 +162,7 @@ func reads(t *testing.T, e Engine) {
 		r := d.say(person(1), "a", "hola")
 		a := says(person(2), "b", "hola", d.now)
 		a.Line, a.LineRef = "ventas", "ventas"
-		d.in(a)
+		d.handle(a)
 		d.claim("t1", r.Conversation)
 		d.claim("t2", r.Conversation)
 		d.tick(time.Minute)
@@ -185,18 +185,18 @@ func reads(t *testing.T, e Engine) {
 	t.Run("reopened", func(t *testing.T) {
 		d := open(t, e)
 		r := d.turn(says(person(1), "a", "hola", d.now), says(person(1), "b", "11", d.now))
-		before, talk, events := d.messages(r[0].Conversation), d.talk(r[0].Conversation), d.events()
+		before, talk, events := d.messages(r[0].Conversation), d.conversation(r[0].Conversation), d.events()
 		d.reopen()
 		if diff := cmp.Diff(d.messages(r[0].Conversation), before); diff != "" {
 			t.Errorf("messages (-got +want):\n%s", diff)
 		}
-		if diff := cmp.Diff(d.talk(r[0].Conversation), talk); diff != "" {
+		if diff := cmp.Diff(d.conversation(r[0].Conversation), talk); diff != "" {
 			t.Errorf("conversation (-got +want):\n%s", diff)
 		}
 		if diff := cmp.Diff(d.events(), events); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
-		if got := d.in(says(person(1), "a", "hola", d.now)); !got.Duplicate || got.Wake == nil {
+		if got := d.handle(says(person(1), "a", "hola", d.now)); !got.Duplicate || got.Wake == nil {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// reportsSuite: a status never goes down, in whatever order reports come.
-func reportsSuite(t *testing.T, e Engine) {
+// reports: a status never goes down, in whatever order reports come.
+func reports(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name   string
 		before []string // by our id, while the post is still out
@@ -36,7 +36,7 @@ func reportsSuite(t *testing.T, e Engine) {
 			r := d.say(person(1), "a", "hola")
 			c := d.claimOne("t1", r.Conversation)
 			for _, s := range tc.before {
-				d.statuses(reports(person(1), "out", c.Post.ID, s, d.now))
+				d.statuses(report(person(1), "out", c.Post.ID, s, d.now))
 				if m := d.message(r.Conversation, c.Post.ID); m.ProviderID != "out" {
 					t.Errorf("got provider id %q", m.ProviderID)
 				}
@@ -44,7 +44,7 @@ func reportsSuite(t *testing.T, e Engine) {
 			d.record(c, store.Sent, "out")
 			for _, s := range tc.after {
 				for range 2 {
-					d.statuses(reports(person(1), "out", "", s, d.now))
+					d.statuses(report(person(1), "out", "", s, d.now))
 				}
 			}
 			m := d.message(r.Conversation, "out")
@@ -62,9 +62,9 @@ func reportsSuite(t *testing.T, e Engine) {
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
 		d.record(c, store.Sent, "out")
-		d.statuses(reports(person(1), "out", "", "delivered", d.now), reports(person(1), "out", "", "delivered", d.now), reports(person(1), "out", "", "sent", d.now))
+		d.statuses(report(person(1), "out", "", "delivered", d.now), report(person(1), "out", "", "delivered", d.now), report(person(1), "out", "", "sent", d.now))
 		want := []string{store.EventOpened, store.EventReceived, store.EventSent, store.EventStatus}
-		if diff := cmp.Diff(d.told(r.Conversation), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(r.Conversation), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 	})
@@ -76,7 +76,7 @@ func reportsSuite(t *testing.T, e Engine) {
 			d.reopen()
 			r := d.say(person(1), "a", "hola")
 			c := d.claimOne("t1", r.Conversation)
-			d.statuses(reports(person(1), "out", "", "delivered", d.now), reports(person(1), "out", "", "read", d.now))
+			d.statuses(report(person(1), "out", "", "delivered", d.now), report(person(1), "out", "", "read", d.now))
 			d.tick(wait)
 			d.pump()
 			d.record(c, store.Sent, "out")
@@ -95,7 +95,7 @@ func reportsSuite(t *testing.T, e Engine) {
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
 		d.claim("t2", r.Conversation)
-		d.statuses(reports(person(1), "out", c.Post.ID, "sent", d.now))
+		d.statuses(report(person(1), "out", c.Post.ID, "sent", d.now))
 		m := d.message(r.Conversation, c.Post.ID)
 		if m.Status != store.Sent || m.ProviderID != "out" || m.ErrorDetail != "" {
 			t.Errorf("got %s %s, error %q", m.Status, m.ProviderID, m.ErrorDetail)
@@ -107,7 +107,7 @@ func reportsSuite(t *testing.T, e Engine) {
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
 		d.record(c, store.Queued, "")
-		d.statuses(reports(person(1), "out", c.Post.ID, "delivered", d.now))
+		d.statuses(report(person(1), "out", c.Post.ID, "delivered", d.now))
 		if again := d.claim("t2", r.Conversation); len(again) != 0 {
 			t.Errorf("posted again though it arrived: %+v", again)
 		}
@@ -116,7 +116,7 @@ func reportsSuite(t *testing.T, e Engine) {
 	t.Run("inbound messages have no reports", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
-		d.statuses(reports(person(1), "a", r.MessageID, "read", d.now), inbound.Arrival{Kind: inbound.Status, ID: "x"})
+		d.statuses(report(person(1), "a", r.MessageID, "read", d.now), inbound.Arrival{Kind: inbound.Status, ID: "x"})
 		if m := d.message(r.Conversation, "a"); m.Status != store.Received {
 			t.Errorf("got %s", m.Status)
 		}

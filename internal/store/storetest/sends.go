@@ -79,7 +79,7 @@ func sends(t *testing.T, e Engine) {
 			if got := c.Post.To.Phone; got != tc.want {
 				t.Errorf("%s: posted to %q, want %q", tc.name, got, tc.want)
 			}
-			if got := d.talk(r.Conversation).Contact.Phone; got != tc.want {
+			if got := d.conversation(r.Conversation).Contact.Phone; got != tc.want {
 				t.Errorf("%s: the contact's phone is %q, want %q", tc.name, got, tc.want)
 			}
 		}
@@ -188,7 +188,7 @@ func sends(t *testing.T, e Engine) {
 		if m.Status != store.Failed || m.Reason != router.Refused || m.ErrorCode != 131026 || m.ErrorDetail != "undeliverable" {
 			t.Errorf("got %+v", m)
 		}
-		told := d.told(r.Conversation)
+		told := d.eventTypes(r.Conversation)
 		if told[len(told)-1] != store.EventFailed {
 			t.Errorf("got %v", told)
 		}
@@ -273,7 +273,7 @@ func sends(t *testing.T, e Engine) {
 		for _, line := range []string{"wsp4", "ventas"} {
 			a := says(person(1), line, "hola", d.now)
 			a.Line, a.LineRef = line, line
-			r := d.in(a)
+			r := d.handle(a)
 			at := d.now
 			d.tick(24 * time.Hour)
 			claims := d.claim("t", r.Conversation)

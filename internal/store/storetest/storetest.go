@@ -45,28 +45,28 @@ func Run(t *testing.T, e Engine) {
 	}{
 		{"Turn", turns},
 		{"Spooled", spooled},
-		{"Aside", asides},
-		{"Marks", marks},
+		{"Records", records},
+		{"Annotations", annotations},
 		{"Echo", echoes},
 		{"Ids", ids},
 		{"Identity", identities},
 		{"Brazil", brazil},
-		{"Called", called},
+		{"WaID", waIDs},
 		{"Sends", sends},
-		{"Reports", reportsSuite},
+		{"Reports", reports},
 		{"Commands", commands},
-		{"Says", sayings},
+		{"Drafts", drafts},
 		{"Notices", notices},
 		{"Files", files},
 		{"Blocks", blocks},
 		{"Pump", pumps},
-		{"Feeds", feeds},
+		{"Subscriptions", subscriptions},
 		{"Reads", reads},
 		{"Names", names},
-		{"Waits", waits},
+		{"Waiting", waitingSince},
 		{"Left", left},
 		{"Apologies", apologies},
-		{"Duties", duties},
+		{"Leadership", leadership},
 		{"Pauses", pauses},
 		{"Model", model},
 	} {
@@ -85,8 +85,8 @@ type checker interface {
 	Fatalf(format string, args ...any)
 }
 
-// desk is an open store with a clock that the test moves.
-type desk struct {
+// driver is an open store with a clock that the test moves.
+type driver struct {
 	checker
 	store.Store
 	engine Engine
@@ -96,16 +96,16 @@ type desk struct {
 	page   int // how many rows it reads at once
 }
 
-func open(t testing.TB, e Engine) *desk {
+func open(t testing.TB, e Engine) *driver {
 	t.Helper()
-	d := &desk{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}
+	d := &driver{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}
 	d.reopen()
 	t.Cleanup(func() { d.Close() })
 	return d
 }
 
 // reopen closes the store, if it is open, and opens it again.
-func (d *desk) reopen() {
+func (d *driver) reopen() {
 	d.Helper()
 	if d.Store != nil {
 		if err := d.Close(); err != nil {
@@ -120,10 +120,10 @@ func (d *desk) reopen() {
 }
 
 // tick lets time pass.
-func (d *desk) tick(by time.Duration) { d.now = d.now.Add(by) }
+func (d *driver) tick(by time.Duration) { d.now = d.now.Add(by) }
 
 // turn handles arrivals in one batch.
-func (d *desk) turn(batch ...inbound.Arrival) []store.Result {
+func (d *driver) turn(batch ...inbound.Arrival) []store.Result {
 	d.Helper()
 	d.tick(time.Second)
 	results, err := d.Turn(d.Context(), d.now, batch)
@@ -142,18 +142,18 @@ func (d *desk) turn(batch ...inbound.Arrival) []store.Result {
 }
 
 // say lets a person write, and returns what became of it.
-func (d *desk) say(p inbound.Person, id, text string) store.Result {
+func (d *driver) say(p inbound.Person, id, text string) store.Result {
 	d.Helper()
 	return d.turn(says(p, id, text, d.now))[0]
 }
 
-// in hands the arrival in at its own time.
-func (d *desk) in(a inbound.Arrival) store.Result {
+// handle hands the arrival in at its own time.
+func (d *driver) handle(a inbound.Arrival) store.Result {
 	d.Helper()
 	return d.turn(a)[0]
 }
 
-func (d *desk) statuses(batch ...inbound.Arrival) {
+func (d *driver) statuses(batch ...inbound.Arrival) {
 	d.Helper()
 	d.tick(time.Second)
 	if err := d.Statuses(d.Context(), d.now, batch); err != nil {
@@ -161,7 +161,7 @@ func (d *desk) statuses(batch ...inbound.Arrival) {
 	}
 }
 
-func (d *desk) command(id string, kind router.CommandKind, area string) store.Conversation {
+func (d *driver) command(id string, kind router.CommandKind, area string) store.Conversation {
 	d.Helper()
 	d.tick(time.Second)
 	done, err := d.Command(d.Context(), d.now, store.Command{
@@ -173,7 +173,7 @@ func (d *desk) command(id string, kind router.CommandKind, area string) store.Co
 	return done.Conversation
 }
 
-func (d *desk) claim(token string, ids ...string) []store.SendClaim {
+func (d *driver) claim(token string, ids ...string) []store.SendClaim {
 	d.Helper()
 	claims, err := d.ClaimSends(d.Context(), d.now, token, ids)
 	if err != nil {
@@ -183,7 +183,7 @@ func (d *desk) claim(token string, ids ...string) []store.SendClaim {
 }
 
 // claimOne claims for one conversation, and wants a row.
-func (d *desk) claimOne(token, id string) store.SendClaim {
+func (d *driver) claimOne(token, id string) store.SendClaim {
 	d.Helper()
 	claims := d.claim(token, id)
 	if len(claims) != 1 {
@@ -192,7 +192,7 @@ func (d *desk) claimOne(token, id string) store.SendClaim {
 	return claims[0]
 }
 
-func (d *desk) record(c store.SendClaim, status store.Status, providerID string) bool {
+func (d *driver) record(c store.SendClaim, status store.Status, providerID string) bool {
 	d.Helper()
 	more, err := d.RecordSends(d.Context(), d.now, []store.SendResult{{
 		MessageID: c.Post.ID, Conversation: c.Post.Conversation, Token: c.Token, Status: status, ProviderID: providerID,
@@ -207,7 +207,7 @@ func (d *desk) record(c store.SendClaim, status store.Status, providerID string)
 }
 
 // deliver sends everything that a conversation has to say and returns the texts.
-func (d *desk) deliver(id string) (said []string) {
+func (d *driver) deliver(id string) (said []string) {
 	d.Helper()
 	for n := 0; ; n++ {
 		claims := d.claim(fmt.Sprintf("t%d-%d", d.now.UnixNano(), n), id)
@@ -222,7 +222,7 @@ func (d *desk) deliver(id string) (said []string) {
 	}
 }
 
-func (d *desk) talk(id string) store.Conversation {
+func (d *driver) conversation(id string) store.Conversation {
 	d.Helper()
 	c, err := d.Conversation(d.Context(), id)
 	if err != nil {
@@ -232,7 +232,7 @@ func (d *desk) talk(id string) store.Conversation {
 }
 
 // messages returns all messages of a conversation, page by page.
-func (d *desk) messages(id string) (all []store.Message) {
+func (d *driver) messages(id string) (all []store.Message) {
 	d.Helper()
 	after := ""
 	for {
@@ -249,7 +249,7 @@ func (d *desk) messages(id string) (all []store.Message) {
 }
 
 // message returns the message of a conversation with an id, ours or theirs.
-func (d *desk) message(conversation, id string) store.Message {
+func (d *driver) message(conversation, id string) store.Message {
 	d.Helper()
 	for _, m := range d.messages(conversation) {
 		if m.ID == id || m.ProviderID == id {
@@ -261,13 +261,13 @@ func (d *desk) message(conversation, id string) store.Message {
 }
 
 // events numbers and returns all events.
-func (d *desk) events() (all []store.Event) {
+func (d *driver) events() (all []store.Event) {
 	d.Helper()
 	d.pump()
 	return d.eventsAfter(0)
 }
 
-func (d *desk) eventsAfter(after int64) (all []store.Event) {
+func (d *driver) eventsAfter(after int64) (all []store.Event) {
 	d.Helper()
 	for {
 		list, err := d.Events(d.Context(), after, d.page)
@@ -282,8 +282,8 @@ func (d *desk) eventsAfter(after int64) (all []store.Event) {
 	}
 }
 
-// told returns the types of a conversation's events.
-func (d *desk) told(id string) (types []string) {
+// eventTypes returns the types of a conversation's events.
+func (d *driver) eventTypes(id string) (types []string) {
 	d.Helper()
 	for _, e := range d.events() {
 		if e.Conversation == id {
@@ -294,7 +294,7 @@ func (d *desk) told(id string) (types []string) {
 }
 
 // pump runs rounds until one is not full.
-func (d *desk) pump() (sum store.PumpResult) {
+func (d *driver) pump() (sum store.PumpResult) {
 	d.Helper()
 	for {
 		p, err := d.Pump(d.Context(), d.now)
@@ -312,7 +312,7 @@ func (d *desk) pump() (sum store.PumpResult) {
 	}
 }
 
-func (d *desk) trace(key string) store.Trace {
+func (d *driver) trace(key string) store.Trace {
 	d.Helper()
 	tr, err := d.Trace(d.Context(), key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

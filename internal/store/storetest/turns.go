@@ -16,14 +16,14 @@ func turns(t *testing.T, e Engine) {
 	t.Run("first contact", func(t *testing.T) {
 		d := open(t, e)
 		a := says(person(1), "wamid.1", "hola", d.now)
-		r := d.in(a)
+		r := d.handle(a)
 		if r.Reason != router.FirstContact || r.Replies != 1 || r.State != router.StateMenu || r.Duplicate {
 			t.Fatalf("got %+v", r)
 		}
 		if want := (store.Wake{Line: "wsp4", Conversation: r.Conversation}); r.Wake == nil || *r.Wake != want {
 			t.Fatalf("got send %v, want %v", r.Wake, want)
 		}
-		c := d.talk(r.Conversation)
+		c := d.conversation(r.Conversation)
 		if c.Contact.Name != "Persona 1" || c.Contact.Phone != person(1).Phone || c.Contact.UserID != person(1).UserID {
 			t.Errorf("got contact %+v", c.Contact)
 		}
@@ -47,7 +47,7 @@ func turns(t *testing.T, e Engine) {
 			out.Body.Reply == nil || out.Body.Reply.Menu != "principal" || out.Text != out.Body.Reply.Text || out.Epoch != c.Epoch {
 			t.Errorf("got reply %+v", out)
 		}
-		if diff := cmp.Diff(d.told(r.Conversation), []string{store.EventOpened, store.EventReceived}); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(r.Conversation), []string{store.EventOpened, store.EventReceived}); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 	})
@@ -60,7 +60,7 @@ func turns(t *testing.T, e Engine) {
 		if r.State != router.StateHandedOff {
 			t.Fatalf("got %+v", r)
 		}
-		c := d.talk(r.Conversation)
+		c := d.conversation(r.Conversation)
 		if c.Area != "admin" || c.Tag != "pagos" || c.Ticket != "PSI-2026-000001" || c.TimeoutAt.IsZero() {
 			t.Errorf("got %+v", c)
 		}
@@ -78,14 +78,14 @@ func turns(t *testing.T, e Engine) {
 		}
 		// One sequence for all, and a year of its own.
 		r2 := d.say(person(2), "e", "11")
-		if got := d.talk(r2.Conversation).Ticket; got != "PSI-2026-000002" {
+		if got := d.conversation(r2.Conversation).Ticket; got != "PSI-2026-000002" {
 			t.Errorf("got %s", got)
 		}
 		d.now = time.Date(2027, 1, 1, 2, 0, 0, 0, time.UTC) // still 2026 in Buenos Aires
 		r3 := d.say(person(3), "f", "11")
 		d.now = d.now.Add(2 * time.Hour)
 		r4 := d.say(person(4), "g", "11")
-		if got := []string{d.talk(r3.Conversation).Ticket, d.talk(r4.Conversation).Ticket}; !cmp.Equal(got, []string{"PSI-2026-000003", "PSI-2027-000001"}) {
+		if got := []string{d.conversation(r3.Conversation).Ticket, d.conversation(r4.Conversation).Ticket}; !cmp.Equal(got, []string{"PSI-2026-000003", "PSI-2027-000001"}) {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -130,10 +130,10 @@ func turns(t *testing.T, e Engine) {
 		r := d.say(person(1), "same", "hola")
 		other := says(person(2), "same", "hola", d.now)
 		other.LineRef, other.Line = "otro", "ventas"
-		if got := d.in(other); got.Duplicate || got.Conversation == r.Conversation {
+		if got := d.handle(other); got.Duplicate || got.Conversation == r.Conversation {
 			t.Errorf("another line: got %+v", got)
 		}
-		if got := d.in(echoed(person(1), "same", "otra cosa", d.now)); got.Duplicate {
+		if got := d.handle(echoed(person(1), "same", "otra cosa", d.now)); got.Duplicate {
 			t.Errorf("an echo: got %+v", got)
 		}
 		nameless := says(person(3), "", "uno", d.now)
@@ -170,7 +170,7 @@ func turns(t *testing.T, e Engine) {
 	t.Run("stale and late are stored and change nothing", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
-		before := d.talk(r.Conversation)
+		before := d.conversation(r.Conversation)
 		old := says(person(1), "b", "1", d.now)
 		old.SentAt = d.now.Add(-11 * time.Minute)
 		late := says(person(1), "c", "1", d.now)
@@ -179,7 +179,7 @@ func turns(t *testing.T, e Engine) {
 		if got[0].Reason != router.Stale || got[1].Reason != router.Late || got[0].Replies+got[1].Replies != 0 {
 			t.Fatalf("got %+v", got)
 		}
-		after := d.talk(r.Conversation)
+		after := d.conversation(r.Conversation)
 		if after.Menu != before.Menu || after.State != before.State || after.Epoch != before.Epoch {
 			t.Errorf("got %+v, want %+v", after, before)
 		}
@@ -189,13 +189,13 @@ func turns(t *testing.T, e Engine) {
 		// Without a time of the provider nothing is stale.
 		unknown := says(person(1), "d", "1", d.now)
 		unknown.SentAt = time.Time{}
-		if got := d.in(unknown); got.Reason != router.MenuChoice {
+		if got := d.handle(unknown); got.Reason != router.MenuChoice {
 			t.Errorf("got %s", got.Reason)
 		}
 		// A late first contact is kept too.
 		lone := says(person(9), "e", "hola", d.now)
 		lone.Late = true
-		if got := d.in(lone); got.Reason != router.Late || got.Conversation == "" || got.MessageID == "" {
+		if got := d.handle(lone); got.Reason != router.Late || got.Conversation == "" || got.MessageID == "" {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -216,7 +216,7 @@ func turns(t *testing.T, e Engine) {
 				d := open(t, e)
 				a := says(person(1), "a", "hola", d.now)
 				a.SentAt, a.Ahead = d.now.Add(-tc.old), tc.ahead
-				if got := d.in(a); got.Reason != tc.want {
+				if got := d.handle(a); got.Reason != tc.want {
 					t.Errorf("got %s, want %s", got.Reason, tc.want)
 				}
 			})
@@ -229,7 +229,7 @@ func turns(t *testing.T, e Engine) {
 			write := func(id, text string) store.Result {
 				a := says(person(1), line+id, text, d.now)
 				a.Line, a.LineRef = line, line
-				return d.in(a)
+				return d.handle(a)
 			}
 			write("a", "hola")
 			write("b", "1")
@@ -253,7 +253,7 @@ func turns(t *testing.T, e Engine) {
 		d.say(p, "b", "1")
 		p.Name, p.Username = "Otra", "ana2"
 		d.say(p, "c", "1")
-		if c := d.talk(r.Conversation).Contact; c.Name != "Ana" || c.Username != "ana2" {
+		if c := d.conversation(r.Conversation).Contact; c.Name != "Ana" || c.Username != "ana2" {
 			t.Errorf("got %+v, want the first name and the last username", c)
 		}
 	})
@@ -270,7 +270,7 @@ func turns(t *testing.T, e Engine) {
 		if len(tr.Messages) != 1 || tr.Messages[0].Reason != router.Invalid || tr.Messages[0].ErrorDetail != "step: panic: boom" {
 			t.Fatalf("got %+v", tr.Messages)
 		}
-		if got := d.in(a); !got.Duplicate {
+		if got := d.handle(a); !got.Duplicate {
 			t.Errorf("redriven: got %+v", got)
 		}
 		if got := d.say(person(1), "b", "hola"); got.Reason != router.FirstContact {
@@ -290,7 +290,7 @@ func turns(t *testing.T, e Engine) {
 		for i, text := range []string{"", "con \x00 nulo", "ñandú 🙈 \u2028", `comillas " y \ barra`, strings.Repeat("largo ", 20000)} {
 			a := says(person(1), string(rune('a'+i)), text, d.now)
 			a.Raw = []byte("{\"x\":\"\\u0000\xff\"}")
-			r := d.in(a)
+			r := d.handle(a)
 			m := d.message(r.Conversation, a.ID)
 			if m.Text != text || string(m.Raw) != string(a.Raw) {
 				t.Errorf("got %q and %q", m.Text, m.Raw)

@@ -11,8 +11,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// waits: since when somebody waits for a team.
-func waits(t *testing.T, e Engine) {
+// waitingSince: since when somebody waits for a team.
+func waitingSince(t *testing.T, e Engine) {
 	d := open(t, e)
 	id := d.say(person(1), "a", "hola").Conversation
 	oldest := func() time.Time {
@@ -42,9 +42,9 @@ func waits(t *testing.T, e Engine) {
 		}},
 		{"an agent writes", func() time.Time { d.command(id, router.CommandAgentSent, ""); return zero }},
 		{"thanks", func() time.Time { d.say(person(1), "d", "muchas gracias"); return zero }},
-		{"a reaction", func() time.Time { d.in(about(person(1), "e", "reaction", "a", "👍", d.now)); return zero }},
+		{"a reaction", func() time.Time { d.handle(annotation(person(1), "e", "reaction", "a", "👍", d.now)); return zero }},
 		{"one more question", func() time.Time { return asks("f", "¿y el horario?") }},
-		{"the phone answers", func() time.Time { d.in(echoed(person(1), "g", "de 9 a 18", d.now)); return zero }},
+		{"the phone answers", func() time.Time { d.handle(echoed(person(1), "g", "de 9 a 18", d.now)); return zero }},
 		{"one more", func() time.Time { return asks("h", "¿y los sábados?") }},
 		{"disconnected", func() time.Time { d.command(id, router.CommandDisconnect, ""); return zero }},
 		{"they write to nobody", func() time.Time { d.say(person(1), "i", "hola?"); return zero }},
@@ -52,7 +52,7 @@ func waits(t *testing.T, e Engine) {
 		{"closed", func() time.Time { d.command(id, router.CommandClose, ""); return zero }},
 	} {
 		want := step.do()
-		if got := d.talk(id).WaitingSince; !got.Equal(want) {
+		if got := d.conversation(id).WaitingSince; !got.Equal(want) {
 			t.Errorf("%d, %s: waits since %v, want %v", i, step.what, got, want)
 		}
 		if got := oldest(); !got.Equal(want) {
@@ -82,8 +82,8 @@ func pauses(t *testing.T, e Engine) {
 	}
 }
 
-// duties: one process at a time has one, and what it remembers outlives it.
-func duties(t *testing.T, e Engine) {
+// leadership: one process at a time has one, and what it remembers outlives it.
+func leadership(t *testing.T, e Engine) {
 	d := open(t, e)
 	serve := func(process, report, state string) store.Leadership {
 		t.Helper()

@@ -15,15 +15,15 @@ import (
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 // reject keeps what will not be handled.
-func (d *desk) reject(a inbound.Arrival) {
+func (d *driver) reject(a inbound.Arrival) {
 	d.Helper()
 	if err := d.Reject(d.Context(), d.now, a, "it does not fit"); err != nil {
 		d.Fatalf("reject: %v", err)
 	}
 }
 
-// asides: what never reaches the menu, and is kept with its reason.
-func asides(t *testing.T, e Engine) {
+// records: what never reaches the menu, and is kept with its reason.
+func records(t *testing.T, e Engine) {
 	bare := func(kind inbound.Kind, id string) inbound.Arrival {
 		return inbound.Arrival{Kind: kind, ID: id, Line: "wsp4", LineRef: lineRef, ReceivedAt: noon(), Raw: []byte(`{"id":"` + id + `"}`)}
 	}
@@ -61,11 +61,11 @@ func asides(t *testing.T, e Engine) {
 		t.Run(tc.arrival.ID, func(t *testing.T) {
 			t.Parallel()
 			d := open(t, e)
-			r := d.in(tc.arrival)
+			r := d.handle(tc.arrival)
 			if r.Reason != tc.want || r.MessageID != "" || r.Replies != 0 || r.Wake != nil || r.Duplicate {
 				t.Fatalf("got %+v, want reason %s and nothing else", r, tc.want)
 			}
-			if again := d.in(tc.arrival); !again.Duplicate {
+			if again := d.handle(tc.arrival); !again.Duplicate {
 				t.Errorf("again: got %+v", again)
 			}
 			tr := d.trace(tc.arrival.ID)
@@ -96,14 +96,14 @@ func asides(t *testing.T, e Engine) {
 		stop.Person, stop.Choice = person(1), &inbound.Choice{Category: "marketing_messages", Stop: true}
 		resume := bare(inbound.Preference, "resume")
 		resume.Person, resume.Choice = person(1), &inbound.Choice{Category: "marketing_messages"}
-		if r := d.in(stop); r.Reason != router.OptedOut {
+		if r := d.handle(stop); r.Reason != router.OptedOut {
 			t.Errorf("got %+v", r)
 		}
 		r := d.say(person(1), "a", "hola")
 		if r.Reason != router.FirstContact || r.Replies != 1 {
 			t.Errorf("a stop of marketing silenced the bot: got %+v", r)
 		}
-		if !d.talk(r.Conversation).Contact.OptedOut {
+		if !d.conversation(r.Conversation).Contact.OptedOut {
 			t.Error("the contact is not opted out")
 		}
 		d.turn(resume, stop) // stop is an old one, told again
@@ -119,57 +119,57 @@ func asides(t *testing.T, e Engine) {
 		}
 		late := func(a inbound.Arrival) inbound.Arrival { a.Late = true; return a }
 		resumes := func(id string, at time.Time) inbound.Arrival {
-			a := stops(person(1), id, at)
+			a := optOut(person(1), id, at)
 			a.Choice = &inbound.Choice{}
 			return a
 		}
-		word := func(d *desk, id, text string) inbound.Arrival { return says(person(1), id, text, d.now) }
+		word := func(d *driver, id, text string) inbound.Arrival { return says(person(1), id, text, d.now) }
 		for _, tc := range []struct {
 			name string
-			do   func(d *desk)
+			do   func(d *driver)
 			want bool
 		}{
-			{"a stale word", func(d *desk) { d.in(ago(word(d, "b", "baja"), time.Hour)) }, true},
-			{"a word by a detour", func(d *desk) { d.in(late(word(d, "b", "baja"))) }, true},
-			{"a word, closed", func(d *desk) {
+			{"a stale word", func(d *driver) { d.handle(ago(word(d, "b", "baja"), time.Hour)) }, true},
+			{"a word by a detour", func(d *driver) { d.handle(late(word(d, "b", "baja"))) }, true},
+			{"a word, closed", func(d *driver) {
 				d.command(d.say(person(1), "x", "hola").Conversation, router.CommandClose, "")
-				d.in(late(word(d, "b", "baja")))
+				d.handle(late(word(d, "b", "baja")))
 			}, true},
-			{"a word that a team gets", func(d *desk) {
+			{"a word that a team gets", func(d *driver) {
 				d.command(d.say(person(1), "x", "hola").Conversation, router.CommandHandoff, "admin")
-				d.in(late(word(d, "b", "baja")))
+				d.handle(late(word(d, "b", "baja")))
 			}, false},
-			{"a word that went dead", func(d *desk) { d.reject(word(d, "b", "baja")) }, true},
-			{"a preference by a detour", func(d *desk) { d.in(late(stops(person(1), "b", d.now))) }, true},
-			{"a preference that went dead", func(d *desk) { d.reject(stops(person(1), "b", d.now)) }, true},
-			{"a preference that went dead, redriven", func(d *desk) {
-				d.reject(stops(person(1), "b", d.now))
-				d.in(late(stops(person(1), "b", d.now)))
+			{"a word that went dead", func(d *driver) { d.reject(word(d, "b", "baja")) }, true},
+			{"a preference by a detour", func(d *driver) { d.handle(late(optOut(person(1), "b", d.now))) }, true},
+			{"a preference that went dead", func(d *driver) { d.reject(optOut(person(1), "b", d.now)) }, true},
+			{"a preference that went dead, redriven", func(d *driver) {
+				d.reject(optOut(person(1), "b", d.now))
+				d.handle(late(optOut(person(1), "b", d.now)))
 			}, true},
-			{"of somebody new", func(d *desk) { d.in(late(stops(person(1), "b", d.now))) }, true},
-			{"a resume by a detour", func(d *desk) { d.in(stops(person(1), "b", d.now)); d.in(late(resumes("c", d.now))) }, true},
-			{"a resume that went dead", func(d *desk) { d.in(stops(person(1), "b", d.now)); d.reject(resumes("c", d.now)) }, true},
-			{"older than a resume", func(d *desk) {
-				d.in(resumes("c", d.now))
-				d.in(late(ago(stops(person(1), "b", d.now), time.Hour)))
+			{"of somebody new", func(d *driver) { d.handle(late(optOut(person(1), "b", d.now))) }, true},
+			{"a resume by a detour", func(d *driver) { d.handle(optOut(person(1), "b", d.now)); d.handle(late(resumes("c", d.now))) }, true},
+			{"a resume that went dead", func(d *driver) { d.handle(optOut(person(1), "b", d.now)); d.reject(resumes("c", d.now)) }, true},
+			{"older than a resume", func(d *driver) {
+				d.handle(resumes("c", d.now))
+				d.handle(late(ago(optOut(person(1), "b", d.now), time.Hour)))
 			}, false},
-			{"a dead one, older than a resume", func(d *desk) {
-				d.in(stops(person(1), "a", d.now))
+			{"a dead one, older than a resume", func(d *driver) {
+				d.handle(optOut(person(1), "a", d.now))
 				d.tick(time.Minute)
-				d.in(word(d, "c", "alta"))
-				d.reject(ago(stops(person(1), "b", d.now), time.Hour))
+				d.handle(word(d, "c", "alta"))
+				d.reject(ago(optOut(person(1), "b", d.now), time.Hour))
 			}, false},
-			{"a word, older than the resume", func(d *desk) {
-				d.in(stops(person(1), "a", d.now))
+			{"a word, older than the resume", func(d *driver) {
+				d.handle(optOut(person(1), "a", d.now))
 				d.tick(time.Minute)
-				d.in(word(d, "c", "alta"))
+				d.handle(word(d, "c", "alta"))
 				d.reopen()
-				d.in(ago(word(d, "b", "baja"), time.Hour))
+				d.handle(ago(word(d, "b", "baja"), time.Hour))
 			}, false},
-			{"newer than a resume", func(d *desk) {
-				d.in(resumes("c", d.now))
+			{"newer than a resume", func(d *driver) {
+				d.handle(resumes("c", d.now))
 				d.tick(time.Hour)
-				d.in(late(stops(person(1), "b", d.now)))
+				d.handle(late(optOut(person(1), "b", d.now)))
 			}, true},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
@@ -177,7 +177,7 @@ func asides(t *testing.T, e Engine) {
 				d := open(t, e)
 				tc.do(d)
 				d.reopen()
-				if got := d.talk(d.say(person(1), "z", "hola").Conversation).Contact.OptedOut; got != tc.want {
+				if got := d.conversation(d.say(person(1), "z", "hola").Conversation).Contact.OptedOut; got != tc.want {
 					t.Errorf("wants no marketing: %v", got)
 				}
 			})
@@ -188,7 +188,7 @@ func asides(t *testing.T, e Engine) {
 		d := open(t, e)
 		a := says(person(1), "sys", "", d.now)
 		a.Content.Type = "system"
-		r := d.in(a)
+		r := d.handle(a)
 		if r.Reason != router.System || r.Replies != 0 {
 			t.Fatalf("got %+v", r)
 		}

@@ -43,13 +43,13 @@ func saying(id string, what *store.Draft) store.Command {
 	return store.Command{Conversation: id, Command: router.Command{Kind: router.CommandAgentSent}, Draft: what, Actor: "crm"}
 }
 
-func writing(line string, who inbound.Person, what *store.Draft) store.Command {
+func writing(line string, recipient inbound.Person, what *store.Draft) store.Command {
 	cmd := saying("", what)
-	cmd.To = &store.Recipient{Line: line, Person: who}
+	cmd.To = &store.Recipient{Line: line, Person: recipient}
 	return cmd
 }
 
-func (d *desk) do(cmd store.Command) store.CommandResult {
+func (d *driver) do(cmd store.Command) store.CommandResult {
 	d.Helper()
 	d.tick(time.Second)
 	done, err := d.Command(d.Context(), d.now, cmd)
@@ -60,20 +60,20 @@ func (d *desk) do(cmd store.Command) store.CommandResult {
 }
 
 // refused wants a command to fail, and nothing to have changed in a conversation.
-func (d *desk) refused(cmd store.Command, want error, id string) {
+func (d *driver) refused(cmd store.Command, want error, id string) {
 	d.Helper()
 	d.pump() // what is due is not the command's doing
-	before, said, told, done := d.talk(id), len(d.messages(id)), len(d.events()), len(d.audit())
+	before, said, told, done := d.conversation(id), len(d.messages(id)), len(d.events()), len(d.audit())
 	if _, err := d.Command(d.Context(), d.now, cmd); !errors.Is(err, want) {
 		d.Errorf("got %v, want %v", err, want)
 	}
-	if diff := cmp.Diff(d.talk(id), before); diff != "" || len(d.messages(id)) != said || len(d.events()) != told || len(d.audit()) != done {
+	if diff := cmp.Diff(d.conversation(id), before); diff != "" || len(d.messages(id)) != said || len(d.events()) != told || len(d.audit()) != done {
 		d.Errorf("a refused command changed something: %s", diff)
 	}
 }
 
 // audit returns all audit rows, newest first.
-func (d *desk) audit() (all []store.AuditEntry) {
+func (d *driver) audit() (all []store.AuditEntry) {
 	d.Helper()
 	before := ""
 	for {
@@ -89,7 +89,7 @@ func (d *desk) audit() (all []store.AuditEntry) {
 	}
 }
 
-func sayings(t *testing.T, e Engine) {
+func drafts(t *testing.T, e Engine) {
 	t.Run("an agent's message", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
@@ -98,7 +98,7 @@ func sayings(t *testing.T, e Engine) {
 		if done.State != router.StateHandedOff || done.Area != "admin" || done.Epoch == 0 {
 			t.Errorf("a message in the menu hands over: got %+v", done.Conversation)
 		}
-		if diff := cmp.Diff(d.talk(id), done.Conversation); diff != "" {
+		if diff := cmp.Diff(d.conversation(id), done.Conversation); diff != "" {
 			t.Errorf("row and answer differ (-got +want):\n%s", diff)
 		}
 		if m == nil || m.Author != store.AuthorAgent || m.Status != store.Queued || m.Text != "Hola, soy Ana" || m.Reason != router.ByAgent || m.Line != "wsp4" {
@@ -115,14 +115,14 @@ func sayings(t *testing.T, e Engine) {
 			t.Errorf("got %+v", c)
 		}
 		d.record(c, store.Sent, "wamid.agent")
-		d.statuses(reports(person(1), "wamid.agent", "", "delivered", d.now))
+		d.statuses(report(person(1), "wamid.agent", "", "delivered", d.now))
 		if m := d.message(id, m.ID); m.Status != store.Delivered {
 			t.Errorf("got %s", m.Status)
 		}
 		want := []string{
 			store.EventOpened, store.EventReceived, store.EventHandedOff, store.EventClosed, store.EventFailed, store.EventSent, store.EventStatus,
 		}
-		if diff := cmp.Diff(d.told(id), want); diff != "" {
+		if diff := cmp.Diff(d.eventTypes(id), want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
 		all := d.audit()
@@ -197,7 +197,7 @@ func sayings(t *testing.T, e Engine) {
 		}
 		a := says(person(2), "b", "hola", d.now)
 		a.Line, a.LineRef = "ventas", "ventas"
-		free := d.in(a).Conversation
+		free := d.handle(a).Conversation
 		d.tick(48 * time.Hour)
 		d.do(saying(free, text("sin ventana")))
 	})
@@ -240,8 +240,8 @@ func sayings(t *testing.T, e Engine) {
 		d := open(t, e)
 		p := person(1)
 		for _, written := range []string{"+54 9 11 0000-0001", "5491100000001", "11 0000 0001"} {
-			who := inbound.Person{Phone: written, National: true}
-			if _, err := d.Command(t.Context(), d.now, writing("wsp4", who, text("hola"))); !errors.Is(err, store.ErrWindowClosed) {
+			recipient := inbound.Person{Phone: written, National: true}
+			if _, err := d.Command(t.Context(), d.now, writing("wsp4", recipient, text("hola"))); !errors.Is(err, store.ErrWindowClosed) {
 				t.Errorf("%s: who never wrote gets templates only: got %v", written, err)
 			}
 			if got := d.events(); len(got) != 0 {
@@ -252,7 +252,7 @@ func sayings(t *testing.T, e Engine) {
 		if first.State != router.StateHandedOff || first.Contact.Phone != p.Phone || first.CreatedAt.IsZero() {
 			t.Errorf("got %+v", first.Conversation)
 		}
-		if diff := cmp.Diff(d.talk(first.ID), first.Conversation); diff != "" {
+		if diff := cmp.Diff(d.conversation(first.ID), first.Conversation); diff != "" {
 			t.Errorf("row and answer differ (-got +want):\n%s", diff)
 		}
 		if c := d.claimOne("t", first.ID); c.Post.To.Phone != p.Phone {
@@ -261,10 +261,10 @@ func sayings(t *testing.T, e Engine) {
 		if r := d.say(p, "a", "¿quién sos?"); r.Conversation != first.ID || r.Replies != 0 {
 			t.Errorf("the answer came elsewhere: %+v", r)
 		}
-		for i, who := range []inbound.Person{
+		for i, recipient := range []inbound.Person{
 			{Phone: "5491100000001", National: true}, {Phone: "11 0000-0001", National: true}, {UserID: p.UserID},
 		} {
-			done := d.do(writing("wsp4", who, text("hola")))
+			done := d.do(writing("wsp4", recipient, text("hola")))
 			if done.ID != first.ID {
 				t.Errorf("%d: another conversation: %+v", i, done.Conversation)
 			}

@@ -15,15 +15,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-func (d *desk) follow(endpoint string) {
+func (d *driver) register(endpoint string) {
 	d.Helper()
 	if err := d.RegisterEndpoint(d.Context(), d.now, endpoint); err != nil {
 		d.Fatalf("follow: %v", err)
 	}
 }
 
-// unpushed returns what an endpoint has to get, as "conversation seq".
-func (d *desk) unpushed(endpoint string, limit int, ids ...string) (all []store.Event) {
+// pendingEvents returns what an endpoint has to get, as "conversation seq".
+func (d *driver) pendingEvents(endpoint string, limit int, ids ...string) (all []store.Event) {
 	d.Helper()
 	all, err := d.PendingEvents(d.Context(), endpoint, ids, limit)
 	if err != nil {
@@ -44,15 +44,15 @@ func seqs(events []store.Event) (out []int64) {
 	return out
 }
 
-func (d *desk) pushed(endpoint string, cursors ...store.Cursor) {
+func (d *driver) advance(endpoint string, cursors ...store.Cursor) {
 	d.Helper()
 	if err := d.AdvanceCursors(d.Context(), endpoint, cursors); err != nil {
 		d.Fatalf("pushed: %v", err)
 	}
 }
 
-// note looks at everything there is.
-func (d *desk) note(endpoint string, wants store.EventFilter) {
+// scan looks at everything there is.
+func (d *driver) scan(endpoint string, wants store.EventFilter) {
 	d.Helper()
 	d.pump()
 	for {
@@ -69,8 +69,8 @@ func (d *desk) note(endpoint string, wants store.EventFilter) {
 	}
 }
 
-// behind returns the conversations that wait, page by page.
-func (d *desk) behind(endpoint string) (ids []string) {
+// lagging returns the conversations that wait, page by page.
+func (d *driver) lagging(endpoint string) (ids []string) {
 	d.Helper()
 	var at store.Lagging
 	for {
@@ -91,21 +91,21 @@ func (d *desk) behind(endpoint string) (ids []string) {
 	}
 }
 
-// feeds: what endpoints get, and how far they are.
-func feeds(t *testing.T, e Engine) {
+// subscriptions: what endpoints get, and how far they are.
+func subscriptions(t *testing.T, e Engine) {
 	t.Run("from now on", func(t *testing.T) {
 		d := open(t, e)
 		old := d.say(person(1), "a", "hola").Conversation
 		d.deliver(old)
 		d.pump()
-		d.follow("crm")
-		if got := d.unpushed("crm", 50, old); len(got) != 0 {
+		d.register("crm")
+		if got := d.pendingEvents("crm", 50, old); len(got) != 0 {
 			t.Errorf("got %v: a new endpoint gets what is told from now on", seqs(got))
 		}
-		before := d.talk(old).Seq
+		before := d.conversation(old).Seq
 		fresh := d.say(person(2), "b", "hola").Conversation
 		d.say(person(1), "c", "1")
-		got := d.unpushed("crm", 50, old, fresh, "nobody")
+		got := d.pendingEvents("crm", 50, old, fresh, "nobody")
 		var want []store.Event
 		for _, ev := range d.events() {
 			if ev.Conversation == old && ev.Seq > before {
@@ -124,40 +124,40 @@ func feeds(t *testing.T, e Engine) {
 			t.Errorf("what is pushed is what is pulled (-got +want):\n%s", diff)
 		}
 		d.tick(time.Hour)
-		d.follow("crm") // who is known goes on
-		if diff := cmp.Diff(d.unpushed("crm", 50, old, fresh), want); diff != "" {
+		d.register("crm") // who is known goes on
+		if diff := cmp.Diff(d.pendingEvents("crm", 50, old, fresh), want); diff != "" {
 			t.Errorf("after it was followed again (-got +want):\n%s", diff)
 		}
-		if got := d.unpushed("unknown", 50, old); len(got) != 0 {
+		if got := d.pendingEvents("unknown", 50, old); len(got) != 0 {
 			t.Errorf("got %v for an endpoint that nobody knows", seqs(got))
 		}
 	})
 
 	t.Run("cursors", func(t *testing.T) {
 		d := open(t, e)
-		d.follow("crm")
-		d.follow("other")
+		d.register("crm")
+		d.register("other")
 		id := d.say(person(1), "a", "hola").Conversation
 		d.deliver(id)
 		d.say(person(1), "b", "1")
-		all := seqs(d.unpushed("crm", 50, id))
+		all := seqs(d.pendingEvents("crm", 50, id))
 		if len(all) < 4 || all[0] != 1 || !slices.IsSorted(all) {
 			t.Fatalf("got %v", all)
 		}
-		if got := seqs(d.unpushed("crm", 2, id)); len(got) != 2 || got[0] != 1 {
+		if got := seqs(d.pendingEvents("crm", 2, id)); len(got) != 2 || got[0] != 1 {
 			t.Errorf("got %v, want the first two", got)
 		}
-		d.pushed("crm", store.Cursor{Conversation: id, Seq: 1}, store.Cursor{Conversation: id, Seq: 3}, store.Cursor{Conversation: id, Seq: 2})
-		d.pushed("crm", store.Cursor{Conversation: id, Seq: 1}) // who was slow
-		d.pushed("crm")
-		if got := seqs(d.unpushed("crm", 50, id)); !slices.Equal(got, all[3:]) {
+		d.advance("crm", store.Cursor{Conversation: id, Seq: 1}, store.Cursor{Conversation: id, Seq: 3}, store.Cursor{Conversation: id, Seq: 2})
+		d.advance("crm", store.Cursor{Conversation: id, Seq: 1}) // who was slow
+		d.advance("crm")
+		if got := seqs(d.pendingEvents("crm", 50, id)); !slices.Equal(got, all[3:]) {
 			t.Errorf("got %v, want %v", got, all[3:])
 		}
-		if got := seqs(d.unpushed("other", 50, id)); !slices.Equal(got, all) {
+		if got := seqs(d.pendingEvents("other", 50, id)); !slices.Equal(got, all) {
 			t.Errorf("the other endpoint: got %v, want %v", got, all)
 		}
 		d.reopen()
-		if got := seqs(d.unpushed("crm", 50, id)); !slices.Equal(got, all[3:]) {
+		if got := seqs(d.pendingEvents("crm", 50, id)); !slices.Equal(got, all[3:]) {
 			t.Errorf("after a restart: got %v, want %v", got, all[3:])
 		}
 	})
@@ -166,14 +166,14 @@ func feeds(t *testing.T, e Engine) {
 		d := open(t, e)
 		d.say(person(9), "old", "hola")
 		d.pump()
-		d.follow("crm")
-		d.follow("ventas")
+		d.register("crm")
+		d.register("ventas")
 		var ids []string
 		for i := range 5 {
 			ids = append(ids, d.say(person(i), fmt.Sprint("m", i), "hola").Conversation)
 		}
-		d.note("crm", store.EventFilter{})
-		if got := d.behind("crm"); !slices.Equal(got, ids) {
+		d.scan("crm", store.EventFilter{})
+		if got := d.lagging("crm"); !slices.Equal(got, ids) {
 			t.Errorf("got %v, want %v", got, ids)
 		}
 		lags, err := d.Backlogs(t.Context(), []string{"crm", "ventas"})
@@ -181,23 +181,23 @@ func feeds(t *testing.T, e Engine) {
 			t.Errorf("got %+v, %v", lags, err)
 		}
 		// A part is not all.
-		d.pushed("crm", store.Cursor{Conversation: ids[0], Seq: d.talk(ids[0]).Seq}, store.Cursor{Conversation: ids[1], Seq: 1})
-		if got := d.behind("crm"); !slices.Equal(got, ids[1:]) {
+		d.advance("crm", store.Cursor{Conversation: ids[0], Seq: d.conversation(ids[0]).Seq}, store.Cursor{Conversation: ids[1], Seq: 1})
+		if got := d.lagging("crm"); !slices.Equal(got, ids[1:]) {
 			t.Errorf("got %v, want %v", got, ids[1:])
 		}
 		for _, id := range ids {
-			d.pushed("crm", store.Cursor{Conversation: id, Seq: d.talk(id).Seq})
+			d.advance("crm", store.Cursor{Conversation: id, Seq: d.conversation(id).Seq})
 		}
-		d.note("crm", store.EventFilter{})
-		if got := d.behind("crm"); len(got) != 0 {
+		d.scan("crm", store.EventFilter{})
+		if got := d.lagging("crm"); len(got) != 0 {
 			t.Errorf("got %v, and all were taken", got)
 		}
 		// What was pushed before it was looked at is not noted.
 		d.say(person(0), "m5", "1")
-		d.pushed("crm", store.Cursor{Conversation: ids[0], Seq: d.talk(ids[0]).Seq})
+		d.advance("crm", store.Cursor{Conversation: ids[0], Seq: d.conversation(ids[0]).Seq})
 		d.say(person(3), "m6", "1")
-		d.note("crm", store.EventFilter{})
-		if got := d.behind("crm"); !slices.Equal(got, ids[3:4]) {
+		d.scan("crm", store.EventFilter{})
+		if got := d.lagging("crm"); !slices.Equal(got, ids[3:4]) {
 			t.Errorf("got %v, want %v", got, ids[3:4])
 		}
 		if _, err := d.LaggingConversations(t.Context(), "crm", store.Lagging{}, d.now.Add(-time.Hour), 10); err != nil {
@@ -207,23 +207,23 @@ func feeds(t *testing.T, e Engine) {
 
 	t.Run("wants", func(t *testing.T) {
 		d := open(t, e)
-		d.follow("crm")
+		d.register("crm")
 		wants := store.EventFilter{Types: []string{"message.received", "conversation.*"}, Lines: []string{"wsp4"}, Areas: []string{"admin"}}
 		a := d.say(person(1), "a", "hola").Conversation // no area yet
 		b := d.say(person(2), "b", "hola").Conversation
-		d.note("crm", wants)
-		if got := d.behind("crm"); len(got) != 0 {
+		d.scan("crm", wants)
+		if got := d.lagging("crm"); len(got) != 0 {
 			t.Errorf("got %v, want nothing", got)
 		}
-		before := d.talk(b).Seq
+		before := d.conversation(b).Seq
 		d.say(person(2), "c", "11")
-		d.note("crm", wants)
-		if got := d.behind("crm"); !slices.Equal(got, []string{b}) {
+		d.scan("crm", wants)
+		if got := d.lagging("crm"); !slices.Equal(got, []string{b}) {
 			t.Errorf("got %v, want %v", got, b)
 		}
 		d.command(b, router.CommandClose, "")
 		var matched []string
-		for _, ev := range d.unpushed("crm", 50, a, b) {
+		for _, ev := range d.pendingEvents("crm", 50, a, b) {
 			if wants.Match(ev) {
 				matched = append(matched, ev.Type)
 			} else if ev.Seq > before && !strings.HasPrefix(ev.Type, "message.s") {
@@ -237,8 +237,8 @@ func feeds(t *testing.T, e Engine) {
 
 	t.Run("trim", func(t *testing.T) {
 		d := open(t, e)
-		d.follow("crm")
-		d.follow("other")
+		d.register("crm")
+		d.register("other")
 		trim := func(endpoint string) (removed int) {
 			t.Helper()
 			for after, pages := "", 0; ; pages++ {
@@ -262,55 +262,55 @@ func feeds(t *testing.T, e Engine) {
 		for _, r := range d.turn(batch...) {
 			ids = append(ids, r.Conversation)
 		}
-		last := d.talk(ids[0]).Seq // as of all of them
+		last := d.conversation(ids[0]).Seq // as of all of them
 		for _, id := range ids {
 			taken = append(taken, store.Cursor{Conversation: id, Seq: last})
 		}
 		// Nobody has looked at them yet, so nothing may go.
-		d.pushed("crm", taken...)
+		d.advance("crm", taken...)
 		if n := trim("crm"); n != 0 {
 			t.Errorf("%d cursors went before a survey", n)
 		}
-		d.note("crm", store.EventFilter{})
-		d.note("other", store.EventFilter{})
+		d.scan("crm", store.EventFilter{})
+		d.scan("other", store.EventFilter{})
 		behind, ahead, idle := ids[0], ids[1], ids[2:]
 		d.say(person(0), "late", "1")
-		d.note("crm", store.EventFilter{})
+		d.scan("crm", store.EventFilter{})
 		d.say(person(1), "fresh", "1") // pushed before anybody looked
-		d.pushed("crm", store.Cursor{Conversation: ahead, Seq: d.talk(ahead).Seq})
+		d.advance("crm", store.Cursor{Conversation: ahead, Seq: d.conversation(ahead).Seq})
 		if n := trim("crm"); n != len(idle) {
 			t.Errorf("%d cursors went, want those of %d idle conversations", n, len(idle))
 		}
 		if n := trim("crm") + trim("other"); n != 0 {
 			t.Errorf("%d cursors went, want none: all are behind or ahead", n)
 		}
-		if got := d.unpushed("crm", 50, idle...); len(got) != 0 {
+		if got := d.pendingEvents("crm", 50, idle...); len(got) != 0 {
 			t.Errorf("%d events come again", len(got))
 		}
-		if got := d.unpushed("crm", 50, ahead); len(got) != 0 {
+		if got := d.pendingEvents("crm", 50, ahead); len(got) != 0 {
 			t.Errorf("%v come again of what was ahead of the survey", seqs(got))
 		}
-		if got := d.unpushed("crm", 50, behind); len(got) == 0 || got[0].Seq != last+1 {
+		if got := d.pendingEvents("crm", 50, behind); len(got) == 0 || got[0].Seq != last+1 {
 			t.Errorf("got %v, want what came after %d", seqs(got), last)
 		}
-		if got := d.behind("crm"); !slices.Equal(got, []string{behind}) {
+		if got := d.lagging("crm"); !slices.Equal(got, []string{behind}) {
 			t.Errorf("behind: got %v, want %v", got, behind)
 		}
-		if got := d.unpushed("other", 50, idle[0]); len(got) == 0 || got[0].Seq != 1 {
+		if got := d.pendingEvents("other", 50, idle[0]); len(got) == 0 || got[0].Seq != 1 {
 			t.Errorf("the other endpoint: got %v, want all from 1", seqs(got))
 		}
 		// Who has no cursor any more gets what is new, from its first on.
-		before := d.talk(idle[0]).Seq
+		before := d.conversation(idle[0]).Seq
 		d.say(person(2), "again", "1")
-		if got := d.unpushed("crm", 50, idle[0]); len(got) == 0 || got[0].Seq != before+1 {
+		if got := d.pendingEvents("crm", 50, idle[0]); len(got) == 0 || got[0].Seq != before+1 {
 			t.Errorf("got %v, want what came after %d", seqs(got), before)
 		}
-		d.note("crm", store.EventFilter{})
-		if got := d.behind("crm"); !slices.Contains(got, idle[0]) {
+		d.scan("crm", store.EventFilter{})
+		if got := d.lagging("crm"); !slices.Contains(got, idle[0]) {
 			t.Errorf("behind: got %v, want %v among them", got, idle[0])
 		}
 		d.reopen()
-		if got := d.unpushed("crm", 50, idle[1:]...); len(got) != 0 {
+		if got := d.pendingEvents("crm", 50, idle[1:]...); len(got) != 0 {
 			t.Errorf("%d events come again after a restart", len(got))
 		}
 	})
@@ -331,7 +331,7 @@ func feeds(t *testing.T, e Engine) {
 		d.say(person(1), "a", "11") // again
 		d.deliver(id)
 		d.command(id, router.CommandClose, "")
-		d.statuses(reports(person(1), "s", d.messages(id)[1].ID, "delivered", d.now))
+		d.statuses(report(person(1), "s", d.messages(id)[1].ID, "delivered", d.now))
 		var want []string
 		for _, ev := range d.events() {
 			want = append(want, fmt.Sprint(ev.Conversation, ev.Seq))

@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// called: the phone by which WhatsApp knows a recipient is one of their names.
-func called(t *testing.T, e Engine) {
+// waIDs: the phone by which WhatsApp knows a recipient is one of their names.
+func waIDs(t *testing.T, e Engine) {
 	const old, new = "22955550001", "2290155550001" // Benin: no table knows its new 01
 	for _, tc := range []struct {
 		name   string
@@ -63,7 +63,7 @@ func called(t *testing.T, e Engine) {
 				t.Errorf("the message: got %+v", m)
 			}
 			got := d.say(tc.writes, "b", "hola")
-			if same := d.talk(got.Conversation).ID == d.talk(to).ID; same != tc.same {
+			if same := d.conversation(got.Conversation).ID == d.conversation(to).ID; same != tc.same {
 				t.Errorf("the same: got %v, want %v", same, tc.same)
 			}
 		})
@@ -73,9 +73,9 @@ func called(t *testing.T, e Engine) {
 		d := open(t, e)
 		to := d.say(person(1), "a", "hola").Conversation
 		c := d.claimOne("t", to)
-		moved := reports(person(1), "moved", "", "", d.now)
+		moved := report(person(1), "moved", "", "", d.now)
 		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
-		d.in(moved)
+		d.handle(moved)
 		r := store.SendResult{
 			MessageID: c.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
 			To: c.Post.To, WaID: new,

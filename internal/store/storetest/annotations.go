@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// marks: reactions, edits and revokes change their target and are no messages.
-func marks(t *testing.T, e Engine) {
+// annotations: reactions, edits and revokes change their target and are no messages.
+func annotations(t *testing.T, e Engine) {
 	t.Run("reactions", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
@@ -18,7 +18,7 @@ func marks(t *testing.T, e Engine) {
 		d.deliver(r.Conversation)
 		menu := d.messages(r.Conversation)[1]
 		react := func(id, emoji string) store.Result {
-			return d.in(about(p, id, "reaction", menu.ProviderID, emoji, d.now))
+			return d.handle(annotation(p, id, "reaction", menu.ProviderID, emoji, d.now))
 		}
 		check := func(want ...store.Reaction) {
 			t.Helper()
@@ -46,24 +46,24 @@ func marks(t *testing.T, e Engine) {
 		}
 		check(thumb)
 		echo := echoed(p, "r4", "", d.now)
-		echo.Content = about(p, "r4", "reaction", menu.ProviderID, "🙏", d.now).Content
-		d.in(echo)
+		echo.Content = annotation(p, "r4", "reaction", menu.ProviderID, "🙏", d.now).Content
+		d.handle(echo)
 		check(thumb, ours)
 		react("r5", "")
 		check(ours)
-		late := about(p, "r6", "reaction", menu.ProviderID, "😡", d.now)
+		late := annotation(p, "r6", "reaction", menu.ProviderID, "😡", d.now)
 		late.Late = true
-		if got := d.in(late); got.Reason != router.Late {
+		if got := d.handle(late); got.Reason != router.Late {
 			t.Errorf("got %+v", got)
 		}
 		check(ours)
-		if got := d.in(about(p, "r7", "reaction", "wamid.nobody", "👍", d.now)); got.Reason != router.Reaction || got.MessageID != "" {
+		if got := d.handle(annotation(p, "r7", "reaction", "wamid.nobody", "👍", d.now)); got.Reason != router.Reaction || got.MessageID != "" {
 			t.Errorf("without a target: got %+v", got)
 		}
 		if tr := d.trace("r7"); len(tr.Records) != 1 {
 			t.Errorf("got %+v", tr)
 		}
-		if c := d.talk(r.Conversation); c.Menu != "principal" {
+		if c := d.conversation(r.Conversation); c.Menu != "principal" {
 			t.Errorf("got menu %q", c.Menu)
 		}
 	})
@@ -75,7 +75,7 @@ func marks(t *testing.T, e Engine) {
 		stored := "wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA=="
 		named := "wamid.HBgMNTQxMTAwMDAwMDAyFQIAERgUM0VCMEFCQ0RFRjAxMjM0NTY3ODkA"
 		r := d.say(p, stored, "hola")
-		if got := d.in(about(p, "r", "reaction", named, "👍", d.now)); got.MessageID != r.MessageID {
+		if got := d.handle(annotation(p, "r", "reaction", named, "👍", d.now)); got.MessageID != r.MessageID {
 			t.Fatalf("got %+v", got)
 		}
 		if m := d.message(r.Conversation, stored); len(m.Reactions) != 1 {
@@ -85,7 +85,7 @@ func marks(t *testing.T, e Engine) {
 
 	t.Run("a reaction in the batch of its message", func(t *testing.T) {
 		d := open(t, e)
-		got := d.turn(says(person(1), "a", "hola", d.now), about(person(1), "r", "reaction", "a", "👍", d.now))
+		got := d.turn(says(person(1), "a", "hola", d.now), annotation(person(1), "r", "reaction", "a", "👍", d.now))
 		if got[1].MessageID != got[0].MessageID {
 			t.Fatalf("got %+v", got)
 		}
@@ -98,14 +98,14 @@ func marks(t *testing.T, e Engine) {
 		d := open(t, e)
 		p := person(1)
 		r := d.say(p, "a", "hola")
-		if got := d.in(about(p, "e1", "edit", "a", "hola!", d.now)); got.Reason != router.Edited || got.Replies != 0 {
+		if got := d.handle(annotation(p, "e1", "edit", "a", "hola!", d.now)); got.Reason != router.Edited || got.Replies != 0 {
 			t.Fatalf("got %+v", got)
 		}
 		m := d.message(r.Conversation, "a")
 		if m.Text != "hola!" || m.EditedAt.IsZero() || m.Reason != router.FirstContact {
 			t.Errorf("got %+v", m)
 		}
-		if got := d.in(about(p, "v1", "revoke", "a", "", d.now)); got.Reason != router.Revoked {
+		if got := d.handle(annotation(p, "v1", "revoke", "a", "", d.now)); got.Reason != router.Revoked {
 			t.Fatalf("got %+v", got)
 		}
 		m = d.message(r.Conversation, "a")
@@ -114,7 +114,7 @@ func marks(t *testing.T, e Engine) {
 		}
 		d.deliver(r.Conversation)
 		menu := d.messages(r.Conversation)[1]
-		d.in(about(p, "e2", "edit", menu.ProviderID, "mentira", d.now))
+		d.handle(annotation(p, "e2", "edit", menu.ProviderID, "mentira", d.now))
 		if m := d.message(r.Conversation, menu.ID); m.Text != menu.Text {
 			t.Errorf("a person edited what we said: %q", m.Text)
 		}
