@@ -130,7 +130,7 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 			s.Held[q.Name] = now
 		}
 		if at, ok := s.Held[q.Name]; ok && now.Sub(at) <= heldFor {
-			add(QueueHeld, q.Name, 1, q.HeldFor)
+			add(QueueHeld, q.Name, 1, q.HeldReason)
 		} else {
 			delete(s.Held, q.Name)
 		}

@@ -24,7 +24,7 @@ func TestTake(t *testing.T) {
 	f := Facts{
 		Queues: []queue.Stats{
 			{Name: "inbound", Depth: 3, OldestAge: 70 * time.Second},
-			{Name: "send:wsp4", Depth: 1, OldestAge: time.Second, HeldUntil: now.Add(time.Second), HeldFor: "no token"},
+			{Name: "send:wsp4", Depth: 1, OldestAge: time.Second, HeldUntil: now.Add(time.Second), HeldReason: "no token"},
 			{Name: "media", OldestAge: time.Hour, Dead: 2, Paused: true}, // empty
 			{Name: "status", Depth: 1, Paused: true},
 		},

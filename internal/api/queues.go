@@ -138,7 +138,7 @@ func (c caller) seesQueue(name string) bool {
 func (s *server) queueView(q queue.Stats) Queue {
 	v := Queue{
 		Name: q.Name, Depth: q.Depth, InFlight: q.InFlight, Dead: q.Dead, OldestAge: q.OldestAge.Seconds(),
-		Paused: q.Paused, HeldFor: q.HeldFor,
+		Paused: q.Paused, HeldFor: q.HeldReason,
 		Totals: Totals{Enqueued: q.Enqueued, Duplicates: q.Duplicates, Done: q.Done, Retried: q.Retried, Refused: q.Refused, Stalled: q.Stalled},
 	}
 	if q.HeldUntil.After(s.now()) {

@@ -41,7 +41,7 @@ func (q discreetQueue) Hold(ctx context.Context, name string, until time.Time, r
 func (q discreetQueue) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	all, err := q.Engine.Stats(ctx, queues...)
 	for i := range all {
-		all[i].HeldFor = q.redact.Text(all[i].HeldFor)
+		all[i].HeldReason = q.redact.Text(all[i].HeldReason)
 	}
 	return all, err
 }

@@ -63,7 +63,7 @@ func TestDiscreetQueue(t *testing.T) {
 			if err = errors.Join(err, err2); err != nil || len(stats) != 1 || len(all) != 1 {
 				t.Fatalf("%+v %+v %v", stats, all, err)
 			}
-			blank(t, "hold", stats[0].HeldFor)
+			blank(t, "hold", stats[0].HeldReason)
 			blank(t, "dead letters", all[0].Err)
 			one, err := reader.DeadLetter(ctx, all[0].ID)
 			if err != nil {

@@ -119,7 +119,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 		case stats[i].Paused:
 			why = append(why, "is paused")
 		case stats[i].HeldUntil.After(now):
-			why = append(why, "is held: "+stats[i].HeldFor)
+			why = append(why, "is held: "+stats[i].HeldReason)
 		}
 		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= late {
 			// Nobody hurries to count them while it takes none.

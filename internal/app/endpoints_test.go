@@ -282,7 +282,7 @@ func TestStuckEndpoints(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	stats := []queue.Stats{
-		{Name: delivery.EventQueue("held"), HeldUntil: now.Add(time.Second), HeldFor: "gone"},
+		{Name: delivery.EventQueue("held"), HeldUntil: now.Add(time.Second), HeldReason: "gone"},
 		{Name: delivery.EventQueue("paused"), Paused: true},
 		{Name: delivery.EventQueue("slow")},
 		{Name: delivery.EventQueue("well")},

@@ -67,7 +67,7 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 		held := map[string]string{}
 		for _, q := range s.Queues {
 			if q.HeldUntil.After(s.Now) {
-				held[q.Name] = q.HeldFor
+				held[q.Name] = q.HeldReason
 			}
 		}
 		for _, l := range all {
@@ -135,7 +135,7 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 	var held []string
 	for _, q := range stats {
 		if strings.HasPrefix(q.Name, "send:") && q.HeldUntil.After(now) {
-			held = append(held, fmt.Sprintf("%s is held: %s", q.Name, q.HeldFor))
+			held = append(held, fmt.Sprintf("%s is held: %s", q.Name, q.HeldReason))
 		}
 	}
 	if held == nil {

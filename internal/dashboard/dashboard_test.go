@@ -75,7 +75,7 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		},
 		"held":   {func(s *dashboard.Status) { hold(&s.Queues[1]) }, "bad", "La línea wsp4 no puede enviar: token &lt;190&gt;.", "Line wsp4 cannot send: token &lt;190&gt;.", "token"},
 		"holds":  {func(s *dashboard.Status) { hold(&s.Queues[0]) }, "bad", "La cola inbound está frenada: token &lt;190&gt;.", "Queue inbound is held: token &lt;190&gt;.", ""},
-		"over":   {func(s *dashboard.Status) { s.Queues[0].HeldUntil, s.Queues[0].HeldFor = now, "x" }, "well", "Todo bien", "All well", ""},
+		"over":   {func(s *dashboard.Status) { s.Queues[0].HeldUntil, s.Queues[0].HeldReason = now, "x" }, "well", "Todo bien", "All well", ""},
 		"paused": {func(s *dashboard.Status) { s.Queues[0].Paused = true }, "worried", "La cola inbound está en pausa.", "Queue inbound is paused.", "queue resume inbound"},
 		"dead":   {func(s *dashboard.Status) { s.Queues[0].Dead = 1 }, "worried", "Hay 1 trabajo apartado en la cola inbound.", "1 job is set aside in queue inbound.", "dead list"},
 		"deads":  {func(s *dashboard.Status) { s.Queues[0].Dead = 4 }, "worried", "Hay 4 trabajos apartados en la cola inbound.", "4 jobs are set aside in queue inbound.", "dead list"},
@@ -114,7 +114,7 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 	}
 }
 
-func hold(q *queue.Stats) { q.HeldUntil, q.HeldFor = now.Add(time.Minute), "token <190>." }
+func hold(q *queue.Stats) { q.HeldUntil, q.HeldReason = now.Add(time.Minute), "token <190>." }
 
 func TestThePageShowsWhatItWasGiven(t *testing.T) {
 	t.Parallel()

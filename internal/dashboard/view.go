@@ -134,7 +134,7 @@ func (s *Status) translate(lang string) {
 		s.Lines[i].Problem = observe.Held(lang, s.Lines[i].Problem)
 	}
 	for i := range s.Queues {
-		s.Queues[i].HeldFor = observe.Held(lang, s.Queues[i].HeldFor)
+		s.Queues[i].HeldReason = observe.Held(lang, s.Queues[i].HeldReason)
 	}
 	for i := range s.Checks {
 		s.Checks[i].Detail = observe.Held(lang, s.Checks[i].Detail)
@@ -158,7 +158,7 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 		if !held(q, s.Now) {
 			continue
 		}
-		why := strings.TrimSuffix(q.HeldFor, ".")
+		why := strings.TrimSuffix(q.HeldReason, ".")
 		if line, ok := strings.CutPrefix(q.Name, "send:"); ok {
 			return Bad, fmt.Sprintf(w.HeldSend, line, why), w.HeldCure
 		}
@@ -233,7 +233,7 @@ func (w Words) queue(q queue.Stats, now time.Time) queueView {
 	}
 	switch {
 	case held(q, now):
-		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldFor, Bad
+		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldReason, Bad
 	case q.Paused:
 		v.State, v.Level = w.Paused, Worried
 	case q.Dead > 0, q.Depth > 0 && q.OldestAge >= behindLong:

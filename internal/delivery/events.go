@@ -135,7 +135,7 @@ func NewEvents(o EventOptions) *Events {
 	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
 	e := &Events{EventOptions: o, seats: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
-	e.hold = &queue.Holder{Queue: o.Queue, Name: name, Hurry: o.Hurry, Log: o.Log}
+	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.Hurry, Log: o.Log}
 	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.AdvanceCursors(ctx, o.Name, all) })
 	e.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,

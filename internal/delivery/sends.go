@@ -114,7 +114,7 @@ func NewSends(o SendOptions) *Sends {
 	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
 	s.claimer = &claimer{s: s, pace: newPace(claimEvery), inHand: map[string]bool{}}
 	s.trouble.pairs, s.trouble.busy = map[string]int{}, map[string]int{}
-	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), Hurry: o.Hurry, Log: o.Log}
+	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.Hurry, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),

@@ -535,7 +535,7 @@ func TestDeadToken(t *testing.T) {
 		}
 		pass(10 * second)
 		first := r.wire.total()
-		if got := r.stats(); !strings.Contains(got.HeldFor, "code 190") || !got.HeldUntil.After(time.Now()) {
+		if got := r.stats(); !strings.Contains(got.HeldReason, "code 190") || !got.HeldUntil.After(time.Now()) {
 			t.Errorf("not held: %+v", got)
 		}
 		pass(6 * time.Hour)

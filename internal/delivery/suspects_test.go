@@ -220,7 +220,7 @@ func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 		}
 		r.say("1", "bad")
 		pass(second / 2)
-		if got := r.stats(); !got.HeldUntil.After(time.Now()) || !strings.Contains(got.HeldFor, "words of theirs (code 400)") {
+		if got := r.stats(); !got.HeldUntil.After(time.Now()) || !strings.Contains(got.HeldReason, "words of theirs (code 400)") {
 			t.Errorf("not held: %+v", got)
 		}
 		if got := r.table.find("bad"); got.status != "queued" || got.result.Detail != "words of theirs" {

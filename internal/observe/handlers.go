@@ -190,7 +190,7 @@ func queueStatus(q queue.Stats, now time.Time) QueueStatus {
 	}
 	if q.HeldUntil.After(now) {
 		until := q.HeldUntil.UTC()
-		s.HeldUntil, s.HeldFor = &until, q.HeldFor
+		s.HeldUntil, s.HeldFor = &until, q.HeldReason
 	}
 	return s
 }

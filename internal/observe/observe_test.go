@@ -132,7 +132,7 @@ func TestManyWhoAskShareOneCheck(t *testing.T) {
 func sources() Sources {
 	return Sources{
 		Queues: func(context.Context) ([]queue.Stats, error) {
-			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "store", Done: 7}, {Name: "events:crm", HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldFor: "gone"}}, nil
+			return []queue.Stats{{Name: "inbound", Depth: 3, InFlight: 1, Dead: 2, OldestAge: 1500 * time.Millisecond, Paused: true, HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldReason: "store", Done: 7}, {Name: "events:crm", HeldUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), HeldReason: "gone"}}, nil
 		},
 		Disk:    func() (Disk, error) { return Disk{"/data", 25, 100}, nil },
 		Spool:   func() (int, time.Duration) { return 3, 2 * time.Second },

@@ -10,31 +10,31 @@ import (
 // Go's timers go by stands still while the machine is suspended, the wall clock may
 // be set back, and a process that was stopped notices neither. The zero Lease is over.
 type Lease struct {
-	began  reading
+	began  clockReading
 	length time.Duration
 }
 
 // NewLease returns a lease that begins now: take it before the call that asks for
 // what it is for, so that it ends here before it ends there.
-func NewLease(length time.Duration) Lease { return Lease{read(), length} }
+func NewLease(length time.Duration) Lease { return Lease{readClocks(), length} }
 
 // Left returns how long it still lasts: zero or less once it is over.
-func (l Lease) Left() time.Duration { return l.left(read()) }
+func (l Lease) Left() time.Duration { return l.left(readClocks()) }
 
-func (l Lease) left(now reading) time.Duration {
+func (l Lease) left(now clockReading) time.Duration {
 	return l.length - max(now.timer.Sub(l.began.timer), now.wall.Sub(l.began.wall), now.boot-l.began.boot)
 }
 
-// reading is what the clocks say at one moment.
-type reading struct {
+// clockReading is what the clocks say at one moment.
+type clockReading struct {
 	timer time.Time     // compared by what Go's timers go by
 	wall  time.Time     // without that
 	boot  time.Duration // since the machine started, also while it sleeps
 }
 
-func read() reading {
+func readClocks() clockReading {
 	now := time.Now()
-	return reading{timer: now, wall: now.Round(0), boot: sinceBoot()}
+	return clockReading{timer: now, wall: now.Round(0), boot: sinceBoot()}
 }
 
 type leaseKey struct{}
@@ -52,8 +52,8 @@ func LeaseOf(ctx context.Context) Lease {
 	return l
 }
 
-// lost reports whether work is done under a lease that is over.
-func lost(ctx context.Context) bool {
+// leaseLost reports whether work is done under a lease that is over.
+func leaseLost(ctx context.Context) bool {
 	l, under := ctx.Value(leaseKey{}).(Lease)
 	return under && l.Left() <= 0
 }

@@ -11,7 +11,7 @@ import (
 func TestLease(t *testing.T) {
 	const s = time.Second
 	timer, wall := time.Now(), time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	l := Lease{reading{timer, wall, 100 * s}, 30 * s}
+	l := Lease{clockReading{timer, wall, 100 * s}, 30 * s}
 	for name, c := range map[string]struct{ timer, wall, boot, left time.Duration }{
 		"at once":                         {0, 0, 0, 30 * s},
 		"all agree":                       {10 * s, 10 * s, 10 * s, 20 * s},
@@ -24,7 +24,7 @@ func TestLease(t *testing.T) {
 		"the wall was set back, no pause": {5 * s, -3600 * s, 5 * s, 25 * s},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := l.left(reading{timer.Add(c.timer), wall.Add(c.wall), (100*s + c.boot)}); got != c.left {
+			if got := l.left(clockReading{timer.Add(c.timer), wall.Add(c.wall), (100*s + c.boot)}); got != c.left {
 				t.Errorf("got %v, want %v", got, c.left)
 			}
 		})

@@ -155,15 +155,15 @@ type Engine interface {
 
 // Stats describes one queue.
 type Stats struct {
-	Name      string
-	Depth     int64 // jobs waiting or running
-	InFlight  int64 // claimed and not settled
-	Dead      int64 // dead letters
-	OldestAge time.Duration
-	Paused    bool
-	HeldUntil time.Time
-	HeldFor   string // why
-	Limit     Limit
+	Name       string
+	Depth      int64 // jobs waiting or running
+	InFlight   int64 // claimed and not settled
+	Dead       int64 // dead letters
+	OldestAge  time.Duration
+	Paused     bool
+	HeldUntil  time.Time
+	HeldReason string // why
+	Limit      Limit
 	// Totals since the engine was created.
 	Enqueued, Duplicates, Done, Retried, Refused, Stalled int64
 }

@@ -108,18 +108,18 @@ func NewRunner(o RunnerOptions) *Runner {
 // the queue never end it; only a closed queue does.
 func (r *Runner) Run(ctx context.Context) error {
 	l := newLoop(ctx, r)
-	defer l.stop(errDrained)
+	defer l.cancelHandlers(errDrained)
 	for ctx.Err() == nil {
-		l.gather(ctx)
-		outs, want := l.take()
-		if len(outs) == 0 && (want == 0 || l.idle) {
-			l.sleep(ctx, want)
+		l.awaitGather(ctx)
+		pending, want := l.takePending()
+		if len(pending) == 0 && (want == 0 || l.idle) {
+			l.awaitWork(ctx, want)
 			continue
 		}
-		if err := l.exchange(ctx, outs, want); errors.Is(err, ErrClosed) {
+		if err := l.exchange(ctx, pending, want); errors.Is(err, ErrClosed) {
 			return fmt.Errorf("run queue %s: %w", r.Name, err)
 		} else if err != nil {
-			l.pause(ctx, err)
+			l.backOff(ctx, err)
 		}
 	}
 	return l.drain()

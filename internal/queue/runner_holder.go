@@ -16,14 +16,14 @@ type Holder struct {
 		Hold(ctx context.Context, queue string, until time.Time, reason string) error
 	}
 	Name string
-	// Hurry is how many times faster back-offs pass; see Backoff.Faster.
-	Hurry float64
-	Log   *slog.Logger
+	// BackoffSpeedup is how many times faster back-offs pass; see Backoff.Faster.
+	BackoffSpeedup float64
+	Log            *slog.Logger
 
-	mu    sync.Mutex
-	n     int
-	until time.Time
-	what  string
+	mu       sync.Mutex
+	failures int
+	until    time.Time
+	reason   string
 }
 
 // Trip holds the queue because of what is wrong, for as long as the back-off (zero: 1 s
@@ -32,31 +32,31 @@ type Holder struct {
 // once. People are told once of what is wrong; detail may differ each time. Who works
 // under a lease that is over holds nothing: what fails after this process stood still
 // says nothing about the others, who have the work by now.
-func (h *Holder) Trip(ctx context.Context, what, detail string, b Backoff, least time.Duration) time.Duration {
+func (h *Holder) Trip(ctx context.Context, reason, detail string, b Backoff, minimum time.Duration) time.Duration {
 	if b.Base <= 0 {
 		b.Base, b.Cap = time.Second, 30*time.Second
 	}
-	if lost(ctx) {
+	if leaseLost(ctx) {
 		return 0
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	least = min(least, longestHold)
-	if left := h.until.Sub(now); left > 0 && left >= least {
+	minimum = min(minimum, maxHold)
+	if left := h.until.Sub(now); left > 0 && left >= minimum {
 		return left
 	}
-	if h.what != what {
-		h.log().Error("queue is held", "queue", h.Name, "reason", what, "detail", detail)
-		h.n = 0
+	if h.reason != reason {
+		h.log().Error("queue is held", "queue", h.Name, "reason", reason, "detail", detail)
+		h.failures = 0
 	}
-	h.n++
-	wait := max(b.Faster(h.Hurry).Delay(h.n), least)
-	h.until, h.what = now.Add(wait), what
+	h.failures++
+	wait := max(b.Faster(h.BackoffSpeedup).Delay(h.failures), minimum)
+	h.until, h.reason = now.Add(wait), reason
 	// The drain must not keep a hold from being written: its successor needs it.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := h.Queue.Hold(call, h.Name, h.until, what+": "+detail); err != nil {
+	if err := h.Queue.Hold(call, h.Name, h.until, reason+": "+detail); err != nil {
 		h.log().Warn("queue could not be held", "queue", h.Name, "error", err)
 	}
 	return wait
@@ -67,32 +67,32 @@ func (h *Holder) Trip(ctx context.Context, what, detail string, b Backoff, least
 func (h *Holder) Clear(began time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.n == 0 || began.Add(slack).Before(h.until) {
+	if h.failures == 0 || began.Add(clockSlack).Before(h.until) {
 		return
 	}
-	h.log().Info("queue goes on", "queue", h.Name, "probes", h.n, "after", h.what)
-	h.n, h.until, h.what = 0, time.Time{}, ""
+	h.log().Info("queue goes on", "queue", h.Name, "probes", h.failures, "after", h.reason)
+	h.failures, h.until, h.reason = 0, time.Time{}, ""
 }
 
 // Tripped reports whether the trouble goes on: the next job is a probe.
 func (h *Holder) Tripped() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.n > 0
+	return h.failures > 0
 }
 
 // Held reports whether the queue is held at this moment.
 func (h *Holder) Held() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Now().Add(slack).Before(h.until)
+	return time.Now().Add(clockSlack).Before(h.until)
 }
 
 const (
-	// longestHold bounds what a provider may ask for.
-	longestHold = time.Hour
-	// slack is how much earlier an engine's clock may end a hold.
-	slack = 100 * time.Millisecond
+	// maxHold bounds what a provider may ask for.
+	maxHold = time.Hour
+	// clockSlack is how much earlier an engine's clock may end a hold.
+	clockSlack = 100 * time.Millisecond
 )
 
 func (h *Holder) log() *slog.Logger {

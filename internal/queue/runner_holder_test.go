@@ -31,7 +31,7 @@ func TestHolder(t *testing.T) {
 				t.Errorf("a second failure of the same moment holds for %v", left)
 			}
 			h.Clear(began)
-			if s := stats(t, m); !h.Held() || s.HeldFor != "down: why" || !s.HeldUntil.Equal(began.Add(got[len(got)-1])) {
+			if s := stats(t, m); !h.Held() || s.HeldReason != "down: why" || !s.HeldUntil.Equal(began.Add(got[len(got)-1])) {
 				t.Errorf("not held: %+v", s)
 			}
 			time.Sleep(got[len(got)-1] - 500*time.Millisecond)

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// linger is how long the verdicts of a batch that is still running wait for
+	// flushDelay is how long the verdicts of a batch that is still running wait for
 	// company.
-	linger = 2 * time.Millisecond
-	// longestWait bounds what a lost wake-up costs.
-	longestWait = 5 * time.Second
-	// longestCall is how long an exchange may take.
-	longestCall = 15 * time.Second
-	// patience is how long a suspect may keep everything else waiting.
-	patience = time.Second
+	flushDelay = 2 * time.Millisecond
+	// maxWait bounds what a lost wake-up costs.
+	maxWait = 5 * time.Second
+	// maxCall is how long an exchange may take.
+	maxCall = 15 * time.Second
+	// suspectPatience is how long a suspect may keep everything else waiting.
+	suspectPatience = time.Second
 	// grace is how long handlers get to return once their context ended.
 	grace = 3 * time.Second
-	// flushes is how often the last verdicts are tried on a queue that is down.
-	flushes = 10
+	// drainRetries is how often the last verdicts are tried on a queue that is down.
+	drainRetries = 10
 )
 
 var (
@@ -30,10 +30,10 @@ var (
 	errDeadline = errors.New("the lease is about to run out")
 )
 
-// entry is a verdict on its way to the queue. It is sent again after a failed
+// pendingOutcome is a verdict on its way to the queue. It is sent again after a failed
 // exchange while its lease lasts: the token makes a repeat harmless, and
 // dropping it would leave the lane waiting for the whole lease.
-type entry struct {
+type pendingOutcome struct {
 	Outcome
 	expires  time.Time
 	repeated bool
@@ -42,57 +42,57 @@ type entry struct {
 // loop is the state of one Run. The first group is shared with handlers.
 type loop struct {
 	*Runner
-	mu     sync.Mutex
-	outs   []entry
-	open   int     // claims without a verdict
-	busy   int     // batches with open claims
-	alone  *flight // the suspect that is running
-	ripe   bool    // a timer for company is running
-	signal chan struct{}
+	mu             sync.Mutex
+	pending        []pendingOutcome
+	openClaims     int         // claims without a verdict
+	busyBatches    int         // batches with open claims
+	suspectRunning *claimBatch // the suspect that is running
+	flushTimed     bool        // the flush timer runs
+	wakeup         chan struct{}
 
-	handlers context.Context // ends when the drain is over
-	stop     context.CancelCauseFunc
-	flights  sync.WaitGroup
+	handlerCtx     context.Context // ends when the drain is over
+	cancelHandlers context.CancelCauseFunc
+	running        sync.WaitGroup
 
 	// The rest belongs to the loop's own goroutine.
-	idle    bool // the last claim got all there was, until wakeAt
-	wakeAt  time.Time
-	more    bool      // the last claim got all that it asked for
-	next    time.Time // no exchange begins before
-	careful bool      // suspects are about: claim one at a time
-	stash   *flight   // a suspect that starts once its fellows are given back
-	fails   int
+	idle       bool // the last claim got all there was, until wakeAt
+	wakeAt     time.Time
+	backlog    bool        // the last claim got all that it asked for
+	notBefore  time.Time   // no exchange begins before
+	oneAtATime bool        // suspects are about: claim one at a time
+	deferred   *claimBatch // a suspect that starts once its fellows are given back
+	failures   int
 }
 
 func newLoop(ctx context.Context, r *Runner) *loop {
-	l := &loop{Runner: r, signal: make(chan struct{}, 1)}
-	l.handlers, l.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	l := &loop{Runner: r, wakeup: make(chan struct{}, 1)}
+	l.handlerCtx, l.cancelHandlers = context.WithCancelCause(context.WithoutCancel(ctx))
 	return l
 }
 
-// take returns the verdicts to carry and how many claims there is room for.
-func (l *loop) take() (outs []entry, want int) {
+// takePending returns the verdicts to carry and how many claims there is room for.
+func (l *loop) takePending() (pending []pendingOutcome, want int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-l.signal: // what it tells of is taken here
+	case <-l.wakeup: // what it tells of is taken here
 	default:
 	}
-	outs, l.outs, l.ripe = l.outs, nil, false
+	pending, l.pending, l.flushTimed = l.pending, nil, false
 	switch {
-	case l.stash != nil || l.busy >= l.Slots:
-	case l.careful && l.alone != nil && time.Since(l.alone.began) < patience:
-	case l.careful:
+	case l.deferred != nil || l.busyBatches >= l.Slots:
+	case l.oneAtATime && l.suspectRunning != nil && time.Since(l.suspectRunning.began) < suspectPatience:
+	case l.oneAtATime:
 		want = 1
 	default:
-		want = max(0, min(l.Batch, l.InFlight-l.open))
+		want = max(0, min(l.Batch, l.InFlight-l.openClaims))
 	}
-	return outs, want
+	return pending, want
 }
 
-// gather waits until the next exchange may begin.
-func (l *loop) gather(ctx context.Context) {
-	wait := time.Until(l.next)
+// awaitGather waits until the next exchange may begin.
+func (l *loop) awaitGather(ctx context.Context) {
+	wait := time.Until(l.notBefore)
 	if wait <= 0 {
 		return
 	}
@@ -105,60 +105,60 @@ func (l *loop) gather(ctx context.Context) {
 }
 
 // exchange carries verdicts, and starts what it gets for them.
-func (l *loop) exchange(ctx context.Context, outs []entry, want int) error {
-	outcomes := make([]Outcome, len(outs))
-	for i, e := range outs {
+func (l *loop) exchange(ctx context.Context, pending []pendingOutcome, want int) error {
+	outcomes := make([]Outcome, len(pending))
+	for i, e := range pending {
 		outcomes[i] = e.Outcome
 	}
 	// The call must not be cut short when Run is told to stop: what it did
 	// would be unknown.
 	began, lease := time.Now(), NewLease(l.Lease)
-	call, cancel := context.WithTimeout(l.handlers, min(l.Lease/2, longestCall))
+	call, cancel := context.WithTimeout(l.handlerCtx, min(l.Lease/2, maxCall))
 	batch, err := l.Queue.Exchange(call, l.Name, outcomes, want, l.Lease)
 	cancel()
 	if err != nil {
-		l.keep(outs)
+		l.putBack(pending)
 		return err
 	}
-	if l.fails > 0 {
-		l.Log.Info("queue is back", "failures", l.fails)
-		l.fails = 0
+	if l.failures > 0 {
+		l.Log.Info("queue is back", "failures", l.failures)
+		l.failures = 0
 	}
-	l.count(outs, batch.Refused)
-	if s := l.stash; s != nil {
-		l.stash = nil
-		l.launch(s)
+	l.reportSettled(pending, batch.Refused)
+	if s := l.deferred; s != nil {
+		l.deferred = nil
+		l.startBatch(s)
 	}
 	l.idle = len(batch.Claims) < want
 	if want > 0 {
-		l.more = len(batch.Claims) == want
+		l.backlog = len(batch.Claims) == want
 	}
 	switch {
-	case l.more:
-		l.next = time.Time{}
-	case l.Gather > 0 && len(outs)+len(batch.Claims) > 0:
-		l.next = began.Add(Backoff{Base: l.Gather, Cap: l.Gather, Rand: l.Backoff.Rand}.Delay(1))
+	case l.backlog:
+		l.notBefore = time.Time{}
+	case l.Gather > 0 && len(pending)+len(batch.Claims) > 0:
+		l.notBefore = began.Add(Backoff{Base: l.Gather, Cap: l.Gather, Rand: l.Backoff.Rand}.Delay(1))
 	}
-	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), longestWait))
+	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), maxWait))
 	l.dispatch(ctx, batch.Claims, want, began, lease)
 	return nil
 }
 
-// keep puts verdicts back whose exchange failed, unless their lease is over.
-func (l *loop) keep(outs []entry) {
+// putBack puts verdicts back whose exchange failed, unless their lease is over.
+func (l *loop) putBack(pending []pendingOutcome) {
 	now := time.Now()
-	outs = slices.DeleteFunc(outs, func(e entry) bool { return !now.Before(e.expires) })
-	for i := range outs {
-		outs[i].repeated = true
+	pending = slices.DeleteFunc(pending, func(e pendingOutcome) bool { return !now.Before(e.expires) })
+	for i := range pending {
+		pending[i].repeated = true
 	}
 	l.mu.Lock()
-	l.outs = append(outs, l.outs...)
+	l.pending = append(pending, l.pending...)
 	l.mu.Unlock()
 }
 
-// count tells people what became of the verdicts.
-func (l *loop) count(outs []entry, refused []string) {
-	for _, e := range outs {
+// reportSettled tells people what became of the verdicts.
+func (l *loop) reportSettled(pending []pendingOutcome, refused []string) {
+	for _, e := range pending {
 		switch {
 		case !slices.Contains(refused, e.Lane):
 			l.Meter.Settled(l.Name, e.Verdict.String())
@@ -186,30 +186,30 @@ func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began tim
 		}
 	}
 	if len(plain) > 0 || len(claims) < want {
-		l.careful = false
+		l.oneAtATime = false
 	}
 	if len(plain) > 0 {
-		l.launch(l.flight(plain, began, lease))
+		l.startBatch(l.newBatch(plain, began, lease))
 	}
 	if len(suspects) == 0 {
 		return
 	}
 	l.mu.Lock()
-	running := l.alone
+	running := l.suspectRunning
 	l.mu.Unlock()
 	switch {
 	case running != nil:
-		l.careful = true
+		l.oneAtATime = true
 		delay := time.Duration(0)
-		if time.Since(running.began) >= patience {
-			delay = patience
+		if time.Since(running.began) >= suspectPatience {
+			delay = suspectPatience
 		}
 		l.release(suspects, began, delay)
 	case len(suspects) == 1:
-		l.launch(l.flight(suspects, began, lease))
+		l.startBatch(l.newBatch(suspects, began, lease))
 	default:
-		l.careful = true
-		l.stash = l.flight(suspects[:1], began, lease)
+		l.oneAtATime = true
+		l.deferred = l.newBatch(suspects[:1], began, lease)
 		l.release(suspects[1:], began, 0)
 	}
 }
@@ -219,26 +219,26 @@ func (l *loop) release(claims []Claim, began time.Time, delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range claims {
-		l.outs = append(l.outs, entry{
+		l.pending = append(l.pending, pendingOutcome{
 			Outcome: Outcome{Lane: c.Lane, Token: c.Token, Verdict: Postpone, Delay: delay},
 			expires: began.Add(l.Lease),
 		})
 	}
 }
 
-// sleep waits for a verdict, and where there is room for claims also for them.
-func (l *loop) sleep(ctx context.Context, want int) {
+// awaitWork waits for a verdict, and where there is room for claims also for them.
+func (l *loop) awaitWork(ctx context.Context, want int) {
 	l.idle = false
-	if s := l.stash; s != nil { // its fellows' leases have run out meanwhile
-		l.stash = nil
-		l.launch(s)
+	if s := l.deferred; s != nil { // its fellows' leases have run out meanwhile
+		l.deferred = nil
+		l.startBatch(s)
 		return
 	}
 	if want == 0 {
-		timer := time.NewTimer(patience)
+		timer := time.NewTimer(suspectPatience)
 		defer timer.Stop()
 		select {
-		case <-l.signal:
+		case <-l.wakeup:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -255,21 +255,21 @@ func (l *loop) sleep(ctx context.Context, want int) {
 	select {
 	case err := <-done:
 		if err != nil && ctx.Err() == nil {
-			l.pause(ctx, err)
+			l.backOff(ctx, err)
 		}
-	case <-l.signal:
+	case <-l.wakeup:
 		cancel()
 		<-done //nolint:errcheck // it was told to end
 	}
 }
 
-// pause waits a little after a failure of the queue, longer each time.
-func (l *loop) pause(ctx context.Context, err error) {
-	if l.fails++; l.fails == 1 {
+// backOff waits a little after a failure of the queue, longer each time.
+func (l *loop) backOff(ctx context.Context, err error) {
+	if l.failures++; l.failures == 1 {
 		l.Log.Error("queue does not answer: waiting for it", "error", err)
 	}
-	b := Backoff{Base: 100 * time.Millisecond, Cap: longestWait, Rand: l.Backoff.Rand}
-	timer := time.NewTimer(b.Delay(l.fails))
+	b := Backoff{Base: 100 * time.Millisecond, Cap: maxWait, Rand: l.Backoff.Rand}
+	timer := time.NewTimer(b.Delay(l.failures))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -282,35 +282,35 @@ func (l *loop) pause(ctx context.Context, err error) {
 func (l *loop) drain() error {
 	end := time.NewTimer(l.Drain)
 	defer end.Stop()
-	if s := l.stash; s != nil {
-		l.stash = nil
+	if s := l.deferred; s != nil {
+		l.deferred = nil
 		l.release(s.claims, s.began, 0)
 	}
 	for failures := 0; ; {
 		var err error
-		if outs, _ := l.take(); len(outs) > 0 {
-			err = l.flush(outs)
+		if pending, _ := l.takePending(); len(pending) > 0 {
+			err = l.flush(pending)
 		}
 		l.mu.Lock()
-		open, left := l.open, len(l.outs)
+		open, left := l.openClaims, len(l.pending)
 		l.mu.Unlock()
 		if open == 0 && left == 0 {
-			return l.landed()
+			return l.awaitHandlers()
 		}
-		again := time.NewTimer(grace / flushes)
+		again := time.NewTimer(grace / drainRetries)
 		if err == nil {
 			again.Stop()
-		} else if failures++; open == 0 && failures >= flushes {
+		} else if failures++; open == 0 && failures >= drainRetries {
 			return fmt.Errorf("drain queue %s: %d verdicts lost, their leases will run out: %w", l.Name, left, err)
 		}
 		select {
-		case <-l.signal:
+		case <-l.wakeup:
 		case <-again.C:
 		case <-end.C:
-			if l.handlers.Err() != nil {
+			if l.handlerCtx.Err() != nil {
 				return fmt.Errorf("drain queue %s: %d jobs still running: %w", l.Name, open, errDrained)
 			}
-			l.stop(errDrained)
+			l.cancelHandlers(errDrained)
 			end.Reset(grace)
 		}
 		again.Stop()
@@ -318,27 +318,27 @@ func (l *loop) drain() error {
 }
 
 // flush carries verdicts and claims nothing. It works after the drain's end too.
-func (l *loop) flush(outs []entry) error {
-	outcomes := make([]Outcome, len(outs))
-	for i, e := range outs {
+func (l *loop) flush(pending []pendingOutcome) error {
+	outcomes := make([]Outcome, len(pending))
+	for i, e := range pending {
 		outcomes[i] = e.Outcome
 	}
-	call, cancel := context.WithTimeout(context.WithoutCancel(l.handlers), grace)
+	call, cancel := context.WithTimeout(context.WithoutCancel(l.handlerCtx), grace)
 	defer cancel()
 	batch, err := l.Queue.Exchange(call, l.Name, outcomes, 0, l.Lease)
 	if err != nil {
-		l.keep(outs)
+		l.putBack(pending)
 		return err
 	}
-	l.count(outs, batch.Refused)
+	l.reportSettled(pending, batch.Refused)
 	return nil
 }
 
-// landed waits for handlers to return once all verdicts are in.
-func (l *loop) landed() error {
-	l.stop(errDrained)
+// awaitHandlers waits for handlers to return once all verdicts are in.
+func (l *loop) awaitHandlers() error {
+	l.cancelHandlers(errDrained)
 	done := make(chan struct{})
-	go func() { l.flights.Wait(); close(done) }()
+	go func() { l.running.Wait(); close(done) }()
 	select {
 	case <-done:
 		return nil

@@ -91,7 +91,7 @@ func (w *Worker) Status() queue.Handler {
 }
 
 func (w *Worker) holder(name string) *queue.Holder {
-	return &queue.Holder{Queue: w.Queue, Name: name, Hurry: w.Hurry, Log: w.Log}
+	return &queue.Holder{Queue: w.Queue, Name: name, BackoffSpeedup: w.Hurry, Log: w.Log}
 }
 
 // member is one claim of a batch with what it carries.

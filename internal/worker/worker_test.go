@@ -569,7 +569,7 @@ func TestStoreOutage(t *testing.T) {
 		r.arrive(inbound.Arrival{Kind: inbound.Status, ID: "w", Line: "wsp4", Report: &inbound.Report{Status: "read"}})
 		pass(500 * time.Millisecond)
 		held := r.stats("inbound")
-		if !held.HeldUntil.After(time.Now()) || !strings.Contains(held.HeldFor, "disk is full") {
+		if !held.HeldUntil.After(time.Now()) || !strings.Contains(held.HeldReason, "disk is full") {
 			t.Errorf("not held: %+v", held)
 		}
 		pass(2 * time.Hour)

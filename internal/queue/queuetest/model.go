@@ -249,7 +249,7 @@ func (m *Model) Exchange(ctx context.Context, name string, outcomes []queue.Outc
 	}
 	q.tat = q.arrival(now)
 	if q.stats.HeldUntil.After(now.Add(m.MaxDelay)) {
-		q.stats.HeldUntil, q.stats.HeldFor = time.Time{}, ""
+		q.stats.HeldUntil, q.stats.HeldReason = time.Time{}, ""
 	}
 	for _, o := range outcomes {
 		if !m.settle(q, o, now) {

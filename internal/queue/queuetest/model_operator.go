@@ -44,7 +44,7 @@ func (m *Model) Stats(ctx context.Context, queues ...string) ([]queue.Stats, err
 			continue
 		}
 		if !s.HeldUntil.After(now) {
-			s.HeldUntil, s.HeldFor = time.Time{}, ""
+			s.HeldUntil, s.HeldReason = time.Time{}, ""
 		}
 		var oldest *modelJob
 		for _, l := range q.lanes {

@@ -97,9 +97,9 @@ func (m *Model) Hold(ctx context.Context, name string, until time.Time, reason s
 	if most := m.now().Add(m.MaxDelay); until.After(most) {
 		until = most
 	}
-	q.stats.HeldUntil, q.stats.HeldFor = until, reason
+	q.stats.HeldUntil, q.stats.HeldReason = until, reason
 	if until.IsZero() {
-		q.stats.HeldFor = ""
+		q.stats.HeldReason = ""
 	}
 	m.wake(name)
 	return nil

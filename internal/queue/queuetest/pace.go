@@ -51,13 +51,13 @@ var paceCases = []testCase{
 		if got := f.exchange(5, retry(running, 0)); len(got.Claims) != 0 || got.Next != 10*time.Second {
 			f.Errorf("claims %v, next %v", ids(got.Claims), got.Next)
 		}
-		if s := f.stats(); !s.HeldUntil.Equal(until) || s.HeldFor != "token rejected" {
+		if s := f.stats(); !s.HeldUntil.Equal(until) || s.HeldReason != "token rejected" {
 			f.Errorf("stats %+v", s)
 		}
 		f.restart()
 		f.none()
 		f.clock.Advance(10 * time.Second)
-		if s := f.stats(); !s.HeldUntil.IsZero() || s.HeldFor != "" {
+		if s := f.stats(); !s.HeldUntil.IsZero() || s.HeldReason != "" {
 			f.Errorf("after its end: %+v", s)
 		}
 		f.one()

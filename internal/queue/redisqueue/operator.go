@@ -151,7 +151,7 @@ func (p *part) stats(ctx context.Context, l *links) (*queue.Stats, error) {
 		s.OldestAge = max(0, p.e.clock.span(int64(now-float(oldest))))
 	}
 	if held := f["held"]; held != "" && float(held) > now {
-		s.HeldUntil, s.HeldFor = p.e.clock.moment(float(held)), f["why"]
+		s.HeldUntil, s.HeldReason = p.e.clock.moment(float(held)), f["why"]
 	}
 	return s, nil
 }

@@ -45,7 +45,7 @@ const rowColumns = `id, name, paused, held_until, held_for, rate, burst, tat, la
 
 func (r *row) fields() []any {
 	return []any{
-		&r.id, &r.Name, &r.Paused, &r.heldUntil, &r.HeldFor, &r.Limit.Rate, &r.Limit.Burst, &r.tat, &r.last,
+		&r.id, &r.Name, &r.Paused, &r.heldUntil, &r.HeldReason, &r.Limit.Rate, &r.Limit.Burst, &r.tat, &r.last,
 		&r.Depth, &r.InFlight, &r.Dead, &r.Enqueued, &r.Duplicates, &r.Done, &r.Retried, &r.Refused, &r.Stalled, &r.dropped,
 	}
 }
@@ -81,7 +81,7 @@ func (b *book) flush() error {
 		_, err := b.tx.Exec(`UPDATE queue SET paused = ?, held_until = ?, held_for = ?, rate = ?, burst = ?, tat = ?, last = ?,
 			depth = ?, in_flight = ?, dead = ?, enqueued = ?, duplicates = ?, done = ?, retried = ?, refused = ?, stalled = ?,
 			dropped = ? WHERE id = ?`,
-			r.Paused, r.heldUntil, r.HeldFor, r.Limit.Rate, r.Limit.Burst, r.tat, r.last,
+			r.Paused, r.heldUntil, r.HeldReason, r.Limit.Rate, r.Limit.Burst, r.tat, r.last,
 			r.Depth, r.InFlight, r.Dead, r.Enqueued, r.Duplicates, r.Done, r.Retried, r.Refused, r.Stalled,
 			r.dropped, r.id)
 		if err != nil {

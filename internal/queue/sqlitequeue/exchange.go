@@ -50,7 +50,7 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 	}
 	q.tat = q.arrival(now)
 	if q.heldUntil > now+int64(e.maxDelay) {
-		q.heldUntil, q.HeldFor = 0, "" // the clock was set back
+		q.heldUntil, q.HeldReason = 0, "" // the clock was set back
 	}
 	if out.Refused, err = e.settle(tx, q, outcomes, now); err != nil {
 		return out, err

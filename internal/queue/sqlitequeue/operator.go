@@ -18,7 +18,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 		reason = ""
 	}
 	return e.setting(ctx, "hold", name, true, func(r *row) {
-		r.heldUntil, r.HeldFor = min(nanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
+		r.heldUntil, r.HeldReason = min(nanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
 	})
 }
 
@@ -83,7 +83,7 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 				r.OldestAge = max(0, now.Sub(moment(oldest.V)))
 			}
 			if r.HeldUntil = moment(r.heldUntil); !r.HeldUntil.After(now) {
-				r.HeldUntil, r.HeldFor = time.Time{}, ""
+				r.HeldUntil, r.HeldReason = time.Time{}, ""
 			}
 			if len(queues) == 0 || slices.Contains(queues, r.Name) {
 				all = append(all, r.Stats)
