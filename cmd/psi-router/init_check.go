@@ -63,7 +63,7 @@ func (s *setup) checkRedis(v string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = q.Close() }() // it was only read
-	a, err := q.About(ctx)
+	a, err := q.ServerInfo(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -27,13 +27,13 @@ func (d *doctor) redis(ctx context.Context) {
 		return
 	}
 	defer func() { _ = e.Close() }() // it was only read
-	a, err := e.About(ctx)
+	a, err := e.ServerInfo(ctx)
 	if err != nil {
 		d.broken(Redis, d.reason(err), "")
 		return
 	}
-	d.tell("Redis", a.Ahead)
-	d.ok(Redis, words{"Redis %s en %s, %s usados", "Redis %s at %s, %s used"}, a.Version, a.Addr, size(uint64(max(a.Used, 0))))
+	d.tell("Redis", a.ClockAhead)
+	d.ok(Redis, words{"Redis %s en %s, %s usados", "Redis %s at %s, %s used"}, a.Version, a.Addr, size(uint64(max(a.UsedMemory, 0))))
 	switch d.Config.Durability {
 	case "replica":
 		if a.Replicas == 0 {
@@ -48,8 +48,8 @@ func (d *doctor) redis(ctx context.Context) {
 	default:
 		d.ok(Redis, words{"está en disco antes de cada 200", "it is on disk before each 200"})
 	}
-	if a.Max > 0 && a.Used*10 > a.Max*8 {
-		d.warn(Redis, d.say(words{"usa %s de %s", "uses %s of %s"}, size(uint64(a.Used)), size(uint64(a.Max))),
+	if a.MaxMemory > 0 && a.UsedMemory*10 > a.MaxMemory*8 {
+		d.warn(Redis, d.say(words{"usa %s de %s", "uses %s of %s"}, size(uint64(a.UsedMemory)), size(uint64(a.MaxMemory))),
 			d.say(words{"subí maxmemory: lleno, no acepta nada", "raise maxmemory: full, it accepts nothing"}))
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// call is one caller's jobs on their way.
-type call struct {
-	items []item
+// enqueueCall is one caller's jobs on their way.
+type enqueueCall struct {
+	jobs  []encodedJob
 	added string // a character for each
 	err   error
 	done  chan struct{}
@@ -22,7 +22,7 @@ type call struct {
 // back is the window, so that nobody waits for company that does not come.
 type batch struct {
 	mu      sync.Mutex
-	pending []*call
+	pending []*enqueueCall
 	running bool
 }
 
@@ -34,42 +34,42 @@ const (
 )
 
 // add puts a call into the next batch.
-func (p *part) add(items []item) (*call, error) {
-	c := &call{items: items, done: make(chan struct{})}
-	b := &p.batch
+func (q *queueState) add(jobs []encodedJob) (*enqueueCall, error) {
+	c := &enqueueCall{jobs: jobs, done: make(chan struct{})}
+	b := &q.batch
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.running {
-		if !p.e.begin() {
+		if !q.e.startWork() {
 			return nil, queue.ErrClosed
 		}
 		b.running = true
-		go p.carry()
+		go q.sendBatches()
 	}
 	b.pending = append(b.pending, c)
 	return c, nil
 }
 
-// carry sends batches until nobody is left.
-func (p *part) carry() {
-	defer p.e.work.Done()
+// sendBatches sends batches until nobody is left.
+func (q *queueState) sendBatches() {
+	defer q.e.work.Done()
 	for {
-		calls := p.batch.take()
+		calls := q.batch.take()
 		if len(calls) == 0 {
 			return
 		}
-		p.send(calls)
+		q.sendCalls(calls)
 	}
 }
 
-func (b *batch) take() []*call {
+func (b *batch) take() []*enqueueCall {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	jobs, bytes, n := 0, 0, 0
 	for ; n < len(b.pending); n++ {
 		c := b.pending[n]
-		jobs += len(c.items)
-		for _, it := range c.items {
+		jobs += len(c.jobs)
+		for _, it := range c.jobs {
 			bytes += len(it.lane) + len(it.payload)
 		}
 		if n > 0 && (jobs > batchJobs || bytes > batchBytes) {
@@ -85,29 +85,29 @@ func (b *batch) take() []*call {
 	return calls
 }
 
-// durably runs the script, then asks on the same connection whether what it wrote
+// runDurably runs the script, then asks on the same connection whether what it wrote
 // is where it was promised to be. A batch of duplicates writes too (it counts
 // them), so it passes the same wait.
-func (p *part) durably(ctx context.Context, l *links, args []string) (made bool, answer string, err error) {
-	e := p.e
+func (q *queueState) runDurably(ctx context.Context, l *links, args []string) (made bool, answer string, err error) {
+	e := q.e
 	if e.durability == "relaxed" || e.durability == "fsync" && !l.waitAOF {
 		// appendfsync always: the answer comes after the sync.
-		return answerOf(eval(ctx, l.enqueue, e.scripts.enqueue, p.keys, args))
+		return parseReply(eval(ctx, l.enqueue, e.scripts.enqueue, q.keys, args))
 	}
 	err = l.enqueue.Dedicated(func(c rueidis.DedicatedClient) error {
-		rs := c.DoMulti(ctx, byName(c, e.scripts.enqueue, p.keys, args), e.confirm(c))
+		rs := c.DoMulti(ctx, byName(c, e.scripts.enqueue, q.keys, args), e.durabilityCommand(c))
 		if unknown(rs[0]) {
-			rs = c.DoMulti(ctx, byText(c, e.scripts.enqueue, p.keys, args), e.confirm(c))
+			rs = c.DoMulti(ctx, byText(c, e.scripts.enqueue, q.keys, args), e.durabilityCommand(c))
 		}
-		if made, answer, err = answerOf(rs[0]); err != nil {
+		if made, answer, err = parseReply(rs[0]); err != nil {
 			return err
 		}
-		return e.confirmed(rs[1])
+		return e.checkDurability(rs[1])
 	})
 	return made, answer, err
 }
 
-func answerOf(r rueidis.RedisResult) (made bool, answer string, err error) {
+func parseReply(r rueidis.RedisResult) (made bool, answer string, err error) {
 	m, err := r.ToArray()
 	if err != nil {
 		return false, "", err
@@ -120,8 +120,8 @@ func answerOf(r rueidis.RedisResult) (made bool, answer string, err error) {
 	return n == 1, answer, err
 }
 
-// confirm asks for the copy that was promised, for less time than a call may take.
-func (e *Engine) confirm(c doer) rueidis.Completed {
+// durabilityCommand asks for the copy that was promised, for less time than a call may take.
+func (e *Engine) durabilityCommand(c doer) rueidis.Completed {
 	wait := (e.timeout * 3 / 5).Milliseconds()
 	if e.durability == "fsync" {
 		return c.B().Waitaof().Numlocal(1).Numreplicas(0).Timeout(wait).Build()
@@ -129,7 +129,7 @@ func (e *Engine) confirm(c doer) rueidis.Completed {
 	return c.B().Wait().Numreplicas(1).Timeout(wait).Build()
 }
 
-func (e *Engine) confirmed(r rueidis.RedisResult) error {
+func (e *Engine) checkDurability(r rueidis.RedisResult) error {
 	if e.durability == "fsync" {
 		n, err := r.AsIntSlice()
 		if err != nil {

@@ -299,5 +299,5 @@ func memory(b *testing.B, s *redistest.Server) int64 {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return count(parseInfo(info)["used_memory"])
+	return parseInt(parseInfo(info)["used_memory"])
 }

@@ -22,13 +22,13 @@ func TestFirstSchemaIsRead(t *testing.T) {
 	end
 	redis.call('DEL', KEYS[2])
 	redis.call('HSET', KEYS[1], 'v', 1)`
-	p := e.part("q")
-	if _, err := s.Do(t.Context(), "EVAL", back, "3", p.keys[0], p.keys[6], p.base+":l:", "a", "b", "c"); err != nil && !strings.Contains(err.Error(), "nil") {
+	q := e.state("q")
+	if _, err := s.Do(t.Context(), "EVAL", back, "3", q.keys[0], q.keys[6], q.base+":l:", "a", "b", "c"); err != nil && !strings.Contains(err.Error(), "nil") {
 		t.Fatal(err)
 	}
 	claims := exchange(t, e, 10).Claims
 	enqueue(t, e, job("b", 3), job("d", 1))
-	if v, err := s.Do(t.Context(), "HGET", p.keys[0], "v"); err != nil || v != "2" {
+	if v, err := s.Do(t.Context(), "HGET", q.keys[0], "v"); err != nil || v != "2" {
 		t.Errorf("schema %q, %v once it is written to", v, err)
 	}
 	out := done(claims...)
@@ -60,7 +60,7 @@ func TestLostBody(t *testing.T) {
 	s := must(shared.single())(t)
 	e := open(t, Options{URL: s.URL(), Prefix: t.Name()})
 	enqueue(t, e, job("a", 1), job("a", 2), job("b", 1))
-	if _, err := s.Do(t.Context(), "DEL", e.part("q").keys[6]); err != nil {
+	if _, err := s.Do(t.Context(), "DEL", e.state("q").keys[6]); err != nil {
 		t.Fatal(err)
 	}
 	if wrong, err := e.Check(t.Context()); err != nil || len(wrong) != 2 || !strings.Contains(wrong[0], "no body") {
@@ -86,12 +86,12 @@ func TestBodiesGoWithTheirJobs(t *testing.T) {
 	e := open(t, Options{URL: s.URL(), Prefix: t.Name()})
 	enqueue(t, e, job("a", 1), job("a", 3), job("b", 1))
 	claims := exchange(t, e, 10).Claims
-	if n, err := s.Do(t.Context(), "HLEN", e.part("q").keys[6]); err != nil || n != "3" {
+	if n, err := s.Do(t.Context(), "HLEN", e.state("q").keys[6]); err != nil || n != "3" {
 		t.Errorf("%s bodies of 3 jobs, %v", n, err)
 	}
 	claims = exchange(t, e, 10, done(claims...)...).Claims
 	exchange(t, e, 10, done(claims...)...)
-	if n, err := s.Do(t.Context(), "EXISTS", e.part("q").keys[6]); err != nil || n != "0" {
+	if n, err := s.Do(t.Context(), "EXISTS", e.state("q").keys[6]); err != nil || n != "0" {
 		t.Errorf("bodies are left: %s, %v", n, err)
 	}
 	check(t, e)

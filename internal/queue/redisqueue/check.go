@@ -16,37 +16,37 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	var wrong []string
 	l, err := e.connect(ctx)
 	if err != nil {
-		return nil, e.fail(ctx, "check", err)
+		return nil, e.wrapError(ctx, "check", err)
 	}
-	parts, err := e.queues(ctx, l)
+	states, err := e.allStates(ctx, l)
 	if err != nil {
-		return nil, e.fail(ctx, "check", err)
+		return nil, e.wrapError(ctx, "check", err)
 	}
-	for _, p := range parts {
-		some, err := p.check(ctx, l)
+	for _, q := range states {
+		some, err := q.check(ctx, l)
 		if err != nil {
-			return nil, e.fail(ctx, "check", err)
+			return nil, e.wrapError(ctx, "check", err)
 		}
 		for _, w := range some {
-			wrong = append(wrong, p.name+": "+w)
+			wrong = append(wrong, q.name+": "+w)
 		}
 	}
 	return wrong, nil
 }
 
-func (p *part) check(ctx context.Context, l *links) (wrong []string, err error) {
-	before, err := p.meta(ctx, l)
+func (q *queueState) check(ctx context.Context, l *links) (wrong []string, err error) {
+	before, err := q.meta(ctx, l)
 	if err != nil || len(before) == 0 {
 		return nil, err
 	}
-	var sums sums
-	if wrong, err = p.checkLanes(ctx, l, &sums); err != nil {
+	var totals checkTotals
+	if wrong, err = q.checkLanes(ctx, l, &totals); err != nil {
 		return nil, err
 	}
-	if err = p.count(ctx, l, &sums); err != nil {
+	if err = q.countRecords(ctx, l, &totals); err != nil {
 		return nil, err
 	}
-	after, err := p.meta(ctx, l)
+	after, err := q.meta(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +61,14 @@ func (p *part) check(ctx context.Context, l *links) (wrong []string, err error) 
 		what      string
 		got, want int64
 	}{
-		{"depth", count(f["n"]), sums.jobs},
-		{"in flight", count(f["inflight"]), sums.tokens},
-		{"dead", count(f["dead"]), sums.dead},
-		{"heads", sums.heads, sums.lanes},
-		{"records without a lane", sums.strays, 0},
-		{"bodies without a job", max(0, sums.bodies-sums.jobs), 0},
-		{"enqueued", count(f["enq"]), count(f["done"]) + sums.jobs + sums.dead + count(f["dropped"])},
-		{"lanes that had lost their jobs", count(f["healed"]), 0},
+		{"depth", parseInt(f["n"]), totals.jobs},
+		{"in flight", parseInt(f["inflight"]), totals.tokens},
+		{"dead", parseInt(f["dead"]), totals.dead},
+		{"heads", totals.heads, totals.lanes},
+		{"records without a lane", totals.orphans, 0},
+		{"bodies without a job", max(0, totals.bodies-totals.jobs), 0},
+		{"enqueued", parseInt(f["enq"]), parseInt(f["done"]) + totals.jobs + totals.dead + parseInt(f["dropped"])},
+		{"lanes that had lost their jobs", parseInt(f["healed"]), 0},
 	} {
 		if c.got != c.want {
 			wrong = append(wrong, fmt.Sprintf("%s is %d, counted %d", c.what, c.got, c.want))
@@ -77,13 +77,13 @@ func (p *part) check(ctx context.Context, l *links) (wrong []string, err error) 
 	return wrong, nil
 }
 
-// sums are what a count finds.
-type sums struct{ lanes, jobs, tokens, strays, heads, dead, bodies int64 }
+// checkTotals are what a count finds.
+type checkTotals struct{ lanes, jobs, tokens, orphans, heads, dead, bodies int64 }
 
 // meta is the queue's own figures, in an order that stays the same while nothing
 // changes.
-func (p *part) meta(ctx context.Context, l *links) ([]string, error) {
-	m, err := l.exchange.Do(ctx, l.exchange.B().Hgetall().Key(p.keys[0]).Build()).AsStrMap()
+func (q *queueState) meta(ctx context.Context, l *links) ([]string, error) {
+	m, err := l.exchange.Do(ctx, l.exchange.B().Hgetall().Key(q.keys[0]).Build()).AsStrMap()
 	var all []string
 	for k, v := range m {
 		all = append(all, k+"\x00"+v)
@@ -102,9 +102,9 @@ func (p *part) meta(ctx context.Context, l *links) ([]string, error) {
 }
 
 // checkLanes goes through all lanes that are due at some time.
-func (p *part) checkLanes(ctx context.Context, l *links, s *sums) (wrong []string, err error) {
+func (q *queueState) checkLanes(ctx context.Context, l *links, totals *checkTotals) (wrong []string, err error) {
 	seen := map[string]bool{} // a scan may name one twice
-	err = p.scan(ctx, l, "ZSCAN", p.keys[1], func(pairs []string) error {
+	err = q.scan(ctx, l, "ZSCAN", q.keys[1], func(pairs []string) error {
 		var members []string
 		for i := 0; i+1 < len(pairs); i += 2 {
 			if !seen[pairs[i]] {
@@ -115,8 +115,8 @@ func (p *part) checkLanes(ctx context.Context, l *links, s *sums) (wrong []strin
 		if len(members) == 0 {
 			return nil
 		}
-		s.lanes += int64(len(members))
-		m, err := p.run(ctx, l.exchange, p.e.scripts.check, members...).ToArray()
+		totals.lanes += int64(len(members))
+		m, err := q.run(ctx, l.exchange, q.e.scripts.check, members...).ToArray()
 		if err != nil {
 			return err
 		}
@@ -125,36 +125,36 @@ func (p *part) checkLanes(ctx context.Context, l *links, s *sums) (wrong []strin
 			return err
 		}
 		some, err := m[1].AsStrSlice()
-		s.jobs += jobs
+		totals.jobs += jobs
 		wrong = append(wrong, some...)
 		return err
 	})
 	return wrong, err
 }
 
-// wide is the field of the records that belongs to no lane.
-const wide = "\x00wide"
+// paddingField is the field of the records that belongs to no lane.
+const paddingField = "\x00wide"
 
-// count counts what is not in the lanes.
-func (p *part) count(ctx context.Context, l *links, s *sums) error {
+// countRecords counts what is not in the lanes.
+func (q *queueState) countRecords(ctx context.Context, l *links, totals *checkTotals) error {
 	c := l.exchange
 	seen := map[string]bool{}
-	err := p.scan(ctx, l, "HSCAN", p.keys[3], func(pairs []string) error {
+	err := q.scan(ctx, l, "HSCAN", q.keys[3], func(pairs []string) error {
 		for i := 0; i+1 < len(pairs); i += 2 {
 			lane, record := pairs[i], pairs[i+1]
-			if seen[lane] || lane == wide || len(record) < 10 {
+			if seen[lane] || lane == paddingField || len(record) < 10 {
 				continue
 			}
 			seen[lane] = true
 			if record[9] > 0 {
-				s.tokens++
+				totals.tokens++
 			}
-			n, err := c.Do(ctx, c.B().Llen().Key(p.base+":l:"+lane).Build()).AsInt64()
+			n, err := c.Do(ctx, c.B().Llen().Key(q.base+":l:"+lane).Build()).AsInt64()
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				s.strays++
+				totals.orphans++
 			}
 		}
 		return nil
@@ -162,17 +162,17 @@ func (p *part) count(ctx context.Context, l *links, s *sums) error {
 	if err != nil {
 		return err
 	}
-	if s.heads, err = c.Do(ctx, c.B().Zcard().Key(p.keys[2]).Build()).AsInt64(); err != nil {
+	if totals.heads, err = c.Do(ctx, c.B().Zcard().Key(q.keys[2]).Build()).AsInt64(); err != nil {
 		return err
 	}
-	if s.bodies, err = c.Do(ctx, c.B().Hlen().Key(p.keys[6]).Build()).AsInt64(); err != nil {
+	if totals.bodies, err = c.Do(ctx, c.B().Hlen().Key(q.keys[6]).Build()).AsInt64(); err != nil {
 		return err
 	}
-	s.dead, err = c.Do(ctx, c.B().Xlen().Key(p.keys[5]).Build()).AsInt64()
+	totals.dead, err = c.Do(ctx, c.B().Xlen().Key(q.keys[5]).Build()).AsInt64()
 	return err
 }
 
-func (p *part) scan(ctx context.Context, l *links, command, key string, fn func([]string) error) error {
+func (q *queueState) scan(ctx context.Context, l *links, command, key string, fn func([]string) error) error {
 	c := l.exchange
 	for cursor := uint64(0); ; {
 		var cmd rueidis.Completed

@@ -21,8 +21,8 @@ func newClock(now func() time.Time) clock {
 	return clock{now: now, tick: time.Nanosecond, epoch: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
 }
 
-// text is the time for a script, empty when the server's clock counts.
-func (c clock) text() string {
+// arg is the time for a script, empty when the server's clock counts.
+func (c clock) arg() string {
 	if c.now == nil {
 		return ""
 	}
@@ -34,7 +34,7 @@ func (c clock) ticks(d time.Duration) int64 {
 	return int64((d + c.tick - 1) / c.tick)
 }
 
-func (c clock) span(ticks int64) time.Duration { return time.Duration(ticks) * c.tick }
+func (c clock) duration(ticks int64) time.Duration { return time.Duration(ticks) * c.tick }
 
 func (c clock) moment(ticks float64) time.Time {
 	if c.tick == time.Microsecond {

@@ -18,7 +18,7 @@ func onNode(t *testing.T, c *redistest.Cluster, e *Engine, node int) string {
 	t.Helper()
 	for i := range 1000 {
 		name := fmt.Sprint("queue", i)
-		text, err := c.Nodes[0].Do(t.Context(), "CLUSTER", "KEYSLOT", e.part(name).keys[0])
+		text, err := c.Nodes[0].Do(t.Context(), "CLUSTER", "KEYSLOT", e.state(name).keys[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestMovingSlot(t *testing.T) {
 		return answer
 	}
 	ids := []string{do(0, "CLUSTER", "MYID"), do(1, "CLUSTER", "MYID")}
-	slot := do(0, "CLUSTER", "KEYSLOT", e.part(name).keys[0])
+	slot := do(0, "CLUSTER", "KEYSLOT", e.state(name).keys[0])
 	do(1, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
 	do(0, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
 	host, port, _ := net.SplitHostPort(c.Nodes[1].Addr)

@@ -16,21 +16,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// item is a job as the script wants it.
-type item struct{ lane, hash, payload string }
+// encodedJob is a job as the script wants it.
+type encodedJob struct{ lane, hash, payload string }
 
-func itemOf(j queue.Job) (item, error) {
+func encodeJob(j queue.Job) (encodedJob, error) {
 	if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
-		return item{}, errors.New("enqueue: a job needs a queue, and an ID when it has a body")
+		return encodedJob{}, errors.New("enqueue: a job needs a queue, and an ID when it has a body")
 	}
 	if len(j.ID) > math.MaxUint16 {
-		return item{}, fmt.Errorf("enqueue: an ID of %d bytes is too long", len(j.ID))
+		return encodedJob{}, fmt.Errorf("enqueue: an ID of %d bytes is too long", len(j.ID))
 	}
 	b := make([]byte, 0, 3+len(j.ID)+len(j.Body))
 	b = append(b, 0)                                        // flags
 	b = binary.BigEndian.AppendUint16(b, uint16(len(j.ID))) //nolint:gosec // checked above
 	b = append(append(b, j.ID...), j.Body...)
-	it := item{lane: j.Lane, payload: rueidis.BinaryString(b)}
+	it := encodedJob{lane: j.Lane, payload: rueidis.BinaryString(b)}
 	if j.ID != "" {
 		sum := sha256.Sum256([]byte(j.ID))
 		it.hash = string(sum[:12])
@@ -38,114 +38,114 @@ func itemOf(j queue.Job) (item, error) {
 	return it, nil
 }
 
-// share is what one Enqueue asks of one queue.
-type share struct {
-	part  *part
-	items []item
-	where []int // of the jobs in the caller's batch
-	call  *call
+// queueBatch is what one Enqueue asks of one queue.
+type queueBatch struct {
+	state     *queueState
+	jobs      []encodedJob
+	positions []int // of the jobs in the caller's batch
+	call      *enqueueCall
 }
 
 // Enqueue implements queue.Queue.
 func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
-	shares, err := e.split(jobs)
+	batches, err := e.split(jobs)
 	if err != nil {
 		return nil, err
 	}
-	if e.shut.Load() {
-		return nil, e.fail(ctx, "enqueue", queue.ErrClosed)
+	if e.closed.Load() {
+		return nil, e.wrapError(ctx, "enqueue", queue.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil || len(jobs) == 0 {
 		return nil, err
 	}
-	if len(shares) > 1 && e.maxDepth > 0 {
-		if err := e.room(ctx, shares); err != nil {
-			return nil, e.fail(ctx, "enqueue", err)
+	if len(batches) > 1 && e.maxDepth > 0 {
+		if err := e.checkRoom(ctx, batches); err != nil {
+			return nil, e.wrapError(ctx, "enqueue", err)
 		}
 	}
-	for _, s := range shares {
-		if s.call, err = s.part.add(s.items); err != nil {
-			return nil, e.fail(ctx, "enqueue", err)
+	for _, b := range batches {
+		if b.call, err = b.state.add(b.jobs); err != nil {
+			return nil, e.wrapError(ctx, "enqueue", err)
 		}
 	}
 	added := make([]bool, len(jobs))
-	for _, s := range shares {
+	for _, b := range batches {
 		select {
-		case <-s.call.done:
+		case <-b.call.done:
 		case <-ctx.Done(): // what is on its way may still be added
-			return nil, e.fail(ctx, "enqueue", ctx.Err())
+			return nil, e.wrapError(ctx, "enqueue", ctx.Err())
 		}
-		if s.call.err != nil {
-			return nil, e.fail(ctx, "enqueue in "+s.part.name, s.call.err)
+		if b.call.err != nil {
+			return nil, e.wrapError(ctx, "enqueue in "+b.state.name, b.call.err)
 		}
-		for i, at := range s.where {
-			added[at] = s.call.added[i] == '1'
+		for i, at := range b.positions {
+			added[at] = b.call.added[i] == '1'
 		}
 	}
 	return added, nil
 }
 
 // split sorts jobs by queue.
-func (e *Engine) split(jobs []queue.Job) ([]*share, error) {
-	var shares []*share
-	find := func(name string) *share {
-		for _, s := range shares {
-			if s.part.name == name {
-				return s
+func (e *Engine) split(jobs []queue.Job) ([]*queueBatch, error) {
+	var batches []*queueBatch
+	find := func(name string) *queueBatch {
+		for _, b := range batches {
+			if b.state.name == name {
+				return b
 			}
 		}
-		s := &share{part: e.part(name)}
-		shares = append(shares, s)
-		return s
+		b := &queueBatch{state: e.state(name)}
+		batches = append(batches, b)
+		return b
 	}
 	for i, j := range jobs {
-		it, err := itemOf(j)
+		it, err := encodeJob(j)
 		if err != nil {
 			return nil, err
 		}
-		s := find(j.Queue)
-		s.items, s.where = append(s.items, it), append(s.where, i)
+		b := find(j.Queue)
+		b.jobs, b.positions = append(b.jobs, it), append(b.positions, i)
 	}
-	return shares, nil
+	return batches, nil
 }
 
-// room looks whether all of the queues can take their share, before any does.
-func (e *Engine) room(ctx context.Context, shares []*share) error {
+// checkRoom looks whether all of the queues can take their share, before any does.
+func (e *Engine) checkRoom(ctx context.Context, batches []*queueBatch) error {
 	l, err := e.connect(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := e.bound(ctx)
+	ctx, cancel := e.withTimeout(ctx)
 	defer cancel()
-	for _, s := range shares {
-		n, err := l.enqueue.Do(ctx, l.enqueue.B().Hget().Key(s.part.keys[0]).Field("n").Build()).AsInt64()
+	for _, b := range batches {
+		n, err := l.enqueue.Do(ctx, l.enqueue.B().Hget().Key(b.state.keys[0]).Field("n").Build()).AsInt64()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		if int(n)+len(s.items) > e.maxDepth {
-			return e.tooMany(s.part.name)
+		if int(n)+len(b.jobs) > e.maxDepth {
+			return e.fullError(b.state.name)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) tooMany(name string) error {
+func (e *Engine) fullError(name string) error {
 	return fmt.Errorf("%s holds %d jobs at most: %w", name, e.maxDepth, queue.ErrFull)
 }
 
-// send sends the calls of one batch to the script, and answers each.
-func (p *part) send(calls []*call) {
-	ctx, cancel := p.e.bound(context.WithoutCancel(p.e.live))
+// sendCalls sends the calls of one batch to the script, and answers each.
+func (q *queueState) sendCalls(calls []*enqueueCall) {
+	ctx, cancel := q.e.withTimeout(context.WithoutCancel(q.e.lifetime))
 	defer cancel()
-	answer, err := p.deliver(ctx, calls)
+	answer, err := q.enqueueCalls(ctx, calls)
 	for _, c := range calls {
-		switch n := len(c.items); {
+		switch n := len(c.jobs); {
 		case err != nil:
 			c.err = err
 		case len(answer) < n:
 			c.err = fmt.Errorf("%w: it answered for too few jobs", queue.ErrUnavailable)
 		case answer[0] == 'F':
-			c.err, answer = p.e.tooMany(p.name), answer[n:]
+			c.err, answer = q.e.fullError(q.name), answer[n:]
 		default:
 			c.added, answer = answer[:n], answer[n:]
 		}
@@ -153,49 +153,49 @@ func (p *part) send(calls []*call) {
 	}
 }
 
-// deliver returns a character for each job, once all are as durable as promised.
-func (p *part) deliver(ctx context.Context, calls []*call) (string, error) {
-	l, err := p.e.connect(ctx)
+// enqueueCalls returns a character for each job, once all are as durable as promised.
+func (q *queueState) enqueueCalls(ctx context.Context, calls []*enqueueCall) (string, error) {
+	l, err := q.e.connect(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := p.e.trusted(ctx, l); err != nil {
+	if err := q.e.verifyServers(ctx, l); err != nil {
 		return "", err
 	}
-	if err := p.register(ctx, l.enqueue); err != nil {
-		return "", full(err)
+	if err := q.register(ctx, l.enqueue); err != nil {
+		return "", memoryError(err)
 	}
-	made, answer, err := p.durably(ctx, l, p.arguments(calls))
+	made, answer, err := q.runDurably(ctx, l, q.enqueueArgs(calls))
 	if made || err != nil {
-		p.perhapsNew.Store(true)
+		q.maybeNew.Store(true)
 	}
 	if err != nil {
-		return "", full(err)
+		return "", memoryError(err)
 	}
-	if p.perhapsNew.Load() {
-		if err := p.anew(ctx, l); err != nil {
-			return "", full(err)
+	if q.maybeNew.Load() {
+		if err := q.restoreQueue(ctx, l); err != nil {
+			return "", memoryError(err)
 		}
-		p.perhapsNew.Store(false)
+		q.maybeNew.Store(false)
 	}
-	return answer, p.e.trusted(ctx, l) // the call itself may have made a connection
+	return answer, q.e.verifyServers(ctx, l) // the call itself may have made a connection
 }
 
-// full gives a server without memory its name.
-func full(err error) error {
+// memoryError gives a server without memory its name.
+func memoryError(err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "OOM") {
 		return fmt.Errorf("redis has no memory left: %w", queue.ErrFull)
 	}
 	return err
 }
 
-func (p *part) arguments(calls []*call) []string {
-	e, n := p.e, 0
+func (q *queueState) enqueueArgs(calls []*enqueueCall) []string {
+	e, n := q.e, 0
 	for _, c := range calls {
-		n += len(c.items)
+		n += len(c.jobs)
 	}
 	args := make([]string, 0, 8+len(calls)+3*n)
-	args = append(args, p.head()...)
+	args = append(args, q.commonArgs()...)
 	args = append(args,
 		strconv.Itoa(e.maxDepth),
 		strconv.FormatInt(e.clock.ticks(e.window/2), 10),
@@ -203,30 +203,30 @@ func (p *part) arguments(calls []*call) []string {
 		strconv.FormatInt((e.window+e.window/2+time.Minute).Milliseconds(), 10),
 		strconv.Itoa(len(calls)))
 	for _, c := range calls {
-		args = append(args, strconv.Itoa(len(c.items)))
+		args = append(args, strconv.Itoa(len(c.jobs)))
 	}
 	for _, c := range calls {
-		for _, it := range c.items {
+		for _, it := range c.jobs {
 			args = append(args, it.lane, it.hash, it.payload)
 		}
 	}
 	return args
 }
 
-// anew is for a queue that was not there: it may be new, or Redis has lost all.
+// restoreQueue is for a queue that was not there: it may be new, or Redis has lost all.
 // It gets its limit, unless another process was faster.
-func (p *part) anew(ctx context.Context, l *links) error {
-	p.registered.Store(false)
-	if err := p.register(ctx, l.enqueue); err != nil {
+func (q *queueState) restoreQueue(ctx context.Context, l *links) error {
+	q.registered.Store(false)
+	if err := q.register(ctx, l.enqueue); err != nil {
 		return err
 	}
-	limit := p.limit.Load()
+	limit := q.limit.Load()
 	if limit == nil {
 		return nil
 	}
-	has, err := l.enqueue.Do(ctx, l.enqueue.B().Hexists().Key(p.keys[0]).Field("gap").Build()).AsBool()
+	has, err := l.enqueue.Do(ctx, l.enqueue.B().Hexists().Key(q.keys[0]).Field("gap").Build()).AsBool()
 	if err != nil || has {
 		return err
 	}
-	return p.setLimit(ctx, l, *limit)
+	return q.setLimit(ctx, l, *limit)
 }

@@ -29,28 +29,28 @@ func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Out
 			dead++
 		}
 	}
-	b, err := e.exchange(ctx, e.part(name), outcomes, dead, want, lease)
-	return b, e.fail(ctx, "exchange", err)
+	b, err := e.exchange(ctx, e.state(name), outcomes, dead, want, lease)
+	return b, e.wrapError(ctx, "exchange", err)
 }
 
-func (e *Engine) exchange(ctx context.Context, p *part, outcomes []queue.Outcome, dead, want int, lease time.Duration) (queue.Batch, error) {
+func (e *Engine) exchange(ctx context.Context, q *queueState, outcomes []queue.Outcome, dead, want int, lease time.Duration) (queue.Batch, error) {
 	l, err := e.connect(ctx)
 	if err != nil {
 		return queue.Batch{}, err
 	}
-	ctx, cancel := e.bound(ctx)
+	ctx, cancel := e.withTimeout(ctx)
 	defer cancel()
 	var last int64 // number taken for dead letters
 	if dead > 0 {
 		c := l.exchange
-		if last, err = c.Do(ctx, c.B().Incrby().Key(e.numbers()).Increment(int64(dead)).Build()).AsInt64(); err != nil {
+		if last, err = c.Do(ctx, c.B().Incrby().Key(e.deadCounterKey()).Increment(int64(dead)).Build()).AsInt64(); err != nil {
 			return queue.Batch{}, err
 		}
 	}
 	nonce := rand.Text()[:10]
 	began := time.Now()
-	r := eval(ctx, l.exchange, e.scripts.exchange, p.keys, e.exchangeArgs(p, outcomes, want, lease, nonce, last-int64(dead)+1))
-	b, used, err := p.parse(r, nonce)
+	r := eval(ctx, l.exchange, e.scripts.exchange, q.keys, e.exchangeArgs(q, outcomes, want, lease, nonce, last-int64(dead)+1))
+	b, used, err := q.parseExchange(r, nonce)
 	if err != nil {
 		return queue.Batch{}, err
 	}
@@ -58,39 +58,39 @@ func (e *Engine) exchange(ctx context.Context, p *part, outcomes []queue.Outcome
 		for _, o := range outcomes {
 			b.Refused = append(b.Refused, o.Lane)
 		}
-		p.registered.Store(false) // a server that lost its queues lost their names too
+		q.registered.Store(false) // a server that lost its queues lost their names too
 		b.Next, used = e.maxDelay, 0
-	} else if err := p.register(ctx, l.exchange); err != nil {
-		e.log.Warn("queue could not be registered: its figures are not shown yet", "queue", p.name, "error", err)
+	} else if err := q.register(ctx, l.exchange); err != nil {
+		e.log.Warn("queue could not be registered: its figures are not shown yet", "queue", q.name, "error", err)
 	}
 	if used < dead {
 		// Only the numbering suffers if this fails.
-		keys := []string{e.numbers()}
-		_ = eval(ctx, l.exchange, e.scripts.giveback, keys, []string{number(last), number(last - int64(dead-used))}).Error()
+		keys := []string{e.deadCounterKey()}
+		_ = eval(ctx, l.exchange, e.scripts.deadIDsReturn, keys, []string{formatInt(last), formatInt(last - int64(dead-used))}).Error()
 	}
 	b.Next = max(0, min(b.Next, e.maxDelay))
-	p.waker.learn(began, b.Next)
+	q.waker.noteDue(began, b.Next)
 	return b, nil
 }
 
-func number(n int64) string { return strconv.FormatInt(n, 10) }
+func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
-func (e *Engine) exchangeArgs(p *part, outcomes []queue.Outcome, want int, lease time.Duration, nonce string, letter int64) []string {
+func (e *Engine) exchangeArgs(q *queueState, outcomes []queue.Outcome, want int, lease time.Duration, nonce string, letter int64) []string {
 	args := make([]string, 0, 9+5*len(outcomes))
-	args = append(args, p.head()...)
+	args = append(args, q.commonArgs()...)
 	args = append(args,
-		strconv.Itoa(max(want, 0)), number(e.clock.ticks(min(lease, e.maxDelay))), number(e.clock.ticks(e.maxDelay)),
-		nonce, number(letter), strconv.Itoa(len(outcomes)))
+		strconv.Itoa(max(want, 0)), formatInt(e.clock.ticks(min(lease, e.maxDelay))), formatInt(e.clock.ticks(e.maxDelay)),
+		nonce, formatInt(letter), strconv.Itoa(len(outcomes)))
 	for _, o := range outcomes {
-		args = append(args, o.Lane, o.Token, strconv.Itoa(int(o.Verdict)), number(e.clock.ticks(min(max(o.Delay, 0), e.maxDelay))), o.Err)
+		args = append(args, o.Lane, o.Token, strconv.Itoa(int(o.Verdict)), formatInt(e.clock.ticks(min(max(o.Delay, 0), e.maxDelay))), o.Err)
 	}
 	return args
 }
 
 var errReply = errors.New("an answer of an unexpected form")
 
-// parse reads the script's result. used is -1 when there is no such queue.
-func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used int, err error) {
+// parseExchange reads the script's result. used is -1 when there is no such queue.
+func (q *queueState) parseExchange(r rueidis.RedisResult, nonce string) (b queue.Batch, used int, err error) {
 	m, err := r.ToArray()
 	if err != nil || len(m) == 0 {
 		return b, -1, err
@@ -109,9 +109,9 @@ func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used i
 	if len(refused) > 0 {
 		b.Refused = refused
 	}
-	b.Next = p.e.clock.span(min(next, math.MaxInt64/1000))
+	b.Next = q.e.clock.duration(min(next, math.MaxInt64/1000))
 	for i := 0; i+2 < len(claims); i += 3 {
-		c := queue.Claim{Token: number(counter+int64(i/3)) + "." + nonce}
+		c := queue.Claim{Token: formatInt(counter+int64(i/3)) + "." + nonce}
 		lane, err1 := claims[i].ToString()
 		tries, err2 := claims[i+1].AsInt64()
 		entry, err3 := claims[i+2].AsBytes()
@@ -119,7 +119,7 @@ func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used i
 			return b, 0, err
 		}
 		c.Attempt, c.Suspect = int(tries/2), tries%2 == 1
-		if c.Job, c.EnqueuedAt, c.Redriven, err = p.job(lane, entry); err != nil {
+		if c.Job, c.EnqueuedAt, c.Redriven, err = q.parseEntry(lane, entry); err != nil {
 			return b, 0, err
 		}
 		b.Claims = append(b.Claims, c)
@@ -127,11 +127,11 @@ func (p *part) parse(r rueidis.RedisResult, nonce string) (b queue.Batch, used i
 	return b, int(n), nil
 }
 
-// sequence is how many bytes an entry begins with that say its place in the queue.
-const sequence = 6
+// sequenceBytes is how many bytes an entry begins with that say its place in the queue.
+const sequenceBytes = 6
 
-// job reads an entry of a lane, without its sequence.
-func (p *part) job(lane string, entry []byte) (j queue.Job, enqueued time.Time, redriven bool, err error) {
+// parseEntry reads an entry of a lane, without its sequence.
+func (q *queueState) parseEntry(lane string, entry []byte) (j queue.Job, enqueued time.Time, redriven bool, err error) {
 	const head = 11
 	if len(entry) < head {
 		return j, enqueued, false, errReply
@@ -140,10 +140,10 @@ func (p *part) job(lane string, entry []byte) (j queue.Job, enqueued time.Time, 
 	if len(entry) < length {
 		return j, enqueued, false, errReply
 	}
-	j = queue.Job{Queue: p.name, Lane: lane, ID: string(entry[head:length])}
+	j = queue.Job{Queue: q.name, Lane: lane, ID: string(entry[head:length])}
 	if len(entry) > length {
 		j.Body = entry[length:]
 	}
 	at := math.Float64frombits(binary.BigEndian.Uint64(entry))
-	return j, p.e.clock.moment(at), entry[8]&1 == 1, nil
+	return j, q.e.clock.moment(at), entry[8]&1 == 1, nil
 }

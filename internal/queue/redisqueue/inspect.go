@@ -25,7 +25,7 @@ func (e *Engine) inspect(ctx context.Context, l *links) error {
 			continue
 		}
 		primaries++
-		if err := e.judge(ctx, l, addr, node, info); err != nil {
+		if err := e.checkServer(ctx, l, addr, node, info); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -35,51 +35,51 @@ func (e *Engine) inspect(ctx context.Context, l *links) error {
 	return errors.Join(problems...)
 }
 
-// versions refuses queues that a newer program has made.
-func (e *Engine) versions(ctx context.Context, l *links) error {
-	parts, err := e.queues(ctx, l)
+// checkSchemas refuses queues that a newer program has made.
+func (e *Engine) checkSchemas(ctx context.Context, l *links) error {
+	states, err := e.allStates(ctx, l)
 	if err != nil {
 		return err
 	}
 	c := l.exchange
-	for _, p := range parts {
-		v, err := c.Do(ctx, c.B().Hget().Key(p.keys[0]).Field("v").Build()).AsInt64()
+	for _, q := range states {
+		v, err := c.Do(ctx, c.B().Hget().Key(q.keys[0]).Field("v").Build()).AsInt64()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		if v > schema {
-			return fmt.Errorf("%w: queue %s has schema %d, this program knows %d: start the newer program again", ErrSetup, p.name, v, schema)
+		if v > schemaVersion {
+			return fmt.Errorf("%w: queue %s has schema %d, this program knows %d: start the newer program again", ErrSetup, q.name, v, schemaVersion)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) judge(ctx context.Context, l *links, addr string, node rueidis.Client, info map[string]string) error {
+func (e *Engine) checkServer(ctx context.Context, l *links, addr string, node rueidis.Client, info map[string]string) error {
 	if !atLeast(info["redis_version"], 7, 0) {
 		return fmt.Errorf("%w: %s is Redis %s, this needs 7.0 or newer", ErrSetup, addr, info["redis_version"])
 	}
 	if policy := info["maxmemory_policy"]; policy != "" && policy != "noeviction" {
 		return fmt.Errorf("%w: %s throws data away when its memory is full (maxmemory-policy %s). %s",
-			ErrSetup, addr, policy, cure(addr, "maxmemory-policy noeviction"))
+			ErrSetup, addr, policy, fixCommands(addr, "maxmemory-policy noeviction"))
 	}
 	switch e.durability {
 	case "replica":
-		return e.judgeReplica(addr, info)
+		return e.checkReplica(addr, info)
 	case "fsync":
 		l.waitAOF = atLeast(info["redis_version"], 7, 2)
-		return judgeFsync(ctx, addr, node, info, l.waitAOF)
+		return checkFsync(ctx, addr, node, info, l.waitAOF)
 	}
 	return nil
 }
 
-// judgeReplica wants a file behind the copy. A primary without one that is started
+// checkReplica wants a file behind the copy. A primary without one that is started
 // again before anybody has seen it fall comes back empty, and its replica copies
 // that; the same when it is promoted before it has caught up.
 // https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
-func (e *Engine) judgeReplica(addr string, info map[string]string) error {
+func (e *Engine) checkReplica(addr string, info map[string]string) error {
 	if info["aof_enabled"] != "1" {
 		return fmt.Errorf("%w: %s keeps nothing on disk: started again it is empty, and its replicas copy that (appendonly no). %s, and the same on its replicas. Or set durability: relaxed, and accept what that loses",
-			ErrSetup, addr, cure(addr, "appendonly yes"))
+			ErrSetup, addr, fixCommands(addr, "appendonly yes"))
 	}
 	if info["connected_slaves"] == "0" {
 		e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
@@ -87,11 +87,11 @@ func (e *Engine) judgeReplica(addr string, info map[string]string) error {
 	return nil
 }
 
-func judgeFsync(ctx context.Context, addr string, node rueidis.Client, info map[string]string, waitAOF bool) error {
+func checkFsync(ctx context.Context, addr string, node rueidis.Client, info map[string]string, waitAOF bool) error {
 	const other = "Or set durability: replica, or relaxed, and accept what that loses."
 	if info["aof_enabled"] != "1" {
 		return fmt.Errorf("%w: %s keeps nothing on disk before it answers (appendonly no). %s. %s",
-			ErrSetup, addr, cure(addr, "appendonly yes", "appendfsync always"), other)
+			ErrSetup, addr, fixCommands(addr, "appendonly yes", "appendfsync always"), other)
 	}
 	if waitAOF { // it is asked after each batch
 		return nil
@@ -106,13 +106,13 @@ func judgeFsync(ctx context.Context, addr string, node rueidis.Client, info map[
 	}
 	if how := got["appendfsync"]; how != "always" {
 		return fmt.Errorf("%w: %s answers before the disk has it (appendfsync %s). %s. %s",
-			ErrSetup, addr, how, cure(addr, "appendfsync always"), other)
+			ErrSetup, addr, how, fixCommands(addr, "appendfsync always"), other)
 	}
 	return nil
 }
 
-// cure says what to type.
-func cure(addr string, settings ...string) string {
+// fixCommands says what to type.
+func fixCommands(addr string, settings ...string) string {
 	host, port, found := strings.Cut(addr, ":")
 	at := ""
 	if found {

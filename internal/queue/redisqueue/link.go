@@ -31,60 +31,60 @@ func (l *links) close() {
 	}
 }
 
-// linker makes the links when they are first needed.
-type linker struct {
-	mu     sync.Mutex
-	now    atomic.Pointer[links]
-	dials  atomic.Int64 // connections that doors have made
-	looked atomic.Int64 // how many there were when the settings were last looked at
-	look   sync.Mutex
-	failed time.Time
-	err    error
-	closed bool
+// connector makes the links when they are first needed.
+type connector struct {
+	mu             sync.Mutex
+	current        atomic.Pointer[links]
+	dials          atomic.Int64 // connections that doors have made
+	inspectedDials atomic.Int64 // how many there were when the settings were last looked at
+	inspectMu      sync.Mutex
+	failedAt       time.Time
+	err            error
+	closed         bool
 }
 
-// pause is how long a failed connect answers for its followers too.
-const pause = 200 * time.Millisecond
+// reconnectPause is how long a failed connect answers for its followers too.
+const reconnectPause = 200 * time.Millisecond
 
-func (k *linker) close() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.closed = true
-	if l := k.now.Load(); l != nil {
+func (c *connector) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if l := c.current.Load(); l != nil {
 		l.close()
 	}
 }
 
 // connect returns the links; without them it tries to make them.
 func (e *Engine) connect(ctx context.Context) (*links, error) {
-	if e.shut.Load() {
+	if e.closed.Load() {
 		return nil, queue.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	k := &e.links
-	if l := k.now.Load(); l != nil {
+	c := &e.connector
+	if l := c.current.Load(); l != nil {
 		return l, nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch l := k.now.Load(); {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch l := c.current.Load(); {
 	case l != nil:
 		return l, nil
-	case k.closed:
+	case c.closed:
 		return nil, queue.ErrClosed
-	case time.Since(k.failed) < pause:
-		return nil, k.err
+	case time.Since(c.failedAt) < reconnectPause:
+		return nil, c.err
 	}
-	ctx, cancel := e.bound(ctx)
+	ctx, cancel := e.withTimeout(ctx)
 	defer cancel()
 	l, err := e.dial(ctx)
 	if err != nil {
-		k.failed, k.err = time.Now(), err
+		c.failedAt, c.err = time.Now(), err
 		return nil, err
 	}
-	k.now.Store(l)
+	c.current.Store(l)
 	return l, nil
 }
 
@@ -112,7 +112,7 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	// and lets go of a call whose context ends.
 	o.AlwaysPipelining = true
 	door := o
-	e.links.counted(&door)
+	e.connector.countDials(&door)
 	if l.enqueue, err = rueidis.NewClient(door); err != nil {
 		return l, err
 	}
@@ -124,25 +124,25 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	if l.block, err = rueidis.NewClient(o); err != nil {
 		return l, err
 	}
-	n := e.links.dials.Load()
+	n := e.connector.dials.Load()
 	if err := e.inspect(ctx, l); err != nil {
 		return l, err
 	}
-	e.links.looked.Store(n)
-	return l, e.versions(ctx, l)
+	e.connector.inspectedDials.Store(n)
+	return l, e.checkSchemas(ctx, l)
 }
 
-// trusted looks at the settings again when there is a new connection: what
+// verifyServers looks at the settings again when there is a new connection: what
 // answers there may be another server.
-func (e *Engine) trusted(ctx context.Context, l *links) error {
-	k := &e.links
-	if k.looked.Load() == k.dials.Load() {
+func (e *Engine) verifyServers(ctx context.Context, l *links) error {
+	c := &e.connector
+	if c.inspectedDials.Load() == c.dials.Load() {
 		return nil
 	}
-	k.look.Lock()
-	defer k.look.Unlock()
-	n := k.dials.Load()
-	if k.looked.Load() == n {
+	c.inspectMu.Lock()
+	defer c.inspectMu.Unlock()
+	n := c.dials.Load()
+	if c.inspectedDials.Load() == n {
 		return nil
 	}
 	if err := e.inspect(ctx, l); err != nil {
@@ -152,18 +152,18 @@ func (e *Engine) trusted(ctx context.Context, l *links) error {
 		}
 		return err
 	}
-	k.looked.Store(n)
+	c.inspectedDials.Store(n)
 	return nil
 }
 
-// counted makes a client count its connections.
-func (k *linker) counted(o *rueidis.ClientOption) {
+// countDials makes a client count its connections.
+func (c *connector) countDials(o *rueidis.ClientOption) {
 	if o.DialFn != nil {
 		return
 	}
 	dial := o.DialCtxFn
 	o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, t *tls.Config) (net.Conn, error) {
-		k.dials.Add(1)
+		c.dials.Add(1)
 		switch {
 		case dial != nil:
 			return dial(ctx, addr, d, t)

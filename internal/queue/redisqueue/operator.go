@@ -19,100 +19,102 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 		reason = ""
 	} else {
 		// Told as a length, so that the clocks of two machines may differ.
-		length = number(e.clock.ticks(min(max(e.clock.until(until), -e.maxDelay), e.maxDelay)))
+		length = formatInt(e.clock.ticks(min(max(e.clock.until(until), -e.maxDelay), e.maxDelay)))
 	}
-	return e.setting(ctx, "hold", name, length, reason)
+	return e.changeSetting(ctx, "hold", name, length, reason)
 }
 
 // SetLimit implements queue.Queue.
 func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
-	p := e.part(name)
+	q := e.state(name)
 	l, err := e.connect(ctx)
 	if err != nil {
-		return e.fail(ctx, "set limit", err)
+		return e.wrapError(ctx, "set limit", err)
 	}
-	ctx2, cancel := e.bound(ctx)
+	ctx2, cancel := e.withTimeout(ctx)
 	defer cancel()
-	if err := errors.Join(p.register(ctx2, l.exchange), p.setLimit(ctx2, l, limit)); err != nil {
-		return e.fail(ctx, "set limit", err)
+	if err := errors.Join(q.register(ctx2, l.exchange), q.setLimit(ctx2, l, limit)); err != nil {
+		return e.wrapError(ctx, "set limit", err)
 	}
-	p.limit.Store(&limit)
+	q.limit.Store(&limit)
 	return nil
 }
 
-func (p *part) setLimit(ctx context.Context, l *links, limit queue.Limit) error {
+func (q *queueState) setLimit(ctx context.Context, l *links, limit queue.Limit) error {
 	gap, burst := limit.Spacing()
-	step := p.e.clock.ticks(gap)
+	step := q.e.clock.ticks(gap)
 	room := int64(0)
 	if gap > 0 {
 		room = int64(burst/gap) * step
 	}
-	return p.run(ctx, l.exchange, p.e.scripts.setting, "limit",
-		strconv.FormatFloat(limit.Rate, 'g', -1, 64), strconv.Itoa(limit.Burst), number(step), number(room)).Error()
+	return q.run(ctx, l.exchange, q.e.scripts.setting, "limit",
+		strconv.FormatFloat(limit.Rate, 'g', -1, 64), strconv.Itoa(limit.Burst), formatInt(step), formatInt(room)).Error()
 }
 
 // Pause implements queue.Operator.
-func (e *Engine) Pause(ctx context.Context, name string) error { return e.setting(ctx, "pause", name) }
+func (e *Engine) Pause(ctx context.Context, name string) error {
+	return e.changeSetting(ctx, "pause", name)
+}
 
 // Resume implements queue.Operator.
 func (e *Engine) Resume(ctx context.Context, name string) error {
-	return e.setting(ctx, "resume", name)
+	return e.changeSetting(ctx, "resume", name)
 }
 
-func (e *Engine) setting(ctx context.Context, what, name string, args ...string) error {
-	p := e.part(name)
+func (e *Engine) changeSetting(ctx context.Context, what, name string, args ...string) error {
+	q := e.state(name)
 	l, err := e.connect(ctx)
 	if err != nil {
-		return e.fail(ctx, what, err)
+		return e.wrapError(ctx, what, err)
 	}
-	call, cancel := e.bound(ctx)
+	call, cancel := e.withTimeout(ctx)
 	defer cancel()
 	if what == "hold" {
-		p.registered.Store(false) // the server may have lost it since
-		if err := p.register(call, l.exchange); err != nil {
-			return e.fail(ctx, what, err)
+		q.registered.Store(false) // the server may have lost it since
+		if err := q.register(call, l.exchange); err != nil {
+			return e.wrapError(ctx, what, err)
 		}
 	}
-	n, err := p.run(call, l.exchange, e.scripts.setting, append([]string{what}, args...)...).AsInt64()
+	n, err := q.run(call, l.exchange, e.scripts.setting, append([]string{what}, args...)...).AsInt64()
 	if err == nil && n == 0 {
 		err = fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
 	}
-	return e.fail(ctx, what, err)
+	return e.wrapError(ctx, what, err)
 }
 
-// queues lists the parts of all queues that were ever registered, by name.
-func (e *Engine) queues(ctx context.Context, l *links) ([]*part, error) {
+// allStates lists the states of all queues that were ever registered, by name.
+func (e *Engine) allStates(ctx context.Context, l *links) ([]*queueState, error) {
 	c := l.exchange
-	names, err := c.Do(ctx, c.B().Smembers().Key(e.registry()).Build()).AsStrSlice()
-	return e.named(names), err
+	names, err := c.Do(ctx, c.B().Smembers().Key(e.registryKey()).Build()).AsStrSlice()
+	return e.statesOf(names), err
 }
 
-// named returns the parts of some queues, by name.
-func (e *Engine) named(names []string) []*part {
-	parts := make([]*part, 0, len(names))
+// statesOf returns the states of some queues, by name.
+func (e *Engine) statesOf(names []string) []*queueState {
+	states := make([]*queueState, 0, len(names))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		parts = append(parts, e.part(name))
+		states = append(states, e.state(name))
 	}
-	return parts
+	return states
 }
 
-// each runs a function on every queue, or on those that are named.
-func (e *Engine) each(ctx context.Context, what string, names []string, fn func(ctx context.Context, l *links, p *part) error) error {
+// forEachQueue runs a function on every queue, or on those that are named.
+func (e *Engine) forEachQueue(ctx context.Context, what string, names []string, fn func(ctx context.Context, l *links, q *queueState) error) error {
 	l, err := e.connect(ctx)
 	if err != nil {
-		return e.fail(ctx, what, err)
+		return e.wrapError(ctx, what, err)
 	}
 	call, cancel := context.WithTimeout(ctx, 2*e.timeout)
 	defer cancel()
-	parts := e.named(names)
+	states := e.statesOf(names)
 	if len(names) == 0 {
-		if parts, err = e.queues(call, l); err != nil {
-			return e.fail(ctx, what, err)
+		if states, err = e.allStates(call, l); err != nil {
+			return e.wrapError(ctx, what, err)
 		}
 	}
-	for _, p := range parts {
-		if err := fn(call, l, p); err != nil {
-			return e.fail(ctx, what, err)
+	for _, q := range states {
+		if err := fn(call, l, q); err != nil {
+			return e.wrapError(ctx, what, err)
 		}
 	}
 	return nil
@@ -121,8 +123,8 @@ func (e *Engine) each(ctx context.Context, what string, names []string, fn func(
 // Stats implements queue.Operator.
 func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	var all []queue.Stats
-	err := e.each(ctx, "stats", queues, func(ctx context.Context, l *links, p *part) error {
-		s, err := p.stats(ctx, l)
+	err := e.forEachQueue(ctx, "stats", queues, func(ctx context.Context, l *links, q *queueState) error {
+		s, err := q.stats(ctx, l)
 		if err == nil && s != nil {
 			all = append(all, *s)
 		}
@@ -131,8 +133,8 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 	return all, err
 }
 
-func (p *part) stats(ctx context.Context, l *links) (*queue.Stats, error) {
-	m, err := p.run(ctx, l.exchange, p.e.scripts.stats).AsStrSlice()
+func (q *queueState) stats(ctx context.Context, l *links) (*queue.Stats, error) {
+	m, err := q.run(ctx, l.exchange, q.e.scripts.stats).AsStrSlice()
 	if err != nil || len(m) < 2 {
 		return nil, err
 	}
@@ -140,24 +142,24 @@ func (p *part) stats(ctx context.Context, l *links) (*queue.Stats, error) {
 	for i := 2; i+1 < len(m); i += 2 {
 		f[m[i]] = m[i+1]
 	}
-	now, oldest := float(m[0]), m[1]
+	now, oldest := parseFloat(m[0]), m[1]
 	s := &queue.Stats{
-		Name: p.name, Depth: count(f["n"]), InFlight: count(f["inflight"]), Dead: count(f["dead"]),
-		Paused: f["paused"] == "1", Limit: queue.Limit{Rate: float(f["rate"]), Burst: int(count(f["burst"]))},
-		Enqueued: count(f["enq"]), Duplicates: count(f["dup"]), Done: count(f["done"]),
-		Retried: count(f["retried"]), Refused: count(f["refused"]), Stalled: count(f["stalled"]),
+		Name: q.name, Depth: parseInt(f["n"]), InFlight: parseInt(f["inflight"]), Dead: parseInt(f["dead"]),
+		Paused: f["paused"] == "1", Limit: queue.Limit{Rate: parseFloat(f["rate"]), Burst: int(parseInt(f["burst"]))},
+		Enqueued: parseInt(f["enq"]), Duplicates: parseInt(f["dup"]), Done: parseInt(f["done"]),
+		Retried: parseInt(f["retried"]), Refused: parseInt(f["refused"]), Stalled: parseInt(f["stalled"]),
 	}
 	if oldest != "" {
-		s.OldestAge = max(0, p.e.clock.span(int64(now-float(oldest))))
+		s.OldestAge = max(0, q.e.clock.duration(int64(now-parseFloat(oldest))))
 	}
-	if held := f["held"]; held != "" && float(held) > now {
-		s.HeldUntil, s.HeldReason = p.e.clock.moment(float(held)), f["why"]
+	if held := f["held"]; held != "" && parseFloat(held) > now {
+		s.HeldUntil, s.HeldReason = q.e.clock.moment(parseFloat(held)), f["why"]
 	}
 	return s, nil
 }
 
-// count and float read what scripts wrote; what is not there is zero.
-func count(s string) int64 {
+// parseInt and parseFloat read what scripts wrote; what is not there is zero.
+func parseInt(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		return 0
@@ -165,7 +167,7 @@ func count(s string) int64 {
 	return n
 }
 
-func float(s string) float64 {
+func parseFloat(s string) float64 {
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return 0
@@ -173,8 +175,8 @@ func float(s string) float64 {
 	return n
 }
 
-// some are the queues that a name means: "" means all.
-func some(name string) []string {
+// oneOrAll are the queues that a name means: "" means all.
+func oneOrAll(name string) []string {
 	if name == "" {
 		return nil
 	}
@@ -185,11 +187,11 @@ func some(name string) []string {
 func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
 	from := ""
 	if before > 0 {
-		from = number(before)
+		from = formatInt(before)
 	}
 	var page []queue.DeadLetter
-	err := e.each(ctx, "list dead letters", some(name), func(ctx context.Context, l *links, p *part) error {
-		rows, err := p.letters(ctx, l, from, limit, "1")
+	err := e.forEachQueue(ctx, "list dead letters", oneOrAll(name), func(ctx context.Context, l *links, q *queueState) error {
+		rows, err := q.listDead(ctx, l, from, limit, "1")
 		page = append(page, rows...)
 		return err
 	})
@@ -203,8 +205,8 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 // DeadLetter implements queue.Operator.
 func (e *Engine) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
 	var found *queue.DeadLetter
-	err := e.each(ctx, "dead letter", nil, func(ctx context.Context, l *links, p *part) error {
-		rows, err := p.letters(ctx, l, number(max(id, 0)+1), 1, "")
+	err := e.forEachQueue(ctx, "dead letter", nil, func(ctx context.Context, l *links, q *queueState) error {
+		rows, err := q.listDead(ctx, l, formatInt(max(id, 0)+1), 1, "")
 		if err == nil && len(rows) == 1 && rows[0].ID == id {
 			found = &rows[0]
 		}
@@ -219,8 +221,8 @@ func (e *Engine) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, er
 	return *found, nil
 }
 
-func (p *part) letters(ctx context.Context, l *links, before string, limit int, bare string) ([]queue.DeadLetter, error) {
-	m, err := p.run(ctx, l.exchange, p.e.scripts.letters, before, strconv.Itoa(max(limit, 0)), bare).ToArray()
+func (q *queueState) listDead(ctx context.Context, l *links, before string, limit int, bare string) ([]queue.DeadLetter, error) {
+	m, err := q.run(ctx, l.exchange, q.e.scripts.deadList, before, strconv.Itoa(max(limit, 0)), bare).ToArray()
 	if err != nil {
 		return nil, err
 	}
@@ -232,11 +234,11 @@ func (p *part) letters(ctx context.Context, l *links, before string, limit int, 
 				return nil, err
 			}
 		}
-		d := queue.DeadLetter{ID: count(v[0]), Attempts: int(count(v[3])), Err: v[4], Died: p.e.clock.moment(float(v[5]))}
-		if len(v[1]) < sequence {
+		d := queue.DeadLetter{ID: parseInt(v[0]), Attempts: int(parseInt(v[3])), Err: v[4], Died: q.e.clock.moment(parseFloat(v[5]))}
+		if len(v[1]) < sequenceBytes {
 			return nil, errReply
 		}
-		if d.Job, d.Enqueued, _, err = p.job(v[2], []byte(v[1][sequence:])); err != nil {
+		if d.Job, d.Enqueued, _, err = q.parseEntry(v[2], []byte(v[1][sequenceBytes:])); err != nil {
 			return nil, err
 		}
 		rows = append(rows, d)
@@ -246,25 +248,25 @@ func (p *part) letters(ctx context.Context, l *links, before string, limit int, 
 
 // Redrive implements queue.Operator.
 func (e *Engine) Redrive(ctx context.Context, ids []int64) (int, error) {
-	return e.exhume(ctx, "redrive", ids)
+	return e.takeDead(ctx, "redrive", ids)
 }
 
 // Drop implements queue.Operator.
 func (e *Engine) Drop(ctx context.Context, ids []int64) (int, error) {
-	return e.exhume(ctx, "drop", ids)
+	return e.takeDead(ctx, "drop", ids)
 }
 
-func (e *Engine) exhume(ctx context.Context, what string, ids []int64) (int, error) {
+func (e *Engine) takeDead(ctx context.Context, what string, ids []int64) (int, error) {
 	total := 0
 	var numbers []string
 	for _, id := range ids {
 		if id > 0 {
-			numbers = append(numbers, number(id))
+			numbers = append(numbers, formatInt(id))
 		}
 	}
-	err := e.each(ctx, what, nil, func(ctx context.Context, l *links, p *part) error {
+	err := e.forEachQueue(ctx, what, nil, func(ctx context.Context, l *links, q *queueState) error {
 		for some := range slices.Chunk(numbers, 500) {
-			n, err := p.run(ctx, l.exchange, e.scripts.exhume, append([]string{what}, some...)...).AsInt64()
+			n, err := q.run(ctx, l.exchange, e.scripts.deadTake, append([]string{what}, some...)...).AsInt64()
 			if err != nil {
 				return err
 			}

@@ -27,9 +27,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// schema is the version of what is kept in Redis: since 2 long entries are in a hash
+// schemaVersion is the version of what is kept in Redis: since 2 long entries are in a hash
 // of their own. What 1 wrote is read as it is.
-const schema = 2
+const schemaVersion = 2
 
 // ErrSetup means that the server's settings do not allow what is asked of it;
 // the error says how to change them.
@@ -79,19 +79,19 @@ type Engine struct {
 	log        *slog.Logger
 	scripts    scripts
 
-	links linker
+	connector connector
 	// longestBlock is how long one blocking read lasts, and what a wake-up costs
 	// that got lost with the process that had taken it; blockGrace is how much
 	// later its answer may be before the connection counts as dead.
 	longestBlock, blockGrace time.Duration
 
-	mu     sync.Mutex
-	parts  map[string]*part
-	shut   atomic.Bool
-	live   context.Context // ends with Close
-	cancel context.CancelFunc
-	work   sync.WaitGroup // batches and listeners
-	close  func() error
+	mu       sync.Mutex
+	states   map[string]*queueState
+	closed   atomic.Bool
+	lifetime context.Context // ends with Close
+	cancel   context.CancelFunc
+	work     sync.WaitGroup // batches and listeners
+	close    func() error
 }
 
 var _ queue.Engine = (*Engine)(nil)
@@ -111,20 +111,20 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.log.Error("redis cannot be reached: going on without it", "error", err)
 		return e, nil
 	}
-	return nil, errors.Join(fmt.Errorf("open queue: %w", named("connect", err)), e.Close())
+	return nil, errors.Join(fmt.Errorf("open queue: %w", queueError("connect", err)), e.Close())
 }
 
 // Ready returns nil when the queue can be used; see Options.Lazy.
 func (e *Engine) Ready(ctx context.Context) error {
 	_, err := e.connect(ctx)
-	return e.fail(ctx, "connect", err)
+	return e.wrapError(ctx, "connect", err)
 }
 
 func build(o Options) (*Engine, error) {
 	e := &Engine{
 		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
 		maxDepth: o.MaxDepth, window: cmp.Or(o.Window, 24*time.Hour), maxDelay: cmp.Or(o.MaxDelay, time.Hour),
-		timeout: cmp.Or(o.Timeout, 5*time.Second), clock: newClock(o.Now), log: o.Log, parts: map[string]*part{},
+		timeout: cmp.Or(o.Timeout, 5*time.Second), clock: newClock(o.Now), log: o.Log, states: map[string]*queueState{},
 		longestBlock: 5 * time.Second, blockGrace: 2 * time.Second,
 	}
 	if e.log == nil {
@@ -148,37 +148,37 @@ func build(o Options) (*Engine, error) {
 	if e.scripts, err = loadScripts(); err != nil {
 		return nil, err
 	}
-	e.live, e.cancel = context.WithCancel(context.Background())
-	e.close = sync.OnceValue(e.end)
+	e.lifetime, e.cancel = context.WithCancel(context.Background())
+	e.close = sync.OnceValue(e.shutdown)
 	return e, nil
 }
 
 // Close implements queue.Queue.
 func (e *Engine) Close() error { return e.close() }
 
-func (e *Engine) end() error {
+func (e *Engine) shutdown() error {
 	e.mu.Lock()
-	e.shut.Store(true)
+	e.closed.Store(true)
 	e.mu.Unlock()
 	e.cancel()
 	e.work.Wait()
-	e.links.close()
+	e.connector.close()
 	return nil
 }
 
-// begin registers work that Close waits for; false when it is too late.
-func (e *Engine) begin() bool {
+// startWork registers work that Close waits for; false when it is too late.
+func (e *Engine) startWork() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.shut.Load() {
+	if e.closed.Load() {
 		return false
 	}
 	e.work.Add(1)
 	return true
 }
 
-// part is what a process keeps of one queue.
-type part struct {
+// queueState is what a process keeps of one queue.
+type queueState struct {
 	e     *Engine
 	name  string
 	keys  []string
@@ -187,62 +187,62 @@ type part struct {
 	waker waker
 
 	registered atomic.Bool
-	perhapsNew atomic.Bool                 // made by this process, or by a call whose answer was lost
+	maybeNew   atomic.Bool                 // made by this process, or by a call whose answer was lost
 	limit      atomic.Pointer[queue.Limit] // as this process set it last
 }
 
 // escape keeps a queue's name from ending its hash tag.
 var escape = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
 
-func (e *Engine) part(name string) *part {
+func (e *Engine) state(name string) *queueState {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p := e.parts[name]
-	if p == nil {
-		p = &part{e: e, name: name, base: "{" + e.prefix + ":" + escape.Replace(name) + "}"}
+	q := e.states[name]
+	if q == nil {
+		q = &queueState{e: e, name: name, base: "{" + e.prefix + ":" + escape.Replace(name) + "}"}
 		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead", ":bodies"} {
-			p.keys = append(p.keys, p.base+k)
+			q.keys = append(q.keys, q.base+k)
 		}
-		e.parts[name] = p
+		e.states[name] = q
 	}
-	return p
+	return q
 }
 
-// registry is the set of all queues' names, numbers the counter of dead letters.
-func (e *Engine) registry() string { return "{" + e.prefix + "}:queues" }
-func (e *Engine) numbers() string  { return "{" + e.prefix + "}:letters" }
+// registryKey is the set of all queues' names, deadCounterKey the counter of dead letters.
+func (e *Engine) registryKey() string    { return "{" + e.prefix + "}:queues" }
+func (e *Engine) deadCounterKey() string { return "{" + e.prefix + "}:letters" }
 
 // register notes the queue where Stats finds it.
-func (p *part) register(ctx context.Context, c doer) error {
-	if p.registered.Load() {
+func (q *queueState) register(ctx context.Context, c doer) error {
+	if q.registered.Load() {
 		return nil
 	}
-	if err := c.Do(ctx, c.B().Sadd().Key(p.e.registry()).Member(p.name).Build()).Error(); err != nil {
+	if err := c.Do(ctx, c.B().Sadd().Key(q.e.registryKey()).Member(q.name).Build()).Error(); err != nil {
 		return err
 	}
-	p.registered.Store(true)
+	q.registered.Store(true)
 	return nil
 }
 
-// bound gives a call its deadline.
-func (e *Engine) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+// withTimeout gives a call its deadline.
+func (e *Engine) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.timeout)
 }
 
-// fail names an error in the words of package queue.
-func (e *Engine) fail(ctx context.Context, what string, err error) error {
+// wrapError names an error in the words of package queue.
+func (e *Engine) wrapError(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case e.shut.Load():
+	case e.closed.Load():
 		return fmt.Errorf("%s: %w", what, queue.ErrClosed)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, ctx.Err())
 	}
-	return named(what, err)
+	return queueError(what, err)
 }
 
-func named(what string, err error) error {
+func queueError(what string, err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "NEWER ") {
 		return fmt.Errorf("%s: %w: %w: %s", what, queue.ErrUnavailable, ErrSetup, strings.TrimPrefix(r.Error(), "NEWER "))
 	}

@@ -31,8 +31,8 @@ func extra(t *testing.T, text string) script {
 }
 
 func (e *Engine) onAll(ctx context.Context, s script, args ...string) error {
-	return e.each(ctx, "test", nil, func(ctx context.Context, l *links, p *part) error {
-		return p.run(ctx, l.exchange, s, args...).Error()
+	return e.forEachQueue(ctx, "test", nil, func(ctx context.Context, l *links, q *queueState) error {
+		return q.run(ctx, l.exchange, s, args...).Error()
 	})
 }
 
@@ -47,7 +47,7 @@ type underTest struct {
 func (u underTest) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := u.Engine.Enqueue(ctx, jobs)
 	if err == nil && len(jobs) > 0 {
-		err = u.onAll(ctx, u.forget, number(u.clock.ticks(u.window/2)))
+		err = u.onAll(ctx, u.forget, formatInt(u.clock.ticks(u.window/2)))
 	}
 	return added, err
 }

@@ -19,7 +19,7 @@ type script struct{ text, sha string }
 
 // scripts are all of them.
 type scripts struct {
-	enqueue, exchange, setting, peek, nudge, stats, letters, exhume, check, giveback script
+	enqueue, exchange, setting, nextDue, rewake, stats, deadList, deadTake, check, deadIDsReturn script
 }
 
 func loadScripts() (s scripts, err error) {
@@ -32,11 +32,11 @@ func loadScripts() (s scripts, err error) {
 	}
 	common := read("common")
 	for name, to := range map[string]*script{
-		"enqueue": &s.enqueue, "exchange": &s.exchange, "setting": &s.setting, "peek": &s.peek, "nudge": &s.nudge,
-		"stats": &s.stats, "letters": &s.letters, "exhume": &s.exhume, "check": &s.check, "giveback": &s.giveback,
+		"enqueue": &s.enqueue, "exchange": &s.exchange, "setting": &s.setting, "next_due": &s.nextDue, "rewake": &s.rewake,
+		"stats": &s.stats, "dead_list": &s.deadList, "dead_take": &s.deadTake, "check": &s.check, "dead_ids_return": &s.deadIDsReturn,
 	} {
 		text := read(name)
-		if name != "giveback" {
+		if name != "dead_ids_return" {
 			first, rest, _ := strings.Cut(text, "\n")
 			text = first + "\n" + common + rest
 		}
@@ -81,11 +81,11 @@ func unknown(r rueidis.RedisResult) bool {
 }
 
 // run runs a script on a queue.
-func (p *part) run(ctx context.Context, c doer, s script, args ...string) rueidis.RedisResult {
-	return eval(ctx, c, s, p.keys, append(p.head(), args...))
+func (q *queueState) run(ctx context.Context, c doer, s script, args ...string) rueidis.RedisResult {
+	return eval(ctx, c, s, q.keys, append(q.commonArgs(), args...))
 }
 
-// head is what the arguments of every script begin with.
-func (p *part) head() []string {
-	return []string{p.base, p.e.clock.text(), strconv.Itoa(schema)}
+// commonArgs is what the arguments of every script begin with.
+func (q *queueState) commonArgs() []string {
+	return []string{q.base, q.e.clock.arg(), strconv.Itoa(schemaVersion)}
 }

@@ -75,7 +75,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	s := must(shared.single())(t)
 	e := open(t, Options{URL: s.URL()})
 	enqueue(t, e, job("a", 0))
-	if _, err := s.Do(t.Context(), "HSET", e.part("q").keys[0], "v", "99"); err != nil {
+	if _, err := s.Do(t.Context(), "HSET", e.state("q").keys[0], "v", "99"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 1)})

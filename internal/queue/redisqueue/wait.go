@@ -11,7 +11,7 @@ import (
 )
 
 // waker wakes the process's waiters of one queue. While there are some, one
-// listener blocks on the queue's mark in Redis.
+// listener blocks on the queue's wake key in Redis.
 type waker struct {
 	mu      sync.Mutex
 	waiting map[chan struct{}]bool // false: woken
@@ -20,15 +20,15 @@ type waker struct {
 	asOf    time.Time
 }
 
-// learn notes what a call has said about the next job.
-func (w *waker) learn(began time.Time, next time.Duration) {
+// noteDue notes what a call has said about the next job.
+func (w *waker) noteDue(began time.Time, next time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.due, w.asOf = began.Add(next), began
 }
 
-// known is for how long nothing will be due; not known when that was long ago.
-func (w *waker) known(fresh time.Duration) (time.Duration, bool) {
+// knownWait is for how long nothing will be due; not known when that was long ago.
+func (w *waker) knownWait(fresh time.Duration) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if left := time.Until(w.due); left > 0 && time.Since(w.asOf) < fresh {
@@ -41,19 +41,19 @@ func (w *waker) known(fresh time.Duration) (time.Duration, bool) {
 func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) error {
 	end := time.NewTimer(limit)
 	defer end.Stop()
-	p := e.part(name)
+	q := e.state(name)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		woken, err := p.join()
+		woken, err := q.addWaiter()
 		if err != nil {
-			return e.fail(ctx, "wait", err)
+			return e.wrapError(ctx, "wait", err)
 		}
-		left, err := p.left(ctx)
+		left, err := q.untilDue(ctx)
 		if err != nil || left <= 0 {
-			p.leave(woken)
-			return e.fail(ctx, "wait", err)
+			q.removeWaiter(woken)
+			return e.wrapError(ctx, "wait", err)
 		}
 		again := time.NewTimer(min(left, e.longestBlock))
 		select {
@@ -61,58 +61,58 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 			again.Stop()
 			return nil
 		case <-again.C: // looked at again
-			p.leave(woken)
+			q.removeWaiter(woken)
 			continue
 		case <-end.C:
 		case <-ctx.Done():
-		case <-e.live.Done():
+		case <-e.lifetime.Done():
 		}
 		again.Stop()
-		if p.leave(woken) {
+		if q.removeWaiter(woken) {
 			return nil
 		}
-		if e.shut.Load() {
-			return e.fail(ctx, "wait", queue.ErrClosed)
+		if e.closed.Load() {
+			return e.wrapError(ctx, "wait", queue.ErrClosed)
 		}
 		return ctx.Err()
 	}
 }
 
-// left is for how long nothing will be due.
-func (p *part) left(ctx context.Context) (time.Duration, error) {
-	if left, ok := p.waker.known(p.e.longestBlock); ok {
+// untilDue is for how long nothing will be due.
+func (q *queueState) untilDue(ctx context.Context) (time.Duration, error) {
+	if left, ok := q.waker.knownWait(q.e.longestBlock); ok {
 		return left, nil
 	}
-	l, err := p.e.connect(ctx)
+	l, err := q.e.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := p.e.bound(ctx)
+	ctx, cancel := q.e.withTimeout(ctx)
 	defer cancel()
 	began := time.Now()
-	m, err := p.run(ctx, l.exchange, p.e.scripts.peek).AsIntSlice()
+	m, err := q.run(ctx, l.exchange, q.e.scripts.nextDue).AsIntSlice()
 	if err != nil {
 		return 0, err
 	}
 	if len(m) == 0 { // no such queue
-		return p.e.longestBlock, nil
+		return q.e.longestBlock, nil
 	}
-	left := p.e.clock.span(min(m[0], p.e.clock.ticks(p.e.maxDelay)))
-	p.waker.learn(began, left)
+	left := q.e.clock.duration(min(m[0], q.e.clock.ticks(q.e.maxDelay)))
+	q.waker.noteDue(began, left)
 	return left, nil
 }
 
-// join registers a waiter. Its channel is closed to wake it.
-func (p *part) join() (chan struct{}, error) {
-	w := &p.waker
+// addWaiter registers a waiter. Its channel is closed to wake it.
+func (q *queueState) addWaiter() (chan struct{}, error) {
+	w := &q.waker
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.running {
-		if !p.e.begin() {
+		if !q.e.startWork() {
 			return nil, queue.ErrClosed
 		}
 		w.running = true
-		go p.listen()
+		go q.listen()
 	}
 	if w.waiting == nil {
 		w.waiting = map[chan struct{}]bool{}
@@ -122,9 +122,9 @@ func (p *part) join() (chan struct{}, error) {
 	return ch, nil
 }
 
-// leave takes a waiter out, and says whether it was woken meanwhile.
-func (p *part) leave(ch chan struct{}) (woken bool) {
-	w := &p.waker
+// removeWaiter takes a waiter out, and says whether it was woken meanwhile.
+func (q *queueState) removeWaiter(ch chan struct{}) (woken bool) {
+	w := &q.waker
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	woken = !w.waiting[ch]
@@ -133,7 +133,7 @@ func (p *part) leave(ch chan struct{}) (woken bool) {
 }
 
 // wake wakes all waiters, and says whether there were any. Whoever finds more to
-// do than it can take leaves the mark for others.
+// do than it can take leaves the wake key for others.
 func (w *waker) wake() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,47 +146,47 @@ func (w *waker) wake() bool {
 	return any
 }
 
-// listen blocks on the mark as long as somebody waits.
-func (p *part) listen() {
-	defer p.e.work.Done()
+// listen blocks on the wake key as long as somebody waits.
+func (q *queueState) listen() {
+	defer q.e.work.Done()
 	for fails := 0; ; {
-		p.waker.mu.Lock()
-		if len(p.waker.waiting) == 0 || p.e.live.Err() != nil {
-			p.waker.running = false
-			p.waker.mu.Unlock()
+		q.waker.mu.Lock()
+		if len(q.waker.waiting) == 0 || q.e.lifetime.Err() != nil {
+			q.waker.running = false
+			q.waker.mu.Unlock()
 			return
 		}
-		p.waker.mu.Unlock()
-		switch took, err := p.block(); {
+		q.waker.mu.Unlock()
+		switch took, err := q.blockOnWake(); {
 		case err != nil:
 			fails++
 			pause := time.NewTimer(jitter(min(50*time.Millisecond<<min(fails, 5), time.Second)))
 			select {
 			case <-pause.C:
-			case <-p.e.live.Done():
+			case <-q.e.lifetime.Done():
 				pause.Stop()
 			}
-		case took && !p.waker.wake():
-			p.nudge()
+		case took && !q.waker.wake():
+			q.rewake()
 		default:
 			fails = 0
 		}
 	}
 }
 
-// block takes the mark, or returns false after a while. The connection is given
+// blockOnWake takes the member of the wake key, or returns false after a while. The connection is given
 // up when the answer does not come in time.
-func (p *part) block() (took bool, err error) {
-	l, err := p.e.connect(p.e.live)
+func (q *queueState) blockOnWake() (took bool, err error) {
+	l, err := q.e.connect(q.e.lifetime)
 	if err != nil {
 		return false, err
 	}
 	// Not a deadline: a call that has one cannot be cancelled while it reads.
-	ctx, cancel := context.WithCancel(p.e.live)
+	ctx, cancel := context.WithCancel(q.e.lifetime)
 	defer cancel()
-	late := time.AfterFunc(p.e.longestBlock+p.e.blockGrace, cancel)
+	late := time.AfterFunc(q.e.longestBlock+q.e.blockGrace, cancel)
 	defer late.Stop()
-	cmd := l.block.B().Bzpopmin().Key(p.keys[4]).Timeout(p.e.longestBlock.Seconds()).Build()
+	cmd := l.block.B().Bzpopmin().Key(q.keys[4]).Timeout(q.e.longestBlock.Seconds()).Build()
 	err = l.block.Do(ctx, cmd).Error()
 	if rueidis.IsRedisNil(err) {
 		return false, nil
@@ -194,15 +194,15 @@ func (p *part) block() (took bool, err error) {
 	return err == nil, err
 }
 
-// nudge gives a wake-up back that nobody here can use.
-func (p *part) nudge() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.e.live), min(p.e.timeout, time.Second))
+// rewake gives a wake-up back that nobody here can use.
+func (q *queueState) rewake() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.e.lifetime), min(q.e.timeout, time.Second))
 	defer cancel()
-	l := p.e.links.now.Load() // also when the engine is about to end
+	l := q.e.connector.current.Load() // also when the engine is about to end
 	if l == nil {
 		return
 	}
-	if err := p.run(ctx, l.exchange, p.e.scripts.nudge).Error(); err != nil {
-		p.e.log.Warn("a wake-up could not be given back: it may come some seconds late", "queue", p.name, "error", err)
+	if err := q.run(ctx, l.exchange, q.e.scripts.rewake).Error(); err != nil {
+		q.e.log.Warn("a wake-up could not be given back: it may come some seconds late", "queue", q.name, "error", err)
 	}
 }

@@ -6,7 +6,7 @@
 --         3 heads  zset: the same lanes by the sequence of their heads
 --         4 state  hash: lane -> record, for lanes that are leased or were tried, and
 --                  a field that keeps Redis from storing it as a list
---         5 mark   zset: one member when something is due, for who blocks on it
+--         5 wake   zset (key :mark): one member when something is due, for who blocks on it
 --         6 dead   stream: dead letters, id <number>-0
 --         7 bodies hash: sequence -> what follows it in an entry that is long
 -- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
@@ -24,7 +24,7 @@
 --
 -- A script that fails half way is not undone, so refusals come before writes.
 
-local meta, due, heads, state, mark, dead, bodies = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local meta, due, heads, state, wake, dead, bodies = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local base, now, schema = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not now then
   local t = redis.call('TIME')
@@ -37,7 +37,7 @@ local never = math.huge
 -- than many a command: what is used often is made text once.
 local format = string.format
 local function int(n) return format('%d', n) end
-local nowtext = int(now)
+local now_text = int(now)
 
 -- Fields of meta by name; nil where the queue does not exist.
 local function fields(...)
@@ -54,40 +54,40 @@ end
 -- Counters are collected, and written once.
 local counts = {}
 local function count(name, n) counts[name] = (counts[name] or 0) + n end
-local function flush()
+local function write_counters()
   for name, n in pairs(counts) do
     if n ~= 0 then redis.call('HINCRBY', meta, name, int(n)) end
   end
 end
 
 -- A command over any number of arguments, in calls of a size that Lua can unpack.
-local function many(command, key, args)
+local function in_chunks(command, key, args)
   for i = 1, #args, 1000 do
     redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
   end
 end
 
-local function lanekey(lane) return base .. ':l:' .. lane end
+local function lane_key(lane) return base .. ':l:' .. lane end
 local function sequence(text) return (struct.unpack('>I6', text)) end
 
 -- lanes that become due, and heads that change, as arguments for ZADD and ZREM
-local dueadd, duerem, headadd, headrem = {}, {}, {}, {}
+local due_add, due_rem, head_add, head_rem = {}, {}, {}, {}
 -- bodies that come and go, as arguments for HSET and HDEL
-local bodyadd, bodyrem = {}, {}
-local function put(list, a, b)
+local body_add, body_rem = {}, {}
+local function append(list, a, b)
   local n = #list
   list[n + 1] = a
   list[n + 2] = b
 end
-local function move()
-  many('ZREM', due, duerem)
-  many('ZADD', due, dueadd)
-  many('ZREM', heads, headrem)
-  many('ZADD', heads, headadd)
-  many('HDEL', bodies, bodyrem)
-  many('HSET', bodies, bodyadd)
-  dueadd, duerem, headadd, headrem = {}, {}, {}, {}
-  bodyadd, bodyrem = {}, {}
+local function write_lanes()
+  in_chunks('ZREM', due, due_rem)
+  in_chunks('ZADD', due, due_add)
+  in_chunks('ZREM', heads, head_rem)
+  in_chunks('ZADD', heads, head_add)
+  in_chunks('HDEL', bodies, body_rem)
+  in_chunks('HSET', bodies, body_add)
+  due_add, due_rem, head_add, head_rem = {}, {}, {}, {}
+  body_add, body_rem = {}, {}
 end
 
 -- push puts an entry (without sequence and time) at the tail of its lane. What is
@@ -97,54 +97,54 @@ local function push(lane, seq, payload)
   local place = struct.pack('>I6', seq)
   local element = place
   if #payload > short then
-    put(bodyadd, place, moment .. payload)
+    append(body_add, place, moment .. payload)
   else
     element = place .. moment .. payload
   end
   if redis.call('RPUSH', base .. ':l:' .. lane, element) == 1 then
-    put(dueadd, nowtext, place .. lane)
-    put(headadd, int(seq), lane)
+    append(due_add, now_text, place .. lane)
+    append(head_add, int(seq), lane)
     return true
   end
 end
 
--- rest is what follows the sequence in an entry, given the element of the list; nil
+-- entry_tail is what follows the sequence in an entry, given the element of the list; nil
 -- when it was lost.
-local function rest(element)
+local function entry_tail(element)
   if #element > 6 then return string.sub(element, 7) end
   return redis.call('HGET', bodies, element) or nil
 end
 
 -- the limit's theoretical arrival time: a clock or a limit that has changed must
 -- not put it further away than a burst
-local function arrival(f)
+local function theoretical_arrival(f)
   local tat = tonumber(f.tat or '') or -never
   return math.min(tat, now + tonumber(f.room or 0))
 end
 
 -- when the queue as a whole may hand out
-local function opens(f)
+local function opens_at(f)
   if f.paused == '1' then return never end
   local t = tonumber(f.held or '') or -never
   local gap = tonumber(f.gap or 0)
-  if gap > 0 then t = math.max(t, arrival(f) + gap - tonumber(f.room)) end
+  if gap > 0 then t = math.max(t, theoretical_arrival(f) + gap - tonumber(f.room)) end
   return t
 end
 
 -- For how long nothing will be due.
-local function wait(f)
+local function next_due(f)
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   local t = first[2] and tonumber(first[2]) or never
-  return math.max(0, math.max(t, opens(f)) - now)
+  return math.max(0, math.max(t, opens_at(f)) - now)
 end
 
--- announce leaves the mark exactly when something is due: one of those who block
+-- wake_if_due leaves the wake-up exactly when something is due: one of those who block
 -- on it wakes, and passes it on if there is more than it can take.
-local function announce(f)
-  local left = wait(f)
-  if left <= 0 then redis.call('ZADD', mark, 0, '1') else redis.call('DEL', mark) end
+local function wake_if_due(f)
+  local left = next_due(f)
+  if left <= 0 then redis.call('ZADD', wake, 0, '1') else redis.call('DEL', wake) end
   return left
 end
 
 -- Integers that a reply can carry.
-local function capped(n) return math.min(n, 4e15) end
+local function reply_int(n) return math.min(n, 4e15) end

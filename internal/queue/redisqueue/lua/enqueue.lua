@@ -44,7 +44,7 @@ end
 
 -- seen[id] is true for ids that are remembered, or come a second time.
 local seen, sets = {}, {}
-local function recall(jobs)
+local function load_seen(jobs)
   for i = 8 + callers, 7 + callers + 3 * jobs, 3 do
     local hash = ARGV[i + 1]
     if hash ~= '' then
@@ -84,14 +84,14 @@ local function remember()
     redis.call('HSET', meta, 'inc', inc)
   end
   for set, ids in pairs(fresh) do
-    many('SADD', current .. set, ids)
+    in_chunks('SADD', current .. set, ids)
     redis.call('PEXPIRE', current .. set, ttl, 'NX')
   end
 end
 
 -- A wake-up tells a lane nothing when a job waits there that nobody runs yet.
-local function tells(lane)
-  local n = redis.call('LLEN', lanekey(lane))
+local function wakeup_needed(lane)
+  local n = redis.call('LLEN', lane_key(lane))
   if n ~= 1 then return n == 0 end
   local record = redis.call('HGET', state, lane)
   return record and string.byte(record, 10) > 0
@@ -99,7 +99,7 @@ end
 
 local total, answer, woke, dup = 0, {}, false, 0
 for c = 1, callers do total = total + ARGV[7 + c] end
-recall(total)
+load_seen(total)
 local at = 7 + callers
 for c = 1, callers do
   local jobs = tonumber(ARGV[7 + c])
@@ -110,7 +110,7 @@ for c = 1, callers do
     for _ = 1, jobs do
       local lane, hash = ARGV[at + 1], ARGV[at + 2]
       local new
-      if hash == '' then new = tells(lane) else new = admit(hash) end
+      if hash == '' then new = wakeup_needed(lane) else new = admit(hash) end
       if new then
         seq, depth = seq + 1, depth + 1
         if push(lane, seq, ARGV[at + 3]) then woke = true end
@@ -125,7 +125,7 @@ for c = 1, callers do
 end
 if seq == first and dup == 0 then return {0, table.concat(answer)} end
 
-move()
+write_lanes()
 remember()
 local added = seq - first
 local remembered = table.concat(gens, ',')
@@ -134,6 +134,6 @@ if remembered ~= (f.gens or '') then redis.call('HSET', meta, 'gens', remembered
 if added > 0 then redis.call('HSET', meta, 'n', int(depth), 'seq', int(seq)) end
 count('enq', added)
 count('dup', dup)
-flush()
-if woke and opens(f) <= now then redis.call('ZADD', mark, 0, '1') end
+write_counters()
+if woke and opens_at(f) <= now then redis.call('ZADD', wake, 0, '1') end
 return {made, table.concat(answer)}

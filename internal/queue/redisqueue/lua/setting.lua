@@ -18,7 +18,7 @@ end
 local set = {'v', int(schema)}
 local function change(name, value)
   f[name] = value
-  put(set, name, value)
+  append(set, name, value)
 end
 
 if what == 'pause' then
@@ -33,8 +33,8 @@ elseif what == 'limit' then
   change('burst', ARGV[6])
   change('gap', ARGV[7])
   change('room', ARGV[8])
-  if f.tat then change('tat', int(arrival(f))) end
+  if f.tat then change('tat', int(theoretical_arrival(f))) end
 end
 redis.call('HSET', meta, unpack(set))
-announce(f)
+wake_if_due(f)
 return 1

@@ -7,8 +7,8 @@ if not fields() then return {} end
 local oldest = ''
 local head = redis.call('ZRANGE', heads, 0, 0)[1]
 if head then
-  local first = redis.call('LINDEX', lanekey(head), 0)
-  local entry = first and rest(first)
+  local first = redis.call('LINDEX', lane_key(head), 0)
+  local entry = first and entry_tail(first)
   if entry then oldest = int(struct.unpack('>d', entry)) end
 end
 local result = redis.call('HGETALL', meta)

@@ -15,7 +15,7 @@ for _, m in ipairs(redis.call('ZRANGE', due, 0, -1)) do
     end
   end
 end
-flush()
+write_counters()
 local f = fields('paused', 'held', 'gap', 'room', 'tat')
-if f then announce(f) end
+if f then wake_if_due(f) end
 return {}

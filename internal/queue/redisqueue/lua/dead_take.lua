@@ -27,8 +27,8 @@ for i = 5, #ARGV do
   end
 end
 if taken == 0 then return 0 end
-move()
+write_lanes()
 redis.call('HSET', meta, 'v', int(schema), 'seq', int(seq))
-flush()
-announce(f)
+write_counters()
+wake_if_due(f)
 return taken

@@ -4,4 +4,4 @@
 
 local f = fields('paused', 'held', 'gap', 'room', 'tat')
 if not f then return {} end
-return {capped(wait(f))}
+return {reply_int(next_due(f))}

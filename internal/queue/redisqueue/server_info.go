@@ -1,0 +1,66 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// ServerInfo is what a server says of itself.
+type ServerInfo struct {
+	Addr           string
+	Version        string
+	AOF            bool
+	EvictionPolicy string // what it does when its memory is full
+	UsedMemory     int64  // bytes
+	MaxMemory      int64  // bytes, 0 for no bound
+	Replicas       int
+	ClockAhead     time.Duration // its clock, compared with ours
+}
+
+// ServerInfo asks a primary. It changes nothing.
+func (e *Engine) ServerInfo(ctx context.Context) (ServerInfo, error) {
+	l, err := e.connect(ctx)
+	if err != nil {
+		return ServerInfo{}, e.wrapError(ctx, "about", err)
+	}
+	ctx, cancel := e.withTimeout(ctx)
+	defer cancel()
+	for addr, node := range l.enqueue.Nodes() {
+		text, err := node.Do(ctx, node.B().Info().Build()).ToString()
+		if err != nil {
+			return ServerInfo{}, e.wrapError(ctx, "about", err)
+		}
+		info := parseInfo(text)
+		if info["role"] != "master" {
+			continue
+		}
+		a := ServerInfo{Addr: addr, Version: info["redis_version"], AOF: info["aof_enabled"] == "1", EvictionPolicy: info["maxmemory_policy"]}
+		a.UsedMemory, a.MaxMemory, a.Replicas = infoInt(info["used_memory"]), infoInt(info["maxmemory"]), int(infoInt(info["connected_slaves"]))
+		a.ClockAhead, err = clockAhead(ctx, node)
+		return a, e.wrapError(ctx, "about", err)
+	}
+	return ServerInfo{}, e.wrapError(ctx, "about", errors.New("no primary answers"))
+}
+
+// clockAhead takes the middle of the call for the moment that the server answered.
+func clockAhead(ctx context.Context, node rueidis.Client) (time.Duration, error) {
+	began := time.Now()
+	parts, err := node.Do(ctx, node.B().Time().Build()).AsStrSlice()
+	if err != nil || len(parts) != 2 {
+		return 0, err
+	}
+	there := time.Unix(infoInt(parts[0]), infoInt(parts[1])*1000)
+	return there.Sub(began.Add(time.Since(began) / 2)), nil
+}
+
+func infoInt(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
