@@ -34,7 +34,7 @@ var dedupeCases = []testCase{
 	}},
 	{"an id is remembered for its window, also when done", Options{Window: 24 * time.Hour}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		f.settle(done(f.one())...)
+		f.settle(done(f.claimOne())...)
 		f.clock.Advance(24*time.Hour - time.Second)
 		if f.restart(); f.enqueue(job("a", 0))[0] {
 			f.Error("an id was forgotten within its window")
@@ -43,7 +43,7 @@ var dedupeCases = []testCase{
 		if !f.enqueue(job("a", 0))[0] {
 			f.Error("an id is remembered for too long")
 		}
-		f.settle(done(f.one())...)
+		f.settle(done(f.claimOne())...)
 	}},
 	{"wake-ups are coalesced", Options{}, func(f *fixture) {
 		for i, want := range []bool{true, false} {
@@ -51,7 +51,7 @@ var dedupeCases = []testCase{
 				f.Errorf("wake-up %d: added %v, want %v", i, got, want)
 			}
 		}
-		c := f.one()
+		c := f.claimOne()
 		if got := f.enqueue(wakeup("a"), wakeup("a"), wakeup("b")); !slices.Equal(got, []bool{true, false, true}) {
 			f.Errorf("while one runs: %v, want one more and the other lane", got)
 		}
@@ -68,7 +68,7 @@ var dedupeCases = []testCase{
 		if f.enqueue(wakeup("a"))[0] {
 			f.Error("the job that waits would have seen it")
 		}
-		f.one()
+		f.claimOne()
 		if !f.enqueue(wakeup("a"))[0] {
 			f.Error("the running job may not have seen it")
 		}

@@ -15,33 +15,33 @@ var leaseCases = []testCase{
 		for i, want := range []queue.Claim{
 			{Attempt: 1, Suspect: false}, {Attempt: 1, Suspect: true}, {Attempt: 2, Suspect: true}, {Attempt: 3, Suspect: true},
 		} {
-			c := f.one()
+			c := f.claimOne()
 			if c.ID != "a-0" || c.Attempt != want.Attempt || c.Suspect != want.Suspect {
 				f.Errorf("claim %d: %s, attempt %d, suspect %v; want a-0, %d, %v", i, c.ID, c.Attempt, c.Suspect, want.Attempt, want.Suspect)
 			}
-			if got := f.none(); got != lease {
+			if got := f.claimNone(); got != lease {
 				f.Errorf("next in %v, want the lease", got)
 			}
 			f.clock.Advance(lease)
 		}
-		c := f.one()
+		c := f.claimOne()
 		if s := f.stats(); s.Stalled != 4 || s.InFlight != 1 {
 			f.Errorf("stats %+v", s)
 		}
 		f.settle(retry(c, 0))
-		if c = f.one(); !c.Suspect || c.Attempt != 5 {
+		if c = f.claimOne(); !c.Suspect || c.Attempt != 5 {
 			f.Errorf("after a retry: %+v", c)
 		}
 		f.settle(done(c)...)
-		if c = f.one(); c.ID != "a-1" || c.Suspect || c.Attempt != 1 {
+		if c = f.claimOne(); c.ID != "a-1" || c.Suspect || c.Attempt != 1 {
 			f.Errorf("the next job inherited %+v", c)
 		}
 	}},
 	{"a stale lease changes nothing", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		stale := f.one()
+		stale := f.claimOne()
 		f.clock.Advance(lease)
-		owner := f.one()
+		owner := f.claimOne()
 		refuse := func(when string) {
 			f.Helper()
 			for _, v := range []queue.Verdict{queue.Done, queue.Retry, queue.Postpone, queue.Dead} {
@@ -55,7 +55,7 @@ var leaseCases = []testCase{
 		refuse("after the lane emptied")
 		f.enqueue(job("a", 1))
 		refuse("after it was filled again")
-		again := f.one()
+		again := f.claimOne()
 		refuse("after it was claimed again")
 		f.settle(done(again)...)
 		if s := f.stats(); s.Refused != 16 || s.Done != 2 || s.Stalled != 1 {
@@ -87,18 +87,18 @@ var leaseCases = []testCase{
 	}},
 	{"a late settlement counts while nobody took over", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		c := f.one()
+		c := f.claimOne()
 		f.clock.Advance(2 * lease)
 		f.settle(done(c)...)
-		f.none()
+		f.claimNone()
 	}},
 	{"postpone costs no attempt", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		o := outcome(f.one(), queue.Postpone)
+		o := outcome(f.claimOne(), queue.Postpone)
 		o.Delay = time.Second
 		f.settle(o)
 		f.clock.Advance(time.Second)
-		if c := f.one(); c.Attempt != 1 || c.Suspect {
+		if c := f.claimOne(); c.Attempt != 1 || c.Suspect {
 			f.Errorf("got %+v", c)
 		}
 		if s := f.stats(); s.Retried != 0 {
@@ -107,7 +107,7 @@ var leaseCases = []testCase{
 	}},
 	{"what a process left behind is due at once, and suspect", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1), job("b", 0))
-		left := f.one()
+		left := f.claimOne()
 		if !f.restart() {
 			return
 		}
@@ -127,14 +127,14 @@ var leaseCases = []testCase{
 	{"poison that kills its process is counted", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		for i := range 5 {
-			if c := f.one(); c.Attempt != max(1, i) {
+			if c := f.claimOne(); c.Attempt != max(1, i) {
 				f.Errorf("start %d: attempt %d", i, c.Attempt)
 			}
 			if !f.restart() {
 				return
 			}
 		}
-		o := outcome(f.one(), queue.Dead)
+		o := outcome(f.claimOne(), queue.Dead)
 		o.Err = "killed its process"
 		f.settle(o)
 		if d := f.dead(); len(d) != 1 || d[0].Attempts != 5 {
@@ -168,7 +168,7 @@ var leaseCases = []testCase{
 		f.enqueue(job("a", 0))
 		f.mustHold(f.clock.Now().Add(10*time.Minute), "the token expired")
 		f.clock.Advance(-365 * 24 * time.Hour)
-		f.one()
+		f.claimOne()
 		f.mustHold(f.clock.Now().Add(1000*time.Hour), "too long")
 		f.enqueue(job("b", 0))
 		f.clock.Advance(time.Hour - time.Second)
@@ -176,14 +176,14 @@ var leaseCases = []testCase{
 			f.Error("a hold that is cut is none")
 		}
 		f.clock.Advance(time.Second)
-		f.one()
+		f.claimOne()
 	}},
 	{"no delay is longer than the longest", Options{MaxDelay: time.Minute}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		f.settle(retry(f.one(), 1000*time.Hour))
+		f.settle(retry(f.claimOne(), 1000*time.Hour))
 		f.clock.Advance(time.Minute)
-		f.settle(retry(f.one(), -time.Hour))
-		f.one()
+		f.settle(retry(f.claimOne(), -time.Hour))
+		f.claimOne()
 	}},
 	{"closed is closed", Options{}, func(f *fixture) {
 		waiting := make(chan error)

@@ -18,9 +18,9 @@ var operatorCases = []testCase{
 	{"a dead letter keeps everything and frees its lane", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1))
 		born := f.clock.Now()
-		f.settle(retry(f.one(), time.Second))
+		f.settle(retry(f.claimOne(), time.Second))
 		f.clock.Advance(time.Second)
-		o := outcome(f.one(), queue.Dead)
+		o := outcome(f.claimOne(), queue.Dead)
 		o.Err = "no such line"
 		if b := f.exchange(1, o); !slices.Equal(ids(b.Claims), []string{"a-1"}) {
 			f.Errorf("after the dead one: %v", ids(b.Claims))
@@ -51,8 +51,8 @@ var operatorCases = []testCase{
 	}},
 	{"dead without a word keeps the last error", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		f.settle(retry(f.one(), 0))
-		f.settle(outcome(f.one(), queue.Dead))
+		f.settle(retry(f.claimOne(), 0))
+		f.settle(outcome(f.claimOne(), queue.Dead))
 		if d := f.dead()[0]; d.Err != "try again" {
 			f.Errorf("got %q", d.Err)
 		}
@@ -60,7 +60,7 @@ var operatorCases = []testCase{
 	{"dead letters are listed by page, newest first", Options{}, func(f *fixture) {
 		for i := range 25 {
 			f.enqueue(job(fmt.Sprint("lane", i), 0))
-			f.settle(outcome(f.one(), queue.Dead))
+			f.settle(outcome(f.claimOne(), queue.Dead))
 		}
 		other := queue.Job{Queue: "media", Lane: "m", ID: "m"}
 		f.enqueue(other)
@@ -95,8 +95,8 @@ var operatorCases = []testCase{
 	}},
 	{"redrive puts it at the tail, anew, past deduplication", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1))
-		f.settle(retry(f.one(), 0))
-		f.settle(outcome(f.one(), queue.Dead))
+		f.settle(retry(f.claimOne(), 0))
+		f.settle(outcome(f.claimOne(), queue.Dead))
 		f.clock.Advance(time.Minute)
 		id := f.dead()[0].ID
 		n, err := f.Redrive(f.ctx, []int64{id, id, id + 100})
@@ -106,7 +106,7 @@ var operatorCases = []testCase{
 		if f.enqueue(job("a", 0))[0] {
 			f.Error("redrive forgot the id")
 		}
-		c := f.one()
+		c := f.claimOne()
 		if c.ID != "a-1" || c.Redriven {
 			f.Errorf("first %s, redriven %v; want a-1", c.ID, c.Redriven)
 		}
@@ -123,7 +123,7 @@ var operatorCases = []testCase{
 		var dead []int64
 		for i := range 20 {
 			f.enqueue(job("a", i))
-			f.settle(outcome(f.one(), queue.Dead))
+			f.settle(outcome(f.claimOne(), queue.Dead))
 		}
 		for _, d := range f.dead() {
 			dead = append(dead, d.ID)
@@ -149,8 +149,8 @@ var operatorCases = []testCase{
 	}},
 	{"drop deletes for good", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
-		f.settle(outcome(f.one(), queue.Dead))
-		f.settle(outcome(f.one(), queue.Dead))
+		f.settle(outcome(f.claimOne(), queue.Dead))
+		f.settle(outcome(f.claimOne(), queue.Dead))
 		d := f.dead()
 		if n, err := f.Drop(f.ctx, []int64{d[0].ID, d[0].ID, 4711}); n != 1 || err != nil {
 			f.Errorf("drop: %d, %v", n, err)
@@ -163,7 +163,7 @@ var operatorCases = []testCase{
 		}
 		f.restart()
 		f.enqueue(job("c", 0))
-		f.settle(outcome(f.one(), queue.Dead))
+		f.settle(outcome(f.claimOne(), queue.Dead))
 		if newest := f.dead()[0]; newest.ID <= d[0].ID {
 			f.Error("the id of a dropped letter was used again")
 		}
@@ -172,8 +172,8 @@ var operatorCases = []testCase{
 		f.enqueue(job("a", 0))
 		f.clock.Advance(5 * time.Second)
 		f.enqueue(job("a", 1), job("b", 0), job("b", 0), queue.Job{Queue: "aaa", Lane: "x", ID: "x"})
-		f.settle(outcome(f.one(), queue.Dead))
-		f.one()
+		f.settle(outcome(f.claimOne(), queue.Dead))
+		f.claimOne()
 		all, err := f.Stats(f.ctx)
 		if err != nil {
 			f.Fatal(err)
@@ -199,7 +199,7 @@ var operatorCases = []testCase{
 	}},
 }
 
-var oddCases = []testCase{
+var edgeCases = []testCase{
 	{"a full queue refuses the whole batch", Options{MaxDepth: 3}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
 		added, err := f.Enqueue(f.ctx, []queue.Job{{Queue: "status", Lane: "s", ID: "s"}, job("c", 0), job("d", 0)})
@@ -212,7 +212,7 @@ var oddCases = []testCase{
 		if all, _ := f.Stats(f.ctx); len(all) != 1 {
 			f.Errorf("%d queues, want 1", len(all))
 		}
-		f.settle(done(f.one())...)
+		f.settle(done(f.claimOne())...)
 		f.enqueue(job("c", 0), job("d", 0))
 		if s := f.stats(); s.Depth != 3 {
 			f.Errorf("stats %+v", s)
@@ -254,7 +254,7 @@ var oddCases = []testCase{
 		j := job("a", 0)
 		f.enqueue(j)
 		clear(j.Body)
-		if diff := cmp.Diff(f.one().Job, job("a", 0)); diff != "" {
+		if diff := cmp.Diff(f.claimOne().Job, job("a", 0)); diff != "" {
 			f.Error(diff)
 		}
 	}},

@@ -17,14 +17,14 @@ var orderCases = []testCase{
 			f.enqueue(job("a", i))
 		}
 		for i := range 20 {
-			c := f.one()
+			c := f.claimOne()
 			if diff := cmp.Diff(c.Job, job("a", i)); diff != "" {
 				f.Fatal(diff)
 			}
 			if c.Attempt != 1 || c.Suspect || c.Redriven || !c.EnqueuedAt.Equal(f.clock.Now()) {
 				f.Errorf("a first claim is %+v", c)
 			}
-			f.none()
+			f.claimNone()
 			f.settle(done(c)...)
 		}
 		if s := f.stats(); s.Depth != 0 || s.Done != 20 || s.Enqueued != 20 {
@@ -40,7 +40,7 @@ var orderCases = []testCase{
 		if len(b.Claims) != 10 {
 			f.Fatalf("claimed %d jobs, want 10", len(b.Claims))
 		}
-		f.none()
+		f.claimNone()
 		b = f.exchange(100, done(b.Claims...)...)
 		if len(b.Claims) != 10 || b.Claims[0].ID != "lane0-1" {
 			f.Errorf("claimed %v", ids(b.Claims))
@@ -128,18 +128,18 @@ var orderCases = []testCase{
 	}},
 	{"a retry keeps its place and its lane waits", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1), job("b", 0))
-		c := f.one()
+		c := f.claimOne()
 		b := f.exchange(10, retry(c, 7*time.Second))
 		if diff := cmp.Diff(ids(b.Claims), []string{"b-0"}); diff != "" {
 			f.Fatal(diff)
 		}
-		if got, want := f.none(), 7*time.Second; got != want {
+		if got, want := f.claimNone(), 7*time.Second; got != want {
 			f.Errorf("next in %v, want %v", got, want)
 		}
 		f.clock.Advance(7*time.Second - 1)
-		f.none()
+		f.claimNone()
 		f.clock.Advance(1)
-		c = f.one()
+		c = f.claimOne()
 		if c.ID != "a-0" || c.Attempt != 2 {
 			f.Errorf("got %s, attempt %d; want a-0, attempt 2", c.ID, c.Attempt)
 		}
@@ -149,7 +149,7 @@ var orderCases = []testCase{
 	}},
 	{"outcomes come before claims", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1))
-		c := f.one()
+		c := f.claimOne()
 		if got := ids(f.exchange(1, done(c)...).Claims); !slices.Equal(got, []string{"a-1"}) {
 			f.Errorf("got %q", got)
 		}

@@ -72,7 +72,7 @@ func Run(t *testing.T, fresh func(t *testing.T, o Options) Harness) {
 	}
 	t.Run("agrees with the model", func(t *testing.T) {
 		t.Parallel()
-		agree(t, fresh)
+		compareWithModel(t, fresh)
 	})
 }
 
@@ -82,7 +82,7 @@ type testCase struct {
 	test    func(f *fixture)
 }
 
-var cases = flatten(orderCases, dedupeCases, leaseCases, paceCases, operatorCases, oddCases)
+var cases = flatten(orderCases, dedupeCases, leaseCases, limitCases, operatorCases, edgeCases)
 
 func flatten(groups ...[]testCase) (all []testCase) {
 	for _, g := range groups {
@@ -195,8 +195,8 @@ func (f *fixture) settle(outcomes ...queue.Outcome) {
 	}
 }
 
-// one claims exactly one job.
-func (f *fixture) one() queue.Claim {
+// claimOne claims exactly one job.
+func (f *fixture) claimOne() queue.Claim {
 	f.Helper()
 	b := f.exchange(1)
 	if len(b.Claims) != 1 {
@@ -205,8 +205,8 @@ func (f *fixture) one() queue.Claim {
 	return b.Claims[0]
 }
 
-// none wants nothing to be due, and returns for how long.
-func (f *fixture) none() time.Duration {
+// claimNone wants nothing to be due, and returns for how long.
+func (f *fixture) claimNone() time.Duration {
 	f.Helper()
 	b := f.exchange(10)
 	if len(b.Claims) != 0 {

@@ -39,7 +39,7 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", query, err)
 			}
-			if wrong, err = lines(rows, wrong); err != nil {
+			if wrong, err = appendLines(rows, wrong); err != nil {
 				return err
 			}
 		}
@@ -48,7 +48,7 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	return wrong, err
 }
 
-func lines(rows *sql.Rows, to []string) ([]string, error) {
+func appendLines(rows *sql.Rows, to []string) ([]string, error) {
 	defer rows.Close()
 	for rows.Next() {
 		var line string

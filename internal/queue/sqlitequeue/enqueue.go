@@ -38,22 +38,22 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 }
 
 func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added []bool) error {
-	b, now := e.book(tx), e.now().UnixNano()
-	if err := e.checkRoom(b, jobs); err != nil {
+	st, now := e.state(tx), e.now().UnixNano()
+	if err := e.checkRoom(st, jobs); err != nil {
 		return err
 	}
 	gen := now / int64(e.window/2)
-	if err := e.seen.forget(tx, gen-2); err != nil {
+	if err := e.seen.dropBefore(tx, gen-2); err != nil {
 		return err
 	}
 	for i, j := range jobs {
-		q, err := b.make(j.Queue)
+		q, err := st.loadOrCreate(j.Queue)
 		if err != nil {
 			return err
 		}
 		if j.ID != "" {
-			added[i] = b.admit(&e.seen, gen, hashes[i])
-		} else if added[i], err = announces(tx, q, j.Lane); err != nil {
+			added[i] = st.admit(&e.seen, gen, hashes[i])
+		} else if added[i], err = wakeupNeeded(tx, q, j.Lane); err != nil {
 			return err
 		}
 		if !added[i] {
@@ -69,14 +69,14 @@ func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added [
 }
 
 // checkRoom comes before anything is written.
-func (e *Engine) checkRoom(b *book, jobs []queue.Job) error {
-	if e.maxPages > 0 && b.pages == 0 {
-		_, err := b.tx.Row(`SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count`, nil, &b.pages)
+func (e *Engine) checkRoom(st *txState, jobs []queue.Job) error {
+	if e.maxPages > 0 && st.usedPages == 0 {
+		_, err := st.tx.Row(`SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count`, nil, &st.usedPages)
 		if err != nil {
 			return fmt.Errorf("find room: %w", err)
 		}
 	}
-	if e.maxPages > 0 && b.pages > e.maxPages {
+	if e.maxPages > 0 && st.usedPages > e.maxPages {
 		return fmt.Errorf("%w: its file has reached %d pages", queue.ErrUnavailable, e.maxPages)
 	}
 	if e.maxDepth == 0 {
@@ -85,7 +85,7 @@ func (e *Engine) checkRoom(b *book, jobs []queue.Job) error {
 	room := map[string]int64{}
 	for _, j := range jobs {
 		if _, counted := room[j.Queue]; !counted {
-			q, err := b.find(j.Queue)
+			q, err := st.load(j.Queue)
 			if err != nil {
 				return err
 			}
@@ -102,9 +102,9 @@ func (e *Engine) checkRoom(b *book, jobs []queue.Job) error {
 	return nil
 }
 
-// announces says whether a wake-up tells its lane anything: not when a job that
+// wakeupNeeded says whether a wake-up tells its lane anything: not when a job that
 // nobody runs yet will see what it is about.
-func announces(tx *sqlite.Tx, q *row, lane string) (bool, error) {
+func wakeupNeeded(tx *sqlite.Tx, q *queueRow, lane string) (bool, error) {
 	var waiting bool
 	_, err := tx.Row(`SELECT l.lease = 0 OR EXISTS (SELECT 1 FROM job WHERE lane = l.id AND id > l.head)
 		FROM lane l WHERE l.queue = ? AND l.key = ?`, []any{q.id, []byte(lane)}, &waiting)
@@ -112,7 +112,7 @@ func announces(tx *sqlite.Tx, q *row, lane string) (bool, error) {
 }
 
 // push puts a job at the tail of its lane.
-func (e *Engine) push(tx *sqlite.Tx, q *row, j queue.Job, now int64, redriven bool) error {
+func (e *Engine) push(tx *sqlite.Tx, q *queueRow, j queue.Job, now int64, redriven bool) error {
 	q.last++
 	q.Depth++
 	id := q.id<<40 | q.last

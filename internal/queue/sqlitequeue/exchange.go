@@ -37,7 +37,7 @@ func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Out
 func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
 	var out queue.Batch
 	now := e.now().UnixNano()
-	q, err := e.book(tx).find(name)
+	q, err := e.state(tx).load(name)
 	if err != nil {
 		return out, err
 	}
@@ -64,14 +64,14 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 	if _, err := tx.Row(`SELECT due FROM lane WHERE queue = ? ORDER BY due LIMIT 1`, []any{q.id}, &due); err != nil {
 		return out, fmt.Errorf("find next: %w", err)
 	}
-	opens := q.opens(now)
+	opens := q.opensAt(now)
 	out.Next = time.Duration(max(0, min(int64(e.maxDelay), max(due, opens)-now)))
 	tx.OnCommit(func() { e.wakers.set(name, due, opens) })
 	return out, nil
 }
 
-// head is a leased lane with what its settlement needs.
-type head struct {
+// leasedLane is a leased lane with what its settlement needs.
+type leasedLane struct {
 	lane    int64
 	lease   int64
 	key     string
@@ -82,24 +82,24 @@ type head struct {
 }
 
 // settle applies the outcomes and returns the lanes that were refused.
-func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int64) (refused []string, err error) {
+func (e *Engine) settle(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcome, now int64) (refused []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, nil
 	}
-	heads, err := e.leased(tx, q, outcomes)
+	leased, err := e.leasedLanes(tx, q, outcomes)
 	if err != nil {
 		return nil, fmt.Errorf("find leases: %w", err)
 	}
 	var jobs, lanes idList
 	for _, o := range outcomes {
-		lease, lane, _ := e.parse(o.Token)
-		h := heads[lane]
+		lease, lane, _ := e.parseToken(o.Token)
+		h := leased[lane]
 		if h == nil || h.lease != lease || h.key != o.Lane {
 			refused = append(refused, o.Lane)
 			q.Refused++
 			continue
 		}
-		delete(heads, lane) // settled once
+		delete(leased, lane) // settled once
 		q.InFlight--
 		switch o.Verdict {
 		case queue.Retry:
@@ -111,7 +111,7 @@ func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int
 		case queue.Done, queue.Dead:
 			if o.Verdict == queue.Done {
 				q.Done++
-			} else if err = bury(tx, q, h, cmp.Or(o.Err, h.err), now); err != nil {
+			} else if err = insertDead(tx, q, h, cmp.Or(o.Err, h.err), now); err != nil {
 				return nil, err
 			}
 			q.Depth--
@@ -136,18 +136,18 @@ func (e *Engine) settle(tx *sqlite.Tx, q *row, outcomes []queue.Outcome, now int
 	return refused, nil
 }
 
-// leased finds the lanes that the tokens of the outcomes name, those of them
+// leasedLanes finds the lanes that the tokens of the outcomes name, those of them
 // that are leased at all.
-func (e *Engine) leased(tx *sqlite.Tx, q *row, outcomes []queue.Outcome) (map[int64]*head, error) {
+func (e *Engine) leasedLanes(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcome) (map[int64]*leasedLane, error) {
 	var named idList
 	for _, o := range outcomes {
-		if _, lane, ok := e.parse(o.Token); ok {
+		if _, lane, ok := e.parseToken(o.Token); ok {
 			named.add(lane)
 		}
 	}
-	heads := make(map[int64]*head, len(outcomes))
+	leased := make(map[int64]*leasedLane, len(outcomes))
 	if len(named) == 0 {
-		return heads, nil
+		return leased, nil
 	}
 	rows, err := tx.Query(`SELECT l.id, l.lease, l.key, l.head, l.counted, l.err,
 			(SELECT min(id) FROM job WHERE lane = l.id AND id > l.head)
@@ -157,22 +157,22 @@ func (e *Engine) leased(tx *sqlite.Tx, q *row, outcomes []queue.Outcome) (map[in
 	}
 	defer rows.Close()
 	for rows.Next() {
-		h := &head{}
-		if err := rows.Scan(&h.lane, &h.lease, text{&h.key}, &h.id, &h.counted, &h.err, &h.next); err != nil {
+		h := &leasedLane{}
+		if err := rows.Scan(&h.lane, &h.lease, textScanner{&h.key}, &h.id, &h.counted, &h.err, &h.next); err != nil {
 			return nil, err
 		}
-		heads[h.lane] = h
+		leased[h.lane] = h
 	}
-	return heads, rows.Err()
+	return leased, rows.Err()
 }
 
-func (e *Engine) postpone(tx *sqlite.Tx, h *head, now int64, delay time.Duration, why string) error {
+func (e *Engine) postpone(tx *sqlite.Tx, h *leasedLane, now int64, delay time.Duration, why string) error {
 	due := now + int64(min(max(delay, 0), e.maxDelay))
 	_, err := tx.Exec(`UPDATE lane SET due = ?, lease = 0, counted = ?, err = ? WHERE id = ?`, due, h.counted, why, h.lane)
 	return err
 }
 
-func bury(tx *sqlite.Tx, q *row, h *head, why string, now int64) error {
+func insertDead(tx *sqlite.Tx, q *queueRow, h *leasedLane, why string, now int64) error {
 	q.Dead++
 	_, err := tx.Exec(`INSERT INTO dead (queue, lane, key, body, attempts, err, enqueued, died)
 		SELECT ?, ?, key, body, ?, ?, enqueued, ? FROM job WHERE id = ?`, q.id, []byte(h.key), h.counted+1, why, now, h.id)
@@ -181,7 +181,7 @@ func bury(tx *sqlite.Tx, q *row, h *head, why string, now int64) error {
 
 // claim hands out the heads of due lanes. The one statement at the end marks all
 // of them; a lease that it replaces has run out.
-func (e *Engine) claim(tx *sqlite.Tx, q *row, want int, lease time.Duration, now int64) ([]queue.Claim, error) {
+func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration, now int64) ([]queue.Claim, error) {
 	_, err := tx.Exec(`UPDATE lane SET due = CASE lease WHEN 0 THEN ?1 ELSE ?2 END WHERE queue = ?3 AND due > ?4`,
 		now, now+int64(lease), q.id, now+int64(e.maxDelay))
 	if err != nil {
@@ -216,7 +216,7 @@ func (e *Engine) claim(tx *sqlite.Tx, q *row, want int, lease time.Duration, now
 		}
 		c.Attempt++
 		c.Queue, c.Lane, c.ID = q.Name, string(key), string(id)
-		c.Token, c.EnqueuedAt = e.token(e.lease, lane), moment(enqueued)
+		c.Token, c.EnqueuedAt = e.token(e.lease, lane), fromNanos(enqueued)
 		claims = append(claims, c)
 		lanes.add(lane)
 	}
@@ -238,7 +238,7 @@ func (e *Engine) token(lease, lane int64) string {
 	return strconv.FormatInt(lease, 10) + "." + strconv.FormatInt(lane, 10) + "." + e.nonce
 }
 
-func (e *Engine) parse(token string) (lease, lane int64, ok bool) {
+func (e *Engine) parseToken(token string) (lease, lane int64, ok bool) {
 	a, rest, _ := strings.Cut(token, ".")
 	b, nonce, _ := strings.Cut(rest, ".")
 	lease, err1 := strconv.ParseInt(a, 10, 64)

@@ -151,7 +151,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 func TestManyIdsAreRememberedAcrossStarts(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
-	const n = 3*packedMost + 7
+	const n = 3*hashesPerRow + 7
 	for round := range 3 {
 		e := open(t, Options{Path: path, Relaxed: true})
 		for i := 0; i < n; i += 100 {

@@ -17,14 +17,14 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 	if until.IsZero() {
 		reason = ""
 	}
-	return e.setting(ctx, "hold", name, true, func(r *row) {
-		r.heldUntil, r.HeldReason = min(nanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
+	return e.changeSetting(ctx, "hold", name, true, func(r *queueRow) {
+		r.heldUntil, r.HeldReason = min(toNanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
 	})
 }
 
 // SetLimit implements queue.Queue.
 func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
-	return e.setting(ctx, "set limit", name, true, func(r *row) {
+	return e.changeSetting(ctx, "set limit", name, true, func(r *queueRow) {
 		r.Limit = limit
 		r.tat = r.arrival(e.now().UnixNano())
 	})
@@ -32,20 +32,20 @@ func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) e
 
 // Pause implements queue.Operator.
 func (e *Engine) Pause(ctx context.Context, name string) error {
-	return e.setting(ctx, "pause", name, false, func(r *row) { r.Paused = true })
+	return e.changeSetting(ctx, "pause", name, false, func(r *queueRow) { r.Paused = true })
 }
 
 // Resume implements queue.Operator.
 func (e *Engine) Resume(ctx context.Context, name string) error {
-	return e.setting(ctx, "resume", name, false, func(r *row) { r.Paused = false })
+	return e.changeSetting(ctx, "resume", name, false, func(r *queueRow) { r.Paused = false })
 }
 
-func (e *Engine) setting(ctx context.Context, what, name string, create bool, set func(*row)) error {
+func (e *Engine) changeSetting(ctx context.Context, what, name string, create bool, set func(*queueRow)) error {
 	return e.write(ctx, what, func(tx *sqlite.Tx) error {
-		b := e.book(tx)
-		find := b.find
+		st := e.state(tx)
+		find := st.load
 		if create {
-			find = b.make
+			find = st.loadOrCreate
 		}
 		r, err := find(name)
 		if err != nil {
@@ -55,7 +55,7 @@ func (e *Engine) setting(ctx context.Context, what, name string, create bool, se
 			return fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
 		}
 		set(r)
-		opens := r.opens(e.now().UnixNano())
+		opens := r.opensAt(e.now().UnixNano())
 		tx.OnCommit(func() { e.wakers.opens(name, opens) })
 		return nil
 	})
@@ -74,15 +74,15 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var r row
+			var r queueRow
 			var oldest sql.Null[int64]
 			if err := rows.Scan(append(r.fields(), &oldest)...); err != nil {
 				return err
 			}
 			if oldest.Valid {
-				r.OldestAge = max(0, now.Sub(moment(oldest.V)))
+				r.OldestAge = max(0, now.Sub(fromNanos(oldest.V)))
 			}
-			if r.HeldUntil = moment(r.heldUntil); !r.HeldUntil.After(now) {
+			if r.HeldUntil = fromNanos(r.heldUntil); !r.HeldUntil.After(now) {
 				r.HeldUntil, r.HeldReason = time.Time{}, ""
 			}
 			if len(queues) == 0 || slices.Contains(queues, r.Name) {
@@ -97,14 +97,14 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 const deadColumns = `dead.id, name, lane, key, attempts, err, dead.enqueued, died`
 
 func deadFields(d *queue.DeadLetter, enqueued, died *int64) []any {
-	return []any{&d.ID, &d.Job.Queue, text{&d.Job.Lane}, text{&d.Job.ID}, &d.Attempts, &d.Err, enqueued, died}
+	return []any{&d.ID, &d.Job.Queue, textScanner{&d.Job.Lane}, textScanner{&d.Job.ID}, &d.Attempts, &d.Err, enqueued, died}
 }
 
-// text scans bytes into a string.
-type text struct{ s *string }
+// textScanner scans bytes into a string.
+type textScanner struct{ s *string }
 
 // Scan implements sql.Scanner.
-func (t text) Scan(v any) error {
+func (t textScanner) Scan(v any) error {
 	b, _ := v.([]byte)
 	*t.s = string(b)
 	return nil
@@ -137,7 +137,7 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 			if err := rows.Scan(deadFields(&d, &enqueued, &died)...); err != nil {
 				return err
 			}
-			d.Enqueued, d.Died = moment(enqueued), moment(died)
+			d.Enqueued, d.Died = fromNanos(enqueued), fromNanos(died)
 			page = append(page, d)
 		}
 		return rows.Err()
@@ -163,28 +163,28 @@ func deadLetter(tx *sqlite.Tx, id int64) (queue.DeadLetter, error) {
 	if err == nil && !found {
 		err = fmt.Errorf("%d: %w", id, queue.ErrNotFound)
 	}
-	d.Enqueued, d.Died = moment(enqueued), moment(died)
+	d.Enqueued, d.Died = fromNanos(enqueued), fromNanos(died)
 	return d, err
 }
 
 // Redrive implements queue.Operator.
 func (e *Engine) Redrive(ctx context.Context, ids []int64) (int, error) {
-	return e.exhume(ctx, "redrive", ids, func(tx *sqlite.Tx, q *row, d queue.DeadLetter) error {
+	return e.takeDead(ctx, "redrive", ids, func(tx *sqlite.Tx, q *queueRow, d queue.DeadLetter) error {
 		return e.push(tx, q, d.Job, e.now().UnixNano(), true)
 	})
 }
 
 // Drop implements queue.Operator.
 func (e *Engine) Drop(ctx context.Context, ids []int64) (int, error) {
-	return e.exhume(ctx, "drop", ids, func(_ *sqlite.Tx, q *row, _ queue.DeadLetter) error {
+	return e.takeDead(ctx, "drop", ids, func(_ *sqlite.Tx, q *queueRow, _ queue.DeadLetter) error {
 		q.dropped++
 		return nil
 	})
 }
 
-// exhume takes dead letters out and does something with each, in one transaction
+// takeDead takes dead letters out and does something with each, in one transaction
 // for all; ids that are gone are passed over.
-func (e *Engine) exhume(ctx context.Context, what string, ids []int64, each func(*sqlite.Tx, *row, queue.DeadLetter) error) (int, error) {
+func (e *Engine) takeDead(ctx context.Context, what string, ids []int64, each func(*sqlite.Tx, *queueRow, queue.DeadLetter) error) (int, error) {
 	n := 0
 	err := e.write(ctx, what, func(tx *sqlite.Tx) error {
 		n = 0
@@ -199,7 +199,7 @@ func (e *Engine) exhume(ctx context.Context, what string, ids []int64, each func
 			if _, err := tx.Exec(`DELETE FROM dead WHERE id = ?`, id); err != nil {
 				return err
 			}
-			q, err := e.book(tx).find(d.Job.Queue)
+			q, err := e.state(tx).load(d.Job.Queue)
 			if err != nil {
 				return err
 			}

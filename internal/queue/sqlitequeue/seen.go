@@ -21,9 +21,9 @@ func hashOf(j queue.Job) hash {
 // index is in memory: about 26 bytes for each ID of the last 24 to 36 hours.
 // It belongs to the writer.
 type seen struct {
-	gens map[int64]map[hash]struct{}
-	tail packed
-	left bool // forgotten rows are still in the file
+	gens        map[int64]map[hash]struct{}
+	tail        packed
+	expiredLeft bool // forgotten rows are still in the file
 }
 
 // packed is one row of the file.
@@ -33,9 +33,9 @@ type packed struct {
 }
 
 // A row fits into a page.
-const packedMost = 3840 / 16
+const hashesPerRow = 3840 / 16
 
-func (s *seen) knows(gen int64, h hash) bool {
+func (s *seen) contains(gen int64, h hash) bool {
 	for g := gen - 2; g <= gen; g++ {
 		if _, found := s.gens[g][h]; found {
 			return true
@@ -51,11 +51,11 @@ func (s *seen) add(gen int64, h hash) {
 	s.gens[gen][h] = struct{}{}
 }
 
-// forget drops the generations before the first that counts; their rows go a
+// dropBefore drops the generations before the first that counts; their rows go a
 // few with each commit.
-func (s *seen) forget(tx *sqlite.Tx, first int64) error {
+func (s *seen) dropBefore(tx *sqlite.Tx, first int64) error {
 	const chunk = 200
-	old := s.left
+	old := s.expiredLeft
 	for g := range s.gens {
 		old = old || g < first
 	}
@@ -71,7 +71,7 @@ func (s *seen) forget(tx *sqlite.Tx, first int64) error {
 		return err
 	}
 	tx.OnCommit(func() {
-		s.left = n == chunk
+		s.expiredLeft = n == chunk
 		for g := range s.gens {
 			if g < first {
 				delete(s.gens, g)
@@ -101,45 +101,45 @@ func (s *seen) load(tx *sqlite.Tx) error {
 }
 
 // admit says whether the ID is new, and notes it for the end of the transaction.
-func (b *book) admit(s *seen, gen int64, h hash) bool {
-	if s.knows(gen, h) {
+func (st *txState) admit(s *seen, gen int64, h hash) bool {
+	if s.contains(gen, h) {
 		return false
 	}
-	if g, found := b.fresh[h]; found && g >= gen-2 && g <= gen {
+	if g, found := st.newIDs[h]; found && g >= gen-2 && g <= gen {
 		return false
 	}
-	if b.fresh == nil {
-		b.fresh = map[hash]int64{}
-		b.tx.BeforeCommit(func() error { return s.save(b) })
+	if st.newIDs == nil {
+		st.newIDs = map[hash]int64{}
+		st.tx.BeforeCommit(func() error { return s.save(st) })
 	}
-	b.fresh[h] = gen
+	st.newIDs[h] = gen
 	return true
 }
 
 // save packs what the transaction has seen behind what is there.
-func (s *seen) save(b *book) error {
+func (s *seen) save(st *txState) error {
 	byGen := map[int64][]byte{}
-	for h, gen := range b.fresh {
+	for h, gen := range st.newIDs {
 		byGen[gen] = append(byGen[gen], h[:]...)
 	}
 	tail := s.tail
 	for gen, hashes := range byGen {
 		for len(hashes) > 0 {
-			if tail.gen != gen || len(tail.hashes) >= packedMost*16 || tail.id == 0 {
+			if tail.gen != gen || len(tail.hashes) >= hashesPerRow*16 || tail.id == 0 {
 				tail = packed{id: tail.id + 1, gen: gen}
 			}
-			n := min(len(hashes), packedMost*16-len(tail.hashes))
+			n := min(len(hashes), hashesPerRow*16-len(tail.hashes))
 			tail.hashes = append(tail.hashes[:len(tail.hashes):len(tail.hashes)], hashes[:n]...)
 			hashes = hashes[n:]
-			if _, err := b.tx.Exec(`INSERT INTO seen (id, gen, hashes) VALUES (?, ?, ?)
+			if _, err := st.tx.Exec(`INSERT INTO seen (id, gen, hashes) VALUES (?, ?, ?)
 				ON CONFLICT (id) DO UPDATE SET hashes = excluded.hashes`, tail.id, tail.gen, tail.hashes); err != nil {
 				return err
 			}
 		}
 	}
-	b.tx.OnCommit(func() {
+	st.tx.OnCommit(func() {
 		s.tail = tail
-		for h, gen := range b.fresh {
+		for h, gen := range st.newIDs {
 			s.add(gen, h)
 		}
 	})

@@ -63,7 +63,7 @@ var _ queue.Engine = (*Engine)(nil)
 //go:embed schema.sql
 var schema string
 
-const version = 1
+const schemaVersion = 1
 
 // Open makes or opens the file. Leases that an earlier process left behind are
 // void: their jobs are due at once, and suspect.
@@ -114,10 +114,10 @@ func (e *Engine) migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	switch {
-	case have > version:
-		return fmt.Errorf("%w: its queue has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, version)
+	case have > schemaVersion:
+		return fmt.Errorf("%w: its queue has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, schemaVersion)
 	case have == 0:
-		if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", version)); err != nil {
+		if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
 			return fmt.Errorf("create tables: %w", err)
 		}
 	}
@@ -134,14 +134,14 @@ func (e *Engine) migrate(ctx context.Context, db *sql.DB) error {
 // write runs the function in the shared transaction and names its errors in the
 // words of package queue.
 func (e *Engine) write(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
-	return named(what, e.db.Write(ctx, fn))
+	return queueError(what, e.db.Write(ctx, fn))
 }
 
 func (e *Engine) read(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
-	return named(what, e.db.Read(ctx, fn))
+	return queueError(what, e.db.Read(ctx, fn))
 }
 
-func named(what string, err error) error {
+func queueError(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -22,15 +22,15 @@ type waker struct {
 	earlier chan struct{} // closed when it will be earlier than thought
 }
 
-func (w *waker) at() int64 { return max(w.due, w.opens) }
+func (w *waker) dueAt() int64 { return max(w.due, w.opens) }
 
 func (ws *wakers) change(name string, fn func(*waker)) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.get(name)
-	before := w.at()
+	before := w.dueAt()
 	fn(w)
-	if w.at() < before {
+	if w.dueAt() < before {
 		close(w.earlier)
 		w.earlier = make(chan struct{})
 	}
@@ -57,11 +57,11 @@ func (ws *wakers) set(name string, due, opens int64) {
 	ws.change(name, func(w *waker) { w.due, w.opens = due, opens })
 }
 
-func (ws *wakers) look(name string) (at int64, earlier <-chan struct{}) {
+func (ws *wakers) current(name string) (at int64, earlier <-chan struct{}) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.get(name)
-	return w.at(), w.earlier
+	return w.dueAt(), w.earlier
 }
 
 func (e *Engine) loadWakers(tx *sqlite.Tx) error {
@@ -71,14 +71,14 @@ func (e *Engine) loadWakers(tx *sqlite.Tx) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		r, due := row{}, new(int64)
+		r, due := queueRow{}, new(int64)
 		if err := rows.Scan(append(r.fields(), &due)...); err != nil {
 			return err
 		}
 		if due == nil {
 			due = new(int64(never))
 		}
-		e.wakers.set(r.Name, *due, r.opens(e.now().UnixNano()))
+		e.wakers.set(r.Name, *due, r.opensAt(e.now().UnixNano()))
 	}
 	return rows.Err()
 }
@@ -95,7 +95,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 			return queue.ErrClosed
 		default:
 		}
-		at, earlier := e.wakers.look(name)
+		at, earlier := e.wakers.current(name)
 		wait := time.Duration(min(at-e.now().UnixNano(), int64(e.maxDelay)))
 		if wait <= 0 {
 			return nil

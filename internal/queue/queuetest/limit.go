@@ -9,35 +9,35 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-var paceCases = []testCase{
+var limitCases = []testCase{
 	{"never more than the limit in any second", Options{}, func(f *fixture) {
 		for _, limit := range []queue.Limit{{Rate: 20, Burst: 5}, {Rate: 7}, {Rate: 10, Burst: 100}, {Rate: 1, Burst: 1}, {Rate: 0.5}} {
-			f.limited(limit)
+			f.checkLimit(limit)
 		}
 	}},
 	{"the limit is charged for what is handed out", Options{}, func(f *fixture) {
 		f.mustLimit(queue.Limit{Rate: 10, Burst: 1})
 		for range 5 {
-			f.none()
+			f.claimNone()
 		}
 		f.enqueue(job("a", 0), job("b", 0))
-		f.one()
-		if got, want := f.none(), 100*time.Millisecond; got != want {
+		f.claimOne()
+		if got, want := f.claimNone(), 100*time.Millisecond; got != want {
 			f.Errorf("next in %v, want %v", got, want)
 		}
 		f.clock.Advance(100 * time.Millisecond)
-		f.one()
+		f.claimOne()
 	}},
 	{"a new limit counts at once", Options{}, func(f *fixture) {
 		for i := range 20 {
 			f.enqueue(job(fmt.Sprint("lane", i), 0))
 		}
 		f.mustLimit(queue.Limit{Rate: 0.01, Burst: 1})
-		f.one()
-		f.none()
+		f.claimOne()
+		f.claimNone()
 		f.mustLimit(queue.Limit{Rate: 1000, Burst: 1})
 		f.clock.Advance(time.Millisecond)
-		f.one()
+		f.claimOne()
 		f.mustLimit(queue.Limit{})
 		if b := f.exchange(100); len(b.Claims) != 18 {
 			f.Errorf("without a limit: %d claims, want the rest", len(b.Claims))
@@ -45,7 +45,7 @@ var paceCases = []testCase{
 	}},
 	{"a held queue hands nothing out until then", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
-		running := f.one()
+		running := f.claimOne()
 		until := f.clock.Now().Add(10 * time.Second)
 		f.mustHold(until, "token rejected")
 		if got := f.exchange(5, retry(running, 0)); len(got.Claims) != 0 || got.Next != 10*time.Second {
@@ -55,33 +55,33 @@ var paceCases = []testCase{
 			f.Errorf("stats %+v", s)
 		}
 		f.restart()
-		f.none()
+		f.claimNone()
 		f.clock.Advance(10 * time.Second)
 		if s := f.stats(); !s.HeldUntil.IsZero() || s.HeldReason != "" {
 			f.Errorf("after its end: %+v", s)
 		}
-		f.one()
+		f.claimOne()
 		f.mustHold(f.clock.Now().Add(time.Hour), "again")
-		f.none()
+		f.claimNone()
 		f.mustHold(time.Time{}, "")
-		f.one()
+		f.claimOne()
 	}},
 	{"a paused queue hands nothing out, what runs finishes", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
-		running := f.one()
+		running := f.claimOne()
 		if err := f.Pause(f.ctx, name); err != nil {
 			f.Fatal(err)
 		}
 		f.settle(done(running)...)
 		f.restart()
-		f.none()
+		f.claimNone()
 		if s := f.stats(); !s.Paused || s.Depth != 1 {
 			f.Errorf("stats %+v", s)
 		}
 		if err := f.Resume(f.ctx, name); err != nil {
 			f.Fatal(err)
 		}
-		f.one()
+		f.claimOne()
 		if err := f.Pause(f.ctx, "nowhere"); !errors.Is(err, queue.ErrNotFound) {
 			f.Errorf("pause of no queue: %v, want ErrNotFound", err)
 		}
@@ -108,17 +108,17 @@ var paceCases = []testCase{
 	{"a wait ends when a limit is lifted", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
 		f.mustLimit(queue.Limit{Rate: 0.001, Burst: 1})
-		f.one()
+		f.claimOne()
 		f.wakesOn(func() { f.mustLimit(queue.Limit{}) })
 	}},
 	{"a wait ends when a lane is free again", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1))
-		c := f.one()
+		c := f.claimOne()
 		f.wakesOn(func() { f.settle(done(c)...) })
 	}},
 	{"a wait ends when a dead letter comes back", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
-		f.settle(outcome(f.one(), queue.Dead))
+		f.settle(outcome(f.claimOne(), queue.Dead))
 		f.wakesOn(func() {
 			if n, err := f.Redrive(f.ctx, []int64{f.dead()[0].ID}); n != 1 || err != nil {
 				f.Errorf("redrive: %d, %v", n, err)
@@ -132,7 +132,7 @@ var paceCases = []testCase{
 			f.Error(err)
 		}
 	}},
-	{"no wake-up is lost in a crowd", Options{}, crowd},
+	{"no wake-up is lost in a crowd", Options{}, manyWaiters},
 }
 
 func (f *fixture) mustLimit(l queue.Limit) {
@@ -152,9 +152,9 @@ func (f *fixture) mustHold(until time.Time, why string) {
 	}
 }
 
-// limited lets a backlog out as fast as the engine says, and looks at every
+// checkLimit lets a backlog out as fast as the engine says, and looks at every
 // second of it.
-func (f *fixture) limited(l queue.Limit) {
+func (f *fixture) checkLimit(l queue.Limit) {
 	f.Helper()
 	var jobs []queue.Job
 	for i := range 60 {
@@ -208,12 +208,12 @@ func (f *fixture) wakesOn(fn func()) {
 	if err := <-woke; err != nil {
 		f.Errorf("wait: %v", err)
 	}
-	f.one()
+	f.claimOne()
 }
 
-// crowd has workers that only ever sleep in Wait, without a way out but a
+// manyWaiters has workers that only ever sleep in Wait, without a way out but a
 // wake-up, and wants every job to be found.
-func crowd(f *fixture) {
+func manyWaiters(f *fixture) {
 	const jobs = 300
 	var wg, doors sync.WaitGroup
 	var mu sync.Mutex

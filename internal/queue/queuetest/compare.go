@@ -15,32 +15,32 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// agree draws random operations and wants the engine to answer each of them as
+// compareWithModel draws random operations and wants the engine to answer each of them as
 // the model does.
-func agree(t *testing.T, fresh func(t *testing.T, o Options) Harness) {
+func compareWithModel(t *testing.T, fresh func(t *testing.T, o Options) Harness) {
 	rapid.Check(t, func(r *rapid.T) {
 		clock := NewClock()
 		o := Options{Now: clock.Now, MaxDepth: 40, MaxDelay: time.Minute, Window: 10 * time.Minute, Relaxed: true}
 		m := NewModel(clock.Now)
 		m.MaxDepth, m.MaxDelay, m.Window = o.MaxDepth, o.MaxDelay, o.Window
-		p := &pair{T: r, ctx: context.Background(), clock: clock, model: m, harness: fresh(t, o)}
+		p := &comparison{T: r, ctx: context.Background(), clock: clock, model: m, harness: fresh(t, o)}
 		p.open()
 		defer func() { p.engine.Close() }()
 		r.Repeat(map[string]func(*rapid.T){
-			"":         p.same,
+			"":         p.compareState,
 			"enqueue":  p.enqueue,
 			"exchange": p.exchange,
 			"settle":   p.settleOnly,
 			"time":     p.time,
 			"operate":  p.operate,
-			"bury":     p.bury,
+			"bury":     p.deadLetters,
 			"restart":  p.restart,
 		})
 	})
 }
 
-// pair is a model and an engine that are told the same.
-type pair struct {
+// comparison is a model and an engine that are told the same.
+type comparison struct {
 	*rapid.T
 	ctx     context.Context
 	clock   *Clock
@@ -52,7 +52,7 @@ type pair struct {
 	held [][2]queue.Claim
 }
 
-func (p *pair) open() {
+func (p *comparison) open() {
 	e, err := p.harness.Open(p.ctx)
 	if err != nil {
 		p.Fatalf("open: %v", err)
@@ -62,7 +62,7 @@ func (p *pair) open() {
 
 func drawQueue(t *rapid.T) string { return rapid.SampledFrom([]string{"q", "r"}).Draw(t, "queue") }
 
-func (p *pair) compare(t *rapid.T, what string, model, engine any, modelErr, engineErr error) {
+func (p *comparison) compare(t *rapid.T, what string, model, engine any, modelErr, engineErr error) {
 	t.Helper()
 	if (modelErr == nil) != (engineErr == nil) {
 		t.Fatalf("%s: the model says %v, the engine %v", what, modelErr, engineErr)
@@ -72,7 +72,7 @@ func (p *pair) compare(t *rapid.T, what string, model, engine any, modelErr, eng
 	}
 }
 
-func (p *pair) enqueue(t *rapid.T) {
+func (p *comparison) enqueue(t *rapid.T) {
 	jobs := make([]queue.Job, rapid.IntRange(1, 5).Draw(t, "jobs"))
 	for i := range jobs {
 		jobs[i] = queue.Job{Queue: drawQueue(t), Lane: rapid.SampledFrom([]string{"a", "b", "c", ""}).Draw(t, "lane")}
@@ -86,11 +86,11 @@ func (p *pair) enqueue(t *rapid.T) {
 	p.compare(t, "enqueue", want, got, err1, err2)
 }
 
-func (p *pair) settleOnly(t *rapid.T) { p.both(t, 0) }
+func (p *comparison) settleOnly(t *rapid.T) { p.exchangeBoth(t, 0) }
 
-func (p *pair) exchange(t *rapid.T) { p.both(t, rapid.IntRange(1, 5).Draw(t, "want")) }
+func (p *comparison) exchange(t *rapid.T) { p.exchangeBoth(t, rapid.IntRange(1, 5).Draw(t, "want")) }
 
-func (p *pair) both(t *rapid.T, want int) {
+func (p *comparison) exchangeBoth(t *rapid.T, want int) {
 	name := drawQueue(t)
 	span := rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Second, time.Hour}).Draw(t, "lease")
 	var out [2][]queue.Outcome
@@ -120,14 +120,14 @@ func (p *pair) both(t *rapid.T, want int) {
 	p.compare(t, "exchange", model, engine, err1, err2)
 }
 
-func (p *pair) time(t *rapid.T) {
+func (p *comparison) time(t *rapid.T) {
 	p.clock.Advance(rapid.SampledFrom([]time.Duration{
 		1, time.Millisecond, 300 * time.Millisecond, time.Second, 10 * time.Second, time.Minute,
 		5 * time.Minute, time.Hour, -time.Second, -3 * time.Minute,
 	}).Draw(t, "pass"))
 }
 
-func (p *pair) operate(t *rapid.T) {
+func (p *comparison) operate(t *rapid.T) {
 	name := drawQueue(t)
 	limit := queue.Limit{
 		Rate:  rapid.SampledFrom([]float64{0, 0.1, 1, 3, 700}).Draw(t, "rate"),
@@ -152,7 +152,7 @@ func (p *pair) operate(t *rapid.T) {
 	p.compare(t, what, nil, nil, do(p.model), do(p.engine))
 }
 
-func (p *pair) bury(t *rapid.T) {
+func (p *comparison) deadLetters(t *rapid.T) {
 	list := rapid.SliceOfN(rapid.Int64Range(1, 12), 1, 3).Draw(t, "ids")
 	var want, got int
 	var err1, err2 error
@@ -166,7 +166,7 @@ func (p *pair) bury(t *rapid.T) {
 	p.compare(t, "bury", want, got, err1, err2)
 }
 
-func (p *pair) restart(*rapid.T) {
+func (p *comparison) restart(*rapid.T) {
 	if p.harness.Volatile {
 		return
 	}
@@ -177,8 +177,8 @@ func (p *pair) restart(*rapid.T) {
 	p.open()
 }
 
-// same runs after every operation.
-func (p *pair) same(t *rapid.T) {
+// compareState runs after every operation.
+func (p *comparison) compareState(t *rapid.T) {
 	want, err1 := p.model.Stats(p.ctx)
 	got, err2 := p.engine.Stats(p.ctx)
 	p.compare(t, "stats", want, got, err1, err2)
