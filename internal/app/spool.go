@@ -44,7 +44,7 @@ func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool
 	path := filepath.Join(a.cfg.DataDir, "spool-"+port+".db")
 	s, err := openOwn(ctx, spool.Options{
 		Queue: e.queue, Path: path, Log: a.log,
-		Leftovers: slices.DeleteFunc(files, func(f string) bool { return f == path }),
+		OrphanFiles: slices.DeleteFunc(files, func(f string) bool { return f == path }),
 		Mark: func(j queue.Job) queue.Job {
 			j.Body = inbound.MarkSpooled(j.Body)
 			return j

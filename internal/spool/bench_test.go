@@ -11,9 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// BenchmarkStraight is what the spool costs while nothing is wrong, over a queue
+// BenchmarkDirect is what the spool costs while nothing is wrong, over a queue
 // in memory.
-func BenchmarkStraight(b *testing.B) { bench(b, false) }
+func BenchmarkDirect(b *testing.B) { bench(b, false) }
 
 // BenchmarkKeep is one message for each request while the shared queue is away;
 // then everything is handed on.

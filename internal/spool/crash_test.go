@@ -61,7 +61,7 @@ func process(dir string, trouble int) (*spool.Spool, *sqlitequeue.Engine, error)
 		return nil, nil, err
 	}
 	s, err := spool.Open(context.Background(), spool.Options{
-		Queue: &flaky{Queue: q, trouble: trouble}, Path: filepath.Join(dir, "spool.db"), Patience: 10 * time.Millisecond,
+		Queue: &flaky{Queue: q, trouble: trouble}, Path: filepath.Join(dir, "spool.db"), DirectTimeout: 10 * time.Millisecond,
 	})
 	return s, q, err
 }

@@ -15,22 +15,22 @@ const (
 	// batchJobs and batchBytes are what is handed on at once at most.
 	batchJobs  = 256
 	batchBytes = 4 << 20
-	// longestCall is how long the shared queue may take for that.
-	longestCall = 5 * time.Second
+	// maxCall is how long the shared queue may take for that.
+	maxCall = 5 * time.Second
 )
 
 // drain is where Run has come to.
 type drain struct {
-	signal chan struct{}
-	passed int64   // up to here all is handed on, or aside
-	aside  []int64 // entries that the shared queue refused for what they are
-	size   int     // of the next batch: what is refused as a whole may fit in parts
-	dirty  bool    // entries that were passed are still in the file
-	handed int     // since nothing was kept
+	signal    chan struct{}
+	drainedTo int64   // up to here all is handed on, or refused
+	refused   []int64 // entries that the shared queue refused for what they are
+	size      int     // of the next batch: what is refused as a whole may fit in parts
+	dirty     bool    // entries that were drained are still in the file
+	handed    int     // since nothing was kept
 }
 
 func newDrain() drain {
-	return drain{signal: make(chan struct{}, 1), aside: []int64{}, size: batchJobs}
+	return drain{signal: make(chan struct{}, 1), refused: []int64{}, size: batchJobs}
 }
 
 func (d *drain) wake() {
@@ -46,7 +46,7 @@ func (d *drain) wake() {
 func (s *Spool) Run(ctx context.Context) error {
 	backoff := queue.Backoff{Base: 200 * time.Millisecond, Cap: 5 * time.Second}
 	for fails := 0; ctx.Err() == nil; {
-		n, err := s.step(ctx)
+		n, err := s.drainBatch(ctx)
 		if errors.Is(err, sqlite.ErrClosed) && ctx.Err() == nil {
 			return fmt.Errorf("run spool: %w", err)
 		}
@@ -69,53 +69,53 @@ func (s *Spool) Run(ctx context.Context) error {
 	return nil
 }
 
-// step hands on one batch and returns how many that were. Handing on is also
+// drainBatch hands on one batch and returns how many that were. Handing on is also
 // how the shared queue is probed.
-func (s *Spool) step(ctx context.Context) (int, error) {
+func (s *Spool) drainBatch(ctx context.Context) (int, error) {
 	d := &s.drain
-	kept, err := s.journal.after(ctx, d.passed, batchJobs, batchBytes)
+	kept, err := s.journal.after(ctx, d.drainedTo, batchJobs, batchBytes)
 	if err != nil {
 		// Nobody can say how the shared queue is: whoever has nothing here may try.
-		s.detour.probed(nil)
+		s.fallback.setDown(nil)
 		s.log.Error("what is kept cannot be read", "error", err)
 		return 0, err
 	}
 	if len(kept) == 0 {
-		return 0, s.clean(ctx)
+		return 0, s.removeDrained(ctx)
 	}
-	s.detour.begins(kept[0].at)
+	s.fallback.setOldest(kept[0].at)
 	batch := kept[:min(d.size, len(kept))]
-	if err := s.hand(ctx, batch); err != nil {
+	if err := s.enqueueBatch(ctx, batch); err != nil {
 		d.size = max(1, len(batch)/2)
 		switch {
 		case ctx.Err() != nil:
 			return 0, err
-		case len(batch) > 1 || !s.culprit(ctx, batch[0], err):
-			s.detour.probed(err)
+		case len(batch) > 1 || !s.isPoison(ctx, batch[0], err):
+			s.fallback.setDown(err)
 			return 0, err
 		}
 		s.log.Error("the shared queue refuses a job for what it is: it stays in the file and is tried again with the next start",
 			"queue", batch[0].Queue, "id", batch[0].ID, "file", s.path, "error", err)
-		d.aside = append(d.aside, batch[0].n)
+		d.refused = append(d.refused, batch[0].n)
 	} else {
 		d.size = min(batchJobs, 2*d.size)
 		d.handed += len(batch)
 	}
-	d.passed, d.dirty = batch[len(batch)-1].n, true
-	if s.detour.release(batch) == 0 {
+	d.drainedTo, d.dirty = batch[len(batch)-1].n, true
+	if s.fallback.release(batch) == 0 {
 		s.log.Info("all that was kept is handed on", "jobs", d.handed)
 		d.handed = 0
 	}
 	// Should this fail or never happen, they come again with the next start, and
 	// the shared queue knows their ids. A disk that is full must not stop the rest.
-	if err := s.clean(ctx); err != nil {
+	if err := s.removeDrained(ctx); err != nil {
 		s.log.Warn("what was handed on cannot be removed", "error", err)
 	}
 	return len(batch), nil
 }
 
-// hand gives entries to the shared queue.
-func (s *Spool) hand(ctx context.Context, batch []entry) error {
+// enqueueBatch gives entries to the shared queue.
+func (s *Spool) enqueueBatch(ctx context.Context, batch []entry) error {
 	jobs := make([]queue.Job, len(batch))
 	for i, e := range batch {
 		jobs[i] = e.Job
@@ -123,16 +123,16 @@ func (s *Spool) hand(ctx context.Context, batch []entry) error {
 			jobs[i].Body = s.mark(e.Job).Body
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	ctx, cancel := context.WithTimeout(ctx, maxCall)
 	defer cancel()
 	_, err := s.queue.Enqueue(ctx, jobs)
 	return err
 }
 
-// culprit says that a job is to blame for its refusal: the shared queue is well,
+// isPoison says that a job is to blame for its refusal: the shared queue is well,
 // for it takes the first of another lane, and then refuses this one again.
-func (s *Spool) culprit(ctx context.Context, e entry, why error) bool {
-	if !refused(why) {
+func (s *Spool) isPoison(ctx context.Context, e entry, why error) bool {
+	if !isRefusal(why) {
 		return false
 	}
 	others, err := s.journal.after(ctx, e.n, batchJobs, batchBytes)
@@ -141,27 +141,27 @@ func (s *Spool) culprit(ctx context.Context, e entry, why error) bool {
 	}
 	for i, o := range others {
 		if o.Queue != e.Queue || o.Lane != e.Lane {
-			return s.hand(ctx, others[i:i+1]) == nil && refused(s.hand(ctx, []entry{e}))
+			return s.enqueueBatch(ctx, others[i:i+1]) == nil && isRefusal(s.enqueueBatch(ctx, []entry{e}))
 		}
 	}
 	return false
 }
 
-// refused says that an error is no outage.
-func refused(err error) bool {
+// isRefusal says that an error is no outage.
+func isRefusal(err error) bool {
 	return err != nil && !errors.Is(err, queue.ErrUnavailable) && !errors.Is(err, queue.ErrFull) &&
 		!errors.Is(err, queue.ErrClosed) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// clean removes what was passed from the file.
-func (s *Spool) clean(ctx context.Context) error {
+// removeDrained removes what was drained from the file.
+func (s *Spool) removeDrained(ctx context.Context) error {
 	d := &s.drain
 	if !d.dirty {
 		return nil
 	}
-	except, err := json.Marshal(d.aside)
+	except, err := json.Marshal(d.refused)
 	if err == nil {
-		err = s.journal.remove(context.WithoutCancel(ctx), d.passed, string(except))
+		err = s.journal.remove(context.WithoutCancel(ctx), d.drainedTo, string(except))
 	}
 	d.dirty = err != nil
 	return err

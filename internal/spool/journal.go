@@ -14,7 +14,7 @@ import (
 //go:embed schema.sql
 var schema string
 
-const version = 1
+const schemaVersion = 1
 
 // journal is the file. A job is in it from before its door was answered until
 // after the shared queue has it.
@@ -48,12 +48,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	switch {
-	case have > version:
-		return fmt.Errorf("%w: its spool has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, version)
-	case have == version:
+	case have > schemaVersion:
+		return fmt.Errorf("%w: its spool has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, schemaVersion)
+	case have == schemaVersion:
 		return nil
 	}
-	_, err := db.ExecContext(ctx, "BEGIN;"+schema+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", version))
+	_, err := db.ExecContext(ctx, "BEGIN;"+schema+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", schemaVersion))
 	return err
 }
 
@@ -80,8 +80,8 @@ func (j *journal) add(ctx context.Context, jobs []queue.Job, at time.Time) ([]bo
 	return added, nil
 }
 
-// take is add for what was kept elsewhere, since when it was.
-func (j *journal) take(ctx context.Context, entries []entry) error {
+// adopt is add for what was kept elsewhere, since when it was.
+func (j *journal) adopt(ctx context.Context, entries []entry) error {
 	return j.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if err := j.checkRoom(tx); err != nil {
 			return err

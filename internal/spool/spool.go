@@ -28,15 +28,15 @@ type Options struct {
 	Queue enqueuer
 	// Path is the spool's file, which belongs to this process alone.
 	Path string
-	// Leftovers are files that other processes may have left jobs in: what no living
+	// OrphanFiles are files that other processes may have left jobs in: what no living
 	// process uses is taken over before anything else is kept.
-	Leftovers []string
+	OrphanFiles []string
 	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit.
 	MaxPages int
-	// Patience is how long the shared queue may take before a job is kept
+	// DirectTimeout is how long the shared queue may take before a job is kept
 	// instead, 1.5 s if 0.
-	Patience time.Duration
-	// Mark changes the body of a job that came by this detour; nil leaves it.
+	DirectTimeout time.Duration
+	// Mark changes the body of a job that was spooled; nil leaves it.
 	Mark func(queue.Job) queue.Job
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: discarded
@@ -44,15 +44,15 @@ type Options struct {
 
 // Spool is an ingest.Enqueuer. Its methods are safe for concurrent use.
 type Spool struct {
-	queue    enqueuer
-	journal  *journal
-	path     string
-	patience time.Duration
-	mark     func(queue.Job) queue.Job
-	now      func() time.Time
-	log      *slog.Logger
-	detour   *detour
-	drain    drain // belongs to Run, but for its wake
+	queue         enqueuer
+	journal       *journal
+	path          string
+	directTimeout time.Duration
+	mark          func(queue.Job) queue.Job
+	now           func() time.Time
+	log           *slog.Logger
+	fallback      *fallback
+	drain         drain // belongs to Run, but for its wake
 }
 
 // Open makes or opens the file. What an earlier process kept is still there.
@@ -69,18 +69,18 @@ func Open(ctx context.Context, o Options) (*Spool, error) {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	s := &Spool{
-		queue: o.Queue, journal: j, path: o.Path, patience: cmp.Or(o.Patience, 1500*time.Millisecond),
+		queue: o.Queue, journal: j, path: o.Path, directTimeout: cmp.Or(o.DirectTimeout, 1500*time.Millisecond),
 		mark: o.Mark, now: o.Now, log: o.Log, drain: newDrain(),
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.takeOver(ctx, o)
+	s.adoptOrphans(ctx, o)
 	lanes, oldest, err := j.count(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), s.Close())
 	}
-	s.detour = newDetour(lanes, oldest)
+	s.fallback = newFallback(lanes, oldest)
 	if n := s.Depth(); n > 0 {
 		s.log.Warn("jobs of an earlier process are waiting to be handed on", "jobs", n, "age", s.Oldest())
 	}
@@ -96,19 +96,19 @@ func (s *Spool) Close() error { return s.journal.db.Close() }
 // not kept twice; added is false for it. Only jobs with a body are ever kept.
 func (s *Spool) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	keep := keepable(jobs)
-	if s.detour.passes(jobs, keep, s.now()) {
-		added, err := s.straight(ctx, jobs)
+	if s.fallback.allowDirect(jobs, keep, s.now()) {
+		added, err := s.enqueueDirect(ctx, jobs)
 		if err == nil || !keep || ctx.Err() != nil {
 			return added, err
 		}
-		if s.detour.divert(err, jobs, s.now()) {
+		if s.fallback.switchToSpool(err, jobs, s.now()) {
 			s.log.Error("the shared queue takes nothing: jobs are kept here", "error", err)
 		}
 	} else if !keep {
 		return nil, fmt.Errorf("spool: only jobs with an id and a body are kept: %w", queue.ErrUnavailable)
 	}
 	added, err := s.journal.add(ctx, jobs, s.now())
-	s.detour.forget(jobs, added)
+	s.fallback.undo(jobs, added)
 	s.drain.wake()
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w: %w", queue.ErrUnavailable, err)
@@ -127,24 +127,24 @@ func keepable(jobs []queue.Job) bool {
 	return len(jobs) > 0
 }
 
-// straight asks the shared queue, and leaves enough of the caller's time for the
+// enqueueDirect asks the shared queue, and leaves enough of the caller's time for the
 // disk. What is given up may still be done there: the ids tell.
-func (s *Spool) straight(ctx context.Context, jobs []queue.Job) ([]bool, error) {
-	patience := s.patience
+func (s *Spool) enqueueDirect(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+	timeout := s.directTimeout
 	if end, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(end)/2)
+		timeout = min(timeout, time.Until(end)/2)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return s.queue.Enqueue(ctx, jobs)
 }
 
 // Depth is how many jobs are kept.
-func (s *Spool) Depth() int { depth, _, _ := s.detour.state(); return depth }
+func (s *Spool) Depth() int { depth, _, _ := s.fallback.state(); return depth }
 
 // Oldest is the age of the first of them, 0 without any.
 func (s *Spool) Oldest() time.Duration {
-	depth, oldest, _ := s.detour.state()
+	depth, oldest, _ := s.fallback.state()
 	if depth == 0 {
 		return 0
 	}
@@ -152,4 +152,4 @@ func (s *Spool) Oldest() time.Duration {
 }
 
 // Down is why the shared queue is not used now, nil when it is.
-func (s *Spool) Down() error { _, _, down := s.detour.state(); return down }
+func (s *Spool) Down() error { _, _, down := s.fallback.state(); return down }

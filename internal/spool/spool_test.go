@@ -73,9 +73,9 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestPatience: who finds out that the shared queue hangs waits for it, and
+// TestDirectTimeout: who finds out that the shared queue hangs waits for it, and
 // nobody after them.
-func TestPatience(t *testing.T) {
+func TestDirectTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now), gated: true}
 		s := open(t, spool.Options{Queue: q, Path: file(t)})
@@ -111,7 +111,7 @@ func TestPatience(t *testing.T) {
 }
 
 // TestNewerGoBehind: while a lane has jobs here its newer ones go behind them;
-// everybody else goes straight, also a lane whose last job was just handed on.
+// everybody else goes direct, also a lane whose last job was just handed on.
 func TestNewerGoBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now), gated: true}
@@ -132,7 +132,7 @@ func TestNewerGoBehind(t *testing.T) {
 		}
 		go put(t, s, job("a", "a2"))
 		go put(t, s, job("c", "c1"))
-		synctest.Wait() // both went straight, before c has anything here
+		synctest.Wait() // both went direct, before c has anything here
 		put(t, s, job("b", "b2"))
 		put(t, s, job("c", "c2"), job("b", "b3"))
 		synctest.Wait()
@@ -347,7 +347,7 @@ func TestClosed(t *testing.T) {
 }
 
 // TestWhatCannotBeRemoved: that a disk takes nothing more must not keep what is on
-// it from being handed on, nor its lanes from going straight again.
+// it from being handed on, nor its lanes from going direct again.
 func TestWhatCannotBeRemoved(t *testing.T) {
 	t.Parallel()
 	q := &shared{Model: queuetest.NewModel(time.Now)}

@@ -21,11 +21,11 @@ const (
 		other_commits INTEGER NOT NULL DEFAULT 0, -- of the other file, as it was then
 		note          TEXT    NOT NULL DEFAULT '' -- what the other file's owner wants to be remembered
 	) STRICT`
-	nameFile    = `INSERT INTO pair (one, id) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	readPair    = `SELECT id, commits, other, other_commits, note FROM pair`
-	countCommit = `UPDATE pair SET commits = commits + 1 WHERE one = 1`
-	markOther   = `UPDATE pair SET commits = commits + 1, other = ?, other_commits = ?, note = ? WHERE one = 1`
-	skipCommits = `UPDATE pair SET commits = max(commits, ?) WHERE one = 1`
+	nameFile       = `INSERT INTO pair (one, id) VALUES (1, ?) ON CONFLICT DO NOTHING`
+	readPair       = `SELECT id, commits, other, other_commits, note FROM pair`
+	countCommit    = `UPDATE pair SET commits = commits + 1 WHERE one = 1`
+	markOther      = `UPDATE pair SET commits = commits + 1, other = ?, other_commits = ?, note = ? WHERE one = 1`
+	advanceCommits = `UPDATE pair SET commits = max(commits, ?) WHERE one = 1`
 )
 
 // Pair is what a file knows of itself, and of the file that it goes with.
@@ -38,8 +38,8 @@ type Pair struct {
 // Behind says that p is an older copy of the file that other has gone with.
 func (p Pair) Behind(other Pair) bool { return other.Other == p.ID && p.Commits < other.OtherCommits }
 
-// Strange says that other has gone with another file than p.
-func (p Pair) Strange(other Pair) bool { return other.Other != 0 && other.Other != p.ID }
+// Mismatches says that other has gone with another file than p.
+func (p Pair) Mismatches(other Pair) bool { return other.Other != 0 && other.Other != p.ID }
 
 // pairing is the writer's part of it.
 type pairing struct {
@@ -76,21 +76,21 @@ func (db *DB) Pair(ctx context.Context) (p Pair, err error) {
 	return p, err
 }
 
-// Follow has each commit from now on carry how far the other file is, and a note of its
+// PairWith has each commit from now on carry how far the other file is, and a note of its
 // owner, who gives it quickly.
-func (db *DB) Follow(file *DB, note func() string) {
+func (db *DB) PairWith(file *DB, note func() string) {
 	db.writer.pair.other.Store(&other{file, note})
 }
 
-// SkipCommits has a file that was put back from a copy be as far as the one that was
+// AdvanceCommits has a file that was put back from a copy be as far as the one that was
 // lost, in the transaction of who has dealt with that.
-func SkipCommits(tx *Tx, commits int64) error {
-	_, err := tx.Exec(skipCommits, commits)
+func AdvanceCommits(tx *Tx, commits int64) error {
+	_, err := tx.Exec(advanceCommits, commits)
 	return err
 }
 
-// mark writes the pair's row, as the last thing of a transaction.
-func (p *pairing) mark(tx *Tx) error {
+// write writes the pair's row, as the last thing of a transaction.
+func (p *pairing) write(tx *Tx) error {
 	if p.id == 0 {
 		return nil
 	}

@@ -27,7 +27,7 @@ type Options struct {
 	// Relaxed does not sync each commit: the last ones may be lost when the
 	// power goes, never when the process dies.
 	Relaxed bool
-	// Pair has the file know of another one that it goes with; see DB.Follow. It is for
+	// Pair has the file know of another one that it goes with; see DB.PairWith. It is for
 	// files whose commits are synced.
 	Pair bool
 	// MaxPages bounds the file; 0 is no bound. A page has 4096 bytes.
@@ -85,7 +85,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	f.Close()
 	db := &DB{lock: lock, closing: make(chan struct{}), readers: make(chan *conn, o.Readers)}
-	db.close = sync.OnceValue(db.shut)
+	db.close = sync.OnceValue(db.closeAll)
 	if err := db.open(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", o.Path, err), db.release())
 	}
@@ -119,14 +119,14 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	c, err := pin(ctx, db.pools[0], o.Logger)
+	c, err := pinConn(ctx, db.pools[0], o.Logger)
 	if err != nil {
 		return err
 	}
 	db.writer = newWriter(c, o, db.closing)
 	db.writer.pair.id = pair.ID
 	db.writer.pair.commits.Store(pair.Commits)
-	if db.writer.place, err = newPlace(o.Path); err != nil {
+	if db.writer.identity, err = newFileIdentity(o.Path); err != nil {
 		return err
 	}
 	only := []string{"busy_timeout(5000)", "query_only(1)", "cache_size(-4000)", "temp_store(MEMORY)"}
@@ -134,7 +134,7 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	for range o.Readers {
-		c, err := pin(ctx, db.pools[1], o.Logger)
+		c, err := pinConn(ctx, db.pools[1], o.Logger)
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 // Close answers everybody who is being served, and lets the database go.
 func (db *DB) Close() error { return db.close() }
 
-func (db *DB) shut() error {
+func (db *DB) closeAll() error {
 	close(db.closing)
 	<-db.writer.finished
 	for range cap(db.readers) {

@@ -79,7 +79,7 @@ type stmt struct {
 	reads bool
 }
 
-func pin(ctx context.Context, pool *sql.DB, log *slog.Logger) (*conn, error) {
+func pinConn(ctx context.Context, pool *sql.DB, log *slog.Logger) (*conn, error) {
 	c, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, err

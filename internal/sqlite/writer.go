@@ -18,7 +18,7 @@ type writer struct {
 	idle     time.Duration
 	group    int
 	pair     pairing
-	place    *place
+	identity *fileIdentity
 	log      *slog.Logger
 }
 
@@ -50,7 +50,7 @@ func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
 	select {
 	case w.requests <- r:
 	default:
-		if err := w.queueUp(ctx, r); err != nil {
+		if err := w.awaitRoom(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -73,7 +73,7 @@ func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
 	return r.err
 }
 
-func (w *writer) queueUp(ctx context.Context, r *request) error {
+func (w *writer) awaitRoom(ctx context.Context, r *request) error {
 	patience := time.NewTimer(w.patience)
 	defer patience.Stop()
 	select {
@@ -138,7 +138,7 @@ func (w *writer) gather(first *request) []*request {
 // serve answers every member. They share one transaction; when one of them
 // spoils it, which is rare, each gets one of its own.
 func (w *writer) serve(members []*request) {
-	spoiled := !w.together(members)
+	spoiled := !w.runGroup(members)
 	full := spoiled && Full(members[0].err)
 	if full {
 		// What the WAL holds twice may be all that is missing.
@@ -146,7 +146,7 @@ func (w *writer) serve(members []*request) {
 	}
 	if full || spoiled && len(members) > 1 {
 		for i := range members {
-			if w.together(members[i : i+1]); outage(members[i].err) {
+			if w.runGroup(members[i : i+1]); outage(members[i].err) {
 				for _, r := range members[i:] {
 					r.err = members[i].err
 				}
@@ -163,9 +163,9 @@ func (w *writer) serve(members []*request) {
 // full still takes what needs no room.
 func outage(err error) bool { return err != nil && Unavailable(err) && !Full(err) }
 
-// together runs the members in one transaction. When it returns false nothing
+// runGroup runs the members in one transaction. When it returns false nothing
 // was written, and every member holds an error.
-func (w *writer) together(members []*request) bool {
+func (w *writer) runGroup(members []*request) bool {
 	fail := func(err error) bool {
 		if rollback := w.conn.exec("ROLLBACK"); rollback != nil {
 			w.log.Debug("roll back", "part", "sqlite", "cause", err, "err", rollback)
@@ -178,7 +178,7 @@ func (w *writer) together(members []*request) bool {
 	if len(members) == 0 {
 		return true
 	}
-	if err := w.place.check(); err != nil {
+	if err := w.identity.check(); err != nil {
 		return fail(err)
 	}
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
@@ -204,7 +204,7 @@ func (w *writer) together(members []*request) bool {
 		}
 	}
 	if wrote {
-		if err := w.pair.mark(tx); err != nil {
+		if err := w.pair.write(tx); err != nil {
 			return fail(fmt.Errorf("mark commit: %w", err))
 		}
 	}

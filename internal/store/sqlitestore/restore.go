@@ -73,13 +73,13 @@ func (s *Store) PairWith(ctx context.Context, queue *sqlite.DB) (behind string, 
 	if err := s.loadCounters(ctx); err != nil {
 		return "", err
 	}
-	if ours.Behind(theirs) || ours.Strange(theirs) {
+	if ours.Behind(theirs) || ours.Mismatches(theirs) {
 		why := fmt.Errorf("%w: %w: run psi-router migrate --after-restore (store.db is a copy that was put back: it has %d commits, and queue.db has seen %d)",
 			store.ErrUnavailable, store.ErrBackInTime, ours.Commits, theirs.OtherCommits)
 		s.writeRefusal.Store(&why)
 		return "", nil
 	}
-	if theirs.Behind(ours) || theirs.Strange(ours) {
+	if theirs.Behind(ours) || theirs.Mismatches(ours) {
 		behind = fmt.Sprintf("queue.db is a copy that was put back: it has %d commits, and store.db has seen %d; what it accepted since is gone", theirs.Commits, ours.OtherCommits)
 	}
 	s.trackPair()
@@ -98,8 +98,8 @@ func (s *Store) pairs(ctx context.Context, queue *sqlite.DB) (ours, theirs sqlit
 
 // trackPair has each file know how far the other one is.
 func (s *Store) trackPair() {
-	s.db.Follow(s.queue, func() string { return "" })
-	s.queue.Follow(s.db, s.counters.note)
+	s.db.PairWith(s.queue, func() string { return "" })
+	s.queue.PairWith(s.db, s.counters.note)
 }
 
 // loadCounters reads the counters as they are.
@@ -147,7 +147,7 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 		if err := tx.flush(); err != nil {
 			return err
 		}
-		return sqlite.SkipCommits(sqlTx, theirs.OtherCommits+1)
+		return sqlite.AdvanceCommits(sqlTx, theirs.OtherCommits+1)
 	})
 	if err != nil {
 		return 0, wrap("after restore", err)

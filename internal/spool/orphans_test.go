@@ -17,10 +17,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// TestLeftoversAreTakenOver: what lies in files that nobody uses goes before what
+// TestOrphanFilesAreTakenOver: what lies in files that nobody uses goes before what
 // is new, the oldest file first; a file in use is left alone, and one that is none
 // keeps nobody from opening.
-func TestLeftoversAreTakenOver(t *testing.T) {
+func TestOrphanFilesAreTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
 		q.Break(errDown)
@@ -36,7 +36,7 @@ func TestLeftoversAreTakenOver(t *testing.T) {
 		if err := errors.Join(older.Close(), newer.Close()); err != nil {
 			t.Fatal(err)
 		}
-		s := open(t, spool.Options{Queue: q, Path: path("own.db"), Leftovers: []string{path("y.db"), path("z.db"), path("used.db"), dir}})
+		s := open(t, spool.Options{Queue: q, Path: path("own.db"), OrphanFiles: []string{path("y.db"), path("z.db"), path("used.db"), dir}})
 		if s.Depth() != 3 || s.Oldest() != 3*time.Minute {
 			t.Errorf("%d jobs, of %v ago", s.Depth(), s.Oldest())
 		}
@@ -63,8 +63,8 @@ func TestLeftoversAreTakenOver(t *testing.T) {
 	})
 }
 
-// TestFullDiskLeavesLeftovers: what does not fit is in its file for the next start.
-func TestFullDiskLeavesLeftovers(t *testing.T) {
+// TestFullDiskLeavesOrphanFiles: what does not fit is in its file for the next start.
+func TestFullDiskLeavesOrphanFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
 		q.Break(errDown)
@@ -78,7 +78,7 @@ func TestFullDiskLeavesLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		q.Break(nil)
-		o := spool.Options{Queue: q, Path: filepath.Join(dir, "own.db"), Leftovers: []string{filepath.Join(dir, "left.db")}, MaxPages: 20}
+		o := spool.Options{Queue: q, Path: filepath.Join(dir, "own.db"), OrphanFiles: []string{filepath.Join(dir, "left.db")}, MaxPages: 20}
 		starts, most := 0, 0
 		for got := 0; got < n; starts++ {
 			s := open(t, o)
@@ -120,7 +120,7 @@ func TestDoorsThatStartAtOnce(t *testing.T) {
 		for i := range doors {
 			wg.Go(func() {
 				s, err := spool.Open(t.Context(), spool.Options{
-					Queue: q, Path: filepath.Join(dir, fmt.Sprintf("spool-%d.db", i)), Leftovers: []string{filepath.Join(dir, "spool.db")},
+					Queue: q, Path: filepath.Join(dir, fmt.Sprintf("spool-%d.db", i)), OrphanFiles: []string{filepath.Join(dir, "spool.db")},
 				})
 				if err != nil {
 					t.Error(err)
