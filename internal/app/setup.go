@@ -149,7 +149,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, watched *watch, 
 	} else if err := a.limit(ctx, e.queue); err != nil {
 		return err
 	}
-	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, Hurry: a.hurry, Meter: metrics, Log: log})
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, BackoffSpeedup: a.hurry, Meter: metrics, Log: log})
 	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
 	a.runner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
 

@@ -17,7 +17,7 @@ import (
 // busyDelay is how long a lane waits when somebody else holds its contact.
 const busyDelay = 50 * time.Millisecond
 
-type inboundHandler struct{ *arrivals }
+type inboundHandler struct{ *batchHandler }
 
 // Handle implements queue.Handler.
 func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
@@ -29,7 +29,7 @@ func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle
 // store answers that they are duplicates, and asks for the wake-ups once more.
 func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 	began := time.Now()
-	results, err := h.Store.Turn(ctx, h.Now(), bodies(members))
+	results, err := h.Store.Turn(ctx, h.Now(), arrivalsOf(members))
 	if err != nil {
 		return fmt.Errorf("turn: %w", err)
 	}
@@ -39,7 +39,7 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 	took := time.Since(began)
 	h.Meter.Turn(len(members), took)
 
-	next, err := h.follow(results)
+	next, err := h.followUpJobs(results)
 	if err == nil && len(next) > 0 {
 		_, err = h.Queue.Enqueue(ctx, next)
 	}
@@ -52,17 +52,17 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: busyDelay})
 			continue
 		case err != nil && (r.Wake != nil || r.Media != nil):
-			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()})
+			members[i].settle(queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()})
 		default:
 			members[i].settle(queue.Outcome{Verdict: queue.Done})
 		}
-		h.tell(members[i].arrival, r, took)
+		h.logResult(members[i].arrival, r, took)
 	}
 	return nil
 }
 
-// follow lists the jobs that decisions ask for, each once.
-func (h *inboundHandler) follow(results []store.Result) ([]queue.Job, error) {
+// followUpJobs lists the jobs that decisions ask for, each once.
+func (h *inboundHandler) followUpJobs(results []store.Result) ([]queue.Job, error) {
 	var next []queue.Job
 	woken := map[store.Wake]bool{}
 	for _, r := range results {
@@ -84,8 +84,8 @@ func (h *inboundHandler) follow(results []store.Result) ([]queue.Job, error) {
 	return next, nil
 }
 
-// tell writes the one line that a message gets.
-func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Duration) {
+// logResult writes the one line that a message gets.
+func (h *inboundHandler) logResult(a inbound.Arrival, r store.Result, took time.Duration) {
 	why := reason(r)
 	h.Meter.Decision(a.Line, string(why), r.Replies)
 	id := r.MessageID
@@ -101,7 +101,7 @@ func (h *inboundHandler) tell(a inbound.Arrival, r store.Result, took time.Durat
 // Bury implements queue.Burier: the message is kept as invalid. One that even
 // that cannot take is tried without its content, which the dead letter has.
 func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
-	a := arrival(c)
+	a := readArrival(c)
 	err := h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
 		h.Log.Error("message could not be kept whole", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
@@ -111,7 +111,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrUnavailable):
-		h.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
+		h.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0)
 		return err
 	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-type statusHandler struct{ *arrivals }
+type statusHandler struct{ *batchHandler }
 
 // Handle implements queue.Handler.
 func (h *statusHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
@@ -20,7 +20,7 @@ func (h *statusHandler) Handle(ctx context.Context, batch []queue.Claim, settle 
 
 func (h *statusHandler) apply(ctx context.Context, members []member) error {
 	var reports, unread []inbound.Arrival
-	for _, a := range bodies(members) {
+	for _, a := range arrivalsOf(members) {
 		if a.Kind == inbound.Unknown {
 			unread = append(unread, a)
 		} else {

@@ -18,15 +18,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// turns is what the worker needs of store.Store.
-type turns interface {
+// turnStore is what the worker needs of store.Store.
+type turnStore interface {
 	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error)
 	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 }
 
-// jobs is what the worker needs of queue.Queue.
-type jobs interface {
+// enqueuer is what the worker needs of queue.Queue.
+type enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 	Hold(ctx context.Context, queue string, until time.Time, reason string) error
 }
@@ -39,12 +39,12 @@ type Meter interface {
 
 // Options say what a Worker works with. Store and Queue are needed.
 type Options struct {
-	Store turns
-	Queue jobs
+	Store turnStore
+	Queue enqueuer
 	// SendQueue names the queue that a line's wake-ups go to; nil: "send:<line>".
 	SendQueue func(line string) string
-	// Hurry is how many times faster the holds of an outage pass; 0: once.
-	Hurry float64
+	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
+	BackoffSpeedup float64
 	// Now is the clock; nil: time.Now.
 	Now   func() time.Time
 	Meter Meter
@@ -80,18 +80,18 @@ func New(o Options) *Worker {
 // Inbound handles the inbound queue. It is a queue.Burier: a message that is
 // given up is in the store as invalid before its job goes dead.
 func (w *Worker) Inbound() queue.Handler {
-	h := &arrivals{Worker: w, hold: w.holder(inbound.QueueInbound)}
+	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueInbound)}
 	return &inboundHandler{h}
 }
 
 // Status handles the status queue.
 func (w *Worker) Status() queue.Handler {
-	h := &arrivals{Worker: w, hold: w.holder(inbound.QueueStatus)}
+	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueStatus)}
 	return &statusHandler{h}
 }
 
 func (w *Worker) holder(name string) *queue.Holder {
-	return &queue.Holder{Queue: w.Queue, Name: name, BackoffSpeedup: w.Hurry, Log: w.Log}
+	return &queue.Holder{Queue: w.Queue, Name: name, BackoffSpeedup: w.BackoffSpeedup, Log: w.Log}
 }
 
 // member is one claim of a batch with what it carries.
@@ -102,10 +102,10 @@ type member struct {
 
 // decode reads the bodies and orders them as they arrived: different lanes may
 // lead to one contact.
-func (h *arrivals) decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
+func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
 	members := make([]member, len(batch))
 	for i, c := range batch {
-		a := arrival(c)
+		a := readArrival(c)
 		if a.Detail != "" {
 			h.Log.Warn("arrival kept unread", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
 		}
@@ -117,10 +117,10 @@ func (h *arrivals) decode(batch []queue.Claim, settle func(int, queue.Outcome)) 
 	return members
 }
 
-// arrival reads one body. What comes from the dead letters comes late. What cannot
+// readArrival reads one body. What comes from the dead letters comes late. What cannot
 // be read, perhaps as an older program wrote it, is kept as a record of its line:
 // as a dead letter it would die again with each redrive.
-func arrival(c queue.Claim) inbound.Arrival {
+func readArrival(c queue.Claim) inbound.Arrival {
 	a, err := inbound.Read(c.Body)
 	if err != nil {
 		a = inbound.Unread(c.Body, err)
@@ -133,7 +133,7 @@ func arrival(c queue.Claim) inbound.Arrival {
 	return a
 }
 
-func bodies(members []member) []inbound.Arrival {
+func arrivalsOf(members []member) []inbound.Arrival {
 	all := make([]inbound.Arrival, len(members))
 	for i, m := range members {
 		all[i] = m.arrival

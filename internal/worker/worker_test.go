@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// ledger is a store that keeps what it is told: an arrival once, a row to send
+// fakeStore is a store that keeps what it is told: an arrival once, a row to send
 // for each message until it is taken, and what was rejected.
-type ledger struct {
+type fakeStore struct {
 	mu       sync.Mutex
 	seen     map[string]bool
 	order    []string
@@ -50,20 +50,20 @@ type ledger struct {
 	poison map[string]error
 }
 
-func newLedger() *ledger {
-	return &ledger{seen: map[string]bool{}, pending: map[string]int{}, busy: map[string]int{}, poison: map[string]error{}}
+func newFakeStore() *fakeStore {
+	return &fakeStore{seen: map[string]bool{}, pending: map[string]int{}, busy: map[string]int{}, poison: map[string]error{}}
 }
 
-// breaks reports whether this call does.
-func (l *ledger) breaks() bool {
+// failNow reports whether this call does.
+func (l *fakeStore) failNow() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.broken--
 	return l.broken >= 0
 }
 
-func (l *ledger) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival) ([]store.Result, error) {
-	if l.breaks() {
+func (l *fakeStore) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+	if l.failNow() {
 		time.Sleep(11 * time.Second)
 		return nil, fmt.Errorf("broken pipe: %w", store.ErrUnavailable)
 	}
@@ -120,7 +120,7 @@ func (l *ledger) Turn(ctx context.Context, _ time.Time, batch []inbound.Arrival)
 	return results, nil
 }
 
-func (l *ledger) Reject(_ context.Context, _ time.Time, a inbound.Arrival, why string) error {
+func (l *fakeStore) Reject(_ context.Context, _ time.Time, a inbound.Arrival, why string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.down != nil {
@@ -133,7 +133,7 @@ func (l *ledger) Reject(_ context.Context, _ time.Time, a inbound.Arrival, why s
 	return nil
 }
 
-func (l *ledger) Statuses(_ context.Context, _ time.Time, batch []inbound.Arrival) error {
+func (l *fakeStore) Statuses(_ context.Context, _ time.Time, batch []inbound.Arrival) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.down != nil {
@@ -150,7 +150,7 @@ func (l *ledger) Statuses(_ context.Context, _ time.Time, batch []inbound.Arriva
 	return nil
 }
 
-func (l *ledger) set(f func()) {
+func (l *fakeStore) set(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f()
@@ -160,7 +160,7 @@ func (l *ledger) set(f func()) {
 type rig struct {
 	*testing.T
 	model *queuetest.Model
-	store *ledger
+	store *fakeStore
 	logs  *bytes.Buffer
 	start time.Time
 	stop  func()
@@ -168,7 +168,7 @@ type rig struct {
 
 func newRig(t *testing.T, q worker.Options, o queue.RunnerOptions) *rig {
 	t.Helper()
-	r := &rig{T: t, model: queuetest.NewModel(time.Now), store: newLedger(), logs: &bytes.Buffer{}, start: time.Now()}
+	r := &rig{T: t, model: queuetest.NewModel(time.Now), store: newFakeStore(), logs: &bytes.Buffer{}, start: time.Now()}
 	q.Store = r.store
 	if q.Queue == nil {
 		q.Queue = r.model
@@ -540,7 +540,7 @@ func TestOldDeadLettersAreCured(t *testing.T) {
 		if n, err := m.Redrive(t.Context(), []int64{dead[0].ID}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		s := newLedger()
+		s := newFakeStore()
 		runner := queue.NewRunner(queue.RunnerOptions{Queue: m, Name: "inbound", Handler: worker.New(worker.Options{Store: s, Queue: m}).Inbound(), Batch: 100})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -634,15 +634,15 @@ func TestFaultOfAll(t *testing.T) {
 	})
 }
 
-// deaf is a queue whose Enqueue fails a few times.
-type deaf struct {
+// failingQueue is a queue whose Enqueue fails a few times.
+type failingQueue struct {
 	queue.Queue
 	mu    sync.Mutex
 	times int
 	calls [][]queue.Job
 }
 
-func (d *deaf) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+func (d *failingQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls = append(d.calls, jobs)
@@ -658,10 +658,10 @@ func (d *deaf) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 // and asks for them once more.
 func TestWakeIsNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &deaf{times: 3}
+		d := &failingQueue{times: 3}
 		m := queuetest.NewModel(time.Now)
 		d.Queue = m
-		r := &rig{T: t, model: m, store: newLedger(), logs: &bytes.Buffer{}, start: time.Now()}
+		r := &rig{T: t, model: m, store: newFakeStore(), logs: &bytes.Buffer{}, start: time.Now()}
 		w := worker.New(worker.Options{Store: r.store, Queue: d})
 		runner := queue.NewRunner(queue.RunnerOptions{Queue: m, Name: "inbound", Handler: w.Inbound(), Batch: 100})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -693,7 +693,7 @@ func TestWakeIsNeverLost(t *testing.T) {
 func TestKilledBetweenTurnAndEnqueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)
-		r := &rig{T: t, model: m, store: newLedger(), start: time.Now()}
+		r := &rig{T: t, model: m, store: newFakeStore(), start: time.Now()}
 		r.arrive(text("1", "1", r.start))
 		b, err := m.Exchange(t.Context(), "inbound", nil, 1, 30*time.Second)
 		if err != nil || len(b.Claims) != 1 {
