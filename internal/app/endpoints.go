@@ -67,14 +67,14 @@ func (a *App) follow(e *engines, metrics *meter) error {
 		a.onClose("endpoint "+c.Name, func() error { client.Close(); return nil })
 		events := delivery.NewEvents(delivery.EventOptions{
 			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: limit(float64(c.Rate)), Posts: c.Concurrency,
-			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
+			Backoff: queue.Backoff{}.Faster(a.hurry), BackoffSpeedup: a.hurry, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
 		})
 		a.works(e, delivery.EventQueue(c.Name), events.Run)
 	}
 	if e.hints == nil {
 		return nil
 	}
-	a.works(e, "feeder", delivery.NewFeeder(delivery.FeederOptions{
+	a.works(e, "feeder", delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
 		Store: e.store, Queue: e.queue, Open: e.hints.Open, Endpoints: e.endpoints, Log: a.log,
 	}).Run)
 	return nil

@@ -43,7 +43,7 @@ type engines struct {
 	arrivals *writes
 
 	endpoints []delivery.Endpoint
-	hints     *delivery.Hints // nil without endpoints
+	hints     *delivery.EventNotifier // nil without endpoints
 }
 
 // opening says how engines are opened.
@@ -91,7 +91,7 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	e.written = notedQueue{discreetQueue{e.queue, said}, newWrites()}
 	e.queue = e.written
 	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
-		e.hints = delivery.NewHints(delivery.HintOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
+		e.hints = delivery.NewEventNotifier(delivery.EventNotifierOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
 	}
 	if err := e.openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
@@ -165,7 +165,7 @@ func (e *engines) told() func([]store.Event) {
 	if e.hints == nil {
 		return nil
 	}
-	return e.hints.Told
+	return e.hints.OnEvents
 }
 
 func (e *engines) close() error {

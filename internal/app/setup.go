@@ -158,7 +158,7 @@ func (a *App) work(ctx context.Context, e *engines, all []line, watched *watch, 
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
 			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.timeout,
-			Backoff: queue.Backoff{}.Faster(a.hurry), Hurry: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
+			Backoff: queue.Backoff{}.Faster(a.hurry), BackoffSpeedup: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
 		a.works(e, "send:"+l.ID, sends.Run)
 	}

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// mostClaims is how many conversations one claim asks about.
-	mostClaims = 256
-	// claimSeats is how many claims are under way at most, and stuck is when one
+	// claimSize is how many conversations one claim asks about.
+	claimSize = 256
+	// maxClaims is how many claims are under way at most, and stuck is when one
 	// is taken to wait for a contact in somebody else's hands: only then does the
 	// next begin beside it, as many small claims cost a store more than a large one.
-	claimSeats = 4
-	stuck      = 1500 * time.Millisecond
+	maxClaims = 4
+	stuck     = 1500 * time.Millisecond
 	// claimEvery is how soon one claim follows another that few wait for.
 	claimEvery = 40 * time.Millisecond
 	// claimTimeout is how long the store may take.
 	claimTimeout = 10 * time.Second
-	// ahead is how soon a seat must be expected for a row that is claimed: with some
+	// slotAhead is how soon a slot must be expected for a row that is claimed: with some
 	// room in the time that it may wait.
-	ahead = longestSeat * 3 / 4
+	slotAhead = slotTimeout * 3 / 4
 )
 
 // claimer claims rows in groups: what comes while calls are under way, or soon after,
 // gathers for the next. A slow store so costs each message time, and the line
-// none of its rate. It claims no row that would wait for its seat, and none of a
+// none of its rate. It claims no row that would wait for its slot, and none of a
 // conversation that has one in hand. It is safe for concurrent use.
 type claimer struct {
 	s        *Sends
@@ -41,9 +41,9 @@ type claimer struct {
 	running  int             // claims under way
 	stuck    int             // those of them that have been so for long
 	claiming int             // conversations in them
-	ready    int             // rows that are claimed and wait for a seat
-	inHand   map[string]bool // conversations whose row is claimed and not recorded
-	kept     time.Duration   // how long a seat is kept, lately; 0: nobody knows
+	ready    int             // rows that are claimed and wait for a slot
+	claimed  map[string]bool // conversations whose row is claimed and not recorded
+	slotTime time.Duration   // how long a slot is kept, lately; 0: nobody knows
 }
 
 // ask is one conversation that wants its next row.
@@ -63,7 +63,7 @@ func (c *claimer) ask(ctx context.Context, gate httpcall.Gate, conversations []s
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting = append(c.waiting, asks...); len(c.waiting) >= cap(c.s.seats) {
+	if c.waiting = append(c.waiting, asks...); len(c.waiting) >= cap(c.s.slots) {
 		c.pace.enough()
 	}
 	c.begin(context.WithoutCancel(ctx))
@@ -72,61 +72,61 @@ func (c *claimer) ask(ctx context.Context, gate httpcall.Gate, conversations []s
 
 // begin starts claiming unless somebody does.
 func (c *claimer) begin(ctx context.Context) {
-	if len(c.waiting) > 0 && c.room() > 0 && c.running == c.stuck && c.running < claimSeats {
+	if len(c.waiting) > 0 && c.room() > 0 && c.running == c.stuck && c.running < maxClaims {
 		c.running++
 		c.runs.Go(func() { c.run(ctx) })
 	}
 }
 
-// room is how many rows may be claimed now: as many as there are free seats, and as
+// room is how many rows may be claimed now: as many as there are free slots, and as
 // get free in time even if all of them were taken just now, as they are kept lately.
 // Where posts take long that is none: who waits with a claimed row is overtaken by
 // what its conversation becomes meanwhile.
 func (c *claimer) room() int {
-	seats := cap(c.s.seats)
-	room := seats - len(c.s.seats)
-	if c.kept > 0 {
-		room += seats * int(ahead/c.kept)
+	slots := cap(c.s.slots)
+	room := slots - len(c.s.slots)
+	if c.slotTime > 0 {
+		room += slots * int(slotAhead/c.slotTime)
 	}
-	return min(mostClaims, room) - c.ready - c.claiming
+	return min(claimSize, room) - c.ready - c.claiming
 }
 
-// seated says that a claimed row waits no longer.
-func (c *claimer) seated(ctx context.Context) {
+// slotTaken says that a claimed row waits no longer.
+func (c *claimer) slotTaken(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready--
 	c.begin(context.WithoutCancel(ctx))
 }
 
-// slower says that a claimed row waited in vain: seats are kept for longer than was
+// slotTimedOut says that a claimed row waited in vain: slots are kept for longer than was
 // thought.
-func (c *claimer) slower(ctx context.Context) {
+func (c *claimer) slotTimedOut(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready--
-	c.kept = max(2*c.kept, longestSeat)
+	c.slotTime = max(2*c.slotTime, slotTimeout)
 	c.begin(context.WithoutCancel(ctx))
 }
 
-// free says that a seat is, which was kept for so long.
-func (c *claimer) free(ctx context.Context, kept time.Duration) {
+// slotFreed says that a slot is, which was kept for so long.
+func (c *claimer) slotFreed(ctx context.Context, kept time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch kept = max(kept, time.Millisecond); c.kept {
+	switch kept = max(kept, time.Millisecond); c.slotTime {
 	case 0:
-		c.kept = kept
+		c.slotTime = kept
 	default:
-		c.kept += (kept - c.kept) / 4
+		c.slotTime += (kept - c.slotTime) / 4
 	}
 	c.begin(context.WithoutCancel(ctx))
 }
 
-// over says that the row of a conversation is in our hands no longer.
-func (c *claimer) over(conversation string) {
+// rowRecorded says that the row of a conversation is in our hands no longer.
+func (c *claimer) rowRecorded(conversation string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.inHand, conversation)
+	delete(c.claimed, conversation)
 }
 
 // wait returns the row that was asked for, or nil when there is none; who gets one
@@ -211,7 +211,7 @@ func (c *claimer) take() (group []*ask) {
 	var rest []*ask
 	taken := map[string]bool{}
 	for _, a := range c.waiting {
-		if c.inHand[a.conversation] {
+		if c.claimed[a.conversation] {
 			a.err = fmt.Errorf("claim sends: its row is in hand: %w", store.ErrBusy)
 			close(a.done)
 			continue
@@ -235,7 +235,7 @@ func (c *claimer) take() (group []*ask) {
 // halves, until the one that it is about stands alone.
 func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 	rows, err := c.call(ctx, token, group)
-	if err != nil && len(group) > 1 && !away(err) {
+	if err != nil && len(group) > 1 && !storeDown(err) {
 		half := len(group) / 2
 		c.claim(ctx, token, group[:half])
 		c.claim(ctx, token, group[half:])
@@ -250,7 +250,7 @@ func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 		} else if ok {
 			a.row = &row
 			c.ready++
-			c.inHand[a.conversation] = true
+			c.claimed[a.conversation] = true
 		}
 		close(a.done)
 	}
@@ -259,7 +259,7 @@ func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
 // call asks a second time, under the same token, when the store did not answer:
 // rows that it has given us already would else be taken for lost ones.
 func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[string]store.SendClaim, error) {
-	call := watch(claimTimeout)
+	call := stallLease(claimTimeout)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	conversations := make([]string, len(group))
@@ -279,11 +279,11 @@ func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[str
 		if call.Left() <= 0 { // not the store's fault
 			err = fmt.Errorf("%w: this process stood still: %w", httpcall.ErrNotBegun, err)
 		}
-		if again || !away(err) {
+		if again || !storeDown(err) {
 			return nil, err
 		}
 		select {
-		case <-time.After(pause / 5):
+		case <-time.After(outageDelay / 5):
 		case <-ctx.Done():
 			return nil, err
 		}

@@ -32,7 +32,7 @@ func steps(t *testing.T, dir string, people int, random *rand.Rand) {
 	write(t, dir, people, said)
 	var off atomic.Int64
 	l := &life{left: -1, dead: make(chan struct{}), now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) }}
-	w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 1500 * time.Millisecond }}
+	w := &fakeSender{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 1500 * time.Millisecond }}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -70,7 +70,7 @@ func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
 	case <-ctx.Done():
 	}
 	// What was posted at the end of the drain gets this much.
-	last := time.NewTimer(pause)
+	last := time.NewTimer(outageDelay)
 	defer last.Stop()
 	select {
 	case err := <-m.done:
@@ -115,7 +115,7 @@ func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
 	for try := range cursorTries {
 		if try > 0 {
 			select {
-			case <-time.After(pause / 5):
+			case <-time.After(outageDelay / 5):
 			case <-ctx.Done():
 			}
 		}

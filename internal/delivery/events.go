@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// eventDepth is how many events of a conversation are read at once.
-	eventDepth = 10
-	// eventTurn is how long one conversation may keep its seat before others get a
+	// eventPage is how many events of a conversation are read at once.
+	eventPage = 10
+	// eventTurn is how long one conversation may keep its slot before others get a
 	// turn, and seatWait how long it waits for one before it steps back.
-	eventTurn = 10 * time.Second
-	seatWait  = 5 * time.Second
-	// eventsInHand is how many conversations are in hand to each post at once, as most
+	eventTurn        = 10 * time.Second
+	eventSlotTimeout = 5 * time.Second
+	// eventPrefetch is how many conversations are in hand to each post at once, as most
 	// of the time of one may be the store's.
-	eventsInHand = 4
+	eventPrefetch = 4
 	// eventsEvery is how soon the queue is asked again, at the latest, where there is
 	// no backlog.
 	eventsEvery = 100 * time.Millisecond
@@ -45,8 +45,8 @@ type noEventMeter struct{}
 
 func (noEventMeter) Pushed(string, string, time.Duration) {}
 
-// feed is what pushing needs of store.Store.
-type feed interface {
+// eventStore is what pushing needs of store.Store.
+type eventStore interface {
 	RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error
 	PendingEvents(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error)
 	AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error
@@ -74,7 +74,7 @@ func EventQueues(endpoints []Endpoint) []string {
 // Pusher are needed.
 type EventOptions struct {
 	Endpoint
-	Store  feed
+	Store  eventStore
 	Queue  queue.Queue
 	Pusher Pusher
 	// Rate is the endpoint's, for all processes together; zero is none.
@@ -87,13 +87,13 @@ type EventOptions struct {
 	PostTimeout time.Duration
 	// Backoff is how long a conversation waits whose event is refused.
 	Backoff queue.Backoff
-	// Hurry is how many times faster the holds of an outage pass; 0: once.
-	Hurry float64
-	Drain time.Duration
-	Now   func() time.Time
-	Meter EventMeter
-	Runs  queue.Meter
-	Log   *slog.Logger
+	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
+	BackoffSpeedup float64
+	Drain          time.Duration
+	Now            func() time.Time
+	Meter          EventMeter
+	Runs           queue.Meter
+	Log            *slog.Logger
 }
 
 // Events pushes the events of one endpoint, each conversation's in order of seq.
@@ -105,7 +105,7 @@ type Events struct {
 	receiver
 	runner  *queue.Runner
 	cursors *cursorWriter
-	seats   chan struct{} // one for each conversation that is posting
+	slots   chan struct{} // one for each conversation that is posting
 
 	mu      sync.Mutex
 	failing int // failures in a row that say nothing clear
@@ -133,15 +133,15 @@ func NewEvents(o EventOptions) *Events {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
-	e := &Events{EventOptions: o, seats: make(chan struct{}, o.Posts)}
+	e := &Events{EventOptions: o, slots: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
-	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.Hurry, Log: o.Log}
+	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.AdvanceCursors(ctx, o.Name, all) })
 	e.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,
-		Slots: eventsInHand * o.Posts, Batch: eventsInHand * o.Posts, InFlight: eventsInHand * o.Posts,
+		Slots: eventPrefetch * o.Posts, Batch: eventPrefetch * o.Posts, InFlight: eventPrefetch * o.Posts,
 		// A last post may begin when the turn is almost over.
-		Lease:       max(30*time.Second, (seatWait+eventTurn+o.PostTimeout+8*time.Second)*6/5),
+		Lease:       max(30*time.Second, (eventSlotTimeout+eventTurn+o.PostTimeout+8*time.Second)*6/5),
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
 	return e
@@ -150,7 +150,7 @@ func NewEvents(o EventOptions) *Events {
 // Run pushes until ctx ends; then what is being posted finishes and is recorded.
 func (e *Events) Run(ctx context.Context) error {
 	known := func() error { return e.Store.RegisterEndpoint(ctx, e.Now(), e.Name) }
-	if err := prepare(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
+	if err := prepareQueue(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
 		return err
 	}
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -168,7 +168,7 @@ func (e *Events) Run(ctx context.Context) error {
 // handle pushes what each lane's conversation has. An endpoint in trouble is probed
 // by one conversation at a time.
 func (e *Events) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	e.hand(batch, settle, func(which ...int) { e.push(ctx, batch, settle, which) })
+	e.dispatchOrProbe(batch, settle, func(which ...int) { e.push(ctx, batch, settle, which) })
 }
 
 // push reads what some lanes of the batch have with one call, and posts the lanes
@@ -181,14 +181,14 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 	for n, i := range which {
 		ids[n] = batch[i].Lane
 	}
-	call := queue.NewLease(secondLook)
-	list, err := e.Store.PendingEvents(ctx, e.Name, ids, eventDepth)
+	call := queue.NewLease(stallRetryAfter)
+	list, err := e.Store.PendingEvents(ctx, e.Name, ids, eventPage)
 	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
-		list, err = e.Store.PendingEvents(ctx, e.Name, ids, eventDepth)
+		list, err = e.Store.PendingEvents(ctx, e.Name, ids, eventPage)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			e.unread(ctx, settle, which, err)
+			e.readFailed(ctx, settle, which, err)
 		}
 		return
 	}
@@ -198,16 +198,16 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 	}
 	var lanes sync.WaitGroup
 	for _, i := range which {
-		lanes.Go(func() { settle(i, e.lane(ctx, batch[i], of[batch[i].Lane])) })
+		lanes.Go(func() { settle(i, e.pushConversation(ctx, batch[i], of[batch[i].Lane])) })
 	}
 	lanes.Wait()
 }
 
-// unread deals with a failed read: nothing was posted.
-func (e *Events) unread(ctx context.Context, settle func(int, queue.Outcome), which []int, err error) {
+// readFailed deals with a failed read: nothing was posted.
+func (e *Events) readFailed(ctx context.Context, settle func(int, queue.Outcome), which []int, err error) {
 	wait := e.Backoff.Delay(2)
 	if errors.Is(err, store.ErrUnavailable) {
-		wait = min(pause, e.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0))
+		wait = min(outageDelay, e.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0))
 	} else {
 		e.Log.Warn("events cannot be read", "error", err)
 	}

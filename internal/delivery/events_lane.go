@@ -12,79 +12,79 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// eventStreak is how many failures in a row, of any conversations, make the fault
+// eventOutageThreshold is how many failures in a row, of any conversations, make the fault
 // the endpoint's.
-const eventStreak = 3
+const eventOutageThreshold = 3
 
 // refusedProbe is how an endpoint is probed that refuses us altogether: often it is
 // only being deployed.
 var refusedProbe = queue.Backoff{Base: 5 * time.Second, Cap: 2 * time.Minute}
 
-// lane posts the events of one conversation, moves its cursor, and says what its
+// pushConversation posts the events of one conversation, moves its cursor, and says what its
 // lane does next.
-func (e *Events) lane(ctx context.Context, c queue.Claim, list []store.Event) queue.Outcome {
+func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []store.Event) queue.Outcome {
 	var began time.Time
 	posted := 0
 	for {
 		if len(list) == 0 {
 			return queue.Outcome{Verdict: queue.Done}
 		}
-		if !e.sit(ctx) {
-			return queue.Outcome{Verdict: queue.Postpone, Delay: pause}
+		if !e.acquireSlot(ctx) {
+			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay}
 		}
 		if began.IsZero() {
 			began = time.Now()
 		}
-		out, n := e.posts(ctx, c, list, began, &posted)
-		<-e.seats
+		out, n := e.postEvents(ctx, c, list, began, &posted)
+		<-e.slots
 		if n > 0 {
 			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
 			if err := e.cursors.write(ctx, cursor); err != nil {
 				// They come again: at least once is what is promised.
 				e.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
 				if errors.Is(err, store.ErrUnavailable) {
-					e.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
+					e.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0)
 				}
-				return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+				return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 			}
 		}
 		switch {
 		case out.Verdict != 0:
 			return out
-		case n < len(list) || posted > 0 && len(list) == eventDepth:
-			return e.again(ctx, c)
-		case len(list) < eventDepth:
+		case n < len(list) || posted > 0 && len(list) == eventPage:
+			return e.yieldLane(ctx, c)
+		case len(list) < eventPage:
 			return queue.Outcome{Verdict: queue.Done}
 		}
 		// Nothing of all this was wanted: it costs no turn.
 		var err error
-		if list, err = e.Store.PendingEvents(ctx, e.Name, []string{c.Lane}, eventDepth); err != nil {
-			return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+		if list, err = e.Store.PendingEvents(ctx, e.Name, []string{c.Lane}, eventPage); err != nil {
+			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 		}
 	}
 }
 
-// sit takes a seat, unless none gets free in time or the endpoint is held by then.
-func (e *Events) sit(ctx context.Context) bool {
-	timer := time.NewTimer(seatWait)
+// acquireSlot takes a slot, unless none gets free in time or the endpoint is held by then.
+func (e *Events) acquireSlot(ctx context.Context) bool {
+	timer := time.NewTimer(eventSlotTimeout)
 	defer timer.Stop()
 	select {
-	case e.seats <- struct{}{}:
+	case e.slots <- struct{}{}:
 	case <-timer.C:
 		return false
 	case <-ctx.Done():
 		return false
 	}
 	if e.hold.Held() {
-		<-e.seats
+		<-e.slots
 		return false
 	}
 	return true
 }
 
-// posts posts what is wanted of the list until its turn is over, and returns how
+// postEvents posts what is wanted of the list until its turn is over, and returns how
 // many of the list are dealt with. The zero Outcome is that nothing went wrong.
-func (e *Events) posts(ctx context.Context, c queue.Claim, list []store.Event, began time.Time, posted *int) (out queue.Outcome, n int) {
+func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Event, began time.Time, posted *int) (out queue.Outcome, n int) {
 	for _, ev := range list {
 		switch {
 		case ev.Pos == 0:
@@ -95,7 +95,7 @@ func (e *Events) posts(ctx context.Context, c queue.Claim, list []store.Event, b
 		case *posted > 0 && (e.Rate.Rate > 0 || time.Since(began) > eventTurn || e.hold.Held()), ctx.Err() != nil:
 			return queue.Outcome{}, n // a rate counts jobs: one event each
 		}
-		if out := e.one(ctx, c, ev); out.Verdict != 0 {
+		if out := e.postEvent(ctx, c, ev); out.Verdict != 0 {
 			return out, n
 		}
 		*posted++
@@ -104,9 +104,9 @@ func (e *Events) posts(ctx context.Context, c queue.Claim, list []store.Event, b
 	return queue.Outcome{}, n
 }
 
-// again lets the other lanes have a turn before this one goes on. A new job has no
+// yieldLane lets the other lanes have a turn before this one goes on. A new job has no
 // failed attempts of the old one.
-func (e *Events) again(ctx context.Context, c queue.Claim) queue.Outcome {
+func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 	if c.Attempt > 1 && ctx.Err() == nil {
 		if _, err := e.Queue.Enqueue(ctx, []queue.Job{{Queue: EventQueue(e.Name), Lane: c.Lane}}); err == nil {
 			return queue.Outcome{Verdict: queue.Done}
@@ -115,9 +115,9 @@ func (e *Events) again(ctx context.Context, c queue.Claim) queue.Outcome {
 	return queue.Outcome{Verdict: queue.Postpone}
 }
 
-// one posts an event. The zero Outcome is that it was taken.
-func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
-	began, call := time.Now(), watch(e.PostTimeout)
+// postEvent posts an event. The zero Outcome is that it was taken.
+func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
+	began, call := time.Now(), stallLease(e.PostTimeout)
 	err := e.post(ctx, ev)
 	took := time.Since(began)
 	if err == nil {
@@ -127,7 +127,7 @@ func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.O
 		e.Log.Debug("event taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq, "ms", took.Milliseconds())
 		return queue.Outcome{}
 	}
-	if ctx.Err() != nil || stood(ctx, call) || errors.Is(err, httpcall.ErrNotBegun) {
+	if ctx.Err() != nil || stalled(ctx, call) || errors.Is(err, httpcall.ErrNotBegun) {
 		// The drain is over, or it was too late: that says nothing of the endpoint.
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
@@ -140,12 +140,12 @@ func (e *Events) one(ctx context.Context, c queue.Claim, ev store.Event) queue.O
 		"class", f.Class, "code", f.Code, "detail", f.Detail, "attempt", c.Attempt, "ms", took.Milliseconds())
 	switch f.Class {
 	case outbound.Throttle:
-		return e.stop(ctx, f, "the endpoint cannot be reached, or asks for less", queue.Backoff{})
+		return e.holdEndpoint(ctx, f, "the endpoint cannot be reached, or asks for less", queue.Backoff{})
 	case outbound.Auth:
-		return e.stop(ctx, f, "the endpoint refuses us: a person must look at its address, secret and permission", refusedProbe)
+		return e.holdEndpoint(ctx, f, "the endpoint refuses us: a person must look at its address, secret and permission", refusedProbe)
 	}
 	if e.failed() {
-		return e.stop(ctx, f, "the endpoint takes no event", queue.Backoff{})
+		return e.holdEndpoint(ctx, f, "the endpoint takes no event", queue.Backoff{})
 	}
 	return queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, e.Backoff.Delay(c.Attempt)), Err: f.Detail}
 }
@@ -163,11 +163,11 @@ func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
 	return e.Pusher.Push(ctx, ev)
 }
 
-// stop holds the whole endpoint. The lane comes back after those that were
+// holdEndpoint holds the whole endpoint. The lane comes back after those that were
 // postponed beside it, so that the next probe is another conversation's.
-func (e *Events) stop(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
+func (e *Events) holdEndpoint(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
 	e.hold.Trip(ctx, why, f.Detail, b, f.Wait)
-	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * pause, Err: f.Detail}
+	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * outageDelay, Err: f.Detail}
 }
 
 func (e *Events) answered() {
@@ -182,5 +182,5 @@ func (e *Events) failed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failing++
-	return e.failing >= eventStreak
+	return e.failing >= eventOutageThreshold
 }

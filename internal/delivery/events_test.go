@@ -27,8 +27,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// crm is an endpoint that keeps what it took.
-type crm struct {
+// fakeCRM is an endpoint that keeps what it took.
+type fakeCRM struct {
 	mu     sync.Mutex
 	posts  int
 	most   int // at once
@@ -40,7 +40,7 @@ type crm struct {
 	conn   *connection // what it takes to get there; nil: nothing
 }
 
-func (c *crm) Push(ctx context.Context, e store.Event) error {
+func (c *fakeCRM) Push(ctx context.Context, e store.Event) error {
 	if c.conn != nil {
 		if _, err := c.conn.Send(ctx, outbound.Post{ID: fmt.Sprint(e.Seq)}); err != nil {
 			return err
@@ -76,48 +76,48 @@ func (c *crm) Push(ctx context.Context, e store.Event) error {
 	return nil
 }
 
-func (c *crm) set(f func()) {
+func (c *fakeCRM) set(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
 }
 
-func (c *crm) total() int {
+func (c *fakeCRM) total() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.posts
 }
 
-// desk is the events of one endpoint over a real store and the model of the queue,
+// eventRig is the events of one endpoint over a real store and the model of the queue,
 // in a bubble.
-type desk struct {
+type eventRig struct {
 	*testing.T
-	store  *sqlitestore.Store
-	model  *queuetest.Model
-	crm    *crm
-	logs   *bytes.Buffer
-	hints  *delivery.Hints
-	feeder *delivery.Feeder
-	events *delivery.Events
-	n      int
-	stop   func()
+	store    *sqlitestore.Store
+	model    *queuetest.Model
+	crm      *fakeCRM
+	logs     *bytes.Buffer
+	notifier *delivery.EventNotifier
+	scanner  *delivery.BacklogScanner
+	events   *delivery.Events
+	n        int
+	stop     func()
 }
 
-func newCRM() *crm { return &crm{taken: map[string][]int64{}, types: map[string]int{}} }
+func newCRM() *fakeCRM { return &fakeCRM{taken: map[string][]int64{}, types: map[string]int{}} }
 
-func newDesk(t *testing.T, o delivery.EventOptions) *desk {
+func newEventRig(t *testing.T, o delivery.EventOptions) *eventRig {
 	t.Helper()
 	f, err := flow.Parse("psi.yaml", flowSource(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{T: t, model: queuetest.NewModel(time.Now), crm: newCRM(), logs: &bytes.Buffer{}}
+	d := &eventRig{T: t, model: queuetest.NewModel(time.Now), crm: newCRM(), logs: &bytes.Buffer{}}
 	o.Name = "crm"
 	log := slog.New(slog.NewTextHandler(d.logs, nil))
 	endpoints := []delivery.Endpoint{o.Endpoint}
-	d.hints = delivery.NewHints(delivery.HintOptions{Queue: d.model, Stats: d.model.Stats, Endpoints: endpoints, Log: log})
+	d.notifier = delivery.NewEventNotifier(delivery.EventNotifierOptions{Queue: d.model, Stats: d.model.Stats, Endpoints: endpoints, Log: log})
 	d.store, err = sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true, OnEvents: d.hints.Told,
+		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true, OnEvents: d.notifier.OnEvents,
 		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
 	})
 	if err != nil {
@@ -126,14 +126,14 @@ func newDesk(t *testing.T, o delivery.EventOptions) *desk {
 	o.Store, o.Queue, o.Pusher, o.Log = d.store, d.model, d.crm, log
 	o.Backoff.Rand = func() float64 { return 1 }
 	d.events = delivery.NewEvents(o)
-	d.feeder = delivery.NewFeeder(delivery.FeederOptions{
-		Store: d.store, Queue: d.model, Open: d.hints.Open, Endpoints: endpoints, Log: log,
+	d.scanner = delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
+		Store: d.store, Queue: d.model, Open: d.notifier.Open, Endpoints: endpoints, Log: log,
 	})
 	return d
 }
 
 // run runs parts until stop.
-func (d *desk) run(parts ...func(context.Context) error) {
+func (d *eventRig) run(parts ...func(context.Context) error) {
 	ctx, cancel := context.WithCancel(d.Context())
 	var wg sync.WaitGroup
 	for _, run := range parts {
@@ -150,10 +150,10 @@ func (d *desk) run(parts ...func(context.Context) error) {
 	synctest.Wait()
 }
 
-func (d *desk) all() { d.run(d.hints.Run, d.feeder.Run, d.events.Run) }
+func (d *eventRig) all() { d.run(d.notifier.Run, d.scanner.Run, d.events.Run) }
 
 // end stops everything, and checks that all was taken in order.
-func (d *desk) end() {
+func (d *eventRig) end() {
 	d.Helper()
 	d.stop()
 	d.settled()
@@ -163,7 +163,7 @@ func (d *desk) end() {
 }
 
 // say lets people write.
-func (d *desk) say(text string, people ...int) {
+func (d *eventRig) say(text string, people ...int) {
 	d.Helper()
 	var batch []inbound.Arrival
 	for _, p := range people {
@@ -189,16 +189,16 @@ func people(n int) []int {
 
 // settled checks that every event was taken, and each conversation's in order:
 // one may come twice, but none after a later one that came first.
-func (d *desk) settled() {
+func (d *eventRig) settled() {
 	d.Helper()
 	want := map[string][]int64{}
-	talks, err := d.store.Conversations(context.WithoutCancel(d.Context()), store.Filter{Limit: 200})
+	conversations, err := d.store.Conversations(context.WithoutCancel(d.Context()), store.Filter{Limit: 200})
 	if err != nil {
 		d.Fatal(err)
 	}
-	for _, talk := range talks {
-		for seq := int64(1); seq <= talk.Seq; seq++ {
-			want[talk.ID] = append(want[talk.ID], seq)
+	for _, conversation := range conversations {
+		for seq := int64(1); seq <= conversation.Seq; seq++ {
+			want[conversation.ID] = append(want[conversation.ID], seq)
 		}
 	}
 	if diff := cmp.Diff(d.once(), want); diff != "" {
@@ -207,7 +207,7 @@ func (d *desk) settled() {
 }
 
 // once is what the endpoint took, without what came again.
-func (d *desk) once() map[string][]int64 {
+func (d *eventRig) once() map[string][]int64 {
 	d.crm.mu.Lock()
 	defer d.crm.mu.Unlock()
 	out := map[string][]int64{}
@@ -221,7 +221,7 @@ func (d *desk) once() map[string][]int64 {
 	return out
 }
 
-func (d *desk) stats() queue.Stats {
+func (d *eventRig) stats() queue.Stats {
 	d.Helper()
 	all, err := d.model.Stats(context.WithoutCancel(d.Context()))
 	if err != nil {
@@ -243,7 +243,7 @@ func refuse(class outbound.Class, code int) func(store.Event) error {
 // conversation's in order, once.
 func TestEventsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{Posts: 4})
+		d := newEventRig(t, delivery.EventOptions{Posts: 4})
 		d.crm.took = 100 * time.Millisecond
 		d.all()
 		for _, text := range []string{"hola", "1", "11", "gracias"} {
@@ -263,16 +263,16 @@ func TestEventsInOrder(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		d.say("hola?", 3)
-		pass(time.Second) // by the hint; the feeder would take longer
+		pass(time.Second) // by the notifier; the scanner would take longer
 		d.end()
 	})
 }
 
-// TestEventsWaitForSeats: more conversations are in hand than are posted at once, and
+// TestEventsWaitForSlots: more conversations are in hand than are posted at once, and
 // who waits too long for an endpoint that is slow steps back, so that no lease runs out.
-func TestEventsWaitForSeats(t *testing.T) {
+func TestEventsWaitForSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{Posts: 1})
+		d := newEventRig(t, delivery.EventOptions{Posts: 1})
 		d.crm.took = 12 * time.Second
 		d.all()
 		d.say("hola", people(8)...)
@@ -284,25 +284,25 @@ func TestEventsWaitForSeats(t *testing.T) {
 	})
 }
 
-// TestEventsWithoutHints: lost wake-ups are found, at no loss.
-func TestEventsWithoutHints(t *testing.T) {
+// TestEventsWithoutNotifier: lost wake-ups are found, at no loss.
+func TestEventsWithoutNotifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
-		d.run(d.feeder.Run, d.events.Run)
+		d := newEventRig(t, delivery.EventOptions{})
+		d.run(d.scanner.Run, d.events.Run)
 		d.say("hola", people(40)...)
 		pass(10 * time.Second)
 		d.end()
 	})
 }
 
-// TestManyWithoutHints: pages are small, but a full one is followed soon: whoever is on
+// TestManyWithoutNotifier: pages are small, but a full one is followed soon: whoever is on
 // the second does not wait for the next round.
-func TestManyWithoutHints(t *testing.T) {
+func TestManyWithoutNotifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
-		d.run(d.feeder.Run, d.events.Run)
+		d := newEventRig(t, delivery.EventOptions{})
+		d.run(d.scanner.Run, d.events.Run)
 		d.say("hola", people(190)...)
-		pass(5900 * time.Millisecond) // five are for hints
+		pass(5900 * time.Millisecond) // five are for the notifier
 		d.end()
 	})
 }
@@ -327,7 +327,7 @@ func TestEventsOfTroubledEndpoint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t, delivery.EventOptions{})
+				d := newEventRig(t, delivery.EventOptions{})
 				d.all()
 				d.say("hola", people(5)...)
 				pass(time.Second)
@@ -362,7 +362,7 @@ func TestEventsOfTroubledEndpoint(t *testing.T) {
 // waiting, for as long as it takes.
 func TestPoisonEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
+		d := newEventRig(t, delivery.EventOptions{})
 		d.all()
 		d.say("hola", 0)
 		pass(time.Second)
@@ -402,7 +402,7 @@ func TestPoisonEvent(t *testing.T) {
 // TestEventRate: a rate counts events, for all conversations together.
 func TestEventRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{Rate: queue.Limit{Rate: 5, Burst: 1}})
+		d := newEventRig(t, delivery.EventOptions{Rate: queue.Limit{Rate: 5, Burst: 1}})
 		d.all()
 		d.say("hola", people(20)...) // two events each
 		pass(4100 * time.Millisecond)
@@ -417,7 +417,7 @@ func TestEventRate(t *testing.T) {
 // TestWantedEvents: what is not wanted is passed over, and costs no post.
 func TestWantedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{Endpoint: delivery.Endpoint{
+		d := newEventRig(t, delivery.EventOptions{Endpoint: delivery.Endpoint{
 			Wants: store.EventFilter{Types: []string{store.EventHandedOff}, Areas: []string{"admin"}},
 		}})
 		d.all()
@@ -440,7 +440,7 @@ func TestWantedEvents(t *testing.T) {
 // not in the queue.
 func TestHeldEndpointFillsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
+		d := newEventRig(t, delivery.EventOptions{})
 		d.crm.script = refuse(outbound.Throttle, 503)
 		d.all()
 		d.say("hola", 0)
@@ -453,7 +453,7 @@ func TestHeldEndpointFillsNothing(t *testing.T) {
 			d.say("hola", list...)
 			pass(time.Second)
 		}
-		pass(time.Minute) // they are looked through at leisure
+		pass(time.Minute) // a held endpoint is scanned slowly
 		if got := d.stats(); got.Depth > 300 {
 			t.Errorf("%d wake-ups wait for 1,101 conversations", got.Depth)
 		}
@@ -496,12 +496,12 @@ func (s mortalFeed) ScanBacklog(ctx context.Context, endpoint string, wants stor
 }
 
 type mortalCRM struct {
-	*crm
+	*fakeCRM
 	*life
 }
 
 func (c mortalCRM) Push(ctx context.Context, e store.Event) error {
-	_, err := live(c.life, func() (int, error) { return 0, c.crm.Push(ctx, e) })
+	_, err := live(c.life, func() (int, error) { return 0, c.fakeCRM.Push(ctx, e) })
 	return err
 }
 
@@ -512,7 +512,7 @@ func TestEventDeaths(t *testing.T) {
 	for seed := range uint64(2) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 7))
-			d := newDesk(t, delivery.EventOptions{})
+			d := newEventRig(t, delivery.EventOptions{})
 			d.crm.took = 20 * time.Millisecond
 			if err := d.store.RegisterEndpoint(t.Context(), time.Now(), "crm"); err != nil {
 				t.Fatal(err)
@@ -529,7 +529,7 @@ func TestEventDeaths(t *testing.T) {
 				events := delivery.NewEvents(delivery.EventOptions{
 					Endpoint: endpoint, Store: s, Queue: q, Pusher: mortalCRM{d.crm, l}, Drain: time.Millisecond,
 				})
-				feeder := delivery.NewFeeder(delivery.FeederOptions{
+				scanner := delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
 					Store: s, Queue: q, Open: func(string) bool { return true }, Endpoints: []delivery.Endpoint{endpoint},
 				})
 				if n < 30 {
@@ -537,7 +537,7 @@ func TestEventDeaths(t *testing.T) {
 				}
 				ctx, kill := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
-				for _, run := range []func(context.Context) error{events.Run, feeder.Run} {
+				for _, run := range []func(context.Context) error{events.Run, scanner.Run} {
 					wg.Go(func() { _ = run(ctx) }) // what the dead say does not matter
 				}
 				idle := time.Minute
@@ -580,7 +580,7 @@ func (q mortalEvents) Exchange(ctx context.Context, name string, o []queue.Outco
 // TestStoreAwayAfterAPost: the cursor could not be moved, so the event comes again.
 func TestStoreAwayAfterAPost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
+		d := newEventRig(t, delivery.EventOptions{})
 		away := &awayStore{Store: d.store}
 		d.events = delivery.NewEvents(delivery.EventOptions{
 			Endpoint: delivery.Endpoint{Name: "crm"}, Store: away, Queue: d.model, Pusher: d.crm,

@@ -38,21 +38,21 @@ func leaseGate(ctx context.Context, need time.Duration) httpcall.Gate {
 	}
 }
 
-// standstill is by how much a call must outlast its time for this process to have
+// stallMargin is by how much a call must outlast its time for this process to have
 // stood still in it: else it would have been cut.
-const standstill = 500 * time.Millisecond
+const stallMargin = 500 * time.Millisecond
 
-// secondLook is after how long a call of the store that breaks off is tried once more
+// stallRetryAfter is after how long a call of the store that breaks off is tried once more
 // before anything is held: this process may have stood still in it, and the server
 // have ended its connection.
-const secondLook = 2 * time.Second
+const stallRetryAfter = 2 * time.Second
 
-// watch sees whether this process stands still in a call that is cut after so long.
+// stallLease sees whether this process stands still in a call that is cut after so long.
 // What such a call says, or does not say, speaks for nobody else.
-func watch(timeout time.Duration) queue.Lease { return queue.NewLease(timeout + standstill) }
+func stallLease(timeout time.Duration) queue.Lease { return queue.NewLease(timeout + stallMargin) }
 
-// stood reports whether this process has stood still in a call, or has lost the lease
+// stalled reports whether this process has stood still in a call, or has lost the lease
 // that ctx's work is done under.
-func stood(ctx context.Context, call queue.Lease) bool {
+func stalled(ctx context.Context, call queue.Lease) bool {
 	return call.Left() <= 0 || queue.LeaseOf(ctx).Left() <= 0
 }

@@ -82,9 +82,9 @@ func (c *connection) Fetch(ctx context.Context, m inbound.Media) (io.ReadCloser,
 }
 
 // sends is one process of a line.
-func sends(model *queuetest.Model, rows *table, c *connection, logger *slog.Logger) *delivery.Sends {
+func sends(model *queuetest.Model, sendStore *fakeSendStore, c *connection, logger *slog.Logger) *delivery.Sends {
 	return delivery.NewSends(delivery.SendOptions{
-		Line: "wsp4", Store: rows, Queue: model, Sender: c, Marker: c,
+		Line: "wsp4", Store: sendStore, Queue: model, Sender: c, Marker: c,
 		Log: logger, Backoff: queue.Backoff{Rand: func() float64 { return 1 }},
 	})
 }
@@ -153,11 +153,11 @@ func TestTooLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				model, rows, logs := queuetest.NewModel(time.Now), &table{}, &bytes.Buffer{}
+				model, sendStore, logs := queuetest.NewModel(time.Now), &fakeSendStore{}, &bytes.Buffer{}
 				logger := slog.New(slog.NewTextHandler(logs, nil)) // one for all processes, as it locks
 				conn := &connection{connects: c.connects, answers: c.answers}
-				r := &rig{T: t, model: model, table: rows}
-				r.run(sends(model, rows, conn, logger))
+				r := &rig{T: t, model: model, store: sendStore}
+				r.run(sends(model, sendStore, conn, logger))
 				stop := r.stop
 				r.say("1", "a", "b")
 				for _, s := range c.states[2:] {
@@ -166,12 +166,12 @@ func TestTooLate(t *testing.T) {
 				}
 				pass(second / 2)
 				if c.other {
-					r.run(sends(model, rows, conn, logger))
+					r.run(sends(model, sendStore, conn, logger))
 					defer r.stop()
 				}
 				pass(3 * time.Minute)
 				stop()
-				if diff := cmp.Diff(rows.states(), c.states); diff != "" {
+				if diff := cmp.Diff(sendStore.states(), c.states); diff != "" {
 					t.Error(diff)
 				}
 				of := func(list []string, prefix string) []string {
@@ -183,7 +183,7 @@ func TestTooLate(t *testing.T) {
 				if diff := cmp.Diff(of(conn.receipts, "in-x"), c.receipts); diff != "" {
 					t.Errorf("receipts: %s", diff)
 				}
-				for _, m := range rows.rows {
+				for _, m := range sendStore.rows {
 					if m.attempts != 1 && (!c.held || m.id != "x1") { // x1 was refused by WhatsApp
 						t.Errorf("%s had %d attempts", m.id, m.attempts)
 					}
@@ -199,9 +199,9 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
-// TestSeatBeforeClaim: however posts, receipts and the store behave, a row that is
+// TestSlotBeforeClaim: however posts, receipts and the store behave, a row that is
 // claimed leaves within two seconds, or is given back as it was.
-func TestSeatBeforeClaim(t *testing.T) {
+func TestSlotBeforeClaim(t *testing.T) {
 	random := func(most time.Duration) func(string) time.Duration {
 		return func(string) time.Duration { return rand.N(most) }
 	}
@@ -225,18 +225,18 @@ func TestSeatBeforeClaim(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				model, rows := queuetest.NewModel(time.Now), &table{slow: c.store}
-				w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: c.took}
+				model, sendStore := queuetest.NewModel(time.Now), &fakeSendStore{slow: c.store}
+				w := &fakeSender{at: map[string][]time.Duration{}, start: time.Now(), took: c.took}
 				slow := marker(c.receipt)
-				r := &rig{T: t, model: model, table: rows, wire: w}
+				r := &rig{T: t, model: model, store: sendStore, sender: w}
 				waited := map[string]time.Duration{}
 				var mu sync.Mutex
 				w.began = func(id string) {
 					mu.Lock()
 					defer mu.Unlock()
-					waited[id] = time.Since(rows.find(id).claimed)
+					waited[id] = time.Since(sendStore.find(id).claimed)
 				}
-				r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: rows, Queue: model, Sender: w, Marker: slow, Posts: 4}))
+				r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: sendStore, Queue: model, Sender: w, Marker: slow, Posts: 4}))
 				var want []string
 				for n := range 100 {
 					id := fmt.Sprintf("m%03d", n)
@@ -245,7 +245,7 @@ func TestSeatBeforeClaim(t *testing.T) {
 				}
 				pass(20 * time.Minute)
 				r.stop()
-				if diff := cmp.Diff(rows.states(), want); diff != "" {
+				if diff := cmp.Diff(sendStore.states(), want); diff != "" {
 					t.Error(diff)
 				}
 				for id, d := range waited {
@@ -254,7 +254,7 @@ func TestSeatBeforeClaim(t *testing.T) {
 					}
 				}
 				claims := 0
-				for _, m := range rows.rows {
+				for _, m := range sendStore.rows {
 					claims += m.claims
 					if m.attempts != 1 {
 						t.Errorf("%s had %d attempts", m.id, m.attempts)
@@ -300,7 +300,7 @@ func TestEventsTooLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t, delivery.EventOptions{})
+				d := newEventRig(t, delivery.EventOptions{})
 				d.crm.conn = c.conn
 				d.all()
 				d.say("hola", 1)
@@ -323,15 +323,15 @@ func TestEventsTooLate(t *testing.T) {
 	}
 }
 
-// diary is a store of one conversation with one event, which notes the cursors.
-type diary struct {
+// fakeEventStore is a store of one conversation with one event, which notes the cursors.
+type fakeEventStore struct {
 	mu      sync.Mutex
 	cursors []store.Cursor
 }
 
-func (d *diary) RegisterEndpoint(context.Context, time.Time, string) error { return nil }
+func (d *fakeEventStore) RegisterEndpoint(context.Context, time.Time, string) error { return nil }
 
-func (d *diary) PendingEvents(context.Context, string, []string, int) ([]store.Event, error) {
+func (d *fakeEventStore) PendingEvents(context.Context, string, []string, int) ([]store.Event, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.cursors) > 0 {
@@ -340,7 +340,7 @@ func (d *diary) PendingEvents(context.Context, string, []string, int) ([]store.E
 	return []store.Event{{ID: "e", Conversation: "c", Type: store.EventReceived, Seq: 1, Pos: 1}}, nil
 }
 
-func (d *diary) AdvanceCursors(_ context.Context, _ string, moved []store.Cursor) error {
+func (d *fakeEventStore) AdvanceCursors(_ context.Context, _ string, moved []store.Cursor) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cursors = append(d.cursors, moved...)
@@ -351,7 +351,7 @@ func (d *diary) AdvanceCursors(_ context.Context, _ string, moved []store.Cursor
 // one who stood still, and got it through after all, does not.
 func TestCursorOfWhoLostTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		model, d := queuetest.NewModel(time.Now), &diary{}
+		model, d := queuetest.NewModel(time.Now), &fakeEventStore{}
 		to := newCRM()
 		to.conn = &connection{answers: map[string]func() error{"1": func() error { time.Sleep(time.Minute); return nil }}}
 		if _, err := model.Enqueue(t.Context(), []queue.Job{{Queue: "events:crm", Lane: "c"}}); err != nil {
@@ -390,14 +390,14 @@ func TestMediaTooLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cab := newCabinet(t, t.TempDir(), delivery.MediaOptions{Fetchers: map[string]delivery.Fetcher{"wsp4": c.conn}})
+				cab := newMediaRig(t, t.TempDir(), delivery.MediaOptions{Fetchers: map[string]delivery.Fetcher{"wsp4": c.conn}})
 				cab.ask("m", inbound.Media{ID: "1"})
 				pass(20 * time.Minute)
 				cab.stop()
 				if diff := cmp.Diff(c.conn.left, c.left); diff != "" {
 					t.Error(diff)
 				}
-				if diff := cmp.Diff(cab.album.log, []string{"m ready"}); diff != "" {
+				if diff := cmp.Diff(cab.store.log, []string{"m ready"}); diff != "" {
 					t.Error(diff)
 				}
 				if got := cab.stats(); got.Retried != 0 || got.Depth != 0 || got.Dead != 0 {

@@ -25,14 +25,14 @@ const (
 	mediaFailed  = "failed"
 )
 
-// files is what downloads need of store.Store.
-type files interface {
+// mediaStore is what downloads need of store.Store.
+type mediaStore interface {
 	SaveMedia(ctx context.Context, messageID string, media store.Media) error
 }
 
 // MediaOptions say how files are fetched. Store, Queue and Dir are needed.
 type MediaOptions struct {
-	Store files
+	Store mediaStore
 	Queue queue.Queue
 	// Fetchers opens files, by line.
 	Fetchers map[string]Fetcher
@@ -94,7 +94,7 @@ func NewMedia(o MediaOptions) *Media {
 
 // Run fetches until ctx ends.
 func (m *Media) Run(ctx context.Context) error {
-	if err := m.sweep(time.Now()); err != nil {
+	if err := m.removeStale(time.Now()); err != nil {
 		return err
 	}
 	if err := m.runner.Run(ctx); err != nil {
@@ -108,7 +108,7 @@ type mediaHandler struct{ *Media }
 // Handle implements queue.Handler; its batches are of one.
 func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
 	for i, c := range batch {
-		settle(i, m.one(ctx, c))
+		settle(i, m.fetchFile(ctx, c))
 	}
 }
 
@@ -117,25 +117,25 @@ func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle fu
 func (m mediaHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
 	var ref store.MediaRef
 	if err := json.Unmarshal(c.Body, &ref); err == nil && ref.MessageID != "" {
-		return m.save(ctx, ref, mediaFailed, saved{}, why)
+		return m.save(ctx, ref, mediaFailed, savedFile{}, why)
 	}
 	return nil // nobody can read it: the dead letter is what there is
 }
 
-// one fetches one file and says what becomes of its job.
-func (m *Media) one(ctx context.Context, c queue.Claim) queue.Outcome {
+// fetchFile fetches one file and says what becomes of its job.
+func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 	var ref store.MediaRef
 	if err := json.Unmarshal(c.Body, &ref); err != nil || ref.MessageID == "" {
 		return queue.Outcome{Verdict: queue.Dead, Err: fmt.Sprintf("decode media job: %v", err)}
 	}
 	began := time.Now()
-	file, err := m.file(httpcall.WithGate(ctx, leaseGate(ctx, 0)), ref)
+	file, err := m.download(httpcall.WithGate(ctx, leaseGate(ctx, 0)), ref)
 	if queue.LeaseOf(ctx).Left() <= 0 { // somebody else has the job, and may have its file
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
 	o, state, detail := queue.Outcome{Verdict: queue.Done}, mediaReady, ""
 	if err != nil {
-		o, state, detail = m.judge(ctx, c, err)
+		o, state, detail = m.classify(ctx, c, err)
 	}
 	if ctx.Err() != nil && err != nil {
 		return o // the drain, or the lease: nothing is known about the file
@@ -153,14 +153,14 @@ func (m *Media) one(ctx context.Context, c queue.Claim) queue.Outcome {
 	return o
 }
 
-// judge says what an error means for the job and for the message's file.
-func (m *Media) judge(ctx context.Context, c queue.Claim, err error) (o queue.Outcome, state, detail string) {
-	detail = explain(err)
+// classify says what an error means for the job and for the message's file.
+func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue.Outcome, state, detail string) {
+	detail = publicDetail(err)
 	f, classified := errors.AsType[*outbound.Failure](err)
 	switch {
 	case ctx.Err() != nil:
 		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
-	case errors.Is(err, errOurs): // disk full, a directory gone
+	case errors.Is(err, errDisk): // disk full, a directory gone
 		m.Log.Error("media cannot be written", "error", err)
 		return queue.Outcome{Verdict: queue.Postpone, Delay: m.Backoff.Delay(6), Err: detail}, mediaPending, detail
 	case errors.Is(err, errFinal) || classified && f.Class == outbound.Permanent:
@@ -177,16 +177,16 @@ func (m *Media) judge(ctx context.Context, c queue.Claim, err error) (o queue.Ou
 	}
 }
 
-// explain is an error in words that people may see: of what the network said
+// publicDetail is an error in words that people may see: of what the network said
 // only its kind, as an address may hold a token.
-func explain(err error) string {
+func publicDetail(err error) string {
 	if f, ok := errors.AsType[*outbound.Failure](err); ok {
 		if f.Code != 0 {
 			return fmt.Sprintf("%s (code %d)", f.Detail, f.Code)
 		}
 		return f.Detail
 	}
-	if errors.Is(err, errFinal) || errors.Is(err, errOurs) || errors.Is(err, errWrong) {
+	if errors.Is(err, errFinal) || errors.Is(err, errDisk) || errors.Is(err, errMismatch) {
 		return err.Error()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -197,7 +197,7 @@ func explain(err error) string {
 
 // save writes the state of a message's file. What was only good for fetching is
 // dropped once there is nothing to fetch.
-func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f saved, detail string) error {
+func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f savedFile, detail string) error {
 	media := store.Media{Media: ref.Media, State: state, Path: f.path, Error: detail}
 	media.Inline = ""
 	if state == mediaReady {
@@ -209,31 +209,31 @@ func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f sa
 	return nil
 }
 
-// file brings a file to the disk, from wherever it is.
-func (m *Media) file(ctx context.Context, ref store.MediaRef) (saved, error) {
+// download brings a file to the disk, from wherever it is.
+func (m *Media) download(ctx context.Context, ref store.MediaRef) (savedFile, error) {
 	want := strings.ToLower(ref.Media.SHA256)
-	if f, ok := m.have(want, ref.Media.MIME); ok {
+	if f, ok := m.existing(want, ref.Media.MIME); ok {
 		return f, nil
 	}
 	if ref.Media.Size > m.MaxBytes {
-		return saved{}, m.tooLarge()
+		return savedFile{}, m.tooLarge()
 	}
 	if ref.Media.Inline != "" {
-		return m.write(inline(ref.Media.Inline), ref.Media.MIME, want, true)
+		return m.writeFile(inline(ref.Media.Inline), ref.Media.MIME, want, true)
 	}
 	fetcher := m.Fetchers[ref.Line]
 	if fetcher == nil {
-		return saved{}, fmt.Errorf("%w: no line %q to fetch it from", errWrong, ref.Line)
+		return savedFile{}, fmt.Errorf("%w: no line %q to fetch it from", errMismatch, ref.Line)
 	}
 	body, mime, err := fetcher.Fetch(ctx, ref.Media)
 	if err != nil {
-		return saved{}, err
+		return savedFile{}, err
 	}
 	defer body.Close()
 	if mime == "" {
 		mime = ref.Media.MIME
 	}
-	return m.write(&bound{ctx: ctx, r: body}, mime, want, false)
+	return m.writeFile(&ctxReader{ctx: ctx, r: body}, mime, want, false)
 }
 
 // inline reads base64, with or without padding and data: prefix.
@@ -244,13 +244,13 @@ func inline(s string) io.Reader {
 	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(strings.TrimRight(s, "=\r\n ")))
 }
 
-// bound stops reading when the context ends, whatever the body does.
-type bound struct {
+// ctxReader stops reading when the context ends, whatever the body does.
+type ctxReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (b *bound) Read(p []byte) (int, error) {
+func (b *ctxReader) Read(p []byte) (int, error) {
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
 	}

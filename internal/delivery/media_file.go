@@ -17,31 +17,31 @@ import (
 var (
 	// errFinal means that another attempt cannot do better.
 	errFinal = errors.New("cannot be fetched")
-	// errWrong means that what came is not what was sent; it may be next time.
-	errWrong = errors.New("not as it should be")
-	// errOurs means that our own disk failed.
-	errOurs = errors.New("disk")
+	// errMismatch means that what came is not what was sent; it may be next time.
+	errMismatch = errors.New("not as it should be")
+	// errDisk means that our own disk failed.
+	errDisk = errors.New("disk")
 
 	hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// temporary is how unfinished files begin.
-const temporary = ".part-"
+// tempPrefix is how unfinished files begin.
+const tempPrefix = ".part-"
 
-// saved is a file that is safely on the disk.
-type saved struct {
+// savedFile is a file that is safely on the disk.
+type savedFile struct {
 	path   string // below Dir, with slashes
 	sha256 string
 	mime   string
 	size   int64
 }
 
-// sweep removes what a killed process left unfinished.
-func (m *Media) sweep(now time.Time) error {
+// removeStale removes what a killed process left unfinished.
+func (m *Media) removeStale(now time.Time) error {
 	if err := os.MkdirAll(m.Dir, 0o750); err != nil {
 		return fmt.Errorf("make media directory: %w", err)
 	}
-	parts, err := filepath.Glob(filepath.Join(m.Dir, temporary+"*"))
+	parts, err := filepath.Glob(filepath.Join(m.Dir, tempPrefix+"*"))
 	if err != nil {
 		return fmt.Errorf("list media directory: %w", err)
 	}
@@ -54,64 +54,64 @@ func (m *Media) sweep(now time.Time) error {
 	return nil
 }
 
-// have finds a file that is there already: forwarded ones come again and again,
+// existing finds a file that is there already: forwarded ones come again and again,
 // and a job may come again after its file was written.
-func (m *Media) have(digest, mime string) (saved, bool) {
+func (m *Media) existing(digest, mime string) (savedFile, bool) {
 	if !hexDigest.MatchString(digest) {
-		return saved{}, false
+		return savedFile{}, false
 	}
 	found, err := filepath.Glob(filepath.Join(m.Dir, digest[:2], digest+".*"))
 	if err != nil || len(found) == 0 {
-		return saved{}, false
+		return savedFile{}, false
 	}
 	info, err := os.Stat(found[0])
 	if err != nil || !info.Mode().IsRegular() {
-		return saved{}, false
+		return savedFile{}, false
 	}
 	name := filepath.Base(found[0])
-	return saved{
+	return savedFile{
 		path: digest[:2] + "/" + name, sha256: digest, size: info.Size(),
-		mime: typeOf(mime, nil, strings.TrimPrefix(filepath.Ext(name), ".")),
+		mime: mediaType(mime, nil, strings.TrimPrefix(filepath.Ext(name), ".")),
 	}, true
 }
 
-// write stores a stream under the name of its content: first aside, synced, then
+// writeFile stores a stream under the name of its content: first aside, synced, then
 // renamed, so that a file that can be seen is whole. inline means that the
 // stream is ours, so that its errors are final.
-func (m *Media) write(r io.Reader, mime, want string, inline bool) (f saved, err error) {
-	part, err := os.CreateTemp(m.Dir, temporary)
+func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedFile, err error) {
+	part, err := os.CreateTemp(m.Dir, tempPrefix)
 	if err != nil {
-		return saved{}, ours("create", err)
+		return savedFile{}, diskError("create", err)
 	}
 	defer os.Remove(part.Name()) // gone already when all went well
 	defer part.Close()
 
-	hash, head := sha256.New(), &beginning{}
+	hash, head := sha256.New(), &headBuffer{}
 	disk := &diskWriter{w: part}
 	size, err := io.Copy(io.MultiWriter(disk, hash, head), io.LimitReader(r, m.MaxBytes+1))
 	switch {
 	case disk.err != nil:
-		return saved{}, ours("write", disk.err)
+		return savedFile{}, diskError("write", disk.err)
 	case err != nil && inline:
-		return saved{}, fmt.Errorf("%w: its base64 is broken", errFinal)
+		return savedFile{}, fmt.Errorf("%w: its base64 is broken", errFinal)
 	case err != nil:
-		return saved{}, fmt.Errorf("read media: %w", err)
+		return savedFile{}, fmt.Errorf("read media: %w", err)
 	case size > m.MaxBytes:
-		return saved{}, m.tooLarge()
+		return savedFile{}, m.tooLarge()
 	case size == 0:
-		return saved{}, fmt.Errorf("%w: it is empty", errWrong)
+		return savedFile{}, fmt.Errorf("%w: it is empty", errMismatch)
 	}
-	f = saved{sha256: hex.EncodeToString(hash.Sum(nil)), size: size}
+	f = savedFile{sha256: hex.EncodeToString(hash.Sum(nil)), size: size}
 	if hexDigest.MatchString(want) && f.sha256 != want {
 		if inline {
-			return saved{}, fmt.Errorf("%w: its hash differs", errFinal)
+			return savedFile{}, fmt.Errorf("%w: its hash differs", errFinal)
 		}
-		return saved{}, fmt.Errorf("%w: its hash differs", errWrong)
+		return savedFile{}, fmt.Errorf("%w: its hash differs", errMismatch)
 	}
-	f.mime = typeOf(mime, head.bytes, "")
+	f.mime = mediaType(mime, head.bytes, "")
 	f.path = f.sha256[:2] + "/" + f.sha256 + "." + extension(f.mime)
 	if err := m.publish(part, filepath.Join(m.Dir, filepath.FromSlash(f.path))); err != nil {
-		return saved{}, err
+		return savedFile{}, err
 	}
 	return f, nil
 }
@@ -119,21 +119,21 @@ func (m *Media) write(r io.Reader, mime, want string, inline bool) (f saved, err
 // publish makes the file visible, and that durable.
 func (m *Media) publish(part *os.File, path string) error {
 	if err := part.Chmod(0o640); err != nil {
-		return ours("chmod", err)
+		return diskError("chmod", err)
 	}
 	if err := part.Sync(); err != nil {
-		return ours("sync", err)
+		return diskError("sync", err)
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return ours("make directory", err)
+		return diskError("make directory", err)
 	}
 	if err := os.Rename(part.Name(), path); err != nil {
-		return ours("rename", err)
+		return diskError("rename", err)
 	}
 	for _, d := range []string{dir, m.Dir} {
 		if err := syncDir(d); err != nil {
-			return ours("sync directory", err)
+			return diskError("sync directory", err)
 		}
 	}
 	return nil
@@ -152,14 +152,14 @@ func (m *Media) tooLarge() error {
 	return fmt.Errorf("%w: larger than %d MB", errFinal, m.MaxBytes>>20)
 }
 
-// ours says that the disk failed, without the path.
-func ours(what string, err error) error {
+// diskError says that the disk failed, without the path.
+func diskError(what string, err error) error {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err
 	} else if l, ok := errors.AsType[*os.LinkError](err); ok {
 		err = l.Err
 	}
-	return fmt.Errorf("%w: %s: %w", errOurs, what, err)
+	return fmt.Errorf("%w: %s: %w", errDisk, what, err)
 }
 
 // diskWriter tells our errors from the stream's.
@@ -176,24 +176,24 @@ func (d *diskWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// beginning keeps the first bytes, for sniffing.
-type beginning struct{ bytes []byte }
+// headBuffer keeps the first bytes, for sniffing.
+type headBuffer struct{ bytes []byte }
 
-func (b *beginning) Write(p []byte) (int, error) {
+func (b *headBuffer) Write(p []byte) (int, error) {
 	if room := 512 - len(b.bytes); room > 0 {
 		b.bytes = append(b.bytes, p[:min(room, len(p))]...)
 	}
 	return len(p), nil
 }
 
-// typeOf settles a file's MIME type: what was said, when it is a type that we
-// know; else what the content looks like; else what was said.
-func typeOf(said string, head []byte, ext string) string {
-	said = strings.ToLower(strings.TrimSpace(said))
-	bare, _, _ := strings.Cut(said, ";")
-	bare = strings.TrimSpace(bare)
-	if _, known := extensions[bare]; known {
-		return bare
+// mediaType settles a file's MIME type: what was declared, when it is a type that we
+// know; else what the content looks like; else what was declared.
+func mediaType(declared string, head []byte, ext string) string {
+	declared = strings.ToLower(strings.TrimSpace(declared))
+	base, _, _ := strings.Cut(declared, ";")
+	base = strings.TrimSpace(base)
+	if _, known := extensions[base]; known {
+		return base
 	}
 	if ext != "" {
 		var first string
@@ -215,10 +215,10 @@ func typeOf(said string, head []byte, ext string) string {
 			return "audio/ogg"
 		}
 	}
-	if bare == "" {
+	if base == "" {
 		return "application/octet-stream"
 	}
-	return bare
+	return base
 }
 
 func extension(mime string) string {

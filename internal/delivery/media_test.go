@@ -28,15 +28,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// album keeps what became of files.
-type album struct {
+// fakeMediaStore keeps what became of files.
+type fakeMediaStore struct {
 	mu    sync.Mutex
 	media map[string]store.Media
 	log   []string
 	err   error
 }
 
-func (a *album) SaveMedia(ctx context.Context, id string, m store.Media) error {
+func (a *fakeMediaStore) SaveMedia(ctx context.Context, id string, m store.Media) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -50,8 +50,8 @@ func (a *album) SaveMedia(ctx context.Context, id string, m store.Media) error {
 	return nil
 }
 
-// shelf serves files by media id, or fails with a script.
-type shelf struct {
+// fakeFetcher serves files by media id, or fails with a script.
+type fakeFetcher struct {
 	mu     sync.Mutex
 	files  map[string]string
 	mime   string
@@ -60,7 +60,7 @@ type shelf struct {
 	body   func(string) io.Reader
 }
 
-func (s *shelf) Fetch(_ context.Context, m inbound.Media) (io.ReadCloser, string, error) {
+func (s *fakeFetcher) Fetch(_ context.Context, m inbound.Media) (io.ReadCloser, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
@@ -76,24 +76,24 @@ func (s *shelf) Fetch(_ context.Context, m inbound.Media) (io.ReadCloser, string
 	return io.NopCloser(r), s.mime, nil
 }
 
-type cabinet struct {
+type mediaRig struct {
 	*testing.T
-	model *queuetest.Model
-	album *album
-	shelf *shelf
-	dir   string
-	stop  func()
+	model   *queuetest.Model
+	store   *fakeMediaStore
+	fetcher *fakeFetcher
+	dir     string
+	stop    func()
 }
 
-func newCabinet(t *testing.T, dir string, o delivery.MediaOptions) *cabinet {
+func newMediaRig(t *testing.T, dir string, o delivery.MediaOptions) *mediaRig {
 	t.Helper()
-	c := &cabinet{
+	c := &mediaRig{
 		T: t, model: queuetest.NewModel(time.Now), dir: dir,
-		album: &album{media: map[string]store.Media{}}, shelf: &shelf{files: map[string]string{}},
+		store: &fakeMediaStore{media: map[string]store.Media{}}, fetcher: &fakeFetcher{files: map[string]string{}},
 	}
-	o.Store, o.Queue, o.Dir = c.album, c.model, dir
+	o.Store, o.Queue, o.Dir = c.store, c.model, dir
 	if o.Fetchers == nil {
-		o.Fetchers = map[string]delivery.Fetcher{"wsp4": c.shelf}
+		o.Fetchers = map[string]delivery.Fetcher{"wsp4": c.fetcher}
 	}
 	o.Backoff.Rand = func() float64 { return 1 }
 	m := delivery.NewMedia(o)
@@ -109,7 +109,7 @@ func newCabinet(t *testing.T, dir string, o delivery.MediaOptions) *cabinet {
 	return c
 }
 
-func (c *cabinet) ask(id string, m inbound.Media) {
+func (c *mediaRig) ask(id string, m inbound.Media) {
 	c.Helper()
 	body, err := json.Marshal(store.MediaRef{MessageID: id, Line: "wsp4", Media: m})
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *cabinet) ask(id string, m inbound.Media) {
 }
 
 // files lists what is on the disk, unfinished files too.
-func (c *cabinet) onDisk() []string {
+func (c *mediaRig) onDisk() []string {
 	var all []string
 	err := filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -136,7 +136,7 @@ func (c *cabinet) onDisk() []string {
 	return all
 }
 
-func (c *cabinet) stats() queue.Stats {
+func (c *mediaRig) stats() queue.Stats {
 	all, err := c.model.Stats(context.WithoutCancel(c.Context()))
 	if err != nil || len(all) != 1 {
 		c.Fatal(all, err)
@@ -162,20 +162,20 @@ func TestMedia(t *testing.T) {
 		return store.Media{State: "failed", Error: why, Media: m}
 	}
 	for name, tt := range map[string]struct {
-		ask   inbound.Media
-		shelf func(*shelf)
-		opts  delivery.MediaOptions
-		want  store.Media
-		log   []string
-		dead  int64
-		calls int
+		ask     inbound.Media
+		fetcher func(*fakeFetcher)
+		opts    delivery.MediaOptions
+		want    store.Media
+		log     []string
+		dead    int64
+		calls   int
 	}{
 		"fetched": {
 			ask:  inbound.Media{ID: "1", MIME: "image/png", SHA256: sum, Name: "../../foto.png", URL: "https://short.lived/"},
 			want: with(func(m *store.Media) { m.ID, m.Name = "1", "../../foto.png" }), calls: 1,
 		},
 		"type by what the provider says": {
-			ask: inbound.Media{ID: "1"}, shelf: func(s *shelf) { s.mime = "image/jpeg; q=1" }, calls: 1,
+			ask: inbound.Media{ID: "1"}, fetcher: func(s *fakeFetcher) { s.mime = "image/jpeg; q=1" }, calls: 1,
 			want: with(func(m *store.Media) { m.ID, m.MIME, m.Path = "1", "image/jpeg", sum[:2]+"/"+sum+".jpg" }),
 		},
 		"type by content": {
@@ -195,22 +195,22 @@ func TestMedia(t *testing.T) {
 		},
 		"gone": {
 			ask: inbound.Media{ID: "1"}, calls: 1,
-			shelf: func(s *shelf) {
+			fetcher: func(s *fakeFetcher) {
 				s.script = func(int) error { return &outbound.Failure{Class: outbound.Permanent, Code: 404, Detail: "gone"} }
 			},
 			want: failed(inbound.Media{ID: "1"}, "gone (code 404)"),
 		},
 		"too large": {
 			ask: inbound.Media{ID: "1"}, calls: 1, opts: delivery.MediaOptions{MaxBytes: 1 << 20},
-			shelf: func(s *shelf) { s.files["1"] = strings.Repeat("x", 1<<20+1) },
-			want:  failed(inbound.Media{ID: "1"}, "cannot be fetched: larger than 1 MB"),
+			fetcher: func(s *fakeFetcher) { s.files["1"] = strings.Repeat("x", 1<<20+1) },
+			want:    failed(inbound.Media{ID: "1"}, "cannot be fetched: larger than 1 MB"),
 		},
 		"said to be too large": {
 			ask: inbound.Media{ID: "1", Size: 200 << 20}, want: failed(inbound.Media{ID: "1", Size: 200 << 20}, "cannot be fetched: larger than 100 MB"),
 		},
 		"after a failure": {
 			ask: inbound.Media{ID: "1"}, calls: 3,
-			shelf: func(s *shelf) {
+			fetcher: func(s *fakeFetcher) {
 				s.script = func(n int) error {
 					return map[int]error{1: errors.New("secret token in here"), 2: &outbound.Failure{Class: outbound.Throttle}}[n]
 				}
@@ -219,7 +219,7 @@ func TestMedia(t *testing.T) {
 		},
 		"broken off": {
 			ask: inbound.Media{ID: "1"}, calls: 3, dead: 1, opts: delivery.MediaOptions{MaxAttempts: 3},
-			shelf: func(s *shelf) {
+			fetcher: func(s *fakeFetcher) {
 				s.body = func(f string) io.Reader {
 					return io.MultiReader(strings.NewReader(f), failing{errors.New("https://x?token=secret: reset")})
 				}
@@ -239,24 +239,24 @@ func TestMedia(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				c := newCabinet(t, dir, tt.opts)
-				c.shelf.files["1"] = png
-				if tt.shelf != nil {
-					tt.shelf(c.shelf)
+				c := newMediaRig(t, dir, tt.opts)
+				c.fetcher.files["1"] = png
+				if tt.fetcher != nil {
+					tt.fetcher(c.fetcher)
 				}
 				c.ask("m", tt.ask)
 				pass(10 * time.Minute)
 				c.stop()
-				if diff := cmp.Diff(c.album.media["m"], tt.want); diff != "" {
+				if diff := cmp.Diff(c.store.media["m"], tt.want); diff != "" {
 					t.Error(diff)
 				}
 				if tt.log != nil {
-					if diff := cmp.Diff(c.album.log, tt.log); diff != "" {
+					if diff := cmp.Diff(c.store.log, tt.log); diff != "" {
 						t.Error(diff)
 					}
 				}
-				if got := c.stats(); got.Dead != tt.dead || got.Depth != 0 || c.shelf.calls != tt.calls {
-					t.Errorf("%d fetches, %+v", c.shelf.calls, got)
+				if got := c.stats(); got.Dead != tt.dead || got.Depth != 0 || c.fetcher.calls != tt.calls {
+					t.Errorf("%d fetches, %+v", c.fetcher.calls, got)
 				}
 				want := []string(nil)
 				if tt.want.State == "ready" {
@@ -282,8 +282,8 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func TestMediaIsThere(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCabinet(t, dir, delivery.MediaOptions{})
-		c.shelf.files["1"], c.shelf.files["2"] = "one", "two"
+		c := newMediaRig(t, dir, delivery.MediaOptions{})
+		c.fetcher.files["1"], c.fetcher.files["2"] = "one", "two"
 		m := inbound.Media{ID: "1", MIME: "application/pdf", SHA256: digest("one"), Name: "factura.pdf"}
 		c.ask("a", m)
 		pass(time.Second)
@@ -291,13 +291,13 @@ func TestMediaIsThere(t *testing.T) {
 		c.ask("c", inbound.Media{ID: "2", MIME: "application/pdf", Name: "factura.pdf"})
 		pass(time.Second)
 		c.stop()
-		if c.shelf.calls != 2 || len(c.onDisk()) != 2 {
-			t.Errorf("%d fetches, on disk %v", c.shelf.calls, c.onDisk())
+		if c.fetcher.calls != 2 || len(c.onDisk()) != 2 {
+			t.Errorf("%d fetches, on disk %v", c.fetcher.calls, c.onDisk())
 		}
-		if diff := cmp.Diff(c.album.media["a"], c.album.media["b"]); diff != "" {
+		if diff := cmp.Diff(c.store.media["a"], c.store.media["b"]); diff != "" {
 			t.Error(diff)
 		}
-		if c.album.media["c"].Path == c.album.media["a"].Path {
+		if c.store.media["c"].Path == c.store.media["a"].Path {
 			t.Error("one message shows the other's file")
 		}
 	})
@@ -308,26 +308,26 @@ func TestMediaOutages(t *testing.T) {
 	t.Run("store", func(t *testing.T) {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			c := newCabinet(t, dir, delivery.MediaOptions{MaxAttempts: 1})
-			c.shelf.files["1"] = "one"
-			c.album.err = fmt.Errorf("down: %w", store.ErrUnavailable)
+			c := newMediaRig(t, dir, delivery.MediaOptions{MaxAttempts: 1})
+			c.fetcher.files["1"] = "one"
+			c.store.err = fmt.Errorf("down: %w", store.ErrUnavailable)
 			c.ask("a", inbound.Media{ID: "1", SHA256: digest("one")})
 			pass(time.Hour)
-			c.album.mu.Lock()
-			c.album.err = nil
-			c.album.mu.Unlock()
+			c.store.mu.Lock()
+			c.store.err = nil
+			c.store.mu.Unlock()
 			pass(time.Minute)
 			c.stop()
-			if c.album.media["a"].State != "ready" || c.shelf.calls != 1 {
-				t.Errorf("%+v, %d fetches", c.album.media["a"], c.shelf.calls)
+			if c.store.media["a"].State != "ready" || c.fetcher.calls != 1 {
+				t.Errorf("%+v, %d fetches", c.store.media["a"], c.fetcher.calls)
 			}
 		})
 	})
 	t.Run("disk", func(t *testing.T) {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			c := newCabinet(t, dir, delivery.MediaOptions{MaxAttempts: 1})
-			c.shelf.files["1"] = "one"
+			c := newMediaRig(t, dir, delivery.MediaOptions{MaxAttempts: 1})
+			c.fetcher.files["1"] = "one"
 			synctest.Wait()
 			// A file stands where the directory has to be.
 			block := filepath.Join(dir, digest("one")[:2])
@@ -341,7 +341,7 @@ func TestMediaOutages(t *testing.T) {
 			}
 			pass(5 * time.Minute)
 			c.stop()
-			if got := c.album.media["a"]; got.State != "ready" {
+			if got := c.store.media["a"]; got.State != "ready" {
 				t.Errorf("%+v", got)
 			}
 			if got := c.stats(); got.Retried != 0 || got.Dead != 0 {
@@ -356,16 +356,16 @@ func TestMediaOutages(t *testing.T) {
 func TestMediaDrain(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCabinet(t, dir, delivery.MediaOptions{MaxAttempts: 1, Drain: 10 * time.Second})
-		c.shelf.body = func(string) io.Reader { return endless{} }
+		c := newMediaRig(t, dir, delivery.MediaOptions{MaxAttempts: 1, Drain: 10 * time.Second})
+		c.fetcher.body = func(string) io.Reader { return endless{} }
 		c.ask("a", inbound.Media{ID: "1"})
 		pass(time.Second)
 		c.stop()
 		if got := c.stats(); got.Depth != 1 || got.Dead != 0 || got.Retried != 0 || got.InFlight != 0 {
 			t.Errorf("%+v", got)
 		}
-		if got := c.onDisk(); len(got) != 0 || len(c.album.log) != 0 {
-			t.Errorf("left behind: %v %v", got, c.album.log)
+		if got := c.onDisk(); len(got) != 0 || len(c.store.log) != 0 {
+			t.Errorf("left behind: %v %v", got, c.store.log)
 		}
 	})
 }
@@ -392,7 +392,7 @@ func TestMediaSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m := delivery.NewMedia(delivery.MediaOptions{Store: &album{}, Queue: queuetest.NewModel(nil), Dir: dir})
+	m := delivery.NewMedia(delivery.MediaOptions{Store: &fakeMediaStore{}, Queue: queuetest.NewModel(nil), Dir: dir})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := m.Run(ctx); err != nil {

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// standing is how many notices stand in a line's queue at most, one a conversation, beside those whose
+	// noticesPerLine is how many notices stand in a line's queue at most, one a conversation, beside those whose
 	// first attempt failed. Answers come behind them: at 80 messages a second that is a
 	// quarter of one.
-	standing = 20
-	// feedEvery is how soon more follow.
-	feedEvery = 250 * time.Millisecond
-	// wakeAgain is after how long one that still was not tried is woken again: its
+	noticesPerLine = 20
+	// noticeEvery is how soon more follow.
+	noticeEvery = 250 * time.Millisecond
+	// rewakeAfter is after how long one that still was not tried is woken again: its
 	// wake-up may have been lost. Each is charged to the line's rate.
-	wakeAgain = 5 * time.Second
+	rewakeAfter = 5 * time.Second
 )
 
 // runNotices feeds notices, whenever a round of the pump has found some, until ctx
 // ends. What fails is tried again with the pump's next round.
 func (p *Pump) runNotices(ctx context.Context) {
 	woken := map[string]time.Time{} // by message, of those that were not tried yet
-	feed := func(ctx context.Context) (bool, error) { return p.feedNotices(ctx, woken) }
+	wakeMore := func(ctx context.Context) (bool, error) { return p.wakeNotices(ctx, woken) }
 	for {
 		select {
 		case <-p.notices:
@@ -35,26 +35,26 @@ func (p *Pump) runNotices(ctx context.Context) {
 		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error
-			if more, err = safely(ctx, feed); err != nil && ctx.Err() == nil {
+			if more, err = recoverPanic(ctx, wakeMore); err != nil && ctx.Err() == nil {
 				p.Log.Error("notices wait", "error", err)
 			}
 			select {
-			case <-time.After(feedEvery):
+			case <-time.After(noticeEvery):
 			case <-ctx.Done():
 			}
 		}
 	}
 }
 
-// feedNotices wakes the oldest notices of each line as long as there are any: they
+// wakeNotices wakes the oldest notices of each line as long as there are any: they
 // have no wake-up of their own, so that thousands of them never stand before an answer.
 // A line that is held or paused gets none.
-func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
-	notices, err := p.Store.UntriedNotices(ctx, standing)
+func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
+	notices, err := p.Store.UntriedNotices(ctx, noticesPerLine)
 	if err != nil {
 		return false, fmt.Errorf("find notices: %w", err)
 	}
-	open, err := p.open(ctx, notices)
+	open, err := p.openQueues(ctx, notices)
 	if err != nil {
 		return false, err
 	}
@@ -67,7 +67,7 @@ func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (mor
 		}
 		more = true
 		at, known := before[n.MessageID]
-		if age := now.Sub(at); !known || age < 0 || age >= wakeAgain {
+		if age := now.Sub(at); !known || age < 0 || age >= rewakeAfter {
 			jobs, at = append(jobs, Wake(n.Line, n.Conversation)), now
 		}
 		woken[n.MessageID] = at
@@ -82,8 +82,8 @@ func (p *Pump) feedNotices(ctx context.Context, woken map[string]time.Time) (mor
 	return more, nil
 }
 
-// open says which of the notices' queues hand out their jobs now.
-func (p *Pump) open(ctx context.Context, notices []store.Notice) (map[string]bool, error) {
+// openQueues says which of the notices' queues hand out their jobs now.
+func (p *Pump) openQueues(ctx context.Context, notices []store.Notice) (map[string]bool, error) {
 	open := map[string]bool{}
 	var names []string
 	for _, n := range notices {

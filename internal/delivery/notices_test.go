@@ -22,8 +22,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// mailroom is a line with everything that delivers on it, in a bubble.
-type mailroom struct {
+// noticeRig is a line with everything that delivers on it, in a bubble.
+type noticeRig struct {
 	*testing.T
 	store store.Store
 	queue queue.Engine
@@ -34,7 +34,7 @@ type mailroom struct {
 	refuse func(outbound.Post) error
 }
 
-func (m *mailroom) Send(_ context.Context, p outbound.Post) (outbound.Accepted, error) {
+func (m *noticeRig) Send(_ context.Context, p outbound.Post) (outbound.Accepted, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.refuse != nil {
@@ -50,27 +50,27 @@ func (m *mailroom) Send(_ context.Context, p outbound.Post) (outbound.Accepted, 
 	return outbound.Accepted{ID: "wamid." + p.ID}, nil
 }
 
-func (m *mailroom) count() int {
+func (m *noticeRig) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.sent)
 }
 
-func (m *mailroom) when(id string) time.Time {
+func (m *noticeRig) when(id string) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sent[id]
 }
 
-// openMailroom starts a line at the rate that lines of the Cloud API have.
-func openMailroom(t *testing.T) *mailroom {
+// newNoticeRig starts a line at the rate that lines of the Cloud API have.
+func newNoticeRig(t *testing.T) *noticeRig {
 	t.Helper()
 	dir := t.TempDir()
 	f, err := flow.Parse("psi.yaml", flowSource(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mailroom{T: t, sent: map[string]time.Time{}}
+	m := &noticeRig{T: t, sent: map[string]time.Time{}}
 	if m.queue, err = sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func openMailroom(t *testing.T) *mailroom {
 func someone(i int) inbound.Person { return inbound.Person{Phone: fmt.Sprintf("54911%08d", i)} }
 
 // remind writes a notice to a person and returns its id.
-func (m *mailroom) remind(i int) string {
+func (m *noticeRig) remind(i int) string {
 	m.Helper()
 	body := json.RawMessage(`{"type":"template","template":{"name":"recordatorio","language":{"code":"es_AR"}}}`)
 	done, err := m.store.Command(m.Context(), time.Now(), store.Command{
@@ -118,7 +118,7 @@ func (m *mailroom) remind(i int) string {
 }
 
 // hear lets a person write, and returns the id of the answer.
-func (m *mailroom) hear(i int, text string) string {
+func (m *noticeRig) hear(i int, text string) string {
 	m.Helper()
 	now := time.Now()
 	results, err := m.store.Turn(m.Context(), now, []inbound.Arrival{{
@@ -143,7 +143,7 @@ func (m *mailroom) hear(i int, text string) string {
 func TestNoticesDelayNobody(t *testing.T) {
 	racetest.Without(t)
 	synctest.Test(t, func(t *testing.T) {
-		m := openMailroom(t)
+		m := newNoticeRig(t)
 		const reminders = 5000
 		for i := range reminders {
 			m.remind(i)
@@ -183,7 +183,7 @@ func TestNoticesDelayNobody(t *testing.T) {
 func TestNoticesWaitForAHeldLine(t *testing.T) {
 	racetest.Without(t)
 	synctest.Test(t, func(t *testing.T) {
-		m := openMailroom(t)
+		m := newNoticeRig(t)
 		down := true
 		m.refuse = func(outbound.Post) error {
 			if down {
@@ -219,7 +219,7 @@ func TestNoticesWaitForAHeldLine(t *testing.T) {
 func TestANoticeThatFailsLetsGo(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Retry, outbound.Pair} {
 		synctest.Test(t, func(t *testing.T) {
-			m := openMailroom(t)
+			m := newNoticeRig(t)
 			var tries []time.Time
 			var notice string
 			m.refuse = func(p outbound.Post) error {
@@ -252,7 +252,7 @@ func TestANoticeThatFailsLetsGo(t *testing.T) {
 func TestAFailingNoticeStrandsNobody(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Retry, outbound.Pair} {
 		synctest.Test(t, func(t *testing.T) {
-			m := openMailroom(t)
+			m := newNoticeRig(t)
 			var notice string
 			m.refuse = func(p outbound.Post) error {
 				if p.ID == notice {
@@ -279,7 +279,7 @@ func TestAFailingNoticeStrandsNobody(t *testing.T) {
 func TestManyNoticesToFewPeople(t *testing.T) {
 	racetest.Without(t)
 	synctest.Test(t, func(t *testing.T) {
-		m := openMailroom(t)
+		m := newNoticeRig(t)
 		for i := range 400 {
 			m.remind(i % 20)
 		}

@@ -109,7 +109,7 @@ func (s mortalSender) Send(ctx context.Context, p outbound.Post) (outbound.Accep
 
 // process is everything between the inbound queue and WhatsApp on the files in
 // dir, until it dies or stop is closed. It is killed, not drained.
-func process(t *testing.T, dir string, l *life, w *wire, idle time.Duration) {
+func process(t *testing.T, dir string, l *life, w *fakeSender, idle time.Duration) {
 	t.Helper()
 	f, err := flow.Parse("psi.yaml", flowSource(t))
 	if err != nil {
@@ -183,7 +183,7 @@ func deaths(t *testing.T, dir string, random *rand.Rand) {
 	const people, lives = 12, 12
 	said := []string{"hola", "1", "11", "gracias", "hola?"}
 	write(t, dir, people, said)
-	w := &wire{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 100 * time.Millisecond }}
+	w := &fakeSender{at: map[string][]time.Duration{}, start: time.Now(), took: func(string) time.Duration { return 100 * time.Millisecond }}
 	died := 0
 	for range lives {
 		l := &life{left: 1 + random.IntN(60), dead: make(chan struct{})}
@@ -231,31 +231,31 @@ func write(t *testing.T, dir string, people int, said []string) {
 	}
 }
 
-func verify(t *testing.T, dir string, w *wire, people int, said []string) {
+func verify(t *testing.T, dir string, w *fakeSender, people int, said []string) {
 	t.Helper()
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(dir, "store.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	talks, err := s.Conversations(t.Context(), store.Filter{Limit: 200})
-	if err != nil || len(talks) != people {
-		t.Fatalf("%d conversations, want %d (%v)", len(talks), people, err)
+	conversations, err := s.Conversations(t.Context(), store.Filter{Limit: 200})
+	if err != nil || len(conversations) != people {
+		t.Fatalf("%d conversations, want %d (%v)", len(conversations), people, err)
 	}
 	fates := map[store.Status]int{}
-	for _, talk := range talks {
-		if talk.State != router.StateHandedOff || talk.Area != "admin" {
-			t.Errorf("conversation ended %s %s", talk.State, talk.Area)
+	for _, conversation := range conversations {
+		if conversation.State != router.StateHandedOff || conversation.Area != "admin" {
+			t.Errorf("conversation ended %s %s", conversation.State, conversation.Area)
 		}
-		all, err := s.Messages(t.Context(), talk.ID, "", 100)
+		all, err := s.Messages(t.Context(), conversation.ID, "", 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var heard []string
+		var received []string
 		replies := 0
 		for _, m := range all {
 			if m.Direction == "inbound" {
-				heard = append(heard, m.Text)
+				received = append(received, m.Text)
 				continue
 			}
 			replies++
@@ -271,8 +271,8 @@ func verify(t *testing.T, dir string, w *wire, people int, said []string) {
 				t.Errorf("a reply ended %s (%s, %s) after %d posts", m.Status, m.Reason, cmp.Or(m.ErrorDetail, "no detail"), posts)
 			}
 		}
-		if fmt.Sprint(heard) != fmt.Sprint(said) {
-			t.Errorf("heard %v, want %v", heard, said)
+		if fmt.Sprint(received) != fmt.Sprint(said) {
+			t.Errorf("heard %v, want %v", received, said)
 		}
 		if replies != 3 { // menu, sub-menu, confirmation; then a person answers
 			t.Errorf("%d replies, want 3", replies)

@@ -13,124 +13,124 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// one posts the row that was asked for, records what became of it, and says what
+// sendRow posts the row that was asked for, records what became of it, and says what
 // its lane does next.
-func (s *Sends) one(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
-	early, cancel := s.early(ctx)
+func (s *Sends) sendRow(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
+	early, cancel := s.claimDeadline(ctx)
 	defer cancel()
 	row, err := s.claimer.wait(early, a)
 	if err != nil {
-		return s.unclaimed(early, c, err)
+		return s.claimFailed(early, c, err)
 	}
-	s.trouble.free(c.Lane)
+	s.health.contactFree(c.Lane)
 	if row == nil {
-		s.trouble.forget(c.Lane)
-		s.suspects.drop(c.Lane)
+		s.health.forget(c.Lane)
+		s.refusals.forget(c.Lane)
 		return queue.Outcome{Verdict: queue.Done}
 	}
-	v, began := s.try(ctx, c, row)
+	r, began := s.postRow(ctx, c, row)
 	if row.Post.Notice {
-		v = v.notice()
+		r = r.forNotice()
 	}
 	took := time.Since(began)
-	s.Meter.Sent(s.Line, v.name, took)
-	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", v.name,
-		"code", v.code, "detail", v.detail, "attempt", c.Attempt, "ms", took.Milliseconds(),
+	s.Meter.Sent(s.Line, r.name, took)
+	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", r.name,
+		"code", r.code, "detail", r.detail, "attempt", c.Attempt, "ms", took.Milliseconds(),
 		"phone", phone.Masked(cmp.Or(row.Post.To.Phone, row.Post.To.UserID, row.Post.To.ExternalID)))
-	over := v.lane.Verdict == 0
+	over := r.lane.Verdict == 0
 	if over {
-		s.suspects.drop(c.Lane)
+		s.refusals.forget(c.Lane)
 	}
 	// A notice that waits alone lets its lane go, to who comes behind it.
-	err = s.recorder.record(ctx, over || row.Post.Notice && v.alone, store.SendResult{
+	err = s.recorder.record(ctx, over || row.Post.Notice && r.rowOnly, store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
-		Status: v.status, ProviderID: v.id, Reason: v.reason, Code: v.code, Detail: v.detail, NotAttempted: v.unbegun,
-		To: row.Post.To, WaID: v.waID,
+		Status: r.status, ProviderID: r.id, Reason: r.reason, Code: r.code, Detail: r.detail, NotAttempted: r.unbegun,
+		To: row.Post.To, WaID: r.waID,
 	})
 	switch {
 	case err != nil:
 		// Not recorded in time, or the next wake-up could not be written. The
 		// lane comes again: a row that is still sending is then marked
 		// uncertain, never posted.
-		return queue.Outcome{Verdict: queue.Postpone, Delay: pause, Err: err.Error()}
+		return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 	case !over:
-		return v.lane
+		return r.lane
 	default:
 		return queue.Outcome{Verdict: queue.Done}
 	}
 }
 
-// early ends when it is too late to claim a row: the lease would not last.
-func (s *Sends) early(ctx context.Context) (context.Context, context.CancelFunc) {
+// claimDeadline ends when it is too late to claim a row: the lease would not last.
+func (s *Sends) claimDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, end.Add(-s.claimed()))
+		return context.WithDeadline(ctx, end.Add(-s.claimTime()))
 	}
 	return context.WithCancel(ctx)
 }
 
-// try posts a row, or says that it is too late for that.
-func (s *Sends) try(ctx context.Context, c queue.Claim, row *store.SendClaim) (v verdict, began time.Time) {
+// postRow posts a row, or says that it is too late for that.
+func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim) (r postResult, began time.Time) {
 	began = time.Now()
 	if row.Post.Notice {
 		c.Attempt = row.Attempt // its lane was let go after each
 	}
-	if !s.sit(ctx) {
-		return s.notBegun("no seat was free in time"), began
+	if !s.acquireSlot(ctx) {
+		return s.notBegun("no slot was free in time"), began
 	}
 	sat := time.Now()
-	defer func() { s.rise(ctx, time.Since(sat)) }()
+	defer func() { s.releaseSlot(ctx, time.Since(sat)) }()
 	ctx = httpcall.WithGate(ctx, s.gate(ctx, s.PostTimeout))
-	s.mark(ctx, row)
+	s.markRead(ctx, row)
 	began = time.Now()
-	call := watch(s.PostTimeout)
+	call := stallLease(s.PostTimeout)
 	accepted, err := s.post(ctx, row.Post.Post)
-	v = s.judge(ctx, c, row.Post.ID, call, began, accepted.ID, err)
-	v.waID = news(row.Post.To, accepted.WaID)
-	return v, began
+	r = s.classify(ctx, c, row.Post.ID, call, began, accepted.ID, err)
+	r.waID = changedPhone(row.Post.To, accepted.WaID)
+	return r, began
 }
 
-// news returns the phone by which WhatsApp knows a recipient where it is another one
+// changedPhone returns the phone by which WhatsApp knows a recipient where it is another one
 // than that which was written to, as it seldom is.
-func news(to outbound.Address, waID string) string {
+func changedPhone(to outbound.Address, waID string) string {
 	if waID == "" || waID == to.Phone || phone.Key(waID, "") == phone.Key(to.Phone, "") {
 		return ""
 	}
 	return waID
 }
 
-// sit waits for a seat to post from. The claimer takes only so many rows that one gets
+// acquireSlot waits for a slot to post from. The claimer takes only so many rows that one gets
 // free soon; when it does not, the row goes back, and what its conversation has become
 // by then is seen by the next claim.
-func (s *Sends) sit(ctx context.Context) bool {
-	timer := time.NewTimer(longestSeat)
+func (s *Sends) acquireSlot(ctx context.Context) bool {
+	timer := time.NewTimer(slotTimeout)
 	defer timer.Stop()
 	select {
-	case s.seats <- struct{}{}:
+	case s.slots <- struct{}{}:
 	case <-timer.C:
-		s.claimer.slower(ctx)
+		s.claimer.slotTimedOut(ctx)
 		return false
 	case <-ctx.Done():
-		s.claimer.seated(ctx)
+		s.claimer.slotTaken(ctx)
 		return false
 	}
 	if ctx.Err() != nil || s.hold.Held() {
-		<-s.seats
-		s.claimer.seated(ctx)
+		<-s.slots
+		s.claimer.slotTaken(ctx)
 		return false
 	}
-	s.claimer.seated(ctx)
+	s.claimer.slotTaken(ctx)
 	return true
 }
 
-// rise gives the seat back, which was kept for so long.
-func (s *Sends) rise(ctx context.Context, kept time.Duration) {
-	<-s.seats
-	s.claimer.free(ctx, kept)
+// releaseSlot gives the slot back, which was kept for so long.
+func (s *Sends) releaseSlot(ctx context.Context, kept time.Duration) {
+	<-s.slots
+	s.claimer.slotFreed(ctx, kept)
 }
 
-// mark shows what this row answers as read, with typing. It is a courtesy: its
+// markRead shows what this row answers as read, with typing. It is a courtesy: its
 // failure changes nothing.
-func (s *Sends) mark(ctx context.Context, row *store.SendClaim) {
+func (s *Sends) markRead(ctx context.Context, row *store.SendClaim) {
 	if s.Marker == nil || row.MarkReadID == "" || row.Attempt > 1 {
 		return
 	}

@@ -19,8 +19,8 @@ func TestProbesTakeTurns(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(id string, _ int) error {
-					if id == "bad" || time.Since(r.wire.start) < time.Minute {
+				r.sender.script = func(id string, _ int) error {
+					if id == "bad" || time.Since(r.sender.start) < time.Minute {
 						return fail(class, 10)
 					}
 					return nil
@@ -31,7 +31,7 @@ func TestProbesTakeTurns(t *testing.T) {
 				}
 				pass(time.Hour)
 				r.stop()
-				states := r.table.states()
+				states := r.store.states()
 				if got := states[0]; got != "bad queued" {
 					t.Errorf("got %s", got)
 				}
@@ -50,16 +50,16 @@ func TestEveryConversationProbes(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(string, int) error { return fail(class, 1) }
+				r.sender.script = func(string, int) error { return fail(class, 1) }
 				for c := range 10 {
 					r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 				}
 				pass(12 * time.Hour)
 				r.stop()
-				share := r.wire.total() / 10
+				share := r.sender.total() / 10
 				for c := range 10 {
-					if got := r.wire.count(fmt.Sprintf("m%d", c)); got < share-2 || got > share+2 {
-						t.Errorf("m%d was %d of %d probes", c, got, r.wire.total())
+					if got := r.sender.count(fmt.Sprintf("m%d", c)); got < share-2 || got > share+2 {
+						t.Errorf("m%d was %d of %d probes", c, got, r.sender.total())
 					}
 				}
 			})

@@ -13,20 +13,20 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// house is what the pump needs of store.Store.
-type house interface {
+// maintenanceStore is what the pump needs of store.Store.
+type maintenanceStore interface {
 	Pump(ctx context.Context, now time.Time) (store.PumpResult, error)
 	UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error)
 	Apologize(ctx context.Context, now time.Time) (int, error)
 }
 
-// caughtUp is how young everything that came has to be before who was left without an
+// maxBacklogAge is how young everything that came has to be before who was left without an
 // answer gets an apology: the answer of the team may stand in the backlog.
-const caughtUp = 30 * time.Second
+const maxBacklogAge = 30 * time.Second
 
 // PumpOptions say how the pump works. Store and Queue are needed.
 type PumpOptions struct {
-	Store house
+	Store maintenanceStore
 	Queue interface {
 		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
@@ -75,9 +75,9 @@ func (p *Pump) Run(ctx context.Context) error {
 	var feeding sync.WaitGroup
 	feeding.Go(func() { p.runNotices(ctx) })
 	defer feeding.Wait()
-	return rounds{
+	return pollLoop{
 		every: p.Every, log: p.Log,
-		fails: "the pump fails: events, timers and lost wake-ups wait", works: "the pump works again",
+		failed: "the pump fails: events, timers and lost wake-ups wait", recovered: "the pump works again",
 	}.run(ctx, p.round)
 }
 
@@ -98,7 +98,7 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 			return false, fmt.Errorf("wake pending sends: %w", err)
 		}
 	}
-	if err := p.fetch(ctx, done.Media); err != nil {
+	if err := p.requeueMedia(ctx, done.Media); err != nil {
 		return false, err
 	}
 	if done.ApologiesDue {
@@ -123,7 +123,7 @@ func (p *Pump) apologize(ctx context.Context) error {
 		return fmt.Errorf("look for a backlog: %w", err)
 	}
 	for _, q := range stats {
-		if q.Depth > 0 && q.OldestAge >= caughtUp {
+		if q.Depth > 0 && q.OldestAge >= maxBacklogAge {
 			return nil
 		}
 	}
@@ -140,9 +140,9 @@ func (p *Pump) apologize(ctx context.Context) error {
 	return nil
 }
 
-// fetch asks for files again that nobody has fetched. Those that the queue still
+// requeueMedia asks for files again that nobody has fetched. Those that the queue still
 // has or knows are duplicates there.
-func (p *Pump) fetch(ctx context.Context, files []store.MediaRef) error {
+func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 	jobs := make([]queue.Job, len(files))
 	for i, f := range files {
 		body, err := json.Marshal(f)

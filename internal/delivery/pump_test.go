@@ -20,8 +20,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// well answers the pump's rounds from a script.
-type well struct {
+// fakePumpStore answers the pump's rounds from a script.
+type fakePumpStore struct {
 	mu     sync.Mutex
 	rounds []time.Duration
 	start  time.Time
@@ -29,26 +29,26 @@ type well struct {
 	sorry  int
 }
 
-func (w *well) Pump(context.Context, time.Time) (store.PumpResult, error) {
+func (w *fakePumpStore) Pump(context.Context, time.Time) (store.PumpResult, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rounds = append(w.rounds, time.Since(w.start))
 	return w.answer(len(w.rounds))
 }
 
-func (w *well) Apologize(context.Context, time.Time) (int, error) {
+func (w *fakePumpStore) Apologize(context.Context, time.Time) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sorry++
 	return 1, nil
 }
 
-func (w *well) UntriedNotices(context.Context, int) ([]store.Notice, error) { return nil, nil }
+func (w *fakePumpStore) UntriedNotices(context.Context, int) ([]store.Notice, error) { return nil, nil }
 
 func TestPump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model := queuetest.NewModel(time.Now)
-		w := &well{start: time.Now(), answer: func(n int) (store.PumpResult, error) {
+		w := &fakePumpStore{start: time.Now(), answer: func(n int) (store.PumpResult, error) {
 			switch n {
 			case 1, 2: // a backlog
 				return store.PumpResult{Numbered: 500, More: true}, nil
@@ -122,7 +122,7 @@ func TestNobodyApologizesWithinABacklog(t *testing.T) {
 					}
 					time.Sleep(tc.waits)
 				}
-				w := &well{start: time.Now(), answer: func(int) (store.PumpResult, error) { return store.PumpResult{ApologiesDue: tc.left}, nil }}
+				w := &fakePumpStore{start: time.Now(), answer: func(int) (store.PumpResult, error) { return store.PumpResult{ApologiesDue: tc.left}, nil }}
 				p := delivery.NewPump(delivery.PumpOptions{Store: w, Queue: model, Spools: func() bool { return tc.spooled }})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)

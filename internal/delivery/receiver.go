@@ -18,13 +18,13 @@ type receiver struct {
 	probe sync.Mutex // held by the batch that probes a receiver in trouble
 }
 
-// hand delivers a batch: at once while all is well, and to a receiver in trouble one
+// dispatchOrProbe delivers a batch: at once while all is well, and to a receiver in trouble one
 // lane at a time, by one batch. deliver gets the indices in the batch.
-func (r *receiver) hand(batch []queue.Claim, settle func(int, queue.Outcome), deliver func(which ...int)) {
+func (r *receiver) dispatchOrProbe(batch []queue.Claim, settle func(int, queue.Outcome), deliver func(which ...int)) {
 	from := 0
 	if r.hold.Tripped() {
 		if !r.probe.TryLock() {
-			postpone(batch, settle, 0, pause/2)
+			postponeRest(batch, settle, 0, outageDelay/2)
 			return
 		}
 		for ; from < len(batch) && r.hold.Tripped() && !r.hold.Held(); from++ {
@@ -33,7 +33,7 @@ func (r *receiver) hand(batch []queue.Claim, settle func(int, queue.Outcome), de
 		held := r.hold.Held()
 		r.probe.Unlock()
 		if held {
-			postpone(batch, settle, from, pause)
+			postponeRest(batch, settle, from, outageDelay)
 			return
 		}
 	}
@@ -44,19 +44,19 @@ func (r *receiver) hand(batch []queue.Claim, settle func(int, queue.Outcome), de
 	deliver(rest...)
 }
 
-// postpone gives back the rest of a batch, in its order: those that come back at one
+// postponeRest gives back the rest of a batch, in its order: those that come back at one
 // moment would come by their names, and the first of them be every probe.
-func postpone(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
+func postponeRest(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
 	for i := from; i < len(batch); i++ {
 		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
 		delay += time.Millisecond
 	}
 }
 
-// prepare tells the queue its rate, and lets go what an earlier process held: a
+// prepareQueue tells the queue its rate, and lets go what an earlier process held: a
 // person may have put it right meanwhile, and if not, the first answer holds it
 // again. first comes before. It takes as long as it takes.
-func prepare(ctx context.Context, q queue.Queue, name string, rate queue.Limit, logger *slog.Logger, first func() error) error {
+func prepareQueue(ctx context.Context, q queue.Queue, name string, rate queue.Limit, logger *slog.Logger, first func() error) error {
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 	for n := 1; ctx.Err() == nil; n++ {
 		err := first()

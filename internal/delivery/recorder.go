@@ -21,8 +21,8 @@ const (
 	// recordTries is how often a result is tried that the store refuses for a
 	// reason of its own: at once, as others wait behind it.
 	recordTries = 3
-	// patient is how often a result finds its contact held before that is said.
-	patient = 5
+	// warnBusyAfter is how often a result finds its contact held before that is said.
+	warnBusyAfter = 5
 	// recordTimeout is how long the store may take.
 	recordTimeout = 10 * time.Second
 )
@@ -40,9 +40,9 @@ type recorder struct {
 	waiting []*record
 	closed  bool
 	kick    chan struct{}
-	// aside are results whose contact somebody else holds: they come again, and
+	// busyRetries are results whose contact somebody else holds: they come again, and
 	// nobody waits behind them.
-	aside sync.WaitGroup
+	busyRetries sync.WaitGroup
 }
 
 // record is one result on its way.
@@ -63,7 +63,7 @@ func newRecorder(s *Sends) *recorder {
 func (r *recorder) record(ctx context.Context, over bool, result store.SendResult) error {
 	rec := &record{result: result, over: over, done: make(chan error, 1)}
 	r.mu.Lock()
-	if r.waiting = append(r.waiting, rec); len(r.waiting) >= cap(r.s.seats) {
+	if r.waiting = append(r.waiting, rec); len(r.waiting) >= cap(r.s.slots) {
 		r.pace.enough()
 	}
 	r.mu.Unlock()
@@ -74,7 +74,7 @@ func (r *recorder) record(ctx context.Context, over bool, result store.SendResul
 	case <-ctx.Done():
 	}
 	// A post that outlasted its drain gets this much to be written.
-	last := time.NewTimer(pause)
+	last := time.NewTimer(outageDelay)
 	defer last.Stop()
 	select {
 	case err := <-rec.done:
@@ -109,7 +109,7 @@ func (r *recorder) run(ctx context.Context) {
 		group, closed := r.take()
 		if len(group) == 0 {
 			if closed {
-				if r.settled() {
+				if r.drained() {
 					return
 				}
 				continue
@@ -118,8 +118,8 @@ func (r *recorder) run(ctx context.Context) {
 			case <-r.kick:
 				continue
 			case <-ctx.Done():
-				r.aside.Wait()
-				r.lost()
+				r.busyRetries.Wait()
+				r.giveUpAll()
 				return
 			}
 		}
@@ -134,8 +134,8 @@ func (r *recorder) run(ctx context.Context) {
 		select {
 		case <-time.After(b.Delay(failures)):
 		case <-ctx.Done():
-			r.aside.Wait()
-			r.lost()
+			r.busyRetries.Wait()
+			r.giveUpAll()
 			return
 		}
 	}
@@ -162,7 +162,7 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	for i, rec := range group {
 		results[i] = rec.result
 	}
-	ctx = queue.WithLease(ctx, queue.NewLease(secondLook))
+	ctx = queue.WithLease(ctx, queue.NewLease(stallRetryAfter))
 	call, cancel := context.WithTimeout(ctx, recordTimeout) // who claims holds the line when it is the store
 	recorded, err := r.s.Store.RecordSends(call, r.s.Now(), results)
 	cancel()
@@ -173,11 +173,11 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	case err == nil:
 		r.written(ctx, group, recorded)
 		return nil
-	case away(err) || ctx.Err() != nil:
-		r.s.hold.Trip(ctx, storeAway, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
+	case storeDown(err) || ctx.Err() != nil:
+		r.s.hold.Trip(ctx, storeUnavailable, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
 		return group
 	case errors.Is(err, store.ErrBusy):
-		r.putAside(ctx, group)
+		r.retryBusy(ctx, group)
 		return nil
 	case len(group) > 1:
 		for _, rec := range group {
@@ -193,23 +193,23 @@ func (r *recorder) write(ctx context.Context, group []*record) (left []*record) 
 	return nil
 }
 
-// settled waits for those aside and reports whether nothing is left to write.
-func (r *recorder) settled() bool {
-	r.aside.Wait()
+// drained waits for the busy ones and reports whether nothing is left to write.
+func (r *recorder) drained() bool {
+	r.busyRetries.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.waiting) == 0
 }
 
-// putAside lets results come again whose contact is held.
-func (r *recorder) putAside(ctx context.Context, held []*record) {
+// retryBusy lets results come again whose contact is held.
+func (r *recorder) retryBusy(ctx context.Context, held []*record) {
 	for _, rec := range held {
-		if rec.held++; rec.held == patient {
+		if rec.held++; rec.held == warnBusyAfter {
 			r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
 		}
-		r.aside.Go(func() {
+		r.busyRetries.Go(func() {
 			select {
-			case <-time.After(busyWait.Delay(rec.held)):
+			case <-time.After(busyBackoff.Delay(rec.held)):
 			case <-ctx.Done():
 			}
 			r.putBack([]*record{rec})
@@ -234,7 +234,7 @@ func (r *recorder) written(ctx context.Context, group []*record, recorded []stor
 			jobs = append(jobs, Wake(r.s.Line, rec.result.Conversation))
 		}
 	}
-	r.putAside(ctx, held)
+	r.retryBusy(ctx, held)
 	var err error
 	if len(jobs) > 0 {
 		if _, err = r.s.Queue.Enqueue(ctx, jobs); err != nil {
@@ -252,7 +252,7 @@ func (r *recorder) written(ctx context.Context, group []*record, recorded []stor
 
 // finish lets go who waits, and the row: its conversation may be claimed again.
 func (r *recorder) finish(rec *record, err error) {
-	r.s.claimer.over(rec.result.Conversation)
+	r.s.claimer.rowRecorded(rec.result.Conversation)
 	rec.done <- err
 }
 
@@ -263,8 +263,8 @@ func (r *recorder) giveUp(rec *record, err error) {
 	r.finish(rec, fmt.Errorf("record send: %w", err))
 }
 
-// lost says what could not be recorded when the process ends.
-func (r *recorder) lost() {
+// giveUpAll says what could not be recorded when the process ends.
+func (r *recorder) giveUpAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rec := range r.waiting {

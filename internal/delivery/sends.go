@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// longestSeat is how long a claimed row waits for a seat, and markTimeout how long
+	// slotTimeout is how long a claimed row waits for a slot, and markTimeout how long
 	// it then waits for its read receipt. Between the claim and the post lies no more
 	// than both: a hand-off in that time is not seen.
-	longestSeat = time.Second
+	slotTimeout = time.Second
 	markTimeout = time.Second
-	// inHand is how many messages are in hand to each post at once.
-	inHand = 8
+	// prefetch is how many messages are in hand to each post at once.
+	prefetch = 8
 	// sendEvery is how soon the queue is asked again, at the latest, where there is no
 	// backlog.
 	sendEvery = 50 * time.Millisecond
-	// pause is how long a lane waits when something of ours was away.
-	pause = time.Second
-	// storeAway is what people are told while it is.
-	storeAway = "the store cannot be reached or cannot write"
+	// outageDelay is how long a lane waits when something of ours was away.
+	outageDelay = time.Second
+	// storeUnavailable is what people are told while it is.
+	storeUnavailable = "the store cannot be reached or cannot write"
 )
 
-// rows is what sending needs of store.Store.
-type rows interface {
+// sendStore is what sending needs of store.Store.
+type sendStore interface {
 	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error)
 	RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error)
 }
@@ -40,7 +40,7 @@ type rows interface {
 // Sender are needed.
 type SendOptions struct {
 	Line   string
-	Store  rows
+	Store  sendStore
 	Queue  queue.Queue
 	Sender Sender
 	// Marker, when set, marks what a reply answers as read.
@@ -60,11 +60,11 @@ type SendOptions struct {
 	// 12). Only failures of the message itself count.
 	MaxAttempts int
 	Backoff     queue.Backoff
-	// Hurry is how many times faster the holds of an outage pass; 0: once.
-	Hurry float64
-	Drain time.Duration
-	Now   func() time.Time
-	Meter Meter
+	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
+	BackoffSpeedup float64
+	Drain          time.Duration
+	Now            func() time.Time
+	Meter          Meter
 	// Runs counts the jobs of the queue.
 	Runs queue.Meter
 	Log  *slog.Logger
@@ -77,9 +77,9 @@ type Sends struct {
 	runner   *queue.Runner
 	claimer  *claimer
 	recorder *recorder
-	trouble  trouble
-	suspects suspects
-	seats    chan struct{} // one for each post under way
+	health   lineHealth
+	refusals refusals
+	slots    chan struct{} // one for each post under way
 }
 
 // NewSends returns the sends of a line. It panics when a needed option is
@@ -95,8 +95,8 @@ func NewSends(o SendOptions) *Sends {
 		o.PostTimeout = httpcall.Unacknowledged
 	}
 	if o.Lease <= 0 {
-		// Time to claim, sit, mark, post and record within 5/6 of it.
-		o.Lease = max(30*time.Second, (o.PostTimeout+longestSeat+markTimeout+8*time.Second)*6/5)
+		// Time to claim, get a slot, mark, post and record within 5/6 of it.
+		o.Lease = max(30*time.Second, (o.PostTimeout+slotTimeout+markTimeout+8*time.Second)*6/5)
 	}
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 12
@@ -111,14 +111,14 @@ func NewSends(o SendOptions) *Sends {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
-	s := &Sends{SendOptions: o, seats: make(chan struct{}, o.Posts)}
-	s.claimer = &claimer{s: s, pace: newPace(claimEvery), inHand: map[string]bool{}}
-	s.trouble.pairs, s.trouble.busy = map[string]int{}, map[string]int{}
-	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.Hurry, Log: o.Log}
+	s := &Sends{SendOptions: o, slots: make(chan struct{}, o.Posts)}
+	s.claimer = &claimer{s: s, pace: newPace(claimEvery), claimed: map[string]bool{}}
+	s.health.pairs, s.health.busy = map[string]int{}, map[string]int{}
+	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
-		Slots: inHand * o.Posts, Batch: inHand * o.Posts, InFlight: inHand * o.Posts, Gather: sendEvery,
+		Slots: prefetch * o.Posts, Batch: prefetch * o.Posts, InFlight: prefetch * o.Posts, Gather: sendEvery,
 		Lease: o.Lease,
 		// A wake-up is never dead: the row says when it is over.
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
@@ -129,7 +129,7 @@ func NewSends(o SendOptions) *Sends {
 // Run delivers until ctx ends; then posts that are running finish and are
 // recorded.
 func (s *Sends) Run(ctx context.Context) error {
-	if err := prepare(ctx, s.Queue, SendQueue(s.Line), s.Rate, s.Log, func() error { return nil }); err != nil {
+	if err := prepareQueue(ctx, s.Queue, SendQueue(s.Line), s.Rate, s.Log, func() error { return nil }); err != nil {
 		return err
 	}
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -151,8 +151,8 @@ func (s *Sends) Run(ctx context.Context) error {
 // handle delivers the next row of each lane. A line in trouble is probed with
 // one message at a time, of somebody who is not suspected of it where there is one.
 func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
-	batch, settle = s.suspects.last(batch, settle)
-	s.hand(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which) })
+	batch, settle = s.refusals.refusedLast(batch, settle)
+	s.dispatchOrProbe(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which) })
 }
 
 // deliver claims the rows of some lanes of the batch together, and posts them side
@@ -166,36 +166,36 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 		conversations[n] = batch[i].Lane
 	}
 	var lanes sync.WaitGroup
-	for n, a := range s.claimer.ask(ctx, s.gate(ctx, s.claimed()), conversations) {
+	for n, a := range s.claimer.ask(ctx, s.gate(ctx, s.claimTime()), conversations) {
 		c := batch[which[n]]
-		lanes.Go(func() { settle(which[n], s.one(ctx, c, a)) })
+		lanes.Go(func() { settle(which[n], s.sendRow(ctx, c, a)) })
 	}
 	lanes.Wait()
 }
 
-// busyWait is how long who is in somebody else's hands is left alone, growing.
-var busyWait = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+// busyBackoff is the back-off for a conversation whose contact another process holds.
+var busyBackoff = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 
-// claimed is how long a row that is claimed may be in our hands until its post is over.
-func (s *Sends) claimed() time.Duration { return longestSeat + markTimeout + s.PostTimeout }
+// claimTime is how long a row that is claimed may be in our hands until its post is over.
+func (s *Sends) claimTime() time.Duration { return slotTimeout + markTimeout + s.PostTimeout }
 
-// unclaimed deals with a row that could not be claimed: nothing was posted.
-func (s *Sends) unclaimed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
+// claimFailed deals with a row that could not be claimed: nothing was posted.
+func (s *Sends) claimFailed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, httpcall.ErrNotBegun):
 		return queue.Outcome{Verdict: queue.Postpone, Err: err.Error()}
-	case away(err):
-		held := s.hold.Trip(ctx, storeAway, err.Error(), queue.Backoff{}, 0)
-		return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, pause), Err: err.Error()}
+	case storeDown(err):
+		held := s.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0)
+		return queue.Outcome{Verdict: queue.Postpone, Delay: min(held, outageDelay), Err: err.Error()}
 	case errors.Is(err, store.ErrBusy):
-		return queue.Outcome{Verdict: queue.Postpone, Delay: busyWait.Delay(s.trouble.held(c.Lane)), Err: err.Error()}
+		return queue.Outcome{Verdict: queue.Postpone, Delay: busyBackoff.Delay(s.health.busyInARow(c.Lane)), Err: err.Error()}
 	default:
 		s.Log.Warn("send failed", "conversation", c.Lane, "error", err)
 		return queue.Outcome{Verdict: queue.Retry, Err: err.Error()}
 	}
 }
 
-// away says that it is the store which does not answer, not the row that it refuses.
-func away(err error) bool {
+// storeDown says that it is the store which does not answer, not the row that it refuses.
+func storeDown(err error) bool {
 	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

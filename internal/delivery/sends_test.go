@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// row is a message of the table.
+// row is a message of the fakeSendStore.
 type row struct {
 	id, conversation string
 	status           store.Status
@@ -40,8 +40,8 @@ type row struct {
 	claims           int
 }
 
-// table keeps rows as the store's contract says.
-type table struct {
+// fakeSendStore keeps rows as the store's contract says.
+type fakeSendStore struct {
 	mu     sync.Mutex
 	rows   []*row
 	claims int
@@ -58,7 +58,7 @@ type table struct {
 	slow                time.Duration
 }
 
-func (s *table) add(conversation string, ids ...string) {
+func (s *fakeSendStore) add(conversation string, ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
@@ -66,14 +66,14 @@ func (s *table) add(conversation string, ids ...string) {
 	}
 }
 
-func (s *table) set(f func()) {
+func (s *fakeSendStore) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 }
 
 // states lists the rows as "id status".
-func (s *table) states() []string {
+func (s *fakeSendStore) states() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
@@ -83,7 +83,7 @@ func (s *table) states() []string {
 	return all
 }
 
-func (s *table) find(id string) row {
+func (s *fakeSendStore) find(id string) row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.rows {
@@ -94,7 +94,7 @@ func (s *table) find(id string) row {
 	return row{}
 }
 
-func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, conversations []string) ([]store.SendClaim, error) {
+func (s *fakeSendStore) ClaimSends(_ context.Context, _ time.Time, token string, conversations []string) ([]store.SendClaim, error) {
 	if s.slow > 0 {
 		time.Sleep(s.slow)
 	}
@@ -133,7 +133,7 @@ func (s *table) ClaimSends(_ context.Context, _ time.Time, token string, convers
 	return all, nil
 }
 
-func (s *table) oldest(conversation, token string) *row {
+func (s *fakeSendStore) oldest(conversation, token string) *row {
 	for _, r := range s.rows {
 		switch {
 		case r.conversation != conversation:
@@ -151,7 +151,7 @@ func (s *table) oldest(conversation, token string) *row {
 	return nil
 }
 
-func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.SendResult) ([]store.Recorded, error) {
+func (s *fakeSendStore) RecordSends(ctx context.Context, _ time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	if s.slow > 0 {
 		time.Sleep(s.slow)
 	}
@@ -196,8 +196,8 @@ func (s *table) RecordSends(ctx context.Context, _ time.Time, results []store.Se
 	return recorded, nil
 }
 
-// wire is a sender with a script: what a message gets on its n-th post.
-type wire struct {
+// fakeSender is a sender with a script: what a message gets on its n-th post.
+type fakeSender struct {
 	mu     sync.Mutex
 	posts  []string
 	at     map[string][]time.Duration
@@ -210,7 +210,7 @@ type wire struct {
 	most   int
 }
 
-func (w *wire) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
+func (w *fakeSender) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	w.mu.Lock()
 	w.posts = append(w.posts, p.ID)
 	w.at[p.ID] = append(w.at[p.ID], time.Since(w.start))
@@ -237,21 +237,21 @@ func (w *wire) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, er
 	return outbound.Accepted{ID: "wamid." + p.ID}, nil
 }
 
-func (w *wire) MarkRead(_ context.Context, id string) error {
+func (w *fakeSender) MarkRead(_ context.Context, id string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.marked = append(w.marked, id)
 	return errors.New("a receipt that fails changes nothing")
 }
 
-func (w *wire) count(id string) int {
+func (w *fakeSender) count(id string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.at[id])
 }
 
 // total is how many posts there were.
-func (w *wire) total() int {
+func (w *fakeSender) total() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.posts)
@@ -261,23 +261,23 @@ func fail(class outbound.Class, code int) *outbound.Failure {
 	return &outbound.Failure{Class: class, Code: code, Detail: "as scripted"}
 }
 
-// rig is one line's delivery over the model and the table, in a bubble.
+// rig is one line's delivery over the model and the fake store, in a bubble.
 type rig struct {
 	*testing.T
-	model *queuetest.Model
-	table *table
-	wire  *wire
-	logs  *bytes.Buffer
-	stop  func()
+	model  *queuetest.Model
+	store  *fakeSendStore
+	sender *fakeSender
+	logs   *bytes.Buffer
+	stop   func()
 }
 
 func newRig(t *testing.T, o delivery.SendOptions) *rig {
 	t.Helper()
 	r := &rig{
-		T: t, model: queuetest.NewModel(time.Now), table: &table{}, logs: &bytes.Buffer{},
-		wire: &wire{at: map[string][]time.Duration{}, start: time.Now()},
+		T: t, model: queuetest.NewModel(time.Now), store: &fakeSendStore{}, logs: &bytes.Buffer{},
+		sender: &fakeSender{at: map[string][]time.Duration{}, start: time.Now()},
 	}
-	o.Line, o.Store, o.Queue, o.Sender, o.Marker = "wsp4", r.table, r.model, r.wire, r.wire
+	o.Line, o.Store, o.Queue, o.Sender, o.Marker = "wsp4", r.store, r.model, r.sender, r.sender
 	o.Log = slog.New(slog.NewTextHandler(r.logs, nil))
 	o.Backoff.Rand = func() float64 { return 1 }
 	r.run(delivery.NewSends(o))
@@ -299,7 +299,7 @@ func (r *rig) run(s *delivery.Sends) {
 // say adds rows and their wake-up.
 func (r *rig) say(conversation string, ids ...string) {
 	r.Helper()
-	r.table.add(conversation, ids...)
+	r.store.add(conversation, ids...)
 	if _, err := r.model.Enqueue(r.Context(), []queue.Job{delivery.Wake("wsp4", conversation)}); err != nil {
 		r.Fatal(err)
 	}
@@ -329,8 +329,8 @@ const second = time.Second
 func TestSendsRowsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.took = func(string) time.Duration { return 100 * time.Millisecond }
-		r.table.slow = 20 * time.Millisecond
+		r.sender.took = func(string) time.Duration { return 100 * time.Millisecond }
+		r.store.slow = 20 * time.Millisecond
 		var want []string
 		for c := range 10 {
 			ids := []string{fmt.Sprintf("%da", c), fmt.Sprintf("%db", c), fmt.Sprintf("%dc", c)}
@@ -341,29 +341,29 @@ func TestSendsRowsInOrder(t *testing.T) {
 		}
 		pass(10 * second)
 		r.stop()
-		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+		if diff := cmp.Diff(r.store.states(), want); diff != "" {
 			t.Error(diff)
 		}
 		// Within a conversation one after the other, conversations side by side.
 		for c := range 10 {
-			of := slices.DeleteFunc(slices.Clone(r.wire.posts), func(id string) bool { return id[0] != byte('0'+c) })
+			of := slices.DeleteFunc(slices.Clone(r.sender.posts), func(id string) bool { return id[0] != byte('0'+c) })
 			if !slices.IsSorted(of) {
 				t.Errorf("out of order: %v", of)
 			}
 		}
-		if r.wire.most != 10 || r.wire.total() != 30 {
-			t.Errorf("%d posts, at most %d at once", r.wire.total(), r.wire.most)
+		if r.sender.most != 10 || r.sender.total() != 30 {
+			t.Errorf("%d posts, at most %d at once", r.sender.total(), r.sender.most)
 		}
 		// Batches at every hop: rows are claimed and recorded together, in as few
 		// calls as chance lets them meet.
-		if r.table.claims > 15 || len(r.table.groups) > 15 {
-			t.Errorf("%d claims, groups %v", r.table.claims, r.table.groups)
+		if r.store.claims > 15 || len(r.store.groups) > 15 {
+			t.Errorf("%d claims, groups %v", r.store.claims, r.store.groups)
 		}
-		if got := r.table.find("3b").result; got.ProviderID != "wamid.3b" || got.Token == "" {
+		if got := r.store.find("3b").result; got.ProviderID != "wamid.3b" || got.Token == "" {
 			t.Errorf("recorded: %+v", got)
 		}
-		if len(r.wire.marked) != 30 || r.stats().Depth != 0 || r.stats().Dead != 0 {
-			t.Errorf("%d marked, %+v", len(r.wire.marked), r.stats())
+		if len(r.sender.marked) != 30 || r.stats().Depth != 0 || r.stats().Dead != 0 {
+			t.Errorf("%d marked, %+v", len(r.sender.marked), r.stats())
 		}
 		if strings.Contains(r.logs.String(), "54911") {
 			t.Error("a phone is in the log")
@@ -424,7 +424,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{MaxAttempts: 3})
-				r.wire.script = scripted(tt.script...)
+				r.sender.script = scripted(tt.script...)
 				r.say("1", "a", "b")
 				pass(second / 2)
 				if held := r.stats().HeldUntil.After(time.Now()); held != tt.held {
@@ -432,14 +432,14 @@ func TestVerdicts(t *testing.T) {
 				}
 				pass(20 * time.Minute)
 				r.stop()
-				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+				if diff := cmp.Diff(r.store.states(), tt.states); diff != "" {
 					t.Error(diff)
 				}
 				if tt.at != nil {
-					if diff := cmp.Diff(inSeconds(r.wire.at["a"]), tt.at); diff != "" {
+					if diff := cmp.Diff(inSeconds(r.sender.at["a"]), tt.at); diff != "" {
 						t.Error(diff)
 					}
-					if diff := cmp.Diff(inSeconds(r.wire.at["b"]), []time.Duration{tt.next}); diff != "" {
+					if diff := cmp.Diff(inSeconds(r.sender.at["b"]), []time.Duration{tt.next}); diff != "" {
 						t.Error(diff)
 					}
 				}
@@ -455,7 +455,7 @@ func TestVerdicts(t *testing.T) {
 func TestPairDelaysOnePerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(id string, n int) error {
+		r.sender.script = func(id string, n int) error {
 			if id == "a" && n < 4 {
 				return fail(outbound.Pair, 131056)
 			}
@@ -470,7 +470,7 @@ func TestPairDelaysOnePerson(t *testing.T) {
 		r.stop()
 		for i := range 20 {
 			id := fmt.Sprintf("x%d", i)
-			if got, want := r.wire.at[id], []time.Duration{time.Duration(i+1) * second}; !slices.Equal(got, want) {
+			if got, want := r.sender.at[id], []time.Duration{time.Duration(i+1) * second}; !slices.Equal(got, want) {
 				t.Errorf("%s went at %v, want %v", id, got, want)
 			}
 		}
@@ -484,8 +484,8 @@ func TestLongWaitIsOfItsOwn(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(id string, _ int) error {
-					if strings.HasPrefix(id, "template") && time.Since(r.wire.start) < time.Hour {
+				r.sender.script = func(id string, _ int) error {
+					if strings.HasPrefix(id, "template") && time.Since(r.sender.start) < time.Hour {
 						return &outbound.Failure{Class: class, Code: 131064, Wait: time.Hour}
 					}
 					return nil
@@ -501,13 +501,13 @@ func TestLongWaitIsOfItsOwn(t *testing.T) {
 				r.stop()
 				for c := range 20 {
 					id, said := fmt.Sprintf("reply%d", c), time.Duration(c+1)*time.Minute
-					if at := r.wire.at[id]; len(at) != 1 || at[0]-said > 2*second {
+					if at := r.sender.at[id]; len(at) != 1 || at[0]-said > 2*second {
 						t.Errorf("%s, said at %s, went at %v", id, said, at)
 					}
 				}
 				for c := range 5 {
-					if id := fmt.Sprintf("template%d", c); r.table.find(id).status != store.Sent || r.wire.count(id) > 3 {
-						t.Errorf("%s is %s after %d posts", id, r.table.find(id).status, r.wire.count(id))
+					if id := fmt.Sprintf("template%d", c); r.store.find(id).status != store.Sent || r.sender.count(id) > 3 {
+						t.Errorf("%s is %s after %d posts", id, r.store.find(id).status, r.sender.count(id))
 					}
 				}
 			})
@@ -522,7 +522,7 @@ func TestDeadToken(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
 		valid := false
 		var mu sync.Mutex
-		r.wire.script = func(string, int) error {
+		r.sender.script = func(string, int) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if !valid {
@@ -534,12 +534,12 @@ func TestDeadToken(t *testing.T) {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(10 * second)
-		first := r.wire.total()
+		first := r.sender.total()
 		if got := r.stats(); !strings.Contains(got.HeldReason, "code 190") || !got.HeldUntil.After(time.Now()) {
 			t.Errorf("not held: %+v", got)
 		}
 		pass(6 * time.Hour)
-		probes := r.wire.total() - first
+		probes := r.sender.total() - first
 		if first > 32 || probes < 10 || probes > 60 {
 			t.Errorf("%d posts at first, %d probes in 6 hours", first, probes)
 		}
@@ -551,7 +551,7 @@ func TestDeadToken(t *testing.T) {
 		mu.Unlock()
 		pass(11 * time.Minute)
 		r.stop()
-		for _, s := range r.table.states() {
+		for _, s := range r.store.states() {
 			if !strings.HasSuffix(s, " sent") {
 				t.Error(s)
 			}
@@ -567,28 +567,28 @@ func TestDeadToken(t *testing.T) {
 func TestLineThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 4})
-		r.wire.took = func(string) time.Duration { return time.Hour }
+		r.sender.took = func(string) time.Duration { return time.Hour }
 		for c := range 100 {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(5 * time.Minute)
 		// The four that hang first, as many that start in the instant in which
 		// those end, and the probes of five minutes, which hang too.
-		hung := r.wire.total()
+		hung := r.sender.total()
 		if hung > 20 {
 			t.Errorf("%d messages became uncertain", hung)
 		}
-		r.wire.mu.Lock()
-		r.wire.took = func(string) time.Duration { return 0 }
-		r.wire.mu.Unlock()
+		r.sender.mu.Lock()
+		r.sender.took = func(string) time.Duration { return 0 }
+		r.sender.mu.Unlock()
 		pass(5 * time.Minute)
 		r.stop()
 		count := map[string]int{}
-		for _, s := range r.table.states() {
+		for _, s := range r.store.states() {
 			count[strings.Fields(s)[1]]++
 		}
-		if count["uncertain"]+count["sent"] != 100 || count["sent"] < 80 || r.wire.total() != 100 {
-			t.Errorf("%v, %d posts", count, r.wire.total())
+		if count["uncertain"]+count["sent"] != 100 || count["sent"] < 80 || r.sender.total() != 100 {
+			t.Errorf("%v, %d posts", count, r.sender.total())
 		}
 	})
 }
@@ -597,8 +597,8 @@ func TestLineThatDoesNotAnswer(t *testing.T) {
 func TestOutageOfManyIsNotTheirFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{MaxAttempts: 3})
-		r.wire.script = func(string, int) error {
-			if time.Since(r.wire.start) < time.Hour {
+		r.sender.script = func(string, int) error {
+			if time.Since(r.sender.start) < time.Hour {
 				return fail(outbound.Retry, 2)
 			}
 			return nil
@@ -608,7 +608,7 @@ func TestOutageOfManyIsNotTheirFault(t *testing.T) {
 		}
 		pass(2 * time.Hour)
 		r.stop()
-		for _, s := range r.table.states() {
+		for _, s := range r.store.states() {
 			if !strings.HasSuffix(s, " sent") {
 				t.Error(s)
 			}
@@ -621,7 +621,7 @@ func TestOutageOfManyIsNotTheirFault(t *testing.T) {
 func TestHangingPost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 2})
-		r.wire.took = func(id string) time.Duration {
+		r.sender.took = func(id string) time.Duration {
 			if id == "hang" {
 				return time.Hour
 			}
@@ -632,15 +632,15 @@ func TestHangingPost(t *testing.T) {
 			r.say(fmt.Sprint(10+c), fmt.Sprintf("m%d", c))
 		}
 		pass(second)
-		if got := r.wire.total(); got != 11 {
+		if got := r.sender.total(); got != 11 {
 			t.Errorf("%d posts beside the hanging one, want 10", got-1)
 		}
 		pass(time.Minute)
 		r.stop()
-		if got := r.table.states()[:2]; got[0] != "hang uncertain" || got[1] != "next sent" {
+		if got := r.store.states()[:2]; got[0] != "hang uncertain" || got[1] != "next sent" {
 			t.Errorf("got %v", got)
 		}
-		if got := r.wire.at["next"]; !slices.Equal(got, []time.Duration{15 * second}) {
+		if got := r.sender.at["next"]; !slices.Equal(got, []time.Duration{15 * second}) {
 			t.Errorf("next went at %v", got)
 		}
 	})
@@ -649,7 +649,7 @@ func TestHangingPost(t *testing.T) {
 func TestSenderThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(id string, _ int) error {
+		r.sender.script = func(id string, _ int) error {
 			if id == "a" {
 				panic("a bug")
 			}
@@ -658,7 +658,7 @@ func TestSenderThatPanics(t *testing.T) {
 		r.say("1", "a", "b")
 		pass(second)
 		r.stop()
-		if diff := cmp.Diff(r.table.states(), []string{"a uncertain", "b sent"}); diff != "" {
+		if diff := cmp.Diff(r.store.states(), []string{"a uncertain", "b sent"}); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -671,23 +671,23 @@ func TestStoreAwayAfterThePost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.took = func(string) time.Duration { return second }
+				r.sender.took = func(string) time.Duration { return second }
 				r.say("1", "a", "b")
 				pass(second / 2)
-				r.table.set(func() { r.table.recordErr = fmt.Errorf("down: %w", store.ErrUnavailable) })
-				r.table.set(func() { r.table.claimErr = r.table.recordErr })
+				r.store.set(func() { r.store.recordErr = fmt.Errorf("down: %w", store.ErrUnavailable) })
+				r.store.set(func() { r.store.claimErr = r.store.recordErr })
 				pass(away)
-				r.table.set(func() { r.table.claimErr, r.table.recordErr = nil, nil })
+				r.store.set(func() { r.store.claimErr, r.store.recordErr = nil, nil })
 				pass(2 * time.Minute)
 				r.stop()
-				if diff := cmp.Diff(r.table.states(), []string{"a sent", "b sent"}); diff != "" {
+				if diff := cmp.Diff(r.store.states(), []string{"a sent", "b sent"}); diff != "" {
 					t.Error(diff)
 				}
-				if got := r.table.find("a").result.ProviderID; got != "wamid.a" {
+				if got := r.store.find("a").result.ProviderID; got != "wamid.a" {
 					t.Errorf("provider id %q", got)
 				}
-				if r.wire.count("a") != 1 || r.wire.count("b") != 1 {
-					t.Errorf("posts: %v", r.wire.posts)
+				if r.sender.count("a") != 1 || r.sender.count("b") != 1 {
+					t.Errorf("posts: %v", r.sender.posts)
 				}
 			})
 		})
@@ -699,14 +699,14 @@ func TestStoreAwayAfterThePost(t *testing.T) {
 func TestLostAnswersOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.table.claimLost, r.table.recordLost = 1, 1
+		r.store.claimLost, r.store.recordLost = 1, 1
 		r.say("1", "a", "b")
 		pass(time.Minute)
 		r.stop()
-		if diff := cmp.Diff(r.table.states(), []string{"a sent", "b sent"}); diff != "" {
+		if diff := cmp.Diff(r.store.states(), []string{"a sent", "b sent"}); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(r.wire.posts, []string{"a", "b"}); diff != "" {
+		if diff := cmp.Diff(r.sender.posts, []string{"a", "b"}); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -716,8 +716,8 @@ func TestLostAnswersOfTheStore(t *testing.T) {
 func TestResultThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.table.poison = "bad"
-		r.wire.took = func(string) time.Duration { return second }
+		r.store.poison = "bad"
+		r.sender.took = func(string) time.Duration { return second }
 		for c := range 5 {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
@@ -725,11 +725,11 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 		pass(time.Minute)
 		r.stop()
 		want := []string{"m0 sent", "m1 sent", "m2 sent", "m3 sent", "m4 sent", "bad uncertain", "next sent"}
-		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+		if diff := cmp.Diff(r.store.states(), want); diff != "" {
 			t.Error(diff)
 		}
-		if r.wire.count("bad") != 1 {
-			t.Errorf("posted %d times", r.wire.count("bad"))
+		if r.sender.count("bad") != 1 {
+			t.Errorf("posted %d times", r.sender.count("bad"))
 		}
 	})
 }
@@ -739,48 +739,48 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 func TestHeldContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
-		r.table.held = "9"
-		r.wire.took = func(string) time.Duration { return second }
+		r.store.held = "9"
+		r.sender.took = func(string) time.Duration { return second }
 		r.say("9", "held")
 		for c := range 5 {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(3 * time.Second)
 		want := []string{"held sending", "m0 sent", "m1 sent", "m2 sent", "m3 sent", "m4 sent"}
-		if diff := cmp.Diff(r.table.states(), want); diff != "" {
+		if diff := cmp.Diff(r.store.states(), want); diff != "" {
 			t.Error(diff)
 		}
 		pass(15 * time.Second)
-		r.table.set(func() { r.table.held = "" })
+		r.store.set(func() { r.store.held = "" })
 		pass(time.Minute)
-		if got := r.table.find("held"); got.status != store.Sent || got.result.ProviderID != "wamid.held" {
+		if got := r.store.find("held"); got.status != store.Sent || got.result.ProviderID != "wamid.held" {
 			t.Errorf("got %+v", got)
 		}
-		if r.stats().Retried != 0 || r.wire.count("held") != 1 {
-			t.Errorf("got %+v, %d posts", r.stats(), r.wire.count("held"))
+		if r.stats().Retried != 0 || r.sender.count("held") != 1 {
+			t.Errorf("got %+v, %d posts", r.stats(), r.sender.count("held"))
 		}
 
 		// Nor does a claim that has to wait count.
-		r.table.set(func() { r.table.claimErr = fmt.Errorf("claim: %w", store.ErrBusy) })
+		r.store.set(func() { r.store.claimErr = fmt.Errorf("claim: %w", store.ErrBusy) })
 		r.say("1", "later")
 		pass(time.Minute)
-		r.table.set(func() { r.table.claimErr = nil })
+		r.store.set(func() { r.store.claimErr = nil })
 		pass(10 * time.Second) // the longest back-off, and a post
-		if got := r.table.find("later"); got.status != store.Sent || r.stats().Retried != 0 {
+		if got := r.store.find("later"); got.status != store.Sent || r.stats().Retried != 0 {
 			t.Errorf("got %+v, %+v", got, r.stats())
 		}
 
 		// Who is claimed beside one that is held goes.
-		r.table.set(func() { r.table.claimHeld = "3" })
+		r.store.set(func() { r.store.claimHeld = "3" })
 		r.say("3", "waits")
 		r.say("4", "goes")
 		pass(10 * time.Second)
-		if r.wire.count("waits") != 0 || r.wire.count("goes") != 1 {
-			t.Errorf("posted %d times while held, its neighbour %d times", r.wire.count("waits"), r.wire.count("goes"))
+		if r.sender.count("waits") != 0 || r.sender.count("goes") != 1 {
+			t.Errorf("posted %d times while held, its neighbour %d times", r.sender.count("waits"), r.sender.count("goes"))
 		}
-		r.table.set(func() { r.table.claimHeld = "" })
+		r.store.set(func() { r.store.claimHeld = "" })
 		pass(10 * time.Second)
-		if got := r.table.find("waits"); got.status != store.Sent || r.stats().Retried != 0 {
+		if got := r.store.find("waits"); got.status != store.Sent || r.stats().Retried != 0 {
 			t.Errorf("got %+v, %+v", got, r.stats())
 		}
 		r.stop()
@@ -791,7 +791,7 @@ func TestHeldContact(t *testing.T) {
 func TestHeldContactAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Drain: 5 * time.Second})
-		r.table.held = "9"
+		r.store.held = "9"
 		r.say("9", "held")
 		pass(3 * time.Second)
 		began := time.Now()
@@ -809,23 +809,23 @@ func TestHeldContactAtTheEnd(t *testing.T) {
 // posted again; the next one goes.
 func TestKilledWhilePosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		model, rows := queuetest.NewModel(time.Now), &table{}
-		rows.add("1", "a", "b")
+		model, sendStore := queuetest.NewModel(time.Now), &fakeSendStore{}
+		sendStore.add("1", "a", "b")
 		if _, err := model.Enqueue(t.Context(), []queue.Job{delivery.Wake("wsp4", "1")}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := model.Exchange(t.Context(), "send:wsp4", nil, 1, 30*second); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := rows.ClaimSends(t.Context(), time.Now(), "dead", []string{"1"}); err != nil {
+		if _, err := sendStore.ClaimSends(t.Context(), time.Now(), "dead", []string{"1"}); err != nil {
 			t.Fatal(err)
 		}
-		w := &wire{at: map[string][]time.Duration{}, start: time.Now()}
-		r := &rig{T: t, model: model, table: rows, wire: w}
-		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: rows, Queue: model, Sender: w}))
+		w := &fakeSender{at: map[string][]time.Duration{}, start: time.Now()}
+		r := &rig{T: t, model: model, store: sendStore, sender: w}
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: sendStore, Queue: model, Sender: w}))
 		pass(time.Minute)
 		r.stop()
-		if diff := cmp.Diff(rows.states(), []string{"a uncertain", "b sent"}); diff != "" {
+		if diff := cmp.Diff(sendStore.states(), []string{"a uncertain", "b sent"}); diff != "" {
 			t.Error(diff)
 		}
 		if diff := cmp.Diff(w.posts, []string{"b"}); diff != "" {
@@ -841,11 +841,11 @@ func TestDrainKeepsThePost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{Drain: drain})
-				r.wire.took = func(string) time.Duration { return 7 * second }
+				r.sender.took = func(string) time.Duration { return 7 * second }
 				r.say("1", "a", "b")
 				pass(second)
 				r.stop()
-				if diff := cmp.Diff(r.table.states(), []string{"a sent", "b queued"}); diff != "" {
+				if diff := cmp.Diff(r.store.states(), []string{"a sent", "b queued"}); diff != "" {
 					t.Error(diff)
 				}
 				if got := r.stats(); got.Depth != 1 || got.InFlight != 0 {
@@ -863,12 +863,12 @@ func TestRateOfTheLine(t *testing.T) {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(2050 * time.Millisecond)
-		if got := r.wire.total(); got < 18 || got > 22 {
+		if got := r.sender.total(); got < 18 || got > 22 {
 			t.Errorf("%d posts in 2 s at 10/s", got)
 		}
 		pass(10 * second)
 		r.stop()
-		if got := r.wire.total(); got != 50 {
+		if got := r.sender.total(); got != 50 {
 			t.Errorf("%d posts, want 50", got)
 		}
 	})
@@ -879,18 +879,18 @@ func TestRateOfTheLine(t *testing.T) {
 func TestNewTokenAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(string, int) error { return fail(outbound.Auth, 190) }
+		r.sender.script = func(string, int) error { return fail(outbound.Auth, 190) }
 		r.say("1", "a")
 		pass(second)
 		r.stop()
 		if got := r.stats(); !got.HeldUntil.After(time.Now()) {
 			t.Fatalf("not held: %+v", got)
 		}
-		r.wire.script = nil
-		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: r.table, Queue: r.model, Sender: r.wire}))
+		r.sender.script = nil
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: r.store, Queue: r.model, Sender: r.sender}))
 		pass(2 * second)
 		r.stop()
-		if diff := cmp.Diff(r.table.states(), []string{"a sent"}); diff != "" {
+		if diff := cmp.Diff(r.store.states(), []string{"a sent"}); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -899,16 +899,16 @@ func TestNewTokenAfterRestart(t *testing.T) {
 // TestQueueAwayAtStart: the sends wait for their queue.
 func TestQueueAwayAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		model, rows, w := queuetest.NewModel(time.Now), &table{}, &wire{at: map[string][]time.Duration{}, start: time.Now()}
+		model, sendStore, w := queuetest.NewModel(time.Now), &fakeSendStore{}, &fakeSender{at: map[string][]time.Duration{}, start: time.Now()}
 		model.Break(queue.ErrUnavailable)
-		r := &rig{T: t, model: model, table: rows, wire: w}
-		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: rows, Queue: model, Sender: w}))
+		r := &rig{T: t, model: model, store: sendStore, sender: w}
+		r.run(delivery.NewSends(delivery.SendOptions{Line: "wsp4", Store: sendStore, Queue: model, Sender: w}))
 		pass(time.Hour)
 		model.Break(nil)
 		r.say("1", "a")
 		pass(10 * second)
 		r.stop()
-		if diff := cmp.Diff(rows.states(), []string{"a sent"}); diff != "" {
+		if diff := cmp.Diff(sendStore.states(), []string{"a sent"}); diff != "" {
 			t.Error(diff)
 		}
 	})

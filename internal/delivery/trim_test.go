@@ -12,7 +12,7 @@ import (
 // endpoint has all of, and nothing of them comes again.
 func TestCursorsAreTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{Posts: 4})
+		d := newEventRig(t, delivery.EventOptions{Posts: 4})
 		d.all()
 		d.say("hola", people(12)...)
 		pass(90 * time.Minute)

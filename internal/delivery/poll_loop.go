@@ -9,18 +9,18 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// rounds is what looks again and again, and lives through whatever it meets.
-type rounds struct {
-	every time.Duration // between two rounds
-	soon  time.Duration // before the next, when there is more to do
-	// fails and works are what is said when a round fails after one that worked, and
+// pollLoop is what looks again and again, and lives through whatever it meets.
+type pollLoop struct {
+	every     time.Duration // between two rounds
+	moreDelay time.Duration // before the next, when there is more to do
+	// failed and recovered are what is said when a round fails after one that worked, and
 	// the other way round.
-	fails, works string
-	log          *slog.Logger
+	failed, recovered string
+	log               *slog.Logger
 }
 
 // run does rounds until ctx ends. Failures never end it, and a panic is one.
-func (r rounds) run(ctx context.Context, round func(context.Context) (more bool, err error)) error {
+func (r pollLoop) run(ctx context.Context, round func(context.Context) (more bool, err error)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for failures := 0; ; {
@@ -29,29 +29,29 @@ func (r rounds) run(ctx context.Context, round func(context.Context) (more bool,
 			return nil
 		case <-timer.C:
 		}
-		more, err := safely(ctx, round)
+		more, err := recoverPanic(ctx, round)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			if failures++; failures == 1 {
-				r.log.Error(r.fails, "error", err)
+				r.log.Error(r.failed, "error", err)
 			}
 			timer.Reset(queue.Backoff{Base: r.every, Cap: 10 * r.every}.Delay(failures))
 			continue
 		case failures > 0:
-			r.log.Info(r.works, "failures", failures)
+			r.log.Info(r.recovered, "failures", failures)
 			failures = 0
 		}
 		if more {
-			timer.Reset(r.soon)
+			timer.Reset(r.moreDelay)
 		} else {
 			timer.Reset(r.every)
 		}
 	}
 }
 
-func safely(ctx context.Context, round func(context.Context) (bool, error)) (more bool, err error) {
+func recoverPanic(ctx context.Context, round func(context.Context) (bool, error)) (more bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			more, err = false, fmt.Errorf("panic: %v", r)

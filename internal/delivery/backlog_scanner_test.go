@@ -23,21 +23,21 @@ func (s *surveyed) ScanBacklog(ctx context.Context, endpoint string, wants store
 	return s.Store.ScanBacklog(ctx, endpoint, wants)
 }
 
-// TestFeederAtLeisure: what an endpoint costs that takes no wake-ups does not grow
+// TestScannerOfAHeldEndpoint: what an endpoint costs that takes no wake-ups does not grow
 // with what happens; all of it is found once it takes some.
-func TestFeederAtLeisure(t *testing.T) {
+func TestScannerOfAHeldEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, delivery.EventOptions{})
+		d := newEventRig(t, delivery.EventOptions{})
 		s := &surveyed{Store: d.store}
 		var open atomic.Bool
-		feeder := delivery.NewFeeder(delivery.FeederOptions{
+		scanner := delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
 			Store: s, Queue: d.model, Open: func(string) bool { return open.Load() }, Endpoints: []delivery.Endpoint{{Name: "crm"}},
 		})
 		if err := d.store.RegisterEndpoint(t.Context(), time.Now(), "crm"); err != nil {
 			t.Fatal(err)
 		}
-		d.run(feeder.Run)
+		d.run(scanner.Run)
 		const written = 1100
 		began := time.Now()
 		for range 6 {

@@ -30,31 +30,31 @@ func (c *calls) Enqueue(_ context.Context, jobs []queue.Job) ([]bool, error) {
 	return make([]bool, len(jobs)), nil
 }
 
-// TestHintsGather: who is first is hinted at at once, what is committed soon after
+// TestNotifierBatches: who is first is woken at once, what is committed soon after
 // goes together, each conversation once, and nobody is forgotten.
-func TestHintsGather(t *testing.T) {
+func TestNotifierBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ms := time.Millisecond
 		c := &calls{began: time.Now(), lanes: map[string]bool{}}
-		h := delivery.NewHints(delivery.HintOptions{
+		n := delivery.NewEventNotifier(delivery.EventNotifierOptions{
 			Queue: c, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return nil, nil },
 			Endpoints: []delivery.Endpoint{{Name: "crm", Wants: store.EventFilter{Types: []string{"message.*"}}}},
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- h.Run(ctx) }()
+		go func() { done <- n.Run(ctx) }()
 		received := func(who string) store.Event {
 			return store.Event{Conversation: who, Type: store.EventReceived}
 		}
-		h.Told([]store.Event{received("first")})
+		n.OnEvents([]store.Event{received("first")})
 		synctest.Wait()
 		time.Sleep(5 * ms)
 		for i := range 30 { // six conversations, a commit every 10 ms
-			h.Told([]store.Event{received(fmt.Sprint(i % 6)), {Conversation: "other", Type: store.EventClosed}})
+			n.OnEvents([]store.Event{received(fmt.Sprint(i % 6)), {Conversation: "other", Type: store.EventClosed}})
 			time.Sleep(10 * ms)
 		}
 		time.Sleep(time.Second)
-		h.Told([]store.Event{received("late")})
+		n.OnEvents([]store.Event{received("late")})
 		synctest.Wait()
 		stop()
 		if err := <-done; err != nil {
@@ -67,14 +67,14 @@ func TestHintsGather(t *testing.T) {
 			t.Error("at", diff)
 		}
 		if len(c.lanes) != 8 || c.lanes["other"] {
-			t.Errorf("hinted at %v", c.lanes)
+			t.Errorf("woken %v", c.lanes)
 		}
 	})
 }
 
-// TestHintsKnowWhenToStop: an endpoint that is held, or that enough conversations wait
+// TestNotifierKnowsWhenToStop: an endpoint that is held, or that enough conversations wait
 // for, is told of no more; the others are.
-func TestHintsKnowWhenToStop(t *testing.T) {
+func TestNotifierKnowsWhenToStop(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		stats queue.Stats
@@ -89,22 +89,22 @@ func TestHintsKnowWhenToStop(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c.stats.Name = delivery.EventQueue("crm")
 				q := &calls{began: time.Now(), lanes: map[string]bool{}}
-				h := delivery.NewHints(delivery.HintOptions{
+				n := delivery.NewEventNotifier(delivery.EventNotifierOptions{
 					Queue: q, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },
 					Endpoints: []delivery.Endpoint{{Name: "crm"}, {Name: "other", Wants: store.EventFilter{Types: []string{"-"}}}},
 				})
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan error, 1)
-				go func() { done <- h.Run(ctx) }()
+				go func() { done <- n.Run(ctx) }()
 				time.Sleep(1500 * time.Millisecond) // it has looked
-				h.Told([]store.Event{{Conversation: "a", Type: store.EventReceived}})
+				n.OnEvents([]store.Event{{Conversation: "a", Type: store.EventReceived}})
 				synctest.Wait()
 				stop()
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
-				if h.Open("crm") != c.open || q.lanes["a"] != c.open || !h.Open("other") {
-					t.Errorf("open %v, hinted at %v", h.Open("crm"), q.lanes)
+				if n.Open("crm") != c.open || q.lanes["a"] != c.open || !n.Open("other") {
+					t.Errorf("open %v, woken %v", n.Open("crm"), q.lanes)
 				}
 			})
 		})

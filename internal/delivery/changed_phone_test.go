@@ -6,7 +6,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-func TestNews(t *testing.T) {
+func TestChangedPhone(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -20,7 +20,7 @@ func TestNews(t *testing.T) {
 		{"another number", outbound.Address{Phone: "22955550001"}, "2290155550001", "2290155550001"},
 		{"by user id", outbound.Address{UserID: "AR.1"}, "5491155550001", "5491155550001"},
 	} {
-		if got := news(tt.to, tt.waID); got != tt.want {
+		if got := changedPhone(tt.to, tt.waID); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}

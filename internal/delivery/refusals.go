@@ -14,85 +14,85 @@ import (
 
 // firstProbe is how soon a line is probed after somebody was refused for the first
 // time: by somebody who was not, where there is one.
-var firstProbe = queue.Backoff{Base: pause, Cap: pause}
+var firstProbe = queue.Backoff{Base: outageDelay, Cap: outageDelay}
 
-// suspectFor is how long a refusal is remembered of who is not refused again: longer
+// refusalMemory is how long a refusal is remembered of who is not refused again: longer
 // than one may ask its message to wait.
-const suspectFor = 2 * time.Hour
+const refusalMemory = 2 * time.Hour
 
-// suspects are the conversations of a line whose oldest row was refused without
+// refusals are the conversations of a line whose oldest row was refused without
 // anybody knowing whose fault that is. This process alone knows them: forgetting
 // them costs a probe each.
-type suspects struct {
-	mu     sync.Mutex
-	known  map[string]suspect
-	newest time.Time // when the newest post began that was accepted
+type refusals struct {
+	mu             sync.Mutex
+	known          map[string]refusal
+	newestAccepted time.Time // when the newest post began that was accepted
 }
 
-// suspect is one such row.
-type suspect struct {
+// refusal is one such row.
+type refusal struct {
 	row         string
 	first, last time.Time // of its refusals
 }
 
-// suspected judges a refusal that may be the row's or the line's. Who is refused
+// judgeRefusal judges a refusal that may be the row's or the line's. Who is refused
 // again after the line took somebody else's message is refused for its own sake; until
 // then the line is held and nobody fails, however long it takes. It is held for longer
 // once everybody who waits has been refused.
-func (s *Sends) suspected(ctx context.Context, lane, row string, f *outbound.Failure, v verdict) verdict {
-	again, cleared := s.suspects.refused(lane, row, time.Now())
+func (s *Sends) judgeRefusal(ctx context.Context, lane, row string, f *outbound.Failure, r postResult) postResult {
+	again, cleared := s.refusals.add(lane, row, time.Now())
 	if cleared {
-		v.status, v.reason = store.Failed, router.Refused
-		return v
+		r.status, r.reason = store.Failed, router.Refused
+		return r
 	}
 	probe := queue.Backoff{}
 	if !again {
 		probe = firstProbe
 	}
-	v.lane = s.stop(ctx, f, "a message was refused, and the next one shows whether it is the line", probe)
-	return v
+	r.lane = s.holdLine(ctx, f, "a message was refused, and the next one shows whether it is the line", probe)
+	return r
 }
 
-// refused notes a refusal of a row at the given time. It returns whether it was refused
+// add notes a refusal of a row at the given time. It returns whether it was refused
 // before, and whether the line has accepted a post that began after its first refusal.
-func (s *suspects) refused(lane, row string, now time.Time) (again, cleared bool) {
+func (s *refusals) add(lane, row string, now time.Time) (again, cleared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = map[string]suspect{}
+		s.known = map[string]refusal{}
 	}
 	for other, o := range s.known {
-		if now.Sub(o.last) > suspectFor { // its end was another process's
+		if now.Sub(o.last) > refusalMemory { // its end was another process's
 			delete(s.known, other)
 		}
 	}
-	sus := s.known[lane]
-	if again = sus.row == row; !again {
-		sus = suspect{row: row, first: now}
+	ref := s.known[lane]
+	if again = ref.row == row; !again {
+		ref = refusal{row: row, first: now}
 	}
-	sus.last = now
-	s.known[lane] = sus
-	return again, s.newest.After(sus.first)
+	ref.last = now
+	s.known[lane] = ref
+	return again, s.newestAccepted.After(ref.first)
 }
 
 // accepted notes that the line took a message, whose post began at the given time.
-func (s *suspects) accepted(began time.Time) {
+func (s *refusals) accepted(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if began.After(s.newest) {
-		s.newest = began
+	if began.After(s.newestAccepted) {
+		s.newestAccepted = began
 	}
 }
 
-// drop forgets a conversation whose row is over.
-func (s *suspects) drop(lane string) {
+// forget forgets a conversation whose row is over.
+func (s *refusals) forget(lane string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, lane)
 }
 
-// last puts the suspected lanes of a batch behind the others.
-func (s *suspects) last(batch []queue.Claim, settle func(int, queue.Outcome)) ([]queue.Claim, func(int, queue.Outcome)) {
+// refusedLast puts the suspected lanes of a batch behind the others.
+func (s *refusals) refusedLast(batch []queue.Claim, settle func(int, queue.Outcome)) ([]queue.Claim, func(int, queue.Outcome)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known) == 0 {

@@ -128,7 +128,7 @@ func TestUnknownRefusal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(id string, n int) error { return tt.script(id, n, time.Since(r.wire.start)) }
+				r.sender.script = func(id string, n int) error { return tt.script(id, n, time.Since(r.sender.start)) }
 				say := func(list []string) {
 					for _, s := range list {
 						conversation, ids, _ := strings.Cut(s, ": ")
@@ -140,11 +140,11 @@ func TestUnknownRefusal(t *testing.T) {
 				say(tt.then)
 				pass(tt.after)
 				r.stop()
-				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+				if diff := cmp.Diff(r.store.states(), tt.states); diff != "" {
 					t.Errorf("got(-) want(+):\n%s", diff)
 				}
 				for id, most := range tt.posts {
-					if got := r.wire.count(id); got > most {
+					if got := r.sender.count(id); got > most {
 						t.Errorf("%s was posted %d times, want %d at most", id, got, most)
 					}
 				}
@@ -170,7 +170,7 @@ func TestAloneUntilSomebodyWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(id string, _ int) error {
+				r.sender.script = func(id string, _ int) error {
 					if slices.Contains(tt.poisoned, id) {
 						return strange()
 					}
@@ -178,20 +178,20 @@ func TestAloneUntilSomebodyWrites(t *testing.T) {
 				}
 				r.say("1", "bad", "next")
 				pass(30 * time.Hour)
-				if got := r.table.find("bad").status; got != store.Queued {
+				if got := r.store.find("bad").status; got != store.Queued {
 					t.Fatalf("bad is %s", got)
 				}
 				if tt.expires {
-					r.table.set(func() { r.table.rows[0].status = store.Failed })
+					r.store.set(func() { r.store.rows[0].status = store.Failed })
 					pass(time.Minute)
-					if got := r.table.find("next").status; (got == store.Sent) != (len(tt.poisoned) == 1) {
+					if got := r.store.find("next").status; (got == store.Sent) != (len(tt.poisoned) == 1) {
 						t.Errorf("next is %s", got)
 					}
 				}
-				said := time.Since(r.wire.start)
+				said := time.Since(r.sender.start)
 				r.say("2", "good")
 				pass(time.Minute)
-				if waited := r.wire.at["good"][0] - said; waited > 32*second {
+				if waited := r.sender.at["good"][0] - said; waited > 32*second {
 					t.Errorf("good waited %s", waited)
 				}
 				if len(tt.states) > 3 {
@@ -199,7 +199,7 @@ func TestAloneUntilSomebodyWrites(t *testing.T) {
 				}
 				pass(time.Minute)
 				r.stop()
-				if diff := cmp.Diff(r.table.states(), tt.states); diff != "" {
+				if diff := cmp.Diff(r.store.states(), tt.states); diff != "" {
 					t.Errorf("got(-) want(+):\n%s", diff)
 				}
 			})
@@ -212,7 +212,7 @@ func TestAloneUntilSomebodyWrites(t *testing.T) {
 func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(id string, _ int) error {
+		r.sender.script = func(id string, _ int) error {
 			if id == "bad" {
 				return &outbound.Failure{Class: outbound.Unknown, Code: 400, Detail: "words of theirs"}
 			}
@@ -223,13 +223,13 @@ func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 		if got := r.stats(); !got.HeldUntil.After(time.Now()) || !strings.Contains(got.HeldReason, "words of theirs (code 400)") {
 			t.Errorf("not held: %+v", got)
 		}
-		if got := r.table.find("bad"); got.status != "queued" || got.result.Detail != "words of theirs" {
+		if got := r.store.find("bad"); got.status != "queued" || got.result.Detail != "words of theirs" {
 			t.Errorf("got %+v", got)
 		}
 		r.say("2", "a")
 		pass(time.Minute)
 		r.stop()
-		if got := r.table.find("bad").result; got.Code != 400 || got.Detail != "words of theirs" || got.Reason != "refused" {
+		if got := r.store.find("bad").result; got.Code != 400 || got.Detail != "words of theirs" || got.Reason != "refused" {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -246,7 +246,7 @@ func TestManyPoisonedMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, delivery.SendOptions{})
-				r.wire.script = func(id string, _ int) error {
+				r.sender.script = func(id string, _ int) error {
 					if strings.HasPrefix(id, "bad") {
 						return strange()
 					}
@@ -255,7 +255,7 @@ func TestManyPoisonedMessages(t *testing.T) {
 				said := map[string]time.Duration{}
 				for i := range bad {
 					id := fmt.Sprintf("good%d", i)
-					said[id] = time.Since(r.wire.start)
+					said[id] = time.Since(r.sender.start)
 					r.say(fmt.Sprintf("b%d", i), fmt.Sprintf("bad%d", i))
 					r.say(fmt.Sprintf("g%d", i), id)
 					pass(c.pause)
@@ -264,18 +264,18 @@ func TestManyPoisonedMessages(t *testing.T) {
 				r.say("1", "goodbye") // the newest of the others had nobody after it
 				pass(time.Minute)
 				r.stop()
-				for _, s := range r.table.states() {
+				for _, s := range r.store.states() {
 					id, status, _ := strings.Cut(s, " ")
 					if want := map[bool]string{true: "failed", false: "sent"}[strings.HasPrefix(id, "bad")]; status != want {
 						t.Errorf("%s, want %s", s, want)
 					}
 				}
 				for id, at := range said {
-					if waited := r.wire.at[id][0] - at; waited > c.wait {
+					if waited := r.sender.at[id][0] - at; waited > c.wait {
 						t.Errorf("%s waited %s", id, waited)
 					}
 				}
-				if total := r.wire.total(); total > good+3*bad {
+				if total := r.sender.total(); total > good+3*bad {
 					t.Errorf("%d posts", total)
 				}
 			})
@@ -283,12 +283,12 @@ func TestManyPoisonedMessages(t *testing.T) {
 	}
 }
 
-// TestProbeIsNoSuspect: who comes to a line that is held for a hundred suspects is the
+// TestProbeIsNoRefusal: who comes to a line that is held for a hundred refusals is the
 // next probe, and shows that they are at fault.
-func TestProbeIsNoSuspect(t *testing.T) {
+func TestProbeIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(id string, _ int) error {
+		r.sender.script = func(id string, _ int) error {
 			if strings.HasPrefix(id, "bad") {
 				return strange()
 			}
@@ -304,10 +304,10 @@ func TestProbeIsNoSuspect(t *testing.T) {
 		r.say("g", "good")
 		pass(time.Minute)
 		r.stop()
-		if waited := r.wire.at["good"][0] - 30*time.Minute; waited > 32*second {
+		if waited := r.sender.at["good"][0] - 30*time.Minute; waited > 32*second {
 			t.Errorf("good waited %s", waited)
 		}
-		for _, s := range r.table.states()[:100] {
+		for _, s := range r.store.states()[:100] {
 			if !strings.HasSuffix(s, " failed") {
 				t.Error(s)
 			}
@@ -315,18 +315,18 @@ func TestProbeIsNoSuspect(t *testing.T) {
 	})
 }
 
-// TestSuspectsOfSeveralProcesses: each knows its own suspects, and one that starts
+// TestRefusalsOfSeveralProcesses: each knows its own refusals, and one that starts
 // anew knows none; what is poisoned fails all the same, and nothing else does.
-func TestSuspectsOfSeveralProcesses(t *testing.T) {
+func TestRefusalsOfSeveralProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
-		r.wire.script = func(id string, _ int) error {
+		r.sender.script = func(id string, _ int) error {
 			if strings.HasPrefix(id, "bad") {
 				return strange()
 			}
 			return nil
 		}
-		options := delivery.SendOptions{Line: "wsp4", Store: r.table, Queue: r.model, Sender: r.wire}
+		options := delivery.SendOptions{Line: "wsp4", Store: r.store, Queue: r.model, Sender: r.sender}
 		first := r.stop
 		r.run(delivery.NewSends(options))
 		second := r.stop
@@ -343,7 +343,7 @@ func TestSuspectsOfSeveralProcesses(t *testing.T) {
 		pass(10 * time.Minute)
 		second()
 		r.stop()
-		for _, s := range r.table.states() {
+		for _, s := range r.store.states() {
 			id, status, _ := strings.Cut(s, " ")
 			if want := map[bool]string{true: "failed", false: "sent"}[strings.HasPrefix(id, "bad")]; status != want {
 				t.Errorf("%s, want %s", s, want)

@@ -1,0 +1,154 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	// notifyBuffer is how many commits may wait for their wake-ups; what is committed beyond is
+	// found by the BacklogScanner.
+	notifyBuffer = 512
+	// maxWakeups is how many conversations may wait for one endpoint and more still be
+	// woken: who has so many does not need to be told of others, and those who are
+	// behind are in the store, not in the queue.
+	maxWakeups = 500
+	// notifyEvery is how soon one call follows another.
+	notifyEvery   = 100 * time.Millisecond
+	notifyTimeout = 5 * time.Second
+)
+
+// EventNotifierOptions say whom to wake. Queue, Stats and Endpoints are needed.
+type EventNotifierOptions struct {
+	Queue interface {
+		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+	}
+	// Stats tells how many wake-ups wait in queues, and which are held.
+	Stats     func(ctx context.Context, queues ...string) ([]queue.Stats, error)
+	Endpoints []Endpoint
+	Log       *slog.Logger
+}
+
+// EventNotifier wakes endpoints at once for what was just committed. It may lose anything:
+// the BacklogScanner finds it.
+type EventNotifier struct {
+	EventNotifierOptions
+	events chan []store.Event
+	pace   *pace
+
+	mu     sync.Mutex
+	closed map[string]bool // endpoints that are held, or have enough wake-ups
+}
+
+// NewEventNotifier returns the notifier. It panics when a needed option is missing.
+func NewEventNotifier(o EventNotifierOptions) *EventNotifier {
+	if o.Queue == nil || o.Stats == nil || len(o.Endpoints) == 0 {
+		panic("delivery: the event notifier needs a queue, its stats and endpoints")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "events")
+	return &EventNotifier{EventNotifierOptions: o, events: make(chan []store.Event, notifyBuffer), pace: newPace(notifyEvery), closed: map[string]bool{}}
+}
+
+// OnEvents hears what was committed. It never blocks.
+func (n *EventNotifier) OnEvents(events []store.Event) {
+	select {
+	case n.events <- events:
+	default:
+	}
+}
+
+// Open says whether wake-ups of the endpoint are of use now.
+func (n *EventNotifier) Open(endpoint string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.closed[endpoint]
+}
+
+// Run wakes endpoints until ctx ends.
+func (n *EventNotifier) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			n.refreshClosed(ctx)
+		case events := <-n.events:
+			n.pace.rest(ctx)
+			jobs := n.jobs(n.gather(events))
+			if len(jobs) == 0 {
+				continue
+			}
+			n.pace.begin()
+			call, cancel := context.WithTimeout(ctx, notifyTimeout)
+			_, err := n.Queue.Enqueue(call, jobs)
+			cancel()
+			if err != nil && !failing && ctx.Err() == nil {
+				n.Log.Warn("endpoints are not woken at once: events come a little later", "error", err)
+			}
+			failing = err != nil
+		}
+	}
+}
+
+// gather adds what else was committed meanwhile.
+func (n *EventNotifier) gather(events []store.Event) [][]store.Event {
+	all := [][]store.Event{events}
+	for len(all) < notifyBuffer {
+		select {
+		case more := <-n.events:
+			all = append(all, more)
+		default:
+			return all
+		}
+	}
+	return all
+}
+
+// jobs lists the wake-ups, each once.
+func (n *EventNotifier) jobs(all [][]store.Event) (jobs []queue.Job) {
+	for _, e := range n.Endpoints {
+		if !n.Open(e.Name) {
+			continue
+		}
+		seen := map[string]bool{}
+		for _, events := range all {
+			for _, ev := range events {
+				if !seen[ev.Conversation] && e.Wants.Match(ev) {
+					seen[ev.Conversation] = true
+					jobs = append(jobs, queue.Job{Queue: EventQueue(e.Name), Lane: ev.Conversation})
+				}
+			}
+		}
+	}
+	return jobs
+}
+
+// refreshClosed sees which endpoints are open.
+func (n *EventNotifier) refreshClosed(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	stats, err := n.Stats(call, EventQueues(n.Endpoints)...)
+	if err != nil {
+		return // who waits for an answer of the queue would not get one either
+	}
+	now, closed := time.Now(), map[string]bool{}
+	for _, s := range stats {
+		closed[s.Name] = s.HeldUntil.After(now) || s.Depth > maxWakeups
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range n.Endpoints {
+		n.closed[e.Name] = closed[EventQueue(e.Name)]
+	}
+}
