@@ -24,9 +24,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/programtest"
-	"github.com/psivisionhub/psi-router/internal/push"
 	"github.com/psivisionhub/psi-router/internal/servers"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/webhookout"
 )
 
 // consumer is examples/consumer, installed in a place of its own.
@@ -280,8 +280,8 @@ func (c *consumer) catchUp(t *testing.T, r *running, db string) {
 // twice delivers an event once more, odd ones, and one by a stranger.
 func (c *consumer) twice(t *testing.T, r *running, db, address string) {
 	before := c.rows(db, everything)
-	o := push.Options{Name: "crm", URL: address, Secrets: []string{crmSecret}, Allow: []string{"127.0.0.1:" + c.port}}
-	again := func(change func(*store.Event), o push.Options) error {
+	o := webhookout.Options{Name: "crm", URL: address, Secrets: []string{crmSecret}, Allow: []string{"127.0.0.1:" + c.port}}
+	again := func(change func(*store.Event), o webhookout.Options) error {
 		all := r.pulled()
 		p := all[slices.IndexFunc(all, func(p pushedEvent) bool { return p.Type == store.EventSent })] // it was delivered since
 		var e struct{ Data json.RawMessage }
@@ -290,7 +290,7 @@ func (c *consumer) twice(t *testing.T, r *running, db, address string) {
 		}
 		event := store.Event{ID: p.ID, Type: p.Type, CreatedAt: p.Timestamp, Pos: p.Pos, Seq: p.Seq, Data: e.Data}
 		change(&event)
-		client, err := push.New(o)
+		client, err := webhookout.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}

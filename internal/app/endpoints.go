@@ -11,9 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/observe"
-	"github.com/psivisionhub/psi-router/internal/push"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/webhookout"
 )
 
 // late is when events that wait for an endpoint are worth saying.
@@ -39,11 +39,11 @@ func endpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
 // wanted are the event types of an endpoint; of those without a notice n8n gets
 // none.
 func wanted(c config.Endpoint) []string {
-	if c.Format != push.Notice {
+	if c.Format != webhookout.Notice {
 		return c.Events
 	}
 	asked, types := store.EventFilter{Types: c.Events}, []string{}
-	for _, t := range push.NoticeTypes() {
+	for _, t := range webhookout.NoticeTypes() {
 		if asked.Match(store.Event{Type: t}) {
 			types = append(types, t)
 		}
@@ -57,7 +57,7 @@ func wanted(c config.Endpoint) []string {
 // follow pushes events to the endpoints, where turns are made.
 func (a *App) follow(e *engines, metrics *meter) error {
 	for i, c := range a.cfg.Endpoints {
-		client, err := push.New(push.Options{
+		client, err := webhookout.New(webhookout.Options{
 			Name: c.Name, URL: c.URL, Secrets: c.Secret.Values(), Format: c.Format, Allow: c.Allow,
 			Key: fmt.Sprintf("endpoints.%d.allow", i), Conns: c.Concurrency, Redact: a.redact,
 		})

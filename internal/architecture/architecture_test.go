@@ -65,7 +65,7 @@ var may = map[string][]string{
 	"internal/ingest":            {"internal/admission", "internal/inbound", "internal/queue", "internal/phone", "internal/rawjson", "internal/sanitize"},
 	"internal/worker":            {"internal/inbound", "internal/queue", "internal/store", "internal/router", "internal/phone", "internal/sanitize"},
 	"internal/delivery":          {"internal/httpcall", "internal/inbound", "internal/outbound", "internal/queue", "internal/store", "internal/router", "internal/phone"},
-	"internal/push":              {"internal/httpcall", "internal/redact", "internal/outbound", "internal/store"},
+	"internal/webhookout":        {"internal/httpcall", "internal/redact", "internal/outbound", "internal/store"},
 	"internal/api":               {"internal/inbound", "internal/limits", "internal/store", "internal/queue", "internal/router", "internal/flow", "internal/phone", "internal/observe"},
 	"internal/dashboard":         {"internal/observe", "internal/queue", "internal/store"},
 	"internal/sandbox":           {"internal/whatsapp"},

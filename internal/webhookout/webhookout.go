@@ -1,8 +1,8 @@
-// Package push posts events to the endpoints of others: signed, to an address that
+// Package webhookout posts events to the endpoints of others: signed, to an address that
 // may be dialled, with bounds on what comes back. It says what an answer means and
 // never decides what comes next: it keeps no state, tries nothing twice and follows
 // no redirect.
-package push
+package webhookout
 
 import (
 	"bytes"
@@ -25,12 +25,12 @@ import (
 )
 
 const (
-	// mostAnswer is how much of an answer is read; nothing in it matters.
-	mostAnswer = 64 << 10
-	// answerTime is how long the rest of an answer may take once its status is here.
-	answerTime = 2 * time.Second
-	// longestWait bounds what an endpoint may ask for.
-	longestWait = 10 * time.Minute
+	// maxAnswer is how much of an answer is read; nothing in it matters.
+	maxAnswer = 64 << 10
+	// answerTimeout is how long the rest of an answer may take once its status is here.
+	answerTimeout = 2 * time.Second
+	// maxWait bounds what an endpoint may ask for.
+	maxWait = 10 * time.Minute
 
 	userAgent = "psi-router (+https://github.com/psivisionhub/psi-router)"
 )
@@ -62,9 +62,9 @@ type Options struct {
 // Client posts to one endpoint.
 type Client struct {
 	Options
-	host  string
-	http  *http.Client
-	signs []*standardwebhooks.Webhook
+	host    string
+	http    *http.Client
+	signers []*standardwebhooks.Webhook
 }
 
 // New returns the client of an endpoint.
@@ -92,7 +92,7 @@ func New(o Options) (*Client, error) {
 			if err != nil {
 				return nil, fmt.Errorf("endpoint %s: its secret is not whsec_ and base64", o.Name)
 			}
-			c.signs = append(c.signs, s)
+			c.signers = append(c.signers, s)
 		}
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, ControlContext: newGuard(o, u).control}
@@ -101,7 +101,7 @@ func New(o Options) (*Client, error) {
 		Transport: httpcall.Gated(&http.Transport{
 			DialContext: httpcall.Dial(dialer), TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true,
 			MaxIdleConns: o.Conns, MaxIdleConnsPerHost: o.Conns, IdleConnTimeout: 30 * time.Second,
-			MaxResponseHeaderBytes: mostAnswer, DisableCompression: true,
+			MaxResponseHeaderBytes: maxAnswer, DisableCompression: true,
 		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -123,12 +123,12 @@ func (c *Client) Push(ctx context.Context, e store.Event) error {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.broken(err)
+		return c.unanswered(err)
 	}
 	defer res.Body.Close()
-	defer time.AfterFunc(answerTime, cancel).Stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, mostAnswer)) // the status is the answer
-	return c.judge(res)
+	defer time.AfterFunc(answerTimeout, cancel).Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // the status is the answer
+	return c.classify(res)
 }
 
 func (c *Client) request(ctx context.Context, e store.Event) (*http.Request, error) {
@@ -149,8 +149,8 @@ func (c *Client) request(ctx context.Context, e store.Event) (*http.Request, err
 	return req, c.sign(req.Header, e.ID, body)
 }
 
-// judge says what a status means.
-func (c *Client) judge(res *http.Response) error {
+// classify says what a status means.
+func (c *Client) classify(res *http.Response) error {
 	f := &outbound.Failure{Code: res.StatusCode, Detail: "it answers " + res.Status}
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
@@ -183,14 +183,14 @@ func retryAfter(text string, now time.Time) time.Duration {
 	} else if at, err := http.ParseTime(text); err == nil {
 		wait = at.Sub(now)
 	}
-	return max(0, min(wait, longestWait))
+	return max(0, min(wait, maxWait))
 }
 
-// broken says what a post without an answer means. Its words name no more than the
+// unanswered says what a post without an answer means. Its words name no more than the
 // host: the path of an address may be a secret.
-func (c *Client) broken(err error) error {
+func (c *Client) unanswered(err error) error {
 	f := &outbound.Failure{Class: outbound.Retry, Err: err}
-	var no *forbiddenError
+	var forbidden *forbiddenError
 	var dns *net.DNSError
 	var op *net.OpError
 	var wrapped *url.Error
@@ -198,8 +198,8 @@ func (c *Client) broken(err error) error {
 	switch {
 	case errors.Is(err, httpcall.ErrNotBegun):
 		f.Class, f.Detail = outbound.NotBegun, "it was too late to begin"
-	case errors.As(err, &no):
-		f.Class, f.Detail = outbound.Auth, no.Error()
+	case errors.As(err, &forbidden):
+		f.Class, f.Detail = outbound.Auth, forbidden.Error()
 	case errors.As(err, &dns):
 		f.Class, f.Detail = outbound.Throttle, "cannot be reached: its name "+c.host+" is not found"
 	case errors.As(err, &op) && op.Op == "dial":

@@ -1,4 +1,4 @@
-package push
+package webhookout
 
 import (
 	"context"
@@ -19,10 +19,10 @@ import (
 // guard looks at every address that is dialled, after its name was resolved: a name
 // may lead anywhere, and elsewhere the next time.
 type guard struct {
-	name, key string
-	allow     []string
-	named     bool // the host of the url is allowed by its name
-	safe      *ssrf.Guardian
+	name, key     string
+	allow         []string
+	allowedByName bool // the host of the url is allowed by its name
+	safe          *ssrf.Guardian
 }
 
 func newGuard(o Options, u *url.URL) *guard {
@@ -35,7 +35,7 @@ func newGuard(o Options, u *url.URL) *guard {
 	}
 	return &guard{
 		name: o.Name, key: o.Key, allow: o.Allow,
-		named: slices.ContainsFunc(o.Allow, func(a string) bool {
+		allowedByName: slices.ContainsFunc(o.Allow, func(a string) bool {
 			return strings.EqualFold(a, net.JoinHostPort(u.Hostname(), port))
 		}),
 		safe: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(
@@ -64,7 +64,7 @@ func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 	})
 	// A name is trusted to be a machine of ours, not to be what tells machines who
 	// they are.
-	if literal || g.named && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() {
+	if literal || g.allowedByName && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() {
 		return nil
 	}
 	if g.safe.SafeAddr(ip) != nil {

@@ -1,4 +1,4 @@
-package push
+package webhookout
 
 import (
 	"bytes"
@@ -44,8 +44,8 @@ func encode(v any) ([]byte, error) {
 // sign adds the headers of Standard Webhooks, with a signature by each secret.
 func (c *Client) sign(h http.Header, id string, body []byte) error {
 	now := c.Now()
-	all := make([]string, len(c.signs))
-	for i, s := range c.signs {
+	all := make([]string, len(c.signers))
+	for i, s := range c.signers {
 		var err error
 		if all[i], err = s.Sign(id, now, body); err != nil {
 			return fmt.Errorf("sign: %w", err)

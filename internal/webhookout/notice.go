@@ -1,4 +1,4 @@
-package push
+package webhookout
 
 import (
 	"cmp"
@@ -56,16 +56,16 @@ func notice(e store.Event) ([]byte, error) {
 	if err := json.Unmarshal(e.Data, &data); err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
-	talk := data.Conversation
+	conversation := data.Conversation
 	n := inboxNotice{
-		Conversation: cmp.Or(talk.ID, e.Conversation), Area: talk.Area, Kind: "mensaje_normal",
-		Phone:     cmp.Or(talk.Contact.Phone, talk.Contact.UserID, talk.Contact.ID),
+		Conversation: cmp.Or(conversation.ID, e.Conversation), Area: conversation.Area, Kind: "mensaje_normal",
+		Phone:     cmp.Or(conversation.Contact.Phone, conversation.Contact.UserID, conversation.Contact.ID),
 		Timestamp: e.CreatedAt.UTC().Format(time.RFC3339Nano),
 	}
-	n.Metadata.Source, n.Metadata.Event, n.Metadata.Seq, n.Metadata.Line = "psi-router", e.ID, e.Seq, talk.Line
+	n.Metadata.Source, n.Metadata.Event, n.Metadata.Seq, n.Metadata.Line = "psi-router", e.ID, e.Seq, conversation.Line
 	// What the old router called proxy: people answer, the bot does not.
-	n.Metadata.Proxy = talk.State == "handed_off" || talk.State == "disconnected"
-	ticket := talk.Ticket
+	n.Metadata.Proxy = conversation.State == "handed_off" || conversation.State == "disconnected"
+	ticket := conversation.Ticket
 	if m := data.Message; m != nil {
 		n.Message = m.Text
 		if n.Message == "" {
