@@ -15,22 +15,22 @@ const (
 
 // authenticator knows which lines a secret speaks for.
 type authenticator struct {
-	apps    []app
-	shared  []shared
+	apps    []metaApp
+	shared  []sharedSecret
 	open    []int // lines without any secret, where that is allowed
 	tokens  []string
 	perLine map[string][]string // verify tokens
 }
 
-// app is a Meta app: its signature, and the lines (by index) it may deliver to.
-type app struct {
+// metaApp is a Meta app: its signature, and the lines (by index) it may deliver to.
+type metaApp struct {
 	signature Signature
 	lines     []int
 }
 
-// shared is a secret of forwarders. Only its digest is kept and compared, so
+// sharedSecret is a secret of forwarders. Only its digest is kept and compared, so
 // that neither content nor length shows in the time it takes.
-type shared struct {
+type sharedSecret struct {
 	digest [sha256.Size]byte
 	lines  []int
 }
@@ -47,7 +47,7 @@ func newAuthenticator(o Options) *authenticator {
 			if !seen {
 				at = len(a.apps)
 				apps[secret] = at
-				a.apps = append(a.apps, app{signature: o.Meta.NewSignature(secret)})
+				a.apps = append(a.apps, metaApp{signature: o.Meta.NewSignature(secret)})
 			}
 			a.apps[at].lines = appendOnce(a.apps[at].lines, i)
 		}
@@ -59,7 +59,7 @@ func newAuthenticator(o Options) *authenticator {
 			if !seen {
 				at = len(a.shared)
 				secrets[secret] = at
-				a.shared = append(a.shared, shared{digest: sha256.Sum256([]byte(secret))})
+				a.shared = append(a.shared, sharedSecret{digest: sha256.Sum256([]byte(secret))})
 			}
 			a.shared[at].lines = appendOnce(a.shared[at].lines, i)
 		}

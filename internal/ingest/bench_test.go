@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-func FuzzDoor(f *testing.F) {
+func FuzzHandler(f *testing.F) {
 	f.Add([]byte(envelope(lineRef, text("w", "1", hola))), true, false)
 	f.Add([]byte(flat), false, true)
 	f.Add([]byte(`[{"json":`+flat+`}]`), false, false)
@@ -24,7 +24,7 @@ func FuzzDoor(f *testing.F) {
 	f.Add([]byte(envelope(lineRef, strings.Repeat("{},", inbound.MaxElements)+"{}")), true, false)
 	signature := whatsapp.NewSignature(appSecret)
 	f.Fuzz(func(t *testing.T, body []byte, signed, path bool) {
-		q := &memory{}
+		q := &fakeQueue{}
 		req := request{body: string(body), secret: evoSecret}
 		if path {
 			req.path = "/webhook/ventas"
@@ -57,7 +57,7 @@ func FuzzDoor(f *testing.F) {
 	})
 }
 
-func BenchmarkDoor(b *testing.B) {
+func BenchmarkHandler(b *testing.B) {
 	body := envelope(lineRef, text("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBRUE1OTdDODZDQzYxN0FFNUIxAA==", "5491100000001", "Hola, quiero información 👋"))
 	signature := whatsapp.Sign(appSecret, []byte(body))
 	door := ingest.New(options(sink{}))
@@ -74,7 +74,7 @@ func BenchmarkDoor(b *testing.B) {
 	}
 }
 
-// BenchmarkServed is BenchmarkDoor over loopback, with 32 connections and the
+// BenchmarkServed is BenchmarkHandler over loopback, with 32 connections and the
 // client on the same cores.
 func BenchmarkServed(b *testing.B) {
 	body := envelope(lineRef, text("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBRUE1OTdDODZDQzYxN0FFNUIxAA==", "5491100000001", "Hola, quiero información 👋"))

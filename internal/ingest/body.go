@@ -24,9 +24,9 @@ type body struct {
 	known    []byte
 }
 
-// read reads the body. open says that the lines of the request are known already,
+// readBody reads the body. open says that the lines of the request are known already,
 // and proven that its sender showed their secret.
-func (d *Door) read(w http.ResponseWriter, r *http.Request, now time.Time, open, proven bool) (b body, err error) {
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, now time.Time, open, proven bool) (b body, err error) {
 	limit := int64(maxSigned)
 	if open {
 		limit = maxShared
@@ -35,8 +35,8 @@ func (d *Door) read(w http.ResponseWriter, r *http.Request, now time.Time, open,
 		b.known, err = readAll(w, r, limit)
 		return b, err
 	}
-	from := d.admission.Sender(d.admission.Proxies.Client(r), now)
-	b.stranger, err = d.admission.Room.Read(r, from, limit)
+	from := h.admission.Sender(h.admission.Proxies.Client(r), now)
+	b.stranger, err = h.admission.Room.Read(r, from, limit)
 	return b, err
 }
 
@@ -72,26 +72,26 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error
 	return io.ReadAll(reader)
 }
 
-// unread answers when the body could not be read.
-func (d *Door) unread(w http.ResponseWriter, r *http.Request, now time.Time, err error) (outcome string) {
+// refuseBody answers when the body could not be read.
+func (h *Handler) refuseBody(w http.ResponseWriter, r *http.Request, now time.Time, err error) (outcome string) {
 	w.Header().Set("Connection", "close") // the rest of it is not wanted
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		d.note(r, now, "too large")
+		h.noteRefusal(r, now, "too large")
 		writeJSON(w, http.StatusRequestEntityTooLarge, `{"error":"Payload too large"}`)
 		return outcomeTooLarge
 	case errors.Is(err, admission.ErrNoRoom):
-		d.note(r, now, "no room for the body")
+		h.noteRefusal(r, now, "no room for the body")
 		w.Header().Set("Retry-After", retryAfter)
 		writeJSON(w, http.StatusServiceUnavailable, `{"error":"Too much at once, send it again"}`)
 		return outcomeNoRoom
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		d.note(r, now, "body did not arrive in time")
+		h.noteRefusal(r, now, "body did not arrive in time")
 		writeJSON(w, http.StatusRequestTimeout, `{"error":"The body did not arrive in time"}`)
 		return outcomeAborted
 	}
-	d.note(r, now, "incomplete body")
+	h.noteRefusal(r, now, "incomplete body")
 	writeJSON(w, http.StatusBadRequest, `{"error":"Incomplete body"}`)
 	return outcomeAborted
 }

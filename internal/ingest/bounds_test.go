@@ -18,7 +18,7 @@ import (
 func TestQueueErrors(t *testing.T) {
 	t.Parallel()
 	for _, fail := range []error{queue.ErrFull, queue.ErrUnavailable, queue.ErrClosed, errors.New("disk full")} {
-		q := &memory{fail: fail}
+		q := &fakeQueue{fail: fail}
 		w := httptest.NewRecorder()
 		ingest.New(options(q)).ServeHTTP(w, request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
@@ -29,7 +29,7 @@ func TestQueueErrors(t *testing.T) {
 		}
 	}
 	// Not even an unreadable body is answered before it is stored.
-	q := &memory{fail: queue.ErrUnavailable}
+	q := &fakeQueue{fail: queue.ErrUnavailable}
 	if status, answer := post(t, ingest.New(options(q)), request{body: "hola", sign: appSecret}); status != http.StatusServiceUnavailable {
 		t.Errorf("not JSON, not stored: %d %s", status, answer)
 	}
@@ -39,7 +39,7 @@ func TestQueueErrors(t *testing.T) {
 func TestQueueThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := &memory{wait: func(ctx context.Context) { <-ctx.Done() }}
+		q := &fakeQueue{wait: func(ctx context.Context) { <-ctx.Done() }}
 		start := time.Now()
 		status, _ := post(t, ingest.New(options(q)), request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret})
 		if took := time.Since(start); status != http.StatusServiceUnavailable || took != 4*time.Second {
@@ -52,7 +52,7 @@ func TestQueueThatHangs(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	q := &memory{wait: func(context.Context) { cancel() }}
+	q := &fakeQueue{wait: func(context.Context) { cancel() }}
 	r := request{body: envelope(lineRef, text("w", "1", hola)), sign: appSecret}.build(t).WithContext(ctx)
 	w := httptest.NewRecorder()
 	ingest.New(options(q)).ServeHTTP(w, r)
@@ -79,7 +79,7 @@ func TestSizes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, announced := range []bool{true, false} {
-				q := &memory{}
+				q := &fakeQueue{}
 				r := test.build(t)
 				if !announced {
 					r.ContentLength = -1
@@ -95,7 +95,7 @@ func TestSizes(t *testing.T) {
 	r := request{body: mine, sign: appSecret}.build(t)
 	r.ContentLength += 10 // cut off on the way
 	w := httptest.NewRecorder()
-	ingest.New(options(&memory{})).ServeHTTP(w, r)
+	ingest.New(options(&fakeQueue{})).ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("cut off: got %d", w.Code)
 	}
@@ -105,7 +105,7 @@ func TestSizes(t *testing.T) {
 // authentic never is, also from there.
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	o := options(&memory{})
+	o := options(&fakeQueue{})
 	now := received
 	o.Now = func() time.Time { return now }
 	door := ingest.New(o)
@@ -166,7 +166,7 @@ func TestLimiter(t *testing.T) {
 
 func TestForwardedOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
-	door := ingest.New(options(&memory{}))
+	door := ingest.New(options(&fakeQueue{}))
 	last := 0
 	for i := range 201 {
 		r := request{body: flat, from: fmt.Sprintf("198.51.100.%d", i)}.build(t)

@@ -45,7 +45,7 @@ func TestEveryPayload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := &memory{}
+			q := &fakeQueue{}
 			door := ingest.New(options(q))
 			req := request{body: string(body), sign: appSecret}
 			switch {
@@ -92,7 +92,7 @@ func TestEveryPayloadSigned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := &memory{}
+		q := &fakeQueue{}
 		status, answer := post(t, ingest.New(options(q)), request{body: string(body), sign: appSecret})
 		if status != http.StatusOK || len(q.jobs) == 0 {
 			t.Errorf("%s: %d %s, %d jobs", path, status, answer, len(q.jobs))

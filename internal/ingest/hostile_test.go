@@ -70,7 +70,7 @@ func TestBeyondTheBounds(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := &memory{}
+			q := &fakeQueue{}
 			status, answer := post(t, ingest.New(options(q)), request{body: test.body, sign: appSecret})
 			if status != http.StatusOK || answer != `{"success":true,"queued":1}` || len(q.jobs) != 1 {
 				t.Fatalf("signed: %d %s, %d jobs", status, answer, len(q.jobs))
@@ -85,7 +85,7 @@ func TestBeyondTheBounds(t *testing.T) {
 			if got := whole(t, a.Raw); got != test.body {
 				t.Errorf("not what came: %.80s", got)
 			}
-			q = &memory{}
+			q = &fakeQueue{}
 			status, answer = post(t, ingest.New(options(q)), request{body: test.body, secret: evoSecret})
 			if status != http.StatusBadRequest || len(q.jobs) != 0 {
 				t.Errorf("by secret: %d %s, %d jobs", status, answer, len(q.jobs))
@@ -178,7 +178,7 @@ func TestLegalIsRead(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := &memory{}
+			q := &fakeQueue{}
 			status, answer := post(t, ingest.New(options(q)), test.request)
 			if status != http.StatusOK || len(q.jobs) != test.jobs {
 				t.Fatalf("got %d %s, %d jobs, want %d", status, answer, len(q.jobs), test.jobs)
@@ -213,7 +213,7 @@ func TestShortBodiesMakeShortJobs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var kept []int
-			q := &memory{}
+			q := &fakeQueue{}
 			if status, answer := post(t, ingest.New(options(q)), request{body: body, sign: appSecret}); status != http.StatusOK {
 				t.Fatal(status, answer)
 			}

@@ -65,7 +65,7 @@ type Line struct {
 	Secrets      []string // shared secrets of forwarders and Evolution
 }
 
-// Options configure a Door. Queue and Decoder are required, Meta too where a
+// Options configure a Handler. Queue and Decoder are required, Meta too where a
 // line has app secrets or verify tokens.
 type Options struct {
 	Queue   Enqueuer
@@ -88,65 +88,65 @@ type Options struct {
 	EnqueueTimeout time.Duration
 }
 
-// Door is the http.Handler of /webhook. It is safe for concurrent use.
-type Door struct {
-	queue     Enqueuer
-	decoder   Decoder
-	auth      *authenticator
-	meta      Meta
-	lines     []Line
-	admission *admission.Control
-	now       func() time.Time
-	ahead     func() time.Duration
-	meter     Meter
-	log       *slog.Logger
-	patience  time.Duration
-	mux       http.ServeMux
+// Handler is the http.Handler of /webhook. It is safe for concurrent use.
+type Handler struct {
+	queue          Enqueuer
+	decoder        Decoder
+	auth           *authenticator
+	meta           Meta
+	lines          []Line
+	admission      *admission.Control
+	now            func() time.Time
+	ahead          func() time.Duration
+	meter          Meter
+	log            *slog.Logger
+	enqueueTimeout time.Duration
+	mux            http.ServeMux
 }
 
-// New returns the Door. Its paths are /webhook, /webhook/{line} and, for
+// New returns the Handler. Its paths are /webhook, /webhook/{line} and, for
 // Evolution's "webhook by events", /webhook/{line}/{event}.
-func New(o Options) *Door {
-	d := &Door{
-		queue:     o.Queue,
-		decoder:   o.Decoder,
-		auth:      newAuthenticator(o),
-		meta:      o.Meta,
-		lines:     o.Lines,
-		admission: o.Admission,
-		now:       o.Now,
-		ahead:     o.Ahead,
-		meter:     o.Meter,
-		log:       o.Log,
-		patience:  o.EnqueueTimeout,
+func New(o Options) *Handler {
+	h := &Handler{
+		queue:          o.Queue,
+		decoder:        o.Decoder,
+		auth:           newAuthenticator(o),
+		meta:           o.Meta,
+		lines:          o.Lines,
+		admission:      o.Admission,
+		now:            o.Now,
+		ahead:          o.Ahead,
+		meter:          o.Meter,
+		log:            o.Log,
+		enqueueTimeout: o.EnqueueTimeout,
 	}
-	if d.now == nil {
-		d.now = time.Now
+	if h.now == nil {
+		h.now = time.Now
 	}
-	if d.ahead == nil {
-		d.ahead = func() time.Duration { return 0 }
+	if h.ahead == nil {
+		h.ahead = func() time.Duration { return 0 }
 	}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
 	}
-	if d.meter == nil {
-		d.meter = noMeter{}
+	if h.meter == nil {
+		h.meter = noMeter{}
 	}
-	if d.admission == nil {
-		d.admission = admission.New(admission.Options{Log: d.log})
+	if h.admission == nil {
+		h.admission = admission.New(admission.Options{Log: h.log})
 	}
-	if d.patience == 0 {
-		d.patience = 4 * time.Second
+	if h.enqueueTimeout == 0 {
+		h.enqueueTimeout = 4 * time.Second
 	}
 	for _, path := range []string{"/webhook", "/webhook/{$}", "/webhook/{line}", "/webhook/{line}/{event...}"} {
-		d.mux.HandleFunc("GET "+path, d.handshake)
-		d.mux.HandleFunc("POST "+path, d.receive)
+		h.mux.HandleFunc("GET "+path, h.handshake)
+		h.mux.HandleFunc("POST "+path, h.receive)
 	}
-	return d
+	return h
 }
 
 // ServeHTTP implements http.Handler.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 type noMeter struct{}
 

@@ -88,7 +88,7 @@ func TestCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := &memory{}
+			q := &fakeQueue{}
 			status, answer := post(t, ingest.New(options(q)), test.request)
 			if status != test.status {
 				t.Fatalf("got %d %s, want %d", status, answer, test.status)
@@ -131,7 +131,7 @@ func TestForeignIDs(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := &memory{}
+			q := &fakeQueue{}
 			door := ingest.New(options(q))
 			for _, r := range []request{test.first, test.then, test.then} {
 				if status, answer := post(t, door, r); status != http.StatusOK {
@@ -150,7 +150,7 @@ func TestForeignIDs(t *testing.T) {
 func TestLinesThatShareAName(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []string{"linea", ""} {
-		q := &memory{}
+		q := &fakeQueue{}
 		o := options(q)
 		o.Lines = []ingest.Line{
 			{ID: "norte", Provider: "evolution", Ref: ref, Secrets: []string{"norte"}},
@@ -177,7 +177,7 @@ func TestMovesNeedALine(t *testing.T) {
 		`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"user_preferences","value":{"messaging_product":"whatsapp",` +
 			`"user_preferences":[{"wa_id":"549110","category":"marketing_messages","value":"stop","timestamp":1795000001}]}}]}]}`,
 	} {
-		q := &memory{}
+		q := &fakeQueue{}
 		if status, answer := post(t, ingest.New(options(q)), request{body: body, sign: appSecret}); status != http.StatusOK {
 			t.Fatalf("%d %s", status, answer)
 		}
@@ -190,7 +190,7 @@ func TestMovesNeedALine(t *testing.T) {
 
 func TestInsecureOpensOnlyLinesWithoutSecrets(t *testing.T) {
 	t.Parallel()
-	o := options(&memory{})
+	o := options(&fakeQueue{})
 	o.Lines = append(o.Lines, ingest.Line{ID: "abierta", Provider: "evolution", Ref: "x"})
 	if status, _ := post(t, ingest.New(o), request{path: "/webhook/abierta", body: flat}); status != http.StatusUnauthorized {
 		t.Errorf("not insecure: %d", status)
@@ -207,7 +207,7 @@ func TestInsecureOpensOnlyLinesWithoutSecrets(t *testing.T) {
 func TestHandshake(t *testing.T) {
 	t.Parallel()
 	const query = "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
-	door := ingest.New(options(&memory{}))
+	door := ingest.New(options(&fakeQueue{}))
 	for path, want := range map[string]string{
 		"/webhook" + query + "sandbox":                    "200 1158201444",
 		"/webhook/" + query + "other":                     "200 1158201444",
@@ -264,7 +264,7 @@ func TestOddBodies(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := &memory{}
+			q := &fakeQueue{}
 			status, answer := post(t, ingest.New(options(q)), test.request)
 			if status != test.status || answer != test.answer {
 				t.Fatalf("got %d %s, want %d %s", status, answer, test.status, test.answer)
@@ -288,7 +288,7 @@ func TestBatches(t *testing.T) {
 		for i := range n {
 			messages = append(messages, text(fmt.Sprintf("wamid.%d", i), fmt.Sprintf("54911%04d", i%7), "ñandú 👋"))
 		}
-		q := &memory{}
+		q := &fakeQueue{}
 		status, answer := post(t, ingest.New(options(q)), request{body: envelope(lineRef, messages...), sign: appSecret})
 		if want := fmt.Sprintf(`{"success":true,"queued":%d}`, n); status != http.StatusOK || answer != want {
 			t.Fatalf("%d: got %d %s", n, status, answer)
@@ -311,7 +311,7 @@ func TestBatches(t *testing.T) {
 // repeated one twice.
 func TestTextsWithoutID(t *testing.T) {
 	t.Parallel()
-	o, q := options(nil), &memory{}
+	o, q := options(nil), &fakeQueue{}
 	o.Queue = q
 	now := received
 	o.Now = func() time.Time { now = now.Add(time.Millisecond); return now }
@@ -327,7 +327,7 @@ func TestTextsWithoutID(t *testing.T) {
 // TestFailuresOfTwoDays: an account's failure of tomorrow is not a duplicate.
 func TestFailuresOfTwoDays(t *testing.T) {
 	t.Parallel()
-	o, q := options(nil), &memory{}
+	o, q := options(nil), &fakeQueue{}
 	o.Queue = q
 	now := received
 	o.Now = func() time.Time { return now }
@@ -348,7 +348,7 @@ func TestRawByteForByte(t *testing.T) {
 	t.Parallel()
 	message := `{ "from":"549110", "id":"wamid.A","timestamp":"1795000001","type":"text",` + "\n" +
 		`"text":{"body":"ma\u00f1ana \ud83d\udc4b <b>50%<\/b> https:\/\/x \u2028 & \ud800"} }`
-	q := &memory{}
+	q := &fakeQueue{}
 	post(t, ingest.New(options(q)), request{body: envelope(lineRef, message), sign: appSecret})
 	a := q.arrivals(t)[0]
 	if string(a.Raw) != message {

@@ -15,17 +15,17 @@ import (
 )
 
 // jobs completes the arrivals and makes one job of each that is to be kept.
-func (d *Door) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]queue.Job, error) {
+func (h *Handler) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]queue.Job, error) {
 	jobs := make([]queue.Job, 0, len(arrivals))
-	ahead := d.ahead()
+	ahead := h.ahead()
 	for i := range arrivals {
 		a := &arrivals[i]
-		d.place(a, c)
+		h.assignLine(a, c)
 		a.ReceivedAt, a.Ahead = now, ahead
 		if a.Kind == inbound.Presence {
 			continue
 		}
-		identify(a, i)
+		assignID(a, i)
 		body, err := inbound.Encode(*a)
 		if err != nil {
 			return nil, fmt.Errorf("make jobs: %w", err)
@@ -36,9 +36,9 @@ func (d *Door) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]que
 	return jobs, nil
 }
 
-// identify gives an id to what has none, and makes the same failure of an
+// assignID gives an id to what has none, and makes the same failure of an
 // account tomorrow another one than today's.
-func identify(a *inbound.Arrival, index int) {
+func assignID(a *inbound.Arrival, index int) {
 	switch {
 	case a.ID == "":
 		// Two equal texts without id or time are two texts: losing one is worse

@@ -10,8 +10,8 @@ import (
 )
 
 // refuse answers who is not known. It does not say what was wrong.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why string) (outcome string) {
-	if d.note(r, now, why) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why string) (outcome string) {
+	if h.noteRefusal(r, now, why) {
 		return tooMany(w)
 	}
 	writeJSON(w, http.StatusUnauthorized, `{"error":"Unauthorized"}`)
@@ -19,8 +19,8 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why
 }
 
 // refuseHandshake answers who does not know a verify token.
-func (d *Door) refuseHandshake(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
-	if d.note(r, now, "wrong verify token") {
+func (h *Handler) refuseHandshake(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
+	if h.noteRefusal(r, now, "wrong verify token") {
 		return tooMany(w)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -36,10 +36,10 @@ func tooMany(w http.ResponseWriter) (outcome string) {
 	return outcomeLimited
 }
 
-// note counts a refusal of any kind, and reports whether the address had too many
+// noteRefusal counts a refusal of any kind, and reports whether the address had too many
 // before it. Addresses that stand for many, and those of Meta, never have.
-func (d *Door) note(r *http.Request, now time.Time, why string) (limited bool) {
-	addr := d.admission.Proxies.Client(r)
-	over := d.admission.Refusals.Note(addr, now, why, slog.String("path", sanitize.Value(r.URL.Path)))
-	return over && !d.admission.Exempt(addr, now)
+func (h *Handler) noteRefusal(r *http.Request, now time.Time, why string) (limited bool) {
+	addr := h.admission.Proxies.Client(r)
+	over := h.admission.Refusals.Note(addr, now, why, slog.String("path", sanitize.Value(r.URL.Path)))
+	return over && !h.admission.Exempt(addr, now)
 }

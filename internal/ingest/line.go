@@ -14,10 +14,10 @@ const unknownLine = "unknown_line"
 
 // caller is who made an authenticated request.
 type caller struct {
-	lines  []int // that its secret speaks for
-	signed bool  // by a Meta app
-	fixed  int   // the line of the path, -1 without
-	stray  bool  // the path names a line that the caller does not speak for
+	lines        []int // that its secret speaks for
+	signed       bool  // by a Meta app
+	fixed        int   // the line of the path, -1 without
+	pathMismatch bool  // the path names a line that the caller does not speak for
 }
 
 // speaksFor reports whether the caller's secret is good for the line of its
@@ -28,34 +28,34 @@ func (c *caller) speaksFor(line string) bool {
 
 // pathLine returns the line that a path names. The callbacks of earlier routers,
 // /webhook/whatsapp/wsp4 and /webhook/evolution/ventas, go on working.
-func (d *Door) pathLine(r *http.Request) string {
+func (h *Handler) pathLine(r *http.Request) string {
 	line := r.PathValue("line")
-	if (line == "whatsapp" || line == "evolution") && d.find(line) < 0 {
+	if (line == "whatsapp" || line == "evolution") && h.lineIndex(line) < 0 {
 		line, _, _ = strings.Cut(r.PathValue("event"), "/")
 	}
 	return line
 }
 
-// find returns the index of the line with an id, -1 for none.
-func (d *Door) find(id string) int {
+// lineIndex returns the index of the line with an id, -1 for none.
+func (h *Handler) lineIndex(id string) int {
 	if id == "" {
 		return -1
 	}
-	return slices.IndexFunc(d.lines, func(l Line) bool { return l.ID == id })
+	return slices.IndexFunc(h.lines, func(l Line) bool { return l.ID == id })
 }
 
-// place gives an arrival its line. A body that names a line is believed within
+// assignLine gives an arrival its line. A body that names a line is believed within
 // what its secret speaks for; one that names none belongs to the line of the
 // path, else to the only one that the secret speaks for.
-func (d *Door) place(a *inbound.Arrival, c *caller) {
+func (h *Handler) assignLine(a *inbound.Arrival, c *caller) {
 	at := -1
 	switch {
-	case c.stray:
+	case c.pathMismatch:
 	case a.LineRef != "":
-		at = d.named(a.LineRef, c.lines)
+		at = h.findLine(a.LineRef, c.lines)
 		// A path fixes the line of what carries no number of Meta's: instance
 		// names and the lines that flows write are free text.
-		if at < 0 && c.fixed >= 0 && a.Provider != "cloud" && d.named(a.LineRef, nil) < 0 {
+		if at < 0 && c.fixed >= 0 && a.Provider != "cloud" && h.findLine(a.LineRef, nil) < 0 {
 			at = c.fixed
 		}
 	case c.fixed >= 0:
@@ -64,14 +64,14 @@ func (d *Door) place(a *inbound.Arrival, c *caller) {
 		at = c.lines[0]
 	}
 	if at >= 0 {
-		a.Line = d.lines[at].ID
-		if ref := d.lines[at].Ref; ref != "" {
+		a.Line = h.lines[at].ID
+		if ref := h.lines[at].Ref; ref != "" {
 			a.LineRef = ref // one name for one line, so that copies of a message meet
 		}
 		return
 	}
 	// Notices about an account may name no number at all.
-	if a.LineRef == "" && !c.stray && !somebodys(a.Kind) {
+	if a.LineRef == "" && !c.pathMismatch && !concernsPerson(a.Kind) {
 		return
 	}
 	if a.Quarantine == "" {
@@ -79,8 +79,8 @@ func (d *Door) place(a *inbound.Arrival, c *caller) {
 	}
 }
 
-// somebodys says that what is of the kind concerns a person, and so a line.
-func somebodys(kind inbound.Kind) bool {
+// concernsPerson says that what is of the kind concerns a person, and so a line.
+func concernsPerson(kind inbound.Kind) bool {
 	switch kind {
 	case inbound.Message, inbound.Echo, inbound.Status, inbound.Identity, inbound.Preference:
 		return true
@@ -88,14 +88,14 @@ func somebodys(kind inbound.Kind) bool {
 	return false
 }
 
-// named returns the line that a body means, among those of the caller; nil means
+// findLine returns the line that a body means, among those of the caller; nil means
 // among all.
-func (d *Door) named(ref string, among []int) int {
+func (h *Handler) findLine(ref string, among []int) int {
 	match := func(i int) bool {
-		return ref == d.lines[i].Ref || strings.EqualFold(ref, d.lines[i].ID)
+		return ref == h.lines[i].Ref || strings.EqualFold(ref, h.lines[i].ID)
 	}
 	if among == nil {
-		for i := range d.lines {
+		for i := range h.lines {
 			if match(i) {
 				return i
 			}

@@ -26,7 +26,7 @@ func (c *tally) Arrived(line, kind string) {
 // TestPresenceIsOnlyCounted: who types and which chats were read is nothing to keep.
 func TestPresenceIsOnlyCounted(t *testing.T) {
 	t.Parallel()
-	q, counted := &memory{}, &tally{seen: map[string]int{}}
+	q, counted := &fakeQueue{}, &tally{seen: map[string]int{}}
 	o := options(q)
 	o.Meter = counted
 	door := ingest.New(o)

@@ -49,7 +49,7 @@ func TestRefusedUnread(t *testing.T) {
 			r.ContentLength = 4 << 20
 			r.Header = header
 			w := httptest.NewRecorder()
-			ingest.New(options(&memory{})).ServeHTTP(w, r)
+			ingest.New(options(&fakeQueue{})).ServeHTTP(w, r)
 			if w.Code != http.StatusUnauthorized {
 				t.Errorf("got %d", w.Code)
 			}
@@ -91,7 +91,7 @@ func TestEveryRefusalCounts(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			logger := slog.New(slog.NewJSONHandler(&log, nil))
-			o, seen, now := options(&memory{}), outcomes{}, received
+			o, seen, now := options(&fakeQueue{}), outcomes{}, received
 			o.Admission = admission.New(admission.Options{Proxies: proxies, Log: logger})
 			o.Log, o.Meter, o.Now = logger, seen, func() time.Time { return now }
 			door := ingest.New(o)
@@ -148,7 +148,7 @@ func TestEveryRefusalCounts(t *testing.T) {
 // for all that Meta may post, and a line's secret is known before its body.
 func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 	t.Parallel()
-	door := ingest.New(options(&memory{}))
+	door := ingest.New(options(&fakeQueue{}))
 	pad := func(body string, size int) string { return body + strings.Repeat(" ", size-len(body)) }
 	long := request{body: pad(envelope(lineRef, text("w", "1", hola)), 3<<20), sign: appSecret, from: "203.0.113.9"}
 	if got, answer := post(t, door, long); got != http.StatusServiceUnavailable {
@@ -174,7 +174,7 @@ func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 func TestKeptAsideIsLoggedShort(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	o := options(&memory{})
+	o := options(&fakeQueue{})
 	o.Log = slog.New(slog.NewJSONHandler(&log, nil))
 	body := envelope(strings.Repeat("9", 100_000), text(strings.Repeat("w", 100_000), strings.Repeat("5", 100_000), hola))
 	if got, answer := post(t, ingest.New(o), request{body: body, sign: appSecret}); got != http.StatusOK {

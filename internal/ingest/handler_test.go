@@ -36,8 +36,8 @@ var proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustPa
 // received is when every request of these tests comes in.
 var received = time.Date(2026, 11, 18, 11, 8, 0, 0, time.UTC)
 
-// memory is a queue that keeps what it is given, deduplicated by id, or fails.
-type memory struct {
+// fakeQueue is a queue that keeps what it is given, deduplicated by id, or fails.
+type fakeQueue struct {
 	mu    sync.Mutex
 	calls int
 	jobs  []queue.Job
@@ -46,7 +46,7 @@ type memory struct {
 	wait  func(ctx context.Context) // before anything else
 }
 
-func (m *memory) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+func (m *fakeQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	if m.wait != nil {
 		m.wait(ctx)
 	}
@@ -72,7 +72,7 @@ func (m *memory) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 	return added, nil
 }
 
-func (m *memory) arrivals(t testing.TB) []inbound.Arrival {
+func (m *fakeQueue) arrivals(t testing.TB) []inbound.Arrival {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -161,7 +161,7 @@ func post(t testing.TB, h http.Handler, q request) (status int, body string) {
 // TestAWrongClockIsNoted with what arrives, so that its age can be told.
 func TestAWrongClockIsNoted(t *testing.T) {
 	t.Parallel()
-	q := &memory{}
+	q := &fakeQueue{}
 	o := options(q)
 	o.Ahead = func() time.Duration { return 15 * time.Minute }
 	text, err := os.ReadFile("testdata/payloads/in_text.json")
