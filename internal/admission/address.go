@@ -17,7 +17,7 @@ type Proxies []netip.Prefix
 func (p Proxies) Client(r *http.Request) netip.Addr {
 	addr := addrOf(r.RemoteAddr)
 	hops := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
-	for p.trust(addr) && hops != "" {
+	for p.trusts(addr) && hops != "" {
 		at := strings.LastIndexByte(hops, ',')
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[at+1:]))
 		if err != nil {
@@ -29,14 +29,14 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return addr
 }
 
-// Ours reports whether the address is a proxy's: a trusted one, or one of this
+// IsProxy reports whether the address is a proxy's: a trusted one, or one of this
 // machine, which may come by a socket that has no addresses. Whoever is behind it is
 // not told apart.
-func (p Proxies) Ours(addr netip.Addr) bool {
-	return addr.IsLoopback() || addr.IsUnspecified() || p.trust(addr)
+func (p Proxies) IsProxy(addr netip.Addr) bool {
+	return addr.IsLoopback() || addr.IsUnspecified() || p.trusts(addr)
 }
 
-func (p Proxies) trust(addr netip.Addr) bool {
+func (p Proxies) trusts(addr netip.Addr) bool {
 	for _, network := range p {
 		if network.Contains(addr) {
 			return true
@@ -56,8 +56,8 @@ func addrOf(peer string) netip.Addr {
 
 func peerOf(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
 
-// household is what counts as one address: of IPv6 everybody has 2^64.
-func household(addr netip.Addr) netip.Addr {
+// addressKey is what counts as one address: of IPv6 everybody has 2^64.
+func addressKey(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap(); addr.Is6() {
 		if p, err := addr.WithZone("").Prefix(64); err == nil {
 			return p.Addr()
@@ -69,8 +69,8 @@ func household(addr netip.Addr) netip.Addr {
 // Who proved to be one of ours is known for a day; of so many addresses, which
 // are Meta's and those who have a line's secret.
 const (
-	knownFor  = 24 * time.Hour
-	mostKnown = 4096
+	knownTTL = 24 * time.Hour
+	maxKnown = 4096
 )
 
 // Known are the addresses that something authentic came from. Its zero value is
@@ -82,14 +82,14 @@ type Known struct {
 
 // Mark notes that something authentic came from the address.
 func (k *Known) Mark(addr netip.Addr, now time.Time) {
-	addr = household(addr)
+	addr = addressKey(addr)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.last == nil {
 		k.last = map[netip.Addr]time.Time{}
 	}
 	k.last[addr] = now
-	if len(k.last) <= mostKnown {
+	if len(k.last) <= maxKnown {
 		return
 	}
 	oldest := addr
@@ -101,10 +101,10 @@ func (k *Known) Mark(addr netip.Addr, now time.Time) {
 	delete(k.last, oldest)
 }
 
-// Is reports whether something authentic came from the address in the last day.
-func (k *Known) Is(addr netip.Addr, now time.Time) bool {
+// Contains reports whether something authentic came from the address in the last day.
+func (k *Known) Contains(addr netip.Addr, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, here := k.last[household(addr)]
-	return here && now.Sub(at) < knownFor
+	at, here := k.last[addressKey(addr)]
+	return here && now.Sub(at) < knownTTL
 }

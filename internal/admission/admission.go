@@ -36,7 +36,7 @@ func New(o Options) *Control {
 // process: all the world may be behind a proxy, and who proved to be Meta must not
 // be switched off by others.
 func (c *Control) Exempt(addr netip.Addr, now time.Time) bool {
-	return c.Proxies.Ours(addr) || c.Known.Is(addr, now)
+	return c.Proxies.IsProxy(addr) || c.Known.Contains(addr, now)
 }
 
 // Sender is who a body comes from, as far as its bounds go.
@@ -44,13 +44,13 @@ type Sender struct {
 	Addr netip.Addr
 	// Exempt senders are not bound by address.
 	Exempt bool
-	// Alone is one body at a time.
-	Alone bool
+	// OneAtATime is one body at a time.
+	OneAtATime bool
 }
 
 // Sender returns the bounds of an address: who was refused too often is served one
 // body at a time, and not refused unread, as one of its bodies may be Meta's.
 func (c *Control) Sender(addr netip.Addr, now time.Time) Sender {
 	exempt := c.Exempt(addr, now)
-	return Sender{Addr: addr, Exempt: exempt, Alone: !exempt && c.Refusals.Over(addr, now)}
+	return Sender{Addr: addr, Exempt: exempt, OneAtATime: !exempt && c.Refusals.Over(addr, now)}
 }

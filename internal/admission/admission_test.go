@@ -64,7 +64,7 @@ func TestWhoIsExempt(t *testing.T) {
 		for range failBurst + 1 {
 			c.Refusals.Note(a, now, "bad signature")
 		}
-		if got := c.Sender(a, now); got.Exempt != want || got.Alone == want {
+		if got := c.Sender(a, now); got.Exempt != want || got.OneAtATime == want {
 			t.Errorf("%s: got %+v, want exempt %v", addr, got, want)
 		}
 	}
@@ -76,12 +76,12 @@ func TestKnownIsBounded(t *testing.T) {
 	var k Known
 	now := time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)
 	addr := netip.MustParseAddr("10.0.0.0")
-	for i := range mostKnown + 10 {
+	for i := range maxKnown + 10 {
 		addr = addr.Next()
 		k.Mark(addr, now.Add(time.Duration(i)*time.Second))
 	}
-	now = now.Add(time.Hour + mostKnown*time.Second)
-	if len(k.last) != mostKnown || !k.Is(addr, now) || k.Is(netip.MustParseAddr("10.0.0.1"), now) {
+	now = now.Add(time.Hour + maxKnown*time.Second)
+	if len(k.last) != maxKnown || !k.Contains(addr, now) || k.Contains(netip.MustParseAddr("10.0.0.1"), now) {
 		t.Errorf("%d are kept", len(k.last))
 	}
 }
@@ -92,7 +92,7 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which no time passes
 		c := New(Options{})
 		for status, addr := range map[int]netip.Addr{http.StatusUnauthorized: stranger, http.StatusForbidden: another} {
-			h := c.Watch(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+			h := c.CountUnauthorized(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 			for range failBurst {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 				r.RemoteAddr = netip.AddrPortFrom(addr, 1).String()

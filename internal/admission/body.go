@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// smallest and largest are the sizes of pieces.
-	smallest = 1 << 10
-	largest  = 32 << 10
-	// whole is when all of a stranger's body has to be there.
-	whole = 20 * time.Second
+	// minPiece and maxPiece are the sizes of pieces.
+	minPiece = 1 << 10
+	maxPiece = 32 << 10
+	// bodyTimeout is when all of a stranger's body has to be there.
+	bodyTimeout = 20 * time.Second
 )
 
 // Body is a body of whom it is not known yet who sent it, in the pieces that it
@@ -31,7 +31,7 @@ func (r *Room) Read(req *http.Request, from Sender, limit int64) (*Body, error) 
 		return nil, &http.MaxBytesError{Limit: limit}
 	}
 	if paced, ok := req.Body.(*pacedBody); ok {
-		paced.end = time.Now().Add(whole)
+		paced.end = time.Now().Add(bodyTimeout)
 	}
 	c, err := r.enter(req.Context(), from, req.ContentLength)
 	if err != nil {
@@ -47,7 +47,7 @@ func (r *Room) Read(req *http.Request, from Sender, limit int64) (*Body, error) 
 
 func (b *Body) fill(req *http.Request, limit int64) error {
 	for announced := req.ContentLength; announced < 0 || b.size < announced; {
-		next := min(max(b.size, smallest), largest)
+		next := min(max(b.size, minPiece), maxPiece)
 		if announced >= 0 {
 			next = min(next, announced-b.size)
 		}
@@ -79,7 +79,7 @@ func (b *Body) Pieces() [][]byte { return b.pieces }
 // nobody any more.
 func (b *Body) Take() []byte {
 	defer b.Release()
-	if len(b.pieces) == 1 && cap(b.pieces[0]) < largest { // never one that is used again
+	if len(b.pieces) == 1 && cap(b.pieces[0]) < maxPiece { // never one that is used again
 		return b.pieces[0]
 	}
 	all := make([]byte, 0, b.size)
@@ -104,15 +104,15 @@ func (b *Body) Release() {
 // piece returns n bytes. Those of the largest size are used again: else as many
 // bytes as the room has would wait for the collector beside it.
 func (r *Room) piece(n int64) []byte {
-	if n < largest {
+	if n < maxPiece {
 		return make([]byte, n)
 	}
-	return r.pieces.Get().(*[largest]byte)[:]
+	return r.pieces.Get().(*[maxPiece]byte)[:]
 }
 
 func (r *Room) reuse(piece []byte) {
-	if cap(piece) == largest {
-		r.pieces.Put((*[largest]byte)(piece[:largest]))
+	if cap(piece) == maxPiece {
+		r.pieces.Put((*[maxPiece]byte)(piece[:maxPiece]))
 	}
 }
 
@@ -127,12 +127,12 @@ func (c *Control) Charge(next http.Handler) http.Handler {
 		}
 		claim, err := c.Room.enter(r.Context(), c.Sender(c.Proxies.Client(r), time.Now()), r.ContentLength)
 		if err != nil {
-			full(w)
+			refuseFull(w)
 			return
 		}
 		defer claim.leave()
 		body := &chargedBody{ReadCloser: r.Body, request: r, claim: claim}
-		next.ServeHTTP(&chargedWriter{w, body}, with(r, body))
+		next.ServeHTTP(&chargedWriter{w, body}, withBody(r, body))
 	})
 }
 
@@ -144,7 +144,7 @@ type chargedBody struct {
 }
 
 func (b *chargedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p[:min(len(p), largest)])
+	n, err := b.ReadCloser.Read(p[:min(len(p), maxPiece)])
 	if n > 0 && b.claim.take(b.request.Context(), int64(n)) != nil {
 		b.full = true
 		return 0, ErrNoRoom
@@ -170,7 +170,7 @@ func (w *chargedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 const retryAfter = "5" // seconds
 
-func full(w http.ResponseWriter) {
+func refuseFull(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", retryAfter)
 	w.Header().Set("Connection", "close")
 	http.Error(w, "Too much at once, send it again", http.StatusServiceUnavailable)

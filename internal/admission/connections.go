@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// spare is how many connections beyond the limits are told so; what comes while so
+// maxRejecting is how many connections beyond the limits are told so; what comes while so
 // many are being told is closed at once.
-const spare = 32
+const maxRejecting = 32
 
 // Limits of connections.
 type Limits struct {
@@ -26,10 +26,10 @@ type Connections struct {
 	limits  Limits
 	now     func() time.Time
 
-	mu    sync.Mutex
-	all   int
-	over  int // that are told
-	peers map[netip.Addr]int
+	mu        sync.Mutex
+	all       int
+	rejecting int // that are told
+	peers     map[netip.Addr]int
 }
 
 // Connections returns a limit that nobody uses yet.
@@ -58,7 +58,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 			return conn, nil
 		}
 		if place := l.limit.enter(peerOf(tcp)); place != nil {
-			return &limitedConn{TCPConn: tcp, place: place}, nil
+			return &limitedConn{TCPConn: tcp, connSlot: place}, nil
 		}
 		_ = tcp.Close()
 	}
@@ -67,7 +67,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 // limitedConn has its place until it is closed. It is a *net.TCPConn for all who ask.
 type limitedConn struct {
 	*net.TCPConn
-	*place
+	*connSlot
 }
 
 // Close implements net.Conn.
@@ -76,24 +76,24 @@ func (c *limitedConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// place is what one connection has of the limits.
-type place struct {
+// connSlot is what one connection has of the limits.
+type connSlot struct {
 	over  bool // only to be told that there is none
 	leave func()
 }
 
 // enter returns the place of a connection; nil when there is not even one to be
 // told so.
-func (c *Connections) enter(addr netip.Addr) *place {
+func (c *Connections) enter(addr netip.Addr) *connSlot {
 	now := c.now()
 	exempt := c.control.Exempt(addr, now)
-	peer := household(addr)
+	peer := addressKey(addr)
 	c.mu.Lock()
 	over := c.all >= c.limits.All || !exempt && c.peers[peer] >= c.limits.Each
-	told := over && c.over < spare
+	told := over && c.rejecting < maxRejecting
 	switch {
 	case told:
-		c.over++
+		c.rejecting++
 	case !over:
 		c.all++
 		c.peers[peer]++
@@ -104,20 +104,20 @@ func (c *Connections) enter(addr netip.Addr) *place {
 	}
 	switch {
 	case told:
-		return &place{over: true, leave: sync.OnceFunc(c.told)}
+		return &connSlot{over: true, leave: sync.OnceFunc(c.rejected)}
 	case over:
 		return nil
 	}
-	return &place{leave: sync.OnceFunc(func() { c.left(peer) })}
+	return &connSlot{leave: sync.OnceFunc(func() { c.closed(peer) })}
 }
 
-func (c *Connections) told() {
+func (c *Connections) rejected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over--
+	c.rejecting--
 }
 
-func (c *Connections) left(peer netip.Addr) {
+func (c *Connections) closed(peer netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all--
@@ -143,7 +143,7 @@ func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Contex
 func (c *Connections) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(overKey{}) != nil {
-			full(w)
+			refuseFull(w)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -15,7 +15,7 @@ func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	c := New(Options{}).Connections(Limits{All: 6, Each: 2})
 	c.control.Known.Mark(another, c.now())
-	open := func(addr string) *place { return c.enter(addrOf(addr + ":1")) }
+	open := func(addr string) *connSlot { return c.enter(addrOf(addr + ":1")) }
 	first := open("203.0.113.9")
 	for _, tt := range []struct {
 		addr string
@@ -38,7 +38,7 @@ func TestConnectionLimits(t *testing.T) {
 	if got := open("203.0.113.9"); got.over {
 		t.Error("a place that was left is not free")
 	}
-	for range spare - 2 {
+	for range maxRejecting - 2 {
 		open("203.0.113.9")
 	}
 	if open("203.0.113.9") != nil {
@@ -96,8 +96,8 @@ func TestWhoComesOverTheLimitIsTold(t *testing.T) {
 	}
 	s.Close()
 	<-done
-	if limit.all != 0 || limit.over != 0 || len(limit.peers) != 0 {
-		t.Errorf("%d and %d are still counted once all are closed", limit.all, limit.over)
+	if limit.all != 0 || limit.rejecting != 0 || len(limit.peers) != 0 {
+		t.Errorf("%d and %d are still counted once all are closed", limit.all, limit.rejecting)
 	}
 }
 

@@ -10,15 +10,15 @@ import (
 // The pace that a client has to keep. Its kernel and ours hold some hundred KiB
 // beside that, so a client that is alive is far from it.
 const (
-	// stillRead is how long a body may stand still.
-	stillRead = 5 * time.Second
+	// readIdle is how long a body may stand still.
+	readIdle = 5 * time.Second
 	// grace and leastRate: so long, and a second more for so many bytes, may a body
 	// take in all.
 	grace     = 20 * time.Second
 	leastRate = 4 << 10
-	// stillWrite is how long it may take until so many bytes of an answer have left.
-	stillWrite = 20 * time.Second
-	together   = 64 << 10
+	// writeIdle is how long it may take until so many bytes of an answer have left.
+	writeIdle  = 20 * time.Second
+	writeChunk = 64 << 10
 )
 
 // Pace lets go of clients that stand still, or dribble: each read and write of a
@@ -28,34 +28,34 @@ func Pace(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
 		out := &pacedWriter{ResponseWriter: w, conn: conn}
-		out.roll()
+		out.extend()
 		var in *pacedBody
 		if r.Body != nil && r.Body != http.NoBody {
 			now := time.Now()
 			in = &pacedBody{ReadCloser: r.Body, conn: conn, start: now}
-			r = with(r, in)
-			deadline(conn.SetReadDeadline, now.Add(grace)) // for who never reads it
+			r = withBody(r, in)
+			setDeadline(conn.SetReadDeadline, now.Add(grace)) // for who never reads it
 		}
 		next.ServeHTTP(out, r)
-		out.roll() // what is still buffered leaves now
+		out.extend() // what is still buffered leaves now
 		if in != nil && !in.done {
-			deadline(conn.SetReadDeadline, time.Now().Add(stillRead)) // what nobody wanted is read and dropped
+			setDeadline(conn.SetReadDeadline, time.Now().Add(readIdle)) // what nobody wanted is read and dropped
 		}
 	})
 }
 
-// with returns the request with another body. It is a copy: net/http looks at the
+// withBody returns the request with another body. It is a copy: net/http looks at the
 // body of its own, to wait a moment for the answer to be read before it closes a
 // connection that still brings some.
-func with(r *http.Request, body io.ReadCloser) *http.Request {
+func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return r
 }
 
-// deadline sets one. Where that fails the connection is gone, which its next use
+// setDeadline sets one. Where that fails the connection is gone, which its next use
 // says, or it is a test's and has none.
-func deadline(set func(time.Time) error, at time.Time) { _ = set(at) }
+func setDeadline(set func(time.Time) error, at time.Time) { _ = set(at) }
 
 type pacedBody struct {
 	io.ReadCloser
@@ -72,17 +72,17 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if end.IsZero() {
 		end = b.start.Add(grace + time.Duration(b.size)*time.Second/leastRate)
 	}
-	if still := time.Now().Add(stillRead); still.Before(end) {
+	if still := time.Now().Add(readIdle); still.Before(end) {
 		end = still
 	}
-	deadline(b.conn.SetReadDeadline, end)
+	setDeadline(b.conn.SetReadDeadline, end)
 	n, err := b.ReadCloser.Read(p)
 	b.size += int64(n)
 	if errors.Is(err, io.EOF) {
 		b.done = true
 		// From here on a read waits for the client to hang up, which ends the
 		// request's context: a deadline would end it too.
-		deadline(b.conn.SetReadDeadline, time.Time{})
+		setDeadline(b.conn.SetReadDeadline, time.Time{})
 	}
 	return n, err
 }
@@ -92,13 +92,13 @@ type pacedWriter struct {
 	conn *http.ResponseController
 }
 
-func (w *pacedWriter) roll() { deadline(w.conn.SetWriteDeadline, time.Now().Add(stillWrite)) }
+func (w *pacedWriter) extend() { setDeadline(w.conn.SetWriteDeadline, time.Now().Add(writeIdle)) }
 
 // Write implements io.Writer, in pieces that each have their time.
 func (w *pacedWriter) Write(p []byte) (written int, err error) {
 	for {
-		w.roll()
-		n, err := w.ResponseWriter.Write(p[:min(len(p), together)])
+		w.extend()
+		n, err := w.ResponseWriter.Write(p[:min(len(p), writeChunk)])
 		written += n
 		if p = p[n:]; err != nil || len(p) == 0 {
 			return written, err
@@ -108,7 +108,7 @@ func (w *pacedWriter) Write(p []byte) (written int, err error) {
 
 // FlushError is what http.ResponseController calls.
 func (w *pacedWriter) FlushError() error {
-	w.roll()
+	w.extend()
 	return w.conn.Flush()
 }
 

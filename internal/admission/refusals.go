@@ -15,8 +15,8 @@ const (
 	failBurst = 200
 	failRate  = 1.0
 	slots     = 8192
-	// sayEvery is how often at most refusals of one address are logged.
-	sayEvery = time.Minute
+	// logEvery is how often at most refusals of one address are logged.
+	logEvery = time.Minute
 )
 
 // Refusals counts what was refused, by address, in a table of fixed size, and logs
@@ -31,10 +31,10 @@ type Refusals struct {
 }
 
 type slot struct {
-	used  float64
-	at    time.Time
-	said  time.Time
-	since int // refusals that no line has told of
+	used     float64
+	at       time.Time
+	loggedAt time.Time
+	unlogged int // refusals that no line has told of
 }
 
 func newRefusals(log *slog.Logger) *Refusals { return &Refusals{log: log, seed: maphash.MakeSeed()} }
@@ -58,12 +58,12 @@ func (r *Refusals) count(addr netip.Addr, now time.Time) (over bool, due int) {
 	if over = s.used >= failBurst; !over {
 		s.used++
 	}
-	s.since++
-	if now.Sub(s.said) < sayEvery {
+	s.unlogged++
+	if now.Sub(s.loggedAt) < logEvery {
 		return over, 0
 	}
-	due = s.since
-	s.said, s.since = now, 0
+	due = s.unlogged
+	s.loggedAt, s.unlogged = now, 0
 	return over, due
 }
 
@@ -76,7 +76,7 @@ func (r *Refusals) Over(addr netip.Addr, now time.Time) bool {
 
 // slot is the address's, as it is now. The lock is held.
 func (r *Refusals) slot(addr netip.Addr, now time.Time) *slot {
-	b := household(addr).As16()
+	b := addressKey(addr).As16()
 	s := &r.slots[maphash.Bytes(r.seed, b[:])%slots]
 	if past := now.Sub(s.at).Seconds(); past > 0 {
 		s.used = max(0, s.used-past*failRate)

@@ -14,11 +14,11 @@ import (
 // what Meta posts is short, so it has room of its own, which long bodies cannot
 // use up.
 const (
-	short     = 64 << 10 // announced, at most
+	shortBody = 64 << 10 // announced, at most
 	shortRoom = 16 << 20
 	longRoom  = 32 << 20
-	// each is what one address may take of both.
-	each = 2 << 20
+	// perAddress is what one address may take of both.
+	perAddress = 2 << 20
 	// patience is how long one waits for room.
 	patience = 2 * time.Second
 )
@@ -32,11 +32,11 @@ type Room struct {
 	pieces      sync.Pool // of *[largest]byte
 
 	mu     sync.Mutex
-	shares map[netip.Addr]*share // of those who hold something now
+	shares map[netip.Addr]*addressShare // of those who hold something now
 }
 
-// share is what one address may take.
-type share struct {
+// addressShare is what one address may take.
+type addressShare struct {
 	users int
 	bytes *semaphore.Weighted
 	turn  *semaphore.Weighted // of one body, for who has to come alone
@@ -46,9 +46,9 @@ type share struct {
 func NewRoom() *Room {
 	r := &Room{
 		short: semaphore.NewWeighted(shortRoom), long: semaphore.NewWeighted(longRoom),
-		shares: map[netip.Addr]*share{},
+		shares: map[netip.Addr]*addressShare{},
 	}
-	r.pieces.New = func() any { return new([largest]byte) }
+	r.pieces.New = func() any { return new([maxPiece]byte) }
 	return r
 }
 
@@ -57,7 +57,7 @@ type claim struct {
 	room   *Room
 	budget *semaphore.Weighted
 	addr   netip.Addr
-	share  *share // nil: not bound by address
+	share  *addressShare // nil: not bound by address
 	turn   bool
 	bytes  int64
 }
@@ -66,19 +66,19 @@ type claim struct {
 // for none. It holds nothing yet: what is only announced takes no room.
 func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, error) {
 	c := &claim{room: r, budget: r.short}
-	if length < 0 || length > short {
+	if length < 0 || length > shortBody {
 		c.budget = r.long
 	}
 	if from.Exempt {
 		return c, nil
 	}
-	if length > each {
+	if length > perAddress {
 		return nil, ErrNoRoom
 	}
-	c.addr = household(from.Addr)
-	c.share = r.join(c.addr)
-	if from.Alone {
-		if err := wait(ctx, c.share.turn, 1); err != nil {
+	c.addr = addressKey(from.Addr)
+	c.share = r.acquireShare(c.addr)
+	if from.OneAtATime {
+		if err := acquire(ctx, c.share.turn, 1); err != nil {
 			c.leave()
 			return nil, err
 		}
@@ -90,19 +90,19 @@ func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, er
 // take charges bytes before they are read into memory.
 func (c *claim) take(ctx context.Context, n int64) error {
 	if c.share == nil {
-		if err := wait(ctx, c.budget, n); err != nil {
+		if err := acquire(ctx, c.budget, n); err != nil {
 			return err
 		}
 		c.bytes += n
 		return nil
 	}
-	if c.bytes+n > each {
+	if c.bytes+n > perAddress {
 		return ErrNoRoom
 	}
-	if err := wait(ctx, c.share.bytes, n); err != nil {
+	if err := acquire(ctx, c.share.bytes, n); err != nil {
 		return err
 	}
-	if err := wait(ctx, c.budget, n); err != nil {
+	if err := acquire(ctx, c.budget, n); err != nil {
 		c.share.bytes.Release(n)
 		return err
 	}
@@ -118,24 +118,24 @@ func (c *claim) leave() {
 		if c.turn {
 			c.share.turn.Release(1)
 		}
-		c.room.part(c.addr)
+		c.room.releaseShare(c.addr)
 	}
 	c.share, c.turn, c.bytes = nil, false, 0
 }
 
-func (r *Room) join(addr netip.Addr) *share {
+func (r *Room) acquireShare(addr netip.Addr) *addressShare {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.shares[addr]
 	if s == nil {
-		s = &share{bytes: semaphore.NewWeighted(each), turn: semaphore.NewWeighted(1)}
+		s = &addressShare{bytes: semaphore.NewWeighted(perAddress), turn: semaphore.NewWeighted(1)}
 		r.shares[addr] = s
 	}
 	s.users++
 	return s
 }
 
-func (r *Room) part(addr netip.Addr) {
+func (r *Room) releaseShare(addr netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.shares[addr]
@@ -144,8 +144,8 @@ func (r *Room) part(addr netip.Addr) {
 	}
 }
 
-// wait waits for its turn, but not for ever.
-func wait(ctx context.Context, s *semaphore.Weighted, n int64) error {
+// acquire waits for its turn, but not for ever.
+func acquire(ctx context.Context, s *semaphore.Weighted, n int64) error {
 	if s.TryAcquire(n) {
 		return nil
 	}

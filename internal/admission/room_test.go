@@ -82,12 +82,12 @@ func TestLongBodiesLeaveRoomForShortOnes(t *testing.T) {
 					floods = append(floods, p)
 				}
 				synctest.Wait()
-				if r.long.TryAcquire(largest) {
+				if r.long.TryAcquire(maxPiece) {
 					t.Fatal("there is room left: this shows nothing")
 				}
 				began := time.Now()
-				p := post(ctx, r, exempt(), short)
-				p.send(short)
+				p := post(ctx, r, exempt(), shortBody)
+				p.send(shortBody)
 				if err := <-p.got; err != nil || time.Since(began) > 0 {
 					t.Errorf("got %v after %v", err, time.Since(began))
 				}
@@ -110,7 +110,7 @@ func TestLongBodiesLeaveRoomForShortOnes(t *testing.T) {
 // as much as they may, and send nothing.
 func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
 	t.Parallel()
-	for _, announced := range []int64{short, 4 * mib} {
+	for _, announced := range []int64{shortBody, 4 * mib} {
 		bubble(t, func(ctx context.Context, r *Room) {
 			var idle []*posted
 			for range mostConnections {
@@ -167,17 +167,17 @@ func TestWhoFindsNoRoomWaitsTwoSeconds(t *testing.T) {
 func TestOneAddressHasItsShare(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
-		first := hold(ctx, r, Sender{Addr: netip.MustParseAddr("2001:db8::1")}, each-short)
-		second := hold(ctx, r, Sender{Addr: netip.MustParseAddr("2001:db8::2")}, short)
+		first := hold(ctx, r, Sender{Addr: netip.MustParseAddr("2001:db8::1")}, perAddress-shortBody)
+		second := hold(ctx, r, Sender{Addr: netip.MustParseAddr("2001:db8::2")}, shortBody)
 		for name, tt := range map[string]struct {
 			from   Sender
 			length int64
 			want   error
 		}{
-			"same household, short": {Sender{Addr: netip.MustParseAddr("2001:db8::3")}, short, ErrNoRoom},
+			"same household, short": {Sender{Addr: netip.MustParseAddr("2001:db8::3")}, shortBody, ErrNoRoom},
 			"same household, long":  {Sender{Addr: netip.MustParseAddr("2001:db8::3")}, mib, ErrNoRoom},
-			"another address":       {Sender{Addr: another}, each, nil},
-			"more than its share":   {Sender{Addr: another}, each + 1, ErrNoRoom},
+			"another address":       {Sender{Addr: another}, perAddress, nil},
+			"more than its share":   {Sender{Addr: another}, perAddress + 1, ErrNoRoom},
 			"exempt":                {Sender{Addr: netip.MustParseAddr("2001:db8::4"), Exempt: true}, 4 * mib, nil},
 		} {
 			p := post(ctx, r, tt.from, tt.length)
@@ -189,7 +189,7 @@ func TestOneAddressHasItsShare(t *testing.T) {
 		}
 		// The length is not needed to know.
 		p := post(ctx, r, Sender{Addr: another}, -1)
-		p.send(each + 1)
+		p.send(perAddress + 1)
 		if err := <-p.got; !errors.Is(err, ErrNoRoom) {
 			t.Errorf("more than its share, not announced: got %v", err)
 		}
@@ -204,7 +204,7 @@ func TestOneAddressHasItsShare(t *testing.T) {
 func TestOneBodyAtATime(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
-		alone := Sender{Addr: stranger, Alone: true}
+		alone := Sender{Addr: stranger, OneAtATime: true}
 		first := hold(ctx, r, alone, 1000)
 		began := time.Now()
 		late := post(ctx, r, alone, 1000)
@@ -212,7 +212,7 @@ func TestOneBodyAtATime(t *testing.T) {
 		if err := <-late.got; !errors.Is(err, ErrNoRoom) || time.Since(began) != 2*time.Second {
 			t.Errorf("beside its own: got %v after %v", err, time.Since(began))
 		}
-		other := post(ctx, r, Sender{Addr: another, Alone: true}, 1000)
+		other := post(ctx, r, Sender{Addr: another, OneAtATime: true}, 1000)
 		other.send(1000)
 		if err := <-other.got; err != nil {
 			t.Errorf("beside another's: got %v", err)
@@ -245,7 +245,7 @@ func TestChargedAsItArrives(t *testing.T) {
 				left -= 512
 			}
 			r.long.Release(left)
-			if held := longRoom - left; held > 2*arrived+smallest {
+			if held := longRoom - left; held > 2*arrived+minPiece {
 				t.Fatalf("%d bytes arrived, %d are held", arrived, held)
 			}
 			n := min(1+arrived/3, 4*mib-arrived)
@@ -266,7 +266,7 @@ func TestChargedAsItArrives(t *testing.T) {
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.OneOf(rapid.IntRange(0, 5000), rapid.IntRange(0, 300_000), rapid.Just(smallest), rapid.Just(short), rapid.Just(2*largest)).Draw(t, "size")
+		size := rapid.OneOf(rapid.IntRange(0, 5000), rapid.IntRange(0, 300_000), rapid.Just(minPiece), rapid.Just(shortBody), rapid.Just(2*maxPiece)).Draw(t, "size")
 		const limit = 200_000
 		sent := make([]byte, size)
 		for i := range sent {
@@ -282,7 +282,7 @@ func TestBodies(t *testing.T) {
 			req.ContentLength += 10
 		}
 		r := NewRoom()
-		body, err := r.Read(req, Sender{Addr: stranger, Exempt: rapid.Bool().Draw(t, "exempt"), Alone: rapid.Bool().Draw(t, "alone")}, limit)
+		body, err := r.Read(req, Sender{Addr: stranger, Exempt: rapid.Bool().Draw(t, "exempt"), OneAtATime: rapid.Bool().Draw(t, "alone")}, limit)
 		var tooLarge *http.MaxBytesError
 		switch {
 		case max(int64(size), req.ContentLength) > limit:
@@ -325,7 +325,7 @@ func TestTakenBytesAreNotUsedAgain(t *testing.T) {
 		}
 		return body.Take()
 	}
-	for _, size := range []int{1, smallest, largest, 5 * largest} {
+	for _, size := range []int{1, minPiece, maxPiece, 5 * maxPiece} {
 		first := read('a', size)
 		read('b', size)
 		if !bytes.Equal(first, bytes.Repeat([]byte{'a'}, size)) {

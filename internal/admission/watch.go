@@ -8,9 +8,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-// Watch counts as refusals what a handler answers 401: for handlers that know who
+// CountUnauthorized counts as refusals what a handler answers 401: for handlers that know who
 // asks by themselves.
-func (c *Control) Watch(next http.Handler) http.Handler {
+func (c *Control) CountUnauthorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := &watchedWriter{ResponseWriter: w}
 		next.ServeHTTP(out, r)

@@ -40,7 +40,7 @@ func (a *App) faces(mux, pages *http.ServeMux, own *hosts.Hosts, e *engines, wat
 	if err != nil {
 		return err
 	}
-	h = a.admission.Watch(h)
+	h = a.admission.CountUnauthorized(h)
 	if a.cfg.Sandbox { // the development identity has one
 		h = own.Guard(h)
 	}

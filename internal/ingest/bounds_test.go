@@ -156,7 +156,7 @@ func TestLimiter(t *testing.T) {
 			}
 		}
 	}
-	for range 300 { // one household
+	for range 300 { // one /64
 		refused("2001:db8:1:2::5")
 	}
 	if got := refused("2001:db8:1:2:ffff::1"); got != http.StatusTooManyRequests {
