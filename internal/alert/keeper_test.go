@@ -225,7 +225,7 @@ func (s *stopped) Tell(context.Context, *Rule, Notice) error {
 type gated struct{ inbox }
 
 func (g *gated) Tell(ctx context.Context, r *Rule, n Notice) error {
-	if err := httpcall.Pass(ctx); err != nil {
+	if err := httpcall.CheckGate(ctx); err != nil {
 		return fmt.Errorf("post alert: %w", err)
 	}
 	return g.inbox.Tell(ctx, r, n)

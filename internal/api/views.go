@@ -102,7 +102,7 @@ type Message struct {
 // listed is a message as one of many: long texts end early.
 func (m Message) listed() Message {
 	cut := func(text *string, most int) {
-		short, more := inbound.Cut(*text, most)
+		short, more := inbound.Truncate(*text, most)
 		*text, m.Truncated = short, m.Truncated || more
 	}
 	cut(&m.Text, store.MaxCopiedText)
@@ -129,7 +129,7 @@ func (m Message) listed() Message {
 // listed is a conversation as one of many.
 func (c Conversation) listed() Conversation {
 	for _, name := range []*string{&c.Contact.Name, &c.Contact.Username} {
-		short, more := inbound.Cut(*name, store.MaxCopiedName)
+		short, more := inbound.Truncate(*name, store.MaxCopiedName)
 		*name, c.Contact.Truncated = short, c.Contact.Truncated || more
 	}
 	return c

@@ -29,7 +29,7 @@ func (a *App) figures(ctx context.Context, health *observe.Health, metrics *obse
 	a.onClose("metrics listener", func() error { l.Close(); return nil })
 	own := a.hosts(a.cfg.MetricsListen)
 	mux, pages := http.NewServeMux(), http.NewServeMux()
-	health.Probes(mux, own.Own)
+	health.Probes(mux, own.Allows)
 	health.Pages(pages, metrics)
 	mux.Handle("/", own.Guard(pages))
 	srv, l := a.openServer(mux, l)

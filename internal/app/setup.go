@@ -105,7 +105,7 @@ func (a *App) setup(ctx context.Context) error {
 	watched := a.watch(e, &sources, all)
 	checks := e.checks(a.role, cfg.DataDir, kept, old)
 	checks = append(checks, observe.Check{Name: "clock", Info: true, Run: func(context.Context) error {
-		if d := a.clock.Wrong(); d != 0 {
+		if d := a.clock.Skew(); d != 0 {
 			return fmt.Errorf("the clock of this machine is %s ahead of WhatsApp's: set it", d)
 		}
 		return nil
@@ -190,7 +190,7 @@ func (a *App) limit(ctx context.Context, q queue.Queue) error {
 // front is what others call: the door, the API and the pages.
 func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Wrong,
+		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Skew,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if kept != nil {
@@ -204,7 +204,7 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
 	own := a.hosts(a.cfg.Listen)
-	watched.health.Probes(mux, own.Own)
+	watched.health.Probes(mux, own.Allows)
 	pages := http.NewServeMux()
 	watched.health.Pages(pages, metrics)
 	mux.Handle("/", own.Guard(pages))

@@ -131,7 +131,7 @@ func (w *watch) report() alert.Report {
 	if d, err := w.sources.Disk(); err == nil {
 		r.Disk = alert.Disk{Dir: d.Dir, Free: d.Free, Size: d.Size}
 	}
-	r.ClockAhead = w.clock.Wrong()
+	r.ClockAhead = w.clock.Skew()
 	if w.sources.Spool != nil {
 		_, r.Spooled = w.sources.Spool()
 	}

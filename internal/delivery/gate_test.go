@@ -41,7 +41,7 @@ func (c *connection) connect(ctx context.Context, id string) error {
 	delete(c.connects, id)
 	c.mu.Unlock()
 	time.Sleep(takes)
-	if err := httpcall.Pass(ctx); err != nil {
+	if err := httpcall.CheckGate(ctx); err != nil {
 		return &outbound.Failure{Class: outbound.NotBegun, Detail: "too late", Err: err}
 	}
 	return nil

@@ -100,10 +100,10 @@ func (d *decoder) fromGo(m rawjson.Value) {
 	}
 	if key.FromMe { // the sender is we
 		key.Alts = []string{text("RecipientAlt")}
-		own, _ := phoneOf(text("Sender"))
-		d.own = orElse(d.own, own)
+		outgoing, _ := phoneOf(text("Sender"))
+		d.ownNumber = orElse(d.ownNumber, outgoing)
 		// Evolution Go writes our own number where the chat has a hidden id.
-		if to, ok := phoneOf(text("RecipientAlt")); ok && to != own && key.Chat == text("Sender") {
+		if to, ok := phoneOf(text("RecipientAlt")); ok && to != outgoing && key.Chat == text("Sender") {
 			key.Chat = text("RecipientAlt")
 		}
 	}

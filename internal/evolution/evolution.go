@@ -57,8 +57,8 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	if d.instance == "" { // of Evolution Go
 		d.instance = v.Get("instanceName").Text()
 	}
-	d.own, _ = phoneOf(v.Get("sender").Text())
-	d.instance, _ = inbound.Cut(d.instance, inbound.MaxID) // longer it is nobody's
+	d.ownNumber, _ = phoneOf(v.Get("sender").Text())
+	d.instance, _ = inbound.Truncate(d.instance, inbound.MaxID) // longer it is nobody's
 	d.read()
 	return true
 }
@@ -78,12 +78,12 @@ func normalEvent(name string) string {
 }
 
 type decoder struct {
-	event    rawjson.Value
-	name     string
-	data     rawjson.Value
-	instance string
-	own      string // digits of the instance's own number
-	batch    *inbound.Batch
+	event     rawjson.Value
+	name      string
+	data      rawjson.Value
+	instance  string
+	ownNumber string // digits of the instance's own number
+	batch     *inbound.Batch
 }
 
 func (d *decoder) read() {

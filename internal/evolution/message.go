@@ -35,7 +35,7 @@ func (d *decoder) said(m rawjson.Value, key Key, id, name string, at time.Time) 
 	if key.FromMe {
 		a.Kind = inbound.Echo
 	} else {
-		person.Name = inbound.Name(name)
+		person.Name = inbound.TruncateName(name)
 	}
 	content, raw := d.content(m, id)
 	a.Raw = raw
@@ -56,7 +56,7 @@ func (d *decoder) add(a inbound.Arrival, person inbound.Person, elsewhere string
 		return
 	case elsewhere != "":
 		a.Quarantine = "group"
-	case person.Phone != "" && person.Phone == d.own:
+	case person.Phone != "" && person.Phone == d.ownNumber:
 		a.Quarantine = "invalid" // a note to oneself: nobody to answer
 	}
 	a.Person, a.Content = person, &c
@@ -480,19 +480,19 @@ func aim(c *inbound.Content, id string) {
 
 // edited reads messages.edited: the protocol message itself.
 func (d *decoder) edited(m rawjson.Value) {
-	d.aboutAnother(m, func(c *inbound.Content) { readProtocol(c, m) })
+	d.readTarget(m, func(c *inbound.Content) { readProtocol(c, m) })
 }
 
 // deleted reads messages.delete: the key of what was deleted.
 func (d *decoder) deleted(m rawjson.Value) {
-	d.aboutAnother(m, func(c *inbound.Content) {
+	d.readTarget(m, func(c *inbound.Content) {
 		c.Type = "revoke"
 		c.TargetID = orElse(m.Get("key", "id").Text(), orElse(m.Get("id").Text(), m.Get("keyId").Text()))
 	})
 }
 
-// aboutAnother adds an edit or a delete. They have no id of their own.
-func (d *decoder) aboutAnother(m rawjson.Value, read func(*inbound.Content)) {
+// readTarget adds an edit or a delete. They have no id of their own.
+func (d *decoder) readTarget(m rawjson.Value, read func(*inbound.Content)) {
 	key := m.Get("key")
 	if !key.IsObject() {
 		key = m
@@ -516,18 +516,18 @@ func (d *decoder) aboutAnother(m rawjson.Value, read func(*inbound.Content)) {
 	}
 }
 
-// fates maps Baileys' words to the Cloud API's.
-var fates = map[string]string{
+// statuses maps Baileys' words to the Cloud API's.
+var statuses = map[string]string{
 	"ERROR": "failed", "PENDING": "accepted", "SERVER_ACK": "sent", "DELIVERY_ACK": "delivered",
 	"READ": "read", "PLAYED": "played",
 	"0": "failed", "1": "accepted", "2": "sent", "3": "delivered", "4": "read", "5": "played",
 }
 
-// update reads one fate of messages.update.
+// update reads one status of messages.update.
 func (d *decoder) update(m rawjson.Value) {
 	id := orElse(m.Get("keyId").Text(), m.Get("key", "id").Text())
 	if edited := m.Get("update", "message", "editedMessage"); edited.IsObject() { // as Baileys tells of an edit
-		d.aboutAnother(m, func(c *inbound.Content) {
+		d.readTarget(m, func(c *inbound.Content) {
 			readProtocol(c, edited)
 			aim(c, id)
 		})
@@ -543,13 +543,13 @@ func (d *decoder) update(m rawjson.Value) {
 		key = m
 	}
 	person, group := keyOf(key).Who()
-	fate, ok := fates[strings.ToUpper(word)]
+	status, ok := statuses[strings.ToUpper(word)]
 	if !ok {
-		fate = strings.ToLower(word)
+		status = strings.ToLower(word)
 	}
 	a := d.keep(inbound.Status, m, "")
 	a.ID, a.Person = id, person
-	a.Report = &inbound.Report{Status: fate}
+	a.Report = &inbound.Report{Status: status}
 	if group != "" {
 		a.Person.ExternalID = orElse(a.Person.ExternalID, group)
 	}

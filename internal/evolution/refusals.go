@@ -13,45 +13,45 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
-// saying is what a sentence of Evolution's means for what comes next.
-type saying struct {
-	words *regexp.Regexp
-	class outbound.Class
-	says  string // for operators
+// knownError is what a sentence of Evolution's means for what comes next.
+type knownError struct {
+	pattern *regexp.Regexp
+	class   outbound.Class
+	detail  string // for operators
 	// file says that it means this only of a message with a link to a file.
 	file bool
 }
 
-// sayings are what Evolution says, in whatever status: it has no error codes. Each is
+// knownErrors are what Evolution says, in whatever status: it has no error codes. Each is
 // a whole sentence, so that nothing which one quotes decides.
-var sayings = []saying{
+var knownErrors = []knownError{
 	// of the one that it was to be sent to
-	{words: kind(`session|untrustedidentitykey|prekey|messagecounter`), class: outbound.Permanent, says: "WhatsApp has no session with this recipient"},
-	{words: sentence(`no (?:open )?sessions?(?: record)?`), class: outbound.Permanent, says: "WhatsApp has no session with this recipient"},
-	{words: sentence(`all encryptions failed`), class: outbound.Permanent, says: "WhatsApp could not encrypt it for this recipient"},
-	{words: sentence(`number (?:is not on whatsapp|not found)|group not found`), class: outbound.Permanent, says: notOnWhatsApp},
+	{pattern: errorOfKind(`session|untrustedidentitykey|prekey|messagecounter`), class: outbound.Permanent, detail: "WhatsApp has no session with this recipient"},
+	{pattern: sentence(`no (?:open )?sessions?(?: record)?`), class: outbound.Permanent, detail: "WhatsApp has no session with this recipient"},
+	{pattern: sentence(`all encryptions failed`), class: outbound.Permanent, detail: "WhatsApp could not encrypt it for this recipient"},
+	{pattern: sentence(`number (?:is not on whatsapp|not found)|group not found`), class: outbound.Permanent, detail: notOnWhatsApp},
 	// of WhatsApp's own hosts: nothing that we know
-	{words: sentence(`getaddrinfo enotfound \S*whatsapp\.(?:net|com)`), class: "", file: true},
+	{pattern: sentence(`getaddrinfo enotfound \S*whatsapp\.(?:net|com)`), class: "", file: true},
 	// of what was to be sent, or fetched
-	{words: sentence(`getaddrinfo enotfound .*|connect econnrefused .*|timeout of \d+ms exceeded|failed to fetch stream from .*`), class: outbound.Permanent, says: noLink, file: true},
-	{words: sentence(`request failed with status code \d+`), class: outbound.Permanent, says: noLink},
-	{words: sentence(`text is required|owned media must be a url or base64|for base64 the file name must be informed|file buffer, url, or base64 audio is required|invalid media type|invalid url`), class: outbound.Permanent, says: "the message cannot be sent like this"},
-	{words: sentence(`failed to convert audio(?: to mp4)?`), class: outbound.Permanent, says: "the sound cannot be converted"},
-	{words: sentence(`message not (?:found|compatible)`), class: outbound.Permanent, says: "the message is not there"},
+	{pattern: sentence(`getaddrinfo enotfound .*|connect econnrefused .*|timeout of \d+ms exceeded|failed to fetch stream from .*`), class: outbound.Permanent, detail: noLink, file: true},
+	{pattern: sentence(`request failed with status code \d+`), class: outbound.Permanent, detail: noLink},
+	{pattern: sentence(`text is required|owned media must be a url or base64|for base64 the file name must be informed|file buffer, url, or base64 audio is required|invalid media type|invalid url`), class: outbound.Permanent, detail: "the message cannot be sent like this"},
+	{pattern: sentence(`failed to convert audio(?: to mp4)?`), class: outbound.Permanent, detail: "the sound cannot be converted"},
+	{pattern: sentence(`message not (?:found|compatible)`), class: outbound.Permanent, detail: "the message is not there"},
 	// of what may have been sent before the server failed
-	{words: kind(`prismaclient\w*`), class: outbound.Uncertain, says: "its database failed, the message may have been sent"},
-	{words: sentence(`timed out`), class: outbound.Uncertain, says: "WhatsApp did not answer it, the message may have been sent"},
+	{pattern: errorOfKind(`prismaclient\w*`), class: outbound.Uncertain, detail: "its database failed, the message may have been sent"},
+	{pattern: sentence(`timed out`), class: outbound.Uncertain, detail: "WhatsApp did not answer it, the message may have been sent"},
 	// of the phone
-	{words: sentence(`connection (?:closed|lost|was lost|failure|terminated(?: by server)?|errored|replaced)`), class: outbound.Throttle, says: notConnected},
-	{words: sentence(`(?:(?:the )?(?:".*" )?(?:instance|client|phone|whatsapp)(?: is)? )?(?:not connected|not authenticated|disconnected|logged out)|intentional logout|session closed|no active session(?: found)?|stream errored(?: \(.*\))?|websocket is not open.*|websocket was closed before the connection was established`), class: outbound.Throttle, says: notConnected},
-	{words: sentence(`cannot read properties of undefined \(reading '(?:textmessage|mediamessage|audiowhatsapp|getbase64frommediamessage|onwhatsapp|sendmessage)'\)`), class: outbound.Throttle, says: "the instance is not running"},
-	{words: sentence(`rate-overlimit`), class: outbound.Throttle, says: "WhatsApp takes no more of this number for now"},
-	{words: sentence(`service-unavailable`), class: outbound.Throttle, says: "WhatsApp is down"},
+	{pattern: sentence(`connection (?:closed|lost|was lost|failure|terminated(?: by server)?|errored|replaced)`), class: outbound.Throttle, detail: notConnected},
+	{pattern: sentence(`(?:(?:the )?(?:".*" )?(?:instance|client|phone|whatsapp)(?: is)? )?(?:not connected|not authenticated|disconnected|logged out)|intentional logout|session closed|no active session(?: found)?|stream errored(?: \(.*\))?|websocket is not open.*|websocket was closed before the connection was established`), class: outbound.Throttle, detail: notConnected},
+	{pattern: sentence(`cannot read properties of undefined \(reading '(?:textmessage|mediamessage|audiowhatsapp|getbase64frommediamessage|onwhatsapp|sendmessage)'\)`), class: outbound.Throttle, detail: "the instance is not running"},
+	{pattern: sentence(`rate-overlimit`), class: outbound.Throttle, detail: "WhatsApp takes no more of this number for now"},
+	{pattern: sentence(`service-unavailable`), class: outbound.Throttle, detail: "WhatsApp is down"},
 	// of the server and the instance
-	{words: sentence(`the ".*" instance does not exist`), class: outbound.Auth, says: "no such instance"},
-	{words: sentence(`cannot (?:post|get) /.*`), class: outbound.Auth, says: "url does not lead to an Evolution server"},
-	{words: sentence(`instance requires property "(?:text|media|audio)message"`), class: outbound.Auth, says: "the server speaks version 1 of Evolution API, not 2"},
-	{words: sentence(`missing global api key`), class: outbound.Auth, says: keyRefused},
+	{pattern: sentence(`the ".*" instance does not exist`), class: outbound.Auth, detail: "no such instance"},
+	{pattern: sentence(`cannot (?:post|get) /.*`), class: outbound.Auth, detail: "url does not lead to an Evolution server"},
+	{pattern: sentence(`instance requires property "(?:text|media|audio)message"`), class: outbound.Auth, detail: "the server speaks version 1 of Evolution API, not 2"},
+	{pattern: sentence(`missing global api key`), class: outbound.Auth, detail: keyRefused},
 }
 
 const (
@@ -66,8 +66,8 @@ func sentence(words string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)^(?:[a-z]*error: ?)*(?:` + words + `)[.!]?$`)
 }
 
-// kind matches errors of a kind, whatever they say.
-func kind(names string) *regexp.Regexp {
+// errorOfKind matches errors of a kind, whatever they say.
+func errorOfKind(names string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)^(?:error: )?(?:` + names + `)error(?::|$)`)
 }
 
@@ -80,10 +80,10 @@ type refusal struct {
 // mostWords is how many sentences of an answer are read.
 const mostWords = 8
 
-// read looks into the field that is for people: response.message, or message or error
+// parseRefusal looks into the field that is for people: response.message, or message or error
 // where there is no response. It is a sentence, or a list of sentences and of numbers
 // that were looked up; in some versions lists in a list.
-func read(body []byte) (r refusal) {
+func parseRefusal(body []byte) (r refusal) {
 	v, _ := rawjson.Parse(body)
 	for _, path := range [][]string{{"response", "message"}, {"message"}, {"error"}} {
 		if said := v.Get(path...); said.Exists() {
@@ -121,9 +121,9 @@ func (r *refusal) meaning(status int, file bool) (class outbound.Class, says str
 		if (status == http.StatusUnauthorized || status == http.StatusForbidden) && keyWords.MatchString(words) {
 			return outbound.Auth, keyRefused
 		}
-		for _, s := range sayings {
-			if (file || !s.file) && s.words.MatchString(words) {
-				return s.class, s.says
+		for _, s := range knownErrors {
+			if (file || !s.file) && s.pattern.MatchString(words) {
+				return s.class, s.detail
 			}
 		}
 	}
@@ -135,13 +135,13 @@ func (r *refusal) meaning(status int, file bool) (class outbound.Class, says str
 // What we said ourselves is not repeated. file says that it had a link to fetch.
 func failure(a httpcall.Answer, said string, file bool, r *redact.Redactor) *outbound.Failure {
 	f := &outbound.Failure{Code: a.Status}
-	told := read(a.Body)
-	words := strings.Join(told.words, "; ")
+	parsed := parseRefusal(a.Body)
+	words := strings.Join(parsed.words, "; ")
 	if len(said) >= 4 {
 		words = strings.ReplaceAll(words, said, "…")
 	}
 	says := "Evolution answered HTTP " + strconv.Itoa(a.Status)
-	class, known := told.meaning(a.Status, file)
+	class, known := parsed.meaning(a.Status, file)
 	switch {
 	case a.Status < 300:
 		f.Class, says = outbound.Uncertain, says+" without a message id"

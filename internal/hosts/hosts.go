@@ -31,7 +31,7 @@ type Options struct {
 // Hosts are the names of one listener.
 type Hosts struct {
 	names      []string
-	every      bool // each address of the machine is a name
+	anyLocal   bool // each address of the machine is a name
 	interfaces func() ([]net.Addr, error)
 }
 
@@ -52,7 +52,7 @@ func New(o Options) *Hosts {
 		return h
 	}
 	addr, err := netip.ParseAddr(host)
-	if h.every = host == "" || err == nil && addr.IsUnspecified(); !h.every {
+	if h.anyLocal = host == "" || err == nil && addr.IsUnspecified(); !h.anyLocal {
 		h.add(host)
 	}
 	return h
@@ -60,12 +60,12 @@ func New(o Options) *Hosts {
 
 func (h *Hosts) add(name string) {
 	if name != "" {
-		h.names = append(h.names, plain(name))
+		h.names = append(h.names, canonical(name))
 	}
 }
 
-// plain is how a name or an address is compared.
-func plain(name string) string {
+// canonical is how a name or an address is compared.
+func canonical(name string) string {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Unmap().WithZone("").String()
@@ -73,8 +73,8 @@ func plain(name string) string {
 	return name
 }
 
-// Own reports whether a request was made to one of the names.
-func (h *Hosts) Own(r *http.Request) bool {
+// Allows reports whether a request was made to one of the names.
+func (h *Hosts) Allows(r *http.Request) bool {
 	name, ok := hostname(r.Host)
 	if !ok {
 		return false
@@ -83,7 +83,7 @@ func (h *Hosts) Own(r *http.Request) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(name)
-	return err == nil && (addr.IsLoopback() || h.every && h.here(addr))
+	return err == nil && (addr.IsLoopback() || h.anyLocal && h.isLocal(addr))
 }
 
 // hostname takes a name out of what a request says, whatever its port: that may be
@@ -102,11 +102,11 @@ func hostname(host string) (string, bool) {
 	if port != "" && (port[0] != ':' || strings.Trim(port[1:], "0123456789") != "") {
 		return "", false
 	}
-	return plain(name), name != ""
+	return canonical(name), name != ""
 }
 
-// here asks the machine for its addresses each time: they change.
-func (h *Hosts) here(addr netip.Addr) bool {
+// isLocal asks the machine for its addresses each time: they change.
+func (h *Hosts) isLocal(addr netip.Addr) bool {
 	all, err := h.interfaces()
 	return err == nil && slices.ContainsFunc(all, func(a net.Addr) bool {
 		prefix, err := netip.ParsePrefix(a.String())
@@ -122,7 +122,7 @@ This router does not answer to that name. If it is its own, put it into hosts (P
 // Guard lets through requests to our own names; others are answered 421.
 func (h *Hosts) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.Own(r) {
+		if h.Allows(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -25,7 +25,7 @@ func machine() ([]net.Addr, error) {
 	return all, nil
 }
 
-func TestOwn(t *testing.T) {
+func TestAllows(t *testing.T) {
 	t.Parallel()
 	always := []string{
 		"localhost", "localhost:3002", "LOCALHOST:3002", "localhost.", "localhost.:3002", "localhost:", "127.0.0.1", "127.0.0.1:3002", "127.0.0.1.:3002", "127.8.9.10", "[::1]", "[::1]:3002", "[0:0:0:0:0:0:0:1]:80",
@@ -57,12 +57,12 @@ func TestOwn(t *testing.T) {
 		}
 		h := hosts.New(c.o)
 		for _, host := range append(c.own, always...) {
-			if !h.Own(&http.Request{Host: host}) {
+			if !h.Allows(&http.Request{Host: host}) {
 				t.Errorf("%s: %q is not its own", name, host)
 			}
 		}
 		for _, host := range append(c.not, never...) {
-			if h.Own(&http.Request{Host: host}) {
+			if h.Allows(&http.Request{Host: host}) {
 				t.Errorf("%s: %q is its own", name, host)
 			}
 		}

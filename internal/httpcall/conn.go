@@ -34,7 +34,7 @@ func Dial(d *net.Dialer) func(ctx context.Context, network, address string) (net
 type conn struct{ *net.TCPConn }
 
 func (c conn) Close() error {
-	if underWay(c.TCPConn) {
+	if hasUnacked(c.TCPConn) {
 		_ = c.SetLinger(0) // it is closed anyway
 	}
 	return c.TCPConn.Close()

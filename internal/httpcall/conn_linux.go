@@ -14,9 +14,9 @@ func limitDelivery(c *net.TCPConn) {
 	})
 }
 
-// underWay reports whether something was written that the other side has not
+// hasUnacked reports whether something was written that the other side has not
 // acknowledged.
-func underWay(c *net.TCPConn) (is bool) {
+func hasUnacked(c *net.TCPConn) (is bool) {
 	control(c, func(fd int) {
 		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		is = err == nil && n > 0

@@ -24,8 +24,8 @@ func WithGate(ctx context.Context, g Gate) context.Context {
 	return context.WithValue(ctx, gateKey{}, g)
 }
 
-// Pass asks the gate of a context, if it has one. Its error is ErrNotBegun.
-func Pass(ctx context.Context) error {
+// CheckGate asks the gate of a context, if it has one. Its error is ErrNotBegun.
+func CheckGate(ctx context.Context) error {
 	g, ok := ctx.Value(gateKey{}).(Gate)
 	if !ok {
 		return nil
@@ -46,7 +46,7 @@ type gated struct{ base http.RoundTripper }
 
 func (t gated) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if err := Pass(ctx); err != nil {
+	if err := CheckGate(ctx); err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
@@ -55,18 +55,18 @@ func (t gated) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body == nil || req.Body == http.NoBody || ctx.Value(gateKey{}) == nil {
 		return t.base.RoundTrip(req)
 	}
-	behind := *req
-	behind.Body = behindGate(ctx, req.Body, req.ContentLength)
+	gatedReq := *req
+	gatedReq.Body = newGatedBody(ctx, req.Body, req.ContentLength)
 	if again := req.GetBody; again != nil {
-		behind.GetBody = func() (io.ReadCloser, error) {
+		gatedReq.GetBody = func() (io.ReadCloser, error) {
 			body, err := again()
 			if err != nil {
 				return nil, err
 			}
-			return behindGate(ctx, body, req.ContentLength), nil
+			return newGatedBody(ctx, body, req.ContentLength), nil
 		}
 	}
-	return t.base.RoundTrip(&behind)
+	return t.base.RoundTrip(&gatedReq)
 }
 
 // CloseIdleConnections is what http.Client looks for.
@@ -83,7 +83,7 @@ type gatedBody struct {
 	left int64           // that were not handed over; below zero where nobody knows
 }
 
-func behindGate(ctx context.Context, body io.ReadCloser, size int64) io.ReadCloser {
+func newGatedBody(ctx context.Context, body io.ReadCloser, size int64) io.ReadCloser {
 	if size == 0 {
 		size = -1 // a client's request with a body of unknown size
 	}
@@ -94,7 +94,7 @@ func (b *gatedBody) Read(p []byte) (int, error) {
 	// The transport reads once more behind the last byte, which has left by then: what
 	// was sent whole must not be said to have not begun.
 	if b.left != 0 {
-		if err := Pass(b.ctx); err != nil {
+		if err := CheckGate(b.ctx); err != nil {
 			return 0, err
 		}
 	}

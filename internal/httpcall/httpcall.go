@@ -69,7 +69,7 @@ func Do(client *http.Client, req *http.Request) (Answer, error) {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return Answer{}, &Error{Sent: t.sent() && !errors.Is(err, ErrNotBegun), Err: fmt.Errorf("call %s: %w", req.URL.Host, cause(err))}
+		return Answer{}, &Error{Sent: t.sent() && !errors.Is(err, ErrNotBegun), Err: fmt.Errorf("call %s: %w", req.URL.Host, withoutURL(err))}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -82,9 +82,9 @@ func Do(client *http.Client, req *http.Request) (Answer, error) {
 	return Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
 }
 
-// cause strips the URL from client errors: it may hold ids, and its host is
+// withoutURL strips the URL from client errors: it may hold ids, and its host is
 // named already.
-func cause(err error) error {
+func withoutURL(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		return wrapped.Err

@@ -96,8 +96,8 @@ func Within[V any](b *Batch, seq iter.Seq[V]) iter.Seq[V] {
 	}
 }
 
-// Cut returns the first most letters of a text, and whether there were more.
-func Cut(text string, most int) (string, bool) {
+// Truncate returns the first most letters of a text, and whether there were more.
+func Truncate(text string, most int) (string, bool) {
 	if len(text) <= most {
 		return text, false
 	}
@@ -111,8 +111,8 @@ func Cut(text string, most int) (string, bool) {
 	return text, false
 }
 
-// Name is what is read of a name.
-func Name(text string) string {
-	text, _ = Cut(text, MaxName)
+// TruncateName is what is read of a name.
+func TruncateName(text string) string {
+	text, _ = Truncate(text, MaxName)
 	return text
 }

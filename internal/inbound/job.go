@@ -32,8 +32,8 @@ func Encode(a Arrival) ([]byte, error) {
 	return append(body, '}'), nil
 }
 
-// Read reads the body of a job.
-func Read(body []byte) (Arrival, error) {
+// Decode reads the body of a job.
+func Decode(body []byte) (Arrival, error) {
 	var a Arrival
 	if err := json.Unmarshal(body, &a); err != nil {
 		return Arrival{}, fmt.Errorf("decode arrival: %w", err)
@@ -44,10 +44,10 @@ func Read(body []byte) (Arrival, error) {
 	return a, nil
 }
 
-// Unread is the arrival of bytes that nobody can read, and why. Its raw is a JSON
+// Unreadable is the arrival of bytes that nobody can read, and why. Its raw is a JSON
 // string of them, as they may be no JSON, or nested too deep to stand in another
 // document; what is no text stands as {"base64": …}. Nothing of them is lost.
-func Unread(body []byte, why error) Arrival {
+func Unreadable(body []byte, why error) Arrival {
 	var raw []byte
 	if utf8.Valid(body) {
 		raw, _ = json.Marshal(string(body)) // a string always marshals

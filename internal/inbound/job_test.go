@@ -21,27 +21,27 @@ func TestJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Read(body)
+	got, err := Decode(body)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 	for _, body := range []string{"", "{", "{}", "null", "[]", `{"kind":7}`, `{"kind":"message","sent_at":"mañana"}`} {
-		if a, err := Read([]byte(body)); err == nil {
+		if a, err := Decode([]byte(body)); err == nil {
 			t.Errorf("%q: got %+v", body, a)
 		}
 	}
 }
 
-// TestUnread: whatever the bytes are, they stand in a job, and can be had again.
-func TestUnread(t *testing.T) {
+// TestUnreadable: whatever the bytes are, they stand in a job, and can be had again.
+func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "hola <b>", "\x00\xff", `{"a":1}`, strings.Repeat("[", 50_000)} {
-		a := Unread([]byte(body), errors.New("why"))
+		a := Unreadable([]byte(body), errors.New("why"))
 		job, err := Encode(a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Read(job)
+		got, err := Decode(job)
 		if err != nil || got.Kind != Unknown || got.Quarantine != "unknown_shape" || got.Detail != "why" || got.ID == "" {
 			t.Fatalf("%.20q: %v, %+v", body, err, got)
 		}
@@ -59,13 +59,13 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
+func TestTruncate(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		text, want string
 		cut        bool
 	}{{"", "", false}, {"hola", "hola", false}, {"ñandú", "ñand", true}, {"👋👋👋👋", "👋👋👋👋", false}, {"\xff\xff\xff\xff\xff", "\xff\xff\xff\xff", true}} {
-		if got, cut := Cut(test.text, 4); got != test.want || cut != test.cut {
+		if got, cut := Truncate(test.text, 4); got != test.want || cut != test.cut {
 			t.Errorf("%q: got %q, %v", test.text, got, cut)
 		}
 	}

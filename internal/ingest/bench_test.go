@@ -43,7 +43,7 @@ func FuzzHandler(f *testing.F) {
 			t.Fatalf("%d %s, %d jobs", w.Code, w.Body, len(q.jobs))
 		}
 		for i, a := range q.arrivals(t) {
-			again, err := inbound.Read(q.jobs[i].Body)
+			again, err := inbound.Decode(q.jobs[i].Body)
 			if err != nil || a.Key() != again.Key() {
 				t.Fatalf("the worker reads %q of %q: %v", again.Key(), a.Key(), err)
 			}

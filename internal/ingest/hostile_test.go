@@ -75,7 +75,7 @@ func TestBeyondTheBounds(t *testing.T) {
 			if status != http.StatusOK || answer != `{"success":true,"queued":1}` || len(q.jobs) != 1 {
 				t.Fatalf("signed: %d %s, %d jobs", status, answer, len(q.jobs))
 			}
-			a, err := inbound.Read(q.jobs[0].Body)
+			a, err := inbound.Decode(q.jobs[0].Body)
 			if err != nil {
 				t.Fatalf("the worker: %v", err)
 			}
@@ -184,7 +184,7 @@ func TestLegalIsRead(t *testing.T) {
 				t.Fatalf("got %d %s, %d jobs, want %d", status, answer, len(q.jobs), test.jobs)
 			}
 			for i, j := range q.jobs {
-				if a, err := inbound.Read(j.Body); err != nil || a.Quarantine != "" || i == test.jobs-1 && !test.last(a) {
+				if a, err := inbound.Decode(j.Body); err != nil || a.Quarantine != "" || i == test.jobs-1 && !test.last(a) {
 					t.Fatalf("job %d: %v, %s %s: %.300s", i, err, a.Kind, a.Quarantine, j.Body)
 				}
 			}

@@ -52,7 +52,7 @@ func assignID(a *inbound.Arrival, index int) {
 // unreadable is what becomes of a signed body that nobody can read: it is kept as
 // it came where that can stand in another document, and else as a text.
 func unreadable(body []byte, why error) inbound.Arrival {
-	a := inbound.Unread(body, why)
+	a := inbound.Unreadable(body, why)
 	a.Provider = "cloud"
 	if !errors.Is(why, rawjson.ErrSyntax) && !errors.Is(why, rawjson.ErrDepth) {
 		a.Raw = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))

@@ -20,8 +20,8 @@ func each(look func(spot) *Flaw) check {
 	}
 }
 
-// all is several checks after one another.
-func all(checks ...check) check {
+// combine is several checks after one another.
+func combine(checks ...check) check {
 	return func(spots []spot) (flaws []Flaw) {
 		for _, c := range checks {
 			flaws = append(flaws, c(spots)...)
@@ -53,7 +53,7 @@ func text(least, most int) check {
 
 // id is a text without spaces around it that nothing else has.
 func id(most int) check {
-	return all(text(1, most), unique, each(func(s spot) *Flaw {
+	return combine(text(1, most), unique, each(func(s spot) *Flaw {
 		if words, _ := s.value.(string); strings.TrimSpace(words) != words {
 			return s.flaw("spaces around it", "none")
 		}
@@ -75,8 +75,8 @@ func unique(spots []spot) (flaws []Flaw) {
 	return flaws
 }
 
-// titled wants a text in each spot once there are several.
-func titled(spots []spot) []Flaw {
+// titledIfMany wants a text in each spot once there are several.
+func titledIfMany(spots []spot) []Flaw {
 	if len(spots) < 2 {
 		return nil
 	}
@@ -176,7 +176,7 @@ func numberOf(value any) (float64, bool) {
 
 // whole is a number without a fraction.
 func whole(least, most float64) check {
-	return all(number(least, most), each(func(s spot) *Flaw {
+	return combine(number(least, most), each(func(s spot) *Flaw {
 		if n, is := numberOf(s.value); is && n != math.Trunc(n) {
 			return s.flaw(fmt.Sprintf("%g", n), "a whole number")
 		}

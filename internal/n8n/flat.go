@@ -118,7 +118,7 @@ func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if id := f.get("metadata", "phone_number_id").Text(); id != "" {
 		a.LineRef = id
 	}
-	a.LineRef, _ = inbound.Cut(a.LineRef, inbound.MaxID) // longer it is nobody's
+	a.LineRef, _ = inbound.Truncate(a.LineRef, inbound.MaxID) // longer it is nobody's
 	if len(a.ID) > inbound.MaxID || a.ID == "" {
 		// Without an id or a time, equal objects are as many messages: the door
 		// gives each its own id.
@@ -169,7 +169,7 @@ func fromMe(f fields) bool { return f.get("fromMe").Bool() || f.get("from_me").B
 // between them and us. It is told of people and of places in several fields: one of them
 // that names no person decides.
 func (o Decoder) readPerson(f fields) (p inbound.Person, elsewhere string) {
-	p.Name = inbound.Name(pick(f, personNames))
+	p.Name = inbound.TruncateName(pick(f, personNames))
 	key := evolution.Key{FromMe: fromMe(f)}
 	for _, name := range []string{"telefono", "phone", "from", "remoteJidAlt", "senderPn", "remoteJid", "to"} {
 		if name == "to" && !key.FromMe {

@@ -85,7 +85,7 @@ func (d *decoder) read(v rawjson.Value, wrap string, left int) {
 		return
 	}
 	before := d.batch.Len()
-	if d.one(v) {
+	if d.decodeOne(v) {
 		d.known = true
 	} else {
 		d.batch.Add(inbound.Arrival{
@@ -103,8 +103,8 @@ func (d *decoder) read(v rawjson.Value, wrap string, left int) {
 	}
 }
 
-// one reads a value without wrappings.
-func (d *decoder) one(v rawjson.Value) (known bool) {
+// decodeOne reads a value without wrappings.
+func (d *decoder) decodeOne(v rawjson.Value) (known bool) {
 	if evolution.Add(&d.batch, v) || whatsapp.Add(&d.batch, v) {
 		return true
 	}

@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// shortest is the fewest bytes that are taken for a secret.
-	shortest = 4
-	// sure is how many bytes are found within other words too, and how much of the
+	// minSecret is the fewest bytes that are taken for a secret.
+	minSecret = 4
+	// minAnywhere is how many bytes are found within other words too, and how much of the
 	// beginning of a secret is known again where a text was cut.
-	sure = 8
+	minAnywhere = 8
 )
 
 // needle is one way to write a secret, in lower case.
 type needle struct {
 	text string
-	// alone is found only where it is a word of its own: it is short enough to be a
+	// wholeWord is found only where it is a word of its own: it is short enough to be a
 	// part of others.
-	alone bool
-	// wide takes along what surrounds it: the letters at its ends also hold bits of
+	wholeWord bool
+	// widen takes along what surrounds it: the letters at its ends also hold bits of
 	// its neighbours.
-	wide bool
+	widen bool
 }
 
 // needles are the ways to write a secret which are looked for. Those that escape
@@ -31,20 +31,20 @@ type needle struct {
 func needles(secret string) []needle {
 	raw := lower(secret)
 	switch {
-	case len(raw) < shortest:
+	case len(raw) < minSecret:
 		return nil
-	case len(raw) < sure:
-		return []needle{{text: raw, alone: true}}
+	case len(raw) < minAnywhere:
+		return []needle{{text: raw, wholeWord: true}}
 	}
-	all := []needle{{text: raw}, {text: hex.EncodeToString([]byte(secret)), wide: true}}
+	all := []needle{{text: raw}, {text: hex.EncodeToString([]byte(secret)), widen: true}}
 	if strings.Contains(raw, " ") { // as forms write it
 		all = append(all, needle{text: strings.ReplaceAll(raw, " ", "+")})
 	}
 	for before := range 3 {
 		text := aligned(secret, before)
-		all = append(all, needle{text: lower(text), wide: true})
+		all = append(all, needle{text: lower(text), widen: true})
 		if other := strings.NewReplacer("+", "-", "/", "_").Replace(text); other != text {
-			all = append(all, needle{text: lower(other), wide: true})
+			all = append(all, needle{text: lower(other), widen: true})
 		}
 	}
 	return all
@@ -70,9 +70,9 @@ func newIndex(secrets []string) index {
 	x := index{map[string][]needle{}, map[string][]needle{}}
 	for _, secret := range secrets {
 		for _, n := range needles(secret) {
-			by, key := x.long, n.text[:min(sure, len(n.text))]
-			if n.alone {
-				by, key = x.short, n.text[:shortest]
+			by, key := x.long, n.text[:min(minAnywhere, len(n.text))]
+			if n.wholeWord {
+				by, key = x.short, n.text[:minSecret]
 			}
 			if !slices.Contains(by[key], n) {
 				by[key] = append(by[key], n)
@@ -89,26 +89,26 @@ func (x index) find(s string) (found []span) {
 	}
 	for _, v := range views(s) {
 		text := lower(v.text)
-		for _, at := range x.in(text) {
+		for _, at := range x.search(text) {
 			found = append(found, span{v.at(at.from), v.at(at.to)})
 		}
 	}
 	return found
 }
 
-// in looks at each place of a text.
-func (x index) in(text string) (found []span) {
-	for i := 0; i+shortest <= len(text); i++ {
-		for _, n := range x.short[text[i:i+shortest]] {
+// search looks at each place of a text.
+func (x index) search(text string) (found []span) {
+	for i := 0; i+minSecret <= len(text); i++ {
+		for _, n := range x.short[text[i:i+minSecret]] {
 			at := span{i, i + len(n.text)}
-			if strings.HasPrefix(text[i:], n.text) && apart(text, at) {
+			if strings.HasPrefix(text[i:], n.text) && isWord(text, at) {
 				found = append(found, at)
 			}
 		}
-		if i+sure > len(text) {
+		if i+minAnywhere > len(text) {
 			continue
 		}
-		for _, n := range x.long[text[i:i+sure]] {
+		for _, n := range x.long[text[i:i+minAnywhere]] {
 			if at, ok := n.at(text, i); ok {
 				found = append(found, at)
 			}
@@ -122,7 +122,7 @@ func (x index) in(text string) (found []span) {
 func (n needle) at(text string, i int) (span, bool) {
 	at := span{i, i + len(n.text)}
 	if !strings.HasPrefix(text[i:], n.text) {
-		at.to = i + sure
+		at.to = i + minAnywhere
 		for at.to < len(text) && at.to-i < len(n.text) && text[at.to] == n.text[at.to-i] {
 			at.to++
 		}
@@ -131,14 +131,14 @@ func (n needle) at(text string, i int) (span, bool) {
 			return span{}, false
 		}
 	}
-	if n.wide {
+	if n.widen {
 		at = widened(text, at)
 	}
 	return at, true
 }
 
-// apart says that no letter or digit touches it.
-func apart(text string, at span) bool {
+// isWord says that no letter or digit touches it.
+func isWord(text string, at span) bool {
 	part := func(c byte) bool { return letter(c) || digit(c) }
 	return (at.from == 0 || !part(text[at.from-1])) && (at.to == len(text) || !part(text[at.to]))
 }

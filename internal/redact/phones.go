@@ -11,25 +11,25 @@ import (
 var (
 	// dates hold many digits and are nobody's number; Go adds what its own clock says.
 	dates = regexp.MustCompile(`\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[+-]\d{2}(?::?\d{2})?)?)?|\d{8}T\d{6}|m=\+\d+\.\d+`)
-	// written is one as people write it: with its plus, or ending in two groups.
-	written = regexp.MustCompile(`\+[ (]{0,2}\d{1,4}(?:[ .()-]{0,3}\d{1,8}){1,7}|\(?\d{1,5}\)?(?:[ -]{1,2}\(?\d{1,5}\)?)*[ -]\d{3,4}[ -]\d{4}`)
-	// moments are dates without anything between: days, and seconds or milliseconds
+	// writtenNumber is one as people write it: with its plus, or ending in two groups.
+	writtenNumber = regexp.MustCompile(`\+[ (]{0,2}\d{1,4}(?:[ .()-]{0,3}\d{1,8}){1,7}|\(?\d{1,5}\)?(?:[ -]{1,2}\(?\d{1,5}\)?)*[ -]\d{3,4}[ -]\d{4}`)
+	// timestamps are dates without anything between: days, and seconds or milliseconds
 	// since 1970, which are not confused with numbers in Argentina or the USA.
-	moments = regexp.MustCompile(`^(?:20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|1[6-9]\d{8}|1[6-9]\d{11})$`)
+	timestamps = regexp.MustCompile(`^(?:20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|1[6-9]\d{8}|1[6-9]\d{11})$`)
 )
 
 // Phone numbers have 8 digits or more. 13 are the most that people have in
 // practice; with 14 and more begin the ids of Meta, and only a plus tells.
 const (
-	fewest      = 8
-	fewestApart = 10 // in groups, without a plus
-	most        = 13
-	mostPlus    = 15
+	minDigits        = 8
+	minGroupedDigits = 10 // in groups, without a plus
+	maxDigits        = 13
+	maxPlusDigits    = 15
 )
 
 // phones returns where phone numbers are, also in a text with escapes.
 func phones(s string) (found []span) {
-	if len(s) < fewest {
+	if len(s) < minDigits {
 		return nil
 	}
 	for _, v := range views(s) {
@@ -42,7 +42,7 @@ func phones(s string) (found []span) {
 
 func numbers(s string) (found []span) {
 	for i := 0; i < len(s); {
-		chain, groups := next(s, i)
+		chain, groups := nextDigits(s, i)
 		i = chain.to
 		for _, at := range groups {
 			if isNumber(s, at) {
@@ -50,10 +50,10 @@ func numbers(s string) (found []span) {
 			}
 		}
 		text := s[chain.from:chain.to]
-		if n := len(digitsOf(text)); len(groups) < 2 || n < fewest || n < fewestApart && !strings.Contains(text, "+") {
+		if n := len(digitsOf(text)); len(groups) < 2 || n < minDigits || n < minGroupedDigits && !strings.Contains(text, "+") {
 			continue
 		}
-		for _, at := range spans(written, text) {
+		for _, at := range spans(writtenNumber, text) {
 			at = span{chain.from + at.from, chain.from + at.to}
 			if isWritten(s, at) {
 				found = append(found, at)
@@ -67,10 +67,10 @@ func numbers(s string) (found []span) {
 	return slices.DeleteFunc(found, func(at span) bool { return within(at, known) })
 }
 
-// next finds the next digits from a place on, and those which follow with no more
+// nextDigits finds the next digits from a place on, and those which follow with no more
 // between than people write within a number. The chain begins with a plus or a
 // bracket if there is one.
-func next(s string, i int) (chain span, groups []span) {
+func nextDigits(s string, i int) (chain span, groups []span) {
 	for i < len(s) && !digit(s[i]) {
 		i++
 	}
@@ -98,13 +98,13 @@ func next(s string, i int) (chain span, groups []span) {
 // isNumber judges digits in one piece by how many they are and what they touch.
 func isNumber(s string, at span) bool {
 	digits, plus := strings.CutPrefix(s[at.from:at.to], "+")
-	least := fewest
+	least := minDigits
 	if at.from > 0 && !plus {
 		switch before := s[at.from-1]; {
 		case letter(before), before == '.' && at.from > 1 && digit(s[at.from-2]):
 			return false // a part of a word, or of a fraction
 		case before == '-', before == '_':
-			least = fewestApart // a part of a name, mostly
+			least = minGroupedDigits // a part of a name, mostly
 		}
 	}
 	if at.to < len(s) {
@@ -112,13 +112,13 @@ func isNumber(s string, at span) bool {
 		case letter(after):
 			return false
 		case after == '-', after == '_':
-			least = fewestApart
+			least = minGroupedDigits
 		}
 	}
 	if plus {
-		return len(digits) >= fewest && len(digits) <= mostPlus
+		return len(digits) >= minDigits && len(digits) <= maxPlusDigits
 	}
-	return len(digits) >= least && len(digits) <= most && !moments.MatchString(digits)
+	return len(digits) >= least && len(digits) <= maxDigits && !timestamps.MatchString(digits)
 }
 
 // isWritten judges digits in several groups.
@@ -129,9 +129,9 @@ func isWritten(s string, at span) bool {
 	}
 	n := len(digitsOf(s[at.from:at.to]))
 	if s[at.from] == '+' {
-		return n >= fewest && n <= mostPlus
+		return n >= minDigits && n <= maxPlusDigits
 	}
-	return n >= fewestApart && n <= most
+	return n >= minGroupedDigits && n <= maxDigits
 }
 
 func digitsOf(s string) string {

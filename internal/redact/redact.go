@@ -28,7 +28,7 @@ func New(secrets ...string) *Redactor {
 // Secrets blanks the secrets that were configured and nothing else: for what
 // people wrote themselves.
 func (r *Redactor) Secrets(s string) string {
-	if r == nil || len(s) < shortest {
+	if r == nil || len(s) < minSecret {
 		return s
 	}
 	return replace(s, r.secrets.find(s), func(string) string { return Secret })

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// longest is how many letters and digits a word may have. App secrets of Meta have
+// maxWord is how many letters and digits a word may have. App secrets of Meta have
 // 32, all of its tokens more than 100, and nothing that people name has as many.
-const longest = 39
+const maxWord = 39
 
 var (
 	uuid = regexp.MustCompile(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
@@ -17,7 +17,7 @@ var (
 
 // longWords returns the words that are long enough to be a secret and are no id.
 func longWords(s string) (found []span) {
-	if len(s) <= longest {
+	if len(s) <= maxWord {
 		return nil
 	}
 	var known []span
@@ -31,7 +31,7 @@ func longWords(s string) (found []span) {
 			w.to++
 		}
 		i = w.to
-		if !long(s[w.from:w.to]) {
+		if !tooLong(s[w.from:w.to]) {
 			continue
 		}
 		if known == nil {
@@ -46,10 +46,10 @@ func longWords(s string) (found []span) {
 
 func wordPart(c byte) bool { return letter(c) || digit(c) || c == '-' || c == '_' }
 
-// long counts letters and digits; those of our own ids do not count, and what is
+// tooLong counts letters and digits; those of our own ids do not count, and what is
 // put together of plain words and numbers is a name.
-func long(word string) bool {
-	if len(word) <= longest {
+func tooLong(word string) bool {
+	if len(word) <= maxWord {
 		return false
 	}
 	word = uuid.ReplaceAllString(word, "")
@@ -59,7 +59,7 @@ func long(word string) bool {
 			n++
 		}
 	}
-	return n > longest && !name(word)
+	return n > maxWord && !isName(word)
 }
 
 // longestPart is of a name; its parts are words or numbers, not both.
@@ -67,7 +67,7 @@ const longestPart = 20
 
 var namePart = regexp.MustCompile(`^(?:[a-z]*|[A-Z]*|[A-Z][a-z]*|[0-9]{1,6})$`)
 
-func name(word string) bool {
+func isName(word string) bool {
 	parts := strings.FieldsFunc(word, func(r rune) bool { return r == '-' || r == '_' })
 	for _, p := range parts {
 		if len(p) > longestPart || !namePart.MatchString(p) {

@@ -22,9 +22,9 @@ func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
 	case CommandTimeout:
 		d = t.applyTimeout()
 	case CommandReopen:
-		d = t.back(StateClosed, Reopened)
+		d = t.backToMenu(StateClosed, Reopened)
 	case CommandReconnect:
-		d = t.back(StateDisconnected, Reconnect)
+		d = t.backToMenu(StateDisconnected, Reconnect)
 	case CommandReset:
 		d = t.applyReset()
 	case CommandDisconnect:
@@ -107,9 +107,9 @@ func (t *turn) applyTimeout() Decision {
 	return Decision{Next: closed(t.was), Reason: HandoffTimeout, Closed: true}
 }
 
-// back returns a conversation from the given state to the menu. Nothing is said
+// backToMenu returns a conversation from the given state to the menu. Nothing is said
 // until the person writes.
-func (t *turn) back(from State, why Reason) Decision {
+func (t *turn) backToMenu(from State, why Reason) Decision {
 	if t.was.State != from {
 		return t.noEffect()
 	}

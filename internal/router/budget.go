@@ -11,7 +11,7 @@ func (t *turn) settle(d Decision) Decision {
 	d = t.budgeted(d)
 	switch {
 	case t.class == classMedia && len(d.Replies) > 0:
-		d.Next.FileAt = later(t.was.FileAt, t.said)
+		d.Next.FileAt = later(t.was.FileAt, t.wroteAt)
 	case d.Next.Menu != t.was.Menu:
 		d.Next.FileAt = time.Time{} // the next file is about something else
 	}

@@ -15,8 +15,8 @@ func (t *turn) answerButton() Decision {
 	return d
 }
 
-// press does what a template's button stands for. Nobody of ours has the conversation.
-func (t *turn) press() Decision {
+// pressButton does what a template's button stands for. Nobody of ours has the conversation.
+func (t *turn) pressButton() Decision {
 	if t.button.Reply != "" {
 		return t.answerButton()
 	}

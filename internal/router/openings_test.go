@@ -18,11 +18,11 @@ func TestRealOpenings(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
 	for _, s := range openings {
-		first := checkStep(t, rules, Fresh("wsp4"), text(s), monday)
+		first := checkStep(t, rules, NewConversation("wsp4"), text(s), monday)
 		if len(first.Replies) != 1 {
 			t.Errorf("%q as a first contact: %s, %d replies", s, first.Reason, len(first.Replies))
 		}
-		later := play(t, rules, Fresh("wsp4"), "hola", s)
+		later := play(t, rules, NewConversation("wsp4"), "hola", s)
 		if later.Reason == InvalidInput || len(later.Replies) != 1 {
 			t.Errorf("%q in the menu: %s, %d replies", s, later.Reason, len(later.Replies))
 		}

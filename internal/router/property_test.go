@@ -74,7 +74,7 @@ func (s *story) write(t *rapid.T) {
 	if d.Next.Invalid > s.rules.Flow.Policies.InvalidLimit {
 		t.Errorf("%d invalid inputs and no offer", d.Next.Invalid)
 	}
-	if d.Reason == Together && (was.FileAt.IsZero() || s.now.Sub(was.FileAt) > 2*together) {
+	if d.Reason == Together && (was.FileAt.IsZero() || s.now.Sub(was.FileAt) > 2*togetherWithin) {
 		t.Errorf("a file got no answer, and the last one that had one came at %s", was.FileAt)
 	}
 	if d.Next.Offered && d.Reason != OfferPerson && d.Reason != TemplateButton && len(d.Replies) > 0 {
@@ -153,7 +153,7 @@ func TestPromisesHoldInAnyStory(t *testing.T) {
 		f.Policies.AutoPerHour = 6 // so that stories run into it
 		rules.Flow = &f
 		rapid.Check(t, func(t *rapid.T) {
-			s := &story{rules: rules, talk: Fresh("wsp4"), now: monday}
+			s := &story{rules: rules, talk: NewConversation("wsp4"), now: monday}
 			t.Repeat(map[string]func(*rapid.T){"write": s.write, "write more": s.write, "write on": s.write, "order": s.order})
 		})
 	}
@@ -165,7 +165,7 @@ func TestOldListsNeverMoveAnybody(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
 	rapid.Check(t, func(t *rapid.T) {
-		s := &story{rules: rules, talk: Fresh("wsp4"), now: monday}
+		s := &story{rules: rules, talk: NewConversation("wsp4"), now: monday}
 		for range rapid.IntRange(1, 30).Draw(t, "turns") {
 			if rapid.IntRange(0, 3).Draw(t, "who") == 0 {
 				s.order(t)

@@ -53,8 +53,8 @@ type Conversation struct {
 	TimeoutAt time.Time
 }
 
-// Fresh returns the conversation of somebody who never wrote on the line.
-func Fresh(line string) Conversation { return Conversation{State: StateMenu, Line: line} }
+// NewConversation returns the conversation of somebody who never wrote on the line.
+func NewConversation(line string) Conversation { return Conversation{State: StateMenu, Line: line} }
 
 // Message is what Step may know of an inbound message.
 type Message struct {

@@ -41,7 +41,7 @@ func (t *turn) decide() Decision {
 	case t.handoffIsOver() && t.prefers():
 		return t.endWith(t.preference)
 	case t.handoffIsOver() && t.pressed:
-		return t.endWith(t.press)
+		return t.endWith(t.pressButton)
 	case t.pressed && t.button.Reply != "":
 		return t.answerButton()
 	case t.handoffIsOver():
@@ -51,7 +51,7 @@ func (t *turn) decide() Decision {
 	case t.was.State == StateHandedOff:
 		return t.leaveToTeam()
 	case t.pressed:
-		return t.press()
+		return t.pressButton()
 	case t.prefers():
 		return t.preference()
 	case t.joinsFile():
@@ -66,7 +66,7 @@ func (t *turn) decide() Decision {
 		return t.start(WindowExpired, say.WindowReopen)
 	case t.class == classTap:
 		return t.tapped()
-	case t.was.Menu == "" && !t.knowsTheWay():
+	case t.was.Menu == "" && !t.bypassesMenu():
 		return t.start(FirstContact, "")
 	case t.class == classUnknown, t.class == classUnseen:
 		return t.show(t.menu, UnknownType, say.Unsupported)
@@ -84,7 +84,7 @@ func (t *turn) decide() Decision {
 		return t.accept()
 	case t.was.Offered && t.says(cmd.No):
 		return t.show(t.menu, OfferDeclined, "")
-	case t.named:
+	case t.hasChoice:
 		return t.choose(t.choice, MenuChoice)
 	case flow.Covers(cmd.Greeting, t.word):
 		return t.start(Greeting, "")
@@ -98,21 +98,21 @@ func (t *turn) decide() Decision {
 // turn is one message on its way to a decision.
 type turn struct {
 	Rules
-	flow  *flow.Flow
-	was   Conversation // as it was loaded
-	next  Conversation // was, touched by the message's arrival
-	msg   Message
-	now   time.Time
-	said  time.Time // when the person wrote it
-	class class
-	word  string     // the whole message, normalised; "" for what is not text
-	menu  *flow.Menu // where the person is; the start when nowhere yet
+	flow    *flow.Flow
+	was     Conversation // as it was loaded
+	next    Conversation // was, touched by the message's arrival
+	msg     Message
+	now     time.Time
+	wroteAt time.Time // when the person wrote it
+	class   class
+	word    string     // the whole message, normalised; "" for what is not text
+	menu    *flow.Menu // where the person is; the start when nowhere yet
 	// button is the template's that was pressed, when the flow knows its payload.
 	button  flow.Button
 	pressed bool
 	// choice is the option that word names, when named.
-	choice flow.Choice
-	named  bool
+	choice    flow.Choice
+	hasChoice bool
 }
 
 func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
@@ -134,7 +134,7 @@ func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
 	}
 	if t.class == classText {
 		t.word = flow.Normalize(m.Text)
-		t.choice, t.named = t.flow.Match(t.menuOrEmpty().ID, t.word)
+		t.choice, t.hasChoice = t.flow.Match(t.menuOrEmpty().ID, t.word)
 	}
 	t.touch()
 	return t
@@ -148,16 +148,16 @@ func (t *turn) touch() {
 	if arrived.IsZero() {
 		arrived = t.now
 	}
-	t.said = t.msg.SentAt
-	if t.said.IsZero() || t.said.After(arrived) {
-		t.said = arrived
+	t.wroteAt = t.msg.SentAt
+	if t.wroteAt.IsZero() || t.wroteAt.After(arrived) {
+		t.wroteAt = arrived
 	}
 	if t.msg.Echo || t.msg.Late || t.msg.Group || t.msg.Blocked || t.class == classNotice {
 		return
 	}
-	t.next.LastInbound = later(t.was.LastInbound, t.said)
-	if at := t.was.TimeoutAt; t.was.State == StateHandedOff && t.said.Before(at) {
-		t.next.TimeoutAt = later(t.was.TimeoutAt, t.timeoutFrom(t.said))
+	t.next.LastInbound = later(t.was.LastInbound, t.wroteAt)
+	if at := t.was.TimeoutAt; t.was.State == StateHandedOff && t.wroteAt.Before(at) {
+		t.next.TimeoutAt = later(t.was.TimeoutAt, t.timeoutFrom(t.wroteAt))
 	}
 }
 
@@ -166,8 +166,8 @@ func (t *turn) says(words []string) bool {
 	return t.word != "" && slices.Contains(words, t.word)
 }
 
-// knowsTheWay reports whether a first message deserves better than the menu.
-func (t *turn) knowsTheWay() bool {
+// bypassesMenu reports whether a first message deserves better than the menu.
+func (t *turn) bypassesMenu() bool {
 	if t.says(t.flow.Commands.Person) {
 		return true
 	}
@@ -179,25 +179,25 @@ func (t *turn) knowsTheWay() bool {
 // they were means nothing to them any more.
 func (t *turn) windowIsOver() bool {
 	last := t.was.LastInbound
-	return t.Window > 0 && t.was.Menu != "" && !last.IsZero() && t.said.Sub(last) > t.Window
+	return t.Window > 0 && t.was.Menu != "" && !last.IsZero() && t.wroteAt.Sub(last) > t.Window
 }
 
 // handoffIsOver reports whether nobody said anything for so long that the
 // hand-off ended, though its timer has not fired yet.
 func (t *turn) handoffIsOver() bool {
 	at := t.was.TimeoutAt
-	return t.was.State == StateHandedOff && t.class != classUnknown && !at.IsZero() && !t.said.Before(at)
+	return t.was.State == StateHandedOff && t.class != classUnknown && !at.IsZero() && !t.wroteAt.Before(at)
 }
 
-// together is within how long files are sent that somebody picks at once: phones upload
+// togetherWithin is within how long files are sent that somebody picks at once: phones upload
 // them one after the other.
-const together = 30 * time.Second
+const togetherWithin = 30 * time.Second
 
 // joinsFile reports whether a file came together with one that got its answer in the
 // menu where the person still is.
 func (t *turn) joinsFile() bool {
 	at := t.was.FileAt
-	return t.class == classMedia && t.was.State == StateMenu && t.was.Menu != "" && !at.IsZero() && t.said.Sub(at).Abs() <= together
+	return t.class == classMedia && t.was.State == StateMenu && t.was.Menu != "" && !at.IsZero() && t.wroteAt.Sub(at).Abs() <= togetherWithin
 }
 
 func (t *turn) parent() *flow.Menu {

@@ -27,7 +27,7 @@ func play(t *testing.T, r Rules, c Conversation, texts ...string) Decision {
 
 func TestHandoffCarriesEverything(t *testing.T) {
 	t.Parallel()
-	got := play(t, psiRules(t), Fresh("wsp4"), "hola", "1", "11")
+	got := play(t, psiRules(t), NewConversation("wsp4"), "hola", "1", "11")
 	want := Decision{
 		Next: Conversation{
 			State: StateHandedOff, Line: "wsp4", Area: "admin", Tag: "pagos", Epoch: 1,
@@ -55,17 +55,17 @@ func TestHandoffCarriesEverything(t *testing.T) {
 func TestMenuBreaksHandoffIsASwitch(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	if got := play(t, rules, Fresh("wsp4"), "hola", "11", "menu"); got.Reason != HandedOffSilent {
+	if got := play(t, rules, NewConversation("wsp4"), "hola", "11", "menu"); got.Reason != HandedOffSilent {
 		t.Errorf("switched off: %s", got.Reason)
 	}
 	f := *rules.Flow
 	f.Policies.MenuBreaksHandoff = true
 	rules.Flow = &f
-	got := play(t, rules, Fresh("wsp4"), "hola", "11", "Menú!")
+	got := play(t, rules, NewConversation("wsp4"), "hola", "11", "Menú!")
 	if got.Reason != CommandMenu || got.Next.State != StateMenu || got.Next.Area != "" || got.Next.Epoch != 2 || len(got.Replies) != 1 {
 		t.Errorf("switched on: %+v", got)
 	}
-	if got := play(t, rules, Fresh("wsp4"), "hola", "11", "hola"); got.Reason != HandedOffSilent {
+	if got := play(t, rules, NewConversation("wsp4"), "hola", "11", "hola"); got.Reason != HandedOffSilent {
 		t.Errorf("switched on, another text: %s", got.Reason)
 	}
 }
@@ -74,7 +74,7 @@ func TestHandoffWithoutTimeoutNeverEndsByItself(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
 	rules.HandoffTimeout = 0
-	d := play(t, rules, Fresh("wsp4"), "hola", "11")
+	d := play(t, rules, NewConversation("wsp4"), "hola", "11")
 	if !d.Next.TimeoutAt.IsZero() {
 		t.Fatalf("it ends at %v", d.Next.TimeoutAt)
 	}
@@ -93,7 +93,7 @@ func TestHandoffWithoutTimeoutNeverEndsByItself(t *testing.T) {
 func TestTimesOfAMessage(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, Fresh("wsp4"), "hola", "1").Next
+	talk := play(t, rules, NewConversation("wsp4"), "hola", "1").Next
 	for _, tc := range []struct {
 		name            string
 		sent, received  time.Duration // after monday
@@ -122,7 +122,7 @@ func TestTimesOfAMessage(t *testing.T) {
 func TestContactKeepsTheHandoffOpen(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, Fresh("wsp4"), "hola", "11").Next
+	talk := play(t, rules, NewConversation("wsp4"), "hola", "11").Next
 	at := monday.Add(20 * time.Hour)
 	for _, tc := range []struct {
 		name string
@@ -175,7 +175,7 @@ func TestPlainText(t *testing.T) {
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, Fresh("wsp4"), "hola").Next
+	talk := play(t, rules, NewConversation("wsp4"), "hola").Next
 	for range 30 {
 		talk.Auto = append(talk.Auto, monday.Add(48*time.Hour).Unix())
 	}
@@ -198,7 +198,7 @@ menus:
       - {code: "1", title: Horarios, reply: "De 9 a 18."}
       - {code: "2", title: Persona, handoff: {area: admin}}
 `))
-	got := play(t, rules, Fresh("a"), "hola", "x", "1")
+	got := play(t, rules, NewConversation("a"), "hola", "x", "1")
 	if diff := cmp.Diff(got.Replies, []Reply{{Text: "De 9 a 18.", Style: flow.StyleText}}); diff != "" || got.Reason != MenuChoice {
 		t.Errorf("%s (-got +want):\n%s", got.Reason, diff)
 	}
@@ -223,9 +223,9 @@ func TestNoFlowNoPanic(t *testing.T) {
 // TestAfterOutage: what those get who were left without an answer, by what the flow says.
 func TestAfterOutage(t *testing.T) {
 	t.Parallel()
-	menu, closed := Fresh("wsp4"), Fresh("wsp4")
+	menu, closed := NewConversation("wsp4"), NewConversation("wsp4")
 	closed.State, closed.Epoch = StateClosed, 3
-	with, away := Fresh("wsp4"), Fresh("wsp4")
+	with, away := NewConversation("wsp4"), NewConversation("wsp4")
 	with.State, with.Area, away.State = StateHandedOff, "admin", StateDisconnected
 	for _, tc := range []struct {
 		name   string

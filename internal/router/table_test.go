@@ -36,7 +36,7 @@ func situations(r Rules) []struct {
 		name string
 		talk Conversation
 	}{
-		{"first contact", Fresh("wsp4")},
+		{"first contact", NewConversation("wsp4")},
 		{"in the start menu", with(func(c *Conversation) { c.Menu = "principal" })},
 		{"in a submenu", with(func(c *Conversation) { c.Menu = "admin" })},
 		{"in a submenu, offered a person", with(func(c *Conversation) { c.Menu, c.Offered = "admin", true })},

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// Far is how far apart the clocks may be before anybody has to know: seconds come
+	// Tolerance is how far apart the clocks may be before anybody has to know: seconds come
 	// from the network, minutes do not.
-	Far = 2 * time.Minute
-	// kept is how many answers are remembered: their median forgives a few odd ones.
-	kept = 20
-	// freshFor is how long an answer says something about the clock.
-	freshFor = time.Hour
-	// slow is an answer whose Date may be about any moment of a long wait.
-	slow = 10 * time.Second
-	// jump is how far the wall clock may part from the monotonic one between two looks.
-	jump = 2 * time.Second
+	Tolerance = 2 * time.Minute
+	// maxSamples is how many answers are remembered: their median forgives a few odd ones.
+	maxSamples = 20
+	// sampleTTL is how long an answer says something about the clock.
+	sampleTTL = time.Hour
+	// maxRoundTrip is an answer whose Date may be about any moment of a long wait.
+	maxRoundTrip = 10 * time.Second
+	// maxStep is how far the wall clock may part from the monotonic one between two looks.
+	maxStep = 2 * time.Second
 )
 
 // Meter compares the machine's clock with one server's. It is safe for concurrent use.
@@ -54,35 +54,35 @@ func New() *Meter {
 	}}
 }
 
-// look returns the moment, and drops what a step of the clock, or a sleep of the
+// now returns the moment, and drops what a step of the clock, or a sleep of the
 // machine, has made worthless.
-func (m *Meter) look() reading {
+func (m *Meter) now() reading {
 	now := m.clock()
-	if wall, steady := now.wall.Sub(m.last.wall), now.steady-m.last.steady; (wall - steady).Abs() > jump {
+	if wall, steady := now.wall.Sub(m.last.wall), now.steady-m.last.steady; (wall - steady).Abs() > maxStep {
 		m.samples = nil
 	}
 	m.last = now
-	m.samples = slices.DeleteFunc(m.samples, func(s sample) bool { return now.steady-s.at > freshFor })
+	m.samples = slices.DeleteFunc(m.samples, func(s sample) bool { return now.steady-s.at > sampleTTL })
 	return now
 }
 
-// note learns from an answer to a request that was sent at began.
-func (m *Meter) note(began reading, date string) {
+// addSample learns from an answer to a request that was sent at began.
+func (m *Meter) addSample(began reading, date string) {
 	there, err := http.ParseTime(date)
 	if err != nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.look()
+	now := m.now()
 	took := now.steady - began.steady
-	if took > slow {
+	if took > maxRoundTrip {
 		return
 	}
 	// A Date is cut to the second, and of a moment between request and answer.
 	middle := now.wall.Add(-took / 2)
 	m.samples = append(m.samples, sample{now.steady, middle.Sub(there.Add(500 * time.Millisecond))})
-	if over := len(m.samples) - kept; over > 0 {
+	if over := len(m.samples) - maxSamples; over > 0 {
 		m.samples = m.samples[over:]
 	}
 }
@@ -92,7 +92,7 @@ func (m *Meter) note(began reading, date string) {
 func (m *Meter) Ahead() (d time.Duration, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.look()
+	m.now()
 	if len(m.samples) == 0 {
 		return 0, false
 	}
@@ -104,34 +104,34 @@ func (m *Meter) Ahead() (d time.Duration, known bool) {
 	return all[len(all)/2], true
 }
 
-// Wrong is Ahead where the clocks are Far apart, else 0.
-func (m *Meter) Wrong() time.Duration {
-	if d, known := m.Ahead(); known && d.Abs() > Far {
+// Skew is Ahead where the clocks are Far apart, else 0.
+func (m *Meter) Skew() time.Duration {
+	if d, known := m.Ahead(); known && d.Abs() > Tolerance {
 		return d.Round(time.Second)
 	}
 	return 0
 }
 
 // Transport has the meter learn from every answer that passes.
-func (m *Meter) Transport(next http.RoundTripper) http.RoundTripper { return listener{m, next} }
+func (m *Meter) Transport(next http.RoundTripper) http.RoundTripper { return transport{m, next} }
 
-type listener struct {
+type transport struct {
 	meter *Meter
 	next  http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
-func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := l.meter.clock()
 	res, err := l.next.RoundTrip(r)
 	if err == nil {
-		l.meter.note(began, res.Header.Get("Date"))
+		l.meter.addSample(began, res.Header.Get("Date"))
 	}
 	return res, err
 }
 
 // CloseIdleConnections is for http.Client.
-func (l listener) CloseIdleConnections() {
+func (l transport) CloseIdleConnections() {
 	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
@@ -146,9 +146,9 @@ func (m *Meter) Run(ctx context.Context, client *http.Client, url string, logger
 	wrong := time.Duration(0)
 	for {
 		if _, known := m.Ahead(); !known {
-			ask(ctx, client, url)
+			requestDate(ctx, client, url)
 		}
-		switch now := m.Wrong(); {
+		switch now := m.Skew(); {
 		case now != 0 && wrong == 0:
 			logger.Error("this machine's clock is wrong: set it, for example by NTP", "ahead_of_whatsapp", now.String())
 			wrong = now
@@ -164,9 +164,9 @@ func (m *Meter) Run(ctx context.Context, client *http.Client, url string, logger
 	}
 }
 
-// ask is for the Date of the answer, whatever it says. Without one nothing is known.
-func ask(ctx context.Context, client *http.Client, url string) {
-	ctx, cancel := context.WithTimeout(ctx, slow)
+// requestDate is for the Date of the answer, whatever it says. Without one nothing is known.
+func requestDate(ctx context.Context, client *http.Client, url string) {
+	ctx, cancel := context.WithTimeout(ctx, maxRoundTrip)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, http.NoBody)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 func answer(m *Meter, ahead, took time.Duration) {
 	began := m.clock()
 	time.Sleep(took)
-	m.note(began, time.Now().Add(-took/2-ahead).UTC().Format(http.TimeFormat))
+	m.addSample(began, time.Now().Add(-took/2-ahead).UTC().Format(http.TimeFormat))
 }
 
 func TestAhead(t *testing.T) {
@@ -49,7 +49,7 @@ func TestAhead(t *testing.T) {
 				if known != tc.known || (got-tc.want).Abs() > time.Second {
 					t.Errorf("got %v %v, want %v %v", got, known, tc.want, tc.known)
 				}
-				if wrong := m.Wrong(); (wrong != 0) != (tc.known && tc.want.Abs() > Far) {
+				if wrong := m.Skew(); (wrong != 0) != (tc.known && tc.want.Abs() > Tolerance) {
 					t.Errorf("wrong by %v", wrong)
 				}
 			})
@@ -70,7 +70,7 @@ func TestADateThatIsNone(t *testing.T) {
 	t.Parallel()
 	m := New()
 	for _, date := range []string{"", "yesterday", "2026-11-24T10:00:00Z"} {
-		m.note(m.clock(), date)
+		m.addSample(m.clock(), date)
 	}
 	if _, known := m.Ahead(); known {
 		t.Error("it guesses")
@@ -87,7 +87,7 @@ func TestASteppedClock(t *testing.T) {
 		_, known := m.Ahead()
 		return known
 	}
-	hear := func() { m.note(now, now.wall.Format(http.TimeFormat)) }
+	hear := func() { m.addSample(now, now.wall.Format(http.TimeFormat)) }
 	hear()
 	if !pass(50*time.Minute, 50*time.Minute) {
 		t.Error("time that passed is taken for a step")
@@ -123,7 +123,7 @@ func TestRunAsks(t *testing.T) {
 		done <- m.Run(ctx, &http.Client{Transport: m.Transport(http.DefaultTransport)}, server.URL, slog.New(slog.NewTextHandler(&log, nil)))
 	}()
 	<-asked
-	for m.Wrong() == 0 {
+	for m.Skew() == 0 {
 		if ctx.Err() != nil {
 			t.Fatal("it learns nothing from the answer")
 		}

@@ -56,7 +56,7 @@ func (o *jsonBuilder) text(name, value string) {
 
 // cutText writes the first most letters of a text, and says whether there were more.
 func (o *jsonBuilder) cutText(name, value string, most int) (cut bool) {
-	value, cut = inbound.Cut(value, most)
+	value, cut = inbound.Truncate(value, most)
 	o.text(name, value)
 	return cut
 }

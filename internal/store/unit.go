@@ -274,7 +274,7 @@ func (u *Unit) conversation(contact *ContactRow, line string) (*ConversationRow,
 	}
 	conv := &ConversationRow{ContactRow: contact, New: true}
 	conv.ID = u.NewID()
-	conv.Conversation.Conversation = router.Fresh(line)
+	conv.Conversation.Conversation = router.NewConversation(line)
 	conv.CreatedAt = u.Now
 	u.AddConversation(conv)
 	return conv, true

@@ -34,7 +34,7 @@ const (
 )
 
 func newPlayer(rules router.Rules, line string) *player {
-	return &player{rules: rules, talk: router.Fresh(line)}
+	return &player{rules: rules, talk: router.NewConversation(line)}
 }
 
 // next is a new person on a line, before the same rules; tickets go on.

@@ -13,12 +13,12 @@ import (
 // Block asks WhatsApp to let nothing through between the number and a person, or to let
 // it again. It only does so for who wrote within 24 h, and for 64,000 people a number
 // (Block Users API). Every error is an *outbound.Failure with WhatsApp's words.
-func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) error {
-	user := map[string]string{"user": who.Phone}
+func (c *Client) Block(ctx context.Context, contact outbound.Address, block bool) error {
+	user := map[string]string{"user": contact.Phone}
 	switch {
-	case who.Phone == "" && who.UserID != "":
-		user = map[string]string{"user_id": who.UserID}
-	case who.Phone == "":
+	case contact.Phone == "" && contact.UserID != "":
+		user = map[string]string{"user_id": contact.UserID}
+	case contact.Phone == "":
 		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp blocks by phone or user id only"}
 	}
 	body, err := json.Marshal(map[string]any{
@@ -27,12 +27,12 @@ func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) er
 	if err != nil {
 		return fmt.Errorf("block: %w", err)
 	}
-	q := question{node: c.number, edge: "/block_users", body: body}
+	q := apiCall{node: c.number, edge: "/block_users", body: body}
 	done := "added_users"
 	if !block {
 		q.method, done = http.MethodDelete, "removed_users"
 	}
-	answer, refused := c.ask(ctx, q)
+	answer, refused := c.do(ctx, q)
 	v, _ := rawjson.Parse(answer.Body)
 	users := v.Get("block_users")
 	reason := users.Get("failed_users").First().Get("errors").First()
@@ -41,7 +41,7 @@ func (c *Client) Block(ctx context.Context, who outbound.Address, block bool) er
 		number, detail := readError(reason)
 		return &outbound.Failure{Class: outbound.Permanent, Code: number, Detail: c.redact.Line(detail)}
 	case refused != nil:
-		return harmless(refused)
+		return notUncertain(refused)
 	case users.Get(done).Len() == 0:
 		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp did not say that it was done"}
 	}

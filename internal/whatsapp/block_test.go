@@ -12,7 +12,7 @@ import (
 
 func TestBlock(t *testing.T) {
 	t.Parallel()
-	who := outbound.Address{Phone: "5491100000001", UserID: "AR.1"}
+	contact := outbound.Address{Phone: "5491100000001", UserID: "AR.1"}
 	for name, tc := range map[string]struct {
 		block  bool
 		status int
@@ -40,7 +40,7 @@ func TestBlock(t *testing.T) {
 				w.WriteHeader(tc.status)
 				fmt.Fprint(w, tc.answer)
 			})
-			err := client.Block(t.Context(), who, tc.block)
+			err := client.Block(t.Context(), contact, tc.block)
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(classOf(t, err).Detail, tc.want)) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}

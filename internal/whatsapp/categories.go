@@ -26,16 +26,16 @@ type Categories struct {
 	now  func() time.Time
 	log  *slog.Logger
 
-	mu     sync.Mutex
-	known  map[edition]string
-	listed time.Time     // the last list that came
-	tried  time.Time     // the last one that was asked for
-	asking chan struct{} // closed when what is asked for came; nil while nothing is
-	failed bool          // and it is logged
+	mu       sync.Mutex
+	known    map[templateKey]string
+	listedAt time.Time     // the last list that came
+	triedAt  time.Time     // the last one that was asked for
+	inFlight chan struct{} // closed when what is asked for came; nil while nothing is
+	failed   bool          // and it is logged
 }
 
-// edition is a template in a language.
-type edition struct{ name, language string }
+// templateKey is a template in a language.
+type templateKey struct{ name, language string }
 
 // NewCategories returns the Categories of what list lists.
 func NewCategories(list func(context.Context) ([]Template, error), now func() time.Time, log *slog.Logger) *Categories {
@@ -45,7 +45,7 @@ func NewCategories(list func(context.Context) ([]Template, error), now func() ti
 // Marketing reports whether Meta counts a template as marketing. It waits for Meta for
 // 2 s at most; what nobody knows is no marketing.
 func (c *Categories) Marketing(ctx context.Context, name, language string) bool {
-	wanted := edition{name, language}
+	wanted := templateKey{name, language}
 	ctx, cancel := context.WithTimeout(ctx, categoriesWait)
 	defer cancel()
 	if coming := c.refresh(ctx, wanted); coming != nil {
@@ -61,36 +61,36 @@ func (c *Categories) Marketing(ctx context.Context, name, language string) bool 
 
 // refresh asks for the list where that is due, and returns what is closed when it came,
 // or nil when what is known will do.
-func (c *Categories) refresh(ctx context.Context, wanted edition) <-chan struct{} {
+func (c *Categories) refresh(ctx context.Context, wanted templateKey) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	_, known := c.known[wanted]
 	switch {
-	case known && now.Sub(c.listed) < categoriesFor:
+	case known && now.Sub(c.listedAt) < categoriesFor:
 		return nil
-	case c.asking != nil:
-		return c.asking
-	case !c.tried.IsZero() && now.Sub(c.tried) < categoriesAgain:
+	case c.inFlight != nil:
+		return c.inFlight
+	case !c.triedAt.IsZero() && now.Sub(c.triedAt) < categoriesAgain:
 		return nil
 	}
-	c.tried, c.asking = now, make(chan struct{})
+	c.triedAt, c.inFlight = now, make(chan struct{})
 	// Others wait for it too: it goes on when this caller has had enough.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), categoriesCall)
 	go func() {
 		defer cancel()
 		all, err := c.list(ctx)
-		c.keep(all, err, now)
+		c.replace(all, err, now)
 	}()
-	return c.asking
+	return c.inFlight
 }
 
-// keep takes over a list that was asked for at a time.
-func (c *Categories) keep(all []Template, err error, at time.Time) {
+// replace takes over a list that was asked for at a time.
+func (c *Categories) replace(all []Template, err error, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.asking)
-	c.asking = nil
+	close(c.inFlight)
+	c.inFlight = nil
 	if err != nil {
 		if !c.failed {
 			c.log.Warn("the categories of templates cannot be read: marketing is refused to nobody for whom none was known", "error", err)
@@ -98,8 +98,8 @@ func (c *Categories) keep(all []Template, err error, at time.Time) {
 		c.failed = true
 		return
 	}
-	c.failed, c.listed, c.known = false, at, make(map[edition]string, len(all))
+	c.failed, c.listedAt, c.known = false, at, make(map[templateKey]string, len(all))
 	for _, t := range all {
-		c.known[edition{t.Name, t.Language}] = t.Category
+		c.known[templateKey{t.Name, t.Language}] = t.Category
 	}
 }

@@ -63,7 +63,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("graph_url %q: want something like https://graph.facebook.com/v26.0", o.BaseURL)
 	}
 	c := &Client{base: base, number: o.PhoneNumberID, timeout: o.Timeout, redact: o.Redact}
-	c.tokens, c.secrets = given(o.Tokens), given(o.AppSecrets)
+	c.tokens, c.secrets = nonEmpty(o.Tokens), nonEmpty(o.AppSecrets)
 	if c.number == "" {
 		return nil, errors.New("phone_number_id is needed to send")
 	}
@@ -80,8 +80,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// given are the values that are not empty.
-func given(values []string) []string {
+// nonEmpty are the values that are not empty.
+func nonEmpty(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
@@ -125,20 +125,20 @@ func (c *Client) MarkRead(ctx context.Context, providerMessageID string) error {
 
 // post posts to the number's messages.
 func (c *Client) post(ctx context.Context, body []byte) (httpcall.Answer, *outbound.Failure) {
-	return c.ask(ctx, question{node: c.number, edge: "/messages", body: body})
+	return c.do(ctx, apiCall{node: c.number, edge: "/messages", body: body})
 }
 
-// question is one call of the Graph API: about a node, the number's or a file's.
-type question struct {
+// apiCall is one call of the Graph API: about a node, the number's or a file's.
+type apiCall struct {
 	node, edge string
 	query      url.Values
 	body       []byte // posted; nil gets
 	method     string // of what has a body; "" is POST
 }
 
-// ask makes a call with each token until one is taken: a refused token has sent
+// do makes a call with each token until one is taken: a refused token has sent
 // nothing, nor has a refused proof.
-func (c *Client) ask(ctx context.Context, q question) (httpcall.Answer, *outbound.Failure) {
+func (c *Client) do(ctx context.Context, q apiCall) (httpcall.Answer, *outbound.Failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	return c.withToken(func(token string) (httpcall.Answer, *outbound.Failure) {
@@ -180,7 +180,7 @@ func badToken(f *outbound.Failure) bool {
 }
 
 // call makes one request; the Failure is nil for an HTTP 200.
-func (c *Client) call(ctx context.Context, q question, token, proof string) (httpcall.Answer, *outbound.Failure) {
+func (c *Client) call(ctx context.Context, q apiCall, token, proof string) (httpcall.Answer, *outbound.Failure) {
 	req, err := q.request(ctx, c.base, proof)
 	if err != nil {
 		return httpcall.Answer{}, &outbound.Failure{Class: outbound.Auth, Detail: "graph_url cannot be used", Err: err}
@@ -196,7 +196,7 @@ func (c *Client) call(ctx context.Context, q question, token, proof string) (htt
 	return answer, nil
 }
 
-func (q question) request(ctx context.Context, base *url.URL, proof string) (*http.Request, error) {
+func (q apiCall) request(ctx context.Context, base *url.URL, proof string) (*http.Request, error) {
 	query := maps.Clone(q.query)
 	if proof != "" {
 		if query == nil {

@@ -144,9 +144,9 @@ var errSession = errors.New("token refused")
 // sessionOver is what Graph means by a code or subcode of a session.
 var sessionOver = code{outbound.Auth, 0, "session of the token is over"}
 
-// session reports whether a code or subcode is of the token's session: expired,
+// isTokenCode reports whether a code or subcode is of the token's session: expired,
 // revoked, logged out, its app removed.
-func session(number int) bool {
+func isTokenCode(number int) bool {
 	switch number {
 	case 102, 190, 452, 490, 492, 493:
 		return true
@@ -162,17 +162,17 @@ const (
 	tokenError  = "OAuthException"
 )
 
-// named is how Graph names what it does not have, or does not show to this token.
-var named = regexp.MustCompile(`Object with ID '([^']*)'`)
+// objectName is how Graph names what it does not have, or does not show to this token.
+var objectName = regexp.MustCompile(`Object with ID '([^']*)'`)
 
-// node judges what is said of a node that Graph does not have, or does not show to
+// missingNode judges what is said of a node that Graph does not have, or does not show to
 // this token; ok is false when nothing is. It is the line's own number, and nothing can
 // be sent, or a file, a message or a template, and one message fails: that which is
 // named, else that which was asked for, unless the number's own API looked at the
 // message and says so in details.
-func (c *Client) node(e rawjson.Value, asked string) (m code, ok bool) {
+func (c *Client) missingNode(e rawjson.Value, asked string) (m code, ok bool) {
 	message, details := e.Get("message").Text(), e.Get("error_data", "details").Text()
-	name := named.FindStringSubmatch(message + "\n" + details)
+	name := objectName.FindStringSubmatch(message + "\n" + details)
 	missing := name != nil || e.Get("error_subcode").Int() == 33 || e.Get("type").Text() == methodError ||
 		strings.Contains(message, "nonexisting field")
 	switch number := e.Get("code").Int(); {
@@ -191,13 +191,13 @@ func (c *Client) meaning(e rawjson.Value, asked string) (m code, cause error, kn
 	if number == 100 && strings.Contains(e.Get("message").Text(), "appsecret_proof") {
 		return code{outbound.Auth, 0, "appsecret_proof wrong or missing: app_secret has to be that of the token's app"}, errProof, true
 	}
-	if session(int(e.Get("error_subcode").Int())) {
+	if isTokenCode(int(e.Get("error_subcode").Int())) {
 		return sessionOver, errSession, true
 	}
-	if m, known = c.node(e, asked); known {
+	if m, known = c.missingNode(e, asked); known {
 		return m, nil, true
 	}
-	if m, known = lookUp(number); session(number) {
+	if m, known = lookUp(number); isTokenCode(number) {
 		cause = errSession
 	}
 	return m, cause, known

@@ -284,9 +284,9 @@ func (d *decoder) copies(inner rawjson.Value) {
 		for item := range d.items(inner.Get(key)) {
 			a := d.keep(inbound.Standby, item, "")
 			a.SentAt = item.Get("timestamp").Time()
-			id, fate := item.Get("id").Text(), item.Get("status").Text()
-			if usable(id) && usable(fate) {
-				a.ID = id + ":" + fate
+			id, status := item.Get("id").Text(), item.Get("status").Text()
+			if usable(id) && usable(status) {
+				a.ID = id + ":" + status
 			} else if usable(id) {
 				a.ID = id
 			}
@@ -310,7 +310,7 @@ func (d *decoder) metadata(value rawjson.Value) {
 	if !meta.IsObject() {
 		meta = value.Get("recipient") // messaging_handovers
 	}
-	d.lineRef, _ = inbound.Cut(meta.Get("phone_number_id").Text(), inbound.MaxID) // longer it is nobody's
+	d.lineRef, _ = inbound.Truncate(meta.Get("phone_number_id").Text(), inbound.MaxID) // longer it is nobody's
 }
 
 // keep adds an arrival that is only kept: its id is a hash of what it is and

@@ -77,9 +77,9 @@ func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outboun
 	if !mediaID.MatchString(id) {
 		return nil, &outbound.Failure{Class: outbound.Permanent, Detail: "not a media id"}
 	}
-	answer, refused := c.ask(ctx, question{node: id, query: url.Values{"phone_number_id": {c.number}}})
+	answer, refused := c.do(ctx, apiCall{node: id, query: url.Values{"phone_number_id": {c.number}}})
 	if refused != nil {
-		return nil, harmless(refused)
+		return nil, notUncertain(refused)
 	}
 	v, _ := rawjson.Parse(answer.Body)
 	if v.Get("url").Text() == "" {
@@ -88,9 +88,9 @@ func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outboun
 	return v, nil
 }
 
-// harmless corrects the verdict of a call that may be repeated as often as one
+// notUncertain corrects the verdict of a call that may be repeated as often as one
 // likes: reading leaves nothing uncertain, and holds no line.
-func harmless(f *outbound.Failure) *outbound.Failure {
+func notUncertain(f *outbound.Failure) *outbound.Failure {
 	switch f.Class {
 	case outbound.Uncertain:
 		f.Class, f.Detail = outbound.Throttle, "WhatsApp did not answer"

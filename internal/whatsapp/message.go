@@ -16,9 +16,9 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 		d.broken(m)
 		return
 	}
-	who := readSender
+	contact := readSender
 	if kind == inbound.Echo {
-		who = readAddressee
+		contact = readAddressee
 	}
 	a := inbound.Arrival{
 		Kind:     kind,
@@ -26,7 +26,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 		LineRef:  d.lineRef,
 		Provider: Provider,
 		Shape:    d.shape,
-		Person:   d.person(who(m)),
+		Person:   d.person(contact(m)),
 		SentAt:   m.Get("timestamp").Time(),
 		Raw:      json.RawMessage(m),
 	}

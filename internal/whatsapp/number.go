@@ -23,7 +23,7 @@ var ErrAppSecret = errors.New("the app secret is not that of the app which the t
 // nothing. Errors are *outbound.Failure, or ErrAppSecret.
 func (c *Client) Number(ctx context.Context) (Number, error) {
 	fields := url.Values{"fields": {"display_phone_number,verified_name,quality_rating"}}
-	answer, refused := c.ask(ctx, question{node: c.number, query: fields})
+	answer, refused := c.do(ctx, apiCall{node: c.number, query: fields})
 	switch {
 	case refused != nil && errors.Is(refused, errProof) && len(c.secrets) > 0:
 		return Number{}, ErrAppSecret
@@ -32,7 +32,7 @@ func (c *Client) Number(ctx context.Context) (Number, error) {
 	}
 	v, _ := rawjson.Parse(answer.Body)
 	n := Number{Display: v.Get("display_phone_number").Text(), Name: v.Get("verified_name").Text(), Quality: v.Get("quality_rating").Text()}
-	if c.proofless() {
+	if c.worksWithoutProof() {
 		return n, ErrAppSecret
 	}
 	return n, nil

@@ -81,38 +81,38 @@ type people struct {
 	list rawjson.Value
 	read bool
 	all  []inbound.Person
-	at   map[name]int // where in all; nil for a few
+	byID map[personID]int // where in all; nil for a few
 }
 
-// few people are found faster by looking at each.
-const few = 8
+// linearMax people are found faster by looking at each.
+const linearMax = 8
 
-// name is one id of a person.
-type name struct {
+// personID is one id of a person.
+type personID struct {
 	kind byte
 	id   string
 }
 
-const nameKinds = 4
+const personIDKinds = 4
 
-// nameOf returns one of the person's ids, the strongest kind first.
-func nameOf(p *inbound.Person, kind byte) name {
-	return name{kind, [nameKinds]string{p.UserID, p.Phone, p.ParentUserID, p.ExternalID}[kind]}
+// personIDOf returns one of the person's ids, the strongest kind first.
+func personIDOf(p *inbound.Person, kind byte) personID {
+	return personID{kind, [personIDKinds]string{p.UserID, p.Phone, p.ParentUserID, p.ExternalID}[kind]}
 }
 
 // find returns who has the id, nil for nobody.
-func (p *people) find(n name) *inbound.Person {
+func (p *people) find(n personID) *inbound.Person {
 	if n.id == "" {
 		return nil
 	}
-	if p.at != nil {
-		if i, ok := p.at[n]; ok {
+	if p.byID != nil {
+		if i, ok := p.byID[n]; ok {
 			return &p.all[i]
 		}
 		return nil
 	}
 	for i := range p.all {
-		if nameOf(&p.all[i], n.kind) == n {
+		if personIDOf(&p.all[i], n.kind) == n {
 			return &p.all[i]
 		}
 	}
@@ -122,29 +122,29 @@ func (p *people) find(n name) *inbound.Person {
 // add takes one more. The first with an id has it; later ones of the same person
 // tell what it did not.
 func (p *people) add(c inbound.Person) {
-	if len(p.all) == few {
-		p.at = map[name]int{}
+	if len(p.all) == linearMax {
+		p.byID = map[personID]int{}
 		for i := range p.all {
 			p.index(i)
 		}
 	}
-	for kind := range byte(nameKinds) {
-		if first := p.find(nameOf(&c, kind)); first != nil && same(*first, c) {
+	for kind := range byte(personIDKinds) {
+		if first := p.find(personIDOf(&c, kind)); first != nil && same(*first, c) {
 			first.Name = orElse(first.Name, c.Name)
 			first.Username = orElse(first.Username, c.Username)
 		}
 	}
 	p.all = append(p.all, c)
-	if p.at != nil {
+	if p.byID != nil {
 		p.index(len(p.all) - 1)
 	}
 }
 
 func (p *people) index(i int) {
-	for kind := range byte(nameKinds) {
-		n := nameOf(&p.all[i], kind)
-		if _, taken := p.at[n]; !taken {
-			p.at[n] = i
+	for kind := range byte(personIDKinds) {
+		n := personIDOf(&p.all[i], kind)
+		if _, taken := p.byID[n]; !taken {
+			p.byID[n] = i
 		}
 	}
 }
@@ -160,8 +160,8 @@ func (d *decoder) person(p inbound.Person) inbound.Person {
 		}
 	}
 	// What one contact adds may be the name that the next one goes by.
-	for kind := range byte(nameKinds) {
-		c := d.people.find(nameOf(&p, kind))
+	for kind := range byte(personIDKinds) {
+		c := d.people.find(personIDOf(&p, kind))
 		if c == nil || !same(p, *c) {
 			continue
 		}
@@ -184,8 +184,8 @@ func readContact(contact rawjson.Value) (c inbound.Person) {
 		case "parent_user_id":
 			setID(&c.ParentUserID, member.Text())
 		case "profile":
-			c.Name = inbound.Name(member.Get("name").Text())
-			c.Username = inbound.Name(member.Get("username").Text())
+			c.Name = inbound.TruncateName(member.Get("name").Text())
+			c.Username = inbound.TruncateName(member.Get("username").Text())
 		}
 	}
 	return c

@@ -41,7 +41,7 @@ func (c *Client) withProof(token string, call func(proof string) (httpcall.Answe
 	}
 }
 
-// proofless says that there are secrets, and Graph took a call with none of them.
-func (c *Client) proofless() bool {
+// worksWithoutProof says that there are secrets, and Graph took a call with none of them.
+func (c *Client) worksWithoutProof() bool {
 	return len(c.secrets) > 0 && int(c.proof.Load()) == len(c.secrets)
 }

@@ -25,9 +25,9 @@ func (c *Client) Templates(ctx context.Context, account string) ([]Template, err
 	query := url.Values{"fields": {"name,language,category,status"}, "limit": {"250"}}
 	var all []Template
 	for len(all) < mostTemplates {
-		answer, refused := c.ask(ctx, question{node: account, edge: "/message_templates", query: query})
+		answer, refused := c.do(ctx, apiCall{node: account, edge: "/message_templates", query: query})
 		if refused != nil {
-			return nil, harmless(refused)
+			return nil, notUncertain(refused)
 		}
 		v, _ := rawjson.Parse(answer.Body)
 		if !v.Get("data").IsArray() {

@@ -191,7 +191,7 @@ func TestWhatTheDoorTookIsStored(t *testing.T) {
 	stop()
 	runs.Wait()
 	for _, body := range []string{"hola", "\xff", deep(65), deep(10_001), deep(1 << 20)} {
-		found, err := s.Trace(t.Context(), inbound.Unread([]byte(body), errors.ErrUnsupported).ID)
+		found, err := s.Trace(t.Context(), inbound.Unreadable([]byte(body), errors.ErrUnsupported).ID)
 		if err != nil || len(found.Records) != 1 || found.Records[0].Reason != router.UnknownShape || found.Records[0].Detail == "" {
 			t.Errorf("%.20q: %+v, %v", body, found.Records, err)
 		}

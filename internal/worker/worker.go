@@ -121,9 +121,9 @@ func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcom
 // be read, perhaps as an older program wrote it, is kept as a record of its line:
 // as a dead letter it would die again with each redrive.
 func readArrival(c queue.Claim) inbound.Arrival {
-	a, err := inbound.Read(c.Body)
+	a, err := inbound.Decode(c.Body)
 	if err != nil {
-		a = inbound.Unread(c.Body, err)
+		a = inbound.Unreadable(c.Body, err)
 		a.ReceivedAt = c.EnqueuedAt
 		if line, _, _ := strings.Cut(c.Lane, ":"); !strings.HasPrefix(line, "?") { // no line of ours
 			a.Line = line

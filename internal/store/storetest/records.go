@@ -36,7 +36,7 @@ func records(t *testing.T, e Engine) {
 	quarantined.Quarantine = "unknown_shape"
 	lateChange := bare(inbound.Identity, "late")
 	lateChange.Late, lateChange.Change = true, &inbound.Change{From: person(1), To: person(2)}
-	unread := inbound.Unread([]byte("[[["), errors.New("nested too deep"))
+	unread := inbound.Unreadable([]byte("[[["), errors.New("nested too deep"))
 	unread.Line, unread.LineRef, unread.ReceivedAt = "wsp4", lineRef, noon()
 	copied := bare(inbound.Standby, "standby")
 	copied.Person = person(1)

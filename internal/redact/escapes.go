@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// layers is how many escapes within each other are undone: JSON in JSON in a URL.
-const layers = 3
+// maxLayers is how many escapes within each other are undone: JSON in JSON in a URL.
+const maxLayers = 3
 
 // view is a text with some layers of escapes undone, and where its bytes were.
 type view struct {
@@ -30,7 +30,7 @@ func views(s string) []view {
 	known := map[string]bool{s: true}
 	for i := 0; i < len(all); i++ {
 		for _, kind := range []byte(`%\&`) {
-			if v, ok := all[i].peeled(kind); ok && !known[v.text] {
+			if v, ok := all[i].unescaped(kind); ok && !known[v.text] {
 				known[v.text] = true
 				all = append(all, v)
 			}
@@ -47,10 +47,10 @@ func (v view) at(i int) int {
 	return v.from[i]
 }
 
-// peeled undoes one more layer of escapes that begin with a character; false when
+// unescaped undoes one more layer of escapes that begin with a character; false when
 // there is none.
-func (v view) peeled(kind byte) (view, bool) {
-	if v.depth == layers || strings.IndexByte(v.text, kind) < 0 {
+func (v view) unescaped(kind byte) (view, bool) {
+	if v.depth == maxLayers || strings.IndexByte(v.text, kind) < 0 {
 		return v, false
 	}
 	var out []byte
