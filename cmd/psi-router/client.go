@@ -58,7 +58,7 @@ func (e *env) client() (*client, error) {
 		c.http = &http.Client{Timeout: callTimeout}
 		return c, nil
 	}
-	socket, release, err := app.ShortPath(cfg.DataDir, app.SocketName)
+	socket, release, err := app.SocketPath(cfg.DataDir, app.SocketName)
 	if err != nil {
 		return nil, unreachable("%w", err)
 	}

@@ -67,7 +67,7 @@ func (e *env) admin(dir string) (*http.Client, func()) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, nothing
 	}
-	socket, release, err := app.ShortPath(dir, app.SocketName)
+	socket, release, err := app.SocketPath(dir, app.SocketName)
 	if err != nil {
 		return nil, nothing
 	}

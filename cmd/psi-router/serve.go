@@ -43,5 +43,5 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return problem("%w", err)
 	}
-	return e.heard(app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, Hurry: c.Hurry, Log: logger, Out: e.out, Supervisor: keeper}))
+	return e.heard(app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, BackoffSpeedup: c.Hurry, Log: logger, Out: e.out, Supervisor: keeper}))
 }

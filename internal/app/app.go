@@ -33,8 +33,8 @@ type Options struct {
 	// housekeeping); "" means all. The configuration was asked (CheckRole).
 	Role    string
 	Version string
-	// Hurry makes back-offs pass so many times faster, for drills; 0: once.
-	Hurry float64
+	// BackoffSpeedup makes back-offs pass so many times faster, for drills; 0: once.
+	BackoffSpeedup float64
 	// Lease and PostTimeout are those of sends, for proofs that cannot wait so long; 0:
 	// delivery's own.
 	Lease, PostTimeout time.Duration
@@ -46,20 +46,20 @@ type Options struct {
 
 // App is a router that is wired and listens. Run it, or Close it.
 type App struct {
-	cfg        *config.Config
-	role       string
-	version    string
-	hurry      float64
-	lease      time.Duration
-	timeout    time.Duration // of a post
-	redact     *redact.Redactor
-	log        *slog.Logger // blanks what it is given
-	out        io.Writer
-	started    time.Time
-	supervisor *supervise.Supervisor // nil without one
-	cert       *certificate          // nil unless we serve TLS ourselves
-	clock      *skew.Meter           // against Graph's
-	admission  *admission.Control    // what strangers may take of the process
+	cfg            *config.Config
+	role           string
+	version        string
+	backoffSpeedup float64
+	lease          time.Duration
+	postTimeout    time.Duration // of a post
+	redact         *redact.Redactor
+	log            *slog.Logger // blanks what it is given
+	out            io.Writer
+	started        time.Time
+	supervisor     *supervise.Supervisor // nil without one
+	certificate    *certificate          // nil unless we serve TLS ourselves
+	clock          *skew.Meter           // against Graph's
+	admission      *admission.Control    // what strangers may take of the process
 
 	listener net.Listener // nil for a worker, as public is
 	public   *http.Server
@@ -102,8 +102,8 @@ func (a *App) Addr() string {
 
 // URL is the root of its pages.
 func (a *App) URL() string {
-	if a.cert != nil {
-		return "https://" + a.cert.domain
+	if a.certificate != nil {
+		return "https://" + a.certificate.domain
 	}
 	return "http://" + a.Addr()
 }
@@ -111,20 +111,20 @@ func (a *App) URL() string {
 const (
 	// shutdownTimeout is how long requests under way may take when the door closes.
 	shutdownTimeout = 5 * time.Second
-	// lastRequests is how long what was let in just before the door closed may
+	// acceptGrace is how long what was let in just before the door closed may
 	// take to say what it wants: net/http drops a request that it reads once it
 	// shuts down.
-	lastRequests = 150 * time.Millisecond
-	// tail is what of drain_timeout is kept for the time after the last handler was
+	acceptGrace = 150 * time.Millisecond
+	// closeReserve is what of drain_timeout is kept for the time after the last handler was
 	// told to end: it returns, its verdict is written, the engines are closed.
-	tail = 7 * time.Second
+	closeReserve = 7 * time.Second
 )
 
 // drain is how long the work under way may go on, so that the whole stop fits
 // drain_timeout. A short one is shared half and half.
 func (a *App) drain() time.Duration {
 	all := a.cfg.DrainTimeout.D()
-	return max(all-tail, all/2)
+	return max(all-closeReserve, all/2)
 }
 
 // Run serves until ctx ends. Then the door closes while the work under way
@@ -133,18 +133,18 @@ func (a *App) drain() time.Duration {
 // it: half a router is worse than a restart.
 func (a *App) Run(ctx context.Context) error {
 	g, alive := errgroup.WithContext(ctx)
-	var left leftovers
+	var running runningParts
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 
 	if a.listener != nil {
-		g.Go(func() error { return a.open() })
+		g.Go(func() error { return a.servePublic() })
 	}
 	g.Go(func() error { return serve(a.admin, a.socket) })
 	for _, p := range a.parts {
-		left.add(p.name)
+		running.add(p.name)
 		g.Go(func() error {
-			defer left.remove(p.name)
+			defer running.remove(p.name)
 			if err := p.run(work); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -157,43 +157,43 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-alive.Done()
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
-		a.tell(a.supervisor.Stopping())
+		a.logSupervisorError(a.supervisor.Stopping())
 		stopWork() // what the door still takes waits in the queue
 		within := min(shutdownTimeout, a.drain())
-		closeDoor(alive, within-a.closeListener(), a.public, a.admin)
+		shutdown(alive, within-a.closeListener(), a.public, a.admin)
 		return nil
 	})
 	a.banner()
 	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
-	a.tell(a.supervisor.Ready()) // also while something is waited for: its own doors are open
+	a.logSupervisorError(a.supervisor.Ready()) // also while something is waited for: its own doors are open
 	stopped := make(chan error, 1)
 	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
 	var err error
 	select {
 	case err = <-stopped:
-	case <-overdue(alive, a.cfg.DrainTimeout.D()):
+	case <-closedAfter(alive, a.cfg.DrainTimeout.D()):
 		// Leases run out and rows tell what became of them: this is no more than a
 		// kill, and the service manager's comes next.
-		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), left.names())
+		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), running.names())
 	}
 	a.log.Info("stopped", "error", err)
 	return err
 }
 
-// overdue is closed so long after ctx has ended.
-func overdue(ctx context.Context, after time.Duration) <-chan struct{} {
+// closedAfter is closed so long after ctx has ended.
+func closedAfter(ctx context.Context, after time.Duration) <-chan struct{} {
 	over := make(chan struct{})
 	context.AfterFunc(ctx, func() { time.AfterFunc(after, func() { close(over) }) })
 	return over
 }
 
-// leftovers are the parts that have not returned.
-type leftovers struct {
+// runningParts are the parts that have not returned.
+type runningParts struct {
 	mu    sync.Mutex
 	parts map[string]bool
 }
 
-func (l *leftovers) add(name string) {
+func (l *runningParts) add(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.parts == nil {
@@ -202,13 +202,13 @@ func (l *leftovers) add(name string) {
 	l.parts[name] = true
 }
 
-func (l *leftovers) remove(name string) {
+func (l *runningParts) remove(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.parts, name)
 }
 
-func (l *leftovers) names() string {
+func (l *runningParts) names() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.parts) == 0 {
@@ -234,7 +234,7 @@ func (a *App) onClose(name string, fn func() error) {
 	a.closers = append(a.closers, closer{name, fn})
 }
 
-func (a *App) runs(name string, run func(context.Context) error) {
+func (a *App) addPart(name string, run func(context.Context) error) {
 	a.parts = append(a.parts, part{name, run})
 }
 
@@ -245,37 +245,37 @@ func (a *App) closeListener() (took time.Duration) {
 		return 0
 	}
 	a.listener.Close()
-	took = min(lastRequests, a.drain()/2)
+	took = min(acceptGrace, a.drain()/2)
 	time.Sleep(took)
 	return took
 }
 
-// open serves the public.
-func (a *App) open() error {
-	if a.cert == nil {
+// servePublic serves the public.
+func (a *App) servePublic() error {
+	if a.certificate == nil {
 		return serve(a.public, a.listener)
 	}
-	a.public.TLSConfig = a.cert.config()
-	if err := a.public.ServeTLS(a.listener, "", ""); !closed(err) {
+	a.public.TLSConfig = a.certificate.config()
+	if err := a.public.ServeTLS(a.listener, "", ""); !serverClosed(err) {
 		return fmt.Errorf("serve %s: %w", a.Addr(), err)
 	}
 	return nil
 }
 
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !closed(err) {
+	if err := s.Serve(l); !serverClosed(err) {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
 }
 
-// closed says that a server ended because we wanted it.
-func closed(err error) bool {
+// serverClosed says that a server ended because we wanted it.
+func serverClosed(err error) bool {
 	return errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed)
 }
 
-// closeDoor takes no further request and lets those under way end.
-func closeDoor(ctx context.Context, within time.Duration, servers ...*http.Server) {
+// shutdown takes no further request and lets those under way end.
+func shutdown(ctx context.Context, within time.Duration, servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	for _, s := range servers {

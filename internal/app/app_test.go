@@ -22,31 +22,31 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// running is a whole router in this process, with the sandbox as its WhatsApp.
-type running struct {
+// testRouter is a whole router in this process, with the sandbox as its WhatsApp.
+type testRouter struct {
 	*App
 	t    *testing.T
 	logs *bytes.Buffer
 	stop func()
 }
 
-func start(t *testing.T, dir string) *running {
+func start(t *testing.T, dir string) *testRouter {
 	t.Helper()
 	return startAs(t, roleAll, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+dir)
 }
 
-func startAs(t *testing.T, role string, env ...string) *running {
+func startAs(t *testing.T, role string, env ...string) *testRouter {
 	t.Helper()
 	return startWith(t, Options{Role: role}, env...)
 }
 
 // startHurried is a router whose back-offs pass so many times faster.
-func startHurried(t *testing.T, times float64, env ...string) *running {
+func startHurried(t *testing.T, times float64, env ...string) *testRouter {
 	t.Helper()
-	return startWith(t, Options{Hurry: times}, env...)
+	return startWith(t, Options{BackoffSpeedup: times}, env...)
 }
 
-func startWith(t *testing.T, o Options, env ...string) *running {
+func startWith(t *testing.T, o Options, env ...string) *testRouter {
 	t.Helper()
 	cfg, err := config.Load(config.Options{Env: env})
 	if err != nil {
@@ -61,7 +61,7 @@ func startWith(t *testing.T, o Options, env ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	r := &running{App: a, t: t, logs: logs}
+	r := &testRouter{App: a, t: t, logs: logs}
 	r.stop = func() {
 		t.Helper()
 		cancel()
@@ -76,7 +76,7 @@ func startWith(t *testing.T, o Options, env ...string) *running {
 }
 
 // write posts a text as Meta would, and wants it accepted.
-func (r *running) write(from, id, text string) {
+func (r *testRouter) write(from, id, text string) {
 	r.t.Helper()
 	if err := r.post(from, id, text, http.StatusOK); err != nil {
 		r.t.Fatal(err)
@@ -84,13 +84,13 @@ func (r *running) write(from, id, text string) {
 }
 
 // post posts a text as Meta would; another status than the wanted is an error.
-func (r *running) post(from, id, text string, want int) error {
+func (r *testRouter) post(from, id, text string, want int) error {
 	r.t.Helper()
 	return r.postOf(time.Now(), from, id, text, want)
 }
 
 // postOf posts a text that was sent at a time.
-func (r *running) postOf(sent time.Time, from, id, text string, want int) error {
+func (r *testRouter) postOf(sent time.Time, from, id, text string, want int) error {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"contacts":[{"wa_id":%q,"profile":{"name":"Ana"}}],"messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}]}}]}]}`,
 		config.DevPhoneNumberID, from, from, id, sent.Unix(), text)
@@ -111,7 +111,7 @@ func (r *running) postOf(sent time.Time, from, id, text string, want int) error 
 }
 
 // ask calls the API and decodes its answer.
-func (r *running) ask(client *http.Client, base, method, path string, to any) {
+func (r *testRouter) ask(client *http.Client, base, method, path string, to any) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, base+path, strings.NewReader("{}"))
 	if err != nil {
@@ -140,14 +140,14 @@ func (r *running) ask(client *http.Client, base, method, path string, to any) {
 type message struct{ Direction, Author, Status, Text, Reason, Type string }
 
 // messages waits until the person's conversation looks as wanted.
-func (r *running) messages(phone string, ok func([]message) bool) (id string, all []message) {
+func (r *testRouter) messages(phone string, ok func([]message) bool) (id string, all []message) {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		var talks struct{ Items []struct{ ID string } }
-		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations?phone="+phone, &talks)
-		if len(talks.Items) == 1 {
+		var conversations struct{ Items []struct{ ID string } }
+		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations?phone="+phone, &conversations)
+		if len(conversations.Items) == 1 {
 			var page struct{ Items []message }
-			id = talks.Items[0].ID
+			id = conversations.Items[0].ID
 			r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+id+"/messages", &page)
 			if all = page.Items; ok(all) {
 				return id, all
@@ -185,10 +185,10 @@ func TestMainJob(t *testing.T) {
 	// With a team: silence. Closed: the menu.
 	r.write(ana, "wamid.4", "gracias")
 	r.messages(ana, func(all []message) bool { return all[len(all)-1].Reason == "handed_off_silent" })
-	var talk struct{ State string }
-	r.ask(http.DefaultClient, r.URL(), http.MethodPost, "/api/v1/conversations/"+id+"/close", &talk)
-	if talk.State != "closed" {
-		t.Errorf("after close: got %s, want closed", talk.State)
+	var conv struct{ State string }
+	r.ask(http.DefaultClient, r.URL(), http.MethodPost, "/api/v1/conversations/"+id+"/close", &conv)
+	if conv.State != "closed" {
+		t.Errorf("after close: got %s, want closed", conv.State)
 	}
 	r.write(ana, "wamid.5", "hola de nuevo")
 	_, all := r.messages(ana, func(all []message) bool {

@@ -158,8 +158,8 @@ func TestExampleConsumer(t *testing.T) {
 	if got, want := c.rows(db, `select estado || ' ' || area || ' ' || subetiqueta from tickets`), []string{"abierto admin pagos"}; !cmp.Equal(got, want) {
 		t.Errorf("tickets: got %q, want %q", got, want)
 	}
-	var talk struct{ State string }
-	r.ask(http.DefaultClient, r.URL(), http.MethodPost, "/api/v1/conversations/"+id+"/close", &talk)
+	var conv struct{ State string }
+	r.ask(http.DefaultClient, r.URL(), http.MethodPost, "/api/v1/conversations/"+id+"/close", &conv)
 	eventually(t, "the tables say that it is closed", func() bool {
 		return len(c.rows(db, `select '' from conversaciones where estado = 'cerrada'`)) == 1
 	})
@@ -183,20 +183,20 @@ func TestExampleConsumer(t *testing.T) {
 }
 
 // takes waits until the tables say of each message what the API says.
-func (c *consumer) takes(r *running, db string) {
+func (c *consumer) takes(r *testRouter, db string) {
 	c.t.Helper()
 	var diff string
 	eventually(c.t, "the tables are what the API says", func() bool {
 		var want []string
-		var talks struct{ Items []struct{ ID string } }
-		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations", &talks)
-		for _, talk := range talks.Items {
+		var conversations struct{ Items []struct{ ID string } }
+		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations", &conversations)
+		for _, conv := range conversations.Items {
 			var page struct {
 				Items []struct{ ID, Text, Status, Direction string }
 			}
-			r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+talk.ID+"/messages", &page)
+			r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+conv.ID+"/messages", &page)
 			for _, m := range page.Items {
-				want = append(want, fmt.Sprint(talk.ID, m.ID, m.Status, m.Direction == "inbound", m.Text))
+				want = append(want, fmt.Sprint(conv.ID, m.ID, m.Status, m.Direction == "inbound", m.Text))
 			}
 		}
 		got := c.rows(db, `select concat(v.psi_id, m.psi_id, estado_envio, ' ', case direccion when 'entrante' then 'true' else 'false' end, ' ', mensaje)
@@ -216,7 +216,7 @@ func (c *consumer) takes(r *running, db string) {
 
 // seed tells a router of those whom the old one knew: nobody is answered, the
 // window is WhatsApp's, and whom a team has hears no bot.
-func (c *consumer) seed(t *testing.T, r *running, db string) {
+func (c *consumer) seed(t *testing.T, r *testRouter, db string) {
 	const carla, dora = "5491155550803", "5491155550804"
 	for i, who := range []string{carla, dora} {
 		estado := []string{"derivada", "en_menu"}[i]
@@ -234,15 +234,15 @@ func (c *consumer) seed(t *testing.T, r *running, db string) {
 		c.takes(r, db)
 	}
 	for who, want := range map[string]string{carla: "disconnected", dora: "menu"} {
-		var talks struct {
+		var conversations struct {
 			Items []struct {
 				State           string
 				WindowExpiresAt time.Time `json:"window_expires_at"`
 			}
 		}
-		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations?phone="+who, &talks)
-		if len(talks.Items) != 1 || talks.Items[0].State != want || time.Until(talks.Items[0].WindowExpiresAt).Round(time.Hour) != 21*time.Hour {
-			t.Errorf("%s: got %+v, want %s with a window of 21 h", who, talks.Items, want)
+		r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations?phone="+who, &conversations)
+		if len(conversations.Items) != 1 || conversations.Items[0].State != want || time.Until(conversations.Items[0].WindowExpiresAt).Round(time.Hour) != 21*time.Hour {
+			t.Errorf("%s: got %+v, want %s with a window of 21 h", who, conversations.Items, want)
 		}
 		_, all := r.messages(who, func(all []message) bool { return len(all) > 0 })
 		if len(all) != 1 || all[0].Reason != "stale" {
@@ -256,7 +256,7 @@ func (c *consumer) seed(t *testing.T, r *running, db string) {
 
 // catchUp fills new tables by pulling: they become what pushing made, and to pull all
 // of it again brings nothing new once no more happens here.
-func (c *consumer) catchUp(t *testing.T, r *running, db string) {
+func (c *consumer) catchUp(t *testing.T, r *testRouter, db string) {
 	fresh := c.tables()
 	pull := func() string {
 		cmd := exec.CommandContext(t.Context(), "node", "catchup.js", "0")
@@ -278,7 +278,7 @@ func (c *consumer) catchUp(t *testing.T, r *running, db string) {
 }
 
 // twice delivers an event once more, odd ones, and one by a stranger.
-func (c *consumer) twice(t *testing.T, r *running, db, address string) {
+func (c *consumer) twice(t *testing.T, r *testRouter, db, address string) {
 	before := c.rows(db, everything)
 	o := webhookout.Options{Name: "crm", URL: address, Secrets: []string{crmSecret}, Allow: []string{"127.0.0.1:" + c.port}}
 	again := func(change func(*store.Event), o webhookout.Options) error {
@@ -343,18 +343,18 @@ func (c *consumer) twice(t *testing.T, r *running, db, address string) {
 	}
 
 	// What cannot be applied holds up its own conversation only.
-	for i, talk := range []string{"bad", "bad", "good"} {
+	for i, conv := range []string{"bad", "bad", "good"} {
 		change := func(e *store.Event) {
 			other(e)
-			e.ID, e.Pos = fmt.Sprint(talk, i), int64(1_000_002+i)
-			text := strings.NewReplacer(`"another"`, `"`+talk+`"`, `"id":"message"`, `"id":"message`+talk+`"`).Replace(string(e.Data))
+			e.ID, e.Pos = fmt.Sprint(conv, i), int64(1_000_002+i)
+			text := strings.NewReplacer(`"another"`, `"`+conv+`"`, `"id":"message"`, `"id":"message`+conv+`"`).Replace(string(e.Data))
 			if i == 0 {
 				text = strings.Replace(text, `"state":"`, `"state":"un`, 1)
 			}
 			e.Data = json.RawMessage(text)
 		}
 		if err := again(change, o); err != nil {
-			t.Errorf("%s: got %v, want it taken", talk, err)
+			t.Errorf("%s: got %v, want it taken", conv, err)
 		}
 	}
 	eventually(t, "the good one is applied and the bad ones wait", func() bool {

@@ -62,7 +62,7 @@ type first struct{ later, unchecked bool }
 // useDatabase opens PostgreSQL for use, or leaves nothing behind.
 func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules, at first) (err error) {
 	cfg := o.cfg
-	notes, err := notes(e.redis, cfg.DataDir)
+	notes, err := openNotes(e.redis, cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -70,14 +70,14 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), NoMigrate: o.asIs, DeferMigration: at.later, Logger: o.log,
 		// Turns and statuses, sends and the pump, and a few for the faces.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(), Notes: notes, OnNotesLost: e.notesLost(o.log),
+		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.onEvents(), Notes: notes, OnNotesLost: e.notesLost(o.log),
 	})
 	if err != nil {
 		return err
 	}
 	db := &database{store: s}
 	if cfg.RedisURL.Empty() && !o.restored { // the one who has it waits
-		db.owner, err = own(ctx, s, cfg)
+		db.owner, err = claimDatabase(ctx, s, cfg)
 	}
 	if err == nil && !at.unchecked {
 		err = s.Verify(ctx)
@@ -92,9 +92,9 @@ func (e *engines) useDatabase(ctx context.Context, o opening, rules router.Rules
 	return nil
 }
 
-// own takes a database for this process alone when the queue lives inside of it:
+// claimDatabase takes a database for this process alone when the queue lives inside of it:
 // two of those would each answer a person in an order of their own.
-func own(ctx context.Context, s *pgstore.Store, cfg *config.Config) (*pgstore.Owner, error) {
+func claimDatabase(ctx context.Context, s *pgstore.Store, cfg *config.Config) (*pgstore.Owner, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "an unknown host"
@@ -120,8 +120,8 @@ func (e *engines) usable(ctx context.Context) bool {
 
 // stale says that the database went back in time, so that what is read is of the past.
 func (e *engines) stale() bool {
-	if e.files != nil {
-		return e.files.Stale()
+	if e.sqliteStore != nil {
+		return e.sqliteStore.Stale()
 	}
 	s := e.database()
 	return s != nil && s.Stale()
@@ -156,14 +156,14 @@ func (a *App) watchDatabase(e *engines) {
 		return
 	}
 	if a.cfg.RedisURL.Empty() {
-		a.works(e, "database lease", func(ctx context.Context) error { return e.db.owner.Run(ctx) })
+		a.addPartOnceUsable(e, "database lease", func(ctx context.Context) error { return e.db.owner.Run(ctx) })
 	}
-	a.works(e, "database comparison", func(ctx context.Context) error { return e.db.store.Run(ctx) })
+	a.addPartOnceUsable(e, "database comparison", func(ctx context.Context) error { return e.db.store.Run(ctx) })
 }
 
-// works is runs for what must not begin before queue and store may be used.
-func (a *App) works(e *engines, name string, run func(context.Context) error) {
-	a.runs(name, func(ctx context.Context) error {
+// addPartOnceUsable adds a part that must not begin before queue and store may be used.
+func (a *App) addPartOnceUsable(e *engines, name string, run func(context.Context) error) {
+	a.addPart(name, func(ctx context.Context) error {
 		if !e.usable(ctx) {
 			return nil
 		}
@@ -173,11 +173,11 @@ func (a *App) works(e *engines, name string, run func(context.Context) error) {
 
 // openLatches makes what was away at the start usable once it can be.
 func (a *App) openLatches(e *engines) {
-	say := func() { a.tell(a.supervisor.Status(a.redact.Text(e.missing()))) }
+	say := func() { a.logSupervisorError(a.supervisor.Status(a.redact.Text(e.missing()))) }
 	if e.gate != nil {
-		a.runs("queue that was away", func(ctx context.Context) error { return e.gate.Run(ctx, say) })
+		a.addPart("queue that was away", func(ctx context.Context) error { return e.gate.Run(ctx, say) })
 	}
 	if e.awaited != nil {
-		a.runs("store that was away", func(ctx context.Context) error { return e.awaited.Run(ctx, say) })
+		a.addPart("store that was away", func(ctx context.Context) error { return e.awaited.Run(ctx, say) })
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // code asks the API and returns its status and stable code.
-func (r *running) code(path string) (status int, code string) {
+func (r *testRouter) code(path string) (status int, code string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+path, nil)
 	if err != nil {
@@ -59,8 +59,8 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 			db.Stop()
 			systemd, keeper := newNotified(t)
 			r := startWith(t, Options{Role: roles[0], Supervisor: keeper}, env...)
-			systemd.hears("READY=1\n", "STATUS=waiting: open store: store is unavailable")
-			others := make([]*running, 0, 1)
+			systemd.expect("READY=1\n", "STATUS=waiting: open store: store is unavailable")
+			others := make([]*testRouter, 0, 1)
 			for _, role := range roles[1:] {
 				others = append(others, startAs(t, role, env...))
 			}
@@ -75,7 +75,7 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 			if err := db.Start(); err != nil {
 				t.Fatal(err)
 			}
-			systemd.hears("STATUS=\n")
+			systemd.expect("STATUS=\n")
 			eventually(t, "the store is there", func() bool { status, _ := r.code(conversations); return status == http.StatusOK })
 			r.messages(ana, answered(2, "Administración"))
 			r.write(ana, "wamid.d3", "11")
@@ -182,8 +182,8 @@ func newNotified(t *testing.T) (*notified, *supervise.Supervisor) {
 	return &notified{t, conn}, s
 }
 
-// hears waits until each of the words has been said, in any order.
-func (n *notified) hears(words ...string) {
+// expect waits until each of the words has been said, in any order.
+func (n *notified) expect(words ...string) {
 	n.t.Helper()
 	if err := n.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		n.t.Fatal(err)

@@ -14,13 +14,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// pipes is a listener without a network.
-type pipes struct {
+// pipeListener is a listener without a network.
+type pipeListener struct {
 	conns chan net.Conn
 	done  chan struct{}
 }
 
-func (p pipes) Accept() (net.Conn, error) {
+func (p pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.conns:
 		return c, nil
@@ -29,7 +29,7 @@ func (p pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p pipes) Close() error {
+func (p pipeListener) Close() error {
 	select {
 	case <-p.done:
 	default:
@@ -38,7 +38,7 @@ func (p pipes) Close() error {
 	return nil
 }
 
-func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestDrainTimeoutIsTheWholeStop: a request that does not end and a part that does
 // not return cost drain_timeout together, and no second more.
@@ -59,16 +59,16 @@ func TestDrainTimeoutIsTheWholeStop(t *testing.T) {
 				never := make(chan struct{})
 				logs := &strings.Builder{}
 				a := &App{cfg: &config.Config{DrainTimeout: tt.drain}, log: observe.Log(logs, "info", "json"), started: time.Now()}
-				door := pipes{make(chan net.Conn), make(chan struct{})}
-				a.listener, a.socket = door, pipes{make(chan net.Conn), make(chan struct{})}
-				a.public = a.server(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-never }))
-				a.admin = a.server(http.NotFoundHandler())
-				a.runs("work", func(ctx context.Context) error {
+				door := pipeListener{make(chan net.Conn), make(chan struct{})}
+				a.listener, a.socket = door, pipeListener{make(chan net.Conn), make(chan struct{})}
+				a.public = a.newServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-never }))
+				a.admin = a.newServer(http.NotFoundHandler())
+				a.addPart("work", func(ctx context.Context) error {
 					<-ctx.Done()
 					time.Sleep(a.drain())
 					return nil
 				})
-				a.runs("stubborn", func(ctx context.Context) error {
+				a.addPart("stubborn", func(ctx context.Context) error {
 					<-ctx.Done()
 					if tt.hang {
 						<-never

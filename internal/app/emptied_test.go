@@ -32,10 +32,10 @@ func TestRedisComesBackEmpty(t *testing.T) {
 		}
 	}
 	for n, flush := range []func(){
-		func() { empty(t, redis.Addr) },
+		func() { flushRedis(t, redis.Addr) },
 		func() {
 			stop()
-			empty(t, redis.Addr)
+			flushRedis(t, redis.Addr)
 			r = startAs(t, roleAll, env...)
 		},
 	} {
@@ -67,7 +67,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 		r.order(dir, "/api/v1/queues/media/resume")
 	}
 	// What was resumed does not come back paused.
-	empty(t, redis.Addr)
+	flushRedis(t, redis.Addr)
 	since := time.Now()
 	eventually(t, "it is noticed again", func() bool {
 		var list struct {
@@ -86,7 +86,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 }
 
 // order posts to the admin socket in a data_dir.
-func (r *running) order(dir, path string) {
+func (r *testRouter) order(dir, path string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://router"+path, http.NoBody)
 	if err != nil {
@@ -109,8 +109,8 @@ func (r *running) order(dir, path string) {
 	}
 }
 
-// empty removes all that a Redis has.
-func empty(t *testing.T, addr string) {
+// flushRedis removes all that a Redis has.
+func flushRedis(t *testing.T, addr string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/webhookout"
 )
 
-// late is when events that wait for an endpoint are worth saying.
-const late = 5 * time.Minute
+// backlogWarnAfter is when events that wait for an endpoint are worth saying.
+const backlogWarnAfter = 5 * time.Minute
 
-// endpoints are those of the configuration as delivery knows them.
-func endpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
+// deliveryEndpoints are those of the configuration as delivery knows them.
+func deliveryEndpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
 	all := make([]delivery.Endpoint, 0, len(cfg.Endpoints))
 	for _, c := range cfg.Endpoints {
-		e := delivery.Endpoint{Name: c.Name, Wants: store.EventFilter{Types: wanted(c), Lines: c.Lines}}
+		e := delivery.Endpoint{Name: c.Name, Wants: store.EventFilter{Types: eventTypes(c), Lines: c.Lines}}
 		for _, name := range c.Areas {
 			id := name
 			if area, ok := tree.Area(name); ok {
@@ -36,9 +36,9 @@ func endpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
 	return all
 }
 
-// wanted are the event types of an endpoint; of those without a notice n8n gets
+// eventTypes are the event types of an endpoint; of those without a notice n8n gets
 // none.
-func wanted(c config.Endpoint) []string {
+func eventTypes(c config.Endpoint) []string {
 	if c.Format != webhookout.Notice {
 		return c.Events
 	}
@@ -54,8 +54,8 @@ func wanted(c config.Endpoint) []string {
 	return types
 }
 
-// follow pushes events to the endpoints, where turns are made.
-func (a *App) follow(e *engines, metrics *meter) error {
+// addEndpoints pushes events to the endpoints, where turns are made.
+func (a *App) addEndpoints(e *engines, metrics *meter) error {
 	for i, c := range a.cfg.Endpoints {
 		client, err := webhookout.New(webhookout.Options{
 			Name: c.Name, URL: c.URL, Secrets: c.Secret.Values(), Format: c.Format, Allow: c.Allow,
@@ -66,16 +66,16 @@ func (a *App) follow(e *engines, metrics *meter) error {
 		}
 		a.onClose("endpoint "+c.Name, func() error { client.Close(); return nil })
 		events := delivery.NewEvents(delivery.EventOptions{
-			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: limit(float64(c.Rate)), Posts: c.Concurrency,
-			Backoff: queue.Backoff{}.Faster(a.hurry), BackoffSpeedup: a.hurry, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
+			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: rateLimit(float64(c.Rate)), Posts: c.Concurrency,
+			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
 		})
-		a.works(e, delivery.EventQueue(c.Name), events.Run)
+		a.addPartOnceUsable(e, delivery.EventQueue(c.Name), events.Run)
 	}
-	if e.hints == nil {
+	if e.notifier == nil {
 		return nil
 	}
-	a.works(e, "feeder", delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
-		Store: e.store, Queue: e.queue, Open: e.hints.Open, Endpoints: e.endpoints, Log: a.log,
+	a.addPartOnceUsable(e, "feeder", delivery.NewBacklogScanner(delivery.BacklogScannerOptions{
+		Store: e.store, Queue: e.queue, Open: e.notifier.Open, Endpoints: e.endpoints, Log: a.log,
 	}).Run)
 	return nil
 }
@@ -121,7 +121,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 		case stats[i].HeldUntil.After(now):
 			why = append(why, "is held: "+stats[i].HeldReason)
 		}
-		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= late {
+		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= backlogWarnAfter {
 			// Nobody hurries to count them while it takes none.
 			why = append(why, fmt.Sprintf("events of %d conversations or more wait, the oldest for %s", l.Conversations, now.Sub(l.Oldest).Round(time.Second)))
 		}
@@ -135,8 +135,8 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 	return fmt.Errorf("%s", strings.Join(stuck, "; "))
 }
 
-// feedFigures are the backlogs as metrics show them: none is shown as zero.
-func (e *engines) feedFigures(ctx context.Context) (map[string]observe.FeedFigures, error) {
+// endpointBacklogs are the backlogs as metrics show them: none is shown as zero.
+func (e *engines) endpointBacklogs(ctx context.Context) (map[string]observe.FeedFigures, error) {
 	if len(e.endpoints) == 0 {
 		return nil, nil
 	}

@@ -54,7 +54,7 @@ func newCRM(t *testing.T) *crm {
 	return &crm{t: t, sign: sign, mood: "well", seen: map[string]int{}}
 }
 
-func (c *crm) be(mood string) {
+func (c *crm) setMood(mood string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mood = mood
@@ -131,7 +131,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // pulled reads all events by their positions.
-func (r *running) pulled() (all []pushedEvent) {
+func (r *testRouter) pulled() (all []pushedEvent) {
 	r.t.Helper()
 	after := int64(0)
 	for {
@@ -156,7 +156,7 @@ func (r *running) pulled() (all []pushedEvent) {
 
 // complete waits until the events of so many messages can be pulled and all that can
 // be was taken, in order.
-func (r *running) complete(c *crm, messages int) {
+func (r *testRouter) complete(c *crm, messages int) {
 	r.t.Helper()
 	var want map[string][]int64
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -214,12 +214,12 @@ func TestEventsReachTheCRM(t *testing.T) {
 				}
 			}
 			for _, mood := range []string{"broken", "elsewhere", "verbose"} {
-				c.be(mood)
+				c.setMood(mood)
 				say("1")
 				c.asked(mood)
 				say("0")
 			}
-			c.be("well")
+			c.setMood("well")
 			r.complete(c, n)
 
 			server.CloseClientConnections()

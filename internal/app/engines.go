@@ -25,25 +25,25 @@ import (
 
 // engines are what keeps everything: the queue and the store.
 type engines struct {
-	flow  *flow.Flow
-	queue queue.Engine
-	store store.Store
-	redis *redisqueue.Engine  // nil for the embedded queue
-	db    *database           // nil for the embedded store, and until the awaited one is there
-	files *sqlitestore.Store  // the embedded store, else nil
-	jobs  *sqlitequeue.Engine // the embedded queue, else nil
+	flow        *flow.Flow
+	queue       queue.Engine
+	store       store.Store
+	redis       *redisqueue.Engine  // nil for the embedded queue
+	db          *database           // nil for the embedded store, and until the awaited one is there
+	sqliteStore *sqlitestore.Store  // the embedded store, else nil
+	sqliteQueue *sqlitequeue.Engine // the embedded queue, else nil
 	// What was away at the start, else nil.
 	gate    *gate
 	awaited *awaited
 
 	// The two as they are used, to be asked how writes to them go.
-	written notedQueue
-	kept    notedStore
-	// arrivals are what the door writes, where that is not the queue alone.
-	arrivals *writes
+	trackedQueue trackedQueue
+	trackedStore trackedStore
+	// enqueueHealth is how the writes of the door go, where it writes elsewhere than to the queue too.
+	enqueueHealth *writeHealth
 
 	endpoints []delivery.Endpoint
-	hints     *delivery.EventNotifier // nil without endpoints
+	notifier  *delivery.EventNotifier // nil without endpoints
 }
 
 // opening says how engines are opened.
@@ -59,17 +59,17 @@ type opening struct {
 	restored bool
 	// asIs leaves the database's schema to the routers.
 	asIs bool
-	// hurry makes waits pass so many times faster, for drills; 0: once.
-	hurry float64
-	log   *slog.Logger
+	// backoffSpeedup makes waits pass so many times faster, for drills; 0: once.
+	backoffSpeedup float64
+	log            *slog.Logger
 }
 
 // sorryAfter is that of store.Settings.
 func (o opening) sorryAfter() time.Duration {
-	if o.hurry <= 1 {
+	if o.backoffSpeedup <= 1 {
 		return 0
 	}
-	return time.Duration(float64(2*time.Minute) / o.hurry)
+	return time.Duration(float64(2*time.Minute) / o.backoffSpeedup)
 }
 
 // openEngines opens what the configuration names: Redis and PostgreSQL, or the
@@ -83,21 +83,21 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data_dir: %w", err)
 	}
-	e := &engines{flow: tree, arrivals: newWrites()}
+	e := &engines{flow: tree, enqueueHealth: newWriteHealth()}
 	if err := e.openQueue(ctx, o); err != nil {
 		return nil, err
 	}
-	said := redact.New(cfg.Secrets()...)
-	e.written = notedQueue{discreetQueue{e.queue, said}, newWrites()}
-	e.queue = e.written
-	if e.endpoints = endpoints(cfg, tree); len(e.endpoints) > 0 {
-		e.hints = delivery.NewEventNotifier(delivery.EventNotifierOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
+	redactor := redact.New(cfg.Secrets()...)
+	e.trackedQueue = trackedQueue{redactingQueue{e.queue, redactor}, newWriteHealth()}
+	e.queue = e.trackedQueue
+	if e.endpoints = deliveryEndpoints(cfg, tree); len(e.endpoints) > 0 {
+		e.notifier = delivery.NewEventNotifier(delivery.EventNotifierOptions{Queue: e.queue, Stats: e.queue.Stats, Endpoints: e.endpoints, Log: o.log})
 	}
 	if err := e.openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, e.queue.Close())
 	}
-	e.kept = newNotedStore(discreetStore{e.store, said})
-	e.store = e.kept
+	e.trackedStore = newTrackedStore(redactingStore{e.store, redactor})
+	e.store = e.trackedStore
 	return e, nil
 }
 
@@ -106,10 +106,10 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
 	if cfg.RedisURL.Empty() {
-		e.jobs, err = sqlitequeue.Open(ctx, sqlitequeue.Options{
+		e.sqliteQueue, err = sqlitequeue.Open(ctx, sqlitequeue.Options{
 			Path: filepath.Join(cfg.DataDir, "queue.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
 		})
-		e.queue = e.jobs
+		e.queue = e.sqliteQueue
 		return err
 	}
 	e.redis, err = redisqueue.Open(ctx, redisqueue.Options{
@@ -127,26 +127,26 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-func (e *engines) rules(cfg *config.Config) router.Rules {
+func (e *engines) routerRules(cfg *config.Config) router.Rules {
 	return router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
 }
 
 func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
-	rules := e.rules(cfg)
+	rules := e.routerRules(cfg)
 	if !cfg.DatabaseURL.Empty() {
 		return e.openDatabase(ctx, o, rules)
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.told(),
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.onEvents(),
 	})
 	if err != nil {
 		return err
 	}
-	e.store, e.files = s, s
-	if e.jobs != nil && cfg.Durability != "relaxed" {
-		behind, err := s.PairWith(ctx, e.jobs.File())
+	e.store, e.sqliteStore = s, s
+	if e.sqliteQueue != nil && cfg.Durability != "relaxed" {
+		behind, err := s.PairWith(ctx, e.sqliteQueue.File())
 		if err != nil {
 			return errors.Join(err, s.Close())
 		}
@@ -160,12 +160,12 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-// told is who hears of events that were stored; nil is nobody.
-func (e *engines) told() func([]store.Event) {
-	if e.hints == nil {
+// onEvents is who hears of events that were stored; nil is nobody.
+func (e *engines) onEvents() func([]store.Event) {
+	if e.notifier == nil {
 		return nil
 	}
-	return e.hints.OnEvents
+	return e.notifier.OnEvents
 }
 
 func (e *engines) close() error {

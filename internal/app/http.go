@@ -25,20 +25,20 @@ const (
 	headerBytes   = 16 << 10
 )
 
-// server serves those who are trusted: the operator, by the admin socket.
-func (a *App) server(h http.Handler) *http.Server {
+// newServer serves those who are trusted: the operator, by the admin socket.
+func (a *App) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: log.New(serverLog{a.log}, "", 0), //nolint:forbidigo // net/http knows no other; it ends in slog
 	}
 }
 
-// openServer serves everybody who reaches the listener, within bounds: it lets go of
+// newPublicServer serves everybody who reaches the listener, within bounds: it lets go of
 // who stands still, and has so many connections and no more. What HTTP/2 keeps for a
 // connection that nobody reads from is bounded too.
-func (a *App) openServer(h http.Handler, l net.Listener) (*http.Server, net.Listener) {
+func (a *App) newPublicServer(h http.Handler, l net.Listener) (*http.Server, net.Listener) {
 	connections := a.admission.Connections(admission.ProcessLimits())
-	s := a.server(connections.Handler(admission.Pace(h)))
+	s := a.newServer(connections.Handler(admission.Pace(h)))
 	s.ConnContext = connections.Context
 	s.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: 64, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10,
@@ -82,16 +82,16 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // SocketName is the admin socket within data_dir.
 const SocketName = "admin.sock"
 
-// longestSocket is how many bytes the path of a unix socket may have (Linux; the
+// maxSocketPath is how many bytes the path of a unix socket may have (Linux; the
 // others take a few less).
-const longestSocket = 103
+const maxSocketPath = 103
 
-// ShortPath returns a path that leads to the socket of this name in dir, also
+// SocketPath returns a path that leads to the socket of this name in dir, also
 // where its own is longer than a socket's may be: through the open directory, as
 // Linux shows it. Release it when nobody dials or listens there any more.
-func ShortPath(dir, name string) (path string, release func(), err error) {
+func SocketPath(dir, name string) (path string, release func(), err error) {
 	path = filepath.Join(dir, name)
-	if len(path) <= longestSocket {
+	if len(path) <= maxSocketPath {
 		return path, func() {}, nil
 	}
 	d, err := os.Open(dir) //nolint:gosec // data_dir is the operator's to name
@@ -104,7 +104,7 @@ func ShortPath(dir, name string) (path string, release func(), err error) {
 	short := fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name)
 	if _, err := os.Stat(filepath.Dir(short)); err != nil {
 		d.Close()
-		return "", nil, fmt.Errorf("data_dir %s: its path is too long for the admin socket, which has room for %d bytes: choose a shorter one", dir, longestSocket-len(name)-1)
+		return "", nil, fmt.Errorf("data_dir %s: its path is too long for the admin socket, which has room for %d bytes: choose a shorter one", dir, maxSocketPath-len(name)-1)
 	}
 	return short, func() { d.Close() }, nil
 }
@@ -114,13 +114,13 @@ func ShortPath(dir, name string) (path string, release func(), err error) {
 // socket of its own beside it, named for its role and process id.
 func listenAdmin(ctx context.Context, dir, role string) (net.Listener, error) {
 	name := SocketName
-	if answers(ctx, dir, name) || role == roleWorker {
+	if socketAnswers(ctx, dir, name) || role == roleWorker {
 		name = fmt.Sprintf("%s-%d.sock", role, os.Getpid())
 	}
-	if err := sweepSockets(ctx, dir); err != nil {
+	if err := removeStaleSockets(ctx, dir); err != nil {
 		return nil, err
 	}
-	path, release, err := ShortPath(dir, name)
+	path, release, err := SocketPath(dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -150,14 +150,14 @@ func (l adminListener) Close() error {
 	return err
 }
 
-// sweepSockets removes sockets that processes left behind when they were killed.
-func sweepSockets(ctx context.Context, dir string) error {
+// removeStaleSockets removes sockets that processes left behind when they were killed.
+func removeStaleSockets(ctx context.Context, dir string) error {
 	all, err := filepath.Glob(filepath.Join(dir, "*.sock"))
 	if err != nil {
 		return fmt.Errorf("look for old admin sockets: %w", err)
 	}
 	for _, path := range all {
-		if answers(ctx, dir, filepath.Base(path)) {
+		if socketAnswers(ctx, dir, filepath.Base(path)) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -167,9 +167,9 @@ func sweepSockets(ctx context.Context, dir string) error {
 	return nil
 }
 
-// answers reports whether a process listens on the socket.
-func answers(ctx context.Context, dir, name string) bool {
-	path, release, err := ShortPath(dir, name)
+// socketAnswers reports whether a process listens on the socket.
+func socketAnswers(ctx context.Context, dir, name string) bool {
+	path, release, err := SocketPath(dir, name)
 	if err != nil {
 		return false
 	}

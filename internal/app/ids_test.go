@@ -15,7 +15,7 @@ import (
 
 // change hands in the value of one change, signed by an app, and waits until nothing
 // of it is left to do.
-func (r *running) change(secret, number, value string) {
+func (r *testRouter) change(secret, number, value string) {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},%s}}]}]}`,
 		number, value)

@@ -32,10 +32,10 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy, said := tc.policy, tc.said
-			got := &cries{}
+			got := &alertInbox{}
 			hook := httptest.NewServer(got)
 			t.Cleanup(hook.Close)
-			r := fast(t, roleAll, append(tc.env, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_FLOW="+flowAfter(t, policy), "PSI_ALERTS_URL="+hook.URL)...)
+			r := startFast(t, roleAll, append(tc.env, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_FLOW="+flowAfter(t, policy), "PSI_ALERTS_URL="+hook.URL)...)
 			const people, again = 40, 40 // the last one is the 41st
 			down := time.Now().Add(-25 * time.Minute)
 			deliver := func() {
@@ -51,9 +51,9 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 			r.write(back, "wamid.again", "hola")
 			deliver()
 
-			one := got.wait(t, "left", "firing")
-			if one.Command != "psi-router left" {
-				t.Errorf("got %+v", one)
+			post := got.wait(t, "left", "firing")
+			if post.Command != "psi-router left" {
+				t.Errorf("got %+v", post)
 			}
 			r.messages(back, answered(1, "Con quién querés hablar"))
 			if policy == "list" {
@@ -119,7 +119,7 @@ func flowAfter(t *testing.T, policy string) string {
 }
 
 // leftAre waits until so many are in the list, all of them stale.
-func (r *running) leftAre(want int) {
+func (r *testRouter) leftAre(want int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		var page struct {

@@ -40,31 +40,31 @@ type line struct {
 	block      func(ctx context.Context, who outbound.Address, block bool) error
 	categories *whatsapp.Categories
 	window     bool // whether the customer service window holds
-	fake       bool // it is the phone of the sandbox
+	isSandbox  bool // it is the phone of the sandbox
 }
 
 // atMeta says that the line is a number at Meta itself.
-func (l line) atMeta() bool { return l.Provider == whatsapp.Provider && !l.fake }
+func (l line) atMeta() bool { return l.Provider == whatsapp.Provider && !l.isSandbox }
 
-// calls are the clients for Meta's Graph and for everybody else.
-type calls struct{ graph, others *http.Client }
+// httpClients are the clients for Meta's Graph and for everybody else.
+type httpClients struct{ graph, others *http.Client }
 
-// lines makes the clients, in the order of their ids. The sandbox line sends to the
+// newLines makes the clients, in the order of their ids. The sandbox line sends to the
 // fake Graph at fake.
-func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
-	var all []line
+func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
+	var lines []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
 		switch l.Provider {
 		case whatsapp.Provider:
-			l.fake = cfg.Sandbox && id == config.DevLine
+			l.isSandbox = cfg.Sandbox && id == config.DevLine
 			base := cfg.GraphURL
-			if l.fake {
+			if l.isSandbox {
 				base = fake
 			}
 			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
 				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), AppSecrets: l.AppSecret.Values(),
-				HTTP: calls.graph, Redact: r,
+				HTTP: clients.graph, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -76,7 +76,7 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, log
 			}
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
-				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: calls.others, Redact: r,
+				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: clients.others, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -85,9 +85,9 @@ func lines(cfg *config.Config, calls calls, fake string, r *redact.Redactor, log
 		default:
 			return nil, fmt.Errorf("line %s: no client for provider %q", id, l.Provider)
 		}
-		all = append(all, l)
+		lines = append(lines, l)
 	}
-	return all, nil
+	return lines, nil
 }
 
 // rate is the line's limit for all processes together.
@@ -99,13 +99,13 @@ func (l line) rate() queue.Limit {
 			r = evolutionRate
 		}
 	}
-	return limit(r)
+	return rateLimit(r)
 }
 
 // blocker asks the provider of a conversation's line to block its contact.
-func blocker(all []line) func(ctx context.Context, c store.Conversation, block bool) error {
+func blocker(lines []line) func(ctx context.Context, c store.Conversation, block bool) error {
 	return func(ctx context.Context, c store.Conversation, block bool) error {
-		for _, l := range all {
+		for _, l := range lines {
 			if l.ID != c.Line || l.block == nil {
 				continue
 			}
@@ -120,9 +120,9 @@ func blocker(all []line) func(ctx context.Context, c store.Conversation, block b
 }
 
 // marketing says whether WhatsApp counts a template of a line as marketing.
-func marketing(all []line) func(ctx context.Context, line, template, language string) bool {
+func marketing(lines []line) func(ctx context.Context, line, template, language string) bool {
 	return func(ctx context.Context, line, template, language string) bool {
-		for _, l := range all {
+		for _, l := range lines {
 			if l.ID == line && l.categories != nil {
 				return l.categories.Marketing(ctx, template, language)
 			}
@@ -131,16 +131,16 @@ func marketing(all []line) func(ctx context.Context, line, template, language st
 	}
 }
 
-// limit allows a tenth of a second's work at once.
-func limit(perSecond float64) queue.Limit {
+// rateLimit allows a tenth of a second's work at once.
+func rateLimit(perSecond float64) queue.Limit {
 	if perSecond <= 0 {
 		return queue.Limit{}
 	}
 	return queue.Limit{Rate: perSecond, Burst: max(1, int(perSecond/10))}
 }
 
-// door is the line as ingest knows it.
-func (l line) door() ingest.Line {
+// ingestLine is the line as ingest knows it.
+func (l line) ingestLine() ingest.Line {
 	d := ingest.Line{
 		ID: l.ID, Provider: l.Provider, Ref: l.PhoneNumberID,
 		AppSecrets: l.AppSecret.Values(), VerifyTokens: l.VerifyToken.Values(), Secrets: l.Secret.Values(),
@@ -151,8 +151,8 @@ func (l line) door() ingest.Line {
 	return d
 }
 
-// meta is Meta's protocol, for a door that must not know it.
-func meta() ingest.Meta {
+// metaProtocol is Meta's protocol, for a door that must not know it.
+func metaProtocol() ingest.Meta {
 	return ingest.Meta{
 		NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
 		WellFormed:   whatsapp.WellFormed,
@@ -161,9 +161,9 @@ func meta() ingest.Meta {
 }
 
 // windowless names the lines whose provider lets us write at any time.
-func windowless(all []line) []string {
+func windowless(lines []line) []string {
 	var ids []string
-	for _, l := range all {
+	for _, l := range lines {
 		if !l.window {
 			ids = append(ids, l.ID)
 		}

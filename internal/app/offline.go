@@ -31,7 +31,7 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 		return nil, nil, err
 	}
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(cfg), Country: cfg.DefaultCountry, Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Block: offline, Log: log,
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: apiLines(cfg), Country: cfg.DefaultCountry, Window: window, Windowless: free, Trusted: true, Wake: e.wake(log), Block: cannotBlockOffline, Log: log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
@@ -39,8 +39,8 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 	return h, e.close, nil
 }
 
-// offline is why WhatsApp is not asked to block somebody.
-func offline(context.Context, store.Conversation, bool) error {
+// cannotBlockOffline is why WhatsApp is not asked to block somebody.
+func cannotBlockOffline(context.Context, store.Conversation, bool) error {
 	return errors.New("no router runs: say it again once one does")
 }
 

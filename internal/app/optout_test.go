@@ -20,15 +20,15 @@ type contactView struct {
 	OptedOut    bool `json:"marketing_opt_out"`
 }
 
-func (r *running) contact(conversation string) contactView {
+func (r *testRouter) contact(conversation string) contactView {
 	r.t.Helper()
-	var talk struct{ Contact contactView }
-	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+conversation, &talk)
-	return talk.Contact
+	var conv struct{ Contact contactView }
+	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+conversation, &conv)
+	return conv.Contact
 }
 
 // template sends one and returns the status of the answer with its code.
-func (r *running) template(client *http.Client, conversation, name string) string {
+func (r *testRouter) template(client *http.Client, conversation, name string) string {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"type":"template","takeover":false,"template":{"name":%q,"language":{"code":"es_AR"}}}`, name)
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://admin/api/v1/conversations/"+conversation+"/messages", strings.NewReader(body))
@@ -48,8 +48,8 @@ func (r *running) template(client *http.Client, conversation, name string) strin
 	return strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", refused.Code))
 }
 
-// last says that the last message answers with a text and left.
-func last(reason, text string) func([]message) bool {
+// lastMessage says that the last message answers with a text and left.
+func lastMessage(reason, text string) func([]message) bool {
 	return func(all []message) bool {
 		m := all[len(all)-1]
 		return m.Direction == "outbound" && m.Reason == reason && m.Status != "queued" && m.Status != "sending" && strings.Contains(m.Text, text)
@@ -69,7 +69,7 @@ func TestStopMeansMarketing(t *testing.T) {
 	}
 	preference("stop")
 	r.write(ana, "wamid.1", "hola")
-	id, _ := r.messages(ana, last("first_contact", "Con quién querés hablar"))
+	id, _ := r.messages(ana, lastMessage("first_contact", "Con quién querés hablar"))
 	want := func(when, promo string) {
 		t.Helper()
 		if got := r.template(admin, id, "promo"); got != promo {
@@ -83,15 +83,15 @@ func TestStopMeansMarketing(t *testing.T) {
 	preference("resume")
 	want("Meta's resume", "201")
 	r.write(ana, "wamid.2", "Baja")
-	r.messages(ana, last("opted_out", "no te vamos a mandar más promociones"))
+	r.messages(ana, lastMessage("opted_out", "no te vamos a mandar más promociones"))
 	if !r.contact(id).OptedOut {
 		t.Error("the flag is not set")
 	}
 	want("baja", "409 opted_out")
 	r.write(ana, "wamid.3", "1")
-	r.messages(ana, last("menu_choice", "Administración"))
+	r.messages(ana, lastMessage("menu_choice", "Administración"))
 	r.write(ana, "wamid.4", "ALTA")
-	r.messages(ana, last("opted_in", "Vas a volver a recibir"))
+	r.messages(ana, lastMessage("opted_in", "Vas a volver a recibir"))
 	if r.contact(id).OptedOut {
 		t.Error("the flag is still set")
 	}
@@ -148,7 +148,7 @@ func TestBlock(t *testing.T) {
 	}
 	press("unblock")
 	r.write(ana, "wamid.3", "1")
-	r.messages(ana, last("menu_choice", "Administración"))
+	r.messages(ana, lastMessage("menu_choice", "Administración"))
 	var audit struct {
 		Items []struct{ Action, Actor string }
 	}

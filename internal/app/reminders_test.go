@@ -31,7 +31,7 @@ func flowWith(t *testing.T, more string) string {
 }
 
 // send posts to the API over the socket, which has no rate, and wants something made.
-func (r *running) send(client *http.Client, path, body string) {
+func (r *testRouter) send(client *http.Client, path, body string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://admin/api/v1"+path, strings.NewReader(body))
 	if err != nil {
@@ -49,7 +49,7 @@ func (r *running) send(client *http.Client, path, body string) {
 }
 
 // press posts a press on a template's button as Meta would.
-func (r *running) press(from, id, payload string) {
+func (r *testRouter) press(from, id, payload string) {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"contacts":[{"wa_id":%q}],"messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"button","button":{"text":"Confirmo","payload":%q}}]}}]}]}`,
 		config.DevPhoneNumberID, from, from, id, time.Now().Unix(), payload)
@@ -77,7 +77,7 @@ type place struct {
 }
 
 // places are those of all conversations.
-func (r *running) places() map[string]place {
+func (r *testRouter) places() map[string]place {
 	r.t.Helper()
 	out := map[string]place{}
 	for cursor := ""; ; {
@@ -102,7 +102,7 @@ func (r *running) places() map[string]place {
 }
 
 // pending counts the messages that wait to be sent, and the wake-ups in the queues.
-func (r *running) pending() (messages, jobs int64) {
+func (r *testRouter) pending() (messages, jobs int64) {
 	r.t.Helper()
 	var status struct {
 		Sends  struct{ Pending int64 }
@@ -115,7 +115,7 @@ func (r *running) pending() (messages, jobs int64) {
 	return status.Sends.Pending, jobs
 }
 
-func (r *running) settle() {
+func (r *testRouter) settle() {
 	r.t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		messages, jobs := r.pending()
@@ -148,10 +148,10 @@ func TestReminders(t *testing.T) {
 		t.Fatalf("%d of %d conversations", got, people)
 	}
 	for i := 2; i < people; i += 3 {
-		var talks struct{ Items []struct{ ID string } }
-		r.ask(admin, "http://admin", http.MethodGet, "/api/v1/conversations?phone="+phone(i), &talks)
-		var talk struct{ State string }
-		r.ask(admin, "http://admin", http.MethodPost, "/api/v1/conversations/"+talks.Items[0].ID+"/close", &talk)
+		var conversations struct{ Items []struct{ ID string } }
+		r.ask(admin, "http://admin", http.MethodGet, "/api/v1/conversations?phone="+phone(i), &conversations)
+		var conv struct{ State string }
+		r.ask(admin, "http://admin", http.MethodPost, "/api/v1/conversations/"+conversations.Items[0].ID+"/close", &conv)
 	}
 	r.settle()
 	before := r.places()

@@ -17,9 +17,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
 
-// notes are where processes keep what the database must not forget: in Redis, or where
+// openNotes returns where processes keep what the database must not forget: in Redis, or where
 // there is none in data_dir.
-func notes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
+func openNotes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 	if redis != nil {
 		return redis, nil
 	}
@@ -30,7 +30,7 @@ func notes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 // may or may not have been sent. Routers over PostgreSQL wait meanwhile, and go on by
 // themselves; the router that has the files of data_dir does it itself, see
 // AfterRestorePath: then this is sqlite.ErrLocked.
-func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err error) {
+func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err error) {
 	o := opening{cfg: cfg, restored: true, log: slog.New(slog.DiscardHandler)}
 	if cfg.DatabaseURL.Empty() {
 		if _, err := os.Stat(filepath.Join(cfg.DataDir, "store.db")); err != nil {
@@ -41,7 +41,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, e.close()) }()
-		return e.files.AfterRestore(ctx, time.Now())
+		return e.sqliteStore.AfterRestore(ctx, time.Now())
 	}
 	tree, err := LoadFlow(cfg.Flow)
 	if err != nil {
@@ -54,7 +54,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (doubtful int, err er
 		}
 		defer func() { err = errors.Join(err, e.queue.Close()) }()
 	}
-	if err := e.useDatabase(ctx, o, e.rules(cfg), first{unchecked: true}); err != nil {
+	if err := e.useDatabase(ctx, o, e.routerRules(cfg), first{unchecked: true}); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, e.db.close()) }()
@@ -67,9 +67,9 @@ const AfterRestorePath = api.Prefix + "/after-restore"
 
 func (e *engines) serveAfterRestore(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, map[string]any{}
-	if e.files == nil {
+	if e.sqliteStore == nil {
 		status, answer = http.StatusConflict, map[string]any{"status": http.StatusConflict, "code": "not_here", "detail": "This router has no files of its own: psi-router migrate --after-restore mends PostgreSQL by itself."}
-	} else if n, err := e.files.AfterRestore(r.Context(), time.Now()); err != nil {
+	} else if n, err := e.sqliteStore.AfterRestore(r.Context(), time.Now()); err != nil {
 		status, answer = http.StatusServiceUnavailable, map[string]any{"status": http.StatusServiceUnavailable, "code": "unavailable", "detail": err.Error()}
 	} else {
 		answer["uncertain"] = n

@@ -26,7 +26,7 @@ func TestRolesShareTheWork(t *testing.T) {
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(),
 		"PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
-	on := func(role string) *running { return startAs(t, role, append(env, "PSI_DATA_DIR="+t.TempDir())...) }
+	on := func(role string) *testRouter { return startAs(t, role, append(env, "PSI_DATA_DIR="+t.TempDir())...) }
 	web, one, two := on(roleWebhook), on(roleWorker), on(roleWorker)
 
 	const people = 12
@@ -168,7 +168,7 @@ func TestSpoolUnderAnotherPort(t *testing.T) {
 		"PSI_SANDBOX=true", "PSI_DATA_DIR=" + t.TempDir(), "PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
 	const ana = "5491155550701"
-	on := func(role string) *running {
+	on := func(role string) *testRouter {
 		return startAs(t, role, append(env[:len(env):len(env)], "PSI_LISTEN="+porttest.Addr(t))...)
 	}
 	redis.Kill()
@@ -187,7 +187,7 @@ func TestSpoolUnderAnotherPort(t *testing.T) {
 }
 
 // ready asks /readyz.
-func (r *running) ready() (status int, body string) {
+func (r *testRouter) ready() (status int, body string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/readyz", nil)
 	if err != nil {

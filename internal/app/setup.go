@@ -41,7 +41,7 @@ const (
 // closed again when it fails.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
-		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, hurry: o.Hurry, lease: o.Lease, timeout: o.PostTimeout,
+		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, backoffSpeedup: o.BackoffSpeedup, lease: o.Lease, postTimeout: o.PostTimeout,
 		log: o.Log, out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now(),
 	}
 	if a.log == nil {
@@ -72,18 +72,18 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	graph := httpcall.NewClient()
 	graph.Transport = a.clock.Transport(graph.Transport)
-	all, err := lines(cfg, calls{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact, log)
+	lines, err := newLines(cfg, httpClients{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact, log)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, line.atMeta) {
-		a.runs("clock", func(ctx context.Context) error { return a.clock.Run(ctx, graph, cfg.GraphURL, log) })
+	if slices.ContainsFunc(lines, line.atMeta) {
+		a.addPart("clock", func(ctx context.Context) error { return a.clock.Run(ctx, graph, cfg.GraphURL, log) })
 	}
 	if err := a.drainedFile(ctx); err != nil {
 		return err
 	}
 	e, err := openEngines(ctx, opening{
-		cfg: cfg, windowless: windowless(all), log: log, patient: a.spools(), awaits: a.awaits, hurry: a.hurry,
+		cfg: cfg, windowless: windowless(lines), log: log, patient: a.usesSpool(), awaits: a.awaits, backoffSpeedup: a.backoffSpeedup,
 	})
 	if err != nil {
 		return err
@@ -93,92 +93,92 @@ func (a *App) setup(ctx context.Context) error {
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
-	kept, old, err := a.openSpool(ctx, e)
+	doorSpool, oldSpool, err := a.openSpool(ctx, e)
 	if err != nil {
 		return err
 	}
-	if e.hints != nil {
-		a.runs("hints", e.hints.Run)
+	if e.notifier != nil {
+		a.addPart("hints", e.notifier.Run)
 	}
 	metrics := observe.NewMetrics(a.version)
-	sources := e.sources(cfg.DataDir, kept)
-	watched := a.watch(e, &sources, all)
-	checks := e.checks(a.role, cfg.DataDir, kept, old)
+	sources := e.sources(cfg.DataDir, doorSpool)
+	alerts := a.setupAlerts(e, &sources, lines)
+	checks := e.checks(a.role, cfg.DataDir, doorSpool, oldSpool)
 	checks = append(checks, observe.Check{Name: "clock", Info: true, Run: func(context.Context) error {
 		if d := a.clock.Skew(); d != 0 {
 			return fmt.Errorf("the clock of this machine is %s ahead of WhatsApp's: set it", d)
 		}
 		return nil
 	}})
-	if a.cert != nil {
-		checks = append(checks, a.cert.check())
+	if a.certificate != nil {
+		checks = append(checks, a.certificate.check())
 	}
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: checks, Sources: sources, Lines: describe(all), Redact: a.redact,
+		Version: a.version, Checks: checks, Sources: sources, Lines: lineInfos(lines), Redact: a.redact,
 	})
-	watched.health = health
+	alerts.health = health
 	metrics.Watch(health)
 
 	if a.role != roleWebhook {
-		if err := a.work(ctx, e, all, watched, &meter{metrics, &watched.tally}); err != nil {
+		if err := a.setupWork(ctx, e, lines, alerts, &meter{metrics, &alerts.tally}); err != nil {
 			return err
 		}
 	}
 	if a.role != roleWorker {
-		if err := a.front(e, kept, all, watched, metrics); err != nil {
+		if err := a.setupPublic(e, doorSpool, lines, alerts, metrics); err != nil {
 			return err
 		}
 	}
-	if err := a.adminSocket(ctx, e, health, metrics, all); err != nil {
+	if err := a.adminSocket(ctx, e, health, metrics, lines); err != nil {
 		return err
 	}
-	if err := a.figures(ctx, health, metrics); err != nil {
+	if err := a.serveMetrics(ctx, health, metrics); err != nil {
 		return err
 	}
-	a.runs("watchdog", a.feedWatchdog)
+	a.addPart("watchdog", a.feedWatchdog)
 	a.openLatches(e)
-	a.inform(e, all)
+	a.logUnusedLines(e, lines)
 	return nil
 }
 
-// work is what happens behind the queue: turns, sends, files, housekeeping.
-func (a *App) work(ctx context.Context, e *engines, all []line, watched *watch, metrics *meter) error {
+// setupWork sets up what happens behind the queue: turns, sends, files, housekeeping.
+func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *alerting, metrics *meter) error {
 	cfg, log := a.cfg, a.log
 	if e.gate != nil {
-		e.gate.first(func(ctx context.Context) error { return a.limit(ctx, e.gate.Engine) })
-	} else if err := a.limit(ctx, e.queue); err != nil {
+		e.gate.first(func(ctx context.Context) error { return a.setRates(ctx, e.gate.Engine) })
+	} else if err := a.setRates(ctx, e.queue); err != nil {
 		return err
 	}
-	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, BackoffSpeedup: a.hurry, Meter: metrics, Log: log})
-	a.runner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
-	a.runner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, BackoffSpeedup: a.backoffSpeedup, Meter: metrics, Log: log})
+	a.addRunner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
+	a.addRunner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
 
 	fetchers := map[string]delivery.Fetcher{}
-	for _, l := range all {
+	for _, l := range lines {
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
-			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.timeout,
-			Backoff: queue.Backoff{}.Faster(a.hurry), BackoffSpeedup: a.hurry, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
+			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.postTimeout,
+			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
-		a.works(e, "send:"+l.ID, sends.Run)
+		a.addPartOnceUsable(e, "send:"+l.ID, sends.Run)
 	}
 	media := delivery.NewMedia(delivery.MediaOptions{
 		Store: e.store, Queue: e.queue, Fetchers: fetchers, Dir: filepath.Join(cfg.DataDir, "media"),
 		MaxBytes: int64(cfg.MediaMax), Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 	})
-	a.works(e, "media", media.Run)
-	if err := a.follow(e, metrics); err != nil {
+	a.addPartOnceUsable(e, "media", media.Run)
+	if err := a.addEndpoints(e, metrics); err != nil {
 		return err
 	}
-	a.works(e, "pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Spools: watched.spools, Log: log}).Run)
+	a.addPartOnceUsable(e, "pump", delivery.NewPump(delivery.PumpOptions{Store: e.store, Queue: e.queue, Spools: alerts.mayBeSpooled, Log: log}).Run)
 	return nil
 }
 
-// limit sets the rates. It makes the queues too: an operator may pause one before
+// setRates sets the rates. It makes the queues too: an operator may pause one before
 // its first job.
-func (a *App) limit(ctx context.Context, q queue.Queue) error {
+func (a *App) setRates(ctx context.Context, q queue.Queue) error {
 	for name, rate := range map[string]queue.Limit{
-		inbound.QueueInbound: limit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
+		inbound.QueueInbound: rateLimit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
 	} {
 		if err := q.SetLimit(ctx, name, rate); err != nil {
 			return fmt.Errorf("limit queue %s: %w", name, err)
@@ -187,36 +187,36 @@ func (a *App) limit(ctx context.Context, q queue.Queue) error {
 	return nil
 }
 
-// front is what others call: the door, the API and the pages.
-func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, metrics *observe.Metrics) error {
+// setupPublic sets up what others call: the door, the API and the pages.
+func (a *App) setupPublic(e *engines, doorSpool *spool.Spool, lines []line, alerts *alerting, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: meta(), Admission: a.admission, Ahead: a.clock.Skew,
+		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: metaProtocol(), Admission: a.admission, Ahead: a.clock.Skew,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
-	if kept != nil {
-		door.Queue = notedDoor{kept, e.arrivals}
+	if doorSpool != nil {
+		door.Queue = trackedEnqueuer{doorSpool, e.enqueueHealth}
 	}
-	for _, l := range all {
-		door.Lines = append(door.Lines, l.door())
+	for _, l := range lines {
+		door.Lines = append(door.Lines, l.ingestLine())
 	}
 	h := ingest.New(door)
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
-	own := a.hosts(a.cfg.Listen)
-	watched.health.Probes(mux, own.Allows)
+	hostNames := a.hosts(a.cfg.Listen)
+	alerts.health.Probes(mux, hostNames.Allows)
 	pages := http.NewServeMux()
-	watched.health.Pages(pages, metrics)
-	mux.Handle("/", own.Guard(pages))
-	if err := a.faces(mux, pages, own, e, watched, all); err != nil {
+	alerts.health.Pages(pages, metrics)
+	mux.Handle("/", hostNames.Guard(pages))
+	if err := a.addAPIAndDashboard(mux, pages, hostNames, e, alerts, lines); err != nil {
 		return err
 	}
-	a.public, a.listener = a.openServer(mux, a.listener)
-	a.public.RegisterOnShutdown(watched.health.Drain)
+	a.public, a.listener = a.newPublicServer(mux, a.listener)
+	a.public.RegisterOnShutdown(alerts.health.Drain)
 	if !a.cfg.Sandbox {
 		return nil
 	}
-	return a.sandbox(pages)
+	return a.addSandbox(pages)
 }
 
 // gather is how long turns wait at most for company where one has just begun: a
@@ -224,21 +224,21 @@ func (a *App) front(e *engines, kept *spool.Spool, all []line, watched *watch, m
 // school feels it.
 const gather = 100 * time.Millisecond
 
-// runner serves a queue that carries arrivals.
-func (a *App) runner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
+// addRunner serves a queue that carries arrivals.
+func (a *App) addRunner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch, Gather: gather,
-		Backoff: queue.Backoff{}.Faster(a.hurry), Drain: a.drain(), Meter: m, Log: a.log,
+		Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), Drain: a.drain(), Meter: m, Log: a.log,
 	})
-	a.works(e, name, r.Run)
+	a.addPartOnceUsable(e, name, r.Run)
 }
 
 // adminSocket gives the operator of this machine the API without a key, and the
 // engineer the profiler.
-func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, all []line) error {
+func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, lines []line) error {
 	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(all), Wake: e.wake(a.log),
-		Block: blocker(all), Marketing: marketing(all), Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines), Wake: e.wake(a.log),
+		Block: blocker(lines), Marketing: marketing(lines), Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -254,14 +254,14 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 		return err
 	}
 	a.onClose("admin socket", func() error { a.socket.Close(); return nil })
-	a.admin = a.server(mux)
+	a.admin = a.newServer(mux)
 	return nil
 }
 
-// inform logs what an operator would want to have been told at the start.
-func (a *App) inform(e *engines, all []line) {
+// logUnusedLines logs what an operator would want to have been told at the start.
+func (a *App) logUnusedLines(e *engines, lines []line) {
 	configured := map[string]bool{}
-	for _, l := range all {
+	for _, l := range lines {
 		configured[l.ID] = true
 	}
 	var absent []string
@@ -275,8 +275,8 @@ func (a *App) inform(e *engines, all []line) {
 	}
 }
 
-// sendLines are the lines as the API knows them.
-func sendLines(cfg *config.Config) []api.Line {
+// apiLines are the lines as the API knows them.
+func apiLines(cfg *config.Config) []api.Line {
 	all := []api.Line{}
 	for id, l := range cfg.Lines {
 		line := api.Line{ID: id}
@@ -288,8 +288,8 @@ func sendLines(cfg *config.Config) []api.Line {
 	return all
 }
 
-// keys are the API keys as the API takes them.
-func keys(cfg *config.Config) []api.Key {
+// apiKeys are the API keys as the API takes them.
+func apiKeys(cfg *config.Config) []api.Key {
 	all := make([]api.Key, 0, len(cfg.APIKeys))
 	for _, k := range cfg.APIKeys {
 		all = append(all, api.Key{Name: k.Name, Secrets: k.Key.Values(), Role: api.Role(k.Role), Lines: k.Lines, Areas: k.Areas, Rate: float64(k.Rate)})

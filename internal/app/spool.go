@@ -15,9 +15,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// spools reports whether the door keeps what Redis cannot take: not where there
+// usesSpool reports whether the door keeps what Redis cannot take: not where there
 // is no door, no Redis, or no wish.
-func (a *App) spools() bool {
+func (a *App) usesSpool() bool {
 	return a.role != roleWorker && !a.cfg.RedisURL.Empty() && a.cfg.Spool
 }
 
@@ -26,7 +26,7 @@ func (a *App) spools() bool {
 // handed on. The file is named for the port, so that each of several doors over one
 // data_dir finds its own again; what lies under other ports, and belongs to nobody
 // now, is taken over by who comes first.
-func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool, err error) {
+func (a *App) openSpool(ctx context.Context, e *engines) (doorSpool, oldSpool *spool.Spool, err error) {
 	if a.role == roleWorker {
 		return nil, nil, nil
 	}
@@ -38,11 +38,11 @@ func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool
 	if err != nil {
 		return nil, nil, fmt.Errorf("open spool: %w", err)
 	}
-	if !a.spools() && files == nil {
+	if !a.usesSpool() && files == nil {
 		return nil, nil, nil
 	}
 	path := filepath.Join(a.cfg.DataDir, "spool-"+port+".db")
-	s, err := openOwn(ctx, spool.Options{
+	s, err := openSpoolFile(ctx, spool.Options{
 		Queue: e.queue, Path: path, Log: a.log,
 		OrphanFiles: slices.DeleteFunc(files, func(f string) bool { return f == path }),
 		Mark: func(j queue.Job) queue.Job {
@@ -53,26 +53,26 @@ func (a *App) openSpool(ctx context.Context, e *engines) (kept, old *spool.Spool
 	if err != nil {
 		return nil, nil, err
 	}
-	if !a.spools() {
+	if !a.usesSpool() {
 		if s.Depth() == 0 {
 			return nil, nil, s.Close()
 		}
-		old = s
+		oldSpool = s
 	} else {
-		kept = s
+		doorSpool = s
 	}
 	a.onClose("spool", s.Close)
-	a.runs("spool", s.Run)
-	return kept, old, nil
+	a.addPart("spool", s.Run)
+	return doorSpool, oldSpool, nil
 }
 
-// takenFor is how long another door may take for what it found in our file.
-const takenFor = 15 * time.Second
+// lockWait is how long another door may take for what it found in our file.
+const lockWait = 15 * time.Second
 
-// openOwn opens this door's file, which one that starts at the same time may just
+// openSpoolFile opens this door's file, which one that starts at the same time may just
 // be emptying.
-func openOwn(ctx context.Context, o spool.Options) (*spool.Spool, error) {
-	for end := time.Now().Add(takenFor); ; {
+func openSpoolFile(ctx context.Context, o spool.Options) (*spool.Spool, error) {
+	for end := time.Now().Add(lockWait); ; {
 		s, err := spool.Open(ctx, o)
 		if !errors.Is(err, sqlite.ErrLocked) || time.Now().After(end) {
 			return s, err

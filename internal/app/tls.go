@@ -50,7 +50,7 @@ func (a *App) openCertificate() error {
 	})
 	a.onClose("certificates", func() error { cache.Stop(); return nil })
 	c.magic = certmagic.New(cache, certmagic.Config{
-		Storage: &certmagic.FileStorage{Path: filepath.Join(a.cfg.DataDir, "tls")}, OnEvent: c.event, Logger: quiet,
+		Storage: &certmagic.FileStorage{Path: filepath.Join(a.cfg.DataDir, "tls")}, OnEvent: c.onEvent, Logger: quiet,
 		// Somebody who names no host, or an old one, gets our certificate too.
 		DefaultServerName: c.domain, FallbackServerName: c.domain,
 	})
@@ -58,8 +58,8 @@ func (a *App) openCertificate() error {
 		CA: a.cfg.TLSACMEURL, Email: a.cfg.TLSEmail, Agreed: true,
 		DisableHTTPChallenge: true, ListenHost: host, AltTLSALPNPort: port, Logger: quiet,
 	})}
-	a.cert = c
-	a.runs("certificates", c.run)
+	a.certificate = c
+	a.addPart("certificates", c.run)
 	return nil
 }
 
@@ -81,25 +81,25 @@ func (c *certificate) run(ctx context.Context) error {
 	return nil
 }
 
-// event notes what became of the certificate.
-func (c *certificate) event(_ context.Context, event string, data map[string]any) error {
+// onEvent notes what became of the certificate.
+func (c *certificate) onEvent(_ context.Context, event string, data map[string]any) error {
 	logger := c.app.log.With("domain", c.domain)
 	switch event {
 	case "cached_managed_cert":
-		c.set(nil)
+		c.setError(nil)
 	case "cert_obtained":
 		logger.Info("certificate obtained", "renewal", data["renewal"])
-		c.set(nil)
+		c.setError(nil)
 	case "cert_failed":
 		err, _ := data["error"].(error)
 		logger.Error("certificate not obtained; it is tried again", "err", err,
 			"cure", "the domain has to point here, and port 443 has to reach "+c.app.cfg.Listen)
-		c.set(fmt.Errorf("the certificate of %s could not be got: %w", c.domain, err))
+		c.setError(fmt.Errorf("the certificate of %s could not be got: %w", c.domain, err))
 	}
 	return nil
 }
 
-func (c *certificate) set(err error) {
+func (c *certificate) setError(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err

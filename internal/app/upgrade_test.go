@@ -51,7 +51,7 @@ func TestAnUpgradeKeepsNoDoorShut(t *testing.T) {
 }
 
 // awaitStore waits until the API can read.
-func (r *running) awaitStore() {
+func (r *testRouter) awaitStore() {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/api/v1/conversations", nil)

@@ -18,7 +18,7 @@ func (a *App) feedWatchdog(ctx context.Context) error {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
 	}}
-	return a.supervisor.Watch(ctx, func(ctx context.Context) error { return alive(ctx, client) }, a.tell)
+	return a.supervisor.Watch(ctx, func(ctx context.Context) error { return alive(ctx, client) }, a.logSupervisorError)
 }
 
 func alive(ctx context.Context, client *http.Client) error {
@@ -37,8 +37,8 @@ func alive(ctx context.Context, client *http.Client) error {
 	return nil
 }
 
-// tell logs what the supervisor could not be told: that is no reason to stop.
-func (a *App) tell(err error) {
+// logSupervisorError logs what the supervisor could not be told: that is no reason to stop.
+func (a *App) logSupervisorError(err error) {
 	if err != nil {
 		a.log.Warn("supervisor", "err", err)
 	}

@@ -29,7 +29,7 @@ const (
 // TestMain makes this program the router as well: a stage starts it as one.
 func TestMain(m *testing.M) {
 	stagetest.Main(m, func(o *app.Options) {
-		if o.Hurry == hurried {
+		if o.BackoffSpeedup == hurried {
 			o.Lease, o.PostTimeout = shortLease, 3*time.Second
 		}
 	})

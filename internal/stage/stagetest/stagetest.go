@@ -31,7 +31,7 @@ func serve(file, role, hurry string, change []func(*app.Options)) int {
 	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
 	if err == nil {
 		times, _ := strconv.ParseFloat(hurry, 64)
-		o := app.Options{Config: cfg, Role: role, Version: "test", Hurry: times, Log: logger}
+		o := app.Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: times, Log: logger}
 		for _, f := range change {
 			f(&o)
 		}

@@ -15,14 +15,14 @@ import (
 // from there by every face. It is blanked on its way in, and once more on its way
 // out: rows of an earlier version are there too.
 
-// discreetQueue blanks why jobs failed and queues are held.
-type discreetQueue struct {
+// redactingQueue blanks why jobs failed and queues are held.
+type redactingQueue struct {
 	queue.Engine
 	redact *redact.Redactor
 }
 
 // Exchange implements queue.Queue.
-func (q discreetQueue) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+func (q redactingQueue) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
 	if slices.ContainsFunc(outcomes, func(o queue.Outcome) bool { return o.Err != "" }) {
 		outcomes = slices.Clone(outcomes)
 		for i := range outcomes {
@@ -33,12 +33,12 @@ func (q discreetQueue) Exchange(ctx context.Context, name string, outcomes []que
 }
 
 // Hold implements queue.Queue.
-func (q discreetQueue) Hold(ctx context.Context, name string, until time.Time, reason string) error {
+func (q redactingQueue) Hold(ctx context.Context, name string, until time.Time, reason string) error {
 	return q.Engine.Hold(ctx, name, until, q.redact.Text(reason))
 }
 
 // Stats implements queue.Operator.
-func (q discreetQueue) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
+func (q redactingQueue) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	all, err := q.Engine.Stats(ctx, queues...)
 	for i := range all {
 		all[i].HeldReason = q.redact.Text(all[i].HeldReason)
@@ -47,23 +47,23 @@ func (q discreetQueue) Stats(ctx context.Context, queues ...string) ([]queue.Sta
 }
 
 // Dead implements queue.Operator.
-func (q discreetQueue) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
+func (q redactingQueue) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
 	all, err := q.Engine.Dead(ctx, name, before, limit)
 	for i := range all {
-		all[i] = q.letter(all[i])
+		all[i] = q.redactLetter(all[i])
 	}
 	return all, err
 }
 
 // DeadLetter implements queue.Operator.
-func (q discreetQueue) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
+func (q redactingQueue) DeadLetter(ctx context.Context, id int64) (queue.DeadLetter, error) {
 	d, err := q.Engine.DeadLetter(ctx, id)
-	return q.letter(d), err
+	return q.redactLetter(d), err
 }
 
-// letter blanks a dead letter. Its body is what somebody wrote, but for secrets;
+// redactLetter blanks a dead letter. Its body is what somebody wrote, but for secrets;
 // what is redriven is the engine's own.
-func (q discreetQueue) letter(d queue.DeadLetter) queue.DeadLetter {
+func (q redactingQueue) redactLetter(d queue.DeadLetter) queue.DeadLetter {
 	d.Err = q.redact.Text(d.Err)
 	if body := q.redact.Secrets(string(d.Job.Body)); body != string(d.Job.Body) {
 		d.Job.Body = []byte(body)
@@ -71,14 +71,14 @@ func (q discreetQueue) letter(d queue.DeadLetter) queue.DeadLetter {
 	return d
 }
 
-// discreetStore blanks why messages and files failed.
-type discreetStore struct {
+// redactingStore blanks why messages and files failed.
+type redactingStore struct {
 	store.Store
 	redact *redact.Redactor
 }
 
 // Statuses implements store.Store.
-func (s discreetStore) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+func (s redactingStore) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	batch = slices.Clone(batch)
 	for i, a := range batch {
 		if a.Report != nil && a.Report.Detail != "" {
@@ -91,12 +91,12 @@ func (s discreetStore) Statuses(ctx context.Context, now time.Time, batch []inbo
 }
 
 // Reject implements store.Store.
-func (s discreetStore) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
+func (s redactingStore) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
 	return s.Store.Reject(ctx, now, arrival, s.redact.Text(why))
 }
 
 // RecordSends implements store.Store.
-func (s discreetStore) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
+func (s redactingStore) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	results = slices.Clone(results)
 	for i := range results {
 		results[i].Detail = s.redact.Text(results[i].Detail)
@@ -105,22 +105,22 @@ func (s discreetStore) RecordSends(ctx context.Context, now time.Time, results [
 }
 
 // SaveMedia implements store.Store.
-func (s discreetStore) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
+func (s redactingStore) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
 	media.Error = s.redact.Text(media.Error)
 	return s.Store.SaveMedia(ctx, messageID, media)
 }
 
 // Messages implements store.Store.
-func (s discreetStore) Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error) {
+func (s redactingStore) Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error) {
 	all, err := s.Store.Messages(ctx, conversation, after, limit)
-	s.messages(all)
+	s.redactMessages(all)
 	return all, err
 }
 
 // Trace implements store.Store.
-func (s discreetStore) Trace(ctx context.Context, key string) (store.Trace, error) {
+func (s redactingStore) Trace(ctx context.Context, key string) (store.Trace, error) {
 	t, err := s.Store.Trace(ctx, key)
-	s.messages(t.Messages)
+	s.redactMessages(t.Messages)
 	for i := range t.Audit {
 		t.Audit[i].Detail = s.redact.Secrets(t.Audit[i].Detail)
 	}
@@ -130,7 +130,7 @@ func (s discreetStore) Trace(ctx context.Context, key string) (store.Trace, erro
 	return t, err
 }
 
-func (s discreetStore) messages(all []store.Message) {
+func (s redactingStore) redactMessages(all []store.Message) {
 	for i := range all {
 		all[i].ErrorDetail = s.redact.Text(all[i].ErrorDetail)
 		if m := all[i].Media; m != nil && m.Error != "" {
@@ -142,7 +142,7 @@ func (s discreetStore) messages(all []store.Message) {
 }
 
 // Audit implements store.Store. Its details are what operators gave as a reason.
-func (s discreetStore) Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error) {
+func (s redactingStore) Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error) {
 	all, err := s.Store.Audit(ctx, before, limit)
 	for i := range all {
 		all[i].Detail = s.redact.Secrets(all[i].Detail)

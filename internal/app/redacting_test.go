@@ -17,16 +17,16 @@ import (
 
 const said = "no sesame-open-sesame 5491155559876"
 
-func blank(t *testing.T, what, got string) {
+func assertRedacted(t *testing.T, what, got string) {
 	t.Helper()
 	if strings.Contains(got, "sesame") || strings.Contains(got, "5491155559876") || !strings.Contains(got, redact.Secret) {
 		t.Errorf("%s: got %q", what, got)
 	}
 }
 
-// TestDiscreetQueue: nothing of it lies in the file, and what an earlier version put
+// TestRedactingQueue: nothing of it lies in the file, and what an earlier version put
 // there is not shown.
-func TestDiscreetQueue(t *testing.T) {
+func TestRedactingQueue(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	q, err := sqlitequeue.Open(ctx, sqlitequeue.Options{Path: filepath.Join(t.TempDir(), "q.db")})
@@ -34,7 +34,7 @@ func TestDiscreetQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	d := discreetQueue{q, redact.New("sesame-open-sesame")}
+	d := redactingQueue{q, redact.New("sesame-open-sesame")}
 	var last int64
 	for _, writer := range []queue.Engine{d, q} {
 		if err := d.Hold(ctx, "q", time.Time{}, ""); err != nil {
@@ -63,13 +63,13 @@ func TestDiscreetQueue(t *testing.T) {
 			if err = errors.Join(err, err2); err != nil || len(stats) != 1 || len(all) != 1 {
 				t.Fatalf("%+v %+v %v", stats, all, err)
 			}
-			blank(t, "hold", stats[0].HeldReason)
-			blank(t, "dead letters", all[0].Err)
+			assertRedacted(t, "hold", stats[0].HeldReason)
+			assertRedacted(t, "dead letters", all[0].Err)
 			one, err := reader.DeadLetter(ctx, all[0].ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			blank(t, "dead letter", one.Err)
+			assertRedacted(t, "dead letter", one.Err)
 			last = one.ID
 			if body := string(one.Job.Body); reader == d && body != `{"said":"<secret> 5491155559876"}` {
 				t.Errorf("the body, which somebody wrote: got %s", body)
@@ -88,49 +88,49 @@ func TestDiscreetQueue(t *testing.T) {
 	}
 }
 
-// told is a store that keeps what it is told, and says what an earlier version kept.
-type told struct {
+// recordingStore is a store that keeps what it is told, and says what an earlier version kept.
+type recordingStore struct {
 	store.Store
 	heard []string
 }
 
-func (s *told) Statuses(_ context.Context, _ time.Time, batch []inbound.Arrival) error {
+func (s *recordingStore) Statuses(_ context.Context, _ time.Time, batch []inbound.Arrival) error {
 	s.heard = append(s.heard, batch[0].Report.Detail)
 	return nil
 }
 
-func (s *told) Reject(_ context.Context, _ time.Time, _ inbound.Arrival, why string) error {
+func (s *recordingStore) Reject(_ context.Context, _ time.Time, _ inbound.Arrival, why string) error {
 	s.heard = append(s.heard, why)
 	return nil
 }
 
-func (s *told) RecordSends(_ context.Context, _ time.Time, results []store.SendResult) ([]store.Recorded, error) {
+func (s *recordingStore) RecordSends(_ context.Context, _ time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	s.heard = append(s.heard, results[0].Detail)
 	return nil, nil
 }
 
-func (s *told) SaveMedia(_ context.Context, _ string, media store.Media) error {
+func (s *recordingStore) SaveMedia(_ context.Context, _ string, media store.Media) error {
 	s.heard = append(s.heard, media.Error)
 	return nil
 }
 
-func (s *told) Messages(context.Context, string, string, int) ([]store.Message, error) {
+func (s *recordingStore) Messages(context.Context, string, string, int) ([]store.Message, error) {
 	return []store.Message{{ErrorDetail: said, Media: &store.Media{Error: said}}}, nil
 }
 
-func (s *told) Trace(context.Context, string) (store.Trace, error) {
+func (s *recordingStore) Trace(context.Context, string) (store.Trace, error) {
 	all, err := s.Messages(nil, "", "", 0) //nolint:staticcheck // it looks at none of them
 	return store.Trace{Messages: all, Audit: []store.AuditRow{{Detail: said}}, Records: []store.Record{{Detail: said}}}, err
 }
 
-func (s *told) Audit(context.Context, string, int) ([]store.AuditEntry, error) {
+func (s *recordingStore) Audit(context.Context, string, int) ([]store.AuditEntry, error) {
 	return []store.AuditEntry{{AuditRow: store.AuditRow{Detail: said}}}, nil
 }
 
-func TestDiscreetStore(t *testing.T) {
+func TestRedactingStore(t *testing.T) {
 	t.Parallel()
-	ctx, under := t.Context(), &told{}
-	s := discreetStore{under, redact.New("sesame-open-sesame")}
+	ctx, under := t.Context(), &recordingStore{}
+	s := redactingStore{under, redact.New("sesame-open-sesame")}
 	batch := []inbound.Arrival{{Report: &inbound.Report{Detail: said}}, {}}
 	results := []store.SendResult{{Detail: said}}
 	_, err := s.RecordSends(ctx, time.Time{}, results)
@@ -141,7 +141,7 @@ func TestDiscreetStore(t *testing.T) {
 		t.Errorf("heard %q; what callers hold was changed: %+v %+v", under.heard, batch, results)
 	}
 	for _, text := range under.heard {
-		blank(t, "kept", text)
+		assertRedacted(t, "kept", text)
 	}
 	all, err := s.Messages(ctx, "", "", 0)
 	tr, err2 := s.Trace(ctx, "")
@@ -150,7 +150,7 @@ func TestDiscreetStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{all[0].ErrorDetail, all[0].Media.Error, tr.Messages[0].ErrorDetail, tr.Messages[0].Media.Error, tr.Records[0].Detail} {
-		blank(t, "shown", text)
+		assertRedacted(t, "shown", text)
 	}
 	for _, text := range []string{tr.Audit[0].Detail, audit[0].Detail} {
 		if text != "no <secret> 5491155559876" {

@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	// failedFor is for how long a write that failed makes us unready, when nobody
+	// failureTTL is for how long a write that failed makes us unready, when nobody
 	// has tried the same again: then a probe decides.
-	failedFor = 10 * time.Second
-	// wroteFor is for how long a write that succeeded stands for a probe.
-	wroteFor = 5 * time.Second
+	failureTTL = 10 * time.Second
+	// successTTL is for how long a write that succeeded stands for a probe.
+	successTTL = 5 * time.Second
 )
 
-// writes remembers how the last writes to an engine went, each kind for itself: on a
+// writeHealth remembers how the last writes to an engine went, each kind for itself: on a
 // disk that is nearly full small ones succeed where large ones fail. What can be
 // read and not written is down all the same.
-type writes struct {
+type writeHealth struct {
 	now func() time.Time
 
-	mu     sync.Mutex
-	failed map[string]failedWrite
-	wrote  time.Time
+	mu          sync.Mutex
+	failed      map[string]failedWrite
+	lastSuccess time.Time
 }
 
 type failedWrite struct {
@@ -40,13 +40,13 @@ type failedWrite struct {
 	err error
 }
 
-func newWrites() *writes {
-	return &writes{now: time.Now, failed: map[string]failedWrite{}}
+func newWriteHealth() *writeHealth {
+	return &writeHealth{now: time.Now, failed: map[string]failedWrite{}}
 }
 
-// note takes the outcome of a write; did is false for a success that had nothing to
+// record takes the outcome of a write; did is false for a success that had nothing to
 // write.
-func (w *writes) note(kind string, did bool, err error) {
+func (w *writeHealth) record(kind string, did bool, err error) {
 	ours := errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrFull) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,23 +55,23 @@ func (w *writes) note(kind string, did bool, err error) {
 		w.failed[kind] = failedWrite{w.now(), err}
 	case err == nil && did:
 		delete(w.failed, kind)
-		w.wrote = w.now()
+		w.lastSuccess = w.now()
 	}
 }
 
 // check says whether writes fail. Where none was tried of late it tries one.
-func (w *writes) check(probe func() error) error {
+func (w *writeHealth) check(probe func() error) error {
 	w.mu.Lock()
 	now := w.now()
 	var last failedWrite
 	for kind, f := range w.failed {
-		if now.Sub(f.at) >= failedFor {
+		if now.Sub(f.at) >= failureTTL {
 			delete(w.failed, kind)
 		} else if f.at.After(last.at) || last.err == nil {
 			last = f
 		}
 	}
-	fresh := now.Sub(w.wrote) < wroteFor
+	fresh := now.Sub(w.lastSuccess) < successTTL
 	w.mu.Unlock()
 	switch {
 	case last.err != nil:
@@ -85,20 +85,20 @@ func (w *writes) check(probe func() error) error {
 	return nil
 }
 
-// notedQueue notes how writes go.
-type notedQueue struct {
+// trackedQueue notes how writes go.
+type trackedQueue struct {
 	queue.Engine
-	writes *writes
+	health *writeHealth
 }
 
 // Enqueue implements queue.Queue.
-func (q notedQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+func (q trackedQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := q.Engine.Enqueue(ctx, jobs)
-	q.writes.note("enqueue", anyOf(added), err)
+	q.health.record("enqueue", containsTrue(added), err)
 	return added, err
 }
 
-func anyOf(added []bool) bool {
+func containsTrue(added []bool) bool {
 	for _, a := range added {
 		if a {
 			return true
@@ -108,126 +108,126 @@ func anyOf(added []bool) bool {
 }
 
 // Exchange implements queue.Queue.
-func (q notedQueue) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
+func (q trackedQueue) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
 	b, err := q.Engine.Exchange(ctx, name, outcomes, want, lease)
-	q.writes.note("exchange", len(outcomes)+len(b.Claims) > 0, err)
+	q.health.record("exchange", len(outcomes)+len(b.Claims) > 0, err)
 	return b, err
 }
 
 // SetLimit implements queue.Queue.
-func (q notedQueue) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
+func (q trackedQueue) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
 	err := q.Engine.SetLimit(ctx, name, limit)
-	q.writes.note("setting", true, err)
+	q.health.record("setting", true, err)
 	return err
 }
 
 // check says whether the queue can be read and written.
-func (q notedQueue) check(ctx context.Context) error {
+func (q trackedQueue) check(ctx context.Context) error {
 	if _, err := q.Stats(ctx); err != nil {
 		return err
 	}
-	return q.writes.check(func() error {
+	return q.health.check(func() error {
 		// Files have no rate of their own: none is written anew.
 		return q.Engine.SetLimit(ctx, inbound.QueueMedia, queue.Limit{})
 	})
 }
 
-// notedStore notes how writes go.
-type notedStore struct {
+// trackedStore notes how writes go.
+type trackedStore struct {
 	store.Store
-	writes *writes
+	health *writeHealth
 	// process is this one's name among all.
 	process string
 }
 
-func newNotedStore(s store.Store) notedStore {
-	return notedStore{s, newWrites(), fmt.Sprintf("%d %s", os.Getpid(), uuid.NewString()[:8])}
+func newTrackedStore(s store.Store) trackedStore {
+	return trackedStore{s, newWriteHealth(), fmt.Sprintf("%d %s", os.Getpid(), uuid.NewString()[:8])}
 }
 
 // Turn implements store.Store.
-func (s notedStore) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
+func (s trackedStore) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
 	results, err := s.Store.Turn(ctx, now, batch)
-	s.writes.note("turn", len(batch) > 0, err)
+	s.health.record("turn", len(batch) > 0, err)
 	return results, err
 }
 
 // Statuses implements store.Store.
-func (s notedStore) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
+func (s trackedStore) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	err := s.Store.Statuses(ctx, now, batch)
-	s.writes.note("statuses", len(batch) > 0, err)
+	s.health.record("statuses", len(batch) > 0, err)
 	return err
 }
 
 // Command implements store.Store.
-func (s notedStore) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
+func (s trackedStore) Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error) {
 	done, err := s.Store.Command(ctx, now, cmd)
-	s.writes.note("command", true, err)
+	s.health.record("command", true, err)
 	return done, err
 }
 
 // ClaimSends implements store.Store.
-func (s notedStore) ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error) {
+func (s trackedStore) ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error) {
 	claims, err := s.Store.ClaimSends(ctx, now, token, conversations)
-	s.writes.note("claim", len(claims) > 0, err)
+	s.health.record("claim", len(claims) > 0, err)
 	return claims, err
 }
 
 // RecordSends implements store.Store.
-func (s notedStore) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
+func (s trackedStore) RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error) {
 	recorded, err := s.Store.RecordSends(ctx, now, results)
-	s.writes.note("record", len(results) > 0, err)
+	s.health.record("record", len(results) > 0, err)
 	return recorded, err
 }
 
 // SaveMedia implements store.Store.
-func (s notedStore) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
+func (s trackedStore) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
 	err := s.Store.SaveMedia(ctx, messageID, media)
-	s.writes.note("media", true, err)
+	s.health.record("media", true, err)
 	return err
 }
 
 // Pump implements store.Store.
-func (s notedStore) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
+func (s trackedStore) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
 	done, err := s.Store.Pump(ctx, now)
-	s.writes.note("pump", done.Numbered+done.Timers > 0, err)
+	s.health.record("pump", done.Numbered+done.Timers > 0, err)
 	return done, err
 }
 
 // Apologize implements store.Store.
-func (s notedStore) Apologize(ctx context.Context, now time.Time) (int, error) {
+func (s trackedStore) Apologize(ctx context.Context, now time.Time) (int, error) {
 	n, err := s.Store.Apologize(ctx, now)
-	s.writes.note("apologize", n > 0, err)
+	s.health.record("apologize", n > 0, err)
 	return n, err
 }
 
 // Lead implements store.Store.
-func (s notedStore) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
+func (s trackedStore) Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error) {
 	served, err := s.Store.Lead(ctx, now, r)
-	s.writes.note("duty", r.Report != nil, err)
+	s.health.record("duty", r.Report != nil, err)
 	return served, err
 }
 
 // check says whether the store can be read and written.
-func (s notedStore) check(ctx context.Context) error {
+func (s trackedStore) check(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
-	return s.writes.check(func() error {
+	return s.health.check(func() error {
 		// A duty that nobody does anything for: each process reports to it.
 		_, err := s.Store.Lead(ctx, time.Now(), store.Term{Duty: "writes", Process: s.process, Lease: time.Minute, Report: []byte("{}")})
 		return err
 	})
 }
 
-// notedDoor notes whether what arrives is kept, wherever.
-type notedDoor struct {
+// trackedEnqueuer notes whether what arrives is kept, wherever.
+type trackedEnqueuer struct {
 	ingest.Enqueuer
-	writes *writes
+	health *writeHealth
 }
 
 // Enqueue implements ingest.Enqueuer.
-func (d notedDoor) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
+func (d trackedEnqueuer) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := d.Enqueuer.Enqueue(ctx, jobs)
-	d.writes.note("arrivals", true, err)
+	d.health.record("arrivals", true, err)
 	return added, err
 }

@@ -16,29 +16,29 @@ import (
 // workerPorts is how many workers of one machine find a port of their own.
 const workerPorts = 16
 
-// figures lets a worker be asked for its metrics and health, where the
+// serveMetrics lets a worker be asked for its metrics and health, where the
 // configuration says so: its figures are its own, and it has no other port.
-func (a *App) figures(ctx context.Context, health *observe.Health, metrics *observe.Metrics) error {
+func (a *App) serveMetrics(ctx context.Context, health *observe.Health, metrics *observe.Metrics) error {
 	if a.role != roleWorker || a.cfg.MetricsListen == "" {
 		return nil
 	}
-	l, err := listenNear(ctx, a.cfg.MetricsListen)
+	l, err := listenOnFreePort(ctx, a.cfg.MetricsListen)
 	if err != nil {
 		return err
 	}
 	a.onClose("metrics listener", func() error { l.Close(); return nil })
-	own := a.hosts(a.cfg.MetricsListen)
+	hostNames := a.hosts(a.cfg.MetricsListen)
 	mux, pages := http.NewServeMux(), http.NewServeMux()
-	health.Probes(mux, own.Allows)
+	health.Probes(mux, hostNames.Allows)
 	health.Pages(pages, metrics)
-	mux.Handle("/", own.Guard(pages))
-	srv, l := a.openServer(mux, l)
+	mux.Handle("/", hostNames.Guard(pages))
+	srv, l := a.newPublicServer(mux, l)
 	a.metricsAddr = l.Addr().String()
 	a.log.Info("metrics", "addr", a.metricsAddr)
-	a.runs("metrics", func(ctx context.Context) error {
+	a.addPart("metrics", func(ctx context.Context) error {
 		// It closes once the parts stop, so that what they did last can be read
 		// until then.
-		end := context.AfterFunc(ctx, func() { closeDoor(ctx, time.Second, srv) })
+		end := context.AfterFunc(ctx, func() { shutdown(ctx, time.Second, srv) })
 		defer end()
 		if err := serve(srv, l); err != nil {
 			return err
@@ -49,8 +49,8 @@ func (a *App) figures(ctx context.Context, health *observe.Health, metrics *obse
 	return nil
 }
 
-// listenNear opens the address, or that of one of the next ports.
-func listenNear(ctx context.Context, addr string) (net.Listener, error) {
+// listenOnFreePort opens the address, or that of one of the next ports.
+func listenOnFreePort(ctx context.Context, addr string) (net.Listener, error) {
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics_listen: %w", err)

@@ -20,30 +20,30 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// cries is a receiver of alerts.
-type cries struct {
+// alertInbox is a receiver of alerts.
+type alertInbox struct {
 	mu  sync.Mutex
-	all []cry
+	all []alertPost
 }
 
-type cry struct{ Text, Status, Rule, Command string }
+type alertPost struct{ Text, Status, Rule, Command string }
 
-func (c *cries) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	var one cry
-	if err := json.NewDecoder(r.Body).Decode(&one); err != nil {
-		one.Text = err.Error()
+func (c *alertInbox) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var post alertPost
+	if err := json.NewDecoder(r.Body).Decode(&post); err != nil {
+		post.Text = err.Error()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = append(c.all, one)
+	c.all = append(c.all, post)
 }
 
 // wait returns the first one of the rule with the status.
-func (c *cries) wait(t *testing.T, rule, status string) cry {
+func (c *alertInbox) wait(t *testing.T, rule, status string) alertPost {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		c.mu.Lock()
-		i := slices.IndexFunc(c.all, func(one cry) bool { return one.Rule == rule && one.Status == status })
+		i := slices.IndexFunc(c.all, func(post alertPost) bool { return post.Rule == rule && post.Status == status })
 		all := slices.Clone(c.all)
 		c.mu.Unlock()
 		if i >= 0 {
@@ -55,22 +55,22 @@ func (c *cries) wait(t *testing.T, rule, status string) cry {
 	}
 }
 
-// fast starts a router whose alerts do not take their time.
-func fast(t *testing.T, role string, env ...string) *running {
+// startFast starts a router whose alerts do not take their time.
+func startFast(t *testing.T, role string, env ...string) *testRouter {
 	t.Helper()
 	cfg, err := config.Load(config.Options{Env: append(env, "PSI_ALERTS_EVERY=500ms")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := &bytes.Buffer{}
-	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", Hurry: 30, Log: observe.Log(logs, "info", "json")})
+	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: 30, Log: observe.Log(logs, "info", "json")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	r := &running{App: a, t: t, logs: logs}
+	r := &testRouter{App: a, t: t, logs: logs}
 	r.stop = func() {
 		t.Helper()
 		cancel()
@@ -105,7 +105,7 @@ func ask(t *testing.T, url string) string {
 // TestTheAlertForStoppedWorkersFiresAndClears: a webhook without a worker cries,
 // and says when it is over.
 func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
-	got := &cries{}
+	got := &alertInbox{}
 	hook := httptest.NewServer(got)
 	t.Cleanup(hook.Close)
 	db := pgtest.New(t, pgtest.Options{})
@@ -114,12 +114,12 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 		"PSI_ALERTS_WHATSAPP=+54 9 11 5555-0999", "PSI_ALERTS_TEMPLATE=alerta_router",
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}
-	web := fast(t, roleWebhook, append(env, "PSI_DATA_DIR="+t.TempDir())...)
+	web := startFast(t, roleWebhook, append(env, "PSI_DATA_DIR="+t.TempDir())...)
 	const ana = "5491155550901"
 	web.write(ana, "wamid.1", "hola")
-	one := got.wait(t, "no_workers", "firing")
-	if !strings.Contains(one.Text, "No hay ningún worker en marcha") || !strings.Contains(one.Text, "Ejecutá: psi-router queue stats") {
-		t.Errorf("got %+v", one)
+	post := got.wait(t, "no_workers", "firing")
+	if !strings.Contains(post.Text, "No hay ningún worker en marcha") || !strings.Contains(post.Text, "Ejecutá: psi-router queue stats") {
+		t.Errorf("got %+v", post)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		sent := ask(t, web.URL()+"/sandbox/sent")
@@ -138,7 +138,7 @@ func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 		}
 	}
 	env = append(env, "PSI_METRICS_LISTEN="+porttest.Addr(t))
-	worker := fast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
+	worker := startFast(t, roleWorker, append(env, "PSI_DATA_DIR="+t.TempDir())...)
 	over := got.wait(t, "no_workers", "over")
 	if !strings.Contains(over.Text, "Hay workers en marcha de nuevo") {
 		t.Errorf("got %+v", over)

@@ -29,24 +29,24 @@ func (a *App) hosts(listen string) *hosts.Hosts {
 	return hosts.New(hosts.Options{Listen: listen, PublicURL: a.cfg.PublicURL, Names: names})
 }
 
-// faces adds the API and the page. Where its key is public, the API too answers to
+// addAPIAndDashboard adds the API and the page. Where its key is public, the API too answers to
 // our own names only: elsewhere the key is what a website in somebody's browser
 // lacks.
-func (a *App) faces(mux, pages *http.ServeMux, own *hosts.Hosts, e *engines, watched *watch, all []line) error {
+func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hosts, e *engines, alerts *alerting, lines []line) error {
 	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Keys: keys(a.cfg), Areas: e.flow.AreaList(), Lines: sendLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(all),
-		Wake: e.wake(a.log), Block: blocker(all), Marketing: marketing(all), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
+		Store: e.store, Queue: e.queue, Keys: apiKeys(a.cfg), Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines),
+		Wake: e.wake(a.log), Block: blocker(lines), Marketing: marketing(lines), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
 	h = a.admission.CountUnauthorized(h)
 	if a.cfg.Sandbox { // the development identity has one
-		h = own.Guard(h)
+		h = hostNames.Guard(h)
 	}
 	mux.Handle(api.Prefix+"/", h)
 	mux.Handle("/openapi.json", h)
-	page, err := dashboard.New(dashboard.Options{Status: a.status(e, watched, all), Log: a.log})
+	page, err := dashboard.New(dashboard.Options{Status: a.status(e, alerts, lines), Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func (a *App) faces(mux, pages *http.ServeMux, own *hosts.Hosts, e *engines, wat
 }
 
 // status collects what the page shows.
-func (a *App) status(e *engines, watched *watch, all []line) func(context.Context) dashboard.Status {
+func (a *App) status(e *engines, alerts *alerting, lines []line) func(context.Context) dashboard.Status {
 	return func(ctx context.Context) dashboard.Status {
-		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: watched.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: watched.open()}
-		for _, r := range watched.health.Results(ctx) {
+		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: alerts.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: alerts.openAlerts()}
+		for _, r := range alerts.health.Results(ctx) {
 			s.Checks = append(s.Checks, dashboard.Check{Name: r.Name, OK: r.OK, Info: r.Info, Detail: r.Error})
 		}
 		// What cannot be asked is down, and the checks say so.
@@ -70,7 +70,7 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 				held[q.Name] = q.HeldReason
 			}
 		}
-		for _, l := range all {
+		for _, l := range lines {
 			s.Lines = append(s.Lines, dashboard.Line{ID: l.ID, Provider: l.Provider, Problem: held["send:"+l.ID]})
 		}
 		return s
@@ -81,9 +81,9 @@ func (a *App) status(e *engines, watched *watch, all []line) func(context.Contex
 // is down. With a spool the door goes on
 // while the queue is away, and a webhook accepts without a store: that is worth
 // saying and stops nothing.
-func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Check {
+func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []observe.Check {
 	all := []observe.Check{
-		{Name: "queue", Info: kept != nil, Run: e.written.check},
+		{Name: "queue", Info: doorSpool != nil, Run: e.trackedQueue.check},
 		{Name: "store", Info: role == roleWebhook, Run: e.storeCheck},
 		{Name: "sends", Info: true, Run: func(ctx context.Context) error {
 			stats, err := e.queue.Stats(ctx)
@@ -101,13 +101,13 @@ func (e *engines) checks(role, dir string, kept, old *spool.Spool) []observe.Che
 		}},
 	}
 	all = append(all, e.endpointCheck()...)
-	if kept != nil {
+	if doorSpool != nil {
 		// What neither Redis nor this disk takes is lost on us: somebody else has to.
 		all = append(all, observe.Check{Name: "door", Run: func(context.Context) error {
-			return e.arrivals.check(func() error { return nil })
+			return e.enqueueHealth.check(func() error { return nil })
 		}})
 	}
-	for _, s := range []*spool.Spool{kept, old} {
+	for _, s := range []*spool.Spool{doorSpool, oldSpool} {
 		if s == nil {
 			continue
 		}
@@ -127,7 +127,7 @@ func (e *engines) storeCheck(ctx context.Context) error {
 	if e.gate != nil && e.gate.shut() != nil {
 		return e.store.Ping(ctx)
 	}
-	return e.kept.check(ctx)
+	return e.trackedStore.check(ctx)
 }
 
 // heldSends is an error that names the lines that cannot send now, and why.
@@ -145,15 +145,15 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 }
 
 // sources are what metrics and status look at.
-func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
+func (e *engines) sources(dir string, doorSpool *spool.Spool) observe.Sources {
 	s := observe.Sources{
 		Disk:   func() (observe.Disk, error) { return observe.Room(dir) },
 		Queues: func(ctx context.Context) ([]queue.Stats, error) { return e.queue.Stats(ctx) },
 		Figures: func(ctx context.Context) (observe.Figures, error) {
 			g, err := e.store.Gauges(ctx, time.Now())
-			f := figures(g)
+			f := storeStats(g)
 			if err == nil {
-				f.Feeds, err = e.feedFigures(ctx)
+				f.Feeds, err = e.endpointBacklogs(ctx)
 			}
 			return f, err
 		},
@@ -164,13 +164,13 @@ func (e *engines) sources(dir string, kept *spool.Spool) observe.Sources {
 			return time.Since(at) < 24*time.Hour, err
 		}
 	}
-	if kept != nil {
-		s.Spool = func() (int, time.Duration) { return kept.Depth(), kept.Oldest() }
+	if doorSpool != nil {
+		s.Spool = func() (int, time.Duration) { return doorSpool.Depth(), doorSpool.Oldest() }
 	}
 	return s
 }
 
-func figures(g store.Gauges) observe.Figures {
+func storeStats(g store.Gauges) observe.Figures {
 	return observe.Figures{
 		OldestUnanswered: g.OldestUnanswered, OldestHandedOff: g.OldestHandedOff, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
 		Left:             g.Left,
@@ -178,9 +178,9 @@ func figures(g store.Gauges) observe.Figures {
 	}
 }
 
-func describe(all []line) []observe.LineInfo {
-	infos := make([]observe.LineInfo, 0, len(all))
-	for _, l := range all {
+func lineInfos(lines []line) []observe.LineInfo {
+	infos := make([]observe.LineInfo, 0, len(lines))
+	for _, l := range lines {
 		infos = append(infos, observe.LineInfo{ID: l.ID, Provider: l.Provider, Number: l.Number})
 	}
 	return infos
@@ -189,8 +189,8 @@ func describe(all []line) []observe.LineInfo {
 // sandboxGraph is where the fake Graph API lives on our own server.
 const sandboxGraph = "/sandbox/graph/v26.0"
 
-// sandbox adds the fake WhatsApp with its phone.
-func (a *App) sandbox(mux *http.ServeMux) error {
+// addSandbox adds the fake WhatsApp with its phone.
+func (a *App) addSandbox(mux *http.ServeMux) error {
 	l := a.cfg.Lines[config.DevLine]
 	key := ""
 	for _, k := range a.cfg.APIKeys {
@@ -215,7 +215,7 @@ func (a *App) sandbox(mux *http.ServeMux) error {
 	ctx, end := context.WithCancel(context.Background())
 	a.public.RegisterOnShutdown(end)
 	a.onClose("sandbox", func() error { end(); return nil })
-	a.runs("sandbox", func(work context.Context) error {
+	a.addPart("sandbox", func(work context.Context) error {
 		stop := context.AfterFunc(work, end)
 		defer stop()
 		if err := s.Run(ctx); err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestWrites: what is remembered of them, and when one is tried.
-func TestWrites(t *testing.T) {
+// TestWriteHealth: what is remembered of them, and when one is tried.
+func TestWriteHealth(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	full := fmt.Errorf("turn: %w: disk is full", store.ErrUnavailable)
@@ -36,24 +36,24 @@ func TestWrites(t *testing.T) {
 	for name, steps := range map[string][]step{
 		"nothing was written": {{want: "", tried: 1}, {probe: full, want: "disk is full", tried: 2}, {tried: 3}},
 		"a success stands for a probe": {
-			{kind: "turn", did: true, probe: full, tried: 0}, {after: wroteFor - 1, probe: full, tried: 0}, {after: 1, probe: full, want: "full", tried: 1},
+			{kind: "turn", did: true, probe: full, tried: 0}, {after: successTTL - 1, probe: full, tried: 0}, {after: 1, probe: full, want: "full", tried: 1},
 		},
 		"one that wrote nothing does not":        {{kind: "turn", probe: full, want: "full", tried: 1}},
 		"a failure, until the same succeeds":     {{kind: "turn", err: full, want: "full"}, {kind: "turn", want: "full"}, {kind: "duty", did: true, want: "full"}, {kind: "turn", did: true}},
-		"a failure, until nobody tries any more": {{kind: "turn", err: full, want: "full"}, {after: failedFor - 1, want: "full"}, {after: 1, tried: 1}},
-		"the disk is full still":                 {{kind: "turn", err: full, want: "full"}, {after: failedFor, probe: full, want: "full", tried: 1}},
+		"a failure, until nobody tries any more": {{kind: "turn", err: full, want: "full"}, {after: failureTTL - 1, want: "full"}, {after: 1, tried: 1}},
+		"the disk is full still":                 {{kind: "turn", err: full, want: "full"}, {after: failureTTL, probe: full, want: "full", tried: 1}},
 		"the queue is full":                      {{kind: "enqueue", err: queue.ErrFull, want: "full"}},
 		"the queue is away":                      {{kind: "enqueue", err: queue.ErrUnavailable, want: "unavailable"}},
 		"too slow":                               {{kind: "enqueue", err: context.DeadlineExceeded, want: "deadline"}},
 		"the caller's own fault":                 {{kind: "command", did: true, err: store.ErrConflict, tried: 1}, {kind: "command", did: true, err: context.Canceled, tried: 2}},
 		"the newest of two is told":              {{kind: "a", err: queue.ErrFull, want: "full"}, {after: 1, kind: "b", err: full, want: "disk is full"}},
 	} {
-		w, at, tried := newWrites(), now, 0
+		w, at, tried := newWriteHealth(), now, 0
 		w.now = func() time.Time { return at }
 		for i, s := range steps {
 			at = at.Add(s.after)
 			if s.kind != "" {
-				w.note(s.kind, s.did, s.err)
+				w.record(s.kind, s.did, s.err)
 			}
 			err := w.check(func() error { tried++; return s.probe })
 			if (s.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), s.want) || tried != s.tried {
@@ -64,7 +64,7 @@ func TestWrites(t *testing.T) {
 }
 
 // readiness waits until /readyz answers so, and the check is as wanted.
-func (r *running) readiness(code int, check string, ok bool) {
+func (r *testRouter) readiness(code int, check string, ok bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/readyz", nil)
@@ -176,7 +176,7 @@ func TestNotReadyWhileServersRefuseToWrite(t *testing.T) {
 // full.
 func TestNotReadyWhileNothingTakesArrivals(t *testing.T) {
 	db, redis := pgtest.New(t, pgtest.Options{}), redistest.Start(t, redistest.AOF...)
-	r := startWith(t, Options{Role: roleWebhook, Hurry: 20}, "PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_REDIS_URL="+redis.URL(), "PSI_DATABASE_URL="+db.URL(db.Database(t)))
+	r := startWith(t, Options{Role: roleWebhook, BackoffSpeedup: 20}, "PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_REDIS_URL="+redis.URL(), "PSI_DATABASE_URL="+db.URL(db.Database(t)))
 	redis.Kill()
 	r.write("5491155550903", "wamid.1", "hola") // is kept here
 	r.readiness(http.StatusOK, "queue", false)
@@ -189,7 +189,7 @@ func TestNotReadyWhileNothingTakesArrivals(t *testing.T) {
 }
 
 // eventuallyRefused writes until the door says no.
-func eventuallyRefused(t *testing.T, r *running) {
+func eventuallyRefused(t *testing.T, r *testRouter) {
 	t.Helper()
 	refused := errors.New("never")
 	for n := 0; refused != nil && n < 200; n++ {

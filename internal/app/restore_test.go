@@ -97,7 +97,7 @@ func TestBackInTime(t *testing.T) {
 }
 
 // stale says that answers of the API are marked as of an old database.
-func (r *running) stale() bool {
+func (r *testRouter) stale() bool {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/api/v1/conversations", nil)
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *running) stale() bool {
 }
 
 // pos is that of the newest event.
-func (r *running) pos() int64 {
+func (r *testRouter) pos() int64 {
 	r.t.Helper()
 	var page struct{ Items []struct{ Pos int64 } }
 	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/events?after=0&limit=200", &page)

@@ -18,9 +18,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// watch is what the alerts are made of, in every role.
-type watch struct {
-	e       *engines
+// alerting is what the alerts are made of, in every role.
+type alerting struct {
+	engines *engines
 	cfg     *config.Config
 	role    string
 	host    string
@@ -29,7 +29,7 @@ type watch struct {
 	health  *observe.Health
 	tally   alert.Tally
 	clock   *skew.Meter
-	keeper  *alert.Keeper
+	manager *alert.Keeper
 }
 
 // meter counts what the parts do, and for the alerts what was sent.
@@ -44,37 +44,37 @@ func (m *meter) Sent(line, verdict string, took time.Duration) {
 	m.tally.Sent(line, verdict, time.Now())
 }
 
-// watch makes the keeper of the alerts, and lets the sources know of it.
-func (a *App) watch(e *engines, sources *observe.Sources, all []line) *watch {
+// setupAlerts makes the manager of the alerts, and lets the sources know of it.
+func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *alerting {
 	cfg := a.cfg
 	sources.Clock = a.clock.Ahead
-	w := &watch{e: e, cfg: cfg, role: a.role, clock: a.clock, sources: *sources}
+	w := &alerting{engines: e, cfg: cfg, role: a.role, clock: a.clock, sources: *sources}
 	w.host, _ = os.Hostname() // "" then: who has one disk needs no name for it
 	hours := alert.Hours{Zone: cfg.Location()}
 	for _, s := range cfg.Alerts.Hours.Spans() {
 		hours.Spans = append(hours.Spans, alert.Span{Day: s.Day, From: s.From, To: s.To})
 	}
-	for _, l := range all {
+	for _, l := range lines {
 		w.lines = append(w.lines, l.ID)
 	}
-	w.keeper = alert.NewKeeper(alert.Options{
+	w.manager = alert.NewKeeper(alert.Options{
 		Process: fmt.Sprintf("%s %s %d %s", w.role, w.host, os.Getpid(), uuid.NewString()[:8]),
-		Board:   e.store, Look: w.look, Self: w.report, Hours: hours, Receivers: receivers(cfg, all), Every: cfg.Alerts.Every.D(), Log: a.log,
-		Rules: faster(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.hurry),
+		Board:   e.store, Look: w.collect, Self: w.report, Hours: hours, Receivers: receivers(cfg, lines), Every: cfg.Alerts.Every.D(), Log: a.log,
+		Rules: speedUpRules(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.backoffSpeedup),
 	})
-	sources.Workers = w.keeper.Workers
+	sources.Workers = w.manager.Workers
 	sources.Alerts = func() (open []observe.OpenAlert) {
-		for _, i := range w.keeper.Open() {
+		for _, i := range w.manager.Open() {
 			open = append(open, observe.OpenAlert{Rule: i.Rule, Subject: i.Subject})
 		}
 		return open
 	}
-	a.runs("alerts", w.keeper.Run)
+	a.addPart("alerts", w.manager.Run)
 	return w
 }
 
-// faster makes rules fire and clear sooner, for drills.
-func faster(rules []alert.Rule, times float64) []alert.Rule {
+// speedUpRules makes rules fire and clear sooner, for drills.
+func speedUpRules(rules []alert.Rule, times float64) []alert.Rule {
 	if times > 1 {
 		for i := range rules {
 			rules[i].For = time.Duration(float64(rules[i].For) / times)
@@ -85,13 +85,13 @@ func faster(rules []alert.Rule, times float64) []alert.Rule {
 }
 
 // receivers are those that are configured.
-func receivers(cfg *config.Config, all []line) []alert.Receiver {
+func receivers(cfg *config.Config, lines []line) []alert.Receiver {
 	var to []alert.Receiver
 	c := &cfg.Alerts
 	if url := c.URL.First(); url != "" {
 		to = append(to, &alert.Webhook{URL: url, Lang: c.Language, Client: httpcall.NewClient()})
 	}
-	for _, l := range all {
+	for _, l := range lines {
 		if c.WhatsApp != "" && l.ID == c.Line && l.Provider == whatsapp.Provider {
 			to = append(to, &alert.WhatsApp{
 				Number: c.WhatsApp, Template: c.Template, TemplateLang: c.TemplateLanguage, Lang: c.Language, Line: l.ID, Sender: l.sender,
@@ -101,12 +101,12 @@ func receivers(cfg *config.Config, all []line) []alert.Receiver {
 	return to
 }
 
-// lookFor bounds what one look waits for.
-const lookFor = 5 * time.Second
+// collectTimeout bounds what one look waits for.
+const collectTimeout = 5 * time.Second
 
-// look gathers what the rules are about.
-func (w *watch) look(ctx context.Context) alert.Facts {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+// collect gathers what the rules are about.
+func (w *alerting) collect(ctx context.Context) alert.Facts {
+	ctx, cancel := context.WithTimeout(ctx, collectTimeout)
 	defer cancel()
 	f := alert.Facts{Lines: w.lines, Down: map[string]string{}}
 	for _, r := range w.health.Results(ctx) {
@@ -117,7 +117,7 @@ func (w *watch) look(ctx context.Context) alert.Facts {
 	var err error
 	f.Queues, err = w.sources.Queues(ctx)
 	f.NoQueues = err != nil
-	f.Emptied, err = w.e.emptied(ctx)
+	f.Emptied, err = w.engines.emptied(ctx)
 	f.NoEmptied = err != nil
 	g, err := w.sources.Figures(ctx)
 	f.NoFigures = err != nil
@@ -126,7 +126,7 @@ func (w *watch) look(ctx context.Context) alert.Facts {
 }
 
 // report is how this process is.
-func (w *watch) report() alert.Report {
+func (w *alerting) report() alert.Report {
 	r := alert.Report{Role: w.role, Host: cmp.Or(w.host, "here"), Sends: w.tally.Counts(time.Now())}
 	if d, err := w.sources.Disk(); err == nil {
 		r.Disk = alert.Disk{Dir: d.Dir, Free: d.Free, Size: d.Size}
@@ -138,24 +138,24 @@ func (w *watch) report() alert.Report {
 	return r
 }
 
-// spools reports whether something that came waits, or may wait, on the disk of a door.
-func (w *watch) spools() bool {
-	oldest, known := w.keeper.Spooled()
+// mayBeSpooled reports whether something that came waits, or may wait, on the disk of a door.
+func (w *alerting) mayBeSpooled() bool {
+	oldest, known := w.manager.Spooled()
 	return !known || oldest > 0
 }
 
-// open are the alerts as the page shows them.
-func (w *watch) open() (out []dashboard.Alert) {
-	for _, i := range w.keeper.Open() {
-		r := w.keeper.Rule(i.Rule)
+// openAlerts are the alerts as the page shows them.
+func (w *alerting) openAlerts() (out []dashboard.Alert) {
+	for _, i := range w.manager.Open() {
+		r := w.manager.Rule(i.Rule)
 		if r == nil {
 			continue
 		}
-		told := func(lang string) dashboard.Told {
-			problem, cure := alert.Said(r, i, lang)
-			return dashboard.Told{Problem: problem, Cure: cure}
+		text := func(lang string) dashboard.Told {
+			problem, fix := alert.Said(r, i, lang)
+			return dashboard.Told{Problem: problem, Cure: fix}
 		}
-		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: told("es"), English: told("en")})
+		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: text("es"), English: text("en")})
 	}
 	return out
 }
