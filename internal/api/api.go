@@ -81,24 +81,24 @@ type Options struct {
 }
 
 type server struct {
-	store   Store
-	queue   queue.Operator
-	keys    keyring
-	rates   rates
-	areas   areas
-	lines   map[string][]string // and the types that each can send
-	country string
-	window  time.Duration
-	free    []string // lines without a window
-	wake    func(ctx context.Context, line, conversation string)
-	block   func(ctx context.Context, c store.Conversation, block bool) error
-	promo   func(ctx context.Context, line, template, language string) bool
-	stale   func() bool
-	emptied func(ctx context.Context) (time.Time, error)
-	trusted *caller
-	now     func() time.Time
-	log     *slog.Logger
-	huma    huma.API
+	store       Store
+	queue       queue.Operator
+	keys        keyring
+	rates       rates
+	areas       areas
+	lines       map[string][]string // and the types that each can send
+	country     string
+	window      time.Duration
+	windowless  []string // lines without a window
+	wake        func(ctx context.Context, line, conversation string)
+	block       func(ctx context.Context, c store.Conversation, block bool) error
+	isMarketing func(ctx context.Context, line, template, language string) bool
+	stale       func() bool
+	emptied     func(ctx context.Context) (time.Time, error)
+	trusted     *caller
+	now         func() time.Time
+	log         *slog.Logger
+	huma        huma.API
 }
 
 // New returns the handler of Prefix and of /openapi.json.
@@ -108,7 +108,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		country: o.Country, window: o.Window, free: o.Windowless, wake: o.Wake, block: o.Block, promo: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
+		country: o.Country, window: o.Window, windowless: o.Windowless, wake: o.Wake, block: o.Block, isMarketing: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
 	}
 	if s.emptied == nil {
 		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
@@ -116,8 +116,8 @@ func New(o Options) (http.Handler, error) {
 	if s.block == nil {
 		s.block = func(context.Context, store.Conversation, bool) error { return errCannotBlock }
 	}
-	if s.promo == nil {
-		s.promo = func(context.Context, string, string, string) bool { return false }
+	if s.isMarketing == nil {
+		s.isMarketing = func(context.Context, string, string, string) bool { return false }
 	}
 	if s.stale == nil {
 		s.stale = func() bool { return false }
@@ -153,19 +153,19 @@ func New(o Options) (http.Handler, error) {
 	}
 
 	mux := http.NewServeMux()
-	s.huma = humago.NewWithPrefix(mux, Prefix, describe(o.Version))
-	s.conversations()
-	s.sends()
-	s.commands()
-	s.contacts()
-	s.queues()
-	s.deadLetters()
-	s.events()
-	s.traces()
-	s.audits()
-	s.listAreas()
-	s.reasons()
-	spec, err := finish(s.huma.OpenAPI())
+	s.huma = humago.NewWithPrefix(mux, Prefix, apiConfig(o.Version))
+	s.registerConversations()
+	s.registerMessages()
+	s.registerCommands()
+	s.registerContacts()
+	s.registerQueues()
+	s.registerDeadLetters()
+	s.registerEvents()
+	s.registerTrace()
+	s.registerAudit()
+	s.registerAreas()
+	s.registerReasons()
+	spec, err := marshalSpec(s.huma.OpenAPI())
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 				panic(v)
 			}
 			s.log.Error("api request panicked", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(v))
-			write(w, problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays."))
+			writeProblem(w, problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays."))
 		}()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -197,7 +197,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 			w.Header().Set("X-Stale-Store", "true")
 		}
 		if r.ContentLength > maxBody { // also where nobody would read it
-			write(w, tooLarge())
+			writeProblem(w, tooLarge())
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody+1)
@@ -213,11 +213,11 @@ func fallback(mux *http.ServeMux) http.HandlerFunc {
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/" && method != r.Method {
 				w.Header().Set("Allow", method)
-				write(w, problem(http.StatusMethodNotAllowed, codeMethod, "Use "+method+" here."))
+				writeProblem(w, problem(http.StatusMethodNotAllowed, codeMethod, "Use "+method+" here."))
 				return
 			}
 		}
-		write(w, problem(http.StatusNotFound, codeNotFound, "There is nothing at this path. /openapi.json lists what there is."))
+		writeProblem(w, problem(http.StatusNotFound, codeNotFound, "There is nothing at this path. /openapi.json lists what there is."))
 	}
 }
 
@@ -226,7 +226,7 @@ type operation struct {
 	id, method, path, tag, summary, about string
 	role                                  Role
 	status                                int   // of success, 200 if 0
-	also                                  []int // statuses beyond the common ones
+	errors                                []int // statuses beyond the common ones
 }
 
 // register adds one operation that only callers with its role reach.
@@ -236,33 +236,33 @@ func register[I, O any](s *server, op operation, handle func(context.Context, ca
 		Description: op.about + "\n\nRole: `" + string(op.role) + "` or above.",
 		Tags:        []string{op.tag}, MaxBodyBytes: maxBody, DefaultStatus: op.status,
 		Security:  []map[string][]string{{"key": {}}},
-		Responses: refusals(append([]int{401, 403, 422, 429, 500, 503}, op.also...)),
+		Responses: errorResponses(append([]int{401, 403, 422, 429, 500, 503}, op.errors...)),
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-			who, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
+			actor, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
 			if refusal == nil && s.trusted == nil {
-				refusal = s.rates.take(who.name, s.now())
+				refusal = s.rates.take(actor.name, s.now())
 			}
 			if refusal != nil {
 				_, w := humago.Unwrap(ctx)
-				write(w, refusal)
+				writeProblem(w, refusal)
 				return
 			}
-			next(huma.WithValue(ctx, callerKey{}, who))
+			next(huma.WithValue(ctx, callerKey{}, actor))
 		}},
 	}
 	huma.Register(s.huma, h, func(ctx context.Context, in *I) (*O, error) {
-		who, _ := ctx.Value(callerKey{}).(caller)
-		out, err := handle(ctx, who, in)
+		actor, _ := ctx.Value(callerKey{}).(caller)
+		out, err := handle(ctx, actor, in)
 		if err != nil {
-			return nil, s.explain(ctx, op.id, err)
+			return nil, s.problemOf(ctx, op.id, err)
 		}
 		return out, nil
 	})
 }
 
-// explain turns an error into what the caller reads. What we do not know is
+// problemOf turns an error into what the caller reads. What we do not know is
 // logged here, where it stops, and not told.
-func (s *server) explain(ctx context.Context, op string, err error) error {
+func (s *server) problemOf(ctx context.Context, op string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}

@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 
 func at(minute int) time.Time { return time.Date(2026, 11, 24, 10, minute, 0, 0, time.UTC) }
 
-// rows is a store that holds exactly what a test says.
-type rows struct {
+// fakeStore is a store that holds exactly what a test says.
+type fakeStore struct {
 	conversations []store.Conversation
 	messages      []store.Message
 	events        []store.Event
@@ -51,7 +51,7 @@ type rows struct {
 	paused        []string // queues
 }
 
-func (r *rows) Conversations(_ context.Context, f store.Filter) ([]store.Conversation, error) {
+func (r *fakeStore) Conversations(_ context.Context, f store.Filter) ([]store.Conversation, error) {
 	var out []store.Conversation
 	for _, c := range slices.SortedFunc(slices.Values(r.conversations), func(a, b store.Conversation) int { return cmp.Compare(b.Cursor, a.Cursor) }) {
 		fits := (f.Line == "" || f.Line == c.Line) && (f.Area == "" || f.Area == c.Area) && (f.State == "" || f.State == c.State) &&
@@ -63,7 +63,7 @@ func (r *rows) Conversations(_ context.Context, f store.Filter) ([]store.Convers
 	return out, r.err
 }
 
-func (r *rows) Conversation(_ context.Context, id string) (store.Conversation, error) {
+func (r *fakeStore) Conversation(_ context.Context, id string) (store.Conversation, error) {
 	for _, c := range r.conversations {
 		if c.ID == id {
 			return c, r.err
@@ -72,7 +72,7 @@ func (r *rows) Conversation(_ context.Context, id string) (store.Conversation, e
 	return store.Conversation{}, cmp.Or(r.err, store.ErrNotFound)
 }
 
-func (r *rows) Messages(_ context.Context, id, after string, limit int) ([]store.Message, error) {
+func (r *fakeStore) Messages(_ context.Context, id, after string, limit int) ([]store.Message, error) {
 	var out []store.Message
 	for _, m := range r.messages {
 		if m.Conversation == id && m.ID > after && len(out) < limit {
@@ -82,7 +82,7 @@ func (r *rows) Messages(_ context.Context, id, after string, limit int) ([]store
 	return out, r.err
 }
 
-func (r *rows) Events(_ context.Context, after int64, limit int) ([]store.Event, error) {
+func (r *fakeStore) Events(_ context.Context, after int64, limit int) ([]store.Event, error) {
 	var page store.EventPage
 	for _, e := range r.events {
 		if e.Pos > after && len(page.Events) < limit && !page.Full() {
@@ -92,14 +92,14 @@ func (r *rows) Events(_ context.Context, after int64, limit int) ([]store.Event,
 	return page.Events, r.err
 }
 
-func (r *rows) Trace(_ context.Context, key string) (store.Trace, error) {
+func (r *fakeStore) Trace(_ context.Context, key string) (store.Trace, error) {
 	if key == "wamid.a/b==" || key == "5491100000001" {
 		return r.trace, r.err
 	}
 	return store.Trace{}, cmp.Or(r.err, store.ErrNotFound)
 }
 
-func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store.CommandResult, error) {
+func (r *fakeStore) Command(_ context.Context, _ time.Time, cmd store.Command) (store.CommandResult, error) {
 	for i := range r.conversations {
 		c := &r.conversations[i]
 		if c.ID != cmd.Conversation && (cmd.To == nil || cmd.To.Line != c.Line) {
@@ -126,12 +126,12 @@ func (r *rows) Command(_ context.Context, _ time.Time, cmd store.Command) (store
 	return store.CommandResult{}, store.ErrNotFound
 }
 
-func (r *rows) AddAudit(_ context.Context, row store.AuditRow) error {
+func (r *fakeStore) AddAudit(_ context.Context, row store.AuditRow) error {
 	r.notes = append(r.notes, row)
 	return r.err
 }
 
-func (r *rows) SetPaused(_ context.Context, queue string, paused bool) error {
+func (r *fakeStore) SetPaused(_ context.Context, queue string, paused bool) error {
 	r.paused = slices.DeleteFunc(r.paused, func(name string) bool { return name == queue })
 	if paused {
 		r.paused = append(r.paused, queue)
@@ -139,7 +139,7 @@ func (r *rows) SetPaused(_ context.Context, queue string, paused bool) error {
 	return r.err
 }
 
-func (r *rows) Audit(_ context.Context, before string, limit int) ([]store.AuditEntry, error) {
+func (r *fakeStore) Audit(_ context.Context, before string, limit int) ([]store.AuditEntry, error) {
 	var out []store.AuditEntry
 	for i, a := range slices.Backward(r.trace.Audit) {
 		e := store.AuditEntry{AuditRow: a, Cursor: strconv.Itoa(i + 1)}
@@ -155,7 +155,7 @@ func (r *rows) Audit(_ context.Context, before string, limit int) ([]store.Audit
 	return out, r.err
 }
 
-func talk(id, line, area string, minute int) store.Conversation {
+func conversation(id, line, area string, minute int) store.Conversation {
 	c := store.Conversation{
 		ID: id, Cursor: at(minute).Format(time.RFC3339) + id,
 		Contact:       store.Contact{ID: "p-" + id, Phone: "5491100000001", UserID: "AR.1", Name: "Persona Prueba", Username: "persona"},
@@ -168,10 +168,10 @@ func talk(id, line, area string, minute int) store.Conversation {
 	return c
 }
 
-// world is what the tests look at: three conversations on two lines.
-func world() *rows {
-	w := &rows{conversations: []store.Conversation{
-		talk("c1", "wsp4", "admin", 3), talk("c2", "wsp4", "ventas", 2), talk("c3", "ventas", "", 1),
+// sampleStore is what the tests look at: three conversations on two lines.
+func sampleStore() *fakeStore {
+	w := &fakeStore{conversations: []store.Conversation{
+		conversation("c1", "wsp4", "admin", 3), conversation("c2", "wsp4", "ventas", 2), conversation("c3", "ventas", "", 1),
 	}}
 	w.messages = []store.Message{
 		{
@@ -203,16 +203,16 @@ func world() *rows {
 func engine(t *testing.T) *queuetest.Model {
 	t.Helper()
 	q := queuetest.NewModel(func() time.Time { return at(5) })
-	kill(t, q, queue.Job{Queue: "inbound", Lane: "wsp4:AR.1", ID: "message:1", Body: []byte(`{"id":"wamid.x"}`)}, "decode: boom")
-	kill(t, q, queue.Job{Queue: "send:ventas", Lane: "c3", ID: "s", Body: []byte("not json")}, "refused")
-	kill(t, q, queue.Job{Queue: "media", Lane: "m1", ID: "f", Body: []byte(`{}`)}, "decode: gone")
+	addDeadLetter(t, q, queue.Job{Queue: "inbound", Lane: "wsp4:AR.1", ID: "message:1", Body: []byte(`{"id":"wamid.x"}`)}, "decode: boom")
+	addDeadLetter(t, q, queue.Job{Queue: "send:ventas", Lane: "c3", ID: "s", Body: []byte("not json")}, "refused")
+	addDeadLetter(t, q, queue.Job{Queue: "media", Lane: "m1", ID: "f", Body: []byte(`{}`)}, "decode: gone")
 	if _, err := q.Enqueue(t.Context(), []queue.Job{{Queue: "send:wsp4", Lane: "c1"}, {Queue: "events:crm", Lane: "c1"}}); err != nil {
 		t.Fatal(err)
 	}
 	return q
 }
 
-func kill(t *testing.T, q queue.Queue, j queue.Job, why string) {
+func addDeadLetter(t *testing.T, q queue.Queue, j queue.Job, why string) {
 	t.Helper()
 	if _, err := q.Enqueue(t.Context(), []queue.Job{j}); err != nil {
 		t.Fatal(err)
@@ -245,7 +245,7 @@ func keys() []api.Key {
 func serve(t *testing.T, o api.Options) http.Handler {
 	t.Helper()
 	if o.Store == nil {
-		o.Store = world()
+		o.Store = sampleStore()
 	}
 	if o.Queue == nil {
 		o.Queue = engine(t)
@@ -281,9 +281,9 @@ func (a answer) code(t *testing.T) string {
 }
 
 // ask sends "METHOD path" with a key ("" for none).
-func ask(t *testing.T, h http.Handler, key, what, body string) answer {
+func ask(t *testing.T, h http.Handler, key, request, body string) answer {
 	t.Helper()
-	method, path, _ := strings.Cut(what, " ")
+	method, path, _ := strings.Cut(request, " ")
 	if !strings.HasPrefix(path, "/openapi") && !strings.HasPrefix(path, "/api") {
 		path = api.Prefix + path
 	}
@@ -343,15 +343,15 @@ func TestEveryEndpointGuardsItself(t *testing.T) {
 		t.Run(e.what, func(t *testing.T) {
 			t.Parallel()
 			h := serve(t, api.Options{})
-			check := func(key, what, body string, status int, code string) {
+			check := func(key, request, body string, status int, code string) {
 				t.Helper()
-				got := ask(t, h, key, what, body)
+				got := ask(t, h, key, request, body)
 				if got.status != status {
-					t.Fatalf("%s as %q: got %d, want %d: %s", what, key, got.status, status, got.body)
+					t.Fatalf("%s as %q: got %d, want %d: %s", request, key, got.status, status, got.body)
 				}
 				if code != "" {
 					if c := got.code(t); c != code {
-						t.Errorf("%s as %q: got code %s, want %s", what, key, c, code)
+						t.Errorf("%s as %q: got code %s, want %s", request, key, c, code)
 					}
 				}
 				if status == http.StatusUnauthorized && got.header.Get("WWW-Authenticate") == "" {
@@ -481,7 +481,7 @@ func TestListsShowTheScopeAndPage(t *testing.T) {
 			t.Errorf("%s %s: got %v, want %v", c.key, c.what, got, c.want)
 		}
 	}
-	for what, want := range map[string][]string{
+	for request, want := range map[string][]string{
 		"GET /conversations?limit=1":             {"c1", "c2", "c3"},
 		"GET /conversations?limit=2":             {"c1", "c2", "c3"},
 		"GET /conversations/c1/messages?limit=1": {"m1", "m2"},
@@ -490,11 +490,11 @@ func TestListsShowTheScopeAndPage(t *testing.T) {
 	} {
 		var got []string
 		next, param := "", "&cursor="
-		if strings.Contains(what, "/events") {
+		if strings.Contains(request, "/events") {
 			param = "&after="
 		}
 		for {
-			path := what
+			path := request
 			if next != "" {
 				path += param + next
 			}
@@ -508,7 +508,7 @@ func TestListsShowTheScopeAndPage(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s, page by page: got %v, want %v", what, got, want)
+			t.Errorf("%s, page by page: got %v, want %v", request, got, want)
 		}
 	}
 	for _, bad := range []string{"/conversations?limit=0", "/conversations?limit=201", "/conversations?limit=x", "/conversations?state=x", "/conversations?area=x", "/events?after=-1", "/dead-letters?cursor=x", "/dead-letters/x"} {
@@ -520,13 +520,13 @@ func TestListsShowTheScopeAndPage(t *testing.T) {
 
 func TestShapes(t *testing.T) {
 	t.Parallel()
-	for name, what := range map[string]string{
+	for name, request := range map[string]string{
 		"conversations": "GET /conversations?limit=2", "conversation": "GET /conversations/c1",
 		"messages": "GET /conversations/c1/messages", "queues": "GET /queues", "dead-letters": "GET /dead-letters?limit=1",
 		"dead-letter": "GET /dead-letters/1", "dead-letter-text": "GET /dead-letters/2",
 		"events": "GET /events", "trace": "GET /trace/wamid.a%2Fb==", "not-found": "GET /conversations/zz",
 	} {
-		got := ask(t, serve(t, api.Options{}), "admin", what, "")
+		got := ask(t, serve(t, api.Options{}), "admin", request, "")
 		var v any
 		if err := json.Unmarshal([]byte(got.body), &v); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -550,7 +550,7 @@ func TestShapes(t *testing.T) {
 
 func TestCommandsReachTheStore(t *testing.T) {
 	t.Parallel()
-	w := world()
+	w := sampleStore()
 	var woken []string
 	h := serve(t, api.Options{Store: w, Wake: func(_ context.Context, line, id string) { woken = append(woken, line+" "+id) }})
 	ask(t, h, "agent", "POST /conversations/c1/handoff", `{"area":" Administracion ","tag":"pagos","reason":"pide"}`)
@@ -587,7 +587,7 @@ func TestTroubleHasACodeAndACure(t *testing.T) {
 		{store.ErrConflict, 409, "conflict"},
 		{io.ErrUnexpectedEOF, 500, "internal"},
 	} {
-		w := world()
+		w := sampleStore()
 		w.err = c.err
 		got := ask(t, serve(t, api.Options{Store: &failing{w}}), "agent", "POST /conversations/c1/close", "")
 		if got.status != c.status || got.code(t) != c.code || strings.Contains(got.body, "EOF") {
@@ -598,20 +598,20 @@ func TestTroubleHasACodeAndACure(t *testing.T) {
 		}
 	}
 	h := serve(t, api.Options{})
-	for what, status := range map[string]int{"GET /nothing": 404, "POST /conversations": 405, "GET /conversations/c1/close": 405, "GET /api/v2/x": 404} {
-		got := ask(t, h, "admin", what, "")
+	for request, status := range map[string]int{"GET /nothing": 404, "POST /conversations": 405, "GET /conversations/c1/close": 405, "GET /api/v2/x": 404} {
+		got := ask(t, h, "admin", request, "")
 		if got.status != status || (status == 405) != (got.header.Get("Allow") != "") {
-			t.Errorf("%s: %d %v %s", what, got.status, got.header, got.body)
+			t.Errorf("%s: %d %v %s", request, got.status, got.header, got.body)
 		}
 		got.code(t)
 	}
 }
 
 // failing reads well and fails to command.
-type failing struct{ *rows }
+type failing struct{ *fakeStore }
 
 func (f *failing) Conversation(ctx context.Context, id string) (store.Conversation, error) {
-	r := *f.rows
+	r := *f.fakeStore
 	r.err = nil
 	return r.Conversation(ctx, id)
 }
@@ -689,7 +689,7 @@ func TestKeysAreCheckedAtStart(t *testing.T) {
 		"64 hex":       {Name: "a", Secrets: []string{"sha256:zz"}, Role: api.Viewer},
 		"area \"zoo\"": {Name: "a", Secrets: []string{"x"}, Role: api.Viewer, Areas: []string{"zoo"}},
 	} {
-		_, err := api.New(api.Options{Store: world(), Queue: engine(t), Keys: []api.Key{k}, Areas: teams()})
+		_, err := api.New(api.Options{Store: sampleStore(), Queue: engine(t), Keys: []api.Key{k}, Areas: teams()})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want something about %q", err, want)
 		}

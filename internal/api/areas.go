@@ -23,27 +23,27 @@ func newAreas(list []flow.Area) areas {
 		a.ids = append(a.ids, area.ID)
 		a.names[area.ID] = area.Name
 		for _, name := range append([]string{area.Name}, area.Aliases...) {
-			a.aliases[fold(name)] = area.ID
+			a.aliases[normalizeName(name)] = area.ID
 		}
 	}
 	for _, id := range a.ids { // an id wins over another area's alias
-		a.aliases[fold(id)] = id
+		a.aliases[normalizeName(id)] = id
 	}
 	return a
 }
 
-func fold(name string) string { return flow.Normalize(name) }
+func normalizeName(name string) string { return flow.Normalize(name) }
 
 // find returns the id of the area that the name means.
 func (a areas) find(name string) (id string, ok bool) {
 	if len(a.ids) == 0 {
 		return strings.TrimSpace(name), true
 	}
-	id, ok = a.aliases[fold(name)]
+	id, ok = a.aliases[normalizeName(name)]
 	return id, ok
 }
 
-func (a areas) all() string { return strings.Join(a.ids, ", ") }
+func (a areas) list() string { return strings.Join(a.ids, ", ") }
 
 // resolve is find for a request; "" stays "".
 func (a areas) resolve(name, where string) (string, error) {
@@ -52,7 +52,7 @@ func (a areas) resolve(name, where string) (string, error) {
 	}
 	id, ok := a.find(name)
 	if !ok {
-		p := problem(http.StatusUnprocessableEntity, codeUnknownArea, "There is no area of this name. Use one of "+a.all()+", or an alias of one.")
+		p := problem(http.StatusUnprocessableEntity, codeUnknownArea, "There is no area of this name. Use one of "+a.list()+", or an alias of one.")
 		p.Errors = []Flaw{{Location: where, Message: "unknown area"}}
 		return "", p
 	}
@@ -73,13 +73,13 @@ type AreaList struct {
 	NextCursor *string  `json:"next_cursor" example:"" doc:"Always null: there is one page."`
 }
 
-func (s *server) listAreas() {
+func (s *server) registerAreas() {
 	register(s, operation{
 		id: "listAreas", method: http.MethodGet, path: "/areas", tag: tagConversations, role: Viewer,
 		summary: "List the areas",
 		about:   "The teams that a conversation can be handed to. All are listed: a key may hand over to any.",
-	}, func(context.Context, caller, *struct{}) (*body[AreaList], error) {
-		out := &body[AreaList]{AreaList{Items: []Area{}}}
+	}, func(context.Context, caller, *struct{}) (*output[AreaList], error) {
+		out := &output[AreaList]{AreaList{Items: []Area{}}}
 		for _, id := range s.areas.ids {
 			out.Body.Items = append(out.Body.Items, Area{ID: id, Name: s.areas.names[id]})
 		}

@@ -14,28 +14,28 @@ type AuditPage struct {
 	NextCursor *string  `json:"next_cursor" example:"1042" doc:"cursor of the next page; null after the last."`
 }
 
-func (s *server) audits() {
+func (s *server) registerAudit() {
 	register(s, operation{
 		id: "listAudit", method: http.MethodGet, path: "/audit", tag: tagAudit, role: Admin,
 		summary: "List what was done, newest first",
 		about: "Every write that had an effect: messages of people, commands, queues that were paused, dead letters that were moved. " +
 			"What is no conversation has an empty conversation_id, and is listed to keys without a scope only.",
-	}, func(ctx context.Context, who caller, in *Page) (*body[AuditPage], error) {
-		out := &body[AuditPage]{AuditPage{Items: []Audit{}}}
+	}, func(ctx context.Context, actor caller, in *Page) (*output[AuditPage], error) {
+		out := &output[AuditPage]{AuditPage{Items: []Audit{}}}
 		before := in.Cursor
-		size := who.round(in.Limit) + 1
-		for range maxRounds {
+		size := actor.scanLimit(in.Limit) + 1
+		for range maxScans {
 			rows, err := s.store.Audit(ctx, before, size)
 			if err != nil {
 				return nil, err
 			}
 			for _, a := range rows {
-				if who.everything() || a.Conversation != "" && who.sees(a.Line, a.Area) {
+				if actor.unscoped() || a.Conversation != "" && actor.sees(a.Line, a.Area) {
 					if len(out.Body.Items) == in.Limit { // there is more
 						out.Body.NextCursor = &before
 						return out, nil
 					}
-					out.Body.Items = append(out.Body.Items, audit(a.AuditRow))
+					out.Body.Items = append(out.Body.Items, auditView(a.AuditRow))
 				}
 				before = a.Cursor
 			}
@@ -48,16 +48,16 @@ func (s *server) audits() {
 	})
 }
 
-func audit(a store.AuditRow) Audit {
-	return Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: when(a.At)}
+func auditView(a store.AuditRow) Audit {
+	return Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: timePtr(a.At)}
 }
 
-// note keeps what was done to queues. The queue works when the store does not, and
+// recordAudit keeps what was done to queues. The queue works when the store does not, and
 // that is when an operator needs it most: what cannot be noted is logged.
-func (s *server) note(ctx context.Context, who caller, action, detail string) {
-	s.log.Info(action, "detail", detail, "actor", who.name)
-	err := s.store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: who.name, Action: action, Detail: detail, At: s.now()})
+func (s *server) recordAudit(ctx context.Context, actor caller, action, detail string) {
+	s.log.Info(action, "detail", detail, "actor", actor.name)
+	err := s.store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: actor.name, Action: action, Detail: detail, At: s.now()})
 	if err != nil {
-		s.log.Error("not in the audit", "action", action, "detail", detail, "actor", who.name, "error", err)
+		s.log.Error("not in the audit", "action", action, "detail", detail, "actor", actor.name, "error", err)
 	}
 }

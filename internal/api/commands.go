@@ -33,18 +33,18 @@ type (
 	}
 )
 
-func (s *server) commands() {
+func (s *server) registerCommands() {
 	register(s, operation{
 		id: "handoffConversation", method: http.MethodPost, path: "/conversations/{id}/handoff", tag: tagConversations, role: Agent,
-		summary: "Hand a conversation to a team", also: []int{400, 404, 409, 413, 415},
+		summary: "Hand a conversation to a team", errors: []int{400, 404, 409, 413, 415},
 		about: "Makes a ticket and silences the menu. To another area it is a transfer and keeps the ticket. " +
 			"A key that is bound to areas may hand over to any area, and loses sight of the conversation when that is not one of its own.",
-	}, func(ctx context.Context, who caller, in *handoffIn) (*written[Conversation], error) {
+	}, func(ctx context.Context, actor caller, in *handoffIn) (*writeOutput[Conversation], error) {
 		area, err := s.areas.resolve(in.Body.Area, "body.area")
 		if err != nil {
 			return nil, err
 		}
-		return s.command(ctx, who, in.ID, in.Idempotent, router.Command{
+		return s.command(ctx, actor, in.ID, in.Idempotent, router.Command{
 			Kind: router.CommandHandoff, Area: area, Tag: in.Body.Tag, Note: in.Body.Reason,
 		})
 	})
@@ -60,33 +60,33 @@ func (s *server) commands() {
 	} {
 		register(s, operation{
 			id: string(c.kind) + "Conversation", method: http.MethodPost, path: "/conversations/{id}/" + string(c.kind),
-			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
+			tag: tagConversations, role: Agent, summary: c.summary, errors: []int{400, 404, 409, 413, 415},
 			about: c.about + " A repeat answers 200 and changes nothing. A key that is bound to areas " +
 				"sees conversations of those areas only, so not any more once this clears the area.",
-		}, s.carryOut(c.kind))
+		}, s.commandHandler(c.kind))
 	}
 	register(s, operation{
 		id: "dismissLeft", method: http.MethodPost, path: "/conversations/{id}/left/dismiss", tag: tagConversations, role: Agent,
-		summary: "Take somebody off the list of those without an answer", also: []int{400, 404, 409, 413, 415},
+		summary: "Take somebody off the list of those without an answer", errors: []int{400, 404, 409, 413, 415},
 		about: "Nothing is sent, and nothing else changes; the audit says who did it. A repeat answers 200 and changes nothing.",
-	}, s.carryOut(router.CommandDismiss))
+	}, s.commandHandler(router.CommandDismiss))
 }
 
-// carryOut is what answers a command that needs no more than a reason.
-func (s *server) carryOut(kind router.CommandKind) func(context.Context, caller, *commandIn) (*written[Conversation], error) {
-	return func(ctx context.Context, who caller, in *commandIn) (*written[Conversation], error) {
+// commandHandler is what answers a command that needs no more than a reason.
+func (s *server) commandHandler(kind router.CommandKind) func(context.Context, caller, *commandIn) (*writeOutput[Conversation], error) {
+	return func(ctx context.Context, actor caller, in *commandIn) (*writeOutput[Conversation], error) {
 		cmd := router.Command{Kind: kind}
 		if in.Body != nil {
 			cmd.Note = in.Body.Reason
 		}
-		return s.command(ctx, who, in.ID, in.Idempotent, cmd)
+		return s.command(ctx, actor, in.ID, in.Idempotent, cmd)
 	}
 }
 
-func (s *server) command(ctx context.Context, who caller, id string, in Idempotent, cmd router.Command) (*written[Conversation], error) {
-	if !printable(id) {
+func (s *server) command(ctx context.Context, actor caller, id string, in Idempotent, cmd router.Command) (*writeOutput[Conversation], error) {
+	if !isPrintable(id) {
 		return nil, notFound()
 	}
-	return carry(ctx, s, who, in, []any{"command", id, cmd}, store.Command{Conversation: id, Command: cmd},
-		func(c store.Conversation, _ *store.Message) Conversation { return s.conversation(c) })
+	return execute(ctx, s, actor, in, []any{"command", id, cmd}, store.Command{Conversation: id, Command: cmd},
+		func(c store.Conversation, _ *store.Message) Conversation { return s.conversationView(c) })
 }

@@ -16,11 +16,11 @@ import (
 // errCannotBlock is why a line blocks nobody at the provider.
 var errCannotBlock = errors.New("the line's provider cannot block")
 
-// blockFor is for how long WhatsApp is asked to block somebody too.
-const blockFor = 8 * time.Second
+// blockTimeout is for how long WhatsApp is asked to block somebody too.
+const blockTimeout = 8 * time.Second
 
-// mostLines bounds the conversations of one person.
-const mostLines = 100
+// maxLinesPerContact bounds the conversations of one person.
+const maxLinesPerContact = 100
 
 type contactIn struct {
 	ID string `path:"id" maxLength:"300" doc:"Id of the contact." example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01"`
@@ -28,7 +28,7 @@ type contactIn struct {
 	Body *CommandBody
 }
 
-func (s *server) contacts() {
+func (s *server) registerContacts() {
 	for _, c := range []struct {
 		kind           router.CommandKind
 		summary, about string
@@ -42,23 +42,23 @@ func (s *server) contacts() {
 	} {
 		register(s, operation{
 			id: string(c.kind) + "Contact", method: http.MethodPost, path: "/contacts/{id}/" + string(c.kind),
-			tag: tagConversations, role: Agent, summary: c.summary, also: []int{400, 404, 409, 413, 415},
+			tag: tagConversations, role: Agent, summary: c.summary, errors: []int{400, 404, 409, 413, 415},
 			about: c.about + " A repeat changes nothing here, and asks WhatsApp again. A key needs to see one of the person's conversations.",
-		}, func(ctx context.Context, who caller, in *contactIn) (*written[Contact], error) {
-			return s.blockContact(ctx, who, in, c.kind)
+		}, func(ctx context.Context, actor caller, in *contactIn) (*writeOutput[Contact], error) {
+			return s.blockContact(ctx, actor, in, c.kind)
 		})
 	}
 }
 
-func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, kind router.CommandKind) (*written[Contact], error) {
-	if !printable(in.ID) {
+func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, kind router.CommandKind) (*writeOutput[Contact], error) {
+	if !isPrintable(in.ID) {
 		return nil, notFound()
 	}
-	all, err := s.store.Conversations(ctx, store.Filter{Contact: in.ID, Limit: mostLines})
+	all, err := s.store.Conversations(ctx, store.Filter{Contact: in.ID, Limit: maxLinesPerContact})
 	if err != nil {
 		return nil, err
 	}
-	at := slices.IndexFunc(all, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) })
+	at := slices.IndexFunc(all, func(c store.Conversation) bool { return actor.sees(c.Line, c.Area) })
 	if at < 0 {
 		return nil, notFound()
 	}
@@ -66,31 +66,31 @@ func (s *server) blockContact(ctx context.Context, who caller, in *contactIn, ki
 	if in.Body != nil {
 		cmd.Note = in.Body.Reason
 	}
-	done, err := carry(ctx, s, who, in.Idempotent, []any{kind, in.ID, cmd}, store.Command{Conversation: all[at].ID, Command: cmd},
-		func(c store.Conversation, _ *store.Message) Conversation { return s.conversation(c) })
+	done, err := execute(ctx, s, actor, in.Idempotent, []any{kind, in.ID, cmd}, store.Command{Conversation: all[at].ID, Command: cmd},
+		func(c store.Conversation, _ *store.Message) Conversation { return s.conversationView(c) })
 	if err != nil {
 		return nil, err
 	}
-	out := &written[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
+	out := &writeOutput[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
 	if done.Replayed != "" { // what was kept is from before WhatsApp was asked
-		out.Body = s.contact(all[at])
+		out.Body = s.contactView(all[at])
 		return out, nil
 	}
 	// The caller may be gone by then: what WhatsApp says is noted all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockTimeout)
 	defer cancel()
 	answer := router.Command{Kind: router.CommandUnblocked}
 	if kind == router.CommandBlock {
 		answer.Kind = router.CommandBlocked
 	}
 	answer.Note = s.askToBlock(ctx, all, kind == router.CommandBlock)
-	told := store.Command{Conversation: all[at].ID, Actor: who.name, Command: answer}
-	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), told)
+	outcome := store.Command{Conversation: all[at].ID, Actor: actor.name, Command: answer}
+	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), outcome)
 	if err != nil {
 		s.log.Warn("blocked here only: what WhatsApp said could not be noted", "contact", in.ID, "error", err)
 		return out, nil
 	}
-	out.Body = s.contact(after.Conversation)
+	out.Body = s.contactView(after.Conversation)
 	return out, nil
 }
 

@@ -18,11 +18,11 @@ func TestBlocking(t *testing.T) {
 	var refusal error
 	r := openWith(t, func(o *api.Options) {
 		o.Block = func(_ context.Context, c store.Conversation, block bool) error {
-			what := "unblock "
+			request := "unblock "
 			if block {
-				what = "block "
+				request = "block "
 			}
-			asked = append(asked, what+c.Line+" "+c.Contact.Address.Phone)
+			asked = append(asked, request+c.Line+" "+c.Contact.Address.Phone)
 			return refusal
 		}
 	})

@@ -9,19 +9,19 @@ import (
 )
 
 // A list that a key may only see parts of is read in rounds, so that one
-// request cannot walk the whole store: after maxRounds it answers what it has
+// request cannot walk the whole store: after maxScans it answers what it has
 // and a cursor to go on.
 const (
-	roundSize = 200
-	maxRounds = 20
+	scanSize = 200
+	maxScans = 20
 )
 
-// round is how many rows to read at once for a page of n.
-func (c caller) round(n int) int {
-	if c.everything() {
+// scanLimit is how many rows to read at once for a page of n.
+func (c caller) scanLimit(n int) int {
+	if c.unscoped() {
 		return n
 	}
-	return roundSize
+	return scanSize
 }
 
 // ConversationPage is a page of conversations.
@@ -44,7 +44,7 @@ type ByID struct {
 }
 
 type (
-	body[T any] struct{ Body T }
+	output[T any] struct{ Body T }
 
 	conversationsIn struct {
 		Page
@@ -61,7 +61,7 @@ type (
 	}
 )
 
-func (s *server) conversations() {
+func (s *server) registerConversations() {
 	register(s, operation{
 		id: "listConversations", method: http.MethodGet, path: "/conversations", tag: tagConversations, role: Viewer,
 		summary: "List conversations, newest first",
@@ -70,73 +70,73 @@ func (s *server) conversations() {
 	}, s.listConversations)
 	register(s, operation{
 		id: "getConversation", method: http.MethodGet, path: "/conversations/{id}", tag: tagConversations, role: Viewer,
-		summary: "Read a conversation", also: []int{404},
+		summary: "Read a conversation", errors: []int{404},
 		about: "Who it is with, who has it, and until when free messages may be sent.",
-	}, func(ctx context.Context, who caller, in *ByID) (*body[Conversation], error) {
-		c, err := s.load(ctx, who, in.ID)
+	}, func(ctx context.Context, actor caller, in *ByID) (*output[Conversation], error) {
+		c, err := s.visibleConversation(ctx, actor, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &body[Conversation]{s.conversation(c)}, nil
+		return &output[Conversation]{s.conversationView(c)}, nil
 	})
 	register(s, operation{
 		id: "listMessages", method: http.MethodGet, path: "/conversations/{id}/messages", tag: tagConversations, role: Viewer,
-		summary: "List the messages of a conversation, oldest first", also: []int{404},
+		summary: "List the messages of a conversation, oldest first", errors: []int{404},
 		about: "Everything that was written and answered, also what was not handled, each with its status and reason.",
 	}, s.listMessages)
 }
 
-// load returns a conversation that the caller may see.
-func (s *server) load(ctx context.Context, who caller, id string) (store.Conversation, error) {
-	if !printable(id) {
+// visibleConversation returns a conversation that the caller may see.
+func (s *server) visibleConversation(ctx context.Context, actor caller, id string) (store.Conversation, error) {
+	if !isPrintable(id) {
 		return store.Conversation{}, notFound()
 	}
 	c, err := s.store.Conversation(ctx, id)
 	if err != nil {
 		return store.Conversation{}, err
 	}
-	if !who.sees(c.Line, c.Area) {
+	if !actor.sees(c.Line, c.Area) {
 		return store.Conversation{}, notFound()
 	}
 	return c, nil
 }
 
-func (s *server) listConversations(ctx context.Context, who caller, in *conversationsIn) (*body[ConversationPage], error) {
+func (s *server) listConversations(ctx context.Context, actor caller, in *conversationsIn) (*output[ConversationPage], error) {
 	area, err := s.areas.resolve(in.Area, "query.area")
 	if err != nil {
 		return nil, err
 	}
 	f := store.Filter{
 		Phone: in.Phone, UserID: in.UserID, Line: in.Line, Area: area,
-		State: router.State(in.State), Before: in.Cursor, Limit: who.round(in.Limit) + 1,
+		State: router.State(in.State), Before: in.Cursor, Limit: actor.scanLimit(in.Limit) + 1,
 	}
 	if in.Left {
 		f.LeftAfter = s.now().Add(-store.LeftFor)
 	}
-	out := &body[ConversationPage]{ConversationPage{Items: []Conversation{}}}
+	out := &output[ConversationPage]{ConversationPage{Items: []Conversation{}}}
 	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {
-		if value != "" && !printable(value) {
+		if value != "" && !isPrintable(value) {
 			return out, nil
 		}
 	}
-	if !who.everything() {
-		if f.Line == "" && len(who.lines) == 1 {
-			f.Line = who.lines[0]
+	if !actor.unscoped() {
+		if f.Line == "" && len(actor.lines) == 1 {
+			f.Line = actor.lines[0]
 		}
-		if f.Area == "" && len(who.areas) == 1 {
-			f.Area = who.areas[0]
+		if f.Area == "" && len(actor.areas) == 1 {
+			f.Area = actor.areas[0]
 		}
-		if (f.Line != "" && !who.seesLine(f.Line)) || (f.Area != "" && !who.seesArea(f.Area)) {
+		if (f.Line != "" && !actor.seesLine(f.Line)) || (f.Area != "" && !actor.seesArea(f.Area)) {
 			return out, nil
 		}
 	}
-	for range maxRounds {
+	for range maxScans {
 		rows, err := s.store.Conversations(ctx, f)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range rows {
-			if !who.sees(c.Line, c.Area) {
+			if !actor.sees(c.Line, c.Area) {
 				f.Before = c.Cursor
 				continue
 			}
@@ -144,7 +144,7 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 				out.Body.NextCursor = &f.Before
 				return out, nil
 			}
-			out.Body.Items = append(out.Body.Items, s.conversation(c).listed())
+			out.Body.Items = append(out.Body.Items, s.conversationView(c).shortened())
 			f.Before = c.Cursor
 		}
 		if len(rows) < f.Limit {
@@ -155,12 +155,12 @@ func (s *server) listConversations(ctx context.Context, who caller, in *conversa
 	return out, nil
 }
 
-func (s *server) listMessages(ctx context.Context, who caller, in *messagesIn) (*body[MessagePage], error) {
-	if _, err := s.load(ctx, who, in.ID); err != nil {
+func (s *server) listMessages(ctx context.Context, actor caller, in *messagesIn) (*output[MessagePage], error) {
+	if _, err := s.visibleConversation(ctx, actor, in.ID); err != nil {
 		return nil, err
 	}
-	out := &body[MessagePage]{MessagePage{Items: []Message{}}}
-	if in.Cursor != "" && !printable(in.Cursor) {
+	out := &output[MessagePage]{MessagePage{Items: []Message{}}}
+	if in.Cursor != "" && !isPrintable(in.Cursor) {
 		return out, nil
 	}
 	rows, err := s.store.Messages(ctx, in.ID, in.Cursor, in.Limit+1)
@@ -172,7 +172,7 @@ func (s *server) listMessages(ctx context.Context, who caller, in *messagesIn) (
 		out.Body.NextCursor = &rows[in.Limit-1].ID
 	}
 	for _, m := range rows {
-		out.Body.Items = append(out.Body.Items, message(m).listed())
+		out.Body.Items = append(out.Body.Items, messageView(m).shortened())
 	}
 	return out, nil
 }

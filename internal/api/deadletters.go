@@ -66,7 +66,7 @@ type byNumber struct {
 	ID int64 `path:"id" doc:"Id of the dead letter." example:"17"`
 }
 
-func (s *server) deadLetters() {
+func (s *server) registerDeadLetters() {
 	register(s, operation{
 		id: "listDeadLetters", method: http.MethodGet, path: "/dead-letters", tag: tagQueues, role: Viewer,
 		summary: "List dead letters, newest first",
@@ -74,43 +74,43 @@ func (s *server) deadLetters() {
 	}, s.listDead)
 	register(s, operation{
 		id: "getDeadLetter", method: http.MethodGet, path: "/dead-letters/{id}", tag: tagQueues, role: Viewer,
-		summary: "Read a dead letter with its body", also: []int{404},
+		summary: "Read a dead letter with its body", errors: []int{404},
 		about: "Everything that is known about one job that was given up.",
-	}, func(ctx context.Context, who caller, in *byNumber) (*body[DeadLetter], error) {
+	}, func(ctx context.Context, actor caller, in *byNumber) (*output[DeadLetter], error) {
 		d, err := s.queue.DeadLetter(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		if !who.seesLane(lineOf(d.Job)) {
+		if !actor.seesLane(lineOf(d.Job)) {
 			return nil, notFound()
 		}
-		v := deadLetter(d)
+		v := deadLetterView(d)
 		v.Body = json.RawMessage(d.Job.Body)
 		if !json.Valid(d.Job.Body) {
 			v.Body = string(d.Job.Body)
 		}
-		return &body[DeadLetter]{v}, nil
+		return &output[DeadLetter]{v}, nil
 	})
 	register(s, operation{
 		id: "redriveDeadLetters", method: http.MethodPost, path: "/dead-letters/redrive", tag: tagQueues, role: Admin,
-		summary: "Put dead letters back", also: []int{400, 404, 413, 415},
+		summary: "Put dead letters back", errors: []int{400, 404, 413, 415},
 		about: "They go to the tail of their lanes with their attempts cleared, once each. A message that comes back this way is stored as late and changes nothing. " +
 			"Give ids, or a queue, or a reason, or a queue and a reason.",
 	}, s.redrive)
 	register(s, operation{
 		id: "dropDeadLetters", method: http.MethodPost, path: "/dead-letters/drop", tag: tagQueues, role: Admin,
-		summary: "Delete dead letters for good", also: []int{400, 404, 413, 415},
+		summary: "Delete dead letters for good", errors: []int{400, 404, 413, 415},
 		about: "There is no way back. What is not there is not counted.",
-	}, func(ctx context.Context, who caller, in *body[DropBody]) (*body[Dropped], error) {
-		if err := s.own(ctx, who, in.Body.IDs); err != nil {
+	}, func(ctx context.Context, actor caller, in *output[DropBody]) (*output[Dropped], error) {
+		if err := s.checkScope(ctx, actor, in.Body.IDs); err != nil {
 			return nil, err
 		}
 		n, err := s.queue.Drop(ctx, in.Body.IDs)
 		if err != nil {
 			return nil, err
 		}
-		s.note(ctx, who, "dead_letters_drop", fmt.Sprintf("count=%d ids=%s", n, numbers(in.Body.IDs)))
-		return &body[Dropped]{Dropped{Dropped: n}}, nil
+		s.recordAudit(ctx, actor, "dead_letters_drop", fmt.Sprintf("count=%d ids=%s", n, joinIDs(in.Body.IDs)))
+		return &output[Dropped]{Dropped{Dropped: n}}, nil
 	})
 }
 
@@ -126,15 +126,15 @@ func lineOf(j queue.Job) string {
 	return ""
 }
 
-func deadLetter(d queue.DeadLetter) DeadLetter {
+func deadLetterView(d queue.DeadLetter) DeadLetter {
 	return DeadLetter{
 		ID: d.ID, Queue: d.Job.Queue, Lane: d.Job.Lane, JobID: d.Job.ID, Attempts: d.Attempts,
-		Error: d.Err, EnqueuedAt: when(d.Enqueued), DiedAt: when(d.Died),
+		Error: d.Err, EnqueuedAt: timePtr(d.Enqueued), DiedAt: timePtr(d.Died),
 	}
 }
 
-func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*body[DeadLetterPage], error) {
-	out := &body[DeadLetterPage]{DeadLetterPage{Items: []DeadLetter{}}}
+func (s *server) listDead(ctx context.Context, actor caller, in *deadLettersIn) (*output[DeadLetterPage], error) {
+	out := &output[DeadLetterPage]{DeadLetterPage{Items: []DeadLetter{}}}
 	var before int64
 	if in.Cursor != "" {
 		n, err := strconv.ParseInt(in.Cursor, 10, 64)
@@ -143,19 +143,19 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 		}
 		before = n
 	}
-	size := who.round(in.Limit)
-	for range maxRounds {
+	size := actor.scanLimit(in.Limit)
+	for range maxScans {
 		rows, err := s.queue.Dead(ctx, in.Queue, before, size+1)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range rows {
-			if who.seesLane(lineOf(d.Job)) {
+			if actor.seesLane(lineOf(d.Job)) {
 				if len(out.Body.Items) == in.Limit {
-					out.Body.NextCursor = number(before)
+					out.Body.NextCursor = cursorOf(before)
 					return out, nil
 				}
-				out.Body.Items = append(out.Body.Items, deadLetter(d))
+				out.Body.Items = append(out.Body.Items, deadLetterView(d))
 			}
 			before = d.ID
 		}
@@ -163,16 +163,16 @@ func (s *server) listDead(ctx context.Context, who caller, in *deadLettersIn) (*
 			return out, nil
 		}
 	}
-	out.Body.NextCursor = number(before)
+	out.Body.NextCursor = cursorOf(before)
 	return out, nil
 }
 
-func number(n int64) *string {
+func cursorOf(n int64) *string {
 	text := strconv.FormatInt(n, 10)
 	return &text
 }
 
-func (s *server) redrive(ctx context.Context, who caller, in *body[RedriveBody]) (*body[Redriven], error) {
+func (s *server) redrive(ctx context.Context, actor caller, in *output[RedriveBody]) (*output[Redriven], error) {
 	b := in.Body
 	byFilter := b.Queue != "" || b.Reason != ""
 	if byFilter == (len(b.IDs) > 0) {
@@ -181,49 +181,49 @@ func (s *server) redrive(ctx context.Context, who caller, in *body[RedriveBody])
 	ids := b.IDs
 	if byFilter {
 		var err error
-		if ids, err = s.match(ctx, who, b.Queue, b.Reason); err != nil {
+		if ids, err = s.matchDead(ctx, actor, b.Queue, b.Reason); err != nil {
 			return nil, err
 		}
-	} else if err := s.own(ctx, who, ids); err != nil {
+	} else if err := s.checkScope(ctx, actor, ids); err != nil {
 		return nil, err
 	}
 	total := 0
 	for len(ids) > 0 {
-		chunk := ids[:min(len(ids), roundSize)]
+		chunk := ids[:min(len(ids), scanSize)]
 		n, err := s.queue.Redrive(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
 		total, ids = total+n, ids[len(chunk):]
 	}
-	s.note(ctx, who, "dead_letters_redrive", strings.Join(strings.Fields(fmt.Sprintf("count=%d queue=%s ids=%s", total, b.Queue, numbers(b.IDs))), " "))
-	return &body[Redriven]{Redriven{Redriven: total}}, nil
+	s.recordAudit(ctx, actor, "dead_letters_redrive", strings.Join(strings.Fields(fmt.Sprintf("count=%d queue=%s ids=%s", total, b.Queue, joinIDs(b.IDs))), " "))
+	return &output[Redriven]{Redriven{Redriven: total}}, nil
 }
 
-// match collects first and moves later, so that what dies again meanwhile is
+// matchDead collects first and moves later, so that what dies again meanwhile is
 // not moved twice.
-func (s *server) match(ctx context.Context, who caller, name, reason string) ([]int64, error) {
+func (s *server) matchDead(ctx context.Context, actor caller, name, reason string) ([]int64, error) {
 	var ids []int64
 	for before := int64(0); ; {
-		rows, err := s.queue.Dead(ctx, name, before, roundSize)
+		rows, err := s.queue.Dead(ctx, name, before, scanSize)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range rows {
 			before = d.ID
-			if who.seesLane(lineOf(d.Job)) && strings.Contains(d.Err, reason) {
+			if actor.seesLane(lineOf(d.Job)) && strings.Contains(d.Err, reason) {
 				ids = append(ids, d.ID)
 			}
 		}
-		if len(rows) < roundSize {
+		if len(rows) < scanSize {
 			return ids, nil
 		}
 	}
 }
 
-// own makes sure that a caller with a scope names nothing outside of it.
-func (s *server) own(ctx context.Context, who caller, ids []int64) error {
-	if who.everything() {
+// checkScope makes sure that a caller with a scope names nothing outside of it.
+func (s *server) checkScope(ctx context.Context, actor caller, ids []int64) error {
+	if actor.unscoped() {
 		return nil
 	}
 	for _, id := range ids {
@@ -231,15 +231,15 @@ func (s *server) own(ctx context.Context, who caller, ids []int64) error {
 		if err != nil {
 			return err
 		}
-		if !who.seesLane(lineOf(d.Job)) {
+		if !actor.seesLane(lineOf(d.Job)) {
 			return notFound()
 		}
 	}
 	return nil
 }
 
-// numbers writes the first of a list of ids, for the audit.
-func numbers(ids []int64) string {
+// joinIDs writes the first of a list of ids, for the audit.
+func joinIDs(ids []int64) string {
 	const most = 20
 	var out []string
 	for _, id := range ids[:min(len(ids), most)] {

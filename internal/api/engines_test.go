@@ -96,12 +96,12 @@ func (r real) say(t *testing.T, person int, line string, texts ...string) {
 	}
 }
 
-func read[T any](t *testing.T, h http.Handler, what, body string) T {
+func read[T any](t *testing.T, h http.Handler, request, body string) T {
 	t.Helper()
-	got := ask(t, h, "admin", what, body)
+	got := ask(t, h, "admin", request, body)
 	var v T
 	if err := json.Unmarshal([]byte(got.body), &v); err != nil || got.status != 200 {
-		t.Fatalf("%s: %d %v %s", what, got.status, err, got.body)
+		t.Fatalf("%s: %d %v %s", request, got.status, err, got.body)
 	}
 	return v
 }
@@ -167,9 +167,9 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 			t.Errorf("trace %s: %d %s", foreign, got.status, got.body)
 		}
 	}
-	for _, what := range []string{"GET /conversations?cursor=nonsense", "GET /conversations?phone=x&user_id=y", "GET /conversations?line=nowhere"} {
-		if got := ask(t, r, "admin", what, ""); got.status != 200 {
-			t.Errorf("%s: %d %s", what, got.status, got.body)
+	for _, request := range []string{"GET /conversations?cursor=nonsense", "GET /conversations?phone=x&user_id=y", "GET /conversations?line=nowhere"} {
+		if got := ask(t, r, "admin", request, ""); got.status != 200 {
+			t.Errorf("%s: %d %s", request, got.status, got.body)
 		}
 	}
 
@@ -189,11 +189,11 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 	if err := json.Unmarshal(data, &snapshots); err != nil {
 		t.Fatal(err)
 	}
-	talk := read[map[string]any](t, r, "GET /conversations/"+c.ID, "")
-	delete(talk, "left") // what is so after the event
+	conv := read[map[string]any](t, r, "GET /conversations/"+c.ID, "")
+	delete(conv, "left") // what is so after the event
 	message := read[struct{ Items []map[string]any }](t, r, "GET /conversations/"+c.ID+"/messages", "").Items[0]
 	for _, s := range snapshots {
-		if diff := gocmp.Diff(names(s.Data.Conversation), names(talk)); diff != "" {
+		if diff := gocmp.Diff(names(s.Data.Conversation), names(conv)); diff != "" {
 			t.Fatalf("conversation in an event and in the API (-event +api):\n%s", diff)
 		}
 		if s.Data.Message != nil {
@@ -213,12 +213,12 @@ func (r real) dump(t *testing.T) (all []string) {
 	if _, err := r.store.Pump(t.Context(), at(30)); err != nil {
 		t.Fatal(err)
 	}
-	look := func(what string) string {
-		got := ask(t, r, "admin", what, "")
+	look := func(request string) string {
+		got := ask(t, r, "admin", request, "")
 		if got.status != 200 {
-			t.Fatalf("%s: %d %s", what, got.status, got.body)
+			t.Fatalf("%s: %d %s", request, got.status, got.body)
 		}
-		all = append(all, what+" "+got.body)
+		all = append(all, request+" "+got.body)
 		return got.body
 	}
 	var list api.ConversationPage
@@ -228,8 +228,8 @@ func (r real) dump(t *testing.T) (all []string) {
 	for _, c := range list.Items {
 		look("GET /conversations/" + c.ID + "/messages?limit=200")
 	}
-	for _, what := range []string{"GET /events?limit=200", "GET /audit?limit=200", "GET /queues", "GET /dead-letters?limit=200"} {
-		look(what)
+	for _, request := range []string{"GET /events?limit=200", "GET /audit?limit=200", "GET /queues", "GET /dead-letters?limit=200"} {
+		look(request)
 	}
 	return all
 }
@@ -324,9 +324,9 @@ func TestADisconnectedConversationKeepsItsTeam(t *testing.T) {
 	id := read[api.ConversationPage](t, r, "GET /conversations", "").Items[0].ID
 	read[api.Conversation](t, r, "POST /conversations/"+id+"/handoff", `{"area":"ventas"}`)
 	read[api.Conversation](t, r, "POST /conversations/"+id+"/disconnect", "")
-	for key, what := range map[string]string{"admin": "GET /conversations?area=ventas", "sales": "GET /conversations"} {
-		if got, _ := ids(t, ask(t, r, key, what, "")); !slices.Equal(got, []string{id}) {
-			t.Errorf("%s as %s: got %v", what, key, got)
+	for key, request := range map[string]string{"admin": "GET /conversations?area=ventas", "sales": "GET /conversations"} {
+		if got, _ := ids(t, ask(t, r, key, request, "")); !slices.Equal(got, []string{id}) {
+			t.Errorf("%s as %s: got %v", request, key, got)
 		}
 	}
 }

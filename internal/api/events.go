@@ -33,7 +33,7 @@ type eventsIn struct {
 	Limit int   `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most." example:"50"`
 }
 
-func (s *server) events() {
+func (s *server) registerEvents() {
 	register(s, operation{
 		id: "listEvents", method: http.MethodGet, path: "/events", tag: tagEvents, role: Viewer,
 		summary: "List events after a position",
@@ -42,11 +42,11 @@ func (s *server) events() {
 	}, s.listEvents)
 }
 
-func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*body[EventPage], error) {
-	out := &body[EventPage]{EventPage{Items: []Event{}, Pos: in.After}}
-	size := who.round(in.Limit)
+func (s *server) listEvents(ctx context.Context, actor caller, in *eventsIn) (*output[EventPage], error) {
+	out := &output[EventPage]{EventPage{Items: []Event{}, Pos: in.After}}
+	size := actor.scanLimit(in.Limit)
 	var shown store.EventPage
-	for range maxRounds {
+	for range maxScans {
 		rows, err := s.store.Events(ctx, out.Body.Pos, size+1)
 		if err != nil {
 			return nil, err
@@ -54,12 +54,12 @@ func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*bod
 		var read store.EventPage
 		for _, e := range rows {
 			if len(out.Body.Items) == in.Limit || shown.Full() {
-				out.Body.NextCursor = number(out.Body.Pos)
+				out.Body.NextCursor = cursorOf(out.Body.Pos)
 				return out, nil
 			}
-			if who.seesEvent(e) {
+			if actor.seesEvent(e) {
 				shown.Add(e)
-				out.Body.Items = append(out.Body.Items, event(e))
+				out.Body.Items = append(out.Body.Items, eventView(e))
 			}
 			read.Add(e)
 			out.Body.Pos = e.Pos
@@ -68,13 +68,13 @@ func (s *server) listEvents(ctx context.Context, who caller, in *eventsIn) (*bod
 			return out, nil
 		}
 	}
-	out.Body.NextCursor = number(out.Body.Pos)
+	out.Body.NextCursor = cursorOf(out.Body.Pos)
 	return out, nil
 }
 
 // seesEvent judges by the snapshot: who may see the conversation as it was then.
 func (c caller) seesEvent(e store.Event) bool {
-	if c.everything() {
+	if c.unscoped() {
 		return true
 	}
 	var data struct {
@@ -86,8 +86,8 @@ func (c caller) seesEvent(e store.Event) bool {
 	return json.Unmarshal(e.Data, &data) == nil && c.sees(data.Conversation.Line, data.Conversation.Area)
 }
 
-func event(e store.Event) Event {
-	v := Event{ID: e.ID, Type: e.Type, Timestamp: when(e.CreatedAt), Pos: e.Pos, Seq: e.Seq, Data: e.Data}
+func eventView(e store.Event) Event {
+	v := Event{ID: e.ID, Type: e.Type, Timestamp: timePtr(e.CreatedAt), Pos: e.Pos, Seq: e.Seq, Data: e.Data}
 	if !json.Valid(e.Data) { // never break the page for one row
 		v.Data = string(e.Data)
 	}

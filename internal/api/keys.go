@@ -46,8 +46,8 @@ type caller struct {
 
 type callerKey struct{}
 
-// everything reports whether nothing is outside the caller's scope.
-func (c caller) everything() bool { return len(c.lines) == 0 && len(c.areas) == 0 }
+// unscoped reports whether nothing is outside the caller's scope.
+func (c caller) unscoped() bool { return len(c.lines) == 0 && len(c.areas) == 0 }
 
 // sees reports whether a conversation on the line and in the area is inside.
 // One without an area belongs to no team yet, so to no key that is bound to
@@ -66,7 +66,7 @@ func (c caller) seesLine(line string) bool {
 
 // seesLane is for what has a line and never an area: queues, dead letters.
 func (c caller) seesLane(line string) bool {
-	return c.everything() || (len(c.areas) == 0 && line != "" && slices.Contains(c.lines, line))
+	return c.unscoped() || (len(c.areas) == 0 && line != "" && slices.Contains(c.lines, line))
 }
 
 type entry struct {
@@ -92,7 +92,7 @@ func newKeyring(keys []Key, known areas) (keyring, error) {
 		for i, name := range k.Areas {
 			id, ok := known.find(name)
 			if !ok {
-				return nil, fmt.Errorf("API key %q: area %q is unknown: use one of %s", k.Name, name, known.all())
+				return nil, fmt.Errorf("API key %q: area %q is unknown: use one of %s", k.Name, name, known.list())
 			}
 			scope[i] = id
 		}
@@ -123,14 +123,14 @@ func hashOf(secret string) (hash [sha256.Size]byte, err error) {
 }
 
 // find compares with every key, so that the time tells nothing.
-func (r keyring) find(token string) (who caller, ok bool) {
+func (r keyring) find(token string) (actor caller, ok bool) {
 	hash := sha256.Sum256([]byte(token))
 	for _, e := range r {
 		if subtle.ConstantTimeCompare(hash[:], e.hash[:]) == 1 {
-			who, ok = e.caller, true
+			actor, ok = e.caller, true
 		}
 	}
-	return who, ok
+	return actor, ok
 }
 
 func (s *server) authenticate(header string, need Role) (caller, *Problem) {
@@ -141,13 +141,13 @@ func (s *server) authenticate(header string, need Role) (caller, *Problem) {
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return caller{}, unauthorized("Send the header `Authorization: Bearer <key>`. `psi-router key new` makes a key.")
 	}
-	who, ok := s.keys.find(strings.TrimSpace(token))
+	actor, ok := s.keys.find(strings.TrimSpace(token))
 	if !ok {
 		return caller{}, unauthorized("This key is not known here. Compare it with api_keys in the configuration, or make one with `psi-router key new`.")
 	}
-	if who.role.rank() < need.rank() {
+	if actor.role.rank() < need.rank() {
 		return caller{}, problem(http.StatusForbidden, codeForbidden,
-			fmt.Sprintf("The key %q is a %s; this needs a key with the role %s.", who.name, who.role, need))
+			fmt.Sprintf("The key %q is a %s; this needs a key with the role %s.", actor.name, actor.role, need))
 	}
-	return who, nil
+	return actor, nil
 }

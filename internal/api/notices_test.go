@@ -20,8 +20,8 @@ func TestNotices(t *testing.T) {
 	r.say(t, 1, "wsp4", "hola")
 	id := r.first(t)
 	before := read[api.Conversation](t, r, "GET /conversations/"+id, "")
-	for _, what := range []string{reminder, `{"takeover":false,"type":"text","text":{"body":"Tu turno es a las 10"},"expires_in":"90m"}`} {
-		got := ask(t, r, "agent", "POST /conversations/"+id+"/messages", what)
+	for _, request := range []string{reminder, `{"takeover":false,"type":"text","text":{"body":"Tu turno es a las 10"},"expires_in":"90m"}`} {
+		got := ask(t, r, "agent", "POST /conversations/"+id+"/messages", request)
 		var m api.Message
 		if err := json.Unmarshal([]byte(got.body), &m); err != nil || got.status != http.StatusCreated {
 			t.Fatalf("%d %v: %s", got.status, err, got.body)

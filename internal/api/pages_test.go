@@ -24,7 +24,7 @@ func large(pos, n int, line string) store.Event {
 // only a few of them.
 func TestPagesOfEventsAreBounded(t *testing.T) {
 	t.Parallel()
-	w := world()
+	w := sampleStore()
 	w.events = nil
 	var shops []int
 	for i, size := range []int{10, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 10, 9 << 20, 10, 3 << 20, 3 << 20, 3 << 20, 10} {
@@ -77,7 +77,7 @@ func TestPagesOfEventsAreBounded(t *testing.T) {
 // TestListsEndLongTexts: a list says so, and what is asked for by its name is whole.
 func TestListsEndLongTexts(t *testing.T) {
 	t.Parallel()
-	w := world()
+	w := sampleStore()
 	text, name := strings.Repeat("ñ", 64<<10), strings.Repeat("ñ", 1<<10)
 	w.messages[0].Text, w.messages[0].Media = text, &store.Media{State: store.MediaReady}
 	w.messages[0].Media.Name = name
@@ -85,16 +85,16 @@ func TestListsEndLongTexts(t *testing.T) {
 	w.trace.Messages, w.trace.Conversations = w.messages, w.conversations[:1]
 	h := serve(t, api.Options{Store: w})
 	const short, whole = `"truncated":true`, `"name":"`
-	for what, want := range map[string]string{
+	for request, want := range map[string]string{
 		"GET /conversations":             whole + name[:2*store.MaxCopiedName] + `"`,
 		"GET /conversations/c1/messages": `"text":"` + text[:2*store.MaxCopiedText] + `"`,
 		"GET /conversations/c1":          whole + name + `"`,
 		"GET /trace/wamid.a%2Fb==":       `"text":"` + text + `"`,
 	} {
-		a := ask(t, h, "reader", what, "")
-		listed := strings.HasSuffix(what, "s")
+		a := ask(t, h, "reader", request, "")
+		listed := strings.HasSuffix(request, "s")
 		if a.status != http.StatusOK || !strings.Contains(a.body, want) || strings.Count(a.body, short) != map[bool]int{true: 1}[listed] {
-			t.Errorf("%s: %d, %d bytes, %d truncated", what, a.status, len(a.body), strings.Count(a.body, short))
+			t.Errorf("%s: %d, %d bytes, %d truncated", request, a.status, len(a.body), strings.Count(a.body, short))
 		}
 	}
 }

@@ -48,7 +48,7 @@ type Problem struct {
 	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
 	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
 
-	after string // Retry-After
+	retryAfter string // Retry-After
 }
 
 // Flaw is one thing that is wrong with a request.
@@ -72,7 +72,7 @@ func (p *Problem) GetHeaders() http.Header {
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "5")
 	case http.StatusTooManyRequests:
-		h.Set("Retry-After", p.after)
+		h.Set("Retry-After", p.retryAfter)
 	}
 	return h
 }
@@ -102,8 +102,8 @@ func tooLarge() *Problem {
 	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "The body is over "+strconv.Itoa(maxBody>>10)+" KiB. Send less at once.")
 }
 
-// write answers outside an operation.
-func write(w http.ResponseWriter, p *Problem) {
+// writeProblem answers outside an operation.
+func writeProblem(w http.ResponseWriter, p *Problem) {
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
@@ -114,9 +114,9 @@ func write(w http.ResponseWriter, p *Problem) {
 	_ = enc.Encode(p) // the caller is gone when this fails
 }
 
-// problems turns the framework's own refusals (validation, broken JSON, size)
+// toProblem turns the framework's own refusals (validation, broken JSON, size)
 // into a Problem with a code and a cure. It never echoes what was sent.
-func problems(_ huma.Context, _ string, v any) (any, error) {
+func toProblem(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
@@ -161,8 +161,8 @@ func lengthOf(e *huma.ErrorDetail) string {
 	return ", and this has " + strconv.Itoa(utf8.RuneCountInString(text))
 }
 
-// refusals are the described error responses of an operation.
-func refusals(statuses []int) map[string]*huma.Response {
+// errorResponses are the described error responses of an operation.
+func errorResponses(statuses []int) map[string]*huma.Response {
 	all := make(map[string]*huma.Response, len(statuses))
 	for _, status := range statuses {
 		all[strconv.Itoa(status)] = &huma.Response{
@@ -175,8 +175,8 @@ func refusals(statuses []int) map[string]*huma.Response {
 	return all
 }
 
-// printable reports whether an id may exist at all: engines differ in what they
+// isPrintable reports whether an id may exist at all: engines differ in what they
 // do with NUL and broken UTF-8, so it never reaches them.
-func printable(id string) bool {
+func isPrintable(id string) bool {
 	return id != "" && strings.IndexFunc(id, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) < 0
 }

@@ -47,11 +47,11 @@ type byName struct {
 	Name string `path:"name" maxLength:"200" doc:"Name of the queue." example:"send:wsp4"`
 }
 
-func (s *server) queues() {
+func (s *server) registerQueues() {
 	register(s, operation{
 		id: "listQueues", method: http.MethodGet, path: "/queues", tag: tagQueues, role: Viewer,
 		summary: "List queues", about: "A key that is bound to lines sees the shared queues and those of its lines.",
-	}, func(ctx context.Context, who caller, _ *struct{}) (*body[QueueList], error) {
+	}, func(ctx context.Context, actor caller, _ *struct{}) (*output[QueueList], error) {
 		stats, err := s.queue.Stats(ctx)
 		if err != nil {
 			return nil, err
@@ -60,12 +60,12 @@ func (s *server) queues() {
 		if err != nil {
 			return nil, err
 		}
-		out := &body[QueueList]{QueueList{Items: []Queue{}}}
+		out := &output[QueueList]{QueueList{Items: []Queue{}}}
 		if !emptied.IsZero() {
-			out.Body.EmptiedAt = when(emptied)
+			out.Body.EmptiedAt = timePtr(emptied)
 		}
 		for _, q := range stats {
-			if who.seesQueue(q.Name) {
+			if actor.seesQueue(q.Name) {
 				out.Body.Items = append(out.Body.Items, s.queueView(q))
 			}
 		}
@@ -73,24 +73,24 @@ func (s *server) queues() {
 	})
 	register(s, operation{
 		id: "pauseQueue", method: http.MethodPost, path: "/queues/{name}/pause", tag: tagQueues, role: Admin,
-		summary: "Pause a queue", also: []int{404},
+		summary: "Pause a queue", errors: []int{404},
 		about: "Nothing is handed out until it is resumed; what runs finishes, and what arrives waits. A repeat changes nothing.",
-	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
-		return s.turn(ctx, who, "pause", in.Name, true)
+	}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
+		return s.setPaused(ctx, actor, "pause", in.Name, true)
 	})
 	register(s, operation{
 		id: "resumeQueue", method: http.MethodPost, path: "/queues/{name}/resume", tag: tagQueues, role: Admin,
-		summary: "Resume a queue", also: []int{404},
+		summary: "Resume a queue", errors: []int{404},
 		about: "Ends a pause. A repeat changes nothing.",
-	}, func(ctx context.Context, who caller, in *byName) (*body[Queue], error) {
-		return s.turn(ctx, who, "resume", in.Name, false)
+	}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
+		return s.setPaused(ctx, actor, "resume", in.Name, false)
 	})
 }
 
-// turn pauses or resumes a queue and returns it. The store remembers it first, so that
+// setPaused pauses or resumes a queue and returns it. The store remembers it first, so that
 // a queue which comes back empty is paused again.
-func (s *server) turn(ctx context.Context, who caller, verb, name string, pause bool) (*body[Queue], error) {
-	if _, err := s.findQueue(ctx, who, name); err != nil { // a misspelt name must not make a queue
+func (s *server) setPaused(ctx context.Context, actor caller, verb, name string, pause bool) (*output[Queue], error) {
+	if _, err := s.findQueue(ctx, actor, name); err != nil { // a misspelt name must not make a queue
 		return nil, err
 	}
 	if err := s.store.SetPaused(ctx, name, pause); err != nil {
@@ -103,17 +103,17 @@ func (s *server) turn(ctx context.Context, who caller, verb, name string, pause 
 	if err := do(ctx, name); err != nil {
 		return nil, err
 	}
-	s.note(ctx, who, "queue_"+verb, "queue="+name)
-	q, err := s.findQueue(ctx, who, name)
+	s.recordAudit(ctx, actor, "queue_"+verb, "queue="+name)
+	q, err := s.findQueue(ctx, actor, name)
 	if err != nil {
 		return nil, err
 	}
-	return &body[Queue]{s.queueView(q)}, nil
+	return &output[Queue]{s.queueView(q)}, nil
 }
 
-func (s *server) findQueue(ctx context.Context, who caller, name string) (queue.Stats, error) {
+func (s *server) findQueue(ctx context.Context, actor caller, name string) (queue.Stats, error) {
 	line, ofLine := strings.CutPrefix(name, "send:")
-	if !who.everything() && (!ofLine || !who.seesLane(line)) {
+	if !actor.unscoped() && (!ofLine || !actor.seesLane(line)) {
 		return queue.Stats{}, notFound()
 	}
 	stats, err := s.queue.Stats(ctx)
@@ -132,7 +132,7 @@ func (s *server) findQueue(ctx context.Context, who caller, name string) (queue.
 // shared queues name nobody, the others belong to a line or an endpoint.
 func (c caller) seesQueue(name string) bool {
 	kind, owner, owned := strings.Cut(name, ":")
-	return c.everything() || !owned || (kind == "send" && c.seesLane(owner))
+	return c.unscoped() || !owned || (kind == "send" && c.seesLane(owner))
 }
 
 func (s *server) queueView(q queue.Stats) Queue {
@@ -142,7 +142,7 @@ func (s *server) queueView(q queue.Stats) Queue {
 		Totals: Totals{Enqueued: q.Enqueued, Duplicates: q.Duplicates, Done: q.Done, Retried: q.Retried, Refused: q.Refused, Stalled: q.Stalled},
 	}
 	if q.HeldUntil.After(s.now()) {
-		v.HeldUntil = when(q.HeldUntil)
+		v.HeldUntil = timePtr(q.HeldUntil)
 	} else {
 		v.HeldFor = ""
 	}

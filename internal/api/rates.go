@@ -41,6 +41,6 @@ func (l rates) take(name string, now time.Time) *Problem {
 	}
 	r.CancelAt(now)
 	p := problem(429, codeRateLimited, "The key asks for more than its rate. Wait as long as Retry-After says, and send the same again with its Idempotency-Key.")
-	p.after = strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	p.retryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	return p
 }

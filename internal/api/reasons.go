@@ -22,13 +22,13 @@ type ReasonList struct {
 	NextCursor *string  `json:"next_cursor" example:"" doc:"Always null: there is one page."`
 }
 
-func (s *server) reasons() {
+func (s *server) registerReasons() {
 	register(s, operation{
 		id: "listReasons", method: http.MethodGet, path: "/reasons", tag: tagReasons, role: Viewer,
 		summary: "List every reason with its sentences",
 		about:   "The list is closed: every decision of the router, the door, the queue and delivery carries one of these.",
-	}, func(context.Context, caller, *struct{}) (*body[ReasonList], error) {
-		out := &body[ReasonList]{ReasonList{Items: []Reason{}}}
+	}, func(context.Context, caller, *struct{}) (*output[ReasonList], error) {
+		out := &output[ReasonList]{ReasonList{Items: []Reason{}}}
 		for _, r := range router.Reasons() {
 			out.Body.Items = append(out.Body.Items, Reason{Reason: string(r), ES: r.Text("es"), EN: r.Text("en")})
 		}

@@ -39,7 +39,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	if err := r.queue.SetLimit(t.Context(), "send:wsp4", queue.Limit{}); err != nil {
 		t.Fatal(err)
 	}
-	kill(t, r.queue, queue.Job{Queue: "inbound", Lane: "wsp4:AR.1", ID: "message:1", Body: []byte(`{}`)}, "decode: boom")
+	addDeadLetter(t, r.queue, queue.Job{Queue: "inbound", Lane: "wsp4:AR.1", ID: "message:1", Body: []byte(`{}`)}, "decode: boom")
 	id := r.first(t)
 	var doc struct {
 		Paths map[string]map[string]struct {
@@ -64,16 +64,16 @@ func TestEveryOperationRefuses(t *testing.T) {
 			verb = strings.ToUpper(verb)
 			body := bodies[op.OperationID]
 			named := strings.Contains(path, "{")
-			try := func(what, key, path, body string, status int, codes ...string) {
+			try := func(request, key, path, body string, status int, codes ...string) {
 				t.Helper()
 				tried++
 				got := ask(t, r, key, verb+" "+path, body)
 				if got.status != status {
-					t.Errorf("%s, %s: got %d, want %d: %.300s", op.OperationID, what, got.status, status, got.body)
+					t.Errorf("%s, %s: got %d, want %d: %.300s", op.OperationID, request, got.status, status, got.body)
 					return
 				}
 				if code := got.code(t); !slices.Contains(codes, code) {
-					t.Errorf("%s, %s: got %s, want %v", op.OperationID, what, code, codes)
+					t.Errorf("%s, %s: got %s, want %v", op.OperationID, request, code, codes)
 				}
 			}
 			url := good.Replace(path)

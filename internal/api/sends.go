@@ -42,55 +42,55 @@ const sendsAbout = "From the menu or closed it takes the conversation over: the 
 	"Outside the 24 h after the person's last message only a template goes out (`window_closed`). " +
 	"201 means that it is queued for good; events and the message's status tell what became of it."
 
-func (s *server) sends() {
+func (s *server) registerMessages() {
 	register(s, operation{
 		id: "sendMessage", method: http.MethodPost, path: "/conversations/{id}/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
-		summary: "Write in a conversation", also: []int{400, 404, 409, 413, 415},
+		summary: "Write in a conversation", errors: []int{400, 404, 409, 413, 415},
 		about: "By the line that it came in on. " + sendsAbout,
-	}, func(ctx context.Context, who caller, in *sendIn) (*written[Message], error) {
-		c, err := s.loadToWrite(ctx, who, in.ID, in.Body)
+	}, func(ctx context.Context, actor caller, in *sendIn) (*writeOutput[Message], error) {
+		c, err := s.loadToWrite(ctx, actor, in.ID, in.Body)
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(ctx, who, c.Line, in.Body)
+		draft, err := s.draft(ctx, actor, c.Line, in.Body)
 		if err != nil {
 			return nil, err
 		}
-		return s.send(ctx, who, in.Idempotent, []any{"send", in.ID, in.Body}, store.Command{Conversation: in.ID, Draft: draft})
+		return s.send(ctx, actor, in.Idempotent, []any{"send", in.ID, in.Body}, store.Command{Conversation: in.ID, Draft: draft})
 	})
 	register(s, operation{
 		id: "startMessage", method: http.MethodPost, path: "/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
-		summary: "Write to a person", also: []int{400, 404, 409, 413, 415},
+		summary: "Write to a person", errors: []int{400, 404, 409, 413, 415},
 		about: "Finds the conversation of the phone or user id on the line, or begins one; who never wrote can only get a template. " +
 			"A key that is bound to areas reaches conversations of those areas, and those of no area that the message brings to one of them. " + sendsAbout,
-	}, func(ctx context.Context, who caller, in *startIn) (*written[Message], error) {
+	}, func(ctx context.Context, actor caller, in *startIn) (*writeOutput[Message], error) {
 		b := in.Body
-		if !who.seesLine(b.Line) {
+		if !actor.seesLine(b.Line) {
 			return nil, notFound()
 		}
 		person, err := s.recipient(b)
 		if err != nil {
 			return nil, err
 		}
-		draft, err := s.draft(ctx, who, b.Line, b.SendBody)
+		draft, err := s.draft(ctx, actor, b.Line, b.SendBody)
 		if err != nil {
 			return nil, err
 		}
-		return s.send(ctx, who, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Draft: draft})
+		return s.send(ctx, actor, in.Idempotent, []any{"start", b}, store.Command{To: &store.Recipient{Line: b.Line, Person: person}, Draft: draft})
 	})
 }
 
 // loadToWrite is load for a message: one that takes over a conversation that no team has
 // is judged by the team that gets it, which the store knows.
-func (s *server) loadToWrite(ctx context.Context, who caller, id string, b SendBody) (store.Conversation, error) {
-	if !printable(id) {
+func (s *server) loadToWrite(ctx context.Context, actor caller, id string, b SendBody) (store.Conversation, error) {
+	if !isPrintable(id) {
 		return store.Conversation{}, notFound()
 	}
 	c, err := s.store.Conversation(ctx, id)
 	if err != nil {
 		return store.Conversation{}, err
 	}
-	if !who.sees(c.Line, c.Area) && (!who.seesLine(c.Line) || c.Area != "" || b.notice()) {
+	if !actor.sees(c.Line, c.Area) && (!actor.seesLine(c.Line) || c.Area != "" || b.notice()) {
 		return store.Conversation{}, notFound()
 	}
 	return c, nil
@@ -99,15 +99,15 @@ func (s *server) loadToWrite(ctx context.Context, who caller, id string, b SendB
 // notice says that a message leaves the conversation to who has it.
 func (b SendBody) notice() bool { return b.Takeover != nil && !*b.Takeover }
 
-func (s *server) send(ctx context.Context, who caller, in Idempotent, what any, cmd store.Command) (*written[Message], error) {
+func (s *server) send(ctx context.Context, actor caller, in Idempotent, request any, cmd store.Command) (*writeOutput[Message], error) {
 	cmd.Kind = router.CommandAgentSent
-	return carry(ctx, s, who, in, what, cmd, func(_ store.Conversation, m *store.Message) Message { return message(*m) })
+	return execute(ctx, s, actor, in, request, cmd, func(_ store.Conversation, m *store.Message) Message { return messageView(*m) })
 }
 
 // recipient is who the body names.
 func (s *server) recipient(b StartBody) (inbound.Person, error) {
 	p := inbound.Person{UserID: strings.TrimSpace(b.UserID)}
-	if p.UserID != "" && !printable(p.UserID) {
+	if p.UserID != "" && !isPrintable(p.UserID) {
 		return p, invalid("body.user_id", "not printable", "Give the user id as WhatsApp writes it.")
 	}
 	if strings.TrimSpace(b.Phone) == "" {
@@ -125,7 +125,7 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 
 // draft checks a body and makes the message of it. What only WhatsApp can know
 // (does the template exist, is the link good) it will say itself.
-func (s *server) draft(ctx context.Context, who caller, line string, b SendBody) (*store.Draft, error) {
+func (s *server) draft(ctx context.Context, actor caller, line string, b SendBody) (*store.Draft, error) {
 	types, known := s.lines[line]
 	switch {
 	case s.lines != nil && !known:
@@ -134,12 +134,12 @@ func (s *server) draft(ctx context.Context, who caller, line string, b SendBody)
 		return nil, problem(http.StatusUnprocessableEntity, codeNotOnThisLine,
 			fmt.Sprintf("The line %s cannot send %s. It sends %s.", line, b.Type, strings.Join(types, ", ")))
 	}
-	d, raw, err := b.read()
+	d, raw, err := b.parse()
 	if err != nil {
 		return nil, err
 	}
 	if flaws := limits.Check(b.Type, raw); len(flaws) > 0 {
-		return nil, wouldBeRefused(flaws)
+		return nil, limitsProblem(flaws)
 	}
 	d.Type = b.Type
 	kind, err := json.Marshal(b.Type)
@@ -152,28 +152,28 @@ func (s *server) draft(ctx context.Context, who caller, line string, b SendBody)
 	}
 	d.OnlyOpen = b.Reopen != nil && !*b.Reopen
 	d.Notice = b.notice()
-	if d.Area, err = s.team(who, b.Area); err != nil {
+	if d.Area, err = s.takeoverArea(actor, b.Area); err != nil {
 		return nil, err
 	}
 	if t := b.Template; t != nil {
-		d.Marketing = s.promo(ctx, line, t.v.Name, t.v.Language.Code)
+		d.Marketing = s.isMarketing(ctx, line, t.value.Name, t.value.Language.Code)
 	}
 	d.TTL, err = expiry(b.ExpiresIn)
 	return d, err
 }
 
-// team is who takes a conversation over: the area that the body names, or the only one
+// takeoverArea is who takes a conversation over: the area that the body names, or the only one
 // of the key.
-func (s *server) team(who caller, named string) (string, error) {
-	if named == "" && len(who.areas) == 1 {
-		return who.areas[0], nil
+func (s *server) takeoverArea(actor caller, named string) (string, error) {
+	if named == "" && len(actor.areas) == 1 {
+		return actor.areas[0], nil
 	}
 	return s.areas.resolve(named, "body.area")
 }
 
-// longestTTL is how long a message may wait at most: WhatsApp itself keeps one for
+// maxTTL is how long a message may wait at most: WhatsApp itself keeps one for
 // somebody whose phone is off for 30 days.
-const longestTTL = 30 * 24 * time.Hour
+const maxTTL = 30 * 24 * time.Hour
 
 // expiry reads how long a message may wait, 0 for ever.
 func expiry(s string) (time.Duration, error) {
@@ -181,14 +181,14 @@ func expiry(s string) (time.Duration, error) {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Second || d > longestTTL {
+	if err != nil || d < time.Second || d > maxTTL {
 		return 0, invalid("body.expires_in", "not a time from 1s to 720h", "Write it like 90s, 45m or 24h.")
 	}
 	return d, nil
 }
 
-// read returns what the object of the type says, and the object.
-func (b SendBody) read() (*store.Draft, json.RawMessage, error) {
+// parse returns what the object of the type says, and the object.
+func (b SendBody) parse() (*store.Draft, json.RawMessage, error) {
 	files := map[string]*shape[File]{"image": b.Image, "video": b.Video, "audio": b.Audio, "document": b.Document}
 	objects := map[string]bool{"text": b.Text != nil, "interactive": b.Interactive != nil, "template": b.Template != nil}
 	for kind, f := range files {
@@ -204,18 +204,18 @@ func (b SendBody) read() (*store.Draft, json.RawMessage, error) {
 	}
 	switch b.Type {
 	case "text":
-		return &store.Draft{Text: b.Text.v.Body}, b.Text.raw, nil
+		return &store.Draft{Text: b.Text.value.Body}, b.Text.raw, nil
 	case "interactive":
 		d := &store.Draft{}
-		if b.Interactive.v.Body != nil {
-			d.Text = b.Interactive.v.Body.Text
+		if b.Interactive.value.Body != nil {
+			d.Text = b.Interactive.value.Body.Text
 		}
 		return d, b.Interactive.raw, nil
 	case "template":
-		return &store.Draft{Text: b.Template.v.Name}, b.Template.raw, nil
+		return &store.Draft{Text: b.Template.value.Name}, b.Template.raw, nil
 	}
 	f := files[b.Type]
-	d, err := f.v.draft(b.Type)
+	d, err := f.value.draft(b.Type)
 	return d, f.raw, err
 }
 
@@ -234,8 +234,8 @@ func (f File) draft(kind string) (*store.Draft, error) {
 	return &store.Draft{Text: f.Caption, Media: media}, nil
 }
 
-// wouldBeRefused is what WhatsApp would say, before anything is queued.
-func wouldBeRefused(flaws []limits.Flaw) *Problem {
+// limitsProblem is what WhatsApp would say, before anything is queued.
+func limitsProblem(flaws []limits.Flaw) *Problem {
 	p := problem(http.StatusUnprocessableEntity, codeInvalid, "WhatsApp would refuse this: correct what `errors` lists. An emoji counts two characters.")
 	for _, f := range flaws {
 		p.Errors = append(p.Errors, Flaw{Location: "body." + f.Place, Message: f.String()})

@@ -18,9 +18,9 @@ import (
 const hola = `{"type":"text","text":{"body":"Hola, soy Ana"}}`
 
 // askOnce is ask with an idempotency key.
-func askOnce(t *testing.T, h http.Handler, key, once, what, body string) answer {
+func askOnce(t *testing.T, h http.Handler, key, once, request, body string) answer {
 	t.Helper()
-	method, path, _ := strings.Cut(what, " ")
+	method, path, _ := strings.Cut(request, " ")
 	r := httptest.NewRequestWithContext(t.Context(), method, api.Prefix+path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+key)
 	r.Header.Set("Idempotency-Key", once)
@@ -106,12 +106,12 @@ func TestWhatCannotBeSent(t *testing.T) {
 	r.say(t, 1, "wsp4", "hola")
 	r.say(t, 2, "ventas", "hola")
 	r.say(t, 3, "gone", "hola")
-	talks := map[string]string{}
+	conversations := map[string]string{}
 	for _, c := range read[api.ConversationPage](t, r, "GET /conversations", "").Items {
-		talks[c.Line] = c.ID
+		conversations[c.Line] = c.ID
 	}
-	in := func(line string) string { return "POST /conversations/" + talks[line] + "/messages" }
-	read[api.Conversation](t, r, "POST /conversations/"+talks["ventas"]+"/close", "")
+	in := func(line string) string { return "POST /conversations/" + conversations[line] + "/messages" }
+	read[api.Conversation](t, r, "POST /conversations/"+conversations["ventas"]+"/close", "")
 	before := r.dump(t)
 	for _, c := range []struct {
 		what, body string
@@ -240,11 +240,11 @@ func TestAWriteHappensOnce(t *testing.T) {
 	r := open(t)
 	r.say(t, 1, "wsp4", "hola")
 	id := r.first(t)
-	what := "POST /conversations/" + id + "/messages"
+	request := "POST /conversations/" + id + "/messages"
 	answers := make(chan answer, 100)
 	var all sync.WaitGroup
 	for range 100 {
-		all.Go(func() { answers <- askOnce(t, r, "agent", "k", what, hola) })
+		all.Go(func() { answers <- askOnce(t, r, "agent", "k", request, hola) })
 	}
 	all.Wait()
 	close(answers)
@@ -265,10 +265,10 @@ func TestAWriteHappensOnce(t *testing.T) {
 		key, what, body string
 		status          int
 	}{
-		{"agent", what, ` { "text" : {"body":"Hola, soy Ana"}, "type":"text" } `, 201}, // the same, written otherwise
-		{"old", what, hola, 201}, // the same key, rotated
-		{"agent", what, `{"type":"text","text":{"body":"otra"}}`, 409},
-		{"agent", what, `{"type":"text","text":{"body":"Hola, soy Ana","preview_url":true}}`, 409},
+		{"agent", request, ` { "text" : {"body":"Hola, soy Ana"}, "type":"text" } `, 201}, // the same, written otherwise
+		{"old", request, hola, 201}, // the same key, rotated
+		{"agent", request, `{"type":"text","text":{"body":"otra"}}`, 409},
+		{"agent", request, `{"type":"text","text":{"body":"Hola, soy Ana","preview_url":true}}`, 409},
 		{"agent", "POST /conversations/" + id + "/close", "", 409},
 	} {
 		got := askOnce(t, r, c.key, "k", c.what, c.body)
@@ -292,7 +292,7 @@ func TestAWriteHappensOnce(t *testing.T) {
 	if c := read[api.Conversation](t, r, "GET /conversations/"+id, ""); c.State != "menu" {
 		t.Errorf("got %+v", c)
 	}
-	if got := askOnce(t, r, "admin", "k", what, hola); got.status != 201 || got.header.Get("Idempotent-Replayed") != "" {
+	if got := askOnce(t, r, "admin", "k", request, hola); got.status != 201 || got.header.Get("Idempotent-Replayed") != "" {
 		t.Errorf("somebody else's key of the same name: %d %v", got.status, got.header)
 	}
 }

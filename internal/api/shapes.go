@@ -85,14 +85,14 @@ type File struct {
 
 // shape is an object of the Cloud API: what we look at, and all of it as it came.
 type shape[T any] struct {
-	v   T
-	raw json.RawMessage
+	value T
+	raw   json.RawMessage
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (s *shape[T]) UnmarshalJSON(b []byte) error {
 	s.raw = append(json.RawMessage(nil), b...)
-	return json.Unmarshal(b, &s.v)
+	return json.Unmarshal(b, &s.value)
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -18,7 +18,7 @@ const (
 	tagReasons       = "reasons"
 )
 
-func describe(version string) huma.Config {
+func apiConfig(version string) huma.Config {
 	if version == "" {
 		version = "dev"
 	}
@@ -50,12 +50,12 @@ func describe(version string) huma.Config {
 		},
 		Formats: huma.DefaultFormats, DefaultFormat: "application/json",
 		RejectUnknownQueryParameters: true,
-		Transformers:                 []huma.Transformer{problems},
+		Transformers:                 []huma.Transformer{toProblem},
 	}
 }
 
-// finish completes the description and returns it.
-func finish(doc *huma.OpenAPI) ([]byte, error) {
+// marshalSpec completes the description and returns it.
+func marshalSpec(doc *huma.OpenAPI) ([]byte, error) {
 	doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
 	// The framework registers its own error model, which is never sent.
 	delete(doc.Components.Schemas.Map(), "ErrorModel")

@@ -60,69 +60,69 @@ type byKey struct {
 	Key string `path:"key" maxLength:"300" doc:"A message id (ours or WhatsApp's), a conversation id, a ticket, a user id or a phone; percent-encode a slash as %2F." example:"5491100000001"`
 }
 
-func (s *server) traces() {
+func (s *server) registerTrace() {
 	register(s, operation{
 		id: "trace", method: http.MethodGet, path: "/trace/{key}", tag: tagConversations, role: Viewer,
-		summary: "Find everything about a key", also: []int{404},
+		summary: "Find everything about a key", errors: []int{404},
 		about: "What happened to a message or a person, and why, in one answer.",
-	}, func(ctx context.Context, who caller, in *byKey) (*body[Trace], error) {
-		if !printable(in.Key) {
+	}, func(ctx context.Context, actor caller, in *byKey) (*output[Trace], error) {
+		if !isPrintable(in.Key) {
 			return nil, notFound()
 		}
 		found, err := s.store.Trace(ctx, in.Key)
 		if err != nil {
 			return nil, err
 		}
-		t := s.trace(who, found)
+		t := s.traceView(actor, found)
 		if len(t.Conversations)+len(t.Records) == 0 {
 			return nil, notFound()
 		}
-		return &body[Trace]{t}, nil
+		return &output[Trace]{t}, nil
 	})
 }
 
-// trace shows the caller's part of what was found.
-func (s *server) trace(who caller, found store.Trace) Trace {
+// traceView shows the caller's part of what was found.
+func (s *server) traceView(actor caller, found store.Trace) Trace {
 	t := Trace{
 		Conversations: []Conversation{}, Messages: []Message{}, Handoffs: []Handoff{},
 		Audit: []Audit{}, Records: []Record{},
 	}
-	mine := make(map[string]bool)
+	visible := make(map[string]bool)
 	for _, c := range found.Conversations {
-		if mine[c.ID] = who.sees(c.Line, c.Area); mine[c.ID] {
-			t.Conversations = append(t.Conversations, s.conversation(c))
+		if visible[c.ID] = actor.sees(c.Line, c.Area); visible[c.ID] {
+			t.Conversations = append(t.Conversations, s.conversationView(c))
 		}
 	}
 	for _, m := range found.Messages {
-		if mine[m.Conversation] {
-			t.Messages = append(t.Messages, message(m))
+		if visible[m.Conversation] {
+			t.Messages = append(t.Messages, messageView(m))
 		}
 	}
 	for _, h := range found.Handoffs {
-		if mine[h.Conversation] {
+		if visible[h.Conversation] {
 			t.Handoffs = append(t.Handoffs, Handoff{
 				Conversation: h.Conversation, Ticket: h.Ticket, FromArea: h.FromArea, Area: h.Area,
-				Tag: h.Tag, Note: h.Note, By: h.By, At: when(h.At),
+				Tag: h.Tag, Note: h.Note, By: h.By, At: timePtr(h.At),
 			})
 		}
 	}
 	for _, a := range found.Audit {
-		if mine[a.Conversation] {
-			t.Audit = append(t.Audit, audit(a))
+		if visible[a.Conversation] {
+			t.Audit = append(t.Audit, auditView(a))
 		}
 	}
 	for _, r := range found.Records {
-		if who.seesLane(r.Line) {
-			t.Records = append(t.Records, record(r))
+		if actor.seesLane(r.Line) {
+			t.Records = append(t.Records, recordView(r))
 		}
 	}
 	return t
 }
 
-func record(r store.Record) Record {
+func recordView(r store.Record) Record {
 	v := Record{
 		ID: r.ID, Kind: string(r.Kind), Line: r.Line, LineRef: r.LineRef, Reason: string(r.Reason),
-		ProviderID: r.ProviderID, Detail: r.Detail, ReceivedAt: when(r.ReceivedAt),
+		ProviderID: r.ProviderID, Detail: r.Detail, ReceivedAt: timePtr(r.ReceivedAt),
 	}
 	switch {
 	case len(r.Raw) == 0:

@@ -99,8 +99,8 @@ type Message struct {
 	Truncated    bool          `json:"truncated,omitempty" example:"false" doc:"In lists and events: a text or name is longer than it is shown; GET /trace/{id} of the message has it whole."`
 }
 
-// listed is a message as one of many: long texts end early.
-func (m Message) listed() Message {
+// shortened is a message as one of many: long texts end early.
+func (m Message) shortened() Message {
 	cut := func(text *string, most int) {
 		short, more := inbound.Truncate(*text, most)
 		*text, m.Truncated = short, m.Truncated || more
@@ -126,8 +126,8 @@ func (m Message) listed() Message {
 	return m
 }
 
-// listed is a conversation as one of many.
-func (c Conversation) listed() Conversation {
+// shortened is a conversation as one of many.
+func (c Conversation) shortened() Conversation {
 	for _, name := range []*string{&c.Contact.Name, &c.Contact.Username} {
 		short, more := inbound.Truncate(*name, store.MaxCopiedName)
 		*name, c.Contact.Truncated = short, c.Contact.Truncated || more
@@ -135,7 +135,7 @@ func (c Conversation) listed() Conversation {
 	return c
 }
 
-func when(t time.Time) *time.Time {
+func timePtr(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -143,7 +143,7 @@ func when(t time.Time) *time.Time {
 	return &t
 }
 
-func (s *server) contact(c store.Conversation) Contact {
+func (s *server) contactView(c store.Conversation) Contact {
 	p := c.Contact
 	return Contact{
 		ID: p.ID, Phone: p.Phone, UserID: p.UserID, Username: p.Username, Name: p.Name,
@@ -151,30 +151,30 @@ func (s *server) contact(c store.Conversation) Contact {
 	}
 }
 
-func (s *server) conversation(c store.Conversation) Conversation {
+func (s *server) conversationView(c store.Conversation) Conversation {
 	v := Conversation{
 		ID: c.ID, Line: c.Line, State: string(c.State), Area: c.Area, Tag: c.Tag, Menu: c.Menu,
 		Epoch: c.Epoch, Ticket: c.Ticket,
-		Contact:       s.contact(c),
-		LastMessageAt: when(c.LastMessageAt), CreatedAt: when(c.CreatedAt),
+		Contact:       s.contactView(c),
+		LastMessageAt: timePtr(c.LastMessageAt), CreatedAt: timePtr(c.CreatedAt),
 	}
 	if left := c.Left.At(s.now()); !left.Since.IsZero() {
 		v.Left = &Left{Reason: string(left.Reason), Since: left.Since.UTC()}
 	}
-	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.free, c.Line) {
-		v.WindowExpiresAt = when(c.LastInbound.Add(s.window))
+	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.windowless, c.Line) {
+		v.WindowExpiresAt = timePtr(c.LastInbound.Add(s.window))
 	}
 	return v
 }
 
-func message(m store.Message) Message {
+func messageView(m store.Message) Message {
 	v := Message{
 		ID: m.ID, Conversation: m.Conversation, Line: m.Line, Direction: m.Direction,
 		Author: string(m.Author), Type: m.Type, Text: m.Text, ReplyID: m.ReplyID, QuotedID: m.QuotedID,
 		Reactions: make([]Reaction, len(m.Reactions)), ProviderID: m.ProviderID,
 		Status: string(m.Status), Reason: string(m.Reason),
-		SentAt: when(m.SentAt), ReceivedAt: when(m.ReceivedAt), CreatedAt: when(m.CreatedAt),
-		EditedAt: when(m.EditedAt), RevokedAt: when(m.RevokedAt),
+		SentAt: timePtr(m.SentAt), ReceivedAt: timePtr(m.ReceivedAt), CreatedAt: timePtr(m.CreatedAt),
+		EditedAt: timePtr(m.EditedAt), RevokedAt: timePtr(m.RevokedAt),
 	}
 	for i, r := range m.Reactions {
 		v.Reactions[i] = Reaction{Author: string(r.Author), Emoji: r.Emoji}

@@ -15,32 +15,32 @@ type Idempotent struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"A word of yours for this one write, kept for 24 h. Send it again with the same body when no answer came: it is done once, and you get the first answer." example:"0b6f2c1e-0d0a-4f63-9a86-6c2f0a3c5d11"`
 }
 
-// written is the answer of a write.
-type written[T any] struct {
+// writeOutput is the answer of a write.
+type writeOutput[T any] struct {
 	Replayed string `header:"Idempotent-Replayed" doc:"true when the key was used before: this is the first answer."`
 	Body     T
 }
 
-// place is what an answer says about where it happened.
-type place interface {
+// located is what an answer says about where it happened.
+type located interface {
 	where() (line, conversation string)
 }
 
 func (c Conversation) where() (line, conversation string) { return c.Line, c.ID }
 func (m Message) where() (line, conversation string)      { return m.Line, m.Conversation }
 
-// carry has a command carried out, once where the caller asks for it, and wakes
-// delivery, for repeats too: the wake-up may have been lost. what is the
+// execute has a command carried out, once where the caller asks for it, and wakes
+// delivery, for repeats too: the wake-up may have been lost. request is the
 // operation and all that it was asked.
-func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, what any, cmd store.Command,
+func execute[T located](ctx context.Context, s *server, actor caller, in Idempotent, request any, cmd store.Command,
 	view func(store.Conversation, *store.Message) T,
-) (*written[T], error) {
-	cmd.Actor, cmd.CanSee = who.name, func(c store.Conversation) bool { return who.sees(c.Line, c.Area) }
+) (*writeOutput[T], error) {
+	cmd.Actor, cmd.CanSee = actor.name, func(c store.Conversation) bool { return actor.sees(c.Line, c.Area) }
 	if in.IdempotencyKey != "" {
-		if !printable(in.IdempotencyKey) {
+		if !isPrintable(in.IdempotencyKey) {
 			return nil, invalid("header.Idempotency-Key", "not printable", "Use letters and digits, a UUID for example.")
 		}
-		hash, err := digest(what)
+		hash, err := requestHash(request)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, w
 	if err != nil {
 		return nil, err
 	}
-	out := &written[T]{}
+	out := &writeOutput[T]{}
 	if done.Replayed == nil {
 		out.Body = view(done.Conversation, done.Message)
 	} else {
@@ -72,9 +72,9 @@ func carry[T place](ctx context.Context, s *server, who caller, in Idempotent, w
 	return out, nil
 }
 
-// digest is the same for the same request, however its JSON was written.
-func digest(what any) (string, error) {
-	text, err := json.Marshal(what)
+// requestHash is the same for the same request, however its JSON was written.
+func requestHash(request any) (string, error) {
+	text, err := json.Marshal(request)
 	if err != nil {
 		return "", fmt.Errorf("hash the request: %w", err)
 	}
