@@ -28,9 +28,9 @@ Examples:
 // serviceWindow is WhatsApp's.
 const serviceWindow = 24 * time.Hour
 
-// rules are the flow's with the settings that decisions depend on.
-func (e *env) rules(file string) (router.Rules, error) {
-	cfg, err := e.settings()
+// loadRules are the flow's with the settings that decisions depend on.
+func (e *env) loadRules(file string) (router.Rules, error) {
+	cfg, err := e.localConfig()
 	if err != nil {
 		return router.Rules{}, err
 	}
@@ -49,11 +49,11 @@ func (e *env) rules(file string) (router.Rules, error) {
 
 // Run talks until the input ends.
 func (c *chatCmd) Run(e *env) error {
-	rules, err := e.rules(c.Flow)
+	rules, err := e.loadRules(c.Flow)
 	if err != nil {
 		return err
 	}
 	return transcript.Chat(e.ctx, e.in, e.out, rules, transcript.Options{
-		Line: c.Line, Lang: e.Lang, Color: e.color(), Prompt: e.typed(), JSON: e.JSON,
+		Line: c.Line, Lang: e.Lang, Color: e.color(), Prompt: e.interactive(), JSON: e.JSON,
 	})
 }

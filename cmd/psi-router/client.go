@@ -38,17 +38,17 @@ type client struct {
 	live  bool // a router answers, not its files
 	// cfg is what was read of the configuration.
 	cfg *config.Config
-	// eyes says that answers are for people, on a screen.
-	eyes bool
+	// forTerminal says that answers are for people, on a screen.
+	forTerminal bool
 }
 
 // client connects. Close it.
 func (e *env) client() (*client, error) {
-	cfg, err := e.settings()
+	cfg, err := e.localConfig()
 	if err != nil {
 		return nil, err
 	}
-	c := &client{cfg: cfg, key: e.Key, eyes: !e.JSON, live: true, close: func() error { return nil }}
+	c := &client{cfg: cfg, key: e.Key, forTerminal: !e.JSON, live: true, close: func() error { return nil }}
 	if e.URL != "" {
 		u, err := url.Parse(e.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -79,7 +79,7 @@ func (e *env) client() (*client, error) {
 	if errors.Is(err, os.ErrPermission) {
 		return nil, unreachable("%s belongs to another user: run this as the user that runs the router, or use --url and --key", filepath.Join(cfg.DataDir, app.SocketName))
 	}
-	if _, err := e.files(); err != nil {
+	if _, err := e.engineConfig(); err != nil {
 		return nil, err
 	}
 	return c, c.offline(e)
@@ -88,15 +88,15 @@ func (e *env) client() (*client, error) {
 // offline opens the engines, since no router runs here.
 func (c *client) offline(e *env) error {
 	if c.embedded() == "" {
-		return c.open(e, "redis_url and database_url")
+		return c.openEngines(e, "redis_url and database_url")
 	}
 	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, c.embedded())); err != nil {
 		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
 	}
 	if !c.cfg.DatabaseURL.Empty() {
-		return c.open(e, "its queue, or database_url,")
+		return c.openEngines(e, "its queue, or database_url,")
 	}
-	return c.open(e, "its files")
+	return c.openEngines(e, "its files")
 }
 
 // embedded is a file that has to be there, "" when both engines are elsewhere.
@@ -111,21 +111,21 @@ func (c *client) embedded() string {
 	}
 }
 
-func (c *client) open(e *env, what string) error {
+func (c *client) openEngines(e *env, what string) error {
 	handler, closeFiles, err := app.Offline(e.ctx, c.cfg)
 	if err != nil {
-		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, e.heard(err))
+		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, e.redacted(err))
 	}
 	c.base, c.close, c.live = "http://files", closeFiles, false
-	c.http = &http.Client{Transport: direct{handler}}
+	c.http = &http.Client{Transport: handlerTransport{handler}}
 	return nil
 }
 
-// direct calls a handler without a network.
-type direct struct{ handler http.Handler }
+// handlerTransport calls a handler without a network.
+type handlerTransport struct{ handler http.Handler }
 
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &answer{header: http.Header{}, code: http.StatusOK}
+func (d handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &responseRecorder{header: http.Header{}, code: http.StatusOK}
 	d.handler.ServeHTTP(w, r)
 	return &http.Response{
 		Status: http.StatusText(w.code), StatusCode: w.code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -133,21 +133,21 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-type answer struct {
+type responseRecorder struct {
 	header http.Header
 	body   bytes.Buffer
 	code   int
 	wrote  bool
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (a *responseRecorder) Header() http.Header { return a.header }
 
-func (a *answer) Write(p []byte) (int, error) {
+func (a *responseRecorder) Write(p []byte) (int, error) {
 	a.wrote = true
 	return a.body.Write(p)
 }
 
-func (a *answer) WriteHeader(code int) {
+func (a *responseRecorder) WriteHeader(code int) {
 	if !a.wrote {
 		a.code, a.wrote = code, true
 	}
@@ -182,7 +182,7 @@ func (r *refusal) exitCode() int {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return exitUsage
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return exitReach
+		return exitUnreachable
 	default:
 		return exitProblem
 	}
@@ -240,7 +240,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 			return unreachable("what answers at %s is no PSI Router (%s): check --url", c.base, res.Status)
 		}
 		r.Status = res.StatusCode
-		flatten(reflect.ValueOf(r))
+		sanitizeStrings(reflect.ValueOf(r))
 		return &failure{r.exitCode(), r}
 	}
 	if into == nil {
@@ -249,14 +249,14 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	if err := json.Unmarshal(raw, into); err != nil {
 		return unreachable("what answers at %s is no PSI Router: check --url", c.base)
 	}
-	if c.eyes {
-		flatten(reflect.ValueOf(into))
+	if c.forTerminal {
+		sanitizeStrings(reflect.ValueOf(into))
 	}
 	return nil
 }
 
-// with connects, does something and closes.
-func (e *env) with(do func(c *client) error) (err error) {
+// withClient connects, does something and closes.
+func (e *env) withClient(do func(c *client) error) (err error) {
 	c, err := e.client()
 	if err != nil {
 		return err

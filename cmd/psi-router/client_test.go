@@ -37,13 +37,13 @@ func TestRefusalsBecomeExitCodes(t *testing.T) {
 		exit int
 		want string
 	}{
-		{"unavailable", 503, `{"code":"unavailable","detail":"The store cannot be reached."}`, exitReach, "psi-router: The store cannot be reached."},
+		{"unavailable", 503, `{"code":"unavailable","detail":"The store cannot be reached."}`, exitUnreachable, "psi-router: The store cannot be reached."},
 		{"forbidden", 403, `{"code":"forbidden","detail":"This needs an admin."}`, exitUsage, "This needs an admin."},
 		{"invalid", 422, `{"code":"invalid_request","detail":"It does not fit.","errors":[{"location":"query.limit","message":"too large"}]}`, exitUsage, "query.limit: too large"},
 		{"conflict", 409, `{"code":"conflict","detail":"Not now."}`, exitProblem, "Not now."},
 		{"internal", 500, `{"code":"internal","detail":"Broken."}`, exitProblem, "Broken."},
-		{"another program", 404, `<html>`, exitReach, "is no PSI Router"},
-		{"another program that is fine", 200, `<html>`, exitReach, "is no PSI Router"},
+		{"another program", 404, `<html>`, exitUnreachable, "is no PSI Router"},
+		{"another program that is fine", 200, `<html>`, exitUnreachable, "is no PSI Router"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -73,7 +73,7 @@ func (c *convUnblock) Run(e *env) error { return c.block(e, "unblock") }
 
 // block blocks the person of a conversation, or stops that, and says what WhatsApp did.
 func (c *convID) block(e *env, verb string) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (c *convHandoff) Run(e *env) error {
 }
 
 func (c *convID) command(e *env, verb string, body map[string]string) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
 		if err != nil {
 			return err

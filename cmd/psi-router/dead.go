@@ -46,7 +46,7 @@ func (c *deadList) Run(e *env) error {
 	if c.Limit < 0 {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
 	}
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		all, more, err := cl.deadLetters(e, c.Queue, c.Limit)
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (c *deadList) Run(e *env) error {
 		for i, d := range all {
 			rows[i] = []string{
 				strconv.FormatInt(d.ID, 10), d.Queue, oneLine(d.Lane, 50), strconv.Itoa(d.Attempts),
-				stamp(d.DiedAt, cl.cfg.Location()), oneLine(d.Error, textWidth),
+				formatTime(d.DiedAt, cl.cfg.Location()), oneLine(d.Error, textWidth),
 			}
 		}
 		e.table([]string{"id", "queue", "lane", "attempts", "given up", "error"}, rows)
@@ -104,16 +104,16 @@ type deadShow struct {
 
 // Run prints everything; a body is data, so it is always JSON.
 func (c *deadShow) Run(e *env) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		var raw json.RawMessage
 		if err := cl.get(e.ctx, "/dead-letters/"+strconv.FormatInt(c.ID, 10), &raw); err != nil {
-			return missing(err, c.ID)
+			return noSuchLetter(err, c.ID)
 		}
 		return e.printJSON(raw)
 	})
 }
 
-func missing(err error, id int64) error {
+func noSuchLetter(err error, id int64) error {
 	if notFound(err) {
 		return problem("there is no dead letter %d: `psi-router dead list` lists them", id)
 	}
@@ -141,7 +141,7 @@ func (c *deadRedrive) Run(e *env) error {
 	if len(body) == 0 || len(c.IDs) > 0 && len(body) > 1 {
 		return usage("say which: ids alone, or --queue, --reason or both; `psi-router dead list` lists them")
 	}
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		all, _, err := cl.deadLetters(e, c.Queue, 0)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func (c *deadRedrive) Run(e *env) error {
 		done := struct {
 			Redriven int      `json:"redriven"`
 			Leaves   []string `json:"leaves"`
-		}{Leaves: c.leaves(all)}
+		}{Leaves: c.leftWithoutAnswer(all)}
 		if err := cl.post(e.ctx, "/dead-letters/redrive", body, &done); err != nil {
 			return err
 		}
@@ -162,13 +162,13 @@ func (c *deadRedrive) Run(e *env) error {
 				fmt.Sprintf("Quedan sin respuesta, porque lo que vuelve se guarda y no se contesta (%d): %s. Miralos con `psi-router left`.", n, some),
 				fmt.Sprintf("Left without an answer, as what comes back is stored and not answered (%d): %s. See `psi-router left`.", n, some)))
 		}
-		return e.counted(done, "redriven", done.Redriven, len(c.IDs))
+		return e.printCount(done, "redriven", done.Redriven, len(c.IDs))
 	})
 }
 
-// leaves are the people, masked, whose messages are redriven: they stay without an
+// leftWithoutAnswer are the people, masked, whose messages are redriven: they stay without an
 // answer, unless they wrote since.
-func (c *deadRedrive) leaves(all []deadLetter) []string {
+func (c *deadRedrive) leftWithoutAnswer(all []deadLetter) []string {
 	people := map[string]string{}
 	for _, d := range all {
 		if d.Queue != inbound.QueueInbound || len(c.IDs) > 0 && !slices.Contains(c.IDs, d.ID) || !strings.Contains(d.Error, c.Reason) {
@@ -187,26 +187,26 @@ type deadDrop struct {
 
 // Run drops, and asks first when somebody is there to answer.
 func (c *deadDrop) Run(e *env) error {
-	if !c.Yes && e.typed() {
+	if !c.Yes && e.interactive() {
 		e.printf("Delete %d for good? There is no way back. [y/N] ", len(c.IDs))
 		text, _ := bufio.NewReader(e.in).ReadString('\n')
 		if a := strings.ToLower(strings.TrimSpace(text)); a != "y" && a != "yes" && a != "s" && a != "si" && a != "sí" {
 			return problem("nothing was deleted")
 		}
 	}
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		var done struct {
 			Dropped int `json:"dropped"`
 		}
 		if err := cl.post(e.ctx, "/dead-letters/drop", map[string]any{"ids": c.IDs}, &done); err != nil {
 			return err
 		}
-		return e.counted(done, "dropped", done.Dropped, len(c.IDs))
+		return e.printCount(done, "dropped", done.Dropped, len(c.IDs))
 	})
 }
 
-// counted prints how many, and fails when some of those named were not there.
-func (e *env) counted(v any, verb string, n, asked int) error {
+// printCount prints how many, and fails when some of those named were not there.
+func (e *env) printCount(v any, verb string, n, asked int) error {
 	if e.JSON {
 		if err := e.printJSON(v); err != nil {
 			return err

@@ -122,9 +122,9 @@ func (e *env) printDoctor(r doctor.Report) {
 	e.printf("\n")
 	switch {
 	case r.Broken > 0:
-		e.printf("%s %s\n", e.style(red, "✗"), fmt.Sprintf(bad, counted(r.Broken, one, many)))
+		e.printf("%s %s\n", e.style(red, "✗"), fmt.Sprintf(bad, countText(r.Broken, one, many)))
 	case r.Warnings > 0:
-		e.printf("%s %s\n", e.style(yellow, "!"), fmt.Sprintf(odd, counted(r.Warnings, one, many)))
+		e.printf("%s %s\n", e.style(yellow, "!"), fmt.Sprintf(odd, countText(r.Warnings, one, many)))
 	default:
 		e.printf("%s %s\n", e.style(green, "✓"), fine)
 	}
@@ -135,7 +135,7 @@ func pad(e *env, s string, width int) string {
 	return e.style(bold, s) + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
-func counted(n int, one, many string) string {
+func countText(n int, one, many string) string {
 	if n == 1 {
 		return one
 	}

@@ -32,9 +32,9 @@ const looks = 500 * time.Millisecond
 
 // Run waits until nothing is left.
 func (c *queueDrain) Run(e *env) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		var left drained
-		for began, said := e.now(), int64(-1); ; {
+		for began, note := e.now(), int64(-1); ; {
 			var err error
 			if left, err = cl.drained(e); err != nil {
 				return err
@@ -42,9 +42,9 @@ func (c *queueDrain) Run(e *env) error {
 			if left.Waiting == 0 || !cl.live || e.now().Sub(began) >= c.Timeout {
 				break
 			}
-			if left.Waiting != said && !e.JSON {
+			if left.Waiting != note && !e.JSON {
 				fmt.Fprintf(e.err, "%s left\n", thousands(left.Waiting))
-				said = left.Waiting
+				note = left.Waiting
 			}
 			select {
 			case <-time.After(looks):

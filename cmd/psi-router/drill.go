@@ -68,7 +68,7 @@ func (c *drillCmd) Run(e *env) error {
 	r, err := drill.Run(e.ctx, drill.Options{
 		Program: program, Messages: c.Messages, Conversations: c.Conversations, Webhooks: c.Webhooks, Workers: c.Workers,
 		Embedded: c.Embedded, Faults: c.Faults, Hurry: c.Hurry, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
-		Tell: view.tell, Progress: view.progress,
+		Tell: view.onEvent, Progress: view.onProgress,
 	})
 	view.clear()
 	switch {

@@ -60,7 +60,7 @@ func TestDrillInterrupted(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), program, "drill", "--embedded", "--lang", "en", "--messages", "5000", "--faults", "3")
 	cmd.Args[0] = "psi-router"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp}
-	said, err := cmd.StdoutPipe()
+	note, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestDrillInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(said)
+	lines := bufio.NewScanner(note)
 	for lines.Scan() && !strings.Contains(lines.Text(), "people write") {
 	}
 	var routers []string // processes, while it runs

@@ -9,7 +9,7 @@ import (
 
 // drillView shows a drill while it runs.
 type drillView struct {
-	liveBlock
+	liveDisplay
 	w    drillWords
 	last drill.Progress
 }
@@ -20,11 +20,11 @@ func newDrillView(e *env, out io.Writer, w drillWords, c *drillCmd) *drillView {
 		where = fmt.Sprintf(w.servers, c.Webhooks, c.Workers)
 	}
 	title := fmt.Sprintf(w.title, c.Seed, where, c.Messages, c.Conversations, c.Faults)
-	return &drillView{liveBlock: newLiveBlock(e, out, title), w: w}
+	return &drillView{liveDisplay: newLiveDisplay(e, out, title), w: w}
 }
 
-// tell prints what happened.
-func (v *drillView) tell(ev drill.Event) {
+// onEvent prints what happened.
+func (v *drillView) onEvent(ev drill.Event) {
 	var text string
 	mark := " "
 	switch {
@@ -40,17 +40,17 @@ func (v *drillView) tell(ev drill.Event) {
 			text += " (" + ev.What + ")"
 		}
 	}
-	v.happened(ev.At, mark, text)
+	v.logEvent(ev.At, mark, text)
 	v.show()
 }
 
-// progress keeps the block fresh, or says now and then where the drill stands.
-func (v *drillView) progress(p drill.Progress) {
+// onProgress keeps the block fresh, or says now and then where the drill stands.
+func (v *drillView) onProgress(p drill.Progress) {
 	v.last = p
 	if v.live {
 		v.show()
 	} else {
-		v.say(p.Elapsed, v.figures(p))
+		v.logFigures(p.Elapsed, v.figures(p))
 	}
 }
 
@@ -75,5 +75,5 @@ func (v *drillView) show() {
 	if p.Fault != "" {
 		now = v.w.faults[p.Fault] + " (" + p.What + ")"
 	}
-	v.draw(bar(p.Accepted, p.Messages, 40)+"  "+now, v.figures(p))
+	v.draw(progressBar(p.Accepted, p.Messages, 40)+"  "+now, v.figures(p))
 }

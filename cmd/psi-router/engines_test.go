@@ -20,7 +20,7 @@ func TestOfflineOverServers(t *testing.T) {
 		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + filepath.Join(t.TempDir(), "d"), "PSI_LOG_LEVEL=error",
 		"PSI_REDIS_URL=" + redis.URL(), "PSI_DATABASE_URL=" + db.URL(db.Database(t)),
 	}}
-	sh.want(exitReach, []string{"redis_url and database_url cannot be opened", "psi-router migrate"}, "queue", "stats")
+	sh.want(exitUnreachable, []string{"redis_url and database_url cannot be opened", "psi-router migrate"}, "queue", "stats")
 
 	cfg, err := config.Load(config.Options{Env: sh.environ})
 	if err != nil {
@@ -40,5 +40,5 @@ func TestOfflineOverServers(t *testing.T) {
 	sh.fine([]string{"inbound"}, "queue", "stats")
 
 	redis.Kill()
-	sh.want(exitReach, []string{"redis_url and database_url cannot be opened", "queue is unavailable"}, "queue", "stats")
+	sh.want(exitUnreachable, []string{"redis_url and database_url cannot be opened", "queue is unavailable"}, "queue", "stats")
 }

@@ -33,10 +33,10 @@ Examples:
 // builtin is the flow inside the program.
 const builtin = "psi.yaml"
 
-// source reads a flow file; "" is the configured one or the one inside.
-func (e *env) source(file string) (name string, src []byte, err error) {
+// readFlow reads a flow file; "" is the configured one or the one inside.
+func (e *env) readFlow(file string) (name string, src []byte, err error) {
 	if file == "" {
-		cfg, err := e.settings()
+		cfg, err := e.localConfig()
 		if err != nil {
 			return "", nil, err
 		}
@@ -65,7 +65,7 @@ func (c *flowCheck) Run(e *env) error {
 	}
 	all := flow.Problems{}
 	for _, file := range c.Files {
-		name, src, err := e.source(file)
+		name, src, err := e.readFlow(file)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (c *flowCheck) Run(e *env) error {
 			e.printf("%s:%d:%d: %s: %s\n", p.File, p.Line, p.Column, e.style(code, string(p.Severity)), p.Message)
 		}
 		if f != nil {
-			e.printf("%s: %s\n", name, e.style(green, measure(f)))
+			e.printf("%s: %s\n", name, e.style(green, flowSize(f)))
 		}
 	}
 	if e.JSON {
@@ -96,7 +96,7 @@ func (c *flowCheck) Run(e *env) error {
 	return nil
 }
 
-func measure(f *flow.Flow) string {
+func flowSize(f *flow.Flow) string {
 	options := 0
 	for _, m := range f.Menus {
 		options += len(m.Options)
@@ -111,7 +111,7 @@ type flowDiagram struct {
 
 // Run draws.
 func (c *flowDiagram) Run(e *env) error {
-	name, src, err := e.source(c.File)
+	name, src, err := e.readFlow(c.File)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ type chatResult struct {
 
 // Run plays every transcript.
 func (c *flowTest) Run(e *env) error {
-	rules, err := e.rules(c.Flow)
+	rules, err := e.loadRules(c.Flow)
 	if err != nil {
 		return err
 	}
@@ -192,17 +192,17 @@ type chatFile struct {
 
 // chats reads the transcripts that were named, or those beside the flow.
 func (c *flowTest) chats(e *env) ([]chatFile, error) {
-	files, err := spread(c.Files)
+	files, err := expandDirs(c.Files)
 	if err != nil {
 		return nil, err
 	}
 	system := fs.FS(nil)
 	if len(files) == 0 {
-		cfg, err := e.settings()
+		cfg, err := e.localConfig()
 		if err != nil {
 			return nil, err
 		}
-		file := or(c.Flow, cfg.Flow)
+		file := orDefault(c.Flow, cfg.Flow)
 		if file == "" {
 			system = flows.FS
 			files, err = fs.Glob(system, "*.chat")
@@ -234,8 +234,8 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 // transcripts lists those in a directory.
 func transcripts(dir string) ([]string, error) { return filepath.Glob(filepath.Join(dir, "*.chat")) }
 
-// spread puts the transcripts of a directory in its place.
-func spread(named []string) ([]string, error) {
+// expandDirs puts the transcripts of a directory in its place.
+func expandDirs(named []string) ([]string, error) {
 	var files []string
 	for _, name := range named {
 		info, err := os.Stat(name)

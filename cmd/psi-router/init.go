@@ -50,7 +50,7 @@ type initCmd struct {
 	NoCheck bool `help:"Do not ask Redis, PostgreSQL and WhatsApp."`
 	Yes     bool `help:"Ask nothing: take flags and defaults."`
 
-	talk bool // ask, although nobody types
+	forceInteractive bool // ask, although nobody types
 }
 
 // Help implements kong's help.
@@ -72,7 +72,7 @@ func (c *initCmd) Run(e *env) error {
 	if err != nil {
 		return usage("--dir: %w", err)
 	}
-	s := &setup{initCmd: c, e: e, dir: dir, in: bufio.NewReader(e.in), asks: c.talk || e.typed() && !c.Yes, secrets: map[string]string{}}
+	s := &setup{initCmd: c, e: e, dir: dir, in: bufio.NewReader(e.in), interactive: c.forceInteractive || e.interactive() && !c.Yes, secrets: map[string]string{}}
 	if there := s.existing(); len(there) > 0 && !c.Force {
 		return usage(e.tr("ya existe %s: elegí otra carpeta con --dir, o pisalo con --force", "%s exists: choose another directory with --dir, or overwrite it with --force"), strings.Join(there, ", "))
 	}
@@ -83,7 +83,7 @@ func (c *initCmd) Run(e *env) error {
 		return err
 	}
 	text := s.yaml()
-	if err := s.valid(text); err != nil {
+	if err := s.validate(text); err != nil {
 		return err
 	}
 	if err := s.write(text); err != nil {
@@ -95,9 +95,9 @@ func (c *initCmd) Run(e *env) error {
 		return err
 	}
 	if e.JSON {
-		err = e.printJSON(made{s.file(), s.callback(), s.VerifyToken, s.key, r})
+		err = e.printJSON(initResult{s.file(), s.callback(), s.VerifyToken, s.key, r})
 	} else {
-		s.tell()
+		s.printNextSteps()
 		e.printDoctor(r)
 	}
 	if err == nil && r.Broken > 0 {
@@ -106,8 +106,8 @@ func (c *initCmd) Run(e *env) error {
 	return err
 }
 
-// made is what init answers to programs.
-type made struct {
+// initResult is what init answers to programs.
+type initResult struct {
 	Config      string        `json:"config"`
 	Callback    string        `json:"callback_url,omitempty"`
 	VerifyToken string        `json:"verify_token"`
@@ -134,12 +134,12 @@ func (e *env) tr(es, en string) string {
 // setup is an installation that is being described.
 type setup struct {
 	*initCmd
-	e       *env
-	dir     string
-	in      *bufio.Reader
-	asks    bool
-	secrets map[string]string // by file name
-	key     string            // of the API, shown once
+	e           *env
+	dir         string
+	in          *bufio.Reader
+	interactive bool
+	secrets     map[string]string // by file name
+	key         string            // of the API, shown once
 }
 
 func (s *setup) file() string              { return filepath.Join(s.dir, "psi-router.yaml") }
@@ -160,11 +160,11 @@ func (s *setup) existing() []string {
 // question is one answer that is needed.
 type question struct {
 	flag, text string
-	to         *string
-	otherwise  string // default
-	must       bool   // it may not be empty
-	hidden     bool   // a secret
-	check      func(string) (said string, err error)
+	dest       *string
+	fallback   string // default
+	required   bool   // it may not be empty
+	secret     bool   // a secret
+	check      func(string) (note string, err error)
 }
 
 // errNotChecked means that nobody could be asked: the answer is taken.
@@ -189,19 +189,19 @@ func (s *setup) ask() error {
 	}
 	graph := cmp.Or(c.Graph, defaultGraph())
 	for _, q := range []question{
-		{flag: "listen", text: t("¿En qué dirección escucha?", "Which address does it listen on?"), to: &c.Listen, otherwise: "127.0.0.1:3002", must: true, check: s.checkListen},
-		{flag: "data-dir", text: t("¿Dónde guarda sus datos?", "Where does it keep its data?"), to: &c.DataDir, otherwise: filepath.Join(s.dir, "data"), must: true, check: s.checkDir},
-		{flag: "public-url", text: t("¿Con qué dirección llega Meta? (https://…, vacío si todavía no hay)", "By which address does Meta reach it? (https://…, empty if there is none yet)"), to: &c.Public, check: checkPublic},
-		{flag: "database-url", text: t("PostgreSQL (vacío: todo en la carpeta de datos)", "PostgreSQL (empty: everything in the data directory)"), to: &c.Database, hidden: true, check: s.checkDatabase},
-		{flag: "database-direct-url", text: t("PostgreSQL sin pooler (vacío: el mismo)", "PostgreSQL past the pooler (empty: the same)"), to: &c.Direct, hidden: true, check: s.checkDatabase},
-		{flag: "redis-url", text: t("Redis (vacío: un solo proceso)", "Redis (empty: one process only)"), to: &c.Redis, hidden: true, check: s.checkRedis},
-		{flag: "line", text: t("¿Cómo se llama la línea?", "What is the line called?"), to: &c.Line, otherwise: "wsp4", must: true, check: s.checkLine},
-		{flag: "phone-number-id", text: t("Identificador del número en Meta (phone_number_id)", "The number's id at Meta (phone_number_id)"), to: &c.Phone, must: true, check: s.checkPhone},
-		{flag: "app-secret", text: t("Clave secreta de la app (app secret)", "App secret"), to: &c.AppSecret, must: true, hidden: true, check: s.checkSecret},
-		{flag: "token", text: t("Token de acceso", "Access token"), to: &c.Token, must: true, hidden: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
+		{flag: "listen", text: t("¿En qué dirección escucha?", "Which address does it listen on?"), dest: &c.Listen, fallback: "127.0.0.1:3002", required: true, check: s.checkListen},
+		{flag: "data-dir", text: t("¿Dónde guarda sus datos?", "Where does it keep its data?"), dest: &c.DataDir, fallback: filepath.Join(s.dir, "data"), required: true, check: s.checkDir},
+		{flag: "public-url", text: t("¿Con qué dirección llega Meta? (https://…, vacío si todavía no hay)", "By which address does Meta reach it? (https://…, empty if there is none yet)"), dest: &c.Public, check: checkPublic},
+		{flag: "database-url", text: t("PostgreSQL (vacío: todo en la carpeta de datos)", "PostgreSQL (empty: everything in the data directory)"), dest: &c.Database, secret: true, check: s.checkDatabase},
+		{flag: "database-direct-url", text: t("PostgreSQL sin pooler (vacío: el mismo)", "PostgreSQL past the pooler (empty: the same)"), dest: &c.Direct, secret: true, check: s.checkDatabase},
+		{flag: "redis-url", text: t("Redis (vacío: un solo proceso)", "Redis (empty: one process only)"), dest: &c.Redis, secret: true, check: s.checkRedis},
+		{flag: "line", text: t("¿Cómo se llama la línea?", "What is the line called?"), dest: &c.Line, fallback: "wsp4", required: true, check: s.checkLine},
+		{flag: "phone-number-id", text: t("Identificador del número en Meta (phone_number_id)", "The number's id at Meta (phone_number_id)"), dest: &c.Phone, required: true, check: s.checkPhone},
+		{flag: "app-secret", text: t("Clave secreta de la app (app secret)", "App secret"), dest: &c.AppSecret, required: true, secret: true, check: s.checkSecret},
+		{flag: "token", text: t("Token de acceso", "Access token"), dest: &c.Token, required: true, secret: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
 	} {
 		// Without a database there is nothing to go past, nor to share.
-		if c.Database == "" && s.asks && (q.flag == "database-direct-url" || q.flag == "redis-url") && *q.to == "" {
+		if c.Database == "" && s.interactive && (q.flag == "database-direct-url" || q.flag == "redis-url") && *q.dest == "" {
 			continue
 		}
 		if err := s.answer(q); err != nil {
@@ -218,49 +218,49 @@ func (s *setup) ask() error {
 // answer gets one answer that holds.
 func (s *setup) answer(q question) error {
 	e := s.e
-	for given := *q.to != ""; ; given = false {
-		if !given && s.asks {
+	for given := *q.dest != ""; ; given = false {
+		if !given && s.interactive {
 			value, err := s.prompt(q)
 			if err != nil {
 				return err
 			}
-			*q.to = value
+			*q.dest = value
 		}
-		*q.to = strings.TrimSpace(cmp.Or(*q.to, q.otherwise))
-		e.redact = s.known() // who is asked about an answer may repeat it
-		var said string
+		*q.dest = strings.TrimSpace(cmp.Or(*q.dest, q.fallback))
+		e.redact = s.redactor() // who is asked about an answer may repeat it
+		var note string
 		var err error
 		switch {
-		case *q.to == "" && q.must:
+		case *q.dest == "" && q.required:
 			err = errors.New(e.tr("hace falta", "it is needed"))
-		case *q.to == "" || q.check == nil:
+		case *q.dest == "" || q.check == nil:
 			return nil
 		default:
-			said, err = q.check(*q.to)
+			note, err = q.check(*q.dest)
 		}
 		switch {
 		case e.ctx.Err() != nil:
 			return e.ctx.Err()
 		case err == nil:
-			if said != "" {
-				s.note(green, "✓", said)
+			if note != "" {
+				s.note(green, "✓", note)
 			}
 			return nil
 		case errors.Is(err, errNotChecked):
-			s.note(yellow, "!", said)
+			s.note(yellow, "!", note)
 			return nil
-		case !s.asks && *q.to == "":
+		case !s.interactive && *q.dest == "":
 			return usage("--%s: %w", q.flag, err)
-		case !s.asks:
+		case !s.interactive:
 			return problem("--%s: %w", q.flag, err)
 		}
 		s.note(red, "✗", err.Error())
 	}
 }
 
-// known are the secrets that were answered so far; what is shorter is none, and is
+// redactor are the secrets that were answered so far; what is shorter is none, and is
 // part of what we say ourselves.
-func (s *setup) known() *redact.Redactor {
+func (s *setup) redactor() *redact.Redactor {
 	c := config.Config{
 		DatabaseURL: config.NewSecret(s.Database), DatabaseDirectURL: config.NewSecret(s.Direct), RedisURL: config.NewSecret(s.Redis),
 		Lines: map[string]*config.Line{s.Line: {Token: config.NewSecret(s.Token), AppSecret: config.NewSecret(s.AppSecret)}},
@@ -275,11 +275,11 @@ func (s *setup) note(code, mark, text string) {
 // prompt asks a person.
 func (s *setup) prompt(q question) (string, error) {
 	more := ""
-	if q.otherwise != "" {
-		more = " [" + q.otherwise + "]"
+	if q.fallback != "" {
+		more = " [" + q.fallback + "]"
 	}
 	fmt.Fprintf(s.e.err, "%s%s: ", q.text, more)
-	if f, ok := s.e.in.(*os.File); ok && q.hidden && term.IsTerminal(int(f.Fd())) {
+	if f, ok := s.e.in.(*os.File); ok && q.secret && term.IsTerminal(int(f.Fd())) {
 		raw, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(s.e.err)
 		if err != nil {
@@ -294,8 +294,8 @@ func (s *setup) prompt(q question) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
-// valid reads the configuration as the router will, before it is written.
-func (s *setup) valid(text string) error {
+// validate reads the configuration as the router will, before it is written.
+func (s *setup) validate(text string) error {
 	cfg, err := config.Load(config.Options{File: s.file(), ReadFile: func(name string) ([]byte, error) {
 		if name == s.file() {
 			return []byte(text), nil
@@ -314,8 +314,8 @@ func (s *setup) valid(text string) error {
 	return nil
 }
 
-// tell says what to do at Meta.
-func (s *setup) tell() {
+// printNextSteps says what to do at Meta.
+func (s *setup) printNextSteps() {
 	e, t := s.e, s.e.tr
 	e.printf("\n%s\n  %s\n  %s\n\n", t("Escrito:", "Written:"), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))
 	e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",

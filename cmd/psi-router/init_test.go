@@ -57,7 +57,7 @@ func TestInitInAScript(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("something was written")
 	}
-	var got made
+	var got initResult
 	if err := json.Unmarshal([]byte(sh.fine(nil, append(args, "--token-file", token, "--json")...)), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestInitAsks(t *testing.T) {
 		"wrong-token-0123456789-0123456789xx", "a-good-token-0123456789-0123456789",
 	}, "\n") + "\n"
 	e := &env{ctx: t.Context(), in: strings.NewReader(answers), out: &out, err: &errs, globals: &globals{Lang: "en"}, now: time.Now}
-	c := &initCmd{Dir: dir, Durability: "fsync", APIKey: "crm", Graph: meta(t), talk: true}
+	c := &initCmd{Dir: dir, Durability: "fsync", APIKey: "crm", Graph: meta(t), forceInteractive: true}
 	if err := c.Run(e); err != nil {
 		t.Fatalf("%v\n%s%s", err, errs.String(), out.String())
 	}
@@ -131,7 +131,7 @@ func TestInitAsks(t *testing.T) {
 		}
 	}
 	// No further answers: nothing is written.
-	c = &initCmd{Dir: filepath.Join(dir, "other"), Durability: "fsync", talk: true}
+	c = &initCmd{Dir: filepath.Join(dir, "other"), Durability: "fsync", forceInteractive: true}
 	e.in = strings.NewReader("")
 	if err := c.Run(e); err == nil || !strings.Contains(err.Error(), "no more answers") {
 		t.Errorf("got %v", err)

@@ -89,7 +89,7 @@ func (s *setup) write(text string) (err error) {
 		}
 	}
 	put := func(path, text string, mode fs.FileMode) error {
-		fresh, err := s.put(path, text, mode)
+		fresh, err := s.writeFile(path, text, mode)
 		if fresh {
 			made = append(made, path)
 		}
@@ -103,9 +103,9 @@ func (s *setup) write(text string) (err error) {
 	return put(s.file(), text, 0o640)
 }
 
-// put writes a file as a whole or not at all. Only with Force it takes the place
+// writeFile writes a file as a whole or not at all. Only with Force it takes the place
 // of another; then it is not fresh.
-func (s *setup) put(path, text string, mode fs.FileMode) (fresh bool, err error) {
+func (s *setup) writeFile(path, text string, mode fs.FileMode) (fresh bool, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".psi-router-*")
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", path, err)

@@ -35,7 +35,7 @@ func (c *leftList) Run(e *env) error {
 	if c.Limit < 0 {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
 	}
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		all, more, err := cl.left(e, c.Line, c.Limit)
 		if err != nil {
 			return err
@@ -47,10 +47,10 @@ func (c *leftList) Run(e *env) error {
 			e.printf("%s\n", e.say("No quedó nadie sin respuesta.", "Nobody is left without an answer."))
 			return nil
 		}
-		w := words{e, cl.cfg.Location(), e.now()}
+		w := explainer{e, cl.cfg.Location(), e.now()}
 		rows := make([][]string, len(all))
 		for i, conv := range all {
-			rows[i] = []string{w.clock(conv.Left.Since), conv.Line, who(conv.Contact), conv.ID, w.reason(conv.Left.Reason)}
+			rows[i] = []string{w.clock(conv.Left.Since), conv.Line, contactLabel(conv.Contact), conv.ID, w.reason(conv.Left.Reason)}
 		}
 		e.table([]string{e.say("desde", "since"), e.say("línea", "line"), e.say("quién", "who"), "id", e.say("por qué", "why")}, rows)
 		if more {
@@ -95,8 +95,8 @@ func (c *client) left(e *env, line string, limit int) (all []conversation, more 
 	return all, more, nil
 }
 
-// forgotten says that the person of a conversation has no answer; "" when they have.
-func (w words) forgotten(c conversation) string {
+// leftText says that the person of a conversation has no answer; "" when they have.
+func (w explainer) leftText(c conversation) string {
 	if c.Left == nil {
 		return ""
 	}

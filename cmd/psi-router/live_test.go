@@ -37,7 +37,7 @@ func (s shell) run(stdin string, args ...string) output {
 // fine wants exit code 0 and every part in the output.
 func (s shell) fine(parts []string, args ...string) string {
 	s.t.Helper()
-	return s.want(exitFine, parts, args...)
+	return s.want(exitOK, parts, args...)
 }
 
 func (s shell) want(code int, parts []string, args ...string) string {
@@ -190,7 +190,7 @@ func TestLongDataDir(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30), "data")
 	sh := shell{t, []string{"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + dir, "PSI_LOG_LEVEL=error"}}
-	sh.want(exitReach, []string{"no router runs in data_dir"}, "queue", "stats")
+	sh.want(exitUnreachable, []string{"no router runs in data_dir"}, "queue", "stats")
 	cfg, err := config.Load(config.Options{Env: sh.environ})
 	if err != nil {
 		t.Fatal(err)
@@ -229,12 +229,12 @@ func TestSandboxAlone(t *testing.T) {
 	go func() {
 		done <- (&sandboxRun{Listen: "127.0.0.1:0", Webhook: "http://127.0.0.1:1/webhook"}).Run(e)
 	}()
-	var said map[string]string
-	if err := json.NewDecoder(r).Decode(&said); err != nil {
+	var note map[string]string
+	if err := json.NewDecoder(r).Decode(&note); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(said["graph_url"], "/sandbox/graph/v26.0") {
-		t.Errorf("%v", said)
+	if !strings.HasSuffix(note["graph_url"], "/sandbox/graph/v26.0") {
+		t.Errorf("%v", note)
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }()
 	stop()

@@ -100,7 +100,7 @@ func (c *loadtestCmd) Run(e *env) error {
 	}
 	defer done()
 	view := newLoadView(e, out, w, c, o)
-	o.Tell, o.Progress = view.tell, view.progress
+	o.Tell, o.Progress = view.onEvent, view.onProgress
 	r, err := loadtest.Run(e.ctx, o)
 	view.clear()
 	switch {
@@ -140,7 +140,7 @@ func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Op
 		Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Duration: c.Duration, Conversations: c.Conversations,
 		Connections: c.Connections, Batch: c.Batch, Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Settle: c.Settle, Seed: c.Seed,
 	}
-	if e.asked { // PSI_URL is for looking: nobody means that by it
+	if e.urlGiven { // PSI_URL is for looking: nobody means that by it
 		o.Target, done, err = c.target(e, w)
 		return o, done, err
 	}
@@ -159,7 +159,7 @@ func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Op
 
 // target is the router at --url.
 func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), error) {
-	cfg, err := e.settings()
+	cfg, err := e.localConfig()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -183,7 +183,7 @@ func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), err
 		t.Graph = c.Graph
 	}
 	if !loopback(u.Hostname()) {
-		if err := c.allow(e, w, t.URL); err != nil {
+		if err := c.confirmRemote(e, w, t.URL); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -206,15 +206,15 @@ func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), err
 	return t, func() { _ = api.close() }, nil // it was only read
 }
 
-// allow asks before a router elsewhere gets the load.
-func (c *loadtestCmd) allow(e *env, w loadWords, at string) error {
+// confirmRemote asks before a router elsewhere gets the load.
+func (c *loadtestCmd) confirmRemote(e *env, w loadWords, at string) error {
 	if !c.Remote {
 		return usage(w.remote, at)
 	}
 	if c.Yes {
 		return nil
 	}
-	if !e.typed() {
+	if !e.interactive() {
 		return usage("%s", w.yes)
 	}
 	host := at

@@ -100,14 +100,14 @@ func TestLoadtestInterrupted(t *testing.T) {
 	cmd.Args[0] = "psi-router"
 	// PSI_URL is for commands that look.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp, "PSI_URL=http://127.0.0.1:1"}
-	said, err := cmd.StdoutPipe()
+	note, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(said)
+	lines := bufio.NewScanner(note)
 	for lines.Scan() && !strings.Contains(lines.Text(), "people write") {
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {

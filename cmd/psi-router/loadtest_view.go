@@ -12,7 +12,7 @@ import (
 
 // loadView shows a load test while it runs.
 type loadView struct {
-	liveBlock
+	liveDisplay
 	w     loadWords
 	last  loadtest.Progress
 	waits []float64 // p99 of the newest seconds, in milliseconds
@@ -34,11 +34,11 @@ func newLoadView(e *env, out io.Writer, w loadWords, c *loadtestCmd, o loadtest.
 	if o.Target != nil && o.Target.Graph != "" {
 		title += fmt.Sprintf(w.graph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
 	}
-	return &loadView{liveBlock: newLiveBlock(e, out, title), w: w}
+	return &loadView{liveDisplay: newLiveDisplay(e, out, title), w: w}
 }
 
-// tell prints what happened.
-func (v *loadView) tell(ev loadtest.Event) {
+// onEvent prints what happened.
+func (v *loadView) onEvent(ev loadtest.Event) {
 	text, mark := v.w.phases[ev.Phase], " "
 	switch {
 	case ev.Note != "":
@@ -53,12 +53,12 @@ func (v *loadView) tell(ev loadtest.Event) {
 	if ev.Phase != "" && v.last.Phase != "" {
 		v.last.Phase = ev.Phase
 	}
-	v.happened(ev.At, mark, text)
+	v.logEvent(ev.At, mark, text)
 	v.show()
 }
 
-// progress keeps the block fresh, or says now and then where the test stands.
-func (v *loadView) progress(p loadtest.Progress) {
+// onProgress keeps the block fresh, or says now and then where the test stands.
+func (v *loadView) onProgress(p loadtest.Progress) {
 	v.last = p
 	if p.Phase == loadtest.PhaseLoad {
 		v.waits = append(v.waits, p.Recent.P99.Seconds()*1000)
@@ -66,7 +66,7 @@ func (v *loadView) progress(p loadtest.Progress) {
 	if v.live {
 		v.show()
 	} else {
-		v.say(p.Elapsed, v.figures(p))
+		v.logFigures(p.Elapsed, v.figures(p))
 	}
 }
 
@@ -99,12 +99,12 @@ func (v *loadView) show() {
 	if p.WantMessages > 0 {
 		done, of = p.Messages, int64(p.WantMessages)
 	}
-	curve := v.w.curve + " " + sparks(v.waits, min(60, v.width()-20))
-	v.draw(bar(min(done, of), of, 40)+"  "+v.w.phases[p.Phase], append(v.figures(p), curve))
+	curve := v.w.curve + " " + sparkline(v.waits, min(60, v.width()-20))
+	v.draw(progressBar(min(done, of), of, 40)+"  "+v.w.phases[p.Phase], append(v.figures(p), curve))
 }
 
-// sparks draws the newest values as a row of bars.
-func sparks(values []float64, most int) string {
+// sparkline draws the newest values as a row of bars.
+func sparkline(values []float64, most int) string {
 	values = values[max(0, len(values)-max(most, 1)):]
 	top := 1.0
 	for _, v := range values {

@@ -28,10 +28,10 @@ var version = "dev"
 
 // Exit codes.
 const (
-	exitFine    = 0
-	exitProblem = 1 // something is wrong with what was asked about
-	exitUsage   = 2 // the command line is wrong
-	exitReach   = 3 // nobody answers
+	exitOK          = 0
+	exitProblem     = 1 // something is wrong with what was asked about
+	exitUsage       = 2 // the command line is wrong
+	exitUnreachable = 3 // nobody answers
 )
 
 // failure ends the program with a code of its own.
@@ -47,7 +47,7 @@ func usage(format string, a ...any) error   { return &failure{exitUsage, fmt.Err
 func problem(format string, a ...any) error { return &failure{exitProblem, fmt.Errorf(format, a...)} }
 
 func unreachable(format string, a ...any) error {
-	return &failure{exitReach, fmt.Errorf(format, a...)}
+	return &failure{exitUnreachable, fmt.Errorf(format, a...)}
 }
 
 // errSilent ends with exitProblem after everything was said.
@@ -69,8 +69,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 	// The second Ctrl-C ends at once.
 	context.AfterFunc(ctx, stop)
 
-	out := &screen{w: stdout, ours: observe.Terminal(stdout)}
-	stdout, stderr = out, &screen{w: stderr, ours: observe.Terminal(stderr)}
+	out := &safeWriter{w: stdout, allowStyles: observe.Terminal(stdout)}
+	stdout, stderr = out, &safeWriter{w: stderr, allowStyles: observe.Terminal(stderr)}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -96,7 +96,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 		fmt.Fprintf(stderr, "psi-router: %v\nSee psi-router %s--help.\n", err, commandOf(args))
 		return exitUsage
 	}
-	out.data = c.JSON
+	out.asJSON = c.JSON
 	c.fromEnvironment(environ)
 	e := &env{ctx: ctx, in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, globals: &c.globals}
 	return e.exit(cmd.Run(e))
@@ -117,7 +117,7 @@ func commandOf(args []string) string {
 // exit says what went wrong, once, and how to leave.
 func (e *env) exit(err error) int {
 	if err == nil || errors.Is(err, context.Canceled) && e.ctx.Err() != nil {
-		return exitFine
+		return exitOK
 	}
 	code := exitProblem
 	if f, ok := errors.AsType[*failure](err); ok {
@@ -129,24 +129,24 @@ func (e *env) exit(err error) int {
 	return code
 }
 
-// heard is an error in which servers speak: numbers in it are nobody's who asked.
-type heard struct {
+// redactedError is an error in which servers speak: numbers in it are nobody's who asked.
+type redactedError struct {
 	text string
 	err  error
 }
 
-func (h *heard) Error() string { return h.text }
-func (h *heard) Unwrap() error { return h.err }
+func (h *redactedError) Error() string { return h.text }
+func (h *redactedError) Unwrap() error { return h.err }
 
-func (e *env) heard(err error) error {
+func (e *env) redacted(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &heard{e.redact.Text(err.Error()), err}
+	return &redactedError{e.redact.Text(err.Error()), err}
 }
 
-// hides adds the secrets of an address that was given on the command line.
-func (e *env) hides(cfg *config.Config, address string) {
+// addSecrets adds the secrets of an address that was given on the command line.
+func (e *env) addSecrets(cfg *config.Config, address string) {
 	given := config.Config{DatabaseURL: config.NewSecret(address)}
 	e.redact = redact.New(slices.Concat(cfg.Secrets(), given.Secrets(), []string{e.Key})...)
 }
@@ -184,12 +184,12 @@ type globals struct {
 	JSON   bool   `help:"Print JSON."`
 	Lang   string `enum:"es,en" default:"es" help:"Language of explanations: es or en."`
 
-	asked bool // --url was given
+	urlGiven bool // --url was given
 }
 
 // fromEnvironment fills flags that were not given.
 func (g *globals) fromEnvironment(environ []string) {
-	g.asked = g.URL != ""
+	g.urlGiven = g.URL != ""
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {
@@ -222,13 +222,15 @@ func (e *env) config() (*config.Config, error) {
 	return c, err
 }
 
-// settings reads the configuration for commands that need only where things
+// localConfig reads the configuration for commands that need only where things
 // are: they must work in a shell that lacks the secrets, but never on another
 // router's files because a line of the configuration could not be read.
-func (e *env) settings() (*config.Config, error) { return e.without(slices.Concat(serveOnly, engines)) }
+func (e *env) localConfig() (*config.Config, error) {
+	return e.configExcept(slices.Concat(serveOnly, engines))
+}
 
-// files is settings for commands that open the queue and the store themselves.
-func (e *env) files() (*config.Config, error) { return e.without(serveOnly) }
+// engineConfig is settings for commands that open the queue and the store themselves.
+func (e *env) engineConfig() (*config.Config, error) { return e.configExcept(serveOnly) }
 
 // serveOnly are the parts of the configuration that only a running router uses;
 // engines are those that say where the queue and the store are. Both hold
@@ -238,9 +240,9 @@ var (
 	engines   = []string{"redis_url", "database_url", "database_direct_url"}
 )
 
-// without reads the configuration; what is wrong with the given parts does not
+// configExcept reads the configuration; what is wrong with the given parts does not
 // matter.
-func (e *env) without(parts []string) (*config.Config, error) {
+func (e *env) configExcept(parts []string) (*config.Config, error) {
 	c, err := e.config()
 	var ps config.Problems
 	if !errors.As(err, &ps) {

@@ -27,7 +27,7 @@ Examples:
 
 // Run opens the engines, which migrates them, and closes them.
 func (c *migrateCmd) Run(e *env) error {
-	cfg, err := e.files()
+	cfg, err := e.engineConfig()
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (c *migrateCmd) Run(e *env) error {
 	}
 	_, closeFiles, err := app.Offline(e.ctx, cfg)
 	if err != nil {
-		return problem("migrate %s: %w", cfg.DataDir, e.heard(err))
+		return problem("migrate %s: %w", cfg.DataDir, e.redacted(err))
 	}
 	if err := closeFiles(); err != nil {
 		return problem("close %s: %w", cfg.DataDir, err)
@@ -52,13 +52,13 @@ func (e *env) afterRestore(cfg *config.Config) error {
 	n, err := app.AfterRestore(e.ctx, cfg)
 	if errors.Is(err, sqlite.ErrLocked) { // the router that has the files does it itself
 		var done struct{ Uncertain int }
-		err = e.with(func(c *client) error {
+		err = e.withClient(func(c *client) error {
 			return c.post(e.ctx, strings.TrimPrefix(app.AfterRestorePath, apiPrefix), nil, &done)
 		})
 		n = done.Uncertain
 	}
 	if err != nil {
-		return problem("%w", e.heard(err))
+		return problem("%w", e.redacted(err))
 	}
 	if e.JSON {
 		return e.printJSON(map[string]int{"uncertain": n})

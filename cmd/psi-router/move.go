@@ -41,7 +41,7 @@ Examples:
 
 // Run moves the store.
 func (c *storeMove) Run(e *env) error {
-	cfg, err := e.files()
+	cfg, err := e.engineConfig()
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (c *storeMove) Run(e *env) error {
 	if c.To == "" && cfg.DatabaseURL.Empty() {
 		return usage("where to? Give --to postgres://user@host/db, or set database_url")
 	}
-	e.hides(cfg, c.To)
+	e.addSecrets(cfg, c.To)
 	show := e.progress()
 	r, err := app.MoveStore(e.ctx, cfg, app.MoveOptions{To: c.To, DryRun: c.DryRun, Progress: show.tell})
 	show.end()
@@ -83,12 +83,12 @@ func (e *env) notMoved(cfg *config.Config, err error) error {
 	case e.ctx.Err() != nil:
 		return problem("interrupted: run psi-router store move again and it goes on from here")
 	case errors.Is(err, store.ErrUnavailable):
-		return unreachable("%w. Run psi-router store move again and it goes on from here", e.heard(err))
+		return unreachable("%w. Run psi-router store move again and it goes on from here", e.redacted(err))
 	}
 	if _, missing := os.Stat(filepath.Join(cfg.DataDir, "store.db")); errors.Is(missing, fs.ErrNotExist) {
 		return problem("there is no store.db in data_dir %s: name the configuration of the installation with --config", cfg.DataDir)
 	}
-	return problem("%w", e.heard(err))
+	return problem("%w", e.redacted(err))
 }
 
 // moved prints the report.

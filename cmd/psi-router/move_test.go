@@ -73,12 +73,12 @@ func TestMove(t *testing.T) {
 	stop()
 	sh.want(exitProblem, []string{"1 job left", "no router runs"}, "queue", "drain")
 
-	sh.want(exitReach, []string{"store move"}, "store", "move", "--to", "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable")
+	sh.want(exitUnreachable, []string{"store move"}, "store", "move", "--to", "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable")
 	sh.fine([]string{"contacts", "would be moved", "Nothing was changed"}, "store", "move", "--to", postgres, "--dry-run")
 	before := sh.fine([]string{"PSI-"}, "trace", "5491155550001", "--json")
 
 	sh.fine([]string{"moving messages: ", "comparing messages: ", "The store was moved", "database_url: postgres://", "--undo"}, "store", "move", "--to", postgres)
-	sh.want(exitReach, []string{"was moved to PostgreSQL", "database_url"}, "trace", "5491155550001")
+	sh.want(exitUnreachable, []string{"was moved to PostgreSQL", "database_url"}, "trace", "5491155550001")
 	sh.fine([]string{"can be used again"}, "store", "move", "--undo")
 	if after := sh.fine(nil, "trace", "5491155550001", "--json"); after != before {
 		t.Errorf("undone: got\n%s\nwant\n%s", after, before)

@@ -75,7 +75,7 @@ func (p *parrot) leaks(t *testing.T, face, text string) {
 	for _, s := range p.secrets {
 		for _, way := range spoken {
 			// What a cut has left of one is as good as the whole.
-			if said := way(s); strings.Contains(text, said[:min(len(said), 12)]) {
+			if note := way(s); strings.Contains(text, note[:min(len(note), 12)]) {
 				t.Errorf("%s repeats %q:\n%.3000s", face, s, text)
 				return
 			}
@@ -163,12 +163,12 @@ func (p *parrot) servers(t *testing.T) (graph, evolution, endpoint, alerts strin
 		return s.URL
 	}
 	complain := func(w http.ResponseWriter, status, code int) {
-		said, err := json.Marshal(p.say())
+		note, err := json.Marshal(p.say())
 		if err != nil {
 			t.Error(err)
 		}
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":{"message":%s,"code":%d,"fbtrace_id":"AZc1B2c3D4e5F6g7H8i9J0k"}}`, said, code)
+		fmt.Fprintf(w, `{"error":{"message":%s,"code":%d,"fbtrace_id":"AZc1B2c3D4e5F6g7H8i9J0k"}}`, note, code)
 	}
 	graph = serve(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -188,12 +188,12 @@ func (p *parrot) servers(t *testing.T) (graph, evolution, endpoint, alerts strin
 		}
 	})
 	evolution = serve(func(w http.ResponseWriter, _ *http.Request) {
-		said, err := json.Marshal(p.say())
+		note, err := json.Marshal(p.say())
 		if err != nil {
 			t.Error(err)
 		}
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"status":400,"error":"Bad Request","response":{"message":[%s]}}`, said)
+		fmt.Fprintf(w, `{"status":400,"error":"Bad Request","response":{"message":[%s]}}`, note)
 	})
 	alerts = serve(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -22,7 +22,7 @@ func (phoneCmd) Help() string {
 func (c *phoneCmd) Run(e *env) error {
 	country := strings.ToUpper(c.Country)
 	if country == "" {
-		cfg, err := e.settings()
+		cfg, err := e.localConfig()
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (c *phoneCmd) Run(e *env) error {
 			return err
 		}
 	} else {
-		e.printf("%s\n", e.style(bold, or(x.E164, "–")))
+		e.printf("%s\n", e.style(bold, orDefault(x.E164, "–")))
 		for _, r := range x.Rules {
 			e.printf("  %s\n", r.Text(e.Lang))
 		}
@@ -59,7 +59,7 @@ func (c *phoneCmd) Run(e *env) error {
 	return nil
 }
 
-func or(s, otherwise string) string {
+func orDefault(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}

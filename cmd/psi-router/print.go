@@ -21,7 +21,7 @@ func (e *env) printJSON(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	e.printf("%s", escaped(out.String()))
+	e.printf("%s", escapeHidden(out.String()))
 	return nil
 }
 
@@ -46,8 +46,8 @@ func (e *env) variable(name string) string {
 	return value
 }
 
-// typed reports whether a person types at the other end.
-func (e *env) typed() bool {
+// interactive reports whether a person types at the other end.
+func (e *env) interactive() bool {
 	f, ok := e.in.(*os.File)
 	return ok && observe.Terminal(f) && observe.Terminal(e.out)
 }
@@ -97,14 +97,14 @@ func (e *env) table(head []string, rows [][]string) {
 
 // oneLine makes a text fit a line.
 func oneLine(s string, most int) string {
-	s = strings.Join(strings.Fields(flat(s)), " ")
+	s = strings.Join(strings.Fields(singleLine(s)), " ")
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}
 	return s
 }
 
-func stamp(t *time.Time, loc *time.Location) string {
+func formatTime(t *time.Time, loc *time.Location) string {
 	if t == nil || t.IsZero() {
 		return "–"
 	}

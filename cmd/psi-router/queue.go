@@ -35,7 +35,7 @@ type (
 
 // Run prints one line for each queue.
 func (queueStats) Run(e *env) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		if e.JSON {
 			var raw json.RawMessage
 			if err := cl.get(e.ctx, "/queues", &raw); err != nil {
@@ -85,13 +85,13 @@ func (q queueRow) row(loc *time.Location) []string {
 }
 
 // Run pauses.
-func (c *queuePause) Run(e *env) error { return turn(e, c.Name, "pause") }
+func (c *queuePause) Run(e *env) error { return setQueueState(e, c.Name, "pause") }
 
 // Run resumes.
-func (c *queueResume) Run(e *env) error { return turn(e, c.Name, "resume") }
+func (c *queueResume) Run(e *env) error { return setQueueState(e, c.Name, "resume") }
 
-func turn(e *env, name, verb string) error {
-	return e.with(func(cl *client) error {
+func setQueueState(e *env, name, verb string) error {
+	return e.withClient(func(cl *client) error {
 		var q json.RawMessage
 		err := cl.post(e.ctx, "/queues/"+url.PathEscape(name)+"/"+verb, nil, &q)
 		if notFound(err) {
@@ -103,7 +103,7 @@ func turn(e *env, name, verb string) error {
 		if e.JSON {
 			return e.printJSON(q)
 		}
-		e.printf("%s %sd\n", flat(name), verb)
+		e.printf("%s %sd\n", singleLine(name), verb)
 		return nil
 	})
 }

@@ -51,7 +51,7 @@ func (c *sandboxRun) Run(e *env) error {
 	router := strings.TrimSuffix(c.Webhook, "/webhook")
 	s, err := sandbox.New(sandbox.Options{
 		WebhookURL: func() string { return c.Webhook }, BaseURL: func() string { return base },
-		APIBase: router + apiPrefix, APIKey: or(e.Key, config.DevAPIKey),
+		APIBase: router + apiPrefix, APIKey: orDefault(e.Key, config.DevAPIKey),
 		Log: observe.Log(e.err, "info", "auto"),
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *sandboxRun) Run(e *env) error {
 	}
 	// Its page calls the router with our key.
 	own := hosts.Options{Listen: c.Listen}
-	if cfg, err := e.settings(); err == nil {
+	if cfg, err := e.localConfig(); err == nil {
 		own.Names = cfg.Hosts
 	}
 	h := admission.Pace(admission.New(admission.Options{}).Charge(hosts.New(own).Guard(s.Handler())))
@@ -105,7 +105,7 @@ func (c *sandboxSend) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := e.settings()
+	cfg, err := e.localConfig()
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (c *sandboxSend) options(e *env, cfg *config.Config, src []byte) (sandbox.P
 		o.URL += "/" + url.PathEscape(c.Line)
 	}
 	if line == nil {
-		line = addressee(cfg, src)
+		line = lineNamedIn(cfg, src)
 	}
 	switch {
 	case line == nil:
@@ -190,8 +190,8 @@ func (c *sandboxSend) options(e *env, cfg *config.Config, src []byte) (sandbox.P
 	return o, nil
 }
 
-// addressee is the line that the payload names, else the sandbox.
-func addressee(cfg *config.Config, src []byte) *config.Line {
+// lineNamedIn is the line that the payload names, else the sandbox.
+func lineNamedIn(cfg *config.Config, src []byte) *config.Line {
 	text := string(src)
 	for _, id := range cfg.LineIDs() {
 		l := cfg.Lines[id]

@@ -12,29 +12,29 @@ import (
 	"unicode/utf8"
 )
 
-// screen is what commands print to. Characters that would do something to who
+// safeWriter is what commands print to. Characters that would do something to who
 // looks do not get through: control characters and sequences, and those that turn
 // the direction of what is read or are not seen. What people and servers say holds
 // any of them.
-type screen struct {
+type safeWriter struct {
 	w io.Writer
-	// ours lets our own colours and the cursor of progress through.
-	ours bool
-	// data writes what does not get through as JSON does, for programs.
-	data bool
+	// allowStyles lets our own colours and the cursor of progress through.
+	allowStyles bool
+	// asJSON writes what does not get through as JSON does, for programs.
+	asJSON bool
 
-	mu   sync.Mutex
-	rest []byte // of a character that was cut
+	mu      sync.Mutex
+	partial []byte // of a character that was cut
 }
 
 // sequences are those that we write ourselves.
 var sequences = regexp.MustCompile(`\x1b\[(?:[0-2]|3[0-7])m|\x1b\[\d{1,3}A\x1b\[J|\x1b\[K`)
 
 // Write implements io.Writer.
-func (s *screen) Write(p []byte) (int, error) {
+func (s *safeWriter) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := append(s.rest, p...)
+	text := append(s.partial, p...)
 	whole := len(text)
 	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
 		if c := text[len(text)-back]; utf8.RuneStart(c) {
@@ -44,19 +44,19 @@ func (s *screen) Write(p []byte) (int, error) {
 			break
 		}
 	}
-	s.rest = append([]byte(nil), text[whole:]...)
+	s.partial = append([]byte(nil), text[whole:]...)
 	if _, err := io.WriteString(s.w, s.clean(string(text[:whole]))); err != nil {
 		return 0, err //nolint:wrapcheck // the caller knows what it wrote
 	}
 	return len(p), nil
 }
 
-func (s *screen) clean(text string) string {
-	through := escaped
-	if !s.data {
-		through = visible
+func (s *safeWriter) clean(text string) string {
+	through := escapeHidden
+	if !s.asJSON {
+		through = withoutHidden
 	}
-	if !s.ours || !strings.ContainsAny(text, "\x1b\r") {
+	if !s.allowStyles || !strings.ContainsAny(text, "\x1b\r") {
 		return through(text)
 	}
 	var out strings.Builder
@@ -75,16 +75,16 @@ func (s *screen) clean(text string) string {
 }
 
 // Fd is the file's behind it, so that a terminal is known as one.
-func (s *screen) Fd() uintptr {
+func (s *safeWriter) Fd() uintptr {
 	if f, ok := s.w.(interface{ Fd() uintptr }); ok {
 		return f.Fd()
 	}
 	return ^uintptr(0)
 }
 
-// hidden says that a character is not seen and does something. Joiners stay: many
+// isHidden says that a character is not seen and does something. Joiners stay: many
 // emoji are made with them, and some languages written.
-func hidden(r rune) bool {
+func isHidden(r rune) bool {
 	switch {
 	case r == '\n', r == '\t':
 		return false
@@ -95,26 +95,26 @@ func hidden(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r)
 }
 
-// visible leaves out what is hidden.
-func visible(s string) string {
+// withoutHidden leaves out what is hidden.
+func withoutHidden(s string) string {
 	return strings.Map(func(r rune) rune {
-		if hidden(r) {
+		if isHidden(r) {
 			return -1
 		}
 		return r
 	}, s)
 }
 
-// escaped writes what is hidden as JSON may within its strings; it is nowhere else
+// escapeHidden writes what is hidden as JSON may within its strings; it is nowhere else
 // in JSON.
-func escaped(s string) string {
-	if strings.IndexFunc(s, hidden) < 0 {
+func escapeHidden(s string) string {
+	if strings.IndexFunc(s, isHidden) < 0 {
 		return s
 	}
 	var out strings.Builder
 	for _, r := range s {
 		switch {
-		case !hidden(r):
+		case !isHidden(r):
 			out.WriteRune(r)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
@@ -126,9 +126,9 @@ func escaped(s string) string {
 	return out.String()
 }
 
-// flat is visible on one line.
-func flat(s string) string {
-	return visible(strings.Map(func(r rune) rune {
+// singleLine is visible on one line.
+func singleLine(s string) string {
+	return withoutHidden(strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r == '\r' {
 			return ' '
 		}
@@ -136,27 +136,27 @@ func flat(s string) string {
 	}, s))
 }
 
-// flatten makes every text in what was decoded flat: what others say forges no
+// sanitizeStrings makes every text in what was decoded flat: what others say forges no
 // line and no colour of ours.
-func flatten(v reflect.Value) {
+func sanitizeStrings(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
-			flatten(v.Elem())
+			sanitizeStrings(v.Elem())
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				flatten(v.Field(i))
+				sanitizeStrings(v.Field(i))
 			}
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			flatten(v.Index(i))
+			sanitizeStrings(v.Index(i))
 		}
 	case reflect.String:
 		if v.CanSet() {
-			v.SetString(flat(v.String()))
+			v.SetString(singleLine(v.String()))
 		}
 	}
 }

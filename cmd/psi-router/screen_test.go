@@ -35,12 +35,12 @@ func TestNothingOfOthersReachesTheTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := string(raw)
-	if !strings.Contains(said, "\u202e") || !strings.Contains(said, "\u009b") {
-		t.Fatalf("JSON hides it already: %s", said)
+	note := string(raw)
+	if !strings.Contains(note, "\u202e") || !strings.Contains(note, "\u009b") {
+		t.Fatalf("JSON hides it already: %s", note)
 	}
 	refused := func(code int, text string) func(http.ResponseWriter, *http.Request) {
-		return say(code, strings.ReplaceAll(text, `"?"`, said))
+		return say(code, strings.ReplaceAll(text, `"?"`, note))
 	}
 	filled := func(text string) func(http.ResponseWriter, *http.Request) { return refused(200, text) }
 	conv := `{"id":"?","line":"?","state":"?","area":"?","tag":"?","menu":"?","ticket":"?","contact":{"id":"?","phone":"?","user_id":"?","username":"?","name":"?"}}`
@@ -137,7 +137,7 @@ func TestScreen(t *testing.T) {
 		"bytes that are none": {false, false, "a\x9b31m\xffb", "a\ufffd31m\ufffdb"},
 	} {
 		var whole, pieces bytes.Buffer
-		s := &screen{w: &whole, ours: c.ours, data: c.data}
+		s := &safeWriter{w: &whole, allowStyles: c.ours, asJSON: c.data}
 		if n, err := s.Write([]byte(c.said)); err != nil || n != len(c.said) {
 			t.Errorf("%s: wrote %d, %v", name, n, err)
 		}
@@ -147,7 +147,7 @@ func TestScreen(t *testing.T) {
 		if regexp.MustCompile(`\x1b|\r`).MatchString(c.said) {
 			continue // a sequence is written at once
 		}
-		p := &screen{w: &pieces, ours: c.ours, data: c.data}
+		p := &safeWriter{w: &pieces, allowStyles: c.ours, asJSON: c.data}
 		for i := range len(c.said) {
 			if _, err := p.Write([]byte(c.said[i : i+1])); err != nil {
 				t.Error(err)

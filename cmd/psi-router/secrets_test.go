@@ -76,12 +76,12 @@ func TestNoFaceRepeatsASecret(t *testing.T) {
 	eventually("every answer by one line is refused", func() bool { return strings.Count(messages("denied"), `"code":131026`) >= want })
 	eventually("every answer by another leaves", func() bool { return strings.Count(messages("reported"), `wamid.ours`) >= want })
 	for i := range want {
-		said, err := json.Marshal(p.sayAs(i))
+		note, err := json.Marshal(p.sayAs(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		to := fmt.Sprintf("54911555500%02d", 20+i)
-		arrive(t, a.URL(), reportedID, fmt.Sprintf(`"statuses":[{"id":"wamid.ours%s","recipient_id":%q,"status":"failed","timestamp":"%d","errors":[{"code":131047,"title":"x","error_data":{"details":%s}}]}]`, to, to, time.Now().Unix(), said))
+		arrive(t, a.URL(), reportedID, fmt.Sprintf(`"statuses":[{"id":"wamid.ours%s","recipient_id":%q,"status":"failed","timestamp":"%d","errors":[{"code":131047,"title":"x","error_data":{"details":%s}}]}]`, to, to, time.Now().Unix(), note))
 	}
 	eventually("every report is read", func() bool { return strings.Count(messages("reported"), `"code":131047`) >= want })
 	eventually("files are given up", func() bool { return strings.Count(messages("denied"), `"state":"failed"`) >= want })

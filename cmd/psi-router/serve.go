@@ -39,9 +39,9 @@ func (c *serveCmd) Run(e *env) error {
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	keeper, err := supervise.FromEnvironment()
+	sup, err := supervise.FromEnvironment()
 	if err != nil {
 		return problem("%w", err)
 	}
-	return e.heard(app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, BackoffSpeedup: c.Hurry, Log: logger, Out: e.out, Supervisor: keeper}))
+	return e.redacted(app.Run(e.ctx, app.Options{Config: cfg, Role: c.Role, Version: version, BackoffSpeedup: c.Hurry, Log: logger, Out: e.out, Supervisor: sup}))
 }

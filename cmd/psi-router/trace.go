@@ -23,7 +23,7 @@ func (traceCmd) Help() string {
 
 // Run prints everything in the order in which it happened.
 func (c *traceCmd) Run(e *env) error {
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		path := "/trace/" + url.PathEscape(c.Key)
 		if e.JSON {
 			var raw json.RawMessage
@@ -39,17 +39,17 @@ func (c *traceCmd) Run(e *env) error {
 		loc := cl.cfg.Location()
 		for _, conv := range t.Conversations {
 			e.printf("%s\n", e.style(bold, summary(conv)))
-			e.printf("  contact %s, window until %s\n", who(conv.Contact), stamp(conv.WindowExpiresAt, loc))
+			e.printf("  contact %s, window until %s\n", contactLabel(conv.Contact), formatTime(conv.WindowExpiresAt, loc))
 		}
 		for _, l := range timeline(t) {
-			e.printf("%s  %s\n", e.style(dim, stamp(&l.at, loc)), l.text)
+			e.printf("%s  %s\n", e.style(dim, formatTime(&l.at, loc)), l.text)
 		}
 		return nil
 	})
 }
 
-// who names a contact.
-func who(c contact) string {
+// contactLabel names a contact.
+func contactLabel(c contact) string {
 	parts := []string{}
 	for _, s := range []string{c.Name, c.Phone, c.UserID} {
 		if s != "" {
@@ -59,7 +59,7 @@ func who(c contact) string {
 	return oneLine(strings.Join(parts, " · "), 120)
 }
 
-type moment struct {
+type timelineEntry struct {
 	at   time.Time
 	text string
 }
@@ -67,10 +67,10 @@ type moment struct {
 const textWidth = 90
 
 // timeline is everything of a trace, oldest first.
-func timeline(t trace) []moment {
-	var all []moment
+func timeline(t trace) []timelineEntry {
+	var all []timelineEntry
 	add := func(at *time.Time, format string, a ...any) {
-		m := moment{text: strings.TrimRight(fmt.Sprintf(format, a...), " ")}
+		m := timelineEntry{text: strings.TrimRight(fmt.Sprintf(format, a...), " ")}
 		if at != nil {
 			m.at = *at
 		}
@@ -86,7 +86,7 @@ func timeline(t trace) []moment {
 		if text == "" {
 			text = "(" + m.Type + ")"
 		}
-		add(&at, "%s %-8s %-9s %-20s %s%s", arrow, m.Author, m.Status, m.Reason, text, failed(m))
+		add(&at, "%s %-8s %-9s %-20s %s%s", arrow, m.Author, m.Status, m.Reason, text, errorSuffix(m))
 	}
 	for _, h := range t.Handoffs {
 		from := ""
@@ -101,11 +101,11 @@ func timeline(t trace) []moment {
 	for _, r := range t.Records {
 		add(r.ReceivedAt, "? %s  line %s %s  %s", r.Kind, r.Line, r.LineRef, r.Reason)
 	}
-	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b timelineEntry) int { return a.at.Compare(b.at) })
 	return all
 }
 
-func failed(m message) string {
+func errorSuffix(m message) string {
 	if m.Error == nil {
 		return ""
 	}

@@ -28,11 +28,11 @@ type conversation struct {
 	WindowExpiresAt *time.Time `json:"window_expires_at"`
 	LastMessageAt   *time.Time `json:"last_message_at"`
 	CreatedAt       *time.Time `json:"created_at"`
-	Left            *leftAlone `json:"left"`
+	Left            *leftInfo  `json:"left"`
 }
 
-// leftAlone is why, and since when, somebody has no answer.
-type leftAlone struct {
+// leftInfo is why, and since when, somebody has no answer.
+type leftInfo struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 }

@@ -36,24 +36,24 @@ type explanation struct {
 
 // decision is one thing that was decided, with what came of it.
 type decision struct {
-	At      time.Time `json:"at"`
-	Author  string    `json:"author"`
-	Text    string    `json:"text"`
-	Reason  string    `json:"reason"`
-	Because string    `json:"reason_text"`
-	Sends   []send    `json:"sends"`
+	At         time.Time `json:"at"`
+	Author     string    `json:"author"`
+	Text       string    `json:"text"`
+	Reason     string    `json:"reason"`
+	ReasonText string    `json:"reason_text"`
+	Sends      []send    `json:"sends"`
 }
 
 // send is one outgoing message and its fate.
 type send struct {
-	At     time.Time `json:"at"`
-	Author string    `json:"author"`
-	Text   string    `json:"text"`
-	Status string    `json:"status"`
-	Fate   string    `json:"status_text"`
-	Reason string    `json:"reason,omitempty"`
-	Code   int       `json:"error_code,omitempty"`
-	Detail string    `json:"error_detail,omitempty"`
+	At         time.Time `json:"at"`
+	Author     string    `json:"author"`
+	Text       string    `json:"text"`
+	Status     string    `json:"status"`
+	StatusText string    `json:"status_text"`
+	Reason     string    `json:"reason,omitempty"`
+	Code       int       `json:"error_code,omitempty"`
+	Detail     string    `json:"error_detail,omitempty"`
 }
 
 // Run explains every conversation of the person.
@@ -61,11 +61,11 @@ func (c *whyCmd) Run(e *env) error {
 	if c.Last < 1 {
 		return usage("--last %d: write 1 or more", c.Last)
 	}
-	return e.with(func(cl *client) error {
+	return e.withClient(func(cl *client) error {
 		var t trace
 		err := cl.get(e.ctx, "/trace/"+url.PathEscape(c.Phone), &t)
 		if notFound(err) {
-			return e.nobody(c.Phone, cl.cfg.DefaultCountry)
+			return e.notFoundHelp(c.Phone, cl.cfg.DefaultCountry)
 		}
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (c *whyCmd) Run(e *env) error {
 		if err := cl.get(e.ctx, "/queues", &queues); err != nil {
 			return err
 		}
-		w := words{e, cl.cfg.Location(), e.now()}
+		w := explainer{e, cl.cfg.Location(), e.now()}
 		all := make([]explanation, 0, len(t.Conversations))
 		for _, conv := range t.Conversations {
 			all = append(all, w.explain(conv, t, queues.Items, c.Last))
@@ -89,14 +89,14 @@ func (c *whyCmd) Run(e *env) error {
 			w.print(x)
 		}
 		for _, r := range t.Records {
-			e.printf("%s  %s (%s): %s\n", stamp(r.ReceivedAt, w.loc), r.Kind, or(r.Line, r.LineRef), w.reason(r.Reason))
+			e.printf("%s  %s (%s): %s\n", formatTime(r.ReceivedAt, w.loc), r.Kind, orDefault(r.Line, r.LineRef), w.reason(r.Reason))
 		}
 		return nil
 	})
 }
 
-// nobody says what may be the matter when nothing is known.
-func (e *env) nobody(key, country string) error {
+// notFoundHelp says what may be the matter when nothing is known.
+func (e *env) notFoundHelp(key, country string) error {
 	x := phone.Explain(key, country)
 	seen := e.say("lo busqué tal cual", "I looked for it as it is")
 	if x.Key != "" && x.Key != key {
@@ -107,16 +107,16 @@ func (e *env) nobody(key, country string) error {
 		"there is nothing of "+key+" ("+seen+"). No message of theirs arrived: check the number, that no queue is paused in `psi-router queue stats`, and that Meta has the right webhook URL (see /status)"))
 }
 
-// words turns what the API knows into sentences.
-type words struct {
+// explainer turns what the API knows into sentences.
+type explainer struct {
 	*env
 	loc *time.Location
 	now time.Time
 }
 
-func (w words) reason(code string) string { return router.Reason(code).Text(w.Lang) }
+func (w explainer) reason(code string) string { return router.Reason(code).Text(w.Lang) }
 
-func (w words) explain(c conversation, t trace, queues []queueRow, last int) explanation {
+func (w explainer) explain(c conversation, t trace, queues []queueRow, last int) explanation {
 	x := explanation{Conversation: c, Decisions: []decision{}, Todo: []string{}}
 	for _, m := range t.Messages {
 		if m.Conversation != c.ID {
@@ -126,15 +126,15 @@ func (w words) explain(c conversation, t trace, queues []queueRow, last int) exp
 		switch {
 		case m.Direction == "inbound":
 			x.Decisions = append(x.Decisions, decision{
-				At: m.at(), Author: m.Author, Text: shown(m), Reason: m.Reason, Because: w.reason(m.Reason), Sends: []send{},
+				At: m.at(), Author: m.Author, Text: messageText(m), Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{},
 			})
 		case n > 0:
 			x.Decisions[n-1].Sends = append(x.Decisions[n-1].Sends, w.send(m))
 		default: // we wrote first
-			x.Decisions = append(x.Decisions, decision{At: m.at(), Author: m.Author, Reason: m.Reason, Because: w.reason(m.Reason), Sends: []send{w.send(m)}})
+			x.Decisions = append(x.Decisions, decision{At: m.at(), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{w.send(m)}})
 		}
 	}
-	since := w.since(c, t)
+	since := w.handedOffAt(c, t)
 	if len(x.Decisions) > last {
 		x.Decisions = x.Decisions[len(x.Decisions)-last:]
 	}
@@ -143,15 +143,15 @@ func (w words) explain(c conversation, t trace, queues []queueRow, last int) exp
 	return x
 }
 
-func shown(m message) string {
+func messageText(m message) string {
 	if m.Text == "" {
 		return "(" + m.Type + ")"
 	}
 	return m.Text
 }
 
-// since is when the last hand-off was.
-func (w words) since(c conversation, t trace) time.Time {
+// handedOffAt is when the last hand-off was.
+func (w explainer) handedOffAt(c conversation, t trace) time.Time {
 	var at time.Time
 	for _, h := range t.Handoffs {
 		if h.Conversation == c.ID && h.At != nil && h.At.After(at) {
@@ -161,10 +161,10 @@ func (w words) since(c conversation, t trace) time.Time {
 	return at
 }
 
-func (w words) state(c conversation, since time.Time) string {
+func (w explainer) state(c conversation, since time.Time) string {
 	switch c.State {
 	case "handed_off":
-		team := or(c.Area, "?")
+		team := orDefault(c.Area, "?")
 		ago, ticket := "", ""
 		if !since.IsZero() {
 			ago = w.say(" desde hace ", " for ") + age(w.now.Sub(since))
@@ -187,7 +187,7 @@ func (w words) state(c conversation, since time.Time) string {
 	return c.State
 }
 
-func (w words) window(c conversation) string {
+func (w explainer) window(c conversation) string {
 	switch t := c.WindowExpiresAt; {
 	case t == nil:
 		return w.say("No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.", "There is no window to look at: the line has none, or the person never wrote.")
@@ -200,10 +200,10 @@ func (w words) window(c conversation) string {
 	}
 }
 
-func (w words) clock(t time.Time) string { return t.In(w.loc).Format("02/01 15:04") }
+func (w explainer) clock(t time.Time) string { return t.In(w.loc).Format("02/01 15:04") }
 
-// fates says each status in words: Spanish, English.
-var fates = map[string][2]string{
+// statusTexts says each status in words: Spanish, English.
+var statusTexts = map[string][2]string{
 	"queued":    {"espera para salir", "waits to be sent"},
 	"sending":   {"está saliendo", "is being sent"},
 	"sent":      {"salió", "was sent"},
@@ -221,20 +221,20 @@ var refusals = map[router.Reason][2]string{
 	router.OptedOut: {"NO salió: pidió no recibir promociones", "was NOT sent: they asked for no marketing"},
 }
 
-// ends are the reasons that say by themselves what became of a message.
-var ends = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
+// finalReasons are the reasons that say by themselves what became of a message.
+var finalReasons = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
 
-func (w words) send(m message) send {
-	s := send{At: m.at(), Author: m.Author, Text: shown(m), Status: m.Status, Fate: m.Status}
-	if f, ok := fates[m.Status]; ok {
-		s.Fate = w.say(f[0], f[1])
+func (w explainer) send(m message) send {
+	s := send{At: m.at(), Author: m.Author, Text: messageText(m), Status: m.Status, StatusText: m.Status}
+	if f, ok := statusTexts[m.Status]; ok {
+		s.StatusText = w.say(f[0], f[1])
 	}
-	if slices.Contains(ends, router.Reason(m.Reason)) {
+	if slices.Contains(finalReasons, router.Reason(m.Reason)) {
 		s.Reason = m.Reason
-		s.Fate = strings.TrimSuffix(w.reason(m.Reason), ".")
+		s.StatusText = strings.TrimSuffix(w.reason(m.Reason), ".")
 	}
 	if f, ok := refusals[router.Reason(m.Reason)]; ok && m.Status == "failed" {
-		s.Reason, s.Fate = m.Reason, w.say(f[0], f[1])
+		s.Reason, s.StatusText = m.Reason, w.say(f[0], f[1])
 	}
 	if m.Error != nil {
 		s.Code, s.Detail = m.Error.Code, m.Error.Detail
@@ -243,7 +243,7 @@ func (w words) send(m message) send {
 }
 
 // todo is what the reader can do about what they see.
-func (w words) todo(c conversation, decisions []decision, queues []queueRow) []string {
+func (w explainer) todo(c conversation, decisions []decision, queues []queueRow) []string {
 	todo := []string{}
 	add := func(es, en string) {
 		if s := w.say(es, en); !slices.Contains(todo, s) {
@@ -289,7 +289,7 @@ func (w words) todo(c conversation, decisions []decision, queues []queueRow) []s
 }
 
 // advise tells what to do about a message that did not get through.
-func (w words) advise(s send, add func(es, en string)) {
+func (w explainer) advise(s send, add func(es, en string)) {
 	switch {
 	case s.Status == "uncertain":
 		add("Preguntale a la persona si le llegó antes de repetir el mensaje: WhatsApp no contestó y no se repite solo.", "Ask the person whether it came before repeating the message: WhatsApp gave no answer, and it is not repeated by itself.")
@@ -303,11 +303,11 @@ func (w words) advise(s send, add func(es, en string)) {
 	}
 }
 
-func (w words) print(x explanation) {
+func (w explainer) print(x explanation) {
 	c := x.Conversation
-	w.printf("%s\n", w.style(bold, or(who(c.Contact), c.ID)+" — "+w.say("línea ", "line ")+c.Line))
+	w.printf("%s\n", w.style(bold, orDefault(contactLabel(c.Contact), c.ID)+" — "+w.say("línea ", "line ")+c.Line))
 	w.printf("%s\n%s\n", x.State, x.Window)
-	if alone := w.forgotten(c); alone != "" {
+	if alone := w.leftText(c); alone != "" {
 		w.printf("%s\n", w.style(red, alone))
 	}
 	if len(x.Decisions) > 0 {
@@ -316,7 +316,7 @@ func (w words) print(x explanation) {
 	for _, d := range x.Decisions {
 		if d.Text != "" {
 			w.printf("  %s  « %s »\n", w.style(dim, w.clock(d.At)), oneLine(d.Text, textWidth))
-			w.printf("    %s %s\n", d.Because, w.style(dim, "("+d.Reason+")"))
+			w.printf("    %s %s\n", d.ReasonText, w.style(dim, "("+d.Reason+")"))
 		} else {
 			w.printf("  %s  %s\n", w.style(dim, w.clock(d.At)), w.say("escribimos primero", "we wrote first"))
 		}
@@ -325,7 +325,7 @@ func (w words) print(x explanation) {
 			if s.Status == "failed" || s.Status == "uncertain" {
 				code = red
 			}
-			w.printf("    → %s  « %s »%s\n", w.style(code, s.Fate), oneLine(s.Text, textWidth), detail(s))
+			w.printf("    → %s  « %s »%s\n", w.style(code, s.StatusText), oneLine(s.Text, textWidth), errorText(s))
 		}
 		if len(d.Sends) == 0 && d.Text != "" {
 			w.printf("    → %s\n", w.say("no se contestó nada", "nothing was answered"))
@@ -339,7 +339,7 @@ func (w words) print(x explanation) {
 	}
 }
 
-func detail(s send) string {
+func errorText(s send) string {
 	switch {
 	case s.Code != 0:
 		return " [" + strconv.Itoa(s.Code) + " " + oneLine(s.Detail, textWidth) + "]"

@@ -38,7 +38,7 @@ func TestWhy(t *testing.T) {
 	for lang, want := range map[string]string{"es": whyES, "en": whyEN} {
 		var out bytes.Buffer
 		e := &env{ctx: t.Context(), out: &out, globals: &globals{Lang: lang}}
-		w := words{e, time.UTC, time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
+		w := explainer{e, time.UTC, time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 		for _, c := range tr.Conversations {
 			w.print(w.explain(c, tr, queues, 5))
 		}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/psivisionhub/psi-router/internal/observe"
+)
+
+// liveDisplay shows something long while it runs: what happens, line by line, and on a
+// terminal below it a block that is written anew. It is used by one at a time.
+type liveDisplay struct {
+	out        io.Writer
+	title      string // until it was shown
+	live       bool
+	color      bool
+	lines      int           // of the block that are on the screen
+	lastLogged time.Duration // when figures were told in a line
+}
+
+// logEvery is how often figures are told where nobody watches.
+const logEvery = 10 * time.Second
+
+func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
+	b := liveDisplay{out: out, title: title, live: observe.Terminal(out) && !e.dumb()}
+	b.color = b.live && !e.plain()
+	return b
+}
+
+func (b *liveDisplay) style(code, s string) string {
+	if !b.color || code == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// logEvent prints what did, where the block was; it is to be drawn again.
+func (b *liveDisplay) logEvent(at time.Duration, mark, text string) {
+	b.clear()
+	if b.title != "" {
+		fmt.Fprintf(b.out, "%s\n\n", b.title)
+		b.title = ""
+	}
+	fmt.Fprintf(b.out, "%s %s %s\n", b.style(dim, elapsedText(at)), mark, text)
+}
+
+// logFigures tells figures in a line, now and then.
+func (b *liveDisplay) logFigures(at time.Duration, figures []string) {
+	if at-b.lastLogged < logEvery {
+		return
+	}
+	b.lastLogged = at
+	fmt.Fprintf(b.out, "%s   %s\n", elapsedText(at), strings.Join(figures, " · "))
+}
+
+// draw writes the block below everything else, its head in full light.
+func (b *liveDisplay) draw(head string, figures []string) {
+	b.clear()
+	width := b.width()
+	fmt.Fprintf(b.out, "\n%s\n", truncate(head, width-1))
+	for _, l := range figures {
+		fmt.Fprintln(b.out, b.style(dim, truncate(l, width-1)))
+	}
+	b.lines = 2 + len(figures)
+}
+
+// clear takes the block off the screen.
+func (b *liveDisplay) clear() {
+	if b.lines > 0 {
+		fmt.Fprintf(b.out, "\x1b[%dA\x1b[J", b.lines)
+		b.lines = 0
+	}
+}
+
+func (b *liveDisplay) width() int {
+	if f, ok := b.out.(interface{ Fd() uintptr }); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
+			return w
+		}
+	}
+	return 80
+}
+
+func elapsedText(d time.Duration) string {
+	return fmt.Sprintf("%3d:%04.1f", int(d.Minutes()), (d % time.Minute).Seconds())
+}
+
+func progressBar(n, of int64, width int) string {
+	full := 0
+	if of > 0 {
+		full = min(width, int(n*int64(width)/of))
+	}
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
+}
+
+func truncate(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}
