@@ -17,17 +17,17 @@ import (
 )
 
 var (
-	lineID   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
-	digits   = regexp.MustCompile(`^[0-9]{1,32}$`)
-	alpha2   = regexp.MustCompile(`^[A-Z]{2}$`)
-	domain   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$`)
-	keyParts = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._-]{0,63}$`)
+	lineID     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	digits     = regexp.MustCompile(`^[0-9]{1,32}$`)
+	alpha2     = regexp.MustCompile(`^[A-Z]{2}$`)
+	domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$`)
+	keyNames   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._-]{0,63}$`)
 )
 
 // check looks at the values together.
 func (d *decoder) check(c *Config) {
 	d.checkEngines(c)
-	loopback := d.listen(c)
+	loopback := d.checkListen(c)
 	if _, port, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" {
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65000 {
 			d.bad("metrics_listen", "", strconv.Quote(printable(c.MetricsListen))+" is no address with a port", "write host:port, such as 127.0.0.1:9464")
@@ -41,7 +41,7 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkTLS(c)
 	d.checkNames(c)
-	d.link("graph_url", c.GraphURL)
+	d.checkURL("graph_url", c.GraphURL)
 	c.GraphURL = strings.TrimRight(c.GraphURL, "/")
 	c.DefaultCountry = strings.ToUpper(c.DefaultCountry)
 	if !alpha2.MatchString(c.DefaultCountry) {
@@ -69,7 +69,7 @@ func (c *Config) warnInsecure() {
 		return
 	}
 	var open []string
-	for _, id := range sorted(c.Lines) {
+	for _, id := range sortedIDs(c.Lines) {
 		if l := c.Lines[id]; l.AppSecret.Empty() && l.Secret.Empty() {
 			open = append(open, id)
 		}
@@ -97,11 +97,11 @@ func (d *decoder) checkEngines(c *Config) {
 
 // checkTLS looks at the certificate that is to be got.
 func (d *decoder) checkTLS(c *Config) {
-	d.link("tls_acme_url", c.TLSACMEURL)
+	d.checkURL("tls_acme_url", c.TLSACMEURL)
 	if c.TLSDomain == "" {
 		return
 	}
-	if !domain.MatchString(c.TLSDomain) {
+	if !domainName.MatchString(c.TLSDomain) {
 		d.bad("tls_domain", "", "is no name of the DNS", "write one such as router.example.com, without https:// and port")
 	}
 	if c.Sandbox {
@@ -109,7 +109,7 @@ func (d *decoder) checkTLS(c *Config) {
 	}
 }
 
-func (d *decoder) listen(c *Config) (loopback bool) {
+func (d *decoder) checkListen(c *Config) (loopback bool) {
 	host, port, err := net.SplitHostPort(c.Listen)
 	_, bad := strconv.ParseUint(port, 10, 16)
 	if err != nil || bad != nil {
@@ -123,7 +123,7 @@ func (d *decoder) listen(c *Config) (loopback bool) {
 	return err == nil && addr.IsLoopback()
 }
 
-func (d *decoder) link(key, text string) {
+func (d *decoder) checkURL(key, text string) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
 		d.bad(key, "", "is no http(s) address", "write one such as https://example.com, without user and password")
@@ -135,7 +135,7 @@ func (d *decoder) checkLines(c *Config, insecure bool) {
 		d.bad("lines", "", "holds no line", "add one below lines:, or set sandbox: true to try without WhatsApp")
 	}
 	owner := map[string]string{}
-	for _, id := range sorted(c.Lines) {
+	for _, id := range sortedIDs(c.Lines) {
 		l := c.Lines[id]
 		path := join("lines", id)
 		type need struct {
@@ -153,7 +153,7 @@ func (d *decoder) checkLines(c *Config, insecure bool) {
 				{"secret", !l.Secret.Empty(), true},
 			}
 			if l.URL != "" {
-				d.link(path+".url", l.URL)
+				d.checkURL(path+".url", l.URL)
 			}
 			if l.Rate == 0 {
 				l.Rate = 1
@@ -176,13 +176,13 @@ func (d *decoder) checkLines(c *Config, insecure bool) {
 			f, _ := lineField(n.key)
 			d.missing(path, n.key, f.Tag.Get("doc"))
 		}
-		d.unique(owner, l, path)
+		d.checkUnique(owner, l, path)
 	}
 }
 
-// unique refuses two lines that are one number: answers would leave by the
+// checkUnique refuses two lines that are one number: answers would leave by the
 // wrong one.
-func (d *decoder) unique(owner map[string]string, l *Line, path string) {
+func (d *decoder) checkUnique(owner map[string]string, l *Line, path string) {
 	var ref, key string
 	switch {
 	case l.Provider == "evolution" && l.Instance != "":
@@ -217,7 +217,7 @@ func lineField(key string) (reflect.StructField, bool) {
 func (d *decoder) checkAlerts(c *Config) {
 	a := &c.Alerts
 	for _, u := range a.URL.Values() {
-		d.link("alerts.url", u)
+		d.checkURL("alerts.url", u)
 	}
 	number, notPhone := phone.Typed(a.WhatsApp, c.DefaultCountry)
 	switch {
@@ -231,7 +231,7 @@ func (d *decoder) checkAlerts(c *Config) {
 	default:
 		a.WhatsApp = number
 		if a.Line == "" {
-			for _, id := range sorted(c.Lines) {
+			for _, id := range sortedIDs(c.Lines) {
 				if c.Lines[id].Provider == "cloud" && a.Line == "" {
 					a.Line = id
 				}
@@ -258,7 +258,7 @@ func (d *decoder) checkEndpoints(c *Config) {
 		}
 		names[e.Name] = true
 		if e.URL != "" {
-			d.link(path+".url", e.URL)
+			d.checkURL(path+".url", e.URL)
 		}
 		for _, v := range e.Secret.Values() {
 			if e.Format != "standard" {
@@ -274,19 +274,19 @@ func (d *decoder) checkEndpoints(c *Config) {
 				d.bad(path+".allow", "", strconv.Quote(printable(a))+" is no host:port", "write such as 127.0.0.1:5678")
 			}
 		}
-		d.knownLines(c, path+".lines", e.Lines)
+		d.checkLineIDs(c, path+".lines", e.Lines)
 	}
 }
 
-func (d *decoder) knownLines(c *Config, path string, lines []string) {
+func (d *decoder) checkLineIDs(c *Config, path string, lines []string) {
 	for _, id := range lines {
 		if c.Lines[id] == nil {
-			d.bad(path, "", "names the line "+strconv.Quote(printable(id))+", which does not exist", "use one of "+strings.Join(sorted(c.Lines), ", "))
+			d.bad(path, "", "names the line "+strconv.Quote(printable(id))+", which does not exist", "use one of "+strings.Join(sortedIDs(c.Lines), ", "))
 		}
 	}
 }
 
-func sorted(lines map[string]*Line) []string {
+func sortedIDs(lines map[string]*Line) []string {
 	ids := make([]string, 0, len(lines))
 	for id := range lines {
 		ids = append(ids, id)
@@ -296,7 +296,7 @@ func sorted(lines map[string]*Line) []string {
 }
 
 // LineIDs lists the lines by id.
-func (c *Config) LineIDs() []string { return sorted(c.Lines) }
+func (c *Config) LineIDs() []string { return sortedIDs(c.Lines) }
 
 // CheckAreas refuses areas that the flow does not have. find resolves an id or
 // an alias.
@@ -328,6 +328,6 @@ func (c *Config) CheckRole(role string) error {
 	}
 	return Problems{{
 		Key: "--role " + printable(role), Reason: "needs a queue that several processes share, and the embedded one lives in this process",
-		Cure: "start without --role, or set redis_url and database_url",
+		Fix: "start without --role, or set redis_url and database_url",
 	}}
 }

@@ -12,7 +12,7 @@ func (d *decoder) checkKeys(c *Config) {
 	for i, k := range c.APIKeys {
 		path := join("api_keys", strconv.Itoa(i))
 		if i < len(c.APIKeys)-d.ours {
-			d.keyName(c.APIKeys[:i], k, path+".name")
+			d.checkKeyName(c.APIKeys[:i], k, path+".name")
 		}
 		for _, v := range k.Key.Values() {
 			hash, hashed := strings.CutPrefix(v, "sha256:")
@@ -24,23 +24,23 @@ func (d *decoder) checkKeys(c *Config) {
 				d.bad(path+".key", "", "is short enough to be guessed", "make one with psi-router key new")
 			}
 		}
-		d.knownLines(c, path+".lines", k.Lines)
+		d.checkLineIDs(c, path+".lines", k.Lines)
 	}
 }
 
-// actors are ours: the audit and the messages name them beside those of keys, so
+// reservedNames are ours: the audit and the messages name them beside those of keys, so
 // that a key of such a name would act as somebody else.
-var actors = []string{"agent", "cli", "contact", "phone", "program", "router", DevAPIKey, "system", "timer"}
+var reservedNames = []string{"agent", "cli", "contact", "phone", "program", "router", DevAPIKey, "system", "timer"}
 
-// keyName checks the name of a key against those of before it.
-func (d *decoder) keyName(before []APIKey, k APIKey, path string) {
+// checkKeyName checks the name of a key against those of before it.
+func (d *decoder) checkKeyName(before []APIKey, k APIKey, path string) {
 	if k.Name == "" {
 		return // said to be missing
 	}
-	if !keyParts.MatchString(k.Name) {
+	if !keyNames.MatchString(k.Name) {
 		d.bad(path, "", "is no possible name", "use letters, digits, space, . _ and -, at most 64")
 	}
-	if slices.Contains(actors, strings.ToLower(strings.TrimSpace(k.Name))) {
+	if slices.Contains(reservedNames, strings.ToLower(strings.TrimSpace(k.Name))) {
 		d.bad(path, "", strconv.Quote(printable(k.Name))+" is a name of the router's own in the audit", "write who has the key, such as crm")
 	}
 	for i, other := range before {

@@ -17,13 +17,13 @@ func (d *decoder) checkNames(c *Config) {
 	if c.PublicURL == "" && c.TLSDomain != "" {
 		c.PublicURL = "https://" + c.TLSDomain
 	} else if c.PublicURL != "" {
-		d.link("public_url", c.PublicURL)
+		d.checkURL("public_url", c.PublicURL)
 		if u, err := url.Parse(c.PublicURL); err == nil && (u.RawQuery != "" || u.Fragment != "") {
 			d.bad("public_url", "", "has a query or a fragment", "write only where the router is, such as https://router.example.com")
 		}
 	}
 	for i, name := range c.Hosts {
-		if plain, why := host(name); why != "" {
+		if plain, why := parseHost(name); why != "" {
 			d.bad("hosts", "", strconv.Quote(printable(name))+" "+why, "write a name or an address alone, such as router.lan or 192.168.1.20")
 		} else {
 			c.Hosts[i] = plain
@@ -31,8 +31,8 @@ func (d *decoder) checkNames(c *Config) {
 	}
 }
 
-// host is the plain form of a name or an address; why it is none.
-func host(name string) (plain, why string) {
+// parseHost is the plain form of a name or an address; why it is none.
+func parseHost(name string) (plain, why string) {
 	plain = strings.ToLower(strings.TrimSuffix(name, "."))
 	bare := strings.TrimSuffix(strings.TrimPrefix(plain, "["), "]")
 	if addr, err := netip.ParseAddr(bare); err == nil && addr.Zone() == "" {
@@ -48,7 +48,7 @@ func host(name string) (plain, why string) {
 		return "", "has a *: each name has to be written out"
 	case strings.Contains(name, ":"):
 		return "", "has a port"
-	case !ascii(name):
+	case !isASCII(name):
 		return "", "has letters that browsers send as xn--…"
 	case len(plain) > 253, !hostName.MatchString(plain):
 		return "", "is no name"
@@ -56,7 +56,7 @@ func host(name string) (plain, why string) {
 	return plain, ""
 }
 
-func ascii(s string) bool {
+func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
 			return false

@@ -31,7 +31,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%T: %v", err, err)
 		}
 		for _, p := range ps {
-			if p.Key == "" || p.Reason == "" || p.Cure == "" {
+			if p.Key == "" || p.Reason == "" || p.Fix == "" {
 				t.Fatalf("half a problem: %+v", p)
 			}
 			if strings.Contains(p.String(), "\n") {

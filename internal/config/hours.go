@@ -18,7 +18,7 @@ type HourSpan struct {
 
 // Spans are the hours, which were checked.
 func (h Hours) Spans() []HourSpan {
-	spans, _ := spansOf(string(h))
+	spans, _ := parseHours(string(h))
 	return spans
 }
 
@@ -28,14 +28,14 @@ var errHours = &flaw{"is no time of the week", "write days and hours, such as mo
 var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mié"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sáb"}}
 
 func (h *Hours) parse(s string) error {
-	if _, ok := spansOf(s); !ok {
+	if _, ok := parseHours(s); !ok {
 		return errHours
 	}
 	*h = Hours(s)
 	return nil
 }
 
-func spansOf(s string) (spans []HourSpan, ok bool) {
+func parseHours(s string) (spans []HourSpan, ok bool) {
 	if s == "" || s == "always" {
 		for day := range time.Weekday(7) {
 			spans = append(spans, HourSpan{day, 0, 24 * time.Hour})

@@ -11,7 +11,7 @@ type Problem struct {
 	Key    string `json:"key"`
 	From   string `json:"from,omitempty"` // file:line or the variable; "" for what is missing
 	Reason string `json:"reason"`
-	Cure   string `json:"cure"`
+	Fix    string `json:"cure"`
 }
 
 func (p Problem) String() string {
@@ -20,13 +20,13 @@ func (p Problem) String() string {
 		where += " (" + p.From + ")"
 	}
 	end := "."
-	if strings.HasSuffix(p.Cure, "?") {
+	if strings.HasSuffix(p.Fix, "?") {
 		end = ""
 	}
-	return where + ": " + p.Reason + ". " + capital(p.Cure) + end
+	return where + ": " + p.Reason + ". " + capitalize(p.Fix) + end
 }
 
-func capital(s string) string {
+func capitalize(s string) string {
 	if s == "" || s[0] < 'a' || s[0] > 'z' {
 		return s
 	}

@@ -90,7 +90,7 @@ func TestProblems(t *testing.T) {
 					t.Errorf("got %q\nwant %q in it", err, part)
 				}
 			}
-			if ps[0].Cure == "" || ps[0].Reason == "" {
+			if ps[0].Fix == "" || ps[0].Reason == "" {
 				t.Errorf("no cure or reason: %+v", ps[0])
 			}
 		})

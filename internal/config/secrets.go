@@ -106,8 +106,8 @@ func passwords(address string) (all []string) {
 	return all
 }
 
-// fewestInPath is from when on a part of a path may be what opens it.
-const fewestInPath = 16
+// minPathSecret is from when on a part of a path may be what opens it.
+const minPathSecret = 16
 
 // pathSecrets are the parts of an address that are long enough to open it: of
 // Slack's, Discord's and n8n's webhooks nothing else is a secret.
@@ -121,7 +121,7 @@ func pathSecrets(address string) (all []string) {
 		parts = append(parts, values...)
 	}
 	for _, p := range parts {
-		if len(p) >= fewestInPath {
+		if len(p) >= minPathSecret {
 			all = append(all, p)
 		}
 	}

@@ -62,7 +62,7 @@ func (r *reader) read(src []byte) *node {
 	if err := yaml.Unmarshal(src, &doc); err != nil {
 		r.problems = append(r.problems, Problem{
 			Key: r.file, Reason: "is not YAML: " + yamlReason(err),
-			Cure: "indent with spaces, put a space after each colon, and quote values with : or # in them, and ${NAME} between { and }",
+			Fix: "indent with spaces, put a space after each colon, and quote values with : or # in them, and ${NAME} between { and }",
 		})
 		return newMapping(r.file)
 	}
@@ -72,7 +72,7 @@ func (r *reader) read(src []byte) *node {
 	root := r.convert(&doc, "", 0)
 	if root.kind != mapping {
 		if !root.null {
-			r.problems = append(r.problems, Problem{Key: r.file, From: root.from, Reason: "is no list of keys and values", Cure: "write `key: value`, one a line"})
+			r.problems = append(r.problems, Problem{Key: r.file, From: root.from, Reason: "is no list of keys and values", Fix: "write `key: value`, one a line"})
 		}
 		return newMapping(r.file)
 	}

@@ -23,7 +23,7 @@ func (d *doctor) configuration() {
 			if p.From != "" {
 				text += " (" + p.From + ")"
 			}
-			d.broken(Configuration, text+" "+p.Reason, p.Cure)
+			d.broken(Configuration, text+" "+p.Reason, p.Fix)
 		}
 	case d.Problem != nil:
 		d.broken(Configuration, d.reason(d.Problem), "")
