@@ -27,7 +27,7 @@ type liveDisplay struct {
 const logEvery = 10 * time.Second
 
 func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
-	b := liveDisplay{out: out, title: title, live: observe.Terminal(out) && !e.dumb()}
+	b := liveDisplay{out: out, title: title, live: observe.IsTerminal(out) && !e.dumb()}
 	b.color = b.live && !e.plain()
 	return b
 }

@@ -69,8 +69,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 	// The second Ctrl-C ends at once.
 	context.AfterFunc(ctx, stop)
 
-	out := &safeWriter{w: stdout, allowStyles: observe.Terminal(stdout)}
-	stdout, stderr = out, &safeWriter{w: stderr, allowStyles: observe.Terminal(stderr)}
+	out := &safeWriter{w: stdout, allowStyles: observe.IsTerminal(stdout)}
+	stdout, stderr = out, &safeWriter{w: stderr, allowStyles: observe.IsTerminal(stderr)}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,

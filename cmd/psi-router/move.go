@@ -150,7 +150,7 @@ type progress struct {
 }
 
 func (e *env) progress() *progress {
-	return &progress{e: e, bar: observe.Terminal(e.err) && e.color()}
+	return &progress{e: e, bar: observe.IsTerminal(e.err) && e.color()}
 }
 
 const barWidth = 30

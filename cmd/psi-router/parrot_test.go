@@ -112,7 +112,7 @@ func begin(t *testing.T, role string, environ []string) (*app.App, *journal) {
 		t.Fatal(err)
 	}
 	logs := &journal{}
-	a, err := app.New(t.Context(), app.Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: 20, Log: observe.Log(logs, "info", "json")})
+	a, err := app.New(t.Context(), app.Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: 20, Log: observe.NewLogger(logs, "info", "json")})
 	if err != nil {
 		t.Fatal(err)
 	}

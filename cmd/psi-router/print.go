@@ -28,7 +28,7 @@ func (e *env) printJSON(v any) error {
 func (e *env) printf(format string, a ...any) { fmt.Fprintf(e.out, format, a...) }
 
 // color reports whether somebody watches, and does not mind.
-func (e *env) color() bool { return !e.plain() && !e.dumb() && observe.Terminal(e.out) }
+func (e *env) color() bool { return !e.plain() && !e.dumb() && observe.IsTerminal(e.out) }
 
 // plain reports whether somebody asked for no colours.
 func (e *env) plain() bool { return e.variable("NO_COLOR") != "" }
@@ -49,7 +49,7 @@ func (e *env) variable(name string) string {
 // interactive reports whether a person types at the other end.
 func (e *env) interactive() bool {
 	f, ok := e.in.(*os.File)
-	return ok && observe.Terminal(f) && observe.Terminal(e.out)
+	return ok && observe.IsTerminal(f) && observe.IsTerminal(e.out)
 }
 
 // Styles for terminals.

@@ -52,7 +52,7 @@ func (c *sandboxRun) Run(e *env) error {
 	s, err := sandbox.New(sandbox.Options{
 		WebhookURL: func() string { return c.Webhook }, BaseURL: func() string { return base },
 		APIBase: router + apiPrefix, APIKey: orDefault(e.Key, config.DevAPIKey),
-		Log: observe.Log(e.err, "info", "auto"),
+		Log: observe.NewLogger(e.err, "info", "auto"),
 	})
 	if err != nil {
 		listener.Close()

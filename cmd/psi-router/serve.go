@@ -35,7 +35,7 @@ func (c *serveCmd) Run(e *env) error {
 	if _, err := app.LoadFlow(cfg.Flow); err != nil {
 		return usage("%w\nNothing was started. docs/flow.md explains the language.", err)
 	}
-	logger := observe.Log(e.err, cfg.LogLevel, cfg.LogFormat)
+	logger := observe.NewLogger(e.err, cfg.LogLevel, cfg.LogFormat)
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}

@@ -258,7 +258,7 @@ func (w explainer) todo(c conversation, decisions []decision, queues []queueRow)
 		case q.Paused:
 			add("La cola "+q.Name+" está en pausa: `psi-router queue resume "+q.Name+"`.", "The queue "+q.Name+" is paused: `psi-router queue resume "+q.Name+"`.")
 		case q.HeldUntil != nil:
-			why := oneLine(observe.Held(w.Lang, q.HeldFor), 200)
+			why := oneLine(observe.HoldReason(w.Lang, q.HeldFor), 200)
 			add("La cola "+q.Name+" espera: "+why+".", "The queue "+q.Name+" waits: "+why+".")
 		}
 		if q.Dead > 0 {

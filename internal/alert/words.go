@@ -38,7 +38,7 @@ func Said(r *Rule, i Incident, lang string) (problem, cure string) {
 
 func say(r *Rule, i Incident, text, lang string) string {
 	return strings.NewReplacer(
-		"{subject}", i.Subject, "{value}", r.Unit.write(i.Value, lang), "{detail}", strings.TrimRight(observe.Held(lang, i.Detail), ". "),
+		"{subject}", i.Subject, "{value}", r.Unit.write(i.Value, lang), "{detail}", strings.TrimRight(observe.HoldReason(lang, i.Detail), ". "),
 	).Replace(text)
 }
 

@@ -119,7 +119,7 @@ func (w *alerting) collect(ctx context.Context) alert.Facts {
 	f.NoQueues = err != nil
 	f.Emptied, err = w.engines.emptied(ctx)
 	f.NoEmptied = err != nil
-	g, err := w.sources.Figures(ctx)
+	g, err := w.sources.StoreStats(ctx)
 	f.NoFigures = err != nil
 	f.OldestUnanswered, f.OldestHandedOff, f.Left, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.Left, g.LastInbound
 	return f

@@ -63,7 +63,7 @@ func startFast(t *testing.T, role string, env ...string) *testRouter {
 		t.Fatal(err)
 	}
 	logs := &bytes.Buffer{}
-	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: 30, Log: observe.Log(logs, "info", "json")})
+	a, err := New(t.Context(), Options{Config: cfg, Role: role, Version: "test", BackoffSpeedup: 30, Log: observe.NewLogger(logs, "info", "json")})
 	if err != nil {
 		t.Fatal(err)
 	}

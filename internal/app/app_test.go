@@ -53,7 +53,7 @@ func startWith(t *testing.T, o Options, env ...string) *testRouter {
 		t.Fatal(err)
 	}
 	logs := &bytes.Buffer{}
-	o.Config, o.Version, o.Log = cfg, "test", observe.Log(logs, "info", "json")
+	o.Config, o.Version, o.Log = cfg, "test", observe.NewLogger(logs, "info", "json")
 	a, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func TestDrainTimeoutIsTheWholeStop(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				never := make(chan struct{})
 				logs := &strings.Builder{}
-				a := &App{cfg: &config.Config{DrainTimeout: tt.drain}, log: observe.Log(logs, "info", "json"), started: time.Now()}
+				a := &App{cfg: &config.Config{DrainTimeout: tt.drain}, log: observe.NewLogger(logs, "info", "json"), started: time.Now()}
 				door := pipeListener{make(chan net.Conn), make(chan struct{})}
 				a.listener, a.socket = door, pipeListener{make(chan net.Conn), make(chan struct{})}
 				a.public = a.newServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-never }))

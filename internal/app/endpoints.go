@@ -136,7 +136,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 }
 
 // endpointBacklogs are the backlogs as metrics show them: none is shown as zero.
-func (e *engines) endpointBacklogs(ctx context.Context) (map[string]observe.FeedFigures, error) {
+func (e *engines) endpointBacklogs(ctx context.Context) (map[string]observe.EndpointBacklog, error) {
 	if len(e.endpoints) == 0 {
 		return nil, nil
 	}
@@ -144,10 +144,10 @@ func (e *engines) endpointBacklogs(ctx context.Context) (map[string]observe.Feed
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]observe.FeedFigures{}
+	out := map[string]observe.EndpointBacklog{}
 	for _, name := range e.endpointNames() {
 		l := backlogs[name]
-		f := observe.FeedFigures{Conversations: l.Conversations}
+		f := observe.EndpointBacklog{Conversations: l.Conversations}
 		if l.Conversations > 0 {
 			f.Oldest = max(0, time.Since(l.Oldest))
 		}

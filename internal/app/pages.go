@@ -93,7 +93,7 @@ func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []o
 			return heldSends(stats, time.Now())
 		}},
 		{Name: "disk", Info: true, Run: func(context.Context) error {
-			d, err := observe.Room(dir)
+			d, err := observe.DiskSpace(dir)
 			if err == nil && d.Used() > alert.DiskFull {
 				return fmt.Errorf("%d %% of the disk of %s is used", int(100*d.Used()), dir)
 			}
@@ -147,13 +147,13 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 // sources are what metrics and status look at.
 func (e *engines) sources(dir string, doorSpool *spool.Spool) observe.Sources {
 	s := observe.Sources{
-		Disk:   func() (observe.Disk, error) { return observe.Room(dir) },
+		Disk:   func() (observe.Disk, error) { return observe.DiskSpace(dir) },
 		Queues: func(ctx context.Context) ([]queue.Stats, error) { return e.queue.Stats(ctx) },
-		Figures: func(ctx context.Context) (observe.Figures, error) {
+		StoreStats: func(ctx context.Context) (observe.StoreStats, error) {
 			g, err := e.store.Gauges(ctx, time.Now())
 			f := storeStats(g)
 			if err == nil {
-				f.Feeds, err = e.endpointBacklogs(ctx)
+				f.Endpoints, err = e.endpointBacklogs(ctx)
 			}
 			return f, err
 		},
@@ -170,8 +170,8 @@ func (e *engines) sources(dir string, doorSpool *spool.Spool) observe.Sources {
 	return s
 }
 
-func storeStats(g store.Gauges) observe.Figures {
-	return observe.Figures{
+func storeStats(g store.Gauges) observe.StoreStats {
+	return observe.StoreStats{
 		OldestUnanswered: g.OldestUnanswered, OldestHandedOff: g.OldestHandedOff, PendingSends: g.PendingSends, UncertainSends: g.UncertainSends,
 		Left:             g.Left,
 		EventsUnnumbered: g.EventsUnnumbered, LastInbound: g.Lines,

@@ -117,7 +117,7 @@ func (a *App) setup(ctx context.Context) error {
 		Version: a.version, Checks: checks, Sources: sources, Lines: lineInfos(lines), Redact: a.redact,
 	})
 	alerts.health = health
-	metrics.Watch(health)
+	metrics.RegisterHealth(health)
 
 	if a.role != roleWebhook {
 		if err := a.setupWork(ctx, e, lines, alerts, &meter{metrics, &alerts.tally}); err != nil {
@@ -204,9 +204,9 @@ func (a *App) setupPublic(e *engines, doorSpool *spool.Spool, lines []line, aler
 	mux.Handle("/webhook", h)
 	mux.Handle("/webhook/", h)
 	hostNames := a.hosts(a.cfg.Listen)
-	alerts.health.Probes(mux, hostNames.Allows)
+	alerts.health.RegisterProbes(mux, hostNames.Allows)
 	pages := http.NewServeMux()
-	alerts.health.Pages(pages, metrics)
+	alerts.health.RegisterPages(pages, metrics)
 	mux.Handle("/", hostNames.Guard(pages))
 	if err := a.addAPIAndDashboard(mux, pages, hostNames, e, alerts, lines); err != nil {
 		return err

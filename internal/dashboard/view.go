@@ -131,13 +131,13 @@ func (a Alert) level() Level {
 func (s *Status) translate(lang string) {
 	s.Lines, s.Queues, s.Checks = slices.Clone(s.Lines), slices.Clone(s.Queues), slices.Clone(s.Checks)
 	for i := range s.Lines {
-		s.Lines[i].Problem = observe.Held(lang, s.Lines[i].Problem)
+		s.Lines[i].Problem = observe.HoldReason(lang, s.Lines[i].Problem)
 	}
 	for i := range s.Queues {
-		s.Queues[i].HeldReason = observe.Held(lang, s.Queues[i].HeldReason)
+		s.Queues[i].HeldReason = observe.HoldReason(lang, s.Queues[i].HeldReason)
 	}
 	for i := range s.Checks {
-		s.Checks[i].Detail = observe.Held(lang, s.Checks[i].Detail)
+		s.Checks[i].Detail = observe.HoldReason(lang, s.Checks[i].Detail)
 	}
 }
 

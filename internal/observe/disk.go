@@ -11,8 +11,8 @@ type Disk struct {
 	Free, Size uint64
 }
 
-// Room asks for it.
-func Room(dir string) (Disk, error) {
+// DiskSpace asks for it.
+func DiskSpace(dir string) (Disk, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return Disk{}, fmt.Errorf("room of %s: %w", dir, err)

@@ -15,25 +15,25 @@ import (
 // Register adds all that can be asked, for who may see everything; /metrics when m
 // is not nil.
 func (h *Health) Register(mux *http.ServeMux, m *Metrics) {
-	h.Probes(mux, func(*http.Request) bool { return true })
-	h.Pages(mux, m)
+	h.RegisterProbes(mux, func(*http.Request) bool { return true })
+	h.RegisterPages(mux, m)
 }
 
-// Probes adds /healthz and /readyz, which whoever watches over machines asks under
+// RegisterProbes adds /healthz and /readyz, which whoever watches over machines asks under
 // any name. What is down /readyz says only to who may see it.
-func (h *Health) Probes(mux *http.ServeMux, may func(*http.Request) bool) {
+func (h *Health) RegisterProbes(mux *http.ServeMux, allowed func(*http.Request) bool) {
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		code, out := h.readiness(r)
-		if !may(r) {
-			out = ready{Status: out.Status, Down: []string{}, Checks: []Result{}}
+		if !allowed(r) {
+			out = readyView{Status: out.Status, Down: []string{}, Checks: []Result{}}
 		}
-		answer(w, code, out)
+		writeJSON(w, code, out)
 	})
 }
 
-// Pages adds /status, and /metrics when m is not nil.
-func (h *Health) Pages(mux *http.ServeMux, m *Metrics) {
+// RegisterPages adds /status, and /metrics when m is not nil.
+func (h *Health) RegisterPages(mux *http.ServeMux, m *Metrics) {
 	mux.HandleFunc("GET /status", h.status)
 	if m != nil {
 		mux.Handle("GET /metrics", m.Handler())
@@ -43,18 +43,18 @@ func (h *Health) Pages(mux *http.ServeMux, m *Metrics) {
 // healthz says that the process answers, and nothing more: a restart would not
 // bring back what it needs.
 func (h *Health) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]string{"status": "alive"})
+	writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-type ready struct {
+type readyView struct {
 	Status string   `json:"status"` // ready, down, draining
 	Down   []string `json:"down"`
 	Checks []Result `json:"checks"`
 }
 
-func (h *Health) readiness(r *http.Request) (int, ready) {
+func (h *Health) readiness(r *http.Request) (int, readyView) {
 	ok, results := h.Ready(r.Context())
-	out := ready{Status: "ready", Down: []string{}, Checks: results}
+	out := readyView{Status: "ready", Down: []string{}, Checks: results}
 	for _, c := range results {
 		if !c.OK && !c.Info {
 			out.Down = append(out.Down, c.Name+": "+c.Error)
@@ -133,11 +133,11 @@ type SendStatus struct {
 }
 
 func (h *Health) status(w http.ResponseWriter, r *http.Request) {
-	_, is := h.readiness(r)
+	_, ready := h.readiness(r)
 	now := h.now()
 	s := Status{
 		Version: h.version, Go: runtime.Version(), Started: h.started.UTC(), Uptime: now.Sub(h.started).Round(time.Millisecond).Seconds(),
-		Status: is.Status, Down: is.Down, Checks: is.Checks, Queues: []QueueStatus{}, Lines: []LineStatus{}, Endpoints: []EndpointStatus{},
+		Status: ready.Status, Down: ready.Down, Checks: ready.Checks, Queues: []QueueStatus{}, Lines: []LineStatus{}, Endpoints: []EndpointStatus{},
 	}
 	queues, err := h.sources.queues(r.Context())
 	if err != nil {
@@ -146,11 +146,11 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 	for _, q := range queues {
 		s.Queues = append(s.Queues, queueStatus(q, now))
 	}
-	f, err := h.sources.figures(r.Context())
+	f, err := h.sources.storeStats(r.Context())
 	if err != nil {
 		s.Unknown = append(s.Unknown, "store")
 	}
-	s.OldestUnanswered, s.OldestHandedOff = h.sources.Owed(queues, f).Seconds(), since(f.OldestHandedOff, now)
+	s.OldestUnanswered, s.OldestHandedOff = h.sources.OldestUnanswered(queues, f).Seconds(), secondsSince(f.OldestHandedOff, now)
 	if h.sources.Workers != nil {
 		if n, ok := h.sources.Workers(); ok {
 			s.Workers = &n
@@ -163,8 +163,8 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.Sends, s.Left = SendStatus{f.PendingSends, f.UncertainSends}, f.Left
-	for _, name := range slices.Sorted(maps.Keys(f.Feeds)) {
-		e := EndpointStatus{Name: name, Behind: f.Feeds[name].Conversations, Oldest: f.Feeds[name].Oldest.Seconds()}
+	for _, name := range slices.Sorted(maps.Keys(f.Endpoints)) {
+		e := EndpointStatus{Name: name, Behind: f.Endpoints[name].Conversations, Oldest: f.Endpoints[name].Oldest.Seconds()}
 		for _, q := range s.Queues {
 			if q.Name == "events:"+name {
 				e.HeldUntil, e.HeldFor = q.HeldUntil, q.HeldFor
@@ -180,7 +180,7 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 		}
 		s.Lines = append(s.Lines, line)
 	}
-	answer(w, http.StatusOK, s)
+	writeJSON(w, http.StatusOK, s)
 }
 
 func queueStatus(q queue.Stats, now time.Time) QueueStatus {
@@ -195,7 +195,7 @@ func queueStatus(q queue.Stats, now time.Time) QueueStatus {
 	return s
 }
 
-func answer(w http.ResponseWriter, code int, v any) {
+func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)

@@ -65,9 +65,9 @@ type Health struct {
 	at      time.Time
 }
 
-// fresh is how long results are reused: many may ask, the checked things
+// resultTTL is how long results are reused: many may ask, the checked things
 // should not feel it.
-const fresh = time.Second
+const resultTTL = time.Second
 
 // NewHealth returns a Health; the program counts as started now.
 func NewHealth(o HealthOptions) *Health {
@@ -98,7 +98,7 @@ func (h *Health) Ready(ctx context.Context) (bool, []Result) {
 func (h *Health) Results(ctx context.Context) []Result {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := h.now(); h.results != nil && now.Sub(h.at) < fresh && !now.Before(h.at) {
+	if now := h.now(); h.results != nil && now.Sub(h.at) < resultTTL && !now.Before(h.at) {
 		return h.results
 	}
 	results := make([]Result, len(h.checks))
@@ -115,7 +115,7 @@ func (h *Health) Results(ctx context.Context) []Result {
 
 func (h *Health) run(ctx context.Context, c Check) Result {
 	if c.Timeout <= 0 {
-		c.Timeout = patience
+		c.Timeout = sourceTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -140,12 +140,12 @@ func (h *Health) run(ctx context.Context, c Check) Result {
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Error = "no answer within " + c.Timeout.String()
 	case err != nil:
-		r.Error = short(h.redact.Text(err.Error()))
+		r.Error = truncate(h.redact.Text(err.Error()))
 	}
 	return r
 }
 
-func short(s string) string {
+func truncate(s string) string {
 	const most = 200
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most]) + "…"

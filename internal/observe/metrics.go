@@ -33,10 +33,10 @@ type Metrics struct {
 }
 
 var (
-	// quick suits what should take milliseconds, slow what waits for others.
-	quick = []float64{.0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5}
-	slow  = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20}
-	sizes = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}
+	// fastBuckets suits what should take milliseconds, slow what waits for others.
+	fastBuckets = []float64{.0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5}
+	slowBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20}
+	sizeBuckets = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}
 )
 
 // NewMetrics returns metrics with a registry of their own.
@@ -50,20 +50,20 @@ func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry:     prometheus.NewRegistry(),
 		webhooks:     counter("psi_webhook_requests_total", "Webhook requests by outcome.", "outcome"),
-		webhookTime:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_webhook_seconds", Help: "Time until a webhook was answered.", Buckets: quick}),
+		webhookTime:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_webhook_seconds", Help: "Time until a webhook was answered.", Buckets: fastBuckets}),
 		arrivals:     counter("psi_arrivals_total", "Messages, statuses and notices that arrived.", "line", "kind"),
-		batchSize:    histogram("psi_batch_jobs", "Jobs in one batch.", sizes, "queue"),
-		batchTime:    histogram("psi_batch_seconds", "Time that a batch took.", quick, "queue"),
+		batchSize:    histogram("psi_batch_jobs", "Jobs in one batch.", sizeBuckets, "queue"),
+		batchTime:    histogram("psi_batch_seconds", "Time that a batch took.", fastBuckets, "queue"),
 		settled:      counter("psi_jobs_settled_total", "Jobs by what became of them.", "queue", "verdict"),
 		turnMessages: prometheus.NewCounter(prometheus.CounterOpts{Name: "psi_turn_messages_total", Help: "Messages that went through a turn."}),
-		turnTime:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_turn_seconds", Help: "Time of one turn's transaction.", Buckets: quick}),
+		turnTime:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_turn_seconds", Help: "Time of one turn's transaction.", Buckets: fastBuckets}),
 		decisions:    counter("psi_decisions_total", "Decisions by reason.", "line", "reason"),
 		replies:      counter("psi_replies_total", "Automatic replies that were decided.", "line"),
 		sends:        counter("psi_sends_total", "Sends by verdict.", "line", "verdict"),
-		sendTime:     histogram("psi_send_seconds", "Time of one send.", slow, "line"),
+		sendTime:     histogram("psi_send_seconds", "Time of one send.", slowBuckets, "line"),
 		media:        counter("psi_media_total", "Downloads by outcome.", "outcome"),
 		pushes:       counter("psi_events_pushed_total", "Events posted to endpoints, by verdict.", "endpoint", "verdict"),
-		pushTime:     histogram("psi_event_push_seconds", "Time of one post to an endpoint.", slow, "endpoint"),
+		pushTime:     histogram("psi_event_push_seconds", "Time of one post to an endpoint.", slowBuckets, "endpoint"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "psi_build_info", Help: "What runs.",

@@ -57,7 +57,7 @@ func TestReadyzIsHonest(t *testing.T) {
 		},
 	})
 	srv := serve(h, nil)
-	var r ready
+	var r readyView
 	if code := get(t, srv, "/readyz", &r); code != 200 || r.Status != "ready" || len(r.Checks) != 2 {
 		t.Errorf("well: %d %+v", code, r)
 	}
@@ -121,7 +121,7 @@ func TestManyWhoAskShareOneCheck(t *testing.T) {
 		for range 10 {
 			h.Results(t.Context())
 		}
-		time.Sleep(fresh)
+		time.Sleep(resultTTL)
 		h.Results(t.Context())
 		if got := runs.Load(); got != 2 {
 			t.Errorf("%d runs, want 2", got)
@@ -138,8 +138,8 @@ func sources() Sources {
 		Spool:   func() (int, time.Duration) { return 3, 2 * time.Second },
 		Workers: func() (int, bool) { return 2, true },
 		Alerts:  func() []OpenAlert { return []OpenAlert{{"no_workers", ""}, {"queue_held", "send:wsp4"}} },
-		Figures: func(context.Context) (Figures, error) {
-			return Figures{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, Left: 6, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}, Feeds: map[string]FeedFigures{"crm": {12, 90 * time.Second}, "n8n": {}}}, nil
+		StoreStats: func(context.Context) (StoreStats, error) {
+			return StoreStats{OldestUnanswered: 4 * time.Second, OldestHandedOff: time.Date(2026, 11, 24, 9, 59, 30, 0, time.UTC), PendingSends: 5, UncertainSends: 1, Left: 6, LastInbound: map[string]time.Time{"wsp4": time.Unix(1_800_000_000, 0)}, Endpoints: map[string]EndpointBacklog{"crm": {12, 90 * time.Second}, "n8n": {}}}, nil
 		},
 	}
 }
@@ -174,8 +174,8 @@ func TestStatusSaysWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("down")
 	h := NewHealth(HealthOptions{Sources: Sources{
-		Queues:  func(context.Context) ([]queue.Stats, error) { return nil, broken },
-		Figures: func(context.Context) (Figures, error) { return Figures{}, broken },
+		Queues:     func(context.Context) ([]queue.Stats, error) { return nil, broken },
+		StoreStats: func(context.Context) (StoreStats, error) { return StoreStats{}, broken },
 	}})
 	var got Status
 	get(t, serve(h, nil), "/status", &got)
@@ -188,7 +188,7 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics("v1")
 	h := NewHealth(HealthOptions{Sources: sources(), Checks: []Check{{Name: "store", Run: func(context.Context) error { return nil }}}})
-	m.Watch(h)
+	m.RegisterHealth(h)
 	m.Webhook("ok", 3*time.Millisecond)
 	m.Arrived("wsp4", "message")
 	m.Batch("inbound", 12, time.Millisecond)
@@ -223,7 +223,7 @@ func TestMetrics(t *testing.T) {
 func TestLog(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	log := Log(&b, "warn", "auto")
+	log := NewLogger(&b, "warn", "auto")
 	log.Info("no")
 	log.Warn("yes", "contact", phone.Masked("5491155550001"), "took", 68*time.Millisecond)
 	var line map[string]any
@@ -234,7 +234,7 @@ func TestLog(t *testing.T) {
 		t.Errorf("%v", line)
 	}
 	b.Reset()
-	Log(&b, "nonsense", "text").Info("x", slog.Int("n", 1))
+	NewLogger(&b, "nonsense", "text").Info("x", slog.Int("n", 1))
 	if !strings.Contains(b.String(), "level=INFO msg=x n=1") || strings.Contains(b.String(), "T") && strings.Contains(b.String(), "Z") {
 		t.Errorf("%q", b.String())
 	}
@@ -243,7 +243,7 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if Terminal(f) {
+	if IsTerminal(f) {
 		t.Error("a file is no terminal")
 	}
 }
@@ -255,7 +255,7 @@ func TestLogLinesHaveAnEnd(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer
 		long := strings.Repeat("x", 1<<20) + "\x1b[2J"
-		log := Log(&b, "info", format)
+		log := NewLogger(&b, "info", format)
 		log.With("with", long).Warn("m", "text", "\u202ecod.exe\x1b[2J", "err", errors.New(long), slog.Group("g", "in", long), "stack", "one\ntwo")
 		got := b.String()
 		if n := strings.Count(got, "\n"); len(got) > 20_000 || n != 1 || strings.ContainsAny(got, "\x1b\u202e") || strings.Contains(got, `\u001b`) {

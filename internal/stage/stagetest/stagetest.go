@@ -27,7 +27,7 @@ func Main(m *testing.M, change ...func(*app.Options)) {
 func serve(file, role, hurry string, change []func(*app.Options)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	logger := observe.Log(os.Stderr, "info", "json")
+	logger := observe.NewLogger(os.Stderr, "info", "json")
 	cfg, err := config.Load(config.Options{File: file, Env: os.Environ()})
 	if err == nil {
 		times, _ := strconv.ParseFloat(hurry, 64)

@@ -2,9 +2,9 @@ package observe
 
 import "strings"
 
-// held are the sentences with which worker and delivery hold a queue, in
+// holdReasons are the sentences with which worker and delivery hold a queue, in
 // Spanish. What comes after one is what its provider or engine said.
-var held = map[string]string{
+var holdReasons = map[string]string{
 	"WhatsApp refuses our token, permission or account: a person must act":              "el proveedor rechaza el token, el permiso o la cuenta: tiene que actuar una persona",
 	"sending is throttled or WhatsApp is down":                                          "el proveedor pide ir más despacio, o no anda",
 	"answers do not come: what is sent becomes uncertain":                               "no llegan respuestas: no se sabe si lo que se manda sale",
@@ -17,13 +17,13 @@ var held = map[string]string{
 	"the store cannot be reached or cannot write": "no se llega a la base de datos, o no se puede escribir en ella",
 }
 
-// Held says in the language why a queue is held. What it does not know stays as
+// HoldReason says in the language why a queue is held. What it does not know stays as
 // it came.
-func Held(lang, why string) string {
+func HoldReason(lang, why string) string {
 	if lang == "en" {
 		return why
 	}
-	for english, spanish := range held {
+	for english, spanish := range holdReasons {
 		if before, after, found := strings.Cut(why, english); found {
 			return before + spanish + after
 		}

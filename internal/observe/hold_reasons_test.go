@@ -7,23 +7,23 @@ import (
 	"testing"
 )
 
-func TestHeld(t *testing.T) {
+func TestHoldReason(t *testing.T) {
 	t.Parallel()
 	const why = "send:wsp4 is held: nothing can be sent: HTTP 500 (code 0)"
 	for lang, want := range map[string]string{
 		"en": why, "es": "send:wsp4 is held: no se puede mandar nada: HTTP 500 (code 0)",
 	} {
-		if got := Held(lang, why); got != want {
+		if got := HoldReason(lang, why); got != want {
 			t.Errorf("%s: got %q, want %q", lang, got, want)
 		}
 	}
-	if got := Held("es", "something new"); got != "something new" {
+	if got := HoldReason("es", "something new"); got != "something new" {
 		t.Errorf("got %q", got)
 	}
 }
 
-// TestHeldSentencesAreSaid: who changes a sentence changes its translation.
-func TestHeldSentencesAreSaid(t *testing.T) {
+// TestHoldReasonsAreGiven: who changes a sentence changes its translation.
+func TestHoldReasonsAreGiven(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
 	for _, dir := range []string{"worker", "delivery"} {
@@ -39,7 +39,7 @@ func TestHeldSentencesAreSaid(t *testing.T) {
 			code.Write(src)
 		}
 	}
-	for sentence := range held {
+	for sentence := range holdReasons {
 		if !strings.Contains(code.String(), `"`+sentence+`"`) {
 			t.Errorf("nobody says %q any more", sentence)
 		}
