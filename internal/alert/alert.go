@@ -1,6 +1,6 @@
 // Package alert cries for help: rules over what can be measured, one message when
 // something is wrong for long enough, and one when it is over. Evaluate is pure;
-// the Keeper looks, keeps what it knows in the store, so that one process speaks
+// the Manager looks, keeps what it knows in the store, so that one process speaks
 // for all and a restart repeats nothing, and tells the receivers. It must never
 // change what it watches, nor name a person or show what one wrote.
 package alert
@@ -30,9 +30,9 @@ type Rule struct {
 	Above   float64
 	For     time.Duration
 	Clear   time.Duration
-	// Unless are what explains this one: while one of them has an incident, this
+	// InhibitedBy are what explains this one: while one of them has an incident, this
 	// one stays quiet.
-	Unless []Cause
+	InhibitedBy []Inhibitor
 	// Expr is Measure in PromQL, by the labels in By. WorkHours limits it to those.
 	Expr      string
 	By        string
@@ -44,20 +44,20 @@ type Rule struct {
 	English Words
 }
 
-// Cause is another rule that explains one: any incident of it, or one of the same
-// subject, or one whose subject begins as one of Of does.
-type Cause struct {
-	Rule string
-	Same bool
-	Of   []string
+// Inhibitor is another rule that explains one: any incident of it, or one of the same
+// subject, or one whose subject begins with one of SubjectPrefixes.
+type Inhibitor struct {
+	Rule            string
+	SameSubject     bool
+	SubjectPrefixes []string
 }
 
 // Words are what is said of an incident. {subject}, {value} and {detail} stand for
 // its own.
 type Words struct {
-	Problem string // what is wrong
-	Cure    string // what to do
-	Over    string // that it is not wrong any more
+	Problem  string // what is wrong
+	Fix      string // what to do
+	Resolved string // that it is not wrong any more
 }
 
 // Unit is how a value is written.
@@ -95,19 +95,19 @@ type Incident struct {
 	Subject string  `json:"subject,omitempty"`
 	Value   float64 `json:"value"`
 	Detail  string  `json:"detail,omitempty"`
-	// Since is when it began, Fired when that had lasted long enough (zero: not
-	// yet), Well since when it looks as if it were over (zero: it does not).
-	Since time.Time `json:"since"`
-	Fired time.Time `json:"fired,omitzero"`
-	Well  time.Time `json:"well,omitzero"`
+	// Since is when it began, FiredAt when that had lasted long enough (zero: not
+	// yet), ClearSince since when it looks as if it were over (zero: it does not).
+	Since      time.Time `json:"since"`
+	FiredAt    time.Time `json:"fired,omitzero"`
+	ClearSince time.Time `json:"well,omitzero"`
 }
 
 // State is what is remembered between two looks.
 type State struct {
 	At        time.Time            `json:"at"` // of the last look
 	Incidents map[string]*Incident `json:"incidents,omitempty"`
-	// Held is when each queue was last seen held.
-	Held map[string]time.Time `json:"held,omitempty"`
+	// LastHeld is when each queue was last seen held.
+	LastHeld map[string]time.Time `json:"held,omitempty"`
 	// Outbox holds what a receiver has not got yet, in order.
 	Outbox []Notice `json:"outbox,omitempty"`
 }
@@ -116,22 +116,22 @@ type State struct {
 type Notice struct {
 	Incident
 
-	Over bool      `json:"over,omitempty"`
-	At   time.Time `json:"at"`
-	// Left are the receivers that do not have it yet.
-	Left []string `json:"left,omitempty"`
+	Resolved bool      `json:"over,omitempty"`
+	At       time.Time `json:"at"`
+	// Undelivered are the receivers that do not have it yet.
+	Undelivered []string `json:"left,omitempty"`
 }
 
-// Open lists the incidents that have fired, the oldest first.
-func (s State) Open() []Incident {
+// Firing lists the incidents that have fired, the oldest first.
+func (s State) Firing() []Incident {
 	var out []Incident
 	for _, i := range s.Incidents {
-		if !i.Fired.IsZero() {
+		if !i.FiredAt.IsZero() {
 			out = append(out, *i)
 		}
 	}
 	slices.SortFunc(out, func(x, y Incident) int {
-		if c := x.Fired.Compare(y.Fired); c != 0 {
+		if c := x.FiredAt.Compare(y.FiredAt); c != 0 {
 			return c
 		}
 		return compare(x, y)
@@ -146,7 +146,7 @@ func (s State) clone() State {
 		c := *i
 		out.Incidents[k] = &c
 	}
-	out.Held = maps.Clone(s.Held)
+	out.LastHeld = maps.Clone(s.LastHeld)
 	out.Outbox = slices.Clone(s.Outbox)
 	return out
 }

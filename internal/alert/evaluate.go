@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// blind is how long nobody may have looked for what was seen before to count on:
+// maxGap is how long nobody may have looked for what was seen before to count on:
 // what began before a longer gap begins anew.
-const blind = 2 * time.Minute
+const maxGap = 2 * time.Minute
 
 // Evaluate looks at the samples and returns what is known now and what has to be
 // told. It changes nothing that it is given. Rules come in the order in which they
 // may explain each other.
-func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Notice) {
-	s := was.clone()
-	gap := !was.At.IsZero() && (now.Sub(was.At) > blind || now.Before(was.At))
+func Evaluate(rules []Rule, in Samples, before State, now time.Time) (State, []Notice) {
+	s := before.clone()
+	gap := !before.At.IsZero() && (now.Sub(before.At) > maxGap || now.Before(before.At))
 	s.At = now
 	var out []Notice
 	known := map[string]bool{}
@@ -37,10 +37,10 @@ func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Noti
 			v, key := bad[subject], r.ID+"/"+subject
 			it := s.Incidents[key]
 			switch {
-			case it != nil && !it.Fired.IsZero():
-				it.Value, it.Detail, it.Well = v.Value, v.Detail, time.Time{}
+			case it != nil && !it.FiredAt.IsZero():
+				it.Value, it.Detail, it.ClearSince = v.Value, v.Detail, time.Time{}
 				continue
-			case s.explains(r, subject):
+			case s.inhibits(r, subject):
 				delete(s.Incidents, key)
 				continue
 			case it == nil || gap:
@@ -49,7 +49,7 @@ func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Noti
 			}
 			it.Value, it.Detail = v.Value, v.Detail
 			if now.Sub(it.Since) >= r.For {
-				it.Fired = now
+				it.FiredAt = now
 				out = append(out, Notice{Incident: *it, At: now})
 			}
 		}
@@ -61,16 +61,16 @@ func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Noti
 			if _, still := bad[it.Subject]; still {
 				continue
 			}
-			if it.Fired.IsZero() {
+			if it.FiredAt.IsZero() {
 				delete(s.Incidents, key)
 				continue
 			}
-			if it.Well.IsZero() || gap {
-				it.Well = now
+			if it.ClearSince.IsZero() || gap {
+				it.ClearSince = now
 			}
-			if now.Sub(it.Well) >= r.Clear {
+			if now.Sub(it.ClearSince) >= r.Clear {
 				delete(s.Incidents, key)
-				out = append(out, Notice{Incident: *it, Over: true, At: now})
+				out = append(out, Notice{Incident: *it, Resolved: true, At: now})
 			}
 		}
 	}
@@ -79,25 +79,25 @@ func Evaluate(rules []Rule, in Samples, was State, now time.Time) (State, []Noti
 	return s, out
 }
 
-// explains reports whether an incident of another rule says why this one is
+// inhibits reports whether an incident of another rule says why this one is
 // broken.
-func (s State) explains(r *Rule, subject string) bool {
+func (s State) inhibits(r *Rule, subject string) bool {
 	for _, i := range s.Incidents {
-		if !i.Fired.IsZero() && slices.ContainsFunc(r.Unless, func(c Cause) bool { return c.fits(i, subject) }) {
+		if !i.FiredAt.IsZero() && slices.ContainsFunc(r.InhibitedBy, func(c Inhibitor) bool { return c.matches(i, subject) }) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c Cause) fits(i *Incident, subject string) bool {
+func (c Inhibitor) matches(i *Incident, subject string) bool {
 	switch {
 	case c.Rule != i.Rule:
 		return false
-	case c.Same:
+	case c.SameSubject:
 		return i.Subject == subject
-	case len(c.Of) > 0:
-		return slices.ContainsFunc(c.Of, func(p string) bool { return strings.HasPrefix(i.Subject, p) })
+	case len(c.SubjectPrefixes) > 0:
+		return slices.ContainsFunc(c.SubjectPrefixes, func(p string) bool { return strings.HasPrefix(i.Subject, p) })
 	}
 	return true
 }

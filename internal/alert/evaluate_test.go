@@ -14,7 +14,7 @@ func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 func testRules() []Rule {
 	return []Rule{
 		{ID: "cause", Measure: "cause", Above: 0, For: time.Minute, Clear: time.Minute},
-		{ID: "age", Measure: "age", Above: 60, For: 2 * time.Minute, Clear: time.Minute, Unless: []Cause{{Rule: "cause", Same: true}}},
+		{ID: "age", Measure: "age", Above: 60, For: 2 * time.Minute, Clear: time.Minute, InhibitedBy: []Inhibitor{{Rule: "cause", SameSubject: true}}},
 	}
 }
 
@@ -101,7 +101,7 @@ func TestEvaluate(t *testing.T) {
 				s = next
 				for _, n := range notices {
 					sign := "+"
-					if n.Over {
+					if n.Resolved {
 						sign = "-"
 					}
 					got = append(got, fmt.Sprintf("%d %s%s/%s", i, sign, n.Rule, n.Subject))
@@ -116,7 +116,7 @@ func TestEvaluate(t *testing.T) {
 
 func TestARuleThatIsNoMore(t *testing.T) {
 	t.Parallel()
-	s := State{At: noon(), Incidents: map[string]*Incident{"gone/x": {Rule: "gone", Subject: "x", Fired: noon()}}}
+	s := State{At: noon(), Incidents: map[string]*Incident{"gone/x": {Rule: "gone", Subject: "x", FiredAt: noon()}}}
 	s, notices := Evaluate(testRules(), Samples{}, s, noon().Add(time.Minute))
 	if len(notices) != 0 || len(s.Incidents) != 0 {
 		t.Errorf("got %v, %v", s, notices)
@@ -152,28 +152,28 @@ func TestHours(t *testing.T) {
 		at(24, 9, 0): true, at(24, 8, 59): false, at(24, 18, 0): false, at(28, 12, 0): true, at(29, 12, 0): false,
 		time.Date(2026, 11, 24, 20, 59, 0, 0, time.UTC): true,
 	} {
-		if got := h.Now(at); got != want {
+		if got := h.Contains(at); got != want {
 			t.Errorf("%v: got %v", at, got)
 		}
 	}
 }
 
-func TestCauses(t *testing.T) {
+func TestInhibitors(t *testing.T) {
 	t.Parallel()
 	held := &Incident{Rule: "queue_held", Subject: "send:wsp4"}
 	for _, tc := range []struct {
-		c       Cause
+		c       Inhibitor
 		subject string
 		want    bool
 	}{
-		{Cause{Rule: "queue_held"}, "", true},
-		{Cause{Rule: "other"}, "", false},
-		{Cause{Rule: "queue_held", Same: true}, "send:wsp4", true},
-		{Cause{Rule: "queue_held", Same: true}, "inbound", false},
-		{Cause{Rule: "queue_held", Of: []string{"inbound", "send:"}}, "", true},
-		{Cause{Rule: "queue_held", Of: []string{"events:"}}, "", false},
+		{Inhibitor{Rule: "queue_held"}, "", true},
+		{Inhibitor{Rule: "other"}, "", false},
+		{Inhibitor{Rule: "queue_held", SameSubject: true}, "send:wsp4", true},
+		{Inhibitor{Rule: "queue_held", SameSubject: true}, "inbound", false},
+		{Inhibitor{Rule: "queue_held", SubjectPrefixes: []string{"inbound", "send:"}}, "", true},
+		{Inhibitor{Rule: "queue_held", SubjectPrefixes: []string{"events:"}}, "", false},
 	} {
-		if got := tc.c.fits(held, tc.subject); got != tc.want {
+		if got := tc.c.matches(held, tc.subject); got != tc.want {
 			t.Errorf("%+v, %q: got %v", tc.c, tc.subject, got)
 		}
 	}

@@ -14,12 +14,12 @@ type Span struct {
 	From, To time.Duration
 }
 
-// longest is how far back working time is counted.
-const longest = 14 * 24 * time.Hour
+// maxLookback is how far back working time is counted.
+const maxLookback = 14 * 24 * time.Hour
 
-// Now reports whether somebody works at that moment.
-func (h Hours) Now(at time.Time) bool {
-	for _, s := range h.on(at) {
+// Contains reports whether somebody works at that moment.
+func (h Hours) Contains(at time.Time) bool {
+	for _, s := range h.spansOn(at) {
 		if !at.Before(s[0]) && at.Before(s[1]) {
 			return true
 		}
@@ -29,13 +29,13 @@ func (h Hours) Now(at time.Time) bool {
 
 // Between returns how much of the time between the two was working time.
 func (h Hours) Between(from, to time.Time) time.Duration {
-	if from.Before(to.Add(-longest)) {
-		from = to.Add(-longest)
+	if from.Before(to.Add(-maxLookback)) {
+		from = to.Add(-maxLookback)
 	}
 	var sum time.Duration
 	// A day more, since days have 23 to 25 hours.
 	for day := from; day.Before(to.Add(25 * time.Hour)); day = day.In(h.zone()).AddDate(0, 0, 1) {
-		for _, s := range h.on(day) {
+		for _, s := range h.spansOn(day) {
 			begin, end := s[0], s[1]
 			if begin.Before(from) {
 				begin = from
@@ -56,8 +56,8 @@ func (h Hours) zone() *time.Location {
 	return h.Zone
 }
 
-// on returns the beginnings and ends of the day that at is in.
-func (h Hours) on(at time.Time) (out [][2]time.Time) {
+// spansOn returns the beginnings and ends of the day that at is in.
+func (h Hours) spansOn(at time.Time) (out [][2]time.Time) {
 	y, m, d := at.In(h.zone()).Date()
 	day := time.Date(y, m, d, 0, 0, 0, 0, h.zone()).Weekday()
 	clock := func(from time.Duration) time.Time {

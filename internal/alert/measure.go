@@ -29,12 +29,12 @@ const (
 
 const (
 	inbound = "inbound" // the queue of what people write
-	// heldFor bridges the probes of a queue that is held, when it is not.
-	heldFor = time.Minute
+	// holdBridge bridges the probes of a queue that is held, when it is not.
+	holdBridge = time.Minute
 	// emptiedFor is how long somebody is told that a queue lost all it had.
 	emptiedFor = 24 * time.Hour
-	// fewSends are too few for a ratio to say anything.
-	fewSends = 10
+	// minSends are too few for a ratio to say anything.
+	minSends = 10
 )
 
 // Facts are what the program knows of itself at one moment.
@@ -52,7 +52,7 @@ type Facts struct {
 	// Left counts the people who got no answer and whom nobody will write to.
 	Left        int64
 	LastInbound map[string]time.Time
-	NoFigures   bool
+	NoStats     bool
 	// Down are the checks that fail, with what they say.
 	Down map[string]string
 	// Reports are those of all processes. NoReports: only the own one is known.
@@ -98,8 +98,8 @@ func CountWorkers(reports []Report) (n int) {
 	return n
 }
 
-// Take turns facts into samples. It notes in s when queues were held.
-func Take(f Facts, h Hours, s *State, now time.Time) Samples {
+// ToSamples turns facts into samples. It notes in s when queues were held.
+func ToSamples(f Facts, h Hours, s *State, now time.Time) Samples {
 	in := Samples{Unknown: map[Measure]bool{}}
 	add := func(m Measure, subject string, value float64, detail string) {
 		in.Values = append(in.Values, Sample{m, subject, value, detail})
@@ -111,7 +111,7 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	}
 	unknown(f.NoQueues, QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer)
 	unknown(f.NoEmptied, QueueEmptied)
-	unknown(f.NoFigures, SilentLine, RouterAnswer, TeamAnswer, LeftPeople)
+	unknown(f.NoStats, SilentLine, RouterAnswer, TeamAnswer, LeftPeople)
 	unknown(f.NoReports, Workers, FailedSends)
 
 	for _, name := range slices.Sorted(maps.Keys(f.Down)) {
@@ -121,18 +121,18 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 		add(QueueEmptied, "", 1, f.Emptied.In(h.Zone).Format("02/01 15:04"))
 	}
 	owed := max(f.OldestUnanswered, oldestSpooled(f.Reports))
-	if s.Held == nil {
-		s.Held = map[string]time.Time{}
+	if s.LastHeld == nil {
+		s.LastHeld = map[string]time.Time{}
 	}
 	for _, q := range f.Queues {
 		held := q.HeldUntil.After(now)
 		if held {
-			s.Held[q.Name] = now
+			s.LastHeld[q.Name] = now
 		}
-		if at, ok := s.Held[q.Name]; ok && now.Sub(at) <= heldFor {
+		if at, ok := s.LastHeld[q.Name]; ok && now.Sub(at) <= holdBridge {
 			add(QueueHeld, q.Name, 1, q.HeldReason)
 		} else {
-			delete(s.Held, q.Name)
+			delete(s.LastHeld, q.Name)
 		}
 		if q.Paused && q.Depth > 0 {
 			add(QueuePaused, q.Name, 1, "")
@@ -163,15 +163,15 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 			add(DiskUsed, r.Host+":"+r.Disk.Dir, 1-float64(r.Disk.Free)/float64(r.Disk.Size), "")
 		}
 	}
-	for line, c := range Sum(f.Reports) {
-		if c.All >= fewSends {
+	for line, c := range SumSends(f.Reports) {
+		if c.All >= minSends {
 			add(FailedSends, line, float64(c.Failed)/float64(c.All), "")
 		}
 	}
 	add(RouterAnswer, "", owed.Seconds(), "")
 	add(LeftPeople, "", float64(f.Left), "")
 	// What people do at night, or do not, wakes nobody.
-	working := h.Now(now)
+	working := h.Contains(now)
 	unknown(!working, SilentLine, TeamAnswer)
 	if !f.OldestHandedOff.IsZero() {
 		add(TeamAnswer, "", h.Between(f.OldestHandedOff, now).Seconds(), "")
@@ -187,8 +187,8 @@ func Take(f Facts, h Hours, s *State, now time.Time) Samples {
 	return in
 }
 
-// Sum adds up the sends of all processes, by line.
-func Sum(reports []Report) map[string]SendCount {
+// SumSends adds up the sends of all processes, by line.
+func SumSends(reports []Report) map[string]SendCount {
 	out := map[string]SendCount{}
 	for _, r := range reports {
 		for line, c := range r.Sends {

@@ -18,7 +18,7 @@ func always() Hours {
 	return h
 }
 
-func TestTake(t *testing.T) {
+func TestToSamples(t *testing.T) {
 	t.Parallel()
 	now := noon()
 	f := Facts{
@@ -39,7 +39,7 @@ func TestTake(t *testing.T) {
 		},
 	}
 	s := State{}
-	got := Take(f, always(), &s, now)
+	got := ToSamples(f, always(), &s, now)
 	want := []Sample{
 		{CheckDown, "store", 1, "disk is full"},
 		{DeadLetters, "inbound", 0, ""},
@@ -68,7 +68,7 @@ func TestTake(t *testing.T) {
 	// The probe of a held queue is no end of it.
 	f.Queues[1].HeldUntil = time.Time{}
 	held := func(at time.Time) (n int) {
-		for _, v := range Take(f, always(), &s, at).Values {
+		for _, v := range ToSamples(f, always(), &s, at).Values {
 			if v.Measure == QueueHeld {
 				n++
 			}
@@ -90,11 +90,11 @@ func TestWhatIsNotKnown(t *testing.T) {
 	}{
 		{"all is", Facts{}, always(), nil},
 		{"queues", Facts{NoQueues: true}, always(), []Measure{QueueHeld, QueuePaused, InboundAge, QueueAge, DeadLetters, RouterAnswer}},
-		{"the store", Facts{NoFigures: true}, always(), []Measure{SilentLine, RouterAnswer, TeamAnswer, LeftPeople}},
+		{"the store", Facts{NoStats: true}, always(), []Measure{SilentLine, RouterAnswer, TeamAnswer, LeftPeople}},
 		{"other processes", Facts{NoReports: true}, always(), []Measure{Workers, FailedSends}},
 		{"nobody works", Facts{}, Hours{}, []Measure{SilentLine, TeamAnswer}},
 	} {
-		got := Take(tc.f, tc.h, &State{}, noon())
+		got := ToSamples(tc.f, tc.h, &State{}, noon())
 		unknown := map[Measure]bool{}
 		for m, yes := range got.Unknown {
 			if yes {

@@ -57,18 +57,18 @@ func prometheus(rules []Rule) []byte {
 			begins := 12 + int(math.Ceil(r.Above/3600))
 			expr = fmt.Sprintf("(%s) and on () (day_of_week() >= 1 <= 5) and on () (hour() >= %d < 21)", expr, begins)
 		}
-		if len(r.Unless) > 0 && !r.WorkHours {
+		if len(r.InhibitedBy) > 0 && !r.WorkHours {
 			expr = "(" + expr + ")"
 		}
 		fmt.Fprintf(&b, "          %s\n", expr)
-		for _, c := range r.Unless {
+		for _, c := range r.InhibitedBy {
 			on, which := "", fmt.Sprintf("alertname=%q", promName(c.Rule))
-			if c.Same {
+			if c.SameSubject {
 				on = r.By
 			}
-			if len(c.Of) > 0 {
+			if len(c.SubjectPrefixes) > 0 {
 				var of []string
-				for _, p := range c.Of {
+				for _, p := range c.SubjectPrefixes {
 					of = append(of, p+".*")
 				}
 				which += fmt.Sprintf(`, queue=~%q`, strings.Join(of, "|"))
@@ -90,9 +90,9 @@ func prometheus(rules []Rule) []byte {
 			}
 			put := strings.NewReplacer("{subject}", n.Subject, "{detail}", "/status", "{value}", promValue(r.Unit))
 			fmt.Fprintf(&b, "          summary_%s: %s\n", lang, quoted(put.Replace(w.Problem)))
-			fmt.Fprintf(&b, "          description_%s: %s\n", lang, quoted(put.Replace(w.Cure)))
+			fmt.Fprintf(&b, "          description_%s: %s\n", lang, quoted(put.Replace(w.Fix)))
 		}
-		fmt.Fprintf(&b, "          command: %s\n", quoted(command(r, n)))
+		fmt.Fprintf(&b, "          command: %s\n", quoted(commandFor(r, n)))
 	}
 	return b.Bytes()
 }

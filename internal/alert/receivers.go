@@ -42,14 +42,14 @@ type webhookBody struct {
 	TextEN   string    `json:"text_en"`
 }
 
-// Tell implements Receiver.
-func (w *Webhook) Tell(ctx context.Context, r *Rule, n Notice) error {
+// Notify implements Receiver.
+func (w *Webhook) Notify(ctx context.Context, r *Rule, n Notice) error {
 	text := Text(r, n, w.Lang)
 	b := webhookBody{
 		Text: text, Content: text, Status: "firing", Rule: n.Rule, Subject: n.Subject, Severity: r.Severity, Value: n.Value,
-		Detail: n.Detail, Command: command(r, n.Incident), Since: n.Since, At: n.At, TextES: Text(r, n, "es"), TextEN: Text(r, n, "en"),
+		Detail: n.Detail, Command: commandFor(r, n.Incident), Since: n.Since, At: n.At, TextES: Text(r, n, "es"), TextEN: Text(r, n, "en"),
 	}
-	if n.Over {
+	if n.Resolved {
 		b.Status = "over"
 	}
 	body, err := json.Marshal(b)
@@ -58,12 +58,12 @@ func (w *Webhook) Tell(ctx context.Context, r *Rule, n Notice) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("post alert: %w", bare(err))
+		return fmt.Errorf("post alert: %w", withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := w.Client.Do(req)
 	if err != nil {
-		return fmt.Errorf("post alert: %w", bare(err))
+		return fmt.Errorf("post alert: %w", withoutURL(err))
 	}
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
@@ -73,8 +73,8 @@ func (w *Webhook) Tell(ctx context.Context, r *Rule, n Notice) error {
 	return nil
 }
 
-// bare is the error without the address: that may be a secret.
-func bare(err error) error {
+// withoutURL is the error without the address: that may be a secret.
+func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		return u.Err
@@ -100,14 +100,14 @@ type WhatsApp struct {
 // Name implements Receiver.
 func (w *WhatsApp) Name() string { return "whatsapp" }
 
-// longestParameter is what Meta takes with room to spare.
-const longestParameter = 900
+// maxParameter is what Meta takes with room to spare.
+const maxParameter = 900
 
-// Tell implements Receiver.
-func (w *WhatsApp) Tell(ctx context.Context, r *Rule, n Notice) error {
+// Notify implements Receiver.
+func (w *WhatsApp) Notify(ctx context.Context, r *Rule, n Notice) error {
 	text := []rune(strings.Join(strings.Fields(Text(r, n, w.Lang)), " ")) // a parameter is one line
-	if len(text) > longestParameter {
-		text = append(text[:longestParameter], '…')
+	if len(text) > maxParameter {
+		text = append(text[:maxParameter], '…')
 	}
 	body, err := json.Marshal(map[string]any{"type": "template", "template": map[string]any{
 		"name": w.Template, "language": map[string]string{"code": w.TemplateLang},

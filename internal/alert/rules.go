@@ -18,19 +18,19 @@ const (
 // DiskFull is how much of a disk may be used.
 const DiskFull = 0.9
 
-// down are the rules that explain all that waits.
-func down() []Cause { return []Cause{{Rule: "no_workers"}, {Rule: "check_down"}} }
+// outageInhibitors are the rules that explain all that waits.
+func outageInhibitors() []Inhibitor { return []Inhibitor{{Rule: "no_workers"}, {Rule: "check_down"}} }
 
-// late are those that explain the age of a queue.
-func late() []Cause {
-	return append(down(), Cause{Rule: "queue_held", Same: true}, Cause{Rule: "queue_paused", Same: true})
+// queueAgeInhibitors are those that explain the age of a queue.
+func queueAgeInhibitors() []Inhibitor {
+	return append(outageInhibitors(), Inhibitor{Rule: "queue_held", SameSubject: true}, Inhibitor{Rule: "queue_paused", SameSubject: true})
 }
 
-// unanswered are those that explain why people get no answer.
-func unanswered() []Cause {
+// answerInhibitors are those that explain why people get no answer.
+func answerInhibitors() []Inhibitor {
 	of := []string{inbound, "send:"}
-	return append(down(), Cause{Rule: "queue_held", Of: of}, Cause{Rule: "queue_paused", Of: of}, Cause{Rule: "inbound_age"},
-		Cause{Rule: "queue_age", Of: of})
+	return append(outageInhibitors(), Inhibitor{Rule: "queue_held", SubjectPrefixes: of}, Inhibitor{Rule: "queue_paused", SubjectPrefixes: of}, Inhibitor{Rule: "inbound_age"},
+		Inhibitor{Rule: "queue_age", SubjectPrefixes: of})
 }
 
 // Rules returns the rules; deploy/prometheus/rules.yml is made of the same ones.
@@ -121,7 +121,7 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
-			Unless: late(), Unit: Seconds,
+			InhibitedBy: queueAgeInhibitors(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue="inbound"}) > 60`, By: "queue", Command: "psi-router queue stats",
 			Spanish: Words{
 				"Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.",
@@ -136,7 +136,7 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "queue_age", Severity: Warning, Measure: QueueAge, Above: 600, For: 2 * time.Minute, Clear: 2 * time.Minute,
-			Unless: late(), Unit: Seconds,
+			InhibitedBy: queueAgeInhibitors(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue!="inbound"}) > 600`, By: "queue", Command: "psi-router queue stats",
 			Spanish: Words{
 				"La cola {subject} viene atrasada: lo más viejo espera desde hace {value}.",
@@ -151,7 +151,7 @@ func Rules(t Tuning) []Rule {
 		},
 		{
 			ID: "router_answer", Severity: Critical, Measure: RouterAnswer, Above: 180, For: 2 * time.Minute, Clear: time.Minute,
-			Unless: unanswered(), Unit: Seconds,
+			InhibitedBy: answerInhibitors(), Unit: Seconds,
 			Expr: `max(psi_oldest_unanswered_seconds{waits_for="router"}) > 180`, Command: "psi-router queue stats",
 			Spanish: Words{
 				"Hay alguien que espera la respuesta automática desde hace {value}.",
@@ -227,8 +227,8 @@ func Rules(t Tuning) []Rule {
 	if t.SilentAfter > 0 {
 		rules = append(rules, Rule{
 			ID: "silent_line", Severity: Warning, Measure: SilentLine, Above: t.SilentAfter.Seconds(), For: 0, Clear: 0,
-			Unless: down(), Unit: Seconds, WorkHours: true,
-			Expr: `time() - max by (line) (psi_line_last_inbound_timestamp_seconds) > ` + number(t.SilentAfter.Seconds()), By: "line",
+			InhibitedBy: outageInhibitors(), Unit: Seconds, WorkHours: true,
+			Expr: `time() - max by (line) (psi_line_last_inbound_timestamp_seconds) > ` + formatNumber(t.SilentAfter.Seconds()), By: "line",
 			Command: "curl -s URL/readyz",
 			Spanish: Words{
 				"La línea {subject} no recibe nada desde hace {value} de horario de trabajo.",
@@ -245,7 +245,7 @@ func Rules(t Tuning) []Rule {
 	if t.TeamAfter > 0 {
 		rules = append(rules, Rule{
 			ID: "team_answer", Severity: Warning, Measure: TeamAnswer, Above: t.TeamAfter.Seconds(), For: 0, Clear: 0, Unit: Seconds, WorkHours: true,
-			Expr:    `max(psi_oldest_unanswered_seconds{waits_for="team"}) > ` + number(t.TeamAfter.Seconds()),
+			Expr:    `max(psi_oldest_unanswered_seconds{waits_for="team"}) > ` + formatNumber(t.TeamAfter.Seconds()),
 			Command: "curl -s -H 'Authorization: Bearer KEY' 'URL/api/v1/conversations?state=handed_off'",
 			Spanish: Words{
 				"Hay alguien derivado que espera a una persona desde hace {value} de horario de trabajo.",

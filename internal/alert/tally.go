@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// tallied is how far back sends are counted, in buckets of a minute.
+// tallyMinutes is how far back sends are counted, in buckets of a minute.
 const (
-	tallied = 15
-	bucket  = time.Minute
+	tallyMinutes = 15
+	bucket       = time.Minute
 )
 
 // Tally counts the posts of this process of the last quarter of an hour. The zero
 // Tally is ready; it is safe for concurrent use.
 type Tally struct {
 	mu    sync.Mutex
-	lines map[string]*[tallied]minute
+	lines map[string]*[tallyMinutes]minute
 }
 
 type minute struct {
@@ -32,15 +32,15 @@ func (t *Tally) Sent(line, verdict string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lines == nil {
-		t.lines = map[string]*[tallied]minute{}
+		t.lines = map[string]*[tallyMinutes]minute{}
 	}
 	l := t.lines[line]
 	if l == nil {
-		l = &[tallied]minute{}
+		l = &[tallyMinutes]minute{}
 		t.lines[line] = l
 	}
 	at := now.Unix() / int64(bucket/time.Second)
-	m := &l[at%tallied]
+	m := &l[at%tallyMinutes]
 	if m.at != at {
 		*m = minute{at: at}
 	}
@@ -59,7 +59,7 @@ func (t *Tally) Counts(now time.Time) map[string]SendCount {
 	for line, l := range t.lines {
 		var sum SendCount
 		for _, m := range l {
-			if m.at > at-tallied && m.at <= at {
+			if m.at > at-tallyMinutes && m.at <= at {
 				sum.All += m.All
 				sum.Failed += m.Failed
 			}

@@ -29,7 +29,7 @@ type alerting struct {
 	health  *observe.Health
 	tally   alert.Tally
 	clock   *skew.Meter
-	manager *alert.Keeper
+	manager *alert.Manager
 }
 
 // meter counts what the parts do, and for the alerts what was sent.
@@ -57,14 +57,14 @@ func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *a
 	for _, l := range lines {
 		w.lines = append(w.lines, l.ID)
 	}
-	w.manager = alert.NewKeeper(alert.Options{
+	w.manager = alert.NewManager(alert.Options{
 		Process: fmt.Sprintf("%s %s %d %s", w.role, w.host, os.Getpid(), uuid.NewString()[:8]),
-		Board:   e.store, Look: w.collect, Self: w.report, Hours: hours, Receivers: receivers(cfg, lines), Every: cfg.Alerts.Every.D(), Log: a.log,
+		Store:   e.store, Collect: w.collect, Report: w.report, Hours: hours, Receivers: receivers(cfg, lines), Every: cfg.Alerts.Every.D(), Log: a.log,
 		Rules: speedUpRules(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.backoffSpeedup),
 	})
 	sources.Workers = w.manager.Workers
 	sources.Alerts = func() (open []observe.OpenAlert) {
-		for _, i := range w.manager.Open() {
+		for _, i := range w.manager.Firing() {
 			open = append(open, observe.OpenAlert{Rule: i.Rule, Subject: i.Subject})
 		}
 		return open
@@ -120,7 +120,7 @@ func (w *alerting) collect(ctx context.Context) alert.Facts {
 	f.Emptied, err = w.engines.emptied(ctx)
 	f.NoEmptied = err != nil
 	g, err := w.sources.StoreStats(ctx)
-	f.NoFigures = err != nil
+	f.NoStats = err != nil
 	f.OldestUnanswered, f.OldestHandedOff, f.Left, f.LastInbound = g.OldestUnanswered, g.OldestHandedOff, g.Left, g.LastInbound
 	return f
 }
@@ -146,13 +146,13 @@ func (w *alerting) mayBeSpooled() bool {
 
 // openAlerts are the alerts as the page shows them.
 func (w *alerting) openAlerts() (out []dashboard.Alert) {
-	for _, i := range w.manager.Open() {
+	for _, i := range w.manager.Firing() {
 		r := w.manager.Rule(i.Rule)
 		if r == nil {
 			continue
 		}
 		text := func(lang string) dashboard.Told {
-			problem, fix := alert.Said(r, i, lang)
+			problem, fix := alert.Describe(r, i, lang)
 			return dashboard.Told{Problem: problem, Cure: fix}
 		}
 		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: text("es"), English: text("en")})

@@ -34,20 +34,20 @@ type inbox struct {
 
 func (i *inbox) Name() string { return i.name }
 
-func (i *inbox) Tell(_ context.Context, r *Rule, n Notice) error {
+func (i *inbox) Notify(_ context.Context, r *Rule, n Notice) error {
 	if i.away {
 		return errors.New("away")
 	}
 	sign := "+"
-	if n.Over {
+	if n.Resolved {
 		sign = "-"
 	}
 	i.got = append(i.got, sign+r.ID+"/"+n.Subject)
 	return nil
 }
 
-// room is where some processes watch one store, by a clock of the test.
-type room struct {
+// harness is where some processes watch one store, by a clock of the test.
+type harness struct {
 	t     *testing.T
 	store *sqlitestore.Store
 	cut   bool // the store cannot be reached
@@ -56,14 +56,14 @@ type room struct {
 	logs  bytes.Buffer
 }
 
-func (r *room) Lead(ctx context.Context, now time.Time, round store.Term) (store.Leadership, error) {
+func (r *harness) Lead(ctx context.Context, now time.Time, round store.Term) (store.Leadership, error) {
 	if r.cut {
 		return store.Leadership{}, store.ErrUnavailable
 	}
 	return r.store.Lead(ctx, now, round)
 }
 
-func newRoom(t *testing.T) *room {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	set := storetest.Settings(t)
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Rules: set.Rules})
@@ -71,28 +71,28 @@ func newRoom(t *testing.T) *room {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return &room{t: t, store: s, now: noon()}
+	return &harness{t: t, store: s, now: noon()}
 }
 
-func (r *room) keeper(process, role string, to ...Receiver) *Keeper {
-	return NewKeeper(Options{
-		Process: process, Board: r, Receivers: to, Hours: always(), Rules: Rules(Tuning{SilentAfter, TeamAfter}),
-		Look: func(context.Context) Facts { return r.facts }, Self: func() Report { return Report{Role: role, Host: process} },
+func (r *harness) manager(process, role string, to ...Receiver) *Manager {
+	return NewManager(Options{
+		Process: process, Store: r, Receivers: to, Hours: always(), Rules: Rules(Tuning{SilentAfter, TeamAfter}),
+		Collect: func(context.Context) Facts { return r.facts }, Report: func() Report { return Report{Role: role, Host: process} },
 		Now: func() time.Time { return r.now }, Log: slog.New(slog.NewTextHandler(&r.logs, nil)),
 	})
 }
 
-// pass lets time pass, in which each keeper looks every 15 s.
-func (r *room) pass(d time.Duration, all ...*Keeper) {
+// pass lets time pass, in which each manager looks every 15 s.
+func (r *harness) pass(d time.Duration, all ...*Manager) {
 	r.t.Helper()
 	for end := r.now.Add(d); r.now.Before(end); r.now = r.now.Add(15 * time.Second) {
-		for _, k := range all {
-			k.Round(r.t.Context())
+		for _, m := range all {
+			m.Round(r.t.Context())
 		}
 	}
 }
 
-func (r *room) want(i *inbox, want ...string) {
+func (r *harness) want(i *inbox, want ...string) {
 	r.t.Helper()
 	if diff := cmp.Diff(want, i.got); diff != "" {
 		r.t.Errorf("%s (-want +got):\n%s\n%s", i.name, diff, r.logs.String())
@@ -102,35 +102,35 @@ func (r *room) want(i *inbox, want ...string) {
 // TestStoppedWorkers: nobody reports as a worker any more, and then one does.
 func TestStoppedWorkers(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
+	r := newHarness(t)
 	to := &inbox{name: "webhook"}
-	web, worker := r.keeper("web", "webhook", to), r.keeper("worker", "worker", to)
+	web, worker := r.manager("web", "webhook", to), r.manager("worker", "worker", to)
 	r.pass(5*time.Minute, web, worker)
 	r.want(to)
 	r.facts.Queues = []queue.Stats{{Name: "inbound", Depth: 1, OldestAge: 10 * time.Minute}}
 	r.pass(4*time.Minute, web)
 	r.want(to, "+no_workers/") // which explains the age of the queue
-	if open := web.Open(); len(open) != 1 || open[0].Rule != "no_workers" {
+	if open := web.Firing(); len(open) != 1 || open[0].Rule != "no_workers" {
 		t.Errorf("open: %+v", open)
 	}
 	r.facts.Queues = nil
 	r.pass(2*time.Minute, web, worker)
 	r.want(to, "+no_workers/", "-no_workers/")
-	if n, ok := web.Workers(); n != 1 || !ok || len(web.Open()) != 0 {
-		t.Errorf("%d workers, %v, open %v", n, ok, web.Open())
+	if n, ok := web.Workers(); n != 1 || !ok || len(web.Firing()) != 0 {
+		t.Errorf("%d workers, %v, open %v", n, ok, web.Firing())
 	}
 }
 
 // onlooker is a receiver who looks at once at what is open.
 type onlooker struct {
-	keeper *Keeper
-	saw    []string
+	manager *Manager
+	saw     []string
 }
 
 func (*onlooker) Name() string { return "webhook" }
 
-func (o *onlooker) Tell(_ context.Context, r *Rule, n Notice) error {
-	o.saw = append(o.saw, fmt.Sprintf("%s over=%v open=%d", r.ID, n.Over, len(o.keeper.Open())))
+func (o *onlooker) Notify(_ context.Context, r *Rule, n Notice) error {
+	o.saw = append(o.saw, fmt.Sprintf("%s over=%v open=%d", r.ID, n.Resolved, len(o.manager.Firing())))
 	return nil
 }
 
@@ -138,10 +138,10 @@ func (o *onlooker) Tell(_ context.Context, r *Rule, n Notice) error {
 // told the contrary, nor the other way round.
 func TestWhoIsToldSeesIt(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
+	r := newHarness(t)
 	to := &onlooker{}
-	web, worker := r.keeper("web", "webhook", to), r.keeper("worker", "worker")
-	to.keeper = web
+	web, worker := r.manager("web", "webhook", to), r.manager("worker", "worker")
+	to.manager = web
 	r.pass(4*time.Minute, web)
 	r.pass(2*time.Minute, web, worker)
 	if diff := cmp.Diff([]string{"no_workers over=false open=1", "no_workers over=true open=0"}, to.saw); diff != "" {
@@ -153,17 +153,17 @@ func TestWhoIsToldSeesIt(t *testing.T) {
 // gone, and a restart repeats nothing.
 func TestOneSpeaksForAll(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
+	r := newHarness(t)
 	to := &inbox{name: "webhook"}
-	a, b, c := r.keeper("a", "all", to), r.keeper("b", "all", to), r.keeper("c", "all", to)
+	a, b, c := r.manager("a", "all", to), r.manager("b", "all", to), r.manager("c", "all", to)
 	r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
 	r.pass(3*time.Minute, a, b, c)
 	r.want(to, "+dead_letters/media")
-	if diff := cmp.Diff(a.Open(), c.Open()); diff != "" {
+	if diff := cmp.Diff(a.Firing(), c.Firing()); diff != "" {
 		t.Errorf("what c shows (-a +c):\n%s", diff)
 	}
 	r.pass(3*time.Minute, b, c) // a was killed
-	a = r.keeper("a2", "all", to)
+	a = r.manager("a2", "all", to)
 	r.pass(3*time.Minute, a, b, c)
 	r.pass(3*time.Minute, a) // all others were
 	r.want(to, "+dead_letters/media")
@@ -176,13 +176,13 @@ func TestOneSpeaksForAll(t *testing.T) {
 // twice; also when the process that tried was killed.
 func TestAReceiverThatIsAway(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
+	r := newHarness(t)
 	one, two := &inbox{name: "webhook", away: true}, &inbox{name: "whatsapp"}
-	k := r.keeper("a", "all", one, two)
+	m := r.manager("a", "all", one, two)
 	r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
-	r.pass(3*time.Minute, k)
+	r.pass(3*time.Minute, m)
 	r.facts.Queues = nil
-	r.pass(time.Minute, k)
+	r.pass(time.Minute, m)
 	want := []string{"+dead_letters/media", "-dead_letters/media"}
 	r.want(two, want...)
 	r.want(one)
@@ -190,7 +190,7 @@ func TestAReceiverThatIsAway(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 	one.away = false
-	r.pass(2*time.Minute, r.keeper("b", "all", one, two))
+	r.pass(2*time.Minute, r.manager("b", "all", one, two))
 	r.want(one, want...)
 	r.want(two, want...)
 }
@@ -198,12 +198,12 @@ func TestAReceiverThatIsAway(t *testing.T) {
 // TestTheStoreIsAway: who had the duty says so, and nobody else does.
 func TestTheStoreIsAway(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
+	r := newHarness(t)
 	to := &inbox{name: "webhook"}
-	a, b := r.keeper("a", "webhook", to), r.keeper("b", "worker", to)
+	a, b := r.manager("a", "webhook", to), r.manager("b", "worker", to)
 	r.pass(2*time.Minute, a, b)
 	r.cut = true
-	r.facts = Facts{NoFigures: true, Down: map[string]string{"store": "connection refused"}}
+	r.facts = Facts{NoStats: true, Down: map[string]string{"store": "connection refused"}}
 	r.pass(5*time.Minute, a, b)
 	r.want(to, "+check_down/store")
 	r.cut, r.facts = false, Facts{}
@@ -216,7 +216,7 @@ type stopped struct{ meanwhile func() }
 
 func (s *stopped) Name() string { return "stopped" }
 
-func (s *stopped) Tell(context.Context, *Rule, Notice) error {
+func (s *stopped) Notify(context.Context, *Rule, Notice) error {
 	s.meanwhile()
 	return nil
 }
@@ -224,21 +224,21 @@ func (s *stopped) Tell(context.Context, *Rule, Notice) error {
 // gated is an inbox that asks the gate before anything leaves, as all clients do.
 type gated struct{ inbox }
 
-func (g *gated) Tell(ctx context.Context, r *Rule, n Notice) error {
+func (g *gated) Notify(ctx context.Context, r *Rule, n Notice) error {
 	if err := httpcall.CheckGate(ctx); err != nil {
 		return fmt.Errorf("post alert: %w", err)
 	}
-	return g.inbox.Tell(ctx, r, n)
+	return g.inbox.Notify(ctx, r, n)
 }
 
 // TestWhoStoodStillTellsNothing: the duty is another process's by now, which has told
 // the same; and no receiver is said to fail.
 func TestWhoStoodStillTellsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t)
+		r := newHarness(t)
 		to, stop := &gated{inbox{name: "webhook"}}, &stopped{}
-		b := r.keeper("b", "all", to)
-		a := r.keeper("a", "all", stop, to)
+		b := r.manager("b", "all", to)
+		a := r.manager("a", "all", stop, to)
 		r.facts.Queues = []queue.Stats{{Name: "media", Dead: 1}}
 		stop.meanwhile = func() {
 			time.Sleep(2 * time.Minute)
@@ -258,10 +258,10 @@ func TestWhoStoodStillTellsNothing(t *testing.T) {
 
 func TestABrokenLookEndsNothing(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t)
-	k := r.keeper("a", "all")
-	k.Look = func(context.Context) Facts { panic("boo") }
-	r.pass(time.Minute, k)
+	r := newHarness(t)
+	m := r.manager("a", "all")
+	m.Collect = func(context.Context) Facts { panic("boo") }
+	r.pass(time.Minute, m)
 	if !strings.Contains(r.logs.String(), "a look broke") {
 		t.Error("nothing was said")
 	}
@@ -271,7 +271,7 @@ func notice(over bool) (*Rule, Notice) {
 	rules := Rules(Tuning{})
 	for i := range rules {
 		if rules[i].ID == "queue_held" {
-			n := Notice{Incident: Incident{Rule: "queue_held", Subject: "send:wsp4", Value: 1, Detail: "no token.", Since: noon()}, Over: over, At: noon().Add(time.Hour)}
+			n := Notice{Incident: Incident{Rule: "queue_held", Subject: "send:wsp4", Value: 1, Detail: "no token.", Since: noon()}, Resolved: over, At: noon().Add(time.Hour)}
 			return &rules[i], n
 		}
 	}
@@ -299,7 +299,7 @@ func TestWebhook(t *testing.T) {
 		{true, "over", "🟢 La cola send:wsp4 sale de nuevo. Duró 60 min."},
 	} {
 		r, n := notice(tc.over)
-		if err := hook.Tell(t.Context(), r, n); err != nil {
+		if err := hook.Notify(t.Context(), r, n); err != nil {
 			t.Fatal(err)
 		}
 		if text, _ := got["text"].(string); got["status"] != tc.status || !strings.HasPrefix(text, tc.text) || got["content"] != text ||
@@ -309,11 +309,11 @@ func TestWebhook(t *testing.T) {
 	}
 	code = http.StatusInternalServerError
 	r, n := notice(false)
-	if err := hook.Tell(t.Context(), r, n); err == nil {
+	if err := hook.Notify(t.Context(), r, n); err == nil {
 		t.Error("HTTP 500 was taken for delivered")
 	}
 	hook.URL = "http://127.0.0.1:1/secret"
-	if err := hook.Tell(t.Context(), r, n); err == nil || strings.Contains(err.Error(), "secret") {
+	if err := hook.Notify(t.Context(), r, n); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -333,7 +333,7 @@ func TestWhatsApp(t *testing.T) {
 	l := &line{}
 	to := &WhatsApp{Number: "5491155550000", Template: "alerta", TemplateLang: "es_AR", Lang: "en", Line: "wsp4", Sender: l}
 	r, n := notice(false)
-	if err := to.Tell(t.Context(), r, n); err != nil {
+	if err := to.Notify(t.Context(), r, n); err != nil {
 		t.Fatal(err)
 	}
 	p := l.posts[0]
@@ -343,7 +343,7 @@ func TestWhatsApp(t *testing.T) {
 	}
 	for class, failed := range map[outbound.Class]bool{outbound.Auth: true, outbound.Retry: true, outbound.Uncertain: false} {
 		l.err = &outbound.Failure{Class: class}
-		if err := to.Tell(t.Context(), r, n); (err != nil) != failed {
+		if err := to.Notify(t.Context(), r, n); (err != nil) != failed {
 			t.Errorf("%s: got %v", class, err)
 		}
 	}
@@ -354,7 +354,7 @@ func TestRulesAreWhole(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
 	for _, r := range Rules(Tuning{SilentAfter, TeamAfter}) {
-		for _, unless := range r.Unless {
+		for _, unless := range r.InhibitedBy {
 			if !ids[unless.Rule] {
 				t.Errorf("%s: %s does not come before it", r.ID, unless.Rule)
 			}
@@ -366,12 +366,12 @@ func TestRulesAreWhole(t *testing.T) {
 		for lang, w := range map[string]Words{"es": r.Spanish, "en": r.English} {
 			n := Notice{Incident: Incident{Rule: r.ID, Subject: "SUBJECT", Value: 1, Since: noon()}, At: noon()}
 			for _, over := range []bool{false, true} {
-				n.Over = over
+				n.Resolved = over
 				if text := Text(&r, n, lang); strings.ContainsAny(text, "{}") || text == "" {
 					t.Errorf("%s, %s: %q", r.ID, lang, text)
 				}
 			}
-			for _, text := range []string{w.Problem, w.Cure, w.Over} {
+			for _, text := range []string{w.Problem, w.Fix, w.Resolved} {
 				if !strings.HasSuffix(text, ".") {
 					t.Errorf("%s, %s: %q is no sentence", r.ID, lang, text)
 				}

@@ -12,44 +12,44 @@ import (
 // Text is what people are told: a mark, the problem and what to do, or that it is
 // over. lang is es or en.
 func Text(r *Rule, n Notice, lang string) string {
-	if n.Over {
-		over, lasted := r.Spanish.Over, " Duró "
+	if n.Resolved {
+		over, lasted := r.Spanish.Resolved, " Duró "
 		if lang == "en" {
-			over, lasted = r.English.Over, " It lasted "
+			over, lasted = r.English.Resolved, " It lasted "
 		}
-		return "🟢 " + say(r, n.Incident, over, lang) + lasted + span(n.At.Sub(n.Since), lang) + "."
+		return "🟢 " + render(r, n.Incident, over, lang) + lasted + formatDuration(n.At.Sub(n.Since), lang) + "."
 	}
 	mark := "🟠 "
 	if r.Severity == Critical {
 		mark = "🔴 "
 	}
-	problem, cure := Said(r, n.Incident, lang)
-	return mark + problem + "\n" + cure
+	problem, fix := Describe(r, n.Incident, lang)
+	return mark + problem + "\n" + fix
 }
 
-// Said is what is wrong, and what to do, with the command that does or shows it.
-func Said(r *Rule, i Incident, lang string) (problem, cure string) {
+// Describe is what is wrong, and what to do, with the command that does or shows it.
+func Describe(r *Rule, i Incident, lang string) (problem, fix string) {
 	w, run := r.Spanish, "\nEjecutá: "
 	if lang == "en" {
 		w, run = r.English, "\nRun: "
 	}
-	return say(r, i, w.Problem, lang), say(r, i, w.Cure, lang) + run + command(r, i)
+	return render(r, i, w.Problem, lang), render(r, i, w.Fix, lang) + run + commandFor(r, i)
 }
 
-func say(r *Rule, i Incident, text, lang string) string {
+func render(r *Rule, i Incident, text, lang string) string {
 	return strings.NewReplacer(
-		"{subject}", i.Subject, "{value}", r.Unit.write(i.Value, lang), "{detail}", strings.TrimRight(observe.HoldReason(lang, i.Detail), ". "),
+		"{subject}", i.Subject, "{value}", r.Unit.format(i.Value, lang), "{detail}", strings.TrimRight(observe.HoldReason(lang, i.Detail), ". "),
 	).Replace(text)
 }
 
-func command(r *Rule, i Incident) string {
+func commandFor(r *Rule, i Incident) string {
 	return strings.ReplaceAll(r.Command, "{subject}", i.Subject)
 }
 
-func (u Unit) write(v float64, lang string) string {
+func (u Unit) format(v float64, lang string) string {
 	switch u {
 	case Seconds:
-		return span(time.Duration(v*float64(time.Second)), lang)
+		return formatDuration(time.Duration(v*float64(time.Second)), lang)
 	case Ratio:
 		return strconv.Itoa(int(v*100)) + " %"
 	case Count:
@@ -57,7 +57,7 @@ func (u Unit) write(v float64, lang string) string {
 	return strconv.FormatInt(int64(v), 10)
 }
 
-func span(d time.Duration, lang string) string {
+func formatDuration(d time.Duration, lang string) string {
 	switch days := "días"; {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
@@ -73,4 +73,4 @@ func span(d time.Duration, lang string) string {
 	}
 }
 
-func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -1,0 +1,319 @@
+package alert
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/queue"
+	"github.com/psivisionhub/psi-router/internal/store"
+)
+
+const (
+	leadership = "alerts"
+	// leaseRounds is how many looks a process may miss before another takes over.
+	leaseRounds = 4
+	// notifyTimeout bounds one message to one receiver.
+	notifyTimeout = 10 * time.Second
+	// maxOutbox bounds what waits for receivers that do not answer.
+	maxOutbox = 200
+)
+
+// leaderStore is what the manager needs of store.Store.
+type leaderStore interface {
+	Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error)
+}
+
+// Receiver gets what is told. It is told again what it returned an error for.
+type Receiver interface {
+	Name() string
+	Notify(ctx context.Context, r *Rule, n Notice) error
+}
+
+// Options of NewManager. Process, Store, Collect, Report and Rules are needed.
+type Options struct {
+	// Process names this one among all.
+	Process string
+	Store   leaderStore
+	// Collect gathers the facts, but for the reports; Report makes this process's own.
+	Collect func(ctx context.Context) Facts
+	Report  func() Report
+	Rules   []Rule
+	Hours   Hours
+	// Receivers may be none: then the log and the page say what is wrong.
+	Receivers []Receiver
+	Every     time.Duration // between two looks; 15 s if 0
+	Now       func() time.Time
+	Log       *slog.Logger // nil discards
+}
+
+// Manager watches. Every process has one; the one that has the duty evaluates.
+type Manager struct {
+	Options
+
+	state     State // that of the holder, as it was seen last
+	leading   bool
+	lease     queue.Lease // of the duty; while the store is away, of this look
+	dirty     bool        // state has something that the store has not
+	failing   map[string]bool
+	storeDown bool
+
+	mu           sync.Mutex
+	firing       []Incident
+	workers      int
+	reportsKnown bool
+	spooled      time.Duration
+}
+
+// NewManager returns a manager. It panics when a needed option is missing.
+func NewManager(o Options) *Manager {
+	if o.Process == "" || o.Store == nil || o.Collect == nil || o.Report == nil || len(o.Rules) == 0 {
+		panic("alert: a manager needs Process, Store, Collect, Report and Rules")
+	}
+	if o.Every <= 0 {
+		o.Every = 15 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("part", "alerts")
+	return &Manager{Options: o, failing: map[string]bool{}}
+}
+
+// Firing lists what is wrong now, as far as this process knows.
+func (m *Manager) Firing() []Incident {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.firing)
+}
+
+// Workers counts the processes that do turns and sends; ok is false while that is
+// not known.
+func (m *Manager) Workers() (n int, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.workers, m.reportsKnown
+}
+
+// Spooled is for how long the oldest message waits on the disk of any door, as the
+// processes reported within the last looks; ok is false while that is not known.
+func (m *Manager) Spooled() (oldest time.Duration, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.spooled, m.reportsKnown
+}
+
+func oldestSpooled(reports []Report) (oldest time.Duration) {
+	for _, r := range reports {
+		oldest = max(oldest, r.Spooled)
+	}
+	return oldest
+}
+
+// Rule returns a rule by its id, or nil.
+func (m *Manager) Rule(id string) *Rule {
+	for i := range m.Rules {
+		if m.Rules[i].ID == id {
+			return &m.Rules[i]
+		}
+	}
+	return nil
+}
+
+// Run looks again and again until ctx ends. Failures never end it.
+func (m *Manager) Run(ctx context.Context) error {
+	t := time.NewTicker(m.Every)
+	defer t.Stop()
+	for {
+		m.Round(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// Round is one look. A panic in it is logged like an error.
+func (m *Manager) Round(ctx context.Context) {
+	defer func() {
+		if r := recover(); r != nil {
+			m.Log.Error("alerts: a look broke", "panic", fmt.Sprint(r))
+		}
+	}()
+	now := m.Now()
+	report := m.Report()
+	m.lease = queue.NewLease(m.leaseTTL())
+	reports, err := m.sync(ctx, now, report)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil && !m.storeDown {
+		m.Log.Warn("the store does not answer: alerts go on with what this process knows", "error", err)
+	}
+	m.storeDown = err != nil
+	// While the store is away, who had the duty last goes on: nobody can take it.
+	if m.leading {
+		facts := m.Collect(ctx)
+		facts.Reports, facts.NoReports = reports, err != nil
+		m.evaluate(ctx, facts, now)
+	}
+	m.publish()
+	m.mu.Lock()
+	if m.reportsKnown = err == nil; m.reportsKnown {
+		m.workers, m.spooled = CountWorkers(reports), oldestSpooled(reports)
+	}
+	m.mu.Unlock()
+}
+
+// publish makes what is known what Firing lists.
+func (m *Manager) publish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.firing = m.state.Firing()
+}
+
+// evaluate judges the facts, keeps what came of it, and notifies.
+func (m *Manager) evaluate(ctx context.Context, facts Facts, now time.Time) {
+	before := m.state.clone()
+	in := ToSamples(facts, m.Hours, &before, now)
+	next, notices := Evaluate(m.Rules, in, before, now)
+	for _, n := range notices {
+		r := m.Rule(n.Rule)
+		level, msg := slog.LevelWarn, "alert"
+		if n.Resolved {
+			level, msg = slog.LevelInfo, "alert is over"
+		}
+		m.Log.Log(ctx, level, msg, "rule", n.Rule, "subject", n.Subject, "severity", string(r.Severity), "value", n.Value,
+			"detail", n.Detail, "command", commandFor(r, n.Incident))
+		for _, to := range m.Receivers {
+			n.Undelivered = append(n.Undelivered, to.Name())
+		}
+		if len(n.Undelivered) > 0 {
+			next.Outbox = append(next.Outbox, n)
+		}
+	}
+	if over := len(next.Outbox) - maxOutbox; over > 0 {
+		next.Outbox = next.Outbox[over:]
+	}
+	m.state, m.dirty = next, true
+	if len(next.Outbox) == 0 {
+		return
+	}
+	if len(notices) > 0 {
+		// Kept before it is told: who dies in between tells it after the restart.
+		if _, err := m.sync(ctx, now, Report{}); err == nil && !m.leading {
+			return
+		}
+	}
+	m.publish() // who is told looks at once
+	m.deliver(ctx)
+	if _, err := m.sync(ctx, m.Now(), Report{}); err != nil && ctx.Err() == nil {
+		m.Log.Debug("what was told is not kept yet", "error", err)
+	}
+}
+
+// sync comes for the duty, and brings what changed. The zero Report leaves the
+// last one as it is.
+func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Report, error) {
+	r := store.Term{Duty: leadership, Process: m.Process, Lease: m.leaseTTL()}
+	var err error
+	if report.Role != "" {
+		if r.Report, err = json.Marshal(report); err != nil {
+			return []Report{report}, fmt.Errorf("write report: %w", err)
+		}
+	}
+	if m.leading && m.dirty {
+		if r.State, err = json.Marshal(m.state); err != nil {
+			return []Report{report}, fmt.Errorf("write state: %w", err)
+		}
+	}
+	lease := queue.NewLease(r.Lease)
+	got, err := m.Store.Lead(ctx, now, r)
+	if err != nil {
+		return []Report{report}, err
+	}
+	m.lease = lease
+	// What another process knows replaces what this one does.
+	if !got.Leader || got.Acquired {
+		m.state = State{}
+		if len(got.State) > 0 {
+			if err := json.Unmarshal(got.State, &m.state); err != nil {
+				m.Log.Warn("the state of the alerts cannot be read: they begin anew", "error", err)
+				m.state = State{}
+			}
+		}
+	}
+	m.leading, m.dirty = got.Leader, false
+	reports := make([]Report, 0, len(got.Reports))
+	for _, raw := range got.Reports {
+		var one Report
+		if err := json.Unmarshal(raw, &one); err == nil {
+			reports = append(reports, one)
+		}
+	}
+	return reports, nil
+}
+
+// deliver brings what waits to who has not got it, in order: a receiver that fails
+// gets the rest the next time.
+func (m *Manager) deliver(ctx context.Context) {
+	failed := map[string]bool{}
+	var left []Notice
+	for _, n := range m.state.Outbox {
+		n.Undelivered = slices.DeleteFunc(slices.Clone(n.Undelivered), func(name string) bool {
+			i := slices.IndexFunc(m.Receivers, func(r Receiver) bool { return r.Name() == name })
+			r := m.Rule(n.Rule)
+			if i < 0 || r == nil {
+				return true // nobody's any more
+			}
+			if failed[name] {
+				return false
+			}
+			call, cancel := context.WithTimeout(httpcall.WithGate(ctx, m.checkLease), notifyTimeout)
+			defer cancel()
+			err := m.Receivers[i].Notify(call, r, n)
+			failed[name] = err != nil
+			if ctx.Err() == nil && !errors.Is(err, httpcall.ErrNotBegun) {
+				m.logDelivery(name, err)
+			}
+			return err == nil
+		})
+		if len(n.Undelivered) > 0 {
+			left = append(left, n)
+		}
+	}
+	m.state.Outbox, m.dirty = left, true
+}
+
+// leaseTTL is how long the duty is a process's.
+func (m *Manager) leaseTTL() time.Duration { return leaseRounds * m.Every }
+
+// checkLease is the gate of what is told: who stood still may find that another process
+// has the duty, and tells the same.
+func (m *Manager) checkLease() error {
+	if m.lease.Left() < min(notifyTimeout, m.leaseTTL()/2) {
+		return errors.New("somebody else may have the duty by now")
+	}
+	return nil
+}
+
+// logDelivery logs when a receiver begins to fail, and when it works again.
+func (m *Manager) logDelivery(name string, err error) {
+	switch {
+	case err != nil && !m.failing[name]:
+		m.Log.Error("an alert could not be delivered: it is tried again", "receiver", name, "error", err)
+	case err == nil && m.failing[name]:
+		m.Log.Info("alerts can be delivered again", "receiver", name)
+	}
+	m.failing[name] = err != nil
+}
