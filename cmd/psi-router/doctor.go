@@ -115,8 +115,8 @@ func (e *env) printDoctor(r doctor.Report) {
 			mark = e.style(red, "✗")
 		}
 		e.printf("%s %s %s\n", mark, pad(e, area, 14), oneLine(f.Text, 600))
-		if f.Cure != "" {
-			e.printf("  %14s %s %s\n", "", e.style(dim, "→"), oneLine(f.Cure, 600))
+		if f.Fix != "" {
+			e.printf("  %14s %s %s\n", "", e.style(dim, "→"), oneLine(f.Fix, 600))
 		}
 	}
 	e.printf("\n")

@@ -100,7 +100,7 @@ func (s *setup) checkToken(graph, token string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
 	defer cancel()
-	n, err := doctor.Ask(ctx, graph, s.Phone, token, s.AppSecret)
+	n, err := doctor.AskNumber(ctx, graph, s.Phone, token, s.AppSecret)
 	f, refused := errors.AsType[*outbound.Failure](err)
 	switch {
 	case err == nil:

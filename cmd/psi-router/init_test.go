@@ -173,17 +173,17 @@ endpoints:
 		{Area: doctor.Configuration, State: doctor.Warning, Text: "ANTILOOP_MINUTES (an old name)"},
 		{Area: doctor.Secrets, State: doctor.Broken, Text: "lines.wsp4.app_secret is one that everybody knows"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "lines.wsp4.verify_token is short (3 characters)"},
-		{Area: doctor.Secrets, State: doctor.Warning, Text: "can be read by others (0644)", Cure: "chmod 640 "},
+		{Area: doctor.Secrets, State: doctor.Warning, Text: "can be read by others (0644)", Fix: "chmod 640 "},
 		{Area: doctor.Redis, State: doctor.Broken, Text: "throws data away when its memory is full"},
-		{Area: doctor.PostgreSQL, State: doctor.Broken, Text: "open store", Cure: "database_url"},
-		{Area: doctor.Port, State: doctor.Broken, Text: "cannot be used", Cure: "ss -ltnp"},
-		{Area: doctor.Lines, State: doctor.Broken, Text: "wsp4: WhatsApp refuses it", Cure: "phone_number_id"},
-		{Area: doctor.Endpoints, State: doctor.Broken, Text: "crm: 169.254.169.254:80 is an internal address", Cure: `allow: ["169.254.169.254:80"]`},
+		{Area: doctor.PostgreSQL, State: doctor.Broken, Text: "open store", Fix: "database_url"},
+		{Area: doctor.Port, State: doctor.Broken, Text: "cannot be used", Fix: "ss -ltnp"},
+		{Area: doctor.Lines, State: doctor.Broken, Text: "wsp4: WhatsApp refuses it", Fix: "phone_number_id"},
+		{Area: doctor.Endpoints, State: doctor.Broken, Text: "crm: 169.254.169.254:80 is an internal address", Fix: `allow: ["169.254.169.254:80"]`},
 		{Area: doctor.Endpoints, State: doctor.Warning, Text: "n8n does not answer"},
 	} {
 		found := false
 		for _, f := range r.Findings {
-			found = found || f.Area == want.Area && f.State == want.State && strings.Contains(f.Text, want.Text) && strings.Contains(f.Cure, want.Cure)
+			found = found || f.Area == want.Area && f.State == want.State && strings.Contains(f.Text, want.Text) && strings.Contains(f.Fix, want.Fix)
 		}
 		if !found {
 			t.Errorf("not found: %+v\nin %+v", want, r.Findings)

@@ -45,7 +45,7 @@ type Finding struct {
 	Area  string `json:"area"`
 	State string `json:"state"`
 	Text  string `json:"text"`
-	Cure  string `json:"cure,omitempty"`
+	Fix   string `json:"cure,omitempty"`
 }
 
 // Report is everything that was looked at.
@@ -68,8 +68,8 @@ type Options struct {
 	Flow func() error
 	// Admin is a client of the router that runs in data_dir; nil when none does.
 	Admin *http.Client
-	// Within bounds each question to somebody else; 10 s unless told.
-	Within time.Duration
+	// Timeout bounds each question to somebody else; 10 s unless told.
+	Timeout time.Duration
 }
 
 // doctor gathers findings.
@@ -83,14 +83,14 @@ type doctor struct {
 
 // clock is somebody's, compared with ours.
 type clock struct {
-	whose string
-	ahead time.Duration
+	server string
+	ahead  time.Duration
 }
 
 // Run looks at everything, at once where it has to ask others.
 func Run(ctx context.Context, o Options) Report {
-	if o.Within == 0 {
-		o.Within = 10 * time.Second
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
 	}
 	d := &doctor{Options: o, redact: redact.New(o.Config.Secrets()...), findings: map[string][]Finding{}}
 	d.configuration()
@@ -132,33 +132,33 @@ func (d *doctor) say(w words, a ...any) string {
 	return fmt.Sprintf(w.es, a...)
 }
 
-func (d *doctor) add(area, state, text, cure string) {
+func (d *doctor) add(area, state, text, fix string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: d.redact.Words(text), Cure: d.redact.Words(cure)})
+	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: d.redact.Words(text), Fix: d.redact.Words(fix)})
 }
 
 func (d *doctor) ok(area string, w words, a ...any) { d.add(area, OK, d.say(w, a...), "") }
 
-func (d *doctor) warn(area, text, cure string) { d.add(area, Warning, text, cure) }
+func (d *doctor) warn(area, text, fix string) { d.add(area, Warning, text, fix) }
 
-func (d *doctor) broken(area, text, cure string) { d.add(area, Broken, text, cure) }
+func (d *doctor) broken(area, text, fix string) { d.add(area, Broken, text, fix) }
 
-// within bounds one question.
-func (d *doctor) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, d.Within)
+// withTimeout bounds one question.
+func (d *doctor) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d.Timeout)
 }
 
-// tell remembers what time it is elsewhere.
-func (d *doctor) tell(whose string, ahead time.Duration) {
+// noteClock remembers what time it is elsewhere.
+func (d *doctor) noteClock(server string, ahead time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !slices.ContainsFunc(d.clocks, func(c clock) bool { return c.whose == whose }) {
-		d.clocks = append(d.clocks, clock{whose, ahead})
+	if !slices.ContainsFunc(d.clocks, func(c clock) bool { return c.server == server }) {
+		d.clocks = append(d.clocks, clock{server, ahead})
 	}
 }
 
-// reason is an error on one line, without what nobody may repeat.
-func (d *doctor) reason(err error) string {
+// errorText is an error on one line, without what nobody may repeat.
+func (d *doctor) errorText(err error) string {
 	return d.redact.Text(strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " "))
 }

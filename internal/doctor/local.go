@@ -26,11 +26,11 @@ func (d *doctor) configuration() {
 			d.broken(Configuration, text+" "+p.Reason, p.Fix)
 		}
 	case d.Problem != nil:
-		d.broken(Configuration, d.reason(d.Problem), "")
+		d.broken(Configuration, d.errorText(d.Problem), "")
 	}
 	for _, note := range d.Config.Notes {
-		text, cure, _ := strings.Cut(note, ": ")
-		d.warn(Configuration, text, cure)
+		text, fix, _ := strings.Cut(note, ": ")
+		d.warn(Configuration, text, fix)
 	}
 	if d.Problem != nil {
 		return
@@ -60,25 +60,25 @@ func (d *doctor) flow() {
 		name = d.say(words{"el que viene con el programa", "the one that comes with the program"})
 	}
 	if err := d.Flow(); err != nil {
-		d.broken(Flow, d.reason(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
+		d.broken(Flow, d.errorText(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
 		return
 	}
 	d.ok(Flow, words{"%s se puede usar", "%s can be used"}, name)
 }
 
-// public are secrets that anybody can read in the documentation.
-var public = []string{config.DevAppSecret, config.DevVerifyToken, "changeme", "change-me", "secret", "password", "xxx", "todo"}
+// publicSecrets are secrets that anybody can read in the documentation.
+var publicSecrets = []string{config.DevAppSecret, config.DevVerifyToken, "changeme", "change-me", "secret", "password", "xxx", "todo"}
 
 func (d *doctor) secrets() {
 	bad := false
-	weak := func(key string, s config.Secret, least int) {
+	weak := func(key string, s config.Secret, minLength int) {
 		for _, v := range s.Values() {
 			switch {
-			case slices.Contains(public, strings.ToLower(v)):
+			case slices.Contains(publicSecrets, strings.ToLower(v)):
 				bad = true
 				d.broken(Secrets, d.say(words{"%s es uno que conoce todo el mundo", "%s is one that everybody knows"}, key),
 					d.say(words{"poné uno propio, como el de openssl rand -hex 16", "choose one of your own, as openssl rand -hex 16 prints"}))
-			case len(v) < least:
+			case len(v) < minLength:
 				bad = true
 				d.warn(Secrets, d.say(words{"%s es corto (%d letras)", "%s is short (%d characters)"}, key, len(v)),
 					d.say(words{"fijate si se copió entero", "look whether the whole of it was copied"}))
@@ -125,9 +125,9 @@ func (d *doctor) secrets() {
 }
 
 const (
-	mega      = 1 << 20
-	leastFree = 200 * mega
-	fewFree   = 2048 * mega
+	mega            = 1 << 20
+	freeBrokenBelow = 200 * mega
+	freeWarnBelow   = 2048 * mega
 )
 
 func (d *doctor) disk() {
@@ -136,8 +136,8 @@ func (d *doctor) disk() {
 	place := dir
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if place, err = parent(dir); err != nil {
-			d.broken(Disk, d.reason(err), "")
+		if place, err = nearestDir(dir); err != nil {
+			d.broken(Disk, d.errorText(err), "")
 			return
 		}
 		if !writable(place) {
@@ -147,7 +147,7 @@ func (d *doctor) disk() {
 		}
 		d.ok(Disk, words{"data_dir %s se crea al arrancar", "data_dir %s is made at the start"}, dir)
 	case err != nil:
-		d.broken(Disk, d.reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Disk, d.errorText(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
 		return
 	case !info.IsDir():
 		d.broken(Disk, d.say(words{"data_dir %s no es una carpeta", "data_dir %s is no directory"}, dir), d.say(words{"elegí otra", "choose another"}))
@@ -161,25 +161,25 @@ func (d *doctor) disk() {
 	default:
 		d.ok(Disk, words{"data_dir %s", "data_dir %s"}, dir)
 	}
-	d.space(place)
+	d.freeSpace(place)
 	d.store()
 }
 
-// space looks at what is free.
-func (d *doctor) space(place string) {
+// freeSpace looks at what is free.
+func (d *doctor) freeSpace(place string) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(place, &s); err != nil {
-		d.warn(Disk, d.reason(err), "")
+		d.warn(Disk, d.errorText(err), "")
 		return
 	}
 	free := s.Bavail * uint64(s.Bsize) //nolint:gosec // a block is not negative
-	text := d.say(words{"quedan %s libres en el disco", "%s are free on the disk"}, size(free))
-	cure := d.say(words{"hacé lugar: sin disco nada se puede aceptar", "make room: without disk nothing can be accepted"})
+	text := d.say(words{"quedan %s libres en el disco", "%s are free on the disk"}, formatSize(free))
+	fix := d.say(words{"hacé lugar: sin disco nada se puede aceptar", "make room: without disk nothing can be accepted"})
 	switch {
-	case free < leastFree:
-		d.broken(Disk, text, cure)
-	case free < fewFree || s.Files > 0 && s.Ffree*20 < s.Files:
-		d.warn(Disk, text, cure)
+	case free < freeBrokenBelow:
+		d.broken(Disk, text, fix)
+	case free < freeWarnBelow || s.Files > 0 && s.Ffree*20 < s.Files:
+		d.warn(Disk, text, fix)
 	default:
 		d.add(Disk, OK, text, "")
 	}
@@ -195,14 +195,14 @@ func (d *doctor) store() {
 	case errors.Is(err, fs.ErrNotExist):
 		d.ok(Store, words{"SQLite: todavía no hay nada guardado", "SQLite: nothing is stored yet"})
 	case err != nil:
-		d.broken(Store, d.reason(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Store, d.errorText(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
 	default:
-		d.ok(Store, words{"SQLite: store.db tiene %s", "SQLite: store.db has %s"}, size(uint64(info.Size()))) //nolint:gosec // not negative
+		d.ok(Store, words{"SQLite: store.db tiene %s", "SQLite: store.db has %s"}, formatSize(uint64(info.Size()))) //nolint:gosec // not negative
 	}
 }
 
-// parent is the nearest directory above that exists.
-func parent(dir string) (string, error) {
+// nearestDir is the nearest directory above that exists.
+func nearestDir(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	for err == nil {
 		dir = filepath.Dir(dir)
@@ -218,7 +218,7 @@ func Writable(dir string) error {
 	place := dir
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if place, err = parent(dir); err == nil {
+		if place, err = nearestDir(dir); err == nil {
 			info, err = os.Stat(place)
 		}
 	}
@@ -239,7 +239,7 @@ func writable(dir string) bool {
 	return syscall.Access(dir, write|enter) == nil
 }
 
-func size(n uint64) string {
+func formatSize(n uint64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
@@ -252,22 +252,22 @@ func size(n uint64) string {
 
 // Differences between clocks: small ones happen, large ones make messages stale.
 const (
-	oddClock = 2 * time.Second
-	badClock = time.Minute
+	clockWarnAt   = 2 * time.Second
+	clockBrokenAt = time.Minute
 )
 
 func (d *doctor) clock() {
 	for _, c := range d.clocks {
 		off := c.ahead.Round(time.Millisecond)
-		text := d.say(words{"el reloj de %s difiere del de esta máquina en %s", "the clock of %s is %s off that of this machine"}, c.whose, off)
-		cure := d.say(words{"sincronizalos: timedatectl set-ntp true", "synchronise them: timedatectl set-ntp true"})
+		text := d.say(words{"el reloj de %s difiere del de esta máquina en %s", "the clock of %s is %s off that of this machine"}, c.server, off)
+		fix := d.say(words{"sincronizalos: timedatectl set-ntp true", "synchronise them: timedatectl set-ntp true"})
 		switch {
-		case off.Abs() > badClock:
-			d.broken(Clock, text, cure)
-		case off.Abs() > oddClock:
-			d.warn(Clock, text, cure)
+		case off.Abs() > clockBrokenAt:
+			d.broken(Clock, text, fix)
+		case off.Abs() > clockWarnAt:
+			d.warn(Clock, text, fix)
 		default:
-			d.ok(Clock, words{"va igual que el de %s", "agrees with that of %s"}, c.whose)
+			d.ok(Clock, words{"va igual que el de %s", "agrees with that of %s"}, c.server)
 		}
 	}
 	if len(d.clocks) == 0 {

@@ -15,25 +15,25 @@ func (d *doctor) redis(ctx context.Context) {
 	if d.Config.RedisURL.Empty() {
 		return
 	}
-	ctx, cancel := d.within(ctx)
+	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
 	e, err := redisqueue.Open(ctx, redisqueue.Options{URL: d.Config.RedisURL.First(), Durability: d.Config.Durability})
 	if err != nil {
-		cure := d.say(words{"fijate si Redis corre y si redis_url es el suyo", "look whether Redis runs, and whether redis_url is its"})
+		fix := d.say(words{"fijate si Redis corre y si redis_url es el suyo", "look whether Redis runs, and whether redis_url is its"})
 		if errors.Is(err, redisqueue.ErrSetup) {
-			cure = "" // the error says what to type
+			fix = "" // the error says what to type
 		}
-		d.broken(Redis, d.reason(err), cure)
+		d.broken(Redis, d.errorText(err), fix)
 		return
 	}
 	defer func() { _ = e.Close() }() // it was only read
 	a, err := e.ServerInfo(ctx)
 	if err != nil {
-		d.broken(Redis, d.reason(err), "")
+		d.broken(Redis, d.errorText(err), "")
 		return
 	}
-	d.tell("Redis", a.ClockAhead)
-	d.ok(Redis, words{"Redis %s en %s, %s usados", "Redis %s at %s, %s used"}, a.Version, a.Addr, size(uint64(max(a.UsedMemory, 0))))
+	d.noteClock("Redis", a.ClockAhead)
+	d.ok(Redis, words{"Redis %s en %s, %s usados", "Redis %s at %s, %s used"}, a.Version, a.Addr, formatSize(uint64(max(a.UsedMemory, 0))))
 	switch d.Config.Durability {
 	case "replica":
 		if a.Replicas == 0 {
@@ -49,7 +49,7 @@ func (d *doctor) redis(ctx context.Context) {
 		d.ok(Redis, words{"está en disco antes de cada 200", "it is on disk before each 200"})
 	}
 	if a.MaxMemory > 0 && a.UsedMemory*10 > a.MaxMemory*8 {
-		d.warn(Redis, d.say(words{"usa %s de %s", "uses %s of %s"}, size(uint64(a.UsedMemory)), size(uint64(a.MaxMemory))),
+		d.warn(Redis, d.say(words{"usa %s de %s", "uses %s of %s"}, formatSize(uint64(a.UsedMemory)), formatSize(uint64(a.MaxMemory))),
 			d.say(words{"subí maxmemory: lleno, no acepta nada", "raise maxmemory: full, it accepts nothing"}))
 	}
 }
@@ -59,14 +59,14 @@ func (d *doctor) postgres(ctx context.Context) {
 	if c.DatabaseURL.Empty() {
 		return
 	}
-	ctx, cancel := d.within(ctx)
+	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
 	a, err := pgstore.Examine(ctx, c.DatabaseURL.First())
 	if err != nil {
-		d.broken(PostgreSQL, d.reason(err), d.say(words{"fijate si PostgreSQL corre, y si database_url es el suyo", "look whether PostgreSQL runs, and whether database_url is its"}))
+		d.broken(PostgreSQL, d.errorText(err), d.say(words{"fijate si PostgreSQL corre, y si database_url es el suyo", "look whether PostgreSQL runs, and whether database_url is its"}))
 		return
 	}
-	d.tell("PostgreSQL", a.ClockAhead)
+	d.noteClock("PostgreSQL", a.ClockAhead)
 	d.ok(PostgreSQL, words{"PostgreSQL %d contesta", "PostgreSQL %d answers"}, a.Version)
 	switch {
 	case a.SchemaVersion == 0:
@@ -100,7 +100,7 @@ func (d *doctor) pool(ctx context.Context, a pgstore.ServerInfo) {
 	}
 	if !c.DatabaseDirectURL.Empty() {
 		if _, err := pgstore.Examine(ctx, c.DatabaseDirectURL.First()); err != nil {
-			d.broken(PostgreSQL, "database_direct_url: "+d.reason(err), d.say(words{"corregila: las migraciones van por ahí", "mend it: migrations go that way"}))
+			d.broken(PostgreSQL, "database_direct_url: "+d.errorText(err), d.say(words{"corregila: las migraciones van por ahí", "mend it: migrations go that way"}))
 		} else {
 			d.ok(PostgreSQL, words{"database_direct_url contesta", "database_direct_url answers"})
 		}
@@ -120,7 +120,7 @@ func (d *doctor) port(ctx context.Context) {
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		d.broken(Port, d.say(words{"%s no se puede usar: %s", "%s cannot be used: %s"}, addr, d.reason(err)),
+		d.broken(Port, d.say(words{"%s no se puede usar: %s", "%s cannot be used: %s"}, addr, d.errorText(err)),
 			d.say(words{"mirá quién lo tiene (ss -ltnp), o cambiá listen", "see who has it (ss -ltnp), or change listen"}))
 		return
 	}
@@ -133,7 +133,7 @@ func (d *doctor) router(ctx context.Context) {
 	if d.Admin == nil {
 		return
 	}
-	ctx, cancel := d.within(ctx)
+	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://router/readyz", nil)
 	if err != nil {
@@ -141,12 +141,12 @@ func (d *doctor) router(ctx context.Context) {
 	}
 	res, err := d.Admin.Do(req)
 	if err != nil {
-		d.broken(Router, d.say(words{"corre, y no contesta: %s", "it runs, and does not answer: %s"}, d.reason(err)),
+		d.broken(Router, d.say(words{"corre, y no contesta: %s", "it runs, and does not answer: %s"}, d.errorText(err)),
 			d.say(words{"mirá su registro; si sigue así, reinicialo", "look into its log; if it stays so, restart it"}))
 		return
 	}
 	defer res.Body.Close()
-	var said struct {
+	var answer struct {
 		Checks []struct {
 			Name  string `json:"name"`
 			OK    bool   `json:"ok"`
@@ -154,12 +154,12 @@ func (d *doctor) router(ctx context.Context) {
 			Info  bool   `json:"info"`
 		} `json:"checks"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
-		d.broken(Router, d.reason(err), "")
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		d.broken(Router, d.errorText(err), "")
 		return
 	}
 	bad := false
-	for _, c := range said.Checks {
+	for _, c := range answer.Checks {
 		if c.OK {
 			continue
 		}

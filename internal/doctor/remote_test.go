@@ -39,7 +39,7 @@ func TestAppSecretOfALine(t *testing.T) {
 			server := httptest.NewServer(graph.Handler())
 			t.Cleanup(server.Close)
 			d := &doctor{
-				Options: Options{Lang: "en", Within: 10 * time.Second, Config: &config.Config{
+				Options: Options{Lang: "en", Timeout: 10 * time.Second, Config: &config.Config{
 					GraphURL: server.URL + "/sandbox/graph/v26.0",
 					Lines: map[string]*config.Line{"wsp4": {
 						ID: "wsp4", Provider: "cloud", PhoneNumberID: "1234567890", Token: config.NewSecret(token), AppSecret: config.NewSecret(tt.secrets...),

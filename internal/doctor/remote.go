@@ -34,7 +34,7 @@ func (d *doctor) lines(ctx context.Context) {
 
 // line returns how to say what was found.
 func (d *doctor) line(ctx context.Context, l *config.Line) func() {
-	ctx, cancel := d.within(ctx)
+	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
 	switch {
 	case d.Config.Sandbox && l.ID == config.DevLine:
@@ -48,9 +48,9 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	}
 	meter, calls := skew.New(), httpcall.NewClient()
 	calls.Transport = meter.Transport(calls.Transport)
-	n, err := ask(ctx, calls, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.Values())
+	n, err := askNumber(ctx, calls, d.Config.GraphURL, l.PhoneNumberID, l.Token.Values(), l.AppSecret.Values())
 	if ahead, known := meter.Ahead(); known {
-		d.tell("WhatsApp", -ahead)
+		d.noteClock("WhatsApp", -ahead)
 	}
 	f, refused := errors.AsType[*outbound.Failure](err)
 	switch {
@@ -70,7 +70,7 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 		}
 	default:
 		return func() {
-			d.broken(Lines, d.say(words{"%s: WhatsApp la rechaza: %s", "%s: WhatsApp refuses it: %s"}, l.ID, d.reason(err)),
+			d.broken(Lines, d.say(words{"%s: WhatsApp la rechaza: %s", "%s: WhatsApp refuses it: %s"}, l.ID, d.errorText(err)),
 				d.say(words{"revisá phone_number_id y token en Meta (usuario del sistema, permisos whatsapp_business_messaging y _management)", "check phone_number_id and token at Meta (system user, permissions whatsapp_business_messaging and _management)"}))
 		}
 	}
@@ -78,17 +78,17 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 
 func (d *doctor) cause(f *outbound.Failure) string {
 	if f.Err != nil {
-		return d.reason(f.Err)
+		return d.errorText(f.Err)
 	}
 	return d.redact.Text(f.Detail)
 }
 
-// Ask asks Meta for a number, with its token and app secret; see whatsapp.Client.Number.
-func Ask(ctx context.Context, graph, phoneNumberID, token, appSecret string) (whatsapp.Number, error) {
-	return ask(ctx, httpcall.NewClient(), graph, phoneNumberID, []string{token}, []string{appSecret})
+// AskNumber asks Meta for a number, with its token and app secret; see whatsapp.Client.Number.
+func AskNumber(ctx context.Context, graph, phoneNumberID, token, appSecret string) (whatsapp.Number, error) {
+	return askNumber(ctx, httpcall.NewClient(), graph, phoneNumberID, []string{token}, []string{appSecret})
 }
 
-func ask(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens, appSecrets []string) (whatsapp.Number, error) {
+func askNumber(ctx context.Context, calls *http.Client, graph, phoneNumberID string, tokens, appSecrets []string) (whatsapp.Number, error) {
 	client, err := whatsapp.NewClient(whatsapp.ClientOptions{
 		BaseURL: graph, PhoneNumberID: phoneNumberID, Tokens: tokens, AppSecrets: appSecrets, HTTP: calls,
 		Redact: redact.New(slices.Concat(tokens, appSecrets)...),
@@ -108,7 +108,7 @@ func (d *doctor) evolution(ctx context.Context, l *config.Line) func() {
 	}
 	if err := dial(ctx, u); err != nil {
 		return func() {
-			d.broken(Lines, d.say(words{"%s: el servidor de Evolution no contesta: %s", "%s: the Evolution server does not answer: %s"}, l.ID, d.reason(err)),
+			d.broken(Lines, d.say(words{"%s: el servidor de Evolution no contesta: %s", "%s: the Evolution server does not answer: %s"}, l.ID, d.errorText(err)),
 				d.say(words{"mirá si corre, y si url es la suya", "look whether it runs, and whether url is its"}))
 		}
 	}
@@ -124,7 +124,7 @@ func (d *doctor) endpoints(ctx context.Context) {
 		if err != nil || u.Host == "" {
 			continue // the configuration says so
 		}
-		ctx, cancel := d.within(ctx)
+		ctx, cancel := d.withTimeout(ctx)
 		d.endpoint(ctx, e, u)
 		cancel()
 	}
@@ -134,7 +134,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 	at := hostPort(u)
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil {
-		d.broken(Endpoints, e.Name+": "+d.reason(err), d.say(words{"corregí su url", "mend its url"}))
+		d.broken(Endpoints, e.Name+": "+d.errorText(err), d.say(words{"corregí su url", "mend its url"}))
 		return
 	}
 	for _, a := range addrs {
@@ -142,7 +142,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		// what tells machines who they are.
 		literal := slices.Contains(e.Allow, net.JoinHostPort(a.Unmap().String(), port(u)))
 		if !literal && (!slices.Contains(e.Allow, at) || a.Unmap().IsLinkLocalUnicast()) {
-			if inside(a) {
+			if isInternal(a) {
 				d.broken(Endpoints, d.say(words{"%s: %s es una dirección interna (%s), y no se le manda nada", "%s: %s is an internal address (%s), and gets nothing"}, e.Name, at, a.Unmap()),
 					d.say(words{"si es a propósito, agregale allow: [%q]", "if that is meant, add allow: [%q] to it"}, at))
 				return
@@ -150,7 +150,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		}
 	}
 	if err := dial(ctx, u); err != nil {
-		d.warn(Endpoints, d.say(words{"%s no contesta en %s: %s", "%s does not answer at %s: %s"}, e.Name, at, d.reason(err)),
+		d.warn(Endpoints, d.say(words{"%s no contesta en %s: %s", "%s does not answer at %s: %s"}, e.Name, at, d.errorText(err)),
 			d.say(words{"mirá si corre; lo que no se le pudo mandar espera", "look whether it runs; what could not be sent waits"}))
 		return
 	}
@@ -161,8 +161,8 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 	d.ok(Endpoints, words{"%s contesta en %s", "%s answers at %s"}, e.Name, at)
 }
 
-// inside says that an address is not of the public internet.
-func inside(a netip.Addr) bool {
+// isInternal says that an address is not of the public internet.
+func isInternal(a netip.Addr) bool {
 	a = a.Unmap()
 	return !a.IsGlobalUnicast() || a.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(a)
 }
