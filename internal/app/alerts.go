@@ -151,9 +151,9 @@ func (w *alerting) openAlerts() (out []dashboard.Alert) {
 		if r == nil {
 			continue
 		}
-		text := func(lang string) dashboard.Told {
+		text := func(lang string) dashboard.AlertText {
 			problem, fix := alert.Describe(r, i, lang)
-			return dashboard.Told{Problem: problem, Cure: fix}
+			return dashboard.AlertText{Problem: problem, Fix: fix}
 		}
 		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: text("es"), English: text("en")})
 	}

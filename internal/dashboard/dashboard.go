@@ -47,11 +47,11 @@ type Line struct {
 type Alert struct {
 	Critical         bool
 	Since            time.Time
-	Spanish, English Told
+	Spanish, English AlertText
 }
 
-// Told is what is said of an alert.
-type Told struct{ Problem, Cure string }
+// AlertText is what is said of an alert.
+type AlertText struct{ Problem, Fix string }
 
 // Check is one thing that the router needs.
 type Check struct {
@@ -71,8 +71,8 @@ type Options struct {
 //go:embed page.html page.css page.js
 var files embed.FS
 
-// patience bounds one view.
-const patience = 5 * time.Second
+// viewTimeout bounds one view.
+const viewTimeout = 5 * time.Second
 
 type page struct {
 	status   func(ctx context.Context) Status
@@ -105,12 +105,12 @@ func New(o Options) (http.Handler, error) {
 	}
 	p.css, p.js = string(css), string(js)
 	p.policy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
-		"; style-src " + source(css) + "; script-src " + source(js)
+		"; style-src " + cspHash(css) + "; script-src " + cspHash(js)
 	return p, nil
 }
 
-// source allows exactly this text in a content security policy.
-func source(text []byte) string {
+// cspHash allows exactly this text in a content security policy.
+func cspHash(text []byte) string {
 	sum := sha256.Sum256(text)
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
@@ -125,7 +125,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), viewTimeout)
 	defer cancel()
 	v := newView(p.status(ctx), r.URL.Query().Get("lang"))
 	v.CSS, v.JS = template.CSS(p.css), template.JS(p.js)

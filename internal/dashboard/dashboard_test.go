@@ -58,10 +58,10 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"store": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "store", Detail: "disk I/O"} }, "bad", "No anda: la base de datos (disk I/O).", "Broken: the database (disk I/O).", ""},
 		"critical": {func(s *dashboard.Status) {
 			s.Queues[0].Dead = 1
-			s.Alerts = []dashboard.Alert{{}, {Critical: true, Spanish: dashboard.Told{"Nadie.", "x"}, English: dashboard.Told{"Nobody.", "x"}}}
+			s.Alerts = []dashboard.Alert{{}, {Critical: true, Spanish: dashboard.AlertText{"Nadie.", "x"}, English: dashboard.AlertText{"Nobody.", "x"}}}
 		}, "bad", "Nadie.", "Nobody.", ""},
 		"warning": {func(s *dashboard.Status) {
-			s.Alerts = []dashboard.Alert{{Spanish: dashboard.Told{"Poco.", "x"}, English: dashboard.Told{"Little.", "x"}}}
+			s.Alerts = []dashboard.Alert{{Spanish: dashboard.AlertText{"Poco.", "x"}, English: dashboard.AlertText{"Little.", "x"}}}
 		}, "worried", "Poco.", "Little.", ""},
 		"other": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj"} }, "bad", "No anda: reloj.", "Broken: reloj.", ""},
 		"info":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj", Info: true} }, "worried", "No anda: reloj.", "Broken: reloj.", ""},

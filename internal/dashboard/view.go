@@ -16,15 +16,15 @@ type Level string
 
 // Levels.
 const (
-	Well    Level = "well"
-	Worried Level = "worried" // something waits for a person
-	Bad     Level = "bad"     // something does not work
+	LevelOK      Level = "well"
+	LevelWarning Level = "worried" // something waits for a person
+	LevelBroken  Level = "bad"     // something does not work
 )
 
 // From these ages on, waiting is worth a sentence.
 const (
-	waitedLong = time.Minute
-	behindLong = 30 * time.Second
+	waitWarnAfter = time.Minute
+	ageWarnAfter  = 30 * time.Second
 )
 
 // view is what the template shows: words, no decisions.
@@ -34,13 +34,13 @@ type view struct {
 	JS       template.JS
 	Level    Level
 	Sentence string
-	Cure     string
+	Fix      string
 	Lines    []lineView
 	Queues   []queueView
 	Checks   []checkView
 	Open     []alertView
 	Figures  []figure
-	Number   string // version
+	Release  string // version
 	Since    string
 	Clock    string
 	HasPhone bool
@@ -62,26 +62,26 @@ type checkView struct {
 }
 
 type alertView struct {
-	Problem, Cure, Since string
-	Level                Level
+	Problem, Fix, Since string
+	Level               Level
 }
 
 type figure struct{ Label, Value string }
 
 func newView(s Status, lang string) view {
 	s.translate(lang)
-	v := view{Words: wordsOf(lang), Number: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
-	v.Level, v.Sentence, v.Cure = v.headline(s)
+	v := view{Words: wordsIn(lang), Release: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
+	v.Level, v.Sentence, v.Fix = v.headline(s)
 	if !s.Started.IsZero() {
-		v.Since = v.span(s.Now.Sub(s.Started))
+		v.Since = v.formatDuration(s.Now.Sub(s.Started))
 	}
 	for _, l := range s.Lines {
-		row := lineView{ID: l.ID, Provider: l.Provider, Problem: l.Problem, Level: Well, Last: v.Never}
+		row := lineView{ID: l.ID, Provider: l.Provider, Problem: l.Problem, Level: LevelOK, Last: v.Never}
 		if last := s.Gauges.Lines[l.ID]; !last.IsZero() {
-			row.Last = fmt.Sprintf(v.Ago, v.span(s.Now.Sub(last)))
+			row.Last = fmt.Sprintf(v.Ago, v.formatDuration(s.Now.Sub(last)))
 		}
 		if l.Problem != "" {
-			row.Level = Bad
+			row.Level = LevelBroken
 		}
 		v.Lines = append(v.Lines, row)
 	}
@@ -89,31 +89,31 @@ func newView(s Status, lang string) view {
 		v.Queues = append(v.Queues, v.queue(q, s.Now))
 	}
 	for _, a := range s.Alerts {
-		v.Open = append(v.Open, alertView{a.told(lang).Problem, a.told(lang).Cure, fmt.Sprintf(v.Ago, v.span(s.Now.Sub(a.Since))), a.level()})
+		v.Open = append(v.Open, alertView{a.text(lang).Problem, a.text(lang).Fix, fmt.Sprintf(v.Ago, v.formatDuration(s.Now.Sub(a.Since))), a.level()})
 	}
 	for _, c := range s.Checks {
-		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: Well}
+		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: LevelOK}
 		if !c.OK {
-			row.State, row.Level = v.Broken, Bad
+			row.State, row.Level = v.Broken, LevelBroken
 			if c.Info {
-				row.Level = Worried
+				row.Level = LevelWarning
 			}
 		}
 		v.Checks = append(v.Checks, row)
 	}
 	v.Figures = []figure{
 		{v.Pending, fmt.Sprint(s.Gauges.PendingSends)},
-		{v.Unanswered, v.span(s.Gauges.OldestUnanswered)},
+		{v.Unanswered, v.formatDuration(s.Gauges.OldestUnanswered)},
 		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
 		{v.Left, fmt.Sprint(s.Gauges.Left)},
 	}
 	if at := s.Gauges.OldestHandedOff; !at.IsZero() {
-		v.Figures = append(v.Figures, figure{v.HandedOff, v.span(s.Now.Sub(at))})
+		v.Figures = append(v.Figures, figure{v.HandedOff, v.formatDuration(s.Now.Sub(at))})
 	}
 	return v
 }
 
-func (a Alert) told(lang string) Told {
+func (a Alert) text(lang string) AlertText {
 	if lang == "en" {
 		return a.English
 	}
@@ -122,9 +122,9 @@ func (a Alert) told(lang string) Told {
 
 func (a Alert) level() Level {
 	if a.Critical {
-		return Bad
+		return LevelBroken
 	}
-	return Worried
+	return LevelWarning
 }
 
 // translate says in the language why queues, lines and checks are held.
@@ -142,16 +142,16 @@ func (s *Status) translate(lang string) {
 }
 
 // headline returns the first thing that is broken and what to do about it.
-func (w Words) headline(s Status) (level Level, sentence, cure string) {
+func (w Words) headline(s Status) (level Level, sentence, fix string) {
 	for _, c := range s.Checks {
 		if !c.OK && !c.Info {
-			sentence, cure = w.fails(c)
-			return Bad, sentence, cure
+			sentence, fix = w.checkFailure(c)
+			return LevelBroken, sentence, fix
 		}
 	}
 	for _, l := range s.Lines {
 		if l.Problem != "" {
-			return Bad, fmt.Sprintf(w.LineFails, l.ID, strings.TrimSuffix(l.Problem, ".")), w.LineCure
+			return LevelBroken, fmt.Sprintf(w.LineFails, l.ID, strings.TrimSuffix(l.Problem, ".")), w.LineFix
 		}
 	}
 	for _, q := range s.Queues {
@@ -160,65 +160,65 @@ func (w Words) headline(s Status) (level Level, sentence, cure string) {
 		}
 		why := strings.TrimSuffix(q.HeldReason, ".")
 		if line, ok := strings.CutPrefix(q.Name, "send:"); ok {
-			return Bad, fmt.Sprintf(w.HeldSend, line, why), w.HeldCure
+			return LevelBroken, fmt.Sprintf(w.HeldSend, line, why), w.HeldFix
 		}
-		return Bad, fmt.Sprintf(w.HeldOther, q.Name, why), w.HeldCure
+		return LevelBroken, fmt.Sprintf(w.HeldOther, q.Name, why), w.HeldFix
 	}
 	for _, a := range s.Alerts {
 		if a.Critical {
-			return Bad, a.told(w.Lang).Problem, a.told(w.Lang).Cure
+			return LevelBroken, a.text(w.Lang).Problem, a.text(w.Lang).Fix
 		}
 	}
 	for _, q := range s.Queues {
 		if q.Paused {
-			return Worried, fmt.Sprintf(w.PausedQueue, q.Name), fmt.Sprintf(w.PausedCure, q.Name)
+			return LevelWarning, fmt.Sprintf(w.PausedQueue, q.Name), fmt.Sprintf(w.PausedFix, q.Name)
 		}
 	}
 	for _, q := range s.Queues {
 		switch {
 		case q.Dead == 1:
-			return Worried, fmt.Sprintf(w.DeadOne, q.Name), w.DeadCure
+			return LevelWarning, fmt.Sprintf(w.DeadOne, q.Name), w.DeadFix
 		case q.Dead > 1:
-			return Worried, fmt.Sprintf(w.DeadMany, q.Dead, q.Name), w.DeadCure
+			return LevelWarning, fmt.Sprintf(w.DeadMany, q.Dead, q.Name), w.DeadFix
 		}
 	}
-	if age := s.Gauges.OldestUnanswered; age >= waitedLong {
-		return Worried, fmt.Sprintf(w.Waited, w.span(age)), w.WaitedCure
+	if age := s.Gauges.OldestUnanswered; age >= waitWarnAfter {
+		return LevelWarning, fmt.Sprintf(w.Waited, w.formatDuration(age)), w.WaitedFix
 	}
 	for _, q := range s.Queues {
-		if q.OldestAge >= behindLong && q.Depth > 0 {
-			return Worried, fmt.Sprintf(w.Behind, q.Name, w.span(q.OldestAge)), w.BehindCure
+		if q.OldestAge >= ageWarnAfter && q.Depth > 0 {
+			return LevelWarning, fmt.Sprintf(w.Behind, q.Name, w.formatDuration(q.OldestAge)), w.BehindFix
 		}
 	}
 	for _, c := range s.Checks {
 		if !c.OK {
-			sentence, cure = w.fails(c)
-			return Worried, sentence, cure
+			sentence, fix = w.checkFailure(c)
+			return LevelWarning, sentence, fix
 		}
 	}
 	if len(s.Alerts) > 0 {
-		told := s.Alerts[0].told(w.Lang)
-		return Worried, told.Problem, told.Cure
+		text := s.Alerts[0].text(w.Lang)
+		return LevelWarning, text.Problem, text.Fix
 	}
 	switch n := s.Gauges.UncertainSends; {
 	case n == 1:
-		return Worried, w.UncertainOne, w.UncCur
+		return LevelWarning, w.UncertainOne, w.UncertainFix
 	case n > 1:
-		return Worried, fmt.Sprintf(w.UncertainMany, n), w.UncCur
+		return LevelWarning, fmt.Sprintf(w.UncertainMany, n), w.UncertainFix
 	}
-	return Well, w.AllWell, w.AllWellMore
+	return LevelOK, w.AllWell, w.AllWellMore
 }
 
-func (w Words) fails(c Check) (sentence, cure string) {
+func (w Words) checkFailure(c Check) (sentence, fix string) {
 	name := w.checkName(c.Name)
 	if c.Detail != "" {
 		name += " (" + c.Detail + ")"
 	}
-	cure, ok := w.CheckCures[c.Name]
+	fix, ok := w.CheckFixes[c.Name]
 	if !ok {
-		cure = w.CheckCure
+		fix = w.CheckFix
 	}
-	return fmt.Sprintf(w.CheckFails, name), cure
+	return fmt.Sprintf(w.CheckFails, name), fix
 }
 
 func held(q queue.Stats, now time.Time) bool { return q.HeldUntil.After(now) }
@@ -226,18 +226,18 @@ func held(q queue.Stats, now time.Time) bool { return q.HeldUntil.After(now) }
 func (w Words) queue(q queue.Stats, now time.Time) queueView {
 	v := queueView{
 		Name: q.Name, Label: w.queueLabel(q.Name), Depth: fmt.Sprint(q.Depth), InFlight: fmt.Sprint(q.InFlight),
-		Dead: fmt.Sprint(q.Dead), Oldest: "–", State: w.Works, Level: Well,
+		Dead: fmt.Sprint(q.Dead), Oldest: "–", State: w.Works, Level: LevelOK,
 	}
 	if q.Depth > 0 {
-		v.Oldest = w.span(q.OldestAge)
+		v.Oldest = w.formatDuration(q.OldestAge)
 	}
 	switch {
 	case held(q, now):
-		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldReason, Bad
+		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldReason, LevelBroken
 	case q.Paused:
-		v.State, v.Level = w.Paused, Worried
-	case q.Dead > 0, q.Depth > 0 && q.OldestAge >= behindLong:
-		v.Level = Worried
+		v.State, v.Level = w.Paused, LevelWarning
+	case q.Dead > 0, q.Depth > 0 && q.OldestAge >= ageWarnAfter:
+		v.Level = LevelWarning
 	}
 	return v
 }
@@ -262,8 +262,8 @@ func (w Words) checkName(name string) string {
 	return name
 }
 
-// span writes a duration as people say it.
-func (w Words) span(d time.Duration) string {
+// formatDuration writes a duration as people say it.
+func (w Words) formatDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf(w.Seconds, int(d.Seconds()))

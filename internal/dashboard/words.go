@@ -9,17 +9,17 @@ type Words struct {
 	Pending, Uncertain, Left, Unanswered, HandedOff, Alerts, NoLines, NoQueues, Providers, Sum string
 	Ago, In, Seconds, Minutes, Hours, Days                                                     string // formats
 
-	AllWell, AllWellMore                string
-	CheckFails, CheckCure               string
-	LineFails, LineCure                 string
-	HeldSend, HeldOther, HeldCure       string
-	PausedQueue, PausedCure             string
-	DeadOne, DeadMany, DeadCure         string
-	Waited, WaitedCure                  string
-	Behind, BehindCure                  string
-	UncertainOne, UncertainMany, UncCur string
+	AllWell, AllWellMore                      string
+	CheckFails, CheckFix                      string
+	LineFails, LineFix                        string
+	HeldSend, HeldOther, HeldFix              string
+	PausedQueue, PausedFix                    string
+	DeadOne, DeadMany, DeadFix                string
+	Waited, WaitedFix                         string
+	Behind, BehindFix                         string
+	UncertainOne, UncertainMany, UncertainFix string
 
-	CheckNames, CheckCures, QueueNames map[string]string
+	CheckNames, CheckFixes, QueueNames map[string]string
 }
 
 func spanish() Words {
@@ -35,21 +35,21 @@ func spanish() Words {
 		Ago: "hace %s", Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 
 		AllWell: "Todo bien", AllWellMore: "Lo que llega se guarda y se responde.",
-		CheckFails: "No anda: %s.", CheckCure: "Mirá el registro del servicio; cuando vuelva, sigue solo y no se pierde nada.",
-		LineFails: "La línea %s no anda: %s.", LineCure: "Arreglalo como dice. Las otras líneas siguen igual, y lo que llega no se pierde.",
+		CheckFails: "No anda: %s.", CheckFix: "Mirá el registro del servicio; cuando vuelva, sigue solo y no se pierde nada.",
+		LineFails: "La línea %s no anda: %s.", LineFix: "Arreglalo como dice. Las otras líneas siguen igual, y lo que llega no se pierde.",
 		HeldSend: "La línea %s no puede enviar: %s.", HeldOther: "La cola %s está frenada: %s.",
-		HeldCure:    "Las respuestas esperan y no se pierden; se prueba sola. Si habla del token o de permisos, cargá un token nuevo.",
-		PausedQueue: "La cola %s está en pausa.", PausedCure: "Lo que llega espera. Para seguir: psi-router queue resume %s",
+		HeldFix:     "Las respuestas esperan y no se pierden; se prueba sola. Si habla del token o de permisos, cargá un token nuevo.",
+		PausedQueue: "La cola %s está en pausa.", PausedFix: "Lo que llega espera. Para seguir: psi-router queue resume %s",
 		DeadOne: "Hay 1 trabajo apartado en la cola %s.", DeadMany: "Hay %d trabajos apartados en la cola %s.",
-		DeadCure: "Mirá por qué con psi-router dead list; para reintentar: psi-router dead redrive",
-		Waited:   "Hay gente que espera respuesta desde hace %s.", WaitedCure: "Mirá abajo qué cola está atrasada o frenada; psi-router why TELÉFONO dice por qué.",
-		Behind: "La cola %s viene atrasada: lo más viejo espera desde hace %s.", BehindCure: "Si no baja sola en unos minutos, sumá capacidad (worker.concurrency) o mirá la base de datos.",
+		DeadFix: "Mirá por qué con psi-router dead list; para reintentar: psi-router dead redrive",
+		Waited:  "Hay gente que espera respuesta desde hace %s.", WaitedFix: "Mirá abajo qué cola está atrasada o frenada; psi-router why TELÉFONO dice por qué.",
+		Behind: "La cola %s viene atrasada: lo más viejo espera desde hace %s.", BehindFix: "Si no baja sola en unos minutos, sumá capacidad (worker.concurrency) o mirá la base de datos.",
 		UncertainOne:  "Hay 1 envío dudoso: puede haber salido o no, y no se repite.",
 		UncertainMany: "Hay %d envíos dudosos: pueden haber salido o no, y no se repiten.",
-		UncCur:        "Si WhatsApp informa su estado se aclaran solos; si no, mirá la conversación y escribí de nuevo si hace falta.",
+		UncertainFix:  "Si WhatsApp informa su estado se aclaran solos; si no, mirá la conversación y escribí de nuevo si hace falta.",
 
 		CheckNames: map[string]string{"store": "la base de datos", "queue": "la cola", "door": "la entrada", "sends": "los envíos", "disk": "el disco", "redis": "Redis", "database": "la base de datos", "media": "la carpeta de archivos", "clock": "el reloj"},
-		CheckCures: map[string]string{
+		CheckFixes: map[string]string{
 			"store":    "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"database": "Revisá que la base de datos esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
 			"queue":    "Revisá que la cola esté en pie y que haya espacio. WhatsApp vuelve a mandar lo que no se pudo guardar.",
@@ -75,21 +75,21 @@ func english() Words {
 		Ago: "%s ago", Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 
 		AllWell: "All well", AllWellMore: "What arrives is stored and answered.",
-		CheckFails: "Broken: %s.", CheckCure: "Look at the service's log; when it is back, work goes on by itself and nothing is lost.",
-		LineFails: "Line %s does not work: %s.", LineCure: "Mend it as it says. The other lines go on, and what arrives is not lost.",
+		CheckFails: "Broken: %s.", CheckFix: "Look at the service's log; when it is back, work goes on by itself and nothing is lost.",
+		LineFails: "Line %s does not work: %s.", LineFix: "Mend it as it says. The other lines go on, and what arrives is not lost.",
 		HeldSend: "Line %s cannot send: %s.", HeldOther: "Queue %s is held: %s.",
-		HeldCure:    "Replies wait and are not lost; it tries by itself. If it speaks of the token or of permissions, set a new token.",
-		PausedQueue: "Queue %s is paused.", PausedCure: "What arrives waits. To go on: psi-router queue resume %s",
+		HeldFix:     "Replies wait and are not lost; it tries by itself. If it speaks of the token or of permissions, set a new token.",
+		PausedQueue: "Queue %s is paused.", PausedFix: "What arrives waits. To go on: psi-router queue resume %s",
 		DeadOne: "1 job is set aside in queue %s.", DeadMany: "%d jobs are set aside in queue %s.",
-		DeadCure: "See why with psi-router dead list; to try again: psi-router dead redrive",
-		Waited:   "People have been waiting for an answer for %s.", WaitedCure: "See below which queue is late or held; psi-router why PHONE tells the reason.",
-		Behind: "Queue %s is late: the oldest has waited for %s.", BehindCure: "If it does not shrink within minutes, add capacity (worker.concurrency) or look at the database.",
+		DeadFix: "See why with psi-router dead list; to try again: psi-router dead redrive",
+		Waited:  "People have been waiting for an answer for %s.", WaitedFix: "See below which queue is late or held; psi-router why PHONE tells the reason.",
+		Behind: "Queue %s is late: the oldest has waited for %s.", BehindFix: "If it does not shrink within minutes, add capacity (worker.concurrency) or look at the database.",
 		UncertainOne:  "1 send is uncertain: it may have left or not, and is not repeated.",
 		UncertainMany: "%d sends are uncertain: they may have left or not, and are not repeated.",
-		UncCur:        "They clear up when WhatsApp reports on them; if not, look at the conversation and write again if needed.",
+		UncertainFix:  "They clear up when WhatsApp reports on them; if not, look at the conversation and write again if needed.",
 
 		CheckNames: map[string]string{"store": "the database", "queue": "the queue", "door": "the door", "sends": "sending", "disk": "the disk", "redis": "Redis", "database": "the database", "media": "the media folder", "clock": "the clock"},
-		CheckCures: map[string]string{
+		CheckFixes: map[string]string{
 			"store":    "See that the database is up and has space. WhatsApp sends again what could not be stored.",
 			"database": "See that the database is up and has space. WhatsApp sends again what could not be stored.",
 			"queue":    "See that the queue is up and has space. WhatsApp sends again what could not be stored.",
@@ -102,7 +102,7 @@ func english() Words {
 	}
 }
 
-func wordsOf(lang string) Words {
+func wordsIn(lang string) Words {
 	if lang == "en" {
 		return english()
 	}
