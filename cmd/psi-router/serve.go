@@ -5,7 +5,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/observe"
-	"github.com/psivisionhub/psi-router/internal/supervise"
+	"github.com/psivisionhub/psi-router/internal/supervisor"
 )
 
 type serveCmd struct {
@@ -39,7 +39,7 @@ func (c *serveCmd) Run(e *env) error {
 	for _, note := range cfg.Notes {
 		logger.Warn("configuration", "note", strings.TrimSuffix(note, "."))
 	}
-	sup, err := supervise.FromEnvironment()
+	sup, err := supervisor.FromEnvironment()
 	if err != nil {
 		return problem("%w", err)
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/skew"
-	"github.com/psivisionhub/psi-router/internal/supervise"
+	"github.com/psivisionhub/psi-router/internal/supervisor"
 )
 
 // Options of New. Config is required and was checked.
@@ -41,7 +41,7 @@ type Options struct {
 	Log                *slog.Logger // nil discards
 	Out                io.Writer    // where the URLs are printed once it is ready; nil: nowhere
 	// Supervisor is who started the program; nil: nobody.
-	Supervisor *supervise.Supervisor
+	Supervisor *supervisor.Supervisor
 }
 
 // App is a router that is wired and listens. Run it, or Close it.
@@ -56,10 +56,10 @@ type App struct {
 	log            *slog.Logger // blanks what it is given
 	out            io.Writer
 	started        time.Time
-	supervisor     *supervise.Supervisor // nil without one
-	certificate    *certificate          // nil unless we serve TLS ourselves
-	clock          *skew.Meter           // against Graph's
-	admission      *admission.Control    // what strangers may take of the process
+	supervisor     *supervisor.Supervisor // nil without one
+	certificate    *certificate           // nil unless we serve TLS ourselves
+	clock          *skew.Meter            // against Graph's
+	admission      *admission.Control     // what strangers may take of the process
 
 	listener net.Listener // nil for a worker, as public is
 	public   *http.Server

@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 	"github.com/psivisionhub/psi-router/internal/store"
-	"github.com/psivisionhub/psi-router/internal/supervise"
+	"github.com/psivisionhub/psi-router/internal/supervisor"
 )
 
 // code asks the API and returns its status and stable code.
@@ -166,7 +166,7 @@ type notified struct {
 }
 
 // newNotified makes this process one that systemd has started.
-func newNotified(t *testing.T) (*notified, *supervise.Supervisor) {
+func newNotified(t *testing.T) (*notified, *supervisor.Supervisor) {
 	t.Helper()
 	addr := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(t.TempDir(), "notify")}
 	conn, err := net.ListenUnixgram("unixgram", addr)
@@ -175,7 +175,7 @@ func newNotified(t *testing.T) (*notified, *supervise.Supervisor) {
 	}
 	t.Cleanup(func() { conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", addr.Name)
-	s, err := supervise.FromEnvironment()
+	s, err := supervisor.FromEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}

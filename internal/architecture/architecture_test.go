@@ -76,7 +76,7 @@ var may = map[string][]string{
 	"internal/stage/stagetest":   {"internal/app", "internal/config", "internal/observe"},
 	"internal/drill":             {"internal/loadgen", "internal/stage"},
 	"internal/loadtest":          {"internal/loadgen", "internal/sandbox", "internal/stage"},
-	"internal/supervise":         {},
+	"internal/supervisor":        {},
 	"internal/architecture":      {},
 	"bench/noop":                 {"internal/queue", "internal/queue/redisqueue"},
 	"bench/report":               {"internal/servers"},

@@ -1,4 +1,4 @@
-package supervise
+package supervisor
 
 import (
 	"io"
@@ -43,7 +43,7 @@ func TestPM2IsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Supervisor{channel: theirs}
-	if err := s.tellPM2("ready"); err == nil {
+	if err := s.notifyPM2("ready"); err == nil {
 		t.Error("got no error")
 	}
 }

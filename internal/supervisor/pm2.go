@@ -1,4 +1,4 @@
-package supervise
+package supervisor
 
 import (
 	"encoding/json"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// pm2 returns the channel to PM2, or nil. Node hands its children a socket on
+// openPM2Channel returns the channel to PM2, or nil. Node hands its children a socket on
 // which each line is a JSON value; with wait_ready, PM2 waits there for "ready".
-func pm2() *os.File {
+func openPM2Channel() *os.File {
 	if os.Getenv("pm_id") == "" {
 		return nil
 	}
@@ -22,7 +22,7 @@ func pm2() *os.File {
 	return os.NewFile(uintptr(fd), "pm2")
 }
 
-func (s *Supervisor) tellPM2(word string) error {
+func (s *Supervisor) notifyPM2(word string) error {
 	if s.channel == nil {
 		return nil
 	}

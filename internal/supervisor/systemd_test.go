@@ -1,4 +1,4 @@
-package supervise
+package supervisor
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func (s *systemd) next() string {
 }
 
 // rest is what was said and not read yet.
-func (s *systemd) rest() (all []string) {
+func (s *systemd) rest() (listeners []string) {
 	s.t.Helper()
 	const end = "THE END"
 	c, err := net.DialUnix("unixgram", nil, s.addr)
@@ -59,9 +59,9 @@ func (s *systemd) rest() (all []string) {
 		s.t.Fatal(err)
 	}
 	for word := s.next(); word != end; word = s.next() {
-		all = append(all, word)
+		listeners = append(listeners, word)
 	}
-	return all
+	return listeners
 }
 
 func supervisor(t *testing.T) *Supervisor {
@@ -101,7 +101,7 @@ func TestNobody(t *testing.T) {
 			t.Errorf("%s: got a socket", name)
 		}
 		asked := func(context.Context) error { t.Errorf("%s: asked", name); return nil }
-		if err := errors.Join(err, s.Ready(), s.Status("x"), s.Stopping(), s.Watch(ctx, asked, nil)); err != nil {
+		if err := errors.Join(err, s.Ready(), s.Status("x"), s.Stopping(), s.FeedWatchdog(ctx, asked, nil)); err != nil {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -113,10 +113,10 @@ func TestWatchdog(t *testing.T) {
 	d := newSystemd(t)
 	t.Setenv("WATCHDOG_USEC", "30000")
 	s := supervisor(t)
-	watch := func(alive func(context.Context) error, warn func(error)) (stop func()) {
+	watch := func(healthy func(context.Context) error, warn func(error)) (stop func()) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- s.Watch(ctx, alive, warn) }()
+		go func() { done <- s.FeedWatchdog(ctx, healthy, warn) }()
 		return func() {
 			cancel()
 			if err := <-done; err != nil {
@@ -132,13 +132,13 @@ func TestWatchdog(t *testing.T) {
 	}
 	stop()
 	d.rest()
-	for what, alive := range map[string]func(context.Context) error{
+	for what, healthy := range map[string]func(context.Context) error{
 		"sick":  func(context.Context) error { return errors.New("sick") },
 		"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 	} {
 		warned := make(chan error)
 		over := make(chan struct{})
-		stop := watch(alive, func(err error) {
+		stop := watch(healthy, func(err error) {
 			select {
 			case warned <- err:
 			case <-over:
@@ -151,8 +151,8 @@ func TestWatchdog(t *testing.T) {
 		}
 		close(over)
 		stop()
-		if all := d.rest(); len(all) > 0 {
-			t.Errorf("%s: systemd heard %q", what, all)
+		if listeners := d.rest(); len(listeners) > 0 {
+			t.Errorf("%s: systemd heard %q", what, listeners)
 		}
 	}
 }

@@ -1,8 +1,8 @@
-// Package supervise talks with whoever keeps the program running, systemd or
+// Package supervisor talks with whoever keeps the program running, systemd or
 // PM2: it takes the socket that was opened for us, says when we are ready and
 // when we stop, and feeds the watchdog as long as we answer. It must never
 // decide whether we are well: that is what it asks for.
-package supervise
+package supervisor
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func FromEnvironment() (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read WATCHDOG_USEC: %w", err)
 	}
-	return &Supervisor{watchdog: watchdog, channel: pm2()}, nil
+	return &Supervisor{watchdog: watchdog, channel: openPM2Channel()}, nil
 }
 
 // Listener returns the socket that systemd opened for us, or nil.
@@ -38,17 +38,17 @@ func (s *Supervisor) Listener() (net.Listener, error) {
 	if s == nil {
 		return nil, nil
 	}
-	all, err := activation.Listeners()
+	listeners, err := activation.Listeners()
 	if err != nil {
 		return nil, fmt.Errorf("take systemd's socket: %w", err)
 	}
 	switch {
-	case len(all) == 0:
+	case len(listeners) == 0:
 		return nil, nil
-	case len(all) > 1 || all[0] == nil:
-		return nil, fmt.Errorf("take systemd's socket: got %d, want one that streams: a .socket unit has one ListenStream", len(all))
+	case len(listeners) > 1 || listeners[0] == nil:
+		return nil, fmt.Errorf("take systemd's socket: got %d, want one that streams: a .socket unit has one ListenStream", len(listeners))
 	}
-	return all[0], nil
+	return listeners[0], nil
 }
 
 // Ready says that we serve.
@@ -57,7 +57,7 @@ func (s *Supervisor) Ready() error {
 		return nil
 	}
 	_, err := daemon.SdNotify(false, daemon.SdNotifyReady)
-	return errors.Join(err, s.tellPM2("ready"))
+	return errors.Join(err, s.notifyPM2("ready"))
 }
 
 // Status says to people how we are, where the supervisor shows it.
@@ -78,9 +78,9 @@ func (s *Supervisor) Stopping() error {
 	return err
 }
 
-// Watch feeds the watchdog until ctx ends, as long as alive says that we are.
+// FeedWatchdog feeds the watchdog until ctx ends, as long as alive says that we are.
 // When it does not, nothing is said, and systemd starts us again.
-func (s *Supervisor) Watch(ctx context.Context, alive func(context.Context) error, warn func(error)) error {
+func (s *Supervisor) FeedWatchdog(ctx context.Context, healthy func(context.Context) error, warn func(error)) error {
 	if s == nil || s.watchdog <= 0 {
 		<-ctx.Done()
 		return nil
@@ -89,7 +89,7 @@ func (s *Supervisor) Watch(ctx context.Context, alive func(context.Context) erro
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if err := feed(ctx, every, alive); err != nil && ctx.Err() == nil {
+		if err := feed(ctx, every, healthy); err != nil && ctx.Err() == nil {
 			warn(err)
 		}
 		select {
@@ -100,10 +100,10 @@ func (s *Supervisor) Watch(ctx context.Context, alive func(context.Context) erro
 	}
 }
 
-func feed(ctx context.Context, limit time.Duration, alive func(context.Context) error) error {
+func feed(ctx context.Context, limit time.Duration, healthy func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := alive(ctx); err != nil {
+	if err := healthy(ctx); err != nil {
 		return fmt.Errorf("the watchdog gets nothing: %w", err)
 	}
 	_, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog)
