@@ -24,7 +24,7 @@ need-go:
 test: need-go ## Install what the tests start (see scripts/setup.sh), and run them all with the race detector (under 10 minutes)
 	@./scripts/setup.sh
 	$(GO) test -race -shuffle=on -timeout 20m ./...
-	$(GO) test -shuffle=on -timeout 10m -run 'TestUpgrade|TestNotices' ./internal/delivery ./internal/store/sqlitestore ./internal/store/pgstore # racetest.Without
+	$(GO) test -shuffle=on -timeout 10m -run 'TestUpgrade|TestNotices' ./internal/delivery ./internal/store/sqlitestore ./internal/store/pgstore # racetest.Skip
 
 .PHONY: proof
 proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, 500 forgers at the door, 20 pauses past the lease, a clock that steps by hours, 10 failovers to a standby that lags, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s

@@ -102,7 +102,7 @@ func planDatabase(b *testing.B) (url string, process int) {
 		b.Fatal(err)
 	}
 	s.Exec(b, name, string(schema))
-	return s.TCP(name), postmaster(b, s)
+	return s.TCPURL(name), postmaster(b, s)
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

@@ -34,7 +34,7 @@ func TestCaddy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.End(syscall.SIGTERM) })
+	t.Cleanup(func() { p.Terminate(syscall.SIGTERM) })
 	c := client(t, addr, true)
 	base := "https://" + domain + ":" + port
 	eventually(t, "Caddy", func() error { return get(t.Context(), c, base+"/healthz", nil) })

@@ -52,7 +52,7 @@ http {
 // nginxDir is a directory that nginx's user owns.
 func nginxDir(t testing.TB) (string, *syscall.SysProcAttr) {
 	t.Helper()
-	account, err := servers.Account("www-data")
+	account, err := servers.ServerAccount("www-data")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func startNginxWith(t testing.TB, more []string, behind ...string) *proxy {
 	if p.Process, err = servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.End(syscall.SIGQUIT) })
+	t.Cleanup(func() { p.Terminate(syscall.SIGQUIT) })
 	c := client(t, p.safe, false)
 	eventually(t, "nginx", func() error { return get(t.Context(), c, "https://"+domain+"/healthz", nil) })
 	return p
@@ -164,7 +164,7 @@ func TestNginxFirstStage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.End(syscall.SIGQUIT) })
+	t.Cleanup(func() { p.Terminate(syscall.SIGQUIT) })
 	c := client(t, addr, false)
 	eventually(t, "the proof", func() error { return get(t.Context(), c, "http://"+domain+"/.well-known/acme-challenge/token", nil) })
 	got, err := signed(c, "http://"+domain+"/webhook", message(1, 1))

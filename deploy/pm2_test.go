@@ -65,7 +65,7 @@ func startPM2(s *site, port int, file string) *pm2 {
 		case <-daemon.Done():
 		case <-time.After(50 * time.Second):
 			s.t.Errorf("PM2 does not end\n%s", daemon.Output())
-			daemon.End(syscall.SIGKILL)
+			daemon.Terminate(syscall.SIGKILL)
 		}
 		if s.t.Failed() {
 			s.t.Logf("PM2:\n%.20000s", daemon.Output())
@@ -135,7 +135,7 @@ func (p *pm2) online(want int) map[string][]int {
 func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		port := porttest.Keep(t).Number
+		port := porttest.Reserve(t).Number
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) //nolint:noctx // it does not block
 		if err == nil {
 			l.Close()

@@ -111,7 +111,7 @@ func (p *process) ready() {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
-	if err := p.Until(ctx, func(ctx context.Context) error {
+	if err := p.WaitUntil(ctx, func(ctx context.Context) error {
 		return get(ctx, http.DefaultClient, "http://"+p.addr+"/readyz", nil)
 	}); err != nil {
 		p.t.Fatal(err)
@@ -125,7 +125,7 @@ func (p *process) stop() {
 	case <-p.Done():
 	case <-time.After(50 * time.Second):
 		p.t.Errorf("%d does not end\n%s", p.PID, p.Output())
-		p.End(syscall.SIGKILL)
+		p.Terminate(syscall.SIGKILL)
 	}
 }
 

@@ -96,7 +96,7 @@ func TestCertificate(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := p.Until(ctx, func(ctx context.Context) error { return get(ctx, c, "https://"+domain+"/readyz", nil) }); err != nil {
+		if err := p.WaitUntil(ctx, func(ctx context.Context) error { return get(ctx, c, "https://"+domain+"/readyz", nil) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -205,7 +205,7 @@ func prepare(ctx context.Context, dir, graph string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	if p.port, err = servers.KeepPort(); err != nil {
+	if p.port, err = servers.ReservePort(); err != nil {
 		return nil, err
 	}
 	p.url = "http://" + p.port.Addr()

@@ -39,7 +39,7 @@ func meta(t *testing.T) string {
 func TestInitInAScript(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Options{Durable: true})
-	postgres := db.TCP(db.Database(t)) // has a user: it is a secret
+	postgres := db.TCPURL(db.Database(t)) // has a user: it is a secret
 	redis := redistest.Start(t, redistest.AOF...)
 	dir := filepath.Join(t.TempDir(), "etc")
 	token := filepath.Join(t.TempDir(), "token")

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bubbletest.OneProcessor()
+	bubbletest.UseOneProcessor()
 	os.Exit(m.Run())
 }
 

@@ -61,7 +61,7 @@ func newConsumer(t *testing.T) *consumer {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v\n%s", err, out)
 	}
-	c.port = strconv.Itoa(porttest.Keep(t).Number)
+	c.port = strconv.Itoa(porttest.Reserve(t).Number)
 	return c
 }
 
@@ -81,7 +81,7 @@ func (c *consumer) tables() string {
 }
 
 func (c *consumer) env(database string, more ...string) []string {
-	return append(append(os.Environ(), "PGSSLMODE=disable", "DATABASE_URL="+c.db.TCP(database)), more...)
+	return append(append(os.Environ(), "PGSSLMODE=disable", "DATABASE_URL="+c.db.TCPURL(database)), more...)
 }
 
 // start runs server.js until it listens.
@@ -94,7 +94,7 @@ func (c *consumer) start(database string) {
 		c.t.Fatal(err)
 	}
 	c.process = p
-	c.t.Cleanup(func() { p.End(syscall.SIGKILL) })
+	c.t.Cleanup(func() { p.Terminate(syscall.SIGKILL) })
 	eventually(c.t, "the consumer listens", func() bool { return strings.Contains(p.Output(), "listening on 127.0.0.1:"+c.port) })
 }
 
@@ -150,7 +150,7 @@ func TestExampleConsumer(t *testing.T) {
 	r.messages(ana, answered(1, ""))
 	r.write(ana, "wamid.3", "1")
 	r.messages(ana, answered(2, ""))
-	c.process.End(syscall.SIGKILL) // with what it may be doing
+	c.process.Terminate(syscall.SIGKILL) // with what it may be doing
 	r.write(ana, "wamid.4", "11")
 	id, _ := r.messages(ana, answered(3, ""))
 	c.start(db)

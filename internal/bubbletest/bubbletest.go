@@ -4,9 +4,9 @@ package bubbletest
 
 import "runtime"
 
-// OneProcessor has all goroutines of the process share one processor from now on. A
+// UseOneProcessor has all goroutines of the process share one processor from now on. A
 // package whose bubbles have many goroutines with timers calls it in TestMain: two of
 // one bubble that look at timers which are due at the same moment use one context of
 // the race detector, and the process hangs or dies (https://go.dev/issue/78156, Go
 // 1.26). The detector orders events, not processors, and finds the same races.
-func OneProcessor() { runtime.GOMAXPROCS(1) }
+func UseOneProcessor() { runtime.GOMAXPROCS(1) }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bubbletest.OneProcessor()
+	bubbletest.UseOneProcessor()
 	m.Run()
 }
 

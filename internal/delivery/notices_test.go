@@ -141,7 +141,7 @@ func (m *noticeRig) hear(i int, text string) string {
 // TestNoticesDelayNobody: thousands of reminders wait, and who writes gets an answer
 // as if there were none.
 func TestNoticesDelayNobody(t *testing.T) {
-	racetest.Without(t)
+	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := newNoticeRig(t)
 		const reminders = 5000
@@ -181,7 +181,7 @@ func TestNoticesDelayNobody(t *testing.T) {
 // TestNoticesWaitForAHeldLine: none stands in the queue of a line that cannot send, and
 // an answer leaves before those that were refused.
 func TestNoticesWaitForAHeldLine(t *testing.T) {
-	racetest.Without(t)
+	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := newNoticeRig(t)
 		down := true
@@ -277,7 +277,7 @@ func TestAFailingNoticeStrandsNobody(t *testing.T) {
 // TestManyNoticesToFewPeople: who gets several gets them one after the other at once, and
 // keeps nobody else's back.
 func TestManyNoticesToFewPeople(t *testing.T) {
-	racetest.Without(t)
+	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := newNoticeRig(t)
 		for i := range 400 {

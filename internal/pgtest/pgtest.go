@@ -23,7 +23,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	made  int
-	clean []*lent // databases to borrow
+	clean []*borrowed // databases to borrow
 }
 
 // Bouncer is a PgBouncer before a Server.
@@ -119,8 +119,8 @@ func (s *Server) Log() string { return s.pg.Log() }
 // URL returns the address of a database by its unix socket.
 func (s *Server) URL(database string) string { return s.pg.URL(database) }
 
-// TCP returns the address of a database by loopback, for a proxy to stand before.
-func (s *Server) TCP(database string) string { return s.pg.TCP(database) }
+// TCPURL returns the address of a database by loopback, for a proxy to stand before.
+func (s *Server) TCPURL(database string) string { return s.pg.TCPURL(database) }
 
 // Bouncer starts a PgBouncer in transaction mode, ended with the test. Settings,
 // like "pool_mode=session", override.
@@ -160,9 +160,9 @@ func (s *Server) Database(tb testing.TB) string {
 	return name
 }
 
-// lent is a database to borrow, and the connection that empties it: a new one is
+// borrowed is a database to borrow, and the connection that empties it: a new one is
 // what costs most.
-type lent struct {
+type borrowed struct {
 	name string
 	conn *pgx.Conn
 }
@@ -172,13 +172,13 @@ type lent struct {
 func (s *Server) Borrow(tb testing.TB) string {
 	tb.Helper()
 	s.mu.Lock()
-	var db *lent
+	var db *borrowed
 	if n := len(s.clean); n > 0 {
 		db, s.clean = s.clean[n-1], s.clean[:n-1]
 	}
 	s.mu.Unlock()
 	if db == nil {
-		db = &lent{name: s.Database(tb)}
+		db = &borrowed{name: s.Database(tb)}
 	}
 	tb.Cleanup(func() {
 		if tb.Failed() || db.empty(s) != nil {
@@ -191,7 +191,7 @@ func (s *Server) Borrow(tb testing.TB) string {
 	return db.name
 }
 
-func (db *lent) empty(s *Server) (err error) {
+func (db *borrowed) empty(s *Server) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if db.conn == nil {

@@ -33,7 +33,7 @@ func TestServers(t *testing.T) {
 	s := Shared(t)
 	name := s.Database(t)
 	b := s.Bouncer(t)
-	for _, url := range []string{s.URL(name), s.TCP(name), b.URL(name)} {
+	for _, url := range []string{s.URL(name), s.TCPURL(name), b.URL(name)} {
 		if got, err := ask(t, url, "SELECT current_database()::text"); err != nil || got != name {
 			t.Errorf("%s: got %q, %v", url, got, err)
 		}

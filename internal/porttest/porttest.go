@@ -8,11 +8,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Keep keeps a port that nobody uses until the end of the test: a server that names
+// Reserve keeps a port that nobody uses until the end of the test: a server that names
 // it may listen on it, come and go.
-func Keep(tb testing.TB) *servers.Port {
+func Reserve(tb testing.TB) *servers.Port {
 	tb.Helper()
-	p, err := servers.KeepPort()
+	p, err := servers.ReservePort()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -20,8 +20,8 @@ func Keep(tb testing.TB) *servers.Port {
 	return p
 }
 
-// Addr is the host:port of one that Keep keeps.
+// Addr is the host:port of one that Reserve keeps.
 func Addr(tb testing.TB) string {
 	tb.Helper()
-	return Keep(tb).Addr()
+	return Reserve(tb).Addr()
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bubbletest.OneProcessor()
+	bubbletest.UseOneProcessor()
 	goleak.VerifyTestMain(m)
 }
 

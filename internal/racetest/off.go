@@ -2,4 +2,4 @@
 
 package racetest
 
-const on = false
+const raceEnabled = false

@@ -5,10 +5,10 @@ package racetest
 
 import "testing"
 
-// Without skips the test where the race detector is on.
-func Without(tb testing.TB) {
+// Skip skips the test where the race detector is on.
+func Skip(tb testing.TB) {
 	tb.Helper()
-	if on {
+	if raceEnabled {
 		tb.Skip("make test runs it without the race detector")
 	}
 }

@@ -57,13 +57,13 @@ func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
 			return nil, err
 		}
 	}
-	if err := until(ctx, "the replica to be in step", func() bool {
+	if err := waitFor(ctx, "the replica to be in step", func() bool {
 		info, err := s.Primary.Do(ctx, "INFO", "replication")
 		return err == nil && strings.Contains(info, "state=online")
 	}); err != nil {
 		return nil, err
 	}
-	return s, until(ctx, "the Sentinels to know each other", func() bool {
+	return s, waitFor(ctx, "the Sentinels to know each other", func() bool {
 		for _, w := range s.Watchers {
 			info, err := w.Do(ctx, "INFO", "sentinel")
 			if err != nil || !strings.Contains(info, "slaves=1,sentinels=3") {
@@ -129,7 +129,7 @@ func NewCluster(ctx context.Context) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	return c, until(ctx, "the Cluster to agree", func() bool {
+	return c, waitFor(ctx, "the Cluster to agree", func() bool {
 		for _, n := range c.Nodes {
 			info, err := n.Do(ctx, "CLUSTER", "INFO")
 			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
@@ -154,8 +154,8 @@ func (c *Cluster) Close() {
 	}
 }
 
-// until asks again and again, for half a minute at most.
-func until(ctx context.Context, what string, ask func() bool) error {
+// waitFor asks again and again, for half a minute at most.
+func waitFor(ctx context.Context, what string, ask func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("waited in vain for "+what))
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)

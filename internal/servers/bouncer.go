@@ -48,7 +48,7 @@ func (s *Postgres) NewBouncer(ctx context.Context, settings ...string) (*Bouncer
 }
 
 func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string) (err error) {
-	if b.port, err = KeepPort(); err != nil {
+	if b.port, err = ReservePort(); err != nil {
 		return err
 	}
 	if err := b.configure(s); err != nil {
@@ -59,7 +59,7 @@ func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string) (err error
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	return b.proc.Until(ctx, b.ping)
+	return b.proc.WaitUntil(ctx, b.ping)
 }
 
 func (b *Bouncer) configure(s *Postgres) error {
@@ -114,7 +114,7 @@ func (b *Bouncer) URL(database string) string { return postgresURL(b.dir, b.port
 // Stop ends the pooler at once.
 func (b *Bouncer) Stop() {
 	if b.proc != nil {
-		b.proc.End(syscall.SIGKILL)
+		b.proc.Terminate(syscall.SIGKILL)
 	}
 }
 

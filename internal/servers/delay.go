@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Delay stands before a server as a long wire does: whatever a client sends
+// DelayProxy stands before a server as a long wire does: whatever a client sends
 // arrives later by always the same time, so a call takes that much longer, and
 // no less gets through.
-type Delay struct {
+type DelayProxy struct {
 	// Addr is where it listens.
 	Addr string
 
@@ -26,30 +26,30 @@ type Delay struct {
 	work   sync.WaitGroup
 }
 
-// NewDelay listens on a free loopback port, and delays nothing yet. Close it in
+// NewDelayProxy listens on a free loopback port, and delays nothing yet. Close it in
 // the end.
-func NewDelay(target string) (*Delay, error) {
+func NewDelayProxy(target string) (*DelayProxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
 		return nil, fmt.Errorf("open a slow wire: %w", err)
 	}
-	d := &Delay{Addr: l.Addr().String(), target: target, l: l}
+	d := &DelayProxy{Addr: l.Addr().String(), target: target, l: l}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.work.Go(d.accept)
 	return d, nil
 }
 
-// Set changes how much later things arrive.
-func (d *Delay) Set(delay time.Duration) { d.delay.Store(int64(delay)) }
+// SetDelay changes how much later things arrive.
+func (d *DelayProxy) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 // Close breaks every connection.
-func (d *Delay) Close() {
+func (d *DelayProxy) Close() {
 	d.cancel()
 	d.l.Close()
 	d.work.Wait()
 }
 
-func (d *Delay) accept() {
+func (d *DelayProxy) accept() {
 	for {
 		c, err := d.l.Accept()
 		if err != nil {
@@ -59,7 +59,7 @@ func (d *Delay) accept() {
 	}
 }
 
-func (d *Delay) serve(client net.Conn) {
+func (d *DelayProxy) serve(client net.Conn) {
 	defer client.Close()
 	server, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(d.ctx, "tcp", d.target)
 	if err != nil {
@@ -69,26 +69,26 @@ func (d *Delay) serve(client net.Conn) {
 	stop := context.AfterFunc(d.ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	var up sync.WaitGroup
-	up.Go(func() { d.carry(client, server) })
+	up.Go(func() { d.forward(client, server) })
 	_, _ = io.Copy(client, server)
 	client.Close()
 	server.Close()
 	up.Wait()
 }
 
-// piece is what was read at once, and when it has to arrive.
-type piece struct {
+// chunk is what was read at once, and when it has to arrive.
+type chunk struct {
 	due  time.Time
 	data []byte
 }
 
-// carry takes what the client sends to the server, each piece in its time.
-func (d *Delay) carry(client, server net.Conn) {
-	pieces := make(chan piece, 256)
+// forward takes what the client sends to the server, each chunk in its time.
+func (d *DelayProxy) forward(client, server net.Conn) {
+	chunks := make(chan chunk, 256)
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		defer server.Close()
-		for p := range pieces {
+		for p := range chunks {
 			if wait := time.Until(p.due); wait > 0 {
 				t := time.NewTimer(wait)
 				select {
@@ -99,7 +99,7 @@ func (d *Delay) carry(client, server net.Conn) {
 			}
 			if _, err := server.Write(p.data); err != nil {
 				client.Close() // ends the reader
-				for range pieces {
+				for range chunks {
 				}
 				return
 			}
@@ -109,7 +109,7 @@ func (d *Delay) carry(client, server net.Conn) {
 		data := make([]byte, 32<<10)
 		n, err := client.Read(data)
 		if n > 0 {
-			pieces <- piece{time.Now().Add(time.Duration(d.delay.Load())), data[:n]}
+			chunks <- chunk{time.Now().Add(time.Duration(d.delay.Load())), data[:n]}
 		}
 		if err != nil {
 			if !errors.Is(err, io.EOF) && d.ctx.Err() == nil {
@@ -118,6 +118,6 @@ func (d *Delay) carry(client, server net.Conn) {
 			break
 		}
 	}
-	close(pieces)
+	close(chunks)
 	writer.Wait()
 }

@@ -14,28 +14,28 @@ import (
 type Port struct {
 	Number int
 
-	held *os.File
+	socket *os.File
 }
 
-// KeepPort keeps one that nobody uses. Close it in the end.
+// ReservePort keeps one that nobody uses. Close it in the end.
 //
 // A socket that is bound and does not listen holds it. It is bound for itself alone,
 // so that no two get the same, and shares the port only then: with SO_REUSEADDR on
 // both, as servers set it, another may listen (socket(7), ip(7)).
-func KeepPort() (*Port, error) {
-	p, err := keepPort()
+func ReservePort() (*Port, error) {
+	p, err := reservePort()
 	if err != nil {
 		return nil, fmt.Errorf("keep a port: %w", err)
 	}
 	return p, nil
 }
 
-func keepPort() (_ *Port, err error) {
+func reservePort() (_ *Port, err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	p := &Port{held: os.NewFile(uintptr(fd), "port")}
+	p := &Port{socket: os.NewFile(uintptr(fd), "port")}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -59,4 +59,4 @@ func keepPort() (_ *Port, err error) {
 func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)) }
 
 // Close lets go of it. Who listens there goes on.
-func (p *Port) Close() { p.held.Close() }
+func (p *Port) Close() { p.socket.Close() }

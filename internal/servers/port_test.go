@@ -11,7 +11,7 @@ import (
 // and asked for; who names it may listen on it, again and again, but no two at once.
 func TestPortIsKept(t *testing.T) {
 	t.Parallel()
-	p, err := KeepPort()
+	p, err := ReservePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestPortIsKept(t *testing.T) {
 	}
 	seen := map[int]bool{p.Number: true}
 	for range 400 {
-		other, err := KeepPort()
+		other, err := ReservePort()
 		if err != nil {
 			t.Fatal(err)
 		}

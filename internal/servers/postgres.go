@@ -60,7 +60,7 @@ func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := Account("postgres")
+	owner, err := ServerAccount("postgres")
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoPostgres, err)
 	}
@@ -72,7 +72,7 @@ func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	out, err := s.command(ctx, bin, "-D", s.data(), "-U", PostgresUser, "-A", "trust", "--no-sync", "--no-instructions",
 		"--locale=C.UTF-8", "-E", "UTF8").CombinedOutput()
 	if err == nil {
-		s.port, err = KeepPort()
+		s.port, err = ReservePort()
 	}
 	if err == nil {
 		err = s.Start(ctx)
@@ -123,7 +123,7 @@ func (s *Postgres) Start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err = s.proc.Until(ctx, func(ctx context.Context) error {
+	err = s.proc.WaitUntil(ctx, func(ctx context.Context) error {
 		c, err := pgx.Connect(ctx, s.URL("postgres"))
 		if err != nil {
 			return err
@@ -131,7 +131,7 @@ func (s *Postgres) Start(ctx context.Context) error {
 		return c.Close(ctx)
 	})
 	if err != nil {
-		s.proc.End(syscall.SIGKILL)
+		s.proc.Terminate(syscall.SIGKILL)
 		s.proc = nil
 	}
 	return err
@@ -147,7 +147,7 @@ func (s *Postgres) end(sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
-		s.proc.End(sig)
+		s.proc.Terminate(sig)
 		s.proc = nil
 	}
 }
@@ -189,8 +189,8 @@ func postgresURL(dir string, port int, database string) string {
 	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}).String()
 }
 
-// TCP returns the address of a database by loopback, for a proxy to stand before.
-func (s *Postgres) TCP(database string) string {
+// TCPURL returns the address of a database by loopback, for a proxy to stand before.
+func (s *Postgres) TCPURL(database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", PostgresUser, s.port.Addr(), database)
 }
 

@@ -90,8 +90,8 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// End sends a signal that ends the process, and waits until it has.
-func (p *Process) End(sig syscall.Signal) {
+// Terminate sends a signal that ends the process, and waits until it has.
+func (p *Process) Terminate(sig syscall.Signal) {
 	_ = p.Signal(sig) // it may just have ended
 	<-p.done
 }
@@ -105,8 +105,8 @@ func (p *Process) Output() string {
 	return string(text)
 }
 
-// Until tries again and again until it works, the process has ended, or ctx has.
-func (p *Process) Until(ctx context.Context, try func(context.Context) error) error {
+// WaitUntil tries again and again until it works, the process has ended, or ctx has.
+func (p *Process) WaitUntil(ctx context.Context, try func(context.Context) error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -124,9 +124,9 @@ func (p *Process) Until(ctx context.Context, try func(context.Context) error) er
 	}
 }
 
-// Account is the user of a server that refuses to work for root: the one that
+// ServerAccount is the user of a server that refuses to work for root: the one that
 // apt made for it. Who is not root runs it himself: then it is nil.
-func Account(name string) (*syscall.Credential, error) {
+func ServerAccount(name string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -152,10 +152,10 @@ func Dir(parent, prefix string, owner *syscall.Credential) (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the sockets are for everybody
 		return "", err
 	}
-	return dir, own(owner, dir)
+	return dir, chown(owner, dir)
 }
 
-func own(owner *syscall.Credential, paths ...string) error {
+func chown(owner *syscall.Credential, paths ...string) error {
 	if owner == nil {
 		return nil
 	}

@@ -61,7 +61,7 @@ func NewRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err := HaveRedis(); err != nil {
 		return nil, err
 	}
-	owner, err := Account("redis")
+	owner, err := ServerAccount("redis")
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoRedis, err)
 	}
@@ -86,10 +86,10 @@ func (r *Redis) configure(o RedisOptions) error {
 	if err != nil {
 		return err
 	}
-	if r.port, err = KeepPort(); err != nil {
+	if r.port, err = ReservePort(); err != nil {
 		return err
 	}
-	if r.bus, err = KeepPort(); err != nil {
+	if r.bus, err = ReservePort(); err != nil {
 		return err
 	}
 	r.Addr = r.port.Addr()
@@ -110,7 +110,7 @@ func (r *Redis) configure(o RedisOptions) error {
 	if o.Sentinel {
 		r.args = []string{path, conf, "--sentinel"}
 	}
-	return own(r.owner, conf)
+	return chown(r.owner, conf)
 }
 
 // URL is what redis_url wants.
@@ -131,7 +131,7 @@ func (r *Redis) Restart(ctx context.Context) error {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	err = p.Until(ctx, func(ctx context.Context) error {
+	err = p.WaitUntil(ctx, func(ctx context.Context) error {
 		answer, err := r.Do(ctx, "PING")
 		if err == nil && answer != "PONG" {
 			err = fmt.Errorf("PING: %s", answer)
@@ -169,7 +169,7 @@ func (r *Redis) Signal(sig syscall.Signal) error { return r.process().Signal(sig
 // waits for its end.
 func (r *Redis) Kill() {
 	if p := r.process(); p != nil {
-		p.End(syscall.SIGKILL)
+		p.Terminate(syscall.SIGKILL)
 	}
 }
 

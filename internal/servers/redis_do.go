@@ -32,14 +32,14 @@ func (r *Redis) Do(ctx context.Context, args ...string) (string, error) {
 	if _, err := io.WriteString(c, b.String()); err != nil {
 		return "", err
 	}
-	answer, err := reply(bufio.NewReader(c))
+	answer, err := readReply(bufio.NewReader(c))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", args[0], err)
 	}
 	return answer, nil
 }
 
-func reply(r *bufio.Reader) (string, error) {
+func readReply(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil {
 		return "", err
@@ -63,15 +63,15 @@ func reply(r *bufio.Reader) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		var all []string
+		var elements []string
 		for range n {
-			one, err := reply(r)
+			element, err := readReply(r)
 			if err != nil {
 				return "", err
 			}
-			all = append(all, one)
+			elements = append(elements, element)
 		}
-		return strings.Join(all, "\n"), nil
+		return strings.Join(elements, "\n"), nil
 	}
 	return rest, nil
 }

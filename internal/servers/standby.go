@@ -20,7 +20,7 @@ func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
 	b := &Postgres{Dir: dir, opts: s.opts, owner: s.owner}
 	out, err := b.command(ctx, bin, "-D", b.data(), "-d", s.URL("postgres"), "-R", "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
 	if err == nil {
-		b.port, err = KeepPort()
+		b.port, err = ReservePort()
 	}
 	if err == nil {
 		err = b.Start(ctx)
@@ -32,8 +32,8 @@ func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
 	return b, nil
 }
 
-// Either returns the address of a database on whichever of two servers takes writes.
-func (s *Postgres) Either(other *Postgres, database string) string {
+// EitherURL returns the address of a database on whichever of two servers takes writes.
+func (s *Postgres) EitherURL(other *Postgres, database string) string {
 	return fmt.Sprintf("postgres:///%s?user=%s&host=%s,%s&port=%d,%d&target_session_attrs=read-write",
 		database, PostgresUser, s.Dir, other.Dir, s.port.Number, other.port.Number)
 }
@@ -60,8 +60,8 @@ func (s *Postgres) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// Follow has the pooler use another server from now on, while its clients stay.
-func (b *Bouncer) Follow(ctx context.Context, s *Postgres) error {
+// Retarget has the pooler use another server from now on, while its clients stay.
+func (b *Bouncer) Retarget(ctx context.Context, s *Postgres) error {
 	if err := b.configure(s); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashEnv); dir != "" {
 		crash(dir)
 	}
-	bubbletest.OneProcessor()
+	bubbletest.UseOneProcessor()
 	flag.Parse()
 	if err := queuetest.FewChecks(); err != nil {
 		panic(err)

@@ -115,7 +115,7 @@ type Outlet struct {
 }
 
 func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
-	port, err := servers.KeepPort()
+	port, err := servers.ReservePort()
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (m *Member) End(sig syscall.Signal) {
 	m.proc = nil
 	m.mu.Unlock()
 	if p != nil {
-		p.End(sig)
+		p.Terminate(sig)
 	}
 }
 
@@ -136,7 +136,7 @@ func (m *Member) Stop() error {
 	select {
 	case <-p.Done():
 	case <-time.After(stopTimeout):
-		p.End(syscall.SIGKILL)
+		p.Terminate(syscall.SIGKILL)
 		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.Name, stopTimeout, m.last(p))
 	}
 	if p.Err() != nil {

@@ -82,7 +82,7 @@ type Stage struct {
 
 	o    Options
 	dir  string
-	wire *servers.Delay // to PostgreSQL; may be nil
+	wire *servers.DelayProxy // to PostgreSQL; may be nil
 
 	ctx    context.Context //nolint:containedctx // ends with the stage
 	cancel context.CancelFunc
@@ -141,7 +141,7 @@ func (s *Stage) raiseServers(ctx context.Context) (err error) {
 		for i := range n {
 			m := &Member{stage: s, Name: role + "-" + strconv.Itoa(i+1), Role: role}
 			if role != RoleWorker {
-				port, err := servers.KeepPort()
+				port, err := servers.ReservePort()
 				if err != nil {
 					return err
 				}
@@ -226,11 +226,11 @@ func (s *Stage) database() (string, error) {
 	if !s.o.Wire {
 		return s.Postgres.URL(database), nil
 	}
-	u, err := url.Parse(s.Postgres.TCP(database))
+	u, err := url.Parse(s.Postgres.TCPURL(database))
 	if err != nil {
 		return "", err
 	}
-	if s.wire, err = servers.NewDelay(u.Host); err != nil {
+	if s.wire, err = servers.NewDelayProxy(u.Host); err != nil {
 		return "", err
 	}
 	u.Host = s.wire.Addr
@@ -251,7 +251,7 @@ func (s *Stage) Door() string {
 // Delay makes each call to PostgreSQL take so much longer from now on.
 func (s *Stage) Delay(d time.Duration) {
 	if s.wire != nil {
-		s.wire.Set(d)
+		s.wire.SetDelay(d)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// pace is how often a migration that runs on is named in the log.
-const pace = 10 * time.Second
+// logEvery is how often a migration that runs on is named in the log.
+const logEvery = 10 * time.Second
 
 // Up applies what is missing. Each migration is a transaction of its own: after an
 // error, those before it stay.
@@ -28,7 +28,7 @@ func Up(ctx context.Context, p *goose.Provider, logger *slog.Logger) error {
 			continue
 		}
 		name := path.Base(s.Path)
-		err := watched(logger.With("name", name, "last", last), func() error {
+		err := logProgress(logger.With("name", name, "last", last), func() error {
 			_, err := p.UpTo(ctx, s.Version)
 			return err
 		})
@@ -39,13 +39,13 @@ func Up(ctx context.Context, p *goose.Provider, logger *slog.Logger) error {
 	return nil
 }
 
-// watched runs a migration and tells of its start, of each pace, and of its end.
-func watched(logger *slog.Logger, run func() error) error {
+// logProgress runs a migration and tells of its start, of each pace, and of its end.
+func logProgress(logger *slog.Logger, run func() error) error {
 	start := time.Now()
 	logger.Info("migrating")
 	done := make(chan error, 1)
 	go func() { done <- run() }()
-	t := time.NewTicker(pace)
+	t := time.NewTicker(logEvery)
 	defer t.Stop()
 	for {
 		select {

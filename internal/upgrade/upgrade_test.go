@@ -30,7 +30,7 @@ func TestWatched(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var said lines
-				err := watched(slog.New(&said), func() error {
+				err := logProgress(slog.New(&said), func() error {
 					time.Sleep(tt.takes) // the bubble's clock: no time passes
 					return tt.err
 				})

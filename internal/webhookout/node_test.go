@@ -142,7 +142,7 @@ func readmeConsumer(t *testing.T, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, "crm.mjs"), code[1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := porttest.Keep(t)
+	port := porttest.Reserve(t)
 	run := exec.CommandContext(t.Context(), "node", "crm.mjs")
 	run.Dir, run.Env, run.Stderr = dir, append(os.Environ(), "SECRET="+newSecret, fmt.Sprint("PORT=", port.Number)), os.Stderr
 	out, err := run.StdoutPipe()

@@ -27,7 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bubbletest.OneProcessor()
+	bubbletest.UseOneProcessor()
 	goleak.VerifyTestMain(m)
 }
 

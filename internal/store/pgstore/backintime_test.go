@@ -92,14 +92,14 @@ func waysBack() map[string]func(t *testing.T) wayBack {
 			}
 		},
 		"a standby is promoted that lags": func(t *testing.T) wayBack {
-			return lagging(t, func(p, s *servers.Postgres) (string, func()) { return p.Either(s, "DB"), func() {} })
+			return lagging(t, func(p, s *servers.Postgres) (string, func()) { return p.EitherURL(s, "DB"), func() {} })
 		},
 		"the same behind a pooler": func(t *testing.T) wayBack {
 			return lagging(t, func(p, s *servers.Postgres) (string, func()) {
 				b, err := p.NewBouncer(t.Context())
 				must(t, err)
 				t.Cleanup(b.Close)
-				return b.URL("DB"), func() { must(t, b.Follow(t.Context(), s)) }
+				return b.URL("DB"), func() { must(t, b.Retarget(t.Context(), s)) }
 			})
 		},
 	}
@@ -311,7 +311,7 @@ func TestNothingIsLost(t *testing.T) {
 			db := server.Database(t)
 			standby := server.Standby(t)
 			notes := NewNotes()
-			url := server.Postgres().Either(standby.Postgres(), db)
+			url := server.Postgres().EitherURL(standby.Postgres(), db)
 			one, two := shared(t, url, notes), shared(t, url, notes)
 			for i, s := range []*Store{one, two, one, two} {
 				turn(t, s, says(somebody(i), "a", "11")) // tickets are taken without a sync

@@ -20,7 +20,7 @@ func TestPlansAreKeptWithoutAPooler(t *testing.T) {
 		want      pgx.QueryExecMode
 	}{
 		{"socket", server.URL(name), pgx.QueryExecModeCacheStatement},
-		{"TCP", server.TCP(name), pgx.QueryExecModeCacheStatement},
+		{"TCP", server.TCPURL(name), pgx.QueryExecModeCacheStatement},
 		{"PgBouncer", server.Bouncer(t).URL(name), pgx.QueryExecModeCacheDescribe},
 	} {
 		s := process(t, tt.url)

@@ -25,7 +25,7 @@ const formerSchema = 10
 
 // TestUpgrade: a store of the version before, with 200,000 messages.
 func TestUpgrade(t *testing.T) {
-	racetest.Without(t)
+	racetest.Skip(t)
 	t.Parallel()
 	server := pgtest.Shared(t)
 	url := server.URL(server.Database(t))
