@@ -27,7 +27,7 @@ func TestKill(t *testing.T) {
 
 	wa, err := sandbox.New(sandbox.Options{
 		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, Record: 1 << 20, NoStatuses: true, NoFaults: true, NoPhones: true,
+		WebhookURL: func() string { return "" }, KeepSent: 1 << 20, NoStatuses: true, NoFaults: true, NoPhones: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -233,7 +233,7 @@ func startOurs(b *testing.B, redis, durability string) *ours {
 	b.Helper()
 	wa, err := sandbox.New(sandbox.Options{
 		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, Record: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
+		WebhookURL: func() string { return "" }, KeepSent: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -61,7 +61,7 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 
 	wa, err := sandbox.New(sandbox.Options{
 		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, Record: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
+		WebhookURL: func() string { return "" }, KeepSent: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
 	})
 	if err != nil {
 		return err

@@ -128,9 +128,9 @@ func killPostgres(_ context.Context, s *stage.Stage, _ int) (string, func(contex
 func answers(word string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
 	return func(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
 		return "whatsapp", func(context.Context) error {
-			s.WhatsApp.Mend()
+			s.WhatsApp.ClearFault()
 			return nil
-		}, s.WhatsApp.Break(word)
+		}, s.WhatsApp.InjectFault(word)
 	}
 }
 

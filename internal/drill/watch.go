@@ -92,7 +92,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 	defer cancel()
 	for calm := 0; ; {
 		f, err := d.figures(waiting)
-		if err == nil && f.Depth == 0 && f.Pending == 0 && d.WhatsApp.Waiting() == 0 {
+		if err == nil && f.Depth == 0 && f.Pending == 0 && d.WhatsApp.PendingEvents() == 0 {
 			calm++
 		} else {
 			calm = 0
@@ -105,7 +105,7 @@ func (d *drill) settle(ctx context.Context) (bool, error) {
 				return false, context.Cause(ctx)
 			}
 			d.note(fmt.Sprintf("not everything was done after %v: %d jobs, %d answers and %d reports wait (%v)",
-				d.Settle, f.Depth, f.Pending, d.WhatsApp.Waiting(), err))
+				d.Settle, f.Depth, f.Pending, d.WhatsApp.PendingEvents(), err))
 			return false, nil
 		}
 	}

@@ -245,7 +245,7 @@ func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err erro
 		return nil, err
 	}
 	if t.Cuts > 0 {
-		if err := t.stage.WhatsApp.BreakSome("corte", t.Cuts); err != nil {
+		if err := t.stage.WhatsApp.InjectFaultEvery("corte", t.Cuts); err != nil {
 			t.stage.Fall(false)
 			return nil, err
 		}
@@ -281,7 +281,7 @@ func (t *test) meet(ctx context.Context, o loadgen.Options) (fall func(bool) str
 	whatsapp, err := sandbox.New(sandbox.Options{
 		PhoneNumberID: t.Target.PhoneNumberID, AppSecret: t.Target.Secret, Token: t.Target.Token,
 		WebhookURL: func() string { return t.door + "/webhook" },
-		Record:     1, NoFaults: true, NoPhones: true, NoStatuses: true, Accepted: t.accept,
+		KeepSent:   1, NoFaults: true, NoPhones: true, NoStatuses: true, Accepted: t.accept,
 	})
 	if err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func (t *test) spent() func() stage.CPU {
 }
 
 // reported says whether WhatsApp has nothing more to say.
-func (t *test) reported() bool { return t.stage == nil || t.stage.WhatsApp.Waiting() == 0 }
+func (t *test) reported() bool { return t.stage == nil || t.stage.WhatsApp.PendingEvents() == 0 }
 
 // progress is told by the generator.
 func (t *test) progress(p loadgen.Progress) {

@@ -9,7 +9,7 @@ import (
 // graphBlock blocks and unblocks people, as the Block Users API does. The phones of the
 // sandbox go on writing: the router is who does not answer.
 func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) || !s.ours(w, r) {
+	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
 	}
 	var req struct {
@@ -27,13 +27,13 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 	done, failed := []blocked{}, []blocked{}
 	for _, u := range req.Users {
 		to := recipient{phone: digitsOnly(u.User), userID: u.UserID}
-		one := blocked{Input: to.ref(), WaID: to.phone}
+		user := blocked{Input: to.ref(), WaID: to.phone}
 		if on && !s.wroteToday(to) {
-			one.Errors = []*wireError{{Code: 131047, Message: "Re-engagement required", ErrorData: map[string]string{"details": "User has not messaged in the last 24 hours"}}}
-			failed = append(failed, one)
+			user.Errors = []*wireError{{Code: 131047, Message: "Re-engagement required", ErrorData: map[string]string{"details": "User has not messaged in the last 24 hours"}}}
+			failed = append(failed, user)
 			continue
 		}
-		done = append(done, one)
+		done = append(done, user)
 	}
 	if on {
 		s.record.count(func(c *Counts) { c.Blocked += int64(len(done)) })
@@ -77,7 +77,7 @@ func (s *Server) wroteToday(to recipient) bool {
 
 // graphTemplates lists a few templates of any account, one of each category.
 func (s *Server) graphTemplates(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) {
+	if !s.checkTokenAndProof(w, r) {
 		return
 	}
 	list := []map[string]string{}

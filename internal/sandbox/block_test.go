@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-func graphClient(t *testing.T, s *stand) *whatsapp.Client {
+func graphClient(t *testing.T, s *harness) *whatsapp.Client {
 	t.Helper()
 	c, err := whatsapp.NewClient(whatsapp.ClientOptions{
 		BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: []string{DevAppSecret},
@@ -25,7 +25,7 @@ func graphClient(t *testing.T, s *stand) *whatsapp.Client {
 
 func TestAccountListsItsTemplates(t *testing.T) {
 	t.Parallel()
-	list, err := graphClient(t, newStand(t, Options{})).Templates(t.Context(), "200000000000001")
+	list, err := graphClient(t, newHarness(t, Options{})).Templates(t.Context(), "200000000000001")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,22 +37,22 @@ func TestAccountListsItsTemplates(t *testing.T) {
 func TestGraphBlocksWhoWroteToday(t *testing.T) {
 	t.Parallel()
 	var later atomic.Int64
-	s := newStand(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	s := newHarness(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 	c := graphClient(t, s)
 	ana := s.phones.order[0]
 	if _, err := s.Write(ana.ID, Input{Type: "text", Text: "hola"}); err != nil {
 		t.Fatal(err)
 	}
-	who := outbound.Address{Phone: ana.Phone, UserID: ana.UserID}
-	if err := errors.Join(c.Block(t.Context(), who, true), c.Block(t.Context(), who, false)); err != nil {
+	ref := outbound.Address{Phone: ana.Phone, UserID: ana.UserID}
+	if err := errors.Join(c.Block(t.Context(), ref, true), c.Block(t.Context(), ref, false)); err != nil {
 		t.Error(err)
 	}
 	later.Store(int64(25 * time.Hour))
-	err := c.Block(t.Context(), who, true)
+	err := c.Block(t.Context(), ref, true)
 	if err == nil || !strings.Contains(err.Error(), "has not messaged in the last 24 hours") {
 		t.Errorf("got %v", err)
 	}
-	if err := c.Block(t.Context(), who, false); err != nil {
+	if err := c.Block(t.Context(), ref, false); err != nil {
 		t.Errorf("its end is always taken: %v", err)
 	}
 	if got := s.Counts().Blocked; got != 1 {

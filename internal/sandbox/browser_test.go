@@ -88,7 +88,7 @@ func said(t *testing.T, ctx context.Context, selector string) string { //nolint:
 }
 
 func TestPage(t *testing.T) {
-	b := newBrain(t, Options{Pace: 0.2})
+	b := newFakeRouter(t, Options{Pace: 0.2})
 	ctx := browser(t)
 	do(t, ctx, chromedp.Navigate(b.url+"/sandbox"), see(".note .hint"))
 

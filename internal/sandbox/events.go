@@ -47,16 +47,16 @@ func (h *hub) leave(events chan []byte) {
 	}
 }
 
-// tell sends an event to every open page. The Server's lock is held, so that
+// broadcast sends an event to every open page. The Server's lock is held, so that
 // pages see events in the order in which they happened.
-func (s *Server) tell(name string, v any) {
+func (s *Server) broadcast(name string, v any) {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.pages) == 0 {
 		return
 	}
-	event := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, plain(v))
+	event := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, marshalPlain(v))
 	for page := range h.pages {
 		select {
 		case page <- event:

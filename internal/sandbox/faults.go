@@ -43,8 +43,8 @@ var faults = []fault{
 
 var faultWords = regexp.MustCompile(`(?i)\b(?:falla|fail)\s+(\d{3,6}|cuelgue|hang|corte|reset|lento|slow)\b(?:\s*x\s*(\d{1,2})\b)?`)
 
-// faultIn finds a fault in a text, and how many sends it shall meet.
-func faultIn(text string) (*fault, int) {
+// faultInText finds a fault in a text, and how many sends it shall meet.
+func faultInText(text string) (*fault, int) {
 	found := faultWords.FindStringSubmatch(text)
 	if found == nil {
 		return nil, 0
@@ -70,8 +70,8 @@ func faultIn(text string) (*fault, int) {
 	return nil, 0
 }
 
-// faultOf finds the fault of a number.
-func faultOf(digits string) *fault {
+// faultForNumber finds the fault of a number.
+func faultForNumber(digits string) *fault {
 	for i := range faults {
 		if strings.HasSuffix(digits, faults[i].Suffix) {
 			return &faults[i]
@@ -80,12 +80,12 @@ func faultOf(digits string) *fault {
 	return nil
 }
 
-// Break makes every send meet the fault of a word, such as "190", "cuelgue" or
-// "corte", whatever NoFaults says, until Mend. An unknown word is an error.
-func (s *Server) Break(word string) error { return s.BreakSome(word, 1) }
+// InjectFault makes every send meet the fault of a word, such as "190", "cuelgue" or
+// "corte", whatever NoFaults says, until ClearFault. An unknown word is an error.
+func (s *Server) InjectFault(word string) error { return s.InjectFaultEvery(word, 1) }
 
-// BreakSome is Break for one send in so many.
-func (s *Server) BreakSome(word string, every int) error {
+// InjectFaultEvery is InjectFault for one send in so many.
+func (s *Server) InjectFaultEvery(word string, every int) error {
 	for i := range faults {
 		if faults[i].Word == word {
 			s.outage.Store(&outage{fault: &faults[i], every: int64(max(1, every))})
@@ -110,8 +110,8 @@ func (o *outage) next() *fault {
 	return o.fault
 }
 
-// Mend ends what Break began. Requests that hang go on hanging.
-func (s *Server) Mend() { s.outage.Store(nil) }
+// ClearFault ends what InjectFault began. Requests that hang go on hanging.
+func (s *Server) ClearFault() { s.outage.Store(nil) }
 
 // graphError is a refusal in Meta's shape.
 type graphError struct {

@@ -56,7 +56,7 @@ const maxSend = 1 << 20
 
 // graphMessages takes what the business sends.
 func (s *Server) graphMessages(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) || !s.ours(w, r) {
+	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
@@ -122,25 +122,25 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 	now := s.opt.Now()
 	s.mu.Lock()
 	p := s.phones.find(to)
-	broken := s.faultFor(p, to, content)
+	fault := s.faultFor(p, to, content)
 	closed := p != nil && s.limits.limits.Window > 0 && req.Type != "template" &&
 		!p.lastWrote.IsZero() && now.Sub(p.lastWrote) > s.limits.limits.Window
 	s.mu.Unlock()
 
 	switch {
-	case broken != nil && broken.err != nil:
-		s.refuse(w, broken.err)
+	case fault != nil && fault.err != nil:
+		s.refuse(w, fault.err)
 		return
-	case broken != nil && broken.html:
+	case fault != nil && fault.html:
 		s.record.count(func(c *Counts) { c.Refused++ })
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>")
 		return
-	case broken != nil && broken.hang:
+	case fault != nil && fault.hang:
 		s.record.count(func(c *Counts) { c.Refused++ })
 		s.pause(r, s.opt.Hang)
-		cut(w)
+		dropConnection(w)
 		return
 	case closed:
 		s.refuse(w, errWindow)
@@ -149,24 +149,24 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 		s.refuse(w, errPair)
 		return
 	}
-	if broken != nil && broken.slow {
+	if fault != nil && fault.slow {
 		s.pause(r, s.opt.Slow)
 		now = s.opt.Now()
 	}
 
 	id := wamid(to.ref(), false)
 	sent := Sent{ID: id, To: to.ref(), Ref: req.Opaque, Type: req.Type, Text: content.text, At: now}
-	number := s.record.accept(sent)
+	number := s.record.add(sent)
 	if s.opt.Accepted != nil {
 		s.opt.Accepted(sent)
 	}
-	person := s.arrive(to, id, req, content, now)
-	s.promise(id, req, person, number, broken)
-	if broken != nil && broken.reset {
+	person := s.deliverToPhone(to, id, req, content, now)
+	s.scheduleStatuses(id, req, person, number, fault)
+	if fault != nil && fault.reset {
 		s.record.count(func(c *Counts) { c.Cut++ })
 		// The statuses leave first: they may arrive before anybody knows the id.
 		s.pause(r, s.delay(statusSent))
-		cut(w)
+		dropConnection(w)
 		return
 	}
 	answer := sendAnswer{
@@ -209,36 +209,36 @@ func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
 	if s.opt.NoFaults {
 		return nil
 	}
-	if broken := faultOf(to.ref()); broken != nil {
-		return broken
+	if fault := faultForNumber(to.ref()); fault != nil {
+		return fault
 	}
-	if broken, _ := faultIn(content.text); broken != nil {
-		return broken
+	if fault, _ := faultInText(content.text); fault != nil {
+		return fault
 	}
-	if p == nil || p.armedFor == 0 {
+	if p == nil || p.faultSends == 0 {
 		return nil
 	}
-	p.armedFor--
-	return p.armed
+	p.faultSends--
+	return p.nextFault
 }
 
-// arrive puts the message on the phone, unless nobody shall see it.
-func (s *Server) arrive(to recipient, id string, req sendRequest, content content, now time.Time) Person {
+// deliverToPhone puts the message on the phone, unless nobody shall see it.
+func (s *Server) deliverToPhone(to recipient, id string, req sendRequest, content content, now time.Time) Person {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.phones.find(to)
 	if p == nil {
 		if s.opt.NoPhones {
-			return stranger(to)
+			return personFor(to)
 		}
-		p = s.phones.make(stranger(to), true, now)
+		p = s.phones.make(personFor(to), true, now)
 	}
 	if !p.used.IsZero() {
 		p.used = now
 	}
 	p.typing = time.Time{}
 	if req.Type == "reaction" {
-		s.react(p, fromBusiness, content.target, content.emoji)
+		s.applyReaction(p, fromBusiness, content.target, content.emoji)
 		return p.Person
 	}
 	m := &Message{ID: id, From: fromBusiness, Type: req.Type, Body: content.body, At: now.UnixMilli(), ref: req.Opaque}
@@ -247,7 +247,7 @@ func (s *Server) arrive(to recipient, id string, req sendRequest, content conten
 	}
 	p.add(m)
 	p.unread++
-	s.tell("message", map[string]any{"phone": p.view(), "message": m})
+	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 	return p.Person
 }
 
@@ -281,7 +281,7 @@ func (s *Server) graphRead(w http.ResponseWriter, req sendRequest) {
 		if len(req.Typing) > 0 && string(req.Typing) != "null" {
 			p.typing = now.Add(25 * time.Second)
 		}
-		s.tell("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": tickRead})
+		s.broadcast("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": tickRead})
 		break
 	}
 	s.mu.Unlock()
@@ -293,8 +293,8 @@ func (s *Server) refuse(w http.ResponseWriter, e *graphError) {
 	writeGraphError(w, e)
 }
 
-// authorised checks the bearer token.
-func (s *Server) authorised(w http.ResponseWriter, r *http.Request) bool {
+// checkToken checks the bearer token.
+func (s *Server) checkToken(w http.ResponseWriter, r *http.Request) bool {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if subtle.ConstantTimeCompare([]byte(token), []byte(s.opt.Token)) == 1 {
 		return true
@@ -304,10 +304,10 @@ func (s *Server) authorised(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// admitted checks the token, and the proof that its owner has the app's secret, where
+// checkTokenAndProof checks the token, and the proof that its owner has the app's secret, where
 // a call brings one or has to. Who gives out files asks for none.
-func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
-	if !s.authorised(w, r) {
+func (s *Server) checkTokenAndProof(w http.ResponseWriter, r *http.Request) bool {
+	if !s.checkToken(w, r) {
 		return false
 	}
 	proof := r.URL.Query().Get("appsecret_proof")
@@ -322,7 +322,7 @@ func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (s *Server) ours(w http.ResponseWriter, r *http.Request) bool {
+func (s *Server) checkNode(w http.ResponseWriter, r *http.Request) bool {
 	if node := r.PathValue("node"); node != s.opt.PhoneNumberID {
 		s.refuse(w, errNode(node))
 		return false
@@ -331,7 +331,7 @@ func (s *Server) ours(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (s *Server) graphUnknown(w http.ResponseWriter, r *http.Request) {
-	if s.admitted(w, r) {
+	if s.checkTokenAndProof(w, r) {
 		s.refuse(w, errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/")))
 	}
 }
@@ -347,8 +347,8 @@ func (s *Server) pause(r *http.Request, d time.Duration) {
 	}
 }
 
-// cut breaks the connection without an answer, with a reset where possible.
-func cut(w http.ResponseWriter) {
+// dropConnection breaks the connection without an answer, with a reset where possible.
+func dropConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // the documented way to drop a response
@@ -360,7 +360,7 @@ func cut(w http.ResponseWriter) {
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
-	body := plain(v)
+	body := marshalPlain(v)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write(body)

@@ -40,7 +40,7 @@ func shape(v any) any {
 
 func TestGraphAnswersAsMeta(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	uploaded := s.media.put("programa.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
 	rename := func(b []byte) []byte {
 		return []byte(strings.ReplaceAll(string(b), "1037543291000001", uploaded.id))
@@ -94,7 +94,7 @@ func TestGraphAnswersAsMeta(t *testing.T) {
 
 func TestGraphRefusesAsMeta(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	const to = "+5491155559999"
 	list := func(button string, sections ...any) map[string]any {
 		return map[string]any{"messaging_product": "whatsapp", "to": to, "type": "interactive", "interactive": map[string]any{
@@ -192,14 +192,14 @@ func TestGraphRefusesAsMeta(t *testing.T) {
 
 func TestGraphAsksForTheToken(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	for _, token := range []string{"", "otro", DevToken + "x"} {
-		status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", token, plain(text("5491100000001", "hola")))
+		status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", token, marshalPlain(text("5491100000001", "hola")))
 		if status != http.StatusUnauthorized || code(answer) != 190 {
 			t.Errorf("token %q: HTTP %d, code %d, want 401 and 190", token, status, code(answer))
 		}
 	}
-	status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/999/messages", DevToken, plain(text("5491100000001", "hola")))
+	status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/999/messages", DevToken, marshalPlain(text("5491100000001", "hola")))
 	if status != http.StatusBadRequest || code(answer) != 100 {
 		t.Errorf("another number: HTTP %d, code %d, want 400 and 100", status, code(answer))
 	}
@@ -210,7 +210,7 @@ func TestGraphAsksForTheToken(t *testing.T) {
 
 func TestFaultsOnDemand(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{Hang: 20 * time.Millisecond, Slow: 20 * time.Millisecond, NoStatuses: true})
+	s := newHarness(t, Options{Hang: 20 * time.Millisecond, Slow: 20 * time.Millisecond, NoStatuses: true})
 	tests := []struct {
 		fault  string
 		status int // 0: the connection broke
@@ -256,7 +256,7 @@ func TestFaultsOnDemand(t *testing.T) {
 
 func TestFaultsThatAPersonAsksFor(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	if _, err := s.Write("ana", Input{Type: "text", Text: "falla 131056 x2"}); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func TestLimits(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true, Limits: MetaLimits()})
+	s := newHarness(t, Options{NoStatuses: true, Limits: MetaLimits()})
 	if _, err := s.Write("ana", Input{Type: "text", Text: "hola", AgeSeconds: 25 * 3600}); err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestWindow(t *testing.T) {
 
 func TestRecordForgetsTheOldest(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true, NoPhones: true, Record: 3})
+	s := newHarness(t, Options{NoStatuses: true, NoPhones: true, KeepSent: 3})
 	for i := range 5 {
 		s.send(text("5491100000001", fmt.Sprint("mensaje ", i)))
 	}
@@ -342,7 +342,7 @@ func TestRecordForgetsTheOldest(t *testing.T) {
 // required none is refused too. Who gives out a file asks for none.
 func TestGraphLooksAtProofs(t *testing.T) {
 	t.Parallel()
-	client := func(s *stand, secrets ...string) *whatsapp.Client {
+	client := func(s *harness, secrets ...string) *whatsapp.Client {
 		c, err := whatsapp.NewClient(whatsapp.ClientOptions{
 			BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: secrets,
 		})
@@ -364,7 +364,7 @@ func TestGraphLooksAtProofs(t *testing.T) {
 		"another app's, required": {true, []string{"other"}, 4, false}, // and without, by both calls
 		"none, required":          {true, nil, 2, false},
 	} {
-		s := newStand(t, Options{NoStatuses: true, RequireProof: tt.required})
+		s := newHarness(t, Options{NoStatuses: true, RequireProof: tt.required})
 		c := client(s, tt.secrets...)
 		file := s.media.put("a.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
 		_, asked := c.Number(t.Context())

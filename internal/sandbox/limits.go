@@ -53,9 +53,9 @@ func (l *limiter) allowPair(to string, now time.Time) bool {
 	defer l.mu.Unlock()
 	const many = 10_000
 	if len(l.pairs) > many { // forget who is back at rest
-		for who, at := range l.pairs {
+		for ref, at := range l.pairs {
 			if at.Before(now) {
-				delete(l.pairs, who)
+				delete(l.pairs, ref)
 			}
 		}
 	}

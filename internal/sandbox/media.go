@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	maxShelf   = 64 << 20 // bytes of files that are kept; the oldest goes
-	maxUpload  = 16 << 20
-	inMemory   = 1 << 20 // of an upload that is still arriving; the rest is in a file
-	keepUpload = 30 * 24 * time.Hour
-	keepFromWA = 7 * 24 * time.Hour
+	maxMediaBytes = 64 << 20 // bytes of files that are kept; the oldest goes
+	maxUpload     = 16 << 20
+	inMemory      = 1 << 20 // of an upload that is still arriving; the rest is in a file
+	keepUpload    = 30 * 24 * time.Hour
+	keepFromWA    = 7 * 24 * time.Hour
 )
 
 // file is one media object.
@@ -36,8 +36,8 @@ type file struct {
 	until          time.Time
 }
 
-// shelf keeps media. A URL carries its expiry and a proof of it, as Meta's do.
-type shelf struct {
+// mediaStore keeps media. A URL carries its expiry and a proof of it, as Meta's do.
+type mediaStore struct {
 	ttl time.Duration
 	key []byte
 
@@ -47,11 +47,11 @@ type shelf struct {
 	size  int
 }
 
-func newShelf(ttl time.Duration, key []byte) *shelf {
-	return &shelf{ttl: ttl, key: key, files: map[string]*file{}}
+func newMediaStore(ttl time.Duration, key []byte) *mediaStore {
+	return &mediaStore{ttl: ttl, key: key, files: map[string]*file{}}
 }
 
-func (s *shelf) put(name, kind string, data []byte, until time.Time) *file {
+func (s *mediaStore) put(name, kind string, data []byte, until time.Time) *file {
 	number, err := rand.Int(rand.Reader, big.NewInt(9e14))
 	if err != nil {
 		number = big.NewInt(until.UnixNano() % 9e14)
@@ -62,13 +62,13 @@ func (s *shelf) put(name, kind string, data []byte, until time.Time) *file {
 	s.files[f.id] = f
 	s.order = append(s.order, f.id)
 	s.size += len(data)
-	for s.size > maxShelf && len(s.order) > 1 {
+	for s.size > maxMediaBytes && len(s.order) > 1 {
 		s.drop(s.order[0])
 	}
 	return f
 }
 
-func (s *shelf) get(id string, now time.Time) *file {
+func (s *mediaStore) get(id string, now time.Time) *file {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.files[id]
@@ -79,7 +79,7 @@ func (s *shelf) get(id string, now time.Time) *file {
 	return f
 }
 
-func (s *shelf) remove(id string) bool {
+func (s *mediaStore) remove(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, here := s.files[id]
@@ -88,7 +88,7 @@ func (s *shelf) remove(id string) bool {
 }
 
 // drop forgets a file. The lock is held.
-func (s *shelf) drop(id string) {
+func (s *mediaStore) drop(id string) {
 	f := s.files[id]
 	if f == nil {
 		return
@@ -98,14 +98,14 @@ func (s *shelf) drop(id string) {
 	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == id })
 }
 
-func (s *shelf) proof(id, until string) string {
+func (s *mediaStore) proof(id, until string) string {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte("lookaside:" + id + ":" + until))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // link is a URL that works until it expires.
-func (s *shelf) link(root, id string, now time.Time) string {
+func (s *mediaStore) link(root, id string, now time.Time) string {
 	until := strconv.FormatInt(now.Add(s.ttl).UnixMilli(), 10)
 	query := url.Values{"mid": {id}, "ext": {until}, "hash": {s.proof(id, until)}}
 	return root + "/sandbox/lookaside/?" + query.Encode()
@@ -125,7 +125,7 @@ func (s *Server) root(r *http.Request) string {
 
 // lookaside gives the bytes, as Meta's host of that name does.
 func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
-	if !s.authorised(w, r) {
+	if !s.checkToken(w, r) {
 		return
 	}
 	id, until := r.FormValue("mid"), r.FormValue("ext")
@@ -143,7 +143,7 @@ func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
 
 // graphUpload takes a file of the business.
 func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) || !s.ours(w, r) {
+	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
 	}
 	name, kind, data, err := readUpload(w, r)
@@ -195,7 +195,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 
 // graphNode answers for a media id, or for the phone number itself.
 func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) {
+	if !s.checkTokenAndProof(w, r) {
 		return
 	}
 	node := r.PathValue("node")
@@ -223,7 +223,7 @@ func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) graphDelete(w http.ResponseWriter, r *http.Request) {
-	if !s.admitted(w, r) {
+	if !s.checkTokenAndProof(w, r) {
 		return
 	}
 	if !s.media.remove(r.PathValue("node")) {

@@ -9,9 +9,9 @@ import (
 // over at once.
 func TestBreakMeetsEverybody(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true, NoFaults: true, NoPhones: true})
+	s := newHarness(t, Options{NoStatuses: true, NoFaults: true, NoPhones: true})
 	for word, want := range map[string]int{"190": 190, "130429": 130429, "131000": 131000} {
-		if err := s.Break(word); err != nil {
+		if err := s.InjectFault(word); err != nil {
 			t.Fatal(err)
 		}
 		for _, to := range []string{"5491155550001", "5491155550002"} {
@@ -20,14 +20,14 @@ func TestBreakMeetsEverybody(t *testing.T) {
 			}
 		}
 	}
-	s.Mend()
+	s.ClearFault()
 	if status, answer := s.send(text("5491155550001", "hola")); status != http.StatusOK {
 		t.Errorf("after Mend: got %d %v", status, answer)
 	}
-	if err := s.Break("nada"); err == nil {
+	if err := s.InjectFault("nada"); err == nil {
 		t.Error("an unknown word breaks nothing, and says nothing")
 	}
-	if got := s.Waiting(); got != 0 {
+	if got := s.PendingEvents(); got != 0 {
 		t.Errorf("%d events wait, want none", got)
 	}
 }
@@ -36,8 +36,8 @@ func TestBreakMeetsEverybody(t *testing.T) {
 // its answer.
 func TestBreakSomeCutsOneInSoMany(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoFaults: true, NoPhones: true, NoStatuses: true})
-	if err := s.BreakSome("corte", 3); err != nil {
+	s := newHarness(t, Options{NoFaults: true, NoPhones: true, NoStatuses: true})
+	if err := s.InjectFaultEvery("corte", 3); err != nil {
 		t.Fatal(err)
 	}
 	answered := 0

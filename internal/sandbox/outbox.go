@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	posters    = 8                  // webhooks posted at once
-	batch      = 100                // statuses in one webhook; Meta's limit is 1,000
-	maxWaiting = 200_000            // events that wait, or are tried again
-	maxBackoff = time.Minute        // between two tries
-	maxAge     = 7 * 24 * time.Hour // then WhatsApp gives up
+	concurrentPosts = 8                  // webhooks posted at once
+	maxBatch        = 100                // statuses in one webhook; Meta's limit is 1,000
+	maxPending      = 200_000            // events that wait, or are tried again
+	maxBackoff      = time.Minute        // between two tries
+	maxAge          = 7 * 24 * time.Hour // then WhatsApp gives up
 )
 
-var errCrowded = errors.New("too many events wait for the webhook")
+var errTooManyPending = errors.New("too many events wait for the webhook")
 
-// parcel is one event for the webhook.
-type parcel struct {
+// webhookEvent is one event for the webhook.
+type webhookEvent struct {
 	due  time.Time
 	born time.Time
 	// lane keeps what one person does in order: the next one is posted after
@@ -42,45 +42,45 @@ type parcel struct {
 	repeat  bool // post it once more afterwards, as WhatsApp does at times
 }
 
-// result is what became of one post, for the page.
-type result struct {
-	parcels []*parcel
-	try     int // of the first one; once settled, its own count may move on
-	body    []byte
-	code    int
-	took    time.Duration
-	err     error
+// postResult is what became of one post, for the page.
+type postResult struct {
+	events []*webhookEvent
+	try    int // of the first one; once settled, its own count may move on
+	body   []byte
+	code   int
+	took   time.Duration
+	err    error
 }
 
-func (r result) ok() bool { return r.err == nil && r.code == http.StatusOK }
+func (r postResult) ok() bool { return r.err == nil && r.code == http.StatusOK }
 
 // outbox posts events to the webhook: at their time, statuses in batches, with
 // a growing wait after everything that is not a 200.
 type outbox struct {
 	opt      Options
-	envelope func([]*parcel) []byte
-	report   func(result)
+	envelope func([]*webhookEvent) []byte
+	report   func(postResult)
 	log      *slog.Logger
 
 	mu      sync.Mutex
-	heap    parcels
-	lanes   map[string][]*parcel // the head of each lane is in the heap, or being posted
-	waiting int
+	heap    eventHeap
+	lanes   map[string][]*webhookEvent // the head of each lane is in the heap, or being posted
+	pending int
 	wake    chan struct{}
 }
 
-func newOutbox(o Options, envelope func([]*parcel) []byte) *outbox {
-	return &outbox{opt: o, envelope: envelope, log: o.Log, lanes: map[string][]*parcel{}, wake: make(chan struct{}, 1)}
+func newOutbox(o Options, envelope func([]*webhookEvent) []byte) *outbox {
+	return &outbox{opt: o, envelope: envelope, log: o.Log, lanes: map[string][]*webhookEvent{}, wake: make(chan struct{}, 1)}
 }
 
-func (o *outbox) add(all ...*parcel) error {
+func (o *outbox) add(all ...*webhookEvent) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.waiting+len(all) > maxWaiting {
-		return errCrowded
+	if o.pending+len(all) > maxPending {
+		return errTooManyPending
 	}
 	for _, p := range all {
-		o.waiting++
+		o.pending++
 		p.born = p.due
 		if p.lane == "" {
 			heap.Push(&o.heap, p)
@@ -91,18 +91,18 @@ func (o *outbox) add(all ...*parcel) error {
 			heap.Push(&o.heap, p)
 		}
 	}
-	o.nudge()
+	o.signal()
 	return nil
 }
 
-// Waiting is how many events the webhook has not taken yet.
-func (s *Server) Waiting() int {
+// PendingEvents is how many events the webhook has not taken yet.
+func (s *Server) PendingEvents() int {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	return s.out.waiting
+	return s.out.pending
 }
 
-func (o *outbox) nudge() {
+func (o *outbox) signal() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -120,7 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (o *outbox) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, posters)
+	slots := make(chan struct{}, concurrentPosts)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -130,10 +130,10 @@ func (o *outbox) run(ctx context.Context) {
 			return
 		}
 		for {
-			some, wait := o.take(time.Now())
-			if some != nil {
+			batch, wait := o.take(time.Now())
+			if batch != nil {
 				wg.Go(func() {
-					o.post(context.WithoutCancel(ctx), some)
+					o.post(context.WithoutCancel(ctx), batch)
 					<-slots
 				})
 				break
@@ -151,48 +151,48 @@ func (o *outbox) run(ctx context.Context) {
 
 // take returns what goes into the next post: one thing that a person did, or a
 // batch of statuses; or how long nothing is due.
-func (o *outbox) take(now time.Time) ([]*parcel, time.Duration) {
+func (o *outbox) take(now time.Time) ([]*webhookEvent, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var some []*parcel
-	for len(o.heap) > 0 && len(some) < batch {
+	var batch []*webhookEvent
+	for len(o.heap) > 0 && len(batch) < maxBatch {
 		p := o.heap[0]
 		if wait := p.due.Sub(now); wait > 0 {
-			if len(some) == 0 {
+			if len(batch) == 0 {
 				return nil, wait
 			}
 			break
 		}
 		if p.message != nil {
-			if len(some) == 0 {
+			if len(batch) == 0 {
 				heap.Pop(&o.heap)
-				some = append(some, p)
+				batch = append(batch, p)
 			}
 			break
 		}
 		heap.Pop(&o.heap)
-		some = append(some, p)
+		batch = append(batch, p)
 	}
-	if len(some) > 0 {
-		return some, 0
+	if len(batch) > 0 {
+		return batch, 0
 	}
 	return nil, time.Hour
 }
 
-func (o *outbox) post(ctx context.Context, some []*parcel) {
-	res := result{parcels: some, try: some[0].tries + 1, body: o.envelope(some)}
+func (o *outbox) post(ctx context.Context, batch []*webhookEvent) {
+	res := postResult{events: batch, try: batch[0].tries + 1, body: o.envelope(batch)}
 	start := time.Now()
 	res.code, _, res.err = postSigned(ctx, o.opt.HTTPClient, o.opt.WebhookURL(), o.opt.AppSecret, nil, res.body)
 	res.took = time.Since(start)
-	o.settle(res)
+	o.finish(res)
 	o.report(res)
 }
 
-func (o *outbox) settle(res result) {
+func (o *outbox) finish(res postResult) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	for _, p := range res.parcels {
+	for _, p := range res.events {
 		p.tries++
 		switch {
 		case !res.ok() && now.Sub(p.born) < maxAge:
@@ -204,7 +204,7 @@ func (o *outbox) settle(res result) {
 			heap.Push(&o.heap, p)
 			continue
 		}
-		o.waiting--
+		o.pending--
 		if p.lane == "" {
 			continue
 		}
@@ -215,7 +215,7 @@ func (o *outbox) settle(res result) {
 			delete(o.lanes, p.lane)
 		}
 	}
-	o.nudge()
+	o.signal()
 }
 
 func (o *outbox) backoff(tries int) time.Duration {
@@ -254,18 +254,18 @@ func postSigned(ctx context.Context, client *http.Client, url, secret string, he
 	return resp.StatusCode, answer, nil
 }
 
-// parcels is a heap by due time.
-type parcels []*parcel
+// eventHeap is a heap by due time.
+type eventHeap []*webhookEvent
 
-func (h parcels) Len() int           { return len(h) }
-func (h parcels) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h parcels) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h eventHeap) Len() int           { return len(h) }
+func (h eventHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h eventHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push implements heap.Interface.
-func (h *parcels) Push(x any) { *h = append(*h, x.(*parcel)) }
+func (h *eventHeap) Push(x any) { *h = append(*h, x.(*webhookEvent)) }
 
 // Pop implements heap.Interface.
-func (h *parcels) Pop() any {
+func (h *eventHeap) Pop() any {
 	old := *h
 	p := old[len(old)-1]
 	old[len(old)-1] = nil

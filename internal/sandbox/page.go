@@ -102,13 +102,13 @@ func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
 // apiForPage is where the page asks: an API elsewhere is asked through us, since
 // a browser would not let the page.
 func (s *Server) apiForPage() (base, key string) {
-	if s.elsewhere() != nil {
+	if s.remoteAPI() != nil {
 		return "/sandbox/api", ""
 	}
 	return s.opt.APIBase, s.opt.APIKey
 }
 
-func (s *Server) elsewhere() *url.URL {
+func (s *Server) remoteAPI() *url.URL {
 	if u, err := url.Parse(s.opt.APIBase); err == nil && u.Host != "" {
 		return u
 	}
@@ -157,7 +157,7 @@ func (s *Server) listPhones(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) addPhone(w http.ResponseWriter, r *http.Request) {
 	var in Person
 	if err := readJSON(w, r, &in); err != nil {
-		complain(w, errType)
+		writePageError(w, errType)
 		return
 	}
 	to := recipient{phone: digitsOnly(in.Phone), userID: strings.TrimSpace(in.UserID)}
@@ -168,15 +168,15 @@ func (s *Server) addPhone(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	p := s.phones.find(to)
 	if p == nil {
-		person := stranger(to)
+		person := personFor(to)
 		if name := strings.TrimSpace(in.Name); name != "" && len(name) <= 80 {
 			person.Name = name
 		}
 		p = s.phones.make(person, false, s.opt.Now())
 	}
-	p.guest = false
+	p.unattended = false
 	v := p.view()
-	s.tell("phone", map[string]any{"phone": v})
+	s.broadcast("phone", map[string]any{"phone": v})
 	s.mu.Unlock()
 	writeJSON(w, http.StatusCreated, v)
 }
@@ -186,7 +186,7 @@ func (s *Server) showPhone(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	p := s.phones.byID[r.PathValue("id")]
 	if p == nil {
-		complain(w, ErrUnknown)
+		writePageError(w, ErrUnknown)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"phone": p.view(), "messages": slices.Clip(append([]*Message{}, p.messages...))})
@@ -195,13 +195,13 @@ func (s *Server) showPhone(w http.ResponseWriter, r *http.Request) {
 func (s *Server) personWrites(w http.ResponseWriter, r *http.Request) {
 	var in Input
 	if err := readJSON(w, r, &in); err != nil {
-		complain(w, errType)
+		writePageError(w, errType)
 		return
 	}
 	in.root = s.root(r)
 	m, err := s.Write(r.PathValue("id"), in)
 	if err != nil {
-		complain(w, err)
+		writePageError(w, err)
 		return
 	}
 	writeJSON(w, http.StatusAccepted, m)
@@ -210,7 +210,7 @@ func (s *Server) personWrites(w http.ResponseWriter, r *http.Request) {
 func (s *Server) personSendsFile(w http.ResponseWriter, r *http.Request) {
 	name, kind, data, err := readUpload(w, r)
 	if err != nil {
-		complain(w, errEmpty)
+		writePageError(w, errEmpty)
 		return
 	}
 	m, err := s.Write(r.PathValue("id"), Input{
@@ -218,22 +218,22 @@ func (s *Server) personSendsFile(w http.ResponseWriter, r *http.Request) {
 		File: &Upload{Name: name, MIME: kind, Data: data, Voice: r.FormValue("voice") == "true"},
 	})
 	if err != nil {
-		complain(w, err)
+		writePageError(w, err)
 		return
 	}
 	writeJSON(w, http.StatusAccepted, m)
 }
 
-func (s *Server) personLooks(w http.ResponseWriter, r *http.Request) {
+func (s *Server) personReads(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.phones.byID[r.PathValue("id")]
 	if p == nil {
-		complain(w, ErrUnknown)
+		writePageError(w, ErrUnknown)
 		return
 	}
-	s.look(p)
-	s.tell("phone", map[string]any{"phone": p.view()})
+	s.markRead(p)
+	s.broadcast("phone", map[string]any{"phone": p.view()})
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -242,11 +242,11 @@ func (s *Server) clearPhone(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	p := s.phones.byID[r.PathValue("id")]
 	if p == nil {
-		complain(w, ErrUnknown)
+		writePageError(w, ErrUnknown)
 		return
 	}
 	p.messages, p.byID, p.unread, p.typing = nil, map[string]*Message{}, 0, time.Time{}
-	s.tell("cleared", map[string]any{"phone": p.view()})
+	s.broadcast("cleared", map[string]any{"phone": p.view()})
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -265,14 +265,14 @@ func (s *Server) tryHandshake(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// complain answers a request of the page that cannot be done.
-func complain(w http.ResponseWriter, err error) {
+// writePageError answers a request of the page that cannot be done.
+func writePageError(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
 	text := err.Error()
 	switch {
 	case errors.Is(err, ErrUnknown):
 		code, text = http.StatusNotFound, "Eso ya no está en el teléfono."
-	case errors.Is(err, errCrowded):
+	case errors.Is(err, errTooManyPending):
 		code, text = http.StatusServiceUnavailable, "Hay demasiados mensajes esperando al webhook."
 	}
 	writeJSON(w, code, map[string]string{"error": text})

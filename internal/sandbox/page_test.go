@@ -36,7 +36,7 @@ func get(t *testing.T, address string) (*http.Response, string) {
 
 func TestPageIsWhole(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{APIBase: "/api/v1", APIKey: "sandbox", BusinessName: `</script><b>"PSI"`})
+	s := newHarness(t, Options{APIBase: "/api/v1", APIKey: "sandbox", BusinessName: `</script><b>"PSI"`})
 	for _, path := range []string{"/sandbox", "/sandbox/"} {
 		resp, body := get(t, s.url+path)
 		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "script-src 'self';") {
@@ -68,7 +68,7 @@ func TestPageIsWhole(t *testing.T) {
 
 func TestOtherPagesMayNotPressButtons(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/sandbox/phones/ana/messages", strings.NewReader(`{"type":"text","text":"hola"}`))
 	req.Header.Set("Sec-Fetch-Site", "cross-site")
 	resp, err := http.DefaultClient.Do(req)
@@ -83,7 +83,7 @@ func TestOtherPagesMayNotPressButtons(t *testing.T) {
 
 func TestAnotherPhone(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	status, got := s.do(http.MethodPost, "/sandbox/phones", "", []byte(`{"phone":"+54 9 11 5555-0005","name":"Elena"}`))
 	want := map[string]any{"id": "5491155550005", "name": "Elena", "phone": "5491155550005", "unread": 0.0}
 	if diff := cmp.Diff(want, got); status != http.StatusCreated || diff != "" {
@@ -107,7 +107,7 @@ func TestAnotherPhone(t *testing.T) {
 
 func TestPhonesAreBounded(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	for i := range 2 * maxPhones {
 		s.send(text("5491155560"+string(rune('0'+i/100))+string(rune('0'+i/10%10))+string(rune('0'+i%10)), "hola"))
 	}
@@ -130,7 +130,7 @@ func TestPhonesAreBounded(t *testing.T) {
 func TestMediaBothWays(t *testing.T) {
 	t.Parallel()
 	var later atomic.Int64
-	s := newStand(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	s := newHarness(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 
 	// A person sends a picture: the webhook names it, Graph says where, and the
 	// bytes need the token and a URL that is young.
@@ -240,7 +240,7 @@ func TestAPIElsewhere(t *testing.T) {
 		writeJSON(w, http.StatusOK, map[string]string{"path": r.URL.RequestURI(), "key": r.Header.Get("Authorization")})
 	}))
 	t.Cleanup(api.Close)
-	s := newStand(t, Options{APIBase: api.URL + "/api/v1", APIKey: "secreta"})
+	s := newHarness(t, Options{APIBase: api.URL + "/api/v1", APIKey: "secreta"})
 	_, got := s.do(http.MethodGet, "/sandbox/api/conversations?phone=1", "", nil)
 	if diff := cmp.Diff(map[string]any{"path": "/api/v1/conversations?phone=1", "key": "Bearer secreta"}, got); diff != "" {
 		t.Errorf("the API was asked (-want +got):\n%s", diff)

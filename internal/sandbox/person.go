@@ -17,8 +17,8 @@ type Person struct {
 	Note     string `json:"note,omitempty"` // what this person is good for
 }
 
-// DefaultCast returns the four people whose phones exist from the start.
-func DefaultCast() []Person {
+// DefaultPeople returns the four people whose phones exist from the start.
+func DefaultPeople() []Person {
 	return []Person{
 		{ID: "ana", Name: "Ana Gómez", Phone: "5491155550001", UserID: "AR.10000000000000000001", Note: "Un celular común de Buenos Aires."},
 		{ID: "bruno", Name: "Bruno Díaz", Phone: "5493515550002", UserID: "AR.10000000000000000002", Note: "Otra persona, para ver dos conversaciones a la vez."},
@@ -41,8 +41,8 @@ type Message struct {
 	// Reactions by "person" and "business".
 	Reactions map[string]string `json:"reactions,omitempty"`
 
-	ref    string // biz_opaque_callback_data
-	looked bool   // its read status is on the way
+	ref           string // biz_opaque_callback_data
+	readScheduled bool   // its read status is on the way
 }
 
 const (
@@ -72,14 +72,14 @@ type phone struct {
 	messages []*Message
 	byID     map[string]*Message
 	unread   int
-	// guest is set for who came by a send, not by the cast or the page: nobody
+	// unattended is set for who came by a send, not by the cast or the page: nobody
 	// looks at that phone, so its messages are read by themselves.
-	guest     bool
-	typing    time.Time // until when the business is typing
-	lastWrote time.Time
-	armed     *fault // meets the next sends
-	armedFor  int
-	used      time.Time
+	unattended bool
+	typing     time.Time // until when the business is typing
+	lastWrote  time.Time
+	nextFault  *fault // meets the next sends
+	faultSends int
+	used       time.Time
 }
 
 func (p *phone) add(m *Message) {
@@ -101,7 +101,7 @@ type phoneView struct {
 }
 
 func (p *phone) view() phoneView {
-	v := phoneView{Person: p.Person, Guest: p.guest, Unread: p.unread}
+	v := phoneView{Person: p.Person, Guest: p.unattended, Unread: p.unread}
 	if len(p.messages) > 0 {
 		last := *p.messages[len(p.messages)-1]
 		v.Last = &last
@@ -155,7 +155,7 @@ func (a *phones) make(person Person, guest bool, now time.Time) *phone {
 	if a.extra >= maxPhones {
 		a.evict()
 	}
-	p := &phone{Person: person, guest: guest, used: now}
+	p := &phone{Person: person, unattended: guest, used: now}
 	a.insert(p)
 	a.extra++
 	return p
@@ -178,8 +178,8 @@ func (a *phones) evict() {
 	a.extra--
 }
 
-// stranger is the person behind a recipient that nobody knows.
-func stranger(to recipient) Person {
+// personFor is the person behind a recipient that nobody knows.
+func personFor(to recipient) Person {
 	if to.phone != "" {
 		return Person{ID: to.phone, Name: "+" + to.phone, Phone: to.phone}
 	}
@@ -207,8 +207,8 @@ func digitsOnly(s string) string {
 	}, s)
 }
 
-// raw makes a JSON value of what is known to be marshallable.
-func raw(v any) json.RawMessage {
+// mustMarshal makes a JSON value of what is known to be marshallable.
+func mustMarshal(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return json.RawMessage("null")

@@ -78,7 +78,7 @@ func freshen(o PostOptions) ([]byte, []string) {
 	f := freshener{o: o, ids: map[string]string{}}
 	f.survey(payload)
 	f.shift = o.Now().Unix() - f.newest
-	return asMeta(plain(f.rewrite("", payload))), f.order
+	return asMeta(marshalPlain(f.rewrite("", payload))), f.order
 }
 
 type freshener struct {

@@ -13,8 +13,8 @@ import (
 // real connections.
 func BenchmarkAccept(b *testing.B) {
 	for name, o := range map[string]Options{
-		"lean":     {NoStatuses: true, NoPhones: true, NoFaults: true, Record: 1 << 20},
-		"statuses": {NoPhones: true, NoFaults: true, Record: 1 << 20},
+		"lean":     {NoStatuses: true, NoPhones: true, NoFaults: true, KeepSent: 1 << 20},
+		"statuses": {NoPhones: true, NoFaults: true, KeepSent: 1 << 20},
 	} {
 		b.Run(name, func(b *testing.B) {
 			o.WebhookURL = func() string { return "http://127.0.0.1:1" }
@@ -26,7 +26,7 @@ func BenchmarkAccept(b *testing.B) {
 			defer front.Close()
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 			defer client.CloseIdleConnections()
-			body := plain(text("5491155550001", "¡Hola! 👋 ¿Con quién querés hablar?"))
+			body := marshalPlain(text("5491155550001", "¡Hola! 👋 ¿Con quién querés hablar?"))
 			var bad atomic.Int64
 			b.ReportAllocs()
 			b.SetParallelism(8)

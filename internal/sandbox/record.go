@@ -41,7 +41,7 @@ type record struct {
 
 func newRecord(limit int) *record { return &record{limit: limit} }
 
-func (r *record) accept(s Sent) (number int64) {
+func (r *record) add(s Sent) (number int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ring) < r.limit {

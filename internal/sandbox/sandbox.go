@@ -49,10 +49,10 @@ type Options struct {
 	APIBase string
 	APIKey  string
 
-	// Cast are the people whose phones exist from the start; nil takes four.
-	Cast []Person
-	// Record is how many accepted messages Sent keeps; 0 means 10,000.
-	Record int
+	// People are the people whose phones exist from the start; nil takes four.
+	People []Person
+	// KeepSent is how many accepted messages Sent keeps; 0 means 10,000.
+	KeepSent int
 	// Accepted is called with each message that is accepted, before the caller
 	// gets its answer.
 	Accepted func(Sent)
@@ -87,7 +87,7 @@ type Server struct {
 	hub     *hub
 	out     *outbox
 	record  *record
-	media   *shelf
+	media   *mediaStore
 	limits  *limiter
 	outage  atomic.Pointer[outage] // what sends meet
 	log     *slog.Logger
@@ -117,34 +117,34 @@ func New(o Options) (*Server, error) {
 		opt:    o,
 		page:   page,
 		hub:    newHub(),
-		record: newRecord(o.Record),
-		media:  newShelf(o.MediaTTL, []byte(o.AppSecret)),
+		record: newRecord(o.KeepSent),
+		media:  newMediaStore(o.MediaTTL, []byte(o.AppSecret)),
 		limits: newLimiter(o.Limits),
 		log:    o.Log,
-		phones: newPhones(o.Cast),
+		phones: newPhones(o.People),
 		done:   make(chan struct{}),
 	}
 	s.out = newOutbox(o, s.envelope)
-	s.out.report = s.webhookDone
+	s.out.report = s.onPosted
 	s.handler = s.routes()
 	return s, nil
 }
 
 func setDefaults(o *Options) {
-	def(&o.PhoneNumberID, DevPhoneNumberID)
-	def(&o.DisplayNumber, DevDisplayNumber)
-	def(&o.BusinessName, "PSI Visión")
-	def(&o.AppSecret, DevAppSecret)
-	def(&o.VerifyToken, DevVerifyToken)
-	def(&o.Token, DevToken)
-	def(&o.Record, 10_000)
-	def(&o.MediaTTL, 5*time.Minute)
-	def(&o.Slow, 5*time.Second)
-	def(&o.Hang, time.Minute)
-	def(&o.Backoff, time.Second)
-	def(&o.Pace, 1)
-	if o.Cast == nil {
-		o.Cast = DefaultCast()
+	setDefault(&o.PhoneNumberID, DevPhoneNumberID)
+	setDefault(&o.DisplayNumber, DevDisplayNumber)
+	setDefault(&o.BusinessName, "PSI Visión")
+	setDefault(&o.AppSecret, DevAppSecret)
+	setDefault(&o.VerifyToken, DevVerifyToken)
+	setDefault(&o.Token, DevToken)
+	setDefault(&o.KeepSent, 10_000)
+	setDefault(&o.MediaTTL, 5*time.Minute)
+	setDefault(&o.Slow, 5*time.Second)
+	setDefault(&o.Hang, time.Minute)
+	setDefault(&o.Backoff, time.Second)
+	setDefault(&o.Pace, 1)
+	if o.People == nil {
+		o.People = DefaultPeople()
 	}
 	if o.BaseURL == nil {
 		o.BaseURL = func() string { return "" }
@@ -158,12 +158,12 @@ func setDefaults(o *Options) {
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{
 			Timeout:   10 * time.Second,
-			Transport: &http.Transport{MaxIdleConnsPerHost: posters, MaxConnsPerHost: 4 * posters, IdleConnTimeout: time.Minute},
+			Transport: &http.Transport{MaxIdleConnsPerHost: concurrentPosts, MaxConnsPerHost: 4 * concurrentPosts, IdleConnTimeout: time.Minute},
 		}
 	}
 }
 
-func def[T comparable](field *T, value T) {
+func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value
@@ -195,13 +195,13 @@ func (s *Server) routes() http.Handler {
 	faces.HandleFunc("GET /sandbox/phones/{id}", s.showPhone)
 	faces.HandleFunc("POST /sandbox/phones/{id}/messages", s.personWrites)
 	faces.HandleFunc("POST /sandbox/phones/{id}/files", s.personSendsFile)
-	faces.HandleFunc("POST /sandbox/phones/{id}/seen", s.personLooks)
+	faces.HandleFunc("POST /sandbox/phones/{id}/seen", s.personReads)
 	faces.HandleFunc("DELETE /sandbox/phones/{id}/messages", s.clearPhone)
 	faces.HandleFunc("GET /sandbox/files/{id}", s.serveFile)
 	faces.HandleFunc("GET /sandbox/webhooks", s.listWebhooks)
 	faces.HandleFunc("GET /sandbox/sent", s.listSent)
 	faces.HandleFunc("POST /sandbox/handshake", s.tryHandshake)
-	if to := s.elsewhere(); to != nil {
+	if to := s.remoteAPI(); to != nil {
 		faces.Handle("/sandbox/api/", s.passToAPI(to))
 	}
 

@@ -30,56 +30,56 @@ func (s *Server) delay(status string) time.Duration {
 	return time.Duration(float64(wait) * s.opt.Pace)
 }
 
-// promise reports the fate of an accepted message, later. It is read when a
+// scheduleStatuses reports the fate of an accepted message, later. It is read when a
 // person looks at the phone; nobody looks at a guest's, so it reads by itself.
-func (s *Server) promise(id string, req sendRequest, person Person, number int64, broken *fault) {
+func (s *Server) scheduleStatuses(id string, req sendRequest, person Person, number int64, fault *fault) {
 	if s.opt.NoStatuses {
 		return
 	}
-	s.post(s.plan(id, req, person, number, s.readsItself(person), broken)...)
+	s.enqueue(s.planStatuses(id, req, person, number, s.readsByItself(person), fault)...)
 }
 
-// plan lists the statuses of the number-th message.
-func (s *Server) plan(id string, req sendRequest, person Person, number int64, reads bool, broken *fault) []*parcel {
+// planStatuses lists the statuses of the number-th message.
+func (s *Server) planStatuses(id string, req sendRequest, person Person, number int64, reads bool, fault *fault) []*webhookEvent {
 	now, start := s.opt.Now(), time.Now()
-	at := func(status string, wait time.Duration) *parcel {
-		return s.statusParcel(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), nil)
+	at := func(status string, wait time.Duration) *webhookEvent {
+		return s.statusEvent(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), nil)
 	}
 	sent := at(statusSent, s.delay(statusSent))
-	if broken != nil && broken.status != nil {
+	if fault != nil && fault.status != nil {
 		wait := s.delay(statusFailed)
-		return []*parcel{sent, s.statusParcel(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), broken.status)}
+		return []*webhookEvent{sent, s.statusEvent(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), fault.status)}
 	}
 	if req.Type == "reaction" { // only ever sent
-		return []*parcel{sent}
+		return []*webhookEvent{sent}
 	}
 	delivered := at(statusDelivered, s.delay(statusDelivered))
 	delivered.repeat = number%repeatEvery == 0
 	switch {
 	case !reads:
-		return []*parcel{sent, delivered}
+		return []*webhookEvent{sent, delivered}
 	case number%skipEvery == 0:
-		return []*parcel{sent, at(statusRead, s.delay(statusDelivered))}
+		return []*webhookEvent{sent, at(statusRead, s.delay(statusDelivered))}
 	case number%swapEvery == 0:
 		delivered.due = start.Add(s.delay(statusRead))
-		return []*parcel{sent, at(statusRead, s.delay(statusDelivered)), delivered}
+		return []*webhookEvent{sent, at(statusRead, s.delay(statusDelivered)), delivered}
 	default:
-		return []*parcel{sent, delivered, at(statusRead, s.delay(statusRead))}
+		return []*webhookEvent{sent, delivered, at(statusRead, s.delay(statusRead))}
 	}
 }
 
-func (s *Server) readsItself(person Person) bool {
+func (s *Server) readsByItself(person Person) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.phones.byID[person.ID]
-	return p == nil || p.guest
+	return p == nil || p.unattended
 }
 
-func (s *Server) statusParcel(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *parcel {
+func (s *Server) statusEvent(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *webhookEvent {
 	w := &wireStatus{
 		ID: id, Status: status, Timestamp: seconds(at), RecipientID: person.Phone, RecipientUserID: person.UserID, Opaque: opaque,
 	}
-	p := &parcel{due: due, id: id, tick: status}
+	p := &webhookEvent{due: due, id: id, tick: status}
 	switch status {
 	case statusFailed: // Meta names neither the contact nor the user id here
 		w.RecipientUserID = ""
@@ -97,35 +97,35 @@ func (s *Server) statusParcel(id, opaque, status string, person Person, at, due 
 	return p
 }
 
-// look reports everything unread of a phone as read: its person looked at it.
-func (s *Server) look(p *phone) {
+// markRead reports everything unread of a phone as read: its person looked at it.
+func (s *Server) markRead(p *phone) {
 	if p.unread = 0; s.opt.NoStatuses {
 		return
 	}
 	now, start := s.opt.Now(), time.Now()
-	var list []*parcel
+	var list []*webhookEvent
 	for _, m := range p.messages {
-		if m.From != fromBusiness || p.guest || tickRank(m.Tick) >= tickRank(tickRead) || m.looked {
+		if m.From != fromBusiness || p.unattended || tickRank(m.Tick) >= tickRank(tickRead) || m.readScheduled {
 			continue
 		}
-		m.looked = true
+		m.readScheduled = true
 		wait := s.delay(statusRead) - now.Sub(time.UnixMilli(m.At)) // after delivered
 		wait = max(wait, s.delay(statusSent))
-		list = append(list, s.statusParcel(m.ID, m.ref, statusRead, p.Person, now.Add(wait), start.Add(wait), nil))
+		list = append(list, s.statusEvent(m.ID, m.ref, statusRead, p.Person, now.Add(wait), start.Add(wait), nil))
 	}
-	s.post(list...)
+	s.enqueue(list...)
 }
 
-func (s *Server) post(list ...*parcel) {
+func (s *Server) enqueue(list ...*webhookEvent) {
 	if err := s.out.add(list...); err != nil {
 		s.record.count(func(c *Counts) { c.Dropped += int64(len(list)) })
 		s.log.Warn("sandbox events dropped", "events", len(list), "err", err)
 	}
 }
 
-// webhookDone shows what became of a post: ticks on the phone, and a line in
+// onPosted shows what became of a post: ticks on the phone, and a line in
 // the log of webhooks.
-func (s *Server) webhookDone(res result) {
+func (s *Server) onPosted(res postResult) {
 	s.record.count(func(c *Counts) {
 		if res.ok() {
 			c.Posted++
@@ -134,7 +134,7 @@ func (s *Server) webhookDone(res result) {
 		}
 	})
 	if !res.ok() {
-		s.log.Debug("webhook was not taken", "code", res.code, "err", res.err, "events", len(res.parcels))
+		s.log.Debug("webhook was not taken", "code", res.code, "err", res.err, "events", len(res.events))
 	}
 	if s.opt.NoPhones && s.hub.idle() {
 		return
@@ -145,7 +145,7 @@ func (s *Server) webhookDone(res result) {
 	if !res.ok() {
 		return
 	}
-	for _, parcel := range res.parcels {
+	for _, parcel := range res.events {
 		tick := parcel.tick
 		if parcel.message != nil {
 			tick = tickDelivered
@@ -162,7 +162,7 @@ func (s *Server) tickUp(id, tick string) {
 		}
 		if tickRank(tick) > tickRank(m.Tick) {
 			m.Tick = tick
-			s.tell("tick", map[string]any{"phone": p.view(), "ids": []string{id}, "tick": tick})
+			s.broadcast("tick", map[string]any{"phone": p.view(), "ids": []string{id}, "tick": tick})
 		}
 		return
 	}
@@ -187,18 +187,18 @@ const (
 	maxShown    = 8 << 10
 )
 
-func (s *Server) logWebhook(res result) {
+func (s *Server) logWebhook(res postResult) {
 	s.webhookNo++
 	v := webhookView{
-		At: s.opt.Now().UnixMilli(), What: "message", Count: len(res.parcels), Code: res.code, Number: s.webhookNo,
+		At: s.opt.Now().UnixMilli(), What: "message", Count: len(res.events), Code: res.code, Number: s.webhookNo,
 		Took: float64(res.took.Microseconds()) / 1000, Try: res.try,
 	}
 	if res.err != nil {
 		v.Error = res.err.Error()
 	}
-	if res.parcels[0].status != nil {
+	if res.events[0].status != nil {
 		v.What = "statuses"
-		for _, p := range res.parcels[:min(len(res.parcels), 5)] {
+		for _, p := range res.events[:min(len(res.events), 5)] {
 			v.Ticks = append(v.Ticks, p.tick)
 		}
 	}
@@ -209,5 +209,5 @@ func (s *Server) logWebhook(res result) {
 	if len(s.webhooks) > maxWebhooks {
 		s.webhooks = s.webhooks[len(s.webhooks)-maxWebhooks:]
 	}
-	s.tell("webhook", v)
+	s.broadcast("webhook", v)
 }

@@ -36,7 +36,7 @@ func TestAsMeta(t *testing.T) {
 
 func TestPersonWrites(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	s.send(fixture(t, "snd_text_request")) // makes a guest
 	_, answer := s.send([]byte(strings.ReplaceAll(string(fixture(t, "snd_list_request")), "5491100000001", "5491155550001")))
 	list := wamidOf(answer)
@@ -123,11 +123,11 @@ func TestPersonWrites(t *testing.T) {
 		"unknown sample":            {Type: "media", Sample: "fax"},
 		"number of who has no such": {Type: "number"},
 	} {
-		who := "ana"
+		ref := "ana"
 		if strings.HasPrefix(name, "number") {
-			who = "cami"
+			ref = "cami"
 		}
-		if _, err := s.Write(who, in); err == nil {
+		if _, err := s.Write(ref, in); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -135,23 +135,23 @@ func TestPersonWrites(t *testing.T) {
 
 func TestContactsNameWhatWhatsAppNames(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
-	for who, want := range map[string]map[string]any{
+	s := newHarness(t, Options{NoStatuses: true})
+	for ref, want := range map[string]map[string]any{
 		"ana":  {"profile": map[string]any{"name": "Ana Gómez"}, "wa_id": "5491155550001", "user_id": "AR.10000000000000000001"},
 		"cami": {"profile": map[string]any{"name": "Cami Ruiz", "username": "cami.ruiz"}, "user_id": "AR.10000000000000000003"},
 	} {
-		if _, err := s.Write(who, Input{Type: "text", Text: "hola"}); err != nil {
+		if _, err := s.Write(ref, Input{Type: "text", Text: "hola"}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]map[string]any{want}, s.next().contacts); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", who, diff)
+			t.Errorf("%s (-want +got):\n%s", ref, diff)
 		}
 	}
 }
 
 func TestOnePersonInOrderWhileTheWebhookFails(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	s.mu.Lock()
 	s.answer = func(try int) int {
 		if try%3 != 0 {
@@ -178,7 +178,7 @@ func TestOnePersonInOrderWhileTheWebhookFails(t *testing.T) {
 
 func TestStatuses(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	const n = 35
 	refs := map[string]string{}
 	for i := range n {
@@ -215,7 +215,7 @@ func TestPlanOfStatuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ana := DefaultCast()[0]
+	ana := DefaultPeople()[0]
 	for _, tt := range []struct {
 		name   string
 		kind   string
@@ -231,10 +231,10 @@ func TestPlanOfStatuses(t *testing.T) {
 		{"chat is open", "text", skipEvery, true, nil, "sent read"},
 		{"all of them", "text", repeatEvery * swapEvery, true, nil, "sent read delivered+"},
 		{"reaction", "reaction", 1, true, nil, "sent"},
-		{"undeliverable", "text", 1, true, faultOf("131026"), "sent failed"},
+		{"undeliverable", "text", 1, true, faultForNumber("131026"), "sent failed"},
 	} {
-		plan := s.plan("wamid.x", sendRequest{Type: tt.kind}, ana, tt.number, tt.reads, tt.broken)
-		slices.SortStableFunc(plan, func(a, b *parcel) int { return a.due.Compare(b.due) })
+		plan := s.planStatuses("wamid.x", sendRequest{Type: tt.kind}, ana, tt.number, tt.reads, tt.broken)
+		slices.SortStableFunc(plan, func(a, b *webhookEvent) int { return a.due.Compare(b.due) })
 		var got []string
 		for _, p := range plan {
 			got = append(got, p.tick+map[bool]string{true: "+"}[p.repeat])
@@ -247,7 +247,7 @@ func TestPlanOfStatuses(t *testing.T) {
 
 func TestFailedStatusNamesTheError(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	s.send(text("5491155131026", "hola"))
 	got := s.statuses(statusSent, statusFailed)[statusFailed]
 	delete(got.status, "id")
@@ -267,7 +267,7 @@ func TestFailedStatusNamesTheError(t *testing.T) {
 // The cast reads when it looks at the phone, not before.
 func TestReadWhenLooking(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	_, answer := s.send(text("5491155550001", "hola"))
 	s.statuses(statusSent, statusDelivered)
 	for range 2 { // looking twice reads once
@@ -289,7 +289,7 @@ func TestReadWhenLooking(t *testing.T) {
 
 func TestResetAfterAcceptReportsFirst(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	body := text("5491155990104", "hola")
 	body["biz_opaque_callback_data"] = "out:1"
 	status, _ := s.send(body)
@@ -304,7 +304,7 @@ func TestResetAfterAcceptReportsFirst(t *testing.T) {
 
 func TestRepeatedDelivery(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	m, err := s.Write("ana", Input{Type: "text", Text: "hola", Repeat: true})
 	if err != nil {
 		t.Fatal(err)
@@ -318,11 +318,11 @@ func TestRepeatedDelivery(t *testing.T) {
 
 func TestHandshake(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{})
+	s := newHarness(t, Options{})
 	if err := s.Handshake(t.Context()); err != nil {
 		t.Error(err)
 	}
-	wrong := newStand(t, Options{VerifyToken: "otro"})
+	wrong := newHarness(t, Options{VerifyToken: "otro"})
 	if err := wrong.Handshake(t.Context()); err == nil {
 		t.Error("a wrong verify token passed")
 	}
@@ -330,7 +330,7 @@ func TestHandshake(t *testing.T) {
 
 func TestRunFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, Options{NoStatuses: true})
+	s := newHarness(t, Options{NoStatuses: true})
 	taken, release := make(chan struct{}), make(chan struct{})
 	s.mu.Lock()
 	s.on = func(arrived) { close(taken); <-release }

@@ -52,8 +52,8 @@ type wireMessage struct {
 }
 
 func (m wireMessage) withBody(body map[string]any) json.RawMessage {
-	head := raw(m)
-	rest := raw(body)
+	head := mustMarshal(m)
+	rest := mustMarshal(body)
 	if len(body) == 0 {
 		return head
 	}
@@ -87,7 +87,7 @@ type wireError struct {
 }
 
 // envelope makes the body of a webhook in Meta's key order.
-func (s *Server) envelope(some []*parcel) []byte {
+func (s *Server) envelope(batch []*webhookEvent) []byte {
 	type metadata struct {
 		Display string `json:"display_phone_number"`
 		ID      string `json:"phone_number_id"`
@@ -111,11 +111,11 @@ func (s *Server) envelope(some []*parcel) []byte {
 	// are those of everything in it.
 	var changes []change
 	var known map[wireContact]bool
-	for i, p := range some {
-		if i == 0 || (p.contact == nil) != (some[i-1].contact == nil) {
+	for i, p := range batch {
+		if i == 0 || (p.contact == nil) != (batch[i-1].contact == nil) {
 			v := value{Product: "whatsapp", Metadata: metadata{s.opt.DisplayNumber, s.opt.PhoneNumberID}}
 			changes = append(changes, change{Value: v, Field: "messages"})
-			known = make(map[wireContact]bool, len(some))
+			known = make(map[wireContact]bool, len(batch))
 		}
 		v := &changes[len(changes)-1].Value
 		if p.contact != nil && !known[*p.contact] {
@@ -133,11 +133,11 @@ func (s *Server) envelope(some []*parcel) []byte {
 		Object string  `json:"object"`
 		Entry  []entry `json:"entry"`
 	}{"whatsapp_business_account", []entry{{ID: "100000000000001", Changes: changes}}}
-	return asMeta(plain(body))
+	return asMeta(marshalPlain(body))
 }
 
-// plain marshals without escaping for HTML, which Meta does not do.
-func plain(v any) []byte {
+// marshalPlain marshals without escaping for HTML, which Meta does not do.
+func marshalPlain(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -183,17 +183,17 @@ func appendEscape(out []byte, r rune) []byte {
 
 // wamid makes a message id as WhatsApp's look: base64 over the person's digits,
 // the direction and a random part.
-func wamid(who string, inbound bool) string {
+func wamid(ref string, inbound bool) string {
 	var random [9]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
 	stanza, direction := strings.ToUpper(hex.EncodeToString(random[:])), byte(0x11)
 	if inbound {
 		stanza, direction = "3A"+stanza, 0x12
 	}
-	who = who[:min(len(who), 32)]
+	ref = ref[:min(len(ref), 32)]
 	b := make([]byte, 0, 64)
-	b = append(b, 0x1c, 0x18, byte(len(who)))
-	b = append(b, who...)
+	b = append(b, 0x1c, 0x18, byte(len(ref)))
+	b = append(b, ref...)
 	b = append(b, 0x15, 0x02, 0x00, direction, 0x18, byte(len(stanza)))
 	b = append(b, stanza...)
 	b = append(b, 0x00)

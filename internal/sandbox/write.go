@@ -50,12 +50,12 @@ const maxTyped = 65_536 // what WhatsApp lets a person type
 
 // Write makes somebody of the cast (by id, phone or user id) do something. It
 // returns the message as it is on their phone; the webhook follows from Run.
-func (s *Server) Write(who string, in Input) (Message, error) {
+func (s *Server) Write(ref string, in Input) (Message, error) {
 	now := s.opt.Now()
 	sentAt := now.Add(-time.Duration(max(0, in.AgeSeconds)) * time.Second)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.phoneOf(who)
+	p := s.findPhone(ref)
 	if p == nil {
 		return Message{}, ErrUnknown
 	}
@@ -72,7 +72,7 @@ func (s *Server) Write(who string, in Input) (Message, error) {
 			wire.Context.From = sender.Phone
 		}
 	}
-	event := &parcel{due: time.Now(), lane: p.ID, contact: contactOf(sender), id: m.ID, repeat: in.Repeat}
+	event := &webhookEvent{due: time.Now(), lane: p.ID, contact: contactOf(sender), id: m.ID, repeat: in.Repeat}
 	if m.Type == "system" { // comes without contacts, from the old number
 		event.contact = nil
 		wire.FromUserID = ""
@@ -86,18 +86,18 @@ func (s *Server) Write(who string, in Input) (Message, error) {
 	if p.used = now; sentAt.After(p.lastWrote) {
 		p.lastWrote = sentAt
 	}
-	if broken, times := faultIn(in.Text); broken != nil && !s.opt.NoFaults {
-		p.armed, p.armedFor = broken, times
+	if fault, times := faultInText(in.Text); fault != nil && !s.opt.NoFaults {
+		p.nextFault, p.faultSends = fault, times
 	}
 	if m.Type == "reaction" {
-		s.react(p, fromPerson, in.Quoted, in.Emoji)
+		s.applyReaction(p, fromPerson, in.Quoted, in.Emoji)
 		return *m, nil
 	}
 	if m.Type == "system" {
 		s.renumber(p)
 	}
 	p.add(m)
-	s.tell("message", map[string]any{"phone": p.view(), "message": m})
+	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 	return *m, nil
 }
 
@@ -111,7 +111,7 @@ func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, 
 		}
 		m.Body = map[string]string{"body": in.Text}
 	case "reply":
-		return nil, tapped(p.byID[in.Quoted], in.Reply, m)
+		return nil, composeReply(p.byID[in.Quoted], in.Reply, m)
 	case "reaction":
 		if p.byID[in.Quoted] == nil {
 			return nil, ErrUnknown
@@ -122,7 +122,7 @@ func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, 
 		}
 		m.Body = reaction
 	case "media":
-		return nil, s.attach(in, m)
+		return nil, s.attachFile(in, m)
 	case "location":
 		m.Body = map[string]any{"latitude": -34.6037, "longitude": -58.3816, "name": "Obelisco", "address": "Av. 9 de Julio, CABA"}
 	case "contact":
@@ -157,8 +157,8 @@ func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, 
 	return extra, nil
 }
 
-// tapped makes the answer to a tap on a row, a button or a template's button.
-func tapped(quoted *Message, reply string, m *Message) error {
+// composeReply makes the answer to a tap on a row, a button or a template's button.
+func composeReply(quoted *Message, reply string, m *Message) error {
 	if quoted == nil || quoted.From != fromBusiness {
 		return ErrUnknown
 	}
@@ -210,7 +210,7 @@ func tapped(quoted *Message, reply string, m *Message) error {
 	return ErrUnknown
 }
 
-func (s *Server) attach(in Input, m *Message) error {
+func (s *Server) attachFile(in Input, m *Message) error {
 	up := in.File
 	if up == nil {
 		sample, err := s.page.sample(in.Sample)
@@ -245,8 +245,8 @@ func (s *Server) attach(in Input, m *Message) error {
 	return nil
 }
 
-// react shows a reaction under its message. The lock is held.
-func (s *Server) react(p *phone, from, target, emoji string) {
+// applyReaction shows a reaction under its message. The lock is held.
+func (s *Server) applyReaction(p *phone, from, target, emoji string) {
 	m := p.byID[target]
 	if m == nil {
 		return
@@ -257,7 +257,7 @@ func (s *Server) react(p *phone, from, target, emoji string) {
 	if m.Reactions[from] = emoji; emoji == "" {
 		delete(m.Reactions, from)
 	}
-	s.tell("message", map[string]any{"phone": p.view(), "message": m})
+	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 }
 
 // renumbered is the person after a change of number: WhatsApp gives a new user
@@ -290,15 +290,15 @@ func (s *Server) renumber(p *phone) {
 	}
 }
 
-// phoneOf finds a phone by id, number or user id. The lock is held.
-func (s *Server) phoneOf(who string) *phone {
-	if p := s.phones.byID[who]; p != nil {
+// findPhone finds a phone by id, number or user id. The lock is held.
+func (s *Server) findPhone(ref string) *phone {
+	if p := s.phones.byID[ref]; p != nil {
 		return p
 	}
-	if p := s.phones.byRef[who]; p != nil {
+	if p := s.phones.byRef[ref]; p != nil {
 		return p
 	}
-	if digits := digitsOnly(who); digits != "" {
+	if digits := digitsOnly(ref); digits != "" {
 		return s.phones.byRef[canonical(digits)]
 	}
 	return nil

@@ -181,7 +181,7 @@ func (s *Stage) raiseWhatsApp(ctx context.Context) (err error) {
 	s.WhatsApp, err = sandbox.New(sandbox.Options{
 		PhoneNumberID: PhoneNumberID, AppSecret: s.Secret, Token: s.Key,
 		WebhookURL: func() string { return s.Front.URL() + "/webhook" },
-		Record:     s.o.Record, NoFaults: true, NoPhones: true, Hang: 2 * time.Second, Pace: 0.5,
+		KeepSent:   s.o.Record, NoFaults: true, NoPhones: true, Hang: 2 * time.Second, Pace: 0.5,
 		Backoff: 100 * time.Millisecond, Accepted: s.o.Accepted, NoStatuses: s.o.Accepted != nil && !s.o.Reports,
 	})
 	if err != nil {

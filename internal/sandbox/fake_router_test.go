@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// brain is the smallest thing that a page can take for a router: it answers
+// fakeRouter is the smallest thing that a page can take for a router: it answers
 // through the Graph API and tells why through an API of the same shapes.
-type brain struct {
-	*stand
+type fakeRouter struct {
+	*harness
 	mu       sync.Mutex
 	state    string
 	area     string
@@ -25,10 +25,10 @@ type brain struct {
 	url      string
 }
 
-func newBrain(t *testing.T, o Options) *brain {
+func newFakeRouter(t *testing.T, o Options) *fakeRouter {
 	t.Helper()
 	o.APIBase, o.APIKey = "/api/v1", "sandbox"
-	b := &brain{stand: newStand(t, o), state: "menu"}
+	b := &fakeRouter{harness: newHarness(t, o), state: "menu"}
 	mux := http.NewServeMux()
 	mux.Handle("/sandbox", b.Handler())
 	mux.Handle("/sandbox/", b.Handler())
@@ -41,13 +41,13 @@ func newBrain(t *testing.T, o Options) *brain {
 	front := httptest.NewServer(mux)
 	t.Cleanup(front.Close)
 	b.url = front.URL
-	b.stand.mu.Lock()
+	b.harness.mu.Lock()
 	b.on = b.turn
-	b.stand.mu.Unlock()
+	b.harness.mu.Unlock()
 	return b
 }
 
-func (b *brain) turn(a arrived) {
+func (b *fakeRouter) turn(a arrived) {
 	if a.status != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -58,7 +58,7 @@ func (b *brain) turn(a arrived) {
 		}
 		return
 	}
-	who, _ := a.message["from"].(string)
+	ref, _ := a.message["from"].(string)
 	said, reply := "", ""
 	switch body := a.message[a.message["type"].(string)].(type) {
 	case map[string]any:
@@ -88,16 +88,16 @@ func (b *brain) turn(a arrived) {
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	b.messages = append(b.messages, map[string]any{
 		"id": fmt.Sprint("m", len(b.messages)), "direction": "inbound", "author": "contact", "type": a.message["type"], "text": said, "reply_id": reply,
-		"provider_id": a.message["id"], "status": "received", "reason": reason, "received_at": now, "created_at": now, "who": who,
+		"provider_id": a.message["id"], "status": "received", "reason": reason, "received_at": now, "created_at": now, "who": ref,
 	})
 	b.mu.Unlock()
-	if who == "" {
+	if ref == "" {
 		return
 	}
 	b.send(map[string]any{"messaging_product": "whatsapp", "status": "read", "message_id": a.message["id"], "typing_indicator": map[string]any{"type": "text"}})
 	for _, answer := range answers {
 		answer := map[string]any{"type": answer["type"], answer["type"].(string): answer[answer["type"].(string)]}
-		answer["messaging_product"], answer["to"] = "whatsapp", who
+		answer["messaging_product"], answer["to"] = "whatsapp", ref
 		status, sent := b.send(answer)
 		said := answer["type"].(string)
 		if text, ok := answer["text"].(map[string]any); ok {
@@ -105,7 +105,7 @@ func (b *brain) turn(a arrived) {
 		} else if i, ok := answer["interactive"].(map[string]any); ok {
 			said = i["body"].(map[string]any)["text"].(string)
 		}
-		row := map[string]any{"direction": "outbound", "author": "router", "type": answer["type"], "text": said, "provider_id": wamidOf(sent), "status": "sent", "created_at": now, "who": who}
+		row := map[string]any{"direction": "outbound", "author": "router", "type": answer["type"], "text": said, "provider_id": wamidOf(sent), "status": "sent", "created_at": now, "who": ref}
 		if status != http.StatusOK {
 			row["status"], row["reason"], row["error"] = "failed", "refused", map[string]any{"code": code(sent), "detail": "Refused"}
 		}
@@ -127,7 +127,7 @@ var menuList = map[string]any{"type": "interactive", "interactive": map[string]a
 	}}}},
 }}
 
-func (b *brain) allowed(w http.ResponseWriter, r *http.Request) bool {
+func (b *fakeRouter) allowed(w http.ResponseWriter, r *http.Request) bool {
 	if r.Header.Get("Authorization") == "Bearer sandbox" {
 		return true
 	}
@@ -135,7 +135,7 @@ func (b *brain) allowed(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-func (b *brain) reasons(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) reasons(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
 	}
@@ -148,7 +148,7 @@ func (b *brain) reasons(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-func (b *brain) conversations(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) conversations(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
 	}
@@ -164,7 +164,7 @@ func (b *brain) conversations(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"items": items, "next_cursor": nil})
 }
 
-func (b *brain) list(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) list(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
 	}
@@ -173,13 +173,13 @@ func (b *brain) list(w http.ResponseWriter, r *http.Request) {
 	items := []json.RawMessage{}
 	for _, m := range b.messages {
 		if m["who"] == strings.TrimPrefix(r.PathValue("id"), "c-") {
-			items = append(items, raw(m))
+			items = append(items, mustMarshal(m))
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"items": items, "next_cursor": nil})
 }
 
-func (b *brain) areas(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) areas(w http.ResponseWriter, r *http.Request) {
 	if b.allowed(w, r) {
 		writeJSON(w, http.StatusOK, map[string]any{"items": []any{
 			map[string]string{"id": "admin", "name": "Administración"}, map[string]string{"id": "ventas", "name": "Ventas"},
@@ -188,7 +188,7 @@ func (b *brain) areas(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer is what a person of the team writes; "cerrada" is refused.
-func (b *brain) answer(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) answer(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
 	}
@@ -204,19 +204,19 @@ func (b *brain) answer(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusConflict, map[string]string{"code": "window_closed", "detail": "Send a template."})
 		return
 	}
-	who := strings.TrimPrefix(r.PathValue("id"), "c-")
-	_, sent := b.send(map[string]any{"messaging_product": "whatsapp", "to": who, "type": "text", "text": map[string]string{"body": in.Text.Body}})
+	ref := strings.TrimPrefix(r.PathValue("id"), "c-")
+	_, sent := b.send(map[string]any{"messaging_product": "whatsapp", "to": ref, "type": "text", "text": map[string]string{"body": in.Text.Body}})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state = "handed_off"
 	b.messages = append(b.messages, map[string]any{
 		"id": fmt.Sprint("m", len(b.messages)), "direction": "outbound", "author": "agent", "type": "text", "text": in.Text.Body, "reason": "agent",
-		"provider_id": wamidOf(sent), "status": "sent", "created_at": time.Now().UTC().Format(time.RFC3339Nano), "who": who,
+		"provider_id": wamidOf(sent), "status": "sent", "created_at": time.Now().UTC().Format(time.RFC3339Nano), "who": ref,
 	})
 	writeJSON(w, http.StatusCreated, map[string]any{"id": "m"})
 }
 
-func (b *brain) command(w http.ResponseWriter, r *http.Request) {
+func (b *fakeRouter) command(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return
 	}

@@ -29,9 +29,9 @@ type arrived struct {
 	raw      []byte
 }
 
-// stand is a fake WhatsApp over real HTTP, with a webhook that checks the
+// harness is a fake WhatsApp over real HTTP, with a webhook that checks the
 // signature and keeps what comes.
-type stand struct {
+type harness struct {
 	*Server
 	t       *testing.T
 	url     string
@@ -43,14 +43,14 @@ type stand struct {
 	on     func(arrived) // called before the webhook answers
 }
 
-func newStand(t *testing.T, o Options) *stand {
+func newHarness(t *testing.T, o Options) *harness {
 	t.Helper()
-	s := &stand{t: t, arrived: make(chan arrived, 4096)}
+	s := &harness{t: t, arrived: make(chan arrived, 4096)}
 	hook := httptest.NewServer(http.HandlerFunc(s.webhook))
 	t.Cleanup(hook.Close)
 	o.WebhookURL = func() string { return hook.URL + "/webhook" }
-	def(&o.Pace, 0.02)
-	def(&o.Backoff, 2*time.Millisecond)
+	setDefault(&o.Pace, 0.02)
+	setDefault(&o.Backoff, 2*time.Millisecond)
 	server, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func newStand(t *testing.T, o Options) *stand {
 	return s
 }
 
-func (s *stand) webhook(w http.ResponseWriter, r *http.Request) {
+func (s *harness) webhook(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		if r.FormValue("hub.verify_token") != DevVerifyToken {
 			http.Error(w, "no", http.StatusForbidden)
@@ -140,7 +140,7 @@ func read(t *testing.T, body []byte) []arrived {
 }
 
 // next waits for the next thing that the webhook took.
-func (s *stand) next() arrived {
+func (s *harness) next() arrived {
 	s.t.Helper()
 	select {
 	case a := <-s.arrived:
@@ -153,7 +153,7 @@ func (s *stand) next() arrived {
 
 // statuses waits for these, in any order: two posts may be under way at once, and
 // the later one may be first.
-func (s *stand) statuses(want ...string) map[string]arrived {
+func (s *harness) statuses(want ...string) map[string]arrived {
 	s.t.Helper()
 	got := map[string]arrived{}
 	for range want {
@@ -170,16 +170,16 @@ func (s *stand) statuses(want ...string) map[string]arrived {
 }
 
 // send posts to the Graph API.
-func (s *stand) send(body any) (int, map[string]any) {
+func (s *harness) send(body any) (int, map[string]any) {
 	s.t.Helper()
 	data, ok := body.([]byte)
 	if !ok {
-		data = plain(body)
+		data = marshalPlain(body)
 	}
 	return s.do(http.MethodPost, "/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", DevToken, data)
 }
 
-func (s *stand) do(method, path, token string, body []byte) (int, map[string]any) {
+func (s *harness) do(method, path, token string, body []byte) (int, map[string]any) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, bytes.NewReader(body))
 	if err != nil {
