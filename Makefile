@@ -33,7 +33,7 @@ proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills und
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill|TestForgedBodies' -v ./bench
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'LosesNothing' -v ./internal/queue/redisqueue
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/store/pgstore
-	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/stage
+	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/cluster
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestClockSteps' -v ./internal/delivery
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/drill
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/loadtest

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadtest"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // loadView shows a load test while it runs.
@@ -44,7 +44,7 @@ func (v *loadView) onEvent(ev loadtest.Event) {
 	case ev.Note != "":
 		text, mark = v.style(red, oneLine(ev.Note, 300)), v.style(red, "!")
 	case ev.CRM != "":
-		text, mark = v.w.crm+": "+v.w.ways[ev.CRM], v.style(map[bool]string{true: green, false: yellow}[ev.CRM == stage.CRMWorks], "~")
+		text, mark = v.w.crm+": "+v.w.ways[ev.CRM], v.style(map[bool]string{true: green, false: yellow}[ev.CRM == cluster.CRMWorks], "~")
 	case ev.Redis == "down":
 		text, mark = v.w.redisDown, v.style(yellow, "-")
 	case ev.Redis != "":

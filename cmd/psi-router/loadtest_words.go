@@ -1,8 +1,8 @@
 package main
 
 import (
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadtest"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // loadWords is what a load test says, in one language.
@@ -70,7 +70,7 @@ func loadSpanish() loadWords {
 		eventsLost: "· perdidos", eventsReordered: "· desordenados",
 		cut: "sin avisar", memory: "memoria", memoryMore: "como mucho, entre todos los procesos · Redis %.0f MB",
 		ways: map[string]string{
-			stage.CRMWorks: "anda", stage.CRMSlow: "contesta a los 5 s", stage.CRMFails: "contesta 500", stage.CRMHangs: "no contesta", stage.CRMGone: "no está",
+			cluster.CRMWorks: "anda", cluster.CRMSlow: "contesta a los 5 s", cluster.CRMFails: "contesta 500", cluster.CRMHangs: "no contesta", cluster.CRMGone: "no está",
 		},
 		phases: map[string]string{
 			loadtest.PhaseStart: "levantando todo", loadtest.PhaseLoad: "la gente escribe",
@@ -120,7 +120,7 @@ func loadEnglish() loadWords {
 		eventsLost: "· lost", eventsReordered: "· reordered",
 		cut: "not told", memory: "memory", memoryMore: "at most, of all processes · Redis %.0f MB",
 		ways: map[string]string{
-			stage.CRMWorks: "works", stage.CRMSlow: "answers after 5 s", stage.CRMFails: "answers 500", stage.CRMHangs: "does not answer", stage.CRMGone: "is gone",
+			cluster.CRMWorks: "works", cluster.CRMSlow: "answers after 5 s", cluster.CRMFails: "answers 500", cluster.CRMHangs: "does not answer", cluster.CRMGone: "is gone",
 		},
 		phases: map[string]string{
 			loadtest.PhaseStart: "everything comes up", loadtest.PhaseLoad: "people write",

@@ -14,13 +14,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/stage"
+	"github.com/psivisionhub/psi-router/internal/cluster"
 )
 
 // drill is one that runs.
 type drill struct {
 	Options
-	*stage.Stage
+	*cluster.Cluster
 	began time.Time
 	plan  []fault
 
@@ -46,15 +46,15 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("drill: %w", err)
 	}
 	d.phase(PhaseStart)
-	d.Stage, err = stage.Raise(ctx, stage.Options{
-		Program: o.Program, Webhooks: o.Webhooks, Workers: o.Workers, Embedded: o.Embedded, Hurry: o.Hurry,
+	d.Cluster, err = cluster.Start(ctx, cluster.Options{
+		Program: o.Program, Webhooks: o.Webhooks, Workers: o.Workers, Embedded: o.Embedded, BackoffSpeedup: o.Hurry,
 		Parent: o.Parent, Record: 2*o.Messages + 1000, Note: d.note,
 	})
 	if err != nil {
 		return Report{}, fmt.Errorf("drill: %w", err)
 	}
 	r, err := d.run(ctx)
-	r.Files = d.Fall(o.Keep || err == nil && r.Err() != nil)
+	r.Files = d.Stop(o.Keep || err == nil && r.Err() != nil)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

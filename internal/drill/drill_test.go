@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
+	"github.com/psivisionhub/psi-router/internal/cluster/clustertest"
 )
 
 // TestMain makes this program the router as well: a drill starts it as one.
-func TestMain(m *testing.M) { stagetest.Main(m) }
+func TestMain(m *testing.M) { clustertest.Main(m) }
 
 // play does a drill and wants every promise kept.
 func play(t *testing.T, o Options) Report {

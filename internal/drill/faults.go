@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/stage"
+	"github.com/psivisionhub/psi-router/internal/cluster"
 )
 
 // kind is a way in which things go wrong.
@@ -21,7 +21,7 @@ type kind struct {
 	// and try again.
 	outage bool
 	// strike begins it and says whom it meets; heal ends it.
-	strike func(ctx context.Context, s *stage.Stage, pick int) (what string, heal func(context.Context) error, err error)
+	strike func(ctx context.Context, s *cluster.Cluster, pick int) (what string, heal func(context.Context) error, err error)
 }
 
 // where says what a fault needs.
@@ -41,14 +41,14 @@ const restartAll = "restart_all"
 
 // kinds is everything that can go wrong.
 var kinds = []kind{
-	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(stage.RoleWorker)},
-	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(stage.RoleWebhook)},
-	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(stage.RoleAll)},
-	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(stage.RoleWorker)},
-	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(stage.RoleWebhook)},
-	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(stage.RoleAll)},
+	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(cluster.RoleWorker)},
+	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(cluster.RoleWebhook)},
+	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(cluster.RoleAll)},
+	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(cluster.RoleWorker)},
+	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(cluster.RoleWebhook)},
+	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(cluster.RoleAll)},
 	// Longer than a lease: somebody else has its work by then.
-	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(stage.RoleWorker)},
+	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(cluster.RoleWorker)},
 	{name: restartAll, where: anywhere, strike: rolling},
 	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, strike: killRedis},
 	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, strike: stopPostgres},
@@ -62,10 +62,10 @@ var kinds = []kind{
 	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: unplug},
 }
 
-func kill(role string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
+func kill(role string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *cluster.Cluster, pick int) (string, func(context.Context) error, error) {
 		m := s.Pick(role, pick)
-		m.End(syscall.SIGKILL)
+		m.Kill(syscall.SIGKILL)
 		return m.Name, func(ctx context.Context) error {
 			if err := m.Start(ctx); err != nil {
 				return err
@@ -75,8 +75,8 @@ func kill(role string) func(context.Context, *stage.Stage, int) (string, func(co
 	}
 }
 
-func freeze(role string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
+func freeze(role string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *cluster.Cluster, pick int) (string, func(context.Context) error, error) {
 		m := s.Pick(role, pick)
 		return m.Name, func(ctx context.Context) error {
 			if err := m.Signal(syscall.SIGCONT); err != nil {
@@ -88,8 +88,8 @@ func freeze(role string) func(context.Context, *stage.Stage, int) (string, func(
 }
 
 // rolling restarts all processes, one after the other, as an upgrade does.
-func rolling(_ context.Context, s *stage.Stage, pick int) (string, func(context.Context) error, error) {
-	order := slices.Clone(s.Members)
+func rolling(_ context.Context, s *cluster.Cluster, pick int) (string, func(context.Context) error, error) {
+	order := slices.Clone(s.Nodes)
 	if pick%2 == 0 {
 		slices.Reverse(order)
 	}
@@ -109,24 +109,24 @@ func rolling(_ context.Context, s *stage.Stage, pick int) (string, func(context.
 	}, nil
 }
 
-func killRedis(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+func killRedis(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 	s.Redis.Kill()
 	return "redis", s.Redis.Restart, nil
 }
 
-func stopPostgres(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+func stopPostgres(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 	s.Postgres.Stop()
 	return "postgres", s.Postgres.Start, nil
 }
 
-func killPostgres(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+func killPostgres(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 	s.Postgres.Kill()
 	return "postgres", s.Postgres.Start, nil
 }
 
 // answers makes WhatsApp meet every send with a fault of the sandbox.
-func answers(word string) func(context.Context, *stage.Stage, int) (string, func(context.Context) error, error) {
-	return func(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+func answers(word string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+	return func(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 		return "whatsapp", func(context.Context) error {
 			s.WhatsApp.ClearFault()
 			return nil
@@ -135,7 +135,7 @@ func answers(word string) func(context.Context, *stage.Stage, int) (string, func
 }
 
 // unplug takes WhatsApp off the network.
-func unplug(_ context.Context, s *stage.Stage, _ int) (string, func(context.Context) error, error) {
+func unplug(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 	s.Graph.Close()
 	return "whatsapp", s.Graph.Open, nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/stage"
+	"github.com/psivisionhub/psi-router/internal/cluster"
 )
 
 // Options of Run. Program is required.
@@ -53,7 +53,7 @@ type Options struct {
 
 // least are the bounds that make a drill mean something.
 const (
-	perConversation = stage.AnswersPerHour * 9 / 10 // within an hour
+	perConversation = cluster.AnswersPerHour * 9 / 10 // within an hour
 	retryFor        = 5 * time.Minute
 )
 

@@ -116,7 +116,7 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 	if err != nil {
 		return Report{}, err
 	}
-	d.Rest()
+	d.Shutdown()
 
 	sent := d.WhatsApp.Sent()
 	posts := make([]loadgen.Post, len(sent))

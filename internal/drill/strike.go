@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // write lets people write while things go wrong.
@@ -18,7 +18,7 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 		rate = float64(d.Messages) * (1 + statuses) / batch / d.span().Seconds()
 	}
 	gen, err := loadgen.New(loadgen.Options{
-		URL: d.Front.URL() + "/webhook", Secret: d.Secret, PhoneNumberID: stage.PhoneNumberID,
+		URL: d.Proxy.URL() + "/webhook", Secret: d.Secret, PhoneNumberID: cluster.PhoneNumberID,
 		Connections: 32, Conversations: d.Conversations, Messages: d.Messages, Batch: batch, Statuses: statuses,
 		Duplicates: 0.1, Rate: rate, Script: []string{"menú", "1"}, Seed: d.Seed, GiveUp: retryFor,
 		Progress: func(p loadgen.Progress) { d.accepted.Store(p.Messages) },
@@ -53,7 +53,7 @@ func (d *drill) span() time.Duration {
 	for _, f := range d.plan {
 		faults += f.lasts + start
 		if f.kind.name == restartAll {
-			faults += start * time.Duration(len(d.Members))
+			faults += start * time.Duration(len(d.Nodes))
 		}
 	}
 	return max(time.Duration(d.Faults)*d.Pace, faults*5/4)
@@ -67,7 +67,7 @@ func (d *drill) strike(ctx, writing context.Context) error {
 		if !d.reach(writing, int64(f.moment*float64(d.Messages))) {
 			return nil
 		}
-		what, heal, err := f.kind.strike(ctx, d.Stage, f.pick)
+		what, heal, err := f.kind.strike(ctx, d.Cluster, f.pick)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.kind.name, err)
 		}

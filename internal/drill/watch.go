@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // watch tells Progress, a few times a second, until ctx ends.
@@ -83,7 +83,7 @@ func (d *drill) figures(ctx context.Context) (loadgen.Figures, error) {
 }
 
 func (d *drill) api() loadgen.API {
-	return loadgen.API{URL: d.Front.URL(), Key: d.Key, Line: stage.Line}
+	return loadgen.API{URL: d.Proxy.URL(), Key: d.Key, Line: cluster.Line}
 }
 
 // settle waits until nothing waits any more. It is false when that does not come.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // CRM is what became of the events that it should get.
@@ -38,7 +38,7 @@ type comeback struct {
 
 func (t *test) behave(ctx context.Context, way string) error {
 	t.tell(Event{CRM: way})
-	return t.stage.CRM.Behave(ctx, way)
+	return t.cluster.CRM.SetMode(ctx, way)
 }
 
 // misbehave lets the CRM behave in one way after the other.
@@ -60,11 +60,11 @@ func (t *test) mend(ctx context.Context, load loadgen.Report) (*comeback, error)
 		return nil, nil
 	}
 	c := &comeback{at: time.Now(), least: int(load.Progress.Messages)}
-	c.before, _ = t.stage.CRM.Counts()
-	if t.CRM[len(t.CRM)-1] == stage.CRMWorks {
+	c.before, _ = t.cluster.CRM.Counts()
+	if t.CRM[len(t.CRM)-1] == cluster.CRMWorks {
 		return c, nil
 	}
-	return c, t.behave(ctx, stage.CRMWorks)
+	return c, t.behave(ctx, cluster.CRMWorks)
 }
 
 // caughtUp waits until the CRM has every event. It is false when that does not
@@ -81,7 +81,7 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 	for calm, pos := 0, int64(0); ; {
 		more, at, err := t.api.Events(ctx, pos)
 		c.events, pos = append(c.events, more...), at
-		taken, _ := t.stage.CRM.Counts()
+		taken, _ := t.cluster.CRM.Counts()
 		switch {
 		case err != nil || len(more) > 0 || len(c.events) < c.least || taken < len(c.events):
 			calm = 0
@@ -104,9 +104,9 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 // result compares what happened with what the CRM took.
 func (t *test) result(c *comeback) (CRM, []string) {
 	r := CRM{Ways: t.CRM, Events: len(c.events), Back: seconds(c.took), WakeUps: t.wakeUps}
-	r.Taken, r.Refused = t.stage.CRM.Counts()
+	r.Taken, r.Refused = t.cluster.CRM.Counts()
 	r.Waited = max(0, r.Events-c.before)
-	v := compare(c.events, t.stage.CRM.Taken())
+	v := compare(c.events, t.cluster.CRM.Accepted())
 	r.Repeated, r.Lost, r.Doubled, r.Reordered = v.repeated, len(v.lost), len(v.doubled), len(v.reordered)
 	var wrong []string
 	for _, list := range [][]string{v.lost, v.doubled, v.reordered} {
@@ -123,7 +123,7 @@ type judgement struct {
 
 // compare judges: all that happened must have come, each conversation's in order.
 // What comes again under its id is fine: that is what the id is for.
-func compare(happened []loadgen.Event, taken []stage.Event) (v judgement) {
+func compare(happened []loadgen.Event, taken []cluster.Event) (v judgement) {
 	type place struct {
 		conversation string
 		seq          int64

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // TestCRMMisbehaves is the proof in short: a CRM that is slow, fails, hangs and is
@@ -18,7 +18,7 @@ func TestCRMMisbehaves(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
 		Workers: 1, Rate: 50, Duration: 4 * time.Second, Conversations: 60, Seed: 7, Hurry: 20,
-		CRM: []string{stage.CRMSlow, stage.CRMFails, stage.CRMHangs, stage.CRMGone},
+		CRM: []string{cluster.CRMSlow, cluster.CRMFails, cluster.CRMHangs, cluster.CRMGone},
 	})
 	if c := r.CRM; c.Events < r.Stored+r.Answers || c.Taken != c.Events || c.Waited == 0 || c.Refused == 0 {
 		t.Errorf("of the events: %+v; want all %d of the messages, and that some had to wait", *c, r.Stored+r.Answers)
@@ -39,13 +39,13 @@ func TestWhatsAppCutsOneInTwenty(t *testing.T) {
 func TestEventsAreCompared(t *testing.T) {
 	t.Parallel()
 	// "a2" is the second event of a; "x:a2" is it under another id.
-	list := func(text string) (all []stage.Event) {
+	list := func(text string) (all []cluster.Event) {
 		for name := range strings.FieldsSeq(text) {
 			id, place, other := strings.Cut(name, ":")
 			if !other {
 				place = id
 			}
-			all = append(all, stage.Event{ID: id, Conversation: place[:1], Seq: int64(place[1] - '0')})
+			all = append(all, cluster.Event{ID: id, Conversation: place[:1], Seq: int64(place[1] - '0')})
 		}
 		return all
 	}
@@ -106,8 +106,8 @@ func TestProofCRM(t *testing.T) {
 		}
 		return r
 	}
-	works := run(stage.CRMWorks)
-	for _, way := range []string{stage.CRMSlow, stage.CRMFails, stage.CRMHangs, stage.CRMGone} {
+	works := run(cluster.CRMWorks)
+	for _, way := range []string{cluster.CRMSlow, cluster.CRMFails, cluster.CRMHangs, cluster.CRMGone} {
 		r := run(way)
 		if most := int64(mostWakeUps); r.CRM.WakeUps > most {
 			t.Errorf("CRM %s: %d wake-ups waited, want %d at most", way, r.CRM.WakeUps, most)

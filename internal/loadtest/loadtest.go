@@ -20,9 +20,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // Options of Run. Program or Target is required.
@@ -39,7 +39,7 @@ type Options struct {
 	// RestartRedis kills Redis in the middle and starts it again.
 	RestartRedis bool
 	// CRM says how a CRM behaves that gets every event: in these ways (of
-	// stage.CRMModes), one after the other, for an equal part of the writing each.
+	// cluster.CRMModes), one after the other, for an equal part of the writing each.
 	// Afterwards it works, and every event is asked for, unless CRMStays as it is.
 	// nil is no CRM.
 	CRM      []string
@@ -155,8 +155,8 @@ func (o *Options) check() error {
 		o.Statuses = 0 // WhatsApp reports itself
 	}
 	for _, way := range o.CRM {
-		if !slices.Contains(stage.CRMModes(), way) {
-			return fmt.Errorf("%w: a CRM cannot be %q; there are %s", ErrOptions, way, strings.Join(stage.CRMModes(), ", "))
+		if !slices.Contains(cluster.CRMModes(), way) {
+			return fmt.Errorf("%w: a CRM cannot be %q; there are %s", ErrOptions, way, strings.Join(cluster.CRMModes(), ", "))
 		}
 	}
 	switch {
@@ -181,13 +181,13 @@ func (o *Options) check() error {
 // test is one that runs.
 type test struct {
 	Options
-	began time.Time
-	stage *stage.Stage // nil with a Target
-	api   loadgen.API
-	door  string
-	blind bool // nobody sees the answers
-	load  atomic.Pointer[loadgen.Generator]
-	posts posts
+	began   time.Time
+	cluster *cluster.Cluster // nil with a Target
+	api     loadgen.API
+	door    string
+	blind   bool // nobody sees the answers
+	load    atomic.Pointer[loadgen.Generator]
+	posts   posts
 
 	mu      sync.Mutex // guards the rest, and calls of Tell and Progress
 	phase   string
@@ -197,9 +197,9 @@ type test struct {
 	answers int64            // then
 	figures loadgen.Figures
 	known   bool
-	memory  stage.Memory // the most of each
-	cpu     stage.CPU    // while people wrote
-	machine ticks        // at the last second's end
+	memory  cluster.Memory // the most of each
+	cpu     cluster.CPU    // while people wrote
+	machine ticks          // at the last second's end
 	calm    loadgen.Durations
 	stolen  float64 // while people wrote
 	wakeUps int64   // the most
@@ -237,29 +237,29 @@ func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err erro
 	if t.Target != nil {
 		return t.meet(ctx, o)
 	}
-	t.stage, err = stage.Raise(ctx, stage.Options{
-		Program: t.Program, Webhooks: t.Webhooks, Workers: t.Workers, Embedded: t.Embedded, Wire: t.SlowPostgres > 0,
-		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note, CRM: t.CRM != nil, Reports: t.Cuts > 0, Hurry: t.Hurry,
+	t.cluster, err = cluster.Start(ctx, cluster.Options{
+		Program: t.Program, Webhooks: t.Webhooks, Workers: t.Workers, Embedded: t.Embedded, DelayProxy: t.SlowPostgres > 0,
+		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note, CRM: t.CRM != nil, Reports: t.Cuts > 0, BackoffSpeedup: t.Hurry,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if t.Cuts > 0 {
-		if err := t.stage.WhatsApp.InjectFaultEvery("corte", t.Cuts); err != nil {
-			t.stage.Fall(false)
+		if err := t.cluster.WhatsApp.InjectFaultEvery("corte", t.Cuts); err != nil {
+			t.cluster.Stop(false)
 			return nil, err
 		}
 	}
-	t.door = t.stage.Door()
-	t.api = loadgen.API{URL: t.door, Key: t.stage.Key, Line: stage.Line}
-	o.URL, o.Secret, o.PhoneNumberID = t.door+"/webhook", t.stage.Secret, stage.PhoneNumberID
+	t.door = t.cluster.DoorURL()
+	t.api = loadgen.API{URL: t.door, Key: t.cluster.Key, Line: cluster.Line}
+	o.URL, o.Secret, o.PhoneNumberID = t.door+"/webhook", t.cluster.Secret, cluster.PhoneNumberID
 	load, err := loadgen.New(o)
 	if err != nil {
-		t.stage.Fall(false)
+		t.cluster.Stop(false)
 		return nil, err
 	}
 	t.load.Store(load)
-	return t.stage.Fall, nil
+	return t.cluster.Stop, nil
 }
 
 // meet prepares for a router that runs already.

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster/clustertest"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
 )
 
 // TestMain makes this program the router as well: a load test starts it as one.
-func TestMain(m *testing.M) { stagetest.Main(m) }
+func TestMain(m *testing.M) { clustertest.Main(m) }
 
 // play does a test and wants all to be well.
 func play(ctx context.Context, t *testing.T, o Options) Report {

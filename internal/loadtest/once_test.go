@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // TestOneKeySendsOnce: a hundred equal POST messages under one Idempotency-Key,
 // all at once, over HTTP to real processes; one message reaches the person.
 func TestOneKeySendsOnce(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]stage.Options{
+	for name, o := range map[string]cluster.Options{
 		"sqlite":                      {Embedded: true},
 		"two doors before PostgreSQL": {Webhooks: 2, Workers: 1},
 	} {
@@ -29,22 +29,22 @@ func TestOneKeySendsOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.Record, o.Note = 100, func(text string) { t.Log(text) }
-			s, err := stage.Raise(t.Context(), o)
+			s, err := cluster.Start(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { s.Fall(t.Failed()) }()
-			api := loadgen.API{URL: s.Door(), Key: s.Key, Line: stage.Line}
+			defer func() { s.Stop(t.Failed()) }()
+			api := loadgen.API{URL: s.DoorURL(), Key: s.Key, Line: cluster.Line}
 			sendOnce(t, s, api, conversation(t, s, api))
 		})
 	}
 }
 
 // conversation is one that somebody began.
-func conversation(t *testing.T, s *stage.Stage, api loadgen.API) string {
+func conversation(t *testing.T, s *cluster.Cluster, api loadgen.API) string {
 	t.Helper()
 	load, err := loadgen.New(loadgen.Options{
-		URL: s.Door() + "/webhook", Secret: s.Secret, PhoneNumberID: stage.PhoneNumberID, Messages: 1, Conversations: 1, Connections: 1,
+		URL: s.DoorURL() + "/webhook", Secret: s.Secret, PhoneNumberID: cluster.PhoneNumberID, Messages: 1, Conversations: 1, Connections: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func conversation(t *testing.T, s *stage.Stage, api loadgen.API) string {
 }
 
 // quiet waits until WhatsApp has so many messages and nothing waits any more.
-func quiet(t *testing.T, s *stage.Stage, api loadgen.API, sent int) {
+func quiet(t *testing.T, s *cluster.Cluster, api loadgen.API, sent int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -76,7 +76,7 @@ func quiet(t *testing.T, s *stage.Stage, api loadgen.API, sent int) {
 	}
 }
 
-func sendOnce(t *testing.T, s *stage.Stage, api loadgen.API, conversation string) {
+func sendOnce(t *testing.T, s *cluster.Cluster, api loadgen.API, conversation string) {
 	t.Helper()
 	const times, text = 100, "Hola, soy Ana"
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: times}}

@@ -176,7 +176,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 	t.posts.mu.Lock()
 	defer t.posts.mu.Unlock()
 	e := loadgen.Evidence{Messages: load.Messages(), Rows: rows, Posts: t.posts.all}
-	if t.stage != nil {
+	if t.cluster != nil {
 		e.Replies = func(loadgen.Message) int { return 1 }
 	} else {
 		e.Rows = ours(rows, load)
@@ -225,10 +225,10 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 	for _, list := range [][]string{v.Lost, v.Doubled, v.Reordered, v.Unanswered} {
 		r.Wrong = append(r.Wrong, list[:min(len(list), 5)]...)
 	}
-	if t.stage != nil {
-		r.Cut = t.stage.WhatsApp.Counts().Cut
+	if t.cluster != nil {
+		r.Cut = t.cluster.WhatsApp.Counts().Cut
 		if !t.CRMStays { // posts that hang would keep it
-			t.stage.Rest()
+			t.cluster.Shutdown()
 		}
 	}
 	r.Took = seconds(time.Since(t.began))

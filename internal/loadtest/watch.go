@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
-	"github.com/psivisionhub/psi-router/internal/stage"
 )
 
 // posts are the answers that WhatsApp took.
@@ -64,7 +64,7 @@ func (t *test) watch(ctx context.Context) {
 		t.mu.Lock()
 		t.figures, t.known = f, err == nil
 		t.wakeUps = max(t.wakeUps, f.Events)
-		t.memory = stage.Memory{Redis: max(t.memory.Redis, m.Redis), Router: max(t.memory.Router, m.Router)}
+		t.memory = cluster.Memory{Redis: max(t.memory.Redis, m.Redis), Router: max(t.memory.Router, m.Router)}
 		if t.phase == PhaseSettle {
 			t.Progress(t.now(0))
 		}
@@ -73,11 +73,11 @@ func (t *test) watch(ctx context.Context) {
 }
 
 // remember asks how much memory is used; zero where nobody knows.
-func (t *test) remember(ctx context.Context) stage.Memory {
-	if t.stage == nil {
-		return stage.Memory{}
+func (t *test) remember(ctx context.Context) cluster.Memory {
+	if t.cluster == nil {
+		return cluster.Memory{}
 	}
-	m, err := t.stage.Memory(ctx)
+	m, err := t.cluster.Memory(ctx)
 	if err != nil && ctx.Err() == nil && !t.RestartRedis {
 		t.note(err.Error())
 	}
@@ -85,19 +85,19 @@ func (t *test) remember(ctx context.Context) stage.Memory {
 }
 
 // spent begins to count what is computed.
-func (t *test) spent() func() stage.CPU {
-	if t.stage == nil {
-		return func() stage.CPU { return stage.CPU{} }
+func (t *test) spent() func() cluster.CPU {
+	if t.cluster == nil {
+		return func() cluster.CPU { return cluster.CPU{} }
 	}
-	before := t.stage.CPU()
-	return func() stage.CPU {
-		now := t.stage.CPU()
-		return stage.CPU{Router: now.Router - before.Router, Redis: now.Redis - before.Redis, Postgres: now.Postgres - before.Postgres}
+	before := t.cluster.CPU()
+	return func() cluster.CPU {
+		now := t.cluster.CPU()
+		return cluster.CPU{Router: now.Router - before.Router, Redis: now.Redis - before.Redis, Postgres: now.Postgres - before.Postgres}
 	}
 }
 
 // reported says whether WhatsApp has nothing more to say.
-func (t *test) reported() bool { return t.stage == nil || t.stage.WhatsApp.PendingEvents() == 0 }
+func (t *test) reported() bool { return t.cluster == nil || t.cluster.WhatsApp.PendingEvents() == 0 }
 
 // progress is told by the generator.
 func (t *test) progress(p loadgen.Progress) {

@@ -55,8 +55,8 @@ func (t *test) write(ctx context.Context) (loadgen.Report, error) {
 }
 
 func (t *test) slow(d time.Duration) {
-	if t.stage != nil {
-		t.stage.Delay(d)
+	if t.cluster != nil {
+		t.cluster.DelayPostgres(d)
 	}
 }
 
@@ -65,8 +65,8 @@ func (t *test) restartRedis(ctx context.Context, after time.Duration) error {
 		return nil
 	}
 	t.tell(Event{Redis: "down"})
-	t.stage.Redis.Kill()
-	err := t.stage.Redis.Restart(context.WithoutCancel(ctx))
+	t.cluster.Redis.Kill()
+	err := t.cluster.Redis.Restart(context.WithoutCancel(ctx))
 	t.tell(Event{Redis: "up"})
 	return err
 }

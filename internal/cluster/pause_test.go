@@ -1,4 +1,4 @@
-package stage_test
+package cluster_test
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/app"
+	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/cluster/clustertest"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/stage"
-	"github.com/psivisionhub/psi-router/internal/stage/stagetest"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 
 // TestMain makes this program the router as well: a stage starts it as one.
 func TestMain(m *testing.M) {
-	stagetest.Main(m, func(o *app.Options) {
+	clustertest.Main(m, func(o *app.Options) {
 		if o.BackoffSpeedup == hurried {
 			o.Lease, o.PostTimeout = shortLease, 3*time.Second
 		}
@@ -105,17 +105,17 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 		t.Fatal(err)
 	}
 	w := &wire{arrived: map[string][]time.Time{}}
-	s, err := stage.Raise(t.Context(), stage.Options{
-		Program: program, Webhooks: 1, Workers: 3, Hurry: hurry, Record: 1 << 20, Before: w.before,
+	c, err := cluster.Start(t.Context(), cluster.Options{
+		Program: program, Webhooks: 1, Workers: 3, BackoffSpeedup: hurry, Record: 1 << 20, WrapWhatsApp: w.before,
 		Note: func(what string) { t.Error(what) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Fall(false)
-	api := loadgen.API{URL: s.Door(), Key: s.Key, Line: stage.Line}
+	defer c.Stop(false)
+	api := loadgen.API{URL: c.DoorURL(), Key: c.Key, Line: cluster.Line}
 	gen, err := loadgen.New(loadgen.Options{
-		URL: s.Door() + "/webhook", Secret: s.Secret, PhoneNumberID: stage.PhoneNumberID,
+		URL: c.DoorURL() + "/webhook", Secret: c.Secret, PhoneNumberID: cluster.PhoneNumberID,
 		Connections: 8, Conversations: 150, Rate: 30, Script: []string{"menú", "1"}, Seed: seed, GiveUp: time.Minute,
 	})
 	if err != nil {
@@ -134,15 +134,15 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 	held := make(chan []string, 1)
 	watching, over := context.WithCancel(t.Context())
 	defer over()
-	go func() { held <- holds(watching, s) }()
+	go func() { held <- holds(watching, c) }()
 
-	workers := s.Members[1:]
+	workers := c.Nodes[1:]
 	decided := 0
 	for done := 0; done < n; done += 2 {
 		// Not to wait for anything: these are the moments of the fault.
 		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
 		first := random.IntN(len(workers))
-		two := []*stage.Member{workers[first], workers[(first+1)%len(workers)]}
+		two := []*cluster.Node{workers[first], workers[(first+1)%len(workers)]}
 		for _, m := range two {
 			if err := m.Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
@@ -182,9 +182,9 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Rest()
+	c.Shutdown()
 	var posts []loadgen.Post
-	for _, p := range s.WhatsApp.Sent() {
+	for _, p := range c.WhatsApp.Sent() {
 		posts = append(posts, loadgen.Post{Ref: p.Ref, ProviderID: p.ID})
 	}
 	v := loadgen.Verify(loadgen.Evidence{Messages: report.Messages(), Rows: rows, Posts: posts, Replies: func(loadgen.Message) int { return 1 }})
@@ -230,7 +230,7 @@ func settle(t *testing.T, api loadgen.API) {
 }
 
 // holds collects why queues were held, until ctx ends.
-func holds(ctx context.Context, s *stage.Stage) (all []string) {
+func holds(ctx context.Context, c *cluster.Cluster) (all []string) {
 	seen := map[string]bool{}
 	for loadgen.Sleep(ctx, 100*time.Millisecond) {
 		var page struct {
@@ -239,11 +239,11 @@ func holds(ctx context.Context, s *stage.Stage) (all []string) {
 				HeldFor string `json:"held_for"`
 			} `json:"items"`
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Door()+"/api/v1/queues", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.DoorURL()+"/api/v1/queues", nil)
 		if err != nil {
 			return []string{err.Error()}
 		}
-		req.Header.Set("Authorization", "Bearer "+s.Key)
+		req.Header.Set("Authorization", "Bearer "+c.Key)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			continue // it is asked again

@@ -1,4 +1,4 @@
-package stage
+package cluster
 
 import (
 	"context"
@@ -30,30 +30,30 @@ const (
 	stopTimeout  = 40 * time.Second
 )
 
-// Member is one process of the router, with the supervisor that it would have.
-type Member struct {
-	stage *Stage
-	Name  string
-	Role  string
-	dir   string
-	port  *servers.Port // nil for a worker
+// Node is one process of the router, with the supervisor that it would have.
+type Node struct {
+	cluster *Cluster
+	Name    string
+	Role    string
+	dir     string
+	port    *servers.Port // nil for a worker
 
 	mu   sync.Mutex
 	proc *servers.Process // nil while it is down on purpose
 }
 
 // Start starts it, unless it runs.
-func (m *Member) Start(ctx context.Context) error {
+func (m *Node) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.proc != nil || m.stage.ctx.Err() != nil {
+	if m.proc != nil || m.cluster.ctx.Err() != nil {
 		return nil
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return fmt.Errorf("start %s: %w", m.Name, err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.stage.o.Program, "serve", "--config", m.stage.config(), "--role", m.Role,
-		"--hurry", strconv.FormatFloat(m.stage.o.Hurry, 'f', -1, 64))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), m.cluster.o.Program, "serve", "--config", m.cluster.config(), "--role", m.Role,
+		"--hurry", strconv.FormatFloat(m.cluster.o.BackoffSpeedup, 'f', -1, 64))
 	cmd.Args[0] = "psi-router"
 	cmd.Dir = m.dir
 	// Nothing of the operator's own configuration may reach it.
@@ -61,20 +61,20 @@ func (m *Member) Start(ctx context.Context) error {
 	if m.port != nil {
 		cmd.Env = append(cmd.Env, "PSI_LISTEN="+m.port.Addr())
 	}
-	p, err := servers.Start(cmd, m.log(), syscall.SIGKILL)
+	p, err := servers.Start(cmd, m.logFile(), syscall.SIGKILL)
 	if err != nil {
 		return err
 	}
 	m.proc = p
-	m.stage.work.Go(func() { m.attend(p) })
+	m.cluster.work.Go(func() { m.supervise(p) })
 	return nil
 }
 
-func (m *Member) log() string { return m.dir + ".log" }
+func (m *Node) logFile() string { return m.dir + ".log" }
 
-// attend waits for the end of a process. One that nobody wanted is noted, and
+// supervise waits for the end of a process. One that nobody wanted is noted, and
 // the process started again, as a supervisor does.
-func (m *Member) attend(p *servers.Process) {
+func (m *Node) supervise(p *servers.Process) {
 	<-p.Done()
 	m.mu.Lock()
 	unwanted := m.proc == p
@@ -82,26 +82,26 @@ func (m *Member) attend(p *servers.Process) {
 		m.proc = nil
 	}
 	m.mu.Unlock()
-	if !unwanted || m.stage.ctx.Err() != nil {
+	if !unwanted || m.cluster.ctx.Err() != nil {
 		return
 	}
-	m.stage.Note(fmt.Sprintf("%s ended by itself (%v): %s", m.Name, p.Err(), m.last(p)))
-	if !sleep(m.stage.ctx, time.Second) {
+	m.cluster.Note(fmt.Sprintf("%s ended by itself (%v): %s", m.Name, p.Err(), m.lastLine(p)))
+	if !sleep(m.cluster.ctx, time.Second) {
 		return
 	}
-	if err := m.Start(m.stage.ctx); err != nil {
-		m.stage.Note(err.Error())
+	if err := m.Start(m.cluster.ctx); err != nil {
+		m.cluster.Note(err.Error())
 	}
 }
 
-// last is the last line that a process wrote.
-func (m *Member) last(p *servers.Process) string {
+// lastLine is the last line that a process wrote.
+func (m *Node) lastLine(p *servers.Process) string {
 	text := strings.TrimSpace(p.Output())
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 // Signal sends it a signal.
-func (m *Member) Signal(sig syscall.Signal) error {
+func (m *Node) Signal(sig syscall.Signal) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc == nil {
@@ -110,8 +110,8 @@ func (m *Member) Signal(sig syscall.Signal) error {
 	return m.proc.Signal(sig)
 }
 
-// End ends it with a signal that leaves it no choice.
-func (m *Member) End(sig syscall.Signal) {
+// Kill ends it with a signal that leaves it no choice.
+func (m *Node) Kill(sig syscall.Signal) {
 	m.mu.Lock()
 	p := m.proc
 	m.proc = nil
@@ -122,7 +122,7 @@ func (m *Member) End(sig syscall.Signal) {
 }
 
 // Stop asks it to end. That it does so late or badly is an error.
-func (m *Member) Stop() error {
+func (m *Node) Stop() error {
 	m.mu.Lock()
 	p := m.proc
 	m.proc = nil
@@ -137,31 +137,31 @@ func (m *Member) Stop() error {
 	case <-p.Done():
 	case <-time.After(stopTimeout):
 		p.Terminate(syscall.SIGKILL)
-		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.Name, stopTimeout, m.last(p))
+		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.Name, stopTimeout, m.lastLine(p))
 	}
 	if p.Err() != nil {
-		return fmt.Errorf("%s ended badly after SIGTERM (%w): %s", m.Name, p.Err(), m.last(p))
+		return fmt.Errorf("%s ended badly after SIGTERM (%w): %s", m.Name, p.Err(), m.lastLine(p))
 	}
 	return nil
 }
 
 // Ready waits until it can work.
-func (m *Member) Ready(ctx context.Context) error {
+func (m *Node) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("waited for a minute"))
 	defer cancel()
 	for {
-		err := m.ask(ctx)
+		err := m.checkReady(ctx)
 		if err == nil {
 			return nil
 		}
 		if !sleep(ctx, 50*time.Millisecond) {
-			return fmt.Errorf("%s is not ready: %w: %w; its log is %s", m.Name, context.Cause(ctx), err, m.log())
+			return fmt.Errorf("%s is not ready: %w: %w; its log is %s", m.Name, context.Cause(ctx), err, m.logFile())
 		}
 	}
 }
 
-// ask asks whether it is ready: on its address, or on its admin socket.
-func (m *Member) ask(ctx context.Context) error {
+// checkReady asks whether it is ready: on its address, or on its admin socket.
+func (m *Node) checkReady(ctx context.Context) error {
 	m.mu.Lock()
 	p := m.proc
 	m.mu.Unlock()

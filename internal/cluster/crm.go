@@ -1,4 +1,4 @@
-package stage
+package cluster
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const (
 // CRMModes lists them.
 func CRMModes() []string { return []string{CRMWorks, CRMSlow, CRMFails, CRMHangs, CRMGone} }
 
-const crmSlow = 5 * time.Second
+const slowAnswer = 5 * time.Second
 
 // Event is one that the CRM took: it got a 200.
 type Event struct {
@@ -35,35 +35,35 @@ type Event struct {
 
 // CRM is one that gets the events, and behaves as it is told.
 type CRM struct {
-	*Outlet
+	*Server
 	secret string
 
-	mu      sync.Mutex
-	mode    string
-	over    chan struct{} // closed when the mode is
-	taken   []Event
-	known   map[string]bool // their ids
-	refused int
+	mu        sync.Mutex
+	mode      string
+	modeEnded chan struct{} // closed when the mode is
+	accepted  []Event
+	known     map[string]bool // their ids
+	refused   int
 }
 
 func newCRM(ctx context.Context) (*CRM, error) {
 	key := make([]byte, 24)
 	_, _ = rand.Read(key) // it never fails
-	c := &CRM{mode: CRMWorks, over: make(chan struct{}), known: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
+	c := &CRM{mode: CRMWorks, modeEnded: make(chan struct{}), known: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
 	var err error
-	if c.Outlet, err = newOutlet(ctx, c); err != nil {
+	if c.Server, err = newServer(ctx, c); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// Behave changes its ways. Whoever hangs is cut off, and who waits for a slow
+// SetMode changes its ways. Whoever hangs is cut off, and who waits for a slow
 // answer gets it.
-func (c *CRM) Behave(ctx context.Context, mode string) error {
+func (c *CRM) SetMode(ctx context.Context, mode string) error {
 	if !slices.Contains(CRMModes(), mode) {
 		return fmt.Errorf("a CRM does not know how to be %q", mode)
 	}
-	before := c.turn(mode)
+	before := c.setMode(mode)
 	switch {
 	case mode == before:
 		return nil
@@ -75,22 +75,22 @@ func (c *CRM) Behave(ctx context.Context, mode string) error {
 	return nil
 }
 
-// turn returns what it was before.
-func (c *CRM) turn(mode string) (before string) {
+// setMode returns what it was before.
+func (c *CRM) setMode(mode string) (before string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, c.mode = c.mode, mode
 	if mode != before {
-		close(c.over)
-		c.over = make(chan struct{})
+		close(c.modeEnded)
+		c.modeEnded = make(chan struct{})
 	}
 	return before
 }
 
-// end breaks every connection, for good.
-func (c *CRM) end() {
-	c.turn(CRMGone)
-	c.Outlet.end()
+// closeForGood breaks every connection, for good.
+func (c *CRM) closeForGood() {
+	c.setMode(CRMGone)
+	c.Server.closeForGood()
 }
 
 // ServeHTTP takes one event, or does not.
@@ -109,11 +109,11 @@ func (c *CRM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
-	mode, over := c.mode, c.over
+	mode, over := c.mode, c.modeEnded
 	c.mu.Unlock()
 	switch mode {
 	case CRMSlow:
-		t := time.NewTimer(crmSlow)
+		t := time.NewTimer(slowAnswer)
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -133,14 +133,14 @@ func (c *CRM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	c.take(Event{ID: body.ID, Conversation: body.Data.Conversation.ID, Seq: body.Seq})
+	c.accept(Event{ID: body.ID, Conversation: body.Data.Conversation.ID, Seq: body.Seq})
 	w.WriteHeader(http.StatusOK)
 }
 
-func (c *CRM) take(e Event) {
+func (c *CRM) accept(e Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.taken = append(c.taken, e)
+	c.accepted = append(c.accepted, e)
 	c.known[e.ID] = true
 }
 
@@ -150,11 +150,11 @@ func (c *CRM) refuse() {
 	c.refused++
 }
 
-// Taken returns the events that it took, in order, with those that came twice.
-func (c *CRM) Taken() []Event {
+// Accepted returns the events that it took, in order, with those that came twice.
+func (c *CRM) Accepted() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.taken)
+	return slices.Clone(c.accepted)
 }
 
 // Counts are how many events it took, each once, and how many posts it did not take.

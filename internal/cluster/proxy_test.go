@@ -1,4 +1,4 @@
-package stage
+package cluster
 
 import (
 	"io"
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFrontFindsWhoAnswers: connections go round, past who is down.
-func TestFrontFindsWhoAnswers(t *testing.T) {
+// TestProxyFindsWhoAnswers: connections go round, past who is down.
+func TestProxyFindsWhoAnswers(t *testing.T) {
 	t.Parallel()
 	named := func(name string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,14 +21,14 @@ func TestFrontFindsWhoAnswers(t *testing.T) {
 	defer one.Close()
 	defer two.Close()
 	gone.Close()
-	f, err := newFront([]string{one.Listener.Addr().String(), gone.Listener.Addr().String(), two.Listener.Addr().String()})
+	p, err := newProxy([]string{one.Listener.Addr().String(), gone.Listener.Addr().String(), two.Listener.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	got := map[string]int{}
 	for range 6 {
-		res, err := client.Post(f.URL(), "text/plain", strings.NewReader("!"))
+		res, err := client.Post(p.URL(), "text/plain", strings.NewReader("!"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,16 +42,16 @@ func TestFrontFindsWhoAnswers(t *testing.T) {
 	if got["one!"] == 0 || got["two!"] == 0 || len(got) != 2 {
 		t.Errorf("got %v, want both that answer", got)
 	}
-	f.close()
-	if _, err := client.Post(f.URL(), "text/plain", nil); err == nil {
+	p.close()
+	if _, err := client.Post(p.URL(), "text/plain", nil); err == nil {
 		t.Error("a front that was closed answers")
 	}
 }
 
-// TestOutletComesBack: WhatsApp goes off the network and returns to its address.
-func TestOutletComesBack(t *testing.T) {
+// TestServerComesBack: WhatsApp goes off the network and returns to its address.
+func TestServerComesBack(t *testing.T) {
 	t.Parallel()
-	o, err := newOutlet(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	o, err := newServer(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,5 +75,5 @@ func TestOutletComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o.end()
+	o.closeForGood()
 }

@@ -1,4 +1,4 @@
-package stage
+package cluster
 
 import (
 	"context"
@@ -18,18 +18,18 @@ type Memory struct {
 }
 
 // Memory looks at it.
-func (s *Stage) Memory(ctx context.Context) (m Memory, err error) {
-	for _, p := range s.Members {
-		m.Router += resident(p.pid())
+func (c *Cluster) Memory(ctx context.Context) (m Memory, err error) {
+	for _, p := range c.Nodes {
+		m.Router += residentBytes(p.pid())
 	}
-	if s.Redis == nil {
+	if c.Redis == nil {
 		return m, nil
 	}
-	info, err := s.Redis.Do(ctx, "INFO", "memory")
+	info, err := c.Redis.Do(ctx, "INFO", "memory")
 	if err != nil {
 		return m, fmt.Errorf("memory of redis: %w", err)
 	}
-	m.Redis, err = number(info, "used_memory:")
+	m.Redis, err = findNumber(info, "used_memory:")
 	return m, err
 }
 
@@ -37,19 +37,19 @@ func (s *Stage) Memory(ctx context.Context) (m Memory, err error) {
 type CPU struct{ Router, Redis, Postgres time.Duration }
 
 // CPU looks at the processes that run; the kernel counts in 1/100 s.
-func (s *Stage) CPU() (c CPU) {
-	spent := trees()
-	for _, m := range s.Members {
-		c.Router += spent(m.pid())
+func (c *Cluster) CPU() (used CPU) {
+	spent := cpuTimes()
+	for _, m := range c.Nodes {
+		used.Router += spent(m.pid())
 	}
-	if s.Redis != nil {
-		c.Redis, c.Postgres = spent(s.Redis.PID()), spent(s.Postgres.PID())
+	if c.Redis != nil {
+		used.Redis, used.Postgres = spent(c.Redis.PID()), spent(c.Postgres.PID())
 	}
-	return c
+	return used
 }
 
 // pid is 0 while it does not run.
-func (m *Member) pid() int {
+func (m *Node) pid() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc == nil {
@@ -58,21 +58,21 @@ func (m *Member) pid() int {
 	return m.proc.PID
 }
 
-func resident(pid int) int64 {
+func residentBytes(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	kb, err := number(string(text), "VmRSS:")
+	kb, err := findNumber(string(text), "VmRSS:")
 	if err != nil {
 		return 0
 	}
 	return kb << 10
 }
 
-// trees looks at all processes, and tells how long one has computed with its
+// cpuTimes looks at all processes, and tells how long one has computed with its
 // children and those that it has waited for.
-func trees() func(pid int) time.Duration {
+func cpuTimes() func(pid int) time.Duration {
 	children, ticks := map[int][]int{}, map[int]int64{}
 	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
 	for _, path := range all {
@@ -110,8 +110,8 @@ func trees() func(pid int) time.Duration {
 	}
 }
 
-// number finds the one that follows a name at the begin of a line.
-func number(text, name string) (int64, error) {
+// findNumber finds the one that follows a name at the begin of a line.
+func findNumber(text, name string) (int64, error) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
 			if f := strings.Fields(rest); len(f) > 0 {

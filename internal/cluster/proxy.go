@@ -1,4 +1,4 @@
-package stage
+package cluster
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Front stands before the webhook processes as a load balancer does: it gives
+// Proxy stands before the webhook processes as a load balancer does: it gives
 // each connection to the next one that answers. It knows nothing of HTTP.
-type Front struct {
+type Proxy struct {
 	listener net.Listener
-	behind   []string // addresses
+	backends []string // addresses
 	turn     atomic.Uint64
-	ctx      context.Context //nolint:containedctx // lives as long as the front
+	ctx      context.Context //nolint:containedctx // lives as long as the proxy
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 
@@ -28,47 +28,47 @@ type Front struct {
 	open map[string]int // connections, by address
 }
 
-func newFront(behind []string) (*Front, error) {
+func newProxy(behind []string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
-		return nil, fmt.Errorf("open the front: %w", err)
+		return nil, fmt.Errorf("open the proxy: %w", err)
 	}
-	f := &Front{listener: l, behind: behind, open: map[string]int{}}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.work.Go(f.accept)
-	return f, nil
+	p := &Proxy{listener: l, backends: behind, open: map[string]int{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.work.Go(p.accept)
+	return p, nil
 }
 
 // URL is where it listens.
-func (f *Front) URL() string { return "http://" + f.listener.Addr().String() }
+func (p *Proxy) URL() string { return "http://" + p.listener.Addr().String() }
 
 // close breaks every connection.
-func (f *Front) close() {
-	f.cancel()
-	f.listener.Close()
-	f.work.Wait()
+func (p *Proxy) close() {
+	p.cancel()
+	p.listener.Close()
+	p.work.Wait()
 }
 
-func (f *Front) accept() {
+func (p *Proxy) accept() {
 	for {
-		c, err := f.listener.Accept()
+		c, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		f.work.Go(func() { f.serve(c) })
+		p.work.Go(func() { p.serve(c) })
 	}
 }
 
-func (f *Front) serve(client net.Conn) {
+func (p *Proxy) serve(client net.Conn) {
 	defer client.Close()
-	server, addr := f.dial()
+	server, addr := p.dial()
 	if server == nil {
 		return
 	}
 	defer server.Close()
-	f.count(addr, 1)
-	defer f.count(addr, -1)
-	stop := context.AfterFunc(f.ctx, func() { client.Close(); server.Close() })
+	p.count(addr, 1)
+	defer p.count(addr, -1)
+	stop := context.AfterFunc(p.ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	var up sync.WaitGroup
 	up.Go(func() {
@@ -80,46 +80,46 @@ func (f *Front) serve(client net.Conn) {
 	up.Wait()
 }
 
-func (f *Front) count(addr string, n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.open[addr] += n
+func (p *Proxy) count(addr string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[addr] += n
 }
 
-// serves reports whether connections go to the address now.
-func (f *Front) serves(addr string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.open[addr] > 0
+// busy reports whether connections go to the address now.
+func (p *Proxy) busy(addr string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[addr] > 0
 }
 
 // dial connects to the next process that takes the connection.
-func (f *Front) dial() (net.Conn, string) {
+func (p *Proxy) dial() (net.Conn, string) {
 	d := net.Dialer{Timeout: time.Second}
-	first := f.turn.Add(1)
-	for i := range uint64(len(f.behind)) {
-		addr := f.behind[(first+i)%uint64(len(f.behind))]
-		if c, err := d.DialContext(f.ctx, "tcp", addr); err == nil {
+	first := p.turn.Add(1)
+	for i := range uint64(len(p.backends)) {
+		addr := p.backends[(first+i)%uint64(len(p.backends))]
+		if c, err := d.DialContext(p.ctx, "tcp", addr); err == nil {
 			return c, addr
 		}
 	}
 	return nil, ""
 }
 
-// Outlet serves a handler on one address, which can go away and come back.
-type Outlet struct {
+// Server serves a handler on one address, which can go away and come back.
+type Server struct {
 	handler http.Handler
 	port    *servers.Port
 	server  *http.Server
 	served  sync.WaitGroup
 }
 
-func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
+func newServer(ctx context.Context, h http.Handler) (*Server, error) {
 	port, err := servers.ReservePort()
 	if err != nil {
 		return nil, err
 	}
-	o := &Outlet{handler: h, port: port}
+	o := &Server{handler: h, port: port}
 	if err := o.Open(ctx); err != nil {
 		port.Close()
 		return nil, err
@@ -128,7 +128,7 @@ func newOutlet(ctx context.Context, h http.Handler) (*Outlet, error) {
 }
 
 // Open listens, always on the same address.
-func (o *Outlet) Open(ctx context.Context) error {
+func (o *Server) Open(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.port.Addr())
 	if err != nil {
 		return fmt.Errorf("listen as WhatsApp or the CRM: %w", err)
@@ -144,15 +144,15 @@ func (o *Outlet) Open(ctx context.Context) error {
 }
 
 // Close breaks every connection.
-func (o *Outlet) Close() {
+func (o *Server) Close() {
 	if o.server != nil {
 		o.server.Close()
 		o.served.Wait()
 	}
 }
 
-// end closes it for good.
-func (o *Outlet) end() {
+// closeForGood closes it for good.
+func (o *Server) closeForGood() {
 	o.Close()
 	o.port.Close()
 }

@@ -1,6 +1,6 @@
-// Package stagetest makes a test binary the router as well, so that a stage can
+// Package clustertest makes a test binary the router as well, so that a cluster can
 // start it as one. No program but a test may use it.
-package stagetest
+package clustertest
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// Main runs the tests of a package or, started as "psi-router serve" by a stage, the
+// Main runs the tests of a package or, started as "psi-router serve" by a cluster, the
 // router, with what is changed: call it from TestMain.
 func Main(m *testing.M, change ...func(*app.Options)) {
 	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {

@@ -1,0 +1,333 @@
+// Package cluster sets up an installation of the router that is thrown away:
+// processes of the real program, with a Redis and a PostgreSQL of their own or
+// on SQLite, behind a proxy, and a fake WhatsApp. It is for drills and load
+// tests. It must never touch a process, a server or a file that it did not make,
+// and never leave one behind.
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/sandbox"
+	"github.com/psivisionhub/psi-router/internal/servers"
+)
+
+//go:embed flow.yaml
+var flow []byte
+
+// The one line of the installation. Its flow answers whatever is written, once,
+// and up to AnswersPerHour times an hour.
+const (
+	PhoneNumberID  = "200000000000009"
+	Line           = "drill"
+	AnswersPerHour = 1000
+
+	database = "drill"
+)
+
+// Options of Start. Program is required.
+type Options struct {
+	// Program is the router's executable; it is started as "psi-router serve".
+	Program string
+	// Webhooks and Workers are how many processes there are of each. With
+	// Embedded there is one for everything, on SQLite.
+	Webhooks, Workers int
+	Embedded          bool
+	// BackoffSpeedup makes the router's back-offs pass so many times faster; 1 unless told.
+	BackoffSpeedup float64
+	// Rate is how many messages the line may send, 1000/s unless told.
+	Rate int
+	// DelayProxy puts a proxy before PostgreSQL that DelayPostgres makes slow.
+	DelayProxy bool
+	// Parent is where the files are made; "" is the system's directory for
+	// temporary ones.
+	Parent string
+	// Record is how many sends the fake WhatsApp keeps.
+	Record int
+	// Accepted is called with each message that WhatsApp takes. With it WhatsApp
+	// reports nothing itself: who is told does, unless Reports is set.
+	Accepted func(sandbox.Sent)
+	Reports  bool
+	// WrapWhatsApp, when set, stands before the fake WhatsApp and sees each request.
+	WrapWhatsApp func(http.Handler) http.Handler
+	// CRM puts one beside the router, which gets every event.
+	CRM bool
+	// Note is called with what nobody planned.
+	Note func(string)
+}
+
+// Cluster is everything that was made.
+type Cluster struct {
+	Redis       *servers.Redis    // nil when embedded
+	Postgres    *servers.Postgres // nil when embedded
+	WhatsApp    *sandbox.Server
+	Graph       *Server // where it listens
+	CRM         *CRM    // nil unless asked for
+	Proxy       *Proxy
+	Nodes       []*Node
+	Secret, Key string // app secret; token of the line, and an admin's key
+	Note        func(string)
+
+	o     Options
+	dir   string
+	delay *servers.DelayProxy // to PostgreSQL; may be nil
+
+	ctx    context.Context //nolint:containedctx // ends with the cluster
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// Start sets the stage. What it made is gone again when it fails.
+func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
+	if o.BackoffSpeedup == 0 {
+		o.BackoffSpeedup = 1
+	}
+	if o.Rate == 0 {
+		o.Rate = 1000
+	}
+	c := &Cluster{o: o, Secret: rand.Text(), Key: rand.Text(), Note: o.Note}
+	if c.Note == nil {
+		c.Note = func(string) {}
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			c.Stop(false)
+		}
+	}()
+	if c.dir, err = servers.Dir(o.Parent, "psi-drill-", nil); err != nil {
+		return nil, fmt.Errorf("make a directory: %w", err)
+	}
+	if err := c.startServers(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.startWhatsApp(ctx); err != nil {
+		return nil, err
+	}
+	if o.CRM {
+		if c.CRM, err = newCRM(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.configure(); err != nil {
+		return nil, err
+	}
+	for _, m := range c.Nodes {
+		if err := m.Start(ctx); err != nil {
+			return nil, err
+		}
+		if err := m.Ready(ctx); err != nil { // one by one: the first migrates
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) startServers(ctx context.Context) (err error) {
+	var backends []string
+	addNodes := func(role string, n int) error {
+		for i := range n {
+			m := &Node{cluster: c, Name: role + "-" + strconv.Itoa(i+1), Role: role}
+			if role != RoleWorker {
+				port, err := servers.ReservePort()
+				if err != nil {
+					return err
+				}
+				m.port = port
+				backends = append(backends, port.Addr())
+			}
+			m.dir = filepath.Join(c.dir, m.Name)
+			c.Nodes = append(c.Nodes, m)
+		}
+		return nil
+	}
+	if c.o.Embedded {
+		err = addNodes(RoleAll, 1)
+		c.Nodes[0].Name = "router"
+	} else {
+		if c.Redis, err = servers.NewRedis(ctx, servers.RedisOptions{Parent: c.dir, Config: servers.RedisAOF}); err != nil {
+			return err
+		}
+		if c.Postgres, err = servers.NewPostgres(ctx, servers.PostgresOptions{Parent: c.dir, Durable: true}); err != nil {
+			return err
+		}
+		if err := c.Postgres.Exec(ctx, "postgres", "CREATE DATABASE "+database); err != nil {
+			return err
+		}
+		err = errors.Join(addNodes(RoleWebhook, c.o.Webhooks), addNodes(RoleWorker, c.o.Workers))
+	}
+	if err != nil {
+		return err
+	}
+	c.Proxy, err = newProxy(backends)
+	return err
+}
+
+// startWhatsApp starts the fake one, which reports what became of each message
+// to the proxy.
+func (c *Cluster) startWhatsApp(ctx context.Context) (err error) {
+	c.WhatsApp, err = sandbox.New(sandbox.Options{
+		PhoneNumberID: PhoneNumberID, AppSecret: c.Secret, Token: c.Key,
+		WebhookURL: func() string { return c.Proxy.URL() + "/webhook" },
+		KeepSent:   c.o.Record, NoFaults: true, NoPhones: true, Hang: 2 * time.Second, Pace: 0.5,
+		Backoff: 100 * time.Millisecond, Accepted: c.o.Accepted, NoStatuses: c.o.Accepted != nil && !c.o.Reports,
+	})
+	if err != nil {
+		return err
+	}
+	c.work.Go(func() { _ = c.WhatsApp.Run(c.ctx) }) // it returns nil
+	handler := c.WhatsApp.Handler()
+	if c.o.WrapWhatsApp != nil {
+		handler = c.o.WrapWhatsApp(handler)
+	}
+	c.Graph, err = newServer(ctx, handler)
+	return err
+}
+
+// configure writes what all processes share.
+func (c *Cluster) configure() error {
+	text := fmt.Sprintf(`graph_url: http://%s/sandbox/graph/v26.0
+flow: %q
+drain_timeout: 10s
+api_keys: [{name: drill, key: %q, role: admin, rate: 5000/s}]
+lines:
+  %s: {provider: cloud, phone_number_id: %q, token: %q, app_secret: %q, verify_token: drill, rate: %d/s}
+`, c.Graph.port.Addr(), filepath.Join(c.dir, "flow.yaml"), c.Key, Line, PhoneNumberID, c.Key, c.Secret, c.o.Rate)
+	if c.CRM != nil {
+		text += fmt.Sprintf("endpoints: [{name: crm, url: \"http://%s/events\", secret: %q, allow: [%q]}]\n", c.CRM.port.Addr(), c.CRM.secret, c.CRM.port.Addr())
+	}
+	if c.Redis != nil {
+		database, err := c.database()
+		if err != nil {
+			return err
+		}
+		text += fmt.Sprintf("redis_url: %q\ndatabase_url: %q\n", c.Redis.URL(), database)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(c.dir, "flow.yaml"), flow, 0o600),
+		os.WriteFile(c.config(), []byte(text), 0o600),
+	)
+}
+
+// database is its address, through the delaying proxy if there is one.
+func (c *Cluster) database() (string, error) {
+	if !c.o.DelayProxy {
+		return c.Postgres.URL(database), nil
+	}
+	u, err := url.Parse(c.Postgres.TCPURL(database))
+	if err != nil {
+		return "", err
+	}
+	if c.delay, err = servers.NewDelayProxy(u.Host); err != nil {
+		return "", err
+	}
+	u.Host = c.delay.Addr
+	return u.String(), nil
+}
+
+func (c *Cluster) config() string { return filepath.Join(c.dir, "psi-router.yaml") }
+
+// DoorURL is where the webhook is: of the only process that has one, or of the
+// proxy.
+func (c *Cluster) DoorURL() string {
+	if len(c.Proxy.backends) == 1 {
+		return "http://" + c.Proxy.backends[0]
+	}
+	return c.Proxy.URL()
+}
+
+// DelayPostgres makes each call to PostgreSQL take so much longer from now on.
+func (c *Cluster) DelayPostgres(d time.Duration) {
+	if c.delay != nil {
+		c.delay.SetDelay(d)
+	}
+}
+
+// Pick chooses a process of a role, of webhooks one that is busy: after a
+// restart all connections are with its neighbours.
+func (c *Cluster) Pick(role string, n int) *Node {
+	var candidates, busy []*Node
+	for _, m := range c.Nodes {
+		if m.Role != role {
+			continue
+		}
+		candidates = append(candidates, m)
+		if m.port != nil && c.Proxy.busy(m.port.Addr()) {
+			busy = append(busy, m)
+		}
+	}
+	if busy != nil {
+		candidates = busy
+	}
+	return candidates[n%len(candidates)]
+}
+
+// Shutdown stops all processes in order, and notes what they do not do well.
+func (c *Cluster) Shutdown() {
+	var all sync.WaitGroup
+	for _, m := range c.Nodes {
+		all.Go(func() {
+			if err := m.Stop(); err != nil {
+				c.Note(err.Error())
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Stop ends everything, and removes the files unless they are to be kept; then
+// it returns where they are.
+func (c *Cluster) Stop(keep bool) string {
+	c.cancel()
+	for _, m := range c.Nodes {
+		m.Kill(syscall.SIGKILL)
+		if m.port != nil {
+			m.port.Close()
+		}
+	}
+	if c.Proxy != nil {
+		c.Proxy.close()
+	}
+	if c.Graph != nil {
+		c.Graph.closeForGood()
+	}
+	if c.CRM != nil {
+		c.CRM.closeForGood()
+	}
+	c.work.Wait()
+	if c.Redis != nil {
+		c.Redis.Kill()
+	}
+	if c.delay != nil {
+		c.delay.Close()
+	}
+	if c.Postgres != nil {
+		c.Postgres.Stop()
+	}
+	if keep || c.dir == "" {
+		return c.dir
+	}
+	if c.Redis != nil {
+		c.Redis.Close()
+	}
+	if c.Postgres != nil {
+		c.Postgres.Close()
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		c.Note(fmt.Sprintf("the files could not be removed: %v", err))
+		return c.dir
+	}
+	return ""
+}
