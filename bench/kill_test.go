@@ -41,7 +41,7 @@ func TestKill(t *testing.T) {
 	gen, err := loadgen.New(loadgen.Options{
 		URL: url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID,
 		Connections: 16, Conversations: 400, Batch: 3, Duplicates: 0.1, Seed: seed,
-		Rate: 150, GiveUp: 2 * time.Minute,
+		Rate: 150, RetryFor: 2 * time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func (s *server) door(b *testing.B, messages, redis int) {
 	m.add("door-redis", redis)
 	m.start()
 	g, err := loadgen.New(loadgen.Options{
-		URL: s.url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID, Bare: s.bare,
+		URL: s.url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID, RawValue: s.bare,
 		Connections: 32, Conversations: 5_000, Messages: messages, Seed: uint64(time.Now().UnixNano()),
 	})
 	if err != nil {

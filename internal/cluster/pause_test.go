@@ -116,7 +116,7 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 	api := loadgen.API{URL: c.DoorURL(), Key: c.Key, Line: cluster.Line}
 	gen, err := loadgen.New(loadgen.Options{
 		URL: c.DoorURL() + "/webhook", Secret: c.Secret, PhoneNumberID: cluster.PhoneNumberID,
-		Connections: 8, Conversations: 150, Rate: 30, Script: []string{"menú", "1"}, Seed: seed, GiveUp: time.Minute,
+		Connections: 8, Conversations: 150, Rate: 30, Script: []string{"menú", "1"}, Seed: seed, RetryFor: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func settle(t *testing.T, api loadgen.API) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for calm := 0; calm < 3; {
-		f, err := api.Figures(ctx)
+		f, err := api.Stats(ctx)
 		if calm++; err != nil || f.Depth > 0 || f.Pending > 0 {
 			calm = 0
 		}

@@ -20,7 +20,7 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 	gen, err := loadgen.New(loadgen.Options{
 		URL: d.Proxy.URL() + "/webhook", Secret: d.Secret, PhoneNumberID: cluster.PhoneNumberID,
 		Connections: 32, Conversations: d.Conversations, Messages: d.Messages, Batch: batch, Statuses: statuses,
-		Duplicates: 0.1, Rate: rate, Script: []string{"menú", "1"}, Seed: d.Seed, GiveUp: retryFor,
+		Duplicates: 0.1, Rate: rate, Script: []string{"menú", "1"}, Seed: d.Seed, RetryFor: retryFor,
 		Progress: func(p loadgen.Progress) { d.accepted.Store(p.Messages) },
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ func (d *drill) watch(ctx context.Context) {
 		return
 	}
 	type answer struct {
-		loadgen.Figures
+		loadgen.RouterStats
 		known bool
 	}
 	asked := make(chan answer, 1)
@@ -78,8 +78,8 @@ func (s *speedometer) of(at time.Duration, value int64) float64 {
 }
 
 // figures is what the router tells of itself.
-func (d *drill) figures(ctx context.Context) (loadgen.Figures, error) {
-	return d.api().Figures(ctx)
+func (d *drill) figures(ctx context.Context) (loadgen.RouterStats, error) {
+	return d.api().Stats(ctx)
 }
 
 func (d *drill) api() loadgen.API {

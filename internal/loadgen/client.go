@@ -26,13 +26,13 @@ type client struct {
 	out           []byte
 	in            *bufio.Reader
 
-	mu      sync.Mutex // guards what hurry touches
-	conn    net.Conn
-	hurried bool
+	mu       sync.Mutex // guards what expire touches
+	conn     net.Conn
+	expiring bool
 }
 
-// last is how long a request may still take once the run was cancelled.
-const last = 2 * time.Second
+// drainTime is how long a request may still take once the run was cancelled.
+const drainTime = 2 * time.Second
 
 func newClient(target *url.URL, timeout time.Duration) *client {
 	c := &client{name: target.Hostname(), secure: target.Scheme == "https", timeout: timeout}
@@ -56,13 +56,13 @@ func (c *client) close() {
 	}
 }
 
-// hurry makes the request in hand end soon.
-func (c *client) hurry() {
+// expire makes the request in hand end soon.
+func (c *client) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hurried = true
+	c.expiring = true
 	if c.conn != nil {
-		_ = c.conn.SetDeadline(time.Now().Add(last)) // a dead connection ends by itself
+		_ = c.conn.SetDeadline(time.Now().Add(drainTime)) // a dead connection ends by itself
 	}
 }
 
@@ -91,8 +91,8 @@ func (c *client) connect(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.timeout
-	if c.hurried {
-		limit = last
+	if c.expiring {
+		limit = drainTime
 	}
 	return c.conn.SetDeadline(time.Now().Add(limit))
 }

@@ -29,25 +29,25 @@ type Options struct {
 	// Statuses is how many delivery reports go with each message. Meta sends
 	// three for each message that we send: sent, delivered, read.
 	Statuses int
-	// Answers makes the reports those of answers that Answered tells of; without
+	// ReportReplies makes the reports those of answers that ReplyAccepted tells of; without
 	// it they are of answers that nobody gave.
-	Answers bool
-	// Mixed keeps so many reports to one message also while answers come late:
-	// with Answers, reports are made up when there are none.
-	Mixed bool
-	Batch int // messages and statuses in one request; 1 unless told
-	// Bare posts each message as n8n forwards it, the value without its
+	ReportReplies bool
+	// SyntheticStatuses keeps so many reports to one message also while answers come late:
+	// with ReportReplies, reports are made up when there are none.
+	SyntheticStatuses bool
+	Batch             int // messages and statuses in one request; 1 unless told
+	// RawValue posts each message as n8n forwards it, the value without its
 	// envelope, for receivers that know nothing else. It goes with Batch 1.
-	Bare bool
+	RawValue bool
 	// Rate is requests a second; 0 posts the next one as soon as the last is
 	// answered. With a rate, latency counts from when a request was due.
 	Rate  float64
 	Burst int // with a Rate: requests that leave together; 1 unless told
-	// Warm is for how long latency does not count at first: who compares two runs
+	// WarmUp is for how long latency does not count at first: who compares two runs
 	// may leave out what both took to get going.
-	Warm time.Duration
-	// Turns shares the machine with another run. It goes with a Rate.
-	Turns Turns
+	WarmUp time.Duration
+	// Alternate shares the machine with another run. It goes with a Rate.
+	Alternate Alternation
 	// Duplicates is the part (0 to 1) of requests that are posted once more
 	// after their 200: half of them at once, half of them later.
 	Duplicates float64
@@ -59,10 +59,10 @@ type Options struct {
 	Seed uint64
 	// Timeout of one request, 20 s unless told.
 	Timeout time.Duration
-	// GiveUp is how long a request that gets no 200 is posted again, as Meta
+	// RetryFor is how long a request that gets no 200 is posted again, as Meta
 	// does for days; a minute unless told. Its conversations then say no more.
-	GiveUp time.Duration
-	Now    func() time.Time // for timestamps; nil means time.Now
+	RetryFor time.Duration
+	Now      func() time.Time // for timestamps; nil means time.Now
 	// Progress is called about once a second, and once at the end.
 	Progress func(Progress)
 }
@@ -109,7 +109,7 @@ type Report struct {
 
 	plan     plan
 	start    time.Time
-	counts   func(due time.Duration) bool
+	measured func(due time.Duration) bool
 	due      [][]time.Duration // by conversation, of each message
 	accepted []int             // by conversation: its first n messages got a 200
 	tried    []int             // by conversation: its first n messages were posted
@@ -130,7 +130,7 @@ type Generator struct {
 	plan      plan
 	signature *whatsapp.Signature
 	start     time.Time
-	turn      atomic.Int64 // requests that were given their time
+	scheduled atomic.Int64 // requests that were given their time
 
 	requests, messages, statuses, duplicates, retried, gaveUp atomic.Int64
 
@@ -157,16 +157,16 @@ func New(o Options) (*Generator, error) {
 	if o.Messages < 0 || o.Rate < 0 || o.Statuses < 0 || o.Duplicates < 0 || o.Duplicates > 1 {
 		return nil, errors.New("load: messages, statuses and rate are not negative, duplicates is between 0 and 1")
 	}
-	if o.Bare && o.Batch > 1 {
+	if o.RawValue && o.Batch > 1 {
 		return nil, errors.New("load: a bare value is one message: it goes with batch 1")
 	}
-	if o.Turns.Each < 0 || o.Turns.Each > 0 && o.Rate == 0 {
+	if o.Alternate.Slice < 0 || o.Alternate.Slice > 0 && o.Rate == 0 {
 		return nil, errors.New("load: turns are of a time that is not negative, and at a rate")
 	}
-	o.Conversations = or(o.Conversations, 1000)
-	o.Connections = min(or(o.Connections, 32), o.Conversations)
-	o.Batch, o.Burst = or(o.Batch, 1), or(o.Burst, 1)
-	o.Timeout, o.GiveUp = or(o.Timeout, 20*time.Second), or(o.GiveUp, time.Minute)
+	o.Conversations = orDefault(o.Conversations, 1000)
+	o.Connections = min(orDefault(o.Connections, 32), o.Conversations)
+	o.Batch, o.Burst = orDefault(o.Batch, 1), orDefault(o.Burst, 1)
+	o.Timeout, o.RetryFor = orDefault(o.Timeout, 20*time.Second), orDefault(o.RetryFor, time.Minute)
 	if len(o.Script) == 0 {
 		o.Script = []string{"hola", "1", "11"}
 	}
@@ -180,7 +180,7 @@ func New(o Options) (*Generator, error) {
 	}, nil
 }
 
-func or[T int | time.Duration](v, otherwise T) T {
+func orDefault[T int | time.Duration](v, otherwise T) T {
 	if v <= 0 {
 		return otherwise
 	}
@@ -216,10 +216,10 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 
 	r := Report{
 		Progress: g.progress(), Refusals: map[int]int64{}, Curve: g.latency.curve(),
-		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due, counts: g.counts,
+		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due, measured: g.measured,
 	}
 	if g.o.Rate > 0 && g.o.Messages == 0 {
-		r.Missed = max(0, int64(g.o.Turns.writing(time.Duration(ended.Load())).Seconds()*g.o.Rate)-g.turn.Load())
+		r.Missed = max(0, int64(g.o.Alternate.activeTime(time.Duration(ended.Load())).Seconds()*g.o.Rate)-g.scheduled.Load())
 	}
 	g.refusals.Range(func(status, count any) bool {
 		r.Refusals[status.(int)] = count.(*atomic.Int64).Load()
@@ -269,15 +269,17 @@ func (g *Generator) refused(status int) {
 	count.(*atomic.Int64).Add(1)
 }
 
-// next gives the next request its time.
-func (g *Generator) next() time.Time {
+// nextDue gives the next request its time.
+func (g *Generator) nextDue() time.Time {
 	if g.o.Rate == 0 {
 		return time.Now()
 	}
-	turn := g.turn.Add(1) - 1
+	turn := g.scheduled.Add(1) - 1
 	turn -= turn % int64(g.o.Burst)
-	return g.start.Add(g.o.Turns.after(time.Duration(float64(turn) / g.o.Rate * float64(time.Second))))
+	return g.start.Add(g.o.Alternate.wallTime(time.Duration(float64(turn) / g.o.Rate * float64(time.Second))))
 }
 
-// counts says whether the latency of what is due so long after the beginning counts.
-func (g *Generator) counts(due time.Duration) bool { return due >= g.o.Warm && g.o.Turns.steady(due) }
+// measured says whether the latency of what is due so long after the beginning counts.
+func (g *Generator) measured(due time.Duration) bool {
+	return due >= g.o.WarmUp && g.o.Alternate.settled(due)
+}

@@ -174,7 +174,7 @@ func TestGivesUpAndKeepsTheOrder(t *testing.T) {
 	r, s := newReceiver(t, "")
 	r.refuse = func(int) int { return 503 }
 	o := options(s.URL)
-	o.GiveUp = time.Millisecond
+	o.RetryFor = time.Millisecond
 	report := run(t, o)
 	// One message of each person was tried; none dared to say a second.
 	if report.GaveUp != 7 || report.Progress.Messages != 0 {
@@ -348,7 +348,7 @@ func TestBareBodies(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	o := options(s.URL)
-	o.Bare = true
+	o.RawValue = true
 	run(t, o)
 	if got := posted.Load(); got != int32(o.Messages) {
 		t.Errorf("posted %d, want %d", got, o.Messages)

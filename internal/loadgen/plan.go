@@ -29,9 +29,9 @@ type Message struct {
 	// Accepted is set when it got a 200. Without, nobody can know.
 	Accepted bool
 	// Due is when it was to be posted for the first time, Counts whether it is of those
-	// whose latency counts (Options.Warm, Options.Turns).
-	Due    time.Time
-	Counts bool
+	// whose latency counts (Options.WarmUp, Options.Alternate).
+	Due      time.Time
+	Measured bool
 }
 
 func newPlan(o Options) plan {
@@ -63,9 +63,9 @@ func escape(b []byte, s string) []byte {
 	return b
 }
 
-// family is the number of a run's first person. They stay below 2000 0000: no
+// firstPerson is the number of a run's first person. They stay below 2000 0000: no
 // such number exists in Buenos Aires, whoever an answer may be sent to.
-func (p *plan) family() uint64 { return p.seed % 200 * 100_000 }
+func (p *plan) firstPerson() uint64 { return p.seed % 200 * 100_000 }
 
 // conversation finds who is meant by a phone or a user id.
 func (p *plan) conversation(person string, most int) (int, bool) {
@@ -73,13 +73,13 @@ func (p *plan) conversation(person string, most int) (int, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(person[len(person)-8:], 10, 64)
-	c := int64(n) - int64(p.family()) //nolint:gosec // eight digits
+	c := int64(n) - int64(p.firstPerson()) //nolint:gosec // eight digits
 	return int(c), err == nil && c >= 0 && c < int64(most)
 }
 
 // person appends the digits that tell people apart, eight of them.
 func (p *plan) person(b []byte, conversation int) []byte {
-	n := p.family() + uint64(conversation)
+	n := p.firstPerson() + uint64(conversation)
 	var digits [8]byte
 	for i := len(digits) - 1; i >= 0; i-- {
 		digits[i] = byte('0' + n%10)
@@ -146,7 +146,7 @@ func (p *plan) status(b []byte, it item, stamp []byte) []byte {
 		b = escape(b, it.id)
 	}
 	b = append(b, `","status":"`...)
-	b = append(b, it.word...)
+	b = append(b, it.status...)
 	b = append(b, `","timestamp":"`...)
 	b = append(b, stamp...)
 	b = append(b, `","recipient_id":"`...)
@@ -168,8 +168,8 @@ const (
 	valueTail = `,"field":"messages"}`
 )
 
-// bare strips what lies around a change's value.
-func bare(change []byte) []byte { return change[len(valueHead) : len(change)-len(valueTail)] }
+// changeValue strips what lies around a change's value.
+func changeValue(change []byte) []byte { return change[len(valueHead) : len(change)-len(valueTail)] }
 
 // Messages yields every message that was posted, conversation by conversation
 // and in order.
@@ -180,7 +180,7 @@ func (r Report) Messages() iter.Seq[Message] {
 				m := Message{
 					ID: string(r.plan.wamid(nil, 'I', c, n)), Person: string(r.plan.phone(nil, c)), UserID: string(r.plan.user(nil, c)),
 					Conversation: c, N: n, Text: r.plan.script[n%len(r.plan.script)], Accepted: n < r.accepted[c],
-					Due: r.start.Add(r.due[c][n]), Counts: r.counts(r.due[c][n]),
+					Due: r.start.Add(r.due[c][n]), Measured: r.measured(r.due[c][n]),
 				}
 				if !yield(m) {
 					return

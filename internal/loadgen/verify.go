@@ -34,8 +34,8 @@ type Evidence struct {
 	Messages iter.Seq[Message] // what was written: Report.Messages
 	Rows     []Row             // what is stored; of one conversation oldest first
 	Posts    []Post            // what was sent, in order
-	// Blind says that nobody watched what was sent: rows alone are judged.
-	Blind bool
+	// NoReplyCapture says that nobody watched what was sent: rows alone are judged.
+	NoReplyCapture bool
 	// Replies says how many answers a message deserves; nil does not count
 	// them. It is asked about every message that is stored.
 	Replies func(Message) int
@@ -73,7 +73,7 @@ func (v Verdict) Err() error {
 	return errors.New(strings.Join(wrong, ", "))
 }
 
-type talk struct {
+type conversation struct {
 	name       string // conversation id
 	last       int    // number of the newest message seen
 	want, sent int    // answers
@@ -105,29 +105,29 @@ func Verify(e Evidence) Verdict {
 		}
 	}
 
-	talks := make(map[string]*talk)
-	of := func(name string) *talk {
-		t := talks[name]
-		if t == nil {
-			t = &talk{name: name, last: -1}
-			talks[name] = t
+	conversations := make(map[string]*conversation)
+	of := func(name string) *conversation {
+		c := conversations[name]
+		if c == nil {
+			c = &conversation{name: name, last: -1}
+			conversations[name] = c
 		}
-		return t
+		return c
 	}
 	lastPost := make(map[string]int)
 	known := make(map[int]bool) // posts that a row accounts for
 	stored := make(map[string]bool, len(written))
 	for _, r := range e.Rows {
-		t := of(r.Conversation)
+		c := of(r.Conversation)
 		if r.Direction == "inbound" {
-			v.inbound(r, t, written, stored, e.Replies)
+			v.inbound(r, c, written, stored, e.Replies)
 			continue
 		}
 		place, sent := posted[r.ID]
 		if !sent && r.ProviderID != "" {
 			place, sent = posted[r.ProviderID]
 		}
-		v.outbound(r, t, sent, e.Blind)
+		v.outbound(r, c, sent, e.NoReplyCapture)
 		if !sent {
 			continue
 		}
@@ -148,13 +148,13 @@ func Verify(e Evidence) Verdict {
 			v.Doubled = append(v.Doubled, "answer "+key+" was sent and no row knows it")
 		}
 	}
-	for _, t := range talks {
+	for _, c := range conversations {
 		switch {
 		case e.Replies == nil:
-		case t.sent < t.want:
-			v.Unanswered = append(v.Unanswered, fmt.Sprintf("conversation %s has %d of %d answers", t.name, t.sent, t.want))
-		case t.sent > t.want:
-			v.Doubled = append(v.Doubled, fmt.Sprintf("conversation %s has %d answers for %d", t.name, t.sent, t.want))
+		case c.sent < c.want:
+			v.Unanswered = append(v.Unanswered, fmt.Sprintf("conversation %s has %d of %d answers", c.name, c.sent, c.want))
+		case c.sent > c.want:
+			v.Doubled = append(v.Doubled, fmt.Sprintf("conversation %s has %d answers for %d", c.name, c.sent, c.want))
 		}
 	}
 	for _, list := range [][]string{v.Lost, v.Doubled, v.Reordered, v.Unanswered} {
@@ -163,7 +163,7 @@ func Verify(e Evidence) Verdict {
 	return v
 }
 
-func (v *Verdict) inbound(r Row, t *talk, written map[string]Message, stored map[string]bool, replies func(Message) int) {
+func (v *Verdict) inbound(r Row, c *conversation, written map[string]Message, stored map[string]bool, replies func(Message) int) {
 	m, ours := written[r.ProviderID]
 	if !ours {
 		return
@@ -178,18 +178,18 @@ func (v *Verdict) inbound(r Row, t *talk, written map[string]Message, stored map
 		v.Late++
 		return
 	}
-	if m.N < t.last {
-		v.Reordered = append(v.Reordered, fmt.Sprintf("%s, message %d of %s, is stored after message %d", m.ID, m.N, m.Person, t.last))
+	if m.N < c.last {
+		v.Reordered = append(v.Reordered, fmt.Sprintf("%s, message %d of %s, is stored after message %d", m.ID, m.N, m.Person, c.last))
 	}
-	t.last = max(t.last, m.N)
+	c.last = max(c.last, m.N)
 	if replies != nil {
-		t.want += replies(m) // stored is stored: it deserves its answer, 200 or not
+		c.want += replies(m) // stored is stored: it deserves its answer, 200 or not
 	}
 }
 
-func (v *Verdict) outbound(r Row, t *talk, sent, blind bool) {
+func (v *Verdict) outbound(r Row, c *conversation, sent, blind bool) {
 	if r.Author == "router" && (sent || r.Status == "uncertain") {
-		t.sent++
+		c.sent++
 	}
 	if sent {
 		v.Sent++
@@ -202,7 +202,7 @@ func (v *Verdict) outbound(r Row, t *talk, sent, blind bool) {
 	case "failed":
 		v.Failed++
 		if r.Author == "router" && !sent {
-			t.want-- // it was decided, and given up with a reason
+			c.want-- // it was decided, and given up with a reason
 		}
 	default:
 		if !sent && !blind {

@@ -17,19 +17,19 @@ type worker struct {
 	client *client
 	random *rand.Rand
 
-	mine, round, at int    // conversations that are mine; whose turn it is
-	batch           []item // what the request in hand carries
-	reports         *inbox // statuses that are still to be posted
-	owed            int    // reports that the messages so far should have had
-	said            item   // the newest message
-	body            []byte
-	older           []byte // an accepted body, to be posted again later
-	stamp           []byte
+	conversations, round, next int    // conversations that are mine; whose turn it is
+	batch                      []item // what the request in hand carries
+	reports                    *inbox // statuses that are still to be posted
+	statusesDue                int    // reports that the messages so far should have had
+	lastMessage                item   // the newest message
+	body                       []byte
+	olderBody                  []byte // an accepted body, to be posted again later
+	stamp                      []byte
 }
 
 type item struct {
 	conversation, n int
-	word            string // of a status; "" for a message
+	status          string // of a status; "" for a message
 	id              string // of what it reports about; "" for something made up
 	ref             string // of that, as the router named it when it was sent
 }
@@ -55,12 +55,12 @@ func (b *inbox) take(most int, to []item) []item {
 	return to
 }
 
-var words = [...]string{"sent", "delivered", "read"}
+var statusNames = [...]string{"sent", "delivered", "read"}
 
-// Answered tells that WhatsApp took an answer to somebody, its id, and the
+// ReplyAccepted tells that WhatsApp took an answer to somebody, its id, and the
 // biz_opaque_callback_data that it came with. It may be called at any time, by
 // anybody.
-func (g *Generator) Answered(person, id, ref string) {
+func (g *Generator) ReplyAccepted(person, id, ref string) {
 	c, ok := g.plan.conversation(person, g.o.Conversations)
 	if !ok {
 		return
@@ -68,12 +68,12 @@ func (g *Generator) Answered(person, id, ref string) {
 	if newest := g.newest[c].Load(); newest > 0 {
 		g.reply.add(time.Since(g.start) - time.Duration(newest))
 	}
-	if !g.o.Answers {
+	if !g.o.ReportReplies {
 		return
 	}
 	var reports []item
 	for i := range g.o.Statuses {
-		reports = append(reports, item{conversation: c, word: words[i%len(words)], id: id, ref: ref})
+		reports = append(reports, item{conversation: c, status: statusNames[i%len(statusNames)], id: id, ref: ref})
 	}
 	g.inboxes[c%g.o.Connections].add(reports...)
 }
@@ -83,20 +83,20 @@ func newWorker(g *Generator, id int) *worker {
 		g: g, client: newClient(g.target, g.o.Timeout),
 		random:  rand.New(rand.NewPCG(g.o.Seed, uint64(id))),
 		reports: &g.inboxes[id],
-		at:      id, mine: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
+		next:    id, conversations: (g.o.Conversations - id + g.o.Connections - 1) / g.o.Connections,
 	}
 }
 
 func (w *worker) run(ctx context.Context) error {
 	defer w.client.close()
-	stop := context.AfterFunc(ctx, w.client.hurry)
+	stop := context.AfterFunc(ctx, w.client.expire)
 	defer stop()
-	for ctx.Err() == nil && w.fill() {
-		due := w.g.next()
+	for ctx.Err() == nil && w.nextRequest() {
+		due := w.g.nextDue()
 		if !Sleep(ctx, time.Until(due)) {
 			return nil
 		}
-		w.begin(due)
+		w.markPosted(due)
 		if err := w.deliver(ctx, due); err != nil {
 			return err
 		}
@@ -104,10 +104,10 @@ func (w *worker) run(ctx context.Context) error {
 	return nil
 }
 
-// begin notes that the messages of the request are about to be posted.
-func (w *worker) begin(due time.Time) {
+// markPosted notes that the messages of the request are about to be posted.
+func (w *worker) markPosted(due time.Time) {
 	for _, it := range w.batch {
-		if it.word == "" {
+		if it.status == "" {
 			at := due.Sub(w.g.start)
 			w.g.tried[it.conversation] = it.n + 1
 			w.g.due[it.conversation] = append(w.g.due[it.conversation], at)
@@ -131,30 +131,30 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// fill makes the next request; false when there is nothing left to say.
-func (w *worker) fill() bool {
+// nextRequest makes the next request; false when there is nothing left to say.
+func (w *worker) nextRequest() bool {
 	w.batch = w.batch[:0]
 	// Reports come first, but of answers not always: else all would write together,
 	// and then all be told.
-	talk := w.g.o.Answers && w.random.IntN(w.g.o.Statuses+1) == 0
-	if !talk {
-		w.report()
+	messagesFirst := w.g.o.ReportReplies && w.random.IntN(w.g.o.Statuses+1) == 0
+	if !messagesFirst {
+		w.addReports()
 	}
-	for turns := 0; len(w.batch) < w.g.o.Batch && turns < w.mine; turns++ { // one of each person at most
-		c, n := w.at, w.round
+	for turns := 0; len(w.batch) < w.g.o.Batch && turns < w.conversations; turns++ { // one of each person at most
+		c, n := w.next, w.round
 		if w.g.o.Messages > 0 && n*w.g.o.Conversations+c >= w.g.o.Messages {
 			break
 		}
-		if w.at += w.g.o.Connections; w.at >= w.g.o.Conversations {
-			w.at %= w.g.o.Connections
+		if w.next += w.g.o.Connections; w.next >= w.g.o.Conversations {
+			w.next %= w.g.o.Connections
 			w.round++
 		}
 		if !w.g.stuck[c] {
 			w.batch = append(w.batch, item{conversation: c, n: n})
 		}
 	}
-	if talk {
-		w.report()
+	if messagesFirst {
+		w.addReports()
 	}
 	if len(w.batch) == 0 {
 		return false
@@ -165,37 +165,37 @@ func (w *worker) fill() bool {
 		if i > 0 {
 			w.body = append(w.body, ',')
 		}
-		if it.word == "" {
+		if it.status == "" {
 			w.body = w.g.plan.message(w.body, it.conversation, it.n, w.stamp)
 		} else {
 			w.body = w.g.plan.status(w.body, it, w.stamp)
 		}
 	}
 	w.body = append(w.body, bodyTail...)
-	if w.g.o.Bare {
-		w.body = append(w.body[:0], bare(w.body[len(bodyHead):len(w.body)-len(bodyTail)])...)
+	if w.g.o.RawValue {
+		w.body = append(w.body[:0], changeValue(w.body[len(bodyHead):len(w.body)-len(bodyTail)])...)
 	}
 	return true
 }
 
-// report fills the request with reports.
-func (w *worker) report() {
+// addReports fills the request with reports.
+func (w *worker) addReports() {
 	w.batch = w.reports.take(w.g.o.Batch-len(w.batch), w.batch)
-	for w.g.o.Mixed && len(w.batch) < w.g.o.Batch && w.owed > len(w.batch) {
-		w.batch = append(w.batch, item{conversation: w.said.conversation, n: w.said.n, word: words[w.owed%len(words)]})
+	for w.g.o.SyntheticStatuses && len(w.batch) < w.g.o.Batch && w.statusesDue > len(w.batch) {
+		w.batch = append(w.batch, item{conversation: w.lastMessage.conversation, n: w.lastMessage.n, status: statusNames[w.statusesDue%len(statusNames)]})
 	}
 }
 
 // deliver posts the request until it gets its 200, as Meta does. An error ends
 // the run: the receiver says that it will never take this.
 func (w *worker) deliver(ctx context.Context, due time.Time) error {
-	ok, err := w.insist(ctx, w.body)
+	ok, err := w.postUntilAccepted(ctx, w.body)
 	switch {
 	case err != nil:
 		return err
 	case !ok && ctx.Err() == nil:
 		for _, it := range w.batch {
-			if it.word == "" {
+			if it.status == "" {
 				w.g.stuck[it.conversation] = true
 				w.g.gaveUp.Add(1)
 			}
@@ -204,37 +204,37 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	case !ok:
 		return nil // cut short
 	}
-	if w.g.counts(due.Sub(w.g.start)) {
+	if w.g.measured(due.Sub(w.g.start)) {
 		w.g.latency.add(time.Since(due))
 	}
 	for _, it := range w.batch {
-		if it.word != "" {
-			w.owed--
+		if it.status != "" {
+			w.statusesDue--
 			w.g.statuses.Add(1)
 			continue
 		}
-		w.owed, w.said = w.owed+w.g.o.Statuses, it
+		w.statusesDue, w.lastMessage = w.statusesDue+w.g.o.Statuses, it
 		w.g.messages.Add(1)
 		w.g.accepted[it.conversation] = it.n + 1
-		for i := 0; i < w.g.o.Statuses && !w.g.o.Answers; i++ {
-			w.reports.add(item{conversation: it.conversation, n: it.n, word: words[i%len(words)]})
+		for i := 0; i < w.g.o.Statuses && !w.g.o.ReportReplies; i++ {
+			w.reports.add(item{conversation: it.conversation, n: it.n, status: statusNames[i%len(statusNames)]})
 		}
 	}
 	if w.g.o.Duplicates == 0 || w.random.Float64() >= w.g.o.Duplicates {
 		return nil
 	}
 	again := w.body
-	if w.random.IntN(2) == 0 && len(w.older) > 0 {
-		again = w.older
+	if w.random.IntN(2) == 0 && len(w.olderBody) > 0 {
+		again = w.olderBody
 	}
 	w.g.duplicates.Add(1)
-	_, err = w.insist(ctx, again)
-	w.older = append(w.older[:0], w.body...)
+	_, err = w.postUntilAccepted(ctx, again)
+	w.olderBody = append(w.olderBody[:0], w.body...)
 	return err
 }
 
-// insist returns false when nobody took the body in time.
-func (w *worker) insist(ctx context.Context, body []byte) (bool, error) {
+// postUntilAccepted returns false when nobody took the body in time.
+func (w *worker) postUntilAccepted(ctx context.Context, body []byte) (bool, error) {
 	signature := w.g.signature.Sign(body)
 	pause := 10 * time.Millisecond
 	for begun := time.Now(); ; {
@@ -248,20 +248,20 @@ func (w *worker) insist(ctx context.Context, body []byte) (bool, error) {
 		}
 		w.g.refused(status)
 		if status >= 400 && status < 500 && status != 408 && status != 429 {
-			return false, fmt.Errorf("the webhook answers %d: %s", status, cure(status))
+			return false, fmt.Errorf("the webhook answers %d: %s", status, hint(status))
 		}
 		pause = min(2*pause, time.Second)
 		if wait = min(max(wait, 0), 2*time.Second); wait == 0 {
 			wait = pause
 		}
-		if time.Since(begun)+wait > w.g.o.GiveUp || !Sleep(ctx, wait) {
+		if time.Since(begun)+wait > w.g.o.RetryFor || !Sleep(ctx, wait) {
 			return false, nil
 		}
 		w.g.retried.Add(1)
 	}
 }
 
-func cure(status int) string {
+func hint(status int) string {
 	switch status {
 	case 401, 403:
 		return "compare the app secret with the line's"

@@ -76,7 +76,7 @@ type Options struct {
 	// Begin is when people begin to write, the zero time as soon as everything is
 	// ready; Turns shares the machine with another run that begins then too.
 	Begin time.Time
-	Turns loadgen.Turns
+	Turns loadgen.Alternation
 	// Statuses is how many reports come of each answer.
 	Statuses int
 	// Settle is how long everything may take to be done afterwards; 2 min unless
@@ -195,7 +195,7 @@ type test struct {
 	series  []Second
 	wrote   loadgen.Progress // the latest
 	answers int64            // then
-	figures loadgen.Figures
+	figures loadgen.RouterStats
 	known   bool
 	memory  cluster.Memory // the most of each
 	cpu     cluster.CPU    // while people wrote
@@ -230,9 +230,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err error) {
 	o := loadgen.Options{
 		Connections: t.Connections, Conversations: t.Conversations, Messages: t.Messages, Statuses: t.Statuses,
-		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, Warm: t.Warm, Turns: t.Turns, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
-		GiveUp: time.Minute, Answers: true, Progress: t.progress,
-		Mixed: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
+		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, WarmUp: t.Warm, Alternate: t.Turns, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
+		RetryFor: time.Minute, ReportReplies: true, Progress: t.progress,
+		SyntheticStatuses: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
 	}
 	if t.Target != nil {
 		return t.meet(ctx, o)
@@ -266,10 +266,10 @@ func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err erro
 func (t *test) meet(ctx context.Context, o loadgen.Options) (fall func(bool) string, err error) {
 	t.api, t.door, t.blind = t.Target.API, t.Target.URL, t.Target.Graph == ""
 	t.api.Line = t.Target.Line
-	if _, err := t.api.Figures(ctx); err != nil {
+	if _, err := t.api.Stats(ctx); err != nil {
 		return nil, err
 	}
-	o.URL, o.Secret, o.PhoneNumberID, o.Answers = t.door+"/webhook", t.Target.Secret, t.Target.PhoneNumberID, !t.blind
+	o.URL, o.Secret, o.PhoneNumberID, o.ReportReplies = t.door+"/webhook", t.Target.Secret, t.Target.PhoneNumberID, !t.blind
 	load, err := loadgen.New(o)
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ func quiet(t *testing.T, s *cluster.Cluster, api loadgen.API, sent int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
-		f, err := api.Figures(ctx)
+		f, err := api.Stats(ctx)
 		if err == nil && f.Depth == 0 && f.Pending == 0 && len(s.WhatsApp.Sent()) >= sent {
 			return
 		}

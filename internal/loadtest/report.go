@@ -169,7 +169,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 	if err != nil {
 		return Report{}, err
 	}
-	f, err := t.api.Figures(ctx)
+	f, err := t.api.Stats(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -180,20 +180,20 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 		e.Replies = func(loadgen.Message) int { return 1 }
 	} else {
 		e.Rows = ours(rows, load)
-		e.Blind = len(t.posts.all) == 0
+		e.NoReplyCapture = len(t.posts.all) == 0
 	}
 	v := loadgen.Verify(e)
 	per, _ := load.PerSecond()
 	r := Report{
 		Began: t.began, Embedded: t.Embedded, Webhooks: t.Webhooks, Workers: t.Workers,
-		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm), Turns: seconds(t.Turns.Each),
+		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm), Turns: seconds(t.Turns.Slice),
 		Rate: t.Rate, Burst: t.Burst, Batch: t.Batch, StatusesEach: t.Statuses, Conversations: t.Conversations,
 		Connections: t.Connections, Seed: t.Seed,
 		Wrote: seconds(load.Elapsed), Interrupted: interrupted, Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
 		Messages: load.Progress.Messages, Statuses: load.Statuses, Repeated: load.Duplicates, Retried: load.Retried, Missed: load.Missed,
 		Refusals: map[string]int64{},
 		Accepted: v.Accepted, Unsure: v.Unsure, GaveUp: int(load.GaveUp), Stored: v.Stored, Late: v.Late, Lost: len(v.Lost),
-		Blind: e.Blind, Answers: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
+		Blind: e.NoReplyCapture, Answers: v.Sent, Uncertain: v.Uncertain, Failed: v.Failed, Unanswered: len(v.Unanswered),
 		Doubled: len(v.Doubled), Reordered: len(v.Reordered), Dead: f.Dead, Quiet: quiet,
 		Stolen:  t.stolen,
 		Webhook: latency(load.Latency), WebhookCurve: curve(load.Curve), Wrong: []string{}, Notes: []string{},
@@ -293,7 +293,7 @@ func (t *test) replies(r *Report, load loadgen.Report, rows []loadgen.Row) {
 		if i >= 0 {
 			by[i].Add(at.Sub(m.Due))
 		}
-		if m.Counts {
+		if m.Measured {
 			all.Add(at.Sub(m.Due))
 			if i >= 0 && r.Series[i].calm() {
 				calm.Add(at.Sub(m.Due))

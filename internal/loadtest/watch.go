@@ -36,7 +36,7 @@ func (p *posts) count() int64 {
 func (t *test) accept(s sandbox.Sent) {
 	t.posts.add(s)
 	if load := t.load.Load(); load != nil {
-		load.Answered(s.To, s.ID, s.Ref)
+		load.ReplyAccepted(s.To, s.ID, s.Ref)
 	}
 }
 
@@ -59,7 +59,7 @@ type Second struct {
 // watch asks the router how it is, about once a second.
 func (t *test) watch(ctx context.Context) {
 	for loadgen.Sleep(ctx, time.Second) {
-		f, err := t.api.Figures(ctx)
+		f, err := t.api.Stats(ctx)
 		m := t.remember(ctx)
 		t.mu.Lock()
 		t.figures, t.known = f, err == nil
@@ -142,7 +142,7 @@ func (t *test) now(took time.Duration) Progress {
 }
 
 // left are the jobs that will be done: those for a CRM that stays away will not.
-func (t *test) left(f loadgen.Figures) int64 {
+func (t *test) left(f loadgen.RouterStats) int64 {
 	if t.CRMStays {
 		return f.Depth - f.Events
 	}
@@ -154,7 +154,7 @@ func (t *test) settle(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, t.Settle)
 	defer cancel()
 	for calm := 0; ; {
-		f, err := t.api.Figures(ctx)
+		f, err := t.api.Stats(ctx)
 		if err == nil && t.left(f) == 0 && f.Pending == 0 && t.reported() {
 			calm++
 		} else {

@@ -168,8 +168,8 @@ func (a API) Events(ctx context.Context, after int64) ([]Event, int64, error) {
 	}
 }
 
-// Figures is what a router tells of itself.
-type Figures struct {
+// RouterStats is what a router tells of itself.
+type RouterStats struct {
 	Handled int64 // messages decided about
 	Depth   int64 // jobs of all queues
 	Events  int64 // of them, wake-ups for events
@@ -178,8 +178,8 @@ type Figures struct {
 	Left    int64 // people without an answer whom nobody will write to
 }
 
-// Figures asks for them. They are an error when the router does not know one.
-func (a API) Figures(ctx context.Context) (f Figures, err error) {
+// Stats asks for them. They are an error when the router does not know one.
+func (a API) Stats(ctx context.Context) (f RouterStats, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var queues struct {
@@ -229,7 +229,7 @@ func (a API) get(ctx context.Context, path string, to any) error {
 // ask waits when it is told to slow down.
 func (a API) ask(ctx context.Context, path string, to any) error {
 	for {
-		again, err := a.try(ctx, path, to)
+		again, err := a.askOnce(ctx, path, to)
 		if again == 0 {
 			return err
 		}
@@ -243,8 +243,8 @@ func (a API) ask(ctx context.Context, path string, to any) error {
 	}
 }
 
-// try asks once. again is set when it may be worth to ask after a while.
-func (a API) try(ctx context.Context, path string, to any) (again time.Duration, err error) {
+// askOnce asks once. again is set when it may be worth to ask after a while.
+func (a API) askOnce(ctx context.Context, path string, to any) (again time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path, nil)
 	if err != nil {
 		return 0, fmt.Errorf("read the API: %w", err)
