@@ -23,8 +23,8 @@ type Options struct {
 	Now    func() time.Time // nil: the clock
 }
 
-// longestInput bounds one line of input.
-const longestInput = 64 << 10
+// maxInput bounds one line of input.
+const maxInput = 64 << 10
 
 // Chat talks with the flow over a pair of streams until the input ends or the
 // context does: each line is a message, or one of the signs of a transcript
@@ -48,7 +48,7 @@ func Chat(ctx context.Context, in io.Reader, out io.Writer, rules router.Rules, 
 			if !more {
 				return <-failed
 			}
-			if err := c.turn(strings.TrimSpace(line)); err != nil {
+			if err := c.handle(strings.TrimSpace(line)); err != nil {
 				return fmt.Errorf("write the chat: %w", err)
 			}
 		}
@@ -63,7 +63,7 @@ func readLines(ctx context.Context, in io.Reader) (lines <-chan string, failed <
 	go func() {
 		defer close(to)
 		scan := bufio.NewScanner(in)
-		scan.Buffer(nil, longestInput)
+		scan.Buffer(nil, maxInput)
 		for scan.Scan() {
 			select {
 			case to <- scan.Text():
@@ -89,15 +89,15 @@ type chat struct {
 
 func (c *chat) now() time.Time { return c.Now().Add(c.ahead) }
 
-// turn handles one line of input.
-func (c *chat) turn(line string) error {
+// handle handles one line of input.
+func (c *chat) handle(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
 	}
 	switch line[0] {
 	case '@':
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line[1:]), "line "); ok {
-			c.player = c.player.next(name)
+			c.player = c.player.newPerson(name)
 			return nil
 		}
 		now, err := moveClock(c.now(), strings.TrimSpace(line[1:]))
@@ -105,14 +105,14 @@ func (c *chat) turn(line string) error {
 			return c.complain(line, err)
 		}
 		c.ahead += now.Sub(c.now())
-		return c.show(line, c.player.wait(now))
+		return c.show(line, c.player.runTimers(now))
 	case '*':
 		if is, err := c.player.outage(line[1:]); err != nil {
 			return c.complain(line, err)
 		} else if is {
 			return nil
 		}
-		t, err := c.player.act(line[1:], c.now())
+		t, err := c.player.teamActs(line[1:], c.now())
 		if err != nil {
 			return c.complain(line, err)
 		}
@@ -122,7 +122,7 @@ func (c *chat) turn(line string) error {
 		if err != nil {
 			return c.complain(line, err)
 		}
-		return c.show(line, c.player.say(m, c.now()))
+		return c.show(line, c.player.personWrites(m, c.now()))
 	}
 }
 
@@ -141,7 +141,7 @@ type turnJSON struct {
 	Error   string         `json:"error,omitempty"`
 }
 
-func (c *chat) show(line string, t turn) error {
+func (c *chat) show(line string, t step) error {
 	if c.JSON {
 		return c.json(turnJSON{
 			Input: line, Reason: t.Reason, Why: t.Reason.Text(c.Lang), Replies: t.Replies, Effects: t.effects(),
@@ -164,7 +164,7 @@ func (c *chat) show(line string, t turn) error {
 // complain answers what cannot be read, and goes on.
 func (c *chat) complain(line string, problem error) error {
 	if c.JSON {
-		return c.json(turnJSON{Input: line, Error: problem.Error(), Epoch: c.player.talk.Epoch})
+		return c.json(turnJSON{Input: line, Error: problem.Error(), Epoch: c.player.conversation.Epoch})
 	}
 	_, err := io.WriteString(c.out, c.echo(line)+c.paint(red, "  ! "+problem.Error())+"\n\n")
 	return err

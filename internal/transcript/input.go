@@ -82,8 +82,8 @@ func (p *player) tappable() string {
 	return "; the last ones were: " + strings.Join(titles, ", ")
 }
 
-// kinds are the commands by the word that "*" lines write.
-var kinds = map[string]router.CommandKind{
+// commandKinds are the commands by the word that "*" lines write.
+var commandKinds = map[string]router.CommandKind{
 	"handoff":    router.CommandHandoff,
 	"agent":      router.CommandAgentSent,
 	"close":      router.CommandClose,
@@ -102,7 +102,7 @@ var kinds = map[string]router.CommandKind{
 //	agent Hola, soy Vale
 func parseCommand(s string) (router.Command, error) {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
-	kind, known := kinds[verb]
+	kind, known := commandKinds[verb]
 	if !known {
 		return router.Command{}, fmt.Errorf("unknown command %q; write one of: agent, close, disconnect, handoff, notice, outage, reconnect, reopen, reset, timeout", verb)
 	}

@@ -15,15 +15,15 @@ import (
 
 // player is one conversation with the rules, and what was said in it.
 type player struct {
-	rules   router.Rules
-	talk    router.Conversation
-	tickets int
-	shown   []router.Reply // menus and offers, oldest first
-	opted   bool           // the person wants no marketing
-	// late is how long what is said takes to arrive, left when the last word of the
+	rules        router.Rules
+	conversation router.Conversation
+	tickets      int
+	shown        []router.Reply // menus and offers, oldest first
+	optedOut     bool           // the person wants no marketing
+	// delay is how long what is said takes to arrive, unansweredAt when the last word of the
 	// person got no answer because of that; zero: it did.
-	late time.Duration
-	left time.Time
+	delay        time.Duration
+	unansweredAt time.Time
 }
 
 // As the server has them by default: how old a message may be, and when who got no
@@ -34,64 +34,64 @@ const (
 )
 
 func newPlayer(rules router.Rules, line string) *player {
-	return &player{rules: rules, talk: router.NewConversation(line)}
+	return &player{rules: rules, conversation: router.NewConversation(line)}
 }
 
-// next is a new person on a line, before the same rules; tickets go on.
-func (p *player) next(line string) *player {
+// newPerson is a new person on a line, before the same rules; tickets go on.
+func (p *player) newPerson(line string) *player {
 	other := newPlayer(p.rules, strings.TrimSpace(line))
 	other.tickets = p.tickets
 	return other
 }
 
-// turn is what one step of a transcript came to.
-type turn struct {
-	was router.Conversation
+// step is what one step of a transcript came to.
+type step struct {
+	before router.Conversation
 	router.Decision
 }
 
-func (p *player) say(m router.Message, now time.Time) turn {
-	m.OptedOut = m.OptedOut || p.opted
-	if p.late > 0 {
-		m.SentAt, m.ReceivedAt, m.Stale = now.Add(-p.late), now, m.Stale || p.late > staleAfter
+func (p *player) personWrites(m router.Message, now time.Time) step {
+	m.OptedOut = m.OptedOut || p.optedOut
+	if p.delay > 0 {
+		m.SentAt, m.ReceivedAt, m.Stale = now.Add(-p.delay), now, m.Stale || p.delay > staleAfter
 	}
-	t := p.take(p.rules.Step(p.talk, m, now), now)
+	t := p.apply(p.rules.Step(p.conversation, m, now), now)
 	switch t.Reason {
 	case router.Stale, router.Late:
-		if p.rules.Asks(p.talk, m, t.Decision) {
-			p.left = now
+		if p.rules.Asks(p.conversation, m, t.Decision) {
+			p.unansweredAt = now
 		}
 	default:
-		p.left = time.Time{}
+		p.unansweredAt = time.Time{}
 	}
 	return t
 }
 
-func (p *player) command(c router.Command, now time.Time) turn {
-	p.left = time.Time{}
-	return p.take(p.rules.Apply(p.talk, c, now), now)
+func (p *player) command(c router.Command, now time.Time) step {
+	p.unansweredAt = time.Time{}
+	return p.apply(p.rules.Apply(p.conversation, c, now), now)
 }
 
-// act is what one of ours does, as "*" lines write it.
-func (p *player) act(s string, now time.Time) (turn, error) {
+// teamActs is what one of ours does, as "*" lines write it.
+func (p *player) teamActs(s string, now time.Time) (step, error) {
 	if verb, _, _ := strings.Cut(strings.TrimSpace(s), " "); verb == "notice" { // nothing of the conversation changes
-		return p.take(router.Decision{Next: p.talk, Reason: router.ByAPI}, now), nil
+		return p.apply(router.Decision{Next: p.conversation, Reason: router.ByAPI}, now), nil
 	}
 	cmd, err := parseCommand(s)
 	if err != nil {
-		return turn{}, err
+		return step{}, err
 	}
 	return p.command(cmd, now), nil
 }
 
-// wait does what is due now: the end of a hand-off, or what the flow says to who was
+// runTimers does what is due now: the end of a hand-off, or what the flow says to who was
 // left without an answer.
-func (p *player) wait(now time.Time) turn {
+func (p *player) runTimers(now time.Time) step {
 	cmd := router.Command{Kind: router.CommandTimeout}
-	if left := p.left; !left.IsZero() && now.Sub(left) >= sorryAfter {
-		cmd.Kind, p.left = router.CommandApologize, time.Time{}
+	if left := p.unansweredAt; !left.IsZero() && now.Sub(left) >= sorryAfter {
+		cmd.Kind, p.unansweredAt = router.CommandApologize, time.Time{}
 	}
-	return p.take(p.rules.Apply(p.talk, cmd, now), now)
+	return p.apply(p.rules.Apply(p.conversation, cmd, now), now)
 }
 
 // outage reads "outage 25m": from here on what is said takes so long to arrive.
@@ -104,14 +104,14 @@ func (p *player) outage(s string) (is bool, err error) {
 	if err != nil || late < 0 {
 		return true, fmt.Errorf("%q is no time; write outage 25m, and outage 0m when it is over", strings.TrimSpace(rest))
 	}
-	p.late = late
+	p.delay = late
 	return true, nil
 }
 
-// take does what the store does with a decision: it makes the ticket and writes
+// apply does what the store does with a decision: it makes the ticket and writes
 // it where the texts say so.
-func (p *player) take(d router.Decision, now time.Time) turn {
-	ticket := p.talk.Ticket
+func (p *player) apply(d router.Decision, now time.Time) step {
+	ticket := p.conversation.Ticket
 	if h := d.Handoff; h != nil && (!h.Transfer || ticket == "") {
 		p.tickets++
 		ticket = fmt.Sprintf("PSI-%d-%06d", now.Year(), p.tickets)
@@ -126,10 +126,10 @@ func (p *player) take(d router.Decision, now time.Time) turn {
 		}
 	}
 	if d.OptOut || d.OptIn {
-		p.opted = d.OptOut
+		p.optedOut = d.OptOut
 	}
-	t := turn{was: p.talk, Decision: d}
-	p.talk = d.Next
+	t := step{before: p.conversation, Decision: d}
+	p.conversation = d.Next
 	return t
 }
 
@@ -148,7 +148,7 @@ func (p *player) tap(title string) (router.Message, bool) {
 }
 
 // effects are the lines that "!" can name: what happened beside talking.
-func (t turn) effects() []string {
+func (t step) effects() []string {
 	var list []string
 	if h := t.Handoff; h != nil {
 		verb := "handoff"
@@ -167,7 +167,7 @@ func (t turn) effects() []string {
 	if t.Closed {
 		list = append(list, "close")
 	}
-	if t.was.State == router.StateClosed && t.Next.State == router.StateMenu {
+	if t.before.State == router.StateClosed && t.Next.State == router.StateMenu {
 		list = append(list, "reopen")
 	}
 	if t.Label != "" {
@@ -187,7 +187,7 @@ func (t turn) effects() []string {
 	if len(t.Replies) == 0 {
 		list = append(list, "silence")
 	}
-	if t.was.State != t.Next.State {
+	if t.before.State != t.Next.State {
 		list = append(list, "state "+string(t.Next.State))
 	}
 	return list

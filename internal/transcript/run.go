@@ -75,7 +75,7 @@ func Run(name string, src []byte, rules router.Rules) error {
 	switch {
 	case len(s.failures) > 0:
 		return s.failures
-	case s.turns == 0:
+	case s.steps == 0:
 		return Failures{{File: name, Line: 1, Message: `nobody says anything; write a line like "> hola"`}}
 	}
 	return nil
@@ -90,15 +90,15 @@ func firstLine(rules router.Rules) string {
 
 // script is a transcript at one of its lines.
 type script struct {
-	file     string
-	line     int
-	rules    router.Rules
-	now      time.Time
-	player   *player
-	turns    int
-	last     *turn
-	found    int // how far into the answer "<" lines have matched
-	failures Failures
+	file        string
+	line        int
+	rules       router.Rules
+	now         time.Time
+	player      *player
+	steps       int
+	last        *step
+	matchedUpTo int // how far into the answer "<" lines have matched
+	failures    Failures
 }
 
 func (s *script) fail(message, want string, got ...string) {
@@ -117,7 +117,7 @@ func (s *script) play(line string) {
 			s.fail(err.Error(), "")
 			return
 		}
-		s.took(s.player.say(m, s.now))
+		s.record(s.player.personWrites(m, s.now))
 	case '*':
 		if is, err := s.player.outage(rest); err != nil {
 			s.fail(err.Error(), "")
@@ -125,12 +125,12 @@ func (s *script) play(line string) {
 		} else if is {
 			return
 		}
-		t, err := s.player.act(rest, s.now)
+		t, err := s.player.teamActs(rest, s.now)
 		if err != nil {
 			s.fail(err.Error(), "")
 			return
 		}
-		s.took(t)
+		s.record(t)
 	case '@':
 		s.clock(rest)
 	case '<', '?', '!':
@@ -144,14 +144,14 @@ func (s *script) play(line string) {
 	}
 }
 
-func (s *script) took(t turn) {
-	s.turns++
-	s.last, s.found = &t, 0
+func (s *script) record(t step) {
+	s.steps++
+	s.last, s.matchedUpTo = &t, 0
 }
 
 func (s *script) clock(rest string) {
 	if line, ok := strings.CutPrefix(rest, "line "); ok {
-		s.player, s.last = s.player.next(line), nil
+		s.player, s.last = s.player.newPerson(line), nil
 		return
 	}
 	now, err := moveClock(s.now, rest)
@@ -160,8 +160,8 @@ func (s *script) clock(rest string) {
 		return
 	}
 	s.now = now
-	if t := s.player.wait(s.now); t.Reason != router.NoEffect {
-		s.took(t)
+	if t := s.player.runTimers(s.now); t.Reason != router.NoEffect {
+		s.record(t)
 	}
 }
 
@@ -205,10 +205,10 @@ func (s *script) checkAnswer(want string) {
 		}
 		return
 	}
-	at := strings.Index(answer[s.found:], want)
+	at := strings.Index(answer[s.matchedUpTo:], want)
 	switch {
 	case at >= 0:
-		s.found += at + len(want)
+		s.matchedUpTo += at + len(want)
 	case strings.Contains(answer, want):
 		s.fail("the answer has this, but before what was found already", want, answer)
 	case answer == "":
@@ -219,7 +219,7 @@ func (s *script) checkAnswer(want string) {
 }
 
 // answer is everything that was said, as a person reads it.
-func (t turn) answer() string {
+func (t step) answer() string {
 	parts := make([]string, len(t.Replies))
 	for i, r := range t.Replies {
 		parts[i] = r.Plain()
