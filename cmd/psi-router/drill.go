@@ -67,7 +67,7 @@ func (c *drillCmd) Run(e *env) error {
 	view := newDrillView(e, out, w, c)
 	r, err := drill.Run(e.ctx, drill.Options{
 		Program: program, Messages: c.Messages, Conversations: c.Conversations, Webhooks: c.Webhooks, Workers: c.Workers,
-		Embedded: c.Embedded, Faults: c.Faults, Hurry: c.Hurry, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
+		Embedded: c.Embedded, Faults: c.Faults, BackoffSpeedup: c.Hurry, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
 		Tell: view.onEvent, Progress: view.onProgress,
 	})
 	view.clear()

@@ -135,8 +135,8 @@ func (c *loadtestCmd) Run(e *env) error {
 func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Options, done func(), err error) {
 	o = loadtest.Options{
 		Embedded: c.Embedded, Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
-		CRM: c.CRM, CRMStays: c.CRMStays, Cuts: c.Cuts, Hurry: c.Hurry, Warm: c.Warm,
-		Begin: c.Begin, Turns: loadgen.Alternation{Slice: c.Turns, Second: c.Second},
+		CRM: c.CRM, CRMStays: c.CRMStays, DropResponses: c.Cuts, BackoffSpeedup: c.Hurry, WarmUp: c.Warm,
+		Begin: c.Begin, Alternate: loadgen.Alternation{Slice: c.Turns, Second: c.Second},
 		Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Duration: c.Duration, Conversations: c.Conversations,
 		Connections: c.Connections, Batch: c.Batch, Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Settle: c.Settle, Seed: c.Seed,
 	}

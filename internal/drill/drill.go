@@ -26,7 +26,7 @@ type drill struct {
 
 	mu       sync.Mutex // guards the rest, and calls of Tell and Progress
 	at       Progress
-	struck   []Struck
+	injected []InjectedFault
 	outage   time.Duration
 	notes    []string
 	accepted atomic.Int64
@@ -47,7 +47,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	d.phase(PhaseStart)
 	d.Cluster, err = cluster.Start(ctx, cluster.Options{
-		Program: o.Program, Webhooks: o.Webhooks, Workers: o.Workers, Embedded: o.Embedded, BackoffSpeedup: o.Hurry,
+		Program: o.Program, Webhooks: o.Webhooks, Workers: o.Workers, Embedded: o.Embedded, BackoffSpeedup: o.BackoffSpeedup,
 		Parent: o.Parent, Record: 2*o.Messages + 1000, Note: d.note,
 	})
 	if err != nil {

@@ -53,7 +53,7 @@ func TestEmbedded(t *testing.T) {
 func TestServers(t *testing.T) {
 	t.Parallel()
 	r := play(t, Options{
-		Messages: 1000, Conversations: 60, Webhooks: 2, Workers: 2, Faults: 5, Seed: 22, Pace: 2 * time.Second, Hurry: 10,
+		Messages: 1000, Conversations: 60, Webhooks: 2, Workers: 2, Faults: 5, Seed: 22, Pace: 2 * time.Second, BackoffSpeedup: 10,
 		Only: []string{"kill_worker", "kill_webhook", "kill_redis", "stop_postgres", "whatsapp_throttles"},
 	})
 	if r.Accepted != 1000 || len(r.Faults) != 5 {
@@ -70,7 +70,7 @@ func TestProof(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	r := play(t, Options{
-		Messages: 100_000, Conversations: 2000, Webhooks: 2, Workers: 4, Faults: 36, Seed: seed, Hurry: 150, Outage: 2 * time.Hour,
+		Messages: 100_000, Conversations: 2000, Webhooks: 2, Workers: 4, Faults: 36, Seed: seed, BackoffSpeedup: 150, Outage: 2 * time.Hour,
 		Pace: 13 * time.Second, // about what two cores can do
 	})
 	if r.Accepted != 100_000 || len(r.Faults) != 36 {

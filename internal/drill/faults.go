@@ -14,14 +14,14 @@ import (
 type kind struct {
 	name              string
 	shortest, longest time.Duration
-	// least is how many faults a drill must have to afford it.
-	least int
-	where where
+	// minFaults is how many faults a drill must have to afford it.
+	minFaults int
+	where     where
 	// outage says that it takes away what processes cannot do without: they wait
 	// and try again.
 	outage bool
-	// strike begins it and says whom it meets; heal ends it.
-	strike func(ctx context.Context, s *cluster.Cluster, pick int) (what string, heal func(context.Context) error, err error)
+	// inject begins it and says whom it meets; heal ends it.
+	inject func(ctx context.Context, s *cluster.Cluster, pick int) (what string, restore func(context.Context) error, err error)
 }
 
 // where says what a fault needs.
@@ -41,25 +41,25 @@ const restartAll = "restart_all"
 
 // kinds is everything that can go wrong.
 var kinds = []kind{
-	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(cluster.RoleWorker)},
-	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, strike: kill(cluster.RoleWebhook)},
-	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, strike: kill(cluster.RoleAll)},
-	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(cluster.RoleWorker)},
-	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, strike: freeze(cluster.RoleWebhook)},
-	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, strike: freeze(cluster.RoleAll)},
+	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, inject: kill(cluster.RoleWorker)},
+	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, inject: kill(cluster.RoleWebhook)},
+	{name: "kill_router", shortest: 50 * time.Millisecond, longest: time.Second, where: alone, inject: kill(cluster.RoleAll)},
+	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, inject: freeze(cluster.RoleWorker)},
+	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, inject: freeze(cluster.RoleWebhook)},
+	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, inject: freeze(cluster.RoleAll)},
 	// Longer than a lease: somebody else has its work by then.
-	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, least: 20, where: many, strike: freeze(cluster.RoleWorker)},
-	{name: restartAll, where: anywhere, strike: rolling},
-	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, strike: killRedis},
-	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, strike: stopPostgres},
-	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, strike: killPostgres},
-	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: answers("130429")},
-	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, outage: true, strike: answers("190")},
-	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, outage: true, strike: answers("cuelgue")},
-	{name: "whatsapp_cuts", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, strike: answers("corte")},
-	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: answers("131000")},
-	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, strike: answers("500")},
-	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, strike: unplug},
+	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, minFaults: 20, where: many, inject: freeze(cluster.RoleWorker)},
+	{name: restartAll, where: anywhere, inject: rolling},
+	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, inject: killRedis},
+	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, inject: stopPostgres},
+	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, inject: killPostgres},
+	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: answers("130429")},
+	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, outage: true, inject: answers("190")},
+	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, outage: true, inject: answers("cuelgue")},
+	{name: "whatsapp_cuts", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, inject: answers("corte")},
+	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: answers("131000")},
+	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, inject: answers("500")},
+	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: unplug},
 }
 
 func kill(role string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {

@@ -26,9 +26,9 @@ type Options struct {
 	// Pace is how much of the writing goes to each fault, in time, at least; 6 s
 	// unless told. A slow machine takes longer.
 	Pace time.Duration
-	// Hurry makes the router's back-offs pass so many times faster: an outage of
+	// BackoffSpeedup makes the router's back-offs pass so many times faster: an outage of
 	// seconds is then as hard as one of minutes. 1 unless told.
-	Hurry float64
+	BackoffSpeedup float64
 	// Outage is how long Redis, PostgreSQL and WhatsApp are away together at least, as
 	// the back-offs see it: it draws faults out, each as far as its kind goes.
 	Outage time.Duration
@@ -67,14 +67,14 @@ func (o *Options) check() error {
 		o.Webhooks, o.Workers = 0, 0
 	}
 	o.Pace, o.Settle = cmp.Or(o.Pace, 6*time.Second), cmp.Or(o.Settle, 6*time.Minute)
-	if o.Hurry == 0 {
-		o.Hurry = 1
+	if o.BackoffSpeedup == 0 {
+		o.BackoffSpeedup = 1
 	}
 	o.Conversations = min(o.Conversations, o.Messages)
 	switch {
 	case o.Program == "":
 		return fmt.Errorf("%w: there is no program to start", ErrOptions)
-	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Outage < 0 || o.Duration < 0 || o.Hurry < 1:
+	case o.Messages < 1 || o.Conversations < 1 || o.Webhooks < 0 || o.Workers < 0 || o.Faults < 0 || o.Outage < 0 || o.Duration < 0 || o.BackoffSpeedup < 1:
 		return fmt.Errorf("%w: its numbers are too small", ErrOptions)
 	case o.Messages/o.Conversations > perConversation:
 		return fmt.Errorf("%w: %d messages are too many for %d conversations, as nobody gets more than %d answers an hour", ErrOptions, o.Messages, o.Conversations, perConversation)

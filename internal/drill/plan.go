@@ -33,7 +33,7 @@ type fault struct {
 func plan(random *rand.Rand, o Options) ([]fault, error) {
 	var some []kind
 	for _, k := range kinds {
-		if k.fits(o.Embedded) && (len(o.Only) == 0 && o.Faults >= k.least || slices.Contains(o.Only, k.name)) {
+		if k.fits(o.Embedded) && (len(o.Only) == 0 && o.Faults >= k.minFaults || slices.Contains(o.Only, k.name)) {
 			some = append(some, k)
 		}
 	}
@@ -60,13 +60,13 @@ func plan(random *rand.Rand, o Options) ([]fault, error) {
 			lasts: k.shortest + time.Duration(random.Int64N(int64(k.longest-k.shortest)+1)),
 		}
 	}
-	drawOut(all, time.Duration(float64(o.Outage)/o.Hurry))
+	stretch(all, time.Duration(float64(o.Outage)/o.BackoffSpeedup))
 	return all, nil
 }
 
-// drawOut makes outages last for at least so long together, each by the same part of
+// stretch makes outages last for at least so long together, each by the same part of
 // what its kind allows; when that does not suffice they are as long as they may be.
-func drawOut(all []fault, least time.Duration) {
+func stretch(all []fault, least time.Duration) {
 	var have, most time.Duration
 	for _, f := range all {
 		if f.kind.outage {

@@ -71,7 +71,7 @@ func (d *drill) over(f fault, what string, began time.Duration) {
 	if f.kind.outage {
 		d.outage += lasted
 	}
-	d.struck = append(d.struck, Struck{
+	d.injected = append(d.injected, InjectedFault{
 		Fault: f.kind.name, What: what, At: seconds(began), Lasted: seconds(lasted),
 	})
 	d.tell(Event{Fault: f.kind.name, What: what, Over: true})

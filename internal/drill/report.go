@@ -49,8 +49,8 @@ type Report struct {
 	LongestWait    float64 `json:"longest_wait_seconds"`
 	P99Wait        float64 `json:"p99_wait_seconds"`
 	// Webhook is how long the door took, in milliseconds.
-	Webhook Door     `json:"webhook_ms"`
-	Faults  []Struck `json:"faults"`
+	Webhook Door            `json:"webhook_ms"`
+	Faults  []InjectedFault `json:"faults"`
 	// Wrong says what was lost, doubled and so on, the first few of each.
 	Wrong []string `json:"wrong"`
 	// Notes say what nobody planned: processes that ended by themselves.
@@ -65,8 +65,8 @@ type Door struct {
 	Max float64 `json:"max"`
 }
 
-// Struck is a fault that happened.
-type Struck struct {
+// InjectedFault is a fault that happened.
+type InjectedFault struct {
 	Fault  string  `json:"fault"`
 	What   string  `json:"what"`
 	At     float64 `json:"at_seconds"`
@@ -145,8 +145,8 @@ func (d *drill) report(ctx context.Context, load loadgen.Report, quiet bool) (Re
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r.Faults = append([]Struck{}, d.struck...)
-	r.Outage = math.Round(d.outage.Seconds() * d.Hurry)
+	r.Faults = append([]InjectedFault{}, d.injected...)
+	r.Outage = math.Round(d.outage.Seconds() * d.BackoffSpeedup)
 	r.Notes = append(r.Notes, d.notes...)
 	return r, nil
 }

@@ -33,7 +33,7 @@ func (d *drill) write(ctx context.Context) (loadgen.Report, error) {
 	defer cancel()
 	var faults sync.WaitGroup
 	var struck error
-	faults.Go(func() { struck = d.strike(ctx, writing) })
+	faults.Go(func() { struck = d.injectFaults(ctx, writing) })
 	report, err := gen.Run(writing)
 	close(d.written)
 	faults.Wait()
@@ -59,15 +59,15 @@ func (d *drill) span() time.Duration {
 	return max(time.Duration(d.Faults)*d.Pace, faults*5/4)
 }
 
-// strike makes things go wrong, each when its part of the messages has been
+// injectFaults makes things go wrong, each when its part of the messages has been
 // accepted, and puts them right again. Once the writing was ended early, no
 // further one begins.
-func (d *drill) strike(ctx, writing context.Context) error {
+func (d *drill) injectFaults(ctx, writing context.Context) error {
 	for _, f := range d.plan {
 		if !d.reach(writing, int64(f.moment*float64(d.Messages))) {
 			return nil
 		}
-		what, heal, err := f.kind.strike(ctx, d.Cluster, f.pick)
+		what, restore, err := f.kind.inject(ctx, d.Cluster, f.pick)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.kind.name, err)
 		}
@@ -76,7 +76,7 @@ func (d *drill) strike(ctx, writing context.Context) error {
 		if !loadgen.Sleep(ctx, f.lasts) {
 			return nil
 		}
-		if err := heal(ctx); err != nil && ctx.Err() == nil {
+		if err := restore(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("after %s: %w", f.kind.name, err)
 		}
 		d.over(f, what, began)

@@ -44,12 +44,12 @@ type Options struct {
 	// nil is no CRM.
 	CRM      []string
 	CRMStays bool
-	// Cuts makes WhatsApp take one answer in so many and break the connection
+	// DropResponses makes WhatsApp take one answer in so many and break the connection
 	// instead of saying so. Then it reports what becomes of all answers itself, and
 	// none may stay uncertain.
-	Cuts int
-	// Hurry makes the router's back-offs pass so many times faster; 1 unless told.
-	Hurry float64
+	DropResponses int
+	// BackoffSpeedup makes the router's back-offs pass so many times faster; 1 unless told.
+	BackoffSpeedup float64
 	// Parent is where files are made, "" for the system's temporary ones; Keep
 	// leaves them there.
 	Parent string
@@ -70,13 +70,13 @@ type Options struct {
 	Duplicates                        float64
 	Script                            []string
 	Seed                              uint64
-	// Warm is for how long no latency counts at first, of a run that is compared
+	// WarmUp is for how long no latency counts at first, of a run that is compared
 	// with another.
-	Warm time.Duration
+	WarmUp time.Duration
 	// Begin is when people begin to write, the zero time as soon as everything is
-	// ready; Turns shares the machine with another run that begins then too.
-	Begin time.Time
-	Turns loadgen.Alternation
+	// ready; Alternate shares the machine with another run that begins then too.
+	Begin     time.Time
+	Alternate loadgen.Alternation
 	// Statuses is how many reports come of each answer.
 	Statuses int
 	// Settle is how long everything may take to be done afterwards; 2 min unless
@@ -151,7 +151,7 @@ func (o *Options) check() error {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	if o.Cuts > 0 {
+	if o.DropResponses > 0 {
 		o.Statuses = 0 // WhatsApp reports itself
 	}
 	for _, way := range o.CRM {
@@ -166,9 +166,9 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: only servers of its own can be slowed down and restarted", ErrOptions)
 	case o.Messages < 0 || o.Duration < 0 || o.SlowPostgres < 0 || o.Rate < 0 || o.Webhooks < 0 || o.Workers < 0 || o.Statuses < 0 || o.Statuses > 3:
 		return fmt.Errorf("%w: a number is too small, or there are more than three statuses", ErrOptions)
-	case o.Target != nil && (o.CRM != nil || o.Cuts > 0 || o.Hurry != 0):
+	case o.Target != nil && (o.CRM != nil || o.DropResponses > 0 || o.BackoffSpeedup != 0):
 		return fmt.Errorf("%w: only around a router of its own can a CRM or WhatsApp misbehave", ErrOptions)
-	case o.Cuts < 0 || o.Hurry != 0 && o.Hurry < 1:
+	case o.DropResponses < 0 || o.BackoffSpeedup != 0 && o.BackoffSpeedup < 1:
 		return fmt.Errorf("%w: a number is too small", ErrOptions)
 	case len(o.CRM) > 1 && o.Duration == 0:
 		return fmt.Errorf("%w: a CRM that changes its ways needs a duration", ErrOptions)
@@ -181,13 +181,13 @@ func (o *Options) check() error {
 // test is one that runs.
 type test struct {
 	Options
-	began   time.Time
-	cluster *cluster.Cluster // nil with a Target
-	api     loadgen.API
-	door    string
-	blind   bool // nobody sees the answers
-	load    atomic.Pointer[loadgen.Generator]
-	posts   posts
+	began          time.Time
+	cluster        *cluster.Cluster // nil with a Target
+	api            loadgen.API
+	door           string
+	noReplyCapture bool // nobody sees the answers
+	load           atomic.Pointer[loadgen.Generator]
+	posts          posts
 
 	mu      sync.Mutex // guards the rest, and calls of Tell and Progress
 	phase   string
@@ -214,7 +214,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	t := &test{Options: o, began: time.Now()}
 	t.enter(PhaseStart)
-	fall, err := t.raise(ctx)
+	fall, err := t.start(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("load test: %w", err)
 	}
@@ -226,26 +226,26 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
-// raise makes what the test needs. fall ends it, and says where files are left.
-func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err error) {
+// start makes what the test needs. fall ends it, and says where files are left.
+func (t *test) start(ctx context.Context) (fall func(keep bool) string, err error) {
 	o := loadgen.Options{
 		Connections: t.Connections, Conversations: t.Conversations, Messages: t.Messages, Statuses: t.Statuses,
-		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, WarmUp: t.Warm, Alternate: t.Turns, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
+		Batch: t.Batch, Rate: t.Rate, Burst: t.Burst, WarmUp: t.WarmUp, Alternate: t.Alternate, Duplicates: t.Duplicates, Script: t.Script, Seed: t.Seed,
 		RetryFor: time.Minute, ReportReplies: true, Progress: t.progress,
 		SyntheticStatuses: t.SlowPostgres > 0, // answers come too late to keep the rate with their reports
 	}
 	if t.Target != nil {
-		return t.meet(ctx, o)
+		return t.attach(ctx, o)
 	}
 	t.cluster, err = cluster.Start(ctx, cluster.Options{
 		Program: t.Program, Webhooks: t.Webhooks, Workers: t.Workers, Embedded: t.Embedded, DelayProxy: t.SlowPostgres > 0,
-		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note, CRM: t.CRM != nil, Reports: t.Cuts > 0, BackoffSpeedup: t.Hurry,
+		Rate: 20_000, Parent: t.Parent, Record: 1, Accepted: t.accept, Note: t.note, CRM: t.CRM != nil, Reports: t.DropResponses > 0, BackoffSpeedup: t.BackoffSpeedup,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if t.Cuts > 0 {
-		if err := t.cluster.WhatsApp.InjectFaultEvery("corte", t.Cuts); err != nil {
+	if t.DropResponses > 0 {
+		if err := t.cluster.WhatsApp.InjectFaultEvery("corte", t.DropResponses); err != nil {
 			t.cluster.Stop(false)
 			return nil, err
 		}
@@ -262,20 +262,20 @@ func (t *test) raise(ctx context.Context) (fall func(keep bool) string, err erro
 	return t.cluster.Stop, nil
 }
 
-// meet prepares for a router that runs already.
-func (t *test) meet(ctx context.Context, o loadgen.Options) (fall func(bool) string, err error) {
-	t.api, t.door, t.blind = t.Target.API, t.Target.URL, t.Target.Graph == ""
+// attach prepares for a router that runs already.
+func (t *test) attach(ctx context.Context, o loadgen.Options) (fall func(bool) string, err error) {
+	t.api, t.door, t.noReplyCapture = t.Target.API, t.Target.URL, t.Target.Graph == ""
 	t.api.Line = t.Target.Line
 	if _, err := t.api.Stats(ctx); err != nil {
 		return nil, err
 	}
-	o.URL, o.Secret, o.PhoneNumberID, o.ReportReplies = t.door+"/webhook", t.Target.Secret, t.Target.PhoneNumberID, !t.blind
+	o.URL, o.Secret, o.PhoneNumberID, o.ReportReplies = t.door+"/webhook", t.Target.Secret, t.Target.PhoneNumberID, !t.noReplyCapture
 	load, err := loadgen.New(o)
 	if err != nil {
 		return nil, err
 	}
 	t.load.Store(load)
-	if t.blind {
+	if t.noReplyCapture {
 		return func(bool) string { return "" }, nil
 	}
 	whatsapp, err := sandbox.New(sandbox.Options{

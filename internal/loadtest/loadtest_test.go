@@ -80,7 +80,7 @@ func TestInterrupted(t *testing.T) {
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
-		Embedded: true, Rate: 100, Duration: 2 * time.Second, Turns: loadgen.Alternation{Slice: 500 * time.Millisecond, Second: true}, Conversations: 50, Seed: 4,
+		Embedded: true, Rate: 100, Duration: 2 * time.Second, Alternate: loadgen.Alternation{Slice: 500 * time.Millisecond, Second: true}, Conversations: 50, Seed: 4,
 	})
 	const most, counted = 100, 70 // two turns of 50, each from its 0.1 s to its 0.45 s
 	if r.Accepted > most || r.Missed > 0 {

@@ -186,7 +186,7 @@ func (t *test) report(ctx context.Context, load loadgen.Report, crm *comeback, q
 	per, _ := load.PerSecond()
 	r := Report{
 		Began: t.began, Embedded: t.Embedded, Webhooks: t.Webhooks, Workers: t.Workers,
-		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.Hurry), Warm: seconds(t.Warm), Turns: seconds(t.Turns.Slice),
+		SlowPostgres: ms(t.SlowPostgres), RestartRedis: t.RestartRedis, Hurry: max(1, t.BackoffSpeedup), Warm: seconds(t.WarmUp), Turns: seconds(t.Alternate.Slice),
 		Rate: t.Rate, Burst: t.Burst, Batch: t.Batch, StatusesEach: t.Statuses, Conversations: t.Conversations,
 		Connections: t.Connections, Seed: t.Seed,
 		Wrote: seconds(load.Elapsed), Interrupted: interrupted, Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
