@@ -26,7 +26,7 @@ func TestCaddy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := write(t, filepath.Join(dir, "Caddyfile"), moved(t, shipped(t, "caddy/Caddyfile"),
+	file := write(t, filepath.Join(dir, "Caddyfile"), replaceAll(t, readShipped(t, "caddy/Caddyfile"),
 		"\n{\n", "\n{\n\tadmin off\n\tauto_https off\n", "\nrouter.example.com {", "\nhttps://router.example.com:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key, "127.0.0.1:3002", router.addr))
 	cmd := exec.Command(programtest.Find(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
@@ -38,15 +38,15 @@ func TestCaddy(t *testing.T) {
 	c := client(t, addr, true)
 	base := "https://" + domain + ":" + port
 	eventually(t, "Caddy", func() error { return get(t.Context(), c, base+"/healthz", nil) })
-	if got, err := signed(c, base+"/webhook", message(1, 1)); err != nil || got.status != http.StatusOK {
+	if got, err := postSigned(c, base+"/webhook", message(1, 1)); err != nil || got.status != http.StatusOK {
 		t.Errorf("got %d %s %v", got.status, got.body, err)
 	}
 	closed(t, c, base)
-	bounds(t, addr)
+	checkBounds(t, addr)
 }
 
-// bounds are Caddy's own: of headers, and of bodies that are announced.
-func bounds(t *testing.T, addr string) {
+// checkBounds are Caddy's own: of headers, and of bodies that are announced.
+func checkBounds(t *testing.T, addr string) {
 	t.Helper()
 	c := client(t, addr, false)
 	url := "https://" + domain + "/webhook"

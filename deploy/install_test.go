@@ -15,7 +15,7 @@ import (
 // TestDist: the same sources make the same bytes, and what is in them is enough.
 func TestDist(t *testing.T) {
 	t.Parallel()
-	dir, err := release()
+	dir, err := unpackedRelease()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestDist(t *testing.T) {
 	if _, err := makeDist(again); err != nil {
 		t.Fatal(err)
 	}
-	sums := func(dir string) string { return shipped(t, filepath.Join(dir, "SHA256SUMS")) }
+	sums := func(dir string) string { return readShipped(t, filepath.Join(dir, "SHA256SUMS")) }
 	if got, want := sums(again), sums(filepath.Dir(dir)); got != want {
 		t.Errorf("two builds differ:\n%s%s", got, want)
 	}
@@ -59,7 +59,7 @@ func TestDist(t *testing.T) {
 // TestInstall installs below a directory, upgrades, and goes back.
 func TestInstall(t *testing.T) {
 	t.Parallel()
-	dir, err := release()
+	dir, err := unpackedRelease()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestInstall(t *testing.T) {
 	if out := command(t, filepath.Join(root, "usr/local/bin/psi-router"), "version"); !strings.Contains(out, version) {
 		t.Errorf("what was installed says %q", out)
 	}
-	site := shipped(t, filepath.Join(root, "etc/nginx/sites-available/psi-router"))
+	site := readShipped(t, filepath.Join(root, "etc/nginx/sites-available/psi-router"))
 	if strings.Contains(site, "example.com") || !strings.Contains(site, "server_name router.school.example;") {
 		t.Error("the domain is not in the files for nginx")
 	}
@@ -119,7 +119,7 @@ func TestInstall(t *testing.T) {
 	if got := current(); got != "v9.9.0" {
 		t.Errorf("after the upgrade %s is current", got)
 	}
-	if got := shipped(t, config); got != "mine: true\n" {
+	if got := readShipped(t, config); got != "mine: true\n" {
 		t.Errorf("the configuration was overwritten: %s", got)
 	}
 	must(next, "--rollback")
@@ -158,7 +158,7 @@ func skeleton(t *testing.T, config string) {
 // TestDockerFiles reads what cannot be run here.
 func TestDockerFiles(t *testing.T) {
 	t.Parallel()
-	dockerfile := shipped(t, "docker/Dockerfile")
+	dockerfile := readShipped(t, "docker/Dockerfile")
 	for _, want := range []string{"distroless/static-debian12:nonroot", "\nUSER 65532:65532", "CGO_ENABLED=0", "-trimpath"} {
 		if !strings.Contains(dockerfile, want) {
 			t.Errorf("the Dockerfile has no %q", want)
@@ -173,7 +173,7 @@ func TestDockerFiles(t *testing.T) {
 		}
 		Secrets map[string]any
 	}
-	if err := yaml.Unmarshal([]byte(shipped(t, "docker/compose.yml")), &compose); err != nil {
+	if err := yaml.Unmarshal([]byte(readShipped(t, "docker/compose.yml")), &compose); err != nil {
 		t.Fatal(err)
 	}
 	redis := strings.Join(compose.Services["redis"].Command, " ")
@@ -190,7 +190,7 @@ func TestDockerFiles(t *testing.T) {
 	if got := compose.Services["worker"]; !got.ReadOnly || got.Deploy.Replicas != 5 {
 		t.Errorf("worker: %+v", got)
 	}
-	if len(compose.Secrets) != 2 || strings.Contains(shipped(t, "docker/compose.yml"), "POSTGRES_PASSWORD:") {
+	if len(compose.Secrets) != 2 || strings.Contains(readShipped(t, "docker/compose.yml"), "POSTGRES_PASSWORD:") {
 		t.Error("a password is not a secret")
 	}
 }

@@ -12,28 +12,28 @@ import (
 	"testing"
 )
 
-// work is where the files of this run are, and ca whom its clients believe:
+// workDir is where the files of this run are, and ca whom its clients believe:
 // TestMain makes both.
 var (
-	work string
-	ca   *authority
+	workDir string
+	ca      *authority
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if work, err = os.MkdirTemp("", "psi-deploy-"); err == nil {
-		err = os.Chmod(work, 0o755) // nginx is another user
+	if workDir, err = os.MkdirTemp("", "psi-deploy-"); err == nil {
+		err = os.Chmod(workDir, 0o755) // nginx is another user
 	}
 	if err == nil {
-		ca, err = newAuthority(work)
+		ca, err = newAuthority(workDir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(work)
+	defer os.RemoveAll(workDir)
 	// Also what is started from here believes our authority, and no other.
 	os.Setenv("SSL_CERT_FILE", ca.file)
 	return m.Run()
@@ -42,9 +42,9 @@ func run(m *testing.M) int {
 // version of the release that the tests make.
 const version = "v9.8.7"
 
-// release is the unpacked tarball of this machine, made once.
-var release = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(work, "dist")
+// unpackedRelease is the unpacked tarball of this machine, made once.
+var unpackedRelease = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(workDir, "dist")
 	tarball, err := makeDist(dir)
 	if err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func makeDist(dir string) (tarball string, err error) {
 // program is the router as it is shipped.
 func program(t testing.TB) string {
 	t.Helper()
-	dir, err := release()
+	dir, err := unpackedRelease()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func command(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// shipped reads a file beside us.
-func shipped(t testing.TB, name string) string {
+// readShipped reads a file beside us.
+func readShipped(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -94,9 +94,9 @@ func shipped(t testing.TB, name string) string {
 	return string(text)
 }
 
-// moved replaces what has a fixed place in a file; that each is there is part of
+// replaceAll replaces what has a fixed place in a file; that each is there is part of
 // the test.
-func moved(t testing.TB, text string, places ...string) string {
+func replaceAll(t testing.TB, text string, places ...string) string {
 	t.Helper()
 	for i := 0; i < len(places); i += 2 {
 		if !strings.Contains(text, places[i]) {

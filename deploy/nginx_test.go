@@ -56,7 +56,7 @@ func nginxDir(t testing.TB) (string, *syscall.SysProcAttr) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := servers.Dir(work, "nginx-", account)
+	dir, err := servers.Dir(workDir, "nginx-", account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func secondStage(t testing.TB, dir, plain, safe string, behind ...string) string
 	for _, addr := range behind {
 		upstream += "server " + addr + " max_fails=0;\n"
 	}
-	return moved(t, shipped(t, "nginx/psi-router.conf"),
+	return replaceAll(t, readShipped(t, "nginx/psi-router.conf"),
 		"listen 80;", "listen "+plain+";", "listen [::]:80;", "",
 		"listen 443 ssl http2;", "listen "+safe+" ssl http2;", "listen [::]:443 ssl http2;", "",
 		"server 127.0.0.1:3002 max_fails=0;", upstream,
@@ -95,7 +95,7 @@ func startNginxWith(t testing.TB, more []string, behind ...string) *proxy {
 	t.Helper()
 	dir, who := nginxDir(t)
 	p := &proxy{t: t, dir: dir, plain: porttest.Addr(t), safe: porttest.Addr(t)}
-	conf := nginxConf(t, dir, moved(t, secondStage(t, dir, p.plain, p.safe, behind...), more...))
+	conf := nginxConf(t, dir, replaceAll(t, secondStage(t, dir, p.plain, p.safe, behind...), more...))
 	var err error
 	if p.Process, err = servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestNginxTakesBothStages(t *testing.T) {
 		return string(out), err
 	}
 	plain := porttest.Addr(t)
-	first := moved(t, shipped(t, "nginx/psi-router-http.conf"), "listen 80;", "listen "+plain+";", "listen [::]:80;", "")
+	first := replaceAll(t, readShipped(t, "nginx/psi-router-http.conf"), "listen 80;", "listen "+plain+";", "listen [::]:80;", "")
 	if strings.Contains(first, "\n    ssl_") {
 		t.Error("the first stage names a certificate")
 	}
@@ -158,7 +158,7 @@ func TestNginxFirstStage(t *testing.T) {
 	}
 	write(t, filepath.Join(www, "token"), "proof")
 	addr := porttest.Addr(t)
-	conf := nginxConf(t, dir, moved(t, shipped(t, "nginx/psi-router-http.conf"),
+	conf := nginxConf(t, dir, replaceAll(t, readShipped(t, "nginx/psi-router-http.conf"),
 		"listen 80;", "listen "+addr+";", "listen [::]:80;", "", "/var/www/html", filepath.Join(dir, "www")))
 	p, err := servers.Start(nginxCmd(t, who, "-c", conf), filepath.Join(dir, "log"), syscall.SIGTERM)
 	if err != nil {
@@ -167,7 +167,7 @@ func TestNginxFirstStage(t *testing.T) {
 	t.Cleanup(func() { p.Terminate(syscall.SIGQUIT) })
 	c := client(t, addr, false)
 	eventually(t, "the proof", func() error { return get(t.Context(), c, "http://"+domain+"/.well-known/acme-challenge/token", nil) })
-	got, err := signed(c, "http://"+domain+"/webhook", message(1, 1))
+	got, err := postSigned(c, "http://"+domain+"/webhook", message(1, 1))
 	if err != nil || got.status != http.StatusServiceUnavailable {
 		t.Errorf("a webhook in the clear: got %d %v, want 503", got.status, err)
 	}
@@ -176,38 +176,38 @@ func TestNginxFirstStage(t *testing.T) {
 // TestNginx is the road from WhatsApp to two webhook processes.
 func TestNginx(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, shared(t))
+	s := newSite(t, serversConfig(t))
 	one, two := s.start("webhook", porttest.Addr(t)), s.start("webhook", porttest.Addr(t))
 	nginx := startNginx(t, one.addr, two.addr)
 	base := "https://" + domain
 	kept, fresh := client(t, nginx.safe, true), client(t, nginx.safe, false)
 
 	t.Run("signed traffic over TLS", func(t *testing.T) {
-		got, err := signed(kept, base+"/webhook", message(1, 1))
+		got, err := postSigned(kept, base+"/webhook", message(1, 1))
 		if err != nil || got.status != http.StatusOK || got.body != `{"success":true,"queued":1}` {
 			t.Fatalf("got %d %s %v", got.status, got.body, err)
 		}
-		if got, err := signed(kept, base+"/webhook/wsp4", message(1, 2)); err != nil || got.status != http.StatusOK {
+		if got, err := postSigned(kept, base+"/webhook/wsp4", message(1, 2)); err != nil || got.status != http.StatusOK {
 			t.Errorf("to a line: got %d %s %v", got.status, got.body, err)
 		}
 	})
 	t.Run("plain HTTP", func(t *testing.T) {
 		plain := client(t, nginx.plain, false)
-		got, err := signed(plain, "http://"+domain+"/webhook?a=b", message(1, 3))
+		got, err := postSigned(plain, "http://"+domain+"/webhook?a=b", message(1, 3))
 		if err != nil || got.status != http.StatusMovedPermanently || got.header.Get("Location") != base+"/webhook?a=b" {
 			t.Errorf("got %d to %s %v, want a way to HTTPS", got.status, got.header.Get("Location"), err)
 		}
 	})
 	t.Run("what is not for everybody", func(t *testing.T) { closed(t, kept, base) })
 	t.Run("a reload of nginx", func(t *testing.T) {
-		stop := pour(t, fresh, base+"/webhook")
+		stop := startLoad(t, fresh, base+"/webhook")
 		for n := range 3 {
 			nginx.reload(n + 1)
 		}
 		t.Logf("%d requests, none failed", stop())
 	})
 	t.Run("a restart of each webhook", func(t *testing.T) {
-		again, more := pour(t, kept, base+"/webhook"), pour(t, fresh, base+"/webhook")
+		again, more := startLoad(t, kept, base+"/webhook"), startLoad(t, fresh, base+"/webhook")
 		one.stop()
 		one = s.start("webhook", one.addr)
 		two.stop()
@@ -239,7 +239,7 @@ func sizes(t *testing.T, c *http.Client, base string) {
 	const mib = 1 << 20
 	patient := []string{"Expect", "100-continue"}
 	big := func(n int) []byte { return append(append([]byte(`{"a":"`), make([]byte, n)...), `"}`...) }
-	if got, err := signed(c, base+"/webhook", big(5*mib), patient...); err != nil || got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, "Payload too large") {
+	if got, err := postSigned(c, base+"/webhook", big(5*mib), patient...); err != nil || got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, "Payload too large") {
 		t.Errorf("5 MiB, signed: got %d %s %v, want the router's 413", got.status, got.body, err)
 	}
 	secret := []string{"X-Webhook-Secret", lineSecret}
@@ -267,7 +267,7 @@ func bursts(t *testing.T, c *http.Client, base string) {
 			t.Errorf("%s: the flood was never limited", name)
 		}
 		for n := range 60 {
-			if got, err := signed(c, base+"/webhook", message(2, int(people.Add(1))*1000+n)); err != nil || got.status != http.StatusOK {
+			if got, err := postSigned(c, base+"/webhook", message(2, int(people.Add(1))*1000+n)); err != nil || got.status != http.StatusOK {
 				t.Errorf("%s: signed traffic meanwhile: got %d %s %v", name, got.status, got.body, err)
 			}
 		}

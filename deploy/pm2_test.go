@@ -152,8 +152,8 @@ func freePorts(t testing.TB) int {
 // person is answered in order, once.
 func TestPM2(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, shared(t), "flow: "+filepath.Join(work, "pm2.yaml"))
-	write(t, filepath.Join(work, "pm2.yaml"), shipped(t, "testdata/flow.yaml"))
+	s := newSite(t, serversConfig(t), "flow: "+filepath.Join(workDir, "pm2.yaml"))
+	write(t, filepath.Join(workDir, "pm2.yaml"), readShipped(t, "testdata/flow.yaml"))
 	port := freePorts(t)
 	p := startPM2(s, port, "pm2/ecosystem.config.js")
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
@@ -227,7 +227,7 @@ func TestPM2(t *testing.T) {
 	p.must("start", "pm2/two-webhooks.config.js")
 	p.online(7)
 	nginx := startNginx(t, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1))
-	stop := pour(t, client(t, nginx.safe, true), "https://"+domain+"/webhook")
+	stop := startLoad(t, client(t, nginx.safe, true), "https://"+domain+"/webhook")
 	p.must("reload", "psi-router")
 	p.must("reload", "psi-router-2")
 	t.Logf("%d requests during the reload of two webhooks, none failed", stop())

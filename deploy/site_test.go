@@ -62,8 +62,8 @@ lines:
 	return s
 }
 
-// shared is what webhooks and workers meet in.
-func shared(t testing.TB) string {
+// serversConfig is what webhooks and workers meet in.
+func serversConfig(t testing.TB) string {
 	t.Helper()
 	db := pgtest.New(t, pgtest.Options{})
 	return fmt.Sprintf("redis_url: %q\ndatabase_url: %q", redistest.Start(t, redistest.AOF...).URL(), db.URL(db.Database(t)))
@@ -79,10 +79,10 @@ type process struct {
 // start starts the router and waits until it serves.
 func (s *site) start(role, addr string, env ...string) *process {
 	s.t.Helper()
-	return s.launch(exec.Command(program(s.t), "serve", "--role", role, "--config", s.config), addr, env...)
+	return s.startAndWait(exec.Command(program(s.t), "serve", "--role", role, "--config", s.config), addr, env...)
 }
 
-func (s *site) launch(cmd *exec.Cmd, addr string, env ...string) *process {
+func (s *site) startAndWait(cmd *exec.Cmd, addr string, env ...string) *process {
 	s.t.Helper()
 	p := s.spawn(cmd, addr, env...)
 	p.ready()

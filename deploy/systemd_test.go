@@ -30,9 +30,9 @@ func TestUnits(t *testing.T) {
 	}
 	var units []string
 	for _, file := range files {
-		text := shipped(t, file)
+		text := readShipped(t, file)
 		if strings.HasSuffix(file, ".service") {
-			text = moved(t, text, "/usr/local/bin/psi-router ", "/bin/true ")
+			text = replaceAll(t, text, "/usr/local/bin/psi-router ", "/bin/true ")
 		}
 		name := strings.Replace(filepath.Base(file), "@.", "@3002.", 1)
 		units = append(units, write(t, filepath.Join(dir, name), text))
@@ -57,7 +57,7 @@ func TestSupervisorsWaitForTheDrain(t *testing.T) {
 	}
 	number := func(file, pattern string, unit time.Duration) time.Duration {
 		t.Helper()
-		found := regexp.MustCompile(pattern).FindStringSubmatch(shipped(t, file))
+		found := regexp.MustCompile(pattern).FindStringSubmatch(readShipped(t, file))
 		if found == nil {
 			t.Fatalf("%s has no %s", file, pattern)
 		}
@@ -134,10 +134,10 @@ func TestSocketActivation(t *testing.T) {
 	p := s.spawn(exec.Command(activate, "--listen="+addr, "--setenv=HOME", "--setenv=PSI_LISTEN", program(t), "serve", "--config", s.config), porttest.Addr(t))
 	c := client(t, addr, false)
 	eventually(t, "the answer", func() error {
-		_, err := signed(c, "http://"+addr+"/webhook", message(1, 1))
+		_, err := postSigned(c, "http://"+addr+"/webhook", message(1, 1))
 		return err
 	})
-	if got, err := signed(c, "http://"+addr+"/webhook", message(1, 2)); err != nil || got.status != http.StatusOK {
+	if got, err := postSigned(c, "http://"+addr+"/webhook", message(1, 2)); err != nil || got.status != http.StatusOK {
 		t.Errorf("got %d %s %v\n%s", got.status, got.body, err, p.Output())
 	}
 }
@@ -166,7 +166,7 @@ func TestRestartBehindASocket(t *testing.T) {
 		return p
 	}
 	p := start()
-	stop := pour(t, client(t, addr, false), "http://"+addr+"/webhook")
+	stop := startLoad(t, client(t, addr, false), "http://"+addr+"/webhook")
 	for range 2 {
 		p.stop()
 		p = start()
@@ -191,7 +191,7 @@ func TestConfigurationMistakeIsFinal(t *testing.T) {
 		"systemd/psi-router.service": "RestartPreventExitStatus=2", "systemd/psi-router-web@.service": "RestartPreventExitStatus=2",
 		"systemd/psi-router-worker@.service": "RestartPreventExitStatus=2", "pm2/ecosystem.config.js": "stop_exit_codes: [2]",
 	} {
-		if !strings.Contains(shipped(t, file), want) {
+		if !strings.Contains(readShipped(t, file), want) {
 			t.Errorf("%s has no %s", file, want)
 		}
 	}

@@ -102,7 +102,7 @@ func TestCertificate(t *testing.T) {
 	}
 	p := start()
 	up(p)
-	if got, err := signed(c, "https://"+domain+"/webhook", message(1, 1)); err != nil || got.status != http.StatusOK {
+	if got, err := postSigned(c, "https://"+domain+"/webhook", message(1, 1)); err != nil || got.status != http.StatusOK {
 		t.Errorf("got %d %s %v", got.status, got.body, err)
 	}
 	modern, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: issuer, ServerName: domain, NextProtos: []string{"h2", "http/1.1"}}) //nolint:noctx // loopback

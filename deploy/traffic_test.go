@@ -44,18 +44,18 @@ func client(t testing.TB, addr string, keep bool) *http.Client {
 	}
 }
 
-// posted is a request and what came of it.
-type posted struct {
+// response is a request and what came of it.
+type response struct {
 	status int
 	body   string
 	header http.Header
 }
 
 // post posts with headers, name and value in turn.
-func post(c *http.Client, url string, body []byte, headers ...string) (posted, error) {
+func post(c *http.Client, url string, body []byte, headers ...string) (response, error) {
 	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body)) //nolint:noctx // the client has a timeout
 	if err != nil {
-		return posted{}, err
+		return response{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
@@ -64,14 +64,14 @@ func post(c *http.Client, url string, body []byte, headers ...string) (posted, e
 	return do(c, req)
 }
 
-func do(c *http.Client, req *http.Request) (posted, error) {
+func do(c *http.Client, req *http.Request) (response, error) {
 	res, err := c.Do(req)
 	if err != nil {
-		return posted{}, err
+		return response{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return posted{res.StatusCode, string(text), res.Header}, err
+	return response{res.StatusCode, string(text), res.Header}, err
 }
 
 // message is a text of a person, as Meta posts it.
@@ -80,14 +80,14 @@ func message(person, n int) []byte {
 		phoneNumberID, person, person, person, n, time.Now().Unix())
 }
 
-// signed posts a body as Meta does.
-func signed(c *http.Client, url string, body []byte, headers ...string) (posted, error) {
+// postSigned posts a body as Meta does.
+func postSigned(c *http.Client, url string, body []byte, headers ...string) (response, error) {
 	return post(c, url, body, append(headers, whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))...)
 }
 
-// pour posts messages over several connections until stop is called, which
+// startLoad posts messages over several connections until stop is called, which
 // returns how many there were, and wants each answered 200 at the first try.
-func pour(t testing.TB, c *http.Client, url string) (stop func() int) {
+func startLoad(t testing.TB, c *http.Client, url string) (stop func() int) {
 	t.Helper()
 	var sent, failed atomic.Int64
 	var writers sync.WaitGroup
@@ -101,7 +101,7 @@ func pour(t testing.TB, c *http.Client, url string) (stop func() int) {
 					return
 				default:
 				}
-				got, err := signed(c, url, message(first+i, n))
+				got, err := postSigned(c, url, message(first+i, n))
 				sent.Add(1)
 				if (err != nil || got.status != http.StatusOK) && failed.Add(1) < 5 {
 					t.Errorf("request %d: %v: %d %s", sent.Load(), err, got.status, got.body)

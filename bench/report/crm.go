@@ -102,7 +102,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
-			r.say("round %d of %d, %s: %s", round+1, rounds, way.name, pair)
+			r.progress("round %d of %d, %s: %s", round+1, rounds, way.name, pair)
 			pairs[way.key] = append(pairs[way.key], pair)
 		}
 	}
@@ -112,12 +112,12 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	}
 	for _, way := range crmWays {
 		each := func(of func(crmReport) float64) float64 {
-			return middle(columnOf(pairs[way.key], func(p crmPair) float64 { return of(p.with) }))
+			return median(columnOf(pairs[way.key], func(p crmPair) float64 { return of(p.with) }))
 		}
 		s.add(row{
 			What: "CPU for a message, " + way.name, Unit: "µs", Value: each(crmReport.cpu),
 			Detail: fmt.Sprintf("%+.0f %%; the router %.0f, Redis %.0f, PostgreSQL %.0f; memory at most: all processes of the router %.0f MB, Redis %.1f MB",
-				(middle(columnOf(pairs[way.key], func(p crmPair) float64 { return p.with.cpu() / p.without.cpu() }))-1)*100,
+				(median(columnOf(pairs[way.key], func(p crmPair) float64 { return p.with.cpu() / p.without.cpu() }))-1)*100,
 				each(func(c crmReport) float64 { return c.CPU.Router }), each(func(c crmReport) float64 { return c.CPU.Redis }), each(func(c crmReport) float64 { return c.CPU.Postgres }),
 				each(func(c crmReport) float64 { return c.Memory.Router })/1e6, each(func(c crmReport) float64 { return c.Memory.Redis })/1e6),
 		})
@@ -156,13 +156,13 @@ func crmRow(what, unit string, pairs []crmPair, of func(crmReport) float64, misb
 	for i := range pairs {
 		raw[fmt.Sprintf("run %d", i+1)], raw[fmt.Sprintf("without, run %d", i+1)] = with[i], without[i]
 	}
-	detail := fmt.Sprintf("%+.0f %%", (middle(ratios)-1)*100)
+	detail := fmt.Sprintf("%+.0f %%", (median(ratios)-1)*100)
 	if len(pairs) > 1 {
 		detail += fmt.Sprintf(" (%+.0f to %+.0f %%)", (slices.Min(ratios)-1)*100, (slices.Max(ratios)-1)*100)
 	}
-	one := row{What: what, Unit: unit, Value: middle(with), Raw: raw, Detail: fmt.Sprintf("%s; none: %s %s", detail, human(middle(without)), unit)}
+	one := row{What: what, Unit: unit, Value: median(with), Raw: raw, Detail: fmt.Sprintf("%s; none: %s %s", detail, human(median(without)), unit)}
 	if misbehaves {
-		one.Aim, one.Met = "within 10 % of none", atMost(1.1, "").met(middle(ratios))
+		one.Aim, one.Met = "within 10 % of none", atMost(1.1, "").met(median(ratios))
 	}
 	return one
 }

@@ -16,7 +16,7 @@ var p99 = regexp.MustCompile(`p99 ([\d.]+) ms`)
 
 // embedded measures the program alone with its two files.
 func embedded(ctx context.Context, r *run) (*section, error) {
-	out, err := r.listen(ctx, nil, "go", "run", "./bench/figures", "-messages", strconv.Itoa(r.size(60_000, 2_000)), "-conversations", strconv.Itoa(r.size(10_000, 500)))
+	out, err := r.output(ctx, nil, "go", "run", "./bench/figures", "-messages", strconv.Itoa(r.size(60_000, 2_000)), "-conversations", strconv.Itoa(r.size(10_000, 500)))
 	if err != nil {
 		return nil, err
 	}

@@ -28,17 +28,17 @@ func fails(ctx context.Context, r *run) (*section, error) {
 		return nil, err
 	}
 	lasts := r.size(600, 10)
-	broken := append(r.enduring(10), "--duration", strconv.Itoa(lasts)+"s", "--settle", "10m", "--crm", "fails")
-	r.say("psi-router %s", strings.Join(broken, " "))
+	broken := append(r.loadFlags(10), "--duration", strconv.Itoa(lasts)+"s", "--settle", "10m", "--crm", "fails")
+	r.progress("psi-router %s", strings.Join(broken, " "))
 	var one failsReport
 	if err := loadtest(ctx, bin, broken, &one); err != nil {
 		return nil, err
 	}
 	c := one.CRM
-	r.say("%d messages; %d events, the last of them %.1f s after the CRM was back", one.Stored, c.Events, c.Back)
+	r.progress("%d messages; %d events, the last of them %.1f s after the CRM was back", one.Stored, c.Events, c.Back)
 
 	s := &section{}
-	aim, wrong := noneAtAll(), float64(c.Lost+c.Doubled+c.Reordered)
+	aim, wrong := atMostNone(), float64(c.Lost+c.Doubled+c.Reordered)
 	s.add(row{
 		What: "events lost, doubled or out of order", Unit: "events", Value: wrong, Aim: aim.text, Met: aim.met(wrong),
 		Detail: fmt.Sprintf("of %s events of %s messages and %s answers, %s waited; all there %.1f s after the CRM was back; %d came again under their id; the queue held %s wake-ups at most",

@@ -17,7 +17,7 @@ type result struct {
 
 // gobench runs benchmarks of one package.
 func (r *run) gobench(ctx context.Context, pkg, pattern, times string, env ...string) ([]result, error) {
-	out, err := r.listen(ctx, env, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", times, "-timeout", "60m", pkg)
+	out, err := r.output(ctx, env, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", times, "-timeout", "60m", pkg)
 	if err != nil {
 		return nil, err
 	}

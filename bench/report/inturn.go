@@ -19,8 +19,8 @@ const (
 	turn = 7
 )
 
-// enduring is the load of the runs that go on for long; nothing counts while it warms up.
-func (r *run) enduring(warm int) []string {
+// loadFlags is the load of the runs that go on for long; nothing counts while it warms up.
+func (r *run) loadFlags(warm int) []string {
 	return []string{
 		"loadtest", "--json", "--rate", "300", "--warm", strconv.Itoa(r.size(warm, 0)) + "s", "--conversations", "20000",
 		"--statuses", "0", "--duplicates", "0",
@@ -59,7 +59,7 @@ func crmFor(way string) func(context.Context, *run) (*section, error) {
 			return nil, err
 		}
 		rounds, lasts := r.size(2, 1), r.size(600, 20)
-		load := r.enduring(4 * turn)
+		load := r.loadFlags(4 * turn)
 		what := "in neither is a CRM"
 		if way != "" {
 			what = "in one the CRM is so all that time, in the other there is none"
@@ -71,7 +71,7 @@ func crmFor(way string) func(context.Context, *run) (*section, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.say("pair %d of %d: %s", round+1, rounds, pair)
+			r.progress("pair %d of %d: %s", round+1, rounds, pair)
 			pairs = append(pairs, pair)
 			calm = append(calm, fmt.Sprintf("%.0f and %.0f", pair.with.Calm.Seconds, pair.without.Calm.Seconds))
 			stolen = append(stolen, fmt.Sprintf("%.1f and %.1f %%", pair.with.Stolen*100, pair.without.Stolen*100))

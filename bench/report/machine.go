@@ -39,46 +39,46 @@ func (m machine) String() string {
 
 func describe(ctx context.Context) machine {
 	return machine{
-		CPU:    field("/proc/cpuinfo", `model name\s*:\s*(.*\S)`),
+		CPU:    fileMatch("/proc/cpuinfo", `model name\s*:\s*(.*\S)`),
 		Cores:  runtime.NumCPU(),
 		Memory: memory(),
-		Kernel: said(ctx, `(.*\S)`, "uname", "-r"),
+		Kernel: commandMatch(ctx, `(.*\S)`, "uname", "-r"),
 		Go:     runtime.Version(),
-		Redis:  said(ctx, `v=(\S+)`, "redis-server", "--version"),
+		Redis:  commandMatch(ctx, `v=(\S+)`, "redis-server", "--version"),
 		// Debian keeps it away from the path.
-		PostgreSQL: said(ctx, `(\d+\.\d+)`, newest("/usr/lib/postgresql/*/bin/postgres", "postgres"), "--version"),
-		PgBouncer:  said(ctx, `PgBouncer (\S+)`, newest("/usr/sbin/pgbouncer", "pgbouncer"), "--version"),
-		Node:       said(ctx, `v(\S+)`, "node", "--version"),
-		Commit:     said(ctx, `(\S+)`, "git", "describe", "--always", "--dirty"),
+		PostgreSQL: commandMatch(ctx, `(\d+\.\d+)`, newest("/usr/lib/postgresql/*/bin/postgres", "postgres"), "--version"),
+		PgBouncer:  commandMatch(ctx, `PgBouncer (\S+)`, newest("/usr/sbin/pgbouncer", "pgbouncer"), "--version"),
+		Node:       commandMatch(ctx, `v(\S+)`, "node", "--version"),
+		Commit:     commandMatch(ctx, `(\S+)`, "git", "describe", "--always", "--dirty"),
 	}
 }
 
 func memory() string {
 	var kb float64
-	if _, err := fmt.Sscan(field("/proc/meminfo", `MemTotal:\s*(\d+)`), &kb); err != nil {
+	if _, err := fmt.Sscan(fileMatch("/proc/meminfo", `MemTotal:\s*(\d+)`), &kb); err != nil {
 		return ""
 	}
 	return fmt.Sprintf("%.0f GiB", kb/(1<<20))
 }
 
-// said is what a program says, or nothing where it is not installed.
-func said(ctx context.Context, pattern, name string, args ...string) string {
+// commandMatch is what a program says, or nothing where it is not installed.
+func commandMatch(ctx context.Context, pattern, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {
 		return ""
 	}
-	return first(pattern, string(out))
+	return firstMatch(pattern, string(out))
 }
 
-func field(path, pattern string) string {
+func fileMatch(path, pattern string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}
-	return first(pattern, string(text))
+	return firstMatch(pattern, string(text))
 }
 
-func first(pattern, text string) string {
+func firstMatch(pattern, text string) string {
 	if m := regexp.MustCompile(pattern).FindStringSubmatch(text); m != nil {
 		return m[1]
 	}

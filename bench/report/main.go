@@ -66,13 +66,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := do(ctx, *only, *out, *small, *render); err != nil {
+	if err := measure(ctx, *only, *out, *small, *render); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
 }
 
-func do(ctx context.Context, only, out string, small, render bool) error {
+func measure(ctx context.Context, only, out string, small, render bool) error {
 	all := parts()
 	var names []string
 	for _, p := range all {
@@ -106,14 +106,14 @@ func do(ctx context.Context, only, out string, small, render bool) error {
 		if err := os.Mkdir(r.dir, 0o700); err != nil {
 			return err
 		}
-		r.say("begins: %s", which.title)
+		r.progress("begins: %s", which.title)
 		s, err := which.measure(ctx, r)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			failed = errors.Join(failed, fmt.Errorf("section %s: %w", name, err))
-			r.say("failed: %v", err)
+			r.progress("failed: %v", err)
 			continue
 		}
 		s.Small = small
@@ -122,7 +122,7 @@ func do(ctx context.Context, only, out string, small, render bool) error {
 		s.Command = "go run ./bench/report -only " + name
 		s.Machine = describe(ctx)
 		p.Sections[name] = s
-		r.say("done")
+		r.progress("done")
 		if err := p.save(out+".json", out+".md", all); err != nil {
 			return err
 		}
@@ -141,8 +141,8 @@ func (r *run) size(full, small int) int {
 	return full
 }
 
-// say shows progress.
-func (r *run) say(format string, args ...any) {
+// progress shows progress.
+func (r *run) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "[%s, %s] %s\n", r.part, time.Since(r.begin).Round(time.Second), fmt.Sprintf(format, args...))
 }
 
@@ -156,12 +156,12 @@ func (r *run) command(ctx context.Context, dir, name string, args ...string) err
 	return nil
 }
 
-// listen runs a program, shows what it says line by line, and returns it.
-func (r *run) listen(ctx context.Context, env []string, name string, args ...string) (string, error) {
+// output runs a program, shows what it says line by line, and returns it.
+func (r *run) output(ctx context.Context, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var all bytes.Buffer
-	show := &lines{say: func(l string) { r.say("%s", l) }}
+	show := &lines{say: func(l string) { r.progress("%s", l) }}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&all, show), show
 	err := cmd.Run()
 	if err != nil {

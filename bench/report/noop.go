@@ -81,7 +81,7 @@ func noop(ctx context.Context, r *run) (*section, error) {
 		"CPU time per job hardly depends on what else the machine does; rates do.",
 	}}
 	for _, c := range all {
-		r.say("%s: %d jobs", c.name, c.jobs)
+		r.progress("%s: %d jobs", c.name, c.jobs)
 		m, err := c.measure(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)

@@ -63,8 +63,8 @@ func atMost(n float64, unit string) aim {
 	return aim{text: "at most " + human(n) + " " + unit, bound: n}
 }
 
-// noneAtAll is for what must not happen once.
-func noneAtAll() aim { return aim{text: "none"} }
+// atMostNone is for what must not happen once.
+func atMostNone() aim { return aim{text: "none"} }
 
 func (a aim) met(v float64) *bool {
 	if a.text == "" {
@@ -77,8 +77,8 @@ func (a aim) met(v float64) *bool {
 	return &ok
 }
 
-// middle is the median of at least one value.
-func middle(values []float64) float64 {
+// median is the median of at least one value.
+func median(values []float64) float64 {
 	all := slices.Sorted(slices.Values(values))
 	if n := len(all); n%2 == 0 {
 		return (all[n/2-1] + all[n/2]) / 2

@@ -19,7 +19,7 @@ func plan(ctx context.Context, r *run) (*section, error) {
 	rounds, messages := r.size(6, 1), r.size(40_000, 1_000)
 	sides := map[string][]map[string]float64{}
 	for round := range rounds {
-		r.say("round %d of %d", round+1, rounds)
+		r.progress("round %d of %d", round+1, rounds)
 		all, err := r.gobench(ctx, "./bench", "^BenchmarkPlanStack$", "1x", "BENCH_MESSAGES="+strconv.Itoa(messages))
 		if err != nil {
 			return nil, err
@@ -48,19 +48,19 @@ func plan(ctx context.Context, r *run) (*section, error) {
 }
 
 func (s *section) sideRows(name, key string, sides map[string][]map[string]float64) {
-	of := func(metric string) float64 { return middle(column(sides[key], metric)) }
+	of := func(metric string) float64 { return median(column(sides[key], metric)) }
 	times := func(metric string) float64 {
 		all := column(sides[key], metric)
 		for i, its := range column(sides[planSide], metric) {
 			all[i] /= its
 		}
-		return middle(all)
+		return median(all)
 	}
 	webhook := row{
 		What: name + ": webhook", Value: of("requests/s"), Unit: "requests/s",
 		Detail: fmt.Sprintf("32 connections, one message each; p50 %.1f ms; CPU for each: webhook %.0f µs, Redis %.0f µs",
 			of("p50-ms"), of("door-webhook-us/msg"), of("door-redis-us/msg")),
-		Raw: raws(sides[key]),
+		Raw: rawValues(sides[key]),
 	}
 	late := row{What: name + ": webhook p99", Value: of("p99-ms"), Unit: "ms"}
 	handled := row{
@@ -72,7 +72,7 @@ func (s *section) sideRows(name, key string, sides map[string][]map[string]float
 	}
 	if key == relaxedSide { // with always it promises more than the plan
 		webhook.times(times("requests/s"), 3)
-		a := atMost(middle(column(sides[planSide], "p99-ms")), "ms")
+		a := atMost(median(column(sides[planSide], "p99-ms")), "ms")
 		late.Aim, late.Met = "below the plan's p99", a.met(late.Value)
 	}
 	s.add(webhook)
@@ -95,8 +95,8 @@ func column(rounds []map[string]float64, metric string) []float64 {
 	return all
 }
 
-// raws are the figures of every round, as the page's data keeps them.
-func raws(rounds []map[string]float64) map[string]float64 {
+// rawValues are the figures of every round, as the page's data keeps them.
+func rawValues(rounds []map[string]float64) map[string]float64 {
 	if len(rounds) == 1 {
 		return rounds[0]
 	}

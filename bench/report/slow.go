@@ -28,13 +28,13 @@ func slow(ctx context.Context, r *run) (*section, error) {
 		"loadtest", "--json", "--rate", "500", "--duration", strconv.Itoa(lasts) + "s", "--workers", "2", "--conversations", "5000",
 		"--slow-postgres", "300ms", "--restart-redis", "--settle", "5m", "--seed", newSeed(),
 	}
-	r.say("psi-router %s", strings.Join(args, " "))
+	r.progress("psi-router %s", strings.Join(args, " "))
 	var one slowReport
 	if err := loadtest(ctx, bin, args, &one); err != nil {
 		return nil, err
 	}
 	s := &section{}
-	none := noneAtAll()
+	none := atMostNone()
 	count := func(what string, n int, detail string) {
 		s.add(row{What: what, Value: float64(n), Unit: "messages", Aim: none.text, Met: none.met(float64(n)), Detail: detail})
 	}
