@@ -120,7 +120,7 @@ func (tx *txState) conversationFor(cmd store.Command) (conv *store.ConversationR
 // findConversation returns the conversation of an id, which may be that of one that was
 // joined; missing is set when somebody else has it.
 func (tx *txState) findConversation(id string) (conv *store.ConversationRow, locked bool, err error) {
-	for _, r := range tx.loaded.conversations {
+	for _, r := range tx.conversations {
 		if r.ID == id || tx.mergedIDs[id] == r.Row {
 			conv = tx.conversationByRow[r.Row]
 			return conv, conv == nil, nil

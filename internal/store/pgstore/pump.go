@@ -170,7 +170,7 @@ func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due
 		var done []int64
 		var conversations []*store.ConversationRow
 		known := map[int64]bool{}
-		for _, conv := range tx.loaded.conversations {
+		for _, conv := range tx.conversations {
 			known[conv.Row] = true
 		}
 		for _, n := range due {

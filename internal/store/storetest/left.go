@@ -443,7 +443,7 @@ func (w *world) hear(ev store.Event) {
 // sorry lets who was left for long enough have an apology: one for each word.
 func (w *world) sorry(rt *rapid.T) {
 	id := w.pickConversation(rt)
-	w.driver.apologize()
+	w.apologize()
 	said, words := 0, 0
 	for _, m := range w.messages(id) {
 		switch {
