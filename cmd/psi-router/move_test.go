@@ -69,9 +69,9 @@ func TestMove(t *testing.T) {
 	sh.fine(nil, "queue", "pause", "inbound")
 	send(sh, a, "wamid.d", "gracias") // waits
 	sh.want(exitProblem, []string{"is in use by process", "stop that process"}, "store", "move", "--to", postgres)
-	sh.want(exitProblem, []string{"inbound", "paused", "1 job left after 1ms"}, "queue", "drain", "--timeout", "1ms")
+	sh.want(exitProblem, []string{"inbound", "paused", "left after 1ms"}, "queue", "drain", "--timeout", "1ms")
 	stop()
-	sh.want(exitProblem, []string{"1 job left", "no router runs"}, "queue", "drain")
+	sh.want(exitProblem, []string{"left, and no router runs"}, "queue", "drain")
 
 	sh.want(exitUnreachable, []string{"store move"}, "store", "move", "--to", "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable")
 	sh.fine([]string{"contacts", "would be moved", "Nothing was changed"}, "store", "move", "--to", postgres, "--dry-run")
