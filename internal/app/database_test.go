@@ -57,8 +57,8 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 				ready = http.StatusOK // a webhook can do its work
 			}
 			db.Stop()
-			systemd, keeper := newNotified(t)
-			r := startWith(t, Options{Role: roles[0], Supervisor: keeper}, env...)
+			systemd, supervisor := newNotified(t)
+			r := startWith(t, Options{Role: roles[0], Supervisor: supervisor}, env...)
 			systemd.expect("READY=1\n", "STATUS=waiting: open store: store is unavailable")
 			others := make([]*testRouter, 0, 1)
 			for _, role := range roles[1:] {

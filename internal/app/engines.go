@@ -64,8 +64,8 @@ type opening struct {
 	log            *slog.Logger
 }
 
-// sorryAfter is that of store.Settings.
-func (o opening) sorryAfter() time.Duration {
+// apologyDelay is that of store.Settings.
+func (o opening) apologyDelay() time.Duration {
 	if o.backoffSpeedup <= 1 {
 		return 0
 	}
@@ -139,7 +139,7 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
 		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.sorryAfter(), Windowless: o.windowless, OnEvents: e.onEvents(),
+		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(),
 	})
 	if err != nil {
 		return err

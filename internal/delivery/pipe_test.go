@@ -242,7 +242,7 @@ func verify(t *testing.T, dir string, w *fakeSender, people int, said []string) 
 	if err != nil || len(conversations) != people {
 		t.Fatalf("%d conversations, want %d (%v)", len(conversations), people, err)
 	}
-	fates := map[store.Status]int{}
+	statuses := map[store.Status]int{}
 	for _, conversation := range conversations {
 		if conversation.State != router.StateHandedOff || conversation.Area != "admin" {
 			t.Errorf("conversation ended %s %s", conversation.State, conversation.Area)
@@ -259,7 +259,7 @@ func verify(t *testing.T, dir string, w *fakeSender, people int, said []string) 
 				continue
 			}
 			replies++
-			fates[m.Status]++
+			statuses[m.Status]++
 			posts := w.count(m.ID)
 			switch {
 			case posts > 1:
@@ -278,5 +278,5 @@ func verify(t *testing.T, dir string, w *fakeSender, people int, said []string) 
 			t.Errorf("%d replies, want 3", replies)
 		}
 	}
-	t.Logf("fates: %v, %d posts", fates, len(w.posts))
+	t.Logf("statuses: %v, %d posts", statuses, len(w.posts))
 }

@@ -22,11 +22,11 @@ import (
 
 // fakePumpStore answers the pump's rounds from a script.
 type fakePumpStore struct {
-	mu     sync.Mutex
-	rounds []time.Duration
-	start  time.Time
-	answer func(n int) (store.PumpResult, error)
-	sorry  int
+	mu        sync.Mutex
+	rounds    []time.Duration
+	start     time.Time
+	answer    func(n int) (store.PumpResult, error)
+	apologies int
 }
 
 func (w *fakePumpStore) Pump(context.Context, time.Time) (store.PumpResult, error) {
@@ -39,7 +39,7 @@ func (w *fakePumpStore) Pump(context.Context, time.Time) (store.PumpResult, erro
 func (w *fakePumpStore) Apologize(context.Context, time.Time) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sorry++
+	w.apologies++
 	return 1, nil
 }
 
@@ -132,7 +132,7 @@ func TestNobodyApologizesWithinABacklog(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
-				if got := w.sorry > 0; got != tc.want {
+				if got := w.apologies > 0; got != tc.want {
 					t.Errorf("apologized: %v, want %v", got, tc.want)
 				}
 			})

@@ -170,8 +170,8 @@ func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 	}
 }
 
-// TestKeptAsideIsLoggedShort: ids that others chose are cut in log lines.
-func TestKeptAsideIsLoggedShort(t *testing.T) {
+// TestRecordsAreLoggedShort: ids that others chose are cut in log lines.
+func TestRecordsAreLoggedShort(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	o := options(&fakeQueue{})

@@ -57,14 +57,14 @@ func database(t *testing.T, url, prefix string) *pgstore.Store {
 
 // life uses a store as people, agents and providers do.
 type life struct {
-	t     *testing.T
-	s     store.Store
-	rnd   *rand.Rand
-	now   time.Time
-	n     int
-	sent  []inbound.Arrival
-	talks []string
-	wrote []string // provider ids of what we sent
+	t             *testing.T
+	s             store.Store
+	rnd           *rand.Rand
+	now           time.Time
+	n             int
+	sent          []inbound.Arrival
+	conversations []string
+	wrote         []string // provider ids of what we sent
 }
 
 func born(t *testing.T, s store.Store, seed uint64, now time.Time) *life {
@@ -147,15 +147,15 @@ func (l *life) day(arrivals int) {
 		l.fail(err)
 		l.sent = append(l.sent, a)
 		if id := got[0].Conversation; id != "" {
-			l.talks = append(l.talks, id)
+			l.conversations = append(l.conversations, id)
 		}
 		if r := got[0].Media; r != nil && l.rnd.IntN(2) == 0 {
 			l.fail(l.s.SaveMedia(ctx, r.MessageID, store.Media{Media: r.Media, State: "ready", Path: "ab/cd"}))
 		}
-		if len(l.talks) == 0 {
+		if len(l.conversations) == 0 {
 			continue
 		}
-		id := l.talks[l.rnd.IntN(len(l.talks))]
+		id := l.conversations[l.rnd.IntN(len(l.conversations))]
 		switch l.rnd.IntN(8) {
 		case 0:
 			l.command(ctx, id)
@@ -274,7 +274,7 @@ func (l *life) everything() all {
 		after = page[99].Pos
 	}
 	keys := []string{"PSI-2026-000001", "AR.7", "5491100000003"}
-	keys = append(keys, l.talks...) // also of those that were joined with others
+	keys = append(keys, l.conversations...) // also of those that were joined with others
 	for _, s := range l.sent {
 		keys = append(keys, s.ID)
 	}

@@ -127,7 +127,7 @@ func TestStore(t *testing.T) {
 	var later [2]string
 	for i, l := range []*life{&moved, &stayed} {
 		l.rnd = rand.New(rand.NewPCG(9, 9)) //nolint:gosec // the same every time
-		l.talks, l.sent = slices.Clone(l.talks), slices.Clone(l.sent)
+		l.conversations, l.sent = slices.Clone(l.conversations), slices.Clone(l.sent)
 		l.pump()
 		l.day(90)
 		l.pump()

@@ -446,8 +446,8 @@ func TestRunnerPanic(t *testing.T) {
 	})
 }
 
-// TestRunnerLeftovers: a handler that hangs until its deadline.
-func TestRunnerLeftovers(t *testing.T) {
+// TestRunnerAbandonsAHungHandler: a handler that hangs until its deadline.
+func TestRunnerAbandonsAHungHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
 		b := start(t, queue.RunnerOptions{Batch: 10, Lease: 30 * time.Second, Handler: queue.HandlerFunc(

@@ -139,7 +139,7 @@ func (t *turn) applyDisconnect() Decision {
 // applyApologize says that we are sorry, and what the flow wants beside. Who has a team
 // is theirs.
 func (t *turn) applyApologize() Decision {
-	sorry := t.flow.Texts.Apology
+	apology := t.flow.Texts.Apology
 	if t.was.State != StateMenu && t.was.State != StateClosed {
 		return t.noEffect()
 	}
@@ -148,17 +148,17 @@ func (t *turn) applyApologize() Decision {
 		if t.was.State == StateClosed {
 			t.next = inMenu(t.was)
 		}
-		return t.start(AfterOutage, sorry)
+		return t.start(AfterOutage, apology)
 	case flow.AfterOutageApologize:
 		d := t.silent(AfterOutage)
-		d.Replies = []Reply{{Text: sorry, Style: flow.StyleText}}
+		d.Replies = []Reply{{Text: apology, Style: flow.StyleText}}
 		return d
 	case flow.AfterOutageHandoff:
 		d := t.handoff(AfterOutage, t.flow.Policies.OfferArea, tagOutage)
 		if len(d.Replies) == 0 {
 			d.Replies = []Reply{{Style: flow.StyleText}}
 		}
-		d.Replies[0].Text = strings.TrimSpace(join(sorry, d.Replies[0].Text))
+		d.Replies[0].Text = strings.TrimSpace(join(apology, d.Replies[0].Text))
 		return d
 	case flow.AfterOutageList:
 	}

@@ -10,7 +10,7 @@ import (
 // story is one conversation that goes on and on, with what came before.
 type story struct {
 	rules Rules
-	talk  Conversation
+	conv  Conversation
 	now   time.Time
 	shown []string    // ids of rows and buttons
 	said  []time.Time // automatic messages since one of ours last took part
@@ -62,7 +62,7 @@ func (s *story) message(t *rapid.T) Message {
 func (s *story) write(t *rapid.T) {
 	s.now = s.now.Add(anyStep.Draw(t, "wait"))
 	m := s.message(t)
-	was := s.talk
+	was := s.conv
 	d := checkStep(t, s.rules, was, m, s.now)
 	if d.Reason == HandoffTimeout || was.State == StateClosed && d.Next.State != StateClosed {
 		s.said = nil
@@ -106,7 +106,7 @@ func (s *story) order(t *rapid.T) {
 		}).Draw(t, "command"),
 		Area: rapid.SampledFrom([]string{"admin", "ventas", "administracion", "nobody", ""}).Draw(t, "area"),
 	}
-	was := s.talk
+	was := s.conv
 	d := s.rules.Apply(was, cmd, s.now)
 	checkAny(t, s.rules, was, d)
 	for _, r := range d.Replies {
@@ -130,9 +130,9 @@ func (s *story) order(t *rapid.T) {
 }
 
 func (s *story) keep(d Decision) {
-	s.talk = d.Next
+	s.conv = d.Next
 	if d.Handoff != nil {
-		s.talk.Ticket = "PSI-2026-000001"
+		s.conv.Ticket = "PSI-2026-000001"
 	}
 	for _, r := range d.Replies {
 		for _, o := range r.Options {
@@ -153,7 +153,7 @@ func TestPromisesHoldInAnyStory(t *testing.T) {
 		f.Policies.AutoPerHour = 6 // so that stories run into it
 		rules.Flow = &f
 		rapid.Check(t, func(t *rapid.T) {
-			s := &story{rules: rules, talk: NewConversation("wsp4"), now: monday}
+			s := &story{rules: rules, conv: NewConversation("wsp4"), now: monday}
 			t.Repeat(map[string]func(*rapid.T){"write": s.write, "write more": s.write, "write on": s.write, "order": s.order})
 		})
 	}
@@ -165,7 +165,7 @@ func TestOldListsNeverMoveAnybody(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
 	rapid.Check(t, func(t *rapid.T) {
-		s := &story{rules: rules, talk: NewConversation("wsp4"), now: monday}
+		s := &story{rules: rules, conv: NewConversation("wsp4"), now: monday}
 		for range rapid.IntRange(1, 30).Draw(t, "turns") {
 			if rapid.IntRange(0, 3).Draw(t, "who") == 0 {
 				s.order(t)
@@ -175,12 +175,12 @@ func TestOldListsNeverMoveAnybody(t *testing.T) {
 		}
 		for _, id := range s.shown {
 			parsed, _ := parseReplyID(id)
-			if parsed.epoch == s.talk.Epoch {
+			if parsed.epoch == s.conv.Epoch {
 				continue
 			}
-			d := s.rules.Step(s.talk, Message{Type: "interactive", ReplyID: id, SentAt: s.now, ReceivedAt: s.now}, s.now)
+			d := s.rules.Step(s.conv, Message{Type: "interactive", ReplyID: id, SentAt: s.now, ReceivedAt: s.now}, s.now)
 			if d.Handoff != nil || d.Reason == ReplyChoice {
-				t.Errorf("%s of epoch %d chose something in epoch %d (%s)", id, parsed.epoch, s.talk.Epoch, d.Reason)
+				t.Errorf("%s of epoch %d chose something in epoch %d (%s)", id, parsed.epoch, s.conv.Epoch, d.Reason)
 			}
 		}
 	})

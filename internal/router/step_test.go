@@ -93,7 +93,7 @@ func TestHandoffWithoutTimeoutNeverEndsByItself(t *testing.T) {
 func TestTimesOfAMessage(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, NewConversation("wsp4"), "hola", "1").Next
+	conv := play(t, rules, NewConversation("wsp4"), "hola", "1").Next
 	for _, tc := range []struct {
 		name            string
 		sent, received  time.Duration // after monday
@@ -108,12 +108,12 @@ func TestTimesOfAMessage(t *testing.T) {
 		{"sent before the last one", -time.Hour, time.Minute, time.Minute, CommandBack, 0},
 	} {
 		m := Message{Type: "text", Text: "volver", SentAt: monday.Add(tc.sent), ReceivedAt: monday.Add(tc.received)}
-		d := checkStep(t, rules, talk, m, monday.Add(tc.now))
+		d := checkStep(t, rules, conv, m, monday.Add(tc.now))
 		if d.Reason != tc.want || !d.Next.LastInbound.Equal(monday.Add(tc.lastInboundThen)) {
 			t.Errorf("%s: %s, last inbound %v", tc.name, d.Reason, d.Next.LastInbound.Sub(monday))
 		}
 	}
-	untimed := checkStep(t, rules, talk, Message{Type: "text", Text: "volver"}, monday.Add(time.Hour))
+	untimed := checkStep(t, rules, conv, Message{Type: "text", Text: "volver"}, monday.Add(time.Hour))
 	if got := untimed.Next.LastInbound; !got.Equal(monday.Add(time.Hour)) {
 		t.Errorf("without any time: last inbound %v", got)
 	}
@@ -122,7 +122,7 @@ func TestTimesOfAMessage(t *testing.T) {
 func TestContactKeepsTheHandoffOpen(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, NewConversation("wsp4"), "hola", "11").Next
+	conv := play(t, rules, NewConversation("wsp4"), "hola", "11").Next
 	at := monday.Add(20 * time.Hour)
 	for _, tc := range []struct {
 		name string
@@ -131,11 +131,11 @@ func TestContactKeepsTheHandoffOpen(t *testing.T) {
 	}{
 		{"text", Message{Type: "text", Text: "hola?"}, at.Add(24 * time.Hour)},
 		{"audio", Message{Type: "audio"}, at.Add(24 * time.Hour)},
-		{"reaction", Message{Type: "reaction"}, talk.TimeoutAt},
-		{"blocked", Message{Type: "text", Blocked: true}, talk.TimeoutAt},
-		{"late", Message{Type: "text", Late: true}, talk.TimeoutAt},
+		{"reaction", Message{Type: "reaction"}, conv.TimeoutAt},
+		{"blocked", Message{Type: "text", Blocked: true}, conv.TimeoutAt},
+		{"late", Message{Type: "text", Late: true}, conv.TimeoutAt},
 	} {
-		if got := checkStep(t, rules, talk, tc.msg, at).Next.TimeoutAt; !got.Equal(tc.want) {
+		if got := checkStep(t, rules, conv, tc.msg, at).Next.TimeoutAt; !got.Equal(tc.want) {
 			t.Errorf("%s: ends at %v, want %v", tc.name, got, tc.want)
 		}
 	}
@@ -175,11 +175,11 @@ func TestPlainText(t *testing.T) {
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
-	talk := play(t, rules, NewConversation("wsp4"), "hola").Next
+	conv := play(t, rules, NewConversation("wsp4"), "hola").Next
 	for range 30 {
-		talk.Auto = append(talk.Auto, monday.Add(48*time.Hour).Unix())
+		conv.Auto = append(conv.Auto, monday.Add(48*time.Hour).Unix())
 	}
-	if got := rules.Step(talk, text("menu"), monday); got.Reason != CommandMenu || len(got.Next.Auto) != 2 {
+	if got := rules.Step(conv, text("menu"), monday); got.Reason != CommandMenu || len(got.Next.Auto) != 2 {
 		t.Errorf("%s with %d", got.Reason, len(got.Next.Auto))
 	}
 }
@@ -212,7 +212,7 @@ func TestNoFlowNoPanic(t *testing.T) {
 	for _, r := range []Rules{{}, {Flow: &flow.Flow{}}} {
 		for _, in := range inputs {
 			for _, s := range situations(psiRules(t)) {
-				if got := r.Step(s.talk, in.msg, monday); got.Reason == "" {
+				if got := r.Step(s.conv, in.msg, monday); got.Reason == "" {
 					t.Errorf("%s, %s: no reason", s.name, in.name)
 				}
 			}

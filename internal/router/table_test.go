@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // situations are the states that a conversation can be found in.
 func situations(r Rules) []struct {
 	name string
-	talk Conversation
+	conv Conversation
 } {
 	base := Conversation{State: StateMenu, Line: "wsp4", Epoch: 3, LastInbound: monday.Add(-time.Minute)}
 	with := func(change func(*Conversation)) Conversation {
@@ -34,7 +34,7 @@ func situations(r Rules) []struct {
 	}
 	return []struct {
 		name string
-		talk Conversation
+		conv Conversation
 	}{
 		{"first contact", NewConversation("wsp4")},
 		{"in the start menu", with(func(c *Conversation) { c.Menu = "principal" })},
@@ -122,8 +122,8 @@ func TestEveryStateAndEveryInput(t *testing.T) {
 	for _, s := range situations(rules) {
 		fmt.Fprintf(&b, "%s\n", s.name)
 		for _, in := range inputs {
-			d := checkStep(t, rules, s.talk, in.msg, monday)
-			fmt.Fprintf(&b, "  %-30s %-20s %s\n", in.name, d.Reason, outcome(s.talk, d))
+			d := checkStep(t, rules, s.conv, in.msg, monday)
+			fmt.Fprintf(&b, "  %-30s %-20s %s\n", in.name, d.Reason, outcome(s.conv, d))
 		}
 		b.WriteString("\n")
 	}
@@ -194,9 +194,9 @@ func TestCommands(t *testing.T) {
 	for _, s := range situations(rules) {
 		fmt.Fprintf(&b, "%s\n", s.name)
 		for _, kind := range kinds {
-			d := rules.Apply(s.talk, Command{Kind: kind, Area: "administracion", Tag: "otro"}, monday)
-			checkAny(t, rules, s.talk, d)
-			fmt.Fprintf(&b, "  %-12s %-16s %s\n", kind, d.Reason, commandOutcome(s.talk, d))
+			d := rules.Apply(s.conv, Command{Kind: kind, Area: "administracion", Tag: "otro"}, monday)
+			checkAny(t, rules, s.conv, d)
+			fmt.Fprintf(&b, "  %-12s %-16s %s\n", kind, d.Reason, commandOutcome(s.conv, d))
 			if again := rules.Apply(d.Next, Command{Kind: kind, Area: "admin", Tag: "otro"}, monday); again.Changed || again.Handoff != nil || again.Closed {
 				t.Errorf("%s: %s twice has another effect: %+v", s.name, kind, again)
 			}

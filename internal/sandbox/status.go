@@ -145,12 +145,12 @@ func (s *Server) onPosted(res postResult) {
 	if !res.ok() {
 		return
 	}
-	for _, parcel := range res.events {
-		tick := parcel.tick
-		if parcel.message != nil {
+	for _, event := range res.events {
+		tick := event.tick
+		if event.message != nil {
 			tick = tickDelivered
 		}
-		s.tickUp(parcel.id, tick)
+		s.tickUp(event.id, tick)
 	}
 }
 

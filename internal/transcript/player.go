@@ -29,8 +29,8 @@ type player struct {
 // As the server has them by default: how old a message may be, and when who got no
 // answer gets what the flow says.
 const (
-	staleAfter = 10 * time.Minute
-	sorryAfter = 2 * time.Minute
+	staleAfter   = 10 * time.Minute
+	apologyDelay = 2 * time.Minute
 )
 
 func newPlayer(rules router.Rules, line string) *player {
@@ -88,7 +88,7 @@ func (p *player) teamActs(s string, now time.Time) (step, error) {
 // left without an answer.
 func (p *player) runTimers(now time.Time) step {
 	cmd := router.Command{Kind: router.CommandTimeout}
-	if left := p.unansweredAt; !left.IsZero() && now.Sub(left) >= sorryAfter {
+	if left := p.unansweredAt; !left.IsZero() && now.Sub(left) >= apologyDelay {
 		cmd.Kind, p.unansweredAt = router.CommandApologize, time.Time{}
 	}
 	return p.apply(p.rules.Apply(p.conversation, cmd, now), now)

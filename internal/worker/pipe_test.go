@@ -118,16 +118,16 @@ func TestTurnsOverRealEngines(t *testing.T) {
 	q, s := engines(t)
 	backlog(t, q, people*each, people)
 	work(t, q, s, people*each, 4)
-	talks, err := s.Conversations(t.Context(), store.Filter{Limit: 200})
-	if err != nil || len(talks) != people {
-		t.Fatalf("%d conversations, want %d (%v)", len(talks), people, err)
+	conversations, err := s.Conversations(t.Context(), store.Filter{Limit: 200})
+	if err != nil || len(conversations) != people {
+		t.Fatalf("%d conversations, want %d (%v)", len(conversations), people, err)
 	}
 	tickets := map[string]bool{}
-	for _, talk := range talks {
-		if talk.State != router.StateHandedOff || talk.Ticket == "" || tickets[talk.Ticket] {
-			t.Errorf("ended %s with ticket %q", talk.State, talk.Ticket)
+	for _, conv := range conversations {
+		if conv.State != router.StateHandedOff || conv.Ticket == "" || tickets[conv.Ticket] {
+			t.Errorf("ended %s with ticket %q", conv.State, conv.Ticket)
 		}
-		tickets[talk.Ticket] = true
+		tickets[conv.Ticket] = true
 	}
 }
 

@@ -41,7 +41,7 @@ type fakeStore struct {
 	rejected []string
 	statuses []string
 	late     []string
-	aside    []inbound.Arrival
+	records  []inbound.Arrival
 	busy     map[string]int // id → how often its contact is held by somebody
 	turns    []int
 
@@ -87,7 +87,7 @@ func (l *fakeStore) Turn(ctx context.Context, _ time.Time, batch []inbound.Arriv
 	results := make([]store.Result, len(batch))
 	for i, a := range batch {
 		if a.Quarantine != "" {
-			l.aside = append(l.aside, a)
+			l.records = append(l.records, a)
 			results[i].Reason = router.Reason(a.Quarantine)
 			continue
 		}
@@ -488,11 +488,11 @@ func TestUnreadableIsKept(t *testing.T) {
 				if got := r.stats(name); got.Dead != 0 || got.Done != int64(len(bodies))+1 || got.Retried != 0 {
 					t.Errorf("got %+v", got)
 				}
-				if len(r.store.order) != 1 || len(r.store.statuses) != 1 || len(r.store.aside) != len(bodies) {
-					t.Errorf("got %v, %v and %d aside", r.store.order, r.store.statuses, len(r.store.aside))
+				if len(r.store.order) != 1 || len(r.store.statuses) != 1 || len(r.store.records) != len(bodies) {
+					t.Errorf("got %v, %v and %d records", r.store.order, r.store.statuses, len(r.store.records))
 				}
 				kept := map[string]string{}
-				for _, a := range r.store.aside {
+				for _, a := range r.store.records {
 					if a.Kind != inbound.Unknown || a.Quarantine != "unknown_shape" || !a.ReceivedAt.Equal(r.start) ||
 						!strings.HasPrefix(a.Detail, "decode arrival: ") {
 						t.Errorf("got %+v", a)
@@ -551,8 +551,8 @@ func TestOldDeadLettersAreCured(t *testing.T) {
 			t.Error(err)
 		}
 		dead, err = m.Dead(t.Context(), "inbound", 0, 10)
-		if err != nil || len(dead) != 0 || len(s.aside) != 1 {
-			t.Errorf("dead %v, %v; aside %v", dead, err, s.aside)
+		if err != nil || len(dead) != 0 || len(s.records) != 1 {
+			t.Errorf("dead %v, %v; records %v", dead, err, s.records)
 		}
 	})
 }

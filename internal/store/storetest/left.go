@@ -440,8 +440,8 @@ func (w *world) hear(ev store.Event) {
 	}
 }
 
-// sorry lets who was left for long enough have an apology: one for each word.
-func (w *world) sorry(rt *rapid.T) {
+// apologizeOnce lets who was left for long enough have an apology: one for each word.
+func (w *world) apologizeOnce(rt *rapid.T) {
 	id := w.pickConversation(rt)
 	w.apologize()
 	said, words := 0, 0

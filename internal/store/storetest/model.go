@@ -47,7 +47,7 @@ func model(t *testing.T, e Engine) {
 			"block":     m.block,
 			"send":      m.send,
 			"lose":      m.lose,
-			"sorry":     m.sorry,
+			"sorry":     m.apologizeOnce,
 			"report":    m.report,
 			"mark":      m.mark,
 			"stranger":  m.stranger,
@@ -354,15 +354,15 @@ func (w *world) send(rt *rapid.T) {
 	id := w.pickConversation(rt)
 	w.posts++
 	for _, c := range w.claim(fmt.Sprintf("%d.%d", w.run, w.posts), id) {
-		talk, m := w.conversation(id), w.message(id, c.Post.ID)
+		conv, m := w.conversation(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
-		if talk.Contact.Blocked {
+		if conv.Contact.Blocked {
 			rt.Fatalf("posted to who is blocked: %+v", m)
 		}
 		if m.Reason == router.AfterOutage {
-			w.worthSaying(talk, m)
-		} else if ours && (m.Epoch != talk.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(talk.LastInbound) >= 24*time.Hour {
-			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, talk.Epoch)
+			w.worthSaying(conv, m)
+		} else if ours && (m.Epoch != conv.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour) || m.Type != "template" && w.now.Sub(conv.LastInbound) >= 24*time.Hour {
+			rt.Fatalf("may not be posted any more: %+v in epoch %d", m, conv.Epoch)
 		}
 		status := rapid.SampledFrom([]store.Status{store.Sent, store.Sent, store.Queued, store.Failed, store.Uncertain}).Draw(rt, "status")
 		provider := ""

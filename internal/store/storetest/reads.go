@@ -185,12 +185,12 @@ func reads(t *testing.T, e Engine) {
 	t.Run("reopened", func(t *testing.T) {
 		d := open(t, e)
 		r := d.turn(says(person(1), "a", "hola", d.now), says(person(1), "b", "11", d.now))
-		before, talk, events := d.messages(r[0].Conversation), d.conversation(r[0].Conversation), d.events()
+		before, conv, events := d.messages(r[0].Conversation), d.conversation(r[0].Conversation), d.events()
 		d.reopen()
 		if diff := cmp.Diff(d.messages(r[0].Conversation), before); diff != "" {
 			t.Errorf("messages (-got +want):\n%s", diff)
 		}
-		if diff := cmp.Diff(d.conversation(r[0].Conversation), talk); diff != "" {
+		if diff := cmp.Diff(d.conversation(r[0].Conversation), conv); diff != "" {
 			t.Errorf("conversation (-got +want):\n%s", diff)
 		}
 		if diff := cmp.Diff(d.events(), events); diff != "" {
