@@ -20,6 +20,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
@@ -29,12 +30,10 @@ type engines struct {
 	queue       queue.Engine
 	store       store.Store
 	redis       *redisqueue.Engine  // nil for the embedded queue
-	db          *database           // nil for the embedded store, and until the awaited one is there
+	db          *pgstore.Store      // nil for the embedded store
 	sqliteStore *sqlitestore.Store  // the embedded store, else nil
 	sqliteQueue *sqlitequeue.Engine // the embedded queue, else nil
-	// What was away at the start, else nil.
-	gate    *gate
-	awaited *awaited
+	pending     []*pendingEngine    // those that were not ready at the start
 
 	// The two as they are used, to be asked how writes to them go.
 	trackedQueue trackedQueue
@@ -51,12 +50,12 @@ type opening struct {
 	cfg *config.Config
 	// windowless are the lines without a customer service window.
 	windowless []string
+	// limits are the rates of queues on Redis that this process serves.
+	limits map[string]queue.Limit
 	// patient goes on without Redis when it is away: there is a spool.
 	patient bool
 	// awaits says whether to go on without PostgreSQL after such an error; nil: never.
 	awaits func(error) bool
-	// restored takes a database that went back in time, beside the routers that wait.
-	restored bool
 	// asIs leaves the database's schema to the routers.
 	asIs bool
 	// backoffSpeedup makes waits pass so many times faster, for drills; 0: once.
@@ -101,8 +100,8 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	return e, nil
 }
 
-// openQueue opens the queue. One that is away is waited for behind a gate when
-// something else keeps what arrives.
+// openQueue opens the queue. One that is away is waited for when something else keeps
+// what arrives.
 func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
 	if cfg.RedisURL.Empty() {
@@ -113,16 +112,14 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 		return err
 	}
 	e.redis, err = redisqueue.Open(ctx, redisqueue.Options{
-		URL: cfg.RedisURL.First(), Durability: cfg.Durability, Lazy: o.patient, Log: o.log,
+		URL: cfg.RedisURL.First(), Durability: cfg.Durability, Limits: o.limits, Lazy: o.patient, Log: o.log,
 	})
 	if err != nil {
 		return err
 	}
 	e.queue = e.redis
 	if err := e.redis.Ready(ctx); err != nil { // which only one that is patient sees
-		e.gate = newGate(e.redis, err, o.log)
-		e.gate.first(e.redis.Ready)
-		e.queue = e.gate
+		e.await("queue", queue.ErrUnavailable, err, e.redis.Ready, o.log)
 	}
 	return nil
 }
@@ -138,25 +135,13 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 		return e.openDatabase(ctx, o, rules)
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
-		Path: filepath.Join(cfg.DataDir, "store.db"), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
+		Path: filepath.Join(cfg.DataDir, "store.db"), Queue: e.sqliteQueue.File(), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
 		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(),
 	})
 	if err != nil {
 		return err
 	}
 	e.store, e.sqliteStore = s, s
-	if e.sqliteQueue != nil && cfg.Durability != "relaxed" {
-		behind, err := s.PairWith(ctx, e.sqliteQueue.File())
-		if err != nil {
-			return errors.Join(err, s.Close())
-		}
-		if behind != "" {
-			o.log.Error("the queue is older than the store: messages that were accepted may be gone", "why", behind)
-		}
-		if s.Stale() {
-			o.log.Error("nothing is written to the store until this is mended", "error", s.Ping(ctx))
-		}
-	}
 	return nil
 }
 
@@ -168,15 +153,7 @@ func (e *engines) onEvents() func([]store.Event) {
 	return e.notifier.OnEvents
 }
 
-func (e *engines) close() error {
-	var err error
-	if e.db != nil {
-		err = e.db.close()
-	} else {
-		err = e.store.Close()
-	}
-	return errors.Join(err, e.queue.Close())
-}
+func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }
 
 // checkAreas refuses a configuration that names areas which the flow lacks.
 func (e *engines) checkAreas(cfg *config.Config) error { return checkAreas(e.flow, cfg) }

@@ -121,10 +121,10 @@ func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []o
 	return all
 }
 
-// storeCheck says whether the store can be read and written. While Redis has not been
-// there yet nobody writes: how far the database was is noted there.
+// storeCheck says whether the store can be read and written. Nobody writes before both
+// engines are ready: Redis has the notes of how far the database was.
 func (e *engines) storeCheck(ctx context.Context) error {
-	if e.gate != nil && e.gate.shut() != nil {
+	if e.waiting() != "" {
 		return e.store.Ping(ctx)
 	}
 	return e.trackedStore.check(ctx)

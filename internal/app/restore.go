@@ -31,7 +31,7 @@ func openNotes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 // themselves; the router that has the files of data_dir does it itself, see
 // AfterRestorePath: then this is sqlite.ErrLocked.
 func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err error) {
-	o := opening{cfg: cfg, restored: true, log: slog.New(slog.DiscardHandler)}
+	o := opening{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	if cfg.DatabaseURL.Empty() {
 		if _, err := os.Stat(filepath.Join(cfg.DataDir, "store.db")); err != nil {
 			return 0, fmt.Errorf("there is no store.db in data_dir %s", cfg.DataDir)
@@ -54,11 +54,11 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err e
 		}
 		defer func() { err = errors.Join(err, e.queue.Close()) }()
 	}
-	if err := e.useDatabase(ctx, o, e.routerRules(cfg), first{unchecked: true}); err != nil {
+	if err := e.newDatabase(ctx, o, e.routerRules(cfg)); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, e.db.close()) }()
-	return e.db.store.AfterRestore(ctx, time.Now())
+	defer func() { err = errors.Join(err, e.db.Close()) }()
+	return e.db.AfterRestore(ctx, time.Now())
 }
 
 // AfterRestorePath is where the admin socket takes the order to make the files usable

@@ -83,13 +83,15 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	e, err := openEngines(ctx, opening{
-		cfg: cfg, windowless: windowless(lines), log: log, patient: a.usesSpool(), awaits: a.awaits, backoffSpeedup: a.backoffSpeedup,
+		cfg: cfg, windowless: windowless(lines), limits: a.limits(), log: log, patient: a.usesSpool(), awaits: a.awaits, backoffSpeedup: a.backoffSpeedup,
 	})
 	if err != nil {
 		return err
 	}
 	a.onClose("engines", e.close)
-	a.watchDatabase(e)
+	if e.db != nil {
+		a.addPartOnceUsable(e, "database", e.db.Run)
+	}
 	if err := e.checkAreas(cfg); err != nil {
 		return err
 	}
@@ -136,7 +138,7 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	a.addPart("watchdog", a.feedWatchdog)
-	a.openLatches(e)
+	a.makeReady(e)
 	a.logUnusedLines(e, lines)
 	return nil
 }
@@ -144,10 +146,12 @@ func (a *App) setup(ctx context.Context) error {
 // setupWork sets up what happens behind the queue: turns, sends, files, housekeeping.
 func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *alerting, metrics *meter) error {
 	cfg, log := a.cfg, a.log
-	if e.gate != nil {
-		e.gate.first(func(ctx context.Context) error { return a.setRates(ctx, e.gate.Engine) })
-	} else if err := a.setRates(ctx, e.queue); err != nil {
-		return err
+	if e.sqliteQueue != nil { // Redis is told when it is opened
+		for name, rate := range a.limits() {
+			if err := e.queue.SetLimit(ctx, name, rate); err != nil {
+				return fmt.Errorf("limit queue %s: %w", name, err)
+			}
+		}
 	}
 	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, BackoffSpeedup: a.backoffSpeedup, Meter: metrics, Log: log})
 	a.addRunner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
@@ -174,17 +178,15 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 	return nil
 }
 
-// setRates sets the rates. It makes the queues too: an operator may pause one before
-// its first job.
-func (a *App) setRates(ctx context.Context, q queue.Queue) error {
-	for name, rate := range map[string]queue.Limit{
-		inbound.QueueInbound: rateLimit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
-	} {
-		if err := q.SetLimit(ctx, name, rate); err != nil {
-			return fmt.Errorf("limit queue %s: %w", name, err)
-		}
+// limits are the rates of the queues that carry arrivals, where they are served. Who
+// sets a rate makes the queue too: an operator may pause one before its first job.
+func (a *App) limits() map[string]queue.Limit {
+	if a.role == roleWebhook {
+		return nil
 	}
-	return nil
+	return map[string]queue.Limit{
+		inbound.QueueInbound: rateLimit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
+	}
 }
 
 // setupPublic sets up what others call: the door, the API and the pages.

@@ -51,6 +51,7 @@ var may = map[string][]string{
 	"internal/porttest":            {"internal/servers"},
 	"internal/bubbletest":          {},
 	"internal/racetest":            {},
+	"internal/methodtest":          {},
 	"internal/skew":                {},
 	"internal/programtest":         {},
 	"internal/servers":             {},

@@ -31,7 +31,7 @@ func (l *links) close() {
 	}
 }
 
-// connector makes the links when they are first needed.
+// connector makes the links once.
 type connector struct {
 	mu             sync.Mutex
 	current        atomic.Pointer[links]
@@ -39,11 +39,11 @@ type connector struct {
 	inspectedDials atomic.Int64 // how many there were when the settings were last looked at
 	inspectMu      sync.Mutex
 	failedAt       time.Time
-	err            error
+	err            atomic.Pointer[error] // of the last try
 	closed         bool
 }
 
-// reconnectPause is how long a failed connect answers for its followers too.
+// reconnectPause is how long a failed try answers for the next one too.
 const reconnectPause = 200 * time.Millisecond
 
 func (c *connector) close() {
@@ -55,7 +55,7 @@ func (c *connector) close() {
 	}
 }
 
-// connect returns the links; without them it tries to make them.
+// connect returns the links, which Open or Ready has made.
 func (e *Engine) connect(ctx context.Context) (*links, error) {
 	if e.closed.Load() {
 		return nil, queue.ErrClosed
@@ -67,25 +67,35 @@ func (e *Engine) connect(ctx context.Context) (*links, error) {
 	if l := c.current.Load(); l != nil {
 		return l, nil
 	}
+	return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, *c.err.Load())
+}
+
+// dialOnce makes the links where there are none yet.
+func (e *Engine) dialOnce(ctx context.Context) error {
+	if e.closed.Load() {
+		return queue.ErrClosed
+	}
+	c := &e.connector
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch l := c.current.Load(); {
-	case l != nil:
-		return l, nil
+	switch {
+	case c.current.Load() != nil:
+		return nil
 	case c.closed:
-		return nil, queue.ErrClosed
+		return queue.ErrClosed
 	case time.Since(c.failedAt) < reconnectPause:
-		return nil, c.err
+		return *c.err.Load()
 	}
 	ctx, cancel := e.withTimeout(ctx)
 	defer cancel()
 	l, err := e.dial(ctx)
 	if err != nil {
-		c.failedAt, c.err = time.Now(), err
-		return nil, err
+		c.failedAt = time.Now()
+		c.err.Store(&err)
+		return err
 	}
 	c.current.Store(l)
-	return l, nil
+	return nil
 }
 
 func (e *Engine) dial(ctx context.Context) (l *links, err error) {
@@ -129,7 +139,15 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 		return l, err
 	}
 	e.connector.inspectedDials.Store(n)
-	return l, e.checkSchemas(ctx, l)
+	if err := e.checkSchemas(ctx, l); err != nil {
+		return l, err
+	}
+	for name, limit := range e.limits {
+		if err := e.limit(ctx, l, name, limit); err != nil {
+			return l, fmt.Errorf("limit queue %s: %w", name, err)
+		}
+	}
+	return l, nil
 }
 
 // verifyServers looks at the settings again when there is a new connection: what

@@ -26,15 +26,19 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 
 // SetLimit implements queue.Queue.
 func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
-	q := e.state(name)
 	l, err := e.connect(ctx)
 	if err != nil {
 		return e.wrapError(ctx, "set limit", err)
 	}
-	ctx2, cancel := e.withTimeout(ctx)
+	call, cancel := e.withTimeout(ctx)
 	defer cancel()
-	if err := errors.Join(q.register(ctx2, l.exchange), q.setLimit(ctx2, l, limit)); err != nil {
-		return e.wrapError(ctx, "set limit", err)
+	return e.wrapError(ctx, "set limit", e.limit(call, l, name, limit))
+}
+
+func (e *Engine) limit(ctx context.Context, l *links, name string, limit queue.Limit) error {
+	q := e.state(name)
+	if err := errors.Join(q.register(ctx, l.exchange), q.setLimit(ctx, l, limit)); err != nil {
+		return err
 	}
 	q.limit.Store(&limit)
 	return nil

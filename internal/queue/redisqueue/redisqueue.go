@@ -57,8 +57,10 @@ type Options struct {
 	MaxDelay time.Duration
 	// Timeout bounds one call to Redis, 5 s if 0.
 	Timeout time.Duration
+	// Limits are set before anything else is done, as by SetLimit.
+	Limits map[string]queue.Limit
 	// Lazy makes Open succeed when Redis cannot be reached: every method answers
-	// queue.ErrUnavailable until it can.
+	// queue.ErrUnavailable until Ready has returned nil.
 	Lazy bool
 	// Now is a clock for tests; nil is the server's own.
 	Now func() time.Time
@@ -75,6 +77,7 @@ type Engine struct {
 	window     time.Duration
 	maxDelay   time.Duration
 	timeout    time.Duration
+	limits     map[string]queue.Limit
 	clock      clock
 	log        *slog.Logger
 	scripts    scripts
@@ -104,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	if _, err = e.connect(ctx); err == nil {
+	if err = e.dialOnce(ctx); err == nil {
 		return e, nil
 	}
 	if o.Lazy && !errors.Is(err, ErrSetup) {
@@ -114,17 +117,16 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return nil, errors.Join(fmt.Errorf("open queue: %w", queueError("connect", err)), e.Close())
 }
 
-// Ready returns nil when the queue can be used; see Options.Lazy.
+// Ready connects, and returns nil when the queue can be used; see Options.Lazy.
 func (e *Engine) Ready(ctx context.Context) error {
-	_, err := e.connect(ctx)
-	return e.wrapError(ctx, "connect", err)
+	return e.wrapError(ctx, "connect", e.dialOnce(ctx))
 }
 
 func build(o Options) (*Engine, error) {
 	e := &Engine{
 		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
 		maxDepth: o.MaxDepth, window: cmp.Or(o.Window, 24*time.Hour), maxDelay: cmp.Or(o.MaxDelay, time.Hour),
-		timeout: cmp.Or(o.Timeout, 5*time.Second), clock: newClock(o.Now), log: o.Log, states: map[string]*queueState{},
+		timeout: cmp.Or(o.Timeout, 5*time.Second), limits: o.Limits, clock: newClock(o.Now), log: o.Log, states: map[string]*queueState{},
 		longestBlock: 5 * time.Second, blockGrace: 2 * time.Second,
 	}
 	if e.log == nil {

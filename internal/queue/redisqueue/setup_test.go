@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/methodtest"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
@@ -144,11 +145,68 @@ func TestOpenWithoutServer(t *testing.T) {
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	settles(t, "enqueue", func() error {
-		_, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)})
-		return err
-	})
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("enqueue before it is ready: %v", err)
+	}
+	settles(t, "ready", func() error { return e.Ready(t.Context()) })
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); err != nil {
+		t.Errorf("enqueue: %v", err)
+	}
 	check(t, e)
+}
+
+// TestNothingBeforeReady: whatever is asked of a queue that is not ready is told that it
+// is unavailable, also when the server is there; and what its rates are is known before
+// anybody may use it.
+func TestNothingBeforeReady(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Kill()
+	want := queue.Limit{Rate: 7, Burst: 3}
+	e := open(t, Options{URL: s.URL(), Durability: "relaxed", Limits: map[string]queue.Limit{"q": want}, Lazy: true})
+	refuses := func() {
+		t.Helper()
+		for name, err := range methodtest.Errors[queue.Engine](t, e, "Close") {
+			if !errors.Is(err, queue.ErrUnavailable) {
+				t.Errorf("%s: got %v, want ErrUnavailable", name, err)
+			}
+		}
+	}
+	refuses()
+	if err := e.Ready(t.Context()); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("without a server: got %v, want ErrUnavailable", err)
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refuses()
+	settles(t, "ready", func() error { return e.Ready(t.Context()) })
+	if got := stats(t, e).Limit; got != want {
+		t.Errorf("limit: got %+v, want %+v", got, want)
+	}
+}
+
+// TestRedisThatIsSetUpWronglyLater: a server that comes and does not carry what was
+// promised is no server, and Ready says why.
+func TestRedisThatIsSetUpWronglyLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Kill()
+	e := open(t, Options{URL: s.URL(), Durability: "fsync", Lazy: true})
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	end := time.After(30 * time.Second)
+	for !errors.Is(e.Ready(t.Context()), ErrSetup) {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-end:
+			t.Fatalf("got %v, want ErrSetup", e.Ready(t.Context()))
+		}
+	}
+	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) || !errors.Is(err, ErrSetup) {
+		t.Errorf("enqueue: got %v, want ErrUnavailable for ErrSetup", err)
+	}
 }
 
 func TestReplicaThatIsGoneRefuses(t *testing.T) {

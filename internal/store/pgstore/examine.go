@@ -26,7 +26,7 @@ type ServerInfo struct {
 func Examine(ctx context.Context, url string) (a ServerInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*connectTimeout)
 	defer cancel()
-	s, err := connect(ctx, &Options{URL: url, MaxConns: 2})
+	s, err := connect(ctx, Options{URL: url, MaxConns: 2})
 	if err != nil {
 		return a, notOpened(err)
 	}

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,17 +17,16 @@ import (
 // Target is a database that another store is moved into. Until that is finished
 // nobody can open it as a store.
 type Target struct {
-	s    *Store
-	opts Options
+	s *Store
 }
 
 // OpenTarget connects and changes nothing.
 func OpenTarget(ctx context.Context, o Options) (*Target, error) {
-	s, err := connect(ctx, &o)
+	s, err := connect(ctx, o)
 	if err != nil {
 		return nil, notOpened(err)
 	}
-	return &Target{s, o}, nil
+	return &Target{s}, nil
 }
 
 // Close lets the connections go.
@@ -84,7 +82,7 @@ func (t *Target) State(ctx context.Context) (store.TargetState, error) {
 // way. reset throws away what an earlier move has brought. The caller has looked at
 // the State.
 func (t *Target) Begin(ctx context.Context, source string, reset bool) error {
-	if err := migrate(ctx, cmp.Or(t.opts.DirectURL, t.opts.URL), t.opts.Logger); err != nil {
+	if err := t.s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", withCure(err))
 	}
 	if err := t.s.ensureInstallation(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 )
@@ -24,8 +25,14 @@ func TestPlansAreKeptWithoutAPooler(t *testing.T) {
 		{"PgBouncer", server.Bouncer(t).URL(name), pgx.QueryExecModeCacheDescribe},
 	} {
 		s := process(t, tt.url)
-		if got := s.pool.Config().ConnConfig.DefaultQueryExecMode; got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		err := s.pool.AcquireFunc(t.Context(), func(c *pgxpool.Conn) error {
+			if got := c.Conn().Config().DefaultQueryExecMode; got != tt.want {
+				t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		var mode, want string
 		if err := s.pool.QueryRow(t.Context(), `SHOW plan_cache_mode`).Scan(&mode); err != nil {

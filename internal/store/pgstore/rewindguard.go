@@ -287,14 +287,22 @@ func (s *Store) pruneWitnesses(ctx context.Context) error {
 	return s.guard.notes.DropNotes(ctx, names...)
 }
 
-// SetNotesLostAt remembers when the notes were found to be gone; NotesLostAt returns it, zero
-// for never.
-func (s *Store) SetNotesLostAt(ctx context.Context, at time.Time) error {
-	_, err := s.guard.notes.Note(ctx, emptiedNote, at.UTC().Format(time.RFC3339Nano), emptiedNote)
-	return err
+// lostNotes is what happens when the notes are gone.
+func (s *Store) lostNotes(ctx context.Context) error {
+	at := s.now().UTC().Format(time.RFC3339Nano)
+	if _, err := s.guard.notes.Note(ctx, emptiedNote, at, emptiedNote); err != nil {
+		return err
+	}
+	// The store is not ready yet, so Paused refuses.
+	rows, _ := s.pool.Query(ctx, `SELECT queue FROM psi_router.pauses ORDER BY queue`)
+	paused, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	return s.opts.OnNotesLost(ctx, paused)
 }
 
-// NotesLostAt is when the notes were found to be gone last.
+// NotesLostAt is when the notes were found to be gone last, zero for never.
 func (s *Store) NotesLostAt(ctx context.Context) (at time.Time, err error) {
 	texts, err := s.guard.notes.Notes(ctx)
 	if err != nil || texts[emptiedNote] == "" {

@@ -57,9 +57,12 @@ type Options struct {
 	// NoMigrate refuses a schema that is older than this program instead of bringing it
 	// up to date: other programs may be at work on it.
 	NoMigrate bool
-	// DeferMigration refuses it too, as unavailable: the caller goes on without the store, and
-	// opens it again.
-	DeferMigration bool
+	// Lazy has Open do nothing yet: every method answers store.ErrUnavailable until
+	// Ready has done it. A database that went back in time is then opened for reading.
+	Lazy bool
+	// Holder is who this process is, to people, when it has the store for itself; ""
+	// shares it. See Own.
+	Holder string
 	// Logger is told of what is odd about the server; nil is nobody.
 	Logger *slog.Logger
 
@@ -68,8 +71,9 @@ type Options struct {
 	Notes Notes
 
 	// OnNotesLost is called when the notes that were there are gone, before they are
-	// written anew: whatever keeps them lost all it had. An error has it be called again.
-	OnNotesLost func(ctx context.Context, s *Store) error
+	// written anew: whatever keeps them lost all it had. paused are the queues that
+	// operators have paused. An error has it be called again.
+	OnNotesLost func(ctx context.Context, paused []string) error
 
 	// Of tests.
 	tracer pgx.QueryTracer
@@ -82,6 +86,7 @@ type Store struct {
 	// counterPool is for those who have a connection of pool: two of them must not
 	// wait for one another's.
 	counterPool *pgxpool.Pool
+	opts        Options
 	set         store.Settings
 	keys        keys
 	tickets     tickets
@@ -92,9 +97,12 @@ type Store struct {
 	now          func() time.Time
 	witnesses    *witnesses
 	guard        rewindGuard
-	onNotesLost  func(ctx context.Context, s *Store) error
 	verifying    sync.Mutex
 	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
+
+	readiness readiness
+	notReady  atomic.Pointer[error] // see checkReady
+	direct    atomic.Bool           // nobody stands between us and the server
 	// lockPatience is how long a caller who cannot be told "busy" waits for a contact.
 	lockPatience time.Duration
 
@@ -109,30 +117,29 @@ var _ store.Store = (*Store)(nil)
 
 // Open connects, checks that server and pooler can be relied on, and brings the
 // schema up to date. A database of a newer program is refused with store.ErrNewer.
+// See Options.Lazy.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s, err := open(ctx, o)
-	if err != nil {
-		return nil, notOpened(err)
-	}
-	return s, nil
-}
-
-func open(ctx context.Context, o Options) (*Store, error) {
-	s, found, err := connectAndInspect(ctx, &o)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case found == schemaCurrent:
-	case o.NoMigrate:
-		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
-	case found == schemaOlder && o.DeferMigration:
-		err = fmt.Errorf("the schema is older than this program and is brought up to date first: %w", store.ErrUnavailable)
-	default: // for as long as it takes: one that was cut short would begin again, and never end
-		err = migrate(ctx, cmp.Or(o.DirectURL, o.URL), o.Logger)
+	s, err := build(ctx, o)
+	if o.Lazy {
+		s.readiness.invalid = err
+		return s, nil
 	}
 	if err == nil {
-		err = s.ready(ctx)
+		err = s.open(ctx, true)
+	}
+	if err != nil {
+		s.close()
+		return nil, notOpened(err)
+	}
+	s.notReady.Store(nil)
+	return s, nil
+}
+
+// connect makes a store, and looks at the server. It changes nothing.
+func connect(ctx context.Context, o Options) (*Store, error) {
+	s, err := build(ctx, o)
+	if err == nil {
+		err = s.connectAndCheck(ctx)
 	}
 	if err != nil {
 		s.close()
@@ -141,60 +148,40 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// connectAndInspect connects, and says what schema is there.
-func connectAndInspect(ctx context.Context, o *Options) (s *Store, found schemaState, err error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	if s, err = connect(ctx, o); err != nil {
-		return nil, found, err
-	}
-	if found, err = s.schema(ctx); err != nil {
-		s.close()
-		return nil, found, err
-	}
-	return s, found, nil
-}
-
-// ready does what comes before the first use of a schema that is up to date.
-func (s *Store) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	if err := s.checkMoveFinished(ctx); err != nil {
-		return err
-	}
-	return s.ensureInstallation(ctx)
-}
-
-// connect changes nothing.
-func connect(ctx context.Context, o *Options) (*Store, error) {
+// build makes a store that has no connection yet. It can be closed also after an error.
+func build(ctx context.Context, o Options) (s *Store, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnNotesLost == nil {
+		o.OnNotesLost = func(context.Context, []string) error { return nil }
+	}
+	if o.Notes == nil {
+		o.Notes = NewNotes()
 	}
 	set := store.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
 		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
 	}
-	cfg, err := pgxpool.ParseConfig(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("database_url: %w", err)
-	}
-	tune(cfg.ConnConfig)
-	if err := keepPlansWithoutPooler(ctx, cfg.ConnConfig); err != nil {
-		return nil, err
-	}
-	cfg.ConnConfig.Tracer = o.tracer
-	s := &Store{set: set.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
+	s = &Store{opts: o, set: set.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
+	s.setNotReady(errors.New("it was not opened yet"))
 	if s.now = o.now; s.now == nil {
 		s.now = time.Now
 	}
-	if s.onNotesLost = o.OnNotesLost; s.onNotesLost == nil {
-		s.onNotesLost = func(context.Context, *Store) error { return nil }
-	}
-	if s.guard.notes == nil {
-		s.guard.notes = NewNotes()
-	}
 	if s.witnesses, err = newWitnesses(); err != nil {
-		return nil, err
+		return s, err
+	}
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return s, fmt.Errorf("database_url: %w", err)
+	}
+	tune(cfg.ConnConfig)
+	cfg.ConnConfig.Tracer = o.tracer
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		if s.direct.Load() {
+			keepPlans(c)
+		}
+		return nil
 	}
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
 		s.witnesses.assignSlot(c)
@@ -204,19 +191,12 @@ func connect(ctx context.Context, o *Options) (*Store, error) {
 	cfg.MaxConns = int32(min(cmp.Or(max(o.MaxConns, 0), 10), 1000)) //nolint:gosec // bounded
 	cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, err
+		return s, err
 	}
 	few := cfg.Copy()
 	few.MaxConns = counterConns
-	if s.counterPool, err = pgxpool.NewWithConfig(ctx, few); err != nil {
-		s.pool.Close()
-		return nil, err
-	}
-	if err := s.checkServer(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
+	s.counterPool, err = pgxpool.NewWithConfig(ctx, few)
+	return s, err
 }
 
 // tune sets what holds for every connection. Behind a pooler in transaction mode
@@ -231,38 +211,46 @@ func tune(cfg *pgx.ConnConfig) {
 	}
 }
 
-// keepPlansWithoutPooler lets the server keep its plans where nobody stands between: planning is half
-// of what a small transaction costs it. A pooler answers with a process of its own
-// when one connects, and gives each transaction another connection of the server,
-// which knows no statement that was prepared before.
-func keepPlansWithoutPooler(ctx context.Context, cfg *pgx.ConnConfig) error {
+// keepPlans lets the server keep its plans, which is for where nobody stands between:
+// planning is half of what a small transaction costs it.
+func keepPlans(cfg *pgx.ConnConfig) {
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	// Else it plans anew for each array, as it takes ours to be shorter than it
+	// would guess; what the statements ask for has one good plan.
+	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+}
+
+// isDirect finds out whether nobody stands between. A pooler answers with a process of
+// its own when one connects, and gives each transaction another connection of the
+// server, which knows no statement that was prepared before.
+func (s *Store) isDirect(ctx context.Context) (bool, error) {
+	cfg := s.pool.Config().ConnConfig
+	cfg.Tracer = nil
 	c, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }() // it has said what it had to
 	var pid uint32
-	if err := c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
-		return err
-	}
-	if pid == c.PgConn().PID() {
-		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-		// Else it plans anew for each array, as it takes ours to be shorter than it
-		// would guess; what the statements ask for has one good plan.
-		cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-	}
-	return nil
+	err = c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)
+	return pid == c.PgConn().PID(), err
 }
 
-// Close waits for what is under way and lets the connections go.
+// Close waits for what is under way and lets the database go.
 func (s *Store) Close() error {
+	s.readiness.mu.Lock()
+	defer s.readiness.mu.Unlock()
+	err := s.readiness.releaseOwner()
 	s.close()
-	return nil
+	return err
 }
 
 func (s *Store) close() {
-	s.pool.Close()
-	s.counterPool.Close()
+	for _, p := range []*pgxpool.Pool{s.pool, s.counterPool} {
+		if p != nil {
+			p.Close()
+		}
+	}
 }
 
 // Pool returns the figures of the connection pool.

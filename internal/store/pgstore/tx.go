@@ -210,6 +210,9 @@ func aliasClaims(names [][]string, keys []int64) []aliasClaim {
 // read runs queries over one snapshot. fn may ask several times.
 func (s *Store) read(ctx context.Context, what string, fn func(r *reader) error) (err error) {
 	err = func() (err error) {
+		if err := s.checkReady(); err != nil {
+			return err
+		}
 		ctx, end := withTimeout(ctx)
 		defer end(&err)
 		c, err := s.pool.Acquire(ctx)

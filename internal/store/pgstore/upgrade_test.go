@@ -40,6 +40,16 @@ func TestUpgrade(t *testing.T) {
 
 func formerStore(t *testing.T, url string) *sql.DB {
 	t.Helper()
+	db := formerTables(t, url)
+	if _, err := db.ExecContext(t.Context(), formerSQL); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// formerTables makes the tables of the version before.
+func formerTables(t *testing.T, url string) *sql.DB {
+	t.Helper()
 	db, err := inSchema(url)
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +66,6 @@ func formerStore(t *testing.T, url string) *sql.DB {
 		t.Fatal(err)
 	}
 	if _, err := p.UpTo(t.Context(), formerSchema); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.ExecContext(t.Context(), formerSQL); err != nil {
 		t.Fatal(err)
 	}
 	return db

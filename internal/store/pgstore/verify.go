@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -29,6 +30,9 @@ const selectWatermark = `SELECT coalesce((SELECT id FROM psi_router.installation
 
 // checkWritable is why nothing may be written; nil when it may.
 func (s *Store) checkWritable() error {
+	if err := s.checkReady(); err != nil {
+		return err
+	}
 	if err := s.writeRefusal.Load(); err != nil {
 		return *err
 	}
@@ -37,7 +41,7 @@ func (s *Store) checkWritable() error {
 
 // Stale says that the database went back in time, so that what is read may be of
 // the past, and nothing is written.
-func (s *Store) Stale() bool { return s.writeRefusal.Load() != nil }
+func (s *Store) Stale() bool { return s.checkReady() == nil && s.writeRefusal.Load() != nil }
 
 // Verify finds out whether the database is the one that the routers have worked with,
 // and lacks nothing that they have written. The store is closed to writes while it is
@@ -80,7 +84,7 @@ func (s *Store) verify(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	lost := !known && (now.used || s.guard.verifiedServer() != "")
 	if lost {
-		if err := s.onNotesLost(ctx, s); err != nil {
+		if err := s.lostNotes(ctx); err != nil {
 			return fmt.Errorf("the notes about the database are gone: %w: %w", store.ErrUnavailable, err)
 		}
 	}
@@ -154,9 +158,20 @@ const (
 	verifyInterval = 10 * time.Second // else; who writes finds out by that
 )
 
-// Run compares the database until ctx ends, so that also who writes nothing knows
-// when it went back in time, or was mended.
+// Run keeps the right to the database, and compares it, until ctx ends. It is for a
+// store that is Ready. It returns an error when another process has taken over.
 func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.watch(ctx) })
+	if o := s.readiness.owner; o != nil {
+		g.Go(func() error { return o.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// watch compares the database, so that also who writes nothing knows when it went back
+// in time, or was mended.
+func (s *Store) watch(ctx context.Context) error {
 	var verified, pruned time.Duration
 	tick := time.NewTicker(closedInterval)
 	defer tick.Stop()

@@ -60,30 +60,32 @@ func (s *Store) checkWritable() error {
 // is read may be of the past, and nothing is written.
 func (s *Store) Stale() bool { return s.writeRefusal.Load() != nil }
 
-// PairWith is told the file of the queue, before anything is written. A store that is an
+// goWith looks at the file of the queue, before anything is written. A store that is an
 // older copy than the queue has gone with is closed: its messages may have been sent,
-// and its numbers given out. A queue that is older is named in behind: what it had
-// accepted since is gone.
-func (s *Store) PairWith(ctx context.Context, queue *sqlite.DB) (behind string, err error) {
+// and its numbers given out. A queue that is older is named: what it had accepted since
+// is gone.
+func (s *Store) goWith(ctx context.Context, queue *sqlite.DB) error {
 	ours, theirs, err := s.pairs(ctx, queue)
 	if err != nil || ours.ID == 0 || theirs.ID == 0 {
-		return "", err
+		return err
 	}
 	s.queue = queue
 	if err := s.loadCounters(ctx); err != nil {
-		return "", err
+		return err
 	}
 	if ours.Behind(theirs) || ours.Mismatches(theirs) {
 		why := fmt.Errorf("%w: %w: run psi-router migrate --after-restore (store.db is a copy that was put back: it has %d commits, and queue.db has seen %d)",
 			store.ErrUnavailable, store.ErrBackInTime, ours.Commits, theirs.OtherCommits)
 		s.writeRefusal.Store(&why)
-		return "", nil
+		s.logger.Error("nothing is written to the store until this is mended", "error", why)
+		return nil
 	}
 	if theirs.Behind(ours) || theirs.Mismatches(ours) {
-		behind = fmt.Sprintf("queue.db is a copy that was put back: it has %d commits, and store.db has seen %d; what it accepted since is gone", theirs.Commits, ours.OtherCommits)
+		why := fmt.Sprintf("queue.db is a copy that was put back: it has %d commits, and store.db has seen %d; what it accepted since is gone", theirs.Commits, ours.OtherCommits)
+		s.logger.Error("the queue is older than the store: messages that were accepted may be gone", "why", why)
 	}
 	s.trackPair()
-	return behind, nil
+	return nil
 }
 
 func (s *Store) pairs(ctx context.Context, queue *sqlite.DB) (ours, theirs sqlite.Pair, err error) {

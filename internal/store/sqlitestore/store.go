@@ -29,7 +29,9 @@ var migrations embed.FS
 
 // Options of Open. Path and Rules are required.
 type Options struct {
-	Path  string
+	Path string
+	// Queue is the file of the queue that the store goes with, see goWith; nil for none.
+	Queue *sqlite.DB
 	Rules router.Rules
 	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see store.Settings.
 	Country      string
@@ -50,14 +52,15 @@ type Options struct {
 
 // Store implements store.Store.
 type Store struct {
-	db  *sqlite.DB
-	set store.Settings
+	db     *sqlite.DB
+	set    store.Settings
+	logger *slog.Logger
 
 	mu       sync.Mutex // of sendScan and fileScan
 	sendScan pendingScan
 	fileScan pendingScan // over files that wait to be fetched
 
-	queue        *sqlite.DB            // that it goes with; see PairWith
+	queue        *sqlite.DB            // that it goes with; see goWith
 	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
 	counters     counters
 
@@ -74,7 +77,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.read(ctx, "open store", refuseMoved); err != nil {
+	err = s.read(ctx, "open store", refuseMoved)
+	if err == nil && o.Queue != nil && !o.Relaxed {
+		err = s.goWith(ctx, o.Queue)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -97,7 +104,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, set: set.WithDefaults(), counters: counters{limits: map[string]int64{}}}, nil
+	return &Store{db: db, set: set.WithDefaults(), logger: o.Logger, counters: counters{limits: map[string]int64{}}}, nil
 }
 
 // Close finishes what is being written and lets the file go.

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/queue"
+)
+
+// pendingEngine is an engine that was not ready at the start. It is never given up: a
+// server comes back, and an operator mends what is wrong.
+type pendingEngine struct {
+	name        string
+	unavailable error // of the engine: its server is away, and nobody has to act
+	ready       func(context.Context) error
+	logger      *slog.Logger
+	done        chan struct{} // closed once the engine is ready
+
+	mu  sync.Mutex
+	err error // of the last try
+}
+
+// await notes that an engine is not ready, and why.
+func (e *engines) await(name string, unavailable, err error, ready func(context.Context) error, logger *slog.Logger) {
+	logger.Warn(name+" cannot be used yet: what needs it waits", "error", err)
+	e.pending = append(e.pending, &pendingEngine{name: name, unavailable: unavailable, err: err, ready: ready, logger: logger, done: make(chan struct{})})
+}
+
+// Run tries until the engine is ready, and lives on until ctx ends. changed is called
+// at first, and after each try that brought something new.
+func (p *pendingEngine) Run(ctx context.Context, changed func()) error {
+	changed()
+	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}
+	for n := 1; ; n++ {
+		err := p.ready(ctx)
+		if ctx.Err() == nil && p.record(err) {
+			changed()
+		}
+		if err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		select {
+		case <-time.After(b.Delay(n)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// record keeps how a try ended. It logs when the engine is ready, and when somebody has
+// to act.
+func (p *pendingEngine) record(err error) (changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		p.logger.Info(p.name + " is there")
+		close(p.done)
+	case err.Error() == p.err.Error():
+		return false
+	case !errors.Is(err, p.unavailable):
+		p.logger.Error(p.name+" cannot be used", "error", err)
+	}
+	p.err = err
+	return true
+}
+
+// reason is why the engine is not ready; nil once it is.
+func (p *pendingEngine) reason() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil || errors.Is(p.err, p.unavailable) {
+		return p.err
+	}
+	return fmt.Errorf("%w: %w", p.unavailable, p.err)
+}
+
+// waiting says which engines are not ready, and why; "" is none.
+func (e *engines) waiting() string {
+	var reasons []error
+	for _, p := range e.pending {
+		reasons = append(reasons, p.reason())
+	}
+	if err := errors.Join(reasons...); err != nil {
+		return "waiting: " + err.Error()
+	}
+	return ""
+}
+
+// addPartOnceUsable is runs for what must not begin before queue and store are ready.
+func (a *App) addPartOnceUsable(e *engines, name string, run func(context.Context) error) {
+	a.addPart(name, func(ctx context.Context) error {
+		for _, p := range e.pending {
+			select {
+			case <-p.done:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return run(ctx)
+	})
+}
+
+// makeReady keeps trying what was not ready at the start.
+func (a *App) makeReady(e *engines) {
+	say := func() { a.logSupervisorError(a.supervisor.Status(a.redact.Text(e.waiting()))) }
+	for _, p := range e.pending {
+		a.addPart(p.name+" that was away", func(ctx context.Context) error { return p.Run(ctx, say) })
+	}
+}
