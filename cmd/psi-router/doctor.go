@@ -53,6 +53,7 @@ func (e *env) examine() (doctor.Report, error) {
 		files = append(files, name)
 		return os.ReadFile(name)
 	}})
+	err = refuseOldNames(e.environ, err)
 	admin, release := e.admin(cfg.DataDir)
 	defer release()
 	r := doctor.Run(e.ctx, doctor.Options{

@@ -28,6 +28,7 @@ type initCmd struct {
 	DataDir string `placeholder:"DIR" help:"Where data live (data, in --dir)."`
 	Public  string `name:"public-url" placeholder:"URL" help:"How Meta reaches this router, such as https://wsp.example.com."`
 	Flow    string `placeholder:"FILE" help:"Flow; otherwise the one that comes with the program."`
+	FromEnv []byte `name:"from-env" type:"filecontent" placeholder:"FILE" help:"Take what is not given from the .env file of the previous product; - is standard input."`
 
 	Database     string `name:"database-url" placeholder:"URL" help:"PostgreSQL; without it everything is kept in --data-dir."`
 	DatabaseFile []byte `name:"database-url-file" type:"filecontent" placeholder:"FILE" help:"The same, from a file."`
@@ -59,10 +60,14 @@ func (initCmd) Help() string {
 
 In a script, or with --yes, nothing is asked: an answer that does not hold is an error, and nothing is written. Where WhatsApp cannot be reached, its answers are not checked.
 
+--from-env reads lines of KEY=VALUE and says of each variable what became of it; docs/migration.md has the names. What is still missing is asked, or given by flags.
+
 Examples:
   psi-router init
   psi-router init --dir /etc/psi-router --data-dir /var/lib/psi-router
   psi-router init --yes --phone-number-id 106540352242922 --token-file token --app-secret-file secret --public-url https://wsp.example.com
+  psi-router init --from-env .env --public-url https://wsp.example.com
+  psi-router init --yes --from-env - < .env
   psi-router init --yes --database-url-file db --redis-url redis://127.0.0.1:6379/0 --phone-number-id 106540352242922 --token-file token --app-secret-file secret`
 }
 
@@ -72,7 +77,10 @@ func (c *initCmd) Run(e *env) error {
 	if err != nil {
 		return usage("--dir: %w", err)
 	}
-	s := &setup{initCmd: c, e: e, dir: dir, in: bufio.NewReader(e.in), interactive: c.forceInteractive || e.interactive() && !c.Yes, secrets: map[string]string{}}
+	s := &setup{
+		initCmd: c, e: e, dir: dir, in: bufio.NewReader(e.in), interactive: c.forceInteractive || e.interactive() && !c.Yes, secrets: map[string]string{},
+		lines: []lineValues{{values: map[string]string{"provider": "cloud"}}},
+	}
 	if there := s.existing(); len(there) > 0 && !c.Force {
 		return usage(e.tr("ya existe %s: elegí otra carpeta con --dir, o pisalo con --force", "%s exists: choose another directory with --dir, or overwrite it with --force"), strings.Join(there, ", "))
 	}
@@ -140,7 +148,14 @@ type setup struct {
 	interactive bool
 	secrets     map[string]string // by file name
 	key         string            // of the API, shown once
+
+	lines    []lineValues
+	logLevel string // "" is the default
 }
+
+// cloud reports whether the first line is on the Cloud API: then the flags and the
+// questions are about it.
+func (s *setup) cloud() bool { return s.lines[0].values["provider"] == "cloud" }
 
 func (s *setup) file() string              { return filepath.Join(s.dir, "psi-router.yaml") }
 func (s *setup) secret(name string) string { return filepath.Join(s.dir, "secrets", name) }
@@ -187,8 +202,13 @@ func (s *setup) ask() error {
 		}
 		*f.to = strings.TrimSpace(string(f.from))
 	}
+	if c.FromEnv != nil {
+		if err := s.takeEnv(); err != nil {
+			return err
+		}
+	}
 	graph := cmp.Or(c.Graph, defaultGraph())
-	for _, q := range []question{
+	questions := []question{
 		{flag: "listen", text: t("¿En qué dirección escucha?", "Which address does it listen on?"), dest: &c.Listen, fallback: "127.0.0.1:3002", required: true, check: s.checkListen},
 		{flag: "data-dir", text: t("¿Dónde guarda sus datos?", "Where does it keep its data?"), dest: &c.DataDir, fallback: filepath.Join(s.dir, "data"), required: true, check: s.checkDir},
 		{flag: "public-url", text: t("¿Con qué dirección llega Meta? (https://…, vacío si todavía no hay)", "By which address does Meta reach it? (https://…, empty if there is none yet)"), dest: &c.Public, check: checkPublic},
@@ -199,7 +219,11 @@ func (s *setup) ask() error {
 		{flag: "phone-number-id", text: t("Identificador del número en Meta (phone_number_id)", "The number's id at Meta (phone_number_id)"), dest: &c.Phone, required: true, check: s.checkPhone},
 		{flag: "app-secret", text: t("Clave secreta de la app (app secret)", "App secret"), dest: &c.AppSecret, required: true, secret: true, check: s.checkSecret},
 		{flag: "token", text: t("Token de acceso", "Access token"), dest: &c.Token, required: true, secret: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
-	} {
+	}
+	if !s.cloud() {
+		questions = questions[:6]
+	}
+	for _, q := range questions {
 		// Without a database there is nothing to go past, nor to share.
 		if c.Database == "" && s.interactive && (q.flag == "database-direct-url" || q.flag == "redis-url") && *q.dest == "" {
 			continue
@@ -211,7 +235,15 @@ func (s *setup) ask() error {
 	if c.Redis != "" && c.Database == "" {
 		return usage("%s", t("--redis-url necesita --database-url", "--redis-url needs --database-url"))
 	}
-	c.VerifyToken = cmp.Or(c.VerifyToken, strings.ToLower(rand.Text()))
+	if s.cloud() {
+		c.VerifyToken = cmp.Or(c.VerifyToken, strings.ToLower(rand.Text()))
+		s.lines[0].id, s.lines[0].values["phone_number_id"] = c.Line, c.Phone
+	}
+	for _, l := range s.lines {
+		if l.values["provider"] == "cloud" {
+			l.values["token"], l.values["app_secret"], l.values["verify_token"] = c.Token, c.AppSecret, c.VerifyToken
+		}
+	}
 	return nil
 }
 
@@ -265,7 +297,11 @@ func (s *setup) redactor() *redact.Redactor {
 		DatabaseURL: config.NewSecret(s.Database), DatabaseDirectURL: config.NewSecret(s.Direct), RedisURL: config.NewSecret(s.Redis),
 		Lines: map[string]*config.Line{s.Line: {Token: config.NewSecret(s.Token), AppSecret: config.NewSecret(s.AppSecret)}},
 	}
-	return redact.New(slices.DeleteFunc(c.Secrets(), func(v string) bool { return len(v) < 8 })...)
+	all := c.Secrets()
+	for _, l := range s.lines {
+		all = append(all, l.values["api_key"], l.values["secret"])
+	}
+	return redact.New(slices.DeleteFunc(all, func(v string) bool { return len(v) < 8 })...)
 }
 
 func (s *setup) note(code, mark, text string) {
@@ -318,10 +354,12 @@ func (s *setup) validate(text string) error {
 func (s *setup) printNextSteps() {
 	e, t := s.e, s.e.tr
 	e.printf("\n%s\n  %s\n  %s\n\n", t("Escrito:", "Written:"), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))
-	e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",
-		t("En Meta (App › WhatsApp › Configuración › Webhook) pegá:", "At Meta (App › WhatsApp › Configuration › Webhook) paste:"),
-		t("URL de devolución de llamada", "Callback URL"), cmp.Or(s.callback(), "https://…/webhook"), t("Token de verificación       ", "Verify token"), s.VerifyToken,
-		t("y suscribite a los campos messages y user_preferences. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the fields messages and user_preferences. The router has to run when you save it."))
+	if s.cloud() {
+		e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",
+			t("En Meta (App › WhatsApp › Configuración › Webhook) pegá:", "At Meta (App › WhatsApp › Configuration › Webhook) paste:"),
+			t("URL de devolución de llamada", "Callback URL"), cmp.Or(s.callback(), "https://…/webhook"), t("Token de verificación       ", "Verify token"), s.VerifyToken,
+			t("y suscribite a los campos messages y user_preferences. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the fields messages and user_preferences. The router has to run when you save it."))
+	}
 	if s.key != "" {
 		e.printf("%s\n  %s\n\n", fmt.Sprintf(t("Clave de la API para %s (no se vuelve a mostrar):", "API key for %s (it is not shown again):"), s.APIKey), s.key)
 	}

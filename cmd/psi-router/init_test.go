@@ -170,7 +170,7 @@ endpoints:
 		t.Fatal(err)
 	}
 	for _, want := range []doctor.Finding{
-		{Area: doctor.Configuration, State: doctor.Warning, Text: "ANTILOOP_MINUTES (an old name)"},
+		{Area: doctor.Configuration, State: doctor.Broken, Text: "ANTILOOP_MINUTES (environment)", Fix: "init --from-env FILE"},
 		{Area: doctor.Secrets, State: doctor.Broken, Text: "lines.wsp4.app_secret is one that everybody knows"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "lines.wsp4.verify_token is short (3 characters)"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "can be read by others (0644)", Fix: "chmod 640 "},

@@ -19,29 +19,28 @@ import (
 // yaml is the configuration; its secrets are set aside.
 func (s *setup) yaml() string {
 	var b strings.Builder
-	row := func(indent, key, value string) { fmt.Fprintf(&b, "%s%s: %s\n", indent, key, quoted(value)) }
+	row := func(indent, key, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%s%s: %s\n", indent, key, quoted(value))
+		}
+	}
 	hide := func(indent, key, name, value string) {
-		s.secrets[name] = value + "\n"
-		row(indent, key+"_file", s.secret(name))
+		if value != "" {
+			s.secrets[name] = value + "\n"
+			row(indent, key+"_file", s.secret(name))
+		}
 	}
 	b.WriteString("# PSI Router. docs/configuration.md explains every key.\n")
 	row("", "listen", s.Listen)
 	row("", "data_dir", s.DataDir)
-	if s.Public != "" {
-		row("", "public_url", s.Public)
-	}
-	if s.Flow != "" {
-		row("", "flow", s.Flow)
-	}
-	if s.Graph != "" {
-		row("", "graph_url", s.Graph)
-	}
+	row("", "public_url", s.Public)
+	row("", "flow", s.Flow)
+	row("", "graph_url", s.Graph)
+	row("", "log_level", s.logLevel)
 	address := func(key, value string) {
-		switch u, err := url.Parse(value); {
-		case value == "":
-		case err == nil && u.User == nil && u.RawQuery == "": // nothing to hide
+		if u, err := url.Parse(value); err == nil && u.User == nil && u.RawQuery == "" { // nothing to hide
 			row("", key, value)
-		default:
+		} else {
 			hide("", key, key, value)
 		}
 	}
@@ -56,12 +55,16 @@ func (s *setup) yaml() string {
 		sum := sha256.Sum256([]byte(s.key))
 		fmt.Fprintf(&b, "api_keys:\n  - {name: %s, key: %q, role: agent}\n", quoted(s.APIKey), "sha256:"+hex.EncodeToString(sum[:]))
 	}
-	fmt.Fprintf(&b, "lines:\n  %s:\n", s.Line)
-	row("    ", "provider", "cloud")
-	row("    ", "phone_number_id", s.Phone)
-	hide("    ", "token", s.Line+".token", s.Token)
-	hide("    ", "app_secret", s.Line+".app_secret", s.AppSecret)
-	hide("    ", "verify_token", s.Line+".verify_token", s.VerifyToken)
+	b.WriteString("lines:\n")
+	for _, l := range s.lines {
+		fmt.Fprintf(&b, "  %s:\n", l.id)
+		for _, key := range []string{"provider", "phone_number_id", "number", "url", "instance"} {
+			row("    ", key, l.values[key])
+		}
+		for _, key := range []string{"token", "app_secret", "verify_token", "api_key", "secret"} {
+			hide("    ", key, l.id+"."+key, l.values[key])
+		}
+	}
 	return b.String()
 }
 

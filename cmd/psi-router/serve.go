@@ -26,7 +26,7 @@ Examples:
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(e *env) error {
 	cfg, err := e.config()
-	if err != nil {
+	if err = refuseOldNames(e.environ, err); err != nil {
 		return usage("%w\nNothing was started. docs/configuration.md explains every key.", err)
 	}
 	if err := cfg.CheckRole(c.Role); err != nil {

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"encoding/base64"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -69,7 +71,7 @@ func (c *Config) warnInsecure() {
 		return
 	}
 	var open []string
-	for _, id := range sortedIDs(c.Lines) {
+	for _, id := range c.LineIDs() {
 		if l := c.Lines[id]; l.AppSecret.Empty() && l.Secret.Empty() {
 			open = append(open, id)
 		}
@@ -135,46 +137,22 @@ func (d *decoder) checkLines(c *Config, insecure bool) {
 		d.bad("lines", "", "holds no line", "add one below lines:, or set sandbox: true to try without WhatsApp")
 	}
 	owner := map[string]string{}
-	for _, id := range sortedIDs(c.Lines) {
+	for _, id := range c.LineIDs() {
 		l := c.Lines[id]
 		path := join("lines", id)
-		type need struct {
-			key    string
-			value  bool
-			secret bool
-		}
-		var needs []need
-		switch l.Provider {
-		case "evolution":
-			needs = []need{
-				{"url", l.URL != "", false},
-				{"instance", l.Instance != "", false},
-				{"api_key", !l.APIKey.Empty(), true},
-				{"secret", !l.Secret.Empty(), true},
-			}
+		needs, rate := []string{"phone_number_id", "token", "app_secret", "verify_token"}, Rate(80)
+		if l.Provider == "evolution" {
+			needs, rate = []string{"url", "instance", "api_key", "secret"}, 1
 			if l.URL != "" {
 				d.checkURL(path+".url", l.URL)
 			}
-			if l.Rate == 0 {
-				l.Rate = 1
-			}
-		default:
-			needs = []need{
-				{"phone_number_id", l.PhoneNumberID != "", false},
-				{"token", !l.Token.Empty(), true},
-				{"app_secret", !l.AppSecret.Empty(), true},
-				{"verify_token", !l.VerifyToken.Empty(), true},
-			}
-			if l.Rate == 0 {
-				l.Rate = 80
-			}
 		}
-		for _, n := range needs {
-			if n.value || n.secret && insecure {
-				continue
+		l.Rate = cmp.Or(l.Rate, rate)
+		for _, f := range fields(reflect.TypeFor[Line]()) {
+			lacks := slices.Contains(needs, keyOf(f)) && reflect.ValueOf(l).Elem().FieldByIndex(f.Index).IsZero()
+			if lacks && (f.Type != secretType || !insecure) {
+				d.missing(path, keyOf(f), f.Tag.Get("doc"))
 			}
-			f, _ := lineField(n.key)
-			d.missing(path, n.key, f.Tag.Get("doc"))
 		}
 		d.checkUnique(owner, l, path)
 	}
@@ -205,15 +183,6 @@ func (d *decoder) checkUnique(owner map[string]string, l *Line, path string) {
 	owner[ref] = path
 }
 
-func lineField(key string) (reflect.StructField, bool) {
-	for _, f := range fields(reflect.TypeFor[Line]()) {
-		if f.Tag.Get("key") == key {
-			return f, true
-		}
-	}
-	return reflect.StructField{}, false
-}
-
 func (d *decoder) checkAlerts(c *Config) {
 	a := &c.Alerts
 	for _, u := range a.URL.Values() {
@@ -231,7 +200,7 @@ func (d *decoder) checkAlerts(c *Config) {
 	default:
 		a.WhatsApp = number
 		if a.Line == "" {
-			for _, id := range sortedIDs(c.Lines) {
+			for _, id := range c.LineIDs() {
 				if c.Lines[id].Provider == "cloud" && a.Line == "" {
 					a.Line = id
 				}
@@ -281,22 +250,13 @@ func (d *decoder) checkEndpoints(c *Config) {
 func (d *decoder) checkLineIDs(c *Config, path string, lines []string) {
 	for _, id := range lines {
 		if c.Lines[id] == nil {
-			d.bad(path, "", "names the line "+strconv.Quote(printable(id))+", which does not exist", "use one of "+strings.Join(sortedIDs(c.Lines), ", "))
+			d.bad(path, "", "names the line "+strconv.Quote(printable(id))+", which does not exist", "use one of "+strings.Join(c.LineIDs(), ", "))
 		}
 	}
 }
 
-func sortedIDs(lines map[string]*Line) []string {
-	ids := make([]string, 0, len(lines))
-	for id := range lines {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // LineIDs lists the lines by id.
-func (c *Config) LineIDs() []string { return sortedIDs(c.Lines) }
+func (c *Config) LineIDs() []string { return slices.Sorted(maps.Keys(c.Lines)) }
 
 // CheckAreas refuses areas that the flow does not have. find resolves an id or
 // an alias.

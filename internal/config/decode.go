@@ -1,19 +1,27 @@
 package config
 
 import (
+	"cmp"
+	"encoding"
 	"fmt"
+	"io/fs"
 	"net/netip"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
-// decoder fills the struct from nodes and gathers everything that is wrong.
+// decoder gathers everything that is wrong.
 type decoder struct {
 	readFile func(string) ([]byte, error)
+	name     string            // of the file, or of the variable that is read
+	env      map[string]string // nil while a variable is read
+	nodes    int               // read so far
 	problems Problems
+	notes    []string // keys without effect
 	// unread is set when nothing of the file could be read: what it lacks is then
 	// not worth a word.
 	unread bool
@@ -21,22 +29,8 @@ type decoder struct {
 	ours int
 }
 
-func (d *decoder) bad(key, from, reason, cure string) {
-	d.problems = append(d.problems, Problem{printable(key), printable(from), reason, cure})
-}
-
-// parser is a scalar that reads itself; its error is a *flaw.
-type parser interface{ parse(string) error }
-
-// fields lists the settable fields of a struct type by key.
-func fields(t reflect.Type) []reflect.StructField {
-	var out []reflect.StructField
-	for f := range t.Fields() {
-		if key := f.Tag.Get("key"); key != "" && key != "-" {
-			out = append(out, f)
-		}
-	}
-	return out
+func (d *decoder) bad(key, place, reason, cure string) {
+	d.problems = append(d.problems, Problem{printable(cmp.Or(key, d.name)), place, reason, cure})
 }
 
 var (
@@ -44,43 +38,67 @@ var (
 	prefixType = reflect.TypeFor[netip.Prefix]()
 )
 
-func (d *decoder) object(v reflect.Value, n *node, path string) {
-	if n != nil && n.kind != mapping && !n.null {
-		d.bad(path, n.from, "must hold keys and values", "write its keys below it, indented")
-		n = nil
+// fields lists the settable fields of a struct type.
+func fields(t reflect.Type) []reflect.StructField {
+	var out []reflect.StructField
+	for f := range t.Fields() {
+		if keyOf(f) != "-" {
+			out = append(out, f)
+		}
 	}
-	known := map[string]bool{}
-	for _, f := range fields(v.Type()) {
-		key := f.Tag.Get("key")
-		known[key] = true
-		var child, file *node
-		if n != nil {
-			child = n.children[key]
-			if f.Type == secretType {
-				file = n.children[key+"_file"]
-				known[key+"_file"] = true
-			}
+	return out
+}
+
+func keyOf(f reflect.StructField) string { return f.Tag.Get("yaml") }
+
+// isStruct reports whether a type has keys.
+func isStruct(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != secretType && t != prefixType
+}
+
+// decode checks the tree, and then the YAML library decodes it into the struct.
+// The check knows the keys, which the errors of the library lack: it reports and
+// removes what is wrong, and adds defaults.
+func (d *decoder) decode(root *yaml.Node, c *Config) {
+	d.object(reflect.TypeFor[Config](), root, "")
+	if err := root.Decode(c); err != nil { // it may hold a value: not shown
+		d.bad("configuration", "", "cannot be decoded", "report it, with the file without its secrets")
+	}
+	for id, line := range c.Lines {
+		line.ID = id
+	}
+}
+
+// object checks the keys of a mapping.
+func (d *decoder) object(t reflect.Type, n *yaml.Node, path string) {
+	if n.Kind != yaml.MappingNode {
+		if !isNull(n) {
+			d.bad(path, n.LineComment, "must hold keys and values", "write its keys below it, indented")
 		}
-		where := join(path, key)
-		switch {
-		case f.Type == secretType:
-			d.secret(v.FieldByIndex(f.Index), child, file, where)
-		case child == nil || child.null:
-			d.fallback(v.FieldByIndex(f.Index), f, where)
-		default:
-			d.fallback(v.FieldByIndex(f.Index), f, where) // stays when the value is no good
-			d.value(v.FieldByIndex(f.Index), f.Tag, child, where)
+		*n = *newMapping(n.LineComment)
+	}
+	var known []string
+	for _, f := range fields(t) {
+		key, where := keyOf(f), join(path, keyOf(f))
+		known = append(known, key)
+		value := get(n, key)
+		if why := f.Tag.Get("later"); why != "" && !isNull(value) {
+			d.notes = append(d.notes, key+" has no effect in this version: "+why)
 		}
-		if f.Tag.Get("required") == "true" && v.FieldByIndex(f.Index).IsZero() {
+		if f.Type == secretType {
+			known = append(known, key+"_file")
+			value = d.secret(value, get(n, key+"_file"), where)
+		} else if isNull(value) || !d.value(f.Type, f.Tag, value, where) {
+			value = d.standard(f, where)
+		}
+		set(n, key, value)
+		if f.Tag.Get("required") == "true" && (value == nil || value.Kind == yaml.ScalarNode && value.Value == "") {
 			d.missing(path, key, f.Tag.Get("doc"))
 		}
 	}
-	if n == nil {
-		return
-	}
-	for _, key := range n.keys() {
-		if !known[key] {
-			d.unknown(v.Type(), path, key, n.children[key].from)
+	for key, value := range pairs(n) {
+		if !slices.Contains(known, key) {
+			d.unknown(t, path, key, value.LineComment)
 		}
 	}
 }
@@ -92,185 +110,176 @@ func (d *decoder) missing(path, key, doc string) {
 	d.bad(join(path, key), "", "is missing", "set it: "+strings.TrimSuffix(doc, ".")+"; in the environment it is "+EnvName(join(path, key)))
 }
 
-func (d *decoder) fallback(v reflect.Value, f reflect.StructField, path string) {
-	switch {
-	case f.Type.Kind() == reflect.Struct:
-		d.object(v, nil, path)
-	case f.Type.Kind() == reflect.Slice && f.Tag.Get("default") != "":
-		n, err := parseValue(f.Tag.Get("default"), "default", true)
-		if err == nil {
-			d.value(v, f.Tag, n, path)
-		}
-	case f.Tag.Get("default") != "":
-		d.value(v, f.Tag, &node{text: f.Tag.Get("default"), from: "default"}, path)
+// standard is the default of a field, nil without one.
+func (d *decoder) standard(f reflect.StructField, path string) *yaml.Node {
+	n := newScalar(f.Tag.Get("default"), "default")
+	if isStruct(f.Type) {
+		n = newMapping("")
+	} else if n.Value == "" {
+		return nil
 	}
+	d.value(f.Type, f.Tag, n, path)
+	return n
 }
 
-func (d *decoder) value(v reflect.Value, tag reflect.StructTag, n *node, path string) {
+// value reports whether a value fits a type, and rewrites it as the library reads it.
+func (d *decoder) value(t reflect.Type, tag reflect.StructTag, n *yaml.Node, path string) bool {
 	switch {
-	case v.Kind() == reflect.Map:
-		d.lines(v, n, path)
-	case v.Kind() == reflect.Slice:
-		d.slice(v, tag, n, path)
-	case v.Kind() == reflect.Struct && v.Type() != prefixType:
-		d.object(v, n, path)
-	case n.kind != scalar:
-		d.bad(path, n.from, "must be one value", "write it on one line, "+path[strings.LastIndexByte(path, '.')+1:]+": value")
-	default:
-		d.scalar(v, tag, n, path)
+	case t.Kind() == reflect.Map:
+		return d.lines(t.Elem().Elem(), n, path)
+	case t.Kind() == reflect.Slice:
+		return d.items(t.Elem(), tag, n, path)
+	case isStruct(t):
+		d.object(t, n, path)
+		return true
+	case n.Kind != yaml.ScalarNode:
+		d.bad(path, n.LineComment, "must be one value", "write it on one line, "+path[strings.LastIndexByte(path, '.')+1:]+": value")
+		return false
 	}
+	n.Tag, n.Value = textTag, strings.TrimSpace(n.Value)
+	wrong := d.scalar(t, tag, n)
+	if wrong != nil {
+		d.bad(path, n.LineComment, strconv.Quote(printable(n.Value))+" "+wrong.reason, wrong.cure)
+	}
+	return wrong == nil
 }
 
-func (d *decoder) scalar(v reflect.Value, tag reflect.StructTag, n *node, path string) {
-	text := strings.TrimSpace(n.text)
-	if p, ok := v.Addr().Interface().(parser); ok {
-		if err := p.parse(text); err != nil {
-			f, _ := err.(*flaw) //nolint:errorlint // parsers return this type and nothing else
-			d.bad(path, n.from, strconv.Quote(printable(text))+" "+f.reason, f.cure)
-		}
-		return
-	}
-	switch v.Interface().(type) {
-	case netip.Prefix:
-		p, err := netip.ParsePrefix(text)
-		if addr, alone := netip.ParseAddr(text); err != nil && alone == nil {
+// scalar says what is wrong with a scalar, nil when nothing is.
+func (d *decoder) scalar(t reflect.Type, tag reflect.StructTag, n *yaml.Node) *flaw {
+	switch v := reflect.New(t).Interface().(type) {
+	case *netip.Prefix:
+		p, err := netip.ParsePrefix(n.Value)
+		if addr, alone := netip.ParseAddr(n.Value); err != nil && alone == nil {
 			p, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			d.bad(path, n.from, strconv.Quote(printable(text))+" is no address range", "write one such as 10.0.0.0/8 or 127.0.0.1")
-			return
+			return &flaw{"is no address range", "write one such as 10.0.0.0/8 or 127.0.0.1"}
 		}
-		v.Set(reflect.ValueOf(p))
-	case bool:
-		switch strings.ToLower(text) {
+		n.Value = p.String()
+	case encoding.TextUnmarshaler:
+		if f, ok := v.UnmarshalText([]byte(n.Value)).(*flaw); ok { //nolint:errorlint // ours return this type and nothing else
+			return f
+		}
+	case *bool:
+		switch strings.ToLower(n.Value) {
 		case "true", "yes", "on", "1":
-			v.SetBool(true)
+			n.Tag, n.Value = "!!bool", "true"
 		case "false", "no", "off", "0":
-			v.SetBool(false)
+			n.Tag, n.Value = "!!bool", "false"
 		default:
-			d.bad(path, n.from, strconv.Quote(printable(text))+" is neither true nor false", "write true or false")
+			return &flaw{"is neither true nor false", "write true or false"}
 		}
-	case int:
-		i, err := strconv.Atoi(text)
+	case *int:
+		i, err := strconv.Atoi(n.Value)
 		least, _ := strconv.Atoi(tag.Get("min"))
 		most, _ := strconv.Atoi(tag.Get("max"))
 		if err != nil || i < least || i > most {
-			d.bad(path, n.from, strconv.Quote(printable(text))+" is not possible", fmt.Sprintf("write a whole number from %d to %d", least, most))
-			return
+			return &flaw{"is not possible", fmt.Sprintf("write a whole number from %d to %d", least, most)}
 		}
-		v.SetInt(int64(i))
+		n.Tag, n.Value = "!!int", strconv.Itoa(i)
 	default: // string
-		if one := tag.Get("oneof"); one != "" && !slices.Contains(strings.Fields(one), text) {
-			d.bad(path, n.from, strconv.Quote(printable(text))+" is not possible", "write one of "+strings.Join(strings.Fields(one), ", "))
-			return
+		if one := strings.Fields(tag.Get("oneof")); len(one) > 0 && !slices.Contains(one, n.Value) {
+			return &flaw{"is not possible", "write one of " + strings.Join(one, ", ")}
 		}
-		v.SetString(text)
 	}
+	return nil
 }
 
-func (d *decoder) slice(v reflect.Value, tag reflect.StructTag, n *node, path string) {
-	v.SetZero() // the default
-	items := n.items
-	switch elem := v.Type().Elem(); {
-	case n.kind == mapping, n.kind == scalar && elem.Kind() == reflect.Struct && elem != prefixType:
-		d.bad(path, n.from, "must be a list", "begin each element with - on a line of its own")
-		return
-	case n.kind == scalar && strings.TrimSpace(n.text) == "":
-		return
-	case n.kind == scalar:
-		items = []*node{n}
+func (d *decoder) items(elem reflect.Type, tag reflect.StructTag, n *yaml.Node, path string) bool {
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode && isStruct(elem) {
+		d.bad(path, n.LineComment, "must be a list", "begin each element with - on a line of its own")
+		return false
 	}
-	for i, item := range items {
-		elem := reflect.New(v.Type().Elem()).Elem()
-		d.value(elem, tag, item, join(path, strconv.Itoa(i)))
-		v.Set(reflect.Append(v, elem))
+	if n.Kind == yaml.ScalarNode { // one element, or none
+		one := *n
+		*n = yaml.Node{Kind: yaml.SequenceNode}
+		if strings.TrimSpace(one.Value) != "" {
+			n.Content = []*yaml.Node{&one}
+		}
 	}
+	good := n.Content[:0]
+	for i, item := range n.Content {
+		if d.value(elem, tag, item, join(path, strconv.Itoa(i))) {
+			good = append(good, item)
+		}
+	}
+	n.Content = good
+	return true
 }
 
-func (d *decoder) lines(v reflect.Value, n *node, path string) {
-	if n.kind != mapping {
-		d.bad(path, n.from, "must hold lines by their ids", "write `wsp4: {provider: cloud, …}` below it")
-		return
+func (d *decoder) lines(line reflect.Type, n *yaml.Node, path string) bool {
+	if n.Kind != yaml.MappingNode {
+		d.bad(path, n.LineComment, "must hold lines by their ids", "write `wsp4: {provider: cloud, …}` below it")
+		return false
 	}
-	v.Set(reflect.MakeMap(v.Type()))
-	for _, id := range n.keys() {
-		child := n.children[id]
+	for id, value := range pairs(n) {
 		where := join(path, id)
 		if !lineID.MatchString(id) {
-			d.bad(where, child.from, "is no possible id of a line", "use lower-case letters, digits, _ and -, at most 32, beginning with a letter or digit")
+			d.bad(where, value.LineComment, "is no possible id of a line", "use lower-case letters, digits, _ and -, at most 32, beginning with a letter or digit")
 		}
-		line := &Line{ID: id}
-		d.object(reflect.ValueOf(line).Elem(), child, where)
-		v.SetMapIndex(reflect.ValueOf(id), reflect.ValueOf(line))
+		d.object(line, value, where)
 	}
+	return true
 }
 
-func (d *decoder) secret(v reflect.Value, n, file *node, path string) {
-	present := func(n *node) bool { return n != nil && !n.null && (n.kind != scalar || n.text != "") }
-	switch {
-	case present(n) && present(file):
-		d.bad(path, file.from, "is given both here and by "+path[strings.LastIndexByte(path, '.')+1:]+"_file", "keep one of them")
-	case present(file):
-		d.secretFile(v, file, path)
-	case present(n):
-		items := n.items
-		if n.kind != list {
-			items = []*node{n}
+// secret is the list of the values of a secret, nil without one.
+func (d *decoder) secret(n, file *yaml.Node, path string) *yaml.Node {
+	given := func(n *yaml.Node) bool { return !isNull(n) && (n.Kind != yaml.ScalarNode || n.Value != "") }
+	if given(file) {
+		if given(n) {
+			d.bad(path, file.LineComment, "is given both here and by "+path[strings.LastIndexByte(path, '.')+1:]+"_file", "keep one of them")
+			return nil
 		}
-		var values []string
-		for _, item := range items {
-			switch text := strings.TrimSpace(item.text); {
-			case item.kind != scalar:
-				d.bad(path, item.from, "must be one value or a list of values", "write `[new, old]` while you change it")
-				return
-			case text == "":
-				d.bad(path, item.from, "holds an empty value", "take it out of the list")
-			default:
-				values = append(values, text)
-			}
-		}
-		d.set(v, values, path, n.from)
+		n = d.secretFile(file, path)
 	}
+	if !given(n) {
+		return nil
+	}
+	items := n.Content
+	if n.Kind != yaml.SequenceNode {
+		items = []*yaml.Node{n}
+	}
+	var texts []string
+	for _, item := range items {
+		switch text := strings.TrimSpace(item.Value); {
+		case item.Kind != yaml.ScalarNode:
+			d.bad(path, item.LineComment, "must be one value or a list of values", "write `[new, old]` while you change it")
+		case text == "":
+			d.bad(path, item.LineComment, "holds an empty value", "take it out of the list")
+		case strings.ContainsAny(text, " \t\r\n\x00"):
+			d.bad(path, item.LineComment, "has white space in it", "copy it again: a token or secret has none")
+		default:
+			texts = append(texts, text)
+		}
+	}
+	if texts == nil {
+		return nil
+	}
+	return newList(texts, n.LineComment)
 }
 
 // secretFile reads one value a line.
-func (d *decoder) secretFile(v reflect.Value, file *node, path string) {
-	if file.kind != scalar {
-		d.bad(path+"_file", file.from, "must be the path of one file", "write one path; the file may hold several values, one a line")
-		return
+func (d *decoder) secretFile(file *yaml.Node, path string) *yaml.Node {
+	if file.Kind != yaml.ScalarNode {
+		d.bad(path+"_file", file.LineComment, "must be the path of one file", "write one path; the file may hold several values, one a line")
+		return nil
 	}
-	src, err := d.readFile(file.text)
+	src, err := d.readFile(file.Value)
 	if err != nil {
-		d.bad(path, file.from, "cannot be read from its file: "+reason(err), "correct the path, or let the user that runs psi-router read it")
-		return
+		d.bad(path, file.LineComment, "cannot be read from its file: "+reason(err), "correct the path, or let the user that runs psi-router read it")
+		return nil
 	}
-	var values []string
-	for line := range strings.Lines(string(src)) {
-		if line = strings.TrimSpace(line); line != "" {
-			values = append(values, line)
-		}
-	}
+	values := slices.DeleteFunc(strings.Split(string(src), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
 	if len(values) == 0 {
-		d.bad(path, file.from, "has an empty file", "write the value into it")
-		return
+		d.bad(path, file.LineComment, "has an empty file", "write the value into it")
 	}
-	d.set(v, values, path, file.from)
-}
-
-func (d *decoder) set(v reflect.Value, values []string, path, from string) {
-	for _, s := range values {
-		if strings.ContainsAny(s, " \t\r\n\x00") {
-			d.bad(path, from, "has white space in it", "copy it again: a token or secret has none")
-			return
-		}
-	}
-	v.Set(reflect.ValueOf(NewSecret(values...)))
+	return newList(values, file.LineComment)
 }
 
 // reason is an error of the file system without the path, which stands beside
 // it already.
 func reason(err error) string {
-	if p, ok := err.(*os.PathError); ok { //nolint:errorlint // only the outermost wrapper is taken off
+	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost wrapper is taken off
 		return printable(p.Path) + ": " + p.Err.Error()
 	}
 	return err.Error()

@@ -32,14 +32,13 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
 	for _, s := range sections() {
 		for _, f := range fields(s.typ) {
-			key := f.Tag.Get("key")
+			key := keyOf(f)
 			if doc := f.Tag.Get("doc"); doc == "" || !strings.HasSuffix(doc, ".") {
 				t.Errorf("%s.%s: doc %q is no sentence", s.path, key, doc)
 			}
 			path := strings.NewReplacer("<id>", "wsp4", "<n>", "0").Replace(join2(s.path, key))
-			p, ok := locate(reflect.TypeFor[Config](), strings.TrimPrefix(EnvName(path), prefix))
-			if !ok || strings.Join(p.path, ".") != path {
-				t.Errorf("%s does not lead to %s but to %v", EnvName(path), path, p.path)
+			if got, _ := locate(EnvName(path)); strings.Join(got, ".") != path {
+				t.Errorf("%s does not lead to %s but to %v", EnvName(path), path, got)
 			}
 		}
 	}
@@ -62,7 +61,7 @@ const docHead = `# Configuration
 - Every secret takes one value or a list, ` + "`[new, old]`" + `, while it is being changed. ` + "`<key>_file`" + ` (in the environment ` + "`<NAME>_FILE`" + `) reads it from a file, one value a line. Secrets are never printed.
 - ` + "`${VAR}` and `${VAR:-default}`" + ` in the file are replaced from the environment; ` + "`$${`" + ` stands for the two characters. Between { and } quote it: ` + "`'${VAR}'`" + `.
 - Durations: ` + "`500ms`, `30s`, `10m`, `24h`, `30d`, `1w`" + `. Rates: ` + "`80/s`, `600/m`, `5000/h`" + `. Sizes: ` + "`500KB`, `100MB`, `1GiB`" + `.
-- Unknown keys are errors. All that is wrong is said in one message, with the place, the reason and the cure.
+- Unknown keys are errors, as are the names of the previous product in the environment ([migration.md](migration.md#its-env-file)). All that is wrong is said in one message, with the place, the reason and the cure.
 
 `
 
@@ -76,7 +75,7 @@ func document() string {
 		}
 		fmt.Fprintf(&b, "## %s\n\n| key | variable | default | meaning |\n| --- | --- | --- | --- |\n", title)
 		for _, f := range fields(s.typ) {
-			key := f.Tag.Get("key")
+			key := keyOf(f)
 			path := join2(s.path, key)
 			variable := "`" + EnvName(path) + "`"
 			if deeper(f.Type) {
@@ -86,24 +85,11 @@ func document() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("## Old names\n\nThe variables of the earlier routers fill what is not set otherwise; the start says which were used. Where a line made by an old name lacks `token`, `app_secret` or `verify_token`, those of `wsp4` are taken. `EVOLUTION_INSTANCE_NAME`, `EVOLUTION_API_URL` and `EVOLUTION_API_KEY` fill `wsp4` when nothing else does or `WHATSAPP_PROVIDER=evolution`, otherwise a line named after the instance. `PORT` is the port of `listen`, on 127.0.0.1.\n\n| old name | now |\n| --- | --- |\n")
-	for _, o := range oldNames {
-		now := "`" + o.path + "`"
-		if o.path == "" {
-			now = "not needed: " + o.why
-		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", o.name, now)
-	}
-	for _, o := range oldPrefixes {
-		fmt.Fprintf(&b, "| `%s…` | not used: %s |\n", o.name, o.why)
-	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func deeper(t reflect.Type) bool {
-	return t.Kind() == reflect.Map ||
-		t.Kind() == reflect.Struct && t != secretType ||
-		t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != prefixType
+	return t.Kind() == reflect.Map || isStruct(t) || t.Kind() == reflect.Slice && isStruct(t.Elem())
 }
 
 func code(s string) string {

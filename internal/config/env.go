@@ -1,10 +1,14 @@
 package config
 
 import (
+	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const prefix = "PSI_"
@@ -21,157 +25,114 @@ func EnvName(path string) string {
 	return prefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(path))
 }
 
-// place is where a variable's value goes.
-type place struct {
-	path   []string
-	commas bool // its text may be a list with commas
-	list   bool // its text may be a list
-}
-
-// locate finds the key that a variable (without prefix) names.
-func locate(t reflect.Type, rest string) (place, bool) {
-	var found place
-	for _, f := range fields(t) {
-		key := f.Tag.Get("key")
-		name := strings.ToUpper(key)
-		switch {
-		case rest == name:
-			return place{
-				path: []string{key}, list: f.Type == secretType || f.Type.Kind() == reflect.Slice,
-				commas: f.Type.Kind() == reflect.Slice,
-			}, true
-		case f.Type == secretType && rest == name+"_FILE":
-			return place{path: []string{key + "_file"}}, true
-		}
-		inner, deeper := strings.CutPrefix(rest, name+"_")
-		if !deeper {
-			continue
-		}
-		below, ok := within(f.Type, inner)
-		if ok && len(found.path) == 0 {
-			below.path = append([]string{key}, below.path...)
-			found = below
-		}
-	}
-	return found, len(found.path) > 0
-}
-
-func within(t reflect.Type, rest string) (place, bool) {
-	switch {
-	case t == secretType || t == prefixType:
-		return place{}, false
-	case t.Kind() == reflect.Struct:
-		return locate(t, rest)
-	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != prefixType:
-		index, inner, _ := strings.Cut(rest, "_")
-		if _, err := strconv.ParseUint(index, 10, 16); err != nil {
-			return place{}, false
-		}
-		p, ok := locate(t.Elem(), inner)
-		p.path = append([]string{index}, p.path...)
-		return p, ok
-	case t.Kind() == reflect.Map:
-		// The id may hold the separator: the key is what the name ends with,
-		// the longest that fits.
-		for i := range len(rest) {
-			if rest[i] != '_' || i == 0 {
+// locate finds the key that a variable names, and its type. An id may hold the
+// separator: where two keys fit, the longer one is meant.
+func locate(name string) (path []string, t reflect.Type) {
+	for _, s := range sections() {
+		for _, f := range fields(s.typ) {
+			key := keyOf(f)
+			shape := strings.NewReplacer("<ID>", "(.+)", "<N>", `(\d{1,4})`).Replace(EnvName(join(s.path, key)))
+			parts := regexp.MustCompile("^" + shape + "$").FindStringSubmatch(name)
+			if parts == nil || path != nil && len(key) < len(path[len(path)-1]) {
 				continue
 			}
-			if p, ok := locate(t.Elem().Elem(), rest[i+1:]); ok {
-				p.path = append([]string{strings.ToLower(rest[:i])}, p.path...)
-				return p, true
+			path, t = strings.Split(join(s.path, key), "."), f.Type
+			if len(parts) > 1 {
+				path[1] = strings.ToLower(parts[1])
 			}
 		}
 	}
-	return place{}, false
+	if of, isFile := strings.CutSuffix(name, "_FILE"); isFile && path == nil {
+		if path, t = locate(of); t == secretType {
+			path[len(path)-1] += "_file"
+			return path, t
+		}
+		return nil, nil
+	}
+	return path, t
 }
 
 // overlay puts the PSI_ variables over the file.
-func (d *decoder) overlay(root *node, env map[string]string) {
-	names := make([]string, 0, len(env))
-	for name := range env {
-		if strings.HasPrefix(name, prefix) && !notOurs(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+func (d *decoder) overlay(root *yaml.Node) {
 	seen := map[string]string{}
-	for _, name := range names {
-		value := env[name]
-		p, ok := locate(reflect.TypeFor[Config](), strings.TrimPrefix(name, prefix))
-		if !ok {
+	for _, name := range slices.Sorted(maps.Keys(d.env)) {
+		if !strings.HasPrefix(name, prefix) || notOurs(name) {
+			continue
+		}
+		text, from := d.env[name], printable(name)
+		path, t := locate(name)
+		if path == nil {
 			d.bad(name, "environment", "is unknown", unknownVariable(name))
 			continue
 		}
-		if value == "" { // as good as not set
+		if text == "" { // as good as not set
 			continue
 		}
-		n := &node{text: value, from: name}
-		if p.list {
-			parsed, err := parseValue(value, name, p.commas)
-			if err != nil {
-				d.bad(strings.Join(p.path, "."), name, err.Error(), "write one value, or [a, b]")
+		value, key := newScalar(text, from), strings.Join(path, ".")
+		if !strings.HasSuffix(key, "_file") && (t == secretType || t.Kind() == reflect.Slice) {
+			var err error
+			if value, err = list(text, from, t != secretType); err != nil {
+				d.bad(key, from, err.Error(), "write one value, or [a, b]")
 				continue
 			}
-			n = parsed
 		}
-		one := strings.TrimSuffix(strings.Join(p.path, "."), "_file")
+		one := strings.TrimSuffix(key, "_file")
 		if other, twice := seen[one]; twice {
-			d.bad(one, name, "is also set by "+other, "keep one of them")
+			d.bad(one, from, "is also set by "+other, "keep one of them")
 			continue
 		}
 		seen[one] = name
-		d.put(root, p.path, n)
+		d.put(root, path, t, value)
 	}
 }
 
-// put sets one value, making what is missing on the way.
-func (d *decoder) put(root *node, path []string, value *node) {
-	at := root
-	for i, key := range path[:len(path)-1] {
-		index, err := strconv.Atoi(key)
-		if err == nil && i == 1 && at.kind == list {
-			if index > len(at.items) {
-				d.bad(strings.Join(path, "."), value.from, "leaves a gap: there is no number "+strconv.Itoa(len(at.items)), "count from 0 without gaps")
+// put sets a key, making what is missing on the way. What is no mapping where one
+// should be is reported when it is decoded.
+func (d *decoder) put(root *yaml.Node, path []string, t reflect.Type, value *yaml.Node) {
+	at, last := root, len(path)-1
+	for i, key := range path[:last] {
+		if at.Kind == yaml.SequenceNode {
+			index, _ := strconv.Atoi(key)
+			if index > len(at.Content) {
+				d.bad(strings.Join(path, "."), value.LineComment, "leaves a gap: there is no number "+strconv.Itoa(len(at.Content)), "count from 0 without gaps")
 				return
 			}
-			if index == len(at.items) {
-				at.items = append(at.items, newMapping(value.from))
+			if index == len(at.Content) {
+				at.Content = append(at.Content, newMapping(value.LineComment))
 			}
-			at = at.items[index]
+			at = at.Content[index]
 			continue
 		}
-		if i == 1 && at.kind == mapping {
+		if i == 1 {
 			key = lineKey(at, key)
 		}
-		next := at.children[key]
-		if next == nil || next.null {
-			next = newMapping(value.from)
-			if i == 0 && isList(key) {
-				next.kind = list
+		next := get(at, key)
+		if isNull(next) && at.Kind == yaml.MappingNode {
+			next = newMapping(value.LineComment)
+			if last == 2 && i == 0 && key != "lines" {
+				next.Kind = yaml.SequenceNode
 			}
-			if at.children == nil {
-				return // a scalar where keys should be: reported when decoded
-			}
-			at.children[key] = next
+			set(at, key, next)
 		}
-		at = next
+		if at = next; at == nil {
+			return
+		}
 	}
-	if at.kind != mapping || at.children == nil {
+	if at.Kind != yaml.MappingNode {
 		return
 	}
-	last := path[len(path)-1]
-	delete(at.children, strings.TrimSuffix(last, "_file"))
-	if secretKey(path) {
-		delete(at.children, strings.TrimSuffix(last, "_file")+"_file")
+	if t == secretType {
+		key := strings.TrimSuffix(path[last], "_file")
+		set(at, key, nil)
+		set(at, key+"_file", nil)
 	}
-	at.children[last] = value
+	set(at, path[last], value)
 }
 
 // lineKey finds the id that a variable's part means: ids with - are written
 // with _ there.
-func lineKey(lines *node, part string) string {
-	for _, id := range lines.keys() {
+func lineKey(lines *yaml.Node, part string) string {
+	for id := range pairs(lines) {
 		if strings.ReplaceAll(id, "-", "_") == part {
 			return id
 		}
@@ -179,38 +140,13 @@ func lineKey(lines *node, part string) string {
 	return part
 }
 
-func isList(key string) bool {
-	for _, f := range fields(reflect.TypeFor[Config]()) {
-		if f.Tag.Get("key") == key {
-			return f.Type.Kind() == reflect.Slice
-		}
-	}
-	return false
-}
-
-func secretKey(path []string) bool {
-	key := strings.TrimSuffix(path[len(path)-1], "_file")
-	for _, s := range sections() {
-		for _, f := range fields(s.typ) {
-			if f.Tag.Get("key") == key && f.Type == secretType {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func unknownVariable(name string) string {
-	var all []string
-	for _, s := range sections() {
-		for _, key := range keysOf(s.typ) {
-			if s.path == "" {
-				all = append(all, strings.ToLower(EnvName(key)))
-			}
-		}
-	}
 	if rest, found := strings.CutPrefix(name, "PSI_LINES_"); found {
 		return "end it with the key of a line, PSI_LINES_<ID>_<KEY>: " + strings.ToUpper(strings.Join(keysOf(reflect.TypeFor[Line]()), ", ")) + " do exist, for " + printable(rest) + " none fits"
+	}
+	all := keysOf(reflect.TypeFor[Config]())
+	for i, key := range all {
+		all[i] = strings.ToLower(EnvName(key))
 	}
 	if near := nearest(name, all); near != "" {
 		return "did you mean " + strings.ToUpper(near) + "?"

@@ -13,11 +13,11 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(good), "PSI_LISTEN", "x")
 	f.Add([]byte("lines: {a: &a {provider: evolution}, b: *a}"), "PSI_LINES_A_SECRET_FILE", "/x")
 	f.Add([]byte("endpoints: [{}, {}]\napi_keys: 3\nworker: [1]"), "PSI_ENDPOINTS_0_EVENTS", "[a, {b: c}]")
-	f.Add([]byte("a: ${B"), "EVOLUTION_INSTANCE_NAME", "Ñandú")
+	f.Add([]byte("a: ${B"), "PSI_LINES_Ñ_URL", "Ñandú")
 	f.Add([]byte("lines: 1"), "PSI_LINES_X_TOKEN", "[")
-	f.Add([]byte("{<<: 1, ? [a]: b}"), "PORT", "-1")
+	f.Add([]byte("{<<: 1, ? [a]: b}"), "PSI_LISTEN", "-1")
 	f.Fuzz(func(t *testing.T, yaml []byte, name, value string) {
-		c, err := Load(Options{File: "f", Env: []string{name + "=" + value, "WHATSAPP_TOKEN=qJ7secretvalue"}, ReadFile: func(path string) ([]byte, error) {
+		c, err := Load(Options{File: "f", Env: []string{name + "=" + value, "PSI_LINES_A_TOKEN=qJ7secretvalue"}, ReadFile: func(path string) ([]byte, error) {
 			if path == "f" {
 				return yaml, nil
 			}

@@ -27,11 +27,12 @@ var errHours = &flaw{"is no time of the week", "write days and hours, such as mo
 // dayNames in English and Spanish, by their first three letters.
 var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mié"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sáb"}}
 
-func (h *Hours) parse(s string) error {
-	if _, ok := parseHours(s); !ok {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hours) UnmarshalText(text []byte) error {
+	if _, ok := parseHours(string(text)); !ok {
 		return errHours
 	}
-	*h = Hours(s)
+	*h = Hours(text)
 	return nil
 }
 

@@ -29,7 +29,7 @@ func TestHours(t *testing.T) {
 		"mon-fri 9-18 sat 10-12":  nil,
 	} {
 		var h Hours
-		err := h.parse(text)
+		err := h.UnmarshalText([]byte(text))
 		if want == nil {
 			if err == nil {
 				t.Errorf("%q was taken for %v", text, h.Spans())

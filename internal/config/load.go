@@ -1,9 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"os"
-	"reflect"
 	"strings"
 )
 
@@ -24,54 +22,34 @@ func Load(o Options) (*Config, error) {
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
 	}
-	env := make(map[string]string, len(o.Env))
+	d := &decoder{readFile: o.ReadFile, env: make(map[string]string, len(o.Env))}
 	for _, pair := range o.Env {
 		name, value, _ := strings.Cut(pair, "=")
-		env[name] = value
+		d.env[name] = value
 	}
-	d := &decoder{readFile: o.ReadFile}
 	root := newMapping("environment")
 	if o.File != "" {
-		root = d.file(o.File, env)
+		root = d.file(o.File)
 	}
+	d.overlay(root)
 	c := &Config{File: o.File}
-	d.overlay(root, env)
-	c.Notes = d.oldNames(root, env)
-	d.object(reflect.ValueOf(c).Elem(), root, "")
-	d.identity(c, root)
+	c.Dev = o.File == "" && get(root, "lines") == nil && get(root, "sandbox") == nil
+	d.decode(root, c)
+	d.identity(c)
 	if d.unread {
 		return c, d.problems
 	}
 	d.check(c)
-	c.Notes = append(c.Notes, withoutEffect(root)...)
+	c.Notes = append(c.Notes, d.notes...)
 	if len(d.problems) > 0 {
 		return c, d.problems
 	}
 	return c, nil
 }
 
-func (d *decoder) file(path string, env map[string]string) *node {
-	src, err := d.readFile(path)
-	if err != nil {
-		d.bad("--config", printable(path), "cannot be read: "+reason(err), "correct the path, or leave --config out to start with the sandbox")
-		d.unread = true
-		return newMapping(path)
-	}
-	r := &reader{file: printable(path), lookup: func(name string) (string, bool) {
-		value, set := env[name]
-		return value, set
-	}}
-	root := r.read(src)
-	d.problems = append(d.problems, r.problems...)
-	d.unread = len(r.problems) > 0 && len(root.children) == 0
-	return root
-}
-
 // identity completes what nobody configured: the development identity.
-func (d *decoder) identity(c *Config, root *node) {
-	if c.File == "" && len(c.Lines) == 0 && root.children["sandbox"] == nil {
-		c.Dev, c.Sandbox = true, true
-	}
+func (d *decoder) identity(c *Config) {
+	c.Sandbox = c.Sandbox || c.Dev
 	if !c.Sandbox {
 		return
 	}
@@ -91,16 +69,4 @@ func (d *decoder) identity(c *Config, root *node) {
 	}
 	c.APIKeys = append(c.APIKeys, key)
 	d.ours = 1
-}
-
-// withoutEffect notes the keys that were set and do nothing in this version.
-func withoutEffect(root *node) []string {
-	var notes []string
-	for _, f := range fields(reflect.TypeFor[Config]()) {
-		key, why := f.Tag.Get("key"), f.Tag.Get("later")
-		if n := root.children[key]; why != "" && n != nil && !n.null {
-			notes = append(notes, fmt.Sprintf("%s has no effect in this version: %s", key, why))
-		}
-	}
-	return notes
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const hidden = "<secret>"
@@ -55,6 +57,14 @@ func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // LogValue implements slog.LogValuer.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// UnmarshalYAML implements yaml.Unmarshaler, from a list of values.
+func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
+	var values []string
+	err := n.Decode(&values)
+	*s = NewSecret(values...)
+	return err
+}
 
 // MarshalText implements encoding.TextMarshaler, for JSON and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

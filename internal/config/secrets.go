@@ -70,7 +70,7 @@ func walkSecrets(v reflect.Value, path string, visit func(key, value string)) {
 		walkSecrets(v.Elem(), path, visit)
 	case v.Kind() == reflect.Struct:
 		for _, f := range fields(v.Type()) {
-			walkSecrets(v.FieldByIndex(f.Index), strings.TrimPrefix(path+"."+f.Tag.Get("key"), "."), visit)
+			walkSecrets(v.FieldByIndex(f.Index), strings.TrimPrefix(path+"."+keyOf(f), "."), visit)
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {

@@ -26,7 +26,9 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 
 var errDuration = &flaw{"is not a duration", "write a number and a unit: 500ms, 30s, 10m, 24h, 30d"}
 
-func (d *Duration) parse(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
 	if s == "0" {
 		*d = 0
 		return nil
@@ -80,7 +82,9 @@ func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 var errRate = &flaw{"is not a rate", "write a number and a time: 80/s, 600/m, 5000/h"}
 
-func (r *Rate) parse(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rate) UnmarshalText(text []byte) error {
+	s := string(text)
 	if s == "" || s == "0" {
 		*r = 0
 		return nil
@@ -124,7 +128,9 @@ var sizes = []struct {
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1}}
 
-func (s *Size) parse(text string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Size) UnmarshalText(src []byte) error {
+	text := string(src)
 	count, unit := text, int64(1)
 	for _, u := range sizes {
 		if n := len(text) - len(u.name); n > 0 && strings.EqualFold(text[n:], u.name) {

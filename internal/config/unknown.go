@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (d *decoder) unknown(t reflect.Type, path, key, from string) {
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for _, f := range fields(t) {
-		keys = append(keys, f.Tag.Get("key"))
+		keys = append(keys, keyOf(f))
 	}
 	return keys
 }
@@ -29,10 +30,8 @@ func keysOf(t reflect.Type) []string {
 // elsewhere finds a key that exists at another place.
 func elsewhere(key string) string {
 	for _, s := range sections() {
-		for _, k := range keysOf(s.typ) {
-			if k == key {
-				return s.where
-			}
+		if slices.Contains(keysOf(s.typ), key) {
+			return s.where
 		}
 	}
 	return ""
@@ -48,13 +47,13 @@ type section struct {
 func sections() []section {
 	out := []section{{"", "the top of the file", reflect.TypeFor[Config]()}}
 	for _, f := range fields(reflect.TypeFor[Config]()) {
-		key := f.Tag.Get("key")
+		key := keyOf(f)
 		switch t := f.Type; {
 		case t.Kind() == reflect.Map:
 			out = append(out, section{key + ".<id>", "a line, below " + key + ".<id>", t.Elem().Elem()})
-		case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != prefixType:
+		case t.Kind() == reflect.Slice && isStruct(t.Elem()):
 			out = append(out, section{key + ".<n>", "an element of " + key, t.Elem()})
-		case t.Kind() == reflect.Struct && t != secretType:
+		case isStruct(t):
 			out = append(out, section{key, key, t})
 		}
 	}

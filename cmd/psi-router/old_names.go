@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/config"
+)
+
+// oldNames are variables of the previous product. Other programs use those with °
+// too: serve does not refuse them.
+type oldNames struct {
+	names  string // the first that is set wins; * ends a family
+	key    string // has their value now; "" when nothing does
+	es, en string // why there is no key
+}
+
+// allOldNames are as docs/migration.md has them.
+var allOldNames = []oldNames{
+	{names: "CLOUD_API_PHONE_NUMBER_ID WSP4_PHONE_ID META_PHONE_NUMBER_ID WHATSAPP_PHONE_NUMBER_ID", key: "lines.wsp4.phone_number_id"},
+	{names: "WSP4_NUMBER", key: "lines.wsp4.number"},
+	{names: "CLOUD_API_TOKEN WHATSAPP_TOKEN WHATSAPP_ACCESS_TOKEN META_ACCESS_TOKEN", key: "lines.wsp4.token"},
+	{names: "META_APP_SECRET", key: "lines.wsp4.app_secret"},
+	{names: "WHATSAPP_VERIFY_TOKEN WEBHOOK_VERIFY_TOKEN° META_VERIFY_TOKEN", key: "lines.wsp4.verify_token"},
+	{names: "WEBHOOK_SECRET°", key: "lines.wsp4.secret"},
+	{names: "VENTAS1_PHONE_ID CLOUD_API_VENTAS_PHONE_NUMBER_ID WHATSAPP_PHONE_NUMBER_ID_VENTAS", key: "lines.ventas_api.phone_number_id"},
+	{names: "VENTAS1_NUMBER", key: "lines.ventas_api.number"},
+	{names: "ADMIN_PHONE_ID", key: "lines.administracion.phone_number_id"},
+	{names: "ALUMNOS_PHONE_ID", key: "lines.alumnos.phone_number_id"},
+	{names: "COMUNIDAD_PHONE_ID", key: "lines.comunidad.phone_number_id"},
+	{names: "EVOLUTION_API_URL", key: "lines.evolution.url"},
+	{names: "EVOLUTION_API_KEY", key: "lines.evolution.api_key"},
+	{names: "EVOLUTION_INSTANCE_NAME", key: "lines.evolution.instance"},
+	{names: "WEBHOOK_SECRET°", key: "lines.evolution.secret"},
+	{names: "WHATSAPP_PROVIDER°", key: "lines.evolution.provider"},
+	{names: "CLOUD_API_BASE_URL", key: "graph_url"},
+	{names: "LOG_LEVEL°", key: "log_level"},
+	{names: "PORT°", key: "listen"},
+
+	{names: "SUPABASE_STORAGE_BUCKET_*", es: "los archivos están en data_dir/media", en: "media are kept in data_dir/media"},
+	{names: "NEXT_PUBLIC_SUPABASE_*° SUPABASE_*°", es: "el router tiene su propia base", en: "the router has a store of its own"},
+	{names: "ANTILOOP_*", es: "un repetido se conoce por su id; auto_per_hour, en el flujo, limita los mensajes automáticos", en: "repeats are recognised by message id; the flow's auto_per_hour bounds automatic messages"}, //nolint:misspell // Spanish
+	{names: "TIMEOUT_24H_MINUTOS", es: "la ventana se calcula desde el último mensaje", en: "windows are computed from the last message"},
+	{names: "MAX_DERIVACIONES_POR_CONVERSACION", es: "una derivación termina con un comando o con handoff_timeout", en: "a hand-off ends by a command or by handoff_timeout"}, //nolint:misspell // Spanish
+	{names: "MAX_MENSAJES_AUTOMATICOS_CONSECUTIVOS", es: "en su lugar está auto_per_hour, en el flujo", en: "the flow's policy auto_per_hour takes its place"},
+	{names: "API_RATE_LIMIT_PER_MINUTE°", es: "solo se frena a las direcciones que firman mal", en: "only addresses with failed signatures are slowed down"},
+	{names: "ROUTER_PSI_URL MIGRATION_*°", es: "hay un solo router", en: "there is one router"},
+	{names: "CENTRALWAP_ROUTER_URL", es: "el CRM llama a la API de este router", en: "the CRM calls this router's API"},
+	{names: "ALLOW_LOCAL_ACCESS°", es: "no hay un ingreso que saltear", en: "there is no login to go around"},
+	{names: "N8N_WEBHOOK_* WEBHOOK_INGESTA_* WEBHOOK_ENVIO_*", es: "los que reciben van en endpoints", en: "list the receivers below endpoints"},
+	{names: "SLA_*°", es: "lo que se espera lo dicen las áreas del flujo", en: "the flow's areas say what to expect"},
+}
+
+// findOldName is the row of a variable, nil when it is none of the previous product.
+func findOldName(variable string) (row *oldNames, generic bool) {
+	for i := range allOldNames {
+		for name := range strings.FieldsSeq(allOldNames[i].names) {
+			name, generic = strings.CutSuffix(name, "°")
+			if start, family := strings.CutSuffix(name, "*"); variable == name || family && strings.HasPrefix(variable, start) {
+				return &allOldNames[i], generic
+			}
+		}
+	}
+	return nil, false
+}
+
+// refuseOldNames adds to what is wrong with the configuration the variables of the
+// previous product that are in the environment.
+func refuseOldNames(environ []string, err error) error {
+	var names []string
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if row, generic := findOldName(name); row != nil && !generic && value != "" {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return err
+	}
+	slices.Sort(names)
+	var others config.Problems
+	errors.As(err, &others)
+	return append(config.Problems{{
+		Key: strings.Join(names, ", "), From: "environment", Reason: "names of the previous product are not read any more",
+		Fix: "make a configuration of its .env file with `psi-router init --from-env FILE`, then unset them",
+	}}, others...)
+}
