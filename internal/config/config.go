@@ -16,7 +16,7 @@ type Config struct {
 	Listen            string           `yaml:"listen" default:"127.0.0.1:3002" doc:"Address of the door, the API and the pages."`
 	DataDir           string           `yaml:"data_dir" default:"./data" doc:"Where the embedded queue and store, media and the admin socket live."`
 	RedisURL          Secret           `yaml:"redis_url" doc:"Queue on Redis, for many processes; needs database_url. Absent: embedded queue."`
-	Durability        string           `yaml:"durability" default:"fsync" oneof:"fsync replica relaxed" doc:"What a 200 promises: fsync is on the disk; replica is in the memory of a second Redis, for Sentinel and Cluster (both with appendonly yes); relaxed survives only a crash of the router."`
+	Durability        string           `yaml:"durability" default:"fsync" oneof:"fsync replica relaxed" doc:"What a 200 promises: fsync is on the disk; replica is in the memory of a second Redis, for Sentinel and Cluster (all with appendonly yes, and appendfsync no or always); relaxed survives only a crash of the router."`
 	DatabaseURL       Secret           `yaml:"database_url" doc:"Store on PostgreSQL, through a pooler in transaction mode too. Alone, without redis_url: one process only. Absent: embedded store."`
 	DatabaseDirectURL Secret           `yaml:"database_direct_url" doc:"For migrations, when database_url is a pooler."`
 	Flow              string           `yaml:"flow" doc:"YAML file of the conversation. Absent: flows/psi.yaml as it ships inside the program." example:"flows/psi.yaml"`

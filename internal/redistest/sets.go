@@ -40,11 +40,11 @@ func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
 			s.Close()
 		}
 	}()
-	if s.Primary, err = New(ctx, "appendonly yes", "repl-diskless-sync-delay 0"); err != nil {
+	if s.Primary, err = New(ctx, "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0"); err != nil {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(s.Primary.Addr)
-	if s.Replica, err = New(ctx, "appendonly yes", "repl-diskless-sync-delay 0", "replicaof "+host+" "+port); err != nil {
+	if s.Replica, err = New(ctx, "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0", "replicaof "+host+" "+port); err != nil {
 		return nil, err
 	}
 	for i := range s.Watchers {
@@ -112,7 +112,7 @@ func NewCluster(ctx context.Context) (_ *Cluster, err error) {
 	}()
 	slots := [3][2]string{{"0", "5460"}, {"5461", "10922"}, {"10923", "16383"}}
 	for i := range c.Nodes {
-		if c.Nodes[i], err = New(ctx, "cluster-enabled yes", "appendonly yes", "cluster-node-timeout 2000"); err != nil {
+		if c.Nodes[i], err = New(ctx, "cluster-enabled yes", "appendonly yes", "appendfsync no", "cluster-node-timeout 2000"); err != nil {
 			return nil, err
 		}
 		if _, err = c.Nodes[i].Do(ctx, "CLUSTER", "ADDSLOTSRANGE", slots[i][0], slots[i][1]); err != nil {

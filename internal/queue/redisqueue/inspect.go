@@ -64,7 +64,7 @@ func (e *Engine) checkServer(ctx context.Context, l *links, addr string, node ru
 	}
 	switch e.durability {
 	case "replica":
-		return e.checkReplica(addr, info)
+		return e.checkReplica(ctx, addr, node, info)
 	case "fsync":
 		l.waitAOF = atLeast(info["redis_version"], 7, 2)
 		return checkFsync(ctx, addr, node, info, l.waitAOF)
@@ -72,14 +72,27 @@ func (e *Engine) checkServer(ctx context.Context, l *links, addr string, node ru
 	return nil
 }
 
-// checkReplica wants a file behind the copy. A primary without one that is started
-// again before anybody has seen it fall comes back empty, and its replica copies
-// that; the same when it is promoted before it has caught up.
+// checkReplica wants a file behind the copy, written before each answer. A primary that
+// is started again before anybody has seen it fall, or promoted before it has caught up,
+// has what its file has, and its replicas copy that. With appendfsync everysec a write
+// waits in memory for up to two seconds while a sync is under way; with "no" it is with
+// the operating system, which survives the death of the process.
 // https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
-func (e *Engine) checkReplica(addr string, info map[string]string) error {
+// https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency/
+func (e *Engine) checkReplica(ctx context.Context, addr string, node rueidis.Client, info map[string]string) error {
+	const other = "and the same on its replicas. Or set durability: relaxed, and accept what that loses"
 	if info["aof_enabled"] != "1" {
-		return fmt.Errorf("%w: %s keeps nothing on disk: started again it is empty, and its replicas copy that (appendonly no). %s, and the same on its replicas. Or set durability: relaxed, and accept what that loses",
-			ErrSetup, addr, fixCommands(addr, "appendonly yes"))
+		return fmt.Errorf("%w: %s keeps nothing on disk: started again it is empty, and its replicas copy that (appendonly no). %s, %s",
+			ErrSetup, addr, fixCommands(addr, "appendonly yes", "appendfsync no"), other)
+	}
+	switch how, err := appendfsync(ctx, node); {
+	case errors.Is(err, errNotTold):
+		e.log.Warn("redis does not say how it writes its file: with appendfsync everysec, a primary that is killed and started again at once loses up to two seconds", "server", addr)
+	case err != nil:
+		return fmt.Errorf("%s: %w", addr, err)
+	case how == "everysec":
+		return fmt.Errorf("%w: %s answers up to two seconds before its file has it: killed and started again at once it lacks that, and its replicas copy it (appendfsync everysec). %s, %s",
+			ErrSetup, addr, fixCommands(addr, "appendfsync no"), other)
 	}
 	if info["connected_slaves"] == "0" {
 		e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
@@ -96,19 +109,31 @@ func checkFsync(ctx context.Context, addr string, node rueidis.Client, info map[
 	if waitAOF { // it is asked after each batch
 		return nil
 	}
-	got, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
-	if _, refused := rueidis.IsRedisErr(err); refused {
+	how, err := appendfsync(ctx, node)
+	if errors.Is(err, errNotTold) {
 		return fmt.Errorf("%w: %s does not say whether it syncs each write (CONFIG GET appendfsync: %w), and has no WAITAOF (Redis 7.2). %s",
 			ErrSetup, addr, err, other)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", addr, err)
 	}
-	if how := got["appendfsync"]; how != "always" {
+	if how != "always" {
 		return fmt.Errorf("%w: %s answers before the disk has it (appendfsync %s). %s. %s",
 			ErrSetup, addr, how, fixCommands(addr, "appendfsync always"), other)
 	}
 	return nil
+}
+
+// errNotTold means that the server refuses CONFIG.
+var errNotTold = errors.New("refused")
+
+// appendfsync returns how the server writes its file: always, everysec or no.
+func appendfsync(ctx context.Context, node rueidis.Client) (string, error) {
+	got, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
+	if refusal, refused := rueidis.IsRedisErr(err); refused {
+		return "", fmt.Errorf("%w: %w", errNotTold, refusal)
+	}
+	return got["appendfsync"], err
 }
 
 // fixCommands says what to type.

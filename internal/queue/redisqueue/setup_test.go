@@ -25,6 +25,7 @@ func TestRefusalsSayTheCure(t *testing.T) {
 		{"no file", "fsync", nil, "appendonly no"},
 		{"a file that is synced each second", "fsync", []string{"appendonly yes"}, "appendfsync everysec"},
 		{"no file beside the copy", "replica", nil, "appendonly no"},
+		{"a file beside the copy that is behind", "replica", []string{"appendonly yes", "appendfsync everysec"}, "appendfsync everysec"},
 		{"eviction", "relaxed", []string{"maxmemory 100mb", "maxmemory-policy allkeys-lru"}, "maxmemory-policy allkeys-lru"},
 		{"both", "", []string{"maxmemory-policy volatile-lru"}, "maxmemory-policy volatile-lru"},
 	} {
