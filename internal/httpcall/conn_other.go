@@ -8,4 +8,4 @@ import "net"
 // run on Linux.
 func limitDelivery(*net.TCPConn) {}
 
-func underWay(*net.TCPConn) bool { return false }
+func hasUnacked(*net.TCPConn) bool { return false }

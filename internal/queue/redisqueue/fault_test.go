@@ -146,7 +146,7 @@ func TestKilledConnectionsComeBack(t *testing.T) {
 func TestFlushedScriptsAreSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, durability := range []string{"relaxed", "replica"} {
-		s := redistest.Start(t, "appendonly yes", "repl-diskless-sync-delay 0")
+		s := redistest.Start(t, "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0")
 		if durability == "replica" {
 			host, port, _ := strings.Cut(s.Addr, ":")
 			r := redistest.Start(t, "replicaof "+host+" "+port)

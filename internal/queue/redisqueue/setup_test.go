@@ -212,7 +212,7 @@ func TestRedisThatIsSetUpWronglyLater(t *testing.T) {
 
 func TestReplicaThatIsGoneRefuses(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "appendonly yes", "repl-diskless-sync-delay 0")
+	s := redistest.Start(t, "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0")
 	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * time.Millisecond})
 	if _, err := e.Enqueue(t.Context(), []queue.Job{job("a", 0)}); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("without a replica: %v", err)
