@@ -10,9 +10,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// Block asks WhatsApp to let nothing through between the number and a person, or to let
-// it again. It only does so for who wrote within 24 h, and for 64,000 people a number
-// (Block Users API). Every error is an *outbound.Failure with WhatsApp's words.
+// Block blocks or unblocks a contact for the number (Block Users API). WhatsApp only
+// blocks people who wrote in the last 24 h, at most 64,000 per number. Every error is an
+// *outbound.Failure with WhatsApp's words.
 func (c *Client) Block(ctx context.Context, contact outbound.Address, block bool) error {
 	user := map[string]string{"user": contact.Phone}
 	switch {
@@ -43,7 +43,7 @@ func (c *Client) Block(ctx context.Context, contact outbound.Address, block bool
 	case refused != nil:
 		return notUncertain(refused)
 	case users.Get(done).Len() == 0:
-		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp did not say that it was done"}
+		return &outbound.Failure{Class: outbound.Permanent, Detail: "WhatsApp did not confirm it"}
 	}
 	return nil
 }

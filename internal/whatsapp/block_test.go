@@ -23,8 +23,8 @@ func TestBlock(t *testing.T) {
 		"unblocked":      {false, 200, `{"messaging_product":"whatsapp","block_users":{"removed_users":[{"input":"5491100000001"}]}}`, ""},
 		"did not write":  {true, 400, `{"messaging_product":"whatsapp","block_users":{"added_users":[],"failed_users":[{"input":"5491100000001","errors":[{"message":"Re-engagement required","code":131047,"error_data":{"details":"The user has not written in 24 hours"}}]}]},"error":{"message":"(#139100) Failed to block/unblock some users","code":139100}}`, "24 hours"},
 		"list is full":   {true, 400, `{"error":{"message":"(#139102) Block list limit reached","code":139102}}`, "Block list limit reached"},
-		"says nothing":   {true, 200, `{}`, "did not say"},
-		"another answer": {false, 200, `{"block_users":{"added_users":[{"input":"1"}]}}`, "did not say"},
+		"says nothing":   {true, 200, `{}`, "did not confirm"},
+		"another answer": {false, 200, `{"block_users":{"added_users":[{"input":"1"}]}}`, "did not confirm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -48,8 +48,8 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestBlockWhoShowsNoPhone: a user id has a field of its own, and who has neither cannot
-// be blocked.
+// TestBlockWhoShowsNoPhone: a user id has a field of its own; a contact with neither phone
+// nor user id cannot be blocked.
 func TestBlockWhoShowsNoPhone(t *testing.T) {
 	t.Parallel()
 	asked := ""

@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-// How long a list of templates is good for, how soon it is asked for again when it
-// lacks one or failed, and how long a caller and the call itself may take.
 const (
-	categoriesFor   = time.Hour
-	categoriesAgain = time.Minute
-	categoriesWait  = 2 * time.Second
-	categoriesCall  = 30 * time.Second
+	categoriesFor   = time.Hour        // a list of templates is fresh for this long
+	categoriesAgain = time.Minute      // pause before the next try after a failure or an unknown template
+	categoriesWait  = 2 * time.Second  // limit for a caller
+	categoriesCall  = 30 * time.Second // limit for the call
 )
 
 // marketing is Meta's word for the category of templates that people may refuse.
 const marketing = "MARKETING"
 
-// Categories knows which templates of a business account are marketing. What it once
-// knew it keeps while Meta cannot be asked. It is safe for concurrent use.
+// Categories knows which templates of a business account are marketing. It keeps the last
+// list while Meta cannot be reached. It is safe for concurrent use.
 type Categories struct {
 	list func(context.Context) ([]Template, error)
 	now  func() time.Time
@@ -28,22 +26,21 @@ type Categories struct {
 
 	mu       sync.Mutex
 	known    map[templateKey]string
-	listedAt time.Time     // the last list that came
-	triedAt  time.Time     // the last one that was asked for
-	inFlight chan struct{} // closed when what is asked for came; nil while nothing is
-	failed   bool          // and it is logged
+	listedAt time.Time     // of the last success
+	triedAt  time.Time     // of the last try
+	inFlight chan struct{} // closed when the call in flight ends; nil without one
+	failed   bool          // the last try failed, and that is logged
 }
 
-// templateKey is a template in a language.
 type templateKey struct{ name, language string }
 
-// NewCategories returns the Categories of what list lists.
+// NewCategories returns Categories that read the templates with list.
 func NewCategories(list func(context.Context) ([]Template, error), now func() time.Time, log *slog.Logger) *Categories {
 	return &Categories{list: list, now: now, log: log}
 }
 
-// Marketing reports whether Meta counts a template as marketing. It waits for Meta for
-// 2 s at most; what nobody knows is no marketing.
+// Marketing reports whether Meta counts a template as marketing. It waits at most 2 s for
+// Meta. An unknown template is not marketing.
 func (c *Categories) Marketing(ctx context.Context, name, language string) bool {
 	wanted := templateKey{name, language}
 	ctx, cancel := context.WithTimeout(ctx, categoriesWait)
@@ -59,8 +56,8 @@ func (c *Categories) Marketing(ctx context.Context, name, language string) bool 
 	return c.known[wanted] == marketing
 }
 
-// refresh asks for the list where that is due, and returns what is closed when it came,
-// or nil when what is known will do.
+// refresh starts a call for the list if one is due. It returns a channel that closes when
+// the call in flight ends, or nil if there is nothing to wait for.
 func (c *Categories) refresh(ctx context.Context, wanted templateKey) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +72,7 @@ func (c *Categories) refresh(ctx context.Context, wanted templateKey) <-chan str
 		return nil
 	}
 	c.triedAt, c.inFlight = now, make(chan struct{})
-	// Others wait for it too: it goes on when this caller has had enough.
+	// Others wait for the call too, so it outlives this caller's deadline.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), categoriesCall)
 	go func() {
 		defer cancel()
@@ -85,7 +82,7 @@ func (c *Categories) refresh(ctx context.Context, wanted templateKey) <-chan str
 	return c.inFlight
 }
 
-// replace takes over a list that was asked for at a time.
+// replace takes over the list of a call that began at at.
 func (c *Categories) replace(all []Template, err error, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +90,7 @@ func (c *Categories) replace(all []Template, err error, at time.Time) {
 	c.inFlight = nil
 	if err != nil {
 		if !c.failed {
-			c.log.Warn("the categories of templates cannot be read: marketing is refused to nobody for whom none was known", "error", err)
+			c.log.Warn("cannot read the categories of templates; a template of unknown category is not treated as marketing", "error", err)
 		}
 		c.failed = true
 		return

@@ -49,7 +49,7 @@ func TestTemplatesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// account is a business account whose list the test writes.
+// account is a business account whose templates the test sets.
 type account struct {
 	asked int
 	list  []whatsapp.Template
@@ -115,7 +115,7 @@ func TestCategories(t *testing.T) {
 		}
 	})
 	third := &account{err: errors.New("no permission")}
-	run("what cannot be read is refused to nobody, and said once", third, func(t *testing.T, ask func(string) bool, log *strings.Builder) {
+	run("an unreadable list refuses nobody, and is logged once", third, func(t *testing.T, ask func(string) bool, log *strings.Builder) {
 		for range 3 {
 			if ask("promo") {
 				t.Error("nobody knows")
@@ -132,7 +132,7 @@ func TestCategories(t *testing.T) {
 		third.err = errors.New("no permission")
 		time.Sleep(time.Hour)
 		if !ask("promo") || strings.Count(log.String(), "no permission") != 2 {
-			t.Errorf("what was known stays, and the next failure is said:\n%s", log)
+			t.Errorf("the last list stays, and the next failure is logged:\n%s", log)
 		}
 	})
 	fourth := &account{list: []whatsapp.Template{promo}, takes: 5 * time.Second}
@@ -144,7 +144,7 @@ func TestCategories(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if !ask("promo") || fourth.asked != 1 {
-			t.Errorf("the list came and was lost: asked %d times", fourth.asked)
+			t.Errorf("the list arrived and was lost: asked %d times", fourth.asked)
 		}
 	})
 }

@@ -26,30 +26,28 @@ type ClientOptions struct {
 	// BaseURL of the Graph API with its version: https://graph.facebook.com/v26.0
 	BaseURL       string
 	PhoneNumberID string
-	// Tokens are tried in turn: when one is refused the next one takes over.
-	// Without any nothing is posted, and every send is an Auth failure.
+	// Tokens are tried in turn: when one is refused, the next takes over. Without a
+	// token every send is an Auth failure.
 	Tokens []string
 	// AppSecrets prove to Graph that a call is the app's own (appsecret_proof). They
-	// are tried in turn; where Graph takes none of them and the call without, the proof
-	// is left out.
+	// are tried in turn, last of all a call without proof.
 	AppSecrets []string
-	// HTTP is the client to use, nil for one of our own. Its redirect policy is
-	// replaced.
+	// HTTP makes the calls; nil for a client of our own. Its redirect policy is replaced.
 	HTTP *http.Client
-	// Timeout of one call, 0 for 20 s. It must stay below the lease of a send.
+	// Timeout of one call; 0 for 20 s. It must be shorter than the lease of a send.
 	Timeout time.Duration
-	// Redact blanks what Meta says; nil knows no secret.
+	// Redact removes secrets from Meta's error texts; nil removes none.
 	Redact *redact.Redactor
 }
 
-// Client sends by one number of the Cloud API. It is safe for concurrent use.
+// Client sends from one number of the Cloud API. It is safe for concurrent use.
 type Client struct {
 	base    *url.URL
 	number  string
 	tokens  []string
-	current atomic.Int32 // of tokens
+	current atomic.Int32 // index into tokens
 	secrets []string
-	proof   atomic.Int32 // of secrets; past the last one: none
+	proof   atomic.Int32 // index into secrets; len(secrets): no proof
 	http    *http.Client
 	media   *http.Client // follows redirects between allowed hosts
 	timeout time.Duration
@@ -80,14 +78,13 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// nonEmpty are the values that are not empty.
 func nonEmpty(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
-// Send posts one message and returns its wamid, with the recipient's wa_id. Every error is an
-// *outbound.Failure. WhatsApp knows no idempotency: what may have been sent is
-// Uncertain, and found again by Post.ID in the statuses.
+// Send posts one message and returns its wamid and the recipient's wa_id. Every error is an
+// *outbound.Failure. WhatsApp has no idempotency keys: a message that may have been sent
+// fails as Uncertain, and its status names it by Post.ID.
 func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	body, err := compose(p)
 	if err != nil {
@@ -105,8 +102,8 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, 
 	return outbound.Accepted{ID: id, WaID: v.Get("contacts").First().Get("wa_id").Text()}, nil
 }
 
-// MarkRead shows an inbound message, and all before it, as read, and for up to
-// 25 s that an answer is being typed.
+// MarkRead marks an inbound message and all before it as read, and shows the typing
+// indicator for up to 25 s.
 func (c *Client) MarkRead(ctx context.Context, providerMessageID string) error {
 	body, err := json.Marshal(map[string]any{
 		"messaging_product": "whatsapp",
@@ -123,21 +120,20 @@ func (c *Client) MarkRead(ctx context.Context, providerMessageID string) error {
 	return nil
 }
 
-// post posts to the number's messages.
 func (c *Client) post(ctx context.Context, body []byte) (httpcall.Answer, *outbound.Failure) {
 	return c.do(ctx, apiCall{node: c.number, edge: "/messages", body: body})
 }
 
-// apiCall is one call of the Graph API: about a node, the number's or a file's.
+// apiCall is one call of the Graph API on a node: the number's, a file's or the account's.
 type apiCall struct {
 	node, edge string
 	query      url.Values
-	body       []byte // posted; nil gets
-	method     string // of what has a body; "" is POST
+	body       []byte // nil for a GET
+	method     string // of a call with a body; "" is POST
 }
 
-// do makes a call with each token until one is taken: a refused token has sent
-// nothing, nor has a refused proof.
+// do tries the tokens, and with each the proofs, until Graph accepts one. That repeats
+// nothing: a call refused for its token or proof had no effect.
 func (c *Client) do(ctx context.Context, q apiCall) (httpcall.Answer, *outbound.Failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -148,8 +144,8 @@ func (c *Client) do(ctx context.Context, q apiCall) (httpcall.Answer, *outbound.
 	})
 }
 
-// withToken makes a call with the current token, and with the others when that
-// one is no longer good.
+// withToken makes a call with the current token, then with the others while they are
+// refused.
 func (c *Client) withToken(call func(token string) (httpcall.Answer, *outbound.Failure)) (httpcall.Answer, *outbound.Failure) {
 	if len(c.tokens) == 0 {
 		return httpcall.Answer{}, noToken()
@@ -179,7 +175,7 @@ func badToken(f *outbound.Failure) bool {
 	return f.Class == outbound.Auth && (f.Code == 0 || errors.Is(f, errSession) || errors.Is(f, errProof))
 }
 
-// call makes one request; the Failure is nil for an HTTP 200.
+// call makes one request. The Failure is nil exactly for HTTP 200.
 func (c *Client) call(ctx context.Context, q apiCall, token, proof string) (httpcall.Answer, *outbound.Failure) {
 	req, err := q.request(ctx, c.base, proof)
 	if err != nil {
@@ -218,7 +214,7 @@ func (q apiCall) request(ctx context.Context, base *url.URL, proof string) (*htt
 	return req, err
 }
 
-// unanswered judges a call without a whole answer.
+// unanswered classifies the error of a call that got no complete answer.
 func unanswered(err error) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Throttle, Detail: "WhatsApp cannot be reached, nothing was sent", Err: err}
 	if errors.Is(err, httpcall.ErrNotBegun) {

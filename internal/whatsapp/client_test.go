@@ -21,7 +21,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// graph is a Graph API whose answers the test writes.
+// graph is a Graph API whose answers the test sets.
 func graph(t *testing.T, handle http.HandlerFunc) (*whatsapp.Client, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewServer(handle)
@@ -60,7 +60,7 @@ func classOf(t *testing.T, err error) *outbound.Failure {
 	return f
 }
 
-// TestVerdicts: what an answer means for what comes next.
+// TestVerdicts: every answer has a class.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	meta := func(status int, body string) http.HandlerFunc {
@@ -70,7 +70,7 @@ func TestVerdicts(t *testing.T) {
 		return meta(status, `{"error":{"code":`+strconv.Itoa(code)+`,"message":"m"`+more+`}}`)
 	}
 	file := func(name string, status int) http.HandlerFunc { return meta(status, string(fixture(t, name))) }
-	// hang reads the request, and answers when its caller has gone.
+	// hang reads the request, and answers only after the caller has given up.
 	hang := func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }
 	tests := map[string]struct {
 		handle http.HandlerFunc
@@ -169,7 +169,7 @@ func TestNothingWasSent(t *testing.T) {
 	}
 }
 
-// TestTokens: a refused token has sent nothing, so the next one may.
+// TestTokens: a call with a refused token sent nothing, so the next token is tried.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	var seen []string
@@ -193,7 +193,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// sent returns what a Post becomes on the wire.
+// sent returns the request body of a Post.
 func sent(t *testing.T, p outbound.Post) map[string]any {
 	t.Helper()
 	var body map[string]any
@@ -332,8 +332,7 @@ func TestMarkRead(t *testing.T) {
 	classOf(t, client.MarkRead(t.Context(), "wamid.X"))
 }
 
-// TestFetch: a file comes from where WhatsApp keeps files, and our token goes
-// nowhere else.
+// TestFetch: files come from WhatsApp's hosts only, and our token goes nowhere else.
 func TestFetch(t *testing.T) {
 	t.Parallel()
 	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the thief was asked") }))
@@ -424,8 +423,8 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-// TestWithoutToken: a line may lack its token where insecure is set; its sends are
-// held until it gets one, and nothing is asked of anybody.
+// TestWithoutToken: a line may lack its token if insecure is set. Its sends are held until
+// it gets one, and no call is made.
 func TestWithoutToken(t *testing.T) {
 	t.Parallel()
 	client, err := whatsapp.NewClient(whatsapp.ClientOptions{BaseURL: "http://127.0.0.1:1/v26.0", PhoneNumberID: "200", Tokens: []string{""}})

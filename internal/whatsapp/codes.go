@@ -13,16 +13,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// code is what one of Meta's error codes means for what comes next.
+// code is the meaning of one of Meta's error codes.
 type code struct {
 	class outbound.Class
 	wait  time.Duration
 	says  string // for operators; Meta's own titles are unstable
 }
 
-// codes is Meta's list (support/error-codes, and Graph's own) in our terms. Not here:
-// ranges of which each code means the same (see ranges), and 100 and 803 of a node (see
-// node). HTTP statuses do not decide: throttling comes as 400.
+// codes is Meta's list (support/error-codes, and Graph's own) in our terms. ranges has
+// the codes that mean the same; missingNode decides about 100 and 803 of a node. The HTTP
+// status is ignored: throttling comes as 400.
 var codes = map[int]code{
 	0:       {outbound.Auth, 0, "token could not be authenticated"},
 	1:       {outbound.Retry, 0, "unknown API error"},
@@ -31,7 +31,7 @@ var codes = map[int]code{
 	4:       {outbound.Throttle, time.Minute, "app call limit reached"},
 	5:       {outbound.Auth, 0, "the app does not allow this machine's address"},
 	10:      {outbound.Auth, 0, "permission missing"},
-	12:      {outbound.Auth, 0, "the version of the API in graph_url is served no longer"},
+	12:      {outbound.Auth, 0, "the API version in graph_url is no longer served"},
 	17:      {outbound.Throttle, time.Minute, "user call limit reached"},
 	32:      {outbound.Throttle, time.Minute, "page call limit reached"},
 	33:      {outbound.Auth, 0, "phone number id invalid or deleted"},
@@ -43,8 +43,8 @@ var codes = map[int]code{
 	341:     {outbound.Throttle, time.Minute, "app limit reached"},
 	368:     {outbound.Auth, 0, "account blocked for policy"},
 	613:     {outbound.Throttle, time.Minute, "call limit reached"},
-	2500:    {outbound.Auth, 0, "graph_url or phone_number_id lead nowhere"},
-	2635:    {outbound.Auth, 0, "the version of the API in graph_url is served no longer"},
+	2500:    {outbound.Auth, 0, "graph_url or phone_number_id is wrong"},
+	2635:    {outbound.Auth, 0, "the API version in graph_url is no longer served"},
 	130429:  {outbound.Throttle, 2 * time.Second, "number throughput reached"},
 	130472:  {outbound.Permanent, 0, "person is part of an experiment"},
 	130497:  {outbound.Permanent, 0, "account may not write to this country"},
@@ -101,7 +101,7 @@ var codes = map[int]code{
 	133008:  {outbound.Auth, 0, "too many PIN guesses"},
 	133009:  {outbound.Auth, 0, "PIN guessed too fast"},
 	133010:  {outbound.Auth, 0, "number not registered"},
-	133015:  {outbound.Auth, 0, "number was deleted a moment ago"},
+	133015:  {outbound.Auth, 0, "number was just deleted"},
 	133016:  {outbound.Auth, 0, "too many registrations"},
 	134011:  {outbound.Permanent, 0, "payment terms not accepted"},
 	135000:  {outbound.Permanent, 0, "generic parameter problem"},
@@ -109,8 +109,7 @@ var codes = map[int]code{
 	2494191: {outbound.Permanent, 0, "thread control not permitted"},
 }
 
-// ranges are codes from one to another that all mean the same, where codes names none
-// of them.
+// ranges gives one meaning to all codes from from to to that codes does not list.
 var ranges = []struct {
 	from, to int
 	code
@@ -124,8 +123,7 @@ var ranges = []struct {
 	{147000, 147999, code{outbound.Permanent, 0, "user name refused"}},
 }
 
-// lookUp returns what a code means; known is false for those that Meta added
-// since.
+// lookUp returns the meaning of a code; known is false for a code that Meta added since.
 func lookUp(number int) (code, bool) {
 	if c, known := codes[number]; known {
 		return c, true
@@ -138,14 +136,14 @@ func lookUp(number int) (code, bool) {
 	return code{}, false
 }
 
-// errSession marks a refusal of the token, in whatever code it comes.
+// errSession marks a refusal of the token, whatever its code.
 var errSession = errors.New("token refused")
 
-// sessionOver is what Graph means by a code or subcode of a session.
+// sessionOver is the meaning of every code or subcode for which isTokenCode is true.
 var sessionOver = code{outbound.Auth, 0, "session of the token is over"}
 
-// isTokenCode reports whether a code or subcode is of the token's session: expired,
-// revoked, logged out, its app removed.
+// isTokenCode reports whether a code or subcode says that the token's session is over:
+// expired, revoked, logged out, or its app removed.
 func isTokenCode(number int) bool {
 	switch number {
 	case 102, 190, 452, 490, 492, 493:
@@ -154,22 +152,22 @@ func isTokenCode(number int) bool {
 	return number >= 456 && number <= 468
 }
 
-// The types of a refusal: methodError is Graph's own about the node that was called,
-// tokenError without any code is about the token. WhatsApp's API gives most of its
-// codes the latter, so with a code it says nothing.
+// The types of a refusal. methodError is about the node that was called. tokenError is
+// about the token only if there is no code: WhatsApp's API puts it beside most codes.
 const (
 	methodError = "GraphMethodException"
 	tokenError  = "OAuthException"
 )
 
-// objectName is how Graph names what it does not have, or does not show to this token.
+// objectName matches the sentence in which Graph names an object that it does not have or
+// does not show to this token.
 var objectName = regexp.MustCompile(`Object with ID '([^']*)'`)
 
-// missingNode judges what is said of a node that Graph does not have, or does not show to
-// this token; ok is false when nothing is. It is the line's own number, and nothing can
-// be sent, or a file, a message or a template, and one message fails: that which is
-// named, else that which was asked for, unless the number's own API looked at the
-// message and says so in details.
+// missingNode classifies an error about a node that Graph does not have or does not show
+// to this token; ok is false for other errors. If the node is the line's own number,
+// nothing can be sent (Auth); if it is a file, a message or a template, only this message
+// fails (Permanent). The node is the one the error names, else the one we asked for; but
+// an error with details comes from a number that works, so it is about the message.
 func (c *Client) missingNode(e rawjson.Value, asked string) (m code, ok bool) {
 	message, details := e.Get("message").Text(), e.Get("error_data", "details").Text()
 	name := objectName.FindStringSubmatch(message + "\n" + details)
@@ -184,12 +182,12 @@ func (c *Client) missingNode(e rawjson.Value, asked string) (m code, ok bool) {
 	return code{outbound.Auth, 0, "phone_number_id is not there, or the token may not use it"}, true
 }
 
-// meaning is what an error means, by the narrowest of its fields that says something:
-// the proof, the subcode, the node, the code. cause is errProof, errSession or nil.
+// meaning interprets an error by its most specific field: the proof, the subcode, the
+// node, then the code. cause is errProof, errSession or nil.
 func (c *Client) meaning(e rawjson.Value, asked string) (m code, cause error, known bool) {
 	number := int(e.Get("code").Int())
 	if number == 100 && strings.Contains(e.Get("message").Text(), "appsecret_proof") {
-		return code{outbound.Auth, 0, "appsecret_proof wrong or missing: app_secret has to be that of the token's app"}, errProof, true
+		return code{outbound.Auth, 0, "appsecret_proof wrong or missing: app_secret must belong to the token's app"}, errProof, true
 	}
 	if isTokenCode(int(e.Get("error_subcode").Int())) {
 		return sessionOver, errSession, true
@@ -203,8 +201,7 @@ func (c *Client) meaning(e rawjson.Value, asked string) (m code, cause error, kn
 	return m, cause, known
 }
 
-// failure turns an answer that is no acceptance into a Failure. asked is the node that
-// the call was about.
+// failure turns a refusal into a Failure. asked is the node that was called.
 func (c *Client) failure(a httpcall.Answer, asked string) *outbound.Failure {
 	v, _ := rawjson.Parse(a.Body)
 	e := v.Get("error")
@@ -233,14 +230,14 @@ func (c *Client) failure(a httpcall.Answer, asked string) *outbound.Failure {
 	return f
 }
 
-// numbered reports whether an error has a code, which proxies also write as a text.
+// numbered reports whether an error has a code. Some proxies write it as a string.
 func numbered(e rawjson.Value) bool {
 	_, err := strconv.Atoi(e.Get("code").Text())
 	return err == nil || e.Get("code").IsNumber()
 }
 
-// failureWithoutCode judges an answer without Meta's code: of a proxy, a front end, a
-// wrong address; or of Graph about the token.
+// failureWithoutCode classifies an answer without Meta's code: it comes from a proxy, a
+// front end or a wrong address, or from Graph about the token.
 func (c *Client) failureWithoutCode(a httpcall.Answer, e rawjson.Value) *outbound.Failure {
 	f := &outbound.Failure{Wait: patience(a.Header), Detail: "HTTP " + strconv.Itoa(a.Status) + " without an error code"}
 	switch {
@@ -254,7 +251,7 @@ func (c *Client) failureWithoutCode(a httpcall.Answer, e rawjson.Value) *outboun
 		f.Class = outbound.Uncertain
 	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden,
 		a.Status == http.StatusNotFound, a.Status < 400:
-		f.Class = outbound.Auth // the address or the token is wrong, for every message
+		f.Class = outbound.Auth // a wrong address or token fails every message
 	case a.Status == http.StatusRequestEntityTooLarge:
 		f.Class = outbound.Permanent
 	default:
@@ -263,11 +260,11 @@ func (c *Client) failureWithoutCode(a httpcall.Answer, e rawjson.Value) *outboun
 	return f
 }
 
-// maxPatience bounds what a header may ask us to wait.
+// maxPatience bounds the wait that a header may ask for.
 const maxPatience = time.Hour
 
-// patience is how long Meta asks to wait: Retry-After, or the minutes until
-// access comes back in X-Business-Use-Case-Usage.
+// patience returns how long Meta asks us to wait: Retry-After, or the minutes until access
+// returns in X-Business-Use-Case-Usage, whichever is longer.
 func patience(h http.Header) time.Duration {
 	wait := time.Duration(0)
 	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {

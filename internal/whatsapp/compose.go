@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// maxOpaque is how much of our own WhatsApp hands back, in UTF-16 units.
+// maxOpaque is the longest biz_opaque_callback_data, in UTF-16 units.
 const maxOpaque = 512
 
 const defaultListButton = "Ver opciones"
@@ -77,7 +77,7 @@ type button struct {
 func compose(p outbound.Post) ([]byte, error) {
 	m := message{Product: "whatsapp", RecipientType: "individual"}
 	switch {
-	case p.To.Phone != "": // of both, WhatsApp takes the phone
+	case p.To.Phone != "": // WhatsApp prefers it too
 		m.To = "+" + strings.TrimPrefix(p.To.Phone, "+")
 	case p.To.UserID != "":
 		m.Recipient = p.To.UserID
@@ -105,8 +105,8 @@ func compose(p outbound.Post) ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// composeCloud puts a body of the Cloud API's own shape into the envelope. Whom
-// it goes to, and what it quotes, is not the body's to say.
+// composeCloud puts a body in the Cloud API's own shape into the envelope. The body
+// cannot choose the recipient or the quoted message.
 func composeCloud(m message, body json.RawMessage) ([]byte, error) {
 	v, ok := rawjson.Parse(body)
 	kind := v.Get("type").Text()
@@ -136,8 +136,8 @@ func composeCloud(m message, body json.RawMessage) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// menu shows a reply as list or buttons; nil where it does not fit one: the same
-// options as text reach the person, a refused list does not.
+// menu shows a reply as list or buttons. It returns nil if the reply fits neither: then
+// the options go as text, as a refused list would reach nobody.
 func menu(r router.Reply) *interactive {
 	if len(r.Options) == 0 || r.Style == flow.StyleText || r.Style == "" || limits.Units(r.Text) > limits.Body || strings.TrimSpace(r.Text) == "" {
 		return nil
@@ -165,8 +165,8 @@ func menu(r router.Reply) *interactive {
 	return i
 }
 
-// buttonsOf returns nil where WhatsApp would refuse: more than three, an id or a
-// title twice.
+// buttonsOf returns nil if WhatsApp would refuse the buttons: more than three, or the
+// same id or title twice.
 func buttonsOf(options []router.Option) []button {
 	var buttons []button
 	seen := map[string]bool{}
@@ -184,7 +184,7 @@ func buttonsOf(options []router.Option) []button {
 	return buttons
 }
 
-// rowsOf returns nil where WhatsApp would refuse: more than ten, an id twice.
+// rowsOf returns nil if WhatsApp would refuse the rows: more than ten, or the same id twice.
 func rowsOf(options []router.Option) []row {
 	var rows []row
 	seen := map[string]bool{}
@@ -213,7 +213,7 @@ func fitsID(id string, limit int) bool {
 // line puts a text on one line.
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// clip shortens a text to a number of UTF-16 units, with an ellipsis.
+// clip shortens a text to at most limit UTF-16 units, ellipsis included.
 func clip(s string, limit int) string {
 	if limits.Units(s) <= limit {
 		return s

@@ -8,7 +8,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// FuzzComposeWhatPassed: what the limits pass can be written down, and is JSON.
+// FuzzComposeWhatPassed: a message within the limits composes to valid JSON.
 func FuzzComposeWhatPassed(f *testing.F) {
 	for kind, object := range map[string]string{
 		"text":        `{"body":"hola"}`,

@@ -19,9 +19,8 @@ const (
 	ShapeMessage  = "message"  // one message alone
 )
 
-// Decode reads a body that Meta posted, or one of the pieces of it that others
-// pass on. An error says why it is none of them: no JSON, another shape, or beyond
-// the bounds.
+// Decode reads a body that Meta posted, or a piece of one that a workflow passes on. It
+// fails if the body is not JSON, has another shape, or exceeds the bounds of a Batch.
 func Decode(body []byte) ([]inbound.Arrival, error) {
 	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
 	if err != nil {
@@ -32,8 +31,8 @@ func Decode(body []byte) ([]inbound.Arrival, error) {
 	return b.Arrivals()
 }
 
-// Add is Decode for a value that was parsed already. known is false when it is of
-// no shape of this package.
+// Add decodes a parsed value into a Batch. known reports whether the value has a shape of
+// this package.
 func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	d := decoder{batch: b}
 	d.shape = Detect(v)
@@ -49,7 +48,7 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	return d.shape != ""
 }
 
-// Detect names the shape of a value, "" for one that is not of this package.
+// Detect returns the shape of a value, "" if it is not one of this package.
 func Detect(v rawjson.Value) string {
 	var product, field, value, metadata, sender, kind, list, whole bool
 	var named rawjson.Value
@@ -71,7 +70,7 @@ func Detect(v rawjson.Value) string {
 			value = value || member.IsObject()
 		case "metadata":
 			metadata = member.Get("phone_number_id").Exists()
-		case "messages", "statuses": // an object where a workflow has split the list up
+		case "messages", "statuses": // an object if a workflow has split the list
 			list = list || member.IsArray() || isSplit(member)
 			whole = whole || member.IsArray() || member.Get("id").Text() != ""
 		case "message_echoes", "errors", "user_preferences", "history", "state_sync", "calls":
@@ -108,7 +107,7 @@ type decoder struct {
 	people  people
 }
 
-// entry is what an entry says of all that is in it.
+// entry has the id and time of the entry being read.
 type entry struct {
 	id, time rawjson.Value
 	at       time.Time
@@ -136,8 +135,7 @@ func (d *decoder) envelope(v rawjson.Value) {
 	}
 }
 
-// short is a value that is told with each of many others, absent when it is longer
-// than it may be.
+// short drops a value that is too long: it is hashed again for every arrival of the entry.
 func short(v rawjson.Value) rawjson.Value {
 	if len(v) > inbound.MaxID {
 		return nil
@@ -145,12 +143,12 @@ func short(v rawjson.Value) rawjson.Value {
 	return v
 }
 
-// items yields the elements of a list for as long as the batch takes them.
+// items yields the elements of a list until the batch is full.
 func (d *decoder) items(list rawjson.Value) iter.Seq[rawjson.Value] {
 	return inbound.Within(d.batch, elements(list))
 }
 
-// elements yields those of a list, whole or split up.
+// elements yields the elements of a list, or the only one that a workflow left of it.
 func elements(list rawjson.Value) iter.Seq[rawjson.Value] {
 	if isSplit(list) {
 		return func(yield func(rawjson.Value) bool) { yield(list) }
@@ -158,7 +156,7 @@ func elements(list rawjson.Value) iter.Seq[rawjson.Value] {
 	return list.Items()
 }
 
-// isSplit reports whether a list is down to one of its elements: workflows split lists up.
+// isSplit reports whether a value is an element in its list's place: workflows split lists.
 func isSplit(list rawjson.Value) bool {
 	for range list.Members() {
 		return true
@@ -166,7 +164,7 @@ func isSplit(list rawjson.Value) bool {
 	return false
 }
 
-// hasChanges reports whether a value is an entry, whose list of changes may be split up too.
+// hasChanges reports whether a value is an entry. Its list of changes may be split too.
 func hasChanges(entry rawjson.Value) bool {
 	for change := range elements(entry.Get("changes")) {
 		return change.Get("field").IsString() && change.Get("value").Exists()
@@ -174,8 +172,8 @@ func hasChanges(entry rawjson.Value) bool {
 	return false
 }
 
-// accountFields are notices about the number, the account, its templates and
-// threads. They concern nobody's conversation.
+// accountFields lists the fields of notices about the number, the account, its templates
+// and threads. They belong to no conversation.
 var accountFields = map[string]bool{
 	"account_alerts": true, "account_review_update": true, "account_settings_update": true,
 	"account_update": true, "automatic_events": true, "business_capability_update": true,
@@ -189,7 +187,7 @@ var accountFields = map[string]bool{
 	"template_correct_category_detection": true, "tracking_events": true,
 }
 
-// change reads one change: raw is the whole of it, value its content.
+// change reads one change: raw is the whole change, value its content.
 func (d *decoder) change(field string, value, raw rawjson.Value) {
 	if inner := value.Get("value"); inner.IsObject() && !value.Get("messaging_product").Exists() {
 		value = inner // a change alone, {field, value}
@@ -217,8 +215,8 @@ func (d *decoder) change(field string, value, raw rawjson.Value) {
 	}
 }
 
-// messages reads what the fields messages, message_echoes and
-// smb_message_echoes hold, and whatever an unknown field holds of it.
+// messages reads the value of the fields messages, message_echoes and smb_message_echoes,
+// and of any unknown field that looks like them.
 func (d *decoder) messages(field string, value rawjson.Value) {
 	for key, list := range value.Members() {
 		switch key {
@@ -256,8 +254,8 @@ func (d *decoder) messages(field string, value rawjson.Value) {
 	}
 }
 
-// history chunks, and the media messages that follow them, are never handled as
-// live messages.
+// history keeps history chunks and the media messages that follow them. They are never
+// handled as live messages.
 func (d *decoder) history(value rawjson.Value) {
 	for _, key := range []string{"history", "messages", "message_echoes"} {
 		for item := range d.items(value.Get(key)) {
@@ -269,8 +267,8 @@ func (d *decoder) history(value rawjson.Value) {
 	}
 }
 
-// standby reads the copies of a thread that another app owns. They are nested
-// one level deeper than live traffic.
+// standby reads copies of a thread that another app owns. They are nested one level
+// deeper than live traffic.
 func (d *decoder) standby(value rawjson.Value) {
 	inner := value.Get("standby")
 	if !inner.IsObject() {
@@ -310,12 +308,11 @@ func (d *decoder) metadata(value rawjson.Value) {
 	if !meta.IsObject() {
 		meta = value.Get("recipient") // messaging_handovers
 	}
-	d.lineRef, _ = inbound.Truncate(meta.Get("phone_number_id").Text(), inbound.MaxID) // longer it is nobody's
+	d.lineRef, _ = inbound.Truncate(meta.Get("phone_number_id").Text(), inbound.MaxID) // a longer one matches no line
 }
 
-// keep adds an arrival that is only kept: its id is a hash of what it is and
-// when the entry says that it happened, so that a repeated delivery is
-// recognised and a repeated event is not.
+// keep adds an arrival that is stored and not handled. Its id is a hash of its content and
+// of the entry's id and time: a repeated delivery has the same id, a repeated event has not.
 func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
 	return d.batch.Add(inbound.Arrival{
 		Kind:       kind,
@@ -329,7 +326,7 @@ func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) 
 	})
 }
 
-// broken keeps an element that cannot be read, beside its neighbours.
+// broken keeps an element that cannot be read; the others of the list are still handled.
 func (d *decoder) broken(raw rawjson.Value) { d.keep(inbound.Unknown, raw, "invalid") }
 
 func contentID(parts ...rawjson.Value) string {
@@ -341,5 +338,5 @@ func contentID(parts ...rawjson.Value) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// usable says that a text may be an id: a longer one is none.
+// usable reports whether a text can be an id.
 func usable(id string) bool { return id != "" && len(id) <= inbound.MaxID }

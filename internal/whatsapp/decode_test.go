@@ -47,7 +47,7 @@ func envelope(field, value string) string {
 	return `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"value":` + value + `,"field":"` + field + `"}]}]}`
 }
 
-// TestFixtures decodes every webhook that we have a capture of.
+// TestFixtures decodes every captured webhook.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/*.json")
@@ -190,7 +190,7 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// TestRoundedIsNobody: all whose phones round to one number would be one person.
+// TestRoundedIsNobody: people whose phones round to one number must not become one person.
 func TestRoundedIsNobody(t *testing.T) {
 	t.Parallel()
 	for _, from := range []string{`5.49116E+12`, `"5.49116E+12"`, `"5,49116E+12"`, `5.49e12`, `"5E12"`, `"+5.49116E+12"`, `" 5.49116E+12 "`, `"whatsapp:5.49116E+12"`} {
@@ -255,7 +255,7 @@ func TestIdentityChanges(t *testing.T) {
 	}
 }
 
-// summary shows what became of a body, one line for each arrival.
+// summary has one line for each arrival of a body.
 func summary(arrivals []inbound.Arrival) []string {
 	var lines []string
 	for _, a := range arrivals {
@@ -326,7 +326,7 @@ func TestBareShapes(t *testing.T) {
 	const message = `{"from":"1","id":"wamid.A","timestamp":"1795000001","type":"text","text":{"body":"x"}}`
 	const change = `{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},"messages":` + message + `}}`
 	for body, want := range map[string]string{
-		// Split up by a workflow.
+		// Split by a workflow.
 		`{"messages":` + message + `}`:                                                           "messages",
 		`{"messages":` + message + `,"contacts":{"wa_id":"1"}}`:                                  "messages",
 		`{"messages":` + message + `,"contacts":[{"wa_id":"1"}]}`:                                "messages",
@@ -368,7 +368,7 @@ func TestBareShapes(t *testing.T) {
 	}
 }
 
-// TestIDs: a repeated delivery has the same key, another event another one.
+// TestIDs: a repeated delivery keeps its key; a different event has a different one.
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	account := func(when string) string {

@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// TestTooLate: when the right to act is over, nothing of a call arrives whole, and the
-// failure is nobody's: neither the line's nor WhatsApp's.
+// TestTooLate: after the lease is lost no whole request arrives, and the failure is blamed
+// on neither the line nor WhatsApp.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -18,17 +18,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// mediaHosts are Meta's hosts for files. Nothing else gets a request from us:
-// an address in a webhook or an answer must not lead anywhere.
+// mediaHosts are Meta's hosts for files. We fetch from no other host, whatever address a
+// webhook or an answer names.
 var mediaHosts = []string{"lookaside.fbsbx.com", ".fbcdn.net"}
 
 var mediaID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:=-]{0,255}$`)
 
 var errHost = errors.New("not a host that WhatsApp keeps files on")
 
-// Fetch opens a file that somebody sent. Its id is asked for an address first:
-// the one in the webhook is good for five minutes only. Errors are
-// *outbound.Failure; what the caller reads may still break off.
+// Fetch opens a file that somebody sent. It asks for the file's address by its id: the
+// address in the webhook expires after five minutes. Errors are *outbound.Failure; reading
+// the body may still fail.
 func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser, mime string, err error) {
 	if m.Inline != "" {
 		file := base64.NewDecoder(base64.StdEncoding, strings.NewReader(m.Inline))
@@ -72,7 +72,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	return res.Body, orElse(mime, res.Header.Get("Content-Type")), nil
 }
 
-// locate asks for a file's address.
+// locate asks Graph for a file's address.
 func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outbound.Failure) {
 	if !mediaID.MatchString(id) {
 		return nil, &outbound.Failure{Class: outbound.Permanent, Detail: "not a media id"}
@@ -88,8 +88,8 @@ func (c *Client) locate(ctx context.Context, id string) (rawjson.Value, *outboun
 	return v, nil
 }
 
-// notUncertain corrects the verdict of a call that may be repeated as often as one
-// likes: reading leaves nothing uncertain, and holds no line.
+// notUncertain corrects the class of a call that is safe to repeat: it leaves nothing
+// uncertain and holds no line.
 func notUncertain(f *outbound.Failure) *outbound.Failure {
 	switch f.Class {
 	case outbound.Uncertain:
@@ -100,8 +100,8 @@ func notUncertain(f *outbound.Failure) *outbound.Failure {
 	return f
 }
 
-// noFile judges the answer of a file's host. An address that is gone is asked
-// for anew by the next try.
+// noFile classifies a refusal of a file's host. An expired address is worth a Retry: the
+// next try asks for a new one.
 func noFile(res *http.Response) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Permanent, Wait: patience(res.Header), Detail: "the file's host answered HTTP " + strconv.Itoa(res.StatusCode)}
 	switch {
@@ -115,8 +115,8 @@ func noFile(res *http.Response) *outbound.Failure {
 	return f
 }
 
-// allowed reports whether an address may be fetched: Meta's file hosts by https,
-// or the Graph host itself, as which the sandbox poses.
+// allowed reports whether an address may be fetched: one of Meta's file hosts by https, or
+// the Graph host itself, whose part the sandbox plays.
 func (c *Client) allowed(u *url.URL) bool {
 	if u == nil || u.User != nil {
 		return false
@@ -136,8 +136,8 @@ func (c *Client) allowed(u *url.URL) bool {
 	return false
 }
 
-// redirect lets a file move between allowed hosts, without our token when the
-// host changes.
+// redirect follows redirects between allowed hosts, and drops our token when the host
+// changes.
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 3 || !c.allowed(req.URL) {
 		return fmt.Errorf("redirect: %w", errHost)

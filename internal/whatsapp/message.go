@@ -41,7 +41,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 		if change, ok := readChange(m, a.Person); ok {
 			a.Kind, a.Change = inbound.Identity, &change
 			change.From.Name = orElse(change.From.Name, a.Person.Name)
-			a.Person = change.From // the lane that the old names wait in
+			a.Person = change.From // so it queues in the old identity's lane
 			d.batch.Add(a)
 			return
 		}
@@ -57,7 +57,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 	d.batch.Add(a)
 }
 
-// readContent reads what a message says. It takes an unknown type as it is.
+// readContent reads the content of a message. An unknown type is kept as it came.
 func readContent(m rawjson.Value) inbound.Content {
 	var c inbound.Content
 	for key, member := range m.Members() {
@@ -91,7 +91,7 @@ func readContent(m rawjson.Value) inbound.Content {
 	if typed[c.Type] {
 		fill(&c, m.Get(c.Type))
 	}
-	if c.Type == "voice" { // what audio with voice:true was called before
+	if c.Type == "voice" { // the old name of audio with voice:true
 		c.Type = "audio"
 		if c.Media != nil {
 			c.Media.Voice = true
@@ -103,11 +103,11 @@ func readContent(m rawjson.Value) inbound.Content {
 	return c
 }
 
-// gestures are what people do to a message that is there already. WhatsApp
-// delivers them without content as unsupported; nobody said anything with them.
+// gestures are the things people do to an existing message. WhatsApp delivers them as
+// unsupported, without content; they say nothing that deserves an answer.
 var gestures = map[string]bool{"edit": true, "reaction": true, "pin": true, "keep_in_chat": true, "poll_update": true}
 
-// inferType finds the type of a message that a forwarder cut it from.
+// inferType finds the type of a message whose type field a forwarder removed.
 func inferType(m rawjson.Value) string {
 	for key := range m.Members() {
 		if typed[key] {
@@ -117,14 +117,14 @@ func inferType(m rawjson.Value) string {
 	return ""
 }
 
-// typed are the types whose object we read. Any other is kept as it came.
+// typed lists the types whose object we read. Any other is kept as it came.
 var typed = map[string]bool{
 	"text": true, "image": true, "video": true, "audio": true, "voice": true, "document": true,
 	"sticker": true, "location": true, "contacts": true, "interactive": true, "button": true,
 	"reaction": true, "order": true, "edit": true, "revoke": true, "system": true,
 }
 
-// fill adds what the object of the content's type says.
+// fill reads the object that is named after the content's type.
 func fill(c *inbound.Content, body rawjson.Value) {
 	switch c.Type {
 	case "text":
@@ -219,8 +219,8 @@ func readMedia(c *inbound.Content, body rawjson.Value) {
 	}
 }
 
-// hexDigest writes a SHA-256 in hex: webhooks have it in base64, the media API
-// in hex. What is neither is no digest.
+// hexDigest returns a SHA-256 in lower-case hex, "" if the text is none. Webhooks send it
+// in base64, the media API in hex.
 func hexDigest(text string) string {
 	const size = 32
 	if len(text) == 2*size {
@@ -235,15 +235,14 @@ func hexDigest(text string) string {
 	return ""
 }
 
-// movedTypes are the system messages that link an old identity to a new one.
-// A changed security key (customer_identity_changed) does not: it is the same
-// person with the same names.
+// movedTypes are the system messages that link an old identity to a new one. A changed
+// security key (customer_identity_changed) is not one: the person keeps all aliases.
 var movedTypes = map[string]bool{
 	"user_changed_number": true, "customer_changed_number": true, "user_changed_user_id": true,
 }
 
-// readChange reads a move: the old names stand in from and previous_*, the new
-// ones in the system object (new_wa_id in older webhooks).
+// readChange reads a change of identity. The old aliases are in from and previous_*, the
+// new ones in the system object (new_wa_id in older webhooks).
 func readChange(m rawjson.Value, sender inbound.Person) (inbound.Change, bool) {
 	body := m.Get("system")
 	if !movedTypes[body.Get("type").Text()] {
@@ -268,7 +267,7 @@ func readChange(m rawjson.Value, sender inbound.Person) (inbound.Change, bool) {
 			setID(&change.To.ParentUserID, member.Text())
 		}
 	}
-	// A newer webhook names the sender by the new user id already.
+	// Newer webhooks already name the sender by the new user id.
 	if change.To.UserID != "" && change.From.UserID == change.To.UserID && body.Get("previous_user_id").Exists() {
 		change.From.UserID = body.Get("previous_user_id").Text()
 	}
@@ -307,8 +306,8 @@ func (d *decoder) status(s rawjson.Value) {
 	d.batch.Add(a)
 }
 
-// readError reads Meta's error object: titles are unstable, details are what a
-// person can use.
+// readError reads Meta's error object. details tell a person most; titles are unstable, so
+// they come last.
 func readError(e rawjson.Value) (code int, detail string) {
 	for _, path := range [][]string{{"error_data", "details"}, {"message"}, {"title"}} {
 		if detail = e.Get(path...).Text(); detail != "" {
@@ -318,7 +317,7 @@ func readError(e rawjson.Value) (code int, detail string) {
 	return int(e.Get("code").Int()), detail
 }
 
-// preference reads one opt-out or return.
+// preference reads one opt-out, or its withdrawal.
 func (d *decoder) preference(p rawjson.Value) {
 	person := d.person(readPerson(p, "wa_id", "user_id", "parent_user_id"))
 	value, category := p.Get("value").Text(), p.Get("category").Text()

@@ -8,19 +8,18 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// Number is what Meta says of a business number.
+// Number describes a business number, as Meta reports it.
 type Number struct {
 	Display string // as people dial it
 	Name    string // verified
 	Quality string // GREEN, YELLOW, RED
 }
 
-// ErrAppSecret means that no app secret is that of the token's app.
-var ErrAppSecret = errors.New("the app secret is not that of the app which the token belongs to")
+// ErrAppSecret means that none of the app secrets belongs to the token's app.
+var ErrAppSecret = errors.New("the app secret does not belong to the token's app")
 
-// Number asks Meta for the number, which shows whether the token is good for it, and
-// whether an app secret, where there are any, is that of the token's app. It sends
-// nothing. Errors are *outbound.Failure, or ErrAppSecret.
+// Number asks Meta for the number. That checks the token, and the app secrets if there are
+// any; nothing is sent. Errors are *outbound.Failure, or ErrAppSecret.
 func (c *Client) Number(ctx context.Context) (Number, error) {
 	fields := url.Values{"fields": {"display_phone_number,verified_name,quality_rating"}}
 	answer, refused := c.do(ctx, apiCall{node: c.number, query: fields})

@@ -8,24 +8,22 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// userID is a business-scoped user id, or a parent one. They are documented to
-// come in fields of their own; where one stands in a phone's place it is still
-// no phone.
+// userID matches a business-scoped user id, or a parent one. By the documentation they
+// have fields of their own, but one in a phone's field must not be taken for a phone.
 var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$`)
 
 // IsUserID reports whether the text is a business-scoped user id.
 func IsUserID(text string) bool { return len(text) > 3 && text[2] == '.' && userID.MatchString(text) }
 
-// rounded is a phone in scientific notation, as spreadsheets make one: who has it is
-// lost, and all who round to it would be one.
+// rounded matches a phone that a spreadsheet turned into scientific notation. Its last
+// digits are lost, so it would name many people.
 var rounded = regexp.MustCompile(`^\+?\d([.,]\d+)?[eE]\+?\d+$`)
 
-// links are what stands before the number in a link to one, as Twilio writes them.
+// links are the prefixes of links to a number; Twilio writes them.
 var links = []string{"whatsapp:", "tel:"}
 
-// Identify puts one name of a person where it belongs: digits are a phone,
-// AR.123 a user id, anything else an id that we cannot read but keep. A number in
-// scientific notation is nobody.
+// Identify adds one alias to a person: digits are a phone, AR.123 is a user id, anything
+// else is kept as an opaque id. A number in scientific notation is ignored.
 func Identify(p *inbound.Person, name string) {
 	name = strings.TrimSpace(name)
 	for _, link := range links {
@@ -75,16 +73,16 @@ func readPerson(v rawjson.Value, phone, user, parent string) inbound.Person {
 	return p
 }
 
-// people are value.contacts, found by any of their ids: so a batch of a thousand
-// messages with a thousand contacts is read in one go.
+// people finds the elements of value.contacts by any of their ids. It is indexed, as a
+// batch may have a thousand messages and a thousand contacts.
 type people struct {
 	list rawjson.Value
 	read bool
 	all  []inbound.Person
-	byID map[personID]int // where in all; nil for a few
+	byID map[personID]int // index into all; nil up to linearMax people
 }
 
-// linearMax people are found faster by looking at each.
+// linearMax is the number of people up to which a scan beats an index.
 const linearMax = 8
 
 // personID is one id of a person.
@@ -100,7 +98,7 @@ func personIDOf(p *inbound.Person, kind byte) personID {
 	return personID{kind, [personIDKinds]string{p.UserID, p.Phone, p.ParentUserID, p.ExternalID}[kind]}
 }
 
-// find returns who has the id, nil for nobody.
+// find returns the person with the id, nil if there is none.
 func (p *people) find(n personID) *inbound.Person {
 	if n.id == "" {
 		return nil
@@ -119,8 +117,8 @@ func (p *people) find(n personID) *inbound.Person {
 	return nil
 }
 
-// add takes one more. The first with an id has it; later ones of the same person
-// tell what it did not.
+// add adds a contact. An id belongs to the first contact that has it; later contacts of
+// the same person fill in missing names.
 func (p *people) add(c inbound.Person) {
 	if len(p.all) == linearMax {
 		p.byID = map[personID]int{}
@@ -149,8 +147,8 @@ func (p *people) index(i int) {
 	}
 }
 
-// person adds what value.contacts says about somebody. Contacts are matched by
-// id, never by position: batches mix people.
+// person completes a person from value.contacts. Contacts are matched by id, never by
+// position: a batch mixes people.
 func (d *decoder) person(p inbound.Person) inbound.Person {
 	if !d.people.read {
 		d.people.read = true
@@ -159,7 +157,7 @@ func (d *decoder) person(p inbound.Person) inbound.Person {
 			d.people.add(readContact(contact))
 		}
 	}
-	// What one contact adds may be the name that the next one goes by.
+	// A contact may add the id by which the next one is found.
 	for kind := range byte(personIDKinds) {
 		c := d.people.find(personIDOf(&p, kind))
 		if c == nil || !same(p, *c) {
@@ -191,8 +189,7 @@ func readContact(contact rawjson.Value) (c inbound.Person) {
 	return c
 }
 
-// same reports whether two views are of one person: the strongest id that both
-// have decides.
+// same reports whether both are the same person, by the strongest kind of id that both have.
 func same(p, c inbound.Person) bool {
 	switch {
 	case p.UserID != "" && c.UserID != "":

@@ -10,19 +10,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// errProof marks a refusal of a call's appsecret_proof, or of its absence.
+// errProof marks a refusal because of a wrong or missing appsecret_proof.
 var errProof = errors.New("appsecret_proof refused")
 
-// Proof is what shows Graph that who has the token has the app's secret too
-// (appsecret_proof): HMAC-SHA256 of the token, in hexadecimal.
+// Proof returns the appsecret_proof of a token, which shows Graph that its bearer also has
+// the app's secret: HMAC-SHA256 of the token, in hex.
 func Proof(token, appSecret string) string {
 	mac := hmac.New(sha256.New, []byte(appSecret))
 	mac.Write([]byte(token))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// withProof makes a call with the proof by the secret that was taken last, by the
-// others when Graph refuses that one, and without any when it refuses all.
+// withProof makes a call with the proof that worked last, then with the others, and
+// last without proof, while Graph refuses the proof.
 func (c *Client) withProof(token string, call func(proof string) (httpcall.Answer, *outbound.Failure)) (httpcall.Answer, *outbound.Failure) {
 	ways := int32(len(c.secrets)) + 1
 	first := c.proof.Load()
@@ -41,7 +41,8 @@ func (c *Client) withProof(token string, call func(proof string) (httpcall.Answe
 	}
 }
 
-// worksWithoutProof says that there are secrets, and Graph took a call with none of them.
+// worksWithoutProof reports whether Graph refused every secret and accepted a call without
+// proof.
 func (c *Client) worksWithoutProof() bool {
 	return len(c.secrets) > 0 && int(c.proof.Load()) == len(c.secrets)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// TestProof: HMAC-SHA256 of the token by the app secret, in hexadecimal.
+// TestProof: HMAC-SHA256 of the token, keyed with the app secret, in hex.
 func TestProof(t *testing.T) {
 	t.Parallel()
 	// printf token | openssl dgst -sha256 -hmac secret
@@ -27,7 +27,7 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// prover is a Graph that looks at proofs, and writes down what it got.
+// prover is a Graph that checks proofs and records the calls.
 type prover struct {
 	app      string // the secret of its app
 	required bool
@@ -65,8 +65,8 @@ func (p *prover) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestProofs: each secret is tried in turn, and none at last; what was taken is kept;
-// a refused proof has sent nothing.
+// TestProofs: the secrets are tried in turn, then no proof; the one that worked is used
+// next time; a call with a refused proof sent nothing.
 func TestProofs(t *testing.T) {
 	t.Parallel()
 	send := func(c *whatsapp.Client) error { _, err := c.Send(t.Context(), reply("hola")); return err }
@@ -125,8 +125,8 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// TestProofStaysAtGraph: who is asked for a file gets no proof, and where to find it is
-// asked with one.
+// TestProofStaysAtGraph: the call for a file's address has a proof, the call to the file's
+// host has none.
 func TestProofStaysAtGraph(t *testing.T) {
 	t.Parallel()
 	var asked []string
@@ -154,7 +154,7 @@ func TestProofStaysAtGraph(t *testing.T) {
 	}
 }
 
-// TestProofIsNotTold: neither an error of the network nor what Graph repeats shows it.
+// TestProofIsNotTold: the proof shows neither in a network error nor in Graph's answer.
 func TestProofIsNotTold(t *testing.T) {
 	t.Parallel()
 	proof := whatsapp.Proof("t", "app")

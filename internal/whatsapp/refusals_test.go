@@ -16,10 +16,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// number is the line's in the tests of refusals.
+// number is the line's phone number id.
 const number = "200000000000002"
 
-// answering is a client of a Graph that answers everything like this.
+// answering returns a client whose Graph gives this answer to every call.
 func answering(t *testing.T, status int, body string) *whatsapp.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,9 +37,9 @@ func answering(t *testing.T, status int, body string) *whatsapp.Client {
 	return client
 }
 
-// TestWhoseFault: what is said of the line's number, token, app or account is the
-// line's, whatever the status; what is said of a file, a message or a template is the
-// message's; and what nobody knows is nobody's yet.
+// TestWhoseFault: an error about the number, token, app or account is the line's, whatever
+// the status; one about a file, a message or a template is the message's; an unknown one is
+// nobody's yet.
 func TestWhoseFault(t *testing.T) {
 	t.Parallel()
 	const message, line, human, unknown = outbound.Permanent, outbound.Throttle, outbound.Auth, outbound.Unknown
@@ -119,8 +119,7 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
-// TestFileThatIsNotThere: what is said of a file that is asked for is the file's, and
-// what is said of the line is the line's there too.
+// TestFileThatIsNotThere: a fetch tells an error about the file from one about the line.
 func TestFileThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -141,7 +140,7 @@ func TestFileThatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestRefusedFound: answers that were judged wrongly.
+// TestRefusedFound: answers that were once classified wrongly.
 func TestRefusedFound(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"graph_100_appsecret_proof", "graph_100_subcode_33", "graph_102_session"} {

@@ -9,10 +9,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// mostTemplates is how many a business account may have, and more (6,000).
+// mostTemplates ends the paging; a business account may have 6,000 templates.
 const mostTemplates = 10_000
 
-// Template is one of a business account's.
+// Template is a message template of a business account, in one language.
 type Template struct {
 	Name, Language string
 	Category       string // MARKETING, UTILITY, AUTHENTICATION

@@ -1,7 +1,7 @@
-// Package whatsapp speaks the WhatsApp Cloud API: signatures and handshake,
-// webhooks into inbound.Arrivals, and a client that sends, marks as read and
-// fetches media. It must never decide what a message means for a conversation,
-// nor refuse a webhook because of a field or type that it does not know.
+// Package whatsapp speaks the WhatsApp Cloud API: it checks signatures, answers the
+// handshake, decodes webhooks into inbound.Arrivals, and has a client that sends, marks as
+// read and fetches media. It must never decide what a message means for a conversation,
+// nor refuse a webhook because of an unknown field or type.
 package whatsapp
 
 import (
@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// Provider is what Arrivals of this package call it.
+// Provider is the Provider of Arrivals of this package.
 const Provider = "cloud"
 
 // SignatureHeader carries the signature of a webhook.
@@ -36,9 +36,8 @@ func NewSignature(secret string) *Signature {
 	return s
 }
 
-// Verify reports whether header signs exactly these bytes, which may come in
-// pieces. Meta signs what it sends, escapes and all: the body must not have been
-// decoded and written anew.
+// Verify reports whether header is the signature of exactly these bytes, which may come in
+// pieces. Meta signs the bytes on the wire, so the body must not be re-encoded.
 func (s *Signature) Verify(header string, body ...[]byte) bool {
 	given, ok := digest(header)
 	if !ok {
@@ -48,8 +47,8 @@ func (s *Signature) Verify(header string, body ...[]byte) bool {
 	return hmac.Equal(given[:], s.sum(sum[:0], body...))
 }
 
-// WellFormed reports whether a header may be a signature at all, which is to be
-// known before its body.
+// WellFormed reports whether a header has the form of a signature. It can be checked
+// before the body is read.
 func WellFormed(header string) bool {
 	_, ok := digest(header)
 	return ok
@@ -79,11 +78,11 @@ func (s *Signature) sum(dst []byte, body ...[]byte) []byte {
 	return mac.Sum(dst)
 }
 
-// Sign returns the signature header's value of one body under one secret.
+// Sign returns the signature header of one body under one secret.
 func Sign(secret string, body []byte) string { return NewSignature(secret).Sign(body) }
 
-// Challenge answers Meta's handshake: the text to send back, and whether the
-// verify token is one of ours. An empty token never is.
+// Challenge answers Meta's handshake: it returns the text to send back, and whether the
+// verify token is one of ours. An empty token never matches.
 func Challenge(query url.Values, tokens []string) (challenge string, ok bool) {
 	given := []byte(query.Get("hub.verify_token"))
 	for _, token := range tokens {

@@ -15,7 +15,7 @@ type vector struct {
 	Bytes     int    `json:"bytes"`
 }
 
-// TestSignatureVectors: the same JSON value, escaped and not, has two signatures.
+// TestSignatureVectors: one JSON value has different signatures with and without escapes.
 func TestSignatureVectors(t *testing.T) {
 	t.Parallel()
 	var vectors map[string]vector
