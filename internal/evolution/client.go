@@ -20,7 +20,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
-// maxText is what WhatsApp shows of one text.
+// maxText is the longest text that WhatsApp shows, in runes.
 const maxText = 4096
 
 // ClientOptions configure a Client. BaseURL and Instance are required.
@@ -28,16 +28,15 @@ type ClientOptions struct {
 	BaseURL  string // of the Evolution server
 	Instance string
 	APIKey   string // of the server or of the instance; without it nothing is sent
-	// HTTP is the client to use, nil for one of our own. Its redirect policy is
-	// replaced: none is followed.
+	// HTTP makes the calls; nil for a client of our own. Redirects are never followed.
 	HTTP *http.Client
-	// Timeout of one call, 0 for 20 s. It must stay below the lease of a send.
+	// Timeout of one call; 0 for 20 s. It must be shorter than the lease of a send.
 	Timeout time.Duration
-	// Redact blanks what Evolution says; nil knows no secret.
+	// Redact removes secrets from Evolution's error texts; nil removes none.
 	Redact *redact.Redactor
 }
 
-// Client sends by one Evolution instance. It is safe for concurrent use.
+// Client sends from one Evolution instance. It is safe for concurrent use.
 type Client struct {
 	base     string
 	instance string
@@ -67,8 +66,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return &Client{base: base.String(), instance: o.Instance, key: o.APIKey, http: &calls, timeout: o.Timeout, redact: o.Redact}, nil
 }
 
-// Send posts one message and returns its key id, with the phone of its jid. Menus go as text: lists and
-// buttons do not arrive reliably over Baileys. Every error is an
+// Send posts one message and returns its key id and the recipient's phone. Menus go as
+// text: lists and buttons do not arrive reliably over Baileys. Every error is an
 // *outbound.Failure.
 func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error) {
 	path, body, err := compose(p)
@@ -102,7 +101,6 @@ func clip(s string) string {
 	return s
 }
 
-// post calls an endpoint of the instance.
 func (c *Client) post(ctx context.Context, path string, body []byte) (httpcall.Answer, error) {
 	req, err := c.request(ctx, path, body)
 	if err != nil {
@@ -127,7 +125,7 @@ func noKey() *outbound.Failure {
 	return &outbound.Failure{Class: outbound.Auth, Detail: "the line has no api_key"}
 }
 
-// unanswered judges a call without a whole answer.
+// unanswered classifies the error of a call that got no complete answer.
 func unanswered(err error) *outbound.Failure {
 	f := &outbound.Failure{Class: outbound.Throttle, Detail: "Evolution cannot be reached, nothing was sent", Err: err}
 	if errors.Is(err, httpcall.ErrNotBegun) {
@@ -138,10 +136,10 @@ func unanswered(err error) *outbound.Failure {
 	return f
 }
 
-// maxFile bounds the answer that holds a file in base64: 100 MB and a third.
+// maxFile bounds an answer with a file in base64, in bytes: a third more than 100 MB.
 const maxFile = 140 << 20
 
-// Fetch opens a file that somebody sent, as long as the instance still knows the
+// Fetch opens a file that somebody sent. It works as long as the instance still has the
 // message. Errors are *outbound.Failure.
 func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser, mime string, err error) {
 	if m.Inline != "" {
@@ -186,7 +184,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	return file(text), orElse(v.Get("mimetype").Text(), m.MIME), nil
 }
 
-// whole reads an answer that may be as large as a file.
+// whole makes a call whose answer may hold a whole file.
 func (c *Client) whole(req *http.Request) (httpcall.Answer, error) {
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -102,7 +102,7 @@ func TestVerdicts(t *testing.T) {
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); io.WriteString(w, body) }
 	}
-	// hang reads the request, and answers when its caller has gone.
+	// hang reads the request, and answers only after the caller has given up.
 	hang := func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }
 	tests := map[string]struct {
 		handle http.HandlerFunc
@@ -206,8 +206,8 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// TestWithoutKey: a line may lack its key where insecure is set; its sends are
-// held until it gets one.
+// TestWithoutKey: a line may lack its key if insecure is set. Its sends are held until it
+// gets one.
 func TestWithoutKey(t *testing.T) {
 	t.Parallel()
 	client, err := evolution.NewClient(evolution.ClientOptions{BaseURL: "http://127.0.0.1:1", Instance: "x"})

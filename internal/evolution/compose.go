@@ -11,10 +11,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// SendTypes lists what an instance can send of the Cloud API's types.
+// SendTypes lists the Cloud API's message types that an instance can send.
 func SendTypes() []string { return []string{"text", "image", "video", "audio", "document"} }
 
-// sent is the body of a send: of a text, or of a file.
+// sent is the request body for a text or a file.
 type sent struct {
 	Number    string  `json:"number"`
 	Text      string  `json:"text,omitempty"`
@@ -32,7 +32,7 @@ type quoted struct {
 	} `json:"key"`
 }
 
-// compose writes the request of a Post, and where it goes.
+// compose returns the endpoint and the request body for a Post.
 func compose(p outbound.Post) (path string, body []byte, err error) {
 	m := sent{Number: orElse(p.To.Phone, p.To.ExternalID)}
 	if m.Number == "" {
@@ -56,7 +56,7 @@ func compose(p outbound.Post) (path string, body []byte, err error) {
 	return path, body, err
 }
 
-// cloud takes what to say from the Cloud API's own shape.
+// cloud fills the request from a body in the Cloud API's own shape, and returns the endpoint.
 func (m *sent) cloud(body json.RawMessage) (path string, err error) {
 	v, _ := rawjson.Parse(body)
 	kind := v.Get("type").Text()

@@ -84,7 +84,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// TestContent: what every kind of message says.
+// TestContent: the content of every kind of message.
 func TestContent(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -368,7 +368,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestBigFileIsKeptOnce: an embedded file must not be in the queue twice.
+// TestBigFileIsKeptOnce: an inline file must not be in the queue twice.
 func TestBigFileIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	file := strings.Repeat("QUJD", 5000)
@@ -413,7 +413,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestOfGo: whom a message of Evolution Go is of.
+// TestOfGo: the person of a message of Evolution Go.
 func TestOfGo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ info, want string }{
@@ -444,7 +444,7 @@ func TestOfGo(t *testing.T) {
 	}
 }
 
-// TestWhoMayBeAnswered is a list of what is a person, not of what is not.
+// TestWhoMayBeAnswered: only JIDs of a known personal form may be answered.
 func TestWhoMayBeAnswered(t *testing.T) {
 	t.Parallel()
 	const ana = "5491100000001"
@@ -503,7 +503,7 @@ func TestWhoMayBeAnswered(t *testing.T) {
 	}
 }
 
-// TestFound: bodies that were read wrongly once.
+// TestFound: bodies that were once read wrongly.
 func TestFound(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{

@@ -7,16 +7,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// passing are the events of presence and of chats, as squeeze writes them: there are
-// many for each message, and nobody asks for them later.
+// passing lists the events of presence and chats, as squeeze writes them. There are many
+// per message, and nobody needs them later.
 var passing = map[string]bool{
 	"chatsdelete": true, "chatsset": true, "chatsupdate": true, "chatsupsert": true, "presenceupdate": true,
 	"archive": true, "chatpresence": true, "presence": true, // Evolution Go
 }
 
-// quiet are the other events that carry nobody's message: about the instance,
-// contacts, groups and calls. An event that is not among them may hold what somebody
-// wrote, so it is never put aside in silence.
+// quiet lists the other events that carry no message: about the instance, contacts, groups
+// and calls. An event on neither list may hold a message, so it is never dropped silently.
 var quiet = map[string]bool{
 	"applicationstartup": true, "call": true, "connectionupdate": true, "contactsset": true, "contactsupdate": true, "contactsupsert": true,
 	"credsupdate": true, "error": true, "errors": true,
@@ -32,15 +31,15 @@ var quiet = map[string]bool{
 	"qrcode": true, "qrtimeout": true, "receipt": true, "temporaryban": true,
 }
 
-// squeeze writes PRESENCE_UPDATE, presence.update and PresenceUpdate alike.
+// squeeze maps PRESENCE_UPDATE, presence.update and PresenceUpdate to the same name.
 func squeeze(event string) string {
 	return strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(event))
 }
 
-// other reads an event of another name than those of messages.
+// other reads an event that is not named after messages.
 func (d *decoder) other() {
 	switch name := squeeze(d.name); {
-	case name == "message" && get(d.data, "Info").IsObject(): // also one that its server cannot read
+	case name == "message" && get(d.data, "Info").IsObject(): // the server may have failed to decrypt it
 		d.fromGo(d.data)
 	case name == "historysync":
 		d.keep(inbound.History, d.event, "")
@@ -57,7 +56,8 @@ func (d *decoder) other() {
 	}
 }
 
-// unnamed reads a list under a name that nobody knows, where one of it is a message.
+// unnamed reads a list in an event of unknown name. Without a message in it, the event is
+// kept whole.
 func (d *decoder) unnamed() {
 	is := func(m rawjson.Value) bool { return ofGo(m) || ofBaileys(m) }
 	found := false
@@ -80,12 +80,13 @@ func (d *decoder) unnamed() {
 }
 
 // ofBaileys reports whether a value is a message as Baileys writes it, whatever the
-// event is called. A key without a message is of a receipt or a change.
+// event's name. A key without a message belongs to a receipt or a change.
 func ofBaileys(v rawjson.Value) bool {
 	return v.Get("key", "remoteJid").IsString() && v.Get("message").IsObject()
 }
 
-// ofGo is that of Evolution Go, which writes as whatsmeow does.
+// ofGo reports whether a value is a message of Evolution Go, which writes them as whatsmeow
+// does.
 func ofGo(v rawjson.Value) bool { return v.Get("Info").IsObject() && v.Get("Message").IsObject() }
 
 // fromGo reads a message of Evolution Go.
@@ -98,11 +99,11 @@ func (d *decoder) fromGo(m rawjson.Value) {
 		Participants: []string{text("SenderAlt"), text("Sender")},
 		FromMe:       info.Get("IsFromMe").Bool() || d.ours(),
 	}
-	if key.FromMe { // the sender is we
+	if key.FromMe { // we are the sender
 		key.Alts = []string{text("RecipientAlt")}
 		outgoing, _ := phoneOf(text("Sender"))
 		d.ownNumber = orElse(d.ownNumber, outgoing)
-		// Evolution Go writes our own number where the chat has a hidden id.
+		// Evolution Go puts our own number in Chat if the chat has a hidden id.
 		if to, ok := phoneOf(text("RecipientAlt")); ok && to != outgoing && key.Chat == text("Sender") {
 			key.Chat = text("RecipientAlt")
 		}

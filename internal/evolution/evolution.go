@@ -1,7 +1,7 @@
-// Package evolution speaks Evolution API (unofficial WhatsApp over Baileys):
-// its webhook events into inbound.Arrivals, and a client that sends text and
-// fetches media. It must never take a hidden id (@lid) for a phone number, nor
-// what our own side wrote for a message of the contact.
+// Package evolution speaks Evolution API (unofficial WhatsApp over Baileys): it decodes
+// webhook events into inbound.Arrivals, and has a client that sends and fetches media. It
+// must never take a hidden id (@lid) for a phone number, nor our own side's message for the
+// contact's.
 package evolution
 
 import (
@@ -14,14 +14,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// Provider is what Arrivals of this package call it.
+// Provider is the Provider of Arrivals of this package.
 const Provider = "evolution"
 
 // Shape is the payload shape of an event, as Arrival.Shape names it.
 const Shape = "evolution"
 
-// Decode reads one event, or one message as an event holds it. An error says why
-// the body is neither: no JSON, another shape, or beyond the bounds.
+// Decode reads one event, or one message as an event holds it. It fails if the body is not
+// JSON, has another shape, or exceeds the bounds of a Batch.
 func Decode(body []byte) ([]inbound.Arrival, error) {
 	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
 	if err != nil {
@@ -40,8 +40,8 @@ func Detect(v rawjson.Value) bool {
 	return v.Get("key").Get("remoteJid").IsString() || ofGo(v)
 }
 
-// Add is Decode for a value that was parsed already. known is false when it is
-// neither.
+// Add decodes a parsed value into a Batch. known reports whether the value is an event or a
+// message of this package.
 func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	if !Detect(v) {
 		return false
@@ -54,16 +54,16 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	if d.instance == "" { // an object in some versions
 		d.instance = orElse(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
 	}
-	if d.instance == "" { // of Evolution Go
+	if d.instance == "" { // Evolution Go
 		d.instance = v.Get("instanceName").Text()
 	}
 	d.ownNumber, _ = phoneOf(v.Get("sender").Text())
-	d.instance, _ = inbound.Truncate(d.instance, inbound.MaxID) // longer it is nobody's
+	d.instance, _ = inbound.Truncate(d.instance, inbound.MaxID) // a longer one matches no line
 	d.read()
 	return true
 }
 
-// normalEvent writes MESSAGES_UPSERT and messages-upsert as messages.upsert.
+// normalEvent maps MESSAGES_UPSERT and messages-upsert to messages.upsert.
 func normalEvent(name string) string {
 	name = strings.ToLower(name)
 	for _, event := range []string{
@@ -101,7 +101,7 @@ func (d *decoder) read() {
 			read(item)
 		}
 		switch {
-		case empty: // the event is kept for it, and once
+		case empty: // keeps the whole event, once
 			d.broken(nil)
 		case d.batch.Len() == n:
 			d.keep(inbound.Account, d.event, "")
@@ -123,9 +123,9 @@ func (d *decoder) read() {
 	}
 }
 
-// keep adds an arrival that is only kept, with a hash of its content as id: the
-// event's own date_time is in it, so repeated deliveries meet and repeated
-// events do not.
+// keep adds an arrival that is stored and not handled. Its id is a hash of its content. An
+// event has its own date_time, so a repeated delivery has the same id and a repeated event
+// has not.
 func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
 	return d.batch.Add(inbound.Arrival{
 		Kind:       kind,

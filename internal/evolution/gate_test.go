@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// TestTooLate: when the right to act is over, nothing of a call arrives whole, and the
-// failure is nobody's: neither the line's nor Evolution's.
+// TestTooLate: after the lease is lost no whole request arrives, and the failure is blamed
+// on neither the line nor Evolution.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *evolution.Client) error{
@@ -37,7 +37,7 @@ func TestTooLate(t *testing.T) {
 				}
 			})
 			err := call(httpcall.WithGate(t.Context(), func() error {
-				if asked.Add(1) > 1 { // it connects, and then it is too late
+				if asked.Add(1) > 1 { // too late once it has connected
 					return errors.New("the lease is over")
 				}
 				return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// message reads one message, of messages.upsert, send.message, or of whatever holds one.
+// message reads one message, of messages.upsert, send.message or any other event.
 func (d *decoder) message(m rawjson.Value) {
 	if ofGo(m) {
 		d.fromGo(m)
@@ -23,10 +23,10 @@ func (d *decoder) message(m rawjson.Value) {
 	d.said(m, key, m.Get("key", "id").Text(), m.Get("pushName").Text(), m.Get("messageTimestamp").Time())
 }
 
-// ours reports whether the event is about what was sent by the API of the instance.
+// ours reports whether the event is about a message sent through the instance's API.
 func (d *decoder) ours() bool { return squeeze(d.name) == "sendmessage" }
 
-// said reads what a message says, and adds it.
+// said reads the content of a message and adds the arrival.
 func (d *decoder) said(m rawjson.Value, key Key, id, name string, at time.Time) {
 	a := inbound.Arrival{
 		Kind: inbound.Message, ID: id, LineRef: d.instance, Provider: Provider, Shape: Shape, SentAt: at,
@@ -41,13 +41,13 @@ func (d *decoder) said(m rawjson.Value, key Key, id, name string, at time.Time) 
 	a.Raw = raw
 	if content.Type == "edit" && content.TargetID == "" {
 		aim(&content, id)
-		a.ID = contentID(raw) // the id is that of what it changes
+		a.ID = contentID(raw) // id is the edited message's
 	}
 	d.add(a, person, elsewhere, content, m)
 }
 
-// add adds a message of somebody, or of ours to somebody. What was said elsewhere, in a
-// group, a channel or a status, is kept and answered to nobody.
+// add adds a message of a contact, or of ours to one. elsewhere names the group, channel or
+// status that it was written in; such a message is kept and never answered.
 func (d *decoder) add(a inbound.Arrival, person inbound.Person, elsewhere string, c inbound.Content, m rawjson.Value) {
 	c.Group = elsewhere
 	switch {
@@ -57,14 +57,14 @@ func (d *decoder) add(a inbound.Arrival, person inbound.Person, elsewhere string
 	case elsewhere != "":
 		a.Quarantine = "group"
 	case person.Phone != "" && person.Phone == d.ownNumber:
-		a.Quarantine = "invalid" // a note to oneself: nobody to answer
+		a.Quarantine = "invalid" // a note to ourselves: nobody to answer
 	}
 	a.Person, a.Content = person, &c
 	d.batch.Add(a)
 }
 
-// content reads what a message says, and returns the message's JSON. A file that
-// is sent along is not kept twice: it is taken out of a big raw message.
+// content reads the content of a message, and returns it with the message's JSON. A large
+// inline file is cut out of the JSON, so that it is not stored twice.
 func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.RawMessage) {
 	c := inbound.Content{QuotedID: get(m, "contextInfo", "stanzaId").Text()}
 	if ad := m.Get("contextInfo", "externalAdReply"); ad.IsObject() {
@@ -79,13 +79,13 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	}
 	const big = 4 << 10
 	if c.Media == nil && file.IsString() && len(file) > big {
-		c.Media = &inbound.Media{} // of a type that we do not know
+		c.Media = &inbound.Media{} // a file of an unknown type
 	}
 	if c.Media == nil {
 		return c, raw
 	}
 	c.Media.ID = orElse(c.Media.ID, id)
-	c.Media.MIME = orElse(c.Media.MIME, body.Get("mimetype").Text()) // beside a file in storage
+	c.Media.MIME = orElse(c.Media.MIME, body.Get("mimetype").Text()) // here if the file is in storage
 	c.Media.URL = body.Get("mediaUrl").Text()
 	c.Media.Inline = file.Text()
 	if len(file) > big {
@@ -95,8 +95,8 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	return c, raw
 }
 
-// folded is a table that is looked into by names in lower case: whatsmeow, and people
-// who write flat objects, spell them in their own ways.
+// folded returns a table with lower-case names: whatsmeow and hand-made flat objects spell
+// them differently.
 func folded[V any](table map[string]V) map[string]V {
 	all := make(map[string]V, len(table))
 	for name, v := range table {
@@ -105,7 +105,7 @@ func folded[V any](table map[string]V) map[string]V {
 	return all
 }
 
-// kinds maps the members of a Baileys message to the Cloud API's words.
+// kinds maps the members of a Baileys message to the Cloud API's types.
 var kinds = folded(map[string]string{
 	"conversation":               "text",
 	"extendedTextMessage":        "text",
@@ -134,11 +134,11 @@ var kinds = folded(map[string]string{
 	"pollUpdateMessage":          "poll_update",
 })
 
-// place is where a member has its text, best first, and what its file is in.
+// place says where a member has its text, best first, and its file.
 type place struct{ texts, files []string }
 
-// places are of the members that have no word of the Cloud API: they are called by their
-// own name, and what can be read in them is kept.
+// places lists the members without a Cloud API type. Their own name becomes the type, and
+// their text and file are read.
 var places = folded(map[string]place{
 	"groupInviteMessage":           {texts: []string{"caption", "groupName"}},
 	"stickerPackMessage":           {texts: []string{"caption", "name"}},
@@ -159,10 +159,10 @@ var places = folded(map[string]place{
 	"paymentReminderMessage":       {texts: []string{"description"}},
 	"invoiceMessage":               {texts: []string{"note"}},
 	"scheduledCallCreationMessage": {texts: []string{"title"}},
-	"richResponseMessage":          {}, // an assistant's answer that somebody passes on, in parts
+	"richResponseMessage":          {}, // a forwarded answer of an assistant, in parts
 })
 
-// templated is the place in a template, under its newer and its older name.
+// templated returns the place of a template, with its newer and older names.
 func templated(at string) place {
 	return place{
 		texts: []string{
@@ -173,8 +173,8 @@ func templated(at string) place {
 	}
 }
 
-// gestures are the members by which somebody does something without saying anything, or
-// the phones tell each other something: kept, and never answered.
+// gestures lists the members that say nothing: somebody did something, or phones
+// synchronise. They are kept and never answered.
 var gestures = folded(map[string]bool{
 	"albumMessage": true, // says how many pictures follow
 	"bcallMessage": true, "call": true, "callLogMesssage": true, "scheduledCallEditMessage": true,
@@ -188,15 +188,14 @@ var gestures = folded(map[string]bool{
 	"statusStickerInteractionMessage": true, "stickerSyncRmrMessage": true,
 })
 
-// beside are members that stand beside what is said, and say nothing themselves.
+// beside lists members that accompany the content and have none of their own.
 var beside = folded(map[string]bool{
 	"messageContextInfo": true, "senderKeyDistributionMessage": true, "fastRatchetKeySenderKeyDistributionMessage": true,
 	"statusLinkPreviewMetadata": true,
 })
 
-// KindOf is what the member of a message that has this name is called in the Cloud API's
-// words, and "notice" for gestures; "" for names that are of no member. It knows
-// imagemessage and imageMessage.
+// KindOf returns the Cloud API's type for the name of a message's member, in any case:
+// "notice" for a gesture, "" for an unknown name.
 func KindOf(name string) string {
 	name = strings.ToLower(name)
 	if gestures[name] || beside[name] {
@@ -205,14 +204,14 @@ func KindOf(name string) string {
 	return kinds[name]
 }
 
-// oneofs are what whatsmeow writes around a member that is one of several; Baileys
-// leaves them out.
+// oneofs lists the protobuf oneofs that whatsmeow writes around a member. Baileys leaves
+// them out.
 var oneofs = map[string]bool{
 	"format": true, "header": true, "interactivemessage": true, "interactiveresponsemessage": true, "media": true, "response": true, "title": true,
 }
 
-// get is v.Get for names in any case, also within a oneof: whatsmeow writes stanzaID
-// where Baileys writes stanzaId.
+// get is v.Get that ignores case (whatsmeow writes stanzaID, Baileys stanzaId) and looks
+// into oneofs.
 func get(v rawjson.Value, path ...string) rawjson.Value {
 	for _, name := range path {
 		if v = member(v, name); !v.Exists() {
@@ -239,7 +238,7 @@ func member(v rawjson.Value, name string) (within rawjson.Value) {
 	return within
 }
 
-// at is get with a path in one word.
+// at is get with a dotted path; "" is v itself.
 func at(v rawjson.Value, path string) rawjson.Value {
 	if path == "" {
 		return v
@@ -247,11 +246,11 @@ func at(v rawjson.Value, path string) rawjson.Value {
 	return get(v, strings.Split(path, ".")...)
 }
 
-// fill adds what a message object says. The first member that we know decides; one that
-// we do not know names the type, so that it is not lost.
+// fill reads a message object. The first known member decides. Without one, the first
+// unknown member becomes the type, so that the message is not lost.
 func fill(c *inbound.Content, body rawjson.Value) {
 	body = innermost(body)
-	other, bare := "", false // bare: nothing but what stands beside
+	other, bare := "", false // bare: no member but those of beside
 	for name, part := range body.Members() {
 		if !part.Exists() {
 			continue
@@ -285,11 +284,10 @@ func fill(c *inbound.Content, body rawjson.Value) {
 	}
 }
 
-// innermost goes down to the message that somebody wrote. Baileys packs it into others,
-// several deep: disappearing chats, view-once, albums, documents with a caption, what
-// was sent from another device, mentions, bots, and whatever comes next; each wrapper
-// has a message of its own, a payment the note that came with it. An edit is read where
-// it is: what it holds is about another message.
+// innermost unwraps a message. Baileys nests it several deep: disappearing chats,
+// view-once, albums, documents with a caption, messages sent from another device, mentions,
+// bots, and whatever comes next. Each wrapper has a message member, a payment a noteMessage.
+// An edit is not unwrapped: its content belongs to another message.
 func innermost(body rawjson.Value) rawjson.Value {
 	for {
 		inner := rawjson.Value(nil)
@@ -314,7 +312,7 @@ func innermost(body rawjson.Value) rawjson.Value {
 	}
 }
 
-// holds reports whether an object has a member.
+// holds reports whether an object has any member.
 func holds(v rawjson.Value) bool {
 	for range v.Members() {
 		return true
@@ -322,12 +320,12 @@ func holds(v rawjson.Value) bool {
 	return false
 }
 
-// quote notes which message a part answers.
+// quote sets the message that a part quotes.
 func quote(c *inbound.Content, part rawjson.Value) {
 	c.QuotedID = orElse(get(part, "contextInfo", "stanzaId").Text(), c.QuotedID)
 }
 
-// fillPlace adds what a member without a word of the Cloud API says.
+// fillPlace reads a member that has a place.
 func fillPlace(c *inbound.Content, where place, part rawjson.Value) {
 	quote(c, part)
 	for _, path := range where.texts {
@@ -351,7 +349,7 @@ func fillPlace(c *inbound.Content, where place, part rawjson.Value) {
 	c.Text = orElse(c.Text, strings.Join(lines, "\n"))
 }
 
-// fillKind adds what the member of this name, in lower case, says.
+// fillKind reads the member of this name (lower case), which has a kind.
 func fillKind(c *inbound.Content, name string, part rawjson.Value) {
 	quote(c, part)
 	switch name {
@@ -390,11 +388,10 @@ func fillKind(c *inbound.Content, name string, part rawjson.Value) {
 	}
 }
 
-// forms are the names of what is filled in; any other that has an id was tapped.
+// forms are the names of native flows that are filled in. Any other with an id was tapped.
 var forms = map[string]bool{"flow": true, "galaxy_message": true}
 
-// readNative reads what somebody did with a native flow: a form they filled in, or a
-// button or row they tapped.
+// readNative reads the answer to a native flow: a completed form, or a tapped button or row.
 func readNative(c *inbound.Content, native rawjson.Value) {
 	answers := get(native, "paramsJson")
 	if !answers.Exists() {
@@ -447,7 +444,7 @@ func readProtocol(c *inbound.Content, part rawjson.Value) {
 	edited := get(part, "editedMessage")
 	if inner := get(innermost(packed), "protocolMessage"); inner.IsObject() {
 		part, edited = inner, get(inner, "editedMessage")
-	} else if packed.IsObject() && !edited.IsObject() { // the new text alone, under the id of the old one
+	} else if packed.IsObject() && !edited.IsObject() { // only the new text, under the edited message's id
 		edited = packed
 	}
 	c.TargetID = get(part, "key", "id").Text()
@@ -462,15 +459,15 @@ func readProtocol(c *inbound.Content, part rawjson.Value) {
 	}
 }
 
-// readEdit reads what a message says now.
+// readEdit reads the new content of an edited message.
 func readEdit(c *inbound.Content, edited rawjson.Value) {
 	var now inbound.Content
 	fill(&now, edited)
 	c.Type, c.Text, c.Media, c.QuotedID = "edit", now.Text, now.Media, orElse(now.QuotedID, c.QuotedID)
-	aim(c, "") // its file is that message's
+	aim(c, "") // sets the file's id to the edited message's
 }
 
-// aim gives an edit without a target the id that it came under.
+// aim sets the target of an edit that has none, and gives its file the target's id.
 func aim(c *inbound.Content, id string) {
 	c.TargetID = orElse(c.TargetID, id)
 	if c.Media != nil {
@@ -478,12 +475,12 @@ func aim(c *inbound.Content, id string) {
 	}
 }
 
-// edited reads messages.edited: the protocol message itself.
+// edited reads messages.edited, which holds the bare protocol message.
 func (d *decoder) edited(m rawjson.Value) {
 	d.readTarget(m, func(c *inbound.Content) { readProtocol(c, m) })
 }
 
-// deleted reads messages.delete: the key of what was deleted.
+// deleted reads messages.delete, which holds the key of the deleted message.
 func (d *decoder) deleted(m rawjson.Value) {
 	d.readTarget(m, func(c *inbound.Content) {
 		c.Type = "revoke"
@@ -516,7 +513,7 @@ func (d *decoder) readTarget(m rawjson.Value, read func(*inbound.Content)) {
 	}
 }
 
-// statuses maps Baileys' words to the Cloud API's.
+// statuses maps Baileys' statuses to the Cloud API's.
 var statuses = map[string]string{
 	"ERROR": "failed", "PENDING": "accepted", "SERVER_ACK": "sent", "DELIVERY_ACK": "delivered",
 	"READ": "read", "PLAYED": "played",
@@ -526,7 +523,7 @@ var statuses = map[string]string{
 // update reads one status of messages.update.
 func (d *decoder) update(m rawjson.Value) {
 	id := orElse(m.Get("keyId").Text(), m.Get("key", "id").Text())
-	if edited := m.Get("update", "message", "editedMessage"); edited.IsObject() { // as Baileys tells of an edit
+	if edited := m.Get("update", "message", "editedMessage"); edited.IsObject() { // an edit, as Baileys reports it
 		d.readTarget(m, func(c *inbound.Content) {
 			readProtocol(c, edited)
 			aim(c, id)
@@ -553,5 +550,5 @@ func (d *decoder) update(m rawjson.Value) {
 	if group != "" {
 		a.Person.ExternalID = orElse(a.Person.ExternalID, group)
 	}
-	// The event's date_time is local time with a false Z: no time is better.
+	// SentAt stays zero: the event's date_time is local time with a wrong Z.
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// Servers of JIDs. Those of people are listed, as whatever else WhatsApp adds is not
-// somebody who waits for an answer.
+// Servers of JIDs. A server that WhatsApp adds later is not taken for a person's.
 const (
 	personServer    = "s.whatsapp.net"
 	oldServer       = "c.us"
@@ -19,18 +18,19 @@ const (
 	hiddenHosted    = "hosted.lid"
 	groupServer     = "g.us"
 	broadcastServer = "broadcast"
-	// statusUser is the broadcast list of those who put something into their status.
+	// statusUser is the broadcast list of status updates.
 	statusUser = "status"
 )
 
-// whatsApps own accounts have the form of a person's: announcements, support, bots.
+// whatsApps matches WhatsApp's own accounts, which look like a person's: announcements,
+// support, bots.
 var whatsApps = regexp.MustCompile(`^(?:0|16505361212|1313555\d{4}|131655500\d{2})$`)
 
-// userOf is the user of a person's JID: digits, before the agent and the device.
+// userOf matches the user part of a person's JID: digits, then perhaps agent and device.
 var userOf = regexp.MustCompile(`^\+?(\d+)(?:_\d+)?(?:(?:\.\d+)?:\d+)?$`)
 
-// split takes a JID apart: 549…_1:12@s.whatsapp.net is the user 549…, on a device of
-// theirs. Bare digits have no server.
+// split returns the user and server of a JID, without the device:
+// 549…_1:12@s.whatsapp.net is the user 549…. Bare digits have no server.
 func split(jid string) (user, server string) {
 	user, server, _ = strings.Cut(strings.TrimSpace(jid), "@")
 	if digits := userOf.FindStringSubmatch(user); digits != nil {
@@ -39,7 +39,7 @@ func split(jid string) (user, server string) {
 	return user, server
 }
 
-// personal reports whether a server is one of people.
+// personal reports whether a server is for people.
 func personal(server string) bool {
 	switch server {
 	case "", personServer, oldServer, hostedServer, hiddenServer, hiddenHosted:
@@ -48,11 +48,11 @@ func personal(server string) bool {
 	return false
 }
 
-// named reports whether a user of a personal server has a number. What a spreadsheet
-// made of it (5.49116E+12) is that of many, and words are nobody's.
+// named reports whether a user of a personal server is a number. Words name nobody, and a
+// number in scientific notation (5.49116E+12) names many people.
 func named(user string) bool { return user != "" && strings.Trim(user, "0123456789") == "" }
 
-// Somebody reports whether a JID, or bare digits, are of a person who may be answered.
+// Somebody reports whether a JID, or bare digits, belongs to a person who may be answered.
 func Somebody(jid string) bool {
 	user, server := split(jid)
 	if server == hiddenServer || server == hiddenHosted {
@@ -61,14 +61,14 @@ func Somebody(jid string) bool {
 	return personal(server) && named(user) && !whatsApps.MatchString(user)
 }
 
-// notPerson reports whether a JID names what is not a person: a group, a channel, a
-// bot, WhatsApp itself. A personal one without a number names nothing.
+// notPerson reports whether a JID names a group, a channel, a bot or WhatsApp itself. A
+// personal JID without a number names nothing.
 func notPerson(jid string) bool {
 	user, server := split(jid)
 	return jid != "" && !Somebody(jid) && (!personal(server) || named(user))
 }
 
-// IsJID reports whether a text is an address of WhatsApp's: on a server that we know.
+// IsJID reports whether a text is a JID on a known server.
 func IsJID(text string) bool {
 	_, server := split(text)
 	switch server {
@@ -78,7 +78,7 @@ func IsJID(text string) bool {
 	return server != "" && personal(server)
 }
 
-// phoneOf returns the digits of a personal JID, or bare digits. Hidden ids have none.
+// phoneOf returns the phone of a personal JID, or of bare digits. A hidden id has none.
 func phoneOf(jid string) (phone string, ok bool) {
 	user, server := split(jid)
 	if !Somebody(jid) || server == hiddenServer || server == hiddenHosted {
@@ -87,9 +87,8 @@ func phoneOf(jid string) (phone string, ok bool) {
 	return user, true
 }
 
-// Identify puts the JIDs that name one person where they belong: digits of a
-// personal one are the phone; a hidden one is an external id and never a phone.
-// What is nobody's names nobody.
+// Identify adds the JIDs of one person: the digits of a personal JID are the phone, a
+// hidden one is an external id and never a phone. Others are ignored.
 func Identify(p *inbound.Person, jids ...string) {
 	for _, jid := range jids {
 		if len(jid) > inbound.MaxID {
@@ -104,17 +103,17 @@ func Identify(p *inbound.Person, jids ...string) {
 	}
 }
 
-// Key names where a message was said and by whom, in JIDs; any of them may be missing.
+// Key names the chat and the people of a message, as JIDs. Any of them may be missing.
 type Key struct {
 	Chat         string
-	Alts         []string // other names of whom we talk with there
-	Participants []string // names of who wrote, where there are several
+	Alts         []string // other JIDs of the person in the chat
+	Participants []string // JIDs of the author, in a chat of several people
 	FromMe       bool
 }
 
-// Who reads who a message is about: the person, and where it was said when that
-// is not between them and us: a group, a channel, a status. Nobody is answered there.
-// Who sends to a broadcast list writes to each of its members alone.
+// Who returns the person that a message is from or to. elsewhere is the JID of the group,
+// channel or status that it was written in, "" for a chat between the person and us; nobody
+// is answered elsewhere. A message to a broadcast list counts as a private one.
 func (k Key) Who() (p inbound.Person, elsewhere string) {
 	switch user, server := split(k.Chat); {
 	case server == broadcastServer && user != statusUser && !k.FromMe:
@@ -139,7 +138,7 @@ func keyOf(key rawjson.Value) Key {
 	text := func(name string) string { return key.Get(name).Text() }
 	return Key{
 		Chat:         text("remoteJid"),
-		Alts:         []string{text("remoteJidAlt"), text("senderPn")}, // senderPn is what older versions called it
+		Alts:         []string{text("remoteJidAlt"), text("senderPn")}, // senderPn is the older name
 		Participants: []string{text("participantAlt"), text("participantPn"), text("participant")},
 		FromMe:       key.Get("fromMe").Bool(),
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
-// refused is the Failure of a text that a server answers like this.
+// refused sends a text to a server that gives this answer, and returns the Failure.
 func refused(t *testing.T, said string, status int, body string) *outbound.Failure {
 	t.Helper()
 	return refusedPost(t, text(said), status, body)
@@ -45,13 +45,13 @@ func refusedPost(t *testing.T, post outbound.Post, status int, body string) *out
 	return f
 }
 
-// says is a refusal as servers of version 2 and the later ones of version 1 write it.
+// says returns a refusal in the form of version 2 and late version 1 servers.
 func says(status int, message string) string {
 	return `{"status":` + strconv.Itoa(status) + `,"error":"` + http.StatusText(status) + `","response":{"message":` + message + `}}`
 }
 
-// TestWhoseFault: what is said of one message is that one's, what is said of the
-// instance or the server is the line's, and what nobody knows is nobody's yet.
+// TestWhoseFault: an error about one message is the message's, one about the instance or
+// the server is the line's, and an unknown one is nobody's yet.
 func TestWhoseFault(t *testing.T) {
 	t.Parallel()
 	const message, line, human, unknown, uncertain = outbound.Permanent, outbound.Throttle, outbound.Auth, outbound.Unknown, outbound.Uncertain
@@ -117,7 +117,7 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
-// TestFileThatCannotBeFetched: the link is the message's, where it has one.
+// TestFileThatCannotBeFetched: an unreachable link is the message's fault, if it has one.
 func TestFileThatCannotBeFetched(t *testing.T) {
 	t.Parallel()
 	post := text("")
@@ -135,7 +135,7 @@ func TestFileThatCannotBeFetched(t *testing.T) {
 	}
 }
 
-// TestQuotedElsewhere: only the field that is for words decides.
+// TestQuotedElsewhere: only the field that is meant for people decides.
 func TestQuotedElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -155,8 +155,8 @@ func TestQuotedElsewhere(t *testing.T) {
 	}
 }
 
-// TestTheirWords: an operator reads what Evolution said, on one short line, without
-// secrets, numbers, or what we said ourselves.
+// TestTheirWords: an operator reads Evolution's words on one short line, without secrets,
+// numbers or the message's text.
 func TestTheirWords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, said, want string }{
@@ -178,7 +178,7 @@ func TestTheirWords(t *testing.T) {
 	}
 }
 
-// TestRefusedFound: answers of real servers that were judged wrongly.
+// TestRefusedFound: answers of real servers that were once classified wrongly.
 func TestRefusedFound(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]outbound.Class{
