@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// The names that flat objects have for one thing, best first.
+// The names that flat objects use for each field, best first.
 var (
 	phoneNames  = []string{"telefono", "phone", "from", "remoteJid"}
 	userNames   = []string{"user_id", "from_user_id", "bsuid"}
@@ -26,7 +26,7 @@ var (
 	timeNames   = []string{"timestamp", "messageTimestamp", "fecha"}
 )
 
-// flatNames are all names that are looked up in a flat object.
+// flatNames are all the names that are looked up in a flat object.
 var flatNames = namesOf(phoneNames, userNames, textNames, idNames, personNames, mediaNames, typeNames, quoteNames, replyNames,
 	lineNames, timeNames, []string{
 		"remoteJidAlt", "senderPn", "to", "participant", "participantAlt", "participantPn", "fromMe", "from_me", "metadata", "referral", "context", "multimedia", "mime_type",
@@ -43,8 +43,8 @@ func namesOf(lists ...[]string) map[string]bool {
 	return all
 }
 
-// fields are the members of a flat object that have a name of ours, found in one
-// go: there are many names, and there may be many members.
+// fields are the members of a flat object that flatNames lists. They are collected in one
+// pass, as there are many names and may be many members.
 type fields map[string]rawjson.Value
 
 func fieldsOf(v rawjson.Value) fields {
@@ -57,7 +57,7 @@ func fieldsOf(v rawjson.Value) fields {
 	return f
 }
 
-// get returns a member, or what is at the path within it.
+// get returns a member, or the value at a path within it.
 func (f fields) get(name string, path ...string) rawjson.Value {
 	if v := f[name]; v.Exists() {
 		return v.Get(path...)
@@ -65,7 +65,7 @@ func (f fields) get(name string, path ...string) rawjson.Value {
 	return nil
 }
 
-// kinds maps what flat objects call a type to the Cloud API's word.
+// kinds maps the types of flat objects to the Cloud API's.
 var kinds = map[string]string{
 	"text": "text", "texto": "text", "conversation": "text", "chat": "text",
 	"image": "image", "imagen": "image", "imagemessage": "image", "foto": "image",
@@ -78,19 +78,18 @@ var kinds = map[string]string{
 	"reaction": "reaction", "reaccion": "reaction", "reacción": "reaction", "reactionmessage": "reaction",
 	"interactive": "interactive", "button": "button", "list": "interactive",
 	"extendedtextmessage": "text",
-	// What says nothing to a menu must not become a text on the way here.
+	// These say nothing to a menu, so they must not become a text.
 	"system": "system", "order": "order", "unsupported": "unsupported", "edit": "edit", "revoke": "revoke",
 	"request_welcome": "request_welcome", "protocol": "protocol", "ephemeral": "ephemeral",
 }
 
-// placeholders are what older flows wrote where a message had no text. Nobody
-// said them.
+// placeholders are the texts that older workflows wrote for messages without one.
 var placeholders = map[string]bool{
 	"[Imagen]": true, "[Audio]": true, "[Video]": true, "[Documento]": true, "[Sticker]": true, "[Multimedia]": true,
 }
 
-// readFlat reads one flat object. known is false when it names no sender, or
-// nothing that the sender said.
+// readFlat reads one flat object. known is false if it has no sender, or neither content
+// nor an id.
 func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if !v.IsObject() {
 		return a, false
@@ -118,17 +117,17 @@ func (o Decoder) readFlat(v rawjson.Value) (a inbound.Arrival, known bool) {
 	if id := f.get("metadata", "phone_number_id").Text(); id != "" {
 		a.LineRef = id
 	}
-	a.LineRef, _ = inbound.Truncate(a.LineRef, inbound.MaxID) // longer it is nobody's
+	a.LineRef, _ = inbound.Truncate(a.LineRef, inbound.MaxID) // a longer one matches no line
 	if len(a.ID) > inbound.MaxID || a.ID == "" {
-		// Without an id or a time, equal objects are as many messages: the door
-		// gives each its own id.
+		// Equal objects without an id or a time are different messages: ingest gives
+		// each its own id.
 		if a.ID = ""; !a.SentAt.IsZero() {
 			a.ID = contentID(v)
 		}
 	}
 	if fromMe(f) {
 		a.Kind = inbound.Echo
-		a.Person.Name = "" // it is our own side's
+		a.Person.Name = "" // the name is our own side's
 	}
 	if elsewhere != "" {
 		content.Group, a.Quarantine = elsewhere, "group"
@@ -141,7 +140,7 @@ func says(c inbound.Content) bool {
 	return c.Text != "" || c.Media != nil || c.TargetID != "" || c.ReplyID != "" || c.Type != "text"
 }
 
-// shapeOf names the flat shape for people who look for what arrived.
+// shapeOf names the flat shape, for people who search the arrivals.
 func shapeOf(v rawjson.Value) string {
 	ingest, simple, n := false, true, 0
 	for key := range v.Members() {
@@ -165,9 +164,9 @@ func shapeOf(v rawjson.Value) string {
 
 func fromMe(f fields) bool { return f.get("fromMe").Bool() || f.get("from_me").Bool() }
 
-// readPerson reads who a flat object is about, and where it was said when that is not
-// between them and us. It is told of people and of places in several fields: one of them
-// that names no person decides.
+// readPerson returns the person of a flat object, and the group, channel or status that it
+// was written in, "" for a chat between the person and us. Several fields may name people
+// and chats; one that names no person decides.
 func (o Decoder) readPerson(f fields) (p inbound.Person, elsewhere string) {
 	p.Name = inbound.TruncateName(pick(f, personNames))
 	key := evolution.Key{FromMe: fromMe(f)}
@@ -182,7 +181,7 @@ func (o Decoder) readPerson(f fields) (p inbound.Person, elsewhere string) {
 			if key.Chat == "" || evolution.Somebody(key.Chat) {
 				key.Chat = id
 			}
-		case strings.Contains(id, "@"): // of the mail
+		case strings.Contains(id, "@"): // an e-mail address
 		case whatsapp.IsUserID(id):
 			whatsapp.Identify(&p, id)
 		default:
@@ -242,9 +241,9 @@ func readContent(f fields) inbound.Content {
 	case ok:
 		c.Type = word
 	case evolution.KindOf(low) != "" && (c.Text == "" || strings.HasSuffix(low, "message")):
-		c.Type = evolution.KindOf(low) // also of gestures, that say nothing
+		c.Type = evolution.KindOf(low) // "notice" for gestures
 	case kind != "" && c.Text == "":
-		c.Type = kind // flows call many things a tipo: with a text it is a text
+		c.Type = kind // with a text it stays a text: workflows use tipo for many things
 	}
 	if c.Type == "reaction" {
 		c.TargetID, c.Emoji = orElse(f.get("reactionToMessageId").Text(), c.QuotedID), f.get("emoji").Text()
@@ -274,8 +273,8 @@ func readContent(f fields) inbound.Content {
 	return c
 }
 
-// pickText finds the text, also one level down: {text: {body}} and
-// {message: {conversation}} are what half-unwrapped flows send.
+// pickText finds the text, at the top or one level down: half-unwrapped workflows send
+// {text: {body}} and {message: {conversation}}.
 func pickText(f fields) string {
 	for _, name := range textNames {
 		member := f.get(name)
@@ -291,7 +290,7 @@ func pickText(f fields) string {
 	return ""
 }
 
-// pick returns the first of the names that holds a text or number.
+// pick returns the first text or number among the names.
 func pick(f fields, names []string) string {
 	for _, name := range names {
 		if text := strings.TrimSpace(f.get(name).Text()); text != "" {

@@ -15,14 +15,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// decoders are those that a body may meet.
+// decoders are all the decoders that a body may reach.
 func decoders() map[string]func([]byte) ([]inbound.Arrival, error) {
 	return map[string]func([]byte) ([]inbound.Arrival, error){
 		"whatsapp": whatsapp.Decode, "evolution": evo.Decode, "n8n": n8n.Decode,
 	}
 }
 
-// body is a document with a part that is there n times.
+// body is a document that repeats a part n times.
 type body struct{ head, part, comma, tail string }
 
 func (b body) times(n int) []byte {
@@ -33,10 +33,9 @@ func (b body) times(n int) []byte {
 	return []byte(b.head + strings.Join(all, b.comma) + strings.ReplaceAll(b.tail, "#", fmt.Sprint(n)))
 }
 
-// linear fails when eight times as much takes more than twice its share of work:
-// what looks at all again for each part takes eight times its share. Work is the
-// processor's time of this thread, the least of several, so that it does not hang
-// on what else the machine does.
+// linear fails if eight times the input costs more than sixteen times the work; quadratic
+// code costs 64 times. Work is this thread's CPU time, the least of several runs, so that
+// other load on the machine does not count.
 func linear(t *testing.T, decode func([]byte) ([]inbound.Arrival, error), small, large []byte) {
 	t.Helper()
 	const tries = 30
@@ -58,7 +57,7 @@ func linear(t *testing.T, decode func([]byte) ([]inbound.Arrival, error), small,
 		float64(best[1])/float64(best[0])/share)
 }
 
-// worked is for how long this thread has had a processor.
+// worked returns the CPU time of this thread.
 func worked(t *testing.T) time.Duration {
 	t.Helper()
 	var at unix.Timespec
@@ -68,7 +67,7 @@ func worked(t *testing.T) time.Duration {
 	return time.Duration(at.Nano())
 }
 
-// TestTimeIsLinear: whoever may post may not make a short body a long job.
+// TestTimeIsLinear: nobody who may post can make a short body expensive.
 func TestTimeIsLinear(t *testing.T) {
 	const (
 		open  = `{"object":"x","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},`
@@ -175,8 +174,8 @@ func TestTimeIsLinear(t *testing.T) {
 	}
 }
 
-// FuzzTimeIsLinear looks for parts that take more than their time when there are
-// many of them, in a row or around each other.
+// FuzzTimeIsLinear looks for parts whose cost grows faster than their number, side by side
+// or nested.
 func FuzzTimeIsLinear(f *testing.F) {
 	f.Add([]byte(`{"from":"1",`), []byte(`"type":"x",`), []byte(`"a":1}`))
 	f.Add([]byte(`[`), []byte(`{"json":`), []byte(`1]`))

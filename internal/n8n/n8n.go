@@ -1,7 +1,7 @@
-// Package n8n reads what workflows forward: the shapes of the providers in the
-// wrappings that n8n adds (arrays, {json}, {headers, body}), and the flat
-// objects that hand-made nodes build. It is the one decoder of everything that
-// the door takes. It must never guess a line or invent a sender.
+// Package n8n decodes the bodies that workflows forward: the providers' shapes inside the
+// wrappings that n8n adds (arrays, {json}, {headers, body}), and the flat objects that
+// hand-made nodes build. Its Decoder reads every webhook that ingest takes. It must never
+// guess a line or invent a sender.
 package n8n
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// Provider is what Arrivals of flat objects call it.
+// Provider is the Provider of Arrivals of flat objects.
 const Provider = "n8n"
 
-// Shapes of this package, as Arrival.Shape names them. What came in a wrapping
-// has it in front: "items+value", "hook+flat".
+// Shapes of this package, as Arrival.Shape names them. A wrapping becomes a prefix:
+// "items+value", "hook+flat".
 const (
 	ShapeSimple = "simple" // {from, message} or {from, text}
 	ShapeFlat   = "flat"   // Spanish and English aliases
@@ -34,24 +34,24 @@ const (
 	wrapText     = "text+"
 )
 
-// maxWraps is how many wrappings may lie around each other.
+// maxWraps is how deep wrappings may be nested.
 const maxWraps = 4
 
 // Decoder decodes every shape. The zero Decoder is ready.
 type Decoder struct {
-	// Zone is that of times in flat objects which name none; nil is UTC.
+	// Zone applies to times in flat objects that name no zone; nil is UTC.
 	Zone *time.Location
-	// Country (ISO 3166 alpha-2) is that of phones in flat objects which have no
-	// country code; "" is none.
+	// Country (ISO 3166 alpha-2) applies to phones in flat objects that have no country
+	// code; "" is none.
 	Country string
 }
 
-// Decode is that of the zero Decoder.
+// Decode decodes a body with the zero Decoder.
 func Decode(body []byte) ([]inbound.Arrival, error) { return Decoder{}.Decode(body) }
 
-// Decode reads a body of any shape that we know. An error says why no part of it
-// is one: no JSON, another shape, or beyond the bounds. Beside known parts,
-// unknown ones are kept.
+// Decode reads a body of any known shape. It fails if the body is not JSON, if no part of
+// it has a known shape, or if it exceeds the bounds of a Batch. Unknown parts beside known
+// ones are kept.
 func (o Decoder) Decode(body []byte) ([]inbound.Arrival, error) {
 	v, err := rawjson.ParseWithin(body, inbound.MaxDepth)
 	if err != nil {
@@ -115,8 +115,8 @@ func (d *decoder) decodeOne(v rawjson.Value) (known bool) {
 	return known
 }
 
-// unwrap takes one wrapping off: {json: …} of an item, {headers, body: …} of a
-// Webhook node, and JSON that was sent as text.
+// unwrap removes one wrapping: {json: …} of an item, {headers, body: …} of a Webhook node,
+// or JSON in a string.
 func unwrap(v rawjson.Value) (inner rawjson.Value, name string) {
 	if v.IsString() {
 		if text, err := rawjson.ParseWithin([]byte(v.Text()), inbound.MaxDepth); err == nil && (text.IsObject() || text.IsArray()) {

@@ -32,7 +32,7 @@ const (
 	hook      = `{"headers":{"host":"x"},"params":{},"query":{},"body":`
 )
 
-// TestShapes: the twelve shapes, and the wrappings around them.
+// TestShapes: the twelve shapes, bare and wrapped.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	asText, _ := json.Marshal(flat)
@@ -234,8 +234,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestPhonesThatPeopleWrote: one phone in any writing, or nobody. The files are what
-// installations sent.
+// TestPhonesThatPeopleWrote: every spelling of a phone gives the same phone, or nobody. The
+// files come from real installations.
 func TestPhonesThatPeopleWrote(t *testing.T) {
 	t.Parallel()
 	file := func(name string) string {
@@ -270,7 +270,7 @@ func TestPhonesThatPeopleWrote(t *testing.T) {
 	}
 }
 
-// TestWhoInFlatObjects: who may be answered is the list that Evolution's messages go by.
+// TestWhoInFlatObjects: the same people may be answered as in Evolution's messages.
 func TestWhoInFlatObjects(t *testing.T) {
 	t.Parallel()
 	const ana = "5491155550001"
@@ -328,7 +328,7 @@ func TestGesturesInFlatObjects(t *testing.T) {
 	}
 }
 
-// TestTimesWithoutZone: those of flat objects are the installation's.
+// TestTimesWithoutZone: a flat object's time without a zone is in the installation's zone.
 func TestTimesWithoutZone(t *testing.T) {
 	t.Parallel()
 	zone := time.FixedZone("", -3*60*60)
@@ -351,7 +351,7 @@ func TestTimesWithoutZone(t *testing.T) {
 	}
 }
 
-// TestSplitOut: n8n's node that splits lists up leaves one object where a list was.
+// TestSplitOut: n8n's Split Out node leaves one object in a list's place.
 func TestSplitOut(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
