@@ -5,46 +5,42 @@ import (
 	"iter"
 )
 
-// Bounds of decoding: what is read of a body, and not what is taken of it. A body
-// beyond them is kept whole, as one thing that we cannot read. What is legal stays
-// far within: Meta sends up to 1,000 updates in a body of 3 MB.
+// Bounds of decoding. A body that exceeds one is kept whole, as one unreadable arrival.
+// Legal bodies stay far below: Meta sends up to 1,000 updates in a body of 3 MB.
 const (
-	// MaxDepth is how deep arrays and objects may lie within each other.
+	// MaxDepth is how deep arrays and objects may be nested.
 	MaxDepth = 64
-	// MaxElements is how many things a body may hold, and people that it tells of
-	// beside them.
+	// MaxElements is how many arrivals and listed contacts a body may hold.
 	MaxElements = 10_000
-	// MaxElement is how many bytes one of them may have, without a file that is
-	// sent along. The longest text that WhatsApp takes, 65,536 letters, has room also
-	// when each of them is escaped.
+	// MaxElement is how many bytes one arrival may have, without an inline file.
+	// WhatsApp's longest text, 65,536 characters, fits even with every character escaped.
 	MaxElement = 1 << 20
-	// MaxNotice is that of a chunk of history, and of notices that list contacts,
-	// chats or templates: those come whole, however many there are.
+	// MaxNotice replaces MaxElement for chunks of history and for account notices,
+	// which may list any number of contacts, chats or templates.
 	MaxNotice = 16 << 20
-	// MaxName is how many letters of a name are read. It is copied to each message
-	// of its person, so that a long one could make a short body a long one.
+	// MaxName is how many characters of a name are kept. The name is copied to each
+	// message of the person, so a long one would multiply.
 	MaxName = 1 << 10
-	// MaxID is how many bytes an id of a provider may have: far more than they have.
+	// MaxID is how many bytes a provider's id may have, far more than any has.
 	MaxID = 512
 )
 
-// Why nothing of a body is read, beside that it is no JSON.
+// Errors of Batch.Arrivals.
 var (
 	ErrShape    = errors.New("unknown shape")
 	ErrElements = errors.New("too many elements")
 	ErrElement  = errors.New("an element is too large")
 )
 
-// Batch collects what a body decodes into, as long as it is within the bounds.
-// The zero Batch is ready.
+// Batch collects the arrivals of one body, up to the bounds. The zero Batch is ready to use.
 type Batch struct {
 	arrivals []Arrival
 	elements int
 	err      error
 }
 
-// Add adds an arrival and returns it in its place. Beyond the bounds it is not
-// kept, and what is returned is nobody's.
+// Add appends an arrival and returns a pointer to it in the batch. Beyond the bounds the
+// arrival is dropped and the pointer is to a copy.
 func (b *Batch) Add(a Arrival) *Arrival {
 	most := MaxElement
 	if a.Kind == History || a.Kind == Account {
@@ -60,20 +56,21 @@ func (b *Batch) Add(a Arrival) *Arrival {
 	return &b.arrivals[len(b.arrivals)-1]
 }
 
-// Count notes an element that becomes no arrival of its own.
+// Count counts an element that is not an arrival of its own.
 func (b *Batch) Count() {
 	if b.elements++; b.elements > MaxElements {
 		b.err = ErrElements
 	}
 }
 
-// Len is how many arrivals there are.
+// Len returns the number of arrivals.
 func (b *Batch) Len() int { return len(b.arrivals) }
 
-// From returns the arrivals from the nth on.
+// From returns the arrivals from index n on.
 func (b *Batch) From(n int) []Arrival { return b.arrivals[n:] }
 
-// Arrivals returns all of them, or why there are none.
+// Arrivals returns all arrivals. The error is ErrElements or ErrElement if the body exceeds
+// a bound, ErrShape if there are no arrivals.
 func (b *Batch) Arrivals() ([]Arrival, error) {
 	switch {
 	case b.err != nil:
@@ -84,8 +81,7 @@ func (b *Batch) Arrivals() ([]Arrival, error) {
 	return b.arrivals, nil
 }
 
-// Within yields what seq does until the batch is beyond the bounds: what follows
-// is read for nothing.
+// Within yields the values of seq until the batch exceeds its bounds.
 func Within[V any](b *Batch, seq iter.Seq[V]) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for v := range seq {
@@ -96,7 +92,7 @@ func Within[V any](b *Batch, seq iter.Seq[V]) iter.Seq[V] {
 	}
 }
 
-// Truncate returns the first most letters of a text, and whether there were more.
+// Truncate returns the first most characters of a text, and whether it was longer.
 func Truncate(text string, most int) (string, bool) {
 	if len(text) <= most {
 		return text, false
@@ -111,7 +107,7 @@ func Truncate(text string, most int) (string, bool) {
 	return text, false
 }
 
-// TruncateName is what is read of a name.
+// TruncateName returns the first MaxName characters of a name.
 func TruncateName(text string) string {
 	text, _ = Truncate(text, MaxName)
 	return text

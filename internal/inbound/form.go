@@ -6,10 +6,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// FormText is what a team reads of a WhatsApp Flow that somebody filled in: what WhatsApp
-// shows of it, and each answer in a line of its own. answers is the document that came,
-// whole or as a string. One that is no object is shown as it came; flow_token, which
-// only names the form, is left out.
+// FormText returns a completed WhatsApp Flow as text for a team: the text that WhatsApp
+// shows, then one line per answer. answers is the JSON document, or a string that holds it.
+// If it is not an object it is shown as it came. flow_token only names the form and is
+// left out.
 func FormText(shown string, answers rawjson.Value) string {
 	lines := []string{}
 	if shown != "" {
@@ -33,7 +33,7 @@ func FormText(shown string, answers rawjson.Value) string {
 	return strings.Join(lines, "\n")
 }
 
-// formValue is an answer as text: a list in a line, and what is deeper as it came.
+// formValue returns an answer as text: a list on one line, an object as JSON.
 func formValue(v rawjson.Value) string {
 	if !v.IsArray() {
 		if text := v.Text(); text != "" || v.IsString() {

@@ -1,8 +1,7 @@
-// Package inbound is the word for what came in: one Arrival for each message,
-// status, echo or notice that a provider reported, in our own terms. It is the
-// body of every inbound and status job, so its JSON form is stored and must
-// stay readable by the next version. It must never do I/O, hold rules or know
-// a provider's wire format.
+// Package inbound defines the Arrival: one message, status, echo or notice that a provider
+// reported, in our own terms. It is the body of every inbound and status job, so its JSON
+// form is stored and must stay readable by the next version. The package must never do I/O,
+// hold rules or know a provider's wire format.
 package inbound
 
 import (
@@ -13,7 +12,7 @@ import (
 	"time"
 )
 
-// Kind says what an Arrival is, and so where it may end.
+// Kind is the kind of an Arrival.
 type Kind string
 
 const (
@@ -22,7 +21,7 @@ const (
 	// Echo is something that our side wrote from another device: the phone
 	// app of a coexistence number, or an Evolution instance (fromMe).
 	Echo Kind = "echo"
-	// Status is the fate of something that we sent.
+	// Status is WhatsApp's report on a message of ours.
 	Status Kind = "status"
 	// Identity is a person's change of phone number or user id.
 	Identity Kind = "identity"
@@ -36,10 +35,10 @@ const (
 	Account Kind = "account"
 	// Failure is an entry of value.errors: a problem of the app or account.
 	Failure Kind = "failure"
-	// Presence is what a chat does beside messages: somebody types, it was read, moved
-	// or archived. The door counts it and keeps it nowhere.
+	// Presence is chat activity beside messages: typing, read, moved, archived. Ingest
+	// counts it and does not keep it.
 	Presence Kind = "presence"
-	// Unknown is an authentic body or change that we cannot read. It is kept.
+	// Unknown is an authentic body, or a part of one, that we cannot read. It is kept.
 	Unknown Kind = "unknown"
 )
 
@@ -50,40 +49,37 @@ const (
 // Preference: Choice); the others have only Raw.
 type Arrival struct {
 	Kind Kind `json:"kind"`
-	// ID is the provider's id of the thing (a wamid, an Evolution key id). For
-	// things without one it is a hash of their content. It means something only
-	// in its Scope; see Key.
+	// ID is the provider's id (a wamid, an Evolution key id), or a hash of the content
+	// if there is none. It is unique only within its Scope; see Key.
 	ID string `json:"id"`
-	// Line is the configured line that it arrived on; "" when none matches.
+	// Line is the id of the configured line that it arrived on; "" if none matches.
 	Line string `json:"line,omitempty"`
-	// LineRef is the line as the provider names it: phone_number_id or instance.
+	// LineRef is the provider's name of the line: phone_number_id or instance.
 	LineRef string `json:"line_ref,omitempty"`
 	// Provider is "cloud", "evolution" or "n8n".
 	Provider string `json:"provider"`
-	// Shape is the payload shape that was detected (behaviour D): "envelope",
-	// "value", "messages", "message", "simple", "flat", "ingest", "evolution"...
+	// Shape is the detected payload shape: "envelope", "value", "messages", "message",
+	// "simple", "flat", "ingest", "evolution"...
 	Shape string `json:"shape,omitempty"`
 	// Person is the other side of the conversation: the sender of a Message,
 	// the addressee of an Echo or a Status.
 	Person Person `json:"person,omitzero"`
-	// SentAt is the provider's time, zero when it was missing or unreadable.
+	// SentAt is the provider's time; zero if missing or unreadable.
 	SentAt time.Time `json:"sent_at,omitzero"`
-	// ReceivedAt is when our door read the request.
+	// ReceivedAt is when ingest read the request.
 	ReceivedAt time.Time `json:"received_at"`
-	// Ahead is how far the door's clock was ahead of WhatsApp's, negative behind,
-	// where they were minutes apart; else 0.
+	// Ahead is how far our clock was ahead of WhatsApp's (negative: behind) if they were
+	// minutes apart, else 0.
 	Ahead time.Duration `json:"ahead,omitempty"`
-	// Late is set by the worker for what comes back from the dead letters, and
-	// by the store for what was Spooled and has been overtaken: it is stored and
-	// changes nothing.
+	// Late is set by the worker on a redriven dead letter, and by the store on a spooled
+	// arrival that a later one overtook. A late arrival is stored and changes nothing.
 	Late bool `json:"late,omitempty"`
-	// Spooled is set in what waited on a door's disk for the queue; see
-	// MarkSpooled.
+	// Spooled is set on an arrival that waited in the spool; see MarkSpooled.
 	Spooled bool `json:"spooled,omitempty"`
-	// Quarantine, when set, is the reason why this must be kept and not
-	// handled: "unknown_line", "unknown_shape", "group", "invalid".
+	// Quarantine, if set, is the reason why the arrival is kept and not handled:
+	// "unknown_line", "unknown_shape", "group", "invalid".
 	Quarantine string `json:"quarantine,omitempty"`
-	// Detail says what is wrong with what could not be read.
+	// Detail says why an unreadable body could not be read.
 	Detail string `json:"detail,omitempty"`
 
 	Content *Content `json:"content,omitempty"`
@@ -91,19 +87,17 @@ type Arrival struct {
 	Change  *Change  `json:"change,omitempty"`
 	Choice  *Choice  `json:"choice,omitempty"`
 
-	// Raw is the provider's JSON of this one thing, byte for byte where the
-	// provider's body allows it.
+	// Raw is the provider's JSON of this one arrival, byte for byte if the body allows it.
 	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
-// Person names somebody as the provider does. Any field may be empty: a person
-// with a username may have no phone (business-scoped-user-ids page), a hidden
-// Evolution id (@lid) may have nothing else.
+// Person holds a contact's aliases as the provider names them. Any field may be empty: a
+// person with a username may have no phone (business-scoped-user-ids page), a person with a
+// hidden Evolution id (@lid) may have nothing else.
 type Person struct {
 	Phone string `json:"phone,omitempty"` // digits as they came, without plus
-	// National says that the phone may lack its country code. Decoders read phones
-	// with the country's plan (phone.Typed) and no longer set it; jobs that were
-	// queued before they did have it.
+	// National says that the phone may lack its country code. Decoders no longer set it
+	// (they use phone.Typed); jobs queued by older versions may have it.
 	National     bool   `json:"national,omitempty"`
 	UserID       string `json:"user_id,omitempty"`        // business-scoped user id, opaque
 	ParentUserID string `json:"parent_user_id,omitempty"` // only for enrolled portfolios
@@ -117,8 +111,8 @@ func (p Person) IsZero() bool {
 	return p.Phone == "" && p.UserID == "" && p.ParentUserID == "" && p.ExternalID == ""
 }
 
-// Ref is how the provider names the person, and so the second half of the lane:
-// user id, else phone, else external id; "" for nobody.
+// Ref returns the alias that names the person's lane: user id, else phone, else parent user
+// id, else external id; "" if there is none.
 func (p Person) Ref() string {
 	switch {
 	case p.UserID != "":
@@ -134,16 +128,16 @@ func (p Person) Ref() string {
 
 // Content is what a Message or an Echo says.
 type Content struct {
-	// Type is the Cloud API's word: text, image, audio, video, document,
+	// Type is the Cloud API's type: text, image, audio, video, document,
 	// sticker, location, contacts, interactive, button, reaction, order,
-	// edit, revoke, unsupported, request_welcome, or whatever came.
+	// edit, revoke, unsupported, request_welcome, or any other as it came.
 	Type string `json:"type"`
-	// Text is what a human would read: body, caption, title of the tapped
-	// reply, or "" when there is none. Never a placeholder.
+	// Text is the text that a human reads: body, caption or title of the tapped reply;
+	// "" if there is none. Never a placeholder.
 	Text string `json:"text,omitempty"`
-	// ReplyID is the id of the tapped button or list row, ours by origin.
+	// ReplyID is the id of the tapped button or list row, as we sent it.
 	ReplyID string `json:"reply_id,omitempty"`
-	// QuotedID is the provider id of the message that is answered or tapped.
+	// QuotedID is the provider id of the quoted or tapped message.
 	QuotedID string `json:"quoted_id,omitempty"`
 	// TargetID is the provider id that a reaction, edit or revoke is about.
 	TargetID string `json:"target_id,omitempty"`
@@ -154,9 +148,9 @@ type Content struct {
 	Group string `json:"group,omitempty"`
 	// Referral is the Click-to-WhatsApp object as it came.
 	Referral json.RawMessage `json:"referral,omitempty"`
-	// Form says that Text is what somebody filled in: see FormText.
+	// Form says that Text holds the answers of a form; see FormText.
 	Form bool `json:"form,omitempty"`
-	// Error is the code of an "unsupported" message, 0 without.
+	// Error is the error code of an "unsupported" message, 0 for none.
 	Error int `json:"error,omitempty"`
 }
 
@@ -167,15 +161,15 @@ type Media struct {
 	MIME   string `json:"mime,omitempty"`
 	SHA256 string `json:"sha256,omitempty"` // lower-case hex
 	Name   string `json:"name,omitempty"`   // the sender's file name: metadata only
-	Size   int64  `json:"size,omitempty"`   // bytes, 0 unknown
+	Size   int64  `json:"size,omitempty"`   // bytes, 0 if unknown
 	Voice  bool   `json:"voice,omitempty"`
-	// Inline is the file itself, base64, where a provider sends it along.
+	// Inline is the file itself in base64, if the provider sent it along.
 	Inline string `json:"inline,omitempty"`
 }
 
-// Report is the fate of an outgoing message.
+// Report is the status of an outgoing message.
 type Report struct {
-	// Status is sent, delivered, read, played, failed, or what came.
+	// Status is sent, delivered, read, played, failed, or any other as it came.
 	Status string `json:"status"`
 	// Ref is our own id, as we sent it in biz_opaque_callback_data.
 	Ref    string `json:"ref,omitempty"`
@@ -183,22 +177,21 @@ type Report struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Change is a person's move from one identity to another.
+// Change is a person's change from one identity to another.
 type Change struct {
 	From Person `json:"from"`
 	To   Person `json:"to"`
 }
 
-// Choice is a person's wish about marketing messages.
+// Choice is a person's decision about marketing messages: to stop or resume them.
 type Choice struct {
 	Category string `json:"category"`
 	Stop     bool   `json:"stop"`
 }
 
-// Scope is where the id means something: the line, and on it the person, since
-// those who write may choose the id. What is in quarantine has a scope of its own,
-// so that it never uses up the id of what is still to come. The person is hashed:
-// a scope is shown and logged.
+// Scope returns the scope in which the id is unique: the line and the person, since a
+// sender may choose the id. Quarantined arrivals have a scope of their own, so that they
+// cannot use up the id of a real one. The person is hashed, as scopes are shown and logged.
 func (a Arrival) Scope() string {
 	line := a.Line
 	switch {
@@ -215,8 +208,8 @@ func (a Arrival) Scope() string {
 	return line + "/" + hex.EncodeToString(sum[:8])
 }
 
-// Key identifies the thing across repeated deliveries. Statuses of one message
-// differ by their status; a standby copy never collides with the original.
+// Key returns the arrival's deduplication key, the same for repeated deliveries. Statuses
+// of one message differ by their status; a standby copy never collides with the original.
 func (a Arrival) Key() string {
 	key := string(a.Kind) + ":" + a.Scope() + ":" + a.ID
 	if a.Report != nil {
@@ -225,8 +218,8 @@ func (a Arrival) Key() string {
 	return key
 }
 
-// MarkSpooled sets Spooled in an Arrival's JSON and leaves the rest of it, so the
-// provider's own JSON in it, as it is. Anything else comes back unchanged.
+// MarkSpooled sets Spooled in an Arrival's JSON and leaves the rest, the provider's raw
+// JSON included, as it is. Any other bytes are returned unchanged.
 func MarkSpooled(body []byte) []byte {
 	rest, ok := bytes.CutPrefix(body, []byte(`{"kind":`))
 	if !ok {
@@ -242,8 +235,8 @@ const (
 	QueueMedia   = "media"   // lane = message id
 )
 
-// Route returns the queue and the lane that an Arrival waits in. Everything
-// about one person on one line shares a lane; statuses go by message.
+// Route returns the queue and the lane of an Arrival. All arrivals of one person on one
+// line share a lane, but statuses have a lane per message.
 func (a Arrival) Route() (queue, lane string) {
 	line := a.Line
 	if line == "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestKey: what two arrivals differ in keeps them apart, and nothing else does.
+// TestKey: only these differences give two arrivals different keys.
 func TestKey(t *testing.T) {
 	t.Parallel()
 	base := Arrival{Kind: Message, ID: "A", Line: "wsp4", LineRef: "2", Person: Person{Phone: "549110", Name: "Ana"}}

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Encode writes an arrival as the body of its job: as encoding/json would, but for
-// its raw JSON, which is put in byte for byte, neither compacted nor escaped.
+// Encode returns an arrival as the body of its job. Unlike encoding/json it copies the raw
+// JSON byte for byte, neither compacted nor escaped.
 func Encode(a Arrival) ([]byte, error) {
 	raw := a.Raw
 	a.Raw = nil
@@ -44,9 +44,9 @@ func Decode(body []byte) (Arrival, error) {
 	return a, nil
 }
 
-// Unreadable is the arrival of bytes that nobody can read, and why. Its raw is a JSON
-// string of them, as they may be no JSON, or nested too deep to stand in another
-// document; what is no text stands as {"base64": …}. Nothing of them is lost.
+// Unreadable returns the arrival of a body that could not be decoded because of why. Its
+// Raw is a JSON string of the bytes, as they may not be JSON, or be nested too deep to embed;
+// bytes that are not UTF-8 become {"base64": …}. Nothing is lost.
 func Unreadable(body []byte, why error) Arrival {
 	var raw []byte
 	if utf8.Valid(body) {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestJobs: what is written is read, and raw byte for byte.
+// TestJobs: an arrival survives Encode and Decode, its raw JSON byte for byte.
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	want := Arrival{
@@ -32,7 +32,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// TestUnreadable: whatever the bytes are, they stand in a job, and can be had again.
+// TestUnreadable: any bytes fit into a job and can be recovered from it.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "hola <b>", "\x00\xff", `{"a":1}`, strings.Repeat("[", 50_000)} {

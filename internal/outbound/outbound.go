@@ -1,6 +1,5 @@
-// Package outbound is the word for what goes out: one Post for a sender to
-// deliver, and the Failure that says what a refusal means for the next step.
-// It must never do I/O or know a provider's wire format.
+// Package outbound defines the Post, one message for a provider's client to send, and the
+// Failure, which classifies a refusal. It must never do I/O or know a provider's wire format.
 package outbound
 
 import (
@@ -11,11 +10,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Post is one message to one person by one line.
+// Post is one message from one line to one person.
 type Post struct {
-	// ID is our message id. Providers that can carry it do
-	// (biz_opaque_callback_data), so that a status finds its row even when the
-	// send call never returned.
+	// ID is our message id. A provider that can carries it (biz_opaque_callback_data),
+	// so that a status finds its row even if the send call never returned.
 	ID   string
 	Line string
 	To   Address
@@ -24,64 +22,64 @@ type Post struct {
 	Body     Body
 }
 
-// Accepted is what a provider says of a message that it took.
+// Accepted is a provider's answer for a message that it accepted.
 type Accepted struct {
 	ID string // the provider's
-	// WaID is the phone by which WhatsApp knows the recipient, in whatever form they
-	// were written to; "" when it was not said.
+	// WaID is the phone by which WhatsApp knows the recipient, whichever form we sent
+	// to; "" if the answer has none.
 	WaID string
 }
 
-// Address is where to send, exactly as it came in.
+// Address is a recipient, exactly as the aliases came in.
 type Address struct {
 	Phone      string `json:"phone,omitempty"`
 	UserID     string `json:"user_id,omitempty"`
 	ExternalID string `json:"external_id,omitempty"`
 }
 
-// Body is what to say: our own Reply, or the Cloud API's own shape for what a
-// person or a program sends through the API. Exactly one is set.
+// Body is the content of a Post: our own Reply, or a body in the Cloud API's own shape for
+// messages sent through the API. Exactly one is set.
 type Body struct {
 	Reply *router.Reply   `json:"reply,omitempty"`
 	Cloud json.RawMessage `json:"cloud,omitempty"` // {"type":"text","text":{…}}
 }
 
-// Class says what a Failure means for what comes next.
+// Class says how to go on after a Failure.
 type Class string
 
 const (
-	// Permanent means that this message will never go; the next one may.
+	// Permanent means that this message can never be sent; the next one may.
 	Permanent Class = "permanent"
-	// Retry means that nothing was sent: try again. Counts an attempt.
+	// Retry means that nothing was sent: try again. It counts as an attempt.
 	Retry Class = "retry"
-	// Pair means that this person gets too much: wait 4^n seconds on this
+	// Pair means that this person gets too many messages: wait 4^n seconds in this
 	// conversation.
 	Pair Class = "pair"
-	// Throttle means that the whole line is too fast or the service is down:
-	// hold the line and probe. Never counts.
+	// Throttle means that the line sends too fast or the service is down: hold the line
+	// and probe. It never counts as an attempt.
 	Throttle Class = "throttle"
-	// Auth means token, permission or account: hold the line until a human
-	// acts.
+	// Auth means that token, permission or account is at fault: hold the line until a
+	// human acts.
 	Auth Class = "auth"
-	// Uncertain means that it may have been sent. Never repeated blindly.
+	// Uncertain means that the message may have been sent. It is never repeated blindly.
 	Uncertain Class = "uncertain"
-	// Unknown means that it was refused, in words that do not tell whether this
-	// message or the whole line is at fault: hold the line, and see whether others
-	// go. Never counts against it while that is not known.
+	// Unknown means that the refusal does not tell whether the message or the line is at
+	// fault: hold the line and see whether other messages go. It does not count as an
+	// attempt until that is known.
 	Unknown Class = "unknown"
-	// NotBegun means that the right to send was over when the bytes were to leave:
-	// nothing was sent, and it says nothing about the message, the line or the
-	// service. Never counts, never holds.
+	// NotBegun means that the lease was lost before any bytes left: nothing was sent, and
+	// neither the message, the line nor the service is at fault. It never counts and
+	// never holds.
 	NotBegun Class = "not_begun"
 )
 
-// Failure is why a Post did not, or may not, go out.
+// Failure says why a Post was not sent, or may not have been.
 type Failure struct {
 	Class Class
-	// Code is the provider's own code, 0 when there was none.
+	// Code is the provider's error code, 0 for none.
 	Code   int
 	Detail string // safe for logs and operators: no token, no text, no phone
-	// Wait is the provider's own hint, 0 for none.
+	// Wait is how long the provider asked us to wait, 0 for no hint.
 	Wait time.Duration
 	Err  error
 }
