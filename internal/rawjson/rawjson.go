@@ -1,7 +1,7 @@
-// Package rawjson reads other people's JSON leniently and without copying: a
-// value is a slice of the body it came in, so what is kept of it is kept byte
-// for byte, and a field of the wrong type is an empty field and never an error.
-// It must never change what it reads, nor know what the fields mean.
+// Package rawjson reads other people's JSON leniently and without copying: a value is a
+// slice of its document, so it is kept byte for byte, and a field of the wrong type counts
+// as empty instead of an error. It must never change the document, nor know what its fields
+// mean.
 package rawjson
 
 import (
@@ -14,24 +14,25 @@ import (
 	"unicode/utf8"
 )
 
-// Value is the bytes of one JSON value within a valid document, without the
-// white space around it. The nil Value is an absent one.
+// Value is one JSON value of a valid document, as its bytes without surrounding white
+// space. The nil Value is absent.
 type Value []byte
 
-// Why ParseWithin refuses a document.
+// Errors of ParseWithin.
 var (
 	ErrSyntax = errors.New("not JSON")
 	ErrDepth  = errors.New("nested too deep")
 )
 
-// deepest is what encoding/json reads: it takes what is nested deeper for no JSON.
+// deepest is the depth up to which encoding/json accepts a document as JSON.
 const deepest = 10_000
 
-// ParseWithin is Parse for documents whose arrays and objects lie at most depth
-// deep within each other: programs that read by recursion end somewhere.
+// ParseWithin is Parse with a bound on the nesting, for callers that recurse. It returns
+// ErrDepth for JSON nested deeper than depth, and ErrSyntax for anything else that is not
+// JSON.
 func ParseWithin(body []byte, depth int) (Value, error) {
 	found, closed := 0, true
-	if bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > depth { // else it cannot be so deep
+	if bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > depth { // too few brackets cannot be too deep
 		found, closed = nesting(body)
 	}
 	if found > deepest && closed {
@@ -47,8 +48,8 @@ func ParseWithin(body []byte, depth int) (Value, error) {
 	return v, nil
 }
 
-// nesting says how deep arrays and objects lie within each other, and whether as
-// many end as begin. It takes any bytes.
+// nesting returns how deep arrays and objects are nested, and whether every one is closed.
+// It takes any bytes.
 func nesting(b []byte) (found int, closed bool) {
 	depth := 0
 	for i := 0; i < len(b); i++ {
@@ -65,9 +66,8 @@ func nesting(b []byte) (found int, closed bool) {
 	return found, depth == 0
 }
 
-// Parse checks the whole document once; everything that is reached from the
-// value it returns may rely on that. ok is false for what is not JSON. A byte
-// order mark in front is skipped.
+// Parse validates the whole document once; the methods of Value rely on that. ok reports
+// whether it is JSON. A leading byte order mark is skipped.
 func Parse(body []byte) (v Value, ok bool) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if !json.Valid(body) {
@@ -90,7 +90,7 @@ func (v Value) IsNumber() bool {
 	return len(v) > 0 && (v[0] == '-' || v[0] >= '0' && v[0] <= '9')
 }
 
-// Exists reports whether the value is there and is not null.
+// Exists reports whether the value is present and not null.
 func (v Value) Exists() bool { return len(v) > 0 && v[0] != 'n' }
 
 // Members yields the members of an object in order; nothing for other values.
@@ -139,8 +139,8 @@ func (v Value) Items() iter.Seq[Value] {
 	}
 }
 
-// Get returns the member at the path, absent when any step of it is. Of equal
-// names the first one counts.
+// Get returns the member at the path, absent if any step is. Of members with equal names
+// the first counts.
 func (v Value) Get(path ...string) Value {
 	for _, name := range path {
 		if v = v.member(name); !v.Exists() {
@@ -162,7 +162,7 @@ func (v Value) member(name string) (found Value) {
 	return found
 }
 
-// First returns the first element of an array, absent without one.
+// First returns the first element of an array, absent if there is none.
 func (v Value) First() Value {
 	for item := range v.Items() {
 		return item
@@ -179,8 +179,8 @@ func (v Value) Len() int {
 	return n
 }
 
-// Text returns a string's text, or a number as it is written; "" for anything
-// else. NUL characters are left out: no database takes them as text.
+// Text returns a string's text, or a number as it is written; "" for anything else. NUL
+// characters are dropped: databases refuse them in text.
 func (v Value) Text() string {
 	switch {
 	case v.IsString():
@@ -195,7 +195,7 @@ func (v Value) Text() string {
 	return ""
 }
 
-// Int returns a number, also one that is written as a string; 0 otherwise.
+// Int returns the integer part of a number, or of a number in a string; 0 otherwise.
 func (v Value) Int() int64 {
 	text := v.Text()
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -207,7 +207,7 @@ func (v Value) Int() int64 {
 	return 0
 }
 
-// Bool returns true for true and for the string "true".
+// Bool reports whether the value is true or the string "true".
 func (v Value) Bool() bool {
 	return string(v) == "true" || string(v) == `"true"`
 }
@@ -219,7 +219,7 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
-// skipString returns the index behind the string that begins at i.
+// skipString returns the index after the string that begins at i.
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); i++ {
 		quote := bytes.IndexByte(b[i:], '"')
@@ -238,7 +238,7 @@ func skipString(b []byte, i int) int {
 	return len(b)
 }
 
-// skipValue returns the index behind the value that begins at i.
+// skipValue returns the index after the value that begins at i.
 func skipValue(b []byte, i int) int {
 	if i >= len(b) {
 		return len(b)

@@ -33,8 +33,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseWithin: brackets in strings are no depth, and what encoding/json is too
-// shallow for is still told apart from what is no JSON.
+// TestParseWithin: brackets in strings add no depth, and JSON too deep for encoding/json is
+// still told from text that is not JSON.
 func TestParseWithin(t *testing.T) {
 	t.Parallel()
 	arrays := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -163,7 +163,7 @@ func FuzzAgainstEncodingJSON(f *testing.F) {
 	})
 }
 
-// walk compares every value with what encoding/json makes of the same bytes.
+// walk compares every value with encoding/json's reading of the same bytes.
 func walk(t *testing.T, v rawjson.Value, depth int) {
 	if !json.Valid(v) {
 		t.Fatalf("not a value: %q", v)

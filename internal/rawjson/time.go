@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Times outside of these years are a broken clock or another unit.
+// A time outside of these years comes from a broken clock or has another unit.
 const (
 	firstYear = 2000
 	lastYear  = 2200
 )
 
-// How days and clocks are written. Of 3/4/2026 the day is first, as where we are.
+// Layouts of days and clocks. In 3/4/2026 the day comes first, as in Argentina.
 var (
 	days   = []string{"2006-01-02", "2006/1/2", "2/1/2006", "2-1-2006"}
 	clocks = []string{
@@ -22,12 +22,12 @@ var (
 	}
 )
 
-// Time reads what providers call a timestamp: seconds, milliseconds or finer as
-// number or string, a date and a clock (UTC where they name no zone), or the
-// {low, high} of a 64-bit number. What is missing or makes no sense is the zero time.
+// Time reads a provider's timestamp: Unix seconds, milliseconds or finer as a number or
+// string, a date with a clock (UTC if it names no zone), or the {low, high} of a 64-bit
+// number. It returns the zero time if the value is missing or makes no sense.
 func (v Value) Time() time.Time { return v.TimeIn(time.UTC) }
 
-// TimeIn is Time for who means another zone where none is named.
+// TimeIn is Time with another zone for dates that name none.
 func (v Value) TimeIn(zone *time.Location) time.Time {
 	if v.IsObject() {
 		low, high := v.Get("low").Int(), v.Get("high").Int()
@@ -43,8 +43,8 @@ func (v Value) TimeIn(zone *time.Location) time.Time {
 	return written(text, zone)
 }
 
-// written reads a day and a clock, with a T, a space or a comma between them, and a zone
-// or none, which may stand apart.
+// written reads a day and a clock, separated by a T, a space or a comma. A zone may follow,
+// with or without a space.
 func written(text string, zone *time.Location) time.Time {
 	i := strings.IndexAny(text, "T ,")
 	if i < 0 {
