@@ -6,8 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBrazil: a mobile is one number with and without its 9, and a landline is
-// nobody's mobile.
+// TestBrazil: a mobile has one key with and without its 9, and a landline never shares it.
 func TestBrazil(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -34,7 +33,7 @@ func TestBrazil(t *testing.T) {
 	})
 }
 
-// TestOthersHaveOneForm: what a key was stays so, outside of Brazil.
+// TestOthersHaveOneForm: outside of Brazil no key has a former form.
 func TestOthersHaveOneForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

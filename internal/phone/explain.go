@@ -2,7 +2,7 @@ package phone
 
 import "strings"
 
-// Rule is one thing that was done to make a number canonical.
+// Rule is one step that made a number canonical.
 type Rule string
 
 // Rules, in the order in which they may apply.
@@ -20,7 +20,7 @@ const (
 	RuleForeign  Rule = "as_it_came"
 )
 
-// sentences tell people each rule, in Spanish and English.
+// sentences describes each rule, in Spanish and English.
 var sentences = map[Rule][2]string{
 	RuleNotPhone: {
 		"No es un teléfono: es un id oculto, un grupo, un id de usuario o no tiene dígitos. De esto nunca se deduce un número.",
@@ -38,7 +38,7 @@ var sentences = map[Rule][2]string{
 	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."}, //nolint:misspell // Spanish
 }
 
-// Text tells people the rule, in "es" or "en".
+// Text describes the rule in "en", or else in Spanish.
 func (r Rule) Text(lang string) string {
 	if lang == "en" {
 		return sentences[r][1]
@@ -46,7 +46,7 @@ func (r Rule) Text(lang string) string {
 	return sentences[r][0]
 }
 
-// Explanation is a key and why it is so.
+// Explanation is a key with the rules that led to it.
 type Explanation struct {
 	Raw     string `json:"raw"`
 	Key     string `json:"key"`

@@ -2,17 +2,16 @@ package phone
 
 import "strings"
 
-// Key returns the form under which the ways to write one number meet: digits in
-// international form, with the mobile 9 of Argentina and Brazil added and Mexico's
-// 1 dropped.
-// country (ISO 3166 alpha-2) is where a national number belongs; "" says that
-// the number is international already, as a wa_id always is. What is no number
-// at all (a hidden Evolution id, a group, a business-scoped user id) gives "".
+// Key returns the canonical form of a number, the same for all its spellings: digits in
+// international form, with the mobile 9 of Argentina and Brazil added and Mexico's 1
+// dropped. country (ISO 3166 alpha-2) applies to a national number; "" says that the number
+// is international, as a wa_id always is. Key returns "" for anything that is not a number:
+// a hidden Evolution id, a group, a business-scoped user id.
 //
 // A key is its own key: Key(Key(n, c), "") == Key(n, c).
 func Key(raw, country string) string { return canonical(raw, country, nil) }
 
-// canonical is Key; it notes each rule that it applied when trail is not nil.
+// canonical is Key. It appends each applied rule to trail, unless that is nil.
 func canonical(raw, country string, trail *[]Rule) string {
 	note := func(r Rule) {
 		if trail != nil {
@@ -42,8 +41,8 @@ func canonical(raw, country string, trail *[]Rule) string {
 	return international(digits, note)
 }
 
-// Former returns the key that earlier versions gave to a number whose key is key,
-// where they gave another one to the same phone: Brazil's, without the 9. Else "".
+// Former returns the key that earlier versions gave to the same phone, if it differs:
+// Brazil's, without the 9. Otherwise "".
 func Former(key string) string {
 	if len(key) != 13 || key[:2] != "55" {
 		return ""
@@ -54,14 +53,14 @@ func Former(key string) string {
 	return ""
 }
 
-// clean keeps the digits of a number. explicit says that it was written with a
-// plus, so it is international.
+// clean returns the digits of a number. explicit says that it was written with a plus, so
+// it is international.
 func clean(raw string) (digits string, explicit bool, rule Rule) {
 	raw = strings.TrimSpace(raw)
 	if user, server, found := strings.Cut(raw, "@"); found {
 		switch strings.ToLower(server) {
 		case "s.whatsapp.net", "c.us":
-			user, _, _ = strings.Cut(user, ":") // :12 names a device
+			user, _, _ = strings.Cut(user, ":") // :12 is a device
 			raw, rule = user, RuleJID
 		default:
 			return "", false, RuleNotPhone
@@ -87,8 +86,8 @@ func clean(raw string) (digits string, explicit bool, rule Rule) {
 
 func letter(b byte) bool { return b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' }
 
-// international folds the numbers of the countries whose international form
-// has more than one spelling; everything else stays as it came.
+// international unifies the numbers of countries whose international form has several
+// spellings. Others stay as they came.
 func international(digits string, note func(Rule)) string {
 	switch {
 	case strings.HasPrefix(digits, "54"):

@@ -8,7 +8,7 @@ func TestKey(t *testing.T) {
 	t.Parallel()
 	const ba, mdq, cba, mar = "5491155550001", "5492235550001", "5493515550001", "5492346550001"
 	tests := []struct{ raw, country, want string }{
-		// What WhatsApp and Evolution send.
+		// As WhatsApp and Evolution send them.
 		{"5491155550001", "AR", ba},
 		{"5491155550001", "", ba},
 		{"541155550001", "", ba},
@@ -19,7 +19,7 @@ func TestKey(t *testing.T) {
 		{"204836254128365@lid", "AR", ""},
 		{"status@broadcast", "AR", ""},
 		{"AR.13491208655302741918", "AR", ""},
-		// What people write: Buenos Aires.
+		// As people write them: Buenos Aires.
 		{"+54 9 11 5555-0001", "AR", ba},
 		{"+54 11 5555-0001", "AR", ba},
 		{"+54 (11) 15 5555-0001", "AR", ba},
@@ -78,7 +78,7 @@ func TestKey(t *testing.T) {
 		{"01 55 1234 5678", "MX", "525512345678"},
 		{"521234567890", "AR", "521234567890"}, // area 123…: no mobile 1
 		{"5491155550001", "MX", ba},
-		// Brazil: mobiles have a 9, also those that WhatsApp names without it.
+		// Brazil: mobiles get their 9, which WhatsApp sometimes leaves out.
 		{"5511987654321", "AR", "5511987654321"},
 		{"551187654321", "AR", "5511987654321"},
 		{"551187654321@s.whatsapp.net", "", "5511987654321"},

@@ -1,7 +1,6 @@
-// Package phone knows telephone numbers as WhatsApp writes them: the key under
-// which the ways to write one number meet, what of the things that people type is
-// a number, and the mask under which a number may be logged. It must never refuse
-// a number that WhatsApp sent.
+// Package phone knows telephone numbers as WhatsApp writes them: Key gives all spellings of
+// a number one form, Typed reads the numbers that people type, and Mask hides a number in
+// logs. It must never refuse a number that WhatsApp sent.
 package phone
 
 import (
@@ -10,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Masked is a phone number or another personal id that logs print masked.
+// Masked is a phone number or another personal id that logs show masked.
 type Masked string
 
 // LogValue implements slog.LogValuer.
@@ -35,8 +34,8 @@ func Mask(id string) string {
 	return "***" + tail
 }
 
-// MaskID hides the number that a WhatsApp message id carries in base64, and keeps
-// the end of it, which tells ids apart.
+// MaskID hides the phone number that a WhatsApp message id carries in base64. It keeps the
+// end, which tells ids apart.
 func MaskID(id string) string {
 	const keep = 24
 	head, rest, found := strings.Cut(id, "wamid.")

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// plan is how one country writes its numbers at home.
+// plan describes how one country writes its national numbers.
 type plan struct {
 	code   string
-	mobile string // put between country code and number
-	// trunk prefixes that are dialled at home only, longest first.
+	mobile string // goes between country code and number
+	// trunk lists the prefixes for calls within the country, longest first.
 	trunk   []string
 	lengths []int // of a national number without trunk prefix
 	// starts are the first digits of national numbers; empty means any.
 	starts string
-	// fold brings the forms of one national number together, nil where there is one.
+	// fold unifies the forms of one national number; nil if there is only one.
 	fold func(national string, note func(Rule)) string
-	// read replaces the rules above where they are not enough.
+	// read replaces the rules above if they are not enough.
 	read func(digits string, note func(Rule)) (string, bool)
 }
 
-// plans of the countries that default_country may name with effect. Elsewhere
-// numbers are taken to be international.
+// plans are those of the countries in which default_country has an effect. Elsewhere
+// numbers are taken as international.
 var plans = map[string]plan{
 	"AR": {code: "54", mobile: "9", read: argentine},
 	"BO": {code: "591", trunk: []string{"0"}, lengths: []int{8}},
@@ -66,10 +66,10 @@ func (p plan) folded(national string, note func(Rule)) string {
 	return p.fold(national, note)
 }
 
-// brazilian adds the 9 that Brazil's mobiles got between 2012 and 2016 to a national
-// number that has none: WhatsApp still names who registered before by the old
-// form. Old mobiles began with 6 to 9 and landlines begin with 2 to 5, so no two
-// lines meet (Anatel, resolution 553/2010).
+// brazilian adds the 9 that Brazil's mobiles got between 2012 and 2016 to a national number
+// without it: WhatsApp still uses the old form for people who registered before. Old mobiles
+// began with 6 to 9 and landlines begin with 2 to 5, so no two numbers get the same key
+// (Anatel, resolution 553/2010).
 func brazilian(national string, note func(Rule)) string {
 	if len(national) != 10 || national[0] == '0' || national[1] == '0' || national[2] < '6' {
 		return national
@@ -78,9 +78,9 @@ func brazilian(national string, note func(Rule)) string {
 	return national[:2] + "9" + national[2:]
 }
 
-// argentine reads digits (without 54) as an Argentine number: ten digits of
-// area code and subscriber. It takes the trunk 0, the mobile 9, and the 15 that
-// people dial at home between area code and number.
+// argentine reads digits (without 54) as an Argentine number: ten digits of area code and
+// subscriber. It removes the trunk 0, the mobile 9, and the 15 that people dial within the
+// country between area code and number.
 func argentine(digits string, note func(Rule)) (string, bool) {
 	n := strings.TrimLeft(digits, "0")
 	trunk := n != digits
@@ -117,8 +117,8 @@ func argentine(digits string, note func(Rule)) (string, bool) {
 	return n, true
 }
 
-// areaLength tells how many digits of an Argentine number are its area code; 0
-// when it begins like none.
+// areaLength returns how many digits of an Argentine number are its area code, 0 if there is
+// no such area code.
 func areaLength(n string) int {
 	switch {
 	case strings.HasPrefix(n, "11"):

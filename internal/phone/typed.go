@@ -8,26 +8,26 @@ import (
 	"unicode"
 )
 
-// ErrNotPhone is what Typed says of everything that is not one phone number.
+// ErrNotPhone is returned by Typed for anything but one phone number.
 var ErrNotPhone = errors.New("not a phone number")
 
-// Numbers of fewer digits reach no WhatsApp account; E.164 ends at 15.
+// A shorter number reaches no WhatsApp account; E.164 ends at 15 digits.
 const (
 	minDigits = 6
 	maxDigits = 15
 )
 
-// prefixes are those of links to a number.
+// prefixes are the prefixes of links to a number.
 var prefixes = []string{"tel:", "whatsapp:"}
 
-// Typed reads what a person, a spreadsheet or a workflow wrote as a phone, and
-// returns the digits of its international form. country (ISO 3166 alpha-2) is where
-// numbers without a country code belong; "" is none. Invisible marks, brackets, and
-// dashes and spaces of every kind do not matter. Whatever may be another number than
-// the one meant is ErrNotPhone: letters, two numbers, scientific notation, more or
-// fewer digits than the country has, a leading 0 that no trunk or exit code explains.
+// Typed reads a phone as a person, a spreadsheet or a workflow wrote it, and returns the
+// digits of its international form. country (ISO 3166 alpha-2) applies to numbers without a
+// country code; "" is none. Invisible marks, brackets, and dashes and spaces of every kind
+// are ignored. Typed returns ErrNotPhone if the text may stand for another number: letters,
+// two numbers, scientific notation, more or fewer digits than the country has, a leading 0
+// that no trunk or exit code explains.
 //
-// It is not for what WhatsApp sends: that is a number however it looks.
+// It is not for numbers that WhatsApp sends: those are valid whatever they look like.
 func Typed(text, country string) (string, error) {
 	digits, explicit, ok := typed(text)
 	if !ok {
@@ -45,13 +45,13 @@ func Typed(text, country string) (string, error) {
 	if strings.HasPrefix(digits, "0") && !did(RuleTrunk, RuleExit) || !fits(key, explicit || did(RuleExit), country == "") || len(key) < minDigits {
 		return "", ErrNotPhone
 	}
-	if did(RuleCountry, RuleTrunk, RuleLocal15, RuleArea15) { // as it is dialled at home only
+	if did(RuleCountry, RuleTrunk, RuleLocal15, RuleArea15) { // it was in national form
 		return key, nil
 	}
 	return strings.TrimLeft(digits, "0"), nil
 }
 
-// typed takes away what does not matter in a number, and is not ok with what does.
+// typed returns the digits of a text; ok is false if it has characters that no number has.
 func typed(text string) (digits string, explicit, ok bool) {
 	text = strings.TrimSpace(strings.Map(visible, text))
 	for _, p := range prefixes {
@@ -67,12 +67,13 @@ func typed(text string) (digits string, explicit, ok bool) {
 	if !found || before == "" {
 		return scan(text)
 	}
-	code, _, ok := scan(before) // what follows "(0)" is of a country then, as after a plus
+	code, _, ok := scan(before) // a country code before "(0)" makes it international
 	rest, plus, rested := scan(after)
 	return code + rest, true, ok && rested && !plus && trunked(code)
 }
 
-// scan keeps the digits, and is not ok with what does not stand between those of a number.
+// scan returns the digits; ok is false if a character other than a usual separator stands
+// between them.
 func scan(text string) (digits string, explicit, ok bool) {
 	var b strings.Builder
 	for _, r := range text {
@@ -89,17 +90,17 @@ func scan(text string) (digits string, explicit, ok bool) {
 	return b.String(), explicit, b.Len() > 0
 }
 
-// decimal is a number as a spreadsheet writes it.
+// decimal matches a number to which a spreadsheet added ".0".
 var decimal = regexp.MustCompile(`^(\+?\d+)\.0+$`)
 
-// trunked reports whether digits are a country code that people write "(0)" behind:
-// that of North America has no 0 to dial.
+// trunked reports whether digits are a country code that people write "(0)" after. North
+// America's is not: it has no trunk 0.
 func trunked(digits string) bool {
 	code := strings.TrimPrefix(digits, "00")
 	return code != "1" && codeOf(code) == code
 }
 
-// visible drops the marks that come along with copied numbers: direction, joiners, variants.
+// visible drops the invisible marks of copied numbers: direction, joiners, variants.
 func visible(r rune) rune {
 	if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) {
 		return -1

@@ -40,7 +40,7 @@ func TestTyped(t *testing.T) {
 		{"54 (0)11 5555-0001", "AR", "541155550001"},
 		{"0044 (0)20 7946 0958", "AR", "442079460958"},
 		{"34612345678", "AR", "34612345678"},
-		{"1155550001", "", "1155550001"}, // of a country that nobody told
+		{"1155550001", "", "1155550001"}, // its country is unknown
 		{"55550001", "", "55550001"},
 		// Nobody.
 		{"5.49116E+12", "AR", ""},
@@ -97,7 +97,7 @@ func TestTyped(t *testing.T) {
 		{"4557030 4557031", "AR", ""},
 		{"4557-0301 4557-0302", "AR", ""},
 		{"5557030 5557031", "BR", ""},
-		// A 0 in brackets that no country code stands before.
+		// A 0 in brackets without a country code before it.
 		{"1(0)155550001", "AR", ""},
 		{"+1 (0)631 555 1181", "AR", ""},
 		{"11 (0) 5555 0001", "AR", ""},
@@ -116,8 +116,8 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-// TestTypedAbroad: real numbers of every kind of country are taken, as their mobiles
-// and landlines are written with a plus and as WhatsApp names them.
+// TestTypedAbroad: real mobiles and landlines of many countries are accepted, written with
+// a plus and as WhatsApp writes them.
 func TestTypedAbroad(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -163,7 +163,7 @@ func TestTypedAbroad(t *testing.T) {
 	}
 }
 
-// FuzzTyped: what is taken is a number as WhatsApp writes one, and stays what it is.
+// FuzzTyped: an accepted number has WhatsApp's form and is a fixed point of Typed.
 func FuzzTyped(f *testing.F) {
 	for _, s := range []string{"+54 9 11 5555-0001", "011 15 5555-0001", "tel:+1 631 555 1181", "5.4E12", "0", "٣٤"} {
 		f.Add(s, "AR")

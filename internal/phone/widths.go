@@ -2,12 +2,12 @@ package phone
 
 import "strings"
 
-// width is how many digits a national number has, at least and at most.
+// width bounds the number of digits of a national number.
 type width struct{ least, most int }
 
-// widths are those of each country code: of mobiles and landlines, without what is
-// dialled at home only (after libphonenumber's metadata). A code that is not here may
-// have numbers of any length.
+// widths has the width for each country code: mobiles and landlines, without trunk prefix
+// (after libphonenumber's metadata). A code that is not listed may have numbers of any
+// length.
 var widths = map[string]width{
 	"1":  {10, 10},
 	"20": {8, 10}, "211": {9, 9}, "212": {9, 9}, "213": {8, 9}, "216": {8, 8}, "218": {9, 9},
@@ -49,14 +49,13 @@ var widths = map[string]width{
 	"992": {9, 9}, "993": {8, 8}, "994": {9, 9}, "995": {9, 9}, "996": {9, 9}, "998": {9, 9},
 }
 
-// begins are the first digits of all national numbers of a code, where that tells
-// them from a number of another country to which one digit was added.
+// begins lists the first digits of a code's national numbers, if that tells them from
+// another country's number with one digit too many.
 var begins = map[string]string{
 	"1": "23456789", "34": "6789", "55": "123456789", "56": "23456789", "57": "36", "58": "24",
 }
 
-// codeOf returns the country code that an international number begins with, "" for
-// none that we know.
+// codeOf returns the country code of an international number, "" if it is unknown.
 func codeOf(digits string) string {
 	for n := 1; n <= 3 && n <= len(digits); n++ {
 		if _, known := widths[digits[:n]]; known {
@@ -66,17 +65,17 @@ func codeOf(digits string) string {
 	return ""
 }
 
-// fits reports whether an international number has as many digits as its country's do.
-// One that was written without a plus must begin like them too: it may be a national
-// number that was typed wrongly. Where nobody knows the country (loose) it may be one
-// that was typed well, so it only must not be longer.
+// fits reports whether an international number has its country's number of digits. Without
+// a plus (not explicit) it must also begin as the country's numbers do, as it may be a
+// mistyped national number. If the default country is unknown (loose) it may be a correct
+// national number, so it only must not be too long.
 func fits(key string, explicit, loose bool) bool {
 	code := codeOf(key)
 	if code == "" {
 		return len(key) <= maxDigits
 	}
 	national, w := key[len(code):], widths[code]
-	if code == "54" { // mobiles have one more, their 9, with which nothing else begins
+	if code == "54" { // mobiles have one digit more, a 9 that begins no other number
 		if w = (width{10, 10}); strings.HasPrefix(national, "9") {
 			w = width{11, 11}
 		}
