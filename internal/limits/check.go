@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Flaw is one thing that WhatsApp would refuse. It repeats no text of a message.
+// Flaw is one thing that WhatsApp would refuse. It never quotes the message.
 type Flaw struct {
 	Place string // interactive.action.sections[1].rows[3].title
-	Got   string // what is there: "25 characters"
-	Want  string // what WhatsApp takes: "1 to 24 characters"
+	Got   string // "25 characters"
+	Want  string // "1 to 24 characters"
 }
 
 func (f Flaw) String() string { return f.Got + "; WhatsApp takes " + f.Want }
 
-// Check returns what WhatsApp would refuse of a message, by the object of its
-// type. A type that it does not know has no flaws.
+// Check returns the flaws of a message: kind is its type, object the member of that name. A
+// message of an unknown type has no flaws.
 func Check(kind string, object json.RawMessage) []Flaw {
 	var value any
 	if err := json.Unmarshal(object, &value); err != nil {
@@ -31,7 +31,7 @@ func Check(kind string, object json.RawMessage) []Flaw {
 	seen := map[string]bool{}
 	for _, r := range apply {
 		for _, f := range r.check(resolve(root, strings.Split(r.path, "."))) {
-			if !seen[f.Place] { // one cure for a place at a time
+			if !seen[f.Place] { // one flaw per place
 				seen[f.Place] = true
 				flaws = append(flaws, f)
 			}
@@ -40,16 +40,16 @@ func Check(kind string, object json.RawMessage) []Flaw {
 	return flaws
 }
 
-// rule is what holds for the values at a path.
+// rule is a check for the values at a path.
 type rule struct {
 	path  string
 	check check
 }
 
-// check looks at all values of a path together.
+// check returns the flaws of all values of a path together.
 type check func([]spot) []Flaw
 
-// spot is one value in its place; nil where nothing is.
+// spot is a value with its place; the value is nil if missing.
 type spot struct {
 	place string
 	value any
@@ -57,8 +57,8 @@ type spot struct {
 
 func (s spot) flaw(got, want string) *Flaw { return &Flaw{s.place, got, want} }
 
-// resolve finds the values at a path below a spot. Items of what is no list are
-// none; a member of what is not there is not there either.
+// resolve finds the values at a path below a spot. A value that is not a list has no items;
+// a member of a missing value is missing.
 func resolve(at spot, path []string) []spot {
 	if len(path) == 0 {
 		return []spot{at}
@@ -81,7 +81,7 @@ func resolve(at spot, path []string) []spot {
 	return found
 }
 
-// wordAt is a member of an object, "" where there is none.
+// wordAt returns a string member of an object, "" if there is none.
 func wordAt(object any, name string) string {
 	members, _ := object.(map[string]any)
 	word, _ := members[name].(string)

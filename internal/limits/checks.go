@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// each is a check of one value at a time.
+// each checks one value at a time.
 func each(look func(spot) *Flaw) check {
 	return func(spots []spot) (flaws []Flaw) {
 		for _, s := range spots {
@@ -20,7 +20,7 @@ func each(look func(spot) *Flaw) check {
 	}
 }
 
-// combine is several checks after one another.
+// combine runs several checks one after another.
 func combine(checks ...check) check {
 	return func(spots []spot) (flaws []Flaw) {
 		for _, c := range checks {
@@ -30,7 +30,7 @@ func combine(checks ...check) check {
 	}
 }
 
-// text is a string of so many Units; with least 0 it may be missing.
+// text wants a string of least to most Units; with least 0 it may be missing.
 func text(least, most int) check {
 	want := fmt.Sprintf("%d to %d characters", least, most)
 	return each(func(s spot) *Flaw {
@@ -51,7 +51,7 @@ func text(least, most int) check {
 	})
 }
 
-// id is a text without spaces around it that nothing else has.
+// id wants a unique text without spaces around it.
 func id(most int) check {
 	return combine(text(1, most), unique, each(func(s spot) *Flaw {
 		if words, _ := s.value.(string); strings.TrimSpace(words) != words {
@@ -61,7 +61,7 @@ func id(most int) check {
 	}))
 }
 
-// unique finds texts that stand there twice.
+// unique wants each text only once.
 func unique(spots []spot) (flaws []Flaw) {
 	first := map[string]string{}
 	for _, s := range spots {
@@ -75,7 +75,7 @@ func unique(spots []spot) (flaws []Flaw) {
 	return flaws
 }
 
-// titledIfMany wants a text in each spot once there are several.
+// titledIfMany wants a text in each spot if there are several.
 func titledIfMany(spots []spot) []Flaw {
 	if len(spots) < 2 {
 		return nil
@@ -83,10 +83,10 @@ func titledIfMany(spots []spot) []Flaw {
 	return text(1, SectionTitle)(spots)
 }
 
-// anyNumber of items is a list all the same.
+// anyNumber is a count without a bound.
 const anyNumber = 1 << 20
 
-// count is a list of so many.
+// count wants a list of least to most items.
 func count(least, most int) check {
 	want := fmt.Sprintf("%d to %d", least, most)
 	if most == anyNumber {
@@ -106,7 +106,7 @@ func count(least, most int) check {
 	})
 }
 
-// atMost bounds a path as a whole; the place is the first one too many.
+// atMost bounds the number of values of a path. The flaw is at the first value too many.
 func atMost(most int) check {
 	return func(spots []spot) []Flaw {
 		if len(spots) <= most {
@@ -146,7 +146,7 @@ func oneMember(names ...string) check {
 	})
 }
 
-// number is a number, which Meta also takes as a text.
+// number wants a number. Meta also accepts one in a string.
 func number(least, most float64) check {
 	want := fmt.Sprintf("%g to %g", least, most)
 	return each(func(s spot) *Flaw {
@@ -174,7 +174,7 @@ func numberOf(value any) (float64, bool) {
 	return 0, false
 }
 
-// whole is a number without a fraction.
+// whole wants a number without a fraction.
 func whole(least, most float64) check {
 	return combine(number(least, most), each(func(s spot) *Flaw {
 		if n, is := numberOf(s.value); is && n != math.Trunc(n) {
@@ -184,7 +184,7 @@ func whole(least, most float64) check {
 	}))
 }
 
-// link is an address on the web.
+// link wants an http or https address.
 func link(spots []spot) []Flaw {
 	return each(func(s spot) *Flaw {
 		address, _ := s.value.(string)
@@ -200,7 +200,7 @@ func link(spots []spot) []Flaw {
 	})(spots)
 }
 
-// absent is for what must not be there.
+// absent wants no value.
 func absent(spots []spot) []Flaw {
 	return each(func(s spot) *Flaw {
 		if s.value != nil {
@@ -210,7 +210,7 @@ func absent(spots []spot) []Flaw {
 	})(spots)
 }
 
-// header of an interactive message: a text, or a file by its id or link.
+// header wants the header of an interactive message: a text, or a file by its id or link.
 func header(types ...string) check {
 	return func(spots []spot) (flaws []Flaw) {
 		for _, s := range spots {

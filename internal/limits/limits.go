@@ -1,14 +1,13 @@
-// Package limits is what WhatsApp takes of a message, in one table: the flow's
-// linter, the API and the Cloud client ask it, so that what one of them passes
-// none of the others refuses. It knows Meta's words and nothing of ours, and
-// holds only what Meta documents: what it does not know it passes, and WhatsApp
-// itself has the last word.
+// Package limits holds WhatsApp's limits on messages in one table. The flow's linter, the
+// API and the Cloud client all use it, so none of them refuses a message that another
+// passed. It knows Meta's words and nothing of ours, and only limits that Meta documents: it
+// must never refuse a message that it does not know, as WhatsApp has the last word.
 package limits
 
 import "unicode/utf16"
 
-// Limits of texts, in Units, and of counts. Where Meta's pages disagree, this
-// has the stricter number: a list's body is 4096 on one page and 1024 on another.
+// Limits of texts, in Units, and of counts. Where Meta's pages disagree, the stricter number
+// is used: a list's body is 4096 on one page and 1024 on another.
 const (
 	Text           = 4096
 	Caption        = 1024
@@ -26,7 +25,7 @@ const (
 	RowTitle       = 24
 	RowDescription = 72
 	Products       = 30 // of all sections together
-	Cards          = 10 // of a carousel, which has two at least
+	Cards          = 10 // of a carousel, which has at least two
 	CardBody       = 160
 	LinkButton     = 20
 	CallButton     = 20
@@ -35,13 +34,13 @@ const (
 	LanguageCode   = 20
 	HeaderValue    = 60
 	BodyValue      = 1024  // beside other components
-	OnlyBodyValue  = 32768 // where the body is the only one
-	ButtonIndex    = 9     // the last one
+	OnlyBodyValue  = 32768 // without other components
+	ButtonIndex    = 9     // the highest
 	Contacts       = 257
 )
 
-// Units counts characters. Meta does not say what one is, and UTF-16 is the
-// strictest reading: an emoji counts two.
+// Units counts characters as UTF-16 units, so an emoji counts two. Meta does not define a
+// character, and this is the strictest reading.
 func Units(s string) int {
 	n := 0
 	for _, r := range s {

@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
-// sound is a message of each kind that WhatsApp takes.
+// sound has one valid message of each kind.
 var sound = map[string]string{
 	"text":        `{"body":"hola"}`,
 	"image":       `{"link":"https://example.com/a.jpg","caption":"a"}`,
@@ -42,7 +42,7 @@ var sound = map[string]string{
 	"only a body": `{"name":"turno","language":{"code":"es_AR"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]}]}`,
 }
 
-// typeOf is the message type of a kind.
+// typeOf returns the message type of a kind.
 func typeOf(kind string) string {
 	switch kind {
 	case "button", "list", "cta_url", "flow", "place", "phone", "future", "product", "products", "catalog",
@@ -54,7 +54,7 @@ func typeOf(kind string) string {
 	return kind
 }
 
-// set returns a sound message with one value changed; nil takes it away.
+// set returns a sound message with one value changed; nil removes it.
 func set(t *testing.T, kind, path string, value any) json.RawMessage {
 	t.Helper()
 	var root any
@@ -99,8 +99,8 @@ func TestWhatWhatsAppTakes(t *testing.T) {
 	}
 }
 
-// TestEveryTextEndsSomewhere: at its limit each text passes, with one character
-// more it is refused at its place, and where it has to be there, so is its lack.
+// TestEveryTextEndsSomewhere: each text passes at its limit and is refused, at its place,
+// with one more character; a required text is also refused when missing.
 func TestEveryTextEndsSomewhere(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -337,7 +337,7 @@ func TestWhatWhatsAppRefuses(t *testing.T) {
 	}
 }
 
-// FuzzCheck: no body breaks the check, and a flaw always says where and what.
+// FuzzCheck: no body breaks the check, and every flaw names its place and problem.
 func FuzzCheck(f *testing.F) {
 	for kind, object := range sound {
 		f.Add(typeOf(kind), object)

@@ -1,7 +1,7 @@
 package limits
 
-// rules of each type, in the Cloud API's own paths: "[]" is each item, and what
-// ends in "?" may be missing. Rules of "interactive" hold for all of its types.
+// rules has the rules of each type, with the Cloud API's own paths: "[]" is each item, and a
+// member with "?" may be missing. Rules of "interactive" hold for all of its types.
 var rules = map[string][]rule{
 	"text":     {{"text.body", text(1, Text)}},
 	"image":    {{"image.caption", text(0, Caption)}},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// components checks the values that a template is filled with. Which of them it
-// needs only WhatsApp knows.
+// components checks the values that fill a template. Only WhatsApp knows which of them the
+// template needs.
 func components(spots []spot) (flaws []Flaw) {
 	body := BodyValue
 	if len(spots) == 1 {
@@ -15,8 +15,8 @@ func components(spots []spot) (flaws []Flaw) {
 	return filled(spots, body)
 }
 
-// filled checks the values of components next to each other, those of a template or of
-// one card, whose body takes so much.
+// filled checks the values of the components of a template or of one card. body is the
+// limit of a value in the body.
 func filled(spots []spot, body int) (flaws []Flaw) {
 	first := map[string]string{}
 	for _, s := range spots {
