@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// good is the smallest flow without a problem; the bad ones are changes of it.
+// good is the smallest flow without a problem. The bad flows change it.
 const good = `version: 1
 lines:
   a: {start: uno}
@@ -39,8 +39,8 @@ func TestTheSmallestFlowIsFine(t *testing.T) {
 	}
 }
 
-// TestBadFlows: each change of the good flow gets the message that says what to
-// write instead, where it stands.
+// TestBadFlows: each change of the good flow gets a message at the right position that says
+// what to write instead.
 func TestBadFlows(t *testing.T) {
 	t.Parallel()
 	const option = "      - {code: \"21\", title: Efectivo, handoff: {area: admin, tag: efectivo}}\n"
@@ -78,7 +78,7 @@ func TestBadFlows(t *testing.T) {
 		{"alias twice", "expected: hoy}", "expected: hoy}\n  ventas: {name: Ventas, expected: hoy, aliases: [Ádmin]}", `a.yaml:6:51: error: "Ádmin" already names the area admin; keep it in one`},
 		{"area id", "expected: hoy}", "expected: hoy}\n  Atención: {name: Atención, expected: hoy}", `a.yaml:6:3: error: area id "Atención" may hold only a-z, 0-9, _ and -; write "atencion"`},
 
-		// menus, as WhatsApp takes them
+		// menus, within WhatsApp's limits
 		{"menu without text", "text: \"¿Cómo?\"", "text: \"\"", `a.yaml:12:3: error: menu dos has no text; write text: "¿Qué necesitás?"`},
 		{"menu without options", option, "", `a.yaml:12:3: error: menu dos has no options; write options: [{code: "11", title: Pagos, handoff: {area: admin, tag: pagos}}]`},
 		{"menu id", option, option + "  Tres!:\n    text: t\n    options:\n" + rows(1), `a.yaml:16:3: error: menu id "Tres!" may hold only a-z, 0-9, _ and -, and at most 40; write "tres"`},
@@ -137,10 +137,10 @@ a.yaml:6:21: warning: people do not learn their number; write {ticket} somewhere
 		{"a word that stops and starts", "menus:", "commands: {stop: [baja], start: [Baja]}\nmenus:", `a.yaml:6:26: error: "baja" is a word of commands.stop and of commands.start; keep it in one`},
 		{"a stop word that accepts", "menus:", "commands: {stop: [dale que no], yes: [dale que no]}\nmenus:", `a.yaml:6:33: error: "dale que no" is a word of commands.stop, which comes first; take it out of one`},
 		{"a stop word that is a code", "menus:", "commands: {stop: [\"21\"]}\nmenus:", `a.yaml:16:16: error: code "21" is a word of commands.stop and would never be chosen; write another code, or take the word out there`},
-		{"a stop word that is a title", "menus:", "commands: {stop: [efectivo]}\nmenus:", `a.yaml:16:29: warning: title "Efectivo" is a word of commands.stop: who types it gets that; write another title, or take the word out there`},
+		{"a stop word that is a title", "menus:", "commands: {stop: [efectivo]}\nmenus:", `a.yaml:16:29: warning: title "Efectivo" is a word of commands.stop, which wins when somebody types it; write another title, or take the word out there`},
 		{"the usual stop word yields to a synonym", "title: Otra,", "title: Otra, synonyms: [baja],", ""},
 		{"the usual start word yields to a command", "menus:", "commands: {menu: [menu, alta]}\nmenus:", ""},
-		{"no sentence for who stops", "menus:", "texts: {opted_out: \"\"}\nmenus:", `a.yaml:6:20: error: texts.opted_out is empty; write a sentence, or leave the key out for the usual one`},
+		{"no sentence for opting out", "menus:", "texts: {opted_out: \"\"}\nmenus:", `a.yaml:6:20: error: texts.opted_out is empty; write a sentence, or leave the key out for the usual one`},
 		{"a number that is none", "menus:", "policies: {auto_per_hour: many}\nmenus:", `a.yaml:6:27: error: policies.auto_per_hour must be a number from 1 to 1000`},
 		{"a switch that is none", "menus:", "policies: {menu_breaks_handoff: sí}\nmenus:", `a.yaml:6:33: error: policies.menu_breaks_handoff must be true or false`},
 		{"offer to nobody", "menus:", "policies: {offer_area: amdin}\nmenus:", `a.yaml:6:24: error: policies.offer_area is "amdin", which is no area; did you mean "admin"?`},
@@ -149,11 +149,11 @@ a.yaml:6:21: warning: people do not learn their number; write {ticket} somewhere
 		{"apology before a long menu", "menus:\n  uno:\n    text: \"¿Qué?\"", "policies: {after_outage: menu}\ntexts: {apology: \"" + long(100) + "\"}\nmenus:\n  uno:\n    text: " + long(923), `a.yaml:10:11: error: menu uno with texts.apology before it has 1025 characters and WhatsApp takes 1024; write 1 fewer in one of them`},
 		{"apology before nothing", "menus:\n  uno:\n    text: \"¿Qué?\"", "texts: {apology: \"" + long(100) + "\"}\nmenus:\n  uno:\n    text: " + long(923), ""},
 
-		// what people fall into
+		// where people get lost
 		{"unreachable menu", "menu: dos", "reply: r", `a.yaml:12:3: warning: nobody can reach the menu dos by choosing; write an option with menu: dos, or remove it`},
 		{"itself", option, option + "      - {code: \"22\", title: Otra vez, menu: dos}\n", `a.yaml:16:45: warning: option "Otra vez" leads to the menu it is in; write another target`},
-		{"round and round", option, "      - {code: \"21\", title: Efectivo, menu: tres}\n  tres:\n    text: t\n    options:\n      - {code: \"31\", title: Vuelta, menu: dos}\n", `a.yaml:12:3: error: from the menu dos people only get to menus, round and round; write an option with handoff or reply
-a.yaml:16:3: error: from the menu tres people only get to menus, round and round; write an option with handoff or reply`},
+		{"only a circle of menus", option, "      - {code: \"21\", title: Efectivo, menu: tres}\n  tres:\n    text: t\n    options:\n      - {code: \"31\", title: Vuelta, menu: dos}\n", `a.yaml:12:3: error: the menu dos leads only to other menus, in a circle; write an option with handoff or reply
+a.yaml:16:3: error: the menu tres leads only to other menus, in a circle; write an option with handoff or reply`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Button says what a tap on a template's button does. Exactly one of Option, Handoff
-// and Reply is set.
+// Button is the effect of a tap on a template's button. Exactly one of Option, Handoff and
+// Reply is set.
 type Button struct {
 	Option  string // menu/code
 	Handoff *Handoff
-	Reply   string // answers, and changes nothing else
-	Tag     string // put on the conversation; "" for none
+	Reply   string // the answer; nothing else changes
+	Tag     string // for the conversation; "" for none
 }
 
-// Button finds what the payload of a template's button stands for: an entry of the
-// flow's buttons, or the option that it names itself, as menu/code.
+// Button finds the button of a payload: an entry of the flow's buttons, or the option that
+// the payload names as menu/code.
 func (f *Flow) Button(payload string) (Button, bool) {
 	if b, ok := f.Buttons[payload]; ok {
 		return b, true
@@ -32,7 +32,7 @@ func (f *Flow) OptionNamed(name string) (Choice, bool) {
 	return c, ok && c.Menu == menu
 }
 
-// mostPayload is how long WhatsApp lets the payload of a button be.
+// mostPayload is the longest payload that WhatsApp allows, in Units.
 const mostPayload = 128
 
 func (r *reader) buttons(f *Flow, fd field) {
@@ -55,7 +55,7 @@ func (r *reader) buttons(f *Flow, fd field) {
 	}
 }
 
-// lintButtons checks that each button does one thing, with what exists.
+// lintButtons checks that each button has one effect, and that its target exists.
 func (l *linter) lintButtons() {
 	for _, payload := range keys(l.f.Buttons) {
 		b, path, label := l.f.Buttons[payload], "buttons."+payload, "button "+strconv.Quote(payload)
@@ -67,7 +67,6 @@ func (l *linter) lintButtons() {
 	}
 }
 
-// optionNames are the names of all options.
 func (l *linter) optionNames() (names []string) {
 	for code, c := range l.f.Codes {
 		names = append(names, c.Menu+"/"+code)

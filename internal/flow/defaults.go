@@ -1,6 +1,6 @@
 package flow
 
-// defaultTexts are the sentences of a flow that does not write its own.
+// defaultTexts returns the texts of a flow that has none of its own.
 func defaultTexts() Texts {
 	return Texts{
 		HandedOff:    "✅ Listo, te paso con *{area}*. Tu número es {ticket}. {expected}",
@@ -19,7 +19,7 @@ func defaultTexts() Texts {
 	}
 }
 
-// defaultCommands are the words of a flow that does not write its own.
+// defaultCommands returns the commands of a flow that has none of its own.
 func defaultCommands() Commands {
 	return Commands{
 		Menu:     []string{"menu", "0", "inicio"},

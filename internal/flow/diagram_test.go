@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// odd is a flow with everything that a drawing could trip over.
+// odd is a flow with everything that could break a drawing.
 const odd = `version: 1
 lines:
   a: {start: uno}
@@ -72,8 +72,8 @@ func TestDiagrams(t *testing.T) {
 	}
 }
 
-// TestSVGIsXML: whatever people write in a flow, the picture is well formed and
-// has no element of theirs.
+// TestSVGIsXML: whatever a flow's texts contain, the picture is well-formed and they add no
+// element.
 func TestSVGIsXML(t *testing.T) {
 	t.Parallel()
 	f, err := Parse("odd.yaml", []byte(odd))

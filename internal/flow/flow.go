@@ -1,7 +1,7 @@
-// Package flow is the language that a conversation is written in: menus,
-// options, areas, texts and commands, in YAML. It parses with positions, checks
-// what WhatsApp would refuse and what people would fall into, and draws the
-// tree. It is pure: no clock, no network, no state of a conversation.
+// Package flow is the language of conversations: menus, options, areas, texts and commands,
+// in YAML. It parses with positions, finds what WhatsApp would refuse and where people would
+// get lost, and draws the tree. It is pure: it must never use a clock, a network or the
+// state of a conversation.
 package flow
 
 // Flow is a checked conversation tree. It is immutable once parsed and safe for
@@ -14,19 +14,19 @@ type Flow struct {
 	Commands Commands
 	Menus    map[string]*Menu
 	Policies Policies
-	// Buttons are those of templates, by payload: see Button.
+	// Buttons are the buttons of templates, by payload.
 	Buttons map[string]Button
-	// MenuOrder lists the menu ids as they stand in the file.
+	// MenuOrder lists the menu ids in the order of the file.
 	MenuOrder []string
-	// LineOrder lists the line ids as they stand in the file.
+	// LineOrder lists the line ids in the order of the file.
 	LineOrder []string
-	// AreaOrder lists the area ids as they stand in the file.
+	// AreaOrder lists the area ids in the order of the file.
 	AreaOrder []string
 	// Codes maps every option's code to the menu and option that own it.
 	Codes map[string]Choice
 }
 
-// Line says how conversations of one line begin.
+// Line has the settings of one line.
 type Line struct {
 	Start string // menu id
 }
@@ -34,9 +34,9 @@ type Line struct {
 // Area is a team that answers.
 type Area struct {
 	ID       string
-	Name     string   // what people read
+	Name     string   // for people
 	Expected string   // "2 a 4 h hábiles"; "" for none
-	Aliases  []string // old names that are accepted at the edges
+	Aliases  []string // old names that the API and imports still accept
 }
 
 // Texts are the sentences of the router. In HandedOff and Transferred, {area}
@@ -45,21 +45,21 @@ type Texts struct {
 	HandedOff    string // confirmation of a hand-off
 	Transferred  string // confirmation of a transfer to another area
 	Invalid      string // before the menu is shown again
-	OfferPerson  string // after too many invalid inputs, or the budget
-	StaleReply   string // an old list was tapped
-	Unsupported  string // something that we cannot read
-	Courtesy     string // one line for a thank-you; "" answers nothing
+	OfferPerson  string // after too many invalid inputs or automatic messages
+	StaleReply   string // answers a tap on an old list
+	Unsupported  string // answers a message that we cannot read
+	Courtesy     string // answers a thank-you; "" for no answer
 	MenuButton   string // label that opens a list, at most 20 characters
 	OfferYes     string // button that accepts the offer, at most 20 characters
 	OfferNo      string // button that declines it, at most 20 characters
 	WindowReopen string // before the menu when somebody comes back; "" for none
-	Closed       string // when a person closed it; "" for none
+	Closed       string // when an agent closes the conversation; "" for none
 	OptedOut     string // answers a word of Commands.Stop
 	OptedIn      string // answers a word of Commands.Start
-	Apology      string // to who got no answer; see Policies.AfterOutage
+	Apology      string // for people who were left; see Policies.AfterOutage
 }
 
-// Commands are whole messages with a meaning, normalised as Normalize does.
+// Commands are whole messages with a meaning, normalised by Normalize.
 type Commands struct {
 	Menu     []string
 	Back     []string
@@ -68,15 +68,15 @@ type Commands struct {
 	Courtesy []string
 	Yes      []string // accepts the offer of a person
 	No       []string // declines it
-	Stop     []string // wants no more marketing
-	Start    []string // wants it again
+	Stop     []string // stops marketing
+	Start    []string // resumes it
 }
 
 // Style says how a menu is shown.
 type Style string
 
-// Styles. Auto takes buttons for up to three short options without description,
-// a list for up to ten, and text beyond or where a line cannot do lists.
+// Styles. Auto is buttons for up to three short options without description, a list for up
+// to ten options, and text for more or on a line without lists.
 const (
 	StyleAuto    Style = "auto"
 	StyleText    Style = "text"
@@ -104,7 +104,7 @@ type Option struct {
 	Synonyms    []string // whole messages that choose it, normalised
 	Menu        string
 	Handoff     *Handoff
-	Reply       string // a text that answers; the conversation stays where it is
+	Reply       string // the answer; the conversation stays in the menu
 	Line        int
 }
 
@@ -124,19 +124,19 @@ type Choice struct {
 type Policies struct {
 	MenuBreaksHandoff bool
 	InvalidLimit      int // invalid inputs in a row before a person is offered
-	AutoPerHour       int // automatic messages an hour and conversation
-	// OfferArea is where somebody goes who asks for a person from a menu that
-	// does not belong to one area.
+	AutoPerHour       int // automatic messages per hour and conversation
+	// OfferArea takes people who ask for a person in a menu that does not belong to one
+	// area.
 	OfferArea string
-	// AfterOutage is what is done about people who were left without an answer.
+	// AfterOutage says what people get who were left without an answer.
 	AfterOutage AfterOutage
 }
 
-// AfterOutage says what people get whom an outage left without an answer.
+// AfterOutage says what people get who were left during an outage.
 type AfterOutage string
 
-// What they get: nothing, they are only listed; the start menu behind the apology; the
-// apology alone; a team, that of OfferArea.
+// Values of AfterOutage: nothing, they are only listed; the apology and the start menu; the
+// apology alone; the apology and a hand-off to OfferArea.
 const (
 	AfterOutageList      AfterOutage = "list"
 	AfterOutageMenu      AfterOutage = "menu"
@@ -154,8 +154,8 @@ const (
 	DefaultAutoPerHour  = 20
 )
 
-// Start returns the first menu of a line; lines that the flow does not name
-// begin where its first line does.
+// Start returns the start menu of a line. A line that the flow does not name has that of the
+// flow's first line.
 func (f *Flow) Start(line string) *Menu {
 	if l, ok := f.Lines[line]; ok {
 		return f.Menus[l.Start]
@@ -163,7 +163,7 @@ func (f *Flow) Start(line string) *Menu {
 	return f.Menus[f.DefaultStart()]
 }
 
-// DefaultStart is the id of the menu for lines that the flow does not name.
+// DefaultStart returns the id of the start menu for lines that the flow does not name.
 func (f *Flow) DefaultStart() string {
 	if len(f.LineOrder) > 0 {
 		return f.Lines[f.LineOrder[0]].Start

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzParse: no text makes the parser panic, every refusal says where, and a
-// flow that is accepted can be walked without looking twice.
+// FuzzParse: no text makes the parser panic, every refusal has a position, and every reference
+// in an accepted flow resolves.
 func FuzzParse(f *testing.F) {
 	f.Add(good) // small seeds: long ones are minimised for ever
 	f.Add(odd)

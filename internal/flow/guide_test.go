@@ -17,9 +17,9 @@ import (
 
 var block = regexp.MustCompile("(?ms)^```(yaml|yaml bad|text|chat)\n(.*?)^```$")
 
-// TestGuide: what docs/flow.md shows is what the program takes and says. A whole
-// flow has no problem, a part has none when it is put into the first one, a bad
-// one is answered as the page says, and the transcript passes.
+// TestGuide checks the examples of docs/flow.md. A whole flow has no problem, a part has none
+// inside the first flow, a bad one gets the message that the page shows, and the transcript
+// passes.
 func TestGuide(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/flow.md")
@@ -70,7 +70,7 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// with is a flow in which some keys of the top are others.
+// with returns a flow with some top-level keys replaced.
 func with(t *testing.T, whole, part map[string]any) string {
 	t.Helper()
 	merged := map[string]any{}

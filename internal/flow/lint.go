@@ -10,8 +10,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
-// linter checks a flow that was read. It also resolves what depends on the
-// whole: styles, parents and the table of codes.
+// linter checks a flow after it was read. It also fills in the parts that depend on the
+// whole flow: styles, parents and the table of codes.
 type linter struct {
 	*reader
 	f *Flow
@@ -91,8 +91,6 @@ func (l *linter) lintAreas() {
 	}
 }
 
-// lintPolicies checks where people go who ask for a person, and what those get who got
-// no answer.
 func (l *linter) lintPolicies() {
 	area := l.f.Policies.OfferArea
 	if _, ok := l.f.Areas[area]; !ok && len(l.f.Areas) > 0 {
@@ -152,8 +150,8 @@ func (l *linter) lintTexts() {
 	}
 }
 
-// emptyPromise finds a confirmation that offers the menu, which does nothing
-// while a team has the conversation.
+// emptyPromise finds a confirmation that offers the menu: its word does nothing while a team
+// has the conversation.
 func (l *linter) emptyPromise(path, text string) {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		if slices.Contains(l.f.Commands.Menu, Normalize(word)) {
@@ -163,7 +161,7 @@ func (l *linter) emptyPromise(path, text string) {
 	}
 }
 
-// placeholders refuses {words} that nobody replaces.
+// placeholders refuses {words} that are not replaced.
 func (l *linter) placeholders(path, text string, known []string) {
 	for _, p := range placeholder.FindAllString(text, -1) {
 		switch {
@@ -176,7 +174,7 @@ func (l *linter) placeholders(path, text string, known []string) {
 	}
 }
 
-// fits checks a limit of WhatsApp.
+// fits checks a text against a limit of WhatsApp's, in Units.
 func (l *linter) fits(path, text string, most int) {
 	if n := limits.Units(text); n > most {
 		l.errorf(path, "%s has %d characters and WhatsApp takes %d; write %d fewer (an emoji counts two)", path, n, most, n-most)

@@ -1,10 +1,10 @@
 package flow
 
-// lintGraph finds the parent of each menu and what people would fall into.
+// lintGraph sets the parent of each menu and finds unreachable menus and endless loops.
 func (l *linter) lintGraph() {
 	reached := l.walk()
 	if l.problems.Fatal() {
-		return // with targets that do not exist, the rest would be noise
+		return // after missing targets the rest would be noise
 	}
 	for _, id := range l.f.MenuOrder {
 		path := "menus." + id
@@ -13,7 +13,7 @@ func (l *linter) lintGraph() {
 			l.f.Menus[id].Parent = l.anyParent(id)
 		}
 		if !l.ends(id, make(map[string]bool)) && len(l.f.Menus[id].Options) > 0 {
-			l.errorf(path, "from the menu %s people only get to menus, round and round; write an option with handoff or reply", id)
+			l.errorf(path, "the menu %s leads only to other menus, in a circle; write an option with handoff or reply", id)
 		}
 		for i, o := range l.f.Menus[id].Options {
 			if o.Menu == id {
@@ -23,8 +23,8 @@ func (l *linter) lintGraph() {
 	}
 }
 
-// walk goes breadth first from every start and makes the menu that led to each
-// its parent.
+// walk goes breadth first from every start menu. The menu that first leads to another
+// becomes its parent.
 func (l *linter) walk() map[string]bool {
 	reached := make(map[string]bool)
 	for _, line := range l.f.LineOrder {
@@ -46,7 +46,8 @@ func (l *linter) walk() map[string]bool {
 	return reached
 }
 
-// anyParent is a menu that leads to an unreachable one, if only codes get there.
+// anyParent returns a menu with an option for an unreachable menu, "" if there is none.
+// Codes may still lead there.
 func (l *linter) anyParent(id string) string {
 	for _, from := range l.f.MenuOrder {
 		for _, o := range l.f.Menus[from].Options {
@@ -58,7 +59,7 @@ func (l *linter) anyParent(id string) string {
 	return ""
 }
 
-// ends reports whether a hand-off or an answer can be reached from a menu.
+// ends reports whether a menu leads to a hand-off or an answer.
 func (l *linter) ends(id string, seen map[string]bool) bool {
 	m := l.f.Menus[id]
 	if m == nil || seen[id] {

@@ -8,7 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
-// shortest options fit on buttons, the others need a list.
+// resolveStyle replaces StyleAuto: up to three short options fit on buttons, up to ten in a
+// list.
 func (l *linter) resolveStyle(m *Menu) Style {
 	if m.Style != StyleAuto {
 		return m.Style
@@ -58,7 +59,7 @@ func (l *linter) lintMenu(m *Menu) {
 	l.lintBody(m)
 }
 
-// lintBody checks the text of a menu alone and with the sentences that may come
+// lintBody checks the length of a menu's text, alone and after each sentence that may come
 // before it.
 func (l *linter) lintBody(m *Menu) {
 	path, most, size := "menus."+m.ID+".text", limits.Body, limits.Units(m.Text)
@@ -130,14 +131,14 @@ func (l *linter) lintOption(m *Menu, i int, titles map[string]int) {
 		}
 	case StyleList:
 		l.fits(path+".title", o.Title, limits.RowTitle)
-		if o.Description != "" { // lists show the code before it
+		if o.Description != "" { // a list shows the code before it
 			l.fits(path+".description", o.Code+" · "+o.Description, limits.RowDescription)
 		}
 	}
 	l.lintTarget(o, path, label)
 }
 
-// lintTarget checks that an option leads to exactly one thing that exists.
+// lintTarget checks that an option has exactly one target, and that it exists.
 func (l *linter) lintTarget(o Option, path, label string) {
 	if o.Menu != "" && l.f.Menus[o.Menu] == nil {
 		l.errorf(path+".menu", "%s leads to the menu %q, which does not exist%s", label, o.Menu, didYouMean(o.Menu, l.f.MenuOrder))
@@ -145,8 +146,8 @@ func (l *linter) lintTarget(o Option, path, label string) {
 	l.lintOneTarget(path, label, "menu", o.Menu, o.Handoff, o.Reply)
 }
 
-// lintOneTarget checks that there is one of a target that key names, a hand-off and a
-// reply, and what the latter two say.
+// lintOneTarget checks that exactly one of target (named key), h and reply is set, and that
+// h and reply are valid.
 func (l *linter) lintOneTarget(path, label, key, target string, h *Handoff, reply string) {
 	targets := 0
 	if target != "" {

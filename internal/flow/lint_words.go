@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// lintWords fills the table of codes and finds words that mean two things.
+// lintWords fills the table of codes and finds words with two meanings.
 func (l *linter) lintWords() {
 	commands := l.lintCommands()
 	for _, id := range l.f.MenuOrder {
@@ -32,8 +32,8 @@ func (l *linter) lintWords() {
 
 func optionPath(menu string, i int) string { return "menus." + menu + ".options." + strconv.Itoa(i) }
 
-// yieldDefaults takes the usual words for stop and start out where the flow uses them for
-// something of its own and does not write these lists: "baja" may be an option.
+// yieldDefaults removes a default word for stop or start that the flow uses for something
+// else: "baja" may be an option. Lists that the flow writes itself stay.
 func (l *linter) yieldDefaults() {
 	own := make(map[string]bool)
 	c := l.f.Commands
@@ -57,8 +57,8 @@ func (l *linter) yieldDefaults() {
 	}
 }
 
-// lintCommands returns the words of all commands with their command. Yes and no
-// only mean something after an offer, so they may also be courtesies.
+// lintCommands returns the command of each word. Yes and no are left out: they only count
+// after an offer, so their words may also be courtesies.
 func (l *linter) lintCommands() map[string]string {
 	c := l.f.Commands
 	owner := make(map[string]string)
@@ -99,7 +99,7 @@ func (l *linter) lintCommands() map[string]string {
 	return owner
 }
 
-// written returns the first of the paths that is in the file: a default stands in none.
+// written returns the first path that is in the file, as a default has no position.
 func (l *linter) written(paths ...string) string {
 	for _, path := range paths {
 		if _, there := l.at[path]; there {
@@ -137,15 +137,14 @@ func (l *linter) lintSynonyms(m *Menu, commands map[string]string) {
 	}
 }
 
-// lintTypedTitle warns of a title that says something about marketing when it is typed.
+// lintTypedTitle warns of a title that, when typed, stops or resumes marketing.
 func (l *linter) lintTypedTitle(title, path string, commands map[string]string) {
 	if command := commands[Normalize(title)]; command == "stop" || command == "start" {
-		l.warnf(path, "title %q is a word of commands.%s: who types it gets that; write another title, or take the word out there", title, command)
+		l.warnf(path, "title %q is a word of commands.%s, which wins when somebody types it; write another title, or take the word out there", title, command)
 	}
 }
 
-// elsewhere reports whether a menu that stands earlier in the file has the
-// synonym.
+// elsewhere reports whether an earlier menu of the file has the synonym.
 func (l *linter) elsewhere(menu, word string) bool {
 	for _, id := range l.f.MenuOrder {
 		if id == menu {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Area finds a team by its id, its name or one of its old names, whatever the
-// case or the accents.
+// Area finds a team by its id, its name or an alias, ignoring case and accents.
 func (f *Flow) Area(name string) (Area, bool) {
 	if a, ok := f.Areas[name]; ok {
 		return a, true
@@ -25,7 +24,7 @@ func (f *Flow) Area(name string) (Area, bool) {
 	return Area{}, false
 }
 
-// AreaList returns the areas as they stand in the file.
+// AreaList returns the areas in the order of the file.
 func (f *Flow) AreaList() []Area {
 	list := make([]Area, 0, len(f.AreaOrder))
 	for _, id := range f.AreaOrder {
@@ -34,7 +33,7 @@ func (f *Flow) AreaList() []Area {
 	return list
 }
 
-// Option returns the option that a choice names.
+// Option returns the option of a choice.
 func (f *Flow) Option(c Choice) (Option, bool) {
 	m := f.Menus[c.Menu]
 	if m == nil || c.Index < 0 || c.Index >= len(m.Options) {
@@ -43,10 +42,10 @@ func (f *Flow) Option(c Choice) (Option, bool) {
 	return m.Options[c.Index], true
 }
 
-// Match finds the option that a normalised message names, for somebody who is
-// in the given menu: by any code of the flow, also as people say it ("opción 11",
-// "1º") or copy it from the menu ("11 · Pagos"), else by a title or synonym of this
-// menu, else by a synonym that only one option of the whole flow has.
+// Match finds the option that a normalised message chooses in the given menu: by any code of
+// the flow, also as people say it ("opción 11", "1º") or copy it from the menu
+// ("11 · Pagos"); else by a title or synonym of this menu; else by a synonym that only one
+// option of the whole flow has.
 func (f *Flow) Match(menu, word string) (Choice, bool) {
 	if word == "" {
 		return Choice{}, false
@@ -64,22 +63,21 @@ func (f *Flow) Match(menu, word string) (Choice, bool) {
 	return f.onlySynonym(word)
 }
 
-// before are words that people put before a code, one or several: "la opción número 1",
-// "Nº 1".
+// before are the words that people put before a code, one or several: "la opción número 1".
 var before = []string{"opcion", "opciones", "opc", "op", "numero", "nro", "num", "la", "el"}
 
-// short are those that Nº and n.º become. Only a code follows them: "no la 1" is none.
+// short are the normalised forms of Nº and n.º. The code must follow at once: "no la 1" is
+// not a choice.
 var short = []string{"no", "n o", "n"}
 
-// ordinals are what makes a number an ordinal, as Normalize leaves it: 1º, 1ª, 3ro, 2da.
+// ordinals are the normalised suffixes of ordinals: 1º, 1ª, 3ro, 2da.
 var ordinals = []string{"o", "a", "er", "ero", "era", "ro", "ra", "do", "da", "to", "ta", "mo", "ma", "vo", "va", "no", "na"}
 
-// words are the ordinals that, alone, are words too: "la 1 no", "la 1 va".
+// words are the suffixes that are also words of their own: "la 1 no", "la 1 va".
 var words = []string{"no", "na", "va", "vo", "da"}
 
-// code finds the option that a code stands for, bare, as people say it, or with the rest
-// of its line of the menu. Whatever else is said beside it makes it a sentence, which
-// chooses nothing.
+// code finds an option by its code: bare, as people say it, or with the rest of its line of
+// the menu. With any other word the message is a sentence, which chooses nothing.
 func (f *Flow) code(word string) (Choice, bool) {
 	if c, ok := f.Codes[word]; ok {
 		return c, true
@@ -112,8 +110,8 @@ func (f *Flow) code(word string) (Choice, bool) {
 // numeral reports whether a word is digits.
 func numeral(word string) bool { return word != "" && strings.Trim(word, "0123456789") == "" }
 
-// glued returns the number behind a word that people put before one, where nothing
-// stands between them: opcion1. Any other word it returns as it is.
+// glued returns the number of a word like opcion1, which lacks the space. It returns any
+// other word as it is.
 func glued(word string) string {
 	digits := strings.TrimLeft(word, "abcdefghijklmnopqrstuvwxyz")
 	if numeral(digits) && slices.Contains(slices.Concat(before, short), word[:len(word)-len(digits)]) {
@@ -131,8 +129,7 @@ func ordinal(word string) string {
 	return word
 }
 
-// onlySynonym finds the one option of the flow that has the synonym; two would
-// be a guess.
+// onlySynonym finds the option with the synonym, if only one has it.
 func (f *Flow) onlySynonym(word string) (found Choice, ok bool) {
 	for _, id := range f.MenuOrder {
 		for i, o := range f.Menus[id].Options {

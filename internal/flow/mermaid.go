@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Mermaid draws the flow as a Mermaid flowchart, the same for the same flow.
+// Mermaid draws the flow as a Mermaid flowchart. The same flow gives the same text.
 func Mermaid(f *Flow) string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
@@ -34,24 +34,23 @@ func Mermaid(f *Flow) string {
 	return b.String()
 }
 
-// node names cannot be words of Mermaid's own ("end", "graph"), so they have a
-// prefix.
+// node names have a prefix, as they must not be keywords of Mermaid ("end", "graph").
 func node(menu string) string     { return "menu_" + strings.ReplaceAll(menu, "-", "__") }
 func areaNode(area string) string { return "area_" + strings.ReplaceAll(area, "-", "__") }
 
-// quoted is a label that Mermaid takes as it is.
+// quoted returns a label in quotes, with Mermaid's special characters escaped.
 func quoted(s string) string {
 	s = strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "*", "", "\n", " ", "\r", " ", "`", "'").Replace(s)
 	return `"` + s + `"`
 }
 
-// firstSentence is the beginning of a text, for where there is little room.
+// firstSentence returns the first line of a text, shortened to 60 letters.
 func firstSentence(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
 	return shorten(s, 60)
 }
 
-// shorten cuts a text to so many letters.
+// shorten cuts a text to at most most letters, ellipsis included.
 func shorten(s string, most int) string {
 	r := []rune(s)
 	if len(r) <= most {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// nearest returns the candidate that somebody most likely meant, "" when none is
-// near enough to be worth saying.
+// nearest returns the candidate that was most likely meant, "" if none is near enough.
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 1+min(3, max(1, len([]rune(word))/2))
 	for _, c := range candidates {
@@ -17,7 +16,7 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// didYouMean is the end of a message about an unknown word.
+// didYouMean ends a message about an unknown word with the nearest candidate, or with all.
 func didYouMean(word string, candidates []string) string {
 	if near := nearest(word, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
@@ -28,7 +27,7 @@ func didYouMean(word string, candidates []string) string {
 	return "; write one of: " + strings.Join(candidates, ", ")
 }
 
-// distance counts the letters to insert, delete or replace.
+// distance is the Levenshtein distance.
 func distance(a, b string) int {
 	from, to := []rune(a), []rune(b)
 	row := make([]int, len(to)+1)

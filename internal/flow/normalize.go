@@ -7,18 +7,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// longestWord bounds what Normalize looks at: no command, code or synonym is
-// this long, so a longer message is free text whatever it says.
+// longestWord bounds the messages that Normalize reads, in bytes. No command, code or
+// synonym is as long, so a longer message is free text.
 const longestWord = 200
 
-// Normalize returns the form under which whole messages are compared: lower
-// case, without accents, punctuation and emoji, single spaces. A message of
-// nothing but emoji keeps them, once each and without skin tones, so that a
-// thumbs-up can be a courtesy. Keycaps and wide digits become plain digits;
-// signs that change what a number means (currency, percent) stay, and other
-// punctuation separates: "1,5" is never "15". A letter that is stretched
-// ("holaaa") counts once. It is idempotent. Messages longer than any command
-// normalise to "".
+// Normalize returns the form in which whole messages are compared: lower case, without
+// accents, punctuation and emoji, with single spaces. A message of only emoji keeps them,
+// each once and without skin tone, so that a thumbs-up can be a courtesy. Keycaps and wide
+// digits become plain digits. Signs that change a number's meaning (currency, percent) stay;
+// other punctuation separates, so "1,5" is never "15". A stretched letter ("holaaa") counts
+// once. Messages longer than any command normalise to "". Normalize is idempotent.
 func Normalize(s string) string {
 	if len(s) > longestWord {
 		return ""
@@ -54,8 +52,8 @@ func Normalize(s string) string {
 	return word
 }
 
-// squeeze writes a letter once that stands three times or more in a row; digits
-// and pairs stay as they are.
+// squeeze reduces a letter that is repeated three times or more to one. Digits and pairs
+// stay.
 func squeeze(s string) string {
 	runes := []rune(s)
 	out := make([]rune, 0, len(runes))
@@ -74,8 +72,8 @@ func squeeze(s string) string {
 	return string(out)
 }
 
-// Covers reports whether a normalised message is made of the phrases and of
-// nothing else: "hola buenas tardes" of "hola" and "buenas tardes".
+// Covers reports whether a normalised message consists only of the phrases: "hola buenas
+// tardes" does for "hola" and "buenas tardes".
 func Covers(phrases []string, word string) bool {
 	if word == "" {
 		return false

@@ -89,8 +89,8 @@ func TestMatch(t *testing.T) {
 		{"admin", "22", "22"},
 		{"", "47", "47"},
 		{"admin", "pagos y medios", "11"},
-		{"principal", "pagos y medios", ""}, // titles only where they are shown
-		{"principal", "becas", "35"},        // a synonym that only one option has
+		{"principal", "pagos y medios", ""}, // titles count only in their own menu
+		{"principal", "becas", "35"},        // a synonym of only one option
 		{"principal", "soy alumno", "2"},
 		{"comunidad", "otra consulta", "47"},
 		{"principal", "otra consulta", "5"},

@@ -12,9 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Parse reads a flow. The error is of type Problems and lists everything to
-// change, warnings too; warnings alone are no error. name is what messages call
-// the file.
+// Parse reads a flow. The error is of type Problems and lists everything to change, warnings
+// too; warnings alone are not an error. name is the file's name in messages.
 func Parse(name string, src []byte) (*Flow, error) {
 	f, problems := Check(name, src)
 	if problems.Fatal() {
@@ -23,8 +22,8 @@ func Parse(name string, src []byte) (*Flow, error) {
 	return f, nil
 }
 
-// Check reads a flow and returns all problems, in the order of the file. With an
-// error among them the flow is nil.
+// Check reads a flow and returns all problems in the order of the file. The flow is nil if
+// one of them is an error.
 func Check(name string, src []byte) (*Flow, Problems) {
 	r := newReader(name)
 	f := r.flow(src)
@@ -38,13 +37,13 @@ func Check(name string, src []byte) (*Flow, Problems) {
 	return f, r.problems
 }
 
-// largest bounds a flow file: far beyond what people write, far below what hurts.
+// largest bounds a flow file, in bytes. People write far less.
 const largest = 256 << 10
 
 var (
 	yamlLine = regexp.MustCompile(`line (\d+):`)
-	// The library counts lines from 0 where its grammar fails, and from 1 where
-	// a word cannot be read.
+	// The library counts lines from 0 in errors of grammar, and from 1 in errors of a
+	// single word.
 	yamlGrammar = regexp.MustCompile(`did not find expected (node content|key|'-' indicator|',' or)`)
 )
 
@@ -123,7 +122,7 @@ func (r *reader) root(n *yaml.Node) *Flow {
 	return f
 }
 
-// usualOfferArea is the team that sorts what belongs to nobody, else the first.
+// usualOfferArea returns "revisar" if there is such an area, else the first.
 func usualOfferArea(f *Flow) string {
 	if _, ok := f.Areas["revisar"]; ok || len(f.AreaOrder) == 0 {
 		return "revisar"

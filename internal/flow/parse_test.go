@@ -24,7 +24,7 @@ func psi(t *testing.T) *Flow {
 	return f
 }
 
-// TestShippedFlow is the table of codes that people of PSI know by heart.
+// TestShippedFlow: the shipped flow has the codes that people at PSI know by heart.
 func TestShippedFlow(t *testing.T) {
 	t.Parallel()
 	f := psi(t)
@@ -60,7 +60,7 @@ func TestShippedFlow(t *testing.T) {
 	}
 }
 
-// TestContractExample: the flow of the contract, as it stands there.
+// TestContractExample parses the contract's example.
 func TestContractExample(t *testing.T) {
 	t.Parallel()
 	f, err := Parse("contract.yaml", []byte(`
@@ -110,8 +110,7 @@ policies: {menu_breaks_handoff: false, invalid_limit: 3, auto_per_hour: 20}
 	}
 }
 
-// TestAllProblemsAtOnce: one round is enough to know them all, in the order of
-// the file.
+// TestAllProblemsAtOnce: one run reports all problems, in the order of the file.
 func TestAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	src := strings.NewReplacer("start: uno", "start: doss", "code: \"2\"", "code: \"0\"", "title: Efectivo", "titel: Efectivo").Replace(good)
@@ -142,7 +141,7 @@ func TestWarningsAreNoError(t *testing.T) {
 	}
 }
 
-// TestAliases: YAML's own way to write a thing once works, and cannot blow up.
+// TestAliases: YAML aliases work and cannot unfold without bound.
 func TestAliases(t *testing.T) {
 	t.Parallel()
 	src := strings.Replace(good, "handoff: {area: admin, tag: otra}", "handoff: &h {area: admin, tag: otra}", 1)

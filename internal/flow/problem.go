@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Severity says whether a flow can be used despite a problem.
+// Severity is the severity of a problem.
 type Severity string
 
 // Severities.
 const (
-	SeverityError   Severity = "error"   // it would be refused, or would not do what it says
-	SeverityWarning Severity = "warning" // it works, and somebody will be lost in it
+	SeverityError   Severity = "error"   // the flow cannot be used: WhatsApp would refuse it, or it would misbehave
+	SeverityWarning Severity = "warning" // the flow works, but people will get lost in it
 )
 
-// Problem is one thing to change, and where.
+// Problem is one thing to change, with its position.
 type Problem struct {
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
 	Column   int      `json:"column"`
 	Severity Severity `json:"severity"`
-	Message  string   `json:"message"` // what is wrong and what to write instead
+	Message  string   `json:"message"` // the fault, and what to write instead
 }
 
 func (p Problem) String() string {
@@ -31,7 +31,7 @@ func (p Problem) String() string {
 // Problems are all problems of a file, in the order of the file.
 type Problems []Problem
 
-// Error lists all problems, one a line.
+// Error lists all problems, one per line.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -40,7 +40,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Fatal reports whether one of them is an error.
+// Fatal reports whether one of the problems is an error.
 func (ps Problems) Fatal() bool {
 	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Severity == SeverityError })
 }

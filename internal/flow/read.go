@@ -9,18 +9,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// reader turns YAML nodes into values and remembers where each stood, so that
-// every later check can say where to look. Its methods never fail: they note a
-// problem and go on with the zero value.
+// reader turns YAML nodes into values and remembers their positions for later checks. Its
+// methods never fail: they note a problem and go on with the zero value.
 type reader struct {
 	file     string
 	at       map[string]position // by path: menus.admin.options.0.title
-	broken   map[string]bool     // paths of which a part could not be read
+	broken   map[string]bool     // paths with a part that could not be read
 	problems Problems
-	opened   int // nodes, counting one again for each alias of it
+	opened   int // number of nodes, counted again for each alias
 }
 
-// mostNodes bounds what a file with aliases of aliases can unfold to.
+// mostNodes bounds the nodes of a file with its aliases unfolded.
 const mostNodes = 100_000
 
 func newReader(file string) *reader {
@@ -42,8 +41,7 @@ func (r *reader) note(severity Severity, at position, format string, args ...any
 	})
 }
 
-// errorf notes an error at a path, or where the nearest part of it stands that
-// is in the file.
+// errorf notes an error at a path, or at its nearest parent that is in the file.
 func (r *reader) errorf(path, format string, args ...any) {
 	r.note(SeverityError, r.where(path), format, args...)
 }
@@ -52,7 +50,7 @@ func (r *reader) warnf(path, format string, args ...any) {
 	r.note(SeverityWarning, r.where(path), format, args...)
 }
 
-// misshapen notes that a value is not what its key asks for.
+// misshapen notes that a value has the wrong type for its key.
 func (r *reader) misshapen(path, format string, args ...any) {
 	r.errorf(path, format, args...)
 	r.broken[path] = true
@@ -63,8 +61,8 @@ func (r *reader) misshapen(path, format string, args ...any) {
 	}
 }
 
-// missing reports whether something that is not there was left out, rather than
-// misspelt or misshapen, which has been said.
+// missing reports whether an absent value was left out, rather than misspelt or misshapen,
+// which is already noted.
 func (r *reader) missing(path string) bool { return !r.broken[path] }
 
 func (r *reader) where(path string) position {
@@ -80,8 +78,8 @@ func (r *reader) where(path string) position {
 	}
 }
 
-// open follows an alias and notes where the value stands: a mapping or a list
-// stands where its key does, which fields noted.
+// open follows an alias and notes the value's position. For a mapping or a list, fields
+// already noted the position of the key.
 func (r *reader) open(path string, n *yaml.Node) *yaml.Node {
 	if _, noted := r.at[path]; !noted {
 		r.at[path] = position{n.Line, n.Column}
@@ -101,7 +99,7 @@ func (r *reader) open(path string, n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// fields reads a mapping. With known keys, others are errors.
+// fields reads a mapping. If known keys are given, any other key is an error.
 func (r *reader) fields(path string, n *yaml.Node, example string, known ...string) []field {
 	n = r.open(path, n)
 	if empty(n) {
@@ -136,7 +134,7 @@ func (r *reader) fields(path string, n *yaml.Node, example string, known ...stri
 	return list
 }
 
-// text reads a string; numbers are taken as they are written.
+// text reads a string. A number is read as it is written.
 func (r *reader) text(path string, n *yaml.Node) string {
 	n = r.open(path, n)
 	if n.Kind != yaml.ScalarNode {
@@ -149,7 +147,7 @@ func (r *reader) text(path string, n *yaml.Node) string {
 	return strings.TrimSpace(n.Value)
 }
 
-// texts reads a list of strings; a single one may stand without brackets.
+// texts reads a list of strings. A single string needs no brackets.
 func (r *reader) texts(path string, n *yaml.Node) []string {
 	n = r.open(path, n)
 	switch {
@@ -201,7 +199,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// name is how messages call a path.
+// name returns the name of a path in messages.
 func name(path string) string {
 	if path == "" {
 		return "the flow"

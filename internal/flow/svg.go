@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Measures of the drawing, in pixels. Letters are counted, not measured: nothing
-// here knows a font, so widths leave room.
+// Measures of the drawing, in pixels. Text is measured in letters, as the font is unknown,
+// so widths are generous.
 const (
 	cardWidth  = 380
 	cardGap    = 24  // between cards of a column
@@ -17,11 +17,11 @@ const (
 	rowHeight  = 26
 	cardFoot   = 8
 	areaHeight = 20
-	rowRoom    = 48 // letters of an option's title and of where it leads
+	rowRoom    = 48 // letters of an option's title and target
 	headRoom   = 54 // letters of a menu's text
 )
 
-// card is a menu in its place.
+// card is a menu with its place in the drawing.
 type card struct {
 	menu   *Menu
 	column int
@@ -30,8 +30,8 @@ type card struct {
 	kids   []*card
 }
 
-// drawing lays menus out as a tree, columns from left to right: a menu stands
-// where it is first led to, in the order of the file.
+// drawing lays menus out as a tree, in columns from left to right. A menu is drawn below the
+// first option that leads to it, in the order of the file.
 type drawing struct {
 	f      *Flow
 	placed map[string]*card
@@ -40,8 +40,8 @@ type drawing struct {
 	bottom int
 }
 
-// SVG draws the flow as a picture that any browser shows, the same bytes for the
-// same flow. Dark and light follow the reader's system.
+// SVG draws the flow as a picture for any browser. The same flow gives the same bytes. Its
+// colours follow the reader's dark or light mode.
 func SVG(f *Flow) string {
 	d := &drawing{f: f, placed: make(map[string]*card)}
 	y := margin
@@ -80,8 +80,7 @@ text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f2933
 </style>
 `
 
-// roots are the menus that conversations start in, then those that nothing
-// leads to.
+// roots returns the start menus, then all menus, for those that no option leads to.
 func (d *drawing) roots() []string {
 	var list []string
 	for _, line := range d.f.LineOrder {
@@ -90,8 +89,7 @@ func (d *drawing) roots() []string {
 	return append(list, d.f.MenuOrder...)
 }
 
-// grow makes the tree below a menu. A menu that stands elsewhere already is
-// only pointed at.
+// grow makes the tree below a menu. A menu that is already placed is not placed again.
 func (d *drawing) grow(id string, column int) *card {
 	m := d.f.Menus[id]
 	c := &card{menu: m, column: column, height: headHeight + rowHeight*len(m.Options) + cardFoot}
@@ -105,8 +103,8 @@ func (d *drawing) grow(id string, column int) *card {
 	return c
 }
 
-// place puts a tree at a height and returns where it ends: children one below
-// the other, the parent in the middle of them.
+// place puts a tree at a height and returns its lower end: children below each other, the
+// parent in the middle.
 func (d *drawing) place(c *card, top int) int {
 	c.x = margin + c.column*(cardWidth+columnGap)
 	d.right = max(d.right, c.x+cardWidth)
@@ -124,7 +122,7 @@ func (d *drawing) place(c *card, top int) int {
 // rowMiddle is the height of an option's row.
 func (c *card) rowMiddle(i int) int { return c.y + headHeight + rowHeight*i + rowHeight/2 }
 
-// links draws a line from each option to the menu that hangs below it.
+// links draws a line from each option to its menu, if that is further right.
 func (d *drawing) links(b *strings.Builder, c *card) {
 	for i, o := range c.menu.Options {
 		to := d.placed[o.Menu]
@@ -157,7 +155,7 @@ func (d *drawing) card(b *strings.Builder, c *card) {
 	b.WriteString("</g>\n")
 }
 
-// startOf says which lines start in a menu.
+// startOf lists the lines that start in a menu.
 func (d *drawing) startOf(menu string) string {
 	var lines []string
 	for _, id := range d.f.LineOrder {
@@ -171,7 +169,7 @@ func (d *drawing) startOf(menu string) string {
 	return shorten("  ← "+strings.Join(lines, ", "), headRoom-len(menu))
 }
 
-// target says where an option leads.
+// target returns the label of an option's target.
 func (d *drawing) target(o Option) (class, text string) {
 	switch {
 	case o.Menu != "":
@@ -211,7 +209,7 @@ func write(b *strings.Builder, class string, x, y int, anchor, text string) {
 	b.WriteString("</text>\n")
 }
 
-// oneLine is a text without WhatsApp's bold and without line breaks.
+// oneLine removes line breaks and WhatsApp's bold from a text.
 func oneLine(s string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(s, "*", "")), " ")
 }
