@@ -8,19 +8,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// Tags of hand-offs that no option of the flow names.
+// Tags of hand-offs that no option names.
 const (
 	tagPerson = "persona" // asked for a person in words
 	tagOffer  = "oferta"  // accepted the offer of a person
 	tagOutage = "caida"   // was left without an answer
 )
 
-// silent says nothing and stays.
+// silent says nothing and leaves the conversation where it is.
 func (t *turn) silent(why Reason) Decision {
 	return Decision{Next: t.next, Reason: why}
 }
 
-// text says one sentence, or nothing when the flow has none, and stays.
+// text says one sentence, or nothing if it is empty, and leaves the conversation where it is.
 func (t *turn) text(why Reason, sentence string) Decision {
 	d := t.silent(why)
 	d.Next.Invalid = 0
@@ -35,7 +35,7 @@ func (t *turn) start(why Reason, lead string) Decision {
 	return t.show(t.flow.Start(t.was.Line), why, lead)
 }
 
-// show puts the person in a menu and shows it, with a sentence before it.
+// show moves the conversation to a menu and shows it, with a sentence before it.
 func (t *turn) show(m *flow.Menu, why Reason, lead string) Decision {
 	d := t.silent(why)
 	d.Next.Invalid = 0
@@ -47,7 +47,7 @@ func (t *turn) show(m *flow.Menu, why Reason, lead string) Decision {
 	return d
 }
 
-// choose does what an option says.
+// choose carries out an option.
 func (t *turn) choose(c flow.Choice, why Reason) Decision {
 	o, ok := t.flow.Option(c)
 	switch {
@@ -63,8 +63,8 @@ func (t *turn) choose(c flow.Choice, why Reason) Decision {
 	return d
 }
 
-// tapped handles a tapped row or button. Only what we showed last counts: an
-// old list must not move a conversation that has gone on.
+// tapped handles a tapped row or button. Only the menu that was shown last counts: an old
+// list must not move a conversation that has moved on.
 func (t *turn) tapped() Decision {
 	id, ours := parseReplyID(t.msg.ReplyID)
 	stale := !ours || id.epoch != t.was.Epoch
@@ -86,8 +86,8 @@ func (t *turn) tapped() Decision {
 	return t.show(t.menu, StaleReply, t.flow.Texts.StaleReply)
 }
 
-// invalid shows the menu again with a sentence that says why; after too many in
-// a row it offers a person and counts anew.
+// invalid shows the menu again after a sentence that says why. After too many invalid inputs
+// in a row it offers a person and starts counting again.
 func (t *turn) invalid(lead string) Decision {
 	limit := t.flow.Policies.InvalidLimit
 	if limit < 1 {
@@ -101,7 +101,7 @@ func (t *turn) invalid(lead string) Decision {
 	return d
 }
 
-// offer asks whether the person wants to talk to somebody.
+// offer asks whether the contact wants to talk to a person.
 func (t *turn) offer() Decision {
 	d := t.silent(OfferPerson)
 	d.Next.Invalid = 0
@@ -112,8 +112,8 @@ func (t *turn) offer() Decision {
 
 func (t *turn) accept() Decision { return t.handoff(HandedOff, t.personArea(), tagOffer) }
 
-// personArea is the team for somebody who wants a person: the one of the menu
-// that they are in when all its hand-offs go to one, else the flow's.
+// personArea returns the area for a contact who wants a person: that of the current menu if
+// all its hand-offs go to one area, else the flow's.
 func (t *turn) personArea() string {
 	area := ""
 	for _, o := range t.menuOrEmpty().Options {
@@ -142,13 +142,12 @@ func (t *turn) handoff(why Reason, area, tag string) Decision {
 	return d
 }
 
-// prefers reports whether the whole message stops marketing, or takes it up again.
+// prefers reports whether the whole message stops or resumes marketing.
 func (t *turn) prefers() bool {
 	return t.says(t.flow.Commands.Stop) || t.msg.OptedOut && t.says(t.flow.Commands.Start)
 }
 
-// preference notes whether the person wants marketing, and nothing else: the
-// conversation stays as it is.
+// preference sets the contact's wish about marketing. The conversation stays as it is.
 func (t *turn) preference() Decision {
 	if t.says(t.flow.Commands.Stop) {
 		d := t.text(OptedOut, t.flow.Texts.OptedOut)
@@ -160,7 +159,7 @@ func (t *turn) preference() Decision {
 	return d
 }
 
-// tooLate says nothing any more, but a stop of marketing holds from whenever it came.
+// tooLate answers nothing, but a late message still stops marketing.
 func (t *turn) tooLate(why Reason) Decision {
 	d := t.silent(why)
 	nobodys := t.was.State == StateMenu || t.was.State == StateClosed || t.handoffIsOver()
@@ -168,8 +167,8 @@ func (t *turn) tooLate(why Reason) Decision {
 	return d
 }
 
-// endWith does what the person wants where the team's time is over, though its timer has
-// not fired yet: the conversation is closed first, as it would be afterwards.
+// endWith closes a conversation whose hand-off has timed out although its timer has not
+// fired yet, then carries out act.
 func (t *turn) endWith(act func() Decision) Decision {
 	t.next = closed(t.next)
 	d := act()
@@ -177,8 +176,8 @@ func (t *turn) endWith(act func() Decision) Decision {
 	return d
 }
 
-// reopen begins a closed conversation anew. Somebody of ours closed it, so the
-// budget of automatic messages begins anew too: the menu always comes.
+// reopen restarts a closed conversation. Our side closed it, so the budget of automatic
+// messages is fresh and the menu is always shown.
 func (t *turn) reopen() Decision {
 	t.next = inMenu(t.next)
 	d := t.start(ClosedReopened, t.flow.Texts.WindowReopen)
@@ -186,20 +185,20 @@ func (t *turn) reopen() Decision {
 	return d
 }
 
-// endHandoff takes the conversation back from the team that has it.
+// endHandoff takes the conversation back from its team.
 func (t *turn) endHandoff(why Reason, lead string) Decision {
 	closed := why == HandoffTimeout
 	auto := t.next.Auto
 	t.next = inMenu(t.next)
 	if !closed {
-		t.next.Auto = auto // a person did this, not one of ours
+		t.next.Auto = auto // the contact did this, not our side
 	}
 	d := t.start(why, lead)
 	d.Changed, d.Closed = true, closed
 	return d
 }
 
-// timeoutFrom is when a hand-off ends after a last word at the given time.
+// timeoutFrom returns when a hand-off times out if nobody writes after last; zero for never.
 func (r Rules) timeoutFrom(last time.Time) time.Time {
 	if r.HandoffTimeout <= 0 {
 		return time.Time{}
@@ -207,7 +206,7 @@ func (r Rules) timeoutFrom(last time.Time) time.Time {
 	return last.Add(r.HandoffTimeout)
 }
 
-// handedOff is the conversation in the hands of a team ("" for nobody's yet).
+// handedOff returns the conversation handed to a team; "" is no team yet.
 func handedOff(c Conversation, area, tag string) Conversation {
 	c.State, c.Area, c.Tag = StateHandedOff, area, tag
 	c.Menu, c.Invalid, c.Offered = "", 0, false
@@ -215,8 +214,7 @@ func handedOff(c Conversation, area, tag string) Conversation {
 	return c
 }
 
-// inMenu is the conversation back with the router: the next message, or this
-// one, shows the start.
+// inMenu returns the conversation given back to the router, before the start menu is shown.
 func inMenu(c Conversation) Conversation {
 	c.State, c.Area, c.Tag, c.Ticket = StateMenu, "", "", ""
 	c.Menu, c.Invalid, c.Offered, c.Auto = "", 0, false, nil
@@ -225,7 +223,7 @@ func inMenu(c Conversation) Conversation {
 	return c
 }
 
-// confirmation tells the person who answers from here on.
+// confirmation tells the contact which team answers from here on.
 func confirmation(f *flow.Flow, sentence, area string) []Reply {
 	a, ok := f.Area(area)
 	if !ok {
@@ -238,8 +236,8 @@ func confirmation(f *flow.Flow, sentence, area string) []Reply {
 	return []Reply{{Text: text, Style: flow.StyleText}}
 }
 
-// recent keeps the automatic messages of the last hour. Times far ahead of the
-// clock (it was set back) would block for ever, so they go too.
+// recent keeps the times of the last hour. Times far in the future (the clock was set back)
+// would block for ever, so they are dropped too.
 func recent(auto []int64, now time.Time) []int64 {
 	const hour = 3600
 	at := now.Unix()

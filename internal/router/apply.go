@@ -7,10 +7,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// Apply carries out a command of an agent, a program or a timer. A command that
-// changes nothing, or does not fit the state, has the reason NoEffect.
+// Apply carries out a command of an agent, a program or a timer. The reason is NoEffect if
+// the command changes nothing or does not fit the state.
 func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
-	t := r.turn(c, Message{Late: true}, now) // no message: nothing is touched
+	t := r.turn(c, Message{Late: true}, now) // late, so that touch changes nothing
 	var d Decision
 	switch cmd.Kind {
 	case CommandHandoff:
@@ -41,15 +41,15 @@ func (r Rules) Apply(c Conversation, cmd Command, now time.Time) Decision {
 
 func (t *turn) noEffect() Decision { return Decision{Next: t.was, Reason: NoEffect} }
 
-// applyHandoff gives the conversation to a team, or from one team to another.
-// An area that the flow does not have is nobody: callers check it first.
+// applyHandoff gives the conversation to a team, or from one team to another. An area that
+// the flow does not have has no effect; callers check it first.
 func (t *turn) applyHandoff(cmd Command) Decision {
 	area, ok := t.flow.Area(cmd.Area)
 	already := t.was.State == StateHandedOff && t.was.Area == area.ID
 	if !ok || already {
 		return t.noEffect()
 	}
-	transfer := t.was.Area != "" // a team has it, if only on paper while disconnected
+	transfer := t.was.Area != "" // a disconnected conversation keeps its team too
 	sentence := t.flow.Texts.HandedOff
 	if transfer {
 		sentence = t.flow.Texts.Transferred
@@ -65,9 +65,9 @@ func (t *turn) applyHandoff(cmd Command) Decision {
 	}
 }
 
-// applyAgentSent notes that one of ours wrote. In the menu or closed, that takes
-// the conversation over, for the area or, where there is none of that name, for who
-// takes care of what is nobody's; a disconnected one stays as it is.
+// applyAgentSent notes that our side wrote. A conversation in the menu or closed is handed to
+// the area, or to the flow's OfferArea if there is no such area. A disconnected one stays
+// disconnected.
 func (t *turn) applyAgentSent(area string) Decision {
 	next := t.was
 	team, ok := t.flow.Area(area)
@@ -107,8 +107,8 @@ func (t *turn) applyTimeout() Decision {
 	return Decision{Next: closed(t.was), Reason: HandoffTimeout, Closed: true}
 }
 
-// backToMenu returns a conversation from the given state to the menu. Nothing is said
-// until the person writes.
+// backToMenu returns a conversation from the given state to the menu. Nothing is sent until
+// the contact writes.
 func (t *turn) backToMenu(from State, why Reason) Decision {
 	if t.was.State != from {
 		return t.noEffect()
@@ -123,8 +123,7 @@ func (t *turn) applyReset() Decision {
 	return Decision{Next: inMenu(t.was), Reason: ResetByHand}
 }
 
-// applyDisconnect silences the bot. Who has the conversation keeps it, with its
-// ticket: only the talking stops.
+// applyDisconnect silences the bot. The team and the ticket stay.
 func (t *turn) applyDisconnect() Decision {
 	if t.was.State == StateDisconnected {
 		return t.noEffect()
@@ -136,8 +135,8 @@ func (t *turn) applyDisconnect() Decision {
 	return Decision{Next: next, Reason: Disconnect}
 }
 
-// applyApologize says that we are sorry, and what the flow wants beside. Who has a team
-// is theirs.
+// applyApologize sends the apology, with the menu or hand-off that the flow asks for. A
+// conversation with a team is left to the team.
 func (t *turn) applyApologize() Decision {
 	apology := t.flow.Texts.Apology
 	if t.was.State != StateMenu && t.was.State != StateClosed {
@@ -165,8 +164,7 @@ func (t *turn) applyApologize() Decision {
 	return t.noEffect()
 }
 
-// closed is the conversation with nobody: the next message of the person brings
-// the menu.
+// closed returns the conversation closed: the contact's next message shows the menu.
 func closed(c Conversation) Conversation {
 	c = inMenu(c)
 	c.State = StateClosed

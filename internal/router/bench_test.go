@@ -2,8 +2,7 @@ package router
 
 import "testing"
 
-// BenchmarkStep is the price of a decision, which every message pays inside a
-// transaction.
+// BenchmarkStep measures a decision. Every message takes one inside its transaction.
 func BenchmarkStep(b *testing.B) {
 	rules := psiRules(b)
 	in := Conversation{State: StateMenu, Line: "wsp4", Menu: "admin", Epoch: 3, LastInbound: monday}

@@ -6,7 +6,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// settle finishes a decision about a message: see budgeted and joinsFile.
+// settle finishes a decision: it applies the budget, and sets FileAt for joinsFile.
 func (t *turn) settle(d Decision) Decision {
 	d = t.budgeted(d)
 	switch {
@@ -18,10 +18,10 @@ func (t *turn) settle(d Decision) Decision {
 	return d
 }
 
-// budgeted keeps a conversation within its budget of automatic messages an hour,
-// so that two robots can never talk for ever: when it is used up a person is
-// offered once, and then nothing is said and nothing changes until old messages
-// leave the hour. A hand-off always goes through: it ends the talking.
+// budgeted keeps a conversation within its hourly budget of automatic messages, so that two
+// robots cannot talk for ever. When the budget is used up, a person is offered once; after
+// that nothing is sent and nothing changes until old messages leave the hour. A hand-off
+// always goes through, as it ends the loop.
 func (t *turn) budgeted(d Decision) Decision {
 	if len(d.Replies) == 0 {
 		return d
@@ -41,7 +41,7 @@ func (t *turn) budgeted(d Decision) Decision {
 		}
 		d = t.offer()
 	}
-	if d.Reason != TemplateButton { // which changes nothing
+	if d.Reason != TemplateButton { // that changes nothing
 		d.Next.Offered = d.Reason == OfferPerson
 	}
 	auto = append(auto, t.now.Unix())
@@ -49,8 +49,7 @@ func (t *turn) budgeted(d Decision) Decision {
 	return d
 }
 
-// touched is the conversation as it was, but for the times that the arrival of
-// the message set.
+// touched returns the conversation as it was, with only the times that touch set.
 func touched(was, next Conversation) Conversation {
 	was.LastInbound, was.TimeoutAt = next.LastInbound, later(was.TimeoutAt, next.TimeoutAt)
 	return was

@@ -6,8 +6,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// answerButton answers a tap on a template's button and changes nothing, whoever has
-// the conversation.
+// answerButton answers a tap on a template's button. It changes nothing, whoever has the
+// conversation.
 func (t *turn) answerButton() Decision {
 	d := t.silent(TemplateButton)
 	d.Label = t.button.Tag
@@ -15,7 +15,7 @@ func (t *turn) answerButton() Decision {
 	return d
 }
 
-// pressButton does what a template's button stands for. Nobody of ours has the conversation.
+// pressButton carries out a template's button. No team has the conversation.
 func (t *turn) pressButton() Decision {
 	if t.button.Reply != "" {
 		return t.answerButton()

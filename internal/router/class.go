@@ -1,20 +1,20 @@
 package router
 
-// class is what a message is to a menu.
+// class says how a menu treats a message.
 type class int
 
 const (
-	classText    class = iota // something to read
+	classText    class = iota // a text
 	classTap                  // a tapped row or button
-	classMedia                // something that a person sent and we cannot read
-	classUnknown              // a type that nobody taught us
-	classUnseen               // something that a person wrote and WhatsApp did not let us have
-	classForm                 // a form that a person filled in
-	classNotice               // not something to answer: a reaction, an edit, a change
+	classMedia                // content that we cannot read
+	classUnknown              // a type that we do not know
+	classUnseen               // a message whose content WhatsApp withheld
+	classForm                 // a completed form
+	classNotice               // nothing to answer: a reaction, an edit, a change
 )
 
-// classes says what each of the Cloud API's types may do in a menu; "interactive"
-// and "text" depend on their content. What is missing is classUnknown.
+// classes has the class of each of the Cloud API's types, but for "interactive", which
+// depends on the content. A type that is missing is classUnknown.
 var classes = map[string]class{
 	"text":     classText,
 	"button":   classText, // a template's quick reply
@@ -28,7 +28,7 @@ var classes = map[string]class{
 	"contacts": classMedia,
 	"order":    classMedia,
 
-	"notice":          classNotice, // a gesture of a kind that we know, or of phones among themselves
+	"notice":          classNotice, // a known gesture, or phones synchronising
 	"protocol":        classNotice,
 	"reaction":        classNotice,
 	"system":          classNotice,
@@ -62,8 +62,8 @@ func classify(m Message) class {
 	return classUnknown
 }
 
-// Says reports whether a message of a type says something to whom it is written: what
-// our own side says from the phone takes the conversation over, a gesture does not.
+// Says reports whether a message of a type has content for its reader. Content that our own
+// side writes from the phone takes the conversation over; a gesture does not.
 func Says(messageType string) bool {
 	switch messageType {
 	case "unsupported", "unknown", "errors":
@@ -72,7 +72,7 @@ func Says(messageType string) bool {
 	return Answerable(messageType)
 }
 
-// Answerable says that a message of a type may deserve an answer of the router.
+// Answerable reports whether the router may answer a message of a type.
 func Answerable(messageType string) bool { return classes[messageType] != classNotice }
 
 func noticeReason(messageType string) Reason {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// FuzzStep feeds Step conversations and messages that no store and no decoder
-// would make: it must decide about them all the same, and keep its promises.
+// FuzzStep feeds Step conversations and messages that no store or decoder would make. It must
+// still decide and keep its promises.
 func FuzzStep(f *testing.F) {
 	rules := psiRules(f)
 	f.Add("menu", "wsp4", "", int64(0), 0, uint8(0), "text", "hola", "", uint16(0), int64(0))

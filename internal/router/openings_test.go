@@ -2,8 +2,7 @@ package router
 
 import "testing"
 
-// openings are ways in which people begin, as they write them. None may be
-// answered with "I did not find that option".
+// openings are real first messages. None may be answered with "I did not find that option".
 var openings = []string{
 	"hola", "Hola!", "HOLA", "holaa", "holaaaaa", "Hola 👋", "hola 😊", "¡Hola!", "hola.", "Hola hola", "holis", "hi", "Hello",
 	"buenas", "Buenas!", "muy buenas", "buen dia", "Buen día", "buen día!", "Buenos dias", "buenos días.", "BUENAS TARDES", "buenas tardes 🙂",

@@ -24,7 +24,7 @@ func psiRules(t testing.TB) Rules {
 	return rulesOf(t, append(src, buttons...))
 }
 
-// buttons are those of the templates of our stories.
+// buttons are the template buttons of the stories.
 const buttons = `
 buttons:
   turnos/confirmar: {reply: "¡Gracias! Te esperamos 💛", tag: confirmado}
@@ -44,13 +44,13 @@ func rulesOf(t testing.TB, src []byte) Rules {
 	return Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}
 }
 
-// failer is what both testing and rapid can do.
+// failer is the part of T that testing and rapid share.
 type failer interface {
 	Helper()
 	Errorf(format string, args ...any)
 }
 
-// checkAny holds what is true of every decision, of messages and of commands.
+// checkAny checks what holds for every decision, about messages and commands.
 func checkAny(t failer, r Rules, was Conversation, d Decision) {
 	t.Helper()
 	next := d.Next
@@ -92,7 +92,7 @@ func checkAny(t failer, r Rules, was Conversation, d Decision) {
 	}
 }
 
-// checkReply holds what WhatsApp takes, and that no placeholder is left.
+// checkReply checks WhatsApp's limits, and that no placeholder is left.
 func checkReply(t failer, next Conversation, r Reply) {
 	t.Helper()
 	if r.Text == "" || strings.Contains(strings.ReplaceAll(r.Text, "{ticket}", ""), "{") {
@@ -130,13 +130,13 @@ func checkReply(t failer, next Conversation, r Reply) {
 	}
 }
 
-// answerable is the contract's word for what may get an answer, as far as it
-// does not depend on the conversation.
+// answerable reports whether the contract allows an answer, as far as that does not depend on
+// the conversation.
 func answerable(m Message) bool {
 	return !m.Stale && !m.Late && !m.Group && !m.Blocked && !m.Echo && classify(m) != classNotice
 }
 
-// checkStep holds what is true of every decision about a message.
+// checkStep checks what holds for every decision about a message.
 func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) Decision {
 	t.Helper()
 	before := was
@@ -201,7 +201,7 @@ func checkStep(t failer, r Rules, was Conversation, m Message, now time.Time) De
 	return d
 }
 
-// nobodys says that no team has a conversation, or that its time was over by the time that
+// nobodys reports whether no team has the conversation, or the hand-off had timed out when
 // the message was written.
 func nobodys(c Conversation, m Message) bool {
 	over := !c.TimeoutAt.IsZero() && (m.SentAt.IsZero() || !m.SentAt.Before(c.TimeoutAt))

@@ -7,13 +7,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// story is one conversation that goes on and on, with what came before.
+// story is one long conversation with its history.
 type story struct {
 	rules Rules
 	conv  Conversation
 	now   time.Time
 	shown []string    // ids of rows and buttons
-	said  []time.Time // automatic messages since one of ours last took part
+	said  []time.Time // automatic messages since our side last took part
 }
 
 var (
@@ -58,7 +58,7 @@ func (s *story) message(t *rapid.T) Message {
 	return m
 }
 
-// write is one message of the person.
+// write is one message of the contact.
 func (s *story) write(t *rapid.T) {
 	s.now = s.now.Add(anyStep.Draw(t, "wait"))
 	m := s.message(t)
@@ -83,7 +83,7 @@ func (s *story) write(t *rapid.T) {
 	s.keep(d)
 }
 
-// budget holds promise and contract: so many an hour, then one offer.
+// budget checks the hourly budget: so many automatic messages, then one offer.
 func (s *story) budget(t *rapid.T) {
 	limit := budget(s.rules)
 	inHour := 0
@@ -121,7 +121,7 @@ func (s *story) order(t *rapid.T) {
 		t.Errorf("%s twice: %+v", cmd.Kind, again)
 	}
 	if d.Next.State != StateHandedOff && d.Next.State != was.State {
-		s.said = nil // one of ours took part
+		s.said = nil // our side took part
 	}
 	if d.Reason == ResetByHand {
 		s.said = nil
@@ -159,8 +159,7 @@ func TestPromisesHoldInAnyStory(t *testing.T) {
 	}
 }
 
-// TestOldListsNeverMoveAnybody: whatever was shown before the last change of
-// epoch is stale for ever.
+// TestOldListsNeverMoveAnybody: a list shown before the last change of epoch stays stale.
 func TestOldListsNeverMoveAnybody(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)

@@ -1,7 +1,7 @@
 package router
 
-// Reason says why something was decided, by the router, the door, the queue or
-// delivery. The list is closed: it is what operators, the API and `why` show.
+// Reason says why the router, ingest, the queue or delivery decided something. The list is
+// closed; operators, the API and `why` show it.
 type Reason string
 
 // Decisions about a message.
@@ -50,7 +50,7 @@ const (
 	ProviderError      Reason = "provider_error"
 )
 
-// Fates of an outgoing message.
+// Why an outgoing message was not sent, or may not have been.
 const (
 	Superseded   Reason = "superseded"
 	Expired      Reason = "expired"

@@ -7,16 +7,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// The offer of a person is a menu of its own, with a name that no menu of a
-// flow can have.
+// The offer of a person is a menu of its own, with a name that no menu of a flow can have.
 const (
 	offerMenu = "?"
 	offerYes  = "sí"
 	offerNo   = "no"
 )
 
-// replyID is what comes back when a row or button is tapped: the menu, the
-// option and the epoch of the conversation when it was shown.
+// replyID is the id of a row or button: the menu, the option, and the conversation's epoch
+// when it was shown.
 type replyID struct {
 	menu, code string
 	epoch      int64
@@ -70,8 +69,8 @@ func offerReply(texts flow.Texts, epoch int64) Reply {
 	}
 }
 
-// Row is the description of an option in a list. Lists show no numbers, and
-// people who know them like to type them, so the number leads.
+// Row returns the description of an option in a list. It begins with the code, which lists do
+// not show and people like to type.
 func (o Option) Row() string {
 	if o.Description == "" {
 		return o.Code
@@ -87,8 +86,8 @@ func join(lead, text string) string {
 	return lead + "\n\n" + text
 }
 
-// Plain is the reply as one text with its options in lines, for where lists and
-// buttons do not exist.
+// Plain returns the reply as one text with its options in lines, for lines without lists and
+// buttons.
 func (r Reply) Plain() string {
 	var b strings.Builder
 	b.WriteString(r.Text)

@@ -1,8 +1,7 @@
-// Package router decides. Rules.Step takes a conversation, a message and the
-// time, and returns what the conversation becomes, what is said and why;
-// Rules.Apply does the same for a command of a person or of a timer. It is pure
-// and total: no I/O, no clock, no randomness, no globals, and every input has
-// an answer with a reason.
+// Package router decides. Rules.Step takes a conversation, a message and the time, and
+// returns the new conversation, the replies and the reason; Rules.Apply does the same for a
+// command of a person or a timer. It is pure and total: it must never use I/O, a clock,
+// randomness or globals, and every input has a decision with a reason.
 package router
 
 import (
@@ -15,7 +14,7 @@ import (
 // State of a conversation.
 type State string
 
-// States. See the contract's table of commands for how one leads to another.
+// States. The contract's table of commands has the transitions.
 const (
 	StateMenu         State = "menu"
 	StateHandedOff    State = "handed_off"
@@ -23,54 +22,53 @@ const (
 	StateDisconnected State = "disconnected"
 )
 
-// Conversation is what decisions depend on and change: nothing else of a stored
-// conversation matters to the router.
+// Conversation is the part of a stored conversation that decisions depend on and change.
 type Conversation struct {
 	State State
 	Line  string
 	Area  string // set while handed off
 	Tag   string
-	Menu  string // the menu the person is in; "" when the next message shows the first
+	Menu  string // the current menu; "" if the next message shows the start
 	Epoch int64  // grows on hand-off, close, disconnect, reconnect, reopen, reset
-	// Ticket of the open hand-off, "" without.
+	// Ticket of the open hand-off, "" for none.
 	Ticket string
 	// Invalid counts invalid inputs in a row.
 	Invalid int
 	// Offered is set while the last automatic message is the offer of a person.
 	Offered bool
-	// Auto holds the times (Unix seconds) of the automatic messages of the last
-	// hour, oldest first; never longer than the budget + 1.
+	// Auto holds the times (Unix seconds) of the automatic messages of the last hour,
+	// oldest first; at most the budget + 1.
 	Auto []int64
-	// LastInbound is when the contact last wrote (provider's time, received
-	// time where there was none); windows are computed from it.
+	// LastInbound is when the contact last wrote: the provider's time, else the time of
+	// receipt. The service window counts from it.
 	LastInbound time.Time
-	// LastHuman is when an agent, or our side from a phone, last wrote.
+	// LastHuman is when an agent last wrote, at the desk or from a phone.
 	LastHuman time.Time
-	// FileAt is when a file that the router cannot read was answered last.
+	// FileAt is when the last answered file was sent.
 	FileAt time.Time
-	// TimeoutAt is when a hand-off without any human or contact message ends;
-	// zero while not handed off.
+	// TimeoutAt is when the hand-off ends if neither an agent nor the contact writes; zero
+	// if not handed off.
 	TimeoutAt time.Time
 }
 
-// NewConversation returns the conversation of somebody who never wrote on the line.
+// NewConversation returns the conversation of a contact who never wrote to the line.
 func NewConversation(line string) Conversation { return Conversation{State: StateMenu, Line: line} }
 
-// Message is what Step may know of an inbound message.
+// Message is the part of an inbound message that Step depends on.
 type Message struct {
-	// Type is the Cloud API's word: text, interactive, button, image, ...
+	// Type is the Cloud API's type: text, interactive, button, image, ...
 	Type string
 	Text string
-	// ReplyID is the id of the tapped row or button, or the payload of a template's.
+	// ReplyID is the id of the tapped row or button, or the payload of a template's button.
 	ReplyID string
-	// Form says that Text is what the person filled in, and Unseen that WhatsApp did not
-	// let us have what they wrote.
+	// Form says that Text holds the answers of a form, Unseen that WhatsApp withheld the
+	// content.
 	Form, Unseen bool
-	// From says who wrote: the contact, or our own side from another device.
+	// Echo says that our own side wrote it from another device.
 	Echo bool
 
-	Stale    bool // too old when it reached the door
-	Late     bool // reached us by a detour
+	Stale    bool // too old to be answered when it arrived
+	Late     bool // a later message was handled first
 	Group    bool
 	Blocked  bool // the contact is blocked
 	OptedOut bool // the contact wants no marketing
@@ -83,18 +81,18 @@ type Message struct {
 type Rules struct {
 	Flow           *flow.Flow
 	HandoffTimeout time.Duration // 0: never
-	Window         time.Duration // customer service window, 24 h; 0: none
+	Window         time.Duration // service window, 24 h; 0: none
 }
 
-// Stops reports whether a text stops marketing and says nothing else.
+// Stops reports whether a whole text is a word that stops marketing.
 func (r Rules) Stops(text string) bool {
 	word := flow.Normalize(text)
 	return word != "" && r.Flow != nil && slices.Contains(r.Flow.Commands.Stop, word)
 }
 
-// Asks reports whether a message deserves an answer, which it may have got: a thank-you
-// or a form that got none asked for nothing, nor did a file that came with one that was
-// answered; but where a person was offered, "ok" may be a yes.
+// Asks reports whether a message deserves an answer; d is the decision about it. A message
+// that got one does. A thank-you or a form that got none does not, nor does a file sent
+// together with an answered one; but after the offer of a person, "ok" may be a yes.
 func (r Rules) Asks(c Conversation, m Message, d Decision) bool {
 	switch {
 	case d.Reason == Together, !Answerable(m.Type):
@@ -113,42 +111,41 @@ func (r Rules) Thanks(text string) bool {
 	return word != "" && r.Flow != nil && flow.Covers(r.Flow.Commands.Courtesy, word)
 }
 
-// Decision is the whole answer to one message or command.
+// Decision is the outcome of one message or command.
 type Decision struct {
 	Next    Conversation
 	Reason  Reason
 	Replies []Reply // to send, in order
-	// Handoff is set when the conversation went to a team.
+	// Handoff is set if the conversation went to a team.
 	Handoff *Handoff
-	// Changed is set when state, area or epoch are not what they were.
+	// Changed says that state, area or epoch changed.
 	Changed bool
-	// Note is what a team should know of the message beside its words.
+	// Note is what a team should know about the message beside its text.
 	Note string
-	// OptOut and OptIn are set when the person asked for no more marketing, or for it
-	// again.
+	// OptOut and OptIn say that the contact stopped or resumed marketing.
 	OptOut, OptIn bool
 	// Label is a tag for the conversation, "" for none.
 	Label string
-	// Closed is set when this closed the conversation: its ticket is resolved.
-	// So is, without it, a ticket that Next no longer carries (reset, reconnect,
-	// a menu that breaks the hand-off).
+	// Closed says that the decision closed the conversation, which resolves its ticket. A
+	// ticket is also resolved when Next no longer has it (reset, reconnect, a menu that
+	// breaks the hand-off).
 	Closed bool
 }
 
-// Handoff is a conversation given to a team. The store makes the ticket (or
-// keeps the open one when Transfer) and writes it where texts say {ticket}.
+// Handoff gives a conversation to a team. The store makes the ticket, or keeps the open one on
+// a transfer, and replaces {ticket} in the texts.
 type Handoff struct {
 	FromArea string
 	Area     string
 	Tag      string
-	Note     string // free text of who did it
+	Note     string // free text by whoever handed it off
 	Transfer bool
 }
 
 // Reply is one automatic message.
 type Reply struct {
 	Text string `json:"text"`
-	// Menu is the id of the menu that this shows, "" for a plain text.
+	// Menu is the id of the menu that the reply shows, "" for a plain text.
 	Menu    string     `json:"menu,omitempty"`
 	Style   flow.Style `json:"style,omitempty"` // text, list or buttons
 	Button  string     `json:"button,omitempty"`
@@ -158,18 +155,18 @@ type Reply struct {
 
 // Option is one row or button of a Reply.
 type Option struct {
-	// ID comes back as the reply id: it carries menu, code and epoch.
+	// ID comes back as the message's ReplyID. It carries menu, code and epoch.
 	ID          string `json:"id"`
 	Code        string `json:"code"`
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
 }
 
-// CommandKind is what somebody wants of a conversation.
+// CommandKind is the kind of a Command.
 type CommandKind string
 
-// Commands, as in the contract's table. AgentSent is an agent's message, or one
-// from the phone app; Timeout is the end of a hand-off nobody answered.
+// Commands, as in the contract's table. AgentSent is an agent's message, or one from the phone
+// app. Timeout ends a hand-off in which nobody wrote.
 const (
 	CommandHandoff    CommandKind = "handoff"
 	CommandAgentSent  CommandKind = "agent_sent"
@@ -179,22 +176,22 @@ const (
 	CommandReconnect  CommandKind = "reconnect"
 	CommandReset      CommandKind = "reset"
 	CommandTimeout    CommandKind = "timeout"
-	// Commands about the contact, whom the store alone knows. Blocked and Unblocked
-	// say whether WhatsApp did as it was asked: Note has its words when it did not.
+	// Commands about the contact, which only the store carries out. Blocked and Unblocked
+	// report WhatsApp's result; Note has its words if it refused.
 	CommandBlock     CommandKind = "block"
 	CommandUnblock   CommandKind = "unblock"
 	CommandBlocked   CommandKind = "blocked"
 	CommandUnblocked CommandKind = "unblocked"
-	// CommandApologize is for who was left without an answer by an outage of ours: the
-	// flow says what they get.
+	// CommandApologize is for a contact who was left during an outage; the flow's
+	// AfterOutage says what they get.
 	CommandApologize CommandKind = "after_outage"
-	// CommandDismiss takes a conversation off the list of those that were left. It is
-	// the store's alone: nothing of the conversation changes.
+	// CommandDismiss removes a conversation from the list of those that were left. Only the
+	// store carries it out; the conversation does not change.
 	CommandDismiss CommandKind = "left_dismissed"
 )
 
-// Command is one wish. Area, Tag and Note are for a hand-off; a CommandAgentSent may
-// say which area takes the conversation over.
+// Command is one command. Area, Tag and Note belong to a hand-off; on CommandAgentSent, Area
+// is the area that takes the conversation over.
 type Command struct {
 	Kind CommandKind
 	Area string

@@ -1,7 +1,7 @@
 package router
 
-// sentences says each reason in words that fit after a name and a time: what
-// was decided and, where it helps, what ends it. Languages in order: es, en.
+// sentences describes each reason so that it reads well after a name and a time: the decision
+// and, if useful, what ends it.
 var sentences = []struct {
 	reason Reason
 	es, en string
@@ -75,8 +75,8 @@ func Reasons() []Reason {
 	return list
 }
 
-// Text is the reason as a sentence for people, in "en" or else in Spanish. A
-// reason that a newer version wrote is shown as its code.
+// Text returns the reason as a sentence, in "en" or else in Spanish. A reason of a newer
+// version is returned as its code.
 func (r Reason) Text(lang string) string {
 	for _, s := range sentences {
 		if s.reason != r {

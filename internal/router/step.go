@@ -13,11 +13,11 @@ func (r Rules) Step(c Conversation, m Message, now time.Time) Decision {
 	return t.settle(t.decide())
 }
 
-// decide holds the order in which the rules apply: the first that fits decides.
+// decide lists the rules in their order: the first that fits decides.
 //
-// A first contact sees the menu whatever they write, except when the message
-// can only be meant for us: a code of two or more characters (people pass them
-// on: "mandales 11") or the wish for a person.
+// A first contact sees the menu whatever they write, unless the message can only be meant for
+// us: a code of two or more characters (people pass them on: "mandales 11") or the wish for a
+// person.
 func (t *turn) decide() Decision {
 	say, cmd := t.flow.Texts, t.flow.Commands
 	switch {
@@ -35,7 +35,7 @@ func (t *turn) decide() Decision {
 	case t.msg.Late:
 		return t.tooLate(Late)
 
-	// States in which people talk, or nobody does.
+	// States in which a team or nobody answers.
 	case t.was.State == StateDisconnected:
 		return t.silent(DisconnectedSilent)
 	case t.handoffIsOver() && t.prefers():
@@ -105,12 +105,12 @@ type turn struct {
 	now     time.Time
 	wroteAt time.Time // when the person wrote it
 	class   class
-	word    string     // the whole message, normalised; "" for what is not text
-	menu    *flow.Menu // where the person is; the start when nowhere yet
-	// button is the template's that was pressed, when the flow knows its payload.
+	word    string     // the whole message, normalised; "" if it is not a text
+	menu    *flow.Menu // the current menu, the start menu if there is none yet
+	// button is the template's button that was pressed, if the flow knows its payload.
 	button  flow.Button
 	pressed bool
-	// choice is the option that word names, when named.
+	// choice is the option that word names, if any.
 	choice    flow.Choice
 	hasChoice bool
 }
@@ -122,7 +122,7 @@ func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
 	switch c.State {
 	case StateMenu, StateHandedOff, StateClosed, StateDisconnected:
 	default:
-		c.State = StateMenu // a state of another version: nobody has it, so we do
+		c.State = StateMenu // the state of another version: nobody else would answer
 	}
 	t := &turn{Rules: r, flow: r.Flow, was: c, next: c, msg: m, now: now, class: classify(m)}
 	t.menu = t.flow.Menus[c.Menu]
@@ -140,9 +140,8 @@ func (r Rules) turn(c Conversation, m Message, now time.Time) *turn {
 	return t
 }
 
-// touch notes that the contact wrote: windows and the hand-off's timeout count
-// from here. What is late changes nothing, and a blocked contact holds nothing
-// open.
+// touch notes when the contact wrote: the service window and the hand-off's timeout count from
+// it. A late message changes nothing, and a blocked contact keeps nothing open.
 func (t *turn) touch() {
 	arrived := t.msg.ReceivedAt
 	if arrived.IsZero() {
@@ -166,7 +165,7 @@ func (t *turn) says(words []string) bool {
 	return t.word != "" && slices.Contains(words, t.word)
 }
 
-// bypassesMenu reports whether a first message deserves better than the menu.
+// bypassesMenu reports whether a first message is acted on instead of showing the menu.
 func (t *turn) bypassesMenu() bool {
 	if t.says(t.flow.Commands.Person) {
 		return true
@@ -175,26 +174,26 @@ func (t *turn) bypassesMenu() bool {
 	return code && len(t.word) > 1
 }
 
-// windowIsOver reports whether the person comes back after so long that where
-// they were means nothing to them any more.
+// windowIsOver reports whether the contact comes back after so long that the menu they were in
+// means nothing to them.
 func (t *turn) windowIsOver() bool {
 	last := t.was.LastInbound
 	return t.Window > 0 && t.was.Menu != "" && !last.IsZero() && t.wroteAt.Sub(last) > t.Window
 }
 
-// handoffIsOver reports whether nobody said anything for so long that the
-// hand-off ended, though its timer has not fired yet.
+// handoffIsOver reports whether the hand-off has timed out although its timer has not fired
+// yet.
 func (t *turn) handoffIsOver() bool {
 	at := t.was.TimeoutAt
 	return t.was.State == StateHandedOff && t.class != classUnknown && !at.IsZero() && !t.wroteAt.Before(at)
 }
 
-// togetherWithin is within how long files are sent that somebody picks at once: phones upload
-// them one after the other.
+// togetherWithin is the time within which files count as sent together: phones upload them one
+// after the other.
 const togetherWithin = 30 * time.Second
 
-// joinsFile reports whether a file came together with one that got its answer in the
-// menu where the person still is.
+// joinsFile reports whether a file came together with one that was answered in the menu that
+// the contact is still in.
 func (t *turn) joinsFile() bool {
 	at := t.was.FileAt
 	return t.class == classMedia && t.was.State == StateMenu && t.was.Menu != "" && !at.IsZero() && t.wroteAt.Sub(at).Abs() <= togetherWithin

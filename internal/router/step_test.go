@@ -88,8 +88,8 @@ func TestHandoffWithoutTimeoutNeverEndsByItself(t *testing.T) {
 	}
 }
 
-// TestTimesOfAMessage: windows count from when the person wrote, never from a
-// clock ahead of ours, and a backlog of ours closes nothing.
+// TestTimesOfAMessage: windows count from when the contact wrote, never from a clock ahead of
+// ours, and a backlog of ours closes nothing.
 func TestTimesOfAMessage(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
@@ -170,8 +170,8 @@ func TestPlainText(t *testing.T) {
 	}
 }
 
-// TestClockSetBack: automatic messages of the future cannot silence a
-// conversation for ever.
+// TestClockSetBack: automatic messages with a future time cannot silence a conversation for
+// ever.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
@@ -220,7 +220,7 @@ func TestNoFlowNoPanic(t *testing.T) {
 	}
 }
 
-// TestAfterOutage: what those get who were left without an answer, by what the flow says.
+// TestAfterOutage: the flow decides what people get who were left without an answer.
 func TestAfterOutage(t *testing.T) {
 	t.Parallel()
 	menu, closed := NewConversation("wsp4"), NewConversation("wsp4")

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// situations are the states that a conversation can be found in.
+// situations are the states that a conversation can be in.
 func situations(r Rules) []struct {
 	name string
 	conv Conversation
@@ -56,7 +56,7 @@ func situations(r Rules) []struct {
 	}
 }
 
-// inputs are the classes of what can come in. Taps are of the submenu admin.
+// inputs are the classes of inbound messages. Taps are in the submenu admin.
 var inputs = []struct {
 	name string
 	msg  Message
@@ -112,9 +112,8 @@ var inputs = []struct {
 	{"an echo of ours", Message{Type: "text", Text: "11", Echo: true}},
 }
 
-// TestEveryStateAndEveryInput writes down what happens in every situation with
-// every class of input. The golden file is meant to be read: a change of the
-// rules shows there as the lines that it changes.
+// TestEveryStateAndEveryInput records the decision for every class of input in every
+// situation. The golden file is meant to be read: it shows what a change of the rules changes.
 func TestEveryStateAndEveryInput(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
@@ -130,7 +129,7 @@ func TestEveryStateAndEveryInput(t *testing.T) {
 	golden(t, "testdata/decisions.golden", b.String())
 }
 
-// outcome says in a few words what a decision did.
+// outcome summarises a decision.
 func outcome(was Conversation, d Decision) string {
 	var words []string
 	if h := d.Handoff; h != nil {
@@ -183,7 +182,7 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// TestCommands is the contract's table of commands from every situation.
+// TestCommands checks the contract's table of commands in every situation.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
