@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// Unacknowledged is how long the system goes on delivering what was written and is
-// not acknowledged. Who posts must have the right to for so long when the bytes
-// leave: a partition that heals later brings nothing.
+// Unacknowledged is how long the kernel keeps delivering written bytes that the peer does not
+// acknowledge. A lease on a post must last at least this long when its bytes leave; after a
+// longer partition nothing is delivered.
 const Unacknowledged = 15 * time.Second
 
-// Dial returns the DialContext of a transport. Its connections end when the other
-// side acknowledges nothing for Unacknowledged, and nothing more of them is delivered
-// once they are closed.
+// Dial returns the DialContext of a transport. Its connections fail if the peer acknowledges
+// nothing for Unacknowledged, and the kernel delivers nothing more once they are closed.
 func Dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, address)
@@ -29,13 +28,13 @@ func Dial(d *net.Dialer) func(ctx context.Context, network, address string) (net
 	}
 }
 
-// conn is reset when it is closed with something under way: that is a request which
-// was given up, and the system would deliver it still.
+// conn is reset if it is closed with unacknowledged bytes. They belong to an abandoned
+// request, which the kernel would still deliver.
 type conn struct{ *net.TCPConn }
 
 func (c conn) Close() error {
 	if hasUnacked(c.TCPConn) {
-		_ = c.SetLinger(0) // it is closed anyway
+		_ = c.SetLinger(0) // Close follows in any case
 	}
 	return c.TCPConn.Close()
 }

@@ -6,16 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitDelivery does what it can: without it a request that was given up is only
-// reset, which the other side does not notice behind a partition.
+// limitDelivery sets TCP_USER_TIMEOUT, if it can. Without it an abandoned request is only
+// reset, and the reset does not cross a partition.
 func limitDelivery(c *net.TCPConn) {
 	control(c, func(fd int) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(Unacknowledged.Milliseconds()))
 	})
 }
 
-// hasUnacked reports whether something was written that the other side has not
-// acknowledged.
+// hasUnacked reports whether the peer has not acknowledged all written bytes.
 func hasUnacked(c *net.TCPConn) (is bool) {
 	control(c, func(fd int) {
 		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
@@ -29,5 +28,5 @@ func control(c *net.TCPConn, do func(fd int)) {
 	if err != nil {
 		return
 	}
-	_ = raw.Control(func(fd uintptr) { do(int(fd)) }) // it fails on a closed one
+	_ = raw.Control(func(fd uintptr) { do(int(fd)) }) // fails only if c is closed
 }

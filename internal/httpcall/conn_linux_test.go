@@ -16,8 +16,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 )
 
-// TestGivenUpIsNotDelivered: a request that lies in the system's hands, as the other
-// side takes nothing for now, is not delivered once its post was given up.
+// TestGivenUpIsNotDelivered: an abandoned request is not delivered, even if the kernel still
+// holds it because the server reads nothing.
 func TestGivenUpIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	narrow := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -47,7 +47,7 @@ func TestGivenUpIsNotDelivered(t *testing.T) {
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { close(written) },
 	})
-	body := bytes.Repeat([]byte("x"), 48<<10) // more than it takes, less than the system keeps for us
+	body := bytes.Repeat([]byte("x"), 48<<10) // more than the server takes, less than the kernel buffers
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+listener.Addr().String(), bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestGivenUpIsNotDelivered(t *testing.T) {
 	}
 	defer server.Close()
 	select {
-	case <-written: // all of it is the system's
+	case <-written: // the kernel has all of it
 	case <-time.After(20 * time.Second):
 		t.Fatal("the system keeps too little: this proves nothing")
 	}

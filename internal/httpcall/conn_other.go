@@ -4,8 +4,7 @@ package httpcall
 
 import "net"
 
-// Other systems have no such limit, or none that is worth its code: the router is
-// run on Linux.
+// Production runs on Linux, so other systems have no limit.
 func limitDelivery(*net.TCPConn) {}
 
 func hasUnacked(*net.TCPConn) bool { return false }

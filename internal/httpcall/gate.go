@@ -8,23 +8,22 @@ import (
 	"net/http"
 )
 
-// ErrNotBegun means that a gate refused: the other side has no whole request.
+// ErrNotBegun means that a gate refused: the server cannot have the whole request.
 var ErrNotBegun = errors.New("not begun")
 
-// Gate is asked as the last thing before the bytes of a request leave. Its error
-// keeps them here: what gave the right to post is over. It must be safe for
-// concurrent use.
+// Gate is called right before the bytes of a request leave. An error stops them: the lease on
+// the post is over. It must be safe for concurrent use.
 type Gate func() error
 
 type gateKey struct{}
 
-// WithGate returns a context whose requests pass the gate, those of clients whose
-// transport is Gated. The innermost gate counts.
+// WithGate returns a context whose requests pass the gate if their transport is Gated. The
+// innermost gate counts.
 func WithGate(ctx context.Context, g Gate) context.Context {
 	return context.WithValue(ctx, gateKey{}, g)
 }
 
-// CheckGate asks the gate of a context, if it has one. Its error is ErrNotBegun.
+// CheckGate calls the gate of a context, if it has one. Its error is ErrNotBegun.
 func CheckGate(ctx context.Context) error {
 	g, ok := ctx.Value(gateKey{}).(Gate)
 	if !ok {
@@ -36,10 +35,9 @@ func CheckGate(ctx context.Context) error {
 	return nil
 }
 
-// Gated returns a transport that asks the gate of a request before it connects, and
-// again in each Read that hands over bytes of the body: a request whose body ends in
-// an error never arrives whole. The body that the transport asks for when it sends a
-// request again is as the first.
+// Gated returns a transport that calls the gate before it connects, and again in each Read of
+// the body: a request whose body fails never arrives whole. A body from GetBody, for a request
+// that the transport repeats, is gated too.
 func Gated(base http.RoundTripper) http.RoundTripper { return gated{base} }
 
 type gated struct{ base http.RoundTripper }
@@ -69,18 +67,18 @@ func (t gated) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(&gatedReq)
 }
 
-// CloseIdleConnections is what http.Client looks for.
+// CloseIdleConnections is called by http.Client.
 func (t gated) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// gatedBody hides what else a body can do: whoever sends it must Read.
+// gatedBody hides the body's other methods (WriterTo), so that the transport must call Read.
 type gatedBody struct {
 	body io.ReadCloser
 	ctx  context.Context //nolint:containedctx // it is the request's, which is sent once
-	left int64           // that were not handed over; below zero where nobody knows
+	left int64           // bytes not yet read; negative if unknown
 }
 
 func newGatedBody(ctx context.Context, body io.ReadCloser, size int64) io.ReadCloser {
@@ -91,8 +89,8 @@ func newGatedBody(ctx context.Context, body io.ReadCloser, size int64) io.ReadCl
 }
 
 func (b *gatedBody) Read(p []byte) (int, error) {
-	// The transport reads once more behind the last byte, which has left by then: what
-	// was sent whole must not be said to have not begun.
+	// The transport reads once more after the last byte has left. The gate is not called
+	// then: a request that was sent whole must not fail as not begun.
 	if b.left != 0 {
 		if err := CheckGate(b.ctx); err != nil {
 			return 0, err

@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 )
 
-// whole counts the requests that arrive whole.
+// whole counts the requests that arrive complete.
 func whole(t *testing.T, unencrypted bool) (*httptest.Server, *atomic.Int32) {
 	t.Helper()
 	var n atomic.Int32
@@ -34,8 +34,8 @@ func whole(t *testing.T, unencrypted bool) (*httptest.Server, *atomic.Int32) {
 	return s, &n
 }
 
-// TestGate: once the gate shuts, whenever that is, no request arrives whole, and it
-// is certain that none did.
+// TestGate: whenever the gate shuts, no request arrives whole, and the error says so for
+// certain.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	shut := errors.New("the lease is over")
@@ -80,7 +80,7 @@ func TestGate(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = httpcall.Do(client, req)
-				server.Close() // waits for what it has in hand
+				server.Close() // waits for its requests
 				if c.passes < 0 || name == "shut behind the body" {
 					if err != nil || arrived.Load() != 1 {
 						t.Errorf("got %v, %d arrived", err, arrived.Load())
@@ -99,9 +99,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestGateOfASecondConnection: the connection that was kept dies, and the transport
-// itself sends again on a fresh one, with the body that GetBody returns: that passes
-// the gate too.
+// TestGateOfASecondConnection: an idle connection dies and the transport repeats the request on
+// a new one, with a body from GetBody. That body passes the gate too.
 func TestGateOfASecondConnection(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -132,7 +131,7 @@ func TestGateOfASecondConnection(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				req.Header.Set("Idempotency-Key", "1") // so that the transport dares
+				req.Header.Set("Idempotency-Key", "1") // allows the transport to repeat it
 				_, err = httpcall.Do(client, req)
 				return err
 			}

@@ -1,7 +1,7 @@
-// Package httpcall makes one HTTP request to a provider and tells, when it
-// fails, whether the request may have reached the other side: that decides
-// whether a message may be posted again. Before the bytes leave it asks whoever
-// posts whether he still may. It never retries, and follows no redirect on its own.
+// Package httpcall makes one HTTP request to a provider. If it fails, the error says whether
+// the request may have arrived, which decides whether a message may be posted again. A gate
+// checks the lease on the post right before the bytes leave. The package must never retry,
+// nor follow a redirect on its own.
 package httpcall
 
 import (
@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer; API answers are far smaller.
+// maxAnswer bounds the bytes that are read of an answer; API answers are far smaller.
 const maxAnswer = 1 << 20
 
 // UserAgent is sent with every request: some media hosts refuse an empty one.
 const UserAgent = "psi-router (+https://github.com/psivisionhub/psi-router)"
 
-// NewClient returns a client with the time limits that a healthy provider keeps.
-// Whole calls are limited by their context. It follows no redirects.
+// NewClient returns a client with timeouts that a healthy provider keeps. The context limits
+// the whole call. It follows no redirects.
 func NewClient() *http.Client {
 	return &http.Client{
 		Transport: Gated(&http.Transport{
@@ -32,7 +32,7 @@ func NewClient() *http.Client {
 			TLSHandshakeTimeout:   5 * time.Second,
 			ForceAttemptHTTP2:     true,
 			MaxIdleConns:          100,
-			MaxIdleConnsPerHost:   64, // sends of one line go side by side
+			MaxIdleConnsPerHost:   64, // sends of one line run concurrently
 			IdleConnTimeout:       45 * time.Second,
 			ResponseHeaderTimeout: 25 * time.Second,
 		}),
@@ -40,19 +40,18 @@ func NewClient() *http.Client {
 	}
 }
 
-// Answer is what came back.
+// Answer is an HTTP response with its body.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Error is a call that got no whole answer.
+// Error says why a call got no complete answer.
 type Error struct {
-	// Sent is set unless it is certain that the other side cannot have the
-	// whole request.
+	// Sent is set unless the server certainly does not have the whole request.
 	Sent bool
-	// Status is the HTTP status when at least that arrived, else 0.
+	// Status is the HTTP status if it arrived, else 0.
 	Status int
 	Err    error
 }
@@ -60,7 +59,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Do makes the request and reads the answer. Every error is an *Error.
+// Do makes the request and reads the answer, up to 1 MiB. Every error is an *Error.
 func Do(client *http.Client, req *http.Request) (Answer, error) {
 	var t tracker
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), t.trace()))
@@ -82,8 +81,7 @@ func Do(client *http.Client, req *http.Request) (Answer, error) {
 	return Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
 }
 
-// withoutURL strips the URL from client errors: it may hold ids, and its host is
-// named already.
+// withoutURL strips the URL from a client's error, as it may hold ids; Do adds the host.
 func withoutURL(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -92,8 +90,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// tracker watches one request. The transport itself repeats a POST only when
-// nothing of it was written, and then asks for a connection again.
+// tracker watches one request. The transport repeats a POST only if nothing of it was written,
+// and then gets a connection again.
 type tracker struct {
 	mu     sync.Mutex
 	got    bool // a connection was handed over

@@ -33,7 +33,7 @@ func do(t *testing.T, client *http.Client, address string, timeout time.Duration
 	return answer, e
 }
 
-// reset closes a connection so that the peer gets a reset and no answer.
+// reset closes a connection with a reset instead of an answer.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -43,7 +43,7 @@ func reset(w http.ResponseWriter) {
 	conn.Close()
 }
 
-// TestSent: whether a call that failed may have arrived.
+// TestSent: a failed call says whether it may have arrived.
 func TestSent(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -83,7 +83,7 @@ func TestSent(t *testing.T) {
 
 	refused := httptest.NewServer(nil)
 	refused.Close()
-	blind, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never shakes hands
+	blind, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, but answers no TLS handshake
 	if err != nil {
 		t.Fatal(err)
 	}
