@@ -8,20 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxLayers is how many escapes within each other are undone: JSON in JSON in a URL.
+// maxLayers is how many nested escapes are undone: JSON in JSON in a URL.
 const maxLayers = 3
 
-// view is a text with some layers of escapes undone, and where its bytes were.
+// view is a text with some layers of escapes undone.
 type view struct {
 	text string
-	// from has the place of each byte in the text as it came, and its end; nil is
-	// the text as it came.
+	// from maps each byte, and the end, to its place in the original text; nil if the
+	// view is the original.
 	from  []int
 	depth int
 }
 
-// views are a text as it came, and with escapes undone: one kind at a time, as what
-// was escaped in one way may hold what looks like another.
+// views returns the original text and its unescaped forms. Each step undoes one kind of
+// escape, as an escaped text may contain what looks like another kind.
 func views(s string) []view {
 	all := []view{{text: s}}
 	if !strings.ContainsAny(s, `%\&`) {
@@ -39,7 +39,7 @@ func views(s string) []view {
 	return all
 }
 
-// at is the place in the text as it came.
+// at returns the place of byte i in the original text.
 func (v view) at(i int) int {
 	if v.from == nil {
 		return i
@@ -47,8 +47,7 @@ func (v view) at(i int) int {
 	return v.from[i]
 }
 
-// unescaped undoes one more layer of escapes that begin with a character; false when
-// there is none.
+// unescaped undoes one layer of the escapes that begin with kind; false if there are none.
 func (v view) unescaped(kind byte) (view, bool) {
 	if v.depth == maxLayers || strings.IndexByte(v.text, kind) < 0 {
 		return v, false
@@ -73,8 +72,8 @@ func (v view) unescaped(kind byte) (view, bool) {
 	return view{text: string(out), from: from, depth: v.depth + 1}, changed
 }
 
-// unescape undoes the escape that a text begins with: of URLs, of JSON and Go, of
-// HTML. took is 0 when it begins with none.
+// unescape undoes the escape at the start of a text: of a URL, of JSON or Go, or of HTML.
+// took is 0 if there is none.
 func unescape(s string) (piece string, took int) {
 	switch s[0] {
 	case '%':
@@ -124,7 +123,6 @@ func backslash(s string) (piece string, took int) {
 	return "", 0
 }
 
-// hexadecimal reads so many digits.
 func hexadecimal(s string, from, digits int) (rune, bool) {
 	if len(s) < from+digits {
 		return 0, false

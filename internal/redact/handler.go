@@ -7,9 +7,8 @@ import (
 	"log/slog"
 )
 
-// Handler lets through what is logged once it was blanked: the message and every
-// value that is a text, or becomes one. Whoever knows that a value is somebody
-// else's sentence blanks it anyway; this is the net below.
+// Handler redacts every log record: the message and all values that are or become text. It is
+// a safety net; code that logs somebody else's text redacts it anyway.
 func (r *Redactor) Handler(next slog.Handler) slog.Handler { return handler{next, r} }
 
 type handler struct {
@@ -59,8 +58,8 @@ func (r *Redactor) attr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// value blanks what would be written of any other value. One in which nothing is
-// to be blanked keeps its form.
+// value redacts any other value by its text. A value without anything to redact is returned
+// as it is.
 func (r *Redactor) value(v slog.Value) slog.Value {
 	text := fmt.Sprintf("%+v", v.Any())
 	if _, isError := v.Any().(error); isError {

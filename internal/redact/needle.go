@@ -8,26 +8,25 @@ import (
 )
 
 const (
-	// minSecret is the fewest bytes that are taken for a secret.
+	// minSecret is the shortest secret, in bytes; anything shorter is ignored.
 	minSecret = 4
-	// minAnywhere is how many bytes are found within other words too, and how much of the
-	// beginning of a secret is known again where a text was cut.
+	// minAnywhere is the shortest secret that is also found inside other words, and the
+	// shortest prefix of a secret that is recognised where a text was cut.
 	minAnywhere = 8
 )
 
-// needle is one way to write a secret, in lower case.
+// needle is one encoding of a secret, in lower case.
 type needle struct {
 	text string
-	// wholeWord is found only where it is a word of its own: it is short enough to be a
-	// part of others.
+	// wholeWord restricts it to whole words, as it is short enough to be part of others.
 	wholeWord bool
-	// widen takes along what surrounds it: the letters at its ends also hold bits of
-	// its neighbours.
+	// widen extends the match to the whole encoded word: the letters at its ends also
+	// hold bits of its neighbours.
 	widen bool
 }
 
-// needles are the ways to write a secret which are looked for. Those that escape
-// single letters are undone in the text instead.
+// needles returns the encodings of a secret to look for. Escapes of single letters are undone
+// in the text instead.
 func needles(secret string) []needle {
 	raw := lower(secret)
 	switch {
@@ -37,7 +36,7 @@ func needles(secret string) []needle {
 		return []needle{{text: raw, wholeWord: true}}
 	}
 	all := []needle{{text: raw}, {text: hex.EncodeToString([]byte(secret)), widen: true}}
-	if strings.Contains(raw, " ") { // as forms write it
+	if strings.Contains(raw, " ") { // form encoding
 		all = append(all, needle{text: strings.ReplaceAll(raw, " ", "+")})
 	}
 	for before := range 3 {
@@ -50,20 +49,20 @@ func needles(secret string) []needle {
 	return all
 }
 
-// aligned is the part of the base64 of a secret that is the same whatever stands
-// around it, where so many bytes (modulo 3) stand before it.
+// aligned returns the part of a secret's base64 that does not depend on its neighbours, if
+// before bytes (modulo 3) precede it.
 func aligned(secret string, before int) string {
 	text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + secret))
 	first := []int{0, 2, 3}[before]
-	last := (before + len(secret)) * 8 / 6 // of the letters which it fills alone
+	last := (before + len(secret)) * 8 / 6 // end of the letters that hold only the secret's bits
 	return text[first:last]
 }
 
-// index finds needles by their first bytes, so that what a text costs does not grow
-// with the number of secrets.
+// index finds needles by their first bytes, so that the cost of a text does not grow with the
+// number of secrets.
 type index struct {
-	short map[string][]needle // by shortest bytes: those that are found alone
-	long  map[string][]needle // by sure bytes
+	short map[string][]needle // whole words, by their first minSecret bytes
+	long  map[string][]needle // the others, by their first minAnywhere bytes
 }
 
 func newIndex(secrets []string) index {
@@ -82,7 +81,7 @@ func newIndex(secrets []string) index {
 	return x
 }
 
-// find returns where the secrets are, in any of the ways to write the text.
+// find returns the places of secrets in a text, in any of its views.
 func (x index) find(s string) (found []span) {
 	if len(x.short)+len(x.long) == 0 {
 		return nil
@@ -96,7 +95,7 @@ func (x index) find(s string) (found []span) {
 	return found
 }
 
-// search looks at each place of a text.
+// search looks for needles at each place of a text.
 func (x index) search(text string) (found []span) {
 	for i := 0; i+minSecret <= len(text); i++ {
 		for _, n := range x.short[text[i:i+minSecret]] {
@@ -117,8 +116,7 @@ func (x index) search(text string) (found []span) {
 	return found
 }
 
-// at says whether the needle begins at a place of a text, or its beginning does where
-// the text was cut.
+// at reports whether the needle stands at i, or a prefix of it that the text cuts off.
 func (n needle) at(text string, i int) (span, bool) {
 	at := span{i, i + len(n.text)}
 	if !strings.HasPrefix(text[i:], n.text) {
@@ -137,13 +135,13 @@ func (n needle) at(text string, i int) (span, bool) {
 	return at, true
 }
 
-// isWord says that no letter or digit touches it.
+// isWord reports whether no letter or digit touches the span.
 func isWord(text string, at span) bool {
 	part := func(c byte) bool { return letter(c) || digit(c) }
 	return (at.from == 0 || !part(text[at.from-1])) && (at.to == len(text) || !part(text[at.to]))
 }
 
-// widened takes the rest of the encoded word along.
+// widened extends a span to the whole encoded word.
 func widened(text string, at span) span {
 	part := func(c byte) bool { return letter(c) || digit(c) || c == '+' || c == '/' || c == '-' || c == '_' }
 	for at.from > 0 && part(text[at.from-1]) {
@@ -155,7 +153,7 @@ func widened(text string, at span) span {
 	return at
 }
 
-// lower lowers ASCII alone, so that nothing moves.
+// lower lowers only ASCII, so that no byte moves.
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {

@@ -9,17 +9,17 @@ import (
 )
 
 var (
-	// dates hold many digits and are nobody's number; Go adds what its own clock says.
+	// dates have many digits and are no phone numbers; m=+… is Go's monotonic clock.
 	dates = regexp.MustCompile(`\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[+-]\d{2}(?::?\d{2})?)?)?|\d{8}T\d{6}|m=\+\d+\.\d+`)
-	// writtenNumber is one as people write it: with its plus, or ending in two groups.
+	// writtenNumber is a number as people write it: with a plus, or ending in two groups.
 	writtenNumber = regexp.MustCompile(`\+[ (]{0,2}\d{1,4}(?:[ .()-]{0,3}\d{1,8}){1,7}|\(?\d{1,5}\)?(?:[ -]{1,2}\(?\d{1,5}\)?)*[ -]\d{3,4}[ -]\d{4}`)
-	// timestamps are dates without anything between: days, and seconds or milliseconds
-	// since 1970, which are not confused with numbers in Argentina or the USA.
+	// timestamps are dates without separators: days, and Unix seconds or milliseconds. No
+	// number in Argentina or the USA looks like one.
 	timestamps = regexp.MustCompile(`^(?:20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|1[6-9]\d{8}|1[6-9]\d{11})$`)
 )
 
-// Phone numbers have 8 digits or more. 13 are the most that people have in
-// practice; with 14 and more begin the ids of Meta, and only a plus tells.
+// Phone numbers have 8 to 13 digits in practice. With 14 and more, only a plus tells them from
+// Meta's ids.
 const (
 	minDigits        = 8
 	minGroupedDigits = 10 // in groups, without a plus
@@ -27,7 +27,7 @@ const (
 	maxPlusDigits    = 15
 )
 
-// phones returns where phone numbers are, also in a text with escapes.
+// phones returns the places of phone numbers, in any view of a text.
 func phones(s string) (found []span) {
 	if len(s) < minDigits {
 		return nil
@@ -67,9 +67,8 @@ func numbers(s string) (found []span) {
 	return slices.DeleteFunc(found, func(at span) bool { return within(at, known) })
 }
 
-// nextDigits finds the next digits from a place on, and those which follow with no more
-// between than people write within a number. The chain begins with a plus or a
-// bracket if there is one.
+// nextDigits finds the next groups of digits from i on, as long as only separators of a number
+// stand between them. The chain includes a plus or bracket before them.
 func nextDigits(s string, i int) (chain span, groups []span) {
 	for i < len(s) && !digit(s[i]) {
 		i++
@@ -95,16 +94,17 @@ func nextDigits(s string, i int) (chain span, groups []span) {
 	return chain, groups
 }
 
-// isNumber judges digits in one piece by how many they are and what they touch.
+// isNumber reports whether one group of digits is a phone number, by its length and its
+// neighbours.
 func isNumber(s string, at span) bool {
 	digits, plus := strings.CutPrefix(s[at.from:at.to], "+")
 	least := minDigits
 	if at.from > 0 && !plus {
 		switch before := s[at.from-1]; {
 		case letter(before), before == '.' && at.from > 1 && digit(s[at.from-2]):
-			return false // a part of a word, or of a fraction
+			return false // part of a word or a fraction
 		case before == '-', before == '_':
-			least = minGroupedDigits // a part of a name, mostly
+			least = minGroupedDigits // mostly part of a name
 		}
 	}
 	if at.to < len(s) {
@@ -121,7 +121,7 @@ func isNumber(s string, at span) bool {
 	return len(digits) >= least && len(digits) <= maxDigits && !timestamps.MatchString(digits)
 }
 
-// isWritten judges digits in several groups.
+// isWritten reports whether several groups of digits are one phone number.
 func isWritten(s string, at span) bool {
 	part := func(c byte) bool { return letter(c) || digit(c) || c == '-' || c == '_' || c == '.' }
 	if at.from > 0 && part(s[at.from-1]) || at.to < len(s) && (letter(s[at.to]) || digit(s[at.to])) {
@@ -143,5 +143,5 @@ func digitsOf(s string) string {
 	}, s)
 }
 
-// mask leaves what a person knows the number again by.
+// mask keeps the last digits, by which a person recognises the number.
 func mask(s string) string { return phone.Mask(digitsOf(s)) }

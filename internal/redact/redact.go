@@ -1,23 +1,21 @@
-// Package redact blanks, in sentences that somebody else said, what must not be
-// repeated: the secrets of the configuration in whatever encoding, words so long
-// that they may be a secret which nobody told us of, and phone numbers. Whoever
-// shows, stores or logs such a sentence passes it through here first. It must
-// never decide what is a secret, keep what it saw, or change what people write to
-// each other: messages are no sentences about us.
+// Package redact removes private data from other programs' texts (errors, answers): the
+// configured secrets in any encoding, words so long that they may be an unknown secret, and
+// phone numbers. Such a text passes through it before it is shown, stored or logged. It must
+// never decide what is a secret, keep what it saw, or change the messages of people.
 package redact
 
 import "strings"
 
-// Marks stand where something was.
+// Marks replace redacted text.
 const (
-	// Secret stands for a secret of the configuration.
+	// Secret replaces a configured secret.
 	Secret = "<secret>"
-	// Word stands for a word that may be one.
+	// Word replaces a word that may be a secret.
 	Word = "<long word>"
 )
 
-// Redactor knows the secrets of one installation. A nil one knows none, and does
-// all else. It is safe for concurrent use.
+// Redactor knows the secrets of one installation. A nil Redactor knows none and still redacts
+// everything else. It is safe for concurrent use.
 type Redactor struct{ secrets index }
 
 // New returns a Redactor that knows the secrets.
@@ -25,8 +23,7 @@ func New(secrets ...string) *Redactor {
 	return &Redactor{newIndex(secrets)}
 }
 
-// Secrets blanks the secrets that were configured and nothing else: for what
-// people wrote themselves.
+// Secrets redacts only the configured secrets: for text that people wrote.
 func (r *Redactor) Secrets(s string) string {
 	if r == nil || len(s) < minSecret {
 		return s
@@ -34,24 +31,24 @@ func (r *Redactor) Secrets(s string) string {
 	return replace(s, r.secrets.find(s), func(string) string { return Secret })
 }
 
-// Words blanks secrets, and words that are long enough to be one: for sentences
-// in which the reader's own phone numbers are to be seen.
+// Words redacts secrets and words that are long enough to be one: for text in which the reader
+// should see phone numbers.
 func (r *Redactor) Words(s string) string {
 	s = r.Secrets(s)
 	return replace(s, longWords(s), func(string) string { return Word })
 }
 
-// Text blanks secrets and long words, and masks phone numbers. What it returns it
-// leaves as it is.
+// Text redacts secrets and long words, and masks phone numbers. It is idempotent.
 func (r *Redactor) Text(s string) string {
 	s = r.Words(s)
 	return replace(s, phones(s), mask)
 }
 
-// longestLine is how much of a sentence Line keeps, in letters.
+// longestLine is the longest result of Line, in characters.
 const longestLine = 300
 
-// Line is Text on one line, and short: what a provider said, for a log or an operator.
+// Line is Text on one line of at most 300 characters: a provider's words for a log or an
+// operator.
 func (r *Redactor) Line(s string) string {
 	line := []rune(r.Text(strings.Join(strings.Fields(s), " ")))
 	if len(line) > longestLine {

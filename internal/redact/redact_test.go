@@ -24,7 +24,7 @@ const (
 	short = "hola1"
 )
 
-// ways are how somebody may repeat a secret.
+// ways are the encodings in which a secret may appear.
 var ways = map[string]func(string) string{
 	"raw":         func(s string) string { return s },
 	"upper":       strings.ToUpper,
@@ -65,14 +65,14 @@ func inJSON(s string) string {
 	return string(raw[1 : len(raw)-1])
 }
 
-// TestASecretInAnyEncoding: whoever says it, and however.
+// TestASecretInAnyEncoding: a secret is found in every encoding.
 func TestASecretInAnyEncoding(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []string{token, `pa"ss\w<o>rd & more`, "ñandú-contraseña", "0123456789"} {
 		r := redact.New("other-secret", secret)
 		for name, way := range ways {
 			if name == "upper" && secret[0] > '~' {
-				continue // ASCII is what keys are made of
+				continue // keys are ASCII
 			}
 			said := way(secret)
 			got := r.Text("refused: " + said + " is wrong")
@@ -83,7 +83,7 @@ func TestASecretInAnyEncoding(t *testing.T) {
 	}
 }
 
-// TestAnySecretAnywhere: as above, for any secret within any text.
+// TestAnySecretAnywhere: any secret is found in any text.
 func TestAnySecretAnywhere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -102,7 +102,7 @@ func TestAnySecretAnywhere(t *testing.T) {
 	})
 }
 
-// TestACutSecret: who cuts a sentence may do so within a secret.
+// TestACutSecret: a secret is found even if the text was cut within it.
 func TestACutSecret(t *testing.T) {
 	t.Parallel()
 	r := redact.New(token)
@@ -126,7 +126,7 @@ func TestShortSecretsAreWordsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestWhatStays: what an operator needs of a sentence.
+// TestWhatStays: the useful parts of a text stay.
 func TestWhatStays(t *testing.T) {
 	t.Parallel()
 	r := redact.New(token, short)
@@ -221,8 +221,7 @@ type lazy string
 
 func (l lazy) LogValue() slog.Value { return slog.StringValue(string(l)) }
 
-// TestLine: a sentence of somebody else's is one line, blanked before it is cut, and
-// letters are cut, not bytes.
+// TestLine: the result is one line, redacted before it is cut, and cut between characters.
 func TestLine(t *testing.T) {
 	t.Parallel()
 	r := redact.New("sesame-open-sesame")

@@ -8,8 +8,7 @@ import (
 // span is a part of a text.
 type span struct{ from, to int }
 
-// replace puts something else in the place of the spans; those that touch or
-// overlap are one.
+// replace replaces the spans. Spans that touch or overlap count as one.
 func replace(s string, spans []span, with func(string) string) string {
 	if len(spans) == 0 {
 		return s

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// maxWord is how many letters and digits a word may have. App secrets of Meta have
-// 32, all of its tokens more than 100, and nothing that people name has as many.
+// maxWord is how many letters and digits a word may have. Meta's app secrets have 32, its
+// tokens more than 100, and names fewer.
 const maxWord = 39
 
 var (
 	uuid = regexp.MustCompile(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
-	// ids are of WhatsApp or of ours, however long: of messages, of people, hashes.
+	// ids are WhatsApp's and our own ids, of any length: of messages, of people, hashes.
 	ids = regexp.MustCompile(`wamid\.[A-Za-z0-9+/=_-]+|\b[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}\b|\bsha256:[0-9a-f]{64}\b`)
 )
 
-// longWords returns the words that are long enough to be a secret and are no id.
+// longWords returns the words that are long enough to be a secret and are not ids.
 func longWords(s string) (found []span) {
 	if len(s) <= maxWord {
 		return nil
@@ -35,7 +35,7 @@ func longWords(s string) (found []span) {
 			continue
 		}
 		if known == nil {
-			known = append(spans(ids, s), span{-1, -1}) // looked for once
+			known = append(spans(ids, s), span{-1, -1}) // not nil, so searched only once
 		}
 		if !within(w, known) {
 			found = append(found, w)
@@ -46,8 +46,8 @@ func longWords(s string) (found []span) {
 
 func wordPart(c byte) bool { return letter(c) || digit(c) || c == '-' || c == '_' }
 
-// tooLong counts letters and digits; those of our own ids do not count, and what is
-// put together of plain words and numbers is a name.
+// tooLong reports whether a word has too many letters and digits. Those of a UUID do not count,
+// and a word made of plain words and numbers is a name.
 func tooLong(word string) bool {
 	if len(word) <= maxWord {
 		return false
@@ -62,7 +62,7 @@ func tooLong(word string) bool {
 	return n > maxWord && !isName(word)
 }
 
-// longestPart is of a name; its parts are words or numbers, not both.
+// longestPart is the longest part of a name, in bytes. A part is a word or a number, not both.
 const longestPart = 20
 
 var namePart = regexp.MustCompile(`^(?:[a-z]*|[A-Z]*|[A-Z][a-z]*|[0-9]{1,6})$`)
@@ -84,7 +84,7 @@ func spans(re *regexp.Regexp, s string) (all []span) {
 	return all
 }
 
-// within says that it touches one of the others.
+// within reports whether a span overlaps one of the others.
 func within(a span, others []span) bool {
 	for _, b := range others {
 		if a.from < b.to && b.from < a.to {
