@@ -1,8 +1,7 @@
-// Package hosts knows under which names the router's pages may be opened. A
-// website can give itself a name that leads to this machine (DNS rebinding), and
-// its scripts in an operator's browser then read what the browser reaches here;
-// only the name in the request tells. It must never believe a header that a proxy
-// or a script writes in its place, nor ask a name server.
+// Package hosts knows the names under which the router's pages may be opened. It protects
+// against DNS rebinding: a website can point its own name at this machine, and its scripts in
+// an operator's browser then read our pages; only the Host of the request gives them away. It
+// must never believe another header in its place, nor ask a name server.
 package hosts
 
 import (
@@ -17,21 +16,21 @@ import (
 
 // Options of New.
 type Options struct {
-	// Listen is the address that is listened on: a concrete one is a name of ours.
-	// Where it is every address of the machine, each of those is.
+	// Listen is the listener's address, which is one of our names. If it is unspecified,
+	// every address of the machine is one.
 	Listen string
-	// PublicURL is how browsers reach us, "" for none.
+	// PublicURL is the URL for browsers, "" for none.
 	PublicURL string
 	// Names are further names and addresses, in lower case, without port.
 	Names []string
-	// Interfaces lists the addresses of the machine; nil asks the system.
+	// Interfaces returns the addresses of the machine; nil asks the system.
 	Interfaces func() ([]net.Addr, error)
 }
 
 // Hosts are the names of one listener.
 type Hosts struct {
 	names      []string
-	anyLocal   bool // each address of the machine is a name
+	anyLocal   bool // every address of the machine is a name
 	interfaces func() ([]net.Addr, error)
 }
 
@@ -64,7 +63,7 @@ func (h *Hosts) add(name string) {
 	}
 }
 
-// canonical is how a name or an address is compared.
+// canonical returns the form in which names and addresses are compared.
 func canonical(name string) string {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if addr, err := netip.ParseAddr(name); err == nil {
@@ -73,7 +72,7 @@ func canonical(name string) string {
 	return name
 }
 
-// Allows reports whether a request was made to one of the names.
+// Allows reports whether the request's Host is one of the names.
 func (h *Hosts) Allows(r *http.Request) bool {
 	name, ok := hostname(r.Host)
 	if !ok {
@@ -86,8 +85,7 @@ func (h *Hosts) Allows(r *http.Request) bool {
 	return err == nil && (addr.IsLoopback() || h.anyLocal && h.isLocal(addr))
 }
 
-// hostname takes a name out of what a request says, whatever its port: that may be
-// a tunnel's.
+// hostname returns the name in a Host header. Any port is accepted, as it may be a tunnel's.
 func hostname(host string) (string, bool) {
 	name, port := host, ""
 	if rest, bracket := strings.CutPrefix(host, "["); bracket {
@@ -105,7 +103,7 @@ func hostname(host string) (string, bool) {
 	return canonical(name), name != ""
 }
 
-// isLocal asks the machine for its addresses each time: they change.
+// isLocal asks for the machine's addresses each time, as they change.
 func (h *Hosts) isLocal(addr netip.Addr) bool {
 	all, err := h.interfaces()
 	return err == nil && slices.ContainsFunc(all, func(a net.Addr) bool {
@@ -116,10 +114,10 @@ func (h *Hosts) isLocal(addr netip.Addr) bool {
 
 const misdirected = `Este router no contesta por ese nombre. Si es suyo, ponelo en hosts (PSI_HOSTS), o en public_url, y reiniciá.
 
-This router does not answer to that name. If it is its own, put it into hosts (PSI_HOSTS), or into public_url, and restart.
+This router does not answer to that name. If the name is yours, add it to hosts (PSI_HOSTS) or set public_url, and restart.
 `
 
-// Guard lets through requests to our own names; others are answered 421.
+// Guard lets requests to our own names through, and answers others 421.
 func (h *Hosts) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.Allows(r) {
@@ -130,6 +128,6 @@ func (h *Hosts) Guard(next http.Handler) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusMisdirectedRequest)
-		_, _ = io.WriteString(w, misdirected) // the caller is gone when this fails
+		_, _ = io.WriteString(w, misdirected) // fails only if the caller is gone
 	})
 }

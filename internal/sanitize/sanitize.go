@@ -1,7 +1,6 @@
-// Package sanitize makes values of the outside fit for a log line: short, and
-// printable. Whoever logs what a stranger chose passes it through here. It must
-// never decide what may be shown at all: secrets and message texts are not made
-// harmless by being cut.
+// Package sanitize makes untrusted values fit for a log line: short and printable. Every value
+// that a stranger chose passes through it before it is logged. It must never decide whether a
+// value may be logged: cutting does not make a secret or a message text harmless.
 package sanitize
 
 import (
@@ -11,26 +10,24 @@ import (
 	"unicode/utf8"
 )
 
-// Most characters of a value of the outside, and of anything that is logged.
+// Limits in characters: of an untrusted value, and of any logged text.
 const (
 	longestValue = 120
 	longestText  = 4000
 )
 
-// Value returns what a stranger chose as it may stand in a log line: at most 120
-// characters and one line. What controls a terminal or turns the direction of
-// writing becomes U+FFFD.
+// Value returns an untrusted value for a log line: one line of at most 120 characters.
+// Unprintable characters, such as terminal controls and direction marks, become U+FFFD.
 func Value(s string) string {
 	return clean(s, longestValue, unicode.IsPrint)
 }
 
-// Text is for what we say ourselves, which may quote others and have lines: at
-// most 4,000 characters.
+// Text is for our own texts, which may quote others: at most 4,000 characters, in lines.
 func Text(s string) string {
 	return clean(s, longestText, func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\t' })
 }
 
-// clean looks at no more of s than it returns, however long s is.
+// clean reads no more of s than it returns.
 func clean(s string, most int, keep func(rune) bool) string {
 	count := 0
 	for i := range s {

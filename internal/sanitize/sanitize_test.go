@@ -42,7 +42,7 @@ func TestTextKeepsItsLines(t *testing.T) {
 	}
 }
 
-// TestAnything: whatever comes, what leaves is short and can be printed.
+// TestAnything: for any input the result is short and printable.
 func TestAnything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,5 +1,5 @@
-// Package skew says how far the machine's clock is from that of a server whose answers
-// carry a Date. It never guesses: without answers it knows nothing, and it sets no clock.
+// Package skew measures how far the machine's clock is from that of a server, by the Date of
+// its answers. It must never guess without answers, nor set a clock.
 package skew
 
 import (
@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// Tolerance is how far apart the clocks may be before anybody has to know: seconds come
-	// from the network, minutes do not.
+	// Tolerance is the skew that is ignored: the network explains seconds, not minutes.
 	Tolerance = 2 * time.Minute
-	// maxSamples is how many answers are remembered: their median forgives a few odd ones.
+	// maxSamples is how many answers are kept; their median ignores a few odd ones.
 	maxSamples = 20
-	// sampleTTL is how long an answer says something about the clock.
+	// sampleTTL is how long an answer counts.
 	sampleTTL = time.Hour
-	// maxRoundTrip is an answer whose Date may be about any moment of a long wait.
+	// maxRoundTrip bounds the answers that count: the Date of a slower one is too vague.
 	maxRoundTrip = 10 * time.Second
-	// maxStep is how far the wall clock may part from the monotonic one between two looks.
+	// maxStep is how far the wall clock may drift from the monotonic one between two
+	// readings; more is a step.
 	maxStep = 2 * time.Second
 )
 
@@ -30,14 +30,14 @@ type Meter struct {
 	clock func() reading
 
 	mu      sync.Mutex
-	last    reading // the last look
+	last    reading
 	samples []sample
 }
 
-// reading is a moment by both clocks of a machine.
+// reading is one moment on both clocks of the machine.
 type reading struct {
-	wall   time.Time     // that can be set
-	steady time.Duration // that cannot, and stands still while the machine sleeps
+	wall   time.Time     // can be set
+	steady time.Duration // monotonic; stands still while the machine sleeps
 }
 
 type sample struct {
@@ -45,7 +45,7 @@ type sample struct {
 	ahead time.Duration
 }
 
-// New returns a meter that knows nothing yet.
+// New returns a meter without samples.
 func New() *Meter {
 	began := time.Now()
 	return &Meter{clock: func() reading {
@@ -54,8 +54,8 @@ func New() *Meter {
 	}}
 }
 
-// now returns the moment, and drops what a step of the clock, or a sleep of the
-// machine, has made worthless.
+// now reads the clocks and drops old samples, or all of them after a step of the clock or a
+// sleep of the machine.
 func (m *Meter) now() reading {
 	now := m.clock()
 	if wall, steady := now.wall.Sub(m.last.wall), now.steady-m.last.steady; (wall - steady).Abs() > maxStep {
@@ -66,7 +66,7 @@ func (m *Meter) now() reading {
 	return now
 }
 
-// addSample learns from an answer to a request that was sent at began.
+// addSample adds the Date of an answer to a request that was sent at began.
 func (m *Meter) addSample(began reading, date string) {
 	there, err := http.ParseTime(date)
 	if err != nil {
@@ -79,7 +79,7 @@ func (m *Meter) addSample(began reading, date string) {
 	if took > maxRoundTrip {
 		return
 	}
-	// A Date is cut to the second, and of a moment between request and answer.
+	// A Date is truncated to the second, and its moment is between request and answer.
 	middle := now.wall.Add(-took / 2)
 	m.samples = append(m.samples, sample{now.steady, middle.Sub(there.Add(500 * time.Millisecond))})
 	if over := len(m.samples) - maxSamples; over > 0 {
@@ -87,8 +87,8 @@ func (m *Meter) addSample(began reading, date string) {
 	}
 }
 
-// Ahead is how far the machine's clock is ahead of the server's, negative behind; known
-// is false without a fresh answer.
+// Ahead returns how far the machine's clock is ahead of the server's; negative is behind.
+// known is false without a sample.
 func (m *Meter) Ahead() (d time.Duration, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +104,7 @@ func (m *Meter) Ahead() (d time.Duration, known bool) {
 	return all[len(all)/2], true
 }
 
-// Skew is Ahead where the clocks are Far apart, else 0.
+// Skew returns Ahead to the second if it exceeds Tolerance, else 0.
 func (m *Meter) Skew() time.Duration {
 	if d, known := m.Ahead(); known && d.Abs() > Tolerance {
 		return d.Round(time.Second)
@@ -112,7 +112,7 @@ func (m *Meter) Skew() time.Duration {
 	return 0
 }
 
-// Transport has the meter learn from every answer that passes.
+// Transport returns a transport that samples every answer.
 func (m *Meter) Transport(next http.RoundTripper) http.RoundTripper { return transport{m, next} }
 
 type transport struct {
@@ -130,16 +130,16 @@ func (l transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// CloseIdleConnections is for http.Client.
+// CloseIdleConnections is called by http.Client.
 func (l transport) CloseIdleConnections() {
 	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// Run asks the server at least once an hour until ctx ends, by client, whose Transport
-// is one of ours; and says when the clock is found to be wrong, and when it is right
-// again.
+// Run asks the server whenever there is no sample, at least once an hour, until ctx ends. It
+// uses client, whose Transport must be the meter's. It logs when the clock becomes wrong and
+// when it is right again.
 func (m *Meter) Run(ctx context.Context, client *http.Client, url string, logger *slog.Logger) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -164,7 +164,7 @@ func (m *Meter) Run(ctx context.Context, client *http.Client, url string, logger
 	}
 }
 
-// requestDate is for the Date of the answer, whatever it says. Without one nothing is known.
+// requestDate makes a request for the Date of its answer, whatever its status.
 func requestDate(ctx context.Context, client *http.Client, url string) {
 	ctx, cancel := context.WithTimeout(ctx, maxRoundTrip)
 	defer cancel()

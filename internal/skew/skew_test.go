@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// answer has the meter hear of a server whose clock is apart from the machine's.
+// answer gives the meter a sample of a server whose clock differs from the machine's.
 func answer(m *Meter, ahead, took time.Duration) {
 	began := m.clock()
 	time.Sleep(took)
@@ -65,7 +65,7 @@ func times(n int, d time.Duration) []time.Duration {
 	return out
 }
 
-// TestADateThatIsNone says nothing.
+// TestADateThatIsNone: an invalid Date is ignored.
 func TestADateThatIsNone(t *testing.T) {
 	t.Parallel()
 	m := New()
@@ -77,7 +77,7 @@ func TestADateThatIsNone(t *testing.T) {
 	}
 }
 
-// TestASteppedClock: what was heard before a step says nothing after it.
+// TestASteppedClock: samples from before a step are dropped.
 func TestASteppedClock(t *testing.T) {
 	t.Parallel()
 	now := reading{wall: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
@@ -105,7 +105,7 @@ func TestASteppedClock(t *testing.T) {
 	}
 }
 
-// TestRunAsks when nobody else hears of the server, and says once what is wrong.
+// TestRunAsks: Run asks the server if there is no other traffic, and logs a wrong clock once.
 func TestRunAsks(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{}, 10)
