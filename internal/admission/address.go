@@ -12,8 +12,8 @@ import (
 // Proxies are the networks whose X-Forwarded-For is believed.
 type Proxies []netip.Prefix
 
-// Client returns the address that a request comes from. X-Forwarded-For is read
-// from the right, and only as far as each hop is a proxy that is trusted.
+// Client returns the client's address of a request. X-Forwarded-For is read from the right, as
+// long as each hop is a trusted proxy.
 func (p Proxies) Client(r *http.Request) netip.Addr {
 	addr := addrOf(r.RemoteAddr)
 	hops := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
@@ -29,9 +29,8 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return addr
 }
 
-// IsProxy reports whether the address is a proxy's: a trusted one, or one of this
-// machine, which may come by a socket that has no addresses. Whoever is behind it is
-// not told apart.
+// IsProxy reports whether the address is a proxy's: a trusted one, or one of this machine,
+// which may use a unix socket without addresses. Its clients cannot be told apart.
 func (p Proxies) IsProxy(addr netip.Addr) bool {
 	return addr.IsLoopback() || addr.IsUnspecified() || p.trusts(addr)
 }
@@ -45,7 +44,7 @@ func (p Proxies) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// addrOf is the address of a peer; that of a unix socket is unspecified.
+// addrOf returns the address of a peer; a unix socket's is unspecified.
 func addrOf(peer string) netip.Addr {
 	addr, err := netip.ParseAddrPort(peer)
 	if err != nil {
@@ -56,7 +55,8 @@ func addrOf(peer string) netip.Addr {
 
 func peerOf(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
 
-// addressKey is what counts as one address: of IPv6 everybody has 2^64.
+// addressKey returns the unit that counts as one address: of IPv6 a /64, which every customer
+// has.
 func addressKey(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap(); addr.Is6() {
 		if p, err := addr.WithZone("").Prefix(64); err == nil {
@@ -66,21 +66,21 @@ func addressKey(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// Who proved to be one of ours is known for a day; of so many addresses, which
-// are Meta's and those who have a line's secret.
+// An address that sent something authentic (Meta's, or one with a line's secret) is known for
+// a day. At most maxKnown are kept.
 const (
 	knownTTL = 24 * time.Hour
 	maxKnown = 4096
 )
 
-// Known are the addresses that something authentic came from. Its zero value is
-// ready.
+// Known holds the addresses that sent something authentic. Its zero value is ready to use. It
+// is safe for concurrent use.
 type Known struct {
 	mu   sync.Mutex
 	last map[netip.Addr]time.Time
 }
 
-// Mark notes that something authentic came from the address.
+// Mark notes that the address sent something authentic.
 func (k *Known) Mark(addr netip.Addr, now time.Time) {
 	addr = addressKey(addr)
 	k.mu.Lock()
@@ -101,7 +101,7 @@ func (k *Known) Mark(addr netip.Addr, now time.Time) {
 	delete(k.last, oldest)
 }
 
-// Contains reports whether something authentic came from the address in the last day.
+// Contains reports whether the address sent something authentic in the last day.
 func (k *Known) Contains(addr netip.Addr, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

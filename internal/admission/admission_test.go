@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestRefusalsAreToldOnceAMinute and address, with how many there were.
+// TestRefusalsAreToldOnceAMinute: one log line per minute and address, with a count.
 func TestRefusalsAreToldOnceAMinute(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -49,7 +49,7 @@ func TestRefusalsAreToldOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestWhoIsExempt: proxies, this machine, and for a day who proved to be Meta.
+// TestWhoIsExempt: proxies, this machine, and for a day an address that proved to be Meta's.
 func TestWhoIsExempt(t *testing.T) {
 	t.Parallel()
 	c := New(Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
@@ -70,7 +70,7 @@ func TestWhoIsExempt(t *testing.T) {
 	}
 }
 
-// TestKnownIsBounded: the newest are kept.
+// TestKnownIsBounded: the newest addresses are kept.
 func TestKnownIsBounded(t *testing.T) {
 	t.Parallel()
 	var k Known
@@ -86,10 +86,10 @@ func TestKnownIsBounded(t *testing.T) {
 	}
 }
 
-// TestWatch: who comes with a wrong key is refused like anybody else.
+// TestWatch: a wrong key counts as a refusal.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // in which no time passes
+	synctest.Test(t, func(t *testing.T) { // no time passes
 		c := New(Options{})
 		for status, addr := range map[int]netip.Addr{http.StatusUnauthorized: stranger, http.StatusForbidden: another} {
 			h := c.CountUnauthorized(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
@@ -105,8 +105,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestCharge: a handler that asks nobody who they are is bounded too, and answers
-// 503 whatever it makes of a body that found no room.
+// TestCharge: a handler without authentication is bounded too. If there is no room for a body
+// the answer is 503, whatever the handler makes of it.
 func TestCharge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestCharge(t *testing.T) {
 				http.Error(w, "what a strange body", http.StatusBadRequest)
 				return
 			}
-			time.Sleep(time.Second) // it works on it
+			time.Sleep(time.Second) // the handler works
 		}))
 		const bodies = 10
 		codes := make(chan int, bodies)

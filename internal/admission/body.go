@@ -11,21 +11,21 @@ const (
 	// minPiece and maxPiece are the sizes of pieces.
 	minPiece = 1 << 10
 	maxPiece = 32 << 10
-	// bodyTimeout is when all of a stranger's body has to be there.
+	// bodyTimeout is how long the whole body of an unauthenticated sender may take.
 	bodyTimeout = 20 * time.Second
 )
 
-// Body is a body of whom it is not known yet who sent it, in the pieces that it
-// arrived in. It holds room until it is released.
+// Body is the body of an unauthenticated sender, in pieces. It holds room until it is
+// released.
 type Body struct {
 	claim  *claim
 	pieces [][]byte
 	size   int64
 }
 
-// Read reads the body of a request. A piece is charged before it is read, and is
-// never larger than what has arrived before it, the first aside. An error is
-// ErrNoRoom, an *http.MaxBytesError, or the connection's.
+// Read reads the body of a request. It charges each piece before it reads it, and a piece is
+// never larger than all before it, except for the first. An error is ErrNoRoom, an
+// *http.MaxBytesError, or the connection's.
 func (r *Room) Read(req *http.Request, from Sender, limit int64) (*Body, error) {
 	if req.ContentLength > limit {
 		return nil, &http.MaxBytesError{Limit: limit}
@@ -72,14 +72,14 @@ func (b *Body) fill(req *http.Request, limit int64) error {
 	return nil
 }
 
-// Pieces are the bytes, for who only looks at them.
+// Pieces returns the bytes, to look at until the body is released.
 func (b *Body) Pieces() [][]byte { return b.pieces }
 
-// Take returns the bytes in one piece, for who may keep them: they are charged to
-// nobody any more.
+// Take returns the bytes in one piece, to keep, and releases the body: they are no longer
+// charged.
 func (b *Body) Take() []byte {
 	defer b.Release()
-	if len(b.pieces) == 1 && cap(b.pieces[0]) < maxPiece { // never one that is used again
+	if len(b.pieces) == 1 && cap(b.pieces[0]) < maxPiece { // not a piece of the pool
 		return b.pieces[0]
 	}
 	all := make([]byte, 0, b.size)
@@ -89,7 +89,7 @@ func (b *Body) Take() []byte {
 	return all
 }
 
-// Release gives the room back. It may be called again, and on no Body.
+// Release gives the room back. It may be called again, and on a nil Body.
 func (b *Body) Release() {
 	if b == nil {
 		return
@@ -101,8 +101,8 @@ func (b *Body) Release() {
 	b.claim.leave()
 }
 
-// piece returns n bytes. Those of the largest size are used again: else as many
-// bytes as the room has would wait for the collector beside it.
+// piece returns n bytes. Pieces of the largest size are pooled: otherwise as much memory as the
+// room has would wait for the garbage collector.
 func (r *Room) piece(n int64) []byte {
 	if n < maxPiece {
 		return make([]byte, n)
@@ -116,9 +116,9 @@ func (r *Room) reuse(piece []byte) {
 	}
 }
 
-// Charge charges the bodies that a handler reads, for as long as it runs: for
-// handlers that ask nobody who they are. Whatever they make of a body for which
-// there was no room, what leaves is a 503.
+// Charge charges the bodies that a handler reads, while it runs: for handlers without
+// authentication. If there is no room for a body the answer is 503, whatever the handler makes
+// of it.
 func (c *Control) Charge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -152,7 +152,7 @@ func (b *chargedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// chargedWriter answers 503 where the handler took a full house for a bad body.
+// chargedWriter answers 503 if there was no room, which the handler took for a bad body.
 type chargedWriter struct {
 	http.ResponseWriter
 	body *chargedBody

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// maxRejecting is how many connections beyond the limits are told so; what comes while so
-// many are being told is closed at once.
+// maxRejecting is how many connections beyond the limits get a 503 at a time; any more are
+// closed at once.
 const maxRejecting = 32
 
 // Limits of connections.
@@ -20,7 +20,7 @@ type Limits struct {
 	Each int // of one address that is not exempt
 }
 
-// Connections limits how many connections are open, in all and for an address.
+// Connections limits the open connections, in all and per address.
 type Connections struct {
 	control *Control
 	limits  Limits
@@ -28,17 +28,17 @@ type Connections struct {
 
 	mu        sync.Mutex
 	all       int
-	rejecting int // that are told
+	rejecting int // connections that get a 503
 	peers     map[netip.Addr]int
 }
 
-// Connections returns a limit that nobody uses yet.
+// Connections returns a limit without connections.
 func (c *Control) Connections(limits Limits) *Connections {
 	return &Connections{control: c, limits: limits, now: time.Now, peers: map[netip.Addr]int{}}
 }
 
-// Listener returns l with the limit. Sockets of this machine's files are not
-// limited: their rights are those of the file.
+// Listener returns l with the limit. Unix sockets are not limited: the file's permissions guard
+// them.
 func (c *Connections) Listener(l net.Listener) net.Listener { return limitedListener{l, c} }
 
 type limitedListener struct {
@@ -64,7 +64,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// limitedConn has its place until it is closed. It is a *net.TCPConn for all who ask.
+// limitedConn holds its slot until it is closed. It has all methods of *net.TCPConn.
 type limitedConn struct {
 	*net.TCPConn
 	*connSlot
@@ -76,14 +76,13 @@ func (c *limitedConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// connSlot is what one connection has of the limits.
+// connSlot is one connection's share of the limits.
 type connSlot struct {
-	over  bool // only to be told that there is none
+	over  bool // beyond the limit: it only gets a 503
 	leave func()
 }
 
-// enter returns the place of a connection; nil when there is not even one to be
-// told so.
+// enter returns the slot of a connection; nil if it is to be closed at once.
 func (c *Connections) enter(addr netip.Addr) *connSlot {
 	now := c.now()
 	exempt := c.control.Exempt(addr, now)
@@ -128,7 +127,7 @@ func (c *Connections) closed(peer netip.Addr) {
 
 type overKey struct{}
 
-// Context is a server's ConnContext: it tells Handler who came over the limit.
+// Context is a server's ConnContext. It marks connections beyond the limit for Handler.
 func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Context {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
@@ -139,7 +138,7 @@ func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Contex
 	return ctx
 }
 
-// Handler answers 503 on connections that came over the limit, and closes them.
+// Handler answers 503 on connections beyond the limit, and closes them.
 func (c *Connections) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(overKey{}) != nil {

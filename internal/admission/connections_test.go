@@ -25,9 +25,9 @@ func TestConnectionLimits(t *testing.T) {
 		{"203.0.113.9", true}, // one too many for a stranger
 		{"203.0.113.10", false},
 		{"203.0.113.10", false},
-		{"203.0.113.10", false}, // whom we know
+		{"203.0.113.10", false}, // a known address
 		{"127.0.0.1", false},    // a proxy
-		{"127.0.0.1", true},     // one too many for all of us
+		{"127.0.0.1", true},     // one too many in all
 	} {
 		if got := open(tt.addr); got.over != tt.over {
 			t.Errorf("%s: over %v, want %v", tt.addr, got.over, tt.over)
@@ -46,7 +46,7 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// TestWhoComesOverTheLimitIsTold, and is no burden: its connection is closed.
+// TestWhoComesOverTheLimitIsTold: a connection beyond the limit gets a 503 and is closed.
 func TestWhoComesOverTheLimitIsTold(t *testing.T) {
 	t.Parallel()
 	limit := New(Options{}).Connections(Limits{All: 2, Each: 2})
@@ -101,7 +101,7 @@ func TestWhoComesOverTheLimitIsTold(t *testing.T) {
 	}
 }
 
-// TestLimitsLeaveFilesForTheDoor: half of what the process may open, at least.
+// TestLimitsLeaveFilesForTheDoor: connections use at most half of the process's files.
 func TestLimitsLeaveFilesForTheDoor(t *testing.T) {
 	t.Parallel()
 	for files, want := range map[uint64]Limits{
@@ -116,7 +116,7 @@ func TestLimitsLeaveFilesForTheDoor(t *testing.T) {
 	}
 }
 
-// TestOverTLS: HTTP/2 over TLS has the same limits, and keeps the pace.
+// TestOverTLS: HTTP/2 over TLS has the same limits and pace.
 func TestOverTLS(t *testing.T) {
 	t.Parallel()
 	limit := New(Options{}).Connections(Limits{All: 1, Each: 1})

@@ -2,18 +2,18 @@ package admission
 
 import "syscall"
 
-// What connections may take of the files that a process may open. The other half
-// is for what the door itself needs: databases, queues, posts.
+// Connections may use half of the files that a process may open. The other half is for
+// databases, queues and posts.
 const (
 	mostConnections = 4096 // each takes some memory too
 	mostEach        = 128
 )
 
-// ProcessLimits are the Limits that the process's own limit of open files allows.
+// ProcessLimits returns the Limits that the process's limit of open files allows.
 func ProcessLimits() Limits {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		files.Cur = 1024 // what most systems begin with
+		files.Cur = 1024 // the default of most systems
 	}
 	return limitsFor(files.Cur)
 }

@@ -7,23 +7,21 @@ import (
 	"time"
 )
 
-// The pace that a client has to keep. Its kernel and ours hold some hundred KiB
-// beside that, so a client that is alive is far from it.
+// The slowest pace allowed to a client. The kernels buffer some hundred KiB besides, so a live
+// client is far from it.
 const (
-	// readIdle is how long a body may stand still.
+	// readIdle is how long a body may stall.
 	readIdle = 5 * time.Second
-	// grace and leastRate: so long, and a second more for so many bytes, may a body
-	// take in all.
+	// A body may take grace in all, and a second more per leastRate bytes.
 	grace     = 20 * time.Second
 	leastRate = 4 << 10
-	// writeIdle is how long it may take until so many bytes of an answer have left.
+	// writeIdle is how long writeChunk bytes of an answer may take to leave.
 	writeIdle  = 20 * time.Second
 	writeChunk = 64 << 10
 )
 
-// Pace lets go of clients that stand still, or dribble: each read and write of a
-// handler moves the deadline of the next, so that big files and streams take as
-// long as they need.
+// Pace drops clients that stall or dribble. Each read and write of the handler moves the next
+// deadline, so big files and streams may take as long as they need.
 func Pace(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
@@ -34,34 +32,34 @@ func Pace(next http.Handler) http.Handler {
 			now := time.Now()
 			in = &pacedBody{ReadCloser: r.Body, conn: conn, start: now}
 			r = withBody(r, in)
-			setDeadline(conn.SetReadDeadline, now.Add(grace)) // for who never reads it
+			setDeadline(conn.SetReadDeadline, now.Add(grace)) // in case the handler never reads it
 		}
 		next.ServeHTTP(out, r)
-		out.extend() // what is still buffered leaves now
+		out.extend() // the buffered rest is sent now
 		if in != nil && !in.done {
-			setDeadline(conn.SetReadDeadline, time.Now().Add(readIdle)) // what nobody wanted is read and dropped
+			setDeadline(conn.SetReadDeadline, time.Now().Add(readIdle)) // net/http reads and drops the rest
 		}
 	})
 }
 
-// withBody returns the request with another body. It is a copy: net/http looks at the
-// body of its own, to wait a moment for the answer to be read before it closes a
-// connection that still brings some.
+// withBody returns a copy of the request with another body. The original keeps its body, as
+// net/http checks it: if the client is still sending, it waits a moment for the answer to be
+// read before it closes the connection.
 func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return r
 }
 
-// setDeadline sets one. Where that fails the connection is gone, which its next use
-// says, or it is a test's and has none.
+// setDeadline ignores errors: the connection is gone, which its next use reports, or is a
+// test's and has no deadlines.
 func setDeadline(set func(time.Time) error, at time.Time) { _ = set(at) }
 
 type pacedBody struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	start time.Time
-	end   time.Time // of the whole body; zero: as long as it keeps the pace
+	end   time.Time // deadline of the whole body; zero: none while it keeps the pace
 	size  int64
 	done  bool
 }
@@ -80,8 +78,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	b.size += int64(n)
 	if errors.Is(err, io.EOF) {
 		b.done = true
-		// From here on a read waits for the client to hang up, which ends the
-		// request's context: a deadline would end it too.
+		// The server now reads only to notice that the client hangs up, which cancels
+		// the request's context. A deadline would cancel it too.
 		setDeadline(b.conn.SetReadDeadline, time.Time{})
 	}
 	return n, err
@@ -94,7 +92,7 @@ type pacedWriter struct {
 
 func (w *pacedWriter) extend() { setDeadline(w.conn.SetWriteDeadline, time.Now().Add(writeIdle)) }
 
-// Write implements io.Writer, in pieces that each have their time.
+// Write implements io.Writer, in pieces with a deadline each.
 func (w *pacedWriter) Write(p []byte) (written int, err error) {
 	for {
 		w.extend()
@@ -106,7 +104,7 @@ func (w *pacedWriter) Write(p []byte) (written int, err error) {
 	}
 }
 
-// FlushError is what http.ResponseController calls.
+// FlushError is called by http.ResponseController.
 func (w *pacedWriter) FlushError() error {
 	w.extend()
 	return w.conn.Flush()

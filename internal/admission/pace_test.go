@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// pipes is a listener without a network: what it carries is held by nobody, so a
-// client that does not read is noticed by the first byte.
+// pipes is a listener without a network. Nothing is buffered, so a client that does not read
+// blocks the first byte.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -36,7 +36,7 @@ func (p pipes) Close() error { close(p.done); return nil }
 
 func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// serve has one client talk to a paced handler, in a bubble.
+// serve connects one client to a paced handler, in a bubble.
 func serve(t *testing.T, h http.HandlerFunc, client func(c net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func serve(t *testing.T, h http.HandlerFunc, client func(c net.Conn)) {
 	})
 }
 
-// every sends a byte again and again until it is refused.
+// every sends a byte at intervals until that fails.
 func every(c net.Conn, pause time.Duration, bytes string) {
 	for {
 		if _, err := io.WriteString(c, bytes); err != nil {
@@ -65,7 +65,7 @@ func every(c net.Conn, pause time.Duration, bytes string) {
 
 const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 
-// TestBodiesThatStandStill are let go, and those that live may take their time.
+// TestBodiesThatStandStill: stalled bodies are dropped, slow ones may take their time.
 func TestBodiesThatStandStill(t *testing.T) {
 	t.Parallel()
 	room := NewRoom()
@@ -117,8 +117,8 @@ func TestBodiesThatStandStill(t *testing.T) {
 	}
 }
 
-// TestBodiesThatNobodyReads: a handler that refuses at once does not have its
-// connection held by who announced a body and never sends it.
+// TestBodiesThatNobodyReads: a client that announces a body and never sends it cannot hold the
+// connection of a handler that refuses at once.
 func TestBodiesThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -133,9 +133,9 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 	})
 }
 
-// TestTheServerKeepsItsBody: net/http looks at the body of the request that it made,
-// and only then lets who is refused in the middle of one read the answer before it
-// closes. Behind nginx it would be a 502.
+// TestTheServerKeepsItsBody: net/http must find its own body in its request. Otherwise it closes
+// the connection of a client that is refused in the middle of a body before the client can read
+// the answer, and behind nginx that is a 502.
 func TestTheServerKeepsItsBody(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(http.Handler) http.Handler{"paced": Pace, "charged": New(Options{}).Charge} {
@@ -152,7 +152,7 @@ func TestTheServerKeepsItsBody(t *testing.T) {
 	}
 }
 
-// TestClientsThatDoNotRead are let go; who reads slowly gets everything.
+// TestClientsThatDoNotRead: they are dropped, slow readers get everything.
 func TestClientsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	const size = 2 * mib
@@ -187,8 +187,8 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-// TestStreamsMayTakeTheirTime: an hour of an event every 15 s, and nothing ends the
-// request meanwhile, also where it came with a body.
+// TestStreamsMayTakeTheirTime: a stream with an event every 15 s lasts for an hour, with or
+// without a request body.
 func TestStreamsMayTakeTheirTime(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]string{
@@ -230,8 +230,8 @@ func TestStreamsMayTakeTheirTime(t *testing.T) {
 	}
 }
 
-// TestLateAnswers: who computes for long still gets its answer out, and the next
-// request on the connection has its own time.
+// TestLateAnswers: a slow handler can still send its answer, and the next request on the
+// connection has fresh deadlines.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()
 	serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -9,20 +9,18 @@ import (
 	"time"
 )
 
-// How many refused requests an address may make: failBurst at once, and then
-// failRate in a second.
+// An address may make failBurst refused requests at once, then failRate per second.
 const (
 	failBurst = 200
 	failRate  = 1.0
 	slots     = 8192
-	// logEvery is how often at most refusals of one address are logged.
+	// logEvery is the shortest time between two log lines about one address.
 	logEvery = time.Minute
 )
 
-// Refusals counts what was refused, by address, in a table of fixed size, and logs
-// it at most once a minute and address. Addresses that meet in one slot share it;
-// as only refusals are in it, the worst that comes of it is a 429 in place of a
-// 401, and one body at a time.
+// Refusals counts refusals by address in a table of fixed size, and logs them at most once a
+// minute per address. Addresses may share a slot. As only refusals are counted, the worst
+// effect is a 429 instead of a 401, and one body at a time.
 type Refusals struct {
 	log   *slog.Logger
 	seed  maphash.Seed
@@ -34,13 +32,13 @@ type slot struct {
 	used     float64
 	at       time.Time
 	loggedAt time.Time
-	unlogged int // refusals that no line has told of
+	unlogged int // refusals since the last log line
 }
 
 func newRefusals(log *slog.Logger) *Refusals { return &Refusals{log: log, seed: maphash.MakeSeed()} }
 
-// Note counts one refusal and reports whether the address had too many before it.
-// The line that it may log has attrs, and how many refusals it stands for.
+// Note counts one refusal and reports whether the address had too many before it. A log line,
+// if one is due, has attrs and the number of refusals since the last.
 func (r *Refusals) Note(addr netip.Addr, now time.Time, why string, attrs ...slog.Attr) (over bool) {
 	over, count := r.count(addr, now)
 	if count > 0 {
@@ -50,7 +48,7 @@ func (r *Refusals) Note(addr netip.Addr, now time.Time, why string, attrs ...slo
 	return over
 }
 
-// count returns for how many refusals a line is due, or 0.
+// count counts one refusal. due is the number of refusals that a log line is due for, or 0.
 func (r *Refusals) count(addr netip.Addr, now time.Time) (over bool, due int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,14 +65,14 @@ func (r *Refusals) count(addr netip.Addr, now time.Time) (over bool, due int) {
 	return over, due
 }
 
-// Over reports whether the address was refused too often.
+// Over reports whether the address had too many refusals.
 func (r *Refusals) Over(addr netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.slot(addr, now).used >= failBurst
 }
 
-// slot is the address's, as it is now. The lock is held.
+// slot returns the slot of an address, decayed to now. The lock is held.
 func (r *Refusals) slot(addr netip.Addr, now time.Time) *slot {
 	b := addressKey(addr).As16()
 	s := &r.slots[maphash.Bytes(r.seed, b[:])%slots]

@@ -10,36 +10,35 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Bytes that the bodies of strangers may take, in all the process. Nearly all of
-// what Meta posts is short, so it has room of its own, which long bodies cannot
-// use up.
+// Memory for unauthenticated bodies in the whole process, in bytes. Nearly all of Meta's bodies
+// are short, so short ones have room of their own that long ones cannot use up.
 const (
-	shortBody = 64 << 10 // announced, at most
+	shortBody = 64 << 10 // longest announced length of a short body
 	shortRoom = 16 << 20
 	longRoom  = 32 << 20
-	// perAddress is what one address may take of both.
+	// perAddress is how much of both one address may take.
 	perAddress = 2 << 20
-	// patience is how long one waits for room.
+	// patience is how long a body waits for room.
 	patience = 2 * time.Second
 )
 
-// ErrNoRoom is that of a body for which there was no room in time.
+// ErrNoRoom means that there was no room for a body in time.
 var ErrNoRoom = errors.New("there is no room for the body")
 
-// Room is the memory for bodies of whom it is not known who sent them.
+// Room is the memory for bodies of unauthenticated senders. It is safe for concurrent use.
 type Room struct {
 	short, long *semaphore.Weighted
 	pieces      sync.Pool // of *[largest]byte
 
 	mu     sync.Mutex
-	shares map[netip.Addr]*addressShare // of those who hold something now
+	shares map[netip.Addr]*addressShare // of the addresses with a claim
 }
 
-// addressShare is what one address may take.
+// addressShare bounds one address.
 type addressShare struct {
 	users int
 	bytes *semaphore.Weighted
-	turn  *semaphore.Weighted // of one body, for who has to come alone
+	turn  *semaphore.Weighted // for OneAtATime senders
 }
 
 // NewRoom returns an empty Room.
@@ -52,7 +51,7 @@ func NewRoom() *Room {
 	return r
 }
 
-// claim is what one body holds of the room.
+// claim is one body's part of the room.
 type claim struct {
 	room   *Room
 	budget *semaphore.Weighted
@@ -62,8 +61,8 @@ type claim struct {
 	bytes  int64
 }
 
-// enter returns the claim of a body that is announced with this length, below 0
-// for none. It holds nothing yet: what is only announced takes no room.
+// enter returns the claim of a body with this announced length, negative if unknown. The claim
+// holds no bytes yet: announcing a body takes no room.
 func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, error) {
 	c := &claim{room: r, budget: r.short}
 	if length < 0 || length > shortBody {
@@ -87,7 +86,7 @@ func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, er
 	return c, nil
 }
 
-// take charges bytes before they are read into memory.
+// take charges n bytes, before they are read into memory.
 func (c *claim) take(ctx context.Context, n int64) error {
 	if c.share == nil {
 		if err := acquire(ctx, c.budget, n); err != nil {
@@ -144,7 +143,7 @@ func (r *Room) releaseShare(addr netip.Addr) {
 	}
 }
 
-// acquire waits for its turn, but not for ever.
+// acquire waits for n units, for patience at most.
 func acquire(ctx context.Context, s *semaphore.Weighted, n int64) error {
 	if s.TryAcquire(n) {
 		return nil

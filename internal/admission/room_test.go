@@ -17,14 +17,14 @@ import (
 
 const mib = 1 << 20
 
-// posted is a request whose body arrives when the test says so.
+// posted is a request whose body the test sends step by step.
 type posted struct {
 	arrive *io.PipeWriter
 	got    chan error
 	body   *Body
 }
 
-// post begins to read a body of an announced length.
+// post starts to read a body with an announced length.
 func post(ctx context.Context, r *Room, from Sender, length int64) *posted {
 	in, out := io.Pipe()
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", in)
@@ -39,13 +39,13 @@ func post(ctx context.Context, r *Room, from Sender, length int64) *posted {
 	return p
 }
 
-// zeros are what arrives, for all bodies.
+// zeros are the bytes of all bodies.
 var zeros = make([]byte, 4*mib)
 
-// send lets n bytes arrive, as far as they are read.
+// send sends n bytes, as far as they are read.
 func (p *posted) send(n int) { go func() { _, _ = p.arrive.Write(zeros[:n]) }() }
 
-// hold has a body of the length arrive but for its last byte, and stand still.
+// hold sends a body of the length except for its last byte.
 func hold(ctx context.Context, r *Room, from Sender, length int64) *posted {
 	p := post(ctx, r, from, length)
 	p.send(int(length - 1))
@@ -53,7 +53,7 @@ func hold(ctx context.Context, r *Room, from Sender, length int64) *posted {
 	return p
 }
 
-// bubble runs a test of a Room in a bubble, and wants it to be empty at the end.
+// bubble runs a test of a Room in a bubble, and checks that the room is empty at the end.
 func bubble(t *testing.T, test func(ctx context.Context, r *Room)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -67,8 +67,8 @@ func bubble(t *testing.T, test func(ctx context.Context, r *Room)) {
 
 func exempt() Sender { return Sender{Addr: stranger, Exempt: true} }
 
-// TestLongBodiesLeaveRoomForShortOnes: with as many long bodies as there is room for,
-// and 500 that wait, what Meta posts is read at once.
+// TestLongBodiesLeaveRoomForShortOnes: while long bodies fill their room and 500 more wait, a
+// short one is read at once.
 func TestLongBodiesLeaveRoomForShortOnes(t *testing.T) {
 	t.Parallel()
 	for name, length := range map[string]int64{"announced": 4 * mib, "of unknown length": -1} {
@@ -106,8 +106,8 @@ func TestLongBodiesLeaveRoomForShortOnes(t *testing.T) {
 	}
 }
 
-// TestWhatIsOnlyAnnouncedTakesNoRoom: as many connections as there may be announce
-// as much as they may, and send nothing.
+// TestWhatIsOnlyAnnouncedTakesNoRoom: the most connections announce the largest bodies and send
+// nothing.
 func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
 	t.Parallel()
 	for _, announced := range []int64{shortBody, 4 * mib} {
@@ -131,7 +131,8 @@ func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
 	}
 }
 
-// TestWhoFindsNoRoomWaitsTwoSeconds and is served when room is made meanwhile.
+// TestWhoFindsNoRoomWaitsTwoSeconds: a body waits two seconds for room, and gets it if it is
+// freed meanwhile.
 func TestWhoFindsNoRoomWaitsTwoSeconds(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
@@ -148,7 +149,7 @@ func TestWhoFindsNoRoomWaitsTwoSeconds(t *testing.T) {
 		next := post(ctx, r, exempt(), 4*mib)
 		next.send(4 * mib)
 		time.Sleep(time.Second)
-		held[0].arrive.Close() // let go
+		held[0].arrive.Close() // frees its room
 		if err := <-held[0].got; err == nil {
 			t.Error("a body that was cut off was taken")
 		}
@@ -163,7 +164,8 @@ func TestWhoFindsNoRoomWaitsTwoSeconds(t *testing.T) {
 	})
 }
 
-// TestOneAddressHasItsShare of both budgets, and no more; who is exempt has none.
+// TestOneAddressHasItsShare: one address has a share of both budgets; an exempt one is not
+// limited.
 func TestOneAddressHasItsShare(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
@@ -187,7 +189,7 @@ func TestOneAddressHasItsShare(t *testing.T) {
 			}
 			p.body.Release()
 		}
-		// The length is not needed to know.
+		// Without an announced length too.
 		p := post(ctx, r, Sender{Addr: another}, -1)
 		p.send(perAddress + 1)
 		if err := <-p.got; !errors.Is(err, ErrNoRoom) {
@@ -200,7 +202,7 @@ func TestOneAddressHasItsShare(t *testing.T) {
 	})
 }
 
-// TestOneBodyAtATime: who was refused too often is served, in turn.
+// TestOneBodyAtATime: an address with too many refusals is served one body at a time.
 func TestOneBodyAtATime(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
@@ -233,7 +235,7 @@ func TestOneBodyAtATime(t *testing.T) {
 	})
 }
 
-// TestChargedAsItArrives: a body holds no more than twice what came of it.
+// TestChargedAsItArrives: a body holds at most twice the bytes that arrived.
 func TestChargedAsItArrives(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
@@ -261,8 +263,8 @@ func TestChargedAsItArrives(t *testing.T) {
 	})
 }
 
-// TestBodies: what arrives in whatever portions is what is read, and everything is
-// given back however it ends.
+// TestBodies: a body is read correctly in any portions, and all room is given back however it
+// ends.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -305,7 +307,7 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-// iotestPortions reads at most so many bytes at once.
+// iotestPortions reads a few bytes at a time.
 type iotestPortions struct {
 	r io.Reader
 	n int
@@ -313,7 +315,7 @@ type iotestPortions struct {
 
 func (p iotestPortions) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), p.n)]) }
 
-// TestTakenBytesAreNotUsedAgain: pieces go round, the bytes of a body do not.
+// TestTakenBytesAreNotUsedAgain: pieces are pooled, the bytes of a taken body are not.
 func TestTakenBytesAreNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	r := NewRoom()

@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-// CountUnauthorized counts as refusals what a handler answers 401: for handlers that know who
-// asks by themselves.
+// CountUnauthorized counts a handler's 401 answers as refusals: for handlers that authenticate
+// by themselves.
 func (c *Control) CountUnauthorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := &watchedWriter{ResponseWriter: w}
