@@ -13,23 +13,23 @@ const (
 	secretHeader    = "X-Webhook-Secret"
 )
 
-// authenticator knows which lines a secret speaks for.
+// authenticator knows which lines a secret authorises.
 type authenticator struct {
 	apps    []metaApp
 	shared  []sharedSecret
-	open    []int // lines without any secret, where that is allowed
+	open    []int // lines without any secret, if that is allowed
 	tokens  []string
 	perLine map[string][]string // verify tokens
 }
 
-// metaApp is a Meta app: its signature, and the lines (by index) it may deliver to.
+// metaApp is a Meta app: its signature, and the lines (by index) that it may deliver to.
 type metaApp struct {
 	signature Signature
 	lines     []int
 }
 
-// sharedSecret is a secret of forwarders. Only its digest is kept and compared, so
-// that neither content nor length shows in the time it takes.
+// sharedSecret is a secret of forwarders. Only its digest is kept and compared, so that the
+// time of a comparison reveals neither content nor length.
 type sharedSecret struct {
 	digest [sha256.Size]byte
 	lines  []int
@@ -79,8 +79,8 @@ func appendOnce(list []int, i int) []int {
 	return append(list, i)
 }
 
-// bySecret returns the lines that the request's shared secret speaks for, and
-// whether it had one: open lines are anybody's.
+// bySecret returns the lines that the request's shared secret authorises, and whether it had
+// one. Without one it returns the open lines.
 func (a *authenticator) bySecret(r *http.Request) (lines []int, proven bool) {
 	var found []int
 	for _, given := range [...]string{r.Header.Get(secretHeader), bearer(r)} {
@@ -100,8 +100,8 @@ func (a *authenticator) bySecret(r *http.Request) (lines []int, proven bool) {
 	return found, true
 }
 
-// bySignature returns the lines of the app that signed the body. Apps that share
-// nothing cannot both match.
+// bySignature returns the lines of the app that signed the body. Different app secrets cannot
+// both match.
 func (a *authenticator) bySignature(header string, body ...[]byte) []int {
 	for i := range a.apps {
 		if a.apps[i].signature.Verify(header, body...) {

@@ -30,7 +30,7 @@ func FuzzHandler(f *testing.F) {
 			req.path = "/webhook/ventas"
 		}
 		r := req.build(t)
-		if signed { // on that path by an app that does not speak for it
+		if signed { // by an app that is not authorised for the path
 			r.Header.Set("X-Hub-Signature-256", signature.Sign(body))
 			r.Header.Del("X-Webhook-Secret")
 		}
@@ -51,7 +51,7 @@ func FuzzHandler(f *testing.F) {
 				t.Fatalf("got %+v", a)
 			}
 			if a.Line == "" && a.Quarantine == "" && (a.Kind == inbound.Message || a.Kind == inbound.Status) {
-				t.Fatalf("no line and not kept aside: %+v", a)
+				t.Fatalf("no line and not quarantined: %+v", a)
 			}
 		}
 	})

@@ -10,22 +10,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/admission"
 )
 
-// Sizes that a body may have: Meta says 3 MB at most; Evolution and n8n may send
-// whole files along.
+// Limits of a body, in bytes. Meta documents 3 MB; Evolution and n8n may send whole files.
 const (
 	maxSigned = 4 << 20
 	maxShared = 16 << 20
 )
 
-// body is what was posted: of a stranger, in the bounds of the process, or of
-// somebody whose secret was good before anything was read.
+// body is the body of a request: an unauthenticated sender's, within the bounds of admission,
+// or one whose sender showed a valid secret before it was read.
 type body struct {
 	stranger *admission.Body
 	known    []byte
 }
 
-// readBody reads the body. open says that the lines of the request are known already,
-// and proven that its sender showed their secret.
+// readBody reads the body. open says that the request's lines are already known, proven that
+// the sender showed their secret.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, now time.Time, open, proven bool) (b body, err error) {
 	limit := int64(maxSigned)
 	if open {
@@ -47,8 +46,7 @@ func (b *body) pieces() [][]byte {
 	return b.stranger.Pieces()
 }
 
-// take returns the whole body, which is authentic by now: it takes no room of
-// strangers any more.
+// take returns the whole body, authentic by now, and gives its room back.
 func (b *body) take() []byte {
 	if b.stranger == nil {
 		return b.known
@@ -63,7 +61,7 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error
 		return nil, &http.MaxBytesError{Limit: limit}
 	}
 	reader := http.MaxBytesReader(w, r.Body, limit)
-	const trusted = 1 << 20 // a length that is only announced gets no more at once
+	const trusted = 1 << 20 // longest announced length that is allocated at once
 	if n := r.ContentLength; n >= 0 && n <= trusted {
 		all := make([]byte, n)
 		_, err := io.ReadFull(reader, all)
@@ -72,9 +70,9 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error
 	return io.ReadAll(reader)
 }
 
-// refuseBody answers when the body could not be read.
+// refuseBody answers a request whose body could not be read.
 func (h *Handler) refuseBody(w http.ResponseWriter, r *http.Request, now time.Time, err error) (outcome string) {
-	w.Header().Set("Connection", "close") // the rest of it is not wanted
+	w.Header().Set("Connection", "close") // the rest of the body is not read
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

@@ -35,7 +35,7 @@ func TestQueueErrors(t *testing.T) {
 	}
 }
 
-// TestQueueThatHangs is answered 503 before Meta gives up.
+// TestQueueThatHangs: the answer is 503 before Meta gives up.
 func TestQueueThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestQueueThatHangs(t *testing.T) {
 	})
 }
 
-// TestHangUp: a caller that goes away does not stop what was begun.
+// TestHangUp: the enqueue goes on if the caller hangs up.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -101,8 +101,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestLimiter: many refusals from one address are answered 429, and what is
-// authentic never is, also from there.
+// TestLimiter: after many refusals an address gets 429, but never for an authentic request.
 func TestLimiter(t *testing.T) {
 	t.Parallel()
 	o := options(&fakeQueue{})
@@ -149,7 +148,7 @@ func TestLimiter(t *testing.T) {
 	if got := refused("203.0.113.9"); got != http.StatusUnauthorized {
 		t.Errorf("after a while: %d", got)
 	}
-	for _, ours := range []string{"", "10.1.2.3", "127.0.0.2", "::1"} { // all the world may be behind it
+	for _, ours := range []string{"", "10.1.2.3", "127.0.0.2", "::1"} { // a proxy may stand for everybody
 		for range 300 {
 			if got := refused(ours); got != http.StatusUnauthorized {
 				t.Fatalf("%q: got %d", ours, got)

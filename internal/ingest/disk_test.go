@@ -10,8 +10,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 )
 
-// TestFullDisk: a webhook for which the embedded queue has no room is answered 503
-// and nothing of it is kept, however many messages it holds; what had its 200 stays.
+// TestFullDisk: a webhook that does not fit into the embedded queue gets a 503 and none of its
+// messages is kept; earlier ones with a 200 stay.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	e, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{

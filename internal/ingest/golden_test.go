@@ -26,8 +26,8 @@ type goldenJob struct {
 	Body  inbound.Arrival `json:"body"`
 }
 
-// TestEveryPayload posts every webhook that we have a capture of, as its
-// provider authenticates it, and says what jobs it becomes.
+// TestEveryPayload posts every captured webhook, authenticated as by its provider, and compares
+// the jobs.
 func TestEveryPayload(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/payloads/*.json")

@@ -30,13 +30,13 @@ const (
 	lineRef    = "200000000000002"
 )
 
-// proxies are those that the doors of these tests believe.
+// proxies are the trusted proxies of these tests.
 var proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 
-// received is when every request of these tests comes in.
+// received is the time of every request in these tests.
 var received = time.Date(2026, 11, 18, 11, 8, 0, 0, time.UTC)
 
-// fakeQueue is a queue that keeps what it is given, deduplicated by id, or fails.
+// fakeQueue is a queue that keeps its jobs, deduplicated by id, or fails.
 type fakeQueue struct {
 	mu    sync.Mutex
 	calls int
@@ -111,7 +111,7 @@ func options(q ingest.Enqueuer) ingest.Options {
 	}
 }
 
-// request is one POST; the zero value of a field leaves its part out.
+// request is one POST. A zero field leaves its part out.
 type request struct {
 	path   string // default /webhook
 	body   string
@@ -158,7 +158,7 @@ func post(t testing.TB, h http.Handler, q request) (status int, body string) {
 	return w.Code, string(text)
 }
 
-// TestAWrongClockIsNoted with what arrives, so that its age can be told.
+// TestAWrongClockIsNoted: arrivals carry the skew of our clock, so that their age is known.
 func TestAWrongClockIsNoted(t *testing.T) {
 	t.Parallel()
 	q := &fakeQueue{}

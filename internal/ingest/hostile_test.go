@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/ingest"
 )
 
-// many writes n elements of a list.
+// many returns a list of n elements.
 func many(n int, element func(i int) string) string {
 	all := make([]string, n)
 	for i := range all {
@@ -25,7 +25,7 @@ func many(n int, element func(i int) string) string {
 
 func same(element string) func(int) string { return func(int) string { return element } }
 
-// change is a body of one change.
+// change returns a body with one change.
 func change(field, value string) string {
 	return `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"` + field + `","value":{"messaging_product":"whatsapp",` +
 		`"metadata":{"phone_number_id":"` + lineRef + `"},` + value + `}}]}]}`
@@ -35,9 +35,9 @@ func nested(open, inner, shut string, n int) string {
 	return strings.Repeat(open, n) + inner + strings.Repeat(shut, n)
 }
 
-// TestBeyondTheBounds: bounds are of decoding. What Meta signed is kept whole, as
-// one thing, and answered 200, for Meta would send it again for a week; a caller
-// with a secret is told.
+// TestBeyondTheBounds: beyond the bounds of decoding, a body that Meta signed is kept whole as
+// one arrival and answered 200, as Meta would repeat it for a week. A caller with a secret gets
+// an error.
 func TestBeyondTheBounds(t *testing.T) {
 	t.Parallel()
 	message := func(i int) string { return text(fmt.Sprint("wamid.", i), "549110", hola) }
@@ -94,7 +94,7 @@ func TestBeyondTheBounds(t *testing.T) {
 	}
 }
 
-// whole returns the body that a raw stands for.
+// whole returns the body that a Raw holds.
 func whole(t *testing.T, raw json.RawMessage) string {
 	t.Helper()
 	var kept string
@@ -110,10 +110,10 @@ func whole(t *testing.T, raw json.RawMessage) string {
 	return string(raw)
 }
 
-// TestLegalIsRead: what Meta, Evolution and n8n may send is within the bounds.
+// TestLegalIsRead: legal bodies of Meta, Evolution and n8n are within the bounds.
 func TestLegalIsRead(t *testing.T) {
 	t.Parallel()
-	const longest = 64 << 10 // letters, as WhatsApp takes them
+	const longest = 64 << 10 // characters in WhatsApp's longest text
 	escaped := strings.Repeat(`\ud83d\udc4b`, longest)
 	message := func(i int) string { return text(fmt.Sprint("wamid.", i), fmt.Sprint("54911", i), hola) }
 	contact := func(i int) string {
@@ -192,8 +192,8 @@ func TestLegalIsRead(t *testing.T) {
 	}
 }
 
-// TestShortBodiesMakeShortJobs: what many messages share (a name, a number, an
-// event) is not copied to each of them at its full length.
+// TestShortBodiesMakeShortJobs: a value that many messages share (a name, a number, an event) is
+// not copied to each in full length.
 func TestShortBodiesMakeShortJobs(t *testing.T) {
 	t.Parallel()
 	const long = 1 << 20

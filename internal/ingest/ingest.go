@@ -1,7 +1,6 @@
-// Package ingest is the door: it authenticates what is posted to /webhook, has
-// it decoded, puts one job for each thing that arrived into the queue and only
-// then answers 200. It must never look into a store, decide what a message
-// means, or drop something that was authentic.
+// Package ingest is the door: it authenticates the bodies posted to /webhook, has them decoded,
+// enqueues one job per arrival, and only then answers 200. It must never read a store, decide
+// what a message means, or drop anything authentic.
 package ingest
 
 import (
@@ -16,75 +15,73 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Enqueuer is the part of a queue that the door uses.
+// Enqueuer is the part of a queue that a Handler uses.
 type Enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) (added []bool, err error)
 }
 
-// Decoder turns a body into what arrived.
+// Decoder turns a body into arrivals.
 type Decoder interface {
-	// Decode returns one Arrival for each thing in the body; their Raw may be
-	// slices of it. An error says why nothing of it is read: rawjson.ErrSyntax and
-	// ErrDepth, and those of inbound. It must take any bytes, and time and memory
-	// in proportion to them.
+	// Decode returns the arrivals in the body; their Raw may be slices of it. An error
+	// means that nothing could be read: rawjson.ErrSyntax or ErrDepth, or one of inbound.
+	// It must accept any bytes, with time and memory in proportion to their number.
 	Decode(body []byte) ([]inbound.Arrival, error)
 }
 
-// Signature checks bodies, whole or in pieces, that one Meta app signed.
+// Signature checks the signatures of one Meta app. A body may come in pieces.
 type Signature interface {
 	Verify(header string, body ...[]byte) bool
 }
 
-// Meta is what the door needs to know of Meta's protocol.
+// Meta is the part of Meta's protocol that a Handler needs.
 type Meta struct {
 	// NewSignature returns the Signature of an app secret.
 	NewSignature func(secret string) Signature
-	// WellFormed reports whether a header may be a signature; no body is read for
-	// one that cannot.
+	// WellFormed reports whether a header has the form of a signature; otherwise the body
+	// is not read.
 	WellFormed func(header string) bool
-	// Challenge answers the handshake: what to send back, and whether one of
-	// the verify tokens was given.
+	// Challenge answers the handshake: it returns the text to send back, and whether the
+	// query has one of the verify tokens.
 	Challenge func(query url.Values, tokens []string) (challenge string, ok bool)
 }
 
-// Meter counts what the door does. See observe.
+// Meter counts requests and arrivals. observe has one.
 type Meter interface {
 	Webhook(outcome string, took time.Duration)
 	Arrived(line, kind string)
 }
 
-// Line is a configured line as the door knows it.
+// Line is the part of a configured line that a Handler needs.
 type Line struct {
 	ID       string
 	Provider string // cloud, evolution or n8n
-	// Ref is how the provider names the line in its bodies: the
-	// phone_number_id or the instance.
+	// Ref is the provider's name for the line: its phone_number_id or instance.
 	Ref          string
-	AppSecrets   []string // of the Meta app; lines that share one are one app's
+	AppSecrets   []string // of the Meta app; lines with the same one share an app
 	VerifyTokens []string // for Meta's handshake
 	Secrets      []string // shared secrets of forwarders and Evolution
 }
 
-// Options configure a Handler. Queue and Decoder are required, Meta too where a
-// line has app secrets or verify tokens.
+// Options configure a Handler. Queue and Decoder are required, and Meta if a line has app
+// secrets or verify tokens.
 type Options struct {
 	Queue   Enqueuer
 	Decoder Decoder
 	Meta    Meta
 	Lines   []Line
-	// Admission bounds what is held for who is not authenticated. Nil: bounds of
-	// its own, which believe no proxy.
+	// Admission bounds unauthenticated requests. Nil: bounds of its own that trust no
+	// proxy.
 	Admission *admission.Control
-	// Insecure opens lines that have no secret at all to everybody.
+	// Insecure opens lines without any secret to everybody.
 	Insecure bool
 	Now      func() time.Time // nil: time.Now
-	// Ahead is how far our clock is ahead of WhatsApp's where they are minutes apart,
-	// else 0; nil is 0.
+	// Ahead returns how far our clock is ahead of WhatsApp's if they are minutes apart,
+	// else 0; nil for 0.
 	Ahead func() time.Duration
 	Meter Meter        // nil: none
 	Log   *slog.Logger // nil: discarded
-	// EnqueueTimeout is how long the queue may take before the answer is 503.
-	// 0 means 4 s: Meta gives up after about five.
+	// EnqueueTimeout is how long the queue may take before the answer is 503; 0 for 4 s,
+	// as Meta gives up after about five.
 	EnqueueTimeout time.Duration
 }
 

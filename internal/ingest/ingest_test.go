@@ -33,7 +33,7 @@ const (
 	hola = "hola"
 )
 
-// TestCredentials: who may post, and which line what they post belongs to.
+// TestCredentials: who may post, and to which line the arrivals belong.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	mine := envelope(lineRef, text("wamid.A", "549110", hola))
@@ -110,8 +110,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// TestForeignIDs: whoever uses an id somewhere else does not use it up for the one
-// that is still to come.
+// TestForeignIDs: an id used in another scope is not used up for a later arrival.
 func TestForeignIDs(t *testing.T) {
 	t.Parallel()
 	mine := envelope(lineRef, text("wamid.A", "549110", hola))
@@ -145,8 +144,8 @@ func TestForeignIDs(t *testing.T) {
 	}
 }
 
-// TestLinesThatShareAName: two servers of Evolution may call their instances the
-// same, and flows call lines what they like.
+// TestLinesThatShareAName: two Evolution servers may have instances of the same name, and
+// workflows may give lines any name.
 func TestLinesThatShareAName(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []string{"linea", ""} {
@@ -168,7 +167,7 @@ func TestLinesThatShareAName(t *testing.T) {
 	}
 }
 
-// TestMovesNeedALine: who moves, or wants no more messages, does so on a line.
+// TestMovesNeedALine: a change of identity or an opt-out belongs to a line.
 func TestMovesNeedALine(t *testing.T) {
 	t.Parallel()
 	moved := `{"from":"549110","id":"wamid.M","timestamp":"1795000001","type":"system","system":{"type":"user_changed_number","wa_id":"549111"}}`
@@ -238,7 +237,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// TestOddBodies: what is authentic and signed is stored, whatever it is.
+// TestOddBodies: any signed body is stored.
 func TestOddBodies(t *testing.T) {
 	t.Parallel()
 	const invalid = `{"error":"Invalid payload"}`
@@ -307,8 +306,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestTextsWithoutID: losing one of two equal texts is worse than storing a
-// repeated one twice.
+// TestTextsWithoutID: losing one of two equal texts is worse than storing a repeated delivery
+// twice.
 func TestTextsWithoutID(t *testing.T) {
 	t.Parallel()
 	o, q := options(nil), &fakeQueue{}
@@ -324,7 +323,7 @@ func TestTextsWithoutID(t *testing.T) {
 	}
 }
 
-// TestFailuresOfTwoDays: an account's failure of tomorrow is not a duplicate.
+// TestFailuresOfTwoDays: the same failure of an account tomorrow is not a duplicate.
 func TestFailuresOfTwoDays(t *testing.T) {
 	t.Parallel()
 	o, q := options(nil), &fakeQueue{}

@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
 
-// jobs completes the arrivals and makes one job of each that is to be kept.
+// jobs completes the arrivals and makes a job of each, but for Presence.
 func (h *Handler) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]queue.Job, error) {
 	jobs := make([]queue.Job, 0, len(arrivals))
 	ahead := h.ahead()
@@ -36,21 +36,21 @@ func (h *Handler) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]
 	return jobs, nil
 }
 
-// assignID gives an id to what has none, and makes the same failure of an
-// account tomorrow another one than today's.
+// assignID gives an id to an arrival without one, and the day to the id of an account's
+// failure: the same failure tomorrow is a new one.
 func assignID(a *inbound.Arrival, index int) {
 	switch {
 	case a.ID == "":
-		// Two equal texts without id or time are two texts: losing one is worse
-		// than storing a repeated one twice.
+		// Two equal texts without id or time count as two: losing one is worse than
+		// storing a repeated delivery twice.
 		a.ID = digest(a.Raw, a.ReceivedAt.UnixNano(), int64(index))
 	case a.Kind == inbound.Failure && a.SentAt.IsZero():
 		a.ID += "@" + a.ReceivedAt.UTC().Format(time.DateOnly)
 	}
 }
 
-// unreadable is what becomes of a signed body that nobody can read: it is kept as
-// it came where that can stand in another document, and else as a text.
+// unreadable returns the arrival of a signed body that could not be decoded. Its Raw is the
+// body if that is embeddable JSON, else a string.
 func unreadable(body []byte, why error) inbound.Arrival {
 	a := inbound.Unreadable(body, why)
 	a.Provider = "cloud"

@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-// refuse answers who is not known. It does not say what was wrong.
+// refuse answers an unauthenticated request. The answer does not say what was wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, now time.Time, why string) (outcome string) {
 	if h.noteRefusal(r, now, why) {
 		return tooMany(w)
@@ -18,7 +18,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, now time.Time, 
 	return outcomeUnauthorized
 }
 
-// refuseHandshake answers who does not know a verify token.
+// refuseHandshake answers a handshake without a valid verify token.
 func (h *Handler) refuseHandshake(w http.ResponseWriter, r *http.Request, now time.Time) (outcome string) {
 	if h.noteRefusal(r, now, "wrong verify token") {
 		return tooMany(w)
@@ -36,8 +36,8 @@ func tooMany(w http.ResponseWriter) (outcome string) {
 	return outcomeLimited
 }
 
-// noteRefusal counts a refusal of any kind, and reports whether the address had too many
-// before it. Addresses that stand for many, and those of Meta, never have.
+// noteRefusal counts a refusal of any kind, and reports whether the address had too many before
+// it. Exempt addresses never have.
 func (h *Handler) noteRefusal(r *http.Request, now time.Time, why string) (limited bool) {
 	addr := h.admission.Proxies.Client(r)
 	over := h.admission.Refusals.Note(addr, now, why, slog.String("path", sanitize.Value(r.URL.Path)))

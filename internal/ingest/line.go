@@ -8,26 +8,26 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// unknownLine is the reason why something authentic is kept and not handled: it
-// is for a number that its sender does not speak for, or that nobody configured.
+// unknownLine quarantines an authentic arrival for a line that is not configured, or that its
+// sender is not authorised for.
 const unknownLine = "unknown_line"
 
-// caller is who made an authenticated request.
+// caller is the sender of an authenticated request.
 type caller struct {
-	lines        []int // that its secret speaks for
+	lines        []int // authorised by its secret
 	signed       bool  // by a Meta app
-	fixed        int   // the line of the path, -1 without
-	pathMismatch bool  // the path names a line that the caller does not speak for
+	fixed        int   // the line of the path, -1 for none
+	pathMismatch bool  // the path names a line that is not authorised
 }
 
-// speaksFor reports whether the caller's secret is good for the line of its
-// path, which is c.fixed; "" is no path.
+// speaksFor reports whether the caller's secret authorises the line of its path, which is
+// c.fixed; "" is no path.
 func (c *caller) speaksFor(line string) bool {
 	return line == "" || slices.Contains(c.lines, c.fixed)
 }
 
-// pathLine returns the line that a path names. The callbacks of earlier routers,
-// /webhook/whatsapp/wsp4 and /webhook/evolution/ventas, go on working.
+// pathLine returns the line that a path names. The paths of earlier routers,
+// /webhook/whatsapp/wsp4 and /webhook/evolution/ventas, still work.
 func (h *Handler) pathLine(r *http.Request) string {
 	line := r.PathValue("line")
 	if (line == "whatsapp" || line == "evolution") && h.lineIndex(line) < 0 {
@@ -36,7 +36,7 @@ func (h *Handler) pathLine(r *http.Request) string {
 	return line
 }
 
-// lineIndex returns the index of the line with an id, -1 for none.
+// lineIndex returns the index of the line with an id, -1 if there is none.
 func (h *Handler) lineIndex(id string) int {
 	if id == "" {
 		return -1
@@ -44,17 +44,17 @@ func (h *Handler) lineIndex(id string) int {
 	return slices.IndexFunc(h.lines, func(l Line) bool { return l.ID == id })
 }
 
-// assignLine gives an arrival its line. A body that names a line is believed within
-// what its secret speaks for; one that names none belongs to the line of the
-// path, else to the only one that the secret speaks for.
+// assignLine sets an arrival's line. A line that the body names is accepted if the secret
+// authorises it. A body that names none belongs to the line of the path, else to the only line
+// that the secret authorises.
 func (h *Handler) assignLine(a *inbound.Arrival, c *caller) {
 	at := -1
 	switch {
 	case c.pathMismatch:
 	case a.LineRef != "":
 		at = h.findLine(a.LineRef, c.lines)
-		// A path fixes the line of what carries no number of Meta's: instance
-		// names and the lines that flows write are free text.
+		// The path decides unless the body has a number of Meta's: instance names and
+		// the lines that workflows write are free text.
 		if at < 0 && c.fixed >= 0 && a.Provider != "cloud" && h.findLine(a.LineRef, nil) < 0 {
 			at = c.fixed
 		}
@@ -66,11 +66,11 @@ func (h *Handler) assignLine(a *inbound.Arrival, c *caller) {
 	if at >= 0 {
 		a.Line = h.lines[at].ID
 		if ref := h.lines[at].Ref; ref != "" {
-			a.LineRef = ref // one name for one line, so that copies of a message meet
+			a.LineRef = ref // one name per line, so that copies of a message have one key
 		}
 		return
 	}
-	// Notices about an account may name no number at all.
+	// A notice about the account may name no number at all.
 	if a.LineRef == "" && !c.pathMismatch && !concernsPerson(a.Kind) {
 		return
 	}
@@ -79,7 +79,7 @@ func (h *Handler) assignLine(a *inbound.Arrival, c *caller) {
 	}
 }
 
-// concernsPerson says that what is of the kind concerns a person, and so a line.
+// concernsPerson reports whether arrivals of the kind concern a person, and so need a line.
 func concernsPerson(kind inbound.Kind) bool {
 	switch kind {
 	case inbound.Message, inbound.Echo, inbound.Status, inbound.Identity, inbound.Preference:
@@ -88,8 +88,8 @@ func concernsPerson(kind inbound.Kind) bool {
 	return false
 }
 
-// findLine returns the line that a body means, among those of the caller; nil means
-// among all.
+// findLine returns the index of the line that ref names, -1 for none. nil among searches all
+// lines.
 func (h *Handler) findLine(ref string, among []int) int {
 	match := func(i int) bool {
 		return ref == h.lines[i].Ref || strings.EqualFold(ref, h.lines[i].ID)

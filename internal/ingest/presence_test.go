@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/ingest"
 )
 
-// tally counts what arrived by line and kind.
+// tally counts the arrivals by line and kind.
 type tally struct {
 	mu   sync.Mutex
 	seen map[string]int
@@ -23,7 +23,7 @@ func (c *tally) Arrived(line, kind string) {
 	c.seen[line+" "+kind]++
 }
 
-// TestPresenceIsOnlyCounted: who types and which chats were read is nothing to keep.
+// TestPresenceIsOnlyCounted: typing and read chats are not kept.
 func TestPresenceIsOnlyCounted(t *testing.T) {
 	t.Parallel()
 	q, counted := &fakeQueue{}, &tally{seen: map[string]int{}}
@@ -41,7 +41,7 @@ func TestPresenceIsOnlyCounted(t *testing.T) {
 	if q.calls != 0 || counted.seen["ventas presence"] != len(names) {
 		t.Errorf("%d calls of the queue; counted %v", q.calls, counted.seen)
 	}
-	// What may hold a message is kept, whatever it is called.
+	// An event that may hold a message is kept, whatever its name.
 	post(t, door, request{body: `{"event":"presence.something","instance":"linea-ventas","data":{"x":1}}`, secret: evoSecret})
 	if len(q.arrivals(t)) != 1 {
 		t.Error("an event that nobody knows was dropped")

@@ -31,7 +31,7 @@ const (
 
 const retryAfter = "5" // seconds
 
-// handshake answers Meta's verification. It needs nothing but the configuration.
+// handshake answers Meta's verification. It needs only the configuration.
 func (h *Handler) handshake(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	tokens := h.auth.tokens
@@ -97,7 +97,7 @@ func (h *Handler) handle(w http.ResponseWriter, r *http.Request, now time.Time) 
 	return h.accept(w, r, body.take(), &c, now)
 }
 
-// accept decodes an authentic body, queues what is in it and answers.
+// accept decodes an authentic body, enqueues its arrivals and answers.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request, body []byte, c *caller, now time.Time) (outcome string) {
 	arrivals, unread := h.decoder.Decode(body)
 	if unread != nil && !c.signed {
@@ -118,7 +118,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, body []byte, c 
 		return outcomeUnavailable
 	}
 	h.meterArrivals(arrivals)
-	if errors.Is(unread, rawjson.ErrSyntax) { // stored, for whoever looks for it; but it is not what we take
+	if errors.Is(unread, rawjson.ErrSyntax) { // it is stored for operators, but the sender must know
 		return answerInvalid(w)
 	}
 	answer := strconv.AppendInt(append(make([]byte, 0, 48), `{"success":true,"queued":`...), int64(len(jobs)), 10)
@@ -126,7 +126,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, body []byte, c 
 	return outcomeQueued
 }
 
-// meterArrivals meters what arrived, and says once when something of it was kept aside.
+// meterArrivals counts the arrivals, and logs one line if any is quarantined.
 func (h *Handler) meterArrivals(arrivals []inbound.Arrival) {
 	quarantined, first := 0, 0
 	for i := range arrivals {
@@ -141,13 +141,13 @@ func (h *Handler) meterArrivals(arrivals []inbound.Arrival) {
 	}
 	if quarantined > 0 {
 		a := &arrivals[first]
-		h.log.Warn("arrivals kept aside", "count", quarantined, "why", a.Quarantine, "detail", a.Detail, "kind", a.Kind, "shape", a.Shape,
+		h.log.Warn("arrivals quarantined", "count", quarantined, "why", a.Quarantine, "detail", a.Detail, "kind", a.Kind, "shape", a.Shape,
 			"line", a.Line, "line_ref", sanitize.Value(a.LineRef), "from", phone.Masked(a.Person.Ref()))
 	}
 }
 
-// enqueue stores the jobs. A caller that hangs up does not stop it half-way: what
-// was begun is finished, and when it comes again its ids are known.
+// enqueue stores the jobs. It goes on if the caller hangs up; when the body is posted again, its
+// ids are known.
 func (h *Handler) enqueue(ctx context.Context, jobs []queue.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.enqueueTimeout)
 	defer cancel()

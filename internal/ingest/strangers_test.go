@@ -19,7 +19,7 @@ import (
 
 const signatureHeader = "X-Hub-Signature-256"
 
-// unread is a body that nobody may read.
+// unread is a body that must not be read.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
@@ -27,8 +27,8 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestRefusedUnread: what cannot be authentic, whatever its body is, is refused
-// before a byte of it is read.
+// TestRefusedUnread: a request that cannot be authentic is refused before a byte of its body is
+// read.
 func TestRefusedUnread(t *testing.T) {
 	t.Parallel()
 	good := whatsapp.Sign(appSecret, nil)
@@ -57,14 +57,14 @@ func TestRefusedUnread(t *testing.T) {
 	}
 }
 
-// outcomes counts what the door says of its requests.
+// outcomes counts the outcomes of requests.
 type outcomes map[string]int
 
 func (o outcomes) Webhook(outcome string, _ time.Duration) { o[outcome]++ }
 func (outcomes) Arrived(string, string)                    {}
 
-// TestEveryRefusalCounts: whatever an address is refused for, 200 of it are enough,
-// a minute has one line of it, and nothing in the line is long or moves a terminal.
+// TestEveryRefusalCounts: 200 refusals of any kind are too many; they are logged once a minute,
+// and the line is short and printable.
 func TestEveryRefusalCounts(t *testing.T) {
 	t.Parallel()
 	const from = "203.0.113.9"
@@ -144,8 +144,8 @@ func TestEveryRefusalCounts(t *testing.T) {
 	}
 }
 
-// TestLongBodiesOfWhomWeKnow: a stranger has its share, whoever signed well has room
-// for all that Meta may post, and a line's secret is known before its body.
+// TestLongBodiesOfWhomWeKnow: an unknown address has its share, one that signed well has room
+// for all that Meta may post, and a valid secret is checked before the body.
 func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 	t.Parallel()
 	door := ingest.New(options(&fakeQueue{}))
@@ -170,7 +170,7 @@ func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 	}
 }
 
-// TestRecordsAreLoggedShort: ids that others chose are cut in log lines.
+// TestRecordsAreLoggedShort: untrusted ids are cut in log lines.
 func TestRecordsAreLoggedShort(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
