@@ -122,7 +122,7 @@ func TestLimiter(t *testing.T) {
 		"1.2.3.4, 203.0.113.9":       http.StatusTooManyRequests, // invented by the caller
 		"203.0.113.9, 10.1.2.3":      http.StatusTooManyRequests, // through a second proxy of ours
 		"203.0.113.10":               http.StatusUnauthorized,
-		"203.0.113.9, 198.51.100.77": http.StatusUnauthorized, // that one is no proxy of ours
+		"203.0.113.9, 198.51.100.77": http.StatusUnauthorized, // not a proxy of ours
 	} {
 		if got := refused(from); got != want {
 			t.Errorf("%s: got %d, want %d", from, got, want)
