@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// event is what a standard endpoint gets; the API lists the same.
+// event is the body for a Standard endpoint. The API lists the same fields.
 type event struct {
 	ID        string          `json:"id"`
 	Type      string          `json:"type"`
@@ -41,7 +41,7 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// sign adds the headers of Standard Webhooks, with a signature by each secret.
+// sign sets the headers of Standard Webhooks, with one signature per secret.
 func (c *Client) sign(h http.Header, id string, body []byte) error {
 	now := c.Now()
 	all := make([]string, len(c.signers))

@@ -16,8 +16,8 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// guard looks at every address that is dialled, after its name was resolved: a name
-// may lead anywhere, and elsewhere the next time.
+// guard checks every address before it is dialled, after its name was resolved: a name may
+// lead anywhere, and somewhere else the next time.
 type guard struct {
 	name, key     string
 	allow         []string
@@ -39,16 +39,16 @@ func newGuard(o Options, u *url.URL) *guard {
 			return strings.EqualFold(a, net.JoinHostPort(u.Hostname(), port))
 		}),
 		safe: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(
-			netip.MustParsePrefix("168.63.129.16/32"), // a cloud's own services, behind a public address
+			netip.MustParsePrefix("168.63.129.16/32"), // Azure's internal services, at a public address
 		)),
 	}
 }
 
-// forbiddenError is an address that must not be dialled.
+// forbiddenError names an address that must not be dialled.
 type forbiddenError struct{ name, addr, key string }
 
 func (e *forbiddenError) Error() string {
-	return fmt.Sprintf("the address of endpoint %s, %s, is not a public one; if it is meant, write %q in %s", e.name, e.addr, e.addr, e.key)
+	return fmt.Sprintf("the address of endpoint %s, %s, is not public; to allow it, write %q in %s", e.name, e.addr, e.addr, e.key)
 }
 
 func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -62,8 +62,7 @@ func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 		allowed, err := netip.ParseAddrPort(a)
 		return err == nil && netip.AddrPortFrom(allowed.Addr().Unmap(), allowed.Port()) == at
 	})
-	// A name is trusted to be a machine of ours, not to be what tells machines who
-	// they are.
+	// An allowed name may lead to a machine of ours, but never to a metadata service.
 	if literal || g.allowedByName && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() {
 		return nil
 	}

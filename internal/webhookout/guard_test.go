@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// TestGuard: what may be dialled, after its name was resolved.
+// TestGuard: the addresses that may be dialled.
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	for _, x := range []struct {
@@ -47,7 +47,7 @@ func TestGuard(t *testing.T) {
 		{addr: "[::ffff:127.0.0.1]:5678", allow: []string{"127.0.0.1:5678"}, ok: true},
 		{addr: "127.0.0.1:5679", allow: []string{"127.0.0.1:5678"}},
 		{addr: "127.0.0.2:5678", allow: []string{"127.0.0.1:5678"}},
-		{addr: "169.254.169.254:80", allow: []string{"169.254.169.254:80"}, ok: true}, // who writes that means it
+		{addr: "169.254.169.254:80", allow: []string{"169.254.169.254:80"}, ok: true}, // explicitly allowed
 		{addr: "10.0.0.9:8080", allow: []string{"CRM.internal:8080"}, ok: true},
 		{addr: "10.0.0.9:8080", allow: []string{"crm.internal:80"}},
 		{addr: "169.254.169.254:8080", allow: []string{"crm.internal:8080"}}, // a name may lead anywhere
@@ -63,8 +63,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardDials: nothing reaches a private address that is not allowed, and the
-// failure says what to write where.
+// TestGuardDials: nothing reaches a private address that is not allowed, and the failure says
+// what to write where.
 func TestGuardDials(t *testing.T) {
 	t.Parallel()
 	var hits atomic.Int32

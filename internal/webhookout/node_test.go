@@ -18,8 +18,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
-// verifier is a CRM in JavaScript: it reads deliveries, a line each, and prints what
-// the two packages that CRMs use say of them.
+// verifier is a CRM in JavaScript. It reads deliveries, one per line, and prints the verdicts
+// of the two packages that CRMs use.
 const verifier = `
 const { Webhook } = require("standardwebhooks");
 const svix = require("svix");
@@ -54,8 +54,8 @@ func installed(t *testing.T) string {
 	return dir
 }
 
-// TestVerifiedByNode: the npm packages standardwebhooks and svix accept what we
-// sign, under the new secret and the old one, and refuse what was changed.
+// TestVerifiedByNode: the npm packages standardwebhooks and svix accept our signatures, with the
+// new secret and the old one, and refuse a changed body.
 func TestVerifiedByNode(t *testing.T) {
 	t.Parallel()
 	dir := installed(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// inboxNotice is what flows of n8n know from the router before this one: a message
-// that came in, or a hand-off.
+// inboxNotice is the body that the previous router sent to n8n workflows: about an inbound
+// message or a hand-off.
 type inboxNotice struct {
 	Conversation string  `json:"conversacion_id"`
 	Phone        string  `json:"telefono"`
@@ -29,10 +29,10 @@ type inboxNotice struct {
 	} `json:"metadata"`
 }
 
-// NoticeTypes are the events that have a notice.
+// NoticeTypes returns the types of events that have a notice.
 func NoticeTypes() []string { return []string{store.EventReceived, store.EventHandedOff} }
 
-// placeholders stand for what has no text.
+// placeholders replace the text of messages without one.
 var placeholders = map[string]string{
 	"image": "[Imagen]", "audio": "[Audio]", "voice": "[Audio]", "video": "[Video]", "document": "[Documento]", "sticker": "[Sticker]",
 }
@@ -63,7 +63,7 @@ func notice(e store.Event) ([]byte, error) {
 		Timestamp: e.CreatedAt.UTC().Format(time.RFC3339Nano),
 	}
 	n.Metadata.Source, n.Metadata.Event, n.Metadata.Seq, n.Metadata.Line = "psi-router", e.ID, e.Seq, conversation.Line
-	// What the old router called proxy: people answer, the bot does not.
+	// The old router called it proxy when people answer instead of the bot.
 	n.Metadata.Proxy = conversation.State == "handed_off" || conversation.State == "disconnected"
 	ticket := conversation.Ticket
 	if m := data.Message; m != nil {

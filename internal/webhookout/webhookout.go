@@ -1,7 +1,6 @@
-// Package webhookout posts events to the endpoints of others: signed, to an address that
-// may be dialled, with bounds on what comes back. It says what an answer means and
-// never decides what comes next: it keeps no state, tries nothing twice and follows
-// no redirect.
+// Package webhookout posts events to other systems' endpoints: signed, only to allowed
+// addresses, with bounds on the answer. It classifies the answer and must never decide what
+// comes next: it keeps no state, retries nothing and follows no redirect.
 package webhookout
 
 import (
@@ -25,11 +24,11 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer is read; nothing in it matters.
+	// maxAnswer bounds the bytes that are read of an answer. They are discarded.
 	maxAnswer = 64 << 10
-	// answerTimeout is how long the rest of an answer may take once its status is here.
+	// answerTimeout is how long an answer may take after its status.
 	answerTimeout = 2 * time.Second
-	// maxWait bounds what an endpoint may ask for.
+	// maxWait bounds the wait that an endpoint may ask for.
 	maxWait = 10 * time.Minute
 
 	userAgent = "psi-router (+https://github.com/psivisionhub/psi-router)"
@@ -41,25 +40,25 @@ const (
 	Notice   = "n8n"      // the inbox notice
 )
 
-// Options of New. Name, URL and Secrets are needed.
+// Options of New. Name, URL and Secrets are required.
 type Options struct {
 	Name string
 	URL  string
-	// Secrets sign each post, every one of them: who verifies may have any.
+	// Secrets all sign each post, so that the endpoint may verify with any of them.
 	Secrets []string
-	Format  string // Standard when ""
-	// Allow lists host:port of private addresses that the endpoint may be.
+	Format  string // "" for Standard
+	// Allow lists the private addresses, as host:port, that the endpoint may have.
 	Allow []string
-	// Key is where Allow is configured, for people.
+	// Key is the configuration key of Allow, for error messages.
 	Key string
-	// Conns is how many posts run at once (default 8).
+	// Conns is how many posts run at once; 0 for 8.
 	Conns int
-	// Redact blanks what the endpoint says; nil knows no secret.
+	// Redact removes secrets from error texts; nil removes none.
 	Redact *redact.Redactor
 	Now    func() time.Time
 }
 
-// Client posts to one endpoint.
+// Client posts to one endpoint. It is safe for concurrent use.
 type Client struct {
 	Options
 	host    string
@@ -67,11 +66,11 @@ type Client struct {
 	signers []*standardwebhooks.Webhook
 }
 
-// New returns the client of an endpoint.
+// New returns a Client.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("endpoint %s: its url is no address", o.Name)
+		return nil, fmt.Errorf("endpoint %s: its url is not an address", o.Name)
 	}
 	if len(o.Secrets) == 0 {
 		return nil, fmt.Errorf("endpoint %s: it has no secret", o.Name)
@@ -97,7 +96,7 @@ func New(o Options) (*Client, error) {
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, ControlContext: newGuard(o, u).control}
 	c.http = &http.Client{
-		// A proxy would dial in our place, and where to nobody would check.
+		// No proxy: it would dial in our place, without the guard.
 		Transport: httpcall.Gated(&http.Transport{
 			DialContext: httpcall.Dial(dialer), TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true,
 			MaxIdleConns: o.Conns, MaxIdleConnsPerHost: o.Conns, IdleConnTimeout: 30 * time.Second,
@@ -108,12 +107,12 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close lets idle connections go.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Push posts one event. Nil means that the endpoint has taken it. Every error is an
-// *outbound.Failure: Permanent refuses this event, Retry says nothing clear,
-// Throttle and Auth speak for the whole endpoint, NotBegun for neither.
+// Push posts one event. It returns nil if the endpoint took it. Every error is an
+// *outbound.Failure: Permanent refuses this event, Retry is unclear, Throttle and Auth concern
+// the whole endpoint, NotBegun concerns neither.
 func (c *Client) Push(ctx context.Context, e store.Event) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -127,7 +126,7 @@ func (c *Client) Push(ctx context.Context, e store.Event) error {
 	}
 	defer res.Body.Close()
 	defer time.AfterFunc(answerTimeout, cancel).Stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // the status is the answer
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // only the status counts
 	return c.classify(res)
 }
 
@@ -149,7 +148,7 @@ func (c *Client) request(ctx context.Context, e store.Event) (*http.Request, err
 	return req, c.sign(req.Header, e.ID, body)
 }
 
-// classify says what a status means.
+// classify turns a status into nil or a Failure.
 func (c *Client) classify(res *http.Response) error {
 	f := &outbound.Failure{Code: res.StatusCode, Detail: "it answers " + res.Status}
 	switch code := res.StatusCode; {
@@ -160,7 +159,7 @@ func (c *Client) classify(res *http.Response) error {
 		if to, err := res.Location(); err == nil {
 			f.Detail += " to " + to.Scheme + "://" + to.Host
 		}
-		f.Detail += ": no redirect is followed, write the address where it leads to in url"
+		f.Detail += ": redirects are not followed, write the target address in url"
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound ||
 		code == http.StatusGone || code == http.StatusMethodNotAllowed || code == http.StatusProxyAuthRequired:
 		f.Class = outbound.Auth
@@ -175,7 +174,7 @@ func (c *Client) classify(res *http.Response) error {
 	return f
 }
 
-// retryAfter reads seconds or a date, and believes it within reason.
+// retryAfter reads a Retry-After of seconds or a date, bounded by maxWait.
 func retryAfter(text string, now time.Time) time.Duration {
 	wait := time.Duration(0)
 	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
@@ -186,8 +185,8 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return max(0, min(wait, maxWait))
 }
 
-// unanswered says what a post without an answer means. Its words name no more than the
-// host: the path of an address may be a secret.
+// unanswered classifies the error of a post without an answer. Its words name only the host, as
+// the path of an address may be a secret.
 func (c *Client) unanswered(err error) error {
 	f := &outbound.Failure{Class: outbound.Retry, Err: err}
 	var forbidden *forbiddenError

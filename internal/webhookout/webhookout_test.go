@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Secrets of the tests, made with openssl rand.
+// Test secrets, made with openssl rand.
 const (
 	newSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	oldSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -39,7 +39,7 @@ func received() store.Event {
 	}
 }
 
-// client is that of a local endpoint, which is allowed.
+// client returns the client of a local endpoint, which is allowed.
 func client(t *testing.T, url string, change ...func(*Options)) *Client {
 	t.Helper()
 	o := Options{
@@ -57,7 +57,7 @@ func client(t *testing.T, url string, change ...func(*Options)) *Client {
 	return c
 }
 
-// endpoint answers with h and keeps what came.
+// endpoint answers with h and keeps the requests.
 func endpoint(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -74,7 +74,7 @@ func failure(t *testing.T, err error) *outbound.Failure {
 	return f
 }
 
-// TestStandard: headers, body and a signature by each secret.
+// TestStandard: headers, body and one signature per secret.
 func TestStandard(t *testing.T) {
 	t.Parallel()
 	var body []byte
@@ -106,7 +106,7 @@ func TestStandard(t *testing.T) {
 	}
 }
 
-// TestNotice: what flows of n8n get.
+// TestNotice: the body for n8n workflows.
 func TestNotice(t *testing.T) {
 	t.Parallel()
 	handoff := received()
@@ -164,7 +164,7 @@ func TestNotice(t *testing.T) {
 	}
 }
 
-// TestAnswers: what each answer means.
+// TestAnswers: the class of each answer.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct {
@@ -182,7 +182,7 @@ func TestAnswers(t *testing.T) {
 		"forbidden":   {status: 403, want: outbound.Auth},
 		"not there":   {status: 404, want: outbound.Auth},
 		"gone":        {status: 410, want: outbound.Auth},
-		"moved":       {status: 302, header: "https://elsewhere.example/secret", want: outbound.Auth, say: "to https://elsewhere.example: no redirect is followed"},
+		"moved":       {status: 302, header: "https://elsewhere.example/secret", want: outbound.Auth, say: "to https://elsewhere.example: redirects are not followed"},
 		"too many":    {status: 429, header: "7", want: outbound.Throttle, wait: 7 * time.Second},
 		"for ever":    {status: 429, header: "99999999", want: outbound.Throttle, wait: 10 * time.Minute},
 		"nonsense":    {status: 429, header: "-5 o'clock", want: outbound.Throttle},
@@ -216,7 +216,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestHugeAnswer: the status is the answer, and not all of the rest is read.
+// TestHugeAnswer: only the status counts, and the rest is not read to its end.
 func TestHugeAnswer(t *testing.T) {
 	t.Parallel()
 	wrote := make(chan int, 1)
@@ -238,7 +238,7 @@ func TestHugeAnswer(t *testing.T) {
 	}
 }
 
-// TestNoAnswer: nothing hangs, and no error tells the path.
+// TestNoAnswer: nothing hangs, and no error names the path.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -283,8 +283,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestTooLate: when the right to push is over, no event arrives whole, and the failure
-// is not the endpoint's.
+// TestTooLate: after the lease is lost no whole event arrives, and the failure is not the
+// endpoint's.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
 	var arrived, asked atomic.Int32
@@ -295,7 +295,7 @@ func TestTooLate(t *testing.T) {
 	})
 	c := client(t, s.URL)
 	err := c.Push(httpcall.WithGate(t.Context(), func() error {
-		if asked.Add(1) > 1 { // it connects, and then it is too late
+		if asked.Add(1) > 1 { // too late once it has connected
 			return errors.New("the lease is over")
 		}
 		return nil
