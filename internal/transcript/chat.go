@@ -13,23 +13,22 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Options of Chat. The zero value talks plain Spanish on the flow's first line.
+// Options of Chat. The zero value chats on the flow's first line, in plain Spanish text.
 type Options struct {
 	Line   string           // line to write to; "" for the flow's first
 	Lang   string           // of the reasons: "es" or "en"
 	Color  bool             // colours and bold for a terminal
-	Prompt bool             // somebody types: show a prompt and do not repeat the input
-	JSON   bool             // one object for each turn instead of text
+	Prompt bool             // for a terminal: show a prompt and do not echo the input
+	JSON   bool             // one object per turn instead of text
 	Now    func() time.Time // nil: the clock
 }
 
-// maxInput bounds one line of input.
+// maxInput bounds one line of input, in bytes.
 const maxInput = 64 << 10
 
-// Chat talks with the flow over a pair of streams until the input ends or the
-// context does: each line is a message, or one of the signs of a transcript
-// ("*" a command of ours, "@ +25h" the clock, "#" a comment). It prints what the
-// person would see, and why.
+// Chat plays a conversation over a pair of streams until the input or the context ends. Each
+// line is a message, or begins with a sign of a transcript ("*" a command, "@ +25h" the clock,
+// "#" a comment). Chat prints the replies and the reason.
 func Chat(ctx context.Context, in io.Reader, out io.Writer, rules router.Rules, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -55,9 +54,8 @@ func Chat(ctx context.Context, in io.Reader, out io.Writer, rules router.Rules, 
 	}
 }
 
-// readLines reads in the background, so that a terminal that nobody types at
-// does not hold the program. lines is closed at the end, then failed has the
-// error or nil.
+// readLines reads in the background, so that an idle terminal does not block the program. lines
+// is closed at the end, then failed has the error or nil.
 func readLines(ctx context.Context, in io.Reader) (lines <-chan string, failed <-chan error) {
 	to, done := make(chan string), make(chan error, 1)
 	go func() {
@@ -89,7 +87,6 @@ type chat struct {
 
 func (c *chat) now() time.Time { return c.Now().Add(c.ahead) }
 
-// handle handles one line of input.
 func (c *chat) handle(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
@@ -161,7 +158,7 @@ func (c *chat) show(line string, t step) error {
 	return err
 }
 
-// complain answers what cannot be read, and goes on.
+// complain prints the problem with a line, and goes on.
 func (c *chat) complain(line string, problem error) error {
 	if c.JSON {
 		return c.json(turnJSON{Input: line, Error: problem.Error(), Epoch: c.player.conversation.Epoch})
@@ -170,7 +167,7 @@ func (c *chat) complain(line string, problem error) error {
 	return err
 }
 
-// echo repeats what came in where nobody sees it typed.
+// echo repeats the input unless it was typed at a prompt.
 func (c *chat) echo(line string) string {
 	if c.Prompt {
 		return ""
@@ -207,7 +204,7 @@ func (c *chat) paint(colour, s string) string {
 
 var starred = regexp.MustCompile(`\*([^*\n]+)\*`)
 
-// bold shows WhatsApp's *bold* as a terminal does.
+// bold turns WhatsApp's *bold* into a terminal's.
 func (c *chat) bold(s string) string {
 	if !c.Color {
 		return s
@@ -215,7 +212,7 @@ func (c *chat) bold(s string) string {
 	return starred.ReplaceAllString(s, "\x1b[1m$1\x1b[0m")
 }
 
-// indent moves a text in, without leaving blanks on empty lines.
+// indent indents a text, but not its empty lines.
 func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.ReplaceAll(s, "\n", "\n  "), "\n  \n", "\n\n")
 }

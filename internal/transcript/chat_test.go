@@ -68,7 +68,7 @@ func TestChat(t *testing.T) {
 	}
 }
 
-// TestChatEndsWithItsContext: a terminal where nobody types holds nothing.
+// TestChatEndsWithItsContext: an idle terminal does not block the end.
 func TestChatEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

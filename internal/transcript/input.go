@@ -7,16 +7,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// message reads what a person does, as ">" lines and the terminal write it: a
-// text, or something in brackets with a text behind it.
+// message reads what a person does, in the syntax of ">" lines and the terminal: a text, or
+// brackets with a text after them.
 //
 //	hola                     a text
 //	[image] mirá esto        a message of another type
 //	[tap: Administración]    taps the newest row or button with that title
-//	[reply: principal/1/0]   taps whatever has this id
+//	[reply: principal/1/0]   taps the row or button with this id
 //	[button: turnos/si] Sí   taps the button of a template with this payload
-//	[form] nombre: Ana       fills in a form
-//	[unseen]                 writes what WhatsApp does not let us have
+//	[form] nombre: Ana       completes a form
+//	[unseen]                 writes a message whose content WhatsApp withholds
 //	[stale] hola             also late, group, blocked, opted_out, echo
 //	\[hola]                  a text that begins with a bracket
 func (p *player) message(s string) (router.Message, error) {
@@ -82,7 +82,7 @@ func (p *player) tappable() string {
 	return "; the last ones were: " + strings.Join(titles, ", ")
 }
 
-// commandKinds are the commands by the word that "*" lines write.
+// commandKinds are the commands by their word in "*" lines.
 var commandKinds = map[string]router.CommandKind{
 	"handoff":    router.CommandHandoff,
 	"agent":      router.CommandAgentSent,
@@ -94,7 +94,7 @@ var commandKinds = map[string]router.CommandKind{
 	"timeout":    router.CommandTimeout,
 }
 
-// parseCommand reads what one of ours does, as "*" lines write it:
+// parseCommand reads a command of our side, in the syntax of "*" lines:
 //
 //	close
 //	notice Mañana a las 10   sends a notice, which changes nothing

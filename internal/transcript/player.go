@@ -1,7 +1,7 @@
-// Package transcript plays conversations against a flow without any service:
-// a .chat file is a specification, a test and documentation at once, and the
-// chat command is the same player at a terminal. It must never send, store or
-// decide: the router does, and this shows and compares what it did.
+// Package transcript plays conversations against a flow without any service. A .chat file is a
+// specification, a test and documentation at once; the chat command is the same player at a
+// terminal. It must never send, store or decide: the router decides, and this package shows and
+// compares its decisions.
 package transcript
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// player is one conversation with the rules, and what was said in it.
+// player is one conversation under the rules, with its history.
 type player struct {
 	rules        router.Rules
 	conversation router.Conversation
 	tickets      int
 	shown        []router.Reply // menus and offers, oldest first
 	optedOut     bool           // the person wants no marketing
-	// delay is how long what is said takes to arrive, unansweredAt when the last word of the
-	// person got no answer because of that; zero: it did.
+	// delay is how long messages take to arrive. unansweredAt is when the person's last
+	// message got no answer because of it; zero if it got one.
 	delay        time.Duration
 	unansweredAt time.Time
 }
 
-// As the server has them by default: how old a message may be, and when who got no
-// answer gets what the flow says.
+// The server's defaults: the age from which a message is stale, and the delay of the apology to
+// a person who was left.
 const (
 	staleAfter   = 10 * time.Minute
 	apologyDelay = 2 * time.Minute
@@ -37,14 +37,14 @@ func newPlayer(rules router.Rules, line string) *player {
 	return &player{rules: rules, conversation: router.NewConversation(line)}
 }
 
-// newPerson is a new person on a line, before the same rules; tickets go on.
+// newPerson returns a player for a new person on a line. The numbering of tickets continues.
 func (p *player) newPerson(line string) *player {
 	other := newPlayer(p.rules, strings.TrimSpace(line))
 	other.tickets = p.tickets
 	return other
 }
 
-// step is what one step of a transcript came to.
+// step is the outcome of one step of a transcript.
 type step struct {
 	before router.Conversation
 	router.Decision
@@ -72,7 +72,7 @@ func (p *player) command(c router.Command, now time.Time) step {
 	return p.apply(p.rules.Apply(p.conversation, c, now), now)
 }
 
-// teamActs is what one of ours does, as "*" lines write it.
+// teamActs carries out a "*" line.
 func (p *player) teamActs(s string, now time.Time) (step, error) {
 	if verb, _, _ := strings.Cut(strings.TrimSpace(s), " "); verb == "notice" { // nothing of the conversation changes
 		return p.apply(router.Decision{Next: p.conversation, Reason: router.ByAPI}, now), nil
@@ -84,8 +84,8 @@ func (p *player) teamActs(s string, now time.Time) (step, error) {
 	return p.command(cmd, now), nil
 }
 
-// runTimers does what is due now: the end of a hand-off, or what the flow says to who was
-// left without an answer.
+// runTimers fires the timer that is due: the end of a hand-off, or the apology to a person who
+// was left.
 func (p *player) runTimers(now time.Time) step {
 	cmd := router.Command{Kind: router.CommandTimeout}
 	if left := p.unansweredAt; !left.IsZero() && now.Sub(left) >= apologyDelay {
@@ -94,7 +94,7 @@ func (p *player) runTimers(now time.Time) step {
 	return p.apply(p.rules.Apply(p.conversation, cmd, now), now)
 }
 
-// outage reads "outage 25m": from here on what is said takes so long to arrive.
+// outage reads "outage 25m": from here on messages take so long to arrive.
 func (p *player) outage(s string) (is bool, err error) {
 	rest, is := strings.CutPrefix(strings.TrimSpace(s), "outage")
 	if !is {
@@ -102,14 +102,13 @@ func (p *player) outage(s string) (is bool, err error) {
 	}
 	late, err := time.ParseDuration(strings.TrimSpace(rest))
 	if err != nil || late < 0 {
-		return true, fmt.Errorf("%q is no time; write outage 25m, and outage 0m when it is over", strings.TrimSpace(rest))
+		return true, fmt.Errorf("%q is not a duration; write outage 25m, and outage 0m when it is over", strings.TrimSpace(rest))
 	}
 	p.delay = late
 	return true, nil
 }
 
-// apply does what the store does with a decision: it makes the ticket and writes
-// it where the texts say so.
+// apply does the store's part of a decision: it makes the ticket and puts it into the texts.
 func (p *player) apply(d router.Decision, now time.Time) step {
 	ticket := p.conversation.Ticket
 	if h := d.Handoff; h != nil && (!h.Transfer || ticket == "") {
@@ -133,8 +132,7 @@ func (p *player) apply(d router.Decision, now time.Time) step {
 	return t
 }
 
-// tap finds the newest row or button with the title and returns the message that
-// tapping it sends.
+// tap returns the message of a tap on the newest row or button with the title.
 func (p *player) tap(title string) (router.Message, bool) {
 	want := flow.Normalize(title)
 	for i := len(p.shown) - 1; i >= 0; i-- {
@@ -147,7 +145,7 @@ func (p *player) tap(title string) (router.Message, bool) {
 	return router.Message{}, false
 }
 
-// effects are the lines that "!" can name: what happened beside talking.
+// effects returns the effects of a step, as "!" lines write them.
 func (t step) effects() []string {
 	var list []string
 	if h := t.Handoff; h != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Failure is one line of a transcript that did not come true.
+// Failure is one line of a transcript that does not match.
 type Failure struct {
 	File    string   `json:"file"`
 	Line    int      `json:"line"`
@@ -34,10 +34,10 @@ func (f Failure) String() string {
 	return b.String()
 }
 
-// Failures are all of a transcript, in its order.
+// Failures are all failures of a transcript, in its order.
 type Failures []Failure
 
-// Error shows each failure with its place and what came instead.
+// Error shows each failure with its position and the actual outcome.
 func (fs Failures) Error() string {
 	all := make([]string, len(fs))
 	for i, f := range fs {
@@ -46,26 +46,24 @@ func (fs Failures) Error() string {
 	return strings.Join(all, "\n")
 }
 
-// firstDay is when a transcript begins unless it says otherwise: a Monday
-// morning in Buenos Aires.
+// firstDay is when a transcript begins by default: a Monday morning in Buenos Aires.
 var firstDay = time.Date(2026, time.January, 5, 10, 0, 0, 0, time.FixedZone("ART", -3*60*60))
 
-// Run plays a transcript and returns nil, or Failures with everything that came
-// out differently. name is what messages call the file. Each line begins with a
-// sign:
+// Run plays a transcript and returns nil, or Failures with every line that does not match. name
+// is the file's name in messages. Each line begins with a sign:
 //
 //	>  the person writes; see message for taps, media and the rest
-//	<  the answer has this in it, each line after the one before; alone: no answer
+//	<  the answer contains this, each line after the one before; alone: no answer
 //	?  the reason of the decision
-//	!  something happened: handoff area=… tag=…, transfer …, close, reopen,
-//	   menu ID, state STATE, silence
-//	*  one of ours does something: close, agent …, handoff area=…, notice …; or
-//	   outage 25m: what is said from here on takes so long to arrive
+//	!  an effect: handoff area=… tag=…, transfer …, close, reopen, menu ID,
+//	   state STATE, silence
+//	*  a command of our side: close, agent …, handoff area=…, notice …; or
+//	   outage 25m: messages take so long to arrive from here on
 //	@  the clock: +25h, 2026-03-01 09:30; or a new person: line wsp4
 //	#  a comment
 //
-// Moving the clock fires what is due, as the server does: the end of a hand-off, and two
-// minutes after a word that got no answer what policies.after_outage says.
+// Moving the clock fires the timers, as in the server: the end of a hand-off, and two minutes
+// after an unanswered message policies.after_outage.
 func Run(name string, src []byte, rules router.Rules) error {
 	s := &script{file: name, rules: rules, now: firstDay, player: newPlayer(rules, firstLine(rules))}
 	for i, line := range strings.Split(string(src), "\n") {
@@ -88,7 +86,7 @@ func firstLine(rules router.Rules) string {
 	return rules.Flow.LineOrder[0]
 }
 
-// script is a transcript at one of its lines.
+// script is a transcript that is being played.
 type script struct {
 	file        string
 	line        int
@@ -170,13 +168,13 @@ func moveClock(now time.Time, s string) (time.Time, error) {
 	if step, ok := strings.CutPrefix(s, "+"); ok {
 		d, err := time.ParseDuration(step)
 		if err != nil || d < 0 {
-			return now, fmt.Errorf("%q is no time to wait; write +25h or +90s", s)
+			return now, fmt.Errorf("%q is not a duration; write +25h or +90s", s)
 		}
 		return now.Add(d), nil
 	}
 	t, err := time.ParseInLocation("2006-01-02 15:04", s, now.Location())
 	if err != nil {
-		return now, fmt.Errorf("%q is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person", s)
+		return now, fmt.Errorf("%q is not a time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person", s)
 	}
 	return t, nil
 }
@@ -196,7 +194,7 @@ func (s *script) check(sign byte, want string) {
 	}
 }
 
-// checkAnswer looks for a part of the answer behind the parts found before.
+// checkAnswer looks for a text in the answer, after the texts found before.
 func (s *script) checkAnswer(want string) {
 	answer := s.last.answer()
 	if want == "" {
@@ -210,7 +208,7 @@ func (s *script) checkAnswer(want string) {
 	case at >= 0:
 		s.matchedUpTo += at + len(want)
 	case strings.Contains(answer, want):
-		s.fail("the answer has this, but before what was found already", want, answer)
+		s.fail("the answer has this, but before the text found last", want, answer)
 	case answer == "":
 		s.fail("there was no answer", want, "(silence, because of "+string(s.last.Reason)+")")
 	default:
@@ -218,7 +216,7 @@ func (s *script) checkAnswer(want string) {
 	}
 }
 
-// answer is everything that was said, as a person reads it.
+// answer returns all replies as a person reads them.
 func (t step) answer() string {
 	parts := make([]string, len(t.Replies))
 	for i, r := range t.Replies {
@@ -227,8 +225,7 @@ func (t step) answer() string {
 	return strings.Join(parts, "\n\n")
 }
 
-// matches reports whether an effect has every word of what is wanted, beginning
-// with the same one.
+// matches reports whether an effect begins with want's first word and has all its others.
 func matches(got, want string) bool {
 	has, wanted := strings.Fields(got), strings.Fields(want)
 	if len(wanted) == 0 || has[0] != wanted[0] {

@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// TestShippedTranscripts plays every conversation that documents PSI's flow.
+// TestShippedTranscripts plays the transcripts that document PSI's flow.
 func TestShippedTranscripts(t *testing.T) {
 	t.Parallel()
 	rules := psi(t)
@@ -41,8 +41,8 @@ func TestWindowsLineEnds(t *testing.T) {
 	}
 }
 
-// TestFailuresSayWhatCameInstead: each wrong line is shown with its place, what
-// was wanted and what came.
+// TestFailuresSayWhatCameInstead: each wrong line is shown with its position, the wanted and the
+// actual outcome.
 func TestFailuresSayWhatCameInstead(t *testing.T) {
 	t.Parallel()
 	rules := psi(t)
@@ -60,7 +60,7 @@ func TestFailuresSayWhatCameInstead(t *testing.T) {
 		{"another answer", "> hola\n> gracias\n< Chau", `a.chat:3: the answer does not have this
   want  Chau
   got   ¡Gracias a vos! 💛 Si necesitás algo más, escribí *menú*.`},
-		{"order", "> hola\n> gracias\n< más\n< vos", `a.chat:4: the answer has this, but before what was found already
+		{"order", "> hola\n> gracias\n< más\n< vos", `a.chat:4: the answer has this, but before the text found last
   want  vos
   got   ¡Gracias a vos! 💛 Si necesitás algo más, escribí *menú*.`},
 		{"silence", "> [late] hola\n< hola", `a.chat:2: there was no answer
@@ -76,9 +76,9 @@ func TestFailuresSayWhatCameInstead(t *testing.T) {
 		{"an unknown command", "* dance", `a.chat:1: unknown command "dance"; write one of: agent, close, disconnect, handoff, notice, outage, reconnect, reopen, reset, timeout`},
 		{"a hand-off to nobody", "> hola\n* handoff tag=x", `a.chat:2: the area is missing; write handoff area=admin`},
 		{"an unknown word", "> hola\n* handoff aera=x", `a.chat:2: unknown word "aera=x"; write handoff area=admin tag=pagos`},
-		{"a clock", "> hola\n@ mañana\n@ -1h\n@ +x", `a.chat:2: "mañana" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
-a.chat:3: "-1h" is no time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
-a.chat:4: "+x" is no time to wait; write +25h or +90s`},
+		{"a clock", "> hola\n@ mañana\n@ -1h\n@ +x", `a.chat:2: "mañana" is not a time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
+a.chat:3: "-1h" is not a time; write +25h, 2026-03-01 09:30, or line wsp4 for a new person
+a.chat:4: "+x" is not a duration; write +25h or +90s`},
 		{"brackets", "> [image hola\n> []", `a.chat:1: "]" is missing; write \[ for a text that begins with a bracket
 a.chat:2: the brackets are empty; write a message type, for example [image]`},
 		{"a title that was not shown", "> hola\n> [tap: Ventas]", `a.chat:2: no row or button "Ventas" was shown; the last ones were: Administración, Alumnos, Inscripciones, Comunidad y vivos, Otra consulta`},
@@ -97,7 +97,7 @@ a.chat:2: the brackets are empty; write a message type, for example [image]`},
 	}
 }
 
-// TestNewPersonKeepsCounting: tickets are of the store and not of the person.
+// TestNewPersonKeepsCounting: tickets are numbered across people.
 func TestNewPersonKeepsCounting(t *testing.T) {
 	t.Parallel()
 	chat := "> 11\n< PSI-2026-000001\n@ line wsp4\n@ 2027-03-01 09:30\n> \\[hola]\n? first_contact\n> 12\n< PSI-2027-000002"
@@ -109,8 +109,8 @@ func TestNewPersonKeepsCounting(t *testing.T) {
 	}
 }
 
-// TestOutage: what was sent long before it came is not answered, and what the flow says
-// comes two minutes later, unless the person wrote again.
+// TestOutage: a message that arrives long after it was sent is not answered; the flow's apology
+// follows two minutes later, unless the person wrote again.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	for policy, chat := range map[flow.AfterOutage]string{
@@ -127,7 +127,7 @@ func TestOutage(t *testing.T) {
 		if err := Run("a.chat", []byte(chat), rules); err != nil {
 			t.Errorf("%s:\n%v", policy, err)
 		}
-		// A thank-you asks for nothing, and takes nobody off the list either.
+		// A thank-you asks for nothing, and takes nobody off the list.
 		thanks := "* outage 25m\n> gracias\n? stale\n@ +3m\n? stale\n<\n"
 		if err := Run("a.chat", []byte(thanks), rules); err != nil {
 			t.Errorf("%s, a thank-you:\n%v", policy, err)
@@ -139,7 +139,7 @@ func TestOutage(t *testing.T) {
 			}
 		}
 	}
-	if err := Run("a.chat", []byte("* outage much\n> hola"), psi(t)); err == nil || !strings.Contains(err.Error(), `"much" is no time`) {
+	if err := Run("a.chat", []byte("* outage much\n> hola"), psi(t)); err == nil || !strings.Contains(err.Error(), `"much" is not a duration`) {
 		t.Errorf("got %v", err)
 	}
 	if err := Run("a.chat", []byte("* outage 9m\n> hola\n? first_contact"), psi(t)); err != nil {
