@@ -12,28 +12,27 @@ import (
 )
 
 const (
-	// outageDelay is how long a lane waits when the store or the queue was away.
+	// outageDelay is how long a lane waits after an outage of the store or the queue.
 	outageDelay = time.Second
-	// outageThreshold is from how many failures without one success the fault is taken
-	// to be ours and not the messages'.
+	// outageThreshold is how many failures without a success mean that the fault is ours,
+	// not the messages'.
 	outageThreshold = 3
-	// stallAfter is how long a call lasts at least in which this process may have stood
-	// still, and its connection been ended by the server meanwhile.
+	// stallAfter is the duration from which a failed call may mean that this process was
+	// suspended and the server closed its connection meanwhile.
 	stallAfter = 2 * time.Second
-	// storeUnavailable is what people are told while it is.
+	// storeUnavailable is the reason of the hold, for operators.
 	storeUnavailable = "the store cannot be reached or cannot write"
 )
 
-// batchHandler carries batches through the store, and sorts out what failed.
+// batchHandler runs batches against the store and isolates the members that fail.
 type batchHandler struct {
 	*Worker
 	hold *queue.Holder
 }
 
-// run does a batch. do handles all its members and settles them, or settles
-// none and returns an error. When a batch fails for a reason of its own, its
-// members are tried one by one, so that only the culprit has an attempt
-// counted. When the store is away the whole queue waits and nobody has.
+// run runs a batch. do settles all its members, or returns an error and settles none. If the
+// batch fails, its members are tried one by one, so that only the culprit has an attempt
+// counted. If the store is away, the queue is held and no attempt is counted.
 func (h *batchHandler) run(ctx context.Context, members []member, do func(context.Context, []member) error) {
 	if len(members) == 0 {
 		return
@@ -41,7 +40,7 @@ func (h *batchHandler) run(ctx context.Context, members []member, do func(contex
 	began, call := time.Now(), queue.NewLease(stallAfter)
 	err := do(ctx, members)
 	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
-		err = do(ctx, members) // a store that is away is away at the second look too
+		err = do(ctx, members) // in an outage the second try fails too
 	}
 	if err == nil {
 		h.hold.Clear(began)
@@ -58,7 +57,7 @@ func (h *batchHandler) run(ctx context.Context, members []member, do func(contex
 		h.retryMember(members[0], err)
 		return
 	}
-	h.Log.Warn("batch failed: trying its members one by one", "size", len(members), "error", err)
+	h.Log.Warn("batch failed, trying its members one by one", "size", len(members), "error", err)
 	var culprits []member
 	var errs []error
 	held := 0
@@ -69,7 +68,7 @@ func (h *batchHandler) run(ctx context.Context, members []member, do func(contex
 		}
 		if errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
 			postponeBusy(members[i:i+1], outageDelay, err)
-			if held++; held == outageThreshold { // each took its time: the rest comes again without them
+			if held++; held == outageThreshold { // each try waited for a lock: postpone the rest
 				postponeBusy(members[i+1:], 0, err)
 				break
 			}
@@ -89,10 +88,10 @@ func (h *batchHandler) run(ctx context.Context, members []member, do func(contex
 	}
 }
 
-// outage deals with failures that say nothing about the messages.
+// outage handles a failure that is not the messages' fault, and reports whether it was one.
 func (h *batchHandler) outage(ctx context.Context, members []member, err error) bool {
 	if ctx.Err() != nil {
-		return true // drained or out of time: the runner knows what to do
+		return true // draining or out of time: the runner handles the claims
 	}
 	if !errors.Is(err, store.ErrUnavailable) {
 		return false
@@ -101,16 +100,16 @@ func (h *batchHandler) outage(ctx context.Context, members []member, err error) 
 	return true
 }
 
-// postpone gives members back for a little while; the queue's hold does the
-// waiting.
+// postpone gives members back for at most outageDelay; the hold of the queue does the waiting.
 func (h *batchHandler) postpone(members []member, held time.Duration, err error) {
 	for _, m := range members {
 		m.settle(queue.Outcome{Verdict: queue.Postpone, Delay: min(held, outageDelay), Err: err.Error()})
 	}
 }
 
-// postponeBusy gives back members whose rows somebody else holds, uncounted. The store
-// has waited for them already, so they come back later than those that it skips.
+// postponeBusy gives back members whose rows another process has locked, without counting an
+// attempt. A member for whose lock the store already waited comes back later (outageDelay) than
+// one that the store skipped (busyDelay).
 func postponeBusy(members []member, delay time.Duration, err error) {
 	for _, m := range members {
 		m.settle(queue.Outcome{Verdict: queue.Postpone, Delay: delay, Err: err.Error()})

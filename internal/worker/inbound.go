@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// busyDelay is how long a lane waits when somebody else holds its contact.
+// busyDelay is how long a lane waits if another process has locked its contact.
 const busyDelay = 50 * time.Millisecond
 
 type inboundHandler struct{ *batchHandler }
@@ -24,9 +24,9 @@ func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle
 	h.run(ctx, h.decode(batch, settle), h.turn)
 }
 
-// turn decides a batch. Decisions are durable before the wake-ups are, and these
-// before the verdicts: if the process dies in between, the jobs come again, the
-// store answers that they are duplicates, and asks for the wake-ups once more.
+// turn decides a batch. The decisions are durable before the wake-ups, and these before the
+// verdicts. If the process dies in between, the jobs come again, and the store reports them as
+// duplicates and asks for the wake-ups again.
 func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 	began := time.Now()
 	results, err := h.Store.Turn(ctx, h.Now(), arrivalsOf(members))
@@ -44,7 +44,7 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 		_, err = h.Queue.Enqueue(ctx, next)
 	}
 	if err != nil {
-		h.Log.Warn("wake-ups wait: their messages come again", "size", len(next), "error", err)
+		h.Log.Warn("cannot enqueue wake-ups; their messages will be retried", "size", len(next), "error", err)
 	}
 	for i, r := range results {
 		switch {
@@ -61,7 +61,7 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 	return nil
 }
 
-// followUpJobs lists the jobs that decisions ask for, each once.
+// followUpJobs returns the wake-ups and media jobs of the results, each once.
 func (h *inboundHandler) followUpJobs(results []store.Result) ([]queue.Job, error) {
 	var next []queue.Job
 	woken := map[store.Wake]bool{}
@@ -84,7 +84,7 @@ func (h *inboundHandler) followUpJobs(results []store.Result) ([]queue.Job, erro
 	return next, nil
 }
 
-// logResult writes the one line that a message gets.
+// logResult logs the one line of a message.
 func (h *inboundHandler) logResult(a inbound.Arrival, r store.Result, took time.Duration) {
 	why := reason(r)
 	h.Meter.Decision(a.Line, string(why), r.Replies)
@@ -98,13 +98,13 @@ func (h *inboundHandler) logResult(a inbound.Arrival, r store.Result, took time.
 		"phone", phone.Masked(a.Person.Ref()))
 }
 
-// Bury implements queue.Burier: the message is kept as invalid. One that even
-// that cannot take is tried without its content, which the dead letter has.
+// Bury implements queue.Burier: it stores the message as invalid. If that fails it tries again
+// without the content, which the dead letter still has.
 func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
 	a := readArrival(c)
 	err := h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
-		h.Log.Error("message could not be kept whole", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.Log.Error("cannot store the message with its content", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
 	}
@@ -116,7 +116,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err
 	default:
-		h.Log.Error("message is kept by its dead letter alone", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.Log.Error("cannot store the message; only its dead letter has it", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
-// TestNoNumberInAnID: a wamid carries the other side's number in base64. What the
-// log keeps of it still tells messages apart.
+// TestNoNumberInAnID: a wamid carries the contact's number in base64. The part that is logged
+// still tells messages apart.
 func TestNoNumberInAnID(t *testing.T) {
 	const (
 		id     = "wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNBQ0ZDRjUyMUFENDkxQTI1MkM2AA=="

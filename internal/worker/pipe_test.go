@@ -28,7 +28,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
-// engines opens the real ones in a directory of the test's.
+// engines opens real engines in a temporary directory.
 func engines(t testing.TB) (*sqlitequeue.Engine, *sqlitestore.Store) {
 	t.Helper()
 	src, err := flows.FS.ReadFile("psi.yaml")
@@ -61,7 +61,7 @@ func engines(t testing.TB) (*sqlitequeue.Engine, *sqlitestore.Store) {
 	return q, s
 }
 
-// backlog enqueues n messages of the given number of people, in turn.
+// backlog enqueues n messages, of the given people in turn.
 func backlog(t testing.TB, q queue.Queue, n, people int) {
 	t.Helper()
 	var jobs []queue.Job
@@ -83,7 +83,7 @@ func backlog(t testing.TB, q queue.Queue, n, people int) {
 	}
 }
 
-// counted stops the runner after so many decisions.
+// counted stops the runner after a number of decisions.
 type counted struct {
 	left atomic.Int64
 	stop func()
@@ -110,8 +110,7 @@ func work(t testing.TB, q *sqlitequeue.Engine, s *sqlitestore.Store, n, slots in
 	}
 }
 
-// TestTurnsOverRealEngines: four turns at once on one store keep each
-// conversation in order.
+// TestTurnsOverRealEngines: four concurrent turns on one store keep each conversation in order.
 func TestTurnsOverRealEngines(t *testing.T) {
 	t.Parallel()
 	const people, each = 50, 4
@@ -131,8 +130,8 @@ func TestTurnsOverRealEngines(t *testing.T) {
 	}
 }
 
-// TestWhatTheDoorTookIsStored: the door and the worker read alike. Whatever Meta
-// signs, however odd, becomes rows of the store, and no dead letter.
+// TestWhatTheDoorTookIsStored: whatever ingest enqueues, the worker can read. Any body that Meta
+// signs becomes rows of the store and no dead letter.
 func TestWhatTheDoorTookIsStored(t *testing.T) {
 	t.Parallel()
 	const secret, head = "secret", `{"object":"x","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"1"},`
@@ -198,8 +197,7 @@ func TestWhatTheDoorTookIsStored(t *testing.T) {
 	}
 }
 
-// BenchmarkBacklog carries messages through the whole turn, every batch synced
-// to the disk.
+// BenchmarkBacklog runs messages through the whole turn, with a sync to disk per batch.
 func BenchmarkBacklog(b *testing.B) {
 	for _, slots := range []int{1, 4} {
 		b.Run(fmt.Sprint("turns=", slots), func(b *testing.B) {

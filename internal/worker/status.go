@@ -27,9 +27,9 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 			reports = append(reports, a)
 		}
 	}
-	if len(unread) > 0 { // nobody's report: a turn keeps it aside, and does nothing else
+	if len(unread) > 0 { // a turn stores them as records, and does nothing else
 		if _, err := h.Store.Turn(ctx, h.Now(), unread); err != nil {
-			return fmt.Errorf("keep aside: %w", err)
+			return fmt.Errorf("store unreadable statuses: %w", err)
 		}
 	}
 	if len(reports) > 0 {

@@ -1,7 +1,6 @@
-// Package worker turns what arrived into decisions: one store transaction for a
-// batch of the inbound or status queue, then the wake-ups of what is to be sent,
-// then the verdicts. It must never send, nor decide anything itself, nor let an
-// outage of ours cost a message an attempt.
+// Package worker turns arrivals into decisions: one store transaction per batch of the inbound
+// or status queue, then the wake-ups for sends, then the verdicts. It must never send, nor
+// decide anything itself, nor let an outage of ours cost a message an attempt.
 package worker
 
 import (
@@ -18,14 +17,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// turnStore is what the worker needs of store.Store.
+// turnStore is the part of store.Store that a Worker needs.
 type turnStore interface {
 	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error)
 	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 }
 
-// enqueuer is what the worker needs of queue.Queue.
+// enqueuer is the part of queue.Queue that a Worker needs.
 type enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 	Hold(ctx context.Context, queue string, until time.Time, reason string) error
@@ -37,13 +36,13 @@ type Meter interface {
 	Decision(line, reason string, replies int)
 }
 
-// Options say what a Worker works with. Store and Queue are needed.
+// Options configure a Worker. Store and Queue are required.
 type Options struct {
 	Store turnStore
 	Queue enqueuer
-	// SendQueue names the queue that a line's wake-ups go to; nil: "send:<line>".
+	// SendQueue returns the queue for a line's wake-ups; nil: "send:<line>".
 	SendQueue func(line string) string
-	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
+	// BackoffSpeedup divides the holds of an outage; 0 for 1.
 	BackoffSpeedup float64
 	// Now is the clock; nil: time.Now.
 	Now   func() time.Time
@@ -56,7 +55,7 @@ type Worker struct {
 	Options
 }
 
-// New returns a Worker. It panics when a needed option is missing.
+// New returns a Worker. It panics if a required option is missing.
 func New(o Options) *Worker {
 	if o.Store == nil || o.Queue == nil {
 		panic("worker: needs a store and a queue")
@@ -77,14 +76,14 @@ func New(o Options) *Worker {
 	return &Worker{Options: o}
 }
 
-// Inbound handles the inbound queue. It is a queue.Burier: a message that is
-// given up is in the store as invalid before its job goes dead.
+// Inbound returns the handler of the inbound queue. It is a queue.Burier: a message that is
+// given up is stored as invalid before its job becomes a dead letter.
 func (w *Worker) Inbound() queue.Handler {
 	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueInbound)}
 	return &inboundHandler{h}
 }
 
-// Status handles the status queue.
+// Status returns the handler of the status queue.
 func (w *Worker) Status() queue.Handler {
 	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueStatus)}
 	return &statusHandler{h}
@@ -94,20 +93,19 @@ func (w *Worker) holder(name string) *queue.Holder {
 	return &queue.Holder{Queue: w.Queue, Name: name, BackoffSpeedup: w.BackoffSpeedup, Log: w.Log}
 }
 
-// member is one claim of a batch with what it carries.
+// member is one claim of a batch with its arrival.
 type member struct {
 	arrival inbound.Arrival
 	settle  func(queue.Outcome)
 }
 
-// decode reads the bodies and orders them as they arrived: different lanes may
-// lead to one contact.
+// decode reads the bodies and sorts them by arrival, as several lanes may lead to one contact.
 func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcome)) []member {
 	members := make([]member, len(batch))
 	for i, c := range batch {
 		a := readArrival(c)
 		if a.Detail != "" {
-			h.Log.Warn("arrival kept unread", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
+			h.Log.Warn("unreadable arrival, stored as it came", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
 		}
 		members[i] = member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }}
 	}
@@ -117,15 +115,15 @@ func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcom
 	return members
 }
 
-// readArrival reads one body. What comes from the dead letters comes late. What cannot
-// be read, perhaps as an older program wrote it, is kept as a record of its line:
-// as a dead letter it would die again with each redrive.
+// readArrival reads one body. A redriven one is late. One that cannot be read, perhaps an older
+// version's, becomes a record of its line: as a dead letter it would fail again with each
+// redrive.
 func readArrival(c queue.Claim) inbound.Arrival {
 	a, err := inbound.Decode(c.Body)
 	if err != nil {
 		a = inbound.Unreadable(c.Body, err)
 		a.ReceivedAt = c.EnqueuedAt
-		if line, _, _ := strings.Cut(c.Lane, ":"); !strings.HasPrefix(line, "?") { // no line of ours
+		if line, _, _ := strings.Cut(c.Lane, ":"); !strings.HasPrefix(line, "?") { // "?": no configured line
 			a.Line = line
 		}
 	}
@@ -141,7 +139,7 @@ func arrivalsOf(members []member) []inbound.Arrival {
 	return all
 }
 
-// reason is what logs and metrics say of a result.
+// reason returns the reason of a result for logs and metrics.
 func reason(r store.Result) router.Reason {
 	if r.Duplicate {
 		return router.Duplicate

@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fakeStore is a store that keeps what it is told: an arrival once, a row to send
-// for each message until it is taken, and what was rejected.
+// fakeStore is a store that keeps each arrival once, a row to send for each message until it is
+// taken, and the rejected messages.
 type fakeStore struct {
 	mu       sync.Mutex
 	seen     map[string]bool
@@ -42,11 +42,11 @@ type fakeStore struct {
 	statuses []string
 	late     []string
 	records  []inbound.Arrival
-	busy     map[string]int // id → how often its contact is held by somebody
+	busy     map[string]int // id → how many times its contact is locked
 	turns    []int
 
 	down   error
-	broken int // calls in which the process stands still, and which then break off
+	broken int // calls in which the process is suspended, which then fail
 	poison map[string]error
 }
 
@@ -54,7 +54,7 @@ func newFakeStore() *fakeStore {
 	return &fakeStore{seen: map[string]bool{}, pending: map[string]int{}, busy: map[string]int{}, poison: map[string]error{}}
 }
 
-// failNow reports whether this call does.
+// failNow reports whether this call fails.
 func (l *fakeStore) failNow() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -250,14 +250,14 @@ func TestTurnThenWakesThenDone(t *testing.T) {
 		if diff := cmp.Diff(r.store.order, []string{"1", "2", "3"}); diff != "" {
 			t.Error(diff)
 		}
-		// Two messages of one lane are two turns; those of two lanes are one.
+		// Two messages of one lane take two turns, of two lanes one.
 		if diff := cmp.Diff(r.store.turns, []int{2, 1}); diff != "" {
 			t.Error(diff)
 		}
 		if got := r.stats("inbound"); got.Done != 3 || got.Depth != 0 {
 			t.Errorf("inbound: %+v", got)
 		}
-		// One wake-up for each conversation, and one file to fetch.
+		// One wake-up per conversation, and one file to fetch.
 		if got := r.stats("send:wsp4"); got.Depth != 2 {
 			t.Errorf("sends: %+v", got)
 		}
@@ -276,8 +276,8 @@ func TestTurnThenWakesThenDone(t *testing.T) {
 	})
 }
 
-// TestOneLineForEachMessage: everything that a person needs, and nothing that a
-// log must not hold.
+// TestOneLineForEachMessage: it has everything that an operator needs, and nothing that must not
+// be logged.
 func TestOneLineForEachMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{})
@@ -311,7 +311,7 @@ func TestBatchIsInArrivalOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{})
 		var all []inbound.Arrival
-		for i := range 30 { // as they lie in the queue, not as they came
+		for i := range 30 { // in another order than they arrived
 			all = append(all, text(fmt.Sprintf("%02d", 29-i), fmt.Sprint(1000+i), r.start.Add(time.Duration(29-i))))
 		}
 		r.arrive(all...)
@@ -367,8 +367,8 @@ func TestBusyComesBackSoon(t *testing.T) {
 	})
 }
 
-// TestHeldRowCountsNoAttempt: what waits for a row that somebody else holds is
-// nobody's fault, and keeps nobody else.
+// TestHeldRowCountsNoAttempt: a message that waits for a locked row costs no attempt and delays
+// no other.
 func TestHeldRowCountsNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
@@ -404,7 +404,7 @@ func TestHeldRowCountsNoAttempt(t *testing.T) {
 	})
 }
 
-// TestHeldRowIsNotBuried: what is to be kept as invalid waits for its contact.
+// TestHeldRowIsNotBuried: a message to be stored as invalid waits for its locked contact.
 func TestHeldRowIsNotBuried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 1})
@@ -424,8 +424,8 @@ func TestHeldRowIsNotBuried(t *testing.T) {
 	})
 }
 
-// TestOnlyTheCulpritCounts: a batch that fails is tried one by one, and what is
-// given up is in the store before it is dead.
+// TestOnlyTheCulpritCounts: the members of a failed batch are tried one by one, and a message
+// that is given up is stored before its job is dead.
 func TestOnlyTheCulpritCounts(t *testing.T) {
 	for name, id := range map[string]string{"error": "bad", "panic": "panic"} {
 		t.Run(name, func(t *testing.T) {
@@ -467,9 +467,8 @@ func TestRejectedWithoutContentIfNeedBe(t *testing.T) {
 	})
 }
 
-// TestUnreadableIsKept: a job that cannot be read costs no attempt and keeps nobody
-// waiting, and is in the store with its bytes and the reason. As a dead letter it
-// would die again with each redrive.
+// TestUnreadableIsKept: an unreadable job costs no attempt, delays no other, and is stored with
+// its bytes and the reason. As a dead letter it would fail again with each redrive.
 func TestUnreadableIsKept(t *testing.T) {
 	deep := `{"kind":"unknown","raw":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`
 	bodies := map[string]string{"wsp4:1": "{", "wsp4:2": "{}", "?999:3": "null", "wsp4:4": deep, "wsp4:5": "\xff"}
@@ -517,8 +516,8 @@ func mustJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// TestOldDeadLettersAreCured: what an earlier version put aside, as it could not be
-// read, is stored once it is driven again.
+// TestOldDeadLettersAreCured: a dead letter that an earlier version could not read is stored once
+// it is redriven.
 func TestOldDeadLettersAreCured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)
@@ -557,8 +556,8 @@ func TestOldDeadLettersAreCured(t *testing.T) {
 	})
 }
 
-// TestStoreOutage: the queue is held and probed, nobody has an attempt counted,
-// and it goes on by itself.
+// TestStoreOutage: the queue is held and probed, no attempt is counted, and it recovers by
+// itself.
 func TestStoreOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 1})
@@ -583,14 +582,14 @@ func TestStoreOutage(t *testing.T) {
 		if got := r.stats("status"); got.Done != 1 || got.Retried != 0 {
 			t.Errorf("status: %+v", got)
 		}
-		if n := strings.Count(r.logs.String(), "queue is held"); n != 2 { // one for each queue
+		if n := strings.Count(r.logs.String(), "queue is held"); n != 2 { // one per queue
 			t.Errorf("the outage was told %d times", n)
 		}
 	})
 }
 
-// TestStandstillIsNoOutage: a process that stood still in a call finds its connection
-// ended by the server. That holds nobody, unless it is so at the second look too.
+// TestStandstillIsNoOutage: after a suspension in a call the server has closed the connection.
+// The queue is not held unless the second try fails too.
 func TestStandstillIsNoOutage(t *testing.T) {
 	for name, c := range map[string]struct {
 		broken, holds int
@@ -613,8 +612,8 @@ func TestStandstillIsNoOutage(t *testing.T) {
 	}
 }
 
-// TestFaultOfAll: when no message of a batch can be handled it is our fault, even
-// if the store does not say so.
+// TestFaultOfAll: if no message of a batch can be handled the fault is ours, even if the store
+// does not say so.
 func TestFaultOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
@@ -623,7 +622,7 @@ func TestFaultOfAll(t *testing.T) {
 		for i := range 5 {
 			all = append(all, text(fmt.Sprint(i), fmt.Sprint(i), r.start))
 		}
-		r.arrive(all...) // at once: of one or two alone nobody could tell
+		r.arrive(all...) // together: one or two alone do not show whose fault it is
 		pass(time.Hour)
 		r.store.set(func() { r.store.down = nil })
 		pass(time.Minute)
@@ -653,9 +652,8 @@ func (d *failingQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, e
 	return d.Queue.Enqueue(ctx, jobs)
 }
 
-// TestWakeIsNeverLost: the turn is committed but its wake-ups could not be
-// written, or the process died before. The message comes again as a duplicate
-// and asks for them once more.
+// TestWakeIsNeverLost: the turn is committed but its wake-ups are not enqueued, as that failed or
+// the process died. The message comes again as a duplicate and asks for them again.
 func TestWakeIsNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &failingQueue{times: 3}
@@ -688,8 +686,8 @@ func TestWakeIsNeverLost(t *testing.T) {
 	})
 }
 
-// TestKilledBetweenTurnAndEnqueue: the lease of a worker that died there runs
-// out, and its successor is asked for the wake-up.
+// TestKilledBetweenTurnAndEnqueue: the lease of the dead worker expires, and its successor
+// enqueues the wake-up.
 func TestKilledBetweenTurnAndEnqueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)
@@ -719,7 +717,7 @@ func TestKilledBetweenTurnAndEnqueue(t *testing.T) {
 		if r.store.pending["c-1"] != 1 {
 			t.Errorf("decided twice: %v", r.store.pending)
 		}
-		// What the dead worker would still say is refused.
+		// A late verdict of the dead worker is refused.
 		b, err = m.Exchange(t.Context(), "inbound", []queue.Outcome{{Lane: b.Claims[0].Lane, Token: b.Claims[0].Token, Verdict: queue.Done}}, 0, time.Minute)
 		if err != nil || len(b.Refused) != 1 {
 			t.Errorf("a stale verdict was taken: %+v %v", b, err)
