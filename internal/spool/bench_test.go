@@ -11,12 +11,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// BenchmarkDirect is what the spool costs while nothing is wrong, over a queue
-// in memory.
+// BenchmarkDirect measures the spool's overhead while the shared queue, in memory, works.
 func BenchmarkDirect(b *testing.B) { bench(b, false) }
 
-// BenchmarkKeep is one message for each request while the shared queue is away;
-// then everything is handed on.
+// BenchmarkKeep spools one message per request while the shared queue is away, then drains the
+// spool.
 func BenchmarkKeep(b *testing.B) { bench(b, true) }
 
 func bench(b *testing.B, away bool) {

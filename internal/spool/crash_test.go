@@ -26,9 +26,8 @@ const (
 	crashLanes = 8
 )
 
-// flaky is a shared queue behind a bad network: calls get lost on the way there
-// and back, are done long after their caller gave up, and now and then nothing
-// passes for a while.
+// flaky is a shared queue behind a bad network: calls and answers get lost, calls succeed long
+// after their caller gave up, and sometimes nothing passes for a while.
 type flaky struct {
 	queue.Queue
 	trouble int // 0: none
@@ -66,8 +65,8 @@ func process(dir string, trouble int) (*spool.Spool, *sqlitequeue.Engine, error)
 	return s, q, err
 }
 
-// crash is the process that gets killed: in each lane somebody posts the next
-// number once the one before was accepted, and says how much is kept.
+// crash is the process that gets killed. In each lane it posts the next number once the one
+// before was accepted, and prints each accepted number with the spool's depth.
 func crash(dir string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -99,7 +98,7 @@ func crash(dir string) {
 				if err != nil {
 					os.Exit(0)
 				}
-				if rand.IntN(3) == 0 { // time to hand on the last one of the lane
+				if rand.IntN(3) == 0 { // time to drain the last one of the lane
 					time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 				}
 			}
@@ -108,8 +107,8 @@ func crash(dir string) {
 	fail(s.Run(context.Background()))
 }
 
-// TestKilledSpoolLosesNothing kills a working process again and again. Then all
-// that was accepted is in the shared queue, in order and once.
+// TestKilledSpoolLosesNothing kills a working process again and again. In the end all accepted
+// jobs are in the shared queue, in order and once.
 func TestKilledSpoolLosesNothing(t *testing.T) {
 	t.Parallel()
 	rounds := 5
@@ -162,8 +161,7 @@ func TestKilledSpoolLosesNothing(t *testing.T) {
 	}
 }
 
-// killed starts a process, kills it at a random moment of its work, and notes
-// what it accepted.
+// killed starts a process, kills it at a random moment, and notes the jobs that it accepted.
 func killed(t *testing.T, dir string, next *[crashLanes]int) (deepest int) {
 	t.Helper()
 	self, err := os.Executable()
@@ -183,7 +181,7 @@ func killed(t *testing.T, dir string, next *[crashLanes]int) (deepest int) {
 	lines, read := 100+rand.IntN(500), 0
 	for r := bufio.NewReader(pipe); ; {
 		line, err := r.ReadString('\n')
-		if errors.Is(err, io.EOF) { // half a line was never said
+		if errors.Is(err, io.EOF) { // an incomplete line does not count
 			break
 		}
 		if err != nil {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// batchJobs and batchBytes are what is handed on at once at most.
+	// batchJobs and batchBytes bound a batch for the shared queue.
 	batchJobs  = 256
 	batchBytes = 4 << 20
-	// maxCall is how long the shared queue may take for that.
+	// maxCall is how long the shared queue may take for a batch.
 	maxCall = 5 * time.Second
 )
 
-// drain is where Run has come to.
+// drain is the progress of Run.
 type drain struct {
 	signal    chan struct{}
-	drainedTo int64   // up to here all is handed on, or refused
-	refused   []int64 // entries that the shared queue refused for what they are
-	size      int     // of the next batch: what is refused as a whole may fit in parts
-	dirty     bool    // entries that were drained are still in the file
-	handed    int     // since nothing was kept
+	drainedTo int64   // all entries up to here are delivered or refused
+	refused   []int64 // entries that the shared queue rejects
+	size      int     // of the next batch: parts of a refused batch may fit
+	dirty     bool    // drained entries are still in the file
+	handed    int     // jobs delivered since the spool was last empty
 }
 
 func newDrain() drain {
@@ -40,9 +40,9 @@ func (d *drain) wake() {
 	}
 }
 
-// Run hands on what is kept, oldest first, until ctx ends; what is left then
-// stays in the file. Failures of the shared queue or of the disk never end it,
-// only Close does. It may be called once.
+// Run moves the spooled jobs to the shared queue, oldest first, until ctx ends; the rest stays
+// in the file. Failures of the shared queue or the disk never end it, but Close does. It may be
+// called once.
 func (s *Spool) Run(ctx context.Context) error {
 	backoff := queue.Backoff{Base: 200 * time.Millisecond, Cap: 5 * time.Second}
 	for fails := 0; ctx.Err() == nil; {
@@ -56,7 +56,7 @@ func (s *Spool) Run(ctx context.Context) error {
 		}
 		var again <-chan time.Time
 		signal := s.drain.signal
-		if err != nil { // whoever comes meanwhile changes nothing
+		if err != nil { // new jobs do not shorten the back-off
 			fails++
 			again, signal = time.After(backoff.Delay(fails)), nil
 		}
@@ -69,15 +69,15 @@ func (s *Spool) Run(ctx context.Context) error {
 	return nil
 }
 
-// drainBatch hands on one batch and returns how many that were. Handing on is also
-// how the shared queue is probed.
+// drainBatch moves one batch to the shared queue and returns its size. It is also the probe of
+// the shared queue.
 func (s *Spool) drainBatch(ctx context.Context) (int, error) {
 	d := &s.drain
 	kept, err := s.journal.after(ctx, d.drainedTo, batchJobs, batchBytes)
 	if err != nil {
-		// Nobody can say how the shared queue is: whoever has nothing here may try.
+		// The shared queue cannot be probed, so lanes without spooled jobs may try it.
 		s.fallback.setDown(nil)
-		s.log.Error("what is kept cannot be read", "error", err)
+		s.log.Error("cannot read the spooled jobs", "error", err)
 		return 0, err
 	}
 	if len(kept) == 0 {
@@ -94,7 +94,7 @@ func (s *Spool) drainBatch(ctx context.Context) (int, error) {
 			s.fallback.setDown(err)
 			return 0, err
 		}
-		s.log.Error("the shared queue refuses a job for what it is: it stays in the file and is tried again with the next start",
+		s.log.Error("the shared queue rejects a job: it stays in the file and is tried again at the next start",
 			"queue", batch[0].Queue, "id", batch[0].ID, "file", s.path, "error", err)
 		d.refused = append(d.refused, batch[0].n)
 	} else {
@@ -103,18 +103,18 @@ func (s *Spool) drainBatch(ctx context.Context) (int, error) {
 	}
 	d.drainedTo, d.dirty = batch[len(batch)-1].n, true
 	if s.fallback.release(batch) == 0 {
-		s.log.Info("all that was kept is handed on", "jobs", d.handed)
+		s.log.Info("the shared queue has all spooled jobs", "jobs", d.handed)
 		d.handed = 0
 	}
-	// Should this fail or never happen, they come again with the next start, and
-	// the shared queue knows their ids. A disk that is full must not stop the rest.
+	// If this fails or never happens, the jobs are enqueued again at the next start, and
+	// the shared queue knows their ids. A full disk must not stop the drain.
 	if err := s.removeDrained(ctx); err != nil {
-		s.log.Warn("what was handed on cannot be removed", "error", err)
+		s.log.Warn("cannot remove drained jobs from the file", "error", err)
 	}
 	return len(batch), nil
 }
 
-// enqueueBatch gives entries to the shared queue.
+// enqueueBatch enqueues entries in the shared queue.
 func (s *Spool) enqueueBatch(ctx context.Context, batch []entry) error {
 	jobs := make([]queue.Job, len(batch))
 	for i, e := range batch {
@@ -129,8 +129,8 @@ func (s *Spool) enqueueBatch(ctx context.Context, batch []entry) error {
 	return err
 }
 
-// isPoison says that a job is to blame for its refusal: the shared queue is well,
-// for it takes the first of another lane, and then refuses this one again.
+// isPoison reports whether a refusal is the job's own fault: the shared queue takes the first
+// job of another lane, and then refuses this one again.
 func (s *Spool) isPoison(ctx context.Context, e entry, why error) bool {
 	if !isRefusal(why) {
 		return false
@@ -147,13 +147,13 @@ func (s *Spool) isPoison(ctx context.Context, e entry, why error) bool {
 	return false
 }
 
-// isRefusal says that an error is no outage.
+// isRefusal reports whether an error is not an outage.
 func isRefusal(err error) bool {
 	return err != nil && !errors.Is(err, queue.ErrUnavailable) && !errors.Is(err, queue.ErrFull) &&
 		!errors.Is(err, queue.ErrClosed) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// removeDrained removes what was drained from the file.
+// removeDrained removes the drained entries from the file.
 func (s *Spool) removeDrained(ctx context.Context) error {
 	d := &s.drain
 	if !d.dirty {

@@ -7,20 +7,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// lane is where order holds.
+// lane names one lane of the shared queue.
 type lane struct{ queue, key string }
 
-// fallback knows which lanes have jobs in the journal. A job is counted before it
-// is written and until after the shared queue has it. So whoever finds its lane
-// uncounted comes after everything of the lane that was ever kept, and may go
-// direct; the same lock decides, so no lane is ever half open.
+// fallback counts the jobs of each lane in the journal. A job is counted from before it is
+// written until after the shared queue has it. So a job whose lane has no count comes after all
+// spooled jobs of the lane, and may go direct. One lock guards counts and decisions.
 type fallback struct {
 	mu     sync.Mutex
 	lanes  map[lane]int
 	depth  int
 	oldest time.Time
-	// down is why the shared queue is not asked. It is set only while something
-	// is kept: handing that on is the probe.
+	// down is why the shared queue is not used. It is set only while jobs are spooled, as
+	// draining them is the probe.
 	down error
 }
 
@@ -32,8 +31,7 @@ func newFallback(lanes map[lane]int, oldest time.Time) *fallback {
 	return f
 }
 
-// allowDirect says that the jobs may go direct; otherwise, if they are to be kept,
-// it has counted them.
+// allowDirect reports whether the jobs may go direct. If not, and keep is set, it counts them.
 func (f *fallback) allowDirect(jobs []queue.Job, keep bool, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,8 +45,8 @@ func (f *fallback) allowDirect(jobs []queue.Job, keep bool, now time.Time) bool 
 	return !behind
 }
 
-// switchToSpool counts jobs that the shared queue has not taken; from now on it is not
-// asked. It returns whether nothing was kept before.
+// switchToSpool counts jobs that the shared queue did not take, and stops using it. It reports
+// whether the spool was empty before.
 func (f *fallback) switchToSpool(why error, jobs []queue.Job, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +66,7 @@ func (f *fallback) count(jobs []queue.Job, now time.Time) {
 	}
 }
 
-// undo takes back what allowDirect or switchToSpool counted and the journal did not add.
+// undo uncounts the jobs that allowDirect or switchToSpool counted and the journal did not add.
 func (f *fallback) undo(jobs []queue.Job, added []bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,7 +92,7 @@ func (f *fallback) uncount(j queue.Job) {
 	}
 }
 
-// release takes back what the shared queue has now, and returns how much is left.
+// release uncounts the jobs that the shared queue has now, and returns how many are left.
 func (f *fallback) release(handed []entry) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,14 +103,14 @@ func (f *fallback) release(handed []entry) int {
 	return f.depth
 }
 
-// setOldest says when the oldest of what is kept came.
+// setOldest sets the time of the oldest spooled job.
 func (f *fallback) setOldest(at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.oldest = at
 }
 
-// setDown says why what is kept could not be handed on.
+// setDown sets why the spooled jobs could not be drained.
 func (f *fallback) setDown(why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

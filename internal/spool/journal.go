@@ -16,8 +16,8 @@ var schema string
 
 const schemaVersion = 1
 
-// journal is the file. A job is in it from before its door was answered until
-// after the shared queue has it.
+// journal is the file. A job is in it from before its webhook is answered until after the shared
+// queue has it.
 type journal struct {
 	db       *sqlite.DB
 	maxPages int64
@@ -32,7 +32,7 @@ type entry struct {
 
 func openJournal(ctx context.Context, o Options) (*journal, error) {
 	most := 0
-	if o.MaxPages > 0 { // what is full must still be emptied
+	if o.MaxPages > 0 { // emptying a full file needs some room
 		most = o.MaxPages + o.MaxPages/8 + 16
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{Path: o.Path, MaxPages: most, Readers: 2, Logger: o.Log, Migrate: migrate})
@@ -49,7 +49,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	switch {
 	case have > schemaVersion:
-		return fmt.Errorf("%w: its spool has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, schemaVersion)
+		return fmt.Errorf("%w: the spool has schema %d, this program knows %d: start the newer program again", sqlite.ErrNewer, have, schemaVersion)
 	case have == schemaVersion:
 		return nil
 	}
@@ -57,8 +57,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// add keeps all jobs or none; it returns once they are on the disk. Those whose
-// id is kept already are not added again.
+// add stores all jobs or none, and returns once they are on disk. A job whose id is already
+// stored is not added again.
 func (j *journal) add(ctx context.Context, jobs []queue.Job, at time.Time) ([]bool, error) {
 	added := make([]bool, len(jobs))
 	err := j.db.Write(ctx, func(tx *sqlite.Tx) error {
@@ -80,7 +80,7 @@ func (j *journal) add(ctx context.Context, jobs []queue.Job, at time.Time) ([]bo
 	return added, nil
 }
 
-// adopt is add for what was kept elsewhere, since when it was.
+// adopt is add for entries of another file, which keep their times.
 func (j *journal) adopt(ctx context.Context, entries []entry) error {
 	return j.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if err := j.checkRoom(tx); err != nil {
@@ -117,8 +117,8 @@ func (j *journal) checkRoom(tx *sqlite.Tx) error {
 	return err
 }
 
-// after returns the entries behind n, oldest first: at least one when there is
-// any, and of no more than so many bytes.
+// after returns the entries after n, oldest first. It stops at the limit or once the bodies
+// reach the bytes, but returns at least one entry if there is any.
 func (j *journal) after(ctx context.Context, n int64, limit, bytes int) ([]entry, error) {
 	var found []entry
 	err := j.db.Read(ctx, func(tx *sqlite.Tx) error {
@@ -144,7 +144,7 @@ func (j *journal) after(ctx context.Context, n int64, limit, bytes int) ([]entry
 	return found, err
 }
 
-// remove forgets all entries up to n but the excepted ones.
+// remove deletes all entries up to n but those in except, a JSON array of n.
 func (j *journal) remove(ctx context.Context, n int64, except string) error {
 	return j.db.Write(ctx, func(tx *sqlite.Tx) error {
 		_, err := tx.Exec(`DELETE FROM spooled WHERE n <= ? AND n NOT IN (SELECT value FROM json_each(?))`, n, except)
@@ -152,7 +152,7 @@ func (j *journal) remove(ctx context.Context, n int64, except string) error {
 	})
 }
 
-// count returns how many jobs each lane has, and when the first of all came.
+// count returns the number of jobs of each lane, and the time of the oldest.
 func (j *journal) count(ctx context.Context) (lanes map[lane]int, oldest time.Time, err error) {
 	lanes = map[lane]int{}
 	first := int64(0)

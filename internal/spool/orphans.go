@@ -11,17 +11,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// orphanFile is a file that another process kept jobs in and is done with.
+// orphanFile is the spool of a process that no longer runs.
 type orphanFile struct {
 	*journal
 	path   string
 	oldest time.Time
 }
 
-// adoptOrphans moves what is in the files of others into this one, the file with the
-// oldest job first, each in its order. A file that a living process uses is left
-// alone, and one that cannot be read or moved stays as it is: neither may keep a
-// door from opening.
+// adoptOrphans moves the jobs of orphan files into this one, the file with the oldest job first,
+// each in its order. It leaves a file that a running process uses, and one that cannot be read
+// or moved: neither may stop the start.
 func (s *Spool) adoptOrphans(ctx context.Context, o Options) {
 	var found []orphanFile
 	for _, path := range o.OrphanFiles {
@@ -29,7 +28,7 @@ func (s *Spool) adoptOrphans(ctx context.Context, o Options) {
 		switch {
 		case errors.Is(err, sqlite.ErrLocked):
 		case err != nil:
-			s.log.Error("what another process kept cannot be read, and stays in its file", "file", path, "error", err)
+			s.log.Error("cannot read another process's spool: its jobs stay in its file", "file", path, "error", err)
 		default:
 			found = append(found, f)
 		}
@@ -39,10 +38,10 @@ func (s *Spool) adoptOrphans(ctx context.Context, o Options) {
 		n, err := f.moveTo(ctx, s.journal)
 		err = errors.Join(err, f.db.Close())
 		if n > 0 {
-			s.log.Warn("jobs that another process kept are taken over", "jobs", n, "file", f.path)
+			s.log.Warn("took over jobs of another process's spool", "jobs", n, "file", f.path)
 		}
 		if err != nil {
-			s.log.Error("what another process kept is not all taken over: the rest stays in its file", "file", f.path, "error", err)
+			s.log.Error("cannot take over all of another process's spool: the rest stays in its file", "file", f.path, "error", err)
 		}
 	}
 }
@@ -60,8 +59,8 @@ func openOrphan(ctx context.Context, path string, o Options) (orphanFile, error)
 	return orphanFile{journal: j, path: path, oldest: oldest}, nil
 }
 
-// moveTo moves all jobs, a batch at a time: it is on the disk there before it is
-// removed here. One that was moved and not removed is moved again, and its id tells.
+// moveTo moves all jobs in batches. Each batch is on disk there before it is removed here. A job
+// that was not removed is moved again later, and its id deduplicates it.
 func (f orphanFile) moveTo(ctx context.Context, to *journal) (moved int, err error) {
 	for {
 		batch, err := f.after(ctx, 0, batchJobs, batchBytes)
@@ -72,7 +71,7 @@ func (f orphanFile) moveTo(ctx context.Context, to *journal) (moved int, err err
 			return moved, fmt.Errorf("take over: %w", err)
 		}
 		if err := f.remove(ctx, batch[len(batch)-1].n, "[]"); err != nil {
-			return moved, fmt.Errorf("remove what was taken over: %w", err)
+			return moved, fmt.Errorf("remove moved jobs: %w", err)
 		}
 		moved += len(batch)
 	}

@@ -17,9 +17,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// TestOrphanFilesAreTakenOver: what lies in files that nobody uses goes before what
-// is new, the oldest file first; a file in use is left alone, and one that is none
-// keeps nobody from opening.
+// TestOrphanFilesAreTakenOver: the jobs of orphan files go before new ones, the oldest file
+// first; a file in use is left alone, and a broken one does not prevent Open.
 func TestOrphanFilesAreTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
@@ -63,7 +62,7 @@ func TestOrphanFilesAreTakenOver(t *testing.T) {
 	})
 }
 
-// TestFullDiskLeavesOrphanFiles: what does not fit is in its file for the next start.
+// TestFullDiskLeavesOrphanFiles: jobs that do not fit stay in their file for the next start.
 func TestFullDiskLeavesOrphanFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
@@ -102,9 +101,8 @@ func TestFullDiskLeavesOrphanFiles(t *testing.T) {
 	})
 }
 
-// TestDoorsThatStartAtOnce: the file of a killed process is taken over by one of
-// two doors that start at the same time, and all that was accepted arrives once and
-// in order.
+// TestDoorsThatStartAtOnce: of two processes that start at the same time, one takes over the file
+// of a killed one, and all accepted jobs arrive once and in order.
 func TestDoorsThatStartAtOnce(t *testing.T) {
 	t.Parallel()
 	for round := range 3 {

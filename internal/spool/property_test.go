@@ -19,10 +19,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// world lets chance decide what becomes of each call to the shared queue, and
-// when: done, lost on the way there or back, refused, or done long after its
-// caller gave up. Each lane has somebody who posts the numbers 0, 1, 2… and
-// goes on when one was accepted; what was not is posted again.
+// world decides by chance what happens to each call to the shared queue, and when: it succeeds,
+// the call or the answer is lost, it is refused, or it succeeds long after its caller gave up.
+// In each lane somebody posts the numbers 0, 1, 2…, the next once one was accepted, and repeats
+// one that was not.
 type world struct {
 	*rapid.T
 	shared *shared
@@ -32,9 +32,9 @@ type world struct {
 	posts  sync.WaitGroup
 
 	mu       sync.Mutex
-	accepted [3]int // by lane: how many
+	accepted [3]int // number by lane
 	busy     [3]bool
-	added    [3]int // how many the shared queue has
+	added    [3]int // number in the shared queue, by lane
 	wrong    string
 }
 
@@ -42,8 +42,8 @@ func lane(i int) string { return string(rune('a' + i)) }
 
 func number(i, n int) queue.Job { return job(lane(i), fmt.Sprint(lane(i), n)) }
 
-// TestOrder: whatever happens, the shared queue gets each lane in the order of
-// the door, all that was accepted, and nothing twice.
+// TestOrder: whatever happens, the shared queue gets all accepted jobs of each lane, in order and
+// once.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, run := t.TempDir(), 0
@@ -78,7 +78,7 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// live starts a process; kill ends it at whatever it is doing.
+// live starts a process; kill ends it at any point.
 func (w *world) live() {
 	s, err := spool.Open(context.Background(), spool.Options{Queue: w.shared, Path: w.path})
 	if err != nil {
@@ -93,7 +93,7 @@ func (w *world) live() {
 		s.Close()
 		cancel()
 		<-done
-		for w.shared.under() > 0 { // nobody is there to hear what became of them
+		for w.shared.under() > 0 { // their callers are gone
 			w.shared.answer(0, rapid.Bool().Draw(w.T, "happens"), errDown)
 		}
 		w.posts.Wait()
@@ -120,7 +120,7 @@ func (w *world) check() {
 	}
 }
 
-// post posts the next numbers of some lanes in one batch.
+// post posts the next numbers of some lanes as one batch.
 func (w *world) post(rt *rapid.T) {
 	var batch []queue.Job
 	lanes := rapid.SliceOfNDistinct(rapid.IntRange(0, 2), 1, 3, rapid.ID).Draw(rt, "lanes")
@@ -149,7 +149,7 @@ func (w *world) post(rt *rapid.T) {
 	synctest.Wait()
 }
 
-// again posts what was accepted before: Meta did not hear it.
+// again posts an accepted job again, as Meta does if it gets no answer.
 func (w *world) again(rt *rapid.T) {
 	i := rapid.IntRange(0, 2).Draw(rt, "lane")
 	w.mu.Lock()

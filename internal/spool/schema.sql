@@ -1,6 +1,6 @@
--- Jobs that wait to be handed on, in the order in which they came. n is never
--- given twice, also when the table was empty. Lanes and ids are bytes as they
--- came; at is nanoseconds since 1970.
+-- Jobs that wait for the shared queue, in order of arrival. n is never reused, not
+-- even after the table was empty. Lanes and ids are bytes as they came; at is Unix
+-- nanoseconds.
 CREATE TABLE spooled (
 	n     INTEGER PRIMARY KEY AUTOINCREMENT,
 	queue TEXT    NOT NULL,

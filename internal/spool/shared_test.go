@@ -12,17 +12,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/spool"
 )
 
-// shared is the queue on the other side of a network: while it is gated each
-// call waits until the test says what becomes of it, also after its caller has
-// given up.
+// shared is a queue across a network. While it is gated, each call waits until the test decides
+// its outcome, even after its caller gave up.
 type shared struct {
 	*queuetest.Model
-	// took is told of every job that was added, in order.
+	// took is called for every job that was added, in order.
 	took func(queue.Job)
 
 	mu    sync.Mutex
 	gated bool
-	calls []*call // under way, also those that nobody waits for any more
+	calls []*call // in flight, abandoned ones too
 }
 
 type call struct {
@@ -61,7 +60,7 @@ func (s *shared) apply(jobs []queue.Job) ([]bool, error) {
 	return added, err
 }
 
-// answer lets the i-th call happen, if it is to, and answers it.
+// answer carries out the i-th call, or not, and answers it.
 func (s *shared) answer(i int, happens bool, err error) {
 	s.mu.Lock()
 	c := s.calls[i]
@@ -77,7 +76,7 @@ func (s *shared) answer(i int, happens bool, err error) {
 	close(c.done)
 }
 
-// gate makes calls wait, or lets all go.
+// gate makes calls wait, or releases all.
 func (s *shared) gate(closed bool) {
 	s.mu.Lock()
 	s.gated = closed
@@ -93,7 +92,7 @@ func (s *shared) under() int {
 	return len(s.calls)
 }
 
-// waiting returns the ids of the calls under way.
+// waiting returns the ids of the calls in flight.
 func (s *shared) waiting() (ids [][]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +136,7 @@ func start(t testing.TB, s *spool.Spool) (stop func()) {
 	})
 }
 
-// jobs returns what the queue has, lane by lane, and takes it out.
+// jobs takes all jobs out of the queue and returns them by lane.
 func jobs(t testing.TB, q queue.Queue) map[string][]queue.Job {
 	t.Helper()
 	got := map[string][]queue.Job{}

@@ -1,8 +1,7 @@
-// Package spool is a door's queue that does not say no while the disk lives:
-// what the shared queue cannot take now is kept in a file beside it, and handed
-// on in order when it can. It must never answer before a job is on the disk or
-// in the shared queue, let a job overtake an older one of its lane that it still
-// keeps, or give up a kept job before the shared queue has it.
+// Package spool is a queue for ingest that works as long as the disk does: jobs that the shared
+// queue cannot take now are spooled to a file, and moved to the shared queue in order later. It
+// must never answer before a job is on disk or in the shared queue, let a job overtake an older
+// one of its lane in the spool, or drop a spooled job before the shared queue has it.
 package spool
 
 import (
@@ -17,26 +16,26 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// enqueuer is what the spool needs of the shared queue.
+// enqueuer is the part of the shared queue that a Spool needs.
 type enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 }
 
-// Options describe a Spool. Queue and Path are required.
+// Options configure a Spool. Queue and Path are required.
 type Options struct {
 	// Queue is the shared queue. It must deduplicate by id.
 	Queue enqueuer
-	// Path is the spool's file, which belongs to this process alone.
+	// Path is the spool's file. Only this process may use it.
 	Path string
-	// OrphanFiles are files that other processes may have left jobs in: what no living
-	// process uses is taken over before anything else is kept.
+	// OrphanFiles are files in which other processes may have left jobs. Open takes over
+	// the jobs of those that no running process uses.
 	OrphanFiles []string
-	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit.
+	// MaxPages bounds the file, in pages of 4096 bytes; 0 for no bound.
 	MaxPages int
-	// DirectTimeout is how long the shared queue may take before a job is kept
-	// instead, 1.5 s if 0.
+	// DirectTimeout is how long the shared queue may take before a job is spooled
+	// instead; 0 for 1.5 s.
 	DirectTimeout time.Duration
-	// Mark changes the body of a job that was spooled; nil leaves it.
+	// Mark changes the body of a spooled job before it is enqueued; nil leaves it.
 	Mark func(queue.Job) queue.Job
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: discarded
@@ -52,13 +51,13 @@ type Spool struct {
 	now           func() time.Time
 	log           *slog.Logger
 	fallback      *fallback
-	drain         drain // belongs to Run, but for its wake
+	drain         drain // used only by Run, but for wake
 }
 
-// Open makes or opens the file. What an earlier process kept is still there.
+// Open creates or opens the file. Jobs that an earlier process spooled are still in it.
 func Open(ctx context.Context, o Options) (*Spool, error) {
 	if o.Queue == nil {
-		return nil, errors.New("open spool: it needs a queue")
+		return nil, errors.New("open spool: no queue")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -82,18 +81,18 @@ func Open(ctx context.Context, o Options) (*Spool, error) {
 	}
 	s.fallback = newFallback(lanes, oldest)
 	if n := s.Depth(); n > 0 {
-		s.log.Warn("jobs of an earlier process are waiting to be handed on", "jobs", n, "age", s.Oldest())
+		s.log.Warn("jobs of an earlier process wait for the shared queue", "jobs", n, "age", s.Oldest())
 	}
 	return s, nil
 }
 
-// Close lets the file go. What is in it stays there.
+// Close closes the file. Its jobs stay in it.
 func (s *Spool) Close() error { return s.journal.db.Close() }
 
-// Enqueue adds the jobs to the shared queue or, where that cannot take them now
-// or older ones of their lanes are kept, keeps all of them: a batch goes one way
-// as a whole. It returns once they are durable. A job that is kept already is
-// not kept twice; added is false for it. Only jobs with a body are ever kept.
+// Enqueue adds the jobs to the shared queue. If that cannot take them now, or older jobs of
+// their lanes are spooled, it spools all of them: a batch goes one way as a whole. It returns
+// once they are durable. added is false for a job that is already spooled. Only jobs with an id
+// and a body are spooled; for others the error is queue.ErrUnavailable.
 func (s *Spool) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	keep := keepable(jobs)
 	if s.fallback.allowDirect(jobs, keep, s.now()) {
@@ -102,10 +101,10 @@ func (s *Spool) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 			return added, err
 		}
 		if s.fallback.switchToSpool(err, jobs, s.now()) {
-			s.log.Error("the shared queue takes nothing: jobs are kept here", "error", err)
+			s.log.Error("the shared queue takes no jobs: spooling them to disk", "error", err)
 		}
 	} else if !keep {
-		return nil, fmt.Errorf("spool: only jobs with an id and a body are kept: %w", queue.ErrUnavailable)
+		return nil, fmt.Errorf("spool: only jobs with an id and a body can be spooled: %w", queue.ErrUnavailable)
 	}
 	added, err := s.journal.add(ctx, jobs, s.now())
 	s.fallback.undo(jobs, added)
@@ -116,8 +115,8 @@ func (s *Spool) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	return added, nil
 }
 
-// keepable says whether all jobs are something that has to be kept, and that
-// every engine will take when it can.
+// keepable reports whether all jobs may be spooled: they have an id and a body, and every engine
+// can take them.
 func keepable(jobs []queue.Job) bool {
 	for _, j := range jobs {
 		if j.Queue == "" || j.ID == "" || len(j.ID) > math.MaxUint16 || len(j.Body) == 0 {
@@ -127,8 +126,8 @@ func keepable(jobs []queue.Job) bool {
 	return len(jobs) > 0
 }
 
-// enqueueDirect asks the shared queue, and leaves enough of the caller's time for the
-// disk. What is given up may still be done there: the ids tell.
+// enqueueDirect enqueues the jobs in the shared queue, and leaves enough of the caller's time for
+// the disk. A call that times out may still succeed there: the ids deduplicate the jobs.
 func (s *Spool) enqueueDirect(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	timeout := s.directTimeout
 	if end, ok := ctx.Deadline(); ok {
@@ -139,10 +138,10 @@ func (s *Spool) enqueueDirect(ctx context.Context, jobs []queue.Job) ([]bool, er
 	return s.queue.Enqueue(ctx, jobs)
 }
 
-// Depth is how many jobs are kept.
+// Depth returns the number of spooled jobs.
 func (s *Spool) Depth() int { depth, _, _ := s.fallback.state(); return depth }
 
-// Oldest is the age of the first of them, 0 without any.
+// Oldest returns the age of the oldest spooled job, 0 if there is none.
 func (s *Spool) Oldest() time.Duration {
 	depth, oldest, _ := s.fallback.state()
 	if depth == 0 {
@@ -151,5 +150,5 @@ func (s *Spool) Oldest() time.Duration {
 	return max(0, s.now().Sub(oldest))
 }
 
-// Down is why the shared queue is not used now, nil when it is.
+// Down returns why the shared queue is not used now, nil if it is.
 func (s *Spool) Down() error { _, _, down := s.fallback.state(); return down }

@@ -73,8 +73,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestDirectTimeout: who finds out that the shared queue hangs waits for it, and
-// nobody after them.
+// TestDirectTimeout: the first call that finds the shared queue hanging waits for the timeout,
+// later ones do not.
 func TestDirectTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now), gated: true}
@@ -110,8 +110,8 @@ func TestDirectTimeout(t *testing.T) {
 	})
 }
 
-// TestNewerGoBehind: while a lane has jobs here its newer ones go behind them;
-// everybody else goes direct, also a lane whose last job was just handed on.
+// TestNewerGoBehind: while a lane has spooled jobs, newer ones are spooled after them. Other
+// lanes go direct, and so does a lane whose last job was just drained.
 func TestNewerGoBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now), gated: true}
@@ -123,8 +123,8 @@ func TestNewerGoBehind(t *testing.T) {
 			synctest.Wait()
 		}
 		go put(t, s, job("a", "a1"), job("b", "b1"))
-		settle(errDown) // the door's call
-		settle(errDown) // the probe: from now on it tries one by one
+		settle(errDown) // the direct call
+		settle(errDown) // the probe: from now on jobs are tried one by one
 		time.Sleep(200 * time.Millisecond)
 		settle(nil) // a1
 		if got, want := q.waiting(), [][]string{{"b1"}}; !cmp.Equal(got, want) || s.Down() != nil {
@@ -132,7 +132,7 @@ func TestNewerGoBehind(t *testing.T) {
 		}
 		go put(t, s, job("a", "a2"))
 		go put(t, s, job("c", "c1"))
-		synctest.Wait() // both went direct, before c has anything here
+		synctest.Wait() // both went direct, before c is spooled
 		put(t, s, job("b", "b2"))
 		put(t, s, job("c", "c2"), job("b", "b3"))
 		synctest.Wait()
@@ -148,7 +148,7 @@ func TestNewerGoBehind(t *testing.T) {
 	})
 }
 
-// TestOnlyWhatHasABodyIsKept: wake-ups are the shared queue's alone.
+// TestOnlyWhatHasABodyIsKept: wake-ups are not spooled.
 func TestOnlyWhatHasABodyIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
@@ -203,8 +203,8 @@ func TestKeptJobsOutliveTheProcess(t *testing.T) {
 	})
 }
 
-// TestFullDisk: nothing is half kept, what was kept is handed on, and then there
-// is room again.
+// TestFullDisk: no batch is spooled in part, the spooled jobs are drained, and then there is room
+// again.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
@@ -249,7 +249,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestFullSharedQueue: what does not fit as a whole goes in parts.
+// TestFullSharedQueue: a batch that does not fit goes in parts.
 func TestFullSharedQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
@@ -276,7 +276,7 @@ func TestFullSharedQueue(t *testing.T) {
 	})
 }
 
-// picky refuses some jobs for what they are.
+// picky always rejects some jobs.
 type picky struct {
 	*shared
 	bad atomic.Value
@@ -297,8 +297,8 @@ func (p *picky) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	return p.shared.Enqueue(ctx, jobs)
 }
 
-// TestRefusedJob: one that the shared queue never takes must not stop the others,
-// and errors that nobody foresaw are an outage as long as they are all there is.
+// TestRefusedJob: a job that the shared queue never takes must not stop the others. Unknown
+// errors are an outage as long as no job succeeds.
 func TestRefusedJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newPicky("*")
@@ -346,8 +346,8 @@ func TestClosed(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeRemoved: that a disk takes nothing more must not keep what is on
-// it from being handed on, nor its lanes from going direct again.
+// TestWhatCannotBeRemoved: with a full disk, spooled jobs are still drained, and their lanes go
+// direct again.
 func TestWhatCannotBeRemoved(t *testing.T) {
 	t.Parallel()
 	q := &shared{Model: queuetest.NewModel(time.Now)}
