@@ -1,7 +1,6 @@
-// Package sqlite is what the engines on SQLite share: one file opened the way
-// that keeps a promise (WAL, every commit synced), owned by one process, written
-// by one goroutine whose commits carry everybody who waits, and read by a small
-// pool. It knows no table of anybody, and must never retry or hide an error.
+// Package sqlite is shared by the engines on SQLite: one durable file (WAL, every commit
+// synced), owned by one process, written by one goroutine with group commits, and read by a
+// small pool. It must never know an engine's tables, nor retry or hide an error.
 //
 // # Use
 //
@@ -17,26 +16,24 @@
 //		return nil
 //	})
 //
-// Write returns after the commit: nil means that it is on the disk. The
-// functions of many callers share one transaction, and one sync, without seeing
-// each other: what a function that returns an error has written is undone, its
-// neighbours are not. Three rules follow from that:
+// Write returns after the commit: nil means that the data is on disk. The functions of many
+// callers share one transaction and one sync. If one returns an error, its writes are undone
+// and the others' are kept. Three rules follow:
 //
-//   - A function may run more than once. It must set its results, not add to
-//     them, and touch nothing else outside the transaction; what must follow the
-//     commit goes into tx.OnCommit.
-//   - It must not wait for anything: everybody else's writes wait for it.
-//   - It must not begin, commit or roll back by itself.
+//   - A function may run more than once. It must set its results, not add to them, and touch
+//     nothing else outside the transaction. Effects of the commit go into tx.OnCommit.
+//   - It must not wait for anything, as all other writes wait for it.
+//   - It must not begin, commit or roll back.
 //
-// Read gives a function a consistent snapshot that sees every finished Write.
-// Keep it short: a forgotten reader keeps the WAL growing.
+// Read gives a function a consistent snapshot that includes every finished Write. Keep it
+// short: a long reader makes the WAL grow.
 //
-// Statements are prepared once for each connection and text, so write them as
-// constants with placeholders; never put values into the text. Close rows before
-// the same text is run again. Times are best kept as integers: a column declared
-// DATE, DATETIME or TIMESTAMP is parsed by the driver.
+// Statements are prepared once per connection and text, so write them as constants with
+// placeholders, and never put values into the text. Close rows before the same text is run
+// again. Store times as integers: the driver parses columns declared DATE, DATETIME or
+// TIMESTAMP.
 //
-// Errors keep their cause. Unavailable(err) says that the database could not be
-// written or read just now (full, input/output, busy, closed) and the caller did
-// nothing wrong; Full(err) that room is missing.
+// Errors keep their cause. Unavailable(err) reports that the database could not be written or
+// read just now (full, I/O error, busy, closed) through no fault of the caller; Full(err) that
+// there was no room.
 package sqlite

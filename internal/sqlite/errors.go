@@ -14,11 +14,11 @@ var (
 	ErrNewer = errors.New("database is newer than this program")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("database is closed")
-	// ErrReplaced means that another file took the place of the open one: what is
-	// written would be lost with the end of the process.
+	// ErrReplaced means that the path now leads to another file than the open one: writes
+	// would be lost when the process ends.
 	ErrReplaced = errors.New("the file was replaced while it was in use")
-	// ErrBusy means that more callers wait than the writer takes on; nothing of
-	// the caller was run.
+	// ErrBusy means that too many callers wait for the writer. The caller's function did
+	// not run.
 	ErrBusy = errors.New("too many writes are waiting")
 )
 
@@ -30,8 +30,8 @@ func Code(err error) int {
 	return 0
 }
 
-// Unavailable says that the database could not serve just now: an outage of
-// ours, which must not be charged to what was asked.
+// Unavailable reports whether the database could not serve just now: an outage, not the
+// caller's fault.
 func Unavailable(err error) bool {
 	switch Code(err) {
 	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_READONLY,
@@ -42,5 +42,5 @@ func Unavailable(err error) bool {
 	return errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) || errors.Is(err, ErrReplaced)
 }
 
-// Full says that there was no room: the disk, or max_page_count.
+// Full reports whether there was no room, on the disk or within max_page_count.
 func Full(err error) bool { return Code(err) == lib.SQLITE_FULL }

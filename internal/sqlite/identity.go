@@ -10,8 +10,8 @@ import (
 // checkEvery is how often the path is compared with the open file.
 const checkEvery = time.Second
 
-// fileIdentity is where the file is. A copy that somebody puts there while it is in use has
-// the path, and we have the file: what we write is gone when we close it.
+// fileIdentity detects that somebody put a copy in the place of the open file. The path then
+// leads to the copy, and our writes are lost when we close the deleted file.
 type fileIdentity struct {
 	path string
 	file os.FileInfo
@@ -26,7 +26,7 @@ func newFileIdentity(path string) (*fileIdentity, error) {
 	return &fileIdentity{path: path, file: file}, err
 }
 
-// check returns ErrReplaced once the path leads elsewhere. It stays so.
+// check returns ErrReplaced once the path leads to another file, and ever after.
 func (f *fileIdentity) check() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,5 +41,5 @@ func (f *fileIdentity) check() error {
 	return f.err
 }
 
-// Replaced returns ErrReplaced when the path leads to another file by now.
+// Replaced returns ErrReplaced if the path leads to another file by now, else nil.
 func (db *DB) Replaced() error { return db.writer.identity.check() }

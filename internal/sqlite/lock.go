@@ -9,17 +9,17 @@ import (
 	"syscall"
 )
 
-// fileLock is the lock file beside a database. The kernel drops the lock with
-// the process, so nothing is ever left behind that somebody has to delete.
+// fileLock is the lock file beside a database. The kernel releases the lock when the process
+// ends, so there is never a stale lock to delete.
 type fileLock struct{ file *os.File }
 
-// Close drops the lock by name and not only with the file: a child that was
-// forked a moment ago shares the file until it runs its program (flock(2)).
+// Close unlocks explicitly before it closes the file: a child that was just forked shares the
+// file until its exec (flock(2)).
 func (l fileLock) Close() error {
 	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }
 
-// ownFile takes the lock file beside the database.
+// ownFile locks the lock file beside the database and writes our process id into it.
 func ownFile(path string) (l fileLock, err error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

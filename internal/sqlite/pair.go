@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// A file that goes with another one knows how far that was, so that one of them that
-// was put back from a copy is found out. Both write it along with commits that happen
-// anyway, and only of what is on disk.
+// Each of two paired files remembers how many commits the other had, so that one restored from
+// a backup is detected. The count is written along with other commits, and only counts commits
+// that are on disk.
 const (
 	makePair = `CREATE TABLE IF NOT EXISTS pair (
 		one           INTEGER PRIMARY KEY CHECK (one = 1),
@@ -28,23 +28,23 @@ const (
 	advanceCommits = `UPDATE pair SET commits = max(commits, ?) WHERE one = 1`
 )
 
-// Pair is what a file knows of itself, and of the file that it goes with.
+// Pair is a file's record of itself and of the other file.
 type Pair struct {
 	ID, Commits         int64
 	Other, OtherCommits int64
 	Note                string
 }
 
-// Behind says that p is an older copy of the file that other has gone with.
+// Behind reports whether p is an older copy of the file that other is paired with.
 func (p Pair) Behind(other Pair) bool { return other.Other == p.ID && p.Commits < other.OtherCommits }
 
-// Mismatches says that other has gone with another file than p.
+// Mismatches reports whether other is paired with another file than p.
 func (p Pair) Mismatches(other Pair) bool { return other.Other != 0 && other.Other != p.ID }
 
-// pairing is the writer's part of it.
+// pairing is the writer's state of the pair.
 type pairing struct {
-	id      int64        // of the file, 0 where it keeps no pair
-	commits atomic.Int64 // those that are on disk
+	id      int64        // of the file, 0 if it keeps no pair
+	commits atomic.Int64 // commits that are on disk
 	other   atomic.Pointer[other]
 }
 
@@ -53,7 +53,7 @@ type other struct {
 	note func() string
 }
 
-// pairUp makes the row, and returns what is in it.
+// pairUp creates the pair's row if needed, and returns it.
 func pairUp(ctx context.Context, db *sql.DB) (p Pair, err error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -67,7 +67,7 @@ func pairUp(ctx context.Context, db *sql.DB) (p Pair, err error) {
 	return p, err
 }
 
-// Pair reads what a file that was opened with Options.Pair knows.
+// Pair reads the pair's row of a file that was opened with Options.Pair.
 func (db *DB) Pair(ctx context.Context) (p Pair, err error) {
 	err = db.Read(ctx, func(tx *Tx) error {
 		_, err := tx.Row(readPair, nil, &p.ID, &p.Commits, &p.Other, &p.OtherCommits, &p.Note)
@@ -76,20 +76,20 @@ func (db *DB) Pair(ctx context.Context) (p Pair, err error) {
 	return p, err
 }
 
-// PairWith has each commit from now on carry how far the other file is, and a note of its
-// owner, who gives it quickly.
+// PairWith makes each further commit record the other file's commits and its owner's note. note
+// must return at once.
 func (db *DB) PairWith(file *DB, note func() string) {
 	db.writer.pair.other.Store(&other{file, note})
 }
 
-// AdvanceCommits has a file that was put back from a copy be as far as the one that was
-// lost, in the transaction of who has dealt with that.
+// AdvanceCommits sets the commits of a file that was restored from a backup to those of the lost
+// one. Call it in the transaction that repairs the loss.
 func AdvanceCommits(tx *Tx, commits int64) error {
 	_, err := tx.Exec(advanceCommits, commits)
 	return err
 }
 
-// write writes the pair's row, as the last thing of a transaction.
+// write updates the pair's row, at the end of a transaction.
 func (p *pairing) write(tx *Tx) error {
 	if p.id == 0 {
 		return nil

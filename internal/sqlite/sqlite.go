@@ -17,31 +17,31 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// Options describe one database.
+// Options configure a DB. Path is required.
 type Options struct {
 	Path string
 	// Migrate brings the schema up to date before anything else may run.
 	Migrate func(ctx context.Context, db *sql.DB) error
-	// Pragmas are added to those of the writer, like "foreign_keys(1)".
+	// Pragmas are added to the writer's, for example "foreign_keys(1)".
 	Pragmas []string
-	// Relaxed does not sync each commit: the last ones may be lost when the
-	// power goes, never when the process dies.
+	// Relaxed does not sync each commit: a power failure may lose the last ones, the death
+	// of the process never does.
 	Relaxed bool
-	// Pair has the file know of another one that it goes with; see DB.PairWith. It is for
-	// files whose commits are synced.
+	// Pair makes the file keep a record of another one; see DB.PairWith. It needs synced
+	// commits.
 	Pair bool
-	// MaxPages bounds the file; 0 is no bound. A page has 4096 bytes.
+	// MaxPages bounds the file, in pages of 4096 bytes; 0 for no bound.
 	MaxPages int
-	// Readers is how many may read at once, 4 if 0.
+	// Readers is how many Reads run at once; 0 for 4.
 	Readers int
-	// Waiting is how many writers may wait, 1024 if 0; Patience how long one
-	// waits to be let in among them before ErrBusy, 2 s if 0.
+	// Waiting is how many Writes may wait for the writer; 0 for 1024. Patience is how long
+	// one more waits before ErrBusy; 0 for 2 s.
 	Waiting  int
 	Patience time.Duration
-	// Group is how many share one commit at most, 512 if 0.
+	// Group is how many Writes share one commit; 0 for 512.
 	Group int
-	// Idle is how long nothing must be written before the writer tidies up,
-	// 1 s if 0.
+	// Idle is how long the writer waits after the last write before it tidies up; 0 for
+	// 1 s.
 	Idle   time.Duration
 	Logger *slog.Logger
 }
@@ -56,8 +56,8 @@ type DB struct {
 	close   func() error
 }
 
-// Open makes or opens the database, refuses one that another process owns, and
-// brings its schema up to date.
+// Open creates or opens the database and migrates its schema. It returns ErrLocked if another
+// process owns the database.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Path == "" {
 		return nil, errors.New("sqlite: a database needs a path")
@@ -77,8 +77,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	// The file is made here so that only its owner can read it; SQLite gives the
-	// files beside it the same mode.
+	// Created here so that only its owner can read it. SQLite gives its other files the
+	// same mode.
 	f, err := os.OpenFile(o.Path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), lock.Close())
@@ -149,14 +149,14 @@ func dsn(path string, pragmas []string, key, value string) string {
 	return u.String()
 }
 
-// Write runs the function in a transaction and returns when it is committed; see
-// the package comment for what the function may do. When ctx ends before the
-// function was started it never runs; afterwards its end is waited for.
+// Write runs the function in a transaction and returns when it is committed; the package comment
+// has the rules for the function. If ctx ends before the function starts, it never runs; after
+// that, Write waits for its end.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.writer.do(ctx, fn)
 }
 
-// Read runs the function over a snapshot of the database.
+// Read runs the function on a snapshot of the database.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	var c *conn
 	select {
@@ -179,7 +179,7 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	return fn(&Tx{conn: c, ctx: ctx})
 }
 
-// Close answers everybody who is being served, and lets the database go.
+// Close finishes the Writes and Reads in progress and closes the database.
 func (db *DB) Close() error { return db.close() }
 
 func (db *DB) closeAll() error {
@@ -192,7 +192,7 @@ func (db *DB) closeAll() error {
 	return db.release()
 }
 
-// release undoes open, however far it came.
+// release undoes open, even one that failed half-way.
 func (db *DB) release() error {
 	var errs []error
 	if db.writer != nil {

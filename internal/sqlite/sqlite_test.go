@@ -134,8 +134,8 @@ func TestSecondOwnerIsRefusedWithTheCure(t *testing.T) {
 	}
 }
 
-// TestClosedDatabaseIsFreeWhileAChildStarts: a child shares every open file
-// with the process from its fork to its exec.
+// TestClosedDatabaseIsFreeWhileAChildStarts: a child shares all open files of the process from
+// its fork to its exec.
 func TestClosedDatabaseIsFreeWhileAChildStarts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "q.db")
 	db := open(t, Options{Path: path})

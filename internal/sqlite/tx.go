@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// Tx is the transaction that a function runs in. It must not outlive it.
+// Tx is the transaction of a function. It must not be used after the function returns.
 type Tx struct {
-	// Scratch is shared by the functions of one transaction, so that a row that
-	// all of them change can be loaded once and, by BeforeCommit, written once.
-	// It starts as nil. Nothing may be changed in it before the function is sure
-	// that it will not fail for a reason of its own.
+	// Scratch is shared by the functions of one transaction, so that a row that several
+	// change can be loaded once and, by BeforeCommit, written once. It starts as nil. A
+	// function may change it only after anything that may fail for its own reasons.
 	Scratch any
 
 	conn   *conn
@@ -42,8 +41,8 @@ func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 	return s.QueryContext(tx.ctx, args...)
 }
 
-// Row runs a statement that returns at most one row and scans it: found is false
-// when there was none.
+// Row runs a statement that returns at most one row and scans it. found is false if there was
+// none.
 func (tx *Tx) Row(query string, args []any, dest ...any) (found bool, err error) {
 	rows, err := tx.Query(query, args...)
 	if err != nil {
@@ -59,12 +58,11 @@ func (tx *Tx) Row(query string, args []any, dest ...any) (found bool, err error)
 	return true, rows.Close()
 }
 
-// BeforeCommit runs the function once before the transaction ends, for what is
-// kept in Scratch.
+// BeforeCommit runs the function once before the commit, to write the rows in Scratch.
 func (tx *Tx) BeforeCommit(fn func() error) { tx.before = append(tx.before, fn) }
 
-// OnCommit runs the function after the transaction is on the disk, in the order
-// of the commits, before any caller is answered.
+// OnCommit runs the function once the transaction is on disk, in the order of commits, before
+// Write returns to any caller.
 func (tx *Tx) OnCommit(fn func()) { tx.after = append(tx.after, fn) }
 
 // conn is one connection with its prepared statements.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// writer is the one goroutine that writes.
+// writer is the only goroutine that writes.
 type writer struct {
 	conn     *conn
 	requests chan *request
@@ -24,7 +24,7 @@ type writer struct {
 
 type request struct {
 	fn    func(*Tx) error
-	taken atomic.Bool // by the writer, or by a caller who gave up
+	taken atomic.Bool // by the writer, or by a caller that gave up
 	done  chan struct{}
 	err   error
 	panic any
@@ -116,8 +116,8 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already. There is no artificial delay: the time that
-// a commit takes is what fills the next one.
+// gather takes the requests that already wait. It adds no delay: requests gather while the
+// commit before runs.
 func (w *writer) gather(first *request) []*request {
 	members := make([]*request, 0, min(w.group, 1+len(w.requests)))
 	for r := first; ; {
@@ -135,13 +135,13 @@ func (w *writer) gather(first *request) []*request {
 	}
 }
 
-// serve answers every member. They share one transaction; when one of them
-// spoils it, which is rare, each gets one of its own.
+// serve answers every member. They share one transaction. If one of them spoils it, which is
+// rare, each gets its own.
 func (w *writer) serve(members []*request) {
 	spoiled := !w.runGroup(members)
 	full := spoiled && Full(members[0].err)
 	if full {
-		// What the WAL holds twice may be all that is missing.
+		// A checkpoint lets the WAL be reused, which may be room enough.
 		w.pragma("PRAGMA wal_checkpoint(PASSIVE)")
 	}
 	if full || spoiled && len(members) > 1 {
@@ -159,12 +159,12 @@ func (w *writer) serve(members []*request) {
 	}
 }
 
-// outage says that nobody else's writes would fare better. A database that is
-// full still takes what needs no room.
+// outage reports whether other writes would fail too. A full database still takes writes that
+// need no room.
 func outage(err error) bool { return err != nil && Unavailable(err) && !Full(err) }
 
-// runGroup runs the members in one transaction. When it returns false nothing
-// was written, and every member holds an error.
+// runGroup runs the members in one transaction. If it returns false nothing was written, and
+// every member has an error.
 func (w *writer) runGroup(members []*request) bool {
 	fail := func(err error) bool {
 		if rollback := w.conn.exec("ROLLBACK"); rollback != nil {
@@ -220,7 +220,7 @@ func (w *writer) runGroup(members []*request) bool {
 	return true
 }
 
-// call turns a panic into an error, so that it reaches the caller who caused it.
+// call turns a panic into an error, so that it reaches the caller that caused it.
 func call(fn func(*Tx) error, tx *Tx) (panicked any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -231,8 +231,8 @@ func call(fn func(*Tx) error, tx *Tx) (panicked any, err error) {
 	return nil, fn(tx)
 }
 
-// tidy writes the WAL back and gives free pages to the file system, a little at
-// a time. It returns whether there is more to do.
+// tidy checkpoints the WAL and returns free pages to the file system, a few at a time. It
+// reports whether there is more to do.
 func (w *writer) tidy() bool {
 	const keep, step = 2048, "PRAGMA incremental_vacuum(2048)"
 	// A reader must not make the writer wait here.
@@ -246,8 +246,8 @@ func (w *writer) tidy() bool {
 	return free > 3*keep
 }
 
-// pragma runs one and returns its first number. What it cannot do now will be
-// done later, so its error is only worth a line.
+// pragma runs a pragma and returns its first number. A failed one is tried again later, so its
+// error is only logged.
 func (w *writer) pragma(query string) (first int64) {
 	rows, err := w.conn.QueryContext(context.Background(), query)
 	if err != nil {
