@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestRefusalsAreToldOnceAMinute: one log line per minute and address, with a count.
-func TestRefusalsAreToldOnceAMinute(t *testing.T) {
+// TestRefusalsAreLoggedOnceAMinute: one log line per minute and address, with a count.
+func TestRefusalsAreLoggedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	r := newRefusals(slog.New(slog.NewJSONHandler(&log, nil)))

@@ -42,12 +42,12 @@ func TestConnectionLimits(t *testing.T) {
 		open("203.0.113.9")
 	}
 	if open("203.0.113.9") != nil {
-		t.Error("whoever comes over the limit is told, without end")
+		t.Error("connections beyond the limit get a 503 without bound")
 	}
 }
 
-// TestWhoComesOverTheLimitIsTold: a connection beyond the limit gets a 503 and is closed.
-func TestWhoComesOverTheLimitIsTold(t *testing.T) {
+// TestOverLimitGets503: a connection beyond the limit gets a 503 and is closed.
+func TestOverLimitGets503(t *testing.T) {
 	t.Parallel()
 	limit := New(Options{}).Connections(Limits{All: 2, Each: 2})
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -92,7 +92,7 @@ func TestWhoComesOverTheLimitIsTold(t *testing.T) {
 		t.Errorf("the third: got %d, %v", got.StatusCode, got.Header)
 	}
 	if got := ask(two); got.StatusCode != http.StatusOK {
-		t.Errorf("who was there before: got %d", got.StatusCode)
+		t.Errorf("an earlier connection: got %d", got.StatusCode)
 	}
 	s.Close()
 	<-done
@@ -101,8 +101,8 @@ func TestWhoComesOverTheLimitIsTold(t *testing.T) {
 	}
 }
 
-// TestLimitsLeaveFilesForTheDoor: connections use at most half of the process's files.
-func TestLimitsLeaveFilesForTheDoor(t *testing.T) {
+// TestLimitsLeaveHalfTheFiles: connections use at most half of the process's files.
+func TestLimitsLeaveHalfTheFiles(t *testing.T) {
 	t.Parallel()
 	for files, want := range map[uint64]Limits{
 		64: {32, 4}, 256: {128, 16}, 1024: {512, 64}, 65536: {4096, 128}, 1<<64 - 1: {4096, 128},

@@ -65,8 +65,8 @@ func every(c net.Conn, pause time.Duration, bytes string) {
 
 const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 
-// TestBodiesThatStandStill: stalled bodies are dropped, slow ones may take their time.
-func TestBodiesThatStandStill(t *testing.T) {
+// TestStalledBodies: stalled bodies are dropped, slow ones may take their time.
+func TestStalledBodies(t *testing.T) {
 	t.Parallel()
 	room := NewRoom()
 	unverified := func(r *http.Request) error {
@@ -86,14 +86,14 @@ func TestBodiesThatStandStill(t *testing.T) {
 		want   error
 		after  time.Duration
 	}{
-		"a stranger's that stands still":     {unverified, 1000, time.Hour, "x", os.ErrDeadlineExceeded, 5 * time.Second},
-		"a stranger's that dribbles":         {unverified, 1000, time.Second, "x", os.ErrDeadlineExceeded, 20 * time.Second},
-		"a stranger's that is slow":          {unverified, 30 << 10, time.Second, strings.Repeat("x", 1<<10), os.ErrDeadlineExceeded, 20 * time.Second},
-		"a stranger's that is in time":       {unverified, 15 << 10, time.Second, strings.Repeat("x", 1<<10), nil, 14 * time.Second},
-		"somebody's that stands still":       {verified, 1000, time.Hour, "x", os.ErrDeadlineExceeded, 5 * time.Second},
-		"somebody's that dribbles":           {verified, 1000, time.Second, "x", os.ErrDeadlineExceeded, 20 * time.Second},
-		"somebody's that is slow, and lives": {verified, 1200 << 10, time.Second, strings.Repeat("x", 8<<10), nil, 149 * time.Second},
-		"somebody's that comes in bursts":    {verified, 100 << 10, 4 * time.Second, strings.Repeat("x", 20<<10), nil, 16 * time.Second},
+		"unverified, stalls":       {unverified, 1000, time.Hour, "x", os.ErrDeadlineExceeded, 5 * time.Second},
+		"unverified, dribbles":     {unverified, 1000, time.Second, "x", os.ErrDeadlineExceeded, 20 * time.Second},
+		"unverified, slow":         {unverified, 30 << 10, time.Second, strings.Repeat("x", 1<<10), os.ErrDeadlineExceeded, 20 * time.Second},
+		"unverified, in time":      {unverified, 15 << 10, time.Second, strings.Repeat("x", 1<<10), nil, 14 * time.Second},
+		"verified, stalls":         {verified, 1000, time.Hour, "x", os.ErrDeadlineExceeded, 5 * time.Second},
+		"verified, dribbles":       {verified, 1000, time.Second, "x", os.ErrDeadlineExceeded, 20 * time.Second},
+		"verified, slow but alive": {verified, 1200 << 10, time.Second, strings.Repeat("x", 8<<10), nil, 149 * time.Second},
+		"verified, in bursts":      {verified, 100 << 10, 4 * time.Second, strings.Repeat("x", 20<<10), nil, 16 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,9 +117,9 @@ func TestBodiesThatStandStill(t *testing.T) {
 	}
 }
 
-// TestBodiesThatNobodyReads: a client that announces a body and never sends it cannot hold the
+// TestUnreadBodies: a client that announces a body and never sends it cannot hold the
 // connection of a handler that refuses at once.
-func TestBodiesThatNobodyReads(t *testing.T) {
+func TestUnreadBodies(t *testing.T) {
 	t.Parallel()
 	serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)

@@ -106,9 +106,9 @@ func TestLongBodiesLeaveRoomForShortOnes(t *testing.T) {
 	}
 }
 
-// TestWhatIsOnlyAnnouncedTakesNoRoom: the most connections announce the largest bodies and send
+// TestAnnouncedBodiesTakeNoRoom: the most connections announce the largest bodies and send
 // nothing.
-func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
+func TestAnnouncedBodiesTakeNoRoom(t *testing.T) {
 	t.Parallel()
 	for _, announced := range []int64{shortBody, 4 * mib} {
 		bubble(t, func(ctx context.Context, r *Room) {
@@ -131,9 +131,9 @@ func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
 	}
 }
 
-// TestWhoFindsNoRoomWaitsTwoSeconds: a body waits two seconds for room, and gets it if it is
+// TestBodiesWaitTwoSecondsForRoom: a body waits two seconds for room, and gets it if it is
 // freed meanwhile.
-func TestWhoFindsNoRoomWaitsTwoSeconds(t *testing.T) {
+func TestBodiesWaitTwoSecondsForRoom(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(ctx context.Context, r *Room) {
 		var held []*posted

@@ -413,8 +413,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestOfGo: the person of a message of Evolution Go.
-func TestOfGo(t *testing.T) {
+// TestEvolutionGo: the person of a message of Evolution Go.
+func TestEvolutionGo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ info, want string }{
 		"sender to a broadcast list": {`"Chat":"1577000001@broadcast","Sender":"5491100000001@s.whatsapp.net","IsGroup":true`, "message 5491100000001/ "},
@@ -503,8 +503,8 @@ func TestWhoMayBeAnswered(t *testing.T) {
 	}
 }
 
-// TestFound: bodies that were once read wrongly.
-func TestFound(t *testing.T) {
+// TestBodiesOnceMisread: bodies that were once read wrongly.
+func TestBodiesOnceMisread(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"album_item.json":                      "message image «comprobante de la cuota» 5491155550001",

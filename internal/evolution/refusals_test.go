@@ -66,7 +66,7 @@ func TestWhoseFault(t *testing.T) {
 		"keys of the recipient":           {500, `["PreKeyError: Invalid PreKey ID"]`, message},
 		"not on WhatsApp":                 {400, `[{"jid":"5491100000001@s.whatsapp.net","exists":false,"number":"5491100000001"}]`, message},
 		"not on WhatsApp, list in a list": {400, `[[{"exists":false}]]`, message},
-		"link that leads nowhere":         {400, `["AxiosError: Request failed with status code 404"]`, message},
+		"dead link":                       {400, `["AxiosError: Request failed with status code 404"]`, message},
 		"sound":                           {500, `["Failed to convert audio"]`, message},
 		"no link":                         {400, `["Owned media must be a url or base64"]`, message},
 		"phone is off":                    {500, `["Error: Connection Closed"]`, line},
@@ -86,9 +86,9 @@ func TestWhoseFault(t *testing.T) {
 		"not signed in":                   {400, `["Error: Not authenticated"]`, line},
 		"closed by WhatsApp":              {400, `["Error: Connection Terminated by Server"]`, line},
 		"closed too early":                {400, `["Error: WebSocket was closed before the connection was established"]`, line},
-		"encrypted for nobody":            {400, `["Error: All encryptions failed"]`, message},
+		"encryption failed":               {400, `["Error: All encryptions failed"]`, message},
 		"no such media":                   {400, `["Error: Invalid media type"]`, message},
-		"a link that is none":             {400, `["TypeError: Invalid URL"]`, message},
+		"an invalid link":                 {400, `["TypeError: Invalid URL"]`, message},
 		"a host, of a text":               {400, `["Error: getaddrinfo ENOTFOUND web.whatsapp.com"]`, unknown},
 		"a port, of a text":               {400, `["Error: connect ECONNREFUSED 127.0.0.1:443"]`, unknown},
 		"too slow, of a text":             {400, `["AxiosError: timeout of 10000ms exceeded"]`, unknown},
@@ -96,11 +96,11 @@ func TestWhoseFault(t *testing.T) {
 		"key, without words":              {403, `null`, human},
 		"version 1":                       {400, `[["instance requires property \"textMessage\""]]`, human},
 		"version 1, a file":               {400, `["instance requires property \"mediaMessage\""]`, human},
-		"never heard of":                  {400, `["Error: account_reachout_restricted"]`, unknown},
+		"unknown words":                   {400, `["Error: account_reachout_restricted"]`, unknown},
 		"a bug of theirs":                 {400, `["TypeError: Cannot read properties of undefined (reading 'message')"]`, unknown},
-		"an object where words were":      {400, `["[object Object]"]`, unknown},
+		"an object instead of words":      {400, `["[object Object]"]`, unknown},
 		"nothing said":                    {422, `null`, unknown},
-		"says no, and means nobody":       {400, `[{"exists":true}]`, unknown},
+		"a refusal without a number":      {400, `[{"exists":true}]`, unknown},
 		"words that quote a closed phone": {400, `["text \"connection closed\" is not allowed"]`, unknown},
 		"words that quote a session":      {400, `["instance.text contains SessionError: No sessions"]`, unknown},
 		"database":                        {400, `["PrismaClientKnownRequestError: \nInvalid invocation: hola"]`, uncertain},
@@ -117,8 +117,8 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
-// TestFileThatCannotBeFetched: an unreachable link is the message's fault, if it has one.
-func TestFileThatCannotBeFetched(t *testing.T) {
+// TestUnreachableFile: an unreachable link is the message's fault, if it has one.
+func TestUnreachableFile(t *testing.T) {
 	t.Parallel()
 	post := text("")
 	post.Body = outbound.Body{Cloud: json.RawMessage(`{"type":"image","image":{"link":"https://files.example/a.png"}}`)}
@@ -142,12 +142,12 @@ func TestQuotedElsewhere(t *testing.T) {
 		body string
 		want outbound.Class
 	}{
-		"the text comes back":      {`{"status":400,"text":"connection closed","response":{"message":["hm"]}}`, outbound.Unknown},
-		"a path of theirs":         {`{"path":"/no sessions","response":{"message":["hm"]}}`, outbound.Unknown},
-		"exists, of somebody else": {`{"exists":false,"response":{"message":["hm"]}}`, outbound.Unknown},
-		"a proxy's message":        {`{"message":"Cannot POST /message"}`, outbound.Auth},
-		"an error alone":           {`{"error":"client disconnected"}`, outbound.Throttle},
-		"a page":                   {`<html>connection closed</html>`, outbound.Unknown},
+		"the text comes back":       {`{"status":400,"text":"connection closed","response":{"message":["hm"]}}`, outbound.Unknown},
+		"a path of theirs":          {`{"path":"/no sessions","response":{"message":["hm"]}}`, outbound.Unknown},
+		"exists, of another person": {`{"exists":false,"response":{"message":["hm"]}}`, outbound.Unknown},
+		"a proxy's message":         {`{"message":"Cannot POST /message"}`, outbound.Auth},
+		"an error alone":            {`{"error":"client disconnected"}`, outbound.Throttle},
+		"a page":                    {`<html>connection closed</html>`, outbound.Unknown},
 	} {
 		if f := refused(t, "hola", 400, c.body); f.Class != c.want {
 			t.Errorf("%s: got %s %q, want %s", name, f.Class, f.Detail, c.want)
@@ -155,9 +155,9 @@ func TestQuotedElsewhere(t *testing.T) {
 	}
 }
 
-// TestTheirWords: an operator reads Evolution's words on one short line, without secrets,
+// TestRefusalDetail: an operator reads Evolution's words on one short line, without secrets,
 // numbers or the message's text.
-func TestTheirWords(t *testing.T) {
+func TestRefusalDetail(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, said, want string }{
 		"known":           {"hola", `["SessionError: No sessions"]`, "WhatsApp has no session with this recipient: SessionError: No sessions"},
@@ -178,8 +178,8 @@ func TestTheirWords(t *testing.T) {
 	}
 }
 
-// TestRefusedFound: answers of real servers that were once classified wrongly.
-func TestRefusedFound(t *testing.T) {
+// TestRefusalsOnceMisread: answers of real servers that were once classified wrongly.
+func TestRefusalsOnceMisread(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]outbound.Class{
 		"evolution_no_sessions": outbound.Permanent,

@@ -25,7 +25,7 @@ menus:
       - {code: "21", title: Efectivo, handoff: {area: admin, tag: efectivo}}
 `
 
-func TestTheSmallestFlowIsFine(t *testing.T) {
+func TestSmallestFlow(t *testing.T) {
 	t.Parallel()
 	f, problems := Check("a.yaml", []byte(good))
 	if len(problems) > 0 {

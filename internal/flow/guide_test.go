@@ -56,7 +56,7 @@ func TestGuide(t *testing.T) {
 			said = problems.Error() + "\n"
 		case "text":
 			if diff := cmp.Diff(text, said); diff != "" {
-				t.Errorf("what the bad flow gets (-page +program):\n%s", diff)
+				t.Errorf("the bad flow (-page +program):\n%s", diff)
 			}
 		case "chat":
 			rules := router.Rules{Flow: tree, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}

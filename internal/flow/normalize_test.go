@@ -48,7 +48,7 @@ func TestNormalize(t *testing.T) {
 	}
 }
 
-func TestNormalizeTwiceIsOnce(t *testing.T) {
+func TestNormalizeIsIdempotent(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		once := Normalize(rapid.String().Draw(t, "text"))
@@ -134,7 +134,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestAreasByOldNames(t *testing.T) {
+func TestAreaAliases(t *testing.T) {
 	t.Parallel()
 	f := psi(t)
 	for name, want := range map[string]string{

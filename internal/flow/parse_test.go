@@ -130,7 +130,7 @@ a.yaml:15:22: error: unknown key "titel" in menus.dos.options.0; did you mean "t
 	}
 }
 
-func TestWarningsAreNoError(t *testing.T) {
+func TestWarningsAreNotErrors(t *testing.T) {
 	t.Parallel()
 	src := []byte(strings.Replace(good, ", expected: hoy}", "}", 1))
 	if _, err := Parse("a.yaml", src); err != nil {

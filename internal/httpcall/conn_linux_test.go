@@ -16,9 +16,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 )
 
-// TestGivenUpIsNotDelivered: an abandoned request is not delivered, even if the kernel still
+// TestAbandonedRequestIsNotDelivered: an abandoned request is not delivered, even if the kernel still
 // holds it because the server reads nothing.
-func TestGivenUpIsNotDelivered(t *testing.T) {
+func TestAbandonedRequestIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	narrow := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })

@@ -48,7 +48,7 @@ func TestGate(t *testing.T) {
 		"open":                    {http.MethodPost, large, -1},
 		"shut before it connects": {http.MethodPost, small, 0},
 		"shut before the body":    {http.MethodPost, small, 1},
-		"shut behind the body":    {http.MethodPost, small, 2}, // too late: it has left
+		"shut after the body":     {http.MethodPost, small, 2}, // too late: it has left
 		"shut within the body":    {http.MethodPost, large, 2},
 		"nothing to read, open":   {http.MethodGet, nil, -1},
 		"nothing to read, shut":   {http.MethodGet, nil, 0},
@@ -81,7 +81,7 @@ func TestGate(t *testing.T) {
 				}
 				_, err = httpcall.Do(client, req)
 				server.Close() // waits for its requests
-				if c.passes < 0 || name == "shut behind the body" {
+				if c.passes < 0 || name == "shut after the body" {
 					if err != nil || arrived.Load() != 1 {
 						t.Errorf("got %v, %d arrived", err, arrived.Load())
 					}

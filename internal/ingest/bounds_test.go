@@ -35,8 +35,8 @@ func TestQueueErrors(t *testing.T) {
 	}
 }
 
-// TestQueueThatHangs: the answer is 503 before Meta gives up.
-func TestQueueThatHangs(t *testing.T) {
+// TestHangingQueue: the answer is 503 before Meta gives up.
+func TestHangingQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &fakeQueue{wait: func(ctx context.Context) { <-ctx.Done() }}

@@ -67,7 +67,7 @@ func TestEveryPayload(t *testing.T) {
 			jobs := make([]goldenJob, len(q.jobs))
 			for i, a := range q.arrivals(t) {
 				if !bytes.Contains(body, a.Raw) {
-					t.Errorf("raw is not what came: %s", a.Raw)
+					t.Errorf("raw is not the body: %s", a.Raw)
 				}
 				a.Raw = nil
 				jobs[i] = goldenJob{q.jobs[i].Queue, q.jobs[i].Lane, q.jobs[i].ID, a}

@@ -158,8 +158,8 @@ func post(t testing.TB, h http.Handler, q request) (status int, body string) {
 	return w.Code, string(text)
 }
 
-// TestAWrongClockIsNoted: arrivals carry the skew of our clock, so that their age is known.
-func TestAWrongClockIsNoted(t *testing.T) {
+// TestArrivalsCarrySkew: arrivals carry the skew of our clock, so that their age is known.
+func TestArrivalsCarrySkew(t *testing.T) {
 	t.Parallel()
 	q := &fakeQueue{}
 	o := options(q)

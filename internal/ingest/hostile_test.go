@@ -83,7 +83,7 @@ func TestBeyondTheBounds(t *testing.T) {
 				t.Errorf("got %s, %s: %s; want %s", a.Kind, a.Quarantine, a.Detail, test.why)
 			}
 			if got := whole(t, a.Raw); got != test.body {
-				t.Errorf("not what came: %.80s", got)
+				t.Errorf("not the body: %.80s", got)
 			}
 			q = &fakeQueue{}
 			status, answer = post(t, ingest.New(options(q)), request{body: test.body, secret: evoSecret})

@@ -46,13 +46,13 @@ func TestCredentials(t *testing.T) {
 		"signed with the old secret":   {request{body: mine, sign: oldSecret}, 200, "wsp4 " + lineRef + " "},
 		"second number of the app":     {request{body: envelope("200000000000003", text("w", "1", hola)), sign: appSecret}, 200, "ventas_api 200000000000003 "},
 		"number of another app":        {request{body: mine, sign: pageSecret}, 200, " " + lineRef + " unknown_line"},
-		"number of nobody":             {request{body: envelope("123456123", text("ABGGFlA5Fpa", "16315551181", hola)), sign: appSecret}, 200, " 123456123 unknown_line"},
+		"unknown number":               {request{body: envelope("123456123", text("ABGGFlA5Fpa", "16315551181", hola)), sign: appSecret}, 200, " 123456123 unknown_line"},
 		"no number, several lines":     {request{body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: appSecret}, 200, "  unknown_line"},
 		"no number, one line":          {request{body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: pageSecret}, 200, "page 300000000000001 "},
 		"no number, path":              {request{path: "/webhook/ventas_api", body: `{"messages":[` + text("w", "1", hola) + `]}`, sign: appSecret}, 200, "ventas_api 200000000000003 "},
 		"other number than the path's": {request{path: "/webhook/ventas_api", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
 		"path of another app":          {request{path: "/webhook/page", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
-		"path of nobody":               {request{path: "/webhook/nadie", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
+		"unknown path":                 {request{path: "/webhook/nadie", body: mine, sign: appSecret}, 200, " " + lineRef + " unknown_line"},
 		"slash at the end":             {request{path: "/webhook/", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
 
 		"callback of an earlier router": {request{path: "/webhook/whatsapp", body: mine, sign: appSecret}, 200, "wsp4 " + lineRef + " "},
@@ -64,7 +64,7 @@ func TestCredentials(t *testing.T) {
 		"secret, path":              {request{path: "/webhook/ventas", body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
 		"secret, path and event":    {request{path: "/webhook/ventas/messages-upsert", body: evolutionText("linea-ventas", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
 		"path fixes free text":      {request{path: "/webhook/ventas", body: evolutionText("otro-nombre", "M"), secret: evoSecret}, 200, "ventas linea-ventas "},
-		"instance of nobody":        {request{body: evolutionText("otro-nombre", "M"), secret: evoSecret}, 200, " otro-nombre unknown_line"},
+		"unknown instance":          {request{body: evolutionText("otro-nombre", "M"), secret: evoSecret}, 200, " otro-nombre unknown_line"},
 		"instance of another":       {request{body: evolutionText("linea-alumnos", "M"), secret: evoSecret}, 200, " linea-alumnos unknown_line"},
 		"another's, path":           {request{path: "/webhook/ventas", body: evolutionText("linea-alumnos", "M"), secret: evoSecret}, 200, " linea-alumnos unknown_line"},
 		"one secret, two lines":     {request{body: evolutionText("linea-comunidad", "M"), secret: "shared"}, 200, "comunidad linea-comunidad "},
@@ -76,10 +76,10 @@ func TestCredentials(t *testing.T) {
 		"hop for another number":    {request{body: envelope("200000000000003", text("w", "1", hola)), secret: hopSecret}, 200, " 200000000000003 unknown_line"},
 		"bad signature, good hop":   {request{body: mine, secret: hopSecret, header: http.Header{"X-Hub-Signature-256": {"sha256=00"}}}, 200, "wsp4 " + lineRef + " "},
 		"secret on another's path":  {request{path: "/webhook/wsp4", body: flat, secret: evoSecret}, 401, ""},
-		"secret on nobody's path":   {request{path: "/webhook/nadie", body: flat, secret: evoSecret}, 401, ""},
+		"secret on an unknown path": {request{path: "/webhook/nadie", body: flat, secret: evoSecret}, 401, ""},
 		"unsigned":                  {request{body: mine}, 401, ""},
 		"signed by a stranger":      {request{body: mine, sign: "stranger"}, 401, ""},
-		"shared secret of nobody":   {request{body: mine, secret: "stranger"}, 401, ""},
+		"unknown shared secret":     {request{body: mine, secret: "stranger"}, 401, ""},
 		"app secret as shared":      {request{body: mine, secret: appSecret}, 401, ""},
 		"signed with shared secret": {request{body: mine, sign: evoSecret}, 401, ""},
 		"empty secret":              {request{body: mine, header: http.Header{"X-Webhook-Secret": {""}, "Authorization": {"Bearer "}}}, 401, ""},
@@ -167,8 +167,8 @@ func TestLinesThatShareAName(t *testing.T) {
 	}
 }
 
-// TestMovesNeedALine: a change of identity or an opt-out belongs to a line.
-func TestMovesNeedALine(t *testing.T) {
+// TestIdentityChangesNeedALine: a change of identity or an opt-out belongs to a line.
+func TestIdentityChangesNeedALine(t *testing.T) {
 	t.Parallel()
 	moved := `{"from":"549110","id":"wamid.M","timestamp":"1795000001","type":"system","system":{"type":"user_changed_number","wa_id":"549111"}}`
 	for _, body := range []string{

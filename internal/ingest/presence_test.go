@@ -44,6 +44,6 @@ func TestPresenceIsOnlyCounted(t *testing.T) {
 	// An event that may hold a message is kept, whatever its name.
 	post(t, door, request{body: `{"event":"presence.something","instance":"linea-ventas","data":{"x":1}}`, secret: evoSecret})
 	if len(q.arrivals(t)) != 1 {
-		t.Error("an event that nobody knows was dropped")
+		t.Error("an unknown event was dropped")
 	}
 }

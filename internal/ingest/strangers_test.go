@@ -40,7 +40,7 @@ func TestRefusedUnread(t *testing.T) {
 		"a digit too few":      {signatureHeader: {good[:len(good)-1]}},
 		"a digit too many":     {signatureHeader: {good + "0"}},
 		"no hex":               {signatureHeader: {good[:len(good)-1] + "g"}},
-		"secret of nobody":     {"X-Webhook-Secret": {"stranger"}},
+		"unknown secret":       {"X-Webhook-Secret": {"stranger"}},
 		"secret, no signature": {"X-Webhook-Secret": {"stranger"}, signatureHeader: {"sha256=00"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,9 +144,9 @@ func TestEveryRefusalCounts(t *testing.T) {
 	}
 }
 
-// TestLongBodiesOfWhomWeKnow: an unknown address has its share, one that signed well has room
+// TestLongBodiesOfKnownAddresses: an unknown address has its share, one that signed well has room
 // for all that Meta may post, and a valid secret is checked before the body.
-func TestLongBodiesOfWhomWeKnow(t *testing.T) {
+func TestLongBodiesOfKnownAddresses(t *testing.T) {
 	t.Parallel()
 	door := ingest.New(options(&fakeQueue{}))
 	pad := func(body string, size int) string { return body + strings.Repeat(" ", size-len(body)) }
@@ -162,7 +162,7 @@ func TestLongBodiesOfWhomWeKnow(t *testing.T) {
 		t.Fatalf("short: got %d %s", got, answer)
 	}
 	if got, answer := post(t, door, long); got != http.StatusOK {
-		t.Errorf("of whom we know by then: got %d %s", got, answer)
+		t.Errorf("a known address: got %d %s", got, answer)
 	}
 	long.from = "203.0.113.10"
 	if got, answer := post(t, door, long); got != http.StatusServiceUnavailable {

@@ -90,7 +90,7 @@ func set(t *testing.T, kind, path string, value any) json.RawMessage {
 	return out
 }
 
-func TestWhatWhatsAppTakes(t *testing.T) {
+func TestValidMessages(t *testing.T) {
 	t.Parallel()
 	for kind, object := range sound {
 		if flaws := limits.Check(typeOf(kind), json.RawMessage(object)); len(flaws) > 0 {
@@ -99,9 +99,9 @@ func TestWhatWhatsAppTakes(t *testing.T) {
 	}
 }
 
-// TestEveryTextEndsSomewhere: each text passes at its limit and is refused, at its place,
+// TestTextLimits: each text passes at its limit and is refused, at its place,
 // with one more character; a required text is also refused when missing.
-func TestEveryTextEndsSomewhere(t *testing.T) {
+func TestTextLimits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		kind, path, place string
@@ -214,7 +214,7 @@ func sections(n int) (all []any) {
 	return all
 }
 
-func TestWhatWhatsAppRefuses(t *testing.T) {
+func TestFlaws(t *testing.T) {
 	t.Parallel()
 	many := make([]any, 258)
 	for i := range many {

@@ -234,9 +234,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestPhonesThatPeopleWrote: every spelling of a phone gives the same phone, or nobody. The
+// TestTypedPhones: every spelling of a phone gives the same phone, or nobody. The
 // files come from real installations.
-func TestPhonesThatPeopleWrote(t *testing.T) {
+func TestTypedPhones(t *testing.T) {
 	t.Parallel()
 	file := func(name string) string {
 		body, err := os.ReadFile(filepath.Join("testdata", name))
@@ -270,8 +270,8 @@ func TestPhonesThatPeopleWrote(t *testing.T) {
 	}
 }
 
-// TestWhoInFlatObjects: the same people may be answered as in Evolution's messages.
-func TestWhoInFlatObjects(t *testing.T) {
+// TestPersonInFlatObjects: the same people may be answered as in Evolution's messages.
+func TestPersonInFlatObjects(t *testing.T) {
 	t.Parallel()
 	const ana = "5491155550001"
 	for body, want := range map[string]string{
@@ -351,8 +351,8 @@ func TestTimesWithoutZone(t *testing.T) {
 	}
 }
 
-// TestSplitOut: n8n's Split Out node leaves one object in a list's place.
-func TestSplitOut(t *testing.T) {
+// TestSplitOutNode: n8n's Split Out node leaves one object in a list's place.
+func TestSplitOutNode(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"message":         `{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}`,

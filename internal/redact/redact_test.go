@@ -113,7 +113,7 @@ func TestACutSecret(t *testing.T) {
 	}
 }
 
-func TestShortSecretsAreWordsOfTheirOwn(t *testing.T) {
+func TestShortSecretsAreWholeWords(t *testing.T) {
 	t.Parallel()
 	r := redact.New(short, "abc", "")
 	for said, want := range map[string]string{
@@ -126,8 +126,8 @@ func TestShortSecretsAreWordsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestWhatStays: the useful parts of a text stay.
-func TestWhatStays(t *testing.T) {
+// TestUsefulTextStays: the useful parts of a text stay.
+func TestUsefulTextStays(t *testing.T) {
 	t.Parallel()
 	r := redact.New(token, short)
 	for _, said := range []string{

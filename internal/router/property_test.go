@@ -159,8 +159,8 @@ func TestPromisesHoldInAnyStory(t *testing.T) {
 	}
 }
 
-// TestOldListsNeverMoveAnybody: a list shown before the last change of epoch stays stale.
-func TestOldListsNeverMoveAnybody(t *testing.T) {
+// TestOldListsAreStale: a list shown before the last change of epoch stays stale.
+func TestOldListsAreStale(t *testing.T) {
 	t.Parallel()
 	rules := psiRules(t)
 	rapid.Check(t, func(t *rapid.T) {

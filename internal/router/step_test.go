@@ -184,8 +184,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestOptionThatAnswers stays in the menu and says its text.
-func TestOptionThatAnswers(t *testing.T) {
+// TestReplyOption stays in the menu and says its text.
+func TestReplyOption(t *testing.T) {
 	t.Parallel()
 	rules := rulesOf(t, []byte(`
 version: 1

@@ -27,15 +27,15 @@ func TestAhead(t *testing.T) {
 		want    time.Duration // to a second
 		known   bool
 	}{
-		"nobody answered":                 {},
-		"right":                           {answers: []time.Duration{0, 0, 0}, known: true},
-		"ahead":                           {answers: []time.Duration{15 * time.Minute}, want: 15 * time.Minute, known: true},
-		"behind":                          {answers: []time.Duration{-time.Hour}, want: -time.Hour, known: true},
-		"one odd answer among many":       {answers: []time.Duration{0, time.Hour, 0, 0}, known: true},
-		"the last twenty count":           {answers: append(make([]time.Duration, 30), times(20, time.Hour)...), want: time.Hour, known: true},
-		"an answer after a long wait":     {answers: []time.Duration{time.Hour}, took: 11 * time.Second},
-		"the middle of a wait":            {answers: []time.Duration{0}, took: 8 * time.Second, known: true},
-		"what was heard over an hour ago": {answers: []time.Duration{time.Hour}, wait: 61 * time.Minute},
+		"no answer":                   {},
+		"right":                       {answers: []time.Duration{0, 0, 0}, known: true},
+		"ahead":                       {answers: []time.Duration{15 * time.Minute}, want: 15 * time.Minute, known: true},
+		"behind":                      {answers: []time.Duration{-time.Hour}, want: -time.Hour, known: true},
+		"one odd answer among many":   {answers: []time.Duration{0, time.Hour, 0, 0}, known: true},
+		"the last twenty count":       {answers: append(make([]time.Duration, 30), times(20, time.Hour)...), want: time.Hour, known: true},
+		"an answer after a long wait": {answers: []time.Duration{time.Hour}, took: 11 * time.Second},
+		"the middle of a wait":        {answers: []time.Duration{0}, took: 8 * time.Second, known: true},
+		"an answer over an hour ago":  {answers: []time.Duration{time.Hour}, wait: 61 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,8 +65,8 @@ func times(n int, d time.Duration) []time.Duration {
 	return out
 }
 
-// TestADateThatIsNone: an invalid Date is ignored.
-func TestADateThatIsNone(t *testing.T) {
+// TestInvalidDate: an invalid Date is ignored.
+func TestInvalidDate(t *testing.T) {
 	t.Parallel()
 	m := New()
 	for _, date := range []string{"", "yesterday", "2026-11-24T10:00:00Z"} {

@@ -101,9 +101,9 @@ func TestFullDiskLeavesOrphanFiles(t *testing.T) {
 	})
 }
 
-// TestDoorsThatStartAtOnce: of two processes that start at the same time, one takes over the file
+// TestConcurrentStarts: of two processes that start at the same time, one takes over the file
 // of a killed one, and all accepted jobs arrive once and in order.
-func TestDoorsThatStartAtOnce(t *testing.T) {
+func TestConcurrentStarts(t *testing.T) {
 	t.Parallel()
 	for round := range 3 {
 		dir := t.TempDir()

@@ -104,15 +104,15 @@ func TestDirectTimeout(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.Enqueue(gone, []queue.Job{job("d", "d")}); !errors.Is(err, queue.ErrUnavailable) || s.Depth() != 1 {
-			t.Errorf("a caller who left: %v, %d are kept", err, s.Depth())
+			t.Errorf("an abandoned call: %v, %d are spooled", err, s.Depth())
 		}
 		q.gate(false)
 	})
 }
 
-// TestNewerGoBehind: while a lane has spooled jobs, newer ones are spooled after them. Other
+// TestNewerJobsGoBehind: while a lane has spooled jobs, newer ones are spooled after them. Other
 // lanes go direct, and so does a lane whose last job was just drained.
-func TestNewerGoBehind(t *testing.T) {
+func TestNewerJobsGoBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now), gated: true}
 		s := open(t, spool.Options{Queue: q, Path: file(t)})
@@ -148,8 +148,8 @@ func TestNewerGoBehind(t *testing.T) {
 	})
 }
 
-// TestOnlyWhatHasABodyIsKept: wake-ups are not spooled.
-func TestOnlyWhatHasABodyIsKept(t *testing.T) {
+// TestOnlyJobsWithABodyAreSpooled: wake-ups are not spooled.
+func TestOnlyJobsWithABodyAreSpooled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
 		s := open(t, spool.Options{Queue: q, Path: file(t)})
@@ -169,7 +169,7 @@ func TestOnlyWhatHasABodyIsKept(t *testing.T) {
 	})
 }
 
-func TestKeptJobsOutliveTheProcess(t *testing.T) {
+func TestSpooledJobsOutliveTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &shared{Model: queuetest.NewModel(time.Now)}
 		path := file(t)
@@ -346,9 +346,9 @@ func TestClosed(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeRemoved: with a full disk, spooled jobs are still drained, and their lanes go
+// TestFullDiskStillDrains: with a full disk, spooled jobs are still drained, and their lanes go
 // direct again.
-func TestWhatCannotBeRemoved(t *testing.T) {
+func TestFullDiskStillDrains(t *testing.T) {
 	t.Parallel()
 	q := &shared{Model: queuetest.NewModel(time.Now)}
 	path := file(t)

@@ -98,7 +98,7 @@ func together(db *DB, fns ...func(*Tx) error) []error {
 	return errs
 }
 
-func TestWhatWasWrittenIsThereAfterOpeningAgain(t *testing.T) {
+func TestWritesSurviveReopening(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
 	db := open(t, Options{Path: path})
@@ -124,7 +124,7 @@ func TestWhatWasWrittenIsThereAfterOpeningAgain(t *testing.T) {
 	}
 }
 
-func TestSecondOwnerIsRefusedWithTheCure(t *testing.T) {
+func TestSecondOwnerIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
 	open(t, Options{Path: path})
@@ -182,7 +182,7 @@ func TestNeighboursOfAFailingMember(t *testing.T) {
 				return insert("b")(tx)
 			}
 			failing := func(tx *Tx) error {
-				tx.OnCommit(func() { t.Error("a member that failed was told of its commit") })
+				tx.OnCommit(func() { t.Error("OnCommit ran for a failed member") })
 				return bad(tx)
 			}
 			errs := together(db, insert("a"), failing, counted)
@@ -225,7 +225,7 @@ func TestScratchIsSharedAndFlushedOnce(t *testing.T) {
 	}
 }
 
-func TestFullRefusesWhatNeedsRoomAndServesTheRest(t *testing.T) {
+func TestFullDatabaseServesWritesWithoutRoom(t *testing.T) {
 	t.Parallel()
 	db := open(t, Options{MaxPages: 40})
 	if err := db.Write(t.Context(), insert("a")); err != nil {
@@ -247,7 +247,7 @@ func TestFullRefusesWhatNeedsRoomAndServesTheRest(t *testing.T) {
 	}
 }
 
-func TestCallerWhoGivesUpBeforeItsTurnNeverRuns(t *testing.T) {
+func TestAbandonedWriteNeverRuns(t *testing.T) {
 	t.Parallel()
 	db := open(t, Options{})
 	held, release := make(chan struct{}), make(chan struct{})
@@ -273,7 +273,7 @@ func TestCallerWhoGivesUpBeforeItsTurnNeverRuns(t *testing.T) {
 	}
 }
 
-func TestTooManyWaitingIsBusyAndCloseAnswersThoseWhoWait(t *testing.T) {
+func TestTooManyWaitingAndClose(t *testing.T) {
 	t.Parallel()
 	db := open(t, Options{Waiting: 1, Patience: time.Millisecond})
 	held, release := make(chan struct{}), make(chan struct{})

@@ -41,9 +41,9 @@ func TestWindowsLineEnds(t *testing.T) {
 	}
 }
 
-// TestFailuresSayWhatCameInstead: each wrong line is shown with its position, the wanted and the
+// TestFailuresShowTheActualOutcome: each wrong line is shown with its position, the wanted and the
 // actual outcome.
-func TestFailuresSayWhatCameInstead(t *testing.T) {
+func TestFailuresShowTheActualOutcome(t *testing.T) {
 	t.Parallel()
 	rules := psi(t)
 	for _, tc := range []struct {

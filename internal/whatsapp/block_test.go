@@ -48,9 +48,9 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestBlockWhoShowsNoPhone: a user id has a field of its own; a contact with neither phone
+// TestBlockWithoutPhone: a user id has a field of its own; a contact with neither phone
 // nor user id cannot be blocked.
-func TestBlockWhoShowsNoPhone(t *testing.T) {
+func TestBlockWithoutPhone(t *testing.T) {
 	t.Parallel()
 	asked := ""
 	client, _ := graph(t, func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +63,6 @@ func TestBlockWhoShowsNoPhone(t *testing.T) {
 		t.Errorf("got %s, %v", asked, err)
 	}
 	if err := client.Block(t.Context(), outbound.Address{ExternalID: "x"}, true); err == nil {
-		t.Error("blocked nobody, and said that it was done")
+		t.Error("blocked nobody without an error")
 	}
 }

@@ -38,7 +38,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-func TestTemplatesThatCannotBeRead(t *testing.T) {
+func TestUnreadableTemplates(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{`{}`, `[]`, `nope`} {
 		client, _ := graph(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
@@ -118,7 +118,7 @@ func TestCategories(t *testing.T) {
 	run("an unreadable list refuses nobody, and is logged once", third, func(t *testing.T, ask func(string) bool, log *strings.Builder) {
 		for range 3 {
 			if ask("promo") {
-				t.Error("nobody knows")
+				t.Error("known although unreadable")
 			}
 			time.Sleep(time.Minute)
 		}

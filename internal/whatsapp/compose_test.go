@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// FuzzComposeWhatPassed: a message within the limits composes to valid JSON.
-func FuzzComposeWhatPassed(f *testing.F) {
+// FuzzComposeValid: a message within the limits composes to valid JSON.
+func FuzzComposeValid(f *testing.F) {
 	for kind, object := range map[string]string{
 		"text":        `{"body":"hola"}`,
 		"image":       `{"link":"https://example.com/a.jpg","caption":"a"}`,

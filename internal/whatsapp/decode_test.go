@@ -190,8 +190,8 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// TestRoundedIsNobody: people whose phones round to one number must not become one person.
-func TestRoundedIsNobody(t *testing.T) {
+// TestRoundedPhoneIsIgnored: people whose phones round to one number must not become one person.
+func TestRoundedPhoneIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, from := range []string{`5.49116E+12`, `"5.49116E+12"`, `"5,49116E+12"`, `5.49e12`, `"5E12"`, `"+5.49116E+12"`, `" 5.49116E+12 "`, `"whatsapp:5.49116E+12"`} {
 		alone := `{"from":` + from + `,"id":"wamid.A","type":"text","text":{"body":"hola"}}`

@@ -154,8 +154,8 @@ func TestProofStaysAtGraph(t *testing.T) {
 	}
 }
 
-// TestProofIsNotTold: the proof shows neither in a network error nor in Graph's answer.
-func TestProofIsNotTold(t *testing.T) {
+// TestProofIsNotShown: the proof shows neither in a network error nor in Graph's answer.
+func TestProofIsNotShown(t *testing.T) {
 	t.Parallel()
 	proof := whatsapp.Proof("t", "app")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -58,13 +58,13 @@ func TestWhoseFault(t *testing.T) {
 	}{
 		"the number":                     {e(said(object(number)), graphs, `"code":100,"error_subcode":33`), human},
 		"the number, without a subcode":  {e(said(object(number)), graphs, `"code":100`), human},
-		"the number, told in details":    {e(said("(#100) Invalid parameter"), oauth, `"code":100,"error_subcode":33`, details(object(number))), human},
+		"the number, in details":         {e(said("(#100) Invalid parameter"), oauth, `"code":100,"error_subcode":33`, details(object(number))), human},
 		"the node that was asked":        {e(said("Unsupported post request."), graphs, `"code":100`), human},
 		"the node, by another name":      {e(said("(#803) Some of the aliases you requested do not exist"), oauth, `"code":803`), human},
 		"an account's id for a number's": {e(said("(#100) Tried accessing nonexisting field (messages) on node type (WhatsAppBusinessAccount)"), oauth, `"code":100`), human},
-		"a path that is none":            {e(said("Unknown path components: /messages"), oauth, `"code":2500`), human},
+		"an invalid path":                {e(said("Unknown path components: /messages"), oauth, `"code":2500`), human},
 		"a file":                         {e(said(object("777")), graphs, `"code":100,"error_subcode":33`), message},
-		"a file, told in details":        {e(said("(#100) Invalid parameter"), oauth, `"code":100,"error_subcode":33`, details("Media ID does not exist")), message},
+		"a file, in details":             {e(said("(#100) Invalid parameter"), oauth, `"code":100,"error_subcode":33`, details("Media ID does not exist")), message},
 		"a template":                     {e(said("(#132001) Template name does not exist in the translation"), oauth, `"code":132001`), message},
 		"a parameter":                    {e(said("(#100) Invalid parameter"), oauth, `"code":100`, details("text.body is too long")), message},
 		"a parameter, without details":   {e(said("(#100) The parameter to is required."), oauth, `"code":100`), message},
@@ -90,15 +90,15 @@ func TestWhoseFault(t *testing.T) {
 		"payment":                        {e(said("(#131042) Business eligibility payment issue"), oauth, `"code":131042`), human},
 		"a code as a text":               {e(said("Session has expired"), oauth, `"code":"190"`), human},
 		"a message's code as a text":     {e(said("m"), oauth, `"code":"131026"`), message},
-		"a code that is no number":       {e(said("m"), `"code":"E190"`), unknown},
+		"a code that is not a number":    {e(said("m"), `"code":"E190"`), unknown},
 		"a group":                        {e(said("m"), oauth, `"code":131215`), message},
 		"a marketing template":           {e(said("m"), oauth, `"code":134102`), message},
 		"a call":                         {e(said("m"), oauth, `"code":138006`), message},
 		"limit of the app":               {e(said("(#4) Application request limit reached"), oauth, `"code":4`), line},
 		"another limit of the app":       {e(said("(#341) Application limit reached"), oauth, `"code":341`), line},
 		"limit of the account":           {e(said("(#80008) There have been too many calls to this account"), oauth, `"code":80008`), line},
-		"a code that nobody knows":       {e(said("m"), oauth, `"code":140999`), unknown},
-		"of a subcode that nobody knows": {e(said("m"), oauth, `"code":140999,"error_subcode":2494010`), unknown},
+		"an unknown code":                {e(said("m"), oauth, `"code":140999`), unknown},
+		"an unknown subcode":             {e(said("m"), oauth, `"code":140999,"error_subcode":2494010`), unknown},
 		"no code, no type":               {e(said("m")), unknown},
 		"somebody else's page":           {`<html>Object with ID '` + number + `'</html>`, unknown},
 	} {
@@ -119,8 +119,8 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
-// TestFileThatIsNotThere: a fetch tells an error about the file from one about the line.
-func TestFileThatIsNotThere(t *testing.T) {
+// TestMissingFile: a fetch tells an error about the file from one about the line.
+func TestMissingFile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		body string
@@ -131,7 +131,7 @@ func TestFileThatIsNotThere(t *testing.T) {
 		"the number":      {`{"error":{"code":100,"error_subcode":33,"type":"GraphMethodException","message":"Object with ID '` + number + `' does not exist"}}`, outbound.Auth},
 		"session":         {`{"error":{"code":102,"type":"OAuthException","message":"m"}}`, outbound.Auth},
 		"proof":           {`{"error":{"code":100,"type":"GraphMethodException","message":"API calls from the server require an appsecret_proof argument"}}`, outbound.Auth},
-		"nobody knows":    {`{"error":{"code":140999,"message":"m"}}`, outbound.Retry},
+		"unknown":         {`{"error":{"code":140999,"message":"m"}}`, outbound.Retry},
 	} {
 		_, _, err := answering(t, 400, c.body).Fetch(t.Context(), inbound.Media{ID: "77"})
 		if f := classOf(t, err); f.Class != c.want {
@@ -140,8 +140,8 @@ func TestFileThatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestRefusedFound: answers that were once classified wrongly.
-func TestRefusedFound(t *testing.T) {
+// TestRefusalsOnceMisread: answers that were once classified wrongly.
+func TestRefusalsOnceMisread(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"graph_100_appsecret_proof", "graph_100_subcode_33", "graph_102_session"} {
 		raw, err := os.ReadFile(filepath.Join("testdata", "refused", name+".json"))

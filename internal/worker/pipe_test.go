@@ -130,9 +130,9 @@ func TestTurnsOverRealEngines(t *testing.T) {
 	}
 }
 
-// TestWhatTheDoorTookIsStored: whatever ingest enqueues, the worker can read. Any body that Meta
+// TestEveryEnqueuedBodyIsStored: whatever ingest enqueues, the worker can read. Any body that Meta
 // signs becomes rows of the store and no dead letter.
-func TestWhatTheDoorTookIsStored(t *testing.T) {
+func TestEveryEnqueuedBodyIsStored(t *testing.T) {
 	t.Parallel()
 	const secret, head = "secret", `{"object":"x","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"1"},`
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }

@@ -367,9 +367,9 @@ func TestBusyComesBackSoon(t *testing.T) {
 	})
 }
 
-// TestHeldRowCountsNoAttempt: a message that waits for a locked row costs no attempt and delays
+// TestLockedRowCountsNoAttempt: a message that waits for a locked row costs no attempt and delays
 // no other.
-func TestHeldRowCountsNoAttempt(t *testing.T) {
+func TestLockedRowCountsNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
 		held := fmt.Errorf("statuses: %w", store.ErrBusy)
@@ -404,8 +404,8 @@ func TestHeldRowCountsNoAttempt(t *testing.T) {
 	})
 }
 
-// TestHeldRowIsNotBuried: a message to be stored as invalid waits for its locked contact.
-func TestHeldRowIsNotBuried(t *testing.T) {
+// TestLockedRowIsNotBuried: a message to be stored as invalid waits for its locked contact.
+func TestLockedRowIsNotBuried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 1})
 		r.store.poison["bad"] = errors.New("column too small")
@@ -516,9 +516,9 @@ func mustJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// TestOldDeadLettersAreCured: a dead letter that an earlier version could not read is stored once
+// TestRedrivenUnreadableIsStored: a dead letter that an earlier version could not read is stored once
 // it is redriven.
-func TestOldDeadLettersAreCured(t *testing.T) {
+func TestRedrivenUnreadableIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)
 		if _, err := m.Enqueue(t.Context(), []queue.Job{{Queue: "inbound", Lane: "wsp4:1", ID: "1", Body: []byte("{")}}); err != nil {
@@ -583,14 +583,14 @@ func TestStoreOutage(t *testing.T) {
 			t.Errorf("status: %+v", got)
 		}
 		if n := strings.Count(r.logs.String(), "queue is held"); n != 2 { // one per queue
-			t.Errorf("the outage was told %d times", n)
+			t.Errorf("the outage was logged %d times", n)
 		}
 	})
 }
 
-// TestStandstillIsNoOutage: after a suspension in a call the server has closed the connection.
+// TestSuspensionIsNoOutage: after a suspension in a call the server has closed the connection.
 // The queue is not held unless the second try fails too.
-func TestStandstillIsNoOutage(t *testing.T) {
+func TestSuspensionIsNoOutage(t *testing.T) {
 	for name, c := range map[string]struct {
 		broken, holds int
 	}{"once": {1, 0}, "again": {2, 1}} {
@@ -612,9 +612,9 @@ func TestStandstillIsNoOutage(t *testing.T) {
 	}
 }
 
-// TestFaultOfAll: if no message of a batch can be handled the fault is ours, even if the store
+// TestFaultOfAllIsOurs: if no message of a batch can be handled the fault is ours, even if the store
 // does not say so.
-func TestFaultOfAll(t *testing.T) {
+func TestFaultOfAllIsOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, worker.Options{}, queue.RunnerOptions{MaxAttempts: 2})
 		r.store.down = errors.New("no such column: x")
