@@ -94,7 +94,7 @@ func (l *linter) lintAreas() {
 func (l *linter) lintPolicies() {
 	area := l.f.Policies.OfferArea
 	if _, ok := l.f.Areas[area]; !ok && len(l.f.Areas) > 0 {
-		l.errorf("policies.offer_area", "policies.offer_area is %q, which is no area%s", area, didYouMean(area, l.f.AreaOrder))
+		l.errorf("policies.offer_area", "policies.offer_area is %q, which is not an area%s", area, didYouMean(area, l.f.AreaOrder))
 	}
 	if what := string(l.f.Policies.AfterOutage); !slices.Contains(outages(), what) && l.missing("policies.after_outage") {
 		l.errorf("policies.after_outage", "policies.after_outage is %q; write list, menu, apologize or handoff%s", what, didYouMean(what, outages()))
@@ -131,7 +131,7 @@ func (l *linter) lintTexts() {
 	} {
 		path := "texts." + s.key
 		if s.required && s.text == "" {
-			l.errorf(path, "texts.%s is empty; write a sentence, or leave the key out for the usual one", s.key)
+			l.errorf(path, "texts.%s is empty; write a sentence, or remove the key for the default", s.key)
 		}
 		l.fits(path, s.text, s.most)
 		if s.key != "handed_off" && s.key != "transferred" {
@@ -146,7 +146,7 @@ func (l *linter) lintTexts() {
 		l.emptyPromise("texts.transferred", t.Transferred)
 	}
 	if t.HandedOff != "" && !strings.Contains(t.HandedOff, "{ticket}") {
-		l.warnf("texts.handed_off", "people do not learn their number; write {ticket} somewhere in it")
+		l.warnf("texts.handed_off", "people do not learn their ticket; write {ticket} somewhere in the text")
 	}
 }
 
@@ -155,7 +155,7 @@ func (l *linter) lintTexts() {
 func (l *linter) emptyPromise(path, text string) {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		if slices.Contains(l.f.Commands.Menu, Normalize(word)) {
-			l.warnf(path, "it promises %q, which does nothing once a team has the conversation; take it out, or write policies: {menu_breaks_handoff: true}", word)
+			l.warnf(path, "the text promises %q, which does nothing while a team has the conversation; remove it, or write policies: {menu_breaks_handoff: true}", word)
 			return
 		}
 	}

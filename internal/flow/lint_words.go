@@ -15,7 +15,7 @@ func (l *linter) lintWords() {
 			}
 			path := optionPath(id, i) + ".code"
 			if command, taken := commands[o.Code]; taken {
-				l.errorf(path, "code %q is a word of commands.%s and would never be chosen; write another code, or take the word out there", o.Code, command)
+				l.errorf(path, "code %q is a word of commands.%s and would never be chosen; write another code, or remove that word there", o.Code, command)
 			}
 			if first, twice := l.f.Codes[o.Code]; twice {
 				l.errorf(path, "code %q is used twice (first on line %d, menu %s); codes work from any menu, write another one",
@@ -140,7 +140,7 @@ func (l *linter) lintSynonyms(m *Menu, commands map[string]string) {
 // lintTypedTitle warns of a title that, when typed, stops or resumes marketing.
 func (l *linter) lintTypedTitle(title, path string, commands map[string]string) {
 	if command := commands[Normalize(title)]; command == "stop" || command == "start" {
-		l.warnf(path, "title %q is a word of commands.%s, which wins when somebody types it; write another title, or take the word out there", title, command)
+		l.warnf(path, "title %q is a word of commands.%s, which wins when somebody types it; write another title, or remove that word there", title, command)
 	}
 }
 

@@ -116,7 +116,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	src := strings.NewReplacer("start: uno", "start: doss", "code: \"2\"", "code: \"0\"", "title: Efectivo", "titel: Efectivo").Replace(good)
 	_, err := Parse("a.yaml", []byte(src))
 	want := `a.yaml:3:14: error: line a starts in the menu "doss", which does not exist; did you mean "dos"?
-a.yaml:11:16: error: code "0" is a word of commands.menu and would never be chosen; write another code, or take the word out there
+a.yaml:11:16: error: code "0" is a word of commands.menu and would never be chosen; write another code, or remove that word there
 a.yaml:15:22: error: unknown key "titel" in menus.dos.options.0; did you mean "title"?`
 	if err == nil {
 		t.Fatal("it was accepted")

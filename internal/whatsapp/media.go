@@ -24,7 +24,7 @@ var mediaHosts = []string{"lookaside.fbsbx.com", ".fbcdn.net"}
 
 var mediaID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:=-]{0,255}$`)
 
-var errHost = errors.New("not a host that WhatsApp keeps files on")
+var errHost = errors.New("not one of WhatsApp's file hosts")
 
 // Fetch opens a file that somebody sent. It asks for the file's address by its id: the
 // address in the webhook expires after five minutes. Errors are *outbound.Failure; reading
@@ -47,7 +47,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	}
 	u, err := url.Parse(address)
 	if err != nil || !c.allowed(u) {
-		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file is " + errHost.Error(), Err: err}
+		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file's host is " + errHost.Error(), Err: err}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	req.Header.Set("User-Agent", httpcall.UserAgent)
 	res, err := c.media.Do(req)
 	if errors.Is(err, errHost) {
-		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file leads to a host that is " + errHost.Error(), Err: err}
+		return nil, "", &outbound.Failure{Class: outbound.Permanent, Detail: "the file redirects to a host that is " + errHost.Error(), Err: err}
 	}
 	if errors.Is(err, httpcall.ErrNotBegun) {
 		return nil, "", unanswered(errors.Unwrap(err))
