@@ -246,8 +246,8 @@ func at(v rawjson.Value, path string) rawjson.Value {
 	return get(v, strings.Split(path, ".")...)
 }
 
-// fill reads a message object. The first known member decides. Without one, the first
-// unknown member becomes the type, so that the message is not lost.
+// fill reads a message object. The first known member decides. Without one, the first member
+// that is named like a message becomes the type, so that it is not lost.
 func fill(c *inbound.Content, body rawjson.Value) {
 	body = innermost(body)
 	other, bare := "", false // bare: no member but those of beside

@@ -113,7 +113,7 @@ type Key struct {
 
 // Who returns the person that a message is from or to. elsewhere is the JID of the group,
 // channel or status that it was written in, "" for a chat between the person and us; nobody
-// is answered elsewhere. A message to a broadcast list counts as a private one.
+// is answered elsewhere. A contact's message to a broadcast list counts as a private one.
 func (k Key) Who() (p inbound.Person, elsewhere string) {
 	switch user, server := split(k.Chat); {
 	case server == broadcastServer && user != statusUser && !k.FromMe:

@@ -36,7 +36,7 @@ type Area struct {
 	ID       string
 	Name     string   // for people
 	Expected string   // "2 a 4 h hábiles"; "" for none
-	Aliases  []string // old names that the API and imports still accept
+	Aliases  []string // old names that are still accepted
 }
 
 // Texts are the sentences of the router. In HandedOff and Transferred, {area}

@@ -53,8 +53,8 @@ func (h *Handler) assignLine(a *inbound.Arrival, c *caller) {
 	case c.pathMismatch:
 	case a.LineRef != "":
 		at = h.findLine(a.LineRef, c.lines)
-		// The path decides unless the body has a number of Meta's: instance names and
-		// the lines that workflows write are free text.
+		// Instance names and workflows' lines are free text: one that names no configured
+		// line yields to the path. A number of Meta's does not.
 		if at < 0 && c.fixed >= 0 && a.Provider != "cloud" && h.findLine(a.LineRef, nil) < 0 {
 			at = c.fixed
 		}

@@ -92,7 +92,7 @@ func (s *Spool) Close() error { return s.journal.db.Close() }
 // Enqueue adds the jobs to the shared queue. If that cannot take them now, or older jobs of
 // their lanes are spooled, it spools all of them: a batch goes one way as a whole. It returns
 // once they are durable. added is false for a job that is already spooled. Only jobs with an id
-// and a body are spooled; for others the error is queue.ErrUnavailable.
+// and a body are spooled; others fail with the shared queue's error or queue.ErrUnavailable.
 func (s *Spool) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	keep := keepable(jobs)
 	if s.fallback.allowDirect(jobs, keep, s.now()) {

@@ -62,7 +62,8 @@ func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 		allowed, err := netip.ParseAddrPort(a)
 		return err == nil && netip.AddrPortFrom(allowed.Addr().Unmap(), allowed.Port()) == at
 	})
-	// An allowed name may lead to a machine of ours, but never to a metadata service.
+	// An allowed name may lead to a machine of ours, but not to a link-local address:
+	// metadata services have those.
 	if literal || g.allowedByName && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() {
 		return nil
 	}

@@ -166,8 +166,8 @@ var objectName = regexp.MustCompile(`Object with ID '([^']*)'`)
 // missingNode classifies an error about a node that Graph does not have or does not show
 // to this token; ok is false for other errors. If the node is the line's own number,
 // nothing can be sent (Auth); if it is a file, a message or a template, only this message
-// fails (Permanent). The node is the one the error names, else the one we asked for; but
-// an error with details comes from a number that works, so it is about the message.
+// fails (Permanent). The node is the one that the error names, else the one we asked for,
+// unless details show that the number's API looked at the message.
 func (c *Client) missingNode(e rawjson.Value, asked string) (m code, ok bool) {
 	message, details := e.Get("message").Text(), e.Get("error_data", "details").Text()
 	name := objectName.FindStringSubmatch(message + "\n" + details)

@@ -143,7 +143,7 @@ func short(v rawjson.Value) rawjson.Value {
 	return v
 }
 
-// items yields the elements of a list until the batch is full.
+// items yields the elements of a list until the batch exceeds its bounds.
 func (d *decoder) items(list rawjson.Value) iter.Seq[rawjson.Value] {
 	return inbound.Within(d.batch, elements(list))
 }
