@@ -89,7 +89,6 @@ func ofBaileys(v rawjson.Value) bool {
 // does.
 func ofGo(v rawjson.Value) bool { return v.Get("Info").IsObject() && v.Get("Message").IsObject() }
 
-// fromGo reads a message of Evolution Go.
 func (d *decoder) fromGo(m rawjson.Value) {
 	info := m.Get("Info")
 	text := func(name string) string { return info.Get(name).Text() }

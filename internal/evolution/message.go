@@ -154,7 +154,7 @@ var places = folded(map[string]place{
 	"pollCreationMessageV3":        {texts: []string{"name"}},
 	"pollCreationMessageV5":        {texts: []string{"name"}},
 	"pollCreationMessageV6":        {texts: []string{"name"}},
-	"eventInviteMessage":           {texts: []string{"caption", "eventTitle"}}, // this and the next two are whatsmeow's, which is ahead
+	"eventInviteMessage":           {texts: []string{"caption", "eventTitle"}}, // only whatsmeow has this and the next two yet
 	"splitPaymentMessage":          {texts: []string{"description"}},
 	"paymentReminderMessage":       {texts: []string{"description"}},
 	"invoiceMessage":               {texts: []string{"note"}},

@@ -133,7 +133,6 @@ func (k Key) Who() (p inbound.Person, elsewhere string) {
 	return p, ""
 }
 
-// keyOf reads the key of a message.
 func keyOf(key rawjson.Value) Key {
 	text := func(name string) string { return key.Get(name).Text() }
 	return Key{

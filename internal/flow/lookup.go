@@ -107,7 +107,6 @@ func (f *Flow) code(word string) (Choice, bool) {
 	return c, numeral(first) && slices.Contains(ordinals, suffix) && !slices.Contains(words, suffix) && slices.Contains(said, rest)
 }
 
-// numeral reports whether a word is digits.
 func numeral(word string) bool { return word != "" && strings.Trim(word, "0123456789") == "" }
 
 // glued returns the number of a word like opcion1, which lacks the space. It returns any

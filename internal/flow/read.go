@@ -28,7 +28,6 @@ func newReader(file string) *reader {
 
 type position struct{ line, column int }
 
-// field is one entry of a mapping.
 type field struct {
 	key   string
 	path  string

@@ -119,7 +119,7 @@ func (d *drawing) place(c *card, top int) int {
 	return max(end, c.y+c.height)
 }
 
-// rowMiddle is the height of an option's row.
+// rowMiddle is the y of an option's row.
 func (c *card) rowMiddle(i int) int { return c.y + headHeight + rowHeight*i + rowHeight/2 }
 
 // links draws a line from each option to its menu, if that is further right.

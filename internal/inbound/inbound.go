@@ -126,7 +126,7 @@ func (p Person) Ref() string {
 	}
 }
 
-// Content is what a Message or an Echo says.
+// Content is the content of a Message or an Echo.
 type Content struct {
 	// Type is the Cloud API's type: text, image, audio, video, document,
 	// sticker, location, contacts, interactive, button, reaction, order,

@@ -30,7 +30,6 @@ func (t *turn) text(why Reason, sentence string) Decision {
 	return d
 }
 
-// start shows the first menu of the line.
 func (t *turn) start(why Reason, lead string) Decision {
 	return t.show(t.flow.Start(t.was.Line), why, lead)
 }
@@ -133,7 +132,6 @@ func (t *turn) personArea() string {
 	return area
 }
 
-// handoff gives the conversation to a team.
 func (t *turn) handoff(why Reason, area, tag string) Decision {
 	d := Decision{Reason: why, Next: handedOff(t.next, area, tag), Changed: true, Handoff: &Handoff{Area: area, Tag: tag}}
 	d.Next.Ticket = "" // the store makes it

@@ -35,7 +35,7 @@ func (t *turn) pressButton() Decision {
 	return d
 }
 
-// leaveToTeam leaves the message to the team that has the conversation.
+// leaveToTeam says nothing: the team that has the conversation answers.
 func (t *turn) leaveToTeam() Decision {
 	d := t.silent(HandedOffSilent)
 	if t.pressed {

@@ -21,7 +21,7 @@ func (r Rules) Step(c Conversation, m Message, now time.Time) Decision {
 func (t *turn) decide() Decision {
 	say, cmd := t.flow.Texts, t.flow.Commands
 	switch {
-	// Never for an answer, whatever the state.
+	// Never answered, whatever the state.
 	case t.msg.Echo:
 		return t.silent(EchoSent)
 	case t.msg.Blocked:

@@ -23,7 +23,6 @@ type journal struct {
 	maxPages int64
 }
 
-// entry is a job of the journal.
 type entry struct {
 	queue.Job
 	n  int64

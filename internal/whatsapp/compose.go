@@ -73,7 +73,6 @@ type button struct {
 	Reply row    `json:"reply"`
 }
 
-// compose writes the request body of a Post.
 func compose(p outbound.Post) ([]byte, error) {
 	m := message{Product: "whatsapp", RecipientType: "individual"}
 	switch {
@@ -210,7 +209,6 @@ func fitsID(id string, limit int) bool {
 	return id != "" && limits.Units(id) <= limit && strings.TrimSpace(id) == id
 }
 
-// line puts a text on one line.
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // clip shortens a text to at most limit UTF-16 units, ellipsis included.

@@ -85,7 +85,6 @@ type people struct {
 // linearMax is the number of people up to which a scan beats an index.
 const linearMax = 8
 
-// personID is one id of a person.
 type personID struct {
 	kind byte
 	id   string
@@ -217,7 +216,6 @@ func orElse(a, b string) string {
 	return b
 }
 
-// digits keeps the digits of a number.
 func digits(s string) string {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
