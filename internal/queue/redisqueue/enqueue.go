@@ -13,11 +13,36 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
 // encodedJob is a job as the script wants it.
 type encodedJob struct{ lane, hash, payload string }
+
+// What one script may carry, so that it keeps Redis busy for milliseconds only.
+// A caller's own jobs are never split.
+const (
+	scriptJobs  = 1000
+	scriptBytes = 4 << 20
+)
+
+// enqueueBatcher batches the jobs of callers. The way there and back is the pause, so that
+// nobody waits for company that does not come. It answers a character for each job.
+type enqueueBatcher = batch.Batcher[[]encodedJob, string]
+
+func (q *queueState) newBatcher() *enqueueBatcher {
+	return batch.New(batch.Options[[]encodedJob, string]{Call: q.enqueueCalls, Max: scriptBytes, Weigh: weighJobs})
+}
+
+// weighJobs makes a script's limits one: of bytes, of which each job has its share at least.
+func weighJobs(jobs []encodedJob) int {
+	bytes := 0
+	for _, it := range jobs {
+		bytes += len(it.lane) + len(it.payload)
+	}
+	return max(bytes, len(jobs)*scriptBytes/scriptJobs)
+}
 
 func encodeJob(j queue.Job) (encodedJob, error) {
 	if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
@@ -43,7 +68,7 @@ type queueBatch struct {
 	state     *queueState
 	jobs      []encodedJob
 	positions []int // of the jobs in the caller's batch
-	call      *enqueueCall
+	pending   *batch.Pending[[]encodedJob, string]
 }
 
 // Enqueue implements queue.Queue.
@@ -64,22 +89,21 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 		}
 	}
 	for _, b := range batches {
-		if b.call, err = b.state.add(b.jobs); err != nil {
-			return nil, e.wrapError(ctx, "enqueue", err)
-		}
+		b.pending = b.state.batcher.Submit(b.jobs)
 	}
 	added := make([]bool, len(jobs))
 	for _, b := range batches {
 		select {
-		case <-b.call.done:
+		case <-b.pending.Done():
 		case <-ctx.Done(): // what is on its way may still be added
 			return nil, e.wrapError(ctx, "enqueue", ctx.Err())
 		}
-		if b.call.err != nil {
-			return nil, e.wrapError(ctx, "enqueue in "+b.state.name, b.call.err)
+		answer, err := b.pending.Wait(ctx)
+		if err != nil {
+			return nil, e.wrapError(ctx, "enqueue in "+b.state.name, err)
 		}
 		for i, at := range b.positions {
-			added[at] = b.call.added[i] == '1'
+			added[at] = answer[i] == '1'
 		}
 	}
 	return added, nil
@@ -133,28 +157,30 @@ func (e *Engine) fullError(name string) error {
 	return fmt.Errorf("%s holds %d jobs at most: %w", name, e.maxDepth, queue.ErrFull)
 }
 
-// sendCalls sends the calls of one batch to the script, and answers each.
-func (q *queueState) sendCalls(calls []*enqueueCall) {
-	ctx, cancel := q.e.withTimeout(context.WithoutCancel(q.e.lifetime))
+// enqueueCalls sends the jobs of several calls to the script, and answers each.
+func (q *queueState) enqueueCalls(ctx context.Context, calls [][]encodedJob) ([]batch.Result[string], error) {
+	ctx, cancel := q.e.withTimeout(ctx)
 	defer cancel()
-	answer, err := q.enqueueCalls(ctx, calls)
-	for _, c := range calls {
-		switch n := len(c.jobs); {
-		case err != nil:
-			c.err = err
-		case len(answer) < n:
-			c.err = fmt.Errorf("%w: it answered for too few jobs", queue.ErrUnavailable)
-		case answer[0] == 'F':
-			c.err, answer = q.e.fullError(q.name), answer[n:]
-		default:
-			c.added, answer = answer[:n], answer[n:]
-		}
-		close(c.done)
+	answer, err := q.enqueueJobs(ctx, calls)
+	if err != nil {
+		return nil, err
 	}
+	results := make([]batch.Result[string], len(calls))
+	for i, jobs := range calls {
+		switch n := len(jobs); {
+		case len(answer) < n:
+			results[i].Err = fmt.Errorf("%w: it answered for too few jobs", queue.ErrUnavailable)
+		case answer[0] == 'F':
+			results[i].Err, answer = q.e.fullError(q.name), answer[n:]
+		default:
+			results[i].Value, answer = answer[:n], answer[n:]
+		}
+	}
+	return results, nil
 }
 
-// enqueueCalls returns a character for each job, once all are as durable as promised.
-func (q *queueState) enqueueCalls(ctx context.Context, calls []*enqueueCall) (string, error) {
+// enqueueJobs returns a character for each job, once all are as durable as promised.
+func (q *queueState) enqueueJobs(ctx context.Context, calls [][]encodedJob) (string, error) {
 	l, err := q.e.connect(ctx)
 	if err != nil {
 		return "", err
@@ -189,10 +215,10 @@ func memoryError(err error) error {
 	return err
 }
 
-func (q *queueState) enqueueArgs(calls []*enqueueCall) []string {
+func (q *queueState) enqueueArgs(calls [][]encodedJob) []string {
 	e, n := q.e, 0
-	for _, c := range calls {
-		n += len(c.jobs)
+	for _, jobs := range calls {
+		n += len(jobs)
 	}
 	args := make([]string, 0, 8+len(calls)+3*n)
 	args = append(args, q.commonArgs()...)
@@ -202,11 +228,11 @@ func (q *queueState) enqueueArgs(calls []*enqueueCall) []string {
 		// From the start of its generation to the end of the second after it.
 		strconv.FormatInt((e.window+e.window/2+time.Minute).Milliseconds(), 10),
 		strconv.Itoa(len(calls)))
-	for _, c := range calls {
-		args = append(args, strconv.Itoa(len(c.jobs)))
+	for _, jobs := range calls {
+		args = append(args, strconv.Itoa(len(jobs)))
 	}
-	for _, c := range calls {
-		for _, it := range c.jobs {
+	for _, jobs := range calls {
+		for _, it := range jobs {
 			args = append(args, it.lane, it.hash, it.payload)
 		}
 	}

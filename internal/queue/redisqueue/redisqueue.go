@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,7 +95,7 @@ type Engine struct {
 	closed   atomic.Bool
 	lifetime context.Context // ends with Close
 	cancel   context.CancelFunc
-	work     sync.WaitGroup // batches and listeners
+	work     sync.WaitGroup // listeners
 	close    func() error
 }
 
@@ -161,8 +163,12 @@ func (e *Engine) Close() error { return e.close() }
 func (e *Engine) shutdown() error {
 	e.mu.Lock()
 	e.closed.Store(true)
+	states := slices.Collect(maps.Values(e.states))
 	e.mu.Unlock()
 	e.cancel()
+	for _, q := range states {
+		q.batcher.Close(context.Background())
+	}
 	e.work.Wait()
 	e.connector.close()
 	return nil
@@ -181,12 +187,12 @@ func (e *Engine) startWork() bool {
 
 // queueState is what a process keeps of one queue.
 type queueState struct {
-	e     *Engine
-	name  string
-	keys  []string
-	base  string
-	batch batch
-	waker waker
+	e       *Engine
+	name    string
+	keys    []string
+	base    string
+	batcher *enqueueBatcher
+	waker   waker
 
 	registered atomic.Bool
 	maybeNew   atomic.Bool                 // made by this process, or by a call whose answer was lost
@@ -205,6 +211,7 @@ func (e *Engine) state(name string) *queueState {
 		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead", ":bodies"} {
 			q.keys = append(q.keys, q.base+k)
 		}
+		q.batcher = q.newBatcher()
 		e.states[name] = q
 	}
 	return q

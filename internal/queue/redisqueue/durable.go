@@ -3,87 +3,11 @@ package redisqueue
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/redis/rueidis"
 
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
-
-// enqueueCall is one caller's jobs on their way.
-type enqueueCall struct {
-	jobs  []encodedJob
-	added string // a character for each
-	err   error
-	done  chan struct{}
-}
-
-// batch gathers calls while the one before them is under way: the way there and
-// back is the window, so that nobody waits for company that does not come.
-type batch struct {
-	mu      sync.Mutex
-	pending []*enqueueCall
-	running bool
-}
-
-// What one script may carry, so that it keeps Redis busy for milliseconds only.
-// A caller's own jobs are never split.
-const (
-	batchJobs  = 1000
-	batchBytes = 4 << 20
-)
-
-// add puts a call into the next batch.
-func (q *queueState) add(jobs []encodedJob) (*enqueueCall, error) {
-	c := &enqueueCall{jobs: jobs, done: make(chan struct{})}
-	b := &q.batch
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.running {
-		if !q.e.startWork() {
-			return nil, queue.ErrClosed
-		}
-		b.running = true
-		go q.sendBatches()
-	}
-	b.pending = append(b.pending, c)
-	return c, nil
-}
-
-// sendBatches sends batches until nobody is left.
-func (q *queueState) sendBatches() {
-	defer q.e.work.Done()
-	for {
-		calls := q.batch.take()
-		if len(calls) == 0 {
-			return
-		}
-		q.sendCalls(calls)
-	}
-}
-
-func (b *batch) take() []*enqueueCall {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	jobs, bytes, n := 0, 0, 0
-	for ; n < len(b.pending); n++ {
-		c := b.pending[n]
-		jobs += len(c.jobs)
-		for _, it := range c.jobs {
-			bytes += len(it.lane) + len(it.payload)
-		}
-		if n > 0 && (jobs > batchJobs || bytes > batchBytes) {
-			break
-		}
-	}
-	calls := b.pending[:n:n]
-	b.pending = b.pending[n:]
-	if len(b.pending) == 0 {
-		b.pending = nil
-	}
-	b.running = n > 0
-	return calls
-}
 
 // runDurably runs the script, then asks on the same connection whether what it wrote
 // is where it was promised to be. A batch of duplicates writes too (it counts
