@@ -1,12 +1,14 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -14,11 +16,11 @@ import (
 const (
 	// claimSize is how many conversations one claim asks about.
 	claimSize = 256
-	// maxClaims is how many claims are under way at most, and stuck is when one
-	// is taken to wait for a contact in somebody else's hands: only then does the
-	// next begin beside it, as many small claims cost a store more than a large one.
-	maxClaims = 4
-	stuck     = 1500 * time.Millisecond
+	// maxClaims is how many claims are under way at most. The next one starts beside
+	// those that have lasted claimStuckAfter: they wait for a contact that somebody else
+	// has locked.
+	maxClaims       = 4
+	claimStuckAfter = 1500 * time.Millisecond
 	// claimEvery is how soon one claim follows another that few wait for.
 	claimEvery = 40 * time.Millisecond
 	// claimTimeout is how long the store may take.
@@ -28,54 +30,49 @@ const (
 	slotAhead = slotTimeout * 3 / 4
 )
 
-// claimer claims rows in groups: what comes while calls are under way, or soon after,
-// gathers for the next. A slow store so costs each message time, and the line
-// none of its rate. It claims no row that would wait for its slot, and none of a
+// claimer claims rows in batches, so that a slow store costs each message time, and the
+// line none of its rate. It claims no row that would wait for its slot, and none of a
 // conversation that has one in hand. It is safe for concurrent use.
 type claimer struct {
-	s        *Sends
-	pace     *pace
-	runs     sync.WaitGroup
+	s     *Sends
+	batch *batch.Batcher[*claimRequest, *store.SendClaim]
+
 	mu       sync.Mutex
-	waiting  []*ask
-	running  int             // claims under way
-	stuck    int             // those of them that have been so for long
-	claiming int             // conversations in them
 	ready    int             // rows that are claimed and wait for a slot
-	claimed  map[string]bool // conversations whose row is claimed and not recorded
+	claimed  map[string]bool // conversations whose row is being claimed, or is and not recorded
 	slotTime time.Duration   // how long a slot is kept, lately; 0: nobody knows
 }
 
-// ask is one conversation that wants its next row.
-type ask struct {
-	conversation string
-	gate         httpcall.Gate
-	done         chan struct{} // closed once these are set:
-	row          *store.SendClaim
-	err          error
+// claimRequest is one conversation that wants its next row, and claimedRow that row: nil
+// when there is none.
+type (
+	claimRequest struct {
+		conversation string
+		gate         httpcall.Gate
+		token        string // of the first call
+	}
+	claimedRow = batch.Pending[*claimRequest, *store.SendClaim]
+)
+
+func newClaimer(s *Sends) *claimer {
+	c := &claimer{s: s, claimed: map[string]bool{}}
+	c.batch = batch.New(batch.Options[*claimRequest, *store.SendClaim]{
+		Call: c.claim, Split: func(err error) bool { return !storeDown(err) },
+		Max: claimSize, Every: claimEvery, Full: cap(s.slots),
+		Parallel: maxClaims, StuckAfter: claimStuckAfter, Room: c.room,
+	})
+	return c
 }
 
-// ask starts claiming the next row of each conversation.
-func (c *claimer) ask(ctx context.Context, gate httpcall.Gate, conversations []string) []*ask {
-	asks := make([]*ask, len(conversations))
+// request starts claiming the next row of each conversation. Whoever gets one says when
+// it has its slot, and when it is recorded: a claimed row that nobody posts would be
+// marked uncertain.
+func (c *claimer) request(gate httpcall.Gate, conversations []string) []*claimedRow {
+	reqs := make([]*claimRequest, len(conversations))
 	for i, id := range conversations {
-		asks[i] = &ask{conversation: id, gate: gate, done: make(chan struct{})}
+		reqs[i] = &claimRequest{conversation: id, gate: gate}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting = append(c.waiting, asks...); len(c.waiting) >= cap(c.s.slots) {
-		c.pace.enough()
-	}
-	c.begin(context.WithoutCancel(ctx))
-	return asks
-}
-
-// begin starts claiming unless somebody does.
-func (c *claimer) begin(ctx context.Context) {
-	if len(c.waiting) > 0 && c.room() > 0 && c.running == c.stuck && c.running < maxClaims {
-		c.running++
-		c.runs.Go(func() { c.run(ctx) })
-	}
+	return c.batch.SubmitAll(reqs...)
 }
 
 // room is how many rows may be claimed now: as many as there are free slots, and as
@@ -83,43 +80,45 @@ func (c *claimer) begin(ctx context.Context) {
 // Where posts take long that is none: who waits with a claimed row is overtaken by
 // what its conversation becomes meanwhile.
 func (c *claimer) room() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	slots := cap(c.s.slots)
 	room := slots - len(c.s.slots)
 	if c.slotTime > 0 {
 		room += slots * int(slotAhead/c.slotTime)
 	}
-	return min(claimSize, room) - c.ready - c.claiming
+	return min(claimSize, room) - c.ready
 }
 
 // slotTaken says that a claimed row waits no longer.
-func (c *claimer) slotTaken(ctx context.Context) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ready--
-	c.begin(context.WithoutCancel(ctx))
-}
+func (c *claimer) slotTaken() { c.makeRoom(func() { c.ready-- }) }
 
 // slotTimedOut says that a claimed row waited in vain: slots are kept for longer than was
 // thought.
-func (c *claimer) slotTimedOut(ctx context.Context) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ready--
-	c.slotTime = max(2*c.slotTime, slotTimeout)
-	c.begin(context.WithoutCancel(ctx))
+func (c *claimer) slotTimedOut() {
+	c.makeRoom(func() {
+		c.ready--
+		c.slotTime = max(2*c.slotTime, slotTimeout)
+	})
 }
 
 // slotFreed says that a slot is, which was kept for so long.
-func (c *claimer) slotFreed(ctx context.Context, kept time.Duration) {
+func (c *claimer) slotFreed(kept time.Duration) {
+	c.makeRoom(func() {
+		switch kept = max(kept, time.Millisecond); c.slotTime {
+		case 0:
+			c.slotTime = kept
+		default:
+			c.slotTime += (kept - c.slotTime) / 4
+		}
+	})
+}
+
+func (c *claimer) makeRoom(change func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch kept = max(kept, time.Millisecond); c.slotTime {
-	case 0:
-		c.slotTime = kept
-	default:
-		c.slotTime += (kept - c.slotTime) / 4
-	}
-	c.begin(context.WithoutCancel(ctx))
+	change()
+	c.mu.Unlock()
+	c.batch.Wake()
 }
 
 // rowRecorded says that the row of a conversation is in our hands no longer.
@@ -129,143 +128,74 @@ func (c *claimer) rowRecorded(conversation string) {
 	delete(c.claimed, conversation)
 }
 
-// wait returns the row that was asked for, or nil when there is none; who gets one
-// tells when it is seated, and when it is over. When ctx ends it gives up what was not begun; a claim that
-// is under way is waited for, as a row that nobody posts would be taken for a lost one.
-func (c *claimer) wait(ctx context.Context, a *ask) (*store.SendClaim, error) {
-	select {
-	case <-a.done:
-		return a.row, a.err
-	case <-ctx.Done():
-	}
-	if c.drop(a) {
-		return nil, fmt.Errorf("claim sends: %w", context.Cause(ctx))
-	}
-	<-a.done
-	return a.row, a.err
-}
-
-func (c *claimer) drop(a *ask) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, other := range c.waiting {
-		if other == a {
-			c.waiting = append(c.waiting[:i:i], c.waiting[i+1:]...)
-			return true
+// claim answers a batch. What is claimed again, because the store refused it together with
+// others, keeps its token.
+func (c *claimer) claim(ctx context.Context, reqs []*claimRequest) (results []batch.Result[*store.SendClaim], err error) {
+	results = make([]batch.Result[*store.SendClaim], len(reqs))
+	token := cmp.Or(reqs[0].token, rand.Text())
+	var conversations []string
+	for i, r := range reqs {
+		r.token = token
+		if results[i].Err = c.admit(r); results[i].Err == nil {
+			conversations = append(conversations, r.conversation)
 		}
 	}
-	return false
-}
-
-// run claims until nobody waits.
-func (c *claimer) run(ctx context.Context) {
-	for {
-		c.pace.rest(ctx)
-		group := c.take()
-		if len(group) == 0 {
-			return
-		}
-		taken := len(group)
-		if group = pass(group); len(group) > 0 {
-			c.pace.begin()
-			late := time.AfterFunc(stuck, func() { c.late(ctx, 1) })
-			c.claim(ctx, rand.Text(), group)
-			if !late.Stop() {
-				c.late(ctx, -1)
-			}
-		}
-		c.mu.Lock()
-		c.claiming -= taken
-		c.mu.Unlock()
+	if len(conversations) == 0 {
+		return results, nil
 	}
-}
-
-// pass lets go who lost his lease while he waited, or whose line is held by now: a
-// claim of his would make a successor's post uncertain.
-func pass(group []*ask) (left []*ask) {
-	for _, a := range group {
-		if err := a.gate(); err != nil {
-			a.err = fmt.Errorf("claim sends: %w: %w", httpcall.ErrNotBegun, err)
-			close(a.done)
-			continue
-		}
-		left = append(left, a)
+	var rows map[string]store.SendClaim
+	defer func() { c.claimedRows(conversations, rows) }()
+	if rows, err = c.call(ctx, token, conversations); err != nil {
+		return nil, err
 	}
-	return left
-}
-
-// late counts a claim that has lasted long, and no more once it is over.
-func (c *claimer) late(ctx context.Context, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stuck += n
-	c.begin(ctx)
-}
-
-// take returns the next group: no conversation twice, as both would post its row, and
-// none that has a row in hand, which would be taken for one of a lost sender.
-func (c *claimer) take() (group []*ask) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	room := c.room()
-	var rest []*ask
-	taken := map[string]bool{}
-	for _, a := range c.waiting {
-		if c.claimed[a.conversation] {
-			a.err = fmt.Errorf("claim sends: its row is in hand: %w", store.ErrBusy)
-			close(a.done)
-			continue
+	for i, r := range reqs {
+		row, found := rows[r.conversation]
+		switch {
+		case results[i].Err != nil || !found:
+		case row.Busy:
+			results[i].Err = fmt.Errorf("claim sends: %w", store.ErrBusy)
+		default:
+			results[i].Value = &row
 		}
-		if len(group) >= room || taken[a.conversation] {
-			rest = append(rest, a)
-			continue
-		}
-		taken[a.conversation] = true
-		group = append(group, a)
 	}
-	c.waiting = rest
-	c.claiming += len(group)
-	if len(group) == 0 {
-		c.running--
-	}
-	return group
+	return results, nil
 }
 
-// claim answers a group. What the store refuses for a reason of its own is asked in
-// halves, until the one that it is about stands alone.
-func (c *claimer) claim(ctx context.Context, token string, group []*ask) {
-	rows, err := c.call(ctx, token, group)
-	if err != nil && len(group) > 1 && !storeDown(err) {
-		half := len(group) / 2
-		c.claim(ctx, token, group[:half])
-		c.claim(ctx, token, group[half:])
-		return
+// admit refuses who lost the lease while it waited, or whose line is held by now: a claim
+// of his would make a successor's post uncertain. It refuses a conversation whose row is
+// in hand too, which would be taken for one of a lost sender.
+func (c *claimer) admit(r *claimRequest) error {
+	if err := r.gate(); err != nil {
+		return fmt.Errorf("claim sends: %w: %w", httpcall.ErrNotBegun, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, a := range group {
-		a.err = err
-		if row, ok := rows[a.conversation]; row.Busy {
-			a.err = fmt.Errorf("claim sends: %w", store.ErrBusy)
-		} else if ok {
-			a.row = &row
+	if c.claimed[r.conversation] {
+		return fmt.Errorf("claim sends: its row is in hand: %w", store.ErrBusy)
+	}
+	c.claimed[r.conversation] = true
+	return nil
+}
+
+// claimedRows notes which of the conversations have a row in hand now.
+func (c *claimer) claimedRows(conversations []string, rows map[string]store.SendClaim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range conversations {
+		if row, found := rows[id]; found && !row.Busy {
 			c.ready++
-			c.claimed[a.conversation] = true
+		} else {
+			delete(c.claimed, id)
 		}
-		close(a.done)
 	}
 }
 
 // call asks a second time, under the same token, when the store did not answer:
 // rows that it has given us already would else be taken for lost ones.
-func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[string]store.SendClaim, error) {
+func (c *claimer) call(ctx context.Context, token string, conversations []string) (map[string]store.SendClaim, error) {
 	call := stallLease(claimTimeout)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	conversations := make([]string, len(group))
-	for i, a := range group {
-		conversations[i] = a.conversation
-	}
 	for again := false; ; again = true {
 		claims, err := c.s.Store.ClaimSends(ctx, c.s.Now(), token, conversations)
 		if err == nil {
@@ -279,12 +209,7 @@ func (c *claimer) call(ctx context.Context, token string, group []*ask) (map[str
 		if call.Left() <= 0 { // not the store's fault
 			err = fmt.Errorf("%w: this process stood still: %w", httpcall.ErrNotBegun, err)
 		}
-		if again || !storeDown(err) {
-			return nil, err
-		}
-		select {
-		case <-time.After(outageDelay / 5):
-		case <-ctx.Done():
+		if again || !storeDown(err) || !sleep(ctx, outageDelay/5) {
 			return nil, err
 		}
 	}

@@ -2,11 +2,9 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -22,135 +20,55 @@ const (
 	cursorTimeout = 5 * time.Second
 )
 
-var errCursorsClosed = errors.New("no cursor is written any more")
-
-// cursorWriter moves cursors in groups: while one transaction commits, and soon after,
-// the cursors of other lanes gather for the next.
-type cursorWriter struct {
-	move func(context.Context, []store.Cursor) error
-	pace *pace
-	most int // as many lanes may wait at once
-
-	mu      sync.Mutex
-	waiting []*cursorMove
-	closed  bool
-	kick    chan struct{}
-}
-
+// cursorMove moves the cursor of a conversation that we have a lease of.
 type cursorMove struct {
 	cursor store.Cursor
-	lease  queue.Lease // of who moves it
-	done   chan error
+	lease  queue.Lease
 }
 
-func newCursorWriter(lanes int, move func(context.Context, []store.Cursor) error) *cursorWriter {
-	return &cursorWriter{move: move, pace: newPace(cursorEvery), most: lanes, kick: make(chan struct{}, 1)}
+// cursorBatcher moves the cursors of many lanes with one transaction.
+type cursorBatcher = batch.Batcher[cursorMove, struct{}]
+
+func (e *Events) newCursors() *cursorBatcher {
+	return batch.New(batch.Options[cursorMove, struct{}]{
+		Call: e.moveCursors, Max: mostCursors, Every: cursorEvery, Full: 2 * cap(e.slots),
+	})
 }
 
-// write returns once the cursor is durable, or cannot be moved: who has lost the lease
-// of its conversation moves none.
-func (w *cursorWriter) write(ctx context.Context, c store.Cursor) error {
-	m := &cursorMove{cursor: c, lease: queue.LeaseOf(ctx), done: make(chan error, 1)}
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return errCursorsClosed
-	}
-	if w.waiting = append(w.waiting, m); len(w.waiting) >= w.most {
-		w.pace.enough()
-	}
-	w.mu.Unlock()
-	select {
-	case w.kick <- struct{}{}:
-	default:
-	}
-	select {
-	case err := <-m.done:
-		return err
-	case <-ctx.Done():
-	}
-	// What was posted at the end of the drain gets this much.
-	last := time.NewTimer(outageDelay)
-	defer last.Stop()
-	select {
-	case err := <-m.done:
-		return err
-	case <-last.C:
+// moveCursor returns once the cursor is durable, or cannot be moved: who has lost the
+// lease of its conversation moves none.
+func (e *Events) moveCursor(ctx context.Context, c store.Cursor) error {
+	p := e.cursors.Submit(cursorMove{cursor: c, lease: queue.LeaseOf(ctx)})
+	if !answered(ctx, p.Done()) {
 		return ctx.Err()
 	}
+	_, err := p.Wait(ctx)
+	return err
 }
 
-// run writes until ctx ends.
-func (w *cursorWriter) run(ctx context.Context) {
-	for {
-		w.pace.rest(ctx)
-		w.mu.Lock()
-		group := w.waiting
-		if len(group) > mostCursors {
-			group = group[:mostCursors:mostCursors]
-		}
-		w.waiting = w.waiting[len(group):]
-		if ctx.Err() != nil {
-			w.closed = true
-		}
-		w.mu.Unlock()
-		if len(group) > 0 {
-			w.pace.begin()
-			w.group(ctx, group)
-			continue
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		select {
-		case <-w.kick:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// group moves the cursors of a group.
-func (w *cursorWriter) group(ctx context.Context, group []*cursorMove) {
-	var err error
+func (e *Events) moveCursors(ctx context.Context, moves []cursorMove) (results []batch.Result[struct{}], err error) {
 	for try := range cursorTries {
 		if try > 0 {
-			select {
-			case <-time.After(outageDelay / 5):
-			case <-ctx.Done():
+			sleep(ctx, outageDelay/5)
+		}
+		var cursors []store.Cursor
+		results = make([]batch.Result[struct{}], len(moves))
+		for i, m := range moves {
+			if m.lease.Left() <= 0 {
+				results[i].Err = errLeaseOver
+			} else {
+				cursors = append(cursors, m.cursor)
 			}
 		}
-		var all []store.Cursor
-		if group, all = stillOurs(group); len(all) == 0 {
-			return
+		if len(cursors) == 0 {
+			return results, nil
 		}
-		if err = w.once(ctx, all); err == nil {
-			break
+		call, cancel := context.WithTimeout(ctx, cursorTimeout)
+		err = e.Store.AdvanceCursors(call, e.Name, cursors)
+		cancel()
+		if err == nil {
+			return results, nil
 		}
 	}
-	for _, m := range group {
-		m.done <- err
-	}
-}
-
-// stillOurs lets those go who have lost their lease, and returns the others' cursors.
-func stillOurs(group []*cursorMove) (left []*cursorMove, all []store.Cursor) {
-	for _, m := range group {
-		if m.lease.Left() <= 0 {
-			m.done <- errLeaseOver
-			continue
-		}
-		left, all = append(left, m), append(all, m.cursor)
-	}
-	return left, all
-}
-
-func (w *cursorWriter) once(ctx context.Context, all []store.Cursor) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("move cursors: panic: %v", r)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cursorTimeout)
-	defer cancel()
-	return w.move(ctx, all)
+	return nil, err
 }

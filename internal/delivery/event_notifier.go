@@ -3,9 +3,12 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -38,8 +41,9 @@ type EventNotifierOptions struct {
 // the BacklogScanner finds it.
 type EventNotifier struct {
 	EventNotifierOptions
-	events chan []store.Event
-	pace   *pace
+	batch   *batch.Batcher[[]queue.Job, struct{}]
+	running atomic.Bool
+	failing bool // the last call failed
 
 	mu     sync.Mutex
 	closed map[string]bool // endpoints that are held, or have enough wake-ups
@@ -54,14 +58,36 @@ func NewEventNotifier(o EventNotifierOptions) *EventNotifier {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events")
-	return &EventNotifier{EventNotifierOptions: o, events: make(chan []store.Event, notifyBuffer), pace: newPace(notifyEvery), closed: map[string]bool{}}
+	n := &EventNotifier{EventNotifierOptions: o, closed: map[string]bool{}}
+	n.batch = batch.New(batch.Options[[]queue.Job, struct{}]{
+		Call: n.enqueue, Every: notifyEvery, Room: n.room, MaxWaiting: notifyBuffer,
+	})
+	return n
+}
+
+// room lets commits wait until Run writes their wake-ups.
+func (n *EventNotifier) room() int {
+	if n.running.Load() {
+		return notifyBuffer
+	}
+	return 0
 }
 
 // OnEvents hears what was committed. It never blocks.
 func (n *EventNotifier) OnEvents(events []store.Event) {
-	select {
-	case n.events <- events:
-	default:
+	var jobs []queue.Job
+	for _, e := range n.Endpoints {
+		if !n.Open(e.Name) {
+			continue
+		}
+		for _, ev := range events {
+			if e.Wants.Match(ev) {
+				jobs = append(jobs, queue.Job{Queue: EventQueue(e.Name), Lane: ev.Conversation})
+			}
+		}
+	}
+	if len(jobs) > 0 {
+		n.batch.Submit(jobs)
 	}
 }
 
@@ -74,64 +100,34 @@ func (n *EventNotifier) Open(endpoint string) bool {
 
 // Run wakes endpoints until ctx ends.
 func (n *EventNotifier) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			n.refreshClosed(ctx)
-		case events := <-n.events:
-			n.pace.rest(ctx)
-			jobs := n.jobs(n.gather(events))
-			if len(jobs) == 0 {
-				continue
-			}
-			n.pace.begin()
-			call, cancel := context.WithTimeout(ctx, notifyTimeout)
-			_, err := n.Queue.Enqueue(call, jobs)
-			cancel()
-			if err != nil && !failing && ctx.Err() == nil {
-				n.Log.Warn("endpoints are not woken at once: events come a little later", "error", err)
-			}
-			failing = err != nil
-		}
+	n.running.Store(true)
+	n.batch.Wake()
+	defer n.batch.Close(ctx)
+	for sleep(ctx, time.Second) {
+		n.refreshClosed(ctx)
 	}
+	return nil
 }
 
-// gather adds what else was committed meanwhile.
-func (n *EventNotifier) gather(events []store.Event) [][]store.Event {
-	all := [][]store.Event{events}
-	for len(all) < notifyBuffer {
-		select {
-		case more := <-n.events:
-			all = append(all, more)
-		default:
-			return all
+// enqueue writes wake-ups, each once.
+func (n *EventNotifier) enqueue(ctx context.Context, commits [][]queue.Job) ([]batch.Result[struct{}], error) {
+	type wakeUp struct{ queue, lane string }
+	seen := map[wakeUp]bool{}
+	var jobs []queue.Job
+	for _, j := range slices.Concat(commits...) {
+		if w := (wakeUp{j.Queue, j.Lane}); !seen[w] {
+			seen[w] = true
+			jobs = append(jobs, j)
 		}
 	}
-	return all
-}
-
-// jobs lists the wake-ups, each once.
-func (n *EventNotifier) jobs(all [][]store.Event) (jobs []queue.Job) {
-	for _, e := range n.Endpoints {
-		if !n.Open(e.Name) {
-			continue
-		}
-		seen := map[string]bool{}
-		for _, events := range all {
-			for _, ev := range events {
-				if !seen[ev.Conversation] && e.Wants.Match(ev) {
-					seen[ev.Conversation] = true
-					jobs = append(jobs, queue.Job{Queue: EventQueue(e.Name), Lane: ev.Conversation})
-				}
-			}
-		}
+	call, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	_, err := n.Queue.Enqueue(call, jobs)
+	if err != nil && !n.failing && ctx.Err() == nil {
+		n.Log.Warn("endpoints are not woken at once: events come a little later", "error", err)
 	}
-	return jobs
+	n.failing = err != nil
+	return make([]batch.Result[struct{}], len(commits)), nil
 }
 
 // refreshClosed sees which endpoints are open.

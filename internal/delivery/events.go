@@ -104,7 +104,7 @@ type Events struct {
 	EventOptions
 	receiver
 	runner  *queue.Runner
-	cursors *cursorWriter
+	cursors *cursorBatcher
 	slots   chan struct{} // one for each conversation that is posting
 
 	mu      sync.Mutex
@@ -136,7 +136,7 @@ func NewEvents(o EventOptions) *Events {
 	e := &Events{EventOptions: o, slots: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
-	e.cursors = newCursorWriter(2*o.Posts, func(ctx context.Context, all []store.Cursor) error { return o.Store.AdvanceCursors(ctx, o.Name, all) })
+	e.cursors = e.newCursors()
 	e.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,
 		Slots: eventPrefetch * o.Posts, Batch: eventPrefetch * o.Posts, InFlight: eventPrefetch * o.Posts,
@@ -153,12 +153,8 @@ func (e *Events) Run(ctx context.Context) error {
 	if err := prepareQueue(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
 		return err
 	}
-	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	wg.Go(func() { e.cursors.run(writing) })
 	err := e.runner.Run(ctx)
-	stop()
-	wg.Wait()
+	e.cursors.Close(context.WithoutCancel(ctx))
 	if err != nil {
 		return fmt.Errorf("push to %s: %w", e.Name, err)
 	}

@@ -39,7 +39,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 		<-e.slots
 		if n > 0 {
 			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
-			if err := e.cursors.write(ctx, cursor); err != nil {
+			if err := e.moveCursor(ctx, cursor); err != nil {
 				// They come again: at least once is what is promised.
 				e.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
 				if errors.Is(err, store.ErrUnavailable) {

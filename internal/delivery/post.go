@@ -15,10 +15,10 @@ import (
 
 // sendRow posts the row that was asked for, records what became of it, and says what
 // its lane does next.
-func (s *Sends) sendRow(ctx context.Context, c queue.Claim, a *ask) queue.Outcome {
+func (s *Sends) sendRow(ctx context.Context, c queue.Claim, claimed *claimedRow) queue.Outcome {
 	early, cancel := s.claimDeadline(ctx)
 	defer cancel()
-	row, err := s.claimer.wait(early, a)
+	row, err := claimed.Wait(early)
 	if err != nil {
 		return s.claimFailed(early, c, err)
 	}
@@ -42,11 +42,11 @@ func (s *Sends) sendRow(ctx context.Context, c queue.Claim, a *ask) queue.Outcom
 		s.refusals.forget(c.Lane)
 	}
 	// A notice that waits alone lets its lane go, to who comes behind it.
-	err = s.recorder.record(ctx, over || row.Post.Notice && r.rowOnly, store.SendResult{
+	err = s.recorder.record(ctx, &record{over: over || row.Post.Notice && r.rowOnly, result: store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: r.status, ProviderID: r.id, Reason: r.reason, Code: r.code, Detail: r.detail, NotAttempted: r.unbegun,
 		To: row.Post.To, WaID: r.waID,
-	})
+	}})
 	switch {
 	case err != nil:
 		// Not recorded in time, or the next wake-up could not be written. The
@@ -78,7 +78,7 @@ func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim
 		return s.notBegun("no slot was free in time"), began
 	}
 	sat := time.Now()
-	defer func() { s.releaseSlot(ctx, time.Since(sat)) }()
+	defer func() { s.releaseSlot(time.Since(sat)) }()
 	ctx = httpcall.WithGate(ctx, s.gate(ctx, s.PostTimeout))
 	s.markRead(ctx, row)
 	began = time.Now()
@@ -107,25 +107,25 @@ func (s *Sends) acquireSlot(ctx context.Context) bool {
 	select {
 	case s.slots <- struct{}{}:
 	case <-timer.C:
-		s.claimer.slotTimedOut(ctx)
+		s.claimer.slotTimedOut()
 		return false
 	case <-ctx.Done():
-		s.claimer.slotTaken(ctx)
+		s.claimer.slotTaken()
 		return false
 	}
 	if ctx.Err() != nil || s.hold.Held() {
 		<-s.slots
-		s.claimer.slotTaken(ctx)
+		s.claimer.slotTaken()
 		return false
 	}
-	s.claimer.slotTaken(ctx)
+	s.claimer.slotTaken()
 	return true
 }
 
 // releaseSlot gives the slot back, which was kept for so long.
-func (s *Sends) releaseSlot(ctx context.Context, kept time.Duration) {
+func (s *Sends) releaseSlot(kept time.Duration) {
 	<-s.slots
-	s.claimer.slotFreed(ctx, kept)
+	s.claimer.slotFreed(kept)
 }
 
 // markRead shows what this row answers as read, with typing. It is a courtesy: its

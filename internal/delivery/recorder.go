@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -27,248 +29,131 @@ const (
 	recordTimeout = 10 * time.Second
 )
 
+// recordBackoff is the back-off for results while the store is away.
+var recordBackoff = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
+
 var errUnrecorded = errors.New("result is not recorded yet")
 
-// recorder writes results in groups: while one transaction commits, and soon after,
-// the results of other posts gather for the next. It keeps what it was given until
-// the store takes it, longer than the lease if need be: a provider id that was
-// accepted is worth keeping late.
+// recorder writes results in batches. It keeps what it was given until the store takes
+// it, longer than the lease if need be: a provider id that was accepted is worth keeping
+// late.
 type recorder struct {
-	s       *Sends
-	pace    *pace
-	mu      sync.Mutex
-	waiting []*record
-	closed  bool
-	kick    chan struct{}
-	// busyRetries are results whose contact somebody else holds: they come again, and
-	// nobody waits behind them.
-	busyRetries sync.WaitGroup
+	s         *Sends
+	batch     *batch.Batcher[*record, error] // the value says why the lane could not be woken
+	abandoned sync.WaitGroup                 // results that nobody waits for any more
 }
 
 // record is one result on its way.
 type record struct {
 	result store.SendResult
 	over   bool // the row is over, or keeps nobody back: when there are more, wake the lane again
-	done   chan error
-	tries  int
-	held   int // how often somebody else had its contact
+	busy   int  // how often somebody else had its contact
 }
 
 func newRecorder(s *Sends) *recorder {
-	return &recorder{s: s, pace: newPace(recordEvery), kick: make(chan struct{}, 1)}
+	r := &recorder{s: s}
+	r.batch = batch.New(batch.Options[*record, error]{
+		Call: r.write, Split: func(err error) bool { return !errors.Is(err, errUnrecorded) },
+		Max: mostRecords, Every: recordEvery, Full: cap(s.slots),
+	})
+	return r
 }
 
 // record returns when the result is durable, and the wake-up for the next row of
 // its conversation too; or with an error when the lease is about to end.
-func (r *recorder) record(ctx context.Context, over bool, result store.SendResult) error {
-	rec := &record{result: result, over: over, done: make(chan error, 1)}
-	r.mu.Lock()
-	if r.waiting = append(r.waiting, rec); len(r.waiting) >= cap(r.s.slots) {
-		r.pace.enough()
-	}
-	r.mu.Unlock()
-	r.poke()
-	select {
-	case err := <-rec.done:
-		return err
-	case <-ctx.Done():
-	}
-	// A post that outlasted its drain gets this much to be written.
-	last := time.NewTimer(outageDelay)
-	defer last.Stop()
-	select {
-	case err := <-rec.done:
-		return err
-	case <-last.C:
+func (r *recorder) record(ctx context.Context, rec *record) error {
+	p := r.batch.Submit(rec)
+	if !answered(ctx, p.Done()) {
+		r.abandoned.Go(func() { _ = r.finish(rec, p) })
 		return errUnrecorded
 	}
+	return r.finish(rec, p)
 }
 
-func (r *recorder) poke() {
-	select {
-	case r.kick <- struct{}{}:
-	default:
+// finish lets the conversation of a result be claimed again. What could not be recorded
+// leaves its row as it is: the next claim will mark it uncertain.
+func (r *recorder) finish(rec *record, p *batch.Pending[*record, error]) error {
+	wakeErr, err := p.Wait(context.Background())
+	r.s.claimer.rowRecorded(rec.result.Conversation)
+	if err != nil {
+		r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
+			"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
+		return fmt.Errorf("record send: %w", err)
 	}
+	return wakeErr
 }
 
-// close makes run end once everything is written.
-func (r *recorder) close() {
-	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
-	r.pace.enough()
-	r.poke()
+// close writes what is left, until ctx ends.
+func (r *recorder) close(ctx context.Context) {
+	r.batch.Close(ctx)
+	r.abandoned.Wait()
 }
 
-// run writes until it is closed and empty, or ctx ends.
-func (r *recorder) run(ctx context.Context) {
-	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
-	failures := 0
-	for {
-		r.pace.rest(ctx)
-		group, closed := r.take()
-		if len(group) == 0 {
-			if closed {
-				if r.drained() {
-					return
-				}
-				continue
+// write records a batch. It waits for a store that is away, and tries a result a few times
+// that the store refuses alone. Results whose contact is busy come again later.
+func (r *recorder) write(ctx context.Context, recs []*record) ([]batch.Result[error], error) {
+	for outages, refusals := 0, 0; ctx.Err() == nil; {
+		call := queue.WithLease(ctx, queue.NewLease(stallRetryAfter))
+		recorded, err := r.call(call, recs)
+		switch {
+		case err == nil:
+			return r.written(ctx, recs, recorded), nil
+		case storeDown(err) || ctx.Err() != nil:
+			r.s.hold.Trip(call, storeUnavailable, err.Error(), queue.Backoff{}, 0)
+			outages++
+			sleep(ctx, recordBackoff.Delay(outages))
+		case errors.Is(err, store.ErrBusy):
+			return r.written(ctx, recs, slices.Repeat([]store.Recorded{{Busy: true}}, len(recs))), nil
+		default:
+			if refusals++; len(recs) > 1 || refusals == recordTries {
+				return nil, err
 			}
-			select {
-			case <-r.kick:
-				continue
-			case <-ctx.Done():
-				r.busyRetries.Wait()
-				r.giveUpAll()
-				return
-			}
-		}
-		r.pace.begin()
-		left := r.write(ctx, group)
-		if len(left) == 0 {
-			failures = 0
-			continue
-		}
-		r.putBack(left)
-		failures++
-		select {
-		case <-time.After(b.Delay(failures)):
-		case <-ctx.Done():
-			r.busyRetries.Wait()
-			r.giveUpAll()
-			return
 		}
 	}
+	return nil, errUnrecorded
 }
 
-func (r *recorder) take() (group []*record, closed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := min(len(r.waiting), mostRecords)
-	group = r.waiting[:n:n]
-	r.waiting = r.waiting[n:]
-	return group, r.closed
-}
-
-func (r *recorder) putBack(group []*record) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting = append(group, r.waiting...)
-}
-
-// write records a group and returns what must be tried again.
-func (r *recorder) write(ctx context.Context, group []*record) (left []*record) {
-	results := make([]store.SendResult, len(group))
-	for i, rec := range group {
+func (r *recorder) call(ctx context.Context, recs []*record) ([]store.Recorded, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	results := make([]store.SendResult, len(recs))
+	for i, rec := range recs {
 		results[i] = rec.result
 	}
-	ctx = queue.WithLease(ctx, queue.NewLease(stallRetryAfter))
-	call, cancel := context.WithTimeout(ctx, recordTimeout) // who claims holds the line when it is the store
-	recorded, err := r.s.Store.RecordSends(call, r.s.Now(), results)
-	cancel()
-	if err == nil && len(recorded) != len(group) {
-		err = fmt.Errorf("%d answers for %d results", len(recorded), len(group))
+	recorded, err := r.s.Store.RecordSends(ctx, r.s.Now(), results)
+	if err == nil && len(recorded) != len(recs) {
+		err = fmt.Errorf("%d answers for %d results", len(recorded), len(recs))
 	}
-	switch {
-	case err == nil:
-		r.written(ctx, group, recorded)
-		return nil
-	case storeDown(err) || ctx.Err() != nil:
-		r.s.hold.Trip(ctx, storeUnavailable, fmt.Sprintf("record sends: %v", err), queue.Backoff{}, 0)
-		return group
-	case errors.Is(err, store.ErrBusy):
-		r.retryBusy(ctx, group)
-		return nil
-	case len(group) > 1:
-		for _, rec := range group {
-			left = append(left, r.write(ctx, []*record{rec})...)
-		}
-		return left
+	if err != nil {
+		return nil, fmt.Errorf("record sends: %w", err)
 	}
-	rec := group[0]
-	if rec.tries++; rec.tries < recordTries {
-		return r.write(ctx, group)
-	}
-	r.giveUp(rec, err)
-	return nil
+	return recorded, nil
 }
 
-// drained waits for the busy ones and reports whether nothing is left to write.
-func (r *recorder) drained() bool {
-	r.busyRetries.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.waiting) == 0
-}
-
-// retryBusy lets results come again whose contact is held.
-func (r *recorder) retryBusy(ctx context.Context, held []*record) {
-	for _, rec := range held {
-		if rec.held++; rec.held == warnBusyAfter {
-			r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
-		}
-		r.busyRetries.Go(func() {
-			select {
-			case <-time.After(busyBackoff.Delay(rec.held)):
-			case <-ctx.Done():
-			}
-			r.putBack([]*record{rec})
-			r.poke()
-		})
-	}
-}
-
-// written lets go who is recorded, and makes the lanes go on that have more to send.
-func (r *recorder) written(ctx context.Context, group []*record, recorded []store.Recorded) {
-	var done, held []*record
+// written wakes the lanes again that have more to send, and answers who is recorded.
+func (r *recorder) written(ctx context.Context, recs []*record, recorded []store.Recorded) []batch.Result[error] {
+	results := make([]batch.Result[error], len(recs))
 	var jobs []queue.Job
-	wakes := map[*record]bool{}
-	for i, rec := range group {
-		if recorded[i].Busy {
-			held = append(held, rec)
-			continue
-		}
-		done = append(done, rec)
-		if rec.over && recorded[i].More {
-			wakes[rec] = true
-			jobs = append(jobs, Wake(r.s.Line, rec.result.Conversation))
-		}
-	}
-	r.retryBusy(ctx, held)
-	var err error
-	if len(jobs) > 0 {
-		if _, err = r.s.Queue.Enqueue(ctx, jobs); err != nil {
-			r.s.Log.Warn("next rows wait", "size", len(jobs), "error", err)
+	var woken []int
+	for i, rec := range recs {
+		switch {
+		case recorded[i].Busy:
+			if rec.busy++; rec.busy == warnBusyAfter {
+				r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
+			}
+			results[i].RetryAfter = busyBackoff.Delay(rec.busy)
+		case rec.over && recorded[i].More:
+			jobs, woken = append(jobs, Wake(r.s.Line, rec.result.Conversation)), append(woken, i)
 		}
 	}
-	for _, rec := range done {
-		if wakes[rec] {
-			r.finish(rec, err)
-		} else {
-			r.finish(rec, nil)
+	if len(jobs) == 0 {
+		return results
+	}
+	if _, err := r.s.Queue.Enqueue(ctx, jobs); err != nil {
+		r.s.Log.Warn("next rows wait", "size", len(jobs), "error", err)
+		for _, i := range woken {
+			results[i].Value = err
 		}
 	}
-}
-
-// finish lets go who waits, and the row: its conversation may be claimed again.
-func (r *recorder) finish(rec *record, err error) {
-	r.s.claimer.rowRecorded(rec.result.Conversation)
-	rec.done <- err
-}
-
-// giveUp leaves a row as it is: the next claim will mark it uncertain.
-func (r *recorder) giveUp(rec *record, err error) {
-	r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
-		"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
-	r.finish(rec, fmt.Errorf("record send: %w", err))
-}
-
-// giveUpAll says what could not be recorded when the process ends.
-func (r *recorder) giveUpAll() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, rec := range r.waiting {
-		r.giveUp(rec, errUnrecorded)
-	}
-	r.waiting = nil
+	return results
 }

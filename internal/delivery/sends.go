@@ -112,7 +112,7 @@ func NewSends(o SendOptions) *Sends {
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
 	s := &Sends{SendOptions: o, slots: make(chan struct{}, o.Posts)}
-	s.claimer = &claimer{s: s, pace: newPace(claimEvery), claimed: map[string]bool{}}
+	s.claimer = newClaimer(s)
 	s.health.pairs, s.health.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	s.recorder = newRecorder(s)
@@ -132,19 +132,14 @@ func (s *Sends) Run(ctx context.Context) error {
 	if err := prepareQueue(ctx, s.Queue, SendQueue(s.Line), s.Rate, s.Log, func() error { return nil }); err != nil {
 		return err
 	}
-	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	var wg sync.WaitGroup
-	wg.Go(func() { s.recorder.run(recording) })
 	err := s.runner.Run(ctx)
-	s.recorder.close()
-	last := time.AfterFunc(3*time.Second, stop)
-	wg.Wait()
-	last.Stop()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	s.recorder.close(last)
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", s.Line, err)
 	}
-	s.claimer.runs.Wait() // nobody asks any more: at most it rests
+	s.claimer.batch.Close(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -166,9 +161,9 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 		conversations[n] = batch[i].Lane
 	}
 	var lanes sync.WaitGroup
-	for n, a := range s.claimer.ask(ctx, s.gate(ctx, s.claimTime()), conversations) {
+	for n, claimed := range s.claimer.request(s.gate(ctx, s.claimTime()), conversations) {
 		c := batch[which[n]]
-		lanes.Go(func() { settle(which[n], s.sendRow(ctx, c, a)) })
+		lanes.Go(func() { settle(which[n], s.sendRow(ctx, c, claimed)) })
 	}
 	lanes.Wait()
 }
