@@ -53,7 +53,7 @@ type BacklogScannerOptions struct {
 // and wakes the conversations that an endpoint is behind with. The store sees to it
 // that one process at a time looks.
 type BacklogScanner struct {
-	BacklogScannerOptions
+	opts  BacklogScannerOptions
 	scans map[string]*scanState
 }
 
@@ -86,7 +86,7 @@ func NewBacklogScanner(o BacklogScannerOptions) *BacklogScanner {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "backlog_scanner")
-	s := &BacklogScanner{BacklogScannerOptions: o, scans: map[string]*scanState{}}
+	s := &BacklogScanner{opts: o, scans: map[string]*scanState{}}
 	for _, e := range o.Endpoints {
 		s.scans[e.Name] = &scanState{nextPrune: o.Now().Add(pruneEvery)}
 	}
@@ -96,14 +96,14 @@ func NewBacklogScanner(o BacklogScannerOptions) *BacklogScanner {
 // Run scans until ctx ends. Failures never end it.
 func (s *BacklogScanner) Run(ctx context.Context) error {
 	return pollLoop{
-		every: s.Every, moreDelay: s.Every / 50, log: s.Log,
+		every: s.opts.Every, moreDelay: s.opts.Every / 50, log: s.opts.Log,
 		failed: "nobody looks which conversations lag: endpoints are woken by commits alone", recovered: "the backlog scanner works again",
 	}.run(ctx, s.round)
 }
 
 // round goes one page on, for every endpoint.
 func (s *BacklogScanner) round(ctx context.Context) (more bool, err error) {
-	for _, e := range s.Endpoints {
+	for _, e := range s.opts.Endpoints {
 		full, err := s.scanEndpoint(ctx, e)
 		if err != nil {
 			return false, fmt.Errorf("feed %s: %w", e.Name, err)
@@ -117,12 +117,12 @@ func (s *BacklogScanner) round(ctx context.Context) (more bool, err error) {
 // those that are behind. While the endpoint takes no wake-ups there is no hurry; then
 // the waking begins anew: those who wait longest come first.
 func (s *BacklogScanner) scanEndpoint(ctx context.Context, e Endpoint) (more bool, err error) {
-	scan, now, open := s.scans[e.Name], s.Now(), s.Open(e.Name)
+	scan, now, open := s.scans[e.Name], s.opts.Now(), s.opts.Open(e.Name)
 	if since := now.Sub(scan.scannedAt); !open && since >= 0 && since < heldScanEvery {
 		return false, nil
 	}
 	scan.scannedAt = now
-	noted, err := s.Store.ScanBacklog(ctx, e.Name, e.Wants)
+	noted, err := s.opts.Store.ScanBacklog(ctx, e.Name, e.Wants)
 	if err != nil || noted.HeldElsewhere {
 		return false, err
 	}
@@ -139,11 +139,11 @@ func (s *BacklogScanner) scanEndpoint(ctx context.Context, e Endpoint) (more boo
 
 // wakeLagging goes one page on.
 func (s *BacklogScanner) wakeLagging(ctx context.Context, e Endpoint) (more bool, err error) {
-	scan, now := s.scans[e.Name], s.Now()
+	scan, now := s.scans[e.Name], s.opts.Now()
 	if now.Sub(scan.startedAt) >= rescanEvery || now.Before(scan.startedAt) {
 		scan.restart(now)
 	}
-	page, err := s.Store.LaggingConversations(ctx, e.Name, scan.position, now.Add(-lagGrace), wakePage)
+	page, err := s.opts.Store.LaggingConversations(ctx, e.Name, scan.position, now.Add(-lagGrace), wakePage)
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
@@ -151,22 +151,22 @@ func (s *BacklogScanner) wakeLagging(ctx context.Context, e Endpoint) (more bool
 	for i, b := range page {
 		jobs[i] = queue.Job{Queue: EventQueue(e.Name), Lane: b.Conversation}
 	}
-	if _, err := s.Queue.Enqueue(ctx, jobs); err != nil {
+	if _, err := s.opts.Queue.Enqueue(ctx, jobs); err != nil {
 		return false, fmt.Errorf("wake: %w", err)
 	}
 	scan.position = page[len(page)-1]
-	s.Log.Debug("woken", "endpoint", e.Name, "conversations", len(page))
+	s.opts.Log.Debug("woken", "endpoint", e.Name, "conversations", len(page))
 	return len(page) == wakePage, nil
 }
 
 // pruneCursors goes one page on through the cursors, when nothing else is to do: so they are
 // as many as there are conversations that speak, and not as there ever were.
 func (s *BacklogScanner) pruneCursors(ctx context.Context, e Endpoint) error {
-	scan, now := s.scans[e.Name], s.Now()
+	scan, now := s.scans[e.Name], s.opts.Now()
 	if now.Before(scan.nextPrune) {
 		return nil
 	}
-	done, err := s.Store.PruneCursors(ctx, e.Name, scan.prunedTo)
+	done, err := s.opts.Store.PruneCursors(ctx, e.Name, scan.prunedTo)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}

@@ -197,7 +197,7 @@ func (c *claimer) call(ctx context.Context, token string, conversations []string
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	for again := false; ; again = true {
-		claims, err := c.s.Store.ClaimSends(ctx, c.s.Now(), token, conversations)
+		claims, err := c.s.opts.Store.ClaimSends(ctx, c.s.opts.Now(), token, conversations)
 		if err == nil {
 			rows := make(map[string]store.SendClaim, len(claims))
 			for _, row := range claims {

@@ -64,7 +64,7 @@ func (e *Events) moveCursors(ctx context.Context, moves []cursorMove) (results [
 			return results, nil
 		}
 		call, cancel := context.WithTimeout(ctx, cursorTimeout)
-		err = e.Store.AdvanceCursors(call, e.Name, cursors)
+		err = e.opts.Store.AdvanceCursors(call, e.opts.Name, cursors)
 		cancel()
 		if err == nil {
 			return results, nil

@@ -40,7 +40,7 @@ type EventNotifierOptions struct {
 // EventNotifier wakes endpoints at once for what was just committed. It may lose anything:
 // the BacklogScanner finds it.
 type EventNotifier struct {
-	EventNotifierOptions
+	opts    EventNotifierOptions
 	batch   *batch.Batcher[[]queue.Job, struct{}]
 	running atomic.Bool
 	failing bool // the last call failed
@@ -58,7 +58,7 @@ func NewEventNotifier(o EventNotifierOptions) *EventNotifier {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events")
-	n := &EventNotifier{EventNotifierOptions: o, closed: map[string]bool{}}
+	n := &EventNotifier{opts: o, closed: map[string]bool{}}
 	n.batch = batch.New(batch.Options[[]queue.Job, struct{}]{
 		Call: n.enqueue, Every: notifyEvery, Room: n.room, MaxWaiting: notifyBuffer,
 	})
@@ -76,7 +76,7 @@ func (n *EventNotifier) room() int {
 // OnEvents hears what was committed. It never blocks.
 func (n *EventNotifier) OnEvents(events []store.Event) {
 	var jobs []queue.Job
-	for _, e := range n.Endpoints {
+	for _, e := range n.opts.Endpoints {
 		if !n.Open(e.Name) {
 			continue
 		}
@@ -122,9 +122,9 @@ func (n *EventNotifier) enqueue(ctx context.Context, commits [][]queue.Job) ([]b
 	}
 	call, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	_, err := n.Queue.Enqueue(call, jobs)
+	_, err := n.opts.Queue.Enqueue(call, jobs)
 	if err != nil && !n.failing && ctx.Err() == nil {
-		n.Log.Warn("endpoints are not woken at once: events come a little later", "error", err)
+		n.opts.Log.Warn("endpoints are not woken at once: events come a little later", "error", err)
 	}
 	n.failing = err != nil
 	return make([]batch.Result[struct{}], len(commits)), nil
@@ -134,7 +134,7 @@ func (n *EventNotifier) enqueue(ctx context.Context, commits [][]queue.Job) ([]b
 func (n *EventNotifier) refreshClosed(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	stats, err := n.Stats(call, EventQueues(n.Endpoints)...)
+	stats, err := n.opts.Stats(call, EventQueues(n.opts.Endpoints)...)
 	if err != nil {
 		return // who waits for an answer of the queue would not get one either
 	}
@@ -144,7 +144,7 @@ func (n *EventNotifier) refreshClosed(ctx context.Context) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, e := range n.Endpoints {
+	for _, e := range n.opts.Endpoints {
 		n.closed[e.Name] = closed[EventQueue(e.Name)]
 	}
 }

@@ -101,7 +101,7 @@ type EventOptions struct {
 // event that is refused keeps its conversation waiting, for as long as it takes;
 // an endpoint that fails is held for all processes and probed.
 type Events struct {
-	EventOptions
+	opts EventOptions
 	receiver
 	runner  *queue.Runner
 	cursors *cursorBatcher
@@ -133,7 +133,7 @@ func NewEvents(o EventOptions) *Events {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
-	e := &Events{EventOptions: o, slots: make(chan struct{}, o.Posts)}
+	e := &Events{opts: o, slots: make(chan struct{}, o.Posts)}
 	name := EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	e.cursors = e.newCursors()
@@ -149,14 +149,14 @@ func NewEvents(o EventOptions) *Events {
 
 // Run pushes until ctx ends; then what is being posted finishes and is recorded.
 func (e *Events) Run(ctx context.Context) error {
-	known := func() error { return e.Store.RegisterEndpoint(ctx, e.Now(), e.Name) }
-	if err := prepareQueue(ctx, e.Queue, EventQueue(e.Name), e.Rate, e.Log, known); err != nil {
+	known := func() error { return e.opts.Store.RegisterEndpoint(ctx, e.opts.Now(), e.opts.Name) }
+	if err := prepareQueue(ctx, e.opts.Queue, EventQueue(e.opts.Name), e.opts.Rate, e.opts.Log, known); err != nil {
 		return err
 	}
 	err := e.runner.Run(ctx)
 	e.cursors.Close(context.WithoutCancel(ctx))
 	if err != nil {
-		return fmt.Errorf("push to %s: %w", e.Name, err)
+		return fmt.Errorf("push to %s: %w", e.opts.Name, err)
 	}
 	return nil
 }
@@ -178,9 +178,9 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 		ids[n] = batch[i].Lane
 	}
 	call := queue.NewLease(stallRetryAfter)
-	list, err := e.Store.PendingEvents(ctx, e.Name, ids, eventPage)
+	list, err := e.opts.Store.PendingEvents(ctx, e.opts.Name, ids, eventPage)
 	if errors.Is(err, store.ErrUnavailable) && call.Left() <= 0 {
-		list, err = e.Store.PendingEvents(ctx, e.Name, ids, eventPage)
+		list, err = e.opts.Store.PendingEvents(ctx, e.opts.Name, ids, eventPage)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -201,11 +201,11 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 
 // readFailed deals with a failed read: nothing was posted.
 func (e *Events) readFailed(ctx context.Context, settle func(int, queue.Outcome), which []int, err error) {
-	wait := e.Backoff.Delay(2)
+	wait := e.opts.Backoff.Delay(2)
 	if errors.Is(err, store.ErrUnavailable) {
 		wait = min(outageDelay, e.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0))
 	} else {
-		e.Log.Warn("events cannot be read", "error", err)
+		e.opts.Log.Warn("events cannot be read", "error", err)
 	}
 	for _, i := range which {
 		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: err.Error()})

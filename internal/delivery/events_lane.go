@@ -41,7 +41,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
 			if err := e.moveCursor(ctx, cursor); err != nil {
 				// They come again: at least once is what is promised.
-				e.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
+				e.opts.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
 				if errors.Is(err, store.ErrUnavailable) {
 					e.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0)
 				}
@@ -58,7 +58,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 		}
 		// Nothing of all this was wanted: it costs no turn.
 		var err error
-		if list, err = e.Store.PendingEvents(ctx, e.Name, []string{c.Lane}, eventPage); err != nil {
+		if list, err = e.opts.Store.PendingEvents(ctx, e.opts.Name, []string{c.Lane}, eventPage); err != nil {
 			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 		}
 	}
@@ -89,10 +89,10 @@ func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Eve
 		switch {
 		case ev.Pos == 0:
 			return queue.Outcome{Verdict: queue.Postpone, Delay: unnumbered}, n
-		case !e.Wants.Match(ev):
+		case !e.opts.Wants.Match(ev):
 			n++
 			continue
-		case *posted > 0 && (e.Rate.Rate > 0 || time.Since(began) > eventTurn || e.hold.Held()), ctx.Err() != nil:
+		case *posted > 0 && (e.opts.Rate.Rate > 0 || time.Since(began) > eventTurn || e.hold.Held()), ctx.Err() != nil:
 			return queue.Outcome{}, n // a rate counts jobs: one event each
 		}
 		if out := e.postEvent(ctx, c, ev); out.Verdict != 0 {
@@ -108,7 +108,7 @@ func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Eve
 // failed attempts of the old one.
 func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 	if c.Attempt > 1 && ctx.Err() == nil {
-		if _, err := e.Queue.Enqueue(ctx, []queue.Job{{Queue: EventQueue(e.Name), Lane: c.Lane}}); err == nil {
+		if _, err := e.opts.Queue.Enqueue(ctx, []queue.Job{{Queue: EventQueue(e.opts.Name), Lane: c.Lane}}); err == nil {
 			return queue.Outcome{Verdict: queue.Done}
 		}
 	}
@@ -117,14 +117,14 @@ func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 
 // postEvent posts an event. The zero Outcome is that it was taken.
 func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
-	began, call := time.Now(), stallLease(e.PostTimeout)
+	began, call := time.Now(), stallLease(e.opts.PostTimeout)
 	err := e.post(ctx, ev)
 	took := time.Since(began)
 	if err == nil {
 		e.answered()
 		e.hold.Clear(began)
-		e.Meter.Pushed(e.Name, "taken", took)
-		e.Log.Debug("event taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq, "ms", took.Milliseconds())
+		e.opts.Meter.Pushed(e.opts.Name, "taken", took)
+		e.opts.Log.Debug("event taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq, "ms", took.Milliseconds())
 		return queue.Outcome{}
 	}
 	if ctx.Err() != nil || stalled(ctx, call) || errors.Is(err, httpcall.ErrNotBegun) {
@@ -135,8 +135,8 @@ func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) q
 	if !ok {
 		f = &outbound.Failure{Class: outbound.Retry, Detail: fmt.Sprintf("unclassified error %T", err)}
 	}
-	e.Meter.Pushed(e.Name, string(f.Class), took)
-	e.Log.Warn("event not taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq,
+	e.opts.Meter.Pushed(e.opts.Name, string(f.Class), took)
+	e.opts.Log.Warn("event not taken", "id", ev.ID, "type", ev.Type, "conversation", ev.Conversation, "seq", ev.Seq,
 		"class", f.Class, "code", f.Code, "detail", f.Detail, "attempt", c.Attempt, "ms", took.Milliseconds())
 	switch f.Class {
 	case outbound.Throttle:
@@ -147,20 +147,20 @@ func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) q
 	if e.failed() {
 		return e.holdEndpoint(ctx, f, "the endpoint takes no event", queue.Backoff{})
 	}
-	return queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, e.Backoff.Delay(c.Attempt)), Err: f.Detail}
+	return queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, e.opts.Backoff.Delay(c.Attempt)), Err: f.Detail}
 }
 
 // post calls the pusher, which may panic.
 func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			e.Log.Error("pusher panicked", "id", ev.ID, "panic", fmt.Sprint(r))
+			e.opts.Log.Error("pusher panicked", "id", ev.ID, "panic", fmt.Sprint(r))
 			err = &outbound.Failure{Class: outbound.Retry, Detail: "the pusher panicked"}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(httpcall.WithGate(ctx, e.gate(ctx, e.PostTimeout)), e.PostTimeout)
+	ctx, cancel := context.WithTimeout(httpcall.WithGate(ctx, e.gate(ctx, e.opts.PostTimeout)), e.opts.PostTimeout)
 	defer cancel()
-	return e.Pusher.Push(ctx, ev)
+	return e.opts.Pusher.Push(ctx, ev)
 }
 
 // holdEndpoint holds the whole endpoint. The lane comes back after those that were

@@ -55,7 +55,7 @@ type MediaOptions struct {
 // Media fetches the files that people sent, at once: WhatsApp keeps them for
 // seven days. A file's name is its content, so that no file can replace another.
 type Media struct {
-	MediaOptions
+	opts   MediaOptions
 	runner *queue.Runner
 }
 
@@ -83,7 +83,7 @@ func NewMedia(o MediaOptions) *Media {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "media")
-	m := &Media{MediaOptions: o}
+	m := &Media{opts: o}
 	m.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: inbound.QueueMedia, Handler: mediaHandler{m},
 		Slots: o.Downloads, Lease: o.Lease, MaxAttempts: o.MaxAttempts, Backoff: o.Backoff,
@@ -140,15 +140,15 @@ func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 	if ctx.Err() != nil && err != nil {
 		return o // the drain, or the lease: nothing is known about the file
 	}
-	m.Meter.Media(state)
-	m.Log.Info("media", "id", ref.MessageID, "line", ref.Line, "state", state, "error", detail,
+	m.opts.Meter.Media(state)
+	m.opts.Log.Info("media", "id", ref.MessageID, "line", ref.Line, "state", state, "error", detail,
 		"size", file.size, "mime", file.mime, "attempt", c.Attempt, "ms", time.Since(began).Milliseconds())
 	if err := m.save(ctx, ref, state, file, detail); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			return queue.Outcome{Verdict: queue.Dead, Err: err.Error()}
 		}
 		// The file is there: the next attempt finds it, or fetches it again.
-		return queue.Outcome{Verdict: queue.Postpone, Delay: m.Backoff.Delay(2), Err: err.Error()}
+		return queue.Outcome{Verdict: queue.Postpone, Delay: m.opts.Backoff.Delay(2), Err: err.Error()}
 	}
 	return o
 }
@@ -161,14 +161,14 @@ func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue
 	case ctx.Err() != nil:
 		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
 	case errors.Is(err, errDisk): // disk full, a directory gone
-		m.Log.Error("media cannot be written", "error", err)
-		return queue.Outcome{Verdict: queue.Postpone, Delay: m.Backoff.Delay(6), Err: detail}, mediaPending, detail
+		m.opts.Log.Error("media cannot be written", "error", err)
+		return queue.Outcome{Verdict: queue.Postpone, Delay: m.opts.Backoff.Delay(6), Err: detail}, mediaPending, detail
 	case errors.Is(err, errFinal) || classified && f.Class == outbound.Permanent:
 		return queue.Outcome{Verdict: queue.Done}, mediaFailed, detail
 	case classified && (f.Class == outbound.Throttle || f.Class == outbound.Auth || f.Class == outbound.Pair):
-		wait := max(f.Wait, m.Backoff.Delay(5))
+		wait := max(f.Wait, m.opts.Backoff.Delay(5))
 		return queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: detail}, mediaPending, detail
-	case c.Attempt >= m.MaxAttempts: // a dead letter, so that it can be driven again
+	case c.Attempt >= m.opts.MaxAttempts: // a dead letter, so that it can be driven again
 		return queue.Outcome{Verdict: queue.Dead, Err: detail}, mediaFailed, detail
 	case classified:
 		return queue.Outcome{Verdict: queue.Retry, Delay: f.Wait, Err: detail}, mediaPending, detail
@@ -203,7 +203,7 @@ func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f sa
 	if state == mediaReady {
 		media.URL, media.SHA256, media.MIME, media.Size = "", f.sha256, f.mime, f.size
 	}
-	if err := m.Store.SaveMedia(ctx, ref.MessageID, media); err != nil {
+	if err := m.opts.Store.SaveMedia(ctx, ref.MessageID, media); err != nil {
 		return fmt.Errorf("save media: %w", err)
 	}
 	return nil
@@ -215,13 +215,13 @@ func (m *Media) download(ctx context.Context, ref store.MediaRef) (savedFile, er
 	if f, ok := m.existing(want, ref.Media.MIME); ok {
 		return f, nil
 	}
-	if ref.Media.Size > m.MaxBytes {
+	if ref.Media.Size > m.opts.MaxBytes {
 		return savedFile{}, m.tooLarge()
 	}
 	if ref.Media.Inline != "" {
 		return m.writeFile(inline(ref.Media.Inline), ref.Media.MIME, want, true)
 	}
-	fetcher := m.Fetchers[ref.Line]
+	fetcher := m.opts.Fetchers[ref.Line]
 	if fetcher == nil {
 		return savedFile{}, fmt.Errorf("%w: no line %q to fetch it from", errMismatch, ref.Line)
 	}

@@ -38,16 +38,16 @@ type savedFile struct {
 
 // removeStale removes what a killed process left unfinished.
 func (m *Media) removeStale(now time.Time) error {
-	if err := os.MkdirAll(m.Dir, 0o750); err != nil {
+	if err := os.MkdirAll(m.opts.Dir, 0o750); err != nil {
 		return fmt.Errorf("make media directory: %w", err)
 	}
-	parts, err := filepath.Glob(filepath.Join(m.Dir, tempPrefix+"*"))
+	parts, err := filepath.Glob(filepath.Join(m.opts.Dir, tempPrefix+"*"))
 	if err != nil {
 		return fmt.Errorf("list media directory: %w", err)
 	}
 	for _, part := range parts {
 		info, err := os.Stat(part)
-		if err == nil && now.Sub(info.ModTime()) > 2*m.Lease {
+		if err == nil && now.Sub(info.ModTime()) > 2*m.opts.Lease {
 			os.Remove(part)
 		}
 	}
@@ -60,7 +60,7 @@ func (m *Media) existing(digest, mime string) (savedFile, bool) {
 	if !hexDigest.MatchString(digest) {
 		return savedFile{}, false
 	}
-	found, err := filepath.Glob(filepath.Join(m.Dir, digest[:2], digest+".*"))
+	found, err := filepath.Glob(filepath.Join(m.opts.Dir, digest[:2], digest+".*"))
 	if err != nil || len(found) == 0 {
 		return savedFile{}, false
 	}
@@ -79,7 +79,7 @@ func (m *Media) existing(digest, mime string) (savedFile, bool) {
 // renamed, so that a file that can be seen is whole. inline means that the
 // stream is ours, so that its errors are final.
 func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedFile, err error) {
-	part, err := os.CreateTemp(m.Dir, tempPrefix)
+	part, err := os.CreateTemp(m.opts.Dir, tempPrefix)
 	if err != nil {
 		return savedFile{}, diskError("create", err)
 	}
@@ -88,7 +88,7 @@ func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedF
 
 	hash, head := sha256.New(), &headBuffer{}
 	disk := &diskWriter{w: part}
-	size, err := io.Copy(io.MultiWriter(disk, hash, head), io.LimitReader(r, m.MaxBytes+1))
+	size, err := io.Copy(io.MultiWriter(disk, hash, head), io.LimitReader(r, m.opts.MaxBytes+1))
 	switch {
 	case disk.err != nil:
 		return savedFile{}, diskError("write", disk.err)
@@ -96,7 +96,7 @@ func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedF
 		return savedFile{}, fmt.Errorf("%w: its base64 is broken", errFinal)
 	case err != nil:
 		return savedFile{}, fmt.Errorf("read media: %w", err)
-	case size > m.MaxBytes:
+	case size > m.opts.MaxBytes:
 		return savedFile{}, m.tooLarge()
 	case size == 0:
 		return savedFile{}, fmt.Errorf("%w: it is empty", errMismatch)
@@ -110,7 +110,7 @@ func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedF
 	}
 	f.mime = mediaType(mime, head.bytes, "")
 	f.path = f.sha256[:2] + "/" + f.sha256 + "." + extension(f.mime)
-	if err := m.publish(part, filepath.Join(m.Dir, filepath.FromSlash(f.path))); err != nil {
+	if err := m.publish(part, filepath.Join(m.opts.Dir, filepath.FromSlash(f.path))); err != nil {
 		return savedFile{}, err
 	}
 	return f, nil
@@ -131,7 +131,7 @@ func (m *Media) publish(part *os.File, path string) error {
 	if err := os.Rename(part.Name(), path); err != nil {
 		return diskError("rename", err)
 	}
-	for _, d := range []string{dir, m.Dir} {
+	for _, d := range []string{dir, m.opts.Dir} {
 		if err := syncDir(d); err != nil {
 			return diskError("sync directory", err)
 		}
@@ -149,7 +149,7 @@ func syncDir(path string) error {
 }
 
 func (m *Media) tooLarge() error {
-	return fmt.Errorf("%w: larger than %d MB", errFinal, m.MaxBytes>>20)
+	return fmt.Errorf("%w: larger than %d MB", errFinal, m.opts.MaxBytes>>20)
 }
 
 // diskError says that the disk failed, without the path.

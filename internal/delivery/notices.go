@@ -36,7 +36,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = recoverPanic(ctx, wakeMore); err != nil && ctx.Err() == nil {
-				p.Log.Error("notices wait", "error", err)
+				p.opts.Log.Error("notices wait", "error", err)
 			}
 			select {
 			case <-time.After(noticeEvery):
@@ -50,7 +50,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 // have no wake-up of their own, so that thousands of them never stand before an answer.
 // A line that is held or paused gets none.
 func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
-	notices, err := p.Store.UntriedNotices(ctx, noticesPerLine)
+	notices, err := p.opts.Store.UntriedNotices(ctx, noticesPerLine)
 	if err != nil {
 		return false, fmt.Errorf("find notices: %w", err)
 	}
@@ -59,7 +59,7 @@ func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (mor
 		return false, err
 	}
 	var jobs []queue.Job
-	now, before := p.Now(), maps.Clone(woken)
+	now, before := p.opts.Now(), maps.Clone(woken)
 	clear(woken)
 	for _, n := range notices {
 		if !open[SendQueue(n.Line)] {
@@ -75,7 +75,7 @@ func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (mor
 	if len(jobs) == 0 {
 		return more, nil
 	}
-	if _, err := p.Queue.Enqueue(ctx, jobs); err != nil {
+	if _, err := p.opts.Queue.Enqueue(ctx, jobs); err != nil {
 		clear(woken)
 		return false, fmt.Errorf("wake notices: %w", err)
 	}
@@ -95,12 +95,12 @@ func (p *Pump) openQueues(ctx context.Context, notices []store.Notice) (map[stri
 	if len(names) == 0 {
 		return open, nil
 	}
-	stats, err := p.Queue.Stats(ctx, names...)
+	stats, err := p.opts.Queue.Stats(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("look for holds: %w", err)
 	}
 	for _, s := range stats {
-		open[s.Name] = !s.Paused && !s.HeldUntil.After(p.Now())
+		open[s.Name] = !s.Paused && !s.HeldUntil.After(p.opts.Now())
 	}
 	return open, nil
 }

@@ -33,8 +33,8 @@ func (s *Sends) sendRow(ctx context.Context, c queue.Claim, claimed *claimedRow)
 		r = r.forNotice()
 	}
 	took := time.Since(began)
-	s.Meter.Sent(s.Line, r.name, took)
-	s.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", r.name,
+	s.opts.Meter.Sent(s.opts.Line, r.name, took)
+	s.opts.Log.Info("send", "id", row.Post.ID, "conversation", row.Post.Conversation, "verdict", r.name,
 		"code", r.code, "detail", r.detail, "attempt", c.Attempt, "ms", took.Milliseconds(),
 		"phone", phone.Masked(cmp.Or(row.Post.To.Phone, row.Post.To.UserID, row.Post.To.ExternalID)))
 	over := r.lane.Verdict == 0
@@ -79,10 +79,10 @@ func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim
 	}
 	sat := time.Now()
 	defer func() { s.releaseSlot(time.Since(sat)) }()
-	ctx = httpcall.WithGate(ctx, s.gate(ctx, s.PostTimeout))
+	ctx = httpcall.WithGate(ctx, s.gate(ctx, s.opts.PostTimeout))
 	s.markRead(ctx, row)
 	began = time.Now()
-	call := stallLease(s.PostTimeout)
+	call := stallLease(s.opts.PostTimeout)
 	accepted, err := s.post(ctx, row.Post.Post)
 	r = s.classify(ctx, c, row.Post.ID, call, began, accepted.ID, err)
 	r.waID = changedPhone(row.Post.To, accepted.WaID)
@@ -131,18 +131,18 @@ func (s *Sends) releaseSlot(kept time.Duration) {
 // markRead shows what this row answers as read, with typing. It is a courtesy: its
 // failure changes nothing.
 func (s *Sends) markRead(ctx context.Context, row *store.SendClaim) {
-	if s.Marker == nil || row.MarkReadID == "" || row.Attempt > 1 {
+	if s.opts.Marker == nil || row.MarkReadID == "" || row.Attempt > 1 {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log.Error("marking as read panicked", "panic", fmt.Sprint(p))
+			s.opts.Log.Error("marking as read panicked", "panic", fmt.Sprint(p))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	if err := s.Marker.MarkRead(ctx, row.MarkReadID); err != nil {
-		s.Log.Debug("not marked as read", "id", row.Post.ID, "error", err)
+	if err := s.opts.Marker.MarkRead(ctx, row.MarkReadID); err != nil {
+		s.opts.Log.Debug("not marked as read", "id", row.Post.ID, "error", err)
 	}
 }
 
@@ -151,11 +151,11 @@ func (s *Sends) markRead(ctx context.Context, row *store.SendClaim) {
 func (s *Sends) post(ctx context.Context, p outbound.Post) (accepted outbound.Accepted, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.Log.Error("sender panicked", "id", p.ID, "panic", fmt.Sprint(r))
+			s.opts.Log.Error("sender panicked", "id", p.ID, "panic", fmt.Sprint(r))
 			err = &outbound.Failure{Class: outbound.Uncertain, Detail: "the sender panicked"}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.PostTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.PostTimeout)
 	defer cancel()
-	return s.Sender.Send(ctx, p)
+	return s.opts.Sender.Send(ctx, p)
 }

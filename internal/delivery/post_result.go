@@ -98,13 +98,13 @@ func (s *Sends) classify(ctx context.Context, c queue.Claim, row string, call qu
 			r.lane = s.holdLine(ctx, f, "nothing can be sent", queue.Backoff{})
 			break
 		}
-		if c.Attempt >= s.MaxAttempts {
+		if c.Attempt >= s.opts.MaxAttempts {
 			r.status, r.reason = store.Failed, router.Refused
 			r.detail = fmt.Sprintf("gave up after %d attempts: %s", c.Attempt, f.Detail)
 			s.health.forget(c.Lane)
 			break
 		}
-		r.lane, r.rowOnly = queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, s.Backoff.Delay(c.Attempt)), Err: f.Error()}, true
+		r.lane, r.rowOnly = queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, s.opts.Backoff.Delay(c.Attempt)), Err: f.Error()}, true
 	default: // uncertain
 		r.name = string(outbound.Uncertain)
 		r.status, r.reason = store.Uncertain, router.UncertainFor

@@ -44,7 +44,7 @@ type PumpOptions struct {
 // timers fire, rows and files whose wake-up was lost are woken again, and notices get
 // theirs. The store sees to it that one process at a time does it.
 type Pump struct {
-	PumpOptions
+	opts    PumpOptions
 	notices chan struct{} // there are some
 }
 
@@ -66,7 +66,7 @@ func NewPump(o PumpOptions) *Pump {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "pump")
-	return &Pump{PumpOptions: o, notices: make(chan struct{}, 1)}
+	return &Pump{opts: o, notices: make(chan struct{}, 1)}
 }
 
 // Run pumps until ctx ends. Failures never end it; it says when they begin and
@@ -76,25 +76,25 @@ func (p *Pump) Run(ctx context.Context) error {
 	feeding.Go(func() { p.runNotices(ctx) })
 	defer feeding.Wait()
 	return pollLoop{
-		every: p.Every, log: p.Log,
+		every: p.opts.Every, log: p.opts.Log,
 		failed: "the pump fails: events, timers and lost wake-ups wait", recovered: "the pump works again",
 	}.run(ctx, p.round)
 }
 
 func (p *Pump) round(ctx context.Context) (more bool, err error) {
-	done, err := p.Store.Pump(ctx, p.Now())
+	done, err := p.opts.Store.Pump(ctx, p.opts.Now())
 	if err != nil {
 		return false, fmt.Errorf("pump: %w", err)
 	}
 	if done.Timers > 0 || len(done.Wakes) > 0 {
-		p.Log.Info("pumped", "timers", done.Timers, "wakes", len(done.Wakes))
+		p.opts.Log.Info("pumped", "timers", done.Timers, "wakes", len(done.Wakes))
 	}
 	if len(done.Wakes) > 0 {
 		jobs := make([]queue.Job, len(done.Wakes))
 		for i, w := range done.Wakes {
 			jobs[i] = Wake(w.Line, w.Conversation)
 		}
-		if _, err := p.Queue.Enqueue(ctx, jobs); err != nil {
+		if _, err := p.opts.Queue.Enqueue(ctx, jobs); err != nil {
 			return false, fmt.Errorf("wake pending sends: %w", err)
 		}
 	}
@@ -118,7 +118,7 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 // apologize does what the flow says about those who were left, unless there is a
 // backlog: then they wait.
 func (p *Pump) apologize(ctx context.Context) error {
-	stats, err := p.Queue.Stats(ctx, inbound.QueueInbound)
+	stats, err := p.opts.Queue.Stats(ctx, inbound.QueueInbound)
 	if err != nil {
 		return fmt.Errorf("look for a backlog: %w", err)
 	}
@@ -127,15 +127,15 @@ func (p *Pump) apologize(ctx context.Context) error {
 			return nil
 		}
 	}
-	if p.Spools() {
+	if p.opts.Spools() {
 		return nil
 	}
-	n, err := p.Store.Apologize(ctx, p.Now())
+	n, err := p.opts.Store.Apologize(ctx, p.opts.Now())
 	if err != nil {
 		return fmt.Errorf("apologize: %w", err)
 	}
 	if n > 0 {
-		p.Log.Info("people who were left without an answer get what policies.after_outage says", "people", n)
+		p.opts.Log.Info("people who were left without an answer get what policies.after_outage says", "people", n)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	added, err := p.Queue.Enqueue(ctx, jobs)
+	added, err := p.opts.Queue.Enqueue(ctx, jobs)
 	if err != nil {
 		return fmt.Errorf("wake pending files: %w", err)
 	}
@@ -165,7 +165,7 @@ func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 		}
 	}
 	if lost > 0 {
-		p.Log.Warn("files whose job was lost are fetched", "files", lost)
+		p.opts.Log.Warn("files whose job was lost are fetched", "files", lost)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (r *recorder) finish(rec *record, p *batch.Pending[*record, error]) error {
 	wakeErr, err := p.Wait(context.Background())
 	r.s.claimer.rowRecorded(rec.result.Conversation)
 	if err != nil {
-		r.s.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
+		r.s.opts.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
 			"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
 		return fmt.Errorf("record send: %w", err)
 	}
@@ -120,7 +120,7 @@ func (r *recorder) call(ctx context.Context, recs []*record) ([]store.Recorded, 
 	for i, rec := range recs {
 		results[i] = rec.result
 	}
-	recorded, err := r.s.Store.RecordSends(ctx, r.s.Now(), results)
+	recorded, err := r.s.opts.Store.RecordSends(ctx, r.s.opts.Now(), results)
 	if err == nil && len(recorded) != len(recs) {
 		err = fmt.Errorf("%d answers for %d results", len(recorded), len(recs))
 	}
@@ -139,18 +139,18 @@ func (r *recorder) written(ctx context.Context, recs []*record, recorded []store
 		switch {
 		case recorded[i].Busy:
 			if rec.busy++; rec.busy == warnBusyAfter {
-				r.s.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
+				r.s.opts.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
 			}
 			results[i].RetryAfter = busyBackoff.Delay(rec.busy)
 		case rec.over && recorded[i].More:
-			jobs, woken = append(jobs, Wake(r.s.Line, rec.result.Conversation)), append(woken, i)
+			jobs, woken = append(jobs, Wake(r.s.opts.Line, rec.result.Conversation)), append(woken, i)
 		}
 	}
 	if len(jobs) == 0 {
 		return results
 	}
-	if _, err := r.s.Queue.Enqueue(ctx, jobs); err != nil {
-		r.s.Log.Warn("next rows wait", "size", len(jobs), "error", err)
+	if _, err := r.s.opts.Queue.Enqueue(ctx, jobs); err != nil {
+		r.s.opts.Log.Warn("next rows wait", "size", len(jobs), "error", err)
 		for _, i := range woken {
 			results[i].Value = err
 		}

@@ -72,7 +72,7 @@ type SendOptions struct {
 
 // Sends delivers the messages of one line.
 type Sends struct {
-	SendOptions
+	opts SendOptions
 	receiver
 	runner   *queue.Runner
 	claimer  *claimer
@@ -111,7 +111,7 @@ func NewSends(o SendOptions) *Sends {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("part", "delivery", "line", o.Line)
-	s := &Sends{SendOptions: o, slots: make(chan struct{}, o.Posts)}
+	s := &Sends{opts: o, slots: make(chan struct{}, o.Posts)}
 	s.claimer = newClaimer(s)
 	s.health.pairs, s.health.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
@@ -129,7 +129,7 @@ func NewSends(o SendOptions) *Sends {
 // Run delivers until ctx ends; then posts that are running finish and are
 // recorded.
 func (s *Sends) Run(ctx context.Context) error {
-	if err := prepareQueue(ctx, s.Queue, SendQueue(s.Line), s.Rate, s.Log, func() error { return nil }); err != nil {
+	if err := prepareQueue(ctx, s.opts.Queue, SendQueue(s.opts.Line), s.opts.Rate, s.opts.Log, func() error { return nil }); err != nil {
 		return err
 	}
 	err := s.runner.Run(ctx)
@@ -137,7 +137,7 @@ func (s *Sends) Run(ctx context.Context) error {
 	defer cancel()
 	s.recorder.close(last)
 	if err != nil {
-		return fmt.Errorf("deliver %s: %w", s.Line, err)
+		return fmt.Errorf("deliver %s: %w", s.opts.Line, err)
 	}
 	s.claimer.batch.Close(context.WithoutCancel(ctx))
 	return nil
@@ -172,7 +172,7 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 var busyBackoff = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 
 // claimTime is how long a row that is claimed may be in our hands until its post is over.
-func (s *Sends) claimTime() time.Duration { return slotTimeout + markTimeout + s.PostTimeout }
+func (s *Sends) claimTime() time.Duration { return slotTimeout + markTimeout + s.opts.PostTimeout }
 
 // claimFailed deals with a row that could not be claimed: nothing was posted.
 func (s *Sends) claimFailed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
@@ -185,7 +185,7 @@ func (s *Sends) claimFailed(ctx context.Context, c queue.Claim, err error) queue
 	case errors.Is(err, store.ErrBusy):
 		return queue.Outcome{Verdict: queue.Postpone, Delay: busyBackoff.Delay(s.health.busyInARow(c.Lane)), Err: err.Error()}
 	default:
-		s.Log.Warn("send failed", "conversation", c.Lane, "error", err)
+		s.opts.Log.Warn("send failed", "conversation", c.Lane, "error", err)
 		return queue.Outcome{Verdict: queue.Retry, Err: err.Error()}
 	}
 }
