@@ -62,14 +62,15 @@ type Batcher[Req, Res any] struct {
 
 	mu       sync.Mutex
 	waiting  []*Pending[Req, Res]
-	retrying int       // requests whose RetryAfter has not passed
-	inCalls  int       // requests in calls
-	running  int       // calls under way
-	stuck    int       // those of them that have lasted StuckAfter
-	started  time.Time // the last call
-	timer    *time.Timer
+	retrying int         // requests whose RetryAfter has not passed
+	inCalls  int         // requests in calls
+	running  int         // calls under way
+	stuck    int         // those of them that have lasted StuckAfter
+	started  time.Time   // the last call
+	timer    *time.Timer // ends a pause
 	closing  bool
-	drained  chan struct{} // closed once closing and nothing is left
+	closed   bool          // closing, and nothing is left
+	drained  chan struct{} // closed then
 }
 
 // New returns a Batcher. It panics without a Call.
@@ -80,6 +81,8 @@ func New[Req, Res any](o Options[Req, Res]) *Batcher[Req, Res] {
 	o.Parallel = max(o.Parallel, 1)
 	b := &Batcher[Req, Res]{opts: o, drained: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.timer = time.AfterFunc(time.Hour, b.Wake)
+	b.timer.Stop()
 	return b
 }
 
@@ -95,7 +98,7 @@ func (b *Batcher[Req, Res]) SubmitAll(reqs ...Req) []*Pending[Req, Res] {
 		p := &Pending[Req, Res]{b: b, req: req, done: make(chan struct{})}
 		all[i] = p
 		switch {
-		case b.isDrained():
+		case b.closed:
 			p.answer(Result[Res]{Err: ErrClosed})
 		case b.opts.MaxWaiting > 0 && len(b.waiting) >= b.opts.MaxWaiting:
 			p.answer(Result[Res]{Err: ErrFull})
@@ -128,18 +131,10 @@ func (b *Batcher[Req, Res]) Close(ctx context.Context) {
 	b.cancel()
 }
 
-func (b *Batcher[Req, Res]) isDrained() bool {
-	select {
-	case <-b.drained:
-		return true
-	default:
-		return false
-	}
-}
-
 // advance starts the next call if it is due, or sees that nothing is left. b.mu is held.
 func (b *Batcher[Req, Res]) advance() {
-	if b.closing && len(b.waiting)+b.running+b.retrying == 0 && !b.isDrained() {
+	if b.closing && !b.closed && len(b.waiting)+b.running+b.retrying == 0 {
+		b.closed = true
 		close(b.drained)
 	}
 	if b.running > b.stuck || b.running >= b.opts.Parallel {
@@ -150,7 +145,7 @@ func (b *Batcher[Req, Res]) advance() {
 		return
 	}
 	if pause := b.pause(n); pause > 0 {
-		b.resumeAfter(pause)
+		b.timer.Reset(pause)
 		return
 	}
 	batch := b.waiting[:n:n]
@@ -191,14 +186,6 @@ func (b *Batcher[Req, Res]) pause(n int) time.Duration {
 		return 0
 	}
 	return b.opts.Every - time.Since(b.started)
-}
-
-func (b *Batcher[Req, Res]) resumeAfter(pause time.Duration) {
-	if b.timer == nil {
-		b.timer = time.AfterFunc(pause, b.Wake)
-		return
-	}
-	b.timer.Reset(pause)
 }
 
 // run makes one call.

@@ -37,9 +37,7 @@ type lagStore interface {
 // needed.
 type BacklogScannerOptions struct {
 	Store lagStore
-	Queue interface {
-		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
-	}
+	Queue enqueuer
 	// Open says whether wake-ups of an endpoint are of use now.
 	Open      func(endpoint string) bool
 	Endpoints []Endpoint
@@ -76,16 +74,9 @@ func NewBacklogScanner(o BacklogScannerOptions) *BacklogScanner {
 	if o.Store == nil || o.Queue == nil || o.Open == nil || len(o.Endpoints) == 0 {
 		panic("delivery: the backlog scanner needs a store, a queue, to know what is open, and endpoints")
 	}
-	if o.Every <= 0 {
-		o.Every = time.Second
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "backlog_scanner")
+	o.Every = positive(o.Every, time.Second)
+	o.Now = clockOr(o.Now)
+	o.Log = partLogger(o.Log, "backlog_scanner")
 	s := &BacklogScanner{opts: o, scans: map[string]*scanState{}}
 	for _, e := range o.Endpoints {
 		s.scans[e.Name] = &scanState{nextPrune: o.Now().Add(pruneEvery)}
@@ -96,7 +87,7 @@ func NewBacklogScanner(o BacklogScannerOptions) *BacklogScanner {
 // Run scans until ctx ends. Failures never end it.
 func (s *BacklogScanner) Run(ctx context.Context) error {
 	return pollLoop{
-		every: s.opts.Every, moreDelay: s.opts.Every / 50, log: s.opts.Log,
+		every: s.opts.Every, moreDelay: s.opts.Every / 50, logger: s.opts.Log,
 		failed: "nobody looks which conversations lag: endpoints are woken by commits alone", recovered: "the backlog scanner works again",
 	}.run(ctx, s.round)
 }

@@ -28,9 +28,7 @@ const (
 
 // EventNotifierOptions say whom to wake. Queue, Stats and Endpoints are needed.
 type EventNotifierOptions struct {
-	Queue interface {
-		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
-	}
+	Queue enqueuer
 	// Stats tells how many wake-ups wait in queues, and which are held.
 	Stats     func(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	Endpoints []Endpoint
@@ -54,10 +52,7 @@ func NewEventNotifier(o EventNotifierOptions) *EventNotifier {
 	if o.Queue == nil || o.Stats == nil || len(o.Endpoints) == 0 {
 		panic("delivery: the event notifier needs a queue, its stats and endpoints")
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "events")
+	o.Log = partLogger(o.Log, "events")
 	n := &EventNotifier{opts: o, closed: map[string]bool{}}
 	n.batch = batch.New(batch.Options[[]queue.Job, struct{}]{
 		Call: n.enqueue, Every: notifyEvery, Room: n.room, MaxWaiting: notifyBuffer,

@@ -105,7 +105,6 @@ type Events struct {
 	receiver
 	runner  *queue.Runner
 	cursors *cursorBatcher
-	slots   chan struct{} // one for each conversation that is posting
 
 	mu      sync.Mutex
 	failing int // failures in a row that say nothing clear
@@ -117,23 +116,15 @@ func NewEvents(o EventOptions) *Events {
 	if o.Name == "" || o.Store == nil || o.Queue == nil || o.Pusher == nil {
 		panic("delivery: events need an endpoint, a store, a queue and a pusher")
 	}
-	if o.Posts <= 0 {
-		o.Posts = 8
-	}
-	if o.PostTimeout <= 0 {
-		o.PostTimeout = httpcall.Unacknowledged
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.Posts = positive(o.Posts, 8)
+	o.PostTimeout = positive(o.PostTimeout, httpcall.Unacknowledged)
+	o.Now = clockOr(o.Now)
 	if o.Meter == nil {
 		o.Meter = noEventMeter{}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "events", "endpoint", o.Name)
-	e := &Events{opts: o, slots: make(chan struct{}, o.Posts)}
+	o.Log = partLogger(o.Log, "events", "endpoint", o.Name)
+	e := &Events{opts: o}
+	e.slots = make(chan struct{}, o.Posts)
 	name := EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	e.cursors = e.newCursors()

@@ -29,7 +29,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 		if len(list) == 0 {
 			return queue.Outcome{Verdict: queue.Done}
 		}
-		if !e.acquireSlot(ctx) {
+		if e.acquireSlot(ctx, eventSlotTimeout) != nil {
 			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay}
 		}
 		if began.IsZero() {
@@ -62,24 +62,6 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 		}
 	}
-}
-
-// acquireSlot takes a slot, unless none gets free in time or the endpoint is held by then.
-func (e *Events) acquireSlot(ctx context.Context) bool {
-	timer := time.NewTimer(eventSlotTimeout)
-	defer timer.Stop()
-	select {
-	case e.slots <- struct{}{}:
-	case <-timer.C:
-		return false
-	case <-ctx.Done():
-		return false
-	}
-	if e.hold.Held() {
-		<-e.slots
-		return false
-	}
-	return true
 }
 
 // postEvents posts what is wanted of the list until its turn is over, and returns how

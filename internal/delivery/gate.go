@@ -11,7 +11,7 @@ import (
 
 var (
 	errLeaseOver = errors.New("the lease would end meanwhile")
-	errHeldNow   = errors.New("it was held meanwhile")
+	errHeld      = errors.New("it was held meanwhile")
 )
 
 // gate is asked before anything leaves for a receiver, as the last thing: whether the
@@ -21,7 +21,7 @@ func (r *receiver) gate(ctx context.Context, need time.Duration) httpcall.Gate {
 	lease := leaseGate(ctx, need)
 	return func() error {
 		if r.hold.Held() {
-			return errHeldNow
+			return errHeld
 		}
 		return lease()
 	}

@@ -18,13 +18,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// States of a file.
-const (
-	mediaPending = "pending"
-	mediaReady   = "ready"
-	mediaFailed  = "failed"
-)
-
 // mediaStore is what downloads need of store.Store.
 type mediaStore interface {
 	SaveMedia(ctx context.Context, messageID string, media store.Media) error
@@ -64,25 +57,14 @@ func NewMedia(o MediaOptions) *Media {
 	if o.Store == nil || o.Queue == nil || o.Dir == "" {
 		panic("delivery: media needs a store, a queue and a directory")
 	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = 100 << 20
-	}
-	if o.Downloads <= 0 {
-		o.Downloads = 4
-	}
-	if o.Lease <= 0 {
-		o.Lease = 5 * time.Minute
-	}
-	if o.MaxAttempts <= 0 {
-		o.MaxAttempts = 12
-	}
+	o.MaxBytes = positive(o.MaxBytes, 100<<20)
+	o.Downloads = positive(o.Downloads, 4)
+	o.Lease = positive(o.Lease, 5*time.Minute)
+	o.MaxAttempts = positive(o.MaxAttempts, 12)
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "media")
+	o.Log = partLogger(o.Log, "media")
 	m := &Media{opts: o}
 	m.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: inbound.QueueMedia, Handler: mediaHandler{m},
@@ -117,7 +99,7 @@ func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle fu
 func (m mediaHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
 	var ref store.MediaRef
 	if err := json.Unmarshal(c.Body, &ref); err == nil && ref.MessageID != "" {
-		return m.save(ctx, ref, mediaFailed, savedFile{}, why)
+		return m.save(ctx, ref, store.MediaFailed, savedFile{}, why)
 	}
 	return nil // nobody can read it: the dead letter is what there is
 }
@@ -133,7 +115,7 @@ func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 	if queue.LeaseOf(ctx).Left() <= 0 { // somebody else has the job, and may have its file
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
-	o, state, detail := queue.Outcome{Verdict: queue.Done}, mediaReady, ""
+	o, state, detail := queue.Outcome{Verdict: queue.Done}, store.MediaReady, ""
 	if err != nil {
 		o, state, detail = m.classify(ctx, c, err)
 	}
@@ -159,21 +141,21 @@ func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue
 	f, classified := errors.AsType[*outbound.Failure](err)
 	switch {
 	case ctx.Err() != nil:
-		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
+		return queue.Outcome{Verdict: queue.Retry, Err: detail}, store.MediaPending, detail
 	case errors.Is(err, errDisk): // disk full, a directory gone
 		m.opts.Log.Error("media cannot be written", "error", err)
-		return queue.Outcome{Verdict: queue.Postpone, Delay: m.opts.Backoff.Delay(6), Err: detail}, mediaPending, detail
+		return queue.Outcome{Verdict: queue.Postpone, Delay: m.opts.Backoff.Delay(6), Err: detail}, store.MediaPending, detail
 	case errors.Is(err, errFinal) || classified && f.Class == outbound.Permanent:
-		return queue.Outcome{Verdict: queue.Done}, mediaFailed, detail
+		return queue.Outcome{Verdict: queue.Done}, store.MediaFailed, detail
 	case classified && (f.Class == outbound.Throttle || f.Class == outbound.Auth || f.Class == outbound.Pair):
 		wait := max(f.Wait, m.opts.Backoff.Delay(5))
-		return queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: detail}, mediaPending, detail
+		return queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: detail}, store.MediaPending, detail
 	case c.Attempt >= m.opts.MaxAttempts: // a dead letter, so that it can be driven again
-		return queue.Outcome{Verdict: queue.Dead, Err: detail}, mediaFailed, detail
+		return queue.Outcome{Verdict: queue.Dead, Err: detail}, store.MediaFailed, detail
 	case classified:
-		return queue.Outcome{Verdict: queue.Retry, Delay: f.Wait, Err: detail}, mediaPending, detail
+		return queue.Outcome{Verdict: queue.Retry, Delay: f.Wait, Err: detail}, store.MediaPending, detail
 	default:
-		return queue.Outcome{Verdict: queue.Retry, Err: detail}, mediaPending, detail
+		return queue.Outcome{Verdict: queue.Retry, Err: detail}, store.MediaPending, detail
 	}
 }
 
@@ -200,7 +182,7 @@ func publicDetail(err error) string {
 func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f savedFile, detail string) error {
 	media := store.Media{Media: ref.Media, State: state, Path: f.path, Error: detail}
 	media.Inline = ""
-	if state == mediaReady {
+	if state == store.MediaReady {
 		media.URL, media.SHA256, media.MIME, media.Size = "", f.sha256, f.mime, f.size
 	}
 	if err := m.opts.Store.SaveMedia(ctx, ref.MessageID, media); err != nil {

@@ -38,10 +38,7 @@ func (p *Pump) runNotices(ctx context.Context) {
 			if more, err = recoverPanic(ctx, wakeMore); err != nil && ctx.Err() == nil {
 				p.opts.Log.Error("notices wait", "error", err)
 			}
-			select {
-			case <-time.After(noticeEvery):
-			case <-ctx.Done():
-			}
+			sleep(ctx, noticeEvery)
 		}
 	}
 }

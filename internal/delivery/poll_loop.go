@@ -16,7 +16,7 @@ type pollLoop struct {
 	// failed and recovered are what is said when a round fails after one that worked, and
 	// the other way round.
 	failed, recovered string
-	log               *slog.Logger
+	logger            *slog.Logger
 }
 
 // run does rounds until ctx ends. Failures never end it, and a panic is one.
@@ -35,12 +35,12 @@ func (r pollLoop) run(ctx context.Context, round func(context.Context) (more boo
 			return nil
 		case err != nil:
 			if failures++; failures == 1 {
-				r.log.Error(r.failed, "error", err)
+				r.logger.Error(r.failed, "error", err)
 			}
 			timer.Reset(queue.Backoff{Base: r.every, Cap: 10 * r.every}.Delay(failures))
 			continue
 		case failures > 0:
-			r.log.Info(r.recovered, "failures", failures)
+			r.logger.Info(r.recovered, "failures", failures)
 			failures = 0
 		}
 		if more {

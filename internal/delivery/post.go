@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,7 +75,7 @@ func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim
 	if row.Post.Notice {
 		c.Attempt = row.Attempt // its lane was let go after each
 	}
-	if !s.acquireSlot(ctx) {
+	if !s.acquirePostSlot(ctx) {
 		return s.notBegun("no slot was free in time"), began
 	}
 	sat := time.Now()
@@ -98,28 +99,17 @@ func changedPhone(to outbound.Address, waID string) string {
 	return waID
 }
 
-// acquireSlot waits for a slot to post from. The claimer takes only so many rows that one gets
+// acquirePostSlot waits for a slot to post from. The claimer takes only so many rows that one gets
 // free soon; when it does not, the row goes back, and what its conversation has become
 // by then is seen by the next claim.
-func (s *Sends) acquireSlot(ctx context.Context) bool {
-	timer := time.NewTimer(slotTimeout)
-	defer timer.Stop()
-	select {
-	case s.slots <- struct{}{}:
-	case <-timer.C:
+func (s *Sends) acquirePostSlot(ctx context.Context) bool {
+	err := s.acquireSlot(ctx, slotTimeout)
+	if errors.Is(err, errNoSlot) {
 		s.claimer.slotTimedOut()
-		return false
-	case <-ctx.Done():
+	} else {
 		s.claimer.slotTaken()
-		return false
 	}
-	if ctx.Err() != nil || s.hold.Held() {
-		<-s.slots
-		s.claimer.slotTaken()
-		return false
-	}
-	s.claimer.slotTaken()
-	return true
+	return err == nil
 }
 
 // releaseSlot gives the slot back, which was kept for so long.

@@ -28,7 +28,7 @@ const maxBacklogAge = 30 * time.Second
 type PumpOptions struct {
 	Store maintenanceStore
 	Queue interface {
-		Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
+		enqueuer
 		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	}
 	// Spools reports whether something that came waits on the disk of a door, as far as is
@@ -53,19 +53,12 @@ func NewPump(o PumpOptions) *Pump {
 	if o.Store == nil || o.Queue == nil {
 		panic("delivery: the pump needs a store and a queue")
 	}
-	if o.Every <= 0 {
-		o.Every = time.Second
-	}
+	o.Every = positive(o.Every, time.Second)
 	if o.Spools == nil {
 		o.Spools = func() bool { return false }
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "pump")
+	o.Now = clockOr(o.Now)
+	o.Log = partLogger(o.Log, "pump")
 	return &Pump{opts: o, notices: make(chan struct{}, 1)}
 }
 
@@ -76,7 +69,7 @@ func (p *Pump) Run(ctx context.Context) error {
 	feeding.Go(func() { p.runNotices(ctx) })
 	defer feeding.Wait()
 	return pollLoop{
-		every: p.opts.Every, log: p.opts.Log,
+		every: p.opts.Every, logger: p.opts.Log,
 		failed: "the pump fails: events, timers and lost wake-ups wait", recovered: "the pump works again",
 	}.run(ctx, p.round)
 }

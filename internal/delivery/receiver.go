@@ -15,7 +15,31 @@ import (
 // it knows it.
 type receiver struct {
 	hold  *queue.Holder
-	probe sync.Mutex // held by the batch that probes a receiver in trouble
+	slots chan struct{} // one for each post, or conversation that is posting, at a time
+	probe sync.Mutex    // held by the batch that probes a receiver in trouble
+}
+
+var errNoSlot = errors.New("no slot was free in time")
+
+// acquireSlot takes a slot, unless none gets free in time or posting is no use by then.
+func (r *receiver) acquireSlot(ctx context.Context, timeout time.Duration) error {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case r.slots <- struct{}{}:
+	case <-timer.C:
+		return errNoSlot
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := ctx.Err()
+	if err == nil && r.hold.Held() {
+		err = errHeld
+	}
+	if err != nil {
+		<-r.slots
+	}
+	return err
 }
 
 // dispatchOrProbe delivers a batch: at once while all is well, and to a receiver in trouble one
@@ -75,10 +99,7 @@ func prepareQueue(ctx context.Context, q queue.Queue, name string, rate queue.Li
 		if n == 1 {
 			logger.Error("the queue cannot be prepared: trying again", "queue", name, "error", err)
 		}
-		select {
-		case <-time.After(b.Delay(n)):
-		case <-ctx.Done():
-		}
+		sleep(ctx, b.Delay(n))
 	}
 	return nil
 }

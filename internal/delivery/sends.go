@@ -79,7 +79,6 @@ type Sends struct {
 	recorder *recorder
 	health   lineHealth
 	refusals refusals
-	slots    chan struct{} // one for each post under way
 }
 
 // NewSends returns the sends of a line. It panics when a needed option is
@@ -88,30 +87,18 @@ func NewSends(o SendOptions) *Sends {
 	if o.Line == "" || o.Store == nil || o.Queue == nil || o.Sender == nil {
 		panic("delivery: sends need a line, a store, a queue and a sender")
 	}
-	if o.Posts <= 0 {
-		o.Posts = 32
-	}
-	if o.PostTimeout <= 0 {
-		o.PostTimeout = httpcall.Unacknowledged
-	}
-	if o.Lease <= 0 {
-		// Time to claim, get a slot, mark, post and record within 5/6 of it.
-		o.Lease = max(30*time.Second, (o.PostTimeout+slotTimeout+markTimeout+8*time.Second)*6/5)
-	}
-	if o.MaxAttempts <= 0 {
-		o.MaxAttempts = 12
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.Posts = positive(o.Posts, 32)
+	o.PostTimeout = positive(o.PostTimeout, httpcall.Unacknowledged)
+	// Time to claim, get a slot, mark, post and record within 5/6 of it.
+	o.Lease = positive(o.Lease, max(30*time.Second, (o.PostTimeout+slotTimeout+markTimeout+8*time.Second)*6/5))
+	o.MaxAttempts = positive(o.MaxAttempts, 12)
+	o.Now = clockOr(o.Now)
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "delivery", "line", o.Line)
-	s := &Sends{opts: o, slots: make(chan struct{}, o.Posts)}
+	o.Log = partLogger(o.Log, "delivery", "line", o.Line)
+	s := &Sends{opts: o}
+	s.slots = make(chan struct{}, o.Posts)
 	s.claimer = newClaimer(s)
 	s.health.pairs, s.health.busy = map[string]int{}, map[string]int{}
 	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
