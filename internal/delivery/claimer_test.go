@@ -157,3 +157,31 @@ func TestRefusedClaimStandsAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestBrokenClaims: a claim that was committed and is refused is asked again, in halves,
+// by the same sender; one that panics is a claim that failed.
+func TestBrokenClaims(t *testing.T) {
+	for name, broken := range map[string]func(*fakeSendStore){
+		"cut":    func(s *fakeSendStore) { s.claimCut = 2 }, // of four, and of two
+		"panics": func(s *fakeSendStore) { s.claimPanics = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, delivery.SendOptions{})
+				r.say("first", "first")
+				pass(time.Millisecond)
+				r.store.set(func() { broken(r.store) })
+				want := []string{"first sent"}
+				for c := range 4 { // they gather
+					r.say(fmt.Sprint(c), fmt.Sprintf("%da", c))
+					want = append(want, fmt.Sprintf("%da sent", c))
+				}
+				pass(10 * second)
+				r.stop()
+				if diff := cmp.Diff(r.store.states(), want); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}

@@ -49,6 +49,8 @@ type fakeSendStore struct {
 
 	claimErr, recordErr error
 	claimLost           int // claims that are committed but not answered
+	claimCut            int // the same, and the error is none that the store is away by
+	claimPanics         int
 	recordLost          int
 	poison              string // message whose result cannot be written
 	held                string // conversation whose contact somebody else holds
@@ -106,6 +108,10 @@ func (s *fakeSendStore) ClaimSends(_ context.Context, _ time.Time, token string,
 	if s.claimErr != nil {
 		return nil, s.claimErr
 	}
+	if s.claimPanics > 0 {
+		s.claimPanics--
+		panic("a bug")
+	}
 	if slices.Contains(conversations, s.refused) {
 		return nil, errors.New("this one cannot be claimed")
 	}
@@ -129,6 +135,10 @@ func (s *fakeSendStore) ClaimSends(_ context.Context, _ time.Time, token string,
 	if s.claimLost > 0 {
 		s.claimLost--
 		return nil, fmt.Errorf("answer lost: %w", store.ErrUnavailable)
+	}
+	if s.claimCut > 0 {
+		s.claimCut--
+		return nil, errors.New("answer lost")
 	}
 	return all, nil
 }
