@@ -148,14 +148,9 @@ func (b *Batcher[Req, Res]) advance() {
 		b.timer.Reset(pause)
 		return
 	}
-	batch := b.waiting[:n:n]
-	if b.waiting = b.waiting[n:]; len(b.waiting) == 0 {
-		b.waiting = nil
-	}
 	b.running++
-	b.inCalls += n
 	b.started = time.Now()
-	go b.run(batch)
+	go b.run()
 }
 
 // next returns how many of the waiting requests the next call takes.
@@ -188,13 +183,30 @@ func (b *Batcher[Req, Res]) pause(n int) time.Duration {
 	return b.opts.Every - time.Since(b.started)
 }
 
+// take takes the next batch. Requests that came while the goroutine of the call was
+// starting go with it.
+func (b *Batcher[Req, Res]) take() []*Pending[Req, Res] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.next()
+	batch := b.waiting[:n:n]
+	if b.waiting = b.waiting[n:]; len(b.waiting) == 0 {
+		b.waiting = nil
+	}
+	b.inCalls += n
+	return batch
+}
+
 // run makes one call.
-func (b *Batcher[Req, Res]) run(batch []*Pending[Req, Res]) {
+func (b *Batcher[Req, Res]) run() {
+	batch := b.take()
 	notStuck := func() bool { return true }
 	if b.opts.Parallel > 1 {
 		notStuck = time.AfterFunc(b.opts.StuckAfter, func() { b.countStuck(1) }).Stop
 	}
-	b.call(batch)
+	if len(batch) > 0 { // else all were withdrawn
+		b.call(batch)
+	}
 	if !notStuck() {
 		b.countStuck(-1)
 	}

@@ -202,7 +202,9 @@ func TestWait(t *testing.T) {
 		defer closeBatcher(b)
 		gone := errors.New("gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		all := []*batch.Pending[int, int]{b.Submit(1), b.Submit(2), b.Submit(3)}
+		all := []*batch.Pending[int, int]{b.Submit(1)}
+		synctest.Wait() // it is in a call
+		all = append(all, b.Submit(2), b.Submit(3))
 		time.AfterFunc(10*ms, func() { cancel(gone) })
 		if _, err := all[1].Wait(ctx); !errors.Is(err, gone) || time.Since(s.began) != 10*ms {
 			t.Errorf("got %v after %v", err, time.Since(s.began))
@@ -309,7 +311,8 @@ func TestMaxWaiting(t *testing.T) {
 		s := newServer(10 * ms)
 		b := batch.New(options{Call: s.call, MaxWaiting: 2})
 		defer closeBatcher(b)
-		b.Submit(1) // is in a call
+		b.Submit(1)
+		synctest.Wait() // it is in a call
 		b.SubmitAll(2, 3)
 		wantError(t, b.Submit(4), batch.ErrFull)
 		time.Sleep(11 * ms)
