@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
 // Severity says how soon somebody must look.
@@ -40,8 +42,9 @@ type Rule struct {
 	Unit      Unit
 	// Command cures it, or shows what there is to cure.
 	Command string
-	Spanish Words
-	English Words
+	// Problem, Fix and Resolved are what is wrong, what to do, and that it is not
+	// wrong any more. {subject}, {value} and {detail} stand for the incident's own.
+	Problem, Fix, Resolved lang.Text
 }
 
 // Inhibitor is another rule that explains one: any incident of it, or one of the same
@@ -50,14 +53,6 @@ type Inhibitor struct {
 	Rule            string
 	SameSubject     bool
 	SubjectPrefixes []string
-}
-
-// Words are what is said of an incident. {subject}, {value} and {detail} stand for
-// its own.
-type Words struct {
-	Problem  string // what is wrong
-	Fix      string // what to do
-	Resolved string // that it is not wrong any more
 }
 
 // Unit is how a value is written.

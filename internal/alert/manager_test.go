@@ -363,7 +363,7 @@ func TestRulesAreWhole(t *testing.T) {
 			t.Errorf("%s is taken or lacks something", r.ID)
 		}
 		ids[r.ID] = true
-		for lang, w := range map[string]Words{"es": r.Spanish, "en": r.English} {
+		for _, lang := range []string{"es", "en"} {
 			n := Notice{Incident: Incident{Rule: r.ID, Subject: "SUBJECT", Value: 1, Since: noon()}, At: noon()}
 			for _, over := range []bool{false, true} {
 				n.Resolved = over
@@ -371,7 +371,7 @@ func TestRulesAreWhole(t *testing.T) {
 					t.Errorf("%s, %s: %q", r.ID, lang, text)
 				}
 			}
-			for _, text := range []string{w.Problem, w.Fix, w.Resolved} {
+			for _, text := range []string{r.Problem.In(lang), r.Fix.In(lang), r.Resolved.In(lang)} {
 				if !strings.HasSuffix(text, ".") {
 					t.Errorf("%s, %s: %q is no sentence", r.ID, lang, text)
 				}

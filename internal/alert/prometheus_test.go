@@ -84,13 +84,9 @@ func prometheus(rules []Rule) []byte {
 		fmt.Fprintf(&b, "        labels:\n          severity: %s\n        annotations:\n", r.Severity)
 		n := Incident{Rule: r.ID, Detail: "see /status", Subject: promSubject(r)}
 		for _, lang := range []string{"en", "es"} {
-			w := r.English
-			if lang == "es" {
-				w = r.Spanish
-			}
 			put := strings.NewReplacer("{subject}", n.Subject, "{detail}", "/status", "{value}", promValue(r.Unit))
-			fmt.Fprintf(&b, "          summary_%s: %s\n", lang, quoted(put.Replace(w.Problem)))
-			fmt.Fprintf(&b, "          description_%s: %s\n", lang, quoted(put.Replace(w.Fix)))
+			fmt.Fprintf(&b, "          summary_%s: %s\n", lang, quoted(put.Replace(r.Problem.In(lang))))
+			fmt.Fprintf(&b, "          description_%s: %s\n", lang, quoted(put.Replace(r.Fix.In(lang))))
 		}
 		fmt.Fprintf(&b, "          command: %s\n", quoted(commandFor(r, n)))
 	}

@@ -1,6 +1,10 @@
 package alert
 
-import "time"
+import (
+	"time"
+
+	"github.com/psivisionhub/psi-router/internal/lang"
+)
 
 // Tuning is what an operator may choose.
 type Tuning struct {
@@ -39,144 +43,76 @@ func Rules(t Tuning) []Rule {
 		{
 			ID: "no_workers", Severity: Critical, Measure: Workers, For: time.Minute, Clear: 30 * time.Second,
 			Expr: `max(psi_workers) < 1`, Command: "psi-router queue stats",
-			Spanish: Words{
-				"No hay ningún worker en marcha: lo que llega se guarda, y nadie lo responde.",
-				"Arrancalos (psi-router serve --role worker; pm2 start o systemctl start) y mirá cómo baja la cola.",
-				"Hay workers en marcha de nuevo; lo que esperaba se responde en orden.",
-			},
-			English: Words{
-				"No worker is running: what arrives is kept, and nobody answers it.",
-				"Start them (psi-router serve --role worker; pm2 start or systemctl start) and watch the queue go down.",
-				"Workers are running again; what waited is answered in order.",
-			},
+			Problem:  lang.Text{ES: "No hay ningún worker en marcha: lo que llega se guarda, y nadie lo responde.", EN: "No worker is running: what arrives is kept, and nobody answers it."},
+			Fix:      lang.Text{ES: "Arrancalos (psi-router serve --role worker; pm2 start o systemctl start) y mirá cómo baja la cola.", EN: "Start them (psi-router serve --role worker; pm2 start or systemctl start) and watch the queue go down."},
+			Resolved: lang.Text{ES: "Hay workers en marcha de nuevo; lo que esperaba se responde en orden.", EN: "Workers are running again; what waited is answered in order."},
 		},
 		{
 			ID: "check_down", Severity: Critical, Measure: CheckDown, For: time.Minute, Clear: time.Minute,
 			Expr: `min by (check) (psi_check_up{check=~"store|queue"}) < 1`, By: "check", Command: "systemctl status redis-server postgresql",
-			Spanish: Words{
-				"No anda {subject}: {detail}.",
-				"Revisá que el servicio esté en pie y que haya espacio en disco. No se pierde nada: WhatsApp vuelve a mandar lo que no se pudo guardar.",
-				"{subject} anda de nuevo.",
-			},
-			English: Words{
-				"{subject} does not work: {detail}.",
-				"See that the service is up and that its disk has room. Nothing is lost: WhatsApp sends again what could not be kept.",
-				"{subject} works again.",
-			},
+			Problem:  lang.Text{ES: "No anda {subject}: {detail}.", EN: "{subject} does not work: {detail}."},
+			Fix:      lang.Text{ES: "Revisá que el servicio esté en pie y que haya espacio en disco. No se pierde nada: WhatsApp vuelve a mandar lo que no se pudo guardar.", EN: "See that the service is up and that its disk has room. Nothing is lost: WhatsApp sends again what could not be kept."},
+			Resolved: lang.Text{ES: "{subject} anda de nuevo.", EN: "{subject} works again."},
 		},
 		{
 			ID: "queue_held", Severity: Critical, Measure: QueueHeld, For: 2 * time.Minute, Clear: 3 * time.Minute,
 			Expr: `max by (queue) (max_over_time(psi_queue_held[1m])) > 0`, By: "queue", Command: "psi-router queue stats",
-			Spanish: Words{
-				"La cola {subject} está frenada: {detail}.",
-				"Lo que espera no se pierde y se prueba solo. Si habla del token o de permisos, cargá un token nuevo; si es un destino de eventos, revisá ese sistema.",
-				"La cola {subject} sale de nuevo.",
-			},
-			English: Words{
-				"The queue {subject} is held: {detail}.",
-				"What waits is not lost, and is tried again by itself. If it speaks of the token or a permission, put in a new token; if it is an endpoint, look at that system.",
-				"The queue {subject} goes on again.",
-			},
+			Problem:  lang.Text{ES: "La cola {subject} está frenada: {detail}.", EN: "The queue {subject} is held: {detail}."},
+			Fix:      lang.Text{ES: "Lo que espera no se pierde y se prueba solo. Si habla del token o de permisos, cargá un token nuevo; si es un destino de eventos, revisá ese sistema.", EN: "What waits is not lost, and is tried again by itself. If it speaks of the token or a permission, put in a new token; if it is an endpoint, look at that system."},
+			Resolved: lang.Text{ES: "La cola {subject} sale de nuevo.", EN: "The queue {subject} goes on again."},
 		},
 		{
 			ID: "queue_paused", Severity: Warning, Measure: QueuePaused, For: 30 * time.Minute, Clear: 0,
 			Expr: `max by (queue) (psi_queue_paused) * on (queue) max by (queue) (psi_queue_depth) > 0`, By: "queue",
-			Command: "psi-router queue resume {subject}",
-			Spanish: Words{
-				"La cola {subject} está en pausa hace más de media hora, y hay quien espera.",
-				"Si nadie la necesita en pausa, reanudala.", "La cola {subject} ya no está en pausa.",
-			},
-			English: Words{
-				"The queue {subject} has been paused for over half an hour, and somebody waits.",
-				"If nobody needs the pause any more, resume it.", "The queue {subject} is not paused any more.",
-			},
+			Command:  "psi-router queue resume {subject}",
+			Problem:  lang.Text{ES: "La cola {subject} está en pausa hace más de media hora, y hay quien espera.", EN: "The queue {subject} has been paused for over half an hour, and somebody waits."},
+			Fix:      lang.Text{ES: "Si nadie la necesita en pausa, reanudala.", EN: "If nobody needs the pause any more, resume it."},
+			Resolved: lang.Text{ES: "La cola {subject} ya no está en pausa.", EN: "The queue {subject} is not paused any more."},
 		},
 		{
 			ID: "queue_emptied", Severity: Critical, Measure: QueueEmptied, For: 0, Clear: 0,
 			Expr: `max(psi_queue_emptied) > 0`, Command: "psi-router queue stats",
-			Spanish: Words{
-				"Redis volvió vacío: se perdió lo que esperaba en la cola ({detail}).",
-				"Lo que ya se decidió está en la base y sale solo; lo que llegó y todavía no se había leído, no. Mirá que Redis guarde en disco (appendfsync always) y quién lo borró.",
-				"Pasó un día desde que Redis volvió vacío.",
-			},
-			English: Words{
-				"Redis came back empty: what waited in the queue is lost ({detail}).",
-				"What was decided is in the database and leaves by itself; what had arrived and was not read yet is gone. See that Redis keeps its data (appendfsync always), and who emptied it.",
-				"A day has passed since Redis came back empty.",
-			},
+			Problem:  lang.Text{ES: "Redis volvió vacío: se perdió lo que esperaba en la cola ({detail}).", EN: "Redis came back empty: what waited in the queue is lost ({detail})."},
+			Fix:      lang.Text{ES: "Lo que ya se decidió está en la base y sale solo; lo que llegó y todavía no se había leído, no. Mirá que Redis guarde en disco (appendfsync always) y quién lo borró.", EN: "What was decided is in the database and leaves by itself; what had arrived and was not read yet is gone. See that Redis keeps its data (appendfsync always), and who emptied it."},
+			Resolved: lang.Text{ES: "Pasó un día desde que Redis volvió vacío.", EN: "A day has passed since Redis came back empty."},
 		},
 		{
 			ID: "clock_wrong", Severity: Critical, Measure: ClockWrong, For: time.Minute, Clear: time.Minute, Unit: Seconds,
 			Expr: `max by (instance) (abs(psi_clock_ahead_seconds)) > 120`, By: "instance", Command: "timedatectl",
-			Spanish: Words{
-				"El reloj de {subject} está a {value} del de WhatsApp.",
-				"Ponelo en hora (NTP: systemctl enable --now systemd-timesyncd). Los mensajes se siguen respondiendo, contados con la hora de WhatsApp; las horas que ve el equipo están mal.",
-				"El reloj de {subject} está bien de nuevo.",
-			},
-			English: Words{
-				"The clock of {subject} is {value} apart from WhatsApp's.",
-				"Set it (NTP: systemctl enable --now systemd-timesyncd). Messages are answered all the same, by WhatsApp's time; the times that the team sees are wrong.",
-				"The clock of {subject} is right again.",
-			},
+			Problem:  lang.Text{ES: "El reloj de {subject} está a {value} del de WhatsApp.", EN: "The clock of {subject} is {value} apart from WhatsApp's."},
+			Fix:      lang.Text{ES: "Ponelo en hora (NTP: systemctl enable --now systemd-timesyncd). Los mensajes se siguen respondiendo, contados con la hora de WhatsApp; las horas que ve el equipo están mal.", EN: "Set it (NTP: systemctl enable --now systemd-timesyncd). Messages are answered all the same, by WhatsApp's time; the times that the team sees are wrong."},
+			Resolved: lang.Text{ES: "El reloj de {subject} está bien de nuevo.", EN: "The clock of {subject} is right again."},
 		},
 		{
 			ID: "inbound_age", Severity: Critical, Measure: InboundAge, Above: 60, For: 2 * time.Minute, Clear: time.Minute,
 			InhibitedBy: queueAgeInhibitors(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue="inbound"}) > 60`, By: "queue", Command: "psi-router queue stats",
-			Spanish: Words{
-				"Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.",
-				"Si no baja sola en unos minutos, sumá workers o worker.concurrency, o mirá si la base de datos está lenta.",
-				"Lo que llega se procesa enseguida de nuevo.",
-			},
-			English: Words{
-				"What arrives is handled late: the oldest message has waited for {value}.",
-				"If it does not go down by itself in some minutes, add workers or worker.concurrency, or see whether the database is slow.",
-				"What arrives is handled at once again.",
-			},
+			Problem:  lang.Text{ES: "Lo que llega se procesa tarde: el mensaje más viejo espera desde hace {value}.", EN: "What arrives is handled late: the oldest message has waited for {value}."},
+			Fix:      lang.Text{ES: "Si no baja sola en unos minutos, sumá workers o worker.concurrency, o mirá si la base de datos está lenta.", EN: "If it does not go down by itself in some minutes, add workers or worker.concurrency, or see whether the database is slow."},
+			Resolved: lang.Text{ES: "Lo que llega se procesa enseguida de nuevo.", EN: "What arrives is handled at once again."},
 		},
 		{
 			ID: "queue_age", Severity: Warning, Measure: QueueAge, Above: 600, For: 2 * time.Minute, Clear: 2 * time.Minute,
 			InhibitedBy: queueAgeInhibitors(), Unit: Seconds,
 			Expr: `max by (queue) (psi_queue_oldest_seconds{queue!="inbound"}) > 600`, By: "queue", Command: "psi-router queue stats",
-			Spanish: Words{
-				"La cola {subject} viene atrasada: lo más viejo espera desde hace {value}.",
-				"Mirá el registro de los workers. Si es el destino de eventos, está lento; si son envíos, puede ser el límite de la línea (rate).",
-				"La cola {subject} está al día.",
-			},
-			English: Words{
-				"The queue {subject} is behind: the oldest job has waited for {value}.",
-				"Look at the log of the workers. An endpoint may be slow; sends may be at the limit (rate) of the line.",
-				"The queue {subject} is up to date.",
-			},
+			Problem:  lang.Text{ES: "La cola {subject} viene atrasada: lo más viejo espera desde hace {value}.", EN: "The queue {subject} is behind: the oldest job has waited for {value}."},
+			Fix:      lang.Text{ES: "Mirá el registro de los workers. Si es el destino de eventos, está lento; si son envíos, puede ser el límite de la línea (rate).", EN: "Look at the log of the workers. An endpoint may be slow; sends may be at the limit (rate) of the line."},
+			Resolved: lang.Text{ES: "La cola {subject} está al día.", EN: "The queue {subject} is up to date."},
 		},
 		{
 			ID: "router_answer", Severity: Critical, Measure: RouterAnswer, Above: 180, For: 2 * time.Minute, Clear: time.Minute,
 			InhibitedBy: answerInhibitors(), Unit: Seconds,
 			Expr: `max(psi_oldest_unanswered_seconds{waits_for="router"}) > 180`, Command: "psi-router queue stats",
-			Spanish: Words{
-				"Hay alguien que espera la respuesta automática desde hace {value}.",
-				"Mirá qué cola está atrasada o frenada; psi-router why TELÉFONO dice por qué no salió una respuesta.",
-				"Nadie espera más una respuesta automática.",
-			},
-			English: Words{
-				"Somebody has waited for an automatic answer for {value}.",
-				"See which queue is behind or held; psi-router why PHONE says why an answer did not leave.",
-				"Nobody waits for an automatic answer any more.",
-			},
+			Problem:  lang.Text{ES: "Hay alguien que espera la respuesta automática desde hace {value}.", EN: "Somebody has waited for an automatic answer for {value}."},
+			Fix:      lang.Text{ES: "Mirá qué cola está atrasada o frenada; psi-router why TELÉFONO dice por qué no salió una respuesta.", EN: "See which queue is behind or held; psi-router why PHONE says why an answer did not leave."},
+			Resolved: lang.Text{ES: "Nadie espera más una respuesta automática.", EN: "Nobody waits for an automatic answer any more."},
 		},
 		{
 			ID: "left", Severity: Warning, Measure: LeftPeople, For: time.Minute, Clear: 0,
 			Expr: `max(psi_conversations_left) > 0`, Command: "psi-router left",
-			Spanish: Words{
-				"Hay gente que quedó sin respuesta, y nadie le va a escribir: {value}.",
-				"La lista dice a quién y por qué. Escribiles o derivalas a un equipo; a quien no haga falta, sacalo con psi-router left dismiss.",
-				"No queda nadie sin respuesta.",
-			},
-			English: Words{
-				"People got no answer, and nobody will write to them: {value}.",
-				"The list says whom, and why. Write to them or hand them to a team; whoever needs nothing, psi-router left dismiss takes off it.",
-				"Nobody is left without an answer.",
-			},
+			Problem:  lang.Text{ES: "Hay gente que quedó sin respuesta, y nadie le va a escribir: {value}.", EN: "People got no answer, and nobody will write to them: {value}."},
+			Fix:      lang.Text{ES: "La lista dice a quién y por qué. Escribiles o derivalas a un equipo; a quien no haga falta, sacalo con psi-router left dismiss.", EN: "The list says whom, and why. Write to them or hand them to a team; whoever needs nothing, psi-router left dismiss takes off it."},
+			Resolved: lang.Text{ES: "No queda nadie sin respuesta.", EN: "Nobody is left without an answer."},
 		},
 		{
 			ID: "failed_sends", Severity: Critical, Measure: FailedSends, Above: 0.2, For: time.Minute, Clear: 5 * time.Minute,
@@ -184,44 +120,23 @@ func Rules(t Tuning) []Rule {
 			Expr: `sum by (line) (increase(psi_sends_total{verdict!~"sent|pair|not_begun"}[15m])) / sum by (line) (increase(psi_sends_total{verdict!="not_begun"}[15m])) > 0.2` +
 				` and sum by (line) (increase(psi_sends_total{verdict!="not_begun"}[15m])) >= 10`,
 			By: "line", Command: "psi-router trace PHONE",
-			Spanish: Words{
-				"Fallan los envíos de la línea {subject}: {value} del último cuarto de hora.",
-				"El registro de los workers dice qué contesta WhatsApp (code y detail); psi-router trace de alguien a quien le falló lo muestra.",
-				"Los envíos de la línea {subject} salen bien de nuevo.",
-			},
-			English: Words{
-				"Sends of the line {subject} fail: {value} of the last quarter of an hour.",
-				"The log of the workers says what WhatsApp answers (code and detail); psi-router trace of somebody whose send failed shows it.",
-				"Sends of the line {subject} work again.",
-			},
+			Problem:  lang.Text{ES: "Fallan los envíos de la línea {subject}: {value} del último cuarto de hora.", EN: "Sends of the line {subject} fail: {value} of the last quarter of an hour."},
+			Fix:      lang.Text{ES: "El registro de los workers dice qué contesta WhatsApp (code y detail); psi-router trace de alguien a quien le falló lo muestra.", EN: "The log of the workers says what WhatsApp answers (code and detail); psi-router trace of somebody whose send failed shows it."},
+			Resolved: lang.Text{ES: "Los envíos de la línea {subject} salen bien de nuevo.", EN: "Sends of the line {subject} work again."},
 		},
 		{
 			ID: "dead_letters", Severity: Warning, Measure: DeadLetters, For: time.Minute, Clear: 0,
 			Expr: `max by (queue) (psi_queue_dead) > 0`, By: "queue", Command: "psi-router dead redrive --queue {subject}",
-			Spanish: Words{
-				"Hay trabajos apartados en la cola {subject}: {value}.",
-				"Mirá por qué con psi-router dead list, y reintentá cuando la causa esté arreglada.",
-				"No quedan trabajos apartados en la cola {subject}.",
-			},
-			English: Words{
-				"Jobs of the queue {subject} were set aside: {value}.",
-				"See why with psi-router dead list, and redrive them once the cause is mended.",
-				"No jobs of the queue {subject} are set aside any more.",
-			},
+			Problem:  lang.Text{ES: "Hay trabajos apartados en la cola {subject}: {value}.", EN: "Jobs of the queue {subject} were set aside: {value}."},
+			Fix:      lang.Text{ES: "Mirá por qué con psi-router dead list, y reintentá cuando la causa esté arreglada.", EN: "See why with psi-router dead list, and redrive them once the cause is mended."},
+			Resolved: lang.Text{ES: "No quedan trabajos apartados en la cola {subject}.", EN: "No jobs of the queue {subject} are set aside any more."},
 		},
 		{
 			ID: "disk_used", Severity: Critical, Measure: DiskUsed, Above: DiskFull, For: 5 * time.Minute, Clear: 5 * time.Minute, Unit: Ratio,
 			Expr: `max by (instance, dir) (1 - psi_disk_free_bytes / psi_disk_size_bytes) > 0.9`, By: "instance, dir", Command: "df -h; du -xh DIR | sort -h | tail",
-			Spanish: Words{
-				"Queda poco lugar en el disco de {subject}: está usado el {value}.",
-				"Liberá espacio o agrandalo: sin lugar no se puede guardar lo que llega.",
-				"Hay lugar de nuevo en el disco de {subject}.",
-			},
-			English: Words{
-				"The disk of {subject} is nearly full: {value} is used.",
-				"Make room or make it larger: without room nothing that arrives can be kept.",
-				"The disk of {subject} has room again.",
-			},
+			Problem:  lang.Text{ES: "Queda poco lugar en el disco de {subject}: está usado el {value}.", EN: "The disk of {subject} is nearly full: {value} is used."},
+			Fix:      lang.Text{ES: "Liberá espacio o agrandalo: sin lugar no se puede guardar lo que llega.", EN: "Make room or make it larger: without room nothing that arrives can be kept."},
+			Resolved: lang.Text{ES: "Hay lugar de nuevo en el disco de {subject}.", EN: "The disk of {subject} has room again."},
 		},
 	}
 	if t.SilentAfter > 0 {
@@ -229,34 +144,20 @@ func Rules(t Tuning) []Rule {
 			ID: "silent_line", Severity: Warning, Measure: SilentLine, Above: t.SilentAfter.Seconds(), For: 0, Clear: 0,
 			InhibitedBy: outageInhibitors(), Unit: Seconds, WorkHours: true,
 			Expr: `time() - max by (line) (psi_line_last_inbound_timestamp_seconds) > ` + formatNumber(t.SilentAfter.Seconds()), By: "line",
-			Command: "curl -s URL/readyz",
-			Spanish: Words{
-				"La línea {subject} no recibe nada desde hace {value} de horario de trabajo.",
-				"Escribile desde un teléfono. Si no llega, revisá en Meta el webhook y su suscripción (o el QR, si es Evolution), y el certificado y el proxy de este servidor.",
-				"La línea {subject} recibe de nuevo.",
-			},
-			English: Words{
-				"The line {subject} has heard nothing for {value} of working time.",
-				"Write to it from a phone. If that does not arrive, look at the webhook and its subscription at Meta (or the QR code, with Evolution), and at the certificate and the proxy of this server.",
-				"The line {subject} hears people again.",
-			},
+			Command:  "curl -s URL/readyz",
+			Problem:  lang.Text{ES: "La línea {subject} no recibe nada desde hace {value} de horario de trabajo.", EN: "The line {subject} has heard nothing for {value} of working time."},
+			Fix:      lang.Text{ES: "Escribile desde un teléfono. Si no llega, revisá en Meta el webhook y su suscripción (o el QR, si es Evolution), y el certificado y el proxy de este servidor.", EN: "Write to it from a phone. If that does not arrive, look at the webhook and its subscription at Meta (or the QR code, with Evolution), and at the certificate and the proxy of this server."},
+			Resolved: lang.Text{ES: "La línea {subject} recibe de nuevo.", EN: "The line {subject} hears people again."},
 		})
 	}
 	if t.TeamAfter > 0 {
 		rules = append(rules, Rule{
 			ID: "team_answer", Severity: Warning, Measure: TeamAnswer, Above: t.TeamAfter.Seconds(), For: 0, Clear: 0, Unit: Seconds, WorkHours: true,
-			Expr:    `max(psi_oldest_unanswered_seconds{waits_for="team"}) > ` + formatNumber(t.TeamAfter.Seconds()),
-			Command: "curl -s -H 'Authorization: Bearer KEY' 'URL/api/v1/conversations?state=handed_off'",
-			Spanish: Words{
-				"Hay alguien derivado que espera a una persona desde hace {value} de horario de trabajo.",
-				"Avisale al equipo: que conteste, o que cierre la conversación si ya está resuelta.",
-				"Nadie derivado espera más de la cuenta.",
-			},
-			English: Words{
-				"Somebody who was handed off has waited for a person for {value} of working time.",
-				"Tell the team: answer, or close the conversation if it is settled.",
-				"Nobody who was handed off waits too long.",
-			},
+			Expr:     `max(psi_oldest_unanswered_seconds{waits_for="team"}) > ` + formatNumber(t.TeamAfter.Seconds()),
+			Command:  "curl -s -H 'Authorization: Bearer KEY' 'URL/api/v1/conversations?state=handed_off'",
+			Problem:  lang.Text{ES: "Hay alguien derivado que espera a una persona desde hace {value} de horario de trabajo.", EN: "Somebody who was handed off has waited for a person for {value} of working time."},
+			Fix:      lang.Text{ES: "Avisale al equipo: que conteste, o que cierre la conversación si ya está resuelta.", EN: "Tell the team: answer, or close the conversation if it is settled."},
+			Resolved: lang.Text{ES: "Nadie derivado espera más de la cuenta.", EN: "Nobody who was handed off waits too long."},
 		})
 	}
 	return rules

@@ -6,50 +6,49 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
+var (
+	lasted = lang.Text{ES: " Duró %s.", EN: " It lasted %s."}
+	run    = lang.Text{ES: "\nEjecutá: ", EN: "\nRun: "}
+	days   = lang.Text{ES: "%d días", EN: "%d days"}
+)
+
 // Text is what people are told: a mark, the problem and what to do, or that it is
-// over. lang is es or en.
-func Text(r *Rule, n Notice, lang string) string {
+// over.
+func Text(r *Rule, n Notice, language string) string {
 	if n.Resolved {
-		over, lasted := r.Spanish.Resolved, " Duró "
-		if lang == "en" {
-			over, lasted = r.English.Resolved, " It lasted "
-		}
-		return "🟢 " + render(r, n.Incident, over, lang) + lasted + formatDuration(n.At.Sub(n.Since), lang) + "."
+		return "🟢 " + render(r, n.Incident, r.Resolved, language) + lasted.In(language, formatDuration(n.At.Sub(n.Since), language))
 	}
 	mark := "🟠 "
 	if r.Severity == Critical {
 		mark = "🔴 "
 	}
-	problem, fix := Describe(r, n.Incident, lang)
+	problem, fix := Describe(r, n.Incident, language)
 	return mark + problem + "\n" + fix
 }
 
 // Describe is what is wrong, and what to do, with the command that does or shows it.
-func Describe(r *Rule, i Incident, lang string) (problem, fix string) {
-	w, run := r.Spanish, "\nEjecutá: "
-	if lang == "en" {
-		w, run = r.English, "\nRun: "
-	}
-	return render(r, i, w.Problem, lang), render(r, i, w.Fix, lang) + run + commandFor(r, i)
+func Describe(r *Rule, i Incident, language string) (problem, fix string) {
+	return render(r, i, r.Problem, language), render(r, i, r.Fix, language) + run.In(language) + commandFor(r, i)
 }
 
-func render(r *Rule, i Incident, text, lang string) string {
+func render(r *Rule, i Incident, text lang.Text, language string) string {
 	return strings.NewReplacer(
-		"{subject}", i.Subject, "{value}", r.Unit.format(i.Value, lang), "{detail}", strings.TrimRight(observe.HoldReason(lang, i.Detail), ". "),
-	).Replace(text)
+		"{subject}", i.Subject, "{value}", r.Unit.format(i.Value, language), "{detail}", strings.TrimRight(observe.HoldReason(language, i.Detail), ". "),
+	).Replace(text.In(language))
 }
 
 func commandFor(r *Rule, i Incident) string {
 	return strings.ReplaceAll(r.Command, "{subject}", i.Subject)
 }
 
-func (u Unit) format(v float64, lang string) string {
+func (u Unit) format(v float64, language string) string {
 	switch u {
 	case Seconds:
-		return formatDuration(time.Duration(v*float64(time.Second)), lang)
+		return formatDuration(time.Duration(v*float64(time.Second)), language)
 	case Ratio:
 		return strconv.Itoa(int(v*100)) + " %"
 	case Count:
@@ -57,8 +56,8 @@ func (u Unit) format(v float64, lang string) string {
 	return strconv.FormatInt(int64(v), 10)
 }
 
-func formatDuration(d time.Duration, lang string) string {
-	switch days := "días"; {
+func formatDuration(d time.Duration, language string) string {
+	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 2*time.Hour:
@@ -66,10 +65,7 @@ func formatDuration(d time.Duration, lang string) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	default:
-		if lang == "en" {
-			days = "days"
-		}
-		return fmt.Sprintf("%d %s", int(d.Hours()/24), days)
+		return days.In(language, int(d.Hours()/24))
 	}
 }
 

@@ -151,11 +151,8 @@ func (w *alerting) openAlerts() (out []dashboard.Alert) {
 		if r == nil {
 			continue
 		}
-		text := func(lang string) dashboard.AlertText {
-			problem, fix := alert.Describe(r, i, lang)
-			return dashboard.AlertText{Problem: problem, Fix: fix}
-		}
-		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Spanish: text("es"), English: text("en")})
+		text := func(language string) (problem, fix string) { return alert.Describe(r, i, language) }
+		out = append(out, dashboard.Alert{Critical: r.Severity == alert.Critical, Since: i.Since, Text: text})
 	}
 	return out
 }

@@ -45,13 +45,11 @@ type Line struct {
 
 // Alert is something that has been wrong for long enough to tell people.
 type Alert struct {
-	Critical         bool
-	Since            time.Time
-	Spanish, English AlertText
+	Critical bool
+	Since    time.Time
+	// Text is what is wrong and what to do, in es or en.
+	Text func(language string) (problem, fix string)
 }
-
-// AlertText is what is said of an alert.
-type AlertText struct{ Problem, Fix string }
 
 // Check is one thing that the router needs.
 type Check struct {

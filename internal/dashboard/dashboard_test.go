@@ -44,6 +44,16 @@ func show(t *testing.T, s dashboard.Status, path string) (string, http.Header) {
 
 var heading = regexp.MustCompile(`(?s)<section class="headline (\w+)">\s*<h1>(.*?)</h1>\s*<p>(.*?)</p>`)
 
+// said is the text of an alert.
+func said(es, en string) func(string) (string, string) {
+	return func(language string) (string, string) {
+		if language == "en" {
+			return en, "x"
+		}
+		return es, "x"
+	}
+}
+
 // TestTheSentenceNamesTheFirstThingBroken also executes the template with every
 // kind of row, in both languages.
 func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
@@ -58,10 +68,10 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"store": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "store", Detail: "disk I/O"} }, "bad", "No anda: la base de datos (disk I/O).", "Broken: the database (disk I/O).", ""},
 		"critical": {func(s *dashboard.Status) {
 			s.Queues[0].Dead = 1
-			s.Alerts = []dashboard.Alert{{}, {Critical: true, Spanish: dashboard.AlertText{"Nadie.", "x"}, English: dashboard.AlertText{"Nobody.", "x"}}}
+			s.Alerts = []dashboard.Alert{{Text: said("", "")}, {Critical: true, Text: said("Nadie.", "Nobody.")}}
 		}, "bad", "Nadie.", "Nobody.", ""},
 		"warning": {func(s *dashboard.Status) {
-			s.Alerts = []dashboard.Alert{{Spanish: dashboard.AlertText{"Poco.", "x"}, English: dashboard.AlertText{"Little.", "x"}}}
+			s.Alerts = []dashboard.Alert{{Text: said("Poco.", "Little.")}}
 		}, "worried", "Poco.", "Little.", ""},
 		"other": {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj"} }, "bad", "No anda: reloj.", "Broken: reloj.", ""},
 		"info":  {func(s *dashboard.Status) { s.Checks[0] = dashboard.Check{Name: "reloj", Info: true} }, "worried", "No anda: reloj.", "Broken: reloj.", ""},
@@ -81,10 +91,10 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"deads":  {func(s *dashboard.Status) { s.Queues[0].Dead = 4 }, "worried", "Hay 4 trabajos apartados en la cola inbound.", "4 jobs are set aside in queue inbound.", "dead list"},
 		"waited": {func(s *dashboard.Status) { s.Gauges.OldestUnanswered = 5 * time.Minute }, "worried", "Hay gente que espera respuesta desde hace 5 min.", "People have been waiting for an answer for 5 min.", "why"},
 		"behind": {func(s *dashboard.Status) { s.Queues[0].OldestAge = 50 * time.Second }, "worried", "La cola inbound viene atrasada: lo más viejo espera desde hace 50 s.", "Queue inbound is late: the oldest has waited for 50 s.", "concurrency"},
-		"unsure": {func(s *dashboard.Status) { s.Gauges.UncertainSends = 1 }, "worried", "Hay 1 envío dudoso: puede haber salido o no, y no se repite.", "1 send is uncertain: it may have left or not, and is not repeated.", ""},
+		"unsure": {func(s *dashboard.Status) { s.Gauges.UncertainSends = 1 }, "worried", "Hay 1 envío dudoso: puede haber salido o no, y no se repite.", "1 send is uncertain: it may or may not have left, and is not repeated.", ""},
 		"unsures": {
 			func(s *dashboard.Status) { s.Gauges.UncertainSends = 2 }, "worried",
-			"Hay 2 envíos dudosos: pueden haber salido o no, y no se repiten.", "2 sends are uncertain: they may have left or not, and are not repeated.", "",
+			"Hay 2 envíos dudosos: pueden haber salido o no, y no se repiten.", "2 sends are uncertain: they may or may not have left, and are not repeated.", "",
 		},
 		"first": {func(s *dashboard.Status) {
 			s.Queues[0].Dead, s.Queues[0].Paused, s.Checks[1].OK = 9, true, false

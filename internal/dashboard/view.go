@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
@@ -29,7 +30,7 @@ const (
 
 // view is what the template shows: words, no decisions.
 type view struct {
-	Words
+	language
 	CSS      template.CSS
 	JS       template.JS
 	Level    Level
@@ -68,19 +69,40 @@ type alertView struct {
 
 type figure struct{ Label, Value string }
 
-func newView(s Status, lang string) view {
-	s.translate(lang)
-	v := view{Words: wordsIn(lang), Release: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
+// language is es or en.
+type language string
+
+func (l language) in(text lang.Text, args ...any) string { return text.In(string(l), args...) }
+
+// Lang is for the template.
+func (l language) Lang() string { return string(l) }
+
+// Say is the label of the template that has this name.
+func (l language) Say(name string) (string, error) {
+	text, ok := labels[name]
+	if !ok {
+		return "", fmt.Errorf("no label %q", name)
+	}
+	return l.in(text), nil
+}
+
+func newView(s Status, asked string) view {
+	l := language("es")
+	if asked == "en" {
+		l = "en"
+	}
+	s.translate(l)
+	v := view{language: l, Release: s.Version, HasPhone: s.Sandbox, Clock: s.Now.Format("15:04:05")}
 	v.Level, v.Sentence, v.Fix = v.headline(s)
 	if !s.Started.IsZero() {
-		v.Since = v.formatDuration(s.Now.Sub(s.Started))
+		v.Since = formatDuration(s.Now.Sub(s.Started))
 	}
-	for _, l := range s.Lines {
-		row := lineView{ID: l.ID, Provider: l.Provider, Problem: l.Problem, Level: LevelOK, Last: v.Never}
-		if last := s.Gauges.Lines[l.ID]; !last.IsZero() {
-			row.Last = fmt.Sprintf(v.Ago, v.formatDuration(s.Now.Sub(last)))
+	for _, line := range s.Lines {
+		row := lineView{ID: line.ID, Provider: line.Provider, Problem: line.Problem, Level: LevelOK, Last: v.in(never)}
+		if last := s.Gauges.Lines[line.ID]; !last.IsZero() {
+			row.Last = v.in(ago, formatDuration(s.Now.Sub(last)))
 		}
-		if l.Problem != "" {
+		if line.Problem != "" {
 			row.Level = LevelBroken
 		}
 		v.Lines = append(v.Lines, row)
@@ -89,12 +111,13 @@ func newView(s Status, lang string) view {
 		v.Queues = append(v.Queues, v.queue(q, s.Now))
 	}
 	for _, a := range s.Alerts {
-		v.Open = append(v.Open, alertView{a.text(lang).Problem, a.text(lang).Fix, fmt.Sprintf(v.Ago, v.formatDuration(s.Now.Sub(a.Since))), a.level()})
+		problem, fix := a.Text(string(l))
+		v.Open = append(v.Open, alertView{problem, fix, v.in(ago, formatDuration(s.Now.Sub(a.Since))), a.level()})
 	}
 	for _, c := range s.Checks {
-		row := checkView{Name: v.checkName(c.Name), State: v.Fine, Detail: c.Detail, Level: LevelOK}
+		row := checkView{Name: v.checkName(c.Name), State: v.in(fine), Detail: c.Detail, Level: LevelOK}
 		if !c.OK {
-			row.State, row.Level = v.Broken, LevelBroken
+			row.State, row.Level = v.in(broken), LevelBroken
 			if c.Info {
 				row.Level = LevelWarning
 			}
@@ -102,22 +125,15 @@ func newView(s Status, lang string) view {
 		v.Checks = append(v.Checks, row)
 	}
 	v.Figures = []figure{
-		{v.Pending, fmt.Sprint(s.Gauges.PendingSends)},
-		{v.Unanswered, v.formatDuration(s.Gauges.OldestUnanswered)},
-		{v.Uncertain, fmt.Sprint(s.Gauges.UncertainSends)},
-		{v.Left, fmt.Sprint(s.Gauges.Left)},
+		{v.in(pending), fmt.Sprint(s.Gauges.PendingSends)},
+		{v.in(unanswered), formatDuration(s.Gauges.OldestUnanswered)},
+		{v.in(uncertain), fmt.Sprint(s.Gauges.UncertainSends)},
+		{v.in(left), fmt.Sprint(s.Gauges.Left)},
 	}
 	if at := s.Gauges.OldestHandedOff; !at.IsZero() {
-		v.Figures = append(v.Figures, figure{v.HandedOff, v.formatDuration(s.Now.Sub(at))})
+		v.Figures = append(v.Figures, figure{v.in(handedOff), formatDuration(s.Now.Sub(at))})
 	}
 	return v
-}
-
-func (a Alert) text(lang string) AlertText {
-	if lang == "en" {
-		return a.English
-	}
-	return a.Spanish
 }
 
 func (a Alert) level() Level {
@@ -127,31 +143,31 @@ func (a Alert) level() Level {
 	return LevelWarning
 }
 
-// translate says in the language why queues, lines and checks are held.
-func (s *Status) translate(lang string) {
+// translate says in a language why queues, lines and checks are held.
+func (s *Status) translate(l language) {
 	s.Lines, s.Queues, s.Checks = slices.Clone(s.Lines), slices.Clone(s.Queues), slices.Clone(s.Checks)
 	for i := range s.Lines {
-		s.Lines[i].Problem = observe.HoldReason(lang, s.Lines[i].Problem)
+		s.Lines[i].Problem = observe.HoldReason(string(l), s.Lines[i].Problem)
 	}
 	for i := range s.Queues {
-		s.Queues[i].HeldReason = observe.HoldReason(lang, s.Queues[i].HeldReason)
+		s.Queues[i].HeldReason = observe.HoldReason(string(l), s.Queues[i].HeldReason)
 	}
 	for i := range s.Checks {
-		s.Checks[i].Detail = observe.HoldReason(lang, s.Checks[i].Detail)
+		s.Checks[i].Detail = observe.HoldReason(string(l), s.Checks[i].Detail)
 	}
 }
 
 // headline returns the first thing that is broken and what to do about it.
-func (w Words) headline(s Status) (level Level, sentence, fix string) {
+func (l language) headline(s Status) (level Level, sentence, fix string) {
 	for _, c := range s.Checks {
 		if !c.OK && !c.Info {
-			sentence, fix = w.checkFailure(c)
+			sentence, fix = l.checkFailure(c)
 			return LevelBroken, sentence, fix
 		}
 	}
-	for _, l := range s.Lines {
-		if l.Problem != "" {
-			return LevelBroken, fmt.Sprintf(w.LineFails, l.ID, strings.TrimSuffix(l.Problem, ".")), w.LineFix
+	for _, line := range s.Lines {
+		if line.Problem != "" {
+			return LevelBroken, l.in(lineFails, line.ID, strings.TrimSuffix(line.Problem, ".")), l.in(lineFix)
 		}
 	}
 	for _, q := range s.Queues {
@@ -160,118 +176,119 @@ func (w Words) headline(s Status) (level Level, sentence, fix string) {
 		}
 		why := strings.TrimSuffix(q.HeldReason, ".")
 		if line, ok := strings.CutPrefix(q.Name, "send:"); ok {
-			return LevelBroken, fmt.Sprintf(w.HeldSend, line, why), w.HeldFix
+			return LevelBroken, l.in(heldSend, line, why), l.in(heldFix)
 		}
-		return LevelBroken, fmt.Sprintf(w.HeldOther, q.Name, why), w.HeldFix
+		return LevelBroken, l.in(heldOther, q.Name, why), l.in(heldFix)
 	}
 	for _, a := range s.Alerts {
 		if a.Critical {
-			return LevelBroken, a.text(w.Lang).Problem, a.text(w.Lang).Fix
+			sentence, fix = a.Text(string(l))
+			return LevelBroken, sentence, fix
 		}
 	}
 	for _, q := range s.Queues {
 		if q.Paused {
-			return LevelWarning, fmt.Sprintf(w.PausedQueue, q.Name), fmt.Sprintf(w.PausedFix, q.Name)
+			return LevelWarning, l.in(pausedQueue, q.Name), l.in(pausedFix, q.Name)
 		}
 	}
 	for _, q := range s.Queues {
 		switch {
 		case q.Dead == 1:
-			return LevelWarning, fmt.Sprintf(w.DeadOne, q.Name), w.DeadFix
+			return LevelWarning, l.in(deadOne, q.Name), l.in(deadFix)
 		case q.Dead > 1:
-			return LevelWarning, fmt.Sprintf(w.DeadMany, q.Dead, q.Name), w.DeadFix
+			return LevelWarning, l.in(deadMany, q.Dead, q.Name), l.in(deadFix)
 		}
 	}
 	if age := s.Gauges.OldestUnanswered; age >= waitWarnAfter {
-		return LevelWarning, fmt.Sprintf(w.Waited, w.formatDuration(age)), w.WaitedFix
+		return LevelWarning, l.in(waited, formatDuration(age)), l.in(waitedFix)
 	}
 	for _, q := range s.Queues {
 		if q.OldestAge >= ageWarnAfter && q.Depth > 0 {
-			return LevelWarning, fmt.Sprintf(w.Behind, q.Name, w.formatDuration(q.OldestAge)), w.BehindFix
+			return LevelWarning, l.in(behind, q.Name, formatDuration(q.OldestAge)), l.in(behindFix)
 		}
 	}
 	for _, c := range s.Checks {
 		if !c.OK {
-			sentence, fix = w.checkFailure(c)
+			sentence, fix = l.checkFailure(c)
 			return LevelWarning, sentence, fix
 		}
 	}
 	if len(s.Alerts) > 0 {
-		text := s.Alerts[0].text(w.Lang)
-		return LevelWarning, text.Problem, text.Fix
+		sentence, fix = s.Alerts[0].Text(string(l))
+		return LevelWarning, sentence, fix
 	}
 	switch n := s.Gauges.UncertainSends; {
 	case n == 1:
-		return LevelWarning, w.UncertainOne, w.UncertainFix
+		return LevelWarning, l.in(uncertainOne), l.in(uncertainFix)
 	case n > 1:
-		return LevelWarning, fmt.Sprintf(w.UncertainMany, n), w.UncertainFix
+		return LevelWarning, l.in(uncertainMany, n), l.in(uncertainFix)
 	}
-	return LevelOK, w.AllWell, w.AllWellMore
+	return LevelOK, l.in(allWell), l.in(allWellMore)
 }
 
-func (w Words) checkFailure(c Check) (sentence, fix string) {
-	name := w.checkName(c.Name)
+func (l language) checkFailure(c Check) (sentence, fix string) {
+	name := l.checkName(c.Name)
 	if c.Detail != "" {
 		name += " (" + c.Detail + ")"
 	}
-	fix, ok := w.CheckFixes[c.Name]
+	how, ok := checkFixes[c.Name]
 	if !ok {
-		fix = w.CheckFix
+		how = checkFix
 	}
-	return fmt.Sprintf(w.CheckFails, name), fix
+	return l.in(checkFails, name), l.in(how)
 }
 
 func held(q queue.Stats, now time.Time) bool { return q.HeldUntil.After(now) }
 
-func (w Words) queue(q queue.Stats, now time.Time) queueView {
+func (l language) queue(q queue.Stats, now time.Time) queueView {
 	v := queueView{
-		Name: q.Name, Label: w.queueLabel(q.Name), Depth: fmt.Sprint(q.Depth), InFlight: fmt.Sprint(q.InFlight),
-		Dead: fmt.Sprint(q.Dead), Oldest: "–", State: w.Works, Level: LevelOK,
+		Name: q.Name, Label: l.queueLabel(q.Name), Depth: fmt.Sprint(q.Depth), InFlight: fmt.Sprint(q.InFlight),
+		Dead: fmt.Sprint(q.Dead), Oldest: "–", State: l.in(works), Level: LevelOK,
 	}
 	if q.Depth > 0 {
-		v.Oldest = w.formatDuration(q.OldestAge)
+		v.Oldest = formatDuration(q.OldestAge)
 	}
 	switch {
 	case held(q, now):
-		v.State, v.Why, v.Level = w.Held+" "+q.HeldUntil.In(now.Location()).Format("15:04"), q.HeldReason, LevelBroken
+		v.State, v.Why, v.Level = l.in(heldTo, q.HeldUntil.In(now.Location()).Format("15:04")), q.HeldReason, LevelBroken
 	case q.Paused:
-		v.State, v.Level = w.Paused, LevelWarning
+		v.State, v.Level = l.in(paused), LevelWarning
 	case q.Dead > 0, q.Depth > 0 && q.OldestAge >= ageWarnAfter:
 		v.Level = LevelWarning
 	}
 	return v
 }
 
-func (w Words) queueLabel(name string) string {
+func (l language) queueLabel(name string) string {
 	kind, owner, owned := strings.Cut(name, ":")
-	label, ok := w.QueueNames[kind]
+	label, ok := queueNames[kind]
 	switch {
 	case !ok:
 		return ""
 	case owned:
-		return fmt.Sprintf(label, owner)
+		return l.in(label, owner)
 	default:
-		return label
+		return l.in(label)
 	}
 }
 
-func (w Words) checkName(name string) string {
-	if text, ok := w.CheckNames[name]; ok {
-		return text
+func (l language) checkName(name string) string {
+	if text, ok := checkNames[name]; ok {
+		return l.in(text)
 	}
 	return name
 }
 
 // formatDuration writes a duration as people say it.
-func (w Words) formatDuration(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
-		return fmt.Sprintf(w.Seconds, int(d.Seconds()))
+		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 2*time.Hour:
-		return fmt.Sprintf(w.Minutes, int(d.Minutes()))
+		return fmt.Sprintf("%d min", int(d.Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf(w.Hours, int(d.Hours()))
+		return fmt.Sprintf("%d h", int(d.Hours()))
 	default:
-		return fmt.Sprintf(w.Days, int(d.Hours()/24))
+		return fmt.Sprintf("%d d", int(d.Hours()/24))
 	}
 }
