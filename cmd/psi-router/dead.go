@@ -158,9 +158,7 @@ func (c *deadRedrive) Run(e *env) error {
 			if n > 20 {
 				some += ", …"
 			}
-			e.printf("%s\n", e.say(
-				fmt.Sprintf("Quedan sin respuesta, porque lo que vuelve se guarda y no se contesta (%d): %s. Miralos con `psi-router left`.", n, some),
-				fmt.Sprintf("Left without an answer, as what comes back is stored and not answered (%d): %s. See `psi-router left`.", n, some)))
+			e.printf("%s\n", e.say(redriveLeft, n, some))
 		}
 		return e.printCount(done, "redriven", done.Redriven, len(c.IDs))
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/doctor"
+	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
 type doctorCmd struct{}
@@ -87,22 +87,9 @@ func (e *env) admin(dir string) (*http.Client, func()) {
 
 // printDoctor is the report for people.
 func (e *env) printDoctor(r doctor.Report) {
-	areas := map[string]string{
-		doctor.Configuration: "configuración", doctor.Flow: "flujo", doctor.Secrets: "secretos", doctor.Redis: "Redis", doctor.PostgreSQL: "PostgreSQL", //nolint:misspell // Spanish
-		doctor.Store: "datos", doctor.Disk: "disco", doctor.Clock: "reloj", doctor.Port: "puerto", doctor.Router: "router", doctor.Lines: "líneas", doctor.Endpoints: "destinos",
-	}
 	last := ""
-	fine, odd, bad := "todo está bien", "funciona, con %s para mirar", "%s por arreglar"
-	one, many := "1 cosa", "%d cosas"
-	if e.Lang == "en" {
-		fine, odd, bad = "all is well", "it works, with %s to look at", "%s to mend"
-		one, many = "1 thing", "%d things"
-	}
 	for _, f := range r.Findings {
-		area := f.Area
-		if e.Lang != "en" {
-			area = areas[f.Area]
-		}
+		area := e.say(doctorAreas[f.Area])
 		if area == last {
 			area = ""
 		} else {
@@ -123,11 +110,11 @@ func (e *env) printDoctor(r doctor.Report) {
 	e.printf("\n")
 	switch {
 	case r.Broken > 0:
-		e.printf("%s %s\n", e.style(red, "✗"), fmt.Sprintf(bad, countText(r.Broken, one, many)))
+		e.printf("%s %s\n", e.style(red, "✗"), e.count(r.Broken, doctorBroken, doctorBrokens))
 	case r.Warnings > 0:
-		e.printf("%s %s\n", e.style(yellow, "!"), fmt.Sprintf(odd, countText(r.Warnings, one, many)))
+		e.printf("%s %s\n", e.style(yellow, "!"), e.count(r.Warnings, doctorWarning, doctorWarnings))
 	default:
-		e.printf("%s %s\n", e.style(green, "✓"), fine)
+		e.printf("%s %s\n", e.style(green, "✓"), e.say(doctorOK))
 	}
 }
 
@@ -136,9 +123,10 @@ func pad(e *env, s string, width int) string {
 	return e.style(bold, s) + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
-func countText(n int, one, many string) string {
+// count says how many, in one text for one and another for more.
+func (e *env) count(n int, one, many lang.Text) string {
 	if n == 1 {
-		return one
+		return e.say(one)
 	}
-	return fmt.Sprintf(many, n)
+	return e.say(many, n)
 }

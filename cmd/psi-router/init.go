@@ -82,7 +82,7 @@ func (c *initCmd) Run(e *env) error {
 		lines: []lineValues{{values: map[string]string{"provider": "cloud"}}},
 	}
 	if there := s.existing(); len(there) > 0 && !c.Force {
-		return usage(e.tr("ya existe %s: elegí otra carpeta con --dir, o pisalo con --force", "%s exists: choose another directory with --dir, or overwrite it with --force"), strings.Join(there, ", "))
+		return usage("%s", e.say(initExists, strings.Join(there, ", ")))
 	}
 	if err := s.ask(); err != nil {
 		if e.ctx.Err() != nil {
@@ -129,14 +129,6 @@ func (s *setup) callback() string {
 		return ""
 	}
 	return strings.TrimRight(s.Public, "/") + "/webhook"
-}
-
-// tr is a text in the language of the command.
-func (e *env) tr(es, en string) string {
-	if e.Lang == "en" {
-		return en
-	}
-	return es
 }
 
 // setup is an installation that is being described.
@@ -188,7 +180,7 @@ var errNotChecked = errors.New("not checked")
 var lineName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
 func (s *setup) ask() error {
-	c, t := s.initCmd, s.e.tr
+	c, say := s.initCmd, s.e.say
 	for _, f := range []struct {
 		flag string
 		to   *string
@@ -209,16 +201,16 @@ func (s *setup) ask() error {
 	}
 	graph := cmp.Or(c.Graph, defaultGraph())
 	questions := []question{
-		{flag: "listen", text: t("¿En qué dirección escucha?", "Which address does it listen on?"), dest: &c.Listen, fallback: "127.0.0.1:3002", required: true, check: s.checkListen},
-		{flag: "data-dir", text: t("¿Dónde guarda sus datos?", "Where does it keep its data?"), dest: &c.DataDir, fallback: filepath.Join(s.dir, "data"), required: true, check: s.checkDir},
-		{flag: "public-url", text: t("¿Con qué dirección llega Meta? (https://…, vacío si todavía no hay)", "By which address does Meta reach it? (https://…, empty if there is none yet)"), dest: &c.Public, check: checkPublic},
-		{flag: "database-url", text: t("PostgreSQL (vacío: todo en la carpeta de datos)", "PostgreSQL (empty: everything in the data directory)"), dest: &c.Database, secret: true, check: s.checkDatabase},
-		{flag: "database-direct-url", text: t("PostgreSQL sin pooler (vacío: el mismo)", "PostgreSQL past the pooler (empty: the same)"), dest: &c.Direct, secret: true, check: s.checkDatabase},
-		{flag: "redis-url", text: t("Redis (vacío: un solo proceso)", "Redis (empty: one process only)"), dest: &c.Redis, secret: true, check: s.checkRedis},
-		{flag: "line", text: t("¿Cómo se llama la línea?", "What is the line called?"), dest: &c.Line, fallback: "wsp4", required: true, check: s.checkLine},
-		{flag: "phone-number-id", text: t("Identificador del número en Meta (phone_number_id)", "The number's id at Meta (phone_number_id)"), dest: &c.Phone, required: true, check: s.checkPhone},
-		{flag: "app-secret", text: t("Clave secreta de la app (app secret)", "App secret"), dest: &c.AppSecret, required: true, secret: true, check: s.checkSecret},
-		{flag: "token", text: t("Token de acceso", "Access token"), dest: &c.Token, required: true, secret: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
+		{flag: "listen", text: say(askListen), dest: &c.Listen, fallback: "127.0.0.1:3002", required: true, check: s.checkListen},
+		{flag: "data-dir", text: say(askDataDir), dest: &c.DataDir, fallback: filepath.Join(s.dir, "data"), required: true, check: s.checkDir},
+		{flag: "public-url", text: say(askPublic), dest: &c.Public, check: checkPublic},
+		{flag: "database-url", text: say(askDatabase), dest: &c.Database, secret: true, check: s.checkDatabase},
+		{flag: "database-direct-url", text: say(askDirect), dest: &c.Direct, secret: true, check: s.checkDatabase},
+		{flag: "redis-url", text: say(askRedis), dest: &c.Redis, secret: true, check: s.checkRedis},
+		{flag: "line", text: say(askLine), dest: &c.Line, fallback: "wsp4", required: true, check: s.checkLine},
+		{flag: "phone-number-id", text: say(askPhone), dest: &c.Phone, required: true, check: s.checkPhone},
+		{flag: "app-secret", text: say(askAppSecret), dest: &c.AppSecret, required: true, secret: true, check: s.checkSecret},
+		{flag: "token", text: say(askToken), dest: &c.Token, required: true, secret: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
 	}
 	if !s.cloud() {
 		questions = questions[:6]
@@ -233,7 +225,7 @@ func (s *setup) ask() error {
 		}
 	}
 	if c.Redis != "" && c.Database == "" {
-		return usage("%s", t("--redis-url necesita --database-url", "--redis-url needs --database-url"))
+		return usage("%s", say(redisNeeds))
 	}
 	if s.cloud() {
 		c.VerifyToken = cmp.Or(c.VerifyToken, strings.ToLower(rand.Text()))
@@ -264,7 +256,7 @@ func (s *setup) answer(q question) error {
 		var err error
 		switch {
 		case *q.dest == "" && q.required:
-			err = errors.New(e.tr("hace falta", "it is needed"))
+			err = errors.New(e.say(isNeeded))
 		case *q.dest == "" || q.check == nil:
 			return nil
 		default:
@@ -325,7 +317,7 @@ func (s *setup) prompt(q question) (string, error) {
 	}
 	line, err := s.in.ReadString('\n')
 	if err != nil && line == "" {
-		return "", problem("%s", s.e.tr("no hay más respuestas: no se escribió nada", "there are no more answers: nothing was written"))
+		return "", problem("%s", s.e.say(noMoreAnswers))
 	}
 	return strings.TrimSpace(line), nil
 }
@@ -345,25 +337,25 @@ func (s *setup) validate(text string) error {
 		err = app.CheckFlow(cfg)
 	}
 	if err != nil {
-		return problem("%s: %w", s.e.tr("no se escribió nada", "nothing was written"), err)
+		return problem("%s: %w", s.e.say(nothingWritten), err)
 	}
 	return nil
 }
 
 // printNextSteps says what to do at Meta.
 func (s *setup) printNextSteps() {
-	e, t := s.e, s.e.tr
-	e.printf("\n%s\n  %s\n  %s\n\n", t("Escrito:", "Written:"), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))
+	e := s.e
+	e.printf("\n%s\n  %s\n  %s\n\n", e.say(initWritten), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))
 	if s.cloud() {
 		e.printf("%s\n  %s  %s\n  %s  %s\n  %s\n\n",
-			t("En Meta (App › WhatsApp › Configuración › Webhook) pegá:", "At Meta (App › WhatsApp › Configuration › Webhook) paste:"),
-			t("URL de devolución de llamada", "Callback URL"), cmp.Or(s.callback(), "https://…/webhook"), t("Token de verificación       ", "Verify token"), s.VerifyToken,
-			t("y suscribite a los campos messages y user_preferences. El router tiene que estar corriendo cuando lo guardes.", "and subscribe to the fields messages and user_preferences. The router has to run when you save it."))
+			e.say(pasteAtMeta),
+			e.say(callbackURL), cmp.Or(s.callback(), "https://…/webhook"), e.say(verifyToken), s.VerifyToken,
+			e.say(subscribe))
 	}
 	if s.key != "" {
-		e.printf("%s\n  %s\n\n", fmt.Sprintf(t("Clave de la API para %s (no se vuelve a mostrar):", "API key for %s (it is not shown again):"), s.APIKey), s.key)
+		e.printf("%s\n  %s\n\n", e.say(keyOfAPI, s.APIKey), s.key)
 	}
-	e.printf("%s\n  psi-router serve --config %s\n\n", t("Para arrancar:", "To start:"), s.file())
+	e.printf("%s\n  psi-router serve --config %s\n\n", e.say(toStart), s.file())
 }
 
 func checkPublic(v string) (string, error) {

@@ -20,14 +20,14 @@ const checkTime = 15 * time.Second
 
 func (s *setup) checkListen(v string) (string, error) {
 	if err := splitAddress(v); err != nil {
-		return "", fmt.Errorf("%s: %w", s.e.tr("escribí host:puerto, como 127.0.0.1:3002", "write host:port, such as 127.0.0.1:3002"), err)
+		return "", fmt.Errorf("%s: %w", s.e.say(writeHostPort), err)
 	}
 	l, err := (&net.ListenConfig{}).Listen(s.e.ctx, "tcp", v)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", s.e.tr("no se puede usar", "it cannot be used"), err)
+		return "", fmt.Errorf("%s: %w", s.e.say(cannotBeUsed), err)
 	}
 	l.Close()
-	return fmt.Sprintf(s.e.tr("%s está libre", "%s is free"), v), nil
+	return s.e.say(isFree, v), nil
 }
 
 func (s *setup) checkDir(v string) (string, error) {
@@ -49,7 +49,7 @@ func (s *setup) checkDatabase(v string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf(s.e.tr("PostgreSQL %d contesta", "PostgreSQL %d answers"), a.Version), nil
+	return s.e.say(postgresAnswers, a.Version), nil
 }
 
 func (s *setup) checkRedis(v string) (string, error) {
@@ -67,12 +67,12 @@ func (s *setup) checkRedis(v string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf(s.e.tr("Redis %s contesta", "Redis %s answers"), a.Version), nil
+	return s.e.say(redisAnswers, a.Version), nil
 }
 
 func (s *setup) checkLine(v string) (string, error) {
 	if !lineName.MatchString(v) {
-		return "", errors.New(s.e.tr("usá minúsculas, números, _ y -, hasta 32", "use lower-case letters, digits, _ and -, at most 32"))
+		return "", errors.New(s.e.say(lineLetters))
 	}
 	return "", nil
 }
@@ -80,7 +80,7 @@ func (s *setup) checkLine(v string) (string, error) {
 func (s *setup) checkPhone(v string) (string, error) {
 	for _, r := range v {
 		if r < '0' || r > '9' {
-			return "", errors.New(s.e.tr("son solo dígitos; no es el número de teléfono", "it has only digits; it is not the phone number"))
+			return "", errors.New(s.e.say(onlyDigits))
 		}
 	}
 	return "", nil
@@ -88,7 +88,7 @@ func (s *setup) checkPhone(v string) (string, error) {
 
 func (s *setup) checkSecret(v string) (string, error) {
 	if len(v) < 16 {
-		return "", errors.New(s.e.tr("es muy corta: copiala entera", "it is too short: copy the whole of it"))
+		return "", errors.New(s.e.say(tooShort))
 	}
 	return "", nil
 }
@@ -106,10 +106,10 @@ func (s *setup) checkToken(graph, token string) (string, error) {
 	case err == nil:
 		return fmt.Sprintf("WhatsApp: %s (%s)", n.Display, n.Name), nil
 	case errors.Is(err, whatsapp.ErrAppSecret):
-		return "", fmt.Errorf("%s: %w", s.e.tr("el app secret no es el de esta app", "the app secret is not this app's"), err)
+		return "", fmt.Errorf("%s: %w", s.e.say(otherAppSecret), err)
 	case refused && (f.Class == outbound.Throttle || f.Class == outbound.Retry || f.Class == outbound.Uncertain):
-		return fmt.Sprintf(s.e.tr("%s no contesta: el token no se comprobó", "%s does not answer: the token was not checked"), graph), errNotChecked
+		return s.e.say(notAnswering, graph), errNotChecked
 	default:
-		return "", fmt.Errorf("%s: %w", s.e.tr("WhatsApp rechaza este token para este número", "WhatsApp refuses this token for this number"), err)
+		return "", fmt.Errorf("%s: %w", s.e.say(tokenRefused), err)
 	}
 }

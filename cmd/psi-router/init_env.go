@@ -64,7 +64,7 @@ func (s *setup) takeEnv() error {
 		}
 	}
 	if len(o.names) == 0 {
-		return usage("--from-env: %s", s.e.tr("no dice nada que se pueda usar", "it says nothing that can be used"))
+		return usage("--from-env: %s", s.e.say(envUseless))
 	}
 	port := s.Listen
 	if o.fill(&port, "listen", "listen"); s.Listen == "" && port != "" {
@@ -120,13 +120,13 @@ func (s *setup) tellEnv(o *oldEnv) {
 		case o.used[name] != nil:
 			s.note(green, "✓", name+" → "+strings.Join(o.used[name], ", "))
 		case row != nil && row.key == "":
-			s.note(yellow, "!", fmt.Sprintf(s.e.tr("%s no hace falta: %s", "%s is not needed: %s"), name, s.e.tr(row.es, row.en)))
+			s.note(yellow, "!", s.e.say(envNotNeeded, name, s.e.say(row.why)))
 		default:
 			others = append(others, name)
 		}
 	}
 	if others != nil {
-		s.note(yellow, "!", s.e.tr("no se usan: ", "not used: ")+strings.Join(others, ", "))
+		s.note(yellow, "!", s.e.say(envNotUsed, strings.Join(others, ", ")))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
@@ -177,10 +178,10 @@ func TestOldNamesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range allOldNames {
-		if (row.key == "") != (row.es != "" && row.en != "") {
+		if (row.key == "") != (row.why != lang.Text{}) {
 			t.Errorf("%s has neither key nor reason, or both", row.names)
 		}
-		now := "not needed: " + row.en
+		now := "not needed: " + row.why.EN
 		if row.key != "" {
 			now = "`" + strings.Replace(row.key, ".evolution.", ".<evolution>.", 1) + "`"
 		}

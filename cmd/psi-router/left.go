@@ -44,7 +44,7 @@ func (c *leftList) Run(e *env) error {
 			return e.printJSON(map[string]any{"items": all, "more": more})
 		}
 		if len(all) == 0 {
-			e.printf("%s\n", e.say("No quedó nadie sin respuesta.", "Nobody is left without an answer."))
+			e.printf("%s\n", e.say(nobodyLeft))
 			return nil
 		}
 		w := explainer{e, cl.cfg.Location(), e.now()}
@@ -52,13 +52,11 @@ func (c *leftList) Run(e *env) error {
 		for i, conv := range all {
 			rows[i] = []string{w.clock(conv.Left.Since), conv.Line, contactLabel(conv.Contact), conv.ID, w.reason(conv.Left.Reason)}
 		}
-		e.table([]string{e.say("desde", "since"), e.say("línea", "line"), e.say("quién", "who"), "id", e.say("por qué", "why")}, rows)
+		e.table([]string{e.say(sinceColumn), e.say(lineColumn), e.say(whoColumn), "id", e.say(whyColumn)}, rows)
 		if more {
-			e.printf("%s\n", e.say("Hay más: --limit 0 los muestra a todos.", "There are more: --limit 0 shows all."))
+			e.printf("%s\n", e.say(moreLeft))
 		}
-		e.printf("\n%s\n", e.say(
-			"Escribiles, o derivalas con `psi-router conv handoff ID --area EQUIPO`. A quien no haga falta: `psi-router left dismiss ID`.",
-			"Write to them, or hand them over with `psi-router conv handoff ID --area TEAM`. Whoever needs nothing: `psi-router left dismiss ID`."))
+		e.printf("\n%s\n", e.say(leftTodo))
 		return nil
 	})
 }
@@ -101,5 +99,5 @@ func (w explainer) leftText(c conversation) string {
 		return ""
 	}
 	ago, why := age(w.now.Sub(c.Left.Since)), w.reason(c.Left.Reason)
-	return w.say("QUEDÓ SIN RESPUESTA hace "+ago+", y nadie le va a escribir: "+why, "LEFT WITHOUT AN ANSWER "+ago+" ago, and nobody will write: "+why)
+	return w.say(leftSince, ago, why)
 }

@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
 // oldNames are variables of the previous product. Other programs use those with °
 // too: serve does not refuse them.
 type oldNames struct {
-	names  string // the first that is set wins; * ends a family
-	key    string // has their value now; "" when nothing does
-	es, en string // why there is no key
+	names string    // the first that is set wins; * ends a family
+	key   string    // has their value now; "" when nothing does
+	why   lang.Text // why there is no key
 }
 
 // allOldNames are as docs/migration.md has them.
@@ -38,18 +39,18 @@ var allOldNames = []oldNames{
 	{names: "LOG_LEVEL°", key: "log_level"},
 	{names: "PORT°", key: "listen"},
 
-	{names: "SUPABASE_STORAGE_BUCKET_*", es: "los archivos están en data_dir/media", en: "media are kept in data_dir/media"},
-	{names: "NEXT_PUBLIC_SUPABASE_*° SUPABASE_*°", es: "el router tiene su propia base", en: "the router has a store of its own"},
-	{names: "ANTILOOP_*", es: "un repetido se conoce por su id; auto_per_hour, en el flujo, limita los mensajes automáticos", en: "repeats are recognised by message id; the flow's auto_per_hour bounds automatic messages"}, //nolint:misspell // Spanish
-	{names: "TIMEOUT_24H_MINUTOS", es: "la ventana se calcula desde el último mensaje", en: "windows are computed from the last message"},
-	{names: "MAX_DERIVACIONES_POR_CONVERSACION", es: "una derivación termina con un comando o con handoff_timeout", en: "a hand-off ends by a command or by handoff_timeout"}, //nolint:misspell // Spanish
-	{names: "MAX_MENSAJES_AUTOMATICOS_CONSECUTIVOS", es: "en su lugar está auto_per_hour, en el flujo", en: "the flow's policy auto_per_hour takes its place"},
-	{names: "API_RATE_LIMIT_PER_MINUTE°", es: "solo se frena a las direcciones que firman mal", en: "only addresses with failed signatures are slowed down"},
-	{names: "ROUTER_PSI_URL MIGRATION_*°", es: "hay un solo router", en: "there is one router"},
-	{names: "CENTRALWAP_ROUTER_URL", es: "el CRM llama a la API de este router", en: "the CRM calls this router's API"},
-	{names: "ALLOW_LOCAL_ACCESS°", es: "no hay un ingreso que saltear", en: "there is no login to go around"},
-	{names: "N8N_WEBHOOK_* WEBHOOK_INGESTA_* WEBHOOK_ENVIO_*", es: "los que reciben van en endpoints", en: "list the receivers below endpoints"},
-	{names: "SLA_*°", es: "lo que se espera lo dicen las áreas del flujo", en: "the flow's areas say what to expect"},
+	{names: "SUPABASE_STORAGE_BUCKET_*", why: lang.Text{ES: "los archivos están en data_dir/media", EN: "media are kept in data_dir/media"}},
+	{names: "NEXT_PUBLIC_SUPABASE_*° SUPABASE_*°", why: lang.Text{ES: "el router tiene su propia base", EN: "the router has a store of its own"}},
+	{names: "ANTILOOP_*", why: lang.Text{ES: "un repetido se conoce por su id; auto_per_hour, en el flujo, limita los mensajes automáticos", EN: "repeats are recognised by message id; the flow's auto_per_hour bounds automatic messages"}}, //nolint:misspell // Spanish
+	{names: "TIMEOUT_24H_MINUTOS", why: lang.Text{ES: "la ventana se calcula desde el último mensaje", EN: "windows are computed from the last message"}},
+	{names: "MAX_DERIVACIONES_POR_CONVERSACION", why: lang.Text{ES: "una derivación termina con un comando o con handoff_timeout", EN: "a hand-off ends by a command or by handoff_timeout"}}, //nolint:misspell // Spanish
+	{names: "MAX_MENSAJES_AUTOMATICOS_CONSECUTIVOS", why: lang.Text{ES: "en su lugar está auto_per_hour, en el flujo", EN: "the flow's policy auto_per_hour takes its place"}},
+	{names: "API_RATE_LIMIT_PER_MINUTE°", why: lang.Text{ES: "solo se frena a las direcciones que firman mal", EN: "only addresses with failed signatures are slowed down"}},
+	{names: "ROUTER_PSI_URL MIGRATION_*°", why: lang.Text{ES: "hay un solo router", EN: "there is one router"}},
+	{names: "CENTRALWAP_ROUTER_URL", why: lang.Text{ES: "el CRM llama a la API de este router", EN: "the CRM calls this router's API"}},
+	{names: "ALLOW_LOCAL_ACCESS°", why: lang.Text{ES: "no hay un ingreso que saltear", EN: "there is no login to go around"}},
+	{names: "N8N_WEBHOOK_* WEBHOOK_INGESTA_* WEBHOOK_ENVIO_*", why: lang.Text{ES: "los que reciben van en endpoints", EN: "list the receivers below endpoints"}},
+	{names: "SLA_*°", why: lang.Text{ES: "lo que se espera lo dicen las áreas del flujo", EN: "the flow's areas say what to expect"}},
 }
 
 // findOldName is the row of a variable, nil when it is none of the previous product.

@@ -50,7 +50,7 @@ func (c *phoneCmd) Run(e *env) error {
 			e.printf("  %s\n", r.Text(e.Lang))
 		}
 		if len(x.Rules) == 0 {
-			e.printf("  %s\n", e.say("Ya estaba en su forma canónica.", "It was in its canonical form already."))
+			e.printf("  %s\n", e.say(isCanonical))
 		}
 	}
 	if x.Key == "" {
@@ -64,12 +64,4 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// say chooses the language.
-func (e *env) say(es, en string) string {
-	if e.Lang == "en" {
-		return en
-	}
-	return es
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -98,13 +99,11 @@ func (c *whyCmd) Run(e *env) error {
 // notFoundHelp says what may be the matter when nothing is known.
 func (e *env) notFoundHelp(key, country string) error {
 	x := phone.Explain(key, country)
-	seen := e.say("lo busqué tal cual", "I looked for it as it is")
+	seen := e.say(searchedAsIs)
 	if x.Key != "" && x.Key != key {
-		seen = e.say("lo busqué como "+x.E164, "I looked for it as "+x.E164)
+		seen = e.say(searchedAs, x.E164)
 	}
-	return problem("%s", e.say(
-		"no hay nada de "+key+" ("+seen+"). No llegó ningún mensaje suyo: fijate que el número esté bien, que su línea esté en `psi-router queue stats` sin pausa, y que Meta tenga bien la URL del webhook (mirá /status)",
-		"there is nothing of "+key+" ("+seen+"). No message of theirs arrived: check the number, that no queue is paused in `psi-router queue stats`, and that Meta has the right webhook URL (see /status)"))
+	return problem("%s", e.say(nothingFound, key, seen))
 }
 
 // explainer turns what the API knows into sentences.
@@ -167,22 +166,21 @@ func (w explainer) state(c conversation, since time.Time) string {
 		team := orDefault(c.Area, "?")
 		ago, ticket := "", ""
 		if !since.IsZero() {
-			ago = w.say(" desde hace ", " for ") + age(w.now.Sub(since))
+			ago = w.say(teamSince, age(w.now.Sub(since)))
 		}
 		if c.Ticket != "" {
 			ticket = ", ticket " + c.Ticket
 		}
-		return w.say("La tiene el equipo "+team+ago+ticket+": el bot se calla hasta que la cierren.",
-			"The team "+team+" has it"+ago+ticket+": the bot is silent until they close it.")
+		return w.say(stateTeam, team, ago, ticket)
 	case "closed":
-		return w.say("Está cerrada: cuando vuelva a escribir recibe el menú.", "It is closed: when they write again they get the menu.")
+		return w.say(stateClosed)
 	case "disconnected":
-		return w.say("Está desconectada: el bot no contesta hasta que la reconecten.", "It is disconnected: the bot does not answer until it is reconnected.")
+		return w.say(stateSilent)
 	case "menu":
 		if c.Menu == "" {
-			return w.say("La atiende el bot; todavía no vio ningún menú.", "The bot has it; no menu was shown yet.")
+			return w.say(stateNoMenu)
 		}
-		return w.say("La atiende el bot, en el menú «"+c.Menu+"».", "The bot has it, in the menu “"+c.Menu+"”.")
+		return w.say(stateMenu, c.Menu)
 	}
 	return c.State
 }
@@ -190,36 +188,15 @@ func (w explainer) state(c conversation, since time.Time) string {
 func (w explainer) window(c conversation) string {
 	switch t := c.WindowExpiresAt; {
 	case t == nil:
-		return w.say("No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.", "There is no window to look at: the line has none, or the person never wrote.")
+		return w.say(noWindow)
 	case t.After(w.now):
-		return w.say("La ventana de WhatsApp está abierta hasta el "+w.clock(*t)+" (queda "+age(t.Sub(w.now))+").",
-			"WhatsApp's window is open until "+w.clock(*t)+" ("+age(t.Sub(w.now))+" left).")
+		return w.say(windowOpen, w.clock(*t), age(t.Sub(w.now)))
 	default:
-		return w.say("La ventana de WhatsApp se cerró hace "+age(w.now.Sub(*t))+": hasta que la persona escriba solo sale una plantilla.",
-			"WhatsApp's window closed "+age(w.now.Sub(*t))+" ago: until the person writes only a template goes out.")
+		return w.say(windowClosed, age(w.now.Sub(*t)))
 	}
 }
 
 func (w explainer) clock(t time.Time) string { return t.In(w.loc).Format("02/01 15:04") }
-
-// statusTexts says each status in words: Spanish, English.
-var statusTexts = map[string][2]string{
-	"queued":    {"espera para salir", "waits to be sent"},
-	"sending":   {"está saliendo", "is being sent"},
-	"sent":      {"salió", "was sent"},
-	"delivered": {"le llegó", "was delivered"},
-	"read":      {"la leyó", "was read"},
-	"played":    {"la escuchó", "was played"},
-	"failed":    {"NO salió", "was NOT sent"},
-	"uncertain": {"no se sabe si salió", "may have been sent"},
-}
-
-// refusals say in words that fit a message of ours why we did not send it, where the
-// reason's own are about what the person wrote: Spanish, English.
-var refusals = map[router.Reason][2]string{
-	router.Blocked:  {"NO salió: la persona está bloqueada", "was NOT sent: the person is blocked"},
-	router.OptedOut: {"NO salió: pidió no recibir promociones", "was NOT sent: they asked for no marketing"},
-}
 
 // finalReasons are the reasons that say by themselves what became of a message.
 var finalReasons = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
@@ -227,14 +204,14 @@ var finalReasons = []router.Reason{router.Superseded, router.Expired, router.Win
 func (w explainer) send(m message) send {
 	s := send{At: m.at(), Author: m.Author, Text: messageText(m), Status: m.Status, StatusText: m.Status}
 	if f, ok := statusTexts[m.Status]; ok {
-		s.StatusText = w.say(f[0], f[1])
+		s.StatusText = w.say(f)
 	}
 	if slices.Contains(finalReasons, router.Reason(m.Reason)) {
 		s.Reason = m.Reason
 		s.StatusText = strings.TrimSuffix(w.reason(m.Reason), ".")
 	}
 	if f, ok := refusals[router.Reason(m.Reason)]; ok && m.Status == "failed" {
-		s.Reason, s.StatusText = m.Reason, w.say(f[0], f[1])
+		s.Reason, s.StatusText = m.Reason, w.say(f)
 	}
 	if m.Error != nil {
 		s.Code, s.Detail = m.Error.Code, m.Error.Detail
@@ -245,8 +222,8 @@ func (w explainer) send(m message) send {
 // todo is what the reader can do about what they see.
 func (w explainer) todo(c conversation, decisions []decision, queues []queueRow) []string {
 	todo := []string{}
-	add := func(es, en string) {
-		if s := w.say(es, en); !slices.Contains(todo, s) {
+	add := func(text lang.Text, args ...any) {
+		if s := w.say(text, args...); !slices.Contains(todo, s) {
 			todo = append(todo, s)
 		}
 	}
@@ -256,14 +233,12 @@ func (w explainer) todo(c conversation, decisions []decision, queues []queueRow)
 		}
 		switch {
 		case q.Paused:
-			add("La cola "+q.Name+" está en pausa: `psi-router queue resume "+q.Name+"`.", "The queue "+q.Name+" is paused: `psi-router queue resume "+q.Name+"`.")
+			add(queuePaused, q.Name)
 		case q.HeldUntil != nil:
-			why := oneLine(observe.HoldReason(w.Lang, q.HeldFor), 200)
-			add("La cola "+q.Name+" espera: "+why+".", "The queue "+q.Name+" waits: "+why+".")
+			add(queueWaits, q.Name, oneLine(observe.HoldReason(w.Lang, q.HeldFor), 200))
 		}
 		if q.Dead > 0 {
-			n := strconv.FormatInt(q.Dead, 10)
-			add("Hay "+n+" trabajos abandonados en "+q.Name+": `psi-router dead list --queue "+q.Name+"`.", "There are "+n+" dead letters in "+q.Name+": `psi-router dead list --queue "+q.Name+"`.")
+			add(queueDead, q.Dead, q.Name)
 		}
 	}
 	if len(decisions) > 0 {
@@ -272,53 +247,51 @@ func (w explainer) todo(c conversation, decisions []decision, queues []queueRow)
 		}
 	}
 	if c.Left != nil {
-		add("Para que le conteste alguien: `psi-router conv handoff "+c.ID+" --area EQUIPO`; si no hace falta: `psi-router left dismiss "+c.ID+"`.",
-			"To have somebody answer: `psi-router conv handoff "+c.ID+" --area TEAM`; if nothing is needed: `psi-router left dismiss "+c.ID+"`.")
+		add(todoLeft, c.ID)
 	}
 	if c.Contact.Blocked {
-		add("Está bloqueado: no se le contesta nada. Para que se le conteste: `psi-router conv unblock "+c.ID+"`.",
-			"The person is blocked: nothing is answered. To answer again: `psi-router conv unblock "+c.ID+"`.")
+		add(todoBlocked, c.ID)
 	}
 	switch c.State {
 	case "handed_off":
-		add("Para que vuelva al menú: `psi-router conv close "+c.ID+"`.", "To give it back to the menu: `psi-router conv close "+c.ID+"`.")
+		add(todoHandedOff, c.ID)
 	case "disconnected":
-		add("Para que el bot conteste: `psi-router conv reconnect "+c.ID+"`.", "To let the bot answer: `psi-router conv reconnect "+c.ID+"`.")
+		add(todoReconnect, c.ID)
 	}
 	return todo
 }
 
 // advise tells what to do about a message that did not get through.
-func (w explainer) advise(s send, add func(es, en string)) {
+func (w explainer) advise(s send, add func(text lang.Text, args ...any)) {
 	switch {
 	case s.Status == "uncertain":
-		add("Preguntale a la persona si le llegó antes de repetir el mensaje: WhatsApp no contestó y no se repite solo.", "Ask the person whether it came before repeating the message: WhatsApp gave no answer, and it is not repeated by itself.")
+		add(todoUncertain)
 	case s.Status != "failed":
 	case s.Code == 190:
-		add("El token de la línea no sirve más: poné uno nuevo en la configuración y reiniciá.", "The line's token is no good any more: put a new one into the configuration and restart.")
+		add(todoToken)
 	case s.Reason == string(router.WindowClosed) || s.Code == 131047:
-		add("Fuera de la ventana solo sale una plantilla aprobada.", "Outside the window only an approved template goes out.")
+		add(todoTemplate)
 	case s.Code != 0:
-		add("WhatsApp lo rechazó con el código "+strconv.Itoa(s.Code)+" ("+oneLine(s.Detail, 200)+"); está explicado en la página de códigos de error de la Cloud API.", "WhatsApp refused it with code "+strconv.Itoa(s.Code)+" ("+oneLine(s.Detail, 200)+"); the Cloud API's page of error codes explains it.")
+		add(todoRefused, s.Code, oneLine(s.Detail, 200))
 	}
 }
 
 func (w explainer) print(x explanation) {
 	c := x.Conversation
-	w.printf("%s\n", w.style(bold, orDefault(contactLabel(c.Contact), c.ID)+" — "+w.say("línea ", "line ")+c.Line))
+	w.printf("%s\n", w.style(bold, orDefault(contactLabel(c.Contact), c.ID)+" — "+w.say(ofLine, c.Line)))
 	w.printf("%s\n%s\n", x.State, x.Window)
 	if alone := w.leftText(c); alone != "" {
 		w.printf("%s\n", w.style(red, alone))
 	}
 	if len(x.Decisions) > 0 {
-		w.printf("\n%s\n", w.say("Lo último que pasó:", "What happened last:"))
+		w.printf("\n%s\n", w.say(lastHappened))
 	}
 	for _, d := range x.Decisions {
 		if d.Text != "" {
 			w.printf("  %s  « %s »\n", w.style(dim, w.clock(d.At)), oneLine(d.Text, textWidth))
 			w.printf("    %s %s\n", d.ReasonText, w.style(dim, "("+d.Reason+")"))
 		} else {
-			w.printf("  %s  %s\n", w.style(dim, w.clock(d.At)), w.say("escribimos primero", "we wrote first"))
+			w.printf("  %s  %s\n", w.style(dim, w.clock(d.At)), w.say(weWroteFirst))
 		}
 		for _, s := range d.Sends {
 			code := green
@@ -328,11 +301,11 @@ func (w explainer) print(x explanation) {
 			w.printf("    → %s  « %s »%s\n", w.style(code, s.StatusText), oneLine(s.Text, textWidth), errorText(s))
 		}
 		if len(d.Sends) == 0 && d.Text != "" {
-			w.printf("    → %s\n", w.say("no se contestó nada", "nothing was answered"))
+			w.printf("    → %s\n", w.say(nothingSent))
 		}
 	}
 	if len(x.Todo) > 0 {
-		w.printf("\n%s\n", w.say("Qué podés hacer:", "What you can do:"))
+		w.printf("\n%s\n", w.say(whatYouCanDo))
 	}
 	for _, t := range x.Todo {
 		w.printf("  • %s\n", t)

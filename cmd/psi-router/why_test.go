@@ -106,7 +106,7 @@ What happened last:
 What you can do:
   • The queue send:wsp4 waits: 190: token expired.
   • There are 2 dead letters in send:wsp4: ` + "`psi-router dead list --queue send:wsp4`" + `.
-  • The line's token is no good any more: put a new one into the configuration and restart.
+  • The line's token is no longer valid: put a new one into the configuration and restart.
   • Ask the person whether it came before repeating the message: WhatsApp gave no answer, and it is not repeated by itself.
   • To give it back to the menu: ` + "`psi-router conv close c1`" + `.
 5491155550001 — line ventas
