@@ -19,7 +19,7 @@ type doctorCmd struct{}
 
 // Help implements kong's help.
 func (doctorCmd) Help() string {
-	return `It looks at the configuration and its secrets, Redis, PostgreSQL, disk, clock, port, the router that runs, each line at WhatsApp, and each endpoint; it changes nothing and sends nothing. Each finding is fine, odd or broken, and says what to do. It exits with 1 when something is broken.
+	return `It looks at the configuration and its secrets, Redis, PostgreSQL, disk, clock, port, the router that runs, each line at WhatsApp, and each endpoint; it changes nothing and sends nothing. Each finding is ok, a warning or broken, and says how to fix it. It exits with 1 when something is broken.
 
 Run it as the user that runs the router, with its environment.
 

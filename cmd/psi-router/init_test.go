@@ -91,7 +91,7 @@ func TestInitInAScript(t *testing.T) {
 
 	look := []string{"doctor", "--config", got.Config, "--lang", "en"}
 	sh.fine([]string{
-		"is free", "Redis 7", "on disk before each 200", "PostgreSQL 1", "schema psi_router is not there yet", "agrees with that of Redis",
+		"is free", "Redis 7", "on disk before each 200", "PostgreSQL 1", "schema psi_router does not exist yet", "agrees with that of Redis",
 		"agrees with that of PostgreSQL", "wsp4 is 5491100000099", "1 thing to look at",
 	}, look...)
 	_, stop := routerIn(t, []string{

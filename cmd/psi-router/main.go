@@ -157,7 +157,7 @@ type cli struct {
 
 	Serve   serveCmd    `cmd:"" help:"Run the router."`
 	Init    initCmd     `cmd:"" help:"Make a configuration: asks, checks each answer, keeps secrets in files."`
-	Doctor  doctorCmd   `cmd:"" help:"What is fine, odd or broken about this installation, and what to do."`
+	Doctor  doctorCmd   `cmd:"" help:"Check everything this installation depends on: ok, warning or broken, with the fix."`
 	Migrate migrateCmd  `cmd:"" help:"Bring the database to this version and stop."`
 	Chat    chatCmd     `cmd:"" help:"Talk to a flow in the terminal; needs no service."`
 	Flow    flowCmd     `cmd:"" help:"Check, draw and test flows."`

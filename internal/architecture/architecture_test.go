@@ -74,7 +74,7 @@ var may = map[string][]string{
 	"internal/sandbox":             {"internal/whatsapp"},
 	"internal/loadgen":             {"internal/whatsapp"},
 	"internal/alert":               {"internal/httpcall", "internal/lang", "internal/observe", "internal/outbound", "internal/queue", "internal/store"},
-	"internal/doctor":              {"internal/redact", "internal/skew", "internal/config", "internal/httpcall", "internal/outbound", "internal/queue/redisqueue", "internal/store/pgstore", "internal/whatsapp"},
+	"internal/doctor":              {"internal/lang", "internal/redact", "internal/skew", "internal/config", "internal/httpcall", "internal/outbound", "internal/queue/redisqueue", "internal/store/pgstore", "internal/whatsapp"},
 	"internal/cluster":             {"internal/sandbox", "internal/servers"},
 	"internal/cluster/clustertest": {"internal/app", "internal/config", "internal/observe"},
 	"internal/drill":               {"internal/loadgen", "internal/cluster"},

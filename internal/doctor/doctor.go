@@ -1,12 +1,11 @@
 // Package doctor looks at an installation as somebody would who is called at
 // night: configuration, secrets, servers, disk, clock, ports, lines, endpoints.
-// It says of each whether it is fine, odd or broken, and what to do. It must
+// It says of each whether it is ok, a warning or broken, and how to fix it. It must
 // never change anything, send a message, or print a secret.
 package doctor
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
@@ -122,15 +122,7 @@ func (d *doctor) report() Report {
 	return r
 }
 
-// words are a sentence in both languages.
-type words struct{ es, en string }
-
-func (d *doctor) say(w words, a ...any) string {
-	if d.Lang == "en" {
-		return fmt.Sprintf(w.en, a...)
-	}
-	return fmt.Sprintf(w.es, a...)
-}
+func (d *doctor) say(text lang.Text, args ...any) string { return text.In(d.Lang, args...) }
 
 func (d *doctor) add(area, state, text, fix string) {
 	d.mu.Lock()
@@ -138,7 +130,9 @@ func (d *doctor) add(area, state, text, fix string) {
 	d.findings[area] = append(d.findings[area], Finding{Area: area, State: state, Text: d.redact.Words(text), Fix: d.redact.Words(fix)})
 }
 
-func (d *doctor) ok(area string, w words, a ...any) { d.add(area, OK, d.say(w, a...), "") }
+func (d *doctor) ok(area string, text lang.Text, args ...any) {
+	d.add(area, OK, d.say(text, args...), "")
+}
 
 func (d *doctor) warn(area, text, fix string) { d.add(area, Warning, text, fix) }
 

@@ -38,16 +38,14 @@ func (d *doctor) configuration() {
 	file := d.Config.File
 	switch {
 	case d.Config.Dev:
-		d.warn(Configuration, d.say(words{"no hay ninguna: vale la de desarrollo, con claves que conoce todo el mundo", "there is none: that of development holds, whose secrets everybody knows"}),
-			d.say(words{"corré psi-router init, o nombrala con --config", "run psi-router init, or name one with --config"}))
+		d.warn(Configuration, d.say(noConfiguration), d.say(runInit))
 		return
 	case file == "":
-		file = d.say(words{"las variables PSI_", "the PSI_ variables"})
+		file = d.say(psiVariables)
 	}
-	d.ok(Configuration, words{"%s está bien: %s", "%s is fine: %s"}, file, strings.Join(d.Config.LineIDs(), ", "))
+	d.ok(Configuration, configurationOK, file, strings.Join(d.Config.LineIDs(), ", "))
 	if d.Config.Insecure {
-		d.warn(Configuration, d.say(words{"insecure está puesto: nadie comprueba quién manda", "insecure is on: nobody checks who sends"}),
-			d.say(words{"dale a cada línea sus claves y sacá insecure", "give each line its secrets and take insecure out"}))
+		d.warn(Configuration, d.say(insecure), d.say(removeInsecure))
 	}
 }
 
@@ -57,13 +55,13 @@ func (d *doctor) flow() {
 	}
 	name := d.Config.Flow
 	if name == "" {
-		name = d.say(words{"el que viene con el programa", "the one that comes with the program"})
+		name = d.say(builtInFlow)
 	}
 	if err := d.Flow(); err != nil {
-		d.broken(Flow, d.errorText(err), d.say(words{"psi-router flow check dice dónde", "psi-router flow check says where"}))
+		d.broken(Flow, d.errorText(err), d.say(checkFlow))
 		return
 	}
-	d.ok(Flow, words{"%s se puede usar", "%s can be used"}, name)
+	d.ok(Flow, flowOK, name)
 }
 
 // publicSecrets are secrets that anybody can read in the documentation.
@@ -76,12 +74,10 @@ func (d *doctor) secrets() {
 			switch {
 			case slices.Contains(publicSecrets, strings.ToLower(v)):
 				bad = true
-				d.broken(Secrets, d.say(words{"%s es uno que conoce todo el mundo", "%s is one that everybody knows"}, key),
-					d.say(words{"poné uno propio, como el de openssl rand -hex 16", "choose one of your own, as openssl rand -hex 16 prints"}))
+				d.broken(Secrets, d.say(publicSecret, key), d.say(chooseSecret))
 			case len(v) < minLength:
 				bad = true
-				d.warn(Secrets, d.say(words{"%s es corto (%d letras)", "%s is short (%d characters)"}, key, len(v)),
-					d.say(words{"fijate si se copió entero", "look whether the whole of it was copied"}))
+				d.warn(Secrets, d.say(shortSecret, key, len(v)), d.say(copiedWhole))
 			}
 		}
 	}
@@ -116,11 +112,11 @@ func (d *doctor) secrets() {
 		}
 		if info.Mode().Perm()&most != 0 {
 			bad = true
-			d.warn(Secrets, d.say(words{"%s lo pueden leer otros (%04o)", "%s can be read by others (%04o)"}, file, info.Mode().Perm()), "chmod "+mode+" "+file)
+			d.warn(Secrets, d.say(readableByOthers, file, info.Mode().Perm()), "chmod "+mode+" "+file)
 		}
 	}
 	if !bad && d.Problem == nil {
-		d.ok(Secrets, words{"no falta ninguno, y no los puede leer cualquiera", "none is missing, and not everybody can read them"})
+		d.ok(Secrets, secretsOK)
 	}
 }
 
@@ -141,25 +137,23 @@ func (d *doctor) disk() {
 			return
 		}
 		if !writable(place) {
-			d.broken(Disk, d.say(words{"data_dir %s no existe, y en %s no se puede crear", "data_dir %s does not exist, and cannot be made in %s"}, dir, place),
-				d.say(words{"creala para el usuario que corre el router: ", "make it for the user that runs the router: "})+"install -d -m 0700 -o psi-router "+dir)
+			d.broken(Disk, d.say(cannotCreateDir, dir, place), d.say(createDir)+"install -d -m 0700 -o psi-router "+dir)
 			return
 		}
-		d.ok(Disk, words{"data_dir %s se crea al arrancar", "data_dir %s is made at the start"}, dir)
+		d.ok(Disk, dirAtStart, dir)
 	case err != nil:
-		d.broken(Disk, d.errorText(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Disk, d.errorText(err), d.say(runAsUser))
 		return
 	case !info.IsDir():
-		d.broken(Disk, d.say(words{"data_dir %s no es una carpeta", "data_dir %s is no directory"}, dir), d.say(words{"elegí otra", "choose another"}))
+		d.broken(Disk, d.say(notDirectory, dir), d.say(chooseAnother))
 		return
 	case !writable(dir):
-		d.broken(Disk, d.say(words{"en data_dir %s no se puede escribir", "data_dir %s cannot be written to"}, dir),
-			d.say(words{"corré esto como el usuario del router, o dáselo: ", "run this as the router's user, or give it to that: "})+"chown psi-router "+dir)
+		d.broken(Disk, d.say(notWritable, dir), d.say(giveDir)+"chown psi-router "+dir)
 		return
 	case info.Mode().Perm()&0o007 != 0:
-		d.warn(Disk, d.say(words{"en data_dir %s puede mirar cualquiera (%04o)", "anybody can look into data_dir %s (%04o)"}, dir, info.Mode().Perm()), "chmod 700 "+dir)
+		d.warn(Disk, d.say(openDir, dir, info.Mode().Perm()), "chmod 700 "+dir)
 	default:
-		d.ok(Disk, words{"data_dir %s", "data_dir %s"}, dir)
+		d.ok(Disk, dataDir, dir)
 	}
 	d.freeSpace(place)
 	d.store()
@@ -173,8 +167,8 @@ func (d *doctor) freeSpace(place string) {
 		return
 	}
 	free := s.Bavail * uint64(s.Bsize) //nolint:gosec // a block is not negative
-	text := d.say(words{"quedan %s libres en el disco", "%s are free on the disk"}, formatSize(free))
-	fix := d.say(words{"hacé lugar: sin disco nada se puede aceptar", "make room: without disk nothing can be accepted"})
+	text := d.say(spaceLeft, formatSize(free))
+	fix := d.say(makeRoom)
 	switch {
 	case free < freeBrokenBelow:
 		d.broken(Disk, text, fix)
@@ -193,11 +187,11 @@ func (d *doctor) store() {
 	info, err := os.Stat(filepath.Join(d.Config.DataDir, "store.db"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.ok(Store, words{"SQLite: todavía no hay nada guardado", "SQLite: nothing is stored yet"})
+		d.ok(Store, sqliteEmpty)
 	case err != nil:
-		d.broken(Store, d.errorText(err), d.say(words{"corré esto como el usuario del router", "run this as the router's user"}))
+		d.broken(Store, d.errorText(err), d.say(runAsUser))
 	default:
-		d.ok(Store, words{"SQLite: store.db tiene %s", "SQLite: store.db has %s"}, formatSize(uint64(info.Size()))) //nolint:gosec // not negative
+		d.ok(Store, sqliteSize, formatSize(uint64(info.Size()))) //nolint:gosec // not negative
 	}
 }
 
@@ -259,23 +253,23 @@ const (
 func (d *doctor) clock() {
 	for _, c := range d.clocks {
 		off := c.ahead.Round(time.Millisecond)
-		text := d.say(words{"el reloj de %s difiere del de esta máquina en %s", "the clock of %s is %s off that of this machine"}, c.server, off)
-		fix := d.say(words{"sincronizalos: timedatectl set-ntp true", "synchronise them: timedatectl set-ntp true"})
+		text := d.say(clockDiffers, c.server, off)
+		fix := d.say(syncClocks)
 		switch {
 		case off.Abs() > clockBrokenAt:
 			d.broken(Clock, text, fix)
 		case off.Abs() > clockWarnAt:
 			d.warn(Clock, text, fix)
 		default:
-			d.ok(Clock, words{"va igual que el de %s", "agrees with that of %s"}, c.server)
+			d.ok(Clock, clockAgrees, c.server)
 		}
 	}
 	if len(d.clocks) == 0 {
 		now := time.Now()
 		if built := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); now.Before(built) {
-			d.broken(Clock, d.say(words{"dice %s", "says %s"}, now.Format(time.RFC3339)), "timedatectl set-ntp true")
+			d.broken(Clock, d.say(clockSays, now.Format(time.RFC3339)), "timedatectl set-ntp true")
 			return
 		}
-		d.ok(Clock, words{"dice %s; no hay otro con qué compararlo", "says %s; there is no other to compare it with"}, now.In(d.Config.Location()).Format("2006-01-02 15:04:05 -0700"))
+		d.ok(Clock, clockAlone, now.In(d.Config.Location()).Format("2006-01-02 15:04:05 -0700"))
 	}
 }

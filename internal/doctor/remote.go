@@ -39,7 +39,7 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	switch {
 	case d.Config.Sandbox && l.ID == config.DevLine:
 		return func() {
-			d.ok(Lines, words{"%s es el teléfono de prueba de /sandbox", "%s is the phone of /sandbox"}, l.ID)
+			d.ok(Lines, sandboxLine, l.ID)
 		}
 	case l.Provider != whatsapp.Provider:
 		return d.evolution(ctx, l)
@@ -56,22 +56,19 @@ func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	switch {
 	case err == nil:
 		return func() {
-			d.ok(Lines, words{"%s es %s (%s), calidad %s", "%s is %s (%s), quality %s"}, l.ID, n.Display, n.Name, n.Quality)
+			d.ok(Lines, lineOK, l.ID, n.Display, n.Name, n.Quality)
 		}
 	case errors.Is(err, whatsapp.ErrAppSecret):
 		return func() {
-			d.broken(Lines, d.say(words{"%s: ningún app_secret es el de la app de su token: sus webhooks se rechazarían, y WhatsApp no acepta su appsecret_proof (donde se puede, se omite)", "%s: no app_secret is that of its token's app: its webhooks would be refused, and WhatsApp does not take its appsecret_proof (it is left out where it may be)"}, l.ID),
-				d.say(words{"copialo de Meta: App › Configuración › Básica", "copy it from Meta: App › Settings › Basic"}))
+			d.broken(Lines, d.say(otherAppSecret, l.ID), d.say(copyAppSecret))
 		}
 	case refused && (f.Class == outbound.Throttle || f.Class == outbound.Retry || f.Class == outbound.Uncertain):
 		return func() {
-			d.warn(Lines, d.say(words{"%s no se pudo comprobar: %s", "%s could not be checked: %s"}, l.ID, d.cause(f)),
-				d.say(words{"mirá si esta máquina llega a %s", "look whether this machine reaches %s"}, d.Config.GraphURL))
+			d.warn(Lines, d.say(lineUnchecked, l.ID, d.cause(f)), d.say(reachGraph, d.Config.GraphURL))
 		}
 	default:
 		return func() {
-			d.broken(Lines, d.say(words{"%s: WhatsApp la rechaza: %s", "%s: WhatsApp refuses it: %s"}, l.ID, d.errorText(err)),
-				d.say(words{"revisá phone_number_id y token en Meta (usuario del sistema, permisos whatsapp_business_messaging y _management)", "check phone_number_id and token at Meta (system user, permissions whatsapp_business_messaging and _management)"}))
+			d.broken(Lines, d.say(lineRefused, l.ID, d.errorText(err)), d.say(checkNumber))
 		}
 	}
 }
@@ -108,12 +105,11 @@ func (d *doctor) evolution(ctx context.Context, l *config.Line) func() {
 	}
 	if err := dial(ctx, u); err != nil {
 		return func() {
-			d.broken(Lines, d.say(words{"%s: el servidor de Evolution no contesta: %s", "%s: the Evolution server does not answer: %s"}, l.ID, d.errorText(err)),
-				d.say(words{"mirá si corre, y si url es la suya", "look whether it runs, and whether url is its"}))
+			d.broken(Lines, d.say(evolutionSilent, l.ID, d.errorText(err)), d.say(checkEvolution))
 		}
 	}
 	return func() {
-		d.ok(Lines, words{"%s: el servidor de Evolution contesta", "%s: the Evolution server answers"}, l.ID)
+		d.ok(Lines, evolutionOK, l.ID)
 	}
 }
 
@@ -134,7 +130,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 	at := hostPort(u)
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil {
-		d.broken(Endpoints, e.Name+": "+d.errorText(err), d.say(words{"corregí su url", "mend its url"}))
+		d.broken(Endpoints, e.Name+": "+d.errorText(err), d.say(fixURL))
 		return
 	}
 	for _, a := range addrs {
@@ -143,22 +139,20 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		literal := slices.Contains(e.Allow, net.JoinHostPort(a.Unmap().String(), port(u)))
 		if !literal && (!slices.Contains(e.Allow, at) || a.Unmap().IsLinkLocalUnicast()) {
 			if isInternal(a) {
-				d.broken(Endpoints, d.say(words{"%s: %s es una dirección interna (%s), y no se le manda nada", "%s: %s is an internal address (%s), and gets nothing"}, e.Name, at, a.Unmap()),
-					d.say(words{"si es a propósito, agregale allow: [%q]", "if that is meant, add allow: [%q] to it"}, at))
+				d.broken(Endpoints, d.say(internalAddress, e.Name, at, a.Unmap()), d.say(allowAddress, at))
 				return
 			}
 		}
 	}
 	if err := dial(ctx, u); err != nil {
-		d.warn(Endpoints, d.say(words{"%s no contesta en %s: %s", "%s does not answer at %s: %s"}, e.Name, at, d.errorText(err)),
-			d.say(words{"mirá si corre; lo que no se le pudo mandar espera", "look whether it runs; what could not be sent waits"}))
+		d.warn(Endpoints, d.say(endpointSilent, e.Name, at, d.errorText(err)), d.say(checkEndpoint))
 		return
 	}
 	if u.Scheme == "http" && !slices.Contains(e.Allow, at) {
-		d.warn(Endpoints, d.say(words{"%s recibe por http, a la vista de cualquiera en el camino", "%s gets its events by http, for everybody on the way to see"}, e.Name), d.say(words{"usá https", "use https"}))
+		d.warn(Endpoints, d.say(plainHTTP, e.Name), d.say(useHTTPS))
 		return
 	}
-	d.ok(Endpoints, words{"%s contesta en %s", "%s answers at %s"}, e.Name, at)
+	d.ok(Endpoints, endpointOK, e.Name, at)
 }
 
 // isInternal says that an address is not of the public internet.
