@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,16 +155,7 @@ func (a *responseRecorder) WriteHeader(code int) {
 }
 
 // refusal is an error of the API.
-type refusal struct {
-	Status int    `json:"status"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	Title  string `json:"title"`
-	Errors []struct {
-		Location string `json:"location"`
-		Message  string `json:"message"`
-	} `json:"errors"`
-}
+type refusal struct{ api.Problem }
 
 func (r *refusal) Error() string {
 	text := r.Detail
@@ -235,7 +227,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 		return unreachable("the router stopped in the middle of its answer: %w", err)
 	}
 	if res.StatusCode >= 400 {
-		r := &refusal{Status: res.StatusCode, Title: res.Status}
+		r := &refusal{api.Problem{Title: res.Status}}
 		if json.Unmarshal(raw, r) != nil || r.Code == "" {
 			return unreachable("what answers at %s is no PSI Router (%s): check --url", c.base, res.Status)
 		}
@@ -267,4 +259,36 @@ func (e *env) withClient(do func(c *client) error) (err error) {
 		}
 	}()
 	return do(c)
+}
+
+// pageSize is the API's largest page.
+const pageSize = 200
+
+// collect follows a list of the API from page to page: those of its items that are
+// to be kept, at most limit, 0 for all, and whether there are more.
+func collect[T any](e *env, c *client, path string, query url.Values, limit int, keep func(T) bool) (all []T, more bool, err error) {
+	all = []T{} // [] and not null
+	for more = true; more && (limit == 0 || len(all) < limit); {
+		size := pageSize
+		if limit > 0 {
+			size = min(size, limit-len(all))
+		}
+		query.Set("limit", strconv.Itoa(size))
+		var page struct {
+			Items      []T     `json:"items"`
+			NextCursor *string `json:"next_cursor"`
+		}
+		if err := c.get(e.ctx, path+"?"+query.Encode(), &page); err != nil {
+			return nil, false, err
+		}
+		for _, item := range page.Items {
+			if keep(item) {
+				all = append(all, item)
+			}
+		}
+		if more = page.NextCursor != nil && *page.NextCursor != ""; more {
+			query.Set("cursor", *page.NextCursor)
+		}
+	}
+	return all, more, nil
 }

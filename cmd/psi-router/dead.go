@@ -38,9 +38,6 @@ type deadList struct {
 	Limit int    `default:"50" help:"How many at most; 0 for all."`
 }
 
-// pageSize is the API's largest page.
-const pageSize = 200
-
 // Run prints one line for each.
 func (c *deadList) Run(e *env) error {
 	if c.Limit < 0 {
@@ -75,27 +72,11 @@ func (c *deadList) Run(e *env) error {
 
 // deadLetters asks for those of a queue, "" for all, at most limit, 0 for all.
 func (c *client) deadLetters(e *env, queue string, limit int) (all []deadLetter, more bool, err error) {
-	all = []deadLetter{}
 	query := url.Values{}
 	if queue != "" {
 		query.Set("queue", queue)
 	}
-	for more = true; more && (limit == 0 || len(all) < limit); {
-		size := pageSize
-		if limit > 0 {
-			size = min(size, limit-len(all))
-		}
-		query.Set("limit", strconv.Itoa(size))
-		var page deadPage
-		if err := c.get(e.ctx, "/dead-letters?"+query.Encode(), &page); err != nil {
-			return nil, false, err
-		}
-		all = append(all, page.Items...)
-		if more = page.NextCursor != nil && *page.NextCursor != ""; more {
-			query.Set("cursor", *page.NextCursor)
-		}
-	}
-	return all, more, nil
+	return collect(e, c, "/dead-letters", query, limit, func(deadLetter) bool { return true })
 }
 
 type deadShow struct {

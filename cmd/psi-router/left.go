@@ -1,9 +1,6 @@
 package main
 
-import (
-	"net/url"
-	"strconv"
-)
+import "net/url"
 
 type leftCmd struct {
 	List    leftList    `cmd:"" default:"withargs" help:"List them, the oldest word first."`
@@ -63,34 +60,11 @@ func (c *leftList) Run(e *env) error {
 
 // left asks for those who were left, at most limit, 0 for all.
 func (c *client) left(e *env, line string, limit int) (all []conversation, more bool, err error) {
-	all = []conversation{}
 	query := url.Values{"left": {"true"}}
 	if line != "" {
 		query.Set("line", line)
 	}
-	for more = true; more && (limit == 0 || len(all) < limit); {
-		size := pageSize
-		if limit > 0 {
-			size = min(size, limit-len(all))
-		}
-		query.Set("limit", strconv.Itoa(size))
-		var page struct {
-			Items      []conversation `json:"items"`
-			NextCursor *string        `json:"next_cursor"`
-		}
-		if err := c.get(e.ctx, "/conversations?"+query.Encode(), &page); err != nil {
-			return nil, false, err
-		}
-		for _, conv := range page.Items {
-			if conv.Left != nil {
-				all = append(all, conv)
-			}
-		}
-		if more = page.NextCursor != nil && *page.NextCursor != ""; more {
-			query.Set("cursor", *page.NextCursor)
-		}
-	}
-	return all, more, nil
+	return collect(e, c, "/conversations", query, limit, func(c conversation) bool { return c.Left != nil })
 }
 
 // leftText says that the person of a conversation has no answer; "" when they have.

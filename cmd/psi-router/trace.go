@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/api"
 )
 
 type traceCmd struct {
@@ -77,7 +79,7 @@ func timeline(t trace) []timelineEntry {
 		all = append(all, m)
 	}
 	for _, m := range t.Messages {
-		at := m.at()
+		at := happenedAt(m)
 		arrow := "→"
 		if m.Direction == "inbound" {
 			arrow = "←"
@@ -105,7 +107,7 @@ func timeline(t trace) []timelineEntry {
 	return all
 }
 
-func errorSuffix(m message) string {
+func errorSuffix(m api.Message) string {
 	if m.Error == nil {
 		return ""
 	}

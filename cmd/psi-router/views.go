@@ -1,8 +1,14 @@
 package main
 
-import "time"
+import (
+	"time"
 
-// What the API answers, as far as the commands print it.
+	"github.com/psivisionhub/psi-router/internal/api"
+)
+
+// The API's answers as commands print them with --json: fewer fields than the API
+// sends, so that a new one of its fields does not change what is printed. Commands
+// that only read an answer use the API's own types.
 
 type contact struct {
 	ID       string `json:"id"`
@@ -28,61 +34,17 @@ type conversation struct {
 	WindowExpiresAt *time.Time `json:"window_expires_at"`
 	LastMessageAt   *time.Time `json:"last_message_at"`
 	CreatedAt       *time.Time `json:"created_at"`
-	Left            *leftInfo  `json:"left"`
+	Left            *api.Left  `json:"left"`
 }
 
-// leftInfo is why, and since when, somebody has no answer.
-type leftInfo struct {
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
-}
-
-type message struct {
-	ID           string `json:"id"`
-	Conversation string `json:"conversation_id"`
-	Direction    string `json:"direction"`
-	Author       string `json:"author"`
-	Type         string `json:"type"`
-	Text         string `json:"text"`
-	ProviderID   string `json:"provider_id"`
-	Status       string `json:"status"`
-	Reason       string `json:"reason"`
-	Error        *struct {
-		Code   int    `json:"code"`
-		Detail string `json:"detail"`
-	} `json:"error"`
-	SentAt     *time.Time `json:"sent_at"`
-	ReceivedAt *time.Time `json:"received_at"`
-	CreatedAt  *time.Time `json:"created_at"`
-}
-
-// at is when it happened for us.
-func (m message) at() time.Time {
+// happenedAt is when a message came or was made, by our clock where it can be.
+func happenedAt(m api.Message) time.Time {
 	for _, t := range []*time.Time{m.ReceivedAt, m.CreatedAt, m.SentAt} {
 		if t != nil {
 			return *t
 		}
 	}
 	return time.Time{}
-}
-
-type handoff struct {
-	Conversation string     `json:"conversation_id"`
-	Ticket       string     `json:"ticket"`
-	FromArea     string     `json:"from_area"`
-	Area         string     `json:"area"`
-	Tag          string     `json:"tag"`
-	Note         string     `json:"note"`
-	By           string     `json:"by"`
-	At           *time.Time `json:"at"`
-}
-
-type audit struct {
-	Conversation string     `json:"conversation_id"`
-	Actor        string     `json:"actor"`
-	Action       string     `json:"action"`
-	Detail       string     `json:"detail"`
-	At           *time.Time `json:"at"`
 }
 
 type record struct {
@@ -96,9 +58,9 @@ type record struct {
 
 type trace struct {
 	Conversations []conversation `json:"conversations"`
-	Messages      []message      `json:"messages"`
-	Handoffs      []handoff      `json:"handoffs"`
-	Audit         []audit        `json:"audit"`
+	Messages      []api.Message  `json:"messages"`
+	Handoffs      []api.Handoff  `json:"handoffs"`
+	Audit         []api.Audit    `json:"audit"`
 	Records       []record       `json:"records"`
 }
 
@@ -127,9 +89,4 @@ type deadLetter struct {
 	Error      string     `json:"error"`
 	EnqueuedAt *time.Time `json:"enqueued_at"`
 	DiedAt     *time.Time `json:"died_at"`
-}
-
-type deadPage struct {
-	Items      []deadLetter `json:"items"`
-	NextCursor *string      `json:"next_cursor"`
 }

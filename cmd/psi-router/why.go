@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/phone"
@@ -125,12 +126,12 @@ func (w explainer) explain(c conversation, t trace, queues []queueRow, last int)
 		switch {
 		case m.Direction == "inbound":
 			x.Decisions = append(x.Decisions, decision{
-				At: m.at(), Author: m.Author, Text: messageText(m), Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{},
+				At: happenedAt(m), Author: m.Author, Text: messageText(m), Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{},
 			})
 		case n > 0:
 			x.Decisions[n-1].Sends = append(x.Decisions[n-1].Sends, w.send(m))
 		default: // we wrote first
-			x.Decisions = append(x.Decisions, decision{At: m.at(), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{w.send(m)}})
+			x.Decisions = append(x.Decisions, decision{At: happenedAt(m), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{w.send(m)}})
 		}
 	}
 	since := w.handedOffAt(c, t)
@@ -142,7 +143,7 @@ func (w explainer) explain(c conversation, t trace, queues []queueRow, last int)
 	return x
 }
 
-func messageText(m message) string {
+func messageText(m api.Message) string {
 	if m.Text == "" {
 		return "(" + m.Type + ")"
 	}
@@ -201,8 +202,8 @@ func (w explainer) clock(t time.Time) string { return t.In(w.loc).Format("02/01 
 // finalReasons are the reasons that say by themselves what became of a message.
 var finalReasons = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
 
-func (w explainer) send(m message) send {
-	s := send{At: m.at(), Author: m.Author, Text: messageText(m), Status: m.Status, StatusText: m.Status}
+func (w explainer) send(m api.Message) send {
+	s := send{At: happenedAt(m), Author: m.Author, Text: messageText(m), Status: m.Status, StatusText: m.Status}
 	if f, ok := statusTexts[m.Status]; ok {
 		s.StatusText = w.say(f)
 	}
