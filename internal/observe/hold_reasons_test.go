@@ -39,9 +39,9 @@ func TestHoldReasonsAreGiven(t *testing.T) {
 			code.Write(src)
 		}
 	}
-	for sentence := range holdReasons {
-		if !strings.Contains(code.String(), `"`+sentence+`"`) {
-			t.Errorf("nobody says %q any more", sentence)
+	for _, sentence := range holdReasons {
+		if !strings.Contains(code.String(), `"`+sentence.EN+`"`) {
+			t.Errorf("nobody says %q any more", sentence.EN)
 		}
 	}
 }

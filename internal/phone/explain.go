@@ -1,6 +1,10 @@
 package phone
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/lang"
+)
 
 // Rule is one step that made a number canonical.
 type Rule string
@@ -20,31 +24,23 @@ const (
 	RuleForeign  Rule = "as_it_came"
 )
 
-// sentences describes each rule, in Spanish and English.
-var sentences = map[Rule][2]string{
-	RuleNotPhone: {
-		"No es un teléfono: es un id oculto, un grupo, un id de usuario o no tiene dígitos. De esto nunca se deduce un número.",
-		"This is no phone: it is a hidden id, a group, a user id, or has no digits. A number is never derived from it.",
-	},
-	RuleJID:     {"Se quitó el sufijo de WhatsApp (@…).", "WhatsApp's suffix (@…) was removed."},
-	RuleExit:    {"Se quitó el 00 de salida internacional.", "The international exit code 00 was removed."}, //nolint:misspell // Spanish
-	RuleTrunk:   {"Se quitó el prefijo con el que se marca dentro del país (0, o 01/044/045).", "The prefix that is dialled at home (0, or 01/044/045) was removed."},
-	RuleLocal15: {"15 y ocho dígitos sin característica: es de Buenos Aires, 11.", "15 and eight digits without an area code: Buenos Aires, 11."},
-	RuleArea15:  {"Se quitó el 15 que va después de la característica.", "The 15 after the area code was removed."},
-	RuleMobile9: {"Se agregó el 9 de los celulares argentinos.", "Argentina's mobile 9 was added."},
-	RuleBrazil9: {"Se agregó el 9 de los celulares brasileños.", "Brazil's mobile 9 was added."},
-	RuleMexico1: {"Se quitó el 1 de los celulares mexicanos.", "Mexico's mobile 1 was dropped."},
-	RuleCountry: {"No traía código de país: se tomó el de default_country.", "It had no country code: that of default_country was taken."},
-	RuleForeign: {"Se toma como número internacional y queda tal cual.", "It is taken as an international number and stays as it is."}, //nolint:misspell // Spanish
+// sentences describes each rule.
+var sentences = map[Rule]lang.Text{
+	RuleNotPhone: {ES: "No es un teléfono: es un id oculto, un grupo, un id de usuario o no tiene dígitos. De esto nunca se deduce un número.", EN: "This is not a phone number: it is a hidden id, a group, a user id, or has no digits. A number is never derived from it."},
+	RuleJID:      {ES: "Se quitó el sufijo de WhatsApp (@…).", EN: "WhatsApp's suffix (@…) was removed."},
+	RuleExit:     {ES: "Se quitó el 00 de salida internacional.", EN: "The international exit code 00 was removed."}, //nolint:misspell // Spanish
+	RuleTrunk:    {ES: "Se quitó el prefijo con el que se marca dentro del país (0, o 01/044/045).", EN: "The prefix dialled within the country (0, or 01/044/045) was removed."},
+	RuleLocal15:  {ES: "15 y ocho dígitos sin característica: es de Buenos Aires, 11.", EN: "15 and eight digits without an area code: Buenos Aires, 11."},
+	RuleArea15:   {ES: "Se quitó el 15 que va después de la característica.", EN: "The 15 after the area code was removed."},
+	RuleMobile9:  {ES: "Se agregó el 9 de los celulares argentinos.", EN: "Argentina's mobile 9 was added."},
+	RuleBrazil9:  {ES: "Se agregó el 9 de los celulares brasileños.", EN: "Brazil's mobile 9 was added."},
+	RuleMexico1:  {ES: "Se quitó el 1 de los celulares mexicanos.", EN: "Mexico's mobile 1 was removed."},
+	RuleCountry:  {ES: "No traía código de país: se tomó el de default_country.", EN: "It had no country code: that of default_country was taken."},
+	RuleForeign:  {ES: "Se toma como número internacional y queda tal cual.", EN: "It is taken as an international number and stays as it is."}, //nolint:misspell // Spanish
 }
 
 // Text describes the rule in "en", or else in Spanish.
-func (r Rule) Text(lang string) string {
-	if lang == "en" {
-		return sentences[r][1]
-	}
-	return sentences[r][0]
-}
+func (r Rule) Text(language string) string { return sentences[r].In(language) }
 
 // Explanation is a key with the rules that led to it.
 type Explanation struct {
