@@ -1,7 +1,6 @@
-// Package api is the door for programs and people who operate the router: API
-// v1 over HTTP, with keys, roles and scopes, its errors and its description.
-// It reads and commands; it must never decide what a conversation does (the
-// store and the router do), and never send anything to WhatsApp itself.
+// Package api serves API v1 over HTTP to the programs and people who operate the router,
+// with its keys, roles, scopes, errors and description. It must never decide what a
+// conversation does (the store and the router do), nor send anything to WhatsApp itself.
 package api
 
 import (
@@ -20,13 +19,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Prefix is where API v1 lives.
+// Prefix is the path of API v1.
 const Prefix = "/api/v1"
 
 // maxBody bounds every request body; commands and lists of ids are small.
 const maxBody = 256 << 10
 
-// Store is what the API asks of the store.
+// Store is the part of the store that the API uses.
 type Store interface {
 	Conversations(ctx context.Context, filter store.Filter) ([]store.Conversation, error)
 	Conversation(ctx context.Context, id string) (store.Conversation, error)
@@ -43,36 +42,37 @@ type Store interface {
 type Options struct {
 	Store Store
 	Queue queue.Operator
-	// Keys that open the API. Several may share a name (rotation).
+	// Keys are the accepted API keys. Several may share a name (rotation).
 	Keys []Key
-	// Areas of the flow with their aliases; all are accepted where an area is
-	// asked for. Without any, areas are taken as they come.
+	// Areas are the flow's areas with their aliases. Without any, every area name is
+	// accepted.
 	Areas []flow.Area
-	// Lines that messages may leave by. Nil takes any.
+	// Lines are the lines that messages may leave by. Nil allows any.
 	Lines []Line
-	// Country (ISO 3166 alpha-2) is where phones without a country code belong; "" is
+	// Country (ISO 3166 alpha-2) is assumed for phones without a country code; "" assumes
 	// none.
 	Country string
-	// Window is the customer service window; 0 means 24 h, below 0 none.
+	// Window is the length of the service window; 0 means 24 h, negative none.
 	Window time.Duration
-	// Windowless names the lines whose provider lets us write at any time.
+	// Windowless names the lines without a service window.
 	Windowless []string
-	// Wake is called after each command, since the router may have answered
-	// it: enqueue the wake-up of the conversation. Optional.
+	// Wake enqueues the wake-up of a conversation. It is called after each command, because
+	// the router may have answered it. Optional.
 	Wake func(ctx context.Context, line, conversation string)
-	// Block asks the provider of a conversation's line to block its contact too, or to
-	// stop that. Its error says why not, in words that may be shown. Nil: no line can.
+	// Block asks the provider of the conversation's line to block or unblock its contact.
+	// Its error may be shown to people. Nil: no line can block.
 	Block func(ctx context.Context, c store.Conversation, block bool) error
-	// Marketing says whether WhatsApp counts a template of a line as marketing; false
-	// where nobody knows. Optional.
+	// Marketing reports whether WhatsApp counts a line's template as marketing; false where
+	// unknown. Optional.
 	Marketing func(ctx context.Context, line, template, language string) bool
-	// Stale says that the store went back in time: answers are marked. Optional.
+	// Stale reports whether the database went back in time; answers are marked then.
+	// Optional.
 	Stale func() bool
-	// Emptied is when the queue was found to have lost all it had, zero for never.
+	// Emptied returns when the queue was found to have lost its data, zero for never.
 	// Optional.
 	Emptied func(ctx context.Context) (time.Time, error)
-	// Trusted skips keys: everybody who reaches the handler is the operator
-	// (the admin socket). Actor names them in the audit; "" means "cli".
+	// Trusted skips keys: every caller is the operator (the admin socket). Actor names the
+	// operator in the audit; "" means "cli".
 	Trusted bool
 	Actor   string
 	Version string
@@ -86,7 +86,7 @@ type server struct {
 	keys        keyring
 	rates       rates
 	areas       areas
-	lines       map[string][]string // and the types that each can send
+	lines       map[string][]string // line → the types that it can send
 	country     string
 	window      time.Duration
 	windowless  []string // lines without a window
@@ -196,7 +196,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 		if s.stale() {
 			w.Header().Set("X-Stale-Store", "true")
 		}
-		if r.ContentLength > maxBody { // also where nobody would read it
+		if r.ContentLength > maxBody { // even if no handler would read it
 			writeProblem(w, tooLarge())
 			return
 		}
@@ -205,7 +205,8 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// fallback answers what no operation does: 405 where another method exists.
+// fallback answers requests that match no operation: 405 where another method exists, else
+// 404.
 func fallback(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -217,11 +218,11 @@ func fallback(mux *http.ServeMux) http.HandlerFunc {
 				return
 			}
 		}
-		writeProblem(w, problem(http.StatusNotFound, codeNotFound, "There is nothing at this path. /openapi.json lists what there is."))
+		writeProblem(w, problem(http.StatusNotFound, codeNotFound, "There is nothing at this path. /openapi.json lists every path."))
 	}
 }
 
-// operation is what register needs beside the handler.
+// operation is what register needs to know beside the handler.
 type operation struct {
 	id, method, path, tag, summary, about string
 	role                                  Role
@@ -260,8 +261,8 @@ func register[I, O any](s *server, op operation, handle func(context.Context, ca
 	})
 }
 
-// problemOf turns an error into what the caller reads. What we do not know is
-// logged here, where it stops, and not told.
+// problemOf turns an error into the caller's problem. An error without a problem of its own
+// is logged here and not shown.
 func (s *server) problemOf(ctx context.Context, op string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -272,9 +273,9 @@ func (s *server) problemOf(ctx context.Context, op string, err error) error {
 	case errors.Is(err, store.ErrBlocked):
 		return problem(http.StatusConflict, codeBlocked, "The person is blocked. Unblock them to write: POST contacts/{id}/unblock, or psi-router conv unblock.")
 	case errors.Is(err, store.ErrOptedOut):
-		return problem(http.StatusConflict, codeOptedOut, "The person wants no marketing, and WhatsApp counts this template as such. Service and utility templates may be sent; marketing once the person asks for it again (alta).")
+		return problem(http.StatusConflict, codeOptedOut, "The person opted out of marketing, and WhatsApp counts this template as marketing. Service and utility templates may be sent; marketing again once the person asks for it (alta).")
 	case errors.Is(err, store.ErrWindowClosed):
-		return problem(http.StatusConflict, codeWindowClosed, "The person has not written for 24 h, so WhatsApp takes a template only. Send one (`type: template`); when they answer, anything goes again.")
+		return problem(http.StatusConflict, codeWindowClosed, "The person has not written for 24 h, so WhatsApp takes only a template. Send one (`type: template`); once they answer, any message may be sent again.")
 	case errors.Is(err, store.ErrClosed):
 		return problem(http.StatusConflict, codeClosed, "The conversation is closed. Reopen it, or send without `reopen: false` to take it up again.")
 	case errors.Is(err, store.ErrNoQuote):
@@ -289,12 +290,12 @@ func (s *server) problemOf(ctx context.Context, op string, err error) error {
 		return problem(499, codeUnavailable, "You closed the request.")
 	}
 	if errors.Is(err, store.ErrBusy) {
-		s.log.Warn("somebody else holds a row for too long", "operation", op, "err", err)
-		return problem(http.StatusServiceUnavailable, codeBusy, "Somebody else is changing this conversation and takes long. Nothing was changed; try again in a few seconds.")
+		s.log.Warn("a row stayed locked for too long", "operation", op, "err", err)
+		return problem(http.StatusServiceUnavailable, codeBusy, "Another process kept this conversation locked for too long. Nothing was changed; try again in a few seconds.")
 	}
 	s.log.Error("api request failed", "operation", op, "err", err)
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
-		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Try again in a few seconds (a write with the same Idempotency-Key, in case it was done), and look at /readyz if it stays.")
+		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Try again in a few seconds (a write with the same Idempotency-Key, as it may have been done). If this stays, look at /readyz.")
 	}
 	return problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays.")
 }

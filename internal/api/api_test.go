@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 func at(minute int) time.Time { return time.Date(2026, 11, 24, 10, minute, 0, 0, time.UTC) }
 
-// fakeStore is a store that holds exactly what a test says.
+// fakeStore is a store that holds exactly the rows of a test.
 type fakeStore struct {
 	conversations []store.Conversation
 	messages      []store.Message
@@ -168,7 +168,7 @@ func conversation(id, line, area string, minute int) store.Conversation {
 	return c
 }
 
-// sampleStore is what the tests look at: three conversations on two lines.
+// sampleStore has three conversations on two lines.
 func sampleStore() *fakeStore {
 	w := &fakeStore{conversations: []store.Conversation{
 		conversation("c1", "wsp4", "admin", 3), conversation("c2", "wsp4", "ventas", 2), conversation("c3", "ventas", "", 1),
@@ -199,7 +199,7 @@ func sampleStore() *fakeStore {
 	return w
 }
 
-// engine holds three dead letters: two of lines, one of neither.
+// engine returns a queue with three dead letters: two of lines, one of neither.
 func engine(t *testing.T) *queuetest.Model {
 	t.Helper()
 	q := queuetest.NewModel(func() time.Time { return at(5) })
@@ -300,11 +300,11 @@ func ask(t *testing.T, h http.Handler, key, request, body string) answer {
 	return answer{w.Code, w.Header(), w.Body.String()}
 }
 
-// endpoints lists every operation with a request that works for the boss.
+// endpoints lists every operation with a request that works for the key "boss".
 var endpoints = []struct {
 	what, body string
 	role       api.Role
-	foreign    string // the same about something that does not exist
+	foreign    string // the same request about something that does not exist
 }{
 	{"GET /conversations", "", api.Viewer, ""},
 	{"GET /conversations/c1", "", api.Viewer, "GET /conversations/zz"},
@@ -398,7 +398,7 @@ func TestOutsideTheScopeNothingExists(t *testing.T) {
 		{"sales", "GET /conversations/c1/messages", "", 404},
 		{"sales", "POST /conversations/c1/close", "", 404},
 		{"sales", "POST /conversations/c2/close", "", 200},
-		{"sales", "POST /conversations/c2/handoff", `{"area":"admin"}`, 200}, // to another team: that is what it is for
+		{"sales", "POST /conversations/c2/handoff", `{"area":"admin"}`, 200}, // a hand-off may leave the key's teams
 		{"sales", "GET /dead-letters/1", "", 404},
 		{"shop", "GET /conversations/c1", "", 404},
 		{"shop", "GET /conversations/c3", "", 200},
@@ -575,7 +575,7 @@ func TestCommandsReachTheStore(t *testing.T) {
 	}
 }
 
-func TestTroubleHasACodeAndACure(t *testing.T) {
+func TestErrorsHaveACodeAndACure(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		err    error
@@ -607,7 +607,7 @@ func TestTroubleHasACodeAndACure(t *testing.T) {
 	}
 }
 
-// failing reads well and fails to command.
+// failing is a store that reads and fails to command.
 type failing struct{ *fakeStore }
 
 func (f *failing) Conversation(ctx context.Context, id string) (store.Conversation, error) {

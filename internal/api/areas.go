@@ -10,11 +10,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/flow"
 )
 
-// areas knows every name that a team goes by at the edges.
+// areas are the flow's areas with every name that they go by.
 type areas struct {
 	ids     []string
 	names   map[string]string // id → what people call it
-	aliases map[string]string // folded name → id
+	aliases map[string]string // folded name or alias → id
 }
 
 func newAreas(list []flow.Area) areas {
@@ -34,7 +34,7 @@ func newAreas(list []flow.Area) areas {
 
 func normalizeName(name string) string { return flow.Normalize(name) }
 
-// find returns the id of the area that the name means.
+// find returns the id of the area with the name or alias.
 func (a areas) find(name string) (id string, ok bool) {
 	if len(a.ids) == 0 {
 		return strings.TrimSpace(name), true
@@ -45,7 +45,7 @@ func (a areas) find(name string) (id string, ok bool) {
 
 func (a areas) list() string { return strings.Join(a.ids, ", ") }
 
-// resolve is find for a request; "" stays "".
+// resolve is find for a field of a request; "" stays "".
 func (a areas) resolve(name, where string) (string, error) {
 	if name == "" {
 		return "", nil

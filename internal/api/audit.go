@@ -18,8 +18,8 @@ func (s *server) registerAudit() {
 	register(s, operation{
 		id: "listAudit", method: http.MethodGet, path: "/audit", tag: tagAudit, role: Admin,
 		summary: "List what was done, newest first",
-		about: "Every write that had an effect: messages of people, commands, queues that were paused, dead letters that were moved. " +
-			"What is no conversation has an empty conversation_id, and is listed to keys without a scope only.",
+		about: "Every write that had an effect: messages of people, commands, paused queues, redriven or dropped dead letters. " +
+			"A row about no conversation has an empty conversation_id; only keys without a scope see it.",
 	}, func(ctx context.Context, actor caller, in *Page) (*output[AuditPage], error) {
 		out := &output[AuditPage]{AuditPage{Items: []Audit{}}}
 		before := in.Cursor
@@ -52,12 +52,12 @@ func auditView(a store.AuditRow) Audit {
 	return Audit{Conversation: a.Conversation, Actor: a.Actor, Action: a.Action, Detail: a.Detail, At: timePtr(a.At)}
 }
 
-// recordAudit keeps what was done to queues. The queue works when the store does not, and
-// that is when an operator needs it most: what cannot be noted is logged.
+// recordAudit writes an audit row about queues. Operators need queues most while the store
+// is down: a row that cannot be written is logged, and the command goes on.
 func (s *server) recordAudit(ctx context.Context, actor caller, action, detail string) {
 	s.log.Info(action, "detail", detail, "actor", actor.name)
 	err := s.store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: actor.name, Action: action, Detail: detail, At: s.now()})
 	if err != nil {
-		s.log.Error("not in the audit", "action", action, "detail", detail, "actor", actor.name, "error", err)
+		s.log.Error("audit row lost", "action", action, "detail", detail, "actor", actor.name, "error", err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
-// TestAClientInTypeScript is what a CRM would do: the description passes the
-// linter, its types compile, and a client made of them works.
+// TestAClientInTypeScript does what a CRM would: the description passes the linter, its
+// types compile, and a client made of them works.
 func TestAClientInTypeScript(t *testing.T) {
 	t.Parallel()
 	programtest.Find(t, "npm")
@@ -57,7 +57,7 @@ func TestAClientInTypeScript(t *testing.T) {
 	}
 }
 
-// mine returns the id of the conversation of the first person.
+// mine returns the id of the first person's conversation.
 func (r real) mine(t *testing.T) string {
 	t.Helper()
 	return read[api.ConversationPage](t, r, "GET /conversations?phone=5491100000001", "").Items[0].ID

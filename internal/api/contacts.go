@@ -13,10 +13,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// errCannotBlock is why a line blocks nobody at the provider.
+// errCannotBlock is the error of a line whose provider has no block.
 var errCannotBlock = errors.New("the line's provider cannot block")
 
-// blockTimeout is for how long WhatsApp is asked to block somebody too.
+// blockTimeout bounds the request to WhatsApp to block a person.
 const blockTimeout = 8 * time.Second
 
 // maxLinesPerContact bounds the conversations of one person.
@@ -34,11 +34,11 @@ func (s *server) registerContacts() {
 		summary, about string
 	}{
 		{
-			router.CommandBlock, "Block a person", "Nothing that they write is answered any more, and nothing is sent to them, what waits included. " +
-				"WhatsApp is asked to block them too; where it does not (it only blocks who wrote within 24 h; Evolution lines cannot), " +
-				"`blocked_here_only` stays true, and the audit has its words.",
+			router.CommandBlock, "Block a person", "Nothing they write is answered any more, and nothing is sent to them, queued messages included. " +
+				"WhatsApp is asked to block them too. Where it does not (it blocks only people who wrote within 24 h; Evolution lines cannot), " +
+				"`blocked_here_only` stays true, and the audit has WhatsApp's words.",
 		},
-		{router.CommandUnblock, "Unblock a person", "What they write is answered again. WhatsApp is asked to unblock them too."},
+		{router.CommandUnblock, "Unblock a person", "Their messages are answered again. WhatsApp is asked to unblock them too."},
 	} {
 		register(s, operation{
 			id: string(c.kind) + "Contact", method: http.MethodPost, path: "/contacts/{id}/" + string(c.kind),
@@ -72,11 +72,11 @@ func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, 
 		return nil, err
 	}
 	out := &writeOutput[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
-	if done.Replayed != "" { // what was kept is from before WhatsApp was asked
+	if done.Replayed != "" { // the stored answer is from before WhatsApp was asked
 		out.Body = s.contactView(all[at])
 		return out, nil
 	}
-	// The caller may be gone by then: what WhatsApp says is noted all the same.
+	// WhatsApp's answer is recorded even if the caller is gone by then.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockTimeout)
 	defer cancel()
 	answer := router.Command{Kind: router.CommandUnblocked}
@@ -87,15 +87,15 @@ func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, 
 	outcome := store.Command{Conversation: all[at].ID, Actor: actor.name, Command: answer}
 	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), outcome)
 	if err != nil {
-		s.log.Warn("blocked here only: what WhatsApp said could not be noted", "contact", in.ID, "error", err)
+		s.log.Warn("blocked here only: WhatsApp's answer could not be stored", "contact", in.ID, "error", err)
 		return out, nil
 	}
 	out.Body = s.contactView(after.Conversation)
 	return out, nil
 }
 
-// askToBlock asks all lines that know the person at once, and returns why some did not;
-// "" when all did.
+// askToBlock asks all of the person's lines at once, and returns why some did not block; ""
+// when all did.
 func (s *server) askToBlock(ctx context.Context, all []store.Conversation, block bool) string {
 	why := make([]string, len(all))
 	var asked sync.WaitGroup

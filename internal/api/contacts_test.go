@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestBlocking holds here whatever WhatsApp says, and tells what it said.
+// TestBlocking: a block holds here whatever WhatsApp answers, and the answer is stored.
 func TestBlocking(t *testing.T) {
 	t.Parallel()
 	var asked []string
@@ -52,7 +52,7 @@ func TestBlocking(t *testing.T) {
 	if len(asked) != 3 || !strings.HasPrefix(asked[0], "block wsp4 549") || !strings.HasPrefix(asked[2], "unblock wsp4") {
 		t.Errorf("WhatsApp was asked %q", asked)
 	}
-	// A repeat under a key asks nobody.
+	// A replay under an idempotency key does not ask WhatsApp.
 	first := askOnce(t, r, "agent", "k", at+"/block", "")
 	before := len(asked)
 	if got := askOnce(t, r, "agent", "k", at+"/block", ""); got.header.Get("Idempotent-Replayed") != "true" || len(asked) != before || got.body != first.body {
@@ -60,7 +60,7 @@ func TestBlocking(t *testing.T) {
 	}
 }
 
-// TestBlockingOnSomeLines: what every line said is noted, whichever was asked first.
+// TestBlockingOnSomeLines: the answer of every line is stored, whichever was asked first.
 func TestBlockingOnSomeLines(t *testing.T) {
 	t.Parallel()
 	r := openWith(t, func(o *api.Options) {
@@ -91,7 +91,7 @@ func TestBlockingOnSomeLines(t *testing.T) {
 	}
 }
 
-// TestOptedOut: a template that WhatsApp counts as marketing is refused, all else is not.
+// TestOptedOut: only a template that WhatsApp counts as marketing is refused.
 func TestOptedOut(t *testing.T) {
 	t.Parallel()
 	r := openWith(t, func(o *api.Options) {

@@ -8,15 +8,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// A list that a key may only see parts of is read in rounds, so that one
-// request cannot walk the whole store: after maxScans it answers what it has
-// and a cursor to go on.
+// A scoped key may see few rows of a list. One request reads at most maxScans times
+// scanSize rows, then answers with what it found and a cursor.
 const (
 	scanSize = 200
 	maxScans = 20
 )
 
-// scanLimit is how many rows to read at once for a page of n.
+// scanLimit returns how many rows to read at once for a page of n.
 func (c caller) scanLimit(n int) int {
 	if c.unscoped() {
 		return n
@@ -27,7 +26,7 @@ func (c caller) scanLimit(n int) int {
 // ConversationPage is a page of conversations.
 type ConversationPage struct {
 	_          struct{}       `additionalProperties:"true"`
-	Items      []Conversation `json:"items" nullable:"false" doc:"Conversations, the one with the newest message first; with left=true, the one that was left longest."`
+	Items      []Conversation `json:"items" nullable:"false" doc:"Conversations, the one with the newest message first; with left=true, the one that waits longest."`
 	NextCursor *string        `json:"next_cursor" example:"0199f3e0c1" doc:"cursor of the next page; null after the last."`
 }
 
@@ -48,12 +47,12 @@ type (
 
 	conversationsIn struct {
 		Page
-		Phone  string `query:"phone" maxLength:"100" doc:"A phone, however it is written." example:"5491100000001"`
+		Phone  string `query:"phone" maxLength:"100" doc:"A phone, in any usual spelling." example:"5491100000001"`
 		UserID string `query:"user_id" maxLength:"300" doc:"A business-scoped user id." example:"AR.10000000000000000001"`
 		Line   string `query:"line" maxLength:"100" doc:"A line." example:"wsp4"`
 		Area   string `query:"area" maxLength:"100" doc:"An area, or an alias of one." example:"admin"`
 		State  string `query:"state" enum:"menu,handed_off,closed,disconnected" doc:"A state." example:"handed_off"`
-		Left   bool   `query:"left" doc:"Only those who were left without an answer to a word of the last seven days, the oldest word first." example:"false"`
+		Left   bool   `query:"left" doc:"Only people left without an answer to a message of the last seven days, the oldest message first." example:"false"`
 	}
 	messagesIn struct {
 		ByID
@@ -65,8 +64,8 @@ func (s *server) registerConversations() {
 	register(s, operation{
 		id: "listConversations", method: http.MethodGet, path: "/conversations", tag: tagConversations, role: Viewer,
 		summary: "List conversations, newest first",
-		about: "Filters narrow together. Only conversations on the lines and in the areas of the key are listed: " +
-			"who was left without an answer is in no area, so a key that is bound to areas sees none of them.",
+		about: "A conversation has to match every filter. Only conversations on the lines and in the areas of the key are listed: " +
+			"a person who was left without an answer is in no area, so a key that is bound to areas sees none of them.",
 	}, s.listConversations)
 	register(s, operation{
 		id: "getConversation", method: http.MethodGet, path: "/conversations/{id}", tag: tagConversations, role: Viewer,
@@ -82,7 +81,7 @@ func (s *server) registerConversations() {
 	register(s, operation{
 		id: "listMessages", method: http.MethodGet, path: "/conversations/{id}/messages", tag: tagConversations, role: Viewer,
 		summary: "List the messages of a conversation, oldest first", errors: []int{404},
-		about: "Everything that was written and answered, also what was not handled, each with its status and reason.",
+		about: "Every message of either side, unhandled ones included, each with its status and reason.",
 	}, s.listMessages)
 }
 

@@ -12,18 +12,18 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// DeadLetter is a job that was given up.
+// DeadLetter is a job that failed for good.
 type DeadLetter struct {
 	_          struct{}   `additionalProperties:"true"`
 	ID         int64      `json:"id" example:"17" doc:"Its id."`
-	Queue      string     `json:"queue" example:"inbound" doc:"The queue that gave it up."`
-	Lane       string     `json:"lane" example:"wsp4:AR.10000000000000000001" doc:"What it had to be in order with."`
-	JobID      string     `json:"job_id" example:"message:wsp4/9f86d081884c7d65:wamid.HBgNNTQ5MTE=" doc:"What repeats were recognised by."`
+	Queue      string     `json:"queue" example:"inbound" doc:"The queue that it failed in."`
+	Lane       string     `json:"lane" example:"wsp4:AR.10000000000000000001" doc:"Its lane: the jobs that run in order with it."`
+	JobID      string     `json:"job_id" example:"message:wsp4/9f86d081884c7d65:wamid.HBgNNTQ5MTE=" doc:"The key by which repeats are recognised."`
 	Attempts   int        `json:"attempts" example:"10" doc:"How often it ran."`
-	Error      string     `json:"error" example:"decode: unexpected end" doc:"Why it was given up."`
-	EnqueuedAt *time.Time `json:"enqueued_at" example:"2026-11-24T10:00:00Z" doc:"When it came."`
-	DiedAt     *time.Time `json:"died_at" example:"2026-11-24T10:04:00Z" doc:"When it was given up."`
-	Body       any        `json:"body,omitempty" doc:"What it carries, as JSON where it is JSON; only when one is read."`
+	Error      string     `json:"error" example:"decode: unexpected end" doc:"Why it failed."`
+	EnqueuedAt *time.Time `json:"enqueued_at" example:"2026-11-24T10:00:00Z" doc:"When it was enqueued."`
+	DiedAt     *time.Time `json:"died_at" example:"2026-11-24T10:04:00Z" doc:"When it failed for good."`
+	Body       any        `json:"body,omitempty" doc:"Its body, as JSON where it is JSON; only when a single dead letter is read."`
 }
 
 // DeadLetterPage is a page of dead letters.
@@ -33,25 +33,25 @@ type DeadLetterPage struct {
 	NextCursor *string      `json:"next_cursor" example:"17" doc:"cursor of the next page; null after the last."`
 }
 
-// RedriveBody says which dead letters: ids alone, or queue, reason or both.
+// RedriveBody selects dead letters: by ids alone, or by queue, reason or both.
 type RedriveBody struct {
-	IDs    []int64 `json:"ids,omitempty" nullable:"false" maxItems:"1000" example:"[17,18]" doc:"These."`
+	IDs    []int64 `json:"ids,omitempty" nullable:"false" maxItems:"1000" example:"[17,18]" doc:"Ids of the dead letters."`
 	Queue  string  `json:"queue,omitempty" maxLength:"200" example:"inbound" doc:"All of this queue."`
-	Reason string  `json:"reason,omitempty" maxLength:"500" example:"decode" doc:"All whose error contains this."`
+	Reason string  `json:"reason,omitempty" maxLength:"500" example:"decode" doc:"All whose error contains this text."`
 }
 
-// DropBody says which dead letters.
+// DropBody selects dead letters.
 type DropBody struct {
-	IDs []int64 `json:"ids" nullable:"false" minItems:"1" maxItems:"1000" example:"[17,18]" doc:"These."`
+	IDs []int64 `json:"ids" nullable:"false" minItems:"1" maxItems:"1000" example:"[17,18]" doc:"Ids of the dead letters."`
 }
 
-// Redriven counts.
+// Redriven is the count of a redrive.
 type Redriven struct {
 	_        struct{} `additionalProperties:"true"`
 	Redriven int      `json:"redriven" example:"2" doc:"How many went back to the tail of their lanes."`
 }
 
-// Dropped counts.
+// Dropped is the count of a drop.
 type Dropped struct {
 	_       struct{} `additionalProperties:"true"`
 	Dropped int      `json:"dropped" example:"2" doc:"How many were deleted for good."`
@@ -70,12 +70,12 @@ func (s *server) registerDeadLetters() {
 	register(s, operation{
 		id: "listDeadLetters", method: http.MethodGet, path: "/dead-letters", tag: tagQueues, role: Viewer,
 		summary: "List dead letters, newest first",
-		about:   "Jobs that were given up. They are kept until somebody redrives or drops them. A key that is bound to areas sees none.",
+		about:   "Jobs that failed for good. They are kept until somebody redrives or drops them. A key that is bound to areas sees none.",
 	}, s.listDead)
 	register(s, operation{
 		id: "getDeadLetter", method: http.MethodGet, path: "/dead-letters/{id}", tag: tagQueues, role: Viewer,
 		summary: "Read a dead letter with its body", errors: []int{404},
-		about: "Everything that is known about one job that was given up.",
+		about: "Everything that is known about one job that failed for good.",
 	}, func(ctx context.Context, actor caller, in *byNumber) (*output[DeadLetter], error) {
 		d, err := s.queue.DeadLetter(ctx, in.ID)
 		if err != nil {
@@ -94,13 +94,13 @@ func (s *server) registerDeadLetters() {
 	register(s, operation{
 		id: "redriveDeadLetters", method: http.MethodPost, path: "/dead-letters/redrive", tag: tagQueues, role: Admin,
 		summary: "Put dead letters back", errors: []int{400, 404, 413, 415},
-		about: "They go to the tail of their lanes with their attempts cleared, once each. A message that comes back this way is stored as late and changes nothing. " +
+		about: "They go to the tail of their lanes with their attempts cleared, once each. A message that is redriven is stored as late and changes nothing. " +
 			"Give ids, or a queue, or a reason, or a queue and a reason.",
 	}, s.redrive)
 	register(s, operation{
 		id: "dropDeadLetters", method: http.MethodPost, path: "/dead-letters/drop", tag: tagQueues, role: Admin,
 		summary: "Delete dead letters for good", errors: []int{400, 404, 413, 415},
-		about: "There is no way back. What is not there is not counted.",
+		about: "There is no way back. Ids that do not exist are not counted.",
 	}, func(ctx context.Context, actor caller, in *output[DropBody]) (*output[Dropped], error) {
 		if err := s.checkScope(ctx, actor, in.Body.IDs); err != nil {
 			return nil, err
@@ -114,7 +114,7 @@ func (s *server) registerDeadLetters() {
 	})
 }
 
-// lineOf returns the line that a job belongs to, "" where it names none.
+// lineOf returns the line of a job, "" where it names none.
 func lineOf(j queue.Job) string {
 	if line, ok := strings.CutPrefix(j.Queue, "send:"); ok {
 		return line
@@ -200,8 +200,8 @@ func (s *server) redrive(ctx context.Context, actor caller, in *output[RedriveBo
 	return &output[Redriven]{Redriven{Redriven: total}}, nil
 }
 
-// matchDead collects first and moves later, so that what dies again meanwhile is
-// not moved twice.
+// matchDead collects the ids before any is redriven, so that a job that dies again
+// meanwhile is not redriven twice.
 func (s *server) matchDead(ctx context.Context, actor caller, name, reason string) ([]int64, error) {
 	var ids []int64
 	for before := int64(0); ; {
@@ -221,7 +221,7 @@ func (s *server) matchDead(ctx context.Context, actor caller, name, reason strin
 	}
 }
 
-// checkScope makes sure that a caller with a scope names nothing outside of it.
+// checkScope returns an error if an id is outside the caller's scope.
 func (s *server) checkScope(ctx context.Context, actor caller, ids []int64) error {
 	if actor.unscoped() {
 		return nil
@@ -238,7 +238,7 @@ func (s *server) checkScope(ctx context.Context, actor caller, ids []int64) erro
 	return nil
 }
 
-// joinIDs writes the first of a list of ids, for the audit.
+// joinIDs lists the first ids, for the audit.
 func joinIDs(ids []int64) string {
 	const most = 20
 	var out []string

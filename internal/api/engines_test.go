@@ -23,7 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// real is the API on the engines that ship.
+// real is the API on the production engines.
 type real struct {
 	http.Handler
 	store *sqlitestore.Store
@@ -190,7 +190,7 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	conv := read[map[string]any](t, r, "GET /conversations/"+c.ID, "")
-	delete(conv, "left") // what is so after the event
+	delete(conv, "left") // computed after the event
 	message := read[struct{ Items []map[string]any }](t, r, "GET /conversations/"+c.ID+"/messages", "").Items[0]
 	for _, s := range snapshots {
 		if diff := gocmp.Diff(names(s.Data.Conversation), names(conv)); diff != "" {
@@ -207,7 +207,7 @@ func TestAConversationOnTheRealEngines(t *testing.T) {
 	}
 }
 
-// dump is all that a program can see.
+// dump is everything that a program can read.
 func (r real) dump(t *testing.T) (all []string) {
 	t.Helper()
 	if _, err := r.store.Pump(t.Context(), at(30)); err != nil {
@@ -277,7 +277,7 @@ func TestCommandsOnTheRealEngines(t *testing.T) {
 	}
 }
 
-// TestWhoWasLeft: the list of those without an answer, and how somebody leaves it.
+// TestWhoWasLeft: the list of people without an answer, and how a person leaves it.
 func TestWhoWasLeft(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -315,8 +315,8 @@ func TestWhoWasLeft(t *testing.T) {
 	}
 }
 
-// TestADisconnectedConversationKeepsItsTeam: the people of an area still see
-// what only the bot has left.
+// TestADisconnectedConversationKeepsItsTeam: a team still sees its conversation when only
+// the bot was disconnected.
 func TestADisconnectedConversationKeepsItsTeam(t *testing.T) {
 	t.Parallel()
 	r := open(t)

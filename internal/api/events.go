@@ -9,14 +9,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Event is one thing that happened.
+// Event is one thing that happened in a conversation.
 type Event struct {
 	_         struct{}   `additionalProperties:"true"`
 	ID        string     `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a04" doc:"Its id: the same on every delivery."`
 	Type      string     `json:"type" example:"message.received" doc:"message.received|sent|status|failed or conversation.opened|updated|handed_off|closed."`
 	Timestamp *time.Time `json:"timestamp" example:"2026-11-24T10:00:01Z" doc:"When it happened."`
-	Pos       int64      `json:"pos" example:"4711" doc:"Its place among all events: what after takes."`
-	Seq       int64      `json:"seq" example:"3" doc:"Its place within the conversation; grows by one."`
+	Pos       int64      `json:"pos" example:"4711" doc:"Its position among all events; give it as after."`
+	Seq       int64      `json:"seq" example:"3" doc:"Its number within the conversation; grows by one."`
 	Data      any        `json:"data" doc:"The conversation, and the message or hand-off, as they were then."`
 }
 
@@ -24,8 +24,8 @@ type Event struct {
 type EventPage struct {
 	_          struct{} `additionalProperties:"true"`
 	Items      []Event  `json:"items" nullable:"false" doc:"Events in order."`
-	NextCursor *string  `json:"next_cursor" example:"4711" doc:"after of the next page; null when you have read everything so far."`
-	Pos        int64    `json:"pos" example:"4711" doc:"How far this page read: give it as after when you come back, also when nothing was for you."`
+	NextCursor *string  `json:"next_cursor" example:"4711" doc:"after of the next page; null once you have read all events so far."`
+	Pos        int64    `json:"pos" example:"4711" doc:"The position that this page read up to: give it as after next time, even if the page is empty."`
 }
 
 type eventsIn struct {
@@ -37,7 +37,7 @@ func (s *server) registerEvents() {
 	register(s, operation{
 		id: "listEvents", method: http.MethodGet, path: "/events", tag: tagEvents, role: Viewer,
 		summary: "List events after a position",
-		about: "Everything that happened, in order, for those who pull. An event appears once it has its number, so none is ever skipped by a reader. " +
+		about: "Everything that happened, in order, for programs that pull. An event appears only once it has its position, so a reader never skips one. " +
 			"A page ends before its limit once it holds 4 MiB: go by next_cursor.",
 	}, s.listEvents)
 }
@@ -72,7 +72,8 @@ func (s *server) listEvents(ctx context.Context, actor caller, in *eventsIn) (*o
 	return out, nil
 }
 
-// seesEvent judges by the snapshot: who may see the conversation as it was then.
+// seesEvent judges by the event's snapshot: the caller sees the event if it could see the
+// conversation as it was then.
 func (c caller) seesEvent(e store.Event) bool {
 	if c.unscoped() {
 		return true
@@ -88,7 +89,7 @@ func (c caller) seesEvent(e store.Event) bool {
 
 func eventView(e store.Event) Event {
 	v := Event{ID: e.ID, Type: e.Type, Timestamp: timePtr(e.CreatedAt), Pos: e.Pos, Seq: e.Seq, Data: e.Data}
-	if !json.Valid(e.Data) { // never break the page for one row
+	if !json.Valid(e.Data) { // one bad row must not break the page
 		v.Data = string(e.Data)
 	}
 	return v

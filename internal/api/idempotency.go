@@ -10,9 +10,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Idempotent makes a repeat of a write harmless. Embedded in inputs.
+// Idempotent is the header that makes a repeated write harmless. Embedded in inputs.
 type Idempotent struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"A word of yours for this one write, kept for 24 h. Send it again with the same body when no answer came: it is done once, and you get the first answer." example:"0b6f2c1e-0d0a-4f63-9a86-6c2f0a3c5d11"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"A key of yours for this one write, kept for 24 h. If no answer came, send the same body with the same key: the write is done once, and you get the first answer." example:"0b6f2c1e-0d0a-4f63-9a86-6c2f0a3c5d11"`
 }
 
 // writeOutput is the answer of a write.
@@ -21,7 +21,7 @@ type writeOutput[T any] struct {
 	Body     T
 }
 
-// located is what an answer says about where it happened.
+// located is an answer that knows its line and conversation.
 type located interface {
 	where() (line, conversation string)
 }
@@ -29,9 +29,8 @@ type located interface {
 func (c Conversation) where() (line, conversation string) { return c.Line, c.ID }
 func (m Message) where() (line, conversation string)      { return m.Line, m.Conversation }
 
-// execute has a command carried out, once where the caller asks for it, and wakes
-// delivery, for repeats too: the wake-up may have been lost. request is the
-// operation and all that it was asked.
+// execute runs a command, at most once per Idempotency-Key, and wakes delivery, on a replay
+// too: the first wake-up may have been lost. request is hashed to detect a reused key.
 func execute[T located](ctx context.Context, s *server, actor caller, in Idempotent, request any, cmd store.Command,
 	view func(store.Conversation, *store.Message) T,
 ) (*writeOutput[T], error) {
@@ -62,17 +61,17 @@ func execute[T located](ctx context.Context, s *server, actor caller, in Idempot
 	} else {
 		out.Replayed = "true"
 		if err := json.Unmarshal(done.Replayed, &out.Body); err != nil {
-			return nil, fmt.Errorf("read the answer that was kept: %w", err)
+			return nil, fmt.Errorf("read the stored answer: %w", err)
 		}
 	}
-	if cmd.Draft == nil || !cmd.Draft.Notice { // whose wake-up is the feeder's
+	if cmd.Draft == nil || !cmd.Draft.Notice { // the scanner wakes notices
 		line, conversation := out.Body.where()
 		s.wake(ctx, line, conversation)
 	}
 	return out, nil
 }
 
-// requestHash is the same for the same request, however its JSON was written.
+// requestHash returns the same hash for the same request, however its JSON was written.
 func requestHash(request any) (string, error) {
 	text, err := json.Marshal(request)
 	if err != nil {

@@ -10,34 +10,33 @@ import (
 	"strings"
 )
 
-// Role says how much a key may do; each includes the ones before it.
+// Role is what a key may do; each role includes those before it.
 type Role string
 
 // Roles.
 const (
 	Viewer Role = "viewer" // reads
-	Agent  Role = "agent"  // and writes and commands conversations
-	Admin  Role = "admin"  // and queues, dead letters and the audit
+	Agent  Role = "agent"  // writes and commands conversations
+	Admin  Role = "admin"  // queues, dead letters and the audit
 )
 
 func (r Role) rank() int { return slices.Index([]Role{Viewer, Agent, Admin}, r) }
 
-// Key opens the API.
+// Key is an API key.
 type Key struct {
 	Name string
-	// Secrets are the key's values, plain or "sha256:<hex>"; any of them opens
-	// (rotation).
+	// Secrets are the key's values, plain or "sha256:<hex>"; each is accepted (rotation).
 	Secrets []string
 	Role    Role
-	// Lines and Areas are all that the key may see; empty means all.
+	// Lines and Areas are the key's scope; empty means all.
 	Lines []string
 	Areas []string
-	// Rate is how many requests a second it may make, in bursts of twice that; 0
-	// means 100, below 0 any number.
+	// Rate is the key's limit in requests per second, with bursts of twice that; 0 means
+	// 100, negative no limit.
 	Rate float64
 }
 
-// caller is who a request comes from.
+// caller is the key behind a request.
 type caller struct {
 	name         string
 	role         Role
@@ -46,12 +45,12 @@ type caller struct {
 
 type callerKey struct{}
 
-// unscoped reports whether nothing is outside the caller's scope.
+// unscoped reports whether the caller sees everything.
 func (c caller) unscoped() bool { return len(c.lines) == 0 && len(c.areas) == 0 }
 
-// sees reports whether a conversation on the line and in the area is inside.
-// One without an area belongs to no team yet, so to no key that is bound to
-// some.
+// sees reports whether a conversation on the line and in the area is in the caller's scope.
+// A conversation without an area belongs to no team yet, so a key that is bound to areas
+// does not see it.
 func (c caller) sees(line, area string) bool {
 	return c.seesLine(line) && c.seesArea(area)
 }
@@ -64,7 +63,7 @@ func (c caller) seesLine(line string) bool {
 	return len(c.lines) == 0 || slices.Contains(c.lines, line)
 }
 
-// seesLane is for what has a line and never an area: queues, dead letters.
+// seesLane is sees for queues and dead letters, which have a line and never an area.
 func (c caller) seesLane(line string) bool {
 	return c.unscoped() || (len(c.areas) == 0 && line != "" && slices.Contains(c.lines, line))
 }
@@ -122,7 +121,7 @@ func hashOf(secret string) (hash [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(raw), nil
 }
 
-// find compares with every key, so that the time tells nothing.
+// find compares with every key, so that the time it takes tells nothing.
 func (r keyring) find(token string) (actor caller, ok bool) {
 	hash := sha256.Sum256([]byte(token))
 	for _, e := range r {

@@ -13,7 +13,7 @@ import (
 
 const reminder = `{"takeover":false,"type":"template","template":{"name":"recordatorio","language":{"code":"es_AR"}}}`
 
-// TestNotices: a program reminds people, and nothing of their conversations changes.
+// TestNotices: a program sends a reminder, and the conversation does not change.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -48,7 +48,8 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestWhoTakesOver: the area of the body, else the key's only one, else who had it last.
+// TestWhoTakesOver: the body's area, else the key's only one, else the last one to have the
+// conversation.
 func TestWhoTakesOver(t *testing.T) {
 	t.Parallel()
 	r := open(t)

@@ -13,15 +13,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// large is an event of a line with n bytes to tell.
+// large is an event of a line with n bytes of data.
 func large(pos, n int, line string) store.Event {
 	data := fmt.Sprintf(`{"conversation":{"id":"c","line":%q,"area":""},"message":{"text":%q}}`, line, strings.Repeat("a", n))
 	return store.Event{ID: fmt.Sprint("e", pos), Conversation: "c", Type: "message.received", Seq: int64(pos), Pos: int64(pos), Data: []byte(data), CreatedAt: at(1)}
 }
 
-// TestPagesOfEventsAreBounded: in bytes beside their number, with one event at
-// least, and whoever goes by the cursor reads each once, also with a key that sees
-// only a few of them.
+// TestPagesOfEventsAreBounded: by bytes as well as by number, with at least one event. A
+// reader that goes by the cursor reads each event once, also with a key that sees only a
+// few.
 func TestPagesOfEventsAreBounded(t *testing.T) {
 	t.Parallel()
 	w := sampleStore()
@@ -74,7 +74,7 @@ func TestPagesOfEventsAreBounded(t *testing.T) {
 	}
 }
 
-// TestListsEndLongTexts: a list says so, and what is asked for by its name is whole.
+// TestListsEndLongTexts: a list cuts long texts and says so; a read by id has them whole.
 func TestListsEndLongTexts(t *testing.T) {
 	t.Parallel()
 	w := sampleStore()

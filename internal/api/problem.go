@@ -38,7 +38,7 @@ const (
 	codeWindowClosed   = "window_closed"
 )
 
-// Problem is an error as RFC 9457 shapes it.
+// Problem is an error in the shape of RFC 9457.
 type Problem struct {
 	_      struct{} `additionalProperties:"true"`
 	Type   string   `json:"type" example:"about:blank" doc:"Always about:blank: the code says which problem it is."`
@@ -46,12 +46,12 @@ type Problem struct {
 	Status int      `json:"status" example:"404" doc:"The HTTP status."`
 	Code   string   `json:"code" example:"not_found" enum:"blocked,broken_json,busy,conflict,conversation_closed,forbidden,idempotency_key_reused,internal,invalid_request,line_unknown,message_unknown,method_not_allowed,not_found,not_on_this_line,opted_out,rate_limited,timeout,too_large,unauthorized,unavailable,unknown_area,unsupported_media_type,window_closed" doc:"What went wrong, for programs; codes do not change."`
 	Detail string   `json:"detail" example:"There is no such thing, or it is outside what this key may see." doc:"What went wrong and what to do about it, for people."`
-	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
+	Errors []Flaw   `json:"errors,omitempty" nullable:"false" doc:"Each thing wrong with the request."`
 
 	retryAfter string // Retry-After
 }
 
-// Flaw is one thing that is wrong with a request.
+// Flaw is one thing wrong with a request.
 type Flaw struct {
 	_        struct{} `additionalProperties:"true"`
 	Location string   `json:"location" example:"body.area" doc:"Where it is."`
@@ -102,7 +102,7 @@ func tooLarge() *Problem {
 	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "The body is over "+strconv.Itoa(maxBody>>10)+" KiB. Send less at once.")
 }
 
-// writeProblem answers outside an operation.
+// writeProblem answers a request that reached no operation.
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
@@ -111,11 +111,11 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.WriteHeader(p.Status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(p) // the caller is gone when this fails
+	_ = enc.Encode(p) // it fails only if the caller is gone
 }
 
-// toProblem turns the framework's own refusals (validation, broken JSON, size)
-// into a Problem with a code and a cure. It never echoes what was sent.
+// toProblem turns the framework's own errors (validation, broken JSON, size) into a Problem
+// with a code and a cure. It never echoes the request.
 func toProblem(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -152,7 +152,7 @@ func toProblem(_ huma.Context, _ string, v any) (any, error) {
 	return p, nil
 }
 
-// lengthOf says how long a text is that has another length than expected.
+// lengthOf says how long a text of the wrong length is.
 func lengthOf(e *huma.ErrorDetail) string {
 	text, is := e.Value.(string)
 	if !is || !strings.HasPrefix(e.Message, "expected length") {
@@ -161,7 +161,7 @@ func lengthOf(e *huma.ErrorDetail) string {
 	return ", and this has " + strconv.Itoa(utf8.RuneCountInString(text))
 }
 
-// errorResponses are the described error responses of an operation.
+// errorResponses describes the error responses of an operation.
 func errorResponses(statuses []int) map[string]*huma.Response {
 	all := make(map[string]*huma.Response, len(statuses))
 	for _, status := range statuses {
@@ -175,8 +175,8 @@ func errorResponses(statuses []int) map[string]*huma.Response {
 	return all
 }
 
-// isPrintable reports whether an id may exist at all: engines differ in what they
-// do with NUL and broken UTF-8, so it never reaches them.
+// isPrintable reports whether an id may exist at all. Engines differ in how they treat NUL
+// and broken UTF-8, so neither reaches them.
 func isPrintable(id string) bool {
 	return id != "" && strings.IndexFunc(id, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) < 0
 }

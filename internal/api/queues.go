@@ -13,15 +13,15 @@ import (
 type Queue struct {
 	_         struct{}   `additionalProperties:"true"`
 	Name      string     `json:"name" example:"send:wsp4" doc:"inbound, status, media, send:<line> or events:<endpoint>."`
-	Depth     int64      `json:"depth" example:"12" doc:"Jobs that wait or run."`
-	InFlight  int64      `json:"in_flight" example:"4" doc:"Jobs that run."`
-	Dead      int64      `json:"dead" example:"0" doc:"Dead letters: jobs that were given up, kept until somebody decides."`
+	Depth     int64      `json:"depth" example:"12" doc:"Jobs waiting or running."`
+	InFlight  int64      `json:"in_flight" example:"4" doc:"Jobs running."`
+	Dead      int64      `json:"dead" example:"0" doc:"Dead letters: jobs that failed for good, kept until somebody redrives or drops them."`
 	OldestAge float64    `json:"oldest_age_seconds" example:"0.8" doc:"How long the oldest job has waited."`
 	Paused    bool       `json:"paused" example:"false" doc:"Somebody paused it."`
-	HeldUntil *time.Time `json:"held_until" example:"2026-11-24T10:00:30Z" doc:"Until when it is held back because what it needs does not answer; null when it is not."`
-	HeldFor   string     `json:"held_for" example:"WhatsApp answers 190: the token expired" doc:"Why it is held."`
+	HeldUntil *time.Time `json:"held_until" example:"2026-11-24T10:00:30Z" doc:"Until when it is on hold because a service it needs does not answer; null when it is not."`
+	HeldFor   string     `json:"held_for" example:"WhatsApp answers 190: the token expired" doc:"Why it is on hold."`
 	Rate      *float64   `json:"rate" example:"80" doc:"Jobs a second at most; null without a limit."`
-	Totals    Totals     `json:"totals" doc:"Since the queue exists."`
+	Totals    Totals     `json:"totals" doc:"Counters since the queue was created."`
 }
 
 // Totals are a queue's counters.
@@ -31,7 +31,7 @@ type Totals struct {
 	Duplicates int64    `json:"duplicates" example:"31" doc:"Jobs that had been added before."`
 	Done       int64    `json:"done" example:"10400" doc:"Jobs done."`
 	Retried    int64    `json:"retried" example:"7" doc:"Runs that failed and were tried again."`
-	Refused    int64    `json:"refused" example:"0" doc:"Outcomes of leases that had run out."`
+	Refused    int64    `json:"refused" example:"0" doc:"Results that came after their lease had run out."`
 	Stalled    int64    `json:"stalled" example:"0" doc:"Leases that ran out."`
 }
 
@@ -39,7 +39,7 @@ type Totals struct {
 type QueueList struct {
 	_          struct{}   `additionalProperties:"true"`
 	Items      []Queue    `json:"items" nullable:"false" doc:"Queues, by name."`
-	EmptiedAt  *time.Time `json:"emptied_at" example:"2026-11-24T10:00:30Z" doc:"When the queue server was found to have come back without what it had; null for never."`
+	EmptiedAt  *time.Time `json:"emptied_at" example:"2026-11-24T10:00:30Z" doc:"When the queue server was found to have lost its data; null for never."`
 	NextCursor *string    `json:"next_cursor" example:"" doc:"Always null: there is one page."`
 }
 
@@ -74,7 +74,7 @@ func (s *server) registerQueues() {
 	register(s, operation{
 		id: "pauseQueue", method: http.MethodPost, path: "/queues/{name}/pause", tag: tagQueues, role: Admin,
 		summary: "Pause a queue", errors: []int{404},
-		about: "Nothing is handed out until it is resumed; what runs finishes, and what arrives waits. A repeat changes nothing.",
+		about: "No job is handed out until the queue is resumed; running jobs finish, new ones wait. A repeat changes nothing.",
 	}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
 		return s.setPaused(ctx, actor, "pause", in.Name, true)
 	})
@@ -88,7 +88,7 @@ func (s *server) registerQueues() {
 }
 
 // setPaused pauses or resumes a queue and returns it. The store remembers it first, so that
-// a queue which comes back empty is paused again.
+// a queue that lost its data is paused again.
 func (s *server) setPaused(ctx context.Context, actor caller, verb, name string, pause bool) (*output[Queue], error) {
 	if _, err := s.findQueue(ctx, actor, name); err != nil { // a misspelt name must not make a queue
 		return nil, err
@@ -128,8 +128,8 @@ func (s *server) findQueue(ctx context.Context, actor caller, name string) (queu
 	return queue.Stats{}, notFound()
 }
 
-// seesQueue reports whether the figures of a queue are inside the scope: the
-// shared queues name nobody, the others belong to a line or an endpoint.
+// seesQueue reports whether the figures of a queue are in the caller's scope. A shared
+// queue names nobody; the others belong to a line or an endpoint.
 func (c caller) seesQueue(name string) bool {
 	kind, owner, owned := strings.Cut(name, ":")
 	return c.unscoped() || !owned || (kind == "send" && c.seesLane(owner))

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// defaultRate is what a key may ask for in a second when it says nothing.
+// defaultRate is the rate of a key that sets none, in requests per second.
 const defaultRate = 100
 
-// rates are the rates of keys, by name.
+// rates are the limiters of keys, by name.
 type rates map[string]*rate.Limiter
 
 func newRates(keys []Key) rates {
@@ -28,7 +28,7 @@ func newRates(keys []Key) rates {
 	return all
 }
 
-// take returns the refusal of a request that is one too many.
+// take returns a problem if the request is over the key's rate.
 func (l rates) take(name string, now time.Time) *Problem {
 	lim := l[name]
 	if lim == nil {
@@ -40,7 +40,7 @@ func (l rates) take(name string, now time.Time) *Problem {
 		return nil
 	}
 	r.CancelAt(now)
-	p := problem(429, codeRateLimited, "The key asks for more than its rate. Wait as long as Retry-After says, and send the same again with its Idempotency-Key.")
+	p := problem(429, codeRateLimited, "The key is over its rate. Wait as long as Retry-After says, then send the same request with its Idempotency-Key.")
 	p.retryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	return p
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Reason is one reason with its sentences.
+// Reason is a reason and its sentences.
 type Reason struct {
 	_      struct{} `additionalProperties:"true"`
 	Reason string   `json:"reason" example:"window_closed" doc:"The code, as messages carry it."`

@@ -16,7 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// bodies are good requests of the operations that need one.
+// bodies are valid bodies of the operations that need one.
 var bodies = map[string]string{
 	"handoffConversation": `{"area":"ventas"}`,
 	"sendMessage":         hola,
@@ -25,8 +25,8 @@ var bodies = map[string]string{
 	"dropDeadLetters":     `{"ids":[1]}`,
 }
 
-// TestEveryOperationRefuses walks the description: whatever is wrong with a
-// request, it is refused in words, and nothing has changed.
+// TestEveryOperationRefuses walks the description: each kind of bad request is refused in
+// words, and nothing has changed.
 func TestEveryOperationRefuses(t *testing.T) {
 	t.Parallel()
 	r := openWith(t, func(o *api.Options) {
@@ -125,7 +125,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 }
 
-// unread is a body that nobody may read.
+// unread is a body that fails the test when read.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
@@ -133,8 +133,8 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestStrangersBodiesAreNotRead: who may not do something is told so before a byte
-// of the body is read, at every operation and beside them.
+// TestStrangersBodiesAreNotRead: a caller without the right is refused before a byte of the
+// body is read, on every path.
 func TestStrangersBodiesAreNotRead(t *testing.T) {
 	t.Parallel()
 	r := openWith(t, func(*api.Options) {})

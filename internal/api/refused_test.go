@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/limits"
 )
 
-// TestARefusalSaysWhere: the client learns every place, what is there, and what
+// TestARefusalSaysWhere: the client learns every place, what it sent there, and what
 // WhatsApp takes.
 func TestARefusalSaysWhere(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ import (
 // Line is a line that messages leave by.
 type Line struct {
 	ID string
-	// Types are those that it can send; empty means all.
+	// Types are the types that the line can send; empty means all.
 	Types []string
 }
 
@@ -36,17 +36,17 @@ type (
 	}
 )
 
-// sendsAbout is what both ways to send have in common.
-const sendsAbout = "From the menu or closed it takes the conversation over: the bot is silent then, and the answer comes to people. " +
-	"With `takeover: false` it is a notice, and nothing of the conversation changes. " +
-	"Outside the 24 h after the person's last message only a template goes out (`window_closed`). " +
-	"201 means that it is queued for good; events and the message's status tell what became of it."
+// sendsAbout is the description that both ways to send share.
+const sendsAbout = "A message to a conversation in the menu or closed takes it over: the bot is silent from then on, and the person's answer goes to the team. " +
+	"With `takeover: false` it is a notice, and the conversation does not change. " +
+	"Later than 24 h after the person's last message only a template may be sent (`window_closed`). " +
+	"201 means that the message is stored and will be sent; events and its status tell what became of it."
 
 func (s *server) registerMessages() {
 	register(s, operation{
 		id: "sendMessage", method: http.MethodPost, path: "/conversations/{id}/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
 		summary: "Write in a conversation", errors: []int{400, 404, 409, 413, 415},
-		about: "By the line that it came in on. " + sendsAbout,
+		about: "Sends by the line of the conversation. " + sendsAbout,
 	}, func(ctx context.Context, actor caller, in *sendIn) (*writeOutput[Message], error) {
 		c, err := s.loadToWrite(ctx, actor, in.ID, in.Body)
 		if err != nil {
@@ -61,8 +61,8 @@ func (s *server) registerMessages() {
 	register(s, operation{
 		id: "startMessage", method: http.MethodPost, path: "/messages", tag: tagMessages, role: Agent, status: http.StatusCreated,
 		summary: "Write to a person", errors: []int{400, 404, 409, 413, 415},
-		about: "Finds the conversation of the phone or user id on the line, or begins one; who never wrote can only get a template. " +
-			"A key that is bound to areas reaches conversations of those areas, and those of no area that the message brings to one of them. " + sendsAbout,
+		about: "Finds the conversation of the phone or user id on the line, or creates one; a person who never wrote can only get a template. " +
+			"A key that is bound to areas reaches conversations of those areas, and conversations of no area if the message brings them to one of its own. " + sendsAbout,
 	}, func(ctx context.Context, actor caller, in *startIn) (*writeOutput[Message], error) {
 		b := in.Body
 		if !actor.seesLine(b.Line) {
@@ -80,8 +80,8 @@ func (s *server) registerMessages() {
 	})
 }
 
-// loadToWrite is load for a message: one that takes over a conversation that no team has
-// is judged by the team that gets it, which the store knows.
+// loadToWrite is load for a message. A conversation without a team is judged by the team
+// that the message brings it to, which the store knows.
 func (s *server) loadToWrite(ctx context.Context, actor caller, id string, b SendBody) (store.Conversation, error) {
 	if !isPrintable(id) {
 		return store.Conversation{}, notFound()
@@ -96,7 +96,7 @@ func (s *server) loadToWrite(ctx context.Context, actor caller, id string, b Sen
 	return c, nil
 }
 
-// notice says that a message leaves the conversation to who has it.
+// notice reports whether the message leaves the conversation to whoever has it.
 func (b SendBody) notice() bool { return b.Takeover != nil && !*b.Takeover }
 
 func (s *server) send(ctx context.Context, actor caller, in Idempotent, request any, cmd store.Command) (*writeOutput[Message], error) {
@@ -104,7 +104,7 @@ func (s *server) send(ctx context.Context, actor caller, in Idempotent, request 
 	return execute(ctx, s, actor, in, request, cmd, func(_ store.Conversation, m *store.Message) Message { return messageView(*m) })
 }
 
-// recipient is who the body names.
+// recipient returns the person that the body names.
 func (s *server) recipient(b StartBody) (inbound.Person, error) {
 	p := inbound.Person{UserID: strings.TrimSpace(b.UserID)}
 	if p.UserID != "" && !isPrintable(p.UserID) {
@@ -112,7 +112,7 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 	}
 	if strings.TrimSpace(b.Phone) == "" {
 		if p.UserID == "" {
-			return p, invalid("body.phone", "missing", "Say who it is for: give `phone`, or `user_id`.")
+			return p, invalid("body.phone", "missing", "Name the recipient: give `phone` or `user_id`.")
 		}
 		return p, nil
 	}
@@ -123,8 +123,8 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 	return p, nil
 }
 
-// draft checks a body and makes the message of it. What only WhatsApp can know
-// (does the template exist, is the link good) it will say itself.
+// draft checks a body and returns its message. It leaves to WhatsApp what only WhatsApp can
+// know: whether the template exists, whether the link works.
 func (s *server) draft(ctx context.Context, actor caller, line string, b SendBody) (*store.Draft, error) {
 	types, known := s.lines[line]
 	switch {
@@ -162,8 +162,8 @@ func (s *server) draft(ctx context.Context, actor caller, line string, b SendBod
 	return d, err
 }
 
-// takeoverArea is who takes a conversation over: the area that the body names, or the only one
-// of the key.
+// takeoverArea returns the area that takes the conversation over: the one that the body
+// names, or the key's only one.
 func (s *server) takeoverArea(actor caller, named string) (string, error) {
 	if named == "" && len(actor.areas) == 1 {
 		return actor.areas[0], nil
@@ -171,11 +171,11 @@ func (s *server) takeoverArea(actor caller, named string) (string, error) {
 	return s.areas.resolve(named, "body.area")
 }
 
-// maxTTL is how long a message may wait at most: WhatsApp itself keeps one for
-// somebody whose phone is off for 30 days.
+// maxTTL is the longest time that a message may wait: WhatsApp itself keeps one for 30 days
+// for a phone that is off.
 const maxTTL = 30 * 24 * time.Hour
 
-// expiry reads how long a message may wait, 0 for ever.
+// expiry parses the time that a message may wait; 0 is for ever.
 func expiry(s string) (time.Duration, error) {
 	if s == "" {
 		return 0, nil
@@ -187,7 +187,7 @@ func expiry(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parse returns what the object of the type says, and the object.
+// parse returns the draft that the type's object describes, and the object.
 func (b SendBody) parse() (*store.Draft, json.RawMessage, error) {
 	files := map[string]*shape[File]{"image": b.Image, "video": b.Video, "audio": b.Audio, "document": b.Document}
 	objects := map[string]bool{"text": b.Text != nil, "interactive": b.Interactive != nil, "template": b.Template != nil}
@@ -234,7 +234,7 @@ func (f File) draft(kind string) (*store.Draft, error) {
 	return &store.Draft{Text: f.Caption, Media: media}, nil
 }
 
-// limitsProblem is what WhatsApp would say, before anything is queued.
+// limitsProblem tells before queueing what WhatsApp would refuse.
 func limitsProblem(flaws []limits.Flaw) *Problem {
 	p := problem(http.StatusUnprocessableEntity, codeInvalid, "WhatsApp would refuse this: correct what `errors` lists. An emoji counts two characters.")
 	for _, f := range flaws {

@@ -39,7 +39,7 @@ func (r real) first(t *testing.T) string {
 	return list.Items[0].ID
 }
 
-// agent lists what people of ours said in a conversation.
+// agent lists what our people wrote in a conversation.
 func (r real) agent(t *testing.T, id string) (said []api.Message) {
 	t.Helper()
 	for _, m := range read[api.MessagePage](t, r, "GET /conversations/"+id+"/messages?limit=200", "").Items {
@@ -75,7 +75,7 @@ func TestAnAgentWrites(t *testing.T) {
 			t.Errorf("got %+v", m)
 		}
 		claims, err := r.store.ClaimSends(t.Context(), at(30), m.ID, []string{id})
-		for err == nil && len(claims) == 1 && claims[0].Post.ID != m.ID { // the menu, which nobody took back yet
+		for err == nil && len(claims) == 1 && claims[0].Post.ID != m.ID { // the menu, not yet taken back
 			claims, err = r.store.ClaimSends(t.Context(), at(30), m.ID+"x", []string{id})
 		}
 		if err != nil || len(claims) != 1 {
@@ -173,7 +173,7 @@ func TestAPersonIsWrittenTo(t *testing.T) {
 			t.Errorf("%s: %d %s", who, got.status, got.body)
 		}
 	}
-	// Whose team it is decides who may write, also by phone.
+	// The conversation's team decides who may write, also by phone.
 	for key, want := range map[string]int{"sales": 404, "shop": 404, "reader": 403} {
 		if got := ask(t, r, key, "POST /messages", `{"line":"wsp4","phone":"5491100000001",`+tpl); got.status != want {
 			t.Errorf("%s: got %d: %s", key, got.status, got.body)
@@ -211,7 +211,7 @@ func TestATakeoverIsOfATeam(t *testing.T) {
 		{"sales", "/messages", notice, 404, ""},
 		{"sales", "/close", "", 404, ""},
 		{"sales", "/messages", named("admin"), 404, ""},
-		{"two", "/messages", hola, 404, ""}, // it would be the flow's team's
+		{"two", "/messages", hola, 404, ""}, // it would go to the flow's team
 		{"two", "/messages", named("admin"), 404, ""},
 		{"two", "/messages", named("nobody"), 422, ""},
 		{"two", "/messages", named("ventas"), 201, "ventas"},
@@ -265,7 +265,7 @@ func TestAWriteHappensOnce(t *testing.T) {
 		key, what, body string
 		status          int
 	}{
-		{"agent", request, ` { "text" : {"body":"Hola, soy Ana"}, "type":"text" } `, 201}, // the same, written otherwise
+		{"agent", request, ` { "text" : {"body":"Hola, soy Ana"}, "type":"text" } `, 201}, // the same request, formatted differently
 		{"old", request, hola, 201}, // the same key, rotated
 		{"agent", request, `{"type":"text","text":{"body":"otra"}}`, 409},
 		{"agent", request, `{"type":"text","text":{"body":"Hola, soy Ana","preview_url":true}}`, 409},
@@ -282,7 +282,7 @@ func TestAWriteHappensOnce(t *testing.T) {
 	if said := r.agent(t, id); len(said) != 1 {
 		t.Errorf("said %d times", len(said))
 	}
-	// A command too: what others did since is not undone.
+	// A command is not repeated either: what others did since stays.
 	first := askOnce(t, r, "agent", "c", "POST /conversations/"+id+"/close", `{"reason":"listo"}`)
 	read[api.Conversation](t, r, "POST /conversations/"+id+"/reopen", "")
 	again := askOnce(t, r, "agent", "c", "POST /conversations/"+id+"/close", `{"reason":"listo"}`)

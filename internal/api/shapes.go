@@ -7,33 +7,32 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// SendBody is a message in the Cloud API's own shapes: type, and the object of
-// that name.
+// SendBody is a message in the Cloud API's shape: a type, and the object of that name.
 type SendBody struct {
-	Type        string              `json:"type" enum:"text,interactive,template,image,video,audio,document" example:"text" doc:"What it is; the object of this name has to be there too."`
+	Type        string              `json:"type" enum:"text,interactive,template,image,video,audio,document" example:"text" doc:"The type; the object of this name is required too."`
 	Text        *shape[Text]        `json:"text,omitempty" doc:"A text."`
 	Interactive *shape[Interactive] `json:"interactive,omitempty" doc:"Buttons, a list, or another of the Cloud API's interactive messages."`
-	Template    *shape[Template]    `json:"template,omitempty" doc:"A template that WhatsApp has approved: all that may be sent once the window is closed."`
+	Template    *shape[Template]    `json:"template,omitempty" doc:"A template that WhatsApp has approved: the only thing that may be sent once the window is closed."`
 	Image       *shape[File]        `json:"image,omitempty" doc:"A picture."`
 	Video       *shape[File]        `json:"video,omitempty" doc:"A video."`
 	Audio       *shape[File]        `json:"audio,omitempty" doc:"A sound."`
 	Document    *shape[File]        `json:"document,omitempty" doc:"A file."`
-	Context     *Context            `json:"context,omitempty" doc:"What it answers."`
+	Context     *Context            `json:"context,omitempty" doc:"The message that it answers."`
 	Reopen      *bool               `json:"reopen,omitempty" example:"true" doc:"false refuses a closed conversation with conversation_closed, instead of taking it up again."`
-	Takeover    *bool               `json:"takeover,omitempty" example:"false" doc:"false sends a notice (a reminder, a receipt, a grade): nothing of the conversation changes, the bot goes on, and nobody's answer waits behind it. true, the default, takes the conversation over."`
+	Takeover    *bool               `json:"takeover,omitempty" example:"false" doc:"false sends a notice (a reminder, a receipt, a grade): the conversation does not change, the bot goes on, and no answer waits behind it. true, the default, takes the conversation over."`
 	Area        string              `json:"area,omitempty" maxLength:"100" example:"admin" doc:"The team that takes the conversation over. Without it the key's only area, else the one that had the conversation last, else the flow's offer_area."`
 	ExpiresIn   string              `json:"expires_in,omitempty" maxLength:"20" example:"2h" doc:"For how long it may wait to be sent, like 90s, 45m or 24h; afterwards it fails with the reason expired. Without it, for ever."`
 }
 
-// StartBody is a message to a person, with whom there may be no conversation yet.
+// StartBody is a message to a person, who may have no conversation yet.
 type StartBody struct {
 	Line   string `json:"line" minLength:"1" maxLength:"100" example:"wsp4" doc:"The line to send by."`
-	Phone  string `json:"phone,omitempty" maxLength:"100" example:"+54 9 11 0000-0001" doc:"The person's phone, however it is written. This or user_id."`
+	Phone  string `json:"phone,omitempty" maxLength:"100" example:"+54 9 11 0000-0001" doc:"The person's phone, in any usual spelling. This or user_id."`
 	UserID string `json:"user_id,omitempty" maxLength:"300" example:"AR.10000000000000000001" doc:"The person's business-scoped user id."`
 	SendBody
 }
 
-// Context names the message that is answered.
+// Context names the message being answered.
 type Context struct {
 	MessageID string `json:"message_id" minLength:"1" maxLength:"100" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a03" doc:"Our id of a message of this conversation; it is shown as a quote."`
 }
@@ -83,7 +82,8 @@ type File struct {
 	Filename string   `json:"filename,omitempty" maxLength:"240" example:"programa.pdf" doc:"Its name; on documents only."`
 }
 
-// shape is an object of the Cloud API: what we look at, and all of it as it came.
+// shape is an object of the Cloud API: the parsed fields that we check, and the whole as it
+// came.
 type shape[T any] struct {
 	value T
 	raw   json.RawMessage

@@ -30,8 +30,8 @@ func apiConfig(version string) huma.Config {
 				License: &huma.License{Name: "MIT", Identifier: "MIT"},
 				Description: "Reads and commands conversations, sends messages, shows queues and events of the WhatsApp router. " +
 					"Lists answer `items` and `next_cursor`; give it back as `cursor` (`after` for events) until it is null. " +
-					"What is outside a key's lines or areas answers 404, like what does not exist. Times are UTC. " +
-					"Commands and messages take an `Idempotency-Key`; what is done to queues and dead letters can be repeated without one.",
+					"Anything outside a key's lines or areas answers 404, as if it did not exist. Times are UTC. " +
+					"Commands and messages take an `Idempotency-Key`; operations on queues and dead letters can be repeated without one.",
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
@@ -41,8 +41,8 @@ func apiConfig(version string) huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagConversations, Description: "People on a line: what they wrote, what was answered, who has them now."},
-				{Name: tagMessages, Description: "What people and programs of ours write."},
-				{Name: tagQueues, Description: "What waits, what is held, and what was given up."},
+				{Name: tagMessages, Description: "Messages that our people and programs write."},
+				{Name: tagQueues, Description: "Queues, holds and pauses, and dead letters."},
 				{Name: tagEvents, Description: "What happened, in order, by cursor."},
 				{Name: tagAudit, Description: "Who did what."},
 				{Name: tagReasons, Description: "Why something was decided."},

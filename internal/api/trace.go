@@ -9,14 +9,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Trace is everything that is known about one key.
+// Trace is everything known about one key.
 type Trace struct {
 	_             struct{}       `additionalProperties:"true"`
-	Conversations []Conversation `json:"conversations" nullable:"false" doc:"The conversations that it leads to, newest first."`
+	Conversations []Conversation `json:"conversations" nullable:"false" doc:"The conversations that the key leads to, newest first."`
 	Messages      []Message      `json:"messages" nullable:"false" doc:"Their messages, oldest first."`
-	Handoffs      []Handoff      `json:"handoffs" nullable:"false" doc:"Who was given the conversation, and when."`
-	Audit         []Audit        `json:"audit" nullable:"false" doc:"Which commands were carried out, and by whom."`
-	Records       []Record       `json:"records" nullable:"false" doc:"What arrived and belongs to no conversation."`
+	Handoffs      []Handoff      `json:"handoffs" nullable:"false" doc:"The hand-offs, with their times."`
+	Audit         []Audit        `json:"audit" nullable:"false" doc:"The commands that were carried out, and by whom."`
+	Records       []Record       `json:"records" nullable:"false" doc:"Arrivals that belong to no conversation."`
 }
 
 // Handoff is one hand-off that happened.
@@ -42,7 +42,7 @@ type Audit struct {
 	At           *time.Time `json:"at" example:"2026-11-24T10:00:01Z" doc:"When."`
 }
 
-// Record is something that arrived and belongs to no conversation.
+// Record is an arrival that belongs to no conversation.
 type Record struct {
 	_          struct{}   `additionalProperties:"true"`
 	ID         string     `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a05" doc:"Our id."`
@@ -50,7 +50,7 @@ type Record struct {
 	Line       string     `json:"line" example:"" doc:"The line, when it is one of ours."`
 	LineRef    string     `json:"line_ref" example:"999999999999999" doc:"The line as WhatsApp names it."`
 	ProviderID string     `json:"provider_id" example:"wamid.HBgNNTQ5MTE=" doc:"WhatsApp's id of it, or a hash of what came."`
-	Reason     string     `json:"reason" example:"unknown_line" doc:"Why it was kept aside; see /reasons."`
+	Reason     string     `json:"reason" example:"unknown_line" doc:"Why it is a record only; see /reasons."`
 	Detail     string     `json:"detail" example:"" doc:"What was wrong with an invalid one."`
 	Raw        any        `json:"raw,omitempty" doc:"As it came."`
 	ReceivedAt *time.Time `json:"received_at" example:"2026-11-24T10:00:01Z" doc:"When it reached us."`
@@ -81,7 +81,7 @@ func (s *server) registerTrace() {
 	})
 }
 
-// traceView shows the caller's part of what was found.
+// traceView returns the part of a trace that the caller may see.
 func (s *server) traceView(actor caller, found store.Trace) Trace {
 	t := Trace{
 		Conversations: []Conversation{}, Messages: []Message{}, Handoffs: []Handoff{},

@@ -12,7 +12,7 @@ import (
 type Contact struct {
 	_        struct{} `additionalProperties:"true"`
 	ID       string   `json:"id" example:"01987f3e-5d3c-7c11-b5a5-6f0b8f2d1a01" doc:"Our id of the person."`
-	Phone    string   `json:"phone" example:"5491100000001" doc:"Digits as WhatsApp gives them; empty for a person who shows none."`
+	Phone    string   `json:"phone" example:"5491100000001" doc:"Digits as WhatsApp gives them; empty for a person who hides it."`
 	UserID   string   `json:"user_id" example:"AR.10000000000000000001" doc:"WhatsApp's business-scoped user id; may be empty."`
 	Username string   `json:"username" example:"persona.prueba" doc:"For display only."`
 	Name     string   `json:"name" example:"Persona Prueba" doc:"The name of the profile."`
@@ -21,7 +21,7 @@ type Contact struct {
 	NoPromos bool     `json:"marketing_opt_out,omitempty" example:"false" doc:"They want no marketing: templates of that category are refused."`
 	OptedOut bool     `json:"opted_out,omitempty" example:"false" doc:"The earlier name of marketing_opt_out."`
 
-	Truncated bool `json:"truncated,omitempty" example:"false" doc:"In lists and events: a name is longer than it is shown; the conversation itself has it whole."`
+	Truncated bool `json:"truncated,omitempty" example:"false" doc:"In lists and events: a name was cut; the conversation itself has it whole."`
 }
 
 // Conversation is one person on one line.
@@ -39,14 +39,14 @@ type Conversation struct {
 	WindowExpiresAt *time.Time `json:"window_expires_at" example:"2026-11-25T10:00:00Z" doc:"Until when free messages may be sent; null when the person never wrote, and on lines without a window."`
 	LastMessageAt   *time.Time `json:"last_message_at" example:"2026-11-24T10:00:00Z" doc:"When the last message came or went."`
 	CreatedAt       *time.Time `json:"created_at" example:"2026-11-24T09:00:00Z" doc:"When the person first wrote on this line."`
-	Left            *Left      `json:"left" doc:"Set while the person's last word has no answer of ours, no team has the conversation, and nothing waits to be sent; null once that word is seven days old; not in events."`
+	Left            *Left      `json:"left" doc:"Set while the person's last message has no answer, no team has the conversation, and nothing waits to be sent; null once that message is seven days old; not in events."`
 }
 
-// Left is why, and since when, somebody has no answer.
+// Left is why and since when a person has no answer.
 type Left struct {
 	_      struct{}  `additionalProperties:"true"`
-	Reason string    `json:"reason" example:"stale" doc:"What kept the answer back; see /reasons."`
-	Since  time.Time `json:"since" example:"2026-11-24T10:00:00Z" doc:"Since when nothing would answer any more."`
+	Reason string    `json:"reason" example:"stale" doc:"Why there is no answer; see /reasons."`
+	Since  time.Time `json:"since" example:"2026-11-24T10:00:00Z" doc:"Since when no answer is to come."`
 }
 
 // Media is the file of a message.
@@ -96,10 +96,10 @@ type Message struct {
 	CreatedAt    *time.Time    `json:"created_at" example:"2026-11-24T10:00:01Z" doc:"When it was stored."`
 	EditedAt     *time.Time    `json:"edited_at,omitempty" example:"2026-11-24T10:02:00Z" doc:"When its author changed it: the text is the new one."`
 	RevokedAt    *time.Time    `json:"revoked_at,omitempty" example:"2026-11-24T10:03:00Z" doc:"When its author took it back; it is kept."`
-	Truncated    bool          `json:"truncated,omitempty" example:"false" doc:"In lists and events: a text or name is longer than it is shown; GET /trace/{id} of the message has it whole."`
+	Truncated    bool          `json:"truncated,omitempty" example:"false" doc:"In lists and events: a text or name was cut; GET /trace/{id} of the message has it whole."`
 }
 
-// shortened is a message as one of many: long texts end early.
+// shortened is the message as lists show it: long texts are cut.
 func (m Message) shortened() Message {
 	cut := func(text *string, most int) {
 		short, more := inbound.Truncate(*text, most)
@@ -126,7 +126,7 @@ func (m Message) shortened() Message {
 	return m
 }
 
-// shortened is a conversation as one of many.
+// shortened is the conversation as lists show it.
 func (c Conversation) shortened() Conversation {
 	for _, name := range []*string{&c.Contact.Name, &c.Contact.Username} {
 		short, more := inbound.Truncate(*name, store.MaxCopiedName)
@@ -184,7 +184,7 @@ func messageView(m store.Message) Message {
 	}
 	if m.Media != nil {
 		v.Media = &Media{State: m.Media.State, MIME: m.Media.MIME, Size: m.Media.Size, Name: m.Media.Name}
-		if m.Direction == "outbound" { // an inbound link needs the provider's token and dies in minutes
+		if m.Direction == "outbound" { // an inbound link needs the provider's token and expires in minutes
 			v.Media.URL = m.Media.URL
 		}
 	}
@@ -194,7 +194,7 @@ func messageView(m store.Message) Message {
 	return v
 }
 
-// Page is a list's window. Embedded in inputs.
+// Page is a page of a list: cursor and limit. Embedded in inputs.
 type Page struct {
 	Cursor string `query:"cursor" maxLength:"500" doc:"next_cursor of the page before; without it, the first page." example:""`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most." example:"50"`
