@@ -4,6 +4,5 @@ package queue
 
 import "time"
 
-// sinceBoot stands still where no clock is known that goes on while the machine is
-// suspended: the others must do.
+// sinceBoot always returns 0: this system has no clock that goes on while it is suspended.
 func sinceBoot() time.Duration { return 0 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestLease: the clock that is furthest decides.
+// TestLease: the clock furthest ahead decides.
 func TestLease(t *testing.T) {
 	const s = time.Second
 	timer, wall := time.Now(), time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
@@ -40,7 +40,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// forgetful is a queue whose lanes nobody else takes.
+// forgetful is a queue that never gives a lane to another worker.
 type forgetful struct {
 	Queue
 	claims []Claim
@@ -69,9 +69,9 @@ func (q *forgetful) Hold(context.Context, string, time.Time, string) error {
 	return nil
 }
 
-// TestWhoLostTheLeaseActsNoMore: what a handler says after its lease counts no
-// attempt, buries nothing and holds nobody.
-func TestWhoLostTheLeaseActsNoMore(t *testing.T) {
+// TestLostLeaseHasNoEffect: after its lease a handler counts no attempt, buries nothing and
+// holds no queue.
+func TestLostLeaseHasNoEffect(t *testing.T) {
 	for name, c := range map[string]struct {
 		stands time.Duration
 		want   Verdict
@@ -86,7 +86,7 @@ func TestWhoLostTheLeaseActsNoMore(t *testing.T) {
 					if left := LeaseOf(ctx).Left(); left > 30*time.Second || left < 29*time.Second {
 						t.Errorf("the handler has %v left", left)
 					}
-					time.Sleep(c.stands) // as a stopped process: it looks at no context
+					time.Sleep(c.stands) // as a suspended process: it ignores its context
 					hold.Trip(ctx, "what it calls", "does not answer", Backoff{}, 0)
 					settle(0, Outcome{Verdict: Retry, Err: "no"})
 				})})

@@ -2,11 +2,10 @@ package queue
 
 import "time"
 
-// Spacing turns the limit into what engines count with (GCRA): the time between
-// two jobs and the depth of a burst, both in time; zero for no limit. It never
-// lets more than Rate jobs out in any one second: with a burst of b, at most
-// b + ceil(1/gap) - 1 fit, so a burst is paid for by the steady rate, which
-// becomes Rate-b+1. A burst of more than half the rate is cut to that.
+// Spacing returns the limit in the terms that engines count in (GCRA): the time between two
+// jobs, and the depth of a burst as a time; zero for no limit. At most Rate jobs are let
+// out in any second: a burst of b lets b + ceil(1/gap) - 1 out, so the burst is taken from
+// the steady rate, which becomes Rate-b+1. A burst is at most half the rate.
 func (l Limit) Spacing() (gap, burst time.Duration) {
 	if l.Rate <= 0 {
 		return 0, 0

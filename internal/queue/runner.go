@@ -10,13 +10,13 @@ import (
 
 // Handler does the work of one queue.
 type Handler interface {
-	// Handle works on claims of different lanes, and calls settle exactly once
-	// for each of them, in any order and from any goroutine, before it returns.
-	// Of an Outcome it gives the verdict, the delay and the error; Retry without
-	// a delay gets the runner's back-off. ctx ends before the lease does, and carries
-	// it (LeaseOf): who was stopped looks there before it acts on the outside. What
-	// was left open when Handle returns, or panics, is settled by the runner.
-	// It must be idempotent: a job may come again after any failure.
+	// Handle works on claims of different lanes. It calls settle exactly once for each
+	// claim, in any order and from any goroutine, before it returns. It sets the outcome's
+	// verdict, delay and error; a Retry without a delay gets the runner's back-off. ctx
+	// ends before the lease does and carries it: a handler whose process was suspended
+	// checks LeaseOf before it acts on the outside world. The runner settles the claims
+	// that are open when Handle returns or panics. Handle must be idempotent: a job may
+	// come again after any failure.
 	Handle(ctx context.Context, batch []Claim, settle func(i int, o Outcome))
 }
 
@@ -28,53 +28,51 @@ func (f HandlerFunc) Handle(ctx context.Context, batch []Claim, settle func(i in
 	f(ctx, batch, settle)
 }
 
-// Burier is a Handler that has the last word before the runner gives a job up
-// because its attempts are used up. An error keeps the job: it comes again.
+// Burier is a Handler that is asked before the runner buries a job whose attempts are used
+// up. An error keeps the job: it comes again.
 type Burier interface {
 	Bury(ctx context.Context, c Claim, why string) error
 }
 
-// Meter counts what runners do. observe.Metrics is one.
+// Meter counts the work of runners.
 type Meter interface {
 	Batch(queue string, size int, took time.Duration)
 	Settled(queue, verdict string)
 }
 
-// RunnerOptions say how to serve one queue. Queue, Name and Handler are needed.
+// RunnerOptions configure a Runner. Queue, Name and Handler are required.
 type RunnerOptions struct {
 	Queue   Queue
 	Name    string
 	Handler Handler
-	// Slots is how many batches are handled at once (default 1), Batch how many
-	// claims one may hold (default 1), InFlight how many claims may be open at
-	// once (default Slots*Batch).
+	// Slots is the number of batches handled at once (default 1), Batch the most claims in
+	// one (default 1), InFlight the most claims open at once (default Slots*Batch).
 	Slots, Batch, InFlight int
-	// Gather is how long after one exchange with the queue the next begins at the
-	// latest, half of it at the earliest, by chance: runners that share a queue do not
-	// stay in step. What comes meanwhile goes together. Where each batch costs something
-	// of its own, that is cheaper. What comes to an idle runner is not kept waiting, nor
-	// is a backlog: a claim that got all it asked for is followed at once. 0: nobody
-	// waits.
+	// Gather is the longest pause after an exchange. The runner waits a random time
+	// between Gather/2 and Gather, so that work that comes meanwhile shares the next
+	// exchange; the random part keeps runners of one queue out of step. An idle runner does
+	// not wait, nor does one whose last claim got all it asked for. 0 disables the pause.
 	Gather time.Duration
-	// Lease is how long a claim is ours (default 30 s); handlers get 5/6 of it.
+	// Lease is the lease of a claim (default 30 s); handlers get 5/6 of it.
 	Lease time.Duration
-	// MaxAttempts is when a Retry becomes Dead (default 12; negative: never).
+	// MaxAttempts is the attempt at which a Retry becomes Dead (default 12; negative:
+	// never).
 	MaxAttempts int
 	Backoff     Backoff
-	// Drain is how long running handlers may go on after Run was told to stop
-	// (default 25 s). Then their context ends.
+	// Drain is how long running handlers may go on after Run's context ended (default
+	// 25 s). Then their own context ends.
 	Drain time.Duration
 	Meter Meter
 	Log   *slog.Logger
 }
 
-// Runner serves one queue: it claims what there is room for, hands it to the
-// handler in batches, and carries verdicts back together with the next claim.
+// Runner serves one queue: it claims as many jobs as there is room for, hands them to the
+// handler in batches, and settles outcomes together with the next claim.
 type Runner struct {
 	RunnerOptions
 }
 
-// NewRunner returns a Runner. It panics when a needed option is missing.
+// NewRunner returns a Runner. It panics if a required option is missing.
 func NewRunner(o RunnerOptions) *Runner {
 	if o.Queue == nil || o.Handler == nil || o.Name == "" {
 		panic("queue: a runner needs a queue, its name and a handler")
@@ -103,9 +101,9 @@ func NewRunner(o RunnerOptions) *Runner {
 	return &Runner{RunnerOptions: o}
 }
 
-// Run serves the queue until ctx ends. Then it stops claiming, lets handlers
-// finish within Drain, gives back what was not handled, and returns. Failures of
-// the queue never end it; only a closed queue does.
+// Run serves the queue until ctx ends. Then it stops claiming, lets handlers finish within
+// Drain, releases unhandled claims, and returns. Of the queue's errors only ErrClosed ends
+// it.
 func (r *Runner) Run(ctx context.Context) error {
 	l := newLoop(ctx, r)
 	defer l.cancelHandlers(errDrained)
@@ -130,7 +128,7 @@ type noMeter struct{}
 func (noMeter) Batch(string, int, time.Duration) {}
 func (noMeter) Settled(string, string)           {}
 
-// String names a verdict, for metrics and logs.
+// String returns the verdict's name in metrics and logs.
 func (v Verdict) String() string {
 	switch v {
 	case Done:

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Backoff is how long to wait before the next attempt: after the n-th failure a
-// random part, at least half, of min(Cap, Base*2^(n-1)). The zero Backoff starts
-// at 2 s and ends at 10 min.
+// Backoff is the wait before the next attempt: after the n-th failure a random time between
+// half and all of min(Cap, Base*2^(n-1)). The zero Backoff has a Base of 2 s and a Cap of
+// 10 min.
 type Backoff struct {
 	Base, Cap time.Duration
-	// Rand returns numbers in [0,1); nil takes math/rand.
+	// Rand returns numbers in [0,1); nil means math/rand.
 	Rand func() float64
 }
 
@@ -27,8 +27,8 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// Faster returns a back-off that passes so many times faster; below 1 it is the
-// same one. Drills use it: a short outage is then as hard as a long one.
+// Faster returns a back-off that is so many times shorter; below 1 it stays the same.
+// Drills use it to make a short outage as hard as a long one.
 func (b Backoff) Faster(times float64) Backoff {
 	b = b.withDefaults()
 	if times > 1 {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// claimBatch is one batch in the hands of the handler.
+// claimBatch is a batch that a handler works on.
 type claimBatch struct {
 	claims    []Claim
 	settled   []bool
 	unsettled int
-	began     time.Time // when its claim was asked for
-	lease     Lease     // the same, by all clocks
+	began     time.Time // when it was claimed
+	lease     Lease     // of its claims
 }
 
 func (l *loop) newBatch(claims []Claim, began time.Time, lease Lease) *claimBatch {
@@ -40,7 +40,7 @@ func (l *loop) runBatch(b *claimBatch) {
 	var work []int
 	for i, c := range b.claims {
 		if l.MaxAttempts > 0 && c.Attempt > l.MaxAttempts {
-			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: fmt.Sprintf("its lease ran out %d times: it may be what stops workers", c.Attempt-1)})
+			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: fmt.Sprintf("its lease ran out %d times: it may be stopping its workers", c.Attempt-1)})
 			continue
 		}
 		work = append(work, i)
@@ -51,11 +51,11 @@ func (l *loop) runBatch(b *claimBatch) {
 	}
 }
 
-// handleClaims runs the handler over some claims of a batch and settles what it left.
-// When it panicked over several, each is tried alone, so that only the culprit
-// has an attempt counted.
+// handleClaims runs the handler over claims of a batch and settles what it left open. When
+// it panicked over several claims, each is tried alone, so that only the culprit has an
+// attempt counted.
 func (l *loop) handleClaims(ctx context.Context, b *claimBatch, which []int) {
-	if ctx.Err() != nil { // too late to begin: nobody is to blame
+	if ctx.Err() != nil { // too late to begin: no attempt is counted
 		for _, i := range which {
 			l.settle(ctx, b, i, Outcome{Verdict: Postpone})
 		}
@@ -80,7 +80,7 @@ func (l *loop) handleClaims(ctx context.Context, b *claimBatch, which []int) {
 		switch {
 		case len(which) == 1:
 			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: why})
-		case ctx.Err() != nil: // one of many was slow, and nobody knows which
+		case ctx.Err() != nil: // which of them was slow is unknown
 			l.settle(ctx, b, i, Outcome{Verdict: Postpone, Delay: l.Backoff.Delay(1), Err: why})
 		default:
 			l.handleClaims(ctx, b, []int{i})
@@ -88,7 +88,7 @@ func (l *loop) handleClaims(ctx context.Context, b *claimBatch, which []int) {
 	}
 }
 
-// callHandler runs the handler once and returns what it panicked with, or "".
+// callHandler runs the handler once and returns its panic, or "".
 func (l *loop) callHandler(ctx context.Context, b *claimBatch, which []int) (panicked string) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -104,7 +104,7 @@ func (l *loop) callHandler(ctx context.Context, b *claimBatch, which []int) (pan
 	return ""
 }
 
-// settle takes the verdict for one claim, the first one only.
+// settle records the verdict for one claim; only the first one counts.
 func (l *loop) settle(ctx context.Context, b *claimBatch, i int, o Outcome) {
 	l.mu.Lock()
 	twice := b.settled[i]
@@ -134,7 +134,7 @@ func (l *loop) settle(ctx context.Context, b *claimBatch, i int, o Outcome) {
 	}
 }
 
-// truncate keeps an error fit to be stored.
+// truncate shortens an error for storage.
 func truncate(s string) string {
 	const most = 1000
 	if len(s) > most {
@@ -143,8 +143,8 @@ func truncate(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// flushDue sends verdicts of an unfinished batch on their way, unless they have
-// left with others.
+// flushDue wakes the loop to send outcomes of an unfinished batch, unless an exchange took
+// them first.
 func (l *loop) flushDue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +160,8 @@ func (l *loop) wake() {
 	}
 }
 
-// applyRetryPolicy gives a Retry its back-off, or ends it when its attempts are used up.
+// applyRetryPolicy sets the back-off of a Retry, or makes it Dead if the attempts are used
+// up.
 func (l *loop) applyRetryPolicy(ctx context.Context, b *claimBatch, c Claim, o Outcome) Outcome {
 	if o.Verdict < Done || o.Verdict > Dead {
 		o.Verdict, o.Err = Retry, "handler gave no verdict"
@@ -168,14 +169,14 @@ func (l *loop) applyRetryPolicy(ctx context.Context, b *claimBatch, c Claim, o O
 	if o.Verdict != Retry {
 		return o
 	}
-	if l.handlerCtx.Err() != nil || b.lease.Left() <= 0 { // cut short by the drain, or by a standstill: its successor's turn
+	if l.handlerCtx.Err() != nil || b.lease.Left() <= 0 { // cut short by the drain or by a suspension: the job's next run counts
 		o.Verdict, o.Delay = Postpone, 0
 		return o
 	}
 	if l.MaxAttempts > 0 && c.Attempt >= l.MaxAttempts {
 		o.Verdict, o.Delay = Dead, 0
 		if err := l.callBurier(ctx, c, o.Err); err != nil {
-			l.Log.Warn("a job that is to be given up could not be kept: it comes again", "error", err)
+			l.Log.Warn("job out of attempts could not be buried: it comes again", "error", err)
 			o.Verdict = Postpone
 			o.Delay = l.Backoff.Delay(c.Attempt)
 		}
@@ -187,7 +188,7 @@ func (l *loop) applyRetryPolicy(ctx context.Context, b *claimBatch, c Claim, o O
 	return o
 }
 
-// callBurier gives the handler the last word on a job.
+// callBurier asks the handler before a job is buried.
 func (l *loop) callBurier(ctx context.Context, c Claim, why string) (err error) {
 	b, ok := l.Handler.(Burier)
 	if !ok {
@@ -198,7 +199,7 @@ func (l *loop) callBurier(ctx context.Context, c Claim, why string) (err error) 
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	// The handler's time may be over: what is left of the lease must do.
+	// The handler's context may have ended: the rest of the lease has to do.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(grace, l.Lease/10))
 	defer cancel()
 	return b.Bury(ctx, c, why)

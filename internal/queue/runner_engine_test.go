@@ -42,9 +42,9 @@ func fill(t testing.TB, q queue.Queue, lanes, each int) {
 	}
 }
 
-// TestRunnersOverSQLite: three runners share an engine, jobs fail, are put off,
-// panic, and answers get lost; each lane is handled in order, one job at a time,
-// and what was done is not done again.
+// TestRunnersOverSQLite: three runners share an engine; jobs fail, are postponed and panic,
+// and answers get lost. Each lane is handled in order, one job at a time, and a done job
+// does not run again.
 func TestRunnersOverSQLite(t *testing.T) {
 	t.Parallel()
 	const lanes, each = 60, 20
@@ -104,7 +104,7 @@ func TestRunnersOverSQLite(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(30 * time.Second):
-		t.Error("not all was handled")
+		t.Error("not all jobs were handled")
 	}
 	stop()
 	wg.Wait()
@@ -120,7 +120,7 @@ func TestRunnersOverSQLite(t *testing.T) {
 	}
 }
 
-// BenchmarkRunner empties a backlog that is on the disk, and syncs each batch.
+// BenchmarkRunner empties a backlog on disk with each batch synced.
 func BenchmarkRunner(b *testing.B) {
 	e := open(b)
 	const lanes = 1000

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Holder stops a queue while something that all its jobs need is down, and lets
-// it probe: each failure in a row holds it longer. An outage so costs no job an
+// Holder holds a queue while a service that all its jobs need is down, and lets single jobs
+// probe it; each further failure in a row prolongs the hold. So an outage costs no job an
 // attempt. It is safe for concurrent use.
 type Holder struct {
-	// Queue is asked to hold.
+	// Queue is the queue to hold.
 	Queue interface {
 		Hold(ctx context.Context, queue string, until time.Time, reason string) error
 	}
 	Name string
-	// BackoffSpeedup is how many times faster back-offs pass; see Backoff.Faster.
+	// BackoffSpeedup makes back-offs so many times shorter; see Backoff.Faster.
 	BackoffSpeedup float64
 	Log            *slog.Logger
 
@@ -26,12 +26,11 @@ type Holder struct {
 	reason   string
 }
 
-// Trip holds the queue because of what is wrong, for as long as the back-off (zero: 1 s
-// to 30 s) says after so many failures but at least for the given time, and
-// returns for how long. Failures of jobs that were under way together count
-// once. People are told once of what is wrong; detail may differ each time. Who works
-// under a lease that is over holds nothing: what fails after this process stood still
-// says nothing about the others, who have the work by now.
+// Trip holds the queue for its back-off (zero: 1 s to 30 s) after so many failures, but at
+// least for minimum, and returns how long. Failures of jobs that were under way together
+// count once. A reason is logged once; detail may differ each time. Work whose lease is
+// over holds nothing: its failure came after this process stood still, and says nothing
+// about the workers that have the job by now.
 func (h *Holder) Trip(ctx context.Context, reason, detail string, b Backoff, minimum time.Duration) time.Duration {
 	if b.Base <= 0 {
 		b.Base, b.Cap = time.Second, 30*time.Second
@@ -53,7 +52,8 @@ func (h *Holder) Trip(ctx context.Context, reason, detail string, b Backoff, min
 	h.failures++
 	wait := max(b.Faster(h.BackoffSpeedup).Delay(h.failures), minimum)
 	h.until, h.reason = now.Add(wait), reason
-	// The drain must not keep a hold from being written: its successor needs it.
+	// The end of a drain must not keep the hold from being written: the next process needs
+	// it.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := h.Queue.Hold(call, h.Name, h.until, reason+": "+detail); err != nil {
@@ -62,8 +62,8 @@ func (h *Holder) Trip(ctx context.Context, reason, detail string, b Backoff, min
 	return wait
 }
 
-// Clear says that a job which began at the given time succeeded. It ends the
-// trouble only when the hold was over by then.
+// Clear reports that a job that began at the given time succeeded. It ends the outage only
+// if the hold was over by then.
 func (h *Holder) Clear(began time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,14 +74,14 @@ func (h *Holder) Clear(began time.Time) {
 	h.failures, h.until, h.reason = 0, time.Time{}, ""
 }
 
-// Tripped reports whether the trouble goes on: the next job is a probe.
+// Tripped reports whether the outage goes on: the next job is a probe.
 func (h *Holder) Tripped() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.failures > 0
 }
 
-// Held reports whether the queue is held at this moment.
+// Held reports whether the queue is held now.
 func (h *Holder) Held() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +89,7 @@ func (h *Holder) Held() bool {
 }
 
 const (
-	// maxHold bounds what a provider may ask for.
+	// maxHold bounds the hold that a provider may ask for.
 	maxHold = time.Hour
 	// clockSlack is how much earlier an engine's clock may end a hold.
 	clockSlack = 100 * time.Millisecond

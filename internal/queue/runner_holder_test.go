@@ -26,7 +26,8 @@ func TestHolder(t *testing.T) {
 			began := time.Now()
 			got = append(got, h.Trip(t.Context(), "down", "why", b, 0))
 			time.Sleep(500 * time.Millisecond)
-			// What was under way with it counts once, and its success ends nothing.
+			// A failure of a job under way counts once, and its success does not end the
+			// hold.
 			if left := h.Trip(t.Context(), "down", "why", b, 0); left != got[len(got)-1]-500*time.Millisecond {
 				t.Errorf("a second failure of the same moment holds for %v", left)
 			}
@@ -47,7 +48,7 @@ func TestHolder(t *testing.T) {
 		if h.Tripped() {
 			t.Error("the probe's success did not end it")
 		}
-		// A hint of the provider lengthens the hold, within reason.
+		// A provider's hint lengthens the hold, up to maxHold.
 		if d := h.Trip(t.Context(), "slow", "why", b, time.Minute); d != time.Minute {
 			t.Errorf("held for %v, want a minute", d)
 		}
@@ -57,7 +58,7 @@ func TestHolder(t *testing.T) {
 	})
 }
 
-// TestHolderWithoutQueue: that the hold could not be written is no new trouble.
+// TestHolderWithoutQueue: a hold that could not be written is not another failure.
 func TestHolderWithoutQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)

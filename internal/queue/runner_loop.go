@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// flushDelay is how long the verdicts of a batch that is still running wait for
-	// company.
+	// flushDelay is how long an outcome of an unfinished batch waits to be sent together
+	// with others.
 	flushDelay = 2 * time.Millisecond
-	// maxWait bounds what a lost wake-up costs.
+	// maxWait bounds the delay that a lost wake-up causes.
 	maxWait = 5 * time.Second
-	// maxCall is how long an exchange may take.
+	// maxCall is the timeout of an exchange.
 	maxCall = 15 * time.Second
-	// suspectPatience is how long a suspect may keep everything else waiting.
+	// suspectPatience is how long a suspect may keep all other jobs waiting.
 	suspectPatience = time.Second
-	// grace is how long handlers get to return once their context ended.
+	// grace is how long handlers may take to return after their context ended.
 	grace = 3 * time.Second
-	// drainRetries is how often the last verdicts are tried on a queue that is down.
+	// drainRetries is how many times drain retries to settle the last outcomes.
 	drainRetries = 10
 )
 
@@ -30,9 +30,9 @@ var (
 	errDeadline = errors.New("the lease is about to run out")
 )
 
-// pendingOutcome is a verdict on its way to the queue. It is sent again after a failed
-// exchange while its lease lasts: the token makes a repeat harmless, and
-// dropping it would leave the lane waiting for the whole lease.
+// pendingOutcome is an outcome to be sent to the queue. After a failed exchange it is sent
+// again while its lease lasts: the token makes a repeat harmless, and a dropped outcome
+// would block its lane for the rest of the lease.
 type pendingOutcome struct {
 	Outcome
 	expires  time.Time
@@ -55,12 +55,12 @@ type loop struct {
 	running        sync.WaitGroup
 
 	// The rest belongs to the loop's own goroutine.
-	idle       bool // the last claim got all there was, until wakeAt
+	idle       bool // nothing more is due until wakeAt
 	wakeAt     time.Time
-	backlog    bool        // the last claim got all that it asked for
-	notBefore  time.Time   // no exchange begins before
-	oneAtATime bool        // suspects are about: claim one at a time
-	deferred   *claimBatch // a suspect that starts once its fellows are given back
+	backlog    bool        // the last claim got as many jobs as it asked for
+	notBefore  time.Time   // earliest time of the next exchange
+	oneAtATime bool        // there are suspects: claim one job at a time
+	deferred   *claimBatch // a suspect to start once the claims beside it are released
 	failures   int
 }
 
@@ -70,12 +70,12 @@ func newLoop(ctx context.Context, r *Runner) *loop {
 	return l
 }
 
-// takePending returns the verdicts to carry and how many claims there is room for.
+// takePending returns the outcomes to send and how many claims there is room for.
 func (l *loop) takePending() (pending []pendingOutcome, want int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-l.wakeup: // what it tells of is taken here
+	case <-l.wakeup: // its outcomes are taken here
 	default:
 	}
 	pending, l.pending, l.flushTimed = l.pending, nil, false
@@ -90,7 +90,7 @@ func (l *loop) takePending() (pending []pendingOutcome, want int) {
 	return pending, want
 }
 
-// awaitGather waits until the next exchange may begin.
+// awaitGather waits until the next exchange may begin; see RunnerOptions.Gather.
 func (l *loop) awaitGather(ctx context.Context) {
 	wait := time.Until(l.notBefore)
 	if wait <= 0 {
@@ -104,13 +104,13 @@ func (l *loop) awaitGather(ctx context.Context) {
 	}
 }
 
-// exchange carries verdicts, and starts what it gets for them.
+// exchange sends outcomes and starts the claims that it gets.
 func (l *loop) exchange(ctx context.Context, pending []pendingOutcome, want int) error {
 	outcomes := make([]Outcome, len(pending))
 	for i, e := range pending {
 		outcomes[i] = e.Outcome
 	}
-	// The call must not be cut short when Run is told to stop: what it did
+	// The call must outlive the end of Run's context: if it were cut short, its effect
 	// would be unknown.
 	began, lease := time.Now(), NewLease(l.Lease)
 	call, cancel := context.WithTimeout(l.handlerCtx, min(l.Lease/2, maxCall))
@@ -144,7 +144,7 @@ func (l *loop) exchange(ctx context.Context, pending []pendingOutcome, want int)
 	return nil
 }
 
-// putBack puts verdicts back whose exchange failed, unless their lease is over.
+// putBack keeps the outcomes of a failed exchange, except those whose lease is over.
 func (l *loop) putBack(pending []pendingOutcome) {
 	now := time.Now()
 	pending = slices.DeleteFunc(pending, func(e pendingOutcome) bool { return !now.Before(e.expires) })
@@ -156,22 +156,22 @@ func (l *loop) putBack(pending []pendingOutcome) {
 	l.mu.Unlock()
 }
 
-// reportSettled tells people what became of the verdicts.
+// reportSettled counts settled outcomes and logs refused ones.
 func (l *loop) reportSettled(pending []pendingOutcome, refused []string) {
 	for _, e := range pending {
 		switch {
 		case !slices.Contains(refused, e.Lane):
 			l.Meter.Settled(l.Name, e.Verdict.String())
-		case !e.repeated: // a repeat may have been done the first time
+		case !e.repeated: // a repeated outcome may have been applied the first time
 			l.Meter.Settled(l.Name, "refused")
-			l.Log.Warn("verdict refused: somebody else holds the lease", "lane_verdict", e.Verdict.String())
+			l.Log.Warn("verdict refused: the lease is lost", "lane_verdict", e.Verdict.String())
 		}
 	}
 }
 
-// dispatch starts claims. A suspect may be what killed its worker, so it gets a
-// batch of its own, and no second suspect is held while one runs: were the
-// process to die again, only the culprit may have an attempt counted.
+// dispatch starts claims. A suspect may have killed its worker, so it gets a batch of its
+// own, and no second suspect is held while one runs: if the process dies again, only the
+// culprit may have an attempt counted.
 func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began time.Time, lease Lease) {
 	if ctx.Err() != nil {
 		l.release(claims, began, 0)
@@ -214,7 +214,7 @@ func (l *loop) dispatch(ctx context.Context, claims []Claim, want int, began tim
 	}
 }
 
-// release gives claims back without counting an attempt.
+// release returns claims to the queue without counting an attempt.
 func (l *loop) release(claims []Claim, began time.Time, delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -226,10 +226,10 @@ func (l *loop) release(claims []Claim, began time.Time, delay time.Duration) {
 	}
 }
 
-// awaitWork waits for a verdict, and where there is room for claims also for them.
+// awaitWork waits for an outcome and, if there is room for claims, for due jobs.
 func (l *loop) awaitWork(ctx context.Context, want int) {
 	l.idle = false
-	if s := l.deferred; s != nil { // its fellows' leases have run out meanwhile
+	if s := l.deferred; s != nil { // the leases of the claims beside it have run out by now
 		l.deferred = nil
 		l.startBatch(s)
 		return
@@ -259,11 +259,11 @@ func (l *loop) awaitWork(ctx context.Context, want int) {
 		}
 	case <-l.wakeup:
 		cancel()
-		<-done //nolint:errcheck // it was told to end
+		<-done //nolint:errcheck // its context was canceled
 	}
 }
 
-// backOff waits a little after a failure of the queue, longer each time.
+// backOff waits after a failure of the queue, longer each time.
 func (l *loop) backOff(ctx context.Context, err error) {
 	if l.failures++; l.failures == 1 {
 		l.Log.Error("queue does not answer: waiting for it", "error", err)
@@ -277,8 +277,7 @@ func (l *loop) backOff(ctx context.Context, err error) {
 	}
 }
 
-// drain lets handlers finish, then ends their context, and carries the last
-// verdicts home.
+// drain lets handlers finish, then ends their context, and sends the last outcomes.
 func (l *loop) drain() error {
 	end := time.NewTimer(l.Drain)
 	defer end.Stop()
@@ -317,7 +316,7 @@ func (l *loop) drain() error {
 	}
 }
 
-// flush carries verdicts and claims nothing. It works after the drain's end too.
+// flush sends outcomes and claims nothing. It works after the drain's end too.
 func (l *loop) flush(pending []pendingOutcome) error {
 	outcomes := make([]Outcome, len(pending))
 	for i, e := range pending {
@@ -334,7 +333,7 @@ func (l *loop) flush(pending []pendingOutcome) error {
 	return nil
 }
 
-// awaitHandlers waits for handlers to return once all verdicts are in.
+// awaitHandlers waits until all handlers have returned.
 func (l *loop) awaitHandlers() error {
 	l.cancelHandlers(errDrained)
 	done := make(chan struct{})

@@ -72,7 +72,7 @@ func start(t *testing.T, o queue.RunnerOptions) *bench {
 	return b
 }
 
-// finish stops the runner and returns what Run said.
+// finish stops the runner and returns Run's error.
 func (b *bench) finish() error {
 	b.stop()
 	return <-b.done
@@ -93,7 +93,7 @@ func enqueue(t *testing.T, q queue.Queue, jobs ...queue.Job) {
 	}
 }
 
-// pass lets time go by, and what happens in it end.
+// pass lets time go by until everything in it has settled.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -113,7 +113,7 @@ func stats(t *testing.T, m *queuetest.Model) queue.Stats {
 	return queue.Stats{}
 }
 
-// diary notes what a handler saw.
+// diary records what a handler saw.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -163,8 +163,8 @@ func TestRunnerHandlesLanesInOrderAndInBatches(t *testing.T) {
 		if diff := cmp.Diff(d.lines, []string{"a0 b0 c0", "a1 b1 c1", "a2 b2 c2"}); diff != "" {
 			t.Error(diff)
 		}
-		// One exchange claims the first batch, one each carries three verdicts
-		// and claims the next three, and nothing polls.
+		// One exchange claims the first batch; three more each settle three outcomes and
+		// claim the next three jobs. Nothing polls.
 		if c.exchanges > 4 {
 			t.Errorf("got %d exchanges, want at most 4", c.exchanges)
 		}
@@ -173,7 +173,7 @@ func TestRunnerHandlesLanesInOrderAndInBatches(t *testing.T) {
 		if c.exchanges != before {
 			t.Errorf("idle runner made %d exchanges", c.exchanges-before)
 		}
-		// What comes to an idle queue is handled at once.
+		// A job in an idle queue is handled at once.
 		begin := time.Now()
 		enqueue(t, c, jobs("d", 1)...)
 		synctest.Wait()
@@ -223,8 +223,8 @@ func TestRunnerClaimsOnlyForFreeSlots(t *testing.T) {
 	})
 }
 
-// TestRunnerGather: what comes soon after an exchange gathers; what comes to an idle
-// runner is handled at once, and a batch that takes long holds nobody up.
+// TestRunnerGather: jobs that come soon after an exchange share the next one. A job that
+// comes to an idle runner is handled at once, and a slow batch delays no other.
 func TestRunnerGather(t *testing.T) {
 	ms := time.Millisecond
 	for _, c := range []struct {
@@ -269,8 +269,8 @@ func TestRunnerGather(t *testing.T) {
 	}
 }
 
-// TestRunnerGatherBacklog: where a claim gets all it asks for, nothing gathers any
-// more; one long lane goes on as often as exchanges come.
+// TestRunnerGatherBacklog: a claim that gets all it asked for is followed at once; one long
+// lane advances once per exchange.
 func TestRunnerGatherBacklog(t *testing.T) {
 	ms := time.Millisecond
 	for _, c := range []struct {
@@ -308,8 +308,7 @@ func TestRunnerGatherBacklog(t *testing.T) {
 	}
 }
 
-// TestRunnerInFlight: single verdicts make room for single claims, so that one
-// slow job holds nobody up.
+// TestRunnerInFlight: each outcome makes room for a claim, so one slow job delays no other.
 func TestRunnerInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
@@ -386,8 +385,7 @@ type burier struct {
 
 func (b burier) Bury(_ context.Context, c queue.Claim, why string) error { return b.bury(c, why) }
 
-// TestRunnerBuries: the handler has the last word on what is given up, and as
-// long as it cannot say it, the job stays.
+// TestRunnerBuries: a job is buried only once the handler's Bury succeeds.
 func TestRunnerBuries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -397,7 +395,7 @@ func TestRunnerBuries(t *testing.T) {
 			},
 			func(c queue.Claim, why string) error {
 				if calls++; calls < 3 {
-					return errors.New("store is away")
+					return errors.New("store is down")
 				}
 				if c.ID != "a0" || why != "no" {
 					t.Errorf("buried %s: %s", c.ID, why)
@@ -416,8 +414,7 @@ func TestRunnerBuries(t *testing.T) {
 	})
 }
 
-// TestRunnerPanic: of a batch that panics, only the culprit has an attempt
-// counted.
+// TestRunnerPanic: of a batch that panics, only the culprit has an attempt counted.
 func TestRunnerPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, queue.RunnerOptions{Batch: 10, MaxAttempts: 2, Handler: queue.HandlerFunc(
@@ -446,7 +443,7 @@ func TestRunnerPanic(t *testing.T) {
 	})
 }
 
-// TestRunnerAbandonsAHungHandler: a handler that hangs until its deadline.
+// TestRunnerAbandonsAHungHandler: a handler hangs past its deadline.
 func TestRunnerAbandonsAHungHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
@@ -474,7 +471,8 @@ func TestRunnerAbandonsAHungHandler(t *testing.T) {
 			t.Error(err)
 		}
 		got := stats(t, b.model)
-		// The first time one of two was slow: nobody is blamed. Alone it is.
+		// Two claims timed out together, so no attempt was counted; alone, the slow one
+		// counts.
 		if got.Dead != 0 || got.Retried != 2 || got.Stalled != 0 || got.Refused != 0 || d.lines[0] != "a0 b0" || d.lines[1] != "a0" {
 			t.Errorf("%v %+v", d.lines, got)
 		}
@@ -521,7 +519,8 @@ func TestRunnerDrain(t *testing.T) {
 	}
 }
 
-// TestRunnerOutage: nothing is lost, nothing is counted, and it goes on alone.
+// TestRunnerOutage: nothing is lost, no attempt is counted, and the runner goes on by
+// itself.
 func TestRunnerOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
@@ -538,7 +537,7 @@ func TestRunnerOutage(t *testing.T) {
 		pass(10 * time.Second)
 		b.model.Break(nil)
 		pass(8 * time.Second)
-		// The verdict was kept: the lane went on long before its lease ended.
+		// The outcome was kept: the lane went on long before its lease ended.
 		if diff := cmp.Diff(d.lines, []string{"a0.1", "a1.1"}); diff != "" {
 			t.Error(diff)
 		}
@@ -551,7 +550,7 @@ func TestRunnerOutage(t *testing.T) {
 	})
 }
 
-// TestRunnerLostAnswer: the exchange worked, but its answer did not arrive.
+// TestRunnerLostAnswer: an exchange took effect, but its answer did not arrive.
 func TestRunnerLostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
@@ -570,7 +569,7 @@ func TestRunnerLostAnswer(t *testing.T) {
 		)})
 		enqueue(t, m, jobs("a", 2)...)
 		pass(40 * time.Second)
-		// a1 was handed out with the lost answer: its lease runs out first.
+		// a1 was claimed in the lost answer, so its lease has to run out first.
 		if diff := cmp.Diff(d.lines, []string{"a0.1.false", "a1.1.true"}); diff != "" {
 			t.Error(diff)
 		}
@@ -600,9 +599,8 @@ func TestRunnerEndsWithItsQueue(t *testing.T) {
 	})
 }
 
-// TestRunnerSuspects: after a crash every job that was in hand is a suspect.
-// They run one at a time, none of them beside another, quickly, and of a killer
-// and its fellows only the killer has attempts counted.
+// TestRunnerSuspects: after a crash every job in flight is a suspect. Suspects run one at a
+// time, and soon; only the killer has attempts counted, not the jobs that died with it.
 func TestRunnerSuspects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := queuetest.NewModel(time.Now)
@@ -641,7 +639,7 @@ func TestRunnerSuspects(t *testing.T) {
 			mu.Unlock()
 			settle(0, queue.Outcome{Verdict: queue.Done})
 		})
-		// A process that dies is a runner over a queue that no longer answers it.
+		// A process that dies is modelled as a runner whose queue stops answering.
 		for range 4 {
 			gate := &severed{Queue: m}
 			ctx, stop := context.WithCancel(t.Context())
@@ -685,8 +683,7 @@ func TestRunnerSuspects(t *testing.T) {
 	})
 }
 
-// severed is the queue of a process that dies: from then on nothing it says
-// arrives.
+// severed is the queue of a process that dies: from then on no call of it arrives.
 type severed struct {
 	queue.Queue
 	mu   sync.Mutex

@@ -15,8 +15,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// compareWithModel draws random operations and wants the engine to answer each of them as
-// the model does.
+// compareWithModel draws random operations; the engine has to answer each as the model
+// does.
 func compareWithModel(t *testing.T, fresh func(t *testing.T, o Options) Harness) {
 	rapid.Check(t, func(r *rapid.T) {
 		clock := NewClock()
@@ -39,7 +39,7 @@ func compareWithModel(t *testing.T, fresh func(t *testing.T, o Options) Harness)
 	})
 }
 
-// comparison is a model and an engine that are told the same.
+// comparison is a model and an engine that get the same calls.
 type comparison struct {
 	*rapid.T
 	ctx     context.Context
@@ -47,8 +47,7 @@ type comparison struct {
 	model   *Model
 	engine  queue.Engine
 	harness Harness
-	// held are leases that were given, also some that are stale by now: the
-	// model's claim and the engine's.
+	// held are granted leases, stale ones included: the model's claim and the engine's.
 	held [][2]queue.Claim
 }
 
@@ -192,9 +191,8 @@ func (p *comparison) compareState(t *rapid.T) {
 	}
 }
 
-// FewChecks is for the TestMain of an engine, after flag.Parse: it makes rapid
-// draw 25 sequences rather than 100, unless -rapid.checks or PSI_PROOF say
-// otherwise.
+// FewChecks makes rapid draw 25 sequences rather than 100, unless -rapid.checks or
+// PSI_PROOF is set. An engine's TestMain calls it after flag.Parse.
 func FewChecks() error {
 	f := flag.Lookup("rapid.checks")
 	if os.Getenv("PSI_PROOF") != "" || f.Value.String() != f.DefValue {

@@ -13,12 +13,12 @@ var dedupeCases = []testCase{
 		if want := []bool{true, true, false, true}; !slices.Equal(got, want) {
 			f.Errorf("got %v, want %v", got, want)
 		}
-		// An answer that got lost: the whole batch comes again.
+		// The answer got lost, so the whole batch comes again.
 		got = f.enqueue(job("a", 0), job("a", 1), job("a", 2))
 		if want := []bool{false, false, true}; !slices.Equal(got, want) {
 			f.Errorf("got %v, want %v", got, want)
 		}
-		// The lane is not part of the identity, the queue is.
+		// The queue is part of a job's identity, the lane is not.
 		other := job("a", 0)
 		other.Lane = "elsewhere"
 		if f.enqueue(other)[0] {
@@ -57,7 +57,7 @@ var dedupeCases = []testCase{
 		}
 		f.settle(retry(c, time.Second))
 		if f.enqueue(wakeup("a"))[0] {
-			f.Error("a wake-up was added to a lane that will be looked at anyway")
+			f.Error("a wake-up was added to a lane that has one waiting")
 		}
 		if s := f.stats(); s.Depth != 3 || s.Duplicates != 3 {
 			f.Errorf("stats %+v", s)
@@ -66,11 +66,11 @@ var dedupeCases = []testCase{
 	{"a wake-up behind a job with an id", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		if f.enqueue(wakeup("a"))[0] {
-			f.Error("the job that waits would have seen it")
+			f.Error("a wake-up was added behind a waiting job")
 		}
 		f.claimOne()
 		if !f.enqueue(wakeup("a"))[0] {
-			f.Error("the running job may not have seen it")
+			f.Error("a wake-up was refused while a job runs")
 		}
 	}},
 	{"a body needs an id", Options{}, func(f *fixture) {

@@ -85,7 +85,7 @@ var leaseCases = []testCase{
 			f.Errorf("a queue that is not there: %+v, %v", other, err)
 		}
 	}},
-	{"a late settlement counts while nobody took over", Options{}, func(f *fixture) {
+	{"a late settlement counts until another worker claims the job", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		c := f.claimOne()
 		f.clock.Advance(2 * lease)
@@ -105,7 +105,7 @@ var leaseCases = []testCase{
 			f.Errorf("stats %+v", s)
 		}
 	}},
-	{"what a process left behind is due at once, and suspect", Options{}, func(f *fixture) {
+	{"leases of a dead process are due at once, and suspect", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1), job("b", 0))
 		left := f.claimOne()
 		if !f.restart() {
@@ -150,7 +150,7 @@ var leaseCases = []testCase{
 			f.Error("an outcome without a verdict")
 		}
 	}},
-	{"a clock set back a year stops nobody", Options{MaxDelay: time.Hour}, func(f *fixture) {
+	{"a clock set back a year stops no lane", Options{MaxDelay: time.Hour}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0), job("c", 0))
 		claims := f.exchange(2).Claims
 		f.settle(retry(claims[0], 10*time.Minute))
@@ -173,7 +173,7 @@ var leaseCases = []testCase{
 		f.enqueue(job("b", 0))
 		f.clock.Advance(time.Hour - time.Second)
 		if got := f.exchange(1); len(got.Claims) > 0 {
-			f.Error("a hold that is cut is none")
+			f.Error("the hold was dropped instead of cut")
 		}
 		f.clock.Advance(time.Second)
 		f.claimOne()

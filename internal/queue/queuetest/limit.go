@@ -15,7 +15,7 @@ var limitCases = []testCase{
 			f.checkLimit(limit)
 		}
 	}},
-	{"the limit is charged for what is handed out", Options{}, func(f *fixture) {
+	{"the limit is charged for jobs handed out", Options{}, func(f *fixture) {
 		f.mustLimit(queue.Limit{Rate: 10, Burst: 1})
 		for range 5 {
 			f.claimNone()
@@ -43,7 +43,7 @@ var limitCases = []testCase{
 			f.Errorf("without a limit: %d claims, want the rest", len(b.Claims))
 		}
 	}},
-	{"a held queue hands nothing out until then", Options{}, func(f *fixture) {
+	{"a held queue hands nothing out until the hold ends", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
 		running := f.claimOne()
 		until := f.clock.Now().Add(10 * time.Second)
@@ -66,7 +66,7 @@ var limitCases = []testCase{
 		f.mustHold(time.Time{}, "")
 		f.claimOne()
 	}},
-	{"a paused queue hands nothing out, what runs finishes", Options{}, func(f *fixture) {
+	{"a paused queue hands nothing out, running jobs finish", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("b", 0))
 		running := f.claimOne()
 		if err := f.Pause(f.ctx, name); err != nil {
@@ -125,7 +125,7 @@ var limitCases = []testCase{
 			}
 		})
 	}},
-	{"a wait does not sleep over what is due", Options{}, func(f *fixture) {
+	{"a wait does not sleep past a due job", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		f.restart()
 		if err := f.Wait(f.ctx, name, time.Hour); err != nil {
@@ -152,8 +152,7 @@ func (f *fixture) mustHold(until time.Time, why string) {
 	}
 }
 
-// checkLimit lets a backlog out as fast as the engine says, and looks at every
-// second of it.
+// checkLimit empties a backlog as fast as the engine allows and checks each second of it.
 func (f *fixture) checkLimit(l queue.Limit) {
 	f.Helper()
 	var jobs []queue.Job
@@ -162,7 +161,7 @@ func (f *fixture) checkLimit(l queue.Limit) {
 	}
 	f.mustLimit(l)
 	f.enqueue(jobs...)
-	f.clock.Advance(time.Minute) // what was saved up must not exceed the burst
+	f.clock.Advance(time.Minute) // an idle time must not save up more than the burst
 	var out []time.Time
 	begin := f.clock.Now()
 	for len(out) < 60 {
@@ -185,13 +184,13 @@ func (f *fixture) checkLimit(l queue.Limit) {
 			f.Errorf("limit %v: %d jobs within a second", l, n)
 		}
 	}
-	// At least half the rate must come out, whatever the burst costs.
+	// At least half the rate must come out, with any burst.
 	if took, limit := out[59].Sub(begin), time.Duration(60/l.Rate*2*float64(time.Second)); took > limit {
 		f.Errorf("limit %v: 60 jobs took %v, more than %v", l, took, limit)
 	}
 }
 
-// wakesOn wants a wait to begin, to last, and to end by what fn does.
+// wakesOn checks that a wait blocks until fn ends it.
 func (f *fixture) wakesOn(fn func()) {
 	f.Helper()
 	if err := f.Wait(f.ctx, name, time.Millisecond); err != nil {
@@ -211,8 +210,8 @@ func (f *fixture) wakesOn(fn func()) {
 	f.claimOne()
 }
 
-// manyWaiters has workers that only ever sleep in Wait, without a way out but a
-// wake-up, and wants every job to be found.
+// manyWaiters checks that every job is found by workers that only wake-ups bring out of
+// Wait.
 func manyWaiters(f *fixture) {
 	const jobs = 300
 	var wg, doors sync.WaitGroup

@@ -38,7 +38,7 @@ type modelQueue struct {
 	lanes   map[string]*modelLane
 	seen    map[int64]map[string]bool // by generation
 	seq     int64
-	fence   *int64 // of the engine: a token is good in one queue only
+	fence   *int64 // shared by all queues: a token is valid in one queue only
 	tat     time.Time
 }
 
@@ -64,7 +64,7 @@ type modelDead struct {
 
 var _ queue.Engine = (*Model)(nil)
 
-// NewModel returns an empty engine; a nil now is time.Now.
+// NewModel returns an empty engine. A nil now means time.Now.
 func NewModel(now func() time.Time) *Model {
 	if now == nil {
 		now = time.Now
@@ -76,8 +76,8 @@ func NewModel(now func() time.Time) *Model {
 	}
 }
 
-// Break makes every call fail with the error until it is called with nil: an
-// engine that cannot be reached.
+// Break makes every call fail with err, as an engine that cannot be reached, until it is
+// called with nil.
 func (m *Model) Break(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -87,8 +87,7 @@ func (m *Model) Break(err error) {
 	}
 }
 
-// Restart does what a process does that finds what another left: it voids every
-// lease.
+// Restart acts as a new process does: it voids every lease.
 func (m *Model) Restart() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,8 +102,8 @@ func (m *Model) Restart() {
 	}
 }
 
-// expire books a lease that ran out: the first makes a suspect, further ones
-// count.
+// expire counts a lease that ran out: the first makes a suspect, further ones count as
+// attempts.
 func (q *modelQueue) expire(l *modelLane) {
 	q.stats.Stalled++
 	q.stats.InFlight--
@@ -114,7 +113,7 @@ func (q *modelQueue) expire(l *modelLane) {
 	l.suspect = true
 }
 
-// lock also checks that the engine can be used; on error nothing is locked.
+// lock locks the model if it can be used; on error nothing is locked.
 func (m *Model) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -192,7 +191,7 @@ func (m *Model) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	return added, nil
 }
 
-// admit says whether the job is new, and remembers it.
+// admit reports whether the job is new, and remembers it.
 func (q *modelQueue) admit(j queue.Job, now time.Time, window time.Duration) bool {
 	if j.ID == "" {
 		l := q.lanes[j.Lane]
@@ -345,7 +344,7 @@ func (q *modelQueue) claim(now time.Time, want int, lease, maxDelay time.Duratio
 	return claims
 }
 
-// due lists the lanes that may be served, in order.
+// due returns the lanes that may be served, in order.
 func (q *modelQueue) due(now time.Time) []string {
 	var keys []string
 	for key, l := range q.lanes {

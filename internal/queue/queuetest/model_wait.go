@@ -7,8 +7,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// arrival is the limit's theoretical arrival time. A clock or a limit that has
-// changed must not put it further away than a burst.
+// arrival returns the limit's theoretical arrival time. After a change of the clock or of
+// the limit it is no more than a burst away.
 func (q *modelQueue) arrival(now time.Time) time.Time {
 	_, burst := q.stats.Limit.Spacing()
 	if q.tat.After(now.Add(burst)) {
@@ -17,7 +17,7 @@ func (q *modelQueue) arrival(now time.Time) time.Time {
 	return q.tat
 }
 
-// opens is when the queue as a whole may hand out.
+// opens returns when the queue as a whole may hand out jobs.
 func (q *modelQueue) opens(now time.Time) time.Time {
 	if q.stats.Paused {
 		return now.Add(1000 * time.Hour)
@@ -29,7 +29,7 @@ func (q *modelQueue) opens(now time.Time) time.Time {
 	return t
 }
 
-// next is when something may be handed out.
+// next returns when a job may be handed out.
 func (q *modelQueue) next(now time.Time) time.Time {
 	first := now.Add(1000 * time.Hour)
 	for _, l := range q.lanes {

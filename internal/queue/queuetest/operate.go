@@ -49,7 +49,7 @@ var operatorCases = []testCase{
 			f.Errorf("stats %+v", s)
 		}
 	}},
-	{"dead without a word keeps the last error", Options{}, func(f *fixture) {
+	{"dead without an error keeps the last one", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		f.settle(retry(f.claimOne(), 0))
 		f.settle(outcome(f.claimOne(), queue.Dead))
@@ -93,7 +93,7 @@ var operatorCases = []testCase{
 			f.Errorf("of all queues: %d, %v", len(every), err)
 		}
 	}},
-	{"redrive puts it at the tail, anew, past deduplication", Options{}, func(f *fixture) {
+	{"redrive puts it at the tail, attempts cleared, without deduplication", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1))
 		f.settle(retry(f.claimOne(), 0))
 		f.settle(outcome(f.claimOne(), queue.Dead))
@@ -119,7 +119,7 @@ var operatorCases = []testCase{
 			f.Errorf("stats %+v", s)
 		}
 	}},
-	{"redrive is exactly once, also when many ask", Options{}, func(f *fixture) {
+	{"redrive is exactly once with many callers", Options{}, func(f *fixture) {
 		var dead []int64
 		for i := range 20 {
 			f.enqueue(job("a", i))
@@ -168,7 +168,7 @@ var operatorCases = []testCase{
 			f.Error("the id of a dropped letter was used again")
 		}
 	}},
-	{"stats tell the whole story", Options{}, func(f *fixture) {
+	{"stats count everything", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0))
 		f.clock.Advance(5 * time.Second)
 		f.enqueue(job("a", 1), job("b", 0), job("b", 0), queue.Job{Queue: "aaa", Lane: "x", ID: "x"})
@@ -218,7 +218,7 @@ var edgeCases = []testCase{
 			f.Errorf("stats %+v", s)
 		}
 	}},
-	{"odd names and bodies come back as they went", Options{}, func(f *fixture) {
+	{"odd names and bodies come back unchanged", Options{}, func(f *fixture) {
 		odd := []string{"", " ", "{}", "a\nb", "a\x00b", "\xff\xfe", "'; DROP TABLE job", strings.Repeat("k", 512), "ñandú 🟨"}
 		var jobs []queue.Job
 		for i, s := range odd {
@@ -247,10 +247,10 @@ var edgeCases = []testCase{
 			f.Errorf("odd queue: %v, %v", b, err)
 		}
 		if len(f.enqueue()) != 0 {
-			f.Error("nothing became something")
+			f.Error("an empty body came back with bytes")
 		}
 	}},
-	{"a caller may change what it passed", Options{}, func(f *fixture) {
+	{"a caller may change its jobs after Enqueue", Options{}, func(f *fixture) {
 		j := job("a", 0)
 		f.enqueue(j)
 		clear(j.Body)

@@ -32,7 +32,7 @@ var orderCases = []testCase{
 		}
 	}},
 	{"every lane is in order under many workers", Options{}, manyWorkers},
-	{"lanes are served side by side, a lane by one", Options{}, func(f *fixture) {
+	{"lanes are served side by side, each by one worker", Options{}, func(f *fixture) {
 		for i := range 10 {
 			f.enqueue(job(fmt.Sprint("lane", i), 0), job(fmt.Sprint("lane", i), 1))
 		}
@@ -84,7 +84,7 @@ var orderCases = []testCase{
 			f.Error("a repeated job was added")
 		}
 	}},
-	{"a failing lane delays nobody", Options{}, func(f *fixture) {
+	{"a failing lane delays no other", Options{}, func(f *fixture) {
 		for i := range 20 {
 			f.enqueue(job("failing", i))
 		}
@@ -126,7 +126,7 @@ var orderCases = []testCase{
 			f.Error(diff)
 		}
 	}},
-	{"a retry keeps its place and its lane waits", Options{}, func(f *fixture) {
+	{"a retry keeps its place while its lane waits", Options{}, func(f *fixture) {
 		f.enqueue(job("a", 0), job("a", 1), job("b", 0))
 		c := f.claimOne()
 		b := f.exchange(10, retry(c, 7*time.Second))
@@ -156,7 +156,8 @@ var orderCases = []testCase{
 	}},
 }
 
-// manyWorkers has eight workers settle 40 lanes with failures, while doors add.
+// manyWorkers runs eight workers that settle 40 lanes, with failures, while producers add
+// jobs.
 func manyWorkers(f *fixture) {
 	const lanes, each, workers = 40, 25, 8
 	var doors, wg sync.WaitGroup

@@ -10,27 +10,27 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Options are what a test asks of an engine. Zero fields are the engine's own
-// defaults, but Now is always set.
+// Options are a test's settings of an engine. Zero fields mean the engine's own defaults;
+// Now is always set.
 type Options struct {
 	Now      func() time.Time
 	MaxDepth int
 	MaxDelay time.Duration
 	Window   time.Duration
-	// Relaxed says that the test does not look at what a power cut would do.
+	// Relaxed says that the test survives no power cut, so commits need no sync.
 	Relaxed bool
 }
 
 // Harness is one empty engine under test.
 type Harness struct {
-	// Open opens it; after Close, it opens what is there again, as a new process
+	// Open opens the engine; after Close it opens the same data again, as a new process
 	// would.
 	Open func(ctx context.Context) (queue.Engine, error)
-	// Volatile engines forget everything with Close.
+	// Volatile engines lose everything at Close.
 	Volatile bool
 }
 
-// Clock is a clock that only moves when it is told to.
+// Clock is a clock that moves only when told to.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -39,14 +39,14 @@ type Clock struct {
 // NewClock starts at a fixed time.
 func NewClock() *Clock { return &Clock{now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)} }
 
-// Now returns its time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance moves it; it may go back.
+// Advance moves the clock; d may be negative.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,8 +58,7 @@ const (
 	name  = "inbound"
 )
 
-// Run holds an engine to the suite. Each test gets an engine of its own, and
-// ends with the engine's own recount.
+// Run runs the suite. Each test gets an engine of its own and ends with the engine's Check.
 func Run(t *testing.T, fresh func(t *testing.T, o Options) Harness) {
 	t.Helper()
 	for _, c := range cases {
@@ -91,7 +90,7 @@ func flatten(groups ...[]testCase) (all []testCase) {
 	return all
 }
 
-// fixture is an engine with words for tests.
+// fixture is an engine with helpers for tests.
 type fixture struct {
 	*testing.T
 	queue.Engine
@@ -123,7 +122,7 @@ func (f *fixture) open() {
 	f.Engine = e
 }
 
-// restart closes and opens again. It returns false where that loses everything.
+// restart closes the engine and opens it again. It returns false for a volatile engine.
 func (f *fixture) restart() bool {
 	f.Helper()
 	if f.harness.Volatile {
@@ -151,8 +150,8 @@ func (f *fixture) check() {
 	}
 }
 
-// job makes one of the default queue. Every second one is long: an engine may keep
-// it elsewhere.
+// job returns a job of the default queue. Every second one is long, because engines may
+// store long bodies elsewhere.
 func job(lane string, n int) queue.Job {
 	return queue.Job{Queue: name, Lane: lane, ID: fmt.Sprintf("%s-%d", lane, n), Body: fmt.Appendf(nil, "body %s %*d", lane, 1+n%2*300, n)}
 }
@@ -187,7 +186,7 @@ func (f *fixture) exchange(want int, outcomes ...queue.Outcome) queue.Batch {
 	return b
 }
 
-// settle settles without claiming, and wants nothing to be refused.
+// settle settles without claiming, and fails if an outcome is refused.
 func (f *fixture) settle(outcomes ...queue.Outcome) {
 	f.Helper()
 	if b := f.exchange(0, outcomes...); len(b.Refused) > 0 || len(b.Claims) > 0 {
@@ -205,7 +204,7 @@ func (f *fixture) claimOne() queue.Claim {
 	return b.Claims[0]
 }
 
-// claimNone wants nothing to be due, and returns for how long.
+// claimNone fails if a job is due, and returns the time until one is.
 func (f *fixture) claimNone() time.Duration {
 	f.Helper()
 	b := f.exchange(10)

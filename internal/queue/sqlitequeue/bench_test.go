@@ -34,8 +34,8 @@ func number(n int64) queue.Job {
 	return queue.Job{Queue: "inbound", Lane: fmt.Sprintf("wsp4:54911%08d", n*7919%50000), ID: id, Body: body}
 }
 
-// report adds what a job costs all cores together, which other work on the
-// machine does not blur.
+// report adds the CPU time per job over all cores; other work on the machine does not
+// affect it.
 func report(b *testing.B) func() {
 	cpu := func() time.Duration {
 		var u syscall.Rusage

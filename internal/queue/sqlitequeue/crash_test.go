@@ -23,9 +23,9 @@ const (
 	crashLanes = 12
 )
 
-// crash is the process that gets killed: doors that add the next number to each
-// lane, and workers that say what they run before they settle it. It ends only
-// by the kill, or when nobody listens any more.
+// crash is the process to be killed: producers add the next number to each lane, and
+// workers print a job before they settle it. It ends only when killed or when its output is
+// closed.
 func crash(path string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -85,8 +85,8 @@ func crash(path string) {
 	wg.Wait()
 }
 
-// TestKilledQueueLosesNothing kills a working process again and again, and wants
-// every number that was accepted to be run, in order, repeated at most.
+// TestKilledQueueLosesNothing kills a working process again and again. Every accepted
+// number has to run, in order; it may run more than once.
 func TestKilledQueueLosesNothing(t *testing.T) {
 	t.Parallel()
 	rounds := 4
@@ -157,8 +157,7 @@ type said struct {
 	n          int
 }
 
-// killed starts a process, kills it at a random moment of its work, and returns
-// what it said.
+// killed starts a process, kills it at a random moment, and returns its output.
 func killed(t *testing.T, path string, accepted map[string]int) (all []said) {
 	t.Helper()
 	self, err := os.Executable()
@@ -182,7 +181,7 @@ func killed(t *testing.T, path string, accepted map[string]int) (all []said) {
 	lines := 50 + rand.IntN(400)
 	for r := bufio.NewReader(pipe); ; {
 		line, err := r.ReadString('\n')
-		if errors.Is(err, io.EOF) { // half a line was never said
+		if errors.Is(err, io.EOF) { // half a line does not count
 			break
 		}
 		if err != nil {

@@ -68,7 +68,7 @@ func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added [
 	return nil
 }
 
-// checkRoom comes before anything is written.
+// checkRoom checks depth and file size before any write.
 func (e *Engine) checkRoom(st *txState, jobs []queue.Job) error {
 	if e.maxPages > 0 && st.usedPages == 0 {
 		_, err := st.tx.Row(`SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count`, nil, &st.usedPages)
@@ -102,8 +102,8 @@ func (e *Engine) checkRoom(st *txState, jobs []queue.Job) error {
 	return nil
 }
 
-// wakeupNeeded says whether a wake-up tells its lane anything: not when a job that
-// nobody runs yet will see what it is about.
+// wakeupNeeded reports whether a wake-up has to be added: not if a job without a lease
+// waits in the lane, because that job will see the change.
 func wakeupNeeded(tx *sqlite.Tx, q *queueRow, lane string) (bool, error) {
 	var waiting bool
 	_, err := tx.Row(`SELECT l.lease = 0 OR EXISTS (SELECT 1 FROM job WHERE lane = l.id AND id > l.head)

@@ -70,7 +70,7 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 	return out, nil
 }
 
-// leasedLane is a leased lane with what its settlement needs.
+// leasedLane is a leased lane with the columns that settling needs.
 type leasedLane struct {
 	lane    int64
 	lease   int64
@@ -81,7 +81,7 @@ type leasedLane struct {
 	next    *int64
 }
 
-// settle applies the outcomes and returns the lanes that were refused.
+// settle applies the outcomes and returns the lanes whose outcome was refused.
 func (e *Engine) settle(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcome, now int64) (refused []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, nil
@@ -136,8 +136,7 @@ func (e *Engine) settle(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcome, no
 	return refused, nil
 }
 
-// leasedLanes finds the lanes that the tokens of the outcomes name, those of them
-// that are leased at all.
+// leasedLanes returns the lanes named by the outcomes' tokens, as far as they are leased.
 func (e *Engine) leasedLanes(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcome) (map[int64]*leasedLane, error) {
 	var named idList
 	for _, o := range outcomes {
@@ -179,8 +178,8 @@ func insertDead(tx *sqlite.Tx, q *queueRow, h *leasedLane, why string, now int64
 	return err
 }
 
-// claim hands out the heads of due lanes. The one statement at the end marks all
-// of them; a lease that it replaces has run out.
+// claim hands out the heads of due lanes. The last statement leases all of them; a lease
+// that it replaces has run out.
 func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration, now int64) ([]queue.Claim, error) {
 	_, err := tx.Exec(`UPDATE lane SET due = CASE lease WHEN 0 THEN ?1 ELSE ?2 END WHERE queue = ?3 AND due > ?4`,
 		now, now+int64(lease), q.id, now+int64(e.maxDelay))
@@ -233,7 +232,7 @@ func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration
 	return claims, nil
 }
 
-// token names a lease: a counter, the lane, and the process that gave it.
+// token names a lease: its number, the lane, and the process that granted it.
 func (e *Engine) token(lease, lane int64) string {
 	return strconv.FormatInt(lease, 10) + "." + strconv.FormatInt(lane, 10) + "." + e.nonce
 }
@@ -249,7 +248,7 @@ func (e *Engine) parseToken(token string) (lease, lane int64, ok bool) {
 	return lease, lane, true
 }
 
-// idList is a JSON array of ids, so that one prepared statement takes any number.
+// idList is a JSON array of ids, so that one prepared statement takes any number of them.
 type idList []byte
 
 func (l *idList) add(id int64) {

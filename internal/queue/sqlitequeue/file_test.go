@@ -173,7 +173,7 @@ func TestManyIdsAreRememberedAcrossStarts(t *testing.T) {
 	}
 }
 
-// TestWaitIsExact: what is due in seven seconds wakes after seven seconds.
+// TestWaitIsExact: a Wait for a job due in seven seconds returns after seven seconds.
 func TestWaitIsExact(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	synctest.Test(t, func(t *testing.T) {
@@ -207,8 +207,8 @@ func TestWaitIsExact(t *testing.T) {
 	})
 }
 
-// TestNoStatementScans: a backlog must not make the queue slower, so each of its
-// statements finds its rows by a key.
+// TestNoStatementScans: each statement finds its rows by a key, so that a backlog does not
+// make the queue slower.
 func TestNoStatementScans(t *testing.T) {
 	t.Parallel()
 	var queries []string
@@ -272,7 +272,7 @@ func TestNoStatementScans(t *testing.T) {
 			var id, parent, unused int
 			var detail string
 			must(rows.Scan(&id, &parent, &unused, &detail))
-			// Queues are few; a list of ids is as long as the caller made it.
+			// Queues are few, and a list of ids is as long as the caller made it.
 			scan := strings.HasPrefix(detail, "SCAN") && !strings.HasPrefix(detail, "SCAN queue") &&
 				!strings.Contains(detail, "VIRTUAL TABLE")
 			if scan || strings.Contains(detail, "TEMP B-TREE") && !strings.Contains(q, "FROM queue ORDER BY name") {
@@ -287,7 +287,7 @@ func TestNoStatementScans(t *testing.T) {
 	}
 }
 
-// collect hands over the statements that are prepared.
+// collect receives the statements that are prepared.
 type collect func(query string)
 
 // Enabled implements slog.Handler, as do the others.

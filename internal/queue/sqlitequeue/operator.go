@@ -115,8 +115,8 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 	if before <= 0 {
 		before = never
 	}
-	// One statement for each case: a condition that may be off keeps SQLite from
-	// using the index.
+	// Two statements, because a condition that may be off keeps SQLite from using the
+	// index.
 	query, args := `SELECT `+deadColumns+` FROM dead JOIN queue ON queue.id = dead.queue WHERE dead.id < ? ORDER BY dead.id DESC LIMIT ?`,
 		[]any{before, limit}
 	if name != "" {
@@ -182,8 +182,8 @@ func (e *Engine) Drop(ctx context.Context, ids []int64) (int, error) {
 	})
 }
 
-// takeDead takes dead letters out and does something with each, in one transaction
-// for all; ids that are gone are passed over.
+// takeDead takes dead letters out and calls each for them, all in one transaction; it skips
+// ids that do not exist.
 func (e *Engine) takeDead(ctx context.Context, what string, ids []int64, each func(*sqlite.Tx, *queueRow, queue.DeadLetter) error) (int, error) {
 	n := 0
 	err := e.write(ctx, what, func(tx *sqlite.Tx) error {

@@ -1,6 +1,6 @@
--- A lane row exists if, and only if, it has jobs; its due is the next moment at
--- which it may be served (now, retry time or lease end). Times are nanoseconds
--- since 1970. Keys and ids are bytes as they came.
+-- A lane row exists if and only if it has jobs. Its due is the next time at which it may be
+-- served: now, the retry time or the end of the lease. Times are nanoseconds since 1970.
+-- Keys and ids are bytes as they came.
 CREATE TABLE queue (
 	id         INTEGER PRIMARY KEY,
 	name       TEXT NOT NULL UNIQUE,
@@ -49,8 +49,7 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_lane ON job (lane);
 
--- Hashes of IDs, 16 bytes each, in the order in which they came; the index over
--- them is in memory.
+-- Hashes of IDs, 16 bytes each, in order of arrival; their index is in memory.
 CREATE TABLE seen (
 	id     INTEGER PRIMARY KEY,
 	gen    INTEGER NOT NULL, -- half windows since 1970

@@ -7,7 +7,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// hash is what is remembered of an ID: 16 bytes, whatever its length.
+// hash stands for an ID: 16 bytes, whatever the ID's length.
 type hash [16]byte
 
 func hashOf(j queue.Job) hash {
@@ -15,24 +15,23 @@ func hashOf(j queue.Job) hash {
 	return hash(sum[:16])
 }
 
-// seen knows the IDs of the window. Hashes are as random as keys can be: a table
-// of them would make every job write a page of its own, more than the job itself
-// does. So the file keeps them in the order in which they came, packed, and the
-// index is in memory: about 26 bytes for each ID of the last 24 to 36 hours.
-// It belongs to the writer.
+// seen holds the IDs of the dedupe window. Hashes are random keys: in a table, each would
+// make its job write another page, more than the job itself writes. So the file keeps them
+// packed, in order of arrival, and the index is in memory: about 26 bytes for each ID of
+// the last 24 to 36 hours. It belongs to the writer.
 type seen struct {
 	gens        map[int64]map[hash]struct{}
 	tail        packed
-	expiredLeft bool // forgotten rows are still in the file
+	expiredLeft bool // rows of dropped generations are still in the file
 }
 
-// packed is one row of the file.
+// packed is one row of the table seen.
 type packed struct {
 	id, gen int64
 	hashes  []byte
 }
 
-// A row fits into a page.
+// One row fits into a page.
 const hashesPerRow = 3840 / 16
 
 func (s *seen) contains(gen int64, h hash) bool {
@@ -51,8 +50,7 @@ func (s *seen) add(gen int64, h hash) {
 	s.gens[gen][h] = struct{}{}
 }
 
-// dropBefore drops the generations before the first that counts; their rows go a
-// few with each commit.
+// dropBefore drops the generations before first; each commit deletes a few of their rows.
 func (s *seen) dropBefore(tx *sqlite.Tx, first int64) error {
 	const chunk = 200
 	old := s.expiredLeft
@@ -81,7 +79,7 @@ func (s *seen) dropBefore(tx *sqlite.Tx, first int64) error {
 	return nil
 }
 
-// load reads the file.
+// load reads the table seen.
 func (s *seen) load(tx *sqlite.Tx) error {
 	s.gens = map[int64]map[hash]struct{}{}
 	rows, err := tx.Query(`SELECT id, gen, hashes FROM seen ORDER BY id`)
@@ -100,7 +98,7 @@ func (s *seen) load(tx *sqlite.Tx) error {
 	return rows.Err()
 }
 
-// admit says whether the ID is new, and notes it for the end of the transaction.
+// admit reports whether the ID is new, and records it for the end of the transaction.
 func (st *txState) admit(s *seen, gen int64, h hash) bool {
 	if s.contains(gen, h) {
 		return false
@@ -116,7 +114,7 @@ func (st *txState) admit(s *seen, gen int64, h hash) bool {
 	return true
 }
 
-// save packs what the transaction has seen behind what is there.
+// save appends the transaction's new IDs to the table seen.
 func (s *seen) save(st *txState) error {
 	byGen := map[int64][]byte{}
 	for h, gen := range st.newIDs {

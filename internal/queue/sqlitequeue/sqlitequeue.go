@@ -1,7 +1,6 @@
-// Package sqlitequeue is the queue engine that needs no server: one SQLite file,
-// owned by one process. Whatever it answered is on the disk. It must never hand
-// out a job by what it remembers: the file is the truth, and what is kept in
-// memory (when to wake whom) can be rebuilt from it.
+// Package sqlitequeue is the queue engine without a server: one SQLite file owned by one
+// process. Whatever it acknowledged is on disk. It must never hand out a job from memory:
+// the file is the truth, and the state in memory (when to wake whom) is rebuilt from it.
 package sqlitequeue
 
 import (
@@ -20,18 +19,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// Options describe one engine.
+// Options configure an Engine.
 type Options struct {
 	Path string
 	// Relaxed does not sync each commit.
 	Relaxed bool
-	// MaxDepth is how many jobs one queue may hold; 0 is no limit.
+	// MaxDepth is the most jobs of one queue; 0 is no limit.
 	MaxDepth int
-	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit. Enqueue
-	// stops there. The rest of the engine may use an eighth more, so that a full
-	// queue can be emptied.
+	// MaxPages bounds the file in pages of 4096 bytes; 0 is no limit. Enqueue stops there.
+	// The other operations may use an eighth more, so that a full queue can be emptied.
 	MaxPages int
-	// Window is how long an ID is remembered at least, 24 h if 0.
+	// Window is the dedupe window: the shortest time that an ID is remembered, 24 h if 0.
 	Window time.Duration
 	// MaxDelay is the longest delay or lease, 1 h if 0.
 	MaxDelay time.Duration
@@ -53,8 +51,8 @@ type Engine struct {
 	close    func() error
 	wakers   wakers
 
-	// What follows belongs to the writer.
-	lease int64 // the last one given
+	// The following fields belong to the writer.
+	lease int64 // the last one granted
 	seen  seen
 }
 
@@ -65,8 +63,8 @@ var schema string
 
 const schemaVersion = 1
 
-// Open makes or opens the file. Leases that an earlier process left behind are
-// void: their jobs are due at once, and suspect.
+// Open opens or creates the file. Leases of an earlier process are void: their jobs are due
+// at once, and suspect.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		maxDepth: int64(o.MaxDepth), maxPages: int64(o.MaxPages),
@@ -97,7 +95,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// File is what the queue is kept in, for a store that goes with it.
+// File returns the queue's database, for a store in the same file.
 func (e *Engine) File() *sqlite.DB { return e.db }
 
 // Close implements queue.Queue.
@@ -131,8 +129,7 @@ func (e *Engine) migrate(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// write runs the function in the shared transaction and names its errors in the
-// words of package queue.
+// write runs fn in the shared transaction and returns its error in terms of package queue.
 func (e *Engine) write(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
 	return queueError(what, e.db.Write(ctx, fn))
 }

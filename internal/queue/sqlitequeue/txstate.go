@@ -8,11 +8,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// never is later than every moment.
+// never is later than any time.
 const never = math.MaxInt64
 
-// queueRow is a queue's row while a transaction changes it: loaded once and written
-// once, however many callers share the transaction.
+// queueRow is a queue's row during a transaction: loaded once and written once, however
+// many callers share the transaction.
 type queueRow struct {
 	queue.Stats // without OldestAge
 	id          int64
@@ -26,8 +26,8 @@ type queueRow struct {
 type txState struct {
 	tx        *sqlite.Tx
 	rows      map[string]*queueRow
-	newIDs    map[hash]int64 // IDs that came, with their generation
-	usedPages int64          // in use, 0 until somebody asked
+	newIDs    map[hash]int64 // new IDs with their generation
+	usedPages int64          // in use, 0 until needed
 }
 
 func (e *Engine) state(tx *sqlite.Tx) *txState {
@@ -50,7 +50,7 @@ func (r *queueRow) fields() []any {
 	}
 }
 
-// load returns the queue's row, nil when there is none.
+// load returns the queue's row, nil if there is none.
 func (st *txState) load(name string) (*queueRow, error) {
 	if r := st.rows[name]; r != nil {
 		return r, nil
@@ -64,7 +64,7 @@ func (st *txState) load(name string) (*queueRow, error) {
 	return r, nil
 }
 
-// loadOrCreate returns the queue's row, and makes it when there is none.
+// loadOrCreate returns the queue's row and creates it if there is none.
 func (st *txState) loadOrCreate(name string) (*queueRow, error) {
 	r, err := st.load(name)
 	if r != nil || err != nil {
@@ -91,14 +91,14 @@ func (st *txState) flush() error {
 	return nil
 }
 
-// arrival is the limit's theoretical arrival time. A clock or a limit that has
-// changed must not put it further away than a burst.
+// arrival returns the limit's theoretical arrival time. After a change of the clock or of
+// the limit it is no more than a burst away.
 func (r *queueRow) arrival(now int64) int64 {
 	_, burst := r.Limit.Spacing()
 	return min(r.tat, now+int64(burst))
 }
 
-// opensAt is when the queue as a whole may hand out, whatever its lanes say.
+// opensAt returns when the queue as a whole may hand out jobs, whatever its lanes say.
 func (r *queueRow) opensAt(now int64) int64 {
 	if r.Paused {
 		return never
@@ -110,7 +110,7 @@ func (r *queueRow) opensAt(now int64) int64 {
 	return t
 }
 
-// allowance is how many of want the limit lets out now.
+// allowance returns how many of want jobs the limit allows now.
 func (r *queueRow) allowance(now int64, want int) int {
 	if r.opensAt(now) > now {
 		return 0
@@ -122,7 +122,7 @@ func (r *queueRow) allowance(now int64, want int) int {
 	return min(want, int((now+int64(burst)-max(r.tat, now))/int64(gap)))
 }
 
-// charge pays for jobs that were handed out.
+// charge charges the limit for n jobs handed out.
 func (r *queueRow) charge(now int64, n int) {
 	if gap, _ := r.Limit.Spacing(); gap > 0 {
 		r.tat = max(r.tat, now) + int64(n)*int64(gap)

@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// wakers know, as of the last commit, when each queue will have something to
-// hand out. They are changed in the order of the commits.
+// wakers know, as of the last commit, when each queue will have a job to hand out. They are
+// updated in commit order.
 type wakers struct {
 	mu     sync.Mutex
 	queues map[string]*waker
@@ -19,7 +19,7 @@ type wakers struct {
 type waker struct {
 	due     int64         // of the first lane
 	opens   int64         // of the queue as a whole
-	earlier chan struct{} // closed when it will be earlier than thought
+	earlier chan struct{} // closed when due or opens becomes earlier
 }
 
 func (w *waker) dueAt() int64 { return max(w.due, w.opens) }
@@ -103,7 +103,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 		due := time.NewTimer(wait)
 		select {
 		case <-earlier:
-		case <-due.C: // looked at again: it may have become later meanwhile
+		case <-due.C: // checked again: it may have moved meanwhile
 		case <-timeout.C:
 			due.Stop()
 			return nil
