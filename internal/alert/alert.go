@@ -1,8 +1,8 @@
-// Package alert cries for help: rules over what can be measured, one message when
-// something is wrong for long enough, and one when it is over. Evaluate is pure;
-// the Manager looks, keeps what it knows in the store, so that one process speaks
-// for all and a restart repeats nothing, and tells the receivers. It must never
-// change what it watches, nor name a person or show what one wrote.
+// Package alert watches the program: rules over measured values, one notice when something
+// has been wrong for long enough, and one when it is resolved. Evaluate is pure. The
+// Manager evaluates, keeps its state in the store, so that one process notifies for all and
+// a restart repeats nothing, and notifies the receivers. It must never change what it
+// watches, nor name a person or show what a person wrote.
 package alert
 
 import (
@@ -13,42 +13,42 @@ import (
 	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
-// Severity says how soon somebody must look.
+// Severity is how soon a person must look.
 type Severity string
 
 // Severities.
 const (
 	Critical Severity = "critical" // people get no answer
-	Warning  Severity = "warning"  // they soon may not, or something waits for a person
+	Warning  Severity = "warning"  // people soon may get no answer, or something waits for a person
 )
 
-// Rule is one thing that must not be.
+// Rule is a condition that must not hold.
 type Rule struct {
 	ID       string
 	Severity Severity
-	// Measure is what it looks at: each sample above Above for For is an incident
-	// of its subject, which is over once it was not for Clear.
+	// Measure is the measured value. A sample above Above for For opens an incident of its
+	// subject; the incident is resolved once no sample was above for Clear.
 	Measure Measure
 	Above   float64
 	For     time.Duration
 	Clear   time.Duration
-	// InhibitedBy are what explains this one: while one of them has an incident, this
-	// one stays quiet.
+	// InhibitedBy are the rules that explain this one: while one of them has an incident,
+	// this rule stays quiet.
 	InhibitedBy []Inhibitor
-	// Expr is Measure in PromQL, by the labels in By. WorkHours limits it to those.
+	// Expr is Measure in PromQL, by the labels in By. WorkHours limits it to working hours.
 	Expr      string
 	By        string
 	WorkHours bool
 	Unit      Unit
-	// Command cures it, or shows what there is to cure.
+	// Command fixes the problem or shows it.
 	Command string
 	// Problem, Fix and Resolved are what is wrong, what to do, and that it is not
 	// wrong any more. {subject}, {value} and {detail} stand for the incident's own.
 	Problem, Fix, Resolved lang.Text
 }
 
-// Inhibitor is another rule that explains one: any incident of it, or one of the same
-// subject, or one whose subject begins with one of SubjectPrefixes.
+// Inhibitor is another rule that explains this one: by any incident, by one of the same
+// subject (SameSubject), or by one whose subject begins with one of SubjectPrefixes.
 type Inhibitor struct {
 	Rule            string
 	SameSubject     bool
@@ -71,16 +71,16 @@ type Measure string
 // Sample is one measured value.
 type Sample struct {
 	Measure Measure
-	Subject string // a queue, a line, a disk; "" where there is one only
+	Subject string // a queue, a line, a disk; "" if there is only one
 	Value   float64
 	Detail  string // for people, may be ""
 }
 
-// Samples are what is known at one moment.
+// Samples are the values measured at one time.
 type Samples struct {
 	Values []Sample
-	// Unknown are the measures that could not be taken: of those nothing is
-	// concluded, neither that it is bad nor that it is well.
+	// Unknown are the measures that could not be taken. Nothing is concluded from them,
+	// neither good nor bad.
 	Unknown map[Measure]bool
 }
 
@@ -90,30 +90,30 @@ type Incident struct {
 	Subject string  `json:"subject,omitempty"`
 	Value   float64 `json:"value"`
 	Detail  string  `json:"detail,omitempty"`
-	// Since is when it began, FiredAt when that had lasted long enough (zero: not
-	// yet), ClearSince since when it looks as if it were over (zero: it does not).
+	// Since is when the incident began, FiredAt when it had lasted for For (zero: not yet),
+	// ClearSince since when it looks resolved (zero: it does not).
 	Since      time.Time `json:"since"`
 	FiredAt    time.Time `json:"fired,omitzero"`
 	ClearSince time.Time `json:"well,omitzero"`
 }
 
-// State is what is remembered between two looks.
+// State is what the manager remembers between two rounds.
 type State struct {
-	At        time.Time            `json:"at"` // of the last look
+	At        time.Time            `json:"at"` // of the last round
 	Incidents map[string]*Incident `json:"incidents,omitempty"`
 	// LastHeld is when each queue was last seen held.
 	LastHeld map[string]time.Time `json:"held,omitempty"`
-	// Outbox holds what a receiver has not got yet, in order.
+	// Outbox holds the notices that a receiver has not got yet, in order.
 	Outbox []Notice `json:"outbox,omitempty"`
 }
 
-// Notice is what is told.
+// Notice is a message about an incident.
 type Notice struct {
 	Incident
 
 	Resolved bool      `json:"over,omitempty"`
 	At       time.Time `json:"at"`
-	// Undelivered are the receivers that do not have it yet.
+	// Undelivered are the receivers that do not have the notice yet.
 	Undelivered []string `json:"left,omitempty"`
 }
 

@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// maxGap is how long nobody may have looked for what was seen before to count on:
-// what began before a longer gap begins anew.
+// maxGap is the longest pause between rounds over which a pending incident keeps its start
+// time.
 const maxGap = 2 * time.Minute
 
-// Evaluate looks at the samples and returns what is known now and what has to be
-// told. It changes nothing that it is given. Rules come in the order in which they
-// may explain each other.
+// Evaluate judges the samples and returns the new state and the notices to send. It does
+// not change its arguments. A rule comes after the rules that inhibit it.
 func Evaluate(rules []Rule, in Samples, before State, now time.Time) (State, []Notice) {
 	s := before.clone()
 	gap := !before.At.IsZero() && (now.Sub(before.At) > maxGap || now.Before(before.At))
@@ -74,13 +73,12 @@ func Evaluate(rules []Rule, in Samples, before State, now time.Time) (State, []N
 			}
 		}
 	}
-	// A rule that this version does not have any more says nothing.
+	// Incidents of rules that this version no longer has end silently.
 	maps.DeleteFunc(s.Incidents, func(_ string, i *Incident) bool { return !known[i.Rule] })
 	return s, out
 }
 
-// inhibits reports whether an incident of another rule says why this one is
-// broken.
+// inhibits reports whether an incident of another rule explains this one.
 func (s State) inhibits(r *Rule, subject string) bool {
 	for _, i := range s.Incidents {
 		if !i.FiredAt.IsZero() && slices.ContainsFunc(r.InhibitedBy, func(c Inhibitor) bool { return c.matches(i, subject) }) {

@@ -18,16 +18,16 @@ func testRules() []Rule {
 	}
 }
 
-// TestEvaluate plays looks, one every 30 s unless it says otherwise, and reads what
-// was told: +rule/subject for a new incident, -rule/subject for one that is over.
+// TestEvaluate plays rounds, 30 s apart unless a case says otherwise, and compares the
+// notices: +rule/subject for a new incident, -rule/subject for a resolved one.
 func TestEvaluate(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
-		// Each look is "measure/subject=value …"; "?measure" is one that could not
-		// be taken, "@10m" lets so much time pass before.
+		// A round is "measure/subject=value …"; "?measure" is one that could not be taken,
+		// "@10m" lets that time pass first.
 		looks []string
-		want  []string // index of the look, and what was told
+		want  []string // index of the round, and its notices
 	}{
 		{"well", []string{"age/a=10", "age/a=60", ""}, nil},
 		{"long enough", []string{"age/a=61", "age/a=70", "age/a=90", "age/a=120", "age/a=150", "age/a=160"}, []string{"4 +age/a"}},
@@ -114,7 +114,7 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-func TestARuleThatIsNoMore(t *testing.T) {
+func TestARemovedRule(t *testing.T) {
 	t.Parallel()
 	s := State{At: noon(), Incidents: map[string]*Incident{"gone/x": {Rule: "gone", Subject: "x", FiredAt: noon()}}}
 	s, notices := Evaluate(testRules(), Samples{}, s, noon().Add(time.Minute))
@@ -140,8 +140,8 @@ func TestHours(t *testing.T) {
 		{at(24, 7, 0), at(24, 10, 0), time.Hour},                                              // before it begins
 		{at(24, 17, 0), at(25, 10, 0), 2 * time.Hour},                                         // over night
 		{at(27, 17, 0), at(30, 10, 0), 5*time.Hour + 30*time.Minute},                          // over the weekend
-		{at(24, 20, 0), at(25, 8, 0), 0},                                                      // nobody works
-		{at(24, 12, 0), at(24, 11, 0), 0},                                                     // the wrong way round
+		{at(24, 20, 0), at(25, 8, 0), 0},                                                      // outside working hours
+		{at(24, 12, 0), at(24, 11, 0), 0},                                                     // to before from
 		{at(1, 0, 0).AddDate(-1, 0, 0), at(24, 9, 0), 2 * (45*3600 + 3.5*3600) * time.Second}, // two weeks at most
 	} {
 		if got := h.Between(tc.from.UTC(), tc.to); got != tc.want {

@@ -2,7 +2,7 @@ package alert
 
 import "time"
 
-// Hours are when somebody works.
+// Hours are the working hours.
 type Hours struct {
 	Zone  *time.Location // nil is UTC
 	Spans []Span
@@ -14,10 +14,10 @@ type Span struct {
 	From, To time.Duration
 }
 
-// maxLookback is how far back working time is counted.
+// maxLookback bounds how far back working time is counted.
 const maxLookback = 14 * 24 * time.Hour
 
-// Contains reports whether somebody works at that moment.
+// Contains reports whether at is in working hours.
 func (h Hours) Contains(at time.Time) bool {
 	for _, s := range h.spansOn(at) {
 		if !at.Before(s[0]) && at.Before(s[1]) {
@@ -27,13 +27,13 @@ func (h Hours) Contains(at time.Time) bool {
 	return false
 }
 
-// Between returns how much of the time between the two was working time.
+// Between returns the working time between from and to.
 func (h Hours) Between(from, to time.Time) time.Duration {
 	if from.Before(to.Add(-maxLookback)) {
 		from = to.Add(-maxLookback)
 	}
 	var sum time.Duration
-	// A day more, since days have 23 to 25 hours.
+	// One day more, since days have 23 to 25 hours.
 	for day := from; day.Before(to.Add(25 * time.Hour)); day = day.In(h.zone()).AddDate(0, 0, 1) {
 		for _, s := range h.spansOn(day) {
 			begin, end := s[0], s[1]
@@ -56,7 +56,7 @@ func (h Hours) zone() *time.Location {
 	return h.Zone
 }
 
-// spansOn returns the beginnings and ends of the day that at is in.
+// spansOn returns the beginning and end of each span of the day that at is in.
 func (h Hours) spansOn(at time.Time) (out [][2]time.Time) {
 	y, m, d := at.In(h.zone()).Date()
 	day := time.Date(y, m, d, 0, 0, 0, 0, h.zone()).Weekday()

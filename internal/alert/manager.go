@@ -17,50 +17,51 @@ import (
 
 const (
 	leadership = "alerts"
-	// leaseRounds is how many looks a process may miss before another takes over.
+	// leaseRounds is how many rounds a leader may miss before another process takes over.
 	leaseRounds = 4
-	// notifyTimeout bounds one message to one receiver.
+	// notifyTimeout bounds one notice to one receiver.
 	notifyTimeout = 10 * time.Second
-	// maxOutbox bounds what waits for receivers that do not answer.
+	// maxOutbox bounds the notices that wait for receivers.
 	maxOutbox = 200
 )
 
-// leaderStore is what the manager needs of store.Store.
+// leaderStore is the part of the store that the manager uses.
 type leaderStore interface {
 	Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error)
 }
 
-// Receiver gets what is told. It is told again what it returned an error for.
+// Receiver gets notices. A notice is sent again after an error.
 type Receiver interface {
 	Name() string
 	Notify(ctx context.Context, r *Rule, n Notice) error
 }
 
-// Options of NewManager. Process, Store, Collect, Report and Rules are needed.
+// Options of NewManager. Process, Store, Collect, Report and Rules are required.
 type Options struct {
-	// Process names this one among all.
+	// Process is this process's name, unique among all.
 	Process string
 	Store   leaderStore
-	// Collect gathers the facts, but for the reports; Report makes this process's own.
+	// Collect gathers the facts except the reports; Report returns this process's own
+	// report.
 	Collect func(ctx context.Context) Facts
 	Report  func() Report
 	Rules   []Rule
 	Hours   Hours
-	// Receivers may be none: then the log and the page say what is wrong.
+	// Receivers may be empty: the log and the status page show alerts anyway.
 	Receivers []Receiver
-	Every     time.Duration // between two looks; 15 s if 0
+	Every     time.Duration // between two rounds; 15 s if 0
 	Now       func() time.Time
 	Log       *slog.Logger // nil discards
 }
 
-// Manager watches. Every process has one; the one that has the duty evaluates.
+// Manager evaluates the rules. Every process has one; only the leader evaluates.
 type Manager struct {
 	Options
 
-	state     State // that of the holder, as it was seen last
+	state     State // the leader's state, as last seen
 	leading   bool
-	lease     queue.Lease // of the duty; while the store is away, of this look
-	dirty     bool        // state has something that the store has not
+	lease     queue.Lease // the leader lease; of this round while the store is down
+	dirty     bool        // the state is not in the store yet
 	failing   map[string]bool
 	storeDown bool
 
@@ -71,7 +72,7 @@ type Manager struct {
 	spooled      time.Duration
 }
 
-// NewManager returns a manager. It panics when a needed option is missing.
+// NewManager returns a manager. It panics if a required option is missing.
 func NewManager(o Options) *Manager {
 	if o.Process == "" || o.Store == nil || o.Collect == nil || o.Report == nil || len(o.Rules) == 0 {
 		panic("alert: a manager needs Process, Store, Collect, Report and Rules")
@@ -89,23 +90,22 @@ func NewManager(o Options) *Manager {
 	return &Manager{Options: o, failing: map[string]bool{}}
 }
 
-// Firing lists what is wrong now, as far as this process knows.
+// Firing returns the incidents that fire now, as far as this process knows.
 func (m *Manager) Firing() []Incident {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.firing)
 }
 
-// Workers counts the processes that do turns and sends; ok is false while that is
-// not known.
+// Workers returns the number of worker processes; ok is false while it is unknown.
 func (m *Manager) Workers() (n int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.workers, m.reportsKnown
 }
 
-// Spooled is for how long the oldest message waits on the disk of any door, as the
-// processes reported within the last looks; ok is false while that is not known.
+// Spooled returns the age of the oldest message in any process's spool, by the latest
+// reports; ok is false while it is unknown.
 func (m *Manager) Spooled() (oldest time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,7 +119,7 @@ func oldestSpooled(reports []Report) (oldest time.Duration) {
 	return oldest
 }
 
-// Rule returns a rule by its id, or nil.
+// Rule returns the rule with the id, or nil.
 func (m *Manager) Rule(id string) *Rule {
 	for i := range m.Rules {
 		if m.Rules[i].ID == id {
@@ -129,7 +129,7 @@ func (m *Manager) Rule(id string) *Rule {
 	return nil
 }
 
-// Run looks again and again until ctx ends. Failures never end it.
+// Run does a round every Every until ctx ends. Failures do not end it.
 func (m *Manager) Run(ctx context.Context) error {
 	t := time.NewTicker(m.Every)
 	defer t.Stop()
@@ -143,11 +143,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// Round is one look. A panic in it is logged like an error.
+// Round evaluates once. A panic in it is logged like an error.
 func (m *Manager) Round(ctx context.Context) {
 	defer func() {
 		if r := recover(); r != nil {
-			m.Log.Error("alerts: a look broke", "panic", fmt.Sprint(r))
+			m.Log.Error("alerts: a round panicked", "panic", fmt.Sprint(r))
 		}
 	}()
 	now := m.Now()
@@ -158,10 +158,10 @@ func (m *Manager) Round(ctx context.Context) {
 		return
 	}
 	if err != nil && !m.storeDown {
-		m.Log.Warn("the store does not answer: alerts go on with what this process knows", "error", err)
+		m.Log.Warn("the store does not answer: alerts go on with this process's state", "error", err)
 	}
 	m.storeDown = err != nil
-	// While the store is away, who had the duty last goes on: nobody can take it.
+	// While the store is down the last leader goes on: no other process can become leader.
 	if m.leading {
 		facts := m.Collect(ctx)
 		facts.Reports, facts.NoReports = reports, err != nil
@@ -175,14 +175,14 @@ func (m *Manager) Round(ctx context.Context) {
 	m.mu.Unlock()
 }
 
-// publish makes what is known what Firing lists.
+// publish updates the results of Firing, Workers and Spooled.
 func (m *Manager) publish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.firing = m.state.Firing()
 }
 
-// evaluate judges the facts, keeps what came of it, and notifies.
+// evaluate judges the facts, stores the new state, and notifies.
 func (m *Manager) evaluate(ctx context.Context, facts Facts, now time.Time) {
 	before := m.state.clone()
 	in := ToSamples(facts, m.Hours, &before, now)
@@ -210,20 +210,21 @@ func (m *Manager) evaluate(ctx context.Context, facts Facts, now time.Time) {
 		return
 	}
 	if len(notices) > 0 {
-		// Kept before it is told: who dies in between tells it after the restart.
+		// Stored before it is delivered: a process that dies in between delivers it after
+		// the restart.
 		if _, err := m.sync(ctx, now, Report{}); err == nil && !m.leading {
 			return
 		}
 	}
-	m.publish() // who is told looks at once
+	m.publish() // before delivery: a receiver may look at once
 	m.deliver(ctx)
 	if _, err := m.sync(ctx, m.Now(), Report{}); err != nil && ctx.Err() == nil {
-		m.Log.Debug("what was told is not kept yet", "error", err)
+		m.Log.Debug("delivered notices are not stored yet", "error", err)
 	}
 }
 
-// sync comes for the duty, and brings what changed. The zero Report leaves the
-// last one as it is.
+// sync renews or acquires the leader lease and stores what changed. The zero Report leaves
+// the last one as it is.
 func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Report, error) {
 	r := store.Term{Duty: leadership, Process: m.Process, Lease: m.leaseTTL()}
 	var err error
@@ -243,12 +244,12 @@ func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Rep
 		return []Report{report}, err
 	}
 	m.lease = lease
-	// What another process knows replaces what this one does.
+	// The stored state replaces this process's own.
 	if !got.Leader || got.Acquired {
 		m.state = State{}
 		if len(got.State) > 0 {
 			if err := json.Unmarshal(got.State, &m.state); err != nil {
-				m.Log.Warn("the state of the alerts cannot be read: they begin anew", "error", err)
+				m.Log.Warn("the stored state of the alerts cannot be read: they start over", "error", err)
 				m.state = State{}
 			}
 		}
@@ -264,8 +265,8 @@ func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Rep
 	return reports, nil
 }
 
-// deliver brings what waits to who has not got it, in order: a receiver that fails
-// gets the rest the next time.
+// deliver sends waiting notices in order. After a failure a receiver gets the rest in the
+// next round.
 func (m *Manager) deliver(ctx context.Context) {
 	failed := map[string]bool{}
 	var left []Notice
@@ -274,7 +275,7 @@ func (m *Manager) deliver(ctx context.Context) {
 			i := slices.IndexFunc(m.Receivers, func(r Receiver) bool { return r.Name() == name })
 			r := m.Rule(n.Rule)
 			if i < 0 || r == nil {
-				return true // nobody's any more
+				return true // the receiver is gone
 			}
 			if failed[name] {
 				return false
@@ -295,23 +296,23 @@ func (m *Manager) deliver(ctx context.Context) {
 	m.state.Outbox, m.dirty = left, true
 }
 
-// leaseTTL is how long the duty is a process's.
+// leaseTTL is the length of the leader lease.
 func (m *Manager) leaseTTL() time.Duration { return leaseRounds * m.Every }
 
-// checkLease is the gate of what is told: who stood still may find that another process
-// has the duty, and tells the same.
+// checkLease returns an error if the leader lease is nearly over. A process that stood
+// still may no longer be the leader; the new one sends the same notices.
 func (m *Manager) checkLease() error {
 	if m.lease.Left() < min(notifyTimeout, m.leaseTTL()/2) {
-		return errors.New("somebody else may have the duty by now")
+		return errors.New("another process may be the leader by now")
 	}
 	return nil
 }
 
-// logDelivery logs when a receiver begins to fail, and when it works again.
+// logDelivery logs when a receiver starts failing and when it recovers.
 func (m *Manager) logDelivery(name string, err error) {
 	switch {
 	case err != nil && !m.failing[name]:
-		m.Log.Error("an alert could not be delivered: it is tried again", "receiver", name, "error", err)
+		m.Log.Error("an alert could not be delivered: retrying", "receiver", name, "error", err)
 	case err == nil && m.failing[name]:
 		m.Log.Info("alerts can be delivered again", "receiver", name)
 	}

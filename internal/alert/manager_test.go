@@ -25,7 +25,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// inbox is a receiver that can be away.
+// inbox is a receiver that can be made to fail.
 type inbox struct {
 	name string
 	away bool
@@ -46,7 +46,7 @@ func (i *inbox) Notify(_ context.Context, r *Rule, n Notice) error {
 	return nil
 }
 
-// harness is where some processes watch one store, by a clock of the test.
+// harness has several processes that share one store and the test's clock.
 type harness struct {
 	t     *testing.T
 	store *sqlitestore.Store
@@ -82,7 +82,7 @@ func (r *harness) manager(process, role string, to ...Receiver) *Manager {
 	})
 }
 
-// pass lets time pass, in which each manager looks every 15 s.
+// pass lets time pass; each manager does a round every 15 s.
 func (r *harness) pass(d time.Duration, all ...*Manager) {
 	r.t.Helper()
 	for end := r.now.Add(d); r.now.Before(end); r.now = r.now.Add(15 * time.Second) {
@@ -99,7 +99,7 @@ func (r *harness) want(i *inbox, want ...string) {
 	}
 }
 
-// TestStoppedWorkers: nobody reports as a worker any more, and then one does.
+// TestStoppedWorkers: the last worker stops reporting, then one comes back.
 func TestStoppedWorkers(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
@@ -109,7 +109,7 @@ func TestStoppedWorkers(t *testing.T) {
 	r.want(to)
 	r.facts.Queues = []queue.Stats{{Name: "inbound", Depth: 1, OldestAge: 10 * time.Minute}}
 	r.pass(4*time.Minute, web)
-	r.want(to, "+no_workers/") // which explains the age of the queue
+	r.want(to, "+no_workers/") // inhibits the age of the queue
 	if open := web.Firing(); len(open) != 1 || open[0].Rule != "no_workers" {
 		t.Errorf("open: %+v", open)
 	}
@@ -121,7 +121,7 @@ func TestStoppedWorkers(t *testing.T) {
 	}
 }
 
-// onlooker is a receiver who looks at once at what is open.
+// onlooker is a receiver that looks at the firing alerts when notified.
 type onlooker struct {
 	manager *Manager
 	saw     []string
@@ -134,9 +134,8 @@ func (o *onlooker) Notify(_ context.Context, r *Rule, n Notice) error {
 	return nil
 }
 
-// TestWhoIsToldSeesIt: the page does not say that all is well to whoever was just
-// told the contrary, nor the other way round.
-func TestWhoIsToldSeesIt(t *testing.T) {
+// TestWhoIsToldSeesIt: the page agrees with a notice that was just delivered.
+func TestThePageAgreesWithANotice(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	to := &onlooker{}
@@ -149,8 +148,8 @@ func TestWhoIsToldSeesIt(t *testing.T) {
 	}
 }
 
-// TestOneSpeaksForAll: of three processes one tells, another goes on when it is
-// gone, and a restart repeats nothing.
+// TestOneSpeaksForAll: one of three processes notifies, another takes over when it is gone,
+// and a restart repeats nothing.
 func TestOneSpeaksForAll(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
@@ -165,16 +164,16 @@ func TestOneSpeaksForAll(t *testing.T) {
 	r.pass(3*time.Minute, b, c) // a was killed
 	a = r.manager("a2", "all", to)
 	r.pass(3*time.Minute, a, b, c)
-	r.pass(3*time.Minute, a) // all others were
+	r.pass(3*time.Minute, a) // all others were killed
 	r.want(to, "+dead_letters/media")
 	r.facts.Queues = nil
 	r.pass(time.Minute, a)
 	r.want(to, "+dead_letters/media", "-dead_letters/media")
 }
 
-// TestAReceiverThatIsAway gets what it missed, in order, and the other one nothing
-// twice; also when the process that tried was killed.
-func TestAReceiverThatIsAway(t *testing.T) {
+// TestAReceiverThatIsAway: a receiver that was down gets the notices it missed, in order,
+// and the other one nothing twice; also if the leader was killed meanwhile.
+func TestAReceiverThatIsDown(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	one, two := &inbox{name: "webhook", away: true}, &inbox{name: "whatsapp"}
@@ -195,8 +194,8 @@ func TestAReceiverThatIsAway(t *testing.T) {
 	r.want(two, want...)
 }
 
-// TestTheStoreIsAway: who had the duty says so, and nobody else does.
-func TestTheStoreIsAway(t *testing.T) {
+// TestTheStoreIsAway: while the store is down, only the last leader notifies.
+func TestTheStoreIsDown(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	to := &inbox{name: "webhook"}
@@ -211,7 +210,7 @@ func TestTheStoreIsAway(t *testing.T) {
 	r.want(to, "+check_down/store", "-check_down/store")
 }
 
-// stopped is a receiver in whose call the process stands still.
+// stopped is a receiver during whose call the process stands still.
 type stopped struct{ meanwhile func() }
 
 func (s *stopped) Name() string { return "stopped" }
@@ -221,7 +220,7 @@ func (s *stopped) Notify(context.Context, *Rule, Notice) error {
 	return nil
 }
 
-// gated is an inbox that asks the gate before anything leaves, as all clients do.
+// gated is an inbox that checks the lease before it sends, as all clients do.
 type gated struct{ inbox }
 
 func (g *gated) Notify(ctx context.Context, r *Rule, n Notice) error {
@@ -231,9 +230,9 @@ func (g *gated) Notify(ctx context.Context, r *Rule, n Notice) error {
 	return g.inbox.Notify(ctx, r, n)
 }
 
-// TestWhoStoodStillTellsNothing: the duty is another process's by now, which has told
-// the same; and no receiver is said to fail.
-func TestWhoStoodStillTellsNothing(t *testing.T) {
+// TestWhoStoodStillTellsNothing: a process that stood still sends nothing, because the new
+// leader has sent the same; no receiver counts as failing.
+func TestAStalledLeaderNotifiesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t)
 		to, stop := &gated{inbox{name: "webhook"}}, &stopped{}
@@ -256,13 +255,13 @@ func TestWhoStoodStillTellsNothing(t *testing.T) {
 	})
 }
 
-func TestABrokenLookEndsNothing(t *testing.T) {
+func TestAPanickingRoundEndsNothing(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	m := r.manager("a", "all")
 	m.Collect = func(context.Context) Facts { panic("boo") }
 	r.pass(time.Minute, m)
-	if !strings.Contains(r.logs.String(), "a look broke") {
+	if !strings.Contains(r.logs.String(), "a round panicked") {
 		t.Error("nothing was said")
 	}
 }
@@ -349,7 +348,7 @@ func TestWhatsApp(t *testing.T) {
 	}
 }
 
-// TestRulesAreWhole: each has all its words, in both languages, and a command.
+// TestRulesAreWhole: each rule has all its sentences, in both languages, and a command.
 func TestRulesAreWhole(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}

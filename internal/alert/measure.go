@@ -10,11 +10,11 @@ import (
 
 // Measures.
 const (
-	Workers      Measure = "no_workers" // 1 when there is none
+	Workers      Measure = "no_workers" // 1 if there are none
 	CheckDown    Measure = "check_down"
 	QueueHeld    Measure = "queue_held"
 	QueuePaused  Measure = "queue_paused"
-	QueueEmptied Measure = "queue_emptied" // 1 for a day after it was
+	QueueEmptied Measure = "queue_emptied" // 1 for a day after the loss
 	InboundAge   Measure = "inbound_age"
 	QueueAge     Measure = "queue_age"
 	DeadLetters  Measure = "dead_letters"
@@ -28,58 +28,58 @@ const (
 )
 
 const (
-	inbound = "inbound" // the queue of what people write
-	// holdBridge bridges the probes of a queue that is held, when it is not.
+	inbound = "inbound" // the queue of people's messages
+	// holdBridge bridges the probes of a held queue, during which the hold is lifted.
 	holdBridge = time.Minute
-	// emptiedFor is how long somebody is told that a queue lost all it had.
+	// emptiedFor is how long the loss of a queue's data is reported.
 	emptiedFor = 24 * time.Hour
-	// minSends are too few for a ratio to say anything.
+	// minSends is the fewest sends for which a ratio means something.
 	minSends = 10
 )
 
-// Facts are what the program knows of itself at one moment.
+// Facts are what the program knows about itself at one time.
 type Facts struct {
 	Queues   []queue.Stats
-	NoQueues bool // they could not be asked
-	// Emptied is when the queue's server was found to have lost all it had, zero for
-	// never. NoEmptied: it could not be asked.
+	NoQueues bool // Queues could not be read
+	// Emptied is when the queue server was found to have lost its data, zero for never.
+	// NoEmptied: it could not be read.
 	Emptied   time.Time
 	NoEmptied bool
-	// OldestUnanswered is for how long the oldest automatic answer is owed, and
-	// OldestHandedOff since when somebody waits for a team.
+	// OldestUnanswered is the age of the oldest message without an automatic answer,
+	// OldestHandedOff since when a person has waited for a team.
 	OldestUnanswered time.Duration
 	OldestHandedOff  time.Time
-	// Left counts the people who got no answer and whom nobody will write to.
+	// Left counts the people who got no answer and to whom nobody will write.
 	Left        int64
 	LastInbound map[string]time.Time
 	NoStats     bool
-	// Down are the checks that fail, with what they say.
+	// Down are the failing checks with their errors.
 	Down map[string]string
-	// Reports are those of all processes. NoReports: only the own one is known.
+	// Reports are the reports of all processes. NoReports: only this process's is known.
 	Reports   []Report
 	NoReports bool
-	// Lines that are configured.
+	// Lines are the configured lines.
 	Lines []string
 }
 
-// Report is what a process says of itself.
+// Report is a process's report about itself.
 type Report struct {
 	Role  string               `json:"role"` // all, webhook, worker
 	Host  string               `json:"host"`
 	Disk  Disk                 `json:"disk"`
 	Sends map[string]SendCount `json:"sends,omitempty"` // by line, of the last quarter of an hour
-	// Spooled is how long the oldest message waits on this disk for its queue.
+	// Spooled is the age of the oldest message in this process's spool.
 	Spooled time.Duration `json:"spooled,omitempty"`
-	// ClockAhead is how far its clock is ahead of WhatsApp's, negative behind, where
-	// they are minutes apart; else 0.
+	// ClockAhead is how far the process's clock is ahead of WhatsApp's (negative: behind)
+	// if they are minutes apart; else 0.
 	ClockAhead time.Duration `json:"clock_ahead,omitempty"`
 }
 
-// Disk is the room that data_dir has.
+// Disk is the disk of data_dir, in bytes.
 type Disk struct {
 	Dir  string `json:"dir"`
 	Free uint64 `json:"free"`
-	Size uint64 `json:"size"` // 0 is unknown
+	Size uint64 `json:"size"` // 0 means unknown
 }
 
 // SendCount counts posts.
@@ -88,7 +88,7 @@ type SendCount struct {
 	Failed int64 `json:"failed"`
 }
 
-// CountWorkers counts those that do turns and sends.
+// CountWorkers counts the processes that handle turns and sends.
 func CountWorkers(reports []Report) (n int) {
 	for _, r := range reports {
 		if r.Role != "webhook" {
@@ -98,7 +98,7 @@ func CountWorkers(reports []Report) (n int) {
 	return n
 }
 
-// ToSamples turns facts into samples. It notes in s when queues were held.
+// ToSamples turns facts into samples. It records in s when queues were held.
 func ToSamples(f Facts, h Hours, s *State, now time.Time) Samples {
 	in := Samples{Unknown: map[Measure]bool{}}
 	add := func(m Measure, subject string, value float64, detail string) {
@@ -170,7 +170,7 @@ func ToSamples(f Facts, h Hours, s *State, now time.Time) Samples {
 	}
 	add(RouterAnswer, "", owed.Seconds(), "")
 	add(LeftPeople, "", float64(f.Left), "")
-	// What people do at night, or do not, wakes nobody.
+	// What people do or omit outside working hours raises no alert.
 	working := h.Contains(now)
 	unknown(!working, SilentLine, TeamAnswer)
 	if !f.OldestHandedOff.IsZero() {
@@ -187,7 +187,7 @@ func ToSamples(f Facts, h Hours, s *State, now time.Time) Samples {
 	return in
 }
 
-// SumSends adds up the sends of all processes, by line.
+// SumSends returns the sends of all processes by line.
 func SumSends(reports []Report) map[string]SendCount {
 	out := map[string]SendCount{}
 	for _, r := range reports {

@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// always is when everybody works.
+// always are working hours around the clock.
 func always() Hours {
 	h := Hours{}
 	for day := time.Sunday; day <= time.Saturday; day++ {
@@ -65,7 +65,7 @@ func TestToSamples(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 
-	// The probe of a held queue is no end of it.
+	// The probe of a held queue does not end the incident.
 	f.Queues[1].HeldUntil = time.Time{}
 	held := func(at time.Time) (n int) {
 		for _, v := range ToSamples(f, always(), &s, at).Values {
@@ -80,7 +80,7 @@ func TestToSamples(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnown(t *testing.T) {
+func TestUnknownMeasures(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string

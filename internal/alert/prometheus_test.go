@@ -27,7 +27,7 @@ const (
 	dashboardFile = "../../deploy/grafana/psi-router.json"
 )
 
-// TestPrometheusHasTheSameRules: the file is made of the built-in rules.
+// TestPrometheusHasTheSameRules: the file is generated from the built-in rules.
 func TestPrometheusHasTheSameRules(t *testing.T) {
 	want := prometheus(Rules(Tuning{SilentAfter, TeamAfter}))
 	if *update {
@@ -41,9 +41,9 @@ func TestPrometheusHasTheSameRules(t *testing.T) {
 	}
 }
 
-// prometheus writes the rules. Working hours are those of the defaults, from Monday
-// to Friday 9 to 18 in Argentina, where it is three hours earlier than UTC all year;
-// what needs some of them is not looked at before so many have passed that day.
+// prometheus writes the rules. Working hours are the defaults, Monday to Friday 9 to 18 in
+// Argentina, which is three hours behind UTC all year. A rule that counts working hours is
+// not evaluated before that many have passed in the day.
 func prometheus(rules []Rule) []byte {
 	var b bytes.Buffer
 	b.WriteString("# The built-in alerts of psi-router, for those who have Prometheus and Alertmanager. Made from internal/alert by\n" +
@@ -131,7 +131,7 @@ func promSubject(r *Rule) string {
 	return strings.Join(out, ":")
 }
 
-// promtool runs it.
+// promtool runs promtool.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	path := programtest.Find(t, "promtool")
@@ -146,7 +146,7 @@ func TestPromtool(t *testing.T) {
 	promtool(t, "test", "rules", rulesTestFile, hoursTestFile)
 }
 
-// TestEveryRuleIsTested: the unit tests see each alert fire.
+// TestEveryRuleIsTested: the unit tests make each alert fire.
 func TestEveryRuleIsTested(t *testing.T) {
 	t.Parallel()
 	var tests []byte
@@ -170,7 +170,7 @@ var (
 	suffixes = []string{"_bucket", "_sum", "_count"}
 )
 
-// exported are the names that the program has.
+// exported returns the metrics that the program exports.
 func exported(t *testing.T) []string {
 	t.Helper()
 	var out []string
@@ -193,9 +193,9 @@ func exported(t *testing.T) []string {
 	return out
 }
 
-// TestExpressionsNameWhatThereIs: rules and dashboard ask for metrics that the
-// program exports, and promtool reads each expression.
-func TestExpressionsNameWhatThereIs(t *testing.T) {
+// TestExpressionsNameWhatThereIs: rules and dashboard use only metrics that the program
+// exports, and promtool parses each expression.
+func TestExpressionsUseExportedMetrics(t *testing.T) {
 	t.Parallel()
 	have := exported(t)
 	check := func(where, expr string) {
@@ -227,7 +227,7 @@ func TestExpressionsNameWhatThereIs(t *testing.T) {
 	promtool(t, "check", "rules", file)
 }
 
-// panels are the expressions of the dashboard.
+// panels returns the expressions of the dashboard.
 func panels(t *testing.T) []string {
 	t.Helper()
 	raw, err := os.ReadFile(dashboardFile)
@@ -260,7 +260,7 @@ func panels(t *testing.T) []string {
 	return out
 }
 
-// TestEveryAlertIsExplained in docs/alerts.md.
+// TestEveryAlertIsExplained: docs/alerts.md has a section for each alert.
 func TestEveryAlertIsExplained(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/alerts.md")

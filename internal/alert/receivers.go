@@ -15,11 +15,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// Webhook posts to a URL. Slack takes its text, Discord its content, and anything
-// else the fields.
+// Webhook posts notices to a URL. Slack reads text, Discord content, other programs the
+// rest.
 type Webhook struct {
 	URL    string
-	Lang   string // es or en: of text
+	Lang   string // of the text, es or en
 	Client *http.Client
 }
 
@@ -66,14 +66,14 @@ func (w *Webhook) Notify(ctx context.Context, r *Rule, n Notice) error {
 		return fmt.Errorf("post alert: %w", withoutURL(err))
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // to reuse the connection
 	if res.StatusCode >= 300 {
 		return fmt.Errorf("post alert: HTTP %d", res.StatusCode)
 	}
 	return nil
 }
 
-// withoutURL is the error without the address: that may be a secret.
+// withoutURL returns the error without its URL, which may be a secret.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -82,17 +82,17 @@ func withoutURL(err error) error {
 	return err
 }
 
-// sender is a line's.
+// sender sends by a line.
 type sender interface {
 	Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error)
 }
 
-// WhatsApp writes to a number by a template with one parameter, {{1}}, in its body.
+// WhatsApp sends notices to a number as a template with one parameter, {{1}}, in its body.
 type WhatsApp struct {
 	Number       string
 	Template     string
 	TemplateLang string // es_AR
-	Lang         string // es or en: of the text
+	Lang         string // of the text, es or en
 	Line         string
 	Sender       sender
 }
@@ -100,7 +100,7 @@ type WhatsApp struct {
 // Name implements Receiver.
 func (w *WhatsApp) Name() string { return "whatsapp" }
 
-// maxParameter is what Meta takes with room to spare.
+// maxParameter is below Meta's limit for a parameter, in characters.
 const maxParameter = 900
 
 // Notify implements Receiver.
@@ -121,7 +121,7 @@ func (w *WhatsApp) Notify(ctx context.Context, r *Rule, n Notice) error {
 	_, err = w.Sender.Send(ctx, outbound.Post{Line: w.Line, To: outbound.Address{Phone: w.Number}, Body: outbound.Body{Cloud: body}})
 	var f *outbound.Failure
 	if errors.As(err, &f) && f.Class == outbound.Uncertain {
-		return nil // it may have arrived: twice would be worse
+		return nil // it may have arrived: a second message would be worse
 	}
 	if err != nil {
 		return fmt.Errorf("send alert: %w", err)

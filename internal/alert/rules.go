@@ -6,10 +6,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
-// Tuning is what an operator may choose.
+// Tuning holds the thresholds that an operator may set.
 type Tuning struct {
-	// SilentAfter is how much working time a line may hear nothing, TeamAfter how
-	// much of it a person may wait for a team. 0: for ever.
+	// SilentAfter is the working time after which a line without messages raises an alert,
+	// TeamAfter the working time that a person may wait for a team. 0: never.
 	SilentAfter, TeamAfter time.Duration
 }
 
@@ -19,25 +19,25 @@ const (
 	TeamAfter   = 2 * time.Hour
 )
 
-// DiskFull is how much of a disk may be used.
+// DiskFull is the used part of a disk above which it counts as full.
 const DiskFull = 0.9
 
-// outageInhibitors are the rules that explain all that waits.
+// outageInhibitors are the rules that explain any waiting.
 func outageInhibitors() []Inhibitor { return []Inhibitor{{Rule: "no_workers"}, {Rule: "check_down"}} }
 
-// queueAgeInhibitors are those that explain the age of a queue.
+// queueAgeInhibitors are the rules that explain the age of a queue.
 func queueAgeInhibitors() []Inhibitor {
 	return append(outageInhibitors(), Inhibitor{Rule: "queue_held", SameSubject: true}, Inhibitor{Rule: "queue_paused", SameSubject: true})
 }
 
-// answerInhibitors are those that explain why people get no answer.
+// answerInhibitors are the rules that explain why people get no answer.
 func answerInhibitors() []Inhibitor {
 	of := []string{inbound, "send:"}
 	return append(outageInhibitors(), Inhibitor{Rule: "queue_held", SubjectPrefixes: of}, Inhibitor{Rule: "queue_paused", SubjectPrefixes: of}, Inhibitor{Rule: "inbound_age"},
 		Inhibitor{Rule: "queue_age", SubjectPrefixes: of})
 }
 
-// Rules returns the rules; deploy/prometheus/rules.yml is made of the same ones.
+// Rules returns the rules. deploy/prometheus/rules.yml is generated from them.
 func Rules(t Tuning) []Rule {
 	rules := []Rule{
 		{

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// tallyMinutes is how far back sends are counted, in buckets of a minute.
+// tallyMinutes is how far back sends are counted, in buckets of one minute.
 const (
 	tallyMinutes = 15
 	bucket       = time.Minute
 )
 
-// Tally counts the posts of this process of the last quarter of an hour. The zero
-// Tally is ready; it is safe for concurrent use.
+// Tally counts this process's posts of the last tallyMinutes, by line. The zero Tally is
+// ready for use, and safe for concurrent use.
 type Tally struct {
 	mu    sync.Mutex
 	lines map[string]*[tallyMinutes]minute
@@ -23,8 +23,8 @@ type minute struct {
 	SendCount
 }
 
-// Sent counts a post. What was asked to go slower is no failure, and what was not
-// begun is no post.
+// Sent counts a post. A throttled post (pair) is no failure, and a post not begun is not
+// counted.
 func (t *Tally) Sent(line, verdict string, now time.Time) {
 	if verdict == "not_begun" {
 		return
@@ -50,7 +50,7 @@ func (t *Tally) Sent(line, verdict string, now time.Time) {
 	}
 }
 
-// Counts returns what was counted, by line.
+// Counts returns the counts by line.
 func (t *Tally) Counts(now time.Time) map[string]SendCount {
 	t.mu.Lock()
 	defer t.mu.Unlock()

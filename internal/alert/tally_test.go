@@ -25,7 +25,7 @@ func TestTally(t *testing.T) {
 	c.Sent("b", "uncertain", now.Add(10*time.Minute))
 	want(now.Add(14*time.Minute), map[string]SendCount{"a": {3, 1}, "b": {1, 1}})
 	want(now.Add(15*time.Minute), map[string]SendCount{"a": {1, 0}, "b": {1, 1}})
-	c.Sent("a", "sent", now.Add(15*time.Minute)) // in the place of the first minute
+	c.Sent("a", "sent", now.Add(15*time.Minute)) // reuses the first minute's bucket
 	want(now.Add(15*time.Minute), map[string]SendCount{"a": {2, 0}, "b": {1, 1}})
 	want(now.Add(24*time.Hour), map[string]SendCount{})
 }

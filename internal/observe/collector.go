@@ -12,8 +12,8 @@ import (
 // StoreStats are the store's gauges.
 type StoreStats struct {
 	OldestUnanswered time.Duration
-	OldestHandedOff  time.Time // since when somebody waits for a team
-	Left             int64     // conversations that got no answer, and that nobody has
+	OldestHandedOff  time.Time // since when a person has waited for a team
+	Left             int64     // conversations without an answer and without a team
 	PendingSends     int64
 	UncertainSends   int64
 	EventsUnnumbered int64
@@ -21,36 +21,36 @@ type StoreStats struct {
 	Endpoints        map[string]EndpointBacklog
 }
 
-// EndpointBacklog say how far behind an endpoint is.
+// EndpointBacklog is how far an endpoint is behind.
 type EndpointBacklog struct {
 	Conversations int64
 	Oldest        time.Duration
 }
 
-// Sources are asked when somebody looks, at a cost that does not grow with
-// history. A nil function is a source that does not exist.
+// Sources are read on each request, at a cost that does not grow with history. A nil
+// function is a source that does not exist.
 type Sources struct {
 	Queues     func(ctx context.Context) ([]queue.Stats, error)
 	StoreStats func(ctx context.Context) (StoreStats, error)
-	// Emptied says whether the queue's server lost all it had within a day.
+	// Emptied reports whether the queue server lost its data within the last day.
 	Emptied func(ctx context.Context) (bool, error)
 	Disk    func() (Disk, error)
-	// Clock is how far the machine's clock is ahead of WhatsApp's; ok is false while
-	// that is not known.
+	// Clock returns how far the machine's clock is ahead of WhatsApp's; ok is false while
+	// that is unknown.
 	Clock func() (ahead time.Duration, ok bool)
-	// Spool is what waits on this disk for the queue.
+	// Spool returns the number of jobs in this process's spool and the age of the oldest.
 	Spool func() (depth int, oldest time.Duration)
-	// Workers counts the processes that do turns and sends; ok is false while
-	// that is not known. Alerts are those that are open.
+	// Workers counts the processes that handle turns and sends; ok is false while that is
+	// unknown. Alerts returns the firing alerts.
 	Workers func() (n int, ok bool)
 	Alerts  func() []OpenAlert
 }
 
-// OpenAlert is something that is wrong.
+// OpenAlert is a firing alert.
 type OpenAlert struct{ Rule, Subject string }
 
-// OldestUnanswered is for how long the oldest automatic answer is owed: to who is in the
-// store, and to who did not even get there.
+// OldestUnanswered is the age of the oldest message without an automatic answer, including
+// those still in the queue or the spool.
 func (s Sources) OldestUnanswered(queues []queue.Stats, f StoreStats) time.Duration {
 	owed := f.OldestUnanswered
 	for _, q := range queues {
@@ -65,7 +65,8 @@ func (s Sources) OldestUnanswered(queues []queue.Stats, f StoreStats) time.Durat
 	return owed
 }
 
-// sourceTimeout bounds a source, so that a look never hangs on what is down.
+// sourceTimeout bounds a source, so that a request never hangs on a dependency that is
+// down.
 const sourceTimeout = 2 * time.Second
 
 func (s Sources) queues(ctx context.Context) ([]queue.Stats, error) {
@@ -86,8 +87,8 @@ func (s Sources) storeStats(ctx context.Context) (StoreStats, error) {
 	return s.StoreStats(ctx)
 }
 
-// RegisterHealth adds the gauges of the sources and the results of the checks. It must
-// be called at most once.
+// RegisterHealth adds the gauges of the sources and the results of the checks. It must be
+// called at most once.
 func (m *Metrics) RegisterHealth(h *Health) { m.registry.MustRegister(&collector{h}) }
 
 type collector struct{ health *Health }
@@ -97,36 +98,36 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	queueDepth        = desc("psi_queue_depth", "Jobs that wait or run.", "queue")
-	queueInFlight     = desc("psi_queue_in_flight", "Jobs that run.", "queue")
+	queueDepth        = desc("psi_queue_depth", "Jobs waiting or running.", "queue")
+	queueInFlight     = desc("psi_queue_in_flight", "Jobs running.", "queue")
 	queueDead         = desc("psi_queue_dead", "Dead letters.", "queue")
 	queueOldest       = desc("psi_queue_oldest_seconds", "Age of the oldest job.", "queue")
-	queuePaused       = desc("psi_queue_paused", "1 while somebody paused it.", "queue")
-	queueEmptied      = desc("psi_queue_emptied", "1 for a day after the queue's server was found to have lost all it had.")
-	queueHeld         = desc("psi_queue_held", "1 while it waits for what it needs.", "queue")
+	queuePaused       = desc("psi_queue_paused", "1 while the queue is paused.", "queue")
+	queueEmptied      = desc("psi_queue_emptied", "1 for a day after the queue server was found to have lost its data.")
+	queueHeld         = desc("psi_queue_held", "1 while the queue is held.", "queue")
 	queueDone         = desc("psi_queue_done_total", "Jobs done, by all processes.", "queue")
 	queueStalled      = desc("psi_queue_stalled_total", "Leases that ran out, by all processes.", "queue")
-	unanswered        = desc("psi_oldest_unanswered_seconds", "How long the person who has waited longest waits: for the router's answer, or for the team that they were handed off to.", "waits_for")
-	conversationsLeft = desc("psi_conversations_left", "Conversations of the last week whose last word got no answer, that no team has, and for which nothing waits to be sent.")
-	workers           = desc("psi_workers", "Processes that do turns and sends.")
-	alertFiring       = desc("psi_alert_firing", "1 for each alert that is open.", "rule", "subject")
-	diskFree          = desc("psi_disk_free_bytes", "Room that is left for data_dir.", "dir")
+	unanswered        = desc("psi_oldest_unanswered_seconds", "How long the longest-waiting person has waited: for the router's answer, or for the team of the hand-off.", "waits_for")
+	conversationsLeft = desc("psi_conversations_left", "Conversations of the last week whose last message got no answer, that no team has, and for which nothing waits to be sent.")
+	workers           = desc("psi_workers", "Processes that handle turns and sends.")
+	alertFiring       = desc("psi_alert_firing", "1 for each firing alert.", "rule", "subject")
+	diskFree          = desc("psi_disk_free_bytes", "Free space on the disk of data_dir.", "dir")
 	diskSize          = desc("psi_disk_size_bytes", "Size of the disk of data_dir.", "dir")
 	clockAhead        = desc("psi_clock_ahead_seconds", "How far the clock of this machine is ahead of WhatsApp's, negative behind.")
-	spoolDepth        = desc("psi_spool_depth", "Messages that wait on this disk for the queue.")
-	spoolOldest       = desc("psi_spool_oldest_seconds", "Age of the oldest of them.")
-	pendingSends      = desc("psi_sends_pending", "Messages that wait to be sent.")
-	uncertainSends    = desc("psi_sends_uncertain", "Messages that may have been sent.")
-	eventsUnnumbered  = desc("psi_events_unnumbered", "Events that wait for their number.")
-	lastInbound       = desc("psi_line_last_inbound_timestamp_seconds", "When the line last heard something.", "line")
-	endpointBehind    = desc("psi_endpoint_behind_conversations", "Conversations known to have events that the endpoint has not taken, up to 1000; while it takes none, more become known little by little.", "endpoint")
+	spoolDepth        = desc("psi_spool_depth", "Messages in this process's spool.")
+	spoolOldest       = desc("psi_spool_oldest_seconds", "Age of the oldest message in the spool.")
+	pendingSends      = desc("psi_sends_pending", "Messages waiting to be sent.")
+	uncertainSends    = desc("psi_sends_uncertain", "Messages that may or may not have been sent.")
+	eventsUnnumbered  = desc("psi_events_unnumbered", "Events without a position yet.")
+	lastInbound       = desc("psi_line_last_inbound_timestamp_seconds", "When the line last received something.", "line")
+	endpointBehind    = desc("psi_endpoint_behind_conversations", "Conversations known to have events that the endpoint has not taken, up to 1000; while it takes none, the count grows slowly.", "endpoint")
 	endpointOldest    = desc("psi_endpoint_oldest_event_seconds", "Age of the oldest event that the endpoint has not taken.", "endpoint")
-	checkUp           = desc("psi_check_up", "1 while the check is well.", "check")
+	checkUp           = desc("psi_check_up", "1 while the check passes.", "check")
 	sourceUp          = desc("psi_source_up", "1 while the source of gauges answers.", "source")
 )
 
-// Describe implements prometheus.Collector; it describes nothing, since what
-// there is depends on the queues and lines.
+// Describe implements prometheus.Collector. It describes nothing, because the metrics
+// depend on the queues and lines.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -182,7 +183,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// collectProcess are the gauges of this process.
+// collectProcess collects the gauges of this process.
 func (c *collector) collectProcess(gauge func(*prometheus.Desc, float64, ...string)) {
 	s := c.health.sources
 	if s.Disk != nil {
@@ -213,7 +214,7 @@ func (c *collector) collectProcess(gauge func(*prometheus.Desc, float64, ...stri
 	}
 }
 
-// secondsSince is how long ago it was, 0 for never.
+// secondsSince returns the seconds since at, 0 for never.
 func secondsSince(at, now time.Time) float64 {
 	if at.IsZero() {
 		return 0

@@ -12,15 +12,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Register adds all that can be asked, for who may see everything; /metrics when m
-// is not nil.
+// Register adds all paths for callers that may see everything, /metrics only if m is not
+// nil.
 func (h *Health) Register(mux *http.ServeMux, m *Metrics) {
 	h.RegisterProbes(mux, func(*http.Request) bool { return true })
 	h.RegisterPages(mux, m)
 }
 
-// RegisterProbes adds /healthz and /readyz, which whoever watches over machines asks under
-// any name. What is down /readyz says only to who may see it.
+// RegisterProbes adds /healthz and /readyz, which monitoring asks under any host name.
+// /readyz tells only allowed callers which check fails.
 func (h *Health) RegisterProbes(mux *http.ServeMux, allowed func(*http.Request) bool) {
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
@@ -40,8 +40,7 @@ func (h *Health) RegisterPages(mux *http.ServeMux, m *Metrics) {
 	}
 }
 
-// healthz says that the process answers, and nothing more: a restart would not
-// bring back what it needs.
+// healthz says only that the process answers: a restart would not bring back a dependency.
 func (h *Health) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
@@ -71,7 +70,7 @@ func (h *Health) readiness(r *http.Request) (int, readyView) {
 	return http.StatusServiceUnavailable, out
 }
 
-// Status is how the program is, for people and programs.
+// Status is the program's state, for people and programs.
 type Status struct {
 	Version string        `json:"version"`
 	Go      string        `json:"go"`
@@ -83,18 +82,19 @@ type Status struct {
 	Queues  []QueueStatus `json:"queues"`
 	Lines   []LineStatus  `json:"lines"`
 	Sends   SendStatus    `json:"sends"`
-	// Endpoints are those that events are pushed to.
+	// Endpoints are the endpoints that events are pushed to.
 	Endpoints []EndpointStatus `json:"endpoints"`
-	// OldestUnanswered is the age of the oldest message whose automatic answer
-	// has not left, OldestHandedOff for how long somebody waits for a team.
+	// OldestUnanswered is the age of the oldest message without its automatic answer,
+	// OldestHandedOff how long a person has waited for a team.
 	OldestUnanswered float64 `json:"oldest_unanswered_seconds"`
 	OldestHandedOff  float64 `json:"oldest_handed_off_seconds"`
-	// Left counts the conversations that got no answer and that nobody has.
+	// Left counts the conversations without an answer and without a team.
 	Left int64 `json:"left"`
-	// Workers is how many processes do turns and sends; absent: not known.
+	// Workers is the number of processes that handle turns and sends; absent if unknown.
 	Workers *int     `json:"workers,omitempty"`
-	Alerts  []string `json:"alerts"` // those that are open, rule:subject
-	// Unknown names what could not be asked: its figures are missing, not zero.
+	Alerts  []string `json:"alerts"` // firing, as rule:subject
+	// Unknown names the sources that could not be read: their figures are missing, not
+	// zero.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
@@ -117,7 +117,7 @@ type LineStatus struct {
 	LastInbound *time.Time `json:"last_inbound_at"`
 }
 
-// EndpointStatus is one endpoint: its queue says whether it is held.
+// EndpointStatus is one endpoint; its queue's status says whether it is held.
 type EndpointStatus struct {
 	Name      string     `json:"name"`
 	Behind    int64      `json:"behind_conversations"`
@@ -126,7 +126,7 @@ type EndpointStatus struct {
 	HeldFor   string     `json:"held_for,omitempty"`
 }
 
-// SendStatus counts what waits.
+// SendStatus counts messages by what they wait for.
 type SendStatus struct {
 	Pending   int64 `json:"pending"`
 	Uncertain int64 `json:"uncertain"`
@@ -202,5 +202,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // the caller is gone when this fails
+	_ = enc.Encode(v) // it fails only if the caller is gone
 }

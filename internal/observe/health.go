@@ -11,17 +11,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
-// Check is one thing that the program needs.
+// Check checks one dependency of the program.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context) error
-	// Timeout is when an answer comes too late; 0 means 2 s.
+	// Timeout is the longest wait for an answer; 0 means 2 s.
 	Timeout time.Duration
-	// Info marks what is worth showing and does not make the program unready.
+	// Info marks a check that is shown but does not make the program unready.
 	Info bool
 }
 
-// Result is how a check went.
+// Result is the result of a check.
 type Result struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
@@ -38,18 +38,18 @@ type LineInfo struct {
 	Number   string `json:"number,omitempty"`
 }
 
-// HealthOptions say what a Health looks at.
+// HealthOptions configure a Health.
 type HealthOptions struct {
 	Version string
 	Checks  []Check
 	Sources Sources
 	Lines   []LineInfo
-	// Redact blanks what the checks heard from others; nil knows no secret.
+	// Redact blanks secrets in the checks' errors; nil knows no secret.
 	Redact *redact.Redactor
 	Now    func() time.Time // nil means time.Now
 }
 
-// Health answers whether the program lives, can work, and how it is.
+// Health reports whether the program is alive and ready, and its state.
 type Health struct {
 	version  string
 	checks   []Check
@@ -65,8 +65,8 @@ type Health struct {
 	at      time.Time
 }
 
-// resultTTL is how long results are reused: many may ask, the checked things
-// should not feel it.
+// resultTTL is how long results are reused, so that many callers do not load the checked
+// services.
 const resultTTL = time.Second
 
 // NewHealth returns a Health; the program counts as started now.
@@ -77,11 +77,10 @@ func NewHealth(o HealthOptions) *Health {
 	return &Health{version: o.Version, checks: o.Checks, sources: o.Sources, lines: o.Lines, redact: o.Redact, now: o.Now, started: o.Now()}
 }
 
-// Drain makes the program unready: it finishes what it has and takes nothing
-// new.
+// Drain makes the program unready: it finishes its work and takes no more.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// Started returns since when the program runs.
+// Started returns when the program started.
 func (h *Health) Started() time.Time { return h.started }
 
 // Ready reports whether the program can do its work, with all results.
@@ -102,7 +101,7 @@ func (h *Health) Results(ctx context.Context) []Result {
 		return h.results
 	}
 	results := make([]Result, len(h.checks))
-	// The results serve others too, so they must not fail because one went.
+	// Others share the results, so they must not fail because one caller went away.
 	ctx = context.WithoutCancel(ctx)
 	var wg sync.WaitGroup
 	for i, c := range h.checks {
@@ -124,7 +123,7 @@ func (h *Health) run(ctx context.Context, c Check) Result {
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				done <- fmt.Errorf("check broke: %v", v)
+				done <- fmt.Errorf("check panicked: %v", v)
 			}
 		}()
 		done <- c.Run(ctx)

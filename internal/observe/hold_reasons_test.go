@@ -22,7 +22,7 @@ func TestHoldReason(t *testing.T) {
 	}
 }
 
-// TestHoldReasonsAreGiven: who changes a sentence changes its translation.
+// TestHoldReasonsAreGiven: a reason that changes needs its translation changed too.
 func TestHoldReasonsAreGiven(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder

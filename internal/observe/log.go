@@ -1,6 +1,6 @@
-// Package observe is how the program is looked at: logs, metrics, health and
-// status. It reads what others hand it in small functions; it must never
-// decide anything, nor show a message text, a secret or a whole phone number.
+// Package observe shows the state of the program: logs, metrics, health and status. It
+// reads other parts through small functions. It must never decide anything, nor show a
+// message text, a secret or a whole phone number.
 package observe
 
 import (
@@ -32,8 +32,8 @@ func chain(first, then replaceAttr) replaceAttr {
 	return func(groups []string, a slog.Attr) slog.Attr { return then(groups, first(groups, a)) }
 }
 
-// sanitizeAttr is the last net: whatever is logged can be printed, and has an end. Who
-// logs a value of the outside has cut it shorter before.
+// sanitizeAttr is the last safeguard: every logged value is printable and of bounded
+// length. Code that logs a value from outside cuts it shorter itself.
 func sanitizeAttr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -46,7 +46,7 @@ func sanitizeAttr(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// durationText writes 68ms, not the number of nanoseconds.
+// durationText writes a duration as 68ms, not in nanoseconds.
 func durationText(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
@@ -54,7 +54,7 @@ func durationText(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// shortTime shortens the time for people: the date is on their wall.
+// shortTime leaves out the date, for people at a terminal.
 func shortTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		if t, ok := a.Value.Any().(time.Time); ok {
@@ -64,7 +64,7 @@ func shortTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// IsTerminal reports whether somebody watches what is written to w.
+// IsTerminal reports whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics counts what every part does. It is the Meter of the door, the queue
-// runner, the worker and delivery, and safe for concurrent use.
+// Metrics counts the work of every part. It implements the Meter of the webhook handler,
+// the queue runner, the worker and delivery, and is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -33,7 +33,7 @@ type Metrics struct {
 }
 
 var (
-	// fastBuckets suits what should take milliseconds, slow what waits for others.
+	// fastBuckets suit work of milliseconds, slowBuckets work that waits for others.
 	fastBuckets = []float64{.0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5}
 	slowBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20}
 	sizeBuckets = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}
@@ -51,14 +51,14 @@ func NewMetrics(version string) *Metrics {
 		registry:     prometheus.NewRegistry(),
 		webhooks:     counter("psi_webhook_requests_total", "Webhook requests by outcome.", "outcome"),
 		webhookTime:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_webhook_seconds", Help: "Time until a webhook was answered.", Buckets: fastBuckets}),
-		arrivals:     counter("psi_arrivals_total", "Messages, statuses and notices that arrived.", "line", "kind"),
+		arrivals:     counter("psi_arrivals_total", "Messages, statuses and other arrivals.", "line", "kind"),
 		batchSize:    histogram("psi_batch_jobs", "Jobs in one batch.", sizeBuckets, "queue"),
-		batchTime:    histogram("psi_batch_seconds", "Time that a batch took.", fastBuckets, "queue"),
-		settled:      counter("psi_jobs_settled_total", "Jobs by what became of them.", "queue", "verdict"),
-		turnMessages: prometheus.NewCounter(prometheus.CounterOpts{Name: "psi_turn_messages_total", Help: "Messages that went through a turn."}),
+		batchTime:    histogram("psi_batch_seconds", "Time of one batch.", fastBuckets, "queue"),
+		settled:      counter("psi_jobs_settled_total", "Jobs by verdict.", "queue", "verdict"),
+		turnMessages: prometheus.NewCounter(prometheus.CounterOpts{Name: "psi_turn_messages_total", Help: "Messages handled in turns."}),
 		turnTime:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "psi_turn_seconds", Help: "Time of one turn's transaction.", Buckets: fastBuckets}),
 		decisions:    counter("psi_decisions_total", "Decisions by reason.", "line", "reason"),
-		replies:      counter("psi_replies_total", "Automatic replies that were decided.", "line"),
+		replies:      counter("psi_replies_total", "Automatic replies decided.", "line"),
 		sends:        counter("psi_sends_total", "Sends by verdict.", "line", "verdict"),
 		sendTime:     histogram("psi_send_seconds", "Time of one send.", slowBuckets, "line"),
 		media:        counter("psi_media_total", "Downloads by outcome.", "outcome"),
@@ -66,7 +66,7 @@ func NewMetrics(version string) *Metrics {
 		pushTime:     histogram("psi_event_push_seconds", "Time of one post to an endpoint.", slowBuckets, "endpoint"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "psi_build_info", Help: "What runs.",
+		Name: "psi_build_info", Help: "The running version.",
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
 	})
 	info.Set(1)
@@ -83,13 +83,13 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
-// Webhook implements the door's Meter.
+// Webhook implements ingest's Meter.
 func (m *Metrics) Webhook(outcome string, took time.Duration) {
 	m.webhooks.WithLabelValues(outcome).Inc()
 	m.webhookTime.Observe(took.Seconds())
 }
 
-// Arrived implements the door's Meter.
+// Arrived implements ingest's Meter.
 func (m *Metrics) Arrived(line, kind string) { m.arrivals.WithLabelValues(line, kind).Inc() }
 
 // Batch implements the queue's Meter.
@@ -117,7 +117,7 @@ func (m *Metrics) Decision(line, reason string, replies int) {
 func (m *Metrics) Sent(line, verdict string, took time.Duration) {
 	m.sends.WithLabelValues(line, verdict).Inc()
 	if verdict == "not_begun" {
-		return // it took no time of the provider's
+		return // the provider was not asked
 	}
 	m.sendTime.WithLabelValues(line).Observe(took.Seconds())
 }

@@ -43,7 +43,7 @@ func serve(h *Health, m *Metrics) http.Handler {
 func TestReadyzIsHonest(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
-	var looks atomic.Int64 // each look at the clock is a second later
+	var looks atomic.Int64 // each call of the clock is a second later
 	h := NewHealth(HealthOptions{
 		Now: func() time.Time { return time.Unix(looks.Add(1), 0) },
 		Checks: []Check{
@@ -75,7 +75,8 @@ func TestReadyzIsHonest(t *testing.T) {
 	}
 }
 
-// TestChecksRepeatNoSecret: not even the part of one that a cut would leave.
+// TestChecksRepeatNoSecret: an error shows no secret, not even the part that a cut would
+// leave.
 func TestChecksRepeatNoSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "sesame-open-sesame-open"
@@ -105,7 +106,7 @@ func TestAHangingOrBrokenCheckIsDown(t *testing.T) {
 		close(free)
 		want := []Result{
 			{Name: "hangs", Error: "no answer within 1s", Took: 1000},
-			{Name: "panics", Error: "check broke: boo"},
+			{Name: "panics", Error: "check panicked: boo"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -113,7 +114,7 @@ func TestAHangingOrBrokenCheckIsDown(t *testing.T) {
 	})
 }
 
-func TestManyWhoAskShareOneCheck(t *testing.T) {
+func TestManyCallersShareOneCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
@@ -248,8 +249,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogLinesHaveAnEnd: whatever somebody hands it, a line can be printed and is no
-// megabyte; of a stack, the lines stay.
+// TestLogLinesHaveAnEnd: any logged value is printable and bounded; a stack keeps its
+// lines.
 func TestLogLinesHaveAnEnd(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
