@@ -134,7 +134,7 @@ func (o *onlooker) Notify(_ context.Context, r *Rule, n Notice) error {
 	return nil
 }
 
-// TestWhoIsToldSeesIt: the page agrees with a notice that was just delivered.
+// TestThePageAgreesWithANotice: the page agrees with a notice that was just delivered.
 func TestThePageAgreesWithANotice(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
@@ -171,7 +171,7 @@ func TestOneSpeaksForAll(t *testing.T) {
 	r.want(to, "+dead_letters/media", "-dead_letters/media")
 }
 
-// TestAReceiverThatIsAway: a receiver that was down gets the notices it missed, in order,
+// TestAReceiverThatIsDown: a receiver that was down gets the notices it missed, in order,
 // and the other one nothing twice; also if the leader was killed meanwhile.
 func TestAReceiverThatIsDown(t *testing.T) {
 	t.Parallel()
@@ -194,7 +194,7 @@ func TestAReceiverThatIsDown(t *testing.T) {
 	r.want(two, want...)
 }
 
-// TestTheStoreIsAway: while the store is down, only the last leader notifies.
+// TestTheStoreIsDown: while the store is down, only the last leader notifies.
 func TestTheStoreIsDown(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
@@ -230,7 +230,7 @@ func (g *gated) Notify(ctx context.Context, r *Rule, n Notice) error {
 	return g.inbox.Notify(ctx, r, n)
 }
 
-// TestWhoStoodStillTellsNothing: a process that stood still sends nothing, because the new
+// TestAStalledLeaderNotifiesNobody: a process that stood still sends nothing, because the new
 // leader has sent the same; no receiver counts as failing.
 func TestAStalledLeaderNotifiesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

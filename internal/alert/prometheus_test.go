@@ -193,7 +193,7 @@ func exported(t *testing.T) []string {
 	return out
 }
 
-// TestExpressionsNameWhatThereIs: rules and dashboard use only metrics that the program
+// TestExpressionsUseExportedMetrics: rules and dashboard use only metrics that the program
 // exports, and promtool parses each expression.
 func TestExpressionsUseExportedMetrics(t *testing.T) {
 	t.Parallel()

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// graphBlock blocks and unblocks people, as the Block Users API does. The phones of the
-// sandbox go on writing: the router is who does not answer.
+// graphBlock blocks and unblocks people, as the Block Users API does. The sandbox's phones
+// can still write: it is the router that stops answering.
 func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
@@ -41,14 +41,14 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 	s.answerBlock(w, on, done, failed)
 }
 
-// blocked is what became of one person.
+// blocked is the result for one person.
 type blocked struct {
 	Input  string       `json:"input"`
 	WaID   string       `json:"wa_id,omitempty"`
 	Errors []*wireError `json:"errors,omitempty"`
 }
 
-// answerBlock tells for whom it was done.
+// answerBlock answers with the people who were blocked or unblocked and those who were not.
 func (s *Server) answerBlock(w http.ResponseWriter, on bool, done, failed []blocked) {
 	key := "removed_users"
 	if on {
@@ -66,8 +66,8 @@ func (s *Server) answerBlock(w http.ResponseWriter, on bool, done, failed []bloc
 	writeJSON(w, http.StatusBadRequest, answer)
 }
 
-// wroteToday says whether somebody may be blocked. Who never wrote here is let through:
-// somebody else may have posted their webhook.
+// wroteToday reports whether a person may be blocked. A person who never wrote here is let
+// through: their webhook may have been posted from elsewhere.
 func (s *Server) wroteToday(to recipient) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *Server) wroteToday(to recipient) bool {
 	return p == nil || p.lastWrote.IsZero() || s.opt.Now().Sub(p.lastWrote) < MetaLimits().Window
 }
 
-// graphTemplates lists a few templates of any account, one of each category.
+// graphTemplates lists a few templates, one of each category, for any account.
 func (s *Server) graphTemplates(w http.ResponseWriter, r *http.Request) {
 	if !s.checkTokenAndProof(w, r) {
 		return

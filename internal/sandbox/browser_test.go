@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
-// browser opens a headless Chromium with a profile of its own, and fails the
-// test for whatever the page complains about.
+// browser opens a headless Chromium with a fresh profile and fails the test for every error
+// that the page logs.
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	path := programtest.Find(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -41,7 +41,7 @@ func browser(t *testing.T) context.Context {
 				return
 			}
 			if text := fmt.Sprint(m); strings.Contains(text, "409 (Conflict)") {
-				continue // what the API refuses, on purpose
+				continue // a refusal by the API, on purpose
 			} else if strings.Contains(strings.ToLower(text), "error") || strings.Contains(text, "Refused") {
 				t.Errorf("the page complains: %s", text)
 			}
@@ -64,7 +64,7 @@ func see(selector string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitVisible(chromedp.CSS(selector))
 }
 
-// says waits until an element's text has a part.
+// says waits until an element's text contains part.
 func says(t *testing.T, ctx context.Context, selector, part string) { //nolint:revive // a test helper names t first
 	t.Helper()
 	text := ""
@@ -76,8 +76,8 @@ func says(t *testing.T, ctx context.Context, selector, part string) { //nolint:r
 	t.Fatalf("%s never said %q, but %q", selector, part, text)
 }
 
-// said returns the text of an element. It asks in one step: the page draws its
-// parts anew, and a node that was found may be gone when its text is asked for.
+// said returns the text of an element in one step: the page redraws its parts, and a node
+// found before may be gone.
 func said(t *testing.T, ctx context.Context, selector string) string { //nolint:revive // a test helper names t first
 	t.Helper()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q)?.textContent ?? ''", selector)))
@@ -92,7 +92,7 @@ func TestPage(t *testing.T) {
 	ctx := browser(t)
 	do(t, ctx, chromedp.Navigate(b.url+"/sandbox"), see(".note .hint"))
 
-	// A person types, sees the ticks turn blue, and gets a list.
+	// A person types, sees the ticks turn blue, and receives a list.
 	do(t, ctx,
 		chromedp.SendKeys(chromedp.CSS("#text"), "hola"+kb.Enter),
 		see(`.b.person .t-read`),
@@ -127,7 +127,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("context (-want +got):\n%s", diff)
 	}
 
-	// Beside it: the reasons in words, the state, the ticket, the ticks.
+	// The panel shows the reasons in words, the state, the ticket and the ticks.
 	do(t, ctx, see(".state.s-handed_off"), see("#why li.r-first_contact"), see("#why li.r-handed_off"), see(`#why .reply[data-status="read"]`))
 	if why := strings.TrimSpace(said(t, ctx, "#why li.r-handed_off .reason")); !strings.HasPrefix(why, "Eligió una opción") {
 		t.Errorf("reason %q, want its sentence", why)
@@ -135,9 +135,9 @@ func TestPage(t *testing.T) {
 	if status := said(t, ctx, "#status"); !strings.Contains(status, "PSI-2026-000123") {
 		t.Errorf("the state shows no ticket: %q", status)
 	}
-	// The first try does not end at the hand-off.
+	// The first attempt does not end at the hand-off.
 	do(t, ctx, chromedp.Click(chromedp.CSS("#close")), see(".state.s-closed"), chromedp.Click(chromedp.CSS("#reset")), see(".state.s-menu"))
-	// The desk: a person of the team answers, by keyboard, and hands over.
+	// At the desk a team member answers by keyboard and hands over.
 	do(t, ctx,
 		chromedp.SendKeys(chromedp.CSS("#deskText"), "Hola, soy Ana"+kb.Enter),
 		see("#why li.by-agent"), see(".state.s-handed_off"),

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// hub tells open pages what happens. A page that cannot keep up loses its
-// stream, connects again and reads the whole state.
+// hub sends events to open pages. A page that cannot keep up loses its stream, reconnects
+// and reads the whole state.
 type hub struct {
 	mu    sync.Mutex
 	pages map[chan []byte]struct{}
@@ -47,8 +47,8 @@ func (h *hub) leave(events chan []byte) {
 	}
 }
 
-// broadcast sends an event to every open page. The Server's lock is held, so that
-// pages see events in the order in which they happened.
+// broadcast sends an event to every open page. The caller holds the Server's lock, so that
+// pages see events in order.
 func (s *Server) broadcast(name string, v any) {
 	h := s.hub
 	h.mu.Lock()
@@ -67,7 +67,7 @@ func (s *Server) broadcast(name string, v any) {
 	}
 }
 
-// serveEvents is the stream: hello first, then what happens.
+// serveEvents streams events, "hello" first.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	events, leave, ok := s.hub.join()
 	if !ok {

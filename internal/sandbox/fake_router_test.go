@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// fakeRouter is the smallest thing that a page can take for a router: it answers
-// through the Graph API and tells why through an API of the same shapes.
+// fakeRouter is a minimal router for the page: it answers through the Graph API and gives
+// reasons through an API of the same shapes.
 type fakeRouter struct {
 	*harness
 	mu       sync.Mutex
@@ -187,7 +187,7 @@ func (b *fakeRouter) areas(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer is what a person of the team writes; "cerrada" is refused.
+// answer is the text of a team member; "cerrada" is refused.
 func (b *fakeRouter) answer(w http.ResponseWriter, r *http.Request) {
 	if !b.allowed(w, r) {
 		return

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// fault is a way to fail on demand.
+// fault is a failure that can be provoked.
 type fault struct {
 	Word   string `json:"word"`   // after "falla", in a text
 	Suffix string `json:"suffix"` // of a phone number
@@ -17,16 +17,15 @@ type fault struct {
 
 	err    *graphError // refuse with this
 	status *wireError  // accept, then report this by webhook
-	hang   bool        // hold the request and never answer
+	hang   bool        // hold the request without an answer
 	reset  bool        // accept, report statuses, then break the connection
-	slow   bool        // accept, late
-	html   bool        // 500 with a page, not JSON
+	slow   bool        // accept, but late
+	html   bool        // 500 with an HTML page
 }
 
-// faults is everything that can go wrong. A number that ends in the suffix
-// always meets its fault; "falla <word>" in what a person writes meets the next
-// send to them ("falla <word> x3": the next three), and in what the business
-// writes always that message.
+// faults are all faults. A number that ends in the suffix always gets its fault. "falla
+// <word>" in a person's message gives the fault to the next send to them ("falla <word>
+// x3": the next three); in a message of the business, to that message.
 var faults = []fault{
 	{Word: "131056", Suffix: "131056", What: "Límite por persona: demasiado seguido al mismo número", err: errPair},
 	{Word: "130429", Suffix: "130429", What: "Límite de la línea: demasiados mensajes por segundo", err: errRate},
@@ -43,7 +42,7 @@ var faults = []fault{
 
 var faultWords = regexp.MustCompile(`(?i)\b(?:falla|fail)\s+(\d{3,6}|cuelgue|hang|corte|reset|lento|slow)\b(?:\s*x\s*(\d{1,2})\b)?`)
 
-// faultInText finds a fault in a text, and how many sends it shall meet.
+// faultInText returns the fault that a text names and how many sends get it.
 func faultInText(text string) (*fault, int) {
 	found := faultWords.FindStringSubmatch(text)
 	if found == nil {
@@ -70,7 +69,7 @@ func faultInText(text string) (*fault, int) {
 	return nil, 0
 }
 
-// faultForNumber finds the fault of a number.
+// faultForNumber returns the fault of a number.
 func faultForNumber(digits string) *fault {
 	for i := range faults {
 		if strings.HasSuffix(digits, faults[i].Suffix) {
@@ -80,11 +79,11 @@ func faultForNumber(digits string) *fault {
 	return nil
 }
 
-// InjectFault makes every send meet the fault of a word, such as "190", "cuelgue" or
-// "corte", whatever NoFaults says, until ClearFault. An unknown word is an error.
+// InjectFault gives the fault of a word, such as "190", "cuelgue" or "corte", to every send
+// until ClearFault, whatever NoFaults says. An unknown word is an error.
 func (s *Server) InjectFault(word string) error { return s.InjectFaultEvery(word, 1) }
 
-// InjectFaultEvery is InjectFault for one send in so many.
+// InjectFaultEvery is InjectFault for one send in every.
 func (s *Server) InjectFaultEvery(word string, every int) error {
 	for i := range faults {
 		if faults[i].Word == word {
@@ -95,14 +94,14 @@ func (s *Server) InjectFaultEvery(word string, every int) error {
 	return fmt.Errorf("sandbox: there is no fault %q", word)
 }
 
-// outage is a fault that sends meet, whoever they are to.
+// outage is a fault of all sends, whatever their recipient.
 type outage struct {
 	fault *fault
-	every int64 // one in so many
+	every int64 // one send in every
 	sends atomic.Int64
 }
 
-// next is the fault of the next send, nil for none.
+// next returns the fault of the next send, nil for none.
 func (o *outage) next() *fault {
 	if o == nil || o.sends.Add(1)%o.every != 0 {
 		return nil
@@ -110,10 +109,10 @@ func (o *outage) next() *fault {
 	return o.fault
 }
 
-// ClearFault ends what InjectFault began. Requests that hang go on hanging.
+// ClearFault ends InjectFault. Requests that hang go on hanging.
 func (s *Server) ClearFault() { s.outage.Store(nil) }
 
-// graphError is a refusal in Meta's shape.
+// graphError is an error in Meta's shape.
 type graphError struct {
 	HTTP    int
 	Code    int

@@ -42,7 +42,7 @@ type sendRequest struct {
 	Reaction    json.RawMessage `json:"reaction"`
 }
 
-// recipient is whom a send names: to wins over recipient.
+// recipient is the person that a send names; to wins over recipient.
 type recipient struct{ phone, userID string }
 
 func (r recipient) ref() string {
@@ -54,7 +54,7 @@ func (r recipient) ref() string {
 
 const maxSend = 1 << 20
 
-// graphMessages takes what the business sends.
+// graphMessages accepts messages of the business.
 func (s *Server) graphMessages(w http.ResponseWriter, r *http.Request) {
 	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
@@ -117,7 +117,7 @@ func (s *Server) recipientOf(req sendRequest) (recipient, *graphError) {
 	return to, nil
 }
 
-// accept takes a valid message: fault, limits, then the phone.
+// accept handles a valid message: fault, limits, then the phone.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest, to recipient, content content) {
 	now := s.opt.Now()
 	s.mu.Lock()
@@ -164,7 +164,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest,
 	s.scheduleStatuses(id, req, person, number, fault)
 	if fault != nil && fault.reset {
 		s.record.count(func(c *Counts) { c.Cut++ })
-		// The statuses leave first: they may arrive before anybody knows the id.
+		// The statuses leave first: they may arrive before the caller knows the id.
 		s.pause(r, s.delay(statusSent))
 		dropConnection(w)
 		return
@@ -200,8 +200,8 @@ type answerMessage struct {
 	Status string `json:"message_status,omitempty"`
 }
 
-// faultFor says what this send meets: the fault of everybody, of the number, of
-// its own text, or one that the person asked for.
+// faultFor returns the fault of this send: of all sends, of the number, of its own text, or
+// one that the person asked for.
 func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
 	if everybody := s.outage.Load().next(); everybody != nil {
 		return everybody
@@ -222,7 +222,7 @@ func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
 	return p.nextFault
 }
 
-// deliverToPhone puts the message on the phone, unless nobody shall see it.
+// deliverToPhone puts the message on the phone, unless NoPhones is set.
 func (s *Server) deliverToPhone(to recipient, id string, req sendRequest, content content, now time.Time) Person {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,7 +251,7 @@ func (s *Server) deliverToPhone(to recipient, id string, req sendRequest, conten
 	return p.Person
 }
 
-// graphRead takes a read receipt, with or without the typing indicator.
+// graphRead accepts a read receipt, with or without the typing indicator.
 func (s *Server) graphRead(w http.ResponseWriter, req sendRequest) {
 	switch {
 	case req.Status != "read":
@@ -304,8 +304,8 @@ func (s *Server) checkToken(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// checkTokenAndProof checks the token, and the proof that its owner has the app's secret, where
-// a call brings one or has to. Who gives out files asks for none.
+// checkTokenAndProof checks the token and, if there is one or it is required, the proof
+// that the caller has the app's secret. Downloads of media need no proof.
 func (s *Server) checkTokenAndProof(w http.ResponseWriter, r *http.Request) bool {
 	if !s.checkToken(w, r) {
 		return false
@@ -336,7 +336,7 @@ func (s *Server) graphUnknown(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pause waits, or until the client or the server has had enough.
+// pause waits for d, or until the client leaves or the server stops.
 func (s *Server) pause(r *http.Request, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -347,7 +347,7 @@ func (s *Server) pause(r *http.Request, d time.Duration) {
 	}
 }
 
-// dropConnection breaks the connection without an answer, with a reset where possible.
+// dropConnection closes the connection without an answer, with a TCP reset if possible.
 func dropConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -190,7 +190,7 @@ func TestGraphRefusesAsMeta(t *testing.T) {
 	}
 }
 
-func TestGraphAsksForTheToken(t *testing.T) {
+func TestGraphRequiresTheToken(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{})
 	for _, token := range []string{"", "otro", DevToken + "x"} {
@@ -254,7 +254,7 @@ func TestFaultsOnDemand(t *testing.T) {
 	}
 }
 
-func TestFaultsThatAPersonAsksFor(t *testing.T) {
+func TestFaultsByAPersonsWords(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{NoStatuses: true})
 	if _, err := s.Write("ana", Input{Type: "text", Text: "falla 131056 x2"}); err != nil {
@@ -295,7 +295,7 @@ func TestLimits(t *testing.T) {
 			passed++
 		}
 	}
-	if passed < 150 || passed > 160 { // 80 at once and 80 in that second
+	if passed < 150 || passed > 160 { // 80 at once and 80 within that second
 		t.Errorf("in one second %d passed, want 80 after the burst", passed)
 	}
 }
@@ -338,9 +338,9 @@ func TestRecordForgetsTheOldest(t *testing.T) {
 	}
 }
 
-// TestGraphLooksAtProofs: a proof that is brought has to be the app's, and where one is
-// required none is refused too. Who gives out a file asks for none.
-func TestGraphLooksAtProofs(t *testing.T) {
+// TestGraphChecksProofs: a given proof has to be the app's, and where one is required,
+// none is refused too. Downloads need no proof.
+func TestGraphChecksProofs(t *testing.T) {
 	t.Parallel()
 	client := func(s *harness, secrets ...string) *whatsapp.Client {
 		c, err := whatsapp.NewClient(whatsapp.ClientOptions{

@@ -21,16 +21,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// arrived is one thing that the webhook received.
+// arrived is one event that the webhook received.
 type arrived struct {
 	contacts []map[string]any
-	message  map[string]any // one of message
-	status   map[string]any // and status
+	message  map[string]any // either message
+	status   map[string]any // or status is set
 	raw      []byte
 }
 
-// harness is a fake WhatsApp over real HTTP, with a webhook that checks the
-// signature and keeps what comes.
+// harness is a fake WhatsApp over real HTTP, with a webhook that checks the signature and
+// keeps the events.
 type harness struct {
 	*Server
 	t       *testing.T
@@ -139,7 +139,7 @@ func read(t *testing.T, body []byte) []arrived {
 	return all
 }
 
-// next waits for the next thing that the webhook took.
+// next waits for the next event that the webhook took.
 func (s *harness) next() arrived {
 	s.t.Helper()
 	select {
@@ -151,8 +151,8 @@ func (s *harness) next() arrived {
 	}
 }
 
-// statuses waits for these, in any order: two posts may be under way at once, and
-// the later one may be first.
+// statuses waits for the statuses in any order: of two posts under way the later one may
+// arrive first.
 func (s *harness) statuses(want ...string) map[string]arrived {
 	s.t.Helper()
 	got := map[string]arrived{}

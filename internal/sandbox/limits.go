@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Limits of a number, as Meta enforces them. Zero fields are none.
+// Limits are the limits of a number, as Meta enforces them. A zero field is no limit.
 type Limits struct {
 	PerSecond int           // messages and receipts of the number; over it 130429
 	PairEvery time.Duration // sustained pace to one person; over it 131056
-	PairBurst int           // that many at once first
-	// Window is how long after a person wrote free-form messages may go to
-	// them; over it 131047. Who never wrote here is let through: somebody else
-	// may have posted their webhook.
+	PairBurst int           // messages at once before PairEvery applies
+	// Window is how long after a person's message free-form messages may go to them; over
+	// it 131047. A person who never wrote here is let through: their webhook may have been
+	// posted from elsewhere.
 	Window time.Duration
 }
 
@@ -21,8 +21,8 @@ func MetaLimits() Limits {
 	return Limits{PerSecond: 80, PairEvery: 6 * time.Second, PairBurst: 45, Window: 24 * time.Hour}
 }
 
-// limiter is GCRA: for the number and for each person, the moment at which the
-// bucket will be full again.
+// limiter is a GCRA: for the number and for each person it keeps the time at which the
+// bucket is full again.
 type limiter struct {
 	limits Limits
 	mu     sync.Mutex
@@ -32,7 +32,7 @@ type limiter struct {
 
 func newLimiter(l Limits) *limiter { return &limiter{limits: l, pairs: map[string]time.Time{}} }
 
-// number charges one request to the number and reports whether it may pass.
+// allowNumber charges one request to the number and reports whether it may pass.
 func (l *limiter) allowNumber(now time.Time) bool {
 	if l.limits.PerSecond <= 0 {
 		return true
@@ -44,7 +44,7 @@ func (l *limiter) allowNumber(now time.Time) bool {
 	return ok
 }
 
-// allowPair charges one message to one person.
+// allowPair charges one message to one person and reports whether it may pass.
 func (l *limiter) allowPair(to string, now time.Time) bool {
 	if l.limits.PairEvery <= 0 {
 		return true
@@ -52,7 +52,7 @@ func (l *limiter) allowPair(to string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	const many = 10_000
-	if len(l.pairs) > many { // forget who is back at rest
+	if len(l.pairs) > many { // forget people with a full bucket
 		for ref, at := range l.pairs {
 			if at.Before(now) {
 				delete(l.pairs, ref)

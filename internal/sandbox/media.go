@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	maxMediaBytes = 64 << 20 // bytes of files that are kept; the oldest goes
+	maxMediaBytes = 64 << 20 // bytes of all stored files; the oldest are dropped
 	maxUpload     = 16 << 20
-	inMemory      = 1 << 20 // of an upload that is still arriving; the rest is in a file
+	inMemory      = 1 << 20 // bytes of an upload in progress; the rest is in a temporary file
 	keepUpload    = 30 * 24 * time.Hour
 	keepFromWA    = 7 * 24 * time.Hour
 )
@@ -36,7 +36,7 @@ type file struct {
 	until          time.Time
 }
 
-// mediaStore keeps media. A URL carries its expiry and a proof of it, as Meta's do.
+// mediaStore stores media. A URL carries its expiry and a proof of it, as Meta's do.
 type mediaStore struct {
 	ttl time.Duration
 	key []byte
@@ -87,7 +87,7 @@ func (s *mediaStore) remove(id string) bool {
 	return here
 }
 
-// drop forgets a file. The lock is held.
+// drop removes a file. The caller holds the lock.
 func (s *mediaStore) drop(id string) {
 	f := s.files[id]
 	if f == nil {
@@ -104,14 +104,14 @@ func (s *mediaStore) proof(id, until string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// link is a URL that works until it expires.
+// link returns a URL that works until it expires.
 func (s *mediaStore) link(root, id string, now time.Time) string {
 	until := strconv.FormatInt(now.Add(s.ttl).UnixMilli(), 10)
 	query := url.Values{"mid": {id}, "ext": {until}, "hash": {s.proof(id, until)}}
 	return root + "/sandbox/lookaside/?" + query.Encode()
 }
 
-// root is the address under which the asker reaches us.
+// root returns the address under which the caller reaches this server.
 func (s *Server) root(r *http.Request) string {
 	if base := s.opt.BaseURL(); base != "" {
 		return strings.TrimSuffix(base, "/")
@@ -123,7 +123,7 @@ func (s *Server) root(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// lookaside gives the bytes, as Meta's host of that name does.
+// lookaside serves a file's bytes, as Meta's host of that name does.
 func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
 	if !s.checkToken(w, r) {
 		return
@@ -141,7 +141,7 @@ func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.data)
 }
 
-// graphUpload takes a file of the business.
+// graphUpload stores a file of the business.
 func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
 	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
 		return
@@ -193,7 +193,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 	return header.Filename, kind, data, nil
 }
 
-// graphNode answers for a media id, or for the phone number itself.
+// graphNode describes a media id, or the phone number itself.
 func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
 	if !s.checkTokenAndProof(w, r) {
 		return
@@ -233,8 +233,8 @@ func (s *Server) graphDelete(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]bool{"success": true})
 }
 
-// serveFile shows a file on the page, which has no token. What is not a picture
-// or a sound is only offered for download.
+// serveFile serves a file to the page, which has no token. Only pictures, sounds and videos
+// are shown; other files are offered for download.
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 	f := s.media.get(r.PathValue("id"), s.opt.Now())
 	if f == nil {
@@ -253,7 +253,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
 }
 
-// inbound is the media object of a webhook: its hash is base64 there.
+// inboundMedia returns the media object of a webhook, where the hash is in base64.
 func (s *Server) inboundMedia(f *file, root string) map[string]any {
 	m := map[string]any{"id": f.id, "mime_type": f.mime, "sha256": base64.StdEncoding.EncodeToString(f.sha[:])}
 	if root != "" {
@@ -267,7 +267,7 @@ type mediaRule struct {
 	limit      int
 }
 
-// mediaRules is what the business may send.
+// mediaRules are the files that the business may send.
 var mediaRules = []mediaRule{
 	{"audio/aac", "audio", 16 << 20},
 	{"audio/amr", "audio", 16 << 20},
@@ -306,8 +306,7 @@ func limitOf(kind string) int {
 	return 0
 }
 
-// kindOf is the message type that a file goes by; whatever is not a picture or
-// a sound is a document.
+// kindOf returns the message type of a MIME type; unknown types are documents.
 func kindOf(kind string) string {
 	if rule := ruleOf(kind); rule != nil {
 		return rule.kind

@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// TestBreakMeetsEverybody: an outage is the same for all numbers and texts, and
-// over at once.
-func TestBreakMeetsEverybody(t *testing.T) {
+// TestInjectedFaultHitsEverySend: an injected fault hits all numbers and texts, and ends at once.
+func TestInjectedFaultHitsEverySend(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{NoStatuses: true, NoFaults: true, NoPhones: true})
 	for word, want := range map[string]int{"190": 190, "130429": 130429, "131000": 131000} {
@@ -32,9 +31,9 @@ func TestBreakMeetsEverybody(t *testing.T) {
 	}
 }
 
-// TestBreakSomeCutsOneInSoMany: what is cut off was accepted, and the rest gets
-// its answer.
-func TestBreakSomeCutsOneInSoMany(t *testing.T) {
+// TestInjectFaultEvery: a cut message was accepted, and the others get their
+// answers.
+func TestInjectFaultEvery(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{NoFaults: true, NoPhones: true, NoStatuses: true})
 	if err := s.InjectFaultEvery("corte", 3); err != nil {

@@ -19,9 +19,9 @@ import (
 const (
 	concurrentPosts = 8                  // webhooks posted at once
 	maxBatch        = 100                // statuses in one webhook; Meta's limit is 1,000
-	maxPending      = 200_000            // events that wait, or are tried again
-	maxBackoff      = time.Minute        // between two tries
-	maxAge          = 7 * 24 * time.Hour // then WhatsApp gives up
+	maxPending      = 200_000            // events that wait or are retried
+	maxBackoff      = time.Minute        // between two attempts
+	maxAge          = 7 * 24 * time.Hour // after which WhatsApp gives up
 )
 
 var errTooManyPending = errors.New("too many events wait for the webhook")
@@ -30,22 +30,22 @@ var errTooManyPending = errors.New("too many events wait for the webhook")
 type webhookEvent struct {
 	due  time.Time
 	born time.Time
-	// lane keeps what one person does in order: the next one is posted after
-	// the 200 of the one before. Statuses have none.
+	// lane keeps a person's events in order: the next one is posted after the 200 of the
+	// one before. Statuses have no lane.
 	lane    string
 	contact *wireContact
-	message json.RawMessage // one of message
-	status  *wireStatus     // and status
-	id      string          // of the message that it is about
-	tick    string          // that the status reports
+	message json.RawMessage // either message
+	status  *wireStatus     // or status is set
+	id      string          // of its message
+	tick    string          // of the status
 	tries   int
-	repeat  bool // post it once more afterwards, as WhatsApp does at times
+	repeat  bool // post it a second time, as WhatsApp sometimes does
 }
 
-// postResult is what became of one post, for the page.
+// postResult is the result of one post.
 type postResult struct {
 	events []*webhookEvent
-	try    int // of the first one; once settled, its own count may move on
+	try    int // of the first event; once settled, its own count may go on
 	body   []byte
 	code   int
 	took   time.Duration
@@ -54,8 +54,8 @@ type postResult struct {
 
 func (r postResult) ok() bool { return r.err == nil && r.code == http.StatusOK }
 
-// outbox posts events to the webhook: at their time, statuses in batches, with
-// a growing wait after everything that is not a 200.
+// outbox posts events to the webhook when they are due, statuses in batches, and waits
+// longer after each answer that is not a 200.
 type outbox struct {
 	opt      Options
 	envelope func([]*webhookEvent) []byte
@@ -95,7 +95,7 @@ func (o *outbox) add(all ...*webhookEvent) error {
 	return nil
 }
 
-// PendingEvents is how many events the webhook has not taken yet.
+// PendingEvents returns how many events the webhook has not taken yet.
 func (s *Server) PendingEvents() int {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
@@ -109,8 +109,8 @@ func (o *outbox) signal() {
 	}
 }
 
-// Run posts what people did and what became of messages until ctx ends; then it
-// finishes the posts that are under way, and what still waits is forgotten.
+// Run posts people's messages and the statuses until ctx ends. Then it finishes the posts
+// under way and drops the events that still wait.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.once.Do(func() { close(s.done) })
 	s.out.run(ctx)
@@ -149,8 +149,8 @@ func (o *outbox) run(ctx context.Context) {
 	}
 }
 
-// take returns what goes into the next post: one thing that a person did, or a
-// batch of statuses; or how long nothing is due.
+// take returns the events of the next post, one of a person or a batch of statuses, or the
+// time until one is due.
 func (o *outbox) take(now time.Time) ([]*webhookEvent, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 //go:embed assets samples
 var embedded embed.FS
 
-// page is the embedded web page and the sample files.
+// page is the embedded web page with its sample files.
 type page struct {
 	index  *template.Template
 	assets map[string]asset
@@ -53,7 +53,7 @@ func newPage() (*page, error) {
 	return p, nil
 }
 
-// samples by name: what a person may send without having a file.
+// sample returns a sample file, for a person without a file of their own.
 func (p *page) sample(name string) (Upload, error) {
 	known := map[string]Upload{
 		"image":    {Name: "comprobante.jpg", MIME: "image/jpeg"},
@@ -99,8 +99,8 @@ func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(b.Bytes())
 }
 
-// apiForPage is where the page asks: an API elsewhere is asked through us, since
-// a browser would not let the page.
+// apiForPage returns the address of the API for the page. A remote API is reached through
+// this server, because browsers forbid the page to call it.
 func (s *Server) apiForPage() (base, key string) {
 	if s.remoteAPI() != nil {
 		return "/sandbox/api", ""
@@ -115,7 +115,7 @@ func (s *Server) remoteAPI() *url.URL {
 	return nil
 }
 
-// passToAPI hands the page's questions to an API elsewhere, with our key.
+// passToAPI forwards the page's requests to a remote API, with our key.
 func (s *Server) passToAPI(to *url.URL) http.Handler {
 	return http.StripPrefix("/sandbox/api", &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -153,7 +153,7 @@ func (s *Server) listPhones(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"items": all, "counts": s.Counts()})
 }
 
-// addPhone takes a phone for any number or user id.
+// addPhone adds a phone for any number or user id.
 func (s *Server) addPhone(w http.ResponseWriter, r *http.Request) {
 	var in Person
 	if err := readJSON(w, r, &in); err != nil {
@@ -265,7 +265,7 @@ func (s *Server) tryHandshake(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// writePageError answers a request of the page that cannot be done.
+// writePageError answers a request of the page that failed.
 func writePageError(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
 	text := err.Error()

@@ -66,7 +66,7 @@ func TestPageIsWhole(t *testing.T) {
 	}
 }
 
-func TestOtherPagesMayNotPressButtons(t *testing.T) {
+func TestOtherOriginsMayNotAct(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{})
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/sandbox/phones/ana/messages", strings.NewReader(`{"type":"text","text":"hola"}`))
@@ -89,8 +89,8 @@ func TestAnotherPhone(t *testing.T) {
 	if diff := cmp.Diff(want, got); status != http.StatusCreated || diff != "" {
 		t.Errorf("HTTP %d (-want +got):\n%s", status, diff)
 	}
-	// A send without the mobile 9 reaches the same phone, and WhatsApp answers
-	// with the number that it knows.
+	// A send without the mobile 9 reaches the same phone, and WhatsApp answers with the
+	// number as it knows it.
 	_, sent := s.send(text("541155550005", "hola"))
 	contact := sent["contacts"].([]any)[0]
 	if diff := cmp.Diff(map[string]any{"input": "541155550005", "wa_id": "5491155550005"}, contact); diff != "" {
@@ -132,8 +132,8 @@ func TestMediaBothWays(t *testing.T) {
 	var later atomic.Int64
 	s := newHarness(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 
-	// A person sends a picture: the webhook names it, Graph says where, and the
-	// bytes need the token and a URL that is young.
+	// A person sends a picture: the webhook names it, the Graph API gives its URL, and the
+	// download needs the token and an unexpired URL.
 	status, _ := s.do(http.MethodPost, "/sandbox/phones/ana/messages", "", []byte(`{"type":"media","sample":"image","text":"comprobante"}`))
 	if status != http.StatusAccepted {
 		t.Fatalf("sample: HTTP %d", status)
@@ -233,7 +233,7 @@ func TestMediaBothWays(t *testing.T) {
 	}
 }
 
-// An API elsewhere is asked through us, with our key.
+// A remote API is called through the sandbox, with the sandbox's key.
 func TestAPIElsewhere(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Person is somebody with a phone.
+// Person is a person with a phone.
 type Person struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
-	Phone    string `json:"phone,omitempty"`   // digits; "" for who hides it
+	Phone    string `json:"phone,omitempty"`   // digits; "" if hidden
 	UserID   string `json:"user_id,omitempty"` // business-scoped
 	Username string `json:"username,omitempty"`
-	Note     string `json:"note,omitempty"` // what this person is good for
+	Note     string `json:"note,omitempty"` // what the person is for
 }
 
 // DefaultPeople returns the four people whose phones exist from the start.
@@ -27,7 +27,7 @@ func DefaultPeople() []Person {
 	}
 }
 
-// Message is one bubble of a chat, in the Cloud API's own shape.
+// Message is one bubble of a chat, in the Cloud API's shape.
 type Message struct {
 	ID     string `json:"id"`
 	From   string `json:"from"` // "person" or "business"
@@ -35,14 +35,14 @@ type Message struct {
 	Body   any    `json:"body,omitempty"` // the object under the type's name
 	Quoted string `json:"quoted,omitempty"`
 	At     int64  `json:"at"` // milliseconds
-	// Tick of what the person wrote: sent, delivered (the webhook answered
-	// 200), read. For what the business wrote: the last status reported.
+	// Tick is sent, delivered (the webhook answered 200) or read for a message of the
+	// person, the last status reported for one of the business.
 	Tick string `json:"tick,omitempty"`
-	// Reactions by "person" and "business".
+	// Reactions are keyed by "person" and "business".
 	Reactions map[string]string `json:"reactions,omitempty"`
 
 	ref           string // biz_opaque_callback_data
-	readScheduled bool   // its read status is on the way
+	readScheduled bool   // its read status is scheduled
 }
 
 const (
@@ -55,15 +55,15 @@ const (
 	tickFailed    = "failed"
 )
 
-// tickRank keeps ticks from going down.
+// tickRank orders ticks, so that none goes down.
 func tickRank(tick string) int {
 	return slices.Index([]string{"", tickSent, tickDelivered, tickRead, tickFailed}, tick)
 }
 
-// What is kept: the oldest goes.
+// Limits of the state in memory; the oldest entries are dropped.
 const (
 	maxMessages = 400 // in a chat
-	maxPhones   = 64  // besides the cast
+	maxPhones   = 64  // besides Options.People
 )
 
 // phone is a person's phone and its one chat.
@@ -72,12 +72,12 @@ type phone struct {
 	messages []*Message
 	byID     map[string]*Message
 	unread   int
-	// unattended is set for who came by a send, not by the cast or the page: nobody
-	// looks at that phone, so its messages are read by themselves.
+	// unattended marks a phone that a send created, not Options.People or the page. Nobody
+	// looks at it, so its messages read themselves.
 	unattended bool
 	typing     time.Time // until when the business is typing
 	lastWrote  time.Time
-	nextFault  *fault // meets the next sends
+	nextFault  *fault // of the next sends
 	faultSends int
 	used       time.Time
 }
@@ -112,7 +112,7 @@ func (p *phone) view() phoneView {
 	return v
 }
 
-// phones is everybody. The Server's lock guards it.
+// phones are all phones. The Server's lock guards them.
 type phones struct {
 	order []*phone
 	byID  map[string]*phone
@@ -142,7 +142,7 @@ func (a *phones) insert(p *phone) {
 	}
 }
 
-// find returns the phone that a recipient names, nil for nobody we know.
+// find returns the recipient's phone, nil if there is none.
 func (a *phones) find(to recipient) *phone {
 	if to.phone != "" {
 		return a.byRef[canonical(to.phone)]
@@ -150,7 +150,7 @@ func (a *phones) find(to recipient) *phone {
 	return a.byRef[to.userID]
 }
 
-// make adds a phone for somebody new, at the cost of who was quiet longest.
+// make adds a phone, if needed in place of the one that was quiet longest.
 func (a *phones) make(person Person, guest bool, now time.Time) *phone {
 	if a.extra >= maxPhones {
 		a.evict()
@@ -178,7 +178,7 @@ func (a *phones) evict() {
 	a.extra--
 }
 
-// personFor is the person behind a recipient that nobody knows.
+// personFor returns the person for an unknown recipient.
 func personFor(to recipient) Person {
 	if to.phone != "" {
 		return Person{ID: to.phone, Name: "+" + to.phone, Phone: to.phone}
@@ -186,8 +186,8 @@ func personFor(to recipient) Person {
 	return Person{ID: strings.ToLower(strings.ReplaceAll(to.userID, ".", "-")), Name: to.userID, UserID: to.userID}
 }
 
-// canonical is the form under which WhatsApp takes two ways to write a number
-// for one: Argentina's mobile 9 and Mexico's 1.
+// canonical returns the digits in the form that WhatsApp uses where two forms are the same
+// number: with Argentina's mobile 9, Mexico's 1.
 func canonical(digits string) string {
 	switch {
 	case len(digits) == 12 && strings.HasPrefix(digits, "54"):
@@ -207,7 +207,7 @@ func digitsOnly(s string) string {
 	}, s)
 }
 
-// mustMarshal makes a JSON value of what is known to be marshallable.
+// mustMarshal marshals a value that is known to be marshallable.
 func mustMarshal(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -15,23 +15,23 @@ import (
 	"time"
 )
 
-// PostOptions say what to post to a webhook, and how to freshen it.
+// PostOptions configure a Post.
 type PostOptions struct {
 	File          []byte
 	URL           string
 	AppSecret     string // "" posts without Meta's signature
 	PhoneNumberID string // "" leaves the one in the file
-	// KeepID and KeepTime leave message ids and times as they are.
+	// KeepID and KeepTime leave message ids and times unchanged.
 	KeepID   bool
 	KeepTime bool
-	// Raw posts the bytes exactly as they are.
+	// Raw posts the bytes unchanged.
 	Raw    bool
 	Header http.Header // more headers, such as X-Webhook-Secret
 	Now    func() time.Time
 	Client *http.Client
 }
 
-// PostResult is the webhook's answer, and what was posted.
+// PostResult is the webhook's answer and the body posted.
 type PostResult struct {
 	Code   int
 	Answer []byte
@@ -63,8 +63,8 @@ func Post(ctx context.Context, o PostOptions) (PostResult, error) {
 	return res, nil
 }
 
-// freshen moves the newest time in the payload to now, the others with it,
-// gives messages new ids (everywhere they are mentioned) and sets the line.
+// freshen moves the newest time in the payload to now and the others with it, gives
+// messages new ids everywhere they are mentioned, and sets the line.
 func freshen(o PostOptions) ([]byte, []string) {
 	dec := json.NewDecoder(bytes.NewReader(o.File))
 	dec.UseNumber() // template ids exceed 2^53
@@ -89,7 +89,7 @@ type freshener struct {
 	order  []string
 }
 
-// survey finds the newest time and the ids of messages.
+// survey finds the newest time and the messages' ids.
 func (f *freshener) survey(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -160,7 +160,7 @@ func isTime(name string) bool {
 	return name == "timestamp" || name == "time" || name == "messageTimestamp"
 }
 
-// unix reads a time in seconds; unit is 1000 when it was written in milliseconds.
+// unix parses a time in seconds; unit is 1000 if it was written in milliseconds.
 func unix(v any) (t, unit int64, ok bool) {
 	var text string
 	switch v := v.(type) {
@@ -181,9 +181,9 @@ func unix(v any) (t, unit int64, ok bool) {
 	return t, 1, true
 }
 
-// messageID returns the id of an object that is a message in one of the shapes
-// that routers get: Meta's, the flat ones, Evolution's key. Statuses name
-// messages of the business and are left alone.
+// messageID returns the id of an object that is a message in one of the shapes that routers
+// receive: Meta's, the flat ones, Evolution's key. Statuses name messages of the business
+// and stay unchanged.
 func messageID(v map[string]any) string {
 	if _, status := v["status"].(string); status && v["remoteJid"] == nil {
 		return ""
@@ -211,8 +211,8 @@ func messageID(v map[string]any) string {
 	return ""
 }
 
-// freshID keeps the look of the id: a wamid stays one, anything else becomes an
-// id as other WhatsApp clients make them.
+// freshID keeps the kind of the id: a wamid becomes a wamid, any other id one as other
+// WhatsApp clients make them.
 func freshID(old string) string {
 	if strings.HasPrefix(old, "wamid.") {
 		return wamid("5491100000000", true)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// BenchmarkAccept is what a load test may expect of the fake Graph API over
-// real connections.
+// BenchmarkAccept measures what a load test may expect of the fake Graph API over real
+// connections.
 func BenchmarkAccept(b *testing.B) {
 	for name, o := range map[string]Options{
 		"lean":     {NoStatuses: true, NoPhones: true, NoFaults: true, KeepSent: 1 << 20},

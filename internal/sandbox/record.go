@@ -9,28 +9,27 @@ import (
 
 // Sent is one message that the Graph API accepted.
 type Sent struct {
-	ID   string    `json:"id"`            // the wamid that it was given
-	To   string    `json:"to"`            // digits or user id, as it was asked for
+	ID   string    `json:"id"`            // its wamid
+	To   string    `json:"to"`            // digits or user id, as requested
 	Ref  string    `json:"ref,omitempty"` // biz_opaque_callback_data
 	Type string    `json:"type"`
 	Text string    `json:"text,omitempty"` // body, caption or template name
 	At   time.Time `json:"at"`
 }
 
-// Counts are totals since the start; they never forget.
+// Counts are totals since the start.
 type Counts struct {
 	Accepted int64 `json:"accepted"` // messages
-	Refused  int64 `json:"refused"`  // answered with an error, or not at all
-	Cut      int64 `json:"cut"`      // accepted, and never answered
+	Refused  int64 `json:"refused"`  // messages answered with an error or not at all
+	Cut      int64 `json:"cut"`      // messages accepted but never answered
 	Reads    int64 `json:"reads"`    // read receipts
-	Blocked  int64 `json:"blocked"`  // people, each time that it was done
+	Blocked  int64 `json:"blocked"`  // blocks of people
 	Posted   int64 `json:"posted"`   // webhook posts answered 200
 	Failed   int64 `json:"failed"`   // webhook posts that were not
-	Dropped  int64 `json:"dropped"`  // events that found no room or grew too old
+	Dropped  int64 `json:"dropped"`  // events dropped for lack of room or age
 }
 
-// record keeps the accepted messages: the newest limit of them, in the order of
-// their acceptance, in blocks so that forgetting costs nothing.
+// record keeps the newest accepted messages, up to limit, in order of acceptance.
 type record struct {
 	mu     sync.Mutex
 	limit  int
@@ -60,7 +59,7 @@ func (r *record) count(f func(*Counts)) {
 	f(&r.counts)
 }
 
-// Sent returns the accepted messages that are still kept, oldest first.
+// Sent returns the accepted messages in the record, oldest first.
 func (s *Server) Sent() []Sent {
 	r := s.record
 	r.mu.Lock()
@@ -70,7 +69,7 @@ func (s *Server) Sent() []Sent {
 	return append(all, r.ring[:r.next]...)
 }
 
-// SentTo returns what was accepted for one recipient, oldest first.
+// SentTo returns Sent for one recipient.
 func (s *Server) SentTo(to string) []Sent {
 	var some []Sent
 	for _, m := range s.Sent() {
@@ -88,8 +87,8 @@ func (s *Server) Counts() Counts {
 	return s.record.counts
 }
 
-// listSent answers with the totals, how many each recipient got, and the newest
-// messages (limit, 100 by default; to= for one recipient).
+// listSent answers with the totals, the count per recipient, and the newest messages
+// (limit, 100 by default; to= for one recipient).
 func (s *Server) listSent(w http.ResponseWriter, r *http.Request) {
 	items := s.Sent()
 	per := make(map[string]int)

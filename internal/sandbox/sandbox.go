@@ -1,9 +1,8 @@
-// Package sandbox is a fake WhatsApp that a person can believe: a phone on a
-// web page, the Graph API that a router sends through, and the signed webhook
-// that everything a person does goes through. It knows the provider's side of
-// the wire and nothing of ours: what the router decided it learns, like anybody
-// else, from the API over HTTP. It must never reach the real WhatsApp, and all
-// its state is in memory and bounded.
+// Package sandbox is a fake WhatsApp that feels real: phones on a web page, the Graph API
+// that a router sends through, and the signed webhook that carries all that people do. It
+// knows only the provider's side of the wire: it learns the router's decisions from the API
+// over HTTP, as any client does. It must never reach the real WhatsApp. All its state is in
+// memory and bounded.
 package sandbox
 
 import (
@@ -16,7 +15,7 @@ import (
 	"time"
 )
 
-// The development identity, as the contract names it.
+// The development identity.
 const (
 	DevPhoneNumberID = "200000000000002"
 	DevAppSecret     = "test_app_secret_0123456789abcdef"
@@ -25,53 +24,50 @@ const (
 	DevDisplayNumber = "5491100000099"
 )
 
-// Options say who the fake WhatsApp pretends to be and whom it talks to. Only
-// WebhookURL is required; the rest has the development identity as default.
+// Options configure a Server. Only WebhookURL is required; the rest defaults to the
+// development identity.
 type Options struct {
 	PhoneNumberID string
 	DisplayNumber string // digits of the business number
-	BusinessName  string // what the phone shows above the chat
+	BusinessName  string // the name above the chat
 	AppSecret     string // signs the webhook, and proves calls of the Graph API
 	VerifyToken   string // for Handshake
 	Token         string // bearer token that the Graph API asks for
 	RequireProof  bool   // the Graph API wants appsecret_proof with every call
 
-	// WebhookURL returns where to post what people do. It is called for each
-	// post, so that a listener may find its port late.
+	// WebhookURL returns the URL to post to. It is called for each post, so that a listener
+	// may get its port late.
 	WebhookURL func() string
-	// BaseURL returns the root under which clients reach this server, for the
-	// URLs of media; nil or "" takes the host of the request that asks.
+	// BaseURL returns the root of this server's media URLs; nil or "" means the host of the
+	// request.
 	BaseURL func() string
 
-	// APIBase is the root of the router's API for the page: /api/v1 beside this
-	// handler, or a whole URL, which is asked through us; "" means that there
-	// is none, and the page says so.
+	// APIBase is the root of the router's API for the page: /api/v1 beside this handler, or
+	// a whole URL, which is called through this server; "" means that there is none.
 	APIBase string
 	APIKey  string
 
-	// People are the people whose phones exist from the start; nil takes four.
+	// People are the people whose phones exist from the start; nil means DefaultPeople.
 	People []Person
-	// KeepSent is how many accepted messages Sent keeps; 0 means 10,000.
+	// KeepSent is the number of accepted messages that Sent keeps; 0 means 10,000.
 	KeepSent int
-	// Accepted is called with each message that is accepted, before the caller
-	// gets its answer.
+	// Accepted is called for each accepted message, before the caller gets its answer.
 	Accepted func(Sent)
-	// NoStatuses accepts messages without ever reporting their fate.
+	// NoStatuses sends no statuses.
 	NoStatuses bool
-	// NoFaults ignores magic numbers and words.
+	// NoFaults ignores the faults in numbers and texts.
 	NoFaults bool
-	// NoPhones keeps no chats for numbers that are not in the cast, and tells
-	// no page: for load.
+	// NoPhones keeps no chats for numbers outside People and shows them on no page: for
+	// load tests.
 	NoPhones bool
-	// Limits of the number; the zero Limits are none. See MetaLimits.
+	// Limits are the number's limits; the zero Limits are none. See MetaLimits.
 	Limits Limits
 
 	MediaTTL time.Duration // how long a media URL works; 0: 5 min, as Meta's
-	Slow     time.Duration // how long "slow" takes; 0: 5 s
-	Hang     time.Duration // how long "hang" holds a request; 0: 60 s
-	Backoff  time.Duration // first wait before a webhook is posted again; 0: 1 s
-	// Pace stretches or shrinks the waits before statuses; 0: 1, as on a good
-	// connection.
+	Slow     time.Duration // delay of the fault "slow"; 0: 5 s
+	Hang     time.Duration // how long the fault "hang" holds a request; 0: 60 s
+	Backoff  time.Duration // first wait before a webhook is retried; 0: 1 s
+	// Pace scales the waits before statuses; 0 means 1, as on a good connection.
 	Pace float64
 
 	Now        func() time.Time
@@ -89,7 +85,7 @@ type Server struct {
 	record  *record
 	media   *mediaStore
 	limits  *limiter
-	outage  atomic.Pointer[outage] // what sends meet
+	outage  atomic.Pointer[outage] // the fault of all sends
 	log     *slog.Logger
 
 	mu     sync.Mutex // guards the phones, everything in them, and webhooks
@@ -102,8 +98,8 @@ type Server struct {
 	once sync.Once
 }
 
-// New makes a Server. Serve its Handler and keep Run running: Handler accepts,
-// Run delivers.
+// New returns a Server. Serve its Handler, which accepts messages, and run Run, which
+// delivers webhooks.
 func New(o Options) (*Server, error) {
 	if o.WebhookURL == nil {
 		return nil, errors.New("sandbox: WebhookURL is missing")
@@ -170,8 +166,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Handler serves /sandbox: the page, the Graph API below /sandbox/graph, and
-// what the page uses.
+// Handler serves /sandbox: the page, the Graph API below /sandbox/graph, and the page's own
+// paths.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) routes() http.Handler {
@@ -205,8 +201,8 @@ func (s *Server) routes() http.Handler {
 		faces.Handle("/sandbox/api/", s.passToAPI(to))
 	}
 
-	// Pages of other origins may not press our buttons; programs with a bearer
-	// token may come from anywhere.
+	// Pages of other origins may not act for the user; programs with a bearer token may
+	// call from anywhere.
 	guarded := http.NewCrossOriginProtection().Handler(faces)
 
 	all := http.NewServeMux()

@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// posted is what a webhook got.
+// posted is a post that a webhook received.
 type posted struct {
 	body   []byte
 	header http.Header

@@ -12,16 +12,16 @@ const (
 	statusFailed    = "failed"
 )
 
-// WhatsApp promises no order and no "exactly once", so now and then we break
-// both: counted, not random, so that a test sees each case. The numbers are
-// primes for the cases to meet.
+// WhatsApp promises neither order nor "exactly once", so some messages break both: counted,
+// not random, so that a test sees each case. The numbers are primes, so that the cases also
+// meet.
 const (
 	repeatEvery = 5  // this message's delivered comes twice
 	swapEvery   = 7  // read comes before delivered
 	skipEvery   = 11 // delivered never comes: the chat was open
 )
 
-// delay is the wait from acceptance to a status.
+// delay returns the wait from acceptance to a status.
 func (s *Server) delay(status string) time.Duration {
 	wait := map[string]time.Duration{
 		statusSent: 120 * time.Millisecond, statusDelivered: 450 * time.Millisecond,
@@ -30,8 +30,8 @@ func (s *Server) delay(status string) time.Duration {
 	return time.Duration(float64(wait) * s.opt.Pace)
 }
 
-// scheduleStatuses reports the fate of an accepted message, later. It is read when a
-// person looks at the phone; nobody looks at a guest's, so it reads by itself.
+// scheduleStatuses schedules the statuses of an accepted message. It is read when the
+// person looks at the phone; on an unattended phone it reads itself.
 func (s *Server) scheduleStatuses(id string, req sendRequest, person Person, number int64, fault *fault) {
 	if s.opt.NoStatuses {
 		return
@@ -39,7 +39,7 @@ func (s *Server) scheduleStatuses(id string, req sendRequest, person Person, num
 	s.enqueue(s.planStatuses(id, req, person, number, s.readsByItself(person), fault)...)
 }
 
-// planStatuses lists the statuses of the number-th message.
+// planStatuses returns the statuses of the number-th message.
 func (s *Server) planStatuses(id string, req sendRequest, person Person, number int64, reads bool, fault *fault) []*webhookEvent {
 	now, start := s.opt.Now(), time.Now()
 	at := func(status string, wait time.Duration) *webhookEvent {
@@ -50,7 +50,7 @@ func (s *Server) planStatuses(id string, req sendRequest, person Person, number 
 		wait := s.delay(statusFailed)
 		return []*webhookEvent{sent, s.statusEvent(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), fault.status)}
 	}
-	if req.Type == "reaction" { // only ever sent
+	if req.Type == "reaction" { // gets "sent" only
 		return []*webhookEvent{sent}
 	}
 	delivered := at(statusDelivered, s.delay(statusDelivered))
@@ -81,7 +81,7 @@ func (s *Server) statusEvent(id, opaque, status string, person Person, at, due t
 	}
 	p := &webhookEvent{due: due, id: id, tick: status}
 	switch status {
-	case statusFailed: // Meta names neither the contact nor the user id here
+	case statusFailed: // Meta gives neither contact nor user id here
 		w.RecipientUserID = ""
 		w.Errors = []wireError{*problem}
 	case statusRead:
@@ -91,13 +91,13 @@ func (s *Server) statusEvent(id, opaque, status string, person Person, at, due t
 		w.Pricing = &wirePricing{Model: "PMP", Type: "free_customer_service", Category: "service"}
 	}
 	if status != statusDelivered && status != statusRead && p.contact != nil {
-		p.contact.Profile.Username = "" // only these two carry it
+		p.contact.Profile.Username = "" // only sent and delivered carry it
 	}
 	p.status = w
 	return p
 }
 
-// markRead reports everything unread of a phone as read: its person looked at it.
+// markRead reports all unread messages of a phone as read, because its person looked at it.
 func (s *Server) markRead(p *phone) {
 	if p.unread = 0; s.opt.NoStatuses {
 		return
@@ -123,8 +123,8 @@ func (s *Server) enqueue(list ...*webhookEvent) {
 	}
 }
 
-// onPosted shows what became of a post: ticks on the phone, and a line in
-// the log of webhooks.
+// onPosted shows the result of a post: ticks on the phone, and a line in the list of
+// webhooks.
 func (s *Server) onPosted(res postResult) {
 	s.record.count(func(c *Counts) {
 		if res.ok() {
@@ -134,7 +134,7 @@ func (s *Server) onPosted(res postResult) {
 		}
 	})
 	if !res.ok() {
-		s.log.Debug("webhook was not taken", "code", res.code, "err", res.err, "events", len(res.events))
+		s.log.Debug("webhook was refused", "code", res.code, "err", res.err, "events", len(res.events))
 	}
 	if s.opt.NoPhones && s.hub.idle() {
 		return

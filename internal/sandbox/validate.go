@@ -9,7 +9,7 @@ import (
 	"unicode/utf16"
 )
 
-// content is what a valid send says.
+// content is the content of a valid send.
 type content struct {
 	body   json.RawMessage // the object under the type's name
 	text   string          // for people
@@ -17,7 +17,7 @@ type content struct {
 	emoji  string
 }
 
-// What WhatsApp refuses, in UTF-16 units as it counts emoji.
+// Limits of WhatsApp in UTF-16 code units, in which an emoji counts two.
 const (
 	maxText        = 4096
 	maxCaption     = 1024
@@ -35,7 +35,7 @@ const (
 	maxOpaque      = 512
 )
 
-// validate refuses what Meta would refuse.
+// validate returns the error that Meta would return.
 func (s *Server) validate(req *sendRequest) (content, *graphError) {
 	if long(req.Opaque, maxOpaque) {
 		return content{}, errParam(fmt.Sprintf("Param biz_opaque_callback_data must be at most %d characters long.", maxOpaque))
@@ -81,8 +81,8 @@ func (s *Server) validate(req *sendRequest) (content, *graphError) {
 	return c, problem
 }
 
-// body is the object under the type's name; known is false for a type that the
-// API does not have.
+// body returns the object under the type's name; known is false for a type that the API
+// does not have.
 func (req *sendRequest) body() (body json.RawMessage, known bool) {
 	switch req.Type {
 	case "text":

@@ -208,7 +208,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// WhatsApp promises neither order nor "once": the plan breaks both at times.
+// WhatsApp promises neither order nor "exactly once": the plan breaks both at times.
 func TestPlanOfStatuses(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{WebhookURL: func() string { return "" }})
@@ -264,7 +264,7 @@ func TestFailedStatusNamesTheError(t *testing.T) {
 	}
 }
 
-// The cast reads when it looks at the phone, not before.
+// A person's messages are read when the person looks at the phone, not before.
 func TestReadWhenLooking(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{})
@@ -328,7 +328,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-func TestRunFinishesWhatIsUnderWay(t *testing.T) {
+func TestRunFinishesPostsUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{NoStatuses: true})
 	taken, release := make(chan struct{}), make(chan struct{})

@@ -40,8 +40,8 @@ type wireContext struct {
 	ID   string `json:"id"`
 }
 
-// wireMessage is the common part of an element of value.messages; the object of
-// its type is added by withBody.
+// wireMessage has the common fields of an element of value.messages; withBody adds the
+// object of its type.
 type wireMessage struct {
 	Context    *wireContext `json:"context,omitempty"`
 	From       string       `json:"from,omitempty"`
@@ -86,7 +86,7 @@ type wireError struct {
 	Href      string            `json:"href,omitempty"`
 }
 
-// envelope makes the body of a webhook in Meta's key order.
+// envelope returns the body of a webhook in Meta's key order.
 func (s *Server) envelope(batch []*webhookEvent) []byte {
 	type metadata struct {
 		Display string `json:"display_phone_number"`
@@ -107,8 +107,8 @@ func (s *Server) envelope(batch []*webhookEvent) []byte {
 		ID      string   `json:"id"`
 		Changes []change `json:"changes"`
 	}
-	// What comes without contacts has a value of its own: in Meta's the contacts
-	// are those of everything in it.
+	// Events without contacts get a value of their own: in Meta's webhooks, contacts are
+	// those of every event in the value.
 	var changes []change
 	var known map[wireContact]bool
 	for i, p := range batch {
@@ -136,7 +136,7 @@ func (s *Server) envelope(batch []*webhookEvent) []byte {
 	return asMeta(marshalPlain(body))
 }
 
-// marshalPlain marshals without escaping for HTML, which Meta does not do.
+// marshalPlain marshals without HTML escapes, as Meta does.
 func marshalPlain(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -147,8 +147,8 @@ func marshalPlain(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// asMeta writes JSON as Meta sends it: everything beyond ASCII as \uXXXX in
-// lower case, and each slash as \/. Both occur inside strings only.
+// asMeta escapes JSON as Meta does: characters beyond ASCII as \uXXXX in lower case, each
+// slash as \/. Both occur only inside strings.
 func asMeta(in []byte) []byte {
 	out := make([]byte, 0, len(in)+len(in)/8)
 	for i := 0; i < len(in); {
@@ -181,8 +181,8 @@ func appendEscape(out []byte, r rune) []byte {
 	return append(out, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 }
 
-// wamid makes a message id as WhatsApp's look: base64 over the person's digits,
-// the direction and a random part.
+// wamid returns a message id like WhatsApp's: base64 of the person's digits, the direction
+// and a random part.
 func wamid(ref string, inbound bool) string {
 	var random [9]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
@@ -202,8 +202,8 @@ func wamid(ref string, inbound bool) string {
 
 func seconds(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// Handshake asks the webhook to prove that it knows the verify token, as Meta
-// does when a callback is set.
+// Handshake makes the webhook prove that it knows the verify token, as Meta does when a
+// callback URL is set.
 func (s *Server) Handshake(ctx context.Context) error {
 	target, err := url.Parse(s.opt.WebhookURL())
 	if err != nil {

@@ -9,24 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// Input is something that a person does with their phone.
+// Input is an action of a person on their phone.
 type Input struct {
-	// Type is text, reply, reaction, media, location, contact, poll (which
-	// WhatsApp delivers as unsupported) or number (the person changes theirs).
+	// Type is text, reply, reaction, media, location, contact, poll (which WhatsApp
+	// delivers as unsupported) or number (the person changes their number).
 	Type string `json:"type"`
 	Text string `json:"text,omitempty"` // or the caption of media
-	// Quoted is the message that is answered, tapped or reacted to.
+	// Quoted is the message that is quoted, tapped or reacted to.
 	Quoted string `json:"quoted,omitempty"`
 	// Reply is the id of the tapped row or button of Quoted.
 	Reply string `json:"reply,omitempty"`
 	Emoji string `json:"emoji,omitempty"`
-	// Sample names a file of ours to send: image, audio, document or sticker.
+	// Sample names a sample file to send: image, audio, document or sticker.
 	Sample string `json:"sample,omitempty"`
-	// AgeSeconds makes WhatsApp deliver it that late.
+	// AgeSeconds is how late WhatsApp delivers it.
 	AgeSeconds int `json:"age_seconds,omitempty"`
 	// Repeat makes WhatsApp deliver it twice.
 	Repeat bool `json:"repeat,omitempty"`
-	// File is the person's own file.
+	// File is a file of the person's own.
 	File *Upload `json:"-"`
 	root string  // for the URL of media
 }
@@ -46,10 +46,10 @@ var (
 	errType  = errors.New("tipo de mensaje desconocido")
 )
 
-const maxTyped = 65_536 // what WhatsApp lets a person type
+const maxTyped = 65_536 // the longest text that WhatsApp lets a person type
 
-// Write makes somebody of the cast (by id, phone or user id) do something. It
-// returns the message as it is on their phone; the webhook follows from Run.
+// Write performs an action of the person with the id, phone or user id. It returns the
+// message as it is on the phone; Run posts the webhook.
 func (s *Server) Write(ref string, in Input) (Message, error) {
 	now := s.opt.Now()
 	sentAt := now.Add(-time.Duration(max(0, in.AgeSeconds)) * time.Second)
@@ -101,7 +101,7 @@ func (s *Server) Write(ref string, in Input) (Message, error) {
 	return *m, nil
 }
 
-// compose fills type and body; extra are fields of the message beside them.
+// compose sets the message's type and body; extra are further fields beside them.
 func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, err error) {
 	m.Type = in.Type
 	switch in.Type {
@@ -157,7 +157,7 @@ func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, 
 	return extra, nil
 }
 
-// composeReply makes the answer to a tap on a row, a button or a template's button.
+// composeReply makes the reply to a tap on a row, a button or a template's button.
 func composeReply(quoted *Message, reply string, m *Message) error {
 	if quoted == nil || quoted.From != fromBusiness {
 		return ErrUnknown
@@ -245,7 +245,7 @@ func (s *Server) attachFile(in Input, m *Message) error {
 	return nil
 }
 
-// applyReaction shows a reaction under its message. The lock is held.
+// applyReaction shows a reaction under its message. The caller holds the lock.
 func (s *Server) applyReaction(p *phone, from, target, emoji string) {
 	m := p.byID[target]
 	if m == nil {
@@ -260,11 +260,10 @@ func (s *Server) applyReaction(p *phone, from, target, emoji string) {
 	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 }
 
-// renumbered is the person after a change of number: WhatsApp gives a new user
-// id with it.
+// renumbered returns the person with another number and, as WhatsApp does, another user id.
 func renumbered(p Person) Person {
 	next := []byte(p.Phone)
-	for i := len(next) - 1; i >= 0; i-- { // add one thousand, so that no neighbour is met
+	for i := len(next) - 1; i >= 0; i-- { // add one thousand, to avoid neighbouring numbers
 		if i > len(next)-4 {
 			continue
 		}
@@ -290,7 +289,7 @@ func (s *Server) renumber(p *phone) {
 	}
 }
 
-// findPhone finds a phone by id, number or user id. The lock is held.
+// findPhone returns the phone with the id, number or user id. The caller holds the lock.
 func (s *Server) findPhone(ref string) *phone {
 	if p := s.phones.byID[ref]; p != nil {
 		return p

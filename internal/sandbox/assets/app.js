@@ -20,7 +20,7 @@ async function call(path, options = {}) {
 
 const post = (path, body) => call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body || {}) });
 
-// act is everything that the person does.
+// act sends every action of the person.
 async function act(input) {
   try {
     await post(`/phones/${encodeURIComponent(current)}/messages`, input);
@@ -63,7 +63,7 @@ async function loadPhone() {
   look();
 }
 
-// look tells WhatsApp that the person saw the chat: that is what makes "read".
+// look tells WhatsApp that the person saw the chat, which makes it "read".
 let looking;
 function look() {
   clearTimeout(looking);
@@ -139,8 +139,8 @@ function fit() {
   $("send").setAttribute("aria-label", empty ? "Mandar nota de voz de ejemplo" : "Enviar");
 }
 text.addEventListener("input", fit);
-// Enter sends, Shift+Enter breaks the line. Keyboards of phones may not tell
-// their Enter as a key, but as the line break that it would make.
+// Enter sends, Shift+Enter breaks the line. A phone's keyboard may report Enter as a line
+// break and not as a key.
 let shift = false;
 text.addEventListener("keydown", (e) => {
   shift = e.shiftKey;
@@ -269,8 +269,8 @@ document.addEventListener("visibilitychange", () => {
   look();
   panel.refresh();
 });
-// What changes without an event (a timeout, somebody else's command) shows up
-// by a slow look, only while somebody is looking.
+// Changes without an event (a timeout, another person's command) are found by a slow poll
+// while the page is visible.
 setInterval(() => !document.hidden && panel.refresh(0), 5000);
 fit();
 listen();

@@ -1,4 +1,4 @@
-// The chat of the phone that is shown: bubbles, sheet, composer.
+// The chat of the phone on display: bubbles, sheet, composer.
 import { $, clock, day, h, icon, ticks, toast } from "./dom.js";
 import { format } from "./format.js";
 
@@ -14,8 +14,8 @@ export class Chat {
     this.quoting = null;
     this.used = new Set(); // lists and buttons already answered
     this.log = $("log");
-    // The log stays at its end, also while pictures load, until the person
-    // scrolls up.
+    // The log stays scrolled to its end, also while pictures load, until the person scrolls
+    // up.
     this.stick = true;
     for (const e of ["wheel", "touchmove", "keydown"]) this.log.addEventListener(e, () => (this.byHand = true), { passive: true });
     this.log.addEventListener("scroll", () => {

@@ -1,5 +1,4 @@
-// The desk beside the phone: what a person of the team does, by the same API that
-// a CRM uses.
+// The desk beside the phone: a team member acts through the same API that a CRM uses.
 import { $, h, toast } from "./dom.js";
 
 const refusals = {

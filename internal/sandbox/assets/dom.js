@@ -1,5 +1,4 @@
-// Small help to build the page: everything that came from outside becomes text,
-// never markup.
+// Helpers to build the page: everything from outside becomes text, never markup.
 
 /** h makes an element: h("p", {class: "x", onclick: f}, "text", child). */
 export function h(tag, props, ...children) {

@@ -1,4 +1,4 @@
-// What the router decided, as its API tells it.
+// The router's decisions, as its API gives them.
 import { Desk, unique } from "./desk.js";
 import { $, clock, h, icon, ticks, toast } from "./dom.js";
 
@@ -75,8 +75,7 @@ export class Panel {
     }
   }
 
-  // Pages that were full once do not change but for ticks: only the last two
-  // are read again.
+  // Full pages change only in their ticks: only the last two are read again.
   async messages(id) {
     if (this.pagesOf !== id) (this.pagesOf = id), (this.pages = []);
     let at = Math.max(0, this.pages.length - 2);
@@ -146,7 +145,7 @@ export class Panel {
     if (focus) ($(focus)?.disabled ? $("text") : $(focus))?.focus();
   }
 
-  // The sentences come from the API too: nothing here knows the list.
+  // The sentences come from the API too: no list of reasons here.
   async sentences() {
     if (this.reasons) return;
     const list = await this.ask("/reasons").catch(() => ({ items: [] }));
