@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestTimersDueAtOnce ends the process, or never ends, under the race detector when
-// its goroutines run side by side.
+// TestTimersDueAtOnce kills or hangs the process under the race detector if its goroutines
+// run in parallel.
 func TestTimersDueAtOnce(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(*testing.T) {

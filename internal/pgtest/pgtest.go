@@ -1,7 +1,7 @@
-// Package pgtest gives tests a real PostgreSQL, and a PgBouncer before it: servers
-// on unix sockets and free loopback ports in a directory of their own, ended when
-// the tests are over, or when their process dies. It must never touch a server
-// that it did not start, and no program but a test may use it.
+// Package pgtest gives tests a real PostgreSQL and a PgBouncer in front of it: servers on
+// unix sockets and free loopback ports, in a directory of their own, ended with the tests
+// or with their process. It must never touch a server that it did not start, and only tests
+// may use it.
 package pgtest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Server is one PostgreSQL.
+// Server is a PostgreSQL server.
 type Server struct {
 	pg *servers.Postgres
 
@@ -26,14 +26,14 @@ type Server struct {
 	clean []*borrowed // databases to borrow
 }
 
-// Bouncer is a PgBouncer before a Server.
+// Bouncer is a PgBouncer in front of a Server.
 type Bouncer = servers.Bouncer
 
-// Options of New.
+// Options configure New.
 type Options struct {
-	// Durable makes it sync like a real one, for benchmarks.
+	// Durable makes it sync as in production, for benchmarks.
 	Durable bool
-	// Settings are added to the configuration: "max_connections=20".
+	// Settings are added to the configuration, such as "max_connections=20".
 	Settings []string
 }
 
@@ -43,8 +43,7 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests of a package and ends what they shared: call it from
-// TestMain.
+// Main runs the tests of a package and ends the shared server. Call it from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	shared.Lock()
@@ -55,8 +54,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Shared returns the server of this test process, which must run under Main. It
-// does not sync, so it is quick and forgets when it is killed.
+// Shared returns the server of this test process, which must run under Main. The server
+// does not sync: it is fast and loses data when killed.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
 	shared.Lock()
@@ -70,7 +69,7 @@ func Shared(tb testing.TB) *Server {
 	return shared.server
 }
 
-// New returns a server of the test's own, to be stopped and started at will.
+// New returns a server of the test's own, which it may stop and start.
 func New(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s, err := start(o)
@@ -81,7 +80,7 @@ func New(tb testing.TB, o Options) *Server {
 	return s
 }
 
-// start is not bound to one test: others may share what it starts.
+// start starts a server that may outlive the test.
 func start(o Options) (*Server, error) {
 	pg, err := servers.NewPostgres(context.Background(), servers.PostgresOptions{Durable: o.Durable, Settings: o.Settings})
 	if err != nil {
@@ -90,10 +89,10 @@ func start(o Options) (*Server, error) {
 	return &Server{pg: pg}, nil
 }
 
-// Postgres is the server itself.
+// Postgres returns the server as package servers has it.
 func (s *Server) Postgres() *servers.Postgres { return s.pg }
 
-// Standby starts a standby of the server, ended with the test.
+// Standby starts a standby of the server. It ends with the test.
 func (s *Server) Standby(tb testing.TB) *Server {
 	tb.Helper()
 	pg, err := s.pg.Standby(tb.Context())
@@ -104,26 +103,26 @@ func (s *Server) Standby(tb testing.TB) *Server {
 	return &Server{pg: pg}
 }
 
-// Start starts a server that was stopped.
+// Start starts a stopped server.
 func (s *Server) Start() error { return s.pg.Start(context.Background()) }
 
-// Stop ends the server as an operator would who does not wait for clients.
+// Stop ends the server without waiting for clients (fast shutdown).
 func (s *Server) Stop() { s.pg.Stop() }
 
-// Kill ends the server at once, as a crash would.
+// Kill ends the server at once, as a crash would (immediate shutdown).
 func (s *Server) Kill() { s.pg.Kill() }
 
-// Log returns what the server said.
+// Log returns the server's log.
 func (s *Server) Log() string { return s.pg.Log() }
 
-// URL returns the address of a database by its unix socket.
+// URL returns the address of a database over the unix socket.
 func (s *Server) URL(database string) string { return s.pg.URL(database) }
 
-// TCPURL returns the address of a database by loopback, for a proxy to stand before.
+// TCPURL returns the address of a database over loopback, for use with a proxy.
 func (s *Server) TCPURL(database string) string { return s.pg.TCPURL(database) }
 
-// Bouncer starts a PgBouncer in transaction mode, ended with the test. Settings,
-// like "pool_mode=session", override.
+// Bouncer starts a PgBouncer in transaction mode. Settings such as "pool_mode=session"
+// override the defaults. It ends with the test.
 func (s *Server) Bouncer(tb testing.TB, settings ...string) *Bouncer {
 	tb.Helper()
 	b, err := s.pg.NewBouncer(tb.Context(), settings...)
@@ -134,7 +133,7 @@ func (s *Server) Bouncer(tb testing.TB, settings ...string) *Bouncer {
 	return b
 }
 
-// Exec runs statements in a database, as its owner.
+// Exec runs statements in a database as the superuser.
 func (s *Server) Exec(tb testing.TB, database string, statements ...string) {
 	tb.Helper()
 	if err := s.exec(database, statements...); err != nil {
@@ -142,14 +141,14 @@ func (s *Server) Exec(tb testing.TB, database string, statements ...string) {
 	}
 }
 
-// exec works in a test's cleanup too, when its context is over.
+// exec works in a test's cleanup too, when the test's context has ended.
 func (s *Server) exec(database string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return s.pg.Exec(ctx, database, statements...)
 }
 
-// Database makes a new database and returns its name.
+// Database creates a database and returns its name.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
 	s.mu.Lock()
@@ -160,15 +159,15 @@ func (s *Server) Database(tb testing.TB) string {
 	return name
 }
 
-// borrowed is a database to borrow, and the connection that empties it: a new one is
-// what costs most.
+// borrowed is a database to borrow with the connection that empties it: opening one is the
+// most expensive part.
 type borrowed struct {
 	name string
 	conn *pgx.Conn
 }
 
-// Borrow returns the name of a database without rows. Making one is slow, so an
-// earlier test may have left its tables in it, and sequences that went on.
+// Borrow returns the name of a database without rows. Creating one is slow, so it may have
+// tables of an earlier test, and sequences that have advanced.
 func (s *Server) Borrow(tb testing.TB) string {
 	tb.Helper()
 	s.mu.Lock()
@@ -182,7 +181,7 @@ func (s *Server) Borrow(tb testing.TB) string {
 	}
 	tb.Cleanup(func() {
 		if tb.Failed() || db.empty(s) != nil {
-			return // somebody may still be in it: it is not lent again
+			return // it may still be in use: do not lend it again
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -203,8 +202,8 @@ func (db *borrowed) empty(s *Server) (err error) {
 	return err
 }
 
-// empty deletes every row but those that say which migrations were done. There
-// are few, so this is faster than to truncate.
+// empty deletes every row except those of the migrations' versions. There are few rows, so
+// this is faster than TRUNCATE.
 const empty = `SET lock_timeout = '3s'; DO $$
 DECLARE t record;
 BEGIN

@@ -1,5 +1,5 @@
-// Package porttest keeps loopback ports for the servers of a test. It is for tests
-// only, and must never give the same port to two that run.
+// Package porttest reserves loopback ports for the servers of a test. It is for tests only,
+// and must never give one port to two running servers.
 package porttest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Reserve keeps a port that nobody uses until the end of the test: a server that names
-// it may listen on it, come and go.
+// Reserve reserves a free port until the end of the test: its server may listen on it, stop
+// and come back.
 func Reserve(tb testing.TB) *servers.Port {
 	tb.Helper()
 	p, err := servers.ReservePort()
@@ -20,7 +20,7 @@ func Reserve(tb testing.TB) *servers.Port {
 	return p
 }
 
-// Addr is the host:port of one that Reserve keeps.
+// Addr reserves a port and returns its host:port.
 func Addr(tb testing.TB) string {
 	tb.Helper()
 	return Reserve(tb).Addr()

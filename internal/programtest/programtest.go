@@ -1,5 +1,5 @@
-// Package programtest finds the programs that tests start. It is for tests only, and
-// must never skip one: a test that did not run proves nothing.
+// Package programtest finds the programs that tests start. It is for tests only, and must
+// never skip a test: a test that did not run proves nothing.
 package programtest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Find returns the path of the first of the names that is installed. Servers of Debian
-// are in /usr/sbin, which the PATH of a plain user lacks.
+// Find returns the path of the first of the names that is installed. It also looks in
+// /usr/sbin, where Debian has servers and which a plain user's PATH lacks.
 func Find(tb testing.TB, names ...string) string {
 	tb.Helper()
 	for _, name := range names {

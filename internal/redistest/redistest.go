@@ -1,8 +1,7 @@
-// Package redistest starts throwaway Redis servers for tests: a single one, a
-// Sentinel set-up, a Cluster. They listen on free loopback ports, keep their
-// files in a directory of their own, and end with the test, each by its own
-// process id. It is for tests only, and must never touch a server that it did
-// not start.
+// Package redistest starts throwaway Redis servers for tests: a single one, Sentinels, or a
+// Cluster. They listen on free loopback ports, keep their files in a directory of their
+// own, and end with the test, each by its process id. It is for tests only, and must never
+// touch a server that it did not start.
 package redistest
 
 import (
@@ -12,10 +11,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Server is one redis-server process.
+// Server is a redis-server process.
 type Server = servers.Redis
 
-// AOF is the config of a server that has on disk what it answered.
+// AOF is the config of a server that answers a write only once it is on disk.
 var AOF = servers.RedisAOF
 
 // Start starts a server that ends with the test; see New.
@@ -29,8 +28,8 @@ func Start(tb testing.TB, config ...string) *Server {
 	return s
 }
 
-// New starts a server without persistence, then applies the config: lines of
-// redis.conf, such as "appendonly yes". Call Close in the end.
+// New starts a server without persistence unless config, lines of redis.conf such as
+// "appendonly yes", says otherwise. The caller must Close it.
 func New(ctx context.Context, config ...string) (*Server, error) {
 	return servers.NewRedis(ctx, servers.RedisOptions{Config: config})
 }

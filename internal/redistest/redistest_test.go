@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSingleKeepsWhatItAnsweredOverAKill(t *testing.T) {
+func TestAOFSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	s := Start(t, AOF...)
 	if _, err := s.Do(t.Context(), "SET", "a", "kept"); err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// MasterSet is the name that the Sentinels know their primary by.
+// MasterSet is the name under which the Sentinels know their primary.
 const MasterSet = "psi"
 
-// Sentinels is a primary with one replica, watched by three Sentinels.
+// Sentinels are a primary with one replica, watched by three Sentinels.
 type Sentinels struct {
 	Primary, Replica *Server
 	Watchers         [3]*Server
 }
 
-// StartSentinels starts one that ends with the test.
+// StartSentinels starts Sentinels that end with the test.
 func StartSentinels(tb testing.TB) *Sentinels {
 	tb.Helper()
 	s, err := NewSentinels(tb.Context())
@@ -32,7 +32,8 @@ func StartSentinels(tb testing.TB) *Sentinels {
 	return s
 }
 
-// NewSentinels starts one. A primary that is gone for a second is replaced.
+// NewSentinels starts Sentinels that replace a primary after a second without it. The
+// caller must Close them.
 func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
 	s := &Sentinels{}
 	defer func() {
@@ -74,12 +75,12 @@ func NewSentinels(ctx context.Context) (_ *Sentinels, err error) {
 	})
 }
 
-// URL is what redis_url wants.
+// URL returns the address in the form of redis_url.
 func (s *Sentinels) URL() string {
 	return fmt.Sprintf("redis://%s?addr=%s&addr=%s&master_set=%s", s.Watchers[0].Addr, s.Watchers[1].Addr, s.Watchers[2].Addr, MasterSet)
 }
 
-// Close ends all of it.
+// Close ends all servers.
 func (s *Sentinels) Close() {
 	for _, one := range append(s.Watchers[:], s.Primary, s.Replica) {
 		if one != nil {
@@ -88,10 +89,10 @@ func (s *Sentinels) Close() {
 	}
 }
 
-// Cluster is three primaries that share the slots.
+// Cluster is a Redis Cluster of three primaries.
 type Cluster struct{ Nodes [3]*Server }
 
-// StartCluster starts one that ends with the test.
+// StartCluster starts a Cluster that ends with the test.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c, err := NewCluster(tb.Context())
@@ -102,7 +103,7 @@ func StartCluster(tb testing.TB) *Cluster {
 	return c
 }
 
-// NewCluster starts one.
+// NewCluster starts a Cluster. The caller must Close it.
 func NewCluster(ctx context.Context) (_ *Cluster, err error) {
 	c := &Cluster{}
 	defer func() {
@@ -140,12 +141,12 @@ func NewCluster(ctx context.Context) (_ *Cluster, err error) {
 	})
 }
 
-// URL is what redis_url wants.
+// URL returns the address in the form of redis_url.
 func (c *Cluster) URL() string {
 	return fmt.Sprintf("redis://%s?addr=%s&addr=%s", c.Nodes[0].Addr, c.Nodes[1].Addr, c.Nodes[2].Addr)
 }
 
-// Close ends all of it.
+// Close ends all servers.
 func (c *Cluster) Close() {
 	for _, n := range c.Nodes {
 		if n != nil {
@@ -154,7 +155,7 @@ func (c *Cluster) Close() {
 	}
 }
 
-// waitFor asks again and again, for half a minute at most.
+// waitFor calls ask until it is true, for at most half a minute.
 func waitFor(ctx context.Context, what string, ask func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("waited in vain for "+what))
 	defer cancel()

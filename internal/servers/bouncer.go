@@ -18,7 +18,7 @@ import (
 // ErrNoBouncer means that PgBouncer is not installed.
 var ErrNoBouncer = errors.New("PgBouncer is not installed: apt-get install -y pgbouncer")
 
-// Bouncer is a PgBouncer before a Postgres.
+// Bouncer is a PgBouncer in front of a Postgres.
 type Bouncer struct {
 	dir      string
 	settings []string
@@ -26,8 +26,8 @@ type Bouncer struct {
 	proc     *Process
 }
 
-// NewBouncer starts a PgBouncer in transaction mode. Settings, like
-// "pool_mode=session", override. Close it in the end.
+// NewBouncer starts a PgBouncer in transaction mode. Settings such as "pool_mode=session"
+// override the defaults. The caller must Close it.
 func (s *Postgres) NewBouncer(ctx context.Context, settings ...string) (*Bouncer, error) {
 	bin, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -83,7 +83,7 @@ func (b *Bouncer) configure(s *Postgres) error {
 		ini += kv[0] + " = " + kv[1] + "\n"
 	}
 	for name, text := range map[string]string{"users": `"` + PostgresUser + `" ""` + "\n", "pgbouncer.ini": ini} {
-		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server is somebody else
+		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server runs as another user
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (b *Bouncer) configure(s *Postgres) error {
 
 func (b *Bouncer) ping(ctx context.Context) error { return b.admin(ctx, "SHOW VERSION") }
 
-// admin gives the pooler a command.
+// admin runs a command on the pooler's admin console.
 func (b *Bouncer) admin(ctx context.Context, command string) error {
 	cfg, err := pgx.ParseConfig(b.URL("pgbouncer"))
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *Bouncer) admin(ctx context.Context, command string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what counts was answered
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the answer is in
 	_, err = c.Exec(ctx, command)
 	return err
 }
@@ -118,7 +118,7 @@ func (b *Bouncer) Stop() {
 	}
 }
 
-// Close ends the pooler, removes its files and lets go of its port.
+// Close ends the pooler, removes its files and releases its port.
 func (b *Bouncer) Close() {
 	b.Stop()
 	if b.port != nil {

@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// DelayProxy stands before a server as a long wire does: whatever a client sends
-// arrives later by always the same time, so a call takes that much longer, and
-// no less gets through.
+// DelayProxy is a proxy with the latency of a long wire: everything a client sends arrives
+// later by the same delay, so calls take longer and throughput stays the same.
 type DelayProxy struct {
-	// Addr is where it listens.
+	// Addr is the proxy's host:port.
 	Addr string
 
 	target string
@@ -26,12 +25,12 @@ type DelayProxy struct {
 	work   sync.WaitGroup
 }
 
-// NewDelayProxy listens on a free loopback port, and delays nothing yet. Close it in
-// the end.
+// NewDelayProxy listens on a free loopback port, at first without a delay. The caller must
+// Close it.
 func NewDelayProxy(target string) (*DelayProxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
-		return nil, fmt.Errorf("open a slow wire: %w", err)
+		return nil, fmt.Errorf("start delay proxy: %w", err)
 	}
 	d := &DelayProxy{Addr: l.Addr().String(), target: target, l: l}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -39,7 +38,7 @@ func NewDelayProxy(target string) (*DelayProxy, error) {
 	return d, nil
 }
 
-// SetDelay changes how much later things arrive.
+// SetDelay sets the delay.
 func (d *DelayProxy) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 // Close breaks every connection.
@@ -76,13 +75,13 @@ func (d *DelayProxy) serve(client net.Conn) {
 	up.Wait()
 }
 
-// chunk is what was read at once, and when it has to arrive.
+// chunk is the data of one read and the time at which it is due.
 type chunk struct {
 	due  time.Time
 	data []byte
 }
 
-// forward takes what the client sends to the server, each chunk in its time.
+// forward sends the client's data to the server, each chunk when it is due.
 func (d *DelayProxy) forward(client, server net.Conn) {
 	chunks := make(chan chunk, 256)
 	var writer sync.WaitGroup

@@ -8,24 +8,24 @@ import (
 	"syscall"
 )
 
-// Port is a loopback port that is kept for a server. The kernel gives it to nobody
-// who asks for any port, neither to listen nor to call from, while the server that
-// names it may listen there, stop, and come back.
+// Port is a loopback port reserved for a server. The kernel gives it to no process that
+// asks for any port, neither to listen nor to connect from, while the server itself may
+// listen on it, stop, and come back.
 type Port struct {
 	Number int
 
 	socket *os.File
 }
 
-// ReservePort keeps one that nobody uses. Close it in the end.
+// ReservePort reserves a free port. The caller must Close it.
 //
-// A socket that is bound and does not listen holds it. It is bound for itself alone,
-// so that no two get the same, and shares the port only then: with SO_REUSEADDR on
-// both, as servers set it, another may listen (socket(7), ip(7)).
+// A bound socket that does not listen holds the port. It binds without SO_REUSEADDR, so
+// that no port is reserved twice, and sets the option only then: with SO_REUSEADDR on both
+// sockets, as servers set it, another may listen (socket(7), ip(7)).
 func ReservePort() (*Port, error) {
 	p, err := reservePort()
 	if err != nil {
-		return nil, fmt.Errorf("keep a port: %w", err)
+		return nil, fmt.Errorf("reserve a port: %w", err)
 	}
 	return p, nil
 }
@@ -55,8 +55,8 @@ func reservePort() (_ *Port, err error) {
 	return p, nil
 }
 
-// Addr is host:port.
+// Addr returns host:port.
 func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)) }
 
-// Close lets go of it. Who listens there goes on.
+// Close releases the port. A server that listens on it goes on.
 func (p *Port) Close() { p.socket.Close() }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPortIsKept: nobody who asks for any port gets a kept one, however many are kept
-// and asked for; who names it may listen on it, again and again, but no two at once.
+// TestPortIsKept: a request for any port never gets a reserved one, however many there are;
+// a server that names the port may listen on it again and again, but no two at once.
 func TestPortIsKept(t *testing.T) {
 	t.Parallel()
 	p, err := ReservePort()
@@ -18,7 +18,7 @@ func TestPortIsKept(t *testing.T) {
 	defer p.Close()
 	if c, err := net.Dial("tcp", p.Addr()); err == nil {
 		c.Close()
-		t.Error("somebody answers on a port that is only kept")
+		t.Error("a reserved port without a server answers")
 	}
 	seen := map[int]bool{p.Number: true}
 	for range 400 {
@@ -28,7 +28,7 @@ func TestPortIsKept(t *testing.T) {
 		}
 		defer other.Close()
 		if seen[other.Number] {
-			t.Fatalf("port %d was given twice", other.Number)
+			t.Fatalf("port %d was reserved twice", other.Number)
 		}
 		seen[other.Number] = true
 	}
@@ -39,13 +39,13 @@ func TestPortIsKept(t *testing.T) {
 		}
 		defer l.Close()
 		if n := l.Addr().(*net.TCPAddr).Port; seen[n] {
-			t.Fatalf("port %d is kept, and somebody who asked for any got it", n)
+			t.Fatalf("port %d is reserved, and a listener on any port got it", n)
 		}
 	}
 	for range 2 {
 		l, err := net.Listen("tcp", p.Addr())
 		if err != nil {
-			t.Fatalf("it is kept, but not for us: %v", err)
+			t.Fatalf("its own server cannot listen on it: %v", err)
 		}
 		if _, err := net.Listen("tcp", p.Addr()); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("a second one listens: %v", err)
@@ -55,6 +55,6 @@ func TestPortIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Close()
-		c.Close() // it may wait for its peer's last word, as it does after a crash
+		c.Close() // its side closes first and stays in TIME_WAIT, as after a crash
 	}
 }

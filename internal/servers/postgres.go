@@ -23,18 +23,18 @@ var ErrNoPostgres = errors.New("PostgreSQL is not installed: apt-get install -y 
 // PostgresUser is the superuser of every server.
 const PostgresUser = "postgres"
 
-// PostgresOptions of NewPostgres.
+// PostgresOptions configure NewPostgres.
 type PostgresOptions struct {
-	// Parent is where its directory is made; "" is the system's for temporary
+	// Parent is the directory to create its directory in; "" is the system's for temporary
 	// files.
 	Parent string
-	// Durable makes it sync like a real one.
+	// Durable makes it sync, as in production.
 	Durable bool
-	// Settings are added to the configuration: "max_connections=20".
+	// Settings are added to the configuration, such as "max_connections=20".
 	Settings []string
 }
 
-// Postgres is one PostgreSQL.
+// Postgres is a PostgreSQL server.
 type Postgres struct {
 	// Dir holds its socket and its data.
 	Dir string
@@ -47,14 +47,14 @@ type Postgres struct {
 	proc *Process
 }
 
-// HavePostgres reports whether PostgreSQL is installed, as an error that says
-// how to get it.
+// HavePostgres returns an error that says how to install PostgreSQL, or nil if it is
+// installed.
 func HavePostgres() error {
 	_, err := postgresProgram("initdb")
 	return err
 }
 
-// NewPostgres starts one. Close it in the end.
+// NewPostgres starts a server. The caller must Close it.
 func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	bin, err := postgresProgram("initdb")
 	if err != nil {
@@ -86,7 +86,7 @@ func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 
 func (s *Postgres) data() string { return filepath.Join(s.Dir, "data") }
 
-// command runs a program of PostgreSQL as the user that owns the files.
+// command runs a program of PostgreSQL as the owner of the files.
 func (s *Postgres) command(ctx context.Context, bin string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), bin, args...)
 	cmd.Dir = "/"
@@ -95,7 +95,7 @@ func (s *Postgres) command(ctx context.Context, bin string, args ...string) *exe
 	return cmd
 }
 
-// Start starts a server that was stopped, and returns when it answers.
+// Start starts a stopped server and returns once it answers.
 func (s *Postgres) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Postgres) Start(ctx context.Context) error {
 	for _, kv := range append(set, s.opts.Settings...) {
 		args = append(args, "-c", kv)
 	}
-	// Orphaned, it must end at once, its children too.
+	// Orphaned, it must end at once with its children.
 	if s.proc, err = Start(s.command(ctx, bin, args...), filepath.Join(s.Dir, "log"), syscall.SIGQUIT); err != nil {
 		return err
 	}
@@ -137,10 +137,10 @@ func (s *Postgres) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop ends the server as an operator would who does not wait for clients.
+// Stop ends the server without waiting for clients (fast shutdown).
 func (s *Postgres) Stop() { s.end(syscall.SIGINT) }
 
-// Kill ends the server at once, as a crash would.
+// Kill ends the server at once, as a crash would (immediate shutdown).
 func (s *Postgres) Kill() { s.end(syscall.SIGQUIT) }
 
 func (s *Postgres) end(sig syscall.Signal) {
@@ -152,8 +152,7 @@ func (s *Postgres) end(sig syscall.Signal) {
 	}
 }
 
-// PID is the process that all others of the server are children of, 0 while it is
-// stopped.
+// PID is the id of the postmaster, 0 while the server is stopped.
 func (s *Postgres) PID() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +162,7 @@ func (s *Postgres) PID() int {
 	return s.proc.PID
 }
 
-// Close stops the server, removes its files and lets go of its port.
+// Close stops the server, removes its files and releases its port.
 func (s *Postgres) Close() {
 	s.Stop()
 	if s.port != nil {
@@ -172,7 +171,7 @@ func (s *Postgres) Close() {
 	_ = os.RemoveAll(s.Dir) // in the system's directory for temporary files
 }
 
-// Log returns what the server said.
+// Log returns the server's log.
 func (s *Postgres) Log() string {
 	out, err := os.ReadFile(filepath.Join(s.Dir, "log"))
 	if err != nil {
@@ -181,7 +180,7 @@ func (s *Postgres) Log() string {
 	return string(out)
 }
 
-// URL returns the address of a database by its unix socket.
+// URL returns the address of a database over the unix socket.
 func (s *Postgres) URL(database string) string { return postgresURL(s.Dir, s.port.Number, database) }
 
 func postgresURL(dir string, port int, database string) string {
@@ -189,18 +188,18 @@ func postgresURL(dir string, port int, database string) string {
 	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}).String()
 }
 
-// TCPURL returns the address of a database by loopback, for a proxy to stand before.
+// TCPURL returns the address of a database over loopback, for use with a proxy.
 func (s *Postgres) TCPURL(database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", PostgresUser, s.port.Addr(), database)
 }
 
-// Exec runs statements in a database, as its owner.
+// Exec runs statements in a database as the superuser.
 func (s *Postgres) Exec(ctx context.Context, database string, statements ...string) error {
 	c, err := pgx.Connect(ctx, s.URL(database))
 	if err != nil {
 		return err
 	}
-	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what counts was answered
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the answer is in
 	for _, sql := range statements {
 		if _, err := c.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
@@ -209,7 +208,7 @@ func (s *Postgres) Exec(ctx context.Context, database string, statements ...stri
 	return nil
 }
 
-// postgresProgram finds a program of PostgreSQL, the newest.
+// postgresProgram returns the path of a PostgreSQL program, of the newest version.
 func postgresProgram(name string) (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if err != nil {

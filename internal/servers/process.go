@@ -1,8 +1,8 @@
-// Package servers starts programs to be thrown away: a Redis, a PostgreSQL, or
-// any other. They listen on free loopback ports, keep their files in directories
-// of their own, and end by their own process ids: when they are told to, and
-// when the process that started them dies, however it dies. It is for tests and
-// drills, and must never touch a server that it did not start.
+// Package servers starts throwaway programs: a Redis, a PostgreSQL, or any other. They
+// listen on free loopback ports, keep their files in directories of their own, and are
+// ended by process id: when told to, and when the process that started them dies in
+// whatever way. It is for tests and drills, and must never touch a server that it did not
+// start.
 package servers
 
 import (
@@ -19,20 +19,20 @@ import (
 	"time"
 )
 
-// Process is a program that runs.
+// Process is a running program.
 type Process struct {
-	// PID is its process id, and that of its process group.
+	// PID is the id of the process and of its process group.
 	PID int
 
 	name string
 	log  string
 	done chan struct{}
-	err  error // how it ended, once done
+	err  error // set once done
 }
 
-// Start starts a program that writes to the end of the file log. It gets a
-// process group of its own, so that a Ctrl-C at the terminal is not for it too;
-// should we die first, it gets the signal orphan.
+// Start starts a program that appends its output to the file log. The program gets a
+// process group of its own, so that a Ctrl-C at the terminal does not reach it. If this
+// process dies first, the program gets the signal orphan.
 func Start(cmd *exec.Cmd, log string, orphan syscall.Signal) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -46,8 +46,8 @@ func Start(cmd *exec.Cmd, log string, orphan syscall.Signal) (*Process, error) {
 	p := &Process{name: filepath.Base(cmd.Path), log: log, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The kernel takes the end of the thread that made the child for the end
-		// of its parent, so this one stays, and nobody else may end on it.
+		// The kernel takes the end of the thread that started the child for the end of the
+		// parent, so this thread stays, locked to this goroutine.
 		runtime.LockOSThread()
 		defer out.Close()
 		err := cmd.Start()
@@ -64,10 +64,10 @@ func Start(cmd *exec.Cmd, log string, orphan syscall.Signal) (*Process, error) {
 	return p, nil
 }
 
-// Done is closed when the process has ended.
+// Done is closed once the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err returns how the process ended, once it has; nil for exit code 0.
+// Err returns the error with which the process ended; nil for exit code 0 or while it runs.
 func (p *Process) Err() error {
 	select {
 	case <-p.done:
@@ -77,7 +77,8 @@ func (p *Process) Err() error {
 	}
 }
 
-// Signal sends a signal, unless the process has ended.
+// Signal sends a signal to the process. It returns os.ErrProcessDone once the process has
+// ended.
 func (p *Process) Signal(sig syscall.Signal) error {
 	select {
 	case <-p.done:
@@ -90,13 +91,13 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Terminate sends a signal that ends the process, and waits until it has.
+// Terminate sends a signal that ends the process, and waits until it has ended.
 func (p *Process) Terminate(sig syscall.Signal) {
 	_ = p.Signal(sig) // it may just have ended
 	<-p.done
 }
 
-// Output is what the process has written so far.
+// Output returns the process's output so far.
 func (p *Process) Output() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -105,7 +106,7 @@ func (p *Process) Output() string {
 	return string(text)
 }
 
-// WaitUntil tries again and again until it works, the process has ended, or ctx has.
+// WaitUntil calls try until it succeeds, the process ends, or ctx does.
 func (p *Process) WaitUntil(ctx context.Context, try func(context.Context) error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -124,15 +125,15 @@ func (p *Process) WaitUntil(ctx context.Context, try func(context.Context) error
 	}
 }
 
-// ServerAccount is the user of a server that refuses to work for root: the one that
-// apt made for it. Who is not root runs it himself: then it is nil.
+// ServerAccount returns the user that apt created for a server that refuses to run as root;
+// nil if this process is not root.
 func ServerAccount(name string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return nil, fmt.Errorf("root needs the user of apt's server: %w", err)
+		return nil, fmt.Errorf("as root, the server's apt user is needed: %w", err)
 	}
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
@@ -142,8 +143,8 @@ func ServerAccount(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// Dir makes a directory below parent (the system's for temporary files if "")
-// that the account owns and everybody may enter.
+// Dir creates a directory below parent ("": the system's for temporary files) that owner
+// owns and everybody may enter.
 func Dir(parent, prefix string, owner *syscall.Credential) (string, error) {
 	dir, err := os.MkdirTemp(parent, prefix)
 	if err != nil {

@@ -17,24 +17,24 @@ import (
 // ErrNoRedis means that redis-server is not installed.
 var ErrNoRedis = errors.New("redis-server is not installed: apt-get install -y redis-server")
 
-// RedisAOF is the config of a Redis that has on disk what it answered.
+// RedisAOF is the config of a Redis that answers a write only once it is on disk.
 var RedisAOF = []string{"appendonly yes", "appendfsync always"}
 
-// RedisOptions of NewRedis.
+// RedisOptions configure NewRedis.
 type RedisOptions struct {
-	// Parent is where its directory is made; "" is the system's for temporary
+	// Parent is the directory to create its directory in; "" is the system's for temporary
 	// files.
 	Parent string
-	// Config are lines of redis.conf, such as "appendonly yes". Without any,
-	// nothing is kept.
+	// Config are lines of redis.conf, such as "appendonly yes". Without any, nothing is
+	// persisted.
 	Config []string
-	// Sentinel makes it one.
+	// Sentinel starts it as a Sentinel.
 	Sentinel bool
 }
 
-// Redis is one redis-server.
+// Redis is a redis-server.
 type Redis struct {
-	// Addr is its host:port; it stays the same over Restart.
+	// Addr is its host:port; Restart keeps it.
 	Addr string
 	// Dir holds its files.
 	Dir string
@@ -47,8 +47,8 @@ type Redis struct {
 	proc *Process
 }
 
-// HaveRedis reports whether redis-server is installed, as an error that says
-// how to get it.
+// HaveRedis returns an error that says how to install redis-server, or nil if it is
+// installed.
 func HaveRedis() error {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return fmt.Errorf("%w (%w)", ErrNoRedis, err)
@@ -56,7 +56,7 @@ func HaveRedis() error {
 	return nil
 }
 
-// NewRedis starts one. Close it in the end.
+// NewRedis starts a server. The caller must Close it.
 func NewRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err := HaveRedis(); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func NewRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	return r, nil
 }
 
-// configure keeps its ports and writes the config file.
+// configure reserves its ports and writes its config file.
 func (r *Redis) configure(o RedisOptions) error {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -113,11 +113,10 @@ func (r *Redis) configure(o RedisOptions) error {
 	return chown(r.owner, conf)
 }
 
-// URL is what redis_url wants.
+// URL returns the server's address in the form of redis_url.
 func (r *Redis) URL() string { return "redis://" + r.Addr }
 
-// Restart starts the server on the files and the port that it had, and returns
-// when it answers.
+// Restart starts the server on its files and port, and returns once it answers.
 func (r *Redis) Restart(ctx context.Context) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.args[0], r.args[1:]...)
 	cmd.Dir = r.Dir
@@ -144,7 +143,7 @@ func (r *Redis) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Log returns what the server wrote to its log.
+// Log returns the server's log.
 func (r *Redis) Log() string {
 	text, err := os.ReadFile(filepath.Join(r.Dir, "redis.log"))
 	if err != nil {
@@ -159,21 +158,20 @@ func (r *Redis) process() *Process {
 	return r.proc
 }
 
-// PID is its process id.
+// PID returns its process id.
 func (r *Redis) PID() int { return r.process().PID }
 
 // Signal sends a signal to the process: SIGSTOP and SIGCONT make it hang.
 func (r *Redis) Signal(sig syscall.Signal) error { return r.process().Signal(sig) }
 
-// Kill ends the process the hard way, as kill -9 and the OOM killer do, and
-// waits for its end.
+// Kill ends the process with SIGKILL, as the OOM killer does, and waits for its end.
 func (r *Redis) Kill() {
 	if p := r.process(); p != nil {
 		p.Terminate(syscall.SIGKILL)
 	}
 }
 
-// Close kills the server, removes its files and lets go of its port.
+// Close kills the server, removes its files and releases its port.
 func (r *Redis) Close() {
 	r.Kill()
 	for _, p := range []*Port{r.port, r.bus} {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Do sends one command over a connection of its own, and returns the answer as
-// text; the elements of an array are on lines of their own.
+// Do sends one command over a connection of its own and returns the answer as text, an
+// array with one element a line.
 func (r *Redis) Do(ctx context.Context, args ...string) (string, error) {
 	d := net.Dialer{Timeout: 2 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", r.Addr)

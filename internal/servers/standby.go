@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Standby starts a standby of the server, which follows it until it is promoted. Close
-// it in the end.
+// Standby starts a standby that follows the server until it is promoted. The caller must
+// Close it.
 func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
 	bin, err := postgresProgram("pg_basebackup")
 	if err != nil {
@@ -32,19 +32,19 @@ func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
 	return b, nil
 }
 
-// EitherURL returns the address of a database on whichever of two servers takes writes.
+// EitherURL returns the address of a database on whichever of the two servers takes writes.
 func (s *Postgres) EitherURL(other *Postgres, database string) string {
 	return fmt.Sprintf("postgres:///%s?user=%s&host=%s,%s&port=%d,%d&target_session_attrs=read-write",
 		database, PostgresUser, s.Dir, other.Dir, s.port.Number, other.port.Number)
 }
 
-// Dump writes a database to a file of the server's directory, for Restore.
+// Dump writes a database to a file in the server's directory, for Restore.
 func (s *Postgres) Dump(ctx context.Context, database string) (string, error) {
 	file := s.Dir + "/" + database + ".dump"
 	return file, s.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", s.URL(database))
 }
 
-// Restore puts a dump back over a database that others may be using.
+// Restore restores a dump over a database that may be in use.
 func (s *Postgres) Restore(ctx context.Context, database, file string) error {
 	return s.run(ctx, "pg_restore", "--clean", "--if-exists", "--single-transaction", "-d", s.URL(database), file)
 }
@@ -60,7 +60,7 @@ func (s *Postgres) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// Retarget has the pooler use another server from now on, while its clients stay.
+// Retarget switches the pooler to another server; its clients stay connected.
 func (b *Bouncer) Retarget(ctx context.Context, s *Postgres) error {
 	if err := b.configure(s); err != nil {
 		return err
