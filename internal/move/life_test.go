@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// ids gives out the same names in every run.
+// ids returns the same ids in every run.
 func ids(prefix string) func() string {
 	n := 0
 	return func() string { n++; return fmt.Sprintf("%s-%06d", prefix, n) }
@@ -64,11 +64,11 @@ type life struct {
 	n             int
 	sent          []inbound.Arrival
 	conversations []string
-	wrote         []string // provider ids of what we sent
+	wrote         []string // provider ids of our messages
 }
 
 func born(t *testing.T, s store.Store, seed uint64, now time.Time) *life {
-	return &life{t: t, s: s, rnd: rand.New(rand.NewPCG(seed, seed)), now: now} //nolint:gosec // the same every time
+	return &life{t: t, s: s, rnd: rand.New(rand.NewPCG(seed, seed)), now: now} //nolint:gosec // reproducible
 }
 
 func (l *life) fail(err error) {
@@ -80,8 +80,8 @@ func (l *life) fail(err error) {
 
 func (l *life) id(kind string) string { l.n++; return fmt.Sprintf("%s.%d", kind, l.n) }
 
-// people are few, so that much happens to each; some have a phone only, or an id
-// only, until both are seen together.
+// person returns one of a few people, so that much happens to each. Some have only a phone
+// or only a user id until both are seen together.
 func (l *life) person() inbound.Person {
 	i := l.rnd.IntN(40)
 	p := inbound.Person{Phone: fmt.Sprintf("54911%08d", i), UserID: fmt.Sprintf("AR.%d", i), Name: fmt.Sprintf("Persona %d", i)}
@@ -133,7 +133,7 @@ func (l *life) arrival() inbound.Arrival {
 	return a
 }
 
-// day lives so many arrivals, one by one.
+// day handles arrivals one by one.
 func (l *life) day(arrivals int) {
 	l.t.Helper()
 	ctx := l.t.Context()
@@ -141,7 +141,7 @@ func (l *life) day(arrivals int) {
 		l.now = l.now.Add(time.Duration(l.rnd.IntN(60_000_000)) * time.Microsecond)
 		a := l.arrival()
 		if len(l.sent) > 0 && l.rnd.IntN(10) == 0 {
-			a = l.sent[l.rnd.IntN(len(l.sent))] // once more
+			a = l.sent[l.rnd.IntN(len(l.sent))] // redelivered
 		}
 		got, err := l.s.Turn(ctx, l.now, []inbound.Arrival{a})
 		l.fail(err)
@@ -196,7 +196,7 @@ func (l *life) deliver(ctx context.Context, id string) {
 		r := store.SendResult{MessageID: c.Post.ID, Conversation: c.Post.Conversation, Token: c.Token}
 		switch l.rnd.IntN(7) {
 		case 0:
-			continue // its sender was killed
+			continue // its process was killed
 		case 1:
 			r.Status, r.Detail = store.Uncertain, "timeout"
 		case 2:
@@ -224,7 +224,7 @@ func (l *life) report(ctx context.Context) {
 	}}))
 }
 
-// pump numbers every event, and says how many timers fired.
+// pump numbers every event and returns how many timers fired.
 func (l *life) pump() (timers int) {
 	l.t.Helper()
 	for {
@@ -237,7 +237,7 @@ func (l *life) pump() (timers int) {
 	}
 }
 
-// all is everything that a store answers.
+// all is everything that a store can answer.
 type all struct {
 	Conversations []store.Conversation
 	Messages      [][]store.Message
@@ -274,7 +274,7 @@ func (l *life) everything() all {
 		after = page[99].Pos
 	}
 	keys := []string{"PSI-2026-000001", "AR.7", "5491100000003"}
-	keys = append(keys, l.conversations...) // also of those that were joined with others
+	keys = append(keys, l.conversations...) // merged ones included
 	for _, s := range l.sent {
 		keys = append(keys, s.ID)
 	}
@@ -294,7 +294,7 @@ func (l *life) everything() all {
 	return a
 }
 
-// anonymous is everything without the names that rows got by chance.
+// anonymous returns everything without the random ids of rows.
 func (a all) anonymous(t *testing.T) string {
 	t.Helper()
 	text, err := json.MarshalIndent(a, "", " ")

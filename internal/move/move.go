@@ -1,7 +1,6 @@
-// Package move takes an embedded installation to the servers: the files' store to
-// PostgreSQL, their queue to Redis. It can be killed at any moment and goes on when
-// it is started again. It must never change what it moves, nor say that it is done
-// before everything was counted and compared.
+// Package move moves an embedded installation's store from its file to PostgreSQL. It can
+// be killed at any moment and continues when started again. It must never change the
+// source, nor report success before every row was counted and compared.
 package move
 
 import (
@@ -9,39 +8,39 @@ import (
 	"fmt"
 )
 
-// What one step carries, so that it takes a moment only.
+// Limits of one step, so that it takes only a moment.
 const (
 	stepRows  = 1000
 	stepBytes = 4 << 20
 )
 
-// ErrRefused means that nothing was moved, because it would not be right; the
-// error says what to do.
+// ErrRefused means that nothing was moved because the move would be wrong; the error says
+// what to do.
 var ErrRefused = errors.New("nothing was moved")
 
 func refuse(format string, a ...any) error {
 	return fmt.Errorf("%w: %w", ErrRefused, fmt.Errorf(format, a...))
 }
 
-// Part is one table or queue of a move.
+// Part is one table of a move.
 type Part struct {
 	Name  string `json:"name"`
-	Total int64  `json:"total"` // that the installation has
-	Moved int64  `json:"moved"` // that are there now
+	Total int64  `json:"total"` // rows of the source
+	Moved int64  `json:"moved"` // rows in the target
 	Sum   string `json:"sum,omitempty"`
 }
 
-// Report says what a move did, or would do.
+// Report is the result of a move, or of a dry run.
 type Report struct {
 	Parts []Part `json:"parts"`
-	// Already is set when everything was moved before.
+	// Already is set if everything was moved before.
 	Already bool `json:"already"`
-	// Resumed is set when it went on where another one was interrupted.
+	// Resumed is set if the move continued an interrupted one.
 	Resumed bool `json:"resumed"`
 	DryRun  bool `json:"dry_run"`
 }
 
-// Totals adds up the parts.
+// Totals returns the sums over all parts.
 func (r Report) Totals() (total, moved int64) {
 	for _, p := range r.Parts {
 		total += p.Total
@@ -50,7 +49,8 @@ func (r Report) Totals() (total, moved int64) {
 	return total, moved
 }
 
-// Progress is told how far a part is. Checking is set while what came is compared.
+// Progress is called with the progress of a part. checking is set while the copy is
+// compared.
 type Progress func(p Part, checking bool)
 
 func (f Progress) tell(p Part, checking bool) {

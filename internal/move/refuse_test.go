@@ -18,7 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// installation makes files that have lived a little.
+// installation creates the files of a used installation.
 func installation(t *testing.T, seed uint64) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "store.db")
@@ -39,8 +39,8 @@ func undo(t *testing.T, path string) {
 	}
 }
 
-// TestStoreRefuses: nothing is moved where it would not be right, and it is said
-// what to do.
+// TestStoreRefuses: nothing is moved where it would be wrong, and the error says what to
+// do.
 func TestStoreRefuses(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -52,7 +52,7 @@ func TestStoreRefuses(t *testing.T) {
 		}
 	}
 
-	// A router runs on the files.
+	// A router is running on the files.
 	mine := installation(t, 1)
 	running := files(t, mine, "x")
 	if _, err := sqlitestore.OpenSource(ctx, mine, nil); !errors.Is(err, sqlite.ErrLocked) {
@@ -62,7 +62,7 @@ func TestStoreRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A database that others use.
+	// The database is in use by others.
 	url := server.URL(server.Database(t))
 	used := database(t, url, "u")
 	born(t, used, 2, time.Now()).day(1)
@@ -77,7 +77,7 @@ func TestStoreRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// It can be looked at without any change.
+	// A dry run changes nothing.
 	url = server.URL(server.Database(t))
 	to := target(t, url)
 	from := source(t, mine)
@@ -95,7 +95,7 @@ func TestStoreRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Half of it is there; the files are used again; then all is moved anew.
+	// A move is interrupted, the files are used again, and the move starts over.
 	half, kill := context.WithCancel(ctx)
 	tables := 0
 	_, err = once(t, half, mine, to, func(p move.Part, _ bool) {
@@ -125,7 +125,7 @@ func TestStoreRefuses(t *testing.T) {
 		t.Errorf("moved anew (-got +want):\n%s", cmp.Diff(got, before, same))
 	}
 
-	// What was used at home since is another story than what is there.
+	// The files were used since: the copy is no longer the same.
 	undo(t, mine)
 	refused(mine, to, "DROP SCHEMA psi_router CASCADE")
 	elsewhere := target(t, server.URL(server.Database(t)))
@@ -135,7 +135,7 @@ func TestStoreRefuses(t *testing.T) {
 	refused(mine, target(t, server.URL(server.Database(t))), "--undo")
 }
 
-// thief loses a row on its way, or changes it.
+// thief loses or changes a row on its way.
 type thief struct {
 	*pgstore.Target
 	spoil func([]store.Row) []store.Row
@@ -148,7 +148,7 @@ func (t thief) Import(ctx context.Context, table store.Table, after string, rows
 	return t.Target.Import(ctx, table, after, rows)
 }
 
-// TestStoreCompares: a row that did not come as it left is found.
+// TestStoreCompares: a row that was lost or changed is found.
 func TestStoreCompares(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

@@ -8,29 +8,30 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// StoreSource is a store that leaves. It is nobody else's meanwhile.
+// StoreSource is the store to move. Nobody else uses it meanwhile.
 type StoreSource interface {
-	// MoveState says how far it is gone, and which installation it is ("" before
-	// SetMoveState was called for the first time).
+	// MoveState returns the state of the move and the installation's name ("" before the
+	// first SetMoveState).
 	MoveState(ctx context.Context) (d store.MoveState, installation string, err error)
-	// SetMoveState notes how far it is gone. Unless it is NotMoved nobody can work with it.
+	// SetMoveState stores the state of the move. Unless it is NotMoved, nobody can use the
+	// store.
 	SetMoveState(ctx context.Context, d store.MoveState) error
 	Count(ctx context.Context, t store.Table) (int64, error)
-	// Read returns the rows after a mark in the order of their keys.
+	// Read returns the rows after a cursor in the order of their keys.
 	Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error)
 }
 
-// StoreTarget is where it goes to. Between Begin and Finish nobody can work with it.
+// StoreTarget is the store to move to. Between Begin and Finish nobody can use it.
 type StoreTarget interface {
 	State(ctx context.Context) (store.TargetState, error)
-	// Begin makes the tables and notes who comes. anew empties them.
+	// Begin creates the tables and stores the name of the installation. anew empties them.
 	Begin(ctx context.Context, installation string, anew bool) error
-	// Cursor is the last row that came, and how many did.
+	// Cursor returns the last row that was imported, and how many were.
 	Cursor(ctx context.Context, t store.Table) (mark string, rows int64, err error)
-	// Import writes rows and the new mark, all or nothing; it refuses when the mark
-	// is not at after.
+	// Import writes rows and the new cursor, all or nothing. It refuses if the cursor is
+	// not at after.
 	Import(ctx context.Context, t store.Table, after string, rows []store.Row) error
-	// Read calls fn for every row, in any order, as it was loaded.
+	// Read calls fn for every imported row, in any order.
 	Read(ctx context.Context, t store.Table, fn func(store.Row) error) error
 	Finish(ctx context.Context) error
 }
@@ -40,18 +41,18 @@ type StoreOptions struct {
 	Source   StoreSource
 	Target   StoreTarget
 	DryRun   bool
-	Step     int // how many rows go at once, 1000 if 0
+	Step     int // rows at once, 1000 if 0
 	Progress Progress
 }
 
-// step is what there is to do.
+// step is what is left to do.
 type step uint8
 
 const (
 	begin step = iota + 1
 	beginAnew
 	resume
-	finish // only the source has not been told
+	finish // only the source's state is left to set
 	nothing
 )
 
@@ -97,7 +98,7 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 	return r, o.Source.SetMoveState(ctx, store.Moved)
 }
 
-// decide says what to do, or why nothing.
+// decide returns the step to begin with, or why the move is refused.
 func decide(d store.MoveState, name string, there store.TargetState) (step, error) {
 	ours := there.Source != "" && there.Source == name
 	finished := !there.Finished.IsZero()
@@ -110,13 +111,13 @@ func decide(d store.MoveState, name string, there store.TargetState) (step, erro
 		return 0, refuse("the database holds a copy of this installation of %s, and the files were used since: name an empty database, "+
 			"or drop that copy with: DROP SCHEMA psi_router CASCADE", there.Finished.Format("2006-01-02 15:04"))
 	case there.Source != "" && !ours:
-		return 0, refuse("another installation was moved, or is being moved, into this database: name another one")
+		return 0, refuse("this database belongs to the move of another installation: name another one")
 	case there.Source == "" && there.NonEmptyTable != "":
-		return 0, refuse("the database holds another installation's data (its table %s has rows): name another one", there.NonEmptyTable)
+		return 0, refuse("the database has another installation's data (table %s has rows): name another one", there.NonEmptyTable)
 	case there.InUseBy != "":
 		return 0, refuse("the database is in use by %s: stop it first", there.InUseBy)
 	case d == store.Moved:
-		return 0, refuse("this installation was moved before, into another database. If it was used here again since, say so with --undo, and move it again")
+		return 0, refuse("this installation was already moved into another database. If its files were used again since, run psi-router store move --undo, then move it again")
 	case ours && d == store.Moving:
 		return resume, nil
 	case ours:
@@ -126,10 +127,10 @@ func decide(d store.MoveState, name string, there store.TargetState) (step, erro
 	}
 }
 
-// carry moves the rows and compares what came. The files are closed to everybody
-// from before the first row is read.
+// carry moves the rows and compares the copy. The source is closed to everybody from before
+// the first row is read.
 func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, parts []Part) error {
-	if err := o.Source.SetMoveState(ctx, d); err != nil { // it has a name now
+	if err := o.Source.SetMoveState(ctx, d); err != nil { // from here on it has a name
 		return err
 	}
 	_, name, err := o.Source.MoveState(ctx)
@@ -211,8 +212,8 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 	return nil
 }
 
-// Undo lets the files be used again, as they were when they left. What was moved
-// stays where it is.
+// Undo makes the files usable again, as they were when the move began. What was moved stays
+// in the database.
 func Undo(ctx context.Context, s StoreSource) (was store.MoveState, err error) {
 	was, _, err = s.MoveState(ctx)
 	if err != nil || was == store.NotMoved {

@@ -39,7 +39,7 @@ func target(t *testing.T, url string) *pgstore.Target {
 	return s
 }
 
-// once runs a move, as a process of its own would.
+// once runs a move as a separate process would.
 func once(t *testing.T, ctx context.Context, path string, to *pgstore.Target, progress move.Progress) (move.Report, error) { //nolint:revive // it is the test's
 	t.Helper()
 	from := source(t, path)
@@ -49,8 +49,7 @@ func once(t *testing.T, ctx context.Context, path string, to *pgstore.Target, pr
 
 var same = cmp.Options{cmpopts.EquateEmpty()}
 
-// TestStore moves a store that has lived, is killed again and again, and then
-// lives on beside its twin that stayed.
+// TestStore moves a used store with many kills, then uses it beside a copy that stayed.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -91,9 +90,9 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kills++; kills == 1 {
-			continue // it may not have begun
+			continue // the move may not have begun
 		}
-		// In between nobody can use a half.
+		// Meanwhile nobody can use either half.
 		if _, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: path}); !errors.Is(err, store.ErrMoving) {
 			t.Fatalf("open the files: got %v, want ErrMoving", err)
 		}
@@ -119,7 +118,7 @@ func TestStore(t *testing.T) {
 	if got := moved.everything(); !cmp.Equal(got, before, same) {
 		t.Fatalf("after the move (-got +want):\n%s", cmp.Diff(got, before, same))
 	}
-	// Both go on with the same things, redeliveries among them.
+	// Both get the same arrivals, redeliveries included.
 	stayed := *young
 	stayed.s = files(t, twin, "b")
 	defer stayed.s.Close()

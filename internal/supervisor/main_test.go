@@ -11,8 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// actEnv names what this test binary does when it is started as the program that
-// somebody supervises.
+// actEnv names the action of this test binary when it is started as the supervised program.
 const actEnv = "PSI_TEST_SUPERVISE"
 
 func TestMain(m *testing.M) {
@@ -33,7 +32,7 @@ var acts = map[string]func() error{
 }
 
 // supervised starts this binary with the files from 3 on, as systemd and Node do.
-// LISTEN_PID has to name the process itself, which a shell knows before it becomes it.
+// LISTEN_PID has to be the process's own id, which a shell knows before its exec.
 func supervised(t *testing.T, act string, files []*os.File, env ...string) (out string, err error) {
 	t.Helper()
 	self, err := os.Executable()
@@ -51,7 +50,7 @@ func supervised(t *testing.T, act string, files []*os.File, env ...string) (out 
 	return said.String(), nil
 }
 
-// serveOne greets whoever connects to the socket that was opened for us.
+// serveOne greets one client of the socket that was opened for this process.
 func serveOne() error {
 	s, err := FromEnvironment()
 	if err != nil {
@@ -84,7 +83,7 @@ func ready() error {
 	return s.Ready()
 }
 
-// fdIsKept says whether programs that we start get PM2's channel.
+// fdIsKept reports whether child processes inherit PM2's channel.
 func fdIsKept() error {
 	s, err := FromEnvironment()
 	if err != nil {

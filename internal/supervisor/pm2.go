@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// openPM2Channel returns the channel to PM2, or nil. Node hands its children a socket on
+// openPM2Channel returns the channel to PM2, or nil. Node gives its children a socket on
 // which each line is a JSON value; with wait_ready, PM2 waits there for "ready".
 func openPM2Channel() *os.File {
 	if os.Getenv("pm_id") == "" {

@@ -34,11 +34,12 @@ func TestPM2IsTold(t *testing.T) {
 	}
 }
 
-// TestPM2IsGone: that it cannot be told is an error, and no more.
+// TestPM2IsGone: a lost channel is an error and has no other effect.
 func TestPM2IsGone(t *testing.T) {
 	t.Parallel()
 	ours, theirs := channel(t)
-	// Closed would not do: a process that another test starts has a copy until its exec.
+	// Close would not do: a process that another test starts has a copy of it until its
+	// exec.
 	if err := syscall.Shutdown(int(ours.Fd()), syscall.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}

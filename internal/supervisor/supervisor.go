@@ -1,7 +1,7 @@
-// Package supervisor talks with whoever keeps the program running, systemd or
-// PM2: it takes the socket that was opened for us, says when we are ready and
-// when we stop, and feeds the watchdog as long as we answer. It must never
-// decide whether we are well: that is what it asks for.
+// Package supervisor talks to the process manager, systemd or PM2: it takes over the socket
+// that was opened for this process, reports when the process is ready and when it stops,
+// and feeds the watchdog while the process is healthy. It must never decide whether the
+// process is healthy: it asks.
 package supervisor
 
 import (
@@ -17,14 +17,14 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Supervisor is who started us. Without one, all of this does nothing.
+// Supervisor is the process manager. Without one, its methods do nothing.
 type Supervisor struct {
-	watchdog time.Duration // how often systemd wants to hear from us; 0: never
-	channel  *os.File      // PM2's, nil without it
+	watchdog time.Duration // systemd's interval; 0 means none
+	channel  *os.File      // to PM2; nil without it
 }
 
-// FromEnvironment finds out who started us. It may be called once: what was
-// opened for us is taken.
+// FromEnvironment finds the process manager. Call it at most once: it takes over what was
+// opened for this process.
 func FromEnvironment() (*Supervisor, error) {
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -33,7 +33,7 @@ func FromEnvironment() (*Supervisor, error) {
 	return &Supervisor{watchdog: watchdog, channel: openPM2Channel()}, nil
 }
 
-// Listener returns the socket that systemd opened for us, or nil.
+// Listener returns the socket that systemd opened for this process, or nil.
 func (s *Supervisor) Listener() (net.Listener, error) {
 	if s == nil {
 		return nil, nil
@@ -46,12 +46,12 @@ func (s *Supervisor) Listener() (net.Listener, error) {
 	case len(listeners) == 0:
 		return nil, nil
 	case len(listeners) > 1 || listeners[0] == nil:
-		return nil, fmt.Errorf("take systemd's socket: got %d, want one that streams: a .socket unit has one ListenStream", len(listeners))
+		return nil, fmt.Errorf("take systemd's socket: got %d, want one stream socket: the .socket unit needs one ListenStream", len(listeners))
 	}
 	return listeners[0], nil
 }
 
-// Ready says that we serve.
+// Ready reports that the process serves.
 func (s *Supervisor) Ready() error {
 	if s == nil {
 		return nil
@@ -60,7 +60,7 @@ func (s *Supervisor) Ready() error {
 	return errors.Join(err, s.notifyPM2("ready"))
 }
 
-// Status says to people how we are, where the supervisor shows it.
+// Status reports the state to people, if the process manager shows it.
 func (s *Supervisor) Status(text string) error {
 	if s == nil {
 		return nil
@@ -69,7 +69,7 @@ func (s *Supervisor) Status(text string) error {
 	return err
 }
 
-// Stopping says that we end, and that this was wanted.
+// Stopping reports that the process is stopping on purpose.
 func (s *Supervisor) Stopping() error {
 	if s == nil {
 		return nil
@@ -78,8 +78,8 @@ func (s *Supervisor) Stopping() error {
 	return err
 }
 
-// FeedWatchdog feeds the watchdog until ctx ends, as long as alive says that we are.
-// When it does not, nothing is said, and systemd starts us again.
+// FeedWatchdog feeds the watchdog until ctx ends, as long as healthy returns nil. Otherwise
+// it stays silent, and systemd restarts the process.
 func (s *Supervisor) FeedWatchdog(ctx context.Context, healthy func(context.Context) error, warn func(error)) error {
 	if s == nil || s.watchdog <= 0 {
 		<-ctx.Done()
@@ -104,7 +104,7 @@ func feed(ctx context.Context, limit time.Duration, healthy func(context.Context
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := healthy(ctx); err != nil {
-		return fmt.Errorf("the watchdog gets nothing: %w", err)
+		return fmt.Errorf("watchdog not fed: %w", err)
 	}
 	_, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	return err

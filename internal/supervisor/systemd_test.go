@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// systemd listens as the service manager does.
+// systemd listens as systemd does.
 type systemd struct {
 	t    *testing.T
 	conn *net.UnixConn
@@ -46,7 +46,7 @@ func (s *systemd) next() string {
 	return string(buf[:n])
 }
 
-// rest is what was said and not read yet.
+// rest returns the messages not read yet.
 func (s *systemd) rest() (listeners []string) {
 	s.t.Helper()
 	const end = "THE END"
@@ -90,8 +90,8 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 }
 
-// TestNobody: without a supervisor all is well and nothing happens.
-func TestNobody(t *testing.T) {
+// TestNobody: without a process manager nothing happens, without errors.
+func TestWithoutSupervisor(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	for name, s := range map[string]*Supervisor{"nil": nil, "none": supervisor(t)} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -107,8 +107,8 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-// TestWatchdog: it is fed as long as we are alive, and gets nothing when we are not
-// or do not say so in time.
+// TestWatchdog: the watchdog is fed while the process is healthy, and not while it is
+// unhealthy or the check is late.
 func TestWatchdog(t *testing.T) {
 	d := newSystemd(t)
 	t.Setenv("WATCHDOG_USEC", "30000")
@@ -145,7 +145,7 @@ func TestWatchdog(t *testing.T) {
 			}
 		})
 		for range 3 {
-			if err := <-warned; !strings.Contains(err.Error(), "the watchdog gets nothing") {
+			if err := <-warned; !strings.Contains(err.Error(), "watchdog not fed") {
 				t.Errorf("%s: got %v", what, err)
 			}
 		}
@@ -164,7 +164,7 @@ func TestWrongWatchdog(t *testing.T) {
 	}
 }
 
-// TestSocketOfSystemd passes real sockets to a process of its own.
+// TestSocketOfSystemd passes real sockets to another process.
 func TestSocketOfSystemd(t *testing.T) {
 	t.Parallel()
 	stream := func() *os.File { return file(t, listener(t)) }
@@ -178,8 +178,8 @@ func TestSocketOfSystemd(t *testing.T) {
 		fds, words string
 	}{
 		"none":           {nil, "", "no socket"},
-		"two":            {[]*os.File{stream(), stream()}, "2", "got 2, want one that streams"},
-		"a datagram one": {[]*os.File{file(t, gram)}, "1", "want one that streams"},
+		"two":            {[]*os.File{stream(), stream()}, "2", "got 2, want one stream socket"},
+		"a datagram one": {[]*os.File{file(t, gram)}, "1", "want one stream socket"},
 	} {
 		out, err := supervised(t, "serve one", tc.files, "LISTEN_FDS="+tc.fds)
 		if err != nil {
@@ -190,7 +190,7 @@ func TestSocketOfSystemd(t *testing.T) {
 		}
 	}
 
-	// The connection waits in the socket before the process is there.
+	// The connection waits in the socket before the process starts.
 	l := listener(t)
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
@@ -219,7 +219,7 @@ func listener(t *testing.T) net.Listener {
 	return l
 }
 
-// file is a socket as another process gets it.
+// file returns a socket as another process gets it.
 func file(t *testing.T, socket any) *os.File {
 	t.Helper()
 	f, err := socket.(interface{ File() (*os.File, error) }).File()

@@ -1,7 +1,6 @@
-// Package upgrade brings a database to the version that its program knows, one
-// migration after the other, and says how far it is: a long one must never look as
-// if the program hung. It must know no table of anybody, nor give up a migration
-// because it takes long.
+// Package upgrade migrates a database to the version that its program knows, one migration
+// after the other, and logs the progress, so that a long migration never looks like a hang.
+// It must know no table, nor abandon a migration because it takes long.
 package upgrade
 
 import (
@@ -13,11 +12,11 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// logEvery is how often a migration that runs on is named in the log.
+// logEvery is how often a running migration is logged.
 const logEvery = 10 * time.Second
 
-// Up applies what is missing. Each migration is a transaction of its own: after an
-// error, those before it stay.
+// Up applies the missing migrations. Each is a transaction of its own: after an error,
+// those before it stay.
 func Up(ctx context.Context, p *goose.Provider, logger *slog.Logger) error {
 	now, last, err := p.GetVersions(ctx)
 	if err != nil {
@@ -39,7 +38,7 @@ func Up(ctx context.Context, p *goose.Provider, logger *slog.Logger) error {
 	return nil
 }
 
-// logProgress runs a migration and tells of its start, of each pace, and of its end.
+// logProgress runs a migration and logs its start, its progress and its end.
 func logProgress(logger *slog.Logger, run func() error) error {
 	start := time.Now()
 	logger.Info("migrating")

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestWatched: who looks at the log sees that a long migration runs on.
+// TestWatched: the log shows that a long migration still runs.
 func TestWatched(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -42,7 +42,7 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// lines is a log as a list.
+// lines is a log as a list of lines.
 type lines []string
 
 func (*lines) Enabled(context.Context, slog.Level) bool { return true }
