@@ -97,7 +97,7 @@ func TestInitInAScript(t *testing.T) {
 	_, stop := routerIn(t, []string{
 		"PSI_LISTEN=127.0.0.1:0", "PSI_SANDBOX=true", "PSI_DATA_DIR=" + cfg.DataDir, "PSI_DATABASE_URL=" + postgres, "PSI_REDIS_URL=" + redis.URL(),
 	})
-	sh.fine([]string{"schema is up to date", "it runs, and is ready", "all is well"}, look...)
+	sh.fine([]string{"schema is up to date", "it runs and is ready", "all is well"}, look...)
 	stop()
 }
 
@@ -171,7 +171,7 @@ endpoints:
 	}
 	for _, want := range []doctor.Finding{
 		{Area: doctor.Configuration, State: doctor.Broken, Text: "ANTILOOP_MINUTES (environment)", Fix: "init --from-env FILE"},
-		{Area: doctor.Secrets, State: doctor.Broken, Text: "lines.wsp4.app_secret is one that everybody knows"},
+		{Area: doctor.Secrets, State: doctor.Broken, Text: "lines.wsp4.app_secret is publicly known"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "lines.wsp4.verify_token is short (3 characters)"},
 		{Area: doctor.Secrets, State: doctor.Warning, Text: "can be read by others (0644)", Fix: "chmod 640 "},
 		{Area: doctor.Redis, State: doctor.Broken, Text: "throws data away when its memory is full"},

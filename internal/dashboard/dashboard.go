@@ -1,6 +1,6 @@
-// Package dashboard is the page at "/": one sentence that says how the router
-// is, and below it lines, queues and checks. It shows what it is given; it must
-// never command anything, name a person, or need a file from elsewhere.
+// Package dashboard is the status page at "/": one sentence about the state of the router,
+// and below it lines, queues and checks. It shows what it is given; it must never command
+// anything, name a person, or load a file from elsewhere.
 package dashboard
 
 import (
@@ -20,30 +20,30 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Status is everything that the page shows.
+// Status is the content of the page.
 type Status struct {
 	Version string
 	Now     time.Time
 	Started time.Time
-	// Lines that are configured, in the order to show them.
+	// Lines are the configured lines, in the order to show them.
 	Lines  []Line
 	Queues []queue.Stats
 	Gauges store.Gauges
 	Checks []Check
-	Alerts []Alert // those that are open
-	// Sandbox adds a link to the phone.
+	Alerts []Alert // firing alerts
+	// Sandbox adds a link to the sandbox.
 	Sandbox bool
 }
 
-// Line is one configured line; when it last heard something is in the gauges.
+// Line is one configured line; the gauges have the time of its last message.
 type Line struct {
 	ID       string
 	Provider string // cloud, evolution, n8n
-	// Problem says what keeps it from working, "" when nothing does.
+	// Problem is why the line does not work, "" if it does.
 	Problem string
 }
 
-// Alert is something that has been wrong for long enough to tell people.
+// Alert is a firing alert.
 type Alert struct {
 	Critical bool
 	Since    time.Time
@@ -56,11 +56,11 @@ type Check struct {
 	Name   string // store, queue, disk, …
 	OK     bool
 	Info   bool   // the router works without it
-	Detail string // what is wrong, or how it is
+	Detail string // the error, or the state
 }
 
-// Options of New. Status is required; it is asked at every view, and should
-// answer within a second or two also when what it looks at does not.
+// Options configure New. Status is required. It is called for every view and should answer
+// within a second or two, even if a dependency does not.
 type Options struct {
 	Status func(ctx context.Context) Status
 	Log    *slog.Logger // nil discards
@@ -80,7 +80,7 @@ type page struct {
 	log      *slog.Logger
 }
 
-// New returns the page. It answers "/" and nothing below.
+// New returns the handler of "/" alone.
 func New(o Options) (http.Handler, error) {
 	if o.Status == nil {
 		return nil, errors.New("dashboard: Status is required")

@@ -87,8 +87,8 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"holds":  {func(s *dashboard.Status) { hold(&s.Queues[0]) }, "bad", "La cola inbound está frenada: token &lt;190&gt;.", "Queue inbound is held: token &lt;190&gt;.", ""},
 		"over":   {func(s *dashboard.Status) { s.Queues[0].HeldUntil, s.Queues[0].HeldReason = now, "x" }, "well", "Todo bien", "All well", ""},
 		"paused": {func(s *dashboard.Status) { s.Queues[0].Paused = true }, "worried", "La cola inbound está en pausa.", "Queue inbound is paused.", "queue resume inbound"},
-		"dead":   {func(s *dashboard.Status) { s.Queues[0].Dead = 1 }, "worried", "Hay 1 trabajo apartado en la cola inbound.", "1 job is set aside in queue inbound.", "dead list"},
-		"deads":  {func(s *dashboard.Status) { s.Queues[0].Dead = 4 }, "worried", "Hay 4 trabajos apartados en la cola inbound.", "4 jobs are set aside in queue inbound.", "dead list"},
+		"dead":   {func(s *dashboard.Status) { s.Queues[0].Dead = 1 }, "worried", "Hay 1 trabajo apartado en la cola inbound.", "Queue inbound has 1 dead letter.", "dead list"},
+		"deads":  {func(s *dashboard.Status) { s.Queues[0].Dead = 4 }, "worried", "Hay 4 trabajos apartados en la cola inbound.", "There are 4 dead letters in queue inbound.", "dead list"},
 		"waited": {func(s *dashboard.Status) { s.Gauges.OldestUnanswered = 5 * time.Minute }, "worried", "Hay gente que espera respuesta desde hace 5 min.", "People have been waiting for an answer for 5 min.", "why"},
 		"behind": {func(s *dashboard.Status) { s.Queues[0].OldestAge = 50 * time.Second }, "worried", "La cola inbound viene atrasada: lo más viejo espera desde hace 50 s.", "Queue inbound is late: the oldest has waited for 50 s.", "concurrency"},
 		"unsure": {func(s *dashboard.Status) { s.Gauges.UncertainSends = 1 }, "worried", "Hay 1 envío dudoso: puede haber salido o no, y no se repite.", "1 send is uncertain: it may or may not have left, and is not repeated.", ""},
@@ -126,7 +126,7 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 
 func hold(q *queue.Stats) { q.HeldUntil, q.HeldReason = now.Add(time.Minute), "token <190>." }
 
-func TestThePageShowsWhatItWasGiven(t *testing.T) {
+func TestThePageShowsItsStatus(t *testing.T) {
 	t.Parallel()
 	s := well()
 	hold(&s.Queues[1])
@@ -141,7 +141,8 @@ func TestThePageShowsWhatItWasGiven(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	// Nothing comes from elsewhere, and the policy allows exactly what is in it.
+	// Nothing is loaded from elsewhere, and the policy allows exactly the page's own style
+	// and script.
 	if strings.Contains(body, "https://") || strings.Contains(body, "http://") || strings.Contains(body, ` style="`) {
 		t.Error("the page reaches outside, or styles in line")
 	}

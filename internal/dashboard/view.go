@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// Level says how bad things are; it is a class of the page's style.
+// Level is how bad the state is; it is a CSS class of the page.
 type Level string
 
 // Levels.
@@ -22,13 +22,13 @@ const (
 	LevelBroken  Level = "bad"     // something does not work
 )
 
-// From these ages on, waiting is worth a sentence.
+// Waiting times from which the page has a sentence about them.
 const (
 	waitWarnAfter = time.Minute
 	ageWarnAfter  = 30 * time.Second
 )
 
-// view is what the template shows: words, no decisions.
+// view is the data of the template: words, no decisions.
 type view struct {
 	language
 	CSS      template.CSS

@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redact"
 )
 
-// States of a finding.
+// States of a Finding.
 const (
 	OK      = "ok"
 	Warning = "warning"
@@ -40,7 +40,7 @@ const (
 	Endpoints     = "endpoints"
 )
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
 	Area  string `json:"area"`
 	State string `json:"state"`
@@ -48,31 +48,31 @@ type Finding struct {
 	Fix   string `json:"cure,omitempty"`
 }
 
-// Report is everything that was looked at.
+// Report is the result of all checks.
 type Report struct {
 	Findings []Finding `json:"findings"`
 	Warnings int       `json:"warnings"`
 	Broken   int       `json:"broken"`
 }
 
-// Options of Run. Config is required; it may be what could be read of a bad one.
+// Options configure Run. Config is required; it may be the readable part of a bad one.
 type Options struct {
 	Config *config.Config
-	// Problem is what Load said.
+	// Problem is the error of config.Load.
 	Problem error
-	// Files are those that it read: the configuration, and secrets.
+	// Files are the files that Load read: the configuration and secrets.
 	Files []string
-	// Lang is es or en; what programs say stays in their language.
+	// Lang is es or en. Texts of other programs stay in their language.
 	Lang string
-	// Flow reads the flow, and compares it with the configuration.
+	// Flow reads the flow and compares it with the configuration.
 	Flow func() error
-	// Admin is a client of the router that runs in data_dir; nil when none does.
+	// Admin is a client of the router that runs in data_dir; nil if none does.
 	Admin *http.Client
-	// Timeout bounds each question to somebody else; 10 s unless told.
+	// Timeout bounds each request; 10 s if 0.
 	Timeout time.Duration
 }
 
-// doctor gathers findings.
+// doctor collects findings.
 type doctor struct {
 	Options
 	redact   *redact.Redactor
@@ -81,13 +81,13 @@ type doctor struct {
 	clocks   []clock
 }
 
-// clock is somebody's, compared with ours.
+// clock is a server's clock compared with this machine's.
 type clock struct {
 	server string
 	ahead  time.Duration
 }
 
-// Run looks at everything, at once where it has to ask others.
+// Run runs all checks, those of other servers concurrently.
 func Run(ctx context.Context, o Options) Report {
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
@@ -138,12 +138,12 @@ func (d *doctor) warn(area, text, fix string) { d.add(area, Warning, text, fix) 
 
 func (d *doctor) broken(area, text, fix string) { d.add(area, Broken, text, fix) }
 
-// withTimeout bounds one question.
+// withTimeout bounds one request.
 func (d *doctor) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, d.Timeout)
 }
 
-// noteClock remembers what time it is elsewhere.
+// noteClock records how far a server's clock is ahead.
 func (d *doctor) noteClock(server string, ahead time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,7 +152,7 @@ func (d *doctor) noteClock(server string, ahead time.Duration) {
 	}
 }
 
-// errorText is an error on one line, without what nobody may repeat.
+// errorText returns an error in one line, without secrets.
 func (d *doctor) errorText(err error) string {
 	return d.redact.Text(strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " "))
 }

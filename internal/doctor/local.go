@@ -64,7 +64,7 @@ func (d *doctor) flow() {
 	d.ok(Flow, flowOK, name)
 }
 
-// publicSecrets are secrets that anybody can read in the documentation.
+// publicSecrets are secrets published in the documentation.
 var publicSecrets = []string{config.DevAppSecret, config.DevVerifyToken, "changeme", "change-me", "secret", "password", "xxx", "todo"}
 
 func (d *doctor) secrets() {
@@ -103,9 +103,9 @@ func (d *doctor) secrets() {
 	for _, file := range d.Files {
 		info, err := os.Stat(file)
 		if err != nil {
-			continue // the configuration says so
+			continue // reported with the configuration
 		}
-		// A file of secrets is for its owner; the configuration may be for a group.
+		// A file of secrets is for its owner only; the configuration may be for a group.
 		most, mode := fs.FileMode(0o077), "600"
 		if file == d.Config.File {
 			most, mode = 0o007, "640"
@@ -159,7 +159,7 @@ func (d *doctor) disk() {
 	d.store()
 }
 
-// freeSpace looks at what is free.
+// freeSpace checks the free space.
 func (d *doctor) freeSpace(place string) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(place, &s); err != nil {
@@ -179,7 +179,7 @@ func (d *doctor) freeSpace(place string) {
 	}
 }
 
-// store looks at the embedded files; opening them is the router's.
+// store checks the embedded file without opening it: it belongs to the router.
 func (d *doctor) store() {
 	if !d.Config.DatabaseURL.Empty() {
 		return
@@ -195,7 +195,7 @@ func (d *doctor) store() {
 	}
 }
 
-// nearestDir is the nearest directory above that exists.
+// nearestDir returns the nearest existing directory above dir.
 func nearestDir(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	for err == nil {
@@ -207,7 +207,7 @@ func nearestDir(dir string) (string, error) {
 	return "", err
 }
 
-// Writable says why a directory, which may not be there yet, cannot be used.
+// Writable returns why a directory, which may not exist yet, cannot be used.
 func Writable(dir string) error {
 	place := dir
 	info, err := os.Stat(dir)
@@ -244,7 +244,7 @@ func formatSize(n uint64) string {
 	}
 }
 
-// Differences between clocks: small ones happen, large ones make messages stale.
+// Differences between clocks: small ones are normal, large ones make messages stale.
 const (
 	clockWarnAt   = 2 * time.Second
 	clockBrokenAt = time.Minute

@@ -19,7 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// lines asks each provider about each line; nothing is sent.
+// lines asks each provider about its lines; nothing is sent.
 func (d *doctor) lines(ctx context.Context) {
 	var asked sync.WaitGroup
 	texts := make([]func(), len(d.Config.Lines))
@@ -27,12 +27,12 @@ func (d *doctor) lines(ctx context.Context) {
 		asked.Go(func() { texts[i] = d.line(ctx, d.Config.Lines[id]) })
 	}
 	asked.Wait()
-	for _, say := range texts { // in the order of their ids
+	for _, say := range texts { // in order of line id
 		say()
 	}
 }
 
-// line returns how to say what was found.
+// line returns a function that reports the findings.
 func (d *doctor) line(ctx context.Context, l *config.Line) func() {
 	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
@@ -80,7 +80,8 @@ func (d *doctor) cause(f *outbound.Failure) string {
 	return d.redact.Text(f.Detail)
 }
 
-// AskNumber asks Meta for a number, with its token and app secret; see whatsapp.Client.Number.
+// AskNumber asks Meta about a number with its token and app secret; see
+// whatsapp.Client.Number.
 func AskNumber(ctx context.Context, graph, phoneNumberID, token, appSecret string) (whatsapp.Number, error) {
 	return askNumber(ctx, httpcall.NewClient(), graph, phoneNumberID, []string{token}, []string{appSecret})
 }
@@ -96,8 +97,8 @@ func askNumber(ctx context.Context, calls *http.Client, graph, phoneNumberID str
 	return client.Number(ctx)
 }
 
-// evolution asks whether the server is there; the state of an instance it tells
-// only in versions of its own.
+// evolution checks that the server answers; only some versions report the state of an
+// instance.
 func (d *doctor) evolution(ctx context.Context, l *config.Line) func() {
 	u, err := url.Parse(l.URL)
 	if err != nil || u.Host == "" {
@@ -113,7 +114,7 @@ func (d *doctor) evolution(ctx context.Context, l *config.Line) func() {
 	}
 }
 
-// endpoints connects to each receiver of events, and posts nothing.
+// endpoints connects to each endpoint and posts nothing.
 func (d *doctor) endpoints(ctx context.Context) {
 	for _, e := range d.Config.Endpoints {
 		u, err := url.Parse(e.URL)
@@ -134,8 +135,8 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 		return
 	}
 	for _, a := range addrs {
-		// As when it is posted: a name is trusted to be a machine of ours, not to be
-		// what tells machines who they are.
+		// The same rule as for posts: a host name is trusted to be one of ours, but not to
+		// be the service that tells machines their identity.
 		literal := slices.Contains(e.Allow, net.JoinHostPort(a.Unmap().String(), port(u)))
 		if !literal && (!slices.Contains(e.Allow, at) || a.Unmap().IsLinkLocalUnicast()) {
 			if isInternal(a) {
@@ -155,7 +156,7 @@ func (d *doctor) endpoint(ctx context.Context, e config.Endpoint, u *url.URL) {
 	d.ok(Endpoints, endpointOK, e.Name, at)
 }
 
-// isInternal says that an address is not of the public internet.
+// isInternal reports whether an address is not on the public internet.
 func isInternal(a netip.Addr) bool {
 	a = a.Unmap()
 	return !a.IsGlobalUnicast() || a.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(a)
@@ -170,7 +171,7 @@ func port(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// dial connects, and lets go.
+// dial connects and closes the connection.
 func dial(ctx context.Context, u *url.URL) error {
 	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", hostPort(u))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
-// TestAppSecretOfALine: doctor says when none of a line's app secrets is that of its
-// token's app, whether Graph lets calls pass without a proof or not.
+// TestAppSecretOfALine: doctor reports a line none of whose app secrets belongs to its
+// token's app, whether Graph requires proofs or not.
 func TestAppSecretOfALine(t *testing.T) {
 	t.Parallel()
 	const token, mine, old = "a-good-token-0123456789-0123456789", "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -25,8 +25,8 @@ func TestAppSecretOfALine(t *testing.T) {
 		"the app's":               {false, []string{mine}, OK, "wsp4 is 5491100000099"},
 		"the app's, required":     {true, []string{mine}, OK, "wsp4 is 5491100000099"},
 		"while it is changed":     {true, []string{old, mine}, OK, "wsp4 is 5491100000099"},
-		"another app's":           {false, []string{old}, Broken, "WhatsApp does not take its appsecret_proof"},
-		"another app's, required": {true, []string{old}, Broken, "no app_secret is that of its token's app"},
+		"another app's":           {false, []string{old}, Broken, "WhatsApp rejects its appsecret_proof"},
+		"another app's, required": {true, []string{old}, Broken, "no app_secret belongs to its token's app"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

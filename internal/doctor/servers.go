@@ -21,12 +21,12 @@ func (d *doctor) redis(ctx context.Context) {
 	if err != nil {
 		fix := d.say(checkRedis)
 		if errors.Is(err, redisqueue.ErrSetup) {
-			fix = "" // the error says what to type
+			fix = "" // the error has the fix
 		}
 		d.broken(Redis, d.errorText(err), fix)
 		return
 	}
-	defer func() { _ = e.Close() }() // it was only read
+	defer func() { _ = e.Close() }() // only read
 	a, err := e.ServerInfo(ctx)
 	if err != nil {
 		d.broken(Redis, d.errorText(err), "")
@@ -81,7 +81,7 @@ func (d *doctor) postgres(ctx context.Context) {
 	d.pool(ctx, a)
 }
 
-// pool looks at what stands between, and at how many connections there are.
+// pool checks the pooler and the number of connections.
 func (d *doctor) pool(ctx context.Context, a pgstore.ServerInfo) {
 	c := d.Config
 	switch {
@@ -103,11 +103,11 @@ func (d *doctor) pool(ctx context.Context, a pgstore.ServerInfo) {
 	}
 }
 
-// port says whether the router could listen; where one runs it does.
+// port checks that the router could listen; a running router already does.
 func (d *doctor) port(ctx context.Context) {
 	addr := d.Config.Listen
 	if d.Admin != nil {
-		return // it has the port, or is a worker
+		return // a router that has the port, or a worker
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *doctor) port(ctx context.Context) {
 	d.ok(Port, portFree, addr)
 }
 
-// router asks the one that runs in data_dir.
+// router asks the router that runs in data_dir.
 func (d *doctor) router(ctx context.Context) {
 	if d.Admin == nil {
 		return
