@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-# The linters, compiled once by Go itself.
+# The linters; Go compiles each once.
 GOFUMPT       := $(GO) run mvdan.cc/gofumpt@v0.12.0
 GOLANGCI_LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -21,13 +21,13 @@ need-go:
 	@./scripts/need-go.sh '$(GO)'
 
 .PHONY: test
-test: need-go ## Install what the tests start (see scripts/setup.sh), and run them all with the race detector (under 10 minutes)
+test: need-go ## Install the programs that tests start (scripts/setup.sh) and run all tests with the race detector (under 10 minutes)
 	@./scripts/setup.sh
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 	$(GO) test -shuffle=on -timeout 10m -run 'TestUpgrade|TestNotices' ./internal/delivery ./internal/store/sqlitestore ./internal/store/pgstore # racetest.Skip
 
 .PHONY: proof
-proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, 500 forgers at the door, 20 pauses past the lease, a clock that steps by hours, 10 failovers to a standby that lags, the drill of 100,000 messages, 500 requests/s over a slow database, a CRM and a WhatsApp that misbehave, each fuzz target for 60 s
+proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills under load, 500 clients with forged signatures, 20 suspensions longer than the lease, a clock that steps by hours, 10 failovers to a lagging standby, the drill of 100,000 messages, 500 requests/s over a slow database, a misbehaving CRM and WhatsApp, each fuzz target for 60 s
 	@./scripts/setup.sh
 	./scripts/fresh.sh
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestKill|TestForgedBodies' -v ./bench
@@ -40,7 +40,7 @@ proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills und
 	./bench/fuzz.sh 60s
 
 .PHONY: bench
-bench: ## Measure everything and write docs/benchmarks.md; ONLY=plan,noop measures these sections anew
+bench: ## Measure everything and write docs/benchmarks.md; ONLY=plan,noop measures only these sections
 	$(GO) run ./bench/report -only "$(ONLY)"
 
 .PHONY: check

@@ -15,7 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// TestCaddy: the same doors are open and closed as with nginx.
+// TestCaddy: the same paths are open and closed as with nginx.
 func TestCaddy(t *testing.T) {
 	t.Parallel()
 	s, addr := newSite(t), porttest.Addr(t)
@@ -45,7 +45,7 @@ func TestCaddy(t *testing.T) {
 	checkBounds(t, addr)
 }
 
-// checkBounds are Caddy's own: of headers, and of bodies that are announced.
+// checkBounds checks Caddy's own bounds: headers, and bodies with a Content-Length.
 func checkBounds(t *testing.T, addr string) {
 	t.Helper()
 	c := client(t, addr, false)

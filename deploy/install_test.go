@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestDist: the same sources make the same bytes, and what is in them is enough.
+// TestDist: the same sources give the same bytes, and the tarball is complete.
 func TestDist(t *testing.T) {
 	t.Parallel()
 	dir, err := unpackedRelease()
@@ -56,7 +56,7 @@ func TestDist(t *testing.T) {
 	}
 }
 
-// TestInstall installs below a directory, upgrades, and goes back.
+// TestInstall installs below a directory, upgrades, and rolls back.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	dir, err := unpackedRelease()
@@ -109,13 +109,13 @@ func TestInstall(t *testing.T) {
 	}
 	skeleton(t, config)
 
-	// Another release, over a configuration that somebody wrote.
+	// Another release, over an edited configuration.
 	write(t, config, "mine: true\n")
 	next := filepath.Join(t.TempDir(), "next")
 	command(t, "cp", "-R", dir, next)
 	write(t, filepath.Join(next, "VERSION"), "v9.9.0\n")
 	must(next)
-	must(next) // twice does no harm
+	must(next) // repeating it does no harm
 	if got := current(); got != "v9.9.0" {
 		t.Errorf("after the upgrade %s is current", got)
 	}
@@ -127,7 +127,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("after going back %s is current, want %s", got, version)
 	}
 
-	// One that does not start here changes nothing.
+	// A release that does not start here changes nothing.
 	broken := filepath.Join(t.TempDir(), "broken")
 	command(t, "cp", "-R", dir, broken)
 	write(t, filepath.Join(broken, "VERSION"), "v10.0.0\n")
@@ -140,8 +140,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// skeleton wants the configuration that a new machine gets to lack lines and
-// nothing else.
+// skeleton checks that the configuration of a new machine lacks only lines.
 func skeleton(t *testing.T, config string) {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), program(t), "serve", "--config", config)
@@ -155,7 +154,7 @@ func skeleton(t *testing.T, config string) {
 	}
 }
 
-// TestDockerFiles reads what cannot be run here.
+// TestDockerFiles reads the files that cannot be run here.
 func TestDockerFiles(t *testing.T) {
 	t.Parallel()
 	dockerfile := readShipped(t, "docker/Dockerfile")

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// workDir is where the files of this run are, and ca whom its clients believe:
-// TestMain makes both.
+// workDir has the files of this run, and ca is the authority that its clients trust.
+// TestMain creates both.
 var (
 	workDir string
 	ca      *authority
@@ -34,15 +34,15 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(workDir)
-	// Also what is started from here believes our authority, and no other.
+	// Child processes trust only our authority too.
 	os.Setenv("SSL_CERT_FILE", ca.file)
 	return m.Run()
 }
 
-// version of the release that the tests make.
+// version is the version of the tests' release.
 const version = "v9.8.7"
 
-// unpackedRelease is the unpacked tarball of this machine, made once.
+// unpackedRelease unpacks the tarball for this machine, once.
 var unpackedRelease = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(workDir, "dist")
 	tarball, err := makeDist(dir)
@@ -64,7 +64,7 @@ func makeDist(dir string) (tarball string, err error) {
 	return filepath.Join(dir, "psi-router_"+version+"_linux_"+runtime.GOARCH+".tar.gz"), nil
 }
 
-// program is the router as it is shipped.
+// program returns the path of the router as shipped.
 func program(t testing.TB) string {
 	t.Helper()
 	dir, err := unpackedRelease()
@@ -74,7 +74,7 @@ func program(t testing.TB) string {
 	return filepath.Join(dir, "psi-router")
 }
 
-// command runs a program to its end and returns what it wrote.
+// command runs a program to its end and returns its output.
 func command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
@@ -84,7 +84,7 @@ func command(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// readShipped reads a file beside us.
+// readShipped reads a file of this directory.
 func readShipped(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -94,8 +94,7 @@ func readShipped(t testing.TB, name string) string {
 	return string(text)
 }
 
-// replaceAll replaces what has a fixed place in a file; that each is there is part of
-// the test.
+// replaceAll replaces fixed places in a file; each has to be there.
 func replaceAll(t testing.TB, text string, places ...string) string {
 	t.Helper()
 	for i := 0; i < len(places); i += 2 {

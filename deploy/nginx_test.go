@@ -19,7 +19,7 @@ import (
 
 const domain = "router.example.com"
 
-// proxy is an nginx of our own, not root's.
+// proxy is a test's own nginx.
 type proxy struct {
 	*servers.Process
 	t           testing.TB
@@ -27,8 +27,8 @@ type proxy struct {
 	plain, safe string // its addresses
 }
 
-// nginxConf surrounds a file of deploy/nginx with what Debian's nginx.conf has,
-// in places of our own.
+// nginxConf wraps a file of deploy/nginx in what Debian's nginx.conf has, with our own
+// directories.
 func nginxConf(t testing.TB, dir, site string) string {
 	t.Helper()
 	write(t, filepath.Join(dir, "site.conf"), site)
@@ -49,7 +49,7 @@ http {
 `, "DIR", dir))
 }
 
-// nginxDir is a directory that nginx's user owns.
+// nginxDir returns a directory that nginx's user owns.
 func nginxDir(t testing.TB) (string, *syscall.SysProcAttr) {
 	t.Helper()
 	account, err := servers.ServerAccount("www-data")
@@ -69,7 +69,7 @@ func nginxCmd(t testing.TB, who *syscall.SysProcAttr, args ...string) *exec.Cmd 
 	return cmd
 }
 
-// secondStage is psi-router.conf with every place moved.
+// secondStage returns psi-router.conf with every place replaced.
 func secondStage(t testing.TB, dir, plain, safe string, behind ...string) string {
 	t.Helper()
 	cert, key := ca.issue(t, dir, domain)
@@ -90,7 +90,7 @@ func startNginx(t testing.TB, behind ...string) *proxy {
 	return startNginxWith(t, nil, behind...)
 }
 
-// startNginxWith replaces more in the file than its places.
+// startNginxWith starts nginx with further replacements in the file.
 func startNginxWith(t testing.TB, more []string, behind ...string) *proxy {
 	t.Helper()
 	dir, who := nginxDir(t)
@@ -106,7 +106,7 @@ func startNginxWith(t testing.TB, more []string, behind ...string) *proxy {
 	return p
 }
 
-// reload reloads nginx, and returns when the processes before it are gone.
+// reload reloads nginx and returns once its old processes are gone.
 func (p *proxy) reload(nth int) {
 	p.t.Helper()
 	if err := p.Signal(syscall.SIGHUP); err != nil {
@@ -121,8 +121,8 @@ func (p *proxy) reload(nth int) {
 	})
 }
 
-// TestNginxTakesBothStages asks nginx itself. The first stage must not need the
-// certificate that it is there to get; the plan's file is refused.
+// TestNginxTakesBothStages asks nginx itself. The first stage must not need the certificate
+// that it helps to get; the plan's file is refused.
 func TestNginxTakesBothStages(t *testing.T) {
 	t.Parallel()
 	dir, who := nginxDir(t)
@@ -148,7 +148,7 @@ func TestNginxTakesBothStages(t *testing.T) {
 	}
 }
 
-// TestNginxFirstStage gives the authority its answer and lets nothing else in.
+// TestNginxFirstStage answers the certificate authority and passes nothing else on.
 func TestNginxFirstStage(t *testing.T) {
 	t.Parallel()
 	dir, who := nginxDir(t)
@@ -173,7 +173,7 @@ func TestNginxFirstStage(t *testing.T) {
 	}
 }
 
-// TestNginx is the road from WhatsApp to two webhook processes.
+// TestNginx posts through nginx to two webhook processes.
 func TestNginx(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, serversConfig(t))
@@ -198,7 +198,7 @@ func TestNginx(t *testing.T) {
 			t.Errorf("got %d to %s %v, want a way to HTTPS", got.status, got.header.Get("Location"), err)
 		}
 	})
-	t.Run("what is not for everybody", func(t *testing.T) { closed(t, kept, base) })
+	t.Run("private paths", func(t *testing.T) { closed(t, kept, base) })
 	t.Run("a reload of nginx", func(t *testing.T) {
 		stop := startLoad(t, fresh, base+"/webhook")
 		for n := range 3 {
@@ -218,7 +218,7 @@ func TestNginx(t *testing.T) {
 	t.Run("bursts", func(t *testing.T) { bursts(t, kept, base) })
 }
 
-// closed asks for what nginx must not pass on.
+// closed requests paths that nginx must not pass on.
 func closed(t *testing.T, c *http.Client, base string) {
 	for path, want := range map[string]int{
 		"/": 404, "/metrics": 404, "/status": 404, "/readyz": 404, "/sandbox": 404, "/debug/pprof/": 404, "/webhooks": 404,
@@ -234,7 +234,7 @@ func closed(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// sizes are the router's: 4 MiB signed, 16 MiB with a line's secret.
+// sizes checks the router's bounds: 4 MiB signed, 16 MiB with a line's secret.
 func sizes(t *testing.T, c *http.Client, base string) {
 	const mib = 1 << 20
 	patient := []string{"Expect", "100-continue"}
@@ -254,8 +254,8 @@ func sizes(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// bursts from one address: what has no signature, or none that could be one, or one
-// where none belongs, is limited by nginx, and what is signed well is not.
+// bursts floods from one address: nginx limits posts without a signature, with an
+// impossible one, or with one where none belongs, and leaves well-signed posts alone.
 func bursts(t *testing.T, c *http.Client, base string) {
 	signature := whatsapp.Sign("nobody's", nil)
 	for name, tt := range map[string]struct{ method, path, signature string }{
@@ -274,7 +274,7 @@ func bursts(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// flood asks again and again, from 16 clients, and reports whether nginx had enough.
+// flood sends requests from 16 clients and reports whether nginx limited them.
 func flood(t *testing.T, c *http.Client, method, url, signature string) (limited bool) {
 	t.Helper()
 	found := make(chan struct{})
@@ -314,8 +314,8 @@ func flood(t *testing.T, c *http.Client, method, url, signature string) (limited
 	}
 }
 
-// TestNginxLimitsForgedSignatures: a signature frees from one limit and has another,
-// here a small one, which leaves what has none alone.
+// TestNginxLimitsForgedSignatures: signed posts have a limit of their own, here a small
+// one, which does not affect unsigned posts.
 func TestNginxLimitsForgedSignatures(t *testing.T) {
 	t.Parallel()
 	router := newSite(t).start("all", porttest.Addr(t))

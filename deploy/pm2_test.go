@@ -23,7 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// pm2 is one that keeps its files in a directory of ours.
+// pm2 is a PM2 with its files in a test's directory.
 type pm2 struct {
 	t   testing.TB
 	bin string
@@ -51,8 +51,8 @@ func startPM2(s *site, port int, file string) *pm2 {
 		}
 	}
 	write(s.t, filepath.Join(home, "module_conf.json"), "{}")
-	// Its daemon, as pm2 itself would start it, but as a child of ours: should we
-	// die, it ends, and what it started with it.
+	// The daemon, as pm2 itself would start it, but as our child: if we die, it ends with
+	// all it started.
 	cmd := exec.Command(programtest.Find(s.t, "node"), filepath.Join(filepath.Dir(bin), "../pm2/lib/Daemon.js"))
 	cmd.Env = p.env
 	daemon, err := servers.Start(cmd, filepath.Join(s.dir, "pm2.log"), syscall.SIGTERM)
@@ -96,7 +96,7 @@ func (p *pm2) must(args ...string) {
 	}
 }
 
-// online are the process ids of what runs, by name.
+// online returns the ids of the running processes by name.
 func (p *pm2) online(want int) map[string][]int {
 	p.t.Helper()
 	var ids map[string][]int
@@ -131,7 +131,7 @@ func (p *pm2) online(want int) map[string][]int {
 	return ids
 }
 
-// freePorts are two that follow each other.
+// freePorts returns the first of two adjacent free ports.
 func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -146,10 +146,9 @@ func freePorts(t testing.TB) int {
 	return 0
 }
 
-// TestPM2 runs the plan's processes under PM2 while people write. A worker is
-// killed and comes again; everything is reloaded. What was answered 200 is
-// handled, what was refused meanwhile is posted again as Meta does, and each
-// person is answered in order, once.
+// TestPM2 runs the plan's processes under PM2 while people write. A worker is killed and
+// restarted; everything is reloaded. Every message answered 200 is handled, a refused one
+// is posted again as Meta does, and each person is answered in order, once.
 func TestPM2(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, serversConfig(t), "flow: "+filepath.Join(workDir, "pm2.yaml"))
@@ -223,7 +222,7 @@ func TestPM2(t *testing.T) {
 	s.settle(base)
 	s.judge(base, got.report)
 
-	// Two webhooks behind nginx: nobody is refused while both are reloaded.
+	// With two webhooks behind nginx no post is refused while both are reloaded.
 	p.must("start", "pm2/two-webhooks.config.js")
 	p.online(7)
 	nginx := startNginx(t, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1))
@@ -233,7 +232,7 @@ func TestPM2(t *testing.T) {
 	t.Logf("%d requests during the reload of two webhooks, none failed", stop())
 }
 
-// settle waits until nothing waits any more.
+// settle waits until no job and no answer waits.
 func (s *site) settle(base string) {
 	s.t.Helper()
 	calm := 0
@@ -272,7 +271,7 @@ func (s *site) settle(base string) {
 	})
 }
 
-// judge asks for every message and every answer.
+// judge checks every message and every answer.
 func (s *site) judge(base string, r loadgen.Report) {
 	s.t.Helper()
 	rows, err := loadgen.API{URL: base, Key: apiKey, Line: "wsp4"}.Rows(s.t.Context())

@@ -27,8 +27,7 @@ const (
 	apiKey        = "deploy-key-0123456789abcdef"
 )
 
-// site is an installation: its configuration, what it keeps things in, and a
-// fake WhatsApp.
+// site is an installation: its configuration, its servers, and a fake WhatsApp.
 type site struct {
 	t        testing.TB
 	dir      string
@@ -62,21 +61,21 @@ lines:
 	return s
 }
 
-// serversConfig is what webhooks and workers meet in.
+// serversConfig returns the configuration of servers that webhooks and workers share.
 func serversConfig(t testing.TB) string {
 	t.Helper()
 	db := pgtest.New(t, pgtest.Options{})
 	return fmt.Sprintf("redis_url: %q\ndatabase_url: %q", redistest.Start(t, redistest.AOF...).URL(), db.URL(db.Database(t)))
 }
 
-// process is one that runs, on an address if it is a webhook.
+// process is a running router, with an address if it is a webhook.
 type process struct {
 	*servers.Process
 	t    testing.TB
 	addr string
 }
 
-// start starts the router and waits until it serves.
+// start starts the router and waits until it is ready.
 func (s *site) start(role, addr string, env ...string) *process {
 	s.t.Helper()
 	return s.startAndWait(exec.Command(program(s.t), "serve", "--role", role, "--config", s.config), addr, env...)
@@ -106,7 +105,7 @@ func (s *site) spawn(cmd *exec.Cmd, addr string, env ...string) *process {
 	return p
 }
 
-// ready waits until the process answers so.
+// ready waits until the process is ready.
 func (p *process) ready() {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
@@ -118,7 +117,7 @@ func (p *process) ready() {
 	}
 }
 
-// stop asks it to end, and waits until it has.
+// stop tells the process to end and waits until it has.
 func (p *process) stop() {
 	_ = p.Signal(syscall.SIGTERM) // it may have ended
 	select {
@@ -129,10 +128,10 @@ func (p *process) stop() {
 	}
 }
 
-// serve is the command of a whole router.
+// serve returns the command of a whole router.
 func serve(bin, config string) *exec.Cmd { return exec.Command(bin, "serve", "--config", config) }
 
-// eventually waits until something is so.
+// eventually waits until ok returns nil.
 func eventually(t testing.TB, what string, ok func() error) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -148,7 +147,7 @@ func eventually(t testing.TB, what string, ok func() error) {
 	}
 }
 
-// get wants a 200, and decodes it.
+// get requires a 200 and decodes its body.
 func get(ctx context.Context, client *http.Client, url string, to any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
-// TestUnits asks systemd itself about the units.
+// TestUnits has systemd itself verify the units.
 func TestUnits(t *testing.T) {
 	t.Parallel()
 	analyze := programtest.Find(t, "systemd-analyze")
@@ -48,7 +48,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestSupervisorsWaitForTheDrain compares their patience with the program's.
+// TestSupervisorsWaitForTheDrain compares the process managers' stop timeouts with the
+// program's.
 func TestSupervisorsWaitForTheDrain(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load(config.Options{})
@@ -80,8 +81,7 @@ func TestSupervisorsWaitForTheDrain(t *testing.T) {
 	}
 }
 
-// TestNotify plays systemd: it hears that the program is ready, that it lives,
-// and that it stops.
+// TestNotify plays systemd: the program reports that it is ready, alive, and stopping.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -124,13 +124,12 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// TestSocketActivation starts the program by systemd's own tool, by the first
-// request that comes.
+// TestSocketActivation has systemd's own tool start the program on the first request.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	activate := programtest.Find(t, "systemd-socket-activate")
 	s, addr := newSite(t), porttest.Addr(t)
-	// The configuration names another address: the socket is what counts.
+	// The configuration names another address: the socket wins.
 	p := s.spawn(exec.Command(activate, "--listen="+addr, "--setenv=HOME", "--setenv=PSI_LISTEN", program(t), "serve", "--config", s.config), porttest.Addr(t))
 	c := client(t, addr, false)
 	eventually(t, "the answer", func() error {
@@ -142,8 +141,8 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// TestRestartBehindASocket restarts the only process while people write. The
-// socket is ours, as it is systemd's: nobody is refused.
+// TestRestartBehindASocket restarts the only process while people write. The socket is
+// ours, as it would be systemd's: no post is refused.
 func TestRestartBehindASocket(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -174,8 +173,8 @@ func TestRestartBehindASocket(t *testing.T) {
 	t.Logf("%d requests, none refused", stop())
 }
 
-// TestConfigurationMistakeIsFinal: what would not be mended by another start has
-// the exit code that the supervisors know.
+// TestConfigurationMistakeIsFinal: an error that a restart would not fix has the exit code
+// that the process managers know.
 func TestConfigurationMistakeIsFinal(t *testing.T) {
 	t.Parallel()
 	dir, bin := t.TempDir(), program(t)

@@ -26,7 +26,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/porttest"
 )
 
-// letsEncrypt is an ACME authority of our own; it looks for domains at port.
+// letsEncrypt is an ACME authority that connects to domains at port.
 func letsEncrypt(t *testing.T, port int) (server *httptest.Server, issuer *x509.CertPool) {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0)
@@ -54,7 +54,7 @@ func letsEncrypt(t *testing.T, port int) (server *httptest.Server, issuer *x509.
 	return server, issuer
 }
 
-// names is a DNS in which every name is 127.0.0.1.
+// names is a DNS server in which every name is 127.0.0.1.
 func names(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
@@ -76,8 +76,8 @@ func names(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestCertificate lets the program get its certificate by itself, serve with it,
-// and find it again after a restart, when the authority is away.
+// TestCertificate: the program obtains its certificate, serves with it, and reuses it after
+// a restart while the authority is down.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	addr := porttest.Addr(t)
@@ -125,7 +125,7 @@ func TestCertificate(t *testing.T) {
 	up(start())
 }
 
-// private wants keys that nobody else can read.
+// private fails if others can read a key below dir.
 func private(dir string) error {
 	found := false
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {

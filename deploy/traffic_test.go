@@ -18,10 +18,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// stranger is where clients come from: 127.0.0.1 is the proxy, and believed.
+// stranger is the clients' address: 127.0.0.1 is the trusted proxy.
 var stranger = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 
-// client believes our authority and goes to addr whatever the name is.
+// client trusts our authority and connects to addr for any name.
 func client(t testing.TB, addr string, keep bool) *http.Client {
 	t.Helper()
 	pem, err := os.ReadFile(ca.file)
@@ -44,14 +44,14 @@ func client(t testing.TB, addr string, keep bool) *http.Client {
 	}
 }
 
-// response is a request and what came of it.
+// response is the response to a request.
 type response struct {
 	status int
 	body   string
 	header http.Header
 }
 
-// post posts with headers, name and value in turn.
+// post posts with headers, given as names and values in turn.
 func post(c *http.Client, url string, body []byte, headers ...string) (response, error) {
 	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body)) //nolint:noctx // the client has a timeout
 	if err != nil {
@@ -74,19 +74,19 @@ func do(c *http.Client, req *http.Request) (response, error) {
 	return response{res.StatusCode, string(text), res.Header}, err
 }
 
-// message is a text of a person, as Meta posts it.
+// message is a person's text, as Meta posts it.
 func message(person, n int) []byte {
 	return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":%q},"contacts":[{"profile":{"name":"Ana"},"wa_id":"54911556%05d"}],"messages":[{"from":"54911556%05d","id":"wamid.deploy.%d.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
 		phoneNumberID, person, person, person, n, time.Now().Unix())
 }
 
-// postSigned posts a body as Meta does.
+// postSigned posts a signed body, as Meta does.
 func postSigned(c *http.Client, url string, body []byte, headers ...string) (response, error) {
 	return post(c, url, body, append(headers, whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))...)
 }
 
-// startLoad posts messages over several connections until stop is called, which
-// returns how many there were, and wants each answered 200 at the first try.
+// startLoad posts messages over several connections until stop is called, which returns how
+// many. Each has to get 200 at the first attempt.
 func startLoad(t testing.TB, c *http.Client, url string) (stop func() int) {
 	t.Helper()
 	var sent, failed atomic.Int64
@@ -119,5 +119,5 @@ func startLoad(t testing.TB, c *http.Client, url string) (stop func() int) {
 	}
 }
 
-// people makes sure that nobody writes twice with the same ids.
+// people numbers the people, so that no two write with the same ids.
 var people atomic.Int64

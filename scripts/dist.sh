@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# dist.sh DIR [ARCH…]: static tarballs of what an operator needs, and their sums.
-# The same commit makes the same bytes: no paths, no names, the commit's own time.
+# dist.sh DIR [ARCH…]: writes static tarballs for operators and their checksums. The same
+# commit gives the same bytes: no paths, no user names, and the commit's time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?where to}

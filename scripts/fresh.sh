@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# fresh.sh: walks the README on a fresh Debian 12 that has git, make and Go, and
-# nothing else: clone, `make run` until the phone has its answer, `make test`. The
-# root is made by debootstrap in a temporary folder and removed in the end. The
-# working tree's last commit is what it walks.
+# fresh.sh: follows the README on a fresh Debian 12 that has only git, make and Go: clone,
+# `make run` until the phone gets an answer, `make test`. It clones the working tree's last
+# commit. debootstrap creates the root in a temporary folder, which is removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
 die() { printf 'fresh: %s\n' "$*" >&2; exit 1; }
-step() { # step NAME COMMAND…: runs it and says how long it took
+step() { # step NAME COMMAND…: runs the command and prints how long it took
 	local name=$1 start=$SECONDS
 	shift
 	printf '== %s\n' "$name"
@@ -16,20 +15,20 @@ step() { # step NAME COMMAND…: runs it and says how long it took
 	printf '== %s: %d s\n' "$name" $((SECONDS - start))
 }
 
-# Everything below runs in a mount and process namespace of its own: when it ends,
-# whichever way, its mounts and processes are gone.
+# The rest runs in a mount and process namespace of its own: when it ends, its mounts and
+# processes end with it.
 if [ -z "${PSI_FRESH_ROOT:-}" ]; then
-	[ "$(id -u)" = 0 ] || die "a fresh root can only be made by root: sudo $0"
-	[ -e /etc/debian_version ] && command -v apt-get >/dev/null || die "a fresh root is made by debootstrap, on Debian or Ubuntu; this is neither"
-	unshare --mount --pid --fork true 2>/dev/null || die "this machine allows no namespaces (unshare --mount --pid), so a fresh root could not be removed safely"
+	[ "$(id -u)" = 0 ] || die "only root can create a fresh root: sudo $0"
+	[ -e /etc/debian_version ] && command -v apt-get >/dev/null || die "debootstrap needs Debian or Ubuntu; this is neither"
+	unshare --mount --pid --fork true 2>/dev/null || die "this machine allows no namespaces (unshare --mount --pid), so a fresh root could not be removed safely afterwards"
 	command -v debootstrap >/dev/null || step "apt-get install debootstrap" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap
-	! curl -s -o /dev/null http://127.0.0.1:3002/healthz || die "port 3002 is taken, which make run needs: stop what listens there"
+	! curl -s -o /dev/null http://127.0.0.1:3002/healthz || die "make run needs port 3002, which is in use: stop the program that listens on it"
 	PSI_FRESH_ROOT=$(mktemp -d -t psi-fresh.XXXXXX)
 	chmod 755 "$PSI_FRESH_ROOT" # servers run as users of their own
 	export PSI_FRESH_ROOT
 	unshare --mount --mount-proc --pid --fork --kill-child "$0" &
 	walk=$!
-	# Who waits in unshare hears no other signal; its child ends with it.
+	# unshare reacts to no other signal while it waits; its child ends with it.
 	trap 'kill -KILL $walk 2>/dev/null || true; wait $walk || true; rm -rf --one-file-system "$PSI_FRESH_ROOT"' EXIT
 	trap 'exit 130' INT TERM
 	wait $walk
@@ -38,11 +37,11 @@ fi
 
 root=$PSI_FRESH_ROOT
 log=$root/run.log
-in_root() { # in_root COMMAND: as a newcomer's shell
+in_root() { # in_root COMMAND: runs the command as in a new user's shell
 	chroot "$root" env -i HOME=/root LANG=C.UTF-8 "PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "${passed[@]}" sh -c "$1"
 }
 
-# The way out of this machine, if it has one of its own: proxies, authorities.
+# The machine's proxies and certificate authorities, if it has its own.
 passed=()
 for name in http_proxy https_proxy no_proxy GOPROXY GONOSUMDB GOSUMDB GOFLAGS SSL_CERT_FILE NODE_EXTRA_CA_CERTS; do
 	[ -z "${!name:-}" ] || passed+=("$name=${!name}")
@@ -65,7 +64,7 @@ clone() {
 	in_root 'git -c advice.detachedHead=false clone -q /origin/router.bundle /root/router && cd /root/router && git log --oneline -1'
 }
 
-# The phone writes "hola" and has its answer; then Ctrl-C.
+# The phone writes "hola" and gets an answer; then Ctrl-C.
 answered() {
 	local pid phone=http://127.0.0.1:3002/sandbox/phones/ana
 	set -m
@@ -88,6 +87,6 @@ answered() {
 
 step "debootstrap, and Go copied in" debian
 step "git clone" clone
-step "make run, until the phone has its answer" answered
+step "make run, until the phone gets an answer" answered
 step "make test" in_root 'cd /root/router && make test'
-step "make test once more: nothing to set up" in_root 'cd /root/router && ./scripts/setup.sh'
+step "setup.sh again: nothing to install" in_root 'cd /root/router && ./scripts/setup.sh'

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Installs PSI Router from its unpacked tarball, for the machine or below DESTDIR:
+# Installs PSI Router from its unpacked tarball, on this machine or below DESTDIR:
 #
 #   sudo ./install.sh [--domain router.example.com] [--rollback]
 #
-#   /opt/psi-router/releases/VERSION   everything in the tarball; current points to one
+#   /opt/psi-router/releases/VERSION   the tarball's files; current points to one release
 #   /usr/local/bin/psi-router          the program of the current release
 #   /etc/psi-router/psi-router.yaml    configuration; never overwritten
 #   /var/lib/psi-router                data, for the user psi-router alone
 #   /etc/systemd/system                units, not enabled
 #
-# It starts and restarts nothing. Installing another release switches to it when
-# it can start; --rollback goes back to the one before. Both take effect with the
+# It starts and restarts nothing. Installing another release switches to it if
+# it can start; --rollback switches back to the previous one. Both take effect at the
 # next restart.
 set -eu
 
@@ -37,16 +37,16 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-case $domain in *[!a-z0-9.-]*) die "--domain $domain is no name of the DNS" ;; esac
+case $domain in *[!a-z0-9.-]*) die "--domain $domain is not a DNS name" ;; esac
 
-# As root on the machine itself, owners and groups are set too.
+# Owners and groups are set only as root on the machine itself.
 real=
 if [ -z "$DESTDIR" ]; then
 	[ "$(id -u)" = 0 ] || die "run it as root, or set DESTDIR to install below a directory"
 	real=yes
 fi
 
-# point LINK TARGET: at every moment the link is the old one or the new one.
+# point LINK TARGET: replaces the link atomically.
 point() {
 	ln -sfn "$2" "$1.new.$$"
 	mv -fT "$1.new.$$" "$1"
@@ -57,7 +57,7 @@ version_of() { readlink "$1" 2>/dev/null | sed 's|.*/||'; }
 if [ -n "$rollback" ]; then
 	before=$(version_of "$opt/previous") || before=
 	now=$(version_of "$opt/current") || now=
-	[ -n "$before" ] && [ -x "$opt/releases/$before/psi-router" ] || die "there is no release to go back to below $opt"
+	[ -n "$before" ] && [ -x "$opt/releases/$before/psi-router" ] || die "there is no previous release below $opt"
 	"$opt/releases/$before/psi-router" version >/dev/null || die "the release $before does not start"
 	point "$opt/current" "releases/$before"
 	point "$opt/previous" "releases/$now"
@@ -65,14 +65,14 @@ if [ -n "$rollback" ]; then
 	exit 0
 fi
 
-[ -x "$here/psi-router" ] || die "there is no psi-router beside me: run me in the unpacked tarball"
+[ -x "$here/psi-router" ] || die "psi-router is missing here: run this script in the unpacked tarball"
 "$here/psi-router" version >/dev/null 2>&1 || die "this psi-router does not start here: is the tarball for $(uname -m)?"
-release=$(cat "$here/VERSION") || die "there is no VERSION beside me: run me in the unpacked tarball"
-case $release in '' | *[!A-Za-z0-9._+-]*) die "VERSION holds no version: $release" ;; esac
+release=$(cat "$here/VERSION") || die "VERSION is missing here: run this script in the unpacked tarball"
+case $release in '' | *[!A-Za-z0-9._+-]*) die "VERSION has no version: $release" ;; esac
 
 if [ -n "$real" ] && ! getent passwd $USER_NAME >/dev/null; then
 	useradd --system --home-dir /var/lib/psi-router --no-create-home --shell /usr/sbin/nologin --user-group $USER_NAME
-	say "made the user $USER_NAME"
+	say "created the user $USER_NAME"
 fi
 
 # The release is complete before anything points to it.
@@ -105,7 +105,7 @@ for unit in "$here"/deploy/systemd/psi-router*; do
 	install -m 644 "$unit" "$units/"
 done
 if [ -n "$domain" ]; then
-	# nginx may be installed later; what is there is not ours to overwrite.
+	# nginx may be installed later; existing files are never overwritten.
 	sites=$DESTDIR/etc/nginx/sites-available
 	install -d -m 755 "$sites"
 	for stage in psi-router-http psi-router; do
@@ -130,8 +130,8 @@ say "psi-router $release is installed."
 if [ -n "$fresh" ]; then
 	say "1. Write your lines and secrets into /etc/psi-router/psi-router.yaml."
 	say "2. Start it: systemctl enable --now psi-router"
-	say "   or, over Redis and PostgreSQL, webhooks and workers: see deploy/systemd/psi-router.target and deploy/pm2."
+	say "   For webhooks and workers over Redis and PostgreSQL see deploy/systemd/psi-router.target and deploy/pm2."
 	say "3. docs/operations.md has the rest: nginx, the certificate, upgrades, backups."
 else
-	say "Your configuration stays as it is${before:+; before it was $before}. Restart it: systemctl restart psi-router (or psi-router.target), or pm2 reload"
+	say "Your configuration is unchanged${before:+; the previous release was $before}. Restart: systemctl restart psi-router (or psi-router.target), or pm2 reload"
 fi

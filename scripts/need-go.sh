@@ -1,7 +1,6 @@
 #!/bin/sh
-# need-go.sh [GO]: says in one sentence what is wrong with the Go that is here, if
-# anything is. A Go since 1.21 fetches the release that go.mod names by itself, where
-# it may.
+# need-go.sh [GO]: says in one sentence what is wrong with the installed Go, if anything.
+# Since 1.21, Go itself downloads the release that go.mod names, if it may.
 cd "$(dirname "$0")/.." || exit 1
 go=${1:-go}
 need=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# setup.sh: installs what the tests start, and nothing that is there already.
+# setup.sh: installs the missing programs that the tests start.
 #
-# Debian and Ubuntu: apt-get, as root or with sudo, after saying what. Elsewhere
-# it names what is missing. A service that comes with a package (Redis, nginx …)
+# On Debian and Ubuntu it says what it installs and uses apt-get, as root or with sudo;
+# elsewhere it names what is missing. A service that comes with a package (Redis, nginx …)
 # is neither started nor enabled: the tests start their own, on free ports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,7 +45,7 @@ install_with_apt() {
 		root=(sudo)
 	fi
 	say "installing with apt-get${root[*]:+ and sudo}, this takes minutes: $*"
-	# policy-rc.d is how Debian asks whether a new service may start.
+	# Debian asks policy-rc.d whether a new service may start.
 	if [ ! -e $policy ]; then
 		trap '"${root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
 		printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
@@ -54,7 +54,7 @@ install_with_apt() {
 	"${root[@]}" apt-get update -qq
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-	# No unit of a package that is new here starts with the machine either.
+	# No unit of a new package starts with the machine either.
 	for service in "$@"; do
 		if have systemctl && [ -e "/lib/systemd/system/$service.service" ]; then
 			"${root[@]}" systemctl --quiet disable "$service.service" 2>/dev/null || say "could not disable $service.service: it may start with the machine"
@@ -63,11 +63,11 @@ install_with_apt() {
 }
 
 if [ ${#missing[@]} -gt 0 ]; then
-	have apt-get || die "the tests start programs that are missing here. By their Debian packages: ${missing[*]}. Install what has them on this system, and try again"
+	have apt-get || die "the tests start programs that are missing here, from these Debian packages: ${missing[*]}. Install them in this system's way and try again"
 	install_with_apt "${missing[@]}"
 fi
 
-# The process manager that deploy's tests start, as its lock file says.
+# PM2 for the tests in deploy, in the version of the lock file.
 modules=deploy/testdata/node_modules
 if [ ! -e $modules/.package-lock.json ] || [ deploy/testdata/package-lock.json -nt $modules/.package-lock.json ]; then
 	say "npm ci in deploy/testdata"
