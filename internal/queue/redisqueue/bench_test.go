@@ -38,8 +38,7 @@ func message(n int64, lanes int64) queue.Job {
 	return queue.Job{Queue: "inbound", Lane: fmt.Sprintf("wsp4:54911%08d", n*7919%lanes), ID: id, Body: benchBody}
 }
 
-// serverTime is what Redis has worked, which other load on the machine does not
-// blur.
+// serverTime returns Redis' CPU time, which other load on the machine does not affect.
 func serverTime(b *testing.B, s *redistest.Server) time.Duration {
 	b.Helper()
 	info, err := s.Do(context.Background(), "INFO", "cpu")
@@ -83,8 +82,7 @@ var modes = []struct {
 	{"everysec", "relaxed", []string{"appendonly yes", "appendfsync everysec"}},
 }
 
-// BenchmarkEnqueue has callers that add one job at a time, and callers that add
-// fifty.
+// BenchmarkEnqueue has callers that add one job at a time, and callers that add fifty.
 func BenchmarkEnqueue(b *testing.B) {
 	for _, mode := range modes {
 		for _, c := range []struct{ callers, batch int }{{1, 1}, {32, 1}, {256, 1}, {8, 50}} {
@@ -146,7 +144,7 @@ func outcomesOf(claims []queue.Claim) []queue.Outcome {
 	return out
 }
 
-// BenchmarkExchange has workers that settle what they hold and claim as much.
+// BenchmarkExchange has workers that settle their claims and claim as many.
 func BenchmarkExchange(b *testing.B) {
 	for _, mode := range modes {
 		for _, c := range []struct{ workers, batch int }{{1, 1}, {1, 100}, {4, 100}} {
@@ -178,8 +176,8 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// BenchmarkThrough is the whole way of a job that does nothing: doors that add
-// fifty at a time, workers that settle and claim a hundred.
+// BenchmarkThrough measures the whole way of an empty job: producers add fifty at a time,
+// workers settle and claim a hundred.
 func BenchmarkThrough(b *testing.B) {
 	for _, mode := range modes {
 		b.Run(mode.name, func(b *testing.B) {
@@ -230,9 +228,8 @@ func BenchmarkThrough(b *testing.B) {
 	}
 }
 
-// BenchmarkBacklog adds a thousand jobs, fifty at a time, claims fifty at a time
-// and settles them, in front of jobs that wait: its cost must not depend on how
-// many.
+// BenchmarkBacklog adds a thousand jobs, fifty at a time, claims fifty at a time and
+// settles them, in front of a backlog. The cost must not depend on the backlog's size.
 func BenchmarkBacklog(b *testing.B) {
 	for _, shape := range []string{"one-lane", "many-lanes"} {
 		for _, waiting := range []int64{1000, 1000000} {

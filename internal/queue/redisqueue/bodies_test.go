@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// TestFirstSchemaIsRead: a queue whose lists hold whole entries, as they did at
-// first, goes on, beside what is added to it since.
+// TestFirstSchemaIsRead: a queue of schema 1, whose lists hold whole entries, goes on
+// beside newly added jobs.
 func TestFirstSchemaIsRead(t *testing.T) {
 	t.Parallel()
 	s := must(shared.single())(t)
@@ -53,8 +53,8 @@ func TestFirstSchemaIsRead(t *testing.T) {
 	check(t, e)
 }
 
-// TestLostBody: a job whose body was lost does not stand in the way of those behind
-// it, and the check tells.
+// TestLostBody: a job whose body was lost does not block those behind it, and Check reports
+// it.
 func TestLostBody(t *testing.T) {
 	t.Parallel()
 	s := must(shared.single())(t)
@@ -79,7 +79,7 @@ func TestLostBody(t *testing.T) {
 	}
 }
 
-// TestBodiesGoWithTheirJobs: nothing is left of what is done.
+// TestBodiesGoWithTheirJobs: a done job leaves nothing behind.
 func TestBodiesGoWithTheirJobs(t *testing.T) {
 	t.Parallel()
 	s := must(shared.single())(t)

@@ -9,9 +9,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Check implements queue.Operator. It looks at some hundred lanes at a time, so
-// that it may be run on a live queue; totals are compared when nothing has
-// changed meanwhile.
+// Check implements queue.Operator. It reads some hundred lanes at a time, so it may run on
+// a live queue; totals are compared only if nothing has changed meanwhile.
 func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	var wrong []string
 	l, err := e.connect(ctx)
@@ -77,10 +76,10 @@ func (q *queueState) check(ctx context.Context, l *links) (wrong []string, err e
 	return wrong, nil
 }
 
-// checkTotals are what a count finds.
+// checkTotals are the counted totals.
 type checkTotals struct{ lanes, jobs, tokens, orphans, heads, dead, bodies int64 }
 
-// meta is the queue's own figures, in an order that stays the same while nothing
+// meta returns the queue's own counters, in an order that stays the same while nothing
 // changes.
 func (q *queueState) meta(ctx context.Context, l *links) ([]string, error) {
 	m, err := l.exchange.Do(ctx, l.exchange.B().Hgetall().Key(q.keys[0]).Build()).AsStrMap()
@@ -101,9 +100,9 @@ func (q *queueState) meta(ctx context.Context, l *links) ([]string, error) {
 	return flat, err
 }
 
-// checkLanes goes through all lanes that are due at some time.
+// checkLanes checks every lane.
 func (q *queueState) checkLanes(ctx context.Context, l *links, totals *checkTotals) (wrong []string, err error) {
-	seen := map[string]bool{} // a scan may name one twice
+	seen := map[string]bool{} // a scan may return a lane twice
 	err = q.scan(ctx, l, "ZSCAN", q.keys[1], func(pairs []string) error {
 		var members []string
 		for i := 0; i+1 < len(pairs); i += 2 {
@@ -135,7 +134,7 @@ func (q *queueState) checkLanes(ctx context.Context, l *links, totals *checkTota
 // paddingField is the field of the records that belongs to no lane.
 const paddingField = "\x00wide"
 
-// countRecords counts what is not in the lanes.
+// countRecords counts records, dead letters and bodies.
 func (q *queueState) countRecords(ctx context.Context, l *links, totals *checkTotals) error {
 	c := l.exchange
 	seen := map[string]bool{}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// clock turns time into the ticks that scripts count in: a double holds them
-// exactly. The server's own clock ticks in microseconds since 1970. One that is
-// given ticks in nanoseconds, and is exact within 100 days of the epoch.
+// clock turns time into the ticks that scripts count in, which a double holds exactly. The
+// server's clock ticks in microseconds since 1970. A test's clock ticks in nanoseconds and
+// is exact within 100 days of the epoch.
 type clock struct {
 	now   func() time.Time
 	tick  time.Duration
@@ -21,7 +21,7 @@ func newClock(now func() time.Time) clock {
 	return clock{now: now, tick: time.Nanosecond, epoch: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
 }
 
-// arg is the time for a script, empty when the server's clock counts.
+// arg returns the time for a script, "" for the server's clock.
 func (c clock) arg() string {
 	if c.now == nil {
 		return ""
@@ -43,7 +43,7 @@ func (c clock) moment(ticks float64) time.Time {
 	return c.epoch.Add(time.Duration(ticks))
 }
 
-// until is how far away a moment is.
+// until returns how far away a time is.
 func (c clock) until(t time.Time) time.Duration {
 	if c.now == nil {
 		return time.Until(t)

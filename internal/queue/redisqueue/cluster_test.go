@@ -13,7 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// onNode finds a queue that lies on one of the cluster's nodes.
+// onNode returns a queue whose keys are on the given node.
 func onNode(t *testing.T, c *redistest.Cluster, e *Engine, node int) string {
 	t.Helper()
 	for i := range 1000 {
@@ -30,8 +30,8 @@ func onNode(t *testing.T, c *redistest.Cluster, e *Engine, node int) string {
 	return ""
 }
 
-// TestClusterWaitsForTheReplicaOfTheQueue: a queue whose node has a replica
-// accepts, one whose node has none refuses.
+// TestClusterWaitsForTheReplicaOfTheQueue: a queue whose node has a replica accepts, one
+// whose node has none refuses.
 func TestClusterWaitsForTheReplicaOfTheQueue(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
@@ -50,7 +50,7 @@ func TestClusterWaitsForTheReplicaOfTheQueue(t *testing.T) {
 	}
 	settles(t, "replicate", func() error {
 		if _, err := r.Do(t.Context(), "CLUSTER", "REPLICATE", id); err != nil {
-			return queue.ErrUnavailable // it does not know its primary yet
+			return queue.ErrUnavailable // the replica does not know its primary yet
 		}
 		return nil
 	})
@@ -66,8 +66,7 @@ func TestClusterWaitsForTheReplicaOfTheQueue(t *testing.T) {
 	check(t, e)
 }
 
-// TestClusterThatLostANode: calls are refused while it is down, and go on when it
-// is back.
+// TestClusterThatLostANode: calls fail while the node is down, and succeed once it is back.
 func TestClusterThatLostANode(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
@@ -102,8 +101,8 @@ func TestClusterThatLostANode(t *testing.T) {
 	})
 }
 
-// TestMovingSlot: while a queue's slot is being moved calls fail in words that
-// callers know, and nothing is lost or done twice.
+// TestMovingSlot: while a queue's slot is moved calls fail with known errors, and nothing
+// is lost or done twice.
 func TestMovingSlot(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)

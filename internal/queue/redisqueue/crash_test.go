@@ -16,20 +16,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// story is what doors and workers tell while the ground shakes: each lane's
-// numbers must be accepted one after the other, and be run in that order,
-// repeated at most.
+// story checks the calls of producers and workers during faults: each lane's numbers are
+// accepted one after the other and run in that order, at most with repeats.
 type story struct {
 	t  *testing.T
 	mu sync.Mutex
 
 	accepted, ran map[string]int
-	all           map[string]bool // every id that ran
+	all           map[string]bool // ids that ran
 	total         int
 	reached       chan struct{} // when total has reached mark
 	mark          int
-	// stale allows what a failover may do: settlements that the replica had not
-	// seen are lost, so jobs that were done come again.
+	// stale allows the effect of a failover: settlements that the replica had not seen are
+	// lost, so done jobs come again.
 	stale bool
 }
 
@@ -39,7 +38,7 @@ func tell(t *testing.T) *story {
 	return &story{t: t, accepted: map[string]int{}, ran: map[string]int{}, all: map[string]bool{}}
 }
 
-// until is closed once so many more jobs were accepted.
+// until returns a channel that is closed once so many more jobs were accepted.
 func (s *story) until(more int) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +70,7 @@ func (s *story) run(c queue.Claim) {
 	s.ran[c.Lane] = max(last, n+1)
 }
 
-// tolerable are the errors that callers live with.
+// tolerable reports whether callers may see the error.
 func (s *story) tolerable(err error) bool {
 	if err != nil && !errors.Is(err, queue.ErrUnavailable) {
 		s.t.Error(err)
@@ -79,8 +78,7 @@ func (s *story) tolerable(err error) bool {
 	return err == nil
 }
 
-// door adds numbers to its lane until it is told to stop, each until it is
-// accepted.
+// door adds numbers to its lane until ctx ends, repeating each until it is accepted.
 func (s *story) door(ctx context.Context, e *Engine, lane string) {
 	for n := 0; ctx.Err() == nil; {
 		_, err := e.Enqueue(context.WithoutCancel(ctx), []queue.Job{job(lane, n)})
@@ -95,7 +93,7 @@ func (s *story) door(ctx context.Context, e *Engine, lane string) {
 
 func rest() { time.Sleep(time.Millisecond + mathrand.N(10*time.Millisecond)) } // as callers do after an error
 
-// worker runs what it gets, and settles it, until it is told to stop.
+// worker runs and settles jobs until ctx ends.
 func (s *story) worker(ctx context.Context, e *Engine) {
 	var out []queue.Outcome
 	for ctx.Err() == nil {
@@ -129,7 +127,7 @@ func (s *story) worker(ctx context.Context, e *Engine) {
 	}
 }
 
-// shake runs doors and workers while fn does its worst, then empties the queue.
+// shake runs producers and workers while fn causes faults, then empties the queue.
 func (s *story) shake(doors, workers func() *Engine, fn func()) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(s.t.Context())
@@ -219,9 +217,9 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	})
 }
 
-// TestFailoverLosesNothing ends a primary in the three ways that Sentinels make of
-// it. All keep a file: one without comes back empty, as a primary that its
-// replica copies.
+// TestFailoverLosesNothing ends a primary in the three ways that Sentinel knows. All
+// servers keep a file: one without would come back empty as a primary that its replica
+// copies.
 func TestFailoverLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinels(t)
@@ -253,7 +251,8 @@ func TestFailoverLosesNothing(t *testing.T) {
 		{"away until its replica is promoted", func() {
 			primary.Kill()
 			promotion()
-			// Alone, the new primary must refuse; with the old one behind it, accept.
+			// Alone, the new primary has to refuse; with the old one as its replica,
+			// accept.
 			restart()
 			primary, replica = replica, primary
 		}},
@@ -281,8 +280,7 @@ func TestFailoverLosesNothing(t *testing.T) {
 	})
 }
 
-// closedOnce asks other processes, that tell nobody, and closes its channel when
-// they say yes.
+// closedOnce polls ask and closes its channel once it is true.
 func closedOnce(ctx context.Context, ask func() bool) <-chan struct{} {
 	yes := make(chan struct{})
 	go func() {

@@ -44,7 +44,8 @@ func parseReply(r rueidis.RedisResult) (made bool, answer string, err error) {
 	return n == 1, answer, err
 }
 
-// durabilityCommand asks for the copy that was promised, for less time than a call may take.
+// durabilityCommand returns the command that waits for the promised copy, for less time
+// than a call may take.
 func (e *Engine) durabilityCommand(c doer) rueidis.Completed {
 	wait := (e.timeout * 3 / 5).Milliseconds()
 	if e.durability == "fsync" {
@@ -60,7 +61,7 @@ func (e *Engine) checkDurability(r rueidis.RedisResult) error {
 			return err
 		}
 		if len(n) == 0 || n[0] < 1 {
-			return fmt.Errorf("the disk does not have it after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
+			return fmt.Errorf("the write is not on disk after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
 		}
 		return nil
 	}
@@ -69,7 +70,7 @@ func (e *Engine) checkDurability(r rueidis.RedisResult) error {
 		return err
 	}
 	if n < 1 {
-		return fmt.Errorf("no replica has it after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
+		return fmt.Errorf("the write is on no replica after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// encodedJob is a job as the script wants it.
+// encodedJob is a job in the script's encoding.
 type encodedJob struct{ lane, hash, payload string }
 
 // What one script may carry, so that it keeps Redis busy for milliseconds only.
@@ -63,7 +63,7 @@ func encodeJob(j queue.Job) (encodedJob, error) {
 	return it, nil
 }
 
-// queueBatch is what one Enqueue asks of one queue.
+// queueBatch is one queue's share of an Enqueue.
 type queueBatch struct {
 	state     *queueState
 	jobs      []encodedJob
@@ -109,7 +109,7 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 	return added, nil
 }
 
-// split sorts jobs by queue.
+// split groups jobs by queue.
 func (e *Engine) split(jobs []queue.Job) ([]*queueBatch, error) {
 	var batches []*queueBatch
 	find := func(name string) *queueBatch {
@@ -133,7 +133,7 @@ func (e *Engine) split(jobs []queue.Job) ([]*queueBatch, error) {
 	return batches, nil
 }
 
-// checkRoom looks whether all of the queues can take their share, before any does.
+// checkRoom checks that every queue has room for its share, before any is written.
 func (e *Engine) checkRoom(ctx context.Context, batches []*queueBatch) error {
 	l, err := e.connect(ctx)
 	if err != nil {
@@ -204,10 +204,10 @@ func (q *queueState) enqueueJobs(ctx context.Context, calls [][]encodedJob) (str
 		}
 		q.maybeNew.Store(false)
 	}
-	return answer, q.e.verifyServers(ctx, l) // the call itself may have made a connection
+	return answer, q.e.verifyServers(ctx, l) // the call may have opened a new connection
 }
 
-// memoryError gives a server without memory its name.
+// memoryError turns Redis' out-of-memory error into ErrFull.
 func memoryError(err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(r.Error(), "OOM") {
 		return fmt.Errorf("redis has no memory left: %w", queue.ErrFull)
@@ -239,8 +239,8 @@ func (q *queueState) enqueueArgs(calls [][]encodedJob) []string {
 	return args
 }
 
-// restoreQueue is for a queue that was not there: it may be new, or Redis has lost all.
-// It gets its limit, unless another process was faster.
+// restoreQueue restores the limit of a queue that did not exist: it is new, or Redis has
+// lost its data. It does nothing if another process was faster.
 func (q *queueState) restoreQueue(ctx context.Context, l *links) error {
 	q.registered.Store(false)
 	if err := q.register(ctx, l.enqueue); err != nil {

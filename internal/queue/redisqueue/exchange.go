@@ -40,7 +40,7 @@ func (e *Engine) exchange(ctx context.Context, q *queueState, outcomes []queue.O
 	}
 	ctx, cancel := e.withTimeout(ctx)
 	defer cancel()
-	var last int64 // number taken for dead letters
+	var last int64 // last number reserved for dead letters
 	if dead > 0 {
 		c := l.exchange
 		if last, err = c.Do(ctx, c.B().Incrby().Key(e.deadCounterKey()).Increment(int64(dead)).Build()).AsInt64(); err != nil {
@@ -58,13 +58,13 @@ func (e *Engine) exchange(ctx context.Context, q *queueState, outcomes []queue.O
 		for _, o := range outcomes {
 			b.Refused = append(b.Refused, o.Lane)
 		}
-		q.registered.Store(false) // a server that lost its queues lost their names too
+		q.registered.Store(false) // a server without the queue may have lost the registry too
 		b.Next, used = e.maxDelay, 0
 	} else if err := q.register(ctx, l.exchange); err != nil {
-		e.log.Warn("queue could not be registered: its figures are not shown yet", "queue", q.name, "error", err)
+		e.log.Warn("queue could not be registered: its stats are missing for now", "queue", q.name, "error", err)
 	}
 	if used < dead {
-		// Only the numbering suffers if this fails.
+		// A failure only leaves a gap in the numbering.
 		keys := []string{e.deadCounterKey()}
 		_ = eval(ctx, l.exchange, e.scripts.deadIDsReturn, keys, []string{formatInt(last), formatInt(last - int64(dead-used))}).Error()
 	}
@@ -87,9 +87,9 @@ func (e *Engine) exchangeArgs(q *queueState, outcomes []queue.Outcome, want int,
 	return args
 }
 
-var errReply = errors.New("an answer of an unexpected form")
+var errReply = errors.New("unexpected reply")
 
-// parseExchange reads the script's result. used is -1 when there is no such queue.
+// parseExchange parses the script's result. used is -1 if the queue does not exist.
 func (q *queueState) parseExchange(r rueidis.RedisResult, nonce string) (b queue.Batch, used int, err error) {
 	m, err := r.ToArray()
 	if err != nil || len(m) == 0 {
@@ -127,10 +127,10 @@ func (q *queueState) parseExchange(r rueidis.RedisResult, nonce string) (b queue
 	return b, int(n), nil
 }
 
-// sequenceBytes is how many bytes an entry begins with that say its place in the queue.
+// sequenceBytes is the length of the sequence at the start of an entry.
 const sequenceBytes = 6
 
-// parseEntry reads an entry of a lane, without its sequence.
+// parseEntry parses an entry of a lane, without its sequence.
 func (q *queueState) parseEntry(lane string, entry []byte) (j queue.Job, enqueued time.Time, redriven bool, err error) {
 	const head = 11
 	if len(entry) < head {

@@ -84,7 +84,7 @@ func check(t *testing.T, e *Engine) {
 	}
 }
 
-// settles repeats what may fail for a while, as doors and runners do.
+// settles repeats a call that may fail for a while, as producers and runners do.
 func settles(t *testing.T, what string, do func() error) {
 	t.Helper()
 	end := time.After(30 * time.Second)
@@ -106,7 +106,7 @@ func settles(t *testing.T, what string, do func() error) {
 	}
 }
 
-// waiting starts a wait, and returns where it ends.
+// waiting starts a Wait and returns a channel with its result.
 func waiting(t *testing.T, e *Engine) <-chan error {
 	t.Helper()
 	woke := make(chan error, 1)
@@ -316,7 +316,7 @@ func TestLostAnswersChangeNothingTwice(t *testing.T) {
 		b, err = e.Exchange(t.Context(), "q", done(claims...), 1, time.Minute)
 		return err
 	})
-	// It was done once; what it had claimed is leased to nobody.
+	// The outcome was applied once; the lost claim is leased to nobody.
 	if s := stats(t, e); len(b.Refused) != 1 || len(b.Claims) != 0 || s.Done != 2 || s.InFlight != 1 {
 		t.Errorf("repeated: %+v, %+v", b, s)
 	}

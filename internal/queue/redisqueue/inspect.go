@@ -10,8 +10,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// inspect looks at every primary: whether it may forget what it was given, and
-// whether it can keep the durability that is promised.
+// inspect checks the settings of every primary: that it does not evict keys, and that it
+// can keep the promised durability.
 func (e *Engine) inspect(ctx context.Context, l *links) error {
 	primaries := 0
 	var problems []error
@@ -35,7 +35,7 @@ func (e *Engine) inspect(ctx context.Context, l *links) error {
 	return errors.Join(problems...)
 }
 
-// checkSchemas refuses queues that a newer program has made.
+// checkSchemas refuses queues written by a newer program.
 func (e *Engine) checkSchemas(ctx context.Context, l *links) error {
 	states, err := e.allStates(ctx, l)
 	if err != nil {
@@ -72,30 +72,30 @@ func (e *Engine) checkServer(ctx context.Context, l *links, addr string, node ru
 	return nil
 }
 
-// checkReplica wants a file behind the copy, written before each answer. A primary that
-// is started again before anybody has seen it fall, or promoted before it has caught up,
-// has what its file has, and its replicas copy that. With appendfsync everysec a write
-// waits in memory for up to two seconds while a sync is under way; with "no" it is with
-// the operating system, which survives the death of the process.
+// checkReplica requires a file behind the replica's copy, written before each answer. A
+// primary that restarts before its fall is noticed, or a replica that is promoted before it
+// has caught up, has only what its file has, and the replicas copy that. With appendfsync
+// everysec a write waits in memory for up to two seconds while a sync is under way; with
+// "no" it is with the operating system, which survives the death of the process.
 // https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 // https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency/
 func (e *Engine) checkReplica(ctx context.Context, addr string, node rueidis.Client, info map[string]string) error {
 	const other = "and the same on its replicas. Or set durability: relaxed, and accept what that loses"
 	if info["aof_enabled"] != "1" {
-		return fmt.Errorf("%w: %s keeps nothing on disk: started again it is empty, and its replicas copy that (appendonly no). %s, %s",
+		return fmt.Errorf("%w: %s has no file on disk: after a restart it is empty, and its replicas copy that (appendonly no). %s, %s",
 			ErrSetup, addr, fixCommands(addr, "appendonly yes", "appendfsync no"), other)
 	}
 	switch how, err := appendfsync(ctx, node); {
 	case errors.Is(err, errNotTold):
-		e.log.Warn("redis does not say how it writes its file: with appendfsync everysec, a primary that is killed and started again at once loses up to two seconds", "server", addr)
+		e.log.Warn("redis does not reveal its appendfsync: with everysec, a primary that is killed and restarted at once loses up to two seconds of writes", "server", addr)
 	case err != nil:
 		return fmt.Errorf("%s: %w", addr, err)
 	case how == "everysec":
-		return fmt.Errorf("%w: %s answers up to two seconds before its file has it: killed and started again at once it lacks that, and its replicas copy it (appendfsync everysec). %s, %s",
+		return fmt.Errorf("%w: %s answers up to two seconds before a write is in its file: killed and restarted at once it lacks those writes, and its replicas copy that (appendfsync everysec). %s, %s",
 			ErrSetup, addr, fixCommands(addr, "appendfsync no"), other)
 	}
 	if info["connected_slaves"] == "0" {
-		e.log.Warn("redis has no replica: nothing is accepted until one is there", "server", addr)
+		e.log.Warn("redis has no replica: nothing is accepted until it has one", "server", addr)
 	}
 	return nil
 }
@@ -103,10 +103,10 @@ func (e *Engine) checkReplica(ctx context.Context, addr string, node rueidis.Cli
 func checkFsync(ctx context.Context, addr string, node rueidis.Client, info map[string]string, waitAOF bool) error {
 	const other = "Or set durability: replica, or relaxed, and accept what that loses."
 	if info["aof_enabled"] != "1" {
-		return fmt.Errorf("%w: %s keeps nothing on disk before it answers (appendonly no). %s. %s",
+		return fmt.Errorf("%w: %s has no file on disk (appendonly no). %s. %s",
 			ErrSetup, addr, fixCommands(addr, "appendonly yes", "appendfsync always"), other)
 	}
-	if waitAOF { // it is asked after each batch
+	if waitAOF { // each batch is followed by WAITAOF
 		return nil
 	}
 	how, err := appendfsync(ctx, node)
@@ -118,7 +118,7 @@ func checkFsync(ctx context.Context, addr string, node rueidis.Client, info map[
 		return fmt.Errorf("%s: %w", addr, err)
 	}
 	if how != "always" {
-		return fmt.Errorf("%w: %s answers before the disk has it (appendfsync %s). %s. %s",
+		return fmt.Errorf("%w: %s answers before a write is on disk (appendfsync %s). %s. %s",
 			ErrSetup, addr, how, fixCommands(addr, "appendfsync always"), other)
 	}
 	return nil
@@ -127,7 +127,7 @@ func checkFsync(ctx context.Context, addr string, node rueidis.Client, info map[
 // errNotTold means that the server refuses CONFIG.
 var errNotTold = errors.New("refused")
 
-// appendfsync returns how the server writes its file: always, everysec or no.
+// appendfsync returns the server's appendfsync setting: always, everysec or no.
 func appendfsync(ctx context.Context, node rueidis.Client) (string, error) {
 	got, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
 	if refusal, refused := rueidis.IsRedisErr(err); refused {
@@ -136,7 +136,7 @@ func appendfsync(ctx context.Context, node rueidis.Client) (string, error) {
 	return got["appendfsync"], err
 }
 
-// fixCommands says what to type.
+// fixCommands returns the commands that change the settings.
 func fixCommands(addr string, settings ...string) string {
 	host, port, found := strings.Cut(addr, ":")
 	at := ""

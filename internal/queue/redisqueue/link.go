@@ -16,11 +16,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// links are the connections of one engine. A slow answer delays what is behind it
-// on its connection, so doors, workers and who blocks have their own.
+// links are the connections of one engine. A slow answer delays the calls behind it on its
+// connection, so enqueueing, exchanges and blocking reads have connections of their own.
 type links struct {
 	enqueue, exchange, block rueidis.Client
-	waitAOF                  bool // the server can say what its disk has
+	waitAOF                  bool // the server has WAITAOF
 }
 
 func (l *links) close() {
@@ -35,15 +35,15 @@ func (l *links) close() {
 type connector struct {
 	mu             sync.Mutex
 	current        atomic.Pointer[links]
-	dials          atomic.Int64 // connections that doors have made
-	inspectedDials atomic.Int64 // how many there were when the settings were last looked at
+	dials          atomic.Int64 // connections made for enqueueing
+	inspectedDials atomic.Int64 // dials at the last check of the settings
 	inspectMu      sync.Mutex
 	failedAt       time.Time
-	err            atomic.Pointer[error] // of the last try
+	err            atomic.Pointer[error] // of the last attempt
 	closed         bool
 }
 
-// reconnectPause is how long a failed try answers for the next one too.
+// reconnectPause is how long the result of a failed attempt is reused.
 const reconnectPause = 200 * time.Millisecond
 
 func (c *connector) close() {
@@ -55,7 +55,7 @@ func (c *connector) close() {
 	}
 }
 
-// connect returns the links, which Open or Ready has made.
+// connect returns the links that Open or Ready has made.
 func (e *Engine) connect(ctx context.Context) (*links, error) {
 	if e.closed.Load() {
 		return nil, queue.ErrClosed
@@ -70,7 +70,7 @@ func (e *Engine) connect(ctx context.Context) (*links, error) {
 	return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, *c.err.Load())
 }
 
-// dialOnce makes the links where there are none yet.
+// dialOnce makes the links if there are none yet.
 func (e *Engine) dialOnce(ctx context.Context) error {
 	if e.closed.Load() {
 		return queue.ErrClosed
@@ -106,7 +106,7 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 		}
 	}()
 	o := e.option
-	o.DisableRetry = true // a call whose answer was lost has perhaps been done
+	o.DisableRetry = true // a call whose answer was lost may have taken effect
 	o.DisableCache = true
 	o.ClientName = cmp.Or(o.ClientName, "psi-router")
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, min(e.timeout, 2*time.Second))
@@ -118,8 +118,8 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	if o.Sentinel.MasterSet != "" {
 		o.Sentinel.TopologyRefreshInterval = cmp.Or(o.Sentinel.TopologyRefreshInterval, 2*time.Second)
 	}
-	// A reader at all times: it sees a connection end before the next call does,
-	// and lets go of a call whose context ends.
+	// Pipelining keeps a reader on the connection: it notices the end of the connection
+	// before the next call does, and releases a call whose context ends.
 	o.AlwaysPipelining = true
 	door := o
 	e.connector.countDials(&door)
@@ -150,8 +150,8 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	return l, nil
 }
 
-// verifyServers looks at the settings again when there is a new connection: what
-// answers there may be another server.
+// verifyServers checks the settings again after a new connection, which may lead to another
+// server.
 func (e *Engine) verifyServers(ctx context.Context, l *links) error {
 	c := &e.connector
 	if c.inspectedDials.Load() == c.dials.Load() {
@@ -165,7 +165,7 @@ func (e *Engine) verifyServers(ctx context.Context, l *links) error {
 	}
 	if err := e.inspect(ctx, l); err != nil {
 		if errors.Is(err, ErrSetup) {
-			e.log.Error("redis has changed: nothing is accepted until it is set right", "error", err)
+			e.log.Error("redis settings changed: nothing is accepted until they are fixed", "error", err)
 			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 		}
 		return err

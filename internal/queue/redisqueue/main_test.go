@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// Servers are shared by tests that do them no harm: each has a prefix of its own.
+// Shared servers are for tests that do not harm them: each test has its own prefix.
 var shared struct {
 	mu      sync.Mutex
 	closers []func()
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}),
-		// The client lets nodes go, and asks for them anew, after a sleep.
+		// The client drops nodes, and looks them up again after a sleep.
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
 		goleak.IgnoreAnyFunction("github.com/psivisionhub/psi-router/internal/servers.Start.func1"),

@@ -12,9 +12,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 )
 
-// TestLimitHoldsForEightProcesses gives eight engines one clock that stands still
-// during a call (as the server's does), so that the moment of each claim is known
-// exactly.
+// TestLimitHoldsForEightProcesses gives eight engines one clock that stands still during a
+// call, as the server's does, so that the time of each claim is known exactly.
 func TestLimitHoldsForEightProcesses(t *testing.T) {
 	t.Parallel()
 	const processes, jobs = 8, 400
@@ -79,8 +78,8 @@ func TestLimitHoldsForEightProcesses(t *testing.T) {
 	}
 }
 
-// TestQuietLanesDoNotWait: lanes with one job each behind a flood and lanes that
-// always fail are all served within the first 600 jobs.
+// TestQuietLanesDoNotWait: lanes with one job each, behind a flood and behind lanes that
+// always fail, are all served within the first 600 jobs.
 func TestQuietLanesDoNotWait(t *testing.T) {
 	t.Parallel()
 	e := open(t, Options{URL: must(shared.single())(t).URL()})
@@ -118,8 +117,8 @@ func TestQuietLanesDoNotWait(t *testing.T) {
 	check(t, e)
 }
 
-// TestWakesAcrossProcesses: what one process adds wakes another, and a process
-// that ends gives back the wake-up that it had taken.
+// TestWakesAcrossProcesses: a job added by one process wakes another, and a process that
+// ends puts back the wake-up that it had taken.
 func TestWakesAcrossProcesses(t *testing.T) {
 	t.Parallel()
 	o := Options{URL: must(shared.single())(t).URL(), Prefix: rand.Text()}
@@ -134,7 +133,7 @@ func TestWakesAcrossProcesses(t *testing.T) {
 		case <-wokeB:
 			e, wokeB = b, wokeA
 		}
-		// One was woken. What it leaves over wakes the other.
+		// One was woken. The job that it leaves wakes the other.
 		enqueue(t, door, job("y", i))
 		got := exchange(t, e, 1).Claims
 		if err := <-wokeB; err != nil {
@@ -151,8 +150,8 @@ func TestWakesAcrossProcesses(t *testing.T) {
 	check(t, door)
 }
 
-// TestConcurrentCallersShareRoundTrips: what arrives while a batch is under way
-// goes with the next one.
+// TestConcurrentCallersShareRoundTrips: jobs that arrive while a batch is under way share
+// the next one.
 func TestConcurrentCallersShareRoundTrips(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, must(shared.single())(t).Addr)

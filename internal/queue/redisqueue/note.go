@@ -8,8 +8,8 @@ import (
 
 func (e *Engine) noteKey() string { return "{" + e.prefix + "}:notes" }
 
-// Note keeps a short text for all processes, and returns the text of another name as it
-// was after that, "" for none.
+// Note stores a short text for all processes, then returns the text stored under other, ""
+// for none.
 func (e *Engine) Note(ctx context.Context, name, text, other string) (string, error) {
 	l, err := e.connect(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func (e *Engine) Note(ctx context.Context, name, text, other string) (string, er
 	return found, e.wrapError(ctx, "read note "+other, err)
 }
 
-// Notes returns all texts by name.
+// Notes returns all notes by name.
 func (e *Engine) Notes(ctx context.Context) (map[string]string, error) {
 	l, err := e.connect(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (e *Engine) Notes(ctx context.Context) (map[string]string, error) {
 	return texts, e.wrapError(ctx, "read notes", err)
 }
 
-// DropNotes forgets some.
+// DropNotes deletes notes.
 func (e *Engine) DropNotes(ctx context.Context, names ...string) error {
 	l, err := e.connect(ctx)
 	if err != nil {

@@ -18,7 +18,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 	if until.IsZero() {
 		reason = ""
 	} else {
-		// Told as a length, so that the clocks of two machines may differ.
+		// Sent as a length, because the clocks of two machines may differ.
 		length = formatInt(e.clock.ticks(min(max(e.clock.until(until), -e.maxDelay), e.maxDelay)))
 	}
 	return e.changeSetting(ctx, "hold", name, length, reason)
@@ -74,7 +74,7 @@ func (e *Engine) changeSetting(ctx context.Context, what, name string, args ...s
 	call, cancel := e.withTimeout(ctx)
 	defer cancel()
 	if what == "hold" {
-		q.registered.Store(false) // the server may have lost it since
+		q.registered.Store(false) // the server may have lost the queue since
 		if err := q.register(call, l.exchange); err != nil {
 			return e.wrapError(ctx, what, err)
 		}
@@ -86,14 +86,14 @@ func (e *Engine) changeSetting(ctx context.Context, what, name string, args ...s
 	return e.wrapError(ctx, what, err)
 }
 
-// allStates lists the states of all queues that were ever registered, by name.
+// allStates returns the states of all registered queues, by name.
 func (e *Engine) allStates(ctx context.Context, l *links) ([]*queueState, error) {
 	c := l.exchange
 	names, err := c.Do(ctx, c.B().Smembers().Key(e.registryKey()).Build()).AsStrSlice()
 	return e.statesOf(names), err
 }
 
-// statesOf returns the states of some queues, by name.
+// statesOf returns the states of the named queues, by name.
 func (e *Engine) statesOf(names []string) []*queueState {
 	states := make([]*queueState, 0, len(names))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
@@ -102,7 +102,7 @@ func (e *Engine) statesOf(names []string) []*queueState {
 	return states
 }
 
-// forEachQueue runs a function on every queue, or on those that are named.
+// forEachQueue calls fn for every queue, or for the named ones.
 func (e *Engine) forEachQueue(ctx context.Context, what string, names []string, fn func(ctx context.Context, l *links, q *queueState) error) error {
 	l, err := e.connect(ctx)
 	if err != nil {
@@ -162,7 +162,7 @@ func (q *queueState) stats(ctx context.Context, l *links) (*queue.Stats, error) 
 	return s, nil
 }
 
-// parseInt and parseFloat read what scripts wrote; what is not there is zero.
+// parseInt and parseFloat parse numbers that scripts wrote; a missing one is zero.
 func parseInt(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
@@ -179,7 +179,7 @@ func parseFloat(s string) float64 {
 	return n
 }
 
-// oneOrAll are the queues that a name means: "" means all.
+// oneOrAll returns the queues that a name stands for: "" is all.
 func oneOrAll(name string) []string {
 	if name == "" {
 		return nil

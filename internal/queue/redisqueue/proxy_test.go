@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// proxy stands between an engine and its server and does what networks do.
+// proxy is a faulty network between an engine and its server.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -17,8 +17,8 @@ type proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	delay time.Duration
-	stall chan struct{} // while it is not nil nothing gets through, and nobody is told
-	cut   []byte        // the answer to a request with this in it is lost with its connection
+	stall chan struct{} // while not nil, nothing gets through and connections stay open
+	cut   []byte        // the answer to a request that contains this is lost with its connection
 	cuts  int
 }
 
@@ -65,8 +65,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// pipe carries one direction. doomed is set by a request whose answer must not
-// arrive.
+// pipe copies one direction. doomed is set by a request whose answer must not arrive.
 func (p *proxy) pipe(from, to net.Conn, doomed chan struct{}, answers bool) {
 	defer from.Close()
 	defer to.Close()
@@ -85,7 +84,7 @@ func (p *proxy) pipe(from, to net.Conn, doomed chan struct{}, answers bool) {
 		p.mu.Unlock()
 		if stall != nil {
 			<-stall
-			return // what was written into a dead line is gone
+			return // data written to a dead connection is lost
 		}
 		if answers {
 			select {
@@ -113,7 +112,7 @@ func (p *proxy) slow(d time.Duration) {
 	p.delay = d
 }
 
-// halfOpen keeps all connections open, and lets nothing through.
+// halfOpen keeps all connections open and lets nothing through.
 func (p *proxy) halfOpen() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +128,7 @@ func (p *proxy) resume() {
 	}
 }
 
-// loseAnswerTo arms the proxy for the next request that contains the text.
+// loseAnswerTo loses the answer to the next request that contains the text.
 func (p *proxy) loseAnswerTo(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,13 +1,12 @@
-// Package redisqueue is the queue engine on Redis 7, for any number of processes:
-// a single server, Sentinel, or Cluster (all of a queue lies in one slot). Every
-// operation is one Lua script, so it happens as a whole, by the server's clock.
-// It must never decide by what it remembers, never repeat a call whose outcome it
-// does not know, and never answer an Enqueue before it is as durable as promised.
+// Package redisqueue is the queue engine on Redis 7 for any number of processes, over a
+// single server, Sentinel, or Cluster (all keys of a queue are in one slot). Every
+// operation is one Lua script, so it is atomic and uses the server's clock. It must never
+// decide from memory, never repeat a call whose outcome is unknown, and never answer an
+// Enqueue before it is as durable as promised.
 //
-// What it leaves to others: settlements wait for no replica, so after a failover a
-// job that was done may come again; and a queue should be paused while the slot of
-// a Cluster that it lies in is moved, because a call that meets it half way is
-// refused with queue.ErrUnavailable.
+// Two things it does not do. Settlements wait for no replica, so a done job may come again
+// after a failover. And a queue should be paused while its Cluster slot is moved, because a
+// call in the middle of the move fails with queue.ErrUnavailable.
 package redisqueue
 
 import (
@@ -29,44 +28,42 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// schemaVersion is the version of what is kept in Redis: since 2 long entries are in a hash
-// of their own. What 1 wrote is read as it is.
+// schemaVersion is the version of the data in Redis. Since 2, long entries are in a hash of
+// their own; the entries of 1 are still read.
 const schemaVersion = 2
 
-// ErrSetup means that the server's settings do not allow what is asked of it;
-// the error says how to change them.
+// ErrSetup means that the server's settings do not fit; the error says how to change them.
 var ErrSetup = errors.New("redis is not set up for this queue")
 
-// Options describe one engine.
+// Options configure an Engine.
 type Options struct {
-	// URL is where Redis is, as rueidis.ParseURL reads it: several addr for
-	// Cluster, master_set for Sentinel.
+	// URL is the address of Redis as rueidis.ParseURL reads it: several addr for Cluster,
+	// master_set for Sentinel.
 	URL string
-	// Client is used instead of URL when it has an InitAddress.
+	// Client is used instead of URL if it has an InitAddress.
 	Client rueidis.ClientOption
-	// Durability is what Enqueue waits for: "fsync" (default), until the disk
-	// has it; "replica", until a replica has it; "relaxed", for nothing. Servers
-	// need appendfsync always (or Redis 7.2) for the first, appendonly yes for
-	// the second.
+	// Durability is what Enqueue waits for: "fsync" (default) for the disk, "replica" for a
+	// replica, "relaxed" for nothing. fsync needs appendfsync always (or Redis 7.2),
+	// replica needs appendonly yes.
 	Durability string
-	// Prefix begins every key, "psi" if empty.
+	// Prefix is the prefix of every key, "psi" if empty.
 	Prefix string
-	// MaxDepth is how many jobs one queue may hold; 0 is no limit.
+	// MaxDepth is the most jobs of one queue; 0 is no limit.
 	MaxDepth int
-	// Window is how long an ID is remembered at least, 24 h if 0.
+	// Window is the dedupe window: the shortest time that an ID is remembered, 24 h if 0.
 	Window time.Duration
 	// MaxDelay is the longest delay or lease, 1 h if 0.
 	MaxDelay time.Duration
-	// Timeout bounds one call to Redis, 5 s if 0.
+	// Timeout bounds one call to Redis; 5 s if 0.
 	Timeout time.Duration
-	// Limits are set before anything else is done, as by SetLimit.
+	// Limits are set at the start, as by SetLimit.
 	Limits map[string]queue.Limit
-	// Lazy makes Open succeed when Redis cannot be reached: every method answers
+	// Lazy makes Open succeed even if Redis cannot be reached: every method returns
 	// queue.ErrUnavailable until Ready has returned nil.
 	Lazy bool
-	// Now is a clock for tests; nil is the server's own.
+	// Now is a clock for tests; nil means the server's.
 	Now func() time.Time
-	// Log is for what happens between calls; nil discards it.
+	// Log gets what happens between calls; nil discards it.
 	Log *slog.Logger
 }
 
@@ -85,9 +82,9 @@ type Engine struct {
 	scripts    scripts
 
 	connector connector
-	// longestBlock is how long one blocking read lasts, and what a wake-up costs
-	// that got lost with the process that had taken it; blockGrace is how much
-	// later its answer may be before the connection counts as dead.
+	// longestBlock is the length of one blocking read, and so the delay of a wake-up that
+	// is lost with the process that took it. blockGrace is how much later the answer may be
+	// before the connection counts as dead.
 	longestBlock, blockGrace time.Duration
 
 	mu       sync.Mutex
@@ -101,9 +98,8 @@ type Engine struct {
 
 var _ queue.Engine = (*Engine)(nil)
 
-// Open connects and looks at the server's settings. It refuses with ErrSetup and
-// the cure when they do not carry the durability that is asked for, and with
-// queue.ErrUnavailable when nothing answers.
+// Open connects and checks the server's settings. It returns ErrSetup with the fix if they
+// do not allow the durability, and queue.ErrUnavailable if no server answers.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e, err := build(o)
 	if err != nil {
@@ -119,7 +115,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return nil, errors.Join(fmt.Errorf("open queue: %w", queueError("connect", err)), e.Close())
 }
 
-// Ready connects, and returns nil when the queue can be used; see Options.Lazy.
+// Ready connects, and returns nil once the queue can be used; see Options.Lazy.
 func (e *Engine) Ready(ctx context.Context) error {
 	return e.wrapError(ctx, "connect", e.dialOnce(ctx))
 }
@@ -174,7 +170,7 @@ func (e *Engine) shutdown() error {
 	return nil
 }
 
-// startWork registers work that Close waits for; false when it is too late.
+// startWork registers work that Close waits for. It returns false if the engine is closed.
 func (e *Engine) startWork() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -185,7 +181,7 @@ func (e *Engine) startWork() bool {
 	return true
 }
 
-// queueState is what a process keeps of one queue.
+// queueState is a process's state of one queue.
 type queueState struct {
 	e       *Engine
 	name    string
@@ -195,8 +191,8 @@ type queueState struct {
 	waker   waker
 
 	registered atomic.Bool
-	maybeNew   atomic.Bool                 // made by this process, or by a call whose answer was lost
-	limit      atomic.Pointer[queue.Limit] // as this process set it last
+	maybeNew   atomic.Bool                 // created by this process, or by a call whose answer was lost
+	limit      atomic.Pointer[queue.Limit] // last set by this process
 }
 
 // escape keeps a queue's name from ending its hash tag.
@@ -221,7 +217,7 @@ func (e *Engine) state(name string) *queueState {
 func (e *Engine) registryKey() string    { return "{" + e.prefix + "}:queues" }
 func (e *Engine) deadCounterKey() string { return "{" + e.prefix + "}:letters" }
 
-// register notes the queue where Stats finds it.
+// register adds the queue to the registry, where Stats finds it.
 func (q *queueState) register(ctx context.Context, c doer) error {
 	if q.registered.Load() {
 		return nil
@@ -238,7 +234,7 @@ func (e *Engine) withTimeout(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeout(ctx, e.timeout)
 }
 
-// wrapError names an error in the words of package queue.
+// wrapError returns an error in terms of package queue.
 func (e *Engine) wrapError(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
@@ -261,5 +257,5 @@ func queueError(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w", what, queue.ErrUnavailable, err)
 }
 
-// jitter spreads a pause, so that processes do not come back all at once.
+// jitter spreads a pause, so that processes do not all come back at once.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }

@@ -19,7 +19,7 @@ var (
 	forgetText string
 )
 
-// extra makes a script of the suite.
+// extra makes a script for the suite.
 func extra(t *testing.T, text string) script {
 	t.Helper()
 	common, err := lua.ReadFile("lua/common.lua")
@@ -36,14 +36,13 @@ func (e *Engine) onAll(ctx context.Context, s script, args ...string) error {
 	})
 }
 
-// underTest adds to an engine what the suite takes for granted of one that is
-// alone with its data.
+// underTest makes an engine behave as the suite expects of one that is alone with its data.
 type underTest struct {
 	*Engine
 	forget script
 }
 
-// Enqueue forgets old IDs in the other queues too, as the model does.
+// Enqueue drops old IDs in the other queues too, as the model does.
 func (u underTest) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := u.Engine.Enqueue(ctx, jobs)
 	if err == nil && len(jobs) > 0 {

@@ -14,10 +14,10 @@ import (
 //go:embed lua/*.lua
 var lua embed.FS
 
-// script is one Lua file as Redis gets it.
+// script is one Lua file in the form that Redis gets.
 type script struct{ text, sha string }
 
-// scripts are all of them.
+// scripts are all scripts.
 type scripts struct {
 	enqueue, exchange, setting, nextDue, rewake, stats, deadList, deadTake, check, deadIDsReturn script
 }
@@ -50,15 +50,15 @@ func newScript(text string) script {
 	return script{text: text, sha: hex.EncodeToString(sum[:])}
 }
 
-// doer is a client, or one connection of it.
+// doer is a client or one connection of it.
 type doer interface {
 	B() rueidis.Builder
 	Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult
 	DoMulti(ctx context.Context, multi ...rueidis.Completed) []rueidis.RedisResult
 }
 
-// eval runs a script by its name, and sends its text when the server does not
-// know it (which means that it has not run). Nothing else is ever repeated.
+// eval runs a script by its SHA, and sends its text if the server does not know it (so it
+// has not run). No other call is ever repeated.
 func eval(ctx context.Context, c doer, s script, keys, args []string) rueidis.RedisResult {
 	r := c.Do(ctx, byName(c, s, keys, args))
 	if unknown(r) {
@@ -85,7 +85,7 @@ func (q *queueState) run(ctx context.Context, c doer, s script, args ...string) 
 	return eval(ctx, c, s, q.keys, append(q.commonArgs(), args...))
 }
 
-// commonArgs is what the arguments of every script begin with.
+// commonArgs are the first arguments of every script.
 func (q *queueState) commonArgs() []string {
 	return []string{q.base, q.e.clock.arg(), strconv.Itoa(schemaVersion)}
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ServerInfo is what a server says of itself.
+// ServerInfo is a server's information about itself.
 type ServerInfo struct {
 	Addr           string
 	Version        string
 	AOF            bool
-	EvictionPolicy string // what it does when its memory is full
+	EvictionPolicy string // maxmemory-policy
 	UsedMemory     int64  // bytes
-	MaxMemory      int64  // bytes, 0 for no bound
+	MaxMemory      int64  // bytes; 0 means no limit
 	Replicas       int
-	ClockAhead     time.Duration // its clock, compared with ours
+	ClockAhead     time.Duration // of its clock over ours
 }
 
-// ServerInfo asks a primary. It changes nothing.
+// ServerInfo returns the information of a primary. It changes nothing.
 func (e *Engine) ServerInfo(ctx context.Context) (ServerInfo, error) {
 	l, err := e.connect(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (e *Engine) ServerInfo(ctx context.Context) (ServerInfo, error) {
 	return ServerInfo{}, e.wrapError(ctx, "about", errors.New("no primary answers"))
 }
 
-// clockAhead takes the middle of the call for the moment that the server answered.
+// clockAhead takes the middle of the call as the time of the server's answer.
 func clockAhead(ctx context.Context, node rueidis.Client) (time.Duration, error) {
 	began := time.Now()
 	parts, err := node.Do(ctx, node.B().Time().Build()).AsStrSlice()

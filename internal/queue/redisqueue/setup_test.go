@@ -13,7 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestRefusalsSayTheCure runs what the refusal says, and wants that to be enough.
+// TestRefusalsSayTheCure runs the commands in the error; after them the queue has to open.
 func TestRefusalsSayTheCure(t *testing.T) {
 	t.Parallel()
 	command := regexp.MustCompile(`redis-cli [^&(]+`)
@@ -92,9 +92,9 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 }
 
-// TestServerThatChangedIsLookedAt: what answers after a lost connection may be a
-// server that keeps less than was promised.
-func TestServerThatChangedIsLookedAt(t *testing.T) {
+// TestServerThatChangedIsLookedAt: a new connection may lead to a server with weaker
+// settings.
+func TestChangedServerIsInspected(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.AOF...)
 	e := open(t, Options{URL: s.URL(), Durability: "fsync"})
@@ -156,9 +156,8 @@ func TestOpenWithoutServer(t *testing.T) {
 	check(t, e)
 }
 
-// TestNothingBeforeReady: whatever is asked of a queue that is not ready is told that it
-// is unavailable, also when the server is there; and what its rates are is known before
-// anybody may use it.
+// TestNothingBeforeReady: until Ready, every call returns ErrUnavailable, also if the
+// server is up; and its limits are set before the first use.
 func TestNothingBeforeReady(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -187,8 +186,8 @@ func TestNothingBeforeReady(t *testing.T) {
 	}
 }
 
-// TestRedisThatIsSetUpWronglyLater: a server that comes and does not carry what was
-// promised is no server, and Ready says why.
+// TestRedisThatIsSetUpWronglyLater: a server that comes later with the wrong settings is
+// not used, and Ready says why.
 func TestRedisThatIsSetUpWronglyLater(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -233,7 +232,7 @@ func TestReplicaThatIsGoneRefuses(t *testing.T) {
 		t.Errorf("a duplicate must pass the same wait: %v", err)
 	}
 
-	// A queue that was made by a call that failed is known and limited like any.
+	// A queue that a failed call created is registered and limited like any other.
 	want := queue.Limit{Rate: 1000, Burst: 10}
 	if err := e.SetLimit(t.Context(), "q", want); err != nil {
 		t.Fatal(err)

@@ -10,24 +10,25 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// waker wakes the process's waiters of one queue. While there are some, one
-// listener blocks on the queue's wake key in Redis.
+// waker wakes this process's waiters of one queue. While there are waiters, one listener
+// blocks on the queue's wake key in Redis.
 type waker struct {
 	mu      sync.Mutex
 	waiting map[chan struct{}]bool // false: woken
 	running bool
-	due     time.Time // nothing before this, as far as was known at asOf
+	due     time.Time // time of the next job, as known at asOf
 	asOf    time.Time
 }
 
-// noteDue notes what a call has said about the next job.
+// noteDue records when the next job is due, as a call reported it.
 func (w *waker) noteDue(began time.Time, next time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.due, w.asOf = began.Add(next), began
 }
 
-// knownWait is for how long nothing will be due; not known when that was long ago.
+// knownWait returns the time until the next job is due; ok is false if that was reported
+// longer than fresh ago.
 func (w *waker) knownWait(fresh time.Duration) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +61,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 		case <-woken:
 			again.Stop()
 			return nil
-		case <-again.C: // looked at again
+		case <-again.C: // check again
 			q.removeWaiter(woken)
 			continue
 		case <-end.C:
@@ -78,7 +79,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 	}
 }
 
-// untilDue is for how long nothing will be due.
+// untilDue returns the time until the next job is due.
 func (q *queueState) untilDue(ctx context.Context) (time.Duration, error) {
 	if left, ok := q.waker.knownWait(q.e.longestBlock); ok {
 		return left, nil
@@ -122,7 +123,7 @@ func (q *queueState) addWaiter() (chan struct{}, error) {
 	return ch, nil
 }
 
-// removeWaiter takes a waiter out, and says whether it was woken meanwhile.
+// removeWaiter removes a waiter and reports whether it was woken meanwhile.
 func (q *queueState) removeWaiter(ch chan struct{}) (woken bool) {
 	w := &q.waker
 	w.mu.Lock()
@@ -132,8 +133,8 @@ func (q *queueState) removeWaiter(ch chan struct{}) (woken bool) {
 	return woken
 }
 
-// wake wakes all waiters, and says whether there were any. Whoever finds more to
-// do than it can take leaves the wake key for others.
+// wake wakes all waiters and reports whether there were any. A waiter that finds more jobs
+// than it can take leaves the wake key for others.
 func (w *waker) wake() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,7 +147,7 @@ func (w *waker) wake() bool {
 	return any
 }
 
-// listen blocks on the wake key as long as somebody waits.
+// listen blocks on the wake key as long as there are waiters.
 func (q *queueState) listen() {
 	defer q.e.work.Done()
 	for fails := 0; ; {
@@ -174,14 +175,14 @@ func (q *queueState) listen() {
 	}
 }
 
-// blockOnWake takes the member of the wake key, or returns false after a while. The connection is given
-// up when the answer does not come in time.
+// blockOnWake takes the member of the wake key, or returns false after a while. It gives up
+// the connection if the answer is late.
 func (q *queueState) blockOnWake() (took bool, err error) {
 	l, err := q.e.connect(q.e.lifetime)
 	if err != nil {
 		return false, err
 	}
-	// Not a deadline: a call that has one cannot be cancelled while it reads.
+	// Not a deadline: a call with a deadline cannot be cancelled while it reads.
 	ctx, cancel := context.WithCancel(q.e.lifetime)
 	defer cancel()
 	late := time.AfterFunc(q.e.longestBlock+q.e.blockGrace, cancel)
@@ -194,15 +195,15 @@ func (q *queueState) blockOnWake() (took bool, err error) {
 	return err == nil, err
 }
 
-// rewake gives a wake-up back that nobody here can use.
+// rewake puts back a wake-up that no waiter here can use.
 func (q *queueState) rewake() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.e.lifetime), min(q.e.timeout, time.Second))
 	defer cancel()
-	l := q.e.connector.current.Load() // also when the engine is about to end
+	l := q.e.connector.current.Load() // also while the engine is closing
 	if l == nil {
 		return
 	}
 	if err := q.run(ctx, l.exchange, q.e.scripts.rewake).Error(); err != nil {
-		q.e.log.Warn("a wake-up could not be given back: it may come some seconds late", "queue", q.name, "error", err)
+		q.e.log.Warn("a wake-up could not be put back: it may come some seconds late", "queue", q.name, "error", err)
 	}
 }

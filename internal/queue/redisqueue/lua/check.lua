@@ -1,8 +1,8 @@
 #!lua flags=no-writes,allow-oom
--- Looks at some lanes.
+-- Checks some lanes.
 --
 -- ARGV    4 and further: members of due
--- RESULT  1 how many jobs they hold
+-- RESULT  1 how many jobs they have
 --         2 what is wrong with them, as text
 
 local jobs, wrong = 0, {}

@@ -1,26 +1,25 @@
--- What all scripts begin with; it is put behind the first line of each.
+-- The beginning of all scripts: it is inserted after the first line of each.
 --
--- KEYS    1 meta   hash: settings, counters, schema version. It exists if the queue does
---         2 due    zset: a member for each lane that is not empty (6 bytes: sequence
---                  of its head; then the lane), by the moment at which it may be served
+-- KEYS    1 meta   hash: settings, counters, schema version; it exists if the queue does
+--         2 due    zset: a member for each lane with jobs (6 bytes: sequence
+--                  of its head; then the lane), by the time at which it may be served
 --         3 heads  zset: the same lanes by the sequence of their heads
 --         4 state  hash: lane -> record, for lanes that are leased or were tried, and
 --                  a field that keeps Redis from storing it as a list
---         5 wake   zset (key :mark): one member when something is due, for who blocks on it
+--         5 wake   zset (key :mark): one member when a job is due, for blocking readers
 --         6 dead   stream: dead letters, id <number>-0
---         7 bodies hash: sequence -> what follows it in an entry that is long
--- ARGV    1 base   what the keys of lanes (base:l:<lane>, lists of entries) and of
---                  remembered ids (base:d:<generation>:<part>, sets) begin with
+--         7 bodies hash: sequence -> the rest of a long entry
+-- ARGV    1 base   prefix of the keys of lanes (base:l:<lane>, lists of entries) and of
+--                  remembered ids (base:d:<generation>:<part>, sets)
 --         2 now    in ticks, or '' for the server's clock, in microseconds
 --         3 schema the highest version that the caller knows
 --
--- An entry is 6 bytes of sequence, 8 of enqueue time (a double), 1 of flags (1:
--- redriven), 2 of length of the id, the id, the body. Numbers are big-endian. A
--- list holds the sequence alone where the rest is long: Redis moves what is in a list
--- with each change at its ends, and asks for memory anew.
--- A record is 6 bytes of sequence, 2 of counted attempts, 1 suspect, 1 of length of
--- the token, the token ('' when nobody holds the lane), the last error. A lane
--- without a record is held by nobody and was never tried.
+-- An entry is 6 bytes of sequence, 8 of enqueue time (a double), 1 of flags (1: redriven),
+-- 2 of length of the id, the id, the body. Numbers are big-endian. The list of a lane has
+-- only the sequence of a long entry, because Redis copies list nodes with each change at
+-- the list's ends. A record is 6 bytes of sequence, 2 of counted attempts, 1 suspect, 1 of
+-- length of the token, the token ('' without a lease), the last error. A lane without a
+-- record has no lease and was never tried.
 --
 -- A script that fails half way is not undone, so refusals come before writes.
 
@@ -33,13 +32,13 @@ end
 
 local never = math.huge
 
--- Redis writes a number that it gets from Lua with 17 digits, which takes longer
--- than many a command: what is used often is made text once.
+-- Redis formats a number from Lua with 17 digits, which takes longer than many commands: a
+-- number that is used often is formatted once.
 local format = string.format
 local function int(n) return format('%d', n) end
 local now_text = int(now)
 
--- Fields of meta by name; nil where the queue does not exist.
+-- fields returns fields of meta by name; nil if the queue does not exist.
 local function fields(...)
   local names = {'v', ...}
   local got, f = redis.call('HMGET', meta, unpack(names)), {}
@@ -51,7 +50,7 @@ local function fields(...)
   return f
 end
 
--- Counters are collected, and written once.
+-- Counters are collected and written once.
 local counts = {}
 local function count(name, n) counts[name] = (counts[name] or 0) + n end
 local function write_counters()
@@ -60,7 +59,8 @@ local function write_counters()
   end
 end
 
--- A command over any number of arguments, in calls of a size that Lua can unpack.
+-- in_chunks calls a command with any number of arguments, as many at once as Lua can
+-- unpack.
 local function in_chunks(command, key, args)
   for i = 1, #args, 1000 do
     redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
@@ -90,8 +90,8 @@ local function write_lanes()
   body_add, body_rem = {}, {}
 end
 
--- push puts an entry (without sequence and time) at the tail of its lane. What is
--- short stays in the list: a hash of few short fields would be searched like one.
+-- push adds an entry (without sequence and time) to the tail of its lane. Short entries
+-- stay in the list: a hash of few short fields would be searched like a list.
 local moment, short = struct.pack('>d', now), 64
 local function push(lane, seq, payload)
   local place = struct.pack('>I6', seq)
@@ -108,21 +108,21 @@ local function push(lane, seq, payload)
   end
 end
 
--- entry_tail is what follows the sequence in an entry, given the element of the list; nil
--- when it was lost.
+-- entry_tail returns an entry's part after the sequence, given its list element; nil if it
+-- was lost.
 local function entry_tail(element)
   if #element > 6 then return string.sub(element, 7) end
   return redis.call('HGET', bodies, element) or nil
 end
 
--- the limit's theoretical arrival time: a clock or a limit that has changed must
--- not put it further away than a burst
+-- The limit's theoretical arrival time. After a change of the clock or of the limit it is
+-- no more than a burst away.
 local function theoretical_arrival(f)
   local tat = tonumber(f.tat or '') or -never
   return math.min(tat, now + tonumber(f.room or 0))
 end
 
--- when the queue as a whole may hand out
+-- When the queue as a whole may hand out jobs.
 local function opens_at(f)
   if f.paused == '1' then return never end
   local t = tonumber(f.held or '') or -never
@@ -131,20 +131,20 @@ local function opens_at(f)
   return t
 end
 
--- For how long nothing will be due.
+-- next_due returns the time until the next job is due, in ticks.
 local function next_due(f)
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   local t = first[2] and tonumber(first[2]) or never
   return math.max(0, math.max(t, opens_at(f)) - now)
 end
 
--- wake_if_due leaves the wake-up exactly when something is due: one of those who block
--- on it wakes, and passes it on if there is more than it can take.
+-- wake_if_due leaves a wake-up if and only if a job is due: one blocked reader takes it,
+-- and passes it on if there is more than it can take.
 local function wake_if_due(f)
   local left = next_due(f)
   if left <= 0 then redis.call('ZADD', wake, 0, '1') else redis.call('DEL', wake) end
   return left
 end
 
--- Integers that a reply can carry.
+-- reply_int bounds an integer to what a reply can carry.
 local function reply_int(n) return math.min(n, 4e15) end

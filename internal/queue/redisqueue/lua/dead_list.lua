@@ -2,7 +2,7 @@
 -- Lists dead letters, newest first.
 --
 -- ARGV    4 only those with a number below this, '' for all
---         5 how many at most
+--         5 the most to return
 --         6 1 to leave bodies out
 -- RESULT  for each: number, entry, lane, attempts, error, time of death in ticks
 

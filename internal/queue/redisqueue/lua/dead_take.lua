@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Takes dead letters out: to the tail of their lanes, or for good. Those that are
--- not there are passed over.
+-- Removes dead letters, to the tail of their lanes or for good. It skips numbers that do
+-- not exist.
 --
 -- ARGV    4 redrive or drop
 --         5 and further: their numbers

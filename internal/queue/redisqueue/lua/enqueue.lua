@@ -1,5 +1,5 @@
 #!lua
--- Adds the jobs of one or more callers, each caller's all or none.
+-- Adds the jobs of one or more callers, all or none of each caller's.
 --
 -- ARGV    4 most jobs in the queue, 0 is no limit
 --         5 length of a generation of remembered ids, in ticks (half the window)
@@ -7,11 +7,11 @@
 --         7 number of callers, then for each how many jobs it has
 --         then for each job: lane, hash of its id (12 bytes, '' for a wake-up),
 --         entry without sequence and time
--- RESULT  1 whether the queue was made by this call (1 or 0)
---         2 one character for each job: 1 added, 0 duplicate, F its caller was
+-- RESULT  1 whether this call created the queue (1 or 0)
+--         2 one character for each job: 1 added, 0 duplicate, F its caller is
 --         refused because the queue is full
 --
--- Not allowed when memory is full: refused as a whole, before its first line.
+-- When memory is full, Redis refuses the script as a whole.
 
 local most, span, ttl, callers = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 
@@ -23,10 +23,10 @@ end
 local depth, seq = tonumber(f.n or 0), tonumber(f.seq or 0)
 local first = seq
 
--- The generations that still count, as key prefixes: this one and those before.
--- Each has a number of its own: one that was forgotten does not come back when
--- the clock does. An id is 12 bytes in one of 16 sets, so that a call asks for
--- many at once and no set takes long to be thrown away.
+-- The generations in the window, as key prefixes: the current one and those before. A
+-- generation has a number of its own, so that a dropped one does not come back when the
+-- clock is set back. An id is 12 bytes in one of 16 sets: a call looks up many ids at once,
+-- and no set takes long to delete.
 local gen, gens, live, current = math.floor(now / span), {}, {}, nil
 for g, inc in string.gmatch(f.gens or '', '(%-?%d+):(%d+)') do
   local n = tonumber(g)
@@ -42,7 +42,7 @@ for g, inc in string.gmatch(f.gens or '', '(%-?%d+):(%d+)') do
   end
 end
 
--- seen[id] is true for ids that are remembered, or come a second time.
+-- seen[id] is true for ids that are remembered or come a second time.
 local seen, sets = {}, {}
 local function load_seen(jobs)
   for i = 8 + callers, 7 + callers + 3 * jobs, 3 do
@@ -66,7 +66,7 @@ local function load_seen(jobs)
   end
 end
 
--- Ids that were admitted, by set.
+-- Admitted ids, by set.
 local fresh = {}
 local function admit(hash)
   if seen[hash] then return false end
@@ -89,7 +89,8 @@ local function remember()
   end
 end
 
--- A wake-up tells a lane nothing when a job waits there that nobody runs yet.
+-- wakeup_needed is false if a job without a lease waits in the lane: it will see the
+-- change.
 local function wakeup_needed(lane)
   local n = redis.call('LLEN', lane_key(lane))
   if n ~= 1 then return n == 0 end

@@ -4,12 +4,12 @@
 -- ARGV    4 how many to claim
 --         5 length of the lease, in ticks
 --         6 the longest delay, in ticks
---         7 nonce of the tokens that this call gives
+--         7 nonce of this call's tokens
 --         8 the first number for dead letters (as many as there are dead outcomes)
 --         9 number of outcomes, then for each: lane, token, verdict (1 done, 2
 --         retry, 3 postpone, 4 dead), delay in ticks, error
--- RESULT  nothing when the queue does not exist, else
---         1 for how long nothing will be due, in ticks
+-- RESULT  nothing if the queue does not exist, else
+--         1 time until the next job is due, in ticks
 --         2 how many numbers for dead letters were used
 --         3 lanes whose outcome was refused
 --         4 the counter of the first token: the i-th claim's is <counter+i-1>.<nonce>
@@ -22,9 +22,9 @@ local f = fields('fence', 'paused', 'held', 'gap', 'room', 'tat', 'lastdead')
 if not f then return {} end
 local fence, gap, room = tonumber(f.fence or 0), tonumber(f.gap or 0), tonumber(f.room or 0)
 
--- Records are read once and written once, at the end; false is none. Up to 512
--- short fields would be a list, which is searched from its begin for each lane: one
--- that is long prevents that. As a record it says nothing.
+-- Records are read once and written once, at the end; false is none. A hash of up to 512
+-- short fields would be stored as a list, which is searched from its start for each lane:
+-- one long field prevents that.
 local padding, zeros = '\0wide', string.rep('\0', 80)
 local records, touched, is_padded = {}, {}, nil
 local function load_records(lanes)
@@ -46,7 +46,7 @@ end
 local function record_token(r) return string.sub(r, 11, 10 + string.byte(r, 10)) end
 local function record_error(r) return string.sub(r, 11 + string.byte(r, 10)) end
 
--- set_record changes a record. One that says nothing is none.
+-- set_record changes a record. One without content is deleted.
 local function set_record(lane, seq, counted, suspect, held, err)
   touched[lane] = true
   if held == '' and counted == 0 and suspect == 0 and err == '' then
@@ -56,7 +56,7 @@ local function set_record(lane, seq, counted, suspect, held, err)
   end
 end
 
--- lost_entry is what is left of an entry whose body was lost: no time, flags or id.
+-- lost_entry is the entry of a job whose body was lost: without time, flags and id.
 local lost_entry = string.rep('\0', 11)
 local function add_dead(lane, r, entry, err)
   local _, counted = struct.unpack('>I6I2', r)
@@ -69,8 +69,8 @@ local function add_dead(lane, r, entry, err)
   count('dead', 1)
 end
 
--- pop_head takes the first job of a lane off, whose member of due is given; what is
--- behind it is due at once. It returns whether there was one.
+-- pop_head removes the first job of a lane, given the lane's member of due; the next job is
+-- due at once. It returns whether there was a job.
 local function pop_head(lane, member)
   local list = lane_key(lane)
   local behind, had = redis.call('LINDEX', list, '1'), 1
@@ -89,7 +89,7 @@ local function pop_head(lane, member)
   return had == 1
 end
 
--- end_job ends the job that a lane is leased for.
+-- end_job ends the leased job of a lane.
 local function end_job(lane, r, verdict, err)
   local head = verdict == 4 and redis.call('LINDEX', lane_key(lane), 0)
   local after = head and entry_tail(head)
@@ -140,13 +140,13 @@ if f.tat and tonumber(f.tat) > tat then
   redis.call('HSET', meta, 'tat', f.tat)
 end
 
--- Nor is a hold longer.
+-- A hold is not longer either.
 if (tonumber(f.held or '') or 0) > now + longest then
   f.held = ''
   redis.call('HSET', meta, 'held', '')
 end
 
--- No due time lies further away than the longest delay, but after the clock was
+-- pull_in moves due times beyond the longest delay, which were written before the clock was
 -- set back.
 local function pull_in()
   local far = redis.call('ZRANGEBYSCORE', due, '(' .. int(now + longest), '+inf', 'LIMIT', 0, 500)
@@ -173,7 +173,7 @@ local function claim()
   local lanes, n = {}, 0
   for i, m in ipairs(members) do lanes[i] = string.sub(m, 7) end
   load_records(lanes)
-  -- The heads, and what is long of them with one call.
+  -- The heads; the bodies of long ones with one call.
   local entries, ask, owner = {}, {}, {}
   for i, lane in ipairs(lanes) do
     local head = redis.call('LINDEX', lane_key(lane), '0')

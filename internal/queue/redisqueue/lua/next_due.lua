@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- For how long nothing will be due, in ticks; nothing when the queue does not
+-- Returns the time until the next job is due, in ticks; nothing if the queue does not
 -- exist. It writes nothing.
 
 local f = fields('paused', 'held', 'gap', 'room', 'tat')

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Changes a setting of the queue.
 --
--- ARGV    4 hold, limit, pause or resume. hold and limit make the queue
+-- ARGV    4 hold, limit, pause or resume; hold and limit create the queue
 --         5 hold: for how long from now, in ticks, '' to release
 --           limit: rate, as a number that people read
---         6 hold: why. limit: burst
+--         6 hold: reason. limit: burst
 --         7 limit: ticks between two jobs, 0 is no limit
 --         8 limit: depth of a burst, in ticks
--- RESULT  1, or 0 when the queue does not exist
+-- RESULT  1, or 0 if the queue does not exist
 
 local what = ARGV[4]
 local f = fields('paused', 'held', 'gap', 'room', 'tat')

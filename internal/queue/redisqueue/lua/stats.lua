@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- RESULT  nothing when the queue does not exist, else now in ticks, when the
+-- RESULT  nothing if the queue does not exist, else now in ticks, when the
 --         oldest job was enqueued ('' for none), then name and value of each field
 --         of meta
 
