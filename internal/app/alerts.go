@@ -18,7 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// alerting is what the alerts are made of, in every role.
+// alerting has what the alerts need, in every role.
 type alerting struct {
 	engines *engines
 	cfg     *config.Config
@@ -32,7 +32,7 @@ type alerting struct {
 	manager *alert.Manager
 }
 
-// meter counts what the parts do, and for the alerts what was sent.
+// meter counts the work of all parts, and the sends for the alerts.
 type meter struct {
 	*observe.Metrics
 	tally *alert.Tally
@@ -44,12 +44,12 @@ func (m *meter) Sent(line, verdict string, took time.Duration) {
 	m.tally.Sent(line, verdict, time.Now())
 }
 
-// setupAlerts makes the manager of the alerts, and lets the sources know of it.
+// setupAlerts creates the alert manager and adds it to the sources.
 func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *alerting {
 	cfg := a.cfg
 	sources.Clock = a.clock.Ahead
 	w := &alerting{engines: e, cfg: cfg, role: a.role, clock: a.clock, sources: *sources}
-	w.host, _ = os.Hostname() // "" then: who has one disk needs no name for it
+	w.host, _ = os.Hostname() // "" if unknown: only a name in reports
 	hours := alert.Hours{Zone: cfg.Location()}
 	for _, s := range cfg.Alerts.Hours.Spans() {
 		hours.Spans = append(hours.Spans, alert.Span{Day: s.Day, From: s.From, To: s.To})
@@ -73,7 +73,7 @@ func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *a
 	return w
 }
 
-// speedUpRules makes rules fire and clear sooner, for drills.
+// speedUpRules makes rules fire and resolve sooner, for drills.
 func speedUpRules(rules []alert.Rule, times float64) []alert.Rule {
 	if times > 1 {
 		for i := range rules {
@@ -84,7 +84,7 @@ func speedUpRules(rules []alert.Rule, times float64) []alert.Rule {
 	return rules
 }
 
-// receivers are those that are configured.
+// receivers returns the configured receivers.
 func receivers(cfg *config.Config, lines []line) []alert.Receiver {
 	var to []alert.Receiver
 	c := &cfg.Alerts
@@ -101,10 +101,10 @@ func receivers(cfg *config.Config, lines []line) []alert.Receiver {
 	return to
 }
 
-// collectTimeout bounds what one look waits for.
+// collectTimeout bounds the collection of facts for one round.
 const collectTimeout = 5 * time.Second
 
-// collect gathers what the rules are about.
+// collect gathers the facts for the rules.
 func (w *alerting) collect(ctx context.Context) alert.Facts {
 	ctx, cancel := context.WithTimeout(ctx, collectTimeout)
 	defer cancel()
@@ -125,7 +125,7 @@ func (w *alerting) collect(ctx context.Context) alert.Facts {
 	return f
 }
 
-// report is how this process is.
+// report returns this process's report.
 func (w *alerting) report() alert.Report {
 	r := alert.Report{Role: w.role, Host: cmp.Or(w.host, "here"), Sends: w.tally.Counts(time.Now())}
 	if d, err := w.sources.Disk(); err == nil {
@@ -138,13 +138,13 @@ func (w *alerting) report() alert.Report {
 	return r
 }
 
-// mayBeSpooled reports whether something that came waits, or may wait, on the disk of a door.
+// mayBeSpooled reports whether an arrival waits, or may wait, in any spool.
 func (w *alerting) mayBeSpooled() bool {
 	oldest, known := w.manager.Spooled()
 	return !known || oldest > 0
 }
 
-// openAlerts are the alerts as the page shows them.
+// openAlerts returns the firing alerts for the status page.
 func (w *alerting) openAlerts() (out []dashboard.Alert) {
 	for _, i := range w.manager.Firing() {
 		r := w.manager.Rule(i.Rule)

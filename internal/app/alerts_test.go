@@ -38,7 +38,7 @@ func (c *alertInbox) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.all = append(c.all, post)
 }
 
-// wait returns the first one of the rule with the status.
+// wait returns the first notice of the rule with the status.
 func (c *alertInbox) wait(t *testing.T, rule, status string) alertPost {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -55,7 +55,7 @@ func (c *alertInbox) wait(t *testing.T, rule, status string) alertPost {
 	}
 }
 
-// startFast starts a router whose alerts do not take their time.
+// startFast starts a router whose alerts fire soon.
 func startFast(t *testing.T, role string, env ...string) *testRouter {
 	t.Helper()
 	cfg, err := config.Load(config.Options{Env: append(env, "PSI_ALERTS_EVERY=500ms")})
@@ -102,8 +102,8 @@ func ask(t *testing.T, url string) string {
 	return string(body)
 }
 
-// TestTheAlertForStoppedWorkersFiresAndClears: a webhook without a worker cries,
-// and says when it is over.
+// TestTheAlertForStoppedWorkersFiresAndClears: a webhook without a worker fires the alert,
+// and resolves it once there is one.
 func TestTheAlertForStoppedWorkersFiresAndClears(t *testing.T) {
 	got := &alertInbox{}
 	hook := httptest.NewServer(got)

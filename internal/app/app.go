@@ -1,6 +1,6 @@
-// Package app is the only wiring: it opens the engines, gives every part what it
-// needs, serves, and stops them along the pipe. Nothing is decided here; a rule
-// that finds its way in belongs to one of the parts.
+// Package app is the only wiring: it opens the engines, connects the parts, serves, and
+// stops the parts in the order of the pipe. It must never decide anything: a rule that
+// finds its way in belongs to one of the parts.
 package app
 
 import (
@@ -26,25 +26,25 @@ import (
 	"github.com/psivisionhub/psi-router/internal/supervisor"
 )
 
-// Options of New. Config is required and was checked.
+// Options configure New. Config is required and already checked.
 type Options struct {
 	Config *config.Config
-	// Role is all, webhook (door, API and pages) or worker (turns, sends and
-	// housekeeping); "" means all. The configuration was asked (CheckRole).
+	// Role is all, webhook (webhooks, API and pages) or worker (turns, sends and the pump);
+	// "" means all. The configuration allows it (CheckRole).
 	Role    string
 	Version string
-	// BackoffSpeedup makes back-offs pass so many times faster, for drills; 0: once.
+	// BackoffSpeedup makes back-offs so many times shorter, for drills; 0 means 1.
 	BackoffSpeedup float64
-	// Lease and PostTimeout are those of sends, for proofs that cannot wait so long; 0:
-	// delivery's own.
+	// Lease and PostTimeout are those of sends, for proofs that cannot wait; 0 means
+	// delivery's defaults.
 	Lease, PostTimeout time.Duration
 	Log                *slog.Logger // nil discards
-	Out                io.Writer    // where the URLs are printed once it is ready; nil: nowhere
-	// Supervisor is who started the program; nil: nobody.
+	Out                io.Writer    // gets the URLs once the router is ready; nil: none
+	// Supervisor is the process manager that started the program; nil: none.
 	Supervisor *supervisor.Supervisor
 }
 
-// App is a router that is wired and listens. Run it, or Close it.
+// App is a router that is wired and listens. Call Run, or Close.
 type App struct {
 	cfg            *config.Config
 	role           string
@@ -53,26 +53,26 @@ type App struct {
 	lease          time.Duration
 	postTimeout    time.Duration // of a post
 	redact         *redact.Redactor
-	log            *slog.Logger // blanks what it is given
+	log            *slog.Logger // redacts secrets
 	out            io.Writer
 	started        time.Time
 	supervisor     *supervisor.Supervisor // nil without one
-	certificate    *certificate           // nil unless we serve TLS ourselves
-	clock          *skew.Meter            // against Graph's
-	admission      *admission.Control     // what strangers may take of the process
+	certificate    *certificate           // nil unless the router itself serves TLS
+	clock          *skew.Meter            // measures it against Graph's
+	admission      *admission.Control     // bounds the resources of unauthenticated clients
 
-	listener net.Listener // nil for a worker, as public is
+	listener net.Listener // nil for a worker, like public
 	public   *http.Server
 	socket   net.Listener
 	admin    *http.Server
-	// metricsAddr is where a worker shows its figures, "" for nowhere.
+	// metricsAddr is where a worker serves its metrics, "" for nowhere.
 	metricsAddr string
 	parts       []part
 	// closers run in reverse, once everything has stopped.
 	closers []closer
 }
 
-// part is something that lives until its context ends.
+// part runs until its context ends.
 type part struct {
 	name string
 	run  func(context.Context) error
@@ -83,7 +83,7 @@ type closer struct {
 	close func() error
 }
 
-// Run is the whole life of a router: New, then Run.
+// Run runs a router from start to end: New, then App.Run.
 func Run(ctx context.Context, o Options) error {
 	a, err := New(ctx, o)
 	if err != nil {
@@ -92,7 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	return a.Run(ctx)
 }
 
-// Addr is where it listens; for a worker, where its webhook does.
+// Addr returns the address that the router listens on; for a worker, its webhook's.
 func (a *App) Addr() string {
 	if a.listener == nil {
 		return a.cfg.Listen
@@ -100,7 +100,7 @@ func (a *App) Addr() string {
 	return a.listener.Addr().String()
 }
 
-// URL is the root of its pages.
+// URL returns the root URL of the pages.
 func (a *App) URL() string {
 	if a.certificate != nil {
 		return "https://" + a.certificate.domain
@@ -109,28 +109,28 @@ func (a *App) URL() string {
 }
 
 const (
-	// shutdownTimeout is how long requests under way may take when the door closes.
+	// shutdownTimeout is how long requests under way may take once the listener is closed.
 	shutdownTimeout = 5 * time.Second
-	// acceptGrace is how long what was let in just before the door closed may
-	// take to say what it wants: net/http drops a request that it reads once it
-	// shuts down.
+	// acceptGrace is how long a connection accepted just before the listener closed may
+	// take to send its request: net/http drops a request that it reads after the shutdown
+	// began.
 	acceptGrace = 150 * time.Millisecond
-	// closeReserve is what of drain_timeout is kept for the time after the last handler was
-	// told to end: it returns, its verdict is written, the engines are closed.
+	// closeReserve is the part of drain_timeout kept for the time after the last handler
+	// was told to end: it returns, its verdict is written, and the engines close.
 	closeReserve = 7 * time.Second
 )
 
 // drain is how long the work under way may go on, so that the whole stop fits
-// drain_timeout. A short one is shared half and half.
+// drain_timeout. A short drain_timeout is halved.
 func (a *App) drain() time.Duration {
 	all := a.cfg.DrainTimeout.D()
 	return max(all-closeReserve, all/2)
 }
 
-// Run serves until ctx ends. Then the door closes while the work under way
-// finishes, and the engines are closed, all within drain_timeout: what does not
-// stop by then is left, as a kill would. A part that dies takes all others with
-// it: half a router is worse than a restart.
+// Run serves until ctx ends. Then the listener closes, the work under way finishes, and the
+// engines close, all within drain_timeout; a part that has not stopped by then is
+// abandoned, as by a kill. A part that fails ends all others: half a router is worse than a
+// restart.
 func (a *App) Run(ctx context.Context) error {
 	g, alive := errgroup.WithContext(ctx)
 	var running runningParts
@@ -158,29 +158,29 @@ func (a *App) Run(ctx context.Context) error {
 		<-alive.Done()
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
 		a.logSupervisorError(a.supervisor.Stopping())
-		stopWork() // what the door still takes waits in the queue
+		stopWork() // arrivals accepted from now on wait in the queue
 		within := min(shutdownTimeout, a.drain())
 		shutdown(alive, within-a.closeListener(), a.public, a.admin)
 		return nil
 	})
 	a.banner()
 	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
-	a.logSupervisorError(a.supervisor.Ready()) // also while something is waited for: its own doors are open
+	a.logSupervisorError(a.supervisor.Ready()) // also while an engine is not ready: the listener is open
 	stopped := make(chan error, 1)
 	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
 	var err error
 	select {
 	case err = <-stopped:
 	case <-closedAfter(alive, a.cfg.DrainTimeout.D()):
-		// Leases run out and rows tell what became of them: this is no more than a
-		// kill, and the service manager's comes next.
+		// Leases run out, and rows record how far the sends got: this is no worse than the
+		// kill that the process manager would send next.
 		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), running.names())
 	}
 	a.log.Info("stopped", "error", err)
 	return err
 }
 
-// closedAfter is closed so long after ctx has ended.
+// closedAfter returns a channel that is closed that long after ctx has ended.
 func closedAfter(ctx context.Context, after time.Duration) <-chan struct{} {
 	over := make(chan struct{})
 	context.AfterFunc(ctx, func() { time.AfterFunc(after, func() { close(over) }) })
@@ -217,7 +217,7 @@ func (l *runningParts) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(l.parts)), ", ")
 }
 
-// Close releases what New opened, last first. Run does it by itself.
+// Close releases what New opened, in reverse order. Run calls it.
 func (a *App) Close() error {
 	var errs []error
 	for i := len(a.closers) - 1; i >= 0; i-- {
@@ -238,8 +238,8 @@ func (a *App) addPart(name string, run func(context.Context) error) {
 	a.parts = append(a.parts, part{name, run})
 }
 
-// closeListener lets nobody in any more; who is in may still ask, for as long as
-// it took. Where systemd holds the socket, the others wait in its line.
+// closeListener stops accepting connections; accepted ones get acceptGrace to send a
+// request. If systemd holds the socket, new connections wait in its backlog.
 func (a *App) closeListener() (took time.Duration) {
 	if a.listener == nil {
 		return 0
@@ -250,7 +250,7 @@ func (a *App) closeListener() (took time.Duration) {
 	return took
 }
 
-// servePublic serves the public.
+// servePublic serves the public handler.
 func (a *App) servePublic() error {
 	if a.certificate == nil {
 		return serve(a.public, a.listener)
@@ -269,12 +269,12 @@ func serve(s *http.Server, l net.Listener) error {
 	return nil
 }
 
-// serverClosed says that a server ended because we wanted it.
+// serverClosed reports whether a server ended because it was shut down.
 func serverClosed(err error) bool {
 	return errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed)
 }
 
-// shutdown takes no further request and lets those under way end.
+// shutdown stops the servers and lets requests under way end.
 func shutdown(ctx context.Context, within time.Duration, servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()

@@ -40,7 +40,7 @@ func startAs(t *testing.T, role string, env ...string) *testRouter {
 	return startWith(t, Options{Role: role}, env...)
 }
 
-// startHurried is a router whose back-offs pass so many times faster.
+// startHurried starts a router whose back-offs are so many times shorter.
 func startHurried(t *testing.T, times float64, env ...string) *testRouter {
 	t.Helper()
 	return startWith(t, Options{BackoffSpeedup: times}, env...)
@@ -75,7 +75,7 @@ func startWith(t *testing.T, o Options, env ...string) *testRouter {
 	return r
 }
 
-// write posts a text as Meta would, and wants it accepted.
+// write posts a text as Meta would, and requires a 200.
 func (r *testRouter) write(from, id, text string) {
 	r.t.Helper()
 	if err := r.post(from, id, text, http.StatusOK); err != nil {
@@ -83,13 +83,13 @@ func (r *testRouter) write(from, id, text string) {
 	}
 }
 
-// post posts a text as Meta would; another status than the wanted is an error.
+// post posts a text as Meta would; another status than want is an error.
 func (r *testRouter) post(from, id, text string, want int) error {
 	r.t.Helper()
 	return r.postOf(time.Now(), from, id, text, want)
 }
 
-// postOf posts a text that was sent at a time.
+// postOf posts a text that was sent at the given time.
 func (r *testRouter) postOf(sent time.Time, from, id, text string, want int) error {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"contacts":[{"wa_id":%q,"profile":{"name":"Ana"}}],"messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}]}}]}]}`,
@@ -139,7 +139,7 @@ func (r *testRouter) ask(client *http.Client, base, method, path string, to any)
 
 type message struct{ Direction, Author, Status, Text, Reason, Type string }
 
-// messages waits until the person's conversation looks as wanted.
+// messages waits until the messages of the person's conversation are ok.
 func (r *testRouter) messages(phone string, ok func([]message) bool) (id string, all []message) {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -159,7 +159,7 @@ func (r *testRouter) messages(phone string, ok func([]message) bool) (id string,
 	}
 }
 
-// answered says that n answers left, the last one with the text in it.
+// answered returns a check for n answers, the last one containing the text.
 func answered(n int, text string) func([]message) bool {
 	return func(all []message) bool {
 		sent, last := 0, ""
@@ -182,7 +182,7 @@ func TestMainJob(t *testing.T) {
 	r.write(ana, "wamid.3", "11")
 	id, _ := r.messages(ana, answered(3, fmt.Sprintf("PSI-%d-000001", time.Now().Year())))
 
-	// With a team: silence. Closed: the menu.
+	// With a team the bot is silent. After a close it shows the menu.
 	r.write(ana, "wamid.4", "gracias")
 	r.messages(ana, func(all []message) bool { return all[len(all)-1].Reason == "handed_off_silent" })
 	var conv struct{ State string }
@@ -207,7 +207,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	r.stop()
 
 	r = start(t, dir)
-	r.write(ana, "wamid.1", "hola") // Meta delivers again
+	r.write(ana, "wamid.1", "hola") // redelivered
 	r.write(ana, "wamid.2", "1")
 	_, all := r.messages(ana, answered(2, "Administración"))
 	if len(all) != 4 {
@@ -215,7 +215,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 }
 
-// overSocket is a client of the router whose files are in a directory.
+// overSocket returns a client of the router that has the files of a directory.
 func overSocket(t *testing.T, dir string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, SocketName))

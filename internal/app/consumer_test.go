@@ -29,7 +29,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/webhookout"
 )
 
-// consumer is examples/consumer, installed in a place of its own.
+// consumer is examples/consumer, installed in a directory of its own.
 type consumer struct {
 	t       *testing.T
 	dir     string
@@ -65,8 +65,8 @@ func newConsumer(t *testing.T) *consumer {
 	return c
 }
 
-// tables makes a database with the tables of the plan's stack, as the example
-// says, and returns its name.
+// tables creates a database with the tables of the plan's stack, as the example says, and
+// returns its name.
 func (c *consumer) tables() string {
 	c.t.Helper()
 	name := c.db.Database(c.t)
@@ -118,7 +118,7 @@ func (c *consumer) rows(database, query string) []string {
 	return list
 }
 
-// everything is what the tables hold, but for ids of their own.
+// everything is the content of the tables, except their own ids.
 const everything = `
 select 'talk ' || concat_ws('|', psi_id, telefono, nombre, linea_origen, area, estado, router_estado, subetiqueta, ticket_id,
   ultimo_mensaje, ts_ultimo_mensaje, mensajes_no_leidos) from conversaciones
@@ -129,8 +129,8 @@ union all select 'handoff ' || concat_ws('|', psi_id, ticket_id, telefono, area_
 union all select 'contact ' || concat_ws('|', telefono, nombre) from contactos
 order by 1`
 
-// TestExampleConsumer: the consumer of docs/migration.md fills the tables of the
-// plan's stack from a real router, whatever comes twice and whoever dies.
+// TestExampleConsumer: the consumer of docs/migration.md fills the tables of the plan's
+// stack from a real router, with redeliveries and kills.
 func TestExampleConsumer(t *testing.T) {
 	t.Parallel()
 	c := newConsumer(t)
@@ -150,7 +150,7 @@ func TestExampleConsumer(t *testing.T) {
 	r.messages(ana, answered(1, ""))
 	r.write(ana, "wamid.3", "1")
 	r.messages(ana, answered(2, ""))
-	c.process.Terminate(syscall.SIGKILL) // with what it may be doing
+	c.process.Terminate(syscall.SIGKILL) // in the middle of its work
 	r.write(ana, "wamid.4", "11")
 	id, _ := r.messages(ana, answered(3, ""))
 	c.start(db)
@@ -166,7 +166,7 @@ func TestExampleConsumer(t *testing.T) {
 	c.takes(r, db)
 
 	want := []string{
-		ana + " 2 cerrada resuelto", // hers is the row that was there before
+		ana + " 2 cerrada resuelto", // her row was there before
 		beto + " 1 en_menu ",
 	}
 	got := c.rows(db, `select telefono || ' ' || (select count(*) from mensajes m where m.conversacion_id = v.id and
@@ -182,7 +182,7 @@ func TestExampleConsumer(t *testing.T) {
 	r.stop()
 }
 
-// takes waits until the tables say of each message what the API says.
+// takes waits until the tables agree with the API on each message.
 func (c *consumer) takes(r *testRouter, db string) {
 	c.t.Helper()
 	var diff string
@@ -214,8 +214,8 @@ func (c *consumer) takes(r *testRouter, db string) {
 	})
 }
 
-// seed tells a router of those whom the old one knew: nobody is answered, the
-// window is WhatsApp's, and whom a team has hears no bot.
+// seed loads the old router's people into a router: nobody is answered, the windows are
+// WhatsApp's, and the bot is silent where a team has the conversation.
 func (c *consumer) seed(t *testing.T, r *testRouter, db string) {
 	const carla, dora = "5491155550803", "5491155550804"
 	for i, who := range []string{carla, dora} {
@@ -254,8 +254,8 @@ func (c *consumer) seed(t *testing.T, r *testRouter, db string) {
 	}
 }
 
-// catchUp fills new tables by pulling: they become what pushing made, and to pull all
-// of it again brings nothing new once no more happens here.
+// catchUp fills new tables by pulling: they become equal to the pushed ones, and pulling
+// everything again changes nothing.
 func (c *consumer) catchUp(t *testing.T, r *testRouter, db string) {
 	fresh := c.tables()
 	pull := func() string {
@@ -277,13 +277,13 @@ func (c *consumer) catchUp(t *testing.T, r *testRouter, db string) {
 	})
 }
 
-// twice delivers an event once more, odd ones, and one by a stranger.
+// twice posts an event again, then malformed ones, and one with a wrong signature.
 func (c *consumer) twice(t *testing.T, r *testRouter, db, address string) {
 	before := c.rows(db, everything)
 	o := webhookout.Options{Name: "crm", URL: address, Secrets: []string{crmSecret}, Allow: []string{"127.0.0.1:" + c.port}}
 	again := func(change func(*store.Event), o webhookout.Options) error {
 		all := r.pulled()
-		p := all[slices.IndexFunc(all, func(p pushedEvent) bool { return p.Type == store.EventSent })] // it was delivered since
+		p := all[slices.IndexFunc(all, func(p pushedEvent) bool { return p.Type == store.EventSent })] // its status has changed since
 		var e struct{ Data json.RawMessage }
 		if err := json.Unmarshal([]byte(p.raw), &e); err != nil {
 			t.Fatal(err)
@@ -328,7 +328,7 @@ func (c *consumer) twice(t *testing.T, r *testRouter, db, address string) {
 		t.Errorf("another line of the same person: %d rows more, want a conversation and a message", len(got)-len(before))
 	}
 
-	// It turns out to be hers: what it had is moved.
+	// It turns out to be her number: the rows are moved to her.
 	joined := func(e *store.Event) {
 		other(e)
 		e.ID, e.Type, e.Pos = "joined", store.EventClosed, 1_000_001
@@ -342,7 +342,7 @@ func (c *consumer) twice(t *testing.T, r *testRouter, db, address string) {
 		t.Errorf("a message of a joined conversation is in %q, want hers", got)
 	}
 
-	// What cannot be applied holds up its own conversation only.
+	// An event that cannot be applied blocks only its own conversation.
 	for i, conv := range []string{"bad", "bad", "good"} {
 		change := func(e *store.Event) {
 			other(e)

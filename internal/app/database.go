@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
 
-// openDatabase opens PostgreSQL. One that cannot be worked on is waited for where
-// the caller can do without.
+// openDatabase opens PostgreSQL. If it cannot be used, it becomes a pending engine where
+// the caller allows that.
 func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rules) error {
 	if err := e.newDatabase(ctx, o, rules); err != nil {
 		return err
@@ -29,7 +29,7 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 	return nil
 }
 
-// newDatabase makes the store on PostgreSQL; Ready was not called.
+// newDatabase opens the PostgreSQL store without calling Ready.
 func (e *engines) newDatabase(ctx context.Context, o opening, rules router.Rules) error {
 	cfg := o.cfg
 	notes, err := openNotes(e.redis, cfg.DataDir)
@@ -38,15 +38,15 @@ func (e *engines) newDatabase(ctx context.Context, o opening, rules router.Rules
 	}
 	e.db, err = pgstore.Open(ctx, pgstore.Options{
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), NoMigrate: o.asIs, Lazy: o.awaits != nil, Holder: holder(cfg), Logger: o.log,
-		// Turns and statuses, sends and the pump, and a few for the faces.
+		// Connections for turns and statuses, sends and the pump, and a few for API and pages.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
 		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(), Notes: notes, OnNotesLost: e.notesLost(o.log),
 	})
 	return err
 }
 
-// holder is who has a database alone when the queue lives inside of the process: two
-// of those would each answer a person in an order of their own. "" is for Redis.
+// holder names the process that has the database to itself, because its queue is embedded:
+// two such processes would each answer a person in their own order. "" is for Redis.
 func holder(cfg *config.Config) string {
 	if !cfg.RedisURL.Empty() {
 		return ""
@@ -62,14 +62,14 @@ func holder(cfg *config.Config) string {
 	return fmt.Sprintf("process %d on %s with data_dir %s", os.Getpid(), host, dir)
 }
 
-// awaits says whether this process opens although the database cannot be used. One
-// that is away comes back, so that is waited for. One that is there and wrong is told
-// by not starting, but for a webhook: accepting needs no database.
+// awaits reports whether this process starts although the database cannot be used. A
+// database that is down is waited for. One that is up but wrong keeps the process from
+// starting, except a webhook: accepting needs no database.
 func (a *App) awaits(err error) bool {
 	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrWrongStore)
 }
 
-// stale says that the store went back in time, so that what is read is of the past.
+// stale reports whether the store went back in time, so that reads are of the past.
 func (e *engines) stale() bool {
 	if e.sqliteStore != nil {
 		return e.sqliteStore.Stale()

@@ -20,7 +20,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/supervisor"
 )
 
-// code asks the API and returns its status and stable code.
+// code calls the API and returns the status and the problem's code.
 func (r *testRouter) code(path string) (status int, code string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+path, nil)
@@ -40,8 +40,8 @@ func (r *testRouter) code(path string) (status int, code string) {
 	return res.StatusCode, problem.Code
 }
 
-// TestDatabaseAwayAtStart: doors open and accept while PostgreSQL is away, whoever
-// asks is told, and all that was accepted is answered once it is there.
+// TestDatabaseAwayAtStart: processes start and accept while PostgreSQL is down and say so,
+// and every accepted message is answered once it is up.
 func TestDatabaseAwayAtStart(t *testing.T) {
 	const ana, conversations = "5491155550601", "/api/v1/conversations"
 	for name, roles := range map[string][]string{"alone": {roleAll}, "roles": {roleWebhook, roleWorker}} {
@@ -54,7 +54,7 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 			ready := http.StatusServiceUnavailable
 			if len(roles) > 1 {
 				env = append(env, "PSI_REDIS_URL="+redistest.Start(t, redistest.AOF...).URL())
-				ready = http.StatusOK // a webhook can do its work
+				ready = http.StatusOK // a webhook can accept
 			}
 			db.Stop()
 			systemd, supervisor := newNotified(t)
@@ -103,8 +103,8 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 	}
 }
 
-// TestWebhookOnAWrongDatabase: what may not be worked on is told and left alone,
-// and still the door accepts; nobody else starts on it. Mended, it is used.
+// TestWebhookOnAWrongDatabase: a webhook accepts with a database that must not be used,
+// reports it and leaves it unchanged; no other role starts with it. Once fixed, it is used.
 func TestWebhookOnAWrongDatabase(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	home := db.Database(t)
@@ -112,7 +112,7 @@ func TestWebhookOnAWrongDatabase(t *testing.T) {
 		"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=" + t.TempDir(), "PSI_DATABASE_URL=" + db.URL(home),
 		"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL(),
 	}
-	startAs(t, roleAll, env...).stop() // makes the schema
+	startAs(t, roleAll, env...).stop() // creates the schema
 	for name, tc := range map[string]struct {
 		spoil, mend, words string
 		err                error
@@ -159,13 +159,13 @@ func TestWebhookOnAWrongDatabase(t *testing.T) {
 	r.messages("5491155550602", answered(2, ""))
 }
 
-// notified is systemd as far as it listens.
+// notified is the receiving end of systemd's notifications.
 type notified struct {
 	t    *testing.T
 	conn *net.UnixConn
 }
 
-// newNotified makes this process one that systemd has started.
+// newNotified makes systemd the process manager of this process.
 func newNotified(t *testing.T) (*notified, *supervisor.Supervisor) {
 	t.Helper()
 	addr := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(t.TempDir(), "notify")}
@@ -182,7 +182,7 @@ func newNotified(t *testing.T) (*notified, *supervisor.Supervisor) {
 	return &notified{t, conn}, s
 }
 
-// expect waits until each of the words has been said, in any order.
+// expect waits until each of the messages was received, in any order.
 func (n *notified) expect(words ...string) {
 	n.t.Helper()
 	if err := n.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {

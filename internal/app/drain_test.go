@@ -40,8 +40,8 @@ func (p pipeListener) Close() error {
 
 func (pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestDrainTimeoutIsTheWholeStop: a request that does not end and a part that does
-// not return cost drain_timeout together, and no second more.
+// TestDrainTimeoutIsTheWholeStop: a request that does not end and a part that does not
+// return take drain_timeout together, and no longer.
 func TestDrainTimeoutIsTheWholeStop(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -15,8 +15,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestRedisComesBackEmpty under a running router, and while none runs: it is said, what
-// an operator paused stays so, and whoever writes next is answered.
+// TestRedisComesBackEmpty, under a running router and while none runs: it is reported, an
+// operator's pause stays, and the next message is answered.
 func TestRedisComesBackEmpty(t *testing.T) {
 	db, redis := pgtest.New(t, pgtest.Options{}), redistest.Start(t, redistest.AOF...)
 	dir := t.TempDir()
@@ -66,7 +66,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 		r.messages(ana, answered(2, "Administración"))
 		r.order(dir, "/api/v1/queues/media/resume")
 	}
-	// What was resumed does not come back paused.
+	// A resumed queue does not come back paused.
 	flushRedis(t, redis.Addr)
 	since := time.Now()
 	eventually(t, "it is noticed again", func() bool {
@@ -109,7 +109,7 @@ func (r *testRouter) order(dir, path string) {
 	}
 }
 
-// flushRedis removes all that a Redis has.
+// flushRedis empties a Redis.
 func flushRedis(t *testing.T, addr string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)

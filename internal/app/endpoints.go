@@ -16,10 +16,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/webhookout"
 )
 
-// backlogWarnAfter is when events that wait for an endpoint are worth saying.
+// backlogWarnAfter is the age from which waiting events are reported.
 const backlogWarnAfter = 5 * time.Minute
 
-// deliveryEndpoints are those of the configuration as delivery knows them.
+// deliveryEndpoints returns the configured endpoints as delivery takes them.
 func deliveryEndpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint {
 	all := make([]delivery.Endpoint, 0, len(cfg.Endpoints))
 	for _, c := range cfg.Endpoints {
@@ -36,8 +36,8 @@ func deliveryEndpoints(cfg *config.Config, tree *flow.Flow) []delivery.Endpoint 
 	return all
 }
 
-// eventTypes are the event types of an endpoint; of those without a notice n8n gets
-// none.
+// eventTypes returns the event types of an endpoint; n8n gets only those that have a
+// notice.
 func eventTypes(c config.Endpoint) []string {
 	if c.Format != webhookout.Notice {
 		return c.Events
@@ -49,12 +49,12 @@ func eventTypes(c config.Endpoint) []string {
 		}
 	}
 	if len(types) == 0 {
-		types = []string{"-"} // nothing: an empty list wants all
+		types = []string{"-"} // none: an empty list means all
 	}
 	return types
 }
 
-// addEndpoints pushes events to the endpoints, where turns are made.
+// addEndpoints adds the pushing of events.
 func (a *App) addEndpoints(e *engines, metrics *meter) error {
 	for i, c := range a.cfg.Endpoints {
 		client, err := webhookout.New(webhookout.Options{
@@ -80,8 +80,8 @@ func (a *App) addEndpoints(e *engines, metrics *meter) error {
 	return nil
 }
 
-// endpointCheck says which endpoints do not get their events. The router works
-// without them: nothing is lost.
+// endpointCheck reports the endpoints that do not take their events. It is informational:
+// no event is lost.
 func (e *engines) endpointCheck() []observe.Check {
 	if len(e.endpoints) == 0 {
 		return nil
@@ -108,7 +108,7 @@ func (e *engines) endpointNames() []string {
 	return names
 }
 
-// stuckEndpoints is an error that names the endpoints that are held or behind.
+// stuckEndpoints returns an error that names the endpoints that are held or behind.
 func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]store.Backlog, now time.Time) error {
 	var stuck []string
 	for _, name := range names {
@@ -122,8 +122,8 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 			why = append(why, "is held: "+stats[i].HeldReason)
 		}
 		if l, behind := backlogs[name]; behind && now.Sub(l.Oldest) >= backlogWarnAfter {
-			// Nobody hurries to count them while it takes none.
-			why = append(why, fmt.Sprintf("events of %d conversations or more wait, the oldest for %s", l.Conversations, now.Sub(l.Oldest).Round(time.Second)))
+			// While the endpoint is held, its backlog is not counted fully.
+			why = append(why, fmt.Sprintf("events of at least %d conversations wait, the oldest for %s", l.Conversations, now.Sub(l.Oldest).Round(time.Second)))
 		}
 		if len(why) > 0 {
 			stuck = append(stuck, delivery.EventQueue(name)+" "+strings.Join(why, "; "))
@@ -135,7 +135,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 	return fmt.Errorf("%s", strings.Join(stuck, "; "))
 }
 
-// endpointBacklogs are the backlogs as metrics show them: none is shown as zero.
+// endpointBacklogs returns the backlogs for the metrics; an endpoint without one is zero.
 func (e *engines) endpointBacklogs(ctx context.Context) (map[string]observe.EndpointBacklog, error) {
 	if len(e.endpoints) == 0 {
 		return nil, nil

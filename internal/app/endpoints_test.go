@@ -36,13 +36,13 @@ type pushedEvent struct {
 	raw       string
 }
 
-// crm is a CRM that takes events, in one of several moods.
+// crm is a CRM that takes events, in one of several modes.
 type crm struct {
 	t     *testing.T
 	sign  *standardwebhooks.Webhook
 	mu    sync.Mutex
 	mood  string
-	seen  map[string]int // requests by mood
+	seen  map[string]int // requests by mode
 	taken []pushedEvent
 }
 
@@ -60,7 +60,7 @@ func (c *crm) setMood(mood string) {
 	c.mood = mood
 }
 
-// asked waits until the CRM was asked in its mood.
+// asked waits until the CRM got requests in the mode.
 func (c *crm) asked(mood string) {
 	c.t.Helper()
 	eventually(c.t, "a post while it is "+mood, func() bool {
@@ -104,11 +104,11 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.taken = append(c.taken, e)
 	c.mu.Unlock()
 	if mood == "verbose" {
-		_, _ = w.Write(make([]byte, 5<<20)) // nobody listens to the end
+		_, _ = w.Write(make([]byte, 5<<20)) // the router does not read to the end
 	}
 }
 
-// events is what was taken, by conversation, without what came again.
+// events returns the taken events by conversation, without repeats.
 func (c *crm) events() map[string][]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// pulled reads all events by their positions.
+// pulled reads all events by position.
 func (r *testRouter) pulled() (all []pushedEvent) {
 	r.t.Helper()
 	after := int64(0)
@@ -154,8 +154,8 @@ func (r *testRouter) pulled() (all []pushedEvent) {
 	}
 }
 
-// complete waits until the events of so many messages can be pulled and all that can
-// be was taken, in order.
+// complete waits until the events of so many messages can be pulled and all of them were
+// taken, in order.
 func (r *testRouter) complete(c *crm, messages int) {
 	r.t.Helper()
 	var want map[string][]int64
@@ -177,8 +177,8 @@ func (r *testRouter) complete(c *crm, messages int) {
 	}
 }
 
-// TestEventsReachTheCRM: whatever state it is in, every event comes, signed and in
-// order, and what is pushed is what can be pulled.
+// TestEventsReachTheCRM: in each of its modes the CRM gets every event, signed and in
+// order, and pushed events equal pulled ones.
 func TestEventsReachTheCRM(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	for name, extra := range map[string][]string{
@@ -223,7 +223,7 @@ func TestEventsReachTheCRM(t *testing.T) {
 			r.complete(c, n)
 
 			server.CloseClientConnections()
-			server.Close() // gone
+			server.Close() // unreachable
 			say("1")
 			eventually(t, "readyz tells of the endpoint and stays ready", func() bool {
 				var ready struct {
@@ -258,7 +258,8 @@ func asJSON(t *testing.T, text string) (v any) {
 	return v
 }
 
-// TestPrivateEndpointNeedsAllow: it is not called, and the cure is said.
+// TestPrivateEndpointNeedsAllow: a private endpoint is not called, and the error has the
+// fix.
 func TestPrivateEndpointNeedsAllow(t *testing.T) {
 	c := newCRM(t)
 	server := httptest.NewServer(c)
@@ -291,7 +292,7 @@ func TestStuckEndpoints(t *testing.T) {
 		"slow": {Conversations: store.MaxBacklogCount, Oldest: now.Add(-time.Hour)}, "well": {Conversations: 3, Oldest: now.Add(-time.Minute)},
 	}
 	err := stuckEndpoints([]string{"held", "paused", "slow", "well", "new"}, stats, backlogs, now)
-	want := "events:held is held: gone; events:paused is paused; events:slow events of 1000 conversations or more wait, the oldest for 1h0m0s"
+	want := "events:held is held: gone; events:paused is paused; events:slow events of at least 1000 conversations wait, the oldest for 1h0m0s"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// engines are what keeps everything: the queue and the store.
+// engines are the queue and the store.
 type engines struct {
 	flow        *flow.Flow
 	queue       queue.Engine
@@ -33,37 +33,37 @@ type engines struct {
 	db          *pgstore.Store      // nil for the embedded store
 	sqliteStore *sqlitestore.Store  // the embedded store, else nil
 	sqliteQueue *sqlitequeue.Engine // the embedded queue, else nil
-	pending     []*pendingEngine    // those that were not ready at the start
+	pending     []*pendingEngine    // engines not ready at the start
 
-	// The two as they are used, to be asked how writes to them go.
+	// The two with tracked writes, for the checks.
 	trackedQueue trackedQueue
 	trackedStore trackedStore
-	// enqueueHealth is how the writes of the door go, where it writes elsewhere than to the queue too.
+	// enqueueHealth tracks the writes of arrivals, which may go to the spool too.
 	enqueueHealth *writeHealth
 
 	endpoints []delivery.Endpoint
 	notifier  *delivery.EventNotifier // nil without endpoints
 }
 
-// opening says how engines are opened.
+// opening configures how engines are opened.
 type opening struct {
 	cfg *config.Config
-	// windowless are the lines without a customer service window.
+	// windowless are the lines without a service window.
 	windowless []string
-	// limits are the rates of queues on Redis that this process serves.
+	// limits are the rates of the Redis queues that this process serves.
 	limits map[string]queue.Limit
-	// patient goes on without Redis when it is away: there is a spool.
+	// patient goes on without Redis: arrivals are spooled.
 	patient bool
-	// awaits says whether to go on without PostgreSQL after such an error; nil: never.
+	// awaits reports whether to go on without PostgreSQL after an error; nil: never.
 	awaits func(error) bool
-	// asIs leaves the database's schema to the routers.
+	// asIs leaves the database's schema unchanged.
 	asIs bool
-	// backoffSpeedup makes waits pass so many times faster, for drills; 0: once.
+	// backoffSpeedup makes waits so many times shorter, for drills; 0 means 1.
 	backoffSpeedup float64
 	log            *slog.Logger
 }
 
-// apologyDelay is that of store.Settings.
+// apologyDelay returns store.Settings' ApologyDelay.
 func (o opening) apologyDelay() time.Duration {
 	if o.backoffSpeedup <= 1 {
 		return 0
@@ -71,8 +71,7 @@ func (o opening) apologyDelay() time.Duration {
 	return time.Duration(float64(2*time.Minute) / o.backoffSpeedup)
 }
 
-// openEngines opens what the configuration names: Redis and PostgreSQL, or the
-// files in data_dir.
+// openEngines opens the configured engines: Redis and PostgreSQL, or the files in data_dir.
 func openEngines(ctx context.Context, o opening) (*engines, error) {
 	cfg := o.cfg
 	tree, err := LoadFlow(cfg.Flow)
@@ -100,8 +99,7 @@ func openEngines(ctx context.Context, o opening) (*engines, error) {
 	return e, nil
 }
 
-// openQueue opens the queue. One that is away is waited for when something else keeps
-// what arrives.
+// openQueue opens the queue. Without Redis it goes on if arrivals are spooled.
 func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
 	if cfg.RedisURL.Empty() {
@@ -118,7 +116,7 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 		return err
 	}
 	e.queue = e.redis
-	if err := e.redis.Ready(ctx); err != nil { // which only one that is patient sees
+	if err := e.redis.Ready(ctx); err != nil { // reached only with patient
 		e.await("queue", queue.ErrUnavailable, err, e.redis.Ready, o.log)
 	}
 	return nil
@@ -145,7 +143,7 @@ func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-// onEvents is who hears of events that were stored; nil is nobody.
+// onEvents returns the hook for stored events; nil if there is none.
 func (e *engines) onEvents() func([]store.Event) {
 	if e.notifier == nil {
 		return nil
@@ -155,7 +153,7 @@ func (e *engines) onEvents() func([]store.Event) {
 
 func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }
 
-// checkAreas refuses a configuration that names areas which the flow lacks.
+// checkAreas refuses a configuration with areas that the flow lacks.
 func (e *engines) checkAreas(cfg *config.Config) error { return checkAreas(e.flow, cfg) }
 
 func checkAreas(f *flow.Flow, cfg *config.Config) error {
@@ -165,7 +163,7 @@ func checkAreas(f *flow.Flow, cfg *config.Config) error {
 	})
 }
 
-// CheckFlow reads the flow that a configuration names, and compares the two.
+// CheckFlow reads the configured flow and checks it against the configuration.
 func CheckFlow(cfg *config.Config) error {
 	f, err := LoadFlow(cfg.Flow)
 	if err != nil {
@@ -174,7 +172,7 @@ func CheckFlow(cfg *config.Config) error {
 	return checkAreas(f, cfg)
 }
 
-// LoadFlow reads and checks a flow; "" is the one that ships with the program.
+// LoadFlow reads and checks a flow; "" is the built-in one.
 func LoadFlow(path string) (*flow.Flow, error) {
 	name := path
 	src, err := os.ReadFile(path)

@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// requested is the answer to a request that is written by hand.
+// requested sends a hand-written request and returns the answer.
 func requested(t *testing.T, addr, request string) (int, string) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
@@ -44,8 +44,8 @@ const (
 	real4 = "PSI_LINES_WSP4_VERIFY_TOKEN=verify-me-please"
 )
 
-// TestPagesAnswerToTheirOwnNames: a website can give itself a name that leads here,
-// and the browser of somebody at this machine then reads what it finds.
+// TestPagesAnswerToTheirOwnNames: a website can point a name of its own here, and then read
+// the answers in the browser of a person at this machine.
 func TestPagesAnswerToTheirOwnNames(t *testing.T) {
 	shown := []string{"/", "/?fragment", "/status", "/metrics", "/sandbox", "/sandbox/api/phones", "/nothing"}
 	keyed := []string{"/api/v1/conversations", "/api/v1/queues", "/openapi.json"}
@@ -82,7 +82,7 @@ func TestPagesAnswerToTheirOwnNames(t *testing.T) {
 						t.Errorf("%s as %s: got %d %s, want 421", path, host, code, body)
 					}
 				}
-				// The target of a request may hold the name itself, and then that counts.
+				// The request line may have the host itself, and then that counts.
 				whole := "GET http://%s" + path + " HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
 				if code, _ := requested(t, r.Addr(), fmt.Sprintf(whole, "evil.example", "localhost")); code != http.StatusMisdirectedRequest {
 					t.Errorf("%s of a whole address: got %d, want 421", path, code)
@@ -109,7 +109,8 @@ func TestPagesAnswerToTheirOwnNames(t *testing.T) {
 	}
 }
 
-// TestAWorkersFiguresAnswerToTheirOwnNames: they name lines and endpoints too.
+// TestAWorkersFiguresAnswerToTheirOwnNames: a worker's metrics name lines and endpoints
+// too.
 func TestAWorkersFiguresAnswerToTheirOwnNames(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	r := startAs(t, roleWorker, real1, real2, real3, real4, "PSI_DATA_DIR="+t.TempDir(), "PSI_METRICS_LISTEN=127.0.0.1:0", "PSI_HOSTS=worker.lan",

@@ -17,15 +17,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 )
 
-// Limits of a request before its body. What is slower or larger is no client of
-// ours: nginx waits for no longer, and nobody of ours sends that many headers.
+// Limits of a request before its body. No client of ours is slower or sends larger headers;
+// nginx does not wait longer either.
 const (
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 2 * time.Minute
 	headerBytes   = 16 << 10
 )
 
-// newServer serves those who are trusted: the operator, by the admin socket.
+// newServer serves trusted clients: the operator at the admin socket.
 func (a *App) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
@@ -33,9 +33,9 @@ func (a *App) newServer(h http.Handler) *http.Server {
 	}
 }
 
-// newPublicServer serves everybody who reaches the listener, within bounds: it lets go of
-// who stands still, and has so many connections and no more. What HTTP/2 keeps for a
-// connection that nobody reads from is bounded too.
+// newPublicServer serves everybody who reaches the listener, within bounds: it drops
+// stalled clients and limits connections. It also bounds what HTTP/2 buffers for a
+// connection that is not read.
 func (a *App) newPublicServer(h http.Handler, l net.Listener) (*http.Server, net.Listener) {
 	connections := a.admission.Connections(admission.ProcessLimits())
 	s := a.newServer(connections.Handler(admission.Pace(h)))
@@ -47,8 +47,8 @@ func (a *App) newPublicServer(h http.Handler, l net.Listener) (*http.Server, net
 	return s, connections.Listener(l)
 }
 
-// serverLog takes what net/http complains about. Whoever knocks without being able
-// to speak TLS is no news: a public port has hundreds of those a day.
+// serverLog gets net/http's complaints. Failed TLS handshakes are dropped: a public port
+// has hundreds a day.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Write(line []byte) (int, error) {
@@ -60,7 +60,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// listen opens the door's address, unless systemd has done so.
+// listen opens the public address, unless systemd has opened it.
 func (a *App) listen(ctx context.Context) (net.Listener, error) {
 	l, err := a.supervisor.Listener()
 	if l != nil || err != nil {
@@ -69,8 +69,8 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 	return listen(ctx, a.cfg.Listen)
 }
 
-// listen opens an address. A port that is taken is the commonest problem of a
-// first start, so it is said in words.
+// listen opens an address. A port in use is the commonest problem of a first start, so its
+// error has the fix.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -79,16 +79,16 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// SocketName is the admin socket within data_dir.
+// SocketName is the name of the admin socket in data_dir.
 const SocketName = "admin.sock"
 
-// maxSocketPath is how many bytes the path of a unix socket may have (Linux; the
-// others take a few less).
+// maxSocketPath is the longest path of a unix socket in bytes (Linux; other systems allow a
+// few less).
 const maxSocketPath = 103
 
-// SocketPath returns a path that leads to the socket of this name in dir, also
-// where its own is longer than a socket's may be: through the open directory, as
-// Linux shows it. Release it when nobody dials or listens there any more.
+// SocketPath returns a path to the socket of the given name in dir. If its own path is too
+// long, it leads through the open directory in /proc. Call release once nobody dials or
+// listens there any more.
 func SocketPath(dir, name string) (path string, release func(), err error) {
 	path = filepath.Join(dir, name)
 	if len(path) <= maxSocketPath {
@@ -96,7 +96,7 @@ func SocketPath(dir, name string) (path string, release func(), err error) {
 	}
 	d, err := os.Open(dir) //nolint:gosec // data_dir is the operator's to name
 	if errors.Is(err, os.ErrNotExist) {
-		return path, func() {}, nil // nobody is there
+		return path, func() {}, nil // no socket can be there
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("open data_dir: %w", err)
@@ -109,9 +109,9 @@ func SocketPath(dir, name string) (path string, release func(), err error) {
 	return short, func() { d.Close() }, nil
 }
 
-// listenAdmin opens the operator's socket, for its owner only. Where another
-// process serves it already, as in an installation of several, this one gets a
-// socket of its own beside it, named for its role and process id.
+// listenAdmin opens the operator's socket, for its owner only. If another process serves it
+// already, as in an installation of several processes, this one gets its own socket beside
+// it, named for its role and process id.
 func listenAdmin(ctx context.Context, dir, role string) (net.Listener, error) {
 	name := SocketName
 	if socketAnswers(ctx, dir, name) || role == roleWorker {
@@ -137,8 +137,8 @@ func listenAdmin(ctx context.Context, dir, role string) (net.Listener, error) {
 	return adminListener{l, release}, nil
 }
 
-// adminListener gives up the directory after the socket, whose file is removed
-// by the path that it was opened with.
+// adminListener closes the directory after the socket, whose file is removed by the path
+// that it was opened with.
 type adminListener struct {
 	net.Listener
 	release func()
@@ -150,7 +150,7 @@ func (l adminListener) Close() error {
 	return err
 }
 
-// removeStaleSockets removes sockets that processes left behind when they were killed.
+// removeStaleSockets removes the sockets of killed processes.
 func removeStaleSockets(ctx context.Context, dir string) error {
 	all, err := filepath.Glob(filepath.Join(dir, "*.sock"))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// change hands in the value of one change, signed by an app, and waits until nothing
-// of it is left to do.
+// change posts the value of one change, signed by an app, and waits until all of it is
+// handled.
 func (r *testRouter) change(secret, number, value string) {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},%s}}]}]}`,
@@ -50,9 +50,8 @@ func (r *testRouter) change(secret, number, value string) {
 	})
 }
 
-// TestOneAppsSecretIsGoodForItsLines: who holds the secret of one app neither keeps
-// another line's message from being sent nor writes in another's words, and nobody
-// who writes on the line does.
+// TestOneAppsSecretIsGoodForItsLines: with the secret of one app a sender cannot block
+// another line's message, forge another person's words, or affect people of that line.
 func TestOneAppsSecretIsGoodForItsLines(t *testing.T) {
 	const (
 		ana, eva = "5491155550301", "5491155550302"
@@ -87,7 +86,7 @@ func TestOneAppsSecretIsGoodForItsLines(t *testing.T) {
 		return fmt.Sprintf(`"messages":[{"from":%q,"id":"wamid.e.%s","timestamp":"%d","type":"edit","edit":{"original_message_id":"wamid.1","message":{"type":"text","text":{"body":"te odio"}}}}]`,
 			from, from, time.Now().Unix())
 	}
-	r.change(config.DevAppSecret, config.DevPhoneNumberID, edit(eva)) // another person
+	r.change(config.DevAppSecret, config.DevPhoneNumberID, edit(eva)) // a different person
 	r.change(other, number, edit(ana))
 	r.change(other, config.DevPhoneNumberID, edit(ana))
 	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/api/v1/conversations/"+id+"/messages", &page)

@@ -14,10 +14,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestNobodyIsLeftUnknown: the door was down for 25 minutes, 40 people wrote, and
-// WhatsApp delivers again and again. Nobody is answered twice; all are in the list with
-// the reason, in one alert, and get what the flow says, once. Who wrote again meanwhile
-// was answered, and gets nothing more.
+// TestNobodyIsLeftUnknown: webhooks were down for 25 minutes, 40 people wrote, and WhatsApp
+// redelivers several times. Nobody is answered twice; everybody is in the list with the
+// reason, in one alert, and gets the flow's apology once. A person who wrote again
+// meanwhile was answered, and gets no apology.
 func TestNobodyIsLeftUnknown(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	servers := []string{"PSI_SANDBOX=true", "PSI_DATABASE_URL=" + db.URL(db.Database(t)), "PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL()}
@@ -36,7 +36,7 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 			hook := httptest.NewServer(got)
 			t.Cleanup(hook.Close)
 			r := startFast(t, roleAll, append(tc.env, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_FLOW="+flowAfter(t, policy), "PSI_ALERTS_URL="+hook.URL)...)
-			const people, again = 40, 40 // the last one is the 41st
+			const people, again = 40, 40 // person 40 is the 41st, who writes again
 			down := time.Now().Add(-25 * time.Minute)
 			deliver := func() {
 				t.Helper()
@@ -85,7 +85,7 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 				r.leftAre(0)
 				got.wait(t, "left", "over")
 			default:
-				r.leftAre(people) // until somebody answers
+				r.leftAre(people) // until they are answered
 			}
 			r.messages(back, answered(1, "Con quién querés hablar"))
 			got.mu.Lock()
@@ -103,7 +103,7 @@ func TestNobodyIsLeftUnknown(t *testing.T) {
 	}
 }
 
-// flowAfter is the flow of PSI with another policy.
+// flowAfter returns PSI's flow with another after_outage policy.
 func flowAfter(t *testing.T, policy string) string {
 	t.Helper()
 	src, err := os.ReadFile("../../flows/psi.yaml")
@@ -118,7 +118,7 @@ func flowAfter(t *testing.T, policy string) string {
 	return file
 }
 
-// leftAre waits until so many are in the list, all of them stale.
+// leftAre waits until so many people are in the list, all of them stale.
 func (r *testRouter) leftAre(want int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {

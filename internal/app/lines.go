@@ -22,8 +22,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// Rates of lines that do not name theirs: what Meta allows a number
-// (throughput page), and what an unofficial client bears without being banned.
+// Default rates of lines: what Meta allows a number (throughput page), and what an
+// unofficial client bears without being banned.
 const (
 	cloudRate     = 80
 	evolutionRate = 1
@@ -33,24 +33,24 @@ const (
 type line struct {
 	*config.Line
 	sender  delivery.Sender
-	marker  delivery.Marker // nil where the provider has no receipts
+	marker  delivery.Marker // nil if the provider has no read receipts
 	fetcher delivery.Fetcher
-	// block asks the provider to block somebody; nil where it cannot. categories are
-	// those of its templates; nil where they cannot be read.
+	// block asks the provider to block a person; nil if it cannot. categories are those of
+	// its templates; nil if they cannot be read.
 	block      func(ctx context.Context, who outbound.Address, block bool) error
 	categories *whatsapp.Categories
-	window     bool // whether the customer service window holds
-	isSandbox  bool // it is the phone of the sandbox
+	window     bool // whether it has a service window
+	isSandbox  bool // its WhatsApp is the sandbox
 }
 
-// atMeta says that the line is a number at Meta itself.
+// atMeta reports whether the line is a number at Meta itself.
 func (l line) atMeta() bool { return l.Provider == whatsapp.Provider && !l.isSandbox }
 
-// httpClients are the clients for Meta's Graph and for everybody else.
+// httpClients are the clients for Meta's Graph and for all other hosts.
 type httpClients struct{ graph, others *http.Client }
 
-// newLines makes the clients, in the order of their ids. The sandbox line sends to the
-// fake Graph at fake.
+// newLines creates the lines and their clients, in order of id. The sandbox line sends to
+// the fake Graph at fake.
 func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
 	var lines []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
@@ -90,7 +90,7 @@ func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Re
 	return lines, nil
 }
 
-// rate is the line's limit for all processes together.
+// rate returns the line's limit for all processes together.
 func (l line) rate() queue.Limit {
 	r := float64(l.Rate)
 	if r == 0 {
@@ -102,7 +102,8 @@ func (l line) rate() queue.Limit {
 	return rateLimit(r)
 }
 
-// blocker asks the provider of a conversation's line to block its contact.
+// blocker returns a function that asks the provider of a conversation's line to block its
+// contact.
 func blocker(lines []line) func(ctx context.Context, c store.Conversation, block bool) error {
 	return func(ctx context.Context, c store.Conversation, block bool) error {
 		for _, l := range lines {
@@ -111,7 +112,7 @@ func blocker(lines []line) func(ctx context.Context, c store.Conversation, block
 			}
 			err := l.block(ctx, c.Contact.Address, block)
 			if f, ok := errors.AsType[*outbound.Failure](err); ok {
-				return errors.New(f.Detail) // in words that may be shown
+				return errors.New(f.Detail) // may be shown to people
 			}
 			return err
 		}
@@ -119,7 +120,8 @@ func blocker(lines []line) func(ctx context.Context, c store.Conversation, block
 	}
 }
 
-// marketing says whether WhatsApp counts a template of a line as marketing.
+// marketing returns a function that reports whether WhatsApp counts a line's template as
+// marketing.
 func marketing(lines []line) func(ctx context.Context, line, template, language string) bool {
 	return func(ctx context.Context, line, template, language string) bool {
 		for _, l := range lines {
@@ -131,7 +133,7 @@ func marketing(lines []line) func(ctx context.Context, line, template, language 
 	}
 }
 
-// rateLimit allows a tenth of a second's work at once.
+// rateLimit returns a limit whose burst is a tenth of a second's work.
 func rateLimit(perSecond float64) queue.Limit {
 	if perSecond <= 0 {
 		return queue.Limit{}
@@ -139,7 +141,7 @@ func rateLimit(perSecond float64) queue.Limit {
 	return queue.Limit{Rate: perSecond, Burst: max(1, int(perSecond/10))}
 }
 
-// ingestLine is the line as ingest knows it.
+// ingestLine returns the line as ingest takes it.
 func (l line) ingestLine() ingest.Line {
 	d := ingest.Line{
 		ID: l.ID, Provider: l.Provider, Ref: l.PhoneNumberID,
@@ -151,7 +153,7 @@ func (l line) ingestLine() ingest.Line {
 	return d
 }
 
-// metaProtocol is Meta's protocol, for a door that must not know it.
+// metaProtocol returns Meta's protocol for ingest, which must not know it.
 func metaProtocol() ingest.Meta {
 	return ingest.Meta{
 		NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
@@ -160,7 +162,7 @@ func metaProtocol() ingest.Meta {
 	}
 }
 
-// windowless names the lines whose provider lets us write at any time.
+// windowless returns the lines without a service window.
 func windowless(lines []line) []string {
 	var ids []string
 	for _, l := range lines {

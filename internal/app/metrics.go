@@ -13,11 +13,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// workerPorts is how many workers of one machine find a port of their own.
+// workerPorts is how many workers of one machine find a port.
 const workerPorts = 16
 
-// serveMetrics lets a worker be asked for its metrics and health, where the
-// configuration says so: its figures are its own, and it has no other port.
+// serveMetrics serves a worker's metrics and health if the configuration says so: they are
+// the worker's own, and it has no other port.
 func (a *App) serveMetrics(ctx context.Context, health *observe.Health, metrics *observe.Metrics) error {
 	if a.role != roleWorker || a.cfg.MetricsListen == "" {
 		return nil
@@ -36,7 +36,7 @@ func (a *App) serveMetrics(ctx context.Context, health *observe.Health, metrics 
 	a.metricsAddr = l.Addr().String()
 	a.log.Info("metrics", "addr", a.metricsAddr)
 	a.addPart("metrics", func(ctx context.Context) error {
-		// It closes once the parts stop, so that what they did last can be read
+		// It closes once the parts have stopped, so that their last figures can be read
 		// until then.
 		end := context.AfterFunc(ctx, func() { shutdown(ctx, time.Second, srv) })
 		defer end()
@@ -49,7 +49,7 @@ func (a *App) serveMetrics(ctx context.Context, health *observe.Health, metrics 
 	return nil
 }
 
-// listenOnFreePort opens the address, or that of one of the next ports.
+// listenOnFreePort listens on the address, or on one of the next ports.
 func listenOnFreePort(ctx context.Context, addr string) (net.Listener, error) {
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -69,5 +69,5 @@ func listenOnFreePort(ctx context.Context, addr string) (net.Listener, error) {
 			return nil, fmt.Errorf("metrics_listen: %w", err)
 		}
 	}
-	return nil, fmt.Errorf("metrics_listen: %s and the %d ports after it are taken: name another one", addr, workerPorts-1)
+	return nil, fmt.Errorf("metrics_listen: %s and the %d ports after it are in use: choose another", addr, workerPorts-1)
 }

@@ -18,15 +18,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// MoveOptions say where an embedded installation goes to.
+// MoveOptions configure a move.
 type MoveOptions struct {
-	// To is the server; "" for the one of the configuration.
+	// To is the server to move to; "" is the one of the configuration.
 	To       string
 	DryRun   bool
 	Progress move.Progress
 }
 
-// MoveStore takes the store in data_dir to PostgreSQL.
+// MoveStore moves the store in data_dir to PostgreSQL.
 func MoveStore(ctx context.Context, cfg *config.Config, o MoveOptions) (r move.Report, err error) {
 	from, err := sqlitestore.OpenSource(ctx, filepath.Join(cfg.DataDir, "store.db"), nil)
 	if err != nil {
@@ -45,7 +45,7 @@ func MoveStore(ctx context.Context, cfg *config.Config, o MoveOptions) (r move.R
 	return move.Store(ctx, move.StoreOptions{Source: from, Target: to, DryRun: o.DryRun, Progress: o.Progress})
 }
 
-// UndoMoveStore lets the store in data_dir be used again.
+// UndoMoveStore makes the store in data_dir usable again.
 func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.MoveState, err error) {
 	from, err := sqlitestore.OpenSource(ctx, filepath.Join(cfg.DataDir, "store.db"), nil)
 	if err != nil {
@@ -55,9 +55,8 @@ func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.MoveState
 	return move.Undo(ctx, from)
 }
 
-// drainedFile refuses to work with Redis while the embedded queue of data_dir, which
-// nobody reads any more then, holds what arrived and was not handled. Wake-ups do not
-// count: the store knows what they stand for.
+// drainedFile refuses to work with Redis while the embedded queue in data_dir, which is not
+// read then, has unhandled arrivals. Wake-ups do not count: the store has their rows.
 func (a *App) drainedFile(ctx context.Context) (err error) {
 	path := filepath.Join(a.cfg.DataDir, "queue.db")
 	if _, err := os.Stat(path); a.cfg.RedisURL.Empty() || errors.Is(err, fs.ErrNotExist) {
@@ -65,7 +64,7 @@ func (a *App) drainedFile(ctx context.Context) (err error) {
 	}
 	q, err := sqlitequeue.Open(ctx, sqlitequeue.Options{Path: path, Logger: a.log})
 	if errors.Is(err, sqlite.ErrLocked) {
-		return nil // another process of this installation looks
+		return nil // another process of this installation checks it
 	}
 	if err != nil {
 		return err
@@ -83,10 +82,10 @@ func (a *App) drainedFile(ctx context.Context) (err error) {
 		dead += s.Dead
 	}
 	if left > 0 {
-		return fmt.Errorf("%s holds %d messages that arrived and were not handled, and with redis_url nobody reads it: start without redis_url until psi-router queue drain says that it is drained", path, left)
+		return fmt.Errorf("%s has %d unhandled messages, and with redis_url it is not read: start without redis_url until psi-router queue drain reports it drained", path, left)
 	}
 	if dead > 0 {
-		a.log.Warn("the file of the embedded queue holds dead letters, and with redis_url nobody sees them", "file", path, "dead", dead)
+		a.log.Warn("the embedded queue has dead letters, which are not visible with redis_url", "file", path, "dead", dead)
 	}
 	return nil
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Offline opens the engines of a router that does not run here, and returns its
-// API for the operator who owns them. A router that does run holds its files: then
-// this is an error, and the admin socket is the way. Redis and PostgreSQL may be
-// used by others meanwhile. close releases what was opened.
+// Offline opens the engines of a router that is not running, and returns its API for the
+// operator who owns the files. If a router is running, it holds the files: then Offline
+// returns an error, and the admin socket is the way. Redis and PostgreSQL may be in use by
+// others. close releases the engines.
 func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, close func() error, err error) {
 	log := slog.New(slog.DiscardHandler)
 	var free []string
@@ -39,13 +39,13 @@ func Offline(ctx context.Context, cfg *config.Config) (handler http.Handler, clo
 	return h, e.close, nil
 }
 
-// cannotBlockOffline is why WhatsApp is not asked to block somebody.
+// cannotBlockOffline tells why WhatsApp is not asked to block a person.
 func cannotBlockOffline(context.Context, store.Conversation, bool) error {
-	return errors.New("no router runs: say it again once one does")
+	return errors.New("no router is running: repeat the command once one is")
 }
 
-// wake tells delivery that a command may have something to send. What is lost
-// here the pump finds within a minute.
+// wake returns a function that wakes delivery after a command. The pump makes up for a lost
+// wake-up within a minute.
 func (e *engines) wake(logger *slog.Logger) func(ctx context.Context, line, conversation string) {
 	return func(ctx context.Context, line, conversation string) {
 		if _, err := e.queue.Enqueue(ctx, []queue.Job{delivery.Wake(line, conversation)}); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 )
 
-// contactView is what the API says of a person.
+// contactView is a contact as the API shows it.
 type contactView struct {
 	ID          string
 	Blocked     bool
@@ -27,7 +27,7 @@ func (r *testRouter) contact(conversation string) contactView {
 	return conv.Contact
 }
 
-// template sends one and returns the status of the answer with its code.
+// template sends a template and returns the status with its code.
 func (r *testRouter) template(client *http.Client, conversation, name string) string {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"type":"template","takeover":false,"template":{"name":%q,"language":{"code":"es_AR"}}}`, name)
@@ -48,7 +48,8 @@ func (r *testRouter) template(client *http.Client, conversation, name string) st
 	return strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", refused.Code))
 }
 
-// lastMessage says that the last message answers with a text and left.
+// lastMessage returns a check that the last message is an answer with the text, and was
+// sent.
 func lastMessage(reason, text string) func([]message) bool {
 	return func(all []message) bool {
 		m := all[len(all)-1]
@@ -56,8 +57,8 @@ func lastMessage(reason, text string) func([]message) bool {
 	}
 }
 
-// TestStopMeansMarketing: who stops marketing, at Meta or in words, gets no marketing
-// template any more and everything else, until they take it up again.
+// TestStopMeansMarketing: a person who stops marketing, at Meta or in words, gets no
+// marketing template and everything else, until they resume it.
 func TestStopMeansMarketing(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, dir)
@@ -112,7 +113,7 @@ func TestStopMeansMarketing(t *testing.T) {
 				told = append(told, e.Data.Conversation.Contact.OptedOut)
 			}
 		}
-		return slices.Equal(told, []bool{false, true, false}) // the resume, the word, and its end
+		return slices.Equal(told, []bool{false, true, false}) // resume at Meta, stop and start in words
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// hosts are the names under which pages may be opened that are served at an address.
+// hosts returns the names under which the pages at an address may be opened.
 func (a *App) hosts(listen string) *hosts.Hosts {
 	names := a.cfg.Hosts
 	if a.cfg.TLSDomain != "" {
@@ -29,9 +29,9 @@ func (a *App) hosts(listen string) *hosts.Hosts {
 	return hosts.New(hosts.Options{Listen: listen, PublicURL: a.cfg.PublicURL, Names: names})
 }
 
-// addAPIAndDashboard adds the API and the page. Where its key is public, the API too answers to
-// our own names only: elsewhere the key is what a website in somebody's browser
-// lacks.
+// addAPIAndDashboard adds the API and the status page. If the API's key is public, the API
+// too answers only to our own host names: otherwise the key is what protects it from a
+// website in somebody's browser.
 func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hosts, e *engines, alerts *alerting, lines []line) error {
 	h, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Keys: apiKeys(a.cfg), Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines),
@@ -41,7 +41,7 @@ func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hos
 		return err
 	}
 	h = a.admission.CountUnauthorized(h)
-	if a.cfg.Sandbox { // the development identity has one
+	if a.cfg.Sandbox { // it has the development key
 		h = hostNames.Guard(h)
 	}
 	mux.Handle(api.Prefix+"/", h)
@@ -54,14 +54,14 @@ func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hos
 	return nil
 }
 
-// status collects what the page shows.
+// status collects the data of the status page.
 func (a *App) status(e *engines, alerts *alerting, lines []line) func(context.Context) dashboard.Status {
 	return func(ctx context.Context) dashboard.Status {
 		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: alerts.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: alerts.openAlerts()}
 		for _, r := range alerts.health.Results(ctx) {
 			s.Checks = append(s.Checks, dashboard.Check{Name: r.Name, OK: r.OK, Info: r.Info, Detail: r.Error})
 		}
-		// What cannot be asked is down, and the checks say so.
+		// A source that cannot be read is down, and the checks say so.
 		s.Queues, _ = e.queue.Stats(ctx)
 		s.Gauges, _ = e.store.Gauges(ctx, s.Now)
 		held := map[string]string{}
@@ -77,10 +77,9 @@ func (a *App) status(e *engines, alerts *alerting, lines []line) func(context.Co
 	}
 }
 
-// checks are what the router cannot work without: what can be read and not written
-// is down. With a spool the door goes on
-// while the queue is away, and a webhook accepts without a store: that is worth
-// saying and stops nothing.
+// checks returns the checks that the router cannot work without; an engine that can be read
+// but not written is down. Two are informational: the queue if there is a spool, and the
+// store on a webhook, which accepts without it.
 func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []observe.Check {
 	all := []observe.Check{
 		{Name: "queue", Info: doorSpool != nil, Run: e.trackedQueue.check},
@@ -102,7 +101,7 @@ func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []o
 	}
 	all = append(all, e.endpointCheck()...)
 	if doorSpool != nil {
-		// What neither Redis nor this disk takes is lost on us: somebody else has to.
+		// If neither Redis nor the disk takes an arrival, the webhook refuses it.
 		all = append(all, observe.Check{Name: "door", Run: func(context.Context) error {
 			return e.enqueueHealth.check(func() error { return nil })
 		}})
@@ -113,7 +112,7 @@ func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []o
 		}
 		all = append(all, observe.Check{Name: "spool", Info: true, Run: func(context.Context) error {
 			if n := s.Depth(); n > 0 {
-				return fmt.Errorf("%d messages wait on this disk for the queue, the oldest for %s", n, s.Oldest().Round(time.Second))
+				return fmt.Errorf("%d messages wait in the spool, the oldest for %s", n, s.Oldest().Round(time.Second))
 			}
 			return nil
 		}})
@@ -121,8 +120,8 @@ func (e *engines) checks(role, dir string, doorSpool, oldSpool *spool.Spool) []o
 	return all
 }
 
-// storeCheck says whether the store can be read and written. Nobody writes before both
-// engines are ready: Redis has the notes of how far the database was.
+// storeCheck checks that the store can be read and written. It does not write before both
+// engines are ready, because Redis has the notes of how far the database was.
 func (e *engines) storeCheck(ctx context.Context) error {
 	if e.waiting() != "" {
 		return e.store.Ping(ctx)
@@ -130,7 +129,7 @@ func (e *engines) storeCheck(ctx context.Context) error {
 	return e.trackedStore.check(ctx)
 }
 
-// heldSends is an error that names the lines that cannot send now, and why.
+// heldSends returns an error that names the lines that cannot send now, with the reasons.
 func heldSends(stats []queue.Stats, now time.Time) error {
 	var held []string
 	for _, q := range stats {
@@ -144,7 +143,7 @@ func heldSends(stats []queue.Stats, now time.Time) error {
 	return fmt.Errorf("%s", strings.Join(held, "; "))
 }
 
-// sources are what metrics and status look at.
+// sources returns the sources of metrics and status.
 func (e *engines) sources(dir string, doorSpool *spool.Spool) observe.Sources {
 	s := observe.Sources{
 		Disk:   func() (observe.Disk, error) { return observe.DiskSpace(dir) },
@@ -186,10 +185,10 @@ func lineInfos(lines []line) []observe.LineInfo {
 	return infos
 }
 
-// sandboxGraph is where the fake Graph API lives on our own server.
+// sandboxGraph is the path of the fake Graph API on this server.
 const sandboxGraph = "/sandbox/graph/v26.0"
 
-// addSandbox adds the fake WhatsApp with its phone.
+// addSandbox adds the fake WhatsApp and its phones.
 func (a *App) addSandbox(mux *http.ServeMux) error {
 	l := a.cfg.Lines[config.DevLine]
 	key := ""
@@ -207,11 +206,11 @@ func (a *App) addSandbox(mux *http.ServeMux) error {
 	if err != nil {
 		return err
 	}
-	h := a.admission.Charge(s.Handler()) // it asks nobody who they are
+	h := a.admission.Charge(s.Handler()) // it has no authentication
 	mux.Handle("/sandbox", h)
 	mux.Handle("/sandbox/", h)
-	// The phone's event streams never end by themselves, and the server waits
-	// for them: they end when the door closes.
+	// The phones' event streams never end by themselves, and the server waits for them:
+	// they end at its shutdown.
 	ctx, end := context.WithCancel(context.Background())
 	a.public.RegisterOnShutdown(end)
 	a.onClose("sandbox", func() error { end(); return nil })
@@ -227,7 +226,7 @@ func (a *App) addSandbox(mux *http.ServeMux) error {
 	return nil
 }
 
-// banner says where to go, once everything is there.
+// banner prints the URLs once the router is ready.
 func (a *App) banner() {
 	if a.out == nil {
 		return

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestReadmeCurl runs the README's curl as a newcomer would paste it.
+// TestReadmeCurl runs the README's curl as a new user would paste it.
 func TestReadmeCurl(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestReadmeCurl(t *testing.T) {
 	}
 	r.messages("5491155550001", answered(1, "Con quién querés hablar"))
 
-	// And the one that answers as a CRM would, twice.
+	// The command that answers as a CRM would, run twice.
 	script = regexp.MustCompile("(?s)```sh\n(curl [^\n]*/api/v1/messages.*?)```").FindSubmatch(readme)
 	if script == nil {
 		t.Fatal("README.md has no curl that sends")

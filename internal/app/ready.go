@@ -11,27 +11,27 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// pendingEngine is an engine that was not ready at the start. It is never given up: a
-// server comes back, and an operator mends what is wrong.
+// pendingEngine is an engine that was not ready at the start. It is retried for ever: a
+// server comes back, and an operator fixes what is wrong.
 type pendingEngine struct {
 	name        string
-	unavailable error // of the engine: its server is away, and nobody has to act
+	unavailable error // the engine's error for a server that is down; nobody has to act
 	ready       func(context.Context) error
 	logger      *slog.Logger
 	done        chan struct{} // closed once the engine is ready
 
 	mu  sync.Mutex
-	err error // of the last try
+	err error // of the last attempt
 }
 
-// await notes that an engine is not ready, and why.
+// await adds an engine that is not ready because of err.
 func (e *engines) await(name string, unavailable, err error, ready func(context.Context) error, logger *slog.Logger) {
-	logger.Warn(name+" cannot be used yet: what needs it waits", "error", err)
+	logger.Warn(name+" cannot be used yet: its work waits", "error", err)
 	e.pending = append(e.pending, &pendingEngine{name: name, unavailable: unavailable, err: err, ready: ready, logger: logger, done: make(chan struct{})})
 }
 
-// Run tries until the engine is ready, and lives on until ctx ends. changed is called
-// at first, and after each try that brought something new.
+// Run retries until the engine is ready, then blocks until ctx ends. changed is called at
+// first and after each attempt with a new result.
 func (p *pendingEngine) Run(ctx context.Context, changed func()) error {
 	changed()
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}
@@ -52,14 +52,14 @@ func (p *pendingEngine) Run(ctx context.Context, changed func()) error {
 	}
 }
 
-// record keeps how a try ended. It logs when the engine is ready, and when somebody has
-// to act.
+// record stores the result of an attempt. It logs when the engine is ready, and when an
+// operator has to act.
 func (p *pendingEngine) record(err error) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case err == nil:
-		p.logger.Info(p.name + " is there")
+		p.logger.Info(p.name + " is ready")
 		close(p.done)
 	case err.Error() == p.err.Error():
 		return false
@@ -70,7 +70,7 @@ func (p *pendingEngine) record(err error) (changed bool) {
 	return true
 }
 
-// reason is why the engine is not ready; nil once it is.
+// reason returns why the engine is not ready; nil once it is.
 func (p *pendingEngine) reason() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *pendingEngine) reason() error {
 	return fmt.Errorf("%w: %w", p.unavailable, p.err)
 }
 
-// waiting says which engines are not ready, and why; "" is none.
+// waiting names the engines that are not ready, with the reasons; "" if all are.
 func (e *engines) waiting() string {
 	var reasons []error
 	for _, p := range e.pending {
@@ -92,7 +92,7 @@ func (e *engines) waiting() string {
 	return ""
 }
 
-// addPartOnceUsable is runs for what must not begin before queue and store are ready.
+// addPartOnceUsable adds a part that starts once queue and store are ready.
 func (a *App) addPartOnceUsable(e *engines, name string, run func(context.Context) error) {
 	a.addPart(name, func(ctx context.Context) error {
 		for _, p := range e.pending {
@@ -106,7 +106,7 @@ func (a *App) addPartOnceUsable(e *engines, name string, run func(context.Contex
 	})
 }
 
-// makeReady keeps trying what was not ready at the start.
+// makeReady adds parts that retry the engines that were not ready at the start.
 func (a *App) makeReady(e *engines) {
 	say := func() { a.logSupervisorError(a.supervisor.Status(a.redact.Text(e.waiting()))) }
 	for _, p := range e.pending {

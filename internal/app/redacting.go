@@ -11,11 +11,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// What others said of a failure is kept in the queue and in the store, and shown
-// from there by every face. It is blanked on its way in, and once more on its way
-// out: rows of an earlier version are there too.
+// Errors of other systems are stored in queue and store and shown by every face. They are
+// redacted when written, and again when read, because rows of earlier versions have them
+// too.
 
-// redactingQueue blanks why jobs failed and queues are held.
+// redactingQueue redacts the reasons of failed jobs and held queues.
 type redactingQueue struct {
 	queue.Engine
 	redact *redact.Redactor
@@ -61,8 +61,8 @@ func (q redactingQueue) DeadLetter(ctx context.Context, id int64) (queue.DeadLet
 	return q.redactLetter(d), err
 }
 
-// redactLetter blanks a dead letter. Its body is what somebody wrote, but for secrets;
-// what is redriven is the engine's own.
+// redactLetter redacts a dead letter. Of its body, which a person wrote, only secrets are
+// blanked; a redrive uses the engine's own copy.
 func (q redactingQueue) redactLetter(d queue.DeadLetter) queue.DeadLetter {
 	d.Err = q.redact.Text(d.Err)
 	if body := q.redact.Secrets(string(d.Job.Body)); body != string(d.Job.Body) {
@@ -71,7 +71,7 @@ func (q redactingQueue) redactLetter(d queue.DeadLetter) queue.DeadLetter {
 	return d
 }
 
-// redactingStore blanks why messages and files failed.
+// redactingStore redacts the errors of messages and media.
 type redactingStore struct {
 	store.Store
 	redact *redact.Redactor
@@ -141,7 +141,7 @@ func (s redactingStore) redactMessages(all []store.Message) {
 	}
 }
 
-// Audit implements store.Store. Its details are what operators gave as a reason.
+// Audit implements store.Store. Its details are reasons that operators gave.
 func (s redactingStore) Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error) {
 	all, err := s.Store.Audit(ctx, before, limit)
 	for i := range all {

@@ -24,8 +24,8 @@ func assertRedacted(t *testing.T, what, got string) {
 	}
 }
 
-// TestRedactingQueue: nothing of it lies in the file, and what an earlier version put
-// there is not shown.
+// TestRedactingQueue: no secret is in the file, and those written by an earlier version are
+// not shown.
 func TestRedactingQueue(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -56,7 +56,7 @@ func TestRedactingQueue(t *testing.T) {
 		}
 		for _, reader := range []queue.Engine{d, q} {
 			if reader == writer && writer == q {
-				continue // an earlier version, to itself
+				continue // an earlier version wrote it
 			}
 			stats, err := reader.Stats(ctx, "q")
 			all, err2 := reader.Dead(ctx, "q", 0, 1)
@@ -76,7 +76,7 @@ func TestRedactingQueue(t *testing.T) {
 			}
 		}
 	}
-	// What is redriven is what came.
+	// A redrive uses the original body.
 	if n, err := d.Redrive(ctx, []int64{last}); err != nil || n != 1 {
 		t.Fatalf("%d %v", n, err)
 	}
@@ -88,7 +88,7 @@ func TestRedactingQueue(t *testing.T) {
 	}
 }
 
-// recordingStore is a store that keeps what it is told, and says what an earlier version kept.
+// recordingStore records what is written, and returns rows of an earlier version.
 type recordingStore struct {
 	store.Store
 	heard []string
@@ -119,7 +119,7 @@ func (s *recordingStore) Messages(context.Context, string, string, int) ([]store
 }
 
 func (s *recordingStore) Trace(context.Context, string) (store.Trace, error) {
-	all, err := s.Messages(nil, "", "", 0) //nolint:staticcheck // it looks at none of them
+	all, err := s.Messages(nil, "", "", 0) //nolint:staticcheck // it uses no argument
 	return store.Trace{Messages: all, Audit: []store.AuditRow{{Detail: said}}, Records: []store.Record{{Detail: said}}}, err
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// flowWith writes PSI's flow and some more of it into a file.
+// flowWith writes PSI's flow with an addition to a file.
 func flowWith(t *testing.T, more string) string {
 	t.Helper()
 	src, err := flows.FS.ReadFile("psi.yaml")
@@ -30,7 +30,7 @@ func flowWith(t *testing.T, more string) string {
 	return path
 }
 
-// send posts to the API over the socket, which has no rate, and wants something made.
+// send posts to the API over the socket, which has no rate, and requires a 201.
 func (r *testRouter) send(client *http.Client, path, body string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://admin/api/v1"+path, strings.NewReader(body))
@@ -48,7 +48,7 @@ func (r *testRouter) send(client *http.Client, path, body string) {
 	}
 }
 
-// press posts a press on a template's button as Meta would.
+// press posts a tap on a template's button as Meta would.
 func (r *testRouter) press(from, id, payload string) {
 	r.t.Helper()
 	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"contacts":[{"wa_id":%q}],"messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"button","button":{"text":"Confirmo","payload":%q}}]}}]}]}`,
@@ -67,7 +67,7 @@ func (r *testRouter) press(from, id, payload string) {
 	}
 }
 
-// place is what a notice must not change.
+// place is the state that a notice must not change.
 type place struct {
 	Phone                    string
 	State, Area, Tag, Ticket string
@@ -76,7 +76,7 @@ type place struct {
 	LastMessageAt            *time.Time
 }
 
-// places are those of all conversations.
+// places returns the places of all conversations.
 func (r *testRouter) places() map[string]place {
 	r.t.Helper()
 	out := map[string]place{}
@@ -101,7 +101,7 @@ func (r *testRouter) places() map[string]place {
 	}
 }
 
-// pending counts the messages that wait to be sent, and the wake-ups in the queues.
+// pending counts the messages waiting to be sent and the wake-ups in the queues.
 func (r *testRouter) pending() (messages, jobs int64) {
 	r.t.Helper()
 	var status struct {
@@ -128,8 +128,9 @@ func (r *testRouter) settle() {
 	}
 }
 
-// TestReminders: five hundred people get a reminder, in the menu, with a team and
-// closed. Nothing of theirs changes, and an agent's message does not wait behind it.
+// TestReminders: five hundred people get a reminder, in the menu, with a team and closed.
+// Their conversations do not change, and an agent's message does not wait behind the
+// reminders.
 func TestReminders(t *testing.T) {
 	dir := t.TempDir()
 	admin := overSocket(t, dir)
@@ -139,7 +140,7 @@ func TestReminders(t *testing.T) {
 	for i := range people {
 		text := "hola"
 		if i%3 == 1 {
-			text = "22" // a team's
+			text = "22" // hands off
 		}
 		r.write(phone(i), fmt.Sprint("wamid.in.", i), text)
 	}
@@ -163,7 +164,7 @@ func TestReminders(t *testing.T) {
 		t.Fatalf("the people of the story are %v", states)
 	}
 
-	var queue struct{ Paused bool } // until all of them wait
+	var queue struct{ Paused bool } // until all messages wait
 	r.ask(admin, "http://admin", http.MethodPost, "/api/v1/queues/send:sandbox/pause", &queue)
 	for i := range people {
 		r.send(admin, "/messages", fmt.Sprintf(`{"line":"sandbox","phone":%q,"takeover":false,"type":"template","template":{"name":"recordatorio","language":{"code":"es_AR"}}}`, "+"+phone(i)))
@@ -186,7 +187,7 @@ func TestReminders(t *testing.T) {
 	after := r.places()
 	changed := before[phone(1)]
 	changed.LastMessageAt = after[phone(1)].LastMessageAt
-	before[phone(1)] = changed // with the agent
+	before[phone(1)] = changed // taken over by the agent
 	if diff := cmp.Diff(after, before); diff != "" {
 		t.Errorf("a reminder changed something (-got +want):\n%s", diff)
 	}

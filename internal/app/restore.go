@@ -17,8 +17,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
 
-// openNotes returns where processes keep what the database must not forget: in Redis, or where
-// there is none in data_dir.
+// openNotes returns the notes that must outlive the database: in Redis, or without it in
+// data_dir.
 func openNotes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 	if redis != nil {
 		return redis, nil
@@ -26,10 +26,10 @@ func openNotes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
 	return pgstore.FileNotes(dir)
 }
 
-// AfterRestore makes a store usable that went back in time. It returns how many messages
-// may or may not have been sent. Routers over PostgreSQL wait meanwhile, and go on by
-// themselves; the router that has the files of data_dir does it itself, see
-// AfterRestorePath: then this is sqlite.ErrLocked.
+// AfterRestore makes a store that went back in time usable. It returns how many messages
+// may or may not have been sent. Routers on PostgreSQL wait meanwhile and go on by
+// themselves. A router that has the files of data_dir does it itself, see AfterRestorePath:
+// then AfterRestore returns sqlite.ErrLocked.
 func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err error) {
 	o := opening{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	if cfg.DatabaseURL.Empty() {
@@ -48,7 +48,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err e
 		return 0, err
 	}
 	e := &engines{flow: tree}
-	if !cfg.RedisURL.Empty() { // else the router that waits has the queue
+	if !cfg.RedisURL.Empty() { // without Redis the waiting router has the queue
 		if err := e.openQueue(ctx, o); err != nil {
 			return 0, err
 		}
@@ -61,14 +61,14 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err e
 	return e.db.AfterRestore(ctx, time.Now())
 }
 
-// AfterRestorePath is where the admin socket takes the order to make the files usable
-// that went back in time, by POST. It answers {"uncertain": messages}.
+// AfterRestorePath is the path of the admin socket that makes files usable again that went
+// back in time (POST). It answers {"uncertain": messages}.
 const AfterRestorePath = api.Prefix + "/after-restore"
 
 func (e *engines) serveAfterRestore(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, map[string]any{}
 	if e.sqliteStore == nil {
-		status, answer = http.StatusConflict, map[string]any{"status": http.StatusConflict, "code": "not_here", "detail": "This router has no files of its own: psi-router migrate --after-restore mends PostgreSQL by itself."}
+		status, answer = http.StatusConflict, map[string]any{"status": http.StatusConflict, "code": "not_here", "detail": "This router has no files of its own: psi-router migrate --after-restore works on PostgreSQL directly."}
 	} else if n, err := e.sqliteStore.AfterRestore(r.Context(), time.Now()); err != nil {
 		status, answer = http.StatusServiceUnavailable, map[string]any{"status": http.StatusServiceUnavailable, "code": "unavailable", "detail": err.Error()}
 	} else {
@@ -76,5 +76,5 @@ func (e *engines) serveAfterRestore(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // who hung up has the answer in the log of the store
+	_ = json.NewEncoder(w).Encode(answer) // the store's log has the result too
 }

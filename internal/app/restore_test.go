@@ -16,8 +16,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
 
-// TestOneProcessWithoutRedis: with a database and no Redis a second process is
-// refused with the cure, and one that comes after the first is not.
+// TestOneProcessWithoutRedis: with a database and without Redis a second process is refused
+// with the fix, until the first has ended.
 func TestOneProcessWithoutRedis(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	env := []string{"PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATABASE_URL=" + db.URL(db.Database(t))}
@@ -42,7 +42,7 @@ func TestOneProcessWithoutRedis(t *testing.T) {
 	next.messages("5491155550301", answered(2, "Administración"))
 }
 
-// TestBackInTime puts an older database back, with Redis and without.
+// TestBackInTime restores an older database, with Redis and without.
 func TestBackInTime(t *testing.T) {
 	for name, extra := range map[string][]string{
 		"alone": nil, "redis": {"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL()},
@@ -67,7 +67,7 @@ func TestBackInTime(t *testing.T) {
 			say(2, "1", "Administración")
 			db.Exec(t, "postgres", "DROP DATABASE "+home+" WITH (FORCE)", "ALTER DATABASE backup RENAME TO "+home)
 
-			// The door is open and takes what is written, and nobody is answered.
+			// Webhooks are accepted, and nobody is answered.
 			cfg, err := config.Load(config.Options{Env: env})
 			if err != nil {
 				t.Fatal(err)
@@ -80,10 +80,10 @@ func TestBackInTime(t *testing.T) {
 			if !waiting.stale() {
 				t.Error("what is read from an old database is not marked")
 			}
-			if _, err := AfterRestore(t.Context(), cfg); err != nil { // beside the router
+			if _, err := AfterRestore(t.Context(), cfg); err != nil { // while the router runs
 				t.Fatal(err)
 			}
-			// What came in the lost time does not come again.
+			// The messages of the lost time do not come again.
 			waiting.messages("5491155550401", answered(2, "Administración"))
 			for before := last; last <= before; last = waiting.pos() {
 				time.Sleep(10 * time.Millisecond)
@@ -96,7 +96,7 @@ func TestBackInTime(t *testing.T) {
 	}
 }
 
-// stale says that answers of the API are marked as of an old database.
+// stale reports whether the API marks its answers as stale.
 func (r *testRouter) stale() bool {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/api/v1/conversations", nil)
@@ -115,7 +115,7 @@ func (r *testRouter) stale() bool {
 	return res.Header.Get("X-Stale-Store") == "true"
 }
 
-// pos is that of the newest event.
+// pos returns the position of the newest event.
 func (r *testRouter) pos() int64 {
 	r.t.Helper()
 	var page struct{ Items []struct{ Pos int64 } }
@@ -126,8 +126,8 @@ func (r *testRouter) pos() int64 {
 	return 0
 }
 
-// TestAnOldStoreFile: a store.db that was put back beside the newer queue.db is not
-// written to, while the door stays open; the router mends it when it is told to.
+// TestAnOldStoreFile: an old store.db beside a newer queue.db is not written to, and
+// webhooks are accepted; the router repairs it when told to.
 func TestAnOldStoreFile(t *testing.T) {
 	const ana = "5491155550501"
 	dir := t.TempDir()

@@ -16,8 +16,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestRolesShareTheWork runs a webhook and two workers over Redis and
-// PostgreSQL, and takes one worker away.
+// TestRolesShareTheWork runs a webhook and two workers over Redis and PostgreSQL, and stops
+// one worker.
 func TestRolesShareTheWork(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	env := []string{
@@ -57,8 +57,8 @@ func TestRolesShareTheWork(t *testing.T) {
 	}
 }
 
-// TestSpoolCarriesOverAnOutageOfRedis kills Redis under an open door: what gets a
-// 200 meanwhile is answered once Redis is back.
+// TestSpoolCarriesOverAnOutageOfRedis kills Redis under an open webhook: messages that get
+// a 200 meanwhile are answered once Redis is back.
 func TestSpoolCarriesOverAnOutageOfRedis(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
@@ -78,8 +78,8 @@ func TestSpoolCarriesOverAnOutageOfRedis(t *testing.T) {
 	r.messages(ana, answered(3, "PSI-"))
 }
 
-// TestRedisAwayAtStart: the door opens without Redis and says so; what gets a 200
-// is answered once Redis is there.
+// TestRedisAwayAtStart: a webhook starts without Redis and says so; messages that get a 200
+// are answered once Redis is up.
 func TestRedisAwayAtStart(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
@@ -91,7 +91,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 	r := startAs(t, roleAll, env...)
 	const ana = "5491155550401"
 	r.write(ana, "wamid.r1", "hola")
-	// What it says of the spool may be a moment old.
+	// Its report about the spool may be a moment old.
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		status, body := r.ready()
 		if status == http.StatusOK && strings.Contains(body, "1 messages wait") && strings.Contains(body, "unavailable") {
@@ -121,7 +121,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 	}
 }
 
-// TestRedisAwayWithoutSpool: who keeps nothing must not open the door.
+// TestRedisAwayWithoutSpool: without a spool a webhook must not start.
 func TestRedisAwayWithoutSpool(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
@@ -138,8 +138,8 @@ func TestRedisAwayWithoutSpool(t *testing.T) {
 	}
 }
 
-// TestSpoolThatIsNotUsedAnyMore: what a door kept is handed on also when spool has
-// been taken out of the configuration.
+// TestSpoolThatIsNotUsedAnyMore: spooled jobs are handed on even if spool was since removed
+// from the configuration.
 func TestSpoolThatIsNotUsedAnyMore(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
@@ -159,8 +159,8 @@ func TestSpoolThatIsNotUsedAnyMore(t *testing.T) {
 	r.messages(ana, answered(1, "Con quién querés hablar"))
 }
 
-// TestSpoolUnderAnotherPort: what a door kept is handed on, in order and before what
-// is new, also when the door now listens elsewhere.
+// TestSpoolUnderAnotherPort: spooled jobs are handed on, in order and before new ones, even
+// if the webhook now listens on another port.
 func TestSpoolUnderAnotherPort(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
@@ -186,7 +186,7 @@ func TestSpoolUnderAnotherPort(t *testing.T) {
 	third.messages(ana, answered(3, "PSI-"))
 }
 
-// ready asks /readyz.
+// ready returns the answer of /readyz.
 func (r *testRouter) ready() (status int, body string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.URL()+"/readyz", nil)

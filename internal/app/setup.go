@@ -37,8 +37,8 @@ const (
 	roleWorker  = "worker"
 )
 
-// New opens, wires and listens; nothing runs before Run. What it opened is
-// closed again when it fails.
+// New opens, wires and listens; nothing runs before Run. On an error it closes what it
+// opened.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
 		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, backoffSpeedup: o.BackoffSpeedup, lease: o.Lease, postTimeout: o.PostTimeout,
@@ -55,8 +55,8 @@ func New(ctx context.Context, o Options) (*App, error) {
 	return a, nil
 }
 
-// setup is one straight line on purpose: this is where to read what the program
-// is made of, in the order in which a message meets it.
+// setup is one straight line on purpose: it shows what the program is made of, in the order
+// in which a message meets it.
 func (a *App) setup(ctx context.Context) error {
 	cfg, log := a.cfg, a.log
 	a.admission = admission.New(admission.Options{Proxies: cfg.TrustedProxies, Log: log})
@@ -143,10 +143,10 @@ func (a *App) setup(ctx context.Context) error {
 	return nil
 }
 
-// setupWork sets up what happens behind the queue: turns, sends, files, housekeeping.
+// setupWork sets up the work behind the queue: turns, sends, media, the pump.
 func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *alerting, metrics *meter) error {
 	cfg, log := a.cfg, a.log
-	if e.sqliteQueue != nil { // Redis is told when it is opened
+	if e.sqliteQueue != nil { // on Redis the limits are set when it is opened
 		for name, rate := range a.limits() {
 			if err := e.queue.SetLimit(ctx, name, rate); err != nil {
 				return fmt.Errorf("limit queue %s: %w", name, err)
@@ -178,8 +178,8 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 	return nil
 }
 
-// limits are the rates of the queues that carry arrivals, where they are served. Who
-// sets a rate makes the queue too: an operator may pause one before its first job.
+// limits returns the rates of the arrival queues that this process serves. Setting a rate
+// creates the queue, so that an operator may pause it before its first job.
 func (a *App) limits() map[string]queue.Limit {
 	if a.role == roleWebhook {
 		return nil
@@ -189,7 +189,7 @@ func (a *App) limits() map[string]queue.Limit {
 	}
 }
 
-// setupPublic sets up what others call: the door, the API and the pages.
+// setupPublic sets up the public paths: webhooks, the API and the pages.
 func (a *App) setupPublic(e *engines, doorSpool *spool.Spool, lines []line, alerts *alerting, metrics *observe.Metrics) error {
 	door := ingest.Options{
 		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: metaProtocol(), Admission: a.admission, Ahead: a.clock.Skew,
@@ -221,12 +221,12 @@ func (a *App) setupPublic(e *engines, doorSpool *spool.Spool, lines []line, aler
 	return a.addSandbox(pages)
 }
 
-// gather is how long turns wait at most for company where one has just begun: a
-// transaction costs as much as several of its messages, and nobody who writes to a
-// school feels it.
+// gather is the longest time that turns wait for further arrivals after a batch has begun.
+// A transaction costs as much as several of its messages, and people do not notice the
+// wait.
 const gather = 100 * time.Millisecond
 
-// addRunner serves a queue that carries arrivals.
+// addRunner serves a queue of arrivals.
 func (a *App) addRunner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch, Gather: gather,
@@ -235,8 +235,8 @@ func (a *App) addRunner(e *engines, m queue.Meter, name string, h queue.Handler,
 	a.addPartOnceUsable(e, name, r.Run)
 }
 
-// adminSocket gives the operator of this machine the API without a key, and the
-// engineer the profiler.
+// adminSocket serves the API without a key to the operator of this machine, and the
+// profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, lines []line) error {
 	trusted, err := api.New(api.Options{
 		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines), Wake: e.wake(a.log),
@@ -260,7 +260,7 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 	return nil
 }
 
-// logUnusedLines logs what an operator would want to have been told at the start.
+// logUnusedLines logs flow lines that are not configured.
 func (a *App) logUnusedLines(e *engines, lines []line) {
 	configured := map[string]bool{}
 	for _, l := range lines {
@@ -277,7 +277,7 @@ func (a *App) logUnusedLines(e *engines, lines []line) {
 	}
 }
 
-// apiLines are the lines as the API knows them.
+// apiLines returns the lines as the API takes them.
 func apiLines(cfg *config.Config) []api.Line {
 	all := []api.Line{}
 	for id, l := range cfg.Lines {
@@ -290,7 +290,7 @@ func apiLines(cfg *config.Config) []api.Line {
 	return all
 }
 
-// apiKeys are the API keys as the API takes them.
+// apiKeys returns the API keys as the API takes them.
 func apiKeys(cfg *config.Config) []api.Key {
 	all := make([]api.Key, 0, len(cfg.APIKeys))
 	for _, k := range cfg.APIKeys {

@@ -15,17 +15,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 )
 
-// usesSpool reports whether the door keeps what Redis cannot take: not where there
-// is no door, no Redis, or no wish.
+// usesSpool reports whether webhooks are spooled while Redis is down: only with Redis, on a
+// process with webhooks, and if the configuration says so.
 func (a *App) usesSpool() bool {
 	return a.role != roleWorker && !a.cfg.RedisURL.Empty() && a.cfg.Spool
 }
 
-// openSpool opens what the door keeps jobs in; nil where it keeps none. old is for
-// those that earlier processes left where the door keeps none any more: they are
-// handed on. The file is named for the port, so that each of several doors over one
-// data_dir finds its own again; what lies under other ports, and belongs to nobody
-// now, is taken over by who comes first.
+// openSpool opens the spool, nil if there is none. oldSpool has the jobs that earlier
+// processes left, if this one no longer spools: they are handed on. The file is named for
+// the port, so that each of several webhook processes over one data_dir finds its own
+// again; files under other ports that no process uses are taken over by the first that
+// starts.
 func (a *App) openSpool(ctx context.Context, e *engines) (doorSpool, oldSpool *spool.Spool, err error) {
 	if a.role == roleWorker {
 		return nil, nil, nil
@@ -66,10 +66,10 @@ func (a *App) openSpool(ctx context.Context, e *engines) (doorSpool, oldSpool *s
 	return doorSpool, oldSpool, nil
 }
 
-// lockWait is how long another door may take for what it found in our file.
+// lockWait is how long another process may take to empty our file.
 const lockWait = 15 * time.Second
 
-// openSpoolFile opens this door's file, which one that starts at the same time may just
+// openSpoolFile opens this process's file, which another that starts at the same time may
 // be emptying.
 func openSpoolFile(ctx context.Context, o spool.Options) (*spool.Spool, error) {
 	for end := time.Now().Add(lockWait); ; {

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// TestStrangersAreBounded: what nobody has to prove anything for is within the bounds
-// of the process, and who fails to prove it is in the log once.
+// TestStrangersAreBounded: unauthenticated requests stay within the process's bounds, and a
+// failed authentication is logged once.
 func TestStrangersAreBounded(t *testing.T) {
 	r := start(t, t.TempDir())
 	var phones struct{ Items []struct{ ID string } }
 	r.ask(http.DefaultClient, r.URL(), http.MethodGet, "/sandbox/phones", &phones)
 
-	// Uploads that stop before their end fill the room, and the next has none.
+	// Unfinished uploads take all the room, and the next one gets none.
 	const uploads, size = 4, 15 << 20
 	const form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"
 	codes := make(chan int, uploads)

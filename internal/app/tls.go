@@ -16,21 +16,20 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// certificate gets the certificate of tls_domain and renews it. The authority
-// asks on the same address that we serve, inside of TLS itself (TLS-ALPN-01), so
-// no second port is needed.
+// certificate obtains and renews the certificate of tls_domain. The authority connects to
+// the address that we serve, within TLS itself (TLS-ALPN-01), so no second port is needed.
 type certificate struct {
 	app    *App
 	magic  *certmagic.Config
 	domain string
 
 	mu  sync.Mutex
-	err error // why there is none, or why it could not be renewed
+	err error // why it could not be obtained or renewed
 }
 
 var errNoCertificate = errors.New("there is no certificate yet")
 
-// openCertificate prepares the door for TLS; nil without tls_domain.
+// openCertificate prepares TLS, if tls_domain is set.
 func (a *App) openCertificate() error {
 	if a.cfg.TLSDomain == "" {
 		return nil
@@ -44,14 +43,14 @@ func (a *App) openCertificate() error {
 		return fmt.Errorf("prepare TLS: %w", err)
 	}
 	c := &certificate{app: a, domain: a.cfg.TLSDomain, err: errNoCertificate}
-	quiet := zap.NewNop() // what matters comes as events
+	quiet := zap.NewNop() // the events have what matters
 	cache := certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return c.magic, nil }, Logger: quiet,
 	})
 	a.onClose("certificates", func() error { cache.Stop(); return nil })
 	c.magic = certmagic.New(cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: filepath.Join(a.cfg.DataDir, "tls")}, OnEvent: c.onEvent, Logger: quiet,
-		// Somebody who names no host, or an old one, gets our certificate too.
+		// A client that names no host, or an old one, gets our certificate too.
 		DefaultServerName: c.domain, FallbackServerName: c.domain,
 	})
 	c.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(c.magic, certmagic.ACMEIssuer{
@@ -63,7 +62,7 @@ func (a *App) openCertificate() error {
 	return nil
 }
 
-// config is what the door's server needs.
+// config returns the TLS configuration of the public server.
 func (c *certificate) config() *tls.Config {
 	t := c.magic.TLSConfig()
 	t.MinVersion = tls.VersionTLS12
@@ -71,8 +70,7 @@ func (c *certificate) config() *tls.Config {
 	return t
 }
 
-// run asks for the certificate, again and again until there is one; from then on
-// the cache renews it.
+// run requests the certificate until there is one; from then on the cache renews it.
 func (c *certificate) run(ctx context.Context) error {
 	if err := c.magic.ManageAsync(ctx, []string{c.domain}); err != nil {
 		return fmt.Errorf("manage %s: %w", c.domain, err)
@@ -81,7 +79,7 @@ func (c *certificate) run(ctx context.Context) error {
 	return nil
 }
 
-// onEvent notes what became of the certificate.
+// onEvent records the result of a request for the certificate.
 func (c *certificate) onEvent(_ context.Context, event string, data map[string]any) error {
 	logger := c.app.log.With("domain", c.domain)
 	switch event {
@@ -92,9 +90,9 @@ func (c *certificate) onEvent(_ context.Context, event string, data map[string]a
 		c.setError(nil)
 	case "cert_failed":
 		err, _ := data["error"].(error)
-		logger.Error("certificate not obtained; it is tried again", "err", err,
+		logger.Error("certificate not obtained; retrying", "err", err,
 			"cure", "the domain has to point here, and port 443 has to reach "+c.app.cfg.Listen)
-		c.setError(fmt.Errorf("the certificate of %s could not be got: %w", c.domain, err))
+		c.setError(fmt.Errorf("obtain the certificate of %s: %w", c.domain, err))
 	}
 	return nil
 }
@@ -105,8 +103,8 @@ func (c *certificate) setError(err error) {
 	c.err = err
 }
 
-// check tells the operator; it does not make us unready, as what is in the cache
-// serves on while a renewal fails.
+// check reports the error to the operator. It is informational, because the cached
+// certificate serves on while a renewal fails.
 func (c *certificate) check() observe.Check {
 	return observe.Check{Name: "certificate", Info: true, Run: func(context.Context) error {
 		c.mu.Lock()

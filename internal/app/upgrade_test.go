@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestAnUpgradeKeepsNoDoorShut: while a schema is brought up to date, however long that
-// takes, webhooks are accepted; what came is answered afterwards.
+// TestAnUpgradeKeepsNoDoorShut: webhooks are accepted during a migration of any length, and
+// the messages are answered afterwards.
 func TestAnUpgradeKeepsNoDoorShut(t *testing.T) {
 	for name, extra := range map[string][]string{"alone": nil, "redis": {"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL()}} {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestAnUpgradeKeepsNoDoorShut(t *testing.T) {
 			r.messages("5491155550501", answered(1, "Con quién querés hablar"))
 			r.stop()
 
-			// As the version before Brazil's 9 left it, with a migration that hangs.
+			// The schema before Brazil's 9, with a migration that hangs.
 			db.Exec(t, home, "ALTER TABLE psi_router.contacts DROP COLUMN IF EXISTS chose_at")
 			db.Exec(t, home, "DELETE FROM psi_router.goose_db_version WHERE version_id >= 12")
 			holder, err := pgx.Connect(t.Context(), db.URL(home))

@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// feedWatchdog feeds systemd's watchdog while the admin socket answers that we are
-// alive: it goes the way of a request, through the listener, the server and the
-// scheduler. That Redis or PostgreSQL are away is no reason to be started again.
+// feedWatchdog feeds systemd's watchdog while the admin socket answers /healthz, which
+// takes a request's way through the listener, the server and the scheduler. A Redis or
+// PostgreSQL that is down is no reason for a restart.
 func (a *App) feedWatchdog(ctx context.Context) error {
 	path := a.socket.Addr().String()
 	client := &http.Client{Transport: &http.Transport{
@@ -37,7 +37,7 @@ func alive(ctx context.Context, client *http.Client) error {
 	return nil
 }
 
-// logSupervisorError logs what the supervisor could not be told: that is no reason to stop.
+// logSupervisorError logs a failed message to the process manager; it is no reason to stop.
 func (a *App) logSupervisorError(err error) {
 	if err != nil {
 		a.log.Warn("supervisor", "err", err)

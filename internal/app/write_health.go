@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// failureTTL is for how long a write that failed makes us unready, when nobody
-	// has tried the same again: then a probe decides.
+	// failureTTL is how long a failed write counts if no write of its kind follows; then a
+	// probe decides.
 	failureTTL = 10 * time.Second
-	// successTTL is for how long a write that succeeded stands for a probe.
+	// successTTL is how long a successful write stands for a probe.
 	successTTL = 5 * time.Second
 )
 
-// writeHealth remembers how the last writes to an engine went, each kind for itself: on a
-// disk that is nearly full small ones succeed where large ones fail. What can be
-// read and not written is down all the same.
+// writeHealth remembers the results of the last writes to an engine, by kind: on a nearly
+// full disk small writes succeed where large ones fail. An engine that can be read but not
+// written is down.
 type writeHealth struct {
 	now func() time.Time
 
@@ -44,8 +44,7 @@ func newWriteHealth() *writeHealth {
 	return &writeHealth{now: time.Now, failed: map[string]failedWrite{}}
 }
 
-// record takes the outcome of a write; did is false for a success that had nothing to
-// write.
+// record records the result of a write; did is false for a success that wrote nothing.
 func (w *writeHealth) record(kind string, did bool, err error) {
 	ours := errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrFull) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 	w.mu.Lock()
@@ -59,7 +58,7 @@ func (w *writeHealth) record(kind string, did bool, err error) {
 	}
 }
 
-// check says whether writes fail. Where none was tried of late it tries one.
+// check returns an error if writes fail. Without a recent write it probes.
 func (w *writeHealth) check(probe func() error) error {
 	w.mu.Lock()
 	now := w.now()
@@ -85,7 +84,7 @@ func (w *writeHealth) check(probe func() error) error {
 	return nil
 }
 
-// trackedQueue notes how writes go.
+// trackedQueue records the results of writes.
 type trackedQueue struct {
 	queue.Engine
 	health *writeHealth
@@ -121,22 +120,22 @@ func (q trackedQueue) SetLimit(ctx context.Context, name string, limit queue.Lim
 	return err
 }
 
-// check says whether the queue can be read and written.
+// check checks that the queue can be read and written.
 func (q trackedQueue) check(ctx context.Context) error {
 	if _, err := q.Stats(ctx); err != nil {
 		return err
 	}
 	return q.health.check(func() error {
-		// Files have no rate of their own: none is written anew.
+		// The media queue has no rate, so this changes nothing.
 		return q.Engine.SetLimit(ctx, inbound.QueueMedia, queue.Limit{})
 	})
 }
 
-// trackedStore notes how writes go.
+// trackedStore records the results of writes.
 type trackedStore struct {
 	store.Store
 	health *writeHealth
-	// process is this one's name among all.
+	// process is this process's name, unique among all.
 	process string
 }
 
@@ -207,19 +206,19 @@ func (s trackedStore) Lead(ctx context.Context, now time.Time, r store.Term) (st
 	return served, err
 }
 
-// check says whether the store can be read and written.
+// check checks that the store can be read and written.
 func (s trackedStore) check(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
 	return s.health.check(func() error {
-		// A duty that nobody does anything for: each process reports to it.
+		// Each process reports to a duty that does nothing.
 		_, err := s.Store.Lead(ctx, time.Now(), store.Term{Duty: "writes", Process: s.process, Lease: time.Minute, Report: []byte("{}")})
 		return err
 	})
 }
 
-// trackedEnqueuer notes whether what arrives is kept, wherever.
+// trackedEnqueuer records whether arrivals are kept, in the queue or the spool.
 type trackedEnqueuer struct {
 	ingest.Enqueuer
 	health *writeHealth

@@ -19,7 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestWriteHealth: what is remembered of them, and when one is tried.
+// TestWriteHealth: which results count, and when it probes.
 func TestWriteHealth(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
@@ -30,8 +30,8 @@ func TestWriteHealth(t *testing.T) {
 		did   bool
 		err   error
 		probe error
-		want  string // a part of the error; "" for none
-		tried int    // probes, in all
+		want  string // part of the error; "" for none
+		tried int    // probes in total
 	}
 	for name, steps := range map[string][]step{
 		"nothing was written": {{want: "", tried: 1}, {probe: full, want: "disk is full", tried: 2}, {tried: 3}},
@@ -63,7 +63,7 @@ func TestWriteHealth(t *testing.T) {
 	}
 }
 
-// readiness waits until /readyz answers so, and the check is as wanted.
+// readiness waits until /readyz answers with the code and the check is ok or not.
 func (r *testRouter) readiness(code int, check string, ok bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -91,8 +91,8 @@ func (r *testRouter) readiness(code int, check string, ok bool) {
 	}
 }
 
-// noSpace lets no file of this process grow, as on a disk that is full: what is
-// there can be read. The returned function makes space.
+// noSpace keeps files of this process from growing, as on a full disk; they can still be
+// read. The returned function ends it.
 func noSpace(t *testing.T) (space func()) {
 	t.Helper()
 	var was syscall.Rlimit
@@ -116,7 +116,7 @@ func noSpace(t *testing.T) (space func()) {
 	return space
 }
 
-// TestNotReadyWhileFilesCannotGrow: nobody writes, and nobody need: it is tried.
+// TestNotReadyWhileFilesCannotGrow: without any writes, a probe finds it.
 func TestNotReadyWhileFilesCannotGrow(t *testing.T) {
 	r := startHurried(t, 20, "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir())
 	r.write("5491155550901", "wamid.1", "hola")
@@ -132,7 +132,7 @@ func TestNotReadyWhileFilesCannotGrow(t *testing.T) {
 	r.messages("5491155550901", answered(2, ""))
 }
 
-// TestNotReadyWhileServersRefuseToWrite: they answer every question meanwhile.
+// TestNotReadyWhileServersRefuseToWrite: the servers answer every read meanwhile.
 func TestNotReadyWhileServersRefuseToWrite(t *testing.T) {
 	db, redis := pgtest.New(t, pgtest.Options{}), redistest.Start(t, redistest.AOF...)
 	name := db.Database(t)
@@ -147,11 +147,11 @@ func TestNotReadyWhileServersRefuseToWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	config("min-replicas-to-write", "1") // as where its disk is full, or it is a replica itself
+	config("min-replicas-to-write", "1") // as with a full disk, or on a replica
 	r.readiness(http.StatusServiceUnavailable, "queue", false)
 	config("min-replicas-to-write", "0")
 	r.readiness(http.StatusOK, "queue", true)
-	config("maxmemory", "1") // what is there can be settled, and nothing more is taken
+	config("maxmemory", "1") // jobs can be settled, but not added
 	if err := r.post("5491155550902", "wamid.0", "hola", http.StatusServiceUnavailable); err != nil {
 		t.Error(err)
 	}
@@ -172,13 +172,12 @@ func TestNotReadyWhileServersRefuseToWrite(t *testing.T) {
 	r.messages("5491155550902", answered(1, ""))
 }
 
-// TestNotReadyWhileNothingTakesArrivals: Redis is away, and the disk of the door is
-// full.
+// TestNotReadyWhileNothingTakesArrivals: Redis is down, and the spool's disk is full.
 func TestNotReadyWhileNothingTakesArrivals(t *testing.T) {
 	db, redis := pgtest.New(t, pgtest.Options{}), redistest.Start(t, redistest.AOF...)
 	r := startWith(t, Options{Role: roleWebhook, BackoffSpeedup: 20}, "PSI_SANDBOX=true", "PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR="+t.TempDir(), "PSI_REDIS_URL="+redis.URL(), "PSI_DATABASE_URL="+db.URL(db.Database(t)))
 	redis.Kill()
-	r.write("5491155550903", "wamid.1", "hola") // is kept here
+	r.write("5491155550903", "wamid.1", "hola") // is spooled
 	r.readiness(http.StatusOK, "queue", false)
 	space := noSpace(t)
 	eventuallyRefused(t, r)
@@ -188,7 +187,7 @@ func TestNotReadyWhileNothingTakesArrivals(t *testing.T) {
 	r.readiness(http.StatusOK, "door", true)
 }
 
-// eventuallyRefused writes until the door says no.
+// eventuallyRefused writes until a webhook is refused.
 func eventuallyRefused(t *testing.T, r *testRouter) {
 	t.Helper()
 	refused := errors.New("never")
