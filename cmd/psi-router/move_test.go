@@ -89,7 +89,7 @@ func TestMove(t *testing.T) {
 	sh.fine([]string{"moved before"}, "store", "move", "--to", postgres)
 
 	there := shell{t, append(home[:len(home):len(home)], "PSI_DATABASE_URL="+postgres, "PSI_REDIS_URL="+redis)}
-	if _, err := appOf(t, there.environ); err == nil || !strings.Contains(err.Error(), "holds 1 messages that arrived and were not handled") {
+	if _, err := appOf(t, there.environ); err == nil || !strings.Contains(err.Error(), "has 1 unhandled messages") {
 		t.Errorf("with a queue that is left behind: got %v", err)
 	}
 	half := shell{t, append(home[:len(home):len(home)], "PSI_DATABASE_URL="+postgres)}
