@@ -38,9 +38,9 @@ type claimer struct {
 	batch *batch.Batcher[*claimRequest, *store.SendClaim]
 
 	mu       sync.Mutex
-	ready    int             // rows that are claimed and wait for a slot
-	claimed  map[string]bool // conversations whose row is being claimed, or is and not recorded
-	slotTime time.Duration   // how long a slot is kept, lately; 0: nobody knows
+	ready    int             // claimed rows that wait for a slot
+	claimed  map[string]bool // conversations whose row is being claimed, or posted and recorded
+	slotTime time.Duration   // how long a post kept its slot lately; 0 is unknown
 }
 
 // claimRequest is one conversation that wants its next row, and claimedRow that row: nil
@@ -75,10 +75,9 @@ func (c *claimer) request(gate httpcall.Gate, conversations []string) []*claimed
 	return c.batch.SubmitAll(reqs...)
 }
 
-// room is how many rows may be claimed now: as many as there are free slots, and as
-// get free in time even if all of them were taken just now, as they are kept lately.
-// Where posts take long that is none: who waits with a claimed row is overtaken by
-// what its conversation becomes meanwhile.
+// room returns how many rows may be claimed now: one for each slot that is free, or will be
+// in time even if all were taken just now. Where posts take long that is none: a claimed
+// row that waits is overtaken by what becomes of its conversation.
 func (c *claimer) room() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,11 +89,10 @@ func (c *claimer) room() int {
 	return min(claimSize, room) - c.ready
 }
 
-// slotTaken says that a claimed row waits no longer.
+// slotTaken says that a claimed row no longer waits for its slot.
 func (c *claimer) slotTaken() { c.makeRoom(func() { c.ready-- }) }
 
-// slotTimedOut says that a claimed row waited in vain: slots are kept for longer than was
-// thought.
+// slotTimedOut says that a claimed row got no slot: posts take longer than they did.
 func (c *claimer) slotTimedOut() {
 	c.makeRoom(func() {
 		c.ready--
@@ -102,7 +100,7 @@ func (c *claimer) slotTimedOut() {
 	})
 }
 
-// slotFreed says that a slot is, which was kept for so long.
+// slotFreed says that a slot is free again, and how long it was kept.
 func (c *claimer) slotFreed(kept time.Duration) {
 	c.makeRoom(func() {
 		switch kept = max(kept, time.Millisecond); c.slotTime {
@@ -121,7 +119,7 @@ func (c *claimer) makeRoom(change func()) {
 	c.batch.Wake()
 }
 
-// rowRecorded says that the row of a conversation is in our hands no longer.
+// rowRecorded lets a conversation be claimed again.
 func (c *claimer) rowRecorded(conversation string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,9 +159,9 @@ func (c *claimer) claim(ctx context.Context, reqs []*claimRequest) (results []ba
 	return results, nil
 }
 
-// admit refuses who lost the lease while it waited, or whose line is held by now: a claim
-// of his would make a successor's post uncertain. It refuses a conversation whose row is
-// in hand too, which would be taken for one of a lost sender.
+// admit refuses a caller that lost its lease while it waited, or whose line is held by
+// now: its claim would make a successor's post uncertain. It also refuses a conversation
+// whose row is in hand: the store would take that for the row of a lost sender.
 func (c *claimer) admit(r *claimRequest) error {
 	if err := r.gate(); err != nil {
 		return fmt.Errorf("claim sends: %w: %w", httpcall.ErrNotBegun, err)
@@ -190,8 +188,8 @@ func (c *claimer) claimedRows(conversations []string, rows map[string]store.Send
 	}
 }
 
-// call asks a second time, under the same token, when the store did not answer:
-// rows that it has given us already would else be taken for lost ones.
+// call asks a second time, under the same token, when the store did not answer: it may
+// have given us rows, and would take them for those of a lost sender.
 func (c *claimer) call(ctx context.Context, token string, conversations []string) (map[string]store.SendClaim, error) {
 	call := stallLease(claimTimeout)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
