@@ -90,7 +90,7 @@ func TestTheSentenceNamesTheFirstThingBroken(t *testing.T) {
 		"dead":   {func(s *dashboard.Status) { s.Queues[0].Dead = 1 }, "worried", "Hay 1 trabajo apartado en la cola inbound.", "Queue inbound has 1 dead letter.", "dead list"},
 		"deads":  {func(s *dashboard.Status) { s.Queues[0].Dead = 4 }, "worried", "Hay 4 trabajos apartados en la cola inbound.", "There are 4 dead letters in queue inbound.", "dead list"},
 		"waited": {func(s *dashboard.Status) { s.Gauges.OldestUnanswered = 5 * time.Minute }, "worried", "Hay gente que espera respuesta desde hace 5 min.", "People have been waiting for an answer for 5 min.", "why"},
-		"behind": {func(s *dashboard.Status) { s.Queues[0].OldestAge = 50 * time.Second }, "worried", "La cola inbound viene atrasada: lo más viejo espera desde hace 50 s.", "Queue inbound is late: the oldest has waited for 50 s.", "concurrency"},
+		"behind": {func(s *dashboard.Status) { s.Queues[0].OldestAge = 50 * time.Second }, "worried", "La cola inbound viene atrasada: lo más viejo espera desde hace 50 s.", "Queue inbound is late: its oldest job has waited for 50 s.", "concurrency"},
 		"unsure": {func(s *dashboard.Status) { s.Gauges.UncertainSends = 1 }, "worried", "Hay 1 envío dudoso: puede haber salido o no, y no se repite.", "1 send is uncertain: it may or may not have left, and is not repeated.", ""},
 		"unsures": {
 			func(s *dashboard.Status) { s.Gauges.UncertainSends = 2 }, "worried",

@@ -7,13 +7,13 @@ var (
 	noConfiguration  = lang.Text{ES: "no hay ninguna: vale la de desarrollo, con claves que conoce todo el mundo", EN: "there is none: the development configuration applies, whose secrets everybody knows"}
 	runInit          = lang.Text{ES: "corré psi-router init, o nombrala con --config", EN: "run psi-router init, or name one with --config"}
 	psiVariables     = lang.Text{ES: "las variables PSI_", EN: "the PSI_ variables"}
-	configurationOK  = lang.Text{ES: "%s está bien: %s", EN: "%s is fine: %s"}
-	insecure         = lang.Text{ES: "insecure está puesto: nadie comprueba quién manda", EN: "insecure is on: nobody checks who sends"}
+	configurationOK  = lang.Text{ES: "%s está bien: %s", EN: "%s is ok: %s"}
+	insecure         = lang.Text{ES: "insecure está puesto: nadie comprueba quién manda", EN: "insecure is on: the sender of webhooks is not checked"}
 	removeInsecure   = lang.Text{ES: "dale a cada línea sus claves y sacá insecure", EN: "give each line its secrets and remove insecure"}
-	builtInFlow      = lang.Text{ES: "el que viene con el programa", EN: "the one that comes with the program"}
+	builtInFlow      = lang.Text{ES: "el que viene con el programa", EN: "the built-in flow"}
 	checkFlow        = lang.Text{ES: "psi-router flow check dice dónde", EN: "psi-router flow check says where"}
 	flowOK           = lang.Text{ES: "%s se puede usar", EN: "%s can be used"}
-	publicSecret     = lang.Text{ES: "%s es uno que conoce todo el mundo", EN: "%s is one that everybody knows"}
+	publicSecret     = lang.Text{ES: "%s es uno que conoce todo el mundo", EN: "%s is publicly known"}
 	chooseSecret     = lang.Text{ES: "poné uno propio, como el de openssl rand -hex 16", EN: "choose your own, such as what openssl rand -hex 16 prints"}
 	shortSecret      = lang.Text{ES: "%s es corto (%d letras)", EN: "%s is short (%d characters)"}
 	copiedWhole      = lang.Text{ES: "fijate si se copió entero", EN: "check that all of it was copied"}
@@ -27,9 +27,9 @@ var (
 	runAsUser       = lang.Text{ES: "corré esto como el usuario del router", EN: "run this as the router's user"}
 	notDirectory    = lang.Text{ES: "data_dir %s no es una carpeta", EN: "data_dir %s is not a directory"}
 	chooseAnother   = lang.Text{ES: "elegí otra", EN: "choose another"}
-	notWritable     = lang.Text{ES: "en data_dir %s no se puede escribir", EN: "data_dir %s cannot be written to"}
+	notWritable     = lang.Text{ES: "en data_dir %s no se puede escribir", EN: "data_dir %s is not writable"}
 	giveDir         = lang.Text{ES: "corré esto como el usuario del router, o dáselo: ", EN: "run this as the router's user, or give it to that user: "}
-	openDir         = lang.Text{ES: "en data_dir %s puede mirar cualquiera (%04o)", EN: "anybody can look into data_dir %s (%04o)"}
+	openDir         = lang.Text{ES: "en data_dir %s puede mirar cualquiera (%04o)", EN: "data_dir %s can be read by others (%04o)"}
 	dataDir         = lang.Text{ES: "data_dir %s", EN: "data_dir %s"}
 	spaceLeft       = lang.Text{ES: "quedan %s libres en el disco", EN: "%s free on the disk"}
 	makeRoom        = lang.Text{ES: "hacé lugar: sin disco nada se puede aceptar", EN: "make room: with a full disk nothing can be accepted"}
@@ -37,31 +37,31 @@ var (
 	sqliteSize      = lang.Text{ES: "SQLite: store.db tiene %s", EN: "SQLite: store.db is %s"}
 	clockDiffers    = lang.Text{ES: "el reloj de %s difiere del de esta máquina en %s", EN: "the clock of %s differs from that of this machine by %s"}
 	syncClocks      = lang.Text{ES: "sincronizalos: timedatectl set-ntp true", EN: "synchronise them: timedatectl set-ntp true"}
-	clockAgrees     = lang.Text{ES: "va igual que el de %s", EN: "agrees with that of %s"}
+	clockAgrees     = lang.Text{ES: "va igual que el de %s", EN: "agrees with the clock of %s"}
 	clockSays       = lang.Text{ES: "dice %s", EN: "says %s"}
-	clockAlone      = lang.Text{ES: "dice %s; no hay otro con qué compararlo", EN: "says %s; there is no other to compare it with"}
+	clockAlone      = lang.Text{ES: "dice %s; no hay otro con qué compararlo", EN: "says %s; there is no other clock to compare with"}
 
 	// Of Redis.
 	checkRedis      = lang.Text{ES: "fijate si Redis corre y si redis_url es el suyo", EN: "check that Redis runs, and that redis_url is right"}
 	redisOK         = lang.Text{ES: "Redis %s en %s, %s usados", EN: "Redis %s at %s, %s used"}
 	noReplica       = lang.Text{ES: "durability es replica y no hay ninguna: nada se acepta", EN: "durability is replica and there is no replica: nothing is accepted"}
-	attachReplica   = lang.Text{ES: "conectá una réplica (replicaof), o poné durability: fsync", EN: "attach one (replicaof), or set durability: fsync"}
-	waitsForReplica = lang.Text{ES: "cada 200 espera a una réplica (hay %d)", EN: "each 200 waits for a replica (there are %d)"}
+	attachReplica   = lang.Text{ES: "conectá una réplica (replicaof), o poné durability: fsync", EN: "attach a replica (replicaof), or set durability: fsync"}
+	waitsForReplica = lang.Text{ES: "cada 200 espera a una réplica (hay %d)", EN: "each 200 waits for a replica (of %d)"}
 	relaxed         = lang.Text{ES: "durability es relaxed: si se corta la luz se puede perder lo último", EN: "durability is relaxed: a power loss may lose the newest messages"}
 	setFsync        = lang.Text{ES: "poné durability: fsync", EN: "set durability: fsync"}
 	onDisk          = lang.Text{ES: "está en disco antes de cada 200", EN: "data are on disk before each 200"}
 	redisMemory     = lang.Text{ES: "usa %s de %s", EN: "uses %s of %s"}
-	raiseMemory     = lang.Text{ES: "subí maxmemory: lleno, no acepta nada", EN: "raise maxmemory: full, it accepts nothing"}
+	raiseMemory     = lang.Text{ES: "subí maxmemory: lleno, no acepta nada", EN: "raise maxmemory: when full, Redis accepts nothing"}
 
 	// Of PostgreSQL.
 	checkPostgres    = lang.Text{ES: "fijate si PostgreSQL corre, y si database_url es el suyo", EN: "check that PostgreSQL runs, and that database_url is right"}
 	postgresOK       = lang.Text{ES: "PostgreSQL %d contesta", EN: "PostgreSQL %d answers"}
 	noSchema         = lang.Text{ES: "el esquema psi_router todavía no está", EN: "the schema psi_router does not exist yet"}
 	createSchema     = lang.Text{ES: "serve lo crea al arrancar; o antes: psi-router migrate", EN: "serve creates it at start-up; or before that: psi-router migrate"}
-	oldSchema        = lang.Text{ES: "el esquema es el %d y este programa conoce el %d", EN: "the schema is %d, and this program knows %d"}
+	oldSchema        = lang.Text{ES: "el esquema es el %d y este programa conoce el %d", EN: "the schema has version %d, this program version %d"}
 	updateSchema     = lang.Text{ES: "serve lo actualiza al arrancar; o antes, con los routers parados: psi-router migrate", EN: "serve updates it at start-up; or before that, with every router stopped: psi-router migrate"}
-	newSchema        = lang.Text{ES: "el esquema es el %d y este programa conoce hasta el %d", EN: "the schema is %d, and this program knows up to %d"}
-	updateProgram    = lang.Text{ES: "volvé a la versión nueva del programa", EN: "go back to the newer version of the program"}
+	newSchema        = lang.Text{ES: "el esquema es el %d y este programa conoce hasta el %d", EN: "the schema has version %d, this program only knows %d"}
+	updateProgram    = lang.Text{ES: "volvé a la versión nueva del programa", EN: "start the newer program again"}
 	schemaOK         = lang.Text{ES: "el esquema está al día (%d)", EN: "the schema is up to date (%d)"}
 	fsyncOff         = lang.Text{ES: "corre con fsync = off: un corte de luz arruina los datos", EN: "it runs with fsync = off: a power loss corrupts data"}
 	pooled           = lang.Text{ES: "parece haber un pooler en el medio, y las migraciones también pasarían por él", EN: "there seems to be a pooler in between, and migrations would go through it too"}
@@ -74,17 +74,17 @@ var (
 
 	// Of port and router.
 	cannotListen   = lang.Text{ES: "%s no se puede usar: %s", EN: "%s cannot be used: %s"}
-	changeListen   = lang.Text{ES: "mirá quién lo tiene (ss -ltnp), o cambiá listen", EN: "see who has it (ss -ltnp), or change listen"}
+	changeListen   = lang.Text{ES: "mirá quién lo tiene (ss -ltnp), o cambiá listen", EN: "see which process has it (ss -ltnp), or change listen"}
 	portFree       = lang.Text{ES: "%s está libre", EN: "%s is free"}
-	routerSilent   = lang.Text{ES: "corre, y no contesta: %s", EN: "it runs, and does not answer: %s"}
+	routerSilent   = lang.Text{ES: "corre, y no contesta: %s", EN: "it runs but does not answer: %s"}
 	restartRouter  = lang.Text{ES: "mirá su registro; si sigue así, reinicialo", EN: "look at its log; if it stays like this, restart it"}
-	routerOK       = lang.Text{ES: "corre, y está listo", EN: "it runs, and is ready"}
-	routerNotReady = lang.Text{ES: "corre, y no está listo (%s)", EN: "it runs, and is not ready (%s)"}
+	routerOK       = lang.Text{ES: "corre, y está listo", EN: "it runs and is ready"}
+	routerNotReady = lang.Text{ES: "corre, y no está listo (%s)", EN: "it runs but is not ready (%s)"}
 
 	// Of lines.
-	sandboxLine     = lang.Text{ES: "%s es el teléfono de prueba de /sandbox", EN: "%s is the phone of /sandbox"}
+	sandboxLine     = lang.Text{ES: "%s es el teléfono de prueba de /sandbox", EN: "%s is the test phone of /sandbox"}
 	lineOK          = lang.Text{ES: "%s es %s (%s), calidad %s", EN: "%s is %s (%s), quality %s"}
-	otherAppSecret  = lang.Text{ES: "%s: ningún app_secret es el de la app de su token: sus webhooks se rechazarían, y WhatsApp no acepta su appsecret_proof (donde se puede, se omite)", EN: "%s: no app_secret is that of its token's app: its webhooks would be refused, and WhatsApp does not take its appsecret_proof (it is left out where it may be)"}
+	otherAppSecret  = lang.Text{ES: "%s: ningún app_secret es el de la app de su token: sus webhooks se rechazarían, y WhatsApp no acepta su appsecret_proof (donde se puede, se omite)", EN: "%s: no app_secret belongs to its token's app: its webhooks would be refused, and WhatsApp rejects its appsecret_proof (left out where optional)"}
 	copyAppSecret   = lang.Text{ES: "copialo de Meta: App › Configuración › Básica", EN: "copy it from Meta: App › Settings › Basic"}
 	lineUnchecked   = lang.Text{ES: "%s no se pudo comprobar: %s", EN: "%s could not be checked: %s"}
 	reachGraph      = lang.Text{ES: "mirá si esta máquina llega a %s", EN: "check that this machine reaches %s"}
@@ -96,11 +96,11 @@ var (
 
 	// Of endpoints.
 	fixURL          = lang.Text{ES: "corregí su url", EN: "fix its url"}
-	internalAddress = lang.Text{ES: "%s: %s es una dirección interna (%s), y no se le manda nada", EN: "%s: %s is an internal address (%s), and gets nothing"}
+	internalAddress = lang.Text{ES: "%s: %s es una dirección interna (%s), y no se le manda nada", EN: "%s: %s is an internal address (%s), so nothing is posted to it"}
 	allowAddress    = lang.Text{ES: "si es a propósito, agregale allow: [%q]", EN: "if that is intended, add allow: [%q] to it"}
 	endpointSilent  = lang.Text{ES: "%s no contesta en %s: %s", EN: "%s does not answer at %s: %s"}
 	checkEndpoint   = lang.Text{ES: "mirá si corre; lo que no se le pudo mandar espera", EN: "check that it runs; what could not be sent waits"}
-	plainHTTP       = lang.Text{ES: "%s recibe por http, a la vista de cualquiera en el camino", EN: "%s gets its events by http, for everybody on the way to see"}
+	plainHTTP       = lang.Text{ES: "%s recibe por http, a la vista de cualquiera en el camino", EN: "%s gets its events by http, readable by anyone on the way"}
 	useHTTPS        = lang.Text{ES: "usá https", EN: "use https"}
 	endpointOK      = lang.Text{ES: "%s contesta en %s", EN: "%s answers at %s"}
 )
