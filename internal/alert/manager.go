@@ -275,7 +275,7 @@ func (m *Manager) deliver(ctx context.Context) {
 			i := slices.IndexFunc(m.Receivers, func(r Receiver) bool { return r.Name() == name })
 			r := m.Rule(n.Rule)
 			if i < 0 || r == nil {
-				return true // the receiver is gone
+				return true // the receiver or the rule is gone
 			}
 			if failed[name] {
 				return false
