@@ -148,9 +148,9 @@ func TestThePageAgreesWithANotice(t *testing.T) {
 	}
 }
 
-// TestOneSpeaksForAll: one of three processes notifies, another takes over when it is gone,
+// TestOneProcessNotifies: one of three processes notifies, another takes over when it is gone,
 // and a restart repeats nothing.
-func TestOneSpeaksForAll(t *testing.T) {
+func TestOneProcessNotifies(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	to := &inbox{name: "webhook"}
@@ -348,8 +348,8 @@ func TestWhatsApp(t *testing.T) {
 	}
 }
 
-// TestRulesAreWhole: each rule has all its sentences, in both languages, and a command.
-func TestRulesAreWhole(t *testing.T) {
+// TestRulesAreComplete: each rule has all its sentences, in both languages, and a command.
+func TestRulesAreComplete(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
 	for _, r := range Rules(Tuning{SilentAfter, TeamAfter}) {

@@ -277,8 +277,8 @@ func TestCommandsOnTheRealEngines(t *testing.T) {
 	}
 }
 
-// TestWhoWasLeft: the list of people without an answer, and how a person leaves it.
-func TestWhoWasLeft(t *testing.T) {
+// TestPeopleLeftWithoutAnswer: the list of people without an answer, and how a person leaves it.
+func TestPeopleLeftWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	r := open(t)
 	r.say(t, 1, "wsp4", "hola")

@@ -74,8 +74,8 @@ func TestPagesOfEventsAreBounded(t *testing.T) {
 	}
 }
 
-// TestListsEndLongTexts: a list cuts long texts and says so; a read by id has them whole.
-func TestListsEndLongTexts(t *testing.T) {
+// TestListsCutLongTexts: a list cuts long texts and says so; a read by id has them whole.
+func TestListsCutLongTexts(t *testing.T) {
 	t.Parallel()
 	w := sampleStore()
 	text, name := strings.Repeat("ñ", 64<<10), strings.Repeat("ñ", 1<<10)

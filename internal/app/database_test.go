@@ -40,9 +40,9 @@ func (r *testRouter) code(path string) (status int, code string) {
 	return res.StatusCode, problem.Code
 }
 
-// TestDatabaseAwayAtStart: processes start and accept while PostgreSQL is down and say so,
+// TestDatabaseDownAtStart: processes start and accept while PostgreSQL is down and say so,
 // and every accepted message is answered once it is up.
-func TestDatabaseAwayAtStart(t *testing.T) {
+func TestDatabaseDownAtStart(t *testing.T) {
 	const ana, conversations = "5491155550601", "/api/v1/conversations"
 	for name, roles := range map[string][]string{"alone": {roleAll}, "roles": {roleWebhook, roleWorker}} {
 		t.Run(name, func(t *testing.T) {

@@ -78,9 +78,9 @@ func TestSpoolCarriesOverAnOutageOfRedis(t *testing.T) {
 	r.messages(ana, answered(3, "PSI-"))
 }
 
-// TestRedisAwayAtStart: a webhook starts without Redis and says so; messages that get a 200
+// TestRedisDownAtStart: a webhook starts without Redis and says so; messages that get a 200
 // are answered once Redis is up.
-func TestRedisAwayAtStart(t *testing.T) {
+func TestRedisDownAtStart(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
 	redis.Kill()
@@ -121,8 +121,8 @@ func TestRedisAwayAtStart(t *testing.T) {
 	}
 }
 
-// TestRedisAwayWithoutSpool: without a spool a webhook must not start.
-func TestRedisAwayWithoutSpool(t *testing.T) {
+// TestRedisDownWithoutSpool: without a spool a webhook must not start.
+func TestRedisDownWithoutSpool(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
 	redis.Kill()
@@ -138,9 +138,9 @@ func TestRedisAwayWithoutSpool(t *testing.T) {
 	}
 }
 
-// TestSpoolThatIsNotUsedAnyMore: spooled jobs are handed on even if spool was since removed
+// TestSpoolRemovedFromConfiguration: spooled jobs are handed on even if spool was since removed
 // from the configuration.
-func TestSpoolThatIsNotUsedAnyMore(t *testing.T) {
+func TestSpoolRemovedFromConfiguration(t *testing.T) {
 	db := pgtest.New(t, pgtest.Options{})
 	redis := redistest.Start(t, redistest.AOF...)
 	env := []string{

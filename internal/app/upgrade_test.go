@@ -13,9 +13,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestAnUpgradeKeepsNoDoorShut: webhooks are accepted during a migration of any length, and
+// TestWebhooksAreAcceptedDuringAnUpgrade: webhooks are accepted during a migration of any length, and
 // the messages are answered afterwards.
-func TestAnUpgradeKeepsNoDoorShut(t *testing.T) {
+func TestWebhooksAreAcceptedDuringAnUpgrade(t *testing.T) {
 	for name, extra := range map[string][]string{"alone": nil, "redis": {"PSI_REDIS_URL=" + redistest.Start(t, redistest.AOF...).URL()}} {
 		t.Run(name, func(t *testing.T) {
 			db := pgtest.New(t, pgtest.Options{})

@@ -22,8 +22,8 @@ func TestHoldReason(t *testing.T) {
 	}
 }
 
-// TestHoldReasonsAreGiven: a reason that changes needs its translation changed too.
-func TestHoldReasonsAreGiven(t *testing.T) {
+// TestHoldReasonsAreTranslated: a reason that changes needs its translation changed too.
+func TestHoldReasonsAreTranslated(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
 	for _, dir := range []string{"worker", "delivery"} {

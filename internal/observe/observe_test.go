@@ -249,9 +249,9 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogLinesHaveAnEnd: any logged value is printable and bounded; a stack keeps its
+// TestLogLinesAreBounded: any logged value is printable and bounded; a stack keeps its
 // lines.
-func TestLogLinesHaveAnEnd(t *testing.T) {
+func TestLogLinesAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer

@@ -34,7 +34,7 @@ func TestAccountListsItsTemplates(t *testing.T) {
 	}
 }
 
-func TestGraphBlocksWhoWroteToday(t *testing.T) {
+func TestGraphBlocksRecentWriters(t *testing.T) {
 	t.Parallel()
 	var later atomic.Int64
 	s := newHarness(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})

@@ -34,7 +34,7 @@ func get(t *testing.T, address string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-func TestPageIsWhole(t *testing.T) {
+func TestPageIsComplete(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{APIBase: "/api/v1", APIKey: "sandbox", BusinessName: `</script><b>"PSI"`})
 	for _, path := range []string{"/sandbox", "/sandbox/"} {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPM2IsTold gives the program a channel as Node does.
-func TestPM2IsTold(t *testing.T) {
+// TestNotifiesPM2 gives the program a channel as Node does.
+func TestNotifiesPM2(t *testing.T) {
 	t.Parallel()
 	for what, tc := range map[string]struct {
 		act       string
@@ -34,8 +34,8 @@ func TestPM2IsTold(t *testing.T) {
 	}
 }
 
-// TestPM2IsGone: a lost channel is an error and has no other effect.
-func TestPM2IsGone(t *testing.T) {
+// TestLostPM2Channel: a lost channel is an error and has no other effect.
+func TestLostPM2Channel(t *testing.T) {
 	t.Parallel()
 	ours, theirs := channel(t)
 	// Close would not do: a process that another test starts has a copy of it until its

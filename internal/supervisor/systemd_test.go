@@ -73,7 +73,7 @@ func supervisor(t *testing.T) *Supervisor {
 	return s
 }
 
-func TestSystemdIsTold(t *testing.T) {
+func TestNotifiesSystemd(t *testing.T) {
 	d := newSystemd(t)
 	s := supervisor(t)
 	for _, err := range []error{s.Ready(), s.Status("waiting: a\nb"), s.Status(""), s.Stopping()} {

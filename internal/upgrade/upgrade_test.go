@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestWatched: the log shows that a long migration still runs.
-func TestWatched(t *testing.T) {
+// TestLongMigrationIsLogged: the log shows that a long migration still runs.
+func TestLongMigrationIsLogged(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, tt := range []struct {

@@ -66,8 +66,8 @@ func TestClusterWaitsForTheReplicaOfTheQueue(t *testing.T) {
 	check(t, e)
 }
 
-// TestClusterThatLostANode: calls fail while the node is down, and succeed once it is back.
-func TestClusterThatLostANode(t *testing.T) {
+// TestClusterWithoutANode: calls fail while the node is down, and succeed once it is back.
+func TestClusterWithoutANode(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
 	e := open(t, Options{URL: c.URL(), Timeout: time.Second})

@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// TestRefusalsSayTheCure runs the commands in the error; after them the queue has to open.
-func TestRefusalsSayTheCure(t *testing.T) {
+// TestErrorsHaveTheFix runs the commands in the error; after them the queue has to open.
+func TestErrorsHaveTheFix(t *testing.T) {
 	t.Parallel()
 	command := regexp.MustCompile(`redis-cli [^&(]+`)
 	for _, c := range []struct {
@@ -186,9 +186,9 @@ func TestNothingBeforeReady(t *testing.T) {
 	}
 }
 
-// TestRedisThatIsSetUpWronglyLater: a server that comes later with the wrong settings is
+// TestMisconfiguredRedisComesUpLater: a server that comes later with the wrong settings is
 // not used, and Ready says why.
-func TestRedisThatIsSetUpWronglyLater(t *testing.T) {
+func TestMisconfiguredRedisComesUpLater(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	s.Kill()
@@ -209,7 +209,7 @@ func TestRedisThatIsSetUpWronglyLater(t *testing.T) {
 	}
 }
 
-func TestReplicaThatIsGoneRefuses(t *testing.T) {
+func TestRefusesWithoutReplica(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0")
 	e := open(t, Options{URL: s.URL(), Durability: "replica", Timeout: 500 * time.Millisecond})
