@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/phone"
 )
 
@@ -150,7 +150,7 @@ func (c *deadRedrive) Run(e *env) error {
 func (c *deadRedrive) leftWithoutAnswer(all []deadLetter) []string {
 	people := map[string]string{}
 	for _, d := range all {
-		if d.Queue != inbound.QueueInbound || len(c.IDs) > 0 && !slices.Contains(c.IDs, d.ID) || !strings.Contains(d.Error, c.Reason) {
+		if d.Queue != job.Inbound || len(c.IDs) > 0 && !slices.Contains(c.IDs, d.ID) || !strings.Contains(d.Error, c.Reason) {
 			continue
 		}
 		line, person, _ := strings.Cut(d.Lane, ":")

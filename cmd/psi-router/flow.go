@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -202,7 +203,7 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		file := orDefault(c.Flow, cfg.Flow)
+		file := cmp.Or(c.Flow, cfg.Flow)
 		if file == "" {
 			system = flows.FS
 			files, err = fs.Glob(system, "*.chat")

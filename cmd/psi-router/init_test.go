@@ -24,7 +24,7 @@ const goodSecret = "0123456789abcdef0123456789abcdef"
 func meta(t *testing.T) string {
 	t.Helper()
 	s, err := sandbox.New(sandbox.Options{
-		PhoneNumberID: "1234567890", Token: "a-good-token-0123456789-0123456789", AppSecret: goodSecret, WebhookURL: func() string { return "" },
+		PhoneNumberID: "1234567890", DisplayNumber: "5491100000099", Token: "a-good-token-0123456789-0123456789", AppSecret: goodSecret, WebhookURL: func() string { return "" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +91,8 @@ func TestInitInAScript(t *testing.T) {
 
 	look := []string{"doctor", "--config", got.Config, "--lang", "en"}
 	sh.fine([]string{
-		"is free", "Redis 7", "on disk before each 200", "PostgreSQL 1", "schema psi_router does not exist yet", "agrees with that of Redis",
-		"agrees with that of PostgreSQL", "wsp4 is 5491100000099", "1 thing to look at",
+		"is free", "Redis 7", "on disk before each 200", "PostgreSQL 1", "schema psi_router does not exist yet", "agrees with the clock of Redis",
+		"agrees with the clock of PostgreSQL", "wsp4 is 5491100000099", "1 thing to look at",
 	}, look...)
 	_, stop := routerIn(t, []string{
 		"PSI_LISTEN=127.0.0.1:0", "PSI_SANDBOX=true", "PSI_DATA_DIR=" + cfg.DataDir, "PSI_DATABASE_URL=" + postgres, "PSI_REDIS_URL=" + redis.URL(),

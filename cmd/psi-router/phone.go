@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/phone"
@@ -45,7 +46,7 @@ func (c *phoneCmd) Run(e *env) error {
 			return err
 		}
 	} else {
-		e.printf("%s\n", e.style(bold, orDefault(x.E164, "–")))
+		e.printf("%s\n", e.style(bold, cmp.Or(x.E164, "–")))
 		for _, r := range x.Rules {
 			e.printf("  %s\n", r.Text(e.Lang))
 		}
@@ -57,11 +58,4 @@ func (c *phoneCmd) Run(e *env) error {
 		return errSilent
 	}
 	return nil
-}
-
-func orDefault(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -50,8 +51,10 @@ func (c *sandboxRun) Run(e *env) error {
 	base := "http://" + listener.Addr().String()
 	router := strings.TrimSuffix(c.Webhook, "/webhook")
 	s, err := sandbox.New(sandbox.Options{
+		PhoneNumberID: config.DevPhoneNumberID, DisplayNumber: config.DevNumber, AppSecret: config.DevAppSecret,
+		VerifyToken: config.DevVerifyToken, Token: config.DevToken,
 		WebhookURL: func() string { return c.Webhook }, BaseURL: func() string { return base },
-		APIBase: router + apiPrefix, APIKey: orDefault(e.Key, config.DevAPIKey),
+		APIBase: router + apiPrefix, APIKey: cmp.Or(e.Key, config.DevAPIKey),
 		Log: observe.NewLogger(e.err, "info", "auto"),
 	})
 	if err != nil {

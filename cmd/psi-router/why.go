@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/api"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/phone"
@@ -91,7 +93,7 @@ func (c *whyCmd) Run(e *env) error {
 			w.print(x)
 		}
 		for _, r := range t.Records {
-			e.printf("%s  %s (%s): %s\n", formatTime(r.ReceivedAt, w.loc), r.Kind, orDefault(r.Line, r.LineRef), w.reason(r.Reason))
+			e.printf("%s  %s (%s): %s\n", formatTime(r.ReceivedAt, w.loc), r.Kind, cmp.Or(r.Line, r.LineRef), w.reason(r.Reason))
 		}
 		return nil
 	})
@@ -164,7 +166,7 @@ func (w explainer) handedOffAt(c conversation, t trace) time.Time {
 func (w explainer) state(c conversation, since time.Time) string {
 	switch c.State {
 	case "handed_off":
-		team := orDefault(c.Area, "?")
+		team := cmp.Or(c.Area, "?")
 		ago, ticket := "", ""
 		if !since.IsZero() {
 			ago = w.say(teamSince, age(w.now.Sub(since)))
@@ -229,7 +231,7 @@ func (w explainer) todo(c conversation, decisions []decision, queues []queueRow)
 		}
 	}
 	for _, q := range queues {
-		if q.Name != "inbound" && q.Name != "send:"+c.Line {
+		if q.Name != job.Inbound && q.Name != job.SendQueue(c.Line) {
 			continue
 		}
 		switch {
@@ -279,7 +281,7 @@ func (w explainer) advise(s send, add func(text lang.Text, args ...any)) {
 
 func (w explainer) print(x explanation) {
 	c := x.Conversation
-	w.printf("%s\n", w.style(bold, orDefault(contactLabel(c.Contact), c.ID)+" — "+w.say(ofLine, c.Line)))
+	w.printf("%s\n", w.style(bold, cmp.Or(contactLabel(c.Contact), c.ID)+" — "+w.say(ofLine, c.Line)))
 	w.printf("%s\n%s\n", x.State, x.Window)
 	if alone := w.leftText(c); alone != "" {
 		w.printf("%s\n", w.style(red, alone))

@@ -4,6 +4,7 @@
 package admission
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -27,9 +28,7 @@ type Control struct {
 
 // New returns an empty Control.
 func New(o Options) *Control {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return &Control{Proxies: o.Proxies, Room: NewRoom(), Known: &Known{}, Refusals: newRefusals(o.Log)}
 }
 

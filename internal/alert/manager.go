@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,7 +57,7 @@ type Options struct {
 
 // Manager evaluates the rules. Every process has one; only the leader evaluates.
 type Manager struct {
-	Options
+	opts Options
 
 	state     State // the leader's state, as last seen
 	leading   bool
@@ -83,11 +84,8 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "alerts")
-	return &Manager{Options: o, failing: map[string]bool{}}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("part", "alerts")
+	return &Manager{opts: o, failing: map[string]bool{}}
 }
 
 // Firing returns the incidents that fire now, as far as this process knows.
@@ -121,9 +119,9 @@ func oldestSpooled(reports []Report) (oldest time.Duration) {
 
 // Rule returns the rule with the id, or nil.
 func (m *Manager) Rule(id string) *Rule {
-	for i := range m.Rules {
-		if m.Rules[i].ID == id {
-			return &m.Rules[i]
+	for i := range m.opts.Rules {
+		if m.opts.Rules[i].ID == id {
+			return &m.opts.Rules[i]
 		}
 	}
 	return nil
@@ -131,7 +129,7 @@ func (m *Manager) Rule(id string) *Rule {
 
 // Run does a round every Every until ctx ends. Failures do not end it.
 func (m *Manager) Run(ctx context.Context) error {
-	t := time.NewTicker(m.Every)
+	t := time.NewTicker(m.opts.Every)
 	defer t.Stop()
 	for {
 		m.Round(ctx)
@@ -147,23 +145,23 @@ func (m *Manager) Run(ctx context.Context) error {
 func (m *Manager) Round(ctx context.Context) {
 	defer func() {
 		if r := recover(); r != nil {
-			m.Log.Error("alerts: a round panicked", "panic", fmt.Sprint(r))
+			m.opts.Log.Error("alerts: a round panicked", "panic", fmt.Sprint(r))
 		}
 	}()
-	now := m.Now()
-	report := m.Report()
+	now := m.opts.Now()
+	report := m.opts.Report()
 	m.lease = queue.NewLease(m.leaseTTL())
 	reports, err := m.sync(ctx, now, report)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil && !m.storeDown {
-		m.Log.Warn("the store does not answer: alerts go on with this process's state", "error", err)
+		m.opts.Log.Warn("the store does not answer: alerts go on with this process's state", "error", err)
 	}
 	m.storeDown = err != nil
 	// While the store is down the last leader goes on: no other process can become leader.
 	if m.leading {
-		facts := m.Collect(ctx)
+		facts := m.opts.Collect(ctx)
 		facts.Reports, facts.NoReports = reports, err != nil
 		m.evaluate(ctx, facts, now)
 	}
@@ -185,17 +183,17 @@ func (m *Manager) publish() {
 // evaluate judges the facts, stores the new state, and notifies.
 func (m *Manager) evaluate(ctx context.Context, facts Facts, now time.Time) {
 	before := m.state.clone()
-	in := ToSamples(facts, m.Hours, &before, now)
-	next, notices := Evaluate(m.Rules, in, before, now)
+	in := ToSamples(facts, m.opts.Hours, &before, now)
+	next, notices := Evaluate(m.opts.Rules, in, before, now)
 	for _, n := range notices {
 		r := m.Rule(n.Rule)
 		level, msg := slog.LevelWarn, "alert"
 		if n.Resolved {
 			level, msg = slog.LevelInfo, "alert is over"
 		}
-		m.Log.Log(ctx, level, msg, "rule", n.Rule, "subject", n.Subject, "severity", string(r.Severity), "value", n.Value,
+		m.opts.Log.Log(ctx, level, msg, "rule", n.Rule, "subject", n.Subject, "severity", string(r.Severity), "value", n.Value,
 			"detail", n.Detail, "command", commandFor(r, n.Incident))
-		for _, to := range m.Receivers {
+		for _, to := range m.opts.Receivers {
 			n.Undelivered = append(n.Undelivered, to.Name())
 		}
 		if len(n.Undelivered) > 0 {
@@ -218,15 +216,15 @@ func (m *Manager) evaluate(ctx context.Context, facts Facts, now time.Time) {
 	}
 	m.publish() // before delivery: a receiver may look at once
 	m.deliver(ctx)
-	if _, err := m.sync(ctx, m.Now(), Report{}); err != nil && ctx.Err() == nil {
-		m.Log.Debug("delivered notices are not stored yet", "error", err)
+	if _, err := m.sync(ctx, m.opts.Now(), Report{}); err != nil && ctx.Err() == nil {
+		m.opts.Log.Debug("delivered notices are not stored yet", "error", err)
 	}
 }
 
 // sync renews or acquires the leader lease and stores what changed. The zero Report leaves
 // the last one as it is.
 func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Report, error) {
-	r := store.Term{Duty: leadership, Process: m.Process, Lease: m.leaseTTL()}
+	r := store.Term{Duty: leadership, Process: m.opts.Process, Lease: m.leaseTTL()}
 	var err error
 	if report.Role != "" {
 		if r.Report, err = json.Marshal(report); err != nil {
@@ -239,7 +237,7 @@ func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Rep
 		}
 	}
 	lease := queue.NewLease(r.Lease)
-	got, err := m.Store.Lead(ctx, now, r)
+	got, err := m.opts.Store.Lead(ctx, now, r)
 	if err != nil {
 		return []Report{report}, err
 	}
@@ -249,7 +247,7 @@ func (m *Manager) sync(ctx context.Context, now time.Time, report Report) ([]Rep
 		m.state = State{}
 		if len(got.State) > 0 {
 			if err := json.Unmarshal(got.State, &m.state); err != nil {
-				m.Log.Warn("the stored state of the alerts cannot be read: they start over", "error", err)
+				m.opts.Log.Warn("the stored state of the alerts cannot be read: they start over", "error", err)
 				m.state = State{}
 			}
 		}
@@ -272,7 +270,7 @@ func (m *Manager) deliver(ctx context.Context) {
 	var left []Notice
 	for _, n := range m.state.Outbox {
 		n.Undelivered = slices.DeleteFunc(slices.Clone(n.Undelivered), func(name string) bool {
-			i := slices.IndexFunc(m.Receivers, func(r Receiver) bool { return r.Name() == name })
+			i := slices.IndexFunc(m.opts.Receivers, func(r Receiver) bool { return r.Name() == name })
 			r := m.Rule(n.Rule)
 			if i < 0 || r == nil {
 				return true // the receiver or the rule is gone
@@ -282,7 +280,7 @@ func (m *Manager) deliver(ctx context.Context) {
 			}
 			call, cancel := context.WithTimeout(httpcall.WithGate(ctx, m.checkLease), notifyTimeout)
 			defer cancel()
-			err := m.Receivers[i].Notify(call, r, n)
+			err := m.opts.Receivers[i].Notify(call, r, n)
 			failed[name] = err != nil
 			if ctx.Err() == nil && !errors.Is(err, httpcall.ErrNotBegun) {
 				m.logDelivery(name, err)
@@ -297,7 +295,7 @@ func (m *Manager) deliver(ctx context.Context) {
 }
 
 // leaseTTL is the length of the leader lease.
-func (m *Manager) leaseTTL() time.Duration { return leaseRounds * m.Every }
+func (m *Manager) leaseTTL() time.Duration { return leaseRounds * m.opts.Every }
 
 // checkLease returns an error if the leader lease is nearly over. A process that stood
 // still may no longer be the leader; the new one sends the same notices.
@@ -312,9 +310,9 @@ func (m *Manager) checkLease() error {
 func (m *Manager) logDelivery(name string, err error) {
 	switch {
 	case err != nil && !m.failing[name]:
-		m.Log.Error("an alert could not be delivered: retrying", "receiver", name, "error", err)
+		m.opts.Log.Error("an alert could not be delivered: retrying", "receiver", name, "error", err)
 	case err == nil && m.failing[name]:
-		m.Log.Info("alerts can be delivered again", "receiver", name)
+		m.opts.Log.Info("alerts can be delivered again", "receiver", name)
 	}
 	m.failing[name] = err != nil
 }

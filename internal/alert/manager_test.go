@@ -259,7 +259,7 @@ func TestAPanickingRoundEndsNothing(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t)
 	m := r.manager("a", "all")
-	m.Collect = func(context.Context) Facts { panic("boo") }
+	m.opts.Collect = func(context.Context) Facts { panic("boo") }
 	r.pass(time.Minute, m)
 	if !strings.Contains(r.logs.String(), "a round panicked") {
 		t.Error("nothing was said")

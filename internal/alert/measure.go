@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -28,7 +29,6 @@ const (
 )
 
 const (
-	inbound = "inbound" // the queue of people's messages
 	// holdBridge bridges the probes of a held queue, during which the hold is lifted.
 	holdBridge = time.Minute
 	// emptiedFor is how long the loss of a queue's data is reported.
@@ -141,7 +141,7 @@ func ToSamples(f Facts, h Hours, s *State, now time.Time) Samples {
 		if q.Depth > 0 {
 			age.Value = q.OldestAge.Seconds()
 		}
-		if q.Name == inbound {
+		if q.Name == job.Inbound {
 			age.Measure = InboundAge
 			if q.Depth > 0 {
 				owed = max(owed, q.OldestAge)

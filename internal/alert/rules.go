@@ -3,6 +3,7 @@ package alert
 import (
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
@@ -32,7 +33,7 @@ func queueAgeInhibitors() []Inhibitor {
 
 // answerInhibitors are the rules that explain why people get no answer.
 func answerInhibitors() []Inhibitor {
-	of := []string{inbound, "send:"}
+	of := []string{job.Inbound, job.SendPrefix}
 	return append(outageInhibitors(), Inhibitor{Rule: "queue_held", SubjectPrefixes: of}, Inhibitor{Rule: "queue_paused", SubjectPrefixes: of}, Inhibitor{Rule: "inbound_age"},
 		Inhibitor{Rule: "queue_age", SubjectPrefixes: of})
 }

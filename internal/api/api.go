@@ -4,6 +4,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		country: o.Country, window: o.Window, windowless: o.Windowless, wake: o.Wake, block: o.Block, isMarketing: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: o.Log,
+		country: o.Country, window: cmp.Or(o.Window, 24*time.Hour), windowless: o.Windowless, wake: o.Wake, block: o.Block, isMarketing: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	if s.emptied == nil {
 		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
@@ -122,23 +123,14 @@ func New(o Options) (http.Handler, error) {
 	if s.stale == nil {
 		s.stale = func() bool { return false }
 	}
-	if s.window == 0 {
-		s.window = 24 * time.Hour
-	}
 	if s.wake == nil {
 		s.wake = func(context.Context, string, string) {}
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
 	if o.Trusted {
-		s.trusted = &caller{name: o.Actor, role: Admin}
-		if s.trusted.name == "" {
-			s.trusted.name = "cli"
-		}
+		s.trusted = &caller{name: cmp.Or(o.Actor, "cli"), role: Admin}
 	}
 	if o.Lines != nil {
 		s.lines = map[string][]string{}
@@ -290,10 +282,10 @@ func (s *server) problemOf(ctx context.Context, op string, err error) error {
 		return problem(499, codeUnavailable, "You closed the request.")
 	}
 	if errors.Is(err, store.ErrBusy) {
-		s.log.Warn("a row stayed locked for too long", "operation", op, "err", err)
+		s.log.Warn("a row stayed locked for too long", "operation", op, "error", err)
 		return problem(http.StatusServiceUnavailable, codeBusy, "Another process kept this conversation locked for too long. Nothing was changed; try again in a few seconds.")
 	}
-	s.log.Error("api request failed", "operation", op, "err", err)
+	s.log.Error("api request failed", "operation", op, "error", err)
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
 		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Try again in a few seconds (a write with the same Idempotency-Key, as it may have been done). If this stays, look at /readyz.")
 	}

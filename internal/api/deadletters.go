@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -81,7 +82,7 @@ func (s *server) registerDeadLetters() {
 		if err != nil {
 			return nil, err
 		}
-		if !actor.seesLane(lineOf(d.Job)) {
+		if !actor.seesLane(job.Line(d.Job)) {
 			return nil, notFound()
 		}
 		v := deadLetterView(d)
@@ -114,18 +115,6 @@ func (s *server) registerDeadLetters() {
 	})
 }
 
-// lineOf returns the line of a job, "" where it names none.
-func lineOf(j queue.Job) string {
-	if line, ok := strings.CutPrefix(j.Queue, "send:"); ok {
-		return line
-	}
-	if j.Queue == "inbound" || j.Queue == "status" {
-		line, _, _ := strings.Cut(j.Lane, ":")
-		return line
-	}
-	return ""
-}
-
 func deadLetterView(d queue.DeadLetter) DeadLetter {
 	return DeadLetter{
 		ID: d.ID, Queue: d.Job.Queue, Lane: d.Job.Lane, JobID: d.Job.ID, Attempts: d.Attempts,
@@ -150,7 +139,7 @@ func (s *server) listDead(ctx context.Context, actor caller, in *deadLettersIn) 
 			return nil, err
 		}
 		for _, d := range rows {
-			if actor.seesLane(lineOf(d.Job)) {
+			if actor.seesLane(job.Line(d.Job)) {
 				if len(out.Body.Items) == in.Limit {
 					out.Body.NextCursor = cursorOf(before)
 					return out, nil
@@ -211,7 +200,7 @@ func (s *server) matchDead(ctx context.Context, actor caller, name, reason strin
 		}
 		for _, d := range rows {
 			before = d.ID
-			if actor.seesLane(lineOf(d.Job)) && strings.Contains(d.Err, reason) {
+			if actor.seesLane(job.Line(d.Job)) && strings.Contains(d.Err, reason) {
 				ids = append(ids, d.ID)
 			}
 		}
@@ -231,7 +220,7 @@ func (s *server) checkScope(ctx context.Context, actor caller, ids []int64) erro
 		if err != nil {
 			return err
 		}
-		if !actor.seesLane(lineOf(d.Job)) {
+		if !actor.seesLane(job.Line(d.Job)) {
 			return notFound()
 		}
 	}

@@ -3,9 +3,9 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -112,7 +112,7 @@ func (s *server) setPaused(ctx context.Context, actor caller, verb, name string,
 }
 
 func (s *server) findQueue(ctx context.Context, actor caller, name string) (queue.Stats, error) {
-	line, ofLine := strings.CutPrefix(name, "send:")
+	line, ofLine := job.SendLine(name)
 	if !actor.unscoped() && (!ofLine || !actor.seesLane(line)) {
 		return queue.Stats{}, notFound()
 	}
@@ -131,8 +131,9 @@ func (s *server) findQueue(ctx context.Context, actor caller, name string) (queu
 // seesQueue reports whether the figures of a queue are in the caller's scope. A shared
 // queue names nobody; the others belong to a line or an endpoint.
 func (c caller) seesQueue(name string) bool {
-	kind, owner, owned := strings.Cut(name, ":")
-	return c.unscoped() || !owned || (kind == "send" && c.seesLane(owner))
+	_, _, owned := job.Split(name)
+	line, ofLine := job.SendLine(name)
+	return c.unscoped() || !owned || (ofLine && c.seesLane(line))
 }
 
 func (s *server) queueView(q queue.Stats) Queue {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -18,9 +19,7 @@ func newRates(keys []Key) rates {
 	all := rates{}
 	for _, k := range keys {
 		r := k.Rate
-		if r == 0 {
-			r = defaultRate
-		}
+		r = cmp.Or(r, defaultRate)
 		if r > 0 {
 			all[k.Name] = rate.NewLimiter(rate.Limit(r), max(1, int(2*r)))
 		}

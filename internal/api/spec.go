@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -19,9 +20,7 @@ const (
 )
 
 func apiConfig(version string) huma.Config {
-	if version == "" {
-		version = "dev"
-	}
+	version = cmp.Or(version, "dev")
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

@@ -10,6 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/flow"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -69,7 +70,7 @@ func (a *App) addEndpoints(e *engines, metrics *meter) error {
 			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: rateLimit(float64(c.Rate)), Posts: c.Concurrency,
 			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
 		})
-		a.addPartOnceUsable(e, delivery.EventQueue(c.Name), events.Run)
+		a.addPartOnceUsable(e, job.EventQueue(c.Name), events.Run)
 	}
 	if e.notifier == nil {
 		return nil
@@ -113,7 +114,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 	var stuck []string
 	for _, name := range names {
 		var why []string
-		i := slices.IndexFunc(stats, func(q queue.Stats) bool { return q.Name == delivery.EventQueue(name) })
+		i := slices.IndexFunc(stats, func(q queue.Stats) bool { return q.Name == job.EventQueue(name) })
 		switch {
 		case i < 0:
 		case stats[i].Paused:
@@ -126,7 +127,7 @@ func stuckEndpoints(names []string, stats []queue.Stats, backlogs map[string]sto
 			why = append(why, fmt.Sprintf("events of at least %d conversations wait, the oldest for %s", l.Conversations, now.Sub(l.Oldest).Round(time.Second)))
 		}
 		if len(why) > 0 {
-			stuck = append(stuck, delivery.EventQueue(name)+" "+strings.Join(why, "; "))
+			stuck = append(stuck, job.EventQueue(name)+" "+strings.Join(why, "; "))
 		}
 	}
 	if stuck == nil {

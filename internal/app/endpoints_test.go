@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -283,10 +283,10 @@ func TestStuckEndpoints(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	stats := []queue.Stats{
-		{Name: delivery.EventQueue("held"), HeldUntil: now.Add(time.Second), HeldReason: "gone"},
-		{Name: delivery.EventQueue("paused"), Paused: true},
-		{Name: delivery.EventQueue("slow")},
-		{Name: delivery.EventQueue("well")},
+		{Name: job.EventQueue("held"), HeldUntil: now.Add(time.Second), HeldReason: "gone"},
+		{Name: job.EventQueue("paused"), Paused: true},
+		{Name: job.EventQueue("slow")},
+		{Name: job.EventQueue("well")},
 	}
 	backlogs := map[string]store.Backlog{
 		"slow": {Conversations: store.MaxBacklogCount, Oldest: now.Add(-time.Hour)}, "well": {Conversations: 3, Oldest: now.Add(-time.Minute)},

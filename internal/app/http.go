@@ -56,7 +56,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 	if bytes.Contains(line, []byte("TLS handshake error")) {
 		level = slog.LevelDebug
 	}
-	l.log.Log(context.Background(), level, "http server", "err", sanitize.Text(string(bytes.TrimSpace(line))))
+	l.log.Log(context.Background(), level, "http server", "error", sanitize.Text(string(bytes.TrimSpace(line))))
 	return len(line), nil
 }
 

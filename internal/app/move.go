@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/psivisionhub/psi-router/internal/config"
-	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/move"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
@@ -76,7 +76,7 @@ func (a *App) drainedFile(ctx context.Context) (err error) {
 	}
 	var left, dead int64
 	for _, s := range all {
-		if s.Name == inbound.QueueInbound || s.Name == inbound.QueueStatus {
+		if s.Name == job.Inbound || s.Name == job.Status {
 			left += s.Depth
 		}
 		dead += s.Dead

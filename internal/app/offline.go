@@ -8,8 +8,8 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
-	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -48,7 +48,7 @@ func cannotBlockOffline(context.Context, store.Conversation, bool) error {
 // wake-up within a minute.
 func (e *engines) wake(logger *slog.Logger) func(ctx context.Context, line, conversation string) {
 	return func(ctx context.Context, line, conversation string) {
-		if _, err := e.queue.Enqueue(ctx, []queue.Job{delivery.Wake(line, conversation)}); err != nil {
+		if _, err := e.queue.Enqueue(ctx, []queue.Job{job.WakeSends(line, conversation)}); err != nil {
 			logger.Warn("wake-up lost until the pump finds it", "line", line, "conversation", conversation, "error", err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/dashboard"
 	"github.com/psivisionhub/psi-router/internal/hosts"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
@@ -71,7 +72,7 @@ func (a *App) status(e *engines, alerts *alerting, lines []line) func(context.Co
 			}
 		}
 		for _, l := range lines {
-			s.Lines = append(s.Lines, dashboard.Line{ID: l.ID, Provider: l.Provider, Problem: held["send:"+l.ID]})
+			s.Lines = append(s.Lines, dashboard.Line{ID: l.ID, Provider: l.Provider, Problem: held[job.SendQueue(l.ID)]})
 		}
 		return s
 	}
@@ -133,7 +134,7 @@ func (e *engines) storeCheck(ctx context.Context) error {
 func heldSends(stats []queue.Stats, now time.Time) error {
 	var held []string
 	for _, q := range stats {
-		if strings.HasPrefix(q.Name, "send:") && q.HeldUntil.After(now) {
+		if _, ok := job.SendLine(q.Name); ok && q.HeldUntil.After(now) {
 			held = append(held, fmt.Sprintf("%s is held: %s", q.Name, q.HeldReason))
 		}
 	}

@@ -16,11 +16,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/admission"
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/decode"
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/httpcall"
-	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -42,10 +43,7 @@ const (
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
 		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, backoffSpeedup: o.BackoffSpeedup, lease: o.Lease, postTimeout: o.PostTimeout,
-		log: o.Log, out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now(),
-	}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
+		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now(),
 	}
 	a.redact = redact.New(a.cfg.Secrets()...)
 	a.log = slog.New(a.redact.Handler(a.log.Handler()))
@@ -153,9 +151,9 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 			}
 		}
 	}
-	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, SendQueue: delivery.SendQueue, BackoffSpeedup: a.backoffSpeedup, Meter: metrics, Log: log})
-	a.addRunner(e, metrics, inbound.QueueInbound, turns.Inbound(), cfg.Worker.Concurrency)
-	a.addRunner(e, metrics, inbound.QueueStatus, turns.Status(), cfg.Worker.Concurrency)
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, BackoffSpeedup: a.backoffSpeedup, Meter: metrics, Log: log})
+	a.addRunner(e, metrics, job.Inbound, turns.Inbound(), cfg.Worker.Concurrency)
+	a.addRunner(e, metrics, job.Status, turns.Status(), cfg.Worker.Concurrency)
 
 	fetchers := map[string]delivery.Fetcher{}
 	for _, l := range lines {
@@ -164,13 +162,13 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.postTimeout,
 			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
-		a.addPartOnceUsable(e, "send:"+l.ID, sends.Run)
+		a.addPartOnceUsable(e, job.SendQueue(l.ID), sends.Run)
 	}
 	media := delivery.NewMedia(delivery.MediaOptions{
 		Store: e.store, Queue: e.queue, Fetchers: fetchers, Dir: filepath.Join(cfg.DataDir, "media"),
 		MaxBytes: int64(cfg.MediaMax), Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 	})
-	a.addPartOnceUsable(e, "media", media.Run)
+	a.addPartOnceUsable(e, job.Media, media.Run)
 	if err := a.addEndpoints(e, metrics); err != nil {
 		return err
 	}
@@ -185,14 +183,14 @@ func (a *App) limits() map[string]queue.Limit {
 		return nil
 	}
 	return map[string]queue.Limit{
-		inbound.QueueInbound: rateLimit(float64(a.cfg.Worker.Rate)), inbound.QueueStatus: {}, inbound.QueueMedia: {},
+		job.Inbound: rateLimit(float64(a.cfg.Worker.Rate)), job.Status: {}, job.Media: {},
 	}
 }
 
 // setupPublic sets up the public paths: webhooks, the API and the pages.
 func (a *App) setupPublic(e *engines, doorSpool *spool.Spool, lines []line, alerts *alerting, metrics *observe.Metrics) error {
 	door := ingest.Options{
-		Queue: e.queue, Decoder: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}, Meta: metaProtocol(), Admission: a.admission, Ahead: a.clock.Skew,
+		Queue: e.queue, Decoder: decode.Decoder{Flat: n8n.Decoder{Zone: a.cfg.Location(), Country: a.cfg.DefaultCountry}}, Meta: metaProtocol(), Admission: a.admission, Ahead: a.clock.Skew,
 		Insecure: a.cfg.Insecure, Meter: metrics, Log: a.log,
 	}
 	if doorSpool != nil {

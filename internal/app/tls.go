@@ -90,7 +90,7 @@ func (c *certificate) onEvent(_ context.Context, event string, data map[string]a
 		c.setError(nil)
 	case "cert_failed":
 		err, _ := data["error"].(error)
-		logger.Error("certificate not obtained; retrying", "err", err,
+		logger.Error("certificate not obtained; retrying", "error", err,
 			"cure", "the domain has to point here, and port 443 has to reach "+c.app.cfg.Listen)
 		c.setError(fmt.Errorf("obtain the certificate of %s: %w", c.domain, err))
 	}

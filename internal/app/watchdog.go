@@ -40,6 +40,6 @@ func alive(ctx context.Context, client *http.Client) error {
 // logSupervisorError logs a failed message to the process manager; it is no reason to stop.
 func (a *App) logSupervisorError(err error) {
 	if err != nil {
-		a.log.Warn("supervisor", "err", err)
+		a.log.Warn("supervisor", "error", err)
 	}
 }

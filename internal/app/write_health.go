@@ -12,6 +12,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -127,7 +128,7 @@ func (q trackedQueue) check(ctx context.Context) error {
 	}
 	return q.health.check(func() error {
 		// The media queue has no rate, so this changes nothing.
-		return q.Engine.SetLimit(ctx, inbound.QueueMedia, queue.Limit{})
+		return q.Engine.SetLimit(ctx, job.Media, queue.Limit{})
 	})
 }
 

@@ -65,8 +65,13 @@ func TestNamesAreTheFields(t *testing.T) {
 			return err
 		}
 		ast.Inspect(tree, func(n ast.Node) bool {
-			if id, ok := n.(*ast.Ident); ok {
-				check(files.Position(id.Pos()).String(), id.Name)
+			switch n := n.(type) {
+			case *ast.Ident:
+				check(files.Position(n.Pos()).String(), n.Name)
+			case *ast.CallExpr:
+				if key := misnamedError(n); key != nil {
+					t.Errorf("%s: the log key of an error is \"error\"", files.Position(key.Pos()))
+				}
 			}
 			return true
 		})
@@ -75,6 +80,20 @@ func TestNamesAreTheFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// misnamedError is the argument "err" of a call that logs.
+func misnamedError(call *ast.CallExpr) ast.Expr {
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error", "Log", "With"}, f.Sel.Name) {
+		return nil
+	}
+	for _, arg := range call.Args {
+		if s, ok := arg.(*ast.BasicLit); ok && s.Value == `"err"` {
+			return arg
+		}
+	}
+	return nil
 }
 
 func TestWords(t *testing.T) {

@@ -5,6 +5,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -85,10 +86,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Status == nil {
 		return nil, errors.New("dashboard: Status is required")
 	}
-	p := &page{status: o.Status, log: o.Log}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
+	p := &page{status: o.Status, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler))}
 	var err error
 	if p.template, err = template.ParseFS(files, "page.html"); err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)
@@ -133,7 +131,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var out bytes.Buffer
 	if err := p.template.ExecuteTemplate(&out, name, v); err != nil {
-		p.log.Error("status page failed", "err", err)
+		p.log.Error("status page failed", "error", err)
 		http.Error(w, "status page failed", http.StatusInternalServerError)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -175,7 +176,7 @@ func (l language) headline(s Status) (level Level, sentence, fix string) {
 			continue
 		}
 		why := strings.TrimSuffix(q.HeldReason, ".")
-		if line, ok := strings.CutPrefix(q.Name, "send:"); ok {
+		if line, ok := job.SendLine(q.Name); ok {
 			return LevelBroken, l.in(heldSend, line, why), l.in(heldFix)
 		}
 		return LevelBroken, l.in(heldOther, q.Name, why), l.in(heldFix)
@@ -260,7 +261,7 @@ func (l language) queue(q queue.Stats, now time.Time) queueView {
 }
 
 func (l language) queueLabel(name string) string {
-	kind, owner, owned := strings.Cut(name, ":")
+	kind, owner, owned := job.Split(name)
 	label, ok := queueNames[kind]
 	switch {
 	case !ok:

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -140,7 +141,7 @@ func (s *BacklogScanner) wakeLagging(ctx context.Context, e Endpoint) (more bool
 	}
 	jobs := make([]queue.Job, len(page))
 	for i, b := range page {
-		jobs[i] = queue.Job{Queue: EventQueue(e.Name), Lane: b.Conversation}
+		jobs[i] = job.WakeEvents(e.Name, b.Conversation)
 	}
 	if _, err := s.opts.Queue.Enqueue(ctx, jobs); err != nil {
 		return false, fmt.Errorf("wake: %w", err)

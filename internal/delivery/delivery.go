@@ -12,7 +12,6 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
-	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
 // Sender posts one message and returns what the provider calls it. Its error is an
@@ -43,11 +42,3 @@ type noMeter struct{}
 
 func (noMeter) Sent(string, string, time.Duration) {}
 func (noMeter) Media(string)                       {}
-
-// SendQueue is the queue of a line's wake-ups.
-func SendQueue(line string) string { return "send:" + line }
-
-// Wake is the job that makes delivery look at a conversation.
-func Wake(line, conversation string) queue.Job {
-	return queue.Job{Queue: SendQueue(line), Lane: conversation}
-}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/batch"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -77,7 +78,7 @@ func (n *EventNotifier) OnEvents(events []store.Event) {
 		}
 		for _, ev := range events {
 			if e.Wants.Match(ev) {
-				jobs = append(jobs, queue.Job{Queue: EventQueue(e.Name), Lane: ev.Conversation})
+				jobs = append(jobs, queue.Job{Queue: job.EventQueue(e.Name), Lane: ev.Conversation})
 			}
 		}
 	}
@@ -140,6 +141,6 @@ func (n *EventNotifier) refreshClosed(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, e := range n.opts.Endpoints {
-		n.closed[e.Name] = closed[EventQueue(e.Name)]
+		n.closed[e.Name] = closed[job.EventQueue(e.Name)]
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -87,7 +88,7 @@ func TestNotifierKnowsWhenToStop(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c.stats.Name = delivery.EventQueue("crm")
+				c.stats.Name = job.EventQueue("crm")
 				q := &calls{began: time.Now(), lanes: map[string]bool{}}
 				n := delivery.NewEventNotifier(delivery.EventNotifierOptions{
 					Queue: q, Stats: func(context.Context, ...string) ([]queue.Stats, error) { return []queue.Stats{c.stats}, nil },

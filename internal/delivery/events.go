@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -52,9 +53,6 @@ type eventStore interface {
 	AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error
 }
 
-// EventQueue is the queue of an endpoint's wake-ups.
-func EventQueue(endpoint string) string { return "events:" + endpoint }
-
 // Endpoint is somebody who gets events, and which.
 type Endpoint struct {
 	Name  string
@@ -65,7 +63,7 @@ type Endpoint struct {
 func EventQueues(endpoints []Endpoint) []string {
 	queues := make([]string, len(endpoints))
 	for i, e := range endpoints {
-		queues[i] = EventQueue(e.Name)
+		queues[i] = job.EventQueue(e.Name)
 	}
 	return queues
 }
@@ -125,7 +123,7 @@ func NewEvents(o EventOptions) *Events {
 	o.Log = partLogger(o.Log, "events", "endpoint", o.Name)
 	e := &Events{opts: o}
 	e.slots = make(chan struct{}, o.Posts)
-	name := EventQueue(o.Name)
+	name := job.EventQueue(o.Name)
 	e.hold = &queue.Holder{Queue: o.Queue, Name: name, BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	e.cursors = e.newCursors()
 	e.runner = queue.NewRunner(queue.RunnerOptions{
@@ -141,7 +139,7 @@ func NewEvents(o EventOptions) *Events {
 // Run pushes until ctx ends; then what is being posted finishes and is recorded.
 func (e *Events) Run(ctx context.Context) error {
 	known := func() error { return e.opts.Store.RegisterEndpoint(ctx, e.opts.Now(), e.opts.Name) }
-	if err := prepareQueue(ctx, e.opts.Queue, EventQueue(e.opts.Name), e.opts.Rate, e.opts.Log, known); err != nil {
+	if err := prepareQueue(ctx, e.opts.Queue, job.EventQueue(e.opts.Name), e.opts.Rate, e.opts.Log, known); err != nil {
 		return err
 	}
 	err := e.runner.Run(ctx)

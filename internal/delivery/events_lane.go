@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -90,7 +91,7 @@ func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Eve
 // failed attempts of the old one.
 func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 	if c.Attempt > 1 && ctx.Err() == nil {
-		if _, err := e.opts.Queue.Enqueue(ctx, []queue.Job{{Queue: EventQueue(e.opts.Name), Lane: c.Lane}}); err == nil {
+		if _, err := e.opts.Queue.Enqueue(ctx, []queue.Job{{Queue: job.EventQueue(e.opts.Name), Lane: c.Lane}}); err == nil {
 			return queue.Outcome{Verdict: queue.Done}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/httpcall"
-	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -67,7 +67,7 @@ func NewMedia(o MediaOptions) *Media {
 	o.Log = partLogger(o.Log, "media")
 	m := &Media{opts: o}
 	m.runner = queue.NewRunner(queue.RunnerOptions{
-		Queue: o.Queue, Name: inbound.QueueMedia, Handler: mediaHandler{m},
+		Queue: o.Queue, Name: job.Media, Handler: mediaHandler{m},
 		Slots: o.Downloads, Lease: o.Lease, MaxAttempts: o.MaxAttempts, Backoff: o.Backoff,
 		Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})

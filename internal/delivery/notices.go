@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -59,13 +60,13 @@ func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (mor
 	now, before := p.opts.Now(), maps.Clone(woken)
 	clear(woken)
 	for _, n := range notices {
-		if !open[SendQueue(n.Line)] {
+		if !open[job.SendQueue(n.Line)] {
 			continue
 		}
 		more = true
 		at, known := before[n.MessageID]
 		if age := now.Sub(at); !known || age < 0 || age >= rewakeAfter {
-			jobs, at = append(jobs, Wake(n.Line, n.Conversation)), now
+			jobs, at = append(jobs, job.WakeSends(n.Line, n.Conversation)), now
 		}
 		woken[n.MessageID] = at
 	}
@@ -84,7 +85,7 @@ func (p *Pump) openQueues(ctx context.Context, notices []store.Notice) (map[stri
 	open := map[string]bool{}
 	var names []string
 	for _, n := range notices {
-		if name := SendQueue(n.Line); !open[name] {
+		if name := job.SendQueue(n.Line); !open[name] {
 			open[name] = true
 			names = append(names, name)
 		}

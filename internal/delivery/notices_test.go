@@ -13,6 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
@@ -128,7 +129,7 @@ func (m *noticeRig) hear(i int, text string) string {
 	if err != nil {
 		m.Fatal(err)
 	}
-	if _, err := m.queue.Enqueue(m.Context(), []queue.Job{delivery.Wake("wsp4", results[0].Conversation)}); err != nil {
+	if _, err := m.queue.Enqueue(m.Context(), []queue.Job{job.WakeSends("wsp4", results[0].Conversation)}); err != nil {
 		m.Fatal(err)
 	}
 	all, err := m.store.Messages(m.Context(), results[0].Conversation, "", 100)
@@ -195,7 +196,7 @@ func TestNoticesWaitForAHeldLine(t *testing.T) {
 			m.remind(i)
 		}
 		time.Sleep(time.Hour)
-		stats, err := m.queue.Stats(t.Context(), delivery.SendQueue("wsp4"))
+		stats, err := m.queue.Stats(t.Context(), job.SendQueue("wsp4"))
 		if err != nil || len(stats) != 1 || stats[0].Depth > 60 {
 			t.Errorf("what stands in the queue after an hour: %+v, %v", stats, err)
 		}

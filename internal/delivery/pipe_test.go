@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
@@ -131,7 +131,7 @@ func process(t *testing.T, dir string, l *life, w *fakeSender, idle time.Duratio
 
 	mq, ms := mortalQueue{q, l}, mortalStore{s, l}
 	work := queue.NewRunner(queue.RunnerOptions{
-		Queue: mq, Name: inbound.QueueInbound, Handler: worker.New(worker.Options{Store: ms, Queue: mq, Now: l.now}).Inbound(),
+		Queue: mq, Name: job.Inbound, Handler: worker.New(worker.Options{Store: ms, Queue: mq, Now: l.now}).Inbound(),
 		Slots: 2, Batch: 20, Drain: time.Millisecond,
 	})
 	sends := delivery.NewSends(delivery.SendOptions{
@@ -216,12 +216,11 @@ func write(t *testing.T, dir string, people int, said []string) {
 				Person: inbound.Person{Phone: fmt.Sprintf("54911000000%02d", p)}, SentAt: time.Now(), ReceivedAt: time.Now(),
 				Content: &inbound.Content{Type: "text", Text: text},
 			}
-			body, err := json.Marshal(a)
+			j, err := job.Arrival(a)
 			if err != nil {
 				t.Fatal(err)
 			}
-			name, lane := a.Route()
-			if _, err := q.Enqueue(t.Context(), []queue.Job{{Queue: name, Lane: lane, ID: a.Key(), Body: body}}); err != nil {
+			if _, err := q.Enqueue(t.Context(), []queue.Job{j}); err != nil {
 				t.Fatal(err)
 			}
 		}

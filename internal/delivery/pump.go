@@ -2,13 +2,12 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -85,7 +84,7 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 	if len(done.Wakes) > 0 {
 		jobs := make([]queue.Job, len(done.Wakes))
 		for i, w := range done.Wakes {
-			jobs[i] = Wake(w.Line, w.Conversation)
+			jobs[i] = job.WakeSends(w.Line, w.Conversation)
 		}
 		if _, err := p.opts.Queue.Enqueue(ctx, jobs); err != nil {
 			return false, fmt.Errorf("wake pending sends: %w", err)
@@ -111,7 +110,7 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 // apologize does what the flow says about those who were left, unless there is a
 // backlog: then they wait.
 func (p *Pump) apologize(ctx context.Context) error {
-	stats, err := p.opts.Queue.Stats(ctx, inbound.QueueInbound)
+	stats, err := p.opts.Queue.Stats(ctx, job.Inbound)
 	if err != nil {
 		return fmt.Errorf("look for a backlog: %w", err)
 	}
@@ -138,11 +137,10 @@ func (p *Pump) apologize(ctx context.Context) error {
 func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 	jobs := make([]queue.Job, len(files))
 	for i, f := range files {
-		body, err := json.Marshal(f)
-		if err != nil {
-			return fmt.Errorf("encode media job: %w", err)
+		var err error
+		if jobs[i], err = job.File(f.MessageID, f); err != nil {
+			return err
 		}
-		jobs[i] = queue.Job{Queue: inbound.QueueMedia, Lane: f.MessageID, ID: f.MessageID, Body: body}
 	}
 	if len(jobs) == 0 {
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -117,7 +118,7 @@ func TestNobodyApologizesWithinABacklog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				model := queuetest.NewModel(time.Now)
 				if tc.waits > 0 {
-					if _, err := model.Enqueue(t.Context(), []queue.Job{{Queue: inbound.QueueInbound, Lane: "wsp4:1", ID: "1"}}); err != nil {
+					if _, err := model.Enqueue(t.Context(), []queue.Job{{Queue: job.Inbound, Lane: "wsp4:1", ID: "1"}}); err != nil {
 						t.Fatal(err)
 					}
 					time.Sleep(tc.waits)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/batch"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -143,7 +144,7 @@ func (r *recorder) written(ctx context.Context, recs []*record, recorded []store
 			}
 			results[i].RetryAfter = busyBackoff.Delay(rec.busy)
 		case rec.over && recorded[i].More:
-			jobs, woken = append(jobs, Wake(r.s.opts.Line, rec.result.Conversation)), append(woken, i)
+			jobs, woken = append(jobs, job.WakeSends(r.s.opts.Line, rec.result.Conversation)), append(woken, i)
 		}
 	}
 	if len(jobs) == 0 {

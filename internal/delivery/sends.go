@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/httpcall"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -101,10 +102,10 @@ func NewSends(o SendOptions) *Sends {
 	s.slots = make(chan struct{}, o.Posts)
 	s.claimer = newClaimer(s)
 	s.health.pairs, s.health.busy = map[string]int{}, map[string]int{}
-	s.hold = &queue.Holder{Queue: o.Queue, Name: SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
+	s.hold = &queue.Holder{Queue: o.Queue, Name: job.SendQueue(o.Line), BackoffSpeedup: o.BackoffSpeedup, Log: o.Log}
 	s.recorder = newRecorder(s)
 	s.runner = queue.NewRunner(queue.RunnerOptions{
-		Queue: o.Queue, Name: SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
+		Queue: o.Queue, Name: job.SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
 		Slots: prefetch * o.Posts, Batch: prefetch * o.Posts, InFlight: prefetch * o.Posts, Gather: sendEvery,
 		Lease: o.Lease,
 		// A wake-up is never dead: the row says when it is over.
@@ -116,7 +117,7 @@ func NewSends(o SendOptions) *Sends {
 // Run delivers until ctx ends; then posts that are running finish and are
 // recorded.
 func (s *Sends) Run(ctx context.Context) error {
-	if err := prepareQueue(ctx, s.opts.Queue, SendQueue(s.opts.Line), s.opts.Rate, s.opts.Log, func() error { return nil }); err != nil {
+	if err := prepareQueue(ctx, s.opts.Queue, job.SendQueue(s.opts.Line), s.opts.Rate, s.opts.Log, func() error { return nil }); err != nil {
 		return err
 	}
 	err := s.runner.Run(ctx)

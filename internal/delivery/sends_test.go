@@ -18,6 +18,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/delivery"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
@@ -310,7 +311,7 @@ func (r *rig) run(s *delivery.Sends) {
 func (r *rig) say(conversation string, ids ...string) {
 	r.Helper()
 	r.store.add(conversation, ids...)
-	if _, err := r.model.Enqueue(r.Context(), []queue.Job{delivery.Wake("wsp4", conversation)}); err != nil {
+	if _, err := r.model.Enqueue(r.Context(), []queue.Job{job.WakeSends("wsp4", conversation)}); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -821,7 +822,7 @@ func TestKilledWhilePosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model, sendStore := queuetest.NewModel(time.Now), &fakeSendStore{}
 		sendStore.add("1", "a", "b")
-		if _, err := model.Enqueue(t.Context(), []queue.Job{delivery.Wake("wsp4", "1")}); err != nil {
+		if _, err := model.Enqueue(t.Context(), []queue.Job{job.WakeSends("wsp4", "1")}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := model.Exchange(t.Context(), "send:wsp4", nil, 1, 30*second); err != nil {

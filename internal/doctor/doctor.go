@@ -5,6 +5,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -89,9 +90,7 @@ type clock struct {
 
 // Run runs all checks, those of other servers concurrently.
 func Run(ctx context.Context, o Options) Report {
-	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
-	}
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	d := &doctor{Options: o, redact: redact.New(o.Config.Secrets()...), findings: map[string][]Finding{}}
 	d.configuration()
 	d.flow()

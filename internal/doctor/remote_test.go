@@ -31,7 +31,7 @@ func TestAppSecretOfALine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			graph, err := sandbox.New(sandbox.Options{
-				PhoneNumberID: "1234567890", Token: token, AppSecret: mine, RequireProof: tt.required, WebhookURL: func() string { return "" },
+				PhoneNumberID: "1234567890", DisplayNumber: "5491100000099", Token: token, AppSecret: mine, RequireProof: tt.required, WebhookURL: func() string { return "" },
 			})
 			if err != nil {
 				t.Fatal(err)

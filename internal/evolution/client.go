@@ -2,6 +2,7 @@ package evolution
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -87,7 +88,7 @@ func (c *Client) Send(ctx context.Context, p outbound.Post) (outbound.Accepted, 
 	id := v.Get("key", "id").Text()
 	if answer.Status/100 != 2 || id == "" {
 		m, _ := rawjson.Parse(body)
-		return outbound.Accepted{}, failure(answer, orElse(m.Get("text").Text(), m.Get("caption").Text()), m.Get("media").Exists() || m.Get("audio").Exists(), c.redact)
+		return outbound.Accepted{}, failure(answer, cmp.Or(m.Get("text").Text(), m.Get("caption").Text()), m.Get("media").Exists() || m.Get("audio").Exists(), c.redact)
 	}
 	var to inbound.Person
 	Identify(&to, v.Get("key", "remoteJid").Text())
@@ -181,7 +182,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 	if text == "" {
 		return nil, "", &outbound.Failure{Class: outbound.Retry, Detail: "the answer has no file"}
 	}
-	return file(text), orElse(v.Get("mimetype").Text(), m.MIME), nil
+	return file(text), cmp.Or(v.Get("mimetype").Text(), m.MIME), nil
 }
 
 // whole makes a call whose answer may hold a whole file.

@@ -1,6 +1,7 @@
 package evolution
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ type quoted struct {
 
 // compose returns the endpoint and the request body for a Post.
 func compose(p outbound.Post) (path string, body []byte, err error) {
-	m := sent{Number: orElse(p.To.Phone, p.To.ExternalID)}
+	m := sent{Number: cmp.Or(p.To.Phone, p.To.ExternalID)}
 	if m.Number == "" {
 		return "", nil, errors.New("the person has neither a phone nor an Evolution id")
 	}

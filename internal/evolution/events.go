@@ -1,6 +1,7 @@
 package evolution
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -101,7 +102,7 @@ func (d *decoder) fromGo(m rawjson.Value) {
 	if key.FromMe { // we are the sender
 		key.Alts = []string{text("RecipientAlt")}
 		outgoing, _ := phoneOf(text("Sender"))
-		d.ownNumber = orElse(d.ownNumber, outgoing)
+		d.ownNumber = cmp.Or(d.ownNumber, outgoing)
 		// Evolution Go puts our own number in Chat if the chat has a hidden id.
 		if to, ok := phoneOf(text("RecipientAlt")); ok && to != outgoing && key.Chat == text("Sender") {
 			key.Chat = text("RecipientAlt")

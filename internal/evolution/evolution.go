@@ -5,8 +5,7 @@
 package evolution
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -52,7 +51,7 @@ func Add(b *inbound.Batch, v rawjson.Value) (known bool) {
 	}
 	d.instance = v.Get("instance").Text()
 	if d.instance == "" { // an object in some versions
-		d.instance = orElse(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
+		d.instance = cmp.Or(v.Get("instance", "instanceName").Text(), v.Get("instance", "name").Text())
 	}
 	if d.instance == "" { // Evolution Go
 		d.instance = v.Get("instanceName").Text()
@@ -129,7 +128,7 @@ func (d *decoder) read() {
 func (d *decoder) keep(kind inbound.Kind, raw rawjson.Value, quarantine string) *inbound.Arrival {
 	return d.batch.Add(inbound.Arrival{
 		Kind:       kind,
-		ID:         contentID(raw),
+		ID:         inbound.ContentID(raw),
 		LineRef:    d.instance,
 		Provider:   Provider,
 		Shape:      Shape,
@@ -145,16 +144,4 @@ func (d *decoder) broken(raw rawjson.Value) {
 	d.keep(inbound.Unknown, raw, "invalid")
 }
 
-func contentID(raw []byte) string {
-	sum := sha256.Sum256(raw)
-	return "sha256:" + hex.EncodeToString(sum[:16])
-}
-
 func usable(id string) bool { return id != "" && len(id) <= inbound.MaxID }
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}

@@ -2,6 +2,7 @@ package evolution
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -41,7 +42,7 @@ func (d *decoder) said(m rawjson.Value, key Key, id, name string, at time.Time) 
 	a.Raw = raw
 	if content.Type == "edit" && content.TargetID == "" {
 		aim(&content, id)
-		a.ID = contentID(raw) // id is the edited message's
+		a.ID = inbound.ContentID(raw) // id is the edited message's
 	}
 	d.add(a, person, elsewhere, content, m)
 }
@@ -84,8 +85,8 @@ func (d *decoder) content(m rawjson.Value, id string) (inbound.Content, json.Raw
 	if c.Media == nil {
 		return c, raw
 	}
-	c.Media.ID = orElse(c.Media.ID, id)
-	c.Media.MIME = orElse(c.Media.MIME, body.Get("mimetype").Text()) // here if the file is in storage
+	c.Media.ID = cmp.Or(c.Media.ID, id)
+	c.Media.MIME = cmp.Or(c.Media.MIME, body.Get("mimetype").Text()) // here if the file is in storage
 	c.Media.URL = body.Get("mediaUrl").Text()
 	c.Media.Inline = file.Text()
 	if len(file) > big {
@@ -279,7 +280,7 @@ func fill(c *inbound.Content, body rawjson.Value) {
 			}
 		}
 	}
-	if c.Type = orElse(other, "unknown"); other == "" && bare {
+	if c.Type = cmp.Or(other, "unknown"); other == "" && bare {
 		c.Type = "notice"
 	}
 }
@@ -322,7 +323,7 @@ func holds(v rawjson.Value) bool {
 
 // quote sets the message that a part quotes.
 func quote(c *inbound.Content, part rawjson.Value) {
-	c.QuotedID = orElse(get(part, "contextInfo", "stanzaId").Text(), c.QuotedID)
+	c.QuotedID = cmp.Or(get(part, "contextInfo", "stanzaId").Text(), c.QuotedID)
 }
 
 // fillPlace reads a member that has a place.
@@ -346,7 +347,7 @@ func fillPlace(c *inbound.Content, where place, part rawjson.Value) {
 			lines = append(lines, text)
 		}
 	}
-	c.Text = orElse(c.Text, strings.Join(lines, "\n"))
+	c.Text = cmp.Or(c.Text, strings.Join(lines, "\n"))
 }
 
 // fillKind reads the member of this name (lower case), which has a kind.
@@ -361,7 +362,8 @@ func fillKind(c *inbound.Content, name string, part rawjson.Value) {
 		c.Text = get(part, "caption").Text()
 		c.Media = readMedia(part)
 	case "locationmessage", "livelocationmessage":
-		c.Text = readLocation(part)
+		c.Text = inbound.PlaceText(get(part, "degreesLatitude").Text(), get(part, "degreesLongitude").Text(),
+			get(part, "name").Text(), get(part, "address").Text(), get(part, "caption").Text(), get(part, "comment").Text())
 	case "contactmessage":
 		c.Text = get(part, "displayName").Text()
 	case "contactsarraymessage":
@@ -403,7 +405,7 @@ func readNative(c *inbound.Content, native rawjson.Value) {
 	}
 	if id := get(tap, "id").Text(); id != "" && !forms[get(native, "name").Text()] {
 		c.ReplyID = id
-		c.Text = orElse(c.Text, orElse(get(tap, "title").Text(), get(tap, "display_text").Text()))
+		c.Text = cmp.Or(c.Text, get(tap, "title").Text(), get(tap, "display_text").Text())
 		return
 	}
 	c.Text, c.Form = inbound.FormText(c.Text, answers), true
@@ -423,19 +425,6 @@ func readMedia(part rawjson.Value) *inbound.Media {
 		media.SHA256 = hex.EncodeToString(sum)
 	}
 	return media
-}
-
-func readLocation(part rawjson.Value) string {
-	var parts []string
-	for _, key := range []string{"name", "address", "caption", "comment"} {
-		if text := get(part, key).Text(); text != "" {
-			parts = append(parts, text)
-		}
-	}
-	if lat, long := get(part, "degreesLatitude").Text(), get(part, "degreesLongitude").Text(); lat != "" && long != "" {
-		parts = append(parts, lat+","+long)
-	}
-	return strings.Join(parts, " · ")
 }
 
 // readProtocol reads an edit or a revoke: a message about another message.
@@ -463,13 +452,13 @@ func readProtocol(c *inbound.Content, part rawjson.Value) {
 func readEdit(c *inbound.Content, edited rawjson.Value) {
 	var now inbound.Content
 	fill(&now, edited)
-	c.Type, c.Text, c.Media, c.QuotedID = "edit", now.Text, now.Media, orElse(now.QuotedID, c.QuotedID)
+	c.Type, c.Text, c.Media, c.QuotedID = "edit", now.Text, now.Media, cmp.Or(now.QuotedID, c.QuotedID)
 	aim(c, "") // sets the file's id to the edited message's
 }
 
 // aim sets the target of an edit that has none, and gives its file the target's id.
 func aim(c *inbound.Content, id string) {
-	c.TargetID = orElse(c.TargetID, id)
+	c.TargetID = cmp.Or(c.TargetID, id)
 	if c.Media != nil {
 		c.Media.ID = c.TargetID
 	}
@@ -484,7 +473,7 @@ func (d *decoder) edited(m rawjson.Value) {
 func (d *decoder) deleted(m rawjson.Value) {
 	d.readTarget(m, func(c *inbound.Content) {
 		c.Type = "revoke"
-		c.TargetID = orElse(m.Get("key", "id").Text(), orElse(m.Get("id").Text(), m.Get("keyId").Text()))
+		c.TargetID = cmp.Or(m.Get("key", "id").Text(), m.Get("id").Text(), m.Get("keyId").Text())
 	})
 }
 
@@ -522,7 +511,7 @@ var statuses = map[string]string{
 
 // update reads one status of messages.update.
 func (d *decoder) update(m rawjson.Value) {
-	id := orElse(m.Get("keyId").Text(), m.Get("key", "id").Text())
+	id := cmp.Or(m.Get("keyId").Text(), m.Get("key", "id").Text())
 	if edited := m.Get("update", "message", "editedMessage"); edited.IsObject() { // an edit, as Baileys reports it
 		d.readTarget(m, func(c *inbound.Content) {
 			readProtocol(c, edited)
@@ -530,7 +519,7 @@ func (d *decoder) update(m rawjson.Value) {
 		})
 		return
 	}
-	word := orElse(m.Get("status").Text(), m.Get("update", "status").Text())
+	word := cmp.Or(m.Get("status").Text(), m.Get("update", "status").Text())
 	if !usable(id) || !usable(word) {
 		d.broken(m)
 		return
@@ -548,7 +537,7 @@ func (d *decoder) update(m rawjson.Value) {
 	a.ID, a.Person = id, person
 	a.Report = &inbound.Report{Status: status}
 	if group != "" {
-		a.Person.ExternalID = orElse(a.Person.ExternalID, group)
+		a.Person.ExternalID = cmp.Or(a.Person.ExternalID, group)
 	}
 	// SentAt stays zero: the event's date_time is local time with a wrong Z.
 }

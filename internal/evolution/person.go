@@ -1,6 +1,7 @@
 package evolution
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,10 +96,10 @@ func Identify(p *inbound.Person, jids ...string) {
 			continue
 		}
 		if phone, ok := phoneOf(jid); ok {
-			p.Phone = orElse(p.Phone, phone)
+			p.Phone = cmp.Or(p.Phone, phone)
 		} else if Somebody(jid) {
 			user, server := split(jid)
-			p.ExternalID = orElse(p.ExternalID, user+"@"+server)
+			p.ExternalID = cmp.Or(p.ExternalID, user+"@"+server)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package inbound
 import (
 	"errors"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // Bounds of decoding. A body that exceeds one is kept whole, as one unreadable arrival.
@@ -111,4 +113,12 @@ func Truncate(text string, most int) (string, bool) {
 func TruncateName(text string) string {
 	text, _ = Truncate(text, MaxName)
 	return text
+}
+
+// PlaceText is the text of a location: what is said of it, and where it is.
+func PlaceText(lat, long string, said ...string) string {
+	if lat != "" && long != "" {
+		said = append(said, lat+","+long)
+	}
+	return strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), " · ")
 }

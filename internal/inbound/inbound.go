@@ -227,26 +227,3 @@ func MarkSpooled(body []byte) []byte {
 	}
 	return append([]byte(`{"spooled":true,"kind":`), rest...)
 }
-
-// Queue names of the jobs whose bodies are Arrivals.
-const (
-	QueueInbound = "inbound" // lane = line:person
-	QueueStatus  = "status"  // lane = message id
-	QueueMedia   = "media"   // lane = message id
-)
-
-// Route returns the queue and the lane of an Arrival. All arrivals of one person on one
-// line share a lane, but statuses have a lane per message.
-func (a Arrival) Route() (queue, lane string) {
-	line := a.Line
-	if line == "" {
-		line = "?" + a.LineRef
-	}
-	if a.Kind == Status {
-		return QueueStatus, line + ":" + a.ID
-	}
-	if ref := a.Person.Ref(); ref != "" {
-		return QueueInbound, line + ":" + ref
-	}
-	return QueueInbound, line + ":-" + string(a.Kind)
-}

@@ -54,9 +54,14 @@ func Unreadable(body []byte, why error) Arrival {
 	} else {
 		raw = fmt.Appendf(nil, `{"base64":%q}`, base64.StdEncoding.EncodeToString(body))
 	}
-	sum := sha256.Sum256(body)
 	return Arrival{
-		Kind: Unknown, ID: "sha256:" + hex.EncodeToString(sum[:16]), Shape: "unknown",
+		Kind: Unknown, ID: ContentID(body), Shape: "unknown",
 		Quarantine: "unknown_shape", Detail: why.Error(), Raw: raw,
 	}
+}
+
+// ContentID is the id of a thing that came without one.
+func ContentID(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:16])
 }

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/admission"
+	"github.com/psivisionhub/psi-router/internal/decode"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
-	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
@@ -99,7 +99,7 @@ func lines() []ingest.Line {
 func options(q ingest.Enqueuer) ingest.Options {
 	return ingest.Options{
 		Queue:   q,
-		Decoder: n8n.Decoder{},
+		Decoder: decode.Decoder{},
 		Meta: ingest.Meta{
 			NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
 			WellFormed:   whatsapp.WellFormed,

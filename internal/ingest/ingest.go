@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -114,8 +115,8 @@ func New(o Options) *Handler {
 		now:            o.Now,
 		ahead:          o.Ahead,
 		meter:          o.Meter,
-		log:            o.Log,
-		enqueueTimeout: o.EnqueueTimeout,
+		log:            cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		enqueueTimeout: cmp.Or(o.EnqueueTimeout, 4*time.Second),
 	}
 	if h.now == nil {
 		h.now = time.Now
@@ -123,17 +124,11 @@ func New(o Options) *Handler {
 	if h.ahead == nil {
 		h.ahead = func() time.Duration { return 0 }
 	}
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
-	}
 	if h.meter == nil {
 		h.meter = noMeter{}
 	}
 	if h.admission == nil {
 		h.admission = admission.New(admission.Options{Log: h.log})
-	}
-	if h.enqueueTimeout == 0 {
-		h.enqueueTimeout = 4 * time.Second
 	}
 	for _, path := range []string{"/webhook", "/webhook/{$}", "/webhook/{line}", "/webhook/{line}/{event...}"} {
 		h.mux.HandleFunc("GET "+path, h.handshake)

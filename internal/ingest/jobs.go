@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/rawjson"
 )
@@ -26,12 +27,11 @@ func (h *Handler) jobs(arrivals []inbound.Arrival, c *caller, now time.Time) ([]
 			continue
 		}
 		assignID(a, i)
-		body, err := inbound.Encode(*a)
+		j, err := job.Arrival(*a)
 		if err != nil {
 			return nil, fmt.Errorf("make jobs: %w", err)
 		}
-		name, lane := a.Route()
-		jobs = append(jobs, queue.Job{Queue: name, Lane: lane, ID: a.Key(), Body: body})
+		jobs = append(jobs, j)
 	}
 	return jobs, nil
 }

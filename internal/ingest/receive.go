@@ -112,7 +112,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, body []byte, c 
 		err = h.enqueue(r.Context(), jobs)
 	}
 	if err != nil {
-		h.log.Error("webhook not stored", "err", err, "jobs", len(jobs), "lines", h.lineIDs(c.lines))
+		h.log.Error("webhook not stored", "error", err, "jobs", len(jobs), "lines", h.lineIDs(c.lines))
 		w.Header().Set("Retry-After", retryAfter)
 		writeJSON(w, http.StatusServiceUnavailable, `{"error":"Not stored, send it again"}`)
 		return outcomeUnavailable

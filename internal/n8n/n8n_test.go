@@ -1,8 +1,6 @@
 package n8n_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,93 +9,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/psivisionhub/psi-router/internal/decode"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/n8n"
 )
 
-func decode(t testing.TB, body string) []inbound.Arrival {
+// read takes the way of every body, so that no other shape takes what is flat.
+func read(o n8n.Decoder, body string) ([]inbound.Arrival, error) {
+	return decode.Decoder{Flat: o}.Decode([]byte(body))
+}
+
+func first(t *testing.T, body string) inbound.Arrival {
 	t.Helper()
-	arrivals, err := n8n.Decode([]byte(body))
+	arrivals, err := read(n8n.Decoder{}, body)
 	if err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}
-	return arrivals
-}
-
-const (
-	message   = `{"from":"5491100000001","id":"wamid.A","timestamp":"1795000001","type":"text","text":{"body":"hola"}}`
-	value     = `{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},"messages":[` + message + `],"field":"messages"}`
-	flat      = `{"telefono":"5491100000001","mensaje":"hola","messageId":"wamid.A"}`
-	evolution = `{"event":"messages.upsert","instance":"ventas","data":{"key":{"remoteJid":"5491100000001@s.whatsapp.net","id":"M1"},"message":{"conversation":"hola"}}}`
-	hook      = `{"headers":{"host":"x"},"params":{},"query":{},"body":`
-)
-
-// TestShapes: the twelve shapes, bare and wrapped.
-func TestShapes(t *testing.T) {
-	t.Parallel()
-	asText, _ := json.Marshal(flat)
-	tests := map[string]struct {
-		body  string
-		shape string
-		more  int
-	}{
-		"1 envelope":         {`{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":` + value + `}]}]}`, "envelope", 0},
-		"2 value":            {value, "value", 0},
-		"3 messages":         {`{"messages":[` + message + `],"metadata":{"phone_number_id":"200"}}`, "messages", 0},
-		"4 message":          {message, "message", 0},
-		"5 simple":           {`{"from":"5491100000001","message":"hola"}`, "simple", 0},
-		"5 simple text":      {`{"from":"5491100000001","text":"hola"}`, "simple", 0},
-		"6 flat":             {flat, "flat", 0},
-		"7 ingest":           {`{"telefono":"5491100000001","contenido":"hola","whatsapp_message_id":"wamid.A","timestamp":"2026-11-18T09:06:41Z","multimedia":null,"utm_data":{}}`, "ingest", 0},
-		"8 evolution":        {evolution, "evolution", 0},
-		"9 normalised":       {`{"telefono":"5491100000001","mensaje":"hola","nombre":"Ana","messageId":"M1","mediaType":"conversation","fromMe":false,"tipo":"mensaje"}`, "flat", 0},
-		"10 items":           {`[{"json":` + value + `},{"json":` + value + `,"pairedItem":{"item":0}}]`, "items+json+value", 1},
-		"10 bodies":          {`[{"body":` + flat + `}]`, "items+hook+flat", 0},
-		"10 plain":           {`[` + value + `,` + flat + `]`, "items+value", 1},
-		"11 hook":            {hook + flat + `}`, "hook+flat", 0},
-		"11 hook, evolution": {hook + evolution + `,"webhookUrl":"https://n8n/x","executionMode":"production"}`, "hook+evolution", 0},
-		"11 hook in items":   {`[{"json":` + hook + `[` + flat + `]}}]`, "items+json+hook+items+flat", 0},
-		"12 status":          {`{"statuses":[{"id":"wamid.S","status":"read","recipient_id":"1"}]}`, "messages", 0},
-		"sent as text":       {string(asText), "text+flat", 0},
-		"body as text":       {hook + string(asText) + `}`, "hook+text+flat", 0},
-		"a mark in front":    {"\xef\xbb\xbf" + flat, "flat", 0},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := decode(t, test.body)
-			if len(got) != 1+test.more {
-				t.Fatalf("got %d arrivals, want %d", len(got), 1+test.more)
-			}
-			if got[0].Shape != test.shape {
-				t.Errorf("shape: got %s, want %s", got[0].Shape, test.shape)
-			}
-			for _, a := range got {
-				if a.Kind == inbound.Status {
-					continue
-				}
-				if a.Kind != inbound.Message || a.Person.Phone != "5491100000001" || a.Content.Text != "hola" || a.Content.Type != "text" {
-					t.Errorf("got %+v", a)
-				}
-			}
-		})
-	}
-}
-
-func TestUnknown(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{
-		``, `hola`, `{}`, `[]`, `null`, `7`, `"hola"`, `{"a":1}`, `{"telefono":"549"}`, `{"mensaje":"hola"}`, `[{"json":{}}]`,
-		`{"from":"","message":"x"}`, `{"headers":{},"body":"hola"}`, `[[[[[[` + flat + `]]]]]]`, `{"telefono":{"a":1},"mensaje":"x"}`,
-	} {
-		if got, err := n8n.Decode([]byte(body)); err == nil {
-			t.Errorf("%s: got %+v", body, got)
-		}
-	}
-	got := decode(t, `[{"json":{"a":1}},`+flat+`,7]`)
-	if len(got) != 3 || got[0].Quarantine != "unknown_shape" || got[1].Quarantine != "" || got[2].Kind != inbound.Unknown {
-		t.Errorf("unknown parts beside known ones: got %+v", got)
-	}
+	return arrivals[0]
 }
 
 func TestFlat(t *testing.T) {
@@ -172,7 +100,7 @@ func TestFlat(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := decode(t, test.body)[0]
+			got := first(t, test.body)
 			if string(got.Raw) != test.body {
 				t.Errorf("raw: got %s", got.Raw)
 			}
@@ -184,54 +112,11 @@ func TestFlat(t *testing.T) {
 		})
 	}
 	with := func(at string) string {
-		return decode(t, `{"from":"549110","message":"1","timestamp":"`+at+`"}`)[0].ID
+		return first(t, `{"from":"549110","message":"1","timestamp":"`+at+`"}`).ID
 	}
 	if a, b := with("1795000001"), with("1795000002"); a == "" || a == b {
 		t.Errorf("ids of two times: %q and %q", a, b)
 	}
-}
-
-func TestFixture(t *testing.T) {
-	t.Parallel()
-	body, err := os.ReadFile("testdata/n8n_whatsapp_trigger_items.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := decode(t, string(body))
-	if len(got) != 1 || got[0].Shape != "items+value" || got[0].LineRef != "200000000000002" || got[0].Person.Name != "Persona Prueba" || !bytes.Contains(body, got[0].Raw) {
-		t.Errorf("got %+v", got)
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	paths, _ := filepath.Glob("../ingest/testdata/payloads/*.json")
-	for _, path := range paths {
-		body, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(body)
-	}
-	for _, seed := range []string{flat, value, `[{"json":` + hook + `[` + flat + `]}}]`, `"{}"`, `{"telefono":5e12,"tipo":"x"}`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		arrivals, err := n8n.Decode(body)
-		if (err == nil) != (len(arrivals) > 0) {
-			t.Fatalf("%v, %d arrivals", err, len(arrivals))
-		}
-		for _, a := range arrivals {
-			if !json.Valid(a.Raw) || a.Shape == "" || a.Provider == "" {
-				t.Fatalf("got %+v", a)
-			}
-			if (a.Kind == inbound.Message || a.Kind == inbound.Echo) && (a.Content == nil || a.Content.Type == "" || a.Person.IsZero() && a.Content.Group == "") {
-				t.Fatalf("a message without content or sender: %+v", a)
-			}
-			if strings.Contains(a.Person.Phone, "@") {
-				t.Fatalf("not a phone: %q", a.Person.Phone)
-			}
-		}
-	})
 }
 
 // TestTypedPhones: every spelling of a phone gives the same phone, or nobody. The
@@ -259,7 +144,7 @@ func TestTypedPhones(t *testing.T) {
 		`{"telefono":"11 5555 0001 / 11 5555 0002","mensaje":"hola"}`:                         "",
 		`{"telefono":"Ana","mensaje":"hola"}`:                                                 "",
 	} {
-		arrivals, err := here.Decode([]byte(body))
+		arrivals, err := read(here, body)
 		got := ""
 		if err == nil && arrivals[0].Kind == inbound.Message {
 			got = arrivals[0].Person.Phone
@@ -292,13 +177,13 @@ func TestPersonInFlatObjects(t *testing.T) {
 		`"remoteJid":"5491155550001_1:3@s.whatsapp.net"`:                                ana + " ",
 		`"remoteJid":"5491155550001@s.whatsapp.net","fromMe":true,"to":"12@newsletter"`: " group",
 	} {
-		a := decode(t, `{`+body+`,"mensaje":"hola"}`)[0]
+		a := first(t, `{`+body+`,"mensaje":"hola"}`)
 		if got := a.Person.Phone + " " + a.Quarantine; got != want || (a.Content.Group != "") != (a.Quarantine != "") {
 			t.Errorf("%s: got %s, want %s", body, got, want)
 		}
 	}
 	for _, body := range []string{`{"remoteJid":"5.49116E+12@s.whatsapp.net","mensaje":"hola"}`, `{"telefono":"5,49116E+12","mensaje":"hola"}`, `{"remoteJid":"Support@s.whatsapp.net","mensaje":"hola"}`} {
-		if got, err := n8n.Decode([]byte(body)); err == nil {
+		if got, err := read(n8n.Decoder{}, body); err == nil {
 			t.Errorf("%s: got %+v", body, got)
 		}
 	}
@@ -321,7 +206,7 @@ func TestGesturesInFlatObjects(t *testing.T) {
 		`"mensaje":"","mediaType":"locationMessage"`:                 "location",
 		`"mensaje":"hola","tipo":"consulta"`:                         "text",
 	} {
-		a := decode(t, `{"telefono":"5491155550001","messageId":"M1",`+body+`}`)[0]
+		a := first(t, `{"telefono":"5491155550001","messageId":"M1",`+body+`}`)
 		if a.Content.Type != want {
 			t.Errorf("%s: got %s, want %s", body, a.Content.Type, want)
 		}
@@ -341,34 +226,12 @@ func TestTimesWithoutZone(t *testing.T) {
 		"2026-11-18T09:06:41-05:00": "2026-11-18T14:06:41Z",
 		"1795000001":                "2026-11-18T11:06:41Z",
 	} {
-		arrivals, err := n8n.Decoder{Zone: zone}.Decode([]byte(`{"from":"5491155550001","message":"1","timestamp":"` + at + `"}`))
+		arrivals, err := read(n8n.Decoder{Zone: zone}, `{"from":"5491155550001","message":"1","timestamp":"`+at+`"}`)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := arrivals[0].SentAt.UTC().Format(time.RFC3339); got != want {
 			t.Errorf("%s is %s, want %s", at, got, want)
 		}
-	}
-}
-
-// TestSplitOutNode: n8n's Split Out node leaves one object in a list's place.
-func TestSplitOutNode(t *testing.T) {
-	t.Parallel()
-	for name, body := range map[string]string{
-		"message":         `{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}`,
-		"message, person": `{"messaging_product":"whatsapp","messages":` + message + `,"contacts":{"wa_id":"5491100000001","profile":{"name":"Ana"}},"metadata":{"phone_number_id":"200"}}`,
-		"in items":        `[{"json":{"messages":` + message + `,"metadata":{"phone_number_id":"200"}}}]`,
-	} {
-		a := decode(t, body)[0]
-		if a.Kind != inbound.Message || a.LineRef != "200" || a.Person.Phone != "5491100000001" || a.Content.Text != "hola" {
-			t.Errorf("%s: %+v", name, a)
-		}
-		if strings.Contains(name, "person") && a.Person.Name != "Ana" {
-			t.Errorf("%s: nobody's name in %+v", name, a.Person)
-		}
-	}
-	a := decode(t, `{"statuses":{"id":"wamid.S","status":"read","recipient_id":"5491100000001"},"metadata":{"phone_number_id":"200"}}`)[0]
-	if a.Kind != inbound.Status || a.Person.Phone != "5491100000001" {
-		t.Errorf("a status: %+v", a)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -54,7 +55,7 @@ type OpenAlert struct{ Rule, Subject string }
 func (s Sources) OldestUnanswered(queues []queue.Stats, f StoreStats) time.Duration {
 	owed := f.OldestUnanswered
 	for _, q := range queues {
-		if q.Name == "inbound" && q.Depth > 0 {
+		if q.Name == job.Inbound && q.Depth > 0 {
 			owed = max(owed, q.OldestAge)
 		}
 	}

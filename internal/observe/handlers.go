@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
@@ -166,7 +167,7 @@ func (h *Health) status(w http.ResponseWriter, r *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(f.Endpoints)) {
 		e := EndpointStatus{Name: name, Behind: f.Endpoints[name].Conversations, Oldest: f.Endpoints[name].Oldest.Seconds()}
 		for _, q := range s.Queues {
-			if q.Name == "events:"+name {
+			if q.Name == job.EventQueue(name) {
 				e.HeldUntil, e.HeldFor = q.HeldUntil, q.HeldFor
 			}
 		}

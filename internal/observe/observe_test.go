@@ -257,7 +257,7 @@ func TestLogLinesAreBounded(t *testing.T) {
 		var b bytes.Buffer
 		long := strings.Repeat("x", 1<<20) + "\x1b[2J"
 		log := NewLogger(&b, "info", format)
-		log.With("with", long).Warn("m", "text", "\u202ecod.exe\x1b[2J", "err", errors.New(long), slog.Group("g", "in", long), "stack", "one\ntwo")
+		log.With("with", long).Warn("m", "text", "\u202ecod.exe\x1b[2J", "error", errors.New(long), slog.Group("g", "in", long), "stack", "one\ntwo")
 		got := b.String()
 		if n := strings.Count(got, "\n"); len(got) > 20_000 || n != 1 || strings.ContainsAny(got, "\x1b\u202e") || strings.Contains(got, `\u001b`) {
 			t.Errorf("%s: %d bytes, %d lines: %.300q", format, len(got), n, got)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ type RunnerOptions struct {
 // Runner serves one queue: it claims as many jobs as there is room for, hands them to the
 // handler in batches, and settles outcomes together with the next claim.
 type Runner struct {
-	RunnerOptions
+	opts RunnerOptions
 }
 
 // NewRunner returns a Runner. It panics if a required option is missing.
@@ -84,21 +85,16 @@ func NewRunner(o RunnerOptions) *Runner {
 	if o.Lease <= 0 {
 		o.Lease = 30 * time.Second
 	}
-	if o.MaxAttempts == 0 {
-		o.MaxAttempts = 12
-	}
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 12)
 	if o.Drain <= 0 {
 		o.Drain = 25 * time.Second
 	}
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "queue", "queue", o.Name)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("part", "queue", "queue", o.Name)
 	o.Backoff = o.Backoff.withDefaults()
-	return &Runner{RunnerOptions: o}
+	return &Runner{opts: o}
 }
 
 // Run serves the queue until ctx ends. Then it stops claiming, lets handlers finish within
@@ -115,7 +111,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			continue
 		}
 		if err := l.exchange(ctx, pending, want); errors.Is(err, ErrClosed) {
-			return fmt.Errorf("run queue %s: %w", r.Name, err)
+			return fmt.Errorf("run queue %s: %w", r.opts.Name, err)
 		} else if err != nil {
 			l.backOff(ctx, err)
 		}

@@ -34,20 +34,20 @@ func (l *loop) startBatch(b *claimBatch) {
 }
 
 func (l *loop) runBatch(b *claimBatch) {
-	ctx, cancel := context.WithDeadlineCause(WithLease(l.handlerCtx, b.lease), b.began.Add(l.Lease*5/6), errDeadline)
+	ctx, cancel := context.WithDeadlineCause(WithLease(l.handlerCtx, b.lease), b.began.Add(l.opts.Lease*5/6), errDeadline)
 	defer cancel()
 	began := time.Now()
 	var work []int
 	for i, c := range b.claims {
-		if l.MaxAttempts > 0 && c.Attempt > l.MaxAttempts {
-			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: fmt.Sprintf("its lease ran out %d times: it may be stopping its workers", c.Attempt-1)})
+		if l.opts.MaxAttempts > 0 && c.Attempt > l.opts.MaxAttempts {
+			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: fmt.Sprintf("its lease ran out %d times: it may be what stops workers", c.Attempt-1)})
 			continue
 		}
 		work = append(work, i)
 	}
 	if len(work) > 0 {
 		l.handleClaims(ctx, b, work)
-		l.Meter.Batch(l.Name, len(work), time.Since(began))
+		l.opts.Meter.Batch(l.opts.Name, len(work), time.Since(began))
 	}
 }
 
@@ -80,8 +80,8 @@ func (l *loop) handleClaims(ctx context.Context, b *claimBatch, which []int) {
 		switch {
 		case len(which) == 1:
 			l.settle(ctx, b, i, Outcome{Verdict: Retry, Err: why})
-		case ctx.Err() != nil: // which of them was slow is unknown
-			l.settle(ctx, b, i, Outcome{Verdict: Postpone, Delay: l.Backoff.Delay(1), Err: why})
+		case ctx.Err() != nil: // one of many was slow, and nobody knows which
+			l.settle(ctx, b, i, Outcome{Verdict: Postpone, Delay: l.opts.Backoff.Delay(1), Err: why})
 		default:
 			l.handleClaims(ctx, b, []int{i})
 		}
@@ -93,14 +93,14 @@ func (l *loop) callHandler(ctx context.Context, b *claimBatch, which []int) (pan
 	defer func() {
 		if p := recover(); p != nil {
 			panicked = fmt.Sprintf("panic: %v", p)
-			l.Log.Error("handler panicked", "jobs", len(which), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			l.opts.Log.Error("handler panicked", "jobs", len(which), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
 	batch := make([]Claim, len(which))
 	for n, i := range which {
 		batch[n] = b.claims[i]
 	}
-	l.Handler.Handle(ctx, batch, func(n int, o Outcome) { l.settle(ctx, b, which[n], o) })
+	l.opts.Handler.Handle(ctx, batch, func(n int, o Outcome) { l.settle(ctx, b, which[n], o) })
 	return ""
 }
 
@@ -111,7 +111,7 @@ func (l *loop) settle(ctx context.Context, b *claimBatch, i int, o Outcome) {
 	b.settled[i] = true
 	l.mu.Unlock()
 	if twice {
-		l.Log.Error("handler settled a job twice: the first verdict stands", "verdict", o.Verdict.String())
+		l.opts.Log.Error("handler settled a job twice: the first verdict stands", "verdict", o.Verdict.String())
 		return
 	}
 	c := b.claims[i]
@@ -120,7 +120,7 @@ func (l *loop) settle(ctx context.Context, b *claimBatch, i int, o Outcome) {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pending = append(l.pending, pendingOutcome{Outcome: o, expires: b.began.Add(l.Lease)})
+	l.pending = append(l.pending, pendingOutcome{Outcome: o, expires: b.began.Add(l.opts.Lease)})
 	l.openClaims--
 	if b.unsettled--; b.unsettled == 0 {
 		l.busyBatches--
@@ -173,24 +173,24 @@ func (l *loop) applyRetryPolicy(ctx context.Context, b *claimBatch, c Claim, o O
 		o.Verdict, o.Delay = Postpone, 0
 		return o
 	}
-	if l.MaxAttempts > 0 && c.Attempt >= l.MaxAttempts {
+	if l.opts.MaxAttempts > 0 && c.Attempt >= l.opts.MaxAttempts {
 		o.Verdict, o.Delay = Dead, 0
 		if err := l.callBurier(ctx, c, o.Err); err != nil {
-			l.Log.Warn("job out of attempts could not be buried: it comes again", "error", err)
+			l.opts.Log.Warn("a job that is to be given up could not be kept: it comes again", "error", err)
 			o.Verdict = Postpone
-			o.Delay = l.Backoff.Delay(c.Attempt)
+			o.Delay = l.opts.Backoff.Delay(c.Attempt)
 		}
 		return o
 	}
 	if o.Delay <= 0 {
-		o.Delay = l.Backoff.Delay(c.Attempt)
+		o.Delay = l.opts.Backoff.Delay(c.Attempt)
 	}
 	return o
 }
 
 // callBurier asks the handler before a job is buried.
 func (l *loop) callBurier(ctx context.Context, c Claim, why string) (err error) {
-	b, ok := l.Handler.(Burier)
+	b, ok := l.opts.Handler.(Burier)
 	if !ok {
 		return nil
 	}
@@ -199,8 +199,8 @@ func (l *loop) callBurier(ctx context.Context, c Claim, why string) (err error) 
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	// The handler's context may have ended: the rest of the lease has to do.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(grace, l.Lease/10))
+	// The handler's time may be over: what is left of the lease must do.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(grace, l.opts.Lease/10))
 	defer cancel()
 	return b.Bury(ctx, c, why)
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -95,9 +96,4 @@ const (
 	clockSlack = 100 * time.Millisecond
 )
 
-func (h *Holder) log() *slog.Logger {
-	if h.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return h.Log
-}
+func (h *Holder) log() *slog.Logger { return cmp.Or(h.Log, slog.New(slog.DiscardHandler)) }

@@ -80,12 +80,12 @@ func (l *loop) takePending() (pending []pendingOutcome, want int) {
 	}
 	pending, l.pending, l.flushTimed = l.pending, nil, false
 	switch {
-	case l.deferred != nil || l.busyBatches >= l.Slots:
+	case l.deferred != nil || l.busyBatches >= l.opts.Slots:
 	case l.oneAtATime && l.suspectRunning != nil && time.Since(l.suspectRunning.began) < suspectPatience:
 	case l.oneAtATime:
 		want = 1
 	default:
-		want = max(0, min(l.Batch, l.InFlight-l.openClaims))
+		want = max(0, min(l.opts.Batch, l.opts.InFlight-l.openClaims))
 	}
 	return pending, want
 }
@@ -112,16 +112,16 @@ func (l *loop) exchange(ctx context.Context, pending []pendingOutcome, want int)
 	}
 	// The call must outlive the end of Run's context: if it were cut short, its effect
 	// would be unknown.
-	began, lease := time.Now(), NewLease(l.Lease)
-	call, cancel := context.WithTimeout(l.handlerCtx, min(l.Lease/2, maxCall))
-	batch, err := l.Queue.Exchange(call, l.Name, outcomes, want, l.Lease)
+	began, lease := time.Now(), NewLease(l.opts.Lease)
+	call, cancel := context.WithTimeout(l.handlerCtx, min(l.opts.Lease/2, maxCall))
+	batch, err := l.opts.Queue.Exchange(call, l.opts.Name, outcomes, want, l.opts.Lease)
 	cancel()
 	if err != nil {
 		l.putBack(pending)
 		return err
 	}
 	if l.failures > 0 {
-		l.Log.Info("queue is back", "failures", l.failures)
+		l.opts.Log.Info("queue is back", "failures", l.failures)
 		l.failures = 0
 	}
 	l.reportSettled(pending, batch.Refused)
@@ -136,8 +136,8 @@ func (l *loop) exchange(ctx context.Context, pending []pendingOutcome, want int)
 	switch {
 	case l.backlog:
 		l.notBefore = time.Time{}
-	case l.Gather > 0 && len(pending)+len(batch.Claims) > 0:
-		l.notBefore = began.Add(Backoff{Base: l.Gather, Cap: l.Gather, Rand: l.Backoff.Rand}.Delay(1))
+	case l.opts.Gather > 0 && len(pending)+len(batch.Claims) > 0:
+		l.notBefore = began.Add(Backoff{Base: l.opts.Gather, Cap: l.opts.Gather, Rand: l.opts.Backoff.Rand}.Delay(1))
 	}
 	l.wakeAt = began.Add(min(max(batch.Next, time.Millisecond), maxWait))
 	l.dispatch(ctx, batch.Claims, want, began, lease)
@@ -161,10 +161,10 @@ func (l *loop) reportSettled(pending []pendingOutcome, refused []string) {
 	for _, e := range pending {
 		switch {
 		case !slices.Contains(refused, e.Lane):
-			l.Meter.Settled(l.Name, e.Verdict.String())
-		case !e.repeated: // a repeated outcome may have been applied the first time
-			l.Meter.Settled(l.Name, "refused")
-			l.Log.Warn("verdict refused: the lease is lost", "lane_verdict", e.Verdict.String())
+			l.opts.Meter.Settled(l.opts.Name, e.Verdict.String())
+		case !e.repeated: // a repeat may have been done the first time
+			l.opts.Meter.Settled(l.opts.Name, "refused")
+			l.opts.Log.Warn("verdict refused: somebody else holds the lease", "lane_verdict", e.Verdict.String())
 		}
 	}
 }
@@ -221,7 +221,7 @@ func (l *loop) release(claims []Claim, began time.Time, delay time.Duration) {
 	for _, c := range claims {
 		l.pending = append(l.pending, pendingOutcome{
 			Outcome: Outcome{Lane: c.Lane, Token: c.Token, Verdict: Postpone, Delay: delay},
-			expires: began.Add(l.Lease),
+			expires: began.Add(l.opts.Lease),
 		})
 	}
 }
@@ -251,7 +251,7 @@ func (l *loop) awaitWork(ctx context.Context, want int) {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- l.Queue.Wait(waiting, l.Name, wait) }()
+	go func() { done <- l.opts.Queue.Wait(waiting, l.opts.Name, wait) }()
 	select {
 	case err := <-done:
 		if err != nil && ctx.Err() == nil {
@@ -266,9 +266,9 @@ func (l *loop) awaitWork(ctx context.Context, want int) {
 // backOff waits after a failure of the queue, longer each time.
 func (l *loop) backOff(ctx context.Context, err error) {
 	if l.failures++; l.failures == 1 {
-		l.Log.Error("queue does not answer: waiting for it", "error", err)
+		l.opts.Log.Error("queue does not answer: waiting for it", "error", err)
 	}
-	b := Backoff{Base: 100 * time.Millisecond, Cap: maxWait, Rand: l.Backoff.Rand}
+	b := Backoff{Base: 100 * time.Millisecond, Cap: maxWait, Rand: l.opts.Backoff.Rand}
 	timer := time.NewTimer(b.Delay(l.failures))
 	defer timer.Stop()
 	select {
@@ -279,7 +279,7 @@ func (l *loop) backOff(ctx context.Context, err error) {
 
 // drain lets handlers finish, then ends their context, and sends the last outcomes.
 func (l *loop) drain() error {
-	end := time.NewTimer(l.Drain)
+	end := time.NewTimer(l.opts.Drain)
 	defer end.Stop()
 	if s := l.deferred; s != nil {
 		l.deferred = nil
@@ -300,14 +300,14 @@ func (l *loop) drain() error {
 		if err == nil {
 			again.Stop()
 		} else if failures++; open == 0 && failures >= drainRetries {
-			return fmt.Errorf("drain queue %s: %d verdicts lost, their leases will run out: %w", l.Name, left, err)
+			return fmt.Errorf("drain queue %s: %d verdicts lost, their leases will run out: %w", l.opts.Name, left, err)
 		}
 		select {
 		case <-l.wakeup:
 		case <-again.C:
 		case <-end.C:
 			if l.handlerCtx.Err() != nil {
-				return fmt.Errorf("drain queue %s: %d jobs still running: %w", l.Name, open, errDrained)
+				return fmt.Errorf("drain queue %s: %d jobs still running: %w", l.opts.Name, open, errDrained)
 			}
 			l.cancelHandlers(errDrained)
 			end.Reset(grace)
@@ -324,7 +324,7 @@ func (l *loop) flush(pending []pendingOutcome) error {
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(l.handlerCtx), grace)
 	defer cancel()
-	batch, err := l.Queue.Exchange(call, l.Name, outcomes, 0, l.Lease)
+	batch, err := l.opts.Queue.Exchange(call, l.opts.Name, outcomes, 0, l.opts.Lease)
 	if err != nil {
 		l.putBack(pending)
 		return err
@@ -342,6 +342,6 @@ func (l *loop) awaitHandlers() error {
 	case <-done:
 		return nil
 	case <-time.After(grace):
-		return fmt.Errorf("drain queue %s: a handler does not return: %w", l.Name, errDrained)
+		return fmt.Errorf("drain queue %s: a handler does not return: %w", l.opts.Name, errDrained)
 	}
 }

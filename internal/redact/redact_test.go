@@ -203,15 +203,15 @@ func TestHandler(t *testing.T) {
 		log := slog.New(redact.New(token).Handler(handler(&out)))
 		type thing struct{ Said string }
 		log = log.With("with", token).WithGroup("group").With("in", errors.New(token))
-		log.Error("said "+token, "text", token, "err", fmt.Errorf("call: %w", errors.New("no "+token)), "list", []string{"a", token},
+		log.Error("said "+token, "text", token, "error", fmt.Errorf("call: %w", errors.New("no "+token)), "list", []string{"a", token},
 			"struct", thing{token}, "pointer", &thing{token}, "map", map[string]any{"a": token}, "bytes", json.RawMessage(`{"a":"`+token+`"}`),
 			slog.Group("g", "x", token), "lazy", lazy(token), "nothing", nil, "n", 5491155550001)
 		if got := out.String(); strings.Contains(got, "EAAGm0PX") || strings.Count(got, "<secret>")+strings.Count(got, `\u003csecret\u003e`) < 12 {
 			t.Errorf("%s: got %s", name, got)
 		}
 		out.Reset()
-		log.Info("plain", "lines", []string{"a", "b"}, "size", 12, "err", nil)
-		if got := out.String(); name == "json" && !strings.Contains(got, `"lines":["a","b"],"size":12,"err":null`) {
+		log.Info("plain", "lines", []string{"a", "b"}, "size", 12, "error", nil)
+		if got := out.String(); name == "json" && !strings.Contains(got, `"lines":["a","b"],"size":12,"error":null`) {
 			t.Errorf("got %s", got)
 		}
 	}

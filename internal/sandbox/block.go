@@ -6,10 +6,10 @@ import (
 	"net/http"
 )
 
-// graphBlock blocks and unblocks people, as the Block Users API does. The sandbox's phones
-// can still write: it is the router that stops answering.
-func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
+// block blocks and unblocks people, as the Block Users API does. The phones of the
+// sandbox go on writing: the router is who does not answer.
+func (g *graph) block(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
 		return
 	}
 	var req struct {
@@ -20,7 +20,7 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
 	if err != nil || json.Unmarshal(body, &req) != nil || len(req.Users) == 0 {
-		s.refuse(w, errParam("The parameter block_users is required."))
+		g.refuse(w, errParam("The parameter block_users is required."))
 		return
 	}
 	on := r.Method == http.MethodPost
@@ -28,7 +28,7 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 	for _, u := range req.Users {
 		to := recipient{phone: digitsOnly(u.User), userID: u.UserID}
 		user := blocked{Input: to.ref(), WaID: to.phone}
-		if on && !s.wroteToday(to) {
+		if on && !g.phones.wroteToday(to) {
 			user.Errors = []*wireError{{Code: 131047, Message: "Re-engagement required", ErrorData: map[string]string{"details": "User has not messaged in the last 24 hours"}}}
 			failed = append(failed, user)
 			continue
@@ -36,9 +36,9 @@ func (s *Server) graphBlock(w http.ResponseWriter, r *http.Request) {
 		done = append(done, user)
 	}
 	if on {
-		s.record.count(func(c *Counts) { c.Blocked += int64(len(done)) })
+		g.record.count(func(c *Counts) { c.Blocked += int64(len(done)) })
 	}
-	s.answerBlock(w, on, done, failed)
+	g.answerBlock(w, on, done, failed)
 }
 
 // blocked is the result for one person.
@@ -48,8 +48,8 @@ type blocked struct {
 	Errors []*wireError `json:"errors,omitempty"`
 }
 
-// answerBlock answers with the people who were blocked or unblocked and those who were not.
-func (s *Server) answerBlock(w http.ResponseWriter, on bool, done, failed []blocked) {
+// answerBlock tells for whom it was done.
+func (g *graph) answerBlock(w http.ResponseWriter, on bool, done, failed []blocked) {
 	key := "removed_users"
 	if on {
 		key = "added_users"
@@ -60,24 +60,15 @@ func (s *Server) answerBlock(w http.ResponseWriter, on bool, done, failed []bloc
 		writeJSON(w, http.StatusOK, answer)
 		return
 	}
-	s.record.count(func(c *Counts) { c.Refused++ })
+	g.record.count(func(c *Counts) { c.Refused++ })
 	list["failed_users"] = failed
 	answer["error"] = map[string]any{"message": "(#139100) Failed to block/unblock users", "type": "OAuthException", "code": 139100}
 	writeJSON(w, http.StatusBadRequest, answer)
 }
 
-// wroteToday reports whether a person may be blocked. A person who never wrote here is let
-// through: their webhook may have been posted from elsewhere.
-func (s *Server) wroteToday(to recipient) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.find(to)
-	return p == nil || p.lastWrote.IsZero() || s.opt.Now().Sub(p.lastWrote) < MetaLimits().Window
-}
-
-// graphTemplates lists a few templates, one of each category, for any account.
-func (s *Server) graphTemplates(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) {
+// templates lists a few templates of any account, one of each category.
+func (g *graph) templates(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) {
 		return
 	}
 	list := []map[string]string{}

@@ -15,7 +15,7 @@ import (
 func graphClient(t *testing.T, s *harness) *whatsapp.Client {
 	t.Helper()
 	c, err := whatsapp.NewClient(whatsapp.ClientOptions{
-		BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: []string{DevAppSecret},
+		BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: testPhoneNumberID, Tokens: []string{testToken}, AppSecrets: []string{testAppSecret},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestGraphBlocksRecentWriters(t *testing.T) {
 	var later atomic.Int64
 	s := newHarness(t, Options{NoStatuses: true, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 	c := graphClient(t, s)
-	ana := s.phones.order[0]
+	ana := s.order[0]
 	if _, err := s.Write(ana.ID, Input{Type: "text", Text: "hola"}); err != nil {
 		t.Fatal(err)
 	}

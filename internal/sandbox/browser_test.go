@@ -123,7 +123,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("reply (-want +got):\n%s", diff)
 	}
 	list := b.SentTo("5491155550001")[0]
-	if diff := cmp.Diff(map[string]any{"from": DevDisplayNumber, "id": list.ID}, tapped.message["context"]); diff != "" {
+	if diff := cmp.Diff(map[string]any{"from": testNumber, "id": list.ID}, tapped.message["context"]); diff != "" {
 		t.Errorf("context (-want +got):\n%s", diff)
 	}
 

@@ -47,10 +47,9 @@ func (h *hub) leave(events chan []byte) {
 	}
 }
 
-// broadcast sends an event to every open page. The caller holds the Server's lock, so that
-// pages see events in order.
-func (s *Server) broadcast(name string, v any) {
-	h := s.hub
+// broadcast sends an event to every open page. The lock of the phones is held, so
+// that pages see events in the order in which they happened.
+func (h *hub) broadcast(name string, v any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.pages) == 0 {
@@ -67,9 +66,9 @@ func (s *Server) broadcast(name string, v any) {
 	}
 }
 
-// serveEvents streams events, "hello" first.
-func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
-	events, leave, ok := s.hub.join()
+// serveEvents is the stream: hello first, then what happens.
+func (pg *page) serveEvents(w http.ResponseWriter, r *http.Request) {
+	events, leave, ok := pg.hub.join()
 	if !ok {
 		http.Error(w, "demasiadas páginas abiertas", http.StatusServiceUnavailable)
 		return
@@ -89,7 +88,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-s.done:
+		case <-pg.done:
 			return
 		case <-beat.C:
 			event = []byte(": here\n\n")

@@ -79,15 +79,15 @@ func faultForNumber(digits string) *fault {
 	return nil
 }
 
-// InjectFault gives the fault of a word, such as "190", "cuelgue" or "corte", to every send
-// until ClearFault, whatever NoFaults says. An unknown word is an error.
-func (s *Server) InjectFault(word string) error { return s.InjectFaultEvery(word, 1) }
+// InjectFault makes every send meet the fault of a word, such as "190", "cuelgue" or
+// "corte", whatever NoFaults says, until ClearFault. An unknown word is an error.
+func (g *graph) InjectFault(word string) error { return g.InjectFaultEvery(word, 1) }
 
-// InjectFaultEvery is InjectFault for one send in every.
-func (s *Server) InjectFaultEvery(word string, every int) error {
+// InjectFaultEvery is InjectFault for one send in so many.
+func (g *graph) InjectFaultEvery(word string, every int) error {
 	for i := range faults {
 		if faults[i].Word == word {
-			s.outage.Store(&outage{fault: &faults[i], every: int64(max(1, every))})
+			g.outage.Store(&outage{fault: &faults[i], every: int64(max(1, every))})
 			return nil
 		}
 	}
@@ -109,8 +109,8 @@ func (o *outage) next() *fault {
 	return o.fault
 }
 
-// ClearFault ends InjectFault. Requests that hang go on hanging.
-func (s *Server) ClearFault() { s.outage.Store(nil) }
+// ClearFault ends what InjectFault began. Requests that hang go on hanging.
+func (g *graph) ClearFault() { g.outage.Store(nil) }
 
 // graphError is an error in Meta's shape.
 type graphError struct {

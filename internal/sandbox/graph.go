@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/subtle"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
@@ -54,50 +56,69 @@ func (r recipient) ref() string {
 
 const maxSend = 1 << 20
 
-// graphMessages accepts messages of the business.
-func (s *Server) graphMessages(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
+// graph is the business's side: the Graph API.
+type graph struct {
+	parts
+	phones *phones
+	limits *limiter
+	outage atomic.Pointer[outage] // what sends meet
+}
+
+func (g *graph) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/messages", g.messages)
+	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/media", g.upload)
+	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/block_users", g.block)
+	mux.HandleFunc("DELETE /sandbox/graph/{version}/{node}/block_users", g.block)
+	mux.HandleFunc("GET /sandbox/graph/{version}/{node}/message_templates", g.templates)
+	mux.HandleFunc("GET /sandbox/graph/{version}/{node}", g.node)
+	mux.HandleFunc("DELETE /sandbox/graph/{version}/{node}", g.delete)
+	mux.HandleFunc("/sandbox/graph/", g.unknown)
+	return mux
+}
+
+// messages takes what the business sends.
+func (g *graph) messages(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
 	if err != nil {
-		s.refuse(w, errParam("The request body is too large or was cut off."))
+		g.refuse(w, errParam("The request body is too large or was cut off."))
 		return
 	}
 	var req sendRequest
 	if err := json.Unmarshal(body, &req); err != nil {
-		s.refuse(w, errParam("The request body is not valid JSON."))
+		g.refuse(w, errParam("The request body is not valid JSON."))
 		return
 	}
 	if req.Product != "whatsapp" {
-		s.refuse(w, errParam("The parameter messaging_product is required."))
+		g.refuse(w, errParam("The parameter messaging_product is required."))
 		return
 	}
-	if !s.limits.allowNumber(s.opt.Now()) {
-		s.refuse(w, errRate)
+	if !g.limits.allowNumber(g.opt.Now()) {
+		g.refuse(w, errRate)
 		return
 	}
-	if req.Type == "" {
-		req.Type = "text"
-	}
+	req.Type = cmp.Or(req.Type, "text")
 	if req.Status != "" {
-		s.graphRead(w, req)
+		g.read(w, req)
 		return
 	}
-	to, problem := s.recipientOf(req)
+	to, problem := g.recipientOf(req)
 	if problem != nil {
-		s.refuse(w, problem)
+		g.refuse(w, problem)
 		return
 	}
-	content, problem := s.validate(&req)
+	content, problem := g.validate(&req)
 	if problem != nil {
-		s.refuse(w, problem)
+		g.refuse(w, problem)
 		return
 	}
-	s.accept(w, r, req, to, content)
+	g.accept(w, r, req, to, content)
 }
 
-func (s *Server) recipientOf(req sendRequest) (recipient, *graphError) {
+func (g *graph) recipientOf(req sendRequest) (recipient, *graphError) {
 	to := recipient{phone: digitsOnly(req.To)}
 	switch {
 	case req.RecipientType != "" && req.RecipientType != "individual" && req.RecipientType != "group":
@@ -111,61 +132,61 @@ func (s *Server) recipientOf(req sendRequest) (recipient, *graphError) {
 		to.userID = req.Recipient
 	case len(to.phone) < 7 || len(to.phone) > 20:
 		return to, errParam("Invalid parameter")
-	case to.phone == s.opt.DisplayNumber:
+	case to.phone == g.opt.DisplayNumber:
 		return to, errSelf
 	}
 	return to, nil
 }
 
-// accept handles a valid message: fault, limits, then the phone.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, req sendRequest, to recipient, content content) {
-	now := s.opt.Now()
-	s.mu.Lock()
-	p := s.phones.find(to)
-	fault := s.faultFor(p, to, content)
-	closed := p != nil && s.limits.limits.Window > 0 && req.Type != "template" &&
-		!p.lastWrote.IsZero() && now.Sub(p.lastWrote) > s.limits.limits.Window
-	s.mu.Unlock()
+// accept takes a valid message: fault, limits, then the phone.
+func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, to recipient, content content) {
+	now := g.opt.Now()
+	g.phones.mu.Lock()
+	p := g.phones.find(to)
+	fault := g.faultFor(p, to, content)
+	closed := p != nil && g.limits.limits.Window > 0 && req.Type != "template" &&
+		!p.lastWrote.IsZero() && now.Sub(p.lastWrote) > g.limits.limits.Window
+	g.phones.mu.Unlock()
 
 	switch {
 	case fault != nil && fault.err != nil:
-		s.refuse(w, fault.err)
+		g.refuse(w, fault.err)
 		return
 	case fault != nil && fault.html:
-		s.record.count(func(c *Counts) { c.Refused++ })
+		g.record.count(func(c *Counts) { c.Refused++ })
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>")
 		return
 	case fault != nil && fault.hang:
-		s.record.count(func(c *Counts) { c.Refused++ })
-		s.pause(r, s.opt.Hang)
+		g.record.count(func(c *Counts) { c.Refused++ })
+		g.pause(r, g.opt.Hang)
 		dropConnection(w)
 		return
 	case closed:
-		s.refuse(w, errWindow)
+		g.refuse(w, errWindow)
 		return
-	case !s.limits.allowPair(to.ref(), now):
-		s.refuse(w, errPair)
+	case !g.limits.allowPair(to.ref(), now):
+		g.refuse(w, errPair)
 		return
 	}
 	if fault != nil && fault.slow {
-		s.pause(r, s.opt.Slow)
-		now = s.opt.Now()
+		g.pause(r, g.opt.Slow)
+		now = g.opt.Now()
 	}
 
 	id := wamid(to.ref(), false)
 	sent := Sent{ID: id, To: to.ref(), Ref: req.Opaque, Type: req.Type, Text: content.text, At: now}
-	number := s.record.add(sent)
-	if s.opt.Accepted != nil {
-		s.opt.Accepted(sent)
+	number := g.record.add(sent)
+	if g.opt.Accepted != nil {
+		g.opt.Accepted(sent)
 	}
-	person := s.deliverToPhone(to, id, req, content, now)
-	s.scheduleStatuses(id, req, person, number, fault)
+	person := g.phones.deliver(to, id, req, content, now)
+	g.phones.scheduleStatuses(id, req, person, number, fault)
 	if fault != nil && fault.reset {
-		s.record.count(func(c *Counts) { c.Cut++ })
-		// The statuses leave first: they may arrive before the caller knows the id.
-		s.pause(r, s.delay(statusSent))
+		g.record.count(func(c *Counts) { c.Cut++ })
+		// The statuses leave first: they may arrive before anybody knows the id.
+		g.pause(r, g.phones.delay(statusSent))
 		dropConnection(w)
 		return
 	}
@@ -200,13 +221,13 @@ type answerMessage struct {
 	Status string `json:"message_status,omitempty"`
 }
 
-// faultFor returns the fault of this send: of all sends, of the number, of its own text, or
-// one that the person asked for.
-func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
-	if everybody := s.outage.Load().next(); everybody != nil {
+// faultFor says what this send meets: the fault of everybody, of the number, of
+// its own text, or one that the person asked for.
+func (g *graph) faultFor(p *phone, to recipient, content content) *fault {
+	if everybody := g.outage.Load().next(); everybody != nil {
 		return everybody
 	}
-	if s.opt.NoFaults {
+	if g.opt.NoFaults {
 		return nil
 	}
 	if fault := faultForNumber(to.ref()); fault != nil {
@@ -222,128 +243,77 @@ func (s *Server) faultFor(p *phone, to recipient, content content) *fault {
 	return p.nextFault
 }
 
-// deliverToPhone puts the message on the phone, unless NoPhones is set.
-func (s *Server) deliverToPhone(to recipient, id string, req sendRequest, content content, now time.Time) Person {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.find(to)
-	if p == nil {
-		if s.opt.NoPhones {
-			return personFor(to)
-		}
-		p = s.phones.make(personFor(to), true, now)
-	}
-	if !p.used.IsZero() {
-		p.used = now
-	}
-	p.typing = time.Time{}
-	if req.Type == "reaction" {
-		s.applyReaction(p, fromBusiness, content.target, content.emoji)
-		return p.Person
-	}
-	m := &Message{ID: id, From: fromBusiness, Type: req.Type, Body: content.body, At: now.UnixMilli(), ref: req.Opaque}
-	if req.Context != nil {
-		m.Quoted = req.Context.MessageID
-	}
-	p.add(m)
-	p.unread++
-	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
-	return p.Person
-}
-
-// graphRead accepts a read receipt, with or without the typing indicator.
-func (s *Server) graphRead(w http.ResponseWriter, req sendRequest) {
+// read takes a read receipt, with or without the typing indicator.
+func (g *graph) read(w http.ResponseWriter, req sendRequest) {
 	switch {
 	case req.Status != "read":
-		s.refuse(w, errParam("Param status must be one of {read} - got \""+req.Status+"\"."))
+		g.refuse(w, errParam("Param status must be one of {read} - got \""+req.Status+"\"."))
 		return
 	case req.MessageID == "":
-		s.refuse(w, errParam("The parameter message_id is required."))
+		g.refuse(w, errParam("The parameter message_id is required."))
 		return
 	}
-	s.record.count(func(c *Counts) { c.Reads++ })
-	now := s.opt.Now()
-	s.mu.Lock()
-	for _, p := range s.phones.order {
-		if p.byID[req.MessageID] == nil {
-			continue
-		}
-		var ids []string
-		for _, m := range p.messages { // and everything before it
-			if m.From == fromPerson && m.Tick != tickRead {
-				m.Tick = tickRead
-				ids = append(ids, m.ID)
-			}
-			if m.ID == req.MessageID {
-				break
-			}
-		}
-		if len(req.Typing) > 0 && string(req.Typing) != "null" {
-			p.typing = now.Add(25 * time.Second)
-		}
-		s.broadcast("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": tickRead})
-		break
-	}
-	s.mu.Unlock()
+	g.record.count(func(c *Counts) { c.Reads++ })
+	g.phones.businessReads(req.MessageID, len(req.Typing) > 0 && string(req.Typing) != "null")
 	writeJSON(w, http.StatusOK, map[string]bool{"success": true})
 }
 
-func (s *Server) refuse(w http.ResponseWriter, e *graphError) {
-	s.record.count(func(c *Counts) { c.Refused++ })
+func (g *graph) refuse(w http.ResponseWriter, e *graphError) {
+	g.record.count(func(c *Counts) { c.Refused++ })
 	writeGraphError(w, e)
 }
 
 // checkToken checks the bearer token.
-func (s *Server) checkToken(w http.ResponseWriter, r *http.Request) bool {
+func (g *graph) checkToken(w http.ResponseWriter, r *http.Request) bool {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if subtle.ConstantTimeCompare([]byte(token), []byte(s.opt.Token)) == 1 {
+	if g.opt.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(g.opt.Token)) == 1 {
 		return true
 	}
 	w.Header().Set("WWW-Authenticate", `OAuth "Facebook Platform" "invalid_token" "Invalid OAuth access token."`)
-	s.refuse(w, errToken)
+	g.refuse(w, errToken)
 	return false
 }
 
-// checkTokenAndProof checks the token and, if there is one or it is required, the proof
-// that the caller has the app's secret. Downloads of media need no proof.
-func (s *Server) checkTokenAndProof(w http.ResponseWriter, r *http.Request) bool {
-	if !s.checkToken(w, r) {
+// checkTokenAndProof checks the token, and the proof that its owner has the app's secret, where
+// a call brings one or has to. Who gives out files asks for none.
+func (g *graph) checkTokenAndProof(w http.ResponseWriter, r *http.Request) bool {
+	if !g.checkToken(w, r) {
 		return false
 	}
 	proof := r.URL.Query().Get("appsecret_proof")
 	switch {
-	case proof == "" && s.opt.RequireProof:
-		s.refuse(w, errNoProof)
+	case proof == "" && g.opt.RequireProof:
+		g.refuse(w, errNoProof)
 		return false
-	case proof != "" && !hmac.Equal([]byte(proof), []byte(whatsapp.Proof(s.opt.Token, s.opt.AppSecret))):
-		s.refuse(w, errProof)
-		return false
-	}
-	return true
-}
-
-func (s *Server) checkNode(w http.ResponseWriter, r *http.Request) bool {
-	if node := r.PathValue("node"); node != s.opt.PhoneNumberID {
-		s.refuse(w, errNode(node))
+	case proof != "" && !hmac.Equal([]byte(proof), []byte(whatsapp.Proof(g.opt.Token, g.opt.AppSecret))):
+		g.refuse(w, errProof)
 		return false
 	}
 	return true
 }
 
-func (s *Server) graphUnknown(w http.ResponseWriter, r *http.Request) {
-	if s.checkTokenAndProof(w, r) {
-		s.refuse(w, errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/")))
+func (g *graph) checkNode(w http.ResponseWriter, r *http.Request) bool {
+	if node := r.PathValue("node"); node != g.opt.PhoneNumberID {
+		g.refuse(w, errNode(node))
+		return false
+	}
+	return true
+}
+
+func (g *graph) unknown(w http.ResponseWriter, r *http.Request) {
+	if g.checkTokenAndProof(w, r) {
+		g.refuse(w, errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/")))
 	}
 }
 
-// pause waits for d, or until the client leaves or the server stops.
-func (s *Server) pause(r *http.Request, d time.Duration) {
+// pause waits, or until the client or the server has had enough.
+func (g *graph) pause(r *http.Request, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-r.Context().Done():
-	case <-s.done:
+	case <-g.done:
 	}
 }
 

@@ -41,7 +41,7 @@ func shape(v any) any {
 func TestGraphAnswersAsMeta(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{NoStatuses: true})
-	uploaded := s.media.put("programa.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
+	uploaded := s.phones.media.put("programa.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
 	rename := func(b []byte) []byte {
 		return []byte(strings.ReplaceAll(string(b), "1037543291000001", uploaded.id))
 	}
@@ -142,7 +142,7 @@ func TestGraphRefusesAsMeta(t *testing.T) {
 		{"no recipient", map[string]any{"messaging_product": "whatsapp", "type": "text", "text": map[string]any{"body": "a"}}, 100},
 		{"short number", text("123", "hola"), 100},
 		{"recipient that is no user id", with(with(text("", "hola"), "to", ""), "recipient", "juan"), 131009},
-		{"to ourselves", text(DevDisplayNumber, "hola"), 131021},
+		{"to ourselves", text(testNumber, "hola"), 131021},
 		{"unknown type", with(text(to, "hola"), "type", "fax"), 100},
 		{"missing object", map[string]any{"messaging_product": "whatsapp", "to": to, "type": "image"}, 131008},
 		{"long reference", with(text(to, "hola"), "biz_opaque_callback_data", strings.Repeat("x", 513)), 100},
@@ -193,13 +193,13 @@ func TestGraphRefusesAsMeta(t *testing.T) {
 func TestGraphRequiresTheToken(t *testing.T) {
 	t.Parallel()
 	s := newHarness(t, Options{})
-	for _, token := range []string{"", "otro", DevToken + "x"} {
-		status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", token, marshalPlain(text("5491100000001", "hola")))
+	for _, token := range []string{"", "otro", testToken + "x"} {
+		status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/"+testPhoneNumberID+"/messages", token, marshalPlain(text("5491100000001", "hola")))
 		if status != http.StatusUnauthorized || code(answer) != 190 {
 			t.Errorf("token %q: HTTP %d, code %d, want 401 and 190", token, status, code(answer))
 		}
 	}
-	status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/999/messages", DevToken, marshalPlain(text("5491100000001", "hola")))
+	status, answer := s.do(http.MethodPost, "/sandbox/graph/v26.0/999/messages", testToken, marshalPlain(text("5491100000001", "hola")))
 	if status != http.StatusBadRequest || code(answer) != 100 {
 		t.Errorf("another number: HTTP %d, code %d, want 400 and 100", status, code(answer))
 	}
@@ -344,7 +344,7 @@ func TestGraphChecksProofs(t *testing.T) {
 	t.Parallel()
 	client := func(s *harness, secrets ...string) *whatsapp.Client {
 		c, err := whatsapp.NewClient(whatsapp.ClientOptions{
-			BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: DevPhoneNumberID, Tokens: []string{DevToken}, AppSecrets: secrets,
+			BaseURL: s.url + "/sandbox/graph/v26.0", PhoneNumberID: testPhoneNumberID, Tokens: []string{testToken}, AppSecrets: secrets,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -358,15 +358,15 @@ func TestGraphChecksProofs(t *testing.T) {
 		fine     bool
 	}{
 		"none":                    {false, nil, 0, true},
-		"the app's":               {true, []string{DevAppSecret}, 0, true},
-		"the app's old one":       {true, []string{"new", DevAppSecret}, 1, true},
+		"the app's":               {true, []string{testAppSecret}, 0, true},
+		"the app's old one":       {true, []string{"new", testAppSecret}, 1, true},
 		"another app's":           {false, []string{"other"}, 1, true},
 		"another app's, required": {true, []string{"other"}, 4, false}, // and without, by both calls
 		"none, required":          {true, nil, 2, false},
 	} {
 		s := newHarness(t, Options{NoStatuses: true, RequireProof: tt.required})
 		c := client(s, tt.secrets...)
-		file := s.media.put("a.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
+		file := s.phones.media.put("a.pdf", "application/pdf", []byte("%PDF"), time.Now().Add(time.Hour))
 		_, asked := c.Number(t.Context())
 		body, _, err := c.Fetch(t.Context(), inbound.Media{ID: file.id})
 		if err == nil {

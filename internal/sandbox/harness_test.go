@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -43,15 +44,29 @@ type harness struct {
 	on     func(arrived) // called before the webhook answers
 }
 
+const (
+	testPhoneNumberID = "200000000000002"
+	testNumber        = "5491100000099"
+	testAppSecret     = "test_app_secret_0123456789abcdef"
+	testVerifyToken   = "sandbox"
+	testToken         = "sandbox"
+)
+
+// identified fills in who the tests' WhatsApp pretends to be.
+func identified(o Options) Options {
+	o.PhoneNumberID, o.DisplayNumber, o.AppSecret = testPhoneNumberID, testNumber, testAppSecret
+	o.VerifyToken, o.Token = cmp.Or(o.VerifyToken, testVerifyToken), testToken
+	return o
+}
+
 func newHarness(t *testing.T, o Options) *harness {
 	t.Helper()
 	s := &harness{t: t, arrived: make(chan arrived, 4096)}
 	hook := httptest.NewServer(http.HandlerFunc(s.webhook))
 	t.Cleanup(hook.Close)
 	o.WebhookURL = func() string { return hook.URL + "/webhook" }
-	setDefault(&o.Pace, 0.02)
-	setDefault(&o.Backoff, 2*time.Millisecond)
-	server, err := New(o)
+	o.Pace, o.Backoff = cmp.Or(o.Pace, 0.02), cmp.Or(o.Backoff, 2*time.Millisecond)
+	server, err := New(identified(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +90,7 @@ func newHarness(t *testing.T, o Options) *harness {
 
 func (s *harness) webhook(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
-		if r.FormValue("hub.verify_token") != DevVerifyToken {
+		if r.FormValue("hub.verify_token") != testVerifyToken {
 			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
@@ -83,7 +98,7 @@ func (s *harness) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, _ := io.ReadAll(r.Body)
-	if !whatsapp.NewSignature(DevAppSecret).Verify(r.Header.Get(whatsapp.SignatureHeader), body) {
+	if !whatsapp.NewSignature(testAppSecret).Verify(r.Header.Get(whatsapp.SignatureHeader), body) {
 		s.t.Errorf("bad signature on %s", body)
 	}
 	s.mu.Lock()
@@ -125,7 +140,7 @@ func read(t *testing.T, body []byte) []arrived {
 	var all []arrived
 	for _, e := range env.Entry {
 		for _, c := range e.Changes {
-			if got := c.Value.Metadata["phone_number_id"]; got != DevPhoneNumberID {
+			if got := c.Value.Metadata["phone_number_id"]; got != testPhoneNumberID {
 				t.Errorf("phone_number_id = %q", got)
 			}
 			for _, m := range c.Value.Messages {
@@ -176,7 +191,7 @@ func (s *harness) send(body any) (int, map[string]any) {
 	if !ok {
 		data = marshalPlain(body)
 	}
-	return s.do(http.MethodPost, "/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", DevToken, data)
+	return s.do(http.MethodPost, "/sandbox/graph/v26.0/"+testPhoneNumberID+"/messages", testToken, data)
 }
 
 func (s *harness) do(method, path, token string, body []byte) (int, map[string]any) {

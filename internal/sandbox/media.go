@@ -111,9 +111,18 @@ func (s *mediaStore) link(root, id string, now time.Time) string {
 	return root + "/sandbox/lookaside/?" + query.Encode()
 }
 
-// root returns the address under which the caller reaches this server.
-func (s *Server) root(r *http.Request) string {
-	if base := s.opt.BaseURL(); base != "" {
+// inbound is the media object of a webhook: its hash is base64 there.
+func (s *mediaStore) inbound(f *file, root string, now time.Time) map[string]any {
+	m := map[string]any{"id": f.id, "mime_type": f.mime, "sha256": base64.StdEncoding.EncodeToString(f.sha[:])}
+	if root != "" {
+		m["url"] = s.link(root, f.id, now)
+	}
+	return m
+}
+
+// root is the address under which the asker reaches us.
+func (o Options) root(r *http.Request) string {
+	if base := o.BaseURL(); base != "" {
 		return strings.TrimSuffix(base, "/")
 	}
 	scheme := "http"
@@ -123,16 +132,16 @@ func (s *Server) root(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// lookaside serves a file's bytes, as Meta's host of that name does.
-func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
-	if !s.checkToken(w, r) {
+// lookaside gives the bytes, as Meta's host of that name does.
+func (g *graph) lookaside(w http.ResponseWriter, r *http.Request) {
+	if !g.checkToken(w, r) {
 		return
 	}
 	id, until := r.FormValue("mid"), r.FormValue("ext")
 	ms, err := strconv.ParseInt(until, 10, 64)
-	f := s.media.get(id, s.opt.Now())
-	if err != nil || f == nil || s.opt.Now().UnixMilli() > ms ||
-		!hmac.Equal([]byte(r.FormValue("hash")), []byte(s.media.proof(id, until))) {
+	f := g.media.get(id, g.opt.Now())
+	if err != nil || f == nil || g.opt.Now().UnixMilli() > ms ||
+		!hmac.Equal([]byte(r.FormValue("hash")), []byte(g.media.proof(id, until))) {
 		http.NotFound(w, r)
 		return
 	}
@@ -141,18 +150,18 @@ func (s *Server) lookaside(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.data)
 }
 
-// graphUpload stores a file of the business.
-func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) || !s.checkNode(w, r) {
+// upload takes a file of the business.
+func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
 		return
 	}
 	name, kind, data, err := readUpload(w, r)
 	switch {
 	case err != nil:
-		s.refuse(w, errParam("The parameter file is required."))
+		g.refuse(w, errParam("The parameter file is required."))
 		return
 	case r.FormValue("messaging_product") != "whatsapp":
-		s.refuse(w, errParam("The parameter messaging_product is required."))
+		g.refuse(w, errParam("The parameter messaging_product is required."))
 		return
 	}
 	if t := r.FormValue("type"); t != "" {
@@ -161,13 +170,13 @@ func (s *Server) graphUpload(w http.ResponseWriter, r *http.Request) {
 	limit := limitOf(kind)
 	switch {
 	case limit == 0:
-		s.refuse(w, errParam("Param file must be a file with one of the following types: "+strings.Join(mimes(), ", ")+". Received file of type '"+kind+"'."))
+		g.refuse(w, errParam("Param file must be a file with one of the following types: "+strings.Join(mimes(), ", ")+". Received file of type '"+kind+"'."))
 		return
 	case len(data) > limit:
-		s.refuse(w, &graphError{HTTP: http.StatusBadRequest, Code: 131053, Title: "(#131053) Media upload error", Details: "File size exceeds the limit of its type."})
+		g.refuse(w, &graphError{HTTP: http.StatusBadRequest, Code: 131053, Title: "(#131053) Media upload error", Details: "File size exceeds the limit of its type."})
 		return
 	}
-	f := s.media.put(name, kind, data, s.opt.Now().Add(keepUpload))
+	f := g.media.put(name, kind, data, g.opt.Now().Add(keepUpload))
 	writeJSON(w, http.StatusOK, map[string]string{"id": f.id})
 }
 
@@ -193,50 +202,50 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 	return header.Filename, kind, data, nil
 }
 
-// graphNode describes a media id, or the phone number itself.
-func (s *Server) graphNode(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) {
+// node answers for a media id, or for the phone number itself.
+func (g *graph) node(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) {
 		return
 	}
 	node := r.PathValue("node")
-	if node == s.opt.PhoneNumberID {
+	if node == g.opt.PhoneNumberID {
 		writeJSON(w, http.StatusOK, map[string]any{
-			"verified_name": s.opt.BusinessName, "display_phone_number": s.opt.DisplayNumber, "id": node,
+			"verified_name": g.opt.BusinessName, "display_phone_number": g.opt.DisplayNumber, "id": node,
 			"quality_rating": "GREEN", "code_verification_status": "VERIFIED", "platform_type": "CLOUD_API",
 			"throughput": map[string]string{"level": "STANDARD"},
 		})
 		return
 	}
-	if number := r.FormValue("phone_number_id"); number != "" && number != s.opt.PhoneNumberID {
-		s.refuse(w, errNode(node))
+	if number := r.FormValue("phone_number_id"); number != "" && number != g.opt.PhoneNumberID {
+		g.refuse(w, errNode(node))
 		return
 	}
-	f := s.media.get(node, s.opt.Now())
+	f := g.media.get(node, g.opt.Now())
 	if f == nil {
-		s.refuse(w, errNode(node))
+		g.refuse(w, errNode(node))
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{
-		"messaging_product": "whatsapp", "url": s.media.link(s.root(r), f.id, s.opt.Now()), "mime_type": f.mime,
+		"messaging_product": "whatsapp", "url": g.media.link(g.opt.root(r), f.id, g.opt.Now()), "mime_type": f.mime,
 		"sha256": hex.EncodeToString(f.sha[:]), "file_size": strconv.Itoa(len(f.data)), "id": f.id,
 	})
 }
 
-func (s *Server) graphDelete(w http.ResponseWriter, r *http.Request) {
-	if !s.checkTokenAndProof(w, r) {
+func (g *graph) delete(w http.ResponseWriter, r *http.Request) {
+	if !g.checkTokenAndProof(w, r) {
 		return
 	}
-	if !s.media.remove(r.PathValue("node")) {
-		s.refuse(w, errNode(r.PathValue("node")))
+	if !g.media.remove(r.PathValue("node")) {
+		g.refuse(w, errNode(r.PathValue("node")))
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]bool{"success": true})
 }
 
-// serveFile serves a file to the page, which has no token. Only pictures, sounds and videos
-// are shown; other files are offered for download.
-func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
-	f := s.media.get(r.PathValue("id"), s.opt.Now())
+// serveFile shows a file on the page, which has no token. What is not a picture
+// or a sound is only offered for download.
+func (pg *page) serveFile(w http.ResponseWriter, r *http.Request) {
+	f := pg.media.get(r.PathValue("id"), pg.opt.Now())
 	if f == nil {
 		http.NotFound(w, r)
 		return
@@ -251,15 +260,6 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.name}))
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
-}
-
-// inboundMedia returns the media object of a webhook, where the hash is in base64.
-func (s *Server) inboundMedia(f *file, root string) map[string]any {
-	m := map[string]any{"id": f.id, "mime_type": f.mime, "sha256": base64.StdEncoding.EncodeToString(f.sha[:])}
-	if root != "" {
-		m["url"] = s.media.link(root, f.id, s.opt.Now())
-	}
-	return m
 }
 
 type mediaRule struct {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -57,10 +56,8 @@ func (r postResult) ok() bool { return r.err == nil && r.code == http.StatusOK }
 // outbox posts events to the webhook when they are due, statuses in batches, and waits
 // longer after each answer that is not a 200.
 type outbox struct {
-	opt      Options
-	envelope func([]*webhookEvent) []byte
-	report   func(postResult)
-	log      *slog.Logger
+	opt    Options
+	report func(postResult)
 
 	mu      sync.Mutex
 	heap    eventHeap
@@ -69,8 +66,8 @@ type outbox struct {
 	wake    chan struct{}
 }
 
-func newOutbox(o Options, envelope func([]*webhookEvent) []byte) *outbox {
-	return &outbox{opt: o, envelope: envelope, log: o.Log, lanes: map[string][]*webhookEvent{}, wake: make(chan struct{}, 1)}
+func newOutbox(o Options) *outbox {
+	return &outbox{opt: o, lanes: map[string][]*webhookEvent{}, wake: make(chan struct{}, 1)}
 }
 
 func (o *outbox) add(all ...*webhookEvent) error {
@@ -95,11 +92,11 @@ func (o *outbox) add(all ...*webhookEvent) error {
 	return nil
 }
 
-// PendingEvents returns how many events the webhook has not taken yet.
-func (s *Server) PendingEvents() int {
-	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	return s.out.pending
+// PendingEvents is how many events the webhook has not taken yet.
+func (o *outbox) PendingEvents() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pending
 }
 
 func (o *outbox) signal() {
@@ -107,14 +104,6 @@ func (o *outbox) signal() {
 	case o.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Run posts people's messages and the statuses until ctx ends. Then it finishes the posts
-// under way and drops the events that still wait.
-func (s *Server) Run(ctx context.Context) error {
-	defer s.once.Do(func() { close(s.done) })
-	s.out.run(ctx)
-	return nil
 }
 
 func (o *outbox) run(ctx context.Context) {

@@ -20,8 +20,10 @@ import (
 //go:embed assets samples
 var embedded embed.FS
 
-// page is the embedded web page with its sample files.
+// page is the web page: it shows the phones, and its buttons are what people do.
 type page struct {
+	parts
+	phones *phones
 	index  *template.Template
 	assets map[string]asset
 }
@@ -31,30 +33,31 @@ type asset struct {
 	tag  string
 }
 
-func newPage() (*page, error) {
-	index, err := template.ParseFS(embedded, "assets/index.html")
+// load reads what is embedded.
+func (pg *page) load() (err error) {
+	pg.index, err = template.ParseFS(embedded, "assets/index.html")
 	if err != nil {
-		return nil, fmt.Errorf("parse page: %w", err)
+		return fmt.Errorf("parse page: %w", err)
 	}
-	p := &page{index: index, assets: map[string]asset{}}
+	pg.assets = map[string]asset{}
 	files, err := fs.ReadDir(embedded, "assets")
 	if err != nil {
-		return nil, fmt.Errorf("read assets: %w", err)
+		return fmt.Errorf("read assets: %w", err)
 	}
 	for _, f := range files {
 		data, err := embedded.ReadFile("assets/" + f.Name())
 		if err != nil {
-			return nil, fmt.Errorf("read assets: %w", err)
+			return fmt.Errorf("read assets: %w", err)
 		}
 		sum := sha256.Sum256(data)
-		p.assets[f.Name()] = asset{data: data, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+		pg.assets[f.Name()] = asset{data: data, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
 	}
-	delete(p.assets, "index.html")
-	return p, nil
+	delete(pg.assets, "index.html")
+	return nil
 }
 
-// sample returns a sample file, for a person without a file of their own.
-func (p *page) sample(name string) (Upload, error) {
+// sample is what a person may send without having a file.
+func sample(name string) (Upload, error) {
 	known := map[string]Upload{
 		"image":    {Name: "comprobante.jpg", MIME: "image/jpeg"},
 		"audio":    {Name: "nota.ogg", MIME: "audio/ogg; codecs=opus", Voice: true},
@@ -73,18 +76,43 @@ func (p *page) sample(name string) (Upload, error) {
 	return up, nil
 }
 
-func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
-	api, key := s.apiForPage()
+func (pg *page) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /sandbox", pg.servePage)
+	mux.HandleFunc("GET /sandbox/{$}", pg.servePage)
+	mux.HandleFunc("GET /sandbox/assets/{name}", pg.serveAsset)
+	mux.HandleFunc("GET /sandbox/events", pg.serveEvents)
+	mux.HandleFunc("GET /sandbox/phones", pg.listPhones)
+	mux.HandleFunc("POST /sandbox/phones", pg.addPhone)
+	mux.HandleFunc("GET /sandbox/phones/{id}", pg.withPhone(pg.showPhone))
+	mux.HandleFunc("POST /sandbox/phones/{id}/messages", pg.personWrites)
+	mux.HandleFunc("POST /sandbox/phones/{id}/files", pg.personSendsFile)
+	mux.HandleFunc("POST /sandbox/phones/{id}/seen", pg.withPhone(pg.personReads))
+	mux.HandleFunc("DELETE /sandbox/phones/{id}/messages", pg.withPhone(pg.clearPhone))
+	mux.HandleFunc("GET /sandbox/files/{id}", pg.serveFile)
+	mux.HandleFunc("GET /sandbox/webhooks", pg.listWebhooks)
+	mux.HandleFunc("GET /sandbox/sent", pg.listSent)
+	mux.HandleFunc("POST /sandbox/handshake", pg.tryHandshake)
+	if to := pg.remoteAPI(); to != nil {
+		mux.Handle("/sandbox/api/", pg.passToAPI(to))
+	}
+	// Pages of other origins may not press our buttons; programs with a bearer
+	// token may come from anywhere.
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+func (pg *page) servePage(w http.ResponseWriter, _ *http.Request) {
+	api, key := pg.apiForPage()
 	config := map[string]any{
-		"api": api, "key": key, "business": s.opt.BusinessName, "number": s.opt.DisplayNumber,
+		"api": api, "key": key, "business": pg.opt.BusinessName, "number": pg.opt.DisplayNumber,
 		"faults": faults,
 	}
-	if s.opt.NoFaults {
+	if pg.opt.NoFaults {
 		config["faults"] = []fault{}
 	}
 	var b bytes.Buffer
-	if err := s.page.index.Execute(&b, map[string]any{"Config": config, "Business": s.opt.BusinessName}); err != nil {
-		s.log.Error("sandbox page", "err", err)
+	if err := pg.index.Execute(&b, map[string]any{"Config": config, "Business": pg.opt.BusinessName}); err != nil {
+		pg.opt.Log.Error("sandbox page", "error", err)
 		http.Error(w, "página rota", http.StatusInternalServerError)
 		return
 	}
@@ -99,39 +127,39 @@ func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(b.Bytes())
 }
 
-// apiForPage returns the address of the API for the page. A remote API is reached through
-// this server, because browsers forbid the page to call it.
-func (s *Server) apiForPage() (base, key string) {
-	if s.remoteAPI() != nil {
+// apiForPage is where the page asks: an API elsewhere is asked through us, since
+// a browser would not let the page.
+func (pg *page) apiForPage() (base, key string) {
+	if pg.remoteAPI() != nil {
 		return "/sandbox/api", ""
 	}
-	return s.opt.APIBase, s.opt.APIKey
+	return pg.opt.APIBase, pg.opt.APIKey
 }
 
-func (s *Server) remoteAPI() *url.URL {
-	if u, err := url.Parse(s.opt.APIBase); err == nil && u.Host != "" {
+func (pg *page) remoteAPI() *url.URL {
+	if u, err := url.Parse(pg.opt.APIBase); err == nil && u.Host != "" {
 		return u
 	}
 	return nil
 }
 
-// passToAPI forwards the page's requests to a remote API, with our key.
-func (s *Server) passToAPI(to *url.URL) http.Handler {
+// passToAPI hands the page's questions to an API elsewhere, with our key.
+func (pg *page) passToAPI(to *url.URL) http.Handler {
 	return http.StripPrefix("/sandbox/api", &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			r.Out.Header.Set("Authorization", "Bearer "+s.opt.APIKey)
+			r.Out.Header.Set("Authorization", "Bearer "+pg.opt.APIKey)
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			s.log.Debug("router's API not reached", "err", err)
+			pg.opt.Log.Debug("router's API not reached", "error", err)
 			writeJSON(w, http.StatusBadGateway, map[string]string{"title": "El router no contesta."})
 		},
 	})
 }
 
-func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {
+func (pg *page) serveAsset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	a, ok := s.page.assets[name]
+	a, ok := pg.assets[name]
 	if !ok {
 		http.NotFound(w, r)
 		return
@@ -143,18 +171,18 @@ func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(a.data))
 }
 
-func (s *Server) listPhones(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	all := make([]phoneView, 0, len(s.phones.order))
-	for _, p := range s.phones.order {
+func (pg *page) listPhones(w http.ResponseWriter, _ *http.Request) {
+	pg.phones.mu.Lock()
+	all := make([]phoneView, 0, len(pg.phones.order))
+	for _, p := range pg.phones.order {
 		all = append(all, p.view())
 	}
-	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"items": all, "counts": s.Counts()})
+	pg.phones.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"items": all, "counts": pg.record.Counts()})
 }
 
-// addPhone adds a phone for any number or user id.
-func (s *Server) addPhone(w http.ResponseWriter, r *http.Request) {
+// addPhone takes a phone for any number or user id.
+func (pg *page) addPhone(w http.ResponseWriter, r *http.Request) {
 	var in Person
 	if err := readJSON(w, r, &in); err != nil {
 		writePageError(w, errType)
@@ -165,58 +193,63 @@ func (s *Server) addPhone(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Escribí el número con código de país: entre 8 y 15 cifras."})
 		return
 	}
-	s.mu.Lock()
-	p := s.phones.find(to)
+	pg.phones.mu.Lock()
+	p := pg.phones.find(to)
 	if p == nil {
 		person := personFor(to)
 		if name := strings.TrimSpace(in.Name); name != "" && len(name) <= 80 {
 			person.Name = name
 		}
-		p = s.phones.make(person, false, s.opt.Now())
+		p = pg.phones.make(person, false, pg.opt.Now())
 	}
 	p.unattended = false
 	v := p.view()
-	s.broadcast("phone", map[string]any{"phone": v})
-	s.mu.Unlock()
+	pg.hub.broadcast("phone", map[string]any{"phone": v})
+	pg.phones.mu.Unlock()
 	writeJSON(w, http.StatusCreated, v)
 }
 
-func (s *Server) showPhone(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.byID[r.PathValue("id")]
-	if p == nil {
+// withPhone does something with the phone that a request names, under the lock.
+func (pg *page) withPhone(do func(http.ResponseWriter, *phone)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		pg.phones.mu.Lock()
+		defer pg.phones.mu.Unlock()
+		if p := pg.phones.byID[r.PathValue("id")]; p != nil {
+			do(w, p)
+			return
+		}
 		writePageError(w, ErrUnknown)
-		return
 	}
+}
+
+func (pg *page) showPhone(w http.ResponseWriter, p *phone) {
 	writeJSON(w, http.StatusOK, map[string]any{"phone": p.view(), "messages": slices.Clip(append([]*Message{}, p.messages...))})
 }
 
-func (s *Server) personWrites(w http.ResponseWriter, r *http.Request) {
+func (pg *page) personWrites(w http.ResponseWriter, r *http.Request) {
 	var in Input
 	if err := readJSON(w, r, &in); err != nil {
 		writePageError(w, errType)
 		return
 	}
-	in.root = s.root(r)
-	m, err := s.Write(r.PathValue("id"), in)
-	if err != nil {
-		writePageError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusAccepted, m)
+	pg.write(w, r, in)
 }
 
-func (s *Server) personSendsFile(w http.ResponseWriter, r *http.Request) {
+func (pg *page) personSendsFile(w http.ResponseWriter, r *http.Request) {
 	name, kind, data, err := readUpload(w, r)
 	if err != nil {
 		writePageError(w, errEmpty)
 		return
 	}
-	m, err := s.Write(r.PathValue("id"), Input{
-		Type: "media", Text: r.FormValue("caption"), Quoted: r.FormValue("quoted"), root: s.root(r),
+	pg.write(w, r, Input{
+		Type: "media", Text: r.FormValue("caption"), Quoted: r.FormValue("quoted"),
 		File: &Upload{Name: name, MIME: kind, Data: data, Voice: r.FormValue("voice") == "true"},
 	})
+}
+
+func (pg *page) write(w http.ResponseWriter, r *http.Request, in Input) {
+	in.root = pg.opt.root(r)
+	m, err := pg.phones.Write(r.PathValue("id"), in)
 	if err != nil {
 		writePageError(w, err)
 		return
@@ -224,42 +257,28 @@ func (s *Server) personSendsFile(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, m)
 }
 
-func (s *Server) personReads(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.byID[r.PathValue("id")]
-	if p == nil {
-		writePageError(w, ErrUnknown)
-		return
-	}
-	s.markRead(p)
-	s.broadcast("phone", map[string]any{"phone": p.view()})
+func (pg *page) personReads(w http.ResponseWriter, p *phone) {
+	pg.phones.markRead(p)
+	pg.hub.broadcast("phone", map[string]any{"phone": p.view()})
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) clearPhone(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.byID[r.PathValue("id")]
-	if p == nil {
-		writePageError(w, ErrUnknown)
-		return
-	}
+func (pg *page) clearPhone(w http.ResponseWriter, p *phone) {
 	p.messages, p.byID, p.unread, p.typing = nil, map[string]*Message{}, 0, time.Time{}
-	s.broadcast("cleared", map[string]any{"phone": p.view()})
+	pg.hub.broadcast("cleared", map[string]any{"phone": p.view()})
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) listWebhooks(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	all := slices.Clone(s.webhooks)
-	s.mu.Unlock()
+func (pg *page) listWebhooks(w http.ResponseWriter, _ *http.Request) {
+	pg.phones.mu.Lock()
+	all := slices.Clone(pg.phones.webhooks)
+	pg.phones.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{"items": append([]webhookView{}, all...)})
 }
 
-func (s *Server) tryHandshake(w http.ResponseWriter, r *http.Request) {
+func (pg *page) tryHandshake(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"ok": true}
-	if err := s.Handshake(r.Context()); err != nil {
+	if err := pg.out.Handshake(r.Context()); err != nil {
 		answer = map[string]any{"ok": false, "error": err.Error()}
 	}
 	writeJSON(w, http.StatusOK, answer)

@@ -116,12 +116,12 @@ func TestPhonesAreBounded(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Server.mu.Lock()
-	defer s.Server.mu.Unlock()
-	if got, most := len(s.phones.order), maxPhones+4; got > most || len(s.phones.byID) > most {
+	s.phones.mu.Lock()
+	defer s.phones.mu.Unlock()
+	if got, most := len(s.order), maxPhones+4; got > most || len(s.byID) > most {
 		t.Errorf("%d phones, want %d at most", got, most)
 	}
-	ana := s.phones.byID["ana"]
+	ana := s.byID["ana"]
 	if len(ana.messages) != maxMessages || len(ana.byID) != maxMessages {
 		t.Errorf("%d messages and %d ids, want %d", len(ana.messages), len(ana.byID), maxMessages)
 	}
@@ -140,7 +140,7 @@ func TestMediaBothWays(t *testing.T) {
 	}
 	image := s.next().message["image"].(map[string]any)
 	id := image["id"].(string)
-	_, node := s.do(http.MethodGet, "/sandbox/graph/v26.0/"+id+"?phone_number_id="+DevPhoneNumberID, DevToken, nil)
+	_, node := s.do(http.MethodGet, "/sandbox/graph/v26.0/"+id+"?phone_number_id="+testPhoneNumberID, testToken, nil)
 	address := node["url"].(string)
 	if image["caption"] != "comprobante" || node["mime_type"] != "image/jpeg" || node["file_size"] == "0" {
 		t.Errorf("image %v, node %v", image, node)
@@ -165,25 +165,25 @@ func TestMediaBothWays(t *testing.T) {
 		data, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, data
 	}
-	status, data := fetch(address, DevToken)
+	status, data := fetch(address, testToken)
 	sum := sha256.Sum256(data)
 	if status != http.StatusOK || node["sha256"] != hex.EncodeToString(sum[:]) || image["sha256"] != base64.StdEncoding.EncodeToString(sum[:]) {
 		t.Errorf("HTTP %d, %d bytes, hashes %v and %v", status, len(data), node["sha256"], image["sha256"])
 	}
-	if code, _ := fetch(image["url"].(string), DevToken); code != http.StatusOK {
+	if code, _ := fetch(image["url"].(string), testToken); code != http.StatusOK {
 		t.Errorf("the webhook's own URL: HTTP %d", code)
 	}
 	if code, _ := fetch(address, "otro"); code != http.StatusUnauthorized {
 		t.Errorf("without the token: HTTP %d, want 401", code)
 	}
-	if code, _ := fetch(strings.Replace(address, "hash=", "hash=0", 1), DevToken); code != http.StatusNotFound {
+	if code, _ := fetch(strings.Replace(address, "hash=", "hash=0", 1), testToken); code != http.StatusNotFound {
 		t.Errorf("forged URL: HTTP %d, want 404", code)
 	}
 	if page, _ := get(t, s.url+"/sandbox/files/"+url.PathEscape(id)); page.StatusCode != http.StatusOK || page.Header.Get("Content-Security-Policy") == "" {
 		t.Errorf("on the page: HTTP %d", page.StatusCode)
 	}
 	later.Store(int64(5*time.Minute + time.Second))
-	if code, _ := fetch(address, DevToken); code != http.StatusNotFound {
+	if code, _ := fetch(address, testToken); code != http.StatusNotFound {
 		t.Errorf("after 5 minutes: HTTP %d, want 404", code)
 	}
 
@@ -198,9 +198,9 @@ func TestMediaBothWays(t *testing.T) {
 		part, _ := form.CreatePart(header)
 		_, _ = part.Write([]byte("%PDF-1.4"))
 		form.Close()
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/sandbox/graph/v26.0/"+DevPhoneNumberID+"/media", &b)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/sandbox/graph/v26.0/"+testPhoneNumberID+"/media", &b)
 		req.Header.Set("Content-Type", form.FormDataContentType())
-		req.Header.Set("Authorization", "Bearer "+DevToken)
+		req.Header.Set("Authorization", "Bearer "+testToken)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +225,7 @@ func TestMediaBothWays(t *testing.T) {
 	if resp, _ := get(t, s.url+"/sandbox/files/"+mine); !strings.HasPrefix(resp.Header.Get("Content-Disposition"), "attachment") {
 		t.Error("a document is shown on the page's own origin, want a download")
 	}
-	if status, _ := s.do(http.MethodDelete, "/sandbox/graph/v26.0/"+mine, DevToken, nil); status != http.StatusOK {
+	if status, _ := s.do(http.MethodDelete, "/sandbox/graph/v26.0/"+mine, testToken, nil); status != http.StatusOK {
 		t.Errorf("delete: HTTP %d", status)
 	}
 	if status, answer := s.send(document); code(answer) != 100 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -112,17 +113,24 @@ func (p *phone) view() phoneView {
 	return v
 }
 
-// phones are all phones. The Server's lock guards them.
+// phones is the people's side: everybody's phone. What they do goes to the webhook, and
+// so does what becomes of the messages that reach them.
 type phones struct {
+	parts
+
+	mu    sync.Mutex // guards all below, and everything in it
 	order []*phone
 	byID  map[string]*phone
 	byRef map[string]*phone // by digits and by user id
 	extra int
+	// webhooks are the newest posts, for the page.
+	webhooks  []webhookView
+	webhookNo int64
 }
 
-func newPhones(cast []Person) *phones {
-	all := &phones{byID: map[string]*phone{}, byRef: map[string]*phone{}}
-	for _, person := range cast {
+func newPhones(with parts) *phones {
+	all := &phones{parts: with, byID: map[string]*phone{}, byRef: map[string]*phone{}}
+	for _, person := range with.opt.People {
 		all.insert(&phone{Person: person})
 	}
 	return all
@@ -178,7 +186,72 @@ func (a *phones) evict() {
 	a.extra--
 }
 
-// personFor returns the person for an unknown recipient.
+// deliver puts the message on the phone, unless nobody shall see it.
+func (a *phones) deliver(to recipient, id string, req sendRequest, content content, now time.Time) Person {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.find(to)
+	if p == nil {
+		if a.opt.NoPhones {
+			return personFor(to)
+		}
+		p = a.make(personFor(to), true, now)
+	}
+	if !p.used.IsZero() {
+		p.used = now
+	}
+	p.typing = time.Time{}
+	if req.Type == "reaction" {
+		a.applyReaction(p, fromBusiness, content.target, content.emoji)
+		return p.Person
+	}
+	m := &Message{ID: id, From: fromBusiness, Type: req.Type, Body: content.body, At: now.UnixMilli(), ref: req.Opaque}
+	if req.Context != nil {
+		m.Quoted = req.Context.MessageID
+	}
+	p.add(m)
+	p.unread++
+	a.hub.broadcast("message", map[string]any{"phone": p.view(), "message": m})
+	return p.Person
+}
+
+// businessReads marks a message as read, and everything before it.
+func (a *phones) businessReads(id string, typing bool) {
+	now := a.opt.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.order {
+		if p.byID[id] == nil {
+			continue
+		}
+		var ids []string
+		for _, m := range p.messages {
+			if m.From == fromPerson && m.Tick != tickRead {
+				m.Tick = tickRead
+				ids = append(ids, m.ID)
+			}
+			if m.ID == id {
+				break
+			}
+		}
+		if typing {
+			p.typing = now.Add(25 * time.Second)
+		}
+		a.hub.broadcast("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": tickRead})
+		return
+	}
+}
+
+// wroteToday says whether somebody may be blocked. Who never wrote here is let through:
+// somebody else may have posted their webhook.
+func (a *phones) wroteToday(to recipient) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.find(to)
+	return p == nil || p.lastWrote.IsZero() || a.opt.Now().Sub(p.lastWrote) < MetaLimits().Window
+}
+
+// personFor is the person behind a recipient that nobody knows.
 func personFor(to recipient) Person {
 	if to.phone != "" {
 		return Person{ID: to.phone, Name: "+" + to.phone, Phone: to.phone}

@@ -18,7 +18,7 @@ func BenchmarkAccept(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o.WebhookURL = func() string { return "http://127.0.0.1:1" }
-			s, err := New(o)
+			s, err := New(identified(o))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -32,8 +32,8 @@ func BenchmarkAccept(b *testing.B) {
 			b.SetParallelism(8)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					req, _ := http.NewRequest(http.MethodPost, front.URL+"/sandbox/graph/v26.0/"+DevPhoneNumberID+"/messages", bytes.NewReader(body))
-					req.Header.Set("Authorization", "Bearer "+DevToken)
+					req, _ := http.NewRequest(http.MethodPost, front.URL+"/sandbox/graph/v26.0/"+testPhoneNumberID+"/messages", bytes.NewReader(body))
+					req.Header.Set("Authorization", "Bearer "+testToken)
 					resp, err := client.Do(req)
 					if err != nil {
 						bad.Add(1)

@@ -59,9 +59,8 @@ func (r *record) count(f func(*Counts)) {
 	f(&r.counts)
 }
 
-// Sent returns the accepted messages in the record, oldest first.
-func (s *Server) Sent() []Sent {
-	r := s.record
+// Sent returns the accepted messages that are still kept, oldest first.
+func (r *record) Sent() []Sent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Sent, 0, len(r.ring))
@@ -69,10 +68,10 @@ func (s *Server) Sent() []Sent {
 	return append(all, r.ring[:r.next]...)
 }
 
-// SentTo returns Sent for one recipient.
-func (s *Server) SentTo(to string) []Sent {
+// SentTo returns what was accepted for one recipient, oldest first.
+func (r *record) SentTo(to string) []Sent {
 	var some []Sent
-	for _, m := range s.Sent() {
+	for _, m := range r.Sent() {
 		if m.To == to {
 			some = append(some, m)
 		}
@@ -81,27 +80,27 @@ func (s *Server) SentTo(to string) []Sent {
 }
 
 // Counts returns the totals.
-func (s *Server) Counts() Counts {
-	s.record.mu.Lock()
-	defer s.record.mu.Unlock()
-	return s.record.counts
+func (r *record) Counts() Counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts
 }
 
-// listSent answers with the totals, the count per recipient, and the newest messages
-// (limit, 100 by default; to= for one recipient).
-func (s *Server) listSent(w http.ResponseWriter, r *http.Request) {
-	items := s.Sent()
+// listSent answers with the totals, how many each recipient got, and the newest
+// messages (limit, 100 by default; to= for one recipient).
+func (pg *page) listSent(w http.ResponseWriter, r *http.Request) {
+	items := pg.record.Sent()
 	per := make(map[string]int)
 	for _, m := range items {
 		per[m.To]++
 	}
 	if to := r.FormValue("to"); to != "" {
-		items = s.SentTo(to)
+		items = pg.record.SentTo(to)
 	}
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil || limit < 0 {
 		limit = 100
 	}
 	items = items[max(0, len(items)-limit):]
-	writeJSON(w, http.StatusOK, map[string]any{"counts": s.Counts(), "recipients": per, "items": items})
+	writeJSON(w, http.StatusOK, map[string]any{"counts": pg.record.Counts(), "recipients": per, "items": items})
 }

@@ -6,26 +6,18 @@
 package sandbox
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// The development identity.
-const (
-	DevPhoneNumberID = "200000000000002"
-	DevAppSecret     = "test_app_secret_0123456789abcdef"
-	DevVerifyToken   = "sandbox"
-	DevToken         = "sandbox"
-	DevDisplayNumber = "5491100000099"
-)
-
-// Options configure a Server. Only WebhookURL is required; the rest defaults to the
-// development identity.
+// Options say who the fake WhatsApp pretends to be and whom it talks to. WebhookURL is
+// needed, and for the Graph API PhoneNumberID, AppSecret and Token.
 type Options struct {
 	PhoneNumberID string
 	DisplayNumber string // digits of the business number
@@ -75,27 +67,27 @@ type Options struct {
 	HTTPClient *http.Client
 }
 
-// Server is the fake WhatsApp.
+// Server is the fake WhatsApp, of three that speak: the business through the Graph API,
+// people on their phones, and the page that shows both.
 type Server struct {
-	opt     Options
+	*graph
+	*phones
+	*outbox
+	*record
+
 	handler http.Handler
-	page    *page
-	hub     *hub
-	out     *outbox
-	record  *record
-	media   *mediaStore
-	limits  *limiter
-	outage  atomic.Pointer[outage] // the fault of all sends
-	log     *slog.Logger
+	done    chan struct{} // closed when Run ends
+	once    sync.Once
+}
 
-	mu     sync.Mutex // guards the phones, everything in them, and webhooks
-	phones *phones
-	// webhooks are the newest posts, for the page.
-	webhooks  []webhookView
-	webhookNo int64
-
-	done chan struct{} // closed when Run ends: ends the event streams
-	once sync.Once
+// parts are what all three stand on.
+type parts struct {
+	opt    Options
+	out    *outbox
+	record *record
+	media  *mediaStore
+	hub    *hub
+	done   <-chan struct{} // ends what is paused, and the event streams
 }
 
 // New returns a Server. Serve its Handler, which accepts messages, and run Run, which
@@ -105,40 +97,47 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("sandbox: WebhookURL is missing")
 	}
 	setDefaults(&o)
-	page, err := newPage()
-	if err != nil {
+	done := make(chan struct{})
+	with := parts{
+		opt: o, out: newOutbox(o), record: newRecord(o.KeepSent), media: newMediaStore(o.MediaTTL, []byte(o.AppSecret)),
+		hub: newHub(), done: done,
+	}
+	phones := newPhones(with)
+	with.out.report = phones.onPosted
+	graph := &graph{parts: with, phones: phones, limits: newLimiter(o.Limits)}
+	page := &page{parts: with, phones: phones}
+	if err := page.load(); err != nil {
 		return nil, fmt.Errorf("sandbox page: %w", err)
 	}
-	s := &Server{
-		opt:    o,
-		page:   page,
-		hub:    newHub(),
-		record: newRecord(o.KeepSent),
-		media:  newMediaStore(o.MediaTTL, []byte(o.AppSecret)),
-		limits: newLimiter(o.Limits),
-		log:    o.Log,
-		phones: newPhones(o.People),
-		done:   make(chan struct{}),
-	}
-	s.out = newOutbox(o, s.envelope)
-	s.out.report = s.onPosted
-	s.handler = s.routes()
-	return s, nil
+	faces := page.routes()
+	all := http.NewServeMux()
+	all.Handle("/sandbox/graph/", graph.routes())
+	all.HandleFunc("GET /sandbox/lookaside/", graph.lookaside)
+	all.Handle("/sandbox", faces)
+	all.Handle("/sandbox/", faces)
+	return &Server{graph: graph, phones: phones, outbox: with.out, record: with.record, handler: all, done: done}, nil
+}
+
+// Handler serves /sandbox: the page, the Graph API below /sandbox/graph, and
+// what the page uses.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run posts what people did and what became of messages until ctx ends; then it
+// finishes the posts that are under way, and what still waits is forgotten.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.once.Do(func() { close(s.done) })
+	s.run(ctx)
+	return nil
 }
 
 func setDefaults(o *Options) {
-	setDefault(&o.PhoneNumberID, DevPhoneNumberID)
-	setDefault(&o.DisplayNumber, DevDisplayNumber)
-	setDefault(&o.BusinessName, "PSI Visión")
-	setDefault(&o.AppSecret, DevAppSecret)
-	setDefault(&o.VerifyToken, DevVerifyToken)
-	setDefault(&o.Token, DevToken)
-	setDefault(&o.KeepSent, 10_000)
-	setDefault(&o.MediaTTL, 5*time.Minute)
-	setDefault(&o.Slow, 5*time.Second)
-	setDefault(&o.Hang, time.Minute)
-	setDefault(&o.Backoff, time.Second)
-	setDefault(&o.Pace, 1)
+	o.BusinessName = cmp.Or(o.BusinessName, "PSI Visión")
+	o.KeepSent = cmp.Or(o.KeepSent, 10_000)
+	o.MediaTTL = cmp.Or(o.MediaTTL, 5*time.Minute)
+	o.Slow = cmp.Or(o.Slow, 5*time.Second)
+	o.Hang = cmp.Or(o.Hang, time.Minute)
+	o.Backoff = cmp.Or(o.Backoff, time.Second)
+	o.Pace = cmp.Or(o.Pace, 1)
 	if o.People == nil {
 		o.People = DefaultPeople()
 	}
@@ -148,67 +147,11 @@ func setDefaults(o *Options) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{
 			Timeout:   10 * time.Second,
 			Transport: &http.Transport{MaxIdleConnsPerHost: concurrentPosts, MaxConnsPerHost: 4 * concurrentPosts, IdleConnTimeout: time.Minute},
 		}
 	}
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// Handler serves /sandbox: the page, the Graph API below /sandbox/graph, and the page's own
-// paths.
-func (s *Server) Handler() http.Handler { return s.handler }
-
-func (s *Server) routes() http.Handler {
-	graph := http.NewServeMux()
-	graph.HandleFunc("POST /sandbox/graph/{version}/{node}/messages", s.graphMessages)
-	graph.HandleFunc("POST /sandbox/graph/{version}/{node}/media", s.graphUpload)
-	graph.HandleFunc("POST /sandbox/graph/{version}/{node}/block_users", s.graphBlock)
-	graph.HandleFunc("DELETE /sandbox/graph/{version}/{node}/block_users", s.graphBlock)
-	graph.HandleFunc("GET /sandbox/graph/{version}/{node}/message_templates", s.graphTemplates)
-	graph.HandleFunc("GET /sandbox/graph/{version}/{node}", s.graphNode)
-	graph.HandleFunc("DELETE /sandbox/graph/{version}/{node}", s.graphDelete)
-	graph.HandleFunc("/sandbox/graph/", s.graphUnknown)
-
-	faces := http.NewServeMux()
-	faces.HandleFunc("GET /sandbox", s.servePage)
-	faces.HandleFunc("GET /sandbox/{$}", s.servePage)
-	faces.HandleFunc("GET /sandbox/assets/{name}", s.serveAsset)
-	faces.HandleFunc("GET /sandbox/events", s.serveEvents)
-	faces.HandleFunc("GET /sandbox/phones", s.listPhones)
-	faces.HandleFunc("POST /sandbox/phones", s.addPhone)
-	faces.HandleFunc("GET /sandbox/phones/{id}", s.showPhone)
-	faces.HandleFunc("POST /sandbox/phones/{id}/messages", s.personWrites)
-	faces.HandleFunc("POST /sandbox/phones/{id}/files", s.personSendsFile)
-	faces.HandleFunc("POST /sandbox/phones/{id}/seen", s.personReads)
-	faces.HandleFunc("DELETE /sandbox/phones/{id}/messages", s.clearPhone)
-	faces.HandleFunc("GET /sandbox/files/{id}", s.serveFile)
-	faces.HandleFunc("GET /sandbox/webhooks", s.listWebhooks)
-	faces.HandleFunc("GET /sandbox/sent", s.listSent)
-	faces.HandleFunc("POST /sandbox/handshake", s.tryHandshake)
-	if to := s.remoteAPI(); to != nil {
-		faces.Handle("/sandbox/api/", s.passToAPI(to))
-	}
-
-	// Pages of other origins may not act for the user; programs with a bearer token may
-	// call from anywhere.
-	guarded := http.NewCrossOriginProtection().Handler(faces)
-
-	all := http.NewServeMux()
-	all.Handle("/sandbox/graph/", graph)
-	all.HandleFunc("GET /sandbox/lookaside/", s.lookaside)
-	all.Handle("/sandbox", guarded)
-	all.Handle("/sandbox/", guarded)
-	return all
 }

@@ -102,7 +102,7 @@ func TestPostFreshens(t *testing.T) {
 		{"raw", "in_text", PostOptions{Raw: true}, []string{"1795000001", "ñandú"}, nil, 0},
 	} {
 		o := tt.o
-		o.File, o.URL, o.AppSecret, o.Now = []byte(tt.file), url, DevAppSecret, func() time.Time { return now }
+		o.File, o.URL, o.AppSecret, o.Now = []byte(tt.file), url, testAppSecret, func() time.Time { return now }
 		if !strings.ContainsAny(tt.file, "{") {
 			o.File = fixture(t, tt.file)
 		}
@@ -113,7 +113,7 @@ func TestPostFreshens(t *testing.T) {
 		if res.Code != http.StatusTeapot || string(res.Answer) != "té" {
 			t.Errorf("%s: answer %d %q", tt.name, res.Code, res.Answer)
 		}
-		if !whatsapp.NewSignature(DevAppSecret).Verify(got.header.Get(whatsapp.SignatureHeader), got.body) {
+		if !whatsapp.NewSignature(testAppSecret).Verify(got.header.Get(whatsapp.SignatureHeader), got.body) {
 			t.Errorf("%s: wrong signature", tt.name)
 		}
 		for _, want := range tt.want {

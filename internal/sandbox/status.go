@@ -21,61 +21,61 @@ const (
 	skipEvery   = 11 // delivered never comes: the chat was open
 )
 
-// delay returns the wait from acceptance to a status.
-func (s *Server) delay(status string) time.Duration {
+// delay is the wait from acceptance to a status.
+func (a *phones) delay(status string) time.Duration {
 	wait := map[string]time.Duration{
 		statusSent: 120 * time.Millisecond, statusDelivered: 450 * time.Millisecond,
 		statusRead: 1100 * time.Millisecond, statusFailed: 450 * time.Millisecond,
 	}[status]
-	return time.Duration(float64(wait) * s.opt.Pace)
+	return time.Duration(float64(wait) * a.opt.Pace)
 }
 
-// scheduleStatuses schedules the statuses of an accepted message. It is read when the
-// person looks at the phone; on an unattended phone it reads itself.
-func (s *Server) scheduleStatuses(id string, req sendRequest, person Person, number int64, fault *fault) {
-	if s.opt.NoStatuses {
+// scheduleStatuses reports the fate of an accepted message, later. It is read when a
+// person looks at the phone; nobody looks at a guest's, so it reads by itself.
+func (a *phones) scheduleStatuses(id string, req sendRequest, person Person, number int64, fault *fault) {
+	if a.opt.NoStatuses {
 		return
 	}
-	s.enqueue(s.planStatuses(id, req, person, number, s.readsByItself(person), fault)...)
+	a.enqueue(a.planStatuses(id, req, person, number, a.readsByItself(person), fault)...)
 }
 
-// planStatuses returns the statuses of the number-th message.
-func (s *Server) planStatuses(id string, req sendRequest, person Person, number int64, reads bool, fault *fault) []*webhookEvent {
-	now, start := s.opt.Now(), time.Now()
+// planStatuses lists the statuses of the number-th message.
+func (a *phones) planStatuses(id string, req sendRequest, person Person, number int64, reads bool, fault *fault) []*webhookEvent {
+	now, start := a.opt.Now(), time.Now()
 	at := func(status string, wait time.Duration) *webhookEvent {
-		return s.statusEvent(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), nil)
+		return a.statusEvent(id, req.Opaque, status, person, now.Add(wait), start.Add(wait), nil)
 	}
-	sent := at(statusSent, s.delay(statusSent))
+	sent := at(statusSent, a.delay(statusSent))
 	if fault != nil && fault.status != nil {
-		wait := s.delay(statusFailed)
-		return []*webhookEvent{sent, s.statusEvent(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), fault.status)}
+		wait := a.delay(statusFailed)
+		return []*webhookEvent{sent, a.statusEvent(id, req.Opaque, statusFailed, person, now.Add(wait), start.Add(wait), fault.status)}
 	}
 	if req.Type == "reaction" { // gets "sent" only
 		return []*webhookEvent{sent}
 	}
-	delivered := at(statusDelivered, s.delay(statusDelivered))
+	delivered := at(statusDelivered, a.delay(statusDelivered))
 	delivered.repeat = number%repeatEvery == 0
 	switch {
 	case !reads:
 		return []*webhookEvent{sent, delivered}
 	case number%skipEvery == 0:
-		return []*webhookEvent{sent, at(statusRead, s.delay(statusDelivered))}
+		return []*webhookEvent{sent, at(statusRead, a.delay(statusDelivered))}
 	case number%swapEvery == 0:
-		delivered.due = start.Add(s.delay(statusRead))
-		return []*webhookEvent{sent, at(statusRead, s.delay(statusDelivered)), delivered}
+		delivered.due = start.Add(a.delay(statusRead))
+		return []*webhookEvent{sent, at(statusRead, a.delay(statusDelivered)), delivered}
 	default:
-		return []*webhookEvent{sent, delivered, at(statusRead, s.delay(statusRead))}
+		return []*webhookEvent{sent, delivered, at(statusRead, a.delay(statusRead))}
 	}
 }
 
-func (s *Server) readsByItself(person Person) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.phones.byID[person.ID]
+func (a *phones) readsByItself(person Person) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.byID[person.ID]
 	return p == nil || p.unattended
 }
 
-func (s *Server) statusEvent(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *webhookEvent {
+func (a *phones) statusEvent(id, opaque, status string, person Person, at, due time.Time, problem *wireError) *webhookEvent {
 	w := &wireStatus{
 		ID: id, Status: status, Timestamp: seconds(at), RecipientID: person.Phone, RecipientUserID: person.UserID, Opaque: opaque,
 	}
@@ -97,36 +97,36 @@ func (s *Server) statusEvent(id, opaque, status string, person Person, at, due t
 	return p
 }
 
-// markRead reports all unread messages of a phone as read, because its person looked at it.
-func (s *Server) markRead(p *phone) {
-	if p.unread = 0; s.opt.NoStatuses {
+// markRead reports everything unread of a phone as read: its person looked at it.
+func (a *phones) markRead(p *phone) {
+	if p.unread = 0; a.opt.NoStatuses {
 		return
 	}
-	now, start := s.opt.Now(), time.Now()
+	now, start := a.opt.Now(), time.Now()
 	var list []*webhookEvent
 	for _, m := range p.messages {
 		if m.From != fromBusiness || p.unattended || tickRank(m.Tick) >= tickRank(tickRead) || m.readScheduled {
 			continue
 		}
 		m.readScheduled = true
-		wait := s.delay(statusRead) - now.Sub(time.UnixMilli(m.At)) // after delivered
-		wait = max(wait, s.delay(statusSent))
-		list = append(list, s.statusEvent(m.ID, m.ref, statusRead, p.Person, now.Add(wait), start.Add(wait), nil))
+		wait := a.delay(statusRead) - now.Sub(time.UnixMilli(m.At)) // after delivered
+		wait = max(wait, a.delay(statusSent))
+		list = append(list, a.statusEvent(m.ID, m.ref, statusRead, p.Person, now.Add(wait), start.Add(wait), nil))
 	}
-	s.enqueue(list...)
+	a.enqueue(list...)
 }
 
-func (s *Server) enqueue(list ...*webhookEvent) {
-	if err := s.out.add(list...); err != nil {
-		s.record.count(func(c *Counts) { c.Dropped += int64(len(list)) })
-		s.log.Warn("sandbox events dropped", "events", len(list), "err", err)
+func (a *phones) enqueue(list ...*webhookEvent) {
+	if err := a.out.add(list...); err != nil {
+		a.record.count(func(c *Counts) { c.Dropped += int64(len(list)) })
+		a.opt.Log.Warn("sandbox events dropped", "events", len(list), "error", err)
 	}
 }
 
-// onPosted shows the result of a post: ticks on the phone, and a line in the list of
-// webhooks.
-func (s *Server) onPosted(res postResult) {
-	s.record.count(func(c *Counts) {
+// onPosted shows what became of a post: ticks on the phone, and a line in
+// the log of webhooks.
+func (a *phones) onPosted(res postResult) {
+	a.record.count(func(c *Counts) {
 		if res.ok() {
 			c.Posted++
 		} else {
@@ -134,14 +134,14 @@ func (s *Server) onPosted(res postResult) {
 		}
 	})
 	if !res.ok() {
-		s.log.Debug("webhook was refused", "code", res.code, "err", res.err, "events", len(res.events))
+		a.opt.Log.Debug("webhook was not taken", "code", res.code, "error", res.err, "events", len(res.events))
 	}
-	if s.opt.NoPhones && s.hub.idle() {
+	if a.opt.NoPhones && a.hub.idle() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.logWebhook(res)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.logWebhook(res)
 	if !res.ok() {
 		return
 	}
@@ -150,19 +150,19 @@ func (s *Server) onPosted(res postResult) {
 		if event.message != nil {
 			tick = tickDelivered
 		}
-		s.tickUp(event.id, tick)
+		a.tickUp(event.id, tick)
 	}
 }
 
-func (s *Server) tickUp(id, tick string) {
-	for _, p := range s.phones.order {
+func (a *phones) tickUp(id, tick string) {
+	for _, p := range a.order {
 		m := p.byID[id]
 		if m == nil {
 			continue
 		}
 		if tickRank(tick) > tickRank(m.Tick) {
 			m.Tick = tick
-			s.broadcast("tick", map[string]any{"phone": p.view(), "ids": []string{id}, "tick": tick})
+			a.hub.broadcast("tick", map[string]any{"phone": p.view(), "ids": []string{id}, "tick": tick})
 		}
 		return
 	}
@@ -187,10 +187,10 @@ const (
 	maxShown    = 8 << 10
 )
 
-func (s *Server) logWebhook(res postResult) {
-	s.webhookNo++
+func (a *phones) logWebhook(res postResult) {
+	a.webhookNo++
 	v := webhookView{
-		At: s.opt.Now().UnixMilli(), What: "message", Count: len(res.events), Code: res.code, Number: s.webhookNo,
+		At: a.opt.Now().UnixMilli(), What: "message", Count: len(res.events), Code: res.code, Number: a.webhookNo,
 		Took: float64(res.took.Microseconds()) / 1000, Try: res.try,
 	}
 	if res.err != nil {
@@ -205,9 +205,9 @@ func (s *Server) logWebhook(res postResult) {
 	if len(res.body) <= maxShown {
 		v.Body = res.body
 	}
-	s.webhooks = append(s.webhooks, v)
-	if len(s.webhooks) > maxWebhooks {
-		s.webhooks = s.webhooks[len(s.webhooks)-maxWebhooks:]
+	a.webhooks = append(a.webhooks, v)
+	if len(a.webhooks) > maxWebhooks {
+		a.webhooks = a.webhooks[len(a.webhooks)-maxWebhooks:]
 	}
-	s.broadcast("webhook", v)
+	a.hub.broadcast("webhook", v)
 }

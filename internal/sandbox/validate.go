@@ -35,8 +35,8 @@ const (
 	maxOpaque      = 512
 )
 
-// validate returns the error that Meta would return.
-func (s *Server) validate(req *sendRequest) (content, *graphError) {
+// validate refuses what Meta would refuse.
+func (g *graph) validate(req *sendRequest) (content, *graphError) {
 	if long(req.Opaque, maxOpaque) {
 		return content{}, errParam(fmt.Sprintf("Param biz_opaque_callback_data must be at most %d characters long.", maxOpaque))
 	}
@@ -53,7 +53,7 @@ func (s *Server) validate(req *sendRequest) (content, *graphError) {
 	case "text":
 		c.text, problem = validText(body)
 	case "image", "audio", "video", "document", "sticker":
-		c.text, problem = s.validMedia(req.Type, body)
+		c.text, problem = g.validMedia(req.Type, body)
 	case "interactive":
 		c.text, problem = validInteractive(body)
 	case "template":
@@ -127,7 +127,7 @@ func validText(body json.RawMessage) (string, *graphError) {
 	return text.Body, nil
 }
 
-func (s *Server) validMedia(kind string, body json.RawMessage) (string, *graphError) {
+func (g *graph) validMedia(kind string, body json.RawMessage) (string, *graphError) {
 	var m struct {
 		ID, Link, Caption, Filename string
 	}
@@ -147,7 +147,7 @@ func (s *Server) validMedia(kind string, body json.RawMessage) (string, *graphEr
 		return "", errParam(fmt.Sprintf("Param %s['caption'] must be at most %d characters long.", kind, maxCaption))
 	}
 	if m.ID != "" {
-		file := s.media.get(m.ID, s.opt.Now())
+		file := g.media.get(m.ID, g.opt.Now())
 		if file == nil {
 			return "", errParam("Param " + kind + "['id'] is not a valid whatsapp business account media attachment ID")
 		}

@@ -45,7 +45,7 @@ func TestPersonWrites(t *testing.T) {
 	_, answer = s.send([]byte(strings.ReplaceAll(string(fixture(t, "snd_template_request")), "5491100000001", "5491155550001")))
 	template := wamidOf(answer)
 
-	context := func(id string) map[string]any { return map[string]any{"from": DevDisplayNumber, "id": id} }
+	context := func(id string) map[string]any { return map[string]any{"from": testNumber, "id": id} }
 	tests := []struct {
 		name string
 		who  string

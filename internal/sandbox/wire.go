@@ -86,8 +86,8 @@ type wireError struct {
 	Href      string            `json:"href,omitempty"`
 }
 
-// envelope returns the body of a webhook in Meta's key order.
-func (s *Server) envelope(batch []*webhookEvent) []byte {
+// envelope makes the body of a webhook in Meta's key order.
+func (o *outbox) envelope(batch []*webhookEvent) []byte {
 	type metadata struct {
 		Display string `json:"display_phone_number"`
 		ID      string `json:"phone_number_id"`
@@ -113,7 +113,7 @@ func (s *Server) envelope(batch []*webhookEvent) []byte {
 	var known map[wireContact]bool
 	for i, p := range batch {
 		if i == 0 || (p.contact == nil) != (batch[i-1].contact == nil) {
-			v := value{Product: "whatsapp", Metadata: metadata{s.opt.DisplayNumber, s.opt.PhoneNumberID}}
+			v := value{Product: "whatsapp", Metadata: metadata{o.opt.DisplayNumber, o.opt.PhoneNumberID}}
 			changes = append(changes, change{Value: v, Field: "messages"})
 			known = make(map[wireContact]bool, len(batch))
 		}
@@ -202,24 +202,24 @@ func wamid(ref string, inbound bool) string {
 
 func seconds(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// Handshake makes the webhook prove that it knows the verify token, as Meta does when a
-// callback URL is set.
-func (s *Server) Handshake(ctx context.Context) error {
-	target, err := url.Parse(s.opt.WebhookURL())
+// Handshake asks the webhook to prove that it knows the verify token, as Meta
+// does when a callback is set.
+func (o *outbox) Handshake(ctx context.Context) error {
+	target, err := url.Parse(o.opt.WebhookURL())
 	if err != nil {
 		return fmt.Errorf("webhook address: %w", err)
 	}
-	challenge := strconv.FormatInt(s.opt.Now().UnixNano()%1_000_000_000, 10)
+	challenge := strconv.FormatInt(o.opt.Now().UnixNano()%1_000_000_000, 10)
 	query := target.Query()
 	query.Set("hub.mode", "subscribe")
 	query.Set("hub.challenge", challenge)
-	query.Set("hub.verify_token", s.opt.VerifyToken)
+	query.Set("hub.verify_token", o.opt.VerifyToken)
 	target.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
-	resp, err := s.opt.HTTPClient.Do(req)
+	resp, err := o.opt.HTTPClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -48,26 +49,26 @@ var (
 
 const maxTyped = 65_536 // the longest text that WhatsApp lets a person type
 
-// Write performs an action of the person with the id, phone or user id. It returns the
-// message as it is on the phone; Run posts the webhook.
-func (s *Server) Write(ref string, in Input) (Message, error) {
-	now := s.opt.Now()
+// Write makes somebody of the cast (by id, phone or user id) do something. It
+// returns the message as it is on their phone; the webhook follows from Run.
+func (a *phones) Write(ref string, in Input) (Message, error) {
+	now := a.opt.Now()
 	sentAt := now.Add(-time.Duration(max(0, in.AgeSeconds)) * time.Second)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.findPhone(ref)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.findPhone(ref)
 	if p == nil {
 		return Message{}, ErrUnknown
 	}
-	m := &Message{ID: wamid(digitsOr(p.Person, "0"), true), From: fromPerson, Quoted: in.Quoted, At: sentAt.UnixMilli(), Tick: tickSent}
-	extra, err := s.compose(p, in, m)
+	m := &Message{ID: wamid(cmp.Or(p.Phone, "0"), true), From: fromPerson, Quoted: in.Quoted, At: sentAt.UnixMilli(), Tick: tickSent}
+	extra, err := a.compose(p, in, m)
 	if err != nil {
 		return Message{}, err
 	}
 	sender := p.Person
 	wire := wireMessage{From: sender.Phone, FromUserID: sender.UserID, ID: m.ID, Timestamp: seconds(sentAt), Type: m.Type}
 	if in.Quoted != "" && m.Type != "reaction" {
-		wire.Context = &wireContext{From: s.opt.DisplayNumber, ID: in.Quoted}
+		wire.Context = &wireContext{From: a.opt.DisplayNumber, ID: in.Quoted}
 		if quoted := p.byID[in.Quoted]; quoted != nil && quoted.From == fromPerson {
 			wire.Context.From = sender.Phone
 		}
@@ -80,29 +81,29 @@ func (s *Server) Write(ref string, in Input) (Message, error) {
 	body := map[string]any{m.Type: m.Body}
 	maps.Copy(body, extra)
 	event.message = wire.withBody(body)
-	if err := s.out.add(event); err != nil {
+	if err := a.out.add(event); err != nil {
 		return Message{}, err
 	}
 	if p.used = now; sentAt.After(p.lastWrote) {
 		p.lastWrote = sentAt
 	}
-	if fault, times := faultInText(in.Text); fault != nil && !s.opt.NoFaults {
+	if fault, times := faultInText(in.Text); fault != nil && !a.opt.NoFaults {
 		p.nextFault, p.faultSends = fault, times
 	}
 	if m.Type == "reaction" {
-		s.applyReaction(p, fromPerson, in.Quoted, in.Emoji)
+		a.applyReaction(p, fromPerson, in.Quoted, in.Emoji)
 		return *m, nil
 	}
 	if m.Type == "system" {
-		s.renumber(p)
+		a.renumber(p)
 	}
 	p.add(m)
-	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
+	a.hub.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 	return *m, nil
 }
 
-// compose sets the message's type and body; extra are further fields beside them.
-func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, err error) {
+// compose fills type and body; extra are fields of the message beside them.
+func (a *phones) compose(p *phone, in Input, m *Message) (extra map[string]any, err error) {
 	m.Type = in.Type
 	switch in.Type {
 	case "text":
@@ -122,12 +123,12 @@ func (s *Server) compose(p *phone, in Input, m *Message) (extra map[string]any, 
 		}
 		m.Body = reaction
 	case "media":
-		return nil, s.attachFile(in, m)
+		return nil, a.attachFile(in, m)
 	case "location":
 		m.Body = map[string]any{"latitude": -34.6037, "longitude": -58.3816, "name": "Obelisco", "address": "Av. 9 de Julio, CABA"}
 	case "contact":
 		m.Type = "contacts"
-		card := map[string]any{"phones": []any{map[string]string{"phone": "+" + digitsOr(p.Person, "5491155550003"), "wa_id": digitsOr(p.Person, "5491155550003"), "type": "CELL"}}}
+		card := map[string]any{"phones": []any{map[string]string{"phone": "+" + cmp.Or(p.Phone, "5491155550003"), "wa_id": cmp.Or(p.Phone, "5491155550003"), "type": "CELL"}}}
 		if in.Quoted != "" { // the answer to a request for the number
 			card["origin"] = "contact_request"
 		} else {
@@ -210,17 +211,17 @@ func composeReply(quoted *Message, reply string, m *Message) error {
 	return ErrUnknown
 }
 
-func (s *Server) attachFile(in Input, m *Message) error {
+func (a *phones) attachFile(in Input, m *Message) error {
 	up := in.File
 	if up == nil {
-		sample, err := s.page.sample(in.Sample)
+		sample, err := sample(in.Sample)
 		if err != nil {
 			return err
 		}
 		up = &sample
 	}
-	f := s.media.put(up.Name, up.MIME, up.Data, s.opt.Now().Add(keepFromWA))
-	media := s.inboundMedia(f, in.root)
+	f := a.media.put(up.Name, up.MIME, up.Data, a.opt.Now().Add(keepFromWA))
+	media := a.media.inbound(f, in.root, a.opt.Now())
 	major, _, _ := strings.Cut(up.MIME, "/")
 	switch major {
 	case "image", "audio", "video":
@@ -245,8 +246,8 @@ func (s *Server) attachFile(in Input, m *Message) error {
 	return nil
 }
 
-// applyReaction shows a reaction under its message. The caller holds the lock.
-func (s *Server) applyReaction(p *phone, from, target, emoji string) {
+// applyReaction shows a reaction under its message. The lock is held.
+func (a *phones) applyReaction(p *phone, from, target, emoji string) {
 	m := p.byID[target]
 	if m == nil {
 		return
@@ -257,7 +258,7 @@ func (s *Server) applyReaction(p *phone, from, target, emoji string) {
 	if m.Reactions[from] = emoji; emoji == "" {
 		delete(m.Reactions, from)
 	}
-	s.broadcast("message", map[string]any{"phone": p.view(), "message": m})
+	a.hub.broadcast("message", map[string]any{"phone": p.view(), "message": m})
 }
 
 // renumbered returns the person with another number and, as WhatsApp does, another user id.
@@ -279,33 +280,26 @@ func renumbered(p Person) Person {
 	return p
 }
 
-func (s *Server) renumber(p *phone) {
-	delete(s.phones.byRef, canonical(p.Phone))
-	delete(s.phones.byRef, p.UserID)
+func (a *phones) renumber(p *phone) {
+	delete(a.byRef, canonical(p.Phone))
+	delete(a.byRef, p.UserID)
 	p.Person = renumbered(p.Person)
-	s.phones.byRef[canonical(p.Phone)] = p
+	a.byRef[canonical(p.Phone)] = p
 	if p.UserID != "" {
-		s.phones.byRef[p.UserID] = p
+		a.byRef[p.UserID] = p
 	}
 }
 
-// findPhone returns the phone with the id, number or user id. The caller holds the lock.
-func (s *Server) findPhone(ref string) *phone {
-	if p := s.phones.byID[ref]; p != nil {
+// findPhone finds a phone by id, number or user id. The lock is held.
+func (a *phones) findPhone(ref string) *phone {
+	if p := a.byID[ref]; p != nil {
 		return p
 	}
-	if p := s.phones.byRef[ref]; p != nil {
+	if p := a.byRef[ref]; p != nil {
 		return p
 	}
 	if digits := digitsOnly(ref); digits != "" {
-		return s.phones.byRef[canonical(digits)]
+		return a.byRef[canonical(digits)]
 	}
 	return nil
-}
-
-func digitsOr(p Person, otherwise string) string {
-	if p.Phone != "" {
-		return p.Phone
-	}
-	return otherwise
 }

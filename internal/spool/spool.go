@@ -59,10 +59,7 @@ func Open(ctx context.Context, o Options) (*Spool, error) {
 	if o.Queue == nil {
 		return nil, errors.New("open spool: no queue")
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "spool")
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("part", "spool")
 	j, err := openJournal(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)

@@ -67,9 +67,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	o.Patience = cmp.Or(o.Patience, 2*time.Second)
 	o.Group = cmp.Or(o.Group, 512)
 	o.Idle = cmp.Or(o.Idle, time.Second)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

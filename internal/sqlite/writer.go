@@ -168,7 +168,7 @@ func outage(err error) bool { return err != nil && Unavailable(err) && !Full(err
 func (w *writer) runGroup(members []*request) bool {
 	fail := func(err error) bool {
 		if rollback := w.conn.exec("ROLLBACK"); rollback != nil {
-			w.log.Debug("roll back", "part", "sqlite", "cause", err, "err", rollback)
+			w.log.Debug("roll back", "part", "sqlite", "cause", err, "error", rollback)
 		}
 		for _, r := range members {
 			r.err = err
@@ -251,7 +251,7 @@ func (w *writer) tidy() bool {
 func (w *writer) pragma(query string) (first int64) {
 	rows, err := w.conn.QueryContext(context.Background(), query)
 	if err != nil {
-		w.log.Debug("tidy", "part", "sqlite", "do", query, "err", err)
+		w.log.Debug("tidy", "part", "sqlite", "do", query, "error", err)
 		return 0
 	}
 	defer rows.Close()
@@ -261,7 +261,7 @@ func (w *writer) pragma(query string) (first int64) {
 		}
 	}
 	if rows.Err() != nil {
-		w.log.Debug("tidy", "part", "sqlite", "do", query, "err", rows.Err())
+		w.log.Debug("tidy", "part", "sqlite", "do", query, "error", rows.Err())
 	}
 	return first
 }

@@ -25,7 +25,7 @@ type event struct {
 }
 
 func (c *Client) body(e store.Event) ([]byte, error) {
-	if c.Format == Notice {
+	if c.opts.Format == Notice {
 		return notice(e)
 	}
 	return encode(event{ID: e.ID, Type: e.Type, Timestamp: e.CreatedAt.UTC(), Pos: e.Pos, Seq: e.Seq, Data: e.Data})
@@ -43,7 +43,7 @@ func encode(v any) ([]byte, error) {
 
 // sign sets the headers of Standard Webhooks, with one signature per secret.
 func (c *Client) sign(h http.Header, id string, body []byte) error {
-	now := c.Now()
+	now := c.opts.Now()
 	all := make([]string, len(c.signers))
 	for i, s := range c.signers {
 		var err error

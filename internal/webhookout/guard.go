@@ -1,6 +1,7 @@
 package webhookout
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,9 +30,7 @@ func newGuard(o Options, u *url.URL) *guard {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80"}[u.Scheme]
-		if port == "" {
-			port = "443"
-		}
+		port = cmp.Or(port, "443")
 	}
 	return &guard{
 		name: o.Name, key: o.Key, allow: o.Allow,

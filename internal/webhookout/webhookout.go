@@ -5,6 +5,7 @@ package webhookout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ type Options struct {
 
 // Client posts to one endpoint. It is safe for concurrent use.
 type Client struct {
-	Options
+	opts    Options
 	host    string
 	http    *http.Client
 	signers []*standardwebhooks.Webhook
@@ -81,10 +82,8 @@ func New(o Options) (*Client, error) {
 	if o.Conns <= 0 {
 		o.Conns = 8
 	}
-	if o.Key == "" {
-		o.Key = "allow"
-	}
-	c := &Client{Options: o, host: u.Host}
+	o.Key = cmp.Or(o.Key, "allow")
+	c := &Client{opts: o, host: u.Host}
 	if o.Format != Notice {
 		for _, secret := range o.Secrets {
 			s, err := standardwebhooks.NewWebhook(secret)
@@ -135,14 +134,14 @@ func (c *Client) request(ctx context.Context, e store.Event) (*http.Request, err
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	if c.Format == Notice {
-		req.Header.Set("X-Webhook-Secret", c.Secrets[0])
+	if c.opts.Format == Notice {
+		req.Header.Set("X-Webhook-Secret", c.opts.Secrets[0])
 		return req, nil
 	}
 	return req, c.sign(req.Header, e.ID, body)
@@ -164,13 +163,13 @@ func (c *Client) classify(res *http.Response) error {
 		code == http.StatusGone || code == http.StatusMethodNotAllowed || code == http.StatusProxyAuthRequired:
 		f.Class = outbound.Auth
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		f.Class, f.Wait = outbound.Throttle, retryAfter(res.Header.Get("Retry-After"), c.Now())
+		f.Class, f.Wait = outbound.Throttle, retryAfter(res.Header.Get("Retry-After"), c.opts.Now())
 	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
-		f.Class, f.Wait = outbound.Retry, retryAfter(res.Header.Get("Retry-After"), c.Now())
+		f.Class, f.Wait = outbound.Retry, retryAfter(res.Header.Get("Retry-After"), c.opts.Now())
 	default:
 		f.Class = outbound.Permanent
 	}
-	f.Detail = c.Redact.Text(f.Detail)
+	f.Detail = c.opts.Redact.Text(f.Detail)
 	return f
 }
 
@@ -212,6 +211,6 @@ func (c *Client) unanswered(err error) error {
 	default:
 		f.Detail = fmt.Sprintf("error %T", err)
 	}
-	f.Detail = c.Redact.Text(f.Detail)
+	f.Detail = c.opts.Redact.Text(f.Detail)
 	return f
 }

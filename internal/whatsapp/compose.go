@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,9 +157,7 @@ func menu(r router.Reply) *interactive {
 		return nil
 	}
 	label := line(r.Button)
-	if label == "" {
-		label = defaultListButton
-	}
+	label = cmp.Or(label, defaultListButton)
 	i.Type = "list"
 	i.Action = action{Button: clip(label, limits.ListButton), Sections: []section{{rows}}}
 	return i
@@ -202,7 +201,7 @@ func rowsOf(options []router.Option) []row {
 }
 
 func titleOf(o router.Option) string {
-	return orElse(line(o.Title), line(o.Code))
+	return cmp.Or(line(o.Title), line(o.Code))
 }
 
 func fitsID(id string, limit int) bool {

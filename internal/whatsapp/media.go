@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -43,7 +44,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		if refused != nil {
 			return nil, "", refused
 		}
-		address, mime = v.Get("url").Text(), orElse(v.Get("mime_type").Text(), mime)
+		address, mime = v.Get("url").Text(), cmp.Or(v.Get("mime_type").Text(), mime)
 	}
 	u, err := url.Parse(address)
 	if err != nil || !c.allowed(u) {
@@ -69,7 +70,7 @@ func (c *Client) Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser
 		res.Body.Close()
 		return nil, "", noFile(res)
 	}
-	return res.Body, orElse(mime, res.Header.Get("Content-Type")), nil
+	return res.Body, cmp.Or(mime, res.Header.Get("Content-Type")), nil
 }
 
 // locate asks Graph for a file's address.

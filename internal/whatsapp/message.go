@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -40,7 +41,7 @@ func (d *decoder) message(m rawjson.Value, kind inbound.Kind) {
 	if kind == inbound.Message && content.Type == "system" {
 		if change, ok := readChange(m, a.Person); ok {
 			a.Kind, a.Change = inbound.Identity, &change
-			change.From.Name = orElse(change.From.Name, a.Person.Name)
+			change.From.Name = cmp.Or(change.From.Name, a.Person.Name)
 			a.Person = change.From // so it queues in the old identity's lane
 			d.batch.Add(a)
 			return
@@ -72,9 +73,7 @@ func readContent(m rawjson.Value) inbound.Content {
 			}
 		case "context":
 			c.QuotedID = member.Get("id").Text()
-			if c.QuotedID == "" {
-				c.QuotedID = member.Get("message_id").Text()
-			}
+			c.QuotedID = cmp.Or(c.QuotedID, member.Get("message_id").Text())
 			if ad := member.Get("referral"); ad.IsObject() && c.Referral == nil {
 				c.Referral = json.RawMessage(ad)
 			}
@@ -128,11 +127,11 @@ var typed = map[string]bool{
 func fill(c *inbound.Content, body rawjson.Value) {
 	switch c.Type {
 	case "text":
-		c.Text = orElse(body.Get("body").Text(), body.Text())
+		c.Text = cmp.Or(body.Get("body").Text(), body.Text())
 	case "image", "video", "audio", "voice", "document", "sticker":
 		readMedia(c, body)
 	case "location":
-		c.Text = readLocation(body)
+		c.Text = inbound.PlaceText(body.Get("latitude").Text(), body.Get("longitude").Text(), body.Get("name").Text(), body.Get("address").Text())
 	case "contacts":
 		c.Text = readCards(body)
 	case "interactive":
@@ -163,19 +162,6 @@ func fill(c *inbound.Content, body rawjson.Value) {
 	case "system":
 		c.Text = body.Get("body").Text()
 	}
-}
-
-func readLocation(body rawjson.Value) string {
-	var parts []string
-	for _, key := range []string{"name", "address"} {
-		if text := body.Get(key).Text(); text != "" {
-			parts = append(parts, text)
-		}
-	}
-	if lat, long := body.Get("latitude").Text(), body.Get("longitude").Text(); lat != "" && long != "" {
-		parts = append(parts, lat+","+long)
-	}
-	return strings.Join(parts, " · ")
 }
 
 func readCards(body rawjson.Value) string {

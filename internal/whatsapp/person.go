@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -35,13 +36,13 @@ func Identify(p *inbound.Person, name string) {
 	switch phone := digits(name); {
 	case name == "" || len(name) > inbound.MaxID || rounded.MatchString(name):
 	case IsUserID(name) && strings.HasPrefix(name[3:], "ENT."):
-		p.ParentUserID = orElse(p.ParentUserID, name)
+		p.ParentUserID = cmp.Or(p.ParentUserID, name)
 	case IsUserID(name):
-		p.UserID = orElse(p.UserID, name)
+		p.UserID = cmp.Or(p.UserID, name)
 	case phone != "" && strings.Trim(name, "+0123456789 -().\u00a0") == "":
-		p.Phone = orElse(p.Phone, phone)
+		p.Phone = cmp.Or(p.Phone, phone)
 	default:
-		p.ExternalID = orElse(p.ExternalID, name)
+		p.ExternalID = cmp.Or(p.ExternalID, name)
 	}
 }
 
@@ -127,8 +128,8 @@ func (p *people) add(c inbound.Person) {
 	}
 	for kind := range byte(personIDKinds) {
 		if first := p.find(personIDOf(&c, kind)); first != nil && same(*first, c) {
-			first.Name = orElse(first.Name, c.Name)
-			first.Username = orElse(first.Username, c.Username)
+			first.Name = cmp.Or(first.Name, c.Name)
+			first.Username = cmp.Or(first.Username, c.Username)
 		}
 	}
 	p.all = append(p.all, c)
@@ -162,11 +163,11 @@ func (d *decoder) person(p inbound.Person) inbound.Person {
 		if c == nil || !same(p, *c) {
 			continue
 		}
-		p.Phone = orElse(p.Phone, c.Phone)
-		p.UserID = orElse(p.UserID, c.UserID)
-		p.ParentUserID = orElse(p.ParentUserID, c.ParentUserID)
-		p.Name = orElse(p.Name, c.Name)
-		p.Username = orElse(p.Username, c.Username)
+		p.Phone = cmp.Or(p.Phone, c.Phone)
+		p.UserID = cmp.Or(p.UserID, c.UserID)
+		p.ParentUserID = cmp.Or(p.ParentUserID, c.ParentUserID)
+		p.Name = cmp.Or(p.Name, c.Name)
+		p.Username = cmp.Or(p.Username, c.Username)
 	}
 	return p
 }
@@ -207,13 +208,6 @@ func setID(dst *string, id string) {
 	if usable(id) && !rounded.MatchString(id) {
 		*dst = id
 	}
-}
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func digits(s string) string {

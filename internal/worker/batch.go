@@ -57,7 +57,7 @@ func (h *batchHandler) run(ctx context.Context, members []member, do func(contex
 		h.retryMember(members[0], err)
 		return
 	}
-	h.Log.Warn("batch failed, trying its members one by one", "size", len(members), "error", err)
+	h.opts.Log.Warn("batch failed, trying its members one by one", "size", len(members), "error", err)
 	var culprits []member
 	var errs []error
 	held := 0
@@ -117,6 +117,6 @@ func postponeBusy(members []member, delay time.Duration, err error) {
 }
 
 func (h *batchHandler) retryMember(m member, err error) {
-	h.Log.Warn("message failed", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "kind", m.arrival.Kind, "error", err)
+	h.opts.Log.Warn("message failed", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "kind", m.arrival.Kind, "error", err)
 	m.settle(queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
 }

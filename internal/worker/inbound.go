@@ -2,12 +2,12 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
@@ -29,7 +29,7 @@ func (h *inboundHandler) Handle(ctx context.Context, batch []queue.Claim, settle
 // duplicates and asks for the wake-ups again.
 func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 	began := time.Now()
-	results, err := h.Store.Turn(ctx, h.Now(), arrivalsOf(members))
+	results, err := h.opts.Store.Turn(ctx, h.opts.Now(), arrivalsOf(members))
 	if err != nil {
 		return fmt.Errorf("turn: %w", err)
 	}
@@ -37,14 +37,14 @@ func (h *inboundHandler) turn(ctx context.Context, members []member) error {
 		return fmt.Errorf("turn: %d results for %d arrivals", len(results), len(members))
 	}
 	took := time.Since(began)
-	h.Meter.Turn(len(members), took)
+	h.opts.Meter.Turn(len(members), took)
 
 	next, err := h.followUpJobs(results)
 	if err == nil && len(next) > 0 {
-		_, err = h.Queue.Enqueue(ctx, next)
+		_, err = h.opts.Queue.Enqueue(ctx, next)
 	}
 	if err != nil {
-		h.Log.Warn("cannot enqueue wake-ups; their messages will be retried", "size", len(next), "error", err)
+		h.opts.Log.Warn("cannot enqueue wake-ups; their messages will be retried", "size", len(next), "error", err)
 	}
 	for i, r := range results {
 		switch {
@@ -71,14 +71,14 @@ func (h *inboundHandler) followUpJobs(results []store.Result) ([]queue.Job, erro
 		}
 		if r.Wake != nil && !woken[*r.Wake] {
 			woken[*r.Wake] = true
-			next = append(next, queue.Job{Queue: h.SendQueue(r.Wake.Line), Lane: r.Wake.Conversation})
+			next = append(next, job.WakeSends(r.Wake.Line, r.Wake.Conversation))
 		}
 		if r.Media != nil {
-			body, err := json.Marshal(r.Media)
+			file, err := job.File(r.Media.MessageID, r.Media)
 			if err != nil {
-				return nil, fmt.Errorf("encode media job: %w", err)
+				return nil, err
 			}
-			next = append(next, queue.Job{Queue: inbound.QueueMedia, Lane: r.Media.MessageID, ID: r.Media.MessageID, Body: body})
+			next = append(next, file)
 		}
 	}
 	return next, nil
@@ -87,14 +87,14 @@ func (h *inboundHandler) followUpJobs(results []store.Result) ([]queue.Job, erro
 // logResult logs the one line of a message.
 func (h *inboundHandler) logResult(a inbound.Arrival, r store.Result, took time.Duration) {
 	why := reason(r)
-	h.Meter.Decision(a.Line, string(why), r.Replies)
+	h.opts.Meter.Decision(a.Line, string(why), r.Replies)
 	id := r.MessageID
 	if id == "" {
 		id = sanitize.Value(phone.MaskID(a.ID))
 	}
-	h.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
+	h.opts.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
 		"conversation", r.Conversation, "state", r.State, "replies", r.Replies,
-		"ms", took.Milliseconds(), "age_ms", h.Now().Sub(a.ReceivedAt).Milliseconds(),
+		"ms", took.Milliseconds(), "age_ms", h.opts.Now().Sub(a.ReceivedAt).Milliseconds(),
 		"phone", phone.Masked(a.Person.Ref()))
 }
 
@@ -104,7 +104,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	a := readArrival(c)
 	err := h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
-		h.Log.Error("cannot store the message with its content", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.opts.Log.Error("cannot store the message with its content", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
 	}
@@ -116,7 +116,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err
 	default:
-		h.Log.Error("cannot store the message; only its dead letter has it", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.opts.Log.Error("cannot store the message; only its dead letter has it", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
 	}
 	return nil
 }
@@ -127,10 +127,10 @@ func (h *inboundHandler) reject(ctx context.Context, a inbound.Arrival, why stri
 			err = fmt.Errorf("reject: panic: %v", p)
 		}
 	}()
-	if err := h.Store.Reject(ctx, h.Now(), a, why); err != nil {
+	if err := h.opts.Store.Reject(ctx, h.opts.Now(), a, why); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
-	h.Log.Warn("message given up", "id", sanitize.Value(phone.MaskID(a.ID)), "line", a.Line, "kind", a.Kind, "why", sanitize.Value(why),
+	h.opts.Log.Warn("message given up", "id", sanitize.Value(phone.MaskID(a.ID)), "line", a.Line, "kind", a.Kind, "why", sanitize.Value(why),
 		"phone", phone.Masked(a.Person.Ref()))
 	return nil
 }

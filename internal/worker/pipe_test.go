@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/flows"
+	"github.com/psivisionhub/psi-router/internal/decode"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/ingest"
-	"github.com/psivisionhub/psi-router/internal/n8n"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -68,12 +69,11 @@ func backlog(t testing.TB, q queue.Queue, n, people int) {
 	for i := range n {
 		a := text(fmt.Sprintf("wamid.%d", i), fmt.Sprintf("5491155%06d", i%people), time.Now())
 		a.SentAt, a.Content.Text = a.ReceivedAt, []string{"hola", "1", "11", "gracias"}[(i/people)%4]
-		body, err := json.Marshal(a)
+		j, err := job.Arrival(a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, lane := a.Route()
-		jobs = append(jobs, queue.Job{Queue: name, Lane: lane, ID: a.Key(), Body: body})
+		jobs = append(jobs, j)
 		if len(jobs) == 1000 || i == n-1 {
 			if _, err := q.Enqueue(t.Context(), jobs); err != nil {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func work(t testing.TB, q *sqlitequeue.Engine, s *sqlitestore.Store, n, slots in
 	c := &counted{stop: stop}
 	c.left.Store(int64(n))
 	w := worker.New(worker.Options{Store: s, Queue: q, Meter: c})
-	r := queue.NewRunner(queue.RunnerOptions{Queue: q, Name: inbound.QueueInbound, Handler: w.Inbound(), Slots: slots, Batch: 100})
+	r := queue.NewRunner(queue.RunnerOptions{Queue: q, Name: job.Inbound, Handler: w.Inbound(), Slots: slots, Batch: 100})
 	if err := r.Run(ctx); err != nil {
 		t.Error(err)
 	}
@@ -149,7 +149,7 @@ func TestEveryEnqueuedBodyIsStored(t *testing.T) {
 	}
 	q, s := engines(t)
 	door := ingest.New(ingest.Options{
-		Queue: q, Decoder: n8n.Decoder{}, Lines: []ingest.Line{{ID: "wsp4", Provider: "cloud", Ref: "1", AppSecrets: []string{secret}}},
+		Queue: q, Decoder: decode.Decoder{}, Lines: []ingest.Line{{ID: "wsp4", Provider: "cloud", Ref: "1", AppSecrets: []string{secret}}},
 		Meta: ingest.Meta{NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) }, WellFormed: whatsapp.WellFormed},
 	})
 	for i, body := range bodies {
@@ -165,7 +165,7 @@ func TestEveryEnqueuedBodyIsStored(t *testing.T) {
 	defer stop()
 	w := worker.New(worker.Options{Store: s, Queue: q})
 	var runs sync.WaitGroup
-	for name, h := range map[string]queue.Handler{inbound.QueueInbound: w.Inbound(), inbound.QueueStatus: w.Status()} {
+	for name, h := range map[string]queue.Handler{job.Inbound: w.Inbound(), job.Status: w.Status()} {
 		runs.Go(func() {
 			if err := queue.NewRunner(queue.RunnerOptions{Queue: q, Name: name, Handler: h, Batch: 100}).Run(ctx); err != nil {
 				t.Error(err)
@@ -179,7 +179,7 @@ func TestEveryEnqueuedBodyIsStored(t *testing.T) {
 		}
 		left = 0
 		for _, st := range all {
-			if st.Name == inbound.QueueInbound || st.Name == inbound.QueueStatus {
+			if st.Name == job.Inbound || st.Name == job.Status {
 				left += st.Depth
 			}
 			if st.Dead > 0 || st.Retried > 0 {

@@ -28,12 +28,12 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		}
 	}
 	if len(unread) > 0 { // a turn stores them as records, and does nothing else
-		if _, err := h.Store.Turn(ctx, h.Now(), unread); err != nil {
+		if _, err := h.opts.Store.Turn(ctx, h.opts.Now(), unread); err != nil {
 			return fmt.Errorf("store unreadable statuses: %w", err)
 		}
 	}
 	if len(reports) > 0 {
-		if err := h.Store.Statuses(ctx, h.Now(), reports); err != nil {
+		if err := h.opts.Store.Statuses(ctx, h.opts.Now(), reports); err != nil {
 			return fmt.Errorf("apply statuses: %w", err)
 		}
 	}
@@ -47,7 +47,7 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		if r.Code != 0 {
 			level = slog.LevelWarn
 		}
-		h.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(r.Status),
+		h.opts.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(r.Status),
 			"code", r.Code, "detail", sanitize.Value(r.Detail), "phone", phone.Masked(m.arrival.Person.Ref()))
 	}
 	return nil

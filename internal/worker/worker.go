@@ -4,13 +4,14 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -40,8 +41,6 @@ type Meter interface {
 type Options struct {
 	Store turnStore
 	Queue enqueuer
-	// SendQueue returns the queue for a line's wake-ups; nil: "send:<line>".
-	SendQueue func(line string) string
 	// BackoffSpeedup divides the holds of an outage; 0 for 1.
 	BackoffSpeedup float64
 	// Now is the clock; nil: time.Now.
@@ -52,7 +51,7 @@ type Options struct {
 
 // Worker has the handlers of the inbound and the status queue.
 type Worker struct {
-	Options
+	opts Options
 }
 
 // New returns a Worker. It panics if a required option is missing.
@@ -60,37 +59,31 @@ func New(o Options) *Worker {
 	if o.Store == nil || o.Queue == nil {
 		panic("worker: needs a store and a queue")
 	}
-	if o.SendQueue == nil {
-		o.SendQueue = func(line string) string { return "send:" + line }
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	o.Log = o.Log.With("part", "worker")
-	return &Worker{Options: o}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("part", "worker")
+	return &Worker{opts: o}
 }
 
 // Inbound returns the handler of the inbound queue. It is a queue.Burier: a message that is
 // given up is stored as invalid before its job becomes a dead letter.
 func (w *Worker) Inbound() queue.Handler {
-	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueInbound)}
+	h := &batchHandler{Worker: w, hold: w.holder(job.Inbound)}
 	return &inboundHandler{h}
 }
 
 // Status returns the handler of the status queue.
 func (w *Worker) Status() queue.Handler {
-	h := &batchHandler{Worker: w, hold: w.holder(inbound.QueueStatus)}
+	h := &batchHandler{Worker: w, hold: w.holder(job.Status)}
 	return &statusHandler{h}
 }
 
 func (w *Worker) holder(name string) *queue.Holder {
-	return &queue.Holder{Queue: w.Queue, Name: name, BackoffSpeedup: w.BackoffSpeedup, Log: w.Log}
+	return &queue.Holder{Queue: w.opts.Queue, Name: name, BackoffSpeedup: w.opts.BackoffSpeedup, Log: w.opts.Log}
 }
 
 // member is one claim of a batch with its arrival.
@@ -105,7 +98,7 @@ func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcom
 	for i, c := range batch {
 		a := readArrival(c)
 		if a.Detail != "" {
-			h.Log.Warn("unreadable arrival, stored as it came", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
+			h.opts.Log.Warn("unreadable arrival, stored as it came", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
 		}
 		members[i] = member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }}
 	}
@@ -122,10 +115,7 @@ func readArrival(c queue.Claim) inbound.Arrival {
 	a, err := inbound.Decode(c.Body)
 	if err != nil {
 		a = inbound.Unreadable(c.Body, err)
-		a.ReceivedAt = c.EnqueuedAt
-		if line, _, _ := strings.Cut(c.Lane, ":"); !strings.HasPrefix(line, "?") { // "?": no configured line
-			a.Line = line
-		}
+		a.ReceivedAt, a.Line = c.EnqueuedAt, job.Line(c.Job)
 	}
 	a.Late = a.Late || c.Redriven
 	return a

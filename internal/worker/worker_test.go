@@ -19,6 +19,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/bubbletest"
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/queue/queuetest"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -177,7 +178,7 @@ func newRig(t *testing.T, q worker.Options, o queue.RunnerOptions) *rig {
 	w := worker.New(q)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for name, h := range map[string]queue.Handler{inbound.QueueInbound: w.Inbound(), inbound.QueueStatus: w.Status()} {
+	for name, h := range map[string]queue.Handler{job.Inbound: w.Inbound(), job.Status: w.Status()} {
 		o.Queue, o.Name, o.Handler = r.model, name, h
 		o.Backoff.Rand = func() float64 { return 1 }
 		if o.Batch == 0 {
@@ -206,12 +207,11 @@ func (r *rig) arrive(arrivals ...inbound.Arrival) {
 	r.Helper()
 	var jobs []queue.Job
 	for _, a := range arrivals {
-		body, err := json.Marshal(a)
+		j, err := job.Arrival(a)
 		if err != nil {
 			r.Fatal(err)
 		}
-		q, lane := a.Route()
-		jobs = append(jobs, queue.Job{Queue: q, Lane: lane, ID: a.Key(), Body: body})
+		jobs = append(jobs, j)
 	}
 	if _, err := r.model.Enqueue(r.Context(), jobs); err != nil {
 		r.Fatal(err)
@@ -472,7 +472,7 @@ func TestRejectedWithoutContentIfNeedBe(t *testing.T) {
 func TestUnreadableIsKept(t *testing.T) {
 	deep := `{"kind":"unknown","raw":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`
 	bodies := map[string]string{"wsp4:1": "{", "wsp4:2": "{}", "?999:3": "null", "wsp4:4": deep, "wsp4:5": "\xff"}
-	for _, name := range []string{inbound.QueueInbound, inbound.QueueStatus} {
+	for _, name := range []string{job.Inbound, job.Status} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, worker.Options{}, queue.RunnerOptions{})

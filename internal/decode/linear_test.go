@@ -1,4 +1,4 @@
-package n8n_test
+package decode_test
 
 import (
 	"fmt"
@@ -9,16 +9,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/psivisionhub/psi-router/internal/decode"
 	evo "github.com/psivisionhub/psi-router/internal/evolution"
 	"github.com/psivisionhub/psi-router/internal/inbound"
-	"github.com/psivisionhub/psi-router/internal/n8n"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
 // decoders are all the decoders that a body may reach.
 func decoders() map[string]func([]byte) ([]inbound.Arrival, error) {
 	return map[string]func([]byte) ([]inbound.Arrival, error){
-		"whatsapp": whatsapp.Decode, "evolution": evo.Decode, "n8n": n8n.Decode,
+		"whatsapp": whatsapp.Decode, "evolution": evo.Decode, "all": decode.Decoder{}.Decode,
 	}
 }
 
