@@ -4,37 +4,26 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/psivisionhub/psi-router/flows"
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/sandbox"
-	"github.com/psivisionhub/psi-router/internal/servers"
-)
-
-const (
-	apiKey        = "bench-key-0123456789"
-	appSecret     = "bench_app_secret_0123456789abcdef"
-	phoneNumberID = "200000000000009"
-	line          = "wsp4"
 )
 
 func main() {
@@ -59,42 +48,27 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary directory
 	fmt.Printf("%s, %d cores, %s/%s; everything on this machine, the load too\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 
-	wa, err := sandbox.New(sandbox.Options{
-		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, KeepSent: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
-	})
+	c, err := start(ctx, dir)
 	if err != nil {
 		return err
 	}
-	graph := httptest.NewServer(wa.Handler())
-	defer graph.Close()
-	p, err := prepare(ctx, dir, graph.URL+"/sandbox/graph/v26.0")
-	if err != nil {
-		return err
-	}
-	p.profiles = profiles
-
+	defer c.Stop(false)
+	p := &process{Cluster: c, node: c.Nodes[0], profiles: profiles}
 	if err := p.starts(ctx, 7); err != nil {
 		return err
 	}
-	if err := p.start(ctx); err != nil {
-		return err
-	}
-	defer p.stop()
 	time.Sleep(2 * time.Second) // idle means that nothing happened for a while
-	rss, err := p.memory()
-	if err != nil {
+	if err := p.memory(ctx, "idle memory", "under 60 MB"); err != nil {
 		return err
 	}
-	row("idle memory", fmt.Sprintf("%.1f MB resident", rss), "under 60 MB")
-
-	for _, q := range []string{"inbound", "send:" + line} {
+	const sendQueue = "send:" + cluster.Line
+	for _, q := range []string{"inbound", sendQueue} {
 		if err := p.post(ctx, "/queues/"+q+"/pause"); err != nil {
 			return err
 		}
 	}
 	gen, err := loadgen.New(loadgen.Options{
-		URL: p.url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID,
+		URL: c.DoorURL() + "/webhook", Secret: c.Secret, PhoneNumberID: cluster.PhoneNumberID,
 		Connections: connections, Conversations: people, Messages: messages, Seed: uint64(time.Now().UnixNano()),
 		Progress: func(g loadgen.Progress) { note("%d of %d posted", g.Messages, messages) },
 	})
@@ -121,21 +95,34 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	}
 	row("turns from that backlog", fmt.Sprintf("%.0f messages/s%s", float64(messages)/took.Seconds(), each(cost, int64(messages))), "8,000/s")
 
-	sends, err := p.depth(ctx, "send:"+line)
+	sends, err := p.depth(ctx, sendQueue)
 	if err != nil {
 		return err
 	}
-	before := wa.Counts().Accepted
-	if took, cost, err = p.drain(ctx, "send:"+line); err != nil {
+	before := c.WhatsApp.Counts().Accepted
+	if took, cost, err = p.drain(ctx, sendQueue); err != nil {
 		return err
 	}
-	sent := wa.Counts().Accepted - before
+	sent := c.WhatsApp.Counts().Accepted - before
 	row("sends to a WhatsApp that answers at once", fmt.Sprintf("%.0f messages/s to %d people%s", float64(sent)/took.Seconds(), sends, each(cost, sent)), "-")
-	if rss, err = p.memory(); err != nil {
-		return err
+	return p.memory(ctx, "memory after all that", "-")
+}
+
+// start builds the program and starts one process of it, with the flow of the school
+// and a WhatsApp that reports nothing.
+func start(ctx context.Context, dir string) (*cluster.Cluster, error) {
+	bin := filepath.Join(dir, "psi-router")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/psi-router").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	row("memory after all that", fmt.Sprintf("%.1f MB resident", rss), "-")
-	return nil
+	flow, err := flows.FS.ReadFile("psi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Start(ctx, cluster.Options{
+		Program: bin, Embedded: true, Parent: dir, Flow: flow, Config: "log_level: warn\n", Rate: 100_000, Record: 1,
+		Accepted: func(sandbox.Sent) {}, Note: func(text string) { fmt.Fprintln(os.Stderr, text) },
+	})
 }
 
 // each says what one of n cost: unlike a rate it hardly depends on who else uses
@@ -158,11 +145,11 @@ func note(format string, args ...any) {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
+// process is the one of the cluster.
 type process struct {
-	bin, config, url, socket, profiles string
-	port                               *servers.Port
-	cmd                                *exec.Cmd
-	output                             bytes.Buffer
+	*cluster.Cluster
+	node     *cluster.Node
+	profiles string
 }
 
 // profile writes a CPU profile of the next seconds, when asked for; the result
@@ -183,7 +170,7 @@ func (p *process) profile(phase string) (wait func()) {
 
 func (p *process) fetchProfile(path string) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", p.socket)
+		return p.node.DialAdmin(ctx)
 	}}}
 	res, err := client.Get("http://admin/debug/pprof/profile?seconds=4")
 	if err != nil {
@@ -199,106 +186,39 @@ func (p *process) fetchProfile(path string) error {
 	return err
 }
 
-func prepare(ctx context.Context, dir, graph string) (*process, error) {
-	p := &process{socket: filepath.Join(dir, "data", "admin.sock"), bin: filepath.Join(dir, "psi-router"), config: filepath.Join(dir, "psi-router.yaml")}
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", p.bin, "./cmd/psi-router").CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	if p.port, err = servers.ReservePort(); err != nil {
-		return nil, err
-	}
-	p.url = "http://" + p.port.Addr()
-	text := fmt.Sprintf(`listen: %s
-data_dir: %s
-graph_url: %s
-log_level: warn
-api_keys: [{name: bench, key: %s, role: admin}]
-lines:
-  %s: {provider: cloud, phone_number_id: "%s", token: bench-token, app_secret: %s, verify_token: bench, rate: 100000/s}
-`, p.port.Addr(), filepath.Join(dir, "data"), graph, apiKey, line, phoneNumberID, appSecret)
-	return p, os.WriteFile(p.config, []byte(text), 0o600)
-}
-
-func (p *process) start(ctx context.Context) error {
-	p.cmd = exec.Command(p.bin, "serve", "--config", p.config)
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-	if err := p.cmd.Start(); err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		res, err := http.Get(p.url + "/readyz")
-		if err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			p.stop()
-			return fmt.Errorf("not ready after 20 s:\n%s", p.output.String())
-		}
-	}
-}
-
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
-	_ = p.cmd.Wait()
-}
-
 // starts measures from exec to a ready answer.
 func (p *process) starts(ctx context.Context, times int) error {
 	var took []time.Duration
 	for range times {
+		if err := p.node.Stop(); err != nil {
+			return err
+		}
 		begin := time.Now()
-		if err := p.start(ctx); err != nil {
+		if err := p.node.Start(ctx); err != nil {
+			return err
+		}
+		if err := p.node.Ready(ctx); err != nil {
 			return err
 		}
 		took = append(took, time.Since(begin))
-		p.stop()
 	}
 	slices.Sort(took)
 	row("start to ready", fmt.Sprintf("%s, median of %d (%s to %s)", ms(took[times/2]), times, ms(took[0]), ms(took[times-1])), "under 300 ms")
 	return nil
 }
 
-// memory is the resident set in MB (10^6 bytes), as the kernel counts it.
-func (p *process) memory() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for _, l := range strings.Split(string(status), "\n") {
-		var kb float64
-		if _, err := fmt.Sscanf(l, "VmRSS: %f kB", &kb); err == nil {
-			return kb * 1024 / 1e6, nil
-		}
-	}
-	return 0, errors.New("no VmRSS in the process's status")
+// memory prints the resident set in MB (10^6 bytes), as the kernel counts it.
+func (p *process) memory(ctx context.Context, what, aim string) error {
+	used, err := p.Memory(ctx)
+	row(what, fmt.Sprintf("%.1f MB resident", float64(used.Router)/1e6), aim)
+	return err
 }
 
 // cpu begins to count what the process computes; the result tells how much it
 // was since.
 func (p *process) cpu() (spent func() time.Duration) {
-	begin := p.ticks()
-	return func() time.Duration { return p.ticks() - begin }
-}
-
-// ticks is the process's time on the processors; the kernel counts in 1/100 s.
-func (p *process) ticks() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	// The name in parentheses may hold anything; after it user and system time
-	// are fields 12 and 13.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64) // numbers, as proc(5) says
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond
+	begin := p.CPU().Router
+	return func() time.Duration { return p.CPU().Router - begin }
 }
 
 // drain resumes a queue and measures until it is empty.
@@ -348,11 +268,11 @@ func (p *process) post(ctx context.Context, path string) error {
 }
 
 func (p *process) call(ctx context.Context, method, path string, to any) error {
-	req, err := http.NewRequestWithContext(ctx, method, p.url+"/api/v1"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, p.DoorURL()+"/api/v1"+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Authorization", "Bearer "+p.Key)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

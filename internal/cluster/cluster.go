@@ -1,7 +1,7 @@
 // Package cluster sets up an installation of the router that is thrown away:
 // processes of the real program, with a Redis and a PostgreSQL of their own or
-// on SQLite, behind a proxy, and a fake WhatsApp. It is for drills and load
-// tests. It must never touch a process, a server or a file that it did not make,
+// on SQLite, behind a proxy, and a fake WhatsApp. It is for rehearsals and
+// benchmarks. It must never touch a process, a server or a file that it did not make,
 // and never leave one behind.
 package cluster
 
@@ -27,8 +27,7 @@ import (
 //go:embed flow.yaml
 var flow []byte
 
-// The one line of the installation. Its flow answers whatever is written, once,
-// and up to AnswersPerHour times an hour.
+// The one line of the installation.
 const (
 	PhoneNumberID  = "200000000000009"
 	Line           = "drill"
@@ -49,6 +48,11 @@ type Options struct {
 	BackoffSpeedup float64
 	// Rate is how many messages the line may send, 1000/s unless told.
 	Rate int
+	// Flow is what the router says; nil is one that answers whatever is written, once,
+	// and up to AnswersPerHour times an hour.
+	Flow []byte
+	// Config is more of the configuration, as YAML.
+	Config string
 	// DelayProxy puts a proxy before PostgreSQL that DelayPostgres makes slow.
 	DelayProxy bool
 	// Parent is where the files are made; "" is the system's directory for
@@ -96,6 +100,9 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}
 	if o.Rate == 0 {
 		o.Rate = 1000
+	}
+	if o.Flow == nil {
+		o.Flow = flow
 	}
 	c := &Cluster{o: o, Secret: rand.Text(), Key: rand.Text(), Note: o.Note}
 	if c.Note == nil {
@@ -204,7 +211,7 @@ drain_timeout: 10s
 api_keys: [{name: drill, key: %q, role: admin, rate: 5000/s}]
 lines:
   %s: {provider: cloud, phone_number_id: %q, token: %q, app_secret: %q, verify_token: drill, rate: %d/s}
-`, c.Graph.port.Addr(), filepath.Join(c.dir, "flow.yaml"), c.Key, Line, PhoneNumberID, c.Key, c.Secret, c.o.Rate)
+`, c.Graph.port.Addr(), filepath.Join(c.dir, "flow.yaml"), c.Key, Line, PhoneNumberID, c.Key, c.Secret, c.o.Rate) + c.o.Config
 	if c.CRM != nil {
 		text += fmt.Sprintf("endpoints: [{name: crm, url: \"http://%s/events\", secret: %q, allow: [%q]}]\n", c.CRM.port.Addr(), c.CRM.secret, c.CRM.port.Addr())
 	}
@@ -216,7 +223,7 @@ lines:
 		text += fmt.Sprintf("redis_url: %q\ndatabase_url: %q\n", c.Redis.URL(), database)
 	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(c.dir, "flow.yaml"), flow, 0o600),
+		os.WriteFile(filepath.Join(c.dir, "flow.yaml"), c.o.Flow, 0o600),
 		os.WriteFile(c.config(), []byte(text), 0o600),
 	)
 }

@@ -20,7 +20,7 @@ type Memory struct {
 // Memory looks at it.
 func (c *Cluster) Memory(ctx context.Context) (m Memory, err error) {
 	for _, p := range c.Nodes {
-		m.Router += residentBytes(p.pid())
+		m.Router += residentBytes(p.PID())
 	}
 	if c.Redis == nil {
 		return m, nil
@@ -40,7 +40,7 @@ type CPU struct{ Router, Redis, Postgres time.Duration }
 func (c *Cluster) CPU() (used CPU) {
 	spent := cpuTimes()
 	for _, m := range c.Nodes {
-		used.Router += spent(m.pid())
+		used.Router += spent(m.PID())
 	}
 	if c.Redis != nil {
 		used.Redis, used.Postgres = spent(c.Redis.PID()), spent(c.Postgres.PID())
@@ -48,8 +48,8 @@ func (c *Cluster) CPU() (used CPU) {
 	return used
 }
 
-// pid is 0 while it does not run.
-func (m *Node) pid() int {
+// PID is 0 while it does not run.
+func (m *Node) PID() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc == nil {
