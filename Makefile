@@ -35,8 +35,7 @@ proof: need-go ## The long proofs: both commands on a fresh Debian, 50 kills und
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/store/pgstore
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/cluster
 	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestClockSteps' -v ./internal/delivery
-	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/drill
-	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/loadtest
+	PSI_PROOF=1 $(GO) test -count=1 -timeout 60m -run 'TestProof' -v ./internal/rehearse
 	./bench/fuzz.sh 60s
 
 .PHONY: bench

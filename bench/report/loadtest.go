@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
 // program builds psi-router.
@@ -19,28 +16,17 @@ func (r *run) program(ctx context.Context) (path string, err error) {
 	return path, r.command(ctx, "", "go", "build", "-o", path, "./cmd/psi-router")
 }
 
-// loadtest runs one and reads what it reports. That it exits with 1 means that a
-// promise was broken.
-func loadtest(ctx context.Context, bin string, args []string, report any) error {
-	cmd := exec.CommandContext(ctx, bin, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%w\n%s%s", err, said.Bytes(), out.Bytes())
+// loadtest does one. A broken promise is an error, and so is a rate that was not kept.
+func loadtest(ctx context.Context, o rehearse.Options) (rehearse.Report, error) {
+	report, err := rehearse.Run(ctx, o)
+	if err = errors.Join(err, report.Err(), ctx.Err()); err != nil {
+		return report, fmt.Errorf("%w\n%q", err, append(report.Wrong, report.Notes...))
 	}
-	var rate struct {
-		Quiet  bool
-		Missed int64
+	if !report.Quiet || report.Missed > 0 {
+		return report, fmt.Errorf("it could not keep the rate: %d requests never left\n%q", report.Missed, report.Notes)
 	}
-	if err := errors.Join(json.Unmarshal(out.Bytes(), &rate), json.Unmarshal(out.Bytes(), report)); err != nil {
-		return fmt.Errorf("read its report: %w", err)
-	}
-	if !rate.Quiet || rate.Missed > 0 {
-		return fmt.Errorf("it could not keep the rate: %d requests never left\n%s", rate.Missed, said.Bytes())
-	}
-	return nil
+	return report, nil
 }
 
 // newSeed decides who writes in a run, or in both runs of a pair.
-func newSeed() string { return strconv.FormatInt(time.Now().UnixNano()%1_000_000+1, 10) }
+func newSeed() uint64 { return uint64(time.Now().UnixNano())%1_000_000 + 1 }

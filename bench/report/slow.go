@@ -3,18 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
-)
+	"time"
 
-// slowReport is what the section needs of the report of psi-router loadtest.
-type slowReport struct {
-	PerSecond                               float64 `json:"requests_per_second"`
-	Accepted, Stored, Lost                  int
-	Answers, Unanswered, Doubled, Reordered int
-	Webhook                                 struct{ P50, P99, Max float64 } `json:"webhook_ms"`
-	Reply                                   struct{ P50, P99, Max float64 } `json:"reply_ms"`
-}
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
+)
 
 // slow writes for long over a PostgreSQL that is far away, and kills Redis in the
 // middle.
@@ -24,13 +17,13 @@ func slow(ctx context.Context, r *run) (*section, error) {
 		return nil, err
 	}
 	lasts := r.size(300, 10)
-	args := []string{
-		"loadtest", "--json", "--rate", "500", "--duration", strconv.Itoa(lasts) + "s", "--workers", "2", "--conversations", "5000",
-		"--slow-postgres", "300ms", "--restart-redis", "--settle", "5m", "--seed", newSeed(),
-	}
-	r.progress("psi-router %s", strings.Join(args, " "))
-	var one slowReport
-	if err := loadtest(ctx, bin, args, &one); err != nil {
+	command := fmt.Sprintf("psi-router loadtest --rate 500 --duration %ds --workers 2 --conversations 5000 --slow-postgres 300ms --restart-redis --settle 5m", lasts)
+	r.progress("%s", command)
+	one, err := loadtest(ctx, rehearse.Options{
+		Program: bin, Workers: 2, Duration: time.Duration(lasts) * time.Second, Settle: 5 * time.Minute, SlowPostgres: 300 * time.Millisecond, RestartRedis: true,
+		Load: loadgen.Options{Rate: 500, Conversations: 5000, Statuses: 3, Duplicates: 0.01, Seed: newSeed()},
+	})
+	if err != nil {
 		return nil, err
 	}
 	s := &section{}
@@ -45,7 +38,7 @@ func slow(ctx context.Context, r *run) (*section, error) {
 	count("doubled", one.Doubled, "")
 	count("unanswered", one.Unanswered, fmt.Sprintf("%d answers", one.Answers))
 	s.add(row{What: "people wait, p50", Value: one.Reply.P50, Unit: "ms", Detail: fmt.Sprintf("from when the message was due until WhatsApp has the answer; p99 %.0f ms, max %.0f ms", one.Reply.P99, one.Reply.Max)})
-	s.note("`psi-router %s`", strings.Join(args[:len(args)-2], " "))
+	s.note("`%s`", command)
 	s.note("Three in four requests are statuses. Every call to PostgreSQL takes 300 ms longer, and a turn, a claim or a note is two calls or three. Redis is killed in the middle and comes back with what its file holds; meanwhile the webhook keeps what arrives on its own disk.")
 	return s, nil
 }

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"os"
-	"strings"
+	"strconv"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/drill"
-	"github.com/psivisionhub/psi-router/internal/servers"
+	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
 type drillCmd struct {
@@ -43,109 +39,71 @@ Examples:
 
 // Run drills and reports.
 func (c *drillCmd) Run(e *env) error {
+	v := e.rehearsal("drill")
+	v.nameWidth, v.valueWidth, v.number = 16, 8, func(n int64) string { return strconv.FormatInt(n, 10) }
 	if len(c.Only) == 1 && c.Only[0] == "list" {
-		return c.list(e)
+		return c.list(v)
 	}
-	program, err := os.Executable()
+	program, embedded, err := v.program(c.Embedded, false)
 	if err != nil {
-		return problem("find this program: %w", err)
+		return err
 	}
-	if c.Seed == 0 {
-		c.Seed = rand.Uint64N(1_000_000) + 1
+	c.Seed = seedOr(c.Seed)
+	where := v.say("embedded")
+	if !embedded {
+		where = v.say("servers", c.Webhooks, c.Workers)
 	}
-	out := e.out
-	if e.JSON {
-		out = e.err
-	}
-	w := drillWordsIn(e.Lang)
-	if !c.Embedded {
-		if missing := errors.Join(servers.HaveRedis(), servers.HavePostgres()); missing != nil {
-			c.Embedded = true
-			fmt.Fprintf(out, "%s\n%s\n\n", w.fallback, strings.ReplaceAll(missing.Error(), "\n", "; "))
+	v.title = v.say("title", c.Seed, where, c.Messages, c.Conversations, c.Faults)
+	v.figures = func(p rehearse.Progress) []string {
+		router := v.say("silent")
+		if p.Known {
+			router = v.say("router", p.Handled, p.Depth, p.Pending, p.Dead)
+		}
+		return []string{
+			v.say("progress", p.Messages, p.WantMessages, p.MessagesPerSecond), router,
+			v.say("sent", p.Answers), v.say("done", p.Faults, p.OfFaults),
 		}
 	}
-	view := newDrillView(e, out, w, c)
-	r, err := drill.Run(e.ctx, drill.Options{
-		Program: program, Messages: c.Messages, Conversations: c.Conversations, Webhooks: c.Webhooks, Workers: c.Workers,
-		Embedded: c.Embedded, Faults: c.Faults, BackoffSpeedup: c.Hurry, Only: c.Only, Duration: c.Duration, Seed: c.Seed, Keep: c.Keep,
-		Tell: view.onEvent, Progress: view.onProgress,
-	})
-	view.clear()
-	switch {
-	case e.ctx.Err() != nil:
-		return problem("%s", w.interrupted)
-	case errors.Is(err, drill.ErrOptions):
-		return usage("%w", err)
-	case err != nil && r.Files != "":
-		return problem("%w\n%s %s", err, w.files, r.Files)
-	case err != nil:
-		return problem("%w", err)
-	}
-	if e.JSON {
-		if err := e.printJSON(r); err != nil {
-			return err
-		}
-	} else {
-		c.print(e.out, w, r, view.style)
-	}
-	if r.Err() != nil {
-		return errSilent
-	}
-	return nil
+	return v.run(rehearse.Options{
+		Program: program, Webhooks: c.Webhooks, Workers: c.Workers, Embedded: embedded, BackoffSpeedup: c.Hurry, Duration: c.Duration, Keep: c.Keep,
+		Load:  loadgen.Options{Messages: c.Messages, Conversations: c.Conversations, Seed: c.Seed},
+		Drill: &rehearse.Drill{Faults: c.Faults, Only: c.Only},
+	}, func(rehearse.Report) error { return nil }, func(r rehearse.Report) { c.print(v, r) })
 }
 
 // list names the faults.
-func (c *drillCmd) list(e *env) error {
-	w := drillWordsIn(e.Lang)
-	names := drill.Kinds(c.Embedded)
-	if e.JSON {
-		return e.printJSON(names)
+func (c *drillCmd) list(v *rehearsal) error {
+	names := rehearse.Kinds(c.Embedded)
+	if v.e.JSON {
+		return v.e.printJSON(names)
 	}
 	rows := make([][]string, len(names))
 	for i, name := range names {
-		rows[i] = []string{name, w.faults[name]}
+		rows[i] = []string{name, v.say("fault." + name)}
 	}
-	e.table([]string{w.fault, w.what}, rows)
+	v.e.table([]string{v.say("fault"), v.say("what")}, rows)
 	return nil
 }
 
 // print is the report for people.
-func (c *drillCmd) print(out io.Writer, w drillWords, r drill.Report, style func(code, s string) string) {
-	row := func(name string, n int64, bad bool, more string) {
-		code := ""
-		switch {
-		case bad && n > 0:
-			code = red
-		case bad:
-			code = green
-		}
-		fmt.Fprintf(out, "  %-16s %s  %s\n", name, style(code, fmt.Sprintf("%8d", n)), style(dim, more))
-	}
-	fmt.Fprintln(out)
+func (c *drillCmd) print(v *rehearsal, r rehearse.Report) {
+	took := func(seconds float64) string { return age(time.Duration(seconds * float64(time.Second))) }
+	fmt.Fprintln(v.out)
 	if r.Outage > 0 {
-		fmt.Fprintf(out, "  %-16s %8s  %s\n", w.outage, age(time.Duration(r.Outage*float64(time.Second))), style(dim, fmt.Sprintf(w.outageMore, c.Hurry)))
+		v.row("outage", took(r.Outage), "", v.say("outageMore", c.Hurry))
 	}
-	row(w.accepted, int64(r.Accepted), false, fmt.Sprintf(w.acceptedMore, r.Unsure, r.Repeated, r.Retried))
-	row(w.handled, int64(r.Handled), false, "")
-	row(w.late, int64(r.Late), false, w.lateMore)
-	row(w.answers, int64(r.Sent), false, fmt.Sprintf(w.answersMore, r.Uncertain, r.Failed))
-	row(w.left, r.Left, false, w.leftMore)
-	row(w.lost, int64(r.Lost), true, "")
-	row(w.unanswered, int64(r.Unanswered), true, "")
-	row(w.reordered, int64(r.Reordered), true, "")
-	row(w.doubled, int64(r.Doubled), true, "")
-	row(w.dead, r.Dead, true, "")
-	fmt.Fprintf(out, "  %-16s %7.1fs  %s\n", w.longest, r.LongestWait, style(dim, fmt.Sprintf(w.longestMore, r.P99Wait, r.LongestHandled)))
-	fmt.Fprintf(out, "  %-16s %6.0fms  %s\n\n", w.door, r.Webhook.Max, style(dim, fmt.Sprintf(w.doorMore, r.Webhook.P50, r.Webhook.P99)))
-	for _, line := range append(append([]string{}, r.Notes...), r.Wrong...) {
-		fmt.Fprintf(out, "  %s %s\n", style(red, "✗"), oneLine(line, 300))
-	}
-	if r.Err() == nil {
-		fmt.Fprintf(out, "%s %s\n", style(green, "✓"), fmt.Sprintf(w.kept, len(r.Faults), age(time.Duration(r.Took*float64(time.Second)))))
-	} else {
-		fmt.Fprintf(out, "%s %s\n", style(red, "✗"), fmt.Sprintf(w.broken, r.Seed))
-	}
-	if r.Files != "" {
-		fmt.Fprintf(out, "%s %s\n", w.files, r.Files)
-	}
+	v.count("accepted", int64(r.Accepted), v.say("acceptedMore", r.Unsure, r.Repeated, r.Retried))
+	v.count("handled", int64(r.Handled), "")
+	v.count("late", int64(r.Late), v.say("lateMore"))
+	v.count("answers", int64(r.Sent), v.say("answersMore", r.Uncertain, r.Failed))
+	v.count("left", r.Left, v.say("leftMore"))
+	v.verdict("lost", r.Lost)
+	v.verdict("unanswered", r.Unanswered)
+	v.verdict("reordered", r.Reordered)
+	v.verdict("doubled", r.Doubled)
+	v.verdict("dead", int(r.Dead))
+	v.row("longest", fmt.Sprintf("%.1fs", r.LongestWait), "", v.say("longestMore", r.P99Wait, r.LongestHandled))
+	v.row("door", fmt.Sprintf("%.0fms", r.Webhook.Max), "", v.say("doorMore", r.Webhook.P50, r.Webhook.P99))
+	fmt.Fprintln(v.out)
+	v.conclude(r, v.say("kept", len(r.Faults), took(r.Took)), v.say("broken", r.Seed))
 }

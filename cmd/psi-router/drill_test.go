@@ -7,29 +7,50 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/drill"
+	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
-// TestDrillWords: whatever can go wrong has a name in both languages.
-func TestDrillWords(t *testing.T) {
+// TestRehearsalTexts: whatever can go wrong has a name, and what the commands say is
+// in the table.
+func TestRehearsalTexts(t *testing.T) {
 	t.Parallel()
-	for _, lang := range []string{"es", "en"} {
-		w := drillWordsIn(lang)
-		for _, embedded := range []bool{false, true} {
-			for _, name := range drill.Kinds(embedded) {
-				if w.faults[name] == "" {
-					t.Errorf("%s: no words for %s", lang, name)
-				}
-			}
+	keys := map[string]bool{}
+	for _, name := range append(rehearse.Kinds(true), rehearse.Kinds(false)...) {
+		keys["fault."+name] = true
+	}
+	for _, way := range cluster.CRMModes() {
+		keys["fault."+rehearse.CRMFault+way] = true
+	}
+	for _, phase := range []string{rehearse.PhaseStart, rehearse.PhaseLoad, rehearse.PhaseSettle, rehearse.PhaseCheck} {
+		keys["phase."+phase] = true
+	}
+	for key := range keys {
+		if rehearsalTexts[key].EN == "" {
+			t.Errorf("no text for %s", key)
 		}
-		for _, phase := range []string{drill.PhaseStart, drill.PhaseLoad, drill.PhaseSettle, drill.PhaseCheck} {
-			if w.phases[phase] == "" {
-				t.Errorf("%s: no words for the phase %s", lang, phase)
+	}
+	said := regexp.MustCompile(`\b[vw]\.(?:say|row|count|verdict)\("([^"]*[^."])"`)
+	for file, commands := range map[string][]string{"drill.go": {"drill"}, "loadtest.go": {"loadtest"}, "rehearsal.go": {"drill", "loadtest"}} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := said.FindAllSubmatch(source, -1)
+		if len(found) == 0 {
+			t.Errorf("%s says nothing", file)
+		}
+		for _, key := range found {
+			for _, command := range commands {
+				if key := string(key[1]); key != "crm" && (words{"en", command}).say(key) == "" {
+					t.Errorf("%s: no text for %s", command, key)
+				}
 			}
 		}
 	}
@@ -114,7 +135,7 @@ func glob(t *testing.T, pattern string) []string {
 // TestDrillJSON: the report is all there is on standard output.
 func TestDrillJSON(t *testing.T) {
 	t.Parallel()
-	var r drill.Report
+	var r rehearse.Report
 	out := shell{t: t}.fine(nil, "drill", "--json", "--embedded", "--messages", "30", "--conversations", "10", "--faults", "0")
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net/netip"
 	"net/url"
 	"os"
@@ -15,8 +13,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/loadtest"
-	"github.com/psivisionhub/psi-router/internal/servers"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
 type loadtestCmd struct {
@@ -43,9 +40,6 @@ type loadtestCmd struct {
 	CRMStays     bool          `name:"crm-stays" hidden:"" help:"Leave the CRM as it is in the end, and do not wait for events."`
 	Hurry        float64       `hidden:"" help:"Back-offs pass so many times faster."`
 	Warm         time.Duration `hidden:"" help:"Count no latency for so long at first."`
-	Begin        time.Time     `hidden:"" help:"Write from then on."`
-	Turns        time.Duration `hidden:"" help:"Write and rest for so long in turn: another run has the machine meanwhile."`
-	Second       bool          `hidden:"" help:"With --turns: rest first."`
 	Keep         bool          `help:"Keep all files: configuration, databases, logs."`
 
 	Line   string `placeholder:"ID" help:"With --url: line of the configuration to write to."`
@@ -78,14 +72,8 @@ Examples:
 
 // Run tests and reports.
 func (c *loadtestCmd) Run(e *env) error {
-	w := loadWordsIn(e.Lang)
-	out := e.out
-	if e.JSON {
-		out = e.err
-	}
-	if c.Seed == 0 {
-		c.Seed = rand.Uint64N(1_000_000) + 1
-	}
+	v := e.rehearsal("loadtest")
+	v.nameWidth, v.valueWidth, v.number = 14, 9, thousands
 	var html *os.File
 	if c.HTML != "" { // before minutes of load
 		var err error
@@ -94,71 +82,86 @@ func (c *loadtestCmd) Run(e *env) error {
 		}
 		defer html.Close()
 	}
-	o, done, err := c.options(e, w, out)
+	o, done, err := c.options(v)
 	if err != nil {
 		return err
 	}
 	defer done()
-	view := newLoadView(e, out, w, c, o)
-	o.Tell, o.Progress = view.onEvent, view.onProgress
-	r, err := loadtest.Run(e.ctx, o)
-	view.clear()
-	switch {
-	case errors.Is(err, loadtest.ErrOptions):
-		return usage("%w", err)
-	case err != nil && e.ctx.Err() != nil:
-		return problem("%s", w.interrupted)
-	case err != nil && r.Files != "":
-		return problem("%w\n%s %s", err, w.files, r.Files)
-	case err != nil:
-		return problem("%w", err)
-	}
-	if html != nil {
-		if err := errors.Join(loadtest.HTML(html, r, e.Lang), html.Sync()); err != nil {
+	c.describe(v, o)
+	return v.run(o, func(r rehearse.Report) error {
+		if html == nil {
+			return nil
+		}
+		if err := errors.Join(rehearse.HTML(html, r, e.Lang), html.Sync()); err != nil {
 			return problem("--html: %w", err)
 		}
-	}
-	if e.JSON {
-		if err := e.printJSON(r); err != nil {
-			return err
-		}
-	} else {
-		c.print(e.out, w, r, view.style)
-	}
-	if r.Err() != nil {
-		return errSilent
-	}
-	return nil
+		return nil
+	}, func(r rehearse.Report) { c.print(v, r) })
 }
 
 // options says what to test, and how. done gives back what it opened.
-func (c *loadtestCmd) options(e *env, w loadWords, out io.Writer) (o loadtest.Options, done func(), err error) {
-	o = loadtest.Options{
-		Embedded: c.Embedded, Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
-		CRM: c.CRM, CRMStays: c.CRMStays, DropResponses: c.Cuts, BackoffSpeedup: c.Hurry, WarmUp: c.Warm,
-		Begin: c.Begin, Alternate: loadgen.Alternation{Slice: c.Turns, Second: c.Second},
-		Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Duration: c.Duration, Conversations: c.Conversations,
-		Connections: c.Connections, Batch: c.Batch, Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Settle: c.Settle, Seed: c.Seed,
+func (c *loadtestCmd) options(v *rehearsal) (o rehearse.Options, done func(), err error) {
+	o = rehearse.Options{
+		Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
+		CRM: c.CRM, CRMStays: c.CRMStays, DropResponses: c.Cuts, BackoffSpeedup: c.Hurry, Duration: c.Duration, Settle: c.Settle,
+		Load: loadgen.Options{
+			Rate: c.Rate, Burst: c.Burst, Messages: c.Messages, Conversations: c.Conversations, Connections: c.Connections, Batch: c.Batch,
+			Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Seed: seedOr(c.Seed), WarmUp: c.Warm,
+		},
 	}
-	if e.urlGiven { // PSI_URL is for looking: nobody means that by it
-		o.Target, done, err = c.target(e, w)
+	if v.e.urlGiven { // PSI_URL is for looking: nobody means that by it
+		o.Embedded = c.Embedded
+		o.Target, done, err = c.target(v)
 		return o, done, err
 	}
-	if o.Program, err = os.Executable(); err != nil {
-		return o, nil, problem("find this program: %w", err)
+	o.Program, o.Embedded, err = v.program(c.Embedded, c.SlowPostgres > 0 || c.RestartRedis)
+	return o, func() {}, err
+}
+
+// describe says what is tested, and where it stands.
+func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
+	where := v.say("servers", c.Webhooks, c.Workers)
+	switch {
+	case o.Target != nil:
+		where = o.Target.URL
+	case o.Embedded:
+		where = v.say("embedded")
 	}
-	if missing := errors.Join(servers.HaveRedis(), servers.HavePostgres()); !c.Embedded && missing != nil {
-		if c.SlowPostgres > 0 || c.RestartRedis {
-			return o, nil, problem("%w", missing)
+	pace := v.say("closed")
+	if c.Rate > 0 {
+		pace = v.say("rate", c.Rate)
+	}
+	v.title = v.say("title", o.Load.Seed, where, pace, c.Conversations)
+	if o.Target != nil && o.Target.Graph != "" {
+		v.title += v.say("graph", "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
+	}
+	ms := func(d time.Duration) string {
+		if d == 0 { // nothing happened lately
+			return "–"
 		}
-		c.Embedded, o.Embedded = true, true
-		fmt.Fprintf(out, "%s\n%s\n\n", w.fallback, strings.ReplaceAll(missing.Error(), "\n", "; "))
+		return span(d.Seconds() * 1000)
 	}
-	return o, func() {}, nil
+	v.figures = func(p rehearse.Progress) []string {
+		router := v.say("silent")
+		if p.Known {
+			router = v.say("router", thousands(p.Depth), thousands(p.Pending), p.Dead)
+		}
+		lines := []string{
+			v.say("posted", thousands(p.Requests), p.RequestsPerSecond, thousands(p.Progress.Messages), thousands(p.Statuses)),
+			v.say("waited", ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
+			v.say("taken", thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
+			router,
+		}
+		if v.live {
+			lines = append(lines, v.say("curve")+" "+sparkline(v.waits, min(60, v.width()-20)))
+		}
+		return lines
+	}
 }
 
 // target is the router at --url.
-func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), error) {
+func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
+	e := v.e
 	cfg, err := e.localConfig()
 	if err != nil {
 		return nil, nil, err
@@ -167,7 +170,7 @@ func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), err
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
 	}
-	t := &loadtest.Target{URL: strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(e.URL, "/"), apiPrefix), "/webhook"), Line: c.Line}
+	t := &rehearse.Target{URL: strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(e.URL, "/"), apiPrefix), "/webhook"), Line: c.Line}
 	line := cfg.Lines[cmp.Or(c.Line, config.DevLine)]
 	if line == nil && (c.Line != "" || c.Secret == "" || c.Phone == "") {
 		return nil, nil, usage("which line? Give --line, one of %s, with the --config that holds its secrets", strings.Join(cfg.LineIDs(), ", "))
@@ -183,7 +186,7 @@ func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), err
 		t.Graph = c.Graph
 	}
 	if !loopback(u.Hostname()) {
-		if err := c.confirmRemote(e, w, t.URL); err != nil {
+		if err := c.confirmRemote(v, t.URL); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -207,24 +210,24 @@ func (c *loadtestCmd) target(e *env, w loadWords) (*loadtest.Target, func(), err
 }
 
 // confirmRemote asks before a router elsewhere gets the load.
-func (c *loadtestCmd) confirmRemote(e *env, w loadWords, at string) error {
+func (c *loadtestCmd) confirmRemote(v *rehearsal, at string) error {
 	if !c.Remote {
-		return usage(w.remote, at)
+		return usage("%s", v.say("remote", at))
 	}
 	if c.Yes {
 		return nil
 	}
-	if !e.interactive() {
-		return usage("%s", w.yes)
+	if !v.e.interactive() {
+		return usage("%s", v.say("yes"))
 	}
 	host := at
 	if u, err := url.Parse(at); err == nil {
 		host = u.Hostname()
 	}
-	e.printf(w.confirm, at, host)
-	answer, err := bufio.NewReader(e.in).ReadString('\n')
+	v.e.printf("%s", v.say("confirm", at, host))
+	answer, err := bufio.NewReader(v.e.in).ReadString('\n')
 	if err != nil || strings.TrimSpace(answer) != host {
-		return problem("%s", w.refused)
+		return problem("%s", v.say("refused"))
 	}
 	return nil
 }
@@ -238,91 +241,73 @@ func loopback(host string) bool {
 }
 
 // print is the report for people.
-func (c *loadtestCmd) print(out io.Writer, w loadWords, r loadtest.Report, style func(code, s string) string) {
-	row := func(name, value, code, more string) {
-		fmt.Fprintf(out, "  %-14s %s  %s\n", name, style(code, fmt.Sprintf("%9s", value)), style(dim, more))
-	}
-	count := func(name string, n int, more string) { row(name, thousands(int64(n)), "", more) }
-	verdict := func(name string, n int) {
-		code := green
-		if n > 0 {
-			code = red
-		}
-		row(name, thousands(int64(n)), code, "")
-	}
-	fmt.Fprintln(out)
-	row(w.requests, thousands(r.Requests), "", fmt.Sprintf(w.requestsMore, r.PerSecond, r.Wrote, r.Repeated, r.Retried))
-	count(w.messages, r.Accepted, fmt.Sprintf(w.messagesMore, thousands(r.Statuses), r.Unsure, r.GaveUp))
-	count(w.stored, r.Stored, fmt.Sprintf(w.storedMore, r.Late))
+func (c *loadtestCmd) print(v *rehearsal, r rehearse.Report) {
+	fmt.Fprintln(v.out)
+	v.count("requests", r.Requests, v.say("requestsMore", r.PerSecond, r.Wrote, r.Repeated, r.Retried))
+	v.count("messages", int64(r.Accepted), v.say("messagesMore", thousands(r.Statuses), r.Unsure, r.GaveUp))
+	v.count("stored", int64(r.Stored), v.say("storedMore", r.Late))
 	if r.Blind {
-		row(w.answers, "–", yellow, w.blind)
+		v.row("answers", "–", yellow, v.say("blind"))
 	} else {
-		count(w.answers, r.Answers, fmt.Sprintf(w.answersMore, r.Uncertain, r.Failed))
+		v.count("answers", int64(r.Answers), v.say("answersMore", r.Uncertain, r.Failed))
 	}
-	verdict(w.lost, r.Lost)
-	verdict(w.doubled, r.Doubled)
-	verdict(w.reordered, r.Reordered)
-	verdict(w.unanswered, r.Unanswered)
+	v.verdict("lost", r.Lost)
+	v.verdict("doubled", r.Doubled)
+	v.verdict("reordered", r.Reordered)
+	v.verdict("unanswered", r.Unanswered)
 	if c := r.CRM; c != nil {
-		count(w.events, c.Taken, fmt.Sprintf(w.eventsMore, thousands(int64(c.Waited)), c.Back, c.Repeated, c.Refused))
-		verdict(w.eventsLost, c.Lost+c.Doubled)
-		verdict(w.eventsReordered, c.Reordered)
+		v.count("events", int64(c.Taken), v.say("eventsMore", thousands(int64(c.Waited)), c.Back, c.Repeated, c.Refused))
+		v.verdict("eventsLost", c.Lost+c.Doubled)
+		v.verdict("eventsReordered", c.Reordered)
 	}
 	if r.Cut > 0 {
-		count(w.cut, int(r.Cut), "")
+		v.count("cut", r.Cut, "")
 	}
 	if m := r.Memory; m.Router > 0 {
-		row(w.memory, fmt.Sprintf("%.0f MB", float64(m.Router)/1e6), "", fmt.Sprintf(w.memoryMore, float64(m.Redis)/1e6))
+		v.row("memory", fmt.Sprintf("%.0f MB", float64(m.Router)/1e6), "", v.say("memoryMore", float64(m.Redis)/1e6))
 	}
-	fmt.Fprintf(out, "\n  %-14s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p99", "p99.9", w.most)
-	for _, l := range []struct {
-		name string
-		loadtest.Latency
-	}{{w.webhook, r.Webhook}, {w.reply, r.Reply}} {
+	waits := func(name, p50, p90, p99, p999, most string) {
+		fmt.Fprintf(v.out, "  %-14s %9s %9s %9s %9s %9s\n", name, p50, p90, p99, p999, most)
+	}
+	fmt.Fprintln(v.out)
+	waits("", "p50", "p90", "p99", "p99.9", v.say("most"))
+	for i, l := range []rehearse.Latency{r.Webhook, r.Reply} {
 		if l.Count > 0 {
-			fmt.Fprintf(out, "  %-14s %9s %9s %9s %9s %9s\n", l.name, span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
+			waits(v.say([]string{"webhook", "reply"}[i]), span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
 		}
 	}
 	if r.Rate > 0 {
-		fmt.Fprintf(out, "  %s\n", style(dim, w.honest))
+		fmt.Fprintf(v.out, "  %s\n", v.style(dim, v.say("honest")))
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintln(v.out)
+	warn := func(text string) { fmt.Fprintf(v.out, "  %s %s\n", v.style(yellow, "!"), text) }
 	if r.Stolen >= 0.01 {
-		fmt.Fprintf(out, "  %s %s\n", style(yellow, "!"), stolen(w, r))
+		warn(v.stolen(r))
 	}
 	if r.Missed > 0 {
-		fmt.Fprintf(out, "  %s %s\n", style(yellow, "!"), fmt.Sprintf(w.missed, thousands(r.Missed)))
+		warn(v.say("missed", thousands(r.Missed)))
 	}
 	for status, n := range r.Refusals {
-		fmt.Fprintf(out, "  %s %s\n", style(yellow, "!"), fmt.Sprintf(w.refusal, thousands(n), status))
+		warn(v.say("refusal", thousands(n), status))
 	}
-	for _, line := range append(append([]string{}, r.Notes...), r.Wrong...) {
-		fmt.Fprintf(out, "  %s %s\n", style(red, "✗"), oneLine(line, 300))
+	kept := v.say("kept")
+	if r.Interrupted {
+		kept = v.say("keptShort")
 	}
-	switch {
-	case r.Err() != nil:
-		fmt.Fprintf(out, "%s %s\n", style(red, "✗"), w.broken)
-	case r.Interrupted:
-		fmt.Fprintf(out, "%s %s\n", style(green, "✓"), w.keptShort)
-	default:
-		fmt.Fprintf(out, "%s %s\n", style(green, "✓"), w.kept)
-	}
+	v.conclude(r, kept, v.say("broken"))
 	if c.HTML != "" {
-		fmt.Fprintf(out, "%s %s\n", w.html, c.HTML)
-	}
-	if r.Files != "" {
-		fmt.Fprintf(out, "%s %s\n", w.files, r.Files)
+		fmt.Fprintf(v.out, "%s %s\n", v.say("html"), c.HTML)
 	}
 }
 
 // stolen tells of a machine that shares its processors, and what was measured while
 // it had them for itself.
-func stolen(w loadWords, r loadtest.Report) string {
-	text := fmt.Sprintf(w.stolen, r.Stolen*100)
+func (w words) stolen(r rehearse.Report) string {
+	text := w.say("stolen", r.Stolen*100)
 	if c := r.Calm; c != nil {
-		text += fmt.Sprintf(w.calm, c.Seconds, span(c.Webhook.P99))
+		text += w.say("calm", c.Seconds, span(c.Webhook.P99))
 		if c.Reply.Count > 0 {
-			text += fmt.Sprintf(w.calmReply, span(c.Reply.P50), span(c.Reply.P99))
+			text += w.say("calmReply", span(c.Reply.P50), span(c.Reply.P99))
 		}
 	}
 	return text
@@ -340,4 +325,21 @@ func span(ms float64) string {
 	default:
 		return fmt.Sprintf("%.0f s", ms/1000)
 	}
+}
+
+// sparkline draws the newest values as a row of bars.
+func sparkline(values []float64, most int) string {
+	values = values[max(0, len(values)-max(most, 1)):]
+	top := 1.0
+	for _, v := range values {
+		top = max(top, v)
+	}
+	var b strings.Builder
+	for _, v := range values {
+		b.WriteRune([]rune("▁▂▃▄▅▆▇█")[min(7, int(v/top*8))])
+	}
+	if len(values) > 0 {
+		b.WriteString(" ≤ " + span(top))
+	}
+	return b.String()
 }

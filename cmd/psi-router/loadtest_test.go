@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/loadtest"
 	"github.com/psivisionhub/psi-router/internal/porttest"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
 // TestLoadtest does a small one: this test binary is the router that it starts.
@@ -64,7 +64,7 @@ func TestLoadtestOfARouter(t *testing.T) {
 	}
 	look := func(sh shell, blind bool, args ...string) {
 		t.Helper()
-		var r loadtest.Report
+		var r rehearse.Report
 		out := sh.fine(nil, args...)
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatalf("%v\n%s", err, out)

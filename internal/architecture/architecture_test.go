@@ -79,12 +79,11 @@ var may = map[string][]string{
 	"internal/doctor":              {"internal/lang", "internal/redact", "internal/skew", "internal/config", "internal/httpcall", "internal/outbound", "internal/queue/redisqueue", "internal/store/pgstore", "internal/whatsapp"},
 	"internal/cluster":             {"internal/sandbox", "internal/servers"},
 	"internal/cluster/clustertest": {"internal/app", "internal/config", "internal/observe"},
-	"internal/drill":               {"internal/loadgen", "internal/cluster"},
-	"internal/loadtest":            {"internal/loadgen", "internal/sandbox", "internal/cluster"},
+	"internal/rehearse":            {"internal/lang", "internal/loadgen", "internal/sandbox", "internal/servers", "internal/cluster"},
 	"internal/supervisor":          {},
 	"internal/architecture":        {},
 	"bench/noop":                   {"internal/queue", "internal/queue/redisqueue"},
-	"bench/report":                 {"internal/servers"},
+	"bench/report":                 {"internal/servers", "internal/cluster", "internal/loadgen", "internal/rehearse"},
 	"flows":                        {},
 }
 

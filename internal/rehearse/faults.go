@@ -1,4 +1,4 @@
-package drill
+package rehearse
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
 // kind is a way in which things go wrong.
@@ -17,12 +18,16 @@ type kind struct {
 	// minFaults is how many faults a drill must have to afford it.
 	minFaults int
 	where     where
+	until     until
 	// outage says that it takes away what processes cannot do without: they wait
 	// and try again.
 	outage bool
-	// inject begins it and says whom it meets; heal ends it.
-	inject func(ctx context.Context, s *cluster.Cluster, pick int) (what string, restore func(context.Context) error, err error)
+	inject injection
 }
+
+// injection begins a fault and says whom it meets; restore ends it. pick decides whom,
+// and how much of those that a load test asks for.
+type injection func(ctx context.Context, c *cluster.Cluster, pick int) (what string, restore func(context.Context) error, err error)
 
 // where says what a fault needs.
 type where uint8
@@ -31,13 +36,30 @@ const (
 	anywhere where = iota
 	many           // processes, Redis, PostgreSQL
 	alone          // one process
+	asked          // a load test that asks for it
+)
+
+// until says when a fault is over.
+type until uint8
+
+const (
+	untilHealed until = iota // soon, while people write
+	untilDone                // when nothing waits any more
+	untilTold                // when another one takes its place
 )
 
 func (k kind) fits(embedded bool) bool {
-	return k.where == anywhere || (k.where == alone) == embedded
+	return k.where == anywhere || k.where == map[bool]where{true: alone, false: many}[embedded]
 }
 
-const restartAll = "restart_all"
+const (
+	restartAll = "restart_all"
+	killRedis  = "kill_redis"
+	slowStore  = "slow_postgres"
+	cutAnswers = "whatsapp_cuts_some"
+	// CRMFault is a CRM that behaves in a way; the way follows.
+	CRMFault = "crm_"
+)
 
 // kinds is everything that can go wrong.
 var kinds = []kind{
@@ -50,9 +72,9 @@ var kinds = []kind{
 	// Longer than a lease: somebody else has its work by then.
 	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, minFaults: 20, where: many, inject: freeze(cluster.RoleWorker)},
 	{name: restartAll, where: anywhere, inject: rolling},
-	{name: "kill_redis", shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, inject: killRedis},
-	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, inject: stopPostgres},
-	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, inject: killPostgres},
+	{name: killRedis, shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, inject: redisDies},
+	{name: "stop_postgres", shortest: 500 * time.Millisecond, longest: 5 * time.Second, where: many, outage: true, inject: postgresEnds((*servers.Postgres).Stop)},
+	{name: "kill_postgres", shortest: 50 * time.Millisecond, longest: time.Second, where: many, outage: true, inject: postgresEnds((*servers.Postgres).Kill)},
 	{name: "whatsapp_throttles", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: answers("130429")},
 	{name: "whatsapp_refuses_token", shortest: time.Second, longest: 3 * time.Second, outage: true, inject: answers("190")},
 	{name: "whatsapp_hangs", shortest: 500 * time.Millisecond, longest: 2 * time.Second, outage: true, inject: answers("cuelgue")},
@@ -60,9 +82,16 @@ var kinds = []kind{
 	{name: "whatsapp_fails", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: answers("131000")},
 	{name: "whatsapp_gateway", shortest: 200 * time.Millisecond, longest: time.Second, outage: true, inject: answers("500")},
 	{name: "whatsapp_unreachable", shortest: time.Second, longest: 4 * time.Second, outage: true, inject: unplug},
+	{name: cutAnswers, where: asked, until: untilTold, inject: someAnswers("corte")},
+	{name: slowStore, where: asked, until: untilDone, inject: delayPostgres},
+	{name: CRMFault + cluster.CRMWorks, where: asked, until: untilTold, inject: crm(cluster.CRMWorks)},
+	{name: CRMFault + cluster.CRMSlow, where: asked, until: untilTold, inject: crm(cluster.CRMSlow)},
+	{name: CRMFault + cluster.CRMFails, where: asked, until: untilTold, inject: crm(cluster.CRMFails)},
+	{name: CRMFault + cluster.CRMHangs, where: asked, until: untilTold, inject: crm(cluster.CRMHangs)},
+	{name: CRMFault + cluster.CRMGone, where: asked, until: untilTold, inject: crm(cluster.CRMGone)},
 }
 
-func kill(role string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+func kill(role string) injection {
 	return func(_ context.Context, s *cluster.Cluster, pick int) (string, func(context.Context) error, error) {
 		m := s.Pick(role, pick)
 		m.Kill(syscall.SIGKILL)
@@ -75,7 +104,7 @@ func kill(role string) func(context.Context, *cluster.Cluster, int) (string, fun
 	}
 }
 
-func freeze(role string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+func freeze(role string) injection {
 	return func(_ context.Context, s *cluster.Cluster, pick int) (string, func(context.Context) error, error) {
 		m := s.Pick(role, pick)
 		return m.Name, func(ctx context.Context) error {
@@ -109,28 +138,48 @@ func rolling(_ context.Context, s *cluster.Cluster, pick int) (string, func(cont
 	}, nil
 }
 
-func killRedis(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
+func redisDies(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 	s.Redis.Kill()
 	return "redis", s.Redis.Restart, nil
 }
 
-func stopPostgres(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
-	s.Postgres.Stop()
-	return "postgres", s.Postgres.Start, nil
+func postgresEnds(how func(*servers.Postgres)) injection {
+	return func(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
+		how(s.Postgres)
+		return "postgres", s.Postgres.Start, nil
+	}
 }
 
-func killPostgres(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
-	s.Postgres.Kill()
-	return "postgres", s.Postgres.Start, nil
+// delayPostgres makes each call to PostgreSQL take so many nanoseconds longer.
+func delayPostgres(_ context.Context, s *cluster.Cluster, ns int) (string, func(context.Context) error, error) {
+	s.DelayPostgres(time.Duration(ns))
+	return "postgres", func(context.Context) error {
+		s.DelayPostgres(0)
+		return nil
+	}, nil
+}
+
+// crm makes the CRM behave in one way, until it is told another.
+func crm(way string) injection {
+	return func(ctx context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
+		return "crm", nil, s.CRM.SetMode(ctx, way)
+	}
 }
 
 // answers makes WhatsApp meet every send with a fault of the sandbox.
-func answers(word string) func(context.Context, *cluster.Cluster, int) (string, func(context.Context) error, error) {
+func answers(word string) injection {
 	return func(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 		return "whatsapp", func(context.Context) error {
 			s.WhatsApp.ClearFault()
 			return nil
 		}, s.WhatsApp.InjectFault(word)
+	}
+}
+
+// someAnswers makes WhatsApp meet one send in so many with a fault of the sandbox.
+func someAnswers(word string) injection {
+	return func(_ context.Context, s *cluster.Cluster, each int) (string, func(context.Context) error, error) {
+		return "whatsapp", nil, s.WhatsApp.InjectFaultEvery(word, each)
 	}
 }
 

@@ -1,9 +1,9 @@
-package loadtest
+package rehearse
 
 import (
 	"context"
+	"errors"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,23 +11,29 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestMain makes this program the router as well: a load test starts it as one.
+// TestMain makes this program the router as well: a rehearsal starts it as one.
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// play does a test and wants all to be well.
+// play does a rehearsal and wants all to be well.
 func play(ctx context.Context, t *testing.T, o Options) Report {
 	t.Helper()
 	var err error
 	if o.Program, err = os.Executable(); err != nil {
 		t.Fatal(err)
 	}
-	o.Tell = func(e Event) { t.Logf("%6.1f s  %s%s%s %s", e.At.Seconds(), e.Phase, e.Redis, e.CRM, e.Note) }
+	o.Tell = func(e Event) {
+		t.Logf("%6.1f s  %s%s %s %s over=%v", e.At.Seconds(), e.Phase, e.Fault, e.What, e.Note, e.Over)
+	}
 	r, err := Run(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%.0f requests/s for %.0f s: %d accepted, %d stored, %d late, %d answers; webhook %+v, reply %+v; missed %d, refusals %v",
-		r.PerSecond, r.Wrote, r.Accepted, r.Stored, r.Late, r.Answers, r.Webhook, r.Reply, r.Missed, r.Refusals)
+	if d, l := r.DrillReport, r.LoadReport; d != nil {
+		t.Logf("%d accepted, %d handled, %d late, %d sent; %+v", r.Accepted, d.Handled, r.Late, d.Sent, *d)
+	} else {
+		t.Logf("%.0f requests/s for %.0f s: %d accepted, %d stored, %d late, %d answers; webhook %+v, reply %+v; missed %d, refusals %v",
+			l.PerSecond, l.Wrote, r.Accepted, l.Stored, r.Late, l.Answers, r.Webhook, l.Reply, l.Missed, l.Refusals)
+	}
 	if err := r.Err(); err != nil {
 		t.Errorf("%v\nthe files are in %s", err, r.Files)
 		for _, w := range r.Wrong {
@@ -44,7 +50,7 @@ func play(ctx context.Context, t *testing.T, o Options) Report {
 func TestClosedLoop(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
-		Embedded: true, Messages: 300, Conversations: 60, Connections: 8, Batch: 2, Duplicates: 0.2, Statuses: 3, Seed: 3,
+		Embedded: true, Load: loadgen.Options{Messages: 300, Conversations: 60, Connections: 8, Batch: 2, Duplicates: 0.2, Statuses: 3, Seed: 3},
 	})
 	if r.Accepted != 300 || r.Answers != 300 || r.Reply.Count != 300 || r.Webhook.Count == 0 || r.Repeated == 0 || !r.Quiet {
 		t.Errorf("got %+v", r)
@@ -64,7 +70,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var o Options
-	o.Embedded, o.Rate, o.Burst, o.Statuses, o.Conversations = true, 100, 5, 3, 50
+	o.Embedded, o.Load = true, loadgen.Options{Rate: 100, Burst: 5, Statuses: 3, Conversations: 50}
 	o.Progress = func(p Progress) {
 		if p.Answers > 20 {
 			cancel()
@@ -80,7 +86,8 @@ func TestInterrupted(t *testing.T) {
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
-		Embedded: true, Rate: 100, Duration: 2 * time.Second, Alternate: loadgen.Alternation{Slice: 500 * time.Millisecond, Second: true}, Conversations: 50, Seed: 4,
+		Embedded: true, Duration: 2 * time.Second,
+		Load: loadgen.Options{Rate: 100, Alternate: loadgen.Alternation{Slice: 500 * time.Millisecond, Second: true}, Conversations: 50, Seed: 4},
 	})
 	const most, counted = 100, 70 // two turns of 50, each from its 0.1 s to its 0.45 s
 	if r.Accepted > most || r.Missed > 0 {
@@ -91,15 +98,19 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-// TestReadyTooLate: who is to begin together with another, and cannot, says so.
-func TestReadyTooLate(t *testing.T) {
+// TestBeginsWhenTold: who begins together with another waits, and gives up when that
+// one cannot.
+func TestBeginsWhenTold(t *testing.T) {
 	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Run(t.Context(), Options{Program: program, Embedded: true, Messages: 1, Begin: time.Now()})
-	if err == nil || !strings.Contains(err.Error(), "after people were to begin") {
+	other := errors.New("the other one failed")
+	_, err = Run(t.Context(), Options{
+		Program: program, Embedded: true, Load: loadgen.Options{Messages: 1}, Begin: func(context.Context) error { return other },
+	})
+	if !errors.Is(err, other) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -109,7 +120,7 @@ func TestReadyTooLate(t *testing.T) {
 func TestSlowStoreAndRestartedRedis(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
-		Rate: 100, Duration: 6 * time.Second, Statuses: 3, Conversations: 200, Seed: 5,
+		Duration: 6 * time.Second, Load: loadgen.Options{Rate: 100, Statuses: 3, Conversations: 200, Seed: 5},
 		SlowPostgres: 300 * time.Millisecond, RestartRedis: true,
 	})
 	if r.Accepted == 0 || r.Stored < r.Accepted || !r.Quiet {
@@ -117,21 +128,16 @@ func TestSlowStoreAndRestartedRedis(t *testing.T) {
 	}
 }
 
-// TestProof: 500 webhook requests a second for five minutes, three in four of them
+// TestProofSlow: 500 webhook requests a second for five minutes, three in four of them
 // statuses, over a PostgreSQL that takes 300 ms longer for everything, and Redis
 // is killed in the middle. PSI_PROOF may say for how long instead.
-func TestProof(t *testing.T) {
-	proof := os.Getenv("PSI_PROOF")
-	if proof == "" {
-		t.Log("for make proof: set PSI_PROOF=1")
+func TestProofSlow(t *testing.T) {
+	lasts, ok := proof(t, 5*time.Minute)
+	if !ok {
 		return
 	}
-	lasts, err := time.ParseDuration(proof)
-	if err != nil {
-		lasts = 5 * time.Minute
-	}
 	r := play(t.Context(), t, Options{
-		Rate: 500, Duration: lasts, Statuses: 3, Conversations: 5000, Workers: 2, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano()),
+		Duration: lasts, Workers: 2, Load: loadgen.Options{Rate: 500, Statuses: 3, Conversations: 5000, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano())},
 		SlowPostgres: 300 * time.Millisecond, RestartRedis: true, Settle: 5 * time.Minute,
 	})
 	if r.PerSecond < 495 || r.Missed > 0 {

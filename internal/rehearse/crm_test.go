@@ -1,4 +1,4 @@
-package loadtest
+package rehearse
 
 import (
 	"os"
@@ -17,7 +17,7 @@ import (
 func TestCRMMisbehaves(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
-		Workers: 1, Rate: 50, Duration: 4 * time.Second, Conversations: 60, Seed: 7, BackoffSpeedup: 20,
+		Workers: 1, Duration: 4 * time.Second, BackoffSpeedup: 20, Load: loadgen.Options{Rate: 50, Conversations: 60, Seed: 7},
 		CRM: []string{cluster.CRMSlow, cluster.CRMFails, cluster.CRMHangs, cluster.CRMGone},
 	})
 	if c := r.CRM; c.Events < r.Stored+r.Answers || c.Taken != c.Events || c.Waited == 0 || c.Refused == 0 {
@@ -29,7 +29,9 @@ func TestCRMMisbehaves(t *testing.T) {
 // its statuses tell the rest. Nobody gets two, none is lost, none stays uncertain.
 func TestWhatsAppCutsOneInTwenty(t *testing.T) {
 	t.Parallel()
-	r := play(t.Context(), t, Options{Embedded: true, Messages: 400, Conversations: 80, Connections: 8, Seed: 8, DropResponses: 20})
+	r := play(t.Context(), t, Options{
+		Embedded: true, DropResponses: 20, Load: loadgen.Options{Messages: 400, Conversations: 80, Connections: 8, Seed: 8},
+	})
 	if r.Answers != 400 || r.Cut != 20 || r.Uncertain != 0 {
 		t.Errorf("%d answers, %d cut off, %d uncertain: want 400, 20 and none", r.Answers, r.Cut, r.Uncertain)
 	}
@@ -95,8 +97,8 @@ func TestProofCRM(t *testing.T) {
 	}
 	run := func(way string) Report {
 		r := play(t.Context(), t, Options{
-			Rate: 300, Duration: lasts, Conversations: 20_000, Seed: uint64(time.Now().UnixNano()),
-			BackoffSpeedup: 20, CRM: []string{way}, Settle: 4 * time.Minute,
+			Load:     loadgen.Options{Rate: 300, Conversations: 20_000, Seed: uint64(time.Now().UnixNano())},
+			Duration: lasts, BackoffSpeedup: 20, CRM: []string{way}, Settle: 4 * time.Minute,
 		})
 		c := r.CRM
 		t.Logf("CRM %s: %d events, %d waited, all there after %.1f s, %d repeated, %d refused; %d wake-ups at most; memory at most: router %.1f MB, Redis %.1f MB",
@@ -136,7 +138,8 @@ func TestProofCuts(t *testing.T) {
 		return
 	}
 	r := play(t.Context(), t, Options{
-		Rate: 300, Duration: lasts, Conversations: 5000, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano()), DropResponses: 20,
+		Load:     loadgen.Options{Rate: 300, Conversations: 5000, Duplicates: 0.01, Seed: uint64(time.Now().UnixNano())},
+		Duration: lasts, DropResponses: 20,
 	})
 	t.Logf("%d answers, %d of them cut off, %d uncertain in the end", r.Answers, r.Cut, r.Uncertain)
 	if r.Answers != r.Stored || r.Cut < int64(r.Answers/20) || r.Uncertain != 0 {

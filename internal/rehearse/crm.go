@@ -1,4 +1,4 @@
-package loadtest
+package rehearse
 
 import (
 	"context"
@@ -36,52 +36,36 @@ type comeback struct {
 	took   time.Duration
 }
 
-func (t *test) behave(ctx context.Context, way string) error {
-	t.tell(Event{CRM: way})
-	return t.cluster.CRM.SetMode(ctx, way)
-}
-
-// misbehave lets the CRM behave in one way after the other.
-func (t *test) misbehave(ctx context.Context) error {
-	for _, way := range t.CRM[1:] {
-		if !loadgen.Sleep(ctx, t.Duration/time.Duration(len(t.CRM))) {
-			return nil
-		}
-		if err := t.behave(ctx, way); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // mend makes the CRM work; nil without one, and when it stays as it is.
-func (t *test) mend(ctx context.Context, load loadgen.Report) (*comeback, error) {
-	if t.CRM == nil || t.CRMStays {
+func (r *rehearsal) mend(ctx context.Context, load loadgen.Report) (*comeback, error) {
+	if r.CRM == nil || r.CRMStays {
 		return nil, nil
 	}
 	c := &comeback{at: time.Now(), least: int(load.Progress.Messages)}
-	c.before, _ = t.cluster.CRM.Counts()
-	if t.CRM[len(t.CRM)-1] == cluster.CRMWorks {
+	c.before, _ = r.cluster.CRM.Counts()
+	if r.CRM[len(r.CRM)-1] == cluster.CRMWorks {
 		return c, nil
 	}
-	return c, t.behave(ctx, cluster.CRMWorks)
+	return c, r.inject(ctx, fault{kind: kindOf(CRMFault + cluster.CRMWorks)})
 }
 
 // caughtUp waits until the CRM has every event. It is false when that does not
 // come.
-func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
+func (r *rehearsal) caughtUp(ctx context.Context, c *comeback) bool {
 	if c == nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.Settle)
+	ctx, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
-	c.least += int(t.posts.count())
+	r.mu.Lock()
+	c.least += len(r.sent)
+	r.mu.Unlock()
 	// The newest events get their numbers within a second or two.
 	const calmLooks, between = 5, 500 * time.Millisecond
 	for calm, pos := 0, int64(0); ; {
-		more, at, err := t.api.Events(ctx, pos)
+		more, at, err := r.api.Events(ctx, pos)
 		c.events, pos = append(c.events, more...), at
-		taken, _ := t.cluster.CRM.Counts()
+		taken, _ := r.cluster.CRM.Counts()
 		switch {
 		case err != nil || len(more) > 0 || len(c.events) < c.least || taken < len(c.events):
 			calm = 0
@@ -95,24 +79,20 @@ func (t *test) caughtUp(ctx context.Context, c *comeback) bool {
 			return true
 		}
 		if !loadgen.Sleep(ctx, between) {
-			t.note(fmt.Sprintf("the CRM has %d of %d events, which should be %d at least, %v after it came back (%v)", taken, len(c.events), c.least, t.Settle, err))
+			r.note(fmt.Sprintf("the CRM has %d of %d events, which should be %d at least, %v after it came back (%v)", taken, len(c.events), c.least, r.Settle, err))
 			return false
 		}
 	}
 }
 
 // result compares what happened with what the CRM took.
-func (t *test) result(c *comeback) (CRM, []string) {
-	r := CRM{Ways: t.CRM, Events: len(c.events), Back: seconds(c.took), WakeUps: t.wakeUps}
-	r.Taken, r.Refused = t.cluster.CRM.Counts()
-	r.Waited = max(0, r.Events-c.before)
-	v := compare(c.events, t.cluster.CRM.Accepted())
-	r.Repeated, r.Lost, r.Doubled, r.Reordered = v.repeated, len(v.lost), len(v.doubled), len(v.reordered)
-	var wrong []string
-	for _, list := range [][]string{v.lost, v.doubled, v.reordered} {
-		wrong = append(wrong, list[:min(len(list), 5)]...)
-	}
-	return r, wrong
+func (r *rehearsal) result(c *comeback) (CRM, []string) {
+	one := CRM{Ways: r.CRM, Events: len(c.events), Back: seconds(c.took), WakeUps: r.wakeUps}
+	one.Taken, one.Refused = r.cluster.CRM.Counts()
+	one.Waited = max(0, one.Events-c.before)
+	v := compare(c.events, r.cluster.CRM.Accepted())
+	one.Repeated, one.Lost, one.Doubled, one.Reordered = v.repeated, len(v.lost), len(v.doubled), len(v.reordered)
+	return one, some(v.lost, v.doubled, v.reordered)
 }
 
 // judgement lists what is wrong with the events that somebody took.

@@ -1,4 +1,4 @@
-package loadtest
+package rehearse
 
 import (
 	"net/http"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/loadgen"
+	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
 // TestStolenTicks: what the first line of /proc/stat says, and what it does not.
@@ -50,7 +51,7 @@ func TestCalmSeconds(t *testing.T) {
 // no calm figure, and neither is the answer to a message that was due in one.
 func TestOnlyCalmSecondsCount(t *testing.T) {
 	t.Parallel()
-	one := &test{Options: Options{Progress: func(Progress) {}}}
+	one := &rehearsal{Options: Options{Progress: func(Progress) {}}}
 	for i, stolen := range []int64{0, 1 << 39} {
 		now := machineTicks()
 		one.machine = ticks{all: now.all - 1<<40, stolen: now.stolen - stolen} // of so many, what was really stolen is nothing
@@ -79,12 +80,11 @@ func TestOnlyCalmSecondsCount(t *testing.T) {
 		if m.Conversation > 1 {
 			took = 900 * time.Millisecond
 		}
-		one.posts.all = append(one.posts.all, loadgen.Post{Ref: m.Person, ProviderID: "wamid." + m.Person})
-		one.posts.at = append(one.posts.at, m.Due.Add(took))
+		one.sent = append(one.sent, sandbox.Sent{Ref: m.Person, ID: "wamid." + m.Person, At: m.Due.Add(took)})
 		rows = append(rows, loadgen.Row{Direction: "inbound", Conversation: m.Person, ProviderID: m.ID}, loadgen.Row{Direction: "outbound", Conversation: m.Person, ID: m.Person})
 	}
 	some := Latency{Count: 2}
-	r := Report{Series: []Second{{At: 0.0015, Webhook: some}, {At: 5, Webhook: some, Stolen: 0.3}}}
+	r := LoadReport{Series: []Second{{At: 0.0015, Webhook: some}, {At: 5, Webhook: some, Stolen: 0.3}}}
 	one.replies(&r, load, rows)
 	if r.Reply.Count != 4 || r.Calm == nil || r.Calm.Seconds != 1 || r.Calm.Reply.Count != 2 || r.Calm.Reply.Max > 60 {
 		t.Errorf("replies: got %+v of all, calm %+v", r.Reply, r.Calm)

@@ -1,4 +1,4 @@
-package loadtest
+package rehearse
 
 import (
 	_ "embed"
@@ -15,18 +15,18 @@ var page string
 
 // HTML writes the report as one file that needs no other: its charts are drawn
 // in it. lang is es or en.
-func HTML(w io.Writer, r Report, lang string) error {
-	words := spanish
-	if lang == "en" {
-		words = english
-	}
+func HTML(to io.Writer, r Report, lang string) error {
+	w := func(name string) string { return words[name].In(lang) }
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"w":    func(name string) string { return words[name] },
+		"w":    w,
 		"span": span,
 		"num":  func(n any) string { return grouped(fmt.Sprint(n)) },
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("read the page: %w", err)
+	}
+	if lang != "en" {
+		lang = "es"
 	}
 	data := struct {
 		Report
@@ -34,18 +34,15 @@ func HTML(w io.Writer, r Report, lang string) error {
 		Date   string
 		Good   bool
 		Charts []chart
-	}{r, lang, r.Began.UTC().Format(time.RFC1123), r.Err() == nil, r.charts(words)}
-	if data.Lang != "en" {
-		data.Lang = "es"
-	}
-	if err := t.Execute(w, data); err != nil {
+	}{r, lang, r.Began.UTC().Format(time.RFC1123), r.Err() == nil, r.charts(w)}
+	if err := t.Execute(to, data); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
 }
 
 // charts are what the page draws.
-func (r Report) charts(words map[string]string) []chart {
+func (r Report) charts(w func(string) string) []chart {
 	of := func(value func(Second) (float64, bool)) (all []point) {
 		for _, s := range r.Series {
 			if y, ok := value(s); ok {
@@ -63,20 +60,20 @@ func (r Report) charts(words map[string]string) []chart {
 	p99 := func(l Latency) float64 { return l.P99 }
 	most := func(l Latency) float64 { return l.Max }
 	charts := []chart{
-		draw(words["throughput"], "s", r.Wrote, plain, false,
-			line{words["requests"], "a", of(func(s Second) (float64, bool) { return s.Requests, true })},
-			line{words["answers"], "b", of(func(s Second) (float64, bool) { return s.Answers, !r.Blind })}),
-		draw(words["webhookTime"], "s", r.Wrote, span, false,
-			line{"p50", "a", wait(webhook, p50)}, line{"p99", "b", wait(webhook, p99)}, line{words["longest"], "c", wait(webhook, most)}),
+		draw(w("throughput"), "s", r.Wrote, plain, false,
+			line{w("requests"), "a", of(func(s Second) (float64, bool) { return s.Requests, true })},
+			line{w("answers"), "b", of(func(s Second) (float64, bool) { return s.Answers, !r.Blind })}),
+		draw(w("webhookTime"), "s", r.Wrote, span, false,
+			line{"p50", "a", wait(webhook, p50)}, line{"p99", "b", wait(webhook, p99)}, line{w("longest"), "c", wait(webhook, most)}),
 	}
 	if !r.Blind {
-		charts = append(charts, draw(words["replyTime"], "s", r.Wrote, span, false,
-			line{"p50", "a", wait(reply, p50)}, line{"p99", "b", wait(reply, p99)}, line{words["longest"], "c", wait(reply, most)}))
+		charts = append(charts, draw(w("replyTime"), "s", r.Wrote, span, false,
+			line{"p50", "a", wait(reply, p50)}, line{"p99", "b", wait(reply, p99)}, line{w("longest"), "c", wait(reply, most)}))
 	}
 	charts = append(charts,
-		draw(words["depth"], "s", r.Wrote, plain, false, line{words["jobs"], "a", of(func(s Second) (float64, bool) { return float64(s.Depth), s.Known })}),
-		draw(words["percentiles"], "%", 1, span, true,
-			line{words["webhook"], "a", quantiles(r.WebhookCurve)}, line{words["reply"], "b", quantiles(r.ReplyCurve)}))
+		draw(w("depth"), "s", r.Wrote, plain, false, line{w("jobs"), "a", of(func(s Second) (float64, bool) { return float64(s.Depth), s.Known })}),
+		draw(w("percentiles"), "%", 1, span, true,
+			line{w("webhook"), "a", quantiles(r.WebhookCurve)}, line{w("reply"), "b", quantiles(r.ReplyCurve)}))
 	return charts
 }
 

@@ -1,4 +1,4 @@
-package drill
+package rehearse
 
 import (
 	"errors"
@@ -37,10 +37,10 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// TestReportErr: every promise counts, and so does what ended by itself.
-func TestReportErr(t *testing.T) {
+// TestDrillErr: every promise counts, and so does what ended by itself.
+func TestDrillErr(t *testing.T) {
 	t.Parallel()
-	if err := (Report{Quiet: true, Late: 3, Uncertain: 2, Failed: 1}).Err(); err != nil {
+	if err := (Report{Quiet: true, Late: 3, Uncertain: 2, Failed: 1, DrillReport: &DrillReport{}}).Err(); err != nil {
 		t.Errorf("late, uncertain and failed are no broken promises: %v", err)
 	}
 	for want, r := range map[string]Report{
@@ -50,19 +50,38 @@ func TestReportErr(t *testing.T) {
 		"not everything was done":        {},
 		"worker-1 ended by itself":       {Quiet: true, Notes: []string{"worker-1 ended by itself"}},
 	} {
+		r.DrillReport = &DrillReport{}
 		if err := r.Err(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
 
-func TestOptionsThatMakeNoDrill(t *testing.T) {
+// TestLoadErr: what is a broken promise to a load test.
+func TestLoadErr(t *testing.T) {
+	t.Parallel()
+	if err := (Report{Dead: 1, Uncertain: 2, LoadReport: &LoadReport{}}).Err(); err != nil {
+		t.Errorf("dead letters, uncertain answers and what waits are told, not judged: %v", err)
+	}
+	r := Report{Lost: 1, Uncertain: 2, LoadReport: &LoadReport{Cut: 3, CRM: &CRM{Doubled: 4}}}
+	const want = "1 lost, 2 uncertain although their statuses came, 4 events doubled"
+	if err := r.Err(); !errors.Is(err, ErrBroken) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestOptionsThatMakeNoRehearsal(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
-		"no program":    {},
-		"negative":      {Program: "x", Faults: -1},
-		"too many each": {Program: "x", Messages: 10_000, Conversations: 2},
-		"unknown fault": {Program: "x", Only: []string{"kill_worker"}, Embedded: true},
+		"no program":        {},
+		"negative":          {Program: "x", Drill: &Drill{Faults: -1}},
+		"too many each":     {Program: "x", Drill: &Drill{}, Load: loadgen.Options{Messages: 10_000, Conversations: 2}},
+		"unknown fault":     {Program: "x", Drill: &Drill{Only: []string{"kill_worker"}}, Embedded: true},
+		"not to be drawn":   {Program: "x", Drill: &Drill{Only: []string{slowStore}}},
+		"no such CRM":       {Program: "x", CRM: []string{"sings"}},
+		"slow SQLite":       {Program: "x", Embedded: true, SlowPostgres: time.Second},
+		"middle of nothing": {Program: "x", RestartRedis: true},
+		"a drill elsewhere": {Target: &Target{}, Drill: &Drill{}},
 	} {
 		if _, err := Run(t.Context(), o); !errors.Is(err, ErrOptions) {
 			t.Errorf("%s: got %v", name, err)

@@ -1,7 +1,6 @@
-package drill
+package rehearse
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +11,8 @@ import (
 // story is a plan as a line for each fault.
 func story(t *testing.T, seed uint64, o Options) (names []string, whole []fault) {
 	t.Helper()
-	all, err := plan(rand.New(rand.NewPCG(seed, 1)), o)
+	o.Load.Seed, o.BackoffSpeedup = seed, max(1, o.BackoffSpeedup)
+	all, err := o.plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func story(t *testing.T, seed uint64, o Options) (names []string, whole []fault)
 
 func TestPlanFollowsFromItsSeed(t *testing.T) {
 	t.Parallel()
-	o := Options{Faults: 40, BackoffSpeedup: 1}
+	o := Options{Drill: &Drill{Faults: 40}}
 	one, whole := story(t, 7, o)
 	again, _ := story(t, 7, o)
 	if diff := cmp.Diff(one, again); diff != "" {
@@ -48,7 +48,7 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 	t.Parallel()
 	for _, embedded := range []bool{false, true} {
 		fit := Kinds(embedded)
-		names, _ := story(t, 3, Options{Embedded: embedded, Faults: max(20, len(fit)), BackoffSpeedup: 1})
+		names, _ := story(t, 3, Options{Embedded: embedded, Drill: &Drill{Faults: max(20, len(fit))}})
 		got := slices.Clone(names[:len(fit)])
 		slices.Sort(got)
 		slices.Sort(fit)
@@ -56,10 +56,10 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 			t.Errorf("embedded %v (-got +want):\n%s", embedded, diff)
 		}
 	}
-	if names, _ := story(t, 3, Options{Faults: 10, BackoffSpeedup: 1}); slices.Contains(names, "stall_worker") {
+	if names, _ := story(t, 3, Options{Drill: &Drill{Faults: 10}}); slices.Contains(names, "stall_worker") {
 		t.Error("a short drill cannot afford to stall a worker")
 	}
-	if names, _ := story(t, 3, Options{Faults: 2, BackoffSpeedup: 1, Only: []string{"stall_worker"}}); names[1] != "stall_worker" {
+	if names, _ := story(t, 3, Options{Drill: &Drill{Faults: 2, Only: []string{"stall_worker"}}}); names[1] != "stall_worker" {
 		t.Errorf("got %v, want what was asked for", names)
 	}
 }
@@ -69,7 +69,7 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 func TestPlanHasOutagesEnough(t *testing.T) {
 	t.Parallel()
 	away := func(seed uint64, least time.Duration) (sum time.Duration) {
-		_, all := story(t, seed, Options{Faults: 36, BackoffSpeedup: 150, Outage: least})
+		_, all := story(t, seed, Options{BackoffSpeedup: 150, Drill: &Drill{Faults: 36, Outage: least}})
 		for _, f := range all {
 			if f.lasts < f.kind.shortest || f.lasts > f.kind.longest {
 				t.Errorf("seed %d: %s lasts %v", seed, f.kind.name, f.lasts)

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/rehearse"
+	"github.com/psivisionhub/psi-router/internal/servers"
+)
+
+// rehearsal is what drill and loadtest have in common: it shows one while it runs, and
+// then its report.
+type rehearsal struct {
+	liveDisplay
+	words
+	e       *env
+	figures func(rehearse.Progress) []string // lines that say where it stands
+	last    rehearse.Progress
+	waits   []float64 // p99 of the webhook in the newest seconds, in milliseconds
+	// How its figures are written: the columns' widths, and numbers.
+	nameWidth, valueWidth int
+	number                func(int64) string
+}
+
+func (e *env) rehearsal(command string) *rehearsal {
+	out := e.out
+	if e.JSON {
+		out = e.err
+	}
+	return &rehearsal{liveDisplay: newLiveDisplay(e, out, ""), words: words{e.Lang, command}, e: e}
+}
+
+// seedOr is the seed that was chosen, or a new one.
+func seedOr(chosen uint64) uint64 { return cmp.Or(chosen, rand.Uint64N(1_000_000)+1) }
+
+// program is this one, to be started, and whether on SQLite: because that was asked for,
+// or because servers are missing, which is said; need makes that an error.
+func (v *rehearsal) program(embedded, need bool) (string, bool, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", false, problem("find this program: %w", err)
+	}
+	missing := errors.Join(servers.HaveRedis(), servers.HavePostgres())
+	switch {
+	case embedded || missing == nil:
+		return program, embedded, nil
+	case need:
+		return "", false, problem("%w", missing)
+	}
+	fmt.Fprintf(v.out, "%s\n%s\n\n", v.say("fallback"), strings.ReplaceAll(missing.Error(), "\n", "; "))
+	return program, true, nil
+}
+
+// run does it, and prints what became of it: done is for all, show for people.
+func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, show func(rehearse.Report)) error {
+	o.Tell, o.Progress = v.onEvent, v.onProgress
+	r, err := rehearse.Run(v.e.ctx, o)
+	v.clear()
+	switch {
+	case errors.Is(err, rehearse.ErrOptions):
+		return usage("%w", err)
+	case err != nil && v.e.ctx.Err() != nil:
+		return problem("%s", v.say("interrupted"))
+	case err != nil && r.Files != "":
+		return problem("%w\n%s %s", err, v.say("files"), r.Files)
+	case err != nil:
+		return problem("%w", err)
+	}
+	if err := done(r); err != nil {
+		return err
+	}
+	if !v.e.JSON {
+		show(r)
+		if r.Files != "" {
+			fmt.Fprintf(v.out, "%s %s\n", v.say("files"), r.Files)
+		}
+	} else if err := v.e.printJSON(r); err != nil {
+		return err
+	}
+	if r.Err() != nil {
+		return errSilent
+	}
+	return nil
+}
+
+// onEvent prints what happened.
+func (v *rehearsal) onEvent(ev rehearse.Event) {
+	text, mark := v.say("fault."+ev.Fault), " "
+	way, crm := strings.CutPrefix(ev.Fault, rehearse.CRMFault)
+	switch {
+	case ev.Phase != "":
+		text, v.last.Phase = v.say("phase."+ev.Phase), ev.Phase
+	case ev.Note != "":
+		text, mark = v.style(red, oneLine(ev.Note, 300)), v.style(red, "!")
+	case text == "":
+		return // what was asked for, and nobody waits for
+	case crm:
+		text, mark = v.say("crm")+": "+text, v.style(map[bool]string{true: green, false: yellow}[way == cluster.CRMWorks], "~")
+	case ev.Over:
+		text, mark = cmp.Or(v.say("over."+ev.Fault), v.say("over", text)), v.style(green, "+")
+	default:
+		mark = v.style(yellow, "-")
+		if v.command == "drill" { // which of several
+			text += " (" + ev.What + ")"
+		}
+	}
+	v.logEvent(ev.At, mark, text)
+	v.show()
+}
+
+// onProgress keeps the block fresh, or says now and then where the rehearsal stands.
+func (v *rehearsal) onProgress(p rehearse.Progress) {
+	v.last = p
+	if p.Phase == rehearse.PhaseLoad {
+		v.waits = append(v.waits, p.Recent.P99.Seconds()*1000)
+	}
+	if v.live {
+		v.show()
+	} else {
+		v.logFigures(p.At, v.figures(p))
+	}
+}
+
+func (v *rehearsal) show() {
+	p := v.last
+	if !v.live || p.At == 0 {
+		return
+	}
+	now := v.say("phase." + p.Phase)
+	if p.Fault != "" {
+		now = v.say("fault."+p.Fault) + " (" + p.What + ")"
+	}
+	done, of := int64(p.Elapsed), int64(p.WantDuration)
+	if p.WantMessages > 0 {
+		done, of = p.Messages, int64(p.WantMessages)
+	}
+	v.draw(progressBar(min(done, of), of, 40)+"  "+now, v.figures(p))
+}
+
+// row prints a figure of the report.
+func (v *rehearsal) row(name, value, code, more string) {
+	fmt.Fprintf(v.out, "  %-*s %s  %s\n", v.nameWidth, v.say(name), v.style(code, fmt.Sprintf("%*s", v.valueWidth, value)), v.style(dim, more))
+}
+
+func (v *rehearsal) count(name string, n int64, more string) { v.row(name, v.number(n), "", more) }
+
+// verdict prints a figure that should be 0.
+func (v *rehearsal) verdict(name string, n int) {
+	code := green
+	if n > 0 {
+		code = red
+	}
+	v.row(name, v.number(int64(n)), code, "")
+}
+
+// conclude says what is wrong, and that all is well or not.
+func (v *rehearsal) conclude(r rehearse.Report, kept, broken string) {
+	for _, line := range append(append([]string{}, r.Notes...), r.Wrong...) {
+		fmt.Fprintf(v.out, "  %s %s\n", v.style(red, "✗"), oneLine(line, 300))
+	}
+	if r.Err() == nil {
+		fmt.Fprintf(v.out, "%s %s\n", v.style(green, "✓"), kept)
+	} else {
+		fmt.Fprintf(v.out, "%s %s\n", v.style(red, "✗"), broken)
+	}
+}
