@@ -11,16 +11,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/cluster"
 )
 
 // TestClientsAreLetGo: the program gives up the connections of those who stand still,
 // whatever they are at, and of those who do not read what they asked for.
 func TestClientsAreLetGo(t *testing.T) {
 	t.Parallel()
-	config, url := configure(t, "http://127.0.0.1:1")
-	p := &program{t: t, bin: build(t), config: config, url: url}
-	p.start()
-	defer p.stop()
+	p := start(t, cluster.Options{Program: build(t), Embedded: true})
 	p.asks.CloseIdleConnections()
 	p.waitFor(time.Minute, "without clients", func() bool { return p.clients() == 0 })
 	const each = 10
@@ -29,14 +28,14 @@ func TestClientsAreLetGo(t *testing.T) {
 		"half a header":             "GET / HTTP/1.1\r\nHost: a\r\nX-",
 		"half a body, forged":       "POST /webhook HTTP/1.1\r\nHost: a\r\nX-Hub-Signature-256: sha256=" + strings.Repeat("0", 64) + "\r\nContent-Length: 1000\r\n\r\n{",
 		"half a body, no key":       "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
-		"half a body, with key":     "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + apiKey + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+		"half a body, with key":     "POST /api/v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + p.Key + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
 		"answers that wait":         strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 2000),
 		"a body for a foreign page": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
 		"a body for a page":         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
 		"a chunk that never ends":   "POST /webhook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFF\r\n{",
 	} {
 		for range each {
-			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
@@ -86,14 +85,11 @@ func TestFilesAreKeptForTheDoor(t *testing.T) {
 	if err := os.WriteFile(bin, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
 		t.Fatal(err)
 	}
-	config, url := configure(t, "http://127.0.0.1:1")
-	p := &program{t: t, bin: bin, config: config, url: url}
-	p.start()
-	defer p.stop()
+	p := start(t, cluster.Options{Program: bin, Embedded: true})
 	p.signed(0) // on the connection that it keeps
 	ask := func() (c net.Conn, status int) {
 		t.Helper()
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}

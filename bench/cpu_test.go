@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
@@ -37,10 +38,10 @@ func (m *meter) add(name string, pid int) {
 func (m *meter) start() { m.begin = m.spent() }
 
 func (m *meter) spent() map[string]time.Duration {
-	all := map[string]time.Duration{}
+	all, spent := map[string]time.Duration{}, cluster.CPUTimes()
 	for name, pids := range m.pids {
 		for _, pid := range pids {
-			all[name] += treeCPU(pid)
+			all[name] += spent(pid)
 		}
 	}
 	return all
@@ -62,43 +63,6 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// treeCPU is the time on the processors of a process, its children and those that
-// it has waited for; the kernel counts in 1/100 s.
-func treeCPU(pid int) time.Duration {
-	children := map[int][]int{}
-	ticks := map[int]int64{}
-	all, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0
-	}
-	for _, path := range all {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		id, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if err != nil || len(f) < 15 {
-			continue
-		}
-		var n [15]int64
-		for i := 1; i < len(n); i++ {
-			n[i], _ = strconv.ParseInt(f[i], 10, 64) // numbers, as proc(5) says
-		}
-		children[int(n[1])] = append(children[int(n[1])], id)
-		ticks[id] = n[11] + n[12] + n[13] + n[14]
-	}
-	var sum func(int) int64
-	sum = func(id int) int64 {
-		total := ticks[id]
-		for _, c := range children[id] {
-			total += sum(c)
-		}
-		return total
-	}
-	return time.Duration(sum(pid)) * 10 * time.Millisecond
 }
 
 // postmaster is the process of a PostgreSQL.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
@@ -39,11 +40,8 @@ func TestForgedBodies(t *testing.T) {
 		"of unknown length": {head: "Transfer-Encoding: chunked\r\n", size: forgedBytes, chunked: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config, url := configure(t, "http://127.0.0.1:1")
-			p := &program{t: t, bin: bin, config: config, url: url}
-			p.start()
-			defer p.stop()
-			flood(t, f, strings.TrimPrefix(url, "http://"), func() {
+			p := start(t, cluster.Options{Program: bin, Embedded: true})
+			flood(t, f, strings.TrimPrefix(p.url, "http://"), func() {
 				var slowest time.Duration
 				pace := time.NewTicker(100 * time.Millisecond)
 				defer pace.Stop()
@@ -127,12 +125,12 @@ func flood(t *testing.T, f forger, addr string, do func()) {
 func (p *program) signed(n int) time.Duration {
 	p.t.Helper()
 	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"messages":[{"from":"549115550000","id":"wamid.flood.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
-		phoneNumberID, n, time.Now().Unix())
+		cluster.PhoneNumberID, n, time.Now().Unix())
 	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.url+"/webhook", bytes.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))
+	req.Header.Set(whatsapp.SignatureHeader, whatsapp.Sign(p.Secret, body))
 	began := time.Now()
 	res, err := p.client().Do(req)
 	if err != nil {
@@ -149,7 +147,7 @@ func (p *program) signed(n int) time.Duration {
 // peak is the most memory that the program ever had, as the kernel counts it.
 func (p *program) peak() int64 {
 	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.node.PID()))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -3,13 +3,12 @@ package bench
 import (
 	"context"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
-	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
 // TestKill kills the router under load at moments that nobody chose, and starts
@@ -25,21 +24,9 @@ func TestKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 
-	wa, err := sandbox.New(sandbox.Options{
-		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, KeepSent: 1 << 20, NoStatuses: true, NoFaults: true, NoPhones: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	graph := httptest.NewServer(wa.Handler())
-	defer graph.Close()
-	config, url := configure(t, graph.URL+"/sandbox/graph/v26.0")
-	p := &program{t: t, bin: build(t), config: config, url: url}
-	p.start()
-
+	p := start(t, cluster.Options{Program: build(t), Embedded: true, Record: 1 << 20})
 	gen, err := loadgen.New(loadgen.Options{
-		URL: url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID,
+		URL: p.url + "/webhook", Secret: p.Secret, PhoneNumberID: cluster.PhoneNumberID,
 		Connections: 16, Conversations: 400, Batch: 3, Duplicates: 0.1, Seed: seed,
 		Rate: 150, RetryFor: 2 * time.Minute,
 	})
@@ -59,8 +46,7 @@ func TestKill(t *testing.T) {
 	for range kills {
 		// Not to wait for anything: this is the moment of the fault.
 		time.Sleep(time.Duration(100+random.IntN(900)) * time.Millisecond)
-		p.kill()
-		p.start()
+		p.restart()
 	}
 	stop()
 	report := <-reports
@@ -68,32 +54,20 @@ func TestKill(t *testing.T) {
 	// What was claimed by a process that died is due again at once; a row that
 	// lost its wake-up waits for the pump, a minute at most.
 	p.waitFor(3*time.Minute, "quiet", func() bool {
-		depth, _, err := p.depth(t.Context())
-		if err != nil || depth > 0 {
-			return false
-		}
-		rows, err := rows(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rows {
-			if r.Status == "queued" || r.Status == "sending" {
-				return false
-			}
-		}
-		return true
+		stats, err := p.api.Stats(t.Context())
+		return err == nil && stats.Depth == 0 && stats.Pending == 0
 	})
-	all, err := rows(t.Context(), url)
+	all, err := p.api.Rows(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, dead, err := p.depth(t.Context()); err != nil || dead != 0 {
-		t.Errorf("dead letters: got %d (%v), want 0", dead, err)
+	if stats, err := p.api.Stats(t.Context()); err != nil || stats.Dead != 0 {
+		t.Errorf("dead letters: got %d (%v), want 0", stats.Dead, err)
 	}
-	p.stop()
+	p.Shutdown()
 
 	var posts []loadgen.Post
-	for _, s := range wa.Sent() {
+	for _, s := range p.WhatsApp.Sent() {
 		posts = append(posts, loadgen.Post{Ref: s.Ref, ProviderID: s.ID})
 	}
 	verdict := loadgen.Verify(loadgen.Evidence{Messages: report.Messages(), Rows: all, Posts: posts, Replies: replies})
@@ -105,10 +79,6 @@ func TestKill(t *testing.T) {
 	if verdict.Accepted < 100 {
 		t.Errorf("only %d messages were accepted: this proved nothing", verdict.Accepted)
 	}
-}
-
-func rows(ctx context.Context, url string) ([]loadgen.Row, error) {
-	return loadgen.API{URL: url, Key: apiKey}.Rows(ctx)
 }
 
 // replies says what the script deserves: the menu, the submenu, the ticket; then

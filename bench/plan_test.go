@@ -2,11 +2,9 @@ package bench
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/porttest"
 	"github.com/psivisionhub/psi-router/internal/redistest"
-	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
 // BenchmarkPlanStack runs the stack of the original plan (Express, BullMQ, five
@@ -44,7 +42,7 @@ func BenchmarkPlanStack(b *testing.B) {
 			db, pg := planDatabase(b)
 			env := []string{"REDIS_PORT=" + port(r.Addr), "DATABASE_URL=" + db, "PGSSLMODE=disable"}
 			web := node(b, stack, "webhook.js", append(env, "PORT="+port(porttest.Addr(b)))...)
-			web.door(b, messages, redisProcess(b, r))
+			door(b, web.url, "nobody looks at it", true, messages, web.cmd.Process.Pid, redisProcess(b, r))
 			web.end(b)
 			m := &meter{}
 			m.add("redis", redisProcess(b, r))
@@ -59,14 +57,12 @@ func BenchmarkPlanStack(b *testing.B) {
 	} {
 		b.Run(mode.name, func(b *testing.B) {
 			for b.Loop() {
-				r := redistest.Start(b, "appendonly yes", "appendfsync "+mode.fsync, "maxmemory-policy noeviction")
-				ours := startOurs(b, r.URL(), mode.durability)
-				ours.pauseSends(b)
-				ours.web.door(b, messages, redisProcess(b, r))
+				p := startOurs(b, mode.fsync, mode.durability)
+				door(b, p.url, p.Secret, false, messages, p.node.PID(), p.Redis.PID())
 				m := &meter{}
-				m.add("redis", redisProcess(b, r))
-				m.add("postgres", ours.postgres)
-				b.ReportMetric(ours.backlog(b, messages, m), "handled/s")
+				m.add("redis", p.Redis.PID())
+				m.add("postgres", p.Postgres.PID())
+				b.ReportMetric(p.backlog(b, messages, m), "handled/s")
 			}
 		})
 	}
@@ -112,12 +108,11 @@ type server struct {
 	cmd    *exec.Cmd
 	url    string
 	stdout io.ReadCloser
-	bare   bool
 }
 
 func node(b *testing.B, dir, script string, env ...string) *server {
 	b.Helper()
-	s := &server{cmd: exec.Command("node", script), bare: true}
+	s := &server{cmd: exec.Command("node", script)}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
 	var err error
 	if s.stdout, err = s.cmd.StdoutPipe(); err != nil {
@@ -148,16 +143,16 @@ func (s *server) end(b *testing.B) {
 	_ = s.cmd.Wait()                          // ended by the signal
 }
 
-// door posts the messages on 32 connections and reports how fast they went in, and
-// what each cost.
-func (s *server) door(b *testing.B, messages, redis int) {
+// door posts the messages on 32 connections, bare or as Meta does, and reports how fast
+// they went in, and what each cost.
+func door(b *testing.B, url, secret string, bare bool, messages, webhook, redis int) {
 	b.Helper()
 	m := &meter{}
-	m.add("door-webhook", s.cmd.Process.Pid)
+	m.add("door-webhook", webhook)
 	m.add("door-redis", redis)
 	m.start()
 	g, err := loadgen.New(loadgen.Options{
-		URL: s.url + "/webhook", Secret: appSecret, PhoneNumberID: phoneNumberID, RawValue: s.bare,
+		URL: url + "/webhook", Secret: secret, PhoneNumberID: cluster.PhoneNumberID, RawValue: bare,
 		Connections: 32, Conversations: 5_000, Messages: messages, Seed: uint64(time.Now().UnixNano()),
 	})
 	if err != nil {
@@ -222,79 +217,50 @@ func planBacklog(b *testing.B, dir string, env []string, messages int, m *meter)
 	}
 }
 
-// ours is one webhook process, and workers that are started for the backlog.
-type ours struct {
-	bin, config, url string
-	web              *server
-	postgres         int // its process
-}
-
-func startOurs(b *testing.B, redis, durability string) *ours {
+// startOurs starts one webhook process and two workers. They stop once they have made
+// the queue of the sends and it is paused: what is decided is not to be sent, as the
+// plan's workers send nothing either.
+func startOurs(b *testing.B, fsync, durability string) *program {
 	b.Helper()
-	wa, err := sandbox.New(sandbox.Options{
-		PhoneNumberID: phoneNumberID, AppSecret: appSecret, Token: "bench-token",
-		WebhookURL: func() string { return "" }, KeepSent: 1, NoStatuses: true, NoFaults: true, NoPhones: true,
+	p := start(b, cluster.Options{
+		Program: build(b), Webhooks: 1, Workers: 2, Redis: []string{"appendonly yes", "appendfsync " + fsync, "maxmemory-policy noeviction"},
+		Config: "durability: " + durability + "\nworker: {concurrency: 2}\n",
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	graph := httptest.NewServer(wa.Handler())
-	b.Cleanup(graph.Close)
-	db := pgtest.New(b, pgtest.Options{Durable: true})
-	o := &ours{bin: build(b), postgres: postmaster(b, db)}
-	o.config, o.url = configure(b, graph.URL+"/sandbox/graph/v26.0",
-		"redis_url: "+redis, "database_url: "+db.URL(db.Database(b)), "durability: "+durability, "worker: {concurrency: 2}")
-	o.web = o.start(b, "webhook")
-	o.web.url = o.url
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if res, err := http.Get(o.url + "/readyz"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return o
-			}
-		}
-		if time.Now().After(deadline) {
-			b.Fatal("not ready after 30 s")
+	p.waitFor(30*time.Second, "able to pause its sends", func() bool {
+		res := p.ask(http.MethodPost, "/queues/send:"+cluster.Line+"/pause")
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	for _, w := range p.Nodes[1:] {
+		if err := w.Stop(); err != nil {
+			b.Fatal(err)
 		}
 	}
-}
-
-func (o *ours) start(b *testing.B, role string) *server {
-	b.Helper()
-	s := &server{cmd: exec.Command(o.bin, "serve", "--config", o.config, "--role", role)}
-	s.cmd.Stdout, s.cmd.Stderr = io.Discard, os.Stderr
-	if err := s.cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { s.end(b) })
-	return s
+	return p
 }
 
 // backlog measures from the first message that is handled to the last, with two
 // worker processes, sends paused.
-func (o *ours) backlog(b *testing.B, messages int, m *meter) float64 {
+func (p *program) backlog(b *testing.B, messages int, m *meter) float64 {
 	b.Helper()
-	p := &program{t: b, url: o.url}
-	for range 2 {
-		w := o.start(b, "worker")
-		defer w.end(b)
-		m.add("workers", w.cmd.Process.Pid)
+	for _, w := range p.Nodes[1:] {
+		if err := w.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		m.add("workers", w.PID())
 	}
 	var first time.Time
 	before := 0
 	// To ask costs what is measured: only the end is looked at closely.
 	pause := 100 * time.Millisecond
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(pause) {
-		left, err := p.queue(b.Context(), "inbound")
-		if err != nil {
-			b.Fatal(err)
-		}
-		handled := messages - int(left)
+		left := p.inbound()
+		handled := messages - left
 		if first.IsZero() && handled > 0 {
 			first, before = time.Now(), handled
 			m.start()
 		}
-		if int(left) < messages/20 {
+		if left < messages/20 {
 			pause = 10 * time.Millisecond
 		}
 		if left == 0 {
@@ -307,34 +273,38 @@ func (o *ours) backlog(b *testing.B, messages int, m *meter) float64 {
 	}
 }
 
-// pauseSends keeps what is decided from being sent, as the plan's workers send
-// nothing either. A queue can be paused once a worker has made it.
-func (o *ours) pauseSends(b *testing.B) {
-	b.Helper()
-	w := o.start(b, "worker")
-	defer w.end(b)
-	for deadline := time.Now().Add(30 * time.Second); !o.post(b, "/api/v1/queues/send:wsp4/pause"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.Fatal("no worker after 30 s")
+// inbound is how many messages wait to be handled.
+func (p *program) inbound() (depth int) {
+	p.t.Helper()
+	res := p.ask(http.MethodGet, "/queues")
+	defer res.Body.Close()
+	var page struct {
+		Items []struct {
+			Name  string
+			Depth int
 		}
 	}
+	if err := json.NewDecoder(res.Body).Decode(&page); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, q := range page.Items {
+		if q.Name == "inbound" {
+			depth = q.Depth
+		}
+	}
+	return depth
 }
 
-// post is false when there is no such thing.
-func (o *ours) post(b *testing.B, path string) bool {
-	b.Helper()
-	req, err := http.NewRequestWithContext(context.WithoutCancel(b.Context()), http.MethodPost, o.url+path, nil)
+func (p *program) ask(method, path string) *http.Response {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+"/api/v1"+path, nil)
 	if err != nil {
-		b.Fatal(err)
+		p.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+apiKey)
-	res, err := http.DefaultClient.Do(req)
+	req.Header.Set("Authorization", "Bearer "+p.Key)
+	res, err := p.client().Do(req)
 	if err != nil {
-		b.Fatal(err)
+		p.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNotFound {
-		b.Fatalf("%s: %s", path, res.Status)
-	}
-	return res.StatusCode == http.StatusOK
+	return res
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/flows"
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
@@ -85,7 +86,7 @@ func arrivals(people, each int) []inbound.Arrival {
 				"type": "text", "text": map[string]string{"body": text},
 			})
 			all = append(all, inbound.Arrival{
-				Kind: inbound.Message, ID: id, Line: "wsp4", LineRef: phoneNumberID, Provider: "cloud", Shape: "envelope",
+				Kind: inbound.Message, ID: id, Line: "wsp4", LineRef: cluster.PhoneNumberID, Provider: "cloud", Shape: "envelope",
 				Person: person, SentAt: now, ReceivedAt: now.Add(time.Duration(len(all)) * time.Microsecond), Raw: raw,
 				Content: &inbound.Content{Type: "text", Text: text},
 			})

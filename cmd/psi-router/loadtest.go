@@ -147,7 +147,7 @@ func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 			router = v.say("router", thousands(p.Depth), thousands(p.Pending), p.Dead)
 		}
 		lines := []string{
-			v.say("posted", thousands(p.Requests), p.RequestsPerSecond, thousands(p.Progress.Messages), thousands(p.Statuses)),
+			v.say("posted", thousands(p.Requests), p.RequestsPerSecond, thousands(p.Messages), thousands(p.Statuses)),
 			v.say("waited", ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
 			v.say("taken", thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
 			router,

@@ -53,6 +53,8 @@ type Options struct {
 	Flow []byte
 	// Config is more of the configuration, as YAML.
 	Config string
+	// Redis is how Redis is configured; nil is servers.RedisAOF.
+	Redis []string
 	// DelayProxy puts a proxy before PostgreSQL that DelayPostgres makes slow.
 	DelayProxy bool
 	// Parent is where the files are made; "" is the system's directory for
@@ -103,6 +105,9 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}
 	if o.Flow == nil {
 		o.Flow = flow
+	}
+	if o.Redis == nil {
+		o.Redis = servers.RedisAOF
 	}
 	c := &Cluster{o: o, Secret: rand.Text(), Key: rand.Text(), Note: o.Note}
 	if c.Note == nil {
@@ -164,7 +169,7 @@ func (c *Cluster) startServers(ctx context.Context) (err error) {
 		err = addNodes(RoleAll, 1)
 		c.Nodes[0].Name = "router"
 	} else {
-		if c.Redis, err = servers.NewRedis(ctx, servers.RedisOptions{Parent: c.dir, Config: servers.RedisAOF}); err != nil {
+		if c.Redis, err = servers.NewRedis(ctx, servers.RedisOptions{Parent: c.dir, Config: c.o.Redis}); err != nil {
 			return err
 		}
 		if c.Postgres, err = servers.NewPostgres(ctx, servers.PostgresOptions{Parent: c.dir, Durable: true}); err != nil {

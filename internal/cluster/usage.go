@@ -38,7 +38,7 @@ type CPU struct{ Router, Redis, Postgres time.Duration }
 
 // CPU looks at the processes that run; the kernel counts in 1/100 s.
 func (c *Cluster) CPU() (used CPU) {
-	spent := cpuTimes()
+	spent := CPUTimes()
 	for _, m := range c.Nodes {
 		used.Router += spent(m.PID())
 	}
@@ -70,9 +70,9 @@ func residentBytes(pid int) int64 {
 	return kb << 10
 }
 
-// cpuTimes looks at all processes, and tells how long one has computed with its
+// CPUTimes looks at all processes, and tells how long one has computed with its
 // children and those that it has waited for.
-func cpuTimes() func(pid int) time.Duration {
+func CPUTimes() func(pid int) time.Duration {
 	children, ticks := map[int][]int{}, map[int]int64{}
 	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
 	for _, path := range all {

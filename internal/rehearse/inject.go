@@ -79,7 +79,7 @@ func (r *rehearsal) due(writing context.Context, begun time.Time, f fault) bool 
 		case <-tick.C:
 		}
 		r.mu.Lock()
-		accepted = r.at.Progress.Messages
+		accepted = r.at.Messages
 		r.mu.Unlock()
 	}
 	return writing.Err() == nil

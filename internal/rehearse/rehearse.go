@@ -199,8 +199,6 @@ type rehearsal struct {
 	restore  []func(context.Context) error // of the faults that last until all is done
 	notes    []string
 	series   []Second
-	answers  int64 // at the last progress
-	stats    loadgen.RouterStats
 	wakeUps  int64          // the most
 	memory   cluster.Memory // the most of each
 	cpu      cluster.CPU    // while people wrote
@@ -240,7 +238,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // start makes what the rehearsal needs. stop ends it, and says where files are left.
 func (r *rehearsal) start(ctx context.Context) (stop func(keep bool) string, err error) {
-	o, door := r.Load, ""
+	o := r.Load
+	var door string
 	if r.Target != nil {
 		if stop, err = r.attach(ctx); err != nil {
 			return nil, err
