@@ -39,7 +39,7 @@ Examples:
 
 // Run drills and reports.
 func (c *drillCmd) Run(e *env) error {
-	v := e.rehearsal("drill")
+	v := e.rehearsal(drillFallback, drillInterrupted)
 	v.nameWidth, v.valueWidth, v.number = 16, 8, func(n int64) string { return strconv.FormatInt(n, 10) }
 	if len(c.Only) == 1 && c.Only[0] == "list" {
 		return c.list(v)
@@ -49,19 +49,26 @@ func (c *drillCmd) Run(e *env) error {
 		return err
 	}
 	c.Seed = seedOr(c.Seed)
-	where := v.say("embedded")
+	where := v.say(drillEmbedded)
 	if !embedded {
-		where = v.say("servers", c.Webhooks, c.Workers)
+		where = v.say(drillServers, c.Webhooks, c.Workers)
 	}
-	v.title = v.say("title", c.Seed, where, c.Messages, c.Conversations, c.Faults)
+	v.title = v.say(drillTitle, c.Seed, where, c.Messages, c.Conversations, c.Faults)
+	v.fault = func(ev rehearse.Event) (text, mark string) {
+		name := v.say(faultTexts[ev.Fault])
+		if ev.Over {
+			return v.say(drillOver, name), v.style(green, "+")
+		}
+		return name + " (" + ev.What + ")", v.style(yellow, "-")
+	}
 	v.figures = func(p rehearse.Progress) []string {
-		router := v.say("silent")
+		router := v.say(rehearsalSilent)
 		if p.Known {
-			router = v.say("router", p.Handled, p.Depth, p.Pending, p.Dead)
+			router = v.say(drillRouter, p.Handled, p.Depth, p.Pending, p.Dead)
 		}
 		return []string{
-			v.say("progress", p.Messages, p.WantMessages, p.MessagesPerSecond), router,
-			v.say("sent", p.Answers), v.say("done", p.Faults, p.OfFaults),
+			v.say(drillProgress, p.Messages, p.WantMessages, p.MessagesPerSecond), router,
+			v.say(drillSent, p.Answers), v.say(drillDone, p.Faults, p.OfFaults),
 		}
 	}
 	return v.run(rehearse.Options{
@@ -79,9 +86,9 @@ func (c *drillCmd) list(v *rehearsal) error {
 	}
 	rows := make([][]string, len(names))
 	for i, name := range names {
-		rows[i] = []string{name, v.say("fault." + name)}
+		rows[i] = []string{name, v.say(faultTexts[name])}
 	}
-	v.e.table([]string{v.say("fault"), v.say("what")}, rows)
+	v.e.table([]string{v.say(drillFault), v.say(drillWhat)}, rows)
 	return nil
 }
 
@@ -90,20 +97,20 @@ func (c *drillCmd) print(v *rehearsal, r rehearse.Report) {
 	took := func(seconds float64) string { return age(time.Duration(seconds * float64(time.Second))) }
 	fmt.Fprintln(v.out)
 	if r.Outage > 0 {
-		v.row("outage", took(r.Outage), "", v.say("outageMore", c.Hurry))
+		v.row(drillOutage, took(r.Outage), "", v.say(drillOutageMore, c.Hurry))
 	}
-	v.count("accepted", int64(r.Accepted), v.say("acceptedMore", r.Unsure, r.Repeated, r.Retried))
-	v.count("handled", int64(r.Handled), "")
-	v.count("late", int64(r.Late), v.say("lateMore"))
-	v.count("answers", int64(r.Sent), v.say("answersMore", r.Uncertain, r.Failed))
-	v.count("left", r.Left, v.say("leftMore"))
-	v.verdict("lost", r.Lost)
-	v.verdict("unanswered", r.Unanswered)
-	v.verdict("reordered", r.Reordered)
-	v.verdict("doubled", r.Doubled)
-	v.verdict("dead", int(r.Dead))
-	v.row("longest", fmt.Sprintf("%.1fs", r.LongestWait), "", v.say("longestMore", r.P99Wait, r.LongestHandled))
-	v.row("door", fmt.Sprintf("%.0fms", r.Webhook.Max), "", v.say("doorMore", r.Webhook.P50, r.Webhook.P99))
+	v.count(drillAccepted, int64(r.Accepted), v.say(drillAcceptedMore, r.Unsure, r.Repeated, r.Retried))
+	v.count(drillHandled, int64(r.Handled), "")
+	v.count(drillLate, int64(r.Late), v.say(drillLateMore))
+	v.count(rehearsalAnswers, int64(r.Sent), v.say(drillAnswersMore, r.Uncertain, r.Failed))
+	v.count(drillLeft, r.Left, v.say(drillLeftMore))
+	v.verdict(rehearsalLost, r.Lost)
+	v.verdict(rehearsalUnanswered, r.Unanswered)
+	v.verdict(rehearsalReordered, r.Reordered)
+	v.verdict(rehearsalDoubled, r.Doubled)
+	v.verdict(drillDead, int(r.Dead))
+	v.row(drillLongest, fmt.Sprintf("%.1fs", r.LongestWait), "", v.say(drillLongestMore, r.P99Wait, r.LongestHandled))
+	v.row(drillDoor, fmt.Sprintf("%.0fms", r.Webhook.Max), "", v.say(drillDoorMore, r.Webhook.P50, r.Webhook.P99))
 	fmt.Fprintln(v.out)
-	v.conclude(r, v.say("kept", len(r.Faults), took(r.Took)), v.say("broken", r.Seed))
+	v.conclude(r, v.say(drillKept, len(r.Faults), took(r.Took)), v.say(drillBroken, r.Seed))
 }

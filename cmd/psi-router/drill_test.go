@@ -7,50 +7,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
-// TestRehearsalTexts: whatever can go wrong has a name, and what the commands say is
-// in the table.
+// TestRehearsalTexts: whatever can go wrong has a name in both languages.
 func TestRehearsalTexts(t *testing.T) {
 	t.Parallel()
-	keys := map[string]bool{}
-	for _, name := range append(rehearse.Kinds(true), rehearse.Kinds(false)...) {
-		keys["fault."+name] = true
-	}
-	for _, way := range cluster.CRMModes() {
-		keys["fault."+rehearse.CRMFault+way] = true
-	}
-	for _, phase := range []string{rehearse.PhaseStart, rehearse.PhaseLoad, rehearse.PhaseSettle, rehearse.PhaseCheck} {
-		keys["phase."+phase] = true
-	}
-	for key := range keys {
-		if rehearsalTexts[key].EN == "" {
-			t.Errorf("no text for %s", key)
-		}
-	}
-	said := regexp.MustCompile(`\b[vw]\.(?:say|row|count|verdict)\("([^"]*[^."])"`)
-	for file, commands := range map[string][]string{"drill.go": {"drill"}, "loadtest.go": {"loadtest"}, "rehearsal.go": {"drill", "loadtest"}} {
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := said.FindAllSubmatch(source, -1)
-		if len(found) == 0 {
-			t.Errorf("%s says nothing", file)
-		}
-		for _, key := range found {
-			for _, command := range commands {
-				if key := string(key[1]); key != "crm" && (words{"en", command}).say(key) == "" {
-					t.Errorf("%s: no text for %s", command, key)
-				}
+	for what, names := range map[string][]string{
+		"fault": append(rehearse.Kinds(true), rehearse.Kinds(false)...),
+		"crm":   cluster.CRMModes(),
+		"phase": {rehearse.PhaseStart, rehearse.PhaseLoad, rehearse.PhaseSettle, rehearse.PhaseCheck},
+	} {
+		texts := map[string]map[string]lang.Text{"fault": faultTexts, "crm": crmTexts, "phase": phaseTexts}[what]
+		for _, name := range names {
+			if text := texts[name]; text.ES == "" || text.EN == "" {
+				t.Errorf("no text for the %s %s", what, name)
 			}
 		}
 	}

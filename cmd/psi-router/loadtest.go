@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/config"
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
@@ -72,7 +74,7 @@ Examples:
 
 // Run tests and reports.
 func (c *loadtestCmd) Run(e *env) error {
-	v := e.rehearsal("loadtest")
+	v := e.rehearsal(loadFallback, loadInterrupted)
 	v.nameWidth, v.valueWidth, v.number = 14, 9, thousands
 	var html *os.File
 	if c.HTML != "" { // before minutes of load
@@ -120,20 +122,20 @@ func (c *loadtestCmd) options(v *rehearsal) (o rehearse.Options, done func(), er
 
 // describe says what is tested, and where it stands.
 func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
-	where := v.say("servers", c.Webhooks, c.Workers)
+	where := v.say(loadServers, c.Webhooks, c.Workers)
 	switch {
 	case o.Target != nil:
 		where = o.Target.URL
 	case o.Embedded:
-		where = v.say("embedded")
+		where = v.say(loadEmbedded)
 	}
-	pace := v.say("closed")
+	pace := v.say(loadClosed)
 	if c.Rate > 0 {
-		pace = v.say("rate", c.Rate)
+		pace = v.say(loadRate, c.Rate)
 	}
-	v.title = v.say("title", o.Load.Seed, where, pace, c.Conversations)
+	v.title = v.say(loadTitle, o.Load.Seed, where, pace, c.Conversations)
 	if o.Target != nil && o.Target.Graph != "" {
-		v.title += v.say("graph", "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
+		v.title += v.say(loadGraph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
 	}
 	ms := func(d time.Duration) string {
 		if d == 0 { // nothing happened lately
@@ -141,19 +143,35 @@ func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 		}
 		return span(d.Seconds() * 1000)
 	}
+	v.fault = func(ev rehearse.Event) (text, mark string) {
+		way, crm := strings.CutPrefix(ev.Fault, rehearse.CRMFault)
+		switch {
+		case crm:
+			code := yellow
+			if way == cluster.CRMWorks {
+				code = green
+			}
+			return v.say(loadCrm) + ": " + v.say(crmTexts[way]), v.style(code, "~")
+		case ev.What != "redis": // it goes on as long as the test
+			return "", ""
+		case ev.Over:
+			return v.say(loadRedisUp), v.style(green, "+")
+		}
+		return v.say(loadRedisDown), v.style(yellow, "-")
+	}
 	v.figures = func(p rehearse.Progress) []string {
-		router := v.say("silent")
+		router := v.say(rehearsalSilent)
 		if p.Known {
-			router = v.say("router", thousands(p.Depth), thousands(p.Pending), p.Dead)
+			router = v.say(loadRouter, thousands(p.Depth), thousands(p.Pending), p.Dead)
 		}
 		lines := []string{
-			v.say("posted", thousands(p.Requests), p.RequestsPerSecond, thousands(p.Messages), thousands(p.Statuses)),
-			v.say("waited", ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
-			v.say("taken", thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
+			v.say(loadPosted, thousands(p.Requests), p.RequestsPerSecond, thousands(p.Messages), thousands(p.Statuses)),
+			v.say(loadWaited, ms(p.Recent.P50), ms(p.Recent.P99), ms(p.Latency.Max)),
+			v.say(loadTaken, thousands(p.Answers), p.AnswersPerSecond, ms(p.Reply.P50), ms(p.Reply.P99)),
 			router,
 		}
 		if v.live {
-			lines = append(lines, v.say("curve")+" "+sparkline(v.waits, min(60, v.width()-20)))
+			lines = append(lines, v.say(loadCurve)+" "+sparkline(v.waits, min(60, v.width()-20)))
 		}
 		return lines
 	}
@@ -212,22 +230,22 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 // confirmRemote asks before a router elsewhere gets the load.
 func (c *loadtestCmd) confirmRemote(v *rehearsal, at string) error {
 	if !c.Remote {
-		return usage("%s", v.say("remote", at))
+		return usage("%s", v.say(loadRemote, at))
 	}
 	if c.Yes {
 		return nil
 	}
 	if !v.e.interactive() {
-		return usage("%s", v.say("yes"))
+		return usage("%s", v.say(loadYes))
 	}
 	host := at
 	if u, err := url.Parse(at); err == nil {
 		host = u.Hostname()
 	}
-	v.e.printf("%s", v.say("confirm", at, host))
+	v.e.printf("%s", v.say(loadConfirm, at, host))
 	answer, err := bufio.NewReader(v.e.in).ReadString('\n')
 	if err != nil || strings.TrimSpace(answer) != host {
-		return problem("%s", v.say("refused"))
+		return problem("%s", v.say(loadRefused))
 	}
 	return nil
 }
@@ -243,41 +261,41 @@ func loopback(host string) bool {
 // print is the report for people.
 func (c *loadtestCmd) print(v *rehearsal, r rehearse.Report) {
 	fmt.Fprintln(v.out)
-	v.count("requests", r.Requests, v.say("requestsMore", r.PerSecond, r.Wrote, r.Repeated, r.Retried))
-	v.count("messages", int64(r.Accepted), v.say("messagesMore", thousands(r.Statuses), r.Unsure, r.GaveUp))
-	v.count("stored", int64(r.Stored), v.say("storedMore", r.Late))
+	v.count(loadRequests, r.Requests, v.say(loadRequestsMore, r.PerSecond, r.Wrote, r.Repeated, r.Retried))
+	v.count(loadMessages, int64(r.Accepted), v.say(loadMessagesMore, thousands(r.Statuses), r.Unsure, r.GaveUp))
+	v.count(loadStored, int64(r.Stored), v.say(loadStoredMore, r.Late))
 	if r.Blind {
-		v.row("answers", "–", yellow, v.say("blind"))
+		v.row(rehearsalAnswers, "–", yellow, v.say(loadBlind))
 	} else {
-		v.count("answers", int64(r.Answers), v.say("answersMore", r.Uncertain, r.Failed))
+		v.count(rehearsalAnswers, int64(r.Answers), v.say(loadAnswersMore, r.Uncertain, r.Failed))
 	}
-	v.verdict("lost", r.Lost)
-	v.verdict("doubled", r.Doubled)
-	v.verdict("reordered", r.Reordered)
-	v.verdict("unanswered", r.Unanswered)
+	v.verdict(rehearsalLost, r.Lost)
+	v.verdict(rehearsalDoubled, r.Doubled)
+	v.verdict(rehearsalReordered, r.Reordered)
+	v.verdict(rehearsalUnanswered, r.Unanswered)
 	if c := r.CRM; c != nil {
-		v.count("events", int64(c.Taken), v.say("eventsMore", thousands(int64(c.Waited)), c.Back, c.Repeated, c.Refused))
-		v.verdict("eventsLost", c.Lost+c.Doubled)
-		v.verdict("eventsReordered", c.Reordered)
+		v.count(loadEvents, int64(c.Taken), v.say(loadEventsMore, thousands(int64(c.Waited)), c.Back, c.Repeated, c.Refused))
+		v.verdict(loadEventsLost, c.Lost+c.Doubled)
+		v.verdict(loadEventsReordered, c.Reordered)
 	}
 	if r.Cut > 0 {
-		v.count("cut", r.Cut, "")
+		v.count(loadCut, r.Cut, "")
 	}
 	if m := r.Memory; m.Router > 0 {
-		v.row("memory", fmt.Sprintf("%.0f MB", float64(m.Router)/1e6), "", v.say("memoryMore", float64(m.Redis)/1e6))
+		v.row(loadMemory, fmt.Sprintf("%.0f MB", float64(m.Router)/1e6), "", v.say(loadMemoryMore, float64(m.Redis)/1e6))
 	}
 	waits := func(name, p50, p90, p99, p999, most string) {
 		fmt.Fprintf(v.out, "  %-14s %9s %9s %9s %9s %9s\n", name, p50, p90, p99, p999, most)
 	}
 	fmt.Fprintln(v.out)
-	waits("", "p50", "p90", "p99", "p99.9", v.say("most"))
+	waits("", "p50", "p90", "p99", "p99.9", v.say(loadMost))
 	for i, l := range []rehearse.Latency{r.Webhook, r.Reply} {
 		if l.Count > 0 {
-			waits(v.say([]string{"webhook", "reply"}[i]), span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
+			waits(v.say([]lang.Text{loadWebhook, loadReply}[i]), span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
 		}
 	}
 	if r.Rate > 0 {
-		fmt.Fprintf(v.out, "  %s\n", v.style(dim, v.say("honest")))
+		fmt.Fprintf(v.out, "  %s\n", v.style(dim, v.say(loadHonest)))
 	}
 	fmt.Fprintln(v.out)
 	warn := func(text string) { fmt.Fprintf(v.out, "  %s %s\n", v.style(yellow, "!"), text) }
@@ -285,29 +303,29 @@ func (c *loadtestCmd) print(v *rehearsal, r rehearse.Report) {
 		warn(v.stolen(r))
 	}
 	if r.Missed > 0 {
-		warn(v.say("missed", thousands(r.Missed)))
+		warn(v.say(loadMissed, thousands(r.Missed)))
 	}
 	for status, n := range r.Refusals {
-		warn(v.say("refusal", thousands(n), status))
+		warn(v.say(loadRefusal, thousands(n), status))
 	}
-	kept := v.say("kept")
+	kept := v.say(loadKept)
 	if r.Interrupted {
-		kept = v.say("keptShort")
+		kept = v.say(loadKeptShort)
 	}
-	v.conclude(r, kept, v.say("broken"))
+	v.conclude(r, kept, v.say(loadBroken))
 	if c.HTML != "" {
-		fmt.Fprintf(v.out, "%s %s\n", v.say("html"), c.HTML)
+		fmt.Fprintf(v.out, "%s %s\n", v.say(loadHtml), c.HTML)
 	}
 }
 
 // stolen tells of a machine that shares its processors, and what was measured while
 // it had them for itself.
-func (w words) stolen(r rehearse.Report) string {
-	text := w.say("stolen", r.Stolen*100)
+func (v *rehearsal) stolen(r rehearse.Report) string {
+	text := v.say(loadStolen, r.Stolen*100)
 	if c := r.Calm; c != nil {
-		text += w.say("calm", c.Seconds, span(c.Webhook.P99))
+		text += v.say(loadCalm, c.Seconds, span(c.Webhook.P99))
 		if c.Reply.Count > 0 {
-			text += w.say("calmReply", span(c.Reply.P50), span(c.Reply.P99))
+			text += v.say(loadCalmReply, span(c.Reply.P50), span(c.Reply.P99))
 		}
 	}
 	return text

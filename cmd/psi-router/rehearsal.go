@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/cluster"
+	"github.com/psivisionhub/psi-router/internal/lang"
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
@@ -17,23 +17,26 @@ import (
 // then its report.
 type rehearsal struct {
 	liveDisplay
-	words
-	e       *env
-	figures func(rehearse.Progress) []string // lines that say where it stands
-	last    rehearse.Progress
-	waits   []float64 // p99 of the webhook in the newest seconds, in milliseconds
+	e                     *env
+	fallback, interrupted lang.Text
+	fault                 func(rehearse.Event) (text, mark string) // begins or is over; "" is not shown
+	figures               func(rehearse.Progress) []string         // lines that say where it stands
+	last                  rehearse.Progress
+	waits                 []float64 // p99 of the webhook in the newest seconds, in milliseconds
 	// How its figures are written: the columns' widths, and numbers.
 	nameWidth, valueWidth int
 	number                func(int64) string
 }
 
-func (e *env) rehearsal(command string) *rehearsal {
+func (e *env) rehearsal(fallback, interrupted lang.Text) *rehearsal {
 	out := e.out
 	if e.JSON {
 		out = e.err
 	}
-	return &rehearsal{liveDisplay: newLiveDisplay(e, out, ""), words: words{e.Lang, command}, e: e}
+	return &rehearsal{liveDisplay: newLiveDisplay(e, out, ""), e: e, fallback: fallback, interrupted: interrupted}
 }
+
+func (v *rehearsal) say(text lang.Text, args ...any) string { return text.In(v.e.Lang, args...) }
 
 // seedOr is the seed that was chosen, or a new one.
 func seedOr(chosen uint64) uint64 { return cmp.Or(chosen, rand.Uint64N(1_000_000)+1) }
@@ -52,7 +55,7 @@ func (v *rehearsal) program(embedded, need bool) (string, bool, error) {
 	case need:
 		return "", false, problem("%w", missing)
 	}
-	fmt.Fprintf(v.out, "%s\n%s\n\n", v.say("fallback"), strings.ReplaceAll(missing.Error(), "\n", "; "))
+	fmt.Fprintf(v.out, "%s\n%s\n\n", v.say(v.fallback), strings.ReplaceAll(missing.Error(), "\n", "; "))
 	return program, true, nil
 }
 
@@ -65,9 +68,9 @@ func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, sh
 	case errors.Is(err, rehearse.ErrOptions):
 		return usage("%w", err)
 	case err != nil && v.e.ctx.Err() != nil:
-		return problem("%s", v.say("interrupted"))
+		return problem("%s", v.say(v.interrupted))
 	case err != nil && r.Files != "":
-		return problem("%w\n%s %s", err, v.say("files"), r.Files)
+		return problem("%w\n%s %s", err, v.say(rehearsalFiles), r.Files)
 	case err != nil:
 		return problem("%w", err)
 	}
@@ -77,7 +80,7 @@ func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, sh
 	if !v.e.JSON {
 		show(r)
 		if r.Files != "" {
-			fmt.Fprintf(v.out, "%s %s\n", v.say("files"), r.Files)
+			fmt.Fprintf(v.out, "%s %s\n", v.say(rehearsalFiles), r.Files)
 		}
 	} else if err := v.e.printJSON(r); err != nil {
 		return err
@@ -90,23 +93,15 @@ func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, sh
 
 // onEvent prints what happened.
 func (v *rehearsal) onEvent(ev rehearse.Event) {
-	text, mark := v.say("fault."+ev.Fault), " "
-	way, crm := strings.CutPrefix(ev.Fault, rehearse.CRMFault)
+	var text, mark string
 	switch {
 	case ev.Phase != "":
-		text, v.last.Phase = v.say("phase."+ev.Phase), ev.Phase
+		text, mark, v.last.Phase = v.say(phaseTexts[ev.Phase]), " ", ev.Phase
 	case ev.Note != "":
 		text, mark = v.style(red, oneLine(ev.Note, 300)), v.style(red, "!")
-	case text == "":
-		return // what was asked for, and nobody waits for
-	case crm:
-		text, mark = v.say("crm")+": "+text, v.style(map[bool]string{true: green, false: yellow}[way == cluster.CRMWorks], "~")
-	case ev.Over:
-		text, mark = cmp.Or(v.say("over."+ev.Fault), v.say("over", text)), v.style(green, "+")
 	default:
-		mark = v.style(yellow, "-")
-		if v.command == "drill" { // which of several
-			text += " (" + ev.What + ")"
+		if text, mark = v.fault(ev); text == "" {
+			return
 		}
 	}
 	v.logEvent(ev.At, mark, text)
@@ -131,9 +126,9 @@ func (v *rehearsal) show() {
 	if !v.live || p.At == 0 {
 		return
 	}
-	now := v.say("phase." + p.Phase)
+	now := v.say(phaseTexts[p.Phase])
 	if p.Fault != "" {
-		now = v.say("fault."+p.Fault) + " (" + p.What + ")"
+		now, _ = v.fault(rehearse.Event{Fault: p.Fault, What: p.What})
 	}
 	done, of := int64(p.Elapsed), int64(p.WantDuration)
 	if p.WantMessages > 0 {
@@ -143,14 +138,14 @@ func (v *rehearsal) show() {
 }
 
 // row prints a figure of the report.
-func (v *rehearsal) row(name, value, code, more string) {
+func (v *rehearsal) row(name lang.Text, value, code, more string) {
 	fmt.Fprintf(v.out, "  %-*s %s  %s\n", v.nameWidth, v.say(name), v.style(code, fmt.Sprintf("%*s", v.valueWidth, value)), v.style(dim, more))
 }
 
-func (v *rehearsal) count(name string, n int64, more string) { v.row(name, v.number(n), "", more) }
+func (v *rehearsal) count(name lang.Text, n int64, more string) { v.row(name, v.number(n), "", more) }
 
 // verdict prints a figure that should be 0.
-func (v *rehearsal) verdict(name string, n int) {
+func (v *rehearsal) verdict(name lang.Text, n int) {
 	code := green
 	if n > 0 {
 		code = red

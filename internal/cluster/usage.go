@@ -13,8 +13,8 @@ import (
 // Memory is what the router and its Redis use now, in bytes; zero of what is not
 // there.
 type Memory struct {
-	Redis  int64 // used_memory
-	Router int64 // resident, of all its processes
+	Redis  int64 `json:"redis"`  // used_memory
+	Router int64 `json:"router"` // resident, of all its processes
 }
 
 // Memory looks at it.
@@ -36,8 +36,17 @@ func (c *Cluster) Memory(ctx context.Context) (m Memory, err error) {
 // CPU is for how long something has computed.
 type CPU struct{ Router, Redis, Postgres time.Duration }
 
-// CPU looks at the processes that run; the kernel counts in 1/100 s.
+// Since is what was computed since before.
+func (c CPU) Since(before CPU) CPU {
+	return CPU{c.Router - before.Router, c.Redis - before.Redis, c.Postgres - before.Postgres}
+}
+
+// CPU looks at the processes that run; the kernel counts in 1/100 s. Without a cluster
+// nobody knows.
 func (c *Cluster) CPU() (used CPU) {
+	if c == nil {
+		return used
+	}
 	spent := CPUTimes()
 	for _, m := range c.Nodes {
 		used.Router += spent(m.PID())

@@ -134,8 +134,8 @@ type Generator struct {
 
 	requests, messages, statuses, duplicates, retried, gaveUp atomic.Int64
 
-	latency  histogram
-	reply    histogram
+	latency  Durations
+	reply    Durations
 	refusals sync.Map // status → *atomic.Int64
 	inboxes  []inbox  // of the workers
 	newest   []atomic.Int64
@@ -215,7 +215,7 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 	watch.Wait()
 
 	r := Report{
-		Progress: g.progress(), Refusals: map[int]int64{}, Curve: g.latency.curve(),
+		Progress: g.progress(), Refusals: map[int]int64{}, Curve: g.latency.Curve(),
 		plan: g.plan, accepted: g.accepted, tried: g.tried, start: g.start, due: g.due, measured: g.measured,
 	}
 	if g.o.Rate > 0 && g.o.Messages == 0 {
@@ -257,7 +257,7 @@ func (g *Generator) progress() Progress {
 	return Progress{
 		Elapsed: time.Since(g.start), Requests: g.requests.Load(), Messages: g.messages.Load(),
 		Statuses: g.statuses.Load(), Duplicates: g.duplicates.Load(), Retried: g.retried.Load(),
-		GaveUp: g.gaveUp.Load(), Latency: g.latency.summary(),
+		GaveUp: g.gaveUp.Load(), Latency: g.latency.Latency(),
 	}
 }
 

@@ -66,7 +66,7 @@ func (g *Generator) ReplyAccepted(person, id, ref string) {
 		return
 	}
 	if newest := g.newest[c].Load(); newest > 0 {
-		g.reply.add(time.Since(g.start) - time.Duration(newest))
+		g.reply.Add(time.Since(g.start) - time.Duration(newest))
 	}
 	if !g.o.ReportReplies {
 		return
@@ -205,7 +205,7 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 		return nil // cut short
 	}
 	if w.g.measured(due.Sub(w.g.start)) {
-		w.g.latency.add(time.Since(due))
+		w.g.latency.Add(time.Since(due))
 	}
 	for _, it := range w.batch {
 		if it.status != "" {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
@@ -25,7 +24,7 @@ func (r *rehearsal) write(ctx, whole context.Context) (loadgen.Report, error) {
 	}
 	var faults sync.WaitGroup
 	var failed error
-	begun, spent, before := time.Now(), r.spent(), machineTicks()
+	begun, spent, before := time.Now(), r.cluster.CPU(), machineTicks()
 	r.mu.Lock()
 	r.machine = before
 	r.mu.Unlock()
@@ -40,7 +39,7 @@ func (r *rehearsal) write(ctx, whole context.Context) (loadgen.Report, error) {
 	load, err := r.load.Load().Run(writing)
 	close(r.written)
 	faults.Wait()
-	r.cpu, r.stolen = spent(), machineTicks().stolenSince(before)
+	r.cpu, r.stolen = r.cluster.CPU().Since(spent), machineTicks().stolenSince(before)
 	switch {
 	case whole.Err() != nil:
 		return load, context.Cause(whole)
@@ -48,18 +47,6 @@ func (r *rehearsal) write(ctx, whole context.Context) (loadgen.Report, error) {
 		return load, err
 	}
 	return load, failed
-}
-
-// spent begins to count what is computed.
-func (r *rehearsal) spent() func() cluster.CPU {
-	if r.cluster == nil {
-		return func() cluster.CPU { return cluster.CPU{} }
-	}
-	before := r.cluster.CPU()
-	return func() cluster.CPU {
-		now := r.cluster.CPU()
-		return cluster.CPU{Router: now.Router - before.Router, Redis: now.Redis - before.Redis, Postgres: now.Postgres - before.Postgres}
-	}
 }
 
 // due waits until a fault is to begin: when its time has come, or its part of the

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
@@ -111,7 +112,7 @@ type LoadReport struct {
 	CRM *CRM `json:"crm,omitempty"`
 	// Memory is the most that was used, in bytes: of Redis, and resident of all
 	// processes together; 0 where nobody knows.
-	Memory Memory `json:"memory"`
+	Memory cluster.Memory `json:"memory"`
 	// CPU is what a message cost while people wrote, in µs: of all processes of the
 	// router together, of Redis and of PostgreSQL.
 	CPU CPU `json:"cpu_us_each"`
@@ -127,12 +128,6 @@ type LoadReport struct {
 	WebhookCurve []Bucket `json:"webhook_curve"`
 	ReplyCurve   []Bucket `json:"reply_curve"`
 	Series       []Second `json:"series"`
-}
-
-// Memory is in bytes.
-type Memory struct {
-	Redis  int64 `json:"redis"`
-	Router int64 `json:"router"`
 }
 
 // CPU is in µs.
@@ -280,7 +275,7 @@ func (r *rehearsal) loadReport(v loadgen.Verdict, rows []loadgen.Row, load loadg
 		Rate: o.Rate, Burst: o.Burst, Batch: o.Batch, StatusesEach: o.Statuses, Connections: o.Connections,
 		Wrote: seconds(load.Elapsed), Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
 		Messages: load.Progress.Messages, Statuses: load.Statuses, Missed: load.Missed, Refusals: map[string]int64{},
-		GaveUp: int(load.GaveUp), Stored: v.Stored, Answers: v.Sent, Memory: Memory(r.memory), Stolen: r.stolen,
+		GaveUp: int(load.GaveUp), Stored: v.Stored, Answers: v.Sent, Memory: r.memory, Stolen: r.stolen,
 		WebhookCurve: curve(load.Curve), Series: append([]Second{}, r.series...),
 	}
 	if n := load.Progress.Messages; n > 0 {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// histogram counts durations in buckets that are 3 % wide, from a nanosecond to
+// Durations counts durations in buckets that are 3 % wide, from a nanosecond to
 // for ever, and takes counts from everybody at once.
-type histogram struct {
+type Durations struct {
 	buckets [59*32 + 64]atomic.Int64
 	max     atomic.Int64
 }
@@ -30,30 +30,40 @@ func upper(i int) time.Duration {
 	return time.Duration(uint64(i-shift*32+1)<<shift - 1)
 }
 
-func (h *histogram) add(d time.Duration) { h.addMany(d, 1) }
+// Add counts one.
+func (d *Durations) Add(one time.Duration) { d.addMany(one, 1) }
 
-func (h *histogram) addMany(d time.Duration, n int64) {
-	d = max(d, 0)
-	h.buckets[bucket(uint64(d))].Add(n)
+// AddCurve counts what a curve lists.
+func (d *Durations) AddCurve(curve []Bucket) {
+	for _, b := range curve {
+		d.addMany(b.Until, b.Count)
+	}
+}
+
+func (d *Durations) addMany(one time.Duration, n int64) {
+	one = max(one, 0)
+	d.buckets[bucket(uint64(one))].Add(n)
 	for {
-		most := h.max.Load()
-		if int64(d) <= most || h.max.CompareAndSwap(most, int64(d)) {
+		most := d.max.Load()
+		if int64(one) <= most || d.max.CompareAndSwap(most, int64(one)) {
 			return
 		}
 	}
 }
 
-func (h *histogram) counts() []int64 {
-	counts := make([]int64, len(h.buckets))
-	for i := range h.buckets {
-		counts[i] = h.buckets[i].Load()
+func (d *Durations) counts() []int64 {
+	counts := make([]int64, len(d.buckets))
+	for i := range d.buckets {
+		counts[i] = d.buckets[i].Load()
 	}
 	return counts
 }
 
-func (h *histogram) summary() Latency { return summary(h.counts(), time.Duration(h.max.Load())) }
+// Latency sums up what was added.
+func (d *Durations) Latency() Latency { return summary(d.counts(), time.Duration(d.max.Load())) }
 
-func (h *histogram) curve() []Bucket { return curve(h.counts()) }
+// Curve lists what was added, in buckets of 3 %, shortest first.
+func (d *Durations) Curve() []Bucket { return curve(d.counts()) }
 
 // curve lists the buckets that hold something.
 func curve(counts []int64) (all []Bucket) {
@@ -66,8 +76,8 @@ func curve(counts []int64) (all []Bucket) {
 }
 
 // since is what was added after the counts before, which become those of now.
-func (h *histogram) since(before *[]int64) (Latency, []Bucket) {
-	now := h.counts()
+func (d *Durations) since(before *[]int64) (Latency, []Bucket) {
+	now := d.counts()
 	diff := make([]int64, len(now))
 	most := time.Duration(0)
 	for i, n := range now {
@@ -79,7 +89,7 @@ func (h *histogram) since(before *[]int64) (Latency, []Bucket) {
 		}
 	}
 	*before = now
-	return summary(diff, min(most, time.Duration(h.max.Load()))), curve(diff)
+	return summary(diff, min(most, time.Duration(d.max.Load()))), curve(diff)
 }
 
 func summary(counts []int64, most time.Duration) Latency {
@@ -102,22 +112,3 @@ func summary(counts []int64, most time.Duration) Latency {
 	}
 	return l
 }
-
-// Durations gathers durations of any origin as a run's are.
-type Durations struct{ h histogram }
-
-// Add counts one.
-func (d *Durations) Add(one time.Duration) { d.h.add(one) }
-
-// AddCurve counts what a curve lists.
-func (d *Durations) AddCurve(curve []Bucket) {
-	for _, b := range curve {
-		d.h.addMany(b.Until, b.Count)
-	}
-}
-
-// Latency sums up what was added.
-func (d *Durations) Latency() Latency { return d.h.summary() }
-
-// Curve lists what was added, in buckets of 3 %, shortest first.
-func (d *Durations) Curve() []Bucket { return d.h.curve() }
