@@ -10,9 +10,9 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/batch"
 	"github.com/psivisionhub/psi-router/internal/job"
-	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 const (
@@ -78,7 +78,7 @@ func (r *recorder) finish(rec *record, p *batch.Pending[*record, error]) error {
 	r.s.claimer.rowRecorded(rec.result.Conversation)
 	if err != nil {
 		r.s.opts.Log.Error("result of a post could not be recorded", "id", rec.result.MessageID,
-			"provider_id", phone.MaskID(rec.result.ProviderID), "status", rec.result.Status, "error", err)
+			"provider_id", wamid.Mask(rec.result.ProviderID), "status", rec.result.Status, "error", err)
 		return fmt.Errorf("record send: %w", err)
 	}
 	return wakeErr

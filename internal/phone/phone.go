@@ -33,14 +33,3 @@ func Mask(id string) string {
 	}
 	return "***" + tail
 }
-
-// MaskID hides the phone number that a WhatsApp message id carries in base64. It keeps the
-// end, which tells ids apart.
-func MaskID(id string) string {
-	const keep = 24
-	head, rest, found := strings.Cut(id, "wamid.")
-	if !found || len(rest) <= keep {
-		return id
-	}
-	return head + "wamid.***" + rest[len(rest)-keep:]
-}

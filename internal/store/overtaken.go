@@ -5,6 +5,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 // NeedRecentMessages lists the conversations of which a batch needs the last messages: where
@@ -19,7 +20,7 @@ func (u *Unit) NeedRecentMessages(batch []inbound.Arrival) []*ConversationRow {
 			continue
 		}
 		conv, id := contact.conversations[a.Line], annotationTargetID(a)
-		unnamed := id != "" && u.findOwn(contact, a.Line, id) == nil && wamidSuffix(id) != ""
+		unnamed := id != "" && u.findOwn(contact, a.Line, id) == nil && wamid.Suffix(id) != ""
 		doubtful := a.Spooled && isMessage(a) && id == "" && conv.LastMessageAt.After(a.ReceivedAt) && !conv.LastInbound.After(a.ReceivedAt)
 		if (unnamed || doubtful) && !slices.Contains(in, conv) {
 			in = append(in, conv)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 // recordOnly handles what is no message of a conversation: it is kept as a record,
@@ -169,6 +170,21 @@ func (u *Unit) annotationTarget(a *inbound.Arrival) *MessageRow {
 		return m
 	}
 	return u.findBySuffix(contact, a)
+}
+
+// findBySuffix returns the message of a conversation whose id has the same suffix.
+func (u *Unit) findBySuffix(contact *ContactRow, a *inbound.Arrival) *MessageRow {
+	want := wamid.Suffix(a.Content.TargetID)
+	if want == "" || contact == nil {
+		return nil
+	}
+	conv := contact.conversations[a.Line]
+	for _, m := range u.Messages {
+		if conv != nil && m.ConversationRow.Survivor() == conv && wamid.Suffix(m.ProviderID) == want {
+			return m
+		}
+	}
+	return nil
 }
 
 // setReaction sets the author's reaction: the same again changes nothing, another one

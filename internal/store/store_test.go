@@ -23,33 +23,6 @@ func settings() Settings {
 	}.WithDefaults()
 }
 
-func TestWamidSuffix(t *testing.T) {
-	t.Parallel()
-	for id, want := range map[string]string{
-		"wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==": "3EB0ABCDEF0123456789",
-		"wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA":   "3EB0ABCDEF0123456789",
-		"wamid.HBgNNTQ5MTE=": "", // cut off
-		"wamid.":             "",
-		"wamid.!!!":          "",
-		"3EB0ABCDEF":         "",
-		"":                   "",
-	} {
-		if got := wamidSuffix(id); got != want {
-			t.Errorf("%s: got %q, want %q", id, got, want)
-		}
-	}
-}
-
-func FuzzWamidSuffix(f *testing.F) {
-	f.Add("wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA==")
-	f.Add("wamid.HBj/")
-	f.Fuzz(func(t *testing.T, id string) {
-		if got := wamidSuffix(id); len(got) > len(id) {
-			t.Errorf("%q has the stanza %q", id, got)
-		}
-	})
-}
-
 // TestRefusalReason: what may still be posted. Rows of agents obey the window, not the
 // epoch; a template goes at any time.
 func TestRefusalReason(t *testing.T) {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 const (
@@ -117,6 +117,6 @@ func postponeBusy(members []member, delay time.Duration, err error) {
 }
 
 func (h *batchHandler) retryMember(m member, err error) {
-	h.opts.Log.Warn("message failed", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "kind", m.arrival.Kind, "error", err)
+	h.opts.Log.Warn("message failed", "id", sanitize.Value(wamid.Mask(m.arrival.ID)), "kind", m.arrival.Kind, "error", err)
 	m.settle(queue.Outcome{Verdict: queue.Retry, Err: err.Error()})
 }

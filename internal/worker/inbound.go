@@ -12,6 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 // busyDelay is how long a lane waits if another process has locked its contact.
@@ -90,7 +91,7 @@ func (h *inboundHandler) logResult(a inbound.Arrival, r store.Result, took time.
 	h.opts.Meter.Decision(a.Line, string(why), r.Replies)
 	id := r.MessageID
 	if id == "" {
-		id = sanitize.Value(phone.MaskID(a.ID))
+		id = sanitize.Value(wamid.Mask(a.ID))
 	}
 	h.opts.Log.Info("message", "id", id, "line", a.Line, "kind", a.Kind, "reason", why,
 		"conversation", r.Conversation, "state", r.State, "replies", r.Replies,
@@ -104,7 +105,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	a := readArrival(c)
 	err := h.reject(ctx, a, why)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrBusy) && ctx.Err() == nil {
-		h.opts.Log.Error("cannot store the message with its content", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.opts.Log.Error("cannot store the message with its content", "id", sanitize.Value(wamid.Mask(a.ID)), "error", err)
 		a.Content, a.Report, a.Change, a.Choice, a.Raw = nil, nil, nil, nil, nil
 		err = h.reject(ctx, a, why)
 	}
@@ -116,7 +117,7 @@ func (h *inboundHandler) Bury(ctx context.Context, c queue.Claim, why string) er
 	case errors.Is(err, store.ErrBusy), ctx.Err() != nil:
 		return err
 	default:
-		h.opts.Log.Error("cannot store the message; only its dead letter has it", "id", sanitize.Value(phone.MaskID(a.ID)), "error", err)
+		h.opts.Log.Error("cannot store the message; only its dead letter has it", "id", sanitize.Value(wamid.Mask(a.ID)), "error", err)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (h *inboundHandler) reject(ctx context.Context, a inbound.Arrival, why stri
 	if err := h.opts.Store.Reject(ctx, h.opts.Now(), a, why); err != nil {
 		return fmt.Errorf("reject: %w", err)
 	}
-	h.opts.Log.Warn("message given up", "id", sanitize.Value(phone.MaskID(a.ID)), "line", a.Line, "kind", a.Kind, "why", sanitize.Value(why),
+	h.opts.Log.Warn("message given up", "id", sanitize.Value(wamid.Mask(a.ID)), "line", a.Line, "kind", a.Kind, "why", sanitize.Value(why),
 		"phone", phone.Masked(a.Person.Ref()))
 	return nil
 }

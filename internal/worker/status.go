@@ -9,6 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sanitize"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 type statusHandler struct{ *batchHandler }
@@ -47,7 +48,7 @@ func (h *statusHandler) apply(ctx context.Context, members []member) error {
 		if r.Code != 0 {
 			level = slog.LevelWarn
 		}
-		h.opts.Log.Log(ctx, level, "status", "id", sanitize.Value(phone.MaskID(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(r.Status),
+		h.opts.Log.Log(ctx, level, "status", "id", sanitize.Value(wamid.Mask(m.arrival.ID)), "message", sanitize.Value(r.Ref), "line", m.arrival.Line, "status", sanitize.Value(r.Status),
 			"code", r.Code, "detail", sanitize.Value(r.Detail), "phone", phone.Masked(m.arrival.Person.Ref()))
 	}
 	return nil

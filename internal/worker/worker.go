@@ -12,10 +12,10 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/job"
-	"github.com/psivisionhub/psi-router/internal/phone"
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
 // turnStore is the part of store.Store that a Worker needs.
@@ -98,7 +98,7 @@ func (h *batchHandler) decode(batch []queue.Claim, settle func(int, queue.Outcom
 	for i, c := range batch {
 		a := readArrival(c)
 		if a.Detail != "" {
-			h.opts.Log.Warn("unreadable arrival, stored as it came", "id", phone.MaskID(a.ID), "line", a.Line, "why", a.Detail)
+			h.opts.Log.Warn("unreadable arrival, stored as it came", "id", wamid.Mask(a.ID), "line", a.Line, "why", a.Detail)
 		}
 		members[i] = member{arrival: a, settle: func(o queue.Outcome) { settle(i, o) }}
 	}

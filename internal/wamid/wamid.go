@@ -1,18 +1,19 @@
-package store
+// Package wamid reads the ids that WhatsApp gives to messages ("wamid." and base64):
+// the part that tells two messages apart, and the mask under which an id may be
+// logged, as it holds a phone number. It must never refuse an id.
+package wamid
 
 import (
 	"bytes"
 	"encoding/base64"
 	"strings"
-
-	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// wamidSuffix returns the part of a WhatsApp message id that is the same on both
+// Suffix returns the part of a WhatsApp message id that is the same on both
 // sides of a chat, "" when the id has no such part. The rest of an id names the
 // other side's number, so that a reaction may name its message by another id
 // than the one that we were given.
-func wamidSuffix(id string) string {
+func Suffix(id string) string {
 	encoded, ok := strings.CutPrefix(id, "wamid.")
 	if !ok {
 		return ""
@@ -21,7 +22,7 @@ func wamidSuffix(id string) string {
 	if err != nil {
 		return ""
 	}
-	// 1c 18 <len> number … 18 <len> stanza 00
+	// 1c 18 <len> number … 18 <len> suffix 00
 	number, ok := bytes.CutPrefix(raw, []byte{0x1c, 0x18})
 	if !ok || len(number) == 0 || len(number) <= int(number[0]) {
 		return ""
@@ -38,17 +39,13 @@ func wamidSuffix(id string) string {
 	return string(rest[:size])
 }
 
-// findBySuffix returns the message of a conversation whose id has the same suffix.
-func (u *Unit) findBySuffix(contact *ContactRow, a *inbound.Arrival) *MessageRow {
-	want := wamidSuffix(a.Content.TargetID)
-	if want == "" || contact == nil {
-		return nil
+// Mask hides the phone number that an id carries in base64. It keeps the end, which
+// tells ids apart.
+func Mask(id string) string {
+	const keep = 24
+	head, rest, found := strings.Cut(id, "wamid.")
+	if !found || len(rest) <= keep {
+		return id
 	}
-	conv := contact.conversations[a.Line]
-	for _, m := range u.Messages {
-		if conv != nil && m.ConversationRow.Survivor() == conv && wamidSuffix(m.ProviderID) == want {
-			return m
-		}
-	}
-	return nil
+	return head + "wamid.***" + rest[len(rest)-keep:]
 }
