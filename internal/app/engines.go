@@ -63,7 +63,7 @@ type opening struct {
 	log            *slog.Logger
 }
 
-// apologyDelay returns store.Settings' ApologyDelay.
+// apologyDelay returns unit.Settings' ApologyDelay.
 func (o opening) apologyDelay() time.Duration {
 	if o.backoffSpeedup <= 1 {
 		return 0

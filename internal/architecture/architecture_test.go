@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"internal/queue":               {},
 	"internal/phone":               {"internal/lang"},
 	"internal/wamid":               {},
+	"internal/store/unit":          {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/wamid", "internal/store"},
 	"internal/hosts":               {},
 	"internal/redact":              {"internal/phone"},
 	"internal/config":              {"internal/phone"},
@@ -42,10 +43,10 @@ var may = map[string][]string{
 	"internal/sanitize":            {},
 	"internal/admission":           {"internal/sanitize"},
 	"internal/observe":             {"internal/lang", "internal/redact", "internal/phone", "internal/job", "internal/queue", "internal/sanitize"},
-	"internal/store":               {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/wamid"},
-	"internal/store/sqlitestore":   {"internal/upgrade", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/sqlite"},
-	"internal/store/pgstore":       {"internal/upgrade", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store"},
-	"internal/store/storetest":     {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store"},
+	"internal/store":               {"internal/inbound", "internal/outbound", "internal/router"},
+	"internal/store/sqlitestore":   {"internal/upgrade", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/sqlite", "internal/store/unit"},
+	"internal/store/pgstore":       {"internal/upgrade", "internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/store/unit"},
+	"internal/store/storetest":     {"internal/inbound", "internal/outbound", "internal/router", "internal/flow", "internal/phone", "internal/store", "internal/store/unit"},
 	"internal/queue/sqlitequeue":   {"internal/queue", "internal/sqlite"},
 	"internal/queue/redisqueue":    {"internal/batch", "internal/queue"},
 	"internal/queue/queuetest":     {"internal/queue"},
@@ -93,9 +94,10 @@ var free = []string{"internal/app", "cmd/psi-router", "deploy", "bench", "bench/
 
 // pure packages may not reach the outside, nor read the clock.
 var pure = map[string][]string{
-	"internal/router":  {"net", "net/http", "os", "database/sql", "math/rand", "math/rand/v2"},
-	"internal/flow":    {"net", "net/http", "database/sql", "math/rand", "math/rand/v2"},
-	"internal/inbound": {"net", "net/http", "os", "database/sql"},
+	"internal/router":     {"net", "net/http", "os", "database/sql", "math/rand", "math/rand/v2"},
+	"internal/flow":       {"net", "net/http", "database/sql", "math/rand", "math/rand/v2"},
+	"internal/inbound":    {"net", "net/http", "os", "database/sql"},
+	"internal/store/unit": {"net", "net/http", "os", "database/sql"},
 }
 
 func list(t *testing.T) []pkg {

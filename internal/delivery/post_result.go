@@ -52,7 +52,7 @@ func (s *Sends) notBegun(detail string) postResult {
 
 // forNotice is the result for a notice. What it alone must wait for keeps nobody's
 // answer back: it lets its lane go, and the pump's walk over what is pending wakes it
-// again within two minutes. See store.Unit.Claim.
+// again within two minutes. See unit.Unit.Claim.
 func (r postResult) forNotice() postResult {
 	if r.rowOnly {
 		r.lane = queue.Outcome{Verdict: queue.Done}

@@ -1,6 +1,8 @@
 package store
 
-import "time"
+import (
+	"time"
+)
 
 // Term is what a process says when it comes for a duty: who it is, how it is,
 // and what the duty has to remember.

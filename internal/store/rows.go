@@ -224,3 +224,10 @@ type Gauges struct {
 	// Lines maps a line to the time of its last inbound message.
 	Lines map[string]time.Time
 }
+
+// States of a file.
+const (
+	MediaPending = "pending"
+	MediaReady   = "ready"
+	MediaFailed  = "failed"
+)

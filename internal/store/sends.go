@@ -1,131 +1,55 @@
 package store
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Claim takes the oldest row of a conversation that may go now. rows are its
-// queued and sending ones, oldest first. A row that is sending already under
-// this very token is this claim, asked for again; the token must be new for
-// every round.
-func (u *Unit) Claim(conv *ConversationRow, rows []*MessageRow, token string) *SendClaim {
-	for _, m := range answersFirst(rows) {
-		switch {
-		case m.Status == Sending && m.Token == token:
-			return u.newClaim(conv, m)
-		case m.Status == Sending:
-			u.setOutcome(m, Uncertain, router.UncertainFor, 0, "its sender was lost while it was being sent")
-			continue
-		case m.Status != Queued:
-			continue
-		}
-		if why := u.refusalReason(conv, m); why != "" {
-			u.setOutcome(m, Failed, why, 0, "")
-			continue
-		}
-		m.Status, m.Token, m.Changed = Sending, token, true
-		m.Attempts++
-		return u.newClaim(conv, m)
-	}
-	return nil
+// SendClaim is a row to post.
+type SendClaim struct {
+	Post  PostRow
+	Token string
+	// MarkReadID is the provider id of the inbound message that this answers, to be
+	// marked as read; "" for none.
+	MarkReadID string
+	// Attempt is 1 for the first post.
+	Attempt int
+	// Busy is set where nothing was claimed of Post.Conversation, as somebody else
+	// holds its contact.
+	Busy bool
 }
 
-// answersFirst lets the others pass the notices whose first attempt failed.
-func answersFirst(rows []*MessageRow) []*MessageRow {
-	waits := func(m *MessageRow) bool { return m.Notice && m.Status == Queued && m.Attempts > 0 }
-	if !slices.ContainsFunc(rows, waits) {
-		return rows
-	}
-	var first, last []*MessageRow
-	for _, m := range rows {
-		if waits(m) {
-			last = append(last, m)
-		} else {
-			first = append(first, m)
-		}
-	}
-	return append(first, last...)
+// SendResult is what a post came to.
+type SendResult struct {
+	MessageID    string
+	Conversation string
+	Token        string
+	Status       Status // Sent, Queued (try again), Failed or Uncertain
+	ProviderID   string
+	// WaID is the phone by which WhatsApp knows whom a Sent row went to, "" where it is
+	// that of To, which is where the row went to.
+	WaID   string
+	To     outbound.Address
+	Reason router.Reason
+	Code   int
+	Detail string
+	// NotAttempted goes with Queued: nothing left, so it was no attempt, and what kept the
+	// row back before it stays.
+	NotAttempted bool
 }
 
-func (u *Unit) newClaim(conv *ConversationRow, m *MessageRow) *SendClaim {
-	return &SendClaim{
-		Post: PostRow{
-			Post: outbound.Post{
-				ID: m.ID, Line: conv.Line, To: conv.Contact.Address, QuotedID: m.QuotedID, Body: m.Body,
-			},
-			Conversation: conv.ID, Author: m.Author, Notice: m.Notice, CreatedAt: m.CreatedAt,
-		},
-		Token: m.Token, MarkReadID: m.MarkReadID, Attempt: m.Attempts,
-	}
+// Recorded is what became of a SendResult.
+type Recorded struct {
+	More bool // its conversation has another row to send that is no notice
+	Busy bool // it was not written: somebody else holds its contact
 }
 
-// refusalReason says why a row must not go any more, or "".
-func (u *Unit) refusalReason(conv *ConversationRow, m *MessageRow) router.Reason {
-	switch {
-	case conv.ContactRow.Blocked:
-		return router.Blocked
-	case m.Marketing && conv.ContactRow.OptedOut:
-		return router.OptedOut
-	case isAutomatic(m) && (m.Epoch < conv.Epoch || m.Notice && conv.isApologyMoot(m)):
-		return router.Superseded
-	case !m.ExpiresAt.IsZero() && !u.Now.Before(m.ExpiresAt):
-		return router.Expired
-	case m.Type != "template" && u.isWindowClosedSince(conv.Line, conv.lastInboundFor(m)):
-		return router.WindowClosed
-	}
-	return ""
+// Notice is a notice that was not tried yet.
+type Notice struct {
+	Wake
+	MessageID string
 }
 
-// setOutcome gives a row one of our own verdicts. Without words for it, what kept the
-// row back so long stays.
-func (u *Unit) setOutcome(m *MessageRow, status Status, why router.Reason, code int, detail string) {
-	before := m.Status
-	m.Status, m.FailureReason, m.Changed = status, why, true
-	if code != 0 || detail != "" {
-		m.ErrorCode, m.ErrorDetail = code, detail
-	}
-	u.addStatusEvent(m, before)
-}
-
-// ApplyResult writes what became of a claimed row.
-func (u *Unit) ApplyResult(m *MessageRow, r SendResult) {
-	if m.Status != Sending || m.Token != r.Token {
-		// Somebody else decided about it meanwhile. That the provider took it is
-		// still true.
-		if r.Status == Sent && r.ProviderID != "" {
-			u.markAccepted(m, r.ProviderID)
-			u.learnWaID(m, r)
-		}
-		return
-	}
-	switch r.Status {
-	case Sent:
-		m.Token, m.Changed = "", true
-		u.markAccepted(m, r.ProviderID)
-		u.learnWaID(m, r)
-	case Queued:
-		m.Status, m.Token, m.Changed = Queued, "", true
-		if r.NotAttempted {
-			m.Attempts--
-			break
-		}
-		m.ErrorCode, m.ErrorDetail = r.Code, r.Detail
-	case Uncertain:
-		u.setOutcome(m, Uncertain, cmp.Or(r.Reason, router.UncertainFor), r.Code, r.Detail)
-	default:
-		m.Token = ""
-		u.setOutcome(m, Failed, cmp.Or(r.Reason, router.Refused), r.Code, r.Detail)
-	}
-}
-
-// FireTimeout fires the timer of a conversation, when it is due.
-func (u *Unit) FireTimeout(conv *ConversationRow) (fired bool, err error) {
-	if conv.TimeoutAt.IsZero() || conv.TimeoutAt.After(u.Now) {
-		return false, nil
-	}
-	return u.ApplyCommand(conv, router.Command{Kind: router.CommandTimeout}, "timer")
-}
+// NoticesAhead is how many notices of a line are looked through for those of different
+// conversations: many to one person make nobody look through them all.
+const NoticesAhead = 1000

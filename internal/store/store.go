@@ -1,8 +1,7 @@
-// Package store is the truth: contacts, conversations, messages, tickets,
-// events and everything that happened, with one transaction for every decision.
-// It owns the rows and the pure rules that turn a decision into rows; engines
-// (sqlitestore, pgstore) only load, lock and write. It must never send, wait or
-// know a queue.
+// Package store is the contract of what is kept: contacts, conversations, messages,
+// tickets, events and everything that happened, with one transaction for every
+// decision. Package unit turns a decision into rows; engines (sqlitestore, pgstore)
+// only load, lock and write. It must never decide, send, wait or know a queue.
 package store
 
 import (
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
-	"github.com/psivisionhub/psi-router/internal/outbound"
-	"github.com/psivisionhub/psi-router/internal/router"
 )
 
 var (
@@ -114,7 +111,7 @@ type Store interface {
 	Pump(ctx context.Context, now time.Time) (PumpResult, error)
 
 	// Apologize does what policies.after_outage says about some of those who were left
-	// long enough ago, and counts them; see Unit.Apologize. The caller sees to it that
+	// long enough ago, and counts them; see unit.Unit.Apologize. The caller sees to it that
 	// nothing that came waits to be handled: it may be the answer of the team.
 	Apologize(ctx context.Context, now time.Time) (int, error)
 
@@ -143,140 +140,4 @@ type Store interface {
 	// Ping writes nothing and returns nil when the store can work.
 	Ping(ctx context.Context) error
 	Close() error
-}
-
-// Result is what became of one arrival of a Turn.
-type Result struct {
-	MessageID    string // ours; "" for what is not a message
-	Conversation string // id; "" for what belongs to none
-	Reason       router.Reason
-	Duplicate    bool
-	Busy         bool
-	// Wake is set when the conversation has rows to send, also for duplicates:
-	// the wake-up may have been lost.
-	Wake *Wake
-	// Media is set when a file waits to be fetched.
-	Media *MediaRef
-	// Replies counts what the router said.
-	Replies int
-	// State after the decision, for logs.
-	State router.State
-}
-
-// Wake names a conversation with something to send, and the line it leaves by.
-type Wake struct {
-	Line         string
-	Conversation string
-}
-
-// Notice is a notice that was not tried yet.
-type Notice struct {
-	Wake
-	MessageID string
-}
-
-// NoticesAhead is how many notices of a line are looked through for those of different
-// conversations: many to one person make nobody look through them all.
-const NoticesAhead = 1000
-
-// MediaRef is a file to download, for the media queue.
-type MediaRef struct {
-	MessageID string        `json:"message_id"`
-	Line      string        `json:"line"`
-	Media     inbound.Media `json:"media"`
-}
-
-// Command asks for a change of one conversation.
-type Command struct {
-	// Conversation is its id. To names it by its person where there may be none
-	// yet: then Say is set.
-	Conversation string
-	To           *Recipient
-	router.Command
-	// Draft is the message of a CommandAgentSent, nil when it was sent elsewhere.
-	Draft *Draft
-	Actor string // who, for the audit: "cli", a key's name, "timer"
-	// CanSee decides in the transaction whether the actor may see the conversation;
-	// nil lets everybody. What nobody may see is ErrNotFound.
-	CanSee func(Conversation) bool
-	// Idempotency makes a repeat harmless; nil: it is carried out each time.
-	Idempotency *Idempotency
-}
-
-// CommandResult is what a Command came to.
-type CommandResult struct {
-	Conversation
-	Message *Message // that was said
-	// Replayed is the answer of the first time, when it was done before: then nothing
-	// was done now, and all else is empty.
-	Replayed []byte
-}
-
-// SendClaim is a row to post.
-type SendClaim struct {
-	Post  PostRow
-	Token string
-	// MarkReadID is the provider id of the inbound message that this answers, to be
-	// marked as read; "" for none.
-	MarkReadID string
-	// Attempt is 1 for the first post.
-	Attempt int
-	// Busy is set where nothing was claimed of Post.Conversation, as somebody else
-	// holds its contact.
-	Busy bool
-}
-
-// Recorded is what became of a SendResult.
-type Recorded struct {
-	More bool // its conversation has another row to send that is no notice
-	Busy bool // it was not written: somebody else holds its contact
-}
-
-// SendResult is what a post came to.
-type SendResult struct {
-	MessageID    string
-	Conversation string
-	Token        string
-	Status       Status // Sent, Queued (try again), Failed or Uncertain
-	ProviderID   string
-	// WaID is the phone by which WhatsApp knows whom a Sent row went to, "" where it is
-	// that of To, which is where the row went to.
-	WaID   string
-	To     outbound.Address
-	Reason router.Reason
-	Code   int
-	Detail string
-	// NotAttempted goes with Queued: nothing left, so it was no attempt, and what kept the
-	// row back before it stays.
-	NotAttempted bool
-}
-
-// PumpResult is one round's work.
-type PumpResult struct {
-	Numbered int
-	Timers   int
-	Wakes    []Wake
-	// Media are files that wait to be fetched.
-	Media []MediaRef
-	// NoticesPending says that some were not tried yet: see Store.UntriedNotices.
-	NoticesPending bool
-	// ApologiesDue says that somebody was left for long enough: see Store.Apologize.
-	ApologiesDue bool
-	// More is set when the round stopped at its size limit: call again.
-	More bool
-}
-
-// Filter selects conversations. Empty fields select all.
-type Filter struct {
-	Contact string // id
-	Phone   string
-	UserID  string
-	Line    string
-	Area    string
-	State   router.State
-	// LeftAfter selects those that were left and whose last word is newer, the oldest first.
-	LeftAfter time.Time
-	// Before is the cursor of the last row of the previous page.
-	Before string
-	Limit  int
 }

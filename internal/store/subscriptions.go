@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -81,55 +80,6 @@ type Backlog struct {
 // MaxBacklogCount is where counting ends.
 const MaxBacklogCount = 1_000
 
-// EventFilter says which events somebody wants. Empty lists want all.
-type EventFilter struct {
-	Types []string // a type, a family such as message.*, or *
-	Lines []string
-	Areas []string // that of the conversation at that moment, or the one it just left
-}
-
-// ByTypeOnly says that the type alone decides.
-func (f EventFilter) ByTypeOnly() bool { return len(f.Lines) == 0 && len(f.Areas) == 0 }
-
-// Match says whether the event is wanted.
-func (f EventFilter) Match(e Event) bool {
-	if !f.matchType(e.Type) {
-		return false
-	}
-	if f.ByTypeOnly() {
-		return true
-	}
-	var data struct {
-		Conversation struct{ Line, Area string }
-		FromArea     string `json:"from_area"`
-		Handoff      struct {
-			FromArea string `json:"from_area"`
-		}
-	}
-	if json.Unmarshal(e.Data, &data) != nil {
-		return true // rather too much than too little
-	}
-	if len(f.Lines) > 0 && !slices.Contains(f.Lines, data.Conversation.Line) {
-		return false
-	}
-	return len(f.Areas) == 0 || slices.ContainsFunc([]string{data.Conversation.Area, data.FromArea, data.Handoff.FromArea},
-		func(area string) bool { return area != "" && slices.Contains(f.Areas, area) })
-}
-
-func (f EventFilter) matchType(kind string) bool {
-	return len(f.Types) == 0 || slices.ContainsFunc(f.Types, func(want string) bool {
-		family, all := strings.CutSuffix(want, "*")
-		return want == kind || all && strings.HasPrefix(kind, family)
-	})
-}
-
-// EventTypes lists all types of events.
-func EventTypes() []string {
-	return []string{
-		EventReceived, EventSent, EventStatus, EventFailed, EventOpened, EventUpdated, EventHandedOff, EventClosed,
-	}
-}
-
 // CursorLag is what a page of events means for the cursor of one conversation: First and
 // Last are the seqs of those that are wanted.
 type CursorLag struct {
@@ -170,11 +120,4 @@ func LatestCursors(cursors []Cursor) []Cursor {
 		return int(b.Seq - a.Seq)
 	})
 	return slices.CompactFunc(out, func(a, b Cursor) bool { return a.Conversation == b.Conversation })
-}
-
-// Notify is for engines: they call it after each commit of a unit.
-func (u *Unit) Notify() {
-	if u.OnEvents != nil && len(u.Events) > 0 {
-		u.OnEvents(u.Events)
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,7 +18,7 @@ import (
 // Statuses implements store.Store.
 func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error {
 	now = s.serverTime(now)
-	rest := store.FitArrivals(batch)
+	rest := unit.FitArrivals(batch)
 	if len(rest) == 0 {
 		return nil
 	}
@@ -107,11 +109,11 @@ func (s *Store) commandLocks(now time.Time, cmd store.Command) *lockSet {
 
 // conversationFor returns the conversation of a command; missing is set when somebody else
 // has it.
-func (tx *txState) conversationFor(cmd store.Command) (conv *store.ConversationRow, locked bool, err error) {
+func (tx *txState) conversationFor(cmd store.Command) (conv *unit.ConversationRow, locked bool, err error) {
 	if cmd.To == nil {
 		return tx.findConversation(cmd.Conversation)
 	}
-	if tx.lockedByOthers(store.LoadSpec{Aliases: tx.unit.RecipientAliases(*cmd.To)}) {
+	if tx.lockedByOthers(unit.LoadSpec{Aliases: tx.unit.RecipientAliases(*cmd.To)}) {
 		return nil, true, nil
 	}
 	return tx.unit.ResolveRecipient(*cmd.To), false, nil
@@ -119,7 +121,7 @@ func (tx *txState) conversationFor(cmd store.Command) (conv *store.ConversationR
 
 // findConversation returns the conversation of an id, which may be that of one that was
 // joined; missing is set when somebody else has it.
-func (tx *txState) findConversation(id string) (conv *store.ConversationRow, locked bool, err error) {
+func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, locked bool, err error) {
 	for _, r := range tx.conversations {
 		if r.ID == id || tx.mergedIDs[id] == r.Row {
 			conv = tx.conversationByRow[r.Row]

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -146,7 +148,7 @@ func split[T any](all []T, fresh, changed func(T) bool) (news, changes []T) {
 }
 
 func (tx *txState) writeContacts(b *pgx.Batch) {
-	type row = *store.ContactRow
+	type row = *unit.ContactRow
 	news, changes := split(tx.unit.Contacts,
 		func(c row) bool { return c.New && !c.Merged }, func(c row) bool { return c.Changed && !c.New && !c.Merged })
 	columns := func(list []row) []any {
@@ -189,7 +191,7 @@ func (tx *txState) writeContacts(b *pgx.Batch) {
 }
 
 func (tx *txState) writeConversations(b *pgx.Batch) {
-	type row = *store.ConversationRow
+	type row = *unit.ConversationRow
 	news, changes := split(tx.unit.Conversations,
 		func(t row) bool { return t.New && !t.Merged }, func(t row) bool { return t.Changed && !t.New && !t.Merged })
 	columns := func(list []row) []any {
@@ -236,7 +238,7 @@ func (tx *txState) writeConversations(b *pgx.Batch) {
 }
 
 func (tx *txState) writeMessages(b *pgx.Batch) error {
-	type row = *store.MessageRow
+	type row = *unit.MessageRow
 	news, changes := split(tx.unit.Messages, func(m row) bool { return m.New }, func(m row) bool { return m.Changed })
 	if len(news) > 0 {
 		if err := queueNewMessages(b, news); err != nil {
@@ -289,8 +291,8 @@ func (tx *txState) writeMessages(b *pgx.Batch) error {
 }
 
 // queueNewMessages writes new messages, in their order: it is that of the conversation.
-func queueNewMessages(b *pgx.Batch, news []*store.MessageRow) error {
-	type row = *store.MessageRow
+func queueNewMessages(b *pgx.Batch, news []*unit.MessageRow) error {
+	type row = *unit.MessageRow
 	bodies, media := make([]string, len(news)), make([]string, len(news))
 	for i, m := range news {
 		var err error
@@ -336,7 +338,7 @@ func queueNewMessages(b *pgx.Batch, news []*store.MessageRow) error {
 }
 
 // noticeLine is the line of a notice, by which the feeder finds it.
-func noticeLine(m *store.MessageRow) string {
+func noticeLine(m *unit.MessageRow) string {
 	if !m.Notice {
 		return ""
 	}
@@ -344,7 +346,7 @@ func noticeLine(m *store.MessageRow) string {
 }
 
 // storedText is the text of a message that its body does not hold already.
-func storedText(m *store.MessageRow) string {
+func storedText(m *unit.MessageRow) string {
 	if m.Body.Reply != nil {
 		return ""
 	}
@@ -367,7 +369,7 @@ func mediaText(m *store.Media) (string, error) {
 	return string(out), err
 }
 
-func reactionsText(m *store.MessageRow) string {
+func reactionsText(m *unit.MessageRow) string {
 	if len(m.Reactions) == 0 {
 		return ""
 	}

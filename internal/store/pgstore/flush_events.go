@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -28,7 +30,7 @@ func (tx *txState) writeEvents(b *pgx.Batch) {
 func (tx *txState) writeTickets(b *pgx.Batch) {
 	now := stamp(tx.unit.Now)
 	if list := tx.unit.OpenedTickets; len(list) > 0 {
-		type row = store.TicketRow
+		type row = unit.TicketRow
 		queue(b, insertTickets, now,
 			col(list, func(t row) string { return t.Ticket }),
 			col(list, func(t row) int64 { return t.Conversation.Survivor().Row }),
@@ -39,7 +41,7 @@ func (tx *txState) writeTickets(b *pgx.Batch) {
 		queue(b, `UPDATE psi_router.tickets SET resolved_at = $1 WHERE ticket = ANY ($2::text[]) AND resolved_at IS NULL`, now, list)
 	}
 	if list := tx.unit.Handoffs; len(list) > 0 {
-		type row = store.Owned[store.HandoffRow]
+		type row = unit.Owned[store.HandoffRow]
 		queue(b, insertHandoffs,
 			col(list, func(h row) int64 { return h.Conversation.Survivor().Row }),
 			col(list, func(h row) string { return h.Row.Ticket }),
@@ -51,7 +53,7 @@ func (tx *txState) writeTickets(b *pgx.Batch) {
 			col(list, func(h row) pgtype.Timestamptz { return stamp(h.Row.At) }))
 	}
 	if list := tx.unit.Audit; len(list) > 0 {
-		type row = store.Owned[store.AuditRow]
+		type row = unit.Owned[store.AuditRow]
 		queue(b, insertAudit,
 			col(list, func(a row) int64 { return a.Conversation.Survivor().Row }),
 			col(list, func(a row) string { return a.Row.Actor }),
@@ -71,7 +73,7 @@ const timerHandoff = "handoff"
 const timerLeft = "left"
 
 func (tx *txState) writeTimers(b *pgx.Batch) {
-	type row = *store.ConversationRow
+	type row = *unit.ConversationRow
 	armed, _ := split(tx.unit.Conversations, func(t row) bool { return t.ArmTimer && !t.Merged }, func(row) bool { return false })
 	if len(armed) > 0 {
 		queue(b, insertTimers, timerHandoff,
@@ -89,7 +91,7 @@ func (tx *txState) writeTimers(b *pgx.Batch) {
 // writeRecords writes records, parked reports and what is known of the lines.
 func (tx *txState) writeRecords(b *pgx.Batch) {
 	if list := tx.unit.Records; len(list) > 0 {
-		type row = store.RecordRow
+		type row = unit.RecordRow
 		queue(b, insertRecords,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Key }),
@@ -104,7 +106,7 @@ func (tx *txState) writeRecords(b *pgx.Batch) {
 			col(list, func(r row) []byte { return r.Raw }))
 	}
 	if list := tx.unit.NewlyParked; len(list) > 0 {
-		type row = store.ParkedReport
+		type row = unit.ParkedReport
 		queue(b, insertParked,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Line }),
@@ -116,7 +118,7 @@ func (tx *txState) writeRecords(b *pgx.Batch) {
 			col(list, func(r row) pgtype.Timestamptz { return stamp(r.ExpiresAt) }))
 	}
 	if list := tx.unit.Unparked; len(list) > 0 {
-		type row = store.ParkedReport
+		type row = unit.ParkedReport
 		queue(b, deleteParked,
 			col(list, func(r row) string { return r.ID }),
 			col(list, func(r row) string { return r.Line }),

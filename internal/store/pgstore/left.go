@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -31,7 +33,7 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(tx.listed, func(x, y *store.ConversationRow) int {
+	slices.SortFunc(tx.listed, func(x, y *unit.ConversationRow) int {
 		return cmp.Or(x.AskedAt.Compare(y.AskedAt), cmp.Compare(x.Row, y.Row))
 	})
 	var out []store.Conversation

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,7 +18,7 @@ import (
 
 // lockSet says what a transaction locks and loads.
 type lockSet struct {
-	store.LoadSpec
+	unit.LoadSpec
 	// AliasGroups are those that people have who may be new: they are nobody else's while
 	// the transaction lasts. NewConversations bounds the new conversations.
 	AliasGroups       [][]string
@@ -43,13 +45,13 @@ type aliasClaim struct {
 
 // loaded is what was loaded. Only contacts in it are locked.
 type loaded struct {
-	contacts       map[int64]*store.ContactRow
+	contacts       map[int64]*unit.ContactRow
 	aliases        map[string]int64
 	claimedAliases map[string]int64 // names that were nobody's
 	conversations  []*conversationRow
 	messages       []*messageRow
 	recorded       []recordName
-	parked         []store.ParkedReport
+	parked         []unit.ParkedReport
 	mergedIDs      map[string]int64 // ids of conversations that were joined with one
 	lastTicket     int64
 	storedAnswer   *storedAnswer // what the first one left under the key
@@ -104,8 +106,8 @@ func (locks *lockSet) messageSources() (out []messageSource) {
 }
 
 // lineAndIDColumns are the lines and the ids, each pair once.
-func lineAndIDColumns(list []store.ProviderID) (lines, ids []string) {
-	seen := make(map[store.ProviderID]bool, len(list))
+func lineAndIDColumns(list []unit.ProviderID) (lines, ids []string) {
+	seen := make(map[unit.ProviderID]bool, len(list))
 	for _, p := range list {
 		if !seen[p] {
 			seen[p] = true
@@ -165,7 +167,7 @@ func (locks *lockSet) addTouchedContacts(q *sqlBuilder) {
 // before it began, so what comes after the lock is true for as long as that lasts.
 func (locks *lockSet) queueLoad(b *pgx.Batch, claims []aliasClaim) *loaded {
 	l := &loaded{
-		contacts: map[int64]*store.ContactRow{}, aliases: map[string]int64{}, claimedAliases: map[string]int64{}, mergedIDs: map[string]int64{},
+		contacts: map[int64]*unit.ContactRow{}, aliases: map[string]int64{}, claimedAliases: map[string]int64{}, mergedIDs: map[string]int64{},
 	}
 	locks.queueIdempotency(b, l)
 	if len(claims) > 0 {
@@ -273,7 +275,7 @@ func (l *loaded) addMessage(rows pgx.Rows) error {
 }
 
 func (l *loaded) addParked(rows pgx.Rows) error {
-	var r store.ParkedReport
+	var r unit.ParkedReport
 	var at, expires pgtype.Timestamptz
 	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.ExpiresAt = instant(at), instant(expires)
@@ -287,11 +289,11 @@ func (l *loaded) addParked(rows pgx.Rows) error {
 // txState is a unit over what was loaded, and what only the engine knows of it.
 type txState struct {
 	*loaded
-	unit              *store.Unit
-	conversationByRow map[int64]*store.ConversationRow
-	conversationByID  map[string]*store.ConversationRow // conversations by their id
-	listed            []*store.ConversationRow          // what was only read
-	rowKeys           []int64                           // for new rows
+	unit              *unit.Unit
+	conversationByRow map[int64]*unit.ConversationRow
+	conversationByID  map[string]*unit.ConversationRow // conversations by their id
+	listed            []*unit.ConversationRow          // what was only read
+	rowKeys           []int64                          // for new rows
 	usedKeys          map[int64]bool
 	isKnownLine       func(line string) bool // that it has its row
 	// ticketIDs of the ticketCounter are those of the tickets in the unit.
@@ -302,13 +304,13 @@ type txState struct {
 }
 
 // newTxState puts copies of what was loaded and is locked into a new unit.
-func (l *loaded) newTxState(set store.Settings, now time.Time) *txState {
+func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
 	tx := &txState{
-		loaded: l, unit: store.NewUnit(set, now),
-		conversationByRow: map[int64]*store.ConversationRow{}, conversationByID: map[string]*store.ConversationRow{}, usedKeys: map[int64]bool{},
+		loaded: l, unit: unit.New(set, now),
+		conversationByRow: map[int64]*unit.ConversationRow{}, conversationByID: map[string]*unit.ConversationRow{}, usedKeys: map[int64]bool{},
 	}
 	tx.unit.LastTicket = l.lastTicket
-	contacts := make(map[int64]*store.ContactRow, len(l.contacts))
+	contacts := make(map[int64]*unit.ContactRow, len(l.contacts))
 	for n, c := range l.contacts {
 		mine := *c
 		contacts[n] = &mine

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,7 +20,7 @@ const (
 	pumpSize     = 500
 	stalledAfter = time.Minute // after which a row is woken again
 	scanPause    = time.Minute // between two walks over what is pending
-	parkedFor    = time.Hour   // see store.Unit.ApplyReport
+	parkedFor    = time.Hour   // see unit.Unit.ApplyReport
 
 	maxBatches = 5000
 	// numberEvents gives positions to what was committed before it began. Of one
@@ -79,7 +81,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 type pumpRound struct {
 	numbered, batches     int
 	due                   []int64 // conversations
-	orphanedReports       []store.ProviderID
+	orphanedReports       []unit.ProviderID
 	notices, apologiesDue bool
 }
 
@@ -109,7 +111,7 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 		// A report and the answer to its post may have missed each other.
 		queue(b, findOrphanedReports, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
 			Query(eachRow(func(rows pgx.Rows) error {
-				var id store.ProviderID
+				var id unit.ProviderID
 				err := scan(rows, &id.Line, &id.ID)
 				round.orphanedReports = append(round.orphanedReports, id)
 				return err
@@ -137,7 +139,7 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	}
 	var fired int
 	var wakes []store.Wake
-	cleared, err := s.clearTimers(ctx, now, timerHandoff, due, func(tx *txState, due []*store.ConversationRow) error {
+	cleared, err := s.clearTimers(ctx, now, timerHandoff, due, func(tx *txState, due []*unit.ConversationRow) error {
 		fired, wakes = 0, nil
 		for _, conv := range due {
 			conv.ArmTimer = conv.TimeoutAt.After(now) // somebody wrote meanwhile
@@ -165,10 +167,10 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 
 // clearTimers clears the timers of a kind of those conversations that are free, counts them,
 // and lets do say what happens to each.
-func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due []int64, do func(*txState, []*store.ConversationRow) error) (cleared int, err error) {
+func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due []int64, do func(*txState, []*unit.ConversationRow) error) (cleared int, err error) {
 	err = s.write(ctx, &lockSet{ConversationKeys: due}, now, func(tx *txState) error {
 		var done []int64
-		var conversations []*store.ConversationRow
+		var conversations []*unit.ConversationRow
 		known := map[int64]bool{}
 		for _, conv := range tx.conversations {
 			known[conv.Row] = true
@@ -201,7 +203,7 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 		return r.askLast(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
 	})
 	if err == nil && len(due) > 0 {
-		_, err = s.clearTimers(ctx, now, timerLeft, due, func(tx *txState, due []*store.ConversationRow) error {
+		_, err = s.clearTimers(ctx, now, timerLeft, due, func(tx *txState, due []*unit.ConversationRow) error {
 			done = 0
 			for _, conv := range due {
 				if tx.unit.Apologize(conv) {
@@ -219,15 +221,15 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 
 // applyOrphans gives parked reports to messages that had no provider id yet when they
 // came.
-func (s *Store) applyOrphans(ctx context.Context, now time.Time, ids []store.ProviderID) error {
+func (s *Store) applyOrphans(ctx context.Context, now time.Time, ids []unit.ProviderID) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	_, parked := lineAndIDColumns(ids)
-	locks := &lockSet{LoadSpec: store.LoadSpec{ProviderIDs: ids}, ParkedProviderIDs: parked, loadMore: loadEarlierAnswers}
+	locks := &lockSet{LoadSpec: unit.LoadSpec{ProviderIDs: ids}, ParkedProviderIDs: parked, loadMore: loadEarlierAnswers}
 	return s.write(ctx, locks, now, func(tx *txState) error {
 		for _, m := range tx.unit.Messages {
-			if m.Direction == "outbound" && slices.Contains(ids, store.ProviderID{Line: m.ConversationRow.Line, ID: m.ProviderID}) {
+			if m.Direction == "outbound" && slices.Contains(ids, unit.ProviderID{Line: m.ConversationRow.Line, ID: m.ProviderID}) {
 				tx.unit.ApplyResult(m, store.SendResult{Token: noToken, Status: store.Sent, ProviderID: m.ProviderID})
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -64,7 +66,7 @@ func (tx *txState) queueConversationsFrom(b *pgx.Batch, from string, args ...any
 }
 
 func (tx *txState) addConversation(rows pgx.Rows) error {
-	c := &store.ContactRow{}
+	c := &unit.ContactRow{}
 	var created, chose pgtype.Timestamptz
 	conv, err := scanConversation(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose)
 	if err != nil || tx.conversationByRow[conv.Row] != nil {
@@ -90,7 +92,7 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(tx.listed, func(x, y *store.ConversationRow) int {
+	slices.SortFunc(tx.listed, func(x, y *unit.ConversationRow) int {
 		return cmp.Or(y.LastMessageAt.Compare(x.LastMessageAt), cmp.Compare(y.Row, x.Row))
 	})
 	var out []store.Conversation

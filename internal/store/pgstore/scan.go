@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // stamp and instant are how times are kept: zero is NULL.
@@ -44,8 +44,8 @@ func fromEpoch(t pgtype.Timestamptz) time.Time {
 
 const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here, c.chose_at`
 
-func scanContact(rows pgx.Rows, more ...any) (*store.ContactRow, error) {
-	c := &store.ContactRow{}
+func scanContact(rows pgx.Rows, more ...any) (*unit.ContactRow, error) {
+	c := &unit.ContactRow{}
 	var created, chose pgtype.Timestamptz
 	dest := append([]any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose}, more...)
 	err := scan(rows, dest...)
@@ -60,7 +60,7 @@ const conversationColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.ta
 
 // conversationRow is a conversation whose contact is known by its key.
 type conversationRow struct {
-	store.ConversationRow
+	unit.ConversationRow
 	contact int64
 }
 
@@ -118,7 +118,7 @@ const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type
 
 // messageRow is a message whose conversation is known by its key.
 type messageRow struct {
-	store.MessageRow
+	unit.MessageRow
 	conversation int64
 	contact      int64 // 0 where nobody asked
 	line         string

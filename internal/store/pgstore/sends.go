@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -26,7 +28,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 	var claims []store.SendClaim
 	err := s.write(ctx, &lockSet{ConversationIDs: ids, WithPending: true}, s.serverTime(now), func(tx *txState) error {
 		claims = claims[:0]
-		pending := map[*store.ConversationRow][]*store.MessageRow{}
+		pending := map[*unit.ConversationRow][]*unit.MessageRow{}
 		for _, m := range tx.unit.Messages {
 			pending[m.ConversationRow] = append(pending[m.ConversationRow], m)
 		}
@@ -75,7 +77,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	if len(results) == 0 {
 		return nil, nil
 	}
-	results = store.FitResults(results)
+	results = unit.FitResults(results)
 	recorded, err := s.recordSends(ctx, now, results)
 	if sqlState(err) == lockNotAvailable {
 		// Somebody new is being made under a phone that was learned: it is learned again
@@ -109,7 +111,7 @@ func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.
 	err := s.write(ctx, locks, now, func(tx *txState) error {
 		var ids []string
 		for i, r := range results {
-			if recorded[i].Busy = tx.lockedByOthers(store.LoadSpec{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
+			if recorded[i].Busy = tx.lockedByOthers(unit.LoadSpec{MessageIDs: []string{r.MessageID}}); recorded[i].Busy {
 				continue
 			}
 			ids = append(ids, r.Conversation)

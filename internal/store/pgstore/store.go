@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -42,7 +44,7 @@ type Options struct {
 	// DirectURL reaches the server itself, for migrations; URL if "".
 	DirectURL string
 	Rules     router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see unit.Settings.
 	Country      string
 	Zone         *time.Location
 	StaleAfter   time.Duration
@@ -87,7 +89,7 @@ type Store struct {
 	// wait for one another's.
 	counterPool *pgxpool.Pool
 	opts        Options
-	set         store.Settings
+	set         unit.Settings
 	keys        keys
 	tickets     tickets
 	log         *slog.Logger
@@ -159,7 +161,7 @@ func build(ctx context.Context, o Options) (s *Store, err error) {
 	if o.Notes == nil {
 		o.Notes = NewNotes()
 	}
-	set := store.Settings{
+	set := unit.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
 		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
 	}

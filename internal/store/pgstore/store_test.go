@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-func options(url string, set store.Settings) Options {
+func options(url string, set unit.Settings) Options {
 	return Options{
 		URL: url, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
 		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, OnEvents: set.OnEvents, MaxConns: 4,
@@ -43,7 +45,7 @@ func conformance(t *testing.T, url func(database string) string) {
 	server := pgtest.Shared(t)
 	storetest.Run(t, storetest.Engine{
 		New: func(t testing.TB) string { return url(server.Borrow(t)) },
-		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
+		Open: func(ctx context.Context, name string, set unit.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
 		Age: age, Former: former,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -19,7 +21,7 @@ const traceSize = 200
 // it can be read; a message brings what it led to, anything else the last
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
-	key = store.FitKey(strings.TrimSpace(key))
+	key = unit.FitKey(strings.TrimSpace(key))
 	var out store.Trace
 	err := s.read(ctx, "trace", func(r *reader) (err error) {
 		out, err = s.emptyTxState().trace(r, key)
@@ -116,7 +118,7 @@ func (tx *txState) traceConversations(r *reader, key string, aliases []string) (
 
 // queueHistory reads the hand-offs and commands of the loaded conversations.
 func (tx *txState) queueHistory(b *pgx.Batch, out *store.Trace) {
-	list := col(tx.listed, func(conv *store.ConversationRow) int64 { return conv.Row })
+	list := col(tx.listed, func(conv *unit.ConversationRow) int64 { return conv.Row })
 	queue(b, `SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
 		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
 		Query(eachRow(func(rows pgx.Rows) error {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -19,7 +21,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	batch = store.FitArrivals(batch)
+	batch = unit.FitArrivals(batch)
 	results, err := s.turnOrBisect(ctx, now, batch)
 	if err != nil {
 		return nil, wrap("turn", err)
@@ -95,14 +97,14 @@ func (s *Store) bisect(ctx context.Context, now time.Time, batch []inbound.Arriv
 	return out, err
 }
 
-func (s *Store) loadSpec(a *inbound.Arrival) store.LoadSpec {
+func (s *Store) loadSpec(a *inbound.Arrival) unit.LoadSpec {
 	return s.set.TurnLoadSpec([]inbound.Arrival{*a})
 }
 
 // turnLocks lists what a batch locks and loads, and what each of its arrivals does.
-func (s *Store) turnLocks(batch []inbound.Arrival) (*lockSet, []store.LoadSpec) {
+func (s *Store) turnLocks(batch []inbound.Arrival) (*lockSet, []unit.LoadSpec) {
 	locks := &lockSet{NewConversations: len(batch)}
-	each := make([]store.LoadSpec, len(batch))
+	each := make([]unit.LoadSpec, len(batch))
 	for i := range batch {
 		n := s.loadSpec(&batch[i])
 		each[i] = n
@@ -153,7 +155,7 @@ func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 }
 
 // lockedByOthers says that somebody else holds something that an arrival needs.
-func (tx *txState) lockedByOthers(n store.LoadSpec) bool {
+func (tx *txState) lockedByOthers(n unit.LoadSpec) bool {
 	for _, alias := range n.Aliases {
 		owner, there := tx.aliases[alias]
 		if _, ours := tx.claimedAliases[alias]; !ours && (!there || tx.contacts[owner] == nil) {
@@ -174,7 +176,7 @@ func (tx *txState) lockedByOthers(n store.LoadSpec) bool {
 }
 
 // messagesNamed returns the loaded messages with one of the ids.
-func (l *loaded) messagesNamed(providerIDs []store.ProviderID, ids []string) (out []*messageRow) {
+func (l *loaded) messagesNamed(providerIDs []unit.ProviderID, ids []string) (out []*messageRow) {
 	if len(l.messages) == 0 {
 		return nil
 	}
@@ -194,7 +196,7 @@ func (l *loaded) messagesNamed(providerIDs []store.ProviderID, ids []string) (ou
 }
 
 // loadRecent reads the last messages of conversations that have an id.
-func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*store.ConversationRow) error {
+func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*unit.ConversationRow) error {
 	if len(conversations) == 0 {
 		return nil
 	}
@@ -221,14 +223,14 @@ func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations 
 type blockedSet struct {
 	names    map[string]bool
 	contacts map[int64]bool
-	ids      map[store.ProviderID]bool // ours have no line
+	ids      map[unit.ProviderID]bool // ours have no line
 }
 
 func newBlockedSet() *blockedSet {
-	return &blockedSet{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[store.ProviderID]bool{}}
+	return &blockedSet{names: map[string]bool{}, contacts: map[int64]bool{}, ids: map[unit.ProviderID]bool{}}
 }
 
-func (s *blockedSet) blocks(n store.LoadSpec, l *loaded) bool {
+func (s *blockedSet) blocks(n unit.LoadSpec, l *loaded) bool {
 	if len(s.names)+len(s.ids) == 0 {
 		return false
 	}
@@ -253,15 +255,15 @@ func (s *blockedSet) blocks(n store.LoadSpec, l *loaded) bool {
 }
 
 // namedIDs are all that an arrival names messages by.
-func namedIDs(n store.LoadSpec) []store.ProviderID {
+func namedIDs(n unit.LoadSpec) []unit.ProviderID {
 	all := slices.Clone(n.ProviderIDs)
 	for _, id := range n.MessageIDs {
-		all = append(all, store.ProviderID{ID: id})
+		all = append(all, unit.ProviderID{ID: id})
 	}
 	return all
 }
 
-func (s *blockedSet) add(n store.LoadSpec, l *loaded) {
+func (s *blockedSet) add(n unit.LoadSpec, l *loaded) {
 	for _, alias := range n.Aliases {
 		s.names[alias] = true
 		if l != nil {
@@ -283,7 +285,7 @@ func (s *blockedSet) add(n store.LoadSpec, l *loaded) {
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
 	now = s.serverTime(now)
-	batch := store.FitArrivals([]inbound.Arrival{arrival})
+	batch := unit.FitArrivals([]inbound.Arrival{arrival})
 	locks, each := s.turnLocks(batch)
 	locks.Echoes, locks.ParkedProviderIDs = false, nil
 	err := s.retryUntil(ctx, func(bool) (left bool, err error) {

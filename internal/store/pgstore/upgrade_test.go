@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -31,7 +33,7 @@ func TestUpgrade(t *testing.T) {
 	url := server.URL(server.Database(t))
 	storetest.Upgrade(t, storetest.Former{
 		DB: formerStore(t, url),
-		Open: func(ctx context.Context, set store.Settings) (store.Store, error) {
+		Open: func(ctx context.Context, set unit.Settings) (store.Store, error) {
 			return Open(ctx, options(url, set))
 		},
 		Read: func() (*sql.DB, error) { return inSchema(url) },

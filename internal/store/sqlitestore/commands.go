@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -15,7 +17,7 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 	if len(batch) == 0 {
 		return nil
 	}
-	batch = store.FitArrivals(batch)
+	batch = unit.FitArrivals(batch)
 	spec := s.set.ReportLoadSpec(batch)
 	return s.write(ctx, "statuses", now, func(tx *txState) error {
 		if err := tx.load(spec); err != nil {
@@ -67,8 +69,8 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 }
 
 // loadForCommand loads what a command touches, and returns its conversation.
-func (tx *txState) loadForCommand(cmd store.Command) (*store.ConversationRow, error) {
-	var spec store.LoadSpec
+func (tx *txState) loadForCommand(cmd store.Command) (*unit.ConversationRow, error) {
+	var spec unit.LoadSpec
 	if cmd.Draft != nil && cmd.Draft.Quotes != "" {
 		spec.MessageIDs = []string{cmd.Draft.Quotes}
 	}
@@ -83,7 +85,7 @@ func (tx *txState) loadForCommand(cmd store.Command) (*store.ConversationRow, er
 	if err != nil {
 		return nil, err
 	}
-	if store.IsContactCommand(cmd.Kind) { // which all their conversations are told of
+	if unit.IsContactCommand(cmd.Kind) { // which all their conversations are told of
 		if err := tx.selectConversations(`t.contact = ?`, []any{conv.ContactRow.Row}); err != nil {
 			return nil, err
 		}

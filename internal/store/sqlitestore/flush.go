@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -159,7 +161,7 @@ func (tx *txState) writeContacts() error {
 func (tx *txState) writeConversations() error {
 	var fresh valuesBuilder
 	// In the order of the file: neighbours share a page.
-	byRow := slices.SortedFunc(slices.Values(tx.unit.Conversations), func(a, b *store.ConversationRow) int { return cmp.Compare(a.Row, b.Row) })
+	byRow := slices.SortedFunc(slices.Values(tx.unit.Conversations), func(a, b *unit.ConversationRow) int { return cmp.Compare(a.Row, b.Row) })
 	for _, conv := range byRow {
 		r, to := &conv.Conversation.Conversation, conv.Contact.Address
 		contact := conv.ContactRow.Survivor().Row
@@ -197,7 +199,7 @@ func (tx *txState) writeMessages() error {
 		}
 		return tx.insert(insertReplies, &out)
 	}
-	last := map[*store.ConversationRow]bool{} // conversations whose last row is in out
+	last := map[*unit.ConversationRow]bool{} // conversations whose last row is in out
 	for _, m := range tx.unit.Messages {
 		conv := m.ConversationRow.Survivor()
 		switch {
@@ -246,7 +248,7 @@ func nullable(s string) any {
 }
 
 // noticeLine is the line of a notice, by which the feeder finds it.
-func noticeLine(m *store.MessageRow) string {
+func noticeLine(m *unit.MessageRow) string {
 	if !m.Notice {
 		return ""
 	}
@@ -254,7 +256,7 @@ func noticeLine(m *store.MessageRow) string {
 }
 
 // storedText is the text of a message that its body does not hold already.
-func storedText(m *store.MessageRow) string {
+func storedText(m *unit.MessageRow) string {
 	if m.Body.Reply != nil {
 		return ""
 	}
@@ -277,7 +279,7 @@ func mediaText(m *store.Media) (string, error) {
 	return string(out), err
 }
 
-func reactionsText(m *store.MessageRow) string {
+func reactionsText(m *unit.MessageRow) string {
 	if len(m.Reactions) == 0 {
 		return ""
 	}

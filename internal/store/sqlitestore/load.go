@@ -7,24 +7,26 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // txState is the part of the file that one transaction works on.
 type txState struct {
 	q    querier
-	unit *store.Unit
+	unit *unit.Unit
 
-	contactByRow      map[int64]*store.ContactRow
-	conversationByRow map[int64]*store.ConversationRow
+	contactByRow      map[int64]*unit.ContactRow
+	conversationByRow map[int64]*unit.ConversationRow
 	issued            map[string]int64 // counters that were moved
 	afterFlush        func() error     // asks what was written, nil for nothing
 }
 
-func newTxState(q querier, set store.Settings, now time.Time) *txState {
+func newTxState(q querier, set unit.Settings, now time.Time) *txState {
 	return &txState{
-		q: q, unit: store.NewUnit(set, now),
-		contactByRow: map[int64]*store.ContactRow{}, conversationByRow: map[int64]*store.ConversationRow{}, issued: map[string]int64{},
+		q: q, unit: unit.New(set, now),
+		contactByRow: map[int64]*unit.ContactRow{}, conversationByRow: map[int64]*unit.ConversationRow{}, issued: map[string]int64{},
 	}
 }
 
@@ -44,7 +46,7 @@ func eachRow(q querier, query string, args []any, scan func(*sql.Rows) error) er
 }
 
 // load reads all that a batch may touch.
-func (tx *txState) load(n store.LoadSpec) error {
+func (tx *txState) load(n unit.LoadSpec) error {
 	if err := tx.loadAliases(slices.Concat(n.Aliases, n.KnownAliases)); err != nil {
 		return fmt.Errorf("load contacts: %w", err)
 	}
@@ -113,7 +115,7 @@ func (tx *txState) loadAliases(aliases []string) error {
 	return nil
 }
 
-func (tx *txState) addContact(c *store.ContactRow) *store.ContactRow {
+func (tx *txState) addContact(c *unit.ContactRow) *unit.ContactRow {
 	if known := tx.contactByRow[c.Row]; known != nil {
 		return known
 	}
@@ -152,11 +154,11 @@ func (tx *txState) selectConversations(where string, args []any) error {
 
 // messageRow is a message whose conversation is not loaded yet.
 type messageRow struct {
-	*store.MessageRow
+	*unit.MessageRow
 	conversation int64
 }
 
-func (tx *txState) findMessages(n store.LoadSpec) ([]messageRow, error) {
+func (tx *txState) findMessages(n unit.LoadSpec) ([]messageRow, error) {
 	var found []messageRow
 	take := func(rows *sql.Rows) error {
 		m, conversation, err := scanMessage(rows)
@@ -238,7 +240,7 @@ func (tx *txState) loadInFlight() error {
 }
 
 // loadRecent reads the last messages of a conversation that have an id.
-func (tx *txState) loadRecent(conv *store.ConversationRow) error {
+func (tx *txState) loadRecent(conv *unit.ConversationRow) error {
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.conversation = ? AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`
 	return eachRow(tx.q, query, []any{conv.Row}, func(rows *sql.Rows) error {
@@ -274,7 +276,7 @@ func (tx *txState) loadParked(providerIDs []string) error {
 		status, code, detail, at, expires_at FROM parked
 		WHERE provider_id IN (SELECT value FROM json_each(?)) ORDER BY at, status`
 	return eachRow(tx.q, query, []any{texts(providerIDs)}, func(rows *sql.Rows) error {
-		var r store.ParkedReport
+		var r unit.ParkedReport
 		var at, expires int64
 		if err := rows.Scan(&r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires); err != nil {
 			return err
@@ -296,7 +298,7 @@ func (tx *txState) loadTicket() error {
 }
 
 // loadConversation reads one conversation by its id, also one that was joined.
-func (tx *txState) loadConversation(id string) (*store.ConversationRow, error) {
+func (tx *txState) loadConversation(id string) (*unit.ConversationRow, error) {
 	n, err := conversationKey(tx.q, id)
 	if err != nil {
 		return nil, err

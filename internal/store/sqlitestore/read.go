@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -228,7 +230,7 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 }
 
 // messages reads messages with their raw JSON, and their conversations.
-func (tx *txState) messages(where string, args ...any) ([]*store.MessageRow, error) {
+func (tx *txState) messages(where string, args ...any) ([]*unit.MessageRow, error) {
 	var found []messageRow
 	missing := map[int64]bool{}
 	err := eachRow(tx.q, `SELECT `+messageColumns+`, m.raw FROM messages m WHERE `+where, args, func(rows *sql.Rows) error {
@@ -250,7 +252,7 @@ func (tx *txState) messages(where string, args ...any) ([]*store.MessageRow, err
 	if err := tx.loadConversations(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
 		return nil, err
 	}
-	out := make([]*store.MessageRow, len(found))
+	out := make([]*unit.MessageRow, len(found))
 	for i, m := range found {
 		m.ConversationRow = tx.conversationByRow[m.conversation]
 		out[i] = m.MessageRow
@@ -258,7 +260,7 @@ func (tx *txState) messages(where string, args ...any) ([]*store.MessageRow, err
 	return out, nil
 }
 
-func viewMessages(rows []*store.MessageRow) []store.Message {
+func viewMessages(rows []*unit.MessageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
 		out[i] = m.View()

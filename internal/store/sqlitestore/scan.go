@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // micros and instant are how times are kept.
@@ -36,8 +36,8 @@ func texts(list []string) string {
 }
 
 // pairs are lines and ids, each pair once.
-func pairs(list []store.ProviderID) string {
-	seen := make(map[store.ProviderID]bool, len(list))
+func pairs(list []unit.ProviderID) string {
+	seen := make(map[unit.ProviderID]bool, len(list))
 	rest := make([][2]string, 0, len(list))
 	for _, p := range list {
 		if !seen[p] {
@@ -68,7 +68,7 @@ const contactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blo
 
 // contactScan takes a contact from its columns.
 type contactScan struct {
-	store.ContactRow
+	unit.ContactRow
 	created, chose int64
 }
 
@@ -76,7 +76,7 @@ func (c *contactScan) dest() []any {
 	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created, &c.BlockedHere, &c.chose}
 }
 
-func (c *contactScan) row() *store.ContactRow {
+func (c *contactScan) row() *unit.ContactRow {
 	c.CreatedAt, c.ChoseAt = instant(c.created), instant(c.chose)
 	return &c.ContactRow
 }
@@ -88,7 +88,7 @@ const conversationColumns = `t.n, t.id, t.line, t.state, t.area, t.tag, t.menu, 
 
 // conversationScan takes a conversation from its columns.
 type conversationScan struct {
-	store.ConversationRow
+	unit.ConversationRow
 	auto                                       string
 	in, human, timeout, last, created, waiting int64
 	file, asked, said, left, apologized        int64
@@ -104,7 +104,7 @@ func (conv *conversationScan) dest() []any {
 }
 
 // row finishes the conversation; its ContactRow is still missing.
-func (conv *conversationScan) row() *store.ConversationRow {
+func (conv *conversationScan) row() *unit.ConversationRow {
 	r := &conv.Conversation.Conversation
 	r.Auto = readAuto(conv.auto)
 	r.LastInbound, r.LastHuman, r.TimeoutAt = instant(conv.in), instant(conv.human), instant(conv.timeout)
@@ -146,8 +146,8 @@ const messageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type
 	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
 // scanMessage reads a row; its ConversationRow is still missing.
-func scanMessage(rows *sql.Rows, more ...any) (m *store.MessageRow, conversation int64, err error) {
-	m = &store.MessageRow{}
+func scanMessage(rows *sql.Rows, more ...any) (m *unit.MessageRow, conversation int64, err error) {
+	m = &unit.MessageRow{}
 	var body, media, reactions string
 	var since, expires, sent, received, edited, revoked, created int64
 	dest := append([]any{

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -42,11 +44,11 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 
 // loadPending reads what waits in conversations, oldest first. An id that was
 // joined with another one has nothing: its rows leave by the lane of the other.
-func (tx *txState) loadPending(ids []string) (map[string][]*store.MessageRow, error) {
+func (tx *txState) loadPending(ids []string) (map[string][]*unit.MessageRow, error) {
 	if err := tx.loadConversations(`t.id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
 		return nil, err
 	}
-	pending := map[string][]*store.MessageRow{}
+	pending := map[string][]*unit.MessageRow{}
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.status IN ('queued', 'sending') AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.conversation, m.n`
 	err := eachRow(tx.q, query, []any{numbers(tx.conversationByRow)}, func(rows *sql.Rows) error {
@@ -67,8 +69,8 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	if len(results) == 0 {
 		return nil, nil
 	}
-	results = store.FitResults(results)
-	var spec store.LoadSpec
+	results = unit.FitResults(results)
+	var spec unit.LoadSpec
 	var providerIDs []string
 	for _, r := range results {
 		spec.MessageIDs = append(spec.MessageIDs, r.MessageID)

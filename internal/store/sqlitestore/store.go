@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -33,7 +35,7 @@ type Options struct {
 	// Queue is the file of the queue that the store goes with, see goWith; nil for none.
 	Queue *sqlite.DB
 	Rules router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see store.Settings.
+	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see unit.Settings.
 	Country      string
 	Zone         *time.Location
 	StaleAfter   time.Duration
@@ -53,7 +55,7 @@ type Options struct {
 // Store implements store.Store.
 type Store struct {
 	db     *sqlite.DB
-	set    store.Settings
+	set    unit.Settings
 	logger *slog.Logger
 
 	mu       sync.Mutex // of sendScan and fileScan
@@ -88,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	set := store.Settings{
+	set := unit.Settings{
 		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
 		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
 	}
@@ -147,7 +149,7 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(t
 	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
 	}
-	var unit *store.Unit
+	var unit *unit.Unit
 	var issued map[string]int64
 	err := s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
 		tx := newTxState(s.traced(sqlTx), s.set, now)

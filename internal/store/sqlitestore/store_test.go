@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-func options(name string, set store.Settings) Options {
+func options(name string, set unit.Settings) Options {
 	return Options{
 		Path: name, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
 		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, OnEvents: set.OnEvents, Relaxed: true,
@@ -20,7 +22,7 @@ func options(name string, set store.Settings) Options {
 func TestConformance(t *testing.T) {
 	storetest.Run(t, storetest.Engine{
 		New: func(t testing.TB) string { return filepath.Join(t.TempDir(), "store.db") },
-		Open: func(ctx context.Context, name string, set store.Settings) (store.Store, error) {
+		Open: func(ctx context.Context, name string, set unit.Settings) (store.Store, error) {
 			return Open(ctx, options(name, set))
 		},
 		Age: age, Former: former,

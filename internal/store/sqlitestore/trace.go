@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
@@ -19,7 +21,7 @@ const traceSize = 200
 // messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
-	key = store.FitKey(strings.TrimSpace(key))
+	key = unit.FitKey(strings.TrimSpace(key))
 	err := s.read(ctx, "trace", func(q querier) (err error) {
 		tx := newTxState(q, s.set, time.Time{})
 		out, err = tx.trace(key)
@@ -61,7 +63,7 @@ func (tx *txState) trace(key string) (out store.Trace, err error) {
 // traceMessages returns the messages of an id, ours or the provider's, and the
 // replies that they led to.
 func (tx *txState) traceMessages(key string) ([]store.Message, error) {
-	var out []*store.MessageRow
+	var out []*unit.MessageRow
 	for _, where := range [...]string{`m.id = ?`, `m.provider_id = ? ORDER BY m.n`} {
 		found, err := tx.messages(where, key)
 		if err != nil {
@@ -80,7 +82,7 @@ func (tx *txState) traceMessages(key string) ([]store.Message, error) {
 
 // repliesTo returns the replies that a message led to: they were made in its
 // turn, so they stand right behind it.
-func (tx *txState) repliesTo(m *store.MessageRow) ([]*store.MessageRow, error) {
+func (tx *txState) repliesTo(m *unit.MessageRow) ([]*unit.MessageRow, error) {
 	if m.Direction != "inbound" {
 		return nil, nil
 	}
@@ -111,7 +113,7 @@ func (tx *txState) traceConversations(key string, aliases []string) error {
 
 // latest returns the last messages of the loaded conversations, oldest first.
 func (tx *txState) latest() ([]store.Message, error) {
-	var out []*store.MessageRow
+	var out []*unit.MessageRow
 	for n := range tx.conversationByRow {
 		list, err := tx.messages(`m.conversation = ? ORDER BY m.n DESC LIMIT ?`, n, traceSize)
 		if err != nil {
@@ -120,7 +122,7 @@ func (tx *txState) latest() ([]store.Message, error) {
 		slices.Reverse(list)
 		out = append(out, list...)
 	}
-	slices.SortStableFunc(out, func(x, y *store.MessageRow) int { return x.CreatedAt.Compare(y.CreatedAt) })
+	slices.SortStableFunc(out, func(x, y *unit.MessageRow) int { return x.CreatedAt.Compare(y.CreatedAt) })
 	return viewMessages(out), nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -14,7 +16,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	batch = store.FitArrivals(batch)
+	batch = unit.FitArrivals(batch)
 	spec := s.set.TurnLoadSpec(batch)
 	var results []store.Result
 	err := s.write(ctx, "turn", now, func(tx *txState) error {
@@ -49,7 +51,7 @@ func (s *Store) Turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 
 // Reject implements store.Store.
 func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error {
-	arrival = store.FitArrivals([]inbound.Arrival{arrival})[0]
+	arrival = unit.FitArrivals([]inbound.Arrival{arrival})[0]
 	spec := s.set.TurnLoadSpec([]inbound.Arrival{arrival})
 	return s.write(ctx, "reject", now, func(tx *txState) error {
 		if err := tx.load(spec); err != nil {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/racetest"
@@ -29,7 +31,7 @@ func TestUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	storetest.Upgrade(t, storetest.Former{
 		DB: formerStore(t, path),
-		Open: func(ctx context.Context, set store.Settings) (store.Store, error) {
+		Open: func(ctx context.Context, set unit.Settings) (store.Store, error) {
 			o := options(path, set)
 			o.Relaxed = false
 			return Open(ctx, o)

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // tree is the conversation that the suite speaks.
@@ -55,8 +56,8 @@ func Rules(t testing.TB) router.Rules {
 }
 
 // Settings are what the suite wants of an engine.
-func Settings(t testing.TB) store.Settings {
-	return store.Settings{
+func Settings(t testing.TB) unit.Settings {
+	return unit.Settings{
 		Rules: Rules(t), Country: "AR", Zone: time.FixedZone("ART", -3*3600), StaleAfter: 10 * time.Minute,
 		ReplyTTL: time.Hour, Windowless: []string{"ventas"},
 	}

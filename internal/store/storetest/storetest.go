@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -20,7 +22,7 @@ type Engine struct {
 	// New returns the name of a new, empty database.
 	New func(t testing.TB) string
 	// Open opens it; it is closed before it is opened again.
-	Open func(ctx context.Context, name string, set store.Settings) (store.Store, error)
+	Open func(ctx context.Context, name string, set unit.Settings) (store.Store, error)
 	// Age makes one that is closed look as if an earlier version had written what
 	// arrived: an origin of kind and line, as the provider names it, and the key of
 	// a record of these and its id.
@@ -91,7 +93,7 @@ type driver struct {
 	store.Store
 	engine Engine
 	name   string
-	set    store.Settings
+	set    unit.Settings
 	now    time.Time
 	page   int // how many rows it reads at once
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/unit"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -21,7 +23,7 @@ import (
 type Former struct {
 	DB *sql.DB // closed by Upgrade
 	// Open opens it with this program.
-	Open func(ctx context.Context, set store.Settings) (store.Store, error)
+	Open func(ctx context.Context, set unit.Settings) (store.Store, error)
 	// Read opens it for a look, beside the program.
 	Read func() (*sql.DB, error)
 }

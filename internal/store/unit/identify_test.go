@@ -1,9 +1,11 @@
-package store
+package unit
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"pgregory.net/rapid"
 
@@ -19,7 +21,7 @@ func TestNamesInAnyStory(t *testing.T) {
 	phones := []string{"551187650001", "5511987650001", "22955550001", "2290155550001", "5491100000001", "541100000001"}
 	rapid.Check(t, func(t *rapid.T) {
 		set := (&Settings{Country: "AR"}).WithDefaults()
-		u := NewUnit(set, time.Unix(1_800_000_000, 0))
+		u := New(set, time.Unix(1_800_000_000, 0))
 		owner := map[string]*ContactRow{}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			p := inbound.Person{
@@ -34,7 +36,7 @@ func TestNamesInAnyStory(t *testing.T) {
 			if opened {
 				conversation.Contact.Address = outbound.Address{Phone: p.Phone, UserID: p.UserID}
 			}
-			r := SendResult{To: conversation.Contact.Address, WaID: rapid.SampledFrom(phones).Draw(t, "wa_id")}
+			r := store.SendResult{To: conversation.Contact.Address, WaID: rapid.SampledFrom(phones).Draw(t, "wa_id")}
 			m := &MessageRow{ConversationRow: conversation}
 			u.learnWaID(m, r)
 			changed, audit := len(u.Events), len(u.Audit)

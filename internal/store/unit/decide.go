@@ -1,4 +1,4 @@
-package store
+package unit
 
 import (
 	"cmp"
@@ -6,17 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store"
+
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
-)
-
-// SupersededEpoch is the epoch of an automatic message that no conversation has any
-// more: it will be superseded.
-const SupersededEpoch = -1
-
-const (
-	directionIn  = "inbound"
-	directionOut = "outbound"
 )
 
 // cause is why a decision was taken: by whom, and upon which message.
@@ -80,8 +73,31 @@ func (u *Unit) openTicket(conv *ConversationRow, h *router.Handoff) string {
 // TicketNumber writes a ticket.
 func TicketNumber(year int, n int64) string { return fmt.Sprintf("PSI-%d-%06d", year, n) }
 
-// Year is the one in which tickets are made now.
-func (u *Unit) Year() int { return u.Now.In(u.Zone).Year() }
+// waitingSince returns since when the person waits for one of ours, once a decision is
+// carried out; zero for not at all. Somebody waits from the hand-off on, or from
+// their first message after our last one, until one of ours writes (an agent, or
+// the phone of the line) or the hand-off ends. A transfer goes on waiting. A
+// thank-you asks for nothing, nor does what gets no answer whatever the state
+// (reactions, notices, stale and late messages). While disconnected, nobody
+// is owed anything.
+func (u *Unit) waitingSince(conv *ConversationRow, next router.Conversation, d router.Decision, c cause) time.Time {
+	before := conv.Conversation.Conversation
+	if next.State != router.StateHandedOff || next.LastHuman.After(before.LastHuman) {
+		return time.Time{}
+	}
+	if !conv.WaitingSince.IsZero() && !d.Closed {
+		return conv.WaitingSince
+	}
+	in := c.inbound()
+	asks := d.Handoff != nil || d.Reason == router.HandedOffSilent && in != nil && !u.rules(conv.Line).Thanks(in.Text)
+	switch {
+	case !asks:
+		return time.Time{}
+	case in != nil:
+		return earlier(u.Now, in.ReceivedAt)
+	}
+	return u.Now
+}
 
 // addDecisionEvents adds the events of a decision: what was said, and then what came of it.
 func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation, d router.Decision, c cause) {
@@ -91,33 +107,33 @@ func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation,
 	}
 	if !conv.Opened {
 		conv.Opened = true
-		u.addEvent(conv, EventOpened, eventDetail{})
+		u.addEvent(conv, store.EventOpened, eventDetail{})
 	}
 	switch {
 	case c.Message == nil:
 	case c.Message.Direction == directionIn:
-		u.addEvent(conv, EventReceived, eventDetail{Message: c.Message})
+		u.addEvent(conv, store.EventReceived, eventDetail{Message: c.Message})
 	default:
-		u.addEvent(conv, EventSent, eventDetail{Message: c.Message})
+		u.addEvent(conv, store.EventSent, eventDetail{Message: c.Message})
 	}
 	ended := d.Closed && before != router.StateClosed
 	if ended {
-		u.addEvent(conv, EventClosed, eventDetail{From: left})
+		u.addEvent(conv, store.EventClosed, eventDetail{From: left})
 	}
 	switch h := d.Handoff; {
 	case h != nil:
-		row := HandoffRow{
+		row := store.HandoffRow{
 			Conversation: conv.ID, Ticket: conv.Ticket, FromArea: h.FromArea, Area: h.Area, Tag: h.Tag, Note: h.Note,
 			By: c.By, At: u.Now,
 		}
-		u.Handoffs = append(u.Handoffs, Owned[HandoffRow]{conv, row})
-		u.addEvent(conv, EventHandedOff, eventDetail{Handoff: &row, Message: c.Message})
+		u.Handoffs = append(u.Handoffs, Owned[store.HandoffRow]{conv, row})
+		u.addEvent(conv, store.EventHandedOff, eventDetail{Handoff: &row, Message: c.Message})
 	case conv.State == router.StateHandedOff && before != router.StateHandedOff:
-		u.addEvent(conv, EventHandedOff, eventDetail{}) // somebody of ours took over
+		u.addEvent(conv, store.EventHandedOff, eventDetail{}) // somebody of ours took over
 	case conv.State == router.StateMenu && (ended || before == router.StateClosed):
-		u.addEvent(conv, EventOpened, eventDetail{From: left})
+		u.addEvent(conv, store.EventOpened, eventDetail{From: left})
 	case d.Changed && !ended:
-		u.addEvent(conv, EventUpdated, eventDetail{From: left})
+		u.addEvent(conv, store.EventUpdated, eventDetail{From: left})
 	}
 }
 
@@ -128,10 +144,10 @@ func (u *Unit) addNoteAndTag(conv *ConversationRow, d router.Decision, c cause) 
 		if x.detail == "" {
 			continue
 		}
-		u.Audit = append(u.Audit, Owned[AuditRow]{conv, AuditRow{Conversation: conv.ID, Actor: c.By, Action: x.action, Detail: x.detail, At: u.Now}})
+		u.Audit = append(u.Audit, Owned[store.AuditRow]{conv, store.AuditRow{Conversation: conv.ID, Actor: c.By, Action: x.action, Detail: x.detail, At: u.Now}})
 	}
 	if d.Label != "" {
-		u.addEvent(conv, EventTagged, eventDetail{Label: d.Label, Message: c.Message})
+		u.addEvent(conv, store.EventTagged, eventDetail{Label: d.Label, Message: c.Message})
 	}
 }
 
@@ -140,7 +156,7 @@ func (u *Unit) addReply(conv *ConversationRow, r router.Reply, why router.Reason
 	r.Text = strings.ReplaceAll(r.Text, "{ticket}", ticket)
 	r.Footer = strings.ReplaceAll(r.Footer, "{ticket}", ticket)
 	m := &MessageRow{ConversationRow: conv, New: true, PendingSince: u.Now, Notice: c.Notice}
-	m.ID, m.Direction, m.Author, m.Status, m.Reason = u.NewID(), directionOut, AuthorRouter, Queued, why
+	m.ID, m.Direction, m.Author, m.Status, m.Reason = u.NewID(), directionOut, store.AuthorRouter, store.Queued, why
 	m.Type, m.Body, m.Epoch, m.CreatedAt = replyType(r), outbound.Body{Reply: &r}, conv.Epoch, u.Now
 	if u.ReplyTTL > 0 {
 		m.ExpiresAt = u.Now.Add(u.ReplyTTL)
@@ -165,59 +181,13 @@ func replyType(r router.Reply) string {
 	return "text"
 }
 
-func earlier(a, b time.Time) time.Time {
-	if !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func (u *Unit) addNewMessage(m *MessageRow) {
-	u.Messages = append(u.Messages, m)
-	u.index(m)
-}
-
 // isAutomatic says that no person meant a message: a change of epoch takes
 // them back.
-func isAutomatic(m *MessageRow) bool { return m.Author == AuthorRouter }
+func isAutomatic(m *MessageRow) bool { return m.Author == store.AuthorRouter }
 
-// ApplyCommand carries out one command and reports whether anything was done. A
-// hand-off to a team that the flow does not have is ErrConflict.
-func (u *Unit) ApplyCommand(conv *ConversationRow, cmd router.Command, actor string) (bool, error) {
-	if done, handled := u.applyContactCommand(conv, cmd, actor); handled {
-		return done, nil
-	}
-	if cmd.Kind == router.CommandDismiss || cmd.Kind == router.CommandClose && conv.State == router.StateClosed {
-		return u.dismiss(conv, cmd, actor), nil // the router has nothing to close
-	}
-	r := u.rules(conv.Line)
-	if cmd.Kind == router.CommandHandoff && r.Flow != nil {
-		if _, ok := r.Flow.Area(cmd.Area); !ok {
-			return false, fmt.Errorf("hand off to %q: no such area: %w", cmd.Area, ErrConflict)
-		}
-	}
-	d := r.Apply(conv.Conversation.Conversation, cmd, u.Now)
-	if !d.Changed && d.Handoff == nil && len(d.Replies) == 0 && sameState(conv.Conversation.Conversation, d.Next) {
-		return false, nil
-	}
-	u.applyDecision(conv, d, cause{By: actor})
-	if d.Changed || d.Handoff != nil {
-		u.addAudit(conv, actor, cmd)
-	}
-	return true, nil
-}
-
-func (u *Unit) addAudit(conv *ConversationRow, actor string, cmd router.Command) {
-	var detail []string
-	for _, p := range [...][2]string{{"area", cmd.Area}, {"tag", cmd.Tag}, {"note", cmd.Note}} {
-		if p[1] != "" {
-			detail = append(detail, p[0]+"="+p[1])
-		}
-	}
-	u.Audit = append(u.Audit, Owned[AuditRow]{conv, AuditRow{
-		Conversation: conv.ID, Actor: actor, Action: string(cmd.Kind), Detail: strings.Join(detail, " "), At: u.Now,
-	}})
-}
+// SupersededEpoch is the epoch of an automatic message that no conversation has any
+// more: it will be superseded.
+const SupersededEpoch = -1
 
 // sameState compares what matters of two router conversations: a budget that only
 // forgot what is over is the same.

@@ -1,9 +1,18 @@
-package store
+// Package unit is the unit of work: what one transaction of a store knows and
+// changes, and the rules that turn what arrived into rows. It reads in the order of a
+// message's story: load.go (what must be locked), identify.go (whose it is),
+// receive.go (what arrived), decide.go (what the router's decision makes of it),
+// records.go (what is no message), command.go (what people ask for), send.go and
+// status.go (how a message leaves and arrives), left.go (who was not answered) and
+// events.go (what others are told). It must never reach a database or know an engine.
+package unit
 
 import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -30,9 +39,9 @@ type Unit struct {
 	// changed ones are written.
 	MergedContacts      []*ContactRow      // with MergedInto
 	MergedConversations []*ConversationRow // with MergedInto
-	Events              []Event
-	Handoffs            []Owned[HandoffRow]
-	Audit               []Owned[AuditRow]
+	Events              []store.Event
+	Handoffs            []Owned[store.HandoffRow]
+	Audit               []Owned[store.AuditRow]
 	OpenedTickets       []TicketRow
 	ResolvedTickets     []string // tickets
 	Records             []RecordRow
@@ -53,7 +62,7 @@ type recordName struct{ line, key string }
 
 // ContactRow is a contact and what became of it.
 type ContactRow struct {
-	Contact
+	store.Contact
 	Row        int64 // the engine's key
 	CreatedAt  time.Time
 	ChoseAt    time.Time // when they said last whether they want marketing
@@ -72,7 +81,7 @@ func (c *ContactRow) lines() []string { return slices.Sorted(maps.Keys(c.convers
 // ConversationRow is a conversation and what became of it. Its Contact is that of ContactRow,
 // but for the Address, which is this line's own.
 type ConversationRow struct {
-	Conversation
+	store.Conversation
 	Row            int64
 	ContactRow     *ContactRow
 	New            bool
@@ -101,7 +110,7 @@ type ConversationRow struct {
 
 // MessageRow is a message and what only engines and rules know of it.
 type MessageRow struct {
-	Message
+	store.Message
 	Row             int64
 	ConversationRow *ConversationRow
 	// DedupKey tells messages of one provider id apart: kind, line and person of an
@@ -123,14 +132,14 @@ type MessageRow struct {
 	New          bool
 	Changed      bool
 
-	loadedStatus Status // when it was loaded
-	unanswered   bool   // the router said nothing to it, though it deserves an answer
+	loadedStatus store.Status // when it was loaded
+	unanswered   bool         // the router said nothing to it, though it deserves an answer
 }
 
 // View returns the message as people see it: what ended badly says why.
-func (m *MessageRow) View() Message {
+func (m *MessageRow) View() store.Message {
 	out := m.Message
-	if m.FailureReason != "" && (m.Status == Failed || m.Status == Uncertain) {
+	if m.FailureReason != "" && (m.Status == store.Failed || m.Status == store.Uncertain) {
 		out.Reason = m.FailureReason
 	}
 	if m.ConversationRow != nil {
@@ -156,7 +165,7 @@ type TicketRow struct {
 
 // RecordRow is a record and what it is found by.
 type RecordRow struct {
-	Record
+	store.Record
 	Key    string // of the arrival
 	Person string // an alias, "" for nobody
 }
@@ -173,8 +182,8 @@ type ParkedReport struct {
 	ExpiresAt time.Time
 }
 
-// NewUnit returns an empty unit. The settings must have their defaults.
-func NewUnit(set Settings, now time.Time) *Unit {
+// New returns an empty unit. The settings must have their defaults.
+func New(set Settings, now time.Time) *Unit {
 	return &Unit{
 		Settings: set, Now: now,
 		AliasChanges:         map[string]*ContactRow{},
@@ -208,6 +217,11 @@ func (u *Unit) AddMessage(m *MessageRow) {
 		return
 	}
 	m.loadedStatus = m.Status
+	u.Messages = append(u.Messages, m)
+	u.index(m)
+}
+
+func (u *Unit) addNewMessage(m *MessageRow) {
 	u.Messages = append(u.Messages, m)
 	u.index(m)
 }
@@ -247,14 +261,14 @@ func (c *ContactRow) Survivor() *ContactRow {
 }
 
 // View returns the conversation as the Store's methods do.
-func (conv *ConversationRow) View() Conversation {
+func (conv *ConversationRow) View() store.Conversation {
 	v := conv.Conversation
 	address := v.Contact.Address
 	v.Contact = conv.ContactRow.Contact
 	v.Contact.Address = address
 	v.Left.Asked = conv.AskedAt
 	if v.Left.Since.IsZero() {
-		v.Left = Left{} // an answer to what was said before still waits
+		v.Left = store.Left{} // an answer to what was said before still waits
 	}
 	return v
 }
@@ -278,4 +292,14 @@ func (u *Unit) conversation(contact *ContactRow, line string) (*ConversationRow,
 	conv.CreatedAt = u.Now
 	u.AddConversation(conv)
 	return conv, true
+}
+
+// Year is the one in which tickets are made now.
+func (u *Unit) Year() int { return u.Now.In(u.Zone).Year() }
+
+// Notify is for engines: they call it after each commit of a unit.
+func (u *Unit) Notify() {
+	if u.OnEvents != nil && len(u.Events) > 0 {
+		u.OnEvents(u.Events)
+	}
 }

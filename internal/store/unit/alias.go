@@ -1,9 +1,11 @@
-package store
+package unit
 
 import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
@@ -119,6 +121,21 @@ func (s *Settings) SearchAliases(key string) []string {
 	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
 	if strings.ContainsAny(key, "0123456789") {
 		out = append(out, s.PhoneAliases(key)...)
+	}
+	return out
+}
+
+// RecipientAliases lists the aliases that a recipient may go by. A phone may be written in
+// any way, with its country code or without.
+func (s *Settings) RecipientAliases(to store.Recipient) []string {
+	out := s.Aliases(to.Person)
+	if to.Person.Phone == "" {
+		return out
+	}
+	for _, alias := range s.phoneAliases(to.Person.Phone) {
+		if !slices.Contains(out, alias) {
+			out = append(out, alias)
+		}
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package store
+package unit
 
 import (
 	"encoding/json"

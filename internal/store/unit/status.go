@@ -1,17 +1,19 @@
-package store
+package unit
 
 import (
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// parkedFor is how long a report waits for its message.
-const parkedFor = time.Hour
-
-// statusRank orders the good news of an outgoing message. What is not in it is no news.
-var statusRank = map[Status]int{Queued: 0, Sending: 1, Uncertain: 1, Sent: 2, Delivered: 3, Read: 4, Played: 5}
+// isReport says that an arrival reports, on a line of ours, what became of a
+// message.
+func isReport(a *inbound.Arrival) bool {
+	return a.Kind == inbound.Status && a.Report != nil && a.Line != "" && a.Quarantine == "" && (a.ID != "" || a.Report.Ref != "")
+}
 
 // ApplyReport applies one status report, or parks it when its message is not known.
 // The order of reports does not matter: good news only grows; a failure yields to
@@ -20,8 +22,8 @@ func (u *Unit) ApplyReport(a *inbound.Arrival) {
 	if !isReport(a) {
 		return
 	}
-	switch status := Status(a.Report.Status); status {
-	case Sent, Delivered, Read, Played, Failed:
+	switch status := store.Status(a.Report.Status); status {
+	case store.Sent, store.Delivered, store.Read, store.Played, store.Failed:
 	default:
 		return // a word that we do not know changes nothing
 	}
@@ -39,7 +41,7 @@ func (u *Unit) ApplyReport(a *inbound.Arrival) {
 	if m.ProviderID == "" && a.ID != "" {
 		m.ProviderID, m.Changed = a.ID, true
 		u.messagesByProviderID[a.ID] = append(u.messagesByProviderID[a.ID], m)
-	} else if a.ID != "" && m.ProviderID != a.ID && Status(a.Report.Status) == Failed {
+	} else if a.ID != "" && m.ProviderID != a.ID && store.Status(a.Report.Status) == store.Failed {
 		return // an earlier post of it failed; a later one went out
 	}
 	u.applyStatus(m, *a.Report, at)
@@ -56,19 +58,25 @@ func (u *Unit) park(a *inbound.Arrival, at time.Time) {
 	u.AddParked(p)
 }
 
+// parkedFor is how long a report waits for its message.
+const parkedFor = time.Hour
+
+// statusRank orders the good news of an outgoing message. What is not in it is no news.
+var statusRank = map[store.Status]int{store.Queued: 0, store.Sending: 1, store.Uncertain: 1, store.Sent: 2, store.Delivered: 3, store.Read: 4, store.Played: 5}
+
 // applyStatus takes one piece of news about an outgoing message.
 func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 	before := m.Status
-	status := Status(r.Status)
-	if status == Failed {
+	status := store.Status(r.Status)
+	if status == store.Failed {
 		if m.ErrorCode != r.Code || m.ErrorDetail != r.Detail {
 			m.ErrorCode, m.ErrorDetail, m.Changed = r.Code, r.Detail, true
 		}
-		if statusRank[m.Status] < statusRank[Delivered] && m.Status != Failed {
-			m.Status, m.FailureReason = Failed, router.Refused
+		if statusRank[m.Status] < statusRank[store.Delivered] && m.Status != store.Failed {
+			m.Status, m.FailureReason = store.Failed, router.Refused
 		}
-	} else if statusRank[status] > statusRank[m.Status] && (m.Status != Failed || statusRank[status] >= statusRank[Delivered]) {
-		if m.Status != Failed {
+	} else if statusRank[status] > statusRank[m.Status] && (m.Status != store.Failed || statusRank[status] >= statusRank[store.Delivered]) {
+		if m.Status != store.Failed {
 			m.ErrorCode, m.ErrorDetail = 0, "" // what kept it back, or made it uncertain, is over
 		}
 		m.Status = status
@@ -84,22 +92,22 @@ func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 }
 
 // addStatusEvent adds the event of a new status.
-func (u *Unit) addStatusEvent(m *MessageRow, before Status) {
+func (u *Unit) addStatusEvent(m *MessageRow, before store.Status) {
 	conv := m.ConversationRow.Survivor()
 	switch {
-	case m.Status == Failed:
-		u.addEvent(conv, EventFailed, eventDetail{Message: m})
-	case m.Status == Sent, before == Queued || before == Sending || before == Uncertain:
-		if m.Status == Uncertain {
-			u.addEvent(conv, EventStatus, eventDetail{Message: m})
+	case m.Status == store.Failed:
+		u.addEvent(conv, store.EventFailed, eventDetail{Message: m})
+	case m.Status == store.Sent, before == store.Queued || before == store.Sending || before == store.Uncertain:
+		if m.Status == store.Uncertain {
+			u.addEvent(conv, store.EventStatus, eventDetail{Message: m})
 			return
 		}
-		u.addEvent(conv, EventSent, eventDetail{Message: m})
-		if m.Status != Sent {
-			u.addEvent(conv, EventStatus, eventDetail{Message: m})
+		u.addEvent(conv, store.EventSent, eventDetail{Message: m})
+		if m.Status != store.Sent {
+			u.addEvent(conv, store.EventStatus, eventDetail{Message: m})
 		}
 	default:
-		u.addEvent(conv, EventStatus, eventDetail{Message: m})
+		u.addEvent(conv, store.EventStatus, eventDetail{Message: m})
 	}
 }
 
@@ -109,7 +117,7 @@ func (u *Unit) markAccepted(m *MessageRow, providerID string) {
 		m.ProviderID, m.Changed = providerID, true
 		u.messagesByProviderID[providerID] = append(u.messagesByProviderID[providerID], m)
 	}
-	u.applyStatus(m, inbound.Report{Status: string(Sent)}, u.Now)
+	u.applyStatus(m, inbound.Report{Status: string(store.Sent)}, u.Now)
 	u.applyParked(m)
 }
 

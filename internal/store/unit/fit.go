@@ -1,10 +1,12 @@
-package store
+package unit
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
@@ -94,7 +96,7 @@ func indexedKeys(a *inbound.Arrival) (all [18]*string) {
 
 // FitResults returns the results with provider ids that fit, and without phones that
 // are none.
-func FitResults(results []SendResult) []SendResult {
+func FitResults(results []store.SendResult) []store.SendResult {
 	copied := false
 	for i, r := range results {
 		invalid := r.WaID != "" && !isWaID(r.WaID)
@@ -110,4 +112,9 @@ func FitResults(results []SendResult) []SendResult {
 		}
 	}
 	return results
+}
+
+// isWaID says that a text is a phone in international form: 7 to 15 digits (E.164).
+func isWaID(s string) bool {
+	return len(s) >= 7 && len(s) <= 15 && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }

@@ -1,4 +1,4 @@
-package store
+package unit
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,29 +33,29 @@ func TestRefusalReason(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		line        string
-		author      Author
+		author      store.Author
 		kind        string
 		epoch       int64
 		expires     time.Time
 		lastInbound time.Time
 		want        router.Reason
 	}{
-		{"fresh", "wsp4", AuthorRouter, "text", 3, now.Add(time.Minute), now, ""},
-		{"old epoch", "wsp4", AuthorRouter, "text", 2, time.Time{}, now, router.Superseded},
-		{"an agent's in an old epoch", "wsp4", AuthorAgent, "text", 2, time.Time{}, now, ""},
-		{"expired", "wsp4", AuthorRouter, "text", 3, now, now, router.Expired},
-		{"an agent's expired", "wsp4", AuthorAgent, "text", 3, now, now, router.Expired},
-		{"window closed", "wsp4", AuthorAgent, "text", 3, time.Time{}, now.Add(-24 * time.Hour), router.WindowClosed},
-		{"window about to close", "wsp4", AuthorAgent, "text", 3, time.Time{}, now.Add(time.Second - 24*time.Hour), ""},
-		{"never wrote", "wsp4", AuthorAgent, "text", 3, time.Time{}, time.Time{}, router.WindowClosed},
-		{"template", "wsp4", AuthorAgent, "template", 3, time.Time{}, time.Time{}, ""},
-		{"line without a window", "ventas", AuthorAgent, "text", 3, time.Time{}, time.Time{}, ""},
+		{"fresh", "wsp4", store.AuthorRouter, "text", 3, now.Add(time.Minute), now, ""},
+		{"old epoch", "wsp4", store.AuthorRouter, "text", 2, time.Time{}, now, router.Superseded},
+		{"an agent's in an old epoch", "wsp4", store.AuthorAgent, "text", 2, time.Time{}, now, ""},
+		{"expired", "wsp4", store.AuthorRouter, "text", 3, now, now, router.Expired},
+		{"an agent's expired", "wsp4", store.AuthorAgent, "text", 3, now, now, router.Expired},
+		{"window closed", "wsp4", store.AuthorAgent, "text", 3, time.Time{}, now.Add(-24 * time.Hour), router.WindowClosed},
+		{"window about to close", "wsp4", store.AuthorAgent, "text", 3, time.Time{}, now.Add(time.Second - 24*time.Hour), ""},
+		{"never wrote", "wsp4", store.AuthorAgent, "text", 3, time.Time{}, time.Time{}, router.WindowClosed},
+		{"template", "wsp4", store.AuthorAgent, "template", 3, time.Time{}, time.Time{}, ""},
+		{"line without a window", "ventas", store.AuthorAgent, "text", 3, time.Time{}, time.Time{}, ""},
 	} {
-		u := NewUnit(settings(), now)
+		u := New(settings(), now)
 		conversation := &ConversationRow{ContactRow: &ContactRow{}}
 		conversation.Line, conversation.Epoch, conversation.LastInbound = tc.line, 3, tc.lastInbound
 		m := &MessageRow{ConversationRow: conversation, ExpiresAt: tc.expires}
-		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, Queued
+		m.Author, m.Type, m.Epoch, m.Status = tc.author, tc.kind, tc.epoch, store.Queued
 		if got := u.refusalReason(conversation, m); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
@@ -113,18 +115,18 @@ func TestSnapshotTimes(t *testing.T) {
 func TestSnapshotShape(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	u := NewUnit(settings(), now)
+	u := New(settings(), now)
 	contact := &ContactRow{}
 	u.AddContact(contact)
 	conversation, _ := u.conversation(contact, "wsp4")
 	conversation.LastInbound = now
 	m := &MessageRow{ConversationRow: conversation}
-	m.Message = Message{
-		ID: "m", Direction: directionOut, Author: AuthorRouter, Type: "text", Body: outbound.Body{Reply: &router.Reply{Text: "hola"}},
-		Status: Failed, Reason: router.FirstContact, ErrorCode: 131026, CreatedAt: now,
+	m.Message = store.Message{
+		ID: "m", Direction: directionOut, Author: store.AuthorRouter, Type: "text", Body: outbound.Body{Reply: &router.Reply{Text: "hola"}},
+		Status: store.Failed, Reason: router.FirstContact, ErrorCode: 131026, CreatedAt: now,
 	}
 	m.FailureReason = router.Refused
-	u.addEvent(conversation, EventFailed, eventDetail{Message: m})
+	u.addEvent(conversation, store.EventFailed, eventDetail{Message: m})
 	var got map[string]map[string]any
 	if err := json.Unmarshal(u.Events[0].Data, &got); err != nil {
 		t.Fatal(err)
@@ -150,7 +152,7 @@ func TestSnapshotShape(t *testing.T) {
 // TestTicketIsWrittenIntoReplies: texts hold {ticket} until the turn gives one.
 func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	t.Parallel()
-	u := NewUnit(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+	u := New(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
 	u.LastTicket = 122
 	contact := &ContactRow{}
 	u.AddContact(contact)

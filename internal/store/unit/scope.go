@@ -1,7 +1,11 @@
-package store
+package unit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
@@ -51,6 +55,18 @@ func (u *Unit) findOutgoing(contact *ContactRow, line, id string, isOurs func(*M
 	return found
 }
 
+// hashPrefix begins the provider ids that are none.
+const hashPrefix = "sha256:"
+
+// providerID is the arrival's id, or a hash of what came when it has none.
+func providerID(a *inbound.Arrival) string {
+	if a.ID != "" {
+		return a.ID
+	}
+	sum := sha256.Sum256(a.Raw)
+	return hashPrefix + hex.EncodeToString(sum[:16])
+}
+
 // dedupKey tells arrivals of one provider id apart: no two rows have both in common.
 func dedupKey(a *inbound.Arrival) string { return string(a.Kind) + "@" + a.Scope() }
 
@@ -76,6 +92,12 @@ func (u *Unit) findHandled(a *inbound.Arrival) *MessageRow {
 	return nil
 }
 
+func recordKey(a *inbound.Arrival) string {
+	b := *a
+	b.ID = providerID(a)
+	return b.Key()
+}
+
 // formerKey is what earlier versions called a record. It says nothing about the
 // line that was meant, so it counts only for records of the same one.
 func formerKey(a *inbound.Arrival) string {
@@ -90,33 +112,7 @@ func formerKey(a *inbound.Arrival) string {
 // then can there be news about it. One is uncertain without an attempt that we know
 // of when the store was put back from a copy.
 func mayHaveBeenPosted(m *MessageRow) bool {
-	return m.Direction == directionOut && (m.DedupKey != "" || m.Attempts > 0 || m.Status == Uncertain)
-}
-
-// ReportLoadSpec lists what a batch of reports may touch.
-func (s *Settings) ReportLoadSpec(batch []inbound.Arrival) LoadSpec {
-	var n LoadSpec
-	for i := range batch {
-		a := &batch[i]
-		if !isReport(a) {
-			continue
-		}
-		n.KnownAliases = append(n.KnownAliases, s.Aliases(a.Person)...)
-		n.Failures = n.Failures || Status(a.Report.Status) == Failed
-		if a.ID != "" {
-			n.addProviderID(a.Line, a.ID)
-		}
-		if a.Report.Ref != "" {
-			n.MessageIDs = append(n.MessageIDs, a.Report.Ref)
-		}
-	}
-	return n
-}
-
-// isReport says that an arrival reports, on a line of ours, what became of a
-// message.
-func isReport(a *inbound.Arrival) bool {
-	return a.Kind == inbound.Status && a.Report != nil && a.Line != "" && a.Quarantine == "" && (a.ID != "" || a.Report.Ref != "")
+	return m.Direction == directionOut && (m.DedupKey != "" || m.Attempts > 0 || m.Status == store.Uncertain)
 }
 
 // findReported returns the message that a report is about. Our own id is good for the

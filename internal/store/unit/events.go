@@ -1,24 +1,15 @@
-package store
+package unit
 
-import "time"
+import (
+	"time"
 
-// Types of events.
-const (
-	EventReceived  = "message.received"
-	EventSent      = "message.sent"
-	EventStatus    = "message.status"
-	EventFailed    = "message.failed"
-	EventOpened    = "conversation.opened"
-	EventUpdated   = "conversation.updated"
-	EventHandedOff = "conversation.handed_off"
-	EventClosed    = "conversation.closed"
-	EventTagged    = "conversation.tagged"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // eventDetail is what an event says beside its conversation.
 type eventDetail struct {
 	Message *MessageRow
-	Handoff *HandoffRow
+	Handoff *store.HandoffRow
 	Merged  string // id of the conversation that this one was joined with
 	From    string // area that it just left
 	Label   string // tag that was put on it
@@ -51,7 +42,7 @@ func (u *Unit) addEvent(conv *ConversationRow, kind string, detail eventDetail) 
 		w.closeList()
 	}
 	w.close()
-	u.Events = append(u.Events, Event{
+	u.Events = append(u.Events, store.Event{
 		ID: u.NewID(), Conversation: conv.ID, Type: kind, Seq: conv.Seq, Data: w.buf, CreatedAt: u.Now,
 	})
 }
@@ -77,13 +68,13 @@ func (u *Unit) writeConversation(w *jsonBuilder, conv *ConversationRow) {
 	w.close()
 }
 
-func writeContact(w *jsonBuilder, c *Contact) {
+func writeContact(w *jsonBuilder, c *store.Contact) {
 	w.open("contact")
 	w.text("id", c.ID)
 	w.text("phone", c.Phone)
 	w.text("user_id", c.UserID)
-	cut := w.cutText("username", c.Username, MaxCopiedName)
-	cut = w.cutText("name", c.Name, MaxCopiedName) || cut
+	cut := w.cutText("username", c.Username, store.MaxCopiedName)
+	cut = w.cutText("name", c.Name, store.MaxCopiedName) || cut
 	w.flag("blocked", c.Blocked)
 	w.flag("blocked_here_only", c.BlockedHere)
 	w.flag("marketing_opt_out", c.OptedOut)
@@ -103,23 +94,23 @@ func writeMessage(w *jsonBuilder, row *MessageRow) {
 	w.text("line", m.Line)
 	w.text("direction", m.Direction)
 	w.text("author", string(m.Author))
-	cut := w.cutText("type", m.Type, MaxCopiedName)
-	cut = w.cutText("text", m.Text, MaxCopiedText) || cut
+	cut := w.cutText("type", m.Type, store.MaxCopiedName)
+	cut = w.cutText("text", m.Text, store.MaxCopiedText) || cut
 	if m.Media != nil {
 		w.open("media")
 		w.text("state", m.Media.State)
-		cut = w.cutText("mime", m.Media.MIME, MaxCopiedName) || cut
+		cut = w.cutText("mime", m.Media.MIME, store.MaxCopiedName) || cut
 		w.number("size", m.Media.Size)
-		cut = w.cutText("name", m.Media.Name, MaxCopiedName) || cut
+		cut = w.cutText("name", m.Media.Name, store.MaxCopiedName) || cut
 		w.close()
 	}
-	cut = w.cutText("reply_id", m.ReplyID, MaxCopiedName) || cut
+	cut = w.cutText("reply_id", m.ReplyID, store.MaxCopiedName) || cut
 	w.text("quoted_id", m.QuotedID)
 	w.openList("reactions")
 	for _, r := range m.Reactions {
 		w.open("")
 		w.text("author", string(r.Author))
-		cut = w.cutText("emoji", r.Emoji, MaxCopiedName) || cut
+		cut = w.cutText("emoji", r.Emoji, store.MaxCopiedName) || cut
 		w.close()
 	}
 	w.closeList()
@@ -129,7 +120,7 @@ func writeMessage(w *jsonBuilder, row *MessageRow) {
 	if m.ErrorCode != 0 || m.ErrorDetail != "" {
 		w.open("error")
 		w.number("code", int64(m.ErrorCode))
-		cut = w.cutText("detail", m.ErrorDetail, MaxCopiedText) || cut
+		cut = w.cutText("detail", m.ErrorDetail, store.MaxCopiedText) || cut
 		w.close()
 	}
 	w.timestamp("sent_at", m.SentAt)
@@ -145,13 +136,13 @@ func writeMessage(w *jsonBuilder, row *MessageRow) {
 	w.close()
 }
 
-func writeHandoff(w *jsonBuilder, h *HandoffRow) {
+func writeHandoff(w *jsonBuilder, h *store.HandoffRow) {
 	w.open("handoff")
 	w.text("ticket", h.Ticket)
 	w.text("from_area", h.FromArea)
 	w.text("area", h.Area)
 	w.text("tag", h.Tag)
-	cut := w.cutText("note", h.Note, MaxCopiedText)
+	cut := w.cutText("note", h.Note, store.MaxCopiedText)
 	w.text("by", h.By)
 	w.flag("truncated", cut)
 	w.close()

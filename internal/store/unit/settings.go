@@ -1,7 +1,9 @@
-package store
+package unit
 
 import (
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/google/uuid"
 
@@ -32,7 +34,7 @@ type Settings struct {
 	NewID func() string
 	// OnEvents, if set, hears after each commit what was told in it: a hint for those
 	// who push events, who find what they did not hear. It must not block.
-	OnEvents func([]Event)
+	OnEvents func([]store.Event)
 }
 
 const (

@@ -1,10 +1,12 @@
-package store
+package unit
 
 import (
 	"cmp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/psivisionhub/psi-router/internal/store"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
@@ -13,12 +15,12 @@ import (
 
 // recordOnly handles what is no message of a conversation: it is kept as a record,
 // and what changes a contact does so.
-func (u *Unit) recordOnly(a *inbound.Arrival) Result {
+func (u *Unit) recordOnly(a *inbound.Arrival) store.Result {
 	why := recordReason(a)
 	if !u.addRecord(a, why, a.Detail) {
-		return Result{Reason: router.Duplicate, Duplicate: true}
+		return store.Result{Reason: router.Duplicate, Duplicate: true}
 	}
-	r := Result{Reason: why}
+	r := store.Result{Reason: why}
 	var contact *ContactRow
 	switch {
 	case isPreference(a) && (!a.Late || a.Choice.Stop):
@@ -33,32 +35,6 @@ func (u *Unit) recordOnly(a *inbound.Arrival) Result {
 		}
 	}
 	return r
-}
-
-// setOptOut notes whether a contact wants no marketing, as they said at that time. What is
-// older than what they said last changes nothing.
-func (u *Unit) setOptOut(contact *ContactRow, stop bool, at time.Time) {
-	if at.Before(contact.ChoseAt) {
-		return
-	}
-	if !at.Equal(contact.ChoseAt) {
-		contact.ChoseAt, contact.Changed = at, true
-	}
-	if contact.OptedOut != stop {
-		contact.OptedOut, contact.Changed = stop, true
-		u.addUpdatedEvents(contact)
-	}
-}
-
-// saidAt is when something was said, as far as that is known: no clock of others is
-// ahead of ours.
-func saidAt(now, received, sent time.Time) time.Time { return earlier(earlier(now, received), sent) }
-
-// addUpdatedEvents says on each of a contact's conversations that something changed.
-func (u *Unit) addUpdatedEvents(contact *ContactRow) {
-	for _, line := range contact.lines() {
-		u.addEvent(contact.conversations[line], EventUpdated, eventDetail{})
-	}
 }
 
 // recordReason says why an arrival is kept aside.
@@ -110,7 +86,7 @@ func (u *Unit) addRecord(a *inbound.Arrival, why router.Reason, detail string) b
 	u.AddRecorded(a.Line, key)
 	n := u.aliasSetOf(a.Person)
 	r := RecordRow{Key: key, Person: cmp.Or(n.phone, n.user, n.parent, n.external)}
-	r.Record = Record{
+	r.Record = store.Record{
 		ID: u.NewID(), Kind: a.Kind, Line: a.Line, LineRef: a.LineRef, ProviderID: providerID(a), Reason: why,
 		Detail: detail, Raw: a.Raw, ReceivedAt: a.ReceivedAt,
 	}
@@ -118,17 +94,39 @@ func (u *Unit) addRecord(a *inbound.Arrival, why router.Reason, detail string) b
 	return true
 }
 
+// setOptOut notes whether a contact wants no marketing, as they said at that time. What is
+// older than what they said last changes nothing.
+func (u *Unit) setOptOut(contact *ContactRow, stop bool, at time.Time) {
+	if at.Before(contact.ChoseAt) {
+		return
+	}
+	if !at.Equal(contact.ChoseAt) {
+		contact.ChoseAt, contact.Changed = at, true
+	}
+	if contact.OptedOut != stop {
+		contact.OptedOut, contact.Changed = stop, true
+		u.addUpdatedEvents(contact)
+	}
+}
+
+// addUpdatedEvents says on each of a contact's conversations that something changed.
+func (u *Unit) addUpdatedEvents(contact *ContactRow) {
+	for _, line := range contact.lines() {
+		u.addEvent(contact.conversations[line], store.EventUpdated, eventDetail{})
+	}
+}
+
 // applyAnnotation handles a reaction, an edit or a revoke: it changes its target and never
 // becomes a message. What came is kept as a record.
-func (u *Unit) applyAnnotation(a *inbound.Arrival) Result {
+func (u *Unit) applyAnnotation(a *inbound.Arrival) store.Result {
 	why := map[string]router.Reason{"reaction": router.Reaction, "edit": router.Edited, "revoke": router.Revoked}[a.Content.Type]
 	if a.Late {
 		why = router.Late
 	}
 	if !u.addRecord(a, why, "") {
-		return Result{Reason: router.Duplicate, Duplicate: true}
+		return store.Result{Reason: router.Duplicate, Duplicate: true}
 	}
-	r := Result{Reason: why}
+	r := store.Result{Reason: why}
 	m := u.annotationTarget(a)
 	if m == nil {
 		return r
@@ -150,16 +148,16 @@ func (u *Unit) applyAnnotation(a *inbound.Arrival) Result {
 		m.RevokedAt, m.Changed = at, true
 	}
 	if m.Changed {
-		u.addEvent(conv, EventStatus, eventDetail{Message: m})
+		u.addEvent(conv, store.EventStatus, eventDetail{Message: m})
 	}
 	return r
 }
 
-func author(a *inbound.Arrival) Author {
+func author(a *inbound.Arrival) store.Author {
 	if a.Kind == inbound.Echo {
-		return AuthorPhone
+		return store.AuthorPhone
 	}
-	return AuthorContact
+	return store.AuthorContact
 }
 
 // annotationTarget returns the message that the arrival is about, which is always one of the
@@ -189,14 +187,14 @@ func (u *Unit) findBySuffix(contact *ContactRow, a *inbound.Arrival) *MessageRow
 
 // setReaction sets the author's reaction: the same again changes nothing, another one
 // replaces it, none removes it.
-func setReaction(m *MessageRow, by Author, emoji string) {
+func setReaction(m *MessageRow, by store.Author, emoji string) {
 	emoji = strings.TrimSpace(emoji)
-	i := slices.IndexFunc(m.Reactions, func(r Reaction) bool { return r.Author == by })
+	i := slices.IndexFunc(m.Reactions, func(r store.Reaction) bool { return r.Author == by })
 	switch {
 	case i < 0 && emoji == "", i >= 0 && m.Reactions[i].Emoji == emoji:
 		return
 	case i < 0:
-		m.Reactions = append(m.Reactions, Reaction{Author: by, Emoji: emoji})
+		m.Reactions = append(m.Reactions, store.Reaction{Author: by, Emoji: emoji})
 	case emoji == "":
 		m.Reactions = slices.Delete(slices.Clone(m.Reactions), i, i+1)
 	default:

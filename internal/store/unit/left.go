@@ -1,10 +1,13 @@
-package store
+package unit
 
 import (
 	"cmp"
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store"
+
+	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
@@ -79,7 +82,7 @@ func (a *answerTally) add(conv *ConversationRow, m *MessageRow) {
 	case isAccepted(m.loadedStatus) && !at.Before(conv.AnsweredAt):
 		a.retracted = true
 	}
-	if m.Status != m.loadedStatus && (m.Status == Failed || m.Status == Uncertain) {
+	if m.Status != m.loadedStatus && (m.Status == store.Failed || m.Status == store.Uncertain) {
 		a.reason = m.FailureReason
 	}
 }
@@ -87,9 +90,9 @@ func (a *answerTally) add(conv *ConversationRow, m *MessageRow) {
 // updateLeft keeps the reason also while something waits to be sent: what was asked since
 // has none but that.
 func (u *Unit) updateLeft(conv *ConversationRow, a answerTally) {
-	var now Left
-	if conv.AskedAt.After(conv.AnsweredAt) && isRouted(conv.State) && u.Now.Sub(conv.AskedAt) < LeftFor {
-		now = Left{Reason: cmp.Or(a.reason, conv.Left.Reason), Since: conv.Left.Since}
+	var now store.Left
+	if conv.AskedAt.After(conv.AnsweredAt) && isRouted(conv.State) && u.Now.Sub(conv.AskedAt) < store.LeftFor {
+		now = store.Left{Reason: cmp.Or(a.reason, conv.Left.Reason), Since: conv.Left.Since}
 		switch waiting := conv.Unsent+a.unsent > 0; {
 		case waiting || conv.ContactRow.Survivor().Blocked:
 			now.Since = time.Time{}
@@ -109,10 +112,10 @@ func (u *Unit) updateLeft(conv *ConversationRow, a answerTally) {
 // isRouted says that no team has a conversation, nor anybody else beside the router.
 func isRouted(s router.State) bool { return s == router.StateMenu || s == router.StateClosed }
 
-func isUnsent(s Status) bool { return s == Queued || s == Sending }
+func isUnsent(s store.Status) bool { return s == store.Queued || s == store.Sending }
 
 // isAccepted says that the provider took a message, and that nothing bad was heard of it.
-func isAccepted(s Status) bool { return statusRank[s] >= statusRank[Sent] }
+func isAccepted(s store.Status) bool { return statusRank[s] >= statusRank[store.Sent] }
 
 // answerTime is when a message of ours was made, which answers what was asked before;
 // false for a gesture.
@@ -135,31 +138,48 @@ func (u *Unit) noteQuestion(conv *ConversationRow, m *MessageRow, d router.Decis
 	conv.Changed, conv.askedNow = true, true
 }
 
-// dismiss takes a conversation off the list of those that were left.
-func (u *Unit) dismiss(conv *ConversationRow, cmd router.Command, actor string) bool {
-	if conv.Left.Since.IsZero() {
+// owesApology says that the person who was left gets an apology: once for each word, and only
+// for what an outage does. What may have been sent is not repeated in other words, and
+// who used up the hour's messages may be a robot.
+func (u *Unit) owesApology(conv *ConversationRow) bool {
+	ofOutage := []router.Reason{router.Stale, router.Late, router.Invalid, router.Expired, router.Refused}
+	tree := u.rules(conv.Line).Flow
+	return tree != nil && tree.Policies.AfterOutage != flow.AfterOutageList && tree.Policies.AfterOutage != "" &&
+		!conv.Left.Since.IsZero() && !conv.AskedAt.Equal(conv.ApologizedFor) && slices.Contains(ofOutage, conv.Left.Reason)
+}
+
+// Apologize fires the timer of an apology, when there is still something to say. What
+// is said are notices: they leave behind the answers to who writes now, and do not count
+// as an answer.
+func (u *Unit) Apologize(conv *ConversationRow) bool {
+	if !u.owesApology(conv) || u.isWindowClosedSince(conv.Line, later(conv.LastInbound, conv.AskedAt)) {
 		return false
 	}
-	conv.AskedAt, conv.Changed = time.Time{}, true
-	u.addAudit(conv, actor, cmd)
+	asked, r := conv.AskedAt, u.rules(conv.Line)
+	cmd := router.Command{Kind: router.CommandApologize}
+	d := r.Apply(conv.Conversation.Conversation, cmd, u.Now)
+	if d.Reason == router.NoEffect {
+		return false
+	}
+	u.applyDecision(conv, d, cause{By: "timer", Notice: true})
+	conv.ApologizedFor, conv.Changed = asked, true
+	u.addAudit(conv, "timer", cmd)
 	return true
 }
 
-// NeedEarlierAnswers lists the conversations whose last answer may turn out to have failed, by
-// reports that are about to be applied: of those the answers before are needed.
-func (u *Unit) NeedEarlierAnswers() (out []*ConversationRow) {
-	for _, m := range u.Messages {
-		at, answers := m.answerTime()
-		if m.Direction == directionOut && answers && m.Status == Sent && !at.Before(m.ConversationRow.AnsweredAt) && !slices.Contains(out, m.ConversationRow) {
-			out = append(out, m.ConversationRow)
-		}
+// lastInboundFor is when the person wrote last, for a message of ours. What came by a detour
+// opens the window too, but only an apology knows of it: it changes nothing else.
+func (conv *ConversationRow) lastInboundFor(m *MessageRow) time.Time {
+	if isAutomatic(m) && m.Notice {
+		return later(conv.LastInbound, conv.ApologizedFor)
 	}
-	return out
+	return conv.LastInbound
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+// isApologyMoot says that nobody needs an apology any more: the person was answered, by the team
+// too that the apology gives them to, or said something since for which there will be
+// another one.
+func (conv *ConversationRow) isApologyMoot(m *MessageRow) bool {
+	due := conv.AskedAt.Equal(conv.ApologizedFor) && conv.AskedAt.After(conv.AnsweredAt)
+	return isRouted(conv.State) && !due || conv.LastHuman.After(m.CreatedAt)
 }

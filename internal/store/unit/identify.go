@@ -1,13 +1,15 @@
-package store
+package unit
 
 import (
 	"cmp"
 	"slices"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store"
+
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
-	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/phone"
 )
 
 // resolveContact returns the contact that a person is: a known one, perhaps joined
@@ -127,6 +129,20 @@ func (u *Unit) bindAlias(alias string, c *ContactRow) {
 	}
 }
 
+// unbindPhone takes a phone from a contact, who is not written to by it any more: it is
+// somebody else's now.
+func (u *Unit) unbindPhone(c *ContactRow, alias string) {
+	if slices.Contains(u.phoneAliases(c.Phone), alias) {
+		setColumn(c, &c.Phone, "")
+	}
+	for _, conv := range c.conversations {
+		if to := &conv.Contact.Address; to.Phone != "" && slices.Contains(u.phoneAliases(to.Phone), alias) {
+			to.Phone, conv.Changed = "", true
+			to.UserID = cmp.Or(to.UserID, c.UserID)
+		}
+	}
+}
+
 // changeIdentity carries out a person's change of number or user id: their names and
 // conversations are one contact's afterwards. The old phone is given up, for it
 // may become somebody else's; an old user id never does, and is kept. A line
@@ -184,128 +200,6 @@ func (u *Unit) changeIdentity(line string, change inbound.Change) *ContactRow {
 	return c
 }
 
-// unbindPhone takes a phone from a contact, who is not written to by it any more: it is
-// somebody else's now.
-func (u *Unit) unbindPhone(c *ContactRow, alias string) {
-	if slices.Contains(u.phoneAliases(c.Phone), alias) {
-		setColumn(c, &c.Phone, "")
-	}
-	for _, conv := range c.conversations {
-		if to := &conv.Contact.Address; to.Phone != "" && slices.Contains(u.phoneAliases(to.Phone), alias) {
-			to.Phone, conv.Changed = "", true
-			to.UserID = cmp.Or(to.UserID, c.UserID)
-		}
-	}
-}
-
-// mergeContacts makes two contacts one. Of two conversations on one line one survives.
-func (u *Unit) mergeContacts(from, into *ContactRow) {
-	for alias, c := range u.contactByAlias {
-		if c == from {
-			u.contactByAlias[alias] = into
-			if _, given := u.AliasChanges[alias]; given {
-				u.AliasChanges[alias] = into
-			}
-		}
-	}
-	from.Merged, from.MergedInto = true, into
-	u.MergedContacts = append(u.MergedContacts, from)
-	into.BlockedHere = into.BlockedHere || from.BlockedHere || into.Blocked != from.Blocked
-	into.Blocked = into.Blocked || from.Blocked
-	into.OptedOut = into.OptedOut || from.OptedOut
-	into.ChoseAt = later(into.ChoseAt, from.ChoseAt)
-	into.Name = cmp.Or(into.Name, from.Name)
-	into.Username = cmp.Or(into.Username, from.Username)
-	into.UserID = cmp.Or(into.UserID, from.UserID)
-	into.Phone = cmp.Or(into.Phone, from.Phone)
-	into.Changed = true
-	for _, line := range from.lines() {
-		conv := from.conversations[line]
-		conv.ContactRow, conv.ContactChanged, conv.Changed = into, true, true
-		if mine := into.conversations[line]; mine != nil {
-			into.conversations[line] = u.mergeConversations(mine, conv)
-		} else {
-			into.conversations[line] = conv
-		}
-	}
-	from.conversations = nil
-}
-
-// strictness orders states: of two conversations the one that says less to the
-// person survives.
-var strictness = map[router.State]int{
-	router.StateMenu: 0, router.StateClosed: 1, router.StateHandedOff: 2, router.StateDisconnected: 3,
-}
-
-// mergeConversations puts two conversations of one person on one line together and returns the
-// one that survives: the stricter, else the one that was used last.
-func (u *Unit) mergeConversations(x, y *ConversationRow) *ConversationRow {
-	keep, drop := x, y
-	if d := strictness[y.State] - strictness[x.State]; d > 0 || d == 0 && y.LastMessageAt.After(x.LastMessageAt) {
-		keep, drop = y, x
-	}
-	if drop.LastInbound.After(keep.LastInbound) {
-		keep.LastInbound = drop.LastInbound
-		keep.Contact.Address = drop.Contact.Address
-	}
-	if drop.LastHuman.After(keep.LastHuman) {
-		keep.LastHuman = drop.LastHuman
-	}
-	if drop.FileAt.After(keep.FileAt) {
-		keep.FileAt = drop.FileAt
-	}
-	if keep.State == router.StateHandedOff && !drop.WaitingSince.IsZero() &&
-		(keep.WaitingSince.IsZero() || drop.WaitingSince.Before(keep.WaitingSince)) {
-		keep.WaitingSince = drop.WaitingSince
-	}
-	if drop.CreatedAt.Before(keep.CreatedAt) {
-		keep.CreatedAt = drop.CreatedAt
-	}
-	keep.LastArea = lastArea(keep, drop)
-	keep.Left.Since = leftSince(keep, drop)
-	keep.AskedAt, keep.AnsweredAt = later(keep.AskedAt, drop.AskedAt), later(keep.AnsweredAt, drop.AnsweredAt)
-	keep.ApologizedFor = later(keep.ApologizedFor, drop.ApologizedFor)
-	if !isRouted(keep.State) {
-		keep.AskedAt = time.Time{}
-	}
-	keep.Left.Reason = cmp.Or(keep.Left.Reason, drop.Left.Reason)
-	keep.touch(drop.LastMessageAt)
-	keep.Pending = true // perhaps: a wake-up too many costs nothing
-	if drop.Ticket != "" && drop.Ticket != keep.Ticket {
-		u.ResolvedTickets = append(u.ResolvedTickets, drop.Ticket)
-	}
-	// What the other one was about to say no longer fits.
-	for _, m := range u.Messages {
-		if m.ConversationRow == drop && isAutomatic(m) && (m.Status == Queued || m.Status == Sending) {
-			m.Epoch, m.Changed = SupersededEpoch, true
-		}
-	}
-	u.addEvent(drop, EventClosed, eventDetail{Merged: keep.ID})
-	drop.Merged, drop.MergedInto = true, keep
-	u.MergedConversations = append(u.MergedConversations, drop)
-	u.addEvent(keep, EventUpdated, eventDetail{Merged: drop.ID})
-	return keep
-}
-
-// lastArea is the team that had either of two conversations last.
-func lastArea(keep, drop *ConversationRow) string {
-	if drop.LastMessageAt.After(keep.LastMessageAt) {
-		return cmp.Or(keep.Area, drop.LastArea, keep.LastArea)
-	}
-	return cmp.Or(keep.LastArea, drop.LastArea)
-}
-
-// leftSince is since when the person of two conversations has no answer in either.
-func leftSince(keep, drop *ConversationRow) (since time.Time) {
-	said := later(keep.AnsweredAt, drop.AnsweredAt)
-	for _, conv := range [...]*ConversationRow{keep, drop} {
-		if conv.AskedAt.After(said) && (since.IsZero() || conv.Left.Since.Before(since)) && !conv.Left.Since.IsZero() {
-			since = conv.Left.Since
-		}
-	}
-	return since
-}
-
 // addressOf is where to write to a person: exactly the names that came last.
 func (s *Settings) addressOf(p inbound.Person, before outbound.Address) outbound.Address {
 	a := outbound.Address{Phone: s.dialablePhone(p), UserID: p.UserID, ExternalID: p.ExternalID}
@@ -313,4 +207,62 @@ func (s *Settings) addressOf(p inbound.Person, before outbound.Address) outbound
 		return before
 	}
 	return a
+}
+
+// learnWaID learns by what phone WhatsApp knows whom a row went to: it is a name of
+// theirs. Who has it already is the same person, unless a user id says otherwise:
+// then nothing happens. It counts only while they are written to as they were then:
+// a number that was given up meanwhile comes back to nobody.
+func (u *Unit) learnWaID(m *MessageRow, r store.SendResult) {
+	conv := m.ConversationRow.Survivor()
+	if r.WaID == "" || conv.Contact.Address != r.To {
+		return
+	}
+	c, n := conv.ContactRow, u.aliasSetOf(inbound.Person{Phone: r.WaID})
+	other := u.contactByAlias[n.phone]
+	if other == c || other != nil && !maybeSamePerson(other, c) {
+		return
+	}
+	action := "alias"
+	if other != nil {
+		action = "merge"
+		u.mergeContacts(other, c)
+	}
+	u.bindAlias(n.phone, c)
+	u.mergeFormerPhone(c, n)
+	if c.Phone == "" {
+		setColumn(c, &c.Phone, r.WaID)
+	}
+	conv = conv.Survivor()
+	u.addEvent(conv, store.EventUpdated, eventDetail{})
+	u.Audit = append(u.Audit, Owned[store.AuditRow]{conv, store.AuditRow{
+		Conversation: conv.ID, Actor: string(store.AuthorSystem), Action: action, Detail: "phone=" + phone.Mask(r.WaID), At: u.Now,
+	}})
+}
+
+// ResolveRecipient returns the conversation with a recipient, which may be new. Who is known
+// is written to by the names that WhatsApp gave, not by those that were typed.
+func (u *Unit) ResolveRecipient(to store.Recipient) *ConversationRow {
+	p := to.Person
+	contact := u.lookupContact(p)
+	for _, alias := range u.RecipientAliases(to) {
+		if c := u.contactByAlias[alias]; contact == nil && c != nil && (p.UserID == "" || c.UserID == "") {
+			contact = c
+		}
+	}
+	if contact == nil {
+		if key := phone.Key(p.Phone, u.Country); key != "" {
+			p.Phone = key
+		}
+		p.National = false
+		contact = u.resolveContact(p)
+	}
+	conv, opened := u.conversation(contact, to.Line)
+	if opened {
+		conv.Contact.Address = outbound.Address{Phone: contact.Phone, UserID: contact.UserID}
+		if _, heard := u.LastInboundByLine[conv.Line]; !heard {
+			u.LastInboundByLine[conv.Line] = time.Time{} // the line has a conversation, and nobody wrote yet
+		}
+	}
+	return conv
 }
