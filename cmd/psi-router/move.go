@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/move"
@@ -67,9 +69,9 @@ func (e *env) undo(cfg *config.Config) error {
 		return e.notMoved(cfg, err)
 	}
 	if e.JSON {
-		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != store.NotMoved})
+		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != transfer.NotMoved})
 	}
-	if was == store.NotMoved {
+	if was == transfer.NotMoved {
 		e.printf("%s was not moved: nothing to undo.\n", cfg.DataDir)
 		return nil
 	}

@@ -8,12 +8,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/move"
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
-	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
@@ -46,7 +47,7 @@ func MoveStore(ctx context.Context, cfg *config.Config, o MoveOptions) (r move.R
 }
 
 // UndoMoveStore makes the store in data_dir usable again.
-func UndoMoveStore(ctx context.Context, cfg *config.Config) (was store.MoveState, err error) {
+func UndoMoveStore(ctx context.Context, cfg *config.Config) (was transfer.MoveState, err error) {
 	from, err := sqlitestore.OpenSource(ctx, filepath.Join(cfg.DataDir, "store.db"), nil)
 	if err != nil {
 		return was, err

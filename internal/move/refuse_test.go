@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/move"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
-	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
@@ -34,7 +35,7 @@ func undo(t *testing.T, path string) {
 	t.Helper()
 	s := source(t, path)
 	defer s.Close()
-	if was, err := move.Undo(t.Context(), s); err != nil || was == store.NotMoved {
+	if was, err := move.Undo(t.Context(), s); err != nil || was == transfer.NotMoved {
 		t.Fatalf("undo: was %v, %v", was, err)
 	}
 }
@@ -85,10 +86,10 @@ func TestStoreRefuses(t *testing.T) {
 	if total, moved := r.Totals(); err != nil || total == 0 || moved != 0 || !r.DryRun {
 		t.Errorf("dry run: got %+v, %v", r, err)
 	}
-	if st, err := to.State(ctx); err != nil || st != (store.TargetState{}) {
+	if st, err := to.State(ctx); err != nil || st != (transfer.TargetState{}) {
 		t.Errorf("after a dry run: got %+v, %v", st, err)
 	}
-	if d, name, err := from.MoveState(ctx); d != store.NotMoved || name != "" || err != nil {
+	if d, name, err := from.MoveState(ctx); d != transfer.NotMoved || name != "" || err != nil {
 		t.Errorf("after a dry run: got %v %q %v", d, name, err)
 	}
 	if err := from.Close(); err != nil {
@@ -138,10 +139,10 @@ func TestStoreRefuses(t *testing.T) {
 // thief loses or changes a row on its way.
 type thief struct {
 	*pgstore.Target
-	spoil func([]store.Row) []store.Row
+	spoil func([]transfer.Row) []transfer.Row
 }
 
-func (t thief) Import(ctx context.Context, table store.Table, after string, rows []store.Row) error {
+func (t thief) Import(ctx context.Context, table transfer.Table, after string, rows []transfer.Row) error {
 	if table.Name == "messages" {
 		rows = t.spoil(rows)
 	}
@@ -152,9 +153,9 @@ func (t thief) Import(ctx context.Context, table store.Table, after string, rows
 func TestStoreCompares(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
-	for name, spoil := range map[string]func([]store.Row) []store.Row{
-		"lost": func(rows []store.Row) []store.Row { return append(rows[:1:1], rows[2:]...) },
-		"changed": func(rows []store.Row) []store.Row {
+	for name, spoil := range map[string]func([]transfer.Row) []transfer.Row{
+		"lost": func(rows []transfer.Row) []transfer.Row { return append(rows[:1:1], rows[2:]...) },
+		"changed": func(rows []transfer.Row) []transfer.Row {
 			rows[3][6] = "something else"
 			return rows
 		},
@@ -168,7 +169,7 @@ func TestStoreCompares(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "messages") || !strings.Contains(err.Error(), "--undo") {
 				t.Errorf("got %v, want it found", err)
 			}
-			if _, err := pgstore.Open(t.Context(), pgstore.Options{URL: url}); !errors.Is(err, store.ErrMoving) {
+			if _, err := pgstore.Open(t.Context(), pgstore.Options{URL: url}); !errors.Is(err, transfer.ErrMoving) {
 				t.Errorf("open: got %v, want ErrMoving", err)
 			}
 		})

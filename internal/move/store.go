@@ -5,34 +5,34 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // StoreSource is the store to move. Nobody else uses it meanwhile.
 type StoreSource interface {
 	// MoveState returns the state of the move and the installation's name ("" before the
 	// first SetMoveState).
-	MoveState(ctx context.Context) (d store.MoveState, installation string, err error)
+	MoveState(ctx context.Context) (d transfer.MoveState, installation string, err error)
 	// SetMoveState stores the state of the move. Unless it is NotMoved, nobody can use the
 	// store.
-	SetMoveState(ctx context.Context, d store.MoveState) error
-	Count(ctx context.Context, t store.Table) (int64, error)
+	SetMoveState(ctx context.Context, d transfer.MoveState) error
+	Count(ctx context.Context, t transfer.Table) (int64, error)
 	// Read returns the rows after a cursor in the order of their keys.
-	Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error)
+	Read(ctx context.Context, t transfer.Table, after string, limit, size int) ([]transfer.Row, error)
 }
 
 // StoreTarget is the store to move to. Between Begin and Finish nobody can use it.
 type StoreTarget interface {
-	State(ctx context.Context) (store.TargetState, error)
+	State(ctx context.Context) (transfer.TargetState, error)
 	// Begin creates the tables and stores the name of the installation. anew empties them.
 	Begin(ctx context.Context, installation string, anew bool) error
 	// Cursor returns the last row that was imported, and how many were.
-	Cursor(ctx context.Context, t store.Table) (mark string, rows int64, err error)
+	Cursor(ctx context.Context, t transfer.Table) (mark string, rows int64, err error)
 	// Import writes rows and the new cursor, all or nothing. It refuses if the cursor is
 	// not at after.
-	Import(ctx context.Context, t store.Table, after string, rows []store.Row) error
+	Import(ctx context.Context, t transfer.Table, after string, rows []transfer.Row) error
 	// Read calls fn for every imported row, in any order.
-	Read(ctx context.Context, t store.Table, fn func(store.Row) error) error
+	Read(ctx context.Context, t transfer.Table, fn func(transfer.Row) error) error
 	Finish(ctx context.Context) error
 }
 
@@ -72,7 +72,7 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 		return r, err
 	}
 	r.Already, r.Resumed = todo == nothing, todo == resume
-	for _, t := range store.Tables() {
+	for _, t := range transfer.Tables() {
 		p := Part{Name: t.Name}
 		if p.Total, err = o.Source.Count(ctx, t); err != nil {
 			return r, err
@@ -95,17 +95,17 @@ func Store(ctx context.Context, o StoreOptions) (Report, error) {
 			return r, err
 		}
 	}
-	return r, o.Source.SetMoveState(ctx, store.Moved)
+	return r, o.Source.SetMoveState(ctx, transfer.Moved)
 }
 
 // decide returns the step to begin with, or why the move is refused.
-func decide(d store.MoveState, name string, there store.TargetState) (step, error) {
+func decide(d transfer.MoveState, name string, there transfer.TargetState) (step, error) {
 	ours := there.Source != "" && there.Source == name
 	finished := !there.Finished.IsZero()
 	switch {
-	case ours && finished && d == store.Moved:
+	case ours && finished && d == transfer.Moved:
 		return nothing, nil
-	case ours && finished && d == store.Moving:
+	case ours && finished && d == transfer.Moving:
 		return finish, nil
 	case ours && finished:
 		return 0, refuse("the database holds a copy of this installation of %s, and the files were used since: name an empty database, "+
@@ -116,9 +116,9 @@ func decide(d store.MoveState, name string, there store.TargetState) (step, erro
 		return 0, refuse("the database has another installation's data (table %s has rows): name another one", there.NonEmptyTable)
 	case there.InUseBy != "":
 		return 0, refuse("the database is in use by %s: stop it first", there.InUseBy)
-	case d == store.Moved:
+	case d == transfer.Moved:
 		return 0, refuse("this installation was already moved into another database. If its files were used again since, run psi-router store move --undo, then move it again")
-	case ours && d == store.Moving:
+	case ours && d == transfer.Moving:
 		return resume, nil
 	case ours:
 		return beginAnew, nil
@@ -129,7 +129,7 @@ func decide(d store.MoveState, name string, there store.TargetState) (step, erro
 
 // carry moves the rows and compares the copy. The source is closed to everybody from before
 // the first row is read.
-func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, parts []Part) error {
+func carry(ctx context.Context, o StoreOptions, d transfer.MoveState, anew bool, parts []Part) error {
 	if err := o.Source.SetMoveState(ctx, d); err != nil { // from here on it has a name
 		return err
 	}
@@ -140,15 +140,15 @@ func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, pa
 	if err := o.Target.Begin(ctx, name, anew); err != nil {
 		return err
 	}
-	if err := o.Source.SetMoveState(ctx, store.Moving); err != nil {
+	if err := o.Source.SetMoveState(ctx, transfer.Moving); err != nil {
 		return err
 	}
-	for i, t := range store.Tables() {
+	for i, t := range transfer.Tables() {
 		if err := carryTable(ctx, o, t, &parts[i]); err != nil {
 			return err
 		}
 	}
-	for i, t := range store.Tables() {
+	for i, t := range transfer.Tables() {
 		if err := compare(ctx, o, t, &parts[i]); err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func carry(ctx context.Context, o StoreOptions, d store.MoveState, anew bool, pa
 	return nil
 }
 
-func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
+func carryTable(ctx context.Context, o StoreOptions, t transfer.Table, p *Part) error {
 	mark, moved, err := o.Target.Cursor(ctx, t)
 	if err != nil {
 		return err
@@ -176,8 +176,8 @@ func carryTable(ctx context.Context, o StoreOptions, t store.Table, p *Part) err
 }
 
 // compare reads both sides from end to end.
-func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error {
-	var here, there store.Checksum
+func compare(ctx context.Context, o StoreOptions, t transfer.Table, p *Part) error {
+	var here, there transfer.Checksum
 	for mark := ""; ; {
 		rows, err := o.Source.Read(ctx, t, mark, cmp.Or(o.Step, stepRows), stepBytes)
 		if err != nil {
@@ -193,7 +193,7 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 	}
 	seen := *p
 	seen.Moved = 0
-	err := o.Target.Read(ctx, t, func(r store.Row) error {
+	err := o.Target.Read(ctx, t, func(r transfer.Row) error {
 		there.Add(r)
 		if seen.Moved++; seen.Moved%stepRows == 0 {
 			o.Progress.tell(seen, true)
@@ -214,10 +214,10 @@ func compare(ctx context.Context, o StoreOptions, t store.Table, p *Part) error 
 
 // Undo makes the files usable again, as they were when the move began. What was moved stays
 // in the database.
-func Undo(ctx context.Context, s StoreSource) (was store.MoveState, err error) {
+func Undo(ctx context.Context, s StoreSource) (was transfer.MoveState, err error) {
 	was, _, err = s.MoveState(ctx)
-	if err != nil || was == store.NotMoved {
+	if err != nil || was == transfer.NotMoved {
 		return was, err
 	}
-	return was, s.SetMoveState(ctx, store.NotMoved)
+	return was, s.SetMoveState(ctx, transfer.NotMoved)
 }

@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/psivisionhub/psi-router/internal/move"
 	"github.com/psivisionhub/psi-router/internal/pgtest"
-	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
@@ -93,10 +94,10 @@ func TestStore(t *testing.T) {
 			continue // the move may not have begun
 		}
 		// Meanwhile nobody can use either half.
-		if _, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: path}); !errors.Is(err, store.ErrMoving) {
+		if _, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: path}); !errors.Is(err, transfer.ErrMoving) {
 			t.Fatalf("open the files: got %v, want ErrMoving", err)
 		}
-		if _, err := pgstore.Open(t.Context(), pgstore.Options{URL: url}); !errors.Is(err, store.ErrMoving) {
+		if _, err := pgstore.Open(t.Context(), pgstore.Options{URL: url}); !errors.Is(err, transfer.ErrMoving) {
 			t.Fatalf("open the database: got %v, want ErrMoving", err)
 		}
 		if kills > 200 {
@@ -106,7 +107,7 @@ func TestStore(t *testing.T) {
 	if kills < 5 {
 		t.Errorf("killed %d times only", kills)
 	}
-	if _, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: path}); !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), "database_url") {
+	if _, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: path}); !errors.Is(err, transfer.ErrMoved) || !strings.Contains(err.Error(), "database_url") {
 		t.Errorf("open the files afterwards: got %v, want ErrMoved with the cure", err)
 	}
 	if r, err := once(t, t.Context(), path, to, nil); err != nil || !r.Already {

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // Target is a database that another store is moved into. Until that is finished
@@ -39,12 +39,12 @@ func (s *Store) checkMoveFinished(ctx context.Context) error {
 	if err := s.pool.QueryRow(ctx, query).Scan(&half); err != nil || !half {
 		return err
 	}
-	return fmt.Errorf("%w: run psi-router store move again, on the machine and with the data_dir of the files", store.ErrMoving)
+	return fmt.Errorf("%w: run psi-router store move again, on the machine and with the data_dir of the files", transfer.ErrMoving)
 }
 
 // State says what is here already.
-func (t *Target) State(ctx context.Context) (store.TargetState, error) {
-	var st store.TargetState
+func (t *Target) State(ctx context.Context) (transfer.TargetState, error) {
+	var st transfer.TargetState
 	err := t.unlimited(ctx, func(tx pgx.Tx) error {
 		var there, movable bool
 		const tables = `SELECT to_regclass('psi_router.installation') IS NOT NULL, to_regclass('psi_router.move') IS NOT NULL`
@@ -63,7 +63,7 @@ func (t *Target) State(ctx context.Context) (store.TargetState, error) {
 				return err
 			}
 		}
-		for _, table := range store.Tables() {
+		for _, table := range transfer.Tables() {
 			var has bool
 			if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM psi_router.`+table.Name+`)`).Scan(&has); err != nil {
 				return err
@@ -111,14 +111,14 @@ func (t *Target) Begin(ctx context.Context, source string, reset bool) error {
 
 func (t *Target) tableNames() []string {
 	names := []string{"move_marks", "pending", "batches"}
-	for _, table := range store.Tables() {
+	for _, table := range transfer.Tables() {
 		names = append(names, table.Name)
 	}
 	return names
 }
 
 // Cursor returns how far a table is.
-func (t *Target) Cursor(ctx context.Context, table store.Table) (cursor string, rows int64, err error) {
+func (t *Target) Cursor(ctx context.Context, table transfer.Table) (cursor string, rows int64, err error) {
 	err = t.s.pool.QueryRow(ctx, `SELECT mark, rows FROM psi_router.move_marks WHERE name = $1`, table.Name).Scan(&cursor, &rows)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
@@ -128,7 +128,7 @@ func (t *Target) Cursor(ctx context.Context, table store.Table) (cursor string, 
 
 // Import writes rows that follow the mark, and moves the mark behind them: all or
 // nothing, and never twice.
-func (t *Target) Import(ctx context.Context, table store.Table, after string, rows []store.Row) error {
+func (t *Target) Import(ctx context.Context, table transfer.Table, after string, rows []transfer.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -159,14 +159,14 @@ func (t *Target) Import(ctx context.Context, table store.Table, after string, ro
 }
 
 // Read calls fn for every row of a table, in any order, as it came by Import.
-func (t *Target) Read(ctx context.Context, table store.Table, fn func(store.Row) error) error {
+func (t *Target) Read(ctx context.Context, table transfer.Table, fn func(transfer.Row) error) error {
 	from, columns := "psi_router."+table.Name, make([]string, len(table.Columns))
 	for i, c := range table.Columns {
 		columns[i] = c.Name
 		switch c.Kind {
-		case store.ColumnOptional:
+		case transfer.ColumnOptional:
 			columns[i] = "coalesce(" + c.Name + ", '')"
-		case store.ColumnJSON:
+		case transfer.ColumnJSON:
 			columns[i] = "coalesce(" + c.Name + "::text, '')"
 		}
 	}
@@ -252,34 +252,34 @@ func (t *Target) unlimited(ctx context.Context, fn func(tx pgx.Tx) error) error 
 const lockMove = 0x7073692d726f7403
 
 // insertRows writes rows at once.
-func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []store.Column, rows []store.Row) error {
+func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []transfer.Column, rows []transfer.Row) error {
 	names, values, arrays, args := []string{}, []string{}, []string{}, []any{}
 	for i, c := range columns {
 		value, kind := "u."+c.Name, "text"
 		switch c.Kind {
-		case store.ColumnText, store.ColumnOptional:
-			args = append(args, escapeTexts(col(rows, func(r store.Row) string { return asText(r[i]) })))
-			if c.Kind == store.ColumnOptional {
+		case transfer.ColumnText, transfer.ColumnOptional:
+			args = append(args, escapeTexts(col(rows, func(r transfer.Row) string { return asText(r[i]) })))
+			if c.Kind == transfer.ColumnOptional {
 				value = "nullif(" + value + ", '')"
 			}
-		case store.ColumnJSON:
-			args = append(args, col(rows, func(r store.Row) string { return asText(r[i]) }))
+		case transfer.ColumnJSON:
+			args = append(args, col(rows, func(r transfer.Row) string { return asText(r[i]) }))
 			value = "nullif(" + value + ", '')::json"
-		case store.ColumnNumber:
+		case transfer.ColumnNumber:
 			kind = "bigint"
-			args = append(args, col(rows, func(r store.Row) int64 { return asNumber(r[i]) }))
-		case store.ColumnFlag:
+			args = append(args, col(rows, func(r transfer.Row) int64 { return asNumber(r[i]) }))
+		case transfer.ColumnFlag:
 			kind = "boolean"
-			args = append(args, col(rows, func(r store.Row) bool { return asNumber(r[i]) != 0 }))
-		case store.ColumnTime, store.ColumnMoment:
+			args = append(args, col(rows, func(r transfer.Row) bool { return asNumber(r[i]) != 0 }))
+		case transfer.ColumnTime, transfer.ColumnMoment:
 			kind = "timestamptz"
-			args = append(args, col(rows, func(r store.Row) pgtype.Timestamptz {
+			args = append(args, col(rows, func(r transfer.Row) pgtype.Timestamptz {
 				us := asNumber(r[i])
-				return pgtype.Timestamptz{Time: time.UnixMicro(us), Valid: us != 0 || c.Kind == store.ColumnMoment}
+				return pgtype.Timestamptz{Time: time.UnixMicro(us), Valid: us != 0 || c.Kind == transfer.ColumnMoment}
 			}))
-		case store.ColumnBytes:
+		case transfer.ColumnBytes:
 			kind = "bytea"
-			args = append(args, col(rows, func(r store.Row) []byte { return asBytes(r[i]) }))
+			args = append(args, col(rows, func(r transfer.Row) []byte { return asBytes(r[i]) }))
 		}
 		names, values = append(names, c.Name), append(values, value)
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(args), kind))
@@ -296,9 +296,9 @@ func asNumber(v any) int64 { n, _ := v.(int64); return n }
 func asBytes(v any) []byte { b, _ := v.([]byte); return b }
 
 // importPending finds what is to be sent among messages, or in doubt.
-func importPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
-	ids := col(rows, func(r store.Row) int64 { return asNumber(r[0]) })
-	conversations := col(rows, func(r store.Row) int64 { return asNumber(r[2]) })
+func importPending(ctx context.Context, tx pgx.Tx, rows []transfer.Row) error {
+	ids := col(rows, func(r transfer.Row) int64 { return asNumber(r[0]) })
+	conversations := col(rows, func(r transfer.Row) int64 { return asNumber(r[2]) })
 	const query = `INSERT INTO psi_router.pending (conversation, n, since, doubt, notice, tried)
 		SELECT m.conversation, m.n, coalesce(m.since, m.created_at), m.status = 'uncertain', m.notice, m.attempts > 0
 		FROM unnest($1::bigint[], $2::bigint[]) u (conversation, n)
@@ -310,13 +310,13 @@ func importPending(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 
 // importEvents gives every run of positions a batch, whose key is the first of them:
 // so those that were not numbered yet come after the others, in their order.
-func importEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
+func importEvents(ctx context.Context, tx pgx.Tx, rows []transfer.Row) error {
 	var numbered int64
 	err := tx.QueryRow(ctx, `SELECT value FROM psi_router.counters WHERE name = 'numbered'`).Scan(&numbered)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
-	var batches, events []store.Row
+	var batches, events []transfer.Row
 	for i, r := range rows {
 		pos := asNumber(r[0])
 		if i == 0 || pos != asNumber(rows[i-1][0])+1 || pos == numbered+1 {
@@ -324,11 +324,11 @@ func importEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 			if pos > numbered {
 				first = 0
 			}
-			batches = append(batches, store.Row{pos, int64(0), first})
+			batches = append(batches, transfer.Row{pos, int64(0), first})
 		}
 		b := batches[len(batches)-1]
 		b[1] = asNumber(b[1]) + 1
-		events = append(events, append(store.Row{b[0], pos - asNumber(b[0])}, r[1:]...))
+		events = append(events, append(transfer.Row{b[0], pos - asNumber(b[0])}, r[1:]...))
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO psi_router.batches (n, size, first_pos)
 		SELECT n, size, nullif(first, 0) FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u (n, size, first)`,
@@ -336,44 +336,44 @@ func importEvents(ctx context.Context, tx pgx.Tx, rows []store.Row) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range store.Tables() {
+	for _, t := range transfer.Tables() {
 		if t.Name == "events" {
-			columns := append([]store.Column{{Name: "batch", Kind: store.ColumnNumber}, {Name: "i", Kind: store.ColumnNumber}}, t.Columns[1:]...)
+			columns := append([]transfer.Column{{Name: "batch", Kind: transfer.ColumnNumber}, {Name: "i", Kind: transfer.ColumnNumber}}, t.Columns[1:]...)
 			return insertRows(ctx, tx, "psi_router.events", columns, events)
 		}
 	}
 	return nil
 }
 
-func numbers(rows []store.Row, i int) []int64 {
-	return col(rows, func(r store.Row) int64 { return asNumber(r[i]) })
+func numbers(rows []transfer.Row, i int) []int64 {
+	return col(rows, func(r transfer.Row) int64 { return asNumber(r[i]) })
 }
 
-func readRow(columns []store.Column, rows pgx.Rows) (store.Row, error) {
+func readRow(columns []transfer.Column, rows pgx.Rows) (transfer.Row, error) {
 	dest := make([]any, len(columns))
 	for i, c := range columns {
 		switch c.Kind {
-		case store.ColumnText, store.ColumnOptional, store.ColumnJSON:
+		case transfer.ColumnText, transfer.ColumnOptional, transfer.ColumnJSON:
 			dest[i] = new(string)
-		case store.ColumnNumber:
+		case transfer.ColumnNumber:
 			dest[i] = new(int64)
-		case store.ColumnFlag:
+		case transfer.ColumnFlag:
 			dest[i] = new(bool)
-		case store.ColumnTime, store.ColumnMoment:
+		case transfer.ColumnTime, transfer.ColumnMoment:
 			dest[i] = new(pgtype.Timestamptz)
-		case store.ColumnBytes:
+		case transfer.ColumnBytes:
 			dest[i] = new([]byte)
 		}
 	}
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}
-	r := make(store.Row, len(dest))
+	r := make(transfer.Row, len(dest))
 	for i, d := range dest {
 		switch d := d.(type) {
 		case *string:
 			r[i] = *d
-			if columns[i].Kind != store.ColumnJSON {
+			if columns[i].Kind != transfer.ColumnJSON {
 				r[i] = unescapeText(*d)
 			}
 		case *int64:

@@ -4,11 +4,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // TestNothingIsMissing: every column of every table comes with a move, but what is
@@ -27,7 +28,7 @@ func TestNothingIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	carried := []string{"events.batch", "events.i"}
-	for _, table := range store.Tables() {
+	for _, table := range transfer.Tables() {
 		for _, c := range table.Columns {
 			if name := table.Name + "." + c.Name; name != "events.pos" {
 				carried = append(carried, name)

@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 )
@@ -29,16 +31,16 @@ func refuseMoved(q querier) error {
 	switch d, err := moveState(q); {
 	case err != nil:
 		return err
-	case d == store.Moving:
-		return fmt.Errorf("%w: run psi-router store move again, or psi-router store move --undo to stay with the files", store.ErrMoving)
-	case d == store.Moved:
-		return fmt.Errorf("%w to PostgreSQL: set database_url. To go back to the files, without what happened since: psi-router store move --undo", store.ErrMoved)
+	case d == transfer.Moving:
+		return fmt.Errorf("%w: run psi-router store move again, or psi-router store move --undo to stay with the files", transfer.ErrMoving)
+	case d == transfer.Moved:
+		return fmt.Errorf("%w to PostgreSQL: set database_url. To go back to the files, without what happened since: psi-router store move --undo", transfer.ErrMoved)
 	}
 	return nil
 }
 
-func moveState(q querier) (store.MoveState, error) {
-	var d store.MoveState
+func moveState(q querier) (transfer.MoveState, error) {
+	var d transfer.MoveState
 	_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{moveStateRow}, &d)
 	return d, err
 }
@@ -64,7 +66,7 @@ func (c *Source) Close() error { return c.s.Close() }
 
 // MoveState says how far the store is gone, and which installation it is; the
 // latter is "" until it was first told to go.
-func (c *Source) MoveState(ctx context.Context) (d store.MoveState, installation string, err error) {
+func (c *Source) MoveState(ctx context.Context) (d transfer.MoveState, installation string, err error) {
 	err = c.s.read(ctx, "read departure", func(q querier) error {
 		var n int64
 		found, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
@@ -83,7 +85,7 @@ func (c *Source) MoveState(ctx context.Context) (d store.MoveState, installation
 }
 
 // SetMoveState notes how far the store is gone, and gives the installation its name.
-func (c *Source) SetMoveState(ctx context.Context, d store.MoveState) error {
+func (c *Source) SetMoveState(ctx context.Context, d transfer.MoveState) error {
 	var name [8]byte
 	_, _ = rand.Read(name[:])                         // never fails
 	number := int64(binary.BigEndian.Uint64(name[:])) //nolint:gosec // its bits
@@ -98,7 +100,7 @@ func (c *Source) SetMoveState(ctx context.Context, d store.MoveState) error {
 }
 
 // Count returns how many rows a table has.
-func (c *Source) Count(ctx context.Context, t store.Table) (n int64, err error) {
+func (c *Source) Count(ctx context.Context, t transfer.Table) (n int64, err error) {
 	err = c.s.read(ctx, "count "+t.Name, func(q querier) error {
 		_, err := q.Row(`SELECT count(*) FROM `+from(t), nil, &n)
 		return err
@@ -108,13 +110,13 @@ func (c *Source) Count(ctx context.Context, t store.Table) (n int64, err error) 
 
 // Read returns the rows after a mark, in order: at most limit, and about size
 // bytes.
-func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, size int) ([]store.Row, error) {
+func (c *Source) Read(ctx context.Context, t transfer.Table, after string, limit, size int) ([]transfer.Row, error) {
 	key, err := t.ParseCursor(after)
 	if err != nil {
 		return nil, err
 	}
 	query, args := selectAfter(t, len(key) > 0), append(key, limit)
-	var out []store.Row
+	var out []transfer.Row
 	err = c.s.read(ctx, "read "+t.Name, func(q querier) error {
 		rows, err := q.Query(query, args...)
 		if err != nil {
@@ -135,18 +137,18 @@ func (c *Source) Read(ctx context.Context, t store.Table, after string, limit, s
 }
 
 // from is where the rows of a table are. What belongs to the file alone stays.
-func from(t store.Table) string {
+func from(t transfer.Table) string {
 	if t.Name == "counters" {
 		return `(SELECT name, value FROM meta WHERE name NOT IN ('` + installationRow + `', '` + moveStateRow + `')) counters`
 	}
 	return t.Name
 }
 
-func selectAfter(t store.Table, after bool) string {
+func selectAfter(t transfer.Table, after bool) string {
 	columns, keys := make([]string, len(t.Columns)), make([]string, t.Key)
 	for i, col := range t.Columns {
 		columns[i] = col.Name
-		if col.Kind == store.ColumnOptional {
+		if col.Kind == transfer.ColumnOptional {
 			columns[i] = "coalesce(" + col.Name + ", '')"
 		}
 		if i < t.Key {
@@ -161,13 +163,13 @@ func selectAfter(t store.Table, after bool) string {
 	return query + " ORDER BY " + key + " LIMIT ?"
 }
 
-func scanRow(t store.Table, rows *sql.Rows) (store.Row, error) {
+func scanRow(t transfer.Table, rows *sql.Rows) (transfer.Row, error) {
 	dest := make([]any, len(t.Columns))
 	for i, col := range t.Columns {
 		switch col.Kind {
-		case store.ColumnText, store.ColumnOptional, store.ColumnJSON:
+		case transfer.ColumnText, transfer.ColumnOptional, transfer.ColumnJSON:
 			dest[i] = new(string)
-		case store.ColumnBytes:
+		case transfer.ColumnBytes:
 			dest[i] = new([]byte)
 		default:
 			dest[i] = new(int64)
@@ -176,12 +178,12 @@ func scanRow(t store.Table, rows *sql.Rows) (store.Row, error) {
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}
-	r := make(store.Row, len(dest))
+	r := make(transfer.Row, len(dest))
 	for i, d := range dest {
 		switch d := d.(type) {
 		case *string:
 			r[i] = *d
-			if t.Columns[i].Kind == store.ColumnJSON { // as everybody reads it
+			if t.Columns[i].Kind == transfer.ColumnJSON { // as everybody reads it
 				r[i] = strings.ToValidUTF8(*d, "\uFFFD")
 			}
 		case *[]byte:

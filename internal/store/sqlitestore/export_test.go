@@ -6,9 +6,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
+
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
@@ -37,7 +38,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	carried := map[string][]string{}
-	for _, table := range store.Tables() {
+	for _, table := range transfer.Tables() {
 		for _, c := range table.Columns {
 			carried[table.Name] = append(carried[table.Name], c.Name)
 		}

@@ -1,4 +1,7 @@
-package store
+// Package transfer is the form in which a store is carried from one engine to another:
+// its tables, the kinds of their columns, the order and the checksum of their rows, and
+// how far a move is. Engines export and import it. It must never read or write a store.
+package transfer
 
 import (
 	"crypto/sha256"
@@ -189,7 +192,7 @@ func (s *Checksum) Add(r Row) {
 			head[0], text = 'n', nil
 			binary.BigEndian.PutUint64(head[1:], uint64(v)) //nolint:gosec // its bits
 		default:
-			panic(fmt.Sprintf("store: a row with a %T", v))
+			panic(fmt.Sprintf("transfer: a row with a %T", v))
 		}
 		h.Write(head[:])
 		h.Write(text)
