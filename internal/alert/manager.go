@@ -26,11 +26,6 @@ const (
 	maxOutbox = 200
 )
 
-// leaderStore is the part of the store that the manager uses.
-type leaderStore interface {
-	Lead(ctx context.Context, now time.Time, r store.Term) (store.Leadership, error)
-}
-
 // Receiver gets notices. A notice is sent again after an error.
 type Receiver interface {
 	Name() string
@@ -41,7 +36,7 @@ type Receiver interface {
 type Options struct {
 	// Process is this process's name, unique among all.
 	Process string
-	Store   leaderStore
+	Store   store.Duties
 	// Collect gathers the facts except the reports; Report returns this process's own
 	// report.
 	Collect func(ctx context.Context) Facts

@@ -26,22 +26,16 @@ const Prefix = "/api/v1"
 // maxBody bounds every request body; commands and lists of ids are small.
 const maxBody = 256 << 10
 
-// Store is the part of the store that the API uses.
-type Store interface {
-	Conversations(ctx context.Context, filter store.Filter) ([]store.Conversation, error)
-	Conversation(ctx context.Context, id string) (store.Conversation, error)
-	Messages(ctx context.Context, conversation, after string, limit int) ([]store.Message, error)
-	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
-	Trace(ctx context.Context, key string) (store.Trace, error)
-	Command(ctx context.Context, now time.Time, cmd store.Command) (store.CommandResult, error)
-	AddAudit(ctx context.Context, row store.AuditRow) error
-	SetPaused(ctx context.Context, queue string, paused bool) error
-	Audit(ctx context.Context, before string, limit int) ([]store.AuditEntry, error)
+// commandStore is the part of the store that the API uses: what people read, and what
+// they do.
+type commandStore interface {
+	store.Reader
+	store.Commands
 }
 
 // Options of New. Store and Queue are required, and Keys unless Trusted.
 type Options struct {
-	Store Store
+	Store commandStore
 	Queue queue.Operator
 	// Keys are the accepted API keys. Several may share a name (rotation).
 	Keys []Key
@@ -82,7 +76,7 @@ type Options struct {
 }
 
 type server struct {
-	store       Store
+	store       commandStore
 	queue       queue.Operator
 	keys        keyring
 	rates       rates

@@ -27,17 +27,10 @@ const (
 	pruneEvery = time.Hour
 )
 
-// lagStore is what the scanner needs of store.Store.
-type lagStore interface {
-	ScanBacklog(ctx context.Context, endpoint string, wants store.EventFilter) (store.ScanResult, error)
-	LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, limit int) ([]store.Lagging, error)
-	PruneCursors(ctx context.Context, endpoint, after string) (store.PruneResult, error)
-}
-
 // BacklogScannerOptions say how the scanner works. Store, Queue, Open and Endpoints are
 // needed.
 type BacklogScannerOptions struct {
-	Store lagStore
+	Store store.EventBacklog
 	Queue enqueuer
 	// Open says whether wake-ups of an endpoint are of use now.
 	Open      func(endpoint string) bool

@@ -46,13 +46,6 @@ type noEventMeter struct{}
 
 func (noEventMeter) Pushed(string, string, time.Duration) {}
 
-// eventStore is what pushing needs of store.Store.
-type eventStore interface {
-	RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error
-	PendingEvents(ctx context.Context, endpoint string, conversations []string, limit int) ([]store.Event, error)
-	AdvanceCursors(ctx context.Context, endpoint string, cursors []store.Cursor) error
-}
-
 // Endpoint is somebody who gets events, and which.
 type Endpoint struct {
 	Name  string
@@ -72,7 +65,7 @@ func EventQueues(endpoints []Endpoint) []string {
 // Pusher are needed.
 type EventOptions struct {
 	Endpoint
-	Store  eventStore
+	Store  store.Subscriptions
 	Queue  queue.Queue
 	Pusher Pusher
 	// Rate is the endpoint's, for all processes together; zero is none.

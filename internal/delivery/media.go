@@ -18,14 +18,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// mediaStore is what downloads need of store.Store.
-type mediaStore interface {
-	SaveMedia(ctx context.Context, messageID string, media store.Media) error
-}
-
 // MediaOptions say how files are fetched. Store, Queue and Dir are needed.
 type MediaOptions struct {
-	Store mediaStore
+	Store store.Downloads
 	Queue queue.Queue
 	// Fetchers opens files, by line.
 	Fetchers map[string]Fetcher

@@ -12,20 +12,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// maintenanceStore is what the pump needs of store.Store.
-type maintenanceStore interface {
-	Pump(ctx context.Context, now time.Time) (store.PumpResult, error)
-	UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error)
-	Apologize(ctx context.Context, now time.Time) (int, error)
-}
-
 // maxBacklogAge is how young everything that came has to be before who was left without an
 // answer gets an apology: the answer of the team may stand in the backlog.
 const maxBacklogAge = 30 * time.Second
 
 // PumpOptions say how the pump works. Store and Queue are needed.
 type PumpOptions struct {
-	Store maintenanceStore
+	Store store.Maintenance
 	Queue interface {
 		enqueuer
 		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)

@@ -31,17 +31,11 @@ const (
 	storeUnavailable = "the store cannot be reached or cannot write"
 )
 
-// sendStore is what sending needs of store.Store.
-type sendStore interface {
-	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]store.SendClaim, error)
-	RecordSends(ctx context.Context, now time.Time, results []store.SendResult) ([]store.Recorded, error)
-}
-
 // SendOptions say how the messages of one line leave. Line, Store, Queue and
 // Sender are needed.
 type SendOptions struct {
 	Line   string
-	Store  sendStore
+	Store  store.Sends
 	Queue  queue.Queue
 	Sender Sender
 	// Marker, when set, marks what a reply answers as read.

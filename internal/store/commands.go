@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -8,10 +9,26 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
+// Commands is what people and programs of ours ask for.
+type Commands interface {
+	// Command carries out one command, with what it says, its audit row and the
+	// idempotency key in one transaction. A repeat without effect is no error.
+	// ErrNotFound, ErrConflict, ErrWindowClosed, ErrClosed, ErrBlocked, ErrOptedOut,
+	// ErrNoQuote, ErrKeyReused.
+	Command(ctx context.Context, now time.Time, cmd Command) (CommandResult, error)
+
+	// AddAudit adds an audit row about something that is no conversation.
+	AddAudit(ctx context.Context, row AuditRow) error
+
+	// SetPaused remembers whether an operator paused a queue, so that a queue which
+	// came back empty is paused again; Paused lists those that are.
+	SetPaused(ctx context.Context, queue string, paused bool) error
+}
+
 // Command asks for a change of one conversation.
 type Command struct {
 	// Conversation is its id. To names it by its person where there may be none
-	// yet: then Say is set.
+	// yet: then Draft is set.
 	Conversation string
 	To           *Recipient
 	router.Command

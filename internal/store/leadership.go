@@ -1,8 +1,15 @@
 package store
 
 import (
+	"context"
 	"time"
 )
+
+// Duties are what one process at a time does.
+type Duties interface {
+	// Lead is one process's round of a duty that one process at a time has.
+	Lead(ctx context.Context, now time.Time, r Term) (Leadership, error)
+}
 
 // Term is what a process says when it comes for a duty: who it is, how it is,
 // and what the duty has to remember.

@@ -1,10 +1,36 @@
 package store
 
 import (
+	"context"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/router"
 )
+
+// Reader is what people read.
+type Reader interface {
+	// Conversations lists, newest first but for Filter.Left.
+	Conversations(ctx context.Context, filter Filter) ([]Conversation, error)
+
+	// Conversation returns one. ErrNotFound.
+	Conversation(ctx context.Context, id string) (Conversation, error)
+
+	// Messages lists a conversation's messages, oldest first, after the given
+	// message id ("" from the start).
+	Messages(ctx context.Context, conversation, after string, limit int) ([]Message, error)
+
+	// Events lists numbered events with Pos > after, in order. A page ends early, and
+	// with one event at least, once it holds MaxEventPageBytes: see EventPage.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+
+	// Trace finds everything about a key: our message id, a provider id, a
+	// conversation id, a ticket, a user id or a phone. ErrNotFound.
+	Trace(ctx context.Context, key string) (Trace, error)
+
+	// Audit lists what was done, newest first, before the given cursor ("" from
+	// the end).
+	Audit(ctx context.Context, before string, limit int) ([]AuditEntry, error)
+}
 
 // Filter selects conversations. Empty fields select all.
 type Filter struct {

@@ -1,9 +1,30 @@
 package store
 
 import (
+	"context"
+	"time"
+
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
 )
+
+// Sends is how the messages of a line leave.
+type Sends interface {
+	// ClaimSends moves the oldest pending row of each conversation from queued
+	// to sending under the token, after checking epoch, expiry and window; rows
+	// that fail the check become failed with their reason and the next one is
+	// looked at. A row that is found sending under another token is marked
+	// uncertain and not returned. One Claim at most for each conversation;
+	// those without a row are absent. One whose contact somebody else holds is
+	// there as Busy: nothing was claimed.
+	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]SendClaim, error)
+
+	// RecordSends writes what became of claimed rows. Results whose row is no
+	// longer sending under the token are ignored, but an accepted provider id
+	// is always kept. recorded[i] belongs to results[i]; one that is Busy was not
+	// written, because somebody else holds its contact.
+	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
+}
 
 // SendClaim is a row to post.
 type SendClaim struct {

@@ -8,11 +8,10 @@ import (
 )
 
 // Subscriptions is how events reach those who get them pushed. Each endpoint has a cursor
-// in each conversation, by seq: what is above it was not taken yet. Every method
-// may return ErrUnavailable.
+// in each conversation, by seq: what is above it was not taken yet.
 type Subscriptions interface {
-	// RegisterEndpoint makes an endpoint known. A new one gets what is told from now on; one
-	// that was known goes on where it was, however long ago that is.
+	// RegisterEndpoint adds an endpoint. A new one starts at the end of the event log; a
+	// known one resumes from its cursors.
 	RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error
 
 	// PendingEvents returns the oldest events that the endpoint has not taken of each of
@@ -23,14 +22,17 @@ type Subscriptions interface {
 	// AdvanceCursors moves cursors forward, all or none. What is behind its cursor already
 	// changes nothing.
 	AdvanceCursors(ctx context.Context, endpoint string, cursors []Cursor) error
+}
 
+// EventBacklog tells which endpoints are behind, and with what.
+type EventBacklog interface {
 	// ScanBacklog goes once through all numbered events, a page at a time, and notes which
 	// conversations have something that the endpoint wants and has not taken. One
 	// process at a time does it; who finds it being done gets HeldElsewhere.
 	ScanBacklog(ctx context.Context, endpoint string, filter EventFilter) (ScanResult, error)
 
 	// LaggingConversations lists, by Since, conversations for which that was noted and is still
-	// so, after the last row of the page before (the zero LaggingConversations: from the start),
+	// so, after the last row of the page before (the zero Lagging: from the start),
 	// and only those whose Since is not after until.
 	LaggingConversations(ctx context.Context, endpoint string, after Lagging, until time.Time, limit int) ([]Lagging, error)
 

@@ -18,14 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
-// turnStore is the part of store.Store that a Worker needs.
-type turnStore interface {
-	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error)
-	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
-	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
-}
-
-// enqueuer is the part of queue.Queue that a Worker needs.
+// enqueuer is what the worker needs of queue.Queue.
 type enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 	Hold(ctx context.Context, queue string, until time.Time, reason string) error
@@ -39,7 +32,7 @@ type Meter interface {
 
 // Options configure a Worker. Store and Queue are required.
 type Options struct {
-	Store turnStore
+	Store store.Turns
 	Queue enqueuer
 	// BackoffSpeedup divides the holds of an outage; 0 for 1.
 	BackoffSpeedup float64

@@ -155,7 +155,7 @@ func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) 
 		col(rows, func(c store.Cursor) int64 { return c.Seq }))
 }
 
-// ScanBacklog implements store.Subscriptions.
+// ScanBacklog implements store.EventBacklog.
 func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	done, err := s.scanBacklog(ctx, endpoint, filter)
 	return done, wrap("note events", err)
@@ -208,7 +208,7 @@ func nextScanPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain b
 	return page, sendBatch(ctx, c, b)
 }
 
-// LaggingConversations implements store.Subscriptions.
+// LaggingConversations implements store.EventBacklog.
 func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, n int) ([]store.Lagging, error) {
 	until = s.serverTime(until)
 	const query = `SELECT conversation, since FROM psi_router.cursors
@@ -230,7 +230,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 	return out, err
 }
 
-// PruneCursors implements store.Subscriptions.
+// PruneCursors implements store.EventBacklog.
 func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
 	err = s.writeDirect(ctx, func(b *pgx.Batch) {
 		if after == "" {
@@ -248,7 +248,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 	return done, wrap("trim cursors", err)
 }
 
-// Backlogs implements store.Subscriptions.
+// Backlogs implements store.EventBacklog.
 func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
 	const query = `SELECT n.name, (SELECT since FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL ORDER BY since LIMIT 1),
 			(SELECT count(*) FROM (SELECT FROM psi_router.cursors WHERE endpoint = n.name AND since IS NOT NULL LIMIT $2) x)

@@ -91,7 +91,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	})
 }
 
-// ScanBacklog implements store.Subscriptions.
+// ScanBacklog implements store.EventBacklog.
 func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	idle := false
 	// Most rounds have nothing to do, and leave the writer alone.
@@ -144,7 +144,7 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.E
 	return done, err
 }
 
-// LaggingConversations implements store.Subscriptions.
+// LaggingConversations implements store.EventBacklog.
 func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after store.Lagging, until time.Time, n int) ([]store.Lagging, error) {
 	const query = `SELECT conversation, since FROM cursors
 		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
@@ -162,7 +162,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 	return out, err
 }
 
-// PruneCursors implements store.Subscriptions.
+// PruneCursors implements store.EventBacklog.
 func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
 	err = s.writeDirect(ctx, "trim cursors", func(q querier) error {
 		if after == "" {
@@ -195,7 +195,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 	return done, err
 }
 
-// Backlogs implements store.Subscriptions.
+// Backlogs implements store.EventBacklog.
 func (s *Store) Backlogs(ctx context.Context, endpoints []string) (map[string]store.Backlog, error) {
 	out := map[string]store.Backlog{}
 	err := s.read(ctx, "count backlogs", func(q querier) error {
