@@ -11,13 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/psivisionhub/psi-router/internal/app"
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/move"
 	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 type storeCmd struct {

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/move"
@@ -17,6 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // MoveOptions configure a move.

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/move"
@@ -17,6 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // installation creates the files of a used installation.

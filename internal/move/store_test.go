@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 func source(t *testing.T, path string) *sqlitestore.Source {

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // Target is a database that another store is moved into. Until that is finished

@@ -4,12 +4,11 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // TestNothingIsMissing: every column of every table comes with a move, but what is

@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // listLeft returns a page of the conversations that were left, by their last word: the

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // stamp and instant are how times are kept: zero is NULL.

@@ -6,13 +6,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 func TestMain(m *testing.M) {

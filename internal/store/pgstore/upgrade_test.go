@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -17,6 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/racetest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 //go:embed testdata/former.sql

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // Statuses implements store.Store.

@@ -13,10 +13,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // Rows of meta that say which installation this is, and whether it has gone.

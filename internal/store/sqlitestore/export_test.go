@@ -6,11 +6,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/transfer"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
 // TestNothingIsLeftBehind: every column of every table is carried.

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // flush writes the unit. New rows get their keys first, so that everything may

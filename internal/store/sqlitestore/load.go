@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // txState is the part of the file that one transaction works on.

@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 const (

@@ -16,13 +16,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 	"github.com/psivisionhub/psi-router/internal/upgrade"
 )
 

@@ -6,10 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 func options(name string, set unit.Settings) Options {

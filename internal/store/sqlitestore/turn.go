@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // Turn implements store.Store.

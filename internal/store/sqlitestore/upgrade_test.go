@@ -8,13 +8,12 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/racetest"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 //go:embed testdata/former.sql

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // tree is the conversation that the suite speaks.

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store/unit"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // Former is a store as the version before left it, filled with what former.sql makes:
