@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -81,45 +79,3 @@ type Backlog struct {
 
 // MaxBacklogCount is where counting ends.
 const MaxBacklogCount = 1_000
-
-// CursorLag is what a page of events means for the cursor of one conversation: First and
-// Last are the seqs of those that are wanted.
-type CursorLag struct {
-	Conversation string
-	First, Last  int64
-	Since        time.Time
-}
-
-// CursorLags sums up a page, by conversation, in an order that all writers share: so
-// none of them waits for another one that waits for it.
-func CursorLags(page []Event, filter EventFilter) []CursorLag {
-	at := map[string]int{}
-	var out []CursorLag
-	for _, e := range page {
-		if !filter.Match(e) {
-			continue
-		}
-		i, known := at[e.Conversation]
-		if !known {
-			i = len(out)
-			at[e.Conversation] = i
-			out = append(out, CursorLag{Conversation: e.Conversation, First: e.Seq, Since: e.CreatedAt})
-		}
-		out[i].Last = max(out[i].Last, e.Seq)
-	}
-	slices.SortFunc(out, func(a, b CursorLag) int { return strings.Compare(a.Conversation, b.Conversation) })
-	return out
-}
-
-// LatestCursors returns one cursor for each conversation, the furthest, in the order
-// of CursorLags.
-func LatestCursors(cursors []Cursor) []Cursor {
-	out := slices.Clone(cursors)
-	slices.SortFunc(out, func(a, b Cursor) int {
-		if c := strings.Compare(a.Conversation, b.Conversation); c != 0 {
-			return c
-		}
-		return int(b.Seq - a.Seq)
-	})
-	return slices.CompactFunc(out, func(a, b Cursor) bool { return a.Conversation == b.Conversation })
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -79,7 +80,7 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 					return err
 				}
 			}
-			done = tx.unit.CommandResult(conv, m, cursor(orEpoch(conv.LastMessageAt).Time, conv.Row))
+			done = tx.unit.CommandResult(conv, m, sqlrow.Cursor(conv.LastMessageAt, conv.Row))
 			tx.storeAnswer(cmd, done)
 			return nil
 		})
@@ -137,7 +138,7 @@ func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, lock
 // this needs no lock but that of the row.
 func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
 	media.Inline = ""
-	text, err := mediaText(&media)
+	text, err := sqlrow.MediaJSON(&media)
 	if err != nil {
 		return fmt.Errorf("save media: %w", err)
 	}

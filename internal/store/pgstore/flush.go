@@ -1,14 +1,13 @@
 package pgstore
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -205,7 +204,7 @@ func (tx *txState) writeConversations(b *pgx.Batch) {
 			col(list, func(t row) string { return t.Ticket }),
 			col(list, func(t row) int64 { return int64(t.Invalid) }),
 			col(list, func(t row) bool { return t.Offered }),
-			col(list, func(t row) string { return writeAuto(t.Auto) }),
+			col(list, func(t row) string { return sqlrow.Auto(t.Auto) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.LastInbound) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.LastHuman) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }),
@@ -214,7 +213,7 @@ func (tx *txState) writeConversations(b *pgx.Batch) {
 			col(list, func(t row) string { return t.Contact.Address.ExternalID }),
 			col(list, func(t row) int64 { return t.Seq }),
 			col(list, func(t row) pgtype.Timestamptz { return orEpoch(t.LastMessageAt) }),
-			col(list, func(t row) pgtype.Timestamptz { return stamp(t.CreatedAt) }),
+			col(list, func(t row) pgtype.Timestamptz { return orEpoch(t.CreatedAt) }),
 			col(list, func(t row) pgtype.Timestamptz { return stamp(t.WaitingSince) }),
 			col(list, func(t row) bool { return t.Opened }),
 			col(list, func(t row) string { return t.LastArea }),
@@ -263,8 +262,8 @@ func (tx *txState) writeMessages(b *pgx.Batch) error {
 	}
 	queue(b, updateMessages,
 		col(changes, func(m row) string { return m.ID }),
-		col(changes, storedText),
-		rawTexts(col(changes, reactionsText)),
+		col(changes, sqlrow.Text),
+		rawTexts(col(changes, sqlrow.ReactionsJSON)),
 		col(changes, func(m row) string { return m.ProviderID }),
 		col(changes, func(m row) string { return string(m.Status) }),
 		col(changes, func(m row) string { return string(m.FailureReason) }),
@@ -295,8 +294,8 @@ func queueNewMessages(b *pgx.Batch, news []*unit.MessageRow) error {
 	bodies, media := make([]string, len(news)), make([]string, len(news))
 	for i, m := range news {
 		var err error
-		if bodies[i], err = bodyText(m.Body); err == nil {
-			media[i], err = mediaText(m.Media)
+		if bodies[i], err = sqlrow.BodyJSON(m.Body); err == nil {
+			media[i], err = sqlrow.MediaJSON(m.Media)
 		}
 		if err != nil {
 			return fmt.Errorf("message %s: %w", m.ID, err)
@@ -308,12 +307,12 @@ func queueNewMessages(b *pgx.Batch, news []*unit.MessageRow) error {
 		col(news, func(m row) string { return m.Direction }),
 		col(news, func(m row) string { return string(m.Author) }),
 		col(news, func(m row) string { return m.Type }),
-		col(news, storedText),
+		col(news, sqlrow.Text),
 		rawTexts(bodies),
 		rawTexts(media),
 		col(news, func(m row) string { return m.ReplyID }),
 		col(news, func(m row) string { return m.QuotedID }),
-		rawTexts(col(news, reactionsText)),
+		rawTexts(col(news, sqlrow.ReactionsJSON)),
 		col(news, func(m row) string { return m.ProviderID }),
 		col(news, func(m row) string { return m.DedupKey }),
 		col(news, func(m row) string { return string(m.Status) }),
@@ -331,50 +330,7 @@ func queueNewMessages(b *pgx.Batch, news []*unit.MessageRow) error {
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.RevokedAt) }),
 		col(news, func(m row) pgtype.Timestamptz { return stamp(m.CreatedAt) }),
 		col(news, func(m row) []byte { return m.Raw }),
-		col(news, noticeLine),
+		col(news, sqlrow.NoticeLine),
 		col(news, func(m row) bool { return m.Marketing }))
 	return nil
-}
-
-// noticeLine is the line of a notice, by which the feeder finds it.
-func noticeLine(m *unit.MessageRow) string {
-	if !m.Notice {
-		return ""
-	}
-	return m.ConversationRow.Survivor().Line
-}
-
-// storedText is the text of a message that its body does not hold already.
-func storedText(m *unit.MessageRow) string {
-	if m.Body.Reply != nil {
-		return ""
-	}
-	return m.Text
-}
-
-func bodyText(b outbound.Body) (string, error) {
-	if b.Reply == nil && b.Cloud == nil {
-		return "", nil
-	}
-	out, err := json.Marshal(b)
-	return string(out), err
-}
-
-func mediaText(m *store.Media) (string, error) {
-	if m == nil {
-		return "", nil
-	}
-	out, err := json.Marshal(m)
-	return string(out), err
-}
-
-func reactionsText(m *unit.MessageRow) string {
-	if len(m.Reactions) == 0 {
-		return ""
-	}
-	out, err := json.Marshal(m.Reactions)
-	if err != nil {
-		return "" // strings always marshal
-	}
-	return string(out)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 const (
@@ -76,7 +77,7 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 	var out []store.AuditEntry
 	err = s.read(ctx, "list audit", func(r *reader) error {
 		return r.askLast(func(b *pgx.Batch) {
-			queue(b, query, from, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
+			queue(b, query, from, sqlrow.Limit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				var e store.AuditEntry
 				var number int64
 				var at pgtype.Timestamptz
@@ -92,5 +93,5 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 
 // queueDeleteOldKeys drops what was kept for long enough.
 func queueDeleteOldKeys(b *pgx.Batch, now time.Time) {
-	queue(b, deleteOldKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*pumpSize)
+	queue(b, deleteOldKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*sqlrow.SweepSize)
 }

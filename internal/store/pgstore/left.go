@@ -3,20 +3,20 @@ package pgstore
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // listLeft returns a page of the conversations that were left, by their last word: the
 // oldest first. They are few: other conditions are looked at one by one.
 func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
-	at, n := stamp(s.serverTime(f.LeftAfter)), int64(math.MaxInt64)
+	at, n := stamp(s.serverTime(f.LeftAfter)), int64(sqlrow.End)
 	if f.Before != "" {
 		at, n = readCursor(f.Before)
 	}
@@ -25,7 +25,7 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	q.add(`(SELECT * FROM psi_router.conversations WHERE left_at IS NOT NULL AND (asked_at, n) > (?, ?) OFFSET 0) t WHERE true`, at, n)
 	q.filterConversation(f)
 	tx.filterContact(&q, f)
-	q.add(`ORDER BY t.asked_at, t.n LIMIT ?`, pageLimit(f.Limit))
+	q.add(`ORDER BY t.asked_at, t.n LIMIT ?`, sqlrow.Limit(f.Limit))
 	err := s.read(ctx, "list who was left", func(r *reader) error {
 		return r.askLast(func(b *pgx.Batch) { tx.queueConversationsFrom(b, strings.Join(q.text, " "), q.args...) })
 	})
@@ -37,7 +37,7 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	})
 	var out []store.Conversation
 	for _, conv := range tx.listed {
-		conv.Cursor = cursor(conv.AskedAt, conv.Row)
+		conv.Cursor = sqlrow.Cursor(conv.AskedAt, conv.Row)
 		out = append(out, conv.View())
 	}
 	return out, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -176,16 +177,15 @@ func (locks *lockSet) queueLoad(b *pgx.Batch, claims []aliasClaim) *loaded {
 			Query(eachRow(func(rows pgx.Rows) error { return scanPair(rows, l.claimedAliases) }))
 	}
 	var lock, conversations sqlBuilder
-	lock.add(`WITH c AS (SELECT ` + contactColumns + ` FROM`)
+	lock.add(`WITH c AS (SELECT ` + sqlrow.ContactColumns + ` FROM`)
 	locks.addContactKeys(&lock)
 	lock.add(`JOIN psi_router.contacts c ON c.n = w.contact ORDER BY c.n FOR UPDATE OF c SKIP LOCKED)
-		SELECT ` + contactColumns + `, (SELECT set_config('psi_router.held', array_agg(n)::text, true) FROM c) FROM c`)
+		SELECT ` + sqlrow.ContactColumns + `, (SELECT set_config('psi_router.held', array_agg(n)::text, true) FROM c) FROM c`)
 	lock.queue(b).Query(eachRow(func(rows pgx.Rows) error {
+		var c contactRow
 		var all string
-		c, err := scanContact(rows, &all)
-		if err == nil {
-			l.contacts[c.Row] = c
-		}
+		err := scan(rows, append(c.Dest(), &all)...)
+		l.contacts[c.Row] = c.Finish(instant)
 		return err
 	}))
 	if aliases := locks.aliases(); len(aliases) > 0 {
@@ -196,10 +196,10 @@ func (locks *lockSet) queueLoad(b *pgx.Batch, claims []aliasClaim) *loaded {
 	locks.addTouchedContacts(&conversations)
 	conversations.add(`, LATERAL (SELECT * FROM psi_router.conversations WHERE contact = w.contact OFFSET 0) t`)
 	conversations.queue(b).Query(eachRow(func(rows pgx.Rows) error {
-		conv, err := scanConversation(rows)
-		if err == nil {
-			l.conversations = append(l.conversations, conv)
-		}
+		conv := &conversationRow{}
+		err := scan(rows, conv.Dest()...)
+		conv.Finish(instant)
+		l.conversations = append(l.conversations, conv)
 		return err
 	}))
 	if locks.FollowMerged {
@@ -321,7 +321,7 @@ func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
 		}
 	}
 	for _, conv := range l.conversations {
-		c := contacts[conv.contact]
+		c := contacts[conv.ContactKey]
 		if c == nil || tx.conversationByRow[conv.Row] != nil {
 			continue
 		}
@@ -345,7 +345,7 @@ func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
 
 // adoptMessage puts a message into the unit whose conversation is in it.
 func (tx *txState) adoptMessage(m *messageRow) {
-	conv := tx.conversationByRow[m.conversation]
+	conv := tx.conversationByRow[m.ConversationKey]
 	if conv == nil {
 		return
 	}

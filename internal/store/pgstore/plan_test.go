@@ -19,6 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
@@ -341,7 +342,7 @@ func exercise(t *testing.T, s *Store) {
 	}
 	_, err = s.Pump(ctx, now)
 	check(err)
-	s.sendScan.notBefore, s.fileScan.notBefore = time.Time{}, time.Time{}
+	s.sendScan, s.fileScan = sqlrow.Sweep{}, sqlrow.Sweep{}
 	_, err = s.Pump(ctx, now.Add(25*time.Hour))
 	check(err)
 	for _, phone := range []string{"", somebody(2300).Phone} {

@@ -12,14 +12,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 const (
-	pumpSize     = 500
-	stalledAfter = time.Minute // after which a row is woken again
-	scanPause    = time.Minute // between two walks over what is pending
-	parkedFor    = time.Hour   // see unit.Unit.ApplyReport
+	parkedFor = time.Hour // see unit.Unit.ApplyReport
 
 	maxBatches = 5000
 	// numberEvents gives positions to what was committed before it began. Of one
@@ -41,14 +39,6 @@ const (
 		LATERAL (SELECT contact FROM psi_router.conversations WHERE n = m.conversation AND line = p.line OFFSET 0) t
 		WHERE t.contact = coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), t.contact) LIMIT $2`
 )
-
-// pendingScan is the walk over pending rows: each is found once in a round, however
-// many there are, so that what is stuck cannot hide what was only forgotten.
-type pendingScan struct {
-	since     time.Time // position: the row after (since, n)
-	n         int64
-	notBefore time.Time // no walk before this
-}
 
 // Pump implements store.Store. One process at a time numbers events; who finds it
 // being done leaves everything to that one.
@@ -100,7 +90,7 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 		queue(b, numberEvents, maxBatches).QueryRow(func(row pgx.Row) error { return scan(row, &round.numbered, &round.batches) })
 		s.checkLimit(b, numberedCounter)
 		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, line, person, status) IN
-			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*pumpSize)
+			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*sqlrow.SweepSize)
 		queueDeleteOldKeys(b, now)
 		queueDue(b, timerHandoff, now, &round.due)
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.timers WHERE kind = $1 AND due <= $2)`, timerLeft, stamp(now)).
@@ -108,7 +98,7 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried)`).
 			QueryRow(func(row pgx.Row) error { return scan(row, &round.notices) })
 		// A report and the answer to its post may have missed each other.
-		queue(b, findOrphanedReports, stamp(now.Add(parkedFor-time.Minute)), pumpSize).
+		queue(b, findOrphanedReports, stamp(now.Add(parkedFor-time.Minute)), sqlrow.SweepSize).
 			Query(eachRow(func(rows pgx.Rows) error {
 				var id unit.ProviderID
 				err := scan(rows, &id.Line, &id.ID)
@@ -122,7 +112,7 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 
 // queueDue asks for the conversations whose timers of a kind are due.
 func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
-	queue(b, `SELECT conversation FROM psi_router.timers WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3`, kind, stamp(now), pumpSize).
+	queue(b, `SELECT conversation FROM psi_router.timers WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3`, kind, stamp(now), sqlrow.SweepSize).
 		Query(eachRow(func(rows pgx.Rows) error {
 			var n int64
 			err := scan(rows, &n)
@@ -160,7 +150,7 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	}
 	out.Timers += fired
 	out.Wakes = append(out.Wakes, wakes...)
-	out.More = out.More || cleared > 0 && len(due) == pumpSize
+	out.More = out.More || cleared > 0 && len(due) == sqlrow.SweepSize
 	return nil
 }
 
@@ -242,47 +232,48 @@ const noToken = "-"
 // findStalledSends adds the conversations whose rows have waited for long: their
 // wake-up may have been lost.
 func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.PumpResult) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	position := &s.sendScan
-	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
-		return nil
-	}
 	const query = `SELECT p.since, p.n, t.line, t.id
 		FROM psi_router.pending p JOIN psi_router.conversations t ON t.n = p.conversation
 		WHERE NOT p.doubt AND (p.notice = '' OR p.tried) AND (p.since, p.n) > ($1, $2) AND p.since <= $3
 		ORDER BY p.since, p.n LIMIT $4`
-	next, found, seen := *position, 0, map[string]bool{}
+	seen := map[string]bool{}
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
-	err := s.read(ctx, "find forgotten sends", func(r *reader) error {
-		return r.askLast(func(b *pgx.Batch) {
-			queue(b, query, orEpoch(next.since), next.n, stamp(now.Add(-stalledAfter)), pumpSize).Query(eachRow(func(rows pgx.Rows) error {
-				var k store.Wake
-				var since pgtype.Timestamptz
-				if err := scan(rows, &since, &next.n, &k.Line, &k.Conversation); err != nil {
-					return err
-				}
-				next.since = instant(since)
-				found++
-				if !seen[k.Conversation] {
-					seen[k.Conversation] = true
-					out.Wakes = append(out.Wakes, k)
-				}
-				return nil
-			}))
-		})
+	more, err := s.sweep(ctx, "find forgotten sends", &s.sendScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
+		var k store.Wake
+		if err := scan(rows, since, n, &k.Line, &k.Conversation); err != nil {
+			return err
+		}
+		if !seen[k.Conversation] {
+			seen[k.Conversation] = true
+			out.Wakes = append(out.Wakes, k)
+		}
+		return nil
 	})
-	switch {
-	case err != nil:
-		return err
-	case found == pumpSize:
-		*position, out.More = next, true
-	case found > 0 || !position.since.IsZero():
-		*position = pendingScan{notBefore: now.Add(scanPause)}
-	}
-	return nil
+	out.More = out.More || more
+	return err
+}
+
+// sweep reads the next rows of a walk; take gets each, with where to put its place.
+func (s *Store) sweep(ctx context.Context, what string, walk *sqlrow.Sweep, now time.Time, query string, take func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return walk.Step(now, func(next *sqlrow.Sweep) (found int, err error) {
+		args := []any{orEpoch(next.Since), next.N, stamp(now.Add(-sqlrow.StalledAfter)), sqlrow.SweepSize}
+		err = s.read(ctx, what, func(r *reader) error {
+			return r.askLast(func(b *pgx.Batch) {
+				queue(b, query, args...).Query(eachRow(func(rows pgx.Rows) error {
+					var since pgtype.Timestamptz
+					err := take(rows, &since, &next.N)
+					next.Since = instant(since)
+					found++
+					return err
+				}))
+			})
+		})
+		return found, err
+	})
 }
 
 // UntriedNotices implements store.Store.
@@ -326,43 +317,22 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 // findStalledFiles adds the files that have waited for long: their job may have been
 // lost. The queue knows the jobs that it still has.
 func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	position := &s.fileScan
-	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
-		return nil
-	}
 	const query = `SELECT m.created_at, m.n, m.id, t.line, m.media::text
 		FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
 		WHERE m.media IS NOT NULL AND psi_router.fetching(m.media) AND (m.created_at, m.n) > ($1, $2) AND m.created_at <= $3
 		ORDER BY m.created_at, m.n LIMIT $4`
-	next, found := *position, 0
-	err := s.read(ctx, "find forgotten files", func(r *reader) error {
-		return r.askLast(func(b *pgx.Batch) {
-			queue(b, query, orEpoch(next.since), next.n, stamp(now.Add(-stalledAfter)), pumpSize).Query(eachRow(func(rows pgx.Rows) error {
-				var f store.MediaRef
-				var created pgtype.Timestamptz
-				var media []byte
-				if err := scan(rows, &created, &next.n, &f.MessageID, &f.Line, &media); err != nil {
-					return err
-				}
-				if err := json.Unmarshal(media, &f.Media); err != nil {
-					return fmt.Errorf("media of message %s: %w", f.MessageID, err)
-				}
-				next.since = instant(created)
-				found++
-				out.Media = append(out.Media, f)
-				return nil
-			}))
-		})
+	more, err := s.sweep(ctx, "find forgotten files", &s.fileScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
+		var f store.MediaRef
+		var media []byte
+		if err := scan(rows, since, n, &f.MessageID, &f.Line, &media); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(media, &f.Media); err != nil {
+			return fmt.Errorf("media of message %s: %w", f.MessageID, err)
+		}
+		out.Media = append(out.Media, f)
+		return nil
 	})
-	switch {
-	case err != nil:
-		return err
-	case found == pumpSize:
-		*position, out.More = next, true
-	case found > 0 || !position.since.IsZero():
-		*position = pendingScan{notBefore: now.Add(scanPause)}
-	}
-	return nil
+	out.More = out.More || more
+	return err
 }

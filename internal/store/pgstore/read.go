@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,43 +13,20 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
-
-const (
-	defaultLimit = 50
-	maxLimit     = 1000
-)
-
-func pageLimit(n int) int {
-	if n <= 0 {
-		return defaultLimit
-	}
-	return min(n, maxLimit)
-}
-
-// cursor is the place of a conversation in the list: its last message, then its
-// own number.
-func cursor(last time.Time, n int64) string {
-	return strconv.FormatInt(last.UnixMicro(), 10) + "." + strconv.FormatInt(n, 10)
-}
 
 // lastPosition is after every conversation.
 var lastPosition = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
 
-// readCursor returns the place before which to go on; "" and what is no cursor
-// stand for the very end.
+// readCursor returns the place before which to go on: see sqlrow.ParseCursor.
 func readCursor(s string) (last pgtype.Timestamptz, n int64) {
-	const most = 1<<63 - 1
-	a, b, ok := strings.Cut(s, ".")
-	us, err := strconv.ParseInt(a, 10, 64)
-	if !ok || err != nil {
-		return lastPosition, most
+	at, n := sqlrow.ParseCursor(s)
+	if at == sqlrow.End {
+		return lastPosition, n
 	}
-	if n, err = strconv.ParseInt(b, 10, 64); err != nil {
-		return lastPosition, most
-	}
-	return stamp(time.UnixMicro(us)), n
+	return stamp(time.UnixMicro(at)), n
 }
 
 // queueConversations loads conversations with their contacts, without a lock, into the page.
@@ -59,22 +35,21 @@ func (tx *txState) queueConversations(b *pgx.Batch, where string, args ...any) {
 }
 
 func (tx *txState) queueConversationsFrom(b *pgx.Batch, from string, args ...any) {
-	queue(b, `SELECT `+conversationColumns+`, `+contactColumns+`
+	queue(b, `SELECT `+conversationColumns+`, `+sqlrow.ContactColumns+`
 		FROM (SELECT * FROM `+from+` OFFSET 0) t
 		JOIN psi_router.contacts c ON c.n = t.contact`, args...).Query(eachRow(tx.addConversation))
 }
 
 func (tx *txState) addConversation(rows pgx.Rows) error {
-	c := &unit.ContactRow{}
-	var created, chose pgtype.Timestamptz
-	conv, err := scanConversation(rows, &c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &created, &c.BlockedHere, &chose)
-	if err != nil || tx.conversationByRow[conv.Row] != nil {
+	var row conversationRow
+	var c contactRow
+	if err := scan(rows, append(row.Dest(), c.Dest()...)...); err != nil || tx.conversationByRow[row.Row] != nil {
 		return err
 	}
-	c.CreatedAt, c.ChoseAt = instant(created), instant(chose)
-	conv.ContactRow = c
-	tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = &conv.ConversationRow, &conv.ConversationRow
-	tx.listed = append(tx.listed, &conv.ConversationRow)
+	conv := row.Finish(instant)
+	conv.ContactRow = c.Finish(instant)
+	tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = conv, conv
+	tx.listed = append(tx.listed, conv)
 	return nil
 }
 
@@ -95,7 +70,7 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 		return cmp.Or(y.LastMessageAt.Compare(x.LastMessageAt), cmp.Compare(y.Row, x.Row))
 	})
 	var out []store.Conversation
-	for _, conv := range tx.listed[:min(len(tx.listed), pageLimit(f.Limit))] {
+	for _, conv := range tx.listed[:min(len(tx.listed), sqlrow.Limit(f.Limit))] {
 		out = append(out, conv.View())
 	}
 	return out, nil
@@ -109,14 +84,14 @@ func (tx *txState) listConversations(r *reader, f store.Filter) error {
 	const tail = `ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?`
 	if f.Contact != "" || f.Phone != "" || f.UserID != "" {
 		tx.filterContact(&q, f)
-		q.add(tail, pageLimit(f.Limit))
+		q.add(tail, sqlrow.Limit(f.Limit))
 		return r.askLast(func(b *pgx.Batch) { tx.queueConversations(b, strings.Join(q.text, " "), q.args...) })
 	}
 	var parts []sqlBuilder
 	part := func(text string, args ...any) {
 		q := sqlBuilder{text: slices.Clone(q.text), args: slices.Clone(q.args)}
 		q.add(text, args...)
-		q.add(tail, pageLimit(f.Limit))
+		q.add(tail, sqlrow.Limit(f.Limit))
 		parts = append(parts, q)
 	}
 	switch {
@@ -230,7 +205,7 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 			return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
 		}
 		return r.askLast(func(b *pgx.Batch) {
-			queueRawMessages(b, &out, `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, tx.listed[0].Row, from, pageLimit(n))
+			queueRawMessages(b, &out, `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, tx.listed[0].Row, from, sqlrow.Limit(n))
 		})
 	})
 	if err != nil {
@@ -257,7 +232,7 @@ func queueRawMessages(b *pgx.Batch, out *[]*messageRow, where string, args ...an
 func (tx *txState) viewMessages(rows []*messageRow) []store.Message {
 	out := make([]store.Message, len(rows))
 	for i, m := range rows {
-		m.ConversationRow = tx.conversationByRow[m.conversation]
+		m.ConversationRow = tx.conversationByRow[m.ConversationKey]
 		out[i] = m.View()
 	}
 	return out
@@ -288,7 +263,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 	var page store.EventPage
 	err := s.read(ctx, "list events", func(r *reader) error {
 		return r.askLast(func(b *pgx.Batch) {
-			queue(b, eventsAfter(`$1`, `e.data::text`), after, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
+			queue(b, eventsAfter(`$1`, `e.data::text`), after, sqlrow.Limit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				if page.Full() {
 					return nil
 				}
@@ -328,13 +303,13 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 				var line string
 				var at pgtype.Timestamptz
 				err := scan(rows, &line, &at)
-				g.Lines[line] = fromEpoch(at)
+				g.Lines[line] = instant(at)
 				return err
 			}))
 		})
 		g.OldestHandedOff = instant(waiting)
-		if oldest.Valid {
-			g.OldestUnanswered = max(0, now.Sub(instant(oldest)))
+		if at := instant(oldest); !at.IsZero() {
+			g.OldestUnanswered = max(0, now.Sub(at))
 		}
 		return err
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // What a restored store skips where no notes say what the lost time may have used:
@@ -50,7 +51,7 @@ func (s *Store) markAllUncertain(ctx context.Context, now time.Time) (sum int, e
 		err := s.read(ctx, "find unsent messages", func(r *reader) error {
 			return r.askLast(func(b *pgx.Batch) {
 				queue(b, `SELECT DISTINCT conversation FROM psi_router.pending
-					WHERE NOT doubt AND conversation > $1 ORDER BY conversation LIMIT $2`, after, pumpSize).
+					WHERE NOT doubt AND conversation > $1 ORDER BY conversation LIMIT $2`, after, sqlrow.SweepSize).
 					Query(eachRow(func(rows pgx.Rows) error {
 						var n int64
 						err := scan(rows, &n)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -110,8 +111,8 @@ type Store struct {
 	fence atomic.Int64 // of its Owner, 0 without one
 
 	mu       sync.Mutex // of sendScan and fileScan
-	sendScan pendingScan
-	fileScan pendingScan // over files that wait to be fetched
+	sendScan sqlrow.Sweep
+	fileScan sqlrow.Sweep // over files that wait to be fetched
 }
 
 var _ store.Store = (*Store)(nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 const (
@@ -98,7 +99,7 @@ func (s *Store) pendingEvents(ctx context.Context, endpoint string, conversation
 	err = s.read(ctx, "list unpushed events", func(r *reader) error {
 		r.genericPlan = true
 		return r.askLast(func(b *pgx.Batch) {
-			queue(b, selectPendingEvents, endpoint, conversations, pageLimit(n)).Query(eachRow(func(rows pgx.Rows) error {
+			queue(b, selectPendingEvents, endpoint, conversations, sqlrow.Limit(n)).Query(eachRow(func(rows pgx.Rows) error {
 				var e store.Event
 				var at pgtype.Timestamptz
 				var data []byte
@@ -148,7 +149,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 }
 
 func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
-	rows := store.LatestCursors(cursors)
+	rows := sqlrow.LatestCursors(cursors)
 	queue(b, `SELECT pg_advisory_xact_lock_shared($1)`, int64(lockCursors))
 	queue(b, moveCursors, endpoint,
 		col(rows, func(c store.Cursor) string { return c.Conversation }),
@@ -177,13 +178,13 @@ func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.E
 		}
 		b := &pgx.Batch{}
 		queue(b, asyncCommit) // a page that is lost is looked through again
-		if lags := store.CursorLags(page, filter); len(lags) > 0 {
+		if lags := sqlrow.CursorLags(page, filter); len(lags) > 0 {
 			queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
 			queue(b, noteLags, endpoint,
-				col(lags, func(l store.CursorLag) string { return l.Conversation }),
-				col(lags, func(l store.CursorLag) int64 { return l.First }),
-				col(lags, func(l store.CursorLag) int64 { return l.Last }),
-				col(lags, func(l store.CursorLag) pgtype.Timestamptz { return stamp(l.Since) }))
+				col(lags, func(l sqlrow.CursorLag) string { return l.Conversation }),
+				col(lags, func(l sqlrow.CursorLag) int64 { return l.First }),
+				col(lags, func(l sqlrow.CursorLag) int64 { return l.Last }),
+				col(lags, func(l sqlrow.CursorLag) pgtype.Timestamptz { return stamp(l.Since) }))
 		}
 		queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
 		done.More = len(page) == scanPageSize

@@ -70,10 +70,10 @@ func (tx *txState) traceMessages(r *reader, named []*messageRow) (out []*message
 	const most = 20
 	next := make([][]*messageRow, len(named))
 	err = r.ask(func(b *pgx.Batch) {
-		tx.queueConversations(b, `t.n = ANY ($1::bigint[])`, col(named, func(m *messageRow) int64 { return m.conversation }))
+		tx.queueConversations(b, `t.n = ANY ($1::bigint[])`, col(named, func(m *messageRow) int64 { return m.ConversationKey }))
 		for i, m := range named {
 			if m.Direction == "inbound" {
-				queueRawMessages(b, &next[i], `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, m.conversation, m.Row, most)
+				queueRawMessages(b, &next[i], `m.conversation = $1 AND m.n > $2 ORDER BY m.n LIMIT $3`, m.ConversationKey, m.Row, most)
 			}
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -58,7 +59,7 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 				return err
 			}
 		}
-		done = tx.unit.CommandResult(conv, m, cursor(micros(conv.LastMessageAt), conv.Row))
+		done = tx.unit.CommandResult(conv, m, sqlrow.Cursor(conv.LastMessageAt, conv.Row))
 		return tx.storeAnswer(cmd, done)
 	})
 	if err != nil {
@@ -95,7 +96,7 @@ func (tx *txState) loadForCommand(cmd store.Command) (*unit.ConversationRow, err
 // SaveMedia implements store.Store.
 func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
 	media.Inline = ""
-	text, err := mediaText(&media)
+	text, err := sqlrow.MediaJSON(&media)
 	if err != nil {
 		return fmt.Errorf("save media: %w", err)
 	}

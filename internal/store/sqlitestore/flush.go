@@ -2,12 +2,10 @@ package sqlitestore
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 
-	"github.com/psivisionhub/psi-router/internal/outbound"
-	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -133,10 +131,10 @@ func (tx *txState) writeContacts() error {
 		switch {
 		case c.Merged:
 		case c.New:
-			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, micros(c.CreatedAt), c.BlockedHere, micros(c.ChoseAt))
+			fresh.add(c.Row, c.ID, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, sqlrow.Micros(c.CreatedAt), c.BlockedHere, sqlrow.Micros(c.ChoseAt))
 		case c.Changed:
 			const query = `UPDATE contacts SET phone = ?, user_id = ?, username = ?, name = ?, blocked = ?, opted_out = ?, blocked_here = ?, chose_at = ? WHERE n = ?`
-			if err := tx.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.BlockedHere, micros(c.ChoseAt), c.Row); err != nil {
+			if err := tx.exec(query, c.Phone, c.UserID, c.Username, c.Name, c.Blocked, c.OptedOut, c.BlockedHere, sqlrow.Micros(c.ChoseAt), c.Row); err != nil {
 				return err
 			}
 		}
@@ -168,9 +166,9 @@ func (tx *txState) writeConversations() error {
 		case conv.Merged:
 		case conv.New:
 			fresh.add(conv.Row, conv.ID, contact, r.Line, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
-				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, conv.Seq, micros(conv.LastMessageAt), micros(conv.CreatedAt), micros(conv.WaitingSince),
-				conv.Opened, conv.LastArea, micros(r.FileAt), micros(conv.AskedAt), micros(conv.AnsweredAt), micros(conv.Left.Since), string(conv.Left.Reason), micros(conv.ApologizedFor))
+				r.Offered, sqlrow.Auto(r.Auto), sqlrow.Micros(r.LastInbound), sqlrow.Micros(r.LastHuman), sqlrow.Micros(r.TimeoutAt),
+				to.Phone, to.UserID, to.ExternalID, conv.Seq, sqlrow.Micros(conv.LastMessageAt), sqlrow.Micros(conv.CreatedAt), sqlrow.Micros(conv.WaitingSince),
+				conv.Opened, conv.LastArea, sqlrow.Micros(r.FileAt), sqlrow.Micros(conv.AskedAt), sqlrow.Micros(conv.AnsweredAt), sqlrow.Micros(conv.Left.Since), string(conv.Left.Reason), sqlrow.Micros(conv.ApologizedFor))
 		case conv.Changed:
 			if conv.ContactChanged {
 				if err := tx.exec(`UPDATE conversations SET contact = ? WHERE n = ?`, contact, conv.Row); err != nil {
@@ -178,9 +176,9 @@ func (tx *txState) writeConversations() error {
 				}
 			}
 			if err := tx.exec(updateConversation, string(r.State), r.Area, r.Tag, r.Menu, r.Epoch, r.Ticket, r.Invalid,
-				r.Offered, writeAuto(r.Auto), micros(r.LastInbound), micros(r.LastHuman), micros(r.TimeoutAt),
-				to.Phone, to.UserID, to.ExternalID, conv.Seq, micros(conv.LastMessageAt), micros(conv.CreatedAt), micros(conv.WaitingSince),
-				conv.Opened, conv.LastArea, micros(r.FileAt), micros(conv.AskedAt), micros(conv.AnsweredAt), micros(conv.Left.Since), string(conv.Left.Reason), micros(conv.ApologizedFor), conv.Row); err != nil {
+				r.Offered, sqlrow.Auto(r.Auto), sqlrow.Micros(r.LastInbound), sqlrow.Micros(r.LastHuman), sqlrow.Micros(r.TimeoutAt),
+				to.Phone, to.UserID, to.ExternalID, conv.Seq, sqlrow.Micros(conv.LastMessageAt), sqlrow.Micros(conv.CreatedAt), sqlrow.Micros(conv.WaitingSince),
+				conv.Opened, conv.LastArea, sqlrow.Micros(r.FileAt), sqlrow.Micros(conv.AskedAt), sqlrow.Micros(conv.AnsweredAt), sqlrow.Micros(conv.Left.Since), string(conv.Left.Reason), sqlrow.Micros(conv.ApologizedFor), conv.Row); err != nil {
 				return err
 			}
 		}
@@ -209,29 +207,29 @@ func (tx *txState) writeMessages() error {
 				}
 				clear(last)
 			}
-			media, err := mediaText(m.Media)
+			media, err := sqlrow.MediaJSON(m.Media)
 			if err != nil {
 				return err
 			}
 			in.add(m.ID, conv.Row, m.Direction, string(m.Author), m.Type, m.Text, media, m.ReplyID, m.QuotedID,
-				reactionsText(m), m.ProviderID, m.DedupKey, string(m.Status), string(m.Reason), m.ErrorCode, m.ErrorDetail,
-				micros(m.SentAt), micros(m.ReceivedAt), micros(m.EditedAt), micros(m.RevokedAt), micros(m.CreatedAt), []byte(m.Raw))
+				sqlrow.ReactionsJSON(m), m.ProviderID, m.DedupKey, string(m.Status), string(m.Reason), m.ErrorCode, m.ErrorDetail,
+				sqlrow.Micros(m.SentAt), sqlrow.Micros(m.ReceivedAt), sqlrow.Micros(m.EditedAt), sqlrow.Micros(m.RevokedAt), sqlrow.Micros(m.CreatedAt), []byte(m.Raw))
 		case m.New:
 			last[conv] = true
-			body, err := bodyText(m.Body)
+			body, err := sqlrow.BodyJSON(m.Body)
 			if err != nil {
 				return err
 			}
-			media, err := mediaText(m.Media)
+			media, err := sqlrow.MediaJSON(m.Media)
 			if err != nil {
 				return err
 			}
-			out.add(m.ID, conv.Row, string(m.Author), m.Type, storedText(m), body, media, m.QuotedID, string(m.Status), string(m.Reason), m.Epoch,
-				m.MarkReadID, micros(m.PendingSince), micros(m.ExpiresAt), micros(m.CreatedAt), noticeLine(m), m.Marketing)
+			out.add(m.ID, conv.Row, string(m.Author), m.Type, sqlrow.Text(m), body, media, m.QuotedID, string(m.Status), string(m.Reason), m.Epoch,
+				m.MarkReadID, sqlrow.Micros(m.PendingSince), sqlrow.Micros(m.ExpiresAt), sqlrow.Micros(m.CreatedAt), sqlrow.NoticeLine(m), m.Marketing)
 		case m.Changed:
-			if err := tx.exec(updateMessage, storedText(m), reactionsText(m), nullable(m.ProviderID), string(m.Status),
-				string(m.FailureReason), m.ErrorCode, m.ErrorDetail, m.Epoch, m.Attempts, m.Token, micros(m.SentAt),
-				micros(m.EditedAt), micros(m.RevokedAt), m.Row); err != nil {
+			if err := tx.exec(updateMessage, sqlrow.Text(m), sqlrow.ReactionsJSON(m), nullable(m.ProviderID), string(m.Status),
+				string(m.FailureReason), m.ErrorCode, m.ErrorDetail, m.Epoch, m.Attempts, m.Token, sqlrow.Micros(m.SentAt),
+				sqlrow.Micros(m.EditedAt), sqlrow.Micros(m.RevokedAt), m.Row); err != nil {
 				return err
 			}
 		}
@@ -246,61 +244,18 @@ func nullable(s string) any {
 	return s
 }
 
-// noticeLine is the line of a notice, by which the feeder finds it.
-func noticeLine(m *unit.MessageRow) string {
-	if !m.Notice {
-		return ""
-	}
-	return m.ConversationRow.Survivor().Line
-}
-
-// storedText is the text of a message that its body does not hold already.
-func storedText(m *unit.MessageRow) string {
-	if m.Body.Reply != nil {
-		return ""
-	}
-	return m.Text
-}
-
-func bodyText(b outbound.Body) (string, error) {
-	if b.Reply == nil && b.Cloud == nil {
-		return "", nil
-	}
-	out, err := json.Marshal(b)
-	return string(out), err
-}
-
-func mediaText(m *store.Media) (string, error) {
-	if m == nil {
-		return "", nil
-	}
-	out, err := json.Marshal(m)
-	return string(out), err
-}
-
-func reactionsText(m *unit.MessageRow) string {
-	if len(m.Reactions) == 0 {
-		return ""
-	}
-	out, err := json.Marshal(m.Reactions)
-	if err != nil {
-		return "" // strings always marshal
-	}
-	return string(out)
-}
-
 func (tx *txState) writeEvents() error {
 	var all valuesBuilder
 	for i := range tx.unit.Events {
 		e := &tx.unit.Events[i]
-		all.add(e.ID, e.Conversation, e.Type, e.Seq, micros(e.CreatedAt), []byte(e.Data))
+		all.add(e.ID, e.Conversation, e.Type, e.Seq, sqlrow.Micros(e.CreatedAt), []byte(e.Data))
 	}
 	return tx.insert(insertEvents, &all)
 }
 
 func (tx *txState) writeTickets() error {
 	var opened, handed, audited valuesBuilder
-	now := micros(tx.unit.Now)
+	now := sqlrow.Micros(tx.unit.Now)
 	for _, t := range tx.unit.OpenedTickets {
 		opened.add(t.Ticket, t.Conversation.Survivor().Row, t.Area, t.Tag, now)
 	}
@@ -320,13 +275,13 @@ func (tx *txState) writeTickets() error {
 		}
 	}
 	for _, h := range tx.unit.Handoffs {
-		handed.add(h.Conversation.Survivor().Row, h.Row.Ticket, h.Row.FromArea, h.Row.Area, h.Row.Tag, h.Row.Note, h.Row.By, micros(h.Row.At))
+		handed.add(h.Conversation.Survivor().Row, h.Row.Ticket, h.Row.FromArea, h.Row.Area, h.Row.Tag, h.Row.Note, h.Row.By, sqlrow.Micros(h.Row.At))
 	}
 	if err := tx.insert(insertHandoffs, &handed); err != nil {
 		return err
 	}
 	for _, a := range tx.unit.Audit {
-		audited.add(a.Conversation.Survivor().Row, a.Row.Actor, a.Row.Action, a.Row.Detail, micros(a.Row.At))
+		audited.add(a.Conversation.Survivor().Row, a.Row.Actor, a.Row.Action, a.Row.Detail, sqlrow.Micros(a.Row.At))
 	}
 	return tx.insert(insertAudit, &audited)
 }
@@ -343,10 +298,10 @@ func (tx *txState) writeTimers() error {
 	var all valuesBuilder
 	for _, conv := range tx.unit.Conversations {
 		if conv.ArmTimer && !conv.Merged {
-			all.add(conv.Row, timerHandoff, micros(conv.TimeoutAt))
+			all.add(conv.Row, timerHandoff, sqlrow.Micros(conv.TimeoutAt))
 		}
 		if !conv.ApologyDue.IsZero() && !conv.Merged {
-			all.add(conv.Row, timerLeft, micros(conv.ApologyDue))
+			all.add(conv.Row, timerLeft, sqlrow.Micros(conv.ApologyDue))
 		}
 	}
 	return tx.insert(insertTimers, &all)
@@ -356,7 +311,7 @@ func (tx *txState) writeRecords() error {
 	var all valuesBuilder
 	for _, r := range tx.unit.Records {
 		all.add(r.ID, r.Key, string(r.Kind), r.Line, r.LineRef, r.ProviderID, r.Person, string(r.Reason), r.Detail,
-			micros(r.ReceivedAt), []byte(r.Raw))
+			sqlrow.Micros(r.ReceivedAt), []byte(r.Raw))
 	}
 	return tx.insert(insertRecords, &all)
 }
@@ -364,7 +319,7 @@ func (tx *txState) writeRecords() error {
 func (tx *txState) writeParked() error {
 	var all valuesBuilder
 	for _, r := range tx.unit.NewlyParked {
-		all.add(r.ID, r.Line, r.Person, r.Status, r.Code, r.Detail, micros(r.At), micros(r.ExpiresAt))
+		all.add(r.ID, r.Line, r.Person, r.Status, r.Code, r.Detail, sqlrow.Micros(r.At), sqlrow.Micros(r.ExpiresAt))
 	}
 	if err := tx.insert(insertParked, &all); err != nil {
 		return err
@@ -381,7 +336,7 @@ func (tx *txState) writeParked() error {
 func (tx *txState) writeLines() error {
 	var all valuesBuilder
 	for line, at := range tx.unit.LastInboundByLine {
-		all.add(line, micros(at))
+		all.add(line, sqlrow.Micros(at))
 	}
 	return tx.insert(insertLines, &all)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // storedAnswer returns the answer that was kept of a command, nil when it is new.
@@ -16,7 +17,7 @@ func (tx *txState) storedAnswer(cmd store.Command) ([]byte, error) {
 	}
 	var hash, answer string
 	const query = `SELECT hash, answer FROM idempotency WHERE actor = ? AND key = ? AND at > ?`
-	found, err := tx.q.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, micros(tx.unit.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
+	found, err := tx.q.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, sqlrow.Micros(tx.unit.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("look for the key: %w", err)
@@ -36,7 +37,7 @@ func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) erro
 	const query = `INSERT INTO idempotency (actor, key, hash, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, at = excluded.at`
 	answer := cmd.Idempotency.Answer(done.Conversation, done.Message)
-	if err := tx.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), micros(tx.unit.Now)); err != nil {
+	if err := tx.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), sqlrow.Micros(tx.unit.Now)); err != nil {
 		return fmt.Errorf("keep the key: %w", err)
 	}
 	return nil
@@ -45,14 +46,14 @@ func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) erro
 // deleteOldKeys drops what was kept for long enough.
 func (tx *txState) deleteOldKeys() error {
 	return tx.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
-		micros(tx.unit.Now.Add(-store.IdempotencyTTL)), pumpSize)
+		sqlrow.Micros(tx.unit.Now.Add(-store.IdempotencyTTL)), sqlrow.SweepSize)
 }
 
 // AddAudit implements store.Store.
 func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
 	return s.write(ctx, "note", row.At, func(tx *txState) error {
 		var one valuesBuilder
-		one.add(0, row.Actor, row.Action, row.Detail, micros(row.At))
+		one.add(0, row.Actor, row.Action, row.Detail, sqlrow.Micros(row.At))
 		return tx.insert(insertAudit, &one)
 	})
 }
@@ -67,7 +68,7 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 	}
 	var out []store.AuditEntry
 	err = s.read(ctx, "list audit", func(q querier) error {
-		return eachRow(q, query, []any{from, pageLimit(n)}, func(rows *sql.Rows) error {
+		return eachRow(q, query, []any{from, sqlrow.Limit(n)}, func(rows *sql.Rows) error {
 			var e store.AuditEntry
 			var number, at int64
 			if err := rows.Scan(&number, &e.Conversation, &e.Line, &e.Area, &e.Actor, &e.Action, &e.Detail, &at); err != nil {

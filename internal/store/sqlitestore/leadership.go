@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // Lead implements store.Store.
@@ -13,7 +14,7 @@ func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store
 	var out store.Leadership
 	err := s.write(ctx, "serve a duty", now, func(tx *txState) error {
 		out = store.Leadership{Reports: map[string][]byte{}}
-		until := micros(now.Add(term.Lease))
+		until := sqlrow.Micros(now.Add(term.Lease))
 		var holder string
 		var ends int64
 		found, err := tx.q.Row(`SELECT holder, until, state FROM duties WHERE name = ?`, []any{term.Duty}, &holder, &ends, &out.State)
@@ -21,7 +22,7 @@ func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store
 			return err
 		}
 		held := found && holder == term.Process
-		out.Leader = held || !found || ends <= micros(now)
+		out.Leader = held || !found || ends <= sqlrow.Micros(now)
 		out.Acquired = out.Leader && !held
 		if held && term.State != nil {
 			out.State = term.State
@@ -32,7 +33,7 @@ func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store
 				term.Duty, term.Process, until, out.State); err != nil {
 				return err
 			}
-			if err := tx.exec(`DELETE FROM duty_reports WHERE duty = ? AND until <= ?`, term.Duty, micros(now.Add(-store.ReportRetention))); err != nil {
+			if err := tx.exec(`DELETE FROM duty_reports WHERE duty = ? AND until <= ?`, term.Duty, sqlrow.Micros(now.Add(-store.ReportRetention))); err != nil {
 				return err
 			}
 		}
@@ -43,7 +44,7 @@ func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store
 				return err
 			}
 		}
-		return eachRow(tx.q, `SELECT process, report FROM duty_reports WHERE duty = ? AND until > ?`, []any{term.Duty, micros(now)}, func(rows *sql.Rows) error {
+		return eachRow(tx.q, `SELECT process, report FROM duty_reports WHERE duty = ? AND until > ?`, []any{term.Duty, sqlrow.Micros(now)}, func(rows *sql.Rows) error {
 			var name string
 			var report []byte
 			err := rows.Scan(&name, &report)

@@ -1,17 +1,16 @@
 package sqlitestore
 
 import (
-	"math"
-
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // listLeft loads the conversations of a page of those that were left, by their last
 // word: the oldest first. They are few: other conditions are looked at one by one.
 func (tx *txState) listLeft(f store.Filter) error {
-	at, n := micros(f.LeftAfter), int64(math.MaxInt64)
+	at, n := sqlrow.Micros(f.LeftAfter), int64(sqlrow.End)
 	if f.Before != "" {
-		at, n = readCursor(f.Before)
+		at, n = sqlrow.ParseCursor(f.Before)
 	}
 	where, args := "t.left_at > 0 AND (t.asked_at, t.n) > (?, ?)", []any{at, n}
 	and := func(condition, value string) {
@@ -29,11 +28,11 @@ func (tx *txState) listLeft(f store.Filter) error {
 		}
 		and("t.contact IN (SELECT value FROM json_each(?))", contacts)
 	}
-	if err := tx.selectConversations(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, pageLimit(f.Limit))); err != nil {
+	if err := tx.selectConversations(where+" ORDER BY t.asked_at, t.n LIMIT ?", append(args, sqlrow.Limit(f.Limit))); err != nil {
 		return err
 	}
 	for _, conv := range tx.unit.Conversations {
-		conv.Cursor = cursor(micros(conv.AskedAt), conv.Row)
+		conv.Cursor = sqlrow.Cursor(conv.AskedAt, conv.Row)
 	}
 	return nil
 }

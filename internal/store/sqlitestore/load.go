@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -91,13 +92,13 @@ func (tx *txState) loadAliases(aliases []string) error {
 		delete(missing, n)
 	}
 	if len(missing) > 0 { // without a conversation
-		const query = `SELECT ` + contactColumns + ` FROM contacts c WHERE c.n IN (SELECT value FROM json_each(?))`
+		const query = `SELECT ` + sqlrow.ContactColumns + ` FROM contacts c WHERE c.n IN (SELECT value FROM json_each(?))`
 		err := eachRow(tx.q, query, []any{numbers(missing)}, func(rows *sql.Rows) error {
-			var c contactScan
-			if err := rows.Scan(c.dest()...); err != nil {
+			var c contactRow
+			if err := rows.Scan(c.Dest()...); err != nil {
 				return err
 			}
-			tx.addContact(c.row())
+			tx.addContact(c.Finish(instant))
 			return nil
 		})
 		if err != nil {
@@ -133,36 +134,30 @@ func (tx *txState) loadConversations(where, list string) error {
 
 // selectConversations reads conversations with their contacts.
 func (tx *txState) selectConversations(where string, args []any) error {
-	query := `SELECT ` + conversationColumns + `, ` + contactColumns + ` FROM conversations t JOIN contacts c ON c.n = t.contact WHERE ` + where
+	query := `SELECT ` + conversationColumns + `, ` + sqlrow.ContactColumns + ` FROM conversations t JOIN contacts c ON c.n = t.contact WHERE ` + where
 	return eachRow(tx.q, query, args, func(rows *sql.Rows) error {
-		var conv conversationScan
-		var c contactScan
-		if err := rows.Scan(append(conv.dest(), c.dest()...)...); err != nil {
+		var conv conversationRow
+		var c contactRow
+		if err := rows.Scan(append(conv.Dest(), c.Dest()...)...); err != nil {
 			return fmt.Errorf("load conversations: %w", err)
 		}
-		row := conv.row()
+		row := conv.Finish(instant)
 		if tx.conversationByRow[row.Row] != nil {
 			return nil
 		}
-		row.ContactRow = tx.addContact(c.row())
+		row.ContactRow = tx.addContact(c.Finish(instant))
 		tx.conversationByRow[row.Row] = row
 		tx.unit.AddConversation(row)
 		return nil
 	})
 }
 
-// messageRow is a message whose conversation is not loaded yet.
-type messageRow struct {
-	*unit.MessageRow
-	conversation int64
-}
-
-func (tx *txState) findMessages(n unit.LoadSpec) ([]messageRow, error) {
-	var found []messageRow
+func (tx *txState) findMessages(n unit.LoadSpec) ([]*messageRow, error) {
+	var found []*messageRow
 	take := func(rows *sql.Rows) error {
-		m, conversation, err := scanMessage(rows)
+		m, err := scanMessage(rows)
 		if err == nil {
-			found = append(found, messageRow{m, conversation})
+			found = append(found, m)
 		}
 		return err
 	}
@@ -185,25 +180,25 @@ func (tx *txState) findMessages(n unit.LoadSpec) ([]messageRow, error) {
 
 // adoptMessages loads the conversations of found messages, marks those that have
 // something to send, and puts the messages into the unit.
-func (tx *txState) adoptMessages(found []messageRow) error {
+func (tx *txState) adoptMessages(found []*messageRow) error {
 	if len(found) == 0 {
 		return nil
 	}
 	theirs, missing := map[int64]bool{}, map[int64]bool{}
 	for _, m := range found {
-		theirs[m.conversation] = true
-		if tx.conversationByRow[m.conversation] == nil {
-			missing[m.conversation] = true
+		theirs[m.ConversationKey] = true
+		if tx.conversationByRow[m.ConversationKey] == nil {
+			missing[m.ConversationKey] = true
 		}
 	}
 	if err := tx.loadConversations(`t.n IN (SELECT value FROM json_each(?))`, numbers(missing)); err != nil {
 		return err
 	}
 	for _, m := range found {
-		if m.ConversationRow = tx.conversationByRow[m.conversation]; m.ConversationRow == nil {
+		if m.ConversationRow = tx.conversationByRow[m.ConversationKey]; m.ConversationRow == nil {
 			return fmt.Errorf("message %s has no conversation: %w", m.ID, store.ErrNotFound)
 		}
-		tx.unit.AddMessage(m.MessageRow)
+		tx.unit.AddMessage(&m.MessageRow)
 	}
 	const query = `SELECT DISTINCT conversation FROM messages
 		WHERE status IN ('queued', 'sending') AND conversation IN (SELECT value FROM json_each(?))`
@@ -219,15 +214,15 @@ func (tx *txState) adoptMessages(found []messageRow) error {
 
 // loadInFlight reads what is on its way in the loaded conversations.
 func (tx *txState) loadInFlight() error {
-	var found []messageRow
+	var found []*messageRow
 	for _, query := range [...]string{
 		`SELECT ` + messageColumns + ` FROM messages m WHERE m.status IN ('queued', 'sending') AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.n`,
 		`SELECT ` + messageColumns + ` FROM messages m WHERE m.status = 'uncertain' AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.n`,
 	} {
 		err := eachRow(tx.q, query, []any{numbers(tx.conversationByRow)}, func(rows *sql.Rows) error {
-			m, conversation, err := scanMessage(rows)
+			m, err := scanMessage(rows)
 			if err == nil {
-				found = append(found, messageRow{m, conversation})
+				found = append(found, m)
 			}
 			return err
 		})
@@ -243,10 +238,10 @@ func (tx *txState) loadRecent(conv *unit.ConversationRow) error {
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.conversation = ? AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`
 	return eachRow(tx.q, query, []any{conv.Row}, func(rows *sql.Rows) error {
-		m, _, err := scanMessage(rows)
+		m, err := scanMessage(rows)
 		if err == nil {
 			m.ConversationRow = conv
-			tx.unit.AddMessage(m)
+			tx.unit.AddMessage(&m.MessageRow)
 		}
 		return err
 	})

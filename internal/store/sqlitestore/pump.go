@@ -9,25 +9,15 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 const (
-	pumpSize        = 500
-	stalledAfter    = time.Minute // after which a row is woken again
-	scanPause       = time.Minute // between two walks over what is pending
 	numberedCounter = "numbered"
 )
 
 // errEnough ends the reading of rows.
 var errEnough = errors.New("enough")
-
-// pendingScan is the walk over pending rows: each is found once in a round, however
-// many there are, so that what is stuck cannot hide what was only forgotten.
-type pendingScan struct {
-	since     int64 // position: the row after (since, n)
-	n         int64
-	notBefore time.Time // no walk before this
-}
 
 // Pump implements store.Store.
 func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
@@ -38,7 +28,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 			return fmt.Errorf("number events: %w", err)
 		}
 		if err := tx.exec(`DELETE FROM parked WHERE (provider_id, line, person, status) IN
-			(SELECT provider_id, line, person, status FROM parked WHERE expires_at <= ? LIMIT ?)`, micros(now), pumpSize); err != nil {
+			(SELECT provider_id, line, person, status FROM parked WHERE expires_at <= ? LIMIT ?)`, sqlrow.Micros(now), sqlrow.SweepSize); err != nil {
 			return fmt.Errorf("expire parked reports: %w", err)
 		}
 		if err := tx.deleteOldKeys(); err != nil {
@@ -47,7 +37,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 		if _, err := tx.q.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.NoticesPending); err != nil {
 			return fmt.Errorf("look for notices: %w", err)
 		}
-		if _, err := tx.q.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, micros(now)}, &out.ApologiesDue); err != nil {
+		if _, err := tx.q.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, sqlrow.Micros(now)}, &out.ApologiesDue); err != nil {
 			return fmt.Errorf("look for who was left: %w", err)
 		}
 		return tx.fireTimers(&out)
@@ -88,7 +78,7 @@ func (tx *txState) fireTimers(out *store.PumpResult) error {
 	if err != nil {
 		return err
 	}
-	out.More = n == pumpSize
+	out.More = n == sqlrow.SweepSize
 	for _, conv := range tx.unit.Conversations {
 		conv.ArmTimer = conv.TimeoutAt.After(now) // somebody wrote meanwhile
 		fired, err := tx.unit.FireTimeout(conv)
@@ -108,7 +98,7 @@ func (tx *txState) fireTimers(out *store.PumpResult) error {
 // clearTimers loads the conversations whose timers of a kind are due, and clears those.
 func (tx *txState) clearTimers(kind string) (int, error) {
 	due := map[int64]bool{}
-	err := eachRow(tx.q, `SELECT conversation FROM timers WHERE kind = ? AND due <= ? ORDER BY due LIMIT ?`, []any{kind, micros(tx.unit.Now), pumpSize},
+	err := eachRow(tx.q, `SELECT conversation FROM timers WHERE kind = ? AND due <= ? ORDER BY due LIMIT ?`, []any{kind, sqlrow.Micros(tx.unit.Now), sqlrow.SweepSize},
 		func(rows *sql.Rows) error {
 			var n int64
 			err := rows.Scan(&n)
@@ -151,43 +141,46 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 // findStalledSends adds the conversations whose rows have waited for long: their
 // wake-up may have been lost.
 func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.PumpResult) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	position := &s.sendScan
-	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
-		return nil
-	}
 	const query = `SELECT m.since, m.n, c.line, c.id
 		FROM messages m JOIN conversations c ON c.n = m.conversation
 		WHERE m.status IN ('queued', 'sending') AND (m.notice = '' OR m.attempts > 0) AND (m.since, m.n) > (?, ?) AND m.since <= ?
 		ORDER BY m.since, m.n LIMIT ?`
-	next, found, seen := *position, 0, map[string]bool{}
+	seen := map[string]bool{}
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
-	err := s.read(ctx, "find forgotten sends", func(q querier) error {
-		return eachRow(q, query, []any{next.since, next.n, micros(now.Add(-stalledAfter)), pumpSize}, func(rows *sql.Rows) error {
-			var k store.Wake
-			if err := rows.Scan(&next.since, &next.n, &k.Line, &k.Conversation); err != nil {
-				return err
-			}
-			found++
-			if !seen[k.Conversation] {
-				seen[k.Conversation] = true
-				out.Wakes = append(out.Wakes, k)
-			}
-			return nil
-		})
+	more, err := s.sweep(ctx, "find forgotten sends", &s.sendScan, now, query, func(rows *sql.Rows, since, n *int64) error {
+		var k store.Wake
+		if err := rows.Scan(since, n, &k.Line, &k.Conversation); err != nil {
+			return err
+		}
+		if !seen[k.Conversation] {
+			seen[k.Conversation] = true
+			out.Wakes = append(out.Wakes, k)
+		}
+		return nil
 	})
-	switch {
-	case err != nil:
-		return err
-	case found == pumpSize:
-		*position, out.More = next, true
-	case found > 0 || position.since != 0:
-		*position = pendingScan{notBefore: now.Add(scanPause)}
-	}
-	return nil
+	out.More = out.More || more
+	return err
+}
+
+// sweep reads the next rows of a walk; scan gets each, with where to put its place.
+func (s *Store) sweep(ctx context.Context, what string, walk *sqlrow.Sweep, now time.Time, query string, scan func(rows *sql.Rows, since, n *int64) error) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return walk.Step(now, func(next *sqlrow.Sweep) (found int, err error) {
+		args := []any{sqlrow.Micros(next.Since), next.N, sqlrow.Micros(now.Add(-sqlrow.StalledAfter)), sqlrow.SweepSize}
+		err = s.read(ctx, what, func(q querier) error {
+			return eachRow(q, query, args, func(rows *sql.Rows) error {
+				var since int64
+				err := scan(rows, &since, &next.N)
+				next.Since = instant(since)
+				found++
+				return err
+			})
+		})
+		return found, err
+	})
 }
 
 // UntriedNotices implements store.Store.
@@ -228,39 +221,22 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 // findStalledFiles adds the files that have waited for long: their job may have been
 // lost. The queue knows the jobs that it still has.
 func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	position := &s.fileScan
-	if now.Before(position.notBefore) && !position.notBefore.After(now.Add(scanPause)) {
-		return nil
-	}
 	const query = `SELECT m.created_at, m.n, m.id, c.line, m.media
 		FROM messages m JOIN conversations c ON c.n = m.conversation
 		WHERE instr(m.media, '"state":"pending"') > 0 AND (m.created_at, m.n) > (?, ?) AND m.created_at <= ?
 		ORDER BY m.created_at, m.n LIMIT ?`
-	next, found := *position, 0
-	err := s.read(ctx, "find forgotten files", func(q querier) error {
-		return eachRow(q, query, []any{next.since, next.n, micros(now.Add(-stalledAfter)), pumpSize}, func(rows *sql.Rows) error {
-			var r store.MediaRef
-			var media string
-			if err := rows.Scan(&next.since, &next.n, &r.MessageID, &r.Line, &media); err != nil {
-				return err
-			}
-			if err := json.Unmarshal([]byte(media), &r.Media); err != nil {
-				return fmt.Errorf("media of message %s: %w", r.MessageID, err)
-			}
-			found++
-			out.Media = append(out.Media, r)
-			return nil
-		})
+	more, err := s.sweep(ctx, "find forgotten files", &s.fileScan, now, query, func(rows *sql.Rows, since, n *int64) error {
+		var r store.MediaRef
+		var media string
+		if err := rows.Scan(since, n, &r.MessageID, &r.Line, &media); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(media), &r.Media); err != nil {
+			return fmt.Errorf("media of message %s: %w", r.MessageID, err)
+		}
+		out.Media = append(out.Media, r)
+		return nil
 	})
-	switch {
-	case err != nil:
-		return err
-	case found == pumpSize:
-		*position, out.More = next, true
-	case found > 0 || position.since != 0:
-		*position = pendingScan{notBefore: now.Add(scanPause)}
-	}
-	return nil
+	out.More = out.More || more
+	return err
 }

@@ -6,47 +6,13 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
-
-const (
-	defaultLimit = 50
-	maxLimit     = 1000
-)
-
-func pageLimit(n int) int {
-	if n <= 0 {
-		return defaultLimit
-	}
-	return min(n, maxLimit)
-}
-
-// cursor is the place of a conversation in the list: its last message, then its
-// own number.
-func cursor(last, n int64) string {
-	return strconv.FormatInt(last, 10) + "." + strconv.FormatInt(n, 10)
-}
-
-// readCursor returns the place before which to go on; "" and what is no cursor
-// stand for the very end.
-func readCursor(s string) (last, n int64) {
-	const end = 1<<63 - 1
-	a, b, ok := strings.Cut(s, ".")
-	last, err := strconv.ParseInt(a, 10, 64)
-	if !ok || err != nil {
-		return end, end
-	}
-	if n, err = strconv.ParseInt(b, 10, 64); err != nil {
-		return end, end
-	}
-	return last, n
-}
 
 // Conversations implements store.Store.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
@@ -66,15 +32,15 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 		return nil
 	})
 	slices.SortFunc(out, func(x, y store.Conversation) int {
-		xl, xn := readCursor(x.Cursor)
-		yl, yn := readCursor(y.Cursor)
+		xl, xn := sqlrow.ParseCursor(x.Cursor)
+		yl, yn := sqlrow.ParseCursor(y.Cursor)
 		newest := cmp.Or(cmp.Compare(yl, xl), cmp.Compare(yn, xn))
 		if !f.LeftAfter.IsZero() {
 			return -newest
 		}
 		return newest
 	})
-	if n := pageLimit(f.Limit); len(out) > n {
+	if n := sqlrow.Limit(f.Limit); len(out) > n {
 		out = out[:n]
 	}
 	return out, err
@@ -83,7 +49,7 @@ func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conv
 // listConversations loads the conversations that a page may show, at most its length for
 // each part of the list, every part in the order of an index.
 func (tx *txState) listConversations(f store.Filter) error {
-	last, n := readCursor(f.Before)
+	last, n := sqlrow.ParseCursor(f.Before)
 	where, args := "(t.last_message_at, t.n) < (?, ?)", []any{last, n}
 	and := func(condition, value string) {
 		where, args = where+" AND "+condition, append(args, value)
@@ -130,7 +96,7 @@ func (tx *txState) listConversations(f store.Filter) error {
 	}
 	query := where + " AND " + column + " = ? ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?"
 	for _, part := range parts {
-		if err := tx.selectConversations(query, append(slices.Clone(args), part, pageLimit(f.Limit))); err != nil {
+		if err := tx.selectConversations(query, append(slices.Clone(args), part, sqlrow.Limit(f.Limit))); err != nil {
 			return err
 		}
 	}
@@ -221,7 +187,7 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 				return fmt.Errorf("message %s: %w", after, store.ErrNotFound)
 			}
 		}
-		rows, err := tx.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, conv.Row, from, pageLimit(n))
+		rows, err := tx.messages(`m.conversation = ? AND m.n > ? ORDER BY m.n LIMIT ?`, conv.Row, from, sqlrow.Limit(n))
 		out = viewMessages(rows)
 		return err
 	})
@@ -230,18 +196,18 @@ func (s *Store) Messages(ctx context.Context, conversation, after string, n int)
 
 // messages reads messages with their raw JSON, and their conversations.
 func (tx *txState) messages(where string, args ...any) ([]*unit.MessageRow, error) {
-	var found []messageRow
+	var found []*messageRow
 	missing := map[int64]bool{}
 	err := eachRow(tx.q, `SELECT `+messageColumns+`, m.raw FROM messages m WHERE `+where, args, func(rows *sql.Rows) error {
 		var raw []byte
-		m, conversation, err := scanMessage(rows, &raw)
+		m, err := scanMessage(rows, &raw)
 		if err != nil {
 			return err
 		}
 		m.Raw = raw
-		found = append(found, messageRow{m, conversation})
-		if tx.conversationByRow[conversation] == nil {
-			missing[conversation] = true
+		found = append(found, m)
+		if tx.conversationByRow[m.ConversationKey] == nil {
+			missing[m.ConversationKey] = true
 		}
 		return nil
 	})
@@ -253,8 +219,8 @@ func (tx *txState) messages(where string, args ...any) ([]*unit.MessageRow, erro
 	}
 	out := make([]*unit.MessageRow, len(found))
 	for i, m := range found {
-		m.ConversationRow = tx.conversationByRow[m.conversation]
-		out[i] = m.MessageRow
+		m.ConversationRow = tx.conversationByRow[m.ConversationKey]
+		out[i] = &m.MessageRow
 	}
 	return out, nil
 }
@@ -273,7 +239,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
 	var page store.EventPage
 	err := s.read(ctx, "list events", func(q querier) error {
-		return eachRow(q, query, []any{after, numberedCounter, pageLimit(n)}, func(rows *sql.Rows) error {
+		return eachRow(q, query, []any{after, numberedCounter, sqlrow.Limit(n)}, func(rows *sql.Rows) error {
 			if page.Full() {
 				return nil
 			}
@@ -316,7 +282,7 @@ func (s *Store) Gauges(ctx context.Context, now time.Time) (store.Gauges, error)
 			}
 		}
 		const left = `SELECT count(*) FROM conversations WHERE left_at > 0 AND asked_at > ?`
-		if _, err := q.Row(left, []any{micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
+		if _, err := q.Row(left, []any{sqlrow.Micros(now.Add(-store.LeftFor))}, &g.Left); err != nil {
 			return err
 		}
 		g.EventsUnnumbered -= numbered

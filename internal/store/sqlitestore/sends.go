@@ -51,13 +51,13 @@ func (tx *txState) loadPending(ids []string) (map[string][]*unit.MessageRow, err
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.status IN ('queued', 'sending') AND m.conversation IN (SELECT value FROM json_each(?)) ORDER BY m.conversation, m.n`
 	err := eachRow(tx.q, query, []any{numbers(tx.conversationByRow)}, func(rows *sql.Rows) error {
-		m, conversation, err := scanMessage(rows)
+		m, err := scanMessage(rows)
 		if err != nil {
 			return err
 		}
-		m.ConversationRow = tx.conversationByRow[conversation]
-		tx.unit.AddMessage(m)
-		pending[m.ConversationRow.ID] = append(pending[m.ConversationRow.ID], m)
+		m.ConversationRow = tx.conversationByRow[m.ConversationKey]
+		tx.unit.AddMessage(&m.MessageRow)
+		pending[m.ConversationRow.ID] = append(pending[m.ConversationRow.ID], &m.MessageRow)
 		return nil
 	})
 	return pending, err

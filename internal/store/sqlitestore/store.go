@@ -1,5 +1,5 @@
 // Package sqlitestore is the store on one SQLite file: it loads what a decision
-// needs, lets the rules of package store decide, and writes what they say, in
+// needs, lets the rules of package unit decide, and writes what they say, in
 // one transaction of the single writer, which is the lock. It must never decide
 // anything itself.
 package sqlitestore
@@ -21,6 +21,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 	"github.com/psivisionhub/psi-router/internal/upgrade"
 )
@@ -58,8 +59,8 @@ type Store struct {
 	logger *slog.Logger
 
 	mu       sync.Mutex // of sendScan and fileScan
-	sendScan pendingScan
-	fileScan pendingScan // over files that wait to be fetched
+	sendScan sqlrow.Sweep
+	fileScan sqlrow.Sweep // over files that wait to be fetched
 
 	queue        *sqlite.DB            // that it goes with; see goWith
 	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
@@ -148,11 +149,11 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(t
 	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
 	}
-	var unit *unit.Unit
+	var done *unit.Unit
 	var issued map[string]int64
 	err := s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
 		tx := newTxState(s.traced(sqlTx), s.set, now)
-		unit, issued = tx.unit, tx.issued
+		done, issued = tx.unit, tx.issued
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -163,7 +164,7 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(t
 	})
 	if err == nil {
 		s.counters.raise(issued)
-		unit.Notify()
+		done.Notify()
 	}
 	return wrap(what, err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // scanPageSize is how many events one look takes, and the one writer is busy with.
@@ -28,7 +29,7 @@ func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint st
 	return s.writeDirect(ctx, "follow", func(q querier) error {
 		const last = `(SELECT coalesce(max(pos), 0) FROM events)`
 		_, err := q.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
-			endpoint, micros(now))
+			endpoint, sqlrow.Micros(now))
 		return err
 	})
 }
@@ -48,7 +49,7 @@ func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversation
 			}
 			const query = `SELECT pos, id, conversation, type, seq, created_at, data FROM events
 				WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?`
-			err = eachRow(q, query, []any{id, seq, pageLimit(n)}, func(rows *sql.Rows) error {
+			err = eachRow(q, query, []any{id, seq, sqlrow.Limit(n)}, func(rows *sql.Rows) error {
 				e, err := scanEvent(rows)
 				out = append(out, e)
 				return err
@@ -84,7 +85,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	}
 	return s.writeDirect(ctx, "move cursors", func(q querier) error {
 		var all valuesBuilder
-		for _, c := range store.LatestCursors(cursors) {
+		for _, c := range sqlrow.LatestCursors(cursors) {
 			all.add(endpoint, c.Conversation, c.Seq)
 		}
 		return (&txState{q: q}).insert(moveCursors, &all)
@@ -124,14 +125,14 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.E
 			return err
 		}
 		var all valuesBuilder
-		for _, l := range store.CursorLags(list, filter) {
+		for _, l := range sqlrow.CursorLags(list, filter) {
 			var noted bool
 			const query = `SELECT since > 0 OR seq >= ? FROM cursors WHERE endpoint = ? AND conversation = ?`
 			if _, err := q.Row(query, []any{l.Last, endpoint, l.Conversation}, &noted); err != nil {
 				return err
 			}
 			if !noted {
-				all.add(endpoint, l.Conversation, l.First-1, micros(l.Since))
+				all.add(endpoint, l.Conversation, l.First-1, sqlrow.Micros(l.Since))
 			}
 		}
 		if err := (&txState{q: q}).insert(noteLags, &all); err != nil {
@@ -150,7 +151,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
 	var out []store.Lagging
 	err := s.read(ctx, "list who is behind", func(q querier) error {
-		return eachRow(q, query, []any{endpoint, micros(after.Since), after.Conversation, micros(until), n}, func(rows *sql.Rows) error {
+		return eachRow(q, query, []any{endpoint, sqlrow.Micros(after.Since), after.Conversation, sqlrow.Micros(until), n}, func(rows *sql.Rows) error {
 			var row store.Lagging
 			var since int64
 			err := rows.Scan(&row.Conversation, &since)
