@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/store"
@@ -45,11 +44,6 @@ func (s *Store) Statuses(ctx context.Context, now time.Time, batch []inbound.Arr
 		return len(rest) > 0, err
 	})
 	return wrap("statuses", err)
-}
-
-// loadEarlierAnswers loads what was said before an answer that may have failed.
-func loadEarlierAnswers(ctx context.Context, c *pgxpool.Conn, tx *txState) error {
-	return tx.loadRecent(ctx, c, tx.unit.NeedEarlierAnswers())
 }
 
 // Command implements store.Store.
@@ -105,33 +99,6 @@ func (s *Store) commandLocks(now time.Time, cmd store.Command) *lockSet {
 	locks.Aliases = s.set.RecipientAliases(*cmd.To)
 	locks.AliasGroups, locks.NewConversations = [][]string{locks.Aliases}, 1
 	return locks
-}
-
-// conversationFor returns the conversation of a command; missing is set when somebody else
-// has it.
-func (tx *txState) conversationFor(cmd store.Command) (conv *unit.ConversationRow, locked bool, err error) {
-	if cmd.To == nil {
-		return tx.findConversation(cmd.Conversation)
-	}
-	if tx.lockedByOthers(unit.LoadSpec{Aliases: tx.unit.RecipientAliases(*cmd.To)}) {
-		return nil, true, nil
-	}
-	return tx.unit.ResolveRecipient(*cmd.To), false, nil
-}
-
-// findConversation returns the conversation of an id, which may be that of one that was
-// joined; missing is set when somebody else has it.
-func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, locked bool, err error) {
-	for _, r := range tx.conversations {
-		if r.ID == id || tx.mergedIDs[id] == r.Row {
-			conv = tx.conversationByRow[r.Row]
-			return conv, conv == nil, nil
-		}
-	}
-	if _, there := tx.mergedIDs[id]; there {
-		return nil, true, nil // it was joined while we looked
-	}
-	return nil, false, store.ErrNotFound
 }
 
 // SaveMedia implements store.Store. No decision looks at a file or writes it, so

@@ -290,7 +290,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []transfer.
 	return err
 }
 
-// Values of rows; see store.ColumnKind.
+// Values of rows; see transfer.ColumnKind.
 func asText(v any) string  { s, _ := v.(string); return s }
 func asNumber(v any) int64 { n, _ := v.(int64); return n }
 func asBytes(v any) []byte { b, _ := v.([]byte); return b }

@@ -2,8 +2,8 @@ package pgstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,24 +59,6 @@ type loaded struct {
 
 // recordName is how a record is found.
 type recordName struct{ line, key string }
-
-// sqlBuilder is a statement and its arguments.
-type sqlBuilder struct {
-	text []string
-	args []any
-}
-
-func (q *sqlBuilder) add(text string, args ...any) {
-	for _, a := range args {
-		q.args = append(q.args, a)
-		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(q.args)), 1)
-	}
-	q.text = append(q.text, text)
-}
-
-func (q *sqlBuilder) queue(b *pgx.Batch) *pgx.QueuedQuery {
-	return queue(b, strings.Join(q.text, " "), q.args...)
-}
 
 // Messages m by an id, and the conversation t of each. One of a provider's is good
 // on its line k only.
@@ -241,26 +223,6 @@ func (locks *lockSet) queueMessages(b *pgx.Batch, l *loaded) {
 	}
 }
 
-// eachRow calls scan for every row of a result.
-func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
-	return func(rows pgx.Rows) error {
-		for rows.Next() {
-			if err := scan(rows); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	}
-}
-
-func scanPair(rows pgx.Rows, into map[string]int64) error {
-	var alias string
-	var contact int64
-	err := scan(rows, &alias, &contact)
-	into[alias] = contact
-	return err
-}
-
 func (l *loaded) addMessage(rows pgx.Rows) error {
 	var contact int64
 	var line string
@@ -285,82 +247,58 @@ func (l *loaded) addParked(rows pgx.Rows) error {
 	return err
 }
 
-// txState is a unit over what was loaded, and what only the engine knows of it.
-type txState struct {
-	*loaded
-	unit              *unit.Unit
-	conversationByRow map[int64]*unit.ConversationRow
-	conversationByID  map[string]*unit.ConversationRow // conversations by their id
-	listed            []*unit.ConversationRow          // what was only read
-	rowKeys           []int64                          // for new rows
-	usedKeys          map[int64]bool
-	isKnownLine       func(line string) bool // that it has its row
-	// ticketIDs of the ticketCounter are those of the tickets in the unit.
-	ticketCounter string
-	ticketIDs     idRange
-	// beforeFlush and afterFlush are queued before anything is written, and behind it.
-	beforeFlush, afterFlush func(b *pgx.Batch)
+// loadRecent reads the last messages of conversations that have an id.
+func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*unit.ConversationRow) error {
+	if len(conversations) == 0 {
+		return nil
+	}
+	b := &pgx.Batch{}
+	for _, conv := range conversations {
+		queue(b, `SELECT `+messageColumns+` FROM psi_router.messages m
+			WHERE m.conversation = $1 AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`, conv.Row).
+			Query(eachRow(func(rows pgx.Rows) error {
+				m, err := scanMessage(rows)
+				if err == nil {
+					m.contact, m.line = conv.ContactRow.Row, conv.Line
+					l.messages = append(l.messages, m)
+				}
+				return err
+			}))
+	}
+	if err := sendBatch(ctx, c, b); err != nil {
+		return fmt.Errorf("load recent messages: %w", err)
+	}
+	return nil
 }
 
-// newTxState puts copies of what was loaded and is locked into a new unit.
-func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
-	tx := &txState{
-		loaded: l, unit: unit.New(set, now),
-		conversationByRow: map[int64]*unit.ConversationRow{}, conversationByID: map[string]*unit.ConversationRow{}, usedKeys: map[int64]bool{},
+// loadEarlierAnswers loads what was said before an answer that may have failed.
+func loadEarlierAnswers(ctx context.Context, c *pgxpool.Conn, tx *txState) error {
+	return tx.loadRecent(ctx, c, tx.unit.NeedEarlierAnswers())
+}
+
+// conversationFor returns the conversation of a command; missing is set when somebody else
+// has it.
+func (tx *txState) conversationFor(cmd store.Command) (conv *unit.ConversationRow, locked bool, err error) {
+	if cmd.To == nil {
+		return tx.findConversation(cmd.Conversation)
 	}
-	tx.unit.LastTicket = l.lastTicket
-	contacts := make(map[int64]*unit.ContactRow, len(l.contacts))
-	for n, c := range l.contacts {
-		mine := *c
-		contacts[n] = &mine
-		tx.unit.AddContact(&mine)
+	if tx.lockedByOthers(unit.LoadSpec{Aliases: tx.unit.RecipientAliases(*cmd.To)}) {
+		return nil, true, nil
 	}
-	for alias, n := range l.aliases {
-		if c := contacts[n]; c != nil {
-			tx.unit.AddAlias(alias, c)
+	return tx.unit.ResolveRecipient(*cmd.To), false, nil
+}
+
+// findConversation returns the conversation of an id, which may be that of one that was
+// joined; missing is set when somebody else has it.
+func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, locked bool, err error) {
+	for _, r := range tx.conversations {
+		if r.ID == id || tx.mergedIDs[id] == r.Row {
+			conv = tx.conversationByRow[r.Row]
+			return conv, conv == nil, nil
 		}
 	}
-	for _, conv := range l.conversations {
-		c := contacts[conv.ContactKey]
-		if c == nil || tx.conversationByRow[conv.Row] != nil {
-			continue
-		}
-		mine := conv.ConversationRow
-		mine.Auto = slices.Clip(mine.Auto)
-		mine.ContactRow = c
-		tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = &mine, &mine
-		tx.unit.AddConversation(&mine)
+	if _, there := tx.mergedIDs[id]; there {
+		return nil, true, nil // it was joined while we looked
 	}
-	for _, m := range l.messages {
-		tx.adoptMessage(m)
-	}
-	for _, r := range l.recorded {
-		tx.unit.AddRecorded(r.line, r.key)
-	}
-	for _, r := range l.parked {
-		tx.unit.AddParked(r)
-	}
-	return tx
-}
-
-// adoptMessage puts a message into the unit whose conversation is in it.
-func (tx *txState) adoptMessage(m *messageRow) {
-	conv := tx.conversationByRow[m.ConversationKey]
-	if conv == nil {
-		return
-	}
-	mine := m.MessageRow
-	mine.Reactions = slices.Clip(mine.Reactions)
-	mine.ConversationRow = conv
-	conv.Pending = conv.Pending || m.pending
-	tx.unit.AddMessage(&mine)
-}
-
-// col is a column of rows.
-func col[T, V any](rows []T, get func(T) V) []V {
-	out := make([]V, len(rows))
-	for i, r := range rows {
-		out[i] = get(r)
-	}
-	return out
+	return nil, false, store.ErrNotFound
 }

@@ -58,3 +58,20 @@ func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 	}
 	return m, m.Finish(instant)
 }
+
+func scanPair(rows pgx.Rows, into map[string]int64) error {
+	var alias string
+	var contact int64
+	err := scan(rows, &alias, &contact)
+	into[alias] = contact
+	return err
+}
+
+// col is a column of rows.
+func col[T, V any](rows []T, get func(T) V) []V {
+	out := make([]V, len(rows))
+	for i, r := range rows {
+		out[i] = get(r)
+	}
+	return out
+}

@@ -1,5 +1,30 @@
 package pgstore
 
+import (
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// sqlBuilder is a statement and its arguments.
+type sqlBuilder struct {
+	text []string
+	args []any
+}
+
+func (q *sqlBuilder) add(text string, args ...any) {
+	for _, a := range args {
+		q.args = append(q.args, a)
+		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(q.args)), 1)
+	}
+	q.text = append(q.text, text)
+}
+
+func (q *sqlBuilder) queue(b *pgx.Batch) *pgx.QueuedQuery {
+	return queue(b, strings.Join(q.text, " "), q.args...)
+}
+
 // The statements of every write. They take columns, and do all rows at once.
 const (
 	claimAliases = `INSERT INTO psi_router.aliases (alias, contact)

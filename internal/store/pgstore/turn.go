@@ -2,11 +2,9 @@ package pgstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
@@ -192,30 +190,6 @@ func (l *loaded) messagesNamed(providerIDs []unit.ProviderID, ids []string) (out
 		}
 	}
 	return out
-}
-
-// loadRecent reads the last messages of conversations that have an id.
-func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*unit.ConversationRow) error {
-	if len(conversations) == 0 {
-		return nil
-	}
-	b := &pgx.Batch{}
-	for _, conv := range conversations {
-		queue(b, `SELECT `+messageColumns+` FROM psi_router.messages m
-			WHERE m.conversation = $1 AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`, conv.Row).
-			Query(eachRow(func(rows pgx.Rows) error {
-				m, err := scanMessage(rows)
-				if err == nil {
-					m.contact, m.line = conv.ContactRow.Row, conv.Line
-					l.messages = append(l.messages, m)
-				}
-				return err
-			}))
-	}
-	if err := sendBatch(ctx, c, b); err != nil {
-		return fmt.Errorf("load recent messages: %w", err)
-	}
-	return nil
 }
 
 // blockedSet is what busy arrivals keep back: everything of the same people.

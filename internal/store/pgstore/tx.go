@@ -11,7 +11,80 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
+
+// txState is a unit over what was loaded, and what only the engine knows of it.
+type txState struct {
+	*loaded
+	unit              *unit.Unit
+	conversationByRow map[int64]*unit.ConversationRow
+	conversationByID  map[string]*unit.ConversationRow // conversations by their id
+	listed            []*unit.ConversationRow          // what was only read
+	rowKeys           []int64                          // for new rows
+	usedKeys          map[int64]bool
+	isKnownLine       func(line string) bool // that it has its row
+	// ticketIDs of the ticketCounter are those of the tickets in the unit.
+	ticketCounter string
+	ticketIDs     idRange
+	// beforeFlush and afterFlush are queued before anything is written, and behind it.
+	beforeFlush, afterFlush func(b *pgx.Batch)
+}
+
+// newTxState puts copies of what was loaded and is locked into a new unit.
+func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
+	tx := &txState{
+		loaded: l, unit: unit.New(set, now),
+		conversationByRow: map[int64]*unit.ConversationRow{}, conversationByID: map[string]*unit.ConversationRow{}, usedKeys: map[int64]bool{},
+	}
+	tx.unit.LastTicket = l.lastTicket
+	contacts := make(map[int64]*unit.ContactRow, len(l.contacts))
+	for n, c := range l.contacts {
+		mine := *c
+		contacts[n] = &mine
+		tx.unit.AddContact(&mine)
+	}
+	for alias, n := range l.aliases {
+		if c := contacts[n]; c != nil {
+			tx.unit.AddAlias(alias, c)
+		}
+	}
+	for _, conv := range l.conversations {
+		c := contacts[conv.ContactKey]
+		if c == nil || tx.conversationByRow[conv.Row] != nil {
+			continue
+		}
+		mine := conv.ConversationRow
+		mine.Auto = slices.Clip(mine.Auto)
+		mine.ContactRow = c
+		tx.conversationByRow[conv.Row], tx.conversationByID[conv.ID] = &mine, &mine
+		tx.unit.AddConversation(&mine)
+	}
+	for _, m := range l.messages {
+		tx.adoptMessage(m)
+	}
+	for _, r := range l.recorded {
+		tx.unit.AddRecorded(r.line, r.key)
+	}
+	for _, r := range l.parked {
+		tx.unit.AddParked(r)
+	}
+	return tx
+}
+
+// adoptMessage puts a message into the unit whose conversation is in it.
+func (tx *txState) adoptMessage(m *messageRow) {
+	conv := tx.conversationByRow[m.ConversationKey]
+	if conv == nil {
+		return
+	}
+	mine := m.MessageRow
+	mine.Reactions = slices.Clip(mine.Reactions)
+	mine.ConversationRow = conv
+	conv.Pending = conv.Pending || m.pending
+	tx.unit.AddMessage(&mine)
+}
 
 const (
 	beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED`
@@ -255,4 +328,16 @@ func (r *reader) askLast(fill func(b *pgx.Batch)) error {
 		fill(b)
 		queue(b, `COMMIT`)
 	})
+}
+
+// eachRow calls scan for every row of a result.
+func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
 }

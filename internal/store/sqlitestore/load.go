@@ -5,45 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
-
-// txState is the part of the file that one transaction works on.
-type txState struct {
-	q    querier
-	unit *unit.Unit
-
-	contactByRow      map[int64]*unit.ContactRow
-	conversationByRow map[int64]*unit.ConversationRow
-	issued            map[string]int64 // counters that were moved
-	afterFlush        func() error     // asks what was written, nil for nothing
-}
-
-func newTxState(q querier, set unit.Settings, now time.Time) *txState {
-	return &txState{
-		q: q, unit: unit.New(set, now),
-		contactByRow: map[int64]*unit.ContactRow{}, conversationByRow: map[int64]*unit.ConversationRow{}, issued: map[string]int64{},
-	}
-}
-
-// eachRow runs a query and scans its rows.
-func eachRow(q querier, query string, args []any, scan func(*sql.Rows) error) error {
-	rows, err := q.Query(query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
 
 // load reads all that a batch may touch.
 func (tx *txState) load(n unit.LoadSpec) error {

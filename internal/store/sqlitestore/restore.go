@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/sqlite"
-	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 const (
@@ -21,105 +19,6 @@ const (
 
 	ticketPrefix = "ticket:" // and the year
 )
-
-// counters are the numbers that were given out, as the queue's file notes them.
-type counters struct {
-	mu     sync.Mutex
-	limits map[string]int64
-}
-
-// raise is told what a transaction gave out.
-func (c *counters) raise(issued map[string]int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, value := range issued {
-		c.limits[name] = max(c.limits[name], value)
-	}
-}
-
-// note is what the queue's file remembers.
-func (c *counters) note() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text, err := json.Marshal(c.limits)
-	if err != nil {
-		return "" // numbers by name have no such error
-	}
-	return string(text)
-}
-
-// checkWritable is why nothing may be written; nil when it may.
-func (s *Store) checkWritable() error {
-	if err := s.writeRefusal.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// Stale says that the file is an older one than the queue has gone with, so that what
-// is read may be of the past, and nothing is written.
-func (s *Store) Stale() bool { return s.writeRefusal.Load() != nil }
-
-// goWith looks at the file of the queue, before anything is written. A store that is an
-// older copy than the queue has gone with is closed: its messages may have been sent,
-// and its numbers given out. A queue that is older is named: what it had accepted since
-// is gone.
-func (s *Store) goWith(ctx context.Context, queue *sqlite.DB) error {
-	ours, theirs, err := s.pairs(ctx, queue)
-	if err != nil || ours.ID == 0 || theirs.ID == 0 {
-		return err
-	}
-	s.queue = queue
-	if err := s.loadCounters(ctx); err != nil {
-		return err
-	}
-	if ours.Behind(theirs) || ours.Mismatches(theirs) {
-		why := fmt.Errorf("%w: %w: run psi-router migrate --after-restore (store.db is a copy that was put back: it has %d commits, and queue.db has seen %d)",
-			store.ErrUnavailable, store.ErrBackInTime, ours.Commits, theirs.OtherCommits)
-		s.writeRefusal.Store(&why)
-		s.logger.Error("nothing is written to the store until this is mended", "error", why)
-		return nil
-	}
-	if theirs.Behind(ours) || theirs.Mismatches(ours) {
-		why := fmt.Sprintf("queue.db is a copy that was put back: it has %d commits, and store.db has seen %d; what it accepted since is gone", theirs.Commits, ours.OtherCommits)
-		s.logger.Error("the queue is older than the store: messages that were accepted may be gone", "why", why)
-	}
-	s.trackPair()
-	return nil
-}
-
-func (s *Store) pairs(ctx context.Context, queue *sqlite.DB) (ours, theirs sqlite.Pair, err error) {
-	if ours, err = s.db.Pair(ctx); err == nil {
-		theirs, err = queue.Pair(ctx)
-	}
-	if err != nil {
-		return ours, theirs, fmt.Errorf("compare store.db and queue.db: %w", err)
-	}
-	return ours, theirs, nil
-}
-
-// trackPair has each file know how far the other one is.
-func (s *Store) trackPair() {
-	s.db.PairWith(s.queue, func() string { return "" })
-	s.queue.PairWith(s.db, s.counters.note)
-}
-
-// loadCounters reads the counters as they are.
-func (s *Store) loadCounters(ctx context.Context) error {
-	return s.read(ctx, "read counters", func(q querier) error {
-		issued := map[string]int64{}
-		err := eachRow(q, `SELECT name, value FROM meta WHERE name = ? OR name LIKE ?`, []any{numberedCounter, ticketPrefix + "%"},
-			func(rows *sql.Rows) error {
-				var name string
-				var value int64
-				err := rows.Scan(&name, &value)
-				issued[name] = value
-				return err
-			})
-		s.counters.raise(issued)
-		return err
-	})
-}
 
 // AfterRestore makes a store usable that was put back from a copy: counters jump over
 // what may have been given out since, and messages that are not sent become uncertain,

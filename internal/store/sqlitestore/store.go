@@ -7,27 +7,19 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pressly/goose/v3"
 
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
-	"github.com/psivisionhub/psi-router/internal/upgrade"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Options of Open. Path and Rules are required.
 type Options struct {
@@ -122,78 +114,4 @@ func (s *Store) Ping(ctx context.Context) error {
 		_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedCounter}, &n)
 		return err
 	})
-}
-
-// migrate runs while the file is locked by its owner, so nobody else can.
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if current > target {
-		return fmt.Errorf("schema %d, this program knows %d: %w", current, target, store.ErrNewer)
-	}
-	return upgrade.Up(ctx, p, log)
-}
-
-// write runs one transaction over a fresh unit, which is written when fn is done.
-func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(tx *txState) error) error {
-	if err := s.checkWritable(); err != nil {
-		return wrap(what, err)
-	}
-	var done *unit.Unit
-	var issued map[string]int64
-	err := s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
-		tx := newTxState(s.traced(sqlTx), s.set, now)
-		done, issued = tx.unit, tx.issued
-		if err := fn(tx); err != nil {
-			return err
-		}
-		if err := tx.flush(); err != nil || tx.afterFlush == nil {
-			return err
-		}
-		return tx.afterFlush()
-	})
-	if err == nil {
-		s.counters.raise(issued)
-		done.Notify()
-	}
-	return wrap(what, err)
-}
-
-func (s *Store) read(ctx context.Context, what string, fn func(q querier) error) error {
-	return wrap(what, s.db.Read(ctx, func(sqlTx *sqlite.Tx) error { return fn(s.traced(sqlTx)) }))
-}
-
-// querier is what is asked of a transaction.
-type querier interface {
-	Exec(query string, args ...any) (sql.Result, error)
-	Query(query string, args ...any) (*sql.Rows, error)
-	Row(query string, args []any, dest ...any) (found bool, err error)
-}
-
-// traced lets a test see every statement.
-func (s *Store) traced(q querier) querier {
-	if s.spy != nil {
-		return s.spy(q)
-	}
-	return q
-}
-
-func wrap(what string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case sqlite.Unavailable(err) && !errors.Is(err, store.ErrUnavailable):
-		return fmt.Errorf("%s: %w: %w", what, store.ErrUnavailable, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
@@ -15,14 +14,6 @@ const scanPageSize = 200
 
 // prunePageSize is how many cursors one look at them takes.
 const prunePageSize = 500
-
-// writeDirect runs a transaction that has no unit.
-func (s *Store) writeDirect(ctx context.Context, what string, fn func(q querier) error) error {
-	if err := s.checkWritable(); err != nil {
-		return wrap(what, err)
-	}
-	return wrap(what, s.db.Write(ctx, func(sqlTx *sqlite.Tx) error { return fn(s.traced(sqlTx)) }))
-}
 
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
