@@ -16,6 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // BenchmarkTurns is the store's share of BenchmarkPlanStack: 20,000 messages of
@@ -60,8 +61,11 @@ func openStore(b *testing.B, url string) *pgstore.Store {
 		b.Fatal(err)
 	}
 	s, err := pgstore.Open(b.Context(), pgstore.Options{
-		URL: url, Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
-		Country: "AR", StaleAfter: 10 * time.Minute, MaxConns: 9,
+		URL: url, MaxConns: 9,
+		Settings: unit.Settings{
+			Rules:   router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+			Country: "AR", StaleAfter: 10 * time.Minute,
+		},
 	})
 	if err != nil {
 		b.Fatal(err)

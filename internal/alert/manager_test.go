@@ -23,6 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // inbox is a receiver that can be made to fail.
@@ -66,7 +67,7 @@ func (r *harness) Lead(ctx context.Context, now time.Time, round store.Term) (st
 func newHarness(t *testing.T) *harness {
 	t.Helper()
 	set := storetest.Settings(t)
-	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Rules: set.Rules})
+	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Settings: unit.Settings{Rules: set.Rules}})
 	if err != nil {
 		t.Fatal(err)
 	}

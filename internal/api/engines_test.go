@@ -21,6 +21,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue/sqlitequeue"
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // real is the API on the production engines.
@@ -45,7 +46,7 @@ func openWith(t *testing.T, more func(*api.Options)) real {
 	dir := t.TempDir()
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
 		Path: filepath.Join(dir, "store.db"), Relaxed: true,
-		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+		Settings: unit.Settings{Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}},
 	})
 	if err != nil {
 		t.Fatal(err)

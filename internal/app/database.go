@@ -8,15 +8,14 @@ import (
 	"path/filepath"
 
 	"github.com/psivisionhub/psi-router/internal/config"
-	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
 
 // openDatabase opens PostgreSQL. If it cannot be used, it becomes a pending engine where
 // the caller allows that.
-func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rules) error {
-	if err := e.newDatabase(ctx, o, rules); err != nil {
+func (e *engines) openDatabase(ctx context.Context, o opening) error {
+	if err := e.newDatabase(ctx, o); err != nil {
 		return err
 	}
 	if err := e.db.Ready(ctx); err != nil {
@@ -30,7 +29,7 @@ func (e *engines) openDatabase(ctx context.Context, o opening, rules router.Rule
 }
 
 // newDatabase opens the PostgreSQL store without calling Ready.
-func (e *engines) newDatabase(ctx context.Context, o opening, rules router.Rules) error {
+func (e *engines) newDatabase(ctx context.Context, o opening) error {
 	cfg := o.cfg
 	notes, err := openNotes(e.redis, cfg.DataDir)
 	if err != nil {
@@ -40,7 +39,7 @@ func (e *engines) newDatabase(ctx context.Context, o opening, rules router.Rules
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), NoMigrate: o.asIs, Lazy: o.awaits != nil, Holder: holder(cfg), Logger: o.log,
 		// Connections for turns and statuses, sends and the pump, and a few for API and pages.
 		MaxConns: 2*cfg.Worker.Concurrency + len(cfg.Lines) + 2*len(cfg.Endpoints) + 4,
-		Rules:    rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(), Notes: notes, OnNotesLost: e.notesLost(o.log),
+		Settings: e.settings(o), Notes: notes, OnNotesLost: e.notesLost(o.log),
 	})
 	return err
 }

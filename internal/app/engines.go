@@ -22,6 +22,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // engines are the queue and the store.
@@ -122,19 +123,23 @@ func (e *engines) openQueue(ctx context.Context, o opening) (err error) {
 	return nil
 }
 
-func (e *engines) routerRules(cfg *config.Config) router.Rules {
-	return router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window}
+// settings are what a store decides by.
+func (e *engines) settings(o opening) unit.Settings {
+	cfg := o.cfg
+	return unit.Settings{
+		Rules:   router.Rules{Flow: e.flow, HandoffTimeout: cfg.HandoffTimeout.D(), Window: window},
+		Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(),
+		ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(),
+	}
 }
 
 func (e *engines) openStore(ctx context.Context, o opening) (err error) {
 	cfg := o.cfg
-	rules := e.routerRules(cfg)
 	if !cfg.DatabaseURL.Empty() {
-		return e.openDatabase(ctx, o, rules)
+		return e.openDatabase(ctx, o)
 	}
 	s, err := sqlitestore.Open(ctx, sqlitestore.Options{
-		Path: filepath.Join(cfg.DataDir, "store.db"), Queue: e.sqliteQueue.File(), Relaxed: cfg.Durability == "relaxed", Logger: o.log,
-		Rules: rules, Country: cfg.DefaultCountry, Zone: cfg.Location(), StaleAfter: cfg.StaleAfter.D(), ApologyDelay: o.apologyDelay(), Windowless: o.windowless, OnEvents: e.onEvents(),
+		Path: filepath.Join(cfg.DataDir, "store.db"), Queue: e.sqliteQueue.File(), Relaxed: cfg.Durability == "relaxed", Settings: e.settings(o), Logger: o.log,
 	})
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func AfterRestore(ctx context.Context, cfg *config.Config) (uncertain int, err e
 		}
 		defer func() { err = errors.Join(err, e.queue.Close()) }()
 	}
-	if err := e.newDatabase(ctx, o, e.routerRules(cfg)); err != nil {
+	if err := e.newDatabase(ctx, o); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, e.db.Close()) }()

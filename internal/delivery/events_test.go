@@ -25,6 +25,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // fakeCRM is an endpoint that keeps what it took.
@@ -117,8 +118,8 @@ func newEventRig(t *testing.T, o delivery.EventOptions) *eventRig {
 	endpoints := []delivery.Endpoint{o.Endpoint}
 	d.notifier = delivery.NewEventNotifier(delivery.EventNotifierOptions{Queue: d.model, Stats: d.model.Stats, Endpoints: endpoints, Log: log})
 	d.store, err = sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true, OnEvents: d.notifier.OnEvents,
-		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+		Path: filepath.Join(t.TempDir(), "store.db"), Relaxed: true,
+		Settings: unit.Settings{OnEvents: d.notifier.OnEvents, Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // noticeRig is a line with everything that delivers on it, in a bubble.
@@ -76,7 +77,7 @@ func newNoticeRig(t *testing.T) *noticeRig {
 		t.Fatal(err)
 	}
 	if m.store, err = sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(dir, "store.db"), Relaxed: true, Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+		Path: filepath.Join(dir, "store.db"), Relaxed: true, Settings: unit.Settings{Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
@@ -121,8 +122,8 @@ func process(t *testing.T, dir string, l *life, w *fakeSender, idle time.Duratio
 	}
 	defer q.Close()
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(dir, "store.db"), Relaxed: true, ReplyTTL: -1,
-		Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour},
+		Path: filepath.Join(dir, "store.db"), Relaxed: true,
+		Settings: unit.Settings{ReplyTTL: -1, Rules: router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}},
 	})
 	if err != nil {
 		t.Fatal(err)

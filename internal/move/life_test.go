@@ -31,9 +31,9 @@ func ids(prefix string) func() string {
 func files(t *testing.T, path, prefix string) *sqlitestore.Store {
 	t.Helper()
 	set := storetest.Settings(t)
+	set.NewID = ids(prefix)
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: path, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter, ReplyTTL: set.ReplyTTL,
-		Windowless: set.Windowless, NewID: ids(prefix), Relaxed: true,
+		Path: path, Settings: set, Relaxed: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -44,9 +44,9 @@ func files(t *testing.T, path, prefix string) *sqlitestore.Store {
 func database(t *testing.T, url, prefix string) *pgstore.Store {
 	t.Helper()
 	set := storetest.Settings(t)
+	set.NewID = ids(prefix)
 	s, err := pgstore.Open(t.Context(), pgstore.Options{
-		URL: url, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter, ReplyTTL: set.ReplyTTL,
-		Windowless: set.Windowless, NewID: ids(prefix), MaxConns: 4,
+		URL: url, Settings: set, MaxConns: 4,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
@@ -46,7 +47,7 @@ func engines(t testing.TB) (*sqlitequeue.Engine, *sqlitestore.Store) {
 		t.Fatal(err)
 	}
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(dir, "store.db"), Rules: router.Rules{Flow: f, Window: 24 * time.Hour},
+		Path: filepath.Join(dir, "store.db"), Settings: unit.Settings{Rules: router.Rules{Flow: f, Window: 24 * time.Hour}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
@@ -37,22 +36,13 @@ const (
 	counterConns = 2
 )
 
-// Options of Open. URL and Rules are required.
+// Options of Open. URL and the rules of Settings are required.
 type Options struct {
 	// URL of the database, perhaps through a pooler in transaction mode.
 	URL string
 	// DirectURL reaches the server itself, for migrations; URL if "".
 	DirectURL string
-	Rules     router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see unit.Settings.
-	Country      string
-	Zone         *time.Location
-	StaleAfter   time.Duration
-	ReplyTTL     time.Duration
-	ApologyDelay time.Duration
-	Windowless   []string
-	NewID        func() string
-	OnEvents     func([]store.Event)
+	Settings  unit.Settings
 	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
 	// run at once, and a few for its faces.
 	MaxConns int
@@ -161,11 +151,7 @@ func build(ctx context.Context, o Options) (s *Store, err error) {
 	if o.Notes == nil {
 		o.Notes = NewNotes()
 	}
-	set := unit.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
-		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
-	}
-	s = &Store{opts: o, set: set.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
+	s = &Store{opts: o, set: o.Settings.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
 	s.setNotReady(errors.New("it was not opened yet"))
 	if s.now = o.now; s.now == nil {
 		s.now = time.Now

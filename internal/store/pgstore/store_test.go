@@ -23,10 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func options(url string, set unit.Settings) Options {
-	return Options{
-		URL: url, Rules: set.Rules, Country: set.Country, Zone: set.Zone, StaleAfter: set.StaleAfter,
-		ReplyTTL: set.ReplyTTL, Windowless: set.Windowless, NewID: set.NewID, OnEvents: set.OnEvents, MaxConns: 4,
-	}
+	return Options{URL: url, Settings: set, MaxConns: 4}
 }
 
 // process opens the store of a database as one more process would.

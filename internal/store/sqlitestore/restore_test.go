@@ -19,6 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
+	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
 // installation is a store and its queue in a directory.
@@ -39,7 +40,7 @@ func start(t *testing.T, dir string) *installation {
 	}
 	logs := &bytes.Buffer{}
 	s, err := sqlitestore.Open(t.Context(), sqlitestore.Options{
-		Path: filepath.Join(dir, "store.db"), Queue: q.File(), Rules: set.Rules, Country: set.Country, Zone: set.Zone,
+		Path: filepath.Join(dir, "store.db"), Queue: q.File(), Settings: unit.Settings{Rules: set.Rules, Country: set.Country, Zone: set.Zone},
 		Logger: slog.New(slog.NewTextHandler(logs, nil)),
 	})
 	if err != nil {

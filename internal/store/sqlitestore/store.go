@@ -12,30 +12,19 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/psivisionhub/psi-router/internal/router"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// Options of Open. Path and Rules are required.
+// Options of Open. Path and the rules of Settings are required.
 type Options struct {
 	Path string
 	// Queue is the file of the queue that the store goes with, see goWith; nil for none.
-	Queue *sqlite.DB
-	Rules router.Rules
-	// Country, Zone, StaleAfter, ReplyTTL, ApologyDelay, Windowless, NewID, OnEvents: see unit.Settings.
-	Country      string
-	Zone         *time.Location
-	StaleAfter   time.Duration
-	ReplyTTL     time.Duration
-	ApologyDelay time.Duration
-	Windowless   []string
-	NewID        func() string
-	OnEvents     func([]store.Event)
+	Queue    *sqlite.DB
+	Settings unit.Settings
 	// Relaxed does not sync every commit: the last ones may be lost when the
 	// power goes, never when the process dies.
 	Relaxed bool
@@ -82,10 +71,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	set := unit.Settings{
-		Rules: o.Rules, Country: o.Country, Zone: o.Zone, StaleAfter: o.StaleAfter, ReplyTTL: o.ReplyTTL, ApologyDelay: o.ApologyDelay,
-		Windowless: o.Windowless, NewID: o.NewID, OnEvents: o.OnEvents,
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -98,7 +83,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, set: set.WithDefaults(), logger: o.Logger, counters: counters{limits: map[string]int64{}}}, nil
+	return &Store{db: db, set: o.Settings.WithDefaults(), logger: o.Logger, counters: counters{limits: map[string]int64{}}}, nil
 }
 
 // Close finishes what is being written and lets the file go.
