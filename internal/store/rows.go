@@ -214,7 +214,7 @@ type Gauges struct {
 	// an automatic answer that has not left yet; zero when there is none.
 	OldestUnanswered time.Duration
 	// OldestHandedOff is when the person who has waited longest for a team began
-	// to wait; zero when nobody waits. See waitingSince.
+	// to wait; zero when nobody waits. See Conversation.WaitingSince.
 	OldestHandedOff time.Time
 	// Left counts the conversations that were left within LeftFor: see Left.
 	Left             int64

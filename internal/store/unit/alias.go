@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // aliasSet are the aliases of a person: the keys that lead to a contact, whatever

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // maxKeyBytes is how many bytes a name may have that rows are found by: an index

@@ -5,11 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/phone"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // resolveContact returns the contact that a person is: a known one, perhaps joined

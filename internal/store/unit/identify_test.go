@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"pgregory.net/rapid"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // TestNamesInAnyStory: whatever people write by and WhatsApp calls them, a user id

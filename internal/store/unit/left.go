@@ -5,10 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/flow"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // UpdateLeft says of each conversation of the unit whether its person was left: their

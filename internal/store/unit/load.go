@@ -3,9 +3,8 @@ package unit
 import (
 	"slices"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 

@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // mergeContacts makes two contacts one. Of two conversations on one line one survives.

@@ -5,9 +5,8 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // An id from outside means something only on its line and in its conversation.

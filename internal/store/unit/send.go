@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // Claim takes the oldest row of a conversation that may go now. rows are its

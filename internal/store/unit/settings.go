@@ -3,11 +3,10 @@ package unit
 import (
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/google/uuid"
 
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // Settings are what decisions need beside the rows: the rules, and where and

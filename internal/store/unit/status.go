@@ -3,10 +3,9 @@ package unit
 import (
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // isReport says that an arrival reports, on a line of ours, what became of a

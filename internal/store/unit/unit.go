@@ -12,10 +12,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 // Unit is what one transaction knows and changes. An engine fills it with the

@@ -8,13 +8,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/psivisionhub/psi-router/internal/store"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/psivisionhub/psi-router/internal/inbound"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/router"
+	"github.com/psivisionhub/psi-router/internal/store"
 )
 
 func settings() Settings {
