@@ -50,10 +50,11 @@ func TestUnknownRefusal(t *testing.T) {
 	}{
 		"one message among others is its own": {
 			poisoned("bad"),
-			[]string{"1: bad next", "2: a", "3: b"},
-			nil, time.Minute,
-			[]string{"bad failed", "next sent", "a sent", "b sent"},
-			map[string]int{"bad": 2, "a": 1, "b": 1},
+			[]string{"1: bad next", "2: a", "3: b"}, // their posts may begin together: that shows nothing
+			[]string{"4: c"},
+			5 * time.Minute,
+			[]string{"bad failed", "next sent", "a sent", "b sent", "c sent"},
+			map[string]int{"bad": 30, "a": 1, "b": 1, "c": 1},
 		},
 		"one message after another of one conversation": {
 			poisoned("bad", "worse"),
