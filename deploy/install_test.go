@@ -149,7 +149,7 @@ func skeleton(t *testing.T, config string) {
 	if err == nil || !strings.Contains(string(out), "has a problem") && !strings.Contains(string(out), "1 problem") && strings.Count(string(out), "\n  ") != 1 {
 		t.Errorf("the skeleton: got %v\n%s", err, out)
 	}
-	if !strings.Contains(string(out), "lines: holds no line") {
+	if !strings.Contains(string(out), "lines: has no line") {
 		t.Errorf("the skeleton does not ask for lines:\n%s", out)
 	}
 }

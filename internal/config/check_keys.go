@@ -19,36 +19,36 @@ func (d *decoder) checkKeys(c *Config) {
 			raw, err := hex.DecodeString(hash)
 			switch {
 			case hashed && (err != nil || len(raw) != 32):
-				d.bad(path+".key", "", "begins with sha256: and is no such hash", "copy the whole line that psi-router key new prints")
+				d.bad(path+".key", "", "begins with sha256: and is not a SHA-256 hash", "copy the whole line that psi-router key new prints")
 			case !hashed && len(v) < least && !c.Sandbox && !c.Insecure:
-				d.bad(path+".key", "", "is short enough to be guessed", "make one with psi-router key new")
+				d.bad(path+".key", "", "is so short that it can be guessed", "make one with psi-router key new")
 			}
 		}
 		d.checkLineIDs(c, path+".lines", k.Lines)
 	}
 }
 
-// reservedNames are ours: the audit and the messages name them beside those of keys, so
-// that a key of such a name would act as somebody else.
+// reservedNames are the actors that the audit and the messages know besides keys: a key
+// of such a name would pass for one of them.
 var reservedNames = []string{"agent", "cli", "contact", "phone", "program", "router", DevAPIKey, "system", "timer"}
 
-// checkKeyName checks the name of a key against those of before it.
+// checkKeyName checks the name of a key, also against the keys before it.
 func (d *decoder) checkKeyName(before []APIKey, k APIKey, path string) {
 	if k.Name == "" {
-		return // said to be missing
+		return // reported as missing
 	}
 	if !keyNames.MatchString(k.Name) {
-		d.bad(path, "", "is no possible name", "use letters, digits, space, . _ and -, at most 64")
+		d.bad(path, "", "is not a valid name", "use letters, digits, space, . _ and -, at most 64")
 	}
 	if slices.Contains(reservedNames, strings.ToLower(strings.TrimSpace(k.Name))) {
-		d.bad(path, "", strconv.Quote(printable(k.Name))+" is a name of the router's own in the audit", "write who has the key, such as crm")
+		d.bad(path, "", strconv.Quote(printable(k.Name))+" is reserved for the router in the audit", "name the holder of the key, such as crm")
 	}
 	for i, other := range before {
 		if strings.TrimSpace(other.Name) != strings.TrimSpace(k.Name) {
 			continue
 		}
 		if other.Role != k.Role || !sameSet(other.Lines, k.Lines) || !sameSet(other.Areas, k.Areas) {
-			d.bad(path, "", "is that of api_keys."+strconv.Itoa(i)+" too, which may do something else", "give both the same role, lines and areas, as while a key is changed, or each a name of its own")
+			d.bad(path, "", "is also the name of api_keys."+strconv.Itoa(i)+", which has other rights", "give both the same role, lines and areas (for a rotation), or different names")
 		}
 		return
 	}

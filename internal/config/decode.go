@@ -14,18 +14,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder gathers everything that is wrong.
+// decoder reads the configuration and collects its problems.
 type decoder struct {
 	readFile func(string) ([]byte, error)
-	name     string            // of the file, or of the variable that is read
+	name     string            // of the file or the variable being read
 	env      map[string]string // nil while a variable is read
 	nodes    int               // read so far
 	problems Problems
 	notes    []string // keys without effect
-	// unread is set when nothing of the file could be read: what it lacks is then
-	// not worth a word.
+	// unread is set when nothing of the file could be read: missing keys are then not
+	// reported.
 	unread bool
-	// ours is how many keys at the end of api_keys are of the development identity.
+	// ours counts the keys of the development identity, at the end of api_keys.
 	ours int
 }
 
@@ -51,29 +51,28 @@ func fields(t reflect.Type) []reflect.StructField {
 
 func keyOf(f reflect.StructField) string { return f.Tag.Get("yaml") }
 
-// isStruct reports whether a type has keys.
+// isStruct reports whether a type is a mapping with keys.
 func isStruct(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != secretType && t != prefixType
 }
 
 // decode checks the tree, and then the YAML library decodes it into the struct.
-// The check knows the keys, which the errors of the library lack: it reports and
-// removes what is wrong, and adds defaults.
+// The check reports problems by key, which the library's errors lack. It removes
+// invalid values and adds defaults.
 func (d *decoder) decode(root *yaml.Node, c *Config) {
 	d.object(reflect.TypeFor[Config](), root, "")
-	if err := root.Decode(c); err != nil { // it may hold a value: not shown
-		d.bad("configuration", "", "cannot be decoded", "report it, with the file without its secrets")
+	if err := root.Decode(c); err != nil { // err may hold a value, so it is not shown
+		d.bad("configuration", "", "cannot be decoded", "report this as a bug, with the file but without its secrets")
 	}
 	for id, line := range c.Lines {
 		line.ID = id
 	}
 }
 
-// object checks the keys of a mapping.
 func (d *decoder) object(t reflect.Type, n *yaml.Node, path string) {
 	if n.Kind != yaml.MappingNode {
 		if !isNull(n) {
-			d.bad(path, n.LineComment, "must hold keys and values", "write its keys below it, indented")
+			d.bad(path, n.LineComment, "must hold keys and values", "write the keys below it, indented")
 		}
 		*n = *newMapping(n.LineComment)
 	}
@@ -122,7 +121,8 @@ func (d *decoder) standard(f reflect.StructField, path string) *yaml.Node {
 	return n
 }
 
-// value reports whether a value fits a type, and rewrites it as the library reads it.
+// value reports whether a value fits a type, and rewrites it into the form that the
+// library decodes.
 func (d *decoder) value(t reflect.Type, tag reflect.StructTag, n *yaml.Node, path string) bool {
 	switch {
 	case t.Kind() == reflect.Map:
@@ -133,7 +133,7 @@ func (d *decoder) value(t reflect.Type, tag reflect.StructTag, n *yaml.Node, pat
 		d.object(t, n, path)
 		return true
 	case n.Kind != yaml.ScalarNode:
-		d.bad(path, n.LineComment, "must be one value", "write it on one line, "+path[strings.LastIndexByte(path, '.')+1:]+": value")
+		d.bad(path, n.LineComment, "must be a single value", "write it on one line, "+path[strings.LastIndexByte(path, '.')+1:]+": value")
 		return false
 	}
 	n.Tag, n.Value = textTag, strings.TrimSpace(n.Value)
@@ -144,7 +144,7 @@ func (d *decoder) value(t reflect.Type, tag reflect.StructTag, n *yaml.Node, pat
 	return wrong == nil
 }
 
-// scalar says what is wrong with a scalar, nil when nothing is.
+// scalar returns the flaw of a scalar, nil without one.
 func (d *decoder) scalar(t reflect.Type, tag reflect.StructTag, n *yaml.Node) *flaw {
 	switch v := reflect.New(t).Interface().(type) {
 	case *netip.Prefix:
@@ -153,7 +153,7 @@ func (d *decoder) scalar(t reflect.Type, tag reflect.StructTag, n *yaml.Node) *f
 			p, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			return &flaw{"is no address range", "write one such as 10.0.0.0/8 or 127.0.0.1"}
+			return &flaw{"is not an address range", "write one such as 10.0.0.0/8 or 127.0.0.1"}
 		}
 		n.Value = p.String()
 	case encoding.TextUnmarshaler:
@@ -187,7 +187,7 @@ func (d *decoder) scalar(t reflect.Type, tag reflect.StructTag, n *yaml.Node) *f
 
 func (d *decoder) items(elem reflect.Type, tag reflect.StructTag, n *yaml.Node, path string) bool {
 	if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode && isStruct(elem) {
-		d.bad(path, n.LineComment, "must be a list", "begin each element with - on a line of its own")
+		d.bad(path, n.LineComment, "must be a list", "write each element on its own line, after a dash")
 		return false
 	}
 	if n.Kind == yaml.ScalarNode { // one element, or none
@@ -209,25 +209,25 @@ func (d *decoder) items(elem reflect.Type, tag reflect.StructTag, n *yaml.Node, 
 
 func (d *decoder) lines(line reflect.Type, n *yaml.Node, path string) bool {
 	if n.Kind != yaml.MappingNode {
-		d.bad(path, n.LineComment, "must hold lines by their ids", "write `wsp4: {provider: cloud, …}` below it")
+		d.bad(path, n.LineComment, "must map ids to lines", "write `wsp4: {provider: cloud, …}` below it")
 		return false
 	}
 	for id, value := range pairs(n) {
 		where := join(path, id)
 		if !lineID.MatchString(id) {
-			d.bad(where, value.LineComment, "is no possible id of a line", "use lower-case letters, digits, _ and -, at most 32, beginning with a letter or digit")
+			d.bad(where, value.LineComment, "is not a valid line id", "use at most 32 lower-case letters, digits, _ and -, the first a letter or digit")
 		}
 		d.object(line, value, where)
 	}
 	return true
 }
 
-// secret is the list of the values of a secret, nil without one.
+// secret returns the values of a secret as a list, nil without any.
 func (d *decoder) secret(n, file *yaml.Node, path string) *yaml.Node {
 	given := func(n *yaml.Node) bool { return !isNull(n) && (n.Kind != yaml.ScalarNode || n.Value != "") }
 	if given(file) {
 		if given(n) {
-			d.bad(path, file.LineComment, "is given both here and by "+path[strings.LastIndexByte(path, '.')+1:]+"_file", "keep one of them")
+			d.bad(path, file.LineComment, "is set both here and by "+path[strings.LastIndexByte(path, '.')+1:]+"_file", "keep one of them")
 			return nil
 		}
 		n = d.secretFile(file, path)
@@ -245,9 +245,9 @@ func (d *decoder) secret(n, file *yaml.Node, path string) *yaml.Node {
 		case item.Kind != yaml.ScalarNode:
 			d.bad(path, item.LineComment, "must be one value or a list of values", "write `[new, old]` while you change it")
 		case text == "":
-			d.bad(path, item.LineComment, "holds an empty value", "take it out of the list")
+			d.bad(path, item.LineComment, "holds an empty value", "remove it from the list")
 		case strings.ContainsAny(text, " \t\r\n\x00"):
-			d.bad(path, item.LineComment, "has white space in it", "copy it again: a token or secret has none")
+			d.bad(path, item.LineComment, "contains white space", "copy it again: tokens and secrets have none")
 		default:
 			texts = append(texts, text)
 		}
@@ -258,7 +258,7 @@ func (d *decoder) secret(n, file *yaml.Node, path string) *yaml.Node {
 	return newList(texts, n.LineComment)
 }
 
-// secretFile reads one value a line.
+// secretFile reads the values of a secret from a file, one a line.
 func (d *decoder) secretFile(file *yaml.Node, path string) *yaml.Node {
 	if file.Kind != yaml.ScalarNode {
 		d.bad(path+"_file", file.LineComment, "must be the path of one file", "write one path; the file may hold several values, one a line")
@@ -266,18 +266,17 @@ func (d *decoder) secretFile(file *yaml.Node, path string) *yaml.Node {
 	}
 	src, err := d.readFile(file.Value)
 	if err != nil {
-		d.bad(path, file.LineComment, "cannot be read from its file: "+reason(err), "correct the path, or let the user that runs psi-router read it")
+		d.bad(path, file.LineComment, "cannot be read from its file: "+reason(err), "correct the path, or make the file readable for the user that runs psi-router")
 		return nil
 	}
 	values := slices.DeleteFunc(strings.Split(string(src), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
 	if len(values) == 0 {
-		d.bad(path, file.LineComment, "has an empty file", "write the value into it")
+		d.bad(path, file.LineComment, "has an empty file", "write the value into the file")
 	}
 	return newList(values, file.LineComment)
 }
 
-// reason is an error of the file system without the path, which stands beside
-// it already.
+// reason is the text of an error, of a file error without the operation.
 func reason(err error) string {
 	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost wrapper is taken off
 		return printable(p.Path) + ": " + p.Err.Error()

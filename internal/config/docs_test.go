@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write docs/configuration.md")
 
 const docFile = "../../docs/configuration.md"
 
-// TestDocumentationIsTrue: docs/configuration.md is what the struct says.
+// TestDocumentationIsTrue: docs/configuration.md agrees with the struct.
 func TestDocumentationIsTrue(t *testing.T) {
 	want := document()
 	if *update {
@@ -23,22 +23,22 @@ func TestDocumentationIsTrue(t *testing.T) {
 	}
 	got, err := os.ReadFile(docFile)
 	if err != nil || string(got) != want {
-		t.Errorf("docs/configuration.md is not what the struct says (%v): go test ./internal/config -run Documentation -update", err)
+		t.Errorf("docs/configuration.md differs from the struct (%v): run go test ./internal/config -run Documentation -update", err)
 	}
 }
 
-// TestEveryKeyIsDocumented, and names a variable that leads back to it.
+// TestEveryKeyIsDocumented: each key has a sentence, and its variable leads back to it.
 func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
 	for _, s := range sections() {
 		for _, f := range fields(s.typ) {
 			key := keyOf(f)
 			if doc := f.Tag.Get("doc"); doc == "" || !strings.HasSuffix(doc, ".") {
-				t.Errorf("%s.%s: doc %q is no sentence", s.path, key, doc)
+				t.Errorf("%s.%s: doc %q is not a sentence", s.path, key, doc)
 			}
 			path := strings.NewReplacer("<id>", "wsp4", "<n>", "0").Replace(join2(s.path, key))
 			if got, _ := locate(EnvName(path)); strings.Join(got, ".") != path {
-				t.Errorf("%s does not lead to %s but to %v", EnvName(path), path, got)
+				t.Errorf("%s leads not to %s but to %v", EnvName(path), path, got)
 			}
 		}
 	}
@@ -53,15 +53,15 @@ func join2(path, key string) string {
 
 const docHead = `# Configuration
 
-<!-- Made from internal/config by its test (-update). Do not edit. -->
+<!-- Generated from internal/config by its test (-update). Do not edit. -->
 
-` + "`psi-router serve --config psi.yaml`" + ` reads a YAML file, then the environment, which wins. With neither, the router starts with the sandbox and its public development identity, on 127.0.0.1:3002.
+` + "`psi-router serve --config psi.yaml`" + ` reads a YAML file, then the environment; the environment wins. Without either, the router starts with the sandbox and its public development identity, on 127.0.0.1:3002.
 
-- Every key has a variable: ` + "`PSI_<KEY>`, `PSI_LINES_<ID>_<KEY>`, `PSI_ENDPOINTS_<N>_<KEY>`" + ` (N from 0; - in an id is written _). An empty variable is as good as none.
-- Every secret takes one value or a list, ` + "`[new, old]`" + `, while it is being changed. ` + "`<key>_file`" + ` (in the environment ` + "`<NAME>_FILE`" + `) reads it from a file, one value a line. Secrets are never printed.
-- ` + "`${VAR}` and `${VAR:-default}`" + ` in the file are replaced from the environment; ` + "`$${`" + ` stands for the two characters. Between { and } quote it: ` + "`'${VAR}'`" + `.
+- Every key has a variable: ` + "`PSI_<KEY>`, `PSI_LINES_<ID>_<KEY>`, `PSI_ENDPOINTS_<N>_<KEY>`" + ` (N counts from 0; variables write the - of an id as _). An empty variable counts as not set.
+- Every secret takes one value or, during a rotation, a list: ` + "`[new, old]`" + `. ` + "`<key>_file`" + ` (in the environment ` + "`<NAME>_FILE`" + `) reads the secret from a file, one value a line. Secrets are never printed.
+- ` + "`${VAR}` and `${VAR:-default}`" + ` in the file are replaced from the environment; ` + "`$${`" + ` is a literal ` + "`${`" + `. Between { and } quote the reference: ` + "`'${VAR}'`" + `.
 - Durations: ` + "`500ms`, `30s`, `10m`, `24h`, `30d`, `1w`" + `. Rates: ` + "`80/s`, `600/m`, `5000/h`" + `. Sizes: ` + "`500KB`, `100MB`, `1GiB`" + `.
-- Unknown keys are errors, as are the names of the previous product in the environment ([migration.md](migration.md#its-env-file)). All that is wrong is said in one message, with the place, the reason and the cure.
+- Unknown keys are errors, as are the names of the previous product in the environment ([migration.md](migration.md#its-env-file)). One message lists all problems, each with its place, reason and cure.
 
 `
 

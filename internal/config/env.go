@@ -13,9 +13,9 @@ import (
 
 const prefix = "PSI_"
 
-// notOurs are variables with our prefix that are not configuration: those of
-// the command line, of the tests, and those that orchestrators make up for a
-// service called psi-router.
+// notOurs reports variables with our prefix that are not configuration: those of the
+// command line and the tests, and those that orchestrators derive from a service
+// called psi-router.
 func notOurs(name string) bool {
 	return slices.Contains([]string{"PSI_CONFIG", "PSI_URL", "PSI_KEY", "PSI_PROOF"}, name) || strings.HasPrefix(name, "PSI_ROUTER_")
 }
@@ -25,8 +25,8 @@ func EnvName(path string) string {
 	return prefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(path))
 }
 
-// locate finds the key that a variable names, and its type. An id may hold the
-// separator: where two keys fit, the longer one is meant.
+// locate finds the key that a variable sets, and its type. An id may contain the
+// separator: if two keys match, the longer one wins.
 func locate(name string) (path []string, t reflect.Type) {
 	for _, s := range sections() {
 		for _, f := range fields(s.typ) {
@@ -52,7 +52,7 @@ func locate(name string) (path []string, t reflect.Type) {
 	return path, t
 }
 
-// overlay puts the PSI_ variables over the file.
+// overlay sets the keys that PSI_ variables name; they win over the file.
 func (d *decoder) overlay(root *yaml.Node) {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(d.env)) {
@@ -65,7 +65,7 @@ func (d *decoder) overlay(root *yaml.Node) {
 			d.bad(name, "environment", "is unknown", unknownVariable(name))
 			continue
 		}
-		if text == "" { // as good as not set
+		if text == "" { // counts as not set
 			continue
 		}
 		value, key := newScalar(text, from), strings.Join(path, ".")
@@ -86,15 +86,15 @@ func (d *decoder) overlay(root *yaml.Node) {
 	}
 }
 
-// put sets a key, making what is missing on the way. What is no mapping where one
-// should be is reported when it is decoded.
+// put sets a key and creates missing parents. A parent that is not a mapping is
+// reported by decode.
 func (d *decoder) put(root *yaml.Node, path []string, t reflect.Type, value *yaml.Node) {
 	at, last := root, len(path)-1
 	for i, key := range path[:last] {
 		if at.Kind == yaml.SequenceNode {
 			index, _ := strconv.Atoi(key)
 			if index > len(at.Content) {
-				d.bad(strings.Join(path, "."), value.LineComment, "leaves a gap: there is no number "+strconv.Itoa(len(at.Content)), "count from 0 without gaps")
+				d.bad(strings.Join(path, "."), value.LineComment, "leaves a gap: there is no element "+strconv.Itoa(len(at.Content)), "number the elements from 0 without gaps")
 				return
 			}
 			if index == len(at.Content) {
@@ -129,8 +129,8 @@ func (d *decoder) put(root *yaml.Node, path []string, t reflect.Type, value *yam
 	set(at, path[last], value)
 }
 
-// lineKey finds the id that a variable's part means: ids with - are written
-// with _ there.
+// lineKey finds the id that a part of a variable's name stands for: variables write
+// the - of an id as _.
 func lineKey(lines *yaml.Node, part string) string {
 	for id := range pairs(lines) {
 		if strings.ReplaceAll(id, "-", "_") == part {
@@ -142,7 +142,7 @@ func lineKey(lines *yaml.Node, part string) string {
 
 func unknownVariable(name string) string {
 	if rest, found := strings.CutPrefix(name, "PSI_LINES_"); found {
-		return "end it with the key of a line, PSI_LINES_<ID>_<KEY>: " + strings.ToUpper(strings.Join(keysOf(reflect.TypeFor[Line]()), ", ")) + " do exist, for " + printable(rest) + " none fits"
+		return "end it with a key of a line, PSI_LINES_<ID>_<KEY>; the keys are " + strings.ToUpper(strings.Join(keysOf(reflect.TypeFor[Line]()), ", ")) + ", and none fits " + printable(rest)
 	}
 	all := keysOf(reflect.TypeFor[Config]())
 	for i, key := range all {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzLoad: whatever stands in the file and the environment, Load answers with a
-// whole configuration or with problems that name a key, a reason and a cure.
+// FuzzLoad: whatever the file and the environment hold, Load returns a complete
+// configuration, or problems that each have a key, a reason and a cure.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(good), "PSI_LISTEN", "x")
 	f.Add([]byte("lines: {a: &a {provider: evolution}, b: *a}"), "PSI_LINES_A_SECRET_FILE", "/x")
@@ -32,7 +32,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, p := range ps {
 			if p.Key == "" || p.Reason == "" || p.Fix == "" {
-				t.Fatalf("half a problem: %+v", p)
+				t.Fatalf("an incomplete problem: %+v", p)
 			}
 			if strings.Contains(p.String(), "\n") {
 				t.Fatalf("a problem of several lines: %q", p.String())

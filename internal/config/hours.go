@@ -7,24 +7,24 @@ import (
 )
 
 // Hours are the working hours of a week, such as "mon-fri 9-18, sat 9:30-13".
-// Empty is always.
+// An empty string means always.
 type Hours string
 
-// HourSpan is a part of one day, in hours and minutes from midnight.
+// HourSpan is a part of one day; From and To count from midnight.
 type HourSpan struct {
 	Day      time.Weekday
 	From, To time.Duration
 }
 
-// Spans are the hours, which were checked.
+// Spans returns the hours as parts of days. UnmarshalText has checked them.
 func (h Hours) Spans() []HourSpan {
 	spans, _ := parseHours(string(h))
 	return spans
 }
 
-var errHours = &flaw{"is no time of the week", "write days and hours, such as mon-fri 9-18, sat 9:30-13, or always"}
+var errHours = &flaw{"is not a time of the week", "write days and hours, such as mon-fri 9-18, sat 9:30-13, or always"}
 
-// dayNames in English and Spanish, by their first three letters.
+// dayNames are the English and Spanish names, by their first three letters.
 var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mié"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sáb"}}
 
 // UnmarshalText implements encoding.TextUnmarshaler.

@@ -15,9 +15,9 @@ type Options struct {
 	ReadFile func(string) ([]byte, error)
 }
 
-// Load reads and checks the configuration. The error is Problems, with
-// everything that is wrong; the configuration is then as complete as it could
-// be read, for commands that need only a part of it.
+// Load reads and checks the configuration. The error is Problems, and lists all of
+// them. The configuration is then as complete as possible, for commands that need
+// only a part of it.
 func Load(o Options) (*Config, error) {
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
@@ -47,7 +47,7 @@ func Load(o Options) (*Config, error) {
 	return c, nil
 }
 
-// identity completes what nobody configured: the development identity.
+// identity adds the development identity where the sandbox is on.
 func (d *decoder) identity(c *Config) {
 	c.Sandbox = c.Sandbox || c.Dev
 	if !c.Sandbox {
@@ -63,9 +63,9 @@ func (d *decoder) identity(c *Config) {
 		}
 	}
 	key := APIKey{Name: DevAPIKey, Key: NewSecret(DevAPIKey), Role: "admin"}
-	if !c.Dev { // everybody knows it: it must not open what is real
+	if !c.Dev { // the key is public: it must not open real lines
 		key.Role, key.Lines = "agent", []string{DevLine}
-		c.Notes = append(c.Notes, "sandbox is on: everybody who reaches this router can write to its line "+DevLine+" and read it")
+		c.Notes = append(c.Notes, "sandbox is on: anybody who reaches this router can read its line "+DevLine+" and write to it")
 	}
 	c.APIKeys = append(c.APIKeys, key)
 	d.ours = 1

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// load reads the YAML as psi.yaml beside files of secrets.
+// load reads the YAML as psi.yaml, with files of secrets beside it.
 func load(t *testing.T, yaml string, env ...string) (*Config, error) {
 	t.Helper()
 	return Load(Options{File: "psi.yaml", Env: env, ReadFile: func(path string) ([]byte, error) {
@@ -32,7 +32,7 @@ func load(t *testing.T, yaml string, env ...string) (*Config, error) {
 	}})
 }
 
-// good is a line that lacks nothing.
+// good is a complete line.
 const good = "lines:\n  wsp4: {phone_number_id: 100000000000001, token: t0ken, app_secret: s3cret, verify_token: v}\n"
 
 func TestNothingConfiguredIsTheDevelopmentIdentity(t *testing.T) {
@@ -58,7 +58,7 @@ func TestNothingConfiguredIsTheDevelopmentIdentity(t *testing.T) {
 	}
 }
 
-func TestEnvironmentAloneMovesTheDevelopmentIdentity(t *testing.T) {
+func TestEnvironmentAloneChangesTheDevelopmentIdentity(t *testing.T) {
 	t.Parallel()
 	c, err := Load(Options{Env: []string{"PSI_LISTEN=127.0.0.1:0", "PSI_DATA_DIR=/tmp/x", "PSI_LOG_LEVEL="}})
 	if err != nil {
@@ -125,11 +125,11 @@ alerts: {url: , whatsapp: , template: }
 		t.Fatal(err)
 	}
 	if err := shared.CheckRole("worker"); err != nil {
-		t.Errorf("a worker on engines that are shared: %v", err)
+		t.Errorf("a worker with shared engines: %v", err)
 	}
 }
 
-// TestTheSandboxBesideRealLines: its public key opens its own line only.
+// TestTheSandboxBesideRealLines: its public key opens the sandbox line only.
 func TestTheSandboxBesideRealLines(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, good+"sandbox: true\napi_keys: [{name: crm, key: 0123456789abcdef, role: admin}]\n")
@@ -198,7 +198,7 @@ func TestSecretsNeverPrint(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(js), "<secret>") && !strings.Contains(string(js), `\u003csecret\u003e`) {
-		t.Errorf("no trace of the secret: %s", js)
+		t.Errorf("the secret has no placeholder: %s", js)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestASecretCanBeReadFromDisk(t *testing.T) {
 	}
 }
 
-func TestInsecureLetsSecretsLackOnLoopbackOnly(t *testing.T) {
+func TestInsecureAllowsMissingSecretsOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	const bare = "insecure: true\nlines: {wsp4: {phone_number_id: 1}}\n"
 	if _, err := load(t, bare); err != nil {

@@ -24,19 +24,19 @@ func TestNames(t *testing.T) {
 		t.Errorf("from the environment: got %q, %v", c.Hosts, err)
 	}
 	for bad, want := range map[string]string{
-		"hosts: [https://router.lan]":           "is a whole address",
+		"hosts: [https://router.lan]":           "is a URL",
 		"hosts: ['router.lan:3002']":            "has a port",
 		"hosts: ['*.lan']":                      "has a *",
 		"hosts: ['*']":                          "has a *",
 		"hosts: [ñandú.lan]":                    "xn--",
-		"hosts: ['0.0.0.0']":                    "is every address",
-		"hosts: ['::']":                         "is every address",
+		"hosts: ['0.0.0.0']":                    "is the unspecified address",
+		"hosts: ['::']":                         "is the unspecified address",
 		"hosts: ['fe80::1%eth0']":               "has a port",
-		"hosts: ['']":                           "is no name",
-		"hosts: ['a b']":                        "is no name",
-		"hosts: [-a.lan]":                       "is no name",
-		"public_url: router.example.com":        "is no http(s) address",
-		"public_url: https://u:p@example.com":   "is no http(s) address",
+		"hosts: ['']":                           "is not a host name",
+		"hosts: ['a b']":                        "is not a host name",
+		"hosts: [-a.lan]":                       "is not a host name",
+		"public_url: router.example.com":        "is not an http(s) address",
+		"public_url: https://u:p@example.com":   "is not an http(s) address",
 		"public_url: https://example.com/?a=b":  "has a query",
 		"public_url: https://example.com/r#top": "has a query or a fragment",
 	} {
@@ -46,7 +46,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestKeyNames: who acts by a key is told from all others.
+// TestKeyNames: the name of a key stands for one actor only.
 func TestKeyNames(t *testing.T) {
 	t.Parallel()
 	const (
@@ -56,7 +56,7 @@ func TestKeyNames(t *testing.T) {
 	for _, ours := range []string{"cli", "timer", "router", "phone", "system", "contact", "agent", "program", "sandbox", "CLI", "Timer "} {
 		for _, sandbox := range []string{"", "sandbox: true\n"} {
 			_, err := load(t, good+sandbox+"api_keys: [{name: '"+ours+"'"+one+"}]\n")
-			if err == nil || !strings.Contains(err.Error(), "api_keys.0.name") || !strings.Contains(err.Error(), "a name of the router's own") {
+			if err == nil || !strings.Contains(err.Error(), "api_keys.0.name") || !strings.Contains(err.Error(), "is reserved for the router") {
 				t.Errorf("%s: got %v", ours, err)
 			}
 		}
@@ -78,13 +78,13 @@ func TestKeyNames(t *testing.T) {
 		"areas":     "{name: crm, areas: [a]" + one + "}, {name: crm, areas: [a, b]" + two + "}",
 		"the third": "{name: crm" + one + "}, {name: crm" + two + "}, {name: 'crm ', role: agent, key: 0123456789abcdef2}",
 	} {
-		if _, err := load(t, good+"api_keys: ["+keys+"]\n"); err == nil || !strings.Contains(err.Error(), "is that of api_keys.0 too") {
+		if _, err := load(t, good+"api_keys: ["+keys+"]\n"); err == nil || !strings.Contains(err.Error(), "is also the name of api_keys.0") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
-// TestSecretsAreAll: a key that is added to the configuration is not forgotten.
+// TestSecretsAreAll: Secrets returns every secret of the configuration.
 func TestSecretsAreAll(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, `

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with the configuration. It never holds a
-// value that may be secret.
+// Problem is one problem of the configuration. It never holds a value that may be
+// secret.
 type Problem struct {
 	Key    string `json:"key"`
-	From   string `json:"from,omitempty"` // file:line or the variable; "" for what is missing
+	From   string `json:"from,omitempty"` // file:line or the variable; "" for a missing key
 	Reason string `json:"reason"`
 	Fix    string `json:"cure"`
 }
@@ -38,7 +38,7 @@ func capitalize(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// Problems is everything that is wrong, in one error.
+// Problems is all problems of a configuration, as one error.
 type Problems []Problem
 
 func (ps Problems) Error() string {
@@ -54,7 +54,7 @@ func (ps Problems) Error() string {
 	return b.String()
 }
 
-// flaw is why a value cannot be read, and what to write instead.
+// flaw is why a value is invalid, and what to write instead.
 type flaw struct{ reason, cure string }
 
 func (f *flaw) Error() string { return f.reason }

@@ -10,15 +10,15 @@ import (
 
 const hidden = "<secret>"
 
-// Secret is one value, or several while it is being changed. It prints and
-// marshals as <secret>, whatever the verb.
+// Secret is one value, or several during a rotation. It prints and marshals as
+// <secret>, whatever the verb.
 type Secret struct {
-	// A pointer, because fmt prints the fields of a struct without asking its
-	// methods when a verb does not fit; of a pointer it prints the address.
+	// A pointer, because fmt prints a struct's fields without calling its methods when
+	// a verb does not fit; of a pointer it prints the address.
 	values *[]string
 }
 
-// NewSecret returns a secret of the values.
+// NewSecret returns a secret with these values.
 func NewSecret(values ...string) Secret {
 	if len(values) == 0 {
 		return Secret{}
@@ -26,7 +26,7 @@ func NewSecret(values ...string) Secret {
 	return Secret{&values}
 }
 
-// Values returns all values; each of them is good.
+// Values returns all values; each of them is accepted.
 func (s Secret) Values() []string {
 	if s.values == nil {
 		return nil
@@ -34,7 +34,7 @@ func (s Secret) Values() []string {
 	return *s.values
 }
 
-// First is the value to use where only one can be.
+// First is the value to send where only one is possible.
 func (s Secret) First() string {
 	if s.values == nil {
 		return ""

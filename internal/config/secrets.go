@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Secrets returns what must never be repeated, whoever says it: every value of a
-// Secret, of addresses the parts that open something, and the proofs that Graph gets
-// beside a token. The development identity
-// is public, and its words are used for other things too.
+// Secrets returns the texts that must never appear in a log or a page: every value of
+// a Secret, the secret parts of addresses, and the proofs that Graph gets beside a
+// token. Those of the development identity are left out: they are public, and its words
+// have other uses.
 func (c *Config) Secrets() []string {
 	var all []string
 	for _, e := range c.Endpoints {
@@ -39,7 +39,7 @@ func (c *Config) Secrets() []string {
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" || c.Sandbox && slices.Contains(public, s) })
 }
 
-// proofs are the appsecret_proof of each of a line's tokens by each of its app secrets.
+// proofs returns the appsecret_proof of each of a line's tokens with each of its app secrets.
 func proofs(l *Line) (all []string) {
 	if l == nil {
 		return nil
@@ -52,7 +52,7 @@ func proofs(l *Line) (all []string) {
 	return all
 }
 
-// proof is HMAC-SHA256 of the token by the app secret, in hexadecimal.
+// proof is the HMAC-SHA256 of the token with the app secret as key, in hexadecimal.
 func proof(token, secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(token))
@@ -83,11 +83,11 @@ func walkSecrets(v reflect.Value, path string, visit func(key, value string)) {
 	}
 }
 
-// passwords are those of the address of a server; all of it when it cannot be
-// read.
+// passwords returns the passwords in a server's address, and the whole address if it
+// cannot be parsed.
 func passwords(address string) (all []string) {
 	_, rest, _ := strings.Cut(address, "://")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // also where it is written wrong
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // also if the address is malformed
 		_, word, _ := strings.Cut(rest[:at], ":")
 		all = append(all, word)
 	}
@@ -106,11 +106,11 @@ func passwords(address string) (all []string) {
 	return all
 }
 
-// minPathSecret is from when on a part of a path may be what opens it.
+// minPathSecret is the length from which a part of a path may be a secret.
 const minPathSecret = 16
 
-// pathSecrets are the parts of an address that are long enough to open it: of
-// Slack's, Discord's and n8n's webhooks nothing else is a secret.
+// pathSecrets returns the parts of an address that are long enough to be secrets: the
+// webhooks of Slack, Discord and n8n have no other secret.
 func pathSecrets(address string) (all []string) {
 	u, err := url.Parse(address)
 	if err != nil {

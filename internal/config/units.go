@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration that can also be written in days and weeks.
+// Duration is a time.Duration that can be written in days and weeks too.
 type Duration time.Duration
 
-// D returns it as the standard type.
+// D returns d as a time.Duration.
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
 func (d Duration) String() string {
@@ -64,10 +64,10 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Rate is how often something may happen, per second; 0 is no limit.
+// Rate is a limit per second; 0 is no limit.
 type Rate float64
 
-// PerSecond returns it as a number.
+// PerSecond returns r as a number.
 func (r Rate) PerSecond() float64 { return float64(r) }
 
 func (r Rate) String() string {
@@ -122,7 +122,7 @@ func (s Size) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// sizes are read by suffix, so the ones with more letters come first.
+// sizes are matched by suffix, so longer names come first.
 var sizes = []struct {
 	name  string
 	bytes int64

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// unknown reports a key that does not exist, with the one that was meant.
+// unknown reports a key that does not exist, and suggests the intended one.
 func (d *decoder) unknown(t reflect.Type, path, key, from string) {
 	cure := "remove it, or see docs/configuration.md for the names"
 	if near := nearest(key, keysOf(t)); near != "" {
@@ -14,7 +14,7 @@ func (d *decoder) unknown(t reflect.Type, path, key, from string) {
 	} else if home := elsewhere(key); home != "" {
 		cure = "it belongs to " + home
 	} else if keys := keysOf(t); len(keys) <= 12 {
-		cure = "remove it; known here are " + strings.Join(keys, ", ")
+		cure = "remove it; the keys here are " + strings.Join(keys, ", ")
 	}
 	d.bad(join(path, key), from, "is unknown", cure)
 }
@@ -27,7 +27,7 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// elsewhere finds a key that exists at another place.
+// elsewhere returns the section that has this key, "" if none has.
 func elsewhere(key string) string {
 	for _, s := range sections() {
 		if slices.Contains(keysOf(s.typ), key) {
@@ -38,8 +38,8 @@ func elsewhere(key string) string {
 }
 
 type section struct {
-	path  string // with <id> and <n> for names and numbers
-	where string // for people
+	path  string // with <id> and <n> as placeholders
+	where string // in words
 	typ   reflect.Type
 }
 
@@ -60,7 +60,7 @@ func sections() []section {
 	return out
 }
 
-// nearest returns the candidate that looks most like key, "" if none does.
+// nearest returns the candidate most similar to key, "" if none is similar.
 func nearest(key string, candidates []string) string {
 	key = strings.ToLower(strings.ReplaceAll(key, "-", "_"))
 	if len(key) > 64 {
@@ -76,7 +76,7 @@ func nearest(key string, candidates []string) string {
 	return best
 }
 
-// distance is Levenshtein's.
+// distance is the Levenshtein distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

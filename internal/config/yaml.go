@@ -11,9 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The tree of a configuration is that of the YAML library, with mappings, lists and
-// scalars only. A scalar is text, so that 0123 stays a name. LineComment holds the
-// place of a node, for messages.
+// The tree of a configuration is made of the YAML library's nodes: mappings, lists and
+// scalars only. Every scalar is text, so that 0123 stays a name. LineComment holds a
+// node's place, for messages.
 
 const (
 	nullTag = "!!null"
@@ -38,7 +38,7 @@ func newList(texts []string, place string) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n == nil || n.Tag == nullTag }
 
-// pairs are the keys and values of a mapping.
+// pairs iterates over the keys and values of a mapping.
 func pairs(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content) && yield(n.Content[i].Value, n.Content[i+1]); i += 2 {
@@ -56,7 +56,7 @@ func get(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// set gives a key of a mapping its only value; nil takes the key out.
+// set replaces the value of a key; nil removes the key.
 func set(n *yaml.Node, key string, value *yaml.Node) {
 	for i := 0; i < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -69,28 +69,28 @@ func set(n *yaml.Node, key string, value *yaml.Node) {
 	}
 }
 
-// Limits of a file, far above any honest one.
+// Limits of a file, far above the size of any real one.
 const (
 	maxNodes = 20_000
 	maxDepth = 20
 )
 
-// file reads the tree of the configuration file, an empty one when there is none.
+// file reads the configuration file into a tree, an empty one if it cannot.
 func (d *decoder) file(path string) *yaml.Node {
 	d.name = printable(path)
 	root := newMapping(d.name)
 	src, err := d.readFile(path)
 	if err != nil {
-		d.bad("--config", d.name, "cannot be read: "+reason(err), "correct the path, or leave --config out to start with the sandbox")
+		d.bad("--config", d.name, "cannot be read: "+reason(err), "correct the path, or omit --config to start with the sandbox")
 	} else if err := yaml.Unmarshal(src, root); err != nil {
 		why, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
-		d.bad(d.name, "", "is not YAML: "+why, "indent with spaces, put a space after each colon, and quote values with : or # in them, and ${NAME} between { and }")
+		d.bad(d.name, "", "is not YAML: "+why, "indent with spaces, put a space after each colon, and quote values that contain : or #, and ${NAME} between { and }")
 	} else if root.Kind == yaml.DocumentNode { // an empty file leaves root alone
 		root = d.tree(root.Content[0], "", 0)
 	}
 	if root.Kind != yaml.MappingNode {
 		if !isNull(root) {
-			d.bad("", root.LineComment, "is no list of keys and values", "write `key: value`, one a line")
+			d.bad("", root.LineComment, "is not a list of keys and values", "write `key: value`, one a line")
 		}
 		root = newMapping(d.name)
 	}
@@ -98,20 +98,20 @@ func (d *decoder) file(path string) *yaml.Node {
 	return root
 }
 
-// list reads the text of a variable for a key that takes lists: [a, b] is YAML,
-// a,b too where commas cannot be part of a value.
+// list parses a variable's text for a key that takes lists: [a, b] as YAML, and a,b
+// where a value cannot contain commas.
 func list(text, variable string, commas bool) (*yaml.Node, error) {
 	trimmed := strings.TrimSpace(text)
 	switch {
 	case strings.HasPrefix(trimmed, "[") && strings.HasSuffix(trimmed, "]"):
 		var doc yaml.Node
 		if err := yaml.Unmarshal([]byte(trimmed), &doc); err != nil {
-			return nil, errors.New("begins with [ but is no list")
+			return nil, errors.New("begins with [ but is not a list")
 		}
 		d := &decoder{name: variable}
 		n := d.tree(doc.Content[0], "", 0)
 		if len(d.problems) > 0 {
-			return nil, errors.New("is no plain list")
+			return nil, errors.New("is not a plain list")
 		}
 		return n, nil
 	case commas && strings.Contains(text, ","):
@@ -120,8 +120,8 @@ func list(text, variable string, commas bool) (*yaml.Node, error) {
 	return newScalar(text, variable), nil
 }
 
-// tree copies what the library has read, so that what an alias stands for can be
-// changed alone.
+// tree copies the library's nodes and resolves aliases: each copy of an aliased node can
+// then be changed alone.
 func (d *decoder) tree(y *yaml.Node, path string, depth int) *yaml.Node {
 	place := func(y *yaml.Node) string {
 		if d.env == nil { // a variable
@@ -133,7 +133,7 @@ func (d *decoder) tree(y *yaml.Node, path string, depth int) *yaml.Node {
 	d.nodes++
 	if d.nodes > maxNodes || depth > maxDepth {
 		if d.nodes <= maxNodes+1 {
-			d.bad("", n.LineComment, "is too large or too deep for a configuration", "take anchors and repetitions out")
+			d.bad("", n.LineComment, "is too large or too deep for a configuration", "remove anchors and repetitions")
 			d.nodes = maxNodes + 1
 		}
 		n.Kind, n.Tag = yaml.ScalarNode, nullTag
@@ -155,7 +155,7 @@ func (d *decoder) tree(y *yaml.Node, path string, depth int) *yaml.Node {
 			}
 			name := join(path, key.Value)
 			if get(n, key.Value) != nil {
-				d.bad(name, place(key), "stands here twice", "keep one of them")
+				d.bad(name, place(key), "is here twice", "keep one of them")
 			}
 			set(n, key.Value, d.tree(y.Content[i+1], name, depth+1))
 		}
@@ -181,7 +181,7 @@ func (d *decoder) expand(s, path, place string) string {
 		value, set := d.env[name]
 		switch {
 		case !closed:
-			d.bad(path, place, "has ${ without }", "write ${NAME}, or $${ for the two characters themselves")
+			d.bad(path, place, "has ${ without }", "write ${NAME}, or $${ for a literal ${")
 		case set && (value != "" || !hasFallback):
 			return value
 		case !hasFallback:
@@ -202,8 +202,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// printable keeps a key that somebody typed from breaking the message it is
-// shown in.
+// printable makes a typed key safe to show in a message: it replaces control characters
+// and cuts long text.
 func printable(s string) string {
 	const most = 60
 	clean := strings.Map(func(r rune) rune {

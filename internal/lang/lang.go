@@ -1,17 +1,16 @@
-// Package lang is a text in the two languages that the program speaks, Spanish
-// (rioplatense) and English. It must never know what it is about: each face
-// keeps its texts in a table of its own, one line a text.
+// Package lang is a text in the program's two languages, Spanish (rioplatense) and
+// English. It must never know a text: each package keeps its own in a table, one line
+// a text.
 package lang
 
 import "fmt"
 
-// Text is one text in both languages. Both take the same verbs, in the same
-// order or with indexes ("%[2]s"); the test of this package reads every Text of
-// the program and says where they do not.
+// Text is one text in both languages. Both have the same verbs, in the same order or
+// with indexes ("%[2]s"); a test of this package checks every Text of the program.
 type Text struct{ ES, EN string }
 
-// In is the text in lang: English for "en", Spanish for everything else. With
-// args it is a format, without them it is taken as it stands.
+// In returns the text in lang: English for "en", Spanish for anything else. With args
+// it is a format; without them it is returned as is.
 func (t Text) In(lang string, args ...any) string {
 	text := t.ES
 	if lang == "en" {

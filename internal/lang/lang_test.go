@@ -25,8 +25,8 @@ func TestIn(t *testing.T) {
 	}
 }
 
-// TestEveryText reads every lang.Text that the source of the program writes
-// down: both languages are there, and take the same verbs and placeholders.
+// TestEveryText reads every lang.Text in the program's source: both languages are
+// present, with the same verbs and placeholders.
 func TestEveryText(t *testing.T) {
 	found := 0
 	for _, root := range []string{"../../cmd", "../../internal"} {
@@ -81,8 +81,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// textsOf are the texts that n writes down itself: lang.Text{…}, and what slices
-// and maps of texts hold without naming the type.
+// textsOf returns the texts that n itself writes: lang.Text{…}, and the elements of
+// slices and maps of texts, which do not name the type.
 func textsOf(n ast.Node) []*ast.CompositeLit {
 	literal, ok := n.(*ast.CompositeLit)
 	if !ok {
@@ -124,7 +124,7 @@ func isText(e ast.Expr) bool {
 	return ok && name.Name == "lang"
 }
 
-// check says what is wrong with a text, "" if nothing is.
+// check returns the problem of a text, "" without one.
 func check(text *ast.CompositeLit) string {
 	var both [2]string // es, en
 	for _, e := range text.Elts {
@@ -138,7 +138,7 @@ func check(text *ast.CompositeLit) string {
 		}
 		value, ok := literal(pair.Value)
 		if !ok {
-			return "not a literal: write both languages down where they are named"
+			return "not a literal: write both languages as literals"
 		}
 		both[i] = value
 	}
@@ -167,8 +167,8 @@ func literal(e ast.Expr) (string, bool) {
 
 var verb = regexp.MustCompile(`%%|%(?:\[(\d+)\])?([+#0-]*[\d.]*[a-zA-Z])|\{\w+\}`)
 
-// verbs are the verbs of a format with the number of their argument, and the
-// {placeholders} of a text that is filled in by name, both in one order.
+// verbs returns the verbs of a format with the numbers of their arguments, and the
+// {placeholders} of a text that is filled in by name, sorted.
 func verbs(text string) []string {
 	var list []string
 	next := 1

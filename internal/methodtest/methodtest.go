@@ -1,5 +1,5 @@
-// Package methodtest calls every method of an interface, so that a test of what all of
-// them promise also holds for those that are written later. It is for tests only.
+// Package methodtest calls every method of an interface, so that a test of a promise of
+// all methods covers later methods too. It is for tests only.
 package methodtest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Errors calls every method of the interface I on impl but those to skip, with
-// arguments that are not empty, and returns by name the error that each ends with.
+// Errors calls every method of the interface I on impl except those in skip, with
+// non-empty arguments. It returns the methods' errors by name.
 func Errors[I any](t *testing.T, impl I, skip ...string) map[string]error {
 	t.Helper()
 	errs := map[string]error{}
@@ -35,7 +35,7 @@ func Errors[I any](t *testing.T, impl I, skip ...string) map[string]error {
 	return errs
 }
 
-// some is a value of a type: times are now, and lists have one element.
+// some returns a value of a type: a time is now, a list has one element.
 func some(t *testing.T, kind reflect.Type) reflect.Value {
 	v := reflect.New(kind).Elem()
 	switch {
