@@ -2,15 +2,15 @@ package loadgen
 
 import "time"
 
-// Alternation lets two runs have one machine in turn: one writes for so long while the
-// other rests. So they can be compared where the machine is faster in one minute than
-// in the next. The zero value always writes.
+// Alternation lets two runs take turns on one machine: one writes for a Slice while the
+// other rests. They can then be compared although the machine's speed changes from
+// minute to minute. The zero value always writes.
 type Alternation struct {
 	Slice  time.Duration
-	Second bool // the other one begins
+	Second bool // the other run begins
 }
 
-// offset is when the first turn does.
+// offset is when the first turn begins.
 func (t Alternation) offset() time.Duration {
 	if t.Second {
 		return t.Slice
@@ -18,7 +18,7 @@ func (t Alternation) offset() time.Duration {
 	return 0
 }
 
-// wallTime is when somebody has written for so long.
+// wallTime is the time since the start after which the run has written for this long.
 func (t Alternation) wallTime(writing time.Duration) time.Duration {
 	if t.Slice == 0 {
 		return writing
@@ -26,7 +26,7 @@ func (t Alternation) wallTime(writing time.Duration) time.Duration {
 	return t.offset() + writing + writing.Truncate(t.Slice)
 }
 
-// activeTime is the part of so long that was spent writing.
+// activeTime is the part of elapsed in which the run wrote.
 func (t Alternation) activeTime(elapsed time.Duration) time.Duration {
 	if t.Slice == 0 {
 		return elapsed
@@ -35,8 +35,8 @@ func (t Alternation) activeTime(elapsed time.Duration) time.Duration {
 	return elapsed.Truncate(2*t.Slice)/2 + min(elapsed%(2*t.Slice), t.Slice)
 }
 
-// settled says that what is due then feels nothing of the other run: neither what it
-// left behind nor how it begins.
+// settled reports whether a request due at this time is undisturbed by the other run: by
+// the work that it left behind, and by its next start.
 func (t Alternation) settled(at time.Duration) bool {
 	if t.Slice == 0 {
 		return true

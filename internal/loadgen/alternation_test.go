@@ -31,9 +31,9 @@ func TestAlternation(t *testing.T) {
 	}
 }
 
-// TestTurnsTakeTheMachineInTurn looks at each moment of a minute: one of the two writes,
-// never both, and both as long.
-func TestTurnsTakeTheMachineInTurn(t *testing.T) {
+// TestTwoRunsTakeTurns checks each moment of a minute: exactly one of the two runs writes,
+// and both write for the same time.
+func TestTwoRunsTakeTurns(t *testing.T) {
 	first, second := Alternation{Slice: 4 * time.Second}, Alternation{Slice: 4 * time.Second, Second: true}
 	const step = 100 * time.Millisecond
 	var counted [2]int

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// API is where a router tells what it stored.
+// API reads what a router stored, through the router's API.
 type API struct {
-	URL  string // of the server, without /api/v1
+	URL  string // server, without /api/v1
 	Key  string // "" on a trusted socket
 	Line string // only conversations of this line; "" takes all
-	// Since leaves out what is older: conversations without anything newer, and
-	// messages of others.
+	// Since leaves out older messages, and conversations without newer ones.
 	Since  time.Time
 	Client *http.Client
 }
@@ -54,8 +53,8 @@ func (a API) Rows(ctx context.Context) ([]Row, error) {
 }
 
 func (a API) conversations(ctx context.Context, ids chan<- string) error {
-	// Newest first while nothing new comes: a page never shows what the one
-	// before it had.
+	// The newest conversations come first. Without new messages no page repeats one of
+	// the page before.
 	seen := map[string]bool{}
 	for cursor := ""; ; {
 		var page struct {
@@ -77,9 +76,9 @@ func (a API) conversations(ctx context.Context, ids chan<- string) error {
 		}
 		for _, c := range page.Items {
 			if !c.Last.IsZero() && c.Last.Before(a.Since) {
-				return nil // and so are the rest
+				return nil // the rest is older
 			}
-			if seen[c.ID] { // something new came, and moved it down
+			if seen[c.ID] { // new messages elsewhere moved it to this page
 				continue
 			}
 			seen[c.ID] = true
@@ -129,15 +128,14 @@ func (a API) messages(ctx context.Context, id string) (rows []Row, err error) {
 	}
 }
 
-// Event is one as the API lists it.
+// Event is an event as the API lists it.
 type Event struct {
 	ID           string
 	Conversation string
 	Seq, Pos     int64
 }
 
-// Events reads the events after a position, and returns those with the position
-// that it has come to.
+// Events returns the events after a position, and the position of the last one.
 func (a API) Events(ctx context.Context, after int64) ([]Event, int64, error) {
 	var all []Event
 	for {
@@ -168,17 +166,17 @@ func (a API) Events(ctx context.Context, after int64) ([]Event, int64, error) {
 	}
 }
 
-// RouterStats is what a router tells of itself.
+// RouterStats are the numbers that a router reports.
 type RouterStats struct {
-	Handled int64 // messages decided about
-	Depth   int64 // jobs of all queues
-	Events  int64 // of them, wake-ups for events
-	Pending int64 // answers that are still to be sent
+	Handled int64 // messages handled
+	Depth   int64 // jobs in all queues
+	Events  int64 // of these, wake-ups for events
+	Pending int64 // answers not sent yet
 	Dead    int64
-	Left    int64 // people without an answer whom nobody will write to
+	Left    int64 // people who were left without an answer
 }
 
-// Stats asks for them. They are an error when the router does not know one.
+// Stats reads the numbers. It fails if the router does not know all of them.
 func (a API) Stats(ctx context.Context) (f RouterStats, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -216,7 +214,7 @@ func (a API) Stats(ctx context.Context) (f RouterStats, err error) {
 		return f, err
 	}
 	if len(status.Unknown) > 0 {
-		return f, fmt.Errorf("it does not know its %v", status.Unknown)
+		return f, fmt.Errorf("the router does not know its %v", status.Unknown)
 	}
 	f.Pending, f.Left = status.Sends.Pending, status.Left
 	return f, nil
@@ -226,7 +224,7 @@ func (a API) get(ctx context.Context, path string, to any) error {
 	return a.ask(ctx, "/api/v1"+path, to)
 }
 
-// ask waits when it is told to slow down.
+// ask repeats a request for as long as the router answers 429.
 func (a API) ask(ctx context.Context, path string, to any) error {
 	for {
 		again, err := a.askOnce(ctx, path, to)
@@ -243,7 +241,7 @@ func (a API) ask(ctx context.Context, path string, to any) error {
 	}
 }
 
-// askOnce asks once. again is set when it may be worth to ask after a while.
+// askOnce makes one request. again is the pause before the next attempt, 0 for none.
 func (a API) askOnce(ctx context.Context, path string, to any) (again time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path, nil)
 	if err != nil {

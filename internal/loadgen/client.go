@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// client posts over one kept connection. It writes HTTP/1.1 by hand: on a small
-// machine that it shares with the receiver, net/http's client would cost more
-// than what it measures.
+// client posts over one persistent connection. It writes HTTP/1.1 itself: on a small
+// machine shared with the receiver, net/http's client would cost more than the work it
+// measures.
 type client struct {
 	address, name string
 	secure        bool
@@ -26,12 +26,12 @@ type client struct {
 	out           []byte
 	in            *bufio.Reader
 
-	mu       sync.Mutex // guards what expire touches
+	mu       sync.Mutex // guards conn and expiring
 	conn     net.Conn
 	expiring bool
 }
 
-// drainTime is how long a request may still take once the run was cancelled.
+// drainTime limits a request after the run is cancelled.
 const drainTime = 2 * time.Second
 
 func newClient(target *url.URL, timeout time.Duration) *client {
@@ -56,13 +56,13 @@ func (c *client) close() {
 	}
 }
 
-// expire makes the request in hand end soon.
+// expire makes the request under way end soon.
 func (c *client) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expiring = true
 	if c.conn != nil {
-		_ = c.conn.SetDeadline(time.Now().Add(drainTime)) // a dead connection ends by itself
+		_ = c.conn.SetDeadline(time.Now().Add(drainTime)) // on a dead connection the request ends by itself
 	}
 }
 
@@ -97,8 +97,8 @@ func (c *client) connect(ctx context.Context) error {
 	return c.conn.SetDeadline(time.Now().Add(limit))
 }
 
-// post sends one body and reads the answer. After an error nobody knows whether
-// it arrived.
+// post sends one body and reads the answer. After an error the body may or may not have
+// arrived.
 func (c *client) post(ctx context.Context, signature string, body []byte) (status int, retryAfter time.Duration, err error) {
 	if err = c.connect(ctx); err == nil {
 		c.out = append(c.out[:0], c.head...)
@@ -120,10 +120,9 @@ func (c *client) post(ctx context.Context, signature string, body []byte) (statu
 
 var errAnswer = errors.New("not an HTTP answer")
 
-// read takes one answer off the connection; keep says whether another may
-// follow.
+// read reads one answer; keep reports whether the connection can be used again.
 func (c *client) read() (status int, retryAfter time.Duration, keep bool, err error) {
-	for status < 200 { // 1xx are notices
+	for status < 200 { // 1xx is not the final answer
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
 			return 0, 0, false, err

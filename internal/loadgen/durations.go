@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Durations counts durations in buckets that are 3 % wide, from a nanosecond to
-// for ever, and takes counts from everybody at once.
+// Durations counts durations of any length in buckets that are 3 % wide. It is safe for
+// concurrent use.
 type Durations struct {
 	buckets [59*32 + 64]atomic.Int64
 	max     atomic.Int64
@@ -30,10 +30,10 @@ func upper(i int) time.Duration {
 	return time.Duration(uint64(i-shift*32+1)<<shift - 1)
 }
 
-// Add counts one.
+// Add counts one duration.
 func (d *Durations) Add(one time.Duration) { d.addMany(one, 1) }
 
-// AddCurve counts what a curve lists.
+// AddCurve adds the counts of a curve.
 func (d *Durations) AddCurve(curve []Bucket) {
 	for _, b := range curve {
 		d.addMany(b.Until, b.Count)
@@ -59,13 +59,12 @@ func (d *Durations) counts() []int64 {
 	return counts
 }
 
-// Latency sums up what was added.
+// Latency summarises the durations.
 func (d *Durations) Latency() Latency { return summary(d.counts(), time.Duration(d.max.Load())) }
 
-// Curve lists what was added, in buckets of 3 %, shortest first.
+// Curve lists the buckets that are not empty, shortest first.
 func (d *Durations) Curve() []Bucket { return curve(d.counts()) }
 
-// curve lists the buckets that hold something.
 func curve(counts []int64) (all []Bucket) {
 	for i, n := range counts {
 		if n > 0 {
@@ -75,7 +74,7 @@ func curve(counts []int64) (all []Bucket) {
 	return all
 }
 
-// since is what was added after the counts before, which become those of now.
+// since summarises the durations added since the counts in before, and updates before.
 func (d *Durations) since(before *[]int64) (Latency, []Bucket) {
 	now := d.counts()
 	diff := make([]int64, len(now))

@@ -1,7 +1,7 @@
-// Package loadgen writes to a webhook as Meta would for many people at once,
-// signed and in order, and afterwards proves what became of every message:
-// lost, doubled, reordered, unanswered. It knows the router only from outside,
-// by its webhook, its API and what it sends; it must never look inside.
+// Package loadgen posts to a webhook as Meta would for many people at once, signed and
+// in order. Afterwards it finds every message that was lost, doubled, reordered or left
+// unanswered. It knows the router only from outside: by its webhook, its API and its
+// sends. It must never look inside.
 package loadgen
 
 import (
@@ -18,68 +18,67 @@ import (
 
 // Options of New. URL, Secret and PhoneNumberID are required.
 type Options struct {
-	URL           string // of the webhook, http or https
-	Secret        string // app secret that signs
+	URL           string // webhook, http or https
+	Secret        string // app secret, signs the requests
 	PhoneNumberID string
-	Connections   int // posting at once; 32 unless told
-	Conversations int // people; 1000 unless told
-	// Messages to write in all, dealt out to the people in turn; 0 goes on
+	Connections   int // that post concurrently; default 32
+	Conversations int // people; default 1000
+	// Messages is the total number of messages, spread over the people in turn; 0 means
 	// until the context ends.
 	Messages int
-	// Statuses is how many delivery reports go with each message. Meta sends
-	// three for each message that we send: sent, delivered, read.
+	// Statuses is the number of statuses for each message. Meta sends three for each
+	// message that we send: sent, delivered, read.
 	Statuses int
-	// ReportReplies makes the reports those of answers that ReplyAccepted tells of; without
-	// it they are of answers that nobody gave.
+	// ReportReplies makes the statuses report on the answers given to ReplyAccepted.
+	// Otherwise they report on answers that do not exist.
 	ReportReplies bool
-	// SyntheticStatuses keeps so many reports to one message also while answers come late:
-	// with ReportReplies, reports are made up when there are none.
+	// SyntheticStatuses keeps the number of statuses for each message while answers are
+	// late: with ReportReplies, missing statuses are made up.
 	SyntheticStatuses bool
-	Batch             int // messages and statuses in one request; 1 unless told
-	// RawValue posts each message as n8n forwards it, the value without its
-	// envelope, for receivers that know nothing else. It goes with Batch 1.
+	Batch             int // messages and statuses in one request; default 1
+	// RawValue posts each message as n8n forwards it, the value without its envelope, for
+	// receivers that read only that. It needs Batch 1.
 	RawValue bool
-	// Rate is requests a second; 0 posts the next one as soon as the last is
-	// answered. With a rate, latency counts from when a request was due.
+	// Rate is the number of requests a second; 0 posts each as soon as the one before is
+	// answered. With a rate, latency counts from the time when a request is due.
 	Rate  float64
-	Burst int // with a Rate: requests that leave together; 1 unless told
-	// WarmUp is for how long latency does not count at first: who compares two runs
-	// may leave out what both took to get going.
+	Burst int // with a Rate: requests due at the same time; default 1
+	// WarmUp is the time at the start in which latency does not count, so that a
+	// comparison of two runs leaves out their start.
 	WarmUp time.Duration
-	// Alternate shares the machine with another run. It goes with a Rate.
+	// Alternate shares the machine with another run. It needs a Rate.
 	Alternate Alternation
-	// Duplicates is the part (0 to 1) of requests that are posted once more
-	// after their 200: half of them at once, half of them later.
+	// Duplicates is the fraction (0 to 1) of requests that are posted again after their
+	// 200: half of them at once, half of them later.
 	Duplicates float64
-	// Script is what people write: their n-th message says line n, over and
-	// over. "hola", "1" and "11" unless told.
+	// Script is what people write: their n-th message is line n, in a loop. The default
+	// is "hola", "1", "11".
 	Script []string
-	// Seed makes ids and people. Runs with other seeds are other people (below
-	// 100,000 conversations).
+	// Seed determines ids and people. Runs with different seeds have different people
+	// (below 100,000 conversations).
 	Seed uint64
-	// Timeout of one request, 20 s unless told.
+	// Timeout limits one request; default 20 s.
 	Timeout time.Duration
-	// RetryFor is how long a request that gets no 200 is posted again, as Meta
-	// does for days; a minute unless told. Its conversations then say no more.
+	// RetryFor is how long a request without a 200 is repeated, as Meta does for days;
+	// default a minute. After it, its conversations send no more messages.
 	RetryFor time.Duration
-	Now      func() time.Time // for timestamps; nil means time.Now
+	Now      func() time.Time // for timestamps; default time.Now
 	// Progress is called about once a second, and once at the end.
 	Progress func(Progress)
 }
 
-// Progress is where a run stands.
+// Progress is the state of a run.
 type Progress struct {
 	Elapsed    time.Duration
 	Requests   int64 // answered 200
 	Messages   int64 // accepted
 	Statuses   int64 // accepted
 	Duplicates int64 // requests posted again on purpose
-	Retried    int64 // posts that were refused or failed, and came again
+	Retried    int64 // posts repeated after a refusal or failure
 	GaveUp     int64 // messages that never got a 200
 	Latency    Latency
-	// Recent is the latency since the last Progress. Reply is, since then, how
-	// old somebody's newest message was when an answer came: nearly how long
-	// people wait.
+	// Recent is the latency since the last Progress. Reply is, since then, the age of a
+	// person's newest message when an answer came: about how long people wait.
 	Recent, Reply Latency
 	RecentCurve   []Bucket // Recent, shortest first
 }
@@ -90,32 +89,32 @@ type Latency struct {
 	P50, P90, P99, P999, Max time.Duration
 }
 
-// Bucket counts what took at most so long, and longer than the one before.
+// Bucket counts the durations up to Until and above the Until of the bucket before.
 type Bucket struct {
 	Until time.Duration
 	Count int64
 }
 
-// Report is how a run went.
+// Report is the result of a run.
 type Report struct {
 	Progress
 	// Refusals counts answers other than 200 by status; 0 is no answer.
 	Refusals map[int]int64
-	// Missed are requests whose time came before the end and that were never
-	// posted: with a Rate, nobody was free. Their latency is in no figure.
+	// Missed counts requests that were due before the end and never posted: with a Rate,
+	// no connection was free. No latency includes them.
 	Missed int64
-	// Curve is the latency, in buckets of 3 %, shortest first.
+	// Curve is the latency in buckets, shortest first.
 	Curve []Bucket
 
 	plan     plan
 	start    time.Time
 	measured func(due time.Duration) bool
 	due      [][]time.Duration // by conversation, of each message
-	accepted []int             // by conversation: its first n messages got a 200
-	tried    []int             // by conversation: its first n messages were posted
+	accepted []int             // by conversation: number of messages that got a 200
+	tried    []int             // by conversation: number of messages posted
 }
 
-// PerSecond returns accepted requests and messages a second.
+// PerSecond returns the accepted requests and messages a second.
 func (r Report) PerSecond() (requests, messages float64) {
 	if r.Elapsed <= 0 {
 		return 0, 0
@@ -130,7 +129,7 @@ type Generator struct {
 	plan      plan
 	signature *whatsapp.Signature
 	start     time.Time
-	scheduled atomic.Int64 // requests that were given their time
+	scheduled atomic.Int64 // requests whose time is set
 
 	requests, messages, statuses, duplicates, retried, gaveUp atomic.Int64
 
@@ -140,12 +139,12 @@ type Generator struct {
 	inboxes  []inbox  // of the workers
 	newest   []atomic.Int64
 	due      [][]time.Duration
-	accepted []int // each entry is written by the one worker that owns it
+	accepted []int // each entry belongs to one worker
 	tried    []int
 	stuck    []bool
 }
 
-// New checks the options.
+// New returns a generator. It fails if an option is invalid.
 func New(o Options) (*Generator, error) {
 	target, err := url.Parse(o.URL)
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
@@ -155,13 +154,13 @@ func New(o Options) (*Generator, error) {
 		return nil, errors.New("load: an app secret and a phone_number_id are required")
 	}
 	if o.Messages < 0 || o.Rate < 0 || o.Statuses < 0 || o.Duplicates < 0 || o.Duplicates > 1 {
-		return nil, errors.New("load: messages, statuses and rate are not negative, duplicates is between 0 and 1")
+		return nil, errors.New("load: messages, statuses and rate must not be negative, and duplicates must be between 0 and 1")
 	}
 	if o.RawValue && o.Batch > 1 {
-		return nil, errors.New("load: a bare value is one message: it goes with batch 1")
+		return nil, errors.New("load: a raw value is one message and needs batch 1")
 	}
 	if o.Alternate.Slice < 0 || o.Alternate.Slice > 0 && o.Rate == 0 {
-		return nil, errors.New("load: turns are of a time that is not negative, and at a rate")
+		return nil, errors.New("load: alternation needs a slice that is not negative, and a rate")
 	}
 	o.Conversations = orDefault(o.Conversations, 1000)
 	o.Connections = min(orDefault(o.Connections, 32), o.Conversations)
@@ -187,8 +186,8 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// Run posts until everything is accepted, or the context ends; that is an error
-// only when Messages were asked for. The report is good in any case.
+// Run posts until everything is accepted or the context ends. The end of the context is
+// an error only with Messages. The report is valid in any case.
 func (g *Generator) Run(ctx context.Context) (Report, error) {
 	g.start = time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -205,7 +204,7 @@ func (g *Generator) Run(ctx context.Context) (Report, error) {
 			}
 		})
 	}
-	var ended atomic.Int64 // when it was told to
+	var ended atomic.Int64 // when the run was asked to end
 	stop := context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(g.start))) })
 	workers.Wait()
 	if stop() {
@@ -269,7 +268,7 @@ func (g *Generator) refused(status int) {
 	count.(*atomic.Int64).Add(1)
 }
 
-// nextDue gives the next request its time.
+// nextDue returns when the next request is due.
 func (g *Generator) nextDue() time.Time {
 	if g.o.Rate == 0 {
 		return time.Now()
@@ -279,7 +278,7 @@ func (g *Generator) nextDue() time.Time {
 	return g.start.Add(g.o.Alternate.wallTime(time.Duration(float64(turn) / g.o.Rate * float64(time.Second))))
 }
 
-// measured says whether the latency of what is due so long after the beginning counts.
+// measured reports whether the latency of a request due at this time counts.
 func (g *Generator) measured(due time.Duration) bool {
 	return due >= g.o.WarmUp && g.o.Alternate.settled(due)
 }

@@ -106,7 +106,7 @@ func TestEverythingArrivesOnceAndInOrder(t *testing.T) {
 	}
 }
 
-func TestRefusedIsPostedAgain(t *testing.T) {
+func TestRefusedRequestsArePostedAgain(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]int{"full": 503, "broken": -1, "broken after the work": -2, "server error": 500} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestRefusedIsPostedAgain(t *testing.T) {
 	}
 }
 
-// TestTheServerDiesAndComesBack: connections break and are refused for a while.
+// TestTheServerDiesAndComesBack: connections break, and for a while new ones are refused.
 func TestTheServerDiesAndComesBack(t *testing.T) {
 	t.Parallel()
 	r, s := newReceiver(t, "")
@@ -176,7 +176,7 @@ func TestGivesUpAndKeepsTheOrder(t *testing.T) {
 	o := options(s.URL)
 	o.RetryFor = time.Millisecond
 	report := run(t, o)
-	// One message of each person was tried; none dared to say a second.
+	// One message of each person was tried, and no second one.
 	if report.GaveUp != 7 || report.Progress.Messages != 0 {
 		t.Errorf("%+v", report.Progress)
 	}
@@ -231,8 +231,8 @@ func TestCancelEndsAnEndlessRun(t *testing.T) {
 	}
 }
 
-// TestTheVerifierSees: each fault of the receiver is named, and nothing else.
-func TestTheVerifierSees(t *testing.T) {
+// TestVerifyFindsEachFault: each fault of the receiver is named, and nothing else.
+func TestVerifyFindsEachFault(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[string]struct{ list, text string }{
 		"lose":         {"lost", "wamid.LG"},
@@ -241,9 +241,9 @@ func TestTheVerifierSees(t *testing.T) {
 		"answer twice": {"doubled", "answers for"},
 		"send unknown": {"doubled", "no row"},
 		"swap":         {"reordered", "is stored after"},
-		"send early":   {"reordered", "before the one"},
+		"send early":   {"reordered", "before the answer"},
 		"say nothing":  {"unanswered", "of"},
-		"claim sent":   {"lost", "never had it"},
+		"claim sent":   {"lost", "never got it"},
 		"leave queued": {"unanswered", "still queued"},
 		"uncertain":    {},
 		"fail":         {},
@@ -269,7 +269,7 @@ func TestTheVerifierSees(t *testing.T) {
 	}
 }
 
-func TestLateMessagesAreStoredOutOfOrderByRight(t *testing.T) {
+func TestLateMessagesMayBeStoredOutOfOrder(t *testing.T) {
 	t.Parallel()
 	message := func(n int) loadgen.Message {
 		return loadgen.Message{ID: string(rune('a' + n)), N: n, Accepted: true}
@@ -287,8 +287,8 @@ func TestLateMessagesAreStoredOutOfOrderByRight(t *testing.T) {
 	}
 }
 
-// TestBodiesAreWhatTheDoorReads decodes what was posted with the real decoder.
-func TestBodiesAreWhatTheDoorReads(t *testing.T) {
+// TestBodiesCanBeDecoded decodes the bodies with the router's decoder.
+func TestBodiesCanBeDecoded(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	kinds := map[string]int{}
@@ -330,8 +330,8 @@ func TestBodiesAreWhatTheDoorReads(t *testing.T) {
 	}
 }
 
-// TestBareBodies are the value alone, with the messages at its root.
-func TestBareBodies(t *testing.T) {
+// TestRawBodies: a raw body is the value alone, with the messages at its root.
+func TestRawBodies(t *testing.T) {
 	t.Parallel()
 	var posted atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -372,7 +372,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// BenchmarkGenerator is the generator against a handler that does nothing.
+// BenchmarkGenerator measures the generator against a handler that does nothing.
 func BenchmarkGenerator(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

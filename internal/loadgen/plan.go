@@ -7,29 +7,28 @@ import (
 	"unicode/utf16"
 )
 
-// plan knows who writes what under which id: everything follows from the seed,
-// the conversation and the number of the message in it.
+// plan determines people, texts and ids: all follow from the seed, the conversation and
+// the number of the message in it.
 type plan struct {
 	seed   uint64
 	script []string
-	// escaped is the script as Meta writes JSON: \u for all but ASCII, \/.
+	// escaped is the script as Meta writes JSON: \u for non-ASCII characters, and \/.
 	escaped [][]byte
-	// fixed parts of bodies
-	value []byte
+	value   []byte // start of each change
 }
 
-// Message is one message that the run wrote, or tried to.
+// Message is one message that the run posted.
 type Message struct {
 	ID           string // wamid
 	Person       string // phone
 	UserID       string
 	Conversation int
-	N            int // its place in the conversation, from 0
+	N            int // place in the conversation, from 0
 	Text         string
-	// Accepted is set when it got a 200. Without, nobody can know.
+	// Accepted is set when the message got a 200. Otherwise it may have arrived or not.
 	Accepted bool
-	// Due is when it was to be posted for the first time, Counts whether it is of those
-	// whose latency counts (Options.WarmUp, Options.Alternate).
+	// Due is when the message was first due. Measured reports whether its latency counts
+	// (Options.WarmUp, Options.Alternate).
 	Due      time.Time
 	Measured bool
 }
@@ -45,7 +44,7 @@ func newPlan(o Options) plan {
 	return p
 }
 
-// escape appends s as Meta escapes it.
+// escape appends s with the escapes that Meta uses.
 func escape(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	for _, u := range utf16.Encode([]rune(s)) {
@@ -63,11 +62,11 @@ func escape(b []byte, s string) []byte {
 	return b
 }
 
-// firstPerson is the number of a run's first person. They stay below 2000 0000: no
-// such number exists in Buenos Aires, whoever an answer may be sent to.
+// firstPerson is the number of a run's first person. All stay below 2000 0000: no such
+// number exists in Buenos Aires, so no answer can reach a real person.
 func (p *plan) firstPerson() uint64 { return p.seed % 200 * 100_000 }
 
-// conversation finds who is meant by a phone or a user id.
+// conversation returns the conversation of a phone or a user id.
 func (p *plan) conversation(person string, most int) (int, bool) {
 	if len(person) < 8 {
 		return 0, false
@@ -77,7 +76,7 @@ func (p *plan) conversation(person string, most int) (int, bool) {
 	return int(c), err == nil && c >= 0 && c < int64(most)
 }
 
-// person appends the digits that tell people apart, eight of them.
+// person appends the eight digits that identify a person.
 func (p *plan) person(b []byte, conversation int) []byte {
 	n := p.firstPerson() + uint64(conversation)
 	var digits [8]byte
@@ -96,7 +95,7 @@ func (p *plan) user(b []byte, conversation int) []byte {
 	return p.person(append(b, "AR.100000000000"...), conversation)
 }
 
-// wamid appends an id; kind tells inbound (I) and outbound (O) apart.
+// wamid appends an id; kind is I for inbound and O for outbound.
 func (p *plan) wamid(b []byte, kind byte, conversation, n int) []byte {
 	b = append(b, "wamid.LG"...)
 	b = append(b, kind)
@@ -113,7 +112,7 @@ func fixed(b []byte, v uint64) []byte {
 	return strconv.AppendUint(b, v, 16)
 }
 
-// message appends the change that brings one message.
+// message appends the change of one message.
 func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
 	b = append(b, p.value...)
 	b = p.phone(b, conversation)
@@ -132,8 +131,8 @@ func (p *plan) message(b []byte, conversation, n int, stamp []byte) []byte {
 	return append(b, `"}}]}`+valueTail...)
 }
 
-// status appends the change that brings one report: of an answer, or without id
-// of the one that a router might have answered message n with.
+// status appends the change of one status: of an answer, or without an id of an invented
+// answer to message n.
 func (p *plan) status(b []byte, it item, stamp []byte) []byte {
 	b = append(b, p.value...)
 	b = p.phone(b, it.conversation)
@@ -168,11 +167,10 @@ const (
 	valueTail = `,"field":"messages"}`
 )
 
-// changeValue strips what lies around a change's value.
+// changeValue returns the value of a change.
 func changeValue(change []byte) []byte { return change[len(valueHead) : len(change)-len(valueTail)] }
 
-// Messages yields every message that was posted, conversation by conversation
-// and in order.
+// Messages yields every message posted, by conversation and in order.
 func (r Report) Messages() iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		for c, tried := range r.tried {

@@ -19,12 +19,11 @@ import (
 
 const secret = "test_app_secret_0123456789abcdef"
 
-// receiver is a tiny router: it takes webhooks, answers each message once, and
-// tells what it stored through the same API. Its faults are switched on by
-// name.
+// receiver is a tiny router: it accepts webhooks, answers each message once, and lists
+// the stored messages through the same API. Its faults are switched on by name.
 type receiver struct {
 	fault  string
-	refuse func(n int) int // status of the n-th request, 0 for well
+	refuse func(n int) int // status of the n-th request, 0 for 200
 
 	mu       sync.Mutex
 	requests int
@@ -33,7 +32,7 @@ type receiver struct {
 	rows     map[string][]loadgen.Row // by conversation
 	order    []string
 	posts    []loadgen.Post
-	last     map[string]string // the latest text of somebody
+	last     map[string]string // the latest text of each person
 	names    map[string]bool
 }
 
@@ -92,7 +91,7 @@ func (r *receiver) webhook(w http.ResponseWriter, req *http.Request) {
 		case -1:
 			panic(http.ErrAbortHandler) // the connection breaks
 		case -2:
-			defer panic(http.ErrAbortHandler) // it breaks after the work
+			defer panic(http.ErrAbortHandler) // the connection breaks after the work
 		default:
 			w.WriteHeader(status)
 			return
@@ -107,7 +106,7 @@ func (r *receiver) webhook(w http.ResponseWriter, req *http.Request) {
 			}
 		}
 	}
-	if r.requests%2 == 0 { // both ways to frame an answer
+	if r.requests%2 == 0 { // both framings of an answer
 		w.Header().Set("Content-Length", "2")
 	}
 	fmt.Fprint(w, "ok")

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Row is a message as the router's API tells it.
+// Row is a message as the router's API lists it.
 type Row struct {
 	ID           string // the router's
 	Conversation string
@@ -19,44 +19,45 @@ type Row struct {
 	Status       string
 	Reason       string
 	ProviderID   string
-	// When it came, and when it was handled; zero where the API does not say.
+	// ReceivedAt and CreatedAt are when the message came and when it was handled; zero if
+	// unknown.
 	ReceivedAt, CreatedAt time.Time
 }
 
 // Post is a message that WhatsApp accepted from the router.
 type Post struct {
 	Ref        string // biz_opaque_callback_data: the router's id
-	ProviderID string // the id that it was given
+	ProviderID string // the id that WhatsApp gave it
 }
 
-// Evidence is what a verdict is made from.
+// Evidence is the input of Verify.
 type Evidence struct {
-	Messages iter.Seq[Message] // what was written: Report.Messages
-	Rows     []Row             // what is stored; of one conversation oldest first
-	Posts    []Post            // what was sent, in order
-	// NoReplyCapture says that nobody watched what was sent: rows alone are judged.
+	Messages iter.Seq[Message] // posted messages: Report.Messages
+	Rows     []Row             // stored messages; within a conversation oldest first
+	Posts    []Post            // sent messages, in order
+	// NoReplyCapture is set when Posts is unknown: Verify then uses the rows alone.
 	NoReplyCapture bool
-	// Replies says how many answers a message deserves; nil does not count
-	// them. It is asked about every message that is stored.
+	// Replies returns how many answers a stored message deserves; nil does not count
+	// answers.
 	Replies func(Message) int
 }
 
-// Verdict lists what is wrong. Nothing listed is proof that all is well.
+// Verdict lists the faults. Empty lists prove that there are none.
 type Verdict struct {
 	Accepted   int // messages that got a 200
-	Unsure     int // posted, and nobody knows whether they arrived
+	Unsure     int // posted messages that may or may not have arrived
 	Stored     int // messages of the run that are stored
 	Sent       int // answers that WhatsApp accepted
 	Uncertain  int // answers that may have been sent
-	Failed     int // answers that the router gave up, with a reason
-	Late       int // messages that took a detour: stored, out of order by right
+	Failed     int // answers that the router gave up on, with a reason
+	Late       int // messages stored late, and so rightly out of order
 	Lost       []string
 	Doubled    []string
 	Reordered  []string
 	Unanswered []string
 }
 
-// Err returns nil when all is well, else what is not.
+// Err returns the faults as an error, nil without any.
 func (v Verdict) Err() error {
 	var wrong []string
 	for _, part := range []struct {
@@ -76,10 +77,10 @@ func (v Verdict) Err() error {
 type conversation struct {
 	name       string // conversation id
 	last       int    // number of the newest message seen
-	want, sent int    // answers
+	want, sent int    // numbers of answers
 }
 
-// Verify compares what was written with what is stored and what was sent.
+// Verify compares the posted messages with the stored and the sent ones.
 func Verify(e Evidence) Verdict {
 	var v Verdict
 	written := make(map[string]Message)
@@ -115,7 +116,7 @@ func Verify(e Evidence) Verdict {
 		return c
 	}
 	lastPost := make(map[string]int)
-	known := make(map[int]bool) // posts that a row accounts for
+	known := make(map[int]bool) // posts that have a row
 	stored := make(map[string]bool, len(written))
 	for _, r := range e.Rows {
 		c := of(r.Conversation)
@@ -133,7 +134,7 @@ func Verify(e Evidence) Verdict {
 		}
 		known[place] = true
 		if before, ok := lastPost[r.Conversation]; ok && place < before {
-			v.Reordered = append(v.Reordered, "answer "+r.ID+" was sent before the one before it")
+			v.Reordered = append(v.Reordered, "answer "+r.ID+" was sent before the answer before it")
 		}
 		lastPost[r.Conversation] = place
 	}
@@ -145,7 +146,7 @@ func Verify(e Evidence) Verdict {
 	}
 	for i, p := range e.Posts {
 		if key := cmp.Or(p.Ref, p.ProviderID); posted[key] == i && !known[i] {
-			v.Doubled = append(v.Doubled, "answer "+key+" was sent and no row knows it")
+			v.Doubled = append(v.Doubled, "answer "+key+" was sent and has no row")
 		}
 	}
 	for _, c := range conversations {
@@ -183,7 +184,7 @@ func (v *Verdict) inbound(r Row, c *conversation, written map[string]Message, st
 	}
 	c.last = max(c.last, m.N)
 	if replies != nil {
-		c.want += replies(m) // stored is stored: it deserves its answer, 200 or not
+		c.want += replies(m) // a stored message deserves its answer, even without a 200
 	}
 }
 
@@ -202,11 +203,11 @@ func (v *Verdict) outbound(r Row, c *conversation, sent, blind bool) {
 	case "failed":
 		v.Failed++
 		if r.Author == "router" && !sent {
-			c.want-- // it was decided, and given up with a reason
+			c.want-- // the router decided it, and gave it up with a reason
 		}
 	default:
 		if !sent && !blind {
-			v.Lost = append(v.Lost, "answer "+r.ID+" is "+r.Status+", and WhatsApp never had it")
+			v.Lost = append(v.Lost, "answer "+r.ID+" is "+r.Status+", and WhatsApp never got it")
 		}
 	}
 }

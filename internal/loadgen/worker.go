@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// worker owns one connection and every Connections-th conversation: what it
-// posts it posts one after the other, so message n+1 of a person leaves after
-// the 200 of n.
+// worker owns one connection and every Connections-th conversation. It posts one request
+// after the other, so message n+1 of a person is posted after the 200 of message n.
 type worker struct {
 	g      *Generator
 	client *client
 	random *rand.Rand
 
-	conversations, round, next int    // conversations that are mine; whose turn it is
-	batch                      []item // what the request in hand carries
-	reports                    *inbox // statuses that are still to be posted
-	statusesDue                int    // reports that the messages so far should have had
+	conversations, round, next int    // number of conversations; position in them
+	batch                      []item // content of the current request
+	reports                    *inbox // statuses not posted yet
+	statusesDue                int    // statuses that the messages so far still lack
 	lastMessage                item   // the newest message
 	body                       []byte
 	olderBody                  []byte // an accepted body, to be posted again later
@@ -29,12 +28,12 @@ type worker struct {
 
 type item struct {
 	conversation, n int
-	status          string // of a status; "" for a message
-	id              string // of what it reports about; "" for something made up
-	ref             string // of that, as the router named it when it was sent
+	status          string // "" for a message
+	id              string // message that a status reports on; "" for an invented one
+	ref             string // the router's own id of that message
 }
 
-// inbox holds the reports that a worker still has to post.
+// inbox holds the statuses that a worker has not posted yet.
 type inbox struct {
 	mu    sync.Mutex
 	items []item
@@ -57,9 +56,8 @@ func (b *inbox) take(most int, to []item) []item {
 
 var statusNames = [...]string{"sent", "delivered", "read"}
 
-// ReplyAccepted tells that WhatsApp took an answer to somebody, its id, and the
-// biz_opaque_callback_data that it came with. It may be called at any time, by
-// anybody.
+// ReplyAccepted reports that WhatsApp accepted an answer to a person, with the answer's
+// id and biz_opaque_callback_data. It is safe for concurrent use.
 func (g *Generator) ReplyAccepted(person, id, ref string) {
 	c, ok := g.plan.conversation(person, g.o.Conversations)
 	if !ok {
@@ -104,7 +102,7 @@ func (w *worker) run(ctx context.Context) error {
 	return nil
 }
 
-// markPosted notes that the messages of the request are about to be posted.
+// markPosted records that the messages of the request are about to be posted.
 func (w *worker) markPosted(due time.Time) {
 	for _, it := range w.batch {
 		if it.status == "" {
@@ -116,7 +114,7 @@ func (w *worker) markPosted(due time.Time) {
 	}
 }
 
-// Sleep waits for so long; it is false when ctx ended first.
+// Sleep waits for d; it returns false if ctx ends first.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
@@ -131,16 +129,16 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// nextRequest makes the next request; false when there is nothing left to say.
+// nextRequest builds the next request; it returns false if none is left.
 func (w *worker) nextRequest() bool {
 	w.batch = w.batch[:0]
-	// Reports come first, but of answers not always: else all would write together,
-	// and then all be told.
+	// Statuses come first, except now and then those of answers: otherwise all people would
+	// write at the same time, and then all statuses would follow.
 	messagesFirst := w.g.o.ReportReplies && w.random.IntN(w.g.o.Statuses+1) == 0
 	if !messagesFirst {
 		w.addReports()
 	}
-	for turns := 0; len(w.batch) < w.g.o.Batch && turns < w.conversations; turns++ { // one of each person at most
+	for turns := 0; len(w.batch) < w.g.o.Batch && turns < w.conversations; turns++ { // at most one of each person
 		c, n := w.next, w.round
 		if w.g.o.Messages > 0 && n*w.g.o.Conversations+c >= w.g.o.Messages {
 			break
@@ -178,7 +176,7 @@ func (w *worker) nextRequest() bool {
 	return true
 }
 
-// addReports fills the request with reports.
+// addReports fills the request with statuses.
 func (w *worker) addReports() {
 	w.batch = w.reports.take(w.g.o.Batch-len(w.batch), w.batch)
 	for w.g.o.SyntheticStatuses && len(w.batch) < w.g.o.Batch && w.statusesDue > len(w.batch) {
@@ -186,8 +184,8 @@ func (w *worker) addReports() {
 	}
 }
 
-// deliver posts the request until it gets its 200, as Meta does. An error ends
-// the run: the receiver says that it will never take this.
+// deliver posts the request until it gets a 200, as Meta does. An error ends the run: the
+// receiver will never accept the request.
 func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	ok, err := w.postUntilAccepted(ctx, w.body)
 	switch {
@@ -202,7 +200,7 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 		}
 		return nil
 	case !ok:
-		return nil // cut short
+		return nil // the run was cancelled
 	}
 	if w.g.measured(due.Sub(w.g.start)) {
 		w.g.latency.Add(time.Since(due))
@@ -233,7 +231,7 @@ func (w *worker) deliver(ctx context.Context, due time.Time) error {
 	return err
 }
 
-// postUntilAccepted returns false when nobody took the body in time.
+// postUntilAccepted returns false if the body was not accepted in time.
 func (w *worker) postUntilAccepted(ctx context.Context, body []byte) (bool, error) {
 	signature := w.g.signature.Sign(body)
 	pause := 10 * time.Millisecond
@@ -270,6 +268,6 @@ func hint(status int) string {
 	case 413:
 		return "use smaller batches"
 	default:
-		return "it does not take what Meta sends"
+		return "the receiver refuses requests as Meta sends them"
 	}
 }
