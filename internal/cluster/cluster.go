@@ -1,8 +1,7 @@
-// Package cluster sets up an installation of the router that is thrown away:
-// processes of the real program, with a Redis and a PostgreSQL of their own or
-// on SQLite, behind a proxy, and a fake WhatsApp. It is for rehearsals and
-// benchmarks. It must never touch a process, a server or a file that it did not make,
-// and never leave one behind.
+// Package cluster runs a temporary installation of the router: processes of the real
+// program behind a proxy, with their own Redis and PostgreSQL or on SQLite, and a fake
+// WhatsApp. It is for rehearsals and benchmarks. It must never touch a process, a server
+// or a file that it did not make, nor leave one behind.
 package cluster
 
 import (
@@ -38,52 +37,51 @@ const (
 
 // Options of Start. Program is required.
 type Options struct {
-	// Program is the router's executable; it is started as "psi-router serve".
+	// Program is the router's executable; Start runs it as "psi-router serve".
 	Program string
-	// Webhooks and Workers are how many processes there are of each. With
-	// Embedded there is one for everything, on SQLite.
+	// Webhooks and Workers are the numbers of processes of each role. With Embedded one
+	// process does everything, on SQLite.
 	Webhooks, Workers int
 	Embedded          bool
-	// BackoffSpeedup makes the router's back-offs pass so many times faster; 1 unless told.
+	// BackoffSpeedup divides the router's back-offs; default 1.
 	BackoffSpeedup float64
-	// Rate is how many messages the line may send, 1000/s unless told.
+	// Rate is the line's rate of sends; default 1000/s.
 	Rate int
-	// Flow is what the router says; nil is one that answers whatever is written, once,
-	// and up to AnswersPerHour times an hour.
+	// Flow is the router's flow; nil is one that answers every message once, up to
+	// AnswersPerHour times an hour.
 	Flow []byte
-	// Config is more of the configuration, as YAML.
+	// Config is added to the configuration, as YAML.
 	Config string
-	// Redis is how Redis is configured; nil is servers.RedisAOF.
+	// Redis is the configuration of Redis; nil is servers.RedisAOF.
 	Redis []string
-	// DelayProxy puts a proxy before PostgreSQL that DelayPostgres makes slow.
+	// DelayProxy puts a proxy before PostgreSQL, which DelayPostgres can slow down.
 	DelayProxy bool
-	// Parent is where the files are made; "" is the system's directory for
-	// temporary ones.
+	// Parent is the directory for the files; "" is the system's temporary directory.
 	Parent string
-	// Record is how many sends the fake WhatsApp keeps.
+	// Record is the number of sends that the fake WhatsApp keeps.
 	Record int
-	// Accepted is called with each message that WhatsApp takes. With it WhatsApp
-	// reports nothing itself: who is told does, unless Reports is set.
+	// Accepted is called for each message that the fake WhatsApp accepts. The fake then
+	// sends no statuses (the callback is expected to), unless Reports is set too.
 	Accepted func(sandbox.Sent)
 	Reports  bool
-	// WrapWhatsApp, when set, stands before the fake WhatsApp and sees each request.
+	// WrapWhatsApp, if set, wraps the handler of the fake WhatsApp.
 	WrapWhatsApp func(http.Handler) http.Handler
-	// CRM puts one beside the router, which gets every event.
+	// CRM adds a fake CRM that gets every event.
 	CRM bool
-	// Note is called with what nobody planned.
+	// Note is called with unplanned incidents.
 	Note func(string)
 }
 
-// Cluster is everything that was made.
+// Cluster is a running installation.
 type Cluster struct {
 	Redis       *servers.Redis    // nil when embedded
 	Postgres    *servers.Postgres // nil when embedded
 	WhatsApp    *sandbox.Server
-	Graph       *Server // where it listens
-	CRM         *CRM    // nil unless asked for
+	Graph       *Server // the listener of WhatsApp
+	CRM         *CRM    // nil without Options.CRM
 	Proxy       *Proxy
 	Nodes       []*Node
-	Secret, Key string // app secret; token of the line, and an admin's key
+	Secret, Key string // app secret; token of the line and an admin's API key
 	Note        func(string)
 
 	o     Options
@@ -95,7 +93,7 @@ type Cluster struct {
 	work   sync.WaitGroup
 }
 
-// Start sets the stage. What it made is gone again when it fails.
+// Start sets up a cluster. If it fails, it removes what it has made.
 func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if o.BackoffSpeedup == 0 {
 		o.BackoffSpeedup = 1
@@ -140,7 +138,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		if err := m.Start(ctx); err != nil {
 			return nil, err
 		}
-		if err := m.Ready(ctx); err != nil { // one by one: the first migrates
+		if err := m.Ready(ctx); err != nil { // one by one: the first migrates the database
 			return nil, err
 		}
 	}
@@ -187,8 +185,7 @@ func (c *Cluster) startServers(ctx context.Context) (err error) {
 	return err
 }
 
-// startWhatsApp starts the fake one, which reports what became of each message
-// to the proxy.
+// startWhatsApp starts the fake WhatsApp, which sends statuses to the proxy.
 func (c *Cluster) startWhatsApp(ctx context.Context) (err error) {
 	c.WhatsApp, err = sandbox.New(sandbox.Options{
 		PhoneNumberID: PhoneNumberID, AppSecret: c.Secret, Token: c.Key,
@@ -199,7 +196,7 @@ func (c *Cluster) startWhatsApp(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c.work.Go(func() { _ = c.WhatsApp.Run(c.ctx) }) // it returns nil
+	c.work.Go(func() { _ = c.WhatsApp.Run(c.ctx) }) // Run returns nil
 	handler := c.WhatsApp.Handler()
 	if c.o.WrapWhatsApp != nil {
 		handler = c.o.WrapWhatsApp(handler)
@@ -208,7 +205,7 @@ func (c *Cluster) startWhatsApp(ctx context.Context) (err error) {
 	return err
 }
 
-// configure writes what all processes share.
+// configure writes the configuration that all processes share.
 func (c *Cluster) configure() error {
 	text := fmt.Sprintf(`graph_url: http://%s/sandbox/graph/v26.0
 flow: %q
@@ -233,7 +230,7 @@ lines:
 	)
 }
 
-// database is its address, through the delaying proxy if there is one.
+// database returns the address of PostgreSQL, through the delaying proxy if there is one.
 func (c *Cluster) database() (string, error) {
 	if !c.o.DelayProxy {
 		return c.Postgres.URL(database), nil
@@ -251,8 +248,8 @@ func (c *Cluster) database() (string, error) {
 
 func (c *Cluster) config() string { return filepath.Join(c.dir, "psi-router.yaml") }
 
-// DoorURL is where the webhook is: of the only process that has one, or of the
-// proxy.
+// DoorURL is the address of the webhooks: the process that serves them, or the proxy if
+// there are several.
 func (c *Cluster) DoorURL() string {
 	if len(c.Proxy.backends) == 1 {
 		return "http://" + c.Proxy.backends[0]
@@ -260,15 +257,15 @@ func (c *Cluster) DoorURL() string {
 	return c.Proxy.URL()
 }
 
-// DelayPostgres makes each call to PostgreSQL take so much longer from now on.
+// DelayPostgres makes each call to PostgreSQL take d longer from now on.
 func (c *Cluster) DelayPostgres(d time.Duration) {
 	if c.delay != nil {
 		c.delay.SetDelay(d)
 	}
 }
 
-// Pick chooses a process of a role, of webhooks one that is busy: after a
-// restart all connections are with its neighbours.
+// Pick returns a process of a role, preferably one with open connections: after a restart
+// of a webhook process all connections are with the others.
 func (c *Cluster) Pick(role string, n int) *Node {
 	var candidates, busy []*Node
 	for _, m := range c.Nodes {
@@ -286,7 +283,7 @@ func (c *Cluster) Pick(role string, n int) *Node {
 	return candidates[n%len(candidates)]
 }
 
-// Shutdown stops all processes in order, and notes what they do not do well.
+// Shutdown stops all processes with SIGTERM, and notes those that end late or with an error.
 func (c *Cluster) Shutdown() {
 	var all sync.WaitGroup
 	for _, m := range c.Nodes {
@@ -299,8 +296,7 @@ func (c *Cluster) Shutdown() {
 	all.Wait()
 }
 
-// Stop ends everything, and removes the files unless they are to be kept; then
-// it returns where they are.
+// Stop ends everything. It removes the files, or with keep returns their directory.
 func (c *Cluster) Stop(keep bool) string {
 	c.cancel()
 	for _, m := range c.Nodes {
@@ -338,7 +334,7 @@ func (c *Cluster) Stop(keep bool) string {
 		c.Postgres.Close()
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
-		c.Note(fmt.Sprintf("the files could not be removed: %v", err))
+		c.Note(fmt.Sprintf("cannot remove the files: %v", err))
 		return c.dir
 	}
 	return ""

@@ -12,43 +12,43 @@ import (
 	"time"
 )
 
-// How a CRM may behave.
+// Modes of the CRM.
 const (
-	CRMWorks = "works" // takes each event at once
-	CRMSlow  = "slow"  // takes it after 5 s
+	CRMWorks = "works" // accepts each event at once
+	CRMSlow  = "slow"  // accepts it after 5 s
 	CRMFails = "fails" // answers 500
 	CRMHangs = "hangs" // never answers
-	CRMGone  = "gone"  // nobody listens
+	CRMGone  = "gone"  // does not listen
 )
 
-// CRMModes lists them.
+// CRMModes lists the modes.
 func CRMModes() []string { return []string{CRMWorks, CRMSlow, CRMFails, CRMHangs, CRMGone} }
 
 const slowAnswer = 5 * time.Second
 
-// Event is one that the CRM took: it got a 200.
+// Event is an event that the CRM accepted with a 200.
 type Event struct {
 	ID           string
 	Conversation string
 	Seq          int64
 }
 
-// CRM is one that gets the events, and behaves as it is told.
+// CRM is a fake CRM that gets the events and behaves according to its mode.
 type CRM struct {
 	*Server
 	secret string
 
 	mu        sync.Mutex
 	mode      string
-	modeEnded chan struct{} // closed when the mode is
+	modeEnded chan struct{} // closed when the mode ends
 	accepted  []Event
-	known     map[string]bool // their ids
+	known     map[string]bool // ids of accepted events
 	refused   int
 }
 
 func newCRM(ctx context.Context) (*CRM, error) {
 	key := make([]byte, 24)
-	_, _ = rand.Read(key) // it never fails
+	_, _ = rand.Read(key) // Read never fails
 	c := &CRM{mode: CRMWorks, modeEnded: make(chan struct{}), known: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
 	var err error
 	if c.Server, err = newServer(ctx, c); err != nil {
@@ -57,11 +57,10 @@ func newCRM(ctx context.Context) (*CRM, error) {
 	return c, nil
 }
 
-// SetMode changes its ways. Whoever hangs is cut off, and who waits for a slow
-// answer gets it.
+// SetMode changes the mode. Hanging requests are cut off, and slow ones are answered.
 func (c *CRM) SetMode(ctx context.Context, mode string) error {
 	if !slices.Contains(CRMModes(), mode) {
-		return fmt.Errorf("a CRM does not know how to be %q", mode)
+		return fmt.Errorf("a CRM has no mode %q", mode)
 	}
 	before := c.setMode(mode)
 	switch {
@@ -75,7 +74,7 @@ func (c *CRM) SetMode(ctx context.Context, mode string) error {
 	return nil
 }
 
-// setMode returns what it was before.
+// setMode returns the mode before.
 func (c *CRM) setMode(mode string) (before string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,13 +86,13 @@ func (c *CRM) setMode(mode string) (before string) {
 	return before
 }
 
-// closeForGood breaks every connection, for good.
+// closeForGood breaks every connection and gives up the address.
 func (c *CRM) closeForGood() {
 	c.setMode(CRMGone)
 	c.Server.closeForGood()
 }
 
-// ServeHTTP takes one event, or does not.
+// ServeHTTP answers the post of one event according to the mode.
 func (c *CRM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		ID   string `json:"id"`
@@ -150,14 +149,14 @@ func (c *CRM) refuse() {
 	c.refused++
 }
 
-// Accepted returns the events that it took, in order, with those that came twice.
+// Accepted returns the accepted events in order, repeats included.
 func (c *CRM) Accepted() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.accepted)
 }
 
-// Counts are how many events it took, each once, and how many posts it did not take.
+// Counts returns the number of distinct accepted events, and of refused posts.
 func (c *CRM) Counts() (taken, refused int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Roles of processes, as serve knows them.
+// Roles of processes, as in serve --role.
 const (
 	RoleAll     = "all"
 	RoleWebhook = "webhook"
@@ -28,10 +28,10 @@ const (
 const (
 	startTimeout = time.Minute
 	stopTimeout  = 40 * time.Second
-	readyPause   = 2 * time.Millisecond // bench/figures measures a start by it
+	readyPause   = 2 * time.Millisecond // short, because bench/figures measures a start with it
 )
 
-// Node is one process of the router, with the supervisor that it would have.
+// Node is one process of the router, with a supervisor.
 type Node struct {
 	cluster *Cluster
 	Name    string
@@ -40,10 +40,10 @@ type Node struct {
 	port    *servers.Port // nil for a worker
 
 	mu   sync.Mutex
-	proc *servers.Process // nil while it is down on purpose
+	proc *servers.Process // nil while the process is down on purpose
 }
 
-// Start starts it, unless it runs.
+// Start starts the process unless it runs.
 func (m *Node) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +57,7 @@ func (m *Node) Start(ctx context.Context) error {
 		"--hurry", strconv.FormatFloat(m.cluster.o.BackoffSpeedup, 'f', -1, 64))
 	cmd.Args[0] = "psi-router"
 	cmd.Dir = m.dir
-	// Nothing of the operator's own configuration may reach it.
+	// The operator's own configuration must not reach the process.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "TMPDIR=" + os.TempDir(), "PSI_DATA_DIR=" + m.dir}
 	if m.port != nil {
 		cmd.Env = append(cmd.Env, "PSI_LISTEN="+m.port.Addr())
@@ -73,8 +73,8 @@ func (m *Node) Start(ctx context.Context) error {
 
 func (m *Node) logFile() string { return m.dir + ".log" }
 
-// supervise waits for the end of a process. One that nobody wanted is noted, and
-// the process started again, as a supervisor does.
+// supervise waits for the end of a process. If the end was not intended, it notes it and
+// starts the process again.
 func (m *Node) supervise(p *servers.Process) {
 	<-p.Done()
 	m.mu.Lock()
@@ -86,7 +86,7 @@ func (m *Node) supervise(p *servers.Process) {
 	if !unwanted || m.cluster.ctx.Err() != nil {
 		return
 	}
-	m.cluster.Note(fmt.Sprintf("%s ended by itself (%v): %s", m.Name, p.Err(), m.lastLine(p)))
+	m.cluster.Note(fmt.Sprintf("%s ended unexpectedly (%v): %s", m.Name, p.Err(), m.lastLine(p)))
 	if !sleep(m.cluster.ctx, time.Second) {
 		return
 	}
@@ -95,23 +95,23 @@ func (m *Node) supervise(p *servers.Process) {
 	}
 }
 
-// lastLine is the last line that a process wrote.
+// lastLine returns the last line that a process wrote.
 func (m *Node) lastLine(p *servers.Process) string {
 	text := strings.TrimSpace(p.Output())
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// Signal sends it a signal.
+// Signal sends the process a signal.
 func (m *Node) Signal(sig syscall.Signal) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.proc == nil {
-		return fmt.Errorf("%s does not run", m.Name)
+		return fmt.Errorf("%s is not running", m.Name)
 	}
 	return m.proc.Signal(sig)
 }
 
-// Kill ends it with a signal that leaves it no choice.
+// Kill ends the process with a signal that it cannot handle.
 func (m *Node) Kill(sig syscall.Signal) {
 	m.mu.Lock()
 	p := m.proc
@@ -122,7 +122,7 @@ func (m *Node) Kill(sig syscall.Signal) {
 	}
 }
 
-// Stop asks it to end. That it does so late or badly is an error.
+// Stop ends the process with SIGTERM. A late end or an exit code other than 0 is an error.
 func (m *Node) Stop() error {
 	m.mu.Lock()
 	p := m.proc
@@ -132,7 +132,7 @@ func (m *Node) Stop() error {
 		return nil
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("%s ended by itself: %w", m.Name, err)
+		return fmt.Errorf("%s ended unexpectedly: %w", m.Name, err)
 	}
 	select {
 	case <-p.Done():
@@ -141,14 +141,14 @@ func (m *Node) Stop() error {
 		return fmt.Errorf("%s did not end within %v of SIGTERM: %s", m.Name, stopTimeout, m.lastLine(p))
 	}
 	if p.Err() != nil {
-		return fmt.Errorf("%s ended badly after SIGTERM (%w): %s", m.Name, p.Err(), m.lastLine(p))
+		return fmt.Errorf("%s failed after SIGTERM (%w): %s", m.Name, p.Err(), m.lastLine(p))
 	}
 	return nil
 }
 
-// Ready waits until it can work.
+// Ready waits until the process is ready.
 func (m *Node) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("waited for a minute"))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("timed out after a minute"))
 	defer cancel()
 	for {
 		err := m.checkReady(ctx)
@@ -161,10 +161,10 @@ func (m *Node) Ready(ctx context.Context) error {
 	}
 }
 
-// checkReady asks whether it is ready: on its address, or on its admin socket.
+// checkReady asks /readyz, on the address of the process or on its admin socket.
 func (m *Node) checkReady(ctx context.Context) error {
 	if m.PID() == 0 {
-		return errors.New("it does not run")
+		return errors.New("it is not running")
 	}
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -190,7 +190,7 @@ func (m *Node) checkReady(ctx context.Context) error {
 	return nil
 }
 
-// DialAdmin connects to its admin socket.
+// DialAdmin connects to the admin socket of the process.
 func (m *Node) DialAdmin(ctx context.Context) (net.Conn, error) {
 	name := "admin.sock"
 	if m.Role != RoleAll {

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// hurried is what makes a router's leases short, in this test program only.
+	// hurried is the BackoffSpeedup for which this test program shortens the leases.
 	hurried    = 2
 	shortLease = 9 * time.Second
 	trueLease  = 30 * time.Second
 )
 
-// TestMain makes this program the router as well: a stage starts it as one.
+// TestMain lets this test program also run as the router, for the cluster to start.
 func TestMain(m *testing.M) {
 	clustertest.Main(m, func(o *app.Options) {
 		if o.BackoffSpeedup == hurried {
@@ -35,9 +35,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// wire stands before WhatsApp and notes when each message was there as a whole.
-// Receipts take a while, so that a worker that is stopped at any moment has rows in
-// hand which it has claimed and not posted.
+// wire wraps WhatsApp and records when each message had arrived in full. It delays the
+// bodies, so that a worker stopped at any moment has claimed rows that are not posted yet.
 type wire struct {
 	mu      sync.Mutex
 	arrived map[string][]time.Time // by our id
@@ -66,7 +65,7 @@ func (w *wire) before(next http.Handler) http.Handler {
 	})
 }
 
-// after counts those of some messages that arrived after a moment.
+// after returns the messages among ids that arrived after a moment.
 func (w *wire) after(ids []string, moment time.Time) (late []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,10 +82,10 @@ func (w *wire) after(ids []string, moment time.Time) (late []string) {
 // TestPauses is the short form of TestProofPauses, with short leases.
 func TestPauses(t *testing.T) { pauses(t, 2, hurried, shortLease) }
 
-// TestProofPauses stops workers at moments that nobody chose, two of three at a time,
-// for longer than their leases. What they had claimed is decided by others meanwhile;
-// when they go on, nothing of it arrives, nothing arrives twice, and no line is held
-// for it.
+// TestProofPauses stops workers at random moments, two of three at a time, for longer
+// than their leases. Meanwhile others settle the rows that they had claimed. When they
+// continue, none of these messages arrives, none arrives twice, and no line is held for
+// it.
 func TestProofPauses(t *testing.T) {
 	if os.Getenv("PSI_PROOF") == "" {
 		t.Log("for make proof: set PSI_PROOF=1")
@@ -139,7 +138,7 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 	workers := c.Nodes[1:]
 	decided := 0
 	for done := 0; done < n; done += 2 {
-		// Not to wait for anything: these are the moments of the fault.
+		// This waits for nothing: it chooses the moment of the fault.
 		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
 		first := random.IntN(len(workers))
 		two := []*cluster.Node{workers[first], workers[(first+1)%len(workers)]}
@@ -151,7 +150,7 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 		time.Sleep(lease + time.Duration(random.Int64N(int64(lease/4))))
 		lost := uncertain(t, api)
 		for end := time.Now().Add(lease); len(lost) == 0 && time.Now().Before(end); lost = uncertain(t, api) {
-			time.Sleep(100 * time.Millisecond) // others take up one after the other what may have stopped them
+			time.Sleep(100 * time.Millisecond) // jobs that may have stopped a worker are taken up one at a time
 		}
 		moment := time.Now()
 		for _, m := range two {
@@ -167,7 +166,7 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 		decided += len(lost)
 		defer func() {
 			if late := w.after(lost, moment); len(late) > 0 {
-				t.Errorf("%d messages arrived after their claim was over", len(late))
+				t.Errorf("%d messages arrived after their claim had ended", len(late))
 			}
 		}()
 	}
@@ -188,17 +187,17 @@ func pauses(t *testing.T, n int, hurry float64, lease time.Duration) {
 		posts = append(posts, loadgen.Post{Ref: p.Ref, ProviderID: p.ID})
 	}
 	v := loadgen.Verify(loadgen.Evidence{Messages: report.Messages(), Rows: rows, Posts: posts, Replies: func(loadgen.Message) int { return 1 }})
-	t.Logf("%d pauses: %d accepted, %d stored, %d sent, %d uncertain, %d failed; %d times a row was found that others had decided",
+	t.Logf("%d pauses: %d accepted, %d stored, %d sent, %d uncertain, %d failed; %d claimed rows were settled by others",
 		n, v.Accepted, v.Stored, v.Sent, v.Uncertain, v.Failed, decided)
 	if err := v.Err(); err != nil {
 		t.Error(err)
 	}
 	if decided == 0 || v.Sent < 100 {
-		t.Error("nobody had a row in hand when he was stopped, or little was sent: this proved nothing")
+		t.Error("no stopped worker had claimed rows, or few messages were sent: this proves nothing")
 	}
 }
 
-// uncertain lists what somebody else has found in the hands of a stopped worker.
+// uncertain lists the rows of stopped workers that others have settled.
 func uncertain(t *testing.T, api loadgen.API) (ids []string) {
 	t.Helper()
 	rows, err := api.Rows(t.Context())
@@ -213,7 +212,7 @@ func uncertain(t *testing.T, api loadgen.API) (ids []string) {
 	return ids
 }
 
-// settle waits until nothing waits any more.
+// settle waits until no job and no send is left.
 func settle(t *testing.T, api loadgen.API) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -224,12 +223,12 @@ func settle(t *testing.T, api loadgen.API) {
 			calm = 0
 		}
 		if !loadgen.Sleep(ctx, 200*time.Millisecond) {
-			t.Fatalf("not everything was done: %+v, %v", f, err)
+			t.Fatalf("there is work left: %+v, %v", f, err)
 		}
 	}
 }
 
-// holds collects why queues were held, until ctx ends.
+// holds collects the reasons of held queues until ctx ends.
 func holds(ctx context.Context, c *cluster.Cluster) (all []string) {
 	seen := map[string]bool{}
 	for loadgen.Sleep(ctx, 100*time.Millisecond) {
@@ -246,7 +245,7 @@ func holds(ctx context.Context, c *cluster.Cluster) (all []string) {
 		req.Header.Set("Authorization", "Bearer "+c.Key)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
-			continue // it is asked again
+			continue // the next round asks again
 		}
 		err = json.NewDecoder(res.Body).Decode(&page)
 		res.Body.Close()

@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// Proxy stands before the webhook processes as a load balancer does: it gives
-// each connection to the next one that answers. It knows nothing of HTTP.
+// Proxy is the load balancer of the webhook processes: it forwards each connection to
+// the next process that accepts it. It knows nothing of HTTP.
 type Proxy struct {
 	listener net.Listener
 	backends []string // addresses
@@ -25,11 +25,11 @@ type Proxy struct {
 	work     sync.WaitGroup
 
 	mu   sync.Mutex
-	open map[string]int // connections, by address
+	open map[string]int // number of connections, by address
 }
 
 func newProxy(behind []string) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // Listen does not block
 	if err != nil {
 		return nil, fmt.Errorf("open the proxy: %w", err)
 	}
@@ -39,10 +39,10 @@ func newProxy(behind []string) (*Proxy, error) {
 	return p, nil
 }
 
-// URL is where it listens.
+// URL is the address of the proxy.
 func (p *Proxy) URL() string { return "http://" + p.listener.Addr().String() }
 
-// close breaks every connection.
+// close stops the proxy and breaks every connection.
 func (p *Proxy) close() {
 	p.cancel()
 	p.listener.Close()
@@ -86,14 +86,14 @@ func (p *Proxy) count(addr string, n int) {
 	p.open[addr] += n
 }
 
-// busy reports whether connections go to the address now.
+// busy reports whether the address has open connections.
 func (p *Proxy) busy(addr string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open[addr] > 0
 }
 
-// dial connects to the next process that takes the connection.
+// dial connects to the next process that accepts the connection.
 func (p *Proxy) dial() (net.Conn, string) {
 	d := net.Dialer{Timeout: time.Second}
 	first := p.turn.Add(1)
@@ -106,7 +106,7 @@ func (p *Proxy) dial() (net.Conn, string) {
 	return nil, ""
 }
 
-// Server serves a handler on one address, which can go away and come back.
+// Server serves a handler on one address, and can be closed and opened again.
 type Server struct {
 	handler http.Handler
 	port    *servers.Port
@@ -127,7 +127,7 @@ func newServer(ctx context.Context, h http.Handler) (*Server, error) {
 	return o, nil
 }
 
-// Open listens, always on the same address.
+// Open listens on the address of the server.
 func (o *Server) Open(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.port.Addr())
 	if err != nil {
@@ -143,7 +143,7 @@ func (o *Server) Open(ctx context.Context) error {
 	return nil
 }
 
-// Close breaks every connection.
+// Close stops listening and breaks every connection.
 func (o *Server) Close() {
 	if o.server != nil {
 		o.server.Close()
@@ -151,7 +151,7 @@ func (o *Server) Close() {
 	}
 }
 
-// closeForGood closes it for good.
+// closeForGood closes the server and gives up its address.
 func (o *Server) closeForGood() {
 	o.Close()
 	o.port.Close()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestProxyFindsWhoAnswers: connections go round, past who is down.
-func TestProxyFindsWhoAnswers(t *testing.T) {
+// TestProxySkipsBackendsThatAreDown: connections go round the backends that accept them.
+func TestProxySkipsBackendsThatAreDown(t *testing.T) {
 	t.Parallel()
 	named := func(name string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,15 +40,15 @@ func TestProxyFindsWhoAnswers(t *testing.T) {
 		got[string(body)]++
 	}
 	if got["one!"] == 0 || got["two!"] == 0 || len(got) != 2 {
-		t.Errorf("got %v, want both that answer", got)
+		t.Errorf("got %v, want answers of both backends that are up", got)
 	}
 	p.close()
 	if _, err := client.Post(p.URL(), "text/plain", nil); err == nil {
-		t.Error("a front that was closed answers")
+		t.Error("a closed proxy answers")
 	}
 }
 
-// TestServerComesBack: WhatsApp goes off the network and returns to its address.
+// TestServerComesBack: WhatsApp leaves the network and returns at the same address.
 func TestServerComesBack(t *testing.T) {
 	t.Parallel()
 	o, err := newServer(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
@@ -69,7 +69,7 @@ func TestServerComesBack(t *testing.T) {
 		}
 		o.Close()
 		if err := ask(); err == nil {
-			t.Error("closed: it answers")
+			t.Error("closed: the server answers")
 		}
 		if err := o.Open(t.Context()); err != nil {
 			t.Fatal(err)

@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Memory is what the router and its Redis use now, in bytes; zero of what is not
-// there.
+// Memory is the memory of the router and of Redis in bytes; 0 if absent.
 type Memory struct {
 	Redis  int64 `json:"redis"`  // used_memory
-	Router int64 `json:"router"` // resident, of all its processes
+	Router int64 `json:"router"` // resident, of all processes together
 }
 
-// Memory looks at it.
+// Memory measures the current memory.
 func (c *Cluster) Memory(ctx context.Context) (m Memory, err error) {
 	for _, p := range c.Nodes {
 		m.Router += residentBytes(p.PID())
@@ -27,22 +26,22 @@ func (c *Cluster) Memory(ctx context.Context) (m Memory, err error) {
 	}
 	info, err := c.Redis.Do(ctx, "INFO", "memory")
 	if err != nil {
-		return m, fmt.Errorf("memory of redis: %w", err)
+		return m, fmt.Errorf("read the memory of Redis: %w", err)
 	}
 	m.Redis, err = findNumber(info, "used_memory:")
 	return m, err
 }
 
-// CPU is for how long something has computed.
+// CPU is processor time.
 type CPU struct{ Router, Redis, Postgres time.Duration }
 
-// Since is what was computed since before.
+// Since is the processor time since before.
 func (c CPU) Since(before CPU) CPU {
 	return CPU{c.Router - before.Router, c.Redis - before.Redis, c.Postgres - before.Postgres}
 }
 
-// CPU looks at the processes that run; the kernel counts in 1/100 s. Without a cluster
-// nobody knows.
+// CPU measures the processor time of the running processes, in steps of 1/100 s; 0
+// without a cluster.
 func (c *Cluster) CPU() (used CPU) {
 	if c == nil {
 		return used
@@ -57,7 +56,7 @@ func (c *Cluster) CPU() (used CPU) {
 	return used
 }
 
-// PID is 0 while it does not run.
+// PID is the id of the process, 0 while it is not running.
 func (m *Node) PID() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,18 +78,18 @@ func residentBytes(pid int) int64 {
 	return kb << 10
 }
 
-// CPUTimes looks at all processes, and tells how long one has computed with its
-// children and those that it has waited for.
+// CPUTimes reads the processor times of all processes. The function returns the time of
+// one process, its children and those that it has waited for.
 func CPUTimes() func(pid int) time.Duration {
 	children, ticks := map[int][]int{}, map[int]int64{}
-	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
 	for _, path := range all {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
-		// The name in parentheses may hold anything; after it the parent and the
-		// times are fields 2 and 12 to 15.
+		// The name in parentheses may contain anything. After it, field 2 is the parent, and
+		// 12 to 15 are the times.
 		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil || len(f) < 15 {
@@ -119,7 +118,7 @@ func CPUTimes() func(pid int) time.Duration {
 	}
 }
 
-// findNumber finds the one that follows a name at the begin of a line.
+// findNumber returns the number after a name at the start of a line.
 func findNumber(text, name string) (int64, error) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
@@ -128,5 +127,5 @@ func findNumber(text, name string) (int64, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("no %s in what was said", name)
+	return 0, fmt.Errorf("no %s in the text", name)
 }

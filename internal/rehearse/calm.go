@@ -8,21 +8,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// mostStolen is the part of its processors that a machine may be without for a second
-// to count as calm: with more, a tail tells of its neighbours.
+// mostStolen is the largest fraction of stolen processor time in a calm second. With
+// more, the tail of the latency is due to other machines.
 const mostStolen = 0.02
 
-// Calm is how it went in the seconds when the machine had its processors for itself:
-// what two runs are compared by, where it shares them with other machines.
+// Calm is the latency in the seconds in which the machine had its processors to itself.
+// It compares two runs on a host that is shared with other machines.
 type Calm struct {
 	Seconds int     `json:"seconds"`
 	Webhook Latency `json:"webhook_ms"`
 	Reply   Latency `json:"reply_ms"`
 }
 
-// ticks are those of all processors of this machine since it started: all, and those
-// when one had work and the host gave it to another machine ("steal" in proc_stat(5)).
-// Both are 0 where nobody counts them.
+// ticks counts the ticks of all processors since the machine started: all, and those that
+// the host gave to another machine although there was work ("steal" in proc_stat(5)).
+// Both are 0 if unknown.
 type ticks struct{ all, stolen int64 }
 
 func machineTicks() ticks {
@@ -33,8 +33,8 @@ func machineTicks() ticks {
 	return parseTicks(string(text))
 }
 
-// parseTicks reads the first line: user nice system idle iowait irq softirq steal, and
-// two that are in the first two already.
+// parseTicks reads the first line: user nice system idle iowait irq softirq steal, and two
+// fields that the first two include.
 func parseTicks(text string) (t ticks) {
 	line, _, _ := strings.Cut(text, "\n")
 	f := strings.Fields(line)
@@ -51,7 +51,7 @@ func parseTicks(text string) (t ticks) {
 	return t
 }
 
-// stolenSince is the part of all ticks since then that was stolen, 0 to 1.
+// stolenSince is the stolen fraction of the ticks since then, 0 to 1.
 func (t ticks) stolenSince(then ticks) float64 {
 	if t.all <= then.all {
 		return 0
@@ -59,10 +59,10 @@ func (t ticks) stolenSince(then ticks) float64 {
 	return max(0, float64(t.stolen-then.stolen)/float64(t.all-then.all))
 }
 
-// calm says whether what happened in the second tells of the router.
+// calm reports whether the latency of the second is due to the router.
 func (s Second) calm() bool { return s.Stolen <= mostStolen }
 
-// calmly sums up what was measured in calm seconds; nil when there was none.
+// calmly summarises the calm seconds; nil without any.
 func calmly(series []Second, webhook, reply *loadgen.Durations) *Calm {
 	c := Calm{Webhook: latency(webhook.Latency()), Reply: latency(reply.Latency())}
 	for _, s := range series {

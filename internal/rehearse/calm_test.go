@@ -10,7 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
-// TestStolenTicks: what the first line of /proc/stat says, and what it does not.
+// TestStolenTicks: only a complete first line of /proc/stat counts.
 func TestStolenTicks(t *testing.T) {
 	t.Parallel()
 	const before = "cpu  100 0 50 800 10 0 20 20 7 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
@@ -18,7 +18,7 @@ func TestStolenTicks(t *testing.T) {
 		"cpu  150 0 60 830 10 0 20 30 9 0\n": 0.1,
 		"cpu  150 0 60 840 10 0 20 20 9 0\n": 0,
 		before:                               0,
-		"cpu  1 0 1 1 1 0 1 9 0 0\n":         0, // started anew
+		"cpu  1 0 1 1 1 0 1 9 0 0\n":         0, // the machine has restarted
 		"cpu  1 2 3 4\n":                     0, // an old kernel
 		"cpu  a b c d e f g h\n":             0,
 		"":                                   0,
@@ -29,8 +29,8 @@ func TestStolenTicks(t *testing.T) {
 	}
 }
 
-// TestCalmSeconds: a second is calm up to 2 %, and only one in which something was
-// measured; without any there is nothing to tell.
+// TestCalmSeconds: a second is calm up to 2 % stolen time, and counts only with a
+// measurement. Without any calm second there is no figure.
 func TestCalmSeconds(t *testing.T) {
 	t.Parallel()
 	var webhook, reply loadgen.Durations
@@ -43,18 +43,18 @@ func TestCalmSeconds(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 	if c := calmly(series[2:], &webhook, &reply); c != nil {
-		t.Errorf("got %+v of no second", c)
+		t.Errorf("got %+v without a second", c)
 	}
 }
 
-// TestOnlyCalmSecondsCount: what the webhook took in a second that was not calm is in
-// no calm figure, and neither is the answer to a message that was due in one.
+// TestOnlyCalmSecondsCount: a webhook's latency in a second that was not calm is in no calm
+// figure, and neither is the reply to a message due in it.
 func TestOnlyCalmSecondsCount(t *testing.T) {
 	t.Parallel()
 	one := &rehearsal{Options: Options{Progress: func(Progress) {}}}
 	for i, stolen := range []int64{0, 1 << 39} {
 		now := machineTicks()
-		one.machine = ticks{all: now.all - 1<<40, stolen: now.stolen - stolen} // of so many, what was really stolen is nothing
+		one.machine = ticks{all: now.all - 1<<40, stolen: now.stolen - stolen} // so many that the really stolen ticks do not matter
 		one.progress(loadgen.Progress{Elapsed: time.Duration(i+1) * time.Second, RecentCurve: []loadgen.Bucket{{Until: time.Duration(i+1) * time.Millisecond, Count: 10}}})
 	}
 	if len(one.series) != 2 || one.series[0].Stolen > 0.001 || one.series[1].Stolen < 0.4 {

@@ -9,34 +9,34 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// CRM is what became of the events that it should get.
+// CRM is the result for the events of the CRM.
 type CRM struct {
-	Ways   []string `json:"ways"`   // how it behaved, one way after the other
-	Events int      `json:"events"` // that happened
-	Taken  int      `json:"taken"`  // each once
-	// Waited are those that it had not taken when it came back, and Back is in how
-	// many seconds it had them.
+	Ways   []string `json:"ways"`   // its modes, one after the other
+	Events int      `json:"events"` // of the API
+	Taken  int      `json:"taken"`  // accepted, each counted once
+	// Waited counts the events not accepted yet when the CRM recovered. Back is the time
+	// until it had them.
 	Waited   int     `json:"waited"`
 	Back     float64 `json:"back_seconds"`
-	Repeated int     `json:"repeated"` // came again, under the same id
-	Refused  int     `json:"refused"`  // posts that it did not take
-	// WakeUps is how many jobs for events waited in the queue, at most.
+	Repeated int     `json:"repeated"` // posted again under the same id
+	Refused  int     `json:"refused"`  // posts not accepted
+	// WakeUps is the peak number of wake-ups for events in the queue.
 	WakeUps   int64 `json:"wake_ups"`
 	Lost      int   `json:"lost"`
-	Doubled   int   `json:"doubled"` // came under another id
+	Doubled   int   `json:"doubled"` // posted again under another id
 	Reordered int   `json:"reordered"`
 }
 
-// comeback is a CRM that works again.
+// comeback is the recovery of the CRM.
 type comeback struct {
 	at     time.Time
-	before int // what it had taken by then
-	least  int // events that there must be: one for each message and each answer
+	before int // events accepted by then
+	least  int // minimum number of events: one for each message and each answer
 	events []loadgen.Event
 	took   time.Duration
 }
 
-// mend makes the CRM work; nil without one, and when it stays as it is.
+// mend makes the CRM work again. It returns nil without a CRM, and with CRMStays.
 func (r *rehearsal) mend(ctx context.Context, load loadgen.Report) (*comeback, error) {
 	if r.CRM == nil || r.CRMStays {
 		return nil, nil
@@ -49,8 +49,7 @@ func (r *rehearsal) mend(ctx context.Context, load loadgen.Report) (*comeback, e
 	return c, r.inject(ctx, fault{kind: kindOf(CRMFault + cluster.CRMWorks)})
 }
 
-// caughtUp waits until the CRM has every event. It is false when that does not
-// come.
+// caughtUp waits until the CRM has every event. It returns false on a timeout.
 func (r *rehearsal) caughtUp(ctx context.Context, c *comeback) bool {
 	if c == nil {
 		return true
@@ -79,13 +78,13 @@ func (r *rehearsal) caughtUp(ctx context.Context, c *comeback) bool {
 			return true
 		}
 		if !loadgen.Sleep(ctx, between) {
-			r.note(fmt.Sprintf("the CRM has %d of %d events, which should be %d at least, %v after it came back (%v)", taken, len(c.events), c.least, r.Settle, err))
+			r.note(fmt.Sprintf("the CRM has %d of %d events (of at least %d expected) %v after its recovery (%v)", taken, len(c.events), c.least, r.Settle, err))
 			return false
 		}
 	}
 }
 
-// result compares what happened with what the CRM took.
+// result compares the events with those that the CRM accepted.
 func (r *rehearsal) result(c *comeback) (CRM, []string) {
 	one := CRM{Ways: r.CRM, Events: len(c.events), Back: seconds(c.took), WakeUps: r.wakeUps}
 	one.Taken, one.Refused = r.cluster.CRM.Counts()
@@ -95,20 +94,20 @@ func (r *rehearsal) result(c *comeback) (CRM, []string) {
 	return one, some(v.lost, v.doubled, v.reordered)
 }
 
-// judgement lists what is wrong with the events that somebody took.
+// judgement lists the faults of the accepted events.
 type judgement struct {
 	lost, doubled, reordered []string
 	repeated                 int
 }
 
-// compare judges: all that happened must have come, each conversation's in order.
-// What comes again under its id is fine: that is what the id is for.
+// compare finds the faults: every event must have come, in order within its conversation.
+// A repeat under the same id is no fault: the receiver recognises it.
 func compare(happened []loadgen.Event, taken []cluster.Event) (v judgement) {
 	type place struct {
 		conversation string
 		seq          int64
 	}
-	ids := make(map[place]string, len(taken)) // of what came
+	ids := make(map[place]string, len(taken)) // of accepted events
 	last := map[string]int64{}
 	for _, e := range taken {
 		at := place{e.Conversation, e.Seq}

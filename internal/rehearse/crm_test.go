@@ -12,8 +12,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestCRMMisbehaves is the proof in short: a CRM that is slow, fails, hangs and is
-// gone, one after the other, has every event in order once it is back.
+// TestCRMMisbehaves is the short form of TestProofCRM: a CRM that is slow, fails, hangs and
+// is gone in turn has every event in order after its recovery.
 func TestCRMMisbehaves(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -21,12 +21,12 @@ func TestCRMMisbehaves(t *testing.T) {
 		CRM: []string{cluster.CRMSlow, cluster.CRMFails, cluster.CRMHangs, cluster.CRMGone},
 	})
 	if c := r.CRM; c.Events < r.Stored+r.Answers || c.Taken != c.Events || c.Waited == 0 || c.Refused == 0 {
-		t.Errorf("of the events: %+v; want all %d of the messages, and that some had to wait", *c, r.Stored+r.Answers)
+		t.Errorf("events: %+v; want all %d, and some that had to wait", *c, r.Stored+r.Answers)
 	}
 }
 
-// TestWhatsAppCutsOneInTwenty: it takes an answer and resets the connection, and
-// its statuses tell the rest. Nobody gets two, none is lost, none stays uncertain.
+// TestWhatsAppCutsOneInTwenty: WhatsApp accepts an answer and resets the connection; its
+// statuses follow. No answer is doubled or lost, or stays uncertain.
 func TestWhatsAppCutsOneInTwenty(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -37,10 +37,10 @@ func TestWhatsAppCutsOneInTwenty(t *testing.T) {
 	}
 }
 
-// TestEventsAreCompared: what counts as lost, doubled and out of order.
+// TestEventsAreCompared: which events count as lost, doubled and reordered.
 func TestEventsAreCompared(t *testing.T) {
 	t.Parallel()
-	// "a2" is the second event of a; "x:a2" is it under another id.
+	// "a2" is the second event of a; "x:a2" is the same event under another id.
 	list := func(text string) (all []cluster.Event) {
 		for name := range strings.FieldsSeq(text) {
 			id, place, other := strings.Cut(name, ":")
@@ -71,7 +71,7 @@ func TestEventsAreCompared(t *testing.T) {
 	}
 }
 
-// proof is for how long a proof lasts; it is false when none is asked for.
+// proof returns the duration of a proof; false if none is asked for.
 func proof(t *testing.T, lasts time.Duration) (time.Duration, bool) {
 	t.Helper()
 	asked := os.Getenv("PSI_PROOF")
@@ -85,11 +85,11 @@ func proof(t *testing.T, lasts time.Duration) (time.Duration, bool) {
 	return lasts, true
 }
 
-// TestProofCRM: 300 messages a second while the CRM answers after 5 s, answers 500,
-// hangs, or is gone; half a minute of it is ten to the back-offs. Every event is
-// there in order once it is back, and memory is that of a run with a CRM that
-// works: nearly every message is of another person, so that the queue would hold
-// more wake-ups than it may. How fast it is meanwhile is in docs/benchmarks.md.
+// TestProofCRM: 300 messages a second while the CRM answers after 5 s, answers 500, hangs,
+// or is gone. Half a minute counts as ten for the back-offs. After its recovery the CRM has
+// every event in order, and memory stays that of a run with a working CRM: nearly every
+// message is from another person, so the wake-ups reach their limit. docs/benchmarks.md has
+// the latencies.
 func TestProofCRM(t *testing.T) {
 	lasts, ok := proof(t, 30*time.Second)
 	if !ok {
@@ -104,7 +104,7 @@ func TestProofCRM(t *testing.T) {
 		t.Logf("CRM %s: %d events, %d waited, all there after %.1f s, %d repeated, %d refused; %d wake-ups at most; memory at most: router %.1f MB, Redis %.1f MB",
 			way, c.Events, c.Waited, c.Back, c.Repeated, c.Refused, c.WakeUps, mb(r.Memory.Router), mb(r.Memory.Redis))
 		if c.Events < r.Stored+r.Answers || c.Taken != c.Events {
-			t.Errorf("CRM %s: it took %d of %d events, of %d messages", way, c.Taken, c.Events, r.Stored+r.Answers)
+			t.Errorf("CRM %s: it accepted %d of %d events, want %d", way, c.Taken, c.Events, r.Stored+r.Answers)
 		}
 		return r
 	}
@@ -123,15 +123,15 @@ func TestProofCRM(t *testing.T) {
 	}
 }
 
-// mostWakeUps is where delivery stops to wake conversations, and what comes in a few
-// seconds until a busy machine has noticed: three events a message.
+// mostWakeUps is delivery's limit for wake-ups, plus those of a few seconds until a busy
+// machine notices: three events a message.
 const mostWakeUps = 5_000 + 3*300*4
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// TestProofCuts: at 300 messages a second WhatsApp takes one answer in twenty and
-// resets the connection, and reports what became of all, late, twice and out of
-// order as it likes.
+// TestProofCuts: at 300 messages a second WhatsApp accepts one answer in twenty and resets
+// the connection. It sends the statuses of all answers, some late, repeated or out of
+// order.
 func TestProofCuts(t *testing.T) {
 	lasts, ok := proof(t, time.Minute)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestDrillEmbedded: one process on SQLite is killed, restarted, and refused by
-// WhatsApp.
+// TestDrillEmbedded: one process on SQLite is killed and restarted, and WhatsApp refuses its
+// sends.
 func TestDrillEmbedded(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -21,8 +21,8 @@ func TestDrillEmbedded(t *testing.T) {
 	}
 }
 
-// TestDrillServers: two webhooks and two workers over Redis and PostgreSQL, and one
-// of each kind of trouble.
+// TestDrillServers: two webhooks and two workers on Redis and PostgreSQL, with one fault of
+// each kind.
 func TestDrillServers(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -34,8 +34,8 @@ func TestDrillServers(t *testing.T) {
 	}
 }
 
-// TestProofDrill is the drill of an installation in earnest: a hundred thousand
-// messages, thirty-six faults, and outages that are two hours to the back-offs.
+// TestProofDrill is the full drill: a hundred thousand messages, thirty-six faults, and
+// outages that count as two hours for the back-offs.
 func TestProofDrill(t *testing.T) {
 	if os.Getenv("PSI_PROOF") == "" {
 		t.Log("for make proof: set PSI_PROOF=1")
@@ -50,6 +50,6 @@ func TestProofDrill(t *testing.T) {
 		t.Errorf("got %d accepted and %d faults", r.Accepted, len(r.Faults))
 	}
 	if r.Outage < 7200 {
-		t.Errorf("the outages were %.0f s to the back-offs, want two hours", r.Outage)
+		t.Errorf("the outages were %.0f s for the back-offs, want two hours", r.Outage)
 	}
 }

@@ -11,41 +11,41 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// kind is a way in which things go wrong.
+// kind is a kind of fault.
 type kind struct {
 	name              string
 	shortest, longest time.Duration
-	// minFaults is how many faults a drill must have to afford it.
+	// minFaults is the number of faults from which a drill includes this kind.
 	minFaults int
 	where     where
 	until     until
-	// outage says that it takes away what processes cannot do without: they wait
-	// and try again.
+	// outage is set if the fault takes away a service that the processes need: they wait
+	// and retry.
 	outage bool
 	inject injection
 }
 
-// injection begins a fault and says whom it meets; restore ends it. pick decides whom,
-// and how much of those that a load test asks for.
+// injection begins a fault and returns its target; restore ends the fault. pick selects
+// the target, or is the size of a fault that a load test asks for.
 type injection func(ctx context.Context, c *cluster.Cluster, pick int) (what string, restore func(context.Context) error, err error)
 
-// where says what a fault needs.
+// where is the installation that a fault needs.
 type where uint8
 
 const (
 	anywhere where = iota
 	many           // processes, Redis, PostgreSQL
 	alone          // one process
-	asked          // a load test that asks for it
+	asked          // any; only a load test asks for it
 )
 
-// until says when a fault is over.
+// until is when a fault ends.
 type until uint8
 
 const (
-	untilHealed until = iota // soon, while people write
-	untilDone                // when nothing waits any more
-	untilTold                // when another one takes its place
+	untilHealed until = iota // after its duration, during the load
+	untilDone                // when all work is done
+	untilTold                // when another fault replaces it
 )
 
 func (k kind) fits(embedded bool) bool {
@@ -57,11 +57,11 @@ const (
 	killRedis  = "kill_redis"
 	slowStore  = "slow_postgres"
 	cutAnswers = "whatsapp_cuts_some"
-	// CRMFault is a CRM that behaves in a way; the way follows.
+	// CRMFault is the prefix of the CRM's faults; the mode follows.
 	CRMFault = "crm_"
 )
 
-// kinds is everything that can go wrong.
+// kinds is the table of faults.
 var kinds = []kind{
 	{name: "kill_worker", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, inject: kill(cluster.RoleWorker)},
 	{name: "kill_webhook", shortest: 200 * time.Millisecond, longest: 2 * time.Second, where: many, inject: kill(cluster.RoleWebhook)},
@@ -69,7 +69,7 @@ var kinds = []kind{
 	{name: "freeze_worker", shortest: time.Second, longest: 5 * time.Second, where: many, inject: freeze(cluster.RoleWorker)},
 	{name: "freeze_webhook", shortest: time.Second, longest: 5 * time.Second, where: many, inject: freeze(cluster.RoleWebhook)},
 	{name: "freeze_router", shortest: time.Second, longest: 5 * time.Second, where: alone, inject: freeze(cluster.RoleAll)},
-	// Longer than a lease: somebody else has its work by then.
+	// Longer than a lease: others have its work by then.
 	{name: "stall_worker", shortest: 33 * time.Second, longest: 40 * time.Second, minFaults: 20, where: many, inject: freeze(cluster.RoleWorker)},
 	{name: restartAll, where: anywhere, inject: rolling},
 	{name: killRedis, shortest: 50 * time.Millisecond, longest: 2 * time.Second, where: many, outage: true, inject: redisDies},
@@ -150,7 +150,7 @@ func postgresEnds(how func(*servers.Postgres)) injection {
 	}
 }
 
-// delayPostgres makes each call to PostgreSQL take so many nanoseconds longer.
+// delayPostgres makes each call to PostgreSQL take ns nanoseconds longer.
 func delayPostgres(_ context.Context, s *cluster.Cluster, ns int) (string, func(context.Context) error, error) {
 	s.DelayPostgres(time.Duration(ns))
 	return "postgres", func(context.Context) error {
@@ -159,14 +159,14 @@ func delayPostgres(_ context.Context, s *cluster.Cluster, ns int) (string, func(
 	}, nil
 }
 
-// crm makes the CRM behave in one way, until it is told another.
+// crm sets the mode of the CRM.
 func crm(way string) injection {
 	return func(ctx context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 		return "crm", nil, s.CRM.SetMode(ctx, way)
 	}
 }
 
-// answers makes WhatsApp meet every send with a fault of the sandbox.
+// answers makes WhatsApp answer every send with a fault of the sandbox.
 func answers(word string) injection {
 	return func(_ context.Context, s *cluster.Cluster, _ int) (string, func(context.Context) error, error) {
 		return "whatsapp", func(context.Context) error {
@@ -176,7 +176,7 @@ func answers(word string) injection {
 	}
 }
 
-// someAnswers makes WhatsApp meet one send in so many with a fault of the sandbox.
+// someAnswers makes WhatsApp answer one send in `each` with a fault of the sandbox.
 func someAnswers(word string) injection {
 	return func(_ context.Context, s *cluster.Cluster, each int) (string, func(context.Context) error, error) {
 		return "whatsapp", nil, s.WhatsApp.InjectFaultEvery(word, each)

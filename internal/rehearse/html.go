@@ -13,8 +13,7 @@ import (
 //go:embed report.html
 var page string
 
-// HTML writes the report as one file that needs no other: its charts are drawn
-// in it. lang is es or en.
+// HTML writes the report as one self-contained file with its charts. lang is es or en.
 func HTML(to io.Writer, r Report, lang string) error {
 	w := func(name string) string { return words[name].In(lang) }
 	t, err := template.New("report").Funcs(template.FuncMap{
@@ -23,7 +22,7 @@ func HTML(to io.Writer, r Report, lang string) error {
 		"num":  func(n any) string { return grouped(fmt.Sprint(n)) },
 	}).Parse(page)
 	if err != nil {
-		return fmt.Errorf("read the page: %w", err)
+		return fmt.Errorf("parse the page: %w", err)
 	}
 	if lang != "en" {
 		lang = "es"
@@ -41,7 +40,7 @@ func HTML(to io.Writer, r Report, lang string) error {
 	return nil
 }
 
-// charts are what the page draws.
+// charts returns the charts of the page.
 func (r Report) charts(w func(string) string) []chart {
 	of := func(value func(Second) (float64, bool)) (all []point) {
 		for _, s := range r.Series {
@@ -77,8 +76,8 @@ func (r Report) charts(w func(string) string) []chart {
 	return charts
 }
 
-// quantiles turns buckets into latency by percentile, with the percentiles spread
-// so that the last thousandth is seen: 90 %, 99 % and 99.9 % lie equally far apart.
+// quantiles turns buckets into latency by percentile, on a scale that shows the last
+// thousandth: 90 %, 99 % and 99.9 % are equally far apart.
 func quantiles(curve []Bucket) (all []point) {
 	total, sum := int64(0), int64(0)
 	for _, b := range curve {
@@ -122,8 +121,8 @@ const (
 	plotHeight                       = chartHeight - top - bottom
 )
 
-// draw places lines in a plot whose x goes to until at least. With log, y grows by decades and x is a row of
-// nines.
+// draw places lines in a plot whose x axis reaches at least until. With log, y is
+// logarithmic and x counts nines.
 func draw(title, unit string, until float64, name func(float64) string, log bool, lines ...line) chart {
 	c := chart{Title: title, Width: chartWidth, Height: chartHeight}
 	maxX, maxY, minY := until, 1.0, math.Inf(1)
@@ -176,7 +175,7 @@ func draw(title, unit string, until float64, name func(float64) string, log bool
 	return c
 }
 
-// nice is a step that people count in, at least v.
+// nice returns a round step of at least v.
 func nice(v float64) float64 {
 	p := math.Pow(10, math.Floor(math.Log10(max(v, 1e-3))))
 	for _, m := range []float64{1, 2, 5, 10} {
@@ -194,7 +193,7 @@ func plain(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// span is milliseconds as people read them.
+// span formats milliseconds for people.
 func span(ms float64) string {
 	switch {
 	case ms == 0:
@@ -210,7 +209,7 @@ func span(ms float64) string {
 	}
 }
 
-// grouped parts thousands by a narrow space, which is right in both languages.
+// grouped separates thousands with a narrow space, as both languages do.
 func grouped(s string) string {
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]

@@ -2,12 +2,12 @@ package rehearse
 
 import "github.com/psivisionhub/psi-router/internal/lang"
 
-// words is what the page says.
+// words are the texts of the page.
 var words = map[string]lang.Text{
 	"title":        {ES: "Prueba de carga", EN: "Load test"},
-	"good":         {ES: "Ni un mensaje perdido, duplicado ni desordenado", EN: "Not one message was lost, doubled or reordered"},
+	"good":         {ES: "Ni un mensaje perdido, duplicado ni desordenado", EN: "No message was lost, doubled or reordered"},
 	"bad":          {ES: "Algo no salió como debía", EN: "Something is not as it should be"},
-	"interrupted":  {ES: "Se cortó antes de tiempo: esto es lo que se llegó a hacer.", EN: "It ended early: this is what was done until then."},
+	"interrupted":  {ES: "Se cortó antes de tiempo: esto es lo que se llegó a hacer.", EN: "The run was interrupted: this is its state at that time."},
 	"router":       {ES: "Router", EN: "Router"},
 	"embedded":     {ES: "un proceso sobre SQLite", EN: "one process on SQLite"},
 	"webhooks":     {ES: "webhooks", EN: "webhooks"},
@@ -15,11 +15,11 @@ var words = map[string]lang.Text{
 	"slow":         {ES: "PostgreSQL más lento", EN: "PostgreSQL slower by"},
 	"redis":        {ES: "kill -9 a Redis en el medio", EN: "kill -9 of Redis in the middle"},
 	"load":         {ES: "Carga", EN: "Load"},
-	"closed":       {ES: "cada pedido sale cuando se contestó el anterior", EN: "each request leaves when the one before it was answered"},
+	"closed":       {ES: "cada pedido sale cuando se contestó el anterior", EN: "each request is posted when the one before is answered"},
 	"perSecond":    {ES: "pedidos/s", EN: "requests/s"},
 	"people":       {ES: "personas", EN: "people"},
 	"each":         {ES: "por pedido", EN: "in a request"},
-	"together":     {ES: "salen juntos", EN: "leave together"},
+	"together":     {ES: "salen juntos", EN: "posted together"},
 	"statusesEach": {ES: "estados por respuesta", EN: "statuses for each answer"},
 	"connections":  {ES: "conexiones", EN: "connections"},
 	"seed":         {ES: "semilla", EN: "seed"},
@@ -33,7 +33,7 @@ var words = map[string]lang.Text{
 	"doubled":      {ES: "duplicados", EN: "doubled"},
 	"reordered":    {ES: "desordenados", EN: "reordered"},
 	"unanswered":   {ES: "sin respuesta", EN: "unanswered"},
-	"missed":       {ES: "no llegaron a salir", EN: "never left"},
+	"missed":       {ES: "no llegaron a salir", EN: "never posted"},
 	"repeated":     {ES: "repetidos a propósito", EN: "repeated on purpose"},
 	"retried":      {ES: "vueltos a mandar", EN: "posted again"},
 	"unsure":       {ES: "sin saber si llegaron", EN: "may have arrived"},
@@ -43,13 +43,13 @@ var words = map[string]lang.Text{
 	"reply":        {ES: "respuesta", EN: "reply"},
 	"longest":      {ES: "máximo", EN: "longest"},
 	"wait":         {ES: "espera", EN: "wait"},
-	"honest":       {ES: "El webhook se mide hasta su 200; la respuesta, hasta que WhatsApp la tiene. A ritmo fijo el tiempo corre desde que el pedido debía salir, haya o no alguien libre para mandarlo.", EN: "The webhook is measured until its 200, the reply until WhatsApp has it. At a rate, time runs from when a request was due, whether or not somebody was free to post it."},
-	"throughput":   {ES: "Por segundo", EN: "Each second"},
+	"honest":       {ES: "El webhook se mide hasta su 200; la respuesta, hasta que WhatsApp la tiene. A ritmo fijo el tiempo corre desde que el pedido debía salir, haya o no alguien libre para mandarlo.", EN: "The webhook is measured until its 200, the reply until WhatsApp has it. At a rate, time counts from when a request was due, even if no connection was free to post it."},
+	"throughput":   {ES: "Por segundo", EN: "Per second"},
 	"webhookTime":  {ES: "Webhook: lo que tarda el 200", EN: "Webhook: how long its 200 takes"},
 	"replyTime":    {ES: "Respuesta: lo que espera la gente", EN: "Reply: how long people wait"},
 	"depth":        {ES: "En colas", EN: "In queues"},
 	"jobs":         {ES: "trabajos", EN: "jobs"},
 	"percentiles":  {ES: "Espera por percentil", EN: "Wait by percentile"},
-	"blind":        {ES: "Las respuestas no llegaron a esta prueba: el graph_url de ese router apunta a otro lado.", EN: "The answers did not come to this test: the graph_url of that router points elsewhere."},
+	"blind":        {ES: "Las respuestas no llegaron a esta prueba: el graph_url de ese router apunta a otro lado.", EN: "This test did not see the answers: the graph_url of that router points elsewhere."},
 	"wrong":        {ES: "Lo que está mal", EN: "What is wrong"},
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// write lets people write while things go wrong.
+// write runs the load and injects the faults.
 func (r *rehearsal) write(ctx, whole context.Context) (loadgen.Report, error) {
 	writing, cancel := ctx, context.CancelFunc(func() {})
 	if r.Duration > 0 {
@@ -49,8 +49,8 @@ func (r *rehearsal) write(ctx, whole context.Context) (loadgen.Report, error) {
 	return load, failed
 }
 
-// due waits until a fault is to begin: when its time has come, or its part of the
-// messages is accepted or nobody writes any more. It is false when the writing was ended.
+// due waits until a fault must begin: at its time, or when its fraction of the messages is
+// accepted or the load has ended. It returns false if the load was cancelled.
 func (r *rehearsal) due(writing context.Context, begun time.Time, f fault) bool {
 	if f.after > 0 {
 		return loadgen.Sleep(writing, time.Until(begun.Add(f.after)))
@@ -72,7 +72,7 @@ func (r *rehearsal) due(writing context.Context, begun time.Time, f fault) bool 
 	return writing.Err() == nil
 }
 
-// inject makes something go wrong, and puts it right again when that is to be soon.
+// inject begins a fault, and ends it after its duration if it has one.
 func (r *rehearsal) inject(ctx context.Context, f fault) error {
 	what, restore, err := f.kind.inject(ctx, r.cluster, f.pick)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestMain makes this program the router as well: a rehearsal starts it as one.
+// TestMain lets this test program also run as the router, for a rehearsal to start.
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// play does a rehearsal and wants all to be well.
+// play runs a rehearsal that must find no fault.
 func play(ctx context.Context, t *testing.T, o Options) Report {
 	t.Helper()
 	var err error
@@ -46,7 +46,7 @@ func play(ctx context.Context, t *testing.T, o Options) Report {
 	return r
 }
 
-// TestClosedLoop: as fast as one process on SQLite answers, until all is said.
+// TestClosedLoop: as fast as one process on SQLite answers, until the last message.
 func TestClosedLoop(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -56,15 +56,14 @@ func TestClosedLoop(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	if r.Statuses == 0 {
-		t.Error("no status of an answer came")
+		t.Error("no status of an answer was posted")
 	}
 	if len(r.WebhookCurve) == 0 || len(r.ReplyCurve) == 0 || len(r.Series) == 0 {
 		t.Error("nothing to draw")
 	}
 }
 
-// TestInterrupted: what was written is accounted for, although nobody waits for
-// the rest.
+// TestInterrupted: an interrupted load test still verifies what was written.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -81,8 +80,8 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestInTurn: of a run that has the machine in turn with another, nothing is due
-// while it rests, and only what is due well within its turns counts.
+// TestInTurn: a run that alternates with another has nothing due while it rests, and counts
+// only requests due well within its turns.
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -98,8 +97,8 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-// TestBeginsWhenTold: who begins together with another waits, and gives up when that
-// one cannot.
+// TestBeginsWhenTold: a run that begins together with another waits for it, and fails if the
+// other one fails.
 func TestBeginsWhenTold(t *testing.T) {
 	t.Parallel()
 	program, err := os.Executable()
@@ -115,8 +114,8 @@ func TestBeginsWhenTold(t *testing.T) {
 	}
 }
 
-// TestSlowStoreAndRestartedRedis is the proof in short: PostgreSQL takes 300 ms
-// longer for everything, and Redis dies in the middle.
+// TestSlowStoreAndRestartedRedis is the short form of TestProofSlow: each call to PostgreSQL
+// takes 300 ms longer, and Redis dies in the middle.
 func TestSlowStoreAndRestartedRedis(t *testing.T) {
 	t.Parallel()
 	r := play(t.Context(), t, Options{
@@ -129,8 +128,8 @@ func TestSlowStoreAndRestartedRedis(t *testing.T) {
 }
 
 // TestProofSlow: 500 webhook requests a second for five minutes, three in four of them
-// statuses, over a PostgreSQL that takes 300 ms longer for everything, and Redis
-// is killed in the middle. PSI_PROOF may say for how long instead.
+// statuses. Each call to PostgreSQL takes 300 ms longer, and Redis is killed in the middle.
+// PSI_PROOF can set another duration.
 func TestProofSlow(t *testing.T) {
 	lasts, ok := proof(t, 5*time.Minute)
 	if !ok {

@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestOneKeySendsOnce: a hundred equal POST messages under one Idempotency-Key,
-// all at once, over HTTP to real processes; one message reaches the person.
+// TestOneKeySendsOnce: of a hundred equal, concurrent POST messages with one
+// Idempotency-Key, over HTTP to real processes, one message reaches the person.
 func TestOneKeySendsOnce(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]cluster.Options{
@@ -40,7 +40,7 @@ func TestOneKeySendsOnce(t *testing.T) {
 	}
 }
 
-// conversation is one that somebody began.
+// conversation begins a conversation.
 func conversation(t *testing.T, s *cluster.Cluster, api loadgen.API) string {
 	t.Helper()
 	load, err := loadgen.New(loadgen.Options{
@@ -60,7 +60,7 @@ func conversation(t *testing.T, s *cluster.Cluster, api loadgen.API) string {
 	return rows[0].Conversation
 }
 
-// quiet waits until WhatsApp has so many messages and nothing waits any more.
+// quiet waits until WhatsApp has that many messages and all work is done.
 func quiet(t *testing.T, s *cluster.Cluster, api loadgen.API, sent int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -122,6 +122,6 @@ func sendOnce(t *testing.T, s *cluster.Cluster, api loadgen.API, conversation st
 		}
 	}
 	if said != 1 || len(answers) != 1 || replayed != times-1 {
-		t.Errorf("it was sent %d times, with %d different answers, %d of them from memory; want 1, 1 and %d", said, len(answers), replayed, times-1)
+		t.Errorf("it was sent %d times, with %d different responses, %d of them replayed; want 1, 1 and %d", said, len(answers), replayed, times-1)
 	}
 }

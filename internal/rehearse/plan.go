@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Kinds lists the faults that fit.
+// Kinds lists the faults that are possible in an installation.
 func Kinds(embedded bool) []string {
 	var names []string
 	for _, k := range kinds {
@@ -21,24 +21,24 @@ func Kinds(embedded bool) []string {
 	return names
 }
 
-// fault is one that will happen.
+// fault is a planned fault.
 type fault struct {
 	kind   kind
-	after  time.Duration // since people began to write, or
-	moment float64       // how much of the messages is accepted by then, 0 to 1
+	after  time.Duration // since the load began, or
+	moment float64       // fraction of messages accepted by then, 0 to 1
 	lasts  time.Duration
-	pick   int // whom it meets, or how much of it there is
+	pick   int // selects the target, or is the size of the fault
 }
 
-// first says that a fault is there before anybody writes.
+// first reports whether a fault begins before the load.
 func (f fault) first() bool { return f.after == 0 && f.moment == 0 }
 
-// kindOf finds a kind of the table.
+// kindOf returns a kind by name.
 func kindOf(name string) kind {
 	return kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })]
 }
 
-// plan lists what will go wrong, in its order.
+// plan lists the faults in order.
 func (o Options) plan() (all []fault, err error) {
 	if o.Drill != nil {
 		if all, err = o.Drill.draw(rand.New(rand.NewPCG(o.Load.Seed, 1)), o.Embedded, o.BackoffSpeedup); err != nil {
@@ -61,13 +61,13 @@ func (o Options) plan() (all []fault, err error) {
 	return all, nil
 }
 
-// draw chooses what goes wrong, when and for how long. All kinds have their turn
-// before one comes again.
+// draw chooses faults, their times and durations. Every kind comes once before one
+// repeats.
 func (d Drill) draw(random *rand.Rand, embedded bool, speedup float64) ([]fault, error) {
 	fit := Kinds(embedded)
 	for _, name := range d.Only {
 		if !slices.Contains(fit, name) {
-			return nil, fmt.Errorf("%w: there is no fault %q here; there are %s", ErrOptions, name, strings.Join(fit, ", "))
+			return nil, fmt.Errorf("%w: no fault %q here; the faults are %s", ErrOptions, name, strings.Join(fit, ", "))
 		}
 	}
 	var some []kind
@@ -98,8 +98,8 @@ func (d Drill) draw(random *rand.Rand, embedded bool, speedup float64) ([]fault,
 	return all, nil
 }
 
-// stretch makes outages last for at least so long together, each by the same part of
-// what its kind allows; when that does not suffice they are as long as they may be.
+// stretch lengthens the outages until they last for least in total, each by the same
+// fraction of the room that its kind allows. If that is not enough, each has its maximum.
 func stretch(all []fault, least time.Duration) {
 	var have, most time.Duration
 	for _, f := range all {
@@ -118,9 +118,9 @@ func stretch(all []fault, least time.Duration) {
 	}
 }
 
-// span is how long people write, so that they still do when the last fault comes.
+// span is the duration of the load: long enough to outlast all faults.
 func (r *rehearsal) span() time.Duration {
-	const start = 1500 * time.Millisecond // of a process, or of a server
+	const start = 1500 * time.Millisecond // start time of a process or a server
 	var faults time.Duration
 	for _, f := range r.faults {
 		faults += f.lasts + start

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// story is a plan as a line for each fault.
+// story is a plan as text, one line for each fault.
 func story(t *testing.T, seed uint64, o Options) (names []string, whole []fault) {
 	t.Helper()
 	o.Load.Seed, o.BackoffSpeedup = seed, max(1, o.BackoffSpeedup)
@@ -28,10 +28,10 @@ func TestPlanFollowsFromItsSeed(t *testing.T) {
 	one, whole := story(t, 7, o)
 	again, _ := story(t, 7, o)
 	if diff := cmp.Diff(one, again); diff != "" {
-		t.Errorf("the same seed, another plan:\n%s", diff)
+		t.Errorf("the same seed gives another plan:\n%s", diff)
 	}
 	if other, _ := story(t, 8, o); slices.Equal(one, other) {
-		t.Error("another seed, the same plan")
+		t.Error("another seed gives the same plan")
 	}
 	for i, f := range whole {
 		if f.lasts < f.kind.shortest || f.lasts > f.kind.longest {
@@ -43,7 +43,7 @@ func TestPlanFollowsFromItsSeed(t *testing.T) {
 	}
 }
 
-// TestPlanGivesEachKindItsTurn: nothing comes twice before all came once.
+// TestPlanGivesEachKindItsTurn: no kind repeats before every kind has come once.
 func TestPlanGivesEachKindItsTurn(t *testing.T) {
 	t.Parallel()
 	for _, embedded := range []bool{false, true} {
@@ -57,16 +57,16 @@ func TestPlanGivesEachKindItsTurn(t *testing.T) {
 		}
 	}
 	if names, _ := story(t, 3, Options{Drill: &Drill{Faults: 10}}); slices.Contains(names, "stall_worker") {
-		t.Error("a short drill cannot afford to stall a worker")
+		t.Error("a short drill stalls a worker")
 	}
 	if names, _ := story(t, 3, Options{Drill: &Drill{Faults: 2, Only: []string{"stall_worker"}}}); names[1] != "stall_worker" {
-		t.Errorf("got %v, want what was asked for", names)
+		t.Errorf("got %v, want the kinds of Only", names)
 	}
 }
 
-// TestPlanHasOutagesEnough: whatever the seed and however soon a machine is well again,
-// outages are as long together as was asked for, and none is longer than its kind.
-func TestPlanHasOutagesEnough(t *testing.T) {
+// TestPlanHasEnoughOutage: for every seed the outages last for the requested total, and none
+// exceeds the maximum of its kind.
+func TestPlanHasEnoughOutage(t *testing.T) {
 	t.Parallel()
 	away := func(seed uint64, least time.Duration) (sum time.Duration) {
 		_, all := story(t, seed, Options{BackoffSpeedup: 150, Drill: &Drill{Faults: 36, Outage: least}})
@@ -86,14 +86,14 @@ func TestPlanHasOutagesEnough(t *testing.T) {
 			short++
 		}
 		if got := away(seed, 2*time.Hour); got < 2*time.Hour || got > max(away(seed, 0), 2*time.Hour+time.Second) {
-			t.Errorf("seed %d: outages are %v together, want two hours", seed, got)
+			t.Errorf("seed %d: outages last %v in total, want two hours", seed, got)
 		}
 		if got := away(seed, 100*time.Hour); got <= 2*time.Hour {
-			t.Errorf("seed %d: outages are %v together, want as much as there can be", seed, got)
+			t.Errorf("seed %d: outages last %v in total, want the maximum", seed, got)
 		}
 	}
 	if short == 0 {
-		t.Error("no seed needed to be drawn out")
+		t.Error("no seed needed longer outages")
 	}
-	t.Logf("%d of 200 seeds are too short by themselves", short)
+	t.Logf("%d of 200 seeds need longer outages", short)
 }

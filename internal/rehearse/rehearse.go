@@ -1,11 +1,11 @@
-// Package rehearse sets up a router, lets many people write to it, makes things go
-// wrong meanwhile, takes its answers as WhatsApp would, and then asks for every
-// message: what was lost, doubled or reordered, and how long the webhook and people
-// had to wait. A drill is the rehearsal of the bad days, a load test that of the full
-// ones. The router is one that is thrown away, or one that runs already; both are
-// known only from outside. It must never leave out a wait that somebody would have
-// had: at a rate, time counts from when a request was due. It must never touch a
-// process, a server or a file that it did not make, nor leave one behind.
+// Package rehearse writes to a router as many people would, injects faults meanwhile,
+// accepts its answers as WhatsApp would, and then verifies every message. The report says
+// which were lost, doubled or reordered, and how long the webhook and people had to wait.
+// A drill rehearses faults, a load test rehearses load. The router is a temporary
+// installation or a running one; both are known only from outside. It must never leave out
+// a wait that a person would have had: at a rate, time counts from when a request was due.
+// It must never touch a process, a server or a file that it did not make, nor leave one
+// behind.
 package rehearse
 
 import (
@@ -28,96 +28,95 @@ import (
 
 // Options of Run. Program or Target is required.
 type Options struct {
-	// Program is the router's executable: it is started and thrown away. Webhooks
-	// and Workers are how many processes there are of each (default 1 and 2, of a
-	// drill 2 and 3); with Embedded there is one for everything, on SQLite.
+	// Program is the router's executable, for a temporary installation. Webhooks and
+	// Workers are the numbers of processes of each role (default 1 and 2, in a drill 2 and
+	// 3). With Embedded one process does everything, on SQLite.
 	Program           string
 	Webhooks, Workers int
 	Embedded          bool
-	// BackoffSpeedup makes the router's back-offs pass so many times faster: an outage of
-	// seconds is then as hard as one of minutes. 1 unless told.
+	// BackoffSpeedup divides the router's back-offs: an outage of seconds is then as hard as
+	// one of minutes. Default 1.
 	BackoffSpeedup float64
-	// Parent is where files are made, "" for the system's temporary ones. Keep leaves
-	// them there; they also stay when something is wrong.
+	// Parent is the directory for the files, "" for the system's temporary directory. Keep
+	// keeps them; they also stay if the router broke a promise.
 	Parent string
 	Keep   bool
 
-	// Target is a router that runs already, instead of all that.
+	// Target is a running router, used instead of a temporary installation.
 	Target *Target
 
-	// Load is what people write, and how fast; a drill decides most of it. Where it goes
-	// and what becomes of its statuses is decided here.
+	// Load is what people write, and how fast; a drill overrides most of it. Run sets its
+	// address and the handling of its statuses.
 	Load loadgen.Options
-	// Duration ends the writing; without it and without Load.Messages it goes on until
-	// the context ends.
+	// Duration limits the load. Without it and without Load.Messages the load lasts until the
+	// context ends.
 	Duration time.Duration
-	// Settle is how long everything may take to be done afterwards; 2 min unless
-	// told, 6 of a drill.
+	// Settle limits the time for the remaining work afterwards; default 2 min, in a drill
+	// 6.
 	Settle time.Duration
-	// Begin returns when people are to begin to write; nil begins when everything is ready.
+	// Begin returns when the load shall begin; nil begins once everything is ready.
 	Begin func(context.Context) error
 
-	// Drill makes things go wrong that nobody chose, and is strict.
+	// Drill makes the rehearsal a drill.
 	Drill *Drill
-	// SlowPostgres is how much longer each call to PostgreSQL takes, from the first
-	// message on until everything is done.
+	// SlowPostgres is the delay of each call to PostgreSQL, from the first message until all
+	// work is done.
 	SlowPostgres time.Duration
-	// RestartRedis kills Redis in the middle of Duration and starts it again.
+	// RestartRedis kills Redis after half of Duration and starts it again.
 	RestartRedis bool
-	// CRM says how a CRM behaves that gets every event: in these ways (of
-	// cluster.CRMModes), one after the other, for an equal part of Duration each.
-	// Afterwards it works, and every event is asked for, unless CRMStays as it is.
-	// nil is no CRM.
+	// CRM lists the modes (of cluster.CRMModes) that a fake CRM goes through, each for an
+	// equal share of Duration. It then recovers and every event is verified, unless
+	// CRMStays. nil is no CRM.
 	CRM      []string
 	CRMStays bool
-	// DropResponses makes WhatsApp take one answer in so many and break the connection
-	// instead of saying so. Then it reports what becomes of all answers itself, and
-	// none may stay uncertain.
+	// DropResponses makes WhatsApp accept one answer in this many and break the connection
+	// instead of responding. WhatsApp then sends the statuses of all answers itself, and no
+	// answer may stay uncertain.
 	DropResponses int
 
-	// Tell is called with what happens, Progress about once a second; one call
-	// after the other.
+	// Tell is called for each event, Progress about once a second. The calls do not
+	// overlap.
 	Tell     func(Event)
 	Progress func(Progress)
 }
 
-// Drill is a rehearsal with faults that Load.Seed chooses. It is strict: dead letters,
-// work that is not done in time and processes that end by themselves are broken
-// promises too, and one that is interrupted proves nothing.
+// Drill is a rehearsal with faults chosen by Load.Seed. It is strict: dead letters, work
+// not done in time and processes that end unexpectedly are broken promises too, and an
+// interrupted drill is an error.
 type Drill struct {
-	// Faults is how many there are, one after the other.
+	// Faults is the number of faults, one after the other.
 	Faults int
-	// Only are the kinds to choose from; nil is all that fit.
+	// Only are the kinds to choose from; nil is all possible ones.
 	Only []string
-	// Pace is how much of the writing goes to each fault, in time, at least; 6 s
-	// unless told. A slow machine takes longer.
+	// Pace is the minimum time of the load for each fault; default 6 s. A slow machine
+	// takes longer.
 	Pace time.Duration
-	// Outage is how long Redis, PostgreSQL and WhatsApp are away together at least, as
-	// the back-offs see it: it draws faults out, each as far as its kind goes.
+	// Outage is the minimum total time for which Redis, PostgreSQL and WhatsApp are down, at
+	// the speed of the back-offs: faults are lengthened, each up to the maximum of its kind.
 	Outage time.Duration
 }
 
-// Target is a router that runs already.
+// Target is a running router.
 type Target struct {
 	URL           string // without /webhook
 	Secret        string // app secret of the line
 	PhoneNumberID string
-	Token         string // that the router sends with
+	Token         string // access token of the router
 	Line          string
-	// Graph is where the fake WhatsApp listens: the router's graph_url has to
-	// point there, or its answers are not seen. "" does not listen.
+	// Graph is the address of the fake WhatsApp. The router's graph_url must point to it, or
+	// the answers are not seen. "" does not listen.
 	Graph string
-	// API is where it tells what it stored.
+	// API reads the messages that the router stored.
 	API loadgen.API
 }
 
-// ErrOptions means that the options make no rehearsal.
-var ErrOptions = errors.New("these options do not fit")
+// ErrOptions means that the options are invalid.
+var ErrOptions = errors.New("the options are invalid")
 
-// perConversation keeps a drill within an hour of answers.
+// perConversation limits the messages of a conversation in a drill, below AnswersPerHour.
 const perConversation = cluster.AnswersPerHour * 9 / 10
 
-// name is what people call it.
+// name is the name of the rehearsal in errors.
 func (o *Options) name() string {
 	if o.Drill != nil {
 		return "drill"
@@ -151,66 +150,65 @@ func (o *Options) check() error {
 		o.Progress = func(Progress) {}
 	}
 	if o.DropResponses > 0 {
-		l.Statuses = 0 // WhatsApp reports itself
+		l.Statuses = 0 // WhatsApp sends them itself
 	}
 	for _, way := range o.CRM {
 		if !slices.Contains(cluster.CRMModes(), way) {
-			return fmt.Errorf("%w: a CRM cannot be %q; there are %s", ErrOptions, way, strings.Join(cluster.CRMModes(), ", "))
+			return fmt.Errorf("%w: a CRM has no mode %q; the modes are %s", ErrOptions, way, strings.Join(cluster.CRMModes(), ", "))
 		}
 	}
 	switch d := o.Drill; {
 	case o.Program == "" && o.Target == nil:
-		return fmt.Errorf("%w: there is no router", ErrOptions)
+		return fmt.Errorf("%w: a program or a target is required", ErrOptions)
 	case o.Webhooks < 0 || o.Workers < 0 || o.Duration < 0 || o.SlowPostgres < 0 || o.DropResponses < 0 || o.BackoffSpeedup != 0 && o.BackoffSpeedup < 1,
 		l.Messages < 0 || l.Conversations < 1 || l.Rate < 0 || l.Statuses < 0 || l.Statuses > 3,
 		d != nil && (d.Faults < 0 || d.Outage < 0):
 		return fmt.Errorf("%w: a number is too small, or there are more than three statuses", ErrOptions)
 	case d != nil && l.Messages/l.Conversations > perConversation:
-		return fmt.Errorf("%w: %d messages are too many for %d conversations, as nobody gets more than %d answers an hour", ErrOptions, l.Messages, l.Conversations, perConversation)
+		return fmt.Errorf("%w: %d messages are too many for %d conversations: a conversation gets at most %d answers", ErrOptions, l.Messages, l.Conversations, perConversation)
 	case (o.SlowPostgres != 0 || o.RestartRedis) && (o.Target != nil || o.Embedded):
-		return fmt.Errorf("%w: only servers of its own can be slowed down and restarted", ErrOptions)
+		return fmt.Errorf("%w: only a temporary installation with servers can be slowed down and restarted", ErrOptions)
 	case o.Target != nil && (d != nil || o.CRM != nil || o.DropResponses > 0 || o.BackoffSpeedup != 0):
-		return fmt.Errorf("%w: only around a router of its own can a CRM or WhatsApp misbehave", ErrOptions)
+		return fmt.Errorf("%w: only a temporary installation can have faults of a CRM or of WhatsApp", ErrOptions)
 	case len(o.CRM) > 1 && o.Duration == 0:
-		return fmt.Errorf("%w: a CRM that changes its ways needs a duration", ErrOptions)
+		return fmt.Errorf("%w: a CRM with several modes needs a duration", ErrOptions)
 	case o.RestartRedis && o.Duration == 0:
-		return fmt.Errorf("%w: the middle, when Redis is restarted, needs a duration", ErrOptions)
+		return fmt.Errorf("%w: a restart of Redis needs a duration", ErrOptions)
 	}
 	o.BackoffSpeedup = max(1, o.BackoffSpeedup)
 	return nil
 }
 
-// rehearsal is one that runs.
+// rehearsal is a running rehearsal.
 type rehearsal struct {
 	Options
 	began          time.Time
 	faults         []fault
 	cluster        *cluster.Cluster // nil with a Target
 	api            loadgen.API
-	noReplyCapture bool // nobody sees the answers
+	noReplyCapture bool // the answers are not seen
 	load           atomic.Pointer[loadgen.Generator]
-	written        chan struct{} // closed when nobody writes any more
+	written        chan struct{} // closed at the end of the load
 
 	mu       sync.Mutex // guards the rest, and calls of Tell and Progress
 	at       Progress
-	sent     []sandbox.Sent // answers that WhatsApp took
+	sent     []sandbox.Sent // answers that WhatsApp accepted
 	injected []InjectedFault
 	outage   time.Duration
-	restore  []func(context.Context) error // of the faults that last until all is done
+	restore  []func(context.Context) error // of the faults that last until all work is done
 	notes    []string
 	series   []Second
-	wakeUps  int64          // the most
-	memory   cluster.Memory // the most of each
-	cpu      cluster.CPU    // while people wrote
-	machine  ticks          // at the last second's end
+	wakeUps  int64          // peak
+	memory   cluster.Memory // peak of each
+	cpu      cluster.CPU    // during the load
+	machine  ticks          // at the end of the last second
 	calm     loadgen.Durations
-	stolen   float64 // while people wrote
+	stolen   float64 // during the load
 }
 
-// Run does a rehearsal, from nothing to nothing. The report is good when there is no
-// error; then its Err says whether the router kept its promises. When ctx ends, nothing
-// further is written, and what was is still accounted for, except by a drill: then, and
-// when something is missing, there is an error.
+// Run runs a rehearsal. Without an error the report is complete, and its Err says whether
+// the router kept its promises. If ctx ends, a load test stops writing and verifies what
+// was written; a drill returns an error.
 func Run(ctx context.Context, o Options) (Report, error) {
 	if err := o.check(); err != nil {
 		return Report{}, fmt.Errorf("%s: %w", o.name(), err)
@@ -236,7 +234,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-// start makes what the rehearsal needs. stop ends it, and says where files are left.
+// start starts the cluster or attaches to the target. stop ends it, and returns the
+// directory of files that stay.
 func (r *rehearsal) start(ctx context.Context) (stop func(keep bool) string, err error) {
 	o := r.Load
 	var door string
@@ -259,7 +258,7 @@ func (r *rehearsal) start(ctx context.Context) (stop func(keep bool) string, err
 		o.Secret, o.PhoneNumberID, o.ReportReplies = r.cluster.Secret, cluster.PhoneNumberID, r.Drill == nil
 	}
 	o.URL, o.Progress = door+"/webhook", r.progress
-	o.SyntheticStatuses = r.SlowPostgres > 0 // answers come too late to keep the rate with their reports
+	o.SyntheticStatuses = r.SlowPostgres > 0 // answers are too late for their statuses to keep the rate
 	if r.Drill != nil && len(r.faults) > 0 {
 		o.Rate = float64(o.Messages*(1+o.Statuses)) / float64(o.Batch) / r.span().Seconds()
 	}
@@ -272,7 +271,7 @@ func (r *rehearsal) start(ctx context.Context) (stop func(keep bool) string, err
 	return stop, nil
 }
 
-// attach takes the answers of a router that runs already.
+// attach accepts the answers of a running router.
 func (r *rehearsal) attach(ctx context.Context) (stop func(bool) string, err error) {
 	r.api, r.noReplyCapture = r.Target.API, r.Target.Graph == ""
 	r.api.Line = r.Target.Line
@@ -296,7 +295,7 @@ func (r *rehearsal) attach(ctx context.Context) (stop func(bool) string, err err
 	}
 	server := &http.Server{Handler: whatsapp.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	var served sync.WaitGroup
-	served.Go(func() { _ = server.Serve(l) }) // it ends when it is closed
+	served.Go(func() { _ = server.Serve(l) }) // it ends when the server is closed
 	return func(bool) string {
 		server.Close()
 		served.Wait()
@@ -305,7 +304,7 @@ func (r *rehearsal) attach(ctx context.Context) (stop func(bool) string, err err
 }
 
 func (r *rehearsal) run(ctx context.Context) (Report, error) {
-	// Who interrupts a load test wants the report of what was done.
+	// An interrupted load test still reports on what was written.
 	whole := ctx
 	if r.Drill == nil {
 		whole = context.WithoutCancel(ctx)

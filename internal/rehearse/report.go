@@ -14,7 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// Report is what became of everything. It has the part of the rehearsal that it was.
+// Report is the result of a rehearsal, with the part of a drill or of a load test.
 type Report struct {
 	Seed          uint64  `json:"seed"`
 	Embedded      bool    `json:"embedded"`
@@ -24,50 +24,50 @@ type Report struct {
 	Took          float64 `json:"took_seconds"`
 	// Of messages.
 	Accepted int   `json:"accepted"` // got a 200
-	Unsure   int   `json:"unsure"`   // were posted and got none
-	Late     int   `json:"late"`     // stored by a detour, and not answered
+	Unsure   int   `json:"unsure"`   // posted, and got no 200
+	Late     int   `json:"late"`     // stored late, and not answered
 	Lost     int   `json:"lost"`
-	Repeated int64 `json:"repeated"` // posts once more on purpose
-	Retried  int64 `json:"retried"`  // posts once more since they had failed
+	Repeated int64 `json:"repeated"` // posts repeated on purpose
+	Retried  int64 `json:"retried"`  // posts repeated after a failure
 	// Of answers.
-	Uncertain  int `json:"uncertain"`  // may have been sent, and are not repeated
-	Failed     int `json:"failed"`     // given up, with a reason
-	Unanswered int `json:"unanswered"` // owed
+	Uncertain  int `json:"uncertain"`  // may have been sent; not repeated
+	Failed     int `json:"failed"`     // given up with a reason
+	Unanswered int `json:"unanswered"` // missing
 	// Of both.
 	Doubled   int   `json:"doubled"`
 	Reordered int   `json:"reordered"`
 	Dead      int64 `json:"dead"`  // dead letters
-	Quiet     bool  `json:"quiet"` // everything was done in the end
-	// Webhook is until the 200, at a rate since the request was due.
+	Quiet     bool  `json:"quiet"` // all work was done in the end
+	// Webhook is the time until the 200; at a rate it counts from when the request was due.
 	Webhook Latency `json:"webhook_ms"`
-	// Wrong says what was lost, doubled and so on, the first few of each.
+	// Wrong lists the first few lost, doubled, reordered and unanswered messages.
 	Wrong []string `json:"wrong"`
-	// Notes say what nobody planned: processes that ended by themselves.
+	// Notes are unplanned incidents, such as processes that ended unexpectedly.
 	Notes []string `json:"notes"`
-	Files string   `json:"files,omitempty"` // where they are, when they stayed
+	Files string   `json:"files,omitempty"` // their directory, if they stay
 
 	*DrillReport
 	*LoadReport
 }
 
-// DrillReport is the part of a drill.
+// DrillReport is the part for a drill.
 type DrillReport struct {
-	// Outage is for how long Redis, PostgreSQL or WhatsApp were away, as the
-	// back-offs saw it.
+	// Outage is the total time for which Redis, PostgreSQL or WhatsApp were down, at the
+	// speed of the back-offs.
 	Outage  float64 `json:"outage_seconds"`
 	Handled int     `json:"handled"`
 	Sent    int     `json:"sent"`
-	// Left counts the people without an answer whom nobody will write to, as the router
-	// lists them: late, uncertain and failed ones.
+	// Left counts the people who were left without an answer (late, uncertain, failed), as
+	// the router lists them.
 	Left int64 `json:"left"`
-	// Waits in seconds: from the door to the decision, and to WhatsApp.
+	// Waits from the webhook to the decision, and to WhatsApp.
 	LongestHandled float64         `json:"longest_handled_seconds"`
 	LongestWait    float64         `json:"longest_wait_seconds"`
 	P99Wait        float64         `json:"p99_wait_seconds"`
 	Faults         []InjectedFault `json:"faults"`
 }
 
-// InjectedFault is a fault that happened.
+// InjectedFault is a fault that was injected.
 type InjectedFault struct {
 	Fault  string  `json:"fault"`
 	What   string  `json:"what"`
@@ -75,69 +75,67 @@ type InjectedFault struct {
 	Lasted float64 `json:"lasted_seconds"`
 }
 
-// LoadReport is the part of a load test.
+// LoadReport is the part for a load test.
 type LoadReport struct {
 	Began time.Time `json:"began"`
-	// What was tested.
-	URL          string  `json:"url,omitempty"` // of a router that ran already
+	// The router.
+	URL          string  `json:"url,omitempty"` // of a Target
 	SlowPostgres float64 `json:"slow_postgres_ms"`
 	RestartRedis bool    `json:"restart_redis"`
-	Hurry        float64 `json:"hurry"`                  // how many times faster back-offs passed
-	Warm         float64 `json:"warm_seconds,omitempty"` // at first, which no latency counts
-	// With what.
-	Rate         float64 `json:"rate"` // requests a second; 0 is as fast as they are answered
+	Hurry        float64 `json:"hurry"`                  // BackoffSpeedup
+	Warm         float64 `json:"warm_seconds,omitempty"` // at the start, not in any latency
+	// The load.
+	Rate         float64 `json:"rate"` // requests a second; 0 posts each when the one before is answered
 	Burst        int     `json:"burst"`
 	Batch        int     `json:"batch"`
 	StatusesEach int     `json:"statuses_each"`
 	Connections  int     `json:"connections"`
-	// How it went.
-	Wrote       float64          `json:"wrote_seconds"` // for how long was written
+	// The result.
+	Wrote       float64          `json:"wrote_seconds"` // duration of the load
 	Interrupted bool             `json:"interrupted"`
 	Requests    int64            `json:"requests"` // answered 200
 	PerSecond   float64          `json:"requests_per_second"`
 	Messages    int64            `json:"messages"` // in them
 	Statuses    int64            `json:"statuses"` // in them
 	Refusals    map[string]int64 `json:"refusals"` // answers other than 200; "none" is no answer
-	// Missed are requests that nobody was free to post when they were due, nor
-	// until the end: no latency counts them.
+	// Missed counts requests that were due and never posted, because no connection was free.
+	// No latency includes them.
 	Missed int64 `json:"missed"`
-	GaveUp int   `json:"gave_up"` // messages that were refused for a minute
+	GaveUp int   `json:"gave_up"` // messages refused for RetryFor
 	Stored int   `json:"stored"`
 	// Of answers.
-	Blind   bool `json:"blind"` // nobody could see them
+	Blind   bool `json:"blind"` // they could not be seen
 	Answers int  `json:"answers"`
-	// Cut are those that WhatsApp took without saying so.
+	// Cut counts answers that WhatsApp accepted without responding.
 	Cut int64 `json:"cut"`
-	// CRM is what became of the events; nil without one.
+	// CRM is the result for the events; nil without a CRM.
 	CRM *CRM `json:"crm,omitempty"`
-	// Memory is the most that was used, in bytes: of Redis, and resident of all
-	// processes together; 0 where nobody knows.
+	// Memory is the peak memory in bytes; 0 if unknown.
 	Memory cluster.Memory `json:"memory"`
-	// CPU is what a message cost while people wrote, in µs: of all processes of the
+	// CPU is the processor time for each message during the load: of all processes of the
 	// router together, of Redis and of PostgreSQL.
 	CPU CPU `json:"cpu_us_each"`
-	// Reply is until WhatsApp had the first answer to a message, at a rate since the
-	// request was due.
+	// Reply is the time until WhatsApp had the first answer to a message; at a rate it
+	// counts from when the request was due.
 	Reply Latency `json:"reply_ms"`
-	// Calm are both where nobody disturbed the machine; nil when somebody always did.
-	// Stolen is the part of its processors that it was without while people wrote, as
-	// in Second.
+	// Calm is both latencies in the calm seconds; nil without any. Stolen is the stolen
+	// fraction of processor time during the load, as in Second.
 	Calm   *Calm   `json:"calm,omitempty"`
 	Stolen float64 `json:"stolen"`
-	// The same as curves, and second by second.
+	// The latencies as curves, and second by second.
 	WebhookCurve []Bucket `json:"webhook_curve"`
 	ReplyCurve   []Bucket `json:"reply_curve"`
 	Series       []Second `json:"series"`
 }
 
-// CPU is in µs.
+// CPU is processor time in µs.
 type CPU struct {
 	Router   float64 `json:"router"`
 	Redis    float64 `json:"redis"`
 	Postgres float64 `json:"postgres"`
 }
 
-// Latency is in milliseconds.
+// Latency is a latency in milliseconds.
 type Latency struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -147,17 +145,17 @@ type Latency struct {
 	Max   float64 `json:"max"`
 }
 
-// Bucket counts what took at most so many milliseconds.
+// Bucket counts durations of up to Until milliseconds.
 type Bucket struct {
 	Until float64 `json:"until"`
 	Count int64   `json:"count"`
 }
 
-// ErrBroken means that messages or answers are not as they should be.
+// ErrBroken means that the router broke a promise.
 var ErrBroken = errors.New("the router did not keep its promises")
 
-// Err is nil when nothing was lost, reordered, doubled or left unanswered, and nothing
-// that a drill or a load test looks at besides is wrong; ErrBroken otherwise.
+// Err returns ErrBroken if anything was lost, reordered, doubled or left unanswered, or if
+// a further check of a drill or a load test failed; else nil.
 func (r Report) Err() error {
 	var wrong []string
 	count := func(n int, name string) {
@@ -172,7 +170,7 @@ func (r Report) Err() error {
 	if r.DrillReport != nil {
 		count(int(r.Dead), "dead")
 		if !r.Quiet {
-			wrong = append(wrong, "not everything was done in time")
+			wrong = append(wrong, "the work was not done in time")
 		}
 		wrong = append(wrong, r.Notes...)
 	}
@@ -192,11 +190,11 @@ func (r Report) Err() error {
 	return fmt.Errorf("%w: %s", ErrBroken, strings.Join(wrong, ", "))
 }
 
-// report asks for every message and compares.
+// report reads every message and verifies it.
 func (r *rehearsal) report(ctx context.Context, load loadgen.Report, crm *comeback, quiet, interrupted bool) (Report, error) {
 	api := r.api
 	if r.Target != nil {
-		api.Since = r.began.Add(-time.Second) // what is older is of others
+		api.Since = r.began.Add(-time.Second) // older messages belong to others
 	}
 	rows, err := api.Rows(ctx)
 	if err != nil {
@@ -206,7 +204,7 @@ func (r *rehearsal) report(ctx context.Context, load loadgen.Report, crm *comeba
 	if err != nil {
 		return Report{}, err
 	}
-	if r.cluster != nil && !r.CRMStays { // posts that hang would keep it
+	if r.cluster != nil && !r.CRMStays { // hanging posts would delay it
 		r.cluster.Shutdown()
 	}
 	r.mu.Lock()
@@ -246,7 +244,7 @@ func (r *rehearsal) report(ctx context.Context, load loadgen.Report, crm *comeba
 	return one, nil
 }
 
-// some are the first few of each list.
+// some returns the first few of each list.
 func some(lists ...[]string) (all []string) {
 	for _, list := range lists {
 		all = append(all, list[:min(len(list), 5)]...)
@@ -296,8 +294,8 @@ func (r *rehearsal) loadReport(v loadgen.Verdict, rows []loadgen.Row, load loadg
 	return &one
 }
 
-// ours leaves out the conversations that no message of the run is in: somebody
-// else writes to that router as well.
+// ours leaves out conversations without a message of the run: others write to that router
+// too.
 func ours(rows []loadgen.Row, load loadgen.Report) []loadgen.Row {
 	written := map[string]bool{}
 	for m := range load.Messages() {
@@ -318,8 +316,8 @@ func ours(rows []loadgen.Row, load loadgen.Report) []loadgen.Row {
 	return some
 }
 
-// replies measures from when a message was due until WhatsApp had the first
-// answer to it: in a conversation an answer follows its message.
+// replies measures the time from when a message was due until WhatsApp had its first
+// answer: in a conversation an answer follows its message.
 func (r *rehearsal) replies(one *LoadReport, load loadgen.Report, rows []loadgen.Row) {
 	written := map[string]loadgen.Message{}
 	var begun time.Time
@@ -335,7 +333,7 @@ func (r *rehearsal) replies(one *LoadReport, load loadgen.Report, rows []loadgen
 	}
 	var all, calm loadgen.Durations
 	by := make([]loadgen.Durations, len(one.Series))
-	asked := map[string]loadgen.Message{} // by conversation: the one without an answer yet
+	asked := map[string]loadgen.Message{} // by conversation: the message without an answer yet
 	for _, row := range rows {
 		if row.Direction == "inbound" {
 			asked[row.Conversation] = written[row.ProviderID]
@@ -373,7 +371,7 @@ func (r *rehearsal) replies(one *LoadReport, load loadgen.Report, rows []loadgen
 	}
 }
 
-// second finds the one in the series that a time belongs to, -1 for none.
+// second returns the index of the second that a time belongs to, -1 for none.
 func second(series []Second, at time.Duration) int {
 	for i := max(0, int(at.Seconds())-1); i < len(series); i++ {
 		if at.Seconds() <= series[i].At {
@@ -398,8 +396,8 @@ func curve(buckets []loadgen.Bucket) []Bucket {
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 func ms(d time.Duration) float64      { return math.Round(d.Seconds()*100_000) / 100 }
 
-// waits measures, from when a message was at the door, until it was decided
-// about and until its answer was at WhatsApp. An answer follows its message.
+// waits measures the times from the webhook of a message to its decision, and to its
+// answer at WhatsApp. An answer follows its message.
 func waits(rows []loadgen.Row, sent map[string]time.Time) (handled, answered []time.Duration) {
 	came := map[string]time.Time{}
 	for _, r := range rows {

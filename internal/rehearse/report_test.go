@@ -33,22 +33,22 @@ func TestWaits(t *testing.T) {
 		t.Errorf("longest: got %v", got)
 	}
 	if longest(nil) != 0 || quantile(nil, 0.99) != 0 {
-		t.Error("nothing waited, yet it waited")
+		t.Error("a wait without any message")
 	}
 }
 
-// TestDrillErr: every promise counts, and so does what ended by itself.
+// TestDrillErr: every broken promise counts, and so does a process that ended unexpectedly.
 func TestDrillErr(t *testing.T) {
 	t.Parallel()
 	if err := (Report{Quiet: true, Late: 3, Uncertain: 2, Failed: 1, DrillReport: &DrillReport{}}).Err(); err != nil {
-		t.Errorf("late, uncertain and failed are no broken promises: %v", err)
+		t.Errorf("late, uncertain and failed messages are not broken promises: %v", err)
 	}
 	for want, r := range map[string]Report{
 		"1 lost":                         {Quiet: true, Lost: 1},
 		"2 unanswered":                   {Quiet: true, Unanswered: 2},
 		"1 reordered, 3 doubled, 4 dead": {Quiet: true, Reordered: 1, Doubled: 3, Dead: 4},
-		"not everything was done":        {},
-		"worker-1 ended by itself":       {Quiet: true, Notes: []string{"worker-1 ended by itself"}},
+		"the work was not done in time":  {},
+		"worker-1 ended unexpectedly":    {Quiet: true, Notes: []string{"worker-1 ended unexpectedly"}},
 	} {
 		r.DrillReport = &DrillReport{}
 		if err := r.Err(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
@@ -57,11 +57,11 @@ func TestDrillErr(t *testing.T) {
 	}
 }
 
-// TestLoadErr: what is a broken promise to a load test.
+// TestLoadErr: the broken promises of a load test.
 func TestLoadErr(t *testing.T) {
 	t.Parallel()
 	if err := (Report{Dead: 1, Uncertain: 2, LoadReport: &LoadReport{}}).Err(); err != nil {
-		t.Errorf("dead letters, uncertain answers and what waits are told, not judged: %v", err)
+		t.Errorf("dead letters, uncertain answers and remaining work are reported, but break no promise: %v", err)
 	}
 	r := Report{Lost: 1, Uncertain: 2, LoadReport: &LoadReport{Cut: 3, CRM: &CRM{Doubled: 4}}}
 	const want = "1 lost, 2 uncertain although their statuses came, 4 events doubled"
@@ -70,7 +70,7 @@ func TestLoadErr(t *testing.T) {
 	}
 }
 
-func TestOptionsThatMakeNoRehearsal(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
 		"no program":        {},

@@ -13,35 +13,35 @@ import (
 
 // Phases of a rehearsal.
 const (
-	PhaseStart  = "start"  // servers and processes come up
-	PhaseLoad   = "load"   // people write, things go wrong
-	PhaseSettle = "settle" // everything that waits is done
-	PhaseCheck  = "check"  // every message is asked for
+	PhaseStart  = "start"  // servers and processes start
+	PhaseLoad   = "load"   // people write, faults happen
+	PhaseSettle = "settle" // the remaining work is done
+	PhaseCheck  = "check"  // every message is verified
 )
 
-// Event is something that happened.
+// Event is a phase, a fault or a note.
 type Event struct {
 	At    time.Duration
 	Phase string // set when a phase begins
-	Fault string // kind; set when a fault begins or is over
-	What  string // whom it meets: "worker-2"
+	Fault string // kind; set when a fault begins or ends
+	What  string // target: "worker-2"
 	Over  bool
-	Note  string // what nobody planned
+	Note  string // an unplanned incident
 }
 
-// Progress is where a rehearsal stands.
+// Progress is the state of a rehearsal.
 type Progress struct {
 	loadgen.Progress
-	At           time.Duration // since it began
+	At           time.Duration // since the start
 	Phase        string
-	WantMessages int           // to be written, 0 for no end
-	WantDuration time.Duration // to be written for, 0 for no end
-	Answers      int64         // that WhatsApp took
-	// A second, since the last Progress.
+	WantMessages int           // messages to write, 0 for no limit
+	WantDuration time.Duration // of the load, 0 for no limit
+	Answers      int64         // accepted by WhatsApp
+	// Rates since the last Progress.
 	RequestsPerSecond, MessagesPerSecond, AnswersPerSecond float64
-	Fault, What                                            string // what is wrong at the moment
-	Faults, OfFaults                                       int    // over, of all
-	Known                                                  bool   // whether the router tells the rest
+	Fault, What                                            string // current fault and its target
+	Faults, OfFaults                                       int    // ended, of all
+	Known                                                  bool   // whether the router answered with the rest
 	Handled, Depth, Pending, Dead                          int64
 }
 
@@ -58,7 +58,7 @@ func (r *rehearsal) enter(phase string) {
 	r.tell(Event{Phase: phase})
 }
 
-// note keeps what nobody planned.
+// note records an unplanned incident.
 func (r *rehearsal) note(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *rehearsal) note(text string) {
 	r.tell(Event{Note: text})
 }
 
-// accept is WhatsApp taking an answer: its statuses follow.
+// accept is called when WhatsApp accepts an answer: its statuses follow.
 func (r *rehearsal) accept(s sandbox.Sent) {
 	r.mu.Lock()
 	r.sent = append(r.sent, s)
@@ -76,29 +76,29 @@ func (r *rehearsal) accept(s sandbox.Sent) {
 	}
 }
 
-// Second is what happened in one, or what is known at its end.
+// Second is one second of the load. Depth is the state at its end.
 type Second struct {
 	At       float64 `json:"at_seconds"`
 	Requests float64 `json:"requests_per_second"`
 	Answers  float64 `json:"answers_per_second"`
-	// Webhook is the latency of the second's requests, in milliseconds.
+	// Webhook is the latency of the second's requests.
 	Webhook Latency `json:"webhook_ms"`
-	// Reply is that of the messages that were due in it.
+	// Reply is the latency of replies to messages that were due in the second.
 	Reply Latency `json:"reply_ms"`
-	// Stolen is the part of its processors that the machine was without, as its host
-	// gave them to others: 0 to 1, and 0 where nobody knows.
+	// Stolen is the fraction of processor time that the host gave to other machines, 0 to
+	// 1; 0 if unknown.
 	Stolen float64 `json:"stolen"`
 	Depth  int64   `json:"depth"`
-	Known  bool    `json:"known"` // whether the router told its depth
+	Known  bool    `json:"known"` // whether the router answered with its depth
 }
 
-// watch asks the router how it is, about once a second.
+// watch reads the router's numbers, about once a second.
 func (r *rehearsal) watch(ctx context.Context) {
 	for more := true; more; more = loadgen.Sleep(ctx, time.Second) {
 		f, err := r.api.Stats(ctx)
 		var m cluster.Memory
 		if r.cluster != nil {
-			m, _ = r.cluster.Memory(ctx) // Redis may be away
+			m, _ = r.cluster.Memory(ctx) // Redis may be down
 		}
 		r.mu.Lock()
 		p := &r.at
@@ -115,13 +115,13 @@ func (r *rehearsal) watch(ctx context.Context) {
 	}
 }
 
-// progress is told by the generator.
+// progress is called by the generator.
 func (r *rehearsal) progress(p loadgen.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	took := p.Elapsed - r.at.Elapsed
 	r.show(took, p)
-	if took < time.Second/2 && len(r.series) > 0 { // the end: a rate of so little says nothing
+	if took < time.Second/2 && len(r.series) > 0 { // the last interval is too short for a rate
 		return
 	}
 	machine := machineTicks()
@@ -136,7 +136,7 @@ func (r *rehearsal) progress(p loadgen.Progress) {
 	r.series = append(r.series, s)
 }
 
-// show tells Progress where the rehearsal stands; mu is held.
+// show calls Progress with the current state; mu is held.
 func (r *rehearsal) show(took time.Duration, load loadgen.Progress) {
 	p, answers := &r.at, int64(len(r.sent))
 	per := func(now, before int64) float64 {
@@ -152,14 +152,14 @@ func (r *rehearsal) show(took time.Duration, load loadgen.Progress) {
 	r.Progress(*p)
 }
 
-// settle waits until nothing waits any more. It is false when that does not come.
+// settle waits until all work is done. It returns false on a timeout.
 func (r *rehearsal) settle(ctx context.Context) bool {
 	waiting, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
 	for calm := 0; ; {
 		f, err := r.api.Stats(waiting)
 		jobs, reports := f.Depth, 0
-		if r.CRMStays { // its events will not be done
+		if r.CRMStays { // its events stay in the queue
 			jobs -= f.Events
 		}
 		if r.cluster != nil {
@@ -173,7 +173,7 @@ func (r *rehearsal) settle(ctx context.Context) bool {
 		}
 		if !loadgen.Sleep(waiting, 300*time.Millisecond) {
 			if ctx.Err() == nil {
-				r.note(fmt.Sprintf("not everything was done %v after the last message: %d jobs, %d answers and %d reports wait (%v)", r.Settle, jobs, f.Pending, reports, err))
+				r.note(fmt.Sprintf("work is left %v after the last message: %d jobs, %d answers and %d statuses (%v)", r.Settle, jobs, f.Pending, reports, err))
 			}
 			return false
 		}
