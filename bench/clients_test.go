@@ -15,9 +15,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/cluster"
 )
 
-// TestClientsAreLetGo: the program gives up the connections of those who stand still,
-// whatever they are at, and of those who do not read what they asked for.
-func TestClientsAreLetGo(t *testing.T) {
+// TestIdleClientsAreDropped: the program closes the connections of clients that stall at
+// any point of a request, or that do not read the response.
+func TestIdleClientsAreDropped(t *testing.T) {
 	t.Parallel()
 	p := start(t, cluster.Options{Program: build(t), Embedded: true})
 	p.asks.CloseIdleConnections()
@@ -41,14 +41,14 @@ func TestClientsAreLetGo(t *testing.T) {
 			}
 			defer c.Close()
 			opened++
-			go io.WriteString(c, write) // it may be let go in the middle
+			go io.WriteString(c, write) // the connection may be closed in the middle
 		}
 	}
 	p.waitFor(time.Minute, "holding them", func() bool { return p.clients() >= opened/2 })
 	p.waitFor(time.Minute+30*time.Second, "rid of them", func() bool { return p.clients() == 0 })
 }
 
-// clients counts the connections that the program holds at its address.
+// clients counts the open connections at the program's address.
 func (p *program) clients() int {
 	p.t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
@@ -75,18 +75,18 @@ func (p *program) clients() int {
 	return found
 }
 
-// TestFilesAreKeptForTheDoor: with few files to open, strangers get half of them, are
-// told so, and what is let in is stored as ever.
-func TestFilesAreKeptForTheDoor(t *testing.T) {
+// TestFilesAreKeptForWebhooks: with a low limit of open files, anonymous connections get at
+// most half of them and are refused beyond that. Accepted webhooks are stored as usual.
+func TestFilesAreKeptForWebhooks(t *testing.T) {
 	t.Parallel()
 	const files, most = 128, 64
 	bin := filepath.Join(t.TempDir(), "few-files")
 	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec %s \"$@\"\n", files, build(t))
-	if err := os.WriteFile(bin, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(bin, []byte(script), 0o700); err != nil { //nolint:gosec // an executable script
 		t.Fatal(err)
 	}
 	p := start(t, cluster.Options{Program: bin, Embedded: true})
-	p.signed(0) // on the connection that it keeps
+	p.signed(0) // on the connection that stays open
 	ask := func() (c net.Conn, status int) {
 		t.Helper()
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
@@ -118,7 +118,7 @@ func TestFilesAreKeptForTheDoor(t *testing.T) {
 		}
 	}
 	if len(open) > most || len(open) < most/2 || refused == 0 {
-		t.Errorf("%d were let in and %d refused, want %d at most", len(open), refused, most)
+		t.Errorf("%d were accepted and %d refused, want at most %d accepted", len(open), refused, most)
 	}
 	for n := range 10 {
 		p.signed(n + 1)

@@ -15,15 +15,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// meter counts what programs compute, which depends far less than a rate on what
-// else the machine does.
+// meter measures the CPU time of processes, which depends far less than a rate on the
+// other load of the machine.
 type meter struct {
 	names []string
 	pids  map[string][]int
 	begin map[string]time.Duration
 }
 
-// add names a process; its children count with it.
+// add adds a process with its children.
 func (m *meter) add(name string, pid int) {
 	if m.pids == nil {
 		m.pids = map[string][]int{}
@@ -34,7 +34,7 @@ func (m *meter) add(name string, pid int) {
 	m.pids[name] = append(m.pids[name], pid)
 }
 
-// start counts from now on: what it took to begin is not of the messages.
+// start begins to count: the start of the processes does not belong to the messages.
 func (m *meter) start() { m.begin = m.spent() }
 
 func (m *meter) spent() map[string]time.Duration {
@@ -47,7 +47,7 @@ func (m *meter) spent() map[string]time.Duration {
 	return all
 }
 
-// report tells what each message cost.
+// report reports the CPU time of each message.
 func (m *meter) report(b *testing.B, messages int) {
 	b.Helper()
 	spent := m.spent()
@@ -56,7 +56,7 @@ func (m *meter) report(b *testing.B, messages int) {
 	}
 }
 
-// ownCPU is the time of this process alone, without what it started.
+// ownCPU is the CPU time of this process without its children.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -65,7 +65,7 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// postmaster is the process of a PostgreSQL.
+// postmaster returns the process of a PostgreSQL.
 func postmaster(b *testing.B, s *pgtest.Server) int {
 	b.Helper()
 	at, err := url.Parse(s.URL("postgres"))
@@ -84,7 +84,7 @@ func postmaster(b *testing.B, s *pgtest.Server) int {
 	return pid
 }
 
-// redisProcess is the process of a Redis.
+// redisProcess returns the process of a Redis.
 func redisProcess(b *testing.B, s *redistest.Server) int {
 	b.Helper()
 	info, err := s.Do(b.Context(), "INFO", "server")

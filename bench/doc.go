@@ -1,4 +1,4 @@
-// Package bench holds the long proofs: they start the real program as a process
-// of its own, hurt it, and ask afterwards for every message. It must never look
-// inside the program: webhook, API and a fake WhatsApp are all it uses.
+// Package bench holds the long proofs. They start the real program as a process, inject
+// faults, and then verify every message. It must never look inside the program: it uses
+// only the webhook, the API and a fake WhatsApp.
 package bench

@@ -17,20 +17,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// The flood of TestForgedBodies, and what it may cost.
+// The flood of TestForgedBodies and its limits.
 const (
 	forgers     = 500
 	forgedBytes = 4 << 20
 	mostMemory  = 200 << 20
 )
 
-// TestForgedBodies starts the program as it is built for use, has 500 connections
-// leave 4 MiB of forged body each, over and over, and wants it to stay small and to
-// answer Meta meanwhile. The forgers come from this machine, so nothing that bounds
-// an address holds them: a proxy in front of the program looks like that.
+// TestForgedBodies: 500 connections post forged bodies of 4 MiB, again and again. The
+// program's memory stays bounded, and Meta gets its answers meanwhile. The forgers come from
+// this machine, so no limit for each address stops them, as behind a proxy.
 func TestForgedBodies(t *testing.T) {
 	bin := build(t)
-	answeredIn := 10 * time.Second // the machine has other tests to run
+	answeredIn := 10 * time.Second // other tests share the machine
 	if os.Getenv("PSI_PROOF") != "" {
 		answeredIn = 2 * time.Second
 	}
@@ -49,27 +48,27 @@ func TestForgedBodies(t *testing.T) {
 					slowest = max(slowest, p.signed(n))
 					<-pace.C
 				}
-				t.Logf("slowest answer %v, %d MiB at most", slowest.Round(time.Millisecond), p.peak()>>20)
+				t.Logf("slowest answer %v, peak memory %d MiB", slowest.Round(time.Millisecond), p.peak()>>20)
 				if slowest > answeredIn {
-					t.Errorf("Meta was answered after %v, want %v at most", slowest, answeredIn)
+					t.Errorf("Meta was answered after %v, want at most %v", slowest, answeredIn)
 				}
 			})
 			if got := p.peak(); got > mostMemory {
-				t.Errorf("the program took %d MiB, want %d at most", got>>20, mostMemory>>20)
+				t.Errorf("the program used %d MiB, want at most %d", got>>20, mostMemory>>20)
 			}
 		})
 	}
 }
 
-// forger is how a body is left.
+// forger is a way to post a forged body.
 type forger struct {
 	head    string
 	size    int
 	chunked bool
 }
 
-// flood has all forgers at work while do runs: each leaves its body, waits for what
-// comes of it, and begins anew.
+// flood runs all forgers while do runs: each posts its body, waits for the result, and
+// starts again.
 func flood(t *testing.T, f forger, addr string, do func()) {
 	t.Helper()
 	head := "POST /webhook HTTP/1.1\r\nHost: " + addr + "\r\n" +
@@ -96,7 +95,7 @@ func flood(t *testing.T, f forger, addr string, do func()) {
 					defer close(let)
 					if _, err := io.WriteString(c, head); err == nil {
 						told()
-						_, _ = c.Write(junk) // it is let go in the middle
+						_, _ = c.Write(junk) // the connection is closed in the middle
 						_, _ = io.Copy(io.Discard, c)
 					}
 				}()
@@ -121,7 +120,7 @@ func flood(t *testing.T, f forger, addr string, do func()) {
 	working.Wait()
 }
 
-// signed posts a message as Meta does, and returns how long the answer took.
+// signed posts a message as Meta does, and returns the time until the answer.
 func (p *program) signed(n int) time.Duration {
 	p.t.Helper()
 	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":%q},"messages":[{"from":"549115550000","id":"wamid.flood.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
@@ -144,7 +143,7 @@ func (p *program) signed(n int) time.Duration {
 	return time.Since(began)
 }
 
-// peak is the most memory that the program ever had, as the kernel counts it.
+// peak is the peak resident memory of the program.
 func (p *program) peak() int64 {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.node.PID()))

@@ -11,10 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/loadgen"
 )
 
-// TestKill kills the router under load at moments that nobody chose, and starts
-// it again. Afterwards every message that got a 200 is stored once, in order,
-// and was answered once; an answer that was being posted when the process died
-// is uncertain, and never posted again.
+// TestKill kills the router under load at random moments and starts it again. Afterwards
+// every message that got a 200 is stored once, in order, and answered once. An answer whose
+// post was under way when the process died is uncertain, and is not posted again.
 func TestKill(t *testing.T) {
 	kills := 5
 	if os.Getenv("PSI_PROOF") != "" {
@@ -44,15 +43,15 @@ func TestKill(t *testing.T) {
 		reports <- r
 	}()
 	for range kills {
-		// Not to wait for anything: this is the moment of the fault.
+		// This waits for nothing: it chooses the moment of the fault.
 		time.Sleep(time.Duration(100+random.IntN(900)) * time.Millisecond)
 		p.restart()
 	}
 	stop()
 	report := <-reports
 
-	// What was claimed by a process that died is due again at once; a row that
-	// lost its wake-up waits for the pump, a minute at most.
+	// Jobs claimed by a dead process are due again at once. A row that lost its wake-up waits
+	// for the pump, at most a minute.
 	p.waitFor(3*time.Minute, "quiet", func() bool {
 		stats, err := p.api.Stats(t.Context())
 		return err == nil && stats.Depth == 0 && stats.Pending == 0
@@ -77,12 +76,12 @@ func TestKill(t *testing.T) {
 		t.Error(err)
 	}
 	if verdict.Accepted < 100 {
-		t.Errorf("only %d messages were accepted: this proved nothing", verdict.Accepted)
+		t.Errorf("only %d messages were accepted: this proves nothing", verdict.Accepted)
 	}
 }
 
-// replies says what the script deserves: the menu, the submenu, the ticket; then
-// the person is with a team, and the router is silent.
+// replies is the number of answers that each line of the script deserves: the menu, the
+// submenu, the ticket. Then the person is with a team, and the router is silent.
 func replies(m loadgen.Message) int {
 	if m.N < 3 {
 		return 1

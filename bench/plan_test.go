@@ -21,14 +21,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
-// BenchmarkPlanStack runs the stack of the original plan (Express, BullMQ, five
-// queries a message) and this program on the same machine, the same Redis
-// settings and the same PostgreSQL, in one run. It needs npm. Use it as
+// BenchmarkPlanStack runs the stack of the original plan (Express, BullMQ, five queries a
+// message) and this program in one run, with the same machine, Redis settings and
+// PostgreSQL. It needs npm. Run it as
 //
 //	go test -run '^$' -bench PlanStack -benchtime 1x -timeout 30m ./bench
 //
-// Guarantees differ, and not in the plan's favour: it neither authenticates nor
-// deduplicates, and its five workers reorder the messages of one person.
+// The plan promises less: it neither authenticates nor deduplicates, and its five workers
+// reorder the messages of a person.
 func BenchmarkPlanStack(b *testing.B) {
 	stack := installPlan(b)
 	messages := 20_000
@@ -68,7 +68,7 @@ func BenchmarkPlanStack(b *testing.B) {
 	}
 }
 
-// installPlan copies the plan's stack to a place of its own and installs it.
+// installPlan installs the plan's stack in its own directory.
 func installPlan(b *testing.B) string {
 	b.Helper()
 	dir := b.TempDir()
@@ -103,7 +103,7 @@ func planDatabase(b *testing.B) (url string, process int) {
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
-// server is a process that takes webhooks.
+// server is a process that accepts webhooks.
 type server struct {
 	cmd    *exec.Cmd
 	url    string
@@ -127,7 +127,7 @@ func node(b *testing.B, dir, script string, env ...string) *server {
 			s.url = "http://127.0.0.1:" + p
 			lines := bufio.NewScanner(s.stdout)
 			if !lines.Scan() {
-				b.Fatalf("%s said nothing", script)
+				b.Fatalf("%s printed nothing", script)
 			}
 		}
 	}
@@ -143,8 +143,8 @@ func (s *server) end(b *testing.B) {
 	_ = s.cmd.Wait()                          // ended by the signal
 }
 
-// door posts the messages on 32 connections, bare or as Meta does, and reports how fast
-// they went in, and what each cost.
+// door posts the messages on 32 connections, raw or as Meta does, and reports the rate and
+// the CPU time of each.
 func door(b *testing.B, url, secret string, bare bool, messages, webhook, redis int) {
 	b.Helper()
 	m := &meter{}
@@ -204,7 +204,7 @@ func planBacklog(b *testing.B, dir string, env []string, messages int, m *meter)
 			total += n
 		}
 		if first.IsZero() && total > 0 {
-			first, before = time.Now(), total // they have started and reported once
+			first, before = time.Now(), total // the workers have started and reported once
 			m.start()
 		}
 		if total >= messages {
@@ -217,9 +217,8 @@ func planBacklog(b *testing.B, dir string, env []string, messages int, m *meter)
 	}
 }
 
-// startOurs starts one webhook process and two workers. They stop once they have made
-// the queue of the sends and it is paused: what is decided is not to be sent, as the
-// plan's workers send nothing either.
+// startOurs starts one webhook process and two workers, and stops the workers once the send
+// queue exists and is paused: the plan's workers send nothing either.
 func startOurs(b *testing.B, fsync, durability string) *program {
 	b.Helper()
 	p := start(b, cluster.Options{
@@ -239,8 +238,8 @@ func startOurs(b *testing.B, fsync, durability string) *program {
 	return p
 }
 
-// backlog measures from the first message that is handled to the last, with two
-// worker processes, sends paused.
+// backlog measures from the first handled message to the last, with two worker processes
+// and sends paused.
 func (p *program) backlog(b *testing.B, messages int, m *meter) float64 {
 	b.Helper()
 	for _, w := range p.Nodes[1:] {
@@ -251,7 +250,7 @@ func (p *program) backlog(b *testing.B, messages int, m *meter) float64 {
 	}
 	var first time.Time
 	before := 0
-	// To ask costs what is measured: only the end is looked at closely.
+	// Polling costs CPU time that is measured, so it is frequent only near the end.
 	pause := 100 * time.Millisecond
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(pause) {
 		left := p.inbound()
@@ -273,7 +272,7 @@ func (p *program) backlog(b *testing.B, messages int, m *meter) float64 {
 	}
 }
 
-// inbound is how many messages wait to be handled.
+// inbound is the number of messages that wait to be handled.
 func (p *program) inbound() (depth int) {
 	p.t.Helper()
 	res := p.ask(http.MethodGet, "/queues")

@@ -14,15 +14,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/sandbox"
 )
 
-// program is the router as a process that can be killed and started again, the one of
-// a cluster or the one of it that has the door.
+// program is a process of the router that can be killed and started again: the only one of
+// a cluster, or the one that serves webhooks.
 type program struct {
 	*cluster.Cluster
 	t    testing.TB
 	node *cluster.Node
 	url  string
 	api  loadgen.API
-	asks http.Transport // its own: a server of httptest that ends closes the default's
+	asks http.Transport // its own, as a closing httptest server closes connections of the default
 }
 
 // build compiles the router once for a test.
@@ -36,9 +36,9 @@ func build(t testing.TB) string {
 	return bin
 }
 
-// start starts a cluster with the flow of the school and a WhatsApp that reports
-// nothing, and returns once it is ready. It ends with the test; a process that ends by
-// itself or badly is an error.
+// start starts a cluster with the built-in flow and a WhatsApp that sends no statuses, and
+// returns once it is ready. The cluster ends with the test. A process that ends
+// unexpectedly or fails is an error.
 func start(t testing.TB, o cluster.Options) *program {
 	t.Helper()
 	var err error
@@ -58,11 +58,10 @@ func start(t testing.TB, o cluster.Options) *program {
 	return &program{Cluster: c, t: t, node: c.Nodes[0], url: c.DoorURL(), api: loadgen.API{URL: c.DoorURL(), Key: c.Key}}
 }
 
-// client asks the program, also where another test closes idle connections.
+// client calls the program, also while another test closes idle connections.
 func (p *program) client() *http.Client { return &http.Client{Transport: &p.asks} }
 
-// restart kills the process as a power cut would end it: it notices nothing. Then it
-// starts it again.
+// restart kills the process with SIGKILL and starts it again.
 func (p *program) restart() {
 	p.t.Helper()
 	p.node.Kill(syscall.SIGKILL)
@@ -74,7 +73,7 @@ func (p *program) restart() {
 	}
 }
 
-// waitFor asks again every few milliseconds: the other side is a process.
+// waitFor polls every few milliseconds: the other side is a process.
 func (p *program) waitFor(limit time.Duration, what string, ok func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {

@@ -19,10 +19,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// BenchmarkTurns is the store's share of BenchmarkPlanStack: 20,000 messages of
-// 5,000 new people, who see the menu, choose, are handed off and go on, some
-// turns at once. It counts the processors' time of both sides, which depends far
-// less than a rate on what else the machine does:
+// BenchmarkTurns is the store's share of BenchmarkPlanStack: 20,000 messages from 5,000 new
+// people who see the menu, choose, are handed off and write on, with concurrent turns. It
+// measures the CPU time of both sides, which depends far less than a rate on the other load
+// of the machine:
 //
 //	go test -run '^$' -bench '^BenchmarkTurns$' -benchtime 1x -count 3 ./bench
 func BenchmarkTurns(b *testing.B) {
@@ -73,8 +73,8 @@ func openStore(b *testing.B, url string) *pgstore.Store {
 	return s
 }
 
-// arrivals come as lanes give them out: everybody's first message, everybody's
-// second one.
+// arrivals returns the messages in the order of lanes: the first message of everybody, then
+// the second, and so on.
 func arrivals(people, each int) []inbound.Arrival {
 	script := []string{"hola", "1", "11"}
 	now := time.Now().Truncate(time.Second)
@@ -99,8 +99,8 @@ func arrivals(people, each int) []inbound.Arrival {
 	return all
 }
 
-// turnAll takes the backlog in batches, from writers who have people of their own,
-// as lanes see to.
+// turnAll handles the backlog in batches, by writers that each have their own people, as
+// with lanes.
 func turnAll(b *testing.B, s *pgstore.Store, backlog []inbound.Arrival, people, writers, size int) {
 	b.Helper()
 	own := make([][]inbound.Arrival, writers)

@@ -1,6 +1,6 @@
-// Command figures prints what this machine gives: it starts the real program as
-// a process, with a fake WhatsApp beside it, and measures the door, the turns
-// and the sends one after the other. It asserts nothing: machines are noisy.
+// Command figures measures one process of the real program on this machine, with a fake
+// WhatsApp: the webhook, the turns and the sends, one after the other. It asserts nothing:
+// machines are noisy.
 package main
 
 import (
@@ -45,8 +45,8 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary directory
-	fmt.Printf("%s, %d cores, %s/%s; everything on this machine, the load too\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	defer func() { _ = os.RemoveAll(dir) }() // leftovers are in the temporary directory
+	fmt.Printf("%s, %d cores, %s/%s; everything runs on this machine, including the load\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 
 	c, err := start(ctx, dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	if err := p.starts(ctx, 7); err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second) // idle means that nothing happened for a while
+	time.Sleep(2 * time.Second) // idle means that nothing has happened for a while
 	if err := p.memory(ctx, "idle memory", "under 60 MB"); err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	return p.memory(ctx, "memory after all that", "-")
 }
 
-// start builds the program and starts one process of it, with the flow of the school
-// and a WhatsApp that reports nothing.
+// start builds the program and starts one process of it, with the built-in flow and a
+// WhatsApp that sends no statuses.
 func start(ctx context.Context, dir string) (*cluster.Cluster, error) {
 	bin := filepath.Join(dir, "psi-router")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/psi-router").CombinedOutput(); err != nil {
@@ -125,7 +125,7 @@ func start(ctx context.Context, dir string) (*cluster.Cluster, error) {
 	})
 }
 
-// each says what one of n cost: unlike a rate it hardly depends on who else uses
+// each is the CPU time of one of n: unlike a rate it hardly depends on the other load of
 // the machine.
 func each(cost time.Duration, n int64) string {
 	if n == 0 {
@@ -136,7 +136,7 @@ func each(cost time.Duration, n int64) string {
 
 func row(what, got, aim string) { fmt.Printf("\r%-41s %-76s aim: %s\n", what, got, aim) }
 
-// note shows progress on a terminal's last line.
+// note shows progress on the last line of a terminal.
 func note(format string, args ...any) {
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		fmt.Fprintf(os.Stderr, "\r  "+format+"   ", args...)
@@ -145,15 +145,15 @@ func note(format string, args ...any) {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
-// process is the one of the cluster.
+// process is the process of the cluster.
 type process struct {
 	*cluster.Cluster
 	node     *cluster.Node
 	profiles string
 }
 
-// profile writes a CPU profile of the next seconds, when asked for; the result
-// waits for its end.
+// profile writes a CPU profile of the next seconds if profiles is set; wait waits for its
+// end.
 func (p *process) profile(phase string) (wait func()) {
 	if p.profiles == "" {
 		return func() {}
@@ -186,7 +186,7 @@ func (p *process) fetchProfile(path string) error {
 	return err
 }
 
-// starts measures from exec to a ready answer.
+// starts measures the time from exec until the process is ready.
 func (p *process) starts(ctx context.Context, times int) error {
 	var took []time.Duration
 	for range times {
@@ -207,21 +207,20 @@ func (p *process) starts(ctx context.Context, times int) error {
 	return nil
 }
 
-// memory prints the resident set in MB (10^6 bytes), as the kernel counts it.
+// memory prints the resident set in MB (10^6 bytes).
 func (p *process) memory(ctx context.Context, what, aim string) error {
 	used, err := p.Memory(ctx)
 	row(what, fmt.Sprintf("%.1f MB resident", float64(used.Router)/1e6), aim)
 	return err
 }
 
-// cpu begins to count what the process computes; the result tells how much it
-// was since.
+// cpu begins to measure the CPU time of the process; spent returns the time since.
 func (p *process) cpu() (spent func() time.Duration) {
 	begin := p.CPU().Router
 	return func() time.Duration { return p.CPU().Router - begin }
 }
 
-// drain resumes a queue and measures until it is empty.
+// drain resumes a queue and measures the time until it is empty.
 func (p *process) drain(ctx context.Context, queue string) (took, cost time.Duration, err error) {
 	defer p.profile(queue)()
 	begin, spent := time.Now(), p.cpu()

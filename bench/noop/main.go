@@ -1,6 +1,6 @@
-// Command noop carries jobs that do nothing through the Redis engine and the
-// Runner, as the programs in bench/peers carry them through other queues. It is
-// for bench/report, which tells it when to begin and measures Redis meanwhile.
+// Command noop runs jobs that do nothing through the Redis engine and the Runner, as the
+// programs in bench/peers do with other queues. bench/report starts its phases and
+// measures Redis meanwhile.
 package main
 
 import (
@@ -28,14 +28,14 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.redis, "redis", "redis://127.0.0.1:6379", "where Redis is")
-	flag.StringVar(&o.durability, "durability", "relaxed", "what an enqueue waits for")
-	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the work")
+	flag.StringVar(&o.redis, "redis", "redis://127.0.0.1:6379", "address of Redis")
+	flag.StringVar(&o.durability, "durability", "relaxed", "durability of an enqueue")
+	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile")
 	flag.IntVar(&o.jobs, "jobs", 100_000, "jobs")
-	flag.IntVar(&o.lanes, "lanes", 5_000, "lanes that they are in")
+	flag.IntVar(&o.lanes, "lanes", 5_000, "lanes of the jobs")
 	flag.IntVar(&o.slots, "slots", 4, "batches at once")
 	flag.IntVar(&o.size, "batch", 100, "jobs in a batch")
-	flag.IntVar(&o.runners, "runners", 1, "runners of the queue in this process")
+	flag.IntVar(&o.runners, "runners", 1, "runners in this process")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "noop:", err)
@@ -89,7 +89,7 @@ func say(line any) {
 	}
 }
 
-// fill adds the jobs as doors do, a hundred in a call from each of four.
+// fill enqueues the jobs as webhook processes do: four callers, a hundred jobs a call.
 func fill(ctx context.Context, e *redisqueue.Engine, o options) error {
 	const callers, size = 4, 100
 	var next atomic.Int64
@@ -122,7 +122,7 @@ func fill(ctx context.Context, e *redisqueue.Engine, o options) error {
 	return nil
 }
 
-// body is a message as the door passes it on.
+// body is a message as the webhook enqueues it.
 func body(i int) []byte {
 	return fmt.Appendf(nil, `{"kind":"message","id":"wamid.HBgNNTQ5MTE1NTU1MTIzNBUCABIYIDNBQjEyMzQ1Njc4OTAx%08d","line":"wsp4","provider":"cloud",`+
 		`"person":{"phone":"54911%08d","user_id":"AR.1000000000%06d","name":"Persona de Prueba"},"sent_at":"2026-11-24T12:%02d:%02dZ",`+
@@ -132,7 +132,7 @@ func body(i int) []byte {
 		i, i, i%1_000_000, i/60%60, i%60, i/60%60, i%60, i%1_000_000, i, i, i, 1_795_521_600+i, i)
 }
 
-// work runs until all jobs were handled and their verdicts are in Redis.
+// work runs until all jobs are handled and their verdicts are in Redis.
 func work(ctx context.Context, e *redisqueue.Engine, o options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

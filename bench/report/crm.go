@@ -9,9 +9,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
-// crmWays is how the CRM behaves, as loadtest knows it and as people read it; ""
-// is none. One that misbehaves must not be felt; one that works takes two events for
-// each message, which costs what it costs.
+// crmWays are the modes of the CRM, with the key of loadtest and a name; "" is no CRM. A
+// CRM that misbehaves must not slow anything down. A working one has no aim: it takes two
+// events for each message.
 var crmWays = []struct {
 	key, name  string
 	misbehaves bool
@@ -20,11 +20,11 @@ var crmWays = []struct {
 	{"fails", "a CRM that answers 500", true},
 	{"hangs", "a CRM that hangs", true},
 	{"gone", "a CRM that is gone", true},
-	{"", "none in both", false}, // how much two equal runs differ
+	{"", "none in both", false}, // shows how much two equal runs differ
 	{"works", "a CRM that works", false},
 }
 
-// felt is what people and WhatsApp would feel of a CRM.
+// felt are the figures that people and WhatsApp would notice.
 var felt = []struct {
 	name string
 	of   func(webhook, reply rehearse.Latency) float64 // ms
@@ -34,7 +34,7 @@ var felt = []struct {
 	{"reply p99", func(_, reply rehearse.Latency) float64 { return reply.P99 }},
 }
 
-// calm is how it went while nobody else had the processors.
+// calm returns the figures of the calm seconds.
 func calm(r rehearse.Report) rehearse.Calm {
 	if r.Calm == nil {
 		return rehearse.Calm{}
@@ -42,15 +42,15 @@ func calm(r rehearse.Report) rehearse.Calm {
 	return *r.Calm
 }
 
-// calmest is the fewest calm seconds of any run.
+// calmest is the smallest number of calm seconds of any run.
 func calmest(pairs []crmPair) float64 {
 	return slices.Min(columnOf(pairs, func(p crmPair) float64 { return float64(min(calm(p.with).Seconds, calm(p.without).Seconds)) }))
 }
 
-// crmPair is two runs that had the machine in turn, one of them without a CRM.
+// crmPair is two runs that took turns on the machine, one of them without a CRM.
 type crmPair struct{ with, without rehearse.Report }
 
-// String is what was felt with a CRM and, in brackets, without.
+// String lists the figures with a CRM and, in brackets, without.
 func (p crmPair) String() string {
 	text := make([]string, len(felt))
 	for i, f := range felt {
@@ -59,8 +59,7 @@ func (p crmPair) String() string {
 	return strings.Join(text, ", ")
 }
 
-// crm measures what a CRM costs that works or does not, against none, in rounds of
-// one pair for each way.
+// crm compares each mode of a CRM with no CRM, in rounds of one pair for each mode.
 func crm(ctx context.Context, r *run) (*section, error) {
 	bin, err := r.program(ctx)
 	if err != nil {
@@ -71,7 +70,7 @@ func crm(ctx context.Context, r *run) (*section, error) {
 	for round := range rounds {
 		for i := range crmWays {
 			way := crmWays[(i+round)%len(crmWays)]
-			if way.key == "works" && round > 0 { // it has no aim: one pair says what it costs
+			if way.key == "works" && round > 0 { // it has no aim: one pair is enough
 				continue
 			}
 			pair, err := inTurn(ctx, bin, way.key, round, lasts, r.crmLoad(1000, 2*turn))
@@ -92,31 +91,31 @@ func crm(ctx context.Context, r *run) (*section, error) {
 		}
 		s.add(row{
 			What: "CPU for a message, " + way.name, Unit: "µs", Value: each(cpu),
-			Detail: fmt.Sprintf("%+.0f %%; the router %.0f, Redis %.0f, PostgreSQL %.0f; memory at most: all processes of the router %.0f MB, Redis %.1f MB",
+			Detail: fmt.Sprintf("%+.0f %%; the router %.0f, Redis %.0f, PostgreSQL %.0f; peak memory: all processes of the router %.0f MB, Redis %.1f MB",
 				(median(columnOf(pairs[way.key], func(p crmPair) float64 { return cpu(p.with) / cpu(p.without) }))-1)*100,
 				each(func(c rehearse.Report) float64 { return c.CPU.Router }), each(func(c rehearse.Report) float64 { return c.CPU.Redis }), each(func(c rehearse.Report) float64 { return c.CPU.Postgres }),
 				each(func(c rehearse.Report) float64 { return float64(c.Memory.Router) })/1e6, each(func(c rehearse.Report) float64 { return float64(c.Memory.Redis) })/1e6),
 		})
 	}
-	s.note("Pairs of runs, each run on an installation of its own: in one there is no CRM. 300 messages/s of 1,000 people over Redis (every write synced) and PostgreSQL, one webhook and two worker processes. The two have the machine in turn, %d s each, for %d s; the first %d s are not counted, nor the first fifth of each turn and its last tenth. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
+	s.note("Pairs of runs, one of them without a CRM, each with its own installation. 300 messages/s from 1,000 people on Redis (every write synced) and PostgreSQL, with one webhook process and two workers. The two take turns on the machine, %d s each, for %d s; the first %d s do not count, nor does the first fifth or the last tenth of each turn. Time counts from when a message was due. Load, WhatsApp, CRM and servers share the cores.", turn, lasts, 2*turn)
 	s.note("%s", whatIsCalm)
-	s.note("Medians of %d rounds (one where the CRM works). What differs is the median of the differences within each pair: from one minute to the next the machine itself differs by more. The pair with none in both says how much two equal runs differ by chance; longer pairs, which differ less, are in the next sections.", rounds)
-	s.note("Every message brings two events or more. That every event is there, in order, once the CRM is back, and that memory stays bounded, is tested: TestCRMMisbehaves and TestProofCRM of internal/rehearse; for ten minutes of 500 it is in the next section.")
+	s.note("Medians of %d rounds (one where the CRM works). The difference is the median of those within each pair, as the machine's speed changes more from minute to minute. The pair without any CRM shows how much two equal runs differ by chance. The next sections have longer pairs, which differ less.", rounds)
+	s.note("Every message brings two events or more. TestCRMMisbehaves and TestProofCRM of internal/rehearse check that the CRM has every event in order after its recovery, and that memory stays bounded. The next section shows it for ten minutes of 500.")
 	return s, nil
 }
 
 func cpu(c rehearse.Report) float64 { return c.CPU.Router + c.CPU.Redis + c.CPU.Postgres }
 
 // whatIsCalm explains the rows that addFelt adds.
-const whatIsCalm = "A second is calm in which the machine was without 2 % of its processors at most: its host may give them to other machines while it has work for them (steal in /proc/stat)."
+const whatIsCalm = "In a calm second the host gave at most 2 % of the processor time to other machines (steal in /proc/stat)."
 
-// addFelt adds what was felt in all seconds and, if there were enough, in calm ones.
+// addFelt adds the figures of all seconds and, if there are enough, of the calm ones.
 func addFelt(s *section, r *run, name string, pairs []crmPair, judged bool) {
 	for _, f := range felt {
 		s.add(crmRow(f.name+", "+name, "ms", pairs, func(r rehearse.Report) float64 { return f.of(r.Webhook, r.Reply) }, judged))
 	}
 	if n := calmest(pairs); n < float64(r.size(30, 1)) {
-		s.note("Too few calm seconds to compare, %.0f: %s.", n, name)
+		s.note("Too few calm seconds to compare (%.0f): %s.", n, name)
 		return
 	}
 	for _, f := range felt {

@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// figure is a line that bench/figures prints: what, a number with its unit and
-// what else there is to say, and the aim.
+// figure matches a line of bench/figures: name, number, unit, details and aim.
 var figure = regexp.MustCompile(`(?m)^\r?\s*([a-z].{39,}?)\s+([\d.]+) ([^\s,]+)(.*?)\s+aim: `)
 
 var p99 = regexp.MustCompile(`p99 ([\d.]+) ms`)
 
-// embedded measures the program alone with its two files.
+// embedded measures one process with the embedded engines.
 func embedded(ctx context.Context, r *run) (*section, error) {
 	out, err := r.output(ctx, nil, "go", "run", "./bench/figures", "-messages", strconv.Itoa(r.size(60_000, 2_000)), "-conversations", strconv.Itoa(r.size(10_000, 500)))
 	if err != nil {
@@ -52,8 +51,8 @@ func embedded(ctx context.Context, r *run) (*section, error) {
 		}
 	}
 	if len(s.Rows) == 0 {
-		return nil, fmt.Errorf("no figures in what bench/figures printed:\n%s", out)
+		return nil, fmt.Errorf("no figures in the output of bench/figures:\n%s", out)
 	}
-	s.note("The webhook answers once the message is synced to the disk; turns and sends are measured one after the other, from a backlog.")
+	s.note("The webhook answers after the message is synced to the disk. Turns and sends are measured one after the other, from a backlog.")
 	return s, nil
 }

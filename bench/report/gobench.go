@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// result is one line of go test -bench.
+// result is a line of the output of go test -bench.
 type result struct {
 	name    string // without "Benchmark" and the number of processors
 	metrics map[string]float64
@@ -23,7 +23,7 @@ func (r *run) gobench(ctx context.Context, pkg, pattern, times string, env ...st
 	}
 	all := parseBench(out)
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no benchmark of %s ran: is a server missing?", pkg)
+		return nil, fmt.Errorf("no benchmark of %s ran; a server may be missing", pkg)
 	}
 	return all, nil
 }

@@ -13,25 +13,24 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
-// turn is for how many seconds one of a pair has the machine while the other rests;
-// what happens each minute is in the turns of both.
+// turn is the length of a turn on the machine in seconds; anything that happens once a
+// minute falls into the turns of both runs.
 const turn = 7
 
-// crmLoad is the load of the runs that tell what is felt of a CRM; nothing counts while
-// it warms up for so many seconds.
+// crmLoad is the load of the runs with a CRM. The first warm seconds do not count.
 func (r *run) crmLoad(people, warm int) loadgen.Options {
 	return loadgen.Options{Rate: 300, Conversations: people, WarmUp: time.Duration(r.size(warm, 0)) * time.Second}
 }
 
-// crmCommand is what somebody types to have that load.
+// crmCommand is the command with that load.
 func (r *run) crmCommand(warm int) string {
 	return fmt.Sprintf("psi-router loadtest --rate 300 --warm %ds --conversations 20000 --statuses 0 --duplicates 0", r.size(warm, 0))
 }
 
-// inTurn does two runs that have the machine in turn for so many seconds, one of them
-// without a CRM: two that follow each other differ by more wherever its host shares
-// processors. Without a way there is no CRM in either. They change places every round,
-// so that over two of them each begins as often as the other.
+// inTurn does two runs that take turns on the machine, one of them without a CRM. Two
+// consecutive runs would differ more if the host shares its processors. If way is "",
+// neither has a CRM. The runs change places every round, so that each begins equally
+// often.
 func inTurn(ctx context.Context, bin, way string, round, lasts int, load loadgen.Options) (pair crmPair, err error) {
 	both, ctx := errgroup.WithContext(ctx)
 	load.Seed, load.Alternate.Slice = newSeed(), turn*time.Second
@@ -46,7 +45,7 @@ func inTurn(ctx context.Context, bin, way string, round, lasts int, load loadgen
 	return pair, both.Wait()
 }
 
-// together lets two begin when both are ready.
+// together makes two runs begin when both are ready.
 func together() func(context.Context) error {
 	var ready atomic.Int32
 	both := make(chan struct{})
@@ -63,9 +62,9 @@ func together() func(context.Context) error {
 	}
 }
 
-// crmFor measures for ten minutes, twice, what is felt of a CRM that is so all the time.
-// Each pair has installations of its own, as two that are equal do not run alike. Without
-// a way it says how much they differ.
+// crmFor measures a CRM in one mode for ten minutes, twice. Each pair has its own
+// installations, as two equal ones do not run alike. If way is "", it measures how much
+// they differ.
 func crmFor(way string) func(context.Context, *run) (*section, error) {
 	return func(ctx context.Context, r *run) (*section, error) {
 		bin, err := r.program(ctx)
@@ -73,9 +72,9 @@ func crmFor(way string) func(context.Context, *run) (*section, error) {
 			return nil, err
 		}
 		rounds, lasts := r.size(2, 1), r.size(600, 20)
-		what := "in neither is a CRM"
+		what := "neither has a CRM"
 		if way != "" {
-			what = "in one the CRM is so all that time, in the other there is none"
+			what = "one has such a CRM for the whole time, the other has none"
 		}
 		var pairs []crmPair
 		var stolen, seconds []string
@@ -90,11 +89,11 @@ func crmFor(way string) func(context.Context, *run) (*section, error) {
 			stolen = append(stolen, fmt.Sprintf("%.1f and %.1f %%", pair.with.Stolen*100, pair.without.Stolen*100))
 		}
 		s := &section{}
-		addFelt(s, r, "the machine in turn", pairs, way != "")
-		s.add(crmRow("CPU for a message, the machine in turn", "µs", pairs, cpu, false))
-		s.note("The machine in turn: two runs of `%s`, each on an installation of its own, write for %d s each in turn, for %d s; %s. The first %d s are not counted, nor the first fifth of each turn and its last tenth. Pairs: %d, whose medians these are; what differs is the median of the differences within each. The CRM has the first turn in every other one.",
+		addFelt(s, r, "alternating runs", pairs, way != "")
+		s.add(crmRow("CPU for a message, alternating runs", "µs", pairs, cpu, false))
+		s.note("Two runs of `%s` take turns on the machine, each with its own installation: %d s each, for %d s; %s. The first %d s do not count, nor does the first fifth or the last tenth of each turn. Pairs: %d; the figures are their medians, and the difference is the median of those within each pair. The run with the CRM begins in every other pair.",
 			r.crmCommand(4*turn), turn, lasts, what, r.size(4*turn, 0), rounds)
-		s.note("%s Calm seconds of the two in turn: %s; the machine was without %s.", whatIsCalm, strings.Join(seconds, ", then "), strings.Join(stolen, ", then "))
+		s.note("%s Calm seconds of the two runs: %s; stolen processor time: %s.", whatIsCalm, strings.Join(seconds, ", then "), strings.Join(stolen, ", then "))
 		return s, nil
 	}
 }

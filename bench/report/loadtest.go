@@ -16,17 +16,17 @@ func (r *run) program(ctx context.Context) (path string, err error) {
 	return path, r.command(ctx, "", "go", "build", "-o", path, "./cmd/psi-router")
 }
 
-// loadtest does one. A broken promise is an error, and so is a rate that was not kept.
+// loadtest runs a load test. A broken promise is an error, and so is a missed rate.
 func loadtest(ctx context.Context, o rehearse.Options) (rehearse.Report, error) {
 	report, err := rehearse.Run(ctx, o)
 	if err = errors.Join(err, report.Err(), ctx.Err()); err != nil {
 		return report, fmt.Errorf("%w\n%q", err, append(report.Wrong, report.Notes...))
 	}
 	if !report.Quiet || report.Missed > 0 {
-		return report, fmt.Errorf("it could not keep the rate: %d requests never left\n%q", report.Missed, report.Notes)
+		return report, fmt.Errorf("the rate was not kept: %d requests were not posted\n%q", report.Missed, report.Notes)
 	}
 	return report, nil
 }
 
-// newSeed decides who writes in a run, or in both runs of a pair.
+// newSeed chooses the people of a run, or of both runs of a pair.
 func newSeed() uint64 { return uint64(time.Now().UnixNano())%1_000_000 + 1 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// machine is what a section was measured on, and with.
+// machine describes where, and with which versions, a section was measured.
 type machine struct {
 	CPU        string `json:"cpu"`
 	Cores      int    `json:"cores"`
@@ -26,7 +26,7 @@ type machine struct {
 	Commit     string `json:"commit,omitempty"`
 }
 
-// String is one sentence about it.
+// String describes the machine in one sentence.
 func (m machine) String() string {
 	s := fmt.Sprintf("%s, %d cores, %s of memory, Linux %s; commit %s, %s", m.CPU, m.Cores, m.Memory, m.Kernel, m.Commit, strings.Replace(m.Go, "go", "Go ", 1))
 	for _, p := range [][2]string{{"Redis", m.Redis}, {"PostgreSQL", m.PostgreSQL}, {"PgBouncer", m.PgBouncer}, {"Node", m.Node}} {
@@ -45,7 +45,7 @@ func describe(ctx context.Context) machine {
 		Kernel: commandMatch(ctx, `(.*\S)`, "uname", "-r"),
 		Go:     runtime.Version(),
 		Redis:  commandMatch(ctx, `v=(\S+)`, "redis-server", "--version"),
-		// Debian keeps it away from the path.
+		// Debian does not put it in PATH.
 		PostgreSQL: commandMatch(ctx, `(\d+\.\d+)`, newest("/usr/lib/postgresql/*/bin/postgres", "postgres"), "--version"),
 		PgBouncer:  commandMatch(ctx, `PgBouncer (\S+)`, newest("/usr/sbin/pgbouncer", "pgbouncer"), "--version"),
 		Node:       commandMatch(ctx, `v(\S+)`, "node", "--version"),
@@ -61,7 +61,7 @@ func memory() string {
 	return fmt.Sprintf("%.0f GiB", kb/(1<<20))
 }
 
-// commandMatch is what a program says, or nothing where it is not installed.
+// commandMatch returns the match in the output of a program, "" if it is not installed.
 func commandMatch(ctx context.Context, pattern, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command report measures what the program gives on this machine, section by
-// section, and writes docs/benchmarks.md. What it measured is in a JSON file
-// beside it, so that one section can be measured anew without the others:
+// Command report measures the program on this machine, section by section, and writes
+// docs/benchmarks.md. A JSON file beside it keeps the figures, so that one section can be
+// measured again without the others:
 //
 //	go run ./bench/report -only plan,turns
 //
@@ -24,13 +24,13 @@ import (
 	"time"
 )
 
-// part is a section as it is asked for.
+// part is a section of the page, and how to measure it.
 type part struct {
 	name, title string
 	measure     func(context.Context, *run) (*section, error)
 }
 
-// parts are all sections, in the order of the page.
+// parts lists the sections in the order of the page.
 func parts() []part {
 	return []part{
 		{"figures", "One process alone, everything embedded (SQLite)", embedded},
@@ -52,17 +52,17 @@ func parts() []part {
 
 // run is one run of this program.
 type run struct {
-	dir   string // for what it builds
+	dir   string // for its files
 	small bool
 	begin time.Time
 	part  string
 }
 
 func main() {
-	only := flag.String("only", "", "sections to measure, by comma; all without it")
-	out := flag.String("out", "docs/benchmarks", "where to write, without the ending")
-	small := flag.Bool("small", false, "small sizes, to see that it works; the figures mean nothing")
-	render := flag.Bool("render", false, "measure nothing: write the page from the JSON file again")
+	only := flag.String("only", "", "sections to measure, separated by commas; default all")
+	out := flag.String("out", "docs/benchmarks", "path of the page, without the extension")
+	small := flag.Bool("small", false, "small sizes, to test the program; the figures mean nothing")
+	render := flag.Bool("render", false, "measure nothing, and write the page again from the JSON file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -83,7 +83,7 @@ func measure(ctx context.Context, only, out string, small, render bool) error {
 		wanted = strings.Split(only, ",")
 		for _, w := range wanted {
 			if !slices.Contains(names, w) {
-				return fmt.Errorf("no section %q; there are %s", w, strings.Join(names, ", "))
+				return fmt.Errorf("no section %q; the sections are %s", w, strings.Join(names, ", "))
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func measure(ctx context.Context, only, out string, small, render bool) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary directory
+	defer func() { _ = os.RemoveAll(dir) }() // leftovers are in the temporary directory
 	var failed error
 	for i, name := range wanted {
 		which := all[slices.Index(names, name)]
@@ -133,7 +133,7 @@ func measure(ctx context.Context, only, out string, small, render bool) error {
 	return failed
 }
 
-// size is how much of something to do.
+// size chooses between the full and the small size.
 func (r *run) size(full, small int) int {
 	if r.small {
 		return small
@@ -141,12 +141,11 @@ func (r *run) size(full, small int) int {
 	return full
 }
 
-// progress shows progress.
 func (r *run) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "[%s, %s] %s\n", r.part, time.Since(r.begin).Round(time.Second), fmt.Sprintf(format, args...))
 }
 
-// command runs a program that says something only when it fails.
+// command runs a program, whose output matters only if it fails.
 func (r *run) command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
@@ -156,7 +155,7 @@ func (r *run) command(ctx context.Context, dir, name string, args ...string) err
 	return nil
 }
 
-// output runs a program, shows what it says line by line, and returns it.
+// output runs a program, shows its output line by line, and returns stdout.
 func (r *run) output(ctx context.Context, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -170,7 +169,7 @@ func (r *run) output(ctx context.Context, env []string, name string, args ...str
 	return all.String(), err
 }
 
-// lines is a writer that hands on whole lines.
+// lines is a writer that passes on whole lines.
 type lines struct {
 	rest []byte
 	say  func(string)

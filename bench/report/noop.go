@@ -16,25 +16,25 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// contender is one queue that carries jobs which do nothing.
+// contender is a queue that runs jobs which do nothing.
 type contender struct {
 	name, guarantees, settings string
-	redis                      []string // its server's settings
+	redis                      []string // settings of its server
 	jobs                       int
 	command                    func(addr string, jobs int) *exec.Cmd
 }
 
-// everysec is what all of them get; a server of its own for each, so that none
-// pays for what another left.
+// everysec is the Redis configuration of the contenders. Each has its own server, so that
+// none pays for the data of another.
 var everysec = []string{"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"}
 
 const (
 	payload        = 725
 	asynqWorkers   = 256
 	bullWorkers    = 256
-	ourGuarantees  = "FIFO per lane, one at a time; lease with a token, a stale verdict is refused; ids remembered for 24 h after the job is done; verdicts and the next claims in one exchange"
-	asynqPromises  = "no order; lease without a token, swept once a minute; an id is known while its job is kept (not after it is done)"
-	bullmqPromises = "no order among workers; lock with a token, stalled jobs are swept every 30 s; an id is known while its job is kept (removed on completion)"
+	ourGuarantees  = "FIFO per lane, one at a time; lease with a token, and a stale verdict is refused; ids are remembered for 24 h after the job; one exchange settles verdicts and claims the next jobs"
+	asynqPromises  = "no order; lease without a token, swept once a minute; an id is remembered while its job is kept (not after it is done)"
+	bullmqPromises = "no order among workers; lock with a token, stalled jobs are swept every 30 s; an id is remembered while its job is kept (removed on completion)"
 )
 
 // noop measures ours, asynq and BullMQ one after the other.
@@ -65,7 +65,7 @@ func noop(ctx context.Context, r *run) (*section, error) {
 	all := []contender{
 		{"PSI Router, AOF everysec", ourGuarantees, "one process, one Runner, 4 slots, batches of 250, 20,000 lanes; 4 callers that enqueue 100 at a time", everysec, r.size(100_000, 5000), own("relaxed")},
 		{"PSI Router, AOF always", ourGuarantees + "; on disk before the answer", "the same", []string{"appendonly yes", "appendfsync always", "maxmemory-policy noeviction"}, r.size(100_000, 5000), own("fsync")},
-		{"asynq " + versions["asynq"], asynqPromises, fmt.Sprintf("one process, concurrency %d; 64 callers (it has no call for many)", asynqWorkers), everysec, r.size(30_000, 2000), func(addr string, jobs int) *exec.Cmd {
+		{"asynq " + versions["asynq"], asynqPromises, fmt.Sprintf("one process, concurrency %d; 64 callers (it has no bulk call)", asynqWorkers), everysec, r.size(30_000, 2000), func(addr string, jobs int) *exec.Cmd {
 			return exec.CommandContext(ctx, asynq, "-redis", addr, "-jobs", strconv.Itoa(jobs), "-payload", strconv.Itoa(payload), "-concurrency", strconv.Itoa(asynqWorkers))
 		}},
 		{"BullMQ " + versions["bullmq"], bullmqPromises, fmt.Sprintf("one Node process, concurrency %d; addBulk of 500", bullWorkers), everysec, r.size(30_000, 2000), func(addr string, jobs int) *exec.Cmd {
@@ -77,7 +77,7 @@ func noop(ctx context.Context, r *run) (*section, error) {
 		}},
 	}
 	s := &section{Versions: versions, Notes: []string{
-		fmt.Sprintf("Jobs of about %d bytes whose handler does nothing, from a backlog. Each has a Redis of its own with the same settings, started by the run; the load shares the machine.", payload),
+		fmt.Sprintf("Jobs of about %d bytes whose handler does nothing, from a backlog. Each has its own Redis with the same settings, started by the run. The load shares the machine.", payload),
 		"CPU time per job hardly depends on what else the machine does; rates do.",
 	}}
 	for _, c := range all {
@@ -102,7 +102,7 @@ func noop(ctx context.Context, r *run) (*section, error) {
 	return s, nil
 }
 
-// figures of a contender: jobs a second, and microseconds of CPU for a handled job.
+// noopFigures are jobs a second, and microseconds of CPU for a handled job.
 type noopFigures struct{ added, handled, redis, process float64 }
 
 func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
@@ -125,7 +125,7 @@ func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
 		return f, err
 	}
 	defer func() {
-		_ = cmd.Process.Kill() // it has ended where all went well
+		_ = cmd.Process.Kill() // on success it has ended already
 		_ = cmd.Wait()
 	}()
 	lines := bufio.NewScanner(out)
@@ -135,13 +135,13 @@ func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
 			Seconds float64
 		}
 		if !lines.Scan() {
-			return 0, fmt.Errorf("ended before it was %s", name)
+			return 0, fmt.Errorf("it ended before phase %s", name)
 		}
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return 0, err
 		}
 		if l.Phase != name {
-			return 0, fmt.Errorf("is %s, not %s", l.Phase, name)
+			return 0, fmt.Errorf("it is in phase %s, not %s", l.Phase, name)
 		}
 		return l.Seconds, nil
 	}
@@ -186,8 +186,8 @@ func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
 	}, nil
 }
 
-// settled waits until the server has rewritten the file that the backlog has made
-// long: this it does for everybody, once, and at a moment of its own.
+// settled waits until the server has rewritten its file, which the backlog has made long.
+// Every contender has this cost once, at a time that the server chooses.
 func settled(ctx context.Context, s *servers.Redis) error {
 	for {
 		info, err := s.Do(ctx, "INFO", "persistence")
@@ -205,7 +205,7 @@ func settled(ctx context.Context, s *servers.Redis) error {
 	}
 }
 
-// redisCPU is what the server's own thread has worked.
+// redisCPU is the CPU time of the server's main thread.
 func redisCPU(ctx context.Context, s *servers.Redis) (time.Duration, error) {
 	info, err := s.Do(ctx, "INFO", "cpu")
 	if err != nil {
@@ -225,14 +225,14 @@ func redisCPU(ctx context.Context, s *servers.Redis) (time.Duration, error) {
 	return time.Duration(total * float64(time.Second)), nil
 }
 
-// processCPU is a process's time on the processors; the kernel counts in 1/100 s.
+// processCPU is the CPU time of a process, in steps of 1/100 s.
 func processCPU(pid int) time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	// The name in parentheses may hold anything; after it user and system time
-	// are fields 12 and 13.
+	// The name in parentheses may contain anything. After it, fields 12 and 13 are the user
+	// and the system time.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 13 {
 		return 0
@@ -242,7 +242,7 @@ func processCPU(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// peerVersions are those of what was installed.
+// peerVersions returns the versions of the installed peers.
 func peerVersions(ctx context.Context, bull string) (map[string]string, error) {
 	v := map[string]string{}
 	for _, name := range []string{"bullmq", "ioredis"} {

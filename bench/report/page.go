@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// page is everything that was measured, as the JSON file keeps it.
+// page is all sections, as the JSON file keeps them.
 type page struct {
 	Sections map[string]*section `json:"sections"`
 }
 
-// section is what was measured in one go.
+// section is the result of one measurement.
 type section struct {
 	At       time.Time         `json:"at"`
 	Took     string            `json:"took"`
@@ -39,7 +39,7 @@ type row struct {
 	Unit   string             `json:"unit"`
 	Detail string             `json:"detail,omitempty"`
 	Aim    string             `json:"aim,omitempty"`
-	Met    *bool              `json:"met,omitempty"` // nil: there is no aim
+	Met    *bool              `json:"met,omitempty"` // nil without an aim
 	Raw    map[string]float64 `json:"raw,omitempty"`
 }
 
@@ -48,7 +48,7 @@ func (s *section) note(format string, args ...any) {
 	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
 }
 
-// aim is what a figure should be.
+// aim is the bound that a figure should keep.
 type aim struct {
 	text  string
 	bound float64
@@ -63,7 +63,7 @@ func atMost(n float64, unit string) aim {
 	return aim{text: "at most " + human(n) + " " + unit, bound: n}
 }
 
-// atMostNone is for what must not happen once.
+// atMostNone is the aim for faults: none.
 func atMostNone() aim { return aim{text: "none"} }
 
 func (a aim) met(v float64) *bool {
@@ -77,7 +77,7 @@ func (a aim) met(v float64) *bool {
 	return &ok
 }
 
-// median is the median of at least one value.
+// median needs at least one value.
 func median(values []float64) float64 {
 	all := slices.Sorted(slices.Values(values))
 	if n := len(all); n%2 == 0 {
@@ -93,7 +93,7 @@ func load(path string) (*page, error) {
 		err = json.Unmarshal(text, p)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read what was measured before: %w", err)
+		return nil, fmt.Errorf("read the earlier figures: %w", err)
 	}
 	if p.Sections == nil {
 		p.Sections = map[string]*section{}
@@ -118,8 +118,8 @@ func (p *page) save(data, text string, parts []part) error {
 func (p *page) markdown(parts []part, data string) string {
 	var b strings.Builder
 	b.WriteString("# Benchmarks\n\n`make bench` writes this page; the raw figures are in [" + data + "](" + data + "). ")
-	b.WriteString("One section is measured anew by the command under its title. Load, servers and program share the machine, so these are lower bounds; ")
-	b.WriteString("compare the rows of one section, which were measured in one run.\n\n")
+	b.WriteString("The command under a title measures its section again. Load, servers and program share the machine, so the figures are lower bounds. ")
+	b.WriteString("Compare only rows of one section: they were measured in one run.\n\n")
 	b.WriteString("| aim | missed by |\n| --- | --- |\n")
 	missed := 0
 	for _, part := range parts {
@@ -148,7 +148,7 @@ func (p *page) markdown(parts []part, data string) string {
 func (s *section) markdown(b *strings.Builder, title string) {
 	fmt.Fprintf(b, "\n## %s\n\n`%s`, %s, in %s.", title, s.Command, s.At.Format(time.DateOnly), s.Took)
 	if s.Small {
-		b.WriteString(" **Small sizes, to see that it works: these figures mean nothing.**")
+		b.WriteString(" **Small sizes, to test the program: these figures mean nothing.**")
 	}
 	fmt.Fprintf(b, "\n%s.", s.Machine)
 	if len(s.Versions) > 0 {
@@ -183,7 +183,7 @@ func (r row) mark() string {
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
-// human is a number as people read it.
+// human formats a number for people.
 func human(v float64) string {
 	digits := 0
 	switch {

@@ -38,7 +38,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// TestOneSectionAlone: what was measured before stays.
+// TestOneSectionAlone: a measurement keeps the other sections.
 func TestOneSectionAlone(t *testing.T) {
 	t.Parallel()
 	base := filepath.Join(t.TempDir(), "benchmarks")

@@ -13,8 +13,8 @@ const (
 	fsyncSide   = "PlanStack/ours/always"
 )
 
-// plan measures the original plan's own stack and ours, in rounds of one run of each:
-// the machine may be slower in one than in another, so they are compared within each.
+// plan measures the original plan's stack and ours, in rounds of one run of each. They are
+// compared within a round, as the machine's speed changes from round to round.
 func plan(ctx context.Context, r *run) (*section, error) {
 	rounds, messages := r.size(6, 1), r.size(40_000, 1_000)
 	sides := map[string][]map[string]float64{}
@@ -40,10 +40,10 @@ func plan(ctx context.Context, r *run) (*section, error) {
 	} {
 		s.sideRows(side.name, side.key, sides)
 	}
-	s.note("Medians of %d rounds, each of the plan, ours relaxed and ours with always; how many times the plan's is the median of the rounds' own ratios.", rounds)
-	s.note("The plan's stack is bench/plan-stack: Express, BullMQ, five workers of ten jobs each, four of its queries a message. It neither authenticates nor deduplicates and its five workers reorder one person's messages.")
-	s.note("Load and database share the cores, so a rate is at most cores × 1,000,000 µs over the sum of the CPU times; ten times the plan's rate needs a tenth of the plan's CPU for each message. In %s messages of 5,000 people one in %d makes a contact and a conversation, and as many open a ticket.", human(float64(messages)), max(1, messages/5_000))
-	s.note("Ours: one webhook and two worker processes of two batches at once, sends paused, the same Redis settings and PostgreSQL (durable), a signed body for each message.")
+	s.note("Medians of %d rounds, each with the plan, ours relaxed and ours with always. The factor over the plan is the median of the rounds' ratios.", rounds)
+	s.note("The plan's stack is bench/plan-stack: Express, BullMQ, five workers with ten jobs each, four queries a message. It neither authenticates nor deduplicates, and its five workers reorder the messages of a person.")
+	s.note("Load and database share the cores, so a rate is at most cores × 1,000,000 µs divided by the sum of the CPU times: ten times the plan's rate needs a tenth of the plan's CPU for each message. In %s messages from 5,000 people, one in %d makes a contact and a conversation, and as many open a ticket.", human(float64(messages)), max(1, messages/5_000))
+	s.note("Ours: one webhook process and two workers with two batches at once, sends paused, the same Redis settings and PostgreSQL (durable), and a signed body for each message.")
 	return s, nil
 }
 
@@ -70,7 +70,7 @@ func (s *section) sideRows(name, key string, sides map[string][]map[string]float
 	if key != planSide {
 		handled.times(times("handled/s"), 10)
 	}
-	if key == relaxedSide { // with always it promises more than the plan
+	if key == relaxedSide { // always promises more than the plan, so it has no aim
 		webhook.times(times("requests/s"), 3)
 		a := atMost(median(column(sides[planSide], "p99-ms")), "ms")
 		late.Aim, late.Met = "below the plan's p99", a.met(late.Value)
@@ -80,7 +80,7 @@ func (s *section) sideRows(name, key string, sides map[string][]map[string]float
 	s.add(handled)
 }
 
-// times notes how many times the plan's the row is, and what it should be.
+// times adds the factor over the plan to a row, and its aim.
 func (r *row) times(n, aim float64) {
 	a := atLeast(aim, "")
 	r.Aim, r.Met = fmt.Sprintf("%.0f times the plan's", aim), a.met(n)
@@ -95,7 +95,7 @@ func column(rounds []map[string]float64, metric string) []float64 {
 	return all
 }
 
-// rawValues are the figures of every round, as the page's data keeps them.
+// rawValues returns the figures of every round, for the JSON file.
 func rawValues(rounds []map[string]float64) map[string]float64 {
 	if len(rounds) == 1 {
 		return rounds[0]

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// flat measures what a backlog costs: time and memory.
+// flat measures the time and memory that a backlog costs.
 func flat(ctx context.Context, r *run) (*section, error) {
 	pattern := "^BenchmarkBacklog$"
 	if r.small {
@@ -38,7 +38,7 @@ func flat(ctx context.Context, r *run) (*section, error) {
 			s.add(row{What: "all figures of all queues, " + size.name + " waiting " + shape.name, Value: m["stats-us"], Unit: "µs"})
 		}
 	}
-	s.note("Memory holds the id (60 characters) as it is, its hash for the 24 hours of deduplication, the lane's name, its place in order, and Redis' own overhead; in one lane that is what remains, in a million lanes each has a list and two entries of sorted sets.")
+	s.note("Memory holds the id (60 characters), its hash for the 24 hours of deduplication, the lane's name, its place in order, and Redis' own overhead. In a million lanes each lane adds a list and two entries of sorted sets.")
 	return s, nil
 }
 
@@ -52,11 +52,11 @@ func turns(ctx context.Context, r *run) (*section, error) {
 	for _, way := range []struct{ key, name string }{{"Turn/direct", "PostgreSQL directly"}, {"Turn/pooled", "through PgBouncer, transaction mode"}} {
 		s.add(row{What: "turns, " + way.name, Value: find(all, way.key).metrics["messages/s"], Unit: "messages/s"})
 	}
-	s.note("Four turns at once, batches of 100 messages from 10,000 people; each message has its locks, its decision, its rows, its reply and its event; every commit is synced.")
+	s.note("Four turns at once, with batches of 100 messages from 10,000 people. Each message has its locks, decision, rows, reply and event; every commit is synced.")
 	return s, nil
 }
 
-// engine measures the Redis engine without anything around it.
+// engine measures the Redis engine alone.
 func engine(ctx context.Context, r *run) (*section, error) {
 	all, err := r.gobench(ctx, "./internal/queue/redisqueue", "^Benchmark(Enqueue|Exchange|Through)$", map[bool]string{false: "2s", true: "300x"}[r.small])
 	if err != nil {
@@ -69,6 +69,6 @@ func engine(ctx context.Context, r *run) (*section, error) {
 			Detail: human(res.metrics["redis-us/job"]) + " µs of Redis' time each",
 		})
 	}
-	s.note("fsync: appendfsync always, the answer comes after the sync. everysec: the durability `relaxed`. Exchange settles and claims; Through is the whole way of a job that does nothing, from doors that add 50 at a time.")
+	s.note("fsync: appendfsync always, the answer comes after the sync. everysec: the durability `relaxed`. Exchange settles and claims. Through is the whole path of a job that does nothing, from callers that enqueue 50 at a time.")
 	return s, nil
 }

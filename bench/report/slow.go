@@ -9,8 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 )
 
-// slow writes for long over a PostgreSQL that is far away, and kills Redis in the
-// middle.
+// slow measures with a slow PostgreSQL, and kills Redis in the middle.
 func slow(ctx context.Context, r *run) (*section, error) {
 	bin, err := r.program(ctx)
 	if err != nil {
@@ -39,6 +38,6 @@ func slow(ctx context.Context, r *run) (*section, error) {
 	count("unanswered", one.Unanswered, fmt.Sprintf("%d answers", one.Answers))
 	s.add(row{What: "people wait, p50", Value: one.Reply.P50, Unit: "ms", Detail: fmt.Sprintf("from when the message was due until WhatsApp has the answer; p99 %.0f ms, max %.0f ms", one.Reply.P99, one.Reply.Max)})
 	s.note("`%s`", command)
-	s.note("Three in four requests are statuses. Every call to PostgreSQL takes 300 ms longer, and a turn, a claim or a note is two calls or three. Redis is killed in the middle and comes back with what its file holds; meanwhile the webhook keeps what arrives on its own disk.")
+	s.note("Three in four requests are statuses. Every call to PostgreSQL takes 300 ms longer, and a turn, a claim or a record is two or three calls. Redis is killed in the middle and restarts with the data of its file; meanwhile the webhook spools on its own disk.")
 	return s, nil
 }

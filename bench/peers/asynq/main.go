@@ -1,5 +1,5 @@
-// Command asynq carries jobs that do nothing through github.com/hibiken/asynq.
-// It is a module of its own, so that nothing of the program depends on it.
+// Command asynq runs jobs that do nothing through github.com/hibiken/asynq. It is a
+// separate module, so that the program does not depend on asynq.
 package main
 
 import (
@@ -23,10 +23,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.redis, "redis", "127.0.0.1:6379", "where Redis is")
+	flag.StringVar(&o.redis, "redis", "127.0.0.1:6379", "address of Redis")
 	flag.IntVar(&o.jobs, "jobs", 30_000, "jobs")
-	flag.IntVar(&o.payload, "payload", 600, "bytes that each carries")
-	flag.IntVar(&o.callers, "callers", 64, "who enqueues at once: it has no call for many")
+	flag.IntVar(&o.payload, "payload", 600, "bytes of a job")
+	flag.IntVar(&o.callers, "callers", 64, "concurrent callers of Enqueue: there is no bulk call")
 	flag.IntVar(&o.concurrency, "concurrency", 256, "jobs at once")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -85,7 +85,7 @@ func fill(opt asynq.RedisClientOpt, o options) error {
 				if n > int64(o.jobs) {
 					return
 				}
-				// The id deduplicates while the job is kept, as ours does for a day.
+				// The id deduplicates while the job is kept; ours does for a day.
 				_, err := client.Enqueue(asynq.NewTask("noop", body), asynq.TaskID(fmt.Sprintf("wamid.%054d", n)))
 				if err != nil {
 					failed.Store(&err)

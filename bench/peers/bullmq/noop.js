@@ -1,5 +1,5 @@
-// Jobs that do nothing through BullMQ. It is for bench/report, which says when to
-// begin and measures Redis meanwhile.
+// Runs jobs that do nothing through BullMQ. bench/report starts its phases and measures
+// Redis meanwhile.
 const { Queue, Worker } = require('bullmq');
 const IORedis = require('ioredis');
 const Redis = IORedis.Redis || IORedis;
