@@ -41,7 +41,7 @@ func newAuthority(dir string) (*authority, error) {
 }
 
 func writePEM(path, kind string, der []byte) error {
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644) //nolint:gosec // for nginx; it is no secret
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644) //nolint:gosec // for nginx; not a secret
 }
 
 // issue writes a certificate for the names and 127.0.0.1.

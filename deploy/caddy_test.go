@@ -45,7 +45,7 @@ func TestCaddy(t *testing.T) {
 	checkBounds(t, addr)
 }
 
-// checkBounds checks Caddy's own bounds: headers, and bodies with a Content-Length.
+// checkBounds checks Caddy's own limits: on headers, and on bodies with a Content-Length.
 func checkBounds(t *testing.T, addr string) {
 	t.Helper()
 	c := client(t, addr, false)

@@ -38,7 +38,7 @@ func TestDist(t *testing.T) {
 	}
 	for _, name := range []string{"deploy/testdata", "deploy/doc.go"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			t.Errorf("%s is for tests, and is in the tarball", name)
+			t.Errorf("%s is for tests, but is in the tarball", name)
 		}
 	}
 	if out := command(t, filepath.Join(dir, "psi-router"), "version"); !strings.Contains(out, version) {
@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 		return filepath.Base(target)
 	}
 	if out, err := install(dir, "--rollback"); err == nil {
-		t.Errorf("going back before there is anything:\n%s", out)
+		t.Errorf("rollback before any installation:\n%s", out)
 	}
 	must(dir, "--domain", "router.school.example")
 	config := filepath.Join(root, "etc/psi-router/psi-router.yaml")
@@ -101,7 +101,7 @@ func TestInstall(t *testing.T) {
 		}
 	}
 	if out := command(t, filepath.Join(root, "usr/local/bin/psi-router"), "version"); !strings.Contains(out, version) {
-		t.Errorf("what was installed says %q", out)
+		t.Errorf("the installed program prints %q", out)
 	}
 	site := readShipped(t, filepath.Join(root, "etc/nginx/sites-available/psi-router"))
 	if strings.Contains(site, "example.com") || !strings.Contains(site, "server_name router.school.example;") {
@@ -115,7 +115,7 @@ func TestInstall(t *testing.T) {
 	command(t, "cp", "-R", dir, next)
 	write(t, filepath.Join(next, "VERSION"), "v9.9.0\n")
 	must(next)
-	must(next) // repeating it does no harm
+	must(next) // a repeat does no harm
 	if got := current(); got != "v9.9.0" {
 		t.Errorf("after the upgrade %s is current", got)
 	}
@@ -124,7 +124,7 @@ func TestInstall(t *testing.T) {
 	}
 	must(next, "--rollback")
 	if got := current(); got != version {
-		t.Errorf("after going back %s is current, want %s", got, version)
+		t.Errorf("after the rollback %s is current, want %s", got, version)
 	}
 
 	// A release that does not start here changes nothing.
@@ -140,7 +140,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// skeleton checks that the configuration of a new machine lacks only lines.
+// skeleton checks that the configuration of a new installation lacks only lines.
 func skeleton(t *testing.T, config string) {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), program(t), "serve", "--config", config)
@@ -154,7 +154,7 @@ func skeleton(t *testing.T, config string) {
 	}
 }
 
-// TestDockerFiles reads the files that cannot be run here.
+// TestDockerFiles checks the files without Docker.
 func TestDockerFiles(t *testing.T) {
 	t.Parallel()
 	dockerfile := readShipped(t, "docker/Dockerfile")
@@ -182,7 +182,7 @@ func TestDockerFiles(t *testing.T) {
 	for name, s := range compose.Services {
 		for _, port := range s.Ports {
 			if !strings.HasPrefix(port, "127.0.0.1:") {
-				t.Errorf("%s publishes %s to everybody", name, port)
+				t.Errorf("%s publishes %s on every address", name, port)
 			}
 		}
 	}

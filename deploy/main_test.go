@@ -34,7 +34,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(workDir)
-	// Child processes trust only our authority too.
+	// Child processes trust only our authority, too.
 	os.Setenv("SSL_CERT_FILE", ca.file)
 	return m.Run()
 }
@@ -99,7 +99,7 @@ func replaceAll(t testing.TB, text string, places ...string) string {
 	t.Helper()
 	for i := 0; i < len(places); i += 2 {
 		if !strings.Contains(text, places[i]) {
-			t.Fatalf("there is no %q to replace", places[i])
+			t.Fatalf("no %q to replace", places[i])
 		}
 		text = strings.ReplaceAll(text, places[i], places[i+1])
 	}

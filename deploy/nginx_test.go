@@ -27,8 +27,8 @@ type proxy struct {
 	plain, safe string // its addresses
 }
 
-// nginxConf wraps a file of deploy/nginx in what Debian's nginx.conf has, with our own
-// directories.
+// nginxConf includes a file of deploy/nginx in the frame of Debian's nginx.conf, with our
+// own directories.
 func nginxConf(t testing.TB, dir, site string) string {
 	t.Helper()
 	write(t, filepath.Join(dir, "site.conf"), site)
@@ -121,9 +121,9 @@ func (p *proxy) reload(nth int) {
 	})
 }
 
-// TestNginxTakesBothStages asks nginx itself. The first stage must not need the certificate
-// that it helps to get; the plan's file is refused.
-func TestNginxTakesBothStages(t *testing.T) {
+// TestNginxAcceptsBothStages checks the files with nginx -t. The first stage must not need
+// the certificate that it helps to get; the plan's file is refused.
+func TestNginxAcceptsBothStages(t *testing.T) {
 	t.Parallel()
 	dir, who := nginxDir(t)
 	check := func(site string) (string, error) {
@@ -195,7 +195,7 @@ func TestNginx(t *testing.T) {
 		plain := client(t, nginx.plain, false)
 		got, err := postSigned(plain, "http://"+domain+"/webhook?a=b", message(1, 3))
 		if err != nil || got.status != http.StatusMovedPermanently || got.header.Get("Location") != base+"/webhook?a=b" {
-			t.Errorf("got %d to %s %v, want a way to HTTPS", got.status, got.header.Get("Location"), err)
+			t.Errorf("got %d to %s %v, want a redirect to HTTPS", got.status, got.header.Get("Location"), err)
 		}
 	})
 	t.Run("private paths", func(t *testing.T) { closed(t, kept, base) })
@@ -234,7 +234,7 @@ func closed(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// sizes checks the router's bounds: 4 MiB signed, 16 MiB with a line's secret.
+// sizes checks the router's limits: 4 MiB signed, 16 MiB with a line's secret.
 func sizes(t *testing.T, c *http.Client, base string) {
 	const mib = 1 << 20
 	patient := []string{"Expect", "100-continue"}
@@ -314,8 +314,8 @@ func flood(t *testing.T, c *http.Client, method, url, signature string) (limited
 	}
 }
 
-// TestNginxLimitsForgedSignatures: signed posts have a limit of their own, here a small
-// one, which does not affect unsigned posts.
+// TestNginxLimitsForgedSignatures: signed posts have their own limit, here a small one,
+// which does not affect unsigned posts.
 func TestNginxLimitsForgedSignatures(t *testing.T) {
 	t.Parallel()
 	router := newSite(t).start("all", porttest.Addr(t))

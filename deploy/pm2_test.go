@@ -23,7 +23,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// pm2 is a PM2 with its files in a test's directory.
+// pm2 is a PM2 with its files in the directory of a test.
 type pm2 struct {
 	t   testing.TB
 	bin string
@@ -51,8 +51,8 @@ func startPM2(s *site, port int, file string) *pm2 {
 		}
 	}
 	write(s.t, filepath.Join(home, "module_conf.json"), "{}")
-	// The daemon, as pm2 itself would start it, but as our child: if we die, it ends with
-	// all it started.
+	// We start the daemon as pm2 would, but as our child: if we die, it ends with its
+	// children.
 	cmd := exec.Command(programtest.Find(s.t, "node"), filepath.Join(filepath.Dir(bin), "../pm2/lib/Daemon.js"))
 	cmd.Env = p.env
 	daemon, err := servers.Start(cmd, filepath.Join(s.dir, "pm2.log"), syscall.SIGTERM)
@@ -64,7 +64,7 @@ func startPM2(s *site, port int, file string) *pm2 {
 		select {
 		case <-daemon.Done():
 		case <-time.After(50 * time.Second):
-			s.t.Errorf("PM2 does not end\n%s", daemon.Output())
+			s.t.Errorf("PM2 did not end\n%s", daemon.Output())
 			daemon.Terminate(syscall.SIGKILL)
 		}
 		if s.t.Failed() {
@@ -124,7 +124,7 @@ func (p *pm2) online(want int) map[string][]int {
 			}
 		}
 		if n != want {
-			return fmt.Errorf("%d are: %v", n, ids)
+			return fmt.Errorf("%d are running: %v", n, ids)
 		}
 		return nil
 	})
@@ -136,19 +136,19 @@ func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := porttest.Reserve(t).Number
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) //nolint:noctx // it does not block
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) //nolint:noctx // Listen does not block
 		if err == nil {
 			l.Close()
 			return port
 		}
 	}
-	t.Fatal("there are no two free ports side by side")
+	t.Fatal("there are no two adjacent free ports")
 	return 0
 }
 
 // TestPM2 runs the plan's processes under PM2 while people write. A worker is killed and
-// restarted; everything is reloaded. Every message answered 200 is handled, a refused one
-// is posted again as Meta does, and each person is answered in order, once.
+// restarted, and everything is reloaded. Every message that got a 200 is handled, refused
+// ones are posted again as Meta does, and each person is answered once, in order.
 func TestPM2(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, serversConfig(t), "flow: "+filepath.Join(workDir, "pm2.yaml"))
@@ -208,9 +208,9 @@ func TestPM2(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "100 messages", func() error { // a machine may be quick to reload
+	eventually(t, "100 messages", func() error { // the reload may be quick
 		if n := written.Load(); n < 100 {
-			return fmt.Errorf("%d are written", n)
+			return fmt.Errorf("%d messages are written", n)
 		}
 		return nil
 	})
@@ -265,7 +265,7 @@ func (s *site) settle(base string) {
 			return fmt.Errorf("%d jobs and %d answers wait", depth, status.Sends.Pending)
 		}
 		if calm++; calm < 10 {
-			return fmt.Errorf("it is quiet since %d looks", calm)
+			return fmt.Errorf("idle for %d polls", calm)
 		}
 		return nil
 	})
@@ -291,9 +291,9 @@ func (s *site) judge(base string, r loadgen.Report) {
 		s.t.Error(err)
 	}
 	if v.Accepted < 100 {
-		s.t.Errorf("only %d messages: that proves nothing", v.Accepted)
+		s.t.Errorf("only %d messages: this proves nothing", v.Accepted)
 	}
 	if r.Retried == 0 {
-		s.t.Error("nothing was refused: the reload was not seen")
+		s.t.Error("nothing was refused: the load did not meet the reload")
 	}
 }

@@ -119,11 +119,11 @@ func (p *process) ready() {
 
 // stop tells the process to end and waits until it has.
 func (p *process) stop() {
-	_ = p.Signal(syscall.SIGTERM) // it may have ended
+	_ = p.Signal(syscall.SIGTERM) // the process may have ended
 	select {
 	case <-p.Done():
 	case <-time.After(50 * time.Second):
-		p.t.Errorf("%d does not end\n%s", p.PID, p.Output())
+		p.t.Errorf("%d did not end\n%s", p.PID, p.Output())
 		p.Terminate(syscall.SIGKILL)
 	}
 }
@@ -131,7 +131,7 @@ func (p *process) stop() {
 // serve returns the command of a whole router.
 func serve(bin, config string) *exec.Cmd { return exec.Command(bin, "serve", "--config", config) }
 
-// eventually waits until ok returns nil.
+// eventually waits until ok returns no error.
 func eventually(t testing.TB, what string, ok func() error) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -141,7 +141,7 @@ func eventually(t testing.TB, what string, ok func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s never came: %v", what, err)
+			t.Fatalf("%s: not reached: %v", what, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

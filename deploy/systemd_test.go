@@ -19,7 +19,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/programtest"
 )
 
-// TestUnits has systemd itself verify the units.
+// TestUnits verifies the units with systemd-analyze.
 func TestUnits(t *testing.T) {
 	t.Parallel()
 	analyze := programtest.Find(t, "systemd-analyze")
@@ -76,12 +76,12 @@ func TestSupervisorsWaitForTheDrain(t *testing.T) {
 		"docker":                     number("docker/compose.yml", `stop_grace_period: (\d+)s`, time.Second),
 	} {
 		if least := cfg.DrainTimeout.D() + 10*time.Second; got < least {
-			t.Errorf("%s kills after %v, want %v at least", what, got, least)
+			t.Errorf("%s kills after %v, want at least %v", what, got, least)
 		}
 	}
 }
 
-// TestNotify plays systemd: the program reports that it is ready, alive, and stopping.
+// TestNotify acts as systemd: the program reports that it is ready, alive and stopping.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -110,7 +110,7 @@ func TestNotify(t *testing.T) {
 	p := s.spawn(exec.Command(program(t), "serve", "--config", s.config), porttest.Addr(t), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000")
 	hear("READY=1")
 	if err := get(t.Context(), http.DefaultClient, "http://"+p.addr+"/readyz", nil); err != nil {
-		t.Errorf("it said that it was ready: %v", err)
+		t.Errorf("it reported that it is ready: %v", err)
 	}
 	hear("WATCHDOG=1")
 	hear("WATCHDOG=1")
@@ -124,7 +124,7 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// TestSocketActivation has systemd's own tool start the program on the first request.
+// TestSocketActivation: systemd-socket-activate starts the program on the first request.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	activate := programtest.Find(t, "systemd-socket-activate")
@@ -141,12 +141,12 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// TestRestartBehindASocket restarts the only process while people write. The socket is
-// ours, as it would be systemd's: no post is refused.
+// TestRestartBehindASocket restarts the only process while people write. The test owns the
+// socket, as systemd would: no post is refused.
 func TestRestartBehindASocket(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // Listen does not block
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +173,8 @@ func TestRestartBehindASocket(t *testing.T) {
 	t.Logf("%d requests, none refused", stop())
 }
 
-// TestConfigurationMistakeIsFinal: an error that a restart would not fix has the exit code
-// that the process managers know.
+// TestConfigurationMistakeIsFinal: an error that a restart cannot fix has the exit code on
+// which the process managers do not restart.
 func TestConfigurationMistakeIsFinal(t *testing.T) {
 	t.Parallel()
 	dir, bin := t.TempDir(), program(t)

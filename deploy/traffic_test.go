@@ -74,7 +74,7 @@ func do(c *http.Client, req *http.Request) (response, error) {
 	return response{res.StatusCode, string(text), res.Header}, err
 }
 
-// message is a person's text, as Meta posts it.
+// message is a text message as Meta posts it.
 func message(person, n int) []byte {
 	return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"5491100000099","phone_number_id":%q},"contacts":[{"profile":{"name":"Ana"},"wa_id":"54911556%05d"}],"messages":[{"from":"54911556%05d","id":"wamid.deploy.%d.%d","timestamp":"%d","type":"text","text":{"body":"hola"}}]}}]}]}`,
 		phoneNumberID, person, person, person, n, time.Now().Unix())
@@ -85,8 +85,8 @@ func postSigned(c *http.Client, url string, body []byte, headers ...string) (res
 	return post(c, url, body, append(headers, whatsapp.SignatureHeader, whatsapp.Sign(appSecret, body))...)
 }
 
-// startLoad posts messages over several connections until stop is called, which returns how
-// many. Each has to get 200 at the first attempt.
+// startLoad posts messages over several connections until stop is called; stop returns how
+// many. Each must get a 200 at the first attempt.
 func startLoad(t testing.TB, c *http.Client, url string) (stop func() int) {
 	t.Helper()
 	var sent, failed atomic.Int64
@@ -119,5 +119,5 @@ func startLoad(t testing.TB, c *http.Client, url string) (stop func() int) {
 	}
 }
 
-// people numbers the people, so that no two write with the same ids.
+// people numbers the people, so that ids are unique.
 var people atomic.Int64
