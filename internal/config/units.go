@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -13,16 +12,6 @@ type Duration time.Duration
 
 // D returns d as a time.Duration.
 func (d Duration) D() time.Duration { return time.Duration(d) }
-
-func (d Duration) String() string {
-	if day := 24 * time.Hour; d > 0 && d.D()%day == 0 {
-		return strconv.FormatInt(int64(d.D()/day), 10) + "d"
-	}
-	return d.D().String()
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 var errDuration = &flaw{"is not a duration", "write a number and a unit: 500ms, 30s, 10m, 24h, 30d"}
 
@@ -67,19 +56,6 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // Rate is a limit per second; 0 is no limit.
 type Rate float64
 
-// PerSecond returns r as a number.
-func (r Rate) PerSecond() float64 { return float64(r) }
-
-func (r Rate) String() string {
-	if r == 0 {
-		return ""
-	}
-	return strconv.FormatFloat(float64(r), 'g', -1, 64) + "/s"
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
 var errRate = &flaw{"is not a rate", "write a number and a time: 80/s, 600/m, 5000/h"}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -109,18 +85,6 @@ func (r *Rate) UnmarshalText(text []byte) error {
 
 // Size is a number of bytes.
 type Size int64
-
-func (s Size) String() string {
-	for _, u := range sizes {
-		if s > 0 && int64(s)%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", int64(s)/u.bytes, u.name)
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // sizes are matched by suffix, so longer names come first.
 var sizes = []struct {
