@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // hostName matches a host as a browser sends it, also that of a machine in the local network.
@@ -49,19 +50,10 @@ func parseHost(name string) (plain, why string) {
 		return "", "has a *: write each name out"
 	case strings.Contains(name, ":"):
 		return "", "has a port"
-	case !isASCII(name):
+	case strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }):
 		return "", "has non-ASCII letters, which browsers send as xn--…"
 	case len(plain) > 253, !hostName.MatchString(plain):
 		return "", "is not a host name"
 	}
 	return plain, ""
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
