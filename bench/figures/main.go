@@ -82,8 +82,7 @@ func run(ctx context.Context, messages, people, connections int, profiles string
 	if err != nil {
 		return err
 	}
-	perSecond, _ := r.PerSecond()
-	row("webhook, one message each, synced", fmt.Sprintf("%.0f requests/s, p50 %s, p99 %s, max %s%s", perSecond, ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.Max), each(cost, r.Requests)),
+	row("webhook, one message each, synced", fmt.Sprintf("%.0f requests/s, p50 %s, p99 %s, max %s%s", r.PerSecond(), ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.Max), each(cost, r.Requests)),
 		fmt.Sprintf("6,000/s, p99 under 20 ms with %d connections", connections))
 	if r.Retried > 0 {
 		row("  refused and posted again", fmt.Sprint(r.Retried), "0")

@@ -62,7 +62,6 @@ type Options struct {
 	// RetryFor is how long a request without a 200 is repeated, as Meta does for days;
 	// default a minute. After it, its conversations send no more messages.
 	RetryFor time.Duration
-	Now      func() time.Time // for timestamps; default time.Now
 	// Progress is called about once a second, and once at the end.
 	Progress func(Progress)
 }
@@ -114,12 +113,12 @@ type Report struct {
 	tried    []int             // by conversation: number of messages posted
 }
 
-// PerSecond returns the accepted requests and messages a second.
-func (r Report) PerSecond() (requests, messages float64) {
+// PerSecond returns the accepted requests a second.
+func (r Report) PerSecond() float64 {
 	if r.Elapsed <= 0 {
-		return 0, 0
+		return 0
 	}
-	return float64(r.Requests) / r.Elapsed.Seconds(), float64(r.Progress.Messages) / r.Elapsed.Seconds()
+	return float64(r.Requests) / r.Elapsed.Seconds()
 }
 
 // Generator is a run that can be started once.
@@ -168,9 +167,6 @@ func New(o Options) (*Generator, error) {
 	o.Timeout, o.RetryFor = orDefault(o.Timeout, 20*time.Second), orDefault(o.RetryFor, time.Minute)
 	if len(o.Script) == 0 {
 		o.Script = []string{"hola", "1", "11"}
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	return &Generator{
 		o: o, target: target, plan: newPlan(o), signature: whatsapp.NewSignature(o.Secret),

@@ -391,7 +391,6 @@ func BenchmarkGenerator(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	requests, _ := report.PerSecond()
-	b.ReportMetric(requests, "requests/s")
+	b.ReportMetric(report.PerSecond(), "requests/s")
 	b.ReportMetric(float64(report.Latency.P99.Microseconds()), "p99-µs")
 }

@@ -157,7 +157,7 @@ func (w *worker) nextRequest() bool {
 	if len(w.batch) == 0 {
 		return false
 	}
-	w.stamp = strconv.AppendInt(w.stamp[:0], w.g.o.Now().Unix(), 10)
+	w.stamp = strconv.AppendInt(w.stamp[:0], time.Now().Unix(), 10)
 	w.body = append(w.body[:0], bodyHead...)
 	for i, it := range w.batch {
 		if i > 0 {

@@ -266,12 +266,11 @@ func (r *rehearsal) drillReport(v loadgen.Verdict, rows []loadgen.Row, stats loa
 }
 
 func (r *rehearsal) loadReport(v loadgen.Verdict, rows []loadgen.Row, load loadgen.Report) *LoadReport {
-	per, _ := load.PerSecond()
 	o := r.Load
 	one := LoadReport{
 		Began: r.began, SlowPostgres: ms(r.SlowPostgres), RestartRedis: r.RestartRedis, Hurry: r.BackoffSpeedup, Warm: seconds(o.WarmUp),
 		Rate: o.Rate, Burst: o.Burst, Batch: o.Batch, StatusesEach: o.Statuses, Connections: o.Connections,
-		Wrote: seconds(load.Elapsed), Requests: load.Requests, PerSecond: math.Round(per*10) / 10,
+		Wrote: seconds(load.Elapsed), Requests: load.Requests, PerSecond: math.Round(load.PerSecond()*10) / 10,
 		Messages: load.Progress.Messages, Statuses: load.Statuses, Missed: load.Missed, Refusals: map[string]int64{},
 		GaveUp: int(load.GaveUp), Stored: v.Stored, Answers: v.Sent, Memory: r.memory, Stolen: r.stolen,
 		WebhookCurve: curve(load.Curve), Series: append([]Second{}, r.series...),
