@@ -22,8 +22,8 @@ import (
 const name = "inbound"
 
 type options struct {
-	redis, durability, profile        string
-	jobs, lanes, slots, size, runners int
+	redis, durability, profile string
+	jobs, lanes, slots, size   int
 }
 
 func main() {
@@ -35,7 +35,6 @@ func main() {
 	flag.IntVar(&o.lanes, "lanes", 5_000, "lanes of the jobs")
 	flag.IntVar(&o.slots, "slots", 4, "batches at once")
 	flag.IntVar(&o.size, "batch", 100, "jobs in a batch")
-	flag.IntVar(&o.runners, "runners", 1, "runners in this process")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "noop:", err)
@@ -146,16 +145,5 @@ func work(ctx context.Context, e *redisqueue.Engine, o options) error {
 			stop()
 		}
 	})
-	errs := make(chan error, o.runners)
-	for range o.runners {
-		r := queue.NewRunner(queue.RunnerOptions{Queue: e, Name: name, Handler: handler, Slots: o.slots, Batch: o.size})
-		go func() { errs <- r.Run(ctx) }()
-	}
-	var err error
-	for range o.runners {
-		if e := <-errs; e != nil {
-			err = e
-		}
-	}
-	return err
+	return queue.NewRunner(queue.RunnerOptions{Queue: e, Name: name, Handler: handler, Slots: o.slots, Batch: o.size}).Run(ctx)
 }

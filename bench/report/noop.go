@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/cluster"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
@@ -163,7 +164,7 @@ func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
 	if err != nil {
 		return f, err
 	}
-	own := processCPU(cmd.Process.Pid)
+	own := cluster.CPUTimes()(cmd.Process.Pid)
 	if err := next(); err != nil {
 		return f, err
 	}
@@ -175,7 +176,7 @@ func (c contender) measure(ctx context.Context) (f noopFigures, err error) {
 	if err != nil {
 		return f, err
 	}
-	own = processCPU(cmd.Process.Pid) - own
+	own = cluster.CPUTimes()(cmd.Process.Pid) - own
 	if err := next(); err != nil {
 		return f, err
 	}
@@ -223,23 +224,6 @@ func redisCPU(ctx context.Context, s *servers.Redis) (time.Duration, error) {
 		}
 	}
 	return time.Duration(total * float64(time.Second)), nil
-}
-
-// processCPU is the CPU time of a process, in steps of 1/100 s.
-func processCPU(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name in parentheses may contain anything. After it, fields 12 and 13 are the user
-	// and the system time.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64) // numbers, as proc(5) says
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 // peerVersions returns the versions of the installed peers.
