@@ -24,7 +24,7 @@ type Config struct {
 	Sandbox           bool             `yaml:"sandbox" default:"false" doc:"Fake WhatsApp, with a phone at /sandbox and a line named sandbox. On when nothing is configured. Loopback only."`
 	Insecure          bool             `yaml:"insecure" default:"false" doc:"Start even if lines lack secrets. Loopback only."`
 	Spool             bool             `yaml:"spool" default:"true" doc:"With Redis: keep jobs on disk while Redis cannot take them. Turn it off where data_dir does not outlive the process."`
-	StaleAfter        Duration         `yaml:"stale_after" default:"10m" doc:"A message this old on arrival is stored and not answered. 0: every message is answered."`
+	StaleAfter        Duration         `yaml:"stale_after" default:"10m" doc:"A message this old on arrival is stored and not answered. 0: no message is too old."`
 	HandoffTimeout    Duration         `yaml:"handoff_timeout" default:"24h" doc:"Close a hand-off after this long without a message from the contact or an agent. 0: never."`
 	DrainTimeout      Duration         `yaml:"drain_timeout" default:"25s" doc:"Time limit of the shutdown after SIGTERM; the service manager must wait longer."`
 	DefaultCountry    string           `yaml:"default_country" default:"AR" doc:"Country of phone numbers without a country code (ISO 3166, two letters)."`
@@ -41,7 +41,7 @@ type Config struct {
 	Hosts             []string         `yaml:"hosts" doc:"More hosts under which pages may be opened, without port; others are answered 421. Loopback and the hosts of listen, tls_domain and public_url are always allowed." example:"router.lan, 192.168.1.20"`
 	AdminPassword     Secret           `yaml:"admin_password" later:"the pages need no password yet" doc:"Password of the pages. Absent: generated, and printed once."`
 	APIKeys           []APIKey         `yaml:"api_keys" doc:"Keys of the API."`
-	Worker            Worker           `yaml:"worker" doc:"Concurrency of message processing."`
+	Worker            Worker           `yaml:"worker" doc:"Limits of message processing."`
 	Retention         Retention        `yaml:"retention" later:"everything is kept for ever" doc:"How long data are kept."`
 	Lines             map[string]*Line `yaml:"lines" doc:"WhatsApp numbers, each under an id of your choice."`
 	Endpoints         []Endpoint       `yaml:"endpoints" doc:"URLs that get events pushed. A new name starts with new events; a known one resumes where it stopped."`

@@ -1,5 +1,5 @@
-// Package clustertest makes a test binary the router as well, so that a cluster can
-// start it as one. No program but a test may use it.
+// Package clustertest lets a test binary also run as the router, for a cluster to start.
+// Only tests may use it.
 package clustertest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// Main runs the tests of a package or, started as "psi-router serve" by a cluster, the
-// router, with what is changed: call it from TestMain.
+// Main runs the tests of a package. Started by a cluster as "psi-router serve" it runs the
+// router, with changed options. Call it from TestMain.
 func Main(m *testing.M, change ...func(*app.Options)) {
 	if len(os.Args) == 8 && os.Args[0] == "psi-router" && os.Args[1] == "serve" {
 		os.Exit(serve(os.Args[3], os.Args[5], os.Args[7], change))
