@@ -24,8 +24,8 @@ func (h Hours) Spans() []HourSpan {
 
 var errHours = &flaw{"is not a time of the week", "write days and hours, such as mon-fri 9-18, sat 9:30-13, or always"}
 
-// dayNames are the English and Spanish names, by their first three letters.
-var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mié"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sáb"}}
+// dayNames are the first three letters of the English and Spanish names, without accents.
+var dayNames = [7][2]string{{"sun", "dom"}, {"mon", "lun"}, {"tue", "mar"}, {"wed", "mie"}, {"thu", "jue"}, {"fri", "vie"}, {"sat", "sab"}}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (h *Hours) UnmarshalText(text []byte) error {
@@ -74,7 +74,7 @@ func weekday(s string) (time.Weekday, bool) {
 	s = strings.NewReplacer("é", "e", "á", "a").Replace(strings.ToLower(s))
 	for day, names := range dayNames {
 		for _, name := range names {
-			if len(s) >= 3 && s[:3] == strings.NewReplacer("é", "e", "á", "a").Replace(name) {
+			if len(s) >= 3 && s[:3] == name {
 				return time.Weekday(day), true
 			}
 		}
