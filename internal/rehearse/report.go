@@ -260,7 +260,7 @@ func (r *rehearsal) drillReport(v loadgen.Verdict, rows []loadgen.Row, stats loa
 	handled, answered := waits(rows, at)
 	return &DrillReport{
 		Outage: math.Round(r.outage.Seconds() * r.BackoffSpeedup), Handled: v.Stored, Sent: v.Sent, Left: stats.Left,
-		LongestHandled: seconds(longest(handled)), LongestWait: seconds(longest(answered)), P99Wait: seconds(quantile(answered, 0.99)),
+		LongestHandled: seconds(quantile(handled, 1)), LongestWait: seconds(quantile(answered, 1)), P99Wait: seconds(quantile(answered, 0.99)),
 		Faults: append([]InjectedFault{}, r.injected...),
 	}
 }
@@ -414,8 +414,6 @@ func waits(rows []loadgen.Row, sent map[string]time.Time) (handled, answered []t
 	}
 	return handled, answered
 }
-
-func longest(all []time.Duration) time.Duration { return quantile(all, 1) }
 
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {

@@ -29,10 +29,10 @@ func TestWaits(t *testing.T) {
 	if diff := cmp.Diff([][]time.Duration{handled, answered}, [][]time.Duration{{second, 0, 7 * second}, {3 * second, 30 * second}}); diff != "" {
 		t.Errorf("-got +want:\n%s", diff)
 	}
-	if got := longest(answered); got != 30*second {
+	if got := quantile(answered, 1); got != 30*second {
 		t.Errorf("longest: got %v", got)
 	}
-	if longest(nil) != 0 || quantile(nil, 0.99) != 0 {
+	if quantile(nil, 1) != 0 || quantile(nil, 0.99) != 0 {
 		t.Error("a wait without any message")
 	}
 }
