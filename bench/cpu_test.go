@@ -1,18 +1,11 @@
 package bench
 
 import (
-	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/cluster"
-	"github.com/psivisionhub/psi-router/internal/pgtest"
-	"github.com/psivisionhub/psi-router/internal/redistest"
 )
 
 // meter measures the CPU time of processes, which depends far less than a rate on the
@@ -63,39 +56,4 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// postmaster returns the process of a PostgreSQL.
-func postmaster(b *testing.B, s *pgtest.Server) int {
-	b.Helper()
-	at, err := url.Parse(s.URL("postgres"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(at.Query().Get("host"), "data", "postmaster.pid"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return pid
-}
-
-// redisProcess returns the process of a Redis.
-func redisProcess(b *testing.B, s *redistest.Server) int {
-	b.Helper()
-	info, err := s.Do(b.Context(), "INFO", "server")
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(info, "process_id:")
-	first, _, _ := strings.Cut(rest, "\r")
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return pid
 }

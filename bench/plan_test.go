@@ -42,10 +42,10 @@ func BenchmarkPlanStack(b *testing.B) {
 			db, pg := planDatabase(b)
 			env := []string{"REDIS_PORT=" + port(r.Addr), "DATABASE_URL=" + db, "PGSSLMODE=disable"}
 			web := node(b, stack, "webhook.js", append(env, "PORT="+port(porttest.Addr(b)))...)
-			door(b, web.url, "nobody looks at it", true, messages, web.cmd.Process.Pid, redisProcess(b, r))
+			door(b, web.url, "nobody looks at it", true, messages, web.cmd.Process.Pid, r.PID())
 			web.end(b)
 			m := &meter{}
-			m.add("redis", redisProcess(b, r))
+			m.add("redis", r.PID())
 			m.add("postgres", pg)
 			rate := planBacklog(b, stack, env, messages, m)
 			b.ReportMetric(rate, "handled/s")
@@ -98,7 +98,7 @@ func planDatabase(b *testing.B) (url string, process int) {
 		b.Fatal(err)
 	}
 	s.Exec(b, name, string(schema))
-	return s.TCPURL(name), postmaster(b, s)
+	return s.TCPURL(name), s.Postgres().PID()
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
