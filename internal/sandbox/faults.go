@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -61,20 +62,22 @@ func faultInText(text string) (*fault, int) {
 	if n, err := strconv.Atoi(found[2]); err == nil {
 		times = n
 	}
-	for i := range faults {
-		if faults[i].Word == word {
-			return &faults[i], times
-		}
-	}
-	return nil, 0
+	return faultNamed(word), times
+}
+
+// faultNamed returns the fault of a word, nil for none.
+func faultNamed(word string) *fault {
+	return findFault(func(f fault) bool { return f.Word == word })
 }
 
 // faultForNumber returns the fault of a number.
 func faultForNumber(digits string) *fault {
-	for i := range faults {
-		if strings.HasSuffix(digits, faults[i].Suffix) {
-			return &faults[i]
-		}
+	return findFault(func(f fault) bool { return strings.HasSuffix(digits, f.Suffix) })
+}
+
+func findFault(is func(fault) bool) *fault {
+	if i := slices.IndexFunc(faults, is); i >= 0 {
+		return &faults[i]
 	}
 	return nil
 }
@@ -85,13 +88,12 @@ func (g *graph) InjectFault(word string) error { return g.InjectFaultEvery(word,
 
 // InjectFaultEvery is InjectFault for one send in so many.
 func (g *graph) InjectFaultEvery(word string, every int) error {
-	for i := range faults {
-		if faults[i].Word == word {
-			g.outage.Store(&outage{fault: &faults[i], every: int64(max(1, every))})
-			return nil
-		}
+	fault := faultNamed(word)
+	if fault == nil {
+		return fmt.Errorf("sandbox: there is no fault %q", word)
 	}
-	return fmt.Errorf("sandbox: there is no fault %q", word)
+	g.outage.Store(&outage{fault: fault, every: int64(max(1, every))})
+	return nil
 }
 
 // outage is a fault of all sends, whatever their recipient.

@@ -82,7 +82,7 @@ func newHarness(t *testing.T, o Options) *harness {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		server.opt.HTTPClient.CloseIdleConnections()
+		server.client.CloseIdleConnections()
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return s

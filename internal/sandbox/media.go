@@ -26,6 +26,7 @@ const (
 	inMemory      = 1 << 20 // bytes of an upload in progress; the rest is in a temporary file
 	keepUpload    = 30 * 24 * time.Hour
 	keepFromWA    = 7 * 24 * time.Hour
+	linkTTL       = 5 * time.Minute // how long a media URL works, as Meta's
 )
 
 // file is one media object.
@@ -38,8 +39,7 @@ type file struct {
 
 // mediaStore stores media. A URL carries its expiry and a proof of it, as Meta's do.
 type mediaStore struct {
-	ttl time.Duration
-	key []byte
+	key []byte // of the proofs
 
 	mu    sync.Mutex
 	files map[string]*file
@@ -47,16 +47,11 @@ type mediaStore struct {
 	size  int
 }
 
-func newMediaStore(ttl time.Duration, key []byte) *mediaStore {
-	return &mediaStore{ttl: ttl, key: key, files: map[string]*file{}}
-}
+func newMediaStore(key []byte) *mediaStore { return &mediaStore{key: key, files: map[string]*file{}} }
 
 func (s *mediaStore) put(name, kind string, data []byte, until time.Time) *file {
-	number, err := rand.Int(rand.Reader, big.NewInt(9e14))
-	if err != nil {
-		number = big.NewInt(until.UnixNano() % 9e14)
-	}
-	f := &file{id: "1" + fmt.Sprintf("%015d", number), name: name, mime: kind, data: data, sha: sha256.Sum256(data), until: until}
+	number, _ := rand.Int(rand.Reader, big.NewInt(9e14)) // never fails, see crypto/rand
+	f := &file{id: fmt.Sprintf("1%015d", number), name: name, mime: kind, data: data, sha: sha256.Sum256(data), until: until}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files[f.id] = f
@@ -106,7 +101,7 @@ func (s *mediaStore) proof(id, until string) string {
 
 // link returns a URL that works until it expires.
 func (s *mediaStore) link(root, id string, now time.Time) string {
-	until := strconv.FormatInt(now.Add(s.ttl).UnixMilli(), 10)
+	until := strconv.FormatInt(now.Add(linkTTL).UnixMilli(), 10)
 	query := url.Values{"mid": {id}, "ext": {until}, "hash": {s.proof(id, until)}}
 	return root + "/sandbox/lookaside/?" + query.Encode()
 }
@@ -167,7 +162,7 @@ func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
 	if t := r.FormValue("type"); t != "" {
 		kind = t
 	}
-	limit := limitOf(kind)
+	limit := ruleOf(kind).limit
 	switch {
 	case limit == 0:
 		g.refuse(w, errParam("Param file must be a file with one of the following types: "+strings.Join(mimes(), ", ")+". Received file of type '"+kind+"'."))
@@ -289,29 +284,15 @@ var mediaRules = []mediaRule{
 	{"application/vnd.openxmlformats-officedocument.presentationml.presentation", "document", maxUpload},
 }
 
-func ruleOf(kind string) *mediaRule {
+// ruleOf returns the rule of a MIME type; unknown types are documents that may not be sent.
+func ruleOf(kind string) mediaRule {
 	base, _, _ := strings.Cut(kind, ";")
-	for i := range mediaRules {
-		if mediaRules[i].mime == strings.TrimSpace(strings.ToLower(base)) {
-			return &mediaRules[i]
+	for _, rule := range mediaRules {
+		if rule.mime == strings.TrimSpace(strings.ToLower(base)) {
+			return rule
 		}
 	}
-	return nil
-}
-
-func limitOf(kind string) int {
-	if rule := ruleOf(kind); rule != nil {
-		return rule.limit
-	}
-	return 0
-}
-
-// kindOf returns the message type of a MIME type; unknown types are documents.
-func kindOf(kind string) string {
-	if rule := ruleOf(kind); rule != nil {
-		return rule.kind
-	}
-	return "document"
+	return mediaRule{kind: "document"}
 }
 
 func mimes() []string {

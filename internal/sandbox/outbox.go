@@ -57,6 +57,7 @@ func (r postResult) ok() bool { return r.err == nil && r.code == http.StatusOK }
 // longer after each answer that is not a 200.
 type outbox struct {
 	opt    Options
+	client *http.Client
 	report func(postResult)
 
 	mu      sync.Mutex
@@ -67,7 +68,11 @@ type outbox struct {
 }
 
 func newOutbox(o Options) *outbox {
-	return &outbox{opt: o, lanes: map[string][]*webhookEvent{}, wake: make(chan struct{}, 1)}
+	client := &http.Client{
+		Timeout:   10 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: concurrentPosts, MaxConnsPerHost: 4 * concurrentPosts, IdleConnTimeout: time.Minute},
+	}
+	return &outbox{opt: o, client: client, lanes: map[string][]*webhookEvent{}, wake: make(chan struct{}, 1)}
 }
 
 func (o *outbox) add(all ...*webhookEvent) error {
@@ -171,7 +176,7 @@ func (o *outbox) take(now time.Time) ([]*webhookEvent, time.Duration) {
 func (o *outbox) post(ctx context.Context, batch []*webhookEvent) {
 	res := postResult{events: batch, try: batch[0].tries + 1, body: o.envelope(batch)}
 	start := time.Now()
-	res.code, _, res.err = postSigned(ctx, o.opt.HTTPClient, o.opt.WebhookURL(), o.opt.AppSecret, nil, res.body)
+	res.code, _, res.err = postSigned(ctx, o.client, o.opt.WebhookURL(), o.opt.AppSecret, nil, res.body)
 	res.took = time.Since(start)
 	o.finish(res)
 	o.report(res)

@@ -49,22 +49,17 @@ type Message struct {
 const (
 	fromPerson   = "person"
 	fromBusiness = "business"
-
-	tickSent      = "sent"
-	tickDelivered = "delivered"
-	tickRead      = "read"
-	tickFailed    = "failed"
 )
 
 // tickRank orders ticks, so that none goes down.
 func tickRank(tick string) int {
-	return slices.Index([]string{"", tickSent, tickDelivered, tickRead, tickFailed}, tick)
+	return slices.Index([]string{"", statusSent, statusDelivered, statusRead, statusFailed}, tick)
 }
 
 // Limits of the state in memory; the oldest entries are dropped.
 const (
 	maxMessages = 400 // in a chat
-	maxPhones   = 64  // besides Options.People
+	maxPhones   = 64  // besides DefaultPeople
 )
 
 // phone is a person's phone and its one chat.
@@ -73,7 +68,7 @@ type phone struct {
 	messages []*Message
 	byID     map[string]*Message
 	unread   int
-	// unattended marks a phone that a send created, not Options.People or the page. Nobody
+	// unattended marks a phone that a send created, not DefaultPeople or the page. Nobody
 	// looks at it, so its messages read themselves.
 	unattended bool
 	typing     time.Time // until when the business is typing
@@ -130,7 +125,7 @@ type phones struct {
 
 func newPhones(with parts) *phones {
 	all := &phones{parts: with, byID: map[string]*phone{}, byRef: map[string]*phone{}}
-	for _, person := range with.opt.People {
+	for _, person := range DefaultPeople() {
 		all.insert(&phone{Person: person})
 	}
 	return all
@@ -142,6 +137,10 @@ func (a *phones) insert(p *phone) {
 	}
 	a.order = append(a.order, p)
 	a.byID[p.ID] = p
+	a.addRefs(p)
+}
+
+func (a *phones) addRefs(p *phone) {
 	if p.Phone != "" {
 		a.byRef[canonical(p.Phone)] = p
 	}
@@ -226,8 +225,8 @@ func (a *phones) businessReads(id string, typing bool) {
 		}
 		var ids []string
 		for _, m := range p.messages {
-			if m.From == fromPerson && m.Tick != tickRead {
-				m.Tick = tickRead
+			if m.From == fromPerson && m.Tick != statusRead {
+				m.Tick = statusRead
 				ids = append(ids, m.ID)
 			}
 			if m.ID == id {
@@ -237,7 +236,7 @@ func (a *phones) businessReads(id string, typing bool) {
 		if typing {
 			p.typing = now.Add(25 * time.Second)
 		}
-		a.hub.broadcast("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": tickRead})
+		a.hub.broadcast("tick", map[string]any{"phone": p.view(), "ids": ids, "tick": statusRead})
 		return
 	}
 }

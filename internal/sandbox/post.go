@@ -28,7 +28,6 @@ type PostOptions struct {
 	Raw    bool
 	Header http.Header // more headers, such as X-Webhook-Secret
 	Now    func() time.Time
-	Client *http.Client
 }
 
 // PostResult is the webhook's answer and the body posted.
@@ -48,15 +47,12 @@ func Post(ctx context.Context, o PostOptions) (PostResult, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Client == nil {
-		o.Client = &http.Client{Timeout: 30 * time.Second}
-	}
 	res := PostResult{Body: o.File}
 	if !o.Raw {
 		res.Body, res.IDs = freshen(o)
 	}
 	var err error
-	res.Code, res.Answer, err = postSigned(ctx, o.Client, o.URL, o.AppSecret, o.Header, res.Body)
+	res.Code, res.Answer, err = postSigned(ctx, &http.Client{Timeout: 30 * time.Second}, o.URL, o.AppSecret, o.Header, res.Body)
 	if err != nil {
 		return res, fmt.Errorf("post payload: %w", err)
 	}

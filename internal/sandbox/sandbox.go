@@ -39,8 +39,6 @@ type Options struct {
 	APIBase string
 	APIKey  string
 
-	// People are the people whose phones exist from the start; nil means DefaultPeople.
-	People []Person
 	// KeepSent is the number of accepted messages that Sent keeps; 0 means 10,000.
 	KeepSent int
 	// Accepted is called for each accepted message, before the caller gets its answer.
@@ -49,22 +47,20 @@ type Options struct {
 	NoStatuses bool
 	// NoFaults ignores the faults in numbers and texts.
 	NoFaults bool
-	// NoPhones keeps no chats for numbers outside People and shows them on no page: for
+	// NoPhones keeps no chats for numbers outside DefaultPeople and shows them on no page: for
 	// load tests.
 	NoPhones bool
 	// Limits are the number's limits; the zero Limits are none. See MetaLimits.
 	Limits Limits
 
-	MediaTTL time.Duration // how long a media URL works; 0: 5 min, as Meta's
-	Slow     time.Duration // delay of the fault "slow"; 0: 5 s
-	Hang     time.Duration // how long the fault "hang" holds a request; 0: 60 s
-	Backoff  time.Duration // first wait before a webhook is retried; 0: 1 s
+	Slow    time.Duration // delay of the fault "slow"; 0: 5 s
+	Hang    time.Duration // how long the fault "hang" holds a request; 0: 60 s
+	Backoff time.Duration // first wait before a webhook is retried; 0: 1 s
 	// Pace scales the waits before statuses; 0 means 1, as on a good connection.
 	Pace float64
 
-	Now        func() time.Time
-	Log        *slog.Logger
-	HTTPClient *http.Client
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Server is the fake WhatsApp, of three that speak: the business through the Graph API,
@@ -99,7 +95,7 @@ func New(o Options) (*Server, error) {
 	setDefaults(&o)
 	done := make(chan struct{})
 	with := parts{
-		opt: o, out: newOutbox(o), record: newRecord(o.KeepSent), media: newMediaStore(o.MediaTTL, []byte(o.AppSecret)),
+		opt: o, out: newOutbox(o), record: newRecord(o.KeepSent), media: newMediaStore([]byte(o.AppSecret)),
 		hub: newHub(), done: done,
 	}
 	phones := newPhones(with)
@@ -133,14 +129,10 @@ func (s *Server) Run(ctx context.Context) error {
 func setDefaults(o *Options) {
 	o.BusinessName = cmp.Or(o.BusinessName, "PSI Visión")
 	o.KeepSent = cmp.Or(o.KeepSent, 10_000)
-	o.MediaTTL = cmp.Or(o.MediaTTL, 5*time.Minute)
 	o.Slow = cmp.Or(o.Slow, 5*time.Second)
 	o.Hang = cmp.Or(o.Hang, time.Minute)
 	o.Backoff = cmp.Or(o.Backoff, time.Second)
 	o.Pace = cmp.Or(o.Pace, 1)
-	if o.People == nil {
-		o.People = DefaultPeople()
-	}
 	if o.BaseURL == nil {
 		o.BaseURL = func() string { return "" }
 	}
@@ -148,10 +140,4 @@ func setDefaults(o *Options) {
 		o.Now = time.Now
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{
-			Timeout:   10 * time.Second,
-			Transport: &http.Transport{MaxIdleConnsPerHost: concurrentPosts, MaxConnsPerHost: 4 * concurrentPosts, IdleConnTimeout: time.Minute},
-		}
-	}
 }

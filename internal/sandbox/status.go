@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
+// Statuses of a message, which are also the ticks on a phone.
 const (
 	statusSent      = "sent"
 	statusDelivered = "delivered"
@@ -105,7 +106,7 @@ func (a *phones) markRead(p *phone) {
 	now, start := a.opt.Now(), time.Now()
 	var list []*webhookEvent
 	for _, m := range p.messages {
-		if m.From != fromBusiness || p.unattended || tickRank(m.Tick) >= tickRank(tickRead) || m.readScheduled {
+		if m.From != fromBusiness || p.unattended || tickRank(m.Tick) >= tickRank(statusRead) || m.readScheduled {
 			continue
 		}
 		m.readScheduled = true
@@ -148,7 +149,7 @@ func (a *phones) onPosted(res postResult) {
 	for _, event := range res.events {
 		tick := event.tick
 		if event.message != nil {
-			tick = tickDelivered
+			tick = statusDelivered
 		}
 		a.tickUp(event.id, tick)
 	}

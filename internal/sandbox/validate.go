@@ -151,7 +151,7 @@ func (g *graph) validMedia(kind string, body json.RawMessage) (string, *graphErr
 		if file == nil {
 			return "", errParam("Param " + kind + "['id'] is not a valid whatsapp business account media attachment ID")
 		}
-		if kindOf(file.mime) != kind {
+		if ruleOf(file.mime).kind != kind {
 			return "", errValue("The media is " + file.mime + ", which cannot be sent as " + kind)
 		}
 	} else if link, err := url.Parse(m.Link); err != nil || (link.Scheme != "https" && link.Scheme != "http") || link.Host == "" {

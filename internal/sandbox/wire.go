@@ -219,7 +219,7 @@ func (o *outbox) Handshake(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
-	resp, err := o.opt.HTTPClient.Do(req)
+	resp, err := o.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}

@@ -60,7 +60,7 @@ func (a *phones) Write(ref string, in Input) (Message, error) {
 	if p == nil {
 		return Message{}, ErrUnknown
 	}
-	m := &Message{ID: wamid(cmp.Or(p.Phone, "0"), true), From: fromPerson, Quoted: in.Quoted, At: sentAt.UnixMilli(), Tick: tickSent}
+	m := &Message{ID: wamid(cmp.Or(p.Phone, "0"), true), From: fromPerson, Quoted: in.Quoted, At: sentAt.UnixMilli(), Tick: statusSent}
 	extra, err := a.compose(p, in, m)
 	if err != nil {
 		return Message{}, err
@@ -264,10 +264,7 @@ func (a *phones) applyReaction(p *phone, from, target, emoji string) {
 // renumbered returns the person with another number and, as WhatsApp does, another user id.
 func renumbered(p Person) Person {
 	next := []byte(p.Phone)
-	for i := len(next) - 1; i >= 0; i-- { // add one thousand, to avoid neighbouring numbers
-		if i > len(next)-4 {
-			continue
-		}
+	for i := len(next) - 4; i >= 0; i-- { // add one thousand, to avoid neighbouring numbers
 		if next[i]++; next[i] <= '9' {
 			break
 		}
@@ -284,10 +281,7 @@ func (a *phones) renumber(p *phone) {
 	delete(a.byRef, canonical(p.Phone))
 	delete(a.byRef, p.UserID)
 	p.Person = renumbered(p.Person)
-	a.byRef[canonical(p.Phone)] = p
-	if p.UserID != "" {
-		a.byRef[p.UserID] = p
-	}
+	a.addRefs(p)
 }
 
 // findPhone finds a phone by id, number or user id. The lock is held.
