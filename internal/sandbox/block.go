@@ -8,10 +8,7 @@ import (
 
 // block blocks and unblocks people, as the Block Users API does. The phones of the
 // sandbox go on writing: the router is who does not answer.
-func (g *graph) block(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
-		return
-	}
+func (g *graph) block(w http.ResponseWriter, r *http.Request) *graphError {
 	var req struct {
 		Users []struct {
 			User   string
@@ -20,8 +17,7 @@ func (g *graph) block(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
 	if err != nil || json.Unmarshal(body, &req) != nil || len(req.Users) == 0 {
-		g.refuse(w, errParam("The parameter block_users is required."))
-		return
+		return errParam("The parameter block_users is required.")
 	}
 	on := r.Method == http.MethodPost
 	done, failed := []blocked{}, []blocked{}
@@ -39,6 +35,7 @@ func (g *graph) block(w http.ResponseWriter, r *http.Request) {
 		g.record.count(func(c *Counts) { c.Blocked += int64(len(done)) })
 	}
 	g.answerBlock(w, on, done, failed)
+	return nil
 }
 
 // blocked is the result for one person.
@@ -67,13 +64,11 @@ func (g *graph) answerBlock(w http.ResponseWriter, on bool, done, failed []block
 }
 
 // templates lists a few templates of any account, one of each category.
-func (g *graph) templates(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) {
-		return
-	}
+func (g *graph) templates(w http.ResponseWriter, _ *http.Request) *graphError {
 	list := []map[string]string{}
 	for _, t := range [...][2]string{{"recordatorio", "UTILITY"}, {"promo", "MARKETING"}, {"codigo", "AUTHENTICATION"}} {
 		list = append(list, map[string]string{"name": t[0], "language": "es_AR", "category": t[1], "status": "APPROVED"})
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"data": list})
+	return nil
 }

@@ -31,17 +31,8 @@ type sendRequest struct {
 	MessageID string          `json:"message_id"`
 	Typing    json.RawMessage `json:"typing_indicator"`
 
-	Text        json.RawMessage `json:"text"`
-	Image       json.RawMessage `json:"image"`
-	Audio       json.RawMessage `json:"audio"`
-	Video       json.RawMessage `json:"video"`
-	Document    json.RawMessage `json:"document"`
-	Sticker     json.RawMessage `json:"sticker"`
-	Location    json.RawMessage `json:"location"`
-	Contacts    json.RawMessage `json:"contacts"`
-	Interactive json.RawMessage `json:"interactive"`
-	Template    json.RawMessage `json:"template"`
-	Reaction    json.RawMessage `json:"reaction"`
+	// objects are the request's values by name: the content is under the type's.
+	objects map[string]json.RawMessage
 }
 
 // recipient is the person that a send names; to wins over recipient.
@@ -66,56 +57,82 @@ type graph struct {
 
 func (g *graph) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/messages", g.messages)
-	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/media", g.upload)
-	mux.HandleFunc("POST /sandbox/graph/{version}/{node}/block_users", g.block)
-	mux.HandleFunc("DELETE /sandbox/graph/{version}/{node}/block_users", g.block)
-	mux.HandleFunc("GET /sandbox/graph/{version}/{node}/message_templates", g.templates)
-	mux.HandleFunc("GET /sandbox/graph/{version}/{node}", g.node)
-	mux.HandleFunc("DELETE /sandbox/graph/{version}/{node}", g.delete)
-	mux.HandleFunc("/sandbox/graph/", g.unknown)
+	mux.Handle("POST /sandbox/graph/{version}/{node}/messages", g.proven(g.ofNumber(g.messages)))
+	mux.Handle("POST /sandbox/graph/{version}/{node}/media", g.proven(g.ofNumber(g.upload)))
+	mux.Handle("POST /sandbox/graph/{version}/{node}/block_users", g.proven(g.ofNumber(g.block)))
+	mux.Handle("DELETE /sandbox/graph/{version}/{node}/block_users", g.proven(g.ofNumber(g.block)))
+	mux.Handle("GET /sandbox/graph/{version}/{node}/message_templates", g.proven(g.templates))
+	mux.Handle("GET /sandbox/graph/{version}/{node}", g.proven(g.node))
+	mux.Handle("DELETE /sandbox/graph/{version}/{node}", g.proven(g.delete))
+	mux.Handle("/sandbox/graph/", g.proven(g.unknown))
 	return mux
 }
 
-// messages takes what the business sends.
-func (g *graph) messages(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
-		return
+// call answers a call of the Graph API, or returns what to refuse it with.
+type call func(w http.ResponseWriter, r *http.Request) *graphError
+
+// proven checks the token, and the proof that its owner has the app's secret, where
+// a call brings one or has to.
+func (g *graph) proven(next call) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !g.checkToken(w, r) {
+			return
+		}
+		proof := r.URL.Query().Get("appsecret_proof")
+		var problem *graphError
+		switch {
+		case proof == "" && g.opt.RequireProof:
+			problem = errNoProof
+		case proof != "" && !hmac.Equal([]byte(proof), []byte(whatsapp.Proof(g.opt.Token, g.opt.AppSecret))):
+			problem = errProof
+		default:
+			problem = next(w, r)
+		}
+		if problem != nil {
+			g.refuse(w, problem)
+		}
 	}
+}
+
+// ofNumber checks that a call is for the business's number.
+func (g *graph) ofNumber(next call) call {
+	return func(w http.ResponseWriter, r *http.Request) *graphError {
+		if node := r.PathValue("node"); node != g.opt.PhoneNumberID {
+			return errNode(node)
+		}
+		return next(w, r)
+	}
+}
+
+// messages takes what the business sends.
+func (g *graph) messages(w http.ResponseWriter, r *http.Request) *graphError {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSend))
 	if err != nil {
-		g.refuse(w, errParam("The request body is too large or was cut off."))
-		return
+		return errParam("The request body is too large or was cut off.")
 	}
 	var req sendRequest
-	if err := json.Unmarshal(body, &req); err != nil {
-		g.refuse(w, errParam("The request body is not valid JSON."))
-		return
+	if err := errors.Join(json.Unmarshal(body, &req), json.Unmarshal(body, &req.objects)); err != nil {
+		return errParam("The request body is not valid JSON.")
 	}
 	if req.Product != "whatsapp" {
-		g.refuse(w, errParam("The parameter messaging_product is required."))
-		return
+		return errParam("The parameter messaging_product is required.")
 	}
 	if !g.limits.allowNumber(g.opt.Now()) {
-		g.refuse(w, errRate)
-		return
+		return errRate
 	}
 	req.Type = cmp.Or(req.Type, "text")
 	if req.Status != "" {
-		g.read(w, req)
-		return
+		return g.read(w, req)
 	}
 	to, problem := g.recipientOf(req)
 	if problem != nil {
-		g.refuse(w, problem)
-		return
+		return problem
 	}
 	content, problem := g.validate(&req)
 	if problem != nil {
-		g.refuse(w, problem)
-		return
+		return problem
 	}
-	g.accept(w, r, req, to, content)
+	return g.accept(w, r, req, to, content)
 }
 
 func (g *graph) recipientOf(req sendRequest) (recipient, *graphError) {
@@ -139,7 +156,7 @@ func (g *graph) recipientOf(req sendRequest) (recipient, *graphError) {
 }
 
 // accept takes a valid message: fault, limits, then the phone.
-func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, to recipient, content content) {
+func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, to recipient, content content) *graphError {
 	now := g.opt.Now()
 	g.phones.mu.Lock()
 	p := g.phones.find(to)
@@ -150,25 +167,22 @@ func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, 
 
 	switch {
 	case fault != nil && fault.err != nil:
-		g.refuse(w, fault.err)
-		return
+		return fault.err
 	case fault != nil && fault.html:
 		g.record.count(func(c *Counts) { c.Refused++ })
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>")
-		return
+		return nil
 	case fault != nil && fault.hang:
 		g.record.count(func(c *Counts) { c.Refused++ })
 		g.pause(r, g.opt.Hang)
 		dropConnection(w)
-		return
+		return nil
 	case closed:
-		g.refuse(w, errWindow)
-		return
+		return errWindow
 	case !g.limits.allowPair(to.ref(), now):
-		g.refuse(w, errPair)
-		return
+		return errPair
 	}
 	if fault != nil && fault.slow {
 		g.pause(r, g.opt.Slow)
@@ -188,7 +202,7 @@ func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, 
 		// The statuses leave first: they may arrive before anybody knows the id.
 		g.pause(r, g.phones.delay(statusSent))
 		dropConnection(w)
-		return
+		return nil
 	}
 	answer := sendAnswer{
 		Product:  "whatsapp",
@@ -202,6 +216,7 @@ func (g *graph) accept(w http.ResponseWriter, r *http.Request, req sendRequest, 
 		answer.Messages[0].Status = "accepted"
 	}
 	writeJSON(w, http.StatusOK, answer)
+	return nil
 }
 
 type sendAnswer struct {
@@ -244,18 +259,17 @@ func (g *graph) faultFor(p *phone, to recipient, content content) *fault {
 }
 
 // read takes a read receipt, with or without the typing indicator.
-func (g *graph) read(w http.ResponseWriter, req sendRequest) {
+func (g *graph) read(w http.ResponseWriter, req sendRequest) *graphError {
 	switch {
 	case req.Status != "read":
-		g.refuse(w, errParam("Param status must be one of {read} - got \""+req.Status+"\"."))
-		return
+		return errParam("Param status must be one of {read} - got \"" + req.Status + "\".")
 	case req.MessageID == "":
-		g.refuse(w, errParam("The parameter message_id is required."))
-		return
+		return errParam("The parameter message_id is required.")
 	}
 	g.record.count(func(c *Counts) { c.Reads++ })
 	g.phones.businessReads(req.MessageID, len(req.Typing) > 0 && string(req.Typing) != "null")
 	writeJSON(w, http.StatusOK, map[string]bool{"success": true})
+	return nil
 }
 
 func (g *graph) refuse(w http.ResponseWriter, e *graphError) {
@@ -263,7 +277,7 @@ func (g *graph) refuse(w http.ResponseWriter, e *graphError) {
 	writeGraphError(w, e)
 }
 
-// checkToken checks the bearer token.
+// checkToken checks the bearer token; the host that gives out files asks for no more.
 func (g *graph) checkToken(w http.ResponseWriter, r *http.Request) bool {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if g.opt.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(g.opt.Token)) == 1 {
@@ -274,36 +288,8 @@ func (g *graph) checkToken(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// checkTokenAndProof checks the token, and the proof that its owner has the app's secret, where
-// a call brings one or has to. Who gives out files asks for none.
-func (g *graph) checkTokenAndProof(w http.ResponseWriter, r *http.Request) bool {
-	if !g.checkToken(w, r) {
-		return false
-	}
-	proof := r.URL.Query().Get("appsecret_proof")
-	switch {
-	case proof == "" && g.opt.RequireProof:
-		g.refuse(w, errNoProof)
-		return false
-	case proof != "" && !hmac.Equal([]byte(proof), []byte(whatsapp.Proof(g.opt.Token, g.opt.AppSecret))):
-		g.refuse(w, errProof)
-		return false
-	}
-	return true
-}
-
-func (g *graph) checkNode(w http.ResponseWriter, r *http.Request) bool {
-	if node := r.PathValue("node"); node != g.opt.PhoneNumberID {
-		g.refuse(w, errNode(node))
-		return false
-	}
-	return true
-}
-
-func (g *graph) unknown(w http.ResponseWriter, r *http.Request) {
-	if g.checkTokenAndProof(w, r) {
-		g.refuse(w, errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/")))
-	}
+func (g *graph) unknown(_ http.ResponseWriter, r *http.Request) *graphError {
+	return errNode(strings.TrimPrefix(r.URL.Path, "/sandbox/graph/"))
 }
 
 // pause waits, or until the client or the server has had enough.

@@ -146,18 +146,13 @@ func (g *graph) lookaside(w http.ResponseWriter, r *http.Request) {
 }
 
 // upload takes a file of the business.
-func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) || !g.checkNode(w, r) {
-		return
-	}
+func (g *graph) upload(w http.ResponseWriter, r *http.Request) *graphError {
 	name, kind, data, err := readUpload(w, r)
 	switch {
 	case err != nil:
-		g.refuse(w, errParam("The parameter file is required."))
-		return
+		return errParam("The parameter file is required.")
 	case r.FormValue("messaging_product") != "whatsapp":
-		g.refuse(w, errParam("The parameter messaging_product is required."))
-		return
+		return errParam("The parameter messaging_product is required.")
 	}
 	if t := r.FormValue("type"); t != "" {
 		kind = t
@@ -165,14 +160,13 @@ func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
 	limit := ruleOf(kind).limit
 	switch {
 	case limit == 0:
-		g.refuse(w, errParam("Param file must be a file with one of the following types: "+strings.Join(mimes(), ", ")+". Received file of type '"+kind+"'."))
-		return
+		return errParam("Param file must be a file with one of the following types: " + strings.Join(mimes(), ", ") + ". Received file of type '" + kind + "'.")
 	case len(data) > limit:
-		g.refuse(w, &graphError{HTTP: http.StatusBadRequest, Code: 131053, Title: "(#131053) Media upload error", Details: "File size exceeds the limit of its type."})
-		return
+		return &graphError{HTTP: http.StatusBadRequest, Code: 131053, Title: "(#131053) Media upload error", Details: "File size exceeds the limit of its type."}
 	}
 	f := g.media.put(name, kind, data, g.opt.Now().Add(keepUpload))
 	writeJSON(w, http.StatusOK, map[string]string{"id": f.id})
+	return nil
 }
 
 func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data []byte, err error) {
@@ -198,10 +192,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) (name, kind string, data
 }
 
 // node answers for a media id, or for the phone number itself.
-func (g *graph) node(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) {
-		return
-	}
+func (g *graph) node(w http.ResponseWriter, r *http.Request) *graphError {
 	node := r.PathValue("node")
 	if node == g.opt.PhoneNumberID {
 		writeJSON(w, http.StatusOK, map[string]any{
@@ -209,32 +200,28 @@ func (g *graph) node(w http.ResponseWriter, r *http.Request) {
 			"quality_rating": "GREEN", "code_verification_status": "VERIFIED", "platform_type": "CLOUD_API",
 			"throughput": map[string]string{"level": "STANDARD"},
 		})
-		return
+		return nil
 	}
 	if number := r.FormValue("phone_number_id"); number != "" && number != g.opt.PhoneNumberID {
-		g.refuse(w, errNode(node))
-		return
+		return errNode(node)
 	}
 	f := g.media.get(node, g.opt.Now())
 	if f == nil {
-		g.refuse(w, errNode(node))
-		return
+		return errNode(node)
 	}
 	writeJSON(w, http.StatusOK, map[string]string{
 		"messaging_product": "whatsapp", "url": g.media.link(g.opt.root(r), f.id, g.opt.Now()), "mime_type": f.mime,
 		"sha256": hex.EncodeToString(f.sha[:]), "file_size": strconv.Itoa(len(f.data)), "id": f.id,
 	})
+	return nil
 }
 
-func (g *graph) delete(w http.ResponseWriter, r *http.Request) {
-	if !g.checkTokenAndProof(w, r) {
-		return
-	}
+func (g *graph) delete(w http.ResponseWriter, r *http.Request) *graphError {
 	if !g.media.remove(r.PathValue("node")) {
-		g.refuse(w, errNode(r.PathValue("node")))
-		return
+		return errNode(r.PathValue("node"))
 	}
 	writeJSON(w, http.StatusOK, map[string]bool{"success": true})
+	return nil
 }
 
 // serveFile shows a file on the page, which has no token. What is not a picture

@@ -35,15 +35,18 @@ const (
 	maxOpaque      = 512
 )
 
+// sendTypes are the types of messages that the business may send.
+var sendTypes = []string{"audio", "contacts", "document", "image", "interactive", "location", "reaction", "sticker", "template", "text", "video"}
+
 // validate refuses what Meta would refuse.
 func (g *graph) validate(req *sendRequest) (content, *graphError) {
 	if long(req.Opaque, maxOpaque) {
 		return content{}, errParam(fmt.Sprintf("Param biz_opaque_callback_data must be at most %d characters long.", maxOpaque))
 	}
-	body, known := req.body()
+	body := req.objects[req.Type]
 	switch {
-	case !known:
-		return content{}, errParam("Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - got \"" + req.Type + "\".")
+	case !slices.Contains(sendTypes, req.Type):
+		return content{}, errParam("Param type must be one of {" + strings.ToUpper(strings.Join(sendTypes, ", ")) + "} - got \"" + req.Type + "\".")
 	case len(body) == 0 || string(body) == "null":
 		return content{}, errMissing("Parameter '" + req.Type + "' is mandatory for type '" + req.Type + "'")
 	}
@@ -79,36 +82,6 @@ func (g *graph) validate(req *sendRequest) (content, *graphError) {
 		}
 	}
 	return c, problem
-}
-
-// body returns the object under the type's name; known is false for a type that the API
-// does not have.
-func (req *sendRequest) body() (body json.RawMessage, known bool) {
-	switch req.Type {
-	case "text":
-		return req.Text, true
-	case "interactive":
-		return req.Interactive, true
-	case "template":
-		return req.Template, true
-	case "reaction":
-		return req.Reaction, true
-	case "image":
-		return req.Image, true
-	case "audio":
-		return req.Audio, true
-	case "video":
-		return req.Video, true
-	case "document":
-		return req.Document, true
-	case "sticker":
-		return req.Sticker, true
-	case "location":
-		return req.Location, true
-	case "contacts":
-		return req.Contacts, true
-	}
-	return nil, false
 }
 
 func validText(body json.RawMessage) (string, *graphError) {
