@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -69,18 +68,13 @@ type App struct {
 	metricsAddr string
 	parts       []part
 	// closers run in reverse, once everything has stopped.
-	closers []closer
+	closers []func() error
 }
 
 // part runs until its context ends.
 type part struct {
 	name string
 	run  func(context.Context) error
-}
-
-type closer struct {
-	name  string
-	close func() error
 }
 
 // Run runs a router from start to end: New, then App.Run.
@@ -133,7 +127,7 @@ func (a *App) drain() time.Duration {
 // restart.
 func (a *App) Run(ctx context.Context) error {
 	g, alive := errgroup.WithContext(ctx)
-	var running runningParts
+	var running sync.Map // the names of the parts that have not returned
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 
@@ -142,9 +136,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return serve(a.admin, a.socket) })
 	for _, p := range a.parts {
-		running.add(p.name)
+		running.Store(p.name, true)
 		g.Go(func() error {
-			defer running.remove(p.name)
+			defer running.Delete(p.name)
 			if err := p.run(work); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -174,7 +168,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-closedAfter(alive, a.cfg.DrainTimeout.D()):
 		// Leases run out, and rows record how far the sends got: this is no worse than the
 		// kill that the process manager would send next.
-		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), running.names())
+		err = fmt.Errorf("drain_timeout of %s is over: still running: %s", a.cfg.DrainTimeout.D(), stillRunning(&running))
 	}
 	a.log.Info("stopped", "error", err)
 	return err
@@ -187,51 +181,36 @@ func closedAfter(ctx context.Context, after time.Duration) <-chan struct{} {
 	return over
 }
 
-// runningParts are the parts that have not returned.
-type runningParts struct {
-	mu    sync.Mutex
-	parts map[string]bool
-}
-
-func (l *runningParts) add(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.parts == nil {
-		l.parts = map[string]bool{}
+// stillRunning names the parts that have not returned.
+func stillRunning(running *sync.Map) string {
+	var names []string
+	for name := range running.Range {
+		names = append(names, name.(string)) //nolint:forcetypeassert // as it was stored
 	}
-	l.parts[name] = true
-}
-
-func (l *runningParts) remove(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.parts, name)
-}
-
-func (l *runningParts) names() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.parts) == 0 {
+	if names == nil {
 		return "the engines, which do not close"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(l.parts)), ", ")
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
 // Close releases what New opened, in reverse order. Run calls it.
 func (a *App) Close() error {
 	var errs []error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		c := a.closers[i]
-		if err := c.close(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
-		}
+	for _, closeOne := range slices.Backward(a.closers) {
+		errs = append(errs, closeOne())
 	}
 	a.closers = nil
 	return errors.Join(errs...)
 }
 
 func (a *App) onClose(name string, fn func() error) {
-	a.closers = append(a.closers, closer{name, fn})
+	a.closers = append(a.closers, func() error {
+		if err := fn(); err != nil {
+			return fmt.Errorf("close %s: %w", name, err)
+		}
+		return nil
+	})
 }
 
 func (a *App) addPart(name string, run func(context.Context) error) {

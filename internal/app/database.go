@@ -31,9 +31,12 @@ func (e *engines) openDatabase(ctx context.Context, o opening) error {
 // newDatabase opens the PostgreSQL store without calling Ready.
 func (e *engines) newDatabase(ctx context.Context, o opening) error {
 	cfg := o.cfg
-	notes, err := openNotes(e.redis, cfg.DataDir)
-	if err != nil {
-		return err
+	var notes pgstore.Notes = e.redis // they must outlive the database
+	var err error
+	if e.redis == nil {
+		if notes, err = pgstore.FileNotes(cfg.DataDir); err != nil {
+			return err
+		}
 	}
 	e.db, err = pgstore.Open(ctx, pgstore.Options{
 		URL: cfg.DatabaseURL.First(), DirectURL: cfg.DatabaseDirectURL.First(), NoMigrate: o.asIs, Lazy: o.awaits != nil, Holder: holder(cfg), Logger: o.log,

@@ -159,8 +159,6 @@ func (e *engines) onEvents() func([]store.Event) {
 func (e *engines) close() error { return errors.Join(e.store.Close(), e.queue.Close()) }
 
 // checkAreas refuses a configuration with areas that the flow lacks.
-func (e *engines) checkAreas(cfg *config.Config) error { return checkAreas(e.flow, cfg) }
-
 func checkAreas(f *flow.Flow, cfg *config.Config) error {
 	return cfg.CheckAreas(f.AreaOrder, func(name string) bool {
 		_, ok := f.Area(name)

@@ -60,21 +60,15 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// listen opens the public address, unless systemd has opened it.
+// listen opens the public address, unless systemd has opened it. A port in use is the
+// commonest problem of a first start, so its error has the fix.
 func (a *App) listen(ctx context.Context) (net.Listener, error) {
 	l, err := a.supervisor.Listener()
 	if l != nil || err != nil {
 		return l, err
 	}
-	return listen(ctx, a.cfg.Listen)
-}
-
-// listen opens an address. A port in use is the commonest problem of a first start, so its
-// error has the fix.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w; stop what uses the port, or set listen (PSI_LISTEN) to another address", addr, err)
+	if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; stop what uses the port, or set listen (PSI_LISTEN) to another address", a.cfg.Listen, err)
 	}
 	return l, nil
 }

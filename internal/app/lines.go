@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/delivery"
 	"github.com/psivisionhub/psi-router/internal/evolution"
+	"github.com/psivisionhub/psi-router/internal/httpcall"
 	"github.com/psivisionhub/psi-router/internal/ingest"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue"
@@ -46,12 +46,10 @@ type line struct {
 // atMeta reports whether the line is a number at Meta itself.
 func (l line) atMeta() bool { return l.Provider == whatsapp.Provider && !l.isSandbox }
 
-// httpClients are the clients for Meta's Graph and for all other hosts.
-type httpClients struct{ graph, others *http.Client }
-
-// newLines creates the lines and their clients, in order of id. The sandbox line sends to
-// the fake Graph at fake.
-func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
+// newLines creates the lines and their clients, in order of id. graph is the client for
+// Meta's Graph. The sandbox line sends to the fake Graph at fake.
+func newLines(cfg *config.Config, graph *http.Client, fake string, r *redact.Redactor, logger *slog.Logger) ([]line, error) {
+	others := httpcall.NewClient()
 	var lines []line
 	for _, id := range slices.Sorted(maps.Keys(cfg.Lines)) {
 		l := line{Line: cfg.Lines[id]}
@@ -64,7 +62,7 @@ func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Re
 			}
 			client, err := whatsapp.NewClient(whatsapp.ClientOptions{
 				BaseURL: base, PhoneNumberID: l.PhoneNumberID, Tokens: l.Token.Values(), AppSecrets: l.AppSecret.Values(),
-				HTTP: clients.graph, Redact: r,
+				HTTP: graph, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -76,7 +74,7 @@ func newLines(cfg *config.Config, clients httpClients, fake string, r *redact.Re
 			}
 		case evolution.Provider:
 			client, err := evolution.NewClient(evolution.ClientOptions{
-				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: clients.others, Redact: r,
+				BaseURL: l.URL, Instance: l.Instance, APIKey: l.APIKey.First(), HTTP: others, Redact: r,
 			})
 			if err != nil {
 				return nil, fmt.Errorf("line %s: %w", id, err)
@@ -158,7 +156,7 @@ func metaProtocol() ingest.Meta {
 	return ingest.Meta{
 		NewSignature: func(secret string) ingest.Signature { return whatsapp.NewSignature(secret) },
 		WellFormed:   whatsapp.WellFormed,
-		Challenge:    func(q url.Values, tokens []string) (string, bool) { return whatsapp.Challenge(q, tokens) },
+		Challenge:    whatsapp.Challenge,
 	}
 }
 

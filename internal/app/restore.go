@@ -13,18 +13,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/config"
-	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
-	"github.com/psivisionhub/psi-router/internal/store/pgstore"
 )
-
-// openNotes returns the notes that must outlive the database: in Redis, or without it in
-// data_dir.
-func openNotes(redis *redisqueue.Engine, dir string) (pgstore.Notes, error) {
-	if redis != nil {
-		return redis, nil
-	}
-	return pgstore.FileNotes(dir)
-}
 
 // AfterRestore makes a store that went back in time usable. It returns how many messages
 // may or may not have been sent. Routers on PostgreSQL wait meanwhile and go on by

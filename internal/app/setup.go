@@ -70,7 +70,7 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	graph := httpcall.NewClient()
 	graph.Transport = a.clock.Transport(graph.Transport)
-	lines, err := newLines(cfg, httpClients{graph: graph, others: httpcall.NewClient()}, a.URL()+sandboxGraph, a.redact, log)
+	lines, err := newLines(cfg, graph, a.URL()+sandboxGraph, a.redact, log)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *App) setup(ctx context.Context) error {
 	if e.db != nil {
 		a.addPartOnceUsable(e, "database", e.db.Run)
 	}
-	if err := e.checkAreas(cfg); err != nil {
+	if err := checkAreas(e.flow, cfg); err != nil {
 		return err
 	}
 	doorSpool, oldSpool, err := a.openSpool(ctx, e)
@@ -137,7 +137,7 @@ func (a *App) setup(ctx context.Context) error {
 	}
 	a.addPart("watchdog", a.feedWatchdog)
 	a.makeReady(e)
-	a.logUnusedLines(e, lines)
+	a.logUnusedLines(e)
 	return nil
 }
 
@@ -259,17 +259,9 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 }
 
 // logUnusedLines logs flow lines that are not configured.
-func (a *App) logUnusedLines(e *engines, lines []line) {
-	configured := map[string]bool{}
-	for _, l := range lines {
-		configured[l.ID] = true
-	}
-	var absent []string
-	for _, id := range slices.Sorted(maps.Keys(e.flow.Lines)) {
-		if !configured[id] {
-			absent = append(absent, id)
-		}
-	}
+func (a *App) logUnusedLines(e *engines) {
+	absent := slices.Sorted(maps.Keys(e.flow.Lines))
+	absent = slices.DeleteFunc(absent, func(id string) bool { return a.cfg.Lines[id] != nil })
 	if len(absent) > 0 && !a.cfg.Dev {
 		a.log.Info("the flow names lines that are not configured", "lines", absent)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,17 +95,8 @@ type trackedQueue struct {
 // Enqueue implements queue.Queue.
 func (q trackedQueue) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := q.Engine.Enqueue(ctx, jobs)
-	q.health.record("enqueue", containsTrue(added), err)
+	q.health.record("enqueue", slices.Contains(added, true), err)
 	return added, err
-}
-
-func containsTrue(added []bool) bool {
-	for _, a := range added {
-		if a {
-			return true
-		}
-	}
-	return false
 }
 
 // Exchange implements queue.Queue.
