@@ -88,21 +88,18 @@ func (r *Room) enter(ctx context.Context, from Sender, length int64) (*claim, er
 
 // take charges n bytes, before they are read into memory.
 func (c *claim) take(ctx context.Context, n int64) error {
-	if c.share == nil {
-		if err := acquire(ctx, c.budget, n); err != nil {
+	if c.share != nil {
+		if c.bytes+n > perAddress {
+			return ErrNoRoom
+		}
+		if err := acquire(ctx, c.share.bytes, n); err != nil {
 			return err
 		}
-		c.bytes += n
-		return nil
-	}
-	if c.bytes+n > perAddress {
-		return ErrNoRoom
-	}
-	if err := acquire(ctx, c.share.bytes, n); err != nil {
-		return err
 	}
 	if err := acquire(ctx, c.budget, n); err != nil {
-		c.share.bytes.Release(n)
+		if c.share != nil {
+			c.share.bytes.Release(n)
+		}
 		return err
 	}
 	c.bytes += n

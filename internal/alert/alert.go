@@ -6,6 +6,7 @@
 package alert
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -125,12 +126,7 @@ func (s State) Firing() []Incident {
 			out = append(out, *i)
 		}
 	}
-	slices.SortFunc(out, func(x, y Incident) int {
-		if c := x.FiredAt.Compare(y.FiredAt); c != 0 {
-			return c
-		}
-		return compare(x, y)
-	})
+	slices.SortFunc(out, func(x, y Incident) int { return cmp.Or(x.FiredAt.Compare(y.FiredAt), compare(x, y)) })
 	return out
 }
 

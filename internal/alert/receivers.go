@@ -75,8 +75,7 @@ func (w *Webhook) Notify(ctx context.Context, r *Rule, n Notice) error {
 
 // withoutURL returns the error without its URL, which may be a secret.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err
@@ -119,8 +118,7 @@ func (w *WhatsApp) Notify(ctx context.Context, r *Rule, n Notice) error {
 		return fmt.Errorf("write alert: %w", err)
 	}
 	_, err = w.Sender.Send(ctx, outbound.Post{Line: w.Line, To: outbound.Address{Phone: w.Number}, Body: outbound.Body{Cloud: body}})
-	var f *outbound.Failure
-	if errors.As(err, &f) && f.Class == outbound.Uncertain {
+	if f, ok := errors.AsType[*outbound.Failure](err); ok && f.Class == outbound.Uncertain {
 		return nil // it may have arrived: a second message would be worse
 	}
 	if err != nil {

@@ -6,10 +6,7 @@ import (
 )
 
 // tallyMinutes is how far back sends are counted, in buckets of one minute.
-const (
-	tallyMinutes = 15
-	bucket       = time.Minute
-)
+const tallyMinutes = 15
 
 // Tally counts this process's posts of the last tallyMinutes, by line. The zero Tally is
 // ready for use, and safe for concurrent use.
@@ -39,7 +36,7 @@ func (t *Tally) Sent(line, verdict string, now time.Time) {
 		l = &[tallyMinutes]minute{}
 		t.lines[line] = l
 	}
-	at := now.Unix() / int64(bucket/time.Second)
+	at := now.Unix() / 60
 	m := &l[at%tallyMinutes]
 	if m.at != at {
 		*m = minute{at: at}
@@ -55,7 +52,7 @@ func (t *Tally) Counts(now time.Time) map[string]SendCount {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[string]SendCount{}
-	at := now.Unix() / int64(bucket/time.Second)
+	at := now.Unix() / 60
 	for line, l := range t.lines {
 		var sum SendCount
 		for _, m := range l {
