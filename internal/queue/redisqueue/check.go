@@ -3,10 +3,8 @@ package redisqueue
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"strconv"
-
-	"github.com/redis/rueidis"
 )
 
 // Check implements queue.Operator. It reads some hundred lanes at a time, so it may run on
@@ -45,16 +43,12 @@ func (q *queueState) check(ctx context.Context, l *links) (wrong []string, err e
 	if err = q.countRecords(ctx, l, &totals); err != nil {
 		return nil, err
 	}
-	after, err := q.meta(ctx, l)
+	f, err := q.meta(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(before, after) {
+	if !maps.Equal(before, f) {
 		return wrong, nil
-	}
-	f := map[string]string{}
-	for i := 0; i+1 < len(after); i += 2 {
-		f[after[i]] = after[i+1]
 	}
 	for _, c := range []struct {
 		what      string
@@ -79,25 +73,9 @@ func (q *queueState) check(ctx context.Context, l *links) (wrong []string, err e
 // checkTotals are the counted totals.
 type checkTotals struct{ lanes, jobs, tokens, orphans, heads, dead, bodies int64 }
 
-// meta returns the queue's own counters, in an order that stays the same while nothing
-// changes.
-func (q *queueState) meta(ctx context.Context, l *links) ([]string, error) {
-	m, err := l.exchange.Do(ctx, l.exchange.B().Hgetall().Key(q.keys[0]).Build()).AsStrMap()
-	var all []string
-	for k, v := range m {
-		all = append(all, k+"\x00"+v)
-	}
-	slices.Sort(all)
-	var flat []string
-	for _, kv := range all {
-		for i := range len(kv) {
-			if kv[i] == 0 {
-				flat = append(flat, kv[:i], kv[i+1:])
-				break
-			}
-		}
-	}
-	return flat, err
+// meta returns the queue's own counters.
+func (q *queueState) meta(ctx context.Context, l *links) (map[string]string, error) {
+	return l.exchange.Do(ctx, l.exchange.B().Hgetall().Key(q.keys[0]).Build()).AsStrMap()
 }
 
 // checkLanes checks every lane.
@@ -174,10 +152,8 @@ func (q *queueState) countRecords(ctx context.Context, l *links, totals *checkTo
 func (q *queueState) scan(ctx context.Context, l *links, command, key string, fn func([]string) error) error {
 	c := l.exchange
 	for cursor := uint64(0); ; {
-		var cmd rueidis.Completed
 		at := strconv.FormatUint(cursor, 10)
-		cmd = c.B().Arbitrary(command).Keys(key).Args(at, "COUNT", "500").Build()
-		page, err := c.Do(ctx, cmd).AsScanEntry()
+		page, err := c.Do(ctx, c.B().Arbitrary(command).Keys(key).Args(at, "COUNT", "500").Build()).AsScanEntry()
 		if err != nil {
 			return err
 		}

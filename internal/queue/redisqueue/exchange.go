@@ -29,20 +29,19 @@ func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Out
 			dead++
 		}
 	}
-	b, err := e.exchange(ctx, e.state(name), outcomes, dead, want, lease)
-	return b, e.wrapError(ctx, "exchange", err)
+	var b queue.Batch
+	err := e.call(ctx, "exchange", func(ctx context.Context, l *links) (err error) {
+		b, err = e.exchange(ctx, l, e.state(name), outcomes, dead, want, lease)
+		return err
+	})
+	return b, err
 }
 
-func (e *Engine) exchange(ctx context.Context, q *queueState, outcomes []queue.Outcome, dead, want int, lease time.Duration) (queue.Batch, error) {
-	l, err := e.connect(ctx)
-	if err != nil {
-		return queue.Batch{}, err
-	}
-	ctx, cancel := e.withTimeout(ctx)
-	defer cancel()
+func (e *Engine) exchange(ctx context.Context, l *links, q *queueState, outcomes []queue.Outcome, dead, want int, lease time.Duration) (queue.Batch, error) {
 	var last int64 // last number reserved for dead letters
 	if dead > 0 {
 		c := l.exchange
+		var err error
 		if last, err = c.Do(ctx, c.B().Incrby().Key(e.deadCounterKey()).Increment(int64(dead)).Build()).AsInt64(); err != nil {
 			return queue.Batch{}, err
 		}

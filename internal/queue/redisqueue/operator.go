@@ -26,13 +26,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 
 // SetLimit implements queue.Queue.
 func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
-	l, err := e.connect(ctx)
-	if err != nil {
-		return e.wrapError(ctx, "set limit", err)
-	}
-	call, cancel := e.withTimeout(ctx)
-	defer cancel()
-	return e.wrapError(ctx, "set limit", e.limit(call, l, name, limit))
+	return e.call(ctx, "set limit", func(ctx context.Context, l *links) error { return e.limit(ctx, l, name, limit) })
 }
 
 func (e *Engine) limit(ctx context.Context, l *links, name string, limit queue.Limit) error {
@@ -67,23 +61,19 @@ func (e *Engine) Resume(ctx context.Context, name string) error {
 
 func (e *Engine) changeSetting(ctx context.Context, what, name string, args ...string) error {
 	q := e.state(name)
-	l, err := e.connect(ctx)
-	if err != nil {
-		return e.wrapError(ctx, what, err)
-	}
-	call, cancel := e.withTimeout(ctx)
-	defer cancel()
-	if what == "hold" {
-		q.registered.Store(false) // the server may have lost the queue since
-		if err := q.register(call, l.exchange); err != nil {
-			return e.wrapError(ctx, what, err)
+	return e.call(ctx, what, func(ctx context.Context, l *links) error {
+		if what == "hold" {
+			q.registered.Store(false) // the server may have lost the queue since
+			if err := q.register(ctx, l.exchange); err != nil {
+				return err
+			}
 		}
-	}
-	n, err := q.run(call, l.exchange, e.scripts.setting, append([]string{what}, args...)...).AsInt64()
-	if err == nil && n == 0 {
-		err = fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
-	}
-	return e.wrapError(ctx, what, err)
+		n, err := q.run(ctx, l.exchange, e.scripts.setting, append([]string{what}, args...)...).AsInt64()
+		if err == nil && n == 0 {
+			err = fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
+		}
+		return err
+	})
 }
 
 // allStates returns the states of all registered queues, by name.
@@ -162,7 +152,7 @@ func (q *queueState) stats(ctx context.Context, l *links) (*queue.Stats, error) 
 	return s, nil
 }
 
-// parseInt and parseFloat parse numbers that scripts wrote; a missing one is zero.
+// parseInt and parseFloat parse numbers that scripts or Redis wrote; a missing one is zero.
 func parseInt(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
@@ -179,22 +169,18 @@ func parseFloat(s string) float64 {
 	return n
 }
 
-// oneOrAll returns the queues that a name stands for: "" is all.
-func oneOrAll(name string) []string {
-	if name == "" {
-		return nil
-	}
-	return []string{name}
-}
-
 // Dead implements queue.Operator.
 func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int) ([]queue.DeadLetter, error) {
 	from := ""
 	if before > 0 {
 		from = formatInt(before)
 	}
+	var queues []string // all
+	if name != "" {
+		queues = []string{name}
+	}
 	var page []queue.DeadLetter
-	err := e.forEachQueue(ctx, "list dead letters", oneOrAll(name), func(ctx context.Context, l *links, q *queueState) error {
+	err := e.forEachQueue(ctx, "list dead letters", queues, func(ctx context.Context, l *links, q *queueState) error {
 		rows, err := q.listDead(ctx, l, from, limit, "1")
 		page = append(page, rows...)
 		return err

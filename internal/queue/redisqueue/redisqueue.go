@@ -229,6 +229,17 @@ func (q *queueState) register(ctx context.Context, c doer) error {
 	return nil
 }
 
+// call runs fn with the links, for as long as one call may take, and wraps its error.
+func (e *Engine) call(ctx context.Context, what string, fn func(ctx context.Context, l *links) error) error {
+	l, err := e.connect(ctx)
+	if err == nil {
+		call, cancel := e.withTimeout(ctx)
+		defer cancel()
+		err = fn(call, l)
+	}
+	return e.wrapError(ctx, what, err)
+}
+
 // withTimeout gives a call its deadline.
 func (e *Engine) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.timeout)

@@ -3,7 +3,6 @@ package redisqueue
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -39,7 +38,7 @@ func (e *Engine) ServerInfo(ctx context.Context) (ServerInfo, error) {
 			continue
 		}
 		a := ServerInfo{Addr: addr, Version: info["redis_version"], AOF: info["aof_enabled"] == "1", EvictionPolicy: info["maxmemory_policy"]}
-		a.UsedMemory, a.MaxMemory, a.Replicas = infoInt(info["used_memory"]), infoInt(info["maxmemory"]), int(infoInt(info["connected_slaves"]))
+		a.UsedMemory, a.MaxMemory, a.Replicas = parseInt(info["used_memory"]), parseInt(info["maxmemory"]), int(parseInt(info["connected_slaves"]))
 		a.ClockAhead, err = clockAhead(ctx, node)
 		return a, e.wrapError(ctx, "about", err)
 	}
@@ -53,14 +52,6 @@ func clockAhead(ctx context.Context, node rueidis.Client) (time.Duration, error)
 	if err != nil || len(parts) != 2 {
 		return 0, err
 	}
-	there := time.Unix(infoInt(parts[0]), infoInt(parts[1])*1000)
+	there := time.Unix(parseInt(parts[0]), parseInt(parts[1])*1000)
 	return there.Sub(began.Add(time.Since(began) / 2)), nil
-}
-
-func infoInt(s string) int64 {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
