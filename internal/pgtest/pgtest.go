@@ -19,7 +19,7 @@ import (
 
 // Server is a PostgreSQL server.
 type Server struct {
-	pg *servers.Postgres
+	*servers.Postgres
 
 	mu    sync.Mutex
 	made  int
@@ -48,7 +48,7 @@ func Main(m *testing.M) {
 	code := m.Run()
 	shared.Lock()
 	if shared.server != nil {
-		shared.server.pg.Close()
+		shared.server.Close()
 	}
 	shared.Unlock()
 	os.Exit(code)
@@ -76,7 +76,7 @@ func New(tb testing.TB, o Options) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.pg.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -86,46 +86,28 @@ func start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{pg: pg}, nil
+	return &Server{Postgres: pg}, nil
 }
-
-// Postgres returns the server as package servers has it.
-func (s *Server) Postgres() *servers.Postgres { return s.pg }
 
 // Standby starts a standby of the server. It ends with the test.
 func (s *Server) Standby(tb testing.TB) *Server {
 	tb.Helper()
-	pg, err := s.pg.Standby(tb.Context())
+	pg, err := s.Postgres.Standby(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(pg.Close)
-	return &Server{pg: pg}
+	return &Server{Postgres: pg}
 }
 
 // Start starts a stopped server.
-func (s *Server) Start() error { return s.pg.Start(context.Background()) }
-
-// Stop ends the server without waiting for clients (fast shutdown).
-func (s *Server) Stop() { s.pg.Stop() }
-
-// Kill ends the server at once, as a crash would (immediate shutdown).
-func (s *Server) Kill() { s.pg.Kill() }
-
-// Log returns the server's log.
-func (s *Server) Log() string { return s.pg.Log() }
-
-// URL returns the address of a database over the unix socket.
-func (s *Server) URL(database string) string { return s.pg.URL(database) }
-
-// TCPURL returns the address of a database over loopback, for use with a proxy.
-func (s *Server) TCPURL(database string) string { return s.pg.TCPURL(database) }
+func (s *Server) Start() error { return s.Postgres.Start(context.Background()) }
 
 // Bouncer starts a PgBouncer in transaction mode. Settings such as "pool_mode=session"
 // override the defaults. It ends with the test.
 func (s *Server) Bouncer(tb testing.TB, settings ...string) *Bouncer {
 	tb.Helper()
-	b, err := s.pg.NewBouncer(tb.Context(), settings...)
+	b, err := s.NewBouncer(tb.Context(), settings...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -145,7 +127,7 @@ func (s *Server) Exec(tb testing.TB, database string, statements ...string) {
 func (s *Server) exec(database string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return s.pg.Exec(ctx, database, statements...)
+	return s.Postgres.Exec(ctx, database, statements...)
 }
 
 // Database creates a database and returns its name.

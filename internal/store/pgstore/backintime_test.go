@@ -51,7 +51,7 @@ func waysBack() map[string]func(t *testing.T) wayBack {
 		server := pgtest.New(t, pgtest.Options{})
 		name := server.Database(t)
 		standby := server.Standby(t)
-		at, changed := url(server.Postgres(), standby.Postgres())
+		at, changed := url(server.Postgres, standby.Postgres)
 		return wayBack{
 			url: strings.ReplaceAll(at, "DB", name),
 			keep: func() {
@@ -73,8 +73,8 @@ func waysBack() map[string]func(t *testing.T) wayBack {
 			file := ""
 			return wayBack{
 				url:  server.URL(name),
-				keep: func() { var err error; file, err = server.Postgres().Dump(t.Context(), name); must(t, err) },
-				back: func() { must(t, server.Postgres().Restore(t.Context(), name, file)) },
+				keep: func() { var err error; file, err = server.Dump(t.Context(), name); must(t, err) },
+				back: func() { must(t, server.Restore(t.Context(), name, file)) },
 			}
 		},
 		"a copy takes its name": func(t *testing.T) wayBack {
@@ -311,7 +311,7 @@ func TestNothingIsLost(t *testing.T) {
 			db := server.Database(t)
 			standby := server.Standby(t)
 			notes := NewNotes()
-			url := server.Postgres().EitherURL(standby.Postgres(), db)
+			url := server.EitherURL(standby.Postgres, db)
 			one, two := shared(t, url, notes), shared(t, url, notes)
 			for i, s := range []*Store{one, two, one, two} {
 				turn(t, s, says(somebody(i), "a", "11")) // tickets are taken without a sync

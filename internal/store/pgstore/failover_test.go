@@ -106,7 +106,7 @@ func TestProofFailover(t *testing.T) {
 		server := pgtest.New(t, pgtest.Options{})
 		name := server.Database(t)
 		standby := server.Standby(t)
-		url := server.Postgres().EitherURL(standby.Postgres(), name)
+		url := server.EitherURL(standby.Postgres, name)
 		notes := NewNotes()
 		w := &world{posts: map[string]int{}, pos: map[int64]string{}, seqs: map[string]string{}, tickets: map[string]string{}}
 		ctx, cancel := context.WithCancel(t.Context())
