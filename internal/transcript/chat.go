@@ -91,36 +91,30 @@ func (c *chat) handle(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
 	}
-	switch line[0] {
-	case '@':
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line[1:]), "line "); ok {
+	sign, rest := line[0], strings.TrimSpace(line[1:])
+	if sign == '@' {
+		if name, ok := strings.CutPrefix(rest, "line "); ok {
 			c.player = c.player.newPerson(name)
 			return nil
 		}
-		now, err := moveClock(c.now(), strings.TrimSpace(line[1:]))
+		now, err := moveClock(c.now(), rest)
 		if err != nil {
 			return c.complain(line, err)
 		}
 		c.ahead += now.Sub(c.now())
 		return c.show(line, c.player.runTimers(now))
-	case '*':
-		if is, err := c.player.outage(line[1:]); err != nil {
-			return c.complain(line, err)
-		} else if is {
-			return nil
-		}
-		t, err := c.player.teamActs(line[1:], c.now())
-		if err != nil {
-			return c.complain(line, err)
-		}
-		return c.show(line, t)
-	default:
-		m, err := c.player.message(line)
-		if err != nil {
-			return c.complain(line, err)
-		}
-		return c.show(line, c.player.personWrites(m, c.now()))
 	}
+	if sign != '*' { // a message needs no sign
+		sign, rest = '>', line
+	}
+	t, err := c.player.act(sign, rest, c.now())
+	switch {
+	case err != nil:
+		return c.complain(line, err)
+	case t == nil:
+		return nil
+	}
+	return c.show(line, *t)
 }
 
 // turnJSON is one turn for programs.

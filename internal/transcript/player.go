@@ -67,21 +67,31 @@ func (p *player) personWrites(m router.Message, now time.Time) step {
 	return t
 }
 
-func (p *player) command(c router.Command, now time.Time) step {
-	p.unansweredAt = time.Time{}
-	return p.apply(p.rules.Apply(p.conversation, c, now), now)
-}
-
-// teamActs carries out a "*" line.
-func (p *player) teamActs(s string, now time.Time) (step, error) {
-	if verb, _, _ := strings.Cut(strings.TrimSpace(s), " "); verb == "notice" { // nothing of the conversation changes
-		return p.apply(router.Decision{Next: p.conversation, Reason: router.ByAPI}, now), nil
+// act carries out a line of a person (">") or of our side ("*"). It returns nil if that was
+// no step of the conversation.
+func (p *player) act(sign byte, s string, now time.Time) (*step, error) {
+	var t step
+	verb, rest, _ := strings.Cut(s, " ")
+	switch {
+	case sign == '>':
+		m, err := p.message(s)
+		if err != nil {
+			return nil, err
+		}
+		t = p.personWrites(m, now)
+	case verb == "outage":
+		return nil, p.outage(strings.TrimSpace(rest))
+	case verb == "notice": // nothing of the conversation changes
+		t = p.apply(router.Decision{Next: p.conversation, Reason: router.ByAPI}, now)
+	default:
+		cmd, err := parseCommand(s)
+		if err != nil {
+			return nil, err
+		}
+		p.unansweredAt = time.Time{}
+		t = p.apply(p.rules.Apply(p.conversation, cmd, now), now)
 	}
-	cmd, err := parseCommand(s)
-	if err != nil {
-		return step{}, err
-	}
-	return p.command(cmd, now), nil
+	return &t, nil
 }
 
 // runTimers fires the timer that is due: the end of a hand-off, or the apology to a person who
@@ -94,18 +104,14 @@ func (p *player) runTimers(now time.Time) step {
 	return p.apply(p.rules.Apply(p.conversation, cmd, now), now)
 }
 
-// outage reads "outage 25m": from here on messages take so long to arrive.
-func (p *player) outage(s string) (is bool, err error) {
-	rest, is := strings.CutPrefix(strings.TrimSpace(s), "outage")
-	if !is {
-		return false, nil
-	}
-	late, err := time.ParseDuration(strings.TrimSpace(rest))
+// outage reads the duration of "outage 25m": from here on messages take so long to arrive.
+func (p *player) outage(s string) error {
+	late, err := time.ParseDuration(s)
 	if err != nil || late < 0 {
-		return true, fmt.Errorf("%q is not a duration; write outage 25m, and outage 0m when it is over", strings.TrimSpace(rest))
+		return fmt.Errorf("%q is not a duration; write outage 25m, and outage 0m when it is over", s)
 	}
 	p.delay = late
-	return true, nil
+	return nil
 }
 
 // apply does the store's part of a decision: it makes the ticket and puts it into the texts.

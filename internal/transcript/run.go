@@ -109,26 +109,13 @@ func (s *script) play(line string) {
 	}
 	rest := strings.TrimSpace(line[1:])
 	switch line[0] {
-	case '>':
-		m, err := s.player.message(rest)
+	case '>', '*':
+		t, err := s.player.act(line[0], rest, s.now)
 		if err != nil {
 			s.fail(err.Error(), "")
-			return
+		} else if t != nil {
+			s.record(*t)
 		}
-		s.record(s.player.personWrites(m, s.now))
-	case '*':
-		if is, err := s.player.outage(rest); err != nil {
-			s.fail(err.Error(), "")
-			return
-		} else if is {
-			return
-		}
-		t, err := s.player.teamActs(rest, s.now)
-		if err != nil {
-			s.fail(err.Error(), "")
-			return
-		}
-		s.record(t)
 	case '@':
 		s.clock(rest)
 	case '<', '?', '!':
