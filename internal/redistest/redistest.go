@@ -20,7 +20,13 @@ var AOF = servers.RedisAOF
 // Start starts a server that ends with the test; see New.
 func Start(tb testing.TB, config ...string) *Server {
 	tb.Helper()
-	s, err := New(tb.Context(), config...)
+	return start(tb, func(ctx context.Context) (*Server, error) { return New(ctx, config...) })
+}
+
+// start starts what ends with the test.
+func start[T interface{ Close() }](tb testing.TB, begin func(context.Context) (T, error)) T {
+	tb.Helper()
+	s, err := begin(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -24,12 +24,7 @@ type Sentinels struct {
 // StartSentinels starts Sentinels that end with the test.
 func StartSentinels(tb testing.TB) *Sentinels {
 	tb.Helper()
-	s, err := NewSentinels(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.Close)
-	return s
+	return start(tb, NewSentinels)
 }
 
 // NewSentinels starts Sentinels that replace a primary after a second without it. The
@@ -95,12 +90,7 @@ type Cluster struct{ Nodes [3]*Server }
 // StartCluster starts a Cluster that ends with the test.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
-	c, err := NewCluster(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(c.Close)
-	return c
+	return start(tb, NewCluster)
 }
 
 // NewCluster starts a Cluster. The caller must Close it.

@@ -23,36 +23,31 @@ type Port struct {
 // that no port is reserved twice, and sets the option only then: with SO_REUSEADDR on both
 // sockets, as servers set it, another may listen (socket(7), ip(7)).
 func ReservePort() (*Port, error) {
-	p, err := reservePort()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return nil, fmt.Errorf("reserve a port: socket: %w", err)
+	}
+	p := &Port{socket: os.NewFile(uintptr(fd), "port")}
+	if err := p.bind(fd); err != nil {
+		p.Close()
 		return nil, fmt.Errorf("reserve a port: %w", err)
 	}
 	return p, nil
 }
 
-func reservePort() (_ *Port, err error) {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	p := &Port{socket: os.NewFile(uintptr(fd), "port")}
-	defer func() {
-		if err != nil {
-			p.Close()
-		}
-	}()
+func (p *Port) bind(fd int) error {
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return nil, os.NewSyscallError("bind", err)
+		return os.NewSyscallError("bind", err)
 	}
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		return nil, os.NewSyscallError("setsockopt", err)
+		return os.NewSyscallError("setsockopt", err)
 	}
 	addr, err := syscall.Getsockname(fd)
 	if err != nil {
-		return nil, os.NewSyscallError("getsockname", err)
+		return os.NewSyscallError("getsockname", err)
 	}
 	p.Number = addr.(*syscall.SockaddrInet4).Port //nolint:forcetypeassert // as it was bound
-	return p, nil
+	return nil
 }
 
 // Addr returns host:port.

@@ -56,22 +56,27 @@ func HavePostgres() error {
 
 // NewPostgres starts a server. The caller must Close it.
 func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	bin, err := postgresProgram("initdb")
-	if err != nil {
+	if err := HavePostgres(); err != nil {
 		return nil, err
 	}
 	owner, err := ServerAccount("postgres")
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoPostgres, err)
 	}
-	dir, err := Dir(o.Parent, "psi-pg-", owner)
+	s := &Postgres{opts: o, owner: owner}
+	err = s.create(ctx, "initdb", "-U", PostgresUser, "-A", "trust", "--no-sync", "--no-instructions", "--locale=C.UTF-8", "-E", "UTF8")
 	if err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
-	s := &Postgres{Dir: dir, opts: o, owner: owner}
-	out, err := s.command(ctx, bin, "-D", s.data(), "-U", PostgresUser, "-A", "trust", "--no-sync", "--no-instructions",
-		"--locale=C.UTF-8", "-E", "UTF8").CombinedOutput()
-	if err == nil {
+	return s, nil
+}
+
+// create makes the directory, has a program fill it with data, and starts the server.
+func (s *Postgres) create(ctx context.Context, program string, args ...string) (err error) {
+	if s.Dir, err = Dir(s.opts.Parent, "psi-pg-", s.owner); err != nil {
+		return err
+	}
+	if err = s.run(ctx, program, append([]string{"-D", s.data()}, args...)...); err == nil {
 		s.port, err = ReservePort()
 	}
 	if err == nil {
@@ -79,9 +84,8 @@ func NewPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	}
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("start postgres: %w\n%s", err, out)
 	}
-	return s, nil
+	return err
 }
 
 func (s *Postgres) data() string { return filepath.Join(s.Dir, "data") }
@@ -172,13 +176,7 @@ func (s *Postgres) Close() {
 }
 
 // Log returns the server's log.
-func (s *Postgres) Log() string {
-	out, err := os.ReadFile(filepath.Join(s.Dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(out)
-}
+func (s *Postgres) Log() string { return readLog(filepath.Join(s.Dir, "log")) }
 
 // URL returns the address of a database over the unix socket.
 func (s *Postgres) URL(database string) string { return postgresURL(s.Dir, s.port.Number, database) }

@@ -98,8 +98,11 @@ func (p *Process) Terminate(sig syscall.Signal) {
 }
 
 // Output returns the process's output so far.
-func (p *Process) Output() string {
-	text, err := os.ReadFile(p.log)
+func (p *Process) Output() string { return readLog(p.log) }
+
+// readLog returns a log, or why it cannot be read.
+func readLog(path string) string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
@@ -156,14 +159,9 @@ func Dir(parent, prefix string, owner *syscall.Credential) (string, error) {
 	return dir, chown(owner, dir)
 }
 
-func chown(owner *syscall.Credential, paths ...string) error {
+func chown(owner *syscall.Credential, path string) error {
 	if owner == nil {
 		return nil
 	}
-	for _, path := range paths {
-		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return os.Chown(path, int(owner.Uid), int(owner.Gid))
 }

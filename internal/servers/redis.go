@@ -144,13 +144,7 @@ func (r *Redis) Restart(ctx context.Context) error {
 }
 
 // Log returns the server's log.
-func (r *Redis) Log() string {
-	text, err := os.ReadFile(filepath.Join(r.Dir, "redis.log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
-}
+func (r *Redis) Log() string { return readLog(filepath.Join(r.Dir, "redis.log")) }
 
 func (r *Redis) process() *Process {
 	r.mu.Lock()

@@ -9,25 +9,9 @@ import (
 // Standby starts a standby that follows the server until it is promoted. The caller must
 // Close it.
 func (s *Postgres) Standby(ctx context.Context) (*Postgres, error) {
-	bin, err := postgresProgram("pg_basebackup")
-	if err != nil {
-		return nil, err
-	}
-	dir, err := Dir(s.opts.Parent, "psi-pg-", s.owner)
-	if err != nil {
+	b := &Postgres{opts: s.opts, owner: s.owner}
+	if err := b.create(ctx, "pg_basebackup", "-d", s.URL("postgres"), "-R", "-X", "stream", "-c", "fast", "--no-sync"); err != nil {
 		return nil, fmt.Errorf("start standby: %w", err)
-	}
-	b := &Postgres{Dir: dir, opts: s.opts, owner: s.owner}
-	out, err := b.command(ctx, bin, "-D", b.data(), "-d", s.URL("postgres"), "-R", "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
-	if err == nil {
-		b.port, err = ReservePort()
-	}
-	if err == nil {
-		err = b.Start(ctx)
-	}
-	if err != nil {
-		b.Close()
-		return nil, fmt.Errorf("start standby: %w\n%s", err, out)
 	}
 	return b, nil
 }
