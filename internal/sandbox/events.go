@@ -27,15 +27,16 @@ func (h *hub) idle() bool {
 	return len(h.pages) == 0
 }
 
-func (h *hub) join() (events chan []byte, leave func(), ok bool) {
+// join returns the events of a new page, nil if there are too many pages.
+func (h *hub) join() chan []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.pages) >= maxPages {
-		return nil, nil, false
+		return nil
 	}
-	events = make(chan []byte, pageBuffer)
+	events := make(chan []byte, pageBuffer)
 	h.pages[events] = struct{}{}
-	return events, func() { h.leave(events) }, true
+	return events
 }
 
 func (h *hub) leave(events chan []byte) {
@@ -68,12 +69,12 @@ func (h *hub) broadcast(name string, v any) {
 
 // serveEvents is the stream: hello first, then what happens.
 func (pg *page) serveEvents(w http.ResponseWriter, r *http.Request) {
-	events, leave, ok := pg.hub.join()
-	if !ok {
+	events := pg.hub.join()
+	if events == nil {
 		http.Error(w, "demasiadas páginas abiertas", http.StatusServiceUnavailable)
 		return
 	}
-	defer leave()
+	defer pg.hub.leave(events)
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -92,10 +93,11 @@ func (pg *page) serveEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-beat.C:
 			event = []byte(": here\n\n")
-		case event, ok = <-events:
-			if !ok {
+		case next, open := <-events:
+			if !open {
 				return
 			}
+			event = next
 		}
 		if _, err := w.Write(event); err != nil || out.Flush() != nil {
 			return

@@ -38,12 +38,7 @@ type sendRequest struct {
 // recipient is the person that a send names; to wins over recipient.
 type recipient struct{ phone, userID string }
 
-func (r recipient) ref() string {
-	if r.phone != "" {
-		return r.phone
-	}
-	return r.userID
-}
+func (r recipient) ref() string { return cmp.Or(r.phone, r.userID) }
 
 const maxSend = 1 << 20
 

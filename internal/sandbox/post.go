@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,12 +186,7 @@ func messageID(v map[string]any) string {
 		return ""
 	}
 	has := func(names ...string) bool {
-		for _, name := range names {
-			if _, ok := v[name]; ok {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(names, func(name string) bool { _, ok := v[name]; return ok })
 	}
 	if !has("from", "from_user_id", "to", "remoteJid", "telefono", "phone") {
 		return ""
