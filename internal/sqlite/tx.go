@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"strings"
 )
@@ -39,6 +40,21 @@ func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 	}
 	tx.wrote = tx.wrote || !s.reads
 	return s.QueryContext(tx.ctx, args...)
+}
+
+// Each runs a statement that returns rows, and scan for each of them.
+func (tx *Tx) Each(query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 // Row runs a statement that returns at most one row and scans it. found is false if there was

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -154,8 +153,8 @@ func (m *Model) wake(name string) {
 func (m *Model) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	room := map[string]int{}
 	for _, j := range jobs {
-		if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
-			return nil, fmt.Errorf("enqueue: a job needs a queue, and an ID when it has a body")
+		if err := j.Check(); err != nil {
+			return nil, err
 		}
 		room[j.Queue]++
 	}
@@ -224,13 +223,8 @@ func (q *modelQueue) push(j queue.Job, now time.Time, redriven bool) {
 
 // Exchange implements queue.Queue.
 func (m *Model) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
-	if want > 0 && lease <= 0 {
-		return queue.Batch{}, errors.New("exchange: a claim needs a lease")
-	}
-	for _, o := range outcomes {
-		if o.Verdict < queue.Done || o.Verdict > queue.Dead {
-			return queue.Batch{}, fmt.Errorf("exchange: verdict %d", o.Verdict)
-		}
+	if err := queue.CheckExchange(outcomes, want, lease); err != nil {
+		return queue.Batch{}, err
 	}
 	if err := m.lock(ctx); err != nil {
 		return queue.Batch{}, err

@@ -35,27 +35,17 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	err := e.read(ctx, "check", func(tx *sqlite.Tx) error {
 		wrong = nil
 		for _, query := range checks {
-			rows, err := tx.Query(query)
+			err := tx.Each(query, nil, func(row *sql.Rows) error {
+				var line string
+				err := row.Scan(&line)
+				wrong = append(wrong, line)
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", query, err)
-			}
-			if wrong, err = appendLines(rows, wrong); err != nil {
-				return err
 			}
 		}
 		return nil
 	})
 	return wrong, err
-}
-
-func appendLines(rows *sql.Rows, to []string) ([]string, error) {
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return nil, err
-		}
-		to = append(to, line)
-	}
-	return to, rows.Err()
 }

@@ -13,8 +13,8 @@ import (
 func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	hashes := make([]hash, len(jobs))
 	for i, j := range jobs {
-		if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
-			return nil, errors.New("enqueue: a job needs a queue, and an ID when it has a body")
+		if err := j.Check(); err != nil {
+			return nil, err
 		}
 		if j.ID != "" {
 			hashes[i] = hashOf(j)
@@ -129,7 +129,7 @@ func (e *Engine) push(tx *sqlite.Tx, q *queueRow, j queue.Job, now int64, redriv
 		if lane, err = r.LastInsertId(); err != nil {
 			return err
 		}
-		tx.OnCommit(func() { e.wakers.due(j.Queue, now) })
+		tx.OnCommit(func() { e.wakers.change(j.Queue, func(w *waker) { w.due = min(w.due, now) }) })
 	} else if _, err := tx.Row(`SELECT id FROM lane WHERE queue = ? AND key = ?`, []any{q.id, []byte(j.Lane)}, &lane); err != nil {
 		return fmt.Errorf("find lane: %w", err)
 	}

@@ -3,7 +3,7 @@ package sqlitequeue
 import (
 	"cmp"
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,13 +15,8 @@ import (
 
 // Exchange implements queue.Queue.
 func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
-	if want > 0 && lease <= 0 {
-		return queue.Batch{}, errors.New("exchange: a claim needs a lease")
-	}
-	for _, o := range outcomes {
-		if o.Verdict < queue.Done || o.Verdict > queue.Dead {
-			return queue.Batch{}, fmt.Errorf("exchange: verdict %d", o.Verdict)
-		}
+	if err := queue.CheckExchange(outcomes, want, lease); err != nil {
+		return queue.Batch{}, err
 	}
 	var out queue.Batch
 	err := e.write(ctx, "exchange", func(tx *sqlite.Tx) (err error) {
@@ -148,21 +143,15 @@ func (e *Engine) leasedLanes(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcom
 	if len(named) == 0 {
 		return leased, nil
 	}
-	rows, err := tx.Query(`SELECT l.id, l.lease, l.key, l.head, l.counted, l.err,
+	return leased, tx.Each(`SELECT l.id, l.lease, l.key, l.head, l.counted, l.err,
 			(SELECT min(id) FROM job WHERE lane = l.id AND id > l.head)
-		FROM json_each(?) AS named CROSS JOIN lane AS l ON l.id = named.value WHERE l.lease > 0 AND l.queue = ?`, string(named), q.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		h := &leasedLane{}
-		if err := rows.Scan(&h.lane, &h.lease, textScanner{&h.key}, &h.id, &h.counted, &h.err, &h.next); err != nil {
-			return nil, err
-		}
-		leased[h.lane] = h
-	}
-	return leased, rows.Err()
+		FROM json_each(?) AS named CROSS JOIN lane AS l ON l.id = named.value WHERE l.lease > 0 AND l.queue = ?`,
+		[]any{string(named), q.id}, func(row *sql.Rows) error {
+			h := &leasedLane{}
+			err := row.Scan(&h.lane, &h.lease, textScanner{&h.key}, &h.id, &h.counted, &h.err, &h.next)
+			leased[h.lane] = h
+			return err
+		})
 }
 
 func (e *Engine) postpone(tx *sqlite.Tx, h *leasedLane, now int64, delay time.Duration, why string) error {
@@ -189,21 +178,16 @@ func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration
 	if want = q.allowance(now, want); want == 0 {
 		return nil, nil
 	}
-	rows, err := tx.Query(`SELECT l.id, l.key, l.lease, l.counted, l.suspect, j.enqueued, j.redriven, j.key, j.body
-		FROM lane l JOIN job j ON j.id = l.head WHERE l.queue = ? AND l.due <= ? ORDER BY l.due, l.head LIMIT ?`, q.id, now, want)
-	if err != nil {
-		return nil, fmt.Errorf("find due lanes: %w", err)
-	}
-	defer rows.Close()
 	e.lease++
 	var claims []queue.Claim
 	var lanes idList
-	for rows.Next() {
+	err = tx.Each(`SELECT l.id, l.key, l.lease, l.counted, l.suspect, j.enqueued, j.redriven, j.key, j.body
+		FROM lane l JOIN job j ON j.id = l.head WHERE l.queue = ? AND l.due <= ? ORDER BY l.due, l.head LIMIT ?`, []any{q.id, now, want}, func(row *sql.Rows) error {
 		var lane, old, enqueued int64
 		var key, id []byte
 		c := queue.Claim{}
-		if err := rows.Scan(&lane, &key, &old, &c.Attempt, &c.Suspect, &enqueued, &c.Redriven, &id, &c.Body); err != nil {
-			return nil, fmt.Errorf("find due lanes: %w", err)
+		if err := row.Scan(&lane, &key, &old, &c.Attempt, &c.Suspect, &enqueued, &c.Redriven, &id, &c.Body); err != nil {
+			return err
 		}
 		if old != 0 {
 			q.Stalled++
@@ -218,8 +202,9 @@ func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration
 		c.Token, c.EnqueuedAt = e.token(e.lease, lane), fromNanos(enqueued)
 		claims = append(claims, c)
 		lanes.add(lane)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("find due lanes: %w", err)
 	}
 	q.InFlight += int64(len(claims))

@@ -56,7 +56,7 @@ func (e *Engine) changeSetting(ctx context.Context, what, name string, create bo
 		}
 		set(r)
 		opens := r.opensAt(e.now().UnixNano())
-		tx.OnCommit(func() { e.wakers.opens(name, opens) })
+		tx.OnCommit(func() { e.wakers.change(name, func(w *waker) { w.opens = opens }) })
 		return nil
 	})
 }
@@ -66,17 +66,12 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 	var all []queue.Stats
 	err := e.read(ctx, "stats", func(tx *sqlite.Tx) error {
 		now := e.now()
-		rows, err := tx.Query(`SELECT ` + rowColumns + `,
+		return tx.Each(`SELECT `+rowColumns+`,
 			(SELECT enqueued FROM job WHERE job.id BETWEEN queue.id << 40 AND (queue.id + 1 << 40) - 1 ORDER BY job.id LIMIT 1)
-			FROM queue ORDER BY name`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+			FROM queue ORDER BY name`, nil, func(row *sql.Rows) error {
 			var r queueRow
 			var oldest sql.Null[int64]
-			if err := rows.Scan(append(r.fields(), &oldest)...); err != nil {
+			if err := row.Scan(append(r.fields(), &oldest)...); err != nil {
 				return err
 			}
 			if oldest.Valid {
@@ -88,8 +83,8 @@ func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, er
 			if len(queues) == 0 || slices.Contains(queues, r.Name) {
 				all = append(all, r.Stats)
 			}
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return all, err
 }
@@ -126,21 +121,16 @@ func (e *Engine) Dead(ctx context.Context, name string, before int64, limit int)
 	}
 	var page []queue.DeadLetter
 	err := e.read(ctx, "list dead letters", func(tx *sqlite.Tx) error {
-		rows, err := tx.Query(query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(query, args, func(row *sql.Rows) error {
 			var d queue.DeadLetter
 			var enqueued, died int64
-			if err := rows.Scan(deadFields(&d, &enqueued, &died)...); err != nil {
+			if err := row.Scan(deadFields(&d, &enqueued, &died)...); err != nil {
 				return err
 			}
 			d.Enqueued, d.Died = fromNanos(enqueued), fromNanos(died)
 			page = append(page, d)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return page, err
 }

@@ -2,6 +2,7 @@ package sqlitequeue
 
 import (
 	"crypto/sha256"
+	"database/sql"
 
 	"github.com/psivisionhub/psi-router/internal/queue"
 	"github.com/psivisionhub/psi-router/internal/sqlite"
@@ -82,20 +83,15 @@ func (s *seen) dropBefore(tx *sqlite.Tx, first int64) error {
 // load reads the table seen.
 func (s *seen) load(tx *sqlite.Tx) error {
 	s.gens = map[int64]map[hash]struct{}{}
-	rows, err := tx.Query(`SELECT id, gen, hashes FROM seen ORDER BY id`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := rows.Scan(&s.tail.id, &s.tail.gen, &s.tail.hashes); err != nil {
+	return tx.Each(`SELECT id, gen, hashes FROM seen ORDER BY id`, nil, func(row *sql.Rows) error {
+		if err := row.Scan(&s.tail.id, &s.tail.gen, &s.tail.hashes); err != nil {
 			return err
 		}
 		for b := s.tail.hashes; len(b) >= 16; b = b[16:] {
 			s.add(s.tail.gen, hash(b))
 		}
-	}
-	return rows.Err()
+		return nil
+	})
 }
 
 // admit reports whether the ID is new, and records it for the end of the transaction.

@@ -2,6 +2,7 @@ package sqlitequeue
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"time"
 
@@ -45,14 +46,6 @@ func (ws *wakers) get(name string) *waker {
 	return w
 }
 
-func (ws *wakers) due(name string, due int64) {
-	ws.change(name, func(w *waker) { w.due = min(w.due, due) })
-}
-
-func (ws *wakers) opens(name string, opens int64) {
-	ws.change(name, func(w *waker) { w.opens = opens })
-}
-
 func (ws *wakers) set(name string, due, opens int64) {
 	ws.change(name, func(w *waker) { w.due, w.opens = due, opens })
 }
@@ -65,22 +58,18 @@ func (ws *wakers) current(name string) (at int64, earlier <-chan struct{}) {
 }
 
 func (e *Engine) loadWakers(tx *sqlite.Tx) error {
-	rows, err := tx.Query(`SELECT ` + rowColumns + `, (SELECT min(due) FROM lane WHERE queue = queue.id) FROM queue`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		r, due := queueRow{}, new(int64)
-		if err := rows.Scan(append(r.fields(), &due)...); err != nil {
+	query := `SELECT ` + rowColumns + `, (SELECT min(due) FROM lane WHERE queue = queue.id) FROM queue`
+	return tx.Each(query, nil, func(row *sql.Rows) error {
+		r, due := queueRow{}, sql.Null[int64]{}
+		if err := row.Scan(append(r.fields(), &due)...); err != nil {
 			return err
 		}
-		if due == nil {
-			due = new(int64(never))
+		if !due.Valid {
+			due.V = never
 		}
-		e.wakers.set(r.Name, *due, r.opensAt(e.now().UnixNano()))
-	}
-	return rows.Err()
+		e.wakers.set(r.Name, due.V, r.opensAt(e.now().UnixNano()))
+		return nil
+	})
 }
 
 // Wait implements queue.Queue.
