@@ -235,7 +235,7 @@ func BenchmarkBacklog(b *testing.B) {
 		for _, waiting := range []int64{1000, 1000000} {
 			b.Run(fmt.Sprintf("%s/waiting=%d", shape, waiting), func(b *testing.B) {
 				e, s := benchEngine(b, "relaxed")
-				e.prefix = rand.Text()
+				e.opts.Prefix = rand.Text()
 				lanes := int64(1)
 				if shape == "many-lanes" {
 					lanes = waiting

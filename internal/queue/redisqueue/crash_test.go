@@ -203,7 +203,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.AOF...)
 	e := open(t, Options{URL: s.URL(), Durability: "fsync"})
-	other := open(t, Options{URL: s.URL(), Durability: "fsync", Prefix: e.prefix})
+	other := open(t, Options{URL: s.URL(), Durability: "fsync", Prefix: e.opts.Prefix})
 	story := tell(t)
 	story.shake(func() *Engine { return e }, func() *Engine { return other }, func() {
 		for range rounds(3, 30) {

@@ -14,7 +14,7 @@ import (
 // them), so it passes the same wait.
 func (q *queueState) runDurably(ctx context.Context, l *links, args []string) (made bool, answer string, err error) {
 	e := q.e
-	if e.durability == "relaxed" || e.durability == "fsync" && !l.waitAOF {
+	if e.opts.Durability == "relaxed" || e.opts.Durability == "fsync" && !l.waitAOF {
 		// appendfsync always: the answer comes after the sync.
 		return parseReply(eval(ctx, l.enqueue, e.scripts.enqueue, q.keys, args))
 	}
@@ -47,21 +47,21 @@ func parseReply(r rueidis.RedisResult) (made bool, answer string, err error) {
 // durabilityCommand returns the command that waits for the promised copy, for less time
 // than a call may take.
 func (e *Engine) durabilityCommand(c doer) rueidis.Completed {
-	wait := (e.timeout * 3 / 5).Milliseconds()
-	if e.durability == "fsync" {
+	wait := (e.opts.Timeout * 3 / 5).Milliseconds()
+	if e.opts.Durability == "fsync" {
 		return c.B().Waitaof().Numlocal(1).Numreplicas(0).Timeout(wait).Build()
 	}
 	return c.B().Wait().Numreplicas(1).Timeout(wait).Build()
 }
 
 func (e *Engine) checkDurability(r rueidis.RedisResult) error {
-	if e.durability == "fsync" {
+	if e.opts.Durability == "fsync" {
 		n, err := r.AsIntSlice()
 		if err != nil {
 			return err
 		}
 		if len(n) == 0 || n[0] < 1 {
-			return fmt.Errorf("the write is not on disk after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
+			return fmt.Errorf("the write is not on disk after %s: %w", e.opts.Timeout*3/5, queue.ErrUnavailable)
 		}
 		return nil
 	}
@@ -70,7 +70,7 @@ func (e *Engine) checkDurability(r rueidis.RedisResult) error {
 		return err
 	}
 	if n < 1 {
-		return fmt.Errorf("the write is on no replica after %s: %w", e.timeout*3/5, queue.ErrUnavailable)
+		return fmt.Errorf("the write is on no replica after %s: %w", e.opts.Timeout*3/5, queue.ErrUnavailable)
 	}
 	return nil
 }

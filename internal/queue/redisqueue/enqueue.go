@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +45,8 @@ func weighJobs(jobs []encodedJob) int {
 }
 
 func encodeJob(j queue.Job) (encodedJob, error) {
-	if j.Queue == "" || j.ID == "" && len(j.Body) > 0 {
-		return encodedJob{}, errors.New("enqueue: a job needs a queue, and an ID when it has a body")
+	if err := j.Check(); err != nil {
+		return encodedJob{}, err
 	}
 	if len(j.ID) > math.MaxUint16 {
 		return encodedJob{}, fmt.Errorf("enqueue: an ID of %d bytes is too long", len(j.ID))
@@ -83,9 +83,10 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 	if err := ctx.Err(); err != nil || len(jobs) == 0 {
 		return nil, err
 	}
-	if len(batches) > 1 && e.maxDepth > 0 {
-		if err := e.checkRoom(ctx, batches); err != nil {
-			return nil, e.wrapError(ctx, "enqueue", err)
+	if len(batches) > 1 && e.opts.MaxDepth > 0 {
+		err := e.call(ctx, "enqueue", func(ctx context.Context, l *links) error { return e.checkRoom(ctx, l, batches) })
+		if err != nil {
+			return nil, err
 		}
 	}
 	for _, b := range batches {
@@ -112,41 +113,30 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 // split groups jobs by queue.
 func (e *Engine) split(jobs []queue.Job) ([]*queueBatch, error) {
 	var batches []*queueBatch
-	find := func(name string) *queueBatch {
-		for _, b := range batches {
-			if b.state.name == name {
-				return b
-			}
-		}
-		b := &queueBatch{state: e.state(name)}
-		batches = append(batches, b)
-		return b
-	}
 	for i, j := range jobs {
 		it, err := encodeJob(j)
 		if err != nil {
 			return nil, err
 		}
-		b := find(j.Queue)
+		at := slices.IndexFunc(batches, func(b *queueBatch) bool { return b.state.name == j.Queue })
+		if at < 0 {
+			at = len(batches)
+			batches = append(batches, &queueBatch{state: e.state(j.Queue)})
+		}
+		b := batches[at]
 		b.jobs, b.positions = append(b.jobs, it), append(b.positions, i)
 	}
 	return batches, nil
 }
 
 // checkRoom checks that every queue has room for its share, before any is written.
-func (e *Engine) checkRoom(ctx context.Context, batches []*queueBatch) error {
-	l, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := e.withTimeout(ctx)
-	defer cancel()
+func (e *Engine) checkRoom(ctx context.Context, l *links, batches []*queueBatch) error {
 	for _, b := range batches {
 		n, err := l.enqueue.Do(ctx, l.enqueue.B().Hget().Key(b.state.keys[0]).Field("n").Build()).AsInt64()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		if int(n)+len(b.jobs) > e.maxDepth {
+		if int(n)+len(b.jobs) > e.opts.MaxDepth {
 			return e.fullError(b.state.name)
 		}
 	}
@@ -154,7 +144,7 @@ func (e *Engine) checkRoom(ctx context.Context, batches []*queueBatch) error {
 }
 
 func (e *Engine) fullError(name string) error {
-	return fmt.Errorf("%s holds %d jobs at most: %w", name, e.maxDepth, queue.ErrFull)
+	return fmt.Errorf("%s holds %d jobs at most: %w", name, e.opts.MaxDepth, queue.ErrFull)
 }
 
 // enqueueCalls sends the jobs of several calls to the script, and answers each.
@@ -223,10 +213,10 @@ func (q *queueState) enqueueArgs(calls [][]encodedJob) []string {
 	args := make([]string, 0, 8+len(calls)+3*n)
 	args = append(args, q.commonArgs()...)
 	args = append(args,
-		strconv.Itoa(e.maxDepth),
-		strconv.FormatInt(e.clock.ticks(e.window/2), 10),
+		strconv.Itoa(e.opts.MaxDepth),
+		strconv.FormatInt(e.clock.ticks(e.opts.Window/2), 10),
 		// From the start of its generation to the end of the second after it.
-		strconv.FormatInt((e.window+e.window/2+time.Minute).Milliseconds(), 10),
+		strconv.FormatInt((e.opts.Window+e.opts.Window/2+time.Minute).Milliseconds(), 10),
 		strconv.Itoa(len(calls)))
 	for _, jobs := range calls {
 		args = append(args, strconv.Itoa(len(jobs)))

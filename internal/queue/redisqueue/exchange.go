@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -17,14 +16,11 @@ import (
 
 // Exchange implements queue.Queue.
 func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
-	if want > 0 && lease <= 0 {
-		return queue.Batch{}, errors.New("exchange: a claim needs a lease")
+	if err := queue.CheckExchange(outcomes, want, lease); err != nil {
+		return queue.Batch{}, err
 	}
 	dead := 0
 	for _, o := range outcomes {
-		if o.Verdict < queue.Done || o.Verdict > queue.Dead {
-			return queue.Batch{}, fmt.Errorf("exchange: verdict %d", o.Verdict)
-		}
 		if o.Verdict == queue.Dead {
 			dead++
 		}
@@ -58,16 +54,16 @@ func (e *Engine) exchange(ctx context.Context, l *links, q *queueState, outcomes
 			b.Refused = append(b.Refused, o.Lane)
 		}
 		q.registered.Store(false) // a server without the queue may have lost the registry too
-		b.Next, used = e.maxDelay, 0
+		b.Next, used = e.opts.MaxDelay, 0
 	} else if err := q.register(ctx, l.exchange); err != nil {
-		e.log.Warn("queue could not be registered: its stats are missing for now", "queue", q.name, "error", err)
+		e.opts.Log.Warn("queue could not be registered: its stats are missing for now", "queue", q.name, "error", err)
 	}
 	if used < dead {
 		// A failure only leaves a gap in the numbering.
 		keys := []string{e.deadCounterKey()}
 		_ = eval(ctx, l.exchange, e.scripts.deadIDsReturn, keys, []string{formatInt(last), formatInt(last - int64(dead-used))}).Error()
 	}
-	b.Next = max(0, min(b.Next, e.maxDelay))
+	b.Next = max(0, min(b.Next, e.opts.MaxDelay))
 	q.waker.noteDue(began, b.Next)
 	return b, nil
 }
@@ -78,10 +74,10 @@ func (e *Engine) exchangeArgs(q *queueState, outcomes []queue.Outcome, want int,
 	args := make([]string, 0, 9+5*len(outcomes))
 	args = append(args, q.commonArgs()...)
 	args = append(args,
-		strconv.Itoa(max(want, 0)), formatInt(e.clock.ticks(min(lease, e.maxDelay))), formatInt(e.clock.ticks(e.maxDelay)),
+		strconv.Itoa(max(want, 0)), formatInt(e.clock.ticks(min(lease, e.opts.MaxDelay))), formatInt(e.clock.ticks(e.opts.MaxDelay)),
 		nonce, formatInt(letter), strconv.Itoa(len(outcomes)))
 	for _, o := range outcomes {
-		args = append(args, o.Lane, o.Token, strconv.Itoa(int(o.Verdict)), formatInt(e.clock.ticks(min(max(o.Delay, 0), e.maxDelay))), o.Err)
+		args = append(args, o.Lane, o.Token, strconv.Itoa(int(o.Verdict)), formatInt(e.clock.ticks(min(max(o.Delay, 0), e.opts.MaxDelay))), o.Err)
 	}
 	return args
 }

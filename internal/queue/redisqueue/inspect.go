@@ -62,7 +62,7 @@ func (e *Engine) checkServer(ctx context.Context, l *links, addr string, node ru
 		return fmt.Errorf("%w: %s throws data away when its memory is full (maxmemory-policy %s). %s",
 			ErrSetup, addr, policy, fixCommands(addr, "maxmemory-policy noeviction"))
 	}
-	switch e.durability {
+	switch e.opts.Durability {
 	case "replica":
 		return e.checkReplica(ctx, addr, node, info)
 	case "fsync":
@@ -87,7 +87,7 @@ func (e *Engine) checkReplica(ctx context.Context, addr string, node rueidis.Cli
 	}
 	switch how, err := appendfsync(ctx, node); {
 	case errors.Is(err, errNotTold):
-		e.log.Warn("redis does not reveal its appendfsync: with everysec, a primary that is killed and restarted at once loses up to two seconds of writes", "server", addr)
+		e.opts.Log.Warn("redis does not reveal its appendfsync: with everysec, a primary that is killed and restarted at once loses up to two seconds of writes", "server", addr)
 	case err != nil:
 		return fmt.Errorf("%s: %w", addr, err)
 	case how == "everysec":
@@ -95,7 +95,7 @@ func (e *Engine) checkReplica(ctx context.Context, addr string, node rueidis.Cli
 			ErrSetup, addr, fixCommands(addr, "appendfsync no"), other)
 	}
 	if info["connected_slaves"] == "0" {
-		e.log.Warn("redis has no replica: nothing is accepted until it has one", "server", addr)
+		e.opts.Log.Warn("redis has no replica: nothing is accepted until it has one", "server", addr)
 	}
 	return nil
 }

@@ -105,12 +105,12 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 			l.close()
 		}
 	}()
-	o := e.option
+	o := e.opts.Client
 	o.DisableRetry = true // a call whose answer was lost may have taken effect
 	o.DisableCache = true
 	o.ClientName = cmp.Or(o.ClientName, "psi-router")
-	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, min(e.timeout, 2*time.Second))
-	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, e.timeout)
+	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, min(e.opts.Timeout, 2*time.Second))
+	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, e.opts.Timeout)
 	o.PipelineMultiplex = -1
 	o.ReadBufferEachConn, o.WriteBufferEachConn = 1<<17, 1<<17
 	o.ClusterOption.MaxMovedRedirections = cmp.Or(o.ClusterOption.MaxMovedRedirections, 8)
@@ -142,7 +142,7 @@ func (e *Engine) dial(ctx context.Context) (l *links, err error) {
 	if err := e.checkSchemas(ctx, l); err != nil {
 		return l, err
 	}
-	for name, limit := range e.limits {
+	for name, limit := range e.opts.Limits {
 		if err := e.limit(ctx, l, name, limit); err != nil {
 			return l, fmt.Errorf("limit queue %s: %w", name, err)
 		}
@@ -165,7 +165,7 @@ func (e *Engine) verifyServers(ctx context.Context, l *links) error {
 	}
 	if err := e.inspect(ctx, l); err != nil {
 		if errors.Is(err, ErrSetup) {
-			e.log.Error("redis settings changed: nothing is accepted until they are fixed", "error", err)
+			e.opts.Log.Error("redis settings changed: nothing is accepted until they are fixed", "error", err)
 			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 		}
 		return err

@@ -7,7 +7,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-func (e *Engine) noteKey() string { return "{" + e.prefix + "}:notes" }
+func (e *Engine) noteKey() string { return "{" + e.opts.Prefix + "}:notes" }
 
 // Note stores a short text for all processes, then returns the text stored under other, ""
 // for none.

@@ -19,7 +19,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 		reason = ""
 	} else {
 		// Sent as a length, because the clocks of two machines may differ.
-		length = formatInt(e.clock.ticks(min(max(e.clock.until(until), -e.maxDelay), e.maxDelay)))
+		length = formatInt(e.clock.ticks(min(max(e.clock.until(until), -e.opts.MaxDelay), e.opts.MaxDelay)))
 	}
 	return e.changeSetting(ctx, "hold", name, length, reason)
 }
@@ -98,7 +98,7 @@ func (e *Engine) forEachQueue(ctx context.Context, what string, names []string, 
 	if err != nil {
 		return e.wrapError(ctx, what, err)
 	}
-	call, cancel := context.WithTimeout(ctx, 2*e.timeout)
+	call, cancel := context.WithTimeout(ctx, 2*e.opts.Timeout)
 	defer cancel()
 	states := e.statesOf(names)
 	if len(names) == 0 {

@@ -69,18 +69,9 @@ type Options struct {
 
 // Engine implements queue.Engine.
 type Engine struct {
-	option     rueidis.ClientOption
-	durability string
-	prefix     string
-	maxDepth   int
-	window     time.Duration
-	maxDelay   time.Duration
-	timeout    time.Duration
-	limits     map[string]queue.Limit
-	clock      clock
-	log        *slog.Logger
-	scripts    scripts
-
+	opts      Options
+	clock     clock
+	scripts   scripts
 	connector connector
 	// longestBlock is the length of one blocking read, and so the delay of a wake-up that
 	// is lost with the process that took it. blockGrace is how much later the answer may be
@@ -109,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return e, nil
 	}
 	if o.Lazy && !errors.Is(err, ErrSetup) {
-		e.log.Error("redis cannot be reached: going on without it", "error", err)
+		e.opts.Log.Error("redis cannot be reached: going on without it", "error", err)
 		return e, nil
 	}
 	return nil, errors.Join(fmt.Errorf("open queue: %w", queueError("connect", err)), e.Close())
@@ -121,29 +112,28 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 func build(o Options) (*Engine, error) {
-	e := &Engine{
-		option: o.Client, durability: cmp.Or(o.Durability, "fsync"), prefix: cmp.Or(o.Prefix, "psi"),
-		maxDepth: o.MaxDepth, window: cmp.Or(o.Window, 24*time.Hour), maxDelay: cmp.Or(o.MaxDelay, time.Hour),
-		timeout: cmp.Or(o.Timeout, 5*time.Second), limits: o.Limits, clock: newClock(o.Now), log: o.Log, states: map[string]*queueState{},
-		longestBlock: 5 * time.Second, blockGrace: 2 * time.Second,
-	}
-	if e.log == nil {
-		e.log = slog.New(slog.DiscardHandler)
-	}
-	e.log = e.log.With("part", "redisqueue")
+	o.Durability = cmp.Or(o.Durability, "fsync")
+	o.Prefix = cmp.Or(o.Prefix, "psi")
+	o.Window = cmp.Or(o.Window, 24*time.Hour)
+	o.MaxDelay = cmp.Or(o.MaxDelay, time.Hour)
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("part", "redisqueue")
 	var err error
-	if len(e.option.InitAddress) == 0 {
-		if e.option, err = rueidis.ParseURL(o.URL); err != nil {
+	if len(o.Client.InitAddress) == 0 {
+		if o.Client, err = rueidis.ParseURL(o.URL); err != nil {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
 	}
-	switch e.durability {
+	e := &Engine{
+		opts: o, clock: newClock(o.Now), states: map[string]*queueState{}, longestBlock: 5 * time.Second, blockGrace: 2 * time.Second,
+	}
+	switch e.opts.Durability {
 	case "fsync", "replica", "relaxed":
 	default:
-		return nil, fmt.Errorf("durability is %q: it must be fsync, replica or relaxed", e.durability)
+		return nil, fmt.Errorf("durability is %q: it must be fsync, replica or relaxed", e.opts.Durability)
 	}
-	if strings.ContainsAny(e.prefix, "{}") {
-		return nil, fmt.Errorf("prefix %q: braces have a meaning in the names of Redis Cluster", e.prefix)
+	if strings.ContainsAny(e.opts.Prefix, "{}") {
+		return nil, fmt.Errorf("prefix %q: braces have a meaning in the names of Redis Cluster", e.opts.Prefix)
 	}
 	if e.scripts, err = loadScripts(); err != nil {
 		return nil, err
@@ -203,7 +193,7 @@ func (e *Engine) state(name string) *queueState {
 	defer e.mu.Unlock()
 	q := e.states[name]
 	if q == nil {
-		q = &queueState{e: e, name: name, base: "{" + e.prefix + ":" + escape.Replace(name) + "}"}
+		q = &queueState{e: e, name: name, base: "{" + e.opts.Prefix + ":" + escape.Replace(name) + "}"}
 		for _, k := range []string{":meta", ":due", ":heads", ":state", ":mark", ":dead", ":bodies"} {
 			q.keys = append(q.keys, q.base+k)
 		}
@@ -214,8 +204,8 @@ func (e *Engine) state(name string) *queueState {
 }
 
 // registryKey is the set of all queues' names, deadCounterKey the counter of dead letters.
-func (e *Engine) registryKey() string    { return "{" + e.prefix + "}:queues" }
-func (e *Engine) deadCounterKey() string { return "{" + e.prefix + "}:letters" }
+func (e *Engine) registryKey() string    { return "{" + e.opts.Prefix + "}:queues" }
+func (e *Engine) deadCounterKey() string { return "{" + e.opts.Prefix + "}:letters" }
 
 // register adds the queue to the registry, where Stats finds it.
 func (q *queueState) register(ctx context.Context, c doer) error {
@@ -242,7 +232,7 @@ func (e *Engine) call(ctx context.Context, what string, fn func(ctx context.Cont
 
 // withTimeout gives a call its deadline.
 func (e *Engine) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, e.timeout)
+	return context.WithTimeout(ctx, e.opts.Timeout)
 }
 
 // wrapError returns an error in terms of package queue.

@@ -46,7 +46,7 @@ type underTest struct {
 func (u underTest) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) {
 	added, err := u.Engine.Enqueue(ctx, jobs)
 	if err == nil && len(jobs) > 0 {
-		err = u.onAll(ctx, u.forget, formatInt(u.clock.ticks(u.window/2)))
+		err = u.onAll(ctx, u.forget, formatInt(u.clock.ticks(u.opts.Window/2)))
 	}
 	return added, err
 }

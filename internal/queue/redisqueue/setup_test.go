@@ -87,7 +87,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := e.Exchange(t.Context(), "q", nil, 1, 1e9); !errors.Is(err, ErrSetup) {
 		t.Errorf("exchange: %v", err)
 	}
-	if _, err := Open(t.Context(), Options{URL: s.URL(), Durability: "relaxed", Prefix: e.prefix}); !errors.Is(err, ErrSetup) {
+	if _, err := Open(t.Context(), Options{URL: s.URL(), Durability: "relaxed", Prefix: e.opts.Prefix}); !errors.Is(err, ErrSetup) {
 		t.Errorf("open: %v", err)
 	}
 }

@@ -98,7 +98,7 @@ func (q *queueState) untilDue(ctx context.Context) (time.Duration, error) {
 	if len(m) == 0 { // no such queue
 		return q.e.longestBlock, nil
 	}
-	left := q.e.clock.duration(min(m[0], q.e.clock.ticks(q.e.maxDelay)))
+	left := q.e.clock.duration(min(m[0], q.e.clock.ticks(q.e.opts.MaxDelay)))
 	q.waker.noteDue(began, left)
 	return left, nil
 }
@@ -197,13 +197,13 @@ func (q *queueState) blockOnWake() (took bool, err error) {
 
 // rewake puts back a wake-up that no waiter here can use.
 func (q *queueState) rewake() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.e.lifetime), min(q.e.timeout, time.Second))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.e.lifetime), min(q.e.opts.Timeout, time.Second))
 	defer cancel()
 	l := q.e.connector.current.Load() // also while the engine is closing
 	if l == nil {
 		return
 	}
 	if err := q.run(ctx, l.exchange, q.e.scripts.rewake).Error(); err != nil {
-		q.e.log.Warn("a wake-up could not be put back: it may come some seconds late", "queue", q.name, "error", err)
+		q.e.opts.Log.Warn("a wake-up could not be put back: it may come some seconds late", "queue", q.name, "error", err)
 	}
 }
