@@ -21,7 +21,6 @@ import (
 // alerting has what the alerts need, in every role.
 type alerting struct {
 	engines *engines
-	cfg     *config.Config
 	role    string
 	host    string
 	lines   []string
@@ -48,7 +47,7 @@ func (m *meter) Sent(line, verdict string, took time.Duration) {
 func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *alerting {
 	cfg := a.cfg
 	sources.Clock = a.clock.Ahead
-	w := &alerting{engines: e, cfg: cfg, role: a.role, clock: a.clock, sources: *sources}
+	w := &alerting{engines: e, role: a.opts.Role, clock: a.clock, sources: *sources}
 	w.host, _ = os.Hostname() // "" if unknown: only a name in reports
 	hours := alert.Hours{Zone: cfg.Location()}
 	for _, s := range cfg.Alerts.Hours.Spans() {
@@ -60,7 +59,7 @@ func (a *App) setupAlerts(e *engines, sources *observe.Sources, lines []line) *a
 	w.manager = alert.NewManager(alert.Options{
 		Process: fmt.Sprintf("%s %s %d %s", w.role, w.host, os.Getpid(), uuid.NewString()[:8]),
 		Store:   e.store, Collect: w.collect, Report: w.report, Hours: hours, Receivers: receivers(cfg, lines), Every: cfg.Alerts.Every.D(), Log: a.log,
-		Rules: speedUpRules(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.backoffSpeedup),
+		Rules: speedUpRules(alert.Rules(alert.Tuning{SilentAfter: cfg.Alerts.SilentAfter.D(), TeamAfter: cfg.Alerts.TeamAfter.D()}), a.opts.BackoffSpeedup),
 	})
 	sources.Workers = w.manager.Workers
 	sources.Alerts = func() (open []observe.OpenAlert) {

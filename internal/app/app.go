@@ -45,20 +45,14 @@ type Options struct {
 
 // App is a router that is wired and listens. Call Run, or Close.
 type App struct {
-	cfg            *config.Config
-	role           string
-	version        string
-	backoffSpeedup float64
-	lease          time.Duration
-	postTimeout    time.Duration // of a post
-	redact         *redact.Redactor
-	log            *slog.Logger // redacts secrets
-	out            io.Writer
-	started        time.Time
-	supervisor     *supervisor.Supervisor // nil without one
-	certificate    *certificate           // nil unless the router itself serves TLS
-	clock          *skew.Meter            // measures it against Graph's
-	admission      *admission.Control     // bounds the resources of unauthenticated clients
+	opts        Options
+	cfg         *config.Config // opts.Config
+	redact      *redact.Redactor
+	log         *slog.Logger // redacts secrets
+	started     time.Time
+	certificate *certificate       // nil unless the router itself serves TLS
+	clock       *skew.Meter        // measures it against Graph's
+	admission   *admission.Control // bounds the resources of unauthenticated clients
 
 	listener net.Listener // nil for a worker, like public
 	public   *http.Server
@@ -151,15 +145,15 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-alive.Done()
 		a.log.Info("draining", "timeout", a.cfg.DrainTimeout.D())
-		a.logSupervisorError(a.supervisor.Stopping())
+		a.logSupervisorError(a.opts.Supervisor.Stopping())
 		stopWork() // arrivals accepted from now on wait in the queue
 		within := min(shutdownTimeout, a.drain())
 		shutdown(alive, within-a.closeListener(), a.public, a.admin)
 		return nil
 	})
 	a.banner()
-	a.log.Info("ready", "role", a.role, "addr", a.Addr(), "version", a.version, "took", time.Since(a.started).Round(time.Millisecond))
-	a.logSupervisorError(a.supervisor.Ready()) // also while an engine is not ready: the listener is open
+	a.log.Info("ready", "role", a.opts.Role, "addr", a.Addr(), "version", a.opts.Version, "took", time.Since(a.started).Round(time.Millisecond))
+	a.logSupervisorError(a.opts.Supervisor.Ready()) // also while an engine is not ready: the listener is open
 	stopped := make(chan error, 1)
 	go func() { stopped <- errors.Join(g.Wait(), a.Close()) }()
 	var err error

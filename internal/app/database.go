@@ -68,7 +68,7 @@ func holder(cfg *config.Config) string {
 // database that is down is waited for. One that is up but wrong keeps the process from
 // starting, except a webhook: accepting needs no database.
 func (a *App) awaits(err error) bool {
-	return a.role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrWrongStore)
+	return a.opts.Role == roleWebhook || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrWrongStore)
 }
 
 // stale reports whether the store went back in time, so that reads are of the past.

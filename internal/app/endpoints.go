@@ -68,7 +68,7 @@ func (a *App) addEndpoints(e *engines, metrics *meter) error {
 		a.onClose("endpoint "+c.Name, func() error { client.Close(); return nil })
 		events := delivery.NewEvents(delivery.EventOptions{
 			Endpoint: e.endpoints[i], Store: e.store, Queue: e.queue, Pusher: client, Rate: rateLimit(float64(c.Rate)), Posts: c.Concurrency,
-			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
+			Backoff: queue.Backoff{}.Faster(a.opts.BackoffSpeedup), BackoffSpeedup: a.opts.BackoffSpeedup, Drain: a.cfg.DrainTimeout.D(), Meter: metrics, Runs: metrics, Log: a.log,
 		})
 		a.addPartOnceUsable(e, job.EventQueue(c.Name), events.Run)
 	}

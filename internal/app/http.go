@@ -63,7 +63,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 // listen opens the public address, unless systemd has opened it. A port in use is the
 // commonest problem of a first start, so its error has the fix.
 func (a *App) listen(ctx context.Context) (net.Listener, error) {
-	l, err := a.supervisor.Listener()
+	l, err := a.opts.Supervisor.Listener()
 	if l != nil || err != nil {
 		return l, err
 	}

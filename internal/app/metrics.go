@@ -19,7 +19,7 @@ const workerPorts = 16
 // serveMetrics serves a worker's metrics and health if the configuration says so: they are
 // the worker's own, and it has no other port.
 func (a *App) serveMetrics(ctx context.Context, health *observe.Health, metrics *observe.Metrics) error {
-	if a.role != roleWorker || a.cfg.MetricsListen == "" {
+	if a.opts.Role != roleWorker || a.cfg.MetricsListen == "" {
 		return nil
 	}
 	l, err := listenOnFreePort(ctx, a.cfg.MetricsListen)

@@ -34,10 +34,9 @@ func (a *App) hosts(listen string) *hosts.Hosts {
 // too answers only to our own host names: otherwise the key is what protects it from a
 // website in somebody's browser.
 func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hosts, e *engines, alerts *alerting, lines []line) error {
-	h, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Keys: apiKeys(a.cfg), Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines),
-		Wake: e.wake(a.log), Block: blocker(lines), Marketing: marketing(lines), Stale: e.stale, Emptied: e.emptied, Version: a.version, Log: a.log,
-	})
+	o := a.apiOptions(e, lines)
+	o.Keys = apiKeys(a.cfg)
+	h, err := api.New(o)
 	if err != nil {
 		return err
 	}
@@ -55,10 +54,18 @@ func (a *App) addAPIAndDashboard(mux, pages *http.ServeMux, hostNames *hosts.Hos
 	return nil
 }
 
+// apiOptions returns what the public API and the operator's have in common.
+func (a *App) apiOptions(e *engines, lines []line) api.Options {
+	return api.Options{
+		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines),
+		Wake: e.wake(a.log), Block: blocker(lines), Marketing: marketing(lines), Stale: e.stale, Emptied: e.emptied, Version: a.opts.Version, Log: a.log,
+	}
+}
+
 // status collects the data of the status page.
 func (a *App) status(e *engines, alerts *alerting, lines []line) func(context.Context) dashboard.Status {
 	return func(ctx context.Context) dashboard.Status {
-		s := dashboard.Status{Version: a.version, Now: time.Now(), Started: alerts.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: alerts.openAlerts()}
+		s := dashboard.Status{Version: a.opts.Version, Now: time.Now(), Started: alerts.health.Started(), Sandbox: a.cfg.Sandbox, Alerts: alerts.openAlerts()}
 		for _, r := range alerts.health.Results(ctx) {
 			s.Checks = append(s.Checks, dashboard.Check{Name: r.Name, OK: r.OK, Info: r.Info, Detail: r.Error})
 		}
@@ -229,21 +236,21 @@ func (a *App) addSandbox(mux *http.ServeMux) error {
 
 // banner prints the URLs once the router is ready.
 func (a *App) banner() {
-	if a.out == nil {
+	if a.opts.Out == nil {
 		return
 	}
 	if a.listener == nil {
-		fmt.Fprintf(a.out, "PSI Router %s, worker\n", a.version)
+		fmt.Fprintf(a.opts.Out, "PSI Router %s, worker\n", a.opts.Version)
 		return
 	}
-	fmt.Fprintf(a.out, "PSI Router %s\n\n  status    %s/\n  webhook   %s/webhook\n  api       %s%s\n", a.version, a.URL(), a.URL(), a.URL(), api.Prefix)
+	fmt.Fprintf(a.opts.Out, "PSI Router %s\n\n  status    %s/\n  webhook   %s/webhook\n  api       %s%s\n", a.opts.Version, a.URL(), a.URL(), a.URL(), api.Prefix)
 	if a.cfg.Sandbox {
 		l := a.cfg.Lines[config.DevLine]
-		fmt.Fprintf(a.out, "  phone     %s/sandbox   ← start here\n\n", a.URL())
-		fmt.Fprintf(a.out, "  line %s · phone_number_id %s\n", l.ID, l.PhoneNumberID)
+		fmt.Fprintf(a.opts.Out, "  phone     %s/sandbox   ← start here\n\n", a.URL())
+		fmt.Fprintf(a.opts.Out, "  line %s · phone_number_id %s\n", l.ID, l.PhoneNumberID)
 		if a.cfg.Dev {
-			fmt.Fprintf(a.out, "  app secret %s · verify token %s · API key %s\n", l.AppSecret.First(), l.VerifyToken.First(), config.DevAPIKey)
+			fmt.Fprintf(a.opts.Out, "  app secret %s · verify token %s · API key %s\n", l.AppSecret.First(), l.VerifyToken.First(), config.DevAPIKey)
 		}
 	}
-	fmt.Fprintf(a.out, "\n  data in %s · Ctrl-C to stop\n\n", a.cfg.DataDir)
+	fmt.Fprintf(a.opts.Out, "\n  data in %s · Ctrl-C to stop\n\n", a.cfg.DataDir)
 }

@@ -108,7 +108,7 @@ func (a *App) addPartOnceUsable(e *engines, name string, run func(context.Contex
 
 // makeReady adds parts that retry the engines that were not ready at the start.
 func (a *App) makeReady(e *engines) {
-	say := func() { a.logSupervisorError(a.supervisor.Status(a.redact.Text(e.waiting()))) }
+	say := func() { a.logSupervisorError(a.opts.Supervisor.Status(a.redact.Text(e.waiting()))) }
 	for _, p := range e.pending {
 		a.addPart(p.name+" that was away", func(ctx context.Context) error { return p.Run(ctx, say) })
 	}

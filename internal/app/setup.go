@@ -41,12 +41,10 @@ const (
 // New opens, wires and listens; nothing runs before Run. On an error it closes what it
 // opened.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{
-		cfg: o.Config, role: cmp.Or(o.Role, roleAll), version: o.Version, backoffSpeedup: o.BackoffSpeedup, lease: o.Lease, postTimeout: o.PostTimeout,
-		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), out: o.Out, supervisor: o.Supervisor, clock: skew.New(), started: time.Now(),
-	}
-	a.redact = redact.New(a.cfg.Secrets()...)
-	a.log = slog.New(a.redact.Handler(a.log.Handler()))
+	o.Role = cmp.Or(o.Role, roleAll)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	a := &App{opts: o, cfg: o.Config, redact: redact.New(o.Config.Secrets()...), clock: skew.New(), started: time.Now()}
+	a.log = slog.New(a.redact.Handler(o.Log.Handler()))
 	if err := a.setup(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -59,7 +57,7 @@ func (a *App) setup(ctx context.Context) error {
 	cfg, log := a.cfg, a.log
 	a.admission = admission.New(admission.Options{Proxies: cfg.TrustedProxies, Log: log})
 	var err error
-	if a.role != roleWorker {
+	if a.opts.Role != roleWorker {
 		if a.listener, err = a.listen(ctx); err != nil {
 			return err
 		}
@@ -81,7 +79,7 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	e, err := openEngines(ctx, opening{
-		cfg: cfg, windowless: windowless(lines), limits: a.limits(), log: log, patient: a.usesSpool(), awaits: a.awaits, backoffSpeedup: a.backoffSpeedup,
+		cfg: cfg, windowless: windowless(lines), limits: a.limits(), log: log, patient: a.usesSpool(), awaits: a.awaits, backoffSpeedup: a.opts.BackoffSpeedup,
 	})
 	if err != nil {
 		return err
@@ -100,10 +98,10 @@ func (a *App) setup(ctx context.Context) error {
 	if e.notifier != nil {
 		a.addPart("hints", e.notifier.Run)
 	}
-	metrics := observe.NewMetrics(a.version)
+	metrics := observe.NewMetrics(a.opts.Version)
 	sources := e.sources(cfg.DataDir, doorSpool)
 	alerts := a.setupAlerts(e, &sources, lines)
-	checks := e.checks(a.role, cfg.DataDir, doorSpool, oldSpool)
+	checks := e.checks(a.opts.Role, cfg.DataDir, doorSpool, oldSpool)
 	checks = append(checks, observe.Check{Name: "clock", Info: true, Run: func(context.Context) error {
 		if d := a.clock.Skew(); d != 0 {
 			return fmt.Errorf("the clock of this machine is %s ahead of WhatsApp's: set it", d)
@@ -114,17 +112,17 @@ func (a *App) setup(ctx context.Context) error {
 		checks = append(checks, a.certificate.check())
 	}
 	health := observe.NewHealth(observe.HealthOptions{
-		Version: a.version, Checks: checks, Sources: sources, Lines: lineInfos(lines), Redact: a.redact,
+		Version: a.opts.Version, Checks: checks, Sources: sources, Lines: lineInfos(lines), Redact: a.redact,
 	})
 	alerts.health = health
 	metrics.RegisterHealth(health)
 
-	if a.role != roleWebhook {
+	if a.opts.Role != roleWebhook {
 		if err := a.setupWork(ctx, e, lines, alerts, &meter{metrics, &alerts.tally}); err != nil {
 			return err
 		}
 	}
-	if a.role != roleWorker {
+	if a.opts.Role != roleWorker {
 		if err := a.setupPublic(e, doorSpool, lines, alerts, metrics); err != nil {
 			return err
 		}
@@ -151,7 +149,7 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 			}
 		}
 	}
-	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, BackoffSpeedup: a.backoffSpeedup, Meter: metrics, Log: log})
+	turns := worker.New(worker.Options{Store: e.store, Queue: e.queue, BackoffSpeedup: a.opts.BackoffSpeedup, Meter: metrics, Log: log})
 	a.addRunner(e, metrics, job.Inbound, turns.Inbound(), cfg.Worker.Concurrency)
 	a.addRunner(e, metrics, job.Status, turns.Status(), cfg.Worker.Concurrency)
 
@@ -159,8 +157,8 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 	for _, l := range lines {
 		fetchers[l.ID] = l.fetcher
 		sends := delivery.NewSends(delivery.SendOptions{
-			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.lease, PostTimeout: a.postTimeout,
-			Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), BackoffSpeedup: a.backoffSpeedup, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
+			Line: l.ID, Store: e.store, Queue: e.queue, Sender: l.sender, Marker: l.marker, Rate: l.rate(), Lease: a.opts.Lease, PostTimeout: a.opts.PostTimeout,
+			Backoff: queue.Backoff{}.Faster(a.opts.BackoffSpeedup), BackoffSpeedup: a.opts.BackoffSpeedup, Drain: a.drain(), Meter: metrics, Runs: metrics, Log: log,
 		})
 		a.addPartOnceUsable(e, job.SendQueue(l.ID), sends.Run)
 	}
@@ -179,7 +177,7 @@ func (a *App) setupWork(ctx context.Context, e *engines, lines []line, alerts *a
 // limits returns the rates of the arrival queues that this process serves. Setting a rate
 // creates the queue, so that an operator may pause it before its first job.
 func (a *App) limits() map[string]queue.Limit {
-	if a.role == roleWebhook {
+	if a.opts.Role == roleWebhook {
 		return nil
 	}
 	return map[string]queue.Limit{
@@ -228,7 +226,7 @@ const gather = 100 * time.Millisecond
 func (a *App) addRunner(e *engines, m queue.Meter, name string, h queue.Handler, slots int) {
 	r := queue.NewRunner(queue.RunnerOptions{
 		Queue: e.queue, Name: name, Handler: h, Slots: slots, Batch: a.cfg.Worker.Batch, Gather: gather,
-		Backoff: queue.Backoff{}.Faster(a.backoffSpeedup), Drain: a.drain(), Meter: m, Log: a.log,
+		Backoff: queue.Backoff{}.Faster(a.opts.BackoffSpeedup), Drain: a.drain(), Meter: m, Log: a.log,
 	})
 	a.addPartOnceUsable(e, name, r.Run)
 }
@@ -236,10 +234,9 @@ func (a *App) addRunner(e *engines, m queue.Meter, name string, h queue.Handler,
 // adminSocket serves the API without a key to the operator of this machine, and the
 // profiler.
 func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Health, metrics *observe.Metrics, lines []line) error {
-	trusted, err := api.New(api.Options{
-		Store: e.store, Queue: e.queue, Areas: e.flow.AreaList(), Lines: apiLines(a.cfg), Country: a.cfg.DefaultCountry, Window: window, Windowless: windowless(lines), Wake: e.wake(a.log),
-		Block: blocker(lines), Marketing: marketing(lines), Stale: e.stale, Emptied: e.emptied, Trusted: true, Version: a.version, Log: a.log,
-	})
+	o := a.apiOptions(e, lines)
+	o.Trusted = true
+	trusted, err := api.New(o)
 	if err != nil {
 		return err
 	}
@@ -250,7 +247,7 @@ func (a *App) adminSocket(ctx context.Context, e *engines, health *observe.Healt
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir, a.role); err != nil {
+	if a.socket, err = listenAdmin(ctx, a.cfg.DataDir, a.opts.Role); err != nil {
 		return err
 	}
 	a.onClose("admin socket", func() error { a.socket.Close(); return nil })

@@ -18,7 +18,7 @@ import (
 // usesSpool reports whether webhooks are spooled while Redis is down: only with Redis, on a
 // process with webhooks, and if the configuration says so.
 func (a *App) usesSpool() bool {
-	return a.role != roleWorker && !a.cfg.RedisURL.Empty() && a.cfg.Spool
+	return a.opts.Role != roleWorker && !a.cfg.RedisURL.Empty() && a.cfg.Spool
 }
 
 // openSpool opens the spool, nil if there is none. oldSpool has the jobs that earlier
@@ -27,7 +27,7 @@ func (a *App) usesSpool() bool {
 // again; files under other ports that no process uses are taken over by the first that
 // starts.
 func (a *App) openSpool(ctx context.Context, e *engines) (doorSpool, oldSpool *spool.Spool, err error) {
-	if a.role == roleWorker {
+	if a.opts.Role == roleWorker {
 		return nil, nil, nil
 	}
 	_, port, err := net.SplitHostPort(a.cfg.Listen)

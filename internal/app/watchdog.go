@@ -18,7 +18,7 @@ func (a *App) feedWatchdog(ctx context.Context) error {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
 	}}
-	return a.supervisor.FeedWatchdog(ctx, func(ctx context.Context) error { return alive(ctx, client) }, a.logSupervisorError)
+	return a.opts.Supervisor.FeedWatchdog(ctx, func(ctx context.Context) error { return alive(ctx, client) }, a.logSupervisorError)
 }
 
 func alive(ctx context.Context, client *http.Client) error {
