@@ -1,6 +1,9 @@
 package alert
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Hours are the working hours.
 type Hours struct {
@@ -19,12 +22,7 @@ const maxLookback = 14 * 24 * time.Hour
 
 // Contains reports whether at is in working hours.
 func (h Hours) Contains(at time.Time) bool {
-	for _, s := range h.spansOn(at) {
-		if !at.Before(s[0]) && at.Before(s[1]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.spansOn(at), func(s [2]time.Time) bool { return !at.Before(s[0]) && at.Before(s[1]) })
 }
 
 // Between returns the working time between from and to.

@@ -30,12 +30,7 @@ type Server struct {
 type Bouncer = servers.Bouncer
 
 // Options configure New.
-type Options struct {
-	// Durable makes it sync as in production, for benchmarks.
-	Durable bool
-	// Settings are added to the configuration, such as "max_connections=20".
-	Settings []string
-}
+type Options = servers.PostgresOptions
 
 var shared struct {
 	sync.Mutex
@@ -82,7 +77,7 @@ func New(tb testing.TB, o Options) *Server {
 
 // start starts a server that may outlive the test.
 func start(o Options) (*Server, error) {
-	pg, err := servers.NewPostgres(context.Background(), servers.PostgresOptions{Durable: o.Durable, Settings: o.Settings})
+	pg, err := servers.NewPostgres(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}

@@ -63,25 +63,13 @@ func (b *Bouncer) start(ctx context.Context, s *Postgres, bin string) (err error
 }
 
 func (b *Bouncer) configure(s *Postgres) error {
-	set := [][2]string{
-		{"listen_addr", "127.0.0.1"},
-		{"listen_port", strconv.Itoa(b.port.Number)},
-		{"unix_socket_dir", b.dir},
-		{"auth_type", "trust"},
-		{"auth_file", filepath.Join(b.dir, "users")},
-		{"admin_users", PostgresUser},
-		{"pool_mode", "transaction"},
-		{"max_client_conn", "500"},
-		{"default_pool_size", "40"},
+	lines := []string{
+		"[databases]", fmt.Sprintf("* = host=%s port=%d", s.Dir, s.port.Number),
+		"[pgbouncer]", "listen_addr=127.0.0.1", "listen_port=" + strconv.Itoa(b.port.Number), "unix_socket_dir=" + b.dir,
+		"auth_type=trust", "auth_file=" + filepath.Join(b.dir, "users"), "admin_users=" + PostgresUser,
+		"pool_mode=transaction", "max_client_conn=500", "default_pool_size=40",
 	}
-	for _, kv := range b.settings {
-		k, v, _ := strings.Cut(kv, "=")
-		set = append(set, [2]string{k, v})
-	}
-	ini := fmt.Sprintf("[databases]\n* = host=%s port=%d\n[pgbouncer]\n", s.Dir, s.port.Number)
-	for _, kv := range set {
-		ini += kv[0] + " = " + kv[1] + "\n"
-	}
+	ini := strings.Join(append(lines, b.settings...), "\n") + "\n"
 	for name, text := range map[string]string{"users": `"` + PostgresUser + `" ""` + "\n", "pgbouncer.ini": ini} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server runs as another user
 			return err

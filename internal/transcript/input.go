@@ -21,6 +21,9 @@ import (
 //	\[hola]                  a text that begins with a bracket
 func (p *player) message(s string) (router.Message, error) {
 	m := router.Message{Type: "text"}
+	flags := map[string]*bool{
+		"stale": &m.Stale, "late": &m.Late, "group": &m.Group, "blocked": &m.Blocked, "opted_out": &m.OptedOut, "echo": &m.Echo,
+	}
 	for strings.HasPrefix(s, "[") {
 		inside, rest, closed := strings.Cut(s[1:], "]")
 		if !closed {
@@ -28,24 +31,16 @@ func (p *player) message(s string) (router.Message, error) {
 		}
 		s = strings.TrimSpace(rest)
 		verb, value, _ := strings.Cut(inside, ":")
-		value = strings.TrimSpace(value)
-		switch strings.TrimSpace(verb) {
-		case "stale":
-			m.Stale = true
+		verb, value = strings.TrimSpace(verb), strings.TrimSpace(value)
+		if flag := flags[verb]; flag != nil {
+			*flag = true
+			continue
+		}
+		switch verb {
 		case "form":
 			m.Type, m.Form = "interactive", true
 		case "unseen":
 			m.Type, m.Unseen = "unsupported", true
-		case "late":
-			m.Late = true
-		case "group":
-			m.Group = true
-		case "blocked":
-			m.Blocked = true
-		case "opted_out":
-			m.OptedOut = true
-		case "echo":
-			m.Echo = true
 		case "button":
 			if value != "" {
 				m.ReplyID = value
@@ -62,7 +57,7 @@ func (p *player) message(s string) (router.Message, error) {
 		case "":
 			return m, fmt.Errorf("the brackets are empty; write a message type, for example [image]")
 		default:
-			m.Type = strings.TrimSpace(verb)
+			m.Type = verb
 		}
 	}
 	if s != "" {
