@@ -38,11 +38,11 @@ func (e *Engine) Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error) 
 }
 
 func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added []bool) error {
-	st, now := e.state(tx), e.now().UnixNano()
+	st, now := e.state(tx), e.opts.Now().UnixNano()
 	if err := e.checkRoom(st, jobs); err != nil {
 		return err
 	}
-	gen := now / int64(e.window/2)
+	gen := now / int64(e.opts.Window/2)
 	if err := e.seen.dropBefore(tx, gen-2); err != nil {
 		return err
 	}
@@ -70,16 +70,16 @@ func (e *Engine) enqueue(tx *sqlite.Tx, jobs []queue.Job, hashes []hash, added [
 
 // checkRoom checks depth and file size before any write.
 func (e *Engine) checkRoom(st *txState, jobs []queue.Job) error {
-	if e.maxPages > 0 && st.usedPages == 0 {
+	if e.opts.MaxPages > 0 && st.usedPages == 0 {
 		_, err := st.tx.Row(`SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count`, nil, &st.usedPages)
 		if err != nil {
 			return fmt.Errorf("find room: %w", err)
 		}
 	}
-	if e.maxPages > 0 && st.usedPages > e.maxPages {
-		return fmt.Errorf("%w: its file has reached %d pages", queue.ErrUnavailable, e.maxPages)
+	if e.opts.MaxPages > 0 && st.usedPages > int64(e.opts.MaxPages) {
+		return fmt.Errorf("%w: its file has reached %d pages", queue.ErrUnavailable, e.opts.MaxPages)
 	}
-	if e.maxDepth == 0 {
+	if e.opts.MaxDepth == 0 {
 		return nil
 	}
 	room := map[string]int64{}
@@ -89,14 +89,14 @@ func (e *Engine) checkRoom(st *txState, jobs []queue.Job) error {
 			if err != nil {
 				return err
 			}
-			room[j.Queue] = e.maxDepth
+			room[j.Queue] = int64(e.opts.MaxDepth)
 			if q != nil {
 				room[j.Queue] -= q.Depth
 			}
 		}
 		room[j.Queue]--
 		if room[j.Queue] < 0 {
-			return fmt.Errorf("%s holds %d jobs at most: %w", j.Queue, e.maxDepth, queue.ErrFull)
+			return fmt.Errorf("%s holds %d jobs at most: %w", j.Queue, e.opts.MaxDepth, queue.ErrFull)
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Out
 	}
 	var out queue.Batch
 	err := e.write(ctx, "exchange", func(tx *sqlite.Tx) (err error) {
-		out, err = e.exchange(tx, name, outcomes, want, min(lease, e.maxDelay))
+		out, err = e.exchange(tx, name, outcomes, want, min(lease, e.opts.MaxDelay))
 		return err
 	})
 	if err != nil {
@@ -31,7 +31,7 @@ func (e *Engine) Exchange(ctx context.Context, name string, outcomes []queue.Out
 
 func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, want int, lease time.Duration) (queue.Batch, error) {
 	var out queue.Batch
-	now := e.now().UnixNano()
+	now := e.opts.Now().UnixNano()
 	q, err := e.state(tx).load(name)
 	if err != nil {
 		return out, err
@@ -40,11 +40,11 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 		for _, o := range outcomes {
 			out.Refused = append(out.Refused, o.Lane)
 		}
-		out.Next = e.maxDelay
+		out.Next = e.opts.MaxDelay
 		return out, nil
 	}
 	q.tat = q.arrival(now)
-	if q.heldUntil > now+int64(e.maxDelay) {
+	if q.heldUntil > now+int64(e.opts.MaxDelay) {
 		q.heldUntil, q.HeldReason = 0, "" // the clock was set back
 	}
 	if out.Refused, err = e.settle(tx, q, outcomes, now); err != nil {
@@ -60,7 +60,7 @@ func (e *Engine) exchange(tx *sqlite.Tx, name string, outcomes []queue.Outcome, 
 		return out, fmt.Errorf("find next: %w", err)
 	}
 	opens := q.opensAt(now)
-	out.Next = time.Duration(max(0, min(int64(e.maxDelay), max(due, opens)-now)))
+	out.Next = time.Duration(max(0, min(int64(e.opts.MaxDelay), max(due, opens)-now)))
 	tx.OnCommit(func() { e.wakers.set(name, due, opens) })
 	return out, nil
 }
@@ -155,7 +155,7 @@ func (e *Engine) leasedLanes(tx *sqlite.Tx, q *queueRow, outcomes []queue.Outcom
 }
 
 func (e *Engine) postpone(tx *sqlite.Tx, h *leasedLane, now int64, delay time.Duration, why string) error {
-	due := now + int64(min(max(delay, 0), e.maxDelay))
+	due := now + int64(min(max(delay, 0), e.opts.MaxDelay))
 	_, err := tx.Exec(`UPDATE lane SET due = ?, lease = 0, counted = ?, err = ? WHERE id = ?`, due, h.counted, why, h.lane)
 	return err
 }
@@ -171,7 +171,7 @@ func insertDead(tx *sqlite.Tx, q *queueRow, h *leasedLane, why string, now int64
 // that it replaces has run out.
 func (e *Engine) claim(tx *sqlite.Tx, q *queueRow, want int, lease time.Duration, now int64) ([]queue.Claim, error) {
 	_, err := tx.Exec(`UPDATE lane SET due = CASE lease WHEN 0 THEN ?1 ELSE ?2 END WHERE queue = ?3 AND due > ?4`,
-		now, now+int64(lease), q.id, now+int64(e.maxDelay))
+		now, now+int64(lease), q.id, now+int64(e.opts.MaxDelay))
 	if err != nil {
 		return nil, fmt.Errorf("pull in: %w", err)
 	}

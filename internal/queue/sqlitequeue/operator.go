@@ -18,7 +18,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 		reason = ""
 	}
 	return e.changeSetting(ctx, "hold", name, true, func(r *queueRow) {
-		r.heldUntil, r.HeldReason = min(toNanos(until), e.now().Add(e.maxDelay).UnixNano()), reason
+		r.heldUntil, r.HeldReason = min(toNanos(until), e.opts.Now().Add(e.opts.MaxDelay).UnixNano()), reason
 	})
 }
 
@@ -26,7 +26,7 @@ func (e *Engine) Hold(ctx context.Context, name string, until time.Time, reason 
 func (e *Engine) SetLimit(ctx context.Context, name string, limit queue.Limit) error {
 	return e.changeSetting(ctx, "set limit", name, true, func(r *queueRow) {
 		r.Limit = limit
-		r.tat = r.arrival(e.now().UnixNano())
+		r.tat = r.arrival(e.opts.Now().UnixNano())
 	})
 }
 
@@ -55,7 +55,7 @@ func (e *Engine) changeSetting(ctx context.Context, what, name string, create bo
 			return fmt.Errorf("queue %q: %w", name, queue.ErrNotFound)
 		}
 		set(r)
-		opens := r.opensAt(e.now().UnixNano())
+		opens := r.opensAt(e.opts.Now().UnixNano())
 		tx.OnCommit(func() { e.wakers.change(name, func(w *waker) { w.opens = opens }) })
 		return nil
 	})
@@ -65,7 +65,7 @@ func (e *Engine) changeSetting(ctx context.Context, what, name string, create bo
 func (e *Engine) Stats(ctx context.Context, queues ...string) ([]queue.Stats, error) {
 	var all []queue.Stats
 	err := e.read(ctx, "stats", func(tx *sqlite.Tx) error {
-		now := e.now()
+		now := e.opts.Now()
 		return tx.Each(`SELECT `+rowColumns+`,
 			(SELECT enqueued FROM job WHERE job.id BETWEEN queue.id << 40 AND (queue.id + 1 << 40) - 1 ORDER BY job.id LIMIT 1)
 			FROM queue ORDER BY name`, nil, func(row *sql.Rows) error {
@@ -160,7 +160,7 @@ func deadLetter(tx *sqlite.Tx, id int64) (queue.DeadLetter, error) {
 // Redrive implements queue.Operator.
 func (e *Engine) Redrive(ctx context.Context, ids []int64) (int, error) {
 	return e.takeDead(ctx, "redrive", ids, func(tx *sqlite.Tx, q *queueRow, d queue.DeadLetter) error {
-		return e.push(tx, q, d.Job, e.now().UnixNano(), true)
+		return e.push(tx, q, d.Job, e.opts.Now().UnixNano(), true)
 	})
 }
 

@@ -40,16 +40,12 @@ type Options struct {
 
 // Engine implements queue.Engine.
 type Engine struct {
-	db       *sqlite.DB
-	maxDepth int64
-	maxPages int64
-	window   time.Duration
-	maxDelay time.Duration
-	now      func() time.Time
-	nonce    string // of this process's leases
-	closed   chan struct{}
-	close    func() error
-	wakers   wakers
+	opts   Options
+	db     *sqlite.DB
+	nonce  string // of this process's leases
+	closed chan struct{}
+	close  func() error
+	wakers wakers
 
 	// The following fields belong to the writer.
 	lease int64 // the last one granted
@@ -66,17 +62,12 @@ const schemaVersion = 1
 // Open opens or creates the file. Leases of an earlier process are void: their jobs are due
 // at once, and suspect.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{
-		maxDepth: int64(o.MaxDepth), maxPages: int64(o.MaxPages),
-		window:   cmp.Or(o.Window, 24*time.Hour),
-		maxDelay: cmp.Or(o.MaxDelay, time.Hour),
-		now:      o.Now, nonce: rand.Text()[:8],
-		closed: make(chan struct{}),
-		wakers: wakers{queues: map[string]*waker{}},
+	o.Window = cmp.Or(o.Window, 24*time.Hour)
+	o.MaxDelay = cmp.Or(o.MaxDelay, time.Hour)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if e.now == nil {
-		e.now = time.Now
-	}
+	e := &Engine{opts: o, nonce: rand.Text()[:8], closed: make(chan struct{}), wakers: wakers{queues: map[string]*waker{}}}
 	most := 0
 	if o.MaxPages > 0 {
 		most = o.MaxPages + o.MaxPages/8 + 16
@@ -120,7 +111,7 @@ func (e *Engine) migrate(ctx context.Context, db *sql.DB) error {
 		}
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE lane SET counted = counted + suspect, suspect = 1, lease = 0, due = ?
-		WHERE lease <> 0`, e.now().UnixNano()); err != nil {
+		WHERE lease <> 0`, e.opts.Now().UnixNano()); err != nil {
 		return fmt.Errorf("void leases: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE queue SET stalled = stalled + in_flight, in_flight = 0`); err != nil {

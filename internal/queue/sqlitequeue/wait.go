@@ -67,7 +67,7 @@ func (e *Engine) loadWakers(tx *sqlite.Tx) error {
 		if !due.Valid {
 			due.V = never
 		}
-		e.wakers.set(r.Name, due.V, r.opensAt(e.now().UnixNano()))
+		e.wakers.set(r.Name, due.V, r.opensAt(e.opts.Now().UnixNano()))
 		return nil
 	})
 }
@@ -85,7 +85,7 @@ func (e *Engine) Wait(ctx context.Context, name string, limit time.Duration) err
 		default:
 		}
 		at, earlier := e.wakers.current(name)
-		wait := time.Duration(min(at-e.now().UnixNano(), int64(e.maxDelay)))
+		wait := time.Duration(min(at-e.opts.Now().UnixNano(), int64(e.opts.MaxDelay)))
 		if wait <= 0 {
 			return nil
 		}
