@@ -173,7 +173,7 @@ func (b *fakeRouter) list(w http.ResponseWriter, r *http.Request) {
 	items := []json.RawMessage{}
 	for _, m := range b.messages {
 		if m["who"] == strings.TrimPrefix(r.PathValue("id"), "c-") {
-			items = append(items, mustMarshal(m))
+			items = append(items, marshalPlain(m))
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"items": items, "next_cursor": nil})

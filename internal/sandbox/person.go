@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -277,13 +276,4 @@ func digitsOnly(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// mustMarshal marshals a value that is known to be marshallable.
-func mustMarshal(v any) json.RawMessage {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return json.RawMessage("null")
-	}
-	return b
 }

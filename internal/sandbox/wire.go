@@ -52,11 +52,7 @@ type wireMessage struct {
 }
 
 func (m wireMessage) withBody(body map[string]any) json.RawMessage {
-	head := mustMarshal(m)
-	rest := mustMarshal(body)
-	if len(body) == 0 {
-		return head
-	}
+	head, rest := marshalPlain(m), marshalPlain(body) // {…} both, and neither is empty
 	return append(append(head[:len(head)-1], ','), rest[1:]...)
 }
 
