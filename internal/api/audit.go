@@ -21,30 +21,12 @@ func (s *server) registerAudit() {
 		about: "Every write that had an effect: messages of people, commands, paused queues, redriven or dropped dead letters. " +
 			"A row about no conversation has an empty conversation_id; only keys without a scope see it.",
 	}, func(ctx context.Context, actor caller, in *Page) (*output[AuditPage], error) {
-		out := &output[AuditPage]{AuditPage{Items: []Audit{}}}
-		before := in.Cursor
-		size := actor.scanLimit(in.Limit) + 1
-		for range maxScans {
-			rows, err := s.store.Audit(ctx, before, size)
-			if err != nil {
-				return nil, err
-			}
-			for _, a := range rows {
-				if actor.unscoped() || a.Conversation != "" && actor.sees(a.Line, a.Area) {
-					if len(out.Body.Items) == in.Limit { // there is more
-						out.Body.NextCursor = &before
-						return out, nil
-					}
-					out.Body.Items = append(out.Body.Items, auditView(a.AuditRow))
-				}
-				before = a.Cursor
-			}
-			if len(rows) < size {
-				return out, nil
-			}
-		}
-		out.Body.NextCursor = &before
-		return out, nil
+		items, next, err := scan(actor, in.Limit, in.Cursor, func(before string, most int) ([]store.AuditEntry, error) {
+			return s.store.Audit(ctx, before, most)
+		}, func(a store.AuditEntry) (Audit, string, bool) {
+			return auditView(a.AuditRow), a.Cursor, actor.unscoped() || a.Conversation != "" && actor.sees(a.Line, a.Area)
+		})
+		return &output[AuditPage]{AuditPage{Items: items, NextCursor: next}}, err
 	})
 }
 

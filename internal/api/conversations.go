@@ -8,21 +8,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// A scoped key may see few rows of a list. One request reads at most maxScans times
-// scanSize rows, then answers with what it found and a cursor.
-const (
-	scanSize = 200
-	maxScans = 20
-)
-
-// scanLimit returns how many rows to read at once for a page of n.
-func (c caller) scanLimit(n int) int {
-	if c.unscoped() {
-		return n
-	}
-	return scanSize
-}
-
 // ConversationPage is a page of conversations.
 type ConversationPage struct {
 	_          struct{}       `additionalProperties:"true"`
@@ -107,13 +92,13 @@ func (s *server) listConversations(ctx context.Context, actor caller, in *conver
 	}
 	f := store.Filter{
 		Phone: in.Phone, UserID: in.UserID, Line: in.Line, Area: area,
-		State: router.State(in.State), Before: in.Cursor, Limit: actor.scanLimit(in.Limit) + 1,
+		State: router.State(in.State),
 	}
 	if in.Left {
 		f.LeftAfter = s.now().Add(-store.LeftFor)
 	}
 	out := &output[ConversationPage]{ConversationPage{Items: []Conversation{}}}
-	for _, value := range []string{f.Phone, f.UserID, f.Line, f.Before} {
+	for _, value := range []string{f.Phone, f.UserID, f.Line, in.Cursor} {
 		if value != "" && !isPrintable(value) {
 			return out, nil
 		}
@@ -129,29 +114,13 @@ func (s *server) listConversations(ctx context.Context, actor caller, in *conver
 			return out, nil
 		}
 	}
-	for range maxScans {
-		rows, err := s.store.Conversations(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range rows {
-			if !actor.sees(c.Line, c.Area) {
-				f.Before = c.Cursor
-				continue
-			}
-			if len(out.Body.Items) == in.Limit { // there is more
-				out.Body.NextCursor = &f.Before
-				return out, nil
-			}
-			out.Body.Items = append(out.Body.Items, s.conversationView(c).shortened())
-			f.Before = c.Cursor
-		}
-		if len(rows) < f.Limit {
-			return out, nil
-		}
-	}
-	out.Body.NextCursor = &f.Before
-	return out, nil
+	out.Body.Items, out.Body.NextCursor, err = scan(actor, in.Limit, in.Cursor, func(before string, most int) ([]store.Conversation, error) {
+		f.Before, f.Limit = before, most
+		return s.store.Conversations(ctx, f)
+	}, func(c store.Conversation) (Conversation, string, bool) {
+		return s.conversationView(c).shortened(), c.Cursor, actor.sees(c.Line, c.Area)
+	})
+	return out, err
 }
 
 func (s *server) listMessages(ctx context.Context, actor caller, in *messagesIn) (*output[MessagePage], error) {

@@ -123,42 +123,19 @@ func deadLetterView(d queue.DeadLetter) DeadLetter {
 }
 
 func (s *server) listDead(ctx context.Context, actor caller, in *deadLettersIn) (*output[DeadLetterPage], error) {
-	out := &output[DeadLetterPage]{DeadLetterPage{Items: []DeadLetter{}}}
 	var before int64
 	if in.Cursor != "" {
-		n, err := strconv.ParseInt(in.Cursor, 10, 64)
-		if err != nil || n < 1 {
+		var err error
+		if before, err = strconv.ParseInt(in.Cursor, 10, 64); err != nil || before < 1 {
 			return nil, invalid("query.cursor", "not a cursor", "Give the next_cursor of the page before, as it is.")
 		}
-		before = n
 	}
-	size := actor.scanLimit(in.Limit)
-	for range maxScans {
-		rows, err := s.queue.Dead(ctx, in.Queue, before, size+1)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range rows {
-			if actor.seesLane(job.Line(d.Job)) {
-				if len(out.Body.Items) == in.Limit {
-					out.Body.NextCursor = cursorOf(before)
-					return out, nil
-				}
-				out.Body.Items = append(out.Body.Items, deadLetterView(d))
-			}
-			before = d.ID
-		}
-		if len(rows) <= size {
-			return out, nil
-		}
-	}
-	out.Body.NextCursor = cursorOf(before)
-	return out, nil
-}
-
-func cursorOf(n int64) *string {
-	text := strconv.FormatInt(n, 10)
-	return &text
+	items, next, err := scan(actor, in.Limit, before, func(before int64, most int) ([]queue.DeadLetter, error) {
+		return s.queue.Dead(ctx, in.Queue, before, most)
+	}, func(d queue.DeadLetter) (DeadLetter, int64, bool) {
+		return deadLetterView(d), d.ID, actor.seesLane(job.Line(d.Job))
+	})
+	return &output[DeadLetterPage]{DeadLetterPage{Items: items, NextCursor: next}}, err
 }
 
 func (s *server) redrive(ctx context.Context, actor caller, in *output[RedriveBody]) (*output[Redriven], error) {

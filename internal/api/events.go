@@ -54,7 +54,7 @@ func (s *server) listEvents(ctx context.Context, actor caller, in *eventsIn) (*o
 		var read store.EventPage
 		for _, e := range rows {
 			if len(out.Body.Items) == in.Limit || shown.Full() {
-				out.Body.NextCursor = cursorOf(out.Body.Pos)
+				out.Body.NextCursor = cursorText(out.Body.Pos)
 				return out, nil
 			}
 			if actor.seesEvent(e) {
@@ -68,7 +68,7 @@ func (s *server) listEvents(ctx context.Context, actor caller, in *eventsIn) (*o
 			return out, nil
 		}
 	}
-	out.Body.NextCursor = cursorOf(out.Body.Pos)
+	out.Body.NextCursor = cursorText(out.Body.Pos)
 	return out, nil
 }
 

@@ -193,9 +193,3 @@ func messageView(m store.Message) Message {
 	}
 	return v
 }
-
-// Page is a page of a list: cursor and limit. Embedded in inputs.
-type Page struct {
-	Cursor string `query:"cursor" maxLength:"500" doc:"next_cursor of the page before; without it, the first page." example:""`
-	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most." example:"50"`
-}
