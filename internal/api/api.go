@@ -76,24 +76,13 @@ type Options struct {
 }
 
 type server struct {
-	store       commandStore
-	queue       queue.Operator
-	keys        keyring
-	rates       rates
-	areas       areas
-	lines       map[string][]string // line → the types that it can send
-	country     string
-	window      time.Duration
-	windowless  []string // lines without a window
-	wake        func(ctx context.Context, line, conversation string)
-	block       func(ctx context.Context, c store.Conversation, block bool) error
-	isMarketing func(ctx context.Context, line, template, language string) bool
-	stale       func() bool
-	emptied     func(ctx context.Context) (time.Time, error)
-	trusted     *caller
-	now         func() time.Time
-	log         *slog.Logger
-	huma        huma.API
+	opts    Options
+	keys    keyring
+	rates   rates
+	areas   areas
+	lines   map[string][]string // line → the types that it can send
+	trusted *caller
+	huma    huma.API
 }
 
 // New returns the handler of Prefix and of /openapi.json.
@@ -101,28 +90,27 @@ func New(o Options) (http.Handler, error) {
 	if o.Store == nil || o.Queue == nil {
 		return nil, errors.New("api: Store and Queue are required")
 	}
-	s := &server{
-		store: o.Store, queue: o.Queue, areas: newAreas(o.Areas),
-		country: o.Country, window: cmp.Or(o.Window, 24*time.Hour), windowless: o.Windowless, wake: o.Wake, block: o.Block, isMarketing: o.Marketing, stale: o.Stale, emptied: o.Emptied, now: o.Now, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+	o.Window = cmp.Or(o.Window, 24*time.Hour)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Wake == nil {
+		o.Wake = func(context.Context, string, string) {}
 	}
-	if s.emptied == nil {
-		s.emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
+	if o.Block == nil {
+		o.Block = func(context.Context, store.Conversation, bool) error { return errCannotBlock }
 	}
-	if s.block == nil {
-		s.block = func(context.Context, store.Conversation, bool) error { return errCannotBlock }
+	if o.Marketing == nil {
+		o.Marketing = func(context.Context, string, string, string) bool { return false }
 	}
-	if s.isMarketing == nil {
-		s.isMarketing = func(context.Context, string, string, string) bool { return false }
+	if o.Stale == nil {
+		o.Stale = func() bool { return false }
 	}
-	if s.stale == nil {
-		s.stale = func() bool { return false }
+	if o.Emptied == nil {
+		o.Emptied = func(context.Context) (time.Time, error) { return time.Time{}, nil }
 	}
-	if s.wake == nil {
-		s.wake = func(context.Context, string, string) {}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if s.now == nil {
-		s.now = time.Now
-	}
+	s := &server{opts: o, areas: newAreas(o.Areas), rates: newRates(o.Keys)}
 	if o.Trusted {
 		s.trusted = &caller{name: cmp.Or(o.Actor, "cli"), role: Admin}
 	}
@@ -132,7 +120,6 @@ func New(o Options) (http.Handler, error) {
 			s.lines[l.ID] = l.Types
 		}
 	}
-	s.rates = newRates(o.Keys)
 	var err error
 	if s.keys, err = newKeyring(o.Keys, s.areas); err != nil {
 		return nil, err
@@ -174,12 +161,12 @@ func (s *server) guard(next http.Handler) http.Handler {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
-			s.log.Error("api request panicked", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(v))
+			s.opts.Log.Error("api request panicked", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(v))
 			writeProblem(w, problem(http.StatusInternalServerError, codeInternal, "Something broke on our side; it is in the log. Try again, and report it if it stays."))
 		}()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if s.stale() {
+		if s.opts.Stale() {
 			w.Header().Set("X-Stale-Store", "true")
 		}
 		if r.ContentLength > maxBody { // even if no handler would read it
@@ -227,7 +214,7 @@ func register[I, O any](s *server, op operation, handle func(context.Context, ca
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 			actor, refusal := s.authenticate(ctx.Header("Authorization"), op.role)
 			if refusal == nil && s.trusted == nil {
-				refusal = s.rates.take(actor.name, s.now())
+				refusal = s.rates.take(actor.name, s.opts.Now())
 			}
 			if refusal != nil {
 				_, w := humago.Unwrap(ctx)
@@ -265,9 +252,7 @@ func (s *server) problemOf(ctx context.Context, op string, err error) error {
 	case errors.Is(err, store.ErrClosed):
 		return problem(http.StatusConflict, codeClosed, "The conversation is closed. Reopen it, or send without `reopen: false` to take it up again.")
 	case errors.Is(err, store.ErrNoQuote):
-		p := problem(http.StatusUnprocessableEntity, codeUnknownMessage, "The message to quote is not in this conversation, or WhatsApp has not taken it yet. Give our id of a message that arrived or was sent, or leave `context` out.")
-		p.Errors = []Flaw{{Location: "body.context.message_id", Message: "cannot be quoted"}}
-		return p
+		return flawed(codeUnknownMessage, "body.context.message_id", "cannot be quoted", "The message to quote is not in this conversation, or WhatsApp has not taken it yet. Give our id of a message that arrived or was sent, or leave `context` out.")
 	case errors.Is(err, store.ErrKeyReused):
 		return problem(http.StatusConflict, codeKeyReused, "This Idempotency-Key was used for another request within 24 h. A repeat has to be the same; something new needs a new key.")
 	case errors.Is(err, store.ErrConflict):
@@ -276,10 +261,10 @@ func (s *server) problemOf(ctx context.Context, op string, err error) error {
 		return problem(499, codeUnavailable, "You closed the request.")
 	}
 	if errors.Is(err, store.ErrBusy) {
-		s.log.Warn("a row stayed locked for too long", "operation", op, "error", err)
+		s.opts.Log.Warn("a row stayed locked for too long", "operation", op, "error", err)
 		return problem(http.StatusServiceUnavailable, codeBusy, "Another process kept this conversation locked for too long. Nothing was changed; try again in a few seconds.")
 	}
-	s.log.Error("api request failed", "operation", op, "error", err)
+	s.opts.Log.Error("api request failed", "operation", op, "error", err)
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, queue.ErrUnavailable) || errors.Is(err, queue.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
 		return problem(http.StatusServiceUnavailable, codeUnavailable, "The store or the queue cannot be reached. Try again in a few seconds (a write with the same Idempotency-Key, as it may have been done). If this stays, look at /readyz.")
 	}

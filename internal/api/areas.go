@@ -23,23 +23,21 @@ func newAreas(list []flow.Area) areas {
 		a.ids = append(a.ids, area.ID)
 		a.names[area.ID] = area.Name
 		for _, name := range append([]string{area.Name}, area.Aliases...) {
-			a.aliases[normalizeName(name)] = area.ID
+			a.aliases[flow.Normalize(name)] = area.ID
 		}
 	}
 	for _, id := range a.ids { // an id wins over another area's alias
-		a.aliases[normalizeName(id)] = id
+		a.aliases[flow.Normalize(id)] = id
 	}
 	return a
 }
-
-func normalizeName(name string) string { return flow.Normalize(name) }
 
 // find returns the id of the area with the name or alias.
 func (a areas) find(name string) (id string, ok bool) {
 	if len(a.ids) == 0 {
 		return strings.TrimSpace(name), true
 	}
-	id, ok = a.aliases[normalizeName(name)]
+	id, ok = a.aliases[flow.Normalize(name)]
 	return id, ok
 }
 
@@ -52,9 +50,7 @@ func (a areas) resolve(name, where string) (string, error) {
 	}
 	id, ok := a.find(name)
 	if !ok {
-		p := problem(http.StatusUnprocessableEntity, codeUnknownArea, "There is no area of this name. Use one of "+a.list()+", or an alias of one.")
-		p.Errors = []Flaw{{Location: where, Message: "unknown area"}}
-		return "", p
+		return "", flawed(codeUnknownArea, where, "unknown area", "There is no area of this name. Use one of "+a.list()+", or an alias of one.")
 	}
 	return id, nil
 }

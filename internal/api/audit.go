@@ -22,7 +22,7 @@ func (s *server) registerAudit() {
 			"A row about no conversation has an empty conversation_id; only keys without a scope see it.",
 	}, func(ctx context.Context, actor caller, in *Page) (*output[AuditPage], error) {
 		items, next, err := scan(actor, in.Limit, in.Cursor, func(before string, most int) ([]store.AuditEntry, error) {
-			return s.store.Audit(ctx, before, most)
+			return s.opts.Store.Audit(ctx, before, most)
 		}, func(a store.AuditEntry) (Audit, string, bool) {
 			return auditView(a.AuditRow), a.Cursor, actor.unscoped() || a.Conversation != "" && actor.sees(a.Line, a.Area)
 		})
@@ -37,9 +37,9 @@ func auditView(a store.AuditRow) Audit {
 // recordAudit writes an audit row about queues. Operators need queues most while the store
 // is down: a row that cannot be written is logged, and the command goes on.
 func (s *server) recordAudit(ctx context.Context, actor caller, action, detail string) {
-	s.log.Info(action, "detail", detail, "actor", actor.name)
-	err := s.store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: actor.name, Action: action, Detail: detail, At: s.now()})
+	s.opts.Log.Info(action, "detail", detail, "actor", actor.name)
+	err := s.opts.Store.AddAudit(context.WithoutCancel(ctx), store.AuditRow{Actor: actor.name, Action: action, Detail: detail, At: s.opts.Now()})
 	if err != nil {
-		s.log.Error("audit row lost", "action", action, "detail", detail, "actor", actor.name, "error", err)
+		s.opts.Log.Error("audit row lost", "action", action, "detail", detail, "actor", actor.name, "error", err)
 	}
 }

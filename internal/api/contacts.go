@@ -54,7 +54,7 @@ func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, 
 	if !isPrintable(in.ID) {
 		return nil, notFound()
 	}
-	all, err := s.store.Conversations(ctx, store.Filter{Contact: in.ID, Limit: maxLinesPerContact})
+	all, err := s.opts.Store.Conversations(ctx, store.Filter{Contact: in.ID, Limit: maxLinesPerContact})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, 
 	}
 	out := &writeOutput[Contact]{Replayed: done.Replayed, Body: done.Body.Contact}
 	if done.Replayed != "" { // the stored answer is from before WhatsApp was asked
-		out.Body = s.contactView(all[at])
+		out.Body = contactView(all[at])
 		return out, nil
 	}
 	// WhatsApp's answer is recorded even if the caller is gone by then.
@@ -85,12 +85,12 @@ func (s *server) blockContact(ctx context.Context, actor caller, in *contactIn, 
 	}
 	answer.Note = s.askToBlock(ctx, all, kind == router.CommandBlock)
 	outcome := store.Command{Conversation: all[at].ID, Actor: actor.name, Command: answer}
-	after, err := s.store.Command(context.WithoutCancel(ctx), s.now(), outcome)
+	after, err := s.opts.Store.Command(context.WithoutCancel(ctx), s.opts.Now(), outcome)
 	if err != nil {
-		s.log.Warn("blocked here only: WhatsApp's answer could not be stored", "contact", in.ID, "error", err)
+		s.opts.Log.Warn("blocked here only: WhatsApp's answer could not be stored", "contact", in.ID, "error", err)
 		return out, nil
 	}
-	out.Body = s.contactView(after.Conversation)
+	out.Body = contactView(after.Conversation)
 	return out, nil
 }
 
@@ -101,7 +101,7 @@ func (s *server) askToBlock(ctx context.Context, all []store.Conversation, block
 	var asked sync.WaitGroup
 	for i, c := range all {
 		asked.Go(func() {
-			if err := s.block(ctx, c, block); err != nil {
+			if err := s.opts.Block(ctx, c, block); err != nil {
 				why[i] = c.Line + ": " + err.Error()
 			}
 		})

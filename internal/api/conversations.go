@@ -72,17 +72,19 @@ func (s *server) registerConversations() {
 
 // visibleConversation returns a conversation that the caller may see.
 func (s *server) visibleConversation(ctx context.Context, actor caller, id string) (store.Conversation, error) {
+	return s.loadConversation(ctx, id, func(c store.Conversation) bool { return actor.sees(c.Line, c.Area) })
+}
+
+// loadConversation returns a conversation that visible allows.
+func (s *server) loadConversation(ctx context.Context, id string, visible func(store.Conversation) bool) (store.Conversation, error) {
 	if !isPrintable(id) {
 		return store.Conversation{}, notFound()
 	}
-	c, err := s.store.Conversation(ctx, id)
-	if err != nil {
-		return store.Conversation{}, err
+	c, err := s.opts.Store.Conversation(ctx, id)
+	if err == nil && !visible(c) {
+		err = notFound()
 	}
-	if !actor.sees(c.Line, c.Area) {
-		return store.Conversation{}, notFound()
-	}
-	return c, nil
+	return c, err
 }
 
 func (s *server) listConversations(ctx context.Context, actor caller, in *conversationsIn) (*output[ConversationPage], error) {
@@ -95,7 +97,7 @@ func (s *server) listConversations(ctx context.Context, actor caller, in *conver
 		State: router.State(in.State),
 	}
 	if in.Left {
-		f.LeftAfter = s.now().Add(-store.LeftFor)
+		f.LeftAfter = s.opts.Now().Add(-store.LeftFor)
 	}
 	out := &output[ConversationPage]{ConversationPage{Items: []Conversation{}}}
 	for _, value := range []string{f.Phone, f.UserID, f.Line, in.Cursor} {
@@ -116,7 +118,7 @@ func (s *server) listConversations(ctx context.Context, actor caller, in *conver
 	}
 	out.Body.Items, out.Body.NextCursor, err = scan(actor, in.Limit, in.Cursor, func(before string, most int) ([]store.Conversation, error) {
 		f.Before, f.Limit = before, most
-		return s.store.Conversations(ctx, f)
+		return s.opts.Store.Conversations(ctx, f)
 	}, func(c store.Conversation) (Conversation, string, bool) {
 		return s.conversationView(c).shortened(), c.Cursor, actor.sees(c.Line, c.Area)
 	})
@@ -131,7 +133,7 @@ func (s *server) listMessages(ctx context.Context, actor caller, in *messagesIn)
 	if in.Cursor != "" && !isPrintable(in.Cursor) {
 		return out, nil
 	}
-	rows, err := s.store.Messages(ctx, in.ID, in.Cursor, in.Limit+1)
+	rows, err := s.opts.Store.Messages(ctx, in.ID, in.Cursor, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

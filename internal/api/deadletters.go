@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -78,7 +77,7 @@ func (s *server) registerDeadLetters() {
 		summary: "Read a dead letter with its body", errors: []int{404},
 		about: "Everything that is known about one job that failed for good.",
 	}, func(ctx context.Context, actor caller, in *byNumber) (*output[DeadLetter], error) {
-		d, err := s.queue.DeadLetter(ctx, in.ID)
+		d, err := s.opts.Queue.DeadLetter(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -86,10 +85,7 @@ func (s *server) registerDeadLetters() {
 			return nil, notFound()
 		}
 		v := deadLetterView(d)
-		v.Body = json.RawMessage(d.Job.Body)
-		if !json.Valid(d.Job.Body) {
-			v.Body = string(d.Job.Body)
-		}
+		v.Body = jsonOrText(d.Job.Body)
 		return &output[DeadLetter]{v}, nil
 	})
 	register(s, operation{
@@ -106,7 +102,7 @@ func (s *server) registerDeadLetters() {
 		if err := s.checkScope(ctx, actor, in.Body.IDs); err != nil {
 			return nil, err
 		}
-		n, err := s.queue.Drop(ctx, in.Body.IDs)
+		n, err := s.opts.Queue.Drop(ctx, in.Body.IDs)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +127,7 @@ func (s *server) listDead(ctx context.Context, actor caller, in *deadLettersIn) 
 		}
 	}
 	items, next, err := scan(actor, in.Limit, before, func(before int64, most int) ([]queue.DeadLetter, error) {
-		return s.queue.Dead(ctx, in.Queue, before, most)
+		return s.opts.Queue.Dead(ctx, in.Queue, before, most)
 	}, func(d queue.DeadLetter) (DeadLetter, int64, bool) {
 		return deadLetterView(d), d.ID, actor.seesLane(job.Line(d.Job))
 	})
@@ -156,7 +152,7 @@ func (s *server) redrive(ctx context.Context, actor caller, in *output[RedriveBo
 	total := 0
 	for len(ids) > 0 {
 		chunk := ids[:min(len(ids), scanSize)]
-		n, err := s.queue.Redrive(ctx, chunk)
+		n, err := s.opts.Queue.Redrive(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +167,7 @@ func (s *server) redrive(ctx context.Context, actor caller, in *output[RedriveBo
 func (s *server) matchDead(ctx context.Context, actor caller, name, reason string) ([]int64, error) {
 	var ids []int64
 	for before := int64(0); ; {
-		rows, err := s.queue.Dead(ctx, name, before, scanSize)
+		rows, err := s.opts.Queue.Dead(ctx, name, before, scanSize)
 		if err != nil {
 			return nil, err
 		}
@@ -193,7 +189,7 @@ func (s *server) checkScope(ctx context.Context, actor caller, ids []int64) erro
 		return nil
 	}
 	for _, id := range ids {
-		d, err := s.queue.DeadLetter(ctx, id)
+		d, err := s.opts.Queue.DeadLetter(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func execute[T located](ctx context.Context, s *server, actor caller, in Idempot
 			return answer
 		}}
 	}
-	done, err := s.store.Command(ctx, s.now(), cmd)
+	done, err := s.opts.Store.Command(ctx, s.opts.Now(), cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func execute[T located](ctx context.Context, s *server, actor caller, in Idempot
 	}
 	if cmd.Draft == nil || !cmd.Draft.Notice { // the scanner wakes notices
 		line, conversation := out.Body.where()
-		s.wake(ctx, line, conversation)
+		s.opts.Wake(ctx, line, conversation)
 	}
 	return out, nil
 }

@@ -93,7 +93,12 @@ func unauthorized(detail string) *Problem {
 }
 
 func invalid(location, message, cure string) *Problem {
-	p := problem(http.StatusUnprocessableEntity, codeInvalid, cure)
+	return flawed(codeInvalid, location, message, cure)
+}
+
+// flawed is a problem with one thing wrong in the request.
+func flawed(code, location, message, cure string) *Problem {
+	p := problem(http.StatusUnprocessableEntity, code, cure)
 	p.Errors = []Flaw{{Location: location, Message: message}}
 	return p
 }

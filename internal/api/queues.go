@@ -52,11 +52,11 @@ func (s *server) registerQueues() {
 		id: "listQueues", method: http.MethodGet, path: "/queues", tag: tagQueues, role: Viewer,
 		summary: "List queues", about: "A key that is bound to lines sees the shared queues and those of its lines.",
 	}, func(ctx context.Context, actor caller, _ *struct{}) (*output[QueueList], error) {
-		stats, err := s.queue.Stats(ctx)
+		stats, err := s.opts.Queue.Stats(ctx)
 		if err != nil {
 			return nil, err
 		}
-		emptied, err := s.emptied(ctx)
+		emptied, err := s.opts.Emptied(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -93,12 +93,12 @@ func (s *server) setPaused(ctx context.Context, actor caller, verb, name string,
 	if _, err := s.findQueue(ctx, actor, name); err != nil { // a misspelt name must not make a queue
 		return nil, err
 	}
-	if err := s.store.SetPaused(ctx, name, pause); err != nil {
+	if err := s.opts.Store.SetPaused(ctx, name, pause); err != nil {
 		return nil, err
 	}
-	do := s.queue.Resume
+	do := s.opts.Queue.Resume
 	if pause {
-		do = s.queue.Pause
+		do = s.opts.Queue.Pause
 	}
 	if err := do(ctx, name); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (s *server) findQueue(ctx context.Context, actor caller, name string) (queu
 	if !actor.unscoped() && (!ofLine || !actor.seesLane(line)) {
 		return queue.Stats{}, notFound()
 	}
-	stats, err := s.queue.Stats(ctx)
+	stats, err := s.opts.Queue.Stats(ctx)
 	if err != nil {
 		return queue.Stats{}, err
 	}
@@ -142,7 +142,7 @@ func (s *server) queueView(q queue.Stats) Queue {
 		Paused: q.Paused, HeldFor: q.HeldReason,
 		Totals: Totals{Enqueued: q.Enqueued, Duplicates: q.Duplicates, Done: q.Done, Retried: q.Retried, Refused: q.Refused, Stalled: q.Stalled},
 	}
-	if q.HeldUntil.After(s.now()) {
+	if q.HeldUntil.After(s.opts.Now()) {
 		v.HeldUntil = timePtr(q.HeldUntil)
 	} else {
 		v.HeldFor = ""

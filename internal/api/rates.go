@@ -18,9 +18,7 @@ type rates map[string]*rate.Limiter
 func newRates(keys []Key) rates {
 	all := rates{}
 	for _, k := range keys {
-		r := k.Rate
-		r = cmp.Or(r, defaultRate)
-		if r > 0 {
+		if r := cmp.Or(k.Rate, defaultRate); r > 0 {
 			all[k.Name] = rate.NewLimiter(rate.Limit(r), max(1, int(2*r)))
 		}
 	}

@@ -83,17 +83,9 @@ func (s *server) registerMessages() {
 // loadToWrite is load for a message. A conversation without a team is judged by the team
 // that the message brings it to, which the store knows.
 func (s *server) loadToWrite(ctx context.Context, actor caller, id string, b SendBody) (store.Conversation, error) {
-	if !isPrintable(id) {
-		return store.Conversation{}, notFound()
-	}
-	c, err := s.store.Conversation(ctx, id)
-	if err != nil {
-		return store.Conversation{}, err
-	}
-	if !actor.sees(c.Line, c.Area) && (!actor.seesLine(c.Line) || c.Area != "" || b.notice()) {
-		return store.Conversation{}, notFound()
-	}
-	return c, nil
+	return s.loadConversation(ctx, id, func(c store.Conversation) bool {
+		return actor.sees(c.Line, c.Area) || actor.seesLine(c.Line) && c.Area == "" && !b.notice()
+	})
 }
 
 // notice reports whether the message leaves the conversation to whoever has it.
@@ -117,7 +109,7 @@ func (s *server) recipient(b StartBody) (inbound.Person, error) {
 		return p, nil
 	}
 	var err error
-	if p.Phone, err = phone.Typed(b.Phone, s.country); err != nil {
+	if p.Phone, err = phone.Typed(b.Phone, s.opts.Country); err != nil {
 		return p, invalid("body.phone", "not a phone", "Give one phone with its country code, like +54 9 11 0000-0001.")
 	}
 	return p, nil
@@ -156,7 +148,7 @@ func (s *server) draft(ctx context.Context, actor caller, line string, b SendBod
 		return nil, err
 	}
 	if t := b.Template; t != nil {
-		d.Marketing = s.isMarketing(ctx, line, t.value.Name, t.value.Language.Code)
+		d.Marketing = s.opts.Marketing(ctx, line, t.value.Name, t.value.Language.Code)
 	}
 	d.TTL, err = expiry(b.ExpiresIn)
 	return d, err

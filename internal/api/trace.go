@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -69,7 +68,7 @@ func (s *server) registerTrace() {
 		if !isPrintable(in.Key) {
 			return nil, notFound()
 		}
-		found, err := s.store.Trace(ctx, in.Key)
+		found, err := s.opts.Store.Trace(ctx, in.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -124,12 +123,8 @@ func recordView(r store.Record) Record {
 		ID: r.ID, Kind: string(r.Kind), Line: r.Line, LineRef: r.LineRef, Reason: string(r.Reason),
 		ProviderID: r.ProviderID, Detail: r.Detail, ReceivedAt: timePtr(r.ReceivedAt),
 	}
-	switch {
-	case len(r.Raw) == 0:
-	case json.Valid(r.Raw):
-		v.Raw = r.Raw
-	default:
-		v.Raw = string(r.Raw)
+	if len(r.Raw) > 0 {
+		v.Raw = jsonOrText(r.Raw)
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -143,7 +144,15 @@ func timePtr(t time.Time) *time.Time {
 	return &t
 }
 
-func (s *server) contactView(c store.Conversation) Contact {
+// jsonOrText returns data as JSON where it is JSON: one bad row must not break a page.
+func jsonOrText(data []byte) any {
+	if json.Valid(data) {
+		return json.RawMessage(data)
+	}
+	return string(data)
+}
+
+func contactView(c store.Conversation) Contact {
 	p := c.Contact
 	return Contact{
 		ID: p.ID, Phone: p.Phone, UserID: p.UserID, Username: p.Username, Name: p.Name,
@@ -155,14 +164,14 @@ func (s *server) conversationView(c store.Conversation) Conversation {
 	v := Conversation{
 		ID: c.ID, Line: c.Line, State: string(c.State), Area: c.Area, Tag: c.Tag, Menu: c.Menu,
 		Epoch: c.Epoch, Ticket: c.Ticket,
-		Contact:       s.contactView(c),
+		Contact:       contactView(c),
 		LastMessageAt: timePtr(c.LastMessageAt), CreatedAt: timePtr(c.CreatedAt),
 	}
-	if left := c.Left.At(s.now()); !left.Since.IsZero() {
+	if left := c.Left.At(s.opts.Now()); !left.Since.IsZero() {
 		v.Left = &Left{Reason: string(left.Reason), Since: left.Since.UTC()}
 	}
-	if !c.LastInbound.IsZero() && s.window > 0 && !slices.Contains(s.windowless, c.Line) {
-		v.WindowExpiresAt = timePtr(c.LastInbound.Add(s.window))
+	if !c.LastInbound.IsZero() && s.opts.Window > 0 && !slices.Contains(s.opts.Windowless, c.Line) {
+		v.WindowExpiresAt = timePtr(c.LastInbound.Add(s.opts.Window))
 	}
 	return v
 }
