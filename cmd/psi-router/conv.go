@@ -4,17 +4,19 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/alecthomas/kong"
 )
 
 type convCmd struct {
-	Close      convClose      `cmd:"" help:"Close: the ticket is resolved, the next message gets the menu."`
-	Reset      convReset      `cmd:"" help:"Back to the start of the flow."`
-	Handoff    convHandoff    `cmd:"" help:"Hand over to a team."`
-	Reopen     convReopen     `cmd:"" help:"Reopen a closed conversation."`
-	Disconnect convDisconnect `cmd:"" help:"Silence the bot."`
-	Reconnect  convReconnect  `cmd:"" help:"Let the bot answer again."`
-	Block      convBlock      `cmd:"" help:"Block the person: nothing is answered or sent."`
-	Unblock    convUnblock    `cmd:"" help:"Unblock the person."`
+	Close      convChange  `cmd:"" help:"Close: the ticket is resolved, the next message gets the menu."`
+	Reset      convChange  `cmd:"" help:"Back to the start of the flow."`
+	Handoff    convHandoff `cmd:"" help:"Hand over to a team."`
+	Reopen     convChange  `cmd:"" help:"Reopen a closed conversation."`
+	Disconnect convChange  `cmd:"" help:"Silence the bot."`
+	Reconnect  convChange  `cmd:"" help:"Let the bot answer again."`
+	Block      convBlock   `cmd:"" help:"Block the person: nothing is answered or sent."`
+	Unblock    convBlock   `cmd:"" help:"Unblock the person."`
 }
 
 // Help implements kong's help.
@@ -35,44 +37,24 @@ type convID struct {
 	Reason string `help:"Why; it stays in the audit."`
 }
 
+// convChange and convBlock are several commands: the name of one is the API's verb.
 type (
-	convClose      struct{ convID }
-	convReset      struct{ convID }
-	convReopen     struct{ convID }
-	convDisconnect struct{ convID }
-	convBlock      struct{ convID }
-	convUnblock    struct{ convID }
-	convReconnect  struct{ convID }
-	convHandoff    struct {
+	convChange  struct{ convID }
+	convBlock   struct{ convID }
+	convHandoff struct {
 		convID
 		Area string `required:"" help:"Team to hand over to."`
 		Tag  string `help:"What it is about."`
 	}
 )
 
-// Run closes.
-func (c *convClose) Run(e *env) error { return c.command(e, "close", nil) }
+// Run closes, resets, reopens, disconnects or reconnects.
+func (c *convChange) Run(e *env, k *kong.Context) error {
+	return c.command(e, k.Selected().Name, c.body())
+}
 
-// Run resets.
-func (c *convReset) Run(e *env) error { return c.command(e, "reset", nil) }
-
-// Run reopens.
-func (c *convReopen) Run(e *env) error { return c.command(e, "reopen", nil) }
-
-// Run disconnects.
-func (c *convDisconnect) Run(e *env) error { return c.command(e, "disconnect", nil) }
-
-// Run reconnects.
-func (c *convReconnect) Run(e *env) error { return c.command(e, "reconnect", nil) }
-
-// Run blocks.
-func (c *convBlock) Run(e *env) error { return c.block(e, "block") }
-
-// Run unblocks.
-func (c *convUnblock) Run(e *env) error { return c.block(e, "unblock") }
-
-// block blocks the person of a conversation, or stops that, and says what WhatsApp did.
-func (c *convID) block(e *env, verb string) error {
+// Run blocks the person of a conversation, or stops that, and says what WhatsApp did.
+func (c *convBlock) Run(e *env, k *kong.Context) error {
 	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
 		if err != nil {
@@ -82,58 +64,50 @@ func (c *convID) block(e *env, verb string) error {
 		if err := cl.get(e.ctx, "/conversations/"+url.PathEscape(id), &conv); err != nil {
 			return err
 		}
-		body, after := map[string]string{}, contact{}
-		if c.Reason != "" {
-			body["reason"] = c.Reason
-		}
-		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+verb, body, &after); err != nil {
+		var after contact
+		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+k.Selected().Name, c.body(), &after); err != nil {
 			return err
-		}
-		if e.JSON {
-			return e.printJSON(after)
 		}
 		switch {
 		case after.HereOnly:
-			e.printf("%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router trace %s)\n", after.ID, id)
+			return e.report(after, "%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router trace %s)\n", after.ID, id)
 		case after.Blocked:
-			e.printf("%s is blocked, at WhatsApp too\n", after.ID)
-		default:
-			e.printf("%s is not blocked\n", after.ID)
+			return e.report(after, "%s is blocked, at WhatsApp too\n", after.ID)
 		}
-		return nil
+		return e.report(after, "%s is not blocked\n", after.ID)
 	})
 }
 
 // Run hands over.
 func (c *convHandoff) Run(e *env) error {
-	body := map[string]string{"area": c.Area}
+	body := c.body()
+	body["area"] = c.Area
 	if c.Tag != "" {
 		body["tag"] = c.Tag
 	}
 	return c.command(e, "handoff", body)
 }
 
+// body is the body of a command.
+func (c *convID) body() map[string]string {
+	if c.Reason == "" {
+		return map[string]string{}
+	}
+	return map[string]string{"reason": c.Reason}
+}
+
+// command changes the conversation and prints what it is then.
 func (c *convID) command(e *env, verb string, body map[string]string) error {
 	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
 		if err != nil {
 			return err
 		}
-		if body == nil {
-			body = map[string]string{}
-		}
-		if c.Reason != "" {
-			body["reason"] = c.Reason
-		}
 		var after conversation
 		if err := cl.post(e.ctx, "/conversations/"+url.PathEscape(id)+"/"+verb, body, &after); err != nil {
 			return err
 		}
-		if e.JSON {
-			return e.printJSON(after)
-		}
-		e.printf("%s\n", summary(after))
-		return nil
+		return e.report(after, "%s\n", summary(after))
 	})
 }
 

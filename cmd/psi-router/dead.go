@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -186,12 +185,8 @@ func (c *deadDrop) Run(e *env) error {
 
 // printCount prints how many, and fails when some of those named were not there.
 func (e *env) printCount(v any, verb string, n, asked int) error {
-	if e.JSON {
-		if err := e.printJSON(v); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(e.out, "%d %s\n", n, verb)
+	if err := e.report(v, "%d %s\n", n, verb); err != nil {
+		return err
 	}
 	if n < asked {
 		return problem("%d of %d were not there any more", asked-n, asked)

@@ -124,11 +124,7 @@ func (c *flowDiagram) Run(e *env) error {
 	if c.Format == "svg" {
 		text = flow.SVG(f)
 	}
-	if e.JSON {
-		return e.printJSON(map[string]string{"format": c.Format, "diagram": text})
-	}
-	e.printf("%s\n", strings.TrimRight(text, "\n"))
-	return nil
+	return e.report(map[string]string{"format": c.Format, "diagram": text}, "%s\n", strings.TrimRight(text, "\n"))
 }
 
 type flowTest struct {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,9 +48,9 @@ func (s *setup) yaml() string {
 		row("", "durability", s.Durability)
 	}
 	if s.APIKey != "none" {
-		s.key = "psi_" + strings.ToLower(rand.Text())
-		sum := sha256.Sum256([]byte(s.key))
-		fmt.Fprintf(&b, "api_keys:\n  - {name: %s, key: %q, role: agent}\n", quoted(s.APIKey), "sha256:"+hex.EncodeToString(sum[:]))
+		var hash string
+		s.key, hash = newAPIKey()
+		fmt.Fprintf(&b, "api_keys:\n  - {name: %s, key: %q, role: agent}\n", quoted(s.APIKey), hash)
 	}
 	b.WriteString("lines:\n")
 	for _, l := range s.lines {

@@ -21,14 +21,16 @@ Examples:
   psi-router key new`
 }
 
-// Run makes a key of 130 random bits.
+// Run makes a key.
 func (keyNew) Run(e *env) error {
-	key := "psi_" + strings.ToLower(rand.Text())
+	key, hash := newAPIKey()
+	return e.report(map[string]string{"key": key, "hash": hash},
+		"key:   %s\nhash:  %s\n\nIn the configuration:\n  api_keys: [{name: crm, key: %q, role: agent}]\n", key, hash, hash)
+}
+
+// newAPIKey makes a key of 130 random bits, and its hash for the configuration.
+func newAPIKey() (key, hash string) {
+	key = "psi_" + strings.ToLower(rand.Text())
 	sum := sha256.Sum256([]byte(key))
-	hash := "sha256:" + hex.EncodeToString(sum[:])
-	if e.JSON {
-		return e.printJSON(map[string]string{"key": key, "hash": hash})
-	}
-	e.printf("key:   %s\nhash:  %s\n\nIn the configuration:\n  api_keys: [{name: crm, key: %q, role: agent}]\n", key, hash, hash)
-	return nil
+	return key, "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -25,7 +25,7 @@ type leftList struct {
 type leftDismiss struct{ convID }
 
 // Run takes one off.
-func (c *leftDismiss) Run(e *env) error { return c.command(e, "left/dismiss", nil) }
+func (c *leftDismiss) Run(e *env) error { return c.command(e, "left/dismiss", c.body()) }
 
 // Run prints one line for each.
 func (c *leftList) Run(e *env) error {

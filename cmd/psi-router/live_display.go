@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -96,11 +95,4 @@ func progressBar(n, of int64, width int) string {
 		full = min(width, int(n*int64(width)/of))
 	}
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
-}
-
-func truncate(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
 }

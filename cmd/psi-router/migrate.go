@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/app"
@@ -41,11 +40,7 @@ func (c *migrateCmd) Run(e *env) error {
 	if err := closeFiles(); err != nil {
 		return problem("close %s: %w", cfg.DataDir, err)
 	}
-	if e.JSON {
-		return e.printJSON(map[string]string{"data_dir": cfg.DataDir, "version": version})
-	}
-	fmt.Fprintf(e.out, "%s is up to date.\n", cfg.DataDir)
-	return nil
+	return e.report(map[string]string{"data_dir": cfg.DataDir, "version": version}, "%s is up to date.\n", cfg.DataDir)
 }
 
 func (e *env) afterRestore(cfg *config.Config) error {
@@ -60,9 +55,6 @@ func (e *env) afterRestore(cfg *config.Config) error {
 	if err != nil {
 		return problem("%w", e.redacted(err))
 	}
-	if e.JSON {
-		return e.printJSON(map[string]int{"uncertain": n})
-	}
-	e.printf("The database can be used again; %s may or may not have been sent and will not be sent now. Routers that wait go on by themselves.\n", plural(n, "message"))
-	return nil
+	return e.report(map[string]int{"uncertain": n},
+		"The database can be used again; %s may or may not have been sent and will not be sent now. Routers that wait go on by themselves.\n", plural(n, "message"))
 }

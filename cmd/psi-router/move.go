@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/app"
@@ -67,15 +66,11 @@ func (e *env) undo(cfg *config.Config) error {
 	if err != nil {
 		return e.notMoved(cfg, err)
 	}
-	if e.JSON {
-		return e.printJSON(map[string]any{"data_dir": cfg.DataDir, "undone": was != transfer.NotMoved})
-	}
+	done := "%s can be used again, as it was when the move began. Take database_url out of the configuration, and start the router.\n"
 	if was == transfer.NotMoved {
-		e.printf("%s was not moved: nothing to undo.\n", cfg.DataDir)
-		return nil
+		done = "%s was not moved: nothing to undo.\n"
 	}
-	e.printf("%s can be used again, as it was when the move began. Take database_url out of the configuration, and start the router.\n", cfg.DataDir)
-	return nil
+	return e.report(map[string]any{"data_dir": cfg.DataDir, "undone": was != transfer.NotMoved}, done, cfg.DataDir)
 }
 
 // notMoved says what a move ended with, and how to go on.
@@ -168,16 +163,16 @@ func (p *progress) tell(part move.Part, checking bool) {
 		return
 	}
 	p.shown, p.open = now, true
-	full := barWidth
-	if part.Total > 0 {
-		full = int(min(part.Moved, part.Total) * barWidth / part.Total)
+	moved, total := part.Moved, part.Total
+	if total == 0 { // an empty part is done
+		moved, total = 1, 1
 	}
 	rate := ""
 	if took := now.Sub(p.began).Seconds(); took > 0.5 {
 		rate = thousands(int64(float64(part.Moved)/took)) + "/s"
 	}
-	fmt.Fprintf(p.e.err, "\r%-10s %-16s %s%s %10s of %s  %s\x1b[K", p.verb(), part.Name,
-		strings.Repeat("█", full), strings.Repeat("░", barWidth-full), thousands(part.Moved), thousands(part.Total), rate)
+	fmt.Fprintf(p.e.err, "\r%-10s %-16s %s %10s of %s  %s\x1b[K", p.verb(), part.Name,
+		progressBar(moved, total, barWidth), thousands(part.Moved), thousands(part.Total), rate)
 }
 
 func (p *progress) verb() string {

@@ -25,6 +25,15 @@ func (e *env) printJSON(v any) error {
 	return nil
 }
 
+// report prints v with --json, and else the text.
+func (e *env) report(v any, format string, a ...any) error {
+	if e.JSON {
+		return e.printJSON(v)
+	}
+	e.printf(format, a...)
+	return nil
+}
+
 func (e *env) printf(format string, a ...any) { fmt.Fprintf(e.out, format, a...) }
 
 // color reports whether somebody watches, and does not mind.
@@ -97,7 +106,10 @@ func (e *env) table(head []string, rows [][]string) {
 
 // oneLine makes a text fit a line.
 func oneLine(s string, most int) string {
-	s = strings.Join(strings.Fields(singleLine(s)), " ")
+	return truncate(strings.Join(strings.Fields(singleLine(s)), " "), most)
+}
+
+func truncate(s string, most int) string {
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

@@ -5,13 +5,15 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 type queueCmd struct {
-	Stats  queueStats  `cmd:"" help:"What waits, runs and was given up."`
-	Pause  queuePause  `cmd:"" help:"Hand out nothing until it is resumed."`
-	Resume queueResume `cmd:"" help:"End a pause."`
-	Drain  queueDrain  `cmd:"" help:"Wait until nothing is left, or say what is."`
+	Stats  queueStats `cmd:"" help:"What waits, runs and was given up."`
+	Pause  queueState `cmd:"" help:"Hand out nothing until it is resumed."`
+	Resume queueState `cmd:"" help:"End a pause."`
+	Drain  queueDrain `cmd:"" help:"Wait until nothing is left, or say what is."`
 }
 
 // Help implements kong's help.
@@ -23,15 +25,7 @@ func (queueCmd) Help() string {
   psi-router queue drain`
 }
 
-type (
-	queueStats struct{}
-	queuePause struct {
-		Name string `arg:"" help:"Name of the queue."`
-	}
-	queueResume struct {
-		Name string `arg:"" help:"Name of the queue."`
-	}
-)
+type queueStats struct{}
 
 // Run prints one line for each queue.
 func (queueStats) Run(e *env) error {
@@ -84,26 +78,23 @@ func (q queueRow) row(loc *time.Location) []string {
 	}
 }
 
-// Run pauses.
-func (c *queuePause) Run(e *env) error { return setQueueState(e, c.Name, "pause") }
+// queueState is pause and resume: the command's name is the API's verb.
+type queueState struct {
+	Name string `arg:"" help:"Name of the queue."`
+}
 
-// Run resumes.
-func (c *queueResume) Run(e *env) error { return setQueueState(e, c.Name, "resume") }
-
-func setQueueState(e *env, name, verb string) error {
+// Run pauses or resumes.
+func (c *queueState) Run(e *env, k *kong.Context) error {
+	verb := k.Selected().Name
 	return e.withClient(func(cl *client) error {
 		var q json.RawMessage
-		err := cl.post(e.ctx, "/queues/"+url.PathEscape(name)+"/"+verb, nil, &q)
+		err := cl.post(e.ctx, "/queues/"+url.PathEscape(c.Name)+"/"+verb, nil, &q)
 		if notFound(err) {
-			return problem("there is no queue %q: `psi-router queue stats` lists them", name)
+			return problem("there is no queue %q: `psi-router queue stats` lists them", c.Name)
 		}
 		if err != nil {
 			return err
 		}
-		if e.JSON {
-			return e.printJSON(q)
-		}
-		e.printf("%s %sd\n", singleLine(name), verb)
-		return nil
+		return e.report(q, "%s %sd\n", singleLine(c.Name), verb)
 	})
 }

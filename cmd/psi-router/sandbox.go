@@ -68,13 +68,11 @@ func (c *sandboxRun) Run(e *env) error {
 	}
 	h := admission.Pace(admission.New(admission.Options{}).Charge(hosts.New(own).Guard(s.Handler())))
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	if e.JSON {
-		if err := e.printJSON(map[string]string{"url": base + "/sandbox", "graph_url": base + "/sandbox/graph/v26.0", "webhook": c.Webhook}); err != nil {
-			listener.Close()
-			return err
-		}
-	} else {
-		e.printf("phone      %s/sandbox\ngraph_url  %s/sandbox/graph/v26.0\nwebhook    %s\n", base, base, c.Webhook)
+	page, graph := base+"/sandbox", base+"/sandbox/graph/v26.0"
+	if err := e.report(map[string]string{"url": page, "graph_url": graph, "webhook": c.Webhook},
+		"phone      %s\ngraph_url  %s\nwebhook    %s\n", page, graph, c.Webhook); err != nil {
+		listener.Close()
+		return err
 	}
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return s.Run(ctx) })

@@ -22,9 +22,5 @@ func (versionCmd) Run(e *env) error {
 			}
 		}
 	}
-	if e.JSON {
-		return e.printJSON(v)
-	}
-	e.printf("psi-router %s\n%s %s\n", v.Version, v.Go, v.Platform)
-	return nil
+	return e.report(v, "psi-router %s\n%s %s\n", v.Version, v.Go, v.Platform)
 }
