@@ -193,6 +193,15 @@ func (c *client) post(ctx context.Context, path string, body, into any) error {
 	return c.call(ctx, http.MethodPost, path, body, into)
 }
 
+// printAnswer prints the answer to a request as it came.
+func (c *client) printAnswer(e *env, path string) error {
+	var raw json.RawMessage
+	if err := c.get(e.ctx, path, &raw); err != nil {
+		return err
+	}
+	return e.printJSON(raw)
+}
+
 // call does one request below /api/v1; into may be nil, or a *json.RawMessage
 // for the answer as it came.
 func (c *client) call(ctx context.Context, method, path string, body, into any) error {

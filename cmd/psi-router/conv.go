@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/psivisionhub/psi-router/internal/api"
 )
 
 type convCmd struct {
@@ -64,10 +66,11 @@ func (c *convBlock) Run(e *env, k *kong.Context) error {
 		if err := cl.get(e.ctx, "/conversations/"+url.PathEscape(id), &conv); err != nil {
 			return err
 		}
-		var after contact
+		var after api.Contact
 		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+k.Selected().Name, c.body(), &after); err != nil {
 			return err
 		}
+		after = printed(after)
 		switch {
 		case after.HereOnly:
 			return e.report(after, "%s is blocked here only: WhatsApp did not block them too, the audit says why (psi-router trace %s)\n", after.ID, id)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
@@ -85,19 +84,12 @@ type deadShow struct {
 // Run prints everything; a body is data, so it is always JSON.
 func (c *deadShow) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
-		var raw json.RawMessage
-		if err := cl.get(e.ctx, "/dead-letters/"+strconv.FormatInt(c.ID, 10), &raw); err != nil {
-			return noSuchLetter(err, c.ID)
+		err := cl.printAnswer(e, "/dead-letters/"+strconv.FormatInt(c.ID, 10))
+		if notFound(err) {
+			return problem("there is no dead letter %d: `psi-router dead list` lists them", c.ID)
 		}
-		return e.printJSON(raw)
+		return err
 	})
-}
-
-func noSuchLetter(err error, id int64) error {
-	if notFound(err) {
-		return problem("there is no dead letter %d: `psi-router dead list` lists them", id)
-	}
-	return err
 }
 
 type deadRedrive struct {

@@ -31,11 +31,7 @@ type queueStats struct{}
 func (queueStats) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		if e.JSON {
-			var raw json.RawMessage
-			if err := cl.get(e.ctx, "/queues", &raw); err != nil {
-				return err
-			}
-			return e.printJSON(raw)
+			return cl.printAnswer(e, "/queues")
 		}
 		var list queueList
 		if err := cl.get(e.ctx, "/queues", &list); err != nil {

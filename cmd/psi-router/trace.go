@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -28,11 +28,7 @@ func (c *traceCmd) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		path := "/trace/" + url.PathEscape(c.Key)
 		if e.JSON {
-			var raw json.RawMessage
-			if err := cl.get(e.ctx, path, &raw); err != nil {
-				return err
-			}
-			return e.printJSON(raw)
+			return cl.printAnswer(e, path)
 		}
 		var t trace
 		if err := cl.get(e.ctx, path, &t); err != nil {
@@ -51,7 +47,7 @@ func (c *traceCmd) Run(e *env) error {
 }
 
 // contactLabel names a contact.
-func contactLabel(c contact) string {
+func contactLabel(c api.Contact) string {
 	parts := []string{}
 	for _, s := range []string{c.Name, c.Phone, c.UserID} {
 		if s != "" {
@@ -84,11 +80,11 @@ func timeline(t trace) []timelineEntry {
 		if m.Direction == "inbound" {
 			arrow = "←"
 		}
-		text := oneLine(m.Text, textWidth)
-		if text == "" {
-			text = "(" + m.Type + ")"
+		failure := ""
+		if m.Error != nil {
+			failure = errorText(m.Error.Code, m.Error.Detail)
 		}
-		add(&at, "%s %-8s %-9s %-20s %s%s", arrow, m.Author, m.Status, m.Reason, text, errorSuffix(m))
+		add(&at, "%s %-8s %-9s %-20s %s %s", arrow, m.Author, m.Status, m.Reason, cmp.Or(oneLine(m.Text, textWidth), "("+m.Type+")"), failure)
 	}
 	for _, h := range t.Handoffs {
 		from := ""
@@ -105,14 +101,4 @@ func timeline(t trace) []timelineEntry {
 	}
 	slices.SortStableFunc(all, func(a, b timelineEntry) int { return a.at.Compare(b.at) })
 	return all
-}
-
-func errorSuffix(m api.Message) string {
-	if m.Error == nil {
-		return ""
-	}
-	if m.Error.Code == 0 {
-		return "  [" + oneLine(m.Error.Detail, textWidth) + "]"
-	}
-	return fmt.Sprintf("  [%d %s]", m.Error.Code, oneLine(m.Error.Detail, textWidth))
 }

@@ -146,10 +146,7 @@ func (w explainer) explain(c conversation, t trace, queues []queueRow, last int)
 }
 
 func messageText(m api.Message) string {
-	if m.Text == "" {
-		return "(" + m.Type + ")"
-	}
-	return m.Text
+	return cmp.Or(m.Text, "("+m.Type+")")
 }
 
 // handedOffAt is when the last hand-off was.
@@ -301,7 +298,7 @@ func (w explainer) print(x explanation) {
 			if s.Status == "failed" || s.Status == "uncertain" {
 				code = red
 			}
-			w.printf("    → %s  « %s »%s\n", w.style(code, s.StatusText), oneLine(s.Text, textWidth), errorText(s))
+			w.printf("    → %s  « %s »%s\n", w.style(code, s.StatusText), oneLine(s.Text, textWidth), errorText(s.Code, s.Detail))
 		}
 		if len(d.Sends) == 0 && d.Text != "" {
 			w.printf("    → %s\n", w.say(nothingSent))
@@ -315,12 +312,14 @@ func (w explainer) print(x explanation) {
 	}
 }
 
-func errorText(s send) string {
-	switch {
-	case s.Code != 0:
-		return " [" + strconv.Itoa(s.Code) + " " + oneLine(s.Detail, textWidth) + "]"
-	case s.Detail != "":
-		return " [" + oneLine(s.Detail, textWidth) + "]"
+// errorText is why a message failed, after a space; "" when it did not.
+func errorText(code int, detail string) string {
+	text := oneLine(detail, textWidth)
+	if code != 0 {
+		text = strconv.Itoa(code) + " " + text
 	}
-	return ""
+	if text == "" {
+		return ""
+	}
+	return " [" + text + "]"
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/psivisionhub/psi-router/internal/api"
 )
 
 const story = `{
@@ -34,7 +36,7 @@ func TestWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	until := time.Date(2026, 11, 24, 10, 5, 0, 0, time.UTC)
-	queues := []queueRow{{Name: "send:wsp4", HeldUntil: &until, HeldFor: "190: token expired", Dead: 2}, {Name: "send:ventas"}, {Name: "media", Paused: true}}
+	queues := []queueRow{{Queue: api.Queue{Name: "send:wsp4", HeldUntil: &until, HeldFor: "190: token expired", Dead: 2}}, {Queue: api.Queue{Name: "send:ventas"}}, {Queue: api.Queue{Name: "media", Paused: true}}}
 	for lang, want := range map[string]string{"es": whyES, "en": whyEN} {
 		var out bytes.Buffer
 		e := &env{ctx: t.Context(), out: &out, globals: &globals{Lang: lang}}
