@@ -3,11 +3,10 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -171,7 +170,8 @@ type question struct {
 	fallback   string // default
 	required   bool   // it may not be empty
 	secret     bool   // a secret
-	check      func(string) (note string, err error)
+	remote     bool   // somebody else is asked about it: not with --no-check
+	check      func(ctx context.Context, value string) (note string, err error)
 }
 
 // errNotChecked means that nobody could be asked: the answer is taken.
@@ -199,18 +199,17 @@ func (s *setup) ask() error {
 			return err
 		}
 	}
-	graph := cmp.Or(c.Graph, defaultGraph())
 	questions := []question{
 		{flag: "listen", text: say(askListen), dest: &c.Listen, fallback: "127.0.0.1:3002", required: true, check: s.checkListen},
 		{flag: "data-dir", text: say(askDataDir), dest: &c.DataDir, fallback: filepath.Join(s.dir, "data"), required: true, check: s.checkDir},
-		{flag: "public-url", text: say(askPublic), dest: &c.Public, check: checkPublic},
-		{flag: "database-url", text: say(askDatabase), dest: &c.Database, secret: true, check: s.checkDatabase},
-		{flag: "database-direct-url", text: say(askDirect), dest: &c.Direct, secret: true, check: s.checkDatabase},
-		{flag: "redis-url", text: say(askRedis), dest: &c.Redis, secret: true, check: s.checkRedis},
+		{flag: "public-url", text: say(askPublic), dest: &c.Public, check: s.checkPublic},
+		{flag: "database-url", text: say(askDatabase), dest: &c.Database, secret: true, remote: true, check: s.checkDatabase},
+		{flag: "database-direct-url", text: say(askDirect), dest: &c.Direct, secret: true, remote: true, check: s.checkDatabase},
+		{flag: "redis-url", text: say(askRedis), dest: &c.Redis, secret: true, remote: true, check: s.checkRedis},
 		{flag: "line", text: say(askLine), dest: &c.Line, fallback: "wsp4", required: true, check: s.checkLine},
 		{flag: "phone-number-id", text: say(askPhone), dest: &c.Phone, required: true, check: s.checkPhone},
 		{flag: "app-secret", text: say(askAppSecret), dest: &c.AppSecret, required: true, secret: true, check: s.checkSecret},
-		{flag: "token", text: say(askToken), dest: &c.Token, required: true, secret: true, check: func(v string) (string, error) { return s.checkToken(graph, v) }},
+		{flag: "token", text: say(askToken), dest: &c.Token, required: true, secret: true, remote: true, check: s.checkToken},
 	}
 	if !s.cloud() {
 		questions = questions[:6]
@@ -257,10 +256,12 @@ func (s *setup) answer(q question) error {
 		switch {
 		case *q.dest == "" && q.required:
 			err = errors.New(e.say(isNeeded))
-		case *q.dest == "" || q.check == nil:
+		case *q.dest == "" || q.remote && s.NoCheck:
 			return nil
 		default:
-			note, err = q.check(*q.dest)
+			ctx, cancel := context.WithTimeout(e.ctx, checkTime)
+			note, err = q.check(ctx, *q.dest)
+			cancel()
 		}
 		switch {
 		case e.ctx.Err() != nil:
@@ -356,25 +357,4 @@ func (s *setup) printNextSteps() {
 		e.printf("%s\n  %s\n\n", e.say(keyOfAPI, s.APIKey), s.key)
 	}
 	e.printf("%s\n  psi-router serve --config %s\n\n", e.say(toStart), s.file())
-}
-
-func checkPublic(v string) (string, error) {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return "", errors.New("https://host[:443], without a path")
-	}
-	return "", nil
-}
-
-func defaultGraph() string {
-	cfg, err := config.Load(config.Options{})
-	if err != nil {
-		return ""
-	}
-	return cfg.GraphURL
-}
-
-func splitAddress(v string) error {
-	_, _, err := net.SplitHostPort(v)
-	return err
 }

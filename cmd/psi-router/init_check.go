@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/psivisionhub/psi-router/internal/config"
 	"github.com/psivisionhub/psi-router/internal/doctor"
 	"github.com/psivisionhub/psi-router/internal/outbound"
 	"github.com/psivisionhub/psi-router/internal/queue/redisqueue"
@@ -18,11 +21,11 @@ import (
 // checkTime bounds one question to somebody else.
 const checkTime = 15 * time.Second
 
-func (s *setup) checkListen(v string) (string, error) {
-	if err := splitAddress(v); err != nil {
+func (s *setup) checkListen(ctx context.Context, v string) (string, error) {
+	if _, _, err := net.SplitHostPort(v); err != nil {
 		return "", fmt.Errorf("%s: %w", s.e.say(writeHostPort), err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(s.e.ctx, "tcp", v)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", s.e.say(cannotBeUsed), err)
 	}
@@ -30,7 +33,7 @@ func (s *setup) checkListen(v string) (string, error) {
 	return s.e.say(isFree, v), nil
 }
 
-func (s *setup) checkDir(v string) (string, error) {
+func (s *setup) checkDir(_ context.Context, v string) (string, error) {
 	dir, err := filepath.Abs(v)
 	if err != nil {
 		return "", err
@@ -39,12 +42,15 @@ func (s *setup) checkDir(v string) (string, error) {
 	return "", doctor.Writable(dir)
 }
 
-func (s *setup) checkDatabase(v string) (string, error) {
-	if s.NoCheck {
-		return "", nil
+func (s *setup) checkPublic(_ context.Context, v string) (string, error) {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return "", errors.New("https://host[:443], without a path")
 	}
-	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
-	defer cancel()
+	return "", nil
+}
+
+func (s *setup) checkDatabase(ctx context.Context, v string) (string, error) {
 	a, err := pgstore.Examine(ctx, v)
 	if err != nil {
 		return "", err
@@ -52,12 +58,7 @@ func (s *setup) checkDatabase(v string) (string, error) {
 	return s.e.say(postgresAnswers, a.Version), nil
 }
 
-func (s *setup) checkRedis(v string) (string, error) {
-	if s.NoCheck {
-		return "", nil
-	}
-	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
-	defer cancel()
+func (s *setup) checkRedis(ctx context.Context, v string) (string, error) {
 	q, err := redisqueue.Open(ctx, redisqueue.Options{URL: v, Durability: s.Durability})
 	if err != nil {
 		return "", err
@@ -70,23 +71,21 @@ func (s *setup) checkRedis(v string) (string, error) {
 	return s.e.say(redisAnswers, a.Version), nil
 }
 
-func (s *setup) checkLine(v string) (string, error) {
+func (s *setup) checkLine(_ context.Context, v string) (string, error) {
 	if !lineName.MatchString(v) {
 		return "", errors.New(s.e.say(lineLetters))
 	}
 	return "", nil
 }
 
-func (s *setup) checkPhone(v string) (string, error) {
-	for _, r := range v {
-		if r < '0' || r > '9' {
-			return "", errors.New(s.e.say(onlyDigits))
-		}
+func (s *setup) checkPhone(_ context.Context, v string) (string, error) {
+	if strings.Trim(v, "0123456789") != "" {
+		return "", errors.New(s.e.say(onlyDigits))
 	}
 	return "", nil
 }
 
-func (s *setup) checkSecret(v string) (string, error) {
+func (s *setup) checkSecret(_ context.Context, v string) (string, error) {
 	if len(v) < 16 {
 		return "", errors.New(s.e.say(tooShort))
 	}
@@ -94,12 +93,11 @@ func (s *setup) checkSecret(v string) (string, error) {
 }
 
 // checkToken asks WhatsApp, when it can be reached.
-func (s *setup) checkToken(graph, token string) (string, error) {
-	if s.NoCheck {
-		return "", nil
+func (s *setup) checkToken(ctx context.Context, token string) (string, error) {
+	graph := s.Graph
+	if defaults, err := config.Load(config.Options{}); graph == "" && err == nil {
+		graph = defaults.GraphURL
 	}
-	ctx, cancel := context.WithTimeout(s.e.ctx, checkTime)
-	defer cancel()
 	n, err := doctor.AskNumber(ctx, graph, s.Phone, token, s.AppSecret)
 	f, refused := errors.AsType[*outbound.Failure](err)
 	switch {
