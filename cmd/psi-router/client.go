@@ -51,9 +51,8 @@ func (e *env) client() (*client, error) {
 	}
 	c := &client{cfg: cfg, key: e.Key, forTerminal: !e.JSON, live: true, close: func() error { return nil }}
 	if e.URL != "" {
-		u, err := url.Parse(e.URL)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
+		if _, err := e.parseURL(); err != nil {
+			return nil, err
 		}
 		c.base = strings.TrimSuffix(strings.TrimRight(e.URL, "/"), apiPrefix)
 		c.http = &http.Client{Timeout: callTimeout}
@@ -63,17 +62,9 @@ func (e *env) client() (*client, error) {
 	if err != nil {
 		return nil, unreachable("%w", err)
 	}
+	c.base = "http://router"
 	c.close = func() error { release(); return nil }
-	dial := func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
-	}
-	conn, err := dial(e.ctx)
-	if err == nil {
-		conn.Close()
-		c.base = "http://router"
-		c.http = &http.Client{Timeout: callTimeout, Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		}}
+	if c.http, err = dialSocket(e.ctx, socket, callTimeout); err == nil {
 		return c, nil
 	}
 	release()
@@ -86,33 +77,40 @@ func (e *env) client() (*client, error) {
 	return c, c.offline(e)
 }
 
+// parseURL is --url.
+func (e *env) parseURL() (*url.URL, error) {
+	u, err := url.Parse(e.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
+	}
+	return u, nil
+}
+
+// dialSocket is a client of the router that answers at a socket.
+func dialSocket(ctx context.Context, socket string, timeout time.Duration) (*http.Client, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
+	}
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	conn.Close()
+	return &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dial}}, nil
+}
+
 // offline opens the engines, since no router runs here.
 func (c *client) offline(e *env) error {
-	if c.embedded() == "" {
-		return c.openEngines(e, "redis_url and database_url")
-	}
-	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, c.embedded())); err != nil {
-		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
-	}
-	if !c.cfg.DatabaseURL.Empty() {
-		return c.openEngines(e, "its queue, or database_url,")
-	}
-	return c.openEngines(e, "its files")
-}
-
-// embedded is a file that has to be there, "" when both engines are elsewhere.
-func (c *client) embedded() string {
+	file, what := "", "redis_url and database_url"
 	switch {
 	case c.cfg.DatabaseURL.Empty():
-		return "store.db"
+		file, what = "store.db", "its files"
 	case c.cfg.RedisURL.Empty():
-		return "queue.db"
-	default:
-		return ""
+		file, what = "queue.db", "its queue, or database_url,"
 	}
-}
-
-func (c *client) openEngines(e *env, what string) error {
+	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, file)); file != "" && err != nil {
+		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
+	}
 	handler, closeFiles, err := app.Offline(e.ctx, c.cfg)
 	if err != nil {
 		return unreachable("no router answers in data_dir %s, and %s cannot be opened: %w", c.cfg.DataDir, what, e.redacted(err))
@@ -202,8 +200,8 @@ func (c *client) printAnswer(e *env, path string) error {
 	return e.printJSON(raw)
 }
 
-// call does one request below /api/v1; into may be nil, or a *json.RawMessage
-// for the answer as it came.
+// call does one request below /api/v1. into may be nil, or a *json.RawMessage for the
+// answer as it came.
 func (c *client) call(ctx context.Context, method, path string, body, into any) error {
 	var send io.Reader
 	if body != nil {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -72,17 +70,12 @@ func (e *env) admin(dir string) (*http.Client, func()) {
 	if err != nil {
 		return nil, nothing
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
-	}
-	conn, err := dial(e.ctx, "", "")
+	c, err := dialSocket(e.ctx, socket, 15*time.Second)
 	if err != nil {
 		release()
 		return nil, nothing
 	}
-	conn.Close()
-	transport := &http.Transport{DialContext: dial}
-	return &http.Client{Timeout: 15 * time.Second, Transport: transport}, func() { transport.CloseIdleConnections(); release() }
+	return c, func() { c.CloseIdleConnections(); release() }
 }
 
 // printDoctor is the report for people.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -184,9 +183,9 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
+	u, err := e.parseURL()
+	if err != nil {
+		return nil, nil, err
 	}
 	t := &rehearse.Target{URL: strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(e.URL, "/"), apiPrefix), "/webhook"), Line: c.Line}
 	line := cfg.Lines[cmp.Or(c.Line, config.DevLine)]
@@ -204,7 +203,7 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 		t.Graph = c.Graph
 	}
 	if !loopback(u.Hostname()) {
-		if err := c.confirmRemote(v, t.URL); err != nil {
+		if err := c.confirmRemote(v, t.URL, u.Hostname()); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -228,7 +227,7 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 }
 
 // confirmRemote asks before a router elsewhere gets the load.
-func (c *loadtestCmd) confirmRemote(v *rehearsal, at string) error {
+func (c *loadtestCmd) confirmRemote(v *rehearsal, at, host string) error {
 	if !c.Remote {
 		return usage("%s", v.say(loadRemote, at))
 	}
@@ -237,10 +236,6 @@ func (c *loadtestCmd) confirmRemote(v *rehearsal, at string) error {
 	}
 	if !v.e.interactive() {
 		return usage("%s", v.say(loadYes))
-	}
-	host := at
-	if u, err := url.Parse(at); err == nil {
-		host = u.Hostname()
 	}
 	v.e.printf("%s", v.say(loadConfirm, at, host))
 	answer, err := bufio.NewReader(v.e.in).ReadString('\n')

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,22 +94,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "psi-router: %v\nSee psi-router %s--help.\n", err, commandOf(args))
+		fmt.Fprintf(stderr, "psi-router: %v\nSee psi-router %s--help.\n", err, commandOf(parser, args))
 		return exitUsage
 	}
 	out.asJSON = c.JSON
-	c.fromEnvironment(environ)
 	e := &env{ctx: ctx, in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, globals: &c.globals}
+	e.urlGiven = e.URL != ""
+	e.Config, e.URL, e.Key = cmp.Or(e.Config, e.variable("PSI_CONFIG")), cmp.Or(e.URL, e.variable("PSI_URL")), cmp.Or(e.Key, e.variable("PSI_KEY"))
 	return e.exit(cmd.Run(e))
 }
 
 // commandOf is the command of a line that could not be read, for the hint.
-func commandOf(args []string) string {
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, known := range strings.Fields("serve migrate chat flow conv left trace why phone queue store dead sandbox drill loadtest init doctor key version") {
-			if args[0] == known {
-				return args[0] + " "
-			}
+func commandOf(parser *kong.Kong, args []string) string {
+	for _, known := range parser.Model.Children {
+		if known.Name == args[0] {
+			return args[0] + " "
 		}
 	}
 	return ""
@@ -185,22 +185,6 @@ type globals struct {
 	Lang   string `enum:"es,en" default:"es" help:"Language of explanations: es or en."`
 
 	urlGiven bool // --url was given
-}
-
-// fromEnvironment fills flags that were not given.
-func (g *globals) fromEnvironment(environ []string) {
-	g.urlGiven = g.URL != ""
-	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		switch {
-		case name == "PSI_CONFIG" && g.Config == "":
-			g.Config = value
-		case name == "PSI_URL" && g.URL == "":
-			g.URL = value
-		case name == "PSI_KEY" && g.Key == "":
-			g.Key = value
-		}
-	}
 }
 
 // env is what a command may touch.
