@@ -54,6 +54,17 @@ func scan[Row, Item any, Cursor string | int64](
 	return items, cursorText(cursor), nil
 }
 
+// views are those of the rows that are visible.
+func views[Row, View any](rows []Row, visible func(Row) bool, view func(Row) View) []View {
+	all := []View{} // [] and not null
+	for _, row := range rows {
+		if visible(row) {
+			all = append(all, view(row))
+		}
+	}
+	return all
+}
+
 func cursorText[Cursor string | int64](c Cursor) *string {
 	text := fmt.Sprint(c)
 	return &text

@@ -60,16 +60,8 @@ func (s *server) registerQueues() {
 		if err != nil {
 			return nil, err
 		}
-		out := &output[QueueList]{QueueList{Items: []Queue{}}}
-		if !emptied.IsZero() {
-			out.Body.EmptiedAt = timePtr(emptied)
-		}
-		for _, q := range stats {
-			if actor.seesQueue(q.Name) {
-				out.Body.Items = append(out.Body.Items, s.queueView(q))
-			}
-		}
-		return out, nil
+		items := views(stats, func(q queue.Stats) bool { return actor.seesQueue(q.Name) }, s.queueView)
+		return &output[QueueList]{QueueList{Items: items, EmptiedAt: timePtr(emptied)}}, nil
 	})
 	register(s, operation{
 		id: "pauseQueue", method: http.MethodPost, path: "/queues/{name}/pause", tag: tagQueues, role: Admin,

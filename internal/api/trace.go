@@ -82,40 +82,24 @@ func (s *server) registerTrace() {
 
 // traceView returns the part of a trace that the caller may see.
 func (s *server) traceView(actor caller, found store.Trace) Trace {
-	t := Trace{
-		Conversations: []Conversation{}, Messages: []Message{}, Handoffs: []Handoff{},
-		Audit: []Audit{}, Records: []Record{},
-	}
 	visible := make(map[string]bool)
 	for _, c := range found.Conversations {
-		if visible[c.ID] = actor.sees(c.Line, c.Area); visible[c.ID] {
-			t.Conversations = append(t.Conversations, s.conversationView(c))
-		}
+		visible[c.ID] = actor.sees(c.Line, c.Area)
 	}
-	for _, m := range found.Messages {
-		if visible[m.Conversation] {
-			t.Messages = append(t.Messages, messageView(m))
-		}
+	return Trace{
+		Conversations: views(found.Conversations, func(c store.Conversation) bool { return visible[c.ID] }, s.conversationView),
+		Messages:      views(found.Messages, func(m store.Message) bool { return visible[m.Conversation] }, messageView),
+		Handoffs:      views(found.Handoffs, func(h store.HandoffRow) bool { return visible[h.Conversation] }, handoffView),
+		Audit:         views(found.Audit, func(a store.AuditRow) bool { return visible[a.Conversation] }, auditView),
+		Records:       views(found.Records, func(r store.Record) bool { return actor.seesLane(r.Line) }, recordView),
 	}
-	for _, h := range found.Handoffs {
-		if visible[h.Conversation] {
-			t.Handoffs = append(t.Handoffs, Handoff{
-				Conversation: h.Conversation, Ticket: h.Ticket, FromArea: h.FromArea, Area: h.Area,
-				Tag: h.Tag, Note: h.Note, By: h.By, At: timePtr(h.At),
-			})
-		}
+}
+
+func handoffView(h store.HandoffRow) Handoff {
+	return Handoff{
+		Conversation: h.Conversation, Ticket: h.Ticket, FromArea: h.FromArea, Area: h.Area,
+		Tag: h.Tag, Note: h.Note, By: h.By, At: timePtr(h.At),
 	}
-	for _, a := range found.Audit {
-		if visible[a.Conversation] {
-			t.Audit = append(t.Audit, auditView(a))
-		}
-	}
-	for _, r := range found.Records {
-		if actor.seesLane(r.Line) {
-			t.Records = append(t.Records, recordView(r))
-		}
-	}
-	return t
 }
 
 func recordView(r store.Record) Record {
