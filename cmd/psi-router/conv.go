@@ -52,7 +52,7 @@ type (
 
 // Run closes, resets, reopens, disconnects or reconnects.
 func (c *convChange) Run(e *env, k *kong.Context) error {
-	return c.command(e, k.Selected().Name, c.body())
+	return c.command(e, k.Selected().Name, api.CommandBody{Reason: c.Reason})
 }
 
 // Run blocks the person of a conversation, or stops that, and says what WhatsApp did.
@@ -67,7 +67,7 @@ func (c *convBlock) Run(e *env, k *kong.Context) error {
 			return err
 		}
 		var after api.Contact
-		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+k.Selected().Name, c.body(), &after); err != nil {
+		if err := cl.post(e.ctx, "/contacts/"+url.PathEscape(conv.Contact.ID)+"/"+k.Selected().Name, api.CommandBody{Reason: c.Reason}, &after); err != nil {
 			return err
 		}
 		after = printed(after)
@@ -83,24 +83,11 @@ func (c *convBlock) Run(e *env, k *kong.Context) error {
 
 // Run hands over.
 func (c *convHandoff) Run(e *env) error {
-	body := c.body()
-	body["area"] = c.Area
-	if c.Tag != "" {
-		body["tag"] = c.Tag
-	}
-	return c.command(e, "handoff", body)
-}
-
-// body is the body of a command.
-func (c *convID) body() map[string]string {
-	if c.Reason == "" {
-		return map[string]string{}
-	}
-	return map[string]string{"reason": c.Reason}
+	return c.command(e, "handoff", api.HandoffBody{Area: c.Area, Tag: c.Tag, Reason: c.Reason})
 }
 
 // command changes the conversation and prints what it is then.
-func (c *convID) command(e *env, verb string, body map[string]string) error {
+func (c *convID) command(e *env, verb string, body any) error {
 	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/psivisionhub/psi-router/internal/api"
 	"github.com/psivisionhub/psi-router/internal/job"
 	"github.com/psivisionhub/psi-router/internal/phone"
 )
@@ -100,17 +101,7 @@ type deadRedrive struct {
 
 // Run redrives.
 func (c *deadRedrive) Run(e *env) error {
-	body := map[string]any{}
-	if len(c.IDs) > 0 {
-		body["ids"] = c.IDs
-	}
-	if c.Queue != "" {
-		body["queue"] = c.Queue
-	}
-	if c.Reason != "" {
-		body["reason"] = c.Reason
-	}
-	if len(body) == 0 || len(c.IDs) > 0 && len(body) > 1 {
+	if byFilter := c.Queue != "" || c.Reason != ""; byFilter == (len(c.IDs) > 0) {
 		return usage("say which: ids alone, or --queue, --reason or both; `psi-router dead list` lists them")
 	}
 	return e.withClient(func(cl *client) error {
@@ -119,10 +110,10 @@ func (c *deadRedrive) Run(e *env) error {
 			return err
 		}
 		done := struct {
-			Redriven int      `json:"redriven"`
-			Leaves   []string `json:"leaves"`
+			api.Redriven
+			Leaves []string `json:"leaves"`
 		}{Leaves: c.leftWithoutAnswer(all)}
-		if err := cl.post(e.ctx, "/dead-letters/redrive", body, &done); err != nil {
+		if err := cl.post(e.ctx, "/dead-letters/redrive", api.RedriveBody{IDs: c.IDs, Queue: c.Queue, Reason: c.Reason}, &done); err != nil {
 			return err
 		}
 		if n := len(done.Leaves); n > 0 && !e.JSON {
@@ -132,7 +123,7 @@ func (c *deadRedrive) Run(e *env) error {
 			}
 			e.printf("%s\n", e.say(redriveLeft, n, some))
 		}
-		return e.printCount(done, "redriven", done.Redriven, len(c.IDs))
+		return e.printCount(done, "redriven", done.Redriven.Redriven, len(c.IDs))
 	})
 }
 
@@ -165,10 +156,8 @@ func (c *deadDrop) Run(e *env) error {
 		}
 	}
 	return e.withClient(func(cl *client) error {
-		var done struct {
-			Dropped int `json:"dropped"`
-		}
-		if err := cl.post(e.ctx, "/dead-letters/drop", map[string]any{"ids": c.IDs}, &done); err != nil {
+		var done api.Dropped
+		if err := cl.post(e.ctx, "/dead-letters/drop", api.DropBody{IDs: c.IDs}, &done); err != nil {
 			return err
 		}
 		return e.printCount(done, "dropped", done.Dropped, len(c.IDs))

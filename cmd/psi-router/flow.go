@@ -193,18 +193,17 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	system := fs.FS(nil)
+	read := os.ReadFile
 	if len(files) == 0 {
 		cfg, err := e.localConfig()
 		if err != nil {
 			return nil, err
 		}
-		file := cmp.Or(c.Flow, cfg.Flow)
-		if file == "" {
-			system = flows.FS
-			files, err = fs.Glob(system, "*.chat")
-		} else {
+		if file := cmp.Or(c.Flow, cfg.Flow); file != "" {
 			files, err = transcripts(filepath.Dir(file))
+		} else {
+			read = flows.FS.ReadFile
+			files, err = fs.Glob(flows.FS, "*.chat")
 		}
 		if err != nil {
 			return nil, usage("%w", err)
@@ -215,15 +214,11 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 	}
 	chats := make([]chatFile, len(files))
 	for i, name := range files {
-		chats[i].name = name
-		if system != nil {
-			chats[i].src, err = fs.ReadFile(system, name)
-		} else {
-			chats[i].src, err = os.ReadFile(name)
-		}
+		src, err := read(name)
 		if err != nil {
 			return nil, usage("%w", err)
 		}
+		chats[i] = chatFile{name, src}
 	}
 	return chats, nil
 }

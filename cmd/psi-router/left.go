@@ -1,6 +1,10 @@
 package main
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/psivisionhub/psi-router/internal/api"
+)
 
 type leftCmd struct {
 	List    leftList    `cmd:"" default:"withargs" help:"List them, the oldest word first."`
@@ -25,7 +29,9 @@ type leftList struct {
 type leftDismiss struct{ convID }
 
 // Run takes one off.
-func (c *leftDismiss) Run(e *env) error { return c.command(e, "left/dismiss", c.body()) }
+func (c *leftDismiss) Run(e *env) error {
+	return c.command(e, "left/dismiss", api.CommandBody{Reason: c.Reason})
+}
 
 // Run prints one line for each.
 func (c *leftList) Run(e *env) error {

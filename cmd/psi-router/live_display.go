@@ -31,12 +31,7 @@ func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
 	return b
 }
 
-func (b *liveDisplay) style(code, s string) string {
-	if !b.color || code == "" || s == "" {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
+func (b *liveDisplay) style(code, s string) string { return styled(b.color, code, s) }
 
 // logEvent prints what did, where the block was; it is to be drawn again.
 func (b *liveDisplay) logEvent(at time.Duration, mark, text string) {

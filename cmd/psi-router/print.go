@@ -70,8 +70,10 @@ const (
 	yellow = "33"
 )
 
-func (e *env) style(code, s string) string {
-	if s == "" || !e.color() {
+func (e *env) style(code, s string) string { return styled(e.color(), code, s) }
+
+func styled(color bool, code, s string) string {
+	if !color || code == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
@@ -87,10 +89,7 @@ func (e *env) table(head []string, rows [][]string) {
 	}
 	line := func(row []string, code string) {
 		for i, cell := range row {
-			text := cell
-			if code != "" {
-				text = e.style(code, cell)
-			}
+			text := e.style(code, cell)
 			if i == len(row)-1 {
 				e.printf("%s\n", text)
 				return

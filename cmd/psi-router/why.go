@@ -124,23 +124,21 @@ func (w explainer) explain(c conversation, t trace, queues []queueRow, last int)
 		if m.Conversation != c.ID {
 			continue
 		}
-		n := len(x.Decisions)
-		switch {
-		case m.Direction == "inbound":
-			x.Decisions = append(x.Decisions, decision{
-				At: happenedAt(m), Author: m.Author, Text: messageText(m), Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{},
-			})
-		case n > 0:
-			x.Decisions[n-1].Sends = append(x.Decisions[n-1].Sends, w.send(m))
-		default: // we wrote first
-			x.Decisions = append(x.Decisions, decision{At: happenedAt(m), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{w.send(m)}})
+		in := m.Direction == "inbound"
+		if in || len(x.Decisions) == 0 { // else it follows from the decision before
+			d := decision{At: happenedAt(m), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{}}
+			if in {
+				d.Text = messageText(m)
+			}
+			x.Decisions = append(x.Decisions, d)
+		}
+		if !in {
+			d := &x.Decisions[len(x.Decisions)-1]
+			d.Sends = append(d.Sends, w.send(m))
 		}
 	}
-	since := w.handedOffAt(c, t)
-	if len(x.Decisions) > last {
-		x.Decisions = x.Decisions[len(x.Decisions)-last:]
-	}
-	x.State, x.Window = w.state(c, since), w.window(c)
+	x.Decisions = x.Decisions[max(0, len(x.Decisions)-last):]
+	x.State, x.Window = w.state(c, handedOffAt(c, t)), w.window(c)
 	x.Todo = w.todo(c, x.Decisions, queues)
 	return x
 }
@@ -150,7 +148,7 @@ func messageText(m api.Message) string {
 }
 
 // handedOffAt is when the last hand-off was.
-func (w explainer) handedOffAt(c conversation, t trace) time.Time {
+func handedOffAt(c conversation, t trace) time.Time {
 	var at time.Time
 	for _, h := range t.Handoffs {
 		if h.Conversation == c.ID && h.At != nil && h.At.After(at) {
