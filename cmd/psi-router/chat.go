@@ -15,7 +15,6 @@ type chatCmd struct {
 	Line string `placeholder:"ID" help:"Line to write to; otherwise the flow's first."`
 }
 
-// Help implements kong's help.
 func (chatCmd) Help() string {
 	return `Each line is a message. It prints what the person would get, and the reason of each decision. Nothing is stored or sent.
 
@@ -25,10 +24,10 @@ Examples:
   psi-router chat --flow flows/psi.yaml --lang en`
 }
 
-// serviceWindow is WhatsApp's.
+// serviceWindow is how long WhatsApp's service window stays open.
 const serviceWindow = 24 * time.Hour
 
-// loadRules are the flow's with the settings that decisions depend on.
+// loadRules reads a flow and the settings that its decisions depend on.
 func (e *env) loadRules(file string) (router.Rules, error) {
 	cfg, err := e.localConfig()
 	if err != nil {
@@ -47,7 +46,6 @@ func (e *env) loadRules(file string) (router.Rules, error) {
 	return router.Rules{Flow: f, HandoffTimeout: cfg.HandoffTimeout.D(), Window: serviceWindow}, nil
 }
 
-// Run talks until the input ends.
 func (c *chatCmd) Run(e *env) error {
 	rules, err := e.loadRules(c.Flow)
 	if err != nil {

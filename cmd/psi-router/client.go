@@ -29,21 +29,21 @@ const (
 	apiPrefix   = api.Prefix
 )
 
-// client calls the API: of the router at --url, of the one that holds data_dir,
-// or of its files when none runs.
+// client calls the API of the router at --url, else of the router that runs in data_dir, else
+// of the files in data_dir.
 type client struct {
 	http  *http.Client
 	base  string
 	key   string
 	close func() error
-	live  bool // a router answers, not its files
-	// cfg is what was read of the configuration.
+	live  bool // a router answers, not the files
+	// cfg is the configuration, without the parts that could not be read.
 	cfg *config.Config
-	// forTerminal says that answers are for people, on a screen.
+	// forTerminal makes every text of an answer safe for a terminal.
 	forTerminal bool
 }
 
-// client connects. Close it.
+// client connects to a router, or opens its files. The caller closes it.
 func (e *env) client() (*client, error) {
 	cfg, err := e.localConfig()
 	if err != nil {
@@ -86,7 +86,7 @@ func (e *env) parseURL() (*url.URL, error) {
 	return u, nil
 }
 
-// dialSocket is a client of the router that answers at a socket.
+// dialSocket returns a client of the router that listens on the socket.
 func dialSocket(ctx context.Context, socket string, timeout time.Duration) (*http.Client, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
@@ -99,7 +99,7 @@ func dialSocket(ctx context.Context, socket string, timeout time.Duration) (*htt
 	return &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dial}}, nil
 }
 
-// offline opens the engines, since no router runs here.
+// offline opens the engines, because no router runs here.
 func (c *client) offline(e *env) error {
 	file, what := "", "redis_url and database_url"
 	switch {
@@ -152,7 +152,7 @@ func (a *responseRecorder) WriteHeader(code int) {
 	}
 }
 
-// refusal is an error of the API.
+// refusal is a problem that the API answered.
 type refusal struct{ api.Problem }
 
 func (r *refusal) Error() string {
@@ -166,7 +166,7 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// exitCode is how a refusal ends a command.
+// exitCode returns the exit code of a command that was refused.
 func (r *refusal) exitCode() int {
 	switch r.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusBadRequest:
@@ -191,7 +191,7 @@ func (c *client) post(ctx context.Context, path string, body, into any) error {
 	return c.call(ctx, http.MethodPost, path, body, into)
 }
 
-// printAnswer prints the answer to a request as it came.
+// printAnswer prints an answer as it came.
 func (c *client) printAnswer(e *env, path string) error {
 	var raw json.RawMessage
 	if err := c.get(e.ctx, path, &raw); err != nil {
@@ -200,7 +200,7 @@ func (c *client) printAnswer(e *env, path string) error {
 	return e.printJSON(raw)
 }
 
-// call does one request below /api/v1. into may be nil, or a *json.RawMessage for the
+// call sends one request below /api/v1. into may be nil, or a *json.RawMessage for the
 // answer as it came.
 func (c *client) call(ctx context.Context, method, path string, body, into any) error {
 	var send io.Reader
@@ -254,7 +254,6 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	return nil
 }
 
-// withClient connects, does something and closes.
 func (e *env) withClient(do func(c *client) error) (err error) {
 	c, err := e.client()
 	if err != nil {
@@ -271,8 +270,8 @@ func (e *env) withClient(do func(c *client) error) (err error) {
 // pageSize is the API's largest page.
 const pageSize = 200
 
-// collect follows a list of the API from page to page: those of its items that are
-// to be kept, at most limit, 0 for all, and whether there are more.
+// collect reads a list of the API page by page. It returns the items that keep accepts, at
+// most limit (0: all), and whether there are more.
 func collect[T any](e *env, c *client, path string, query url.Values, limit int, keep func(T) bool) (all []T, more bool, err error) {
 	all = []T{} // [] and not null
 	for more = true; more && (limit == 0 || len(all) < limit); {

@@ -21,7 +21,6 @@ type convCmd struct {
 	Unblock    convBlock   `cmd:"" help:"Unblock the person."`
 }
 
-// Help implements kong's help.
 func (convCmd) Help() string {
 	return `ID is a conversation's id, its ticket, or the phone of a person with one conversation.
 
@@ -32,14 +31,14 @@ Examples:
   psi-router conv block 5491155550001 --reason amenazas`
 }
 
-// convID names the conversation.
+// convID is the conversation that a command is about, and why.
 type convID struct {
 	ID     string `arg:"" help:"Conversation id, ticket or phone."`
 	Line   string `help:"Line, when a person has conversations on several."`
 	Reason string `help:"Why; it stays in the audit."`
 }
 
-// convChange and convBlock are several commands: the name of one is the API's verb.
+// convChange and convBlock serve several commands each: the command's name is the API's verb.
 type (
 	convChange  struct{ convID }
 	convBlock   struct{ convID }
@@ -50,12 +49,11 @@ type (
 	}
 )
 
-// Run closes, resets, reopens, disconnects or reconnects.
 func (c *convChange) Run(e *env, k *kong.Context) error {
 	return c.command(e, k.Selected().Name, api.CommandBody{Reason: c.Reason})
 }
 
-// Run blocks the person of a conversation, or stops that, and says what WhatsApp did.
+// Run blocks or unblocks the person of a conversation, and says what WhatsApp did.
 func (c *convBlock) Run(e *env, k *kong.Context) error {
 	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
@@ -81,12 +79,11 @@ func (c *convBlock) Run(e *env, k *kong.Context) error {
 	})
 }
 
-// Run hands over.
 func (c *convHandoff) Run(e *env) error {
 	return c.command(e, "handoff", api.HandoffBody{Area: c.Area, Tag: c.Tag, Reason: c.Reason})
 }
 
-// command changes the conversation and prints what it is then.
+// command posts a command and prints the conversation after it.
 func (c *convID) command(e *env, verb string, body any) error {
 	return e.withClient(func(cl *client) error {
 		id, err := c.find(e, cl)
@@ -103,7 +100,7 @@ func (c *convID) command(e *env, verb string, body any) error {
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
 
-// find leads a ticket or a phone to its conversation.
+// find returns the conversation of an id, a ticket or a phone.
 func (c *convID) find(e *env, cl *client) (string, error) {
 	if uuid.MatchString(c.ID) {
 		return c.ID, nil
@@ -138,7 +135,7 @@ func onLine(line string) string {
 	return " on line " + line
 }
 
-// summary is a conversation in one line.
+// summary describes a conversation in one line.
 func summary(c conversation) string {
 	parts := []string{c.ID, c.Line, c.State}
 	for _, p := range []struct{ name, value string }{{"area", c.Area}, {"tag", c.Tag}, {"ticket", c.Ticket}, {"menu", c.Menu}} {

@@ -20,7 +20,6 @@ type deadCmd struct {
 	Drop    deadDrop    `cmd:"" help:"Delete them for good."`
 }
 
-// Help implements kong's help.
 func (deadCmd) Help() string {
 	return `A message that comes back is stored as late and changes nothing: its person is not answered, and is in the list of ` + "`psi-router left`" + `. What has to be sent is sent.
 
@@ -37,7 +36,6 @@ type deadList struct {
 	Limit int    `default:"50" help:"How many at most; 0 for all."`
 }
 
-// Run prints one line for each.
 func (c *deadList) Run(e *env) error {
 	if c.Limit < 0 {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
@@ -69,7 +67,7 @@ func (c *deadList) Run(e *env) error {
 	})
 }
 
-// deadLetters asks for those of a queue, "" for all, at most limit, 0 for all.
+// deadLetters reads the dead letters of a queue ("": of all), at most limit (0: all).
 func (c *client) deadLetters(e *env, queue string, limit int) (all []deadLetter, more bool, err error) {
 	query := url.Values{}
 	if queue != "" {
@@ -82,7 +80,7 @@ type deadShow struct {
 	ID int64 `arg:"" help:"Its id."`
 }
 
-// Run prints everything; a body is data, so it is always JSON.
+// Run prints JSON with or without --json: the body is data.
 func (c *deadShow) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		err := cl.printAnswer(e, "/dead-letters/"+strconv.FormatInt(c.ID, 10))
@@ -99,7 +97,6 @@ type deadRedrive struct {
 	Reason string  `help:"All whose error contains this."`
 }
 
-// Run redrives.
 func (c *deadRedrive) Run(e *env) error {
 	if byFilter := c.Queue != "" || c.Reason != ""; byFilter == (len(c.IDs) > 0) {
 		return usage("say which: ids alone, or --queue, --reason or both; `psi-router dead list` lists them")
@@ -127,8 +124,8 @@ func (c *deadRedrive) Run(e *env) error {
 	})
 }
 
-// leftWithoutAnswer are the people, masked, whose messages are redriven: they stay without an
-// answer, unless they wrote since.
+// leftWithoutAnswer lists the people, masked, whose messages are redriven. They get no answer
+// unless they have written since.
 func (c *deadRedrive) leftWithoutAnswer(all []deadLetter) []string {
 	people := map[string]string{}
 	for _, d := range all {
@@ -146,7 +143,7 @@ type deadDrop struct {
 	Yes bool    `short:"y" help:"Do not ask."`
 }
 
-// Run drops, and asks first when somebody is there to answer.
+// Run asks before it drops, if a person is there to answer.
 func (c *deadDrop) Run(e *env) error {
 	if !c.Yes && e.interactive() {
 		e.printf("Delete %d for good? There is no way back. [y/N] ", len(c.IDs))
@@ -164,7 +161,7 @@ func (c *deadDrop) Run(e *env) error {
 	})
 }
 
-// printCount prints how many, and fails when some of those named were not there.
+// printCount prints the count, and fails if some of the named ones did not exist.
 func (e *env) printCount(v any, verb string, n, asked int) error {
 	if err := e.report(v, "%d %s\n", n, verb); err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 
 type doctorCmd struct{}
 
-// Help implements kong's help.
 func (doctorCmd) Help() string {
 	return `It looks at the configuration and its secrets, Redis, PostgreSQL, disk, clock, port, the router that runs, each line at WhatsApp, and each endpoint; it changes nothing and sends nothing. Each finding is ok, a warning or broken, and says how to fix it. It exits with 1 when something is broken.
 
@@ -27,7 +26,6 @@ Examples:
   psi-router doctor --json | jq '.findings[] | select(.state != "ok")'`
 }
 
-// Run looks and reports.
 func (doctorCmd) Run(e *env) error {
 	r, err := e.examine()
 	if err != nil {
@@ -44,7 +42,7 @@ func (doctorCmd) Run(e *env) error {
 	return err
 }
 
-// examine looks at the installation of the configuration.
+// examine checks the installation that the configuration describes.
 func (e *env) examine() (doctor.Report, error) {
 	var files []string
 	cfg, err := config.Load(config.Options{File: e.Config, Env: e.environ, ReadFile: func(name string) ([]byte, error) {
@@ -60,7 +58,7 @@ func (e *env) examine() (doctor.Report, error) {
 	return r, e.ctx.Err()
 }
 
-// admin is a client of the router that runs in a data_dir, nil when none does.
+// admin returns a client of the router that runs in dir, nil if none runs.
 func (e *env) admin(dir string) (*http.Client, func()) {
 	nothing := func() {}
 	if _, err := os.Stat(dir); err != nil {
@@ -78,7 +76,6 @@ func (e *env) admin(dir string) (*http.Client, func()) {
 	return c, func() { c.CloseIdleConnections(); release() }
 }
 
-// printDoctor is the report for people.
 func (e *env) printDoctor(r doctor.Report) {
 	last := ""
 	for _, f := range r.Findings {
@@ -111,12 +108,12 @@ func (e *env) printDoctor(r doctor.Report) {
 	}
 }
 
-// pad fills a word up, whatever its style.
+// pad pads a word before it is styled: escape sequences have no width.
 func pad(e *env, s string, width int) string {
 	return e.style(bold, s) + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
-// count says how many, in one text for one and another for more.
+// count chooses between the singular and the plural.
 func (e *env) count(n int, one, many lang.Text) string {
 	if n == 1 {
 		return e.say(one)

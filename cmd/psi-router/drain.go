@@ -9,7 +9,6 @@ type queueDrain struct {
 	Timeout time.Duration `default:"1m" help:"Give up after so long."`
 }
 
-// Help implements kong's help.
 func (queueDrain) Help() string {
 	return `Shut the door first (take the webhook out of nginx: WhatsApp repeats for days what gets no 200), and leave the router running. This waits until all that has come is handled and sent, and says what is left if it is not. Then the router can be stopped, and its store moved to PostgreSQL and its queue left behind.
 
@@ -19,18 +18,17 @@ Examples:
   psi-router queue drain --json`
 }
 
-// drained is what is left in the queues.
+// drained is what the queues still hold.
 type drained struct {
 	Drained bool       `json:"drained"`
 	Waiting int64      `json:"waiting"`
 	Dead    int64      `json:"dead"`
-	Queues  []queueRow `json:"queues"` // that hold something
+	Queues  []queueRow `json:"queues"` // the queues that are not empty
 }
 
-// looks is how often the queues are asked.
+// looks is the pause between two looks at the queues.
 const looks = 500 * time.Millisecond
 
-// Run waits until nothing is left.
 func (c *queueDrain) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		var left drained

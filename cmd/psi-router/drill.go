@@ -23,7 +23,6 @@ type drillCmd struct {
 	Keep          bool          `help:"Keep all files: configuration, databases, logs."`
 }
 
-// Help implements kong's help.
 func (drillCmd) Help() string {
 	return `It rehearses the bad days on an installation of its own, which is thrown away: people write, processes are killed, Redis and PostgreSQL go away, WhatsApp refuses and hangs; then every message and every answer is accounted for. Yours is not touched: it reads no configuration, listens on loopback only, and ends only what it started. It needs redis-server and PostgreSQL (apt-get install redis-server postgresql); without them it drills one process on SQLite.
 
@@ -37,7 +36,6 @@ Examples:
   psi-router drill --json > drill.json`
 }
 
-// Run drills and reports.
 func (c *drillCmd) Run(e *env) error {
 	v := e.rehearsal(drillFallback, drillInterrupted)
 	v.nameWidth, v.valueWidth, v.number = 16, 8, func(n int64) string { return strconv.FormatInt(n, 10) }
@@ -92,7 +90,6 @@ func (c *drillCmd) list(v *rehearsal) error {
 	return nil
 }
 
-// print is the report for people.
 func (c *drillCmd) print(v *rehearsal, r rehearse.Report) {
 	took := func(seconds float64) string { return age(time.Duration(seconds * float64(time.Second))) }
 	fmt.Fprintln(v.out)

@@ -19,7 +19,6 @@ type flowCmd struct {
 	Test    flowTest    `cmd:"" help:"Run .chat transcripts."`
 }
 
-// Help implements kong's help.
 func (flowCmd) Help() string {
 	return `Without a file: the configured flow, or the one inside the program.
 
@@ -31,10 +30,10 @@ Examples:
   psi-router flow test --flow mine.yaml mine.chat`
 }
 
-// builtin is the flow inside the program.
+// builtin is the flow that the program contains.
 const builtin = "psi.yaml"
 
-// readFlow reads a flow file; "" is the configured one or the one inside.
+// readFlow reads a flow file; "" is the configured flow, else the built-in one.
 func (e *env) readFlow(file string) (name string, src []byte, err error) {
 	if file == "" {
 		cfg, err := e.localConfig()
@@ -59,7 +58,6 @@ type flowCheck struct {
 	Strict bool     `help:"Fail on warnings too."`
 }
 
-// Run prints every problem with its place.
 func (c *flowCheck) Run(e *env) error {
 	if len(c.Files) == 0 {
 		c.Files = []string{""}
@@ -110,7 +108,6 @@ type flowDiagram struct {
 	Format string `enum:"mermaid,svg" default:"mermaid" help:"mermaid or svg."`
 }
 
-// Run draws.
 func (c *flowDiagram) Run(e *env) error {
 	name, src, err := e.readFlow(c.File)
 	if err != nil {
@@ -138,7 +135,6 @@ type chatResult struct {
 	Failures transcript.Failures `json:"failures"`
 }
 
-// Run plays every transcript.
 func (c *flowTest) Run(e *env) error {
 	rules, err := e.loadRules(c.Flow)
 	if err != nil {
@@ -187,7 +183,7 @@ type chatFile struct {
 	src  []byte
 }
 
-// chats reads the transcripts that were named, or those beside the flow.
+// chats reads the named transcripts, else those beside the flow.
 func (c *flowTest) chats(e *env) ([]chatFile, error) {
 	files, err := expandDirs(c.Files)
 	if err != nil {
@@ -223,16 +219,15 @@ func (c *flowTest) chats(e *env) ([]chatFile, error) {
 	return chats, nil
 }
 
-// transcripts lists those in a directory.
 func transcripts(dir string) ([]string, error) { return filepath.Glob(filepath.Join(dir, "*.chat")) }
 
-// expandDirs puts the transcripts of a directory in its place.
+// expandDirs replaces each directory by its transcripts.
 func expandDirs(named []string) ([]string, error) {
 	var files []string
 	for _, name := range named {
 		info, err := os.Stat(name)
 		if err != nil || !info.IsDir() {
-			files = append(files, name) // who reads it says what is wrong
+			files = append(files, name) // reading it reports what is wrong
 			continue
 		}
 		inside, err := transcripts(name)

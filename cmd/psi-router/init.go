@@ -50,10 +50,9 @@ type initCmd struct {
 	NoCheck bool `help:"Do not ask Redis, PostgreSQL and WhatsApp."`
 	Yes     bool `help:"Ask nothing: take flags and defaults."`
 
-	forceInteractive bool // ask, although nobody types
+	forceInteractive bool // ask without a terminal (tests)
 }
 
-// Help implements kong's help.
 func (initCmd) Help() string {
 	return `It asks what is not given, checks each answer (Redis, PostgreSQL, the port, the number, token and app secret at Meta), and writes psi-router.yaml (0640) and its secrets (0600, in files of their own). Nothing that exists is overwritten without --force. Then it says what to paste at Meta, and ends in doctor.
 
@@ -70,7 +69,6 @@ Examples:
   psi-router init --yes --database-url-file db --redis-url redis://127.0.0.1:6379/0 --phone-number-id 106540352242922 --token-file token --app-secret-file secret`
 }
 
-// Run asks, checks, writes and looks.
 func (c *initCmd) Run(e *env) error {
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
@@ -113,7 +111,7 @@ func (c *initCmd) Run(e *env) error {
 	return err
 }
 
-// initResult is what init answers to programs.
+// initResult is what init prints with --json.
 type initResult struct {
 	Config      string        `json:"config"`
 	Callback    string        `json:"callback_url,omitempty"`
@@ -122,7 +120,7 @@ type initResult struct {
 	Doctor      doctor.Report `json:"doctor"`
 }
 
-// callback is what Meta posts to, "" when that is not known yet.
+// callback is the address that Meta posts to, "" while it is unknown.
 func (s *setup) callback() string {
 	if s.Public == "" {
 		return ""
@@ -130,7 +128,7 @@ func (s *setup) callback() string {
 	return strings.TrimRight(s.Public, "/") + "/webhook"
 }
 
-// setup is an installation that is being described.
+// setup is the installation that init describes.
 type setup struct {
 	*initCmd
 	e           *env
@@ -138,20 +136,20 @@ type setup struct {
 	in          *bufio.Reader
 	interactive bool
 	secrets     map[string]string // by file name
-	key         string            // of the API, shown once
+	key         string            // the API key, shown once
 
 	lines    []lineValues
 	logLevel string // "" is the default
 }
 
-// cloud reports whether the first line is on the Cloud API: then the flags and the
-// questions are about it.
+// cloud reports whether the first line is on the Cloud API. Then flags and questions are about
+// that line.
 func (s *setup) cloud() bool { return s.lines[0].values["provider"] == "cloud" }
 
 func (s *setup) file() string              { return filepath.Join(s.dir, "psi-router.yaml") }
 func (s *setup) secret(name string) string { return filepath.Join(s.dir, "secrets", name) }
 
-// existing lists what would be overwritten.
+// existing lists the files that would be overwritten.
 func (s *setup) existing() []string {
 	var there []string
 	for _, path := range []string{s.file(), filepath.Join(s.dir, "secrets")} {
@@ -163,18 +161,18 @@ func (s *setup) existing() []string {
 	return there
 }
 
-// question is one answer that is needed.
+// question asks for one setting.
 type question struct {
 	flag, text string
 	dest       *string
-	fallback   string // default
-	required   bool   // it may not be empty
-	secret     bool   // a secret
-	remote     bool   // somebody else is asked about it: not with --no-check
+	fallback   string // the default
+	required   bool   // an empty answer is refused
+	secret     bool   // the answer is not echoed
+	remote     bool   // the check asks another server; --no-check skips it
 	check      func(ctx context.Context, value string) (note string, err error)
 }
 
-// errNotChecked means that nobody could be asked: the answer is taken.
+// errNotChecked says that no server could be asked: the answer is accepted.
 var errNotChecked = errors.New("not checked")
 
 var lineName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
@@ -215,7 +213,7 @@ func (s *setup) ask() error {
 		questions = questions[:6]
 	}
 	for _, q := range questions {
-		// Without a database there is nothing to go past, nor to share.
+		// Without a database there is no pooler to bypass and nothing that processes share.
 		if c.Database == "" && s.interactive && (q.flag == "database-direct-url" || q.flag == "redis-url") && *q.dest == "" {
 			continue
 		}
@@ -238,7 +236,7 @@ func (s *setup) ask() error {
 	return nil
 }
 
-// answer gets one answer that holds.
+// answer asks until the answer passes its check.
 func (s *setup) answer(q question) error {
 	e := s.e
 	for given := *q.dest != ""; ; given = false {
@@ -250,7 +248,7 @@ func (s *setup) answer(q question) error {
 			*q.dest = value
 		}
 		*q.dest = strings.TrimSpace(cmp.Or(*q.dest, q.fallback))
-		e.redact = s.redactor() // who is asked about an answer may repeat it
+		e.redact = s.redactor() // a server may repeat the answer that it is asked about
 		var note string
 		var err error
 		switch {
@@ -283,8 +281,8 @@ func (s *setup) answer(q question) error {
 	}
 }
 
-// redactor are the secrets that were answered so far; what is shorter is none, and is
-// part of what we say ourselves.
+// redactor hides the secrets answered so far. A shorter answer is no secret, and our own
+// words may contain it.
 func (s *setup) redactor() *redact.Redactor {
 	c := config.Config{
 		DatabaseURL: config.NewSecret(s.Database), DatabaseDirectURL: config.NewSecret(s.Direct), RedisURL: config.NewSecret(s.Redis),
@@ -301,7 +299,6 @@ func (s *setup) note(code, mark, text string) {
 	fmt.Fprintf(s.e.err, "  %s %s\n", s.e.style(code, mark), oneLine(s.e.redact.Words(text), 600))
 }
 
-// prompt asks a person.
 func (s *setup) prompt(q question) (string, error) {
 	more := ""
 	if q.fallback != "" {
@@ -323,7 +320,7 @@ func (s *setup) prompt(q question) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
-// validate reads the configuration as the router will, before it is written.
+// validate loads the configuration as the router will, before it is written.
 func (s *setup) validate(text string) error {
 	cfg, err := config.Load(config.Options{File: s.file(), ReadFile: func(name string) ([]byte, error) {
 		if name == s.file() {
@@ -343,7 +340,7 @@ func (s *setup) validate(text string) error {
 	return nil
 }
 
-// printNextSteps says what to do at Meta.
+// printNextSteps says what to paste at Meta and how to start.
 func (s *setup) printNextSteps() {
 	e := s.e
 	e.printf("\n%s\n  %s\n  %s\n\n", e.say(initWritten), s.file(), filepath.Join(s.dir, "secrets")+string(filepath.Separator))

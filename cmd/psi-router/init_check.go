@@ -18,7 +18,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/whatsapp"
 )
 
-// checkTime bounds one question to somebody else.
+// checkTime bounds one check.
 const checkTime = 15 * time.Second
 
 func (s *setup) checkListen(ctx context.Context, v string) (string, error) {
@@ -63,7 +63,7 @@ func (s *setup) checkRedis(ctx context.Context, v string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = q.Close() }() // it was only read
+	defer func() { _ = q.Close() }() // nothing was written
 	a, err := q.ServerInfo(ctx)
 	if err != nil {
 		return "", err
@@ -92,7 +92,7 @@ func (s *setup) checkSecret(_ context.Context, v string) (string, error) {
 	return "", nil
 }
 
-// checkToken asks WhatsApp, when it can be reached.
+// checkToken asks WhatsApp about the number. If WhatsApp cannot be reached, the token is accepted.
 func (s *setup) checkToken(ctx context.Context, token string) (string, error) {
 	graph := s.Graph
 	if defaults, err := config.Load(config.Options{}); graph == "" && err == nil {

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// lineValues are the keys of a line.
+// lineValues are the settings of a line, by their key.
 type lineValues struct {
 	id     string
 	values map[string]string
 }
 
-// oldCloudLines are those that the previous product had on the Cloud API, with one
+// oldCloudLines are the lines that the previous product had on the Cloud API. They share one
 // set of credentials.
 var oldCloudLines = []string{"wsp4", "ventas_api", "administracion", "alumnos", "comunidad"}
 
@@ -28,7 +28,7 @@ type oldEnv struct {
 
 func (o *oldEnv) has(key string) bool { return o.names[key] != "" }
 
-// fill sets what is empty to the value of an old key, which is called otherwise now.
+// fill sets an empty setting from an old key, and notes the key that the setting has now.
 func (o *oldEnv) fill(to *string, key, now string) {
 	if name := o.names[key]; name != "" && *to == "" {
 		*to = o.values[name]
@@ -36,8 +36,8 @@ func (o *oldEnv) fill(to *string, key, now string) {
 	}
 }
 
-// line is one of the old lines as it is written now, without the credentials that
-// the lines on the Cloud API share.
+// line returns the settings of an old line, without the credentials that the lines on the
+// Cloud API share.
 func (o *oldEnv) line(old, id, provider string) lineValues {
 	l := lineValues{id, map[string]string{}}
 	for _, key := range []string{"provider", "phone_number_id", "number", "url", "instance", "api_key", "secret"} {
@@ -49,7 +49,7 @@ func (o *oldEnv) line(old, id, provider string) lineValues {
 	return l
 }
 
-// takeEnv fills what no flag gives from the .env file of the previous product.
+// takeEnv fills the settings that no flag gives from the .env file of the previous product.
 func (s *setup) takeEnv() error {
 	values, err := parseEnv(string(s.FromEnv))
 	if err != nil {
@@ -79,20 +79,20 @@ func (s *setup) takeEnv() error {
 	return nil
 }
 
-// takeLines takes the lines over, those on the Cloud API before Evolution's.
+// takeLines takes over the lines on the Cloud API, then the one on Evolution.
 func (s *setup) takeLines(o *oldEnv) {
 	evolution := o.has("lines.evolution.instance") || o.has("lines.evolution.url")
-	// Evolution had the line wsp4 unless that was on the Cloud API.
+	// The line wsp4 was on Evolution unless it was on the Cloud API.
 	instead := evolution && (o.values["WHATSAPP_PROVIDER"] == "evolution" || !o.has("lines.wsp4.phone_number_id"))
 	s.lines = nil
-	called := s.Line // the first
+	called := s.Line // the first line
 	for _, id := range oldCloudLines {
 		if o.has("lines."+id+".phone_number_id") && (id != "wsp4" || !instead) {
 			s.lines = append(s.lines, o.line(id, cmp.Or(called, id), "cloud"))
 			called = ""
 		}
 	}
-	if s.lines == nil && !evolution { // its number is asked
+	if s.lines == nil && !evolution { // init asks for its number
 		s.lines = append(s.lines, o.line("wsp4", cmp.Or(called, "wsp4"), "cloud"))
 	}
 	if s.lines != nil {
@@ -111,7 +111,7 @@ func (s *setup) takeLines(o *oldEnv) {
 	}
 }
 
-// tellEnv says what became of each variable, without its value.
+// tellEnv reports what became of each variable, without its value.
 func (s *setup) tellEnv(o *oldEnv) {
 	var others []string
 	for _, name := range slices.Sorted(maps.Keys(o.values)) {
@@ -135,7 +135,7 @@ var (
 	notInLine = regexp.MustCompile(`[^a-z0-9_-]`)
 )
 
-// parseEnv reads lines of KEY=VALUE. No error repeats one: it may be a secret.
+// parseEnv reads lines of KEY=VALUE. Its errors never quote a line: it may hold a secret.
 func parseEnv(src string) (map[string]string, error) {
 	env := map[string]string{}
 	for i, line := range strings.Split(strings.TrimPrefix(src, "\ufeff"), "\n") {

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// yaml is the configuration; its secrets are set aside.
+// yaml returns the configuration, and moves its secrets to s.secrets.
 func (s *setup) yaml() string {
 	var b strings.Builder
 	row := func(indent, key, value string) {
@@ -65,11 +65,11 @@ func (s *setup) yaml() string {
 	return b.String()
 }
 
-// quoted is a value as YAML, in which ${ stands for itself.
+// quoted returns a value as YAML, with ${ escaped.
 func quoted(v string) string { return strconv.Quote(strings.ReplaceAll(v, "${", "$${")) }
 
-// write makes the secrets first: a configuration that is there is whole. What it
-// made is removed again when it fails.
+// write writes the secrets before the configuration that names them. If it fails, it removes
+// what it has written.
 func (s *setup) write(text string) (err error) {
 	var made []string
 	defer func() {
@@ -103,14 +103,14 @@ func (s *setup) write(text string) (err error) {
 	return put(s.file(), text, 0o640)
 }
 
-// writeFile writes a file as a whole or not at all. Only with Force it takes the place
-// of another; then it is not fresh.
+// writeFile writes a file whole or not at all. It replaces an existing file only with Force;
+// then the file is not fresh.
 func (s *setup) writeFile(path, text string, mode fs.FileMode) (fresh bool, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".psi-router-*")
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(f.Name()) // it has another name by then
+	defer os.Remove(f.Name()) // after success the file has another name
 	_, err = f.WriteString(text)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {

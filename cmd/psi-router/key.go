@@ -13,7 +13,6 @@ type keyCmd struct {
 
 type keyNew struct{}
 
-// Help implements kong's help.
 func (keyNew) Help() string {
 	return `Give the key to who calls the API, and put the hash into the configuration. The key is shown once.
 
@@ -21,14 +20,13 @@ Examples:
   psi-router key new`
 }
 
-// Run makes a key.
 func (keyNew) Run(e *env) error {
 	key, hash := newAPIKey()
 	return e.report(map[string]string{"key": key, "hash": hash},
 		"key:   %s\nhash:  %s\n\nIn the configuration:\n  api_keys: [{name: crm, key: %q, role: agent}]\n", key, hash, hash)
 }
 
-// newAPIKey makes a key of 130 random bits, and its hash for the configuration.
+// newAPIKey returns a key of 130 random bits, and its hash for the configuration.
 func newAPIKey() (key, hash string) {
 	key = "psi_" + strings.ToLower(rand.Text())
 	sum := sha256.Sum256([]byte(key))

@@ -11,7 +11,6 @@ type leftCmd struct {
 	Dismiss leftDismiss `cmd:"" help:"Take somebody off the list: nothing is sent."`
 }
 
-// Help implements kong's help.
 func (leftCmd) Help() string {
 	return `People whose last message of this week has no answer of ours: no team has them, and nothing waits to be sent. Who writes again and is answered, is handed off or closed, or is answered by anybody, is not in the list any more.
 
@@ -28,12 +27,10 @@ type leftList struct {
 
 type leftDismiss struct{ convID }
 
-// Run takes one off.
 func (c *leftDismiss) Run(e *env) error {
 	return c.command(e, "left/dismiss", api.CommandBody{Reason: c.Reason})
 }
 
-// Run prints one line for each.
 func (c *leftList) Run(e *env) error {
 	if c.Limit < 0 {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
@@ -64,7 +61,7 @@ func (c *leftList) Run(e *env) error {
 	})
 }
 
-// left asks for those who were left, at most limit, 0 for all.
+// left reads the conversations left without an answer, at most limit (0: all).
 func (c *client) left(e *env, line string, limit int) (all []conversation, more bool, err error) {
 	query := url.Values{"left": {"true"}}
 	if line != "" {
@@ -73,7 +70,7 @@ func (c *client) left(e *env, line string, limit int) (all []conversation, more 
 	return collect(e, c, "/conversations", query, limit, func(c conversation) bool { return c.Left != nil })
 }
 
-// leftText says that the person of a conversation has no answer; "" when they have.
+// leftText says since when the person has no answer, and why; "" if they were answered.
 func (w explainer) leftText(c conversation) string {
 	if c.Left == nil {
 		return ""

@@ -11,18 +11,18 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// liveDisplay shows something long while it runs: what happens, line by line, and on a
-// terminal below it a block that is written anew. It is used by one at a time.
+// liveDisplay shows a long run: its events line by line, and on a terminal a block of figures
+// below them that is redrawn. It is not safe for concurrent use.
 type liveDisplay struct {
 	out        io.Writer
-	title      string // until it was shown
+	title      string // "" once it was printed
 	live       bool
 	color      bool
-	lines      int           // of the block that are on the screen
-	lastLogged time.Duration // when figures were told in a line
+	lines      int           // of the block on the screen
+	lastLogged time.Duration // when figures were last logged
 }
 
-// logEvery is how often figures are told where nobody watches.
+// logEvery is the interval of logged figures without a terminal.
 const logEvery = 10 * time.Second
 
 func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
@@ -33,7 +33,7 @@ func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
 
 func (b *liveDisplay) style(code, s string) string { return styled(b.color, code, s) }
 
-// logEvent prints what did, where the block was; it is to be drawn again.
+// logEvent prints an event in place of the block. The caller redraws the block.
 func (b *liveDisplay) logEvent(at time.Duration, mark, text string) {
 	b.clear()
 	if b.title != "" {
@@ -43,7 +43,7 @@ func (b *liveDisplay) logEvent(at time.Duration, mark, text string) {
 	fmt.Fprintf(b.out, "%s %s %s\n", b.style(dim, elapsedText(at)), mark, text)
 }
 
-// logFigures tells figures in a line, now and then.
+// logFigures prints the figures in one line, at most every logEvery.
 func (b *liveDisplay) logFigures(at time.Duration, figures []string) {
 	if at-b.lastLogged < logEvery {
 		return
@@ -52,7 +52,7 @@ func (b *liveDisplay) logFigures(at time.Duration, figures []string) {
 	fmt.Fprintf(b.out, "%s   %s\n", elapsedText(at), strings.Join(figures, " · "))
 }
 
-// draw writes the block below everything else, its head in full light.
+// draw draws the block, with its figures dimmed.
 func (b *liveDisplay) draw(head string, figures []string) {
 	b.clear()
 	width := b.width()
@@ -63,7 +63,7 @@ func (b *liveDisplay) draw(head string, figures []string) {
 	b.lines = 2 + len(figures)
 }
 
-// clear takes the block off the screen.
+// clear removes the block from the screen.
 func (b *liveDisplay) clear() {
 	if b.lines > 0 {
 		fmt.Fprintf(b.out, "\x1b[%dA\x1b[J", b.lines)

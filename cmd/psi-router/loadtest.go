@@ -53,7 +53,6 @@ type loadtestCmd struct {
 	HTML string `placeholder:"FILE" help:"Write the report with its charts to a file."`
 }
 
-// Help implements kong's help.
 func (loadtestCmd) Help() string {
 	return `It writes as Meta does, signed: messages of many people, three statuses to each answer, batches, repeats, bursts. It takes the answers as WhatsApp would, and in the end asks for every id: what was lost, doubled or reordered, and how long the webhook and people had to wait. At a rate, time counts from when a request was due, not from when somebody was free to post it.
 
@@ -71,12 +70,11 @@ Examples:
   psi-router loadtest --json > loadtest.json`
 }
 
-// Run tests and reports.
 func (c *loadtestCmd) Run(e *env) error {
 	v := e.rehearsal(loadFallback, loadInterrupted)
 	v.nameWidth, v.valueWidth, v.number = 14, 9, thousands
 	var html *os.File
-	if c.HTML != "" { // before minutes of load
+	if c.HTML != "" { // fail before minutes of load
 		var err error
 		if html, err = os.Create(c.HTML); err != nil {
 			return usage("--html: %w", err)
@@ -100,7 +98,7 @@ func (c *loadtestCmd) Run(e *env) error {
 	}, func(r rehearse.Report) { c.print(v, r) })
 }
 
-// options says what to test, and how. done gives back what it opened.
+// options returns what to test, and how. done closes what options opened.
 func (c *loadtestCmd) options(v *rehearsal) (o rehearse.Options, done func(), err error) {
 	o = rehearse.Options{
 		Webhooks: c.Webhooks, Workers: c.Workers, SlowPostgres: c.SlowPostgres, RestartRedis: c.RestartRedis, Keep: c.Keep,
@@ -110,7 +108,7 @@ func (c *loadtestCmd) options(v *rehearsal) (o rehearse.Options, done func(), er
 			Duplicates: c.Duplicates, Statuses: c.Statuses, Script: c.Script, Seed: seedOr(c.Seed), WarmUp: c.Warm,
 		},
 	}
-	if v.e.urlGiven { // PSI_URL is for looking: nobody means that by it
+	if v.e.urlGiven { // PSI_URL is meant for reading: it never chooses a target for load
 		o.Embedded = c.Embedded
 		o.Target, done, err = c.target(v)
 		return o, done, err
@@ -119,7 +117,7 @@ func (c *loadtestCmd) options(v *rehearsal) (o rehearse.Options, done func(), er
 	return o, func() {}, err
 }
 
-// describe says what is tested, and where it stands.
+// describe sets the texts that are shown while the test runs.
 func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 	where := v.say(loadServers, c.Webhooks, c.Workers)
 	switch {
@@ -137,7 +135,7 @@ func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 		v.title += v.say(loadGraph, "http://"+o.Target.Graph+"/sandbox/graph/v26.0")
 	}
 	ms := func(d time.Duration) string {
-		if d == 0 { // nothing happened lately
+		if d == 0 { // nothing happened in the last second
 			return "–"
 		}
 		return span(d.Seconds() * 1000)
@@ -151,7 +149,7 @@ func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 				code = green
 			}
 			return v.say(loadCrm) + ": " + v.say(crmTexts[way]), v.style(code, "~")
-		case ev.What != "redis": // it goes on as long as the test
+		case ev.What != "redis": // this fault lasts as long as the test
 			return "", ""
 		case ev.Over:
 			return v.say(loadRedisUp), v.style(green, "+")
@@ -176,7 +174,7 @@ func (c *loadtestCmd) describe(v *rehearsal, o rehearse.Options) {
 	}
 }
 
-// target is the router at --url.
+// target describes the router at --url.
 func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 	e := v.e
 	cfg, err := e.localConfig()
@@ -211,7 +209,7 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 	if e.Key != "" || !loopback(u.Hostname()) {
 		return t, func() {}, nil
 	}
-	// The router of this data_dir can be asked without a key.
+	// The router in data_dir answers its socket without a key.
 	local := *e.globals
 	local.URL = ""
 	here := *e
@@ -223,10 +221,10 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 	if api.base == "http://router" && webhookURL("", cfg.Listen) == t.URL+"/webhook" {
 		t.API = loadgen.API{URL: api.base, Client: api.http}
 	}
-	return t, func() { _ = api.close() }, nil // it was only read
+	return t, func() { _ = api.close() }, nil // nothing was written
 }
 
-// confirmRemote asks before a router elsewhere gets the load.
+// confirmRemote asks before a router on another machine gets the load.
 func (c *loadtestCmd) confirmRemote(v *rehearsal, at, host string) error {
 	if !c.Remote {
 		return usage("%s", v.say(loadRemote, at))
@@ -253,7 +251,6 @@ func loopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// print is the report for people.
 func (c *loadtestCmd) print(v *rehearsal, r rehearse.Report) {
 	fmt.Fprintln(v.out)
 	v.count(loadRequests, r.Requests, v.say(loadRequestsMore, r.PerSecond, r.Wrote, r.Repeated, r.Retried))
@@ -313,8 +310,8 @@ func (c *loadtestCmd) print(v *rehearsal, r rehearse.Report) {
 	}
 }
 
-// stolen tells of a machine that shares its processors, and what was measured while
-// it had them for itself.
+// stolen reports the CPU time that other machines took, and the latencies of the seconds
+// without such theft.
 func (v *rehearsal) stolen(r rehearse.Report) string {
 	text := v.say(loadStolen, r.Stolen*100)
 	if c := r.Calm; c != nil {
@@ -326,7 +323,7 @@ func (v *rehearsal) stolen(r rehearse.Report) string {
 	return text
 }
 
-// span is milliseconds as people read them.
+// span formats milliseconds for people.
 func span(ms float64) string {
 	switch {
 	case ms < 10:
@@ -340,7 +337,7 @@ func span(ms float64) string {
 	}
 }
 
-// sparkline draws the newest values as a row of bars.
+// sparkline draws the newest values as bars.
 func sparkline(values []float64, most int) string {
 	values = values[max(0, len(values)-max(most, 1)):]
 	top := 1.0

@@ -1,6 +1,6 @@
-// Command psi-router is the router and the tools of those who operate it: one
-// file for each command. It parses, asks and prints; what a command does it
-// must leave to app, to the API and to the packages of internal.
+// Command psi-router is the router and its operator's tools, one file for each command. It
+// parses flags, asks and prints. It must leave the work to app, the API and the packages of
+// internal.
 package main
 
 import (
@@ -30,12 +30,12 @@ var version = "dev"
 // Exit codes.
 const (
 	exitOK          = 0
-	exitProblem     = 1 // something is wrong with what was asked about
+	exitProblem     = 1 // the command found or met a problem
 	exitUsage       = 2 // the command line is wrong
-	exitUnreachable = 3 // nobody answers
+	exitUnreachable = 3 // the router or a server does not answer
 )
 
-// failure ends the program with a code of its own.
+// failure is an error with the exit code that it ends the program with.
 type failure struct {
 	code int
 	err  error
@@ -51,23 +51,23 @@ func unreachable(format string, a ...any) error {
 	return &failure{exitUnreachable, fmt.Errorf(format, a...)}
 }
 
-// errSilent ends with exitProblem after everything was said.
+// errSilent ends with exitProblem and prints nothing more.
 var errSilent = &failure{exitProblem, errors.New("problems found")}
 
 func main() {
-	// Rows and pages are held outside the Go heap, which therefore is small and
-	// would be collected all the time, for a tenth of what a turn costs.
+	// Rows and pages live outside the Go heap. The heap is so small that the default would
+	// collect it all the time, for a tenth of the cost of a turn.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
-// run is main with everything that it touches as an argument.
+// run is main with its surroundings as arguments.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The second Ctrl-C ends at once.
+	// A second Ctrl-C ends the program at once.
 	context.AfterFunc(ctx, stop)
 
 	out := &safeWriter{w: stdout, allowStyles: observe.IsTerminal(stdout)}
@@ -104,7 +104,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, environ []str
 	return e.exit(cmd.Run(e))
 }
 
-// commandOf is the command of a line that could not be read, for the hint.
+// commandOf returns the command of a line that could not be parsed, for the hint.
 func commandOf(parser *kong.Kong, args []string) string {
 	for _, known := range parser.Model.Children {
 		if known.Name == args[0] {
@@ -114,7 +114,7 @@ func commandOf(parser *kong.Kong, args []string) string {
 	return ""
 }
 
-// exit says what went wrong, once, and how to leave.
+// exit prints the error and returns the exit code.
 func (e *env) exit(err error) int {
 	if err == nil || errors.Is(err, context.Canceled) && e.ctx.Err() != nil {
 		return exitOK
@@ -129,7 +129,8 @@ func (e *env) exit(err error) int {
 	return code
 }
 
-// redactedError is an error in which servers speak: numbers in it are nobody's who asked.
+// redactedError is an error with a server's words. Phone numbers in it are hidden too, because
+// the operator did not type them.
 type redactedError struct {
 	text string
 	err  error
@@ -145,7 +146,7 @@ func (e *env) redacted(err error) error {
 	return &redactedError{e.redact.Text(err.Error()), err}
 }
 
-// addSecrets adds the secrets of an address that was given on the command line.
+// addSecrets hides the secrets of an address from the command line too.
 func (e *env) addSecrets(cfg *config.Config, address string) {
 	given := config.Config{DatabaseURL: config.NewSecret(address)}
 	e.redact = redact.New(slices.Concat(cfg.Secrets(), given.Secrets(), []string{e.Key})...)
@@ -187,7 +188,7 @@ type globals struct {
 	urlGiven bool // --url was given
 }
 
-// env is what a command may touch.
+// env is the surroundings of a command.
 type env struct {
 	*globals
 	ctx      context.Context //nolint:containedctx // lives as long as the command
@@ -195,37 +196,35 @@ type env struct {
 	out, err io.Writer
 	environ  []string
 	now      func() time.Time
-	// redact knows the secrets of the configuration once it was read.
+	// redact hides the secrets of the configuration once it was read.
 	redact *redact.Redactor
 }
 
-// config reads the configuration; every problem counts.
+// config reads the configuration and reports every problem.
 func (e *env) config() (*config.Config, error) {
 	c, err := config.Load(config.Options{File: e.Config, Env: e.environ})
 	e.redact = redact.New(append(c.Secrets(), e.Key)...)
 	return c, err
 }
 
-// localConfig reads the configuration for commands that need only where things
-// are: they must work in a shell that lacks the secrets, but never on another
-// router's files because a line of the configuration could not be read.
+// localConfig reads the configuration for commands that only need its paths. They work in a
+// shell without the secrets. A problem with any other key is an error: its default might be
+// another router's files.
 func (e *env) localConfig() (*config.Config, error) {
 	return e.configExcept(slices.Concat(serveOnly, engines))
 }
 
-// engineConfig is settings for commands that open the queue and the store themselves.
+// engineConfig reads the configuration for commands that open the queue and the store.
 func (e *env) engineConfig() (*config.Config, error) { return e.configExcept(serveOnly) }
 
-// serveOnly are the parts of the configuration that only a running router uses;
-// engines are those that say where the queue and the store are. Both hold
-// secrets.
+// serveOnly are the parts of the configuration that only a running router uses. engines are
+// the addresses of the queue and the store. Both hold secrets.
 var (
 	serveOnly = []string{"lines", "api_keys", "endpoints", "alerts", "admin_password"}
 	engines   = []string{"redis_url", "database_url", "database_direct_url"}
 )
 
-// configExcept reads the configuration; what is wrong with the given parts does not
-// matter.
+// configExcept reads the configuration and ignores problems with the given parts.
 func (e *env) configExcept(parts []string) (*config.Config, error) {
 	c, err := e.config()
 	var ps config.Problems

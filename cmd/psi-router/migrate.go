@@ -13,7 +13,6 @@ type migrateCmd struct {
 	AfterRestore bool `help:"The store went back in time: skip what the lost time may have used."`
 }
 
-// Help implements kong's help.
 func (migrateCmd) Help() string {
 	return `serve does the same when it starts; this is for doing it beforehand. It goes forward only: keep a copy of data_dir.
 
@@ -45,7 +44,7 @@ func (c *migrateCmd) Run(e *env) error {
 
 func (e *env) afterRestore(cfg *config.Config) error {
 	n, err := app.AfterRestore(e.ctx, cfg)
-	if errors.Is(err, sqlite.ErrLocked) { // the router that has the files does it itself
+	if errors.Is(err, sqlite.ErrLocked) { // the router that holds the files has to do it
 		var done struct{ Uncertain int }
 		err = e.withClient(func(c *client) error {
 			return c.post(e.ctx, strings.TrimPrefix(app.AfterRestorePath, apiPrefix), nil, &done)

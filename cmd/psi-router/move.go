@@ -28,7 +28,6 @@ type storeMove struct {
 	Undo   bool   `help:"Go back to the files; what happened since the move stays in PostgreSQL."`
 }
 
-// Help implements kong's help.
 func (storeMove) Help() string {
 	return `Shut the door, wait for psi-router queue drain, and stop the router. Everything is copied, counted and compared; the files stay as they are, but nothing can use them any more. Killed half way it goes on when it is started again. In the end it says what to write into the configuration.
 
@@ -39,7 +38,6 @@ Examples:
   psi-router store move --config psi.yaml --undo`
 }
 
-// Run moves the store.
 func (c *storeMove) Run(e *env) error {
 	cfg, err := e.engineConfig()
 	if err != nil {
@@ -73,7 +71,7 @@ func (e *env) undo(cfg *config.Config) error {
 	return e.report(map[string]any{"data_dir": cfg.DataDir, "undone": was != transfer.NotMoved}, done, cfg.DataDir)
 }
 
-// notMoved says what a move ended with, and how to go on.
+// notMoved returns the error of a move, with how to go on.
 func (e *env) notMoved(cfg *config.Config, err error) error {
 	switch {
 	case e.ctx.Err() != nil:
@@ -87,7 +85,6 @@ func (e *env) notMoved(cfg *config.Config, err error) error {
 	return problem("%w", e.redacted(err))
 }
 
-// moved prints the report.
 func (e *env) moved(r move.Report, advice string) error {
 	if e.JSON {
 		return e.printJSON(r)
@@ -109,7 +106,7 @@ func (e *env) moved(r move.Report, advice string) error {
 	return nil
 }
 
-// advice is what to write into the configuration.
+// advice says what to write into the configuration.
 func (e *env) advice(cfg *config.Config, to string) string {
 	if to == "" || to == cfg.DatabaseURL.First() {
 		return "The configuration names it already (database_url): start the router.\n"
@@ -121,7 +118,7 @@ func (e *env) advice(cfg *config.Config, to string) string {
 	return "Now write in " + file + ":\n\n  database_url: " + redacted(to) + "\n\nand start the router.\n"
 }
 
-// redacted is an address without its password.
+// redacted returns an address without its password.
 func redacted(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -133,8 +130,7 @@ func redacted(address string) string {
 	return u.String()
 }
 
-// progress shows how far a move is: a bar that moves for who watches, else a line
-// for each part.
+// progress shows how far a move is: a bar on a terminal, else a line for each part.
 type progress struct {
 	e     *env
 	bar   bool
@@ -142,7 +138,7 @@ type progress struct {
 	check bool
 	began time.Time
 	shown time.Time
-	open  bool // the line has no end yet
+	open  bool // the cursor is on the bar's line
 }
 
 func (e *env) progress() *progress {
@@ -164,7 +160,7 @@ func (p *progress) tell(part move.Part, checking bool) {
 	}
 	p.shown, p.open = now, true
 	moved, total := part.Moved, part.Total
-	if total == 0 { // an empty part is done
+	if total == 0 { // an empty part is complete
 		moved, total = 1, 1
 	}
 	rate := ""
@@ -182,7 +178,7 @@ func (p *progress) verb() string {
 	return "moving"
 }
 
-// end finishes the line of a part.
+// end ends the line of a part.
 func (p *progress) end() {
 	switch {
 	case p.open:
@@ -193,7 +189,7 @@ func (p *progress) end() {
 	p.open, p.last = false, move.Part{}
 }
 
-// thousands is a number as people read it.
+// thousands formats a number with separators.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

@@ -9,15 +9,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/lang"
 )
 
-// oldNames are variables of the previous product. Other programs use those with °
-// too: serve does not refuse them.
+// oldNames are variables of the previous product with one meaning. serve does not refuse those
+// marked °, because other programs use them too.
 type oldNames struct {
 	names string    // the first that is set wins; * ends a family
-	key   string    // has their value now; "" when nothing does
+	key   string    // the key that replaces them; "" if none does
 	why   lang.Text // why there is no key
 }
 
-// allOldNames are as docs/migration.md has them.
+// allOldNames lists them in the order of docs/migration.md.
 var allOldNames = []oldNames{
 	{names: "CLOUD_API_PHONE_NUMBER_ID WSP4_PHONE_ID META_PHONE_NUMBER_ID WHATSAPP_PHONE_NUMBER_ID", key: "lines.wsp4.phone_number_id"},
 	{names: "WSP4_NUMBER", key: "lines.wsp4.number"},
@@ -53,7 +53,7 @@ var allOldNames = []oldNames{
 	{names: "SLA_*°", why: lang.Text{ES: "lo que se espera lo dicen las áreas del flujo", EN: "the flow's areas say what to expect"}},
 }
 
-// findOldName is the row of a variable, nil when it is none of the previous product.
+// findOldName returns the row of a variable, nil if the previous product did not have it.
 func findOldName(variable string) (row *oldNames, generic bool) {
 	for i := range allOldNames {
 		for name := range strings.FieldsSeq(allOldNames[i].names) {
@@ -66,8 +66,7 @@ func findOldName(variable string) (row *oldNames, generic bool) {
 	return nil, false
 }
 
-// refuseOldNames adds to what is wrong with the configuration the variables of the
-// previous product that are in the environment.
+// refuseOldNames adds a problem if the environment has variables of the previous product.
 func refuseOldNames(environ []string, err error) error {
 	var names []string
 	for _, pair := range environ {

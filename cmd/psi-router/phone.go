@@ -12,14 +12,12 @@ type phoneCmd struct {
 	Country string   `placeholder:"AR" help:"Where a number without country code belongs; otherwise default_country."`
 }
 
-// Help implements kong's help.
 func (phoneCmd) Help() string {
 	return `Examples:
   psi-router phone 011 15 5555-0001
   psi-router phone "+52 1 55 1234 5678" --lang en`
 }
 
-// Run explains.
 func (c *phoneCmd) Run(e *env) error {
 	country := strings.ToUpper(c.Country)
 	if country == "" {

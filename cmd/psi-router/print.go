@@ -12,7 +12,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
-// printJSON prints for programs.
 func (e *env) printJSON(v any) error {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -25,7 +24,7 @@ func (e *env) printJSON(v any) error {
 	return nil
 }
 
-// report prints v with --json, and else the text.
+// report prints v with --json, else the text.
 func (e *env) report(v any, format string, a ...any) error {
 	if e.JSON {
 		return e.printJSON(v)
@@ -36,13 +35,13 @@ func (e *env) report(v any, format string, a ...any) error {
 
 func (e *env) printf(format string, a ...any) { fmt.Fprintf(e.out, format, a...) }
 
-// color reports whether somebody watches, and does not mind.
+// color reports whether the output is a terminal that wants colours.
 func (e *env) color() bool { return !e.plain() && !e.dumb() && observe.IsTerminal(e.out) }
 
-// plain reports whether somebody asked for no colours.
+// plain reports whether NO_COLOR asks for plain text.
 func (e *env) plain() bool { return e.variable("NO_COLOR") != "" }
 
-// dumb reports whether the terminal, if it is one, can only print.
+// dumb reports whether the terminal cannot move its cursor.
 func (e *env) dumb() bool { return e.variable("TERM") == "dumb" }
 
 func (e *env) variable(name string) string {
@@ -55,7 +54,7 @@ func (e *env) variable(name string) string {
 	return value
 }
 
-// interactive reports whether a person types at the other end.
+// interactive reports whether a person can answer.
 func (e *env) interactive() bool {
 	f, ok := e.in.(*os.File)
 	return ok && observe.IsTerminal(f) && observe.IsTerminal(e.out)
@@ -79,7 +78,7 @@ func styled(color bool, code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// table prints aligned columns; the last one is not padded.
+// table prints aligned columns. The last one is not padded.
 func (e *env) table(head []string, rows [][]string) {
 	width := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
@@ -103,7 +102,7 @@ func (e *env) table(head []string, rows [][]string) {
 	}
 }
 
-// oneLine makes a text fit a line.
+// oneLine joins a text to one line of at most most characters.
 func oneLine(s string, most int) string {
 	return truncate(strings.Join(strings.Fields(singleLine(s)), " "), most)
 }
@@ -122,7 +121,7 @@ func formatTime(t *time.Time, loc *time.Location) string {
 	return t.In(loc).Format("2006-01-02 15:04:05")
 }
 
-// age is a duration as people say it.
+// age rounds a duration for people.
 func age(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Minute:

@@ -16,7 +16,6 @@ type queueCmd struct {
 	Drain  queueDrain `cmd:"" help:"Wait until nothing is left, or say what is."`
 }
 
-// Help implements kong's help.
 func (queueCmd) Help() string {
 	return `Examples:
   psi-router queue stats
@@ -27,7 +26,6 @@ func (queueCmd) Help() string {
 
 type queueStats struct{}
 
-// Run prints one line for each queue.
 func (queueStats) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		if e.JSON {
@@ -74,12 +72,11 @@ func (q queueRow) row(loc *time.Location) []string {
 	}
 }
 
-// queueState is pause and resume: the command's name is the API's verb.
+// queueState serves pause and resume: the command's name is the API's verb.
 type queueState struct {
 	Name string `arg:"" help:"Name of the queue."`
 }
 
-// Run pauses or resumes.
 func (c *queueState) Run(e *env, k *kong.Context) error {
 	verb := k.Selected().Name
 	return e.withClient(func(cl *client) error {

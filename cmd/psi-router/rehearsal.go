@@ -13,17 +13,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
 
-// rehearsal is what drill and loadtest have in common: it shows one while it runs, and
-// then its report.
+// rehearsal is what drill and loadtest share: it shows the run and then the report.
 type rehearsal struct {
 	liveDisplay
 	e                     *env
 	fallback, interrupted lang.Text
-	fault                 func(rehearse.Event) (text, mark string) // begins or is over; "" is not shown
-	figures               func(rehearse.Progress) []string         // lines that say where it stands
+	fault                 func(rehearse.Event) (text, mark string) // describes a fault; "" hides it
+	figures               func(rehearse.Progress) []string
 	last                  rehearse.Progress
 	waits                 []float64 // p99 of the webhook in the newest seconds, in milliseconds
-	// How its figures are written: the columns' widths, and numbers.
+	// The format of the report.
 	nameWidth, valueWidth int
 	number                func(int64) string
 }
@@ -38,11 +37,11 @@ func (e *env) rehearsal(fallback, interrupted lang.Text) *rehearsal {
 
 func (v *rehearsal) say(text lang.Text, args ...any) string { return text.In(v.e.Lang, args...) }
 
-// seedOr is the seed that was chosen, or a new one.
+// seedOr returns the chosen seed, or a random one.
 func seedOr(chosen uint64) uint64 { return cmp.Or(chosen, rand.Uint64N(1_000_000)+1) }
 
-// program is this one, to be started, and whether on SQLite: because that was asked for,
-// or because servers are missing, which is said; need makes that an error.
+// program returns the path of this program, and whether it runs on SQLite. It falls back to
+// SQLite, and says so, if servers are missing; with need that is an error.
 func (v *rehearsal) program(embedded, need bool) (string, bool, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -59,7 +58,8 @@ func (v *rehearsal) program(embedded, need bool) (string, bool, error) {
 	return program, true, nil
 }
 
-// run does it, and prints what became of it: done is for all, show for people.
+// run runs the rehearsal and prints its report. done always gets the report, show only without
+// --json.
 func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, show func(rehearse.Report)) error {
 	o.Tell, o.Progress = v.onEvent, v.onProgress
 	r, err := rehearse.Run(v.e.ctx, o)
@@ -91,7 +91,6 @@ func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, sh
 	return nil
 }
 
-// onEvent prints what happened.
 func (v *rehearsal) onEvent(ev rehearse.Event) {
 	var text, mark string
 	switch {
@@ -108,7 +107,7 @@ func (v *rehearsal) onEvent(ev rehearse.Event) {
 	v.show()
 }
 
-// onProgress keeps the block fresh, or says now and then where the rehearsal stands.
+// onProgress redraws the block, or logs the figures.
 func (v *rehearsal) onProgress(p rehearse.Progress) {
 	v.last = p
 	if p.Phase == rehearse.PhaseLoad {
@@ -137,14 +136,14 @@ func (v *rehearsal) show() {
 	v.draw(progressBar(min(done, of), of, 40)+"  "+now, v.figures(p))
 }
 
-// row prints a figure of the report.
+// row prints one figure of the report.
 func (v *rehearsal) row(name lang.Text, value, code, more string) {
 	fmt.Fprintf(v.out, "  %-*s %s  %s\n", v.nameWidth, v.say(name), v.style(code, fmt.Sprintf("%*s", v.valueWidth, value)), v.style(dim, more))
 }
 
 func (v *rehearsal) count(name lang.Text, n int64, more string) { v.row(name, v.number(n), "", more) }
 
-// verdict prints a figure that should be 0.
+// verdict prints a figure that has to be 0.
 func (v *rehearsal) verdict(name lang.Text, n int) {
 	code := green
 	if n > 0 {
@@ -153,7 +152,7 @@ func (v *rehearsal) verdict(name lang.Text, n int) {
 	v.row(name, v.number(int64(n)), code, "")
 }
 
-// conclude says what is wrong, and that all is well or not.
+// conclude prints what is wrong and the verdict.
 func (v *rehearsal) conclude(r rehearse.Report, kept, broken string) {
 	for _, line := range append(append([]string{}, r.Notes...), r.Wrong...) {
 		fmt.Fprintf(v.out, "  %s %s\n", v.style(red, "✗"), oneLine(line, 300))

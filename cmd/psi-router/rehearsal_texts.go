@@ -54,7 +54,7 @@ var (
 	drillOutageMore   = lang.Text{ES: "sin Redis, PostgreSQL o WhatsApp, como lo vivieron los reintentos (%.0f veces más rápido)", EN: "without Redis, PostgreSQL or WhatsApp, as the back-offs lived them (%.0f times faster)"}
 )
 
-// faultTexts are what goes wrong in a drill.
+// faultTexts are the faults of a drill.
 var faultTexts = map[string]lang.Text{
 	"kill_worker":            {ES: "kill -9 a un worker", EN: "kill -9 of a worker"},
 	"kill_webhook":           {ES: "kill -9 a un webhook", EN: "kill -9 of a webhook"},
@@ -128,7 +128,7 @@ var (
 	loadRedisUp         = lang.Text{ES: "Redis volvió", EN: "Redis is back"}
 )
 
-// crmTexts are how a CRM behaves.
+// crmTexts are the fault modes of the CRM.
 var crmTexts = map[string]lang.Text{
 	"works": {ES: "anda", EN: "works"},
 	"slow":  {ES: "contesta a los 5 s", EN: "answers after 5 s"},

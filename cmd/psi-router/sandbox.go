@@ -26,7 +26,6 @@ type sandboxCmd struct {
 	Send sandboxSend `cmd:"" help:"Restamp, sign and post a payload."`
 }
 
-// Help implements kong's help.
 func (sandboxCmd) Help() string {
 	return `Alone, the fake WhatsApp listens on its own address; point graph_url of a router at it.
 
@@ -42,7 +41,6 @@ type sandboxRun struct {
 	Webhook string `default:"http://127.0.0.1:3002/webhook" help:"Where it posts what people do."`
 }
 
-// Run serves until it is told to stop.
 func (c *sandboxRun) Run(e *env) error {
 	listener, err := (&net.ListenConfig{}).Listen(e.ctx, "tcp", c.Listen)
 	if err != nil {
@@ -61,7 +59,7 @@ func (c *sandboxRun) Run(e *env) error {
 		listener.Close()
 		return err
 	}
-	// Its page calls the router with our key.
+	// The sandbox's page calls the router with our key, so its hosts are guarded.
 	own := hosts.Options{Listen: c.Listen}
 	if cfg, err := e.localConfig(); err == nil {
 		own.Names = cfg.Hosts
@@ -100,7 +98,6 @@ type sandboxSend struct {
 	Header   map[string]string `placeholder:"NAME=VALUE" help:"More headers."`
 }
 
-// Run posts, and prints the answer.
 func (c *sandboxSend) Run(e *env) error {
 	src, err := c.read(e)
 	if err != nil {
@@ -153,7 +150,7 @@ func (c *sandboxSend) read(e *env) ([]byte, error) {
 	return src, nil
 }
 
-// options finds the address and how the line wants to be spoken to.
+// options returns the address and the signature that the line expects.
 func (c *sandboxSend) options(e *env, cfg *config.Config, src []byte) (sandbox.PostOptions, error) {
 	o := sandbox.PostOptions{
 		File: src, URL: webhookURL(e.URL, cfg.Listen), KeepID: c.KeepIDs, KeepTime: c.KeepTime, Raw: c.Raw, Header: http.Header{},
@@ -191,7 +188,7 @@ func (c *sandboxSend) options(e *env, cfg *config.Config, src []byte) (sandbox.P
 	return o, nil
 }
 
-// lineNamedIn is the line that the payload names, else the sandbox.
+// lineNamedIn returns the line that the payload names, else the sandbox's.
 func lineNamedIn(cfg *config.Config, src []byte) *config.Line {
 	text := string(src)
 	for _, id := range cfg.LineIDs() {
@@ -205,7 +202,7 @@ func lineNamedIn(cfg *config.Config, src []byte) *config.Line {
 	return cfg.Lines[config.DevLine]
 }
 
-// webhookURL is the door of the router at base, or of the one that listens.
+// webhookURL returns the webhook of the router at base, else of the one on this machine.
 func webhookURL(base, listen string) string {
 	if base != "" {
 		base = strings.TrimSuffix(strings.TrimRight(base, "/"), "/webhook")

@@ -12,22 +12,21 @@ import (
 	"unicode/utf8"
 )
 
-// safeWriter is what commands print to. Characters that would do something to who
-// looks do not get through: control characters and sequences, and those that turn
-// the direction of what is read or are not seen. What people and servers say holds
-// any of them.
+// safeWriter is the output of commands. Texts of people and servers may hold characters that
+// act on a terminal or mislead its reader: control characters, escape sequences, changes of
+// direction, invisible ones. safeWriter stops them.
 type safeWriter struct {
 	w io.Writer
-	// allowStyles lets our own colours and the cursor of progress through.
+	// allowStyles lets through our own colours and cursor movements.
 	allowStyles bool
-	// asJSON writes what does not get through as JSON does, for programs.
+	// asJSON escapes hidden characters as JSON does, instead of dropping them.
 	asJSON bool
 
 	mu      sync.Mutex
-	partial []byte // of a character that was cut
+	partial []byte // the first bytes of a character whose rest has not come yet
 }
 
-// sequences are those that we write ourselves.
+// sequences are the escape sequences that we write.
 var sequences = regexp.MustCompile(`\x1b\[(?:[0-2]|3[0-7])m|\x1b\[\d{1,3}A\x1b\[J|\x1b\[K`)
 
 // Write implements io.Writer.
@@ -60,7 +59,7 @@ func (s *safeWriter) clean(text string) string {
 		return through(text)
 	}
 	var out strings.Builder
-	if rest, bar := strings.CutPrefix(text, "\r"); bar { // a line of progress is written over
+	if rest, bar := strings.CutPrefix(text, "\r"); bar { // a progress bar is redrawn
 		out.WriteByte('\r')
 		text = rest
 	}
@@ -74,7 +73,7 @@ func (s *safeWriter) clean(text string) string {
 	return out.String()
 }
 
-// Fd is the file's behind it, so that a terminal is known as one.
+// Fd returns the descriptor of the file behind it, so that terminals are recognised.
 func (s *safeWriter) Fd() uintptr {
 	if f, ok := s.w.(interface{ Fd() uintptr }); ok {
 		return f.Fd()
@@ -82,8 +81,8 @@ func (s *safeWriter) Fd() uintptr {
 	return ^uintptr(0)
 }
 
-// isHidden says that a character is not seen and does something. Joiners stay: many
-// emoji are made with them, and some languages written.
+// isHidden reports whether a character is invisible and has an effect. Joiners are not hidden:
+// many emoji and some languages need them.
 func isHidden(r rune) bool {
 	switch {
 	case r == '\n', r == '\t':
@@ -95,7 +94,7 @@ func isHidden(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r)
 }
 
-// withoutHidden leaves out what is hidden.
+// withoutHidden drops hidden characters.
 func withoutHidden(s string) string {
 	return strings.Map(func(r rune) rune {
 		if isHidden(r) {
@@ -105,8 +104,7 @@ func withoutHidden(s string) string {
 	}, s)
 }
 
-// escapeHidden writes what is hidden as JSON may within its strings; it is nowhere else
-// in JSON.
+// escapeHidden escapes hidden characters as JSON does. In JSON they occur only within strings.
 func escapeHidden(s string) string {
 	if strings.IndexFunc(s, isHidden) < 0 {
 		return s
@@ -126,7 +124,7 @@ func escapeHidden(s string) string {
 	return out.String()
 }
 
-// singleLine is visible on one line.
+// singleLine replaces line breaks and tabs by spaces and drops hidden characters.
 func singleLine(s string) string {
 	return withoutHidden(strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r == '\r' {
@@ -136,8 +134,8 @@ func singleLine(s string) string {
 	}, s))
 }
 
-// sanitizeStrings makes every text in what was decoded flat: what others say forges no
-// line and no colour of ours.
+// sanitizeStrings makes every text of a decoded answer a single line, so that no text of others
+// can forge a line or a colour of ours.
 func sanitizeStrings(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:

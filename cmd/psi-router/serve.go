@@ -13,7 +13,6 @@ type serveCmd struct {
 	Hurry float64 `hidden:"" default:"1" help:"For drills: back-offs pass so many times faster."`
 }
 
-// Help implements kong's help.
 func (serveCmd) Help() string {
 	return `Without --config and without variables it starts with the sandbox: open the printed address and write "hola".
 
@@ -23,7 +22,6 @@ Examples:
   PSI_LISTEN=127.0.0.1:4000 psi-router serve`
 }
 
-// Run serves until it is told to stop.
 func (c *serveCmd) Run(e *env) error {
 	cfg, err := e.config()
 	if err = refuseOldNames(e.environ, err); err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// say is a text in the language of the command.
+// say returns a text in the language of the command.
 func (e *env) say(text lang.Text, args ...any) string { return text.In(e.Lang, args...) }
 
 // Texts of init.
@@ -122,7 +122,7 @@ var (
 	nothingSent   = lang.Text{ES: "no se contestó nada", EN: "nothing was answered"}
 	whatYouCanDo  = lang.Text{ES: "Qué podés hacer:", EN: "What you can do:"}
 
-	// statusTexts are by the status of a message.
+	// statusTexts describe the statuses of a message.
 	statusTexts = map[string]lang.Text{
 		"queued":    {ES: "espera para salir", EN: "waits to be sent"},
 		"sending":   {ES: "está saliendo", EN: "is being sent"},
@@ -133,8 +133,8 @@ var (
 		"failed":    {ES: "NO salió", EN: "was NOT sent"},
 		"uncertain": {ES: "no se sabe si salió", EN: "may have been sent"},
 	}
-	// refusals say why a message of ours was not sent, where the reason's own words
-	// are about what the person wrote.
+	// refusals say why a message of ours was not sent, where the sentence of the reason is
+	// about the person's message.
 	refusals = map[router.Reason]lang.Text{
 		router.Blocked:  {ES: "NO salió: la persona está bloqueada", EN: "was NOT sent: the person is blocked"},
 		router.OptedOut: {ES: "NO salió: pidió no recibir promociones", EN: "was NOT sent: they asked for no marketing"},

@@ -15,7 +15,6 @@ type traceCmd struct {
 	Key string `arg:"" help:"Message id (ours or WhatsApp's), conversation, ticket, user id or phone."`
 }
 
-// Help implements kong's help.
 func (traceCmd) Help() string {
 	return `Examples:
   psi-router trace 5491155550001
@@ -23,7 +22,6 @@ func (traceCmd) Help() string {
   psi-router trace wamid.HBgN…  --json`
 }
 
-// Run prints everything in the order in which it happened.
 func (c *traceCmd) Run(e *env) error {
 	return e.withClient(func(cl *client) error {
 		path := "/trace/" + url.PathEscape(c.Key)
@@ -46,7 +44,7 @@ func (c *traceCmd) Run(e *env) error {
 	})
 }
 
-// contactLabel names a contact.
+// contactLabel joins what is known of a contact.
 func contactLabel(c api.Contact) string {
 	parts := []string{}
 	for _, s := range []string{c.Name, c.Phone, c.UserID} {
@@ -64,7 +62,7 @@ type timelineEntry struct {
 
 const textWidth = 90
 
-// timeline is everything of a trace, oldest first.
+// timeline lists everything of a trace, oldest first.
 func timeline(t trace) []timelineEntry {
 	var all []timelineEntry
 	add := func(at *time.Time, format string, a ...any) {

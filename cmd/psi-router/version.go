@@ -7,7 +7,6 @@ import (
 
 type versionCmd struct{}
 
-// Run prints what runs.
 func (versionCmd) Run(e *env) error {
 	v := struct {
 		Version  string `json:"version"`

@@ -7,13 +7,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/api"
 )
 
-// The API's answers as commands print them with --json: its own types, without the fields
-// that commands have never printed. A test names the fields that are printed.
+// Commands print the API's own types with --json, without the fields that they never printed.
+// A test lists the fields that are printed.
 
-// conversation is printed without what the API says of its contact for its own clients.
+// conversation drops two fields of its contact.
 type conversation struct{ api.Conversation }
 
-// UnmarshalJSON implements json.Unmarshaler.
 func (c *conversation) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &c.Conversation)
 	c.Contact = printed(c.Contact)
@@ -45,10 +44,8 @@ type deadLetter struct {
 // ignored stands for a field of the API that is neither read nor printed.
 type ignored struct{}
 
-// UnmarshalJSON implements json.Unmarshaler.
 func (ignored) UnmarshalJSON([]byte) error { return nil }
 
-// trace is what commands read of a trace.
 type trace struct {
 	api.Trace
 	Conversations []conversation `json:"conversations"`
@@ -60,7 +57,7 @@ type queueList struct {
 	Items []queueRow `json:"items"`
 }
 
-// happenedAt is when a message came or was made, by our clock where it can be.
+// happenedAt returns when a message was received or made, by our clock if possible.
 func happenedAt(m api.Message) time.Time {
 	for _, t := range []*time.Time{m.ReceivedAt, m.CreatedAt, m.SentAt} {
 		if t != nil {

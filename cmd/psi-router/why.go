@@ -21,7 +21,6 @@ type whyCmd struct {
 	Last  int    `default:"5" help:"How many of the last decisions."`
 }
 
-// Help implements kong's help.
 func (whyCmd) Help() string {
 	return `Examples:
   psi-router why 5491155550001
@@ -29,7 +28,7 @@ func (whyCmd) Help() string {
   psi-router why PSI-2026-000123 --last 20`
 }
 
-// explanation is what why says of one conversation.
+// explanation is what `why` says of one conversation.
 type explanation struct {
 	Conversation conversation `json:"conversation"`
 	State        string       `json:"state_text"`
@@ -38,7 +37,7 @@ type explanation struct {
 	Todo         []string     `json:"todo"`
 }
 
-// decision is one thing that was decided, with what came of it.
+// decision is one decision and the messages that it sent.
 type decision struct {
 	At         time.Time `json:"at"`
 	Author     string    `json:"author"`
@@ -48,7 +47,7 @@ type decision struct {
 	Sends      []send    `json:"sends"`
 }
 
-// send is one outgoing message and its fate.
+// send is one outgoing message and what became of it.
 type send struct {
 	At         time.Time `json:"at"`
 	Author     string    `json:"author"`
@@ -60,7 +59,6 @@ type send struct {
 	Detail     string    `json:"error_detail,omitempty"`
 }
 
-// Run explains every conversation of the person.
 func (c *whyCmd) Run(e *env) error {
 	if c.Last < 1 {
 		return usage("--last %d: write 1 or more", c.Last)
@@ -99,7 +97,7 @@ func (c *whyCmd) Run(e *env) error {
 	})
 }
 
-// notFoundHelp says what may be the matter when nothing is known.
+// notFoundHelp returns the error of an unknown key, with what to check.
 func (e *env) notFoundHelp(key, country string) error {
 	x := phone.Explain(key, country)
 	seen := e.say(searchedAsIs)
@@ -109,7 +107,7 @@ func (e *env) notFoundHelp(key, country string) error {
 	return problem("%s", e.say(nothingFound, key, seen))
 }
 
-// explainer turns what the API knows into sentences.
+// explainer turns answers of the API into sentences.
 type explainer struct {
 	*env
 	loc *time.Location
@@ -125,7 +123,7 @@ func (w explainer) explain(c conversation, t trace, queues []queueRow, last int)
 			continue
 		}
 		in := m.Direction == "inbound"
-		if in || len(x.Decisions) == 0 { // else it follows from the decision before
+		if in || len(x.Decisions) == 0 { // otherwise the message belongs to the last decision
 			d := decision{At: happenedAt(m), Author: m.Author, Reason: m.Reason, ReasonText: w.reason(m.Reason), Sends: []send{}}
 			if in {
 				d.Text = messageText(m)
@@ -147,7 +145,7 @@ func messageText(m api.Message) string {
 	return cmp.Or(m.Text, "("+m.Type+")")
 }
 
-// handedOffAt is when the last hand-off was.
+// handedOffAt returns when the last hand-off was.
 func handedOffAt(c conversation, t trace) time.Time {
 	var at time.Time
 	for _, h := range t.Handoffs {
@@ -196,7 +194,7 @@ func (w explainer) window(c conversation) string {
 
 func (w explainer) clock(t time.Time) string { return t.In(w.loc).Format("02/01 15:04") }
 
-// finalReasons are the reasons that say by themselves what became of a message.
+// finalReasons are the reasons whose sentence says what became of a message.
 var finalReasons = []router.Reason{router.Superseded, router.Expired, router.WindowClosed, router.Refused, router.UncertainFor}
 
 func (w explainer) send(m api.Message) send {
@@ -217,7 +215,7 @@ func (w explainer) send(m api.Message) send {
 	return s
 }
 
-// todo is what the reader can do about what they see.
+// todo lists what the reader can do.
 func (w explainer) todo(c conversation, decisions []decision, queues []queueRow) []string {
 	todo := []string{}
 	add := func(text lang.Text, args ...any) {
@@ -259,7 +257,7 @@ func (w explainer) todo(c conversation, decisions []decision, queues []queueRow)
 	return todo
 }
 
-// advise tells what to do about a message that did not get through.
+// advise adds what to do about a message that was not delivered.
 func (w explainer) advise(s send, add func(text lang.Text, args ...any)) {
 	switch {
 	case s.Status == "uncertain":
@@ -310,7 +308,7 @@ func (w explainer) print(x explanation) {
 	}
 }
 
-// errorText is why a message failed, after a space; "" when it did not.
+// errorText returns why a message failed, with a space before it; "" if it did not.
 func errorText(code int, detail string) string {
 	text := oneLine(detail, textWidth)
 	if code != 0 {
