@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -124,31 +125,26 @@ func (c *client) offline(e *env) error {
 type handlerTransport struct{ handler http.Handler }
 
 func (d handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &responseRecorder{header: http.Header{}, code: http.StatusOK}
+	w := &responseRecorder{header: http.Header{}}
 	d.handler.ServeHTTP(w, r)
+	code := cmp.Or(w.code, http.StatusOK)
 	return &http.Response{
-		Status: http.StatusText(w.code), StatusCode: w.code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+		Status: http.StatusText(code), StatusCode: code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.Buffer), ContentLength: int64(w.Len()), Request: r,
 	}, nil
 }
 
 type responseRecorder struct {
+	bytes.Buffer
 	header http.Header
-	body   bytes.Buffer
-	code   int
-	wrote  bool
+	code   int // 0 until a handler sets it
 }
 
-func (a *responseRecorder) Header() http.Header { return a.header }
+func (w *responseRecorder) Header() http.Header { return w.header }
 
-func (a *responseRecorder) Write(p []byte) (int, error) {
-	a.wrote = true
-	return a.body.Write(p)
-}
-
-func (a *responseRecorder) WriteHeader(code int) {
-	if !a.wrote {
-		a.code, a.wrote = code, true
+func (w *responseRecorder) WriteHeader(code int) {
+	if w.code == 0 && w.Len() == 0 {
+		w.code = code
 	}
 }
 

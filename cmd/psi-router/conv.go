@@ -119,20 +119,17 @@ func (c *convID) find(e *env, cl *client) (string, error) {
 	case 1:
 		return fits[0].ID, nil
 	case 0:
-		return "", problem("%s has no conversation%s", c.ID, onLine(c.Line))
+		where := ""
+		if c.Line != "" {
+			where = " on line " + c.Line
+		}
+		return "", problem("%s has no conversation%s", c.ID, where)
 	}
 	lines := make([]string, len(fits))
 	for i, conv := range fits {
 		lines[i] = "  " + summary(conv)
 	}
 	return "", usage("%s has several conversations: name the line with --line, or give the id\n%s", c.ID, strings.Join(lines, "\n"))
-}
-
-func onLine(line string) string {
-	if line == "" {
-		return ""
-	}
-	return " on line " + line
 }
 
 // summary describes a conversation in one line.

@@ -52,14 +52,12 @@ func (c *deadList) Run(e *env) error {
 			e.printf("No dead letters.\n")
 			return nil
 		}
-		rows := make([][]string, len(all))
-		for i, d := range all {
-			rows[i] = []string{
+		table(e, []string{"id", "queue", "lane", "attempts", "given up", "error"}, all, func(d deadLetter) []string {
+			return []string{
 				strconv.FormatInt(d.ID, 10), d.Queue, oneLine(d.Lane, 50), strconv.Itoa(d.Attempts),
 				formatTime(d.DiedAt, cl.cfg.Location()), oneLine(d.Error, textWidth),
 			}
-		}
-		e.table([]string{"id", "queue", "lane", "attempts", "given up", "error"}, rows)
+		})
 		if more {
 			e.printf("There are more: --limit 0 shows all.\n")
 		}

@@ -92,7 +92,8 @@ func (e *env) printDoctor(r doctor.Report) {
 		case doctor.Broken:
 			mark = e.style(red, "✗")
 		}
-		e.printf("%s %s %s\n", mark, pad(e, area, 14), oneLine(f.Text, 600))
+		padding := strings.Repeat(" ", max(0, 14-utf8.RuneCountInString(area)))
+		e.printf("%s %s%s %s\n", mark, e.style(bold, area), padding, oneLine(f.Text, 600))
 		if f.Fix != "" {
 			e.printf("  %14s %s %s\n", "", e.style(dim, "→"), oneLine(f.Fix, 600))
 		}
@@ -106,11 +107,6 @@ func (e *env) printDoctor(r doctor.Report) {
 	default:
 		e.printf("%s %s\n", e.style(green, "✓"), e.say(doctorOK))
 	}
-}
-
-// pad pads a word before it is styled: escape sequences have no width.
-func pad(e *env, s string, width int) string {
-	return e.style(bold, s) + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
 // count chooses between the singular and the plural.

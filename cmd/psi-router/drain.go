@@ -60,7 +60,7 @@ func (c *queueDrain) Run(e *env) error {
 			e.printf("Drained: nothing waits, nothing runs, and there is no dead letter.\n")
 			return nil
 		}
-		e.queueTable(cl, left.Queues)
+		queueTable(e, cl, left.Queues)
 		switch {
 		case left.Waiting == 0:
 			return problem("nothing waits, and %s left: see `psi-router dead list`, then redrive or drop them", plural(int(left.Dead), "dead letter"))

@@ -82,11 +82,9 @@ func (c *drillCmd) list(v *rehearsal) error {
 	if v.e.JSON {
 		return v.e.printJSON(names)
 	}
-	rows := make([][]string, len(names))
-	for i, name := range names {
-		rows[i] = []string{name, v.say(faultTexts[name])}
-	}
-	v.e.table([]string{v.say(drillFault), v.say(drillWhat)}, rows)
+	table(v.e, []string{v.say(drillFault), v.say(drillWhat)}, names, func(name string) []string {
+		return []string{name, v.say(faultTexts[name])}
+	})
 	return nil
 }
 

@@ -36,7 +36,11 @@ func (c *leftList) Run(e *env) error {
 		return usage("--limit %d: write 0 for all, or how many", c.Limit)
 	}
 	return e.withClient(func(cl *client) error {
-		all, more, err := cl.left(e, c.Line, c.Limit)
+		query := url.Values{"left": {"true"}}
+		if c.Line != "" {
+			query.Set("line", c.Line)
+		}
+		all, more, err := collect(e, cl, "/conversations", query, c.Limit, func(c conversation) bool { return c.Left != nil })
 		if err != nil {
 			return err
 		}
@@ -48,26 +52,15 @@ func (c *leftList) Run(e *env) error {
 			return nil
 		}
 		w := explainer{e, cl.cfg.Location(), e.now()}
-		rows := make([][]string, len(all))
-		for i, conv := range all {
-			rows[i] = []string{w.clock(conv.Left.Since), conv.Line, contactLabel(conv.Contact), conv.ID, w.reason(conv.Left.Reason)}
-		}
-		e.table([]string{e.say(sinceColumn), e.say(lineColumn), e.say(whoColumn), "id", e.say(whyColumn)}, rows)
+		table(e, []string{e.say(sinceColumn), e.say(lineColumn), e.say(whoColumn), "id", e.say(whyColumn)}, all, func(c conversation) []string {
+			return []string{w.clock(c.Left.Since), c.Line, contactLabel(c.Contact), c.ID, w.reason(c.Left.Reason)}
+		})
 		if more {
 			e.printf("%s\n", e.say(moreLeft))
 		}
 		e.printf("\n%s\n", e.say(leftTodo))
 		return nil
 	})
-}
-
-// left reads the conversations left without an answer, at most limit (0: all).
-func (c *client) left(e *env, line string, limit int) (all []conversation, more bool, err error) {
-	query := url.Values{"left": {"true"}}
-	if line != "" {
-		query.Set("line", line)
-	}
-	return collect(e, c, "/conversations", query, limit, func(c conversation) bool { return c.Left != nil })
 }
 
 // leftText says since when the person has no answer, and why; "" if they were answered.

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-
-	"github.com/psivisionhub/psi-router/internal/observe"
 )
 
 // liveDisplay shows a long run: its events line by line, and on a terminal a block of figures
@@ -24,12 +22,6 @@ type liveDisplay struct {
 
 // logEvery is the interval of logged figures without a terminal.
 const logEvery = 10 * time.Second
-
-func newLiveDisplay(e *env, out io.Writer, title string) liveDisplay {
-	b := liveDisplay{out: out, title: title, live: observe.IsTerminal(out) && !e.dumb()}
-	b.color = b.live && !e.plain()
-	return b
-}
 
 func (b *liveDisplay) style(code, s string) string { return styled(b.color, code, s) }
 

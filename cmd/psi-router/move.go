@@ -89,11 +89,9 @@ func (e *env) moved(r move.Report, advice string) error {
 	if e.JSON {
 		return e.printJSON(r)
 	}
-	rows := make([][]string, len(r.Parts))
-	for i, p := range r.Parts {
-		rows[i] = []string{p.Name, thousands(p.Total), thousands(p.Moved)}
-	}
-	e.table([]string{"part", "here", "there"}, rows)
+	table(e, []string{"part", "here", "there"}, r.Parts, func(p move.Part) []string {
+		return []string{p.Name, thousands(p.Total), thousands(p.Moved)}
+	})
 	total, there := r.Totals()
 	switch {
 	case r.Already:

@@ -78,27 +78,26 @@ func styled(color bool, code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// table prints aligned columns. The last one is not padded.
-func (e *env) table(head []string, rows [][]string) {
+// table prints a row for each item in aligned columns. The last one is not padded.
+func table[T any](e *env, head []string, items []T, row func(T) []string) {
+	rows := [][]string{head}
+	for _, item := range items {
+		rows = append(rows, row(item))
+	}
 	width := make([]int, len(head))
-	for _, row := range append([][]string{head}, rows...) {
+	for _, row := range rows {
 		for i, cell := range row {
 			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}
-	line := func(row []string, code string) {
-		for i, cell := range row {
-			text := e.style(code, cell)
-			if i == len(row)-1 {
-				e.printf("%s\n", text)
-				return
-			}
-			e.printf("%s%s  ", text, strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)))
-		}
-	}
-	line(head, dim)
+	code := dim // of the head
 	for _, row := range rows {
-		line(row, "")
+		last := len(row) - 1
+		for i, cell := range row[:last] {
+			e.printf("%s%s  ", e.style(code, cell), strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)))
+		}
+		e.printf("%s\n", e.style(code, row[last]))
+		code = ""
 	}
 }
 

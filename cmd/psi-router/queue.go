@@ -35,7 +35,7 @@ func (queueStats) Run(e *env) error {
 		if err := cl.get(e.ctx, "/queues", &list); err != nil {
 			return err
 		}
-		e.queueTable(cl, list.Items)
+		queueTable(e, cl, list.Items)
 		if at := list.EmptiedAt; at != nil {
 			e.printf("\nRedis came back empty on %s: what had arrived and was not handled by then is lost, and so are dead letters.\n",
 				at.In(cl.cfg.Location()).Format("02/01/2006 15:04"))
@@ -44,12 +44,10 @@ func (queueStats) Run(e *env) error {
 	})
 }
 
-func (e *env) queueTable(cl *client, list []queueRow) {
-	rows := make([][]string, len(list))
-	for i, q := range list {
-		rows[i] = q.row(cl.cfg.Location())
-	}
-	e.table([]string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, rows)
+func queueTable(e *env, cl *client, queues []queueRow) {
+	table(e, []string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, queues, func(q queueRow) []string {
+		return q.row(cl.cfg.Location())
+	})
 }
 
 func (q queueRow) row(loc *time.Location) []string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/psivisionhub/psi-router/internal/lang"
+	"github.com/psivisionhub/psi-router/internal/observe"
 	"github.com/psivisionhub/psi-router/internal/rehearse"
 	"github.com/psivisionhub/psi-router/internal/servers"
 )
@@ -32,7 +33,8 @@ func (e *env) rehearsal(fallback, interrupted lang.Text) *rehearsal {
 	if e.JSON {
 		out = e.err
 	}
-	return &rehearsal{liveDisplay: newLiveDisplay(e, out, ""), e: e, fallback: fallback, interrupted: interrupted}
+	live := observe.IsTerminal(out) && !e.dumb()
+	return &rehearsal{liveDisplay: liveDisplay{out: out, live: live, color: live && !e.plain()}, e: e, fallback: fallback, interrupted: interrupted}
 }
 
 func (v *rehearsal) say(text lang.Text, args ...any) string { return text.In(v.e.Lang, args...) }

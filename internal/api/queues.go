@@ -63,28 +63,26 @@ func (s *server) registerQueues() {
 		items := views(stats, func(q queue.Stats) bool { return actor.seesQueue(q.Name) }, s.queueView)
 		return &output[QueueList]{QueueList{Items: items, EmptiedAt: timePtr(emptied)}}, nil
 	})
-	register(s, operation{
-		id: "pauseQueue", method: http.MethodPost, path: "/queues/{name}/pause", tag: tagQueues, role: Admin,
-		summary: "Pause a queue", errors: []int{404},
-		about: "No job is handed out until the queue is resumed; running jobs finish, new ones wait. A repeat changes nothing.",
-	}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
-		return s.setPaused(ctx, actor, "pause", in.Name, true)
-	})
-	register(s, operation{
-		id: "resumeQueue", method: http.MethodPost, path: "/queues/{name}/resume", tag: tagQueues, role: Admin,
-		summary: "Resume a queue", errors: []int{404},
-		about: "Ends a pause. A repeat changes nothing.",
-	}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
-		return s.setPaused(ctx, actor, "resume", in.Name, false)
-	})
+	for _, c := range []struct{ verb, summary, about string }{
+		{"pause", "Pause a queue", "No job is handed out until the queue is resumed; running jobs finish, new ones wait. A repeat changes nothing."},
+		{"resume", "Resume a queue", "Ends a pause. A repeat changes nothing."},
+	} {
+		register(s, operation{
+			id: c.verb + "Queue", method: http.MethodPost, path: "/queues/{name}/" + c.verb, tag: tagQueues, role: Admin,
+			summary: c.summary, errors: []int{404}, about: c.about,
+		}, func(ctx context.Context, actor caller, in *byName) (*output[Queue], error) {
+			return s.setPaused(ctx, actor, c.verb, in.Name)
+		})
+	}
 }
 
 // setPaused pauses or resumes a queue and returns it. The store remembers it first, so that
 // a queue that lost its data is paused again.
-func (s *server) setPaused(ctx context.Context, actor caller, verb, name string, pause bool) (*output[Queue], error) {
+func (s *server) setPaused(ctx context.Context, actor caller, verb, name string) (*output[Queue], error) {
 	if _, err := s.findQueue(ctx, actor, name); err != nil { // a misspelt name must not make a queue
 		return nil, err
 	}
+	pause := verb == "pause"
 	if err := s.opts.Store.SetPaused(ctx, name, pause); err != nil {
 		return nil, err
 	}
