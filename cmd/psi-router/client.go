@@ -82,7 +82,7 @@ func (e *env) client() (*client, error) {
 func (e *env) parseURL() (*url.URL, error) {
 	u, err := url.Parse(e.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usage("--url %q is no http(s) address: write one such as http://127.0.0.1:3002", e.URL)
+		return nil, usage("--url %q is not an http(s) address: write one such as http://127.0.0.1:3002", e.URL)
 	}
 	return u, nil
 }
@@ -110,7 +110,7 @@ func (c *client) offline(e *env) error {
 		file, what = "queue.db", "its queue, or database_url,"
 	}
 	if _, err := os.Stat(filepath.Join(c.cfg.DataDir, file)); file != "" && err != nil {
-		return unreachable("no router runs in data_dir %s, and there are no files of one: start it with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
+		return unreachable("no router runs in data_dir %s, and there are no files of a router: start one with `psi-router serve`, name its configuration with --config, or use --url and --key", c.cfg.DataDir)
 	}
 	handler, closeFiles, err := app.Offline(e.ctx, c.cfg)
 	if err != nil {
@@ -232,7 +232,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	if res.StatusCode >= 400 {
 		r := &refusal{api.Problem{Title: res.Status}}
 		if json.Unmarshal(raw, r) != nil || r.Code == "" {
-			return unreachable("what answers at %s is no PSI Router (%s): check --url", c.base, res.Status)
+			return unreachable("the server at %s is not a PSI Router (%s): check --url", c.base, res.Status)
 		}
 		r.Status = res.StatusCode
 		sanitizeStrings(reflect.ValueOf(r))
@@ -242,7 +242,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 		return nil
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return unreachable("what answers at %s is no PSI Router: check --url", c.base)
+		return unreachable("the server at %s is not a PSI Router: check --url", c.base)
 	}
 	if c.forTerminal {
 		sanitizeStrings(reflect.ValueOf(into))

@@ -42,8 +42,8 @@ func TestRefusalsBecomeExitCodes(t *testing.T) {
 		{"invalid", 422, `{"code":"invalid_request","detail":"It does not fit.","errors":[{"location":"query.limit","message":"too large"}]}`, exitUsage, "query.limit: too large"},
 		{"conflict", 409, `{"code":"conflict","detail":"Not now."}`, exitProblem, "Not now."},
 		{"internal", 500, `{"code":"internal","detail":"Broken."}`, exitProblem, "Broken."},
-		{"another program", 404, `<html>`, exitUnreachable, "is no PSI Router"},
-		{"another program that is fine", 200, `<html>`, exitUnreachable, "is no PSI Router"},
+		{"another program", 404, `<html>`, exitUnreachable, "is not a PSI Router"},
+		{"another program that is fine", 200, `<html>`, exitUnreachable, "is not a PSI Router"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -146,7 +146,7 @@ func parseEnv(src string) (map[string]string, error) {
 		name, value, found := strings.Cut(line, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !found || !variable.MatchString(name) {
-			return nil, fmt.Errorf("line %d is no KEY=VALUE", i+1)
+			return nil, fmt.Errorf("line %d is not KEY=VALUE", i+1)
 		}
 		if quote := value[:min(1, len(value))]; quote == `"` || quote == "'" {
 			inner, after, closed := strings.Cut(value[1:], quote)

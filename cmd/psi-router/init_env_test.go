@@ -107,7 +107,7 @@ func TestInitFromEnvOfSeveralLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"NODE_ENV=x\n":   "no dice nada",
 		"":               "no dice nada",
-		lines + "hola\n": "line 5 is no KEY=VALUE",
+		lines + "hola\n": "line 5 is not KEY=VALUE",
 		lines + "A='b\n": "line 5 has a quote that does not end",
 	} {
 		if got := run(text); got.code != exitUsage || !strings.Contains(got.err, want) || strings.Contains(got.err, "hola") {

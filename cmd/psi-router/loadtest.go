@@ -28,7 +28,7 @@ type loadtestCmd struct {
 	Duplicates    float64       `default:"0.01" help:"Part of the requests that comes twice, 0 to 1."`
 	Statuses      int           `default:"3" help:"Statuses that follow an answer: sent, delivered, read."`
 	Script        []string      `placeholder:"TEXT" help:"What people write, line after line, over and over (\"menú\", \"1\")."`
-	Settle        time.Duration `default:"2m" help:"Wait for what is not done, afterwards."`
+	Settle        time.Duration `default:"2m" help:"Afterwards wait so long for unfinished work."`
 	Seed          uint64        `help:"Decides who writes; otherwise a new one."`
 
 	Embedded     bool          `help:"One process on SQLite, without Redis and PostgreSQL."`
@@ -192,7 +192,7 @@ func (c *loadtestCmd) target(v *rehearsal) (*rehearse.Target, func(), error) {
 	}
 	if line != nil {
 		if line.Provider != "cloud" {
-			return nil, nil, usage("line %s is not of Meta: this writes as Meta does", line.ID)
+			return nil, nil, usage("line %s is not on Meta's Cloud API: loadtest writes as Meta does", line.ID)
 		}
 		t.Line, t.Secret, t.PhoneNumberID, t.Token = line.ID, line.AppSecret.First(), line.PhoneNumberID, line.Token.First()
 	}

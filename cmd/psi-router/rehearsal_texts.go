@@ -4,7 +4,7 @@ import "github.com/psivisionhub/psi-router/internal/lang"
 
 // Texts of drill and loadtest.
 var (
-	rehearsalSilent     = lang.Text{ES: "el router no dice cómo está", EN: "the router does not say how it is"}
+	rehearsalSilent     = lang.Text{ES: "el router no dice cómo está", EN: "the router does not report its state"}
 	rehearsalFiles      = lang.Text{ES: "Los archivos y los registros quedaron en", EN: "Files and logs are in"}
 	rehearsalAnswers    = lang.Text{ES: "respuestas", EN: "answers"}
 	rehearsalLost       = lang.Text{ES: "perdidos", EN: "lost"}
@@ -17,7 +17,7 @@ var (
 var phaseTexts = map[string]lang.Text{
 	"start":  {ES: "levantando todo", EN: "everything comes up"},
 	"load":   {ES: "la gente escribe", EN: "people write"},
-	"settle": {ES: "esperando a que se termine lo pendiente", EN: "waiting for what is not done"},
+	"settle": {ES: "esperando a que se termine lo pendiente", EN: "waiting for unfinished work"},
 	"check":  {ES: "buscando cada mensaje", EN: "asking for every message"},
 }
 
@@ -34,7 +34,7 @@ var (
 	drillOver         = lang.Text{ES: "ya pasó: %s", EN: "over: %s"}
 	drillInterrupted  = lang.Text{ES: "el simulacro se cortó a mitad de camino; no quedó nada corriendo ni nada para borrar", EN: "the drill was interrupted; nothing is left running, nor to be removed"}
 	drillAccepted     = lang.Text{ES: "aceptados", EN: "accepted"}
-	drillAcceptedMore = lang.Text{ES: "%d sin saber si llegaron · %d repetidos a propósito · %d vueltos a mandar tras un fallo", EN: "%d nobody knows whether they arrived · %d repeated on purpose · %d sent again after a failure"}
+	drillAcceptedMore = lang.Text{ES: "%d sin saber si llegaron · %d repetidos a propósito · %d vueltos a mandar tras un fallo", EN: "%d whose arrival is unknown · %d repeated on purpose · %d sent again after a failure"}
 	drillHandled      = lang.Text{ES: "decididos", EN: "decided"}
 	drillLate         = lang.Text{ES: "tarde", EN: "late"}
 	drillLateMore     = lang.Text{ES: "llegaron por un desvío: quedan guardados y no cambian nada", EN: "came by a detour: they are stored and change nothing"}
@@ -99,7 +99,7 @@ var (
 	loadRequests        = lang.Text{ES: "pedidos", EN: "requests"}
 	loadRequestsMore    = lang.Text{ES: "%.1f/s durante %.1f s · %d repetidos a propósito · %d vueltos a mandar tras un fallo", EN: "%.1f/s for %.1f s · %d repeated on purpose · %d sent again after a failure"}
 	loadMessages        = lang.Text{ES: "mensajes", EN: "messages"}
-	loadMessagesMore    = lang.Text{ES: "y %s estados · %d mensajes sin saber si llegaron · %d rechazados hasta el final", EN: "and %s statuses · %d messages nobody knows whether they arrived · %d refused to the end"}
+	loadMessagesMore    = lang.Text{ES: "y %s estados · %d mensajes sin saber si llegaron · %d rechazados hasta el final", EN: "and %s statuses · %d messages whose arrival is unknown · %d refused to the end"}
 	loadStored          = lang.Text{ES: "guardados", EN: "stored"}
 	loadStoredMore      = lang.Text{ES: "%d tarde, por un desvío: quedan y no cambian nada", EN: "%d late, by a detour: they stay and change nothing"}
 	loadAnswersMore     = lang.Text{ES: "%d inciertas · %d fallidas con motivo", EN: "%d uncertain · %d failed with a reason"}

@@ -25,7 +25,7 @@ var (
 	redisNeeds     = lang.Text{ES: "--redis-url necesita --database-url", EN: "--redis-url needs --database-url"}
 	isNeeded       = lang.Text{ES: "hace falta", EN: "it is needed"}
 	noMoreAnswers  = lang.Text{ES: "no hay más respuestas: no se escribió nada", EN: "there are no more answers: nothing was written"}
-	envUseless     = lang.Text{ES: "no dice nada que se pueda usar", EN: "it says nothing that can be used"}
+	envUseless     = lang.Text{ES: "no dice nada que se pueda usar", EN: "no variable in it can be used"}
 	envNotNeeded   = lang.Text{ES: "%s no hace falta: %s", EN: "%s is not needed: %s"}
 	envNotUsed     = lang.Text{ES: "no se usan: %s", EN: "not used: %s"}
 	nothingWritten = lang.Text{ES: "no se escribió nada", EN: "nothing was written"}
@@ -85,7 +85,7 @@ var (
 	moreLeft    = lang.Text{ES: "Hay más: --limit 0 los muestra a todos.", EN: "There are more: --limit 0 shows all."}
 	leftTodo    = lang.Text{ES: "Escribiles, o derivalas con `psi-router conv handoff ID --area EQUIPO`. A quien no haga falta: `psi-router left dismiss ID`.", EN: "Write to them, or hand them over with `psi-router conv handoff ID --area TEAM`. Whoever needs nothing: `psi-router left dismiss ID`."}
 	leftSince   = lang.Text{ES: "QUEDÓ SIN RESPUESTA hace %s, y nadie le va a escribir: %s", EN: "LEFT WITHOUT AN ANSWER %s ago, and nobody will write: %s"}
-	redriveLeft = lang.Text{ES: "Quedan sin respuesta, porque lo que vuelve se guarda y no se contesta (%d): %s. Miralos con `psi-router left`.", EN: "Left without an answer, as what comes back is stored and not answered (%d): %s. See `psi-router left`."}
+	redriveLeft = lang.Text{ES: "Quedan sin respuesta, porque lo que vuelve se guarda y no se contesta (%d): %s. Miralos con `psi-router left`.", EN: "Left without an answer, because redriven messages are stored and not answered (%d): %s. See `psi-router left`."}
 	isCanonical = lang.Text{ES: "Ya estaba en su forma canónica.", EN: "It was already in its canonical form."}
 )
 
@@ -93,7 +93,7 @@ var (
 var (
 	searchedAsIs = lang.Text{ES: "lo busqué tal cual", EN: "I looked for it as it is"}
 	searchedAs   = lang.Text{ES: "lo busqué como %s", EN: "I looked for it as %s"}
-	nothingFound = lang.Text{ES: "no hay nada de %s (%s). No llegó ningún mensaje suyo: fijate que el número esté bien, que su línea esté en `psi-router queue stats` sin pausa, y que Meta tenga bien la URL del webhook (mirá /status)", EN: "there is nothing of %s (%s). No message of theirs arrived: check the number, that no queue is paused in `psi-router queue stats`, and that Meta has the right webhook URL (see /status)"}
+	nothingFound = lang.Text{ES: "no hay nada de %s (%s). No llegó ningún mensaje suyo: fijate que el número esté bien, que su línea esté en `psi-router queue stats` sin pausa, y que Meta tenga bien la URL del webhook (mirá /status)", EN: "nothing is known of %s (%s). No message of theirs arrived: check the number, that no queue is paused in `psi-router queue stats`, and that Meta has the right webhook URL (see /status)"}
 
 	teamSince    = lang.Text{ES: " desde hace %s", EN: " for %s"}
 	stateTeam    = lang.Text{ES: "La tiene el equipo %s%s%s: el bot se calla hasta que la cierren.", EN: "The team %s has it%s%s: the bot is silent until they close it."}
@@ -101,7 +101,7 @@ var (
 	stateSilent  = lang.Text{ES: "Está desconectada: el bot no contesta hasta que la reconecten.", EN: "It is disconnected: the bot does not answer until it is reconnected."}
 	stateNoMenu  = lang.Text{ES: "La atiende el bot; todavía no vio ningún menú.", EN: "The bot has it; no menu has been shown yet."}
 	stateMenu    = lang.Text{ES: "La atiende el bot, en el menú «%s».", EN: "The bot has it, in the menu “%s”."}
-	noWindow     = lang.Text{ES: "No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.", EN: "There is no window to look at: the line has none, or the person never wrote."}
+	noWindow     = lang.Text{ES: "No hay ventana que mirar: la línea no la tiene, o la persona nunca escribió.", EN: "No window applies: the line has none, or the person never wrote."}
 	windowOpen   = lang.Text{ES: "La ventana de WhatsApp está abierta hasta el %s (queda %s).", EN: "WhatsApp's window is open until %s (%s left)."}
 	windowClosed = lang.Text{ES: "La ventana de WhatsApp se cerró hace %s: hasta que la persona escriba solo sale una plantilla.", EN: "WhatsApp's window closed %s ago: until the person writes only a template goes out."}
 
@@ -112,7 +112,7 @@ var (
 	todoBlocked   = lang.Text{ES: "Está bloqueado: no se le contesta nada. Para que se le conteste: `psi-router conv unblock %s`.", EN: "The person is blocked: nothing is answered. To answer again: `psi-router conv unblock %s`."}
 	todoHandedOff = lang.Text{ES: "Para que vuelva al menú: `psi-router conv close %s`.", EN: "To give it back to the menu: `psi-router conv close %s`."}
 	todoReconnect = lang.Text{ES: "Para que el bot conteste: `psi-router conv reconnect %s`.", EN: "To let the bot answer: `psi-router conv reconnect %s`."}
-	todoUncertain = lang.Text{ES: "Preguntale a la persona si le llegó antes de repetir el mensaje: WhatsApp no contestó y no se repite solo.", EN: "Ask the person whether it came before repeating the message: WhatsApp gave no answer, and it is not repeated by itself."}
+	todoUncertain = lang.Text{ES: "Preguntale a la persona si le llegó antes de repetir el mensaje: WhatsApp no contestó y no se repite solo.", EN: "Ask the person whether the message arrived before you repeat it: WhatsApp gave no answer, and the router does not repeat it."}
 	todoToken     = lang.Text{ES: "El token de la línea no sirve más: poné uno nuevo en la configuración y reiniciá.", EN: "The line's token is no longer valid: put a new one into the configuration and restart."}
 	todoTemplate  = lang.Text{ES: "Fuera de la ventana solo sale una plantilla aprobada.", EN: "Outside the window only an approved template goes out."}
 	todoRefused   = lang.Text{ES: "WhatsApp lo rechazó con el código %d (%s); está explicado en la página de códigos de error de la Cloud API.", EN: "WhatsApp refused it with code %d (%s); the Cloud API's page of error codes explains it."}

@@ -109,11 +109,11 @@ What you can do:
   • The queue send:wsp4 waits: 190: token expired.
   • There are 2 dead letters in send:wsp4: ` + "`psi-router dead list --queue send:wsp4`" + `.
   • The line's token is no longer valid: put a new one into the configuration and restart.
-  • Ask the person whether it came before repeating the message: WhatsApp gave no answer, and it is not repeated by itself.
+  • Ask the person whether the message arrived before you repeat it: WhatsApp gave no answer, and the router does not repeat it.
   • To give it back to the menu: ` + "`psi-router conv close c1`" + `.
 5491155550001 — line ventas
 It is disconnected: the bot does not answer until it is reconnected.
-There is no window to look at: the line has none, or the person never wrote.
+No window applies: the line has none, or the person never wrote.
 
 What happened last:
   23/11 09:05  we wrote first
@@ -127,7 +127,7 @@ What you can do:
   • To let the bot answer: ` + "`psi-router conv reconnect c2`" + `.
 5491155550001 — line wsp5
 It is closed: when they write again they get the menu.
-There is no window to look at: the line has none, or the person never wrote.
+No window applies: the line has none, or the person never wrote.
 LEFT WITHOUT AN ANSWER 2 h ago, and nobody will write: Not sent in time: a late answer would not have helped.
 
 What you can do:
