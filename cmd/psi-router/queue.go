@@ -46,28 +46,24 @@ func (queueStats) Run(e *env) error {
 
 func queueTable(e *env, cl *client, queues []queueRow) {
 	table(e, []string{"queue", "waiting", "running", "dead", "oldest", "rate", "state"}, queues, func(q queueRow) []string {
-		return q.row(cl.cfg.Location())
+		oldest, rate, state := "–", "–", "open"
+		if q.Depth > 0 {
+			oldest = age(time.Duration(q.OldestAge * float64(time.Second)))
+		}
+		if q.Rate != nil {
+			rate = strconv.FormatFloat(*q.Rate, 'g', -1, 64) + "/s"
+		}
+		if q.HeldUntil != nil {
+			state = "held until " + q.HeldUntil.In(cl.cfg.Location()).Format("15:04:05") + ": " + oneLine(q.HeldFor, textWidth)
+		}
+		if q.Paused {
+			state = "paused"
+		}
+		return []string{
+			q.Name, strconv.FormatInt(q.Depth-q.InFlight, 10), strconv.FormatInt(q.InFlight, 10),
+			strconv.FormatInt(q.Dead, 10), oldest, rate, state,
+		}
 	})
-}
-
-func (q queueRow) row(loc *time.Location) []string {
-	oldest, rate, state := "–", "–", "open"
-	if q.Depth > 0 {
-		oldest = age(time.Duration(q.OldestAge * float64(time.Second)))
-	}
-	if q.Rate != nil {
-		rate = strconv.FormatFloat(*q.Rate, 'g', -1, 64) + "/s"
-	}
-	if q.HeldUntil != nil {
-		state = "held until " + q.HeldUntil.In(loc).Format("15:04:05") + ": " + oneLine(q.HeldFor, textWidth)
-	}
-	if q.Paused {
-		state = "paused"
-	}
-	return []string{
-		q.Name, strconv.FormatInt(q.Depth-q.InFlight, 10), strconv.FormatInt(q.InFlight, 10),
-		strconv.FormatInt(q.Dead, 10), oldest, rate, state,
-	}
 }
 
 // queueState serves pause and resume: the command's name is the API's verb.
