@@ -31,15 +31,12 @@ func (doctorCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.JSON {
-		err = e.printJSON(r)
-	} else {
+	if !e.JSON {
 		e.printDoctor(r)
+	} else if err := e.printJSON(r); err != nil {
+		return err
 	}
-	if err == nil && r.Broken > 0 {
-		err = errSilent
-	}
-	return err
+	return failIf(r.Broken > 0)
 }
 
 // examine checks the installation that the configuration describes.

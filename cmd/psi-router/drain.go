@@ -51,10 +51,10 @@ func (c *queueDrain) Run(e *env) error {
 			}
 		}
 		if e.JSON {
-			if err := e.printJSON(left); err != nil || left.Drained {
+			if err := e.printJSON(left); err != nil {
 				return err
 			}
-			return errSilent
+			return failIf(!left.Drained)
 		}
 		if left.Drained {
 			e.printf("Drained: nothing waits, nothing runs, and there is no dead letter.\n")

@@ -89,10 +89,7 @@ func (c *flowCheck) Run(e *env) error {
 			return err
 		}
 	}
-	if all.Fatal() || c.Strict && len(all) > 0 {
-		return errSilent
-	}
-	return nil
+	return failIf(all.Fatal() || c.Strict && len(all) > 0)
 }
 
 func flowSize(f *flow.Flow) string {
@@ -172,10 +169,7 @@ func (c *flowTest) Run(e *env) error {
 	} else {
 		e.printf("%s, %s\n", plural(len(chats), "transcript"), plural(failures, "failure"))
 	}
-	if failures > 0 {
-		return errSilent
-	}
-	return nil
+	return failIf(failures > 0)
 }
 
 type chatFile struct {

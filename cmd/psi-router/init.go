@@ -99,16 +99,13 @@ func (c *initCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.JSON {
-		err = e.printJSON(initResult{s.file(), s.callback(), s.VerifyToken, s.key, r})
-	} else {
+	if !e.JSON {
 		s.printNextSteps()
 		e.printDoctor(r)
+	} else if err := e.printJSON(initResult{s.file(), s.callback(), s.VerifyToken, s.key, r}); err != nil {
+		return err
 	}
-	if err == nil && r.Broken > 0 {
-		err = errSilent
-	}
-	return err
+	return failIf(r.Broken > 0)
 }
 
 // initResult is what init prints with --json.

@@ -54,6 +54,14 @@ func unreachable(format string, a ...any) error {
 // errSilent ends with exitProblem and prints nothing more.
 var errSilent = &failure{exitProblem, errors.New("problems found")}
 
+// failIf returns errSilent if what was printed is bad.
+func failIf(bad bool) error {
+	if bad {
+		return errSilent
+	}
+	return nil
+}
+
 func main() {
 	// Rows and pages live outside the Go heap. The heap is so small that the default would
 	// collect it all the time, for a tenth of the cost of a turn.

@@ -52,8 +52,5 @@ func (c *phoneCmd) Run(e *env) error {
 			e.printf("  %s\n", e.say(isCanonical))
 		}
 	}
-	if x.Key == "" {
-		return errSilent
-	}
-	return nil
+	return failIf(x.Key == "")
 }

@@ -87,10 +87,7 @@ func (v *rehearsal) run(o rehearse.Options, done func(rehearse.Report) error, sh
 	} else if err := v.e.printJSON(r); err != nil {
 		return err
 	}
-	if r.Err() != nil {
-		return errSilent
-	}
-	return nil
+	return failIf(r.Err() != nil)
 }
 
 func (v *rehearsal) onEvent(ev rehearse.Event) {

@@ -132,10 +132,7 @@ func (c *sandboxSend) Run(e *env) error {
 			e.printf("  %s\n", oneLine(id, 200))
 		}
 	}
-	if res.Code >= 300 {
-		return errSilent
-	}
-	return nil
+	return failIf(res.Code >= 300)
 }
 
 func (c *sandboxSend) read(e *env) ([]byte, error) {
