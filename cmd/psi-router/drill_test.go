@@ -44,7 +44,7 @@ func TestDrill(t *testing.T) {
 		t.Errorf("colours where nobody watches:\n%s", out)
 	}
 	sh.fine([]string{"kill_redis", "comes back with its AOF"}, "drill", "--only", "list", "--lang", "en")
-	sh.want(exitUsage, []string{`there is no fault "kill_redis" here`}, "drill", "--embedded", "--only", "kill_redis")
+	sh.want(exitUsage, []string{`no fault "kill_redis" here`}, "drill", "--embedded", "--only", "kill_redis")
 	sh.want(exitUsage, []string{"too many for 2 conversations"}, "drill", "--embedded", "--conversations", "2")
 }
 
