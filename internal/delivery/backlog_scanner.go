@@ -14,16 +14,15 @@ import (
 const (
 	// lagGrace is how long an event waits for its first wake-up before it is woken again.
 	lagGrace = 5 * time.Second
-	// wakePage is how many are woken at once. It is small, like the pages of ScanBacklog:
-	// those who write share the processors with whoever is behind.
+	// wakePage is how many conversations are woken at once. It is small, like the pages of
+	// ScanBacklog: message processing shares the processors.
 	wakePage = 100
-	// heldScanEvery is how often a process looks through a page for an endpoint that takes no
-	// wake-ups: an outage costs those who write nothing that they would feel, however
-	// many they are, and who waits longest is known first.
+	// heldScanEvery is the scan interval for an endpoint that takes no wake-ups. It is
+	// long, so that an endpoint's outage does not cost message processing.
 	heldScanEvery = 5 * time.Second
-	// rescanEvery is how often all that are behind are woken, not only those who just came.
+	// rescanEvery is how often all lagging conversations are woken, not only the newest.
 	rescanEvery = time.Minute
-	// pruneEvery is how often cursors are looked through for those that say nothing.
+	// pruneEvery is how often cursors are searched for those that say nothing.
 	pruneEvery = time.Hour
 )
 
@@ -32,7 +31,7 @@ const (
 type BacklogScannerOptions struct {
 	Store store.EventBacklog
 	Queue enqueuer
-	// Open says whether wake-ups of an endpoint are of use now.
+	// Open reports whether wake-ups of an endpoint are of use now.
 	Open      func(endpoint string) bool
 	Endpoints []Endpoint
 	// Every is the pause between rounds (default 1 s).
@@ -41,26 +40,24 @@ type BacklogScannerOptions struct {
 	Log   *slog.Logger
 }
 
-// BacklogScanner is the truth behind the EventNotifier: it looks through all numbered events, once,
-// and wakes the conversations that an endpoint is behind with. The store sees to it
-// that one process at a time looks.
+// BacklogScanner finds what the EventNotifier missed: it scans all numbered events once and
+// wakes the conversations in which an endpoint lags. The store lets one process at a time
+// scan.
 type BacklogScanner struct {
 	opts  BacklogScannerOptions
 	scans map[string]*scanState
 }
 
-// scanState is how far the waking of one endpoint is: what is newly behind comes at its
-// end.
+// scanState is the progress for one endpoint. Conversations that start to lag come last.
 type scanState struct {
 	scannedAt time.Time
 	position  store.Lagging
 	startedAt time.Time
 
-	nextPrune time.Time // the next walk through the cursors begins, or goes on
-	prunedTo  string    // how far that is; "" for the beginning
+	nextPrune time.Time // when the next pass over the cursors begins or continues
+	prunedTo  string    // its position; "" for the beginning
 }
 
-// restart begins the waking anew.
 func (scan *scanState) restart(now time.Time) { scan.position, scan.startedAt = store.Lagging{}, now }
 
 // NewBacklogScanner returns the scanner. It panics when a needed option is missing.
@@ -78,29 +75,29 @@ func NewBacklogScanner(o BacklogScannerOptions) *BacklogScanner {
 	return s
 }
 
-// Run scans until ctx ends. Failures never end it.
+// Run scans until ctx ends. Errors do not end it.
 func (s *BacklogScanner) Run(ctx context.Context) error {
 	return pollLoop{
 		every: s.opts.Every, moreDelay: s.opts.Every / 50, logger: s.opts.Log,
-		failed: "nobody looks which conversations lag: endpoints are woken by commits alone", recovered: "the backlog scanner works again",
+		failed: "the backlog scan fails: only commits wake endpoints", recovered: "the backlog scanner works again",
 	}.run(ctx, s.round)
 }
 
-// round goes one page on, for every endpoint.
+// round scans one page for each endpoint.
 func (s *BacklogScanner) round(ctx context.Context) (more bool, err error) {
 	for _, e := range s.opts.Endpoints {
 		full, err := s.scanEndpoint(ctx, e)
 		if err != nil {
-			return false, fmt.Errorf("feed %s: %w", e.Name, err)
+			return false, fmt.Errorf("scan backlog of %s: %w", e.Name, err)
 		}
 		more = more || full
 	}
 	return more, nil
 }
 
-// scanEndpoint looks through a page of what was committed since the last time, and wakes a page of
-// those that are behind. While the endpoint takes no wake-ups there is no hurry; then
-// the waking begins anew: those who wait longest come first.
+// scanEndpoint scans a page of newly committed events and wakes a page of lagging
+// conversations. For an endpoint that takes no wake-ups it only scans, rarely; afterwards
+// the waking starts again with those that have waited longest.
 func (s *BacklogScanner) scanEndpoint(ctx context.Context, e Endpoint) (more bool, err error) {
 	scan, now, open := s.scans[e.Name], s.opts.Now(), s.opts.Open(e.Name)
 	if since := now.Sub(scan.scannedAt); !open && since >= 0 && since < heldScanEvery {
@@ -122,7 +119,7 @@ func (s *BacklogScanner) scanEndpoint(ctx context.Context, e Endpoint) (more boo
 	return false, s.pruneCursors(ctx, e)
 }
 
-// wakeLagging goes one page on.
+// wakeLagging wakes the next page of lagging conversations.
 func (s *BacklogScanner) wakeLagging(ctx context.Context, e Endpoint) (more bool, err error) {
 	scan, now := s.scans[e.Name], s.opts.Now()
 	if now.Sub(scan.startedAt) >= rescanEvery || now.Before(scan.startedAt) {
@@ -140,12 +137,12 @@ func (s *BacklogScanner) wakeLagging(ctx context.Context, e Endpoint) (more bool
 		return false, fmt.Errorf("wake: %w", err)
 	}
 	scan.position = page[len(page)-1]
-	s.opts.Log.Debug("woken", "endpoint", e.Name, "conversations", len(page))
+	s.opts.Log.Debug("lagging conversations woken", "endpoint", e.Name, "conversations", len(page))
 	return len(page) == wakePage, nil
 }
 
-// pruneCursors goes one page on through the cursors, when nothing else is to do: so they are
-// as many as there are conversations that speak, and not as there ever were.
+// pruneCursors prunes the next page of cursors, when there is nothing else to do. So the
+// number of cursors does not grow with the age of the store.
 func (s *BacklogScanner) pruneCursors(ctx context.Context, e Endpoint) error {
 	scan, now := s.scans[e.Name], s.opts.Now()
 	if now.Before(scan.nextPrune) {
@@ -153,7 +150,7 @@ func (s *BacklogScanner) pruneCursors(ctx context.Context, e Endpoint) error {
 	}
 	done, err := s.opts.Store.PruneCursors(ctx, e.Name, scan.prunedTo)
 	if err != nil {
-		return fmt.Errorf("trim: %w", err)
+		return fmt.Errorf("prune cursors: %w", err)
 	}
 	if scan.prunedTo = done.Next; done.Next == "" {
 		scan.nextPrune = now.Add(pruneEvery)

@@ -14,37 +14,36 @@ import (
 )
 
 const (
-	// claimSize is how many conversations one claim asks about.
+	// claimSize is how many conversations one claim covers.
 	claimSize = 256
-	// maxClaims is how many claims are under way at most. The next one starts beside
-	// those that have lasted claimStuckAfter: they wait for a contact that somebody else
-	// has locked.
+	// maxClaims is how many claims run at once. Another one starts only if the others have
+	// lasted claimStuckAfter: they wait for a contact that another process has locked.
 	maxClaims       = 4
 	claimStuckAfter = 1500 * time.Millisecond
-	// claimEvery is how soon one claim follows another that few wait for.
+	// claimEvery is the shortest time between two claims of few rows.
 	claimEvery = 40 * time.Millisecond
-	// claimTimeout is how long the store may take.
+	// claimTimeout is how long a call of the store may take.
 	claimTimeout = 10 * time.Second
-	// slotAhead is how soon a slot must be expected for a row that is claimed: with some
-	// room in the time that it may wait.
+	// slotAhead is how soon a claimed row must be able to expect a slot; it leaves a margin
+	// to slotTimeout.
 	slotAhead = slotTimeout * 3 / 4
 )
 
-// claimer claims rows in batches, so that a slow store costs each message time, and the
-// line none of its rate. It claims no row that would wait for its slot, and none of a
-// conversation that has one in hand. It is safe for concurrent use.
+// claimer claims rows in batches: a slow store then delays messages but does not lower the
+// line's rate. It claims no row that would wait for a slot, and none of a conversation that
+// has a row in hand. It is safe for concurrent use.
 type claimer struct {
 	s     *Sends
 	batch *batch.Batcher[*claimRequest, *store.SendClaim]
 
 	mu       sync.Mutex
 	ready    int             // claimed rows that wait for a slot
-	claimed  map[string]bool // conversations whose row is being claimed, or posted and recorded
-	slotTime time.Duration   // how long a post kept its slot lately; 0 is unknown
+	claimed  map[string]bool // conversations with a row that is being claimed, posted or recorded
+	slotTime time.Duration   // how long recent posts held their slot; 0 is unknown
 }
 
-// claimRequest is one conversation that wants its next row, and claimedRow that row: nil
-// when there is none.
+// claimRequest asks for the next row of a conversation. claimedRow is that row, nil if
+// there is none.
 type (
 	claimRequest struct {
 		conversation string
@@ -64,9 +63,9 @@ func newClaimer(s *Sends) *claimer {
 	return c
 }
 
-// request starts claiming the next row of each conversation. Whoever gets one says when
-// it has its slot, and when it is recorded: a claimed row that nobody posts would be
-// marked uncertain.
+// request starts to claim the next row of each conversation. The caller says when a row
+// gets its slot and when it is recorded. It has to post each row: a claimed row without a
+// post would be marked uncertain.
 func (c *claimer) request(gate httpcall.Gate, conversations []string) []*claimedRow {
 	reqs := make([]*claimRequest, len(conversations))
 	for i, id := range conversations {
@@ -76,8 +75,8 @@ func (c *claimer) request(gate httpcall.Gate, conversations []string) []*claimed
 }
 
 // room returns how many rows may be claimed now: one for each slot that is free, or will be
-// in time even if all were taken just now. Where posts take long that is none: a claimed
-// row that waits is overtaken by what becomes of its conversation.
+// in time even if all were taken just now. That is none while posts take long: the
+// conversation of a waiting row may change before its post.
 func (c *claimer) room() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,10 +88,10 @@ func (c *claimer) room() int {
 	return min(claimSize, room) - c.ready
 }
 
-// slotTaken says that a claimed row no longer waits for its slot.
+// slotTaken says that a claimed row has its slot.
 func (c *claimer) slotTaken() { c.makeRoom(func() { c.ready-- }) }
 
-// slotTimedOut says that a claimed row got no slot: posts take longer than they did.
+// slotTimedOut says that a claimed row got no slot: posts take longer than before.
 func (c *claimer) slotTimedOut() {
 	c.makeRoom(func() {
 		c.ready--
@@ -100,7 +99,7 @@ func (c *claimer) slotTimedOut() {
 	})
 }
 
-// slotFreed says that a slot is free again, and how long it was kept.
+// slotFreed says that a slot is free again, and how long a post held it.
 func (c *claimer) slotFreed(kept time.Duration) {
 	c.makeRoom(func() {
 		switch kept = max(kept, time.Millisecond); c.slotTime {
@@ -126,8 +125,8 @@ func (c *claimer) rowRecorded(conversation string) {
 	delete(c.claimed, conversation)
 }
 
-// claim answers a batch. What is claimed again, because the store refused it together with
-// others, keeps its token.
+// claim answers a batch. If the store refuses a batch and it is split, its requests keep
+// their token.
 func (c *claimer) claim(ctx context.Context, reqs []*claimRequest) (results []batch.Result[*store.SendClaim], err error) {
 	results = make([]batch.Result[*store.SendClaim], len(reqs))
 	token := cmp.Or(reqs[0].token, rand.Text())
@@ -159,9 +158,9 @@ func (c *claimer) claim(ctx context.Context, reqs []*claimRequest) (results []ba
 	return results, nil
 }
 
-// admit refuses a caller that lost its lease while it waited, or whose line is held by
-// now: its claim would make a successor's post uncertain. It also refuses a conversation
-// whose row is in hand: the store would take that for the row of a lost sender.
+// admit refuses a caller whose lease ended while it waited, or whose line is held by now:
+// its claim would make a successor's post uncertain. It also refuses a conversation with a
+// row in hand: the store would take that row for one of a lost sender.
 func (c *claimer) admit(r *claimRequest) error {
 	if err := r.gate(); err != nil {
 		return fmt.Errorf("claim sends: %w: %w", httpcall.ErrNotBegun, err)
@@ -175,7 +174,7 @@ func (c *claimer) admit(r *claimRequest) error {
 	return nil
 }
 
-// claimedRows notes which of the conversations have a row in hand now.
+// claimedRows notes which of the conversations now have a row in hand.
 func (c *claimer) claimedRows(conversations []string, rows map[string]store.SendClaim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,8 +187,8 @@ func (c *claimer) claimedRows(conversations []string, rows map[string]store.Send
 	}
 }
 
-// call asks a second time, under the same token, when the store did not answer: it may
-// have given us rows, and would take them for those of a lost sender.
+// call repeats a claim once, under the same token, if the store did not answer. The first
+// call may have claimed rows, and another token would mark them uncertain.
 func (c *claimer) call(ctx context.Context, token string, conversations []string) (map[string]store.SendClaim, error) {
 	call := stallLease(claimTimeout)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
@@ -205,7 +204,7 @@ func (c *claimer) call(ctx context.Context, token string, conversations []string
 		}
 		err = fmt.Errorf("claim sends: %w", err)
 		if call.Left() <= 0 { // not the store's fault
-			err = fmt.Errorf("%w: this process stood still: %w", httpcall.ErrNotBegun, err)
+			err = fmt.Errorf("%w: this process stalled: %w", httpcall.ErrNotBegun, err)
 		}
 		if again || !storeDown(err) || !sleep(ctx, outageDelay/5) {
 			return nil, err

@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// mostCursors is how many one transaction moves.
+	// mostCursors is how many cursors one transaction moves.
 	mostCursors = 500
-	// cursorEvery is how soon one transaction follows another that few wait for. A
-	// process that dies meanwhile tells their events twice.
+	// cursorEvery is the shortest time between two transactions that move few cursors. A
+	// process that dies in it pushes their events twice.
 	cursorEvery = 100 * time.Millisecond
-	// cursorTries is how often they are tried before the events come again.
+	// cursorTries is how often a move is tried before its events are pushed again.
 	cursorTries   = 3
 	cursorTimeout = 5 * time.Second
 )
 
-// cursorMove moves the cursor of a conversation that we have a lease of.
+// cursorMove moves the cursor of a conversation whose lease we have.
 type cursorMove struct {
 	cursor store.Cursor
 	lease  queue.Lease
@@ -35,8 +35,8 @@ func (e *Events) newCursors() *cursorBatcher {
 	})
 }
 
-// moveCursor returns once the cursor is durable, or cannot be moved: who has lost the
-// lease of its conversation moves none.
+// moveCursor returns once the cursor is durable, or cannot be moved. Without the lease of
+// its conversation no cursor is moved.
 func (e *Events) moveCursor(ctx context.Context, c store.Cursor) error {
 	p := e.cursors.Submit(cursorMove{cursor: c, lease: queue.LeaseOf(ctx)})
 	if !answered(ctx, p.Done()) {

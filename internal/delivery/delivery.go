@@ -1,8 +1,7 @@
-// Package delivery carries out what was decided: it claims rows of the store,
-// posts them, and records what became of them; it fetches the files that people
-// sent; and it runs the pump. It must never post a row that it has not claimed,
-// post one twice, decide what to say, or let an outage cost a message an
-// attempt.
+// Package delivery carries out decisions: it claims rows of the store, posts them and
+// records the results; it fetches the files that people sent; and it runs the pump. It must
+// never post a row that it has not claimed, post one twice, decide what to say, or let an
+// outage cost a message an attempt.
 package delivery
 
 import (
@@ -14,20 +13,20 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// Sender posts one message and returns what the provider calls it. Its error is an
+// Sender posts one message and returns the provider's id of it. Its error is an
 // *outbound.Failure; any other error counts as uncertain. It must respect ctx.
 type Sender interface {
 	Send(ctx context.Context, p outbound.Post) (outbound.Accepted, error)
 }
 
-// Marker shows a message as read, and that an answer is being typed.
+// Marker marks a message as read and shows that an answer is being typed.
 type Marker interface {
 	MarkRead(ctx context.Context, providerMessageID string) error
 }
 
-// Fetcher opens a file that somebody sent. The caller bounds its size and closes
-// it. mime is what the provider says it is, "" when it does not. An
-// *outbound.Failure says whether it is worth another try.
+// Fetcher opens a file that somebody sent. The caller limits its size and closes it. mime
+// is the provider's claim, "" for none. An *outbound.Failure says whether another try is of
+// use.
 type Fetcher interface {
 	Fetch(ctx context.Context, m inbound.Media) (body io.ReadCloser, mime string, err error)
 }

@@ -15,29 +15,28 @@ import (
 )
 
 const (
-	// notifyBuffer is how many commits may wait for their wake-ups; what is committed beyond is
-	// found by the BacklogScanner.
+	// notifyBuffer is how many commits may wait for their wake-ups; the BacklogScanner
+	// finds what is committed beyond.
 	notifyBuffer = 512
-	// maxWakeups is how many conversations may wait for one endpoint and more still be
-	// woken: who has so many does not need to be told of others, and those who are
-	// behind are in the store, not in the queue.
+	// maxWakeups caps the wake-ups queued for an endpoint. Beyond it the backlog stays in
+	// the store, and the BacklogScanner finds it.
 	maxWakeups = 500
-	// notifyEvery is how soon one call follows another.
+	// notifyEvery is the shortest time between two calls.
 	notifyEvery   = 100 * time.Millisecond
 	notifyTimeout = 5 * time.Second
 )
 
-// EventNotifierOptions say whom to wake. Queue, Stats and Endpoints are needed.
+// EventNotifierOptions configure an EventNotifier. Queue, Stats and Endpoints are needed.
 type EventNotifierOptions struct {
 	Queue enqueuer
-	// Stats tells how many wake-ups wait in queues, and which are held.
+	// Stats returns how many wake-ups wait in queues, and which queues are held.
 	Stats     func(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	Endpoints []Endpoint
 	Log       *slog.Logger
 }
 
-// EventNotifier wakes endpoints at once for what was just committed. It may lose anything:
-// the BacklogScanner finds it.
+// EventNotifier wakes endpoints as soon as events are committed. It may lose wake-ups: the
+// BacklogScanner finds what it missed.
 type EventNotifier struct {
 	opts    EventNotifierOptions
 	batch   *batch.Batcher[[]queue.Job, struct{}]
@@ -61,7 +60,7 @@ func NewEventNotifier(o EventNotifierOptions) *EventNotifier {
 	return n
 }
 
-// room lets commits wait until Run writes their wake-ups.
+// room makes commits wait until Run writes their wake-ups.
 func (n *EventNotifier) room() int {
 	if n.running.Load() {
 		return notifyBuffer
@@ -69,7 +68,7 @@ func (n *EventNotifier) room() int {
 	return 0
 }
 
-// OnEvents hears what was committed. It never blocks.
+// OnEvents takes committed events. It never blocks.
 func (n *EventNotifier) OnEvents(events []store.Event) {
 	var jobs []queue.Job
 	for _, e := range n.opts.Endpoints {
@@ -87,7 +86,7 @@ func (n *EventNotifier) OnEvents(events []store.Event) {
 	}
 }
 
-// Open says whether wake-ups of the endpoint are of use now.
+// Open reports whether wake-ups of the endpoint are of use now.
 func (n *EventNotifier) Open(endpoint string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,7 +104,7 @@ func (n *EventNotifier) Run(ctx context.Context) error {
 	return nil
 }
 
-// enqueue writes wake-ups, each once.
+// enqueue writes each wake-up once.
 func (n *EventNotifier) enqueue(ctx context.Context, commits [][]queue.Job) ([]batch.Result[struct{}], error) {
 	type wakeUp struct{ queue, lane string }
 	seen := map[wakeUp]bool{}
@@ -126,13 +125,13 @@ func (n *EventNotifier) enqueue(ctx context.Context, commits [][]queue.Job) ([]b
 	return make([]batch.Result[struct{}], len(commits)), nil
 }
 
-// refreshClosed sees which endpoints are open.
+// refreshClosed finds out which endpoints are closed.
 func (n *EventNotifier) refreshClosed(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
 	stats, err := n.opts.Stats(call, EventQueues(n.opts.Endpoints)...)
 	if err != nil {
-		return // who waits for an answer of the queue would not get one either
+		return // Enqueue reports what is wrong
 	}
 	now, closed := time.Now(), map[string]bool{}
 	for _, s := range stats {

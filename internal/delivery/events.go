@@ -17,22 +17,21 @@ import (
 const (
 	// eventPage is how many events of a conversation are read at once.
 	eventPage = 10
-	// eventTurn is how long one conversation may keep its slot before others get a
-	// turn, and seatWait how long it waits for one before it steps back.
+	// eventTurn is how long one conversation may keep its slot before others get a turn.
+	// eventSlotTimeout is how long it waits for a slot before it steps back.
 	eventTurn        = 10 * time.Second
 	eventSlotTimeout = 5 * time.Second
-	// eventPrefetch is how many conversations are in hand to each post at once, as most
-	// of the time of one may be the store's.
+	// eventPrefetch is how many conversations are in hand for each concurrent post: the
+	// store takes most of the time of one.
 	eventPrefetch = 4
-	// eventsEvery is how soon the queue is asked again, at the latest, where there is
-	// no backlog.
+	// eventsEvery is the longest time between two claims of jobs without a backlog.
 	eventsEvery = 100 * time.Millisecond
-	// unnumbered is how long an event waits whose number is being given.
+	// unnumbered is how long an event waits for its number.
 	unnumbered = 100 * time.Millisecond
 )
 
-// Pusher posts one event. Its error is an *outbound.Failure; any other error says
-// nothing clear. It must respect ctx.
+// Pusher posts one event. Its error is an *outbound.Failure; any other error is unclear. It
+// must respect ctx.
 type Pusher interface {
 	Push(ctx context.Context, e store.Event) error
 }
@@ -46,13 +45,13 @@ type noEventMeter struct{}
 
 func (noEventMeter) Pushed(string, string, time.Duration) {}
 
-// Endpoint is somebody who gets events, and which.
+// Endpoint is a receiver of events, and which it gets.
 type Endpoint struct {
 	Name  string
 	Wants store.EventFilter
 }
 
-// EventQueues are the queues of some endpoints' wake-ups.
+// EventQueues returns the queues of the endpoints' wake-ups.
 func EventQueues(endpoints []Endpoint) []string {
 	queues := make([]string, len(endpoints))
 	for i, e := range endpoints {
@@ -61,22 +60,22 @@ func EventQueues(endpoints []Endpoint) []string {
 	return queues
 }
 
-// EventOptions say how the events of one endpoint leave. Endpoint, Store, Queue and
-// Pusher are needed.
+// EventOptions configure Events. Endpoint, Store, Queue and Pusher are needed.
 type EventOptions struct {
 	Endpoint
 	Store  store.Subscriptions
 	Queue  queue.Queue
 	Pusher Pusher
-	// Rate is the endpoint's, for all processes together; zero is none.
+	// Rate is the endpoint's limit, for all processes together; zero is none.
 	Rate queue.Limit
-	// Posts is how many run at once in this process (default 8). Up to four times as
+	// Posts is how many posts run at once in this process (default 8). Up to four times as
 	// many conversations are in hand.
 	Posts int
-	// PostTimeout is how long one may take, answer included (default 15 s, as long as
-	// the system goes on delivering it). None begins that could not end within the lease.
+	// PostTimeout is how long a post may take, answer included (default 15 s, as long as
+	// the system goes on delivering it). A post that could not end within the lease does
+	// not begin.
 	PostTimeout time.Duration
-	// Backoff is how long a conversation waits whose event is refused.
+	// Backoff is for a conversation whose event is refused.
 	Backoff queue.Backoff
 	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
 	BackoffSpeedup float64
@@ -87,10 +86,10 @@ type EventOptions struct {
 	Log            *slog.Logger
 }
 
-// Events pushes the events of one endpoint, each conversation's in order of seq.
-// Only the cursor in the store says what was taken: a wake-up carries nothing. An
-// event that is refused keeps its conversation waiting, for as long as it takes;
-// an endpoint that fails is held for all processes and probed.
+// Events pushes the events of one endpoint, those of a conversation in order of seq. Only
+// the cursor in the store says what was taken: a wake-up carries nothing. A refused event
+// keeps its conversation waiting, for as long as it takes; a failing endpoint is held for
+// all processes and probed.
 type Events struct {
 	opts EventOptions
 	receiver
@@ -98,7 +97,7 @@ type Events struct {
 	cursors *cursorBatcher
 
 	mu      sync.Mutex
-	failing int // failures in a row that say nothing clear
+	failing int // consecutive failures that are unclear
 }
 
 // NewEvents returns the pushes of an endpoint. It panics when a needed option is
@@ -122,14 +121,14 @@ func NewEvents(o EventOptions) *Events {
 	e.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: name, Handler: queue.HandlerFunc(e.handle), Gather: eventsEvery,
 		Slots: eventPrefetch * o.Posts, Batch: eventPrefetch * o.Posts, InFlight: eventPrefetch * o.Posts,
-		// A last post may begin when the turn is almost over.
+		// The last post may begin when the turn is almost over.
 		Lease:       max(30*time.Second, (eventSlotTimeout+eventTurn+o.PostTimeout+8*time.Second)*6/5),
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
 	return e
 }
 
-// Run pushes until ctx ends; then what is being posted finishes and is recorded.
+// Run pushes until ctx ends; posts under way then finish and are recorded.
 func (e *Events) Run(ctx context.Context) error {
 	known := func() error { return e.opts.Store.RegisterEndpoint(ctx, e.opts.Now(), e.opts.Name) }
 	if err := prepareQueue(ctx, e.opts.Queue, job.EventQueue(e.opts.Name), e.opts.Rate, e.opts.Log, known); err != nil {
@@ -143,17 +142,17 @@ func (e *Events) Run(ctx context.Context) error {
 	return nil
 }
 
-// handle pushes what each lane's conversation has. An endpoint in trouble is probed
-// by one conversation at a time.
+// handle pushes the events of each lane's conversation. A failing endpoint is probed by one
+// conversation at a time.
 func (e *Events) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
 	e.dispatchOrProbe(batch, settle, func(which ...int) { e.push(ctx, batch, settle, which) })
 }
 
-// push reads what some lanes of the batch have with one call, and posts the lanes
-// side by side.
+// push reads the events of some lanes of the batch with one call, and posts the lanes side
+// by side.
 func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int) {
 	if len(which) == 0 || ctx.Err() != nil {
-		return // the runner gives back what is left
+		return // the runner gives back the rest
 	}
 	ids := make([]string, len(which))
 	for n, i := range which {
@@ -181,7 +180,7 @@ func (e *Events) push(ctx context.Context, batch []queue.Claim, settle func(int,
 	lanes.Wait()
 }
 
-// readFailed deals with a failed read: nothing was posted.
+// readFailed handles a failed read: nothing was posted.
 func (e *Events) readFailed(ctx context.Context, settle func(int, queue.Outcome), which []int, err error) {
 	wait := e.opts.Backoff.Delay(2)
 	if errors.Is(err, store.ErrUnavailable) {

@@ -13,16 +13,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// eventOutageThreshold is how many failures in a row, of any conversations, make the fault
-// the endpoint's.
+// eventOutageThreshold is how many consecutive failures, of any conversations, make the
+// fault the endpoint's.
 const eventOutageThreshold = 3
 
-// refusedProbe is how an endpoint is probed that refuses us altogether: often it is
-// only being deployed.
+// refusedProbe is for an endpoint that refuses every request: often it is only being
+// deployed.
 var refusedProbe = queue.Backoff{Base: 5 * time.Second, Cap: 2 * time.Minute}
 
-// pushConversation posts the events of one conversation, moves its cursor, and says what its
-// lane does next.
+// pushConversation posts the events of one conversation, moves its cursor, and returns what
+// its lane does next.
 func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []store.Event) queue.Outcome {
 	var began time.Time
 	posted := 0
@@ -41,7 +41,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 		if n > 0 {
 			cursor := store.Cursor{Conversation: c.Lane, Seq: list[n-1].Seq}
 			if err := e.moveCursor(ctx, cursor); err != nil {
-				// They come again: at least once is what is promised.
+				// The events come again: delivery is at least once.
 				e.opts.Log.Warn("cursor not written: events will come twice", "conversation", c.Lane, "error", err)
 				if errors.Is(err, store.ErrUnavailable) {
 					e.hold.Trip(ctx, storeUnavailable, err.Error(), queue.Backoff{}, 0)
@@ -57,7 +57,7 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 		case len(list) < eventPage:
 			return queue.Outcome{Verdict: queue.Done}
 		}
-		// Nothing of all this was wanted: it costs no turn.
+		// None of the events was wanted: that costs no turn.
 		var err error
 		if list, err = e.opts.Store.PendingEvents(ctx, e.opts.Name, []string{c.Lane}, eventPage); err != nil {
 			return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
@@ -65,8 +65,8 @@ func (e *Events) pushConversation(ctx context.Context, c queue.Claim, list []sto
 	}
 }
 
-// postEvents posts what is wanted of the list until its turn is over, and returns how
-// many of the list are dealt with. The zero Outcome is that nothing went wrong.
+// postEvents posts the wanted events of the list until its turn is over, and returns how
+// many of the list are done. The zero Outcome means success.
 func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Event, began time.Time, posted *int) (out queue.Outcome, n int) {
 	for _, ev := range list {
 		switch {
@@ -87,7 +87,7 @@ func (e *Events) postEvents(ctx context.Context, c queue.Claim, list []store.Eve
 	return queue.Outcome{}, n
 }
 
-// yieldLane lets the other lanes have a turn before this one goes on. A new job has no
+// yieldLane lets the other lanes have a turn before this one continues. A new job has no
 // failed attempts of the old one.
 func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 	if c.Attempt > 1 && ctx.Err() == nil {
@@ -98,7 +98,7 @@ func (e *Events) yieldLane(ctx context.Context, c queue.Claim) queue.Outcome {
 	return queue.Outcome{Verdict: queue.Postpone}
 }
 
-// postEvent posts an event. The zero Outcome is that it was taken.
+// postEvent posts an event. The zero Outcome means that it was taken.
 func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) queue.Outcome {
 	began, call := time.Now(), stallLease(e.opts.PostTimeout)
 	err := e.post(ctx, ev)
@@ -111,7 +111,7 @@ func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) q
 		return queue.Outcome{}
 	}
 	if ctx.Err() != nil || stalled(ctx, call) || errors.Is(err, httpcall.ErrNotBegun) {
-		// The drain is over, or it was too late: that says nothing of the endpoint.
+		// The drain is over, or it was too late: not the endpoint's fault.
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
 	f, ok := errors.AsType[*outbound.Failure](err)
@@ -133,7 +133,7 @@ func (e *Events) postEvent(ctx context.Context, c queue.Claim, ev store.Event) q
 	return queue.Outcome{Verdict: queue.Retry, Delay: max(f.Wait, e.opts.Backoff.Delay(c.Attempt)), Err: f.Detail}
 }
 
-// post calls the pusher, which may panic.
+// post calls the pusher and turns a panic into an error.
 func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -147,7 +147,7 @@ func (e *Events) post(ctx context.Context, ev store.Event) (err error) {
 }
 
 // holdEndpoint holds the whole endpoint. The lane comes back after those that were
-// postponed beside it, so that the next probe is another conversation's.
+// postponed with it, so that the next probe is of another conversation.
 func (e *Events) holdEndpoint(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
 	e.hold.Trip(ctx, why, f.Detail, b, f.Wait)
 	return queue.Outcome{Verdict: queue.Postpone, Delay: 2 * outageDelay, Err: f.Detail}
@@ -159,8 +159,8 @@ func (e *Events) answered() {
 	e.failing = 0
 }
 
-// failed notes a failure and reports whether so many came in a row that the fault
-// is the endpoint's.
+// failed counts a failure and reports whether so many came in a row that the fault is the
+// endpoint's.
 func (e *Events) failed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -10,13 +10,12 @@ import (
 )
 
 var (
-	errLeaseOver = errors.New("the lease would end meanwhile")
-	errHeld      = errors.New("it was held meanwhile")
+	errLeaseOver = errors.New("the lease would end during the call")
+	errHeld      = errors.New("the queue is held by now")
 )
 
-// gate is asked before anything leaves for a receiver, as the last thing: whether the
-// lease that ctx's work is done under lasts for as long as the call may, and whether
-// the receiver was held meanwhile, as far as this process knows.
+// gate is the last check before a request leaves for a receiver: that ctx's lease lasts for
+// as long as the call may, and that the receiver is not held, as far as this process knows.
 func (r *receiver) gate(ctx context.Context, need time.Duration) httpcall.Gate {
 	lease := leaseGate(ctx, need)
 	return func() error {
@@ -27,7 +26,7 @@ func (r *receiver) gate(ctx context.Context, need time.Duration) httpcall.Gate {
 	}
 }
 
-// leaseGate is the gate of who cannot be held.
+// leaseGate is the gate of a receiver that cannot be held.
 func leaseGate(ctx context.Context, need time.Duration) httpcall.Gate {
 	lease := queue.LeaseOf(ctx)
 	return func() error {
@@ -38,21 +37,20 @@ func leaseGate(ctx context.Context, need time.Duration) httpcall.Gate {
 	}
 }
 
-// stallMargin is by how much a call must outlast its time for this process to have
-// stood still in it: else it would have been cut.
+// stallMargin is by how much a call must outlast its timeout to show that this process
+// stalled: otherwise the timeout would have ended it.
 const stallMargin = 500 * time.Millisecond
 
-// stallRetryAfter is after how long a call of the store that breaks off is tried once more
-// before anything is held: this process may have stood still in it, and the server
-// have ended its connection.
+// stallRetryAfter is the pause before a failed call of the store is tried once more, and
+// only then anything held: this process may have stalled in it, and the server have closed
+// its connection.
 const stallRetryAfter = 2 * time.Second
 
-// stallLease sees whether this process stands still in a call that is cut after so long.
-// What such a call says, or does not say, speaks for nobody else.
+// stallLease detects that this process stalls in a call with the given timeout. The outcome
+// of such a call says nothing about the receiver.
 func stallLease(timeout time.Duration) queue.Lease { return queue.NewLease(timeout + stallMargin) }
 
-// stalled reports whether this process has stood still in a call, or has lost the lease
-// that ctx's work is done under.
+// stalled reports whether this process stalled in a call, or has lost ctx's lease.
 func stalled(ctx context.Context, call queue.Lease) bool {
 	return call.Left() <= 0 || queue.LeaseOf(ctx).Left() <= 0
 }

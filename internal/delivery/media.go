@@ -18,19 +18,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// MediaOptions say how files are fetched. Store, Queue and Dir are needed.
+// MediaOptions configure Media. Store, Queue and Dir are needed.
 type MediaOptions struct {
 	Store store.Downloads
 	Queue queue.Queue
-	// Fetchers opens files, by line.
+	// Fetchers are by line.
 	Fetchers map[string]Fetcher
-	// Dir is where files go: <dir>/<aa>/<sha256>.<ext>. It is made.
+	// Dir is where files go: <dir>/<aa>/<sha256>.<ext>. Media creates it.
 	Dir string
-	// MaxBytes is how large a file may be (default 100 MiB).
+	// MaxBytes limits the size of a file (default 100 MiB).
 	MaxBytes int64
-	// Downloads is how many run at once (default 4).
+	// Downloads is how many downloads run at once (default 4).
 	Downloads int
-	// Lease is how long one may take (default 5 min).
+	// Lease is how long a download may take (default 5 min).
 	Lease       time.Duration
 	MaxAttempts int // default 12
 	Backoff     queue.Backoff
@@ -40,8 +40,8 @@ type MediaOptions struct {
 	Log         *slog.Logger
 }
 
-// Media fetches the files that people sent, at once: WhatsApp keeps them for
-// seven days. A file's name is its content, so that no file can replace another.
+// Media fetches the files that people sent, at once: WhatsApp keeps them for seven days. A
+// file's name is the hash of its content, so no file can replace another.
 type Media struct {
 	opts   MediaOptions
 	runner *queue.Runner
@@ -69,7 +69,6 @@ func NewMedia(o MediaOptions) *Media {
 	return m
 }
 
-// Run fetches until ctx ends.
 func (m *Media) Run(ctx context.Context) error {
 	if err := m.removeStale(time.Now()); err != nil {
 		return err
@@ -82,24 +81,24 @@ func (m *Media) Run(ctx context.Context) error {
 
 type mediaHandler struct{ *Media }
 
-// Handle implements queue.Handler; its batches are of one.
+// Handle implements queue.Handler; its batches have one job.
 func (m mediaHandler) Handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
 	for i, c := range batch {
 		settle(i, m.fetchFile(ctx, c))
 	}
 }
 
-// Bury implements queue.Burier: who looks at the message sees why there is no
-// file. Its dead letter can be driven again.
+// Bury implements queue.Burier: the message then says why it has no file. Its dead letter
+// can be redriven.
 func (m mediaHandler) Bury(ctx context.Context, c queue.Claim, why string) error {
 	var ref store.MediaRef
 	if err := json.Unmarshal(c.Body, &ref); err == nil && ref.MessageID != "" {
 		return m.save(ctx, ref, store.MediaFailed, savedFile{}, why)
 	}
-	return nil // nobody can read it: the dead letter is what there is
+	return nil // nobody can read it: only the dead letter remains
 }
 
-// fetchFile fetches one file and says what becomes of its job.
+// fetchFile fetches one file and returns the outcome of its job.
 func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 	var ref store.MediaRef
 	if err := json.Unmarshal(c.Body, &ref); err != nil || ref.MessageID == "" {
@@ -107,7 +106,7 @@ func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 	}
 	began := time.Now()
 	file, err := m.download(httpcall.WithGate(ctx, leaseGate(ctx, 0)), ref)
-	if queue.LeaseOf(ctx).Left() <= 0 { // somebody else has the job, and may have its file
+	if queue.LeaseOf(ctx).Left() <= 0 { // another worker has the job, and may have its file
 		return queue.Outcome{Verdict: queue.Postpone}
 	}
 	o, state, detail := queue.Outcome{Verdict: queue.Done}, store.MediaReady, ""
@@ -115,7 +114,7 @@ func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 		o, state, detail = m.classify(ctx, c, err)
 	}
 	if ctx.Err() != nil && err != nil {
-		return o // the drain, or the lease: nothing is known about the file
+		return o // the drain or the lease ended: nothing is known about the file
 	}
 	m.opts.Meter.Media(state)
 	m.opts.Log.Info("media", "id", ref.MessageID, "line", ref.Line, "state", state, "error", detail,
@@ -124,13 +123,13 @@ func (m *Media) fetchFile(ctx context.Context, c queue.Claim) queue.Outcome {
 		if errors.Is(err, store.ErrNotFound) {
 			return queue.Outcome{Verdict: queue.Dead, Err: err.Error()}
 		}
-		// The file is there: the next attempt finds it, or fetches it again.
+		// The file is on disk: the next attempt finds it, or fetches it again.
 		return queue.Outcome{Verdict: queue.Postpone, Delay: m.opts.Backoff.Delay(2), Err: err.Error()}
 	}
 	return o
 }
 
-// classify says what an error means for the job and for the message's file.
+// classify returns what an error means for the job and for the message's file.
 func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue.Outcome, state, detail string) {
 	detail = publicDetail(err)
 	f, classified := errors.AsType[*outbound.Failure](err)
@@ -145,7 +144,7 @@ func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue
 	case classified && (f.Class == outbound.Throttle || f.Class == outbound.Auth || f.Class == outbound.Pair):
 		wait := max(f.Wait, m.opts.Backoff.Delay(5))
 		return queue.Outcome{Verdict: queue.Postpone, Delay: wait, Err: detail}, store.MediaPending, detail
-	case c.Attempt >= m.opts.MaxAttempts: // a dead letter, so that it can be driven again
+	case c.Attempt >= m.opts.MaxAttempts: // a dead letter, so that it can be redriven
 		return queue.Outcome{Verdict: queue.Dead, Err: detail}, store.MediaFailed, detail
 	case classified:
 		return queue.Outcome{Verdict: queue.Retry, Delay: f.Wait, Err: detail}, store.MediaPending, detail
@@ -154,8 +153,8 @@ func (m *Media) classify(ctx context.Context, c queue.Claim, err error) (o queue
 	}
 }
 
-// publicDetail is an error in words that people may see: of what the network said
-// only its kind, as an address may hold a token.
+// publicDetail returns an error's text for people. Of a network error it shows only the
+// kind, as an address may hold a token.
 func publicDetail(err error) string {
 	if f, ok := errors.AsType[*outbound.Failure](err); ok {
 		if f.Code != 0 {
@@ -172,7 +171,7 @@ func publicDetail(err error) string {
 	return "the download broke off"
 }
 
-// save writes the state of a message's file. What was only good for fetching is
+// save writes the state of a message's file. Data that serves only to fetch the file is
 // dropped once there is nothing to fetch.
 func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f savedFile, detail string) error {
 	media := store.Media{Media: ref.Media, State: state, Path: f.path, Error: detail}
@@ -186,7 +185,7 @@ func (m *Media) save(ctx context.Context, ref store.MediaRef, state string, f sa
 	return nil
 }
 
-// download brings a file to the disk, from wherever it is.
+// download writes a file to the disk, from wherever it is.
 func (m *Media) download(ctx context.Context, ref store.MediaRef) (savedFile, error) {
 	want := strings.ToLower(ref.Media.SHA256)
 	if f, ok := m.existing(want, ref.Media.MIME); ok {
@@ -213,7 +212,7 @@ func (m *Media) download(ctx context.Context, ref store.MediaRef) (savedFile, er
 	return m.writeFile(&ctxReader{ctx: ctx, r: body}, mime, want, false)
 }
 
-// inline reads base64, with or without padding and data: prefix.
+// inline decodes base64, with or without padding and data: prefix.
 func inline(s string) io.Reader {
 	if strings.HasPrefix(s, "data:") {
 		_, s, _ = strings.Cut(s, ",")

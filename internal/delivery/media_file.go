@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	// errFinal means that another attempt cannot do better.
+	// errFinal means that another attempt is of no use.
 	errFinal = errors.New("cannot be fetched")
-	// errMismatch means that what came is not what was sent; it may be next time.
+	// errMismatch means that the download is not the file that was sent; the next one may
+	// be.
 	errMismatch = errors.New("not as it should be")
 	// errDisk means that our own disk failed.
 	errDisk = errors.New("disk")
@@ -25,10 +26,10 @@ var (
 	hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// tempPrefix is how unfinished files begin.
+// tempPrefix begins the names of unfinished files.
 const tempPrefix = ".part-"
 
-// savedFile is a file that is safely on the disk.
+// savedFile is a file that is durable.
 type savedFile struct {
 	path   string // below Dir, with slashes
 	sha256 string
@@ -36,7 +37,7 @@ type savedFile struct {
 	size   int64
 }
 
-// removeStale removes what a killed process left unfinished.
+// removeStale removes the unfinished files of a killed process.
 func (m *Media) removeStale(now time.Time) error {
 	if err := os.MkdirAll(m.opts.Dir, 0o750); err != nil {
 		return fmt.Errorf("make media directory: %w", err)
@@ -54,8 +55,8 @@ func (m *Media) removeStale(now time.Time) error {
 	return nil
 }
 
-// existing finds a file that is there already: forwarded ones come again and again,
-// and a job may come again after its file was written.
+// existing finds a file that is already on disk: forwarded files come again and again, and
+// a job may come again after its file was written.
 func (m *Media) existing(digest, mime string) (savedFile, bool) {
 	if !hexDigest.MatchString(digest) {
 		return savedFile{}, false
@@ -75,15 +76,15 @@ func (m *Media) existing(digest, mime string) (savedFile, bool) {
 	}, true
 }
 
-// writeFile stores a stream under the name of its content: first aside, synced, then
-// renamed, so that a file that can be seen is whole. inline means that the
-// stream is ours, so that its errors are final.
+// writeFile stores a stream under the hash of its content. It writes a temporary file,
+// syncs it and renames it, so a visible file is complete. inline means that the stream is
+// ours, so its errors are final.
 func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedFile, err error) {
 	part, err := os.CreateTemp(m.opts.Dir, tempPrefix)
 	if err != nil {
 		return savedFile{}, diskError("create", err)
 	}
-	defer os.Remove(part.Name()) // gone already when all went well
+	defer os.Remove(part.Name()) // no-op after the rename
 	defer part.Close()
 
 	hash, head := sha256.New(), &headBuffer{}
@@ -116,7 +117,7 @@ func (m *Media) writeFile(r io.Reader, mime, want string, inline bool) (f savedF
 	return f, nil
 }
 
-// publish makes the file visible, and that durable.
+// publish makes the file visible and durable.
 func (m *Media) publish(part *os.File, path string) error {
 	if err := part.Chmod(0o640); err != nil {
 		return diskError("chmod", err)
@@ -152,7 +153,7 @@ func (m *Media) tooLarge() error {
 	return fmt.Errorf("%w: larger than %d MB", errFinal, m.opts.MaxBytes>>20)
 }
 
-// diskError says that the disk failed, without the path.
+// diskError marks an error as our disk's, and removes the path.
 func diskError(what string, err error) error {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err
@@ -162,7 +163,7 @@ func diskError(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", errDisk, what, err)
 }
 
-// diskWriter tells our errors from the stream's.
+// diskWriter tells our disk's errors from the stream's.
 type diskWriter struct {
 	w   io.Writer
 	err error
@@ -186,8 +187,8 @@ func (b *headBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mediaType settles a file's MIME type: what was declared, when it is a type that we
-// know; else what the content looks like; else what was declared.
+// mediaType returns a file's MIME type: the declared one if we know it, else that of the
+// content, else the declared one.
 func mediaType(declared string, head []byte, ext string) string {
 	declared = strings.ToLower(strings.TrimSpace(declared))
 	base, _, _ := strings.Cut(declared, ";")
@@ -228,8 +229,8 @@ func extension(mime string) string {
 	return "bin"
 }
 
-// extensions of the types that people send. What is missing becomes .bin: a
-// name must never make a browser run something.
+// extensions of the types that people send. Others become .bin: a name must never make a
+// browser run a file.
 var extensions = map[string]string{
 	"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp",
 	"image/heic": "heic", "image/heif": "heif", "image/bmp": "bmp", "image/tiff": "tif",

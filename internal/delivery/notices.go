@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// noticesPerLine is how many notices stand in a line's queue at most, one a conversation, beside those whose
-	// first attempt failed. Answers come behind them: at 80 messages a second that is a
-	// quarter of one.
+	// noticesPerLine is how many notices a line's queue holds, one of each conversation,
+	// beside those whose first attempt failed. Answers queue behind them: at 80 messages a
+	// second that costs a quarter of a second.
 	noticesPerLine = 20
-	// noticeEvery is how soon more follow.
+	// noticeEvery is how soon more notices follow.
 	noticeEvery = 250 * time.Millisecond
-	// rewakeAfter is after how long one that still was not tried is woken again: its
-	// wake-up may have been lost. Each is charged to the line's rate.
+	// rewakeAfter is when an untried notice is woken again: its wake-up may have been lost.
+	// Each is charged to the line's rate.
 	rewakeAfter = 5 * time.Second
 )
 
-// runNotices feeds notices, whenever a round of the pump has found some, until ctx
-// ends. What fails is tried again with the pump's next round.
+// runNotices wakes notices whenever a round of the pump has found some, until ctx ends. An
+// error is retried with the pump's next round.
 func (p *Pump) runNotices(ctx context.Context) {
-	woken := map[string]time.Time{} // by message, of those that were not tried yet
+	woken := map[string]time.Time{} // by message, of untried notices
 	wakeMore := func(ctx context.Context) (bool, error) { return p.wakeNotices(ctx, woken) }
 	for {
 		select {
@@ -37,16 +37,16 @@ func (p *Pump) runNotices(ctx context.Context) {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = recoverPanic(ctx, wakeMore); err != nil && ctx.Err() == nil {
-				p.opts.Log.Error("notices wait", "error", err)
+				p.opts.Log.Error("notices cannot be woken: trying again with the pump's next round", "error", err)
 			}
 			sleep(ctx, noticeEvery)
 		}
 	}
 }
 
-// wakeNotices wakes the oldest notices of each line as long as there are any: they
-// have no wake-up of their own, so that thousands of them never stand before an answer.
-// A line that is held or paused gets none.
+// wakeNotices wakes the oldest notices of each line as long as there are any. They have no
+// wake-up of their own, so thousands of notices never stand before an answer. A held or
+// paused line gets none.
 func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (more bool, err error) {
 	notices, err := p.opts.Store.UntriedNotices(ctx, noticesPerLine)
 	if err != nil {
@@ -80,7 +80,7 @@ func (p *Pump) wakeNotices(ctx context.Context, woken map[string]time.Time) (mor
 	return more, nil
 }
 
-// openQueues says which of the notices' queues hand out their jobs now.
+// openQueues returns which of the notices' queues hand out jobs now.
 func (p *Pump) openQueues(ctx context.Context, notices []store.Notice) (map[string]bool, error) {
 	open := map[string]bool{}
 	var names []string

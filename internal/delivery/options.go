@@ -9,12 +9,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// enqueuer is what waking lanes needs of queue.Queue.
+// enqueuer is the part of queue.Queue that wakes lanes.
 type enqueuer interface {
 	Enqueue(ctx context.Context, jobs []queue.Job) ([]bool, error)
 }
 
-// positive returns v, or what stands for a value that was not set.
+// positive returns v, or unset for a value that is not positive.
 func positive[T cmp.Ordered](v, unset T) T {
 	var zero T
 	if v > zero {
@@ -30,7 +30,7 @@ func clockOr(now func() time.Time) func() time.Time {
 	return now
 }
 
-// partLogger returns a logger that names its part; without one, it writes nothing.
+// partLogger returns a logger that names its part; a nil logger discards.
 func partLogger(logger *slog.Logger, part string, args ...any) *slog.Logger {
 	if logger == nil {
 		return slog.New(slog.DiscardHandler)

@@ -9,17 +9,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// pollLoop is what looks again and again, and lives through whatever it meets.
+// pollLoop repeats a round through all errors.
 type pollLoop struct {
 	every     time.Duration // between two rounds
-	moreDelay time.Duration // before the next, when there is more to do
-	// failed and recovered are what is said when a round fails after one that worked, and
-	// the other way round.
+	moreDelay time.Duration // before the next round if there is more to do
+	// failed and recovered are logged when a round fails after a success, and the other way
+	// round.
 	failed, recovered string
 	logger            *slog.Logger
 }
 
-// run does rounds until ctx ends. Failures never end it, and a panic is one.
+// run does rounds until ctx ends. Errors do not end it, nor panics.
 func (r pollLoop) run(ctx context.Context, round func(context.Context) (more bool, err error)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -14,8 +14,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// sendRow posts the row that was asked for, records what became of it, and says what
-// its lane does next.
+// sendRow posts the claimed row, records the result, and returns what its lane does next.
 func (s *Sends) sendRow(ctx context.Context, c queue.Claim, claimed *claimedRow) queue.Outcome {
 	early, cancel := s.claimDeadline(ctx)
 	defer cancel()
@@ -42,7 +41,7 @@ func (s *Sends) sendRow(ctx context.Context, c queue.Claim, claimed *claimedRow)
 	if over {
 		s.refusals.forget(c.Lane)
 	}
-	// A notice that waits alone lets its lane go, to who comes behind it.
+	// A notice that waits lets its lane go, to the rows behind it.
 	err = s.recorder.record(ctx, &record{over: over || row.Post.Notice && r.rowOnly, result: store.SendResult{
 		MessageID: row.Post.ID, Conversation: row.Post.Conversation, Token: row.Token,
 		Status: r.status, ProviderID: r.id, Reason: r.reason, Code: r.code, Detail: r.detail, NotAttempted: r.unbegun,
@@ -50,9 +49,9 @@ func (s *Sends) sendRow(ctx context.Context, c queue.Claim, claimed *claimedRow)
 	}})
 	switch {
 	case err != nil:
-		// Not recorded in time, or the next wake-up could not be written. The
-		// lane comes again: a row that is still sending is then marked
-		// uncertain, never posted.
+		// The result was not recorded in time, or the next wake-up could not be written.
+		// The lane comes again: a row that is still sending is then marked uncertain, never
+		// posted.
 		return queue.Outcome{Verdict: queue.Postpone, Delay: outageDelay, Err: err.Error()}
 	case !over:
 		return r.lane
@@ -69,11 +68,11 @@ func (s *Sends) claimDeadline(ctx context.Context) (context.Context, context.Can
 	return context.WithCancel(ctx)
 }
 
-// postRow posts a row, or says that it is too late for that.
+// postRow posts a row unless it is too late.
 func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim) (r postResult, began time.Time) {
 	began = time.Now()
 	if row.Post.Notice {
-		c.Attempt = row.Attempt // its lane was let go after each
+		c.Attempt = row.Attempt // its lane was released after each attempt
 	}
 	if !s.acquirePostSlot(ctx) {
 		return s.notBegun("no slot was free in time"), began
@@ -90,8 +89,8 @@ func (s *Sends) postRow(ctx context.Context, c queue.Claim, row *store.SendClaim
 	return r, began
 }
 
-// changedPhone returns the phone by which WhatsApp knows a recipient where it is another one
-// than that which was written to, as it seldom is.
+// changedPhone returns the phone by which WhatsApp knows a recipient, if it differs from
+// the one that we wrote to.
 func changedPhone(to outbound.Address, waID string) string {
 	if waID == "" || waID == to.Phone || phone.Key(waID, "") == phone.Key(to.Phone, "") {
 		return ""
@@ -99,9 +98,9 @@ func changedPhone(to outbound.Address, waID string) string {
 	return waID
 }
 
-// acquirePostSlot waits for a slot to post from. The claimer takes only so many rows that one gets
-// free soon; when it does not, the row goes back, and what its conversation has become
-// by then is seen by the next claim.
+// acquirePostSlot waits for a slot to post from. The claimer limits its claims so that one
+// gets free soon. If none does, the row goes back: the next claim sees what its
+// conversation is by then.
 func (s *Sends) acquirePostSlot(ctx context.Context) bool {
 	err := s.acquireSlot(ctx, slotTimeout)
 	if errors.Is(err, errNoSlot) {
@@ -112,14 +111,14 @@ func (s *Sends) acquirePostSlot(ctx context.Context) bool {
 	return err == nil
 }
 
-// releaseSlot gives the slot back, which was kept for so long.
+// releaseSlot gives the slot back that a post held for so long.
 func (s *Sends) releaseSlot(kept time.Duration) {
 	<-s.slots
 	s.claimer.slotFreed(kept)
 }
 
-// markRead shows what this row answers as read, with typing. It is a courtesy: its
-// failure changes nothing.
+// markRead marks the message that this row answers as read, with typing. A failure changes
+// nothing.
 func (s *Sends) markRead(ctx context.Context, row *store.SendClaim) {
 	if s.opts.Marker == nil || row.MarkReadID == "" || row.Attempt > 1 {
 		return
@@ -136,8 +135,8 @@ func (s *Sends) markRead(ctx context.Context, row *store.SendClaim) {
 	}
 }
 
-// post calls the sender. A drain does not cut it short: what it did would be
-// unknown. A sender that panics may have sent.
+// post calls the sender. A drain does not cut it short: the outcome would be unknown. A
+// sender that panics may have sent.
 func (s *Sends) post(ctx context.Context, p outbound.Post) (accepted outbound.Accepted, err error) {
 	defer func() {
 		if r := recover(); r != nil {

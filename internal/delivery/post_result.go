@@ -14,35 +14,35 @@ import (
 )
 
 const (
-	// maxPairDelay bounds the wait for a person who gets too much (4^4 s).
+	// maxPairDelay bounds the wait for a person who gets too many messages (4^4 s).
 	maxPairDelay = 256 * time.Second
-	// outageThreshold is how many conversations in a row must fail, without an answer
-	// that makes sense in between, for the fault to be the line's.
+	// outageThreshold is how many conversations in a row must fail, without a clear answer
+	// in between, for the fault to be the line's.
 	outageThreshold = 3
 )
 
-// authProbe is how a line is probed that a human must put right.
+// authProbe is for a line that needs a person to fix it.
 var authProbe = queue.Backoff{Base: 30 * time.Second, Cap: 10 * time.Minute}
 
-// postResult is what a post came to: for its row, and for its lane.
+// postResult is the result of a post, for its row and for its lane.
 type postResult struct {
 	name   string // for logs and metrics
 	status store.Status
 	reason router.Reason
 	id     string
-	waID   string // by which WhatsApp knows the recipient, "" for no change
+	waID   string // the phone by which WhatsApp knows the recipient, "" for no change
 	code   int
 	detail string
-	// unbegun is set when nothing left: the row stays queued, and it was no attempt.
+	// unbegun is set when nothing was sent: the row stays queued without an attempt.
 	unbegun bool
-	// lane is what the lane does while the row stays queued; the zero Outcome
-	// when the row is over and the next one may go.
+	// lane is what the lane does while the row stays queued; the zero Outcome if the row is
+	// over and the next one may go.
 	lane queue.Outcome
-	// rowOnly is set when it is this message, or its person, that has to wait.
+	// rowOnly is set when only this message, or its person, has to wait.
 	rowOnly bool
 }
 
-// notBegun is the result of a row that is given back as it was. It is nobody's fault.
+// notBegun is the result of a row that is given back unchanged. It is nobody's fault.
 func (s *Sends) notBegun(detail string) postResult {
 	return postResult{
 		name: string(outbound.NotBegun), status: store.Queued, detail: detail, unbegun: true,
@@ -50,9 +50,9 @@ func (s *Sends) notBegun(detail string) postResult {
 	}
 }
 
-// forNotice is the result for a notice. What it alone must wait for keeps nobody's
-// answer back: it lets its lane go, and the pump's walk over what is pending wakes it
-// again within two minutes. See unit.Unit.Claim.
+// forNotice returns the result for a notice. A wait of its own must not delay an answer:
+// the notice releases its lane, and the pump's sweep of pending rows wakes it again within
+// two minutes. See unit.Unit.Claim.
 func (r postResult) forNotice() postResult {
 	if r.rowOnly {
 		r.lane = queue.Outcome{Verdict: queue.Done}
@@ -60,8 +60,8 @@ func (r postResult) forNotice() postResult {
 	return r
 }
 
-// classify turns what a sender said of a row into a postResult. What a call says in which this
-// process stood still is true of its message, and says nothing about the line.
+// classify turns a sender's error into a postResult. If this process stalled in the call,
+// the error counts for its message and says nothing about the line.
 func (s *Sends) classify(ctx context.Context, c queue.Claim, row string, call queue.Lease, began time.Time, id string, err error) postResult {
 	if err == nil {
 		s.health.answered(c.Lane)
@@ -115,10 +115,10 @@ func (s *Sends) classify(ctx context.Context, c queue.Claim, row string, call qu
 	return r
 }
 
-// holdLine holds the whole line and gives the lane back uncounted. It comes back
-// after those that were postponed beside it, so that the next probe is another
-// conversation's: what one message alone is refused for must not stop them all. Nor
-// must the wait that comes with what may be one message's: that one alone waits so long.
+// holdLine holds the whole line and gives the lane back uncounted. The lane comes back
+// after those that were postponed with it, so that the next probe is of another
+// conversation: a refusal of one message must not stop all others. A longer wait that may
+// concern one message applies to that message alone.
 func (s *Sends) holdLine(ctx context.Context, f *outbound.Failure, why string, b queue.Backoff) queue.Outcome {
 	least, delay := f.Wait, 2*outageDelay
 	if f.Class == outbound.Retry || f.Class == outbound.Unknown {
@@ -128,13 +128,13 @@ func (s *Sends) holdLine(ctx context.Context, f *outbound.Failure, why string, b
 	return queue.Outcome{Verdict: queue.Postpone, Delay: delay, Err: f.Error()}
 }
 
-// lineHealth remembers, for this process, who gets too much and which
+// lineHealth remembers, for this process, who gets too many messages, and which
 // conversations have failed since the line last gave an answer.
 type lineHealth struct {
 	mu      sync.Mutex
 	pairs   map[string]int
 	failing map[string]bool
-	busy    map[string]int // how often its contact was in somebody else's hands, in a row
+	busy    map[string]int // consecutive times that its contact was locked
 }
 
 // pairDelay returns how long a conversation waits after one more pair refusal.
@@ -150,7 +150,8 @@ func (h *lineHealth) pairDelay(conversation string) time.Duration {
 	return wait
 }
 
-// busyInARow returns how often in a row the contact of a conversation was held.
+// busyInARow counts one more time that the contact was locked, and returns how many in a
+// row.
 func (h *lineHealth) busyInARow(conversation string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -158,15 +159,15 @@ func (h *lineHealth) busyInARow(conversation string) int {
 	return h.busy[conversation]
 }
 
-// contactFree says that it is no more.
+// contactFree ends that count.
 func (h *lineHealth) contactFree(conversation string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.busy, conversation)
 }
 
-// failed notes a failure that says nothing clear, and reports whether so many
-// conversations have them that the fault is the line's.
+// failed notes an unclear failure, and reports whether so many conversations have them that
+// the fault is the line's.
 func (h *lineHealth) failed(conversation string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -187,7 +188,7 @@ func (h *lineHealth) answered(conversation string) {
 	delete(h.pairs, conversation)
 }
 
-// forget drops what is known of a conversation that has nothing more to send.
+// forget drops the state of a conversation that has nothing more to send.
 func (h *lineHealth) forget(conversation string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,19 +12,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// maxBacklogAge is how young everything that came has to be before who was left without an
-// answer gets an apology: the answer of the team may stand in the backlog.
+// maxBacklogAge is how old waiting input may be when apologies are sent: the team's answer
+// may be in the backlog.
 const maxBacklogAge = 30 * time.Second
 
-// PumpOptions say how the pump works. Store and Queue are needed.
+// PumpOptions configure a Pump. Store and Queue are needed.
 type PumpOptions struct {
 	Store store.Maintenance
 	Queue interface {
 		enqueuer
 		Stats(ctx context.Context, queues ...string) ([]queue.Stats, error)
 	}
-	// Spools reports whether something that came waits on the disk of a door, as far as is
-	// known; what is not known is reported as waiting. Optional: there are none.
+	// Spools reports whether jobs wait in a spool, as far as is known; unknown counts as
+	// waiting. Optional: there are no spools.
 	Spools func() bool
 	// Every is the pause between rounds (default 1 s).
 	Every time.Duration
@@ -32,12 +32,11 @@ type PumpOptions struct {
 	Log   *slog.Logger
 }
 
-// Pump does the housekeeping that nobody else does: events get their number,
-// timers fire, rows and files whose wake-up was lost are woken again, and notices get
-// theirs. The store sees to it that one process at a time does it.
+// Pump is the housekeeping: it numbers events, fires timers, wakes notices, and wakes rows
+// and files again whose wake-up was lost. The store lets one process at a time do it.
 type Pump struct {
 	opts    PumpOptions
-	notices chan struct{} // there are some
+	notices chan struct{} // signals that there are some
 }
 
 // NewPump returns the pump. It panics when a needed option is missing.
@@ -54,15 +53,15 @@ func NewPump(o PumpOptions) *Pump {
 	return &Pump{opts: o, notices: make(chan struct{}, 1)}
 }
 
-// Run pumps until ctx ends. Failures never end it; it says when they begin and
-// when they are over.
+// Run pumps until ctx ends. Errors do not end it; it logs when they begin and when they are
+// over.
 func (p *Pump) Run(ctx context.Context) error {
 	var feeding sync.WaitGroup
 	feeding.Go(func() { p.runNotices(ctx) })
 	defer feeding.Wait()
 	return pollLoop{
 		every: p.opts.Every, logger: p.opts.Log,
-		failed: "the pump fails: events, timers and lost wake-ups wait", recovered: "the pump works again",
+		failed: "the pump fails: event numbers, timers and lost wake-ups wait", recovered: "the pump works again",
 	}.run(ctx, p.round)
 }
 
@@ -100,8 +99,8 @@ func (p *Pump) round(ctx context.Context) (more bool, err error) {
 	return done.More, nil
 }
 
-// apologize does what the flow says about those who were left, unless there is a
-// backlog: then they wait.
+// apologize carries out the flow's policy for people who were left, unless there is a
+// backlog.
 func (p *Pump) apologize(ctx context.Context) error {
 	stats, err := p.opts.Queue.Stats(ctx, job.Inbound)
 	if err != nil {
@@ -120,13 +119,13 @@ func (p *Pump) apologize(ctx context.Context) error {
 		return fmt.Errorf("apologize: %w", err)
 	}
 	if n > 0 {
-		p.opts.Log.Info("people who were left without an answer get what policies.after_outage says", "people", n)
+		p.opts.Log.Info("people who were left without an answer get the message of policies.after_outage", "people", n)
 	}
 	return nil
 }
 
-// requeueMedia asks for files again that nobody has fetched. Those that the queue still
-// has or knows are duplicates there.
+// requeueMedia enqueues files again that nobody has fetched. The queue ignores those that
+// it still has or knows.
 func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 	jobs := make([]queue.Job, len(files))
 	for i, f := range files {
@@ -149,7 +148,7 @@ func (p *Pump) requeueMedia(ctx context.Context, files []store.MediaRef) error {
 		}
 	}
 	if lost > 0 {
-		p.opts.Log.Warn("files whose job was lost are fetched", "files", lost)
+		p.opts.Log.Warn("the jobs of files were lost and are enqueued again", "files", lost)
 	}
 	return nil
 }

@@ -11,17 +11,16 @@ import (
 	"github.com/psivisionhub/psi-router/internal/queue"
 )
 
-// receiver is whoever is posted to, a line or an endpoint, as all that is posted to
-// it knows it.
+// receiver is what a line or an endpoint has in common for those who post to it.
 type receiver struct {
 	hold  *queue.Holder
-	slots chan struct{} // one for each post, or conversation that is posting, at a time
-	probe sync.Mutex    // held by the batch that probes a receiver in trouble
+	slots chan struct{} // one for each concurrent post, or conversation that is posting
+	probe sync.Mutex    // held by the batch that probes a failing receiver
 }
 
 var errNoSlot = errors.New("no slot was free in time")
 
-// acquireSlot takes a slot, unless none gets free in time or posting is no use by then.
+// acquireSlot takes a slot, unless none gets free in time or posting is of no use by then.
 func (r *receiver) acquireSlot(ctx context.Context, timeout time.Duration) error {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -42,8 +41,8 @@ func (r *receiver) acquireSlot(ctx context.Context, timeout time.Duration) error
 	return err
 }
 
-// dispatchOrProbe delivers a batch: at once while all is well, and to a receiver in trouble one
-// lane at a time, by one batch. deliver gets the indices in the batch.
+// dispatchOrProbe delivers a batch at once, or, to a failing receiver, one lane at a time
+// by one batch. deliver gets the indices in the batch.
 func (r *receiver) dispatchOrProbe(batch []queue.Claim, settle func(int, queue.Outcome), deliver func(which ...int)) {
 	from := 0
 	if r.hold.Tripped() {
@@ -68,8 +67,8 @@ func (r *receiver) dispatchOrProbe(batch []queue.Claim, settle func(int, queue.O
 	deliver(rest...)
 }
 
-// postponeRest gives back the rest of a batch, in its order: those that come back at one
-// moment would come by their names, and the first of them be every probe.
+// postponeRest gives back the rest of a batch in its order. Lanes that come back at the
+// same moment would be sorted by name, and the first of them would be every probe.
 func postponeRest(batch []queue.Claim, settle func(int, queue.Outcome), from int, delay time.Duration) {
 	for i := from; i < len(batch); i++ {
 		settle(i, queue.Outcome{Verdict: queue.Postpone, Delay: delay})
@@ -77,9 +76,9 @@ func postponeRest(batch []queue.Claim, settle func(int, queue.Outcome), from int
 	}
 }
 
-// prepareQueue tells the queue its rate, and lets go what an earlier process held: a
-// person may have put it right meanwhile, and if not, the first answer holds it
-// again. first comes before. It takes as long as it takes.
+// prepareQueue tells the queue its rate, and releases the hold of an earlier process: a
+// person may have fixed the cause meanwhile, and if not, the first answer holds the queue
+// again. first runs before. It retries until it succeeds.
 func prepareQueue(ctx context.Context, q queue.Queue, name string, rate queue.Limit, logger *slog.Logger, first func() error) error {
 	b := queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 	for n := 1; ctx.Err() == nil; n++ {

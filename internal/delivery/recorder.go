@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// mostRecords is how many results one transaction takes.
+	// mostRecords is how many results one transaction writes.
 	mostRecords = 256
-	// recordEvery is how soon one transaction follows another that few wait for. A
-	// process that dies meanwhile leaves their rows uncertain.
+	// recordEvery is the shortest time between two transactions of few results. A process
+	// that dies in it leaves their rows uncertain.
 	recordEvery = 40 * time.Millisecond
-	// recordTries is how often a result is tried that the store refuses for a
-	// reason of its own: at once, as others wait behind it.
+	// recordTries is how often a result is tried that the store refuses by itself: at once,
+	// as others wait behind it.
 	recordTries = 3
-	// warnBusyAfter is how often a result finds its contact held before that is said.
+	// warnBusyAfter is how often a result finds its contact locked before a warning.
 	warnBusyAfter = 5
-	// recordTimeout is how long the store may take.
+	// recordTimeout is how long a call of the store may take.
 	recordTimeout = 10 * time.Second
 )
 
@@ -35,20 +35,19 @@ var recordBackoff = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Se
 
 var errUnrecorded = errors.New("result is not recorded yet")
 
-// recorder writes results in batches. It keeps what it was given until the store takes
-// it, longer than the lease if need be: a provider id that was accepted is worth keeping
-// late.
+// recorder writes results in batches. It keeps a result until the store takes it, longer
+// than the lease if need be: an accepted provider id is worth recording late.
 type recorder struct {
 	s         *Sends
 	batch     *batch.Batcher[*record, error] // the value says why the lane could not be woken
-	abandoned sync.WaitGroup                 // results that nobody waits for any more
+	abandoned sync.WaitGroup                 // results without a caller any more
 }
 
-// record is one result on its way.
+// record is one result to write.
 type record struct {
 	result store.SendResult
-	over   bool // the row is over, or keeps nobody back: when there are more, wake the lane again
-	busy   int  // how often somebody else had its contact
+	over   bool // the row is over, or delays no other: if there are more, wake the lane again
+	busy   int  // how often its contact was locked
 }
 
 func newRecorder(s *Sends) *recorder {
@@ -60,8 +59,8 @@ func newRecorder(s *Sends) *recorder {
 	return r
 }
 
-// record returns when the result is durable, and the wake-up for the next row of
-// its conversation too; or with an error when the lease is about to end.
+// record returns once the result and the wake-up for the next row of its conversation are
+// durable; or with an error when the lease is about to end.
 func (r *recorder) record(ctx context.Context, rec *record) error {
 	p := r.batch.Submit(rec)
 	if !answered(ctx, p.Done()) {
@@ -71,8 +70,8 @@ func (r *recorder) record(ctx context.Context, rec *record) error {
 	return r.finish(rec, p)
 }
 
-// finish lets the conversation of a result be claimed again. What could not be recorded
-// leaves its row as it is: the next claim will mark it uncertain.
+// finish lets the conversation of a result be claimed again. A row whose result could not
+// be recorded stays as it is: the next claim marks it uncertain.
 func (r *recorder) finish(rec *record, p *batch.Pending[*record, error]) error {
 	wakeErr, err := p.Wait(context.Background())
 	r.s.claimer.rowRecorded(rec.result.Conversation)
@@ -84,14 +83,14 @@ func (r *recorder) finish(rec *record, p *batch.Pending[*record, error]) error {
 	return wakeErr
 }
 
-// close writes what is left, until ctx ends.
+// close writes the remaining results, until ctx ends.
 func (r *recorder) close(ctx context.Context) {
 	r.batch.Close(ctx)
 	r.abandoned.Wait()
 }
 
-// write records a batch. It waits for a store that is away, and tries a result a few times
-// that the store refuses alone. Results whose contact is busy come again later.
+// write records a batch. It waits while the store is away, and tries a result a few times
+// that the store refuses alone. Results with a busy contact come again later.
 func (r *recorder) write(ctx context.Context, recs []*record) ([]batch.Result[error], error) {
 	for outages, refusals := 0, 0; ctx.Err() == nil; {
 		call := queue.WithLease(ctx, queue.NewLease(stallRetryAfter))
@@ -131,7 +130,7 @@ func (r *recorder) call(ctx context.Context, recs []*record) ([]store.Recorded, 
 	return recorded, nil
 }
 
-// written wakes the lanes again that have more to send, and answers who is recorded.
+// written wakes the lanes that have more to send, and answers the recorded results.
 func (r *recorder) written(ctx context.Context, recs []*record, recorded []store.Recorded) []batch.Result[error] {
 	results := make([]batch.Result[error], len(recs))
 	var jobs []queue.Job
@@ -140,7 +139,7 @@ func (r *recorder) written(ctx context.Context, recs []*record, recorded []store
 		switch {
 		case recorded[i].Busy:
 			if rec.busy++; rec.busy == warnBusyAfter {
-				r.s.opts.Log.Warn("result of a post waits: somebody else holds its contact", "id", rec.result.MessageID)
+				r.s.opts.Log.Warn("result of a post waits: another process has locked its contact", "id", rec.result.MessageID)
 			}
 			results[i].RetryAfter = busyBackoff.Delay(rec.busy)
 		case rec.over && recorded[i].More:
@@ -151,7 +150,7 @@ func (r *recorder) written(ctx context.Context, recs []*record, recorded []store
 		return results
 	}
 	if _, err := r.s.opts.Queue.Enqueue(ctx, jobs); err != nil {
-		r.s.opts.Log.Warn("next rows wait", "size", len(jobs), "error", err)
+		r.s.opts.Log.Warn("next rows cannot be woken", "size", len(jobs), "error", err)
 		for _, i := range woken {
 			results[i].Value = err
 		}

@@ -12,33 +12,32 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// firstProbe is how soon a line is probed after somebody was refused for the first
-// time: by somebody who was not, where there is one.
+// firstProbe is how soon a line is probed after a first refusal: by a conversation that was
+// not refused, if there is one.
 var firstProbe = queue.Backoff{Base: outageDelay, Cap: outageDelay}
 
-// refusalMemory is how long a refusal is remembered of who is not refused again: longer
-// than one may ask its message to wait.
+// refusalMemory is how long a refusal is remembered without another one: longer than a
+// provider may ask a message to wait.
 const refusalMemory = 2 * time.Hour
 
-// refusals are the conversations of a line whose oldest row was refused without
-// anybody knowing whose fault that is. This process alone knows them: forgetting
-// them costs a probe each.
+// refusals are the conversations of a line whose oldest row was refused by an unknown
+// fault. Only this process knows them: forgetting them costs a probe each.
 type refusals struct {
 	mu             sync.Mutex
 	known          map[string]refusal
 	newestAccepted time.Time // when the newest post began that was accepted
 }
 
-// refusal is one such row.
+// refusal is the refusal of one row.
 type refusal struct {
 	row         string
 	first, last time.Time // of its refusals
 }
 
-// judgeRefusal judges a refusal that may be the row's or the line's. Who is refused
-// again after the line took somebody else's message is refused for its own sake; until
-// then the line is held and nobody fails, however long it takes. It is held for longer
-// once everybody who waits has been refused.
+// judgeRefusal judges a refusal that may be the row's fault or the line's. A row is at
+// fault if it is refused again after the line took another conversation's message. Until
+// then the line is held and no row fails, however long it takes. The hold gets longer once
+// everybody who waits has been refused.
 func (s *Sends) judgeRefusal(ctx context.Context, lane, row string, f *outbound.Failure, r postResult) postResult {
 	again, cleared := s.refusals.add(lane, row, time.Now())
 	if cleared {
@@ -53,7 +52,7 @@ func (s *Sends) judgeRefusal(ctx context.Context, lane, row string, f *outbound.
 	return r
 }
 
-// add notes a refusal of a row at the given time. It returns whether it was refused
+// add notes a refusal of a row at the given time. It returns whether the row was refused
 // before, and whether the line has accepted a post that began after its first refusal.
 func (s *refusals) add(lane, row string, now time.Time) (again, cleared bool) {
 	s.mu.Lock()
@@ -62,7 +61,7 @@ func (s *refusals) add(lane, row string, now time.Time) (again, cleared bool) {
 		s.known = map[string]refusal{}
 	}
 	for other, o := range s.known {
-		if now.Sub(o.last) > refusalMemory { // its end was another process's
+		if now.Sub(o.last) > refusalMemory { // another process finished it
 			delete(s.known, other)
 		}
 	}
@@ -75,7 +74,7 @@ func (s *refusals) add(lane, row string, now time.Time) (again, cleared bool) {
 	return again, s.newestAccepted.After(ref.first)
 }
 
-// accepted notes that the line took a message, whose post began at the given time.
+// accepted notes that the line took a message whose post began at the given time.
 func (s *refusals) accepted(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +90,7 @@ func (s *refusals) forget(lane string) {
 	delete(s.known, lane)
 }
 
-// refusedLast puts the suspected lanes of a batch behind the others.
+// refusedLast moves the refused lanes of a batch behind the others.
 func (s *refusals) refusedLast(batch []queue.Claim, settle func(int, queue.Outcome)) ([]queue.Claim, func(int, queue.Outcome)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,44 +15,40 @@ import (
 )
 
 const (
-	// slotTimeout is how long a claimed row waits for a slot, and markTimeout how long
-	// it then waits for its read receipt. Between the claim and the post lies no more
-	// than both: a hand-off in that time is not seen.
+	// slotTimeout is how long a claimed row waits for a slot, markTimeout how long it then
+	// waits for its read receipt. The post follows the claim within the sum: a hand-off in
+	// that time is not seen.
 	slotTimeout = time.Second
 	markTimeout = time.Second
-	// prefetch is how many messages are in hand to each post at once.
+	// prefetch is how many messages are in hand for each concurrent post.
 	prefetch = 8
-	// sendEvery is how soon the queue is asked again, at the latest, where there is no
-	// backlog.
+	// sendEvery is the longest time between two claims of jobs without a backlog.
 	sendEvery = 50 * time.Millisecond
-	// outageDelay is how long a lane waits when something of ours was away.
+	// outageDelay is how long a lane waits when a service of ours was down.
 	outageDelay = time.Second
-	// storeUnavailable is what people are told while it is.
+	// storeUnavailable is the reason of a hold that people see.
 	storeUnavailable = "the store cannot be reached or cannot write"
 )
 
-// SendOptions say how the messages of one line leave. Line, Store, Queue and
-// Sender are needed.
+// SendOptions configure Sends. Line, Store, Queue and Sender are needed.
 type SendOptions struct {
 	Line   string
 	Store  store.Sends
 	Queue  queue.Queue
 	Sender Sender
-	// Marker, when set, marks what a reply answers as read.
+	// Marker, when set, marks the message that a reply answers as read.
 	Marker Marker
-	// Rate is the line's, for all processes together; zero is none.
+	// Rate is the line's limit, for all processes together; zero is none.
 	Rate queue.Limit
-	// Posts is how many run at once (default 32). Up to eight times as many messages
-	// are in hand, as most of the time of one may be the store's.
+	// Posts is how many posts run at once (default 32). Up to eight times as many messages
+	// are in hand: the store takes most of the time of one.
 	Posts int
-	// PostTimeout is how long one post may take (default 15 s, as long as the system
-	// goes on delivering it). None begins that could not end within the lease.
+	// PostTimeout is how long a post may take (default 15 s, as long as the system goes on
+	// delivering it). A post that could not end within the lease does not begin.
 	PostTimeout time.Duration
-	// Lease is how long a conversation is ours (default 30 s, or what PostTimeout
-	// needs).
+	// Lease is the lease of a conversation (default 30 s, or what PostTimeout needs).
 	Lease time.Duration
-	// MaxAttempts is when a message that could not be sent is failed (default
-	// 12). Only failures of the message itself count.
+	// MaxAttempts is after how many failures of its own a message is failed (default 12).
 	MaxAttempts int
 	Backoff     queue.Backoff
 	// BackoffSpeedup is how many times faster the holds of an outage pass; 0: once.
@@ -76,8 +72,7 @@ type Sends struct {
 	refusals refusals
 }
 
-// NewSends returns the sends of a line. It panics when a needed option is
-// missing.
+// NewSends returns the sends of a line. It panics when a needed option is missing.
 func NewSends(o SendOptions) *Sends {
 	if o.Line == "" || o.Store == nil || o.Queue == nil || o.Sender == nil {
 		panic("delivery: sends need a line, a store, a queue and a sender")
@@ -102,14 +97,13 @@ func NewSends(o SendOptions) *Sends {
 		Queue: o.Queue, Name: job.SendQueue(o.Line), Handler: queue.HandlerFunc(s.handle),
 		Slots: prefetch * o.Posts, Batch: prefetch * o.Posts, InFlight: prefetch * o.Posts, Gather: sendEvery,
 		Lease: o.Lease,
-		// A wake-up is never dead: the row says when it is over.
+		// A wake-up is never dead: the row decides when it is over.
 		MaxAttempts: -1, Backoff: o.Backoff, Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
 	return s
 }
 
-// Run delivers until ctx ends; then posts that are running finish and are
-// recorded.
+// Run delivers until ctx ends; posts under way then finish and are recorded.
 func (s *Sends) Run(ctx context.Context) error {
 	if err := prepareQueue(ctx, s.opts.Queue, job.SendQueue(s.opts.Line), s.opts.Rate, s.opts.Log, func() error { return nil }); err != nil {
 		return err
@@ -125,18 +119,17 @@ func (s *Sends) Run(ctx context.Context) error {
 	return nil
 }
 
-// handle delivers the next row of each lane. A line in trouble is probed with
-// one message at a time, of somebody who is not suspected of it where there is one.
+// handle delivers the next row of each lane. A failing line is probed with one message at a
+// time, of a conversation that was not refused if there is one.
 func (s *Sends) handle(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome)) {
 	batch, settle = s.refusals.refusedLast(batch, settle)
 	s.dispatchOrProbe(batch, settle, func(which ...int) { s.deliver(ctx, batch, settle, which) })
 }
 
-// deliver claims the rows of some lanes of the batch together, and posts them side
-// by side.
+// deliver claims the rows of some lanes of the batch together, and posts them side by side.
 func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(int, queue.Outcome), which []int) {
 	if len(which) == 0 || ctx.Err() != nil {
-		return // the runner gives back what is left
+		return // the runner gives back the rest
 	}
 	conversations := make([]string, len(which))
 	for n, i := range which {
@@ -150,13 +143,13 @@ func (s *Sends) deliver(ctx context.Context, batch []queue.Claim, settle func(in
 	lanes.Wait()
 }
 
-// busyBackoff is the back-off for a conversation whose contact another process holds.
+// busyBackoff is the back-off for a conversation whose contact another process has locked.
 var busyBackoff = queue.Backoff{Base: 100 * time.Millisecond, Cap: 5 * time.Second}
 
-// claimTime is how long a row that is claimed may be in our hands until its post is over.
+// claimTime is the longest time from the claim of a row to the end of its post.
 func (s *Sends) claimTime() time.Duration { return slotTimeout + markTimeout + s.opts.PostTimeout }
 
-// claimFailed deals with a row that could not be claimed: nothing was posted.
+// claimFailed handles a failed claim: nothing was posted.
 func (s *Sends) claimFailed(ctx context.Context, c queue.Claim, err error) queue.Outcome {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, httpcall.ErrNotBegun):
@@ -172,7 +165,7 @@ func (s *Sends) claimFailed(ctx context.Context, c queue.Claim, err error) queue
 	}
 }
 
-// storeDown says that it is the store which does not answer, not the row that it refuses.
+// storeDown reports whether the store does not answer, rather than refuse the row.
 func storeDown(err error) bool {
 	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

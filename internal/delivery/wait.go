@@ -17,8 +17,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// answered waits until done is closed, or until a second after ctx ended: what was posted
-// at the end of a drain or a lease still gets recorded.
+// answered waits until done is closed, or until a second after ctx ended: a post at the end
+// of a drain or a lease still gets recorded.
 func answered(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
