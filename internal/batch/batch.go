@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Errors of requests that no call was made for.
+// Errors of requests without a call.
 var (
 	ErrClosed = errors.New("the batcher is closed")
 	ErrFull   = errors.New("too many requests wait")
@@ -41,7 +41,7 @@ type Options[Req, Res any] struct {
 	// Room returns how many requests may be in calls now. Whoever makes room calls Wake.
 	// It must not use the Batcher. Optional.
 	Room func() int
-	// MaxWaiting is how many requests may wait for a call; 0 is no limit.
+	// MaxWaiting limits the requests that wait for a call; 0 is no limit.
 	MaxWaiting int
 }
 
@@ -117,9 +117,9 @@ func (b *Batcher[Req, Res]) Wake() {
 	b.advance()
 }
 
-// Close answers what was submitted, without pauses, and returns when nothing is left;
-// later requests get ErrClosed. When ctx ends, the context of the calls ends too: what is
-// left is still handed to Call, which says what that means.
+// Close answers the submitted requests, without pauses, and returns when none is left;
+// later requests get ErrClosed. When ctx ends, the context of the calls ends too. The
+// remaining requests are still handed to Call, which decides their answer.
 func (b *Batcher[Req, Res]) Close(ctx context.Context) {
 	stop := context.AfterFunc(ctx, b.cancel)
 	defer stop()
@@ -174,8 +174,8 @@ func (b *Batcher[Req, Res]) next() int {
 	return n
 }
 
-// pause returns how long a call of n requests still waits for more of them: a call costs
-// about as much as several requests do. The first one after an idle period does not wait.
+// pause returns how long a call of n requests waits for more of them: a call costs as much
+// as several requests do. The first call after an idle period does not wait.
 func (b *Batcher[Req, Res]) pause(n int) time.Duration {
 	if b.closing || b.opts.Full > 0 && n >= b.opts.Full {
 		return 0
@@ -224,7 +224,7 @@ func (b *Batcher[Req, Res]) countStuck(n int) {
 	b.advance()
 }
 
-// call answers a batch, in halves where it is refused for the sake of one request.
+// call answers a batch, in halves if one request may be the cause of a refusal.
 func (b *Batcher[Req, Res]) call(batch []*Pending[Req, Res]) {
 	results, err := b.try(batch)
 	if err != nil && len(batch) > 1 && b.opts.Split != nil && b.opts.Split(err) {

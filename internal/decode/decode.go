@@ -1,7 +1,7 @@
-// Package decode reads every body that ingest takes: it removes the wrappings that n8n
-// adds (arrays, {json}, {headers, body}, JSON in a string), finds out whose shape is
-// inside, and has that provider's package read it. It must never read a message itself,
-// guess a line, or drop a part that has no known shape.
+// Package decode reads every body that ingest takes: it removes the wrappings that n8n adds
+// (arrays, {json}, {headers, body}, JSON in a string), detects the provider, and has that
+// provider's package read the rest. It must never read a message itself, guess a line, or
+// drop a part that has no known shape.
 package decode
 
 import (
@@ -23,7 +23,7 @@ const (
 	wrapText     = "text+"
 )
 
-// maxWraps is how deep wrappings may be nested.
+// maxWraps limits the depth of wrappings.
 const maxWraps = 4
 
 // Decoder decodes every shape. The zero Decoder is ready.

@@ -24,20 +24,20 @@ const (
 	eventsPrefix = "events:"
 )
 
-// SendQueue is the queue of a line's sends.
+// SendQueue returns the queue of a line's sends.
 func SendQueue(line string) string { return SendPrefix + line }
 
-// EventQueue is the queue of an endpoint's events.
+// EventQueue returns the queue of an endpoint's events.
 func EventQueue(endpoint string) string { return eventsPrefix + endpoint }
 
-// SendLine is the line whose sends the queue holds.
+// SendLine returns the line whose sends the queue holds.
 func SendLine(queue string) (line string, ok bool) { return strings.CutPrefix(queue, SendPrefix) }
 
 // Split cuts the name of a queue into its kind and its owner. Only the queues of
 // lines and endpoints are owned.
 func Split(queue string) (kind, owner string, owned bool) { return strings.Cut(queue, ":") }
 
-// Line is the line that a job belongs to, "" where no configured one is named.
+// Line returns the line that a job belongs to, "" if it names no configured one.
 func Line(j queue.Job) string {
 	if line, ok := SendLine(j.Queue); ok {
 		return line
@@ -50,8 +50,8 @@ func Line(j queue.Job) string {
 	return ""
 }
 
-// Arrival is the job of an arrival. All arrivals of one person on one line share a lane,
-// but statuses have a lane per message.
+// Arrival returns the job of an arrival. All arrivals of one person on one line share a
+// lane, but each message's statuses have their own.
 func Arrival(a inbound.Arrival) (queue.Job, error) {
 	body, err := inbound.Encode(a)
 	if err != nil {
@@ -73,7 +73,7 @@ func Arrival(a inbound.Arrival) (queue.Job, error) {
 	return j, nil
 }
 
-// File is the job that fetches the file of a message; ref says where it is.
+// File returns the job that fetches the file of a message; ref says where it is.
 func File(messageID string, ref any) (queue.Job, error) {
 	body, err := json.Marshal(ref)
 	if err != nil {
@@ -82,12 +82,12 @@ func File(messageID string, ref any) (queue.Job, error) {
 	return queue.Job{Queue: Media, Lane: messageID, ID: messageID, Body: body}, nil
 }
 
-// WakeSends is the wake-up that makes delivery look for sends of a conversation.
+// WakeSends returns the wake-up for a conversation's sends.
 func WakeSends(line, conversation string) queue.Job {
 	return queue.Job{Queue: SendQueue(line), Lane: conversation}
 }
 
-// WakeEvents is the wake-up that makes delivery look for events of a conversation.
+// WakeEvents returns the wake-up for a conversation's events.
 func WakeEvents(endpoint, conversation string) queue.Job {
 	return queue.Job{Queue: EventQueue(endpoint), Lane: conversation}
 }
