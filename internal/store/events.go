@@ -26,17 +26,17 @@ func EventTypes() []string {
 	}
 }
 
-// EventFilter says which events somebody wants. Empty lists want all.
+// EventFilter says which events a receiver wants. Empty lists want all.
 type EventFilter struct {
 	Types []string // a type, a family such as message.*, or *
 	Lines []string
-	Areas []string // that of the conversation at that moment, or the one it just left
+	Areas []string // the conversation's at that moment, or the one that it just left
 }
 
-// ByTypeOnly says that the type alone decides.
+// ByTypeOnly reports whether the type alone decides.
 func (f EventFilter) ByTypeOnly() bool { return len(f.Lines) == 0 && len(f.Areas) == 0 }
 
-// Match says whether the event is wanted.
+// Match reports whether the filter wants the event.
 func (f EventFilter) Match(e Event) bool {
 	if !f.matchType(e.Type) {
 		return false
@@ -52,7 +52,7 @@ func (f EventFilter) Match(e Event) bool {
 		}
 	}
 	if json.Unmarshal(e.Data, &data) != nil {
-		return true // rather too much than too little
+		return true // when in doubt, too many
 	}
 	if len(f.Lines) > 0 && !slices.Contains(f.Lines, data.Conversation.Line) {
 		return false
@@ -68,25 +68,24 @@ func (f EventFilter) matchType(kind string) bool {
 	})
 }
 
-// MaxEventPageBytes is how much the events of one page may hold.
+// MaxEventPageBytes limits the size of the events of one page.
 const MaxEventPageBytes = 4 << 20
 
-// EventPage gathers the events of a page until they hold MaxEventPageBytes.
+// EventPage collects events until their size reaches MaxEventPageBytes.
 type EventPage struct {
 	Events []Event
 	bytes  int
 }
 
-// Add adds an event.
 func (p *EventPage) Add(e Event) {
 	p.Events, p.bytes = append(p.Events, e), p.bytes+len(e.Data)
 }
 
-// Full says that the page ends here, though there may be more events.
+// Full reports that the page ends here, though there may be more events.
 func (p *EventPage) Full() bool { return p.bytes >= MaxEventPageBytes }
 
-// Texts and names are stored whole. Copies of them, in events and lists, end here
-// and say so (truncated): of these there are many.
+// Texts and names are stored whole. Their many copies, in events and lists, are cut here
+// and marked as truncated.
 const (
 	MaxCopiedText = 16 << 10 // letters
 	MaxCopiedName = 256

@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Status of a message. Outgoing ones go queued → sending → sent → delivered →
-// read → played; failed and uncertain are ends that a later report may lift.
+// Status of a message. An outgoing one goes queued → sending → sent → delivered → read →
+// played. A later report may lift failed and uncertain.
 type Status string
 
 // Statuses.
@@ -39,7 +39,7 @@ const (
 	AuthorSystem  Author = "system"
 )
 
-// Contact is a person, whatever names they go by.
+// Contact is a person, under whatever names.
 type Contact struct {
 	ID       string           `json:"id"`
 	Phone    string           `json:"phone,omitempty"`
@@ -48,24 +48,23 @@ type Contact struct {
 	Name     string           `json:"name,omitempty"`
 	Address  outbound.Address `json:"-"`
 	Blocked  bool             `json:"blocked,omitempty"`
-	// BlockedHere says that WhatsApp did not, or not yet, block the contact too.
+	// BlockedHere says that WhatsApp does not block the contact (yet).
 	BlockedHere bool `json:"blocked_here_only,omitempty"`
 	// OptedOut says that the person wants no marketing.
 	OptedOut bool `json:"opted_out,omitempty"`
 }
 
-// Conversation is one contact on one line, for its whole life.
+// Conversation is all that one contact and one line have written, for ever.
 type Conversation struct {
 	ID      string
 	Contact Contact
 	router.Conversation
 	Seq int64 // of its last event
-	// WaitingSince is when the person began to wait for the team that has the
-	// conversation; zero while nobody of ours owes an answer.
+	// WaitingSince is when the person began to wait for the team that has the conversation;
+	// zero while nobody owes an answer.
 	WaitingSince time.Time
 	// LastArea is the team that has the conversation, or had it last.
-	LastArea string
-	// Left says why, and since when, the person's last word has no answer of ours.
+	LastArea      string
 	Left          Left
 	LastMessageAt time.Time
 	CreatedAt     time.Time
@@ -73,19 +72,20 @@ type Conversation struct {
 	Cursor string
 }
 
-// LeftFor is how old a word may be whose person counts as left: later nobody expects an
-// answer.
+// LeftFor is how long a person without an answer counts as left: nobody expects an answer
+// later.
 const LeftFor = 7 * 24 * time.Hour
 
-// Left is a person's last word that nobody answered and that nobody will: no team
-// has the conversation and nothing waits to be sent. The zero Left is nobody.
+// Left is a person's last message that has no answer and will get none: no team has the
+// conversation and nothing waits to be sent. The zero Left means that the person was not
+// left.
 type Left struct {
 	Reason router.Reason
 	Since  time.Time
-	Asked  time.Time // when the word was said; only in what a Store returns
+	Asked  time.Time // when the message was written; only in what a Store returns
 }
 
-// At returns what is still true of it then: with time alone it ends too.
+// At returns what is still true at that time: Left expires.
 func (l Left) At(now time.Time) Left {
 	if now.Sub(l.Asked) >= LeftFor {
 		return Left{}
@@ -118,11 +118,11 @@ type Message struct {
 	SentAt       time.Time
 	ReceivedAt   time.Time
 	CreatedAt    time.Time
-	EditedAt     time.Time // when its author changed it; Text is the new one, Raw the first
-	RevokedAt    time.Time // when its author took it back; it is kept
+	EditedAt     time.Time // when its author changed it; Text is the new text, Raw the first
+	RevokedAt    time.Time // when its author revoked it; it is kept
 }
 
-// Media is a file of a message and where it is now.
+// Media is a file of a message and where it is.
 type Media struct {
 	inbound.Media
 	State string `json:"state"` // pending, ready, failed
@@ -136,7 +136,7 @@ type Reaction struct {
 	Emoji  string `json:"emoji"`
 }
 
-// PostRow is what delivery needs of a row.
+// PostRow is the part of a row that delivery needs.
 type PostRow struct {
 	outbound.Post
 	Conversation string
@@ -165,7 +165,7 @@ type Trace struct {
 	Records       []Record
 }
 
-// HandoffRow is one hand-off that happened.
+// HandoffRow is one hand-off.
 type HandoffRow struct {
 	Conversation string
 	Ticket       string
@@ -186,37 +186,37 @@ type AuditRow struct {
 	At           time.Time
 }
 
-// AuditEntry is an audit row in the list of all, with where it happened; line and
-// area are "" where it was no conversation.
+// AuditEntry is an audit row in the list of all, with its place; line and area are "" if it
+// belongs to no conversation.
 type AuditEntry struct {
 	AuditRow
 	Line, Area string
 	Cursor     string
 }
 
-// Record is something that arrived and belongs to no conversation: an account
-// notice, a history chunk, an unknown line, a shape that we cannot read.
+// Record is an arrival that belongs to no conversation: an account notice, a history chunk,
+// an unknown line, an unreadable shape.
 type Record struct {
 	ID         string
 	Kind       inbound.Kind
 	Line       string
 	LineRef    string
-	ProviderID string // or a hash of what came
+	ProviderID string // or a hash of the content
 	Reason     router.Reason
-	Detail     string // of an invalid one
+	Detail     string // of an invalid record
 	Raw        json.RawMessage
 	ReceivedAt time.Time
 }
 
 // Gauges are figures for metrics and the status page.
 type Gauges struct {
-	// OldestUnanswered is the age of the oldest inbound message that deserves
-	// an automatic answer that has not left yet; zero when there is none.
+	// OldestUnanswered is the age of the oldest inbound message whose automatic answer has
+	// not left yet; zero if there is none.
 	OldestUnanswered time.Duration
-	// OldestHandedOff is when the person who has waited longest for a team began
-	// to wait; zero when nobody waits. See Conversation.WaitingSince.
+	// OldestHandedOff is when the person who has waited longest for a team began to wait;
+	// zero if nobody waits. See Conversation.WaitingSince.
 	OldestHandedOff time.Time
-	// Left counts the conversations that were left within LeftFor: see Left.
+	// Left counts the conversations that were left: see Left.
 	Left             int64
 	PendingSends     int64
 	UncertainSends   int64

@@ -8,21 +8,20 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Sends is how the messages of a line leave.
+// Sends delivers the messages of a line.
 type Sends interface {
-	// ClaimSends moves the oldest pending row of each conversation from queued
-	// to sending under the token, after checking epoch, expiry and window; rows
-	// that fail the check become failed with their reason and the next one is
-	// looked at. A row that is found sending under another token is marked
-	// uncertain and not returned. One Claim at most for each conversation;
-	// those without a row are absent. One whose contact somebody else holds is
-	// there as Busy: nothing was claimed.
+	// ClaimSends moves the oldest pending row of each conversation from queued to sending
+	// under the token, after it has checked epoch, expiry and window. A row that fails a
+	// check becomes failed with its reason, and the next one is checked. A row that is
+	// sending under another token becomes uncertain and is not returned. Each conversation
+	// has at most one claim; those without a row are absent. A conversation whose contact
+	// is locked by another transaction is Busy: none of its rows was claimed.
 	ClaimSends(ctx context.Context, now time.Time, token string, conversations []string) ([]SendClaim, error)
 
-	// RecordSends writes what became of claimed rows. Results whose row is no
-	// longer sending under the token are ignored, but an accepted provider id
-	// is always kept. recorded[i] belongs to results[i]; one that is Busy was not
-	// written, because somebody else holds its contact.
+	// RecordSends writes the results of claimed rows. A result whose row is no longer
+	// sending under the token is ignored, but an accepted provider id is always kept.
+	// recorded[i] belongs to results[i]; a Busy one was not written, as another transaction
+	// has locked its contact.
 	RecordSends(ctx context.Context, now time.Time, results []SendResult) (recorded []Recorded, err error)
 }
 
@@ -30,47 +29,46 @@ type Sends interface {
 type SendClaim struct {
 	Post  PostRow
 	Token string
-	// MarkReadID is the provider id of the inbound message that this answers, to be
-	// marked as read; "" for none.
+	// MarkReadID is the provider id of the inbound message to mark as read, "" for none.
 	MarkReadID string
 	// Attempt is 1 for the first post.
 	Attempt int
-	// Busy is set where nothing was claimed of Post.Conversation, as somebody else
-	// holds its contact.
+	// Busy says that the contact of Post.Conversation is locked by another transaction;
+	// nothing was claimed.
 	Busy bool
 }
 
-// SendResult is what a post came to.
+// SendResult is the result of a post.
 type SendResult struct {
 	MessageID    string
 	Conversation string
 	Token        string
 	Status       Status // Sent, Queued (try again), Failed or Uncertain
 	ProviderID   string
-	// WaID is the phone by which WhatsApp knows whom a Sent row went to, "" where it is
-	// that of To, which is where the row went to.
+	// WaID is the phone by which WhatsApp knows the recipient of a Sent row, "" if it is
+	// To's. To is where the row went.
 	WaID   string
 	To     outbound.Address
 	Reason router.Reason
 	Code   int
 	Detail string
-	// NotAttempted goes with Queued: nothing left, so it was no attempt, and what kept the
-	// row back before it stays.
+	// NotAttempted goes with Queued: nothing was sent, so it was no attempt, and the
+	// earlier reason for the row's wait stays.
 	NotAttempted bool
 }
 
-// Recorded is what became of a SendResult.
+// Recorded says what happened to a SendResult.
 type Recorded struct {
 	More bool // its conversation has another row to send that is no notice
-	Busy bool // it was not written: somebody else holds its contact
+	Busy bool // it was not written: another transaction has locked its contact
 }
 
-// Notice is a notice that was not tried yet.
+// Notice is an untried notice.
 type Notice struct {
 	Wake
 	MessageID string
 }
 
-// NoticesAhead is how many notices of a line are looked through for those of different
-// conversations: many to one person make nobody look through them all.
+// NoticesAhead is how many notices of a line are searched for different conversations, so
+// that many to one person do not make the search long.
 const NoticesAhead = 1000

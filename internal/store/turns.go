@@ -8,45 +8,44 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// Turns is what a worker does with what arrived.
+// Turns is how a worker handles arrivals.
 type Turns interface {
-	// Turn handles arrivals in order: it loads (or makes) contact and
-	// conversation, stores the message, steps the router and writes what was
-	// decided, all in one transaction. An arrival whose Key was handled before
-	// changes nothing and reports Duplicate. results[i] belongs to batch[i]; a
-	// result with Busy was not handled because somebody holds its contact.
-	// An error means that nothing of the batch was written.
+	// Turn handles arrivals in order: it loads or creates contact and conversation, stores
+	// the message, steps the router and writes the decision, all in one transaction. An
+	// arrival whose Key was handled before changes nothing and reports Duplicate.
+	// results[i] belongs to batch[i]. A Busy result was not handled, as another transaction
+	// has locked its contact. An error means that nothing of the batch was written.
 	Turn(ctx context.Context, now time.Time, batch []inbound.Arrival) (results []Result, err error)
 
-	// Reject keeps an arrival that is about to go dead: its row is stored as
-	// invalid with the error, and nothing else happens. Idempotent.
+	// Reject stores an arrival that is about to become a dead letter as invalid, with the
+	// error. It does nothing else. Idempotent.
 	Reject(ctx context.Context, now time.Time, arrival inbound.Arrival, why string) error
 
-	// Statuses applies reports to outgoing messages of their line and recipient
-	// that somebody claimed. A status never goes down; one that comes before its
-	// message is parked for an hour. Idempotent.
+	// Statuses applies reports to messages of their line and recipient that were claimed. A
+	// status never goes down. A report that comes before its message is parked for an hour.
+	// Idempotent.
 	Statuses(ctx context.Context, now time.Time, batch []inbound.Arrival) error
 }
 
-// Result is what became of one arrival of a Turn.
+// Result is the result of one arrival of a Turn.
 type Result struct {
-	MessageID    string // ours; "" for what is not a message
-	Conversation string // id; "" for what belongs to none
+	MessageID    string // ours; "" if it is no message
+	Conversation string // id; "" if it belongs to none
 	Reason       router.Reason
 	Duplicate    bool
 	Busy         bool
-	// Wake is set when the conversation has rows to send, also for duplicates:
-	// the wake-up may have been lost.
+	// Wake is set when the conversation has rows to send, also for a duplicate: the wake-up
+	// may have been lost.
 	Wake *Wake
 	// Media is set when a file waits to be fetched.
 	Media *MediaRef
-	// Replies counts what the router said.
+	// Replies counts the router's replies.
 	Replies int
-	// State after the decision, for logs.
+	// State is the state after the decision, for logs.
 	State router.State
 }
 
-// Wake names a conversation with something to send, and the line it leaves by.
+// Wake names a conversation with rows to send, and its line.
 type Wake struct {
 	Line         string
 	Conversation string
@@ -59,8 +58,8 @@ type MediaRef struct {
 	Media     inbound.Media `json:"media"`
 }
 
-// Downloads is where the files of messages are noted.
+// Downloads records the files of messages.
 type Downloads interface {
-	// SaveMedia records the fate of a download.
+	// SaveMedia records the result of a download.
 	SaveMedia(ctx context.Context, messageID string, media Media) error
 }

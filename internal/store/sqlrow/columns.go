@@ -1,6 +1,6 @@
-// Package sqlrow is what the engines' rows have in common: the columns of contacts,
-// conversations and messages, pages and their cursors, and walks over what is
-// pending. T is what an engine keeps times in. It must never run a statement.
+// Package sqlrow is what the rows of the engines have in common: the columns of contacts,
+// conversations and messages, pages and their cursors, and sweeps over pending rows. T is
+// an engine's type of times. It must never run a statement.
 package sqlrow
 
 import (
@@ -15,33 +15,33 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// ContactColumns are those of a Contact, of a table c.
+// ContactColumns are the columns of a Contact, of a table c.
 const ContactColumns = `c.n, c.id, c.phone, c.user_id, c.username, c.name, c.blocked, c.opted_out, c.created_at, c.blocked_here, c.chose_at`
 
-// Contact takes a contact from its columns.
+// Contact scans the columns of a contact.
 type Contact[T any] struct {
 	unit.ContactRow
 	created, chose T
 }
 
-// Dest is where the columns go.
+// Dest returns the scan targets.
 func (c *Contact[T]) Dest() []any {
 	return []any{&c.Row, &c.ID, &c.Phone, &c.UserID, &c.Username, &c.Name, &c.Blocked, &c.OptedOut, &c.created, &c.BlockedHere, &c.chose}
 }
 
-// Finish returns the row, once its columns were read.
+// Finish returns the row after the scan.
 func (c *Contact[T]) Finish(instant func(T) time.Time) *unit.ContactRow {
 	c.CreatedAt, c.ChoseAt = instant(c.created), instant(c.chose)
 	return &c.ContactRow
 }
 
-// ConversationColumns are those of a Conversation, of a table t, but for the last one:
-// how many messages wait to be sent, notices aside.
+// ConversationColumns are the columns of a Conversation, of a table t, but for the last
+// one: how many messages wait to be sent, notices aside.
 const ConversationColumns = `t.n, t.id, t.contact, t.line, t.state, t.area, t.tag, t.menu, t.epoch, t.ticket, t.invalid, t.offered, t.auto,
 	t.last_inbound, t.last_human, t.timeout_at, t.to_phone, t.to_user, t.to_external, t.seq, t.last_message_at, t.created_at,
 	t.waiting_since, t.opened, t.last_area, t.file_at, t.asked_at, t.said_at, t.left_at, t.left_reason, t.apologized_for`
 
-// Conversation takes a conversation from its columns.
+// Conversation scans the columns of a conversation.
 type Conversation[T any] struct {
 	unit.ConversationRow
 	ContactKey int64
@@ -51,7 +51,7 @@ type Conversation[T any] struct {
 	file, asked, said, left, apologized        T
 }
 
-// Dest is where the columns go.
+// Dest returns the scan targets.
 func (c *Conversation[T]) Dest() []any {
 	r, to := &c.Conversation.Conversation, &c.Contact.Address
 	return []any{
@@ -61,7 +61,7 @@ func (c *Conversation[T]) Dest() []any {
 	}
 }
 
-// Finish returns the row, once its columns were read. Its ContactRow is still missing.
+// Finish returns the row after the scan. The caller sets its ContactRow.
 func (c *Conversation[T]) Finish(instant func(T) time.Time) *unit.ConversationRow {
 	r := &c.Conversation.Conversation
 	r.Auto = readAuto(c.auto)
@@ -73,14 +73,14 @@ func (c *Conversation[T]) Finish(instant func(T) time.Time) *unit.ConversationRo
 	return &c.ConversationRow
 }
 
-// MessageColumns are those of a Message, of a table m, but for the last three: body, media
-// and reactions as JSON texts.
+// MessageColumns are the columns of a Message, of a table m, but for the last three: body,
+// media and reactions as JSON texts.
 const MessageColumns = `m.n, m.id, m.conversation, m.direction, m.author, m.type, m.text, m.reply_id, m.quoted_id,
 	coalesce(m.provider_id, ''), coalesce(m.origin, ''), m.status, m.reason, m.fate,
 	m.error_code, m.error_detail, m.epoch, m.attempts, m.token, m.read_id, m.since, m.expires_at, m.sent_at,
 	m.received_at, m.edited_at, m.revoked_at, m.created_at, m.notice <> '', m.marketing`
 
-// Message takes a message from its columns.
+// Message scans the columns of a message.
 type Message[T any] struct {
 	unit.MessageRow
 	ConversationKey int64
@@ -89,7 +89,7 @@ type Message[T any] struct {
 	body, media, reactions                                   []byte
 }
 
-// Dest is where the columns go.
+// Dest returns the scan targets.
 func (m *Message[T]) Dest() []any {
 	return []any{
 		&m.Row, &m.ID, &m.ConversationKey, &m.Direction, &m.Author, &m.Type, &m.Text, &m.ReplyID, &m.QuotedID,
@@ -99,8 +99,7 @@ func (m *Message[T]) Dest() []any {
 	}
 }
 
-// Finish completes the row, once its columns were read. Its ConversationRow is still
-// missing.
+// Finish completes the row after the scan. The caller sets its ConversationRow.
 func (m *Message[T]) Finish(instant func(T) time.Time) error {
 	m.PendingSince, m.ExpiresAt, m.SentAt, m.ReceivedAt = instant(m.since), instant(m.expires), instant(m.sent), instant(m.received)
 	m.EditedAt, m.RevokedAt, m.CreatedAt = instant(m.edited), instant(m.revoked), instant(m.created)
@@ -122,7 +121,7 @@ func (m *Message[T]) Finish(instant func(T) time.Time) error {
 	return nil
 }
 
-// Text is what the column of a message's text keeps: a reply's is in its body.
+// Text returns the column text of a message: a reply's text is in its body.
 func Text(m *unit.MessageRow) string {
 	if m.Body.Reply != nil {
 		return ""
@@ -130,7 +129,7 @@ func Text(m *unit.MessageRow) string {
 	return m.Text
 }
 
-// NoticeLine is what the column of a notice keeps: its line, by which it is found.
+// NoticeLine returns the column notice of a message: a notice's line, an index of notices.
 func NoticeLine(m *unit.MessageRow) string {
 	if !m.Notice {
 		return ""
@@ -138,7 +137,7 @@ func NoticeLine(m *unit.MessageRow) string {
 	return m.ConversationRow.Survivor().Line
 }
 
-// BodyJSON is what the column of a body keeps.
+// BodyJSON returns the column body.
 func BodyJSON(b outbound.Body) (string, error) {
 	if b.Reply == nil && b.Cloud == nil {
 		return "", nil
@@ -147,7 +146,7 @@ func BodyJSON(b outbound.Body) (string, error) {
 	return string(out), err
 }
 
-// MediaJSON is what the column of a file keeps.
+// MediaJSON returns the column media.
 func MediaJSON(m *store.Media) (string, error) {
 	if m == nil {
 		return "", nil
@@ -156,7 +155,7 @@ func MediaJSON(m *store.Media) (string, error) {
 	return string(out), err
 }
 
-// ReactionsJSON is what the column of reactions keeps.
+// ReactionsJSON returns the column reactions.
 func ReactionsJSON(m *unit.MessageRow) string {
 	if len(m.Reactions) == 0 {
 		return ""
@@ -168,7 +167,7 @@ func ReactionsJSON(m *unit.MessageRow) string {
 	return string(out)
 }
 
-// Auto is what the column of a conversation's automatic messages keeps.
+// Auto returns the column auto: the times of a conversation's automatic messages.
 func Auto(list []int64) string {
 	var out []byte
 	for i, n := range list {

@@ -9,7 +9,7 @@ import (
 )
 
 // CursorLag is what a page of events means for the cursor of one conversation: First and
-// Last are the seqs of those that are wanted.
+// Last are the seqs of the wanted events.
 type CursorLag struct {
 	Conversation string
 	First, Last  int64
@@ -37,8 +37,7 @@ func CursorLags(page []store.Event, filter store.EventFilter) []CursorLag {
 	return out
 }
 
-// LatestCursors returns one cursor for each conversation, the furthest, in the order
-// of CursorLags.
+// LatestCursors returns each conversation's furthest cursor, in the order of CursorLags.
 func LatestCursors(cursors []store.Cursor) []store.Cursor {
 	out := slices.Clone(cursors)
 	slices.SortFunc(out, func(a, b store.Cursor) int {

@@ -12,7 +12,7 @@ const (
 	maxLimit     = 1000
 )
 
-// Limit is how many rows a page has for whom asks for n.
+// Limit returns the length of a page for a caller that asks for n rows.
 func Limit(n int) int {
 	if n <= 0 {
 		return defaultLimit
@@ -20,7 +20,7 @@ func Limit(n int) int {
 	return min(n, maxLimit)
 }
 
-// Micros is a time as a number, 0 for never.
+// Micros returns a time as a number, 0 for never.
 func Micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -28,7 +28,7 @@ func Micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// Cursor is the place of a conversation in a list: a time, then its own number.
+// Cursor is the position of a conversation in a list: a time, then its key.
 func Cursor(at time.Time, n int64) string {
 	return strconv.FormatInt(Micros(at), 10) + "." + strconv.FormatInt(n, 10)
 }
@@ -36,8 +36,8 @@ func Cursor(at time.Time, n int64) string {
 // End is behind every conversation of a list.
 const End = math.MaxInt64
 
-// ParseCursor returns the place before which to go on, in microseconds; "" and what is
-// no cursor stand for the very end.
+// ParseCursor returns the position before which to continue, in microseconds; "" and an
+// invalid cursor are the very end.
 func ParseCursor(s string) (at, n int64) {
 	a, b, ok := strings.Cut(s, ".")
 	at, err := strconv.ParseInt(a, 10, 64)

@@ -3,22 +3,22 @@ package sqlrow
 import "time"
 
 const (
-	// SweepSize is how many rows one step of a Sweep, and of other upkeep, takes.
+	// SweepSize is how many rows one step of a Sweep, and of other maintenance, takes.
 	SweepSize = 500
 	// StalledAfter is after how long a row is woken again.
 	StalledAfter = time.Minute
 	sweepPause   = time.Minute // between two sweeps
 )
 
-// Sweep is a resumable walk over pending rows: each pass visits every row once, so that
-// rows that are stuck cannot starve those behind them.
+// Sweep is a resumable scan of pending rows: each pass visits every row once, so that stuck
+// rows cannot starve those behind them.
 type Sweep struct {
 	Since     time.Time // position: the row after (Since, N)
 	N         int64
 	notBefore time.Time
 }
 
-// Step goes on from the position. page reads at most SweepSize rows behind it, moves it,
+// Step continues from the position. page reads at most SweepSize rows behind it, moves it,
 // and counts them; more says that there may be others.
 func (s *Sweep) Step(now time.Time, page func(position *Sweep) (found int, err error)) (more bool, err error) {
 	if now.Before(s.notBefore) && !s.notBefore.After(now.Add(sweepPause)) {

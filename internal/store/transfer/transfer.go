@@ -1,6 +1,6 @@
-// Package transfer is the form in which a store is carried from one engine to another:
-// its tables, the kinds of their columns, the order and the checksum of their rows, and
-// how far a move is. Engines export and import it. It must never read or write a store.
+// Package transfer is the form in which a store is moved from one engine to another: its
+// tables, the kinds of their columns, the order and the checksum of their rows, and the
+// progress of a move. Engines export and import it. It must never read or write a store.
 package transfer
 
 import (
@@ -15,26 +15,25 @@ import (
 )
 
 var (
-	// ErrMoving means that the store is being moved and only one half of it may be
-	// here: nobody may work with it before the move is finished.
+	// ErrMoving means that a move of the store is not finished: only a part of it may be
+	// here, and nobody may use it.
 	ErrMoving = errors.New("a move of this store is not finished")
-	// ErrMoved means that what is here was moved elsewhere.
+	// ErrMoved means that the store was moved elsewhere.
 	ErrMoved = errors.New("this store was moved")
 )
 
-// ColumnKind is what the values of a column are when a store is carried from one
-// engine to another, and how engines keep them.
+// ColumnKind is what the values of a column are in a move, whatever the engine.
 type ColumnKind uint8
 
 // Kinds of columns; values are string, int64 or []byte.
 const (
 	ColumnText     ColumnKind = iota + 1 // string
-	ColumnOptional                       // string, "" for none, of which there may be many
+	ColumnOptional                       // string, "" for none, which may repeat
 	ColumnJSON                           // string, "" for none
 	ColumnNumber                         // int64
 	ColumnFlag                           // int64, 0 or 1
 	ColumnTime                           // int64, microseconds since 1970, 0 for never
-	ColumnMoment                         // the same, where never is the beginning of 1970
+	ColumnMoment                         // the same, but never is the start of 1970
 	ColumnBytes                          // []byte
 )
 
@@ -44,11 +43,10 @@ type Column struct {
 	Kind ColumnKind
 }
 
-// Table is a table as it is carried from one engine to another. What engines only
-// keep to find rows faster is not in it.
+// Table is a table in a move, without what engines keep only to find rows faster.
 type Table struct {
 	Name string
-	// Key is how many of the first columns name a row; rows go in their order.
+	// Key is how many of the first columns identify a row; rows are in their order.
 	Key     int
 	Columns []Column
 }
@@ -56,8 +54,8 @@ type Table struct {
 // Row has a value for each column.
 type Row []any
 
-// Tables lists all that a store holds. Counters come first: they say which events
-// are numbered.
+// Tables lists everything that a store has. Counters come first: they say which events are
+// numbered.
 func Tables() []Table {
 	table := func(name string, key int, columns string) Table {
 		t := Table{Name: name, Key: key}
@@ -113,7 +111,7 @@ func kindOf(letter string) ColumnKind {
 	return ColumnText
 }
 
-// Size is about how many bytes the row takes.
+// Size returns about how many bytes the row takes.
 func (r Row) Size() int {
 	n := 0
 	for _, v := range r {
@@ -128,7 +126,8 @@ func (r Row) Size() int {
 	return n
 }
 
-// Cursor is the place of a row in its table's order, as text; "" is before the first.
+// Cursor returns the position of a row in its table's order, as text; "" is before the
+// first.
 func (t Table) Cursor(r Row) string {
 	parts := make([]string, t.Key)
 	for i := range parts {
@@ -142,7 +141,7 @@ func (t Table) Cursor(r Row) string {
 	return strings.Join(parts, " ")
 }
 
-// ParseCursor returns the key that a cursor was made of, nil for "".
+// ParseCursor returns the key in a cursor, nil for "".
 func (t Table) ParseCursor(cursor string) ([]any, error) {
 	if cursor == "" {
 		return nil, nil
@@ -207,23 +206,23 @@ func (s Checksum) String() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.a), s.b))
 }
 
-// MoveState is how far a store is gone.
+// MoveState is the progress of a move, at its source.
 type MoveState uint8
 
 // States of a move.
 const (
-	NotMoved MoveState = iota // it is where it was
-	Moving                    // a move was begun: nobody may change it
-	Moved                     // it lives elsewhere now
+	NotMoved MoveState = iota
+	Moving             // a move has begun: the store is read-only
+	Moved              // it is elsewhere now
 )
 
-// TargetState is what is known of a store that others are moved into.
+// TargetState is the state of a store that others are moved into.
 type TargetState struct {
 	// Source is the installation that is, or was, moved here; "" for none.
 	Source   string
 	Finished time.Time // zero: not yet
 	// NonEmptyTable names a table that has rows, "" when it is empty.
 	NonEmptyTable string
-	// InUseBy names who works with it now, "" for nobody.
+	// InUseBy names the process that uses the store now, "" for none.
 	InUseBy string
 }

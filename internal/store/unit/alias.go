@@ -10,10 +10,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// aliasSet are the aliases of a person: the keys that lead to a contact, whatever
-// the provider calls them today. "" stands for one that is not known.
-// former is the phone as an earlier version keyed it: it leads to whom nobody wrote
-// by since, and is given to nobody.
+// aliasSet are the aliases of a person: the keys that lead to a contact, whatever the
+// provider calls the person today. "" is unknown. former is the phone's alias of an earlier
+// version: it leads to a contact that nobody wrote by since, and no contact gets it any
+// more.
 type aliasSet struct{ user, parent, phone, external, former string }
 
 // Prefixes of aliases. They are stored: a change needs a migration.
@@ -33,7 +33,7 @@ func (s *Settings) aliasSetOf(p inbound.Person) aliasSet {
 		n.parent = aliasParent + p.ParentUserID
 	}
 	if p.Phone != "" {
-		country := "" // a provider's id is international already
+		country := "" // a provider's id is already international
 		if p.National {
 			country = s.Country
 		}
@@ -46,7 +46,7 @@ func (s *Settings) aliasSetOf(p inbound.Person) aliasSet {
 	return n
 }
 
-// phoneAlias tells all phones apart: what has no digits is its own key.
+// phoneAlias tells all phones apart: a text without digits is its own key.
 func phoneAlias(raw, country string) string {
 	if key := phone.Key(raw, country); key != "" {
 		return aliasPhone + key
@@ -54,7 +54,8 @@ func phoneAlias(raw, country string) string {
 	return aliasPhone + raw
 }
 
-// formerAlias is what earlier versions made of a phone's alias, "" for the same.
+// formerAlias returns the alias that earlier versions made of a phone, "" if it is the
+// same.
 func formerAlias(alias string) string {
 	if old := phone.Former(strings.TrimPrefix(alias, aliasPhone)); old != "" {
 		return aliasPhone + old
@@ -62,9 +63,8 @@ func formerAlias(alias string) string {
 	return ""
 }
 
-// dialablePhone is the phone as it can be written to: as it came, but for one that
-// somebody typed without its country code. As it is it would be another
-// person's, abroad.
+// dialablePhone returns the phone as it can be written to: unchanged, unless somebody typed
+// it without its country code. Unchanged it would be another person's, abroad.
 func (s *Settings) dialablePhone(p inbound.Person) string {
 	if !p.National {
 		return p.Phone
@@ -76,7 +76,7 @@ func (s *Settings) dialablePhone(p inbound.Person) string {
 	return p.Phone
 }
 
-// strongest is the alias that identifies the person best; see lookupContact.
+// strongest returns the alias that identifies the person best; see lookupContact.
 func (n aliasSet) strongest() string { return cmp.Or(n.user, n.parent, n.phone, n.external) }
 
 func (n aliasSet) list() []string {
@@ -92,15 +92,14 @@ func (n aliasSet) list() []string {
 // Aliases returns every key under which a person may be known.
 func (s *Settings) Aliases(p inbound.Person) []string { return s.aliasSetOf(p).list() }
 
-// phoneAliases are those of a phone in any writing: with its country code, or
-// without.
+// phoneAliases returns the aliases of a phone, written with its country code or without.
 func (s *Settings) phoneAliases(raw string) []string {
 	out := []string{phoneAlias(raw, ""), phoneAlias(raw, s.Country)}
 	return slices.Compact(out)
 }
 
-// PhoneAliases are those that a phone in any writing may be found by, also under
-// the key of an earlier version.
+// PhoneAliases returns the aliases that lead to a phone, in any writing, those of earlier
+// versions too.
 func (s *Settings) PhoneAliases(raw string) []string {
 	out := s.phoneAliases(raw)
 	for _, alias := range out {
@@ -111,11 +110,11 @@ func (s *Settings) PhoneAliases(raw string) []string {
 	return out
 }
 
-// UserAliases are those that a user id may be.
+// UserAliases returns the aliases that a user id may stand for.
 func (s *Settings) UserAliases(id string) []string { return []string{aliasUser + id, aliasParent + id} }
 
-// SearchAliases returns the aliases that a key which somebody typed may stand for: a
-// user id, a phone in any writing, an external id.
+// SearchAliases returns the aliases that a typed key may stand for: a user id, a phone in
+// any writing, an external id.
 func (s *Settings) SearchAliases(key string) []string {
 	out := []string{aliasUser + key, aliasParent + key, aliasExternal + key}
 	if strings.ContainsAny(key, "0123456789") {
@@ -124,8 +123,8 @@ func (s *Settings) SearchAliases(key string) []string {
 	return out
 }
 
-// RecipientAliases lists the aliases that a recipient may go by. A phone may be written in
-// any way, with its country code or without.
+// RecipientAliases returns the aliases of a recipient. A phone may be written with its
+// country code or without.
 func (s *Settings) RecipientAliases(to store.Recipient) []string {
 	out := s.Aliases(to.Person)
 	if to.Person.Phone == "" {

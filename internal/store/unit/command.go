@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Execute carries out a command and returns what it said.
+// Execute carries out a command and returns its message.
 func (u *Unit) Execute(conv *ConversationRow, cmd store.Command) (*MessageRow, error) {
 	if cmd.CanSee != nil && !cmd.CanSee(u.judged(conv, cmd.Draft)) {
 		return nil, store.ErrNotFound
@@ -23,7 +23,7 @@ func (u *Unit) Execute(conv *ConversationRow, cmd store.Command) (*MessageRow, e
 	return nil, err
 }
 
-// CommandResult is that of a command that was carried out.
+// CommandResult returns the result of a command that was carried out.
 func (u *Unit) CommandResult(conv *ConversationRow, m *MessageRow, cursor string) store.CommandResult {
 	u.UpdateLeft()
 	out := store.CommandResult{Conversation: conv.View()}
@@ -35,8 +35,8 @@ func (u *Unit) CommandResult(conv *ConversationRow, m *MessageRow, cursor string
 	return out
 }
 
-// ApplyCommand carries out one command and reports whether anything was done. A
-// hand-off to a team that the flow does not have is ErrConflict.
+// ApplyCommand carries out one command and reports whether it changed anything. A hand-off
+// to a team that the flow does not have is ErrConflict.
 func (u *Unit) ApplyCommand(conv *ConversationRow, cmd router.Command, actor string) (bool, error) {
 	if done, handled := u.applyContactCommand(conv, cmd, actor); handled {
 		return done, nil
@@ -61,7 +61,7 @@ func (u *Unit) ApplyCommand(conv *ConversationRow, cmd router.Command, actor str
 	return true, nil
 }
 
-// FireTimeout fires the timer of a conversation, when it is due.
+// FireTimeout fires the timer of a conversation if it is due.
 func (u *Unit) FireTimeout(conv *ConversationRow) (fired bool, err error) {
 	if conv.TimeoutAt.IsZero() || conv.TimeoutAt.After(u.Now) {
 		return false, nil
@@ -89,9 +89,9 @@ func IsContactCommand(kind router.CommandKind) bool {
 	return false
 }
 
-// applyContactCommand carries out a command that is about the person and not the conversation;
-// handled is false for all others. What is blocked here is blocked at once: nothing is
-// answered or sent any more. Whether WhatsApp blocks too is known later, if ever.
+// applyContactCommand carries out a command about the person; handled is false for all
+// others. A contact that is blocked here gets no answer and no message from now on. Whether
+// WhatsApp blocks too is known later, if ever.
 func (u *Unit) applyContactCommand(conv *ConversationRow, cmd router.Command, actor string) (done, handled bool) {
 	contact := conv.ContactRow
 	blocked, blockedHere := contact.Blocked, contact.BlockedHere
@@ -104,7 +104,7 @@ func (u *Unit) applyContactCommand(conv *ConversationRow, cmd router.Command, ac
 		blocked, blockedHere = false, false
 	case router.CommandBlocked, router.CommandUnblocked:
 		if blocked == (cmd.Kind == router.CommandBlocked) { // nobody changed it meanwhile
-			blockedHere = blockedHere && cmd.Note != "" // what WhatsApp blocked once stays so
+			blockedHere = blockedHere && cmd.Note != "" // a contact that WhatsApp blocked stays so
 		}
 	default:
 		return false, false
@@ -140,9 +140,8 @@ func (u *Unit) addAudit(conv *ConversationRow, actor string, cmd router.Command)
 	}})
 }
 
-// queueDraft makes the row of a message of ours. It belongs to no epoch: what a person
-// meant to say is said, whoever has the conversation by then. That it was sent is
-// told when it was.
+// queueDraft makes the row of a message that a person or program wrote. It belongs to no
+// epoch: it is sent whoever has the conversation by then. Its event follows the post.
 func (u *Unit) queueDraft(conv *ConversationRow, d store.Draft, actor string) (*MessageRow, error) {
 	switch {
 	case d.OnlyOpen && conv.State == router.StateClosed:
@@ -188,8 +187,8 @@ func (u *Unit) queueDraft(conv *ConversationRow, d store.Draft, actor string) (*
 	return m, nil
 }
 
-// judged is the conversation by which it is judged who may do something in it: one that
-// no team has, and that a message takes over, is that of the team that gets it.
+// judged returns the conversation as access rules see it. A conversation without a team
+// that a message takes over counts as the new team's.
 func (u *Unit) judged(conv *ConversationRow, d *store.Draft) store.Conversation {
 	v := conv.View()
 	if d != nil && !d.Notice && v.Area == "" {
@@ -198,8 +197,7 @@ func (u *Unit) judged(conv *ConversationRow, d *store.Draft) store.Conversation 
 	return v
 }
 
-// takeOver gives the conversation to a team of ours: the one that is named, or the
-// one that had it last.
+// takeOver gives the conversation to the named team, or to the one that had it last.
 func (u *Unit) takeOver(conv *ConversationRow, area, actor string) {
 	u.applyDecision(conv, u.takenOver(conv, area), cause{By: actor})
 }
@@ -210,12 +208,12 @@ func (u *Unit) takenOver(conv *ConversationRow, area string) router.Decision {
 	return r.Apply(conv.Conversation.Conversation, cmd, u.Now)
 }
 
-// isWindowClosed says that only templates may be sent to the person now.
+// isWindowClosed reports whether only templates may be sent to the person now.
 func (u *Unit) isWindowClosed(conv *ConversationRow) bool {
 	return u.isWindowClosedSince(conv.Line, conv.LastInbound)
 }
 
-// isWindowClosedSince is shut for somebody who wrote last at the given time.
+// isWindowClosedSince reports that for a person who wrote last at the given time.
 func (u *Unit) isWindowClosedSince(line string, last time.Time) bool {
 	window := u.window(line)
 	return window > 0 && (last.IsZero() || u.Now.Sub(last) >= window)

@@ -11,11 +11,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// cause is why a decision was taken: by whom, and upon which message.
+// cause is what triggered a decision: the actor, and the message if there was one.
 type cause struct {
 	By      string
 	Message *MessageRow // nil for commands
-	Notice  bool        // what is said leaves behind answers, and owes nothing
+	Notice  bool        // replies queue behind answers, and do not count as one
 }
 
 // inbound returns the inbound message that replies of the cause answer, or nil.
@@ -26,7 +26,7 @@ func (c cause) inbound() *MessageRow {
 	return nil
 }
 
-// applyDecision makes the decision's rows and returns how many replies it made.
+// applyDecision makes the decision's rows and returns the number of replies.
 func (u *Unit) applyDecision(conv *ConversationRow, d router.Decision, c cause) int {
 	before, next := conv.Conversation.Conversation, d.Next
 	next.Line = before.Line // a line never changes
@@ -69,16 +69,15 @@ func (u *Unit) openTicket(conv *ConversationRow, h *router.Handoff) string {
 	return ticket
 }
 
-// TicketNumber writes a ticket.
+// TicketNumber formats a ticket.
 func TicketNumber(year int, n int64) string { return fmt.Sprintf("PSI-%d-%06d", year, n) }
 
-// waitingSince returns since when the person waits for one of ours, once a decision is
-// carried out; zero for not at all. Somebody waits from the hand-off on, or from
-// their first message after our last one, until one of ours writes (an agent, or
-// the phone of the line) or the hand-off ends. A transfer goes on waiting. A
-// thank-you asks for nothing, nor does what gets no answer whatever the state
-// (reactions, notices, stale and late messages). While disconnected, nobody
-// is owed anything.
+// waitingSince returns since when the person waits for a team, once a decision is carried
+// out; zero for not at all. Somebody waits from the hand-off on, or from their first
+// message after our last one, until a human of ours writes (an agent, or the line's phone)
+// or the hand-off ends. A transfer does not end the wait. A thank-you asks for nothing, nor
+// does a message that gets no answer in any state (reactions, notices, stale and late
+// messages). Nobody waits while disconnected.
 func (u *Unit) waitingSince(conv *ConversationRow, next router.Conversation, d router.Decision, c cause) time.Time {
 	before := conv.Conversation.Conversation
 	if next.State != router.StateHandedOff || next.LastHuman.After(before.LastHuman) {
@@ -98,7 +97,7 @@ func (u *Unit) waitingSince(conv *ConversationRow, next router.Conversation, d r
 	return u.Now
 }
 
-// addDecisionEvents adds the events of a decision: what was said, and then what came of it.
+// addDecisionEvents adds the events of a decision: first the message, then its effects.
 func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation, d router.Decision, c cause) {
 	before, left := was.State, ""
 	if was.Area != conv.Area {
@@ -128,7 +127,7 @@ func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation,
 		u.Handoffs = append(u.Handoffs, Owned[store.HandoffRow]{conv, row})
 		u.addEvent(conv, store.EventHandedOff, eventDetail{Handoff: &row, Message: c.Message})
 	case conv.State == router.StateHandedOff && before != router.StateHandedOff:
-		u.addEvent(conv, store.EventHandedOff, eventDetail{}) // somebody of ours took over
+		u.addEvent(conv, store.EventHandedOff, eventDetail{}) // an agent took over
 	case conv.State == router.StateMenu && (ended || before == router.StateClosed):
 		u.addEvent(conv, store.EventOpened, eventDetail{From: left})
 	case d.Changed && !ended:
@@ -136,8 +135,7 @@ func (u *Unit) addDecisionEvents(conv *ConversationRow, was router.Conversation,
 	}
 }
 
-// addNoteAndTag notes the tag that a decision puts on the conversation, and what it says to the
-// team.
+// addNoteAndTag adds the decision's tag and its note to the team.
 func (u *Unit) addNoteAndTag(conv *ConversationRow, d router.Decision, c cause) {
 	for _, x := range [...]struct{ action, detail string }{{"note", d.Note}, {"tag", d.Label}} {
 		if x.detail == "" {
@@ -180,16 +178,15 @@ func replyType(r router.Reply) string {
 	return "text"
 }
 
-// isAutomatic says that no person meant a message: a change of epoch takes
-// them back.
+// isAutomatic reports that the router wrote a message: a change of epoch supersedes it.
 func isAutomatic(m *MessageRow) bool { return m.Author == store.AuthorRouter }
 
-// SupersededEpoch is the epoch of an automatic message that no conversation has any
-// more: it will be superseded.
+// SupersededEpoch is an epoch that no conversation has: an automatic message with it will
+// be superseded.
 const SupersededEpoch = -1
 
-// sameState compares what matters of two router conversations: a budget that only
-// forgot what is over is the same.
+// sameState reports whether two router conversations are equal but for budget entries that
+// have expired.
 func sameState(x, y router.Conversation) bool {
 	return x.State == y.State && x.Area == y.Area && x.Tag == y.Tag && x.Menu == y.Menu && x.Epoch == y.Epoch &&
 		x.Ticket == y.Ticket && x.Invalid == y.Invalid && x.Offered == y.Offered &&

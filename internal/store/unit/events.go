@@ -10,14 +10,13 @@ import (
 type eventDetail struct {
 	Message *MessageRow
 	Handoff *store.HandoffRow
-	Merged  string // id of the conversation that this one was joined with
-	From    string // area that it just left
-	Label   string // tag that was put on it
+	Merged  string // id of the conversation that was merged into this one
+	From    string // the previous area
+	Label   string // the new tag
 }
 
-// addEvent adds what happened to the conversation, as it is at this moment. The
-// snapshot has the field names of the API, so that a program reads events and
-// answers with one set of types.
+// addEvent adds an event with the conversation as it is now. The snapshot has the field
+// names of the API, so that a program reads events and answers with one set of types.
 func (u *Unit) addEvent(conv *ConversationRow, kind string, detail eventDetail) {
 	conv.Seq++
 	conv.Changed = true

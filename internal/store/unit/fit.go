@@ -10,13 +10,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// maxKeyBytes is how many bytes a name may have that rows are found by: an index
-// has room for about 2,700, in which two of them must find place however they are
-// written. Those that exist have less than 130.
+// maxKeyBytes limits an indexed name. An index entry has room for about 2,700 bytes, which
+// must hold two names in any writing. Known names have less than 130.
 const maxKeyBytes = 250
 
-// FitKey returns the name itself, or for one that is too long to be found by its
-// beginning and its hash. The same name always gives the same.
+// FitKey returns the name, or the beginning and the hash of one that is too long for an
+// index. The same name always gives the same key.
 func FitKey(name string) string {
 	if len(name) <= maxKeyBytes {
 		return name
@@ -25,7 +24,7 @@ func FitKey(name string) string {
 	return strings.ToValidUTF8(name[:100], "") + "…" + hex.EncodeToString(sum[:])
 }
 
-// FitArrivals returns the arrivals with names that fit. Raw keeps what came.
+// FitArrivals returns the arrivals with names that fit. Raw is unchanged.
 func FitArrivals(batch []inbound.Arrival) []inbound.Arrival {
 	copied := false
 	for i := range batch {
@@ -71,7 +70,7 @@ func fitted(a inbound.Arrival) inbound.Arrival {
 	return a
 }
 
-// indexedKeys are what rows of an arrival are found by; nil for none.
+// indexedKeys are the names by which an arrival's rows are found; nil for none.
 func indexedKeys(a *inbound.Arrival) (all [18]*string) {
 	n := 0
 	add := func(list ...*string) {
@@ -93,8 +92,7 @@ func indexedKeys(a *inbound.Arrival) (all [18]*string) {
 	return all
 }
 
-// FitResults returns the results with provider ids that fit, and without phones that
-// are none.
+// FitResults returns the results with provider ids that fit, without invalid phones.
 func FitResults(results []store.SendResult) []store.SendResult {
 	copied := false
 	for i, r := range results {
@@ -113,7 +111,7 @@ func FitResults(results []store.SendResult) []store.SendResult {
 	return results
 }
 
-// isWaID says that a text is a phone in international form: 7 to 15 digits (E.164).
+// isWaID reports whether a text is a phone in international form: 7 to 15 digits (E.164).
 func isWaID(s string) bool {
 	return len(s) >= 7 && len(s) <= 15 && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }

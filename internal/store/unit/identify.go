@@ -11,8 +11,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// resolveContact returns the contact that a person is: a known one, perhaps joined
-// from two that turn out to be the same person, or a new one.
+// resolveContact returns the contact of a person: a known one, perhaps merged from two that
+// turn out to be the same person, or a new one.
 func (u *Unit) resolveContact(p inbound.Person) *ContactRow {
 	c := u.lookupContact(p)
 	if c == nil {
@@ -42,8 +42,8 @@ func (u *Unit) lookupContact(p inbound.Person) *ContactRow {
 	return u.contactByAlias[n.external]
 }
 
-// linkIdentity gives the person's names to the contact. A name that belongs to another
-// contact joins the two when nothing says that they are two people, and else
+// linkIdentity gives the person's names to the contact. If a name belongs to another
+// contact the two are merged, unless something says that they are two people; then the name
 // moves.
 func (u *Unit) linkIdentity(c *ContactRow, p inbound.Person) {
 	n := u.aliasSetOf(p)
@@ -54,7 +54,7 @@ func (u *Unit) linkIdentity(c *ContactRow, p inbound.Person) {
 			u.bindAlias(n.user, c)
 			setColumn(c, &c.UserID, p.UserID)
 		case c.UserID != p.UserID:
-			// A message from before the id changed: what it says is old.
+			// The message is from before the id changed: its names are outdated.
 			return
 		}
 	}
@@ -93,7 +93,7 @@ func (u *Unit) linkIdentity(c *ContactRow, p inbound.Person) {
 	}
 }
 
-// mergeFormerPhone settles whom a phone led to under the key of an earlier version: the same
+// mergeFormerPhone settles the contact of a phone's alias of an earlier version: the same
 // person, unless another user id says that the number was theirs once.
 func (u *Unit) mergeFormerPhone(c *ContactRow, n aliasSet) {
 	other := u.contactByAlias[n.former]
@@ -109,12 +109,12 @@ func (u *Unit) mergeFormerPhone(c *ContactRow, n aliasSet) {
 	u.contactByAlias[n.former], u.AliasChanges[n.former] = nil, nil
 }
 
-// maybeSamePerson says that no user id tells two contacts apart.
+// maybeSamePerson reports that no user id tells two contacts apart.
 func maybeSamePerson(x, y *ContactRow) bool {
 	return x.UserID == "" || y.UserID == "" || x.UserID == y.UserID
 }
 
-// setColumn changes a column of a contact when it differs.
+// setColumn changes a column of a contact if it differs.
 func setColumn(c *ContactRow, column *string, value string) {
 	if *column != value {
 		*column, c.Changed = value, true
@@ -128,8 +128,7 @@ func (u *Unit) bindAlias(alias string, c *ContactRow) {
 	}
 }
 
-// unbindPhone takes a phone from a contact, who is not written to by it any more: it is
-// somebody else's now.
+// unbindPhone takes a phone from a contact: it is another person's now.
 func (u *Unit) unbindPhone(c *ContactRow, alias string) {
 	if slices.Contains(u.phoneAliases(c.Phone), alias) {
 		setColumn(c, &c.Phone, "")
@@ -143,9 +142,9 @@ func (u *Unit) unbindPhone(c *ContactRow, alias string) {
 }
 
 // changeIdentity carries out a person's change of number or user id: their names and
-// conversations are one contact's afterwards. The old phone is given up, for it
-// may become somebody else's; an old user id never does, and is kept. A line
-// speaks only for those who have a conversation on it.
+// conversations become one contact's. The old phone is given up, as it may become another
+// person's; an old user id never does, and is kept. A line reports only on people who have
+// a conversation on it.
 func (u *Unit) changeIdentity(line string, change inbound.Change) *ContactRow {
 	from, to := u.lookupContact(change.From), u.lookupContact(change.To)
 	c := from
@@ -163,7 +162,7 @@ func (u *Unit) changeIdentity(line string, change inbound.Change) *ContactRow {
 	}
 	left := []string{u.aliasSetOf(change.From).phone, phoneAlias(c.Phone, "")}
 	if national := phoneAlias(c.Phone, u.Country); u.contactByAlias[national] == c {
-		left = append(left, national) // when it came without its country code
+		left = append(left, national) // if it came without its country code
 	}
 	if former := u.aliasSetOf(change.From).former; u.contactByAlias[former] == c {
 		left = append(left, former)
@@ -199,7 +198,7 @@ func (u *Unit) changeIdentity(line string, change inbound.Change) *ContactRow {
 	return c
 }
 
-// addressOf is where to write to a person: exactly the names that came last.
+// addressOf returns where to write to a person: exactly the latest names.
 func (s *Settings) addressOf(p inbound.Person, before outbound.Address) outbound.Address {
 	a := outbound.Address{Phone: s.dialablePhone(p), UserID: p.UserID, ExternalID: p.ExternalID}
 	if a == (outbound.Address{}) {
@@ -208,10 +207,10 @@ func (s *Settings) addressOf(p inbound.Person, before outbound.Address) outbound
 	return a
 }
 
-// learnWaID learns by what phone WhatsApp knows whom a row went to: it is a name of
-// theirs. Who has it already is the same person, unless a user id says otherwise:
-// then nothing happens. It counts only while they are written to as they were then:
-// a number that was given up meanwhile comes back to nobody.
+// learnWaID adds the phone by which WhatsApp knows a row's recipient to their names. A
+// contact that has it already is the same person, unless a user id says otherwise; then
+// nothing happens. It counts only while the recipient's address is the row's: a number that
+// was given up meanwhile must not come back.
 func (u *Unit) learnWaID(m *MessageRow, r store.SendResult) {
 	conv := m.ConversationRow.Survivor()
 	if r.WaID == "" || conv.Contact.Address != r.To {
@@ -239,8 +238,8 @@ func (u *Unit) learnWaID(m *MessageRow, r store.SendResult) {
 	}})
 }
 
-// ResolveRecipient returns the conversation with a recipient, which may be new. Who is known
-// is written to by the names that WhatsApp gave, not by those that were typed.
+// ResolveRecipient returns the conversation with a recipient, which may be new. A known
+// contact is written to by WhatsApp's names, not by the typed ones.
 func (u *Unit) ResolveRecipient(to store.Recipient) *ConversationRow {
 	p := to.Person
 	contact := u.lookupContact(p)

@@ -9,12 +9,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// jsonBuilder writes one JSON document, field by field. Snapshots are made while
-// everybody else's writes wait, a hundred in a row; this takes a fifth of the
-// time of reflection.
+// jsonBuilder writes one JSON document, field by field. Snapshots are made under the locks,
+// a hundred in a row; this takes a fifth of the time of reflection.
 type jsonBuilder struct{ buf []byte }
 
-// key begins a field; "" stands for an element of a list, or the whole.
+// key begins a field; "" is an element of a list, or the document.
 func (o *jsonBuilder) key(name string) {
 	if n := len(o.buf); n > 0 && o.buf[n-1] != '{' && o.buf[n-1] != '[' {
 		o.buf = append(o.buf, ',')
@@ -54,14 +53,14 @@ func (o *jsonBuilder) text(name, value string) {
 	o.buf = append(o.buf, '"')
 }
 
-// cutText writes the first most letters of a text, and says whether there were more.
+// cutText writes at most the first most letters of a text, and reports whether it had more.
 func (o *jsonBuilder) cutText(name, value string, most int) (cut bool) {
 	value, cut = inbound.Truncate(value, most)
 	o.text(name, value)
 	return cut
 }
 
-// needsNoEscapes says that a text needs no escapes.
+// needsNoEscapes reports whether a text needs no escapes.
 func needsNoEscapes(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
@@ -76,7 +75,7 @@ func (o *jsonBuilder) number(name string, value int64) {
 	o.buf = strconv.AppendInt(o.buf, value, 10)
 }
 
-// flag writes only what is true.
+// flag writes only true.
 func (o *jsonBuilder) flag(name string, value bool) {
 	if value {
 		o.key(name)
@@ -84,7 +83,7 @@ func (o *jsonBuilder) flag(name string, value bool) {
 	}
 }
 
-// timestamp writes a time as engines keep it, in microseconds, or null for none.
+// timestamp writes a time at the engines' precision, microseconds, or null for none.
 func (o *jsonBuilder) timestamp(name string, t time.Time) {
 	o.key(name)
 	if t.IsZero() {

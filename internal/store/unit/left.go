@@ -10,10 +10,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// UpdateLeft says of each conversation of the unit whether its person was left: their
-// last word that deserves an answer is newer than our last answer that the provider
-// took, nothing waits to be sent, and no team has it. Engines call it before they
-// write; it may be called again at any time.
+// UpdateLeft finds out for each conversation of the unit whether its person was left: their
+// last message that deserves an answer is newer than our last accepted answer, nothing
+// waits to be sent, and no team has the conversation. Engines call it before they write; it
+// may be called again at any time.
 func (u *Unit) UpdateLeft() {
 	tallies := u.tallyAnswers()
 	for _, conv := range u.Conversations {
@@ -32,12 +32,12 @@ func (u *Unit) UpdateLeft() {
 	}
 }
 
-// answerTally is what the unit's messages say of the answers to one person.
+// answerTally sums up the unit's answers to one person.
 type answerTally struct {
-	unsent     int           // how many more wait to be sent than when it was loaded
-	answeredAt time.Time     // when the newest that was taken was made
-	retracted  bool          // the newest answer turned out not to have arrived
-	reason     router.Reason // the last thing that kept an answer back
+	unsent     int           // change in the number of messages that wait to be sent
+	answeredAt time.Time     // when the newest accepted answer was made
+	retracted  bool          // the newest answer turned out to have failed
+	reason     router.Reason // why the last answer was kept back
 }
 
 func (u *Unit) tallyAnswers() map[*ConversationRow]answerTally {
@@ -86,8 +86,8 @@ func (a *answerTally) add(conv *ConversationRow, m *MessageRow) {
 	}
 }
 
-// updateLeft keeps the reason also while something waits to be sent: what was asked since
-// has none but that.
+// updateLeft keeps the reason even while a message waits to be sent: later questions have
+// no other.
 func (u *Unit) updateLeft(conv *ConversationRow, a answerTally) {
 	var now store.Left
 	if conv.AskedAt.After(conv.AnsweredAt) && isRouted(conv.State) && u.Now.Sub(conv.AskedAt) < store.LeftFor {
@@ -108,16 +108,16 @@ func (u *Unit) updateLeft(conv *ConversationRow, a answerTally) {
 	}
 }
 
-// isRouted says that no team has a conversation, nor anybody else beside the router.
+// isRouted reports whether only the router has a conversation: no team, and nobody else.
 func isRouted(s router.State) bool { return s == router.StateMenu || s == router.StateClosed }
 
 func isUnsent(s store.Status) bool { return s == store.Queued || s == store.Sending }
 
-// isAccepted says that the provider took a message, and that nothing bad was heard of it.
+// isAccepted reports whether the provider took a message, without a failure since.
 func isAccepted(s store.Status) bool { return statusRank[s] >= statusRank[store.Sent] }
 
-// answerTime is when a message of ours was made, which answers what was asked before;
-// false for a gesture.
+// answerTime returns when a message of ours was made, which answers everything asked
+// before; false for a gesture.
 func (m *MessageRow) answerTime() (time.Time, bool) {
 	if m.DedupKey == "" {
 		return m.CreatedAt, true
@@ -125,7 +125,7 @@ func (m *MessageRow) answerTime() (time.Time, bool) {
 	return earlier(earlier(m.CreatedAt, m.ReceivedAt), m.SentAt), router.Says(m.Type)
 }
 
-// noteQuestion notes what a person said when it deserves an answer: the router gave one, or
+// noteQuestion notes a person's message that deserves an answer: the router gave one, or
 // would have.
 func (u *Unit) noteQuestion(conv *ConversationRow, m *MessageRow, d router.Decision) {
 	said := router.Message{Type: m.Type, Text: m.Text}
@@ -137,9 +137,9 @@ func (u *Unit) noteQuestion(conv *ConversationRow, m *MessageRow, d router.Decis
 	conv.Changed, conv.askedNow = true, true
 }
 
-// owesApology says that the person who was left gets an apology: once for each word, and only
-// for what an outage does. What may have been sent is not repeated in other words, and
-// who used up the hour's messages may be a robot.
+// owesApology reports whether the person who was left gets an apology: once for each
+// message, and only for reasons that an outage causes. A message that may have been sent is
+// not repeated in other words, and a person who used up the hour's messages may be a robot.
 func (u *Unit) owesApology(conv *ConversationRow) bool {
 	ofOutage := []router.Reason{router.Stale, router.Late, router.Invalid, router.Expired, router.Refused}
 	tree := u.rules(conv.Line).Flow
@@ -147,9 +147,8 @@ func (u *Unit) owesApology(conv *ConversationRow) bool {
 		!conv.Left.Since.IsZero() && !conv.AskedAt.Equal(conv.ApologizedFor) && slices.Contains(ofOutage, conv.Left.Reason)
 }
 
-// Apologize fires the timer of an apology, when there is still something to say. What
-// is said are notices: they leave behind the answers to who writes now, and do not count
-// as an answer.
+// Apologize fires the timer of an apology if one is still due. Its messages are notices:
+// they queue behind answers, and do not count as an answer.
 func (u *Unit) Apologize(conv *ConversationRow) bool {
 	if !u.owesApology(conv) || u.isWindowClosedSince(conv.Line, later(conv.LastInbound, conv.AskedAt)) {
 		return false
@@ -166,8 +165,8 @@ func (u *Unit) Apologize(conv *ConversationRow) bool {
 	return true
 }
 
-// lastInboundFor is when the person wrote last, for a message of ours. What came by a detour
-// opens the window too, but only an apology knows of it: it changes nothing else.
+// lastInboundFor returns when the person wrote last, for a message of ours. Messages that
+// came by a detour open the window too, but only for an apology: they change nothing else.
 func (conv *ConversationRow) lastInboundFor(m *MessageRow) time.Time {
 	if isAutomatic(m) && m.Notice {
 		return later(conv.LastInbound, conv.ApologizedFor)
@@ -175,9 +174,8 @@ func (conv *ConversationRow) lastInboundFor(m *MessageRow) time.Time {
 	return conv.LastInbound
 }
 
-// isApologyMoot says that nobody needs an apology any more: the person was answered, by the team
-// too that the apology gives them to, or said something since for which there will be
-// another one.
+// isApologyMoot reports that an apology is no longer due: the person was answered, also by
+// the team that the apology gives them to, or wrote again and will get another one.
 func (conv *ConversationRow) isApologyMoot(m *MessageRow) bool {
 	due := conv.AskedAt.Equal(conv.ApologizedFor) && conv.AskedAt.After(conv.AnsweredAt)
 	return isRouted(conv.State) && !due || conv.LastHuman.After(m.CreatedAt)

@@ -8,22 +8,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
-// LoadSpec is what an engine loads before it lets a Unit handle a batch.
+// LoadSpec is what an engine loads before a Unit handles a batch.
 type LoadSpec struct {
-	// AliasGroups are those of everybody who may be new, each person's together.
+	// AliasGroups are the aliases of each person who may be new.
 	AliasGroups [][]string
-	Aliases     []string // those of AliasGroups: their contacts, and all conversations of those
-	// KnownAliases are aliases of people who are only compared: their contacts are loaded
-	// where there are any, and nobody is made.
+	Aliases     []string // AliasGroups' aliases: load their contacts, with all conversations
+	// KnownAliases are aliases of people who are only compared: load their contacts if
+	// there are any, and create none.
 	KnownAliases []string
-	ProviderIDs  []ProviderID // messages, with their conversations and contacts
+	ProviderIDs  []ProviderID // load the messages, with their conversations and contacts
 	MessageIDs   []string     // the same
 	RecordKeys   []string     // keys that may be recorded
-	// Echoes is set when rows that are sending or uncertain in the loaded
-	// conversations are needed too.
+	// Echoes also loads the rows of the loaded conversations that are sending or uncertain.
 	Echoes bool
-	// Failures is set when a report says that a message failed after all: what was
-	// answered before it is needed too. See NeedEarlierAnswers.
+	// Failures also loads the earlier answers: a report says that a message failed after
+	// all. See NeedEarlierAnswers.
 	Failures bool
 }
 
@@ -71,8 +70,8 @@ func (s *Settings) ReportLoadSpec(batch []inbound.Arrival) LoadSpec {
 	return n
 }
 
-// ResultLoadSpec lists what a result may touch beside its message: whoever has the phone by
-// which WhatsApp knows the recipient.
+// ResultLoadSpec lists what a result may touch beside its message: the contact with the
+// phone by which WhatsApp knows the recipient.
 func (s *Settings) ResultLoadSpec(r store.SendResult) LoadSpec {
 	var n LoadSpec
 	if r.WaID != "" {
@@ -96,9 +95,9 @@ func (n *LoadSpec) addProviderID(line, id string) {
 	n.ProviderIDs = append(n.ProviderIDs, ProviderID{line, id})
 }
 
-// NeedRecentMessages lists the conversations of which a batch needs the last messages: where
-// no message has the id that a target names, so that they have to be looked at
-// one by one, and where one that was spooled may have been overtaken.
+// NeedRecentMessages lists the conversations whose last messages a batch needs: no message
+// has a target's id, so they have to be compared one by one, or a spooled message may have
+// been overtaken.
 func (u *Unit) NeedRecentMessages(batch []inbound.Arrival) []*ConversationRow {
 	var in []*ConversationRow
 	for i := range batch {
@@ -117,8 +116,8 @@ func (u *Unit) NeedRecentMessages(batch []inbound.Arrival) []*ConversationRow {
 	return in
 }
 
-// NeedEarlierAnswers lists the conversations whose last answer may turn out to have failed, by
-// reports that are about to be applied: of those the answers before are needed.
+// NeedEarlierAnswers lists the conversations whose last answer may turn out to have failed,
+// by reports that are about to be applied: they need their earlier answers.
 func (u *Unit) NeedEarlierAnswers() (out []*ConversationRow) {
 	for _, m := range u.Messages {
 		at, answers := m.answerTime()

@@ -8,7 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// mergeContacts makes two contacts one. Of two conversations on one line one survives.
+// mergeContacts merges a contact into another one. Of two conversations on one line one
+// survives.
 func (u *Unit) mergeContacts(from, into *ContactRow) {
 	for alias, c := range u.contactByAlias {
 		if c == from {
@@ -41,14 +42,14 @@ func (u *Unit) mergeContacts(from, into *ContactRow) {
 	from.conversations = nil
 }
 
-// strictness orders states: of two conversations the one that says less to the
-// person survives.
+// strictness orders states: of two conversations the one that says less to the person
+// survives.
 var strictness = map[router.State]int{
 	router.StateMenu: 0, router.StateClosed: 1, router.StateHandedOff: 2, router.StateDisconnected: 3,
 }
 
-// mergeConversations puts two conversations of one person on one line together and returns the
-// one that survives: the stricter, else the one that was used last.
+// mergeConversations merges two conversations of one person on one line and returns the
+// surviving one: the stricter, else the one that was used last.
 func (u *Unit) mergeConversations(x, y *ConversationRow) *ConversationRow {
 	keep, drop := x, y
 	if d := strictness[y.State] - strictness[x.State]; d > 0 || d == 0 && y.LastMessageAt.After(x.LastMessageAt) {
@@ -80,11 +81,11 @@ func (u *Unit) mergeConversations(x, y *ConversationRow) *ConversationRow {
 	}
 	keep.Left.Reason = cmp.Or(keep.Left.Reason, drop.Left.Reason)
 	keep.touch(drop.LastMessageAt)
-	keep.Pending = true // perhaps: a wake-up too many costs nothing
+	keep.Pending = true // perhaps: a needless wake-up costs nothing
 	if drop.Ticket != "" && drop.Ticket != keep.Ticket {
 		u.ResolvedTickets = append(u.ResolvedTickets, drop.Ticket)
 	}
-	// What the other one was about to say no longer fits.
+	// The other conversation's queued replies no longer fit.
 	for _, m := range u.Messages {
 		if m.ConversationRow == drop && isAutomatic(m) && (m.Status == store.Queued || m.Status == store.Sending) {
 			m.Epoch, m.Changed = SupersededEpoch, true
@@ -97,7 +98,7 @@ func (u *Unit) mergeConversations(x, y *ConversationRow) *ConversationRow {
 	return keep
 }
 
-// lastArea is the team that had either of two conversations last.
+// lastArea returns the team that had either of two conversations last.
 func lastArea(keep, drop *ConversationRow) string {
 	if drop.LastMessageAt.After(keep.LastMessageAt) {
 		return cmp.Or(keep.Area, drop.LastArea, keep.LastArea)
@@ -105,7 +106,7 @@ func lastArea(keep, drop *ConversationRow) string {
 	return cmp.Or(keep.LastArea, drop.LastArea)
 }
 
-// leftSince is since when the person of two conversations has no answer in either.
+// leftSince returns since when the person has no answer in either of two conversations.
 func leftSince(keep, drop *ConversationRow) (since time.Time) {
 	said := later(keep.AnsweredAt, drop.AnsweredAt)
 	for _, conv := range [...]*ConversationRow{keep, drop} {

@@ -10,7 +10,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Turn handles one arrival.
 func (u *Unit) Turn(a *inbound.Arrival) store.Result {
 	if !isMessage(a) {
 		return u.recordOnly(a)
@@ -32,26 +31,25 @@ func (u *Unit) Turn(a *inbound.Arrival) store.Result {
 	return u.receiveMessage(a)
 }
 
-// isMessage says that an arrival belongs into a conversation: a message, or one
-// of ours from another device, from somebody, on a line of ours.
+// isMessage reports whether an arrival belongs in a conversation: a person's message, or an
+// echo of ours, on a line of ours.
 func isMessage(a *inbound.Arrival) bool {
 	return (a.Kind == inbound.Message || a.Kind == inbound.Echo) && a.Quarantine == "" && a.Content != nil &&
 		a.Line != "" && a.Content.Group == "" && !a.Person.IsZero()
 }
 
-// isIdentityChange says that an arrival moves a person of a line of ours to other names.
+// isIdentityChange reports whether an arrival gives a person of a line of ours other names.
 func isIdentityChange(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Identity && a.Change != nil && a.Quarantine == "" && a.Line != ""
 }
 
-// isPreference says that somebody on a line of ours wants to have, or not to have,
-// something.
+// isPreference reports whether an arrival opts a person of a line of ours in or out.
 func isPreference(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Preference && a.Choice != nil && a.Quarantine == "" && a.Line != "" && !a.Person.IsZero()
 }
 
-// annotationTargetID is the provider id of the message that a reaction, edit or revoke is
-// about; "" for what is a message of its own.
+// annotationTargetID returns the provider id of the message that a reaction, edit or revoke
+// is about; "" if the arrival is a message of its own.
 func annotationTargetID(a *inbound.Arrival) string {
 	if a.Content == nil || a.Kind != inbound.Message && a.Kind != inbound.Echo {
 		return ""
@@ -59,14 +57,14 @@ func annotationTargetID(a *inbound.Arrival) string {
 	switch a.Content.Type {
 	case "reaction", "edit", "revoke":
 		if a.Content.TargetID == "" {
-			return "?" // about nothing that we can name: still no message
+			return "?" // its target has no name: still not a message
 		}
 		return a.Content.TargetID
 	}
 	return ""
 }
 
-// receiveMessage stores what a person wrote and lets the router decide.
+// receiveMessage stores a person's message and lets the router decide.
 func (u *Unit) receiveMessage(a *inbound.Arrival) store.Result {
 	conv, m := u.storeMessage(a)
 	in := router.Message{
@@ -85,9 +83,9 @@ func (u *Unit) receiveMessage(a *inbound.Arrival) store.Result {
 	return out
 }
 
-// isContentUnavailable says that a code of WhatsApp means that a person wrote something that we do
-// not get: a first message that is not available, typical of ads, or a file that is too
-// large. Source: the error reference, 131060 and 131052.
+// isContentUnavailable reports whether a WhatsApp code means that a person wrote something
+// that we do not get: a first message that is not available, typical of ads, or a file that
+// is too large. Source: the error reference, 131060 and 131052.
 func isContentUnavailable(code int) bool { return code == 131060 || code == 131052 }
 
 // storeMessage makes contact, conversation and message of an arrival.
@@ -140,11 +138,10 @@ func (u *Unit) isStale(a *inbound.Arrival) bool {
 	return u.StaleAfter > 0 && !a.SentAt.IsZero() && a.ReceivedAt.Add(-a.Ahead).Sub(a.SentAt) > u.StaleAfter
 }
 
-// isOvertaken says that an arrival was spooled and something of its conversation
-// that came to the door after it has been handled before it. The conversation
-// knows when the last message was said, which is before it came, and when the
-// last thing happened, which may be a reply: between the two only its messages
-// tell. See NeedRecentMessages.
+// isOvertaken reports whether a message received later was processed before this spooled
+// one. The conversation knows when its last message was written, which is before its
+// receipt, and when it last changed, which may be by a reply: between the two only its
+// messages tell. See NeedRecentMessages.
 func (u *Unit) isOvertaken(a *inbound.Arrival) bool {
 	if !a.Spooled {
 		return false
@@ -159,7 +156,7 @@ func (u *Unit) isOvertaken(a *inbound.Arrival) bool {
 	})
 }
 
-// applyToMessage turns a decision upon a message into rows and the arrival's result.
+// applyToMessage turns a decision on a message into rows and the arrival's result.
 func (u *Unit) applyToMessage(conv *ConversationRow, m *MessageRow, d router.Decision, a *inbound.Arrival, by string) store.Result {
 	r := store.Result{MessageID: m.ID, Conversation: conv.ID, Reason: d.Reason}
 	r.Replies = u.applyDecision(conv, d, cause{By: by, Message: m})
@@ -173,8 +170,8 @@ func (u *Unit) applyToMessage(conv *ConversationRow, m *MessageRow, d router.Dec
 	return r
 }
 
-// duplicateResult is the result of what was handled before: the wake-ups that it led to
-// may have been lost.
+// duplicateResult is the result of an arrival that was handled before: its wake-ups may
+// have been lost.
 func (u *Unit) duplicateResult(m *MessageRow, a *inbound.Arrival) store.Result {
 	conv := m.ConversationRow.Survivor()
 	r := store.Result{MessageID: m.ID, Conversation: conv.ID, Reason: router.Duplicate, Duplicate: true, State: conv.State}
@@ -195,8 +192,8 @@ func wakeFor(conv *ConversationRow) *store.Wake {
 	return &store.Wake{Line: conv.Line, Conversation: conv.ID}
 }
 
-// Reject keeps an arrival that will not be handled. A stop of marketing in it holds all
-// the same: when it is redriven it is a duplicate.
+// Reject stores an arrival that will not be handled. An opt-out in it holds all the same:
+// redriven, it would be a duplicate.
 func (u *Unit) Reject(a *inbound.Arrival, why string) {
 	if !isMessage(a) || annotationTargetID(a) != "" {
 		if u.addRecord(a, router.Invalid, why) && isPreference(a) && a.Choice.Stop {
@@ -218,9 +215,9 @@ func (u *Unit) Reject(a *inbound.Arrival, why string) {
 	}
 }
 
-// receiveEcho handles what our own side said from another device: a row of its own, and
-// a human who took over. What we sent ourselves comes back too on some lines;
-// that only confirms its row.
+// receiveEcho handles a message that our own side wrote from another device: a row of its
+// own, and a human took over. Some lines also echo our own messages; that only confirms the
+// row.
 func (u *Unit) receiveEcho(a *inbound.Arrival) store.Result {
 	if m := u.findEchoed(a); m != nil {
 		u.markAccepted(m, a.ID)
@@ -252,8 +249,8 @@ func (u *Unit) receiveEcho(a *inbound.Arrival) store.Result {
 	return out
 }
 
-// findEchoed returns the row of ours that an echo repeats: by its provider id, or, while
-// the answer to its post is still out, by what it says.
+// findEchoed returns our row that an echo repeats: by its provider id, or, while its post
+// has no answer yet, by its content.
 func (u *Unit) findEchoed(a *inbound.Arrival) *MessageRow {
 	contact := u.lookupContact(a.Person)
 	m := u.findOutgoing(contact, a.Line, a.ID, func(m *MessageRow) bool { return m.DedupKey == "" })
@@ -275,13 +272,13 @@ func (u *Unit) findEchoed(a *inbound.Arrival) *MessageRow {
 	return nil
 }
 
-// wordless is for how long a file without a word of ours may come back as an echo when
-// it is not known whether it left: later it is one that somebody sent from the phone.
+// wordless is how long a file without a caption may come back as an echo when it is unknown
+// whether it left: a later echo was sent from the phone.
 const wordless = time.Hour
 
-// says reports whether an echo is what the row had to say. A menu that went as text
-// begins with its question and goes on with its options. A file without a caption is
-// known by its type alone.
+// says reports whether an echo has the row's content. A menu that went as text begins with
+// its question and continues with its options. A file without a caption is known by its
+// type alone.
 func (u *Unit) says(m *MessageRow, a *inbound.Arrival) bool {
 	want, text := m.Text, strings.TrimSpace(a.Content.Text)
 	if m.Body.Reply != nil {
@@ -294,8 +291,8 @@ func (u *Unit) says(m *MessageRow, a *inbound.Arrival) bool {
 		(m.Status == store.Sending || u.Now.Sub(m.CreatedAt) < wordless)
 }
 
-// saidAt is when something was said, as far as that is known: no clock of others is
-// ahead of ours.
+// saidAt returns when a message was written, as far as that is known. A clock that is ahead
+// of ours is not believed.
 func saidAt(now, received, sent time.Time) time.Time { return earlier(earlier(now, received), sent) }
 
 func earlier(a, b time.Time) time.Time {

@@ -12,8 +12,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/wamid"
 )
 
-// recordOnly handles what is no message of a conversation: it is kept as a record,
-// and what changes a contact does so.
+// recordOnly keeps an arrival that is no message of a conversation as a record, and applies
+// its change of a contact.
 func (u *Unit) recordOnly(a *inbound.Arrival) store.Result {
 	why := recordReason(a)
 	if !u.addRecord(a, why, a.Detail) {
@@ -36,7 +36,7 @@ func (u *Unit) recordOnly(a *inbound.Arrival) store.Result {
 	return r
 }
 
-// recordReason says why an arrival is kept aside.
+// recordReason returns why an arrival becomes a record.
 func recordReason(a *inbound.Arrival) router.Reason {
 	if a.Quarantine != "" {
 		return router.Reason(a.Quarantine)
@@ -54,7 +54,7 @@ func recordReason(a *inbound.Arrival) router.Reason {
 		return router.Invalid // nobody wrote it
 	case inbound.Identity, inbound.Preference:
 		switch {
-		case isPreference(a) && a.Choice.Stop: // from whenever it comes
+		case isPreference(a) && a.Choice.Stop: // of whatever age
 			return router.OptedOut
 		case a.Late:
 			return router.Late
@@ -76,7 +76,7 @@ func recordReason(a *inbound.Arrival) router.Reason {
 	return router.UnknownShape
 }
 
-// addRecord keeps an arrival; false says that it is there already.
+// addRecord adds a record of an arrival; false if there is one already.
 func (u *Unit) addRecord(a *inbound.Arrival, why router.Reason, detail string) bool {
 	key := recordKey(a)
 	if u.recorded[recordName{a.Line, key}] || u.recorded[recordName{a.Line, formerKey(a)}] {
@@ -93,8 +93,8 @@ func (u *Unit) addRecord(a *inbound.Arrival, why router.Reason, detail string) b
 	return true
 }
 
-// setOptOut notes whether a contact wants no marketing, as they said at that time. What is
-// older than what they said last changes nothing.
+// setOptOut notes whether a contact wants no marketing, as they said at that time. An older
+// choice than the last one changes nothing.
 func (u *Unit) setOptOut(contact *ContactRow, stop bool, at time.Time) {
 	if at.Before(contact.ChoseAt) {
 		return
@@ -108,15 +108,15 @@ func (u *Unit) setOptOut(contact *ContactRow, stop bool, at time.Time) {
 	}
 }
 
-// addUpdatedEvents says on each of a contact's conversations that something changed.
+// addUpdatedEvents adds an event to each of a contact's conversations.
 func (u *Unit) addUpdatedEvents(contact *ContactRow) {
 	for _, line := range contact.lines() {
 		u.addEvent(contact.conversations[line], store.EventUpdated, eventDetail{})
 	}
 }
 
-// applyAnnotation handles a reaction, an edit or a revoke: it changes its target and never
-// becomes a message. What came is kept as a record.
+// applyAnnotation handles a reaction, an edit or a revoke: it changes its target and
+// becomes a record, never a message.
 func (u *Unit) applyAnnotation(a *inbound.Arrival) store.Result {
 	why := map[string]router.Reason{"reaction": router.Reaction, "edit": router.Edited, "revoke": router.Revoked}[a.Content.Type]
 	if a.Late {
@@ -140,7 +140,7 @@ func (u *Unit) applyAnnotation(a *inbound.Arrival) store.Result {
 	case a.Content.Type == "reaction":
 		setReaction(m, author(a), a.Content.Emoji)
 	case m.Author != author(a):
-		return r // only its author can take a message back
+		return r // only its author can revoke a message
 	case a.Content.Type == "edit":
 		m.Text, m.EditedAt, m.Changed = cmp.Or(a.Content.Text, m.Text), at, true
 	default:
@@ -159,7 +159,7 @@ func author(a *inbound.Arrival) store.Author {
 	return store.AuthorContact
 }
 
-// annotationTarget returns the message that the arrival is about, which is always one of the
+// annotationTarget returns the message that the arrival is about. It is always of the
 // person's own conversation.
 func (u *Unit) annotationTarget(a *inbound.Arrival) *MessageRow {
 	contact := u.lookupContact(a.Person)
@@ -184,8 +184,8 @@ func (u *Unit) findBySuffix(contact *ContactRow, a *inbound.Arrival) *MessageRow
 	return nil
 }
 
-// setReaction sets the author's reaction: the same again changes nothing, another one
-// replaces it, none removes it.
+// setReaction sets the author's reaction: it replaces an earlier one, and an empty one
+// removes it.
 func setReaction(m *MessageRow, by store.Author, emoji string) {
 	emoji = strings.TrimSpace(emoji)
 	i := slices.IndexFunc(m.Reactions, func(r store.Reaction) bool { return r.Author == by })

@@ -9,13 +9,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// An id from outside means something only on its line and in its conversation.
-// Everything that looks a message up by an id that came in does so here.
+// An id from outside is valid only on its line and in its conversation. Every lookup of a
+// message by such an id is here.
 
-// ProviderID is a provider's id on the line that it came in on.
+// ProviderID is a provider's id on its line.
 type ProviderID struct{ Line, ID string }
 
-// messagesOnLine returns the messages that a provider calls so on a line.
+// messagesOnLine returns the messages with a provider's id on a line.
 func (u *Unit) messagesOnLine(line, id string) (out []*MessageRow) {
 	for _, m := range u.messagesByProviderID[id] {
 		if m.ConversationRow.Survivor().Line == line {
@@ -25,8 +25,8 @@ func (u *Unit) messagesOnLine(line, id string) (out []*MessageRow) {
 	return out
 }
 
-// findOwn returns the message of the person's conversation on the line: all that
-// somebody may react to, edit or take back.
+// findOwn returns the message of the person's conversation on the line. A person may react
+// to, edit and revoke only such messages.
 func (u *Unit) findOwn(contact *ContactRow, line, id string) *MessageRow {
 	for _, m := range u.messagesOnLine(line, id) {
 		if contact != nil && m.ConversationRow.Survivor().ContactRow == contact {
@@ -36,11 +36,10 @@ func (u *Unit) findOwn(contact *ContactRow, line, id string) *MessageRow {
 	return nil
 }
 
-// findOutgoing returns the message of ours that the provider calls so on the line. contact
-// is the other side of it: one whose conversation is another one means another
-// message, which we do not have. nil is somebody whom we do not know by the name
-// that was used, such as a number that was given up or a hidden id: the id alone
-// will do where it is that of one conversation.
+// findOutgoing returns our message with the provider's id on the line. contact is its
+// recipient: in another conversation the id is another message's, which we do not have. A
+// nil contact is a name that we do not know, such as a number that was given up or a hidden
+// id: the id alone then counts, if only one conversation has it.
 func (u *Unit) findOutgoing(contact *ContactRow, line, id string, isOurs func(*MessageRow) bool) (found *MessageRow) {
 	for _, m := range u.messagesOnLine(line, id) {
 		switch conv := m.ConversationRow.Survivor(); {
@@ -54,10 +53,10 @@ func (u *Unit) findOutgoing(contact *ContactRow, line, id string, isOurs func(*M
 	return found
 }
 
-// hashPrefix begins the provider ids that are none.
+// hashPrefix begins the provider ids that we made of a hash.
 const hashPrefix = "sha256:"
 
-// providerID is the arrival's id, or a hash of what came when it has none.
+// providerID returns the arrival's id, or a hash of its content if it has none.
 func providerID(a *inbound.Arrival) string {
 	if a.ID != "" {
 		return a.ID
@@ -66,20 +65,20 @@ func providerID(a *inbound.Arrival) string {
 	return hashPrefix + hex.EncodeToString(sum[:16])
 }
 
-// dedupKey tells arrivals of one provider id apart: no two rows have both in common.
+// dedupKey tells arrivals with one provider id apart: no two rows have both in common.
 func dedupKey(a *inbound.Arrival) string { return string(a.Kind) + "@" + a.Scope() }
 
-// cameInAs says that a row came in as the kind. Rows of earlier versions have no
-// scope in their origin, but the line as the provider names it: those are known
-// by their conversation's line alone.
+// cameInAs reports whether a row came in as the kind. Rows of earlier versions have no
+// scope in their origin, but the provider's name of the line: only their conversation's
+// line tells.
 func (m *MessageRow) cameInAs(kind inbound.Kind) (yes, former bool) {
 	rest, yes := strings.CutPrefix(m.DedupKey, string(kind))
 	return yes, yes && strings.HasPrefix(rest, ":")
 }
 
-// findHandled returns the row that an earlier delivery of the arrival became: of the
-// person as it was named then, whoever has that name now, or as it is named now,
-// since copies of a message may name the person in other ways.
+// findHandled returns the row of an earlier delivery of the arrival. It may be the person's
+// by an earlier name, whoever has that now, or by a current one, since copies of a message
+// may name the person in other ways.
 func (u *Unit) findHandled(a *inbound.Arrival) *MessageRow {
 	o, contact := dedupKey(a), u.lookupContact(a.Person)
 	for _, m := range u.messagesOnLine(a.Line, providerID(a)) {
@@ -97,8 +96,8 @@ func recordKey(a *inbound.Arrival) string {
 	return b.Key()
 }
 
-// formerKey is what earlier versions called a record. It says nothing about the
-// line that was meant, so it counts only for records of the same one.
+// formerKey is the key of a record in earlier versions. It does not name the line, so it
+// counts only for records of the same line.
 func formerKey(a *inbound.Arrival) string {
 	key := string(a.Kind) + ":" + a.LineRef + ":" + providerID(a)
 	if a.Report != nil {
@@ -107,15 +106,14 @@ func formerKey(a *inbound.Arrival) string {
 	return key
 }
 
-// mayHaveBeenPosted says that a message was, or may have been, handed to the provider: only
-// then can there be news about it. One is uncertain without an attempt that we know
-// of when the store was put back from a copy.
+// mayHaveBeenPosted reports whether the provider has, or may have, a message: only then can
+// a report be about it. After a restore a message is uncertain without a known attempt.
 func mayHaveBeenPosted(m *MessageRow) bool {
 	return m.Direction == directionOut && (m.DedupKey != "" || m.Attempts > 0 || m.Status == store.Uncertain)
 }
 
-// findReported returns the message that a report is about. Our own id is good for the
-// one whom the message was sent to; whoever else says it has read it somewhere.
+// findReported returns the message that a report is about. Our own id counts only from its
+// recipient: anyone else has read it somewhere.
 func (u *Unit) findReported(a *inbound.Arrival) *MessageRow {
 	contact := u.lookupContact(a.Person)
 	if m := u.messageByID[a.Report.Ref]; m != nil && contact != nil && mayHaveBeenPosted(m) {
@@ -126,9 +124,8 @@ func (u *Unit) findReported(a *inbound.Arrival) *MessageRow {
 	return u.findOutgoing(contact, a.Line, a.ID, mayHaveBeenPosted)
 }
 
-// takeParked returns the reports that waited for a message, and leaves those of
-// others that bear the same id. One whose recipient is nobody that we know is
-// good for whoever the id is.
+// takeParked returns the reports that waited for a message, and leaves those of others with
+// the same id. A report of an unknown recipient matches any message with the id.
 func (u *Unit) takeParked(m *MessageRow) (mine []ParkedReport) {
 	if m.ProviderID == "" {
 		return nil
@@ -147,7 +144,7 @@ func (u *Unit) takeParked(m *MessageRow) (mine []ParkedReport) {
 	return mine
 }
 
-// contactByRow returns the contact of an engine's key, nil for one that is not in the unit.
+// contactByRow returns the contact with an engine's key, nil if it is not in the unit.
 func (u *Unit) contactByRow(row int64) *ContactRow {
 	for _, c := range u.Contacts {
 		if c.Row == row {

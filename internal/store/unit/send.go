@@ -9,10 +9,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Claim takes the oldest row of a conversation that may go now. rows are its
-// queued and sending ones, oldest first. A row that is sending already under
-// this very token is this claim, asked for again; the token must be new for
-// every round.
+// Claim takes the oldest row of a conversation that may go now. rows are its queued and
+// sending ones, oldest first. A row that is sending under this very token belongs to this
+// claim, repeated; every other claim needs a new token.
 func (u *Unit) Claim(conv *ConversationRow, rows []*MessageRow, token string) *store.SendClaim {
 	for _, m := range answersFirst(rows) {
 		switch {
@@ -35,7 +34,7 @@ func (u *Unit) Claim(conv *ConversationRow, rows []*MessageRow, token string) *s
 	return nil
 }
 
-// answersFirst lets the others pass the notices whose first attempt failed.
+// answersFirst moves notices whose first attempt failed behind the other rows.
 func answersFirst(rows []*MessageRow) []*MessageRow {
 	waits := func(m *MessageRow) bool { return m.Notice && m.Status == store.Queued && m.Attempts > 0 }
 	if !slices.ContainsFunc(rows, waits) {
@@ -64,7 +63,7 @@ func (u *Unit) newClaim(conv *ConversationRow, m *MessageRow) *store.SendClaim {
 	}
 }
 
-// refusalReason says why a row must not go any more, or "".
+// refusalReason returns why a row must no longer be sent, or "".
 func (u *Unit) refusalReason(conv *ConversationRow, m *MessageRow) router.Reason {
 	switch {
 	case conv.ContactRow.Blocked:
@@ -81,8 +80,8 @@ func (u *Unit) refusalReason(conv *ConversationRow, m *MessageRow) router.Reason
 	return ""
 }
 
-// setOutcome gives a row one of our own verdicts. Without words for it, what kept the
-// row back so long stays.
+// setOutcome gives a row an outcome of our own. Without a detail the row keeps the earlier
+// reason for its wait.
 func (u *Unit) setOutcome(m *MessageRow, status store.Status, why router.Reason, code int, detail string) {
 	before := m.Status
 	m.Status, m.FailureReason, m.Changed = status, why, true
@@ -92,8 +91,8 @@ func (u *Unit) setOutcome(m *MessageRow, status store.Status, why router.Reason,
 	u.addStatusEvent(m, before)
 }
 
-// MarkUncertain marks a message as uncertain that may have been sent without our knowing,
-// and reports whether it was still to be sent.
+// MarkUncertain marks a message as uncertain that may have been sent, and reports whether
+// it was still to be sent.
 func (u *Unit) MarkUncertain(m *MessageRow, why string) bool {
 	if m.Status != store.Queued && m.Status != store.Sending {
 		return false
@@ -102,10 +101,10 @@ func (u *Unit) MarkUncertain(m *MessageRow, why string) bool {
 	return true
 }
 
-// ApplyResult writes what became of a claimed row.
+// ApplyResult writes the result of a claimed row.
 func (u *Unit) ApplyResult(m *MessageRow, r store.SendResult) {
 	if m.Status != store.Sending || m.Token != r.Token {
-		// Somebody else decided about it meanwhile. That the provider took it is
+		// Another transaction decided about it meanwhile. The provider's acceptance is
 		// still true.
 		if r.Status == store.Sent && r.ProviderID != "" {
 			u.markAccepted(m, r.ProviderID)

@@ -9,30 +9,29 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Settings are what decisions need beside the rows: the rules, and where and
-// how this installation lives. Engines take them at Open.
+// Settings are what decisions need beside the rows: the rules, and facts about this
+// installation. Engines take them at Open.
 type Settings struct {
 	Rules router.Rules
-	// Country is where national phone numbers belong, "AR" if "".
+	// Country is the country of national phone numbers, "AR" if "".
 	Country string
-	// Zone decides in which year a ticket was made, UTC if nil.
+	// Zone decides to which year a ticket belongs, UTC if nil.
 	Zone *time.Location
-	// StaleAfter is how old a message may be when it reaches the door and still
-	// be answered; 0 means that none is too old.
+	// StaleAfter is the age, on arrival, from which a message is no longer answered; 0 is
+	// none.
 	StaleAfter time.Duration
-	// ReplyTTL is how long an automatic message may wait to be sent before it
-	// would surprise more than help: 1 h if 0, for ever below 0.
+	// ReplyTTL is how long an automatic message may wait to be sent: 1 h if 0, for ever
+	// below 0. A later one would surprise more than help.
 	ReplyTTL time.Duration
-	// ApologyDelay is how long after the last word that was left without an answer the
-	// person gets what policies.after_outage says, 2 min if 0: by then the team may have
-	// answered, or they have written again.
+	// ApologyDelay is the time from a message that was left without an answer to the
+	// apology of policies.after_outage, 2 min if 0: the team may answer first, or the
+	// person write again.
 	ApologyDelay time.Duration
-	// Windowless names the lines whose provider lets us write at any time.
+	// Windowless names the lines without a service window.
 	Windowless []string
-	// NewID makes a row's id, a UUID of version 7 if nil.
-	NewID func() string
-	// OnEvents, if set, hears after each commit what was told in it: a hint for those
-	// who push events, who find what they did not hear. It must not block.
+	NewID      func() string
+	// OnEvents, if set, gets the events of each commit: a hint for those who push events,
+	// who find the rest by themselves. It must not block.
 	OnEvents func([]store.Event)
 }
 
@@ -42,7 +41,7 @@ const (
 	defaultApologyDelay = 2 * time.Minute
 )
 
-// WithDefaults returns the settings with every gap filled.
+// WithDefaults returns the settings with all defaults filled in.
 func (s Settings) WithDefaults() Settings {
 	if s.Country == "" {
 		s.Country = defaultCountry
@@ -62,15 +61,14 @@ func (s Settings) WithDefaults() Settings {
 	return s
 }
 
-// rules returns the rules as they hold for a line.
+// rules returns the rules of a line.
 func (s *Settings) rules(line string) router.Rules {
 	r := s.Rules
 	r.Window = s.window(line)
 	return r
 }
 
-// window is how long after a person's last message a line may write freely; 0
-// means always.
+// window returns the service window of a line; 0 is none.
 func (s *Settings) window(line string) time.Duration {
 	for _, l := range s.Windowless {
 		if l == line {

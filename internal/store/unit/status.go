@@ -8,15 +8,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// isReport says that an arrival reports, on a line of ours, what became of a
-// message.
+// isReport reports whether an arrival is a status report, on a line of ours.
 func isReport(a *inbound.Arrival) bool {
 	return a.Kind == inbound.Status && a.Report != nil && a.Line != "" && a.Quarantine == "" && (a.ID != "" || a.Report.Ref != "")
 }
 
-// ApplyReport applies one status report, or parks it when its message is not known.
-// The order of reports does not matter: good news only grows; a failure yields to
-// news that the message arrived, and the code of its report stays.
+// ApplyReport applies one status report, or parks it if its message is unknown. The order
+// of reports does not matter: a status only grows; a failure yields to a report that the
+// message arrived, and its error code stays.
 func (u *Unit) ApplyReport(a *inbound.Arrival) {
 	if !isReport(a) {
 		return
@@ -24,7 +23,7 @@ func (u *Unit) ApplyReport(a *inbound.Arrival) {
 	switch status := store.Status(a.Report.Status); status {
 	case store.Sent, store.Delivered, store.Read, store.Played, store.Failed:
 	default:
-		return // a word that we do not know changes nothing
+		return // an unknown status changes nothing
 	}
 	at := a.SentAt
 	if at.IsZero() {
@@ -60,10 +59,10 @@ func (u *Unit) park(a *inbound.Arrival, at time.Time) {
 // parkedFor is how long a report waits for its message.
 const parkedFor = time.Hour
 
-// statusRank orders the good news of an outgoing message. What is not in it is no news.
+// statusRank orders the statuses of an outgoing message. A failure is not among them.
 var statusRank = map[store.Status]int{store.Queued: 0, store.Sending: 1, store.Uncertain: 1, store.Sent: 2, store.Delivered: 3, store.Read: 4, store.Played: 5}
 
-// applyStatus takes one piece of news about an outgoing message.
+// applyStatus applies a report to its message.
 func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 	before := m.Status
 	status := store.Status(r.Status)
@@ -76,7 +75,7 @@ func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 		}
 	} else if statusRank[status] > statusRank[m.Status] && (m.Status != store.Failed || statusRank[status] >= statusRank[store.Delivered]) {
 		if m.Status != store.Failed {
-			m.ErrorCode, m.ErrorDetail = 0, "" // what kept it back, or made it uncertain, is over
+			m.ErrorCode, m.ErrorDetail = 0, "" // the reason that delayed it, or made it uncertain, is over
 		}
 		m.Status = status
 	}
@@ -90,7 +89,6 @@ func (u *Unit) applyStatus(m *MessageRow, r inbound.Report, at time.Time) {
 	u.addStatusEvent(m, before)
 }
 
-// addStatusEvent adds the event of a new status.
 func (u *Unit) addStatusEvent(m *MessageRow, before store.Status) {
 	conv := m.ConversationRow.Survivor()
 	switch {
@@ -110,7 +108,7 @@ func (u *Unit) addStatusEvent(m *MessageRow, before store.Status) {
 	}
 }
 
-// markAccepted notes that the provider took the message, and what it calls it.
+// markAccepted notes that the provider took the message, and its id.
 func (u *Unit) markAccepted(m *MessageRow, providerID string) {
 	if m.ProviderID == "" && providerID != "" {
 		m.ProviderID, m.Changed = providerID, true

@@ -1,10 +1,10 @@
-// Package unit is the unit of work: what one transaction of a store knows and
-// changes, and the rules that turn what arrived into rows. It reads in the order of a
-// message's story: load.go (what must be locked), identify.go (whose it is),
-// receive.go (what arrived), decide.go (what the router's decision makes of it),
-// records.go (what is no message), command.go (what people ask for), send.go and
-// status.go (how a message leaves and arrives), left.go (who was not answered) and
-// events.go (what others are told). It must never reach a database or know an engine.
+// Package unit is the unit of work: what one transaction of a store knows and changes, and
+// the rules that turn arrivals into rows. It reads in the order of a message's story:
+// load.go (what must be locked), identify.go (whose it is), receive.go (what arrived),
+// decide.go (the rows of the router's decision), records.go (arrivals that are no message),
+// command.go (what people ask for), send.go and status.go (how a message leaves and
+// arrives), left.go (who was not answered) and events.go (what others are told). It must
+// never reach a database or know an engine.
 package unit
 
 import (
@@ -17,11 +17,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Unit is what one transaction knows and changes. An engine fills it with the
-// rows that may be touched (under their locks), the rules of this package change
-// it, and the engine writes what is marked New, Changed or Merged, and the lists.
-// A Unit serves one transaction and one goroutine; a transaction that is tried
-// again needs a new one.
+// Unit is what one transaction knows and changes. An engine fills it with the rows that may
+// be touched (under their locks), the rules of this package change it, and the engine
+// writes the lists and the rows that are marked New, Changed or Merged. A Unit serves one
+// transaction and one goroutine; a retried transaction needs a new one.
 type Unit struct {
 	Settings
 	Now time.Time
@@ -32,10 +31,10 @@ type Unit struct {
 	Conversations []*ConversationRow
 	Messages      []*MessageRow
 
-	// AliasChanges are those that were given or moved.
+	// AliasChanges are the aliases that were given or moved.
 	AliasChanges map[string]*ContactRow
-	// MergedContacts and MergedConversations are carried out in order, after new rows exist and before
-	// changed ones are written.
+	// MergedContacts and MergedConversations are carried out in order, after new rows exist
+	// and before changed ones are written.
 	MergedContacts      []*ContactRow      // with MergedInto
 	MergedConversations []*ConversationRow // with MergedInto
 	Events              []store.Event
@@ -46,7 +45,7 @@ type Unit struct {
 	Records             []RecordRow
 	NewlyParked         []ParkedReport
 	Unparked            []ParkedReport
-	// LastInboundByLine holds the lines that somebody wrote on, and when.
+	// LastInboundByLine holds the last time that somebody wrote on a line.
 	LastInboundByLine map[string]time.Time
 
 	contactByAlias       map[string]*ContactRow
@@ -56,55 +55,55 @@ type Unit struct {
 	parked               map[ProviderID][]ParkedReport
 }
 
-// recordName is the name of a record: what an arrival is called, on its line.
+// recordName identifies a record: an arrival's key on its line.
 type recordName struct{ line, key string }
 
-// ContactRow is a contact and what became of it.
+// ContactRow is a contact and its changes.
 type ContactRow struct {
 	store.Contact
 	Row        int64 // the engine's key
 	CreatedAt  time.Time
-	ChoseAt    time.Time // when they said last whether they want marketing
+	ChoseAt    time.Time // when they last said whether they want marketing
 	New        bool
 	Changed    bool
-	Merged     bool        // merged
-	MergedInto *ContactRow // where to
+	Merged     bool // into MergedInto
+	MergedInto *ContactRow
 
 	conversations map[string]*ConversationRow // by line
 }
 
-// lines are those of the contact's conversations, in an order that does not hang
-// on chance: events are told in it.
+// lines returns the lines of the contact's conversations in a fixed order, that of their
+// events.
 func (c *ContactRow) lines() []string { return slices.Sorted(maps.Keys(c.conversations)) }
 
-// ConversationRow is a conversation and what became of it. Its Contact is that of ContactRow,
-// but for the Address, which is this line's own.
+// ConversationRow is a conversation and its changes. Its Contact is that of ContactRow but
+// for the Address, which is this line's own.
 type ConversationRow struct {
 	store.Conversation
 	Row            int64
 	ContactRow     *ContactRow
 	New            bool
 	Changed        bool
-	ContactChanged bool             // to another contact
-	Merged         bool             // merged into another conversation of the line
-	MergedInto     *ConversationRow // which
-	// Opened says that its first event was told: one that a notice began opens when
-	// somebody writes in it.
+	ContactChanged bool // to another contact
+	Merged         bool // merged into another conversation of the line
+	MergedInto     *ConversationRow
+	// Opened says that its first event was told. A conversation that a notice began opens
+	// with the person's first message.
 	Opened bool
-	// AskedAt is the person's last word that deserves an answer, AnsweredAt our last
-	// answer that the provider accepted, ApologizedFor the word that got an apology.
+	// AskedAt is the person's last message that deserves an answer, AnsweredAt our last
+	// accepted answer, ApologizedFor the message that got an apology.
 	AskedAt, AnsweredAt, ApologizedFor time.Time
-	// Unsent counts the messages that wait to be sent, notices aside, when it was loaded.
+	// Unsent counts the messages that waited to be sent, notices aside, when the row was
+	// loaded.
 	Unsent int
-	// ArmTimer is set when the timer of the hand-off has to exist.
+	// ArmTimer is set when the hand-off needs a timer.
 	ArmTimer bool
-	// ApologyDue is set when the timer of an apology has to begin anew: when it is due.
+	// ApologyDue is set when the timer of an apology starts anew: when it is due.
 	ApologyDue time.Time
-	// Pending is set when rows wait to be sent; engines need to find that out
-	// only for duplicates.
+	// Pending is set when rows wait to be sent; engines find that out only for duplicates.
 	Pending bool
 
-	askedNow bool // the person said something that deserves an answer
+	askedNow bool // the person's message deserves an answer
 }
 
 // MessageRow is a message and what only engines and rules know of it.
@@ -112,30 +111,30 @@ type MessageRow struct {
 	store.Message
 	Row             int64
 	ConversationRow *ConversationRow
-	// DedupKey tells messages of one provider id apart: kind, line and person of an
-	// arrival. "" for what we wrote ourselves. Together with ProviderID it is unique.
+	// DedupKey tells messages with one provider id apart: kind, line and person of an
+	// arrival; "" for our own. It is unique together with ProviderID.
 	DedupKey string
-	// FailureReason is the reason of an end; Message.Reason is that of the decision. See
+	// FailureReason is the reason of a failure; Message.Reason is that of the decision. See
 	// View.
 	FailureReason router.Reason
 	// MarkReadID is the provider id of the message that this is the first answer to.
 	MarkReadID string
-	// Notice says that the message takes no conversation and keeps nobody waiting,
-	// Marketing that WhatsApp counts its template as such.
+	// Notice says that the message does not take over a conversation and delays no answer,
+	// Marketing that WhatsApp counts its template as marketing.
 	Notice, Marketing bool
-	// Token is the claim under which it is, or was, sending.
+	// Token is the token of the claim under which it is, or was, sending.
 	Token string
-	// PendingSince is when somebody began to wait for it.
+	// PendingSince is when it began to wait.
 	PendingSince time.Time
 	ExpiresAt    time.Time // zero: never
 	New          bool
 	Changed      bool
 
-	loadedStatus store.Status // when it was loaded
-	unanswered   bool         // the router said nothing to it, though it deserves an answer
+	loadedStatus store.Status // the status when it was loaded
+	unanswered   bool         // the router gave no reply, though it deserves an answer
 }
 
-// View returns the message as people see it: what ended badly says why.
+// View returns the message as people see it: a failed one with its reason.
 func (m *MessageRow) View() store.Message {
 	out := m.Message
 	if m.FailureReason != "" && (m.Status == store.Failed || m.Status == store.Uncertain) {
@@ -162,7 +161,7 @@ type TicketRow struct {
 	Tag          string
 }
 
-// RecordRow is a record and what it is found by.
+// RecordRow is a record and its keys.
 type RecordRow struct {
 	store.Record
 	Key    string // of the arrival
@@ -172,8 +171,8 @@ type RecordRow struct {
 // ParkedReport is a report that came before its message.
 type ParkedReport struct {
 	ProviderID
-	// Person is the recipient's alias, "" where the report named none, and ContactKey
-	// the engine's key of the contact that it leads to, 0 for nobody.
+	// Person is the recipient's alias, "" if the report named none, and ContactKey the
+	// engine's key of their contact, 0 for none.
 	Person     string
 	ContactKey int64
 	inbound.Report
@@ -195,22 +194,22 @@ func New(set Settings, now time.Time) *Unit {
 	}
 }
 
-// AddContact puts in a loaded contact.
+// AddContact adds a loaded contact.
 func (u *Unit) AddContact(c *ContactRow) {
 	c.conversations = map[string]*ConversationRow{}
 	u.Contacts = append(u.Contacts, c)
 }
 
-// AddAlias puts in a loaded alias.
+// AddAlias adds a loaded alias.
 func (u *Unit) AddAlias(alias string, c *ContactRow) { u.contactByAlias[alias] = c }
 
-// AddConversation puts in a loaded conversation; its ContactRow is in the unit.
+// AddConversation adds a loaded conversation; its ContactRow is in the unit.
 func (u *Unit) AddConversation(conv *ConversationRow) {
 	conv.ContactRow.conversations[conv.Line] = conv
 	u.Conversations = append(u.Conversations, conv)
 }
 
-// AddMessage puts in a loaded message; its ConversationRow is in the unit.
+// AddMessage adds a loaded message; its ConversationRow is in the unit.
 func (u *Unit) AddMessage(m *MessageRow) {
 	if u.messageByID[m.ID] != nil {
 		return
@@ -232,10 +231,10 @@ func (u *Unit) index(m *MessageRow) {
 	}
 }
 
-// AddRecorded puts in the line and the key of an arrival that is in the records.
+// AddRecorded adds the line and key of an arrival that has a record.
 func (u *Unit) AddRecorded(line, key string) { u.recorded[recordName{line, key}] = true }
 
-// AddParked puts in a parked report.
+// AddParked adds a parked report.
 func (u *Unit) AddParked(p ParkedReport) {
 	u.parked[p.ProviderID] = append(u.parked[p.ProviderID], p)
 }
@@ -243,7 +242,7 @@ func (u *Unit) AddParked(p ParkedReport) {
 // MessageByID returns a message of the unit, or nil.
 func (u *Unit) MessageByID(id string) *MessageRow { return u.messageByID[id] }
 
-// Survivor returns the conversation that this one became part of, or itself.
+// Survivor returns the conversation that this one was merged into, or itself.
 func (conv *ConversationRow) Survivor() *ConversationRow {
 	for conv.MergedInto != nil {
 		conv = conv.MergedInto
@@ -251,7 +250,7 @@ func (conv *ConversationRow) Survivor() *ConversationRow {
 	return conv
 }
 
-// Survivor returns the contact that this one became part of, or itself.
+// Survivor returns the contact that this one was merged into, or itself.
 func (c *ContactRow) Survivor() *ContactRow {
 	for c.MergedInto != nil {
 		c = c.MergedInto
@@ -267,12 +266,12 @@ func (conv *ConversationRow) View() store.Conversation {
 	v.Contact.Address = address
 	v.Left.Asked = conv.AskedAt
 	if v.Left.Since.IsZero() {
-		v.Left = store.Left{} // an answer to what was said before still waits
+		v.Left = store.Left{} // an earlier message's answer still waits
 	}
 	return v
 }
 
-// touch marks the conversation as written to and keeps its time.
+// touch marks the conversation as changed at a time.
 func (conv *ConversationRow) touch(at time.Time) {
 	conv.Changed = true
 	if at.After(conv.LastMessageAt) {
@@ -293,10 +292,10 @@ func (u *Unit) conversation(contact *ContactRow, line string) (*ConversationRow,
 	return conv, true
 }
 
-// Year is the one in which tickets are made now.
+// Year returns the year of tickets that are made now.
 func (u *Unit) Year() int { return u.Now.In(u.Zone).Year() }
 
-// Notify is for engines: they call it after each commit of a unit.
+// Notify reports the unit's events. Engines call it after each commit of a unit.
 func (u *Unit) Notify() {
 	if u.OnEvents != nil && len(u.Events) > 0 {
 		u.OnEvents(u.Events)
