@@ -86,7 +86,7 @@ func (s *Store) Command(ctx context.Context, now time.Time, cmd store.Command) (
 	return done, nil
 }
 
-// commandLocks lists what a command locks and loads.
+// commandLocks returns what a command locks and loads.
 func (s *Store) commandLocks(now time.Time, cmd store.Command) *lockSet {
 	locks := &lockSet{Idempotency: cmd.Idempotency, Actor: cmd.Actor, Now: now}
 	if cmd.Draft != nil && cmd.Draft.Quotes != "" {
@@ -101,8 +101,8 @@ func (s *Store) commandLocks(now time.Time, cmd store.Command) *lockSet {
 	return locks
 }
 
-// SaveMedia implements store.Store. No decision looks at a file or writes it, so
-// this needs no lock but that of the row.
+// SaveMedia implements store.Store. No decision reads or writes a file, so it locks only
+// the message's row.
 func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Media) error {
 	media.Inline = ""
 	text, err := sqlrow.MediaJSON(&media)

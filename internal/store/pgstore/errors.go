@@ -17,7 +17,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// Codes of PostgreSQL that mean something to us.
+// Codes of PostgreSQL that need an answer of ours.
 const (
 	uniqueViolation   = "23505"
 	serialization     = "40001"
@@ -26,7 +26,7 @@ const (
 	protocolViolation = "08P01"
 )
 
-// errTimeout is the end of our own deadline, not of the caller's patience.
+// errTimeout means that our own deadline passed, not the caller's.
 var errTimeout = errors.New("the database took too long")
 
 func sqlState(err error) string {
@@ -37,8 +37,8 @@ func sqlState(err error) string {
 	return ""
 }
 
-// isRetryable says that a transaction came to nothing because of a neighbour, and may
-// work when it is done anew.
+// isRetryable reports whether a transaction failed because of a concurrent one, and may
+// succeed when it is repeated.
 func isRetryable(err error) bool {
 	switch sqlState(err) {
 	case serialization, deadlock, uniqueViolation:
@@ -47,17 +47,17 @@ func isRetryable(err error) bool {
 	return false
 }
 
-// isRolledBack says that a transaction which ended with an error has left nothing: the
-// server said why. Who lost the connection, or an operator ended it, cannot know.
+// isRolledBack reports whether a failed transaction has left nothing: the server said why.
+// After a lost connection, or an operator's end to it, nobody knows.
 func isRolledBack(err error) bool {
 	switch sqlState(err)[:min(2, len(sqlState(err)))] {
-	case "23", "40", "55": // a constraint, rolled back, somebody holds it
+	case "23", "40", "55": // a constraint, rolled back, locked by another transaction
 		return true
 	}
 	return false
 }
 
-// wrap names the call, and marks what no message is to blame for.
+// wrap names the call, and marks errors that are no message's fault.
 func wrap(what string, err error) error {
 	switch {
 	case err == nil:
@@ -66,13 +66,13 @@ func wrap(what string, err error) error {
 	case isUnavailable(err):
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, withCure(err))
 	case sqlState(err) == lockNotAvailable, sqlState(err) == serialization, sqlState(err) == deadlock:
-		// A unique violation that stays is no neighbour's: it is to be counted.
+		// A unique violation that stays is no concurrent transaction's: it counts.
 		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// isUnavailable says that the server, or the way there, is to blame.
+// isUnavailable reports whether the server, or the way to it, is at fault.
 func isUnavailable(err error) bool {
 	if c := sqlState(err); c != "" {
 		switch c[:2] {
@@ -113,8 +113,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// cures are what operators have to do about refusals of a pooler, by a part of
-// what it says.
+// cures are what an operator does about a pooler's refusal, by a part of its text.
 var cures = []struct{ says, cure string }{
 	{"not allowed in statement pooling mode", "set pool_mode of the pooler to transaction"},
 	{"statement pooling", "set pool_mode of the pooler to transaction"},
@@ -131,7 +130,7 @@ var cures = []struct{ says, cure string }{
 	{"permission denied for database", "let the user of database_url create the schema psi_router: GRANT CREATE ON DATABASE"},
 }
 
-// withCure adds the cure to an error that has one.
+// withCure adds its cure to an error that has one.
 func withCure(err error) error {
 	text := err.Error()
 	for _, c := range cures {

@@ -9,20 +9,20 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// ServerInfo is what a database says of itself.
+// ServerInfo describes a database.
 type ServerInfo struct {
 	Version                     int // 15
 	Fsync                       bool
-	SchemaVersion, KnownVersion int64 // migrations that are done, and that this program has; Schema is 0 for none
+	SchemaVersion, KnownVersion int64 // applied migrations, and those of this program; Schema is 0 for none
 	MaxConnections              int
-	// Pooled says that something stands between: the server listens on another
-	// port than the one that was called.
+	// Pooled says that a pooler is between: the server listens on another port than the one
+	// that we called.
 	Pooled     bool
-	ClockAhead time.Duration // its clock, compared with ours
+	ClockAhead time.Duration // of our clock
 }
 
-// Examine connects and asks; it changes nothing. What Open would refuse, but for
-// the schema, is an error.
+// Examine connects and asks; it changes nothing. Whatever Open would refuse, other than the
+// schema, is an error.
 func Examine(ctx context.Context, url string) (a ServerInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*connectTimeout)
 	defer cancel()

@@ -11,9 +11,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// flush queues what writes the unit. New rows get their keys first, so that
-// everything may refer to them; rows that go make room before others take their
-// place.
+// flush queues the statements that write the unit. New rows get their keys first, so that
+// everything may refer to them; deleted rows make room before others take their place.
 func (tx *txState) flush(b *pgx.Batch) error {
 	tx.unit.UpdateLeft()
 	if err := tx.assignKeys(); err != nil {
@@ -32,8 +31,8 @@ func (tx *txState) flush(b *pgx.Batch) error {
 	return nil
 }
 
-// assignKeys gives keys to new contacts and conversations. A contact gets the key
-// that one of its names was claimed for, so that this name is written already.
+// assignKeys gives keys to new contacts and conversations. A contact gets the key that one
+// of its aliases was claimed for: that alias is written already.
 func (tx *txState) assignKeys() error {
 	for alias, c := range tx.unit.AliasChanges {
 		key := tx.claimedAliases[alias]
@@ -64,8 +63,8 @@ func (tx *txState) assignKeys() error {
 
 var errOutOfKeys = fmt.Errorf("more new rows than arrivals")
 
-// nextKey returns a key that nothing has, 0 when all are given. The last ones are
-// those that no name was claimed for.
+// nextKey returns an unused key, 0 if there is none. Keys without a claimed alias come
+// last.
 func (tx *txState) nextKey() int64 {
 	for i := len(tx.rowKeys) - 1; i >= 0; i-- {
 		if key := tx.rowKeys[i]; !tx.usedKeys[key] {
@@ -76,7 +75,7 @@ func (tx *txState) nextKey() int64 {
 	return 0
 }
 
-// unusedKeys returns the keys that were not given.
+// unusedKeys returns the keys that no row got.
 func (tx *txState) unusedKeys() (rest []int64) {
 	for _, key := range tx.rowKeys {
 		if !tx.usedKeys[key] {
@@ -86,7 +85,7 @@ func (tx *txState) unusedKeys() (rest []int64) {
 	return rest
 }
 
-// releaseAliases lets go the names that were claimed and that nobody has.
+// releaseAliases deletes claimed aliases that no contact got.
 func (tx *txState) releaseAliases(b *pgx.Batch) {
 	var free []string
 	for alias := range tx.claimedAliases {
@@ -99,7 +98,7 @@ func (tx *txState) releaseAliases(b *pgx.Batch) {
 	}
 }
 
-// mergeConversations moves all that belongs to a conversation to the one that survives.
+// mergeConversations moves everything of a conversation to the surviving one.
 func (tx *txState) mergeConversations(b *pgx.Batch) {
 	for _, conv := range tx.unit.MergedConversations {
 		into := conv.Survivor()
@@ -132,7 +131,7 @@ func (tx *txState) mergeContacts(b *pgx.Batch) {
 	}
 }
 
-// split returns the new and the changed ones.
+// split returns the new and the changed rows.
 func split[T any](all []T, fresh, changed func(T) bool) (news, changes []T) {
 	for _, x := range all {
 		switch {
@@ -288,7 +287,7 @@ func (tx *txState) writeMessages(b *pgx.Batch) error {
 	return nil
 }
 
-// queueNewMessages writes new messages, in their order: it is that of the conversation.
+// queueNewMessages writes new messages in the order of their conversation.
 func queueNewMessages(b *pgx.Batch, news []*unit.MessageRow) error {
 	type row = *unit.MessageRow
 	bodies, media := make([]string, len(news)), make([]string, len(news))

@@ -63,12 +63,12 @@ func (tx *txState) writeTickets(b *pgx.Batch) {
 	tx.writeTimers(b)
 }
 
-// timerHandoff is the end of a hand-off that nobody answers. Its row is not
-// touched by every message: when it fires too early it is set anew.
+// timerHandoff ends a hand-off without an answer. Messages do not touch its row: a timer
+// that fires too early is armed again.
 const timerHandoff = "handoff"
 
-// timerLeft is when who was left without an answer gets what the flow says. Each word
-// that is left begins it anew.
+// timerLeft sends the flow's message to a person who was left without an answer. Each new
+// message that is left starts it anew.
 const timerLeft = "left"
 
 func (tx *txState) writeTimers(b *pgx.Batch) {
@@ -87,7 +87,7 @@ func (tx *txState) writeTimers(b *pgx.Batch) {
 	}
 }
 
-// writeRecords writes records, parked reports and what is known of the lines.
+// writeRecords writes records, parked reports and the lines' last messages.
 func (tx *txState) writeRecords(b *pgx.Batch) {
 	if list := tx.unit.Records; len(list) > 0 {
 		type row = unit.RecordRow

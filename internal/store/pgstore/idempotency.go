@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// takeKey waits for whoever is doing the same. It returns nothing when the key
-	// was used already.
+	// takeKey waits for a transaction with the same key. It returns no row if the key was
+	// used already.
 	takeKey = `INSERT INTO psi_router.idempotency (actor, key, hash, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = '', at = excluded.at
 		WHERE idempotency.at <= $5 RETURNING actor`
@@ -24,10 +24,10 @@ const (
 		(SELECT actor, key FROM psi_router.idempotency WHERE at <= $1 LIMIT $2)`
 )
 
-// storedAnswer is what is known of a key.
+// storedAnswer is what is stored under a key.
 type storedAnswer struct{ hash, answer string }
 
-// queueIdempotency takes the key of a command, or finds what was kept of it.
+// queueIdempotency takes the key of a command, or reads its stored answer.
 func (locks *lockSet) queueIdempotency(b *pgx.Batch, l *loaded) {
 	if locks.Idempotency == nil {
 		return
@@ -49,7 +49,7 @@ func (locks *lockSet) queueIdempotency(b *pgx.Batch, l *loaded) {
 	}))
 }
 
-// storeAnswer keeps the answer of a command.
+// storeAnswer stores the answer of a command.
 func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) {
 	if cmd.Idempotency == nil {
 		return
@@ -91,7 +91,7 @@ func (s *Store) Audit(ctx context.Context, before string, n int) ([]store.AuditE
 	return out, err
 }
 
-// queueDeleteOldKeys drops what was kept for long enough.
+// queueDeleteOldKeys deletes expired keys.
 func queueDeleteOldKeys(b *pgx.Batch, now time.Time) {
 	queue(b, deleteOldKeys, stamp(now.Add(-store.IdempotencyTTL)), 10*sqlrow.SweepSize)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
-// Target is a database that another store is moved into. Until that is finished
-// nobody can open it as a store.
+// Target is a database that another store is moved into. Nobody can open it as a store
+// before the move is finished.
 type Target struct {
 	s *Store
 }
@@ -29,10 +29,9 @@ func OpenTarget(ctx context.Context, o Options) (*Target, error) {
 	return &Target{s}, nil
 }
 
-// Close lets the connections go.
 func (t *Target) Close() error { return t.s.Close() }
 
-// checkMoveFinished refuses a database that a move has not finished with.
+// checkMoveFinished refuses a database with an unfinished move.
 func (s *Store) checkMoveFinished(ctx context.Context) error {
 	var half bool
 	const query = `SELECT EXISTS (SELECT FROM psi_router.move WHERE finished_at IS NULL)`
@@ -42,7 +41,7 @@ func (s *Store) checkMoveFinished(ctx context.Context) error {
 	return fmt.Errorf("%w: run psi-router store move again, on the machine and with the data_dir of the files", transfer.ErrMoving)
 }
 
-// State says what is here already.
+// State returns what the database has already.
 func (t *Target) State(ctx context.Context) (transfer.TargetState, error) {
 	var st transfer.TargetState
 	err := t.unlimited(ctx, func(tx pgx.Tx) error {
@@ -78,9 +77,8 @@ func (t *Target) State(ctx context.Context) (transfer.TargetState, error) {
 	return st, wrap("look at the target", err)
 }
 
-// Begin brings the schema up to date and notes that the installation is on its
-// way. reset throws away what an earlier move has brought. The caller has looked at
-// the State.
+// Begin brings the schema up to date and notes the installation that is moved in. reset
+// deletes the rows of an earlier move. The caller has checked the State.
 func (t *Target) Begin(ctx context.Context, source string, reset bool) error {
 	if err := t.s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", withCure(err))
@@ -117,7 +115,7 @@ func (t *Target) tableNames() []string {
 	return names
 }
 
-// Cursor returns how far a table is.
+// Cursor returns how far the move of a table is.
 func (t *Target) Cursor(ctx context.Context, table transfer.Table) (cursor string, rows int64, err error) {
 	err = t.s.pool.QueryRow(ctx, `SELECT mark, rows FROM psi_router.move_marks WHERE name = $1`, table.Name).Scan(&cursor, &rows)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -126,7 +124,7 @@ func (t *Target) Cursor(ctx context.Context, table transfer.Table) (cursor strin
 	return cursor, rows, wrap("read mark", err)
 }
 
-// Import writes rows that follow the mark, and moves the mark behind them: all or
+// Import writes rows that follow the cursor, and moves the cursor behind them: all or
 // nothing, and never twice.
 func (t *Target) Import(ctx context.Context, table transfer.Table, after string, rows []transfer.Row) error {
 	if len(rows) == 0 {
@@ -143,7 +141,7 @@ func (t *Target) Import(ctx context.Context, table transfer.Table, after string,
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return errors.New("somebody else moves a store here too")
+			return errors.New("another move into this database is running")
 		}
 		if table.Name == "events" {
 			return importEvents(ctx, tx, rows)
@@ -158,7 +156,7 @@ func (t *Target) Import(ctx context.Context, table transfer.Table, after string,
 	}))
 }
 
-// Read calls fn for every row of a table, in any order, as it came by Import.
+// Read calls fn for every imported row of a table, in any order.
 func (t *Target) Read(ctx context.Context, table transfer.Table, fn func(transfer.Row) error) error {
 	from, columns := "psi_router."+table.Name, make([]string, len(table.Columns))
 	for i, c := range table.Columns {
@@ -192,8 +190,8 @@ func (t *Target) Read(ctx context.Context, table transfer.Table, fn func(transfe
 	}))
 }
 
-// Finish opens the store to everybody: what gives out numbers goes on behind the
-// rows that came.
+// Finish opens the store to everybody. Its sequences and counters continue behind the
+// imported rows.
 func (t *Target) Finish(ctx context.Context) error {
 	err := wrap("finish move", t.exclusive(ctx, func(tx pgx.Tx) error {
 		queries := []string{`SELECT setval('psi_router.keys', greatest(m, (SELECT last_value FROM psi_router.keys))) FROM
@@ -213,7 +211,7 @@ func (t *Target) Finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Plans are better with it and right without.
+	// Statistics make plans better; results are right without.
 	for _, table := range append(t.tableNames(), "move") {
 		if _, err := t.s.pool.Exec(ctx, "ANALYZE psi_router."+table); err != nil {
 			t.s.log.Warn("table not analyzed", "table", table, "error", err)
@@ -233,8 +231,7 @@ func (t *Target) exclusive(ctx context.Context, fn func(tx pgx.Tx) error) error 
 	})
 }
 
-// unlimited runs a transaction that may take as long as it wants. It is on disk when
-// it is over.
+// unlimited runs a transaction without timeouts. Its commit is synced.
 func (t *Target) unlimited(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, t.s.pool, func(tx pgx.Tx) error {
 		const limits = `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true),
@@ -248,10 +245,10 @@ func (t *Target) unlimited(ctx context.Context, fn func(tx pgx.Tx) error) error 
 	})
 }
 
-// lockMove is held by the transactions of a move; see lockMigrate.
+// lockMove is the lock of a move's transactions; see lockMigrate.
 const lockMove = 0x7073692d726f7403
 
-// insertRows writes rows at once.
+// insertRows writes rows with one statement.
 func insertRows(ctx context.Context, tx pgx.Tx, into string, columns []transfer.Column, rows []transfer.Row) error {
 	names, values, arrays, args := []string{}, []string{}, []string{}, []any{}
 	for i, c := range columns {
@@ -295,7 +292,7 @@ func asText(v any) string  { s, _ := v.(string); return s }
 func asNumber(v any) int64 { n, _ := v.(int64); return n }
 func asBytes(v any) []byte { b, _ := v.([]byte); return b }
 
-// importPending finds what is to be sent among messages, or in doubt.
+// importPending finds the messages that are to be sent or uncertain.
 func importPending(ctx context.Context, tx pgx.Tx, rows []transfer.Row) error {
 	ids := col(rows, func(r transfer.Row) int64 { return asNumber(r[0]) })
 	conversations := col(rows, func(r transfer.Row) int64 { return asNumber(r[2]) })
@@ -308,8 +305,8 @@ func importPending(ctx context.Context, tx pgx.Tx, rows []transfer.Row) error {
 	return err
 }
 
-// importEvents gives every run of positions a batch, whose key is the first of them:
-// so those that were not numbered yet come after the others, in their order.
+// importEvents gives every run of positions a batch, whose key is the first of them. Events
+// without a position therefore come last, in their order.
 func importEvents(ctx context.Context, tx pgx.Tx, rows []transfer.Row) error {
 	var numbered int64
 	err := tx.QueryRow(ctx, `SELECT value FROM psi_router.counters WHERE name = 'numbered'`).Scan(&numbered)

@@ -13,15 +13,15 @@ import (
 // keyBlock is how many keys a process takes at once.
 const keyBlock = 512
 
-// keys are numbers for new contacts and conversations that nobody else uses. Which
-// ones does not matter, so they need no order, and gaps are free.
+// keys are unused numbers for new contacts and conversations. They need no order, and gaps
+// are free.
 type keys struct {
 	mu   sync.Mutex
 	free []int64
 }
 
-// reserveKeys takes keys out, after fetching more when there are not enough. It holds
-// no lock while it waits for a connection: who has one may want to give keys back.
+// reserveKeys takes keys out, after fetching more if there are too few. It holds no lock
+// while it waits for a connection: the holder of one may want to return keys.
 func (s *Store) reserveKeys(ctx context.Context, n int) ([]int64, error) {
 	for {
 		if out, ok := s.keys.take(n); ok {
@@ -59,7 +59,7 @@ func (s *Store) releaseKeys(unused []int64) {
 	s.keys.free = append(s.keys.free, unused...)
 }
 
-// resetReserves drops all keys and numbers: a database that was restored gives them out again.
+// resetReserves drops all reserved numbers: a restored database gives them out again.
 func (s *Store) resetReserves() {
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Store) resetReserves() {
 	s.tickets.reset()
 }
 
-// knownLines are those that are known to have their row: it is never deleted.
+// knownLines are lines whose row exists: it is never deleted.
 type knownLines struct{ m sync.Map }
 
 func (l *knownLines) has(line string) bool {
@@ -75,7 +75,7 @@ func (l *knownLines) has(line string) bool {
 	return ok
 }
 
-// reset drops all: a database that was restored may lack them.
+// reset forgets all lines: a restored database may lack them.
 func (l *knownLines) reset() { l.m.Clear() }
 
 func (l *knownLines) add(heard map[string]time.Time) {

@@ -23,7 +23,7 @@ const (
 	selectReports = `SELECT process, report FROM psi_router.duty_reports WHERE duty = $1 AND until > $2`
 )
 
-// Lead implements store.Store. Who finds the duty taken only reads it, so that
+// Lead implements store.Store. A process that finds the duty taken only reads it, so that
 // many processes do not wait for each other.
 func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store.Leadership, error) {
 	now = s.serverTime(now)

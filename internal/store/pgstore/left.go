@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// listLeft returns a page of the conversations that were left, by their last word: the
-// oldest first. They are few: other conditions are looked at one by one.
+// listLeft returns a page of the conversations that were left, the oldest message first.
+// They are few: other conditions are checked one by one.
 func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
 	at, n := stamp(s.serverTime(f.LeftAfter)), int64(sqlrow.End)
 	if f.Before != "" {

@@ -16,52 +16,52 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// lockSet says what a transaction locks and loads.
+// lockSet is what a transaction locks and loads.
 type lockSet struct {
 	unit.LoadSpec
-	// AliasGroups are those that people have who may be new: they are nobody else's while
-	// the transaction lasts. NewConversations bounds the new conversations.
+	// AliasGroups are the aliases of people who may be new: the transaction keeps others
+	// from taking them. NewConversations bounds the new conversations.
 	AliasGroups       [][]string
 	NewConversations  int
 	ConversationIDs   []string // conversations by their id
-	FollowMerged      bool     // the ids may be those of joined ones
+	FollowMerged      bool     // the ids may be those of merged conversations
 	ConversationKeys  []int64  // conversations by their key
-	WithPending       bool     // what is pending in the conversations
-	ParkedProviderIDs []string // reports, by provider id on whatever line
-	ShortLockTimeout  bool     // wait for nobody for long
-	// Idempotency is the key under which Actor wants something done at Now, nil for none.
+	WithPending       bool     // load the pending messages of the conversations
+	ParkedProviderIDs []string // load reports, by provider id on any line
+	ShortLockTimeout  bool     // give up soon on a locked row
+	// Idempotency is the key of Actor's command at Now, nil for none.
 	Idempotency *store.Idempotency
 	Actor       string
 	Now         time.Time
-	// loadMore loads what only a unit can ask for.
+	// loadMore loads rows that are known only once the unit is loaded.
 	loadMore func(ctx context.Context, c *pgxpool.Conn, tx *txState) error
 }
 
-// aliasClaim is a name that may be new, and the key of the contact it will lead to.
+// aliasClaim is an alias that may be new, and the key of its future contact.
 type aliasClaim struct {
 	alias string
 	key   int64
 }
 
-// loaded is what was loaded. Only contacts in it are locked.
+// loaded is the result of a load. Only its contacts are locked.
 type loaded struct {
 	contacts       map[int64]*unit.ContactRow
 	aliases        map[string]int64
-	claimedAliases map[string]int64 // names that were nobody's
+	claimedAliases map[string]int64 // aliases that nobody had
 	conversations  []*conversationRow
 	messages       []*messageRow
 	recorded       []recordName
 	parked         []unit.ParkedReport
-	mergedIDs      map[string]int64 // ids of conversations that were joined with one
+	mergedIDs      map[string]int64 // ids of conversations that were merged into one
 	lastTicket     int64
-	storedAnswer   *storedAnswer // what the first one left under the key
+	storedAnswer   *storedAnswer // the first call's answer under the key
 }
 
-// recordName is how a record is found.
+// recordName identifies a record.
 type recordName struct{ line, key string }
 
-// Messages m by an id, and the conversation t of each. One of a provider's is good
-// on its line k only.
+// Messages m by an id, and the conversation t of each. A provider's id counts only on its
+// line k.
 const (
 	byProviderID = `unnest(?::text[], ?::text[]) k (line, id),
 		LATERAL (SELECT * FROM psi_router.messages WHERE provider_id = k.id OFFSET 0) m,
@@ -70,7 +70,7 @@ const (
 		LATERAL (SELECT contact, line FROM psi_router.conversations WHERE n = m.conversation OFFSET 0) t`
 )
 
-// messageSource is what follows FROM where messages are looked for, and its arguments.
+// messageSource is a FROM clause that finds messages, and its arguments.
 type messageSource struct {
 	from string
 	args []any
@@ -87,7 +87,7 @@ func (locks *lockSet) messageSources() (out []messageSource) {
 	return out
 }
 
-// lineAndIDColumns are the lines and the ids, each pair once.
+// lineAndIDColumns returns lines and ids, each pair once.
 func lineAndIDColumns(list []unit.ProviderID) (lines, ids []string) {
 	seen := make(map[unit.ProviderID]bool, len(list))
 	for _, p := range list {
@@ -99,9 +99,9 @@ func lineAndIDColumns(list []unit.ProviderID) (lines, ids []string) {
 	return lines, ids
 }
 
-// addContactKeys adds a table w of the keys of all contacts that are touched, each once.
-// What follows from it is LATERAL and OFFSET 0, which changes nothing but tells the
-// planner where to begin: it would guess, while a table has no statistics.
+// addContactKeys adds a table w(contact), the distinct keys of all contacts that are
+// touched. LATERAL … OFFSET 0 is an optimisation fence: without statistics the planner
+// picks a bad join order.
 func (locks *lockSet) addContactKeys(q *sqlBuilder) {
 	var parts sqlBuilder
 	parts.args = q.args
@@ -128,15 +128,15 @@ func (locks *lockSet) addContactKeys(q *sqlBuilder) {
 	q.args = parts.args
 }
 
-// aliases are all that lead to contacts, whether they may be new or not.
+// aliases are all aliases that lead to contacts, whether they may be new or not.
 func (locks *lockSet) aliases() []string { return slices.Concat(locks.Aliases, locks.KnownAliases) }
 
-// lockedContacts is a table w of the keys of the contacts that the lock got, which it leaves
-// in a setting of the transaction: nobody else needs to find them again.
+// lockedContacts is a table w of the keys of the locked contacts. The lock leaves them in a
+// setting of the transaction, so that other statements need not find them again.
 const lockedContacts = `unnest(nullif(current_setting('psi_router.held', true), '')::bigint[]) w (contact)`
 
-// addTouchedContacts adds a table w of contacts whose rows are loaded: those that are locked,
-// and the others too where it matters that they exist.
+// addTouchedContacts adds a table w of the contacts whose rows are loaded: the locked ones,
+// and all others if their existence matters.
 func (locks *lockSet) addTouchedContacts(q *sqlBuilder) {
 	if len(locks.ConversationIDs)+len(locks.ConversationKeys) > 0 {
 		locks.addContactKeys(q)
@@ -145,16 +145,16 @@ func (locks *lockSet) addTouchedContacts(q *sqlBuilder) {
 	}
 }
 
-// queueLoad adds the statements that lock and load. Each sees what was committed
-// before it began, so what comes after the lock is true for as long as that lasts.
+// queueLoad adds the statements that lock and load. Each sees everything that was committed
+// before it began, so what follows the lock stays true for as long as the lock lasts.
 func (locks *lockSet) queueLoad(b *pgx.Batch, claims []aliasClaim) *loaded {
 	l := &loaded{
 		contacts: map[int64]*unit.ContactRow{}, aliases: map[string]int64{}, claimedAliases: map[string]int64{}, mergedIDs: map[string]int64{},
 	}
 	locks.queueIdempotency(b, l)
 	if len(claims) > 0 {
-		// In order, so that two who claim the same names wait for one another and
-		// not in a circle.
+		// Sorted, so that concurrent transactions claim aliases in the same order and
+		// cannot deadlock.
 		queue(b, claimAliases, col(claims, func(c aliasClaim) string { return c.alias }), col(claims, func(c aliasClaim) int64 { return c.key })).
 			Query(eachRow(func(rows pgx.Rows) error { return scanPair(rows, l.claimedAliases) }))
 	}
@@ -241,13 +241,13 @@ func (l *loaded) addParked(rows pgx.Rows) error {
 	err := scan(rows, &r.ID, &r.Line, &r.Person, &r.ContactKey, &r.Status, &r.Code, &r.Detail, &at, &expires)
 	r.At, r.ExpiresAt = instant(at), instant(expires)
 	if _, fresh := l.claimedAliases[r.Person]; fresh {
-		r.ContactKey = 0 // nobody has the name yet
+		r.ContactKey = 0 // nobody has the alias yet
 	}
 	l.parked = append(l.parked, r)
 	return err
 }
 
-// loadRecent reads the last messages of conversations that have an id.
+// loadRecent loads the last messages with a provider id of each conversation.
 func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations []*unit.ConversationRow) error {
 	if len(conversations) == 0 {
 		return nil
@@ -271,13 +271,13 @@ func (l *loaded) loadRecent(ctx context.Context, c *pgxpool.Conn, conversations 
 	return nil
 }
 
-// loadEarlierAnswers loads what was said before an answer that may have failed.
+// loadEarlierAnswers loads the messages before an answer that may have failed.
 func loadEarlierAnswers(ctx context.Context, c *pgxpool.Conn, tx *txState) error {
 	return tx.loadRecent(ctx, c, tx.unit.NeedEarlierAnswers())
 }
 
-// conversationFor returns the conversation of a command; missing is set when somebody else
-// has it.
+// conversationFor returns the conversation of a command; locked is set when another
+// transaction has locked it.
 func (tx *txState) conversationFor(cmd store.Command) (conv *unit.ConversationRow, locked bool, err error) {
 	if cmd.To == nil {
 		return tx.findConversation(cmd.Conversation)
@@ -288,8 +288,8 @@ func (tx *txState) conversationFor(cmd store.Command) (conv *unit.ConversationRo
 	return tx.unit.ResolveRecipient(*cmd.To), false, nil
 }
 
-// findConversation returns the conversation of an id, which may be that of one that was
-// joined; missing is set when somebody else has it.
+// findConversation returns the conversation with an id, perhaps of one that was merged into
+// it; locked is set when another transaction has locked it.
 func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, locked bool, err error) {
 	for _, r := range tx.conversations {
 		if r.ID == id || tx.mergedIDs[id] == r.Row {
@@ -298,7 +298,7 @@ func (tx *txState) findConversation(id string) (conv *unit.ConversationRow, lock
 		}
 	}
 	if _, there := tx.mergedIDs[id]; there {
-		return nil, true, nil // it was joined while we looked
+		return nil, true, nil // it was merged meanwhile
 	}
 	return nil, false, store.ErrNotFound
 }

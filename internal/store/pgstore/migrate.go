@@ -22,12 +22,12 @@ var migrations embed.FS
 
 const (
 	versionTable = "psi_router.goose_db_version"
-	// Locks of the whole schema. Nobody else's: "psi-router" in ASCII, and a number.
+	// Advisory locks of the whole schema: "psi-router" in ASCII, and a number.
 	lockMigrate = 0x7073692d726f7401
 	lockPump    = 0x7073692d726f7402
 )
 
-// Migrate brings the schema up to date and nothing else; it says what it did.
+// Migrate only brings the schema up to date; it logs what it did.
 func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -38,7 +38,7 @@ func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	return nil
 }
 
-// schemaState is what a database has of ours.
+// schemaState is the state of our schema in a database.
 type schemaState int
 
 const (
@@ -47,8 +47,7 @@ const (
 	schemaCurrent
 )
 
-// schema says whether the schema is the one that this program knows, as it is most of
-// the time.
+// schema returns whether the schema is the one of this program, as it mostly is.
 func (s *Store) schema(ctx context.Context) (schemaState, error) {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -80,8 +79,8 @@ func newer(now, known int64) error {
 	return nil
 }
 
-// migrate runs under a lock that one process at a time holds: for as long as a
-// transaction of its own lasts, since a pooler knows no longer locks.
+// migrate runs under a lock that one process at a time has: for as long as a transaction of
+// its own lasts, since a pooler allows no longer locks.
 func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -126,7 +125,7 @@ func migrate(ctx context.Context, url string, logger *slog.Logger) error {
 	return upgrade.Up(ctx, p, logger)
 }
 
-// ensureInstallation gives the store its name, once.
+// ensureInstallation gives the store its id, once.
 func (s *Store) ensureInstallation(ctx context.Context) error {
 	var there bool
 	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM psi_router.installation)`).Scan(&there); err != nil || there {

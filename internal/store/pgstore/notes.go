@@ -12,20 +12,19 @@ import (
 	"sync"
 )
 
-// Notes keep short texts outside of the database, for all processes that work with
-// it: what tells that the database is an older one. They are small and few, and must
-// be as durable as what the queue accepts. Safe for concurrent use.
+// Notes keep short texts outside of the database, for all its processes, to detect that the
+// database is an older one. They are small and few, and must be as durable as the queue's
+// jobs. Safe for concurrent use.
 type Notes interface {
-	// Note keeps a text under a name, and returns the text of another name as it was
-	// after that: "" for none.
+	// Note stores a text under a name, and then returns the text of another name, "" for
+	// none.
 	Note(ctx context.Context, name, text, other string) (string, error)
 	// Notes returns all texts by name.
 	Notes(ctx context.Context) (map[string]string, error)
-	// DropNotes forgets some.
 	DropNotes(ctx context.Context, names ...string) error
 }
 
-// memoryNotes are for one process, and gone with it.
+// memoryNotes are for one process, and end with it.
 type memoryNotes struct {
 	file string // "" for none
 
@@ -33,7 +32,7 @@ type memoryNotes struct {
 	texts map[string]string
 }
 
-// NewNotes returns notes in memory: for tests, and for programs that only look.
+// NewNotes returns notes in memory: for tests, and for programs that only read.
 func NewNotes() Notes { return &memoryNotes{texts: map[string]string{}} }
 
 func (m *memoryNotes) Note(_ context.Context, name, text, other string) (string, error) {
@@ -58,14 +57,14 @@ func (m *memoryNotes) DropNotes(_ context.Context, names ...string) error {
 	return m.save()
 }
 
-// FileNotes returns notes in a file of dir, for the one process that works with a database.
-// It is not synced: the power would have to fail at the moment in which the database
-// goes back in time.
+// FileNotes returns notes in a file of dir, for a database's only process. The file is not
+// synced: the power would have to fail at the very moment in which the database goes back
+// in time.
 func FileNotes(dir string) (Notes, error) {
 	m := &memoryNotes{file: filepath.Join(dir, "store.notes"), texts: map[string]string{}}
 	raw, err := os.ReadFile(m.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Versions before had one note.
+		// Earlier versions had one note.
 		if raw, err = os.ReadFile(filepath.Join(dir, "store.mark")); errors.Is(err, fs.ErrNotExist) {
 			return m, nil
 		}

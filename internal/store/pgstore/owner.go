@@ -13,37 +13,34 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// ErrOwned means that another process has the store alone; the error says which.
+// ErrOwned means that another process has the store alone; its text says which.
 var ErrOwned = errors.New("the database is in use by one process alone")
 
-// errTakenOver is what the writes of a former owner end with.
+// errTakenOver is the error of a former owner's writes.
 var errTakenOver = fmt.Errorf("another process has taken the database over: %w", store.ErrUnavailable)
 
-// ownerLease is how long an owner that does not renew is waited for, and with it
-// how long a killed process keeps its successor out.
+// ownerLease is how long an owner that does not renew keeps its successor out.
 const ownerLease = 15 * time.Second
 
-// Owner is the right to be the only process that works with the store. It is a
-// row with a lease, by the server's clock, since a pooler in transaction mode
-// forgets every lock that is longer than a transaction. Its fence goes into every
-// write: one that comes after somebody else took over is refused.
+// Owner is the right to be the store's only process. It is a row with a lease, by the
+// server's clock, since a pooler in transaction mode forgets every lock that outlasts a
+// transaction. Its fence goes into every write: a write of a former owner is refused.
 type Owner struct {
 	s     *Store
 	fence int64
 	lease time.Duration
 }
 
-// Own takes the store for this process alone; holder says who that is, to people.
-// ErrOwned when another process has it and goes on renewing; the lease of one that
-// was killed is waited for. The caller Runs what it gets, and Closes it before the
-// store.
+// Own takes the store for this process alone; holder names the process to people. ErrOwned
+// if another process has it and goes on renewing; the lease of a killed one is awaited. The
+// caller Runs the Owner, and Closes it before the store.
 func (s *Store) Own(ctx context.Context, holder string) (*Owner, error) {
 	return s.acquire(ctx, holder, ownerLease)
 }
 
 func (s *Store) acquire(ctx context.Context, holder string, lease time.Duration) (*Owner, error) {
 	o := &Owner{s: s, lease: lease}
-	var firstExpiry pgtype.Timestamptz // as its lease was when we came
+	var firstExpiry pgtype.Timestamptz // the lease's end when we came
 	for logged := false; ; {
 		var owner string
 		var expires pgtype.Timestamptz
@@ -83,8 +80,8 @@ func (s *Store) acquire(ctx context.Context, holder string, lease time.Duration)
 	}
 }
 
-// takeOwnership returns the new fence, 0 when somebody's lease has not ended. It waits for
-// the transactions of the owner before.
+// takeOwnership returns the new fence, 0 if another process' lease has not ended. It waits
+// for the transactions of the former owner.
 func (s *Store) takeOwnership(ctx context.Context, holder string, lease time.Duration) (fence int64, err error) {
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
@@ -108,8 +105,8 @@ func (s *Store) takeOwnership(ctx context.Context, holder string, lease time.Dur
 	return fence, err
 }
 
-// Run renews the lease until ctx ends. It returns an error when another process
-// has taken over. While the database is away nobody can, so that is waited out.
+// Run renews the lease until ctx ends. It returns an error when another process has taken
+// over. While the database is down nobody can take over, so Run goes on.
 func (o *Owner) Run(ctx context.Context) error {
 	t := time.NewTicker(o.lease / 3)
 	defer t.Stop()
@@ -124,14 +121,14 @@ func (o *Owner) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			o.s.log.Warn("the lease of the database is not renewed", "error", err)
+			o.s.log.Warn("the lease of the database cannot be renewed", "error", err)
 		case !mine:
 			return errTakenOver
 		}
 	}
 }
 
-// Close lets the store go, so that the next process need not wait.
+// Close releases the store, so that the next process need not wait.
 func (o *Owner) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
@@ -147,8 +144,8 @@ func (o *Owner) renew(ctx context.Context, lease time.Duration) (mine bool, err 
 	return err == nil && tag.RowsAffected() == 1, err
 }
 
-// checkFence makes a transaction fail when the process was the owner and is it no more.
-// Who takes over waits for the end of those that were quicker; who renews does not.
+// checkFence makes a transaction fail if the process was the owner and no longer is. A new
+// owner waits for running transactions; renewals do not.
 func (s *Store) checkFence(b *pgx.Batch) {
 	fence := s.fence.Load()
 	if fence == 0 {

@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// People can write what PostgreSQL does not take as text: zero bytes, and what is
-// no UTF-8. Such bytes are kept as escapeMark and two hex digits, escapeMark itself twice.
-// All texts pass here on their way in and out, so that names stay names.
+// PostgreSQL refuses some texts of people: zero bytes, and invalid UTF-8. Such bytes are
+// stored as escapeMark and two hex digits, escapeMark itself twice. All texts pass here on
+// their way in and out, so that names stay the same.
 const escapeMark = "\uE07F"
 
 func escapeText(s string) string {
@@ -66,7 +66,7 @@ func hexDigit(c byte) byte {
 	return c - '0'
 }
 
-// queue adds a statement to a batch; its texts are packed.
+// queue adds a statement to a batch; its texts are escaped.
 func queue(b *pgx.Batch, sql string, args ...any) *pgx.QueuedQuery {
 	for i, a := range args {
 		switch v := a.(type) {
@@ -81,8 +81,7 @@ func queue(b *pgx.Batch, sql string, args ...any) *pgx.QueuedQuery {
 	return b.Queue(sql, args...)
 }
 
-// rawTexts are texts that are written as they are: JSON, which comes back so too,
-// and of which only bytes that are no UTF-8 have to be kept away.
+// rawTexts are JSON texts, which are written as they are; only invalid UTF-8 is replaced.
 type rawTexts []string
 
 func (v rawTexts) list() []string {
@@ -108,7 +107,7 @@ func escapeTexts(list []string) []string {
 	return out
 }
 
-// scan reads a row; its texts are unpacked.
+// scan reads a row; its texts are unescaped.
 func scan(rows pgx.Row, dest ...any) error {
 	err := rows.Scan(dest...)
 	for _, d := range dest {

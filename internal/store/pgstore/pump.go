@@ -20,8 +20,8 @@ const (
 	parkedFor = time.Hour // see unit.Unit.ApplyReport
 
 	maxBatches = 5000
-	// numberEvents gives positions to what was committed before it began. Of one
-	// conversation, what came first has the lower n and was committed first.
+	// numberEvents gives positions to what was committed before it began. Within a
+	// conversation an earlier event has a lower n and was committed earlier.
 	numberEvents = `WITH fresh AS (
 			SELECT n, size FROM psi_router.batches WHERE first_pos IS NULL ORDER BY n LIMIT $1),
 		placed AS (
@@ -40,8 +40,8 @@ const (
 		WHERE t.contact = coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), t.contact) LIMIT $2`
 )
 
-// Pump implements store.Store. One process at a time numbers events; who finds it
-// being done leaves everything to that one.
+// Pump implements store.Store. One process at a time numbers events; the others leave the
+// round to it.
 func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, error) {
 	now = s.serverTime(now)
 	var out store.PumpResult
@@ -53,7 +53,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 		if err == nil {
 			err = s.applyOrphans(ctx, now, round.orphanedReports)
 		}
-		if err == nil { // what the timers said will be found by the next walk
+		if err == nil { // the next sweep finds the replies of the timers
 			err = s.findStalledSends(ctx, now, &out)
 		}
 		if err == nil {
@@ -66,7 +66,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 	return out, nil
 }
 
-// pumpRound is what housekeeping did and found.
+// pumpRound is the result of the housekeeping.
 type pumpRound struct {
 	numbered, batches     int
 	due                   []int64 // conversations
@@ -74,8 +74,8 @@ type pumpRound struct {
 	notices, apologiesDue bool
 }
 
-// maintain numbers events and throws away what is over, under the lock of the
-// pump; nil when somebody else has that.
+// maintain numbers events and deletes what has expired, under the lock of the pump; nil if
+// another process has it.
 func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, err error) {
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
@@ -110,7 +110,7 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 	return round, err
 }
 
-// queueDue asks for the conversations whose timers of a kind are due.
+// queueDue selects the conversations with due timers of a kind.
 func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
 	queue(b, `SELECT conversation FROM psi_router.timers WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3`, kind, stamp(now), sqlrow.SweepSize).
 		Query(eachRow(func(rows pgx.Rows) error {
@@ -121,7 +121,7 @@ func queueDue(b *pgx.Batch, kind string, now time.Time, due *[]int64) {
 		}))
 }
 
-// fireTimers fires those whose conversation is free; the others stay due.
+// fireTimers fires the timers of unlocked conversations; the others stay due.
 func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out *store.PumpResult) error {
 	if len(due) == 0 {
 		return nil
@@ -154,8 +154,8 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	return nil
 }
 
-// clearTimers clears the timers of a kind of those conversations that are free, counts them,
-// and lets do say what happens to each.
+// clearTimers clears the timers of a kind of unlocked conversations, counts them, and calls
+// do for what happens to each.
 func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due []int64, do func(*txState, []*unit.ConversationRow) error) (cleared int, err error) {
 	err = s.write(ctx, &lockSet{ConversationKeys: due}, now, func(tx *txState) error {
 		var done []int64
@@ -169,7 +169,7 @@ func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due
 			case conv != nil:
 				done, conversations = append(done, n), append(conversations, conv)
 			case !known[n]:
-				done = append(done, n) // nobody's
+				done = append(done, n) // it has no conversation
 			}
 		}
 		cleared = len(done)
@@ -208,7 +208,7 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 	return done, nil
 }
 
-// applyOrphans gives parked reports to messages that had no provider id yet when they
+// applyOrphans applies parked reports to messages that had no provider id yet when they
 // came.
 func (s *Store) applyOrphans(ctx context.Context, now time.Time, ids []unit.ProviderID) error {
 	if len(ids) == 0 {
@@ -226,11 +226,11 @@ func (s *Store) applyOrphans(ctx context.Context, now time.Time, ids []unit.Prov
 	})
 }
 
-// noToken is the token of no claim.
+// noToken is no claim's token.
 const noToken = "-"
 
-// findStalledSends adds the conversations whose rows have waited for long: their
-// wake-up may have been lost.
+// findStalledSends adds the conversations whose rows have waited for long: their wake-up
+// may have been lost.
 func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	const query = `SELECT p.since, p.n, t.line, t.id
 		FROM psi_router.pending p JOIN psi_router.conversations t ON t.n = p.conversation
@@ -255,7 +255,7 @@ func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.
 	return err
 }
 
-// sweep reads the next rows of a walk; take gets each, with where to put its place.
+// sweep reads the next rows of a sweep; take gets each row, and where to put its position.
 func (s *Store) sweep(ctx context.Context, what string, walk *sqlrow.Sweep, now time.Time, query string, take func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,7 +278,7 @@ func (s *Store) sweep(ctx context.Context, what string, walk *sqlrow.Sweep, now 
 
 // UntriedNotices implements store.Store.
 func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, error) {
-	// From the oldest one on, the next of a conversation that is not among them yet.
+	// From the oldest notice on, the next one of a conversation that is not among them yet.
 	const query = `WITH RECURSIVE lines (line) AS (
 			SELECT min(notice) FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried
 			UNION ALL
@@ -314,8 +314,8 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 	return out, err
 }
 
-// findStalledFiles adds the files that have waited for long: their job may have been
-// lost. The queue knows the jobs that it still has.
+// findStalledFiles adds the files that have waited for long: their job may have been lost.
+// The queue ignores jobs that it still has.
 func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	const query = `SELECT m.created_at, m.n, m.id, t.line, m.media::text
 		FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation

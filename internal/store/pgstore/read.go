@@ -17,10 +17,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// lastPosition is after every conversation.
+// lastPosition is behind every conversation.
 var lastPosition = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
 
-// readCursor returns the place before which to go on: see sqlrow.ParseCursor.
+// readCursor returns the position before which to continue: see sqlrow.ParseCursor.
 func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 	at, n := sqlrow.ParseCursor(s)
 	if at == sqlrow.End {
@@ -29,7 +29,7 @@ func readCursor(s string) (last pgtype.Timestamptz, n int64) {
 	return stamp(time.UnixMicro(at)), n
 }
 
-// queueConversations loads conversations with their contacts, without a lock, into the page.
+// queueConversations loads conversations with their contacts into the page, without a lock.
 func (tx *txState) queueConversations(b *pgx.Batch, where string, args ...any) {
 	tx.queueConversationsFrom(b, `psi_router.conversations t WHERE `+where, args...)
 }
@@ -55,8 +55,8 @@ func (tx *txState) addConversation(rows pgx.Rows) error {
 
 func (s *Store) emptyTxState() *txState { return (&loaded{}).newTxState(s.set, time.Time{}) }
 
-// Conversations implements store.Store. A page is gathered from parts, each in the
-// order of an index.
+// Conversations implements store.Store. A page is merged from parts, each in the order of
+// an index.
 func (s *Store) Conversations(ctx context.Context, f store.Filter) ([]store.Conversation, error) {
 	if !f.LeftAfter.IsZero() {
 		return s.listLeft(ctx, f)
@@ -95,11 +95,11 @@ func (tx *txState) listConversations(r *reader, f store.Filter) error {
 		parts = append(parts, q)
 	}
 	switch {
-	case f.State == router.StateMenu && f.Area != "": // who is in a menu is with nobody
+	case f.State == router.StateMenu && f.Area != "": // a menu belongs to no team
 		return nil
 	case f.State != "" && f.State != router.StateMenu:
-		part(`AND t.state <> 'menu'`) // the index of the few
-	case f.Area != "" && f.State == "": // the states that have one
+		part(`AND t.state <> 'menu'`) // the index of these few
+	case f.Area != "" && f.State == "": // the states that have an area
 		for _, state := range [...]router.State{router.StateHandedOff, router.StateDisconnected} {
 			part(`AND t.state = ? AND t.state <> 'menu'`, string(state))
 		}
@@ -121,7 +121,7 @@ func (tx *txState) listConversations(r *reader, f store.Filter) error {
 	})
 }
 
-// filterConversation adds the conditions upon the conversation itself.
+// filterConversation adds the conditions on the conversation itself.
 func (q *sqlBuilder) filterConversation(f store.Filter) {
 	for _, c := range [...][2]string{{"line", f.Line}, {"area", f.Area}, {"state", string(f.State)}} {
 		if c[1] != "" {
@@ -130,7 +130,7 @@ func (q *sqlBuilder) filterConversation(f store.Filter) {
 	}
 }
 
-// filterContact adds the conditions upon the person.
+// filterContact adds the conditions on the person.
 func (tx *txState) filterContact(q *sqlBuilder, f store.Filter) {
 	for _, lookup := range [...]struct {
 		asked   string
@@ -175,7 +175,7 @@ func (s *Store) Conversation(ctx context.Context, id string) (store.Conversation
 	return tx.listed[0].View(), nil
 }
 
-// queueConversation finds a conversation by its id, also one that was joined.
+// queueConversation selects a conversation by its id, also by that of a merged one.
 func (tx *txState) queueConversation(b *pgx.Batch, id string) {
 	tx.queueConversations(b, `t.id = $1`, id)
 	tx.queueConversations(b, `t.n = (SELECT conversation FROM psi_router.moved WHERE id = $1)`, id)
@@ -238,9 +238,9 @@ func (tx *txState) viewMessages(rows []*messageRow) []store.Message {
 	return out
 }
 
-// eventsAfter asks for at most $2 events after a position, pos, and for what is in
-// them, data. A batch holds its positions in a row, so the first one that matters is
-// the last that begins at or before the next position.
+// eventsAfter selects at most $2 events after a position (pos), with their content (data).
+// A batch has consecutive positions, so the first batch of interest is the last that begins
+// at or before the next position.
 func eventsAfter(pos, data string) string {
 	return `SELECT b.first_pos + e.i, e.id, e.conversation, e.type, e.seq, e.created_at, ` + data + `
 		FROM psi_router.batches b JOIN psi_router.events e ON e.batch = b.n

@@ -10,20 +10,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// readiness is how far a store is with Ready.
+// readiness is the state of Ready.
 type readiness struct {
 	mu      sync.Mutex
-	invalid error  // what is wrong with the options
+	invalid error  // the error of the options
 	called  bool   // Ready was called before
-	owner   *Owner // nil where others may work with the database too
+	owner   *Owner // nil if other processes may use the database too
 	done    bool
 }
 
-// Ready does what comes before the first use: it opens the store as Open does, takes
-// the database for this process alone where there is a Holder, and compares it with the
-// notes. Call it again until it returns nil. Where the store is Lazy, the first call
-// leaves an older schema as it is, so that a door can open before it is brought up to
-// date.
+// Ready does what precedes the first use: it opens the store as Open does, takes the
+// database for this process alone if there is a Holder, and compares it with the notes.
+// Call it again until it returns nil. If the store is Lazy, the first call leaves an older
+// schema as it is, so that the webhook can open before the upgrade.
 func (s *Store) Ready(ctx context.Context) error {
 	r := &s.readiness
 	r.mu.Lock()
@@ -36,9 +35,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err == nil {
 		err = s.Verify(ctx)
 		if s.opts.Lazy && errors.Is(err, store.ErrBackInTime) {
-			err = nil // somebody mends it, beside those who wait
+			err = nil // a person fixes it meanwhile
 		}
-		// What could not be compared may be read; each write compares it first.
+		// A database that could not be compared may be read; each write compares it first.
 		readable = err == nil || s.opts.Holder == "" && !errors.Is(err, store.ErrWrongStore)
 	}
 	r.called, r.done = true, err == nil
@@ -52,7 +51,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return err
 }
 
-// prepare opens the store, where that was not done, and takes it for this process.
+// prepare opens the store if needed, and takes it for this process.
 func (s *Store) prepare(ctx context.Context) (err error) {
 	r := &s.readiness
 	if s.checkReady() != nil {
@@ -69,7 +68,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// open connects, checks what it finds, and brings the schema up to date.
+// open connects, checks the database, and brings the schema up to date.
 func (s *Store) open(ctx context.Context, upgrade bool) error {
 	found, err := s.inspect(ctx)
 	switch {
@@ -79,7 +78,7 @@ func (s *Store) open(ctx context.Context, upgrade bool) error {
 		err = errors.New("the database is older than this program: start the router, or run psi-router migrate, to bring it up to date")
 	case found == schemaOlder && !upgrade:
 		err = fmt.Errorf("the schema is older than this program and is brought up to date first: %w", store.ErrUnavailable)
-	default: // for as long as it takes: one that was cut short would begin again, and never end
+	default: // without a deadline: a migration that is cut short starts again, and never ends
 		err = s.migrate(ctx)
 	}
 	if err != nil {
@@ -93,7 +92,7 @@ func (s *Store) open(ctx context.Context, upgrade bool) error {
 	return s.ensureInstallation(ctx)
 }
 
-// inspect connects and says what schema is there.
+// inspect connects and returns the state of the schema.
 func (s *Store) inspect(ctx context.Context) (schemaState, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -107,7 +106,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	return migrate(ctx, cmp.Or(s.opts.DirectURL, s.opts.URL), s.log)
 }
 
-// connectAndCheck connects, and finds out whether server and pooler can be relied on.
+// connectAndCheck connects, and checks server and pooler.
 func (s *Store) connectAndCheck(ctx context.Context) error {
 	direct, err := s.isDirect(ctx)
 	if err != nil {
@@ -117,7 +116,7 @@ func (s *Store) connectAndCheck(ctx context.Context) error {
 	return s.checkServer(ctx)
 }
 
-// setNotReady has every method refuse with err.
+// setNotReady makes every method fail with err.
 func (s *Store) setNotReady(err error) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
@@ -125,7 +124,7 @@ func (s *Store) setNotReady(err error) {
 	s.notReady.Store(&err)
 }
 
-// checkReady is why nothing may be read or written; nil once the store may be read.
+// checkReady returns why nothing may be read or written; nil once the store may be read.
 func (s *Store) checkReady() error {
 	if err := s.notReady.Load(); err != nil {
 		return *err
@@ -133,7 +132,7 @@ func (s *Store) checkReady() error {
 	return nil
 }
 
-// releaseOwner gives the database back, so that the next process need not wait.
+// releaseOwner releases the database, so that the next process need not wait.
 func (r *readiness) releaseOwner() (err error) {
 	if r.owner != nil {
 		err = r.owner.Close()

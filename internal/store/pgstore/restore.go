@@ -13,21 +13,21 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// What a restored store skips where no notes say what the lost time may have used:
+// Numbers that a restored store skips if no notes say what the lost time may have used:
 // positions and sequence numbers that programs have read, tickets that people were told.
 const (
 	skipPositions = 1_000_000
 	skipTickets   = 1_000
 )
 
-// AfterRestore makes a database usable that went back in time. Routers that wait for
-// it go on by themselves. Counters jump over what the lost time may have given out,
-// and messages that are not sent become uncertain, as they may have been.
+// AfterRestore makes a database usable that went back in time; waiting routers then
+// continue by themselves. Counters skip what the lost time may have given out, and unsent
+// messages become uncertain, as they may have been sent.
 func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, err error) {
 	now = s.serverTime(now)
 	st, err := s.readState(ctx, s.pool, nil)
 	if err == nil {
-		// The server is accepted, whatever it lacks: that is what this is for.
+		// The server is accepted, whatever it lacks: that is the purpose.
 		s.guard.accept(&st)
 		s.writeRefusal.Store(nil)
 		err = s.skipCounters(ctx) // before events are written
@@ -44,7 +44,7 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 	return doubtful, wrap("after restore", err)
 }
 
-// markAllUncertain marks what is to be sent.
+// markAllUncertain marks the messages that are to be sent.
 func (s *Store) markAllUncertain(ctx context.Context, now time.Time) (sum int, err error) {
 	for after := int64(-1); ; {
 		var conversations []int64
@@ -68,7 +68,7 @@ func (s *Store) markAllUncertain(ctx context.Context, now time.Time) (sum int, e
 		err = s.write(ctx, &lockSet{ConversationKeys: conversations, WithPending: true}, now, func(tx *txState) error {
 			n = 0
 			if len(tx.conversationByRow) < len(conversations) {
-				return fmt.Errorf("somebody works on the database, who should wait: %w", store.ErrBusy)
+				return fmt.Errorf("another program is using the database: stop it first: %w", store.ErrBusy)
 			}
 			for _, m := range tx.unit.Messages {
 				if tx.unit.MarkUncertain(m, "the store was restored from a backup") {
@@ -84,9 +84,9 @@ func (s *Store) markAllUncertain(ctx context.Context, now time.Time) (sum int, e
 	}
 }
 
-// skipCounters moves the counters past all that the notes say may have been given out. Every
-// event that somebody has seen has a position, so no conversation has lost more
-// sequence numbers than there are lost positions.
+// skipCounters moves the counters past all numbers that may have been given out by the
+// notes. Every event that somebody has seen has a position, so no conversation has lost
+// more sequence numbers than there are lost positions.
 func (s *Store) skipCounters(ctx context.Context) (err error) {
 	_, _, notes, err := s.guard.readNotes(ctx)
 	if err != nil {
@@ -120,13 +120,13 @@ func (s *Store) skipCounters(ctx context.Context) (err error) {
 			queue(b, raise, counter, value)
 		}
 		queue(b, `UPDATE psi_router.conversations SET seq = seq + $1`, max(past-was, 0))
-		// Keys that processes took and never gave back are behind the sequence already.
+		// The sequence is already past the keys that processes reserved and never returned.
 		queue(b, `SELECT setval('psi_router.keys', nextval('psi_router.keys') + 1000000)`)
 		return s.commit(ctx, c, b, true)
 	})
 }
 
-// nextGeneration is the last step: with it the routers go on.
+// nextGeneration is the last step: after it the routers continue.
 func (s *Store) nextGeneration(ctx context.Context) error {
 	return s.writeDirect(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.counters (name, value) VALUES ('generation', 1)
@@ -134,7 +134,7 @@ func (s *Store) nextGeneration(ctx context.Context) error {
 	})
 }
 
-// writeRestoredNote has the notes be about the database as it is now.
+// writeRestoredNote makes the notes describe the database as it is now.
 func (s *Store) writeRestoredNote(ctx context.Context) error {
 	st, err := s.readState(ctx, s.pool, nil)
 	if err != nil {

@@ -19,20 +19,20 @@ import (
 
 const (
 	storeNote  = "store"  // a Watermark: which store this is
-	serverNote = "server" // the server that somebody compared last, or is about to
-	// emptiedNote is when all other notes were found to be gone, as time.RFC3339Nano.
+	serverNote = "server" // the last server that a process compared, or is about to compare
+	// emptiedNote is when all other notes were found missing, as time.RFC3339Nano.
 	emptiedNote = "emptied"
-	// processPrefix is before the names of processes.
+	// processPrefix precedes the name of a process.
 	processPrefix = "process:"
 
 	// numberedCounter counts events.
 	numberedCounter = "numbered"
-	// How many numbers are noted at once. After a restore they are gaps.
+	// How many numbers are noted ahead. After a restore they are gaps.
 	positionsAhead = 100_000
 	ticketsAhead   = 100
 )
 
-// processNote is what a process keeps outside.
+// processNote is what a process keeps outside of the database.
 type processNote struct {
 	Generation int64            `json:"generation"`
 	Slots      []int64          `json:"slots"` // see witnesses.syncedCommits
@@ -47,7 +47,7 @@ type rewindGuard struct {
 	server     string        // the server that was compared
 	clockAhead time.Duration // by how many whole seconds its clock is ahead of ours
 	watermark  Watermark
-	limits     map[string]int64 // by counter: nothing above is given out
+	limits     map[string]int64 // by counter: no higher number is given out
 }
 
 func (g *rewindGuard) verifiedServer() string {
@@ -64,7 +64,7 @@ func (g *rewindGuard) currentWatermark() Watermark {
 
 func (g *rewindGuard) generation() int64 { return g.currentWatermark().Generation }
 
-// accept remembers what was compared, and reports whether that is another store than
+// accept stores what was compared, and reports whether the store is another one than
 // before.
 func (g *rewindGuard) accept(now *serverState) (news bool) {
 	g.mu.Lock()
@@ -77,8 +77,8 @@ func (g *rewindGuard) accept(now *serverState) (news bool) {
 	return news
 }
 
-// serverTime is the server's time at a moment of ours. Rows that several processes compare
-// with the time are written and read by it.
+// serverTime returns the server's time at a time of ours. Rows that several processes
+// compare with the time use it.
 func (s *Store) serverTime(now time.Time) time.Time {
 	s.guard.mu.Lock()
 	defer s.guard.mu.Unlock()
@@ -99,15 +99,14 @@ func (g *rewindGuard) raiseLimits(high map[string]int64) {
 	}
 }
 
-// publishProgress notes outside how far this process is. It returns only once the note
-// holds for everybody: whoever compares the database later knows of it. What was
-// claimed may be posted then.
+// publishProgress notes outside how far this process is. It returns once the note is in
+// force: whoever compares the database later sees it. Claimed messages may be posted then.
 func (s *Store) publishProgress(ctx context.Context) error {
 	server, err := s.writeNote(ctx)
 	if err != nil || server == s.guard.verifiedServer() {
 		return err
 	}
-	// Somebody found another server, and ours may be no more; or the notes are gone.
+	// Another process found another server, and ours may be gone; or the notes are gone.
 	if err := s.verify(ctx, s.pool); err != nil || server != "" {
 		return err
 	}
@@ -146,7 +145,7 @@ func (s *Store) raiseLimit(ctx context.Context, pool *pgxpool.Pool, counter stri
 	s.guard.limits[counter] = max(value, was) + ahead
 	s.guard.mu.Unlock()
 	_, err := s.writeNote(ctx)
-	if err != nil { // what is not noted must not be given out
+	if err != nil { // a number that is not noted must not be given out
 		s.guard.mu.Lock()
 		s.guard.limits[counter] = was
 		s.guard.mu.Unlock()
@@ -154,7 +153,8 @@ func (s *Store) raiseLimit(ctx context.Context, pool *pgxpool.Pool, counter stri
 	return err
 }
 
-// highestLimits is the highest number of each counter that anybody may have given out.
+// highestLimits returns the highest number of each counter that any process may have given
+// out.
 func highestLimits(all map[string]processNote) map[string]int64 {
 	high := map[string]int64{}
 	for _, n := range all {
@@ -165,7 +165,7 @@ func highestLimits(all map[string]processNote) map[string]int64 {
 	return high
 }
 
-// readNotes returns the note about the store, and those of the processes.
+// readNotes returns the store's note, and those of the processes.
 func (g *rewindGuard) readNotes(ctx context.Context) (kept Watermark, known bool, all map[string]processNote, err error) {
 	texts, err := g.notes.Notes(ctx)
 	if err != nil {
@@ -184,16 +184,16 @@ func (g *rewindGuard) readNotes(ctx context.Context) (kept Watermark, known bool
 	return kept, known, all, nil
 }
 
-// serverState is what the database itself says.
+// serverState is what the database says of itself.
 type serverState struct {
 	server     string
-	clockAhead time.Duration // its clock, of ours
+	clockAhead time.Duration // relative to ours
 	watermark  Watermark
 	used       bool                       // some router has written to it
 	witnesses  map[string]map[int64]int64 // by process and slot
 }
 
-// readState reads the witnesses of some processes, and which server has them.
+// readState reads the witnesses of some processes, and the server.
 func (s *Store) readState(ctx context.Context, pool *pgxpool.Pool, processes []string) (st serverState, err error) {
 	err = withConn(ctx, pool, func(c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
@@ -228,12 +228,12 @@ func (s *Store) readState(ctx context.Context, pool *pgxpool.Pool, processes []s
 	return st, err
 }
 
-// findLostCommits says whose commits a database lacks; "" is nobody's.
+// findLostCommits returns a process whose commits the database lacks, "" for none.
 func (st *serverState) findLostCommits(notes map[string]processNote) string {
 	for _, process := range slices.Sorted(maps.Keys(notes)) {
 		n := notes[process]
 		if n.Generation != st.watermark.Generation {
-			continue // of a database that is no more
+			continue // of an earlier database
 		}
 		for slot, synced := range n.Slots {
 			if st.witnesses[process][int64(slot)] < synced {
@@ -244,16 +244,15 @@ func (st *serverState) findLostCommits(notes map[string]processNote) string {
 	return ""
 }
 
-// Witnesses of processes that have written nothing for so long. Every process writes
-// when it prunes.
+// Witnesses of processes without recent writes. Every process writes when it prunes.
 const (
 	pruneInterval = 10 * time.Minute
-	noteTTL       = `1 hour` // its note goes: those who wrote since know of its commits too
-	witnessTTL    = `7 days` // its rows go: it may have been stopped, and go on
+	noteTTL       = `1 hour` // its note goes: later writers know of its commits too
+	witnessTTL    = `7 days` // its rows go: until then it may be stopped, and continue
 )
 
-// pruneWitnesses removes what processes that are gone have left. Their highest numbers become
-// this process's.
+// pruneWitnesses deletes the witnesses of processes that are gone. Their highest numbers
+// become this process's.
 func (s *Store) pruneWitnesses(ctx context.Context) error {
 	_, _, notes, err := s.guard.readNotes(ctx)
 	if err != nil {
@@ -287,7 +286,7 @@ func (s *Store) pruneWitnesses(ctx context.Context) error {
 	return s.guard.notes.DropNotes(ctx, names...)
 }
 
-// lostNotes is what happens when the notes are gone.
+// lostNotes handles missing notes.
 func (s *Store) lostNotes(ctx context.Context) error {
 	at := s.now().UTC().Format(time.RFC3339Nano)
 	if _, err := s.guard.notes.Note(ctx, emptiedNote, at, emptiedNote); err != nil {
@@ -302,7 +301,7 @@ func (s *Store) lostNotes(ctx context.Context) error {
 	return s.opts.OnNotesLost(ctx, paused)
 }
 
-// NotesLostAt is when the notes were found to be gone last, zero for never.
+// NotesLostAt returns when the notes were last found missing, zero for never.
 func (s *Store) NotesLostAt(ctx context.Context) (at time.Time, err error) {
 	texts, err := s.guard.notes.Notes(ctx)
 	if err != nil || texts[emptiedNote] == "" {

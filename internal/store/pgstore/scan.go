@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// stamp and instant are how times are kept: zero is NULL, or the epoch where never
-// has to be ordered.
+// stamp and instant convert times: zero is NULL, or the epoch in columns that are sorted
+// by.
 func stamp(t time.Time) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()}
 }
@@ -22,7 +22,7 @@ func instant(t pgtype.Timestamptz) time.Time {
 	return t.Time.UTC()
 }
 
-// epoch is what a column has for never that can be ordered by.
+// epoch stands for never in a column that is sorted by.
 func epoch() time.Time { return time.Unix(0, 0).UTC() }
 
 func orEpoch(t time.Time) pgtype.Timestamptz {
@@ -45,12 +45,12 @@ type (
 // messageRow is a message, and what is known of its conversation before that is loaded.
 type messageRow struct {
 	sqlrow.Message[pgtype.Timestamptz]
-	contact int64 // 0 where nobody asked
+	contact int64 // 0 if it was not selected
 	line    string
-	pending bool // its conversation has something to send
+	pending bool // its conversation has rows to send
 }
 
-// scanMessage reads a row; its ConversationRow is still missing.
+// scanMessage reads a row. The caller sets its ConversationRow.
 func scanMessage(rows pgx.Rows, more ...any) (*messageRow, error) {
 	m := &messageRow{}
 	if err := scan(rows, append(m.Dest(), more...)...); err != nil {
@@ -67,7 +67,7 @@ func scanPair(rows pgx.Rows, into map[string]int64) error {
 	return err
 }
 
-// col is a column of rows.
+// col returns a column of rows.
 func col[T, V any](rows []T, get func(T) V) []V {
 	out := make([]V, len(rows))
 	for i, r := range rows {

@@ -36,7 +36,7 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 			switch {
 			case locked:
 				claims = append(claims, store.SendClaim{Post: store.PostRow{Conversation: id}, Busy: true})
-			case err != nil: // joined with another one, by whose lane its rows leave
+			case err != nil: // merged into another one, by whose lane its rows leave
 			default:
 				if c := tx.unit.Claim(conv, pending[conv], token); c != nil {
 					claims = append(claims, *c)
@@ -56,8 +56,8 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 	return claims, nil
 }
 
-// unclaim lets go of what was claimed and will not be posted. What stays claimed is found
-// to be uncertain.
+// unclaim returns claimed rows that will not be posted. A row that stays claimed becomes
+// uncertain.
 func (s *Store) unclaim(ctx context.Context, now time.Time, claims []store.SendClaim) {
 	var results []store.SendResult
 	for _, c := range claims {
@@ -79,8 +79,8 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	results = unit.FitResults(results)
 	recorded, err := s.recordSends(ctx, now, results)
 	if sqlState(err) == lockNotAvailable {
-		// Somebody new is being made under a phone that was learned: it is learned again
-		// with the next message.
+		// Another transaction is creating a contact with a learned phone: the next message
+		// learns it again.
 		results = slices.Clone(results)
 		for i := range results {
 			results[i].WaID = ""
@@ -115,13 +115,13 @@ func (s *Store) recordSends(ctx context.Context, now time.Time, results []store.
 			}
 			ids = append(ids, r.Conversation)
 			if tx.lockedByOthers(s.set.ResultLoadSpec(r)) {
-				r.WaID = "" // it is learned again with the next message
+				r.WaID = "" // the next message learns it again
 			}
 			if m := tx.unit.MessageByID(r.MessageID); m != nil {
 				tx.unit.ApplyResult(m, r)
 			}
 		}
-		// What is written by then decides what is left.
+		// The rows that are written by then decide what is left.
 		tx.afterFlush = func(b *pgx.Batch) {
 			clear(waiting)
 			queue(b, `SELECT t.id FROM psi_router.conversations t WHERE t.id = ANY ($1::text[]) AND

@@ -25,7 +25,7 @@ func (q *sqlBuilder) queue(b *pgx.Batch) *pgx.QueuedQuery {
 	return queue(b, strings.Join(q.text, " "), q.args...)
 }
 
-// The statements of every write. They take columns, and do all rows at once.
+// The statements of every write. They take columns, and write all rows at once.
 const (
 	claimAliases = `INSERT INTO psi_router.aliases (alias, contact)
 		SELECT u.alias, u.contact FROM unnest($1::text[], $2::bigint[]) u (alias, contact)
@@ -66,7 +66,7 @@ const (
 			waiting_since, opened, last_area, file_at, asked_at, said_at, left_at, left_reason, apologized_for)
 		WHERE t.n = u.n`
 
-	// A row's number is given when it is written, so the order of the rows is kept.
+	// A row gets its number when it is written, so the rows keep their order.
 	insertMessages = `WITH written AS (
 		INSERT INTO psi_router.messages (conversation, id, direction, author, type, text, body, media, reply_id, quoted_id,
 			reactions, provider_id, origin, status, reason, fate, error_code, error_detail, epoch, read_id, since, expires_at,
@@ -102,7 +102,7 @@ const (
 		WHERE p.conversation = u.conversation AND p.n = u.n AND NOT p.doubt`
 	deletePending = `DELETE FROM psi_router.pending p USING unnest($1::bigint[], $2::bigint[]) u (conversation, n)
 		WHERE p.conversation = u.conversation AND p.n = u.n`
-	// supersede takes back what a conversation that is no more was about to say.
+	// supersede takes back the queued replies of a conversation that was merged.
 	supersede = `UPDATE psi_router.messages m SET epoch = -1 FROM psi_router.pending p
 		WHERE p.conversation = $1 AND NOT p.doubt AND m.conversation = p.conversation AND m.n = p.n AND m.author = 'router'`
 	moveTimers = `WITH gone AS (DELETE FROM psi_router.timers WHERE conversation = $2 RETURNING kind, due)
@@ -140,14 +140,14 @@ const (
 		ON CONFLICT DO NOTHING`
 	deleteParked = `DELETE FROM psi_router.parked p USING unnest($1::text[], $2::text[], $3::text[]) u (provider_id, line, person)
 		WHERE p.provider_id = u.provider_id AND p.line = u.line AND p.person = u.person`
-	// Whose a report is, is looked up now: the recipient may have become somebody.
+	// The recipient's contact is looked up now: it may be new.
 	loadParked = `SELECT p.provider_id, p.line, p.person,
 			coalesce((SELECT contact FROM psi_router.aliases WHERE alias = p.person), 0),
 			p.status, p.code, p.detail, p.at, p.expires_at
 		FROM psi_router.parked p WHERE p.provider_id = ANY ($1::text[]) ORDER BY p.at, p.status`
 
-	// All turns of a line write here, so nobody waits: who finds the row taken
-	// leaves it to the one who has it, who heard somebody at that moment too.
+	// All turns of a line write here, so nobody waits: if another transaction has locked
+	// the row, its own time is as recent.
 	updateLine = `UPDATE psi_router.lines SET last_inbound = $2 WHERE line =
 		(SELECT line FROM psi_router.lines WHERE line = $1 AND last_inbound < $2 FOR UPDATE SKIP LOCKED)`
 	insertLine = `INSERT INTO psi_router.lines (line, last_inbound) VALUES ($1, $2) ON CONFLICT DO NOTHING`

@@ -1,9 +1,8 @@
-// Package pgstore is the store on PostgreSQL, for any number of processes. It
-// locks the contacts that a transaction touches, loads what a decision needs, lets
-// the rules of package store decide and writes what they say. It waits for nobody's
-// contact: what another process holds is left out and asked for again. It must
-// never decide anything itself, nor keep state in a session: it may stand behind a
-// pooler that gives every transaction another connection.
+// Package pgstore is the store on PostgreSQL, for any number of processes. It locks the
+// contacts that a transaction touches, loads what a decision needs, lets the rules of
+// package unit decide, and writes the result. It skips locked contacts: their arrivals and
+// sends are asked for again. It must never decide anything itself, nor keep state in a
+// session: a pooler may give every transaction another connection.
 package pgstore
 
 import (
@@ -24,13 +23,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// How long things may take. A turn that is not over after deadline has failed; a
-// job's lease is longer (30 s).
+// Timeouts. A turn fails when deadline passes; a job's lease is longer (30 s).
 const (
 	callTimeout    = 20 * time.Second
 	connectTimeout = 5 * time.Second
 	lockPatience   = 2 * time.Second
-	// openTimeout bounds what comes before and after the migrations.
+	// openTimeout bounds the steps before and after the migrations.
 	openTimeout = 2 * time.Minute
 	// counterConns is how many connections number tickets, beside those of Options.
 	counterConns = 2
@@ -40,31 +38,31 @@ const (
 type Options struct {
 	// URL of the database, perhaps through a pooler in transaction mode.
 	URL string
-	// DirectURL reaches the server itself, for migrations; URL if "".
+	// DirectURL is the server's own address, for migrations; URL if "".
 	DirectURL string
 	Settings  unit.Settings
-	// MaxConns bounds the pool, 10 if 0: the turns and claims of a worker that
-	// run at once, and a few for its faces.
+	// MaxConns bounds the pool, 10 if 0: the concurrent turns and claims of a worker, and a
+	// few for people.
 	MaxConns int
-	// NoMigrate refuses a schema that is older than this program instead of bringing it
-	// up to date: other programs may be at work on it.
+	// NoMigrate refuses a schema that is older than this program instead of bringing it up
+	// to date: other programs may be using it.
 	NoMigrate bool
-	// Lazy has Open do nothing yet: every method answers store.ErrUnavailable until
-	// Ready has done it. A database that went back in time is then opened for reading.
+	// Lazy makes Open do nothing yet: every method returns store.ErrUnavailable until Ready
+	// has opened the store. A database that went back in time is then opened for reading.
 	Lazy bool
-	// Holder is who this process is, to people, when it has the store for itself; ""
-	// shares it. See Own.
+	// Holder names this process to people if it has the store for itself; "" shares it. See
+	// Own.
 	Holder string
-	// Logger is told of what is odd about the server; nil is nobody.
+	// Logger gets warnings about the server; nil discards them.
 	Logger *slog.Logger
 
-	// Notes are kept outside of the database, so that one which went back in time is
-	// noticed; nil is in memory, which tells it of this process only.
+	// Notes are kept outside of the database, to detect that it went back in time; nil
+	// keeps them in memory, for this process only.
 	Notes Notes
 
-	// OnNotesLost is called when the notes that were there are gone, before they are
-	// written anew: whatever keeps them lost all it had. paused are the queues that
-	// operators have paused. An error has it be called again.
+	// OnNotesLost is called when existing notes are gone, before they are written again:
+	// their keeper lost all its data. paused are the queues that operators have paused.
+	// After an error it is called again.
 	OnNotesLost func(ctx context.Context, paused []string) error
 
 	// Of tests.
@@ -75,8 +73,8 @@ type Options struct {
 // Store implements store.Store.
 type Store struct {
 	pool *pgxpool.Pool
-	// counterPool is for those who have a connection of pool: two of them must not
-	// wait for one another's.
+	// counterPool is for callers that have a connection of pool: two of them must not wait
+	// for each other's.
 	counterPool *pgxpool.Pool
 	opts        Options
 	set         unit.Settings
@@ -94,8 +92,8 @@ type Store struct {
 
 	readiness readiness
 	notReady  atomic.Pointer[error] // see checkReady
-	direct    atomic.Bool           // nobody stands between us and the server
-	// lockPatience is how long a caller who cannot be told "busy" waits for a contact.
+	direct    atomic.Bool           // there is no pooler
+	// lockPatience is how long a caller waits for a contact if it has no "busy" answer.
 	lockPatience time.Duration
 
 	fence atomic.Int64 // of its Owner, 0 without one
@@ -107,9 +105,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open connects, checks that server and pooler can be relied on, and brings the
-// schema up to date. A database of a newer program is refused with store.ErrNewer.
-// See Options.Lazy.
+// Open connects, checks server and pooler, and brings the schema up to date. A database of
+// a newer program is refused with store.ErrNewer. See Options.Lazy.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := build(ctx, o)
 	if o.Lazy {
@@ -127,7 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// connect makes a store, and looks at the server. It changes nothing.
+// connect makes a store, and checks the server. It changes nothing.
 func connect(ctx context.Context, o Options) (*Store, error) {
 	s, err := build(ctx, o)
 	if err == nil {
@@ -140,7 +137,7 @@ func connect(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// build makes a store that has no connection yet. It can be closed also after an error.
+// build makes a store without a connection. It can be closed even after an error.
 func build(ctx context.Context, o Options) (s *Store, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -152,7 +149,7 @@ func build(ctx context.Context, o Options) (s *Store, err error) {
 		o.Notes = NewNotes()
 	}
 	s = &Store{opts: o, set: o.Settings.WithDefaults(), log: o.Logger, lockPatience: lockPatience, guard: rewindGuard{notes: o.Notes, limits: map[string]int64{}}}
-	s.setNotReady(errors.New("it was not opened yet"))
+	s.setNotReady(errors.New("it is not open yet"))
 	if s.now = o.now; s.now == nil {
 		s.now = time.Now
 	}
@@ -187,8 +184,8 @@ func build(ctx context.Context, o Options) (s *Store, err error) {
 	return s, err
 }
 
-// tune sets what holds for every connection. Behind a pooler in transaction mode
-// there is no statement to prepare and no setting to leave behind.
+// tune sets what holds for every connection. Behind a pooler in transaction mode it
+// prepares no statement and leaves no setting behind.
 func tune(cfg *pgx.ConnConfig) {
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout {
@@ -199,18 +196,18 @@ func tune(cfg *pgx.ConnConfig) {
 	}
 }
 
-// keepPlans lets the server keep its plans, which is for where nobody stands between:
-// planning is half of what a small transaction costs it.
+// keepPlans lets the server cache its plans, if there is no pooler: planning is half of the
+// cost of a small transaction.
 func keepPlans(cfg *pgx.ConnConfig) {
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-	// Else it plans anew for each array, as it takes ours to be shorter than it
-	// would guess; what the statements ask for has one good plan.
+	// Otherwise it plans for each array anew, as it takes ours to be shorter than its
+	// estimate; the statements have one good plan.
 	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 }
 
-// isDirect finds out whether nobody stands between. A pooler answers with a process of
-// its own when one connects, and gives each transaction another connection of the
-// server, which knows no statement that was prepared before.
+// isDirect reports whether there is no pooler. A pooler answers a connection with a process
+// of its own, and gives each transaction another connection of the server, which has no
+// earlier prepared statement.
 func (s *Store) isDirect(ctx context.Context) (bool, error) {
 	cfg := s.pool.Config().ConnConfig
 	cfg.Tracer = nil
@@ -218,13 +215,13 @@ func (s *Store) isDirect(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }() // it has said what it had to
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
 	var pid uint32
 	err = c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)
 	return pid == c.PgConn().PID(), err
 }
 
-// Close waits for what is under way and lets the database go.
+// Close waits for running calls and closes the pools.
 func (s *Store) Close() error {
 	s.readiness.mu.Lock()
 	defer s.readiness.mu.Unlock()
@@ -257,7 +254,7 @@ type Pool struct {
 	WaitTime         time.Duration
 }
 
-// Ping asks whether the database can be written to.
+// Ping checks that the database can be written to.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.checkWritable(); err != nil {
 		return err
@@ -280,8 +277,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 var errReadOnly = fmt.Errorf("the server takes no writes: it is a standby, or set to read-only: %w", store.ErrUnavailable)
 
-// checkServer asks the server, through the pooler if there is one, whether it can be
-// relied on.
+// checkServer checks, through the pooler if there is one, that the server can be relied on.
 func (s *Store) checkServer(ctx context.Context) error {
 	const query = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('server_encoding'),
 		pg_is_in_recovery(), current_setting('fsync')`

@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// lockScan is held by who looks through events for endpoints; see lockMigrate.
+	// lockScan is the lock of those who scan events for endpoints; see lockMigrate.
 	lockScan = 0x7073692d726f7404
-	// lockCursors is shared by who moves cursors, and held alone by who notes what is
-	// behind. So whichever comes second sees what the first one did: an event that is
-	// not noted, as its conversation is behind already, keeps it behind.
+	// lockCursors is shared by those who move cursors, and exclusive for those who note
+	// lags. So the second one sees what the first one did: an event that is not noted,
+	// because its conversation lags already, keeps it lagging.
 	lockCursors = 0x7073692d726f7405
-	// scanPageSize is how many events one look takes: few, because those who write wait
-	// for the processors meanwhile.
+	// scanPageSize is how many events one scan takes: few, because message processing
+	// shares the processors.
 	scanPageSize = 200
-	// prunePageSize is how many cursors one look at them takes.
+	// prunePageSize is how many cursors one pruning takes.
 	prunePageSize = 500
 
-	// selectPendingEvents begins, in a conversation without a cursor, behind its last event from
-	// before the endpoint; the new ones are the last, so that one is found at once.
+	// selectPendingEvents begins, in a conversation without a cursor, behind its last event
+	// from before the endpoint. New events are the last, so that one is found at once.
 	selectPendingEvents = `SELECT e.conversation, e.seq, e.id, e.type, e.created_at, e.data::text, coalesce(b.first_pos + e.i, 0)
 		FROM psi_router.endpoints n CROSS JOIN unnest($2::text[]) WITH ORDINALITY u (conversation, i)
 		LEFT JOIN psi_router.cursors k ON k.endpoint = n.name AND k.conversation = u.conversation
@@ -37,16 +37,16 @@ const (
 			ORDER BY e.seq LIMIT $3) e
 		JOIN psi_router.batches b ON b.n = e.batch
 		WHERE n.name = $1 ORDER BY u.i, e.seq`
-	// moveCursors touches no index as long as nothing was found by looking. What was
-	// stays behind while there is any event above the cursor.
+	// moveCursors touches no index unless a lag was noted. A noted conversation lags for as
+	// long as it has an event above the cursor.
 	moveCursors = `INSERT INTO psi_router.cursors (endpoint, conversation, seq)
 		SELECT $1, u.conversation, u.seq FROM unnest($2::text[], $3::bigint[]) u (conversation, seq)
 		ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,
 			since = CASE WHEN cursors.since IS NOT NULL AND EXISTS (
 				SELECT FROM psi_router.events e WHERE e.conversation = cursors.conversation AND e.seq > excluded.seq) THEN cursors.since END
 		WHERE cursors.seq < excluded.seq`
-	// noteLags makes rows that begin before the first event that is wanted. It leaves
-	// alone what is behind already: an endpoint that is away for long costs no writes.
+	// noteLags adds cursors that begin before the first wanted event. It leaves lagging
+	// ones alone: an endpoint that is away for long costs no writes.
 	noteLags = `INSERT INTO psi_router.cursors (endpoint, conversation, seq, since)
 		SELECT $1, u.conversation, u.first - 1, u.since
 		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[]) u (conversation, first, last, since)
@@ -54,8 +54,8 @@ const (
 			WHERE endpoint = $1 AND conversation = u.conversation LIMIT 1) k (noted) ON true
 		WHERE k.noted IS NOT true
 		ON CONFLICT (endpoint, conversation) DO UPDATE SET since = excluded.since`
-	// pruneCursors keeps what is behind, and what has events that were not looked at
-	// yet. A cursor that moves meanwhile is compared as it is then.
+	// pruneCursors keeps cursors that lag, and those with unscanned events. A cursor that
+	// moves meanwhile is compared with its new position.
 	pruneCursors = `WITH page AS (
 			SELECT conversation FROM psi_router.cursors WHERE endpoint = $1 AND conversation > $2 ORDER BY conversation LIMIT $3),
 		gone AS (
@@ -78,8 +78,8 @@ func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint st
 	}))
 }
 
-// PendingEvents implements store.Subscriptions. What was committed a moment ago gets its number
-// here, so that it need not wait for the pump.
+// PendingEvents implements store.Subscriptions. It numbers events that were just committed,
+// so that they need not wait for the pump.
 func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
 	if len(conversations) == 0 {
 		return nil, nil
@@ -116,7 +116,7 @@ func (s *Store) pendingEvents(ctx context.Context, endpoint string, conversation
 	return out, unnumbered, err
 }
 
-// numberCommitted gives positions to what is committed, unless somebody else is at it.
+// numberCommitted numbers committed events, unless another process is doing it.
 func (s *Store) numberCommitted(ctx context.Context) (err error) {
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
@@ -177,7 +177,7 @@ func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.E
 			return err
 		}
 		b := &pgx.Batch{}
-		queue(b, asyncCommit) // a page that is lost is looked through again
+		queue(b, asyncCommit) // a lost page is scanned again
 		if lags := sqlrow.CursorLags(page, filter); len(lags) > 0 {
 			queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockCursors))
 			queue(b, noteLags, endpoint,
@@ -193,8 +193,8 @@ func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.E
 	return done, err
 }
 
-// nextScanPage reads the events that were not looked at yet; plain leaves out what is
-// in them. Nobody gets a page of an endpoint that nobody knows.
+// nextScanPage reads the events that were not scanned yet; plain leaves out their content.
+// An unknown endpoint gets no page.
 func nextScanPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain bool) (page []store.Event, err error) {
 	data := `e.data::text`
 	if plain {

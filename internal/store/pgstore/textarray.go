@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// textArray writes a column of texts in one go. The codec that pgx has looks at each
-// element anew, and texts are most of what a turn writes.
+// textArray encodes a column of texts in one go. The codec of pgx examines each element
+// anew, and texts are most of what a turn writes.
 type textArray struct{ *pgtype.ArrayCodec }
 
 // PlanEncode implements pgtype.Codec.
@@ -23,9 +23,9 @@ func (c textArray) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any
 
 type encodeTexts struct{}
 
-// Encode implements pgtype.EncodePlan: the number of dimensions, whether there are
-// NULLs, the type of the elements; of the one dimension length and first index; and
-// each element behind its length.
+// Encode implements pgtype.EncodePlan: the number of dimensions, whether there are NULLs,
+// the type of the elements; length and first index of the one dimension; and each element
+// after its length.
 func (encodeTexts) Encode(value any, buf []byte) ([]byte, error) {
 	list := value.([]string) //nolint:forcetypeassert // see PlanEncode
 	if list == nil {
@@ -47,7 +47,7 @@ func (encodeTexts) Encode(value any, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// registerTextArray makes a new connection know textArray.
+// registerTextArray registers textArray on a new connection.
 func registerTextArray(_ context.Context, c *pgx.Conn) error {
 	types := c.TypeMap()
 	text, ok := types.TypeForOID(pgtype.TextOID)

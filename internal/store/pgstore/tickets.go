@@ -9,24 +9,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// countTickets takes numbers in a transaction of its own, which is over before its
-// answer travels: were it a part of the turn's, all turns that hand somebody off
-// would wait for one another's way to the database and back. It need not be synced:
-// the commit of the tickets themselves comes behind it in the log, and syncs both.
+// countTickets takes numbers in a transaction of its own, which ends before its answer
+// travels: as a part of the turn it would make all turns with a hand-off wait for each
+// other's round trips. It need not be synced: the commit of the tickets follows it in the
+// log, and syncs both.
 const countTickets = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
 	ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value`
 
-// idRange is some numbers in a row: those behind before, n of them.
+// idRange is n consecutive numbers, those after before.
 type idRange struct{ before, n int64 }
 
-// tickets are numbers that were taken and came to nothing. A process that dies
-// takes them with it: then there is a gap.
+// tickets are numbers that were reserved and not used. They are lost with the process,
+// which leaves a gap.
 type tickets struct {
 	mu    sync.Mutex
 	spare map[string][]idRange // by counter
 }
 
-// reserveTickets returns n numbers of a counter in a row.
+// reserveTickets returns n consecutive numbers of a counter.
 func (s *Store) reserveTickets(ctx context.Context, counter string, n int64) (idRange, error) {
 	if old, ok := s.tickets.take(counter, n); ok {
 		return old, nil
@@ -62,7 +62,7 @@ func (t *tickets) take(counter string, n int64) (idRange, bool) {
 	return idRange{}, false
 }
 
-// release returns numbers that no ticket has.
+// release returns unused numbers.
 func (t *tickets) release(counter string, unused idRange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,7 +72,7 @@ func (t *tickets) release(counter string, unused idRange) {
 	t.spare[counter] = append(t.spare[counter], unused)
 }
 
-// reset drops all: a database that was restored gives them out again.
+// reset drops all numbers: a restored database gives them out again.
 func (t *tickets) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,9 +16,8 @@ import (
 // traceSize bounds each list of a trace.
 const traceSize = 200
 
-// Trace implements store.Store. What a key names is looked up in every way that
-// it can be read; a message brings what it led to, anything else the last
-// messages of its conversations.
+// Trace implements store.Store. It looks a key up in every way that it can be read. A
+// message brings what it led to, any other key the last messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	key = unit.FitKey(strings.TrimSpace(key))
 	var out store.Trace
@@ -61,8 +60,8 @@ func (tx *txState) trace(r *reader, key string) (out store.Trace, err error) {
 	return out, r.askLast(func(b *pgx.Batch) { tx.queueHistory(b, &out) })
 }
 
-// traceMessages loads the conversations of messages, and the replies that they led
-// to: those were made in their turn, so they stand right behind them.
+// traceMessages loads the conversations of messages, and the replies that they led to:
+// those of the same turn, which directly follow.
 func (tx *txState) traceMessages(r *reader, named []*messageRow) (out []*messageRow, err error) {
 	if len(named) == 0 {
 		return nil, nil
@@ -89,8 +88,8 @@ func (tx *txState) traceMessages(r *reader, named []*messageRow) (out []*message
 	return out, err
 }
 
-// traceConversations loads the conversations of anything that is not a message, and
-// returns their last messages, oldest first.
+// traceConversations loads the conversations of a key that is no message, and returns their
+// last messages, oldest first.
 func (tx *txState) traceConversations(r *reader, key string, aliases []string) (out []*messageRow, err error) {
 	err = r.ask(func(b *pgx.Batch) {
 		tx.queueConversation(b, key)

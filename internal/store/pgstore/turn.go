@@ -31,14 +31,14 @@ func (s *Store) turnOrBisect(ctx context.Context, now time.Time, batch []inbound
 	defer end(&err)
 	results, err = s.turn(ctx, now, batch, false)
 	if sqlState(err) == lockNotAvailable {
-		// Somebody new is being made by a transaction that hangs: find out who.
+		// A transaction that hangs is creating one of the contacts: find out which.
 		results, err = s.bisect(ctx, now, batch)
 	}
 	return results, err
 }
 
-// bisect handles what can be handled of a batch that as a whole has to wait for
-// somebody. What is busy keeps back what comes after it.
+// bisect handles as much as possible of a batch that as a whole has to wait for a lock. A
+// busy arrival keeps back those after it.
 func (s *Store) bisect(ctx context.Context, now time.Time, batch []inbound.Arrival) ([]store.Result, error) {
 	out := make([]store.Result, len(batch))
 	blocked := newBlockedSet()
@@ -88,7 +88,7 @@ func (s *Store) bisect(ctx context.Context, now time.Time, batch []inbound.Arriv
 		if out[i].Busy {
 			out[i] = store.Result{Busy: true}
 		} else {
-			err = nil // some of it is written: the rest is asked for again
+			err = nil // a part of it is written: the rest is asked for again
 		}
 	}
 	return out, err
@@ -98,7 +98,7 @@ func (s *Store) loadSpec(a *inbound.Arrival) unit.LoadSpec {
 	return s.set.TurnLoadSpec([]inbound.Arrival{*a})
 }
 
-// turnLocks lists what a batch locks and loads, and what each of its arrivals does.
+// turnLocks returns what a batch locks and loads, and what each of its arrivals does.
 func (s *Store) turnLocks(batch []inbound.Arrival) (*lockSet, []unit.LoadSpec) {
 	locks := &lockSet{NewConversations: len(batch)}
 	each := make([]unit.LoadSpec, len(batch))
@@ -151,7 +151,8 @@ func (s *Store) turn(ctx context.Context, now time.Time, batch []inbound.Arrival
 	return results, err
 }
 
-// lockedByOthers says that somebody else holds something that an arrival needs.
+// lockedByOthers reports whether another transaction has locked a row that an arrival
+// needs.
 func (tx *txState) lockedByOthers(n unit.LoadSpec) bool {
 	for _, alias := range n.Aliases {
 		owner, there := tx.aliases[alias]
@@ -196,7 +197,7 @@ func (l *loaded) messagesNamed(providerIDs []unit.ProviderID, ids []string) (out
 type blockedSet struct {
 	names    map[string]bool
 	contacts map[int64]bool
-	ids      map[unit.ProviderID]bool // ours have no line
+	ids      map[unit.ProviderID]bool // our ids have no line
 }
 
 func newBlockedSet() *blockedSet {
@@ -227,7 +228,7 @@ func (s *blockedSet) blocks(n unit.LoadSpec, l *loaded) bool {
 	return false
 }
 
-// namedIDs are all that an arrival names messages by.
+// namedIDs returns all ids of messages in an arrival.
 func namedIDs(n unit.LoadSpec) []unit.ProviderID {
 	all := slices.Clone(n.ProviderIDs)
 	for _, id := range n.MessageIDs {
@@ -273,8 +274,7 @@ func (s *Store) Reject(ctx context.Context, now time.Time, arrival inbound.Arriv
 	return wrap("reject", err)
 }
 
-// retryUntil repeats what somebody else keeps from being done, for a while. The last
-// try is told so.
+// retryUntil repeats a call that meets locked rows, for a while. The last try is told so.
 func (s *Store) retryUntil(ctx context.Context, do func(last bool) (left bool, err error)) error {
 	until := time.Now().Add(s.lockPatience)
 	for try := 1; ; try++ {

@@ -15,24 +15,24 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// txState is a unit over what was loaded, and what only the engine knows of it.
+// txState is a unit over the loaded rows, and what only the engine knows of it.
 type txState struct {
 	*loaded
 	unit              *unit.Unit
 	conversationByRow map[int64]*unit.ConversationRow
 	conversationByID  map[string]*unit.ConversationRow // conversations by their id
-	listed            []*unit.ConversationRow          // what was only read
+	listed            []*unit.ConversationRow          // conversations that were only read
 	rowKeys           []int64                          // for new rows
 	usedKeys          map[int64]bool
-	isKnownLine       func(line string) bool // that it has its row
-	// ticketIDs of the ticketCounter are those of the tickets in the unit.
+	isKnownLine       func(line string) bool // whether a line has its row
+	// ticketIDs are the numbers of ticketCounter for the tickets in the unit.
 	ticketCounter string
 	ticketIDs     idRange
-	// beforeFlush and afterFlush are queued before anything is written, and behind it.
+	// beforeFlush and afterFlush are queued before and after all writes.
 	beforeFlush, afterFlush func(b *pgx.Batch)
 }
 
-// newTxState puts copies of what was loaded and is locked into a new unit.
+// newTxState puts copies of the locked rows into a new unit.
 func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
 	tx := &txState{
 		loaded: l, unit: unit.New(set, now),
@@ -73,7 +73,7 @@ func (l *loaded) newTxState(set unit.Settings, now time.Time) *txState {
 	return tx
 }
 
-// adoptMessage puts a message into the unit whose conversation is in it.
+// adoptMessage adds a message to the unit that has its conversation.
 func (tx *txState) adoptMessage(m *messageRow) {
 	conv := tx.conversationByRow[m.ConversationKey]
 	if conv == nil {
@@ -89,26 +89,25 @@ func (tx *txState) adoptMessage(m *messageRow) {
 const (
 	beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	beginRead  = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
-	// txSettings hold for one transaction, as a pooler gives the next one to somebody
-	// else. No wait outlasts the deadline, and a commit is on disk when it returns.
-	// All that we ask has an index, and it is used whatever the statistics say: a
-	// table that was empty when they were taken would be read from end to end.
+	// txSettings hold for one transaction, as a pooler gives the next one to another
+	// process. No wait outlasts the deadline, and a commit is on disk when it returns.
+	// Sequential scans are off, as every query has an index: a table that was empty at its
+	// last ANALYZE would be read from end to end.
 	txSettings = `SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '10s', true),
 		set_config('idle_in_transaction_session_timeout', '10s', true), set_config('jit', 'off', true),
 		set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
 			ELSE current_setting('synchronous_commit') END, true)`
-	// customPlan has statements planned for what they ask: pages and filters are asked for in
-	// many ways, and no one plan is good for all.
+	// customPlan forces custom plans: list filters vary too much for one generic plan.
 	customPlan = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`
-	// asyncCommit is for what may be gone after a crash of the server: the next commit that
-	// is synced takes it along.
+	// asyncCommit is for rows that a crash of the server may lose: the next synced commit
+	// syncs them too.
 	asyncCommit = `SELECT set_config('synchronous_commit', 'off', true)`
-	// shortLockTimeout is for those who have waited already.
+	// shortLockTimeout is for callers that have waited already.
 	shortLockTimeout = `SELECT set_config('lock_timeout', '100ms', true)`
 
-	// maxTries is how often a transaction is done that neighbours brought down.
+	// maxTries is how often a transaction is tried that concurrent ones make fail.
 	maxTries = 6
 )
 
@@ -117,7 +116,7 @@ func sendBatch(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
 	return c.SendBatch(ctx, b).Close()
 }
 
-// withTimeout gives a call its deadline, and makes the end of that an error of ours.
+// withTimeout gives a call its deadline, and marks an error that follows from it.
 func withTimeout(ctx context.Context) (context.Context, func(*error)) {
 	call, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	return call, func(err *error) {
@@ -128,19 +127,19 @@ func withTimeout(ctx context.Context) (context.Context, func(*error)) {
 	}
 }
 
-// rollback ends what did not come to its end. A connection that cannot even do
-// that is closed when it is released.
+// rollback ends an unfinished transaction. A connection that cannot even do that is closed
+// when it is released.
 func rollback(ctx context.Context, c *pgxpool.Conn) {
 	if c.Conn().IsClosed() || c.Conn().PgConn().TxStatus() == 'I' {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_, _ = c.Exec(ctx, "ROLLBACK") // see above
+	_, _ = c.Exec(ctx, "ROLLBACK")
 }
 
-// write runs one transaction: it locks and loads what w says, and writes the unit
-// once fn is done with it. fn may run again, over a new unit.
+// write runs one transaction: it locks and loads the lockSet, calls fn, and writes the
+// unit. fn may run again, over a new unit.
 func (s *Store) write(ctx context.Context, locks *lockSet, now time.Time, fn func(tx *txState) error) (err error) {
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
@@ -155,13 +154,13 @@ func (s *Store) write(ctx context.Context, locks *lockSet, now time.Time, fn fun
 	}
 }
 
-// failedBeforeCommit says that a connection broke before anything could be committed.
+// failedBeforeCommit reports whether a connection broke before anything could be committed.
 func failedBeforeCommit(err error) bool {
 	var e *earlyError
 	return errors.As(err, &e)
 }
 
-// earlyError is one of a connection that had been left in the pool.
+// earlyError is the error of a connection that broke in the pool.
 type earlyError struct{ error }
 
 func (e *earlyError) Unwrap() error { return e.error }
@@ -188,7 +187,7 @@ func (s *Store) writeOnce(ctx context.Context, c *pgxpool.Conn, locks *lockSet, 
 	if err != nil {
 		return err
 	}
-	if !written { // and what was claimed is let go
+	if !written { // this also releases the claimed aliases
 		s.releaseKeys(spare)
 		return nil
 	}
@@ -198,7 +197,7 @@ func (s *Store) writeOnce(ctx context.Context, c *pgxpool.Conn, locks *lockSet, 
 	return nil
 }
 
-// finish writes the unit, if there is something to write.
+// finish writes the unit if it has changes.
 func (s *Store) finish(ctx context.Context, c *pgxpool.Conn, tx *txState) (written bool, err error) {
 	b := &pgx.Batch{}
 	if tx.beforeFlush != nil {
@@ -217,7 +216,7 @@ func (s *Store) finish(ctx context.Context, c *pgxpool.Conn, tx *txState) (writt
 	return true, s.commit(ctx, c, b, true)
 }
 
-// decide locks, loads and lets fn decide, again once the tickets that it opens have
+// decide locks, loads and calls fn, and calls it again once the tickets that it opens have
 // their numbers.
 func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, locks *lockSet, now time.Time, spare []int64, fn func(tx *txState) error) (*txState, error) {
 	b := &pgx.Batch{}
@@ -248,7 +247,7 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, locks *lockSet, now
 		case err == nil && n == numbers.n:
 			return tx, nil
 		case err == nil && numbers.n > 0:
-			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is no function of the unit
+			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is not deterministic
 		case err == nil:
 			counter = "ticket:" + strconv.Itoa(tx.unit.Year())
 			if numbers, err = s.reserveTickets(ctx, counter, n); err == nil {
@@ -263,8 +262,8 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, locks *lockSet, now
 	}
 }
 
-// aliasClaims returns the names of everybody in the batch, in order, and to each the
-// key of the contact that it may lead to.
+// aliasClaims returns the aliases of everybody in the batch, sorted, each with the key of
+// the contact that it may lead to.
 func aliasClaims(names [][]string, keys []int64) []aliasClaim {
 	var out []aliasClaim
 	seen := map[string]bool{}
@@ -299,15 +298,14 @@ func (s *Store) read(ctx context.Context, what string, fn func(r *reader) error)
 	return wrap(what, err)
 }
 
-// reader is a transaction that only reads.
+// reader is a read-only transaction.
 type reader struct {
 	ctx         context.Context //nolint:containedctx // it lives as long as one call
 	c           *pgxpool.Conn
 	began       bool
-	genericPlan bool // the server's plans will do
+	genericPlan bool // the server's generic plans will do
 }
 
-// ask runs queries in one round trip.
 func (r *reader) ask(fill func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
 	if !r.began {

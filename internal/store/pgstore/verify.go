@@ -28,7 +28,7 @@ const selectWatermark = `SELECT coalesce((SELECT id FROM psi_router.installation
 	coalesce((SELECT value FROM psi_router.counters WHERE name = 'generation'), 0),
 	coalesce((SELECT value FROM psi_router.counters WHERE name = '` + numberedCounter + `'), 0)`
 
-// checkWritable is why nothing may be written; nil when it may.
+// checkWritable returns why nothing may be written; nil if it may.
 func (s *Store) checkWritable() error {
 	if err := s.checkReady(); err != nil {
 		return err
@@ -39,22 +39,22 @@ func (s *Store) checkWritable() error {
 	return nil
 }
 
-// Stale says that the database went back in time, so that what is read may be of
-// the past, and nothing is written.
+// Stale reports that the database went back in time: reads may be of the past, and nothing
+// is written.
 func (s *Store) Stale() bool { return s.checkReady() == nil && s.writeRefusal.Load() != nil }
 
-// Verify finds out whether the database is the one that the routers have worked with,
-// and lacks nothing that they have written. The store is closed to writes while it is
-// not; store.ErrBackInTime or store.ErrAnotherStore says so.
+// Verify checks that the database is the one that the routers have worked with, and lacks
+// nothing that they have written. Otherwise the store is closed to writes, with
+// store.ErrBackInTime or store.ErrWrongStore.
 func (s *Store) Verify(ctx context.Context) (err error) {
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	return wrap("compare the database", s.verify(ctx, s.pool))
 }
 
-// verify is for one at a time. Its order matters: another process notes what it
-// claimed, then looks which server was announced, then posts. So either it sees ours,
-// and compares too, or we see what it noted.
+// verify is called by one caller at a time. Its order matters: another process notes its
+// claims, then reads which server was announced, then posts. So either it sees our
+// announcement, and compares too, or we see its note.
 func (s *Store) verify(ctx context.Context, pool *pgxpool.Pool) error {
 	s.verifying.Lock()
 	defer s.verifying.Unlock()
@@ -71,7 +71,7 @@ func (s *Store) verify(ctx context.Context, pool *pgxpool.Pool) error {
 		return err
 	}
 	notes[s.witnesses.processName()] = mine
-	// What was noted by now must be there by now.
+	// Whatever was noted by now must be in the database by now.
 	now, err := s.readState(ctx, pool, slices.Collect(maps.Keys(notes)))
 	switch {
 	case err != nil:
@@ -95,7 +95,7 @@ func (s *Store) verify(ctx context.Context, pool *pgxpool.Pool) error {
 	return err
 }
 
-// checkState is the verdict about a database; nil is that it lacks nothing.
+// checkState returns what a database lacks; nil for nothing.
 func (s *Store) checkState(now *serverState, kept Watermark, known bool, notes map[string]processNote) error {
 	seen := s.guard.currentWatermark()
 	if seen.ID == "" {
@@ -115,8 +115,8 @@ func (s *Store) checkState(now *serverState, kept Watermark, known bool, notes m
 	return nil
 }
 
-// acceptState takes the database as it is now. One that was restored since is begun anew:
-// everything that this process remembers of it belongs to the one that is no more.
+// acceptState accepts the database as it is now. If it was restored, everything that this
+// process remembers belongs to the earlier database, and is dropped.
 func (s *Store) acceptState(ctx context.Context, now *serverState, known bool) error {
 	seen := s.guard.currentWatermark()
 	if seen.ID == "" || now.watermark.Generation == seen.Generation {
@@ -143,23 +143,23 @@ func (s *Store) acceptState(ctx context.Context, now *serverState, known bool) e
 	return nil
 }
 
-// refuseWrites closes the store to writes, and says so once.
+// refuseWrites closes the store to writes, and logs that once.
 func (s *Store) refuseWrites(why error) error {
 	err := fmt.Errorf("%w: %w", store.ErrUnavailable, why)
 	if s.writeRefusal.Swap(&err) == nil {
-		s.log.Error("nothing is written to the database until this is mended", "error", why)
+		s.log.Error("nothing is written to the database until this is fixed", "error", why)
 	}
 	return err
 }
 
 // How often a store is compared.
 const (
-	closedInterval = time.Second      // while it is closed: somebody mends it
-	verifyInterval = 10 * time.Second // else; who writes finds out by that
+	closedInterval = time.Second      // while it is closed: a person is fixing it
+	verifyInterval = 10 * time.Second // otherwise; writers notice earlier
 )
 
-// Run keeps the right to the database, and compares it, until ctx ends. It is for a
-// store that is Ready. It returns an error when another process has taken over.
+// Run keeps the right to the database, and compares it, until ctx ends. The store must be
+// Ready. It returns an error when another process has taken over.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.watch(ctx) })
@@ -169,8 +169,8 @@ func (s *Store) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// watch compares the database, so that also who writes nothing knows when it went back
-// in time, or was mended.
+// watch compares the database, so that processes that write nothing notice too when it went
+// back in time, or was fixed.
 func (s *Store) watch(ctx context.Context) error {
 	var verified, pruned time.Duration
 	tick := time.NewTicker(closedInterval)
@@ -185,13 +185,13 @@ func (s *Store) watch(ctx context.Context) error {
 		if s.Stale() || verified >= verifyInterval {
 			verified = 0
 			if err := s.Verify(ctx); err != nil && ctx.Err() == nil {
-				s.log.Debug("the database was not compared", "error", err)
+				s.log.Debug("the database cannot be compared", "error", err)
 			}
 		}
 		if pruned >= pruneInterval && !s.Stale() {
 			pruned = 0
 			if err := s.pruneWitnesses(ctx); err != nil && ctx.Err() == nil {
-				s.log.Debug("witnesses of processes that are gone were not removed", "error", err)
+				s.log.Debug("witnesses of ended processes cannot be removed", "error", err)
 			}
 		}
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// sameServer ends the transaction on a server that was not compared yet. A pooler
-	// changes the server under a connection that stays, so each transaction asks.
+	// sameServer aborts the transaction on a server that was not compared yet. A pooler can
+	// change the server behind a connection, so each transaction asks.
 	sameServer = `SELECT CASE WHEN psi_router.server() <> $1 THEN psi_router.refuse('` + anotherServer + `', '') END`
-	// beginWitness and moveWitness end the transaction when the row is not where this
-	// process left it: what it committed is lost. The last commit may have come to
-	// something without an answer, or be lost with a crash where it was not synced.
+	// beginWitness and moveWitness abort the transaction if the row is not where this
+	// process left it: its commits are lost. The last commit is an exception: it may have
+	// succeeded without an answer, or be lost in a crash if it was not synced.
 	beginWitness = `WITH moved AS (INSERT INTO psi_router.witnesses (process, slot, n) VALUES ($1, $2, 1)
 			ON CONFLICT (process, slot) DO UPDATE SET n = witnesses.n + 1, at = excluded.at WHERE witnesses.n <= $3 RETURNING n)
 		SELECT coalesce((SELECT n FROM moved), psi_router.refuse('` + lostCommit + `', ''))`
@@ -30,7 +30,7 @@ const (
 	anotherServer = "PSI03"
 )
 
-// witnesses are the rows of this process, one for each connection that it has at once.
+// witnesses are the rows of this process, one for each concurrent connection.
 type witnesses struct {
 	process string
 
@@ -42,8 +42,8 @@ type witnesses struct {
 type witness struct {
 	slot   int64
 	taken  bool
-	synced int64 // the last commit that is on disk, as far as we know
-	last   int64 // the last one that may be there
+	synced int64 // the last commit that is known to be on disk
+	last   int64 // the last commit that may be there
 }
 
 func newWitnesses() (*witnesses, error) {
@@ -54,7 +54,7 @@ func newWitnesses() (*witnesses, error) {
 	return &witnesses{process: id.String()}, nil
 }
 
-// slotKey is where a connection has its slot.
+// slotKey is the key of a connection's slot.
 const slotKey = "psi-router witness"
 
 // assignSlot gives a new connection a slot.
@@ -88,7 +88,7 @@ func (w *witnesses) processName() string {
 	return w.process
 }
 
-// syncedCommits returns by slot the last commit that is on disk for certain.
+// syncedCommits returns by slot the last commit that is certainly on disk.
 func (w *witnesses) syncedCommits() []int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,8 +99,7 @@ func (w *witnesses) syncedCommits() []int64 {
 	return out
 }
 
-// reset has the process begin anew under another name: what it had committed belongs
-// to a database that is no more.
+// reset gives the process another name: its commits belong to an earlier database.
 func (w *witnesses) reset() error {
 	fresh, err := newWitnesses()
 	if err != nil {
@@ -115,7 +114,7 @@ func (w *witnesses) reset() error {
 	return nil
 }
 
-// observe is told where the rows stand: what may have been committed without an answer was.
+// observe takes the positions of the rows: commits without an answer may have succeeded.
 func (w *witnesses) observe(rows map[int64]int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,7 +123,7 @@ func (w *witnesses) observe(rows map[int64]int64) {
 	}
 }
 
-// queueAdvance moves the witness of a connection; moved is where it stands when that worked.
+// queueAdvance moves the witness of a connection; moved is its position if that worked.
 func (w *witnesses) queueAdvance(b *pgx.Batch, c *pgx.Conn) (moved *int64, k *witness) {
 	k, _ = c.PgConn().CustomData()[slotKey].(*witness)
 	moved = new(int64)
@@ -145,7 +144,7 @@ func (w *witnesses) recordCommit(k *witness, moved int64, synced bool, err error
 	defer w.mu.Unlock()
 	switch {
 	case err != nil:
-		k.last = max(k.last+1, moved) // it may have come to something
+		k.last = max(k.last+1, moved) // it may have succeeded
 	case synced:
 		k.synced, k.last = moved, moved
 	default:
@@ -153,9 +152,9 @@ func (w *witnesses) recordCommit(k *witness, moved int64, synced bool, err error
 	}
 }
 
-// transact gives fn a connection with nothing begun on it, and ends what it leaves
-// open. It runs fn again once another server was compared, or a number was noted
-// outside: then nothing has been written. A store that is closed is not written to.
+// transact gives fn a connection without a transaction, and rolls back what fn leaves open.
+// It runs fn again after another server was compared, or a number was noted outside: then
+// nothing was written. A closed store is not written to.
 func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
 	for try := 1; ; try++ {
 		if err := s.checkWritable(); err != nil {
@@ -198,8 +197,8 @@ func (s *Store) begin(b *pgx.Batch, more ...string) {
 	queue(b, sameServer, s.guard.verifiedServer())
 }
 
-// commit ends a transaction with what is in b. One that is not synced may be gone
-// after a crash of the server.
+// commit commits with the statements in b. A crash of the server may lose a commit that is
+// not synced.
 func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, synced bool) error {
 	moved, k := s.witnesses.queueAdvance(b, c.Conn())
 	queue(b, `COMMIT`)
@@ -220,8 +219,8 @@ func (s *Store) writeDirect(ctx context.Context, fill func(b *pgx.Batch)) (err e
 	})
 }
 
-// checkLimit ends the transaction when a counter is past what is noted outside: nobody
-// may see a number that could be given out again. See raiseLimit.
+// checkLimit aborts the transaction if a counter is past the noted limit: nobody may see a
+// number that could be given out again. See raiseLimit.
 func (s *Store) checkLimit(b *pgx.Batch, counter string) {
 	const query = `SELECT CASE WHEN value > $2 THEN psi_router.refuse('` + pastLimit + `', name) END FROM psi_router.counters WHERE name = $1`
 	queue(b, query, counter, s.guard.limit(counter))
