@@ -85,7 +85,7 @@ func (tx *txState) loadForCommand(cmd store.Command) (*unit.ConversationRow, err
 	if err != nil {
 		return nil, err
 	}
-	if unit.IsContactCommand(cmd.Kind) { // which all their conversations are told of
+	if unit.IsContactCommand(cmd.Kind) { // all their conversations get its event
 		if err := tx.selectConversations(`t.contact = ?`, []any{conv.ContactRow.Row}); err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (s *Store) SaveMedia(ctx context.Context, messageID string, media store.Med
 	})
 }
 
-// requireRow turns a change of no row into ErrNotFound.
+// requireRow returns ErrNotFound if no row was changed.
 func requireRow(res sql.Result) error {
 	switch n, err := res.RowsAffected(); {
 	case err != nil:

@@ -18,13 +18,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
-// Rows of meta that say which installation this is, and whether it has gone.
+// Rows of meta with the installation, and with the state of its move.
 const (
 	installationRow = "installation"
 	moveStateRow    = "departure"
 )
 
-// refuseMoved refuses a store that was moved, or is being moved: two of them would answer
+// refuseMoved refuses a store that was or is being moved: two routers would answer
 // everybody twice.
 func refuseMoved(q querier) error {
 	switch d, err := moveState(q); {
@@ -44,8 +44,7 @@ func moveState(q querier) (transfer.MoveState, error) {
 	return d, err
 }
 
-// Source is a store that is to be moved elsewhere. It is nobody else's while it
-// is open: the file is locked.
+// Source is a store that is to be moved. While it is open its file is locked.
 type Source struct{ s *Store }
 
 // OpenSource opens a file that must exist, also one that was moved.
@@ -60,11 +59,9 @@ func OpenSource(ctx context.Context, path string, log *slog.Logger) (*Source, er
 	return &Source{s}, nil
 }
 
-// Close lets the file go.
 func (c *Source) Close() error { return c.s.Close() }
 
-// MoveState says how far the store is gone, and which installation it is; the
-// latter is "" until it was first told to go.
+// MoveState returns the state of the move, and the installation: "" before the first move.
 func (c *Source) MoveState(ctx context.Context) (d transfer.MoveState, installation string, err error) {
 	err = c.s.read(ctx, "read departure", func(q querier) error {
 		var n int64
@@ -83,7 +80,7 @@ func (c *Source) MoveState(ctx context.Context) (d transfer.MoveState, installat
 	return d, installation, err
 }
 
-// SetMoveState notes how far the store is gone, and gives the installation its name.
+// SetMoveState stores the state of the move, and gives the installation its id.
 func (c *Source) SetMoveState(ctx context.Context, d transfer.MoveState) error {
 	var name [8]byte
 	_, _ = rand.Read(name[:])                         // never fails
@@ -98,7 +95,6 @@ func (c *Source) SetMoveState(ctx context.Context, d transfer.MoveState) error {
 	}))
 }
 
-// Count returns how many rows a table has.
 func (c *Source) Count(ctx context.Context, t transfer.Table) (n int64, err error) {
 	err = c.s.read(ctx, "count "+t.Name, func(q querier) error {
 		_, err := q.Row(`SELECT count(*) FROM `+from(t), nil, &n)
@@ -107,8 +103,7 @@ func (c *Source) Count(ctx context.Context, t transfer.Table) (n int64, err erro
 	return n, err
 }
 
-// Read returns the rows after a mark, in order: at most limit, and about size
-// bytes.
+// Read returns the rows after a cursor, in order: at most limit, and about size bytes.
 func (c *Source) Read(ctx context.Context, t transfer.Table, after string, limit, size int) ([]transfer.Row, error) {
 	key, err := t.ParseCursor(after)
 	if err != nil {
@@ -135,7 +130,7 @@ func (c *Source) Read(ctx context.Context, t transfer.Table, after string, limit
 	return out, err
 }
 
-// from is where the rows of a table are. What belongs to the file alone stays.
+// from returns the source of a table's rows. Rows that belong to the file alone stay.
 func from(t transfer.Table) string {
 	if t.Name == "counters" {
 		return `(SELECT name, value FROM meta WHERE name NOT IN ('` + installationRow + `', '` + moveStateRow + `')) counters`
@@ -182,7 +177,7 @@ func scanRow(t transfer.Table, rows *sql.Rows) (transfer.Row, error) {
 		switch d := d.(type) {
 		case *string:
 			r[i] = *d
-			if t.Columns[i].Kind == transfer.ColumnJSON { // as everybody reads it
+			if t.Columns[i].Kind == transfer.ColumnJSON { // as all readers do
 				r[i] = strings.ToValidUTF8(*d, "\uFFFD")
 			}
 		case *[]byte:

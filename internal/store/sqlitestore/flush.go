@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// flush writes the unit. New rows get their keys first, so that everything may
-// refer to them; rows that go make room before others take their place.
+// flush writes the unit. New rows get their keys first, so that everything may refer to
+// them; deleted rows make room before others take their place.
 func (tx *txState) flush() error {
 	tx.unit.UpdateLeft()
 	for _, step := range [...]struct {
@@ -72,7 +72,7 @@ func (tx *txState) assignKeys() error {
 	return nil
 }
 
-// mergeConversations moves all that belongs to a conversation to the one that survives.
+// mergeConversations moves everything of a conversation to the surviving one.
 func (tx *txState) mergeConversations() error {
 	for _, conv := range tx.unit.MergedConversations {
 		into := conv.Survivor()
@@ -181,8 +181,8 @@ func (tx *txState) writeConversations() error {
 }
 
 func (tx *txState) writeMessages() error {
-	// The order of the rows is the order of the conversation, so kinds may not
-	// overtake each other within it; runs of one kind go together.
+	// The order of the rows is the order of the conversation: kinds must not overtake each
+	// other within it. Consecutive rows of one kind are written together.
 	var in, out valuesBuilder
 	flush := func() error {
 		if err := tx.insert(insertInbound, &in); err != nil {

@@ -46,12 +46,12 @@ func (tx *txState) writeTickets() error {
 	return tx.insert(insertAudit, &audited)
 }
 
-// timerHandoff is the end of a hand-off that nobody answers. Its row is not
-// touched by every message: when it fires too early it is set anew.
+// timerHandoff ends a hand-off without an answer. Messages do not touch its row: a timer
+// that fires too early is armed again.
 const timerHandoff = "handoff"
 
-// timerLeft is when who was left without an answer gets what the flow says. Each word
-// that is left begins it anew.
+// timerLeft sends the flow's message to a person who was left without an answer. Each new
+// message that is left starts it anew.
 const timerLeft = "left"
 
 func (tx *txState) writeTimers() error {

@@ -10,7 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// storedAnswer returns the answer that was kept of a command, nil when it is new.
+// storedAnswer returns the stored answer of a command, nil if it is new.
 func (tx *txState) storedAnswer(cmd store.Command) ([]byte, error) {
 	if cmd.Idempotency == nil {
 		return nil, nil
@@ -29,7 +29,7 @@ func (tx *txState) storedAnswer(cmd store.Command) ([]byte, error) {
 	return []byte(answer), nil
 }
 
-// storeAnswer keeps the answer of a command.
+// storeAnswer stores the answer of a command.
 func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) error {
 	if cmd.Idempotency == nil {
 		return nil
@@ -43,7 +43,7 @@ func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) erro
 	return nil
 }
 
-// deleteOldKeys drops what was kept for long enough.
+// deleteOldKeys deletes expired keys.
 func (tx *txState) deleteOldKeys() error {
 	return tx.exec(`DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency WHERE at <= ? LIMIT ?)`,
 		sqlrow.Micros(tx.unit.Now.Add(-store.IdempotencyTTL)), sqlrow.SweepSize)

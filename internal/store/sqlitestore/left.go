@@ -5,8 +5,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// listLeft loads the conversations of a page of those that were left, by their last
-// word: the oldest first. They are few: other conditions are looked at one by one.
+// listLeft loads a page of the conversations that were left, the oldest message first. They
+// are few: other conditions are checked one by one.
 func (tx *txState) listLeft(f store.Filter) error {
 	at, n := sqlrow.Micros(f.LeftAfter), int64(sqlrow.End)
 	if f.Before != "" {

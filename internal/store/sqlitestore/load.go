@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// load reads all that a batch may touch.
+// load loads everything that a batch may touch.
 func (tx *txState) load(n unit.LoadSpec) error {
 	if err := tx.loadAliases(slices.Concat(n.Aliases, n.KnownAliases)); err != nil {
 		return fmt.Errorf("load contacts: %w", err)
@@ -90,7 +90,6 @@ func (tx *txState) addContact(c *unit.ContactRow) *unit.ContactRow {
 	return c
 }
 
-// loadConversations reads the conversations of a list.
 func (tx *txState) loadConversations(where, list string) error {
 	if list == "[]" || list == "null" {
 		return nil
@@ -144,8 +143,8 @@ func (tx *txState) findMessages(n unit.LoadSpec) ([]*messageRow, error) {
 	return found, nil
 }
 
-// adoptMessages loads the conversations of found messages, marks those that have
-// something to send, and puts the messages into the unit.
+// adoptMessages loads the conversations of messages, marks those with rows to send, and
+// adds the messages to the unit.
 func (tx *txState) adoptMessages(found []*messageRow) error {
 	if len(found) == 0 {
 		return nil
@@ -178,7 +177,7 @@ func (tx *txState) adoptMessages(found []*messageRow) error {
 	})
 }
 
-// loadInFlight reads what is on its way in the loaded conversations.
+// loadInFlight loads the messages of the loaded conversations that are being sent.
 func (tx *txState) loadInFlight() error {
 	var found []*messageRow
 	for _, query := range [...]string{
@@ -199,7 +198,7 @@ func (tx *txState) loadInFlight() error {
 	return tx.adoptMessages(found)
 }
 
-// loadRecent reads the last messages of a conversation that have an id.
+// loadRecent loads the last messages with a provider id of a conversation.
 func (tx *txState) loadRecent(conv *unit.ConversationRow) error {
 	const query = `SELECT ` + messageColumns + ` FROM messages m
 		WHERE m.conversation = ? AND m.provider_id IS NOT NULL ORDER BY m.n DESC LIMIT 200`
@@ -257,7 +256,7 @@ func (tx *txState) loadTicket() error {
 	return nil
 }
 
-// loadConversation reads one conversation by its id, also one that was joined.
+// loadConversation loads one conversation by its id, also by that of a merged one.
 func (tx *txState) loadConversation(id string) (*unit.ConversationRow, error) {
 	n, err := conversationKey(tx.q, id)
 	if err != nil {

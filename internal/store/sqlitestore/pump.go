@@ -46,7 +46,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 		return store.PumpResult{}, err
 	}
 	if err := s.findStalledSends(ctx, now, &out); err != nil {
-		return store.PumpResult{}, err // what the timers said will be found by the next walk
+		return store.PumpResult{}, err // the next sweep finds the replies of the timers
 	}
 	if err := s.findStalledFiles(ctx, now, &out); err != nil {
 		return store.PumpResult{}, err
@@ -54,7 +54,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 	return out, nil
 }
 
-// numberEvents gives out the positions of what was committed before.
+// numberEvents gives positions to earlier commits.
 func (tx *txState) numberEvents(out *store.PumpResult) error {
 	var last, numbered int64
 	if _, err := tx.q.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
@@ -95,7 +95,7 @@ func (tx *txState) fireTimers(out *store.PumpResult) error {
 	return nil
 }
 
-// clearTimers loads the conversations whose timers of a kind are due, and clears those.
+// clearTimers loads the conversations with due timers of a kind, and clears the timers.
 func (tx *txState) clearTimers(kind string) (int, error) {
 	due := map[int64]bool{}
 	err := eachRow(tx.q, `SELECT conversation FROM timers WHERE kind = ? AND due <= ? ORDER BY due LIMIT ?`, []any{kind, sqlrow.Micros(tx.unit.Now), sqlrow.SweepSize},
@@ -138,8 +138,8 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 	return done, err
 }
 
-// findStalledSends adds the conversations whose rows have waited for long: their
-// wake-up may have been lost.
+// findStalledSends adds the conversations whose rows have waited for long: their wake-up
+// may have been lost.
 func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	const query = `SELECT m.since, m.n, c.line, c.id
 		FROM messages m JOIN conversations c ON c.n = m.conversation
@@ -164,7 +164,7 @@ func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.
 	return err
 }
 
-// sweep reads the next rows of a walk; scan gets each, with where to put its place.
+// sweep reads the next rows of a sweep; scan gets each row, and where to put its position.
 func (s *Store) sweep(ctx context.Context, what string, walk *sqlrow.Sweep, now time.Time, query string, scan func(rows *sql.Rows, since, n *int64) error) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,8 +218,8 @@ func (s *Store) UntriedNotices(ctx context.Context, limit int) ([]store.Notice, 
 	return out, err
 }
 
-// findStalledFiles adds the files that have waited for long: their job may have been
-// lost. The queue knows the jobs that it still has.
+// findStalledFiles adds the files that have waited for long: their job may have been lost.
+// The queue ignores jobs that it still has.
 func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.PumpResult) error {
 	const query = `SELECT m.created_at, m.n, m.id, c.line, m.media
 		FROM messages m JOIN conversations c ON c.n = m.conversation

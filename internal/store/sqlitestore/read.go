@@ -77,7 +77,7 @@ func (tx *txState) listConversations(f store.Filter) error {
 		if f.State == "" {
 			column, parts = "'all'", []string{"all"}
 		}
-	case f.Area != "" && f.State == "": // the states that have one
+	case f.Area != "" && f.State == "": // the states that have an area
 		parts = []string{string(router.StateHandedOff), string(router.StateDisconnected)}
 	case f.State == "" || f.State == router.StateMenu:
 		if f.State == router.StateMenu {
@@ -92,7 +92,7 @@ func (tx *txState) listConversations(f store.Filter) error {
 		}
 	}
 	if column == "t.state" && f.State != router.StateMenu {
-		where += " AND t.state <> 'menu'" // the index of the few
+		where += " AND t.state <> 'menu'" // the index of these few
 	}
 	query := where + " AND " + column + " = ? ORDER BY t.last_message_at DESC, t.n DESC LIMIT ?"
 	for _, part := range parts {
@@ -113,7 +113,7 @@ func (tx *txState) lines() (lines []string, err error) {
 	return lines, err
 }
 
-// contactsOf returns the contacts that a filter names, as a list of numbers.
+// contactsOf returns the contacts of a filter, as a list of numbers.
 func (tx *txState) contactsOf(f store.Filter) (string, error) {
 	var both []map[int64]bool
 	for _, aliases := range [...][]string{

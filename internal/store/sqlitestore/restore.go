@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// How many numbers may be given out at most between two commits of the queue, which
-	// note how far the counters are. After a restore they are gaps.
+	// How many numbers may be given out between two commits of the queue, which note the
+	// counters. After a restore they are gaps.
 	positionsAhead = 100_000
 	ticketsAhead   = 100
 
 	ticketPrefix = "ticket:" // and the year
 )
 
-// AfterRestore makes a store usable that was put back from a copy: counters jump over
-// what may have been given out since, and messages that are not sent become uncertain,
-// as they may have been.
+// AfterRestore makes a store usable that was restored from a copy: counters skip what may
+// have been given out since, and unsent messages become uncertain, as they may have been
+// sent.
 func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, err error) {
 	if s.queue == nil {
 		return 0, errors.New("after restore: durability relaxed keeps no account of which copy of a file is the newer one")
@@ -61,7 +61,7 @@ func (s *Store) AfterRestore(ctx context.Context, now time.Time) (doubtful int, 
 	return doubtful, nil
 }
 
-// markAllUncertain marks what is to be sent.
+// markAllUncertain marks the messages that are to be sent.
 func (tx *txState) markAllUncertain() (n int, err error) {
 	var ids []string
 	err = eachRow(tx.q, `SELECT DISTINCT t.id FROM messages m JOIN conversations t ON t.n = m.conversation
@@ -85,9 +85,9 @@ func (tx *txState) markAllUncertain() (n int, err error) {
 	return n, err
 }
 
-// skipCounters moves the counters past what may have been given out. Every event that somebody
-// has seen has a position, so no conversation has lost more sequence numbers than there
-// are lost positions.
+// skipCounters moves the counters past all numbers that may have been given out. Every
+// event that somebody has seen has a position, so no conversation has lost more sequence
+// numbers than there are lost positions.
 func (tx *txState) skipCounters(high map[string]int64) error {
 	var last int64
 	if _, err := tx.q.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {

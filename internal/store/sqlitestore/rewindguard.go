@@ -17,7 +17,7 @@ type counters struct {
 	limits map[string]int64
 }
 
-// raise is told what a transaction gave out.
+// raise adds the numbers that a transaction gave out.
 func (c *counters) raise(issued map[string]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,7 +26,7 @@ func (c *counters) raise(issued map[string]int64) {
 	}
 }
 
-// note is what the queue's file remembers.
+// note returns the queue file's note.
 func (c *counters) note() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,7 +37,7 @@ func (c *counters) note() string {
 	return string(text)
 }
 
-// checkWritable is why nothing may be written; nil when it may.
+// checkWritable returns why nothing may be written; nil if it may.
 func (s *Store) checkWritable() error {
 	if err := s.writeRefusal.Load(); err != nil {
 		return *err
@@ -45,14 +45,13 @@ func (s *Store) checkWritable() error {
 	return nil
 }
 
-// Stale says that the file is an older one than the queue has gone with, so that what
-// is read may be of the past, and nothing is written.
+// Stale reports that the file is older than the queue: reads may be of the past, and
+// nothing is written.
 func (s *Store) Stale() bool { return s.writeRefusal.Load() != nil }
 
-// goWith looks at the file of the queue, before anything is written. A store that is an
-// older copy than the queue has gone with is closed: its messages may have been sent,
-// and its numbers given out. A queue that is older is named: what it had accepted since
-// is gone.
+// goWith checks the queue's file before anything is written. A store that is older than the
+// queue is closed: its messages may have been sent, and its numbers given out. An older
+// queue is logged: jobs that it had accepted since are gone.
 func (s *Store) goWith(ctx context.Context, queue *sqlite.DB) error {
 	ours, theirs, err := s.pairs(ctx, queue)
 	if err != nil || ours.ID == 0 || theirs.ID == 0 {
@@ -66,7 +65,7 @@ func (s *Store) goWith(ctx context.Context, queue *sqlite.DB) error {
 		why := fmt.Errorf("%w: %w: run psi-router migrate --after-restore (store.db is a copy that was put back: it has %d commits, and queue.db has seen %d)",
 			store.ErrUnavailable, store.ErrBackInTime, ours.Commits, theirs.OtherCommits)
 		s.writeRefusal.Store(&why)
-		s.logger.Error("nothing is written to the store until this is mended", "error", why)
+		s.logger.Error("nothing is written to the store until this is fixed", "error", why)
 		return nil
 	}
 	if theirs.Behind(ours) || theirs.Mismatches(ours) {
@@ -87,13 +86,12 @@ func (s *Store) pairs(ctx context.Context, queue *sqlite.DB) (ours, theirs sqlit
 	return ours, theirs, nil
 }
 
-// trackPair has each file know how far the other one is.
+// trackPair makes each file note how far the other one is.
 func (s *Store) trackPair() {
 	s.db.PairWith(s.queue, func() string { return "" })
 	s.queue.PairWith(s.db, s.counters.note)
 }
 
-// loadCounters reads the counters as they are.
 func (s *Store) loadCounters(ctx context.Context) error {
 	return s.read(ctx, "read counters", func(q querier) error {
 		issued := map[string]int64{}

@@ -10,7 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// instant is a time as it is kept: see sqlrow.Micros.
+// instant returns a stored time: see sqlrow.Micros.
 func instant(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
@@ -18,7 +18,7 @@ func instant(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// texts, pairs and numbers are lists as json_each reads them.
+// texts, pairs and numbers return lists as json_each reads them.
 func texts(list []string) string {
 	out, err := json.Marshal(list)
 	if err != nil {
@@ -27,7 +27,7 @@ func texts(list []string) string {
 	return string(out)
 }
 
-// pairs are lines and ids, each pair once.
+// pairs returns lines and ids, each pair once.
 func pairs(list []unit.ProviderID) string {
 	seen := make(map[unit.ProviderID]bool, len(list))
 	rest := make([][2]string, 0, len(list))
@@ -67,7 +67,7 @@ type (
 	messageRow      = sqlrow.Message[int64]
 )
 
-// scanMessage reads a row; its ConversationRow is still missing.
+// scanMessage reads a row. The caller sets its ConversationRow.
 func scanMessage(rows *sql.Rows, more ...any) (*messageRow, error) {
 	m := &messageRow{}
 	if err := rows.Scan(append(m.Dest(), more...)...); err != nil {

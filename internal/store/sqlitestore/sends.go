@@ -41,8 +41,8 @@ func (s *Store) ClaimSends(ctx context.Context, now time.Time, token string, con
 	return claims, nil
 }
 
-// loadPending reads what waits in conversations, oldest first. An id that was
-// joined with another one has nothing: its rows leave by the lane of the other.
+// loadPending loads the pending messages of conversations, oldest first. A merged
+// conversation's id has none: its rows leave by the other one's lane.
 func (tx *txState) loadPending(ids []string) (map[string][]*unit.MessageRow, error) {
 	if err := tx.loadConversations(`t.id IN (SELECT value FROM json_each(?))`, texts(ids)); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 				tx.unit.ApplyResult(m, r)
 			}
 		}
-		// What is written by then decides what is left.
+		// The rows that are written by then decide what is left.
 		tx.afterFlush = func() (err error) {
 			recorded, err = tx.moreToSend(results)
 			return err
@@ -105,7 +105,7 @@ func (s *Store) RecordSends(ctx context.Context, now time.Time, results []store.
 	return recorded, nil
 }
 
-// moreToSend says which conversations of the results have something more to send.
+// moreToSend reports which conversations of the results have more to send.
 func (tx *txState) moreToSend(results []store.SendResult) ([]store.Recorded, error) {
 	ids := make([]string, len(results))
 	for i, r := range results {

@@ -2,8 +2,8 @@ package sqlitestore
 
 import "strings"
 
-// insertStatement is an INSERT of many rows at once: a few lengths of it are prepared, and
-// the longest that fits is used.
+// insertStatement is an INSERT of many rows at once. It has a few prepared lengths, of
+// which the longest that fits is used.
 type insertStatement struct {
 	width int
 	texts map[int]string // by number of rows
@@ -23,7 +23,7 @@ func insertInto(head string, width int, row, tail string) insertStatement {
 	return t
 }
 
-// valuesBuilder are the values of an INSERT, one after the other.
+// valuesBuilder collects the values of an INSERT.
 type valuesBuilder struct{ values []any }
 
 func (r *valuesBuilder) add(values ...any) {
@@ -70,12 +70,12 @@ var (
 		`ON CONFLICT (conversation, kind) DO UPDATE SET due = CASE kind WHEN 'left' THEN excluded.due ELSE min(due, excluded.due) END`)
 	insertRecords = insertInto(`records (id, key, kind, line, line_ref, provider_id, person, reason, detail, received_at, raw)`, 11, "", "")
 	insertParked  = insertInto(`parked (provider_id, line, person, status, code, detail, at, expires_at)`, 8, "", `ON CONFLICT DO NOTHING`)
-	// moveCursors leaves those behind that have any event above.
+	// moveCursors keeps conversations lagging that have an event above the cursor.
 	moveCursors = insertInto(`cursors (endpoint, conversation, seq)`, 3, "",
 		`ON CONFLICT (endpoint, conversation) DO UPDATE SET seq = excluded.seq,
 			since = CASE WHEN EXISTS (SELECT 1 FROM events e WHERE e.conversation = excluded.conversation AND e.seq > excluded.seq)
 				THEN since ELSE 0 END WHERE seq < excluded.seq`)
-	// noteLags makes rows that begin before the first event that is wanted.
+	// noteLags adds cursors that begin before the first wanted event.
 	noteLags = insertInto(`cursors (endpoint, conversation, seq, since)`, 4, "",
 		`ON CONFLICT (endpoint, conversation) DO UPDATE SET since = excluded.since`)
 	insertLines = insertInto(`lines (line, last_inbound)`, 2, "",
@@ -88,7 +88,7 @@ const (
 		invalid = ?, offered = ?, auto = ?, last_inbound = ?, last_human = ?, timeout_at = ?, to_phone = ?, to_user = ?,
 		to_external = ?, seq = ?, last_message_at = ?, created_at = ?, waiting_since = ?, opened = ?, last_area = ?,
 		file_at = ?, asked_at = ?, said_at = ?, left_at = ?, left_reason = ?, apologized_for = ? WHERE n = ?`
-	// supersede takes back what a conversation that is no more was about to say.
+	// supersede takes back the queued replies of a conversation that was merged.
 	supersede = `UPDATE messages SET epoch = -1 WHERE status IN ('queued', 'sending') AND conversation = ? AND author = 'router'`
 
 	updateMessage = `UPDATE messages SET text = ?, reactions = ?, provider_id = ?, status = ?, fate = ?, error_code = ?,

@@ -1,7 +1,6 @@
-// Package sqlitestore is the store on one SQLite file: it loads what a decision
-// needs, lets the rules of package unit decide, and writes what they say, in
-// one transaction of the single writer, which is the lock. It must never decide
-// anything itself.
+// Package sqlitestore is the store on one SQLite file: it loads what a decision needs, lets
+// the rules of package unit decide, and writes the result, in one transaction of the single
+// writer, which is the lock. It must never decide anything itself.
 package sqlitestore
 
 import (
@@ -22,11 +21,11 @@ import (
 // Options of Open. Path and the rules of Settings are required.
 type Options struct {
 	Path string
-	// Queue is the file of the queue that the store goes with, see goWith; nil for none.
+	// Queue is the file of the queue that belongs to the store, see goWith; nil for none.
 	Queue    *sqlite.DB
 	Settings unit.Settings
-	// Relaxed does not sync every commit: the last ones may be lost when the
-	// power goes, never when the process dies.
+	// Relaxed does not sync every commit: a power failure may lose the last ones, the death
+	// of the process never does.
 	Relaxed bool
 	// MaxPages bounds the file, in pages of 4 KiB; 0 is no bound.
 	MaxPages int
@@ -43,7 +42,7 @@ type Store struct {
 	sendScan sqlrow.Sweep
 	fileScan sqlrow.Sweep // over files that wait to be fetched
 
-	queue        *sqlite.DB            // that it goes with; see goWith
+	queue        *sqlite.DB            // see goWith
 	writeRefusal atomic.Pointer[error] // why nothing may be written; see checkWritable
 	counters     counters
 
@@ -52,9 +51,9 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open makes or opens the file, alone, and brings its schema up to date. A file
-// of a newer program is refused with store.ErrNewer, one that was moved elsewhere
-// with store.ErrMoved or store.ErrMoving.
+// Open creates or opens the file, locks it, and brings its schema up to date. A file of a
+// newer program is refused with store.ErrNewer, a moved one with store.ErrMoved or
+// store.ErrMoving.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := open(ctx, o)
 	if err != nil {
@@ -76,8 +75,8 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
 		Path: o.Path, Migrate: func(ctx context.Context, db *sql.DB) error { return migrate(ctx, db, o.Logger) }, Relaxed: o.Relaxed, Pair: !o.Relaxed, MaxPages: o.MaxPages, Logger: o.Logger,
-		// A page that is written again and again is copied once for all that:
-		// the messages of ten thousand people touch the same ones all day.
+		// A page that is written many times is copied once for all of them: the messages of
+		// ten thousand people touch the same pages all day.
 		Pragmas: []string{"wal_autocheckpoint(8000)"},
 	})
 	if err != nil {
@@ -86,10 +85,10 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	return &Store{db: db, set: o.Settings.WithDefaults(), logger: o.Logger, counters: counters{limits: map[string]int64{}}}, nil
 }
 
-// Close finishes what is being written and lets the file go.
+// Close finishes the running write and closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Ping reads one row, and says why nothing can be written.
+// Ping reads one row, and returns why nothing can be written.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := errors.Join(s.checkWritable(), s.db.Replaced()); err != nil {
 		return wrap("ping", err)

@@ -9,10 +9,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// scanPageSize is how many events one look takes, and the one writer is busy with.
+// scanPageSize is how many events one scan takes; the one writer is busy meanwhile.
 const scanPageSize = 200
 
-// prunePageSize is how many cursors one look at them takes.
+// prunePageSize is how many cursors one pruning takes.
 const prunePageSize = 500
 
 // RegisterEndpoint implements store.Subscriptions.
@@ -57,9 +57,9 @@ func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversation
 	return out, nil
 }
 
-// cursorSeq is how far an endpoint is in a conversation. Without a cursor it is behind
-// the last event from before the endpoint; the new ones are the last, so that one
-// is found at once.
+// cursorSeq returns how far an endpoint is in a conversation. Without a cursor it is behind
+// the last event from before the endpoint. New events are the last, so that one is found at
+// once.
 func cursorSeq(q querier, endpoint, id string, start int64) (seq int64, err error) {
 	found, err := q.Row(`SELECT seq FROM cursors WHERE endpoint = ? AND conversation = ?`, []any{endpoint, id}, &seq)
 	if err != nil || found {
@@ -86,7 +86,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 // ScanBacklog implements store.EventBacklog.
 func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	idle := false
-	// Most rounds have nothing to do, and leave the writer alone.
+	// Most rounds have nothing to do, and do not use the writer.
 	err := s.read(ctx, "note events", func(q querier) error {
 		found, err := q.Row(`SELECT 1 FROM endpoints WHERE name = ? AND walked < (SELECT coalesce(max(pos), 0) FROM events)`, []any{endpoint}, new(int))
 		idle = !found
@@ -168,7 +168,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 		if err != nil {
 			return err
 		}
-		// It keeps what is behind, and what has events that were not looked at yet.
+		// It keeps cursors that lag, and those with unscanned events.
 		query := `DELETE FROM cursors WHERE endpoint = ? AND conversation > ? AND since = 0
 			AND coalesce((SELECT pos FROM events e WHERE e.conversation = cursors.conversation ORDER BY e.seq DESC LIMIT 1), 0)
 				<= (SELECT start FROM endpoints WHERE name = cursors.endpoint)`

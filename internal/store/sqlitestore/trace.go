@@ -15,9 +15,8 @@ import (
 // traceSize bounds each list of a trace.
 const traceSize = 200
 
-// Trace implements store.Store. What a key names is looked up in every way that
-// it can be read; a message brings what it led to, anything else the last
-// messages of its conversations.
+// Trace implements store.Store. It looks a key up in every way that it can be read. A
+// message brings what it led to, any other key the last messages of its conversations.
 func (s *Store) Trace(ctx context.Context, key string) (store.Trace, error) {
 	var out store.Trace
 	key = unit.FitKey(strings.TrimSpace(key))
@@ -59,8 +58,8 @@ func (tx *txState) trace(key string) (out store.Trace, err error) {
 	return out, err
 }
 
-// traceMessages returns the messages of an id, ours or the provider's, and the
-// replies that they led to.
+// traceMessages returns the messages with an id, ours or the provider's, and the replies
+// that they led to.
 func (tx *txState) traceMessages(key string) ([]store.Message, error) {
 	var out []*unit.MessageRow
 	for _, where := range [...]string{`m.id = ?`, `m.provider_id = ? ORDER BY m.n`} {
@@ -79,8 +78,8 @@ func (tx *txState) traceMessages(key string) ([]store.Message, error) {
 	return viewMessages(out), nil
 }
 
-// repliesTo returns the replies that a message led to: they were made in its
-// turn, so they stand right behind it.
+// repliesTo returns the replies that a message led to: those of the same turn, which
+// directly follow.
 func (tx *txState) repliesTo(m *unit.MessageRow) ([]*unit.MessageRow, error) {
 	if m.Direction != "inbound" {
 		return nil, nil
@@ -95,7 +94,7 @@ func (tx *txState) repliesTo(m *unit.MessageRow) ([]*unit.MessageRow, error) {
 	return next, err
 }
 
-// traceConversations loads the conversations of anything that is not a message.
+// traceConversations loads the conversations of a key that is no message.
 func (tx *txState) traceConversations(key string, aliases []string) error {
 	for _, where := range [...]string{
 		`t.id = ?`,
@@ -110,7 +109,6 @@ func (tx *txState) traceConversations(key string, aliases []string) error {
 		ORDER BY t.last_message_at DESC LIMIT ?`, []any{texts(aliases), traceSize})
 }
 
-// latest returns the last messages of the loaded conversations, oldest first.
 func (tx *txState) latest() ([]store.Message, error) {
 	var out []*unit.MessageRow
 	for n := range tx.conversationByRow {
@@ -125,7 +123,6 @@ func (tx *txState) latest() ([]store.Message, error) {
 	return viewMessages(out), nil
 }
 
-// history reads the hand-offs and commands of the loaded conversations.
 func (tx *txState) history() (handoffs []store.HandoffRow, audit []store.AuditRow, err error) {
 	list := numbers(tx.conversationByRow)
 	const given = `SELECT conversation, ticket, from_area, area, tag, note, by, at FROM handoffs

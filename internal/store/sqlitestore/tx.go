@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// txState is the part of the file that one transaction works on.
+// txState is one transaction.
 type txState struct {
 	q    querier
 	unit *unit.Unit
@@ -17,7 +17,7 @@ type txState struct {
 	contactByRow      map[int64]*unit.ContactRow
 	conversationByRow map[int64]*unit.ConversationRow
 	issued            map[string]int64 // counters that were moved
-	afterFlush        func() error     // asks what was written, nil for nothing
+	afterFlush        func() error     // runs after all writes; nil for none
 }
 
 func newTxState(q querier, set unit.Settings, now time.Time) *txState {
@@ -27,7 +27,7 @@ func newTxState(q querier, set unit.Settings, now time.Time) *txState {
 	}
 }
 
-// write runs one transaction over a fresh unit, which is written when fn is done.
+// write runs one transaction over a fresh unit, and writes the unit after fn.
 func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(tx *txState) error) error {
 	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
@@ -52,7 +52,7 @@ func (s *Store) write(ctx context.Context, what string, now time.Time, fn func(t
 	return wrap(what, err)
 }
 
-// writeDirect runs a transaction that has no unit.
+// writeDirect runs a transaction without a unit.
 func (s *Store) writeDirect(ctx context.Context, what string, fn func(q querier) error) error {
 	if err := s.checkWritable(); err != nil {
 		return wrap(what, err)
@@ -64,7 +64,7 @@ func (s *Store) read(ctx context.Context, what string, fn func(q querier) error)
 	return wrap(what, s.db.Read(ctx, func(sqlTx *sqlite.Tx) error { return fn(s.traced(sqlTx)) }))
 }
 
-// querier is what is asked of a transaction.
+// querier is a transaction.
 type querier interface {
 	Exec(query string, args ...any) (sql.Result, error)
 	Query(query string, args ...any) (*sql.Rows, error)
@@ -79,7 +79,6 @@ func (s *Store) traced(q querier) querier {
 	return q
 }
 
-// exec runs one statement.
 func (tx *txState) exec(query string, args ...any) error {
 	_, err := tx.q.Exec(query, args...)
 	return err
