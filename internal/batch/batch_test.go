@@ -29,12 +29,12 @@ type (
 	results = []batch.Result[int]
 )
 
-// server answers each number with its double, and notes its calls.
+// server answers each number with its double, and records its calls.
 type server struct {
 	began time.Time
 	takes time.Duration
 	mu    sync.Mutex
-	calls []string // when they came, and what they asked
+	calls []string // time and requests of each
 }
 
 func newServer(takes time.Duration) *server { return &server{began: time.Now(), takes: takes} }
@@ -155,7 +155,7 @@ func TestWhenCallsStart(t *testing.T) {
 	}
 }
 
-// TestSubmitAll: what is asked together goes together.
+// TestSubmitAll: requests of one SubmitAll go with one call.
 func TestSubmitAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(0)
@@ -171,7 +171,7 @@ func TestSubmitAll(t *testing.T) {
 	})
 }
 
-// TestRoom: calls take no more than there is room for, until somebody makes some.
+// TestRoom: calls take no more than there is room for, until somebody makes room.
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(100 * ms)
@@ -193,8 +193,8 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// TestWait: a request that waits is withdrawn when its context ends; the answer of one in
-// a call is waited for.
+// TestWait: a waiting request is withdrawn when its context ends; the answer of one in a
+// call is awaited.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(100 * ms)
@@ -219,7 +219,7 @@ func TestWait(t *testing.T) {
 }
 
 // TestSplit: a request that makes its batch fail stands alone in the end; an error that is
-// nobody's is everybody's.
+// no request's answers all.
 func TestSplit(t *testing.T) {
 	errPoison, errAway := errors.New("refused"), errors.New("away")
 	for name, c := range map[string]struct {
@@ -280,7 +280,7 @@ func TestBrokenCalls(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: who is to come again keeps nobody waiting.
+// TestRetryAfter: a request with a retry delays no other.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(0)
@@ -305,7 +305,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// TestMaxWaiting: what is too much is refused, not kept.
+// TestMaxWaiting: requests beyond the limit are refused.
 func TestMaxWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(10 * ms)
@@ -322,8 +322,8 @@ func TestMaxWaiting(t *testing.T) {
 	})
 }
 
-// TestClose: what waits is answered without a pause, what comes later is refused, and
-// what comes again is waited for.
+// TestClose: waiting requests are answered without a pause, later ones are refused, and
+// retries are awaited.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(10 * ms)
@@ -350,8 +350,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseEnds: when the context of Close ends, calls end with it, and what is left is
-// handed to one that knows.
+// TestCloseEnds: when the context of Close ends, calls end with it, and the remaining
+// requests are handed to one that knows.
 func TestCloseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errCut := errors.New("cut short")

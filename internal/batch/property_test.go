@@ -13,8 +13,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/batch"
 )
 
-// model calls like a store that is slow, refuses some requests for themselves, has some
-// busy, and is away at times. It checks what it is asked.
+// model calls like a store that is slow, refuses some requests, has some busy, and is away
+// at times. It checks the requests.
 type model struct {
 	t        *rapid.T
 	max      int
@@ -149,7 +149,7 @@ func TestEachRequestIsAnsweredOnce(t *testing.T) {
 	})
 }
 
-// verify waits for an answer as long as the caller has patience, and checks it.
+// verify waits for an answer for as long as the caller's patience, and checks it.
 func (m *model) verify(t *testing.T, p *batch.Pending[int, int], r int, patience time.Duration) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -140,7 +140,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestSplitOutNode: n8n's Split Out node leaves one object in a list's place.
+// TestSplitOutNode: n8n's Split Out node leaves one object in place of a list.
 func TestSplitOutNode(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

@@ -67,7 +67,7 @@ func worked(t *testing.T) time.Duration {
 	return time.Duration(at.Nano())
 }
 
-// TestTimeIsLinear: nobody who may post can make a short body expensive.
+// TestTimeIsLinear: no sender can make a short body expensive.
 func TestTimeIsLinear(t *testing.T) {
 	const (
 		open  = `{"object":"x","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"200"},`

@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlitestore"
 )
 
-// surveyed counts how often events are looked through.
+// surveyed counts the scans of events.
 type surveyed struct {
 	*sqlitestore.Store
 	n atomic.Int64
@@ -23,8 +23,8 @@ func (s *surveyed) ScanBacklog(ctx context.Context, endpoint string, wants store
 	return s.Store.ScanBacklog(ctx, endpoint, wants)
 }
 
-// TestScannerOfAHeldEndpoint: what an endpoint costs that takes no wake-ups does not grow
-// with what happens; all of it is found once it takes some.
+// TestScannerOfAHeldEndpoint: the cost of a held endpoint does not grow with the number of
+// events; all of them are found once it takes some.
 func TestScannerOfAHeldEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,8 +35,8 @@ func TestSlowStoreCostsNoRate(t *testing.T) {
 	})
 }
 
-// TestSendsGather: what comes to an idle line leaves at once; where messages follow one
-// another, those that come within moments share their transactions.
+// TestSendsGather: a message on an idle line leaves at once; messages within moments of
+// each other share their transactions.
 func TestSendsGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -57,22 +57,21 @@ func TestSendsGather(t *testing.T) {
 	})
 }
 
-// TestNothingOutlivesRun: a claimer that rests for others to join ends with the rest,
-// though nobody comes.
+// TestNothingOutlivesRun: a claimer in a pause ends with Run, though no request comes.
 func TestNothingOutlivesRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
 		r.say("1", "a")
 		synctest.Wait()
-		r.stop() // what is left in the bubble now is a deadlock to it
+		r.stop() // anything left in the bubble now is a deadlock
 		if got := r.store.find("a").status; got != store.Sent {
 			t.Errorf("got %s", got)
 		}
 	})
 }
 
-// TestHeldLinePostsNothingMore: what waits for a slot while the line is held goes
-// back without being claimed, and is sent once the line answers.
+// TestHeldLinePostsNothingMore: a row that waits for a slot while the line is held goes
+// back unclaimed, and is sent once the line answers.
 func TestHeldLinePostsNothingMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 1})
@@ -103,8 +102,8 @@ func TestHeldLinePostsNothingMore(t *testing.T) {
 	})
 }
 
-// TestStuckClaimKeepsNobodyWaiting: who comes while a claim waits for a contact that
-// somebody else holds is claimed beside it.
+// TestStuckClaimKeepsNobodyWaiting: rows that come while a claim waits for a locked contact
+// are claimed beside it.
 func TestStuckClaimKeepsNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -114,7 +113,7 @@ func TestStuckClaimKeepsNobodyWaiting(t *testing.T) {
 		for c := 1; c <= 20; c++ {
 			r.say(fmt.Sprint(c), fmt.Sprintf("%da", c))
 		}
-		pass(2 * second) // 1.5 s after it began it is known to be stuck
+		pass(2 * second) // it counts as stuck 1.5 s after it began
 		if r.sender.total() != 20 {
 			t.Errorf("%d of 20 posted beside a stuck claim", r.sender.total())
 		}
@@ -131,7 +130,7 @@ func TestStuckClaimKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
-// TestRefusedClaimStandsAlone: a row that cannot be claimed keeps nobody waiting.
+// TestRefusedClaimStandsAlone: a row that cannot be claimed delays no other.
 func TestRefusedClaimStandsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -158,8 +157,8 @@ func TestRefusedClaimStandsAlone(t *testing.T) {
 	})
 }
 
-// TestBrokenClaims: a claim that was committed and is refused is asked again, in halves,
-// by the same sender; one that panics is a claim that failed.
+// TestBrokenClaims: a claim that was committed and then refused is repeated in halves by
+// the same sender; one that panics has failed.
 func TestBrokenClaims(t *testing.T) {
 	for name, broken := range map[string]func(*fakeSendStore){
 		"cut":    func(s *fakeSendStore) { s.claimCut = 2 }, // of four, and of two

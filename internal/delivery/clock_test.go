@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// TestClockSteps: the machine's clock is set forth and back by hours while people are
-// answered. Nothing is lost, doubled or reordered, and nobody waits for longer than the
-// longest hold.
+// TestClockSteps: the machine's clock jumps by hours while people are answered. Nothing is
+// lost, doubled or reordered, and nobody waits longer than the longest hold.
 func TestClockSteps(t *testing.T) {
 	t.Parallel()
 	seeds, people := uint64(3), 24

@@ -15,7 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// calls notes the lanes of each call, and when it came.
+// calls records the lanes and the time of each call.
 type calls struct {
 	began time.Time
 	sizes []int
@@ -31,8 +31,8 @@ func (c *calls) Enqueue(_ context.Context, jobs []queue.Job) ([]bool, error) {
 	return make([]bool, len(jobs)), nil
 }
 
-// TestNotifierBatches: who is first is woken at once, what is committed soon after
-// goes together, each conversation once, and nobody is forgotten.
+// TestNotifierBatches: the first commit wakes at once, commits soon after are batched, each
+// conversation once, and none is lost.
 func TestNotifierBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ms := time.Millisecond
@@ -73,8 +73,8 @@ func TestNotifierBatches(t *testing.T) {
 	})
 }
 
-// TestNotifierKnowsWhenToStop: an endpoint that is held, or that enough conversations wait
-// for, is told of no more; the others are.
+// TestNotifierKnowsWhenToStop: an endpoint that is held, or has enough wake-ups, gets no
+// more; the others do.
 func TestNotifierKnowsWhenToStop(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -97,7 +97,7 @@ func TestNotifierKnowsWhenToStop(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				go func() { done <- n.Run(ctx) }()
-				time.Sleep(1500 * time.Millisecond) // it has looked
+				time.Sleep(1500 * time.Millisecond) // it has refreshed
 				n.OnEvents([]store.Event{{Conversation: "a", Type: store.EventReceived}})
 				synctest.Wait()
 				stop()

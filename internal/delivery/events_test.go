@@ -28,7 +28,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// fakeCRM is an endpoint that keeps what it took.
+// fakeCRM is an endpoint that records what it took.
 type fakeCRM struct {
 	mu     sync.Mutex
 	posts  int
@@ -38,7 +38,7 @@ type fakeCRM struct {
 	types  map[string]int
 	script func(store.Event) error
 	took   time.Duration
-	conn   *connection // what it takes to get there; nil: nothing
+	conn   *connection // the way to it; nil: immediate
 }
 
 func (c *fakeCRM) Push(ctx context.Context, e store.Event) error {
@@ -89,8 +89,8 @@ func (c *fakeCRM) total() int {
 	return c.posts
 }
 
-// eventRig is the events of one endpoint over a real store and the model of the queue,
-// in a bubble.
+// eventRig is the events of one endpoint over a real store and the model of the queue, in a
+// bubble.
 type eventRig struct {
 	*testing.T
 	store    *sqlitestore.Store
@@ -153,7 +153,7 @@ func (d *eventRig) run(parts ...func(context.Context) error) {
 
 func (d *eventRig) all() { d.run(d.notifier.Run, d.scanner.Run, d.events.Run) }
 
-// end stops everything, and checks that all was taken in order.
+// end stops everything, and checks that all events were taken in order.
 func (d *eventRig) end() {
 	d.Helper()
 	d.stop()
@@ -188,8 +188,8 @@ func people(n int) []int {
 	return list
 }
 
-// settled checks that every event was taken, and each conversation's in order:
-// one may come twice, but none after a later one that came first.
+// settled checks that every event was taken, and each conversation's in order: an event may
+// repeat, but not first come after a later one.
 func (d *eventRig) settled() {
 	d.Helper()
 	want := map[string][]int64{}
@@ -207,7 +207,7 @@ func (d *eventRig) settled() {
 	}
 }
 
-// once is what the endpoint took, without what came again.
+// once returns what the endpoint took, without repeats.
 func (d *eventRig) once() map[string][]int64 {
 	d.crm.mu.Lock()
 	defer d.crm.mu.Unlock()
@@ -240,8 +240,8 @@ func refuse(class outbound.Class, code int) func(store.Event) error {
 	return func(store.Event) error { return fail(class, code) }
 }
 
-// TestEventsInOrder: what was told is pushed at once, side by side, each
-// conversation's in order, once.
+// TestEventsInOrder: events are pushed at once, conversations side by side, each
+// conversation's events in order and once.
 func TestEventsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{Posts: 4})
@@ -264,13 +264,14 @@ func TestEventsInOrder(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		d.say("hola?", 3)
-		pass(time.Second) // by the notifier; the scanner would take longer
+		pass(time.Second) // the notifier is enough; the scanner takes longer
 		d.end()
 	})
 }
 
-// TestEventsWaitForSlots: more conversations are in hand than are posted at once, and
-// who waits too long for an endpoint that is slow steps back, so that no lease runs out.
+// TestEventsWaitForSlots: more conversations are in hand than posts run at once, and a
+// conversation that waits too long for a slow endpoint steps back, so that no lease runs
+// out.
 func TestEventsWaitForSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{Posts: 1})
@@ -285,7 +286,7 @@ func TestEventsWaitForSlots(t *testing.T) {
 	})
 }
 
-// TestEventsWithoutNotifier: lost wake-ups are found, at no loss.
+// TestEventsWithoutNotifier: the scanner finds lost wake-ups.
 func TestEventsWithoutNotifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{})
@@ -296,21 +297,21 @@ func TestEventsWithoutNotifier(t *testing.T) {
 	})
 }
 
-// TestManyWithoutNotifier: pages are small, but a full one is followed soon: whoever is on
-// the second does not wait for the next round.
+// TestManyWithoutNotifier: pages are small, but a full one is followed soon: the second
+// does not wait for the next round.
 func TestManyWithoutNotifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{})
 		d.run(d.scanner.Run, d.events.Run)
 		d.say("hola", people(190)...)
-		pass(5900 * time.Millisecond) // five are for the notifier
+		pass(5900 * time.Millisecond) // five are the notifier's
 		d.end()
 	})
 }
 
-// TestEventsOfTroubledEndpoint: whatever it answers, for however long, everything
-// arrives in order once it is well, few posts are made meanwhile, the queue stays
-// small, and people are told once.
+// TestEventsOfTroubledEndpoint: whatever it answers, for however long, everything arrives
+// in order once it works, few posts are made meanwhile, the queue stays small, and the
+// trouble is logged once.
 func TestEventsOfTroubledEndpoint(t *testing.T) {
 	for name, x := range map[string]struct {
 		script func(store.Event) error
@@ -359,8 +360,8 @@ func TestEventsOfTroubledEndpoint(t *testing.T) {
 	}
 }
 
-// TestPoisonEvent: one event that is refused keeps its conversation and nobody else
-// waiting, for as long as it takes.
+// TestPoisonEvent: a refused event delays its own conversation and no other, for as long as
+// it takes.
 func TestPoisonEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{})
@@ -378,7 +379,7 @@ func TestPoisonEvent(t *testing.T) {
 				if e.Conversation == poison {
 					return fail(outbound.Permanent, 422)
 				}
-				d.crm.set(func() { worst = max(worst, time.Since(e.CreatedAt)) }) // posts run side by side
+				d.crm.set(func() { worst = max(worst, time.Since(e.CreatedAt)) }) // posts run concurrently
 				return nil
 			}
 		})
@@ -415,7 +416,7 @@ func TestEventRate(t *testing.T) {
 	})
 }
 
-// TestWantedEvents: what is not wanted is passed over, and costs no post.
+// TestWantedEvents: unwanted events are passed over, and cost no post.
 func TestWantedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{Endpoint: delivery.Endpoint{
@@ -437,8 +438,8 @@ func TestWantedEvents(t *testing.T) {
 	})
 }
 
-// TestHeldEndpointFillsNothing: while it is held, what happens is in the store and
-// not in the queue.
+// TestHeldEndpointFillsNothing: while it is held, events stay in the store and wake-ups out
+// of the queue.
 func TestHeldEndpointFillsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{})
@@ -506,8 +507,8 @@ func (c mortalCRM) Push(ctx context.Context, e store.Event) error {
 	return err
 }
 
-// TestEventDeaths: a process that is killed between a post and its cursor posts
-// again; nothing is lost, whenever it dies.
+// TestEventDeaths: a process that is killed between a post and its cursor posts again;
+// nothing is lost, whenever it dies.
 func TestEventDeaths(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {
@@ -539,7 +540,7 @@ func TestEventDeaths(t *testing.T) {
 				ctx, kill := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
 				for _, run := range []func(context.Context) error{events.Run, scanner.Run} {
-					wg.Go(func() { _ = run(ctx) }) // what the dead say does not matter
+					wg.Go(func() { _ = run(ctx) }) // errors of the dead do not matter
 				}
 				idle := time.Minute
 				if n == 39 {

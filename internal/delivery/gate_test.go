@@ -25,13 +25,13 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// connection is a provider to which it takes a while to connect, once for each
-// message. Whoever waits there is deaf, as a process that stands still.
+// connection is a provider to which each message takes a while to connect. A caller that
+// waits there ignores everything, like a stalled process.
 type connection struct {
 	mu       sync.Mutex
 	connects map[string]time.Duration // by message, before its bytes leave
 	answers  map[string]func() error  // by message, once they have left
-	left     []string                 // whose bytes have left, in order
+	left     []string                 // messages whose bytes have left, in order
 	receipts []string
 }
 
@@ -89,9 +89,9 @@ func sends(model *queuetest.Model, sendStore *fakeSendStore, c *connection, logg
 	})
 }
 
-// TestTooLate: what was to leave after its time does not, whatever made it late: it is
-// no attempt, holds nobody, and goes in its turn, unless another process has begun to
-// decide about it.
+// TestTooLate: a message whose time is over does not leave, whatever delayed it. It is no
+// attempt, holds nobody, and goes in its turn, unless another process has begun to decide
+// about it.
 func TestTooLate(t *testing.T) {
 	const standstill = 40 * second // the lease is 30 s
 	no := func(wait time.Duration, class outbound.Class) func() error {
@@ -199,8 +199,8 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
-// TestSlotBeforeClaim: however posts, receipts and the store behave, a row that is
-// claimed leaves within two seconds, or is given back as it was.
+// TestSlotBeforeClaim: however posts, receipts and the store behave, a claimed row leaves
+// within two seconds, or is given back unchanged.
 func TestSlotBeforeClaim(t *testing.T) {
 	random := func(most time.Duration) func(string) time.Duration {
 		return func(string) time.Duration { return rand.N(most) }
@@ -268,7 +268,7 @@ func TestSlotBeforeClaim(t *testing.T) {
 	}
 }
 
-// marker is a receipt that takes so long.
+// marker takes so long for a receipt.
 type marker time.Duration
 
 func (m marker) MarkRead(ctx context.Context, _ string) error {
@@ -279,8 +279,8 @@ func (m marker) MarkRead(ctx context.Context, _ string) error {
 	return nil
 }
 
-// TestEventsTooLate: who has lost a conversation's lease pushes nothing more of it, and
-// moves no cursor: what he got through comes again.
+// TestEventsTooLate: without a conversation's lease nothing more of it is pushed, and no
+// cursor moves: events that got through come again.
 func TestEventsTooLate(t *testing.T) {
 	const standstill = time.Minute // the lease is 46 s
 	for name, c := range map[string]struct {
@@ -323,7 +323,7 @@ func TestEventsTooLate(t *testing.T) {
 	}
 }
 
-// fakeEventStore is a store of one conversation with one event, which notes the cursors.
+// fakeEventStore is a store of one conversation with one event, which records the cursors.
 type fakeEventStore struct {
 	mu      sync.Mutex
 	cursors []store.Cursor
@@ -347,8 +347,8 @@ func (d *fakeEventStore) AdvanceCursors(_ context.Context, _ string, moved []sto
 	return nil
 }
 
-// TestCursorOfWhoLostTheLease: the one who pushed the event again moved the cursor; the
-// one who stood still, and got it through after all, does not.
+// TestCursorOfWhoLostTheLease: the process that pushed the event again moves the cursor;
+// the stalled one, whose push got through after all, does not.
 func TestCursorOfWhoLostTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model, d := queuetest.NewModel(time.Now), &fakeEventStore{}
@@ -372,8 +372,8 @@ func TestCursorOfWhoLostTheLease(t *testing.T) {
 	})
 }
 
-// TestMediaTooLate: who has lost a file's lease asks nobody for it, and says nothing of
-// it; that is no attempt.
+// TestMediaTooLate: a file is neither fetched nor its state changed without the lease; that
+// is no attempt.
 func TestMediaTooLate(t *testing.T) {
 	const standstill = 6 * time.Minute // the lease is 5
 	for name, c := range map[string]struct {

@@ -28,7 +28,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// fakeMediaStore keeps what became of files.
+// fakeMediaStore records the states of files.
 type fakeMediaStore struct {
 	mu    sync.Mutex
 	media map[string]store.Media
@@ -277,8 +277,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestMediaIsThere: a forwarded file, or a job that comes again, needs no
-// network; two files with one name never meet.
+// TestMediaIsThere: a forwarded file, or a repeated job, needs no network; two files with
+// one name do not collide.
 func TestMediaIsThere(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -303,7 +303,7 @@ func TestMediaIsThere(t *testing.T) {
 	})
 }
 
-// TestMediaOutages: our own troubles cost no attempt.
+// TestMediaOutages: our own outages cost no attempt.
 func TestMediaOutages(t *testing.T) {
 	t.Run("store", func(t *testing.T) {
 		dir := t.TempDir()
@@ -329,7 +329,7 @@ func TestMediaOutages(t *testing.T) {
 			c := newMediaRig(t, dir, delivery.MediaOptions{MaxAttempts: 1})
 			c.fetcher.files["1"] = "one"
 			synctest.Wait()
-			// A file stands where the directory has to be.
+			// A file is where the directory has to be.
 			block := filepath.Join(dir, digest("one")[:2])
 			if err := os.WriteFile(block, nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -351,8 +351,8 @@ func TestMediaOutages(t *testing.T) {
 	})
 }
 
-// TestMediaDrain: a download that is cut off comes again, uncounted, and leaves
-// nothing behind.
+// TestMediaDrain: a download that is cut off comes again, uncounted, and leaves nothing
+// behind.
 func TestMediaDrain(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -370,7 +370,6 @@ func TestMediaDrain(t *testing.T) {
 	})
 }
 
-// endless trickles.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -378,8 +377,8 @@ func (endless) Read(p []byte) (int, error) {
 	return copy(p, "x"), nil
 }
 
-// TestMediaSweep: what a killed process left is removed, what another is writing
-// is not.
+// TestMediaSweep: the unfinished files of a killed process are removed, those of a running
+// one are not.
 func TestMediaSweep(t *testing.T) {
 	dir := t.TempDir()
 	for name, age := range map[string]time.Duration{".part-old": time.Hour, ".part-new": time.Minute} {

@@ -140,8 +140,8 @@ func (m *noticeRig) hear(i int, text string) string {
 	return all[len(all)-1].ID
 }
 
-// TestNoticesDelayNobody: thousands of reminders wait, and who writes gets an answer
-// as if there were none.
+// TestNoticesDelayNobody: thousands of reminders wait, and a person gets an answer as if
+// there were none.
 func TestNoticesDelayNobody(t *testing.T) {
 	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -180,8 +180,8 @@ func TestNoticesDelayNobody(t *testing.T) {
 	})
 }
 
-// TestNoticesWaitForAHeldLine: none stands in the queue of a line that cannot send, and
-// an answer leaves before those that were refused.
+// TestNoticesWaitForAHeldLine: none is in the queue of a line that cannot send, and an
+// answer leaves before the refused ones.
 func TestNoticesWaitForAHeldLine(t *testing.T) {
 	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestNoticesWaitForAHeldLine(t *testing.T) {
 	})
 }
 
-// TestANoticeThatFailsLetsGo: what one notice has to wait for keeps nobody's answer back.
+// TestANoticeThatFailsLetsGo: the wait of one notice delays no answer.
 func TestANoticeThatFailsLetsGo(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Retry, outbound.Pair} {
 		synctest.Test(t, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestANoticeThatFailsLetsGo(t *testing.T) {
 	}
 }
 
-// TestAFailingNoticeStrandsNobody: one wake-up waits for an untried notice and an answer
+// TestAFailingNoticeStrandsNobody: one wake-up is for an untried notice and the answer
 // behind it. The notice fails alone, and the answer leaves all the same.
 func TestAFailingNoticeStrandsNobody(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Retry, outbound.Pair} {
@@ -276,8 +276,8 @@ func TestAFailingNoticeStrandsNobody(t *testing.T) {
 	}
 }
 
-// TestManyNoticesToFewPeople: who gets several gets them one after the other at once, and
-// keeps nobody else's back.
+// TestManyNoticesToFewPeople: a person's notices are sent one after the other without a
+// pause, and delay nobody else's.
 func TestManyNoticesToFewPeople(t *testing.T) {
 	racetest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -28,8 +28,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/worker"
 )
 
-// life is how many more calls a process makes before it dies. The last one may
-// be done and not answered.
+// life is how many more calls a process makes before it dies. The last one may be carried
+// out and not answered.
 type life struct {
 	mu   sync.Mutex
 	left int // below 0: for ever
@@ -108,8 +108,8 @@ func (s mortalSender) Send(ctx context.Context, p outbound.Post) (outbound.Accep
 	return live(s.life, func() (outbound.Accepted, error) { return s.Sender.Send(ctx, p) })
 }
 
-// process is everything between the inbound queue and WhatsApp on the files in
-// dir, until it dies or stop is closed. It is killed, not drained.
+// process is everything between the inbound queue and WhatsApp on the files in dir, until
+// it dies or stop is closed. It is killed, not drained.
 func process(t *testing.T, dir string, l *life, w *fakeSender, idle time.Duration) {
 	t.Helper()
 	f, err := flow.Parse("psi.yaml", flowSource(t))
@@ -142,7 +142,7 @@ func process(t *testing.T, dir string, l *life, w *fakeSender, idle time.Duratio
 	ctx, kill := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{work.Run, sends.Run, pump.Run} {
-		wg.Go(func() { _ = run(ctx) }) // what the dead say does not matter
+		wg.Go(func() { _ = run(ctx) }) // errors of the dead do not matter
 	}
 	select {
 	case <-l.dead:
@@ -166,10 +166,10 @@ func flowSource(t *testing.T) []byte {
 	return src
 }
 
-// TestDeaths runs conversations through a process that dies at random calls,
-// before or after they were done, again and again. Every message is stored once
-// and decided once and in order, every reply is posted at most once, and none is
-// forgotten: what was in the air when the process died is uncertain.
+// TestDeaths runs conversations through a process that dies again and again at random
+// calls, before or after they are carried out. Every message is stored once and decided
+// once and in order, every reply is posted at most once, and none is forgotten: a message
+// whose post was under way is uncertain.
 func TestDeaths(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {
@@ -202,7 +202,7 @@ func deaths(t *testing.T, dir string, random *rand.Rand) {
 	verify(t, dir, w, people, said)
 }
 
-// write has people say things, which nobody has handled yet.
+// write adds messages of people to the queue.
 func write(t *testing.T, dir string, people int, said []string) {
 	t.Helper()
 	q, err := sqlitequeue.Open(t.Context(), sqlitequeue.Options{Path: filepath.Join(dir, "queue.db"), Relaxed: true})

@@ -11,9 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/outbound"
 )
 
-// TestProbesTakeTurns: an answer that says "the line" and means one message (a
-// permission that only its kind needs) holds the line, but each probe is another
-// conversation's, so that the others get through.
+// TestProbesTakeTurns: an answer that blames the line and is one message's fault (a
+// permission that only its kind needs) holds the line. But each probe is another
+// conversation's, so the others get through.
 func TestProbesTakeTurns(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Throttle, outbound.Auth} {
 		t.Run(string(class), func(t *testing.T) {
@@ -43,8 +43,8 @@ func TestProbesTakeTurns(t *testing.T) {
 	}
 }
 
-// TestEveryConversationProbes: in a long trouble each has its turn, whatever the
-// conversations are called.
+// TestEveryConversationProbes: in a long outage each conversation has its turn, whatever
+// its name.
 func TestEveryConversationProbes(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Throttle, outbound.Auth, outbound.Unknown} {
 		t.Run(string(class), func(t *testing.T) {

@@ -98,12 +98,12 @@ func TestPump(t *testing.T) {
 	})
 }
 
-// TestNobodyApologizesWithinABacklog: the team's own answer may stand in it.
+// TestNobodyApologizesWithinABacklog: the team's own answer may be in it.
 func TestNobodyApologizesWithinABacklog(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		left    bool
-		waits   time.Duration // the oldest of what came; 0 for nothing
+		waits   time.Duration // age of the oldest waiting job; 0 for none
 		spooled bool
 		want    bool
 	}{

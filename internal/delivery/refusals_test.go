@@ -15,11 +15,11 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// strange is a refusal whose owner nobody knows.
+// strange is a refusal by an unknown fault.
 func strange() error { return fail(outbound.Unknown, 999999) }
 
-// TestUnknownRefusal: it proves nothing until another conversation's message is
-// accepted after it; until then the line is held and nobody fails.
+// TestUnknownRefusal: it proves nothing until another conversation's message is accepted
+// after it; until then the line is held and no message fails.
 func TestUnknownRefusal(t *testing.T) {
 	type script = func(id string, n int, since time.Duration) error
 	poisoned := func(ids ...string) script {
@@ -154,9 +154,9 @@ func TestUnknownRefusal(t *testing.T) {
 	}
 }
 
-// TestAloneUntilSomebodyWrites: who is refused alone, for however long, fails once
-// somebody else's message is accepted, and that one is the next probe. What is ended
-// meanwhile, as its time was over, leaves its place to the next of its conversation.
+// TestAloneUntilSomebodyWrites: a message that is refused alone, for however long, fails
+// once somebody else's is accepted, and that one is the next probe. A message that expires
+// meanwhile leaves its place to the next of its conversation.
 func TestAloneUntilSomebodyWrites(t *testing.T) {
 	for name, tt := range map[string]struct {
 		poisoned []string
@@ -208,8 +208,8 @@ func TestAloneUntilSomebodyWrites(t *testing.T) {
 	}
 }
 
-// TestUnknownRefusalHoldsTheLine: people are told what was said, and a message that
-// fails for it says so too.
+// TestUnknownRefusalHoldsTheLine: the hold shows the refusal, and so does a message that
+// fails for it.
 func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -236,8 +236,8 @@ func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 	})
 }
 
-// TestManyPoisonedMessages: a line goes on among a hundred of them, those that come
-// together and those that come one by one, and whoever is healthy waits for one probe.
+// TestManyPoisonedMessages: a line goes on among a hundred of them, whether they come
+// together or one by one, and a healthy message waits for one probe.
 func TestManyPoisonedMessages(t *testing.T) {
 	const bad, good = 100, 100
 	for name, c := range map[string]struct{ pause, wait time.Duration }{
@@ -262,7 +262,7 @@ func TestManyPoisonedMessages(t *testing.T) {
 					pass(c.pause)
 				}
 				pass(2 * time.Minute)
-				r.say("1", "goodbye") // the newest of the others had nobody after it
+				r.say("1", "goodbye") // nobody came after the newest of the others
 				pass(time.Minute)
 				r.stop()
 				for _, s := range r.store.states() {
@@ -284,7 +284,7 @@ func TestManyPoisonedMessages(t *testing.T) {
 	}
 }
 
-// TestProbeIsNoRefusal: who comes to a line that is held for a hundred refusals is the
+// TestProbeIsNoRefusal: a new message on a line that is held for a hundred refusals is the
 // next probe, and shows that they are at fault.
 func TestProbeIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -316,8 +316,8 @@ func TestProbeIsNoRefusal(t *testing.T) {
 	})
 }
 
-// TestRefusalsOfSeveralProcesses: each knows its own refusals, and one that starts
-// anew knows none; what is poisoned fails all the same, and nothing else does.
+// TestRefusalsOfSeveralProcesses: each knows its own refusals, and a new one knows none; a
+// poisoned message fails all the same, and no other does.
 func TestRefusalsOfSeveralProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -335,7 +335,7 @@ func TestRefusalsOfSeveralProcesses(t *testing.T) {
 			r.say(fmt.Sprintf("b%d", c), fmt.Sprintf("bad%d", c))
 		}
 		pass(time.Minute)
-		first() // and what it knew is gone
+		first() // its refusals are forgotten
 		r.run(delivery.NewSends(options))
 		for c := range 60 {
 			r.say(fmt.Sprintf("g%d", c), fmt.Sprintf("good%d", c))

@@ -41,7 +41,7 @@ type row struct {
 	claims           int
 }
 
-// fakeSendStore keeps rows as the store's contract says.
+// fakeSendStore implements the store's contract in memory.
 type fakeSendStore struct {
 	mu     sync.Mutex
 	rows   []*row
@@ -50,13 +50,13 @@ type fakeSendStore struct {
 
 	claimErr, recordErr error
 	claimLost           int // claims that are committed but not answered
-	claimCut            int // the same, and the error is none that the store is away by
+	claimCut            int // the same, and the store does not count as away
 	claimPanics         int
 	recordLost          int
 	poison              string // message whose result cannot be written
-	held                string // conversation whose contact somebody else holds
-	claimHeld           string // the same, while it is to be claimed
-	refused             string // conversation whose claims cannot be done
+	held                string // conversation whose contact another process has locked
+	claimHeld           string // the same, while it is being claimed
+	refused             string // conversation whose claims fail
 	stuck               string // conversation whose claims take 5 s
 	slow                time.Duration
 }
@@ -207,7 +207,7 @@ func (s *fakeSendStore) RecordSends(ctx context.Context, _ time.Time, results []
 	return recorded, nil
 }
 
-// fakeSender is a sender with a script: what a message gets on its n-th post.
+// fakeSender is a sender with a script: the answer to a message's n-th post.
 type fakeSender struct {
 	mu     sync.Mutex
 	posts  []string
@@ -261,7 +261,7 @@ func (w *fakeSender) count(id string) int {
 	return len(w.at[id])
 }
 
-// total is how many posts there were.
+// total is the number of posts.
 func (w *fakeSender) total() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -365,8 +365,7 @@ func TestSendsRowsInOrder(t *testing.T) {
 		if r.sender.most != 10 || r.sender.total() != 30 {
 			t.Errorf("%d posts, at most %d at once", r.sender.total(), r.sender.most)
 		}
-		// Batches at every hop: rows are claimed and recorded together, in as few
-		// calls as chance lets them meet.
+		// Batches at every step: rows are claimed and recorded in few calls.
 		if r.store.claims > 15 || len(r.store.groups) > 15 {
 			t.Errorf("%d claims, groups %v", r.store.claims, r.store.groups)
 		}
@@ -382,7 +381,7 @@ func TestSendsRowsInOrder(t *testing.T) {
 	})
 }
 
-// inSeconds leaves out what was waited for company.
+// inSeconds rounds the pauses for batches away.
 func inSeconds(times []time.Duration) []time.Duration {
 	all := make([]time.Duration, len(times))
 	for i, t := range times {
@@ -391,8 +390,8 @@ func inSeconds(times []time.Duration) []time.Duration {
 	return all
 }
 
-// TestVerdicts: what each class of failure means for the row, for the next one
-// of its conversation, and for the line.
+// TestVerdicts: what each class of failure means for the row, for the next one of its
+// conversation, and for the line.
 func TestVerdicts(t *testing.T) {
 	scripted := func(errs ...error) func(string, int) error {
 		return func(id string, n int) error {
@@ -406,8 +405,8 @@ func TestVerdicts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script []error
 		states []string
-		at     []time.Duration // of the posts of a
-		held   bool            // the line was held meanwhile
+		at     []time.Duration // of a's posts
+		held   bool            // the line was held
 		next   time.Duration   // when b goes
 	}{
 		"accepted":  {nil, []string{"a sent", "b sent"}, []time.Duration{0}, false, 0},
@@ -488,8 +487,8 @@ func TestPairDelaysOnePerson(t *testing.T) {
 	})
 }
 
-// TestLongWaitIsOfItsOwn: who is refused for an hour waits alone, however many there
-// are; everybody else goes at once.
+// TestLongWaitIsOfItsOwn: a message that is refused for an hour waits alone, however many
+// there are; the others leave at once.
 func TestLongWaitIsOfItsOwn(t *testing.T) {
 	for _, class := range []outbound.Class{outbound.Pair, outbound.Retry, outbound.Unknown} {
 		t.Run(string(class), func(t *testing.T) {
@@ -526,8 +525,8 @@ func TestLongWaitIsOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestDeadToken: the line is held and says why, only one message at a time probes
-// it, nobody has an attempt counted, and once a person has acted all goes out.
+// TestDeadToken: the line is held with the reason, only one message at a time probes it, no
+// attempt is counted, and once a person has acted everything leaves.
 func TestDeadToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
@@ -573,8 +572,7 @@ func TestDeadToken(t *testing.T) {
 	})
 }
 
-// TestLineThatDoesNotAnswer: when nothing comes back, few messages become
-// uncertain, not all.
+// TestLineThatDoesNotAnswer: if no answers come, few messages become uncertain, not all.
 func TestLineThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 4})
@@ -583,8 +581,8 @@ func TestLineThatDoesNotAnswer(t *testing.T) {
 			r.say(fmt.Sprint(c), fmt.Sprintf("m%d", c))
 		}
 		pass(5 * time.Minute)
-		// The four that hang first, as many that start in the instant in which
-		// those end, and the probes of five minutes, which hang too.
+		// The four that hang first, the next four that start when those end, and the probes
+		// of five minutes, which hang too.
 		hung := r.sender.total()
 		if hung > 20 {
 			t.Errorf("%d messages became uncertain", hung)
@@ -627,8 +625,8 @@ func TestOutageOfManyIsNotTheirFault(t *testing.T) {
 	})
 }
 
-// TestHangingPost: one that gets no answer is uncertain after its time, holds up
-// nobody else, and is not posted again.
+// TestHangingPost: a post without an answer is uncertain after its timeout, delays no
+// other, and is not repeated.
 func TestHangingPost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Posts: 2})
@@ -675,8 +673,8 @@ func TestSenderThatPanics(t *testing.T) {
 	})
 }
 
-// TestStoreAwayAfterThePost: the provider has taken it and the store is down: the
-// id is kept until it is back, and nothing is posted twice.
+// TestStoreAwayAfterThePost: the provider has taken the message and the store is down: the
+// id is kept until the store is back, and nothing is posted twice.
 func TestStoreAwayAfterThePost(t *testing.T) {
 	for name, away := range map[string]time.Duration{"within the lease": 5 * second, "beyond the lease": 5 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
@@ -705,8 +703,7 @@ func TestStoreAwayAfterThePost(t *testing.T) {
 	}
 }
 
-// TestLostAnswersOfTheStore: what was committed without our hearing of it does no
-// harm when it is done again.
+// TestLostAnswersOfTheStore: a commit whose answer was lost can be repeated without harm.
 func TestLostAnswersOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -723,7 +720,7 @@ func TestLostAnswersOfTheStore(t *testing.T) {
 	})
 }
 
-// TestResultThatCannotBeWritten: one row's trouble is not its group's.
+// TestResultThatCannotBeWritten: one row's failure is not its batch's.
 func TestResultThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})
@@ -745,8 +742,8 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 	})
 }
 
-// TestHeldContact: who holds a contact for long keeps nobody else's results back,
-// and costs its own neither the provider id nor an attempt.
+// TestHeldContact: a contact that is locked for long delays no other results, and costs its
+// own neither the provider id nor an attempt.
 func TestHeldContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{MaxAttempts: 2})
@@ -771,7 +768,7 @@ func TestHeldContact(t *testing.T) {
 			t.Errorf("got %+v, %d posts", r.stats(), r.sender.count("held"))
 		}
 
-		// Nor does a claim that has to wait count.
+		// A claim that has to wait does not count either.
 		r.store.set(func() { r.store.claimErr = fmt.Errorf("claim: %w", store.ErrBusy) })
 		r.say("1", "later")
 		pass(time.Minute)
@@ -781,7 +778,7 @@ func TestHeldContact(t *testing.T) {
 			t.Errorf("got %+v, %+v", got, r.stats())
 		}
 
-		// Who is claimed beside one that is held goes.
+		// A row that is claimed beside a locked one leaves.
 		r.store.set(func() { r.store.claimHeld = "3" })
 		r.say("3", "waits")
 		r.say("4", "goes")
@@ -798,7 +795,7 @@ func TestHeldContact(t *testing.T) {
 	})
 }
 
-// TestHeldContactAtTheEnd: a process that stops does not wait for a stranger.
+// TestHeldContactAtTheEnd: a process that stops does not wait for another's lock.
 func TestHeldContactAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{Drain: 5 * time.Second})
@@ -816,8 +813,8 @@ func TestHeldContactAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestKilledWhilePosting: the row of a sender that died is uncertain and not
-// posted again; the next one goes.
+// TestKilledWhilePosting: the row of a sender that died is uncertain and not posted again;
+// the next one leaves.
 func TestKilledWhilePosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model, sendStore := queuetest.NewModel(time.Now), &fakeSendStore{}
@@ -845,8 +842,8 @@ func TestKilledWhilePosting(t *testing.T) {
 	})
 }
 
-// TestDrainKeepsThePost: a post that runs when the process is told to stop
-// finishes and is recorded; nothing else begins.
+// TestDrainKeepsThePost: a post that runs when the process is told to stop finishes and is
+// recorded; no other begins.
 func TestDrainKeepsThePost(t *testing.T) {
 	for name, drain := range map[string]time.Duration{"in time": 25 * second, "cut": 5 * second} {
 		t.Run(name, func(t *testing.T) {
@@ -885,8 +882,8 @@ func TestRateOfTheLine(t *testing.T) {
 	})
 }
 
-// TestNewTokenAfterRestart: who puts the token right and restarts does not wait
-// for the hold of the process before.
+// TestNewTokenAfterRestart: a person who fixes the token and restarts does not wait for the
+// former process' hold.
 func TestNewTokenAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, delivery.SendOptions{})

@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/delivery"
 )
 
-// TestCursorsAreTrimmed: within some hours nothing is left of conversations that the
-// endpoint has all of, and nothing of them comes again.
+// TestCursorsAreTrimmed: within some hours no cursor is left of conversations of which the
+// endpoint has everything, and none of their events comes again.
 func TestCursorsAreTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newEventRig(t, delivery.EventOptions{Posts: 4})
