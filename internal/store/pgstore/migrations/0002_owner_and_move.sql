@@ -1,6 +1,6 @@
 -- +goose Up
--- Who has the store alone, where queue and pages are one process: a lease that it
--- renews. fence grows with every owner.
+-- The process that has the store alone, if queue and store are one process': a lease that
+-- it renews. fence grows with every owner.
 CREATE TABLE psi_router.owner (
     one     boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one),
     fence   bigint      NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE psi_router.owner (
     expires timestamptz NOT NULL -- by the server's clock
 );
 
--- The installation that was, or is being, moved in here.
+-- The installation that was, or is being, moved in.
 CREATE TABLE psi_router.move (
     one         boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one),
     source      text        NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE psi_router.move (
     finished_at timestamptz
 );
 
--- How far each of its tables is: the last row that is here.
+-- How far the move of each table is: the last imported row.
 CREATE TABLE psi_router.move_marks (
     name text   NOT NULL PRIMARY KEY,
     mark text   NOT NULL,

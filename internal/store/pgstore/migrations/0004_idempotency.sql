@@ -1,6 +1,6 @@
 -- +goose Up
--- What programs asked to be done once, and what the first time was answered. The
--- row is made before anything is done: who asks for the same waits for its commit.
+-- Idempotency keys of commands, with the first answer. The row is inserted before anything
+-- is done: a second command with the key waits for its commit.
 CREATE TABLE psi_router.idempotency (
     actor  text        NOT NULL,
     key    text        NOT NULL,
@@ -10,5 +10,5 @@ CREATE TABLE psi_router.idempotency (
     PRIMARY KEY (actor, key)
 );
 CREATE INDEX idempotency_at ON psi_router.idempotency (at);
--- The list of all that was done, newest first.
+-- The list of all audit rows, newest first.
 CREATE INDEX audit_latest ON psi_router.audit (n);

@@ -1,6 +1,6 @@
 -- +goose Up
--- Who gets events pushed: those after start, by position. What is up to walked was
--- looked through for conversations that have something for it.
+-- Endpoints get events pushed: those after start, by position. Events up to walked were
+-- scanned for conversations with something for it.
 CREATE TABLE psi_router.endpoints (
     name       text        NOT NULL PRIMARY KEY,
     start      bigint      NOT NULL,
@@ -8,8 +8,8 @@ CREATE TABLE psi_router.endpoints (
     created_at timestamptz NOT NULL
 );
 
--- What an endpoint has taken of a conversation: up to seq. since is set while there
--- is more for it, up to want, that was found by looking.
+-- An endpoint has taken the events of a conversation up to seq. since is set while a scan
+-- has found more for it, up to want.
 CREATE TABLE psi_router.cursors (
     endpoint     text        NOT NULL,
     conversation text        NOT NULL, -- its id

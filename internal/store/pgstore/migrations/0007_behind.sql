@@ -1,4 +1,4 @@
 -- +goose Up
--- What is behind stays so, that is since stays set, until it has no event above its
--- cursor: nobody needs to know up to where, and more events change no row.
+-- since stays set until the conversation has no event above the cursor: nobody needs want,
+-- and more events change no row.
 ALTER TABLE psi_router.cursors DROP COLUMN want;

@@ -1,6 +1,6 @@
 -- +goose Up
--- A row for each connection of each process, which every transaction that writes moves:
--- one that is not where its process left it says that the database is an older one.
+-- A row for each connection of each process, which every writing transaction changes. A row
+-- that is not where its process left it shows that the database is an older one.
 CREATE TABLE psi_router.witnesses (
     process text NOT NULL,
     slot bigint NOT NULL,
@@ -9,11 +9,11 @@ CREATE TABLE psi_router.witnesses (
     PRIMARY KEY (process, slot)
 ) WITH (fillfactor = 50);
 
--- Which server this is, and which of its lives: the time line of its log, the moment of
--- its start, the database, and the file of witnesses. Another answer proves nothing but that it is to
--- be found out whether something was lost. A promoted standby knows its time line by the
--- name of the log's file at once, and by its control file minutes later. In plpgsql, whose
--- plans are kept: in SQL each transaction would plan it anew.
+-- The server and its incarnation: the time line of its log, its start time, the database,
+-- and the file of witnesses. Another answer only means that lost commits have to be looked
+-- for. A promoted standby knows its time line at once by the name of the log's file, and
+-- minutes later by its control file. In plpgsql, whose plans are cached: in SQL each
+-- transaction would plan it again.
 -- +goose StatementBegin
 CREATE FUNCTION psi_router.server() RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -25,7 +25,7 @@ END
 $$;
 -- +goose StatementEnd
 
--- refuse ends a transaction with an error of ours; what it is about is its message.
+-- refuse ends a transaction with an error of ours; what is its message.
 -- +goose StatementBegin
 CREATE FUNCTION psi_router.refuse(state text, what text) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,7 +1,7 @@
 -- +goose Up
--- A Brazilian mobile is one number with and without its 9, and its key has it. Where
--- both forms have a contact, the key becomes that of the one who wrote last; the
--- other one keeps the old key, and is joined when the person is heard of again.
+-- A Brazilian mobile is one number with and without its 9, and its alias has it. If both
+-- forms have a contact, the one who wrote last gets the alias; the other one keeps the old
+-- alias, and is merged when the person writes again.
 LOCK TABLE psi_router.aliases IN SHARE ROW EXCLUSIVE MODE;
 
 CREATE TEMP TABLE brazil ON COMMIT DROP AS
@@ -22,7 +22,7 @@ UPDATE psi_router.aliases a SET contact = z.bare FROM brazil z WHERE a.alias = z
 
 UPDATE psi_router.aliases a SET contact = z.nine FROM brazil z WHERE a.alias = z.old;
 
--- What names people by their aliases follows.
+-- Columns with aliases follow.
 UPDATE psi_router.records SET person = substr(person, 1, 10) || '9' || substr(person, 11)
 WHERE person LIKE 'phone:55%' AND person ~ '^phone:55[1-9]{2}[6-9][0-9]{7}$';
 

@@ -30,7 +30,7 @@ SELECT c.n, 'PSI-2026-' || c.n, h.was, h.area, 'router', c.last_inbound
 FROM conversations c, (VALUES (1, '', 'ventas', 0), (2, '', 'alumnos', 1), (3, 'alumnos', 'admin', 1)) AS h (k, was, area, rest)
 WHERE c.n % 5 = h.rest ORDER BY c.n, h.k;
 
--- Messages by turns of the person and ours; some of the last ones are still on their way.
+-- Messages of the person and of ours in turns; some of the last ones have not been sent.
 INSERT INTO messages (conversation, id, direction, author, type, text, body, provider_id, origin, status, reason, epoch,
     since, sent_at, received_at, created_at, raw)
 SELECT c.n, 'm' || c.n || '-' || k, d.direction, CASE d.direction WHEN 'inbound' THEN 'contact' ELSE 'router' END, 'text',
@@ -50,5 +50,5 @@ INSERT INTO pending (conversation, n, since, doubt)
 SELECT conversation, n, since, status = 'uncertain' FROM messages WHERE status IN ('queued', 'uncertain');
 
 INSERT INTO lines (line, last_inbound) VALUES ('wsp4', now());
--- Keys of those that come next.
+-- Keys of the next rows.
 SELECT setval('keys', 100000);

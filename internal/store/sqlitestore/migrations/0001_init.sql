@@ -1,5 +1,5 @@
--- Times are microseconds since 1970, 0 for never. Text that may be missing is ''.
--- n is this file's own key and never leaves it; id is what the world sees.
+-- Times are microseconds since 1970, 0 for never. Text that may be missing is ''. n is this
+-- file's own key and never leaves it; id is public.
 
 -- +goose Up
 CREATE TABLE contacts (
@@ -14,7 +14,7 @@ CREATE TABLE contacts (
     created_at INTEGER NOT NULL
 ) STRICT;
 
--- Every name that leads to a contact: user:…, parent:…, phone:…, external:…
+-- Every alias that leads to a contact: user:…, parent:…, phone:…, external:…
 CREATE TABLE aliases (
     alias   TEXT    NOT NULL PRIMARY KEY,
     contact INTEGER NOT NULL
@@ -49,7 +49,7 @@ CREATE TABLE conversations (
 CREATE INDEX conversations_latest ON conversations (line, last_message_at);
 CREATE INDEX conversations_state ON conversations (state, last_message_at) WHERE state <> 'menu';
 
--- Ids of conversations that were joined with another one.
+-- Ids of conversations that were merged into another one.
 CREATE TABLE moved (
     id           TEXT    NOT NULL PRIMARY KEY,
     conversation INTEGER NOT NULL
@@ -71,17 +71,17 @@ CREATE TABLE messages (
     quoted_id    TEXT    NOT NULL DEFAULT '',
     reactions    TEXT    NOT NULL DEFAULT '', -- JSON
     provider_id  TEXT,
-    origin       TEXT,                        -- kind and line of an arrival; NULL for what we sent
+    origin       TEXT,                        -- kind and line of an arrival; NULL for our own messages
     status       TEXT    NOT NULL,
     reason       TEXT    NOT NULL DEFAULT '', -- of the decision
-    fate         TEXT    NOT NULL DEFAULT '', -- of a bad end
+    fate         TEXT    NOT NULL DEFAULT '', -- of a failure
     error_code   INTEGER NOT NULL DEFAULT 0,
     error_detail TEXT    NOT NULL DEFAULT '',
     epoch        INTEGER NOT NULL DEFAULT 0,
     attempts     INTEGER NOT NULL DEFAULT 0,
     token        TEXT    NOT NULL DEFAULT '',
     read_id      TEXT    NOT NULL DEFAULT '',
-    since        INTEGER NOT NULL DEFAULT 0,  -- when somebody began to wait for it
+    since        INTEGER NOT NULL DEFAULT 0,  -- when it began to wait
     expires_at   INTEGER NOT NULL DEFAULT 0,
     sent_at      INTEGER NOT NULL DEFAULT 0,
     received_at  INTEGER NOT NULL DEFAULT 0,
@@ -96,7 +96,7 @@ CREATE INDEX messages_pending ON messages (conversation) WHERE status IN ('queue
 CREATE INDEX messages_waiting ON messages (since) WHERE status IN ('queued', 'sending');
 CREATE INDEX messages_uncertain ON messages (conversation) WHERE status = 'uncertain';
 
--- What arrived and belongs to no conversation, or only changed one.
+-- Arrivals that belong to no conversation, or only changed one.
 CREATE TABLE records (
     n           INTEGER PRIMARY KEY,
     id          TEXT    NOT NULL,
@@ -147,8 +147,8 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_conversation ON audit (conversation);
 
--- There is one writer, so pos grows in the order of the commits and without
--- gaps; what is above meta's 'numbered' has not been given out yet.
+-- There is one writer, so pos grows in the order of the commits and without gaps; an event
+-- above meta's 'numbered' is not visible yet.
 CREATE TABLE events (
     pos          INTEGER PRIMARY KEY AUTOINCREMENT,
     id           TEXT    NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
--- What programs asked to be done once, and what the first time was answered.
+-- Idempotency keys of commands, with the first answer.
 CREATE TABLE idempotency (
     actor  TEXT    NOT NULL,
     key    TEXT    NOT NULL,

@@ -1,4 +1,3 @@
 -- +goose Up
--- What is behind stays so, that is since stays set, until it has no event above its
--- cursor: nobody needs to know up to where.
+-- since stays set until the conversation has no event above the cursor: nobody needs want.
 ALTER TABLE cursors DROP COLUMN want;

@@ -1,6 +1,6 @@
 -- +goose Up
--- A report is for the line that it came in on, and for its recipient. Those that wait
--- already have neither: nobody knows whose they are.
+-- A report is for its line and its recipient. Those that are parked already have neither,
+-- so they match no message.
 DROP TABLE parked;
 CREATE TABLE parked (
     provider_id TEXT    NOT NULL,

@@ -1,7 +1,7 @@
 -- +goose Up
--- A Brazilian mobile is one number with and without its 9, and its key has it. Where
--- both forms have a contact, the key becomes that of the one who wrote last; the
--- other one keeps the old key, and is joined when the person is heard of again.
+-- A Brazilian mobile is one number with and without its 9, and its alias has it. If both
+-- forms have a contact, the one who wrote last gets the alias; the other one keeps the old
+-- alias, and is merged when the person writes again.
 CREATE TABLE brazil AS
 SELECT a.alias AS old, substr(a.alias, 1, 10) || '9' || substr(a.alias, 11) AS new, a.contact AS bare, b.contact AS nine
 FROM aliases a LEFT JOIN aliases b ON b.alias = substr(a.alias, 1, 10) || '9' || substr(a.alias, 11)
@@ -21,7 +21,7 @@ UPDATE aliases SET contact = z.nine FROM brazil z WHERE alias = z.old;
 
 DROP TABLE brazil;
 
--- What names people by their aliases follows.
+-- Columns with aliases follow.
 UPDATE records SET person = substr(person, 1, 10) || '9' || substr(person, 11)
 WHERE person <> '' AND person GLOB 'phone:55[1-9][1-9][6-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]';
 

@@ -31,7 +31,7 @@ WITH h (k, was, area, rest) AS (VALUES (1, '', 'ventas', 0), (2, '', 'alumnos', 
 SELECT c.n, 'PSI-2026-' || c.n, h.was, h.area, 'router', c.last_inbound
 FROM conversations c JOIN h ON c.n % 5 = h.rest ORDER BY c.n, h.k;
 
--- Messages by turns of the person and ours; some of the last ones are still on their way.
+-- Messages of the person and of ours in turns; some of the last ones have not been sent.
 INSERT INTO messages (conversation, id, direction, author, type, text, body, provider_id, origin, status, reason, epoch,
     since, sent_at, received_at, created_at, raw)
 WITH RECURSIVE turn (k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM turn WHERE k < 10),
