@@ -32,14 +32,14 @@ func shared(t *testing.T, url string, notes Notes) *Store {
 	return s
 }
 
-// wayBack is how a database loses what was committed last.
+// wayBack is a way in which a database loses its last commits.
 type wayBack struct {
 	url string
-	// keep is called when what is to be kept was written, back when the rest was.
+	// keep is called after the commits that stay, back after the lost ones.
 	keep, back func()
 }
 
-// waysBack are the ways that a database goes back in time under running processes.
+// waysBack are the ways in which a database goes back in time under running processes.
 func waysBack() map[string]func(t *testing.T) wayBack {
 	must := func(t *testing.T, err error) {
 		t.Helper()
@@ -118,7 +118,7 @@ func none(t *testing.T, server *pgtest.Server, view string) {
 	END $$`)
 }
 
-// caughtUp waits until a standby has replayed all that there is.
+// caughtUp waits until a standby has replayed the whole log.
 func caughtUp(t *testing.T, server, standby *pgtest.Server) {
 	t.Helper()
 	server.Exec(t, "postgres", `DO $$ BEGIN
@@ -131,9 +131,9 @@ func caughtUp(t *testing.T, server, standby *pgtest.Server) {
 	END $$`)
 }
 
-// TestBackInTime: whoever comes first to a database that lost the last commits of
-// another process writes nothing. After the restore was told to it, nothing that
-// somebody has seen is given out again, and nothing leaves twice.
+// TestBackInTime: the first process on a database that lost another process' last commits
+// writes nothing. After AfterRestore no number that somebody has seen is given out again,
+// and nothing leaves twice.
 func TestBackInTime(t *testing.T) {
 	t.Parallel()
 	for name, way := range waysBack() {
@@ -145,7 +145,7 @@ func TestBackInTime(t *testing.T) {
 			ana := turn(t, busy, says(somebody(1), "a", "11"))[0].Conversation
 			turn(t, idle, says(somebody(3), "idle", "hola"))
 			w.keep()
-			// What is lost: a message is claimed, and would leave; tickets, positions.
+			// Lost: a claimed message, which would leave; tickets, positions.
 			claimed, err := retry(t, func() ([]store.SendClaim, error) {
 				return busy.ClaimSends(t.Context(), noon(), "t", []string{ana})
 			})
@@ -204,7 +204,7 @@ func TestBackInTime(t *testing.T) {
 			if err != nil || len(again) == 0 {
 				t.Fatalf("no event after %d: %v", last.Pos, err)
 			}
-			// What was there before it was lost that it had a position has another one now.
+			// Events that had lost their position have another one now.
 			ids, highest := map[string]bool{}, map[string]int64{}
 			for _, e := range seen {
 				ids[e.ID] = true
@@ -219,7 +219,7 @@ func TestBackInTime(t *testing.T) {
 	}
 }
 
-// conversationOf is the one of a person on the line of the tests.
+// conversationOf returns a person's conversation on the tests' line.
 func conversationOf(t *testing.T, s *Store, p inbound.Person) store.Conversation {
 	t.Helper()
 	list, err := s.Conversations(t.Context(), store.Filter{Phone: p.Phone, Limit: 1})
@@ -229,7 +229,7 @@ func conversationOf(t *testing.T, s *Store, p inbound.Person) store.Conversation
 	return list[0]
 }
 
-// refusesAll tries everything that writes.
+// refusesAll tries every write.
 func refusesAll(t *testing.T, who string, s *Store, conversation string) {
 	t.Helper()
 	writes := map[string]func() error{
@@ -270,14 +270,14 @@ func refusesAll(t *testing.T, who string, s *Store, conversation string) {
 	}
 }
 
-// retry does again what a server that is changed does not answer.
+// retry repeats a call while the server is being replaced.
 func retry[T any](t *testing.T, do func() (T, error)) (out T, err error) {
 	t.Helper()
 	for range 100 {
 		if out, err = do(); err == nil || errors.Is(err, store.ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
 			return out, err
 		}
-		time.Sleep(50 * time.Millisecond) // the server's own start
+		time.Sleep(50 * time.Millisecond) // the server's start
 	}
 	return out, err
 }
@@ -314,7 +314,7 @@ func TestNothingIsLost(t *testing.T) {
 			url := server.EitherURL(standby.Postgres, db)
 			one, two := shared(t, url, notes), shared(t, url, notes)
 			for i, s := range []*Store{one, two, one, two} {
-				turn(t, s, says(somebody(i), "a", "11")) // tickets are taken without a sync
+				turn(t, s, says(somebody(i), "a", "11")) // tickets are reserved without a sync
 			}
 			tc(server, standby)
 			for i, s := range []*Store{one, two, one, two} {
@@ -329,8 +329,7 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
-// TestWitnessesOfProcessesThatAreGone are removed, and what they noted as given out
-// stays noted.
+// TestWitnessesOfProcessesThatAreGone are removed, and their noted limits stay noted.
 func TestWitnessesOfProcessesThatAreGone(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -351,7 +350,7 @@ func TestWitnessesOfProcessesThatAreGone(t *testing.T) {
 	}
 }
 
-// forgetful are notes that cannot be written at times.
+// forgetful are notes that sometimes cannot be written.
 type forgetful struct {
 	*memoryNotes
 	fail atomic.Bool
@@ -364,7 +363,7 @@ func (f *forgetful) Note(ctx context.Context, name, text, other string) (string,
 	return f.memoryNotes.Note(ctx, name, text, other)
 }
 
-// TestAClaimWithoutANote is let go: nobody posts it, and it was no attempt.
+// TestAClaimWithoutANote is released: nobody posts it, and it was no attempt.
 func TestAClaimWithoutANote(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

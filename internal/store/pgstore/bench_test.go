@@ -13,9 +13,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// BenchmarkTurn is what the workers do all day: four turns at once, batches of 100
-// messages from 10,000 people, each of whom sees the menu, chooses, is handed off
-// and goes on. The server syncs, as a real one does.
+// BenchmarkTurn is the workers' daily work: four turns at once, batches of 100 messages
+// from 10,000 people, each of whom sees the menu, chooses, is handed off and continues. The
+// server syncs, as a real one does.
 func BenchmarkTurn(b *testing.B) {
 	server := pgtest.New(b, pgtest.Options{Durable: true})
 	b.Run("direct", func(b *testing.B) { benchTurns(b, server.URL(server.Database(b))) })
@@ -33,7 +33,7 @@ func benchTurns(b *testing.B, url string) {
 	defer s.Close()
 	script := []string{"hola", "1", "qué?", "11", "gracias", "¿hay alguien?", "chau"}
 	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	// Each writer has people of its own, as lanes see to.
+	// Each writer has people of its own, as with lanes.
 	batch := func(writer, n int) []inbound.Arrival {
 		const own = people / writers
 		now := noon.Add(time.Duration(n) * 10 * time.Millisecond)

@@ -15,10 +15,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// beforeBrazil is the schema that had no 9 for Brazil.
+// beforeBrazil is the last schema without a 9 for Brazil.
 const beforeBrazil = 10
 
-// schema opens a database that has the schema of a version, and no other.
+// schema opens a database with the schema of a version, and nothing else.
 func schema(t testing.TB, url string, version int64) *sql.DB {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
@@ -29,7 +29,7 @@ func schema(t testing.TB, url string, version int64) *sql.DB {
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 	db := stdlib.OpenDB(*cfg)
 	t.Cleanup(func() { db.Close() })
-	// A database that was borrowed before has a schema already.
+	// A borrowed database has a schema already.
 	if _, err := db.ExecContext(t.Context(), `DROP SCHEMA IF EXISTS psi_router CASCADE; CREATE SCHEMA psi_router`); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func former(t testing.TB, url string, people []storetest.FormerPerson) {
 		}
 	}
 	for i, p := range people {
-		n := 1_000_000 + i // far from the keys that are handed out
+		n := 1_000_000 + i // far from the keys in use
 		var wrote *time.Time
 		if !p.Wrote.IsZero() {
 			wrote = &p.Wrote
@@ -74,8 +74,8 @@ func former(t testing.TB, url string, people []storetest.FormerPerson) {
 	}
 }
 
-// BenchmarkBrazil: two hundred thousand contacts get their keys, half of them in two
-// forms, while nobody can write.
+// BenchmarkBrazil: two hundred thousand contacts get their keys, half of them in two forms,
+// while nobody can write.
 func BenchmarkBrazil(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()

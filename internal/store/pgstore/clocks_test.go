@@ -11,9 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// TestClocksOfTwoMachines: a process whose clock is minutes off takes no duty from
-// another one, and fires no timer early or late: what several compare with the time is
-// compared with the server's.
+// TestClocksOfTwoMachines: a process whose clock is minutes off takes no duty from another
+// one, and fires no timer early or late: times that several processes compare are the
+// server's.
 func TestClocksOfTwoMachines(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"ahead": 10 * time.Minute, "behind": -10 * time.Minute} {

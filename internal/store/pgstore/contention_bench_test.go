@@ -15,9 +15,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// BenchmarkContendedTurn is what a turn of 50 people costs when others lock some of their
-// contacts: briefly, as claims and results do all day, or for as long as a process hangs.
-// What is busy is counted apart. See decision 0024.
+// BenchmarkContendedTurn is the cost of a turn of 50 people when other transactions lock
+// some of their contacts: briefly, as claims and results do, or for as long as a process
+// hangs. Busy results are counted apart. See decision 0024.
 func BenchmarkContendedTurn(b *testing.B) {
 	server := pgtest.New(b, pgtest.Options{Durable: true})
 	for _, c := range []struct {
@@ -65,7 +65,7 @@ func benchContention(b *testing.B, url string, lockers int, hold time.Duration) 
 			for n := 0; ; n++ {
 				who := somebody(i)
 				if hold < time.Second {
-					who = somebody(rand.IntN(people)) //nolint:gosec // any will do
+					who = somebody(rand.IntN(people)) //nolint:gosec // any person will do
 				}
 				_, err := c.Exec(b.Context(), fmt.Sprintf(`BEGIN; SELECT FROM psi_router.contacts WHERE user_id = '%s' FOR UPDATE`, who.UserID))
 				if err != nil {

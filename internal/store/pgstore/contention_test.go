@@ -42,7 +42,7 @@ func turn(t *testing.T, s *Store, batch ...inbound.Arrival) []store.Result {
 	return results
 }
 
-// stranger is a transaction of somebody else, which ends with the test.
+// stranger is another process' transaction, which ends with the test.
 func stranger(t *testing.T, url string, statements ...string) (release func()) {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), url)
@@ -66,7 +66,7 @@ func stranger(t *testing.T, url string, statements ...string) (release func()) {
 	return release
 }
 
-// TestStrangerHoldsAContact: who is held waits, and everybody else goes on.
+// TestStrangerHoldsAContact: arrivals of a locked contact wait, and all others go on.
 func TestStrangerHoldsAContact(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
@@ -80,8 +80,8 @@ func TestStrangerHoldsAContact(t *testing.T) {
 	}
 	release := stranger(t, url, `SELECT FROM psi_router.contacts WHERE user_id = 'AR.1' FOR UPDATE`)
 
-	// Of the held person everything waits, also under a name of which nobody has
-	// heard, and what comes by another line.
+	// Everything of the locked person waits, also under an unknown name, and on another
+	// line.
 	other := says(inbound.Person{UserID: "AR.1"}, "a3", "hola")
 	other.Line, other.LineRef = "ventas", "ventas"
 	mark := says(somebody(9), "m", "")
@@ -179,8 +179,8 @@ func TestStrangerMakesANewContact(t *testing.T) {
 	}
 }
 
-// TestEverybodyAtOnce: several processes do everything to the same few people.
-// Nobody fails, nothing is lost or done twice, and every order holds.
+// TestEverybodyAtOnce: several processes do everything to the same few people. No call
+// fails, nothing is lost or done twice, and every order holds.
 func TestEverybodyAtOnce(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -267,7 +267,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 	audit(t, s, server.URL(name), len(handled), 0)
 }
 
-// random is anything that may arrive about a few people who go by several names.
+// random returns any arrival of a few people who go by several names.
 func random(r *rand.Rand, id string, people int) inbound.Arrival {
 	p := somebody(r.IntN(people))
 	switch r.IntN(6) {
@@ -296,7 +296,7 @@ func random(r *rand.Rand, id string, people int) inbound.Arrival {
 	return a
 }
 
-// chore is anything that is done to a conversation but a turn.
+// chore is any change of a conversation but a turn.
 func chore(ctx context.Context, s *Store, r *rand.Rand, id, x, y string) error {
 	ignore := func(err error) error {
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrBusy) {
@@ -343,8 +343,8 @@ func chore(ctx context.Context, s *Store, r *rand.Rand, id, x, y string) error {
 	return errors.Join(ignore(err), reported)
 }
 
-// audit checks what must hold of any store. Numbers of tickets may be missing where a
-// turn took them whose server died: at most so many.
+// audit checks what must hold of any store. Ticket numbers may be missing if the server
+// died in their turn: at most gaps.
 func audit(t *testing.T, s *Store, url string, arrivals, gaps int) {
 	t.Helper()
 	for {
@@ -422,7 +422,7 @@ func countArrivals(t *testing.T, url string) (n int) {
 	return n
 }
 
-// recipient is whom a claimed row goes to.
+// recipient is the recipient of a claimed row.
 func recipient(c store.SendClaim) inbound.Person {
 	return inbound.Person{Phone: c.Post.To.Phone, UserID: c.Post.To.UserID}
 }

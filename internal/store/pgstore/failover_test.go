@@ -55,8 +55,8 @@ func (w *world) told(ticket, conversation string) {
 	w.tickets[ticket] = conversation
 }
 
-// serve is a worker and a program that reads events, until ctx ends. What the store
-// refuses is tried again.
+// serve is a worker and a program that reads events, until ctx ends. It repeats calls that
+// the store refuses.
 func (w *world) serve(ctx context.Context, s *Store, worker int) {
 	var after int64
 	for n := 0; ctx.Err() == nil; n++ {
@@ -65,7 +65,7 @@ func (w *world) serve(ctx context.Context, s *Store, worker int) {
 			says(p, fmt.Sprint(name, n, "a"), "menu"), says(p, fmt.Sprint(name, n, "b"), "11"),
 		})
 		if err != nil || results[0].Busy || results[0].Conversation == "" {
-			time.Sleep(20 * time.Millisecond) // a server is changed
+			time.Sleep(20 * time.Millisecond) // the server is being replaced
 			continue
 		}
 		id := results[0].Conversation
@@ -75,7 +75,7 @@ func (w *world) serve(ctx context.Context, s *Store, worker int) {
 			w.posted(claims[0].Post.ID)
 			_, _ = s.RecordSends(ctx, noon(), []store.SendResult{{
 				Conversation: id, MessageID: claims[0].Post.ID, Token: token, Status: store.Sent, ProviderID: "wamid." + claims[0].Post.ID,
-			}}) // a result that is lost leaves the message uncertain
+			}}) // a lost result leaves the message uncertain
 		}
 		if c, err := s.Conversation(ctx, id); err == nil && c.Ticket != "" {
 			w.told(c.Ticket, id)
@@ -94,7 +94,7 @@ func (w *world) serve(ctx context.Context, s *Store, worker int) {
 	}
 }
 
-// TestProofFailover: two workers under load fail over to a standby that lags, again and
+// TestProofFailover: two workers under load fail over to a lagging standby, again and
 // again. Nothing leaves twice, and no position, sequence number or ticket is given out
 // twice.
 func TestProofFailover(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/transfer"
 )
 
-// TestNothingIsMissing: every column of every table comes with a move, but what is
-// this database's own or follows from the rest.
+// TestNothingIsMissing: a move carries every column of every table, except those that
+// belong to this database or follow from the rest.
 func TestNothingIsMissing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

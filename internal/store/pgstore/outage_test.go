@@ -17,8 +17,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// TestServerStops: everything says unavailable while the server is away, and works
-// by itself once it is back.
+// TestServerStops: every call is unavailable while the server is down, and works without
+// help once it is back.
 func TestServerStops(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Settings: []string{"shared_buffers=16MB"}})
@@ -67,8 +67,8 @@ func TestServerStops(t *testing.T) {
 	}
 }
 
-// TestServerDiesUnderLoad: what was answered is there, once, and what was not is
-// not there by halves.
+// TestServerDiesUnderLoad: an answered turn is stored once, an unanswered one completely or
+// not at all.
 func TestServerDiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB"}})
@@ -120,7 +120,7 @@ func TestServerDiesUnderLoad(t *testing.T) {
 	audit(t, s, url, writers*turns*people, writers*people)
 }
 
-// TestWordsForOperators: what is set up wrongly is named, with its cure.
+// TestWordsForOperators: a wrong setup is named, with its cure.
 func TestWordsForOperators(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -171,8 +171,8 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 }
 
-// TestManyOpenANewDatabase: one migrates, also through a pooler, and the others
-// find it done.
+// TestManyOpenANewDatabase: one process migrates, also through a pooler, and the others
+// find the schema complete.
 func TestManyOpenANewDatabase(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -202,8 +202,8 @@ func TestManyOpenANewDatabase(t *testing.T) {
 	}
 }
 
-// TestEventsOfATransactionThatIsLate get the positions after those that were
-// committed before, and none is passed over.
+// TestEventsOfATransactionThatIsLate get the positions after those of earlier commits, and
+// none is passed over.
 func TestEventsOfATransactionThatIsLate(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -240,7 +240,7 @@ func TestEventsOfATransactionThatIsLate(t *testing.T) {
 	}
 }
 
-// TestOnePumps: who finds it being done does nothing.
+// TestOnePumps: only one process pumps at a time.
 func TestOnePumps(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -258,7 +258,7 @@ func TestOnePumps(t *testing.T) {
 	}
 }
 
-// TestReportAndAnswerMissEachOther: each was written before the other was seen.
+// TestReportAndAnswerMissEachOther: each was written before the other was visible.
 func TestReportAndAnswerMissEachOther(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -292,7 +292,7 @@ func TestReportAndAnswerMissEachOther(t *testing.T) {
 	}
 }
 
-// TestCommandsRaceATurn: whoever comes first, each sees what the other did.
+// TestCommandsRaceATurn: whichever comes first, each sees the other's changes.
 func TestCommandsRaceATurn(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -326,8 +326,8 @@ func TestCommandsRaceATurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := tr.Conversations[0]
-		// One hand-off by the command, perhaps one by the turn before it; the epoch
-		// grew with each, and with the disconnection.
+		// One hand-off by the command, perhaps one by the turn before it; the epoch grew
+		// with each, and with the disconnection.
 		if busy && len(tr.Handoffs) != 1 || len(tr.Handoffs) > 2 || len(tr.Audit) != 2 {
 			t.Errorf("busy %v: got %+v, %+v", busy, tr.Handoffs, tr.Audit)
 		}
@@ -339,8 +339,8 @@ func TestCommandsRaceATurn(t *testing.T) {
 }
 
 // TestServerDiesAfterScan: commits of ScanBacklog are not synced, and a server that dies
-// forgets those that its log had not flushed. Then they are looked through again: who
-// is behind is found all the same.
+// loses those that its log had not flushed. Their events are scanned again: lagging
+// conversations are found all the same.
 func TestServerDiesAfterScan(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Durable: true, Settings: []string{"shared_buffers=16MB", "wal_writer_delay=10s"}})

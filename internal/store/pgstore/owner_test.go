@@ -42,7 +42,7 @@ func TestOwner(t *testing.T) {
 	if err := turn(one); err != nil {
 		t.Errorf("the owner writes: %v", err)
 	}
-	// It stops renewing, as when it was killed: its lease is waited for.
+	// It stops renewing, as if killed: its lease is awaited.
 	kill()
 	if err := <-ended; err != nil {
 		t.Errorf("stopped: %v", err)
@@ -51,7 +51,7 @@ func TestOwner(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after the end of the lease: %v", err)
 	}
-	// One that was only asleep must not write, and hears of it.
+	// A former owner that was only asleep must not write, and gets an error.
 	if err := turn(one); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, errTakenOver) {
 		t.Errorf("a former owner writes: got %v, want a refusal", err)
 	}
@@ -67,7 +67,7 @@ func TestOwner(t *testing.T) {
 	if err := turn(two); err != nil {
 		t.Errorf("the new owner writes: %v", err)
 	}
-	// Who closes lets the next one in at once.
+	// Close lets the next one in at once.
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestEscapedTexts(t *testing.T) {
 			rt.Fatalf("%q: got %q and back %q", in, got, unescapeText(got))
 		}
 	})
-	for _, not := range []string{escapeMark, escapeMark + "0", escapeMark + "zz", "x" + escapeMark} { // not written by us: anything but a panic
+	for _, not := range []string{escapeMark, escapeMark + "0", escapeMark + "zz", "x" + escapeMark} { // not written by us: must not panic
 		unescapeText(not)
 	}
 }

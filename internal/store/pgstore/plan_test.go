@@ -23,17 +23,17 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// asked is a statement as it was sent.
+// asked is a statement that was sent.
 type asked struct {
 	args []any
 	kept bool // the server may keep its plan
 }
 
-// spy notes every statement with its arguments.
+// spy records every statement with its arguments.
 type spy struct {
 	mu    sync.Mutex
 	found map[string]asked
-	anew  map[*pgx.Conn]bool // the transaction has everything planned anew
+	anew  map[*pgx.Conn]bool // the transaction plans everything anew
 }
 
 func (s *spy) note(c *pgx.Conn, sql string, args []any) {
@@ -103,8 +103,8 @@ UPDATE psi_router.messages m SET status = CASE WHEN p.doubt THEN 'uncertain' ELS
 	FROM psi_router.pending p WHERE p.conversation = m.conversation AND p.n = m.n
 `
 
-// TestPlans: however many rows there are, and whatever the statistics say, no
-// statement looks at more than it needs, and every index is of use.
+// TestPlans: however many rows there are, and whatever the statistics say, no statement
+// reads more than it needs, and every index is of use.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	people := "20000" // five messages each
@@ -189,7 +189,7 @@ type step struct {
 	Plans    []step  `json:"Plans"`
 }
 
-// rows is how many rows of a table a step looked at.
+// rows is how many rows of a table a step read.
 func (s *step) rows() float64 {
 	if s.Relation == "" || !strings.Contains(s.Node, "Scan") {
 		return 0
@@ -197,7 +197,7 @@ func (s *step) rows() float64 {
 	return (s.Rows + s.Removed) * s.Loops
 }
 
-// explain runs a statement as the store does through a pooler, and takes it back.
+// explain runs a statement as the store does through a pooler, and rolls it back.
 func explain(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
 	t.Helper()
 	return takenBack(t, c, sql, func(tx pgx.Tx, how string) pgx.Row {
@@ -205,7 +205,7 @@ func explain(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
 	})
 }
 
-// explainKept does the same with a plan that was made without knowing the arguments.
+// explainKept does the same with a generic plan.
 func explainKept(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
 	t.Helper()
 	marks := make([]string, len(args))
@@ -226,7 +226,7 @@ func explainKept(t *testing.T, c *pgx.Conn, sql string, args []any) []step {
 	})
 }
 
-// takenBack runs what explains a statement, and takes it back.
+// takenBack runs an EXPLAIN of a statement, and rolls it back.
 func takenBack(t *testing.T, c *pgx.Conn, sql string, run func(tx pgx.Tx, how string) pgx.Row) (steps []step) {
 	t.Helper()
 	var out []byte
@@ -241,7 +241,7 @@ func takenBack(t *testing.T, c *pgx.Conn, sql string, run func(tx pgx.Tx, how st
 		}
 		return run(tx, how).Scan(&out)
 	}
-	// What is there already cannot be written again: then the plan alone must do.
+	// A row that exists cannot be inserted again: the plan alone must do.
 	if err := try("ANALYZE"); err != nil {
 		if err := try("COSTS"); err != nil {
 			t.Fatalf("%v:\n%s", err, squeeze(sql))
@@ -262,7 +262,7 @@ func takenBack(t *testing.T, c *pgx.Conn, sql string, run func(tx pgx.Tx, how st
 	return steps
 }
 
-// exercise calls everything in every way.
+// exercise calls every method in every way.
 func exercise(t *testing.T, s *Store) {
 	t.Helper()
 	ctx, now := t.Context(), time.Now().Truncate(time.Second)

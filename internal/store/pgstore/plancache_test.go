@@ -10,8 +10,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 )
 
-// TestPlansAreKeptWithoutAPooler: and with one they are not, as the next transaction
-// has another connection.
+// TestPlansAreKeptWithoutAPooler: with one they are not, as the next transaction has
+// another connection.
 func TestPlansAreKeptWithoutAPooler(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -47,8 +47,8 @@ func TestPlansAreKeptWithoutAPooler(t *testing.T) {
 	}
 }
 
-// TestSchemaGrowsBesideUs: a newer program adds columns while this one has plans of
-// the tables as they were.
+// TestSchemaGrowsBesideUs: a newer program adds columns while this one has plans of the
+// earlier tables.
 func TestSchemaGrowsBesideUs(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

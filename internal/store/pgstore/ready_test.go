@@ -13,7 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// lazy opens the store as a process does that goes on without it.
+// lazy opens the store like a process that starts without it.
 func lazy(t *testing.T, url string, change func(*Options)) *Store {
 	t.Helper()
 	o := options(url, storetest.Settings(t))
@@ -29,7 +29,7 @@ func lazy(t *testing.T, url string, change func(*Options)) *Store {
 	return s
 }
 
-// refusesEverything wants every method to say unavailable, and why.
+// refusesEverything wants every method to return unavailable, with the cause.
 func refusesEverything(t *testing.T, s *Store, why error) {
 	t.Helper()
 	for name, err := range methodtest.Errors[store.Store](t, s, "Close") {
@@ -42,8 +42,8 @@ func refusesEverything(t *testing.T, s *Store, why error) {
 	}
 }
 
-// TestNothingBeforeReady: whatever is asked of a store that is not ready is told that
-// it is unavailable, also when the server is there.
+// TestNothingBeforeReady: every call of a store that is not ready returns unavailable, even
+// if the server is there.
 func TestNothingBeforeReady(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, pgtest.Options{Settings: []string{"shared_buffers=16MB"}})
@@ -67,7 +67,7 @@ func TestNothingBeforeReady(t *testing.T) {
 	turn(t, s, says(somebody(1), "a", "hola"))
 }
 
-// TestWrongURLIsTold: also by a store that is Lazy, which can be closed.
+// TestWrongURLIsTold: also by a Lazy store, which can be closed.
 func TestWrongURLIsTold(t *testing.T) {
 	t.Parallel()
 	s := lazy(t, "postgres://%zz", nil)
@@ -79,7 +79,7 @@ func TestWrongURLIsTold(t *testing.T) {
 	}
 }
 
-// TestReadyUpgradesTheSecondTime, so that a door can open in between.
+// TestReadyUpgradesTheSecondTime, so that the webhook can open before.
 func TestReadyUpgradesTheSecondTime(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -96,13 +96,13 @@ func TestReadyUpgradesTheSecondTime(t *testing.T) {
 	turn(t, s, says(somebody(1), "a", "hola"))
 }
 
-// TestReadyTakesTheDatabase for one process alone, and Close lets it go.
+// TestReadyTakesTheDatabase for one process alone, and Close releases it.
 func TestReadyTakesTheDatabase(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
 	url := server.URL(server.Borrow(t))
 	held := func(o *Options) { o.Holder = "somebody" }
-	// Who cannot compare it lets it go, and does not even read.
+	// A process that cannot compare the database releases it, and does not even read.
 	lost := lazy(t, url, func(o *Options) { o.Holder, o.Notes = "somebody", &unreachable{safeNotes: NewNotes()} })
 	if err := lost.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("without notes: got %v, want ErrUnavailable", err)
@@ -131,7 +131,7 @@ func TestReadyTakesTheDatabase(t *testing.T) {
 
 type safeNotes interface{ Notes }
 
-// unreachable are notes that cannot be reached until they are there.
+// unreachable are notes that cannot be reached at first.
 type unreachable struct {
 	safeNotes
 	there bool
@@ -144,8 +144,8 @@ func (n *unreachable) Note(ctx context.Context, name, text, other string) (strin
 	return n.safeNotes.Note(ctx, name, text, other)
 }
 
-// TestReadyCompares: what cannot be compared, or lacks something, can be read and not
-// written to; another database is neither.
+// TestReadyCompares: a database that cannot be compared, or lacks rows, can be read and not
+// written to; another database can be neither.
 func TestReadyCompares(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// BenchmarkScanBacklog is what an endpoint costs that takes nothing for long: the events
-// of 20,000 conversations, all of which it is behind with already.
+// BenchmarkScanBacklog is the cost of an endpoint that takes nothing for long: the events
+// of 20,000 conversations in all of which it lags.
 func BenchmarkScanBacklog(b *testing.B) {
 	const events, people = 100_000, 20_000
 	server := pgtest.New(b, pgtest.Options{Durable: true})

@@ -53,8 +53,7 @@ func TestConformance(t *testing.T) {
 	conformance(t, pgtest.Shared(t).URL)
 }
 
-// TestConformancePooled: behind a pooler that gives every transaction whatever
-// connection is free.
+// TestConformancePooled: behind a pooler that gives every transaction any free connection.
 func TestConformancePooled(t *testing.T) {
 	t.Parallel()
 	conformance(t, pgtest.Shared(t).Bouncer(t, "default_pool_size=3").URL)

@@ -17,10 +17,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestEventsTogether: while three processes write, one reads events by position and
-// two push them, by hints and by looking who is behind. The reader meets every
-// position once, in order and without a gap, although commits overlap; the endpoint
-// gets the same events, of each conversation in order.
+// TestEventsTogether: while three processes write, one reads events by position and two
+// push them, by hints and by scans. The reader meets every position once, in order and
+// without a gap, although commits overlap; the endpoint gets the same events, those of a
+// conversation in order.
 func TestEventsTogether(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -59,7 +59,7 @@ func TestEventsTogether(t *testing.T) {
 				for i := range batch {
 					batch[i] = says(somebody(r.IntN(people)), fmt.Sprintf("%d.%d.%d", w, k, i), []string{"hola", "1", "11", "menu"}[r.IntN(4)])
 				}
-				if _, err := s.Turn(t.Context(), noon(), batch); err != nil { // who is busy is left out
+				if _, err := s.Turn(t.Context(), noon(), batch); err != nil { // busy arrivals are left out
 					t.Errorf("turn: %v", err)
 				}
 			}
@@ -104,7 +104,7 @@ func TestEventsTogether(t *testing.T) {
 				if e.Pos == 0 {
 					break
 				}
-				if !slices.Contains(taken[e.Conversation], e.Seq) { // the other one may be at it too
+				if !slices.Contains(taken[e.Conversation], e.Seq) { // the other pusher may have taken it too
 					taken[e.Conversation] = append(taken[e.Conversation], e.Seq)
 				}
 				cursors = append(cursors, store.Cursor{Conversation: e.Conversation, Seq: e.Seq})
@@ -186,9 +186,9 @@ func TestEventsTogether(t *testing.T) {
 	}
 }
 
-// TestScanMeetsCursor: an event of a conversation that is behind is not noted of
-// its own. So one that is looked at while the cursor moves up to the event before it
-// waits for that, and then finds that nobody is behind any more.
+// TestScanMeetsCursor: an event of a lagging conversation is not noted by itself. A scan of
+// such an event waits while the cursor moves up to the event before it, and then finds no
+// lag.
 func TestScanMeetsCursor(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// TestTextArray: the server is told the same as by the codec that pgx has.
+// TestTextArray: the encoding is that of pgx's codec.
 func TestTextArray(t *testing.T) {
 	t.Parallel()
 	plain := pgtype.NewMap()

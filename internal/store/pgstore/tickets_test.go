@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// ticket hands somebody off who is at the menu, and returns the ticket.
+// ticket hands a person in the menu off, and returns the ticket.
 func ticket(t *testing.T, s *Store, i int, id string) string {
 	t.Helper()
 	got := turn(t, s, says(somebody(i), id+"1", "1"), says(somebody(i), id+"2", "11"))
@@ -23,8 +23,8 @@ func ticket(t *testing.T, s *Store, i int, id string) string {
 	return conversation.Ticket
 }
 
-// decided runs a turn of one arrival, and calls then once it has its ticket's
-// number: what it returns is what the turn comes to.
+// decided runs a turn of one arrival, and calls then once its ticket has a number: its
+// result is the turn's.
 func decided(t *testing.T, s *Store, a inbound.Arrival, then func() error) error {
 	t.Helper()
 	locks, _ := s.turnLocks([]inbound.Arrival{a})
@@ -37,8 +37,8 @@ func decided(t *testing.T, s *Store, a inbound.Arrival, then func() error) error
 	})
 }
 
-// TestHandOffsDoNotWaitForOneAnother: a turn that has its ticket's number and has
-// not committed keeps no other from having one.
+// TestHandOffsDoNotWaitForOneAnother: an uncommitted turn with a ticket number delays no
+// other's number.
 func TestHandOffsDoNotWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)
@@ -59,8 +59,8 @@ func TestHandOffsDoNotWaitForOneAnother(t *testing.T) {
 	}
 }
 
-// TestNumbersOfWhatCameToNothing are given to the next, unless nobody knows what
-// became of them.
+// TestNumbersOfWhatCameToNothing are given to the next ticket, unless their outcome is
+// unknown.
 func TestNumbersOfWhatCameToNothing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Shared(t)

@@ -21,10 +21,10 @@ import (
 //go:embed testdata/former.sql
 var formerSQL string
 
-// formerSchema is that of the version before.
+// formerSchema is the schema of the former version.
 const formerSchema = 10
 
-// TestUpgrade: a store of the version before, with 200,000 messages.
+// TestUpgrade: a store of the former version, with 200,000 messages.
 func TestUpgrade(t *testing.T) {
 	racetest.Skip(t)
 	t.Parallel()
@@ -48,7 +48,7 @@ func formerStore(t *testing.T, url string) *sql.DB {
 	return db
 }
 
-// formerTables makes the tables of the version before.
+// formerTables makes the tables of the former version.
 func formerTables(t *testing.T, url string) *sql.DB {
 	t.Helper()
 	db, err := inSchema(url)

@@ -11,9 +11,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestWaIDWhileTheyWrite: while it is learned by what phone WhatsApp knows somebody,
-// that phone writes for the first time. Nobody is left without a name, and both are
-// one, at once or with the next message.
+// TestWaIDWhileTheyWrite: a phone writes for the first time while another person's WaID
+// teaches us that phone. Every name has a contact, and both become one, at once or with the
+// next message.
 func TestWaIDWhileTheyWrite(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Shared(t).URL(pgtest.Shared(t).Borrow(t))
@@ -65,8 +65,8 @@ func TestWaIDWhileTheyWrite(t *testing.T) {
 	}
 }
 
-// TestWaIDIsNotWaitedFor: that a message left is noted, also while somebody holds
-// who has the phone that was learned.
+// TestWaIDIsNotWaitedFor: a post's result is recorded even while another transaction has
+// locked the contact with the learned phone.
 func TestWaIDIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, hold string }{

@@ -12,9 +12,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// BenchmarkTurn is what the worker does all day: batches of 100 messages from
-// 10,000 people, each of whom sees the menu, chooses, is handed off and goes on.
-// Side by side is how a worker runs: four batches of different people at once.
+// BenchmarkTurn is the worker's daily work: batches of 100 messages from 10,000 people,
+// each of whom sees the menu, chooses, is handed off and continues. Side by side is how a
+// worker runs: four batches of different people at once.
 func BenchmarkTurn(b *testing.B) {
 	for name, workers := range map[string]int{"Alone": 1, "SideBySide": 4} {
 		b.Run(name, func(b *testing.B) { benchmarkTurn(b, workers) })
@@ -85,7 +85,7 @@ func benchArrivals(n, worker, workers int, at time.Time) []inbound.Arrival {
 	return batch
 }
 
-// cpuTime is what the process has used: a figure that neighbours do not spoil.
+// cpuTime returns the CPU time of the process, which other load does not affect.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// beforeBrazil is the schema that had no 9 for Brazil.
+// beforeBrazil is the last schema without a 9 for Brazil.
 const beforeBrazil = 8
 
-// schema opens a file that has the schema of a version, and no other.
+// schema opens a file with the schema of a version, and nothing else.
 func schema(t testing.TB, path string, version int64) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -64,8 +64,8 @@ func former(t testing.TB, path string, people []storetest.FormerPerson) {
 	}
 }
 
-// BenchmarkBrazil: two hundred thousand contacts get their keys, half of them in two
-// forms, before the program begins.
+// BenchmarkBrazil: two hundred thousand contacts get their keys, half of them in two forms,
+// before the program begins.
 func BenchmarkBrazil(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()

@@ -16,7 +16,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
-// spy notes every statement.
+// spy records every statement.
 type spy struct {
 	querier
 	seen func(string)
@@ -37,8 +37,8 @@ func (s spy) Row(query string, args []any, dest ...any) (bool, error) {
 	return s.querier.Row(query, args, dest...)
 }
 
-// TestPlans: however large the file is, no statement walks over a whole table,
-// and none of the hot ones sorts.
+// TestPlans: however large the file is, no statement scans a whole table, and no hot one
+// sorts.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -84,8 +84,8 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// small says that a scan is over something that cannot grow: the list of an
-// argument, the lines, one row, or an index of what is pending or uncertain.
+// small reports whether a scan is over something that cannot grow: an argument's list, the
+// lines, one row, or an index of pending or uncertain rows.
 func small(step string) bool {
 	for _, ok := range []string{
 		"json_each", "SCAN lines", "CONSTANT ROW", "messages_pending", "messages_uncertain", "messages_waiting", "conversations_waiting", "(subquery",
@@ -98,8 +98,8 @@ func small(step string) bool {
 	return strings.Contains(step, "VALUES CLAUSE")
 }
 
-// long says that a query's list grows with history, so that its index has to give
-// the order.
+// long reports whether a query's list grows with history, so that its index has to give the
+// order.
 func long(q string) bool {
 	return strings.Contains(q, "(t.last_message_at, t.n) < ") && !strings.Contains(q, "t.contact IN") ||
 		strings.Contains(q, "m.conversation = ? ") || strings.Contains(q, "FROM events") || strings.Contains(q, "FROM timers") || strings.Contains(q, "FROM audit a")
@@ -124,7 +124,7 @@ func plan(t *testing.T, db *sql.DB, query string) (steps []string) {
 	return steps
 }
 
-// exercise calls everything in every way.
+// exercise calls every method in every way.
 func exercise(t *testing.T, s *Store) {
 	t.Helper()
 	ctx, now := t.Context(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

@@ -57,12 +57,12 @@ func (i *installation) stop() {
 	}
 }
 
-// behind says that the store has named the queue as an older one.
+// behind reports whether the store logged that the queue is older.
 func (i *installation) behind() bool { return strings.Contains(i.logs.String(), "queue is older") }
 
 func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
-// say has somebody write, and the queue be told to send the answer.
+// say lets a person write, and enqueues the answer's wake-up.
 func (i *installation) say(id, text string) store.Result {
 	i.t.Helper()
 	got, err := i.store.Turn(i.t.Context(), noon(), []inbound.Arrival{arrival(id, text)})
@@ -95,7 +95,7 @@ func (i *installation) claim(conversation string) int {
 	return len(got)
 }
 
-// keep copies one of the files, and returns how it is put back.
+// keep copies one of the files, and returns how it is restored.
 func keep(t *testing.T, dir, name string) (back func()) {
 	t.Helper()
 	from, kept := filepath.Join(dir, name), filepath.Join(t.TempDir(), name)
@@ -127,8 +127,8 @@ func duplicate(t *testing.T, from, to string) {
 	}
 }
 
-// TestAnOldStoreIsClosed: a store.db that was put back beside the newer queue writes
-// nothing, and after the restore was told to it gives out nothing twice.
+// TestAnOldStoreIsClosed: a restored store.db beside a newer queue writes nothing, and
+// after AfterRestore it gives out nothing twice.
 func TestAnOldStoreIsClosed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -161,7 +161,7 @@ func TestAnOldStoreIsClosed(t *testing.T) {
 		"follow":  func() error { return i.store.RegisterEndpoint(ctx, noon(), "crm") },
 		"note":    func() error { return i.store.AddAudit(ctx, store.AuditRow{Actor: "x", Action: "y", At: noon()}) },
 		"ping":    func() error { return i.store.Ping(ctx) },
-		"started": func() error { i.stop(); i = start(t, dir); return i.store.Ping(ctx) }, // it stays so
+		"started": func() error { i.stop(); i = start(t, dir); return i.store.Ping(ctx) }, // it stays closed
 	} {
 		if err := write(); !errors.Is(err, store.ErrBackInTime) || !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: got %v, want ErrBackInTime, as unavailable", name, err)
@@ -198,7 +198,7 @@ func TestAnOldStoreIsClosed(t *testing.T) {
 	}
 }
 
-// TestAnOldQueueIsNamed: what it had accepted is gone, which somebody has to know.
+// TestAnOldQueueIsNamed: its accepted jobs are gone, which the log has to say.
 func TestAnOldQueueIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -223,15 +223,15 @@ func TestAnOldQueueIsNamed(t *testing.T) {
 	}
 }
 
-// TestKilledFilesRaiseNoAlarm: whatever was under way when the process died, both files
-// have what each other has seen.
+// TestKilledFilesRaiseNoAlarm: whatever was under way when the process died, the files
+// agree.
 func TestKilledFilesRaiseNoAlarm(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	i := start(t, dir)
 	for n := range 20 {
 		i.say(string(rune('a'+n)), "hola")
-		// What is on disk now is what a process that dies here leaves.
+		// A process that dies here leaves the files as they are now.
 		dead := t.TempDir()
 		for _, name := range []string{"store.db", "store.db-wal", "queue.db", "queue.db-wal"} {
 			duplicate(t, filepath.Join(dir, name), filepath.Join(dead, name))
@@ -243,8 +243,8 @@ func TestKilledFilesRaiseNoAlarm(t *testing.T) {
 	}
 }
 
-// TestAReplacedFileIsNotWrittenTo: another file has the path, so what is written to the
-// open one would be gone with the process.
+// TestAReplacedFileIsNotWrittenTo: another file has the path, so writes to the open one
+// would be lost with the process.
 func TestAReplacedFileIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

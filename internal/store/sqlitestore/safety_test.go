@@ -27,8 +27,8 @@ func message(i int, text string, at time.Time) inbound.Arrival {
 	}
 }
 
-// TestDiskFull: a batch that finds no room is refused as a whole, and once there
-// is room it is handled as if nothing had been.
+// TestDiskFull: a batch without room is refused as a whole, and once there is room it is
+// handled as if nothing had happened.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	o := options(filepath.Join(t.TempDir(), "store.db"), storetest.Settings(t))
@@ -87,8 +87,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestCrash: a copy of the files, taken while they are written, opens and holds
-// everything that was answered before the copy began.
+// TestCrash: a copy of the files, taken during writes, opens and has everything that was
+// answered before the copy began.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,11 +19,11 @@ import (
 //go:embed testdata/former.sql
 var formerSQL string
 
-// formerSchema is that of the version before.
+// formerSchema is the schema of the former version.
 const formerSchema = 8
 
-// TestUpgrade: a store of the version before, with 200,000 messages. It syncs its
-// commits, as the program's does.
+// TestUpgrade: a store of the former version, with 200,000 messages. It syncs its commits,
+// as the program's does.
 func TestUpgrade(t *testing.T) {
 	racetest.Skip(t)
 	t.Parallel()

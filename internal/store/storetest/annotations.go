@@ -24,7 +24,7 @@ func annotations(t *testing.T, e Engine) {
 			t.Helper()
 			list := d.messages(r.Conversation)
 			if len(list) != 2 {
-				t.Fatalf("got %d messages: a reaction is none", len(list))
+				t.Fatalf("got %d messages: a reaction is not one", len(list))
 			}
 			if diff := cmp.Diff(list[1].Reactions, want); diff != "" {
 				t.Errorf("reactions (-got +want):\n%s", diff)
@@ -71,7 +71,7 @@ func annotations(t *testing.T, e Engine) {
 	t.Run("a reaction names the message in another writing", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
-		// The same stanza, once with the number of the person and once of the business.
+		// The same stanza, once with the person's number and once with the business's.
 		stored := "wamid.HBgNNTQ5MTEwMDAwMDAwMRUCABIYFDNFQjBBQkNERUYwMTIzNDU2Nzg5AA=="
 		named := "wamid.HBgMNTQxMTAwMDAwMDAyFQIAERgUM0VCMEFCQ0RFRjAxMjM0NTY3ODkA"
 		r := d.say(p, stored, "hola")
@@ -110,13 +110,13 @@ func annotations(t *testing.T, e Engine) {
 		}
 		m = d.message(r.Conversation, "a")
 		if m.RevokedAt.IsZero() || m.Text != "hola!" {
-			t.Errorf("got %+v: what was taken back is kept", m)
+			t.Errorf("got %+v: a revoked text is kept", m)
 		}
 		d.deliver(r.Conversation)
 		menu := d.messages(r.Conversation)[1]
 		d.handle(annotation(p, "e2", "edit", menu.ProviderID, "mentira", d.now))
 		if m := d.message(r.Conversation, menu.ID); m.Text != menu.Text {
-			t.Errorf("a person edited what we said: %q", m.Text)
+			t.Errorf("a person edited our message: %q", m.Text)
 		}
 	})
 }

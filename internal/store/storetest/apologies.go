@@ -12,15 +12,15 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// apologies: who was left gets what the flow says, two minutes later, once for each
-// word, and only while it makes sense.
+// apologies: a person who was left gets the flow's message two minutes later, once for each
+// message, and only while it is of use.
 func apologies(t *testing.T, e Engine) {
 	const wait = 2 * time.Minute
 	for _, tc := range []struct {
 		name   string
 		policy flow.AfterOutage
 		do     func(*leftCase)
-		want   []string // how what is said begins; none: nothing
+		want   []string // how each reply begins; none: no reply
 	}{
 		{"only listed", flow.AfterOutageList, func(a *leftCase) { a.stale("hola") }, nil},
 		{"an apology", flow.AfterOutageApologize, func(a *leftCase) { a.stale("hola") }, []string{"Perdoná"}},
@@ -90,7 +90,7 @@ func apologies(t *testing.T, e Engine) {
 		a.stale("¿y?")
 		a.tick(wait)
 		if n := a.apologize(); n != 1 {
-			t.Errorf("%d apologies for another word, want one", n)
+			t.Errorf("%d apologies for another message, want one", n)
 		}
 	})
 
@@ -131,7 +131,7 @@ func apologies(t *testing.T, e Engine) {
 		a.counted(false)
 	})
 
-	t.Run("not said after all: a team has it and answers", func(t *testing.T) { answeredByTheTeam(t, e) })
+	t.Run("not sent after all: a team has it and answers", func(t *testing.T) { answeredByTheTeam(t, e) })
 
 	for name, do := range map[string]func(*leftCase){
 		"they write again":                  func(a *leftCase) { a.say("hola") },
@@ -142,7 +142,7 @@ func apologies(t *testing.T, e Engine) {
 		"dismissed":                         func(a *leftCase) { a.cmd(router.CommandDismiss) },
 		"closed":                            func(a *leftCase) { a.cmd(router.CommandClose) },
 	} {
-		t.Run("not said after all: "+name, func(t *testing.T) {
+		t.Run("not sent after all: "+name, func(t *testing.T) {
 			t.Parallel()
 			a := &leftCase{driver: open(t, e)}
 			a.setAfterOutage(flow.AfterOutageApologize)
@@ -159,8 +159,8 @@ func apologies(t *testing.T, e Engine) {
 	}
 }
 
-// answeredByTheTeam: who was handed to a team by an apology hears nothing of it when the
-// team answers before it leaves.
+// answeredByTheTeam: an apology hands a person to a team. If the team answers before the
+// apology leaves, it is not sent.
 func answeredByTheTeam(t *testing.T, e Engine) {
 	for name, do := range map[string]func(*leftCase){
 		"from the phone":                     func(a *leftCase) { a.echo(time.Second) },
@@ -188,7 +188,7 @@ func answeredByTheTeam(t *testing.T, e Engine) {
 	}
 }
 
-// setAfterOutage lets the flow say what is done after an outage.
+// setAfterOutage sets the flow's policies.after_outage.
 func (d *driver) setAfterOutage(policy flow.AfterOutage) {
 	d.Helper()
 	tree := *d.set.Rules.Flow
@@ -197,7 +197,7 @@ func (d *driver) setAfterOutage(policy flow.AfterOutage) {
 	d.reopen()
 }
 
-// apologize does what the pump does once there is no backlog.
+// apologize does what the pump does without a backlog.
 func (d *driver) apologize() int {
 	d.Helper()
 	left := d.pump().ApologiesDue

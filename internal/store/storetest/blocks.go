@@ -16,7 +16,7 @@ func blocks(t *testing.T, e Engine) {
 		d.Helper()
 		return d.do(store.Command{Conversation: id, Command: router.Command{Kind: kind, Note: note}, Actor: "ana"}).Conversation
 	}
-	t.Run("blocked is blocked here at once", func(t *testing.T) {
+	t.Run("a block holds here at once", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		menu := d.messages(id)[1]
@@ -25,7 +25,7 @@ func blocks(t *testing.T, e Engine) {
 			t.Errorf("got %+v", c)
 		}
 		if claims := d.claim("t", id); len(claims) > 0 {
-			t.Errorf("what waited left: %+v", claims)
+			t.Errorf("a waiting message left: %+v", claims)
 		}
 		if m := d.message(id, menu.ID); m.Status != store.Failed || m.Reason != router.Blocked {
 			t.Errorf("got %s, %s", m.Status, m.Reason)
@@ -38,7 +38,7 @@ func blocks(t *testing.T, e Engine) {
 				t.Errorf("got %v", err)
 			}
 		}
-		// By another name, and to another line, it is the same person.
+		// By another name, and on another line, it is the same person.
 		if _, err := d.Command(d.Context(), d.now, writing("ventas", person(1), text("hola"))); !errors.Is(err, store.ErrBlocked) {
 			t.Errorf("got %v", err)
 		}
@@ -49,7 +49,7 @@ func blocks(t *testing.T, e Engine) {
 			t.Errorf("got %+v", r)
 		}
 	})
-	t.Run("what WhatsApp says of it", func(t *testing.T) {
+	t.Run("the result from WhatsApp", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		tell(d, id, router.CommandBlock, "")
@@ -63,11 +63,11 @@ func blocks(t *testing.T, e Engine) {
 			t.Errorf("blocked again: got %+v", c.Contact)
 		}
 		if c := tell(d, id, router.CommandUnblocked, "too late"); !c.Contact.Blocked || c.Contact.BlockedHere {
-			t.Errorf("what comes after the block unblocks nobody: got %+v", c.Contact)
+			t.Errorf("a result after the block unblocks nobody: got %+v", c.Contact)
 		}
 		tell(d, id, router.CommandUnblock, "")
 		if c := tell(d, id, router.CommandBlocked, "too late"); c.Contact.Blocked || c.Contact.BlockedHere {
-			t.Errorf("what comes after the unblock blocks nobody: got %+v", c.Contact)
+			t.Errorf("a result after the unblock blocks nobody: got %+v", c.Contact)
 		}
 		var actions []string
 		for _, row := range d.audit() {
@@ -83,7 +83,7 @@ func blocks(t *testing.T, e Engine) {
 			}
 		}
 	})
-	t.Run("pressed again later", func(t *testing.T) {
+	t.Run("blocked again later", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		tell(d, id, router.CommandBlock, "")
@@ -97,7 +97,7 @@ func blocks(t *testing.T, e Engine) {
 			t.Errorf("audit: got %q", row.Detail)
 		}
 	})
-	t.Run("each line hears of it", func(t *testing.T) {
+	t.Run("each line gets an event", func(t *testing.T) {
 		d := open(t, e)
 		other := says(person(1), "o", "hola", d.now)
 		other.Line = "ventas"
@@ -129,7 +129,7 @@ func blocks(t *testing.T, e Engine) {
 			t.Errorf("WhatsApp blocks one of the two: got %+v, %v", list, err)
 		}
 	})
-	t.Run("words of the person", func(t *testing.T) {
+	t.Run("opt-out by the person", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		before := len(d.eventTypes(id))

@@ -9,8 +9,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// brazil: a mobile is one person with and without its 9, also in a store of the
-// version that took them for two.
+// brazil: a mobile is one person with and without its 9, also in a store of the version
+// that took them for two.
 func brazil(t *testing.T, e Engine) {
 	const nine, bare, landline = "5521987650001", "552187650001", "552133330001"
 
@@ -39,7 +39,7 @@ func brazil(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name   string
 		people []FormerPerson
-		found  string // the conversation that the phone leads to before anybody writes
+		found  string // the phone's conversation before anybody writes
 		writes inbound.Person
 		left   []string // the conversations that are left
 	}{
@@ -81,7 +81,7 @@ func brazil(t *testing.T, e Engine) {
 	}
 }
 
-// former opens a database that a former version left.
+// former opens a database of the former version.
 func former(t *testing.T, e Engine, people []FormerPerson) *driver {
 	t.Helper()
 	d := &driver{checker: t, engine: e, name: e.New(t), set: Settings(t), now: noon(), page: 7}

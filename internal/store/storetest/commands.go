@@ -150,7 +150,7 @@ func pumps(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("forgotten sends", func(t *testing.T) {
+	t.Run("lost wake-ups of sends", func(t *testing.T) {
 		d := open(t, e)
 		id := d.say(person(1), "a", "hola").Conversation
 		if got := d.pump(); len(got.Wakes) != 0 {
@@ -163,7 +163,7 @@ func pumps(t *testing.T, e Engine) {
 		d.tick(2 * time.Minute)
 		c := d.claimOne("lost", id)
 		if got := d.pump(); len(got.Wakes) != 1 {
-			t.Errorf("what is being sent may be lost too: %+v", got.Wakes)
+			t.Errorf("a row that is sending may be stalled too: %+v", got.Wakes)
 		}
 		d.record(c, store.Sent, "out")
 		d.tick(2 * time.Minute)
@@ -172,7 +172,7 @@ func pumps(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("forgotten files", func(t *testing.T) {
+	t.Run("lost jobs of files", func(t *testing.T) {
 		d := open(t, e)
 		var want []store.MediaRef
 		for i := range 3 {
@@ -202,7 +202,7 @@ func pumps(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("many forgotten sends are found in one walk", func(t *testing.T) {
+	t.Run("one sweep finds many stalled sends", func(t *testing.T) {
 		d := open(t, e)
 		const n, size = 1203, 401
 		for i := 0; i < n; i += size {

@@ -15,19 +15,19 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// text is what an agent types.
+// text is a message that an agent types.
 func text(s string) *store.Draft {
 	body, _ := json.Marshal(map[string]any{"type": "text", "text": map[string]string{"body": s}})
 	return &store.Draft{Type: "text", Text: s, Body: body}
 }
 
-// template is what may always be sent.
+// template is a message that may always be sent.
 func template(name string) *store.Draft {
 	body, _ := json.Marshal(map[string]any{"type": "template", "template": map[string]any{"name": name, "language": map[string]string{"code": "es_AR"}}})
 	return &store.Draft{Type: "template", Text: name, Body: body}
 }
 
-// once is a key whose answer names what was said.
+// once is a key whose answer names the message.
 func once(key, hash string) *store.Idempotency {
 	return &store.Idempotency{Key: key, Hash: hash, Answer: func(c store.Conversation, m *store.Message) []byte {
 		answer := map[string]string{"conversation": c.ID, "state": string(c.State)}
@@ -59,10 +59,10 @@ func (d *driver) do(cmd store.Command) store.CommandResult {
 	return done
 }
 
-// refused wants a command to fail, and nothing to have changed in a conversation.
+// refused wants a command to fail, and to change nothing in a conversation.
 func (d *driver) refused(cmd store.Command, want error, id string) {
 	d.Helper()
-	d.pump() // what is due is not the command's doing
+	d.pump() // due timers are not the command's doing
 	before, said, told, done := d.conversation(id), len(d.messages(id)), len(d.events()), len(d.audit())
 	if _, err := d.Command(d.Context(), d.now, cmd); !errors.Is(err, want) {
 		d.Errorf("got %v, want %v", err, want)
@@ -96,7 +96,7 @@ func drafts(t *testing.T, e Engine) {
 		done := d.do(saying(id, text("Hola, soy Ana")))
 		m := done.Message
 		if done.State != router.StateHandedOff || done.Area != "admin" || done.Epoch == 0 {
-			t.Errorf("a message in the menu hands over: got %+v", done.Conversation)
+			t.Errorf("a message in the menu hands off: got %+v", done.Conversation)
 		}
 		if diff := cmp.Diff(d.conversation(id), done.Conversation); diff != "" {
 			t.Errorf("row and answer differ (-got +want):\n%s", diff)
@@ -107,7 +107,7 @@ func drafts(t *testing.T, e Engine) {
 		if diff := cmp.Diff(d.message(id, m.ID), *m); diff != "" {
 			t.Errorf("row and answer differ (-got +want):\n%s", diff)
 		}
-		// The menu that waited is superseded, what the agent said is not.
+		// The waiting menu is superseded, the agent's message is not.
 		d.command(id, router.CommandClose, "")
 		d.tick(2 * time.Hour)
 		c := d.claimOne("t", id)
@@ -144,13 +144,13 @@ func drafts(t *testing.T, e Engine) {
 			done := d.do(saying(id, text("acá estoy")))
 			area := before.Area
 			if tc.first == router.CommandClose {
-				area = "admin" // the flow's: nobody ever had it
+				area = "admin" // the flow's: no team has had it
 			}
 			if done.State != tc.want || tc.want == router.StateHandedOff && done.Area != area || done.Ticket != before.Ticket {
 				t.Errorf("%s: got %+v", tc.first, done.Conversation)
 			}
 			if r := d.say(person(1), "b", "menu"); r.Replies != 0 {
-				t.Errorf("%s: the bot spoke into it: %+v", tc.first, r)
+				t.Errorf("%s: the bot answered: %+v", tc.first, r)
 			}
 		}
 		d := open(t, e)
@@ -193,7 +193,7 @@ func drafts(t *testing.T, e Engine) {
 			t.Errorf("got %+v", c)
 		}
 		if m := d.message(id, waiting.ID); m.Status != store.Failed || m.Reason != router.WindowClosed {
-			t.Errorf("what waited for too long: got %s %s", m.Status, m.Reason)
+			t.Errorf("a message that waited too long: got %s %s", m.Status, m.Reason)
 		}
 		a := says(person(2), "b", "hola", d.now)
 		a.Line, a.LineRef = "ventas", "ventas"
@@ -272,7 +272,7 @@ func drafts(t *testing.T, e Engine) {
 				t.Errorf("%d: the contact changed: %+v", i, done.Contact)
 			}
 		}
-		// Abroad, as WhatsApp names it: not taken for a number at home.
+		// Abroad, as WhatsApp names it: not taken for a national number.
 		abroad := inbound.Person{Phone: "5215512345678"}
 		id := d.say(abroad, "mx", "2").Conversation
 		if done := d.do(writing("wsp4", inbound.Person{Phone: "5215512345678", National: true}, text("hola"))); done.ID != id {
@@ -308,7 +308,7 @@ func drafts(t *testing.T, e Engine) {
 		if done := d.do(theirs); done.Message == nil {
 			t.Errorf("the same key of somebody else: got %+v", done)
 		}
-		// What was refused may be tried again.
+		// A refused command may be tried again.
 		later := saying(id, text("cerrada"))
 		later.Draft.OnlyOpen, later.Idempotency = true, once("k2", "h")
 		d.command(id, router.CommandClose, "")
@@ -395,7 +395,7 @@ func drafts(t *testing.T, e Engine) {
 			}
 		}
 		if said != 2 || len(d.audit()) != 2 {
-			t.Errorf("said %d times, with %d audit rows; want each once", said, len(d.audit()))
+			t.Errorf("%d messages and %d audit rows; want one of each", said, len(d.audit()))
 		}
 	})
 
@@ -412,8 +412,8 @@ func drafts(t *testing.T, e Engine) {
 			return what
 		}
 		stranger := func(what *store.Draft) store.Command { return writing("wsp4", person(9), what) }
-		// What no team has is judged by the team that gets it: here the flow's, or the
-		// one that is named.
+		// Access to a conversation without a team is the new team's: here the flow's, or
+		// the named one.
 		d.refused(by("ventas", saying(id, say(""))), store.ErrNotFound, id)
 		d.refused(by("ventas", saying(id, say("admin"))), store.ErrNotFound, id)
 		d.refused(by("ventas", stranger(say(""))), store.ErrNotFound, id)
@@ -429,9 +429,9 @@ func drafts(t *testing.T, e Engine) {
 		if done := d.do(by("ventas", saying(id, say("ventas")))); done.Area != "ventas" {
 			t.Errorf("got %+v", done)
 		}
-		// What a team has is theirs, whatever is named.
+		// A conversation with a team is that team's, whatever is named.
 		d.refused(by("admin", saying(id, say("admin"))), store.ErrNotFound, id)
-		// Then the team that had it last gets it.
+		// Then the last team gets it.
 		d.command(id, router.CommandClose, "")
 		d.refused(by("admin", saying(id, say(""))), store.ErrNotFound, id)
 		if done := d.do(by("ventas", saying(id, say("")))); done.Area != "ventas" {
@@ -439,7 +439,7 @@ func drafts(t *testing.T, e Engine) {
 		}
 		d.command(id, router.CommandClose, "")
 		d.command(id, router.CommandDisconnect, "")
-		d.refused(by("ventas", saying(id, say("ventas"))), store.ErrNotFound, id) // it stays nobody's
+		d.refused(by("ventas", saying(id, say("ventas"))), store.ErrNotFound, id) // it still has no team
 	})
 
 	t.Run("audit", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// echoes: what our own side says from another device.
+// echoes: messages of our own side from another device.
 func echoes(t *testing.T, e Engine) {
 	t.Run("a human takes over", func(t *testing.T) {
 		d := open(t, e)
@@ -31,7 +31,7 @@ func echoes(t *testing.T, e Engine) {
 		if got := d.handle(echoed(p, "e1", "Hola, soy Laura", d.now)); !got.Duplicate {
 			t.Errorf("got %+v", got)
 		}
-		// The menu that waited is not said any more.
+		// The waiting menu is not sent any more.
 		if got := d.claim("t", r.Conversation); len(got) != 0 {
 			t.Errorf("claimed %+v", got)
 		}
@@ -52,7 +52,7 @@ func echoes(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("a gesture takes nobody over", func(t *testing.T) {
+	t.Run("a gesture is no takeover", func(t *testing.T) {
 		for _, kind := range []string{"pin", "keep_in_chat", "poll_update", "protocol", "notice", "system", "unsupported", "unknown"} {
 			d := open(t, e)
 			p := person(1)
@@ -67,7 +67,7 @@ func echoes(t *testing.T, e Engine) {
 				t.Errorf("%s is not kept: %+v", kind, m)
 			}
 			if got := d.say(p, "b", "1"); got.Reason != router.MenuChoice {
-				t.Errorf("%s: then the bot says %+v", kind, got)
+				t.Errorf("%s: then the bot replies %+v", kind, got)
 			}
 		}
 	})
@@ -86,12 +86,12 @@ func echoes(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("of what we sent ourselves", func(t *testing.T) {
+	t.Run("of our own message", func(t *testing.T) {
 		d := open(t, e)
 		p := person(1)
 		r := d.say(p, "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
-		// Before the answer to the post: known by what it says.
+		// Before the answer to the post: known by its content.
 		got := d.handle(echoed(p, "out1", c.Post.Body.Reply.Text+"\n\n1. Administración", d.now))
 		if !got.Duplicate || got.State != router.StateMenu || got.MessageID != c.Post.ID {
 			t.Fatalf("got %+v", got)
@@ -109,10 +109,10 @@ func echoes(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("of a file that we sent ourselves", func(t *testing.T) {
+	t.Run("of our own file", func(t *testing.T) {
 		for _, tc := range []struct {
-			name, kind, caption string // of what we send
-			came, said          string // of what comes back
+			name, kind, caption string // of our message
+			came, said          string // of the echo
 			after               store.Status
 			wait                time.Duration
 			ours                bool

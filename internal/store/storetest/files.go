@@ -9,7 +9,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// picture is a picture of a person.
+// picture is a picture that a person sends.
 func picture(p inbound.Person, id string, at time.Time) inbound.Arrival {
 	a := says(p, id, "", at)
 	a.Content.Type = "image"

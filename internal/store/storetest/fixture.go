@@ -12,7 +12,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// tree is the conversation that the suite speaks.
+// tree is the suite's flow.
 const tree = `
 version: 1
 lines:
@@ -44,7 +44,7 @@ buttons:
 policies: {offer_area: admin}
 `
 
-// Rules are those of the suite: a small tree, 24 h of window and of hand-off.
+// Rules are the suite's: a small tree, 24 h of window and of hand-off.
 func Rules(t testing.TB) router.Rules {
 	t.Helper()
 	f, err := flow.Parse("suite.yaml", []byte(tree))
@@ -54,7 +54,7 @@ func Rules(t testing.TB) router.Rules {
 	return router.Rules{Flow: f, HandoffTimeout: 24 * time.Hour, Window: 24 * time.Hour}
 }
 
-// Settings are what the suite wants of an engine.
+// Settings are the suite's settings of an engine.
 func Settings(t testing.TB) unit.Settings {
 	return unit.Settings{
 		Rules: Rules(t), Country: "AR", Zone: time.FixedZone("ART", -3*3600), StaleAfter: 10 * time.Minute,
@@ -62,7 +62,7 @@ func Settings(t testing.TB) unit.Settings {
 	}
 }
 
-// noon is when the suite's day begins.
+// noon is the start of the suite's day.
 func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
 const lineRef = "200000000000002"
@@ -96,14 +96,14 @@ func annotation(p inbound.Person, id, kind, target, what string, at time.Time) i
 	return a
 }
 
-// echoed is what our side wrote from the phone.
+// echoed is a message that our side wrote from the phone.
 func echoed(p inbound.Person, id, text string, at time.Time) inbound.Arrival {
 	a := says(p, id, text, at)
 	a.Kind = inbound.Echo
 	return a
 }
 
-// report is a status of what was sent to a person.
+// report is a status of a message to a person.
 func report(p inbound.Person, id, ref, status string, at time.Time) inbound.Arrival {
 	a := inbound.Arrival{
 		Kind: inbound.Status, ID: id, Line: "wsp4", LineRef: lineRef, Provider: "cloud", Person: p, SentAt: at, ReceivedAt: at,

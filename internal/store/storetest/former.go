@@ -6,8 +6,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/inbound"
 )
 
-// formerName: what was handled under a name that somebody gave up stays handled,
-// also where the name is somebody else's now.
+// formerName: an arrival that was handled under a name that was given up later stays
+// handled, even if another person has that name now.
 func formerName(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
@@ -16,7 +16,7 @@ func formerName(e Engine) func(*testing.T) {
 		moved := report(person(1), "moved", "", "", d.now)
 		moved.Kind, moved.Report, moved.Change = inbound.Identity, nil, &inbound.Change{From: person(1), To: person(2)}
 		d.handle(moved)
-		copied := old // by a forwarder, which knows the number only
+		copied := old // by a forwarder that knows only the number
 		copied.Person = inbound.Person{Phone: person(2).Phone}
 		for _, a := range []inbound.Arrival{old, copied} {
 			if got := d.handle(a); !got.Duplicate || got.MessageID != first.MessageID {
@@ -30,7 +30,7 @@ func formerName(e Engine) func(*testing.T) {
 	}
 }
 
-// formerRows: what an earlier version handled, and wrote down without line and
+// formerRows: an arrival that an earlier version handled, and stored without line and
 // person, is not handled again; on another line nobody handled it.
 func formerRows(e Engine) func(*testing.T) {
 	return func(t *testing.T) {

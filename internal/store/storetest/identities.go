@@ -13,12 +13,12 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// identities: one person is one contact, and two are two.
+// identities: one person is one contact, and two people are two.
 func identities(t *testing.T, e Engine) {
-	t.Run("joined, and the team that had them last", func(t *testing.T) {
+	t.Run("merged, and the team that had them last", func(t *testing.T) {
 		byPhone, byID := inbound.Person{Phone: person(1).Phone}, inbound.Person{UserID: person(1).UserID}
 		for _, tc := range []struct {
-			phone, user string // the teams, the user's being the later
+			phone, user string // the teams; the user's is the later one
 			want        string
 		}{{"ventas", "", "ventas"}, {"", "ventas", "ventas"}, {"admin", "ventas", "ventas"}} {
 			d := open(t, e)
@@ -101,7 +101,7 @@ func identities(t *testing.T, e Engine) {
 		if diff := cmp.Diff(order, []string{"a", "b", "c"}); diff != "" {
 			t.Errorf("messages (-got +want):\n%s", diff)
 		}
-		// What the other one was about to say is taken back; the confirmation is not.
+		// The other conversation's queued reply is taken back; the confirmation is not.
 		if said := d.deliver(hidden.Conversation); len(said) != 1 {
 			t.Errorf("said %q", said)
 		}
@@ -167,21 +167,21 @@ func identities(t *testing.T, e Engine) {
 		if got := d.handle(change); !got.Duplicate {
 			t.Errorf("got %+v", got)
 		}
-		// What is said now goes to the new number.
+		// A message that is said now goes to the new number.
 		if c := d.claimOne("t", r.Conversation); c.Post.To != (outbound.Address{Phone: b.Phone, UserID: b.UserID}) {
 			t.Errorf("got address %+v", c.Post.To)
 		}
 		if got := d.say(b, "b", "sigo acá"); got.Conversation != r.Conversation || got.Reason != router.HandedOffSilent {
 			t.Errorf("got %+v", got)
 		}
-		// A message from before the change, delivered after it, does not turn it back.
+		// A message from before the change, delivered after it, does not revert it.
 		if got := d.say(a, "c", "viejo"); got.Conversation != r.Conversation {
 			t.Errorf("got %+v", got)
 		}
 		if c := d.conversation(r.Conversation).Contact; c.Phone != b.Phone || c.UserID != b.UserID {
 			t.Errorf("got %+v", c)
 		}
-		// The old number is somebody else's one day.
+		// The old number is another person's one day.
 		if got := d.say(inbound.Person{Phone: a.Phone}, "d", "hola"); got.Conversation == r.Conversation {
 			t.Error("the old number still leads to the person who left it")
 		}

@@ -13,14 +13,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// scene is a conversation that others aim at.
+// scene is a conversation that strangers aim at.
 type scene struct {
 	*driver
-	n    int            // its own number: people and ids are of this scene only
-	ana  inbound.Person // whose it is
+	n    int            // people and ids are of this scene only
+	ana  inbound.Person // the person
 	id   string         // of the conversation
-	hola string         // what she wrote, by WhatsApp's id
-	menu store.Message  // what she was answered
+	hola string         // WhatsApp's id of her message
+	menu store.Message  // the answer to it
 	c    store.SendClaim
 }
 
@@ -29,7 +29,7 @@ func (s *scene) wamid(name string) string { return fmt.Sprintf("%s-%d", name, s.
 // person number i of the scene.
 func (s *scene) person(i int) inbound.Person { return person(1000 + 10*s.n + i) }
 
-// answer is the menu as it is now.
+// answer returns the menu as it is now.
 func (s *scene) answer() store.Message { return s.message(s.id, s.menu.ID) }
 
 func (s *scene) is(m store.Message, status store.Status, code int) string {
@@ -39,7 +39,7 @@ func (s *scene) is(m store.Message, status store.Status, code int) string {
 	return ""
 }
 
-// stranger is how an arrival comes from somewhere else with the same ids.
+// stranger is a way in which an arrival with the same ids comes from elsewhere.
 type stranger struct {
 	name string
 	from func(*scene, inbound.Arrival) inbound.Arrival
@@ -72,23 +72,23 @@ func strangers() []stranger {
 	}
 }
 
-// arrival is a kind of thing that names something by an id.
+// arrival is a kind of arrival that names something by an id.
 type arrival struct {
 	name string
-	// sent is how far the menu is by then: queued, sending or sent.
+	// sent is the menu's status by then: queued, sending or sent.
 	sent store.Status
 	make func(*scene) inbound.Arrival
-	// bad is what strangers send, where it is worse than make.
+	// bad is the strangers' arrival, if it is worse than make's.
 	bad func(*scene) inbound.Arrival
-	// done does what follows, and says what is wrong afterwards.
+	// done does what follows, and returns what is wrong afterwards.
 	done func(*scene) string
-	// fine are strangers who may.
+	// fine are strangers with a right to it.
 	fine []string
 }
 
 func arrivals() []arrival {
 	const out = "out"
-	// What WhatsApp calls a message of ours is enough for a name that nobody has.
+	// WhatsApp's id of a message of ours is enough for an unknown name.
 	unknown := []string{"a person nobody knows"}
 	status := func(id, word string, ours bool) func(*scene) inbound.Arrival {
 		return func(s *scene) inbound.Arrival {
@@ -215,14 +215,14 @@ func arrivals() []arrival {
 	}
 }
 
-// pasts are what may have become of the person since the messages were written.
+// pasts are what may have happened to the person since the messages were written.
 var pasts = [...]struct {
 	name string
 	then func(*scene)
 }{
 	{"as ever", func(*scene) {}},
 	{"after a merge", func(s *scene) {
-		// Somebody hidden turns out to be her, and has the newer conversation.
+		// A hidden contact turns out to be her, and has the newer conversation.
 		both := s.person(5)
 		s.say(inbound.Person{UserID: both.UserID}, s.wamid("hidden"), "hola")
 		both.Phone = s.ana.Phone
@@ -238,9 +238,8 @@ var pasts = [...]struct {
 	}},
 }
 
-// ids: an id from outside means something only on its line and in its
-// conversation. Whoever else uses it changes nothing, and takes nothing away from
-// who may.
+// ids: an id from outside is valid only on its line and in its conversation. Anyone else
+// who uses it changes nothing, and takes nothing from those with a right to it.
 func ids(t *testing.T, e Engine) {
 	for _, kind := range arrivals() {
 		t.Run(kind.name, func(t *testing.T) {
@@ -285,7 +284,7 @@ func ids(t *testing.T, e Engine) {
 	t.Run("without a line", noLine(e))
 }
 
-// begin lets Ana write, beside somebody else, and carries her answer as far.
+// begin lets Ana write, beside another person, and brings her answer to a status.
 func (s *scene) begin(sent store.Status) {
 	s.tick(time.Hour)
 	s.say(s.person(2), s.wamid("other"), "hola")
@@ -301,7 +300,7 @@ func (s *scene) begin(sent store.Status) {
 	s.menu = s.messages(s.id)[1]
 }
 
-// deliverArrival gives an arrival to whom it belongs. It leaves the driver's clock alone.
+// deliverArrival gives an arrival to the right method. It leaves the driver's clock alone.
 func (s *scene) deliverArrival(a inbound.Arrival) {
 	s.Helper()
 	if a.Kind == inbound.Status {
@@ -317,8 +316,7 @@ func (s *scene) deliverArrival(a inbound.Arrival) {
 
 func (s *scene) everything() []any { return []any{s.conversation(s.id), s.messages(s.id)} }
 
-// neverClaimed: no report, true or not, keeps a row that nobody posted from being
-// posted.
+// neverClaimed: no report, true or not, keeps an unposted row from being posted.
 func neverClaimed(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)
@@ -334,7 +332,7 @@ func neverClaimed(e Engine) func(*testing.T) {
 			if c.Post.ID != s.menu.ID {
 				t.Errorf("%s: claimed %+v", word, c)
 			}
-			// Nor is one that ended before it was ever posted brought back.
+			// A row that ended before it was ever posted is not brought back either.
 			s.record(c, store.Failed, "")
 			late := s.say(s.ana, s.wamid("again"), "nada")
 			s.tick(2 * time.Hour)
@@ -350,7 +348,7 @@ func neverClaimed(e Engine) func(*testing.T) {
 	}
 }
 
-// noLine: what names no line moves nobody and opts nobody out.
+// noLine: an arrival without a line changes no name and opts nobody out.
 func noLine(e Engine) func(*testing.T) {
 	return func(t *testing.T) {
 		d := open(t, e)

@@ -11,7 +11,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// waitingSince: since when somebody waits for a team.
+// waitingSince: since when a person waits for a team.
 func waitingSince(t *testing.T, e Engine) {
 	d := open(t, e)
 	id := d.say(person(1), "a", "hola").Conversation
@@ -62,7 +62,7 @@ func waitingSince(t *testing.T, e Engine) {
 	}
 }
 
-// pauses: what an operator paused is remembered, once, until it is resumed.
+// pauses: a pause by an operator is stored once, until the queue is resumed.
 func pauses(t *testing.T, e Engine) {
 	d := open(t, e)
 	set := func(queue string, paused bool) {
@@ -82,7 +82,7 @@ func pauses(t *testing.T, e Engine) {
 	}
 }
 
-// leadership: one process at a time has one, and what it remembers outlives it.
+// leadership: one process at a time has a duty, and the duty's state outlives it.
 func leadership(t *testing.T, e Engine) {
 	d := open(t, e)
 	serve := func(process, report, state string) store.Leadership {
@@ -119,7 +119,7 @@ func leadership(t *testing.T, e Engine) {
 	want(serve("b", "b1", "not mine"), false, false, "one", "a", "a2", "b", "b1")
 	want(serve("a", "", ""), true, false, "one", "a", "a2", "b", "b1")
 	d.tick(59 * time.Second)
-	want(serve("b", "b2", ""), false, false, "one", "b", "b2") // a's report has ended, its duty not
+	want(serve("b", "b2", ""), false, false, "one", "b", "b2") // a's report has expired, its duty has not
 	d.reopen()
 	d.tick(2 * time.Second)
 	want(serve("b", "b3", "too late for a's"), true, true, "one", "b", "b3")

@@ -15,8 +15,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// left: whose last word has no answer of ours, by whatever way that came about, and
-// what ends it.
+// left: whose last message has no answer of ours, however that came about, and what ends
+// it.
 func left(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name string
@@ -127,7 +127,7 @@ func left(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("joined", func(t *testing.T) {
+	t.Run("merged", func(t *testing.T) {
 		d := open(t, e)
 		byPhone, byID := inbound.Person{Phone: person(1).Phone}, inbound.Person{UserID: person(1).UserID}
 		old := says(byPhone, "a", "hola", d.now)
@@ -142,7 +142,7 @@ func left(t *testing.T, e Engine) {
 		both.SentAt = old.SentAt
 		d.handle(both)
 		if n := d.leftConversations(store.Filter{}); len(n) != 0 {
-			t.Errorf("%d were left, want nobody: the answer came after the word", len(n))
+			t.Errorf("%d were left, want nobody: the answer is newer than the message", len(n))
 		}
 	})
 
@@ -160,7 +160,7 @@ func left(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("as old as their word", func(t *testing.T) {
+	t.Run("as old as their message", func(t *testing.T) {
 		a := &leftCase{driver: open(t, e)}
 		a.old(6 * 24 * time.Hour)
 		a.counted(true)
@@ -170,9 +170,9 @@ func left(t *testing.T, e Engine) {
 		a.tick(24*time.Hour + time.Minute)
 		a.counted(false)
 		if got := a.conversation(a.id).Left.At(a.now); got != (store.Left{}) {
-			t.Errorf("a week after their word: got %+v", got)
+			t.Errorf("a week after their message: got %+v", got)
 		}
-		// Who writes again is there for a week more, though they were left before.
+		// A person who writes again counts for a week more, though they were left before.
 		a.stale("hola?")
 		a.tick(6 * 24 * time.Hour)
 		a.counted(true)
@@ -181,7 +181,7 @@ func left(t *testing.T, e Engine) {
 		a.counted(true)
 	})
 
-	t.Run("joined, both left", func(t *testing.T) {
+	t.Run("merged, both left", func(t *testing.T) {
 		d := open(t, e)
 		left := func(p inbound.Person, id string, age time.Duration) store.Left {
 			m := says(p, id, "hola", d.now)
@@ -246,12 +246,12 @@ func left(t *testing.T, e Engine) {
 	})
 }
 
-// leftCase is a person, and what one does to leave them without an answer.
+// leftCase is a person, and the ways to leave them without an answer.
 type leftCase struct {
 	*driver
 	id   string // conversation
 	n    int
-	sent []string // provider ids of what was posted
+	sent []string // provider ids of the posted messages
 	was  inbound.Arrival
 }
 
@@ -302,7 +302,7 @@ func (a *leftCase) reject(text string) {
 	a.id = list[0].ID
 }
 
-// flood writes until the router says no more.
+// flood writes until the router stops answering.
 func (a *leftCase) flood() {
 	a.Helper()
 	for range 25 {
@@ -311,7 +311,7 @@ func (a *leftCase) flood() {
 	}
 }
 
-// offered writes what is no option until a person is offered, half an hour ago.
+// offered writes texts that are no option until a person is offered, half an hour ago.
 func (a *leftCase) offered() {
 	a.Helper()
 	for range 5 {
@@ -327,7 +327,7 @@ func (a *leftCase) claimed() []store.SendClaim {
 	return a.claim(fmt.Sprint("t", a.n), a.id)
 }
 
-// send posts one message, with this result.
+// send posts one message with a result.
 func (a *leftCase) send(result store.Status) {
 	a.Helper()
 	claims := a.claimed()
@@ -345,7 +345,7 @@ func (a *leftCase) send(result store.Status) {
 	a.record(claims[0], result, provider)
 }
 
-// last posts all that there is, with this result.
+// last posts all messages with a result.
 func (a *leftCase) last(result store.Status) {
 	a.Helper()
 	for _, m := range a.messages(a.id) {
@@ -362,7 +362,7 @@ func (a *leftCase) reportOf(id, status string) {
 	a.statuses(report(person(1), id, id[len("out."):], status, a.now))
 }
 
-// cmd carries out a command; one on nobody yet follows a word of theirs.
+// cmd carries out a command; on a new person it follows a message of theirs.
 func (a *leftCase) cmd(kind router.CommandKind) {
 	a.Helper()
 	a.known()
@@ -387,7 +387,7 @@ func (a *leftCase) agent() {
 	}
 }
 
-// echo is a word of ours from the phone, some time ago.
+// echo is a message of ours from the phone, some time ago.
 func (a *leftCase) echo(ago time.Duration) {
 	a.Helper()
 	m := echoed(person(1), "echo", "Hola, ¿qué tal?", a.now)
@@ -405,7 +405,7 @@ func (d *driver) leftConversations(f store.Filter) []store.Conversation {
 	return list
 }
 
-// counted compares the list and the figure with what is expected.
+// counted compares the list and the figure with the expectation.
 func (d *driver) counted(is bool) {
 	d.Helper()
 	want := 0
@@ -418,7 +418,7 @@ func (d *driver) counted(is bool) {
 	}
 }
 
-// hear notes what a person says, and that a team has the conversation.
+// hear notes a person's message, and that a team has the conversation.
 func (w *world) hear(ev store.Event) {
 	w.Helper()
 	var told struct {
@@ -440,7 +440,7 @@ func (w *world) hear(ev store.Event) {
 	}
 }
 
-// apologizeOnce lets who was left for long enough have an apology: one for each word.
+// apologizeOnce sends due apologies: one for each message.
 func (w *world) apologizeOnce(rt *rapid.T) {
 	id := w.pickConversation(rt)
 	w.apologize()
@@ -454,12 +454,11 @@ func (w *world) apologizeOnce(rt *rapid.T) {
 		}
 	}
 	if said > words {
-		rt.Fatalf("%d apologies for %d words", said, words)
+		rt.Fatalf("%d apologies for %d messages", said, words)
 	}
 }
 
-// worthSaying says that an apology is posted only to somebody who was not answered
-// since.
+// worthSaying checks that an apology is posted only to a person without an answer since.
 func (w *world) worthSaying(c store.Conversation, m store.Message) {
 	w.Helper()
 	if c.Left.Since.IsZero() || m.Epoch != c.Epoch || w.now.Sub(m.CreatedAt) >= time.Hour {
@@ -467,7 +466,7 @@ func (w *world) worthSaying(c store.Conversation, m store.Message) {
 	}
 }
 
-// compare finds out by a scan whether somebody was left.
+// compare finds out by a scan of the messages whether the person was left.
 func (w *world) compare(id string) {
 	w.Helper()
 	var asked, said time.Time

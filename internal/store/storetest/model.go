@@ -16,8 +16,8 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// model lets chance use the store and checks the promises after every step. All
-// runs share one database; each has people of its own.
+// model uses the store at random and checks the promises after every step. All runs share
+// one database; each has its own people.
 func model(t *testing.T, e Engine) {
 	d := open(t, e)
 	d.setAfterOutage(flow.AfterOutageApologize)
@@ -71,22 +71,22 @@ type world struct {
 	seq  map[string]int64    // of the last event of each conversation
 	sent []inbound.Arrival   // every arrival so far
 	ids  [peopleCount]string // conversations
-	// heard is when the last one came that was not late.
+	// heard is when the last message came that was not late.
 	heard [peopleCount]time.Time
 	rank  map[string]int // of outgoing messages
 	// order holds the provider ids of each conversation as they were first handled.
 	order map[string][]string
-	// words are our ids of what each conversation's person said that deserves an
-	// answer, since a team had it or it was closed.
+	// words are our ids of each person's messages that deserve an answer, since a team had
+	// the conversation or it was closed.
 	words map[string][]string
 	asked []asked
 	posts int
 	steps int
-	// strange counts what strangers did.
+	// strange counts the strangers' arrivals.
 	strange int
 }
 
-// asked is what a person of ours wrote, with its key.
+// asked is a message that one of our people wrote, with its key.
 type asked struct {
 	store.Command
 	at time.Time
@@ -112,7 +112,7 @@ func (w *world) write(rt *rapid.T) {
 			a.SentAt = a.ReceivedAt.Add(-time.Hour)
 		case 2:
 			a.Kind = inbound.Echo
-		case 3: // it waited on a door's disk
+		case 3: // it waited in a spool
 			a.ReceivedAt = w.now.Add(-time.Duration(rapid.IntRange(0, 5000).Draw(rt, "waited")) * time.Millisecond)
 			a.SentAt, a.Spooled = a.ReceivedAt.Truncate(time.Second), true
 		}
@@ -132,7 +132,7 @@ func (w *world) write(rt *rapid.T) {
 				continue
 			}
 			w.ids[writer] = r.Conversation
-			if r.Reason == router.Blocked { // before anybody asks when it came
+			if r.Reason == router.Blocked { // the router checks for blocked before late
 				if a.ReceivedAt.After(w.heard[writer]) {
 					w.heard[writer] = a.ReceivedAt
 				}
@@ -152,19 +152,19 @@ func (w *world) write(rt *rapid.T) {
 	w.sent = append(w.sent, batch...)
 }
 
-// promised checks a decision against the state that it was taken in.
+// promised checks a decision against the state in which it was taken.
 func (w *world) promised(before store.Conversation, a inbound.Arrival, r store.Result) {
 	w.Helper()
 	answerable := a.Kind == inbound.Message && !before.Contact.Blocked && r.Reason != router.Late && a.ReceivedAt.Sub(a.SentAt) < time.Minute
 	switch {
 	case !answerable && r.Replies > 0:
-		w.Fatalf("answered what deserves no answer: %+v", r)
+		w.Fatalf("replied to a message that deserves no answer: %+v", r)
 	case answerable && before.State == router.StateClosed && (r.Replies == 0 || r.State != router.StateMenu):
 		w.Fatalf("a closed conversation got no menu: %+v", r)
 	case before.State == router.StateDisconnected && r.Replies > 0:
-		w.Fatalf("spoke in a disconnected conversation: %+v", r)
+		w.Fatalf("replied in a disconnected conversation: %+v", r)
 	case before.State == router.StateHandedOff && r.Replies > 0 && w.now.Before(before.TimeoutAt):
-		w.Fatalf("spoke in a handed off conversation: %+v", r)
+		w.Fatalf("replied in a handed off conversation: %+v", r)
 	}
 }
 
@@ -218,8 +218,7 @@ func (w *world) command(rt *rapid.T) {
 	}
 }
 
-// answer lets a person of ours write, perhaps what they wrote already: then nothing
-// may change.
+// answer lets one of our people write, perhaps a repeat: then nothing may change.
 func (w *world) answer(rt *rapid.T) {
 	if len(w.asked) > 0 && rapid.IntRange(0, 3).Draw(rt, "again") == 0 {
 		a := rapid.SampledFrom(w.asked).Draw(rt, "which")
@@ -259,7 +258,7 @@ func (w *world) answer(rt *rapid.T) {
 	w.asked = append(w.asked, asked{cmd, w.now})
 }
 
-// remind sends a notice, which changes nothing but what there is to send.
+// remind sends a notice, which only adds a message to send.
 func (w *world) remind(rt *rapid.T) {
 	id := w.pickConversation(rt)
 	what := notice("recordatorio")
@@ -269,13 +268,13 @@ func (w *world) remind(rt *rapid.T) {
 	done, err := w.Command(w.Context(), w.now, saying(id, what))
 	if before.Contact.Blocked {
 		if !errors.Is(err, store.ErrBlocked) {
-			rt.Fatalf("a notice for who is blocked: got %v", err)
+			rt.Fatalf("a notice for a blocked contact: got %v", err)
 		}
 		return
 	}
 	if what.Marketing && before.Contact.OptedOut {
 		if !errors.Is(err, store.ErrOptedOut) {
-			rt.Fatalf("marketing for who wants none: got %v", err)
+			rt.Fatalf("marketing after an opt-out: got %v", err)
 		}
 		return
 	}
@@ -286,11 +285,11 @@ func (w *world) remind(rt *rapid.T) {
 		rt.Fatalf("a notice changed the conversation (-got +want):\n%s", diff)
 	}
 	if diff := cmp.Diff(w.eventTypes(id), told); diff != "" {
-		rt.Fatalf("a notice was told before it left (-got +want):\n%s", diff)
+		rt.Fatalf("a notice had an event before it left (-got +want):\n%s", diff)
 	}
 }
 
-// prefer lets Meta say whether somebody wants marketing.
+// prefer is a person's choice about marketing.
 func (w *world) prefer(rt *rapid.T) {
 	writer := w.pickPerson(rt)
 	if w.ids[writer] == "" {
@@ -308,7 +307,7 @@ func (w *world) prefer(rt *rapid.T) {
 	}
 }
 
-// block blocks somebody, or stops that, and nothing else changes.
+// block blocks or unblocks a person, and nothing else changes.
 func (w *world) block(rt *rapid.T) {
 	id := w.pickConversation(rt)
 	before := w.conversation(id)
@@ -357,7 +356,7 @@ func (w *world) send(rt *rapid.T) {
 		conv, m := w.conversation(id), w.message(id, c.Post.ID)
 		ours := m.Author == store.AuthorRouter
 		if conv.Contact.Blocked {
-			rt.Fatalf("posted to who is blocked: %+v", m)
+			rt.Fatalf("posted to a blocked contact: %+v", m)
 		}
 		if m.Reason == router.AfterOutage {
 			w.worthSaying(conv, m)
@@ -407,15 +406,15 @@ func (w *world) mark(rt *rapid.T) {
 	w.sent = append(w.sent, a)
 }
 
-// stranger lets what came come from elsewhere, anew or about what is here: nothing
-// of it changes these conversations.
+// stranger repeats an arrival from elsewhere, or makes one about an existing message: it
+// changes nothing in these conversations.
 func (w *world) stranger(rt *rapid.T) {
 	if len(w.sent) == 0 {
 		rt.Skip("nothing yet")
 	}
 	w.strange++
 	of := rapid.SampledFrom(w.sent).Draw(rt, "of")
-	from := rapid.SampledFrom(strangers()[2:]).Draw(rt, "from") // those who are on no line of theirs
+	from := rapid.SampledFrom(strangers()[2:]).Draw(rt, "from") // those on no line of theirs
 	batch := []inbound.Arrival{of, annotation(of.Person, fmt.Sprintf("strange-%d-%d", w.run, w.strange), "revoke", of.ID, "", w.now)}
 	var news []inbound.Arrival
 	for _, id := range w.ids {
@@ -444,8 +443,8 @@ var ranks = map[store.Status]int{
 	store.Delivered: 4, store.Read: 5, store.Played: 6,
 }
 
-// sentByUs says that a message leaves by us: the router said it, or a person
-// through the API.
+// sentByUs reports whether a message leaves through us: the router's, or a person's through
+// the API.
 func sentByUs(m store.Message) bool {
 	return m.Author == store.AuthorRouter || m.Author == store.AuthorAgent || m.Author == store.AuthorProgram
 }
@@ -465,7 +464,7 @@ func (w *world) check(rt *rapid.T) {
 		}
 		w.hear(ev)
 	}
-	// One conversation after the other: what is wrong stays wrong.
+	// One conversation at a time: an error stays.
 	if id := w.ids[w.steps%peopleCount]; id != "" {
 		var order []string
 		for _, m := range w.messages(id) {

@@ -60,7 +60,7 @@ func names(t *testing.T, e Engine) {
 	t.Run("copies end somewhere", func(t *testing.T) {
 		d := open(t, e)
 		ana := inbound.Person{Phone: "5491100000001", Name: strings.Repeat("ñ", store.MaxCopiedName+1)}
-		whole := strings.Repeat("👋", 64<<10) // as much as WhatsApp takes
+		whole := strings.Repeat("👋", 64<<10) // WhatsApp's limit
 		r := d.turn(says(ana, "a", whole, d.now))[0]
 		d.turn(says(ana, "b", whole[:4*store.MaxCopiedText], d.now))
 		if got := d.message(r.Conversation, "a").Text; got != whole {
@@ -169,7 +169,7 @@ func names(t *testing.T, e Engine) {
 	})
 }
 
-// noise is text that does not get smaller when it is packed.
+// noise is text that does not get smaller by compression.
 func noise(n int) string {
 	var b strings.Builder
 	x := uint32(1)

@@ -13,14 +13,14 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// notice is what a program tells without taking the conversation.
+// notice is a program's message that does not take over the conversation.
 func notice(name string) *store.Draft {
 	d := template(name)
 	d.Notice = true
 	return d
 }
 
-// untriedNotices lists the conversations of notices that were not tried.
+// untriedNotices lists the conversations of untried notices.
 func (d *driver) untriedNotices(limit int) (ids []string) {
 	d.Helper()
 	wakes, err := d.UntriedNotices(d.Context(), limit)
@@ -103,7 +103,7 @@ func notices(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("only the feeder wakes them", func(t *testing.T) {
+	t.Run("only the pump wakes them", func(t *testing.T) {
 		d := open(t, e)
 		var ids []string
 		for i := range 5 {
@@ -123,12 +123,12 @@ func notices(t *testing.T, e Engine) {
 		d.record(d.claimOne("t1", ids[0]), store.Sent, "wamid.1")
 		failed := d.claimOne("t2", ids[1])
 		if more := d.record(failed, store.Queued, ""); more {
-			t.Error("a notice that failed is more to send")
+			t.Error("a failed notice counts as more to send")
 		}
 		if diff := cmp.Diff(d.untriedNotices(9), append([]string{other}, ids[2:]...)); diff != "" {
-			t.Errorf("what was tried waits no more (-got +want):\n%s", diff)
+			t.Errorf("a tried notice is still listed (-got +want):\n%s", diff)
 		}
-		// What failed once comes again with the walk over all that is pending.
+		// A notice that failed once comes again with the sweep of pending rows.
 		d.tick(2 * time.Minute)
 		if p := d.pump(); !slices.Equal(p.Wakes, []store.Wake{{Line: "wsp4", Conversation: ids[1]}}) {
 			t.Errorf("woken: %+v", p.Wakes)
@@ -167,7 +167,7 @@ func notices(t *testing.T, e Engine) {
 		check(20, oldest...)
 		check(2, oldest[:2]...)
 		d.record(d.claimOne("t1", ids[0]), store.Sent, "wamid.1")
-		ids = append(ids[1:], ids[0]) // whose second is older than anybody's but that one
+		ids = append(ids[1:], ids[0]) // its second one is older than all but that one
 		if list, err := d.UntriedNotices(d.Context(), 20); err != nil || len(list) != 3 || list[0].MessageID == oldest[0] {
 			t.Errorf("the next one of a conversation is another: got %+v, %v", list, err)
 		}
@@ -190,7 +190,7 @@ func notices(t *testing.T, e Engine) {
 			order = append(order, kind)
 			d.record(c, store.Sent, "wamid."+c.Post.ID)
 		}
-		// The second one was never tried, so it keeps its place.
+		// The second one is untried, so it keeps its place.
 		if order[1] != "answer" || order[2] != first.Post.ID {
 			t.Errorf("got %v, want the second notice, the answer and %s", order, first.Post.ID)
 		}
@@ -246,7 +246,7 @@ func notices(t *testing.T, e Engine) {
 		if diff := cmp.Diff(d.eventTypes(id)[before:], want); diff != "" {
 			t.Errorf("events (-got +want):\n%s", diff)
 		}
-		// One that chooses an option is for the team.
+		// A button that chooses an option is for the team.
 		if r := d.handle(buttonTap(person(1), "c", "admin/11", d.now)); r.Reason != router.HandedOffSilent || r.Replies != 0 {
 			t.Errorf("got %+v", r)
 		}
@@ -300,7 +300,7 @@ func notices(t *testing.T, e Engine) {
 		what := text("Hola, soy Ana")
 		what.Area = "ventas"
 		if done := d.do(saying(id, what)); done.Area != "ventas" || done.LastArea != "ventas" {
-			t.Errorf("the area that was said: got %+v", done.Conversation)
+			t.Errorf("the named area: got %+v", done.Conversation)
 		}
 		d.command(id, router.CommandClose, "")
 		if done := d.do(saying(id, text("¿Seguís ahí?"))); done.Area != "ventas" {
@@ -313,7 +313,7 @@ func notices(t *testing.T, e Engine) {
 	})
 }
 
-// optOut is Meta's word that a person wants no more marketing.
+// optOut is Meta's report that a person opted out of marketing.
 func optOut(p inbound.Person, id string, at time.Time) inbound.Arrival {
 	a := says(p, id, "", at)
 	a.Kind, a.Content, a.Choice = inbound.Preference, nil, &inbound.Choice{Stop: true}

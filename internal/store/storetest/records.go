@@ -14,7 +14,7 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
-// reject keeps what will not be handled.
+// reject rejects an arrival.
 func (d *driver) reject(a inbound.Arrival) {
 	d.Helper()
 	if err := d.Reject(d.Context(), d.now, a, "it does not fit"); err != nil {
@@ -22,7 +22,7 @@ func (d *driver) reject(a inbound.Arrival) {
 	}
 }
 
-// records: what never reaches the menu, and is kept with its reason.
+// records: arrivals that never reach the menu, and are kept with a reason.
 func records(t *testing.T, e Engine) {
 	bare := func(kind inbound.Kind, id string) inbound.Arrival {
 		return inbound.Arrival{Kind: kind, ID: id, Line: "wsp4", LineRef: lineRef, ReceivedAt: noon(), Raw: []byte(`{"id":"` + id + `"}`)}
@@ -106,7 +106,7 @@ func records(t *testing.T, e Engine) {
 		if !d.conversation(r.Conversation).Contact.OptedOut {
 			t.Error("the contact is not opted out")
 		}
-		d.turn(resume, stop) // stop is an old one, told again
+		d.turn(resume, stop) // stop is a repeat of an old one
 		if r := d.say(person(1), "b", "hola"); r.Replies != 1 {
 			t.Errorf("got %+v", r)
 		}

@@ -14,7 +14,7 @@ import (
 func reports(t *testing.T, e Engine) {
 	for _, tc := range []struct {
 		name   string
-		before []string // by our id, while the post is still out
+		before []string // by our id, before the post's answer
 		after  []string // by the provider's id
 		want   store.Status
 		code   int
@@ -90,7 +90,7 @@ func reports(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("lifts what was uncertain", func(t *testing.T) {
+	t.Run("lifts uncertain", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)

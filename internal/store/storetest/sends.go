@@ -13,7 +13,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// sends: a row is posted by one claim, and what came of it is true.
+// sends: a row is posted by one claim, and its recorded result is true.
 func sends(t *testing.T, e Engine) {
 	t.Run("claim and record", func(t *testing.T) {
 		d := open(t, e)
@@ -40,7 +40,7 @@ func sends(t *testing.T, e Engine) {
 		if got := d.message(r.Conversation, row.ID).Status; got != store.Sending {
 			t.Errorf("got %s", got)
 		}
-		// The same claim asked for again is the same.
+		// A repeat of the claim returns the same.
 		if again := d.claim("t1", r.Conversation); !cmp.Equal(again, []store.SendClaim{c}) {
 			t.Errorf("got %+v", again)
 		}
@@ -116,31 +116,31 @@ func sends(t *testing.T, e Engine) {
 		if c.Attempt != 1 {
 			t.Errorf("it was attempt %d", c.Attempt)
 		}
-		// Who has lost it gives nothing back.
+		// A sender that lost the claim gives nothing back.
 		stale := c
 		stale.Token = "t1"
 		back(stale)
 		if again := d.claim("t2", r.Conversation); !cmp.Equal(again, []store.SendClaim{c}) {
 			t.Errorf("got %+v", again)
 		}
-		// Nor what a successor has decided about, who may have posted what comes after.
+		// Nor does it undo a successor's decision: later rows may have been posted.
 		d.claim("t3", r.Conversation)
 		back(c)
 		if m := d.messages(r.Conversation)[1]; m.Status != store.Uncertain {
 			t.Errorf("got %s", m.Status)
 		}
-		// What was given back goes only if it still may.
+		// A row that was given back leaves only if it still may.
 		d.say(person(1), "b", "1")
 		c = d.claimOne("t4", r.Conversation)
 		back(c)
 		d.command(r.Conversation, router.CommandHandoff, "admin")
-		d.claim("t5", r.Conversation) // what people are told of the hand-off
+		d.claim("t5", r.Conversation) // the confirmation of the hand-off
 		if m := d.message(r.Conversation, c.Post.ID); m.Status != store.Failed || m.Reason != router.Superseded {
 			t.Errorf("got %s %s after the hand-off", m.Status, m.Reason)
 		}
 	})
 
-	t.Run("what kept it back is over when it went", func(t *testing.T) {
+	t.Run("the reason of a wait ends with the post", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
 		for n, how := range []store.Status{store.Queued, store.Sent} {
@@ -158,7 +158,7 @@ func sends(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("what kept it back until it was too late", func(t *testing.T) {
+	t.Run("the reason of a wait until it was too late", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)
@@ -208,7 +208,7 @@ func sends(t *testing.T, e Engine) {
 			t.Errorf("got %s %s", m.Status, m.Reason)
 		}
 		d.record(next, store.Sent, "out2")
-		// The lost one comes back: what it has to say is still true.
+		// The lost sender comes back: its result is still true.
 		d.record(lost, store.Failed, "")
 		if m := d.message(r.Conversation, lost.Post.ID); m.Status != store.Uncertain {
 			t.Errorf("got %s", m.Status)
@@ -219,7 +219,7 @@ func sends(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("a record that is not the claim's is ignored", func(t *testing.T) {
+	t.Run("a result under another token is ignored", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
 		c := d.claimOne("t1", r.Conversation)

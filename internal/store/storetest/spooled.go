@@ -10,22 +10,22 @@ import (
 	"github.com/psivisionhub/psi-router/internal/router"
 )
 
-// spooledText is a text that came at the time and then waited on a door's disk.
+// spooledText is a text that came at the time and then waited in a spool.
 func spooledText(p inbound.Person, id, text string, at time.Time) inbound.Arrival {
 	a := says(p, id, text, at)
 	a.Spooled = true
 	return a
 }
 
-// spooled: what waited is handled like anything else, unless something of its
-// conversation that came after it was handled before it.
+// spooled: a spooled message is handled like any other, unless a later message of its
+// conversation was handled before it.
 func spooled(t *testing.T, e Engine) {
-	t.Run("in order it is handled, however late", func(t *testing.T) {
+	t.Run("handled in order, however late", func(t *testing.T) {
 		d := open(t, e)
 		came := d.now
 		d.tick(time.Hour)
 		for i, want := range []router.Reason{router.FirstContact, router.MenuChoice, router.HandedOff} {
-			// Two in one second; the answers to those before are younger than all.
+			// Two in one second; the answers to earlier ones are newer than all.
 			a := spooledText(person(1), string(rune('a'+i)), []string{"hola", "1", "11"}[i], came.Add(time.Duration(i)*600*time.Millisecond))
 			got := d.handle(a)
 			if got.Reason != want || got.Replies == 0 {
@@ -38,7 +38,7 @@ func spooled(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("overtaken it is kept and changes nothing", func(t *testing.T) {
+	t.Run("an overtaken one is kept and changes nothing", func(t *testing.T) {
 		for name, gap := range map[string]time.Duration{
 			"by minutes": 5 * time.Minute, "within a second": 200 * time.Millisecond, "by the least": time.Microsecond,
 		} {
@@ -65,7 +65,7 @@ func spooled(t *testing.T, e Engine) {
 				if got := d.handle(late); !got.Duplicate {
 					t.Errorf("again: got %+v", got)
 				}
-				// The next one that waited comes after what was handled.
+				// The next spooled one is newer than what was handled.
 				if got := d.handle(spooledText(person(1), "d", "11", came.Add(gap+time.Second))); got.Reason != router.HandedOff {
 					t.Errorf("the next one: got %+v", got)
 				}
@@ -131,7 +131,7 @@ func spooled(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("marks and wishes count whenever they come", func(t *testing.T) {
+	t.Run("annotations and preferences count whenever they come", func(t *testing.T) {
 		d := open(t, e)
 		r := d.say(person(1), "a", "hola")
 		came := d.now

@@ -22,16 +22,16 @@ type Engine struct {
 	New func(t testing.TB) string
 	// Open opens it; it is closed before it is opened again.
 	Open func(ctx context.Context, name string, set unit.Settings) (store.Store, error)
-	// Age makes one that is closed look as if an earlier version had written what
-	// arrived: an origin of kind and line, as the provider names it, and the key of
-	// a record of these and its id.
+	// Age makes a closed database look as if an earlier version had written its arrivals:
+	// an origin of kind and line, as the provider names it, and a record's key of these and
+	// its id.
 	Age func(t testing.TB, name string)
-	// Former makes an empty one as the version before Brazil's 9 left it, with these
-	// people.
+	// Former makes an empty database as the version before Brazil's 9 left it, and adds
+	// these people.
 	Former func(t testing.TB, name string, people []FormerPerson)
 }
 
-// FormerPerson has a contact and one conversation, on line wsp4, of the same id.
+// FormerPerson has a contact and one conversation with the same id, on line wsp4.
 type FormerPerson struct {
 	ID, Phone, UserID string
 	Aliases           []string
@@ -78,7 +78,7 @@ func Run(t *testing.T, e Engine) {
 	}
 }
 
-// checker is what a test of Go and one of rapid have in common.
+// checker is the common part of testing.T and rapid.T.
 type checker interface {
 	Helper()
 	Context() context.Context
@@ -86,7 +86,7 @@ type checker interface {
 	Fatalf(format string, args ...any)
 }
 
-// driver is an open store with a clock that the test moves.
+// driver is an open store with a clock that the test sets.
 type driver struct {
 	checker
 	store.Store
@@ -94,7 +94,7 @@ type driver struct {
 	name   string
 	set    unit.Settings
 	now    time.Time
-	page   int // how many rows it reads at once
+	page   int // page size of its reads
 }
 
 func open(t testing.TB, e Engine) *driver {
@@ -142,13 +142,13 @@ func (d *driver) turn(batch ...inbound.Arrival) []store.Result {
 	return results
 }
 
-// say lets a person write, and returns what became of it.
+// say lets a person write, and returns the result.
 func (d *driver) say(p inbound.Person, id, text string) store.Result {
 	d.Helper()
 	return d.turn(says(p, id, text, d.now))[0]
 }
 
-// handle hands the arrival in at its own time.
+// handle handles the arrival at its own time.
 func (d *driver) handle(a inbound.Arrival) store.Result {
 	d.Helper()
 	return d.turn(a)[0]
@@ -207,7 +207,7 @@ func (d *driver) record(c store.SendClaim, status store.Status, providerID strin
 	return more[0].More
 }
 
-// deliver sends everything that a conversation has to say and returns the texts.
+// deliver sends a conversation's pending messages and returns their texts.
 func (d *driver) deliver(id string) (said []string) {
 	d.Helper()
 	for n := 0; ; n++ {

@@ -18,16 +18,16 @@ import (
 func (d *driver) register(endpoint string) {
 	d.Helper()
 	if err := d.RegisterEndpoint(d.Context(), d.now, endpoint); err != nil {
-		d.Fatalf("follow: %v", err)
+		d.Fatalf("register endpoint: %v", err)
 	}
 }
 
-// pendingEvents returns what an endpoint has to get, as "conversation seq".
+// pendingEvents returns an endpoint's pending events, as "conversation seq".
 func (d *driver) pendingEvents(endpoint string, limit int, ids ...string) (all []store.Event) {
 	d.Helper()
 	all, err := d.PendingEvents(d.Context(), endpoint, ids, limit)
 	if err != nil {
-		d.Fatalf("unpushed: %v", err)
+		d.Fatalf("pending events: %v", err)
 	}
 	for _, e := range all {
 		if e.Pos == 0 {
@@ -47,21 +47,21 @@ func seqs(events []store.Event) (out []int64) {
 func (d *driver) advance(endpoint string, cursors ...store.Cursor) {
 	d.Helper()
 	if err := d.AdvanceCursors(d.Context(), endpoint, cursors); err != nil {
-		d.Fatalf("pushed: %v", err)
+		d.Fatalf("advance cursors: %v", err)
 	}
 }
 
-// scan looks at everything there is.
+// scan scans everything.
 func (d *driver) scan(endpoint string, wants store.EventFilter) {
 	d.Helper()
 	d.pump()
 	for {
 		done, err := d.ScanBacklog(d.Context(), endpoint, wants)
 		if err != nil {
-			d.Fatalf("note: %v", err)
+			d.Fatalf("scan: %v", err)
 		}
 		if done.HeldElsewhere {
-			d.Fatalf("note: elsewhere, and nobody else is there")
+			d.Fatalf("scan: held elsewhere, and there is nobody else")
 		}
 		if !done.More {
 			return
@@ -69,18 +69,18 @@ func (d *driver) scan(endpoint string, wants store.EventFilter) {
 	}
 }
 
-// lagging returns the conversations that wait, page by page.
+// lagging returns the lagging conversations, page by page.
 func (d *driver) lagging(endpoint string) (ids []string) {
 	d.Helper()
 	var at store.Lagging
 	for {
 		page, err := d.LaggingConversations(d.Context(), endpoint, at, d.now.Add(time.Hour), 2)
 		if err != nil {
-			d.Fatalf("behind: %v", err)
+			d.Fatalf("lagging: %v", err)
 		}
 		for _, b := range page {
 			if b.Since.Before(at.Since) {
-				d.Errorf("behind: %v after %v", b, at)
+				d.Errorf("lagging: %v after %v", b, at)
 			}
 			at = b
 			ids = append(ids, b.Conversation)
@@ -91,7 +91,7 @@ func (d *driver) lagging(endpoint string) (ids []string) {
 	}
 }
 
-// subscriptions: what endpoints get, and how far they are.
+// subscriptions: the events of endpoints, and their cursors.
 func subscriptions(t *testing.T, e Engine) {
 	t.Run("from now on", func(t *testing.T) {
 		d := open(t, e)
@@ -100,7 +100,7 @@ func subscriptions(t *testing.T, e Engine) {
 		d.pump()
 		d.register("crm")
 		if got := d.pendingEvents("crm", 50, old); len(got) != 0 {
-			t.Errorf("got %v: a new endpoint gets what is told from now on", seqs(got))
+			t.Errorf("got %v: a new endpoint gets new events only", seqs(got))
 		}
 		before := d.conversation(old).Seq
 		fresh := d.say(person(2), "b", "hola").Conversation
@@ -113,7 +113,7 @@ func subscriptions(t *testing.T, e Engine) {
 			}
 		}
 		if len(want) == 0 {
-			t.Fatal("nothing was told")
+			t.Fatal("there are no events")
 		}
 		for _, ev := range d.events() {
 			if ev.Conversation == fresh {
@@ -121,15 +121,15 @@ func subscriptions(t *testing.T, e Engine) {
 			}
 		}
 		if diff := cmp.Diff(got, want); diff != "" {
-			t.Errorf("what is pushed is what is pulled (-got +want):\n%s", diff)
+			t.Errorf("pushed events differ from read ones (-got +want):\n%s", diff)
 		}
 		d.tick(time.Hour)
-		d.register("crm") // who is known goes on
+		d.register("crm") // a known endpoint resumes
 		if diff := cmp.Diff(d.pendingEvents("crm", 50, old, fresh), want); diff != "" {
-			t.Errorf("after it was followed again (-got +want):\n%s", diff)
+			t.Errorf("after a second registration (-got +want):\n%s", diff)
 		}
 		if got := d.pendingEvents("unknown", 50, old); len(got) != 0 {
-			t.Errorf("got %v for an endpoint that nobody knows", seqs(got))
+			t.Errorf("got %v for an unknown endpoint", seqs(got))
 		}
 	})
 
@@ -148,7 +148,7 @@ func subscriptions(t *testing.T, e Engine) {
 			t.Errorf("got %v, want the first two", got)
 		}
 		d.advance("crm", store.Cursor{Conversation: id, Seq: 1}, store.Cursor{Conversation: id, Seq: 3}, store.Cursor{Conversation: id, Seq: 2})
-		d.advance("crm", store.Cursor{Conversation: id, Seq: 1}) // who was slow
+		d.advance("crm", store.Cursor{Conversation: id, Seq: 1}) // a slow one
 		d.advance("crm")
 		if got := seqs(d.pendingEvents("crm", 50, id)); !slices.Equal(got, all[3:]) {
 			t.Errorf("got %v, want %v", got, all[3:])
@@ -162,7 +162,7 @@ func subscriptions(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("behind", func(t *testing.T) {
+	t.Run("lagging", func(t *testing.T) {
 		d := open(t, e)
 		d.say(person(9), "old", "hola")
 		d.pump()
@@ -180,7 +180,7 @@ func subscriptions(t *testing.T, e Engine) {
 		if err != nil || len(lags) != 1 || lags["crm"].Conversations != 5 || lags["crm"].Oldest.IsZero() || lags["crm"].Oldest.After(d.now) {
 			t.Errorf("got %+v, %v", lags, err)
 		}
-		// A part is not all.
+		// A part is not everything.
 		d.advance("crm", store.Cursor{Conversation: ids[0], Seq: d.conversation(ids[0]).Seq}, store.Cursor{Conversation: ids[1], Seq: 1})
 		if got := d.lagging("crm"); !slices.Equal(got, ids[1:]) {
 			t.Errorf("got %v, want %v", got, ids[1:])
@@ -190,9 +190,9 @@ func subscriptions(t *testing.T, e Engine) {
 		}
 		d.scan("crm", store.EventFilter{})
 		if got := d.lagging("crm"); len(got) != 0 {
-			t.Errorf("got %v, and all were taken", got)
+			t.Errorf("got %v, though all were taken", got)
 		}
-		// What was pushed before it was looked at is not noted.
+		// An event that was pushed before its scan is not noted.
 		d.say(person(0), "m5", "1")
 		d.advance("crm", store.Cursor{Conversation: ids[0], Seq: d.conversation(ids[0]).Seq})
 		d.say(person(3), "m6", "1")
@@ -205,7 +205,7 @@ func subscriptions(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("wants", func(t *testing.T) {
+	t.Run("filter", func(t *testing.T) {
 		d := open(t, e)
 		d.register("crm")
 		wants := store.EventFilter{Types: []string{"message.received", "conversation.*"}, Lines: []string{"wsp4"}, Areas: []string{"admin"}}
@@ -231,11 +231,11 @@ func subscriptions(t *testing.T, e Engine) {
 			}
 		}
 		if want := []string{store.EventReceived, store.EventHandedOff, store.EventClosed}; !slices.Equal(matched, want) {
-			t.Errorf("got %v, want %v: who has an area hears of its end", matched, want)
+			t.Errorf("got %v, want %v: the area gets the event of its end", matched, want)
 		}
 	})
 
-	t.Run("trim", func(t *testing.T) {
+	t.Run("prune", func(t *testing.T) {
 		d := open(t, e)
 		d.register("crm")
 		d.register("other")
@@ -244,7 +244,7 @@ func subscriptions(t *testing.T, e Engine) {
 			for after, pages := "", 0; ; pages++ {
 				done, err := d.PruneCursors(t.Context(), endpoint, after)
 				if err != nil || pages > 10 {
-					t.Fatalf("page %d of trim: %v", pages, err)
+					t.Fatalf("prune, page %d: %v", pages, err)
 				}
 				removed += done.Removed
 				if after = done.Next; after == "" {
@@ -262,52 +262,52 @@ func subscriptions(t *testing.T, e Engine) {
 		for _, r := range d.turn(batch...) {
 			ids = append(ids, r.Conversation)
 		}
-		last := d.conversation(ids[0]).Seq // as of all of them
+		last := d.conversation(ids[0]).Seq // of each of them
 		for _, id := range ids {
 			taken = append(taken, store.Cursor{Conversation: id, Seq: last})
 		}
-		// Nobody has looked at them yet, so nothing may go.
+		// Nothing was scanned yet, so nothing may go.
 		d.advance("crm", taken...)
 		if n := trim("crm"); n != 0 {
-			t.Errorf("%d cursors went before a survey", n)
+			t.Errorf("%d cursors went before a scan", n)
 		}
 		d.scan("crm", store.EventFilter{})
 		d.scan("other", store.EventFilter{})
 		behind, ahead, idle := ids[0], ids[1], ids[2:]
 		d.say(person(0), "late", "1")
 		d.scan("crm", store.EventFilter{})
-		d.say(person(1), "fresh", "1") // pushed before anybody looked
+		d.say(person(1), "fresh", "1") // pushed before its scan
 		d.advance("crm", store.Cursor{Conversation: ahead, Seq: d.conversation(ahead).Seq})
 		if n := trim("crm"); n != len(idle) {
 			t.Errorf("%d cursors went, want those of %d idle conversations", n, len(idle))
 		}
 		if n := trim("crm") + trim("other"); n != 0 {
-			t.Errorf("%d cursors went, want none: all are behind or ahead", n)
+			t.Errorf("%d cursors went, want none: all lag or are ahead", n)
 		}
 		if got := d.pendingEvents("crm", 50, idle...); len(got) != 0 {
 			t.Errorf("%d events come again", len(got))
 		}
 		if got := d.pendingEvents("crm", 50, ahead); len(got) != 0 {
-			t.Errorf("%v come again of what was ahead of the survey", seqs(got))
+			t.Errorf("%v come again of those ahead of the scan", seqs(got))
 		}
 		if got := d.pendingEvents("crm", 50, behind); len(got) == 0 || got[0].Seq != last+1 {
-			t.Errorf("got %v, want what came after %d", seqs(got), last)
+			t.Errorf("got %v, want those after %d", seqs(got), last)
 		}
 		if got := d.lagging("crm"); !slices.Equal(got, []string{behind}) {
-			t.Errorf("behind: got %v, want %v", got, behind)
+			t.Errorf("lagging: got %v, want %v", got, behind)
 		}
 		if got := d.pendingEvents("other", 50, idle[0]); len(got) == 0 || got[0].Seq != 1 {
 			t.Errorf("the other endpoint: got %v, want all from 1", seqs(got))
 		}
-		// Who has no cursor any more gets what is new, from its first on.
+		// An endpoint without a cursor gets new events, from the first one on.
 		before := d.conversation(idle[0]).Seq
 		d.say(person(2), "again", "1")
 		if got := d.pendingEvents("crm", 50, idle[0]); len(got) == 0 || got[0].Seq != before+1 {
-			t.Errorf("got %v, want what came after %d", seqs(got), before)
+			t.Errorf("got %v, want those after %d", seqs(got), before)
 		}
 		d.scan("crm", store.EventFilter{})
 		if got := d.lagging("crm"); !slices.Contains(got, idle[0]) {
-			t.Errorf("behind: got %v, want %v among them", got, idle[0])
+			t.Errorf("lagging: got %v, want %v among them", got, idle[0])
 		}
 		d.reopen()
 		if got := d.pendingEvents("crm", 50, idle[1:]...); len(got) != 0 {
@@ -315,7 +315,7 @@ func subscriptions(t *testing.T, e Engine) {
 		}
 	})
 
-	t.Run("told", func(t *testing.T) {
+	t.Run("OnEvents", func(t *testing.T) {
 		var mu sync.Mutex
 		var heard []string
 		d := open(t, e)
@@ -339,7 +339,7 @@ func subscriptions(t *testing.T, e Engine) {
 		mu.Lock()
 		defer mu.Unlock()
 		if diff := cmp.Diff(heard, want); diff != "" {
-			t.Errorf("heard (-got +want):\n%s", diff)
+			t.Errorf("OnEvents (-got +want):\n%s", diff)
 		}
 	})
 }

@@ -76,7 +76,7 @@ func turns(t *testing.T, e Engine) {
 		if r := d.say(person(1), "d", "menu"); r.Replies != 0 || r.Reason != router.HandedOffSilent {
 			t.Errorf("got %+v", r)
 		}
-		// One sequence for all, and a year of its own.
+		// One sequence for all, and one for each year.
 		r2 := d.say(person(2), "e", "11")
 		if got := d.conversation(r2.Conversation).Ticket; got != "PSI-2026-000002" {
 			t.Errorf("got %s", got)

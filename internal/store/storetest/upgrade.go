@@ -17,24 +17,23 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
-// Former is a store as the version before left it, filled with what former.sql makes:
-// 20,000 people with one conversation each, and ten messages in each of those.
+// Former is a store of the former version, filled by former.sql: 20,000 people with one
+// conversation each, and ten messages in each of those.
 type Former struct {
 	DB *sql.DB // closed by Upgrade
 	// Open opens it with this program.
 	Open func(ctx context.Context, set unit.Settings) (store.Store, error)
-	// Read opens it for a look, beside the program.
+	// Read opens it for reading, beside the program.
 	Read func() (*sql.DB, error)
 }
 
-// doorOpens is how long people's messages may wait for a new version to start.
+// doorOpens is how long messages may wait for a new version to start.
 const doorOpens = 10 * time.Second
 
 const formerPeople = 20_000
 
-// Upgrade brings the former store up to date and handles a message of somebody who is
-// in it, within doorOpens. Everything that was written is as it was, and the columns
-// that are new say what the rows told already.
+// Upgrade brings the former store up to date and handles a message of one of its people,
+// within doorOpens. Existing rows are unchanged, and the new columns agree with them.
 func Upgrade(t *testing.T, f Former) {
 	t.Helper()
 	before := snapshot(t, f.DB)
@@ -83,14 +82,14 @@ func Upgrade(t *testing.T, f Former) {
 	}
 }
 
-// table is what a table held: a hash of all its rows, in the order of its key.
+// table is a table's content: a hash of all its rows, in the order of its key.
 type table struct {
 	columns []string
 	rows    int
 	hash    uint64
 }
 
-// formerTables are those that former.sql fills, in the order of their keys. Names of
+// formerTables are the tables that former.sql fills, in the order of their keys. Aliases of
 // Brazilian phones are only counted: a version may write them in its own way.
 func formerTables() map[string]string {
 	return map[string]string{
@@ -132,7 +131,7 @@ func read(t *testing.T, db *sql.DB, name string, columns []string) (got table) {
 		}
 		for _, v := range values {
 			size = binary.AppendVarint(size[:0], int64(len(v)))
-			if v == nil { // none is not the same as an empty one
+			if v == nil { // NULL is not the same as an empty value
 				size = binary.AppendVarint(size[:0], -1)
 			}
 			_, _ = hash.Write(size) // never fails
@@ -146,7 +145,7 @@ func read(t *testing.T, db *sql.DB, name string, columns []string) (got table) {
 	return got
 }
 
-// tallies counts names, and conversations by what the new columns say.
+// tallies counts aliases, and conversations by the new columns.
 func tallies(t *testing.T, db *sql.DB) map[string]int {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), `SELECT 'area ' || last_area, count(*) FROM conversations GROUP BY last_area
@@ -172,7 +171,7 @@ func tallies(t *testing.T, db *sql.DB) map[string]int {
 	return got
 }
 
-// expected is what tallies has to find, person by person as former.sql makes them.
+// expected returns the expected tallies, person by person as former.sql makes them.
 func expected() map[string]int {
 	want := map[string]int{"names": formerPeople}
 	for n := 1; n <= formerPeople; n++ {

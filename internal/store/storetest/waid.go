@@ -18,7 +18,7 @@ func waIDs(t *testing.T, e Engine) {
 		other  *inbound.Person // who wrote by the other number before
 		waID   string
 		writes inbound.Person // later
-		same   bool           // as the one who was written to
+		same   bool           // as the recipient
 		audit  []string
 	}{
 		{"nobody's", inbound.Person{Phone: old}, nil, new, inbound.Person{Phone: new}, true, []string{"alias"}},
@@ -44,7 +44,7 @@ func waIDs(t *testing.T, e Engine) {
 				MessageID: c.Post.ID, Conversation: to, Token: c.Token, Status: store.Sent, ProviderID: "out",
 				To: c.Post.To, WaID: tc.waID,
 			}
-			for range 2 { // twice is once
+			for range 2 { // a repeat changes nothing
 				if got, err := d.RecordSends(t.Context(), d.now, []store.SendResult{r}); err != nil || got[0].Busy {
 					t.Fatalf("got %+v, %v", got, err)
 				}
@@ -84,7 +84,7 @@ func waIDs(t *testing.T, e Engine) {
 			t.Fatal(err)
 		}
 		if got := d.say(inbound.Person{Phone: new}, "b", "hola"); got.Conversation == to {
-			t.Error("whoever has the number now is not who gave it up")
+			t.Error("the number led back to the person who gave it up")
 		}
 	})
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// TestNamesInAnyStory: whatever people write by and WhatsApp calls them, a user id
-// leads to who had it first, nobody with another one is joined to them, and what is
-// learned twice changes nothing.
+// TestNamesInAnyStory: whatever names people use and WhatsApp reports, a user id leads to
+// its first contact, no contact with another one is merged into it, and a repeat changes
+// nothing.
 func TestNamesInAnyStory(t *testing.T) {
 	t.Parallel()
 	phones := []string{"551187650001", "5511987650001", "22955550001", "2290155550001", "5491100000001", "541100000001"}

@@ -24,8 +24,8 @@ func settings() Settings {
 	}.WithDefaults()
 }
 
-// TestRefusalReason: what may still be posted. Rows of agents obey the window, not the
-// epoch; a template goes at any time.
+// TestRefusalReason: which rows may still be posted. Rows of agents obey the window, not
+// the epoch; a template may go at any time.
 func TestRefusalReason(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -61,8 +61,8 @@ func TestRefusalReason(t *testing.T) {
 	}
 }
 
-// A number of ten digits may be national or foreign: who wrote it decides, and
-// whoever looks for it finds it in any writing.
+// TestPhonesWithAndWithoutCountryCode: a number of ten digits may be national or foreign:
+// its writer decides, and a search finds it in any writing.
 func TestPhonesWithAndWithoutCountryCode(t *testing.T) {
 	t.Parallel()
 	set := Settings{}.WithDefaults()
@@ -97,8 +97,8 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// TestSnapshotTimes: an event and the API say the same time of the same thing;
-// engines keep microseconds.
+// TestSnapshotTimes: events and API return the same time of the same thing; engines keep
+// microseconds.
 func TestSnapshotTimes(t *testing.T) {
 	t.Parallel()
 	var o jsonBuilder
@@ -148,7 +148,7 @@ func TestSnapshotShape(t *testing.T) {
 	}
 }
 
-// TestTicketIsWrittenIntoReplies: texts hold {ticket} until the turn gives one.
+// TestTicketIsWrittenIntoReplies: texts hold {ticket} until the turn has one.
 func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	t.Parallel()
 	u := New(settings(), time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
@@ -170,7 +170,7 @@ func TestTicketIsWrittenIntoReplies(t *testing.T) {
 	if r.Text != "Tu número es PSI-2026-000123" || r.Footer != "PSI-2026-000123" {
 		t.Errorf("got %q, %q", r.Text, r.Footer)
 	}
-	// A decision is shared by nobody, but a flow's reply may be: it stays as it was.
+	// The decision is unchanged: its reply may be a flow's, shared with others.
 	if d.Replies[0].Text != "Tu número es {ticket}" {
 		t.Errorf("the decision was changed: %q", d.Replies[0].Text)
 	}
