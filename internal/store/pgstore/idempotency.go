@@ -60,7 +60,7 @@ func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) {
 
 // AddAudit implements store.Store.
 func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
-	return wrap("note", s.writeDirect(ctx, func(b *pgx.Batch) {
+	return wrap("add audit row", s.writeDirect(ctx, func(b *pgx.Batch) {
 		queue(b, insertAudit, []int64{0}, []string{row.Actor}, []string{row.Action}, []string{row.Detail}, []pgtype.Timestamptz{stamp(row.At)})
 	}))
 }

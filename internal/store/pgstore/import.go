@@ -74,7 +74,7 @@ func (t *Target) State(ctx context.Context) (transfer.TargetState, error) {
 		}
 		return nil
 	})
-	return st, wrap("look at the target", err)
+	return st, wrap("read the state of the target", err)
 }
 
 // Begin brings the schema up to date and notes the installation that is moved in. reset
@@ -121,7 +121,7 @@ func (t *Target) Cursor(ctx context.Context, table transfer.Table) (cursor strin
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
-	return cursor, rows, wrap("read mark", err)
+	return cursor, rows, wrap("read cursor", err)
 }
 
 // Import writes rows that follow the cursor, and moves the cursor behind them: all or

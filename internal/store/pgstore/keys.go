@@ -30,11 +30,11 @@ func (s *Store) reserveKeys(ctx context.Context, n int) ([]int64, error) {
 		const query = `SELECT nextval('psi_router.keys') FROM generate_series(1, $1::int)`
 		rows, err := s.pool.Query(ctx, query, n+keyBlock)
 		if err != nil {
-			return nil, fmt.Errorf("take keys: %w", err)
+			return nil, fmt.Errorf("reserve keys: %w", err)
 		}
 		more, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 		if err != nil {
-			return nil, fmt.Errorf("take keys: %w", err)
+			return nil, fmt.Errorf("reserve keys: %w", err)
 		}
 		s.releaseKeys(more)
 	}

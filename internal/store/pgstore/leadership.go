@@ -34,7 +34,7 @@ func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store
 		return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.lead(ctx, c, now, term, &out) })
 	}()
 	if err != nil {
-		return store.Leadership{}, wrap("serve a duty", err)
+		return store.Leadership{}, wrap("lead", err)
 	}
 	return out, nil
 }

@@ -26,7 +26,7 @@ func (s *Store) listLeft(ctx context.Context, f store.Filter) ([]store.Conversat
 	q.filterConversation(f)
 	tx.filterContact(&q, f)
 	q.add(`ORDER BY t.asked_at, t.n LIMIT ?`, sqlrow.Limit(f.Limit))
-	err := s.read(ctx, "list who was left", func(r *reader) error {
+	err := s.read(ctx, "list conversations that were left", func(r *reader) error {
 		return r.askLast(func(b *pgx.Batch) { tx.queueConversationsFrom(b, strings.Join(q.text, " "), q.args...) })
 	})
 	if err != nil {

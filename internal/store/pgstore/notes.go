@@ -71,7 +71,7 @@ func FileNotes(dir string) (Notes, error) {
 		m.texts[storeNote], raw = string(raw), []byte("{}")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read how far the database was: %w", err)
+		return nil, fmt.Errorf("read the notes about the database: %w", err)
 	}
 	if err := json.Unmarshal(raw, &m.texts); err != nil {
 		return nil, fmt.Errorf("%s cannot be read: remove it if the database was not put back from a backup (%w)", m.file, err)

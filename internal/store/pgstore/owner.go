@@ -58,7 +58,7 @@ func (s *Store) acquire(ctx context.Context, holder string, lease time.Duration)
 			left = time.Duration(us) * time.Microsecond
 		}
 		if err != nil {
-			return nil, wrap("take the database", withCure(err))
+			return nil, wrap("own the database", withCure(err))
 		}
 		switch {
 		case !firstExpiry.Valid:
@@ -133,7 +133,7 @@ func (o *Owner) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	_, err := o.renew(ctx, 0)
-	return wrap("let the database go", err)
+	return wrap("release the database", err)
 }
 
 func (o *Owner) renew(ctx context.Context, lease time.Duration) (mine bool, err error) {

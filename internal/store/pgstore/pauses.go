@@ -12,7 +12,7 @@ func (s *Store) SetPaused(ctx context.Context, queueName string, paused bool) er
 	if paused {
 		query = `INSERT INTO psi_router.pauses (queue) VALUES ($1) ON CONFLICT DO NOTHING`
 	}
-	return wrap("note a pause", s.writeDirect(ctx, func(b *pgx.Batch) { queue(b, query, queueName) }))
+	return wrap("store a pause", s.writeDirect(ctx, func(b *pgx.Batch) { queue(b, query, queueName) }))
 }
 
 // Paused implements store.Store.

@@ -187,7 +187,7 @@ func (s *Store) clearTimers(ctx context.Context, now time.Time, kind string, due
 func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err error) {
 	now = s.serverTime(now)
 	var due []int64
-	err = s.read(ctx, "find who was left", func(r *reader) error {
+	err = s.read(ctx, "find due apologies", func(r *reader) error {
 		due = nil
 		return r.askLast(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
 	})
@@ -240,7 +240,7 @@ func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
-	more, err := s.sweep(ctx, "find forgotten sends", &s.sendScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
+	more, err := s.sweep(ctx, "find stalled sends", &s.sendScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
 		var k store.Wake
 		if err := scan(rows, since, n, &k.Line, &k.Conversation); err != nil {
 			return err
@@ -321,7 +321,7 @@ func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.
 		FROM psi_router.messages m JOIN psi_router.conversations t ON t.n = m.conversation
 		WHERE m.media IS NOT NULL AND psi_router.fetching(m.media) AND (m.created_at, m.n) > ($1, $2) AND m.created_at <= $3
 		ORDER BY m.created_at, m.n LIMIT $4`
-	more, err := s.sweep(ctx, "find forgotten files", &s.fileScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
+	more, err := s.sweep(ctx, "find stalled files", &s.fileScan, now, query, func(rows pgx.Rows, since *pgtype.Timestamptz, n *int64) error {
 		var f store.MediaRef
 		var media []byte
 		if err := scan(rows, since, n, &f.MessageID, &f.Line, &media); err != nil {

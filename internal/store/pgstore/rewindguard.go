@@ -124,7 +124,7 @@ func (s *Store) writeNote(ctx context.Context) (server string, err error) {
 	}
 	server, err = s.guard.notes.Note(ctx, processPrefix+s.witnesses.processName(), string(text), serverNote)
 	if err != nil {
-		return "", fmt.Errorf("note how far the database is: %w: %w", store.ErrUnavailable, err)
+		return "", fmt.Errorf("write the notes about the database: %w: %w", store.ErrUnavailable, err)
 	}
 	return server, nil
 }
@@ -169,7 +169,7 @@ func highestLimits(all map[string]processNote) map[string]int64 {
 func (g *rewindGuard) readNotes(ctx context.Context) (kept Watermark, known bool, all map[string]processNote, err error) {
 	texts, err := g.notes.Notes(ctx)
 	if err != nil {
-		return kept, false, nil, fmt.Errorf("read how far the database was: %w: %w", store.ErrUnavailable, err)
+		return kept, false, nil, fmt.Errorf("read the notes about the database: %w: %w", store.ErrUnavailable, err)
 	}
 	if text := texts[storeNote]; text != "" {
 		known = json.Unmarshal([]byte(text), &kept) == nil

@@ -71,7 +71,7 @@ const (
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
 	now = s.serverTime(now)
-	return wrap("follow", s.writeDirect(ctx, func(b *pgx.Batch) {
+	return wrap("register endpoint", s.writeDirect(ctx, func(b *pgx.Batch) {
 		queue(b, `INSERT INTO psi_router.endpoints (name, start, walked, created_at) SELECT $1, v, v, $2
 			FROM (SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = 'numbered'), 0) v) x
 			ON CONFLICT (name) DO NOTHING`, endpoint, stamp(now))
@@ -96,7 +96,7 @@ func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversation
 }
 
 func (s *Store) pendingEvents(ctx context.Context, endpoint string, conversations []string, n int) (out []store.Event, unnumbered bool, err error) {
-	err = s.read(ctx, "list unpushed events", func(r *reader) error {
+	err = s.read(ctx, "list pending events", func(r *reader) error {
 		r.genericPlan = true
 		return r.askLast(func(b *pgx.Batch) {
 			queue(b, selectPendingEvents, endpoint, conversations, sqlrow.Limit(n)).Query(eachRow(func(rows pgx.Rows) error {
@@ -145,7 +145,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	if len(cursors) == 0 {
 		return nil
 	}
-	return wrap("move cursors", s.writeDirect(ctx, func(b *pgx.Batch) { queueAdvanceCursors(b, endpoint, cursors) }))
+	return wrap("advance cursors", s.writeDirect(ctx, func(b *pgx.Batch) { queueAdvanceCursors(b, endpoint, cursors) }))
 }
 
 func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) {
@@ -159,7 +159,7 @@ func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) 
 // ScanBacklog implements store.EventBacklog.
 func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	done, err := s.scanBacklog(ctx, endpoint, filter)
-	return done, wrap("note events", err)
+	return done, wrap("scan backlog", err)
 }
 
 func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (done store.ScanResult, err error) {
@@ -216,7 +216,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 		WHERE endpoint = $1 AND since IS NOT NULL AND (since, conversation) > ($2, $3) AND since <= $4
 		ORDER BY since, conversation LIMIT $5`
 	var out []store.Lagging
-	err := s.read(ctx, "list who is behind", func(r *reader) error {
+	err := s.read(ctx, "list lagging conversations", func(r *reader) error {
 		return r.askLast(func(b *pgx.Batch) {
 			queue(b, query, endpoint, orEpoch(after.Since), after.Conversation, stamp(until), n).Query(eachRow(func(rows pgx.Rows) error {
 				var row store.Lagging
@@ -246,7 +246,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 			return err
 		})
 	})
-	return done, wrap("trim cursors", err)
+	return done, wrap("prune cursors", err)
 }
 
 // Backlogs implements store.EventBacklog.

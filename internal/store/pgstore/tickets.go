@@ -40,7 +40,7 @@ func (s *Store) reserveTickets(ctx context.Context, counter string, n int64) (id
 		return s.commit(ctx, c, b, false)
 	})
 	if err != nil {
-		return idRange{}, fmt.Errorf("count tickets: %w", err)
+		return idRange{}, fmt.Errorf("reserve tickets: %w", err)
 	}
 	return idRange{last - n, n}, nil
 }

@@ -134,7 +134,7 @@ func (s *Store) acceptState(ctx context.Context, now *serverState, known bool) e
 			return err
 		}
 		if _, err := s.guard.notes.Note(ctx, storeNote, string(text), serverNote); err != nil {
-			return fmt.Errorf("note which store this is: %w: %w", store.ErrUnavailable, err)
+			return fmt.Errorf("write the note about the store: %w: %w", store.ErrUnavailable, err)
 		}
 	}
 	if s.writeRefusal.Swap(nil) != nil {

@@ -63,7 +63,7 @@ func (c *Source) Close() error { return c.s.Close() }
 
 // MoveState returns the state of the move, and the installation: "" before the first move.
 func (c *Source) MoveState(ctx context.Context) (d transfer.MoveState, installation string, err error) {
-	err = c.s.read(ctx, "read departure", func(q querier) error {
+	err = c.s.read(ctx, "read move state", func(q querier) error {
 		var n int64
 		found, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{installationRow}, &n)
 		if err != nil {
@@ -85,7 +85,7 @@ func (c *Source) SetMoveState(ctx context.Context, d transfer.MoveState) error {
 	var name [8]byte
 	_, _ = rand.Read(name[:])                         // never fails
 	number := int64(binary.BigEndian.Uint64(name[:])) //nolint:gosec // its bits
-	return wrap("note departure", c.s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
+	return wrap("set move state", c.s.db.Write(ctx, func(sqlTx *sqlite.Tx) error {
 		if _, err := sqlTx.Exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, installationRow, number); err != nil {
 			return err
 		}

@@ -17,9 +17,9 @@ func (tx *txState) flush() error {
 		what string
 		do   func() error
 	}{
-		{"number rows", tx.assignKeys},
-		{"join conversations", tx.mergeConversations},
-		{"join contacts", tx.mergeContacts},
+		{"assign keys", tx.assignKeys},
+		{"merge conversations", tx.mergeConversations},
+		{"merge contacts", tx.mergeContacts},
 		{"write contacts", tx.writeContacts},
 		{"write conversations", tx.writeConversations},
 		{"write messages", tx.writeMessages},

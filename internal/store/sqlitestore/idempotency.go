@@ -20,7 +20,7 @@ func (tx *txState) storedAnswer(cmd store.Command) ([]byte, error) {
 	found, err := tx.q.Row(query, []any{cmd.Actor, cmd.Idempotency.Key, sqlrow.Micros(tx.unit.Now.Add(-store.IdempotencyTTL))}, &hash, &answer)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("look for the key: %w", err)
+		return nil, fmt.Errorf("read idempotency key: %w", err)
 	case !found:
 		return nil, nil
 	case hash != cmd.Idempotency.Hash:
@@ -38,7 +38,7 @@ func (tx *txState) storeAnswer(cmd store.Command, done store.CommandResult) erro
 		ON CONFLICT (actor, key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, at = excluded.at`
 	answer := cmd.Idempotency.Answer(done.Conversation, done.Message)
 	if err := tx.exec(query, cmd.Actor, cmd.Idempotency.Key, cmd.Idempotency.Hash, string(answer), sqlrow.Micros(tx.unit.Now)); err != nil {
-		return fmt.Errorf("keep the key: %w", err)
+		return fmt.Errorf("store idempotency key: %w", err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (tx *txState) deleteOldKeys() error {
 
 // AddAudit implements store.Store.
 func (s *Store) AddAudit(ctx context.Context, row store.AuditRow) error {
-	return s.write(ctx, "note", row.At, func(tx *txState) error {
+	return s.write(ctx, "add audit row", row.At, func(tx *txState) error {
 		var one valuesBuilder
 		one.add(0, row.Actor, row.Action, row.Detail, sqlrow.Micros(row.At))
 		return tx.insert(insertAudit, &one)

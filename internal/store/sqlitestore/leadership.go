@@ -12,7 +12,7 @@ import (
 // Lead implements store.Store.
 func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store.Leadership, error) {
 	var out store.Leadership
-	err := s.write(ctx, "serve a duty", now, func(tx *txState) error {
+	err := s.write(ctx, "lead", now, func(tx *txState) error {
 		out = store.Leadership{Reports: map[string][]byte{}}
 		until := sqlrow.Micros(now.Add(term.Lease))
 		var holder string

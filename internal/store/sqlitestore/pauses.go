@@ -11,7 +11,7 @@ func (s *Store) SetPaused(ctx context.Context, queue string, paused bool) error 
 	if paused {
 		query = `INSERT INTO pauses (queue) VALUES (?) ON CONFLICT DO NOTHING`
 	}
-	return s.writeDirect(ctx, "note a pause", func(q querier) error {
+	return s.writeDirect(ctx, "store a pause", func(q querier) error {
 		_, err := q.Exec(query, queue)
 		return err
 	})

@@ -32,13 +32,13 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 			return fmt.Errorf("expire parked reports: %w", err)
 		}
 		if err := tx.deleteOldKeys(); err != nil {
-			return fmt.Errorf("forget keys: %w", err)
+			return fmt.Errorf("delete old keys: %w", err)
 		}
 		if _, err := tx.q.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.NoticesPending); err != nil {
-			return fmt.Errorf("look for notices: %w", err)
+			return fmt.Errorf("find notices: %w", err)
 		}
 		if _, err := tx.q.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, sqlrow.Micros(now)}, &out.ApologiesDue); err != nil {
-			return fmt.Errorf("look for who was left: %w", err)
+			return fmt.Errorf("find due apologies: %w", err)
 		}
 		return tx.fireTimers(&out)
 	})
@@ -149,7 +149,7 @@ func (s *Store) findStalledSends(ctx context.Context, now time.Time, out *store.
 	for _, k := range out.Wakes {
 		seen[k.Conversation] = true
 	}
-	more, err := s.sweep(ctx, "find forgotten sends", &s.sendScan, now, query, func(rows *sql.Rows, since, n *int64) error {
+	more, err := s.sweep(ctx, "find stalled sends", &s.sendScan, now, query, func(rows *sql.Rows, since, n *int64) error {
 		var k store.Wake
 		if err := rows.Scan(since, n, &k.Line, &k.Conversation); err != nil {
 			return err
@@ -225,7 +225,7 @@ func (s *Store) findStalledFiles(ctx context.Context, now time.Time, out *store.
 		FROM messages m JOIN conversations c ON c.n = m.conversation
 		WHERE instr(m.media, '"state":"pending"') > 0 AND (m.created_at, m.n) > (?, ?) AND m.created_at <= ?
 		ORDER BY m.created_at, m.n LIMIT ?`
-	more, err := s.sweep(ctx, "find forgotten files", &s.fileScan, now, query, func(rows *sql.Rows, since, n *int64) error {
+	more, err := s.sweep(ctx, "find stalled files", &s.fileScan, now, query, func(rows *sql.Rows, since, n *int64) error {
 		var r store.MediaRef
 		var media string
 		if err := rows.Scan(since, n, &r.MessageID, &r.Line, &media); err != nil {

@@ -121,7 +121,7 @@ func (tx *txState) moreToSend(results []store.SendResult) ([]store.Recorded, err
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for more: %w", err)
+		return nil, fmt.Errorf("find further rows: %w", err)
 	}
 	recorded := make([]store.Recorded, len(ids))
 	for i, id := range ids {

@@ -17,7 +17,7 @@ const prunePageSize = 500
 
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
-	return s.writeDirect(ctx, "follow", func(q querier) error {
+	return s.writeDirect(ctx, "register endpoint", func(q querier) error {
 		const last = `(SELECT coalesce(max(pos), 0) FROM events)`
 		_, err := q.Exec(`INSERT INTO endpoints (name, start, walked, created_at) VALUES (?, `+last+`, `+last+`, ?) ON CONFLICT DO NOTHING`,
 			endpoint, sqlrow.Micros(now))
@@ -28,7 +28,7 @@ func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint st
 // PendingEvents implements store.Subscriptions.
 func (s *Store) PendingEvents(ctx context.Context, endpoint string, conversations []string, n int) ([]store.Event, error) {
 	var out []store.Event
-	err := s.read(ctx, "list unpushed events", func(q querier) error {
+	err := s.read(ctx, "list pending events", func(q querier) error {
 		var start int64
 		if known, err := q.Row(`SELECT start FROM endpoints WHERE name = ?`, []any{endpoint}, &start); err != nil || !known {
 			return err
@@ -74,7 +74,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 	if len(cursors) == 0 {
 		return nil
 	}
-	return s.writeDirect(ctx, "move cursors", func(q querier) error {
+	return s.writeDirect(ctx, "advance cursors", func(q querier) error {
 		var all valuesBuilder
 		for _, c := range sqlrow.LatestCursors(cursors) {
 			all.add(endpoint, c.Conversation, c.Seq)
@@ -87,7 +87,7 @@ func (s *Store) AdvanceCursors(ctx context.Context, endpoint string, cursors []s
 func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
 	idle := false
 	// Most rounds have nothing to do, and do not use the writer.
-	err := s.read(ctx, "note events", func(q querier) error {
+	err := s.read(ctx, "scan backlog", func(q querier) error {
 		found, err := q.Row(`SELECT 1 FROM endpoints WHERE name = ? AND walked < (SELECT coalesce(max(pos), 0) FROM events)`, []any{endpoint}, new(int))
 		idle = !found
 		return err
@@ -96,7 +96,7 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.E
 		return store.ScanResult{}, err
 	}
 	var done store.ScanResult
-	err = s.writeDirect(ctx, "note events", func(q querier) error {
+	err = s.writeDirect(ctx, "scan backlog", func(q querier) error {
 		done = store.ScanResult{}
 		var walked int64
 		if known, err := q.Row(`SELECT walked FROM endpoints WHERE name = ?`, []any{endpoint}, &walked); err != nil || !known {
@@ -141,7 +141,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 	const query = `SELECT conversation, since FROM cursors
 		WHERE endpoint = ? AND since > 0 AND (since, conversation) > (?, ?) AND since <= ? ORDER BY since, conversation LIMIT ?`
 	var out []store.Lagging
-	err := s.read(ctx, "list who is behind", func(q querier) error {
+	err := s.read(ctx, "list lagging conversations", func(q querier) error {
 		return eachRow(q, query, []any{endpoint, sqlrow.Micros(after.Since), after.Conversation, sqlrow.Micros(until), n}, func(rows *sql.Rows) error {
 			var row store.Lagging
 			var since int64
@@ -156,7 +156,7 @@ func (s *Store) LaggingConversations(ctx context.Context, endpoint string, after
 
 // PruneCursors implements store.EventBacklog.
 func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done store.PruneResult, err error) {
-	err = s.writeDirect(ctx, "trim cursors", func(q querier) error {
+	err = s.writeDirect(ctx, "prune cursors", func(q querier) error {
 		if after == "" {
 			if _, err := q.Exec(`UPDATE endpoints SET start = walked WHERE name = ? AND start < walked`, endpoint); err != nil {
 				return err

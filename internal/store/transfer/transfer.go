@@ -153,7 +153,7 @@ func (t Table) ParseCursor(cursor string) ([]any, error) {
 		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
 			text, err := strconv.Unquote(quoted)
 			if err != nil {
-				return nil, fmt.Errorf("mark %q of %s: %w", cursor, t.Name, err)
+				return nil, fmt.Errorf("cursor %q of %s: %w", cursor, t.Name, err)
 			}
 			key, rest = append(key, text), rest[len(quoted):]
 			continue
@@ -161,7 +161,7 @@ func (t Table) ParseCursor(cursor string) ([]any, error) {
 		number, after, _ := strings.Cut(rest, " ")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("mark %q of %s: %w", cursor, t.Name, err)
+			return nil, fmt.Errorf("cursor %q of %s: %w", cursor, t.Name, err)
 		}
 		key, rest = append(key, n), after
 	}
