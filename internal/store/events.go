@@ -19,13 +19,6 @@ const (
 	EventTagged    = "conversation.tagged"
 )
 
-// EventTypes lists all types of events.
-func EventTypes() []string {
-	return []string{
-		EventReceived, EventSent, EventStatus, EventFailed, EventOpened, EventUpdated, EventHandedOff, EventClosed,
-	}
-}
-
 // EventFilter says which events a receiver wants. Empty lists want all.
 type EventFilter struct {
 	Types []string // a type, a family such as message.*, or *

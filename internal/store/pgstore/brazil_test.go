@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func BenchmarkBrazil(b *testing.B) {
 			}
 		}
 		b.StartTimer()
-		if err := Migrate(b.Context(), url, nil); err != nil {
+		if err := migrate(b.Context(), url, slog.New(slog.DiscardHandler)); err != nil {
 			b.Fatal(err)
 		}
 	}

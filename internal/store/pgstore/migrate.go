@@ -27,17 +27,6 @@ const (
 	lockPump    = 0x7073692d726f7402
 )
 
-// Migrate only brings the schema up to date; it logs what it did.
-func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	if err := migrate(ctx, url, logger); err != nil {
-		return fmt.Errorf("migrate: %w", withCure(err))
-	}
-	return nil
-}
-
 // schemaState is the state of our schema in a database.
 type schemaState int
 

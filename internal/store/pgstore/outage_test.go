@@ -3,6 +3,7 @@ package pgstore
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -166,7 +167,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := Open(t.Context(), options(server.URL(name), storetest.Settings(t))); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("got %v, want %v", err, store.ErrNewer)
 	}
-	if err := Migrate(t.Context(), server.URL(name), nil); !errors.Is(err, store.ErrNewer) {
+	if err := migrate(t.Context(), server.URL(name), slog.New(slog.DiscardHandler)); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("got %v, want %v", err, store.ErrNewer)
 	}
 }
