@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -63,25 +64,17 @@ func (tx *txState) writeTickets(b *pgx.Batch) {
 	tx.writeTimers(b)
 }
 
-// timerHandoff ends a hand-off without an answer. Messages do not touch its row: a timer
-// that fires too early is armed again.
-const timerHandoff = "handoff"
-
-// timerLeft sends the flow's message to a person who was left without an answer. Each new
-// message that is left starts it anew.
-const timerLeft = "left"
-
 func (tx *txState) writeTimers(b *pgx.Batch) {
 	type row = *unit.ConversationRow
 	armed, _ := split(tx.unit.Conversations, func(t row) bool { return t.ArmTimer && !t.Merged }, func(row) bool { return false })
 	if len(armed) > 0 {
-		queue(b, insertTimers, timerHandoff,
+		queue(b, insertTimers, sqlrow.TimerHandoff,
 			col(armed, func(t row) int64 { return t.Row }),
 			col(armed, func(t row) pgtype.Timestamptz { return stamp(t.TimeoutAt) }))
 	}
 	left, _ := split(tx.unit.Conversations, func(t row) bool { return !t.ApologyDue.IsZero() && !t.Merged }, func(row) bool { return false })
 	if len(left) > 0 {
-		queue(b, insertTimers, timerLeft,
+		queue(b, insertTimers, sqlrow.TimerLeft,
 			col(left, func(t row) int64 { return t.Row }),
 			col(left, func(t row) pgtype.Timestamptz { return stamp(t.ApologyDue) }))
 	}

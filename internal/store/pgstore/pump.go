@@ -27,7 +27,7 @@ const (
 		placed AS (
 			SELECT n, sum(size) OVER (ORDER BY n) - size AS before, sum(size) OVER () AS total FROM fresh),
 		counted AS (
-			INSERT INTO psi_router.counters (name, value) SELECT '` + numberedCounter + `', total FROM placed LIMIT 1
+			INSERT INTO psi_router.counters (name, value) SELECT '` + sqlrow.NumberedCounter + `', total FROM placed LIMIT 1
 			ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
 			RETURNING value),
 		done AS (
@@ -88,12 +88,12 @@ func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, 
 		round = &pumpRound{}
 		b := &pgx.Batch{}
 		queue(b, numberEvents, maxBatches).QueryRow(func(row pgx.Row) error { return scan(row, &round.numbered, &round.batches) })
-		s.checkLimit(b, numberedCounter)
+		s.checkLimit(b, sqlrow.NumberedCounter)
 		queue(b, `DELETE FROM psi_router.parked WHERE (provider_id, line, person, status) IN
 			(SELECT provider_id, line, person, status FROM psi_router.parked WHERE expires_at <= $1 LIMIT $2)`, stamp(now), 10*sqlrow.SweepSize)
 		queueDeleteOldKeys(b, now)
-		queueDue(b, timerHandoff, now, &round.due)
-		queue(b, `SELECT EXISTS (SELECT FROM psi_router.timers WHERE kind = $1 AND due <= $2)`, timerLeft, stamp(now)).
+		queueDue(b, sqlrow.TimerHandoff, now, &round.due)
+		queue(b, `SELECT EXISTS (SELECT FROM psi_router.timers WHERE kind = $1 AND due <= $2)`, sqlrow.TimerLeft, stamp(now)).
 			QueryRow(func(row pgx.Row) error { return scan(row, &round.apologiesDue) })
 		queue(b, `SELECT EXISTS (SELECT FROM psi_router.pending WHERE NOT doubt AND notice <> '' AND NOT tried)`).
 			QueryRow(func(row pgx.Row) error { return scan(row, &round.notices) })
@@ -128,7 +128,7 @@ func (s *Store) fireTimers(ctx context.Context, now time.Time, due []int64, out 
 	}
 	var fired int
 	var wakes []store.Wake
-	cleared, err := s.clearTimers(ctx, now, timerHandoff, due, func(tx *txState, due []*unit.ConversationRow) error {
+	cleared, err := s.clearTimers(ctx, now, sqlrow.TimerHandoff, due, func(tx *txState, due []*unit.ConversationRow) error {
 		fired, wakes = 0, nil
 		for _, conv := range due {
 			conv.ArmTimer = conv.TimeoutAt.After(now) // somebody wrote meanwhile
@@ -189,10 +189,10 @@ func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err err
 	var due []int64
 	err = s.read(ctx, "find due apologies", func(r *reader) error {
 		due = nil
-		return r.askLast(func(b *pgx.Batch) { queueDue(b, timerLeft, now, &due) })
+		return r.askLast(func(b *pgx.Batch) { queueDue(b, sqlrow.TimerLeft, now, &due) })
 	})
 	if err == nil && len(due) > 0 {
-		_, err = s.clearTimers(ctx, now, timerLeft, due, func(tx *txState, due []*unit.ConversationRow) error {
+		_, err = s.clearTimers(ctx, now, sqlrow.TimerLeft, due, func(tx *txState, due []*unit.ConversationRow) error {
 			done = 0
 			for _, conv := range due {
 				if tx.unit.Apologize(conv) {

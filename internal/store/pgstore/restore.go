@@ -100,19 +100,19 @@ func (s *Store) skipCounters(ctx context.Context) (err error) {
 		s.begin(b)
 		queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockPump))
 		var was int64
-		queue(b, `SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = $1), 0)`, numberedCounter).
+		queue(b, `SELECT coalesce((SELECT value FROM psi_router.counters WHERE name = $1), 0)`, sqlrow.NumberedCounter).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&was) })
 		if err := sendBatch(ctx, c, b); err != nil {
 			return err
 		}
-		past := high[numberedCounter]
+		past := high[sqlrow.NumberedCounter]
 		if past == 0 {
 			past = was + skipPositions
 		}
 		b = &pgx.Batch{}
 		const raise = `INSERT INTO psi_router.counters (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = greatest(counters.value, excluded.value)`
-		queue(b, raise, numberedCounter, past)
+		queue(b, raise, sqlrow.NumberedCounter, past)
 		if len(high) == 0 {
 			queue(b, `UPDATE psi_router.counters SET value = value + $1 WHERE name LIKE 'ticket:%'`, skipTickets)
 		}

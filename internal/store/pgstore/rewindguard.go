@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 const (
@@ -24,12 +25,6 @@ const (
 	emptiedNote = "emptied"
 	// processPrefix precedes the name of a process.
 	processPrefix = "process:"
-
-	// numberedCounter counts events.
-	numberedCounter = "numbered"
-	// How many numbers are noted ahead. After a restore they are gaps.
-	positionsAhead = 100_000
-	ticketsAhead   = 100
 )
 
 // processNote is what a process keeps outside of the database.
@@ -136,9 +131,9 @@ func (s *Store) raiseLimit(ctx context.Context, pool *pgxpool.Pool, counter stri
 	if err := pool.QueryRow(ctx, query, counter).Scan(&value); err != nil {
 		return err
 	}
-	ahead := int64(ticketsAhead)
-	if counter == numberedCounter {
-		ahead = positionsAhead
+	ahead := int64(sqlrow.TicketsAhead)
+	if counter == sqlrow.NumberedCounter {
+		ahead = sqlrow.PositionsAhead
 	}
 	s.guard.mu.Lock()
 	was := s.guard.limits[counter]

@@ -5,6 +5,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/pgtest"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/storetest"
 )
 
@@ -42,11 +43,11 @@ func BenchmarkScanBacklog(b *testing.B) {
 			do(`UPDATE psi_router.endpoints SET walked = 0`)
 		}
 	}
-	for range events/scanPageSize + 1 {
+	for range events/sqlrow.ScanSize + 1 {
 		survey()
 	}
 	for b.Loop() {
 		survey()
 	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*scanPageSize), "µs/event")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*sqlrow.ScanSize), "µs/event")
 }

@@ -19,11 +19,6 @@ const (
 	// lags. So the second one sees what the first one did: an event that is not noted,
 	// because its conversation lags already, keeps it lagging.
 	lockCursors = 0x7073692d726f7405
-	// scanPageSize is how many events one scan takes: few, because message processing
-	// shares the processors.
-	scanPageSize = 200
-	// prunePageSize is how many cursors one pruning takes.
-	prunePageSize = 500
 
 	// selectPendingEvents begins, in a conversation without a cursor, behind its last event
 	// from before the endpoint. New events are the last, so that one is found at once.
@@ -127,7 +122,7 @@ func (s *Store) numberCommitted(ctx context.Context) (err error) {
 		}
 		b := &pgx.Batch{}
 		queue(b, numberEvents, maxBatches)
-		s.checkLimit(b, numberedCounter)
+		s.checkLimit(b, sqlrow.NumberedCounter)
 		return s.commit(ctx, c, b, true)
 	})
 }
@@ -187,7 +182,7 @@ func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.E
 				col(lags, func(l sqlrow.CursorLag) pgtype.Timestamptz { return stamp(l.Since) }))
 		}
 		queue(b, `UPDATE psi_router.endpoints SET walked = $2 WHERE name = $1`, endpoint, page[len(page)-1].Pos)
-		done.More = len(page) == scanPageSize
+		done.More = len(page) == sqlrow.ScanSize
 		return s.commit(ctx, c, b, false)
 	})
 	return done, err
@@ -201,7 +196,7 @@ func nextScanPage(ctx context.Context, c *pgxpool.Conn, endpoint string, plain b
 		data = `''`
 	}
 	b := &pgx.Batch{}
-	queue(b, eventsAfter(`(SELECT walked FROM psi_router.endpoints WHERE name = $1)`, data), endpoint, scanPageSize).Query(eachRow(func(rows pgx.Rows) error {
+	queue(b, eventsAfter(`(SELECT walked FROM psi_router.endpoints WHERE name = $1)`, data), endpoint, sqlrow.ScanSize).Query(eachRow(func(rows pgx.Rows) error {
 		e, err := scanEvent(rows)
 		page = append(page, e)
 		return err
@@ -237,10 +232,10 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 		if after == "" {
 			queue(b, `UPDATE psi_router.endpoints SET start = walked WHERE name = $1 AND start < walked`, endpoint)
 		}
-		queue(b, pruneCursors, endpoint, after, prunePageSize).QueryRow(func(row pgx.Row) error {
+		queue(b, pruneCursors, endpoint, after, sqlrow.SweepSize).QueryRow(func(row pgx.Row) error {
 			var n int
 			err := scan(row, &done.Removed, &n, &done.Next)
-			if n < prunePageSize {
+			if n < sqlrow.SweepSize {
 				done.Next = ""
 			}
 			return err

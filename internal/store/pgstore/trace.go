@@ -10,11 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
-
-// traceSize bounds each list of a trace.
-const traceSize = 200
 
 // Trace implements store.Store. It looks a key up in every way that it can be read. A
 // message brings what it led to, any other key the last messages of its conversations.
@@ -95,7 +93,7 @@ func (tx *txState) traceConversations(r *reader, key string, aliases []string) (
 		tx.queueConversation(b, key)
 		tx.queueConversations(b, `t.n = (SELECT conversation FROM psi_router.tickets WHERE ticket = upper($1))`, key)
 		tx.queueConversations(b, `t.contact IN (SELECT contact FROM psi_router.aliases WHERE alias = ANY ($1::text[]))
-			ORDER BY t.last_message_at DESC LIMIT $2`, aliases, traceSize)
+			ORDER BY t.last_message_at DESC LIMIT $2`, aliases, sqlrow.TraceSize)
 	})
 	if err != nil || len(tx.listed) == 0 {
 		return nil, err
@@ -103,7 +101,7 @@ func (tx *txState) traceConversations(r *reader, key string, aliases []string) (
 	lists := make([][]*messageRow, len(tx.listed))
 	err = r.ask(func(b *pgx.Batch) {
 		for i, conv := range tx.listed {
-			queueRawMessages(b, &lists[i], `m.conversation = $1 ORDER BY m.n DESC LIMIT $2`, conv.Row, traceSize)
+			queueRawMessages(b, &lists[i], `m.conversation = $1 ORDER BY m.n DESC LIMIT $2`, conv.Row, sqlrow.TraceSize)
 		}
 	})
 	for _, list := range lists {
@@ -118,7 +116,7 @@ func (tx *txState) traceConversations(r *reader, key string, aliases []string) (
 func (tx *txState) queueHistory(b *pgx.Batch, out *store.Trace) {
 	list := col(tx.listed, func(conv *unit.ConversationRow) int64 { return conv.Row })
 	queue(b, `SELECT * FROM (SELECT conversation, n, ticket, from_area, area, tag, note, by, at FROM psi_router.handoffs
-		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
+		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, sqlrow.TraceSize).
 		Query(eachRow(func(rows pgx.Rows) error {
 			var h store.HandoffRow
 			var conversation, n int64
@@ -131,7 +129,7 @@ func (tx *txState) queueHistory(b *pgx.Batch, out *store.Trace) {
 			return nil
 		}))
 	queue(b, `SELECT * FROM (SELECT conversation, n, actor, action, detail, at FROM psi_router.audit
-		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, traceSize).
+		WHERE conversation = ANY ($1::bigint[]) ORDER BY n DESC LIMIT $2) l ORDER BY n`, list, sqlrow.TraceSize).
 		Query(eachRow(func(rows pgx.Rows) error {
 			var a store.AuditRow
 			var conversation, n int64
@@ -154,7 +152,7 @@ func (tx *txState) queueRecords(b *pgx.Batch, out *[]store.Record, key string, a
 				LATERAL (SELECT n FROM psi_router.records WHERE person <> '' AND person = o.alias OFFSET 0) r) u,
 			LATERAL (SELECT * FROM psi_router.records WHERE n = u.n OFFSET 0) r
 		ORDER BY r.n DESC LIMIT $3`
-	queue(b, query, key, aliases, traceSize).Query(eachRow(func(rows pgx.Rows) error {
+	queue(b, query, key, aliases, sqlrow.TraceSize).Query(eachRow(func(rows pgx.Rows) error {
 		var r store.Record
 		var at pgtype.Timestamptz
 		var raw []byte

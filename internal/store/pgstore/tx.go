@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
 
@@ -249,7 +249,7 @@ func (s *Store) decide(ctx context.Context, c *pgxpool.Conn, locks *lockSet, now
 		case err == nil && numbers.n > 0:
 			err = fmt.Errorf("%d tickets became %d", numbers.n, n) // fn is not deterministic
 		case err == nil:
-			counter = "ticket:" + strconv.Itoa(tx.unit.Year())
+			counter = sqlrow.TicketCounter(tx.unit.Year())
 			if numbers, err = s.reserveTickets(ctx, counter, n); err == nil {
 				l.lastTicket = numbers.before
 				continue

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 const restoreCure = "run psi-router migrate --after-restore, beside the routers that wait"
@@ -26,7 +27,7 @@ type Watermark struct {
 
 const selectWatermark = `SELECT coalesce((SELECT id FROM psi_router.installation), ''),
 	coalesce((SELECT value FROM psi_router.counters WHERE name = 'generation'), 0),
-	coalesce((SELECT value FROM psi_router.counters WHERE name = '` + numberedCounter + `'), 0)`
+	coalesce((SELECT value FROM psi_router.counters WHERE name = '` + sqlrow.NumberedCounter + `'), 0)`
 
 // checkWritable returns why nothing may be written; nil if it may.
 func (s *Store) checkWritable() error {

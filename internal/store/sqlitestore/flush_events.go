@@ -21,8 +21,8 @@ func (tx *txState) writeTickets() error {
 	}
 	if len(tx.unit.OpenedTickets) > 0 {
 		const query = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
-		tx.issued[tx.ticketCounter()] = tx.unit.LastTicket
-		if err := tx.exec(query, tx.ticketCounter(), tx.unit.LastTicket); err != nil {
+		tx.issued[sqlrow.TicketCounter(tx.unit.Year())] = tx.unit.LastTicket
+		if err := tx.exec(query, sqlrow.TicketCounter(tx.unit.Year()), tx.unit.LastTicket); err != nil {
 			return err
 		}
 	}
@@ -46,22 +46,14 @@ func (tx *txState) writeTickets() error {
 	return tx.insert(insertAudit, &audited)
 }
 
-// timerHandoff ends a hand-off without an answer. Messages do not touch its row: a timer
-// that fires too early is armed again.
-const timerHandoff = "handoff"
-
-// timerLeft sends the flow's message to a person who was left without an answer. Each new
-// message that is left starts it anew.
-const timerLeft = "left"
-
 func (tx *txState) writeTimers() error {
 	var all valuesBuilder
 	for _, conv := range tx.unit.Conversations {
 		if conv.ArmTimer && !conv.Merged {
-			all.add(conv.Row, timerHandoff, sqlrow.Micros(conv.TimeoutAt))
+			all.add(conv.Row, sqlrow.TimerHandoff, sqlrow.Micros(conv.TimeoutAt))
 		}
 		if !conv.ApologyDue.IsZero() && !conv.Merged {
-			all.add(conv.Row, timerLeft, sqlrow.Micros(conv.ApologyDue))
+			all.add(conv.Row, sqlrow.TimerLeft, sqlrow.Micros(conv.ApologyDue))
 		}
 	}
 	return tx.insert(insertTimers, &all)

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/psivisionhub/psi-router/internal/store"
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
@@ -246,10 +245,8 @@ func (tx *txState) loadParked(providerIDs []string) error {
 	})
 }
 
-func (tx *txState) ticketCounter() string { return "ticket:" + strconv.Itoa(tx.unit.Year()) }
-
 func (tx *txState) loadTicket() error {
-	_, err := tx.q.Row(`SELECT value FROM meta WHERE name = ?`, []any{tx.ticketCounter()}, &tx.unit.LastTicket)
+	_, err := tx.q.Row(`SELECT value FROM meta WHERE name = ?`, []any{sqlrow.TicketCounter(tx.unit.Year())}, &tx.unit.LastTicket)
 	if err != nil {
 		return fmt.Errorf("load ticket counter: %w", err)
 	}

@@ -12,10 +12,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-const (
-	numberedCounter = "numbered"
-)
-
 // errEnough ends the reading of rows.
 var errEnough = errors.New("enough")
 
@@ -37,7 +33,7 @@ func (s *Store) Pump(ctx context.Context, now time.Time) (store.PumpResult, erro
 		if _, err := tx.q.Row(`SELECT 1 FROM messages WHERE notice > '' AND notice <> '' AND status = 'queued' AND attempts = 0 LIMIT 1`, nil, &out.NoticesPending); err != nil {
 			return fmt.Errorf("find notices: %w", err)
 		}
-		if _, err := tx.q.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{timerLeft, sqlrow.Micros(now)}, &out.ApologiesDue); err != nil {
+		if _, err := tx.q.Row(`SELECT 1 FROM timers WHERE kind = ? AND due <= ? LIMIT 1`, []any{sqlrow.TimerLeft, sqlrow.Micros(now)}, &out.ApologiesDue); err != nil {
 			return fmt.Errorf("find due apologies: %w", err)
 		}
 		return tx.fireTimers(&out)
@@ -60,21 +56,21 @@ func (tx *txState) numberEvents(out *store.PumpResult) error {
 	if _, err := tx.q.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
 		return err
 	}
-	if _, err := tx.q.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedCounter}, &numbered); err != nil {
+	if _, err := tx.q.Row(`SELECT value FROM meta WHERE name = ?`, []any{sqlrow.NumberedCounter}, &numbered); err != nil {
 		return err
 	}
 	if last <= numbered {
 		return nil
 	}
 	out.Numbered = int(last - numbered)
-	tx.issued[numberedCounter] = last
+	tx.issued[sqlrow.NumberedCounter] = last
 	return tx.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-		numberedCounter, last)
+		sqlrow.NumberedCounter, last)
 }
 
 func (tx *txState) fireTimers(out *store.PumpResult) error {
 	now := tx.unit.Now
-	n, err := tx.clearTimers(timerHandoff)
+	n, err := tx.clearTimers(sqlrow.TimerHandoff)
 	if err != nil {
 		return err
 	}
@@ -125,7 +121,7 @@ func (tx *txState) clearTimers(kind string) (int, error) {
 func (s *Store) Apologize(ctx context.Context, now time.Time) (done int, err error) {
 	err = s.write(ctx, "apologize", now, func(tx *txState) error {
 		done = 0
-		if _, err := tx.clearTimers(timerLeft); err != nil {
+		if _, err := tx.clearTimers(sqlrow.TimerLeft); err != nil {
 			return err
 		}
 		for _, conv := range tx.unit.Conversations {

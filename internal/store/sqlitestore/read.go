@@ -239,7 +239,7 @@ func (s *Store) Events(ctx context.Context, after int64, n int) ([]store.Event, 
 		WHERE pos > ? AND pos <= (SELECT value FROM meta WHERE name = ?) ORDER BY pos LIMIT ?`
 	var page store.EventPage
 	err := s.read(ctx, "list events", func(q querier) error {
-		return eachRow(q, query, []any{after, numberedCounter, sqlrow.Limit(n)}, func(rows *sql.Rows) error {
+		return eachRow(q, query, []any{after, sqlrow.NumberedCounter, sqlrow.Limit(n)}, func(rows *sql.Rows) error {
 			if page.Full() {
 				return nil
 			}

@@ -9,15 +9,7 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/sqlite"
-)
-
-const (
-	// How many numbers may be given out between two commits of the queue, which note the
-	// counters. After a restore they are gaps.
-	positionsAhead = 100_000
-	ticketsAhead   = 100
-
-	ticketPrefix = "ticket:" // and the year
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // AfterRestore makes a store usable that was restored from a copy: counters skip what may
@@ -93,7 +85,7 @@ func (tx *txState) skipCounters(high map[string]int64) error {
 	if _, err := tx.q.Row(`SELECT coalesce(max(pos), 0) FROM events`, nil, &last); err != nil {
 		return err
 	}
-	past := max(high[numberedCounter], last) + positionsAhead
+	past := max(high[sqlrow.NumberedCounter], last) + sqlrow.PositionsAhead
 	if err := tx.exec(`UPDATE conversations SET seq = seq + ?`, past-last); err != nil {
 		return err
 	}
@@ -105,10 +97,10 @@ func (tx *txState) skipCounters(high map[string]int64) error {
 	}
 	const raise = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`
 	for name, value := range high {
-		if name == numberedCounter {
+		if name == sqlrow.NumberedCounter {
 			continue // it says which events may be shown
 		}
-		if err := tx.exec(raise, name, value+ticketsAhead); err != nil {
+		if err := tx.exec(raise, name, value+sqlrow.TicketsAhead); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/psivisionhub/psi-router/internal/sqlite"
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
 // counters are the numbers that were given out, as the queue's file notes them.
@@ -95,7 +96,7 @@ func (s *Store) trackPair() {
 func (s *Store) loadCounters(ctx context.Context) error {
 	return s.read(ctx, "read counters", func(q querier) error {
 		issued := map[string]int64{}
-		err := eachRow(q, `SELECT name, value FROM meta WHERE name = ? OR name LIKE ?`, []any{numberedCounter, ticketPrefix + "%"},
+		err := eachRow(q, `SELECT name, value FROM meta WHERE name = ? OR name LIKE ?`, []any{sqlrow.NumberedCounter, sqlrow.TicketPrefix + "%"},
 			func(rows *sql.Rows) error {
 				var name string
 				var value int64

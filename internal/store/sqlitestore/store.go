@@ -95,7 +95,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return s.read(ctx, "ping", func(q querier) error {
 		var n int
-		_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{numberedCounter}, &n)
+		_, err := q.Row(`SELECT value FROM meta WHERE name = ?`, []any{sqlrow.NumberedCounter}, &n)
 		return err
 	})
 }

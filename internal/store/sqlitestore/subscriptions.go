@@ -9,12 +9,6 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 )
 
-// scanPageSize is how many events one scan takes; the one writer is busy meanwhile.
-const scanPageSize = 200
-
-// prunePageSize is how many cursors one pruning takes.
-const prunePageSize = 500
-
 // RegisterEndpoint implements store.Subscriptions.
 func (s *Store) RegisterEndpoint(ctx context.Context, now time.Time, endpoint string) error {
 	return s.writeDirect(ctx, "register endpoint", func(q querier) error {
@@ -107,7 +101,7 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.E
 			query = `SELECT pos, id, conversation, type, seq, created_at, '' FROM events WHERE pos > ? ORDER BY pos LIMIT ?`
 		}
 		var list []store.Event
-		err := eachRow(q, query, []any{walked, scanPageSize}, func(rows *sql.Rows) error {
+		err := eachRow(q, query, []any{walked, sqlrow.ScanSize}, func(rows *sql.Rows) error {
 			e, err := scanEvent(rows)
 			list = append(list, e)
 			return err
@@ -129,7 +123,7 @@ func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.E
 		if err := (&txState{q: q}).insert(noteLags, &all); err != nil {
 			return err
 		}
-		done.More = len(list) == scanPageSize
+		done.More = len(list) == sqlrow.ScanSize
 		_, err = q.Exec(`UPDATE endpoints SET walked = ? WHERE name = ?`, list[len(list)-1].Pos, endpoint)
 		return err
 	})
@@ -164,7 +158,7 @@ func (s *Store) PruneCursors(ctx context.Context, endpoint, after string) (done 
 		}
 		const nth = `SELECT conversation FROM cursors WHERE endpoint = ? AND conversation > ? ORDER BY conversation LIMIT 1 OFFSET ?`
 		done = store.PruneResult{}
-		more, err := q.Row(nth, []any{endpoint, after, prunePageSize - 1}, &done.Next)
+		more, err := q.Row(nth, []any{endpoint, after, sqlrow.SweepSize - 1}, &done.Next)
 		if err != nil {
 			return err
 		}

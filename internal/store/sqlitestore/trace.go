@@ -9,11 +9,9 @@ import (
 	"time"
 
 	"github.com/psivisionhub/psi-router/internal/store"
+	"github.com/psivisionhub/psi-router/internal/store/sqlrow"
 	"github.com/psivisionhub/psi-router/internal/store/unit"
 )
-
-// traceSize bounds each list of a trace.
-const traceSize = 200
 
 // Trace implements store.Store. It looks a key up in every way that it can be read. A
 // message brings what it led to, any other key the last messages of its conversations.
@@ -106,13 +104,13 @@ func (tx *txState) traceConversations(key string, aliases []string) error {
 		}
 	}
 	return tx.selectConversations(`t.contact IN (SELECT contact FROM aliases WHERE alias IN (SELECT value FROM json_each(?)))
-		ORDER BY t.last_message_at DESC LIMIT ?`, []any{texts(aliases), traceSize})
+		ORDER BY t.last_message_at DESC LIMIT ?`, []any{texts(aliases), sqlrow.TraceSize})
 }
 
 func (tx *txState) latest() ([]store.Message, error) {
 	var out []*unit.MessageRow
 	for n := range tx.conversationByRow {
-		list, err := tx.messages(`m.conversation = ? ORDER BY m.n DESC LIMIT ?`, n, traceSize)
+		list, err := tx.messages(`m.conversation = ? ORDER BY m.n DESC LIMIT ?`, n, sqlrow.TraceSize)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +125,7 @@ func (tx *txState) history() (handoffs []store.HandoffRow, audit []store.AuditRo
 	list := numbers(tx.conversationByRow)
 	const given = `SELECT conversation, ticket, from_area, area, tag, note, by, at FROM handoffs
 		WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY n DESC LIMIT ?`
-	err = eachRow(tx.q, given, []any{list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, given, []any{list, sqlrow.TraceSize}, func(rows *sql.Rows) error {
 		var h store.HandoffRow
 		var conversation, at int64
 		if err := rows.Scan(&conversation, &h.Ticket, &h.FromArea, &h.Area, &h.Tag, &h.Note, &h.By, &at); err != nil {
@@ -142,7 +140,7 @@ func (tx *txState) history() (handoffs []store.HandoffRow, audit []store.AuditRo
 	}
 	const done = `SELECT conversation, actor, action, detail, at FROM audit
 		WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY n DESC LIMIT ?`
-	err = eachRow(tx.q, done, []any{list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, done, []any{list, sqlrow.TraceSize}, func(rows *sql.Rows) error {
 		var a store.AuditRow
 		var conversation, at int64
 		if err := rows.Scan(&conversation, &a.Actor, &a.Action, &a.Detail, &at); err != nil {
@@ -168,7 +166,7 @@ func (tx *txState) records(key string, aliases []string) (out []store.Record, er
 				WHERE a.alias IN (SELECT value FROM json_each(?)))
 		ORDER BY n DESC LIMIT ?`
 	list := texts(aliases)
-	err = eachRow(tx.q, query, []any{key, list, list, traceSize}, func(rows *sql.Rows) error {
+	err = eachRow(tx.q, query, []any{key, list, list, sqlrow.TraceSize}, func(rows *sql.Rows) error {
 		var r store.Record
 		var at int64
 		var raw []byte
