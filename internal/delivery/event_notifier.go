@@ -77,7 +77,7 @@ func (n *EventNotifier) OnEvents(events []store.Event) {
 		}
 		for _, ev := range events {
 			if e.Wants.Match(ev) {
-				jobs = append(jobs, queue.Job{Queue: job.EventQueue(e.Name), Lane: ev.Conversation})
+				jobs = append(jobs, job.WakeEvents(e.Name, ev.Conversation))
 			}
 		}
 	}

@@ -28,8 +28,6 @@ type MediaOptions struct {
 	Dir string
 	// MaxBytes limits the size of a file (default 100 MiB).
 	MaxBytes int64
-	// Downloads is how many downloads run at once (default 4).
-	Downloads int
 	// Lease is how long a download may take (default 5 min).
 	Lease       time.Duration
 	MaxAttempts int // default 12
@@ -53,7 +51,6 @@ func NewMedia(o MediaOptions) *Media {
 		panic("delivery: media needs a store, a queue and a directory")
 	}
 	o.MaxBytes = positive(o.MaxBytes, 100<<20)
-	o.Downloads = positive(o.Downloads, 4)
 	o.Lease = positive(o.Lease, 5*time.Minute)
 	o.MaxAttempts = positive(o.MaxAttempts, 12)
 	if o.Meter == nil {
@@ -63,7 +60,7 @@ func NewMedia(o MediaOptions) *Media {
 	m := &Media{opts: o}
 	m.runner = queue.NewRunner(queue.RunnerOptions{
 		Queue: o.Queue, Name: job.Media, Handler: mediaHandler{m},
-		Slots: o.Downloads, Lease: o.Lease, MaxAttempts: o.MaxAttempts, Backoff: o.Backoff,
+		Slots: 4, Lease: o.Lease, MaxAttempts: o.MaxAttempts, Backoff: o.Backoff,
 		Drain: o.Drain, Meter: o.Runs, Log: o.Log,
 	})
 	return m
