@@ -28,11 +28,7 @@ const (
 func (s *Store) Lead(ctx context.Context, now time.Time, term store.Term) (store.Leadership, error) {
 	now = s.serverTime(now)
 	var out store.Leadership
-	err := func() (err error) {
-		ctx, end := withTimeout(ctx)
-		defer end(&err)
-		return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.lead(ctx, c, now, term, &out) })
-	}()
+	err := s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return s.lead(ctx, c, now, term, &out) })
 	if err != nil {
 		return store.Leadership{}, wrap("lead", err)
 	}

@@ -77,9 +77,7 @@ type pumpRound struct {
 // maintain numbers events and deletes what has expired, under the lock of the pump; nil if
 // another process has it.
 func (s *Store) maintain(ctx context.Context, now time.Time) (round *pumpRound, err error) {
-	ctx, end := withTimeout(ctx)
-	defer end(&err)
-	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+	err = s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		round = nil
 		mine, err := s.tryExclusive(ctx, c, lockPump)
 		if err != nil || !mine {

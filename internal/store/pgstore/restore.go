@@ -93,9 +93,7 @@ func (s *Store) skipCounters(ctx context.Context) (err error) {
 		return err
 	}
 	high := highestLimits(notes)
-	ctx, end := withTimeout(ctx)
-	defer end(&err)
-	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+	return s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
 		s.begin(b)
 		queue(b, `SELECT pg_advisory_xact_lock($1)`, int64(lockPump))

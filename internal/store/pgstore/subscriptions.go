@@ -112,10 +112,8 @@ func (s *Store) pendingEvents(ctx context.Context, endpoint string, conversation
 }
 
 // numberCommitted numbers committed events, unless another process is doing it.
-func (s *Store) numberCommitted(ctx context.Context) (err error) {
-	ctx, end := withTimeout(ctx)
-	defer end(&err)
-	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+func (s *Store) numberCommitted(ctx context.Context) error {
+	return s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		mine, err := s.tryExclusive(ctx, c, lockPump)
 		if err != nil || !mine {
 			return err
@@ -152,15 +150,8 @@ func queueAdvanceCursors(b *pgx.Batch, endpoint string, cursors []store.Cursor) 
 }
 
 // ScanBacklog implements store.EventBacklog.
-func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (store.ScanResult, error) {
-	done, err := s.scanBacklog(ctx, endpoint, filter)
-	return done, wrap("scan backlog", err)
-}
-
-func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (done store.ScanResult, err error) {
-	ctx, end := withTimeout(ctx)
-	defer end(&err)
-	err = s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+func (s *Store) ScanBacklog(ctx context.Context, endpoint string, filter store.EventFilter) (done store.ScanResult, err error) {
+	err = s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		done = store.ScanResult{}
 		mine, err := s.tryExclusive(ctx, c, lockScan)
 		if err != nil || !mine {
@@ -185,7 +176,7 @@ func (s *Store) scanBacklog(ctx context.Context, endpoint string, filter store.E
 		done.More = len(page) == sqlrow.ScanSize
 		return s.commit(ctx, c, b, false)
 	})
-	return done, err
+	return done, wrap("scan backlog", err)
 }
 
 // nextScanPage reads the events that were not scanned yet; plain leaves out their content.

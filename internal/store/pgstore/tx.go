@@ -144,7 +144,7 @@ func (s *Store) write(ctx context.Context, locks *lockSet, now time.Time, fn fun
 	ctx, end := withTimeout(ctx)
 	defer end(&err)
 	for try := 1; ; try++ {
-		err := s.tryWrite(ctx, locks, now, fn)
+		err := s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.writeOnce(ctx, c, locks, now, fn) })
 		if sqlState(err) == uniqueViolation {
 			s.resetReserves()
 		}
@@ -164,10 +164,6 @@ func failedBeforeCommit(err error) bool {
 type earlyError struct{ error }
 
 func (e *earlyError) Unwrap() error { return e.error }
-
-func (s *Store) tryWrite(ctx context.Context, locks *lockSet, now time.Time, fn func(tx *txState) error) error {
-	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return s.writeOnce(ctx, c, locks, now, fn) })
-}
 
 // writeOnce is one try of write on a connection.
 func (s *Store) writeOnce(ctx context.Context, c *pgxpool.Conn, locks *lockSet, now time.Time, fn func(tx *txState) error) error {

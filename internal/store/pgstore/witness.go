@@ -176,6 +176,13 @@ func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgx
 	}
 }
 
+// transactWithTimeout is transact on the pool within the deadline of a call.
+func (s *Store) transactWithTimeout(ctx context.Context, fn func(ctx context.Context, c *pgxpool.Conn) error) (err error) {
+	ctx, end := withTimeout(ctx)
+	defer end(&err)
+	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error { return fn(ctx, c) })
+}
+
 // withConn runs fn on a connection.
 func withConn(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgxpool.Conn) error) error {
 	c, err := pool.Acquire(ctx)
@@ -208,10 +215,8 @@ func (s *Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, synce
 }
 
 // writeDirect runs a transaction of one batch.
-func (s *Store) writeDirect(ctx context.Context, fill func(b *pgx.Batch)) (err error) {
-	ctx, end := withTimeout(ctx)
-	defer end(&err)
-	return s.transact(ctx, s.pool, func(c *pgxpool.Conn) error {
+func (s *Store) writeDirect(ctx context.Context, fill func(b *pgx.Batch)) error {
+	return s.transactWithTimeout(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		b := &pgx.Batch{}
 		s.begin(b)
 		fill(b)
