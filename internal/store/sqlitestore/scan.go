@@ -19,7 +19,7 @@ func instant(us int64) time.Time {
 }
 
 // texts, pairs and numbers return lists as json_each reads them.
-func texts(list []string) string {
+func texts[T string | [2]string](list []T) string {
 	out, err := json.Marshal(list)
 	if err != nil {
 		return "[]" // strings always marshal
@@ -37,11 +37,7 @@ func pairs(list []unit.ProviderID) string {
 			rest = append(rest, [2]string{p.Line, p.ID})
 		}
 	}
-	out, err := json.Marshal(rest)
-	if err != nil {
-		return "[]" // strings always marshal
-	}
-	return string(out)
+	return texts(rest)
 }
 
 func numbers[V any](set map[int64]V) string {
