@@ -66,6 +66,7 @@ func NewMedia(o MediaOptions) *Media {
 	return m
 }
 
+// Run fetches files until ctx ends.
 func (m *Media) Run(ctx context.Context) error {
 	if err := m.removeStale(time.Now()); err != nil {
 		return err

@@ -70,6 +70,7 @@ type EventPage struct {
 	bytes  int
 }
 
+// Add adds an event.
 func (p *EventPage) Add(e Event) {
 	p.Events, p.bytes = append(p.Events, e), p.bytes+len(e.Data)
 }

@@ -20,22 +20,27 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrBusy means that another transaction locks the row for longer than this caller can
 	// wait: try again later, count no attempt.
-	ErrBusy         = errors.New("another transaction has locked the row")
+	ErrBusy = errors.New("another transaction has locked the row")
+	// ErrWindowClosed means that only a template may be sent now.
 	ErrWindowClosed = errors.New("the service window is closed")
 	// ErrClosed means that the conversation is closed, and the caller wanted an open one.
-	ErrClosed  = errors.New("the conversation is closed")
+	ErrClosed = errors.New("the conversation is closed")
+	// ErrBlocked means that the contact is blocked.
 	ErrBlocked = errors.New("the contact is blocked")
 	// ErrOptedOut means that the message is marketing, and the person opted out.
 	ErrOptedOut = errors.New("the person wants no marketing")
 	// ErrNoQuote means that the quoted message is not in the conversation, or has no id of
 	// WhatsApp yet.
-	ErrNoQuote   = errors.New("the message cannot be quoted")
+	ErrNoQuote = errors.New("the message cannot be quoted")
+	// ErrKeyReused means that the key belongs to another command.
 	ErrKeyReused = errors.New("the idempotency key was used for something else")
 	// ErrBackInTime means that the database lacks rows that the router has written: a
 	// backup was restored, or a standby was promoted that lacked the last commits.
 	ErrBackInTime = errors.New("the database is older than what the router has seen")
+	// ErrWrongStore means that the database is another store.
 	ErrWrongStore = errors.New("the database is not the one that the router has worked with")
-	ErrNewer      = errors.New("database is newer than this program")
+	// ErrNewer means that a newer version wrote the database.
+	ErrNewer = errors.New("database is newer than this program")
 )
 
 // Store is the whole contract; each consumer takes the part that it needs. Every method is

@@ -77,4 +77,5 @@ type Backlog struct {
 	Oldest        time.Time
 }
 
+// MaxBacklogCount is where counting ends.
 const MaxBacklogCount = 1_000

@@ -29,6 +29,7 @@ func OpenTarget(ctx context.Context, o Options) (*Target, error) {
 	return &Target{s}, nil
 }
 
+// Close closes the connections.
 func (t *Target) Close() error { return t.s.Close() }
 
 // checkMoveFinished refuses a database with an unfinished move.

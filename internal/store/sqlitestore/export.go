@@ -59,6 +59,7 @@ func OpenSource(ctx context.Context, path string, log *slog.Logger) (*Source, er
 	return &Source{s}, nil
 }
 
+// Close closes the file.
 func (c *Source) Close() error { return c.s.Close() }
 
 // MoveState returns the state of the move, and the installation: "" before the first move.
@@ -95,6 +96,7 @@ func (c *Source) SetMoveState(ctx context.Context, d transfer.MoveState) error {
 	}))
 }
 
+// Count returns the number of rows of a table.
 func (c *Source) Count(ctx context.Context, t transfer.Table) (n int64, err error) {
 	err = c.s.read(ctx, "count "+t.Name, func(q querier) error {
 		_, err := q.Row(`SELECT count(*) FROM `+from(t), nil, &n)

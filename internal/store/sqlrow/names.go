@@ -8,10 +8,11 @@ const (
 	// TicketPrefix begins the names of the counters of tickets.
 	TicketPrefix = "ticket:"
 
-	// How many numbers may be given out before their counter is noted again outside of the
-	// database. After a restore they are gaps.
+	// PositionsAhead is how many positions may be given out before their counter is noted
+	// again outside of the database. After a restore they are gaps.
 	PositionsAhead = 100_000
-	TicketsAhead   = 100
+	// TicketsAhead is the same for tickets.
+	TicketsAhead = 100
 
 	// TimerHandoff ends a hand-off without an answer. Messages do not touch its row: a timer
 	// that fires too early is armed again.

@@ -10,6 +10,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
+// Turn handles one arrival.
 func (u *Unit) Turn(a *inbound.Arrival) store.Result {
 	if !isMessage(a) {
 		return u.recordOnly(a)
