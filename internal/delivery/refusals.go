@@ -20,8 +20,8 @@ var firstProbe = queue.Backoff{Base: outageDelay, Cap: outageDelay}
 // provider may ask a message to wait.
 const refusalMemory = 2 * time.Hour
 
-// refusals are the conversations of a line whose oldest row was refused by an unknown
-// fault. Only this process knows them: forgetting them costs a probe each.
+// refusals are the conversations of a line whose oldest row was refused, with the fault not
+// known. Only this process knows them: forgetting them costs a probe each.
 type refusals struct {
 	mu             sync.Mutex
 	known          map[string]refusal

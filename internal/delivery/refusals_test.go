@@ -15,7 +15,7 @@ import (
 	"github.com/psivisionhub/psi-router/internal/store"
 )
 
-// strange is a refusal by an unknown fault.
+// strange is a refusal whose fault is unknown.
 func strange() error { return fail(outbound.Unknown, 999999) }
 
 // TestUnknownRefusal: it proves nothing until another conversation's message is accepted
