@@ -98,7 +98,7 @@ func planDatabase(b *testing.B) (url string, process int) {
 		b.Fatal(err)
 	}
 	s.Exec(b, name, string(schema))
-	return s.TCPURL(name), s.Postgres.PID()
+	return s.TCPURL(name), s.PID()
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

@@ -31,7 +31,7 @@ func BenchmarkTurns(b *testing.B) {
 		b.Run(fmt.Sprintf("at-once=%d/batch=%d", c.writers, c.size), func(b *testing.B) {
 			server := pgtest.New(b, pgtest.Options{Durable: true})
 			m := &meter{}
-			m.add("postgres", server.Postgres.PID())
+			m.add("postgres", server.PID())
 			for b.Loop() {
 				s := openStore(b, server.URL(server.Database(b)))
 				backlog := arrivals(people, 4)
