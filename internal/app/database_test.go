@@ -125,7 +125,7 @@ func TestWebhookOnAWrongDatabase(t *testing.T) {
 		"another store": {
 			spoil: "UPDATE psi_router.installation SET id = 'x' || id",
 			mend:  "UPDATE psi_router.installation SET id = substr(id, 2)",
-			words: "another one than the router has worked with", err: store.ErrWrongStore,
+			words: "not the one that the router has worked with", err: store.ErrWrongStore,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
