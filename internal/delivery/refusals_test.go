@@ -241,8 +241,8 @@ func TestUnknownRefusalHoldsTheLine(t *testing.T) {
 func TestManyPoisonedMessages(t *testing.T) {
 	const bad, good = 100, 100
 	for name, c := range map[string]struct{ pause, wait time.Duration }{
-		"together":   {0, bad * second}, // one probe each
-		"one by one": {2 * second, 6 * second},
+		"together":   {0, 2 * bad * second}, // one probe each, and chance in each hold
+		"one by one": {2 * second, 15 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
