@@ -97,7 +97,7 @@ var checkFixes = map[string]lang.Text{
 var queueNames = map[string]lang.Text{
 	"inbound": {ES: "lo que llega", EN: "incoming messages"},
 	"status":  {ES: "estados de envío", EN: "statuses"},
-	"media":   {ES: "archivos", EN: "media"},
+	"media":   {ES: "archivos", EN: "files"},
 	"send":    {ES: "envíos de %s", EN: "sends of %s"},
 	"events":  {ES: "avisos a %s", EN: "events to %s"},
 }
